@@ -1,0 +1,181 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Pipeline is one run: every row of Source through Evaluator into Sink. Its fields are not changed while it runs.
+type Pipeline struct {
+	Source    Source
+	Evaluator Evaluator
+	Sink      Sink
+
+	Flags   []string // the flags asked for, each once; nil: whatever is answered ([Flatten])
+	Workers int      // evaluations at once; below 1 is 1
+	Window  int      // rows that are read and not yet written, at most; below Workers×Batch is that
+	Batch   int      // rows handed to a worker at a time; below 1 is 1
+
+	Now func() time.Time // dates the failures; nil: time.Now
+}
+
+// Stats counts what a run has written. Answered + Failed = Read, unless the run was cancelled.
+type Stats struct {
+	Read     int64 // rows taken from the source
+	Answered int64
+	Failed   int64
+}
+
+// batch is a place in the window: rows that one worker evaluates.
+type batch struct {
+	outcomes []Outcome // as long as the rows that were read
+	done     chan struct{}
+}
+
+// Run moves all rows, and returns when the last outcome is written or the run has ended with an error. What
+// it guarantees stands in the package's documentation. It waits for a Next or Write that is under way.
+func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
+	workers, size := max(p.Workers, 1), max(p.Batch, 1)
+	places := max(p.Window/size, workers)
+
+	g, ctx := errgroup.WithContext(ctx)
+	// Each of the channels holds all places, so only waiting for a free one ever blocks the reader.
+	free, order, work := make(chan *batch, places), make(chan *batch, places), make(chan *batch, places)
+	for range places {
+		free <- &batch{done: make(chan struct{}, 1)}
+	}
+
+	var stats Stats
+	var sourceErr error // read after g.Wait
+	g.Go(func() error {
+		defer close(order)
+		defer close(work)
+		for sourceErr == nil {
+			var b *batch
+			select {
+			case b = <-free:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			sourceErr = b.fill(p.Source, size)
+			if len(b.outcomes) > 0 {
+				stats.Read += int64(len(b.outcomes))
+				order <- b
+				work <- b
+			}
+		}
+		return nil
+	})
+	for range workers {
+		g.Go(func() error {
+			for b := range work {
+				if err := p.evaluate(ctx, b); err != nil {
+					return err
+				}
+				b.done <- struct{}{}
+			}
+			return nil
+		})
+	}
+	// The emitter is a goroutine of the group too, so that its error cancels the others.
+	g.Go(func() error {
+		for b := range order {
+			select {
+			case <-b.done:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			for i := range b.outcomes {
+				if err := context.Cause(ctx); err != nil {
+					return err
+				}
+				o := &b.outcomes[i]
+				if err := p.Sink.Write(o); err != nil {
+					return err
+				}
+				if o.Err != nil {
+					stats.Failed++
+				} else {
+					stats.Answered++
+				}
+			}
+			free <- b
+		}
+		return nil
+	})
+	err := g.Wait()
+	if err == nil && !errors.Is(sourceErr, io.EOF) {
+		err = sourceErr
+	}
+	return stats, err
+}
+
+// fill reads up to size rows into the batch, reusing their memory. It returns the source's error; the rows
+// before it are in the batch.
+func (b *batch) fill(source Source, size int) error {
+	if cap(b.outcomes) < size {
+		b.outcomes = make([]Outcome, size)
+	}
+	b.outcomes = b.outcomes[:size]
+	for i := range b.outcomes {
+		if err := source.Next(&b.outcomes[i].Row); err != nil {
+			b.outcomes = b.outcomes[:i]
+			return err
+		}
+	}
+	return nil
+}
+
+// evaluate makes the outcomes of the batch's rows. Its error ends the run.
+func (p *Pipeline) evaluate(ctx context.Context, b *batch) error {
+	for i := range b.outcomes {
+		o := &b.outcomes[i]
+		*o = Outcome{Row: o.Row, Assignments: o.Assignments[:0], Err: o.Row.Err}
+		var answer Answer
+		if o.Err == nil {
+			if err := context.Cause(ctx); err != nil {
+				return err
+			}
+			var err error
+			answer, err = p.Evaluator.Evaluate(ctx, &o.Row.User)
+			if err != nil && !errors.As(err, &o.Err) {
+				return err
+			}
+		}
+		if o.Err != nil {
+			o.At, o.Attempts = p.now(), o.Err.Attempts
+			continue
+		}
+		o.At, o.Attempts = answer.At, answer.Attempts
+		o.Assignments, o.Unasked = Flatten(o.Assignments, answer.Variants, p.Flags)
+	}
+	return nil
+}
+
+func (p *Pipeline) now() time.Time {
+	if p.Now != nil {
+		return p.Now()
+	}
+	return time.Now()
+}
+
+// Until is source, ending early once stop is closed: a soft stop. The rows that it has yielded are finished.
+func Until(source Source, stop <-chan struct{}) Source { return &until{source, stop} }
+
+type until struct {
+	Source
+	stop <-chan struct{}
+}
+
+func (u *until) Next(row *Row) error {
+	select {
+	case <-u.stop:
+		return io.EOF
+	default:
+		return u.Source.Next(row)
+	}
+}

@@ -1,0 +1,303 @@
+package pipeline_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/pipelinetest"
+)
+
+// answer is what the fake API says: "on" for the flag "f".
+func answer(*pipeline.User) pipeline.Answer {
+	return pipeline.Answer{Variants: []pipeline.Variant{{FlagKey: "f", Key: "on"}}, At: time.Now(), Attempts: 1}
+}
+
+// slowly answers each user after a time of its own, so that answers come in another order than the rows.
+func slowly(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
+	delay := time.Duration(len(u.UserID)*7919+int(u.UserID[len(u.UserID)-1])*104729) % 997 * time.Millisecond
+	select {
+	case <-time.After(delay):
+		return answer(u), nil
+	case <-ctx.Done():
+		return pipeline.Answer{}, ctx.Err()
+	}
+}
+
+// written is a sink that keeps a line for each outcome.
+type written []string
+
+func (w *written) Write(o *pipeline.Outcome) error {
+	line := fmt.Sprintf("%d %s attempts=%d", o.Row.Number, o.Row.User.UserID, o.Attempts)
+	for _, a := range o.Assignments {
+		line += fmt.Sprintf(" %s=%s(%t)", a.FlagKey, a.Key, a.Assigned)
+	}
+	if o.Err != nil {
+		line += " " + o.Err.Error()
+	}
+	*w = append(*w, line)
+	return nil
+}
+
+func (w *written) Close() error { return errors.New("Run must close nothing") }
+
+// run runs p inside a synctest bubble, which fails the test if a goroutine is left behind.
+func run(t *testing.T, p pipeline.Pipeline) (written, pipeline.Stats, error) {
+	t.Helper()
+	var w written
+	var stats pipeline.Stats
+	var err error
+	synctest.Test(t, func(t *testing.T) {
+		if p.Sink == nil {
+			p.Sink = &w
+		}
+		stats, err = p.Run(t.Context())
+	})
+	return w, stats, err
+}
+
+func TestOrderAndBytesAreTheSameWithAnyNumberOfWorkers(t *testing.T) {
+	mixed := pipelinetest.Evaluate(func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
+		if strings.HasSuffix(u.UserID, "7") {
+			return pipeline.Answer{}, fmt.Errorf("wrapped: %w", &pipeline.UserError{Kind: pipeline.KindRejected, Attempts: 2, Message: "no"})
+		}
+		return slowly(ctx, u)
+	})
+	badRows := func(row *pipeline.Row) {
+		if row.Number%10 == 3 {
+			row.Err = pipeline.Errorf(pipeline.KindBadRow, "line %d", row.Number)
+		}
+	}
+	want, stats, err := run(t, pipeline.Pipeline{Source: &pipelinetest.Rows{N: 500, Change: badRows}, Evaluator: mixed, Workers: 1, Flags: []string{"f", "g"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := stats, (pipeline.Stats{Read: 500, Answered: 400, Failed: 100}); got != want {
+		t.Errorf("stats = %+v, want %+v", got, want)
+	}
+	for i, line := range want {
+		if n := fmt.Sprintf("%d user-%d ", i+1, i+1); !strings.HasPrefix(line, n) {
+			t.Fatalf("outcome %d is %q, want it to begin with %q", i, line, n)
+		}
+	}
+	for i, wantLine := range map[int]string{
+		1: "2 user-2 attempts=1 f=on(true) g=(false)",
+		2: "3 user-3 attempts=0 bad_row: line 3",
+		6: "7 user-7 attempts=2 rejected: no",
+	} {
+		if want[i] != wantLine {
+			t.Errorf("outcome %d = %q, want %q", i, want[i], wantLine)
+		}
+	}
+	for _, workers := range []int{2, 8, 64} {
+		for _, size := range []int{1, 7, 1000} {
+			got, _, err := run(t, pipeline.Pipeline{Source: &pipelinetest.Rows{N: 500, Change: badRows}, Evaluator: mixed, Workers: workers, Batch: size, Window: 100, Flags: []string{"f", "g"}})
+			if diff := cmp.Diff([]string(want), []string(got)); diff != "" || err != nil {
+				t.Errorf("%d workers, batches of %d: err = %v; differs from 1 worker (-want +got):\n%s", workers, size, err, diff)
+			}
+		}
+	}
+}
+
+func TestWorkersAndWindowAreBounds(t *testing.T) {
+	tests := []struct{ workers, window, batch, wantAtOnce, wantAhead int64 }{
+		{1, 1, 1, 1, 1},
+		{4, 10, 1, 4, 10},
+		{4, 1, 1, 4, 4}, // a window has room for the workers
+		{3, 60, 10, 3, 60},
+		{0, 0, 0, 1, 1},
+	}
+	for _, tt := range tests {
+		var read, done, atOnce, mostAtOnce, mostAhead atomic.Int64
+		_, stats, err := run(t, pipeline.Pipeline{
+			Workers: int(tt.workers), Window: int(tt.window), Batch: int(tt.batch),
+			Source: &pipelinetest.Rows{N: 300, Change: func(*pipeline.Row) {
+				mostAhead.Store(max(mostAhead.Load(), read.Add(1)-done.Load()))
+			}},
+			Evaluator: pipelinetest.Evaluate(func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
+				n := atOnce.Add(1)
+				for old := mostAtOnce.Load(); n > old && !mostAtOnce.CompareAndSwap(old, n); old = mostAtOnce.Load() {
+				}
+				defer atOnce.Add(-1)
+				return slowly(ctx, u)
+			}),
+			// A batch is freed when its last outcome is written.
+			Sink: pipelinetest.Write(func(o *pipeline.Outcome) error {
+				if o.Row.Number%max(tt.batch, 1) == 0 {
+					done.Add(max(tt.batch, 1))
+				}
+				return nil
+			}),
+		})
+		if err != nil || stats.Answered != 300 {
+			t.Fatalf("%+v: %+v, %v", tt, stats, err)
+		}
+		if got := mostAtOnce.Load(); got != tt.wantAtOnce {
+			t.Errorf("%+v: at most %d evaluations at once", tt, got)
+		}
+		if got := mostAhead.Load(); got != tt.wantAhead {
+			t.Errorf("%+v: at most %d rows read and not written", tt, got)
+		}
+	}
+}
+
+func TestFatalErrorOfTheEvaluatorEndsTheRun(t *testing.T) {
+	fatal := errors.New("the key is wrong")
+	var asked atomic.Int64
+	got, stats, err := run(t, pipeline.Pipeline{
+		Workers: 4, Window: 8, Source: &pipelinetest.Rows{N: 1000},
+		Evaluator: pipelinetest.Evaluate(func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
+			asked.Add(1)
+			if u.UserID == "user-20" {
+				return pipeline.Answer{}, fatal
+			}
+			return slowly(ctx, u)
+		}),
+	})
+	if !errors.Is(err, fatal) {
+		t.Errorf("err = %v, want %v", err, fatal)
+	}
+	if len(got) >= 20 || int64(len(got)) != stats.Answered {
+		t.Errorf("%d outcomes were written, want only some of the 19 before the error; stats %+v", len(got), stats)
+	}
+	if n := asked.Load(); n > 20+8 {
+		t.Errorf("%d users were asked, want no more than a window after the error", n)
+	}
+}
+
+func TestFailingSinkEndsTheRun(t *testing.T) {
+	full := errors.New("disk full")
+	writes := 0
+	_, stats, err := run(t, pipeline.Pipeline{
+		Workers: 4, Window: 8, Source: &pipelinetest.Rows{N: 1000}, Evaluator: pipelinetest.Evaluate(slowly),
+		Sink: pipelinetest.Write(func(o *pipeline.Outcome) error {
+			if writes++; writes == 10 {
+				return full
+			}
+			return nil
+		}),
+	})
+	if !errors.Is(err, full) || writes != 10 || stats.Answered != 9 || stats.Read > 10+8 {
+		t.Errorf("err = %v after %d writes, stats %+v; want %v after 10, 9 answered, at most 18 read", err, writes, stats, full)
+	}
+}
+
+func TestFailingSourceDrains(t *testing.T) {
+	broken := errors.New("the file ends in the middle")
+	for _, size := range []int{1, 7, 100} {
+		got, stats, err := run(t, pipeline.Pipeline{
+			Workers: 4, Window: 8, Batch: size, Source: &pipelinetest.Rows{N: 50, Err: broken}, Evaluator: pipelinetest.Evaluate(slowly),
+		})
+		if !errors.Is(err, broken) || len(got) != 50 || stats.Read != 50 || stats.Answered != 50 {
+			t.Errorf("batches of %d: err = %v, %d outcomes, stats %+v; want %v and all 50 rows", size, err, len(got), stats, broken)
+		}
+	}
+}
+
+func TestEmptySource(t *testing.T) {
+	got, stats, err := run(t, pipeline.Pipeline{Workers: 4, Source: &pipelinetest.Rows{}, Evaluator: pipelinetest.Evaluate(slowly)})
+	if err != nil || len(got) != 0 || stats != (pipeline.Stats{}) {
+		t.Errorf("err = %v, outcomes %v, stats %+v; want none", err, got, stats)
+	}
+}
+
+func TestCancelEndsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		interrupted := errors.New("interrupted")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(5*time.Second, func() { cancel(interrupted) })
+		var w written
+		start := time.Now()
+		p := pipeline.Pipeline{
+			Workers: 4, Window: 100, Source: &pipelinetest.Rows{N: 1e6}, Sink: &w,
+			Evaluator: pipelinetest.Evaluate(func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
+				if u.UserID == "user-30" { // hangs; all others are answered
+					<-ctx.Done()
+					return pipeline.Answer{}, ctx.Err()
+				}
+				return slowly(ctx, u)
+			}),
+		}
+		_, err := p.Run(ctx)
+		if took := time.Since(start); took != 5*time.Second || len(w) != 29 {
+			t.Errorf("ended after %v with %d outcomes, want 5s and the 29 before the user that hangs", took, len(w))
+		}
+		if !errors.Is(err, interrupted) && !errors.Is(err, context.Canceled) {
+			t.Errorf("err = %v, want the cancellation", err)
+		}
+	})
+}
+
+func TestSoftStopFinishesWhatWasRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stop := make(chan struct{})
+		time.AfterFunc(2*time.Second, func() { close(stop) })
+		rows := &pipelinetest.Rows{N: 1e6}
+		var w written
+		p := pipeline.Pipeline{Workers: 4, Window: 10, Source: pipeline.Until(rows, stop), Evaluator: pipelinetest.Evaluate(slowly), Sink: &w}
+		stats, err := p.Run(t.Context())
+		if err != nil || int64(len(w)) != stats.Read || stats.Answered != stats.Read || stats.Read == 0 || stats.Read == 1e6 {
+			t.Errorf("err = %v, %d outcomes, stats %+v; want no error and every row that was read", err, len(w), stats)
+		}
+	})
+}
+
+func TestFailuresAreDated(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	var at []time.Time
+	p := pipeline.Pipeline{
+		Source:    &pipelinetest.Rows{N: 1, Change: func(r *pipeline.Row) { r.Err = pipeline.Errorf(pipeline.KindMissingID, "no id") }},
+		Evaluator: pipelinetest.Evaluate(slowly), Now: func() time.Time { return now },
+		Sink: pipelinetest.Write(func(o *pipeline.Outcome) error { at = append(at, o.At); return nil }),
+	}
+	if _, err := p.Run(t.Context()); err != nil || len(at) != 1 || !at[0].Equal(now) {
+		t.Errorf("err = %v, at = %v; want %v", err, at, now)
+	}
+}
+
+// TestAnyRunIsOneOutcomeARow runs random pipelines: whatever the shape, N rows in are N outcomes out, in order.
+func TestAnyRunIsOneOutcomeARow(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		n, workers, window, size := random.Int64N(300), random.IntN(20), random.IntN(50), random.IntN(30)
+		next := int64(1)
+		_, stats, err := run(t, pipeline.Pipeline{
+			Source: &pipelinetest.Rows{N: n}, Evaluator: pipelinetest.Evaluate(slowly), Workers: workers, Window: window, Batch: size,
+			Sink: pipelinetest.Write(func(o *pipeline.Outcome) error {
+				if o.Row.Number != next {
+					t.Fatalf("n=%d workers=%d window=%d batch=%d: row %d came when %d was due", n, workers, window, size, o.Row.Number, next)
+				}
+				next++
+				return nil
+			}),
+		})
+		if err != nil || stats != (pipeline.Stats{Read: n, Answered: n}) || next != n+1 {
+			t.Fatalf("n=%d workers=%d window=%d batch=%d: err = %v, stats %+v", n, workers, window, size, err, stats)
+		}
+	}
+}
+
+func BenchmarkRun(b *testing.B) {
+	for _, size := range []int{1, 256} {
+		b.Run(fmt.Sprintf("batch=%d", size), func(b *testing.B) {
+			b.ReportAllocs()
+			p := pipeline.Pipeline{
+				Source: &pipelinetest.Rows{N: int64(b.N)}, Workers: 2, Window: 4096, Batch: size,
+				Evaluator: pipelinetest.Evaluate(func(context.Context, *pipeline.User) (pipeline.Answer, error) { return pipeline.Answer{}, nil }),
+				Sink:      pipelinetest.Write(func(*pipeline.Outcome) error { return nil }),
+			}
+			if _, err := p.Run(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}
