@@ -27,3 +27,15 @@ func TestHint(t *testing.T) {
 		t.Errorf("WithHint(nil) = %v, want nil", err)
 	}
 }
+
+func TestSuggest(t *testing.T) {
+	known := []string{"user_id", "device_id", "country", "user_properties.plan"}
+	for name, want := range map[string]string{
+		"userid": `did you mean "user_id"?`, "User_ID": `did you mean "user_id"?`, "contry": `did you mean "country"?`,
+		"user_properties.plann": `did you mean "user_properties.plan"?`, "zzz": "", "": "",
+	} {
+		if got := pipeline.Suggest(name, known); got != want {
+			t.Errorf("Suggest(%q) = %q, want %q", name, got, want)
+		}
+	}
+}
