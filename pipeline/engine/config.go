@@ -1,0 +1,562 @@
+package engine
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// ConfigError is what is wrong with one flag's configuration.
+type ConfigError struct {
+	Flag string // its key; "" if it has none
+	Path string // where: segments[0].conditions[1][0], "" for the flag itself
+	Err  error
+}
+
+// Error names the flag, the place and what is wrong.
+func (e *ConfigError) Error() string {
+	s := fmt.Sprintf("flag %q: ", e.Flag)
+	if e.Path != "" {
+		s += e.Path + ": "
+	}
+	return s + e.Err.Error()
+}
+
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// UnknownError is an operator, a dependency or a variant that does not exist.
+type UnknownError struct {
+	What string // operator, dependency or variant
+	Name string
+}
+
+func (e *UnknownError) Error() string { return fmt.Sprintf("unknown %s %q", e.What, e.Name) }
+
+// RegexError is a regular expression that this engine cannot run: invalid, or with something that only
+// backtracking engines have.
+type RegexError struct {
+	Pattern string
+	Err     error
+}
+
+func (e *RegexError) Error() string {
+	return fmt.Sprintf("regular expression %q: %v", e.Pattern, e.Err)
+}
+
+func (e *RegexError) Unwrap() error { return e.Err }
+
+// CycleError is a dependency cycle.
+type CycleError struct {
+	Flags []string // each depends on the next, the last on the first
+}
+
+func (e *CycleError) Error() string {
+	return "the dependencies form a cycle: " + strings.Join(append(slices.Clone(e.Flags), e.Flags[0]), " → ")
+}
+
+// ErrMissing is a field that the configuration has to have, and ErrDuplicate a flag that is configured twice.
+var (
+	ErrMissing   = errors.New("is missing")
+	ErrDuplicate = errors.New("is configured twice")
+)
+
+// The configuration as it is written. Pointers and nil maps tell a missing field from an empty one.
+type (
+	flagConfig struct {
+		Key          *string                   `json:"key"`
+		Variants     map[string]jsontext.Value `json:"variants"`
+		Segments     []segmentConfig           `json:"segments"`
+		Dependencies []string                  `json:"dependencies"`
+		Metadata     jsontext.Value            `json:"metadata"`
+	}
+	segmentConfig struct {
+		Bucket     *bucketConfig       `json:"bucket"`
+		Conditions [][]conditionConfig `json:"conditions"`
+		Variant    *string             `json:"variant"`
+		Metadata   jsontext.Value      `json:"metadata"`
+	}
+	bucketConfig struct {
+		Selector    []string           `json:"selector"`
+		Salt        *string            `json:"salt"`
+		Allocations []allocationConfig `json:"allocations"`
+	}
+	allocationConfig struct {
+		Range         []float64            `json:"range"`
+		Distributions []distributionConfig `json:"distributions"`
+	}
+	distributionConfig struct {
+		Variant *string   `json:"variant"`
+		Range   []float64 `json:"range"`
+	}
+	conditionConfig struct {
+		Selector []string `json:"selector"`
+		Op       string   `json:"op"`
+		Values   []string `json:"values"`
+	}
+	variantConfig struct {
+		Key      *string        `json:"key"`
+		Value    jsontext.Value `json:"value"`
+		Payload  jsontext.Value `json:"payload"`
+		Metadata jsontext.Value `json:"metadata"`
+	}
+)
+
+// Parse compiles flag configurations: a JSON array, as GET /v1/flags answers it. Fields that it does not know are
+// ignored. What is wrong with a flag is a *[ConfigError].
+func Parse(data []byte) (*Engine, error) {
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	options := json.JoinOptions(jsontext.AllowDuplicateNames(true))
+	var raw []jsontext.Value
+	if err := json.Unmarshal(data, &raw, options); err != nil {
+		return nil, fmt.Errorf("flag configurations: %w", jsonError(err))
+	}
+	if raw == nil {
+		return nil, errors.New("flag configurations: null is no list of flags")
+	}
+	configs := make([]flagConfig, len(raw))
+	e := &Engine{index: map[string]int32{}}
+	for i, text := range raw {
+		c := &configs[i]
+		err := json.Unmarshal(text, c, options)
+		switch {
+		case text.Kind() == 'n':
+			return nil, fmt.Errorf("flag configurations: flag %d of the list is null", i+1)
+		case c.Key == nil && err != nil: // a key of the wrong type, or none
+			return nil, fmt.Errorf("flag configurations: flag %d of the list: %w", i+1, jsonError(err))
+		case c.Key == nil || *c.Key == "":
+			return nil, fmt.Errorf("flag configurations: flag %d of the list: its key %w", i+1, ErrMissing)
+		case err != nil:
+			return nil, &ConfigError{*c.Key, "", jsonError(err)}
+		}
+		if _, twice := e.index[*c.Key]; twice {
+			return nil, &ConfigError{*c.Key, "", ErrDuplicate}
+		}
+		e.index[*c.Key] = int32(i)
+	}
+	c := compiler{engine: e, selectors: map[string]int32{}}
+	for i := range configs {
+		if err := c.flag(&configs[i]); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.checkCycles(); err != nil {
+		return nil, err
+	}
+	all := make([]int32, len(e.flags))
+	for i, m := range propertyOrder(keyMembers(configs)) { // the SDKs keep the flags in an object
+		all[i] = e.index[m.Name]
+	}
+	e.all = e.plan(all)
+	e.states.New = func() any { return e.newState() }
+	return e, nil
+}
+
+func keyMembers(configs []flagConfig) []pipeline.Member {
+	members := make([]pipeline.Member, len(configs))
+	for i := range configs {
+		members[i].Name = *configs[i].Key
+	}
+	return members
+}
+
+// jsonError leaves the package's name and Go's types out of a decoding error.
+func jsonError(err error) error {
+	if s, ok := errors.AsType[*json.SemanticError](err); ok {
+		found := map[jsontext.Kind]string{'n': "null", 't': "true", 'f': "false", '"': "a string", '0': "a number", '{': "an object", '[': "an array"}[s.JSONKind]
+		if found == "" {
+			return err
+		}
+		want := map[string]string{"string": "a string", "slice": "an array", "map": "an object", "struct": "an object", "float64": "a number"}[s.GoType.Kind().String()]
+		where := strings.ReplaceAll(strings.TrimPrefix(string(s.JSONPointer), "/"), "/", ".")
+		if where != "" {
+			where += ": "
+		}
+		return fmt.Errorf("%sis %s instead of %s", where, found, want)
+	}
+	if s, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		return fmt.Errorf("no valid JSON at byte %d: %w", s.ByteOffset, s.Err)
+	}
+	return err
+}
+
+// compiler turns configurations into the engine's flags.
+type compiler struct {
+	engine    *Engine
+	selectors map[string]int32
+
+	config *flagConfig // the flag at hand
+	names  []string    // its variants, sorted
+}
+
+func (c *compiler) fail(path string, err error) error {
+	return &ConfigError{*c.config.Key, path, err}
+}
+
+func (c *compiler) missing(path, field string) error {
+	return c.fail(path, fmt.Errorf("its %s %w", field, ErrMissing))
+}
+
+func (c *compiler) warn(path string, err error) {
+	c.engine.warnings = append(c.engine.warnings, &ConfigError{*c.config.Key, path, err})
+}
+
+func (c *compiler) flag(config *flagConfig) error {
+	c.config = config
+	switch {
+	case config.Variants == nil:
+		return c.missing("", "variants")
+	case config.Segments == nil:
+		return c.missing("", "segments")
+	}
+	metadata, err := c.metadata("", config.Metadata)
+	if err != nil {
+		return err
+	}
+	c.names = c.names[:0]
+	for name := range config.Variants {
+		c.names = append(c.names, name)
+	}
+	slices.Sort(c.names)
+	f := flag{info: Flag{
+		Key:            *config.Key,
+		Variants:       slices.Clone(c.names),
+		Dependencies:   config.Dependencies,
+		FlagType:       metadata.string("flagType"),
+		EvaluationMode: metadata.string("evaluationMode"),
+		ExperimentKey:  metadata.string("experimentKey"),
+		Deployed:       metadata.get("deployed") != "false",
+	}}
+	for i, key := range config.Dependencies {
+		if d, ok := c.engine.index[key]; ok {
+			f.dependencies = append(f.dependencies, d)
+		} else {
+			c.warn(fmt.Sprintf("dependencies[%d]", i), &UnknownError{"dependency", key})
+		}
+	}
+	for i := range config.Segments {
+		s, err := c.segment(fmt.Sprintf("segments[%d]", i), &config.Segments[i], metadata)
+		if err != nil {
+			return err
+		}
+		f.segments = append(f.segments, s)
+	}
+	c.engine.flags = append(c.engine.flags, f)
+	return nil
+}
+
+func (c *compiler) segment(path string, config *segmentConfig, flagMetadata object) (segment, error) {
+	s := segment{always: config.Conditions == nil}
+	own, err := c.metadata(path, config.Metadata)
+	if err != nil {
+		return s, err
+	}
+	metadata := flagMetadata.merge(own)
+	variants := map[string]*Variant{}
+	for _, name := range c.names {
+		if variants[name], err = c.variant(name, metadata); err != nil {
+			return s, err
+		}
+	}
+	pick := func(path string, name *string) *Variant {
+		if name == nil {
+			return nil
+		}
+		v := variants[*name]
+		if v == nil {
+			c.warn(path, &UnknownError{"variant", *name})
+		}
+		return v
+	}
+	s.variant = pick(path+".variant", config.Variant)
+	for i, list := range config.Conditions {
+		conditions := make([]condition, len(list))
+		for j := range list {
+			if conditions[j], err = c.condition(fmt.Sprintf("%s.conditions[%d][%d]", path, i, j), &list[j]); err != nil {
+				return s, err
+			}
+		}
+		s.conditions = append(s.conditions, conditions)
+	}
+	if config.Bucket == nil {
+		return s, nil
+	}
+	path += ".bucket"
+	switch {
+	case config.Bucket.Salt == nil:
+		return s, c.missing(path, "salt")
+	case config.Bucket.Allocations == nil:
+		return s, c.missing(path, "allocations")
+	}
+	s.bucket = &bucket{selector: c.selector(config.Bucket.Selector), salt: newSaltHash(*config.Bucket.Salt)}
+	for i, a := range config.Bucket.Allocations {
+		path := fmt.Sprintf("%s.allocations[%d]", path, i)
+		if a.Distributions == nil {
+			return s, c.missing(path, "distributions")
+		}
+		start, end, err := c.limits(path, a.Range)
+		if err != nil {
+			return s, err
+		}
+		out := allocation{start: start, end: end}
+		for j, d := range a.Distributions {
+			path := fmt.Sprintf("%s.distributions[%d]", path, j)
+			start, end, err := c.limits(path, d.Range)
+			if err != nil {
+				return s, err
+			}
+			out.distributions = append(out.distributions, distribution{start, end, pick(path+".variant", d.Variant)})
+		}
+		s.bucket.allocations = append(s.bucket.allocations, out)
+	}
+	return s, nil
+}
+
+// limits turns a range of numbers into one of integers that holds the same integers.
+func (c *compiler) limits(path string, numbers []float64) (start, end uint32, err error) {
+	if len(numbers) < 2 {
+		return 0, 0, c.fail(path, errors.New("its range is not two numbers"))
+	}
+	limit := func(f float64) uint32 { return uint32(min(max(math.Ceil(f), 0), math.MaxUint32)) }
+	return limit(numbers[0]), limit(numbers[1]), nil
+}
+
+func (c *compiler) selector(path []string) int32 {
+	key := fmt.Sprintf("%q", path)
+	i, ok := c.selectors[key]
+	if !ok {
+		i = int32(len(c.engine.selectors))
+		c.engine.selectors = append(c.engine.selectors, newSelector(path, c.engine.index))
+		c.selectors[key] = i
+	}
+	return i
+}
+
+func (c *compiler) condition(path string, config *conditionConfig) (condition, error) {
+	out := condition{
+		selector: c.selector(config.Selector),
+		op:       ops[config.Op],
+		opText:   config.Op,
+		values:   config.Values,
+		none:     slices.Contains(config.Values, "(none)"),
+	}
+	if config.Values == nil {
+		return out, c.missing(path, "values")
+	}
+	switch out.op {
+	case opUnknown:
+		c.warn(path, &UnknownError{"operator", config.Op})
+	case opIs, opIsNot, opSetContains, opSetContainsNot, opSetContainsAny, opSetContainsAnyNot:
+		out.set = newValueSet(config.Values, canonBool)
+	case opSetIs, opSetIsNot:
+		out.set = newValueSet(config.Values, func(s string) string { return s })
+	case opContains, opContainsNot:
+		for _, v := range config.Values {
+			out.lower = append(out.lower, toLower(v))
+		}
+	case opLess, opLessEqual, opGreater, opGreaterEqual:
+		for _, v := range config.Values {
+			out.numbers = append(out.numbers, parseNumber(v))
+		}
+	case opVersionLess, opVersionLessEqual, opVersionGreater, opVersionGreaterEqual:
+		for _, v := range config.Values {
+			if version, ok := parseVersion(v); ok {
+				out.versions = append(out.versions, version)
+			}
+		}
+	case opRegex, opRegexNot:
+		for _, v := range config.Values {
+			re, err := compileRegex(v)
+			if err != nil {
+				return out, c.fail(path, pipeline.WithHint(&RegexError{v, err},
+					"the local engine runs regular expressions without lookaround and backreferences; evaluate this flag remotely"))
+			}
+			out.regexes = append(out.regexes, re)
+		}
+	}
+	return out, nil
+}
+
+// variant makes the answer that a segment gives with one of the flag's variants.
+func (c *compiler) variant(name string, metadata object) (*Variant, error) {
+	raw := c.config.Variants[name]
+	if raw.Kind() == 'n' { // nothing, says the reference
+		return nil, nil
+	}
+	path := fmt.Sprintf("variants[%q]", name)
+	var config variantConfig
+	if err := json.Unmarshal(raw, &config, jsontext.AllowDuplicateNames(true)); err != nil {
+		return nil, c.fail(path, jsonError(err))
+	}
+	own, err := c.metadata(path, config.Metadata)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := parseOrdered(bytes.NewReader(raw))
+	if err != nil {
+		return nil, c.fail(path, jsonError(err))
+	}
+	metadata = metadata.merge(own)
+	mergedText := metadata.append(nil)
+	merged, err := parseOrdered(bytes.NewReader(mergedText))
+	if err != nil {
+		return nil, c.fail(path, jsonError(err))
+	}
+	tree.Members = setMember(tree.Members, "metadata", merged)
+	v := &Variant{
+		ID:        len(c.engine.variants),
+		Name:      name,
+		ValueJSON: string(config.Value),
+		FlagType:  metadata.string("flagType"),
+		Default:   metadata.get("default") == "true",
+		Deployed:  metadata.get("deployed") != "false",
+		tree:      tree,
+	}
+	v.FlagKey = *c.config.Key
+	if config.Key != nil {
+		v.Key = *config.Key
+	}
+	v.Payload = string(config.Payload)
+	v.ExperimentKey = metadata.string("experimentKey")
+	if len(metadata) > 0 {
+		v.Metadata = string(mergedText)
+	}
+	if value := findOrdered(tree.Members, "value"); value != nil {
+		v.Value, _ = coerceString(value)
+	}
+	c.engine.variants = append(c.engine.variants, v)
+	return v, nil
+}
+
+// object is a JSON object, its members in order and their values as written.
+type object []property
+
+type property struct {
+	name  string
+	value string
+}
+
+func (c *compiler) metadata(path string, raw jsontext.Value) (object, error) {
+	if raw.Kind() != '{' {
+		if len(raw) == 0 || raw.Kind() == 'n' {
+			return nil, nil
+		}
+		return nil, c.fail(path, errors.New("its metadata is not an object"))
+	}
+	var o object
+	dec := jsontext.NewDecoder(bytes.NewReader(raw), jsontext.AllowDuplicateNames(true))
+	if _, err := dec.ReadToken(); err != nil {
+		return nil, c.fail(path, jsonError(err))
+	}
+	for dec.PeekKind() != '}' {
+		name, err := dec.ReadToken()
+		if err != nil {
+			return nil, c.fail(path, jsonError(err))
+		}
+		p := property{name: name.String()}
+		value, err := dec.ReadValue()
+		if err != nil {
+			return nil, c.fail(path, jsonError(err))
+		}
+		p.value = string(value)
+		o = o.set(p)
+	}
+	return o, nil
+}
+
+func (o object) set(p property) object {
+	for i := range o {
+		if o[i].name == p.name {
+			o[i] = p
+			return o
+		}
+	}
+	return append(o, p)
+}
+
+// merge is Object.assign of both into a new object.
+func (o object) merge(over object) object {
+	merged := slices.Clone(o)
+	for _, p := range over {
+		merged = merged.set(p)
+	}
+	return merged
+}
+
+func (o object) get(name string) string {
+	for _, p := range o {
+		if p.name == name {
+			return p.value
+		}
+	}
+	return ""
+}
+
+// string is the value of a member that is a string, "" otherwise.
+func (o object) string(name string) string {
+	text := o.get(name)
+	if text == "" || text[0] != '"' {
+		return ""
+	}
+	s, err := jsontext.AppendUnquote(nil, text)
+	if err != nil {
+		return ""
+	}
+	return string(s)
+}
+
+func (o object) append(dst []byte) []byte {
+	dst = append(dst, '{')
+	for i, p := range o {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = pipeline.AppendJSONString(dst, p.name)
+		dst = append(dst, ':')
+		dst = append(dst, p.value...)
+	}
+	return append(dst, '}')
+}
+
+// checkCycles refuses dependencies that lead back to where they started.
+func (c *compiler) checkCycles() error {
+	const visiting, finished = 1, 2
+	marks := make([]int8, len(c.engine.flags))
+	var path []int32
+	var visit func(i int32) error
+	visit = func(i int32) error {
+		switch marks[i] {
+		case finished:
+			return nil
+		case visiting:
+			cycle := &CycleError{}
+			for _, j := range path[slices.Index(path, i):] {
+				cycle.Flags = append(cycle.Flags, c.engine.flags[j].info.Key)
+			}
+			return &ConfigError{c.engine.flags[i].info.Key, "dependencies", cycle}
+		}
+		marks[i] = visiting
+		path = append(path, i)
+		for _, d := range c.engine.flags[i].dependencies {
+			if err := visit(d); err != nil {
+				return err
+			}
+		}
+		path = path[:len(path)-1]
+		marks[i] = finished
+		return nil
+	}
+	for i := range c.engine.flags {
+		if err := visit(int32(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,263 @@
+package engine
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// Engine is a compiled set of flag configurations. It is made by [Parse] and never changes.
+type Engine struct {
+	flags     []flag // in the order of the configurations
+	index     map[string]int32
+	selectors []selector
+	variants  []*Variant
+	warnings  []*ConfigError
+	all       *Plan
+	states    sync.Pool
+}
+
+// Flag says what is known of a flag without evaluating it.
+type Flag struct {
+	Key            string
+	Variants       []string // their keys, sorted
+	Dependencies   []string // as configured
+	FlagType       string   // release, experiment, holdout-group, mutual-exclusion-group, release-group
+	EvaluationMode string   // local or remote
+	ExperimentKey  string
+	Deployed       bool // false only if the configuration says so
+}
+
+// Variant is one possible answer for one flag: of a variant, as a segment of the flag gives it. All are made by
+// [Parse]; what Evaluate returns is shared and must not be changed.
+//
+// Metadata is merged: the flag's, over that the segment's, over that the variant's. ExperimentKey is taken
+// from it. Value is the variant's value, as JSON text if it is no string.
+type Variant struct {
+	pipeline.Variant
+	ID        int    // position in [Engine.Variants]
+	Name      string // what the flag calls the variant; its Key may differ, or be absent
+	ValueJSON string // the value as JSON text; "" is absent
+	FlagType  string // of the metadata
+	Default   bool   // the metadata says that this is what users get who are not assigned
+	Deployed  bool   // false only if the metadata says so
+
+	tree pipeline.Value // the merged variant as a JSON value, for selectors that start with result
+}
+
+type flag struct {
+	info         Flag
+	dependencies []int32
+	segments     []segment
+}
+
+type segment struct {
+	always     bool          // no conditions: everybody
+	conditions [][]condition // any of the lists, whole
+	bucket     *bucket       // nil: no bucketing
+	variant    *Variant      // where the bucket decides nothing; nil: none
+}
+
+type bucket struct {
+	selector    int32
+	salt        saltHash
+	allocations []allocation
+}
+
+// allocation is a range [start, end) of hash % 100.
+type allocation struct {
+	start, end    uint32
+	distributions []distribution
+}
+
+// distribution is a range [start, end) of hash / 100.
+type distribution struct {
+	start, end uint32
+	variant    *Variant // nil: the configuration names one that the flag does not have
+}
+
+// Flags lists the flags in the order of the configurations.
+func (e *Engine) Flags() []Flag {
+	flags := make([]Flag, len(e.flags))
+	for i := range e.flags {
+		flags[i] = e.flags[i].info
+	}
+	return flags
+}
+
+// Variants are all variants that an evaluation may return, in the order of their ID.
+func (e *Engine) Variants() []*Variant { return e.variants }
+
+// Warnings are what the reference ignores without a word: unknown operators (they never match), dependencies and
+// variants that do not exist.
+func (e *Engine) Warnings() []*ConfigError { return e.warnings }
+
+// Plan is which flags to evaluate, and in which order. It may be used by many goroutines.
+type Plan struct {
+	engine *Engine
+	order  []int32 // dependencies first
+	asked  []int32 // sorted by key, each once
+}
+
+// Plan prepares the evaluation of the named flags; nil means all, and names that do not exist are ignored. Keep
+// the plan where the same flags are evaluated for many users.
+func (e *Engine) Plan(flagKeys []string) *Plan {
+	if flagKeys == nil {
+		return e.all
+	}
+	asked := make([]int32, 0, len(flagKeys))
+	for _, key := range flagKeys {
+		if i, ok := e.index[key]; ok {
+			asked = append(asked, i)
+		}
+	}
+	return e.plan(asked)
+}
+
+// plan orders the flags as the reference's topologicalSort does: as asked, each after its dependencies.
+func (e *Engine) plan(asked []int32) *Plan {
+	p := &Plan{engine: e, asked: asked}
+	seen := make([]bool, len(e.flags))
+	var visit func(i int32)
+	visit = func(i int32) {
+		if seen[i] {
+			return
+		}
+		seen[i] = true
+		for _, d := range e.flags[i].dependencies {
+			visit(d)
+		}
+		p.order = append(p.order, i)
+	}
+	for _, i := range asked {
+		visit(i)
+	}
+	slices.SortFunc(p.asked, func(a, b int32) int { return strings.Compare(e.flags[a].info.Key, e.flags[b].info.Key) })
+	p.asked = slices.Compact(p.asked)
+	return p
+}
+
+// Evaluate says which variants the user gets, sorted by flag key. It is Append of a new plan.
+func (e *Engine) Evaluate(u *pipeline.User, flagKeys []string) []*Variant {
+	return e.Plan(flagKeys).Append(nil, u)
+}
+
+// Append evaluates the flags for u and appends the variants, sorted by flag key, to dst. A flag that gives the
+// user none has none. What [Variant] marks as a default or as not deployed is among them: the caller decides.
+func (p *Plan) Append(dst []*Variant, u *pipeline.User) []*Variant {
+	st := p.engine.states.Get().(*state)
+	st.number++
+	st.user = u
+	for _, i := range p.order {
+		st.results[i] = p.engine.flags[i].evaluate(st)
+		st.done = append(st.done, i)
+	}
+	for _, i := range p.asked {
+		if v := st.results[i]; v != nil {
+			dst = append(dst, v)
+		}
+	}
+	for _, i := range p.order {
+		st.results[i] = nil
+	}
+	st.user, st.done = nil, st.done[:0]
+	p.engine.states.Put(st)
+	return dst
+}
+
+func (f *flag) evaluate(st *state) *Variant {
+	for i := range f.segments {
+		s := &f.segments[i]
+		if !s.always && !matchAny(st, s.conditions) {
+			continue
+		}
+		if v := s.pick(st); v != nil {
+			return v
+		}
+	}
+	return nil
+}
+
+func matchAny(st *state, lists [][]condition) bool {
+	for _, list := range lists {
+		if matchAll(st, list) {
+			return true
+		}
+	}
+	return false
+}
+
+func matchAll(st *state, list []condition) bool {
+	for i := range list {
+		c := &list[i]
+		if !c.match(st, st.load(c.selector)) {
+			return false
+		}
+	}
+	return true
+}
+
+// pick is the variant of a segment that matches: the bucket's, or the segment's own where the bucket says
+// nothing. nil: the segment gives none, and the next one is tried.
+func (s *segment) pick(st *state) *Variant {
+	b := s.bucket
+	if b == nil {
+		return s.variant
+	}
+	value := st.load(b.selector).bucketing()
+	if value == "" {
+		return s.variant
+	}
+	hash := b.salt.sum(value)
+	percent, position := hash%100, hash/100
+	for i := range b.allocations {
+		a := &b.allocations[i]
+		if percent < a.start || percent >= a.end {
+			continue
+		}
+		for j := range a.distributions {
+			if d := &a.distributions[j]; position >= d.start && position < d.end {
+				return d.variant
+			}
+		}
+	}
+	return s.variant
+}
+
+// state is what one evaluation needs. It is pooled, and used by one goroutine at a time.
+type state struct {
+	engine  *Engine
+	user    *pipeline.User
+	number  uint64 // of the evaluation: slots of another are stale
+	slots   []slot
+	results []*Variant // by flag
+	done    []int32    // the flags evaluated so far
+
+	marks []uint64 // countDistinct's: for each member of the set, the count at which it was last seen
+	count uint64
+}
+
+func (e *Engine) newState() *state {
+	return &state{engine: e, slots: make([]slot, len(e.selectors)), results: make([]*Variant, len(e.flags))}
+}
+
+// countDistinct counts the members of the set that are in the list, each once, and says whether the list has
+// others too.
+func (st *state) countDistinct(set *valueSet, list []string, canon func(string) string) (found int, others bool) {
+	if len(st.marks) < set.size {
+		st.marks = append(st.marks, make([]uint64, set.size-len(st.marks))...)
+	}
+	st.count++
+	for _, s := range list {
+		switch i := set.index(canon(s)); {
+		case i < 0:
+			others = true
+		case st.marks[i] != st.count:
+			st.marks[i] = st.count
+			found++
+		}
+	}
+	return found, others
+}

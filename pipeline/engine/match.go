@@ -1,0 +1,270 @@
+package engine
+
+import (
+	"regexp"
+	"slices"
+)
+
+// op is an operator of a condition.
+type op uint8
+
+const (
+	opUnknown op = iota // never matches, as in the reference
+	opIs
+	opIsNot
+	opContains
+	opContainsNot
+	opLess
+	opLessEqual
+	opGreater
+	opGreaterEqual
+	opVersionLess
+	opVersionLessEqual
+	opVersionGreater
+	opVersionGreaterEqual
+	opSetIs
+	opSetIsNot
+	opSetContains
+	opSetContainsNot
+	opSetContainsAny
+	opSetContainsAnyNot
+	opRegex
+	opRegexNot
+)
+
+var ops = map[string]op{
+	"is":                       opIs,
+	"is not":                   opIsNot,
+	"contains":                 opContains,
+	"does not contain":         opContainsNot,
+	"less":                     opLess,
+	"less or equal":            opLessEqual,
+	"greater":                  opGreater,
+	"greater or equal":         opGreaterEqual,
+	"version less":             opVersionLess,
+	"version less or equal":    opVersionLessEqual,
+	"version greater":          opVersionGreater,
+	"version greater or equal": opVersionGreaterEqual,
+	"set is":                   opSetIs,
+	"set is not":               opSetIsNot,
+	"set contains":             opSetContains,
+	"set does not contain":     opSetContainsNot,
+	"set contains any":         opSetContainsAny,
+	"set does not contain any": opSetContainsAnyNot,
+	"regex match":              opRegex,
+	"regex does not match":     opRegexNot,
+}
+
+// condition is a compiled condition. Of the prepared values, those that its operator needs are set.
+type condition struct {
+	selector int32
+	op       op
+	none     bool     // "(none)" is among the values
+	values   []string // as configured
+
+	set      valueSet // is: the values with booleans in lower case; set is: as they are
+	lower    []string // contains
+	numbers  []float64
+	versions []version
+	regexes  []*regexp.Regexp
+
+	opText string // as configured
+}
+
+// valueSet finds strings. A few are compared one by one, which is quicker than hashing.
+type valueSet struct {
+	few  []string
+	many map[string]int32 // to 0, 1, …
+	size int
+}
+
+func newValueSet(values []string, canon func(string) string) valueSet {
+	var distinct []string
+	many := map[string]int32{}
+	for _, v := range values {
+		v = canon(v)
+		if _, ok := many[v]; !ok {
+			many[v] = int32(len(distinct))
+			distinct = append(distinct, v)
+		}
+	}
+	if len(distinct) <= 8 {
+		return valueSet{few: distinct, size: len(distinct)}
+	}
+	return valueSet{many: many, size: len(distinct)}
+}
+
+// index is the number of s in the set, -1 if it is not there.
+func (s *valueSet) index(v string) int {
+	if s.many == nil {
+		return slices.Index(s.few, v)
+	}
+	if i, ok := s.many[v]; ok {
+		return int(i)
+	}
+	return -1
+}
+
+// match reports whether the condition holds for the value at its selector.
+func (c *condition) match(st *state, v *slot) bool {
+	switch v.shape {
+	case shapeMissing:
+		return c.matchMissing()
+	case shapeList:
+		switch c.op {
+		case opSetIs:
+			return c.setEqual(st, v.list)
+		case opSetIsNot:
+			return !c.setEqual(st, v.list)
+		case opSetContains:
+			return c.setContainsAll(st, v.list)
+		case opSetContainsNot:
+			return !c.setContainsAll(st, v.list)
+		case opSetContainsAny:
+			return c.setContainsAny(v.list)
+		case opSetContainsAnyNot:
+			return !c.setContainsAny(v.list)
+		}
+		for _, s := range v.list { // one element that matches is enough, also for a negated operator
+			if c.matchString(s) {
+				return true
+			}
+		}
+		return false
+	}
+	switch c.op { // what a slot remembers
+	case opLess, opLessEqual, opGreater, opGreaterEqual:
+		return c.compareNumber(v.number())
+	}
+	return c.matchString(v.text)
+}
+
+func (c *condition) matchMissing() bool {
+	switch c.op {
+	case opIs, opContains, opLess, opLessEqual, opGreater, opGreaterEqual,
+		opVersionLess, opVersionLessEqual, opVersionGreater, opVersionGreaterEqual,
+		opSetIs, opSetContains, opSetContainsAny:
+		return c.none
+	case opIsNot, opContainsNot, opSetContainsNot, opSetContainsAnyNot:
+		return !c.none
+	}
+	return false // "set is not" and the regexes too
+}
+
+func (c *condition) matchString(s string) bool {
+	switch c.op {
+	case opIs:
+		return c.set.index(canonBool(s)) >= 0
+	case opIsNot:
+		return c.set.index(canonBool(s)) < 0
+	case opContains:
+		return c.contains(s)
+	case opContainsNot:
+		return !c.contains(s)
+	case opLess, opLessEqual, opGreater, opGreaterEqual:
+		return c.compareNumber(parseNumber(s))
+	case opVersionLess, opVersionLessEqual, opVersionGreater, opVersionGreaterEqual:
+		return c.compareVersion(s)
+	case opRegex:
+		return c.matchRegex(s)
+	case opRegexNot:
+		return !c.matchRegex(s)
+	}
+	return false // a set operator on a value that is no list
+}
+
+func (c *condition) contains(s string) bool {
+	for _, needle := range c.lower {
+		if containsLower(s, needle) {
+			return true
+		}
+	}
+	return false
+}
+
+// compareNumber holds if n compares so with any of the values. NaN does with none.
+func (c *condition) compareNumber(n float64) bool {
+	for _, w := range c.numbers {
+		var ok bool
+		switch c.op {
+		case opLess:
+			ok = n < w
+		case opLessEqual:
+			ok = n <= w
+		case opGreater:
+			ok = n > w
+		case opGreaterEqual:
+			ok = n >= w
+		}
+		if ok {
+			return true
+		}
+	}
+	return false
+}
+
+// compareVersion holds if s compares so with any of the values: as versions with those that are some, as strings
+// with all if s is none or none of them is.
+func (c *condition) compareVersion(s string) bool {
+	v, ok := parseVersion(s)
+	if !ok || len(c.versions) == 0 {
+		for _, w := range c.values {
+			if c.ordered(compareStrings(s, w)) {
+				return true
+			}
+		}
+		return false
+	}
+	for i := range c.versions {
+		if c.ordered(v.compare(&c.versions[i])) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *condition) ordered(order int) bool {
+	switch c.op {
+	case opVersionLess:
+		return order < 0
+	case opVersionLessEqual:
+		return order <= 0
+	case opVersionGreater:
+		return order > 0
+	}
+	return order >= 0
+}
+
+func (c *condition) matchRegex(s string) bool {
+	s = codeUnits(s)
+	for _, re := range c.regexes {
+		if re.MatchString(s) {
+			return true
+		}
+	}
+	return false
+}
+
+// setEqual: the same set of strings, booleans no exception.
+func (c *condition) setEqual(st *state, list []string) bool {
+	found, others := st.countDistinct(&c.set, list, func(s string) string { return s })
+	return found == c.set.size && !others
+}
+
+// setContainsAll counts the list's elements, not its distinct ones, first: so does the reference.
+func (c *condition) setContainsAll(st *state, list []string) bool {
+	if len(list) < len(c.values) {
+		return false
+	}
+	found, _ := st.countDistinct(&c.set, list, canonBool)
+	return found == c.set.size
+}
+
+func (c *condition) setContainsAny(list []string) bool {
+	for _, s := range list {
+		if c.set.index(canonBool(s)) >= 0 {
+			return true
+		}
+	}
+	return false
+}

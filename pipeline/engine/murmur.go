@@ -1,0 +1,74 @@
+package engine
+
+import "math/bits"
+
+// The hash of the reference is MurmurHash3_x86_32 with seed 0 of salt + "/" + value. It is written out here, and
+// not taken from spaolacci/murmur3 (which the tests compare it with): that package's Sum32 keeps a pointer in
+// a uintptr, which the race detector's pointer checks refuse, and it cannot go on from a hashed salt.
+const (
+	murmurC1 = 0xcc9e2d51
+	murmurC2 = 0x1b873593
+)
+
+// saltHash is the hash of salt + "/" so far: its whole blocks, and the bytes that do not fill one.
+type saltHash struct {
+	hash   uint32
+	length uint32 // of the prefix, in bytes
+	tail   uint32 // up to three bytes, little endian
+	shift  uint8  // how many bits of tail are used: 0, 8, 16 or 24
+}
+
+func newSaltHash(salt string) saltHash {
+	var h saltHash
+	prefix := salt + "/"
+	for len(prefix) >= 4 {
+		h.hash = murmurMix(h.hash, uint32(prefix[0])|uint32(prefix[1])<<8|uint32(prefix[2])<<16|uint32(prefix[3])<<24)
+		prefix = prefix[4:]
+		h.length += 4
+	}
+	for i := range len(prefix) {
+		h.tail |= uint32(prefix[i]) << h.shift
+		h.shift += 8
+		h.length++
+	}
+	return h
+}
+
+// sum is the hash of salt + "/" + value.
+func (h saltHash) sum(value string) uint32 {
+	hash, length := h.hash, h.length+uint32(len(value))
+	// The prefix's tail shifts every block of the value: a block is its bytes so far, and the value's next
+	// four above them.
+	acc := uint64(h.tail)
+	for len(value) >= 4 {
+		acc |= uint64(uint32(value[0])|uint32(value[1])<<8|uint32(value[2])<<16|uint32(value[3])<<24) << h.shift
+		hash = murmurMix(hash, uint32(acc))
+		acc >>= 32
+		value = value[4:]
+	}
+	shift := h.shift
+	for i := range len(value) {
+		acc |= uint64(value[i]) << shift
+		shift += 8
+	}
+	if shift >= 32 {
+		hash = murmurMix(hash, uint32(acc))
+		acc >>= 32
+		shift -= 32
+	}
+	if shift > 0 {
+		hash ^= murmurBlock(uint32(acc))
+	}
+	hash ^= length
+	hash ^= hash >> 16
+	hash *= 0x85ebca6b
+	hash ^= hash >> 13
+	hash *= 0xc2b2ae35
+	return hash ^ hash>>16
+}
+
+func murmurBlock(k uint32) uint32 { return bits.RotateLeft32(k*murmurC1, 15) * murmurC2 }
+
+func murmurMix(hash, k uint32) uint32 {
+	return bits.RotateLeft32(hash^murmurBlock(k), 13)*5 + 0xe6546b64
+}

@@ -1,0 +1,351 @@
+package engine
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// root is where a selector starts.
+type root uint8
+
+const (
+	rootNothing  root = iota // a path that cannot lead anywhere
+	rootUserID               // context.user.user_id
+	rootDeviceID             // context.user.device_id
+	rootField                // context.user.<name>…
+	rootGroup                // context.groups.<name>…
+	rootResult               // result.<flag>…: what was answered for another flag
+	rootWhole                // a whole that is put together only if somebody asks: context, context.user, context.groups, result
+)
+
+// selector is a compiled path.
+type selector struct {
+	text string // joined with dots
+	root root
+	name string   // rootField: the field; rootGroup: the group type
+	flag int32    // rootResult
+	path []string // the rest
+}
+
+// The user's fields that are not in context.user: the SDKs turn them into context.groups.
+func isGroupField(name string) bool {
+	return name == "groups" || name == "group_properties" || name == "group_cohort_ids"
+}
+
+func newSelector(path []string, flags map[string]int32) selector {
+	s := selector{text: strings.Join(path, "."), path: path}
+	for _, element := range path {
+		if element == "" { // undefined, says the reference's select
+			return s
+		}
+	}
+	switch {
+	case len(path) == 0:
+	case path[0] == "result" && len(path) == 1, path[0] == "context" && len(path) == 1:
+		s.root = rootWhole
+	case path[0] == "result":
+		if i, ok := flags[path[1]]; ok {
+			s.root, s.flag, s.path = rootResult, i, path[2:]
+		}
+	case path[0] != "context":
+	case (path[1] == "user" || path[1] == "groups") && len(path) == 2:
+		s.root = rootWhole
+	case path[1] == "groups":
+		s.root, s.name, s.path = rootGroup, path[2], path[3:]
+	case path[1] != "user" || isGroupField(path[2]):
+	case path[2] == "user_id":
+		s.root, s.path = rootUserID, path[3:]
+	case path[2] == "device_id":
+		s.root, s.path = rootDeviceID, path[3:]
+	default:
+		s.root, s.name, s.path = rootField, path[2], path[3:]
+	}
+	return s
+}
+
+// find is the value at the selector for the user of st; nil or a Null if there is none. It may be held in *tmp.
+func (s *selector) find(st *state, tmp *pipeline.Value) *pipeline.Value {
+	switch s.root {
+	case rootUserID:
+		return idValue(st.user.UserID, s.path, tmp)
+	case rootDeviceID:
+		return idValue(st.user.DeviceID, s.path, tmp)
+	case rootField:
+		return walk(pipeline.Find(st.user.Context, s.name), s.path, pipeline.Find, tmp)
+	case rootGroup:
+		return s.findGroup(st.user, tmp)
+	case rootResult:
+		if v := st.results[s.flag]; v != nil {
+			return walk(&v.tree, s.path, findOrdered, tmp)
+		}
+	case rootWhole:
+		*tmp = s.whole(st)
+		return tmp
+	}
+	return nil
+}
+
+func idValue(id string, path []string, tmp *pipeline.Value) *pipeline.Value {
+	if id == "" || len(path) > 0 {
+		return nil
+	}
+	*tmp = pipeline.StringValue(id)
+	return tmp
+}
+
+// walk follows the path through objects, and through lists by index and length as JavaScript does.
+func walk(v *pipeline.Value, path []string, find func([]pipeline.Member, string) *pipeline.Value, tmp *pipeline.Value) *pipeline.Value {
+	for _, name := range path {
+		switch {
+		case v == nil:
+			return nil
+		case v.Kind == pipeline.Object:
+			v = find(v.Members, name)
+		case v.Kind == pipeline.List && name == "length":
+			*tmp = pipeline.IntValue(int64(len(v.Members)))
+			v = tmp
+		case v.Kind == pipeline.List:
+			i, ok := arrayIndex(name)
+			if !ok || i >= int64(len(v.Members)) {
+				return nil
+			}
+			v = &v.Members[i].Value
+		default:
+			return nil
+		}
+	}
+	return v
+}
+
+func findOrdered(members []pipeline.Member, name string) *pipeline.Value {
+	for i := range members {
+		if members[i].Name == name {
+			return &members[i].Value
+		}
+	}
+	return nil
+}
+
+// findGroup looks into the group of one type: {group_name, group_properties?, cohort_ids?}.
+func (s *selector) findGroup(u *pipeline.User, tmp *pipeline.Value) *pipeline.Value {
+	name := groupName(u, s.name)
+	switch {
+	case name == nil:
+		return nil
+	case len(s.path) == 0:
+		*tmp = groupObject(u, s.name, name)
+		return tmp
+	}
+	switch s.path[0] {
+	case "group_name":
+		return walk(name, s.path[1:], pipeline.Find, tmp)
+	case "group_properties":
+		return walk(groupPart(u, "group_properties", s.name, name), s.path[1:], pipeline.Find, tmp)
+	case "cohort_ids":
+		return walk(groupPart(u, "group_cohort_ids", s.name, name), s.path[1:], pipeline.Find, tmp)
+	}
+	return nil
+}
+
+// groupName is the name of the user's group of that type: the first of a list counts. nil if there is none.
+func groupName(u *pipeline.User, groupType string) *pipeline.Value {
+	groups := pipeline.Find(u.Context, "groups")
+	if groups == nil {
+		return nil
+	}
+	name := groups.Get(groupType)
+	if name != nil && name.Kind == pipeline.List {
+		if len(name.Members) == 0 {
+			return nil
+		}
+		name = &name.Members[0].Value
+	}
+	if name == nil || isFalsy(name) {
+		return nil
+	}
+	return name
+}
+
+func isFalsy(v *pipeline.Value) bool {
+	switch v.Kind {
+	case pipeline.Null:
+		return true
+	case pipeline.String:
+		return v.Text == ""
+	case pipeline.Bool:
+		return v.Num == 0
+	case pipeline.Number, pipeline.Int, pipeline.Float:
+		f := number(v)
+		return f == 0 || math.IsNaN(f)
+	}
+	return false
+}
+
+// groupPart is field.<type>.<name> of the user, nil if it is empty.
+func groupPart(u *pipeline.User, field, groupType string, name *pipeline.Value) *pipeline.Value {
+	types := pipeline.Find(u.Context, field)
+	if types == nil {
+		return nil
+	}
+	names := types.Get(groupType)
+	if names == nil {
+		return nil
+	}
+	text, _ := coerceString(name)
+	part := names.Get(text)
+	if part == nil || len(part.Members) == 0 {
+		return nil
+	}
+	return part
+}
+
+func groupObject(u *pipeline.User, groupType string, name *pipeline.Value) pipeline.Value {
+	v := pipeline.Value{Kind: pipeline.Object, Members: []pipeline.Member{{Name: "group_name", Value: *name}}}
+	if part := groupPart(u, "group_properties", groupType, name); part != nil {
+		v.Members = append(v.Members, pipeline.Member{Name: "group_properties", Value: *part})
+	}
+	if part := groupPart(u, "group_cohort_ids", groupType, name); part != nil {
+		v.Members = append(v.Members, pipeline.Member{Name: "cohort_ids", Value: *part})
+	}
+	return v
+}
+
+// whole puts together what only exists in parts here. Nobody targets on it; it is for the sake of agreeing.
+func (s *selector) whole(st *state) pipeline.Value {
+	if s.path[0] == "result" {
+		v := pipeline.Value{Kind: pipeline.Object}
+		for _, f := range st.done {
+			if r := st.results[f]; r != nil {
+				v.Members = append(v.Members, pipeline.Member{Name: r.FlagKey, Value: r.tree})
+			}
+		}
+		return v
+	}
+	user, groups := contextUser(st.user), contextGroups(st.user)
+	if len(s.path) == 2 {
+		if s.path[1] == "user" {
+			return user
+		}
+		return groups
+	}
+	v := pipeline.Value{Kind: pipeline.Object}
+	if user.Kind != pipeline.Null {
+		v.Members = append(v.Members, pipeline.Member{Name: "user", Value: user})
+	}
+	if groups.Kind != pipeline.Null {
+		v.Members = append(v.Members, pipeline.Member{Name: "groups", Value: groups})
+	}
+	return v
+}
+
+// contextUser is context.user: the ids and the fields, sorted; Null if there are none.
+func contextUser(u *pipeline.User) pipeline.Value {
+	v := pipeline.Value{Kind: pipeline.Object}
+	for _, m := range u.Context {
+		if !isGroupField(m.Name) {
+			v.Members = append(v.Members, m)
+		}
+	}
+	if u.UserID != "" {
+		v.Members = append(v.Members, pipeline.Member{Name: "user_id", Value: pipeline.StringValue(u.UserID)})
+	}
+	if u.DeviceID != "" {
+		v.Members = append(v.Members, pipeline.Member{Name: "device_id", Value: pipeline.StringValue(u.DeviceID)})
+	}
+	if len(v.Members) == 0 {
+		return pipeline.Value{}
+	}
+	slices.SortFunc(v.Members, func(a, b pipeline.Member) int { return strings.Compare(a.Name, b.Name) })
+	return v
+}
+
+// contextGroups is context.groups; Null if there are none.
+func contextGroups(u *pipeline.User) pipeline.Value {
+	v := pipeline.Value{Kind: pipeline.Object}
+	if groups := pipeline.Find(u.Context, "groups"); groups != nil && groups.Kind == pipeline.Object {
+		for _, m := range groups.Members {
+			if name := groupName(u, m.Name); name != nil {
+				v.Members = append(v.Members, pipeline.Member{Name: m.Name, Value: groupObject(u, m.Name, name)})
+			}
+		}
+	}
+	if len(v.Members) == 0 {
+		return pipeline.Value{}
+	}
+	return v
+}
+
+// shape is what the operators distinguish.
+type shape uint8
+
+const (
+	shapeMissing shape = iota
+	shapeScalar
+	shapeList // a list, or a string that is a JSON array
+)
+
+// slot is what a selector found for the user at hand.
+type slot struct {
+	user  uint64 // the number of the user that it is for
+	shape shape
+	text  string   // the value as a string, but for lists: those are printed only if a bucket asks
+	list  []string // the elements of a list as strings
+
+	value     *pipeline.Value
+	tmp       pipeline.Value
+	num       float64
+	hasNumber bool
+}
+
+// load is the slot of the selector, filled for the user at hand.
+func (st *state) load(i int32) *slot {
+	sl := &st.slots[i]
+	if sl.user == st.number {
+		return sl
+	}
+	s := &st.engine.selectors[i]
+	if s.root != rootResult && s.root != rootWhole { // those change while flags are evaluated
+		sl.user = st.number
+	}
+	sl.value = s.find(st, &sl.tmp)
+	sl.shape, sl.text, sl.list, sl.hasNumber = shapeMissing, "", sl.list[:0], false
+	if sl.value == nil {
+		return sl
+	}
+	if sl.value.Kind == pipeline.List {
+		sl.shape = shapeList
+		sl.list = appendList(sl.list, sl.value)
+		return sl
+	}
+	text, ok := coerceString(sl.value)
+	if !ok {
+		return sl
+	}
+	sl.shape, sl.text = shapeScalar, text
+	if text != "" && text[0] == '[' {
+		if list, ok := parseList(sl.list, text); ok {
+			sl.shape, sl.list = shapeList, list
+		}
+	}
+	return sl
+}
+
+// number is the value as JavaScript's Number() reads its string.
+func (sl *slot) number() float64 {
+	if !sl.hasNumber {
+		sl.hasNumber = true
+		sl.num = parseNumber(sl.text)
+	}
+	return sl.num
+}
+
+// bucketing is the string that is hashed; "" if there is none.
+func (sl *slot) bucketing() string {
+	if sl.shape == shapeList && sl.text == "" {
+		sl.text, _ = coerceString(sl.value)
+	}
+	return sl.text
+}
