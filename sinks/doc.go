@@ -1,0 +1,33 @@
+// Package sinks writes what came of a run: assignments and error records, as CSV, TSV, JSONL or Parquet.
+//
+// Start at [Create]: it makes an [Output] from a file name, whose ending is the format. An Output is a
+// [pipeline.Sink], so it takes outcomes; what it does with them is decided by two independent halves:
+//
+//   - A table (table.go, errors.go) knows the columns of a layout and turns an outcome into rows of cells.
+//     Assignments and error records are two tables. Another layout is another table.
+//   - An encoder (csv.go, jsonl.go, parquet.go) writes rows of cells in one format. Another format is another
+//     encoder and another case of the one format switch, in create.go.
+//
+// A file appears under its final name only when it is complete (file.go):
+//
+//	Create   a temporary file in the same folder, under a hidden name
+//	Write    … rows …
+//	Close    flush, finish the format, fsync, close; every error is checked
+//	Publish  rename to the final name, fsync of the folder
+//	Discard  instead of Publish, at any time: nothing is left
+//
+// [Multi] does the same for several outputs of one run: none is renamed before all are complete.
+//
+// After an error an Output is of no use any more: Write and Close return that error again, and Publish refuses.
+//
+// # Values in the formats
+//
+// Null is an empty cell in CSV and TSV, where an empty string is "" in quotes; null in JSONL; and null in
+// Parquet. JSON texts (a payload, an error record's input) keep their bytes, with one exception: in JSONL they
+// are values of their own, and one that was answered over several lines loses the white space between its
+// tokens, because a line is a record there. NaN and the infinities, which JSON lacks, are null in JSONL and
+// NaN, Infinity and -Infinity in CSV and TSV.
+//
+// Text is UTF-8 in every format. The sources see to that; should a text get here that is not, each bad
+// sequence becomes U+FFFD, since one such cell would make a whole Parquet or JSONL file unreadable to others.
+package sinks

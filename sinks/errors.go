@@ -1,0 +1,41 @@
+package sinks
+
+import (
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// errorRecords is the layout of the error records: a row for each failed user, with the original row as JSON,
+// so that the file is itself an input.
+func errorRecords() *table {
+	return &table{
+		columns: []column{
+			{name: "row_number", typ: pipeline.TypeInt, required: true},
+			{name: "user_id"},
+			{name: "device_id"},
+			{name: "kind", required: true, repeats: true},
+			{name: "http_status", typ: pipeline.TypeInt},
+			{name: "attempts", typ: pipeline.TypeInt, required: true},
+			{name: "message", required: true, repeats: true},
+			{name: "occurred_at", typ: pipeline.TypeTimestamp, millis: true, required: true},
+			{name: "input", typ: pipeline.TypeJSON},
+		},
+		rows: func(o *pipeline.Outcome, row []cell, emit func() error) error {
+			if o.Err == nil {
+				return nil
+			}
+			row[0].num = o.Row.Number
+			row[1] = optional(o.Row.User.UserID)
+			row[2] = optional(o.Row.User.DeviceID)
+			row[3].text = string(o.Err.Kind)
+			row[4] = cell{num: int64(o.Err.HTTPStatus), null: o.Err.HTTPStatus == 0}
+			row[5].num = int64(max(o.Attempts, o.Err.Attempts))
+			row[6].text = o.Err.Message
+			row[7].num = o.At.UnixMilli()
+			row[8] = cell{null: o.Row.Input == nil}
+			if o.Row.Input != nil {
+				row[8].text = string(pipeline.AppendObject(nil, o.Row.Input))
+			}
+			return emit()
+		},
+	}
+}

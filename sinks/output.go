@@ -1,0 +1,210 @@
+package sinks
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// Info is what there is to say about an output. Bytes, SHA256 and Formulas are final after Close.
+type Info struct {
+	Path     string // as given
+	Format   string // as [Format] names it
+	Rows     int64  // without the header
+	Bytes    int64
+	SHA256   string // in hex; "" before Close
+	Formulas int64  // cells of CSV and TSV that a spreadsheet would run: escaped only if the Spec says so
+}
+
+// Output is one file of a run, or standard output. It is used from one goroutine.
+type Output struct {
+	info    Info
+	table   *table
+	row     []cell
+	emit    func() error // emitRow, made once
+	encoder encoder
+	closer  io.Closer // of the compressed stream; may be nil
+	buffer  *bufio.Writer
+	meter   meter
+	file    *tempFile // nil: a stream
+
+	err       error // the first; every later call returns it
+	closed    bool
+	published bool
+}
+
+var _ pipeline.Sink = (*Output)(nil)
+
+func newOutput(name, format string, t *table) *Output {
+	o := &Output{info: Info{Path: name, Format: format}, table: t, row: make([]cell, len(t.columns))}
+	o.emit = o.emitRow
+	return o
+}
+
+func create(path string, mode fs.FileMode, t *table, spec *Spec) (*Output, error) {
+	format, err := Format(path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := createTemp(path, mode)
+	if err != nil {
+		return nil, err
+	}
+	o := newOutput(path, format, t)
+	o.file = f
+	if err := o.open(f, spec); err != nil {
+		return nil, errors.Join(err, o.Discard())
+	}
+	return o, nil
+}
+
+func (o *Output) open(w io.Writer, spec *Spec) (err error) {
+	o.meter = meter{w: w, hash: sha256.New()}
+	o.buffer = bufio.NewWriterSize(&o.meter, textBuffer)
+	o.encoder, o.closer, err = newEncoder(o.buffer, o.info.Format, o.table.columns, spec)
+	return o.fail(err)
+}
+
+// fail keeps the first error and names the output in it.
+func (o *Output) fail(err error) error {
+	if err != nil && o.err == nil {
+		o.err = fileError("write", o.info.Path, err)
+	}
+	return o.err
+}
+
+// Write writes the rows that the outcome makes; none is fine.
+func (o *Output) Write(out *pipeline.Outcome) error {
+	if o.err == nil && o.closed {
+		return fmt.Errorf("write %s: it is closed", o.info.Path)
+	}
+	if o.err != nil {
+		return o.err
+	}
+	return o.fail(o.table.rows(out, o.row, o.emit))
+}
+
+func (o *Output) emitRow() error {
+	for i := range o.row {
+		if c := &o.row[i]; c.text != "" && !utf8.ValidString(c.text) {
+			c.text = strings.ToValidUTF8(c.text, "\uFFFD")
+		}
+	}
+	o.info.Rows++
+	return o.encoder.writeRow(o.row)
+}
+
+// Close completes the output; a file still has its temporary name after it. A second Close returns what the
+// first did.
+func (o *Output) Close() error {
+	if o.closed {
+		return o.err
+	}
+	o.closed = true
+	if o.err == nil {
+		o.fail(o.complete())
+	}
+	if o.file != nil {
+		o.fail(o.file.Close())
+	}
+	return o.err
+}
+
+func (o *Output) complete() error {
+	if err := o.encoder.finish(); err != nil {
+		return err
+	}
+	if o.closer != nil {
+		if err := o.closer.Close(); err != nil {
+			return err
+		}
+	}
+	if err := o.buffer.Flush(); err != nil {
+		return err
+	}
+	if o.meter.err != nil { // the encoders above are not all known to pass every error on
+		return o.meter.err
+	}
+	if o.file != nil {
+		if err := o.file.Sync(); err != nil {
+			return err
+		}
+	}
+	o.info.SHA256 = hex.EncodeToString(o.meter.hash.Sum(nil))
+	return nil
+}
+
+// Publish gives the closed file its final name, replacing what has it. It refuses if Close did not succeed.
+func (o *Output) Publish() error {
+	if err := o.complain(); err != nil || o.file == nil || o.published {
+		return err
+	}
+	if err := o.file.rename(); err != nil {
+		return err
+	}
+	o.published = true // and it stays so if the folder can't be synced
+	return o.file.syncFolder()
+}
+
+// complain says why the output can't be published; nil if it can.
+func (o *Output) complain() error {
+	if o.err == nil && !o.closed {
+		return fmt.Errorf("publish %s: it is not closed", o.info.Path)
+	}
+	return o.err
+}
+
+// Discard removes the file, unless Publish has named it. It may be called at any time and more than once, so
+// it can be deferred right after Create. Every later call but Info and Discard is an error.
+func (o *Output) Discard() error {
+	if o.file == nil || o.published {
+		return nil
+	}
+	o.fail(errors.New("it was discarded"))
+	if !o.closed {
+		o.closed = true
+		o.file.Close() // whatever is lost was not wanted
+	}
+	return o.file.remove()
+}
+
+// Info says what was written.
+func (o *Output) Info() Info {
+	info := o.info
+	info.Bytes = o.meter.n
+	if e, ok := o.encoder.(*csvEncoder); ok {
+		info.Formulas = e.formulas
+	}
+	return info
+}
+
+// meter counts and hashes what goes through it.
+type meter struct {
+	w    io.Writer
+	hash hash.Hash
+	n    int64
+	err  error
+}
+
+func (m *meter) Write(p []byte) (int, error) {
+	if m.err != nil {
+		return 0, m.err
+	}
+	n, err := m.w.Write(p)
+	m.hash.Write(p[:n])
+	m.n += int64(n)
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
+	}
+	m.err = err
+	return n, err
+}

@@ -1,0 +1,229 @@
+package sinks
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"unsafe"
+
+	"github.com/apache/arrow/go/v15/parquet"
+	"github.com/apache/arrow/go/v15/parquet/compress"
+	"github.com/apache/arrow/go/v15/parquet/file"
+	"github.com/apache/arrow/go/v15/parquet/metadata"
+	"github.com/apache/arrow/go/v15/parquet/schema"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+const (
+	groupRows  = 128 << 10 // rows of a row group
+	groupBytes = 32 << 20  // about what a row group may hold in memory; one of huge payloads is cut short
+	batchRows  = 4 << 10   // rows handed to arrow at once
+	batchBytes = 4 << 20   // text that a batch may keep alive
+)
+
+// parquetEncoder collects rows in columns and hands them, a batch at a time, to arrow's column writers. (Its
+// record writer, pqarrow, costs twice the CPU.) arrow compresses page by page and keeps a row group in memory
+// until it is whole, so memory is bounded by groupBytes, not by the output.
+type parquetEncoder struct {
+	writer  *file.Writer
+	group   file.BufferedRowGroupWriter // nil: none is open
+	columns []columnBuffer
+	batch   int // rows in columns
+	bytes   int // of text in columns
+	rows    int // in the open row group
+}
+
+// newParquet writes the Parquet file's head to w; close of the file belongs to the caller.
+func newParquet(w io.Writer, columns []column, spec *Spec) (e *parquetEncoder, err error) {
+	defer recovered(&err)
+	createdBy := "rollcall"
+	if spec.Version != "" {
+		createdBy += " version " + spec.Version // the form that readers parse: application version number
+	}
+	props := []parquet.WriterProperty{
+		parquet.WithCreatedBy(createdBy),
+		parquet.WithCompression(compress.Codecs.Zstd),
+		parquet.WithDictionaryDefault(false),
+	}
+	e = &parquetEncoder{}
+	var fields schema.FieldList
+	for _, c := range columns {
+		repetition := parquet.Repetitions.Optional
+		if c.required {
+			repetition = parquet.Repetitions.Required
+		}
+		var logical schema.LogicalType = schema.NoLogicalType{}
+		var physical parquet.Type
+		var buffer columnBuffer
+		switch c.typ {
+		case pipeline.TypeString, pipeline.TypeJSON:
+			physical, logical = parquet.Types.ByteArray, schema.StringLogicalType{}
+			buffer = newBuffer(c, func(c *cell) parquet.ByteArray { return byteArray(c.text) })
+		case pipeline.TypeInt:
+			physical = parquet.Types.Int64
+			buffer = newBuffer(c, func(c *cell) int64 { return c.num })
+		case pipeline.TypeFloat:
+			physical = parquet.Types.Double
+			buffer = newBuffer(c, func(c *cell) float64 { return math.Float64frombits(uint64(c.num)) })
+		case pipeline.TypeBool:
+			physical = parquet.Types.Boolean
+			buffer = newBuffer(c, func(c *cell) bool { return c.num != 0 })
+		case pipeline.TypeDate:
+			physical, logical = parquet.Types.Int32, schema.DateLogicalType{}
+			buffer = newBuffer(c, func(c *cell) int32 { return int32(c.num) })
+		case pipeline.TypeTimestamp:
+			unit := schema.TimeUnitMicros
+			if c.millis {
+				unit = schema.TimeUnitMillis
+			}
+			physical, logical = parquet.Types.Int64, schema.NewTimestampLogicalType(true, unit)
+			buffer = newBuffer(c, func(c *cell) int64 { return c.num })
+		}
+		node, err := schema.NewPrimitiveNodeLogical(c.name, repetition, logical, physical, -1, -1)
+		if err != nil {
+			return nil, fmt.Errorf("column %q: %w", c.name, err)
+		}
+		fields = append(fields, node)
+		e.columns = append(e.columns, buffer)
+		if c.repeats {
+			props = append(props, parquet.WithDictionaryFor(c.name, true))
+		}
+	}
+	root, err := schema.NewGroupNode("schema", parquet.Repetitions.Required, fields, -1)
+	if err != nil {
+		return nil, err
+	}
+	meta := metadata.NewKeyValueMetadata()
+	for _, key := range slices.Sorted(maps.Keys(spec.Meta)) { // sorted: the same options give the same bytes
+		if err := meta.Append(key, spec.Meta[key]); err != nil {
+			return nil, err
+		}
+	}
+	// Without the io.Closer that w may be: arrow would close it.
+	e.writer = file.NewParquetWriter(struct{ io.Writer }{w}, root,
+		file.WithWriterProps(parquet.NewWriterProperties(props...)), file.WithWriteMetadata(meta))
+	return e, nil
+}
+
+func (e *parquetEncoder) writeRow(row []cell) error {
+	for i := range row {
+		e.columns[i].add(&row[i])
+		e.bytes += len(row[i].text)
+	}
+	e.batch++
+	e.rows++
+	if e.batch == batchRows || e.bytes >= batchBytes || e.rows == groupRows {
+		return e.flush()
+	}
+	return nil
+}
+
+// flush hands the batch to arrow and completes the row group if it is full.
+func (e *parquetEncoder) flush() (err error) {
+	defer recovered(&err)
+	if e.group == nil {
+		e.group = e.writer.AppendBufferedRowGroup()
+	}
+	for i, c := range e.columns {
+		w, err := e.group.Column(i)
+		if err != nil {
+			return err
+		}
+		if err := c.flush(w); err != nil {
+			return err
+		}
+	}
+	e.batch, e.bytes = 0, 0
+	// What is written is counted in one of the two or in both, so this is at most twice what is in memory.
+	if e.rows < groupRows && e.group.TotalCompressedBytes()+e.group.TotalBytesWritten() < groupBytes {
+		return nil
+	}
+	return e.closeGroup()
+}
+
+// closeGroup writes the open row group. The next AppendBufferedRowGroup would do it too, but swallows the error.
+func (e *parquetEncoder) closeGroup() error {
+	group := e.group
+	e.group, e.rows = nil, 0
+	return group.Close()
+}
+
+func (e *parquetEncoder) finish() (err error) {
+	defer recovered(&err)
+	if e.batch > 0 {
+		if err := e.flush(); err != nil {
+			return err
+		}
+	}
+	if e.group != nil {
+		if err := e.closeGroup(); err != nil {
+			return err
+		}
+	}
+	return e.writer.Close()
+}
+
+// recovered turns a panic of arrow, which has those for errors of the writer under it, into an error.
+func recovered(err *error) {
+	switch r := recover().(type) {
+	case nil:
+	case error:
+		*err = fmt.Errorf("parquet writer: %w", r)
+	default:
+		*err = fmt.Errorf("parquet writer: %v", r)
+	}
+}
+
+// columnBuffer collects the cells of one column.
+type columnBuffer interface {
+	add(c *cell)
+	flush(w file.ColumnChunkWriter) error
+}
+
+// buffer is the columnBuffer of a physical type.
+type buffer[T any] struct {
+	value    func(*cell) T
+	values   []T     // those that are not null
+	levels   []int16 // 0: null, 1: not; nil where the column is required
+	required bool
+}
+
+func newBuffer[T any](c column, value func(*cell) T) *buffer[T] {
+	b := &buffer[T]{value: value, required: c.required, values: make([]T, 0, batchRows)}
+	if !c.required {
+		b.levels = make([]int16, 0, batchRows)
+	}
+	return b
+}
+
+func (b *buffer[T]) add(c *cell) {
+	if !b.required {
+		if c.null {
+			b.levels = append(b.levels, 0)
+			return
+		}
+		b.levels = append(b.levels, 1)
+	}
+	b.values = append(b.values, b.value(c))
+}
+
+func (b *buffer[T]) flush(w file.ColumnChunkWriter) error {
+	_, err := w.(interface {
+		WriteBatch(values []T, defLevels, repLevels []int16) (int64, error)
+	}).WriteBatch(b.values, b.levels, nil)
+	clear(b.values) // lets go of the texts
+	b.values, b.levels = b.values[:0], b.levels[:0]
+	return err
+}
+
+// byteArray is the text without a copy: arrow reads it, when the batch is flushed, and keeps it as a minimum
+// or maximum, but never writes to it. The empty text must not be nil, which arrow's statistics take for unset.
+func byteArray(s string) parquet.ByteArray {
+	if s == "" {
+		return parquet.ByteArray{}
+	}
+	return unsafe.Slice(unsafe.StringData(s), len(s))
+}
