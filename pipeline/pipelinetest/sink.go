@@ -1,0 +1,544 @@
+package pipelinetest
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// SinkFormat is one format of outputs, for [TestSink] to put to the test.
+type SinkFormat struct {
+	Format string // the ending of its files' names: csv.gz
+
+	Assignments func(path string, carry []pipeline.Column) (Output, error)
+	Errors      func(path string) (Output, error)
+	Stream      func(w io.Writer, carry []pipeline.Column) (Output, error)
+
+	// Readers read a file back, by name: better two that have nothing in common with each other.
+	Readers map[string]func(path string) (Table, error)
+
+	// JSON: the file is empty without records; a record is a line, so a JSON text that spans lines loses the white space between its tokens, and
+	// a number that JSON lacks is null.
+	JSON bool
+}
+
+// Output is a sink that ends in a file.
+type Output interface {
+	pipeline.Sink
+	Publish() error
+	Discard() error
+	Written() (rows, bytes int64, sha256 string) // after Close
+}
+
+// Table is what stands in an output.
+type Table struct {
+	Columns []string
+	Rows    [][]Cell
+}
+
+// Cell is a value of any type, as text: numbers in decimal, times in RFC 3339 and UTC, JSON as written.
+type Cell struct {
+	Text string
+	Null bool
+}
+
+// TestSink holds a format to what every output promises: what is written can be read back value by value;
+// nothing stands under the final name before Publish, and nothing is left after Discard; a run without rows
+// gives a valid file; errors are reported, and last; and nothing is retained of an outcome but its strings.
+func TestSink(t *testing.T, f SinkFormat) {
+	t.Run("assignments", func(t *testing.T) { f.roundTrip(t, sinkOutcomes(), false) })
+	t.Run("errors", func(t *testing.T) { f.roundTrip(t, sinkOutcomes(), true) })
+	t.Run("no outcomes", func(t *testing.T) {
+		f.roundTrip(t, nil, false)
+		f.roundTrip(t, nil, true)
+	})
+	t.Run("nobody answered, nobody failed", func(t *testing.T) {
+		var answered, failed []pipeline.Outcome
+		for _, o := range sinkOutcomes() {
+			if o.Err == nil {
+				answered = append(answered, o)
+			} else {
+				failed = append(failed, o)
+			}
+		}
+		f.roundTrip(t, failed, false)
+		f.roundTrip(t, answered, true)
+	})
+	t.Run("stream", f.testStream)
+	t.Run("published or not at all", f.testStages)
+	t.Run("discard", f.testDiscard)
+	t.Run("failing writer", f.testFailingWriter)
+	t.Run("bad paths", f.testBadPaths)
+}
+
+// open begins an output of one of the two kinds.
+func (f *SinkFormat) open(t *testing.T, path string, records bool) Output {
+	t.Helper()
+	var o Output
+	var err error
+	if records {
+		o, err = f.Errors(path)
+	} else {
+		o, err = f.Assignments(path, sinkCarry)
+	}
+	if err != nil {
+		t.Fatalf("create %s: %v", path, err)
+	}
+	return o
+}
+
+// writeAll writes the outcomes as the pipeline does: from one place in memory, which is used again.
+func writeAll(sink pipeline.Sink, outcomes []pipeline.Outcome) error {
+	var o pipeline.Outcome
+	for i := range outcomes {
+		assignments, carry, input := o.Assignments, o.Row.Carry, o.Row.Input
+		o = outcomes[i]
+		o.Assignments = append(assignments[:0], o.Assignments...)
+		o.Row.Carry = append(carry[:0], o.Row.Carry...)
+		if o.Row.Input != nil {
+			o.Row.Input = append(input[:0:0], o.Row.Input...)
+		}
+		if err := sink.Write(&o); err != nil {
+			return err
+		}
+		clear(o.Assignments)
+		clear(o.Row.Carry)
+		clear(o.Row.Input)
+	}
+	return nil
+}
+
+func (f *SinkFormat) roundTrip(t *testing.T, outcomes []pipeline.Outcome, records bool) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "out."+f.Format)
+	out := f.open(t, path, records)
+	for _, err := range []error{writeAll(out, outcomes), out.Close(), out.Publish()} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := f.wantAssignments(outcomes)
+	if records {
+		want = f.wantErrors(outcomes)
+	}
+	if f.JSON && len(want.Rows) == 0 {
+		want.Columns = nil // each record names its columns, and there is none
+	}
+	for name, read := range f.Readers {
+		got, err := read(path)
+		if err != nil {
+			t.Errorf("%s, read by %s: %v", path, name, err)
+			continue
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s, read by %s (-want +got):\n%s", path, name, diff)
+		}
+	}
+
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(data)
+	rows, size, hash := out.Written()
+	if rows != int64(len(want.Rows)) || size != int64(len(data)) || hash != hex.EncodeToString(sum[:]) {
+		t.Errorf("Written: %d rows, %d bytes, %s; the file has %d, %d, %x", rows, size, hash, len(want.Rows), len(data), sum)
+	}
+	mode := fs.FileMode(0o600)
+	if !records {
+		plain, err := os.Create(filepath.Join(t.TempDir(), "plain")) // tells the umask
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer plain.Close()
+		info, err := plain.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		mode = info.Mode()
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != mode {
+		t.Errorf("mode of %s: %v (%v), want %v", path, info.Mode(), err, mode)
+	}
+}
+
+// testStream: standard output gets the bytes that a file would, and so does a second run.
+func (f *SinkFormat) testStream(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "out."+f.Format)
+	file := f.open(t, path, false)
+	var buf bytes.Buffer
+	stream, err := f.Stream(&buf, sinkCarry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, out := range []Output{file, stream} {
+		for _, err := range []error{writeAll(out, sinkOutcomes()), out.Close(), out.Publish(), out.Discard()} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(buf.Bytes(), want) {
+		t.Errorf("the stream differs from the file:\n%q\nfile:\n%q", buf.Bytes(), want)
+	}
+	_, size, hash := stream.Written()
+	if _, wantSize, wantHash := file.Written(); size != wantSize || hash != wantHash {
+		t.Errorf("Written of the stream: %d, %s; of the file: %d, %s", size, hash, wantSize, wantHash)
+	}
+}
+
+// testStages: up to Publish, whatever has the final name keeps it.
+func (f *SinkFormat) testStages(t *testing.T) {
+	for _, before := range []string{"", "precious"} {
+		folder := t.TempDir()
+		path := filepath.Join(folder, "out."+f.Format)
+		if before != "" {
+			if err := os.WriteFile(path, []byte(before), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		untouched := func(stage string) {
+			t.Helper()
+			data, err := os.ReadFile(path)
+			if string(data) != before || before == "" && !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s: %s holds %q (%v), want %q", stage, path, data, err, before)
+			}
+		}
+		out := f.open(t, path, false)
+		untouched("created")
+		if err := out.Publish(); err == nil {
+			t.Error("Publish before Close succeeded")
+		}
+		if err := writeAll(out, sinkOutcomes()); err != nil {
+			t.Fatal(err)
+		}
+		untouched("written")
+		for range 2 {
+			if err := out.Close(); err != nil {
+				t.Fatal(err)
+			}
+			untouched("closed")
+		}
+		if err := out.Write(&pipeline.Outcome{}); err == nil {
+			t.Error("Write after Close succeeded")
+		}
+		for _, end := range []func() error{out.Publish, out.Publish, out.Discard, out.Close} {
+			if err := end(); err != nil {
+				t.Errorf("after Publish: %v", err)
+			}
+			if got := fileNames(t, folder); len(got) != 1 || got[0] != filepath.Base(path) {
+				t.Errorf("after Publish the folder holds %q, want only %q", got, filepath.Base(path))
+			}
+		}
+		if data, err := os.ReadFile(path); err != nil || string(data) == before {
+			t.Errorf("after Publish %s holds %q (%v)", path, data, err)
+		}
+	}
+}
+
+// testDiscard: whenever it is called, nothing is left, and nothing works any more.
+func (f *SinkFormat) testDiscard(t *testing.T) {
+	stages := []func(Output) error{
+		func(Output) error { return nil },
+		func(o Output) error { return writeAll(o, sinkOutcomes()) },
+		func(o Output) error { return errors.Join(writeAll(o, sinkOutcomes()), o.Close()) },
+	}
+	for i, stage := range stages {
+		folder := t.TempDir()
+		out := f.open(t, filepath.Join(folder, "out."+f.Format), i%2 == 1)
+		if err := stage(out); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := out.Discard(); err != nil {
+				t.Errorf("stage %d: Discard: %v", i, err)
+			}
+		}
+		if got := fileNames(t, folder); len(got) > 0 {
+			t.Errorf("stage %d: Discard leaves %q", i, got)
+		}
+		if out.Write(&pipeline.Outcome{}) == nil || out.Close() == nil || out.Publish() == nil {
+			t.Errorf("stage %d: Write, Close or Publish succeeded after Discard", i)
+		}
+		if got := fileNames(t, folder); len(got) > 0 {
+			t.Errorf("stage %d: after Discard and all else there is %q", i, got)
+		}
+	}
+}
+
+// errDisk is the error of a failingWriter.
+var errDisk = errors.New("the disk is on fire")
+
+type failingWriter struct{ after int }
+
+func (w *failingWriter) Write(p []byte) (int, error) {
+	n := min(len(p), w.after)
+	w.after -= n
+	if n < len(p) {
+		return n, errDisk
+	}
+	return n, nil
+}
+
+// testFailingWriter: wherever the writer fails, someone says so, everyone after it too, and it is never published.
+func (f *SinkFormat) testFailingWriter(t *testing.T) {
+	var whole bytes.Buffer
+	out, err := f.Stream(&whole, sinkCarry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(writeAll(out, sinkOutcomes()), out.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, after := range []int{0, 1, 4, whole.Len() / 2, whole.Len() - 1} {
+		out, err := f.Stream(&failingWriter{after}, sinkCarry)
+		if err == nil {
+			err = writeAll(out, sinkOutcomes())
+		}
+		if err == nil {
+			err = out.Close()
+		}
+		if !errors.Is(err, errDisk) {
+			t.Errorf("writer that fails after %d of %d bytes: %v, want the writer's error", after, whole.Len(), err)
+			continue
+		}
+		for name, again := range map[string]func() error{
+			"Write": func() error { return out.Write(&sinkOutcomes()[0]) }, "Close": out.Close, "Publish": out.Publish,
+		} {
+			if err := again(); !errors.Is(err, errDisk) {
+				t.Errorf("%s after the writer failed: %v, want the writer's error again", name, err)
+			}
+		}
+	}
+}
+
+// testBadPaths: what can't become a file is found out at once, and leaves nothing.
+func (f *SinkFormat) testBadPaths(t *testing.T) {
+	folder := t.TempDir()
+	taken := filepath.Join(folder, "folder."+f.Format)
+	if err := os.Mkdir(taken, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	plain := filepath.Join(folder, "plain")
+	if err := os.WriteFile(plain, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(folder, "link."+f.Format)
+	if err := os.Symlink(plain, link); err != nil {
+		t.Fatal(err)
+	}
+	before := fileNames(t, folder)
+	for what, path := range map[string]string{
+		"missing folder":       filepath.Join(folder, "missing", "out."+f.Format),
+		"a file as the folder": filepath.Join(plain, "out."+f.Format),
+		"a folder of the name": taken,
+		"a symbolic link":      link,
+	} {
+		for kind, create := range map[string]func() (Output, error){
+			"assignments": func() (Output, error) { return f.Assignments(path, nil) },
+			"errors":      func() (Output, error) { return f.Errors(path) },
+		} {
+			if _, err := create(); err == nil || !strings.Contains(err.Error(), path) {
+				t.Errorf("%s, %s: error %v, want one that names %s", what, kind, err, path)
+			}
+		}
+	}
+	if diff := cmp.Diff(before, fileNames(t, folder)); diff != "" {
+		t.Errorf("files after failed creations (-before +after):\n%s", diff)
+	}
+}
+
+func fileNames(t *testing.T, folder string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// sinkCarry are carried columns of all types.
+var sinkCarry = []pipeline.Column{
+	{Name: "plan", Type: pipeline.TypeString},
+	{Name: "seats", Type: pipeline.TypeInt},
+	{Name: "score", Type: pipeline.TypeFloat},
+	{Name: "beta", Type: pipeline.TypeBool},
+	{Name: "born", Type: pipeline.TypeDate},
+	{Name: "seen at, \"last\"", Type: pipeline.TypeTimestamp},
+	{Name: "tags", Type: pipeline.TypeJSON},
+}
+
+// sinkOutcomes are outcomes with everything in them that a format may get wrong.
+func sinkOutcomes() []pipeline.Outcome {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 678_900_000, time.FixedZone("", 3600))
+	texts := []string{
+		"", "u1", "007", "1e5", " spaces ", "a,b", "a\tb", `say "hi"`, "two\nlines", "two\r\nlines", "cr\rcr", "\n", `"`, `""`,
+		`\.`, "null", "NULL", "NaN", "=1+1", "+1", "-1", "@x", "\ttab", "nul\x00nul", "\x01\x1f\x7f", "Grüße 🎉", "\u2028\u2029",
+		"\ufeffbom", "</script>&", "{}", strings.Repeat("long ", 2000),
+	}
+	payloads := []string{
+		"", "null", "true", "-12.50", "12345678901234567890", `""`, `"=1+1"`, `"quote \" comma , tab \t"`, "[]", `[1, 2 ,{"a": "b c"}]`,
+		"{\n  \"a\": \"x  y\",\r\n\t\"b\\\"\": [1, 2]\n}", `{"ü":"\u00fc"}`, strings.Repeat("[", 500) + strings.Repeat("]", 500),
+	}
+	micros := []int64{0, 1_767_323_045_678_901, -1, 1_767_323_045_000_000}
+	floats := []float64{0, -0.5, 1e21, 1e-7, math.MaxFloat64, math.NaN(), math.Inf(1), math.Inf(-1), 1.0 / 3}
+	var outcomes []pipeline.Outcome
+	for i, text := range texts {
+		row := pipeline.Row{Number: int64(i + 1), User: pipeline.User{UserID: text, DeviceID: texts[len(texts)-1-i]}}
+		day, stamp := int64(i*1000-5000), micros[i%len(micros)]
+		row.Carry = []pipeline.Value{
+			pipeline.StringValue(text),
+			pipeline.IntValue(math.MaxInt64 - int64(i)),
+			pipeline.FloatValue(floats[i%len(floats)]),
+			pipeline.BoolValue(i%2 == 0),
+			{Kind: pipeline.Date, Num: day, Text: time.Unix(day*86400, 0).UTC().Format(time.DateOnly)},
+			{Kind: pipeline.Timestamp, Num: stamp, Text: time.UnixMicro(stamp).UTC().Format(time.RFC3339Nano)},
+			{Kind: pipeline.List, Members: []pipeline.Member{{Value: pipeline.StringValue(text)}, {Value: pipeline.IntValue(1)}}},
+		}
+		switch {
+		case i%5 == 4: // nulls
+			clear(row.Carry)
+		case i%5 == 3: // a number that was read from JSON keeps its digits
+			row.Carry[0] = pipeline.Value{Kind: pipeline.Number, Text: "1.50"}
+		}
+		o := pipeline.Outcome{Row: row, At: at.Add(time.Duration(i) * time.Hour), Attempts: 1}
+		for j := range i % 4 {
+			v := pipeline.Variant{FlagKey: fmt.Sprintf("flag-%d", j)}
+			assigned := (i+j)%3 > 0
+			if assigned {
+				v.Key, v.Payload, v.ExperimentKey = text, payloads[(i+j)%len(payloads)], texts[(i+7)%len(texts)]
+				v.EvaluationID, v.Value, v.Metadata = "eval", "on", `{"a":1}` // nobody asked for these
+			}
+			o.Assignments = append(o.Assignments, pipeline.Assignment{Variant: v, Assigned: assigned})
+		}
+		outcomes = append(outcomes, o)
+
+		bad := pipeline.Outcome{Row: row, At: o.At, Attempts: i, Err: &pipeline.UserError{
+			Kind: pipeline.Kinds[i%len(pipeline.Kinds)], HTTPStatus: i % 3 * 200, Attempts: i, Message: text,
+		}}
+		bad.Row.Number += 1000
+		if i%2 == 1 {
+			bad.Row.Input = []pipeline.Member{
+				{Name: "user_id", Value: pipeline.StringValue(text)}, {Name: "a", Value: pipeline.Value{}},
+				{Name: text + "!", Value: row.Carry[1]},
+			}
+		}
+		if i%7 == 6 { // a row that did not decode has nothing
+			bad.Row.Carry = nil
+			bad.Row.User = pipeline.User{}
+		}
+		outcomes = append(outcomes, bad)
+	}
+	return outcomes
+}
+
+// wantAssignments is what the contract says of the outcomes, in words of its own.
+func (f *SinkFormat) wantAssignments(outcomes []pipeline.Outcome) Table {
+	table := Table{Columns: []string{
+		"row_number", "user_id", "device_id", "flag_key", "outcome", "variant", "payload", "experiment_key", "evaluated_at",
+	}}
+	for _, c := range sinkCarry {
+		table.Columns = append(table.Columns, c.Name)
+	}
+	for _, o := range outcomes {
+		if o.Err != nil {
+			continue
+		}
+		for _, a := range o.Assignments {
+			outcome := "not_assigned"
+			if a.Assigned {
+				outcome = "assigned"
+			}
+			row := []Cell{
+				{Text: fmt.Sprint(o.Row.Number)}, orNull(o.Row.User.UserID), orNull(o.Row.User.DeviceID), {Text: a.FlagKey},
+				{Text: outcome}, orNull(a.Key), f.json(a.Payload), orNull(a.ExperimentKey), moment(o.At),
+			}
+			for i, v := range o.Row.Carry {
+				row = append(row, f.carried(sinkCarry[i].Type, v))
+			}
+			table.Rows = append(table.Rows, row)
+		}
+	}
+	return table
+}
+
+// wantErrors is the same for the error records.
+func (f *SinkFormat) wantErrors(outcomes []pipeline.Outcome) Table {
+	table := Table{Columns: []string{
+		"row_number", "user_id", "device_id", "kind", "http_status", "attempts", "message", "occurred_at", "input",
+	}}
+	for _, o := range outcomes {
+		if o.Err == nil {
+			continue
+		}
+		status, input := Cell{Null: true}, Cell{Null: true}
+		if o.Err.HTTPStatus != 0 {
+			status = Cell{Text: fmt.Sprint(o.Err.HTTPStatus)}
+		}
+		if o.Row.Input != nil {
+			input = Cell{Text: string(pipeline.AppendObject(nil, o.Row.Input))}
+		}
+		table.Rows = append(table.Rows, []Cell{
+			{Text: fmt.Sprint(o.Row.Number)}, orNull(o.Row.User.UserID), orNull(o.Row.User.DeviceID), {Text: string(o.Err.Kind)},
+			status, {Text: fmt.Sprint(o.Attempts)}, {Text: o.Err.Message}, moment(o.At), input,
+		})
+	}
+	return table
+}
+
+func orNull(s string) Cell { return Cell{Text: s, Null: s == ""} }
+
+func moment(t time.Time) Cell { return Cell{Text: t.UTC().Format("2006-01-02T15:04:05.000Z")} }
+
+func (f *SinkFormat) json(text string) Cell {
+	if f.JSON && strings.ContainsAny(text, "\r\n") {
+		text = `{"a":"x  y","b\"":[1,2]}` // the only one of sinkOutcomes
+	}
+	if f.JSON && text == "null" {
+		return Cell{Null: true} // a JSON null and an absent payload are the same there
+	}
+	return orNull(text)
+}
+
+func (f *SinkFormat) carried(typ pipeline.Type, v pipeline.Value) Cell {
+	if v.Kind == pipeline.Null {
+		return Cell{Null: true}
+	}
+	if v.Kind == pipeline.Float && (math.IsNaN(v.Float()) || math.IsInf(v.Float(), 0)) {
+		names := map[string]string{"NaN": "NaN", "+Inf": "Infinity", "-Inf": "-Infinity"}
+		return Cell{Text: names[fmt.Sprint(v.Float())], Null: f.JSON}.nullText()
+	}
+	if typ == pipeline.TypeJSON {
+		return Cell{Text: string(v.AppendJSON(nil))}
+	}
+	return Cell{Text: string(v.AppendText(nil))}
+}
+
+// nullText drops the text of a null.
+func (c Cell) nullText() Cell {
+	if c.Null {
+		c.Text = ""
+	}
+	return c
+}
