@@ -1,0 +1,25 @@
+// Package sources reads users from CSV, TSV, JSONL and Parquet files.
+//
+// [Open] is where to start: it takes the files of one run and how their columns map, and returns an [Input],
+// which is a [pipeline.Source]. Inside, two steps turn a file into rows:
+//
+//  1. A reader for each format (csv.go, jsonl.go, parquet.go) decodes one record after the other into cells,
+//     which are named values in the input's order. [Open] holds the one switch over the formats.
+//  2. One mapper (mapping.go) lays the cells out as a user and its carried columns, the same way for every
+//     format. What it does with a column is decided once for a file with a header, and once for each name in
+//     JSONL, where every row has its own columns.
+//
+// A file of error records is an input too (errorfile.go): its cells are those of the original row, under the
+// original number.
+//
+// # What goes wrong, and how it is told
+//
+// A record that does not decode is a row with its Err set, and the next record follows. What makes the rest of
+// a file unusable, such as text that is not UTF-8, a damaged Parquet page or a read error, is an error of Next, and it
+// ends the input. What is known before the first row, such as a header without an id or an option that names
+// a column which is not there, is an error of Open. Errors name files, lines and columns, never a value.
+//
+// # Bounds
+//
+// A text record may take 16 MiB, a Parquet page 256 MiB decompressed. Nothing grows with the length of the input.
+package sources

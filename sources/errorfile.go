@@ -1,0 +1,96 @@
+package sources
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// errorColumns are the columns of error records (contract.md, "Error records").
+var errorColumns = []string{
+	"row_number", "user_id", "device_id", "kind", "http_status", "attempts", "message", "occurred_at", "input",
+}
+
+// isErrorFile reports whether a file with these columns holds error records. Their order does not matter:
+// tools that rewrite JSON sort names.
+func isErrorFile(cols []column) bool {
+	return len(cols) == len(errorColumns) && !slices.ContainsFunc(cols, func(c column) bool {
+		return !slices.Contains(errorColumns, c.name)
+	})
+}
+
+// errorFile reads the original rows out of error records.
+//
+// A cell that was absent is null in there and stays absent, and an empty string stays one: what --missing
+// made of the cells of the first run holds, whatever it says now, so that the same user comes out.
+type errorFile struct {
+	reader
+	name  string
+	outer record
+}
+
+func newErrorFile(name string, r reader) *errorFile {
+	if cols := r.columns(); cols != nil {
+		wanted := make([]bool, len(cols))
+		for i, c := range cols {
+			wanted[i] = c.name == "row_number" || c.name == "input"
+		}
+		r.project(wanted)
+	}
+	return &errorFile{reader: r, name: name}
+}
+
+func (e *errorFile) columns() []column { return nil }
+
+func (e *errorFile) project([]bool) {}
+
+func (e *errorFile) next(rec *record) error {
+	e.outer = record{cells: e.outer.cells[:0]}
+	if err := e.reader.next(&e.outer); err != nil {
+		return err
+	}
+	rec.line, rec.err = e.outer.line, nil
+	damaged := func(why string) error {
+		return pipeline.WithHint(fmt.Errorf("%s: %s%s", e.name, at(rec.line), why),
+			"this is not an error record as rollcall writes them; without its row number it cannot be evaluated again")
+	}
+	if e.outer.err != nil {
+		return damaged(e.outer.err.Message)
+	}
+	var number, input pipeline.Value
+	for _, c := range e.outer.cells {
+		switch c.Name {
+		case "row_number":
+			number = c.Value
+		case "input":
+			input = c.Value
+		}
+	}
+	digits, err := text(number)
+	if err != nil {
+		return damaged("row_number: " + err.Error())
+	}
+	if rec.number, err = strconv.ParseInt(digits, 10, 64); err != nil || rec.number < 1 {
+		return damaged("row_number is not a row number")
+	}
+	switch {
+	case input.Kind == pipeline.Null || input.Kind == pipeline.String && input.Text == "":
+		rec.err = pipeline.Errorf(pipeline.KindBadRow, "%sthe row did not decode, so its error record holds no input", at(rec.line))
+		return nil
+	case input.Kind == pipeline.String:
+		rec.size = len(input.Text)
+		cells, err := pipeline.ParseObject(input.Text)
+		if err != nil {
+			return damaged("input: " + err.Error())
+		}
+		rec.cells = append(rec.cells, cells...)
+	case input.Kind == pipeline.Object:
+		rec.size = e.outer.size
+		rec.cells = append(rec.cells, input.Members...)
+	default:
+		return damaged("input is not a JSON object")
+	}
+	return nil
+}

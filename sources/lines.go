@@ -1,0 +1,169 @@
+package sources
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// maxRecord is how many bytes one record of a text format may take.
+const maxRecord = 16 << 20
+
+// errTooLong says that a line, or a record of several lines, is longer than maxRecord.
+var errTooLong = errors.New("longer than 16 MiB")
+
+// EncodingError says that a text file is not UTF-8. It ends the input.
+type EncodingError struct {
+	File string
+	Line int64
+	What string // what it is instead, as far as that can be told
+}
+
+// Error names the file and the line.
+func (e *EncodingError) Error() string {
+	return fmt.Sprintf("%s: line %d: %s", e.File, e.Line, e.What)
+}
+
+func encodingError(file string, line int64, what, hint string) error {
+	return pipeline.WithHint(&EncodingError{file, line, what}, hint)
+}
+
+// lines is a text file, line by line, of which it holds no more than a record.
+type lines struct {
+	file string
+	r    io.Reader
+	buf  []byte
+	pos  int   // of the first byte in buf that is not consumed
+	line int64 // the number of the line at pos, from 1
+	err  error // what r returned last; io.EOF included
+}
+
+func newLines(file string, r io.Reader) *lines {
+	return &lines{file: file, r: r, line: 1, buf: make([]byte, 0, 64<<10)}
+}
+
+// end is the number of unconsumed bytes up to and including the first newline at or behind from, or to the end
+// of the file. It returns io.EOF if there is nothing behind from, and errTooLong.
+func (l *lines) end(from int) (int, error) {
+	start := from
+	for {
+		if i := bytes.IndexByte(l.buf[l.pos+from:], '\n'); i >= 0 {
+			if from += i + 1; from > maxRecord {
+				return from, errTooLong
+			}
+			return from, nil
+		}
+		from = len(l.buf) - l.pos
+		switch {
+		case from > maxRecord:
+			return from, errTooLong
+		case l.err != nil && l.err != io.EOF:
+			return from, fmt.Errorf("%s: line %d: %w", l.file, l.line, l.err)
+		case l.err != nil && from == start:
+			return from, io.EOF
+		case l.err != nil:
+			return from, nil
+		}
+		l.fill()
+	}
+}
+
+// fill reads more bytes into buf.
+func (l *lines) fill() {
+	if l.pos > 0 {
+		l.buf = l.buf[:copy(l.buf, l.buf[l.pos:])]
+		l.pos = 0
+	}
+	if len(l.buf) == cap(l.buf) {
+		grown := make([]byte, len(l.buf), 2*cap(l.buf))
+		copy(grown, l.buf)
+		l.buf = grown
+	}
+	for range 100 {
+		n, err := l.r.Read(l.buf[len(l.buf):cap(l.buf)])
+		l.buf = l.buf[:len(l.buf)+n]
+		l.err = err
+		if n > 0 || err != nil {
+			return
+		}
+	}
+	l.err = io.ErrNoProgress
+}
+
+// peek is the next n unconsumed bytes, valid until the next call of another method.
+func (l *lines) peek(n int) []byte { return l.buf[l.pos : l.pos+n] }
+
+// advance consumes n bytes.
+func (l *lines) advance(n int) {
+	l.line += int64(bytes.Count(l.peek(n), []byte{'\n'}))
+	l.pos += n
+}
+
+// skipLine consumes the rest of the line, however long it is.
+func (l *lines) skipLine() error {
+	for {
+		n, err := l.end(0)
+		if err != nil && !errors.Is(err, errTooLong) {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+		if i := bytes.IndexByte(l.peek(n), '\n'); i >= 0 {
+			l.advance(i + 1)
+			return nil
+		}
+		l.advance(n)
+		if err == nil {
+			return nil // the last line
+		}
+	}
+}
+
+// begin looks at the first bytes: a byte order mark goes, and what is not UTF-8 text is refused.
+func (l *lines) begin() error {
+	n, err := l.end(0)
+	if err != nil && err != io.EOF && !errors.Is(err, errTooLong) {
+		return err
+	}
+	first := l.peek(min(n, 4096))
+	utf16 := "convert it to UTF-8, for example with: iconv -f UTF-16 -t UTF-8"
+	switch {
+	case bytes.HasPrefix(first, []byte{0xef, 0xbb, 0xbf}):
+		l.pos += 3
+	case bytes.HasPrefix(first, []byte{0xff, 0xfe}), bytes.HasPrefix(first, []byte{0xfe, 0xff}):
+		return encodingError(l.file, 1, "this is UTF-16, not UTF-8", utf16)
+	case bytes.HasPrefix(first, []byte{0x1f, 0x8b}):
+		return encodingError(l.file, 1, "this is gzip, not text", "name the format: --input-format csv.gz, for example")
+	case bytes.HasPrefix(first, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		return encodingError(l.file, 1, "this is zstd, not text", "name the format: --input-format csv.zst, for example")
+	case bytes.HasPrefix(first, []byte("PAR1")):
+		return encodingError(l.file, 1, "this is Parquet, not text", "name the format: --input-format parquet")
+	case bytes.IndexByte(first, 0) >= 0:
+		return encodingError(l.file, 1, "NUL bytes: this is UTF-16 or no text at all", utf16)
+	}
+	return nil
+}
+
+// checkUTF8 makes sure that the bytes, which start at the current line, are UTF-8.
+func (l *lines) checkUTF8(b []byte) error {
+	if utf8.Valid(b) {
+		return nil
+	}
+	line := l.line
+	for len(b) > 0 {
+		r, size := utf8.DecodeRune(b)
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		if r == '\n' {
+			line++
+		}
+		b = b[size:]
+	}
+	return encodingError(l.file, line, "not valid UTF-8", "if it is Latin-1, convert it with: iconv -f LATIN1 -t UTF-8")
+}

@@ -1,0 +1,999 @@
+package sources
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// Mapping says which columns of the input are which parts of the user, and which are copied to the output.
+//
+// The zero Mapping takes every column by its own name: user_id, country, user_properties.plan, groups.org,
+// group_properties.org.tier, context. A column that maps to nothing is not sent. Columns are found by their
+// exact name first, and then regardless of case.
+type Mapping struct {
+	Map           map[string]string        // field of the user → column: user_id → uid, groups.org → company
+	Properties    []string                 // columns that are user properties under their own name
+	AllProperties bool                     // every column that maps to nothing else is a user property
+	Types         map[string]pipeline.Type // column → string, int, float, bool or json; see [ParseType]
+	MissingEmpty  bool                     // an empty cell of a text format is an empty string, not absent
+	Carry         []string                 // columns to copy to the output, in this order
+}
+
+// ColumnUse says what becomes of one column of the input.
+type ColumnUse struct {
+	Name    string
+	Target  string // "user_id", "user_properties.plan"; several with ", " between them; "" is not sent
+	Carried bool
+}
+
+// ParseType is the type of that name for [Mapping].Types.
+func ParseType(name string) (pipeline.Type, error) {
+	for _, t := range columnTypes {
+		if t.String() == name {
+			return t, nil
+		}
+	}
+	return 0, pipeline.WithHint(fmt.Errorf("unknown column type %q", name), "types are string, int, float, bool and json")
+}
+
+var columnTypes = []pipeline.Type{pipeline.TypeString, pipeline.TypeInt, pipeline.TypeFloat, pipeline.TypeBool, pipeline.TypeJSON}
+
+// column is a column of a file as its reader knows it.
+type column struct {
+	name       string
+	typ        pipeline.Type
+	unreadable string // why its cells cannot be read; "" means they can
+}
+
+// record is one decoded record: its cells in the input's order, or the reason why there are none.
+type record struct {
+	cells  []pipeline.Member
+	number int64 // the row's number where the record itself says so; 0: count
+	line   int64 // where it starts; 0 in a format without lines
+	size   int   // about how many bytes it takes
+	err    *pipeline.UserError
+}
+
+type targetKind uint8
+
+const (
+	toUserID targetKind = iota
+	toDeviceID
+	toContext       // a JSON user
+	toObject        // user_properties, groups or group_properties as a whole
+	toField         // country, platform, …
+	toProperty      // user_properties.<key>
+	toGroup         // groups.<key>
+	toGroupProperty // group_properties.<key>.<sub>
+)
+
+// target is a place in the user. Targets sort by their names, which is the order of User.Context.
+type target struct {
+	kind          targetKind
+	top, key, sub string
+}
+
+func (t target) String() string {
+	s := t.top
+	if t.key != "" {
+		s += "." + t.key
+	}
+	if t.sub != "" {
+		s += "." + t.sub
+	}
+	return s
+}
+
+func (t target) compare(o target) int {
+	if c := strings.Compare(t.top, o.top); c != 0 {
+		return c
+	}
+	if c := strings.Compare(t.key, o.key); c != 0 {
+		return c
+	}
+	return strings.Compare(t.sub, o.sub)
+}
+
+const (
+	userProperties  = "user_properties"
+	groups          = "groups"
+	groupProperties = "group_properties"
+)
+
+// fields are the fields of a user that are strings in the API.
+var fields = []string{
+	"country", "region", "city", "dma", "language", "platform", "version", "os", "device_manufacturer",
+	"device_brand", "device_model", "carrier", "library", "ip_address",
+}
+
+var locationFields = []string{"country", "region", "city", "dma", "ip_address"}
+
+// parseTarget is the place in the user that a name stands for: exact says that it is spelled as it should be.
+func parseTarget(name string) (t target, exact, ok bool) {
+	lower := strings.ToLower(name)
+	switch lower {
+	case "user_id":
+		return target{kind: toUserID, top: lower}, name == lower, true
+	case "device_id":
+		return target{kind: toDeviceID, top: lower}, name == lower, true
+	case "context":
+		return target{kind: toContext, top: lower}, name == lower, true
+	case userProperties, groups, groupProperties:
+		return target{kind: toObject, top: lower}, name == lower, true
+	}
+	if slices.Contains(fields, lower) {
+		return target{kind: toField, top: lower}, name == lower, true
+	}
+	top, key, _ := strings.Cut(name, ".")
+	t = target{top: strings.ToLower(top), key: key}
+	exact = top == t.top
+	switch t.top {
+	case userProperties:
+		t.kind = toProperty
+	case groups:
+		t.kind = toGroup
+	case groupProperties:
+		t.kind = toGroupProperty
+		t.key, t.sub, _ = strings.Cut(key, ".")
+		if t.sub == "" {
+			return target{}, false, false
+		}
+	default:
+		return target{}, false, false
+	}
+	return t, exact, t.key != ""
+}
+
+// use is one thing that a column is used for. Where two columns want the same target, the higher rank has it.
+type use struct {
+	target target
+	rank   int
+}
+
+// The ranks: what --map says goes before a column's own name, an exact name before one in another case.
+const (
+	rankAll = iota
+	rankFolded
+	rankExact
+	rankMapFolded
+	rankMapExact
+)
+
+// slot is a target and the cell it is filled from.
+type slot struct {
+	use
+	cell int
+}
+
+// mapper lays cells out as users. It is for one file, and not for concurrent use.
+type mapper struct {
+	opts  *Mapping
+	fixed bool
+	slots []slot // of the header, or of the row at hand; sorted by target
+	types []*pipeline.Type
+	carry []int // the cell of each carried column
+
+	carryTypes []pipeline.Type
+	uses       map[string][]use // where the columns are not fixed: what each name seen is used for
+	seen       map[string]bool  // where the columns are not fixed: the names of options that a row had
+	leaves     []leaf
+}
+
+// leaf is a value and its place in the user's context.
+type leaf struct {
+	target
+	value pipeline.Value
+}
+
+// usesOf says what the column of that name is used for.
+func usesOf(name string, o *Mapping) []use {
+	var us []use
+	for field, column := range o.Map {
+		if strings.EqualFold(column, name) {
+			t, _, _ := parseTarget(field) // Open has made sure
+			rank := rankMapFolded
+			if column == name {
+				rank = rankMapExact
+			}
+			us = append(us, use{t, rank})
+		}
+	}
+	if t, exact, ok := parseTarget(name); ok {
+		rank := rankFolded
+		if exact {
+			rank = rankExact
+		}
+		us = append(us, use{t, rank})
+	}
+	property := target{kind: toProperty, top: userProperties, key: name}
+	for _, p := range o.Properties {
+		if strings.EqualFold(p, name) {
+			rank := rankFolded
+			if p == name {
+				rank = rankExact
+			}
+			us = append(us, use{property, rank})
+		}
+	}
+	if len(us) == 0 && o.AllProperties && name != "" {
+		us = append(us, use{property, rankAll})
+	}
+	return us
+}
+
+// choose sorts the slots and leaves one for each target: that of the highest rank.
+func choose(slots []slot, name func(cell int) string) ([]slot, error) {
+	slices.SortFunc(slots, func(a, b slot) int {
+		if c := a.target.compare(b.target); c != 0 {
+			return c
+		}
+		return b.rank - a.rank
+	})
+	kept := slots[:0]
+	for _, s := range slots {
+		if len(kept) > 0 {
+			last := kept[len(kept)-1]
+			if last.target.compare(s.target) == 0 {
+				if last.rank == s.rank && last.cell != s.cell {
+					return nil, fmt.Errorf("the columns %s and %s are both %s", name(last.cell), name(s.cell), s.target)
+				}
+				continue
+			}
+		}
+		kept = append(kept, s)
+	}
+	return kept, nil
+}
+
+// checkMapping finds what is wrong with the options before any file is looked at.
+func checkMapping(o *Mapping) error {
+	seen := map[target]string{}
+	for field := range o.Map {
+		t, _, ok := parseTarget(field)
+		if !ok {
+			return pipeline.WithHint(fmt.Errorf("unknown field %q of a user", field), "fields are user_id, device_id, context, "+
+				strings.Join(fields, ", ")+", user_properties.NAME, groups.TYPE and group_properties.TYPE.NAME")
+		}
+		if other, twice := seen[t]; twice {
+			return fmt.Errorf("the field %s is mapped twice, as %s and as %s", t, min(field, other), max(field, other))
+		}
+		seen[t] = field
+	}
+	for column, t := range o.Types {
+		if !slices.Contains(columnTypes, t) {
+			_, err := ParseType(t.String())
+			return fmt.Errorf("column %s: %w", column, err)
+		}
+	}
+	for i, c := range o.Carry {
+		if slices.Contains(o.Carry[:i], c) {
+			return fmt.Errorf("the column %q is carried twice", c)
+		}
+	}
+	return nil
+}
+
+// find is the position of the column that an option names.
+func find(cols []column, name, option string) (int, error) {
+	folded := -1
+	for i, c := range cols {
+		if c.name == name {
+			return i, nil
+		}
+		if strings.EqualFold(c.name, name) {
+			if folded >= 0 {
+				return 0, pipeline.WithHint(fmt.Errorf("%s: the columns %s and %s are both %q", option, cols[folded].name, c.name, name),
+					"spell it as the header does")
+			}
+			folded = i
+		}
+	}
+	if folded >= 0 {
+		return folded, nil
+	}
+	return 0, pipeline.WithHint(fmt.Errorf("%s: the input has no column %q", option, name), suggest(cols, name))
+}
+
+// suggest is the hint for a column that is not there: the nearest name, or all.
+func suggest(cols []column, name string) string {
+	best, distance := "", 1+len(name)/3
+	names := make([]string, len(cols))
+	for i, c := range cols {
+		names[i] = c.name
+		if d := editDistance(strings.ToLower(c.name), strings.ToLower(name)); d <= distance {
+			best, distance = c.name, d-1
+		}
+	}
+	if best != "" {
+		return fmt.Sprintf("did you mean %q?", best)
+	}
+	if len(names) > 30 {
+		names = append(names[:30:30], "…")
+	}
+	return "its columns are " + strings.Join(names, ", ")
+}
+
+// editDistance is the Levenshtein distance of two names, in bytes.
+func editDistance(a, b string) int {
+	if len(a) > 200 || len(b) > 200 {
+		return 200
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}
+
+// newMapper compiles the mapping for a file. Where fixed is false, cols are only what the first rows have.
+func newMapper(cols []column, fixed bool, o *Mapping) (*mapper, error) {
+	m := &mapper{opts: o, fixed: fixed, uses: map[string][]use{}, seen: map[string]bool{}}
+	for _, c := range o.Carry {
+		m.carryTypes = append(m.carryTypes, typeOf(c, o, pipeline.TypeString))
+	}
+	if !fixed {
+		return m, nil
+	}
+	for field, c := range o.Map {
+		if _, err := find(cols, c, "--map "+field+"="+c); err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range o.Properties {
+		if _, err := find(cols, c, "--properties"); err != nil {
+			return nil, err
+		}
+	}
+	for c := range o.Types {
+		if _, err := find(cols, c, "--types"); err != nil {
+			return nil, err
+		}
+	}
+	for i, name := range o.Carry {
+		c, err := find(cols, name, "--carry")
+		if err != nil {
+			return nil, err
+		}
+		m.carry = append(m.carry, c)
+		m.carryTypes[i] = typeOf(cols[c].name, o, cols[c].typ)
+	}
+	m.types = make([]*pipeline.Type, len(cols))
+	for i, c := range cols {
+		if t, ok := typed(c.name, o); ok {
+			m.types[i] = &t
+		}
+		for _, u := range usesOf(c.name, o) {
+			if u.target.kind == toObject && typeOf(c.name, o, c.typ) != pipeline.TypeJSON {
+				continue // a text that happens to be called groups is no object
+			}
+			m.slots = append(m.slots, slot{u, i})
+		}
+	}
+	var err error
+	if m.slots, err = choose(m.slots, func(i int) string { return cols[i].name }); err != nil {
+		return nil, pipeline.WithHint(err, "say which one with --map FIELD=COLUMN")
+	}
+	for _, s := range m.slots {
+		if why := cols[s.cell].unreadable; why != "" {
+			return nil, fmt.Errorf("column %s: %s cannot be %s", cols[s.cell].name, why, s.target)
+		}
+	}
+	for _, c := range m.carry {
+		if why := cols[c].unreadable; why != "" {
+			return nil, fmt.Errorf("column %s: %s cannot be carried", cols[c].name, why)
+		}
+	}
+	return m, m.check(len(cols))
+}
+
+// check refuses a header from which no user can come.
+func (m *mapper) check(columns int) error {
+	has := func(kind targetKind, top, key string) bool {
+		return slices.ContainsFunc(m.slots, func(s slot) bool {
+			return s.target.kind == kind && s.target.top == top && s.target.key == key
+		})
+	}
+	if !has(toUserID, "user_id", "") && !has(toDeviceID, "device_id", "") && !has(toContext, "context", "") {
+		return pipeline.WithHint(fmt.Errorf("none of the %d columns is user_id or device_id", columns),
+			"the first line names the columns; --map user_id=COLUMN says which one holds the ids")
+	}
+	for _, s := range m.slots {
+		if s.target.kind == toGroupProperty && !has(toGroup, groups, s.target.key) && !has(toObject, groups, "") && !has(toContext, "context", "") {
+			return pipeline.WithHint(fmt.Errorf("%s needs the column groups.%s, which names the group", s.target, s.target.key),
+				fmt.Sprintf("--map groups.%s=COLUMN says which column that is", s.target.key))
+		}
+	}
+	return nil
+}
+
+func typed(name string, o *Mapping) (pipeline.Type, bool) {
+	if t, ok := o.Types[name]; ok {
+		return t, true
+	}
+	for c, t := range o.Types {
+		if strings.EqualFold(c, name) {
+			return t, true
+		}
+	}
+	return 0, false
+}
+
+func typeOf(name string, o *Mapping, otherwise pipeline.Type) pipeline.Type {
+	if t, ok := typed(name, o); ok {
+		return t
+	}
+	return otherwise
+}
+
+// columnUses says what becomes of the columns.
+func (m *mapper) columnUses(cols []column) ([]ColumnUse, error) {
+	slots := m.slots
+	if !m.fixed {
+		slots = nil
+		for i, c := range cols {
+			for _, u := range usesOf(c.name, m.opts) {
+				slots = append(slots, slot{u, i})
+			}
+		}
+		// Two rows may spell a column differently; only two columns of one row collide, and that is the row's error.
+		slices.SortStableFunc(slots, func(a, b slot) int { return a.target.compare(b.target) })
+	}
+	uses := make([]ColumnUse, len(cols))
+	for i, c := range cols {
+		uses[i].Name = c.name
+	}
+	for _, s := range slots {
+		u := &uses[s.cell]
+		if u.Target != "" {
+			u.Target += ", "
+		}
+		u.Target += s.target.String()
+	}
+	for _, name := range m.opts.Carry {
+		if i, err := find(cols, name, "--carry"); err == nil {
+			uses[i].Carried = true
+		}
+	}
+	if m.fixed {
+		return uses, nil
+	}
+	for _, name := range m.named() { // columns that are mapped, but not in the first rows
+		if _, err := find(cols, name, ""); err == nil {
+			continue
+		}
+		u := ColumnUse{Name: name, Carried: slices.Contains(m.opts.Carry, name)}
+		for _, us := range usesOf(name, m.opts) {
+			if u.Target != "" {
+				u.Target += ", "
+			}
+			u.Target += us.target.String()
+		}
+		uses = append(uses, u)
+	}
+	return uses, nil
+}
+
+// named are the columns that the options name, each once, sorted.
+func (m *mapper) named() []string {
+	names := slices.Concat(m.opts.Properties, m.opts.Carry)
+	for _, c := range m.opts.Map {
+		names = append(names, c)
+	}
+	for c := range m.opts.Types {
+		names = append(names, c)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// maxNames is how many column names are remembered where each row may have its own.
+const maxNames = 10_000
+
+// rowSlots compiles the mapping for the cells of one row.
+func (m *mapper) rowSlots(cells []pipeline.Member) error {
+	m.slots = m.slots[:0]
+	for i := range cells {
+		c := &cells[i]
+		if c.Value.Kind == pipeline.Null {
+			continue // absent; it must not stand before another column
+		}
+		us, ok := m.uses[c.Name]
+		if !ok {
+			us = usesOf(c.Name, m.opts)
+			if len(m.uses) < maxNames {
+				m.uses[c.Name] = us
+				for _, n := range m.named() {
+					m.seen[n] = m.seen[n] || strings.EqualFold(n, c.Name)
+				}
+			}
+		}
+		for _, u := range us {
+			if u.target.kind == toObject && c.Value.Kind == pipeline.String && typeOf(c.Name, m.opts, pipeline.TypeString) != pipeline.TypeJSON {
+				continue // a text that happens to be called groups is no object
+			}
+			m.slots = append(m.slots, slot{u, i})
+		}
+	}
+	var err error
+	m.slots, err = choose(m.slots, func(i int) string { return cells[i].Name })
+	return err
+}
+
+// apply makes the row of a record. Its Input and Number are set.
+func (m *mapper) apply(row *pipeline.Row, rec *record) {
+	arena := row.User.Context[:0]
+	row.User = pipeline.User{Context: arena}
+	row.Carry = row.Carry[:0]
+	row.Err = rec.err
+	fail := func(kind pipeline.Kind, err error) {
+		if row.Err == nil {
+			row.Err = pipeline.Errorf(kind, "%s%s", at(rec.line), err)
+		}
+	}
+	if rec.err != nil {
+		for range m.carryTypes {
+			row.Carry = append(row.Carry, pipeline.Value{})
+		}
+		return
+	}
+	if !m.fixed {
+		if err := m.rowSlots(rec.cells); err != nil {
+			fail(pipeline.KindBadRow, err)
+		}
+	}
+	for i, t := range m.carryTypes {
+		v, err := m.carried(rec.cells, i, t)
+		if err != nil {
+			fail(pipeline.KindBadRow, fmt.Errorf("column %s: %w", m.opts.Carry[i], err))
+		}
+		row.Carry = append(row.Carry, v)
+	}
+
+	m.leaves = m.leaves[:0]
+	var base []pipeline.Member // what the cells are laid over
+	for i := range m.slots {
+		s := &m.slots[i]
+		cell := &rec.cells[s.cell]
+		v, err := m.value(rec.cells, s.cell)
+		if err == nil && absent(v) {
+			continue
+		}
+		kind := pipeline.KindBadRow
+		if err == nil {
+			switch s.target.kind {
+			case toUserID:
+				row.User.UserID, err = text(v)
+			case toDeviceID:
+				row.User.DeviceID, err = text(v)
+			case toContext, toObject:
+				kind = pipeline.KindInvalidContext
+				var over []pipeline.Member
+				if over, err = objectOf(s.target, v); err == nil {
+					base = merge(base, over, userDepth)
+				}
+			case toField:
+				var t string
+				t, err = text(v)
+				m.leaves = append(m.leaves, leaf{s.target, pipeline.StringValue(t)})
+			case toGroup:
+				if v, err = groupNames(v); len(v.Members) > 0 || v.Kind == pipeline.String {
+					m.leaves = append(m.leaves, leaf{s.target, v})
+				}
+			default:
+				m.leaves = append(m.leaves, leaf{s.target, v})
+			}
+		}
+		if err != nil {
+			fail(kind, fmt.Errorf("column %s: %w", cell.Name, err))
+		}
+	}
+	base = liftIDs(base, &row.User)
+	if row.User.UserID == "" && row.User.DeviceID == "" {
+		fail(pipeline.KindMissingID, errors.New("neither a user id nor a device id"))
+	}
+	if row.Err != nil {
+		return
+	}
+	leaves := m.leaves
+	if slices.ContainsFunc(leaves, func(l leaf) bool { return l.kind == toGroupProperty }) {
+		leaves = nameGroups(leaves, base)
+	}
+	row.User.Context = layOut(arena, leaves)
+	if len(base) > 0 {
+		row.User.Context = merge(base, row.User.Context, userDepth)
+	}
+}
+
+// at begins the message about a record.
+func at(line int64) string {
+	if line == 0 {
+		return ""
+	}
+	return fmt.Sprintf("line %d: ", line)
+}
+
+// value is a cell in the type that the options give its column.
+func (m *mapper) value(cells []pipeline.Member, i int) (pipeline.Value, error) {
+	if m.fixed {
+		if m.types[i] == nil {
+			return cells[i].Value, nil
+		}
+		return convert(cells[i].Value, *m.types[i])
+	}
+	if len(m.opts.Types) > 0 {
+		if t, ok := typed(cells[i].Name, m.opts); ok {
+			return convert(cells[i].Value, t)
+		}
+	}
+	return cells[i].Value, nil
+}
+
+// carried is the value of the i-th carried column, in its type.
+func (m *mapper) carried(cells []pipeline.Member, i int, t pipeline.Type) (pipeline.Value, error) {
+	cell := -1
+	if m.fixed {
+		cell = m.carry[i]
+	} else {
+		for j := range cells {
+			if cells[j].Name == m.opts.Carry[i] {
+				cell = j
+				break
+			}
+			if cell < 0 && strings.EqualFold(cells[j].Name, m.opts.Carry[i]) {
+				cell = j
+			}
+		}
+	}
+	if cell < 0 {
+		return pipeline.Value{}, nil
+	}
+	v, err := m.value(cells, cell)
+	if err != nil || v.Kind == pipeline.Null {
+		return pipeline.Value{}, err
+	}
+	if t == pipeline.TypeString && v.Kind != pipeline.String && v.Kind != pipeline.Number {
+		return pipeline.StringValue(string(v.AppendText(nil))), nil
+	}
+	return v, nil
+}
+
+// absent reports whether a value says nothing about the user: null, or a number that JSON lacks.
+func absent(v pipeline.Value) bool {
+	if v.Kind == pipeline.Float {
+		return math.IsNaN(v.Float()) || math.IsInf(v.Float(), 0)
+	}
+	return v.Kind == pipeline.Null
+}
+
+// text is the value of a field that is a string in the API. Numbers keep their digits.
+func text(v pipeline.Value) (string, error) {
+	switch v.Kind {
+	case pipeline.String:
+		return v.Text, nil
+	case pipeline.List:
+		return "", errors.New("a list where a text belongs")
+	case pipeline.Object:
+		return "", errors.New("an object where a text belongs")
+	}
+	return string(v.AppendText(nil)), nil
+}
+
+// convert gives a cell the type that --types says.
+func convert(v pipeline.Value, t pipeline.Type) (pipeline.Value, error) {
+	if v.Kind == pipeline.Null || v.Kind == pipeline.String && v.Text == "" && t != pipeline.TypeString {
+		return pipeline.Value{}, nil
+	}
+	if t == pipeline.TypeJSON && v.Kind != pipeline.String {
+		return v, nil
+	}
+	if v.Kind == pipeline.List || v.Kind == pipeline.Object {
+		if t == pipeline.TypeString {
+			return pipeline.StringValue(string(v.AppendJSON(nil))), nil
+		}
+		return pipeline.Value{}, fmt.Errorf("not of the type %s", t)
+	}
+	s, err := text(v)
+	if err != nil {
+		return pipeline.Value{}, err
+	}
+	switch t {
+	case pipeline.TypeInt:
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			return pipeline.Value{}, errors.New("not an int of 64 bits")
+		}
+		return pipeline.IntValue(n), nil
+	case pipeline.TypeFloat:
+		f, err := strconv.ParseFloat(s, 64)
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+			return pipeline.Value{}, errors.New("not a float")
+		}
+		return pipeline.FloatValue(f), nil
+	case pipeline.TypeBool:
+		b, err := strconv.ParseBool(s)
+		if err != nil {
+			return pipeline.Value{}, errors.New("not a bool (true, false, 1 or 0)")
+		}
+		return pipeline.BoolValue(b), nil
+	case pipeline.TypeJSON:
+		return pipeline.ParseJSON(s)
+	}
+	return pipeline.StringValue(s), nil
+}
+
+// objectOf is a cell that holds a user, or one of its objects, as the members of a user.
+func objectOf(t target, v pipeline.Value) ([]pipeline.Member, error) {
+	if v.Kind == pipeline.String && v.Text == "" {
+		return nil, nil // --missing empty: nothing to lay anything over
+	}
+	if v.Kind == pipeline.String {
+		var err error
+		if v, err = pipeline.ParseJSON(v.Text); err != nil {
+			return nil, err
+		}
+		if v.Kind == pipeline.Null {
+			return nil, nil
+		}
+	}
+	if v.Kind != pipeline.Object {
+		return nil, errors.New("not a JSON object")
+	}
+	if t.kind == toObject {
+		return normalize([]pipeline.Member{{Name: t.top, Value: v}})
+	}
+	return normalize(v.Members)
+}
+
+// normalize checks a JSON user and gives its known parts the form in which they are sent. Nulls are absent.
+// The members it returns are its own.
+func normalize(members []pipeline.Member) ([]pipeline.Member, error) {
+	out := make([]pipeline.Member, 0, len(members))
+	for _, mem := range members {
+		if absent(mem.Value) {
+			continue
+		}
+		var err error
+		switch name := mem.Name; {
+		case name == userProperties:
+			mem.Value, err = eachMember(mem.Value, func(v pipeline.Value) (pipeline.Value, error) { return v, nil })
+		case name == groups:
+			mem.Value, err = eachMember(mem.Value, func(v pipeline.Value) (pipeline.Value, error) {
+				v, err := groupNames(v)
+				if err == nil && v.Kind == pipeline.String {
+					v = pipeline.Value{Kind: pipeline.List, Members: []pipeline.Member{{Value: v}}}
+				}
+				return v, err
+			})
+		case name == groupProperties:
+			properties := func(v pipeline.Value) (pipeline.Value, error) {
+				return eachMember(v, func(v pipeline.Value) (pipeline.Value, error) { return v, nil })
+			}
+			mem.Value, err = eachMember(mem.Value, func(v pipeline.Value) (pipeline.Value, error) { return eachMember(v, properties) })
+		case name == "user_id" || name == "device_id" || slices.Contains(fields, name):
+			var s string
+			s, err = text(mem.Value)
+			mem.Value = pipeline.StringValue(s)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", mem.Name, err)
+		}
+		if mem.Value.Kind == pipeline.Object && len(mem.Value.Members) == 0 {
+			continue
+		}
+		out = append(out, mem)
+	}
+	return out, nil
+}
+
+// eachMember is an object with f done to each of its values, and without those that are absent or empty lists of names.
+func eachMember(v pipeline.Value, f func(pipeline.Value) (pipeline.Value, error)) (pipeline.Value, error) {
+	if v.Kind != pipeline.Object {
+		return v, errors.New("not an object")
+	}
+	out := pipeline.Value{Kind: pipeline.Object, Members: make([]pipeline.Member, 0, len(v.Members))}
+	for _, mem := range v.Members {
+		if absent(mem.Value) {
+			continue
+		}
+		var err error
+		if mem.Value, err = f(mem.Value); err != nil {
+			return v, err
+		}
+		if !absent(mem.Value) {
+			out.Members = append(out.Members, mem)
+		}
+	}
+	return out, nil
+}
+
+// groupNames is the group of one type as a String, or the groups as a List of Strings; null if there is none.
+func groupNames(v pipeline.Value) (pipeline.Value, error) {
+	if v.Kind != pipeline.List {
+		s, err := text(v)
+		if err != nil || s == "" {
+			return pipeline.Value{}, err
+		}
+		return pipeline.StringValue(s), nil
+	}
+	out := pipeline.Value{Kind: pipeline.List}
+	for _, mem := range v.Members {
+		if absent(mem.Value) {
+			continue
+		}
+		s, err := text(mem.Value)
+		if err != nil {
+			return pipeline.Value{}, err
+		}
+		out.Members = append(out.Members, pipeline.Member{Value: pipeline.StringValue(s)})
+	}
+	if len(out.Members) == 0 {
+		return pipeline.Value{}, nil
+	}
+	return out, nil
+}
+
+// liftIDs moves the ids of a JSON user to where they belong, unless the row has its own.
+func liftIDs(base []pipeline.Member, u *pipeline.User) []pipeline.Member {
+	return slices.DeleteFunc(base, func(m pipeline.Member) bool {
+		switch m.Name {
+		case "user_id":
+			if u.UserID == "" {
+				u.UserID = m.Value.Text
+			}
+			return true
+		case "device_id":
+			if u.DeviceID == "" {
+				u.DeviceID = m.Value.Text
+			}
+			return true
+		}
+		return false
+	})
+}
+
+// userDepth is how deep the objects of a JSON user are merged: a property that is itself an object is replaced.
+var userDepth = map[string]int{userProperties: 1, groups: 1, groupProperties: 3}
+
+// merge lays the members of over over those of base, both sorted by name. depth says which objects are merged
+// rather than replaced. The result is new; base and over stay as they are.
+func merge(base, over []pipeline.Member, depth map[string]int) []pipeline.Member {
+	return mergeMembers(base, over, func(name string) int { return depth[name] })
+}
+
+func mergeMembers(base, over []pipeline.Member, depth func(string) int) []pipeline.Member {
+	out := make([]pipeline.Member, 0, len(base)+len(over))
+	for len(base) > 0 && len(over) > 0 {
+		b, o := base[0], over[0]
+		switch strings.Compare(b.Name, o.Name) {
+		case -1:
+			out, base = append(out, b), base[1:]
+			continue
+		case 0:
+			if d := depth(b.Name); d > 0 && b.Value.Kind == pipeline.Object && o.Value.Kind == pipeline.Object {
+				o.Value.Members = mergeMembers(b.Value.Members, o.Value.Members, func(string) int { return d - 1 })
+			}
+			base = base[1:]
+		}
+		out, over = append(out, o), over[1:]
+	}
+	return append(append(out, base...), over...)
+}
+
+// nameGroups puts the group's name into the leaves of its properties: group_properties has one more level than
+// the columns, the group that the row is in. Properties of a group that the row is not in go.
+func nameGroups(leaves []leaf, base []pipeline.Member) []leaf {
+	name := func(groupType string) string {
+		var v *pipeline.Value
+		for i := range leaves {
+			if leaves[i].kind == toGroup && leaves[i].key == groupType {
+				v = &leaves[i].value
+			}
+		}
+		if g := pipeline.Find(base, groups); v == nil && g != nil {
+			v = g.Get(groupType)
+		}
+		switch {
+		case v == nil:
+			return ""
+		case v.Kind == pipeline.List:
+			return v.Members[0].Value.Text // only the first name of a type counts (api-facts)
+		}
+		return v.Text
+	}
+	out := leaves[:0:0]
+	for _, l := range leaves {
+		if l.kind == toGroupProperty {
+			group := name(l.key)
+			if group == "" {
+				continue
+			}
+			l.value = pipeline.Value{Kind: pipeline.Object, Text: group, Members: []pipeline.Member{{Name: l.sub, Value: l.value}}}
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// layOut makes the context of sorted leaves. Everything that it needs is a part of one slice, the one that it
+// returns the beginning of, so that a row that is used again costs no memory.
+func layOut(arena []pipeline.Member, leaves []leaf) []pipeline.Member {
+	tops, need := 0, 0
+	for i := range leaves {
+		if i == 0 || leaves[i].top != leaves[i-1].top {
+			tops++
+		}
+		need += 4 // the deepest leaf: group_properties, type, name, property
+	}
+	arena = slices.Grow(arena[:0], tops+need)[:tops+need]
+	context, free := arena[:tops], arena[tops:]
+	take := func(n int) []pipeline.Member {
+		taken := free[:n:n]
+		free = free[n:]
+		return taken
+	}
+	for i := range context {
+		n := 1
+		for n < len(leaves) && leaves[n].top == leaves[0].top {
+			n++
+		}
+		run := leaves[:n]
+		leaves = leaves[n:]
+		context[i] = pipeline.Member{Name: run[0].top, Value: run[0].value}
+		if run[0].kind == toField {
+			continue
+		}
+		context[i].Value = pipeline.Value{Kind: pipeline.Object}
+		o := &context[i].Value
+		switch run[0].kind {
+		case toProperty:
+			o.Members = take(n)
+			for j := range run {
+				o.Members[j] = pipeline.Member{Name: run[j].key, Value: run[j].value}
+			}
+		case toGroup:
+			o.Members = take(n)
+			for j := range run {
+				v := run[j].value
+				if v.Kind == pipeline.String {
+					name := take(1)
+					name[0] = pipeline.Member{Value: v}
+					v = pipeline.Value{Kind: pipeline.List, Members: name}
+				}
+				o.Members[j] = pipeline.Member{Name: run[j].key, Value: v}
+			}
+		case toGroupProperty:
+			o.Members = take(n)[:0]
+			for len(run) > 0 {
+				k := 1
+				for k < len(run) && run[k].key == run[0].key {
+					k++
+				}
+				properties, group := take(k), take(1)
+				for j := range properties {
+					properties[j] = run[j].value.Members[0]
+				}
+				group[0] = pipeline.Member{Name: run[0].value.Text, Value: pipeline.Value{Kind: pipeline.Object, Members: properties}}
+				o.Members = append(o.Members, pipeline.Member{Name: run[0].key, Value: pipeline.Value{Kind: pipeline.Object, Members: group}})
+				run = run[k:]
+			}
+		}
+	}
+	return context
+}

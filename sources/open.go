@@ -1,0 +1,490 @@
+package sources
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// Formats are the names that [Options].Format takes.
+var Formats = []string{
+	"csv", "csv.gz", "csv.zst", "tsv", "tsv.gz", "tsv.zst", "jsonl", "jsonl.gz", "jsonl.zst", "parquet",
+}
+
+// maxWindow bounds the memory of a zstd stream. It is the window of zstd -20; -21 and -22 go beyond.
+const maxWindow = 32 << 20
+
+// Options say how to read the input.
+type Options struct {
+	Format  string // one of Formats; "" goes by the ending of each file's name
+	Mapping Mapping
+}
+
+// File is a file of the input.
+type File struct {
+	Path string
+	Name string // what errors call it; "" is Path
+}
+
+// Files are the files at these paths, under their own names.
+func Files(paths ...string) []File {
+	files := make([]File, len(paths))
+	for i, p := range paths {
+		files[i] = File{Path: p}
+	}
+	return files
+}
+
+func (f File) String() string {
+	if f.Name != "" {
+		return f.Name
+	}
+	return f.Path
+}
+
+// Input is one or more files as one input: row numbers run across them. It is a [pipeline.Source].
+//
+// It uses row.Input, row.Carry and row.User.Context again; Context may have capacity behind its length that
+// the values in it live in, so do not append to it.
+type Input struct {
+	files   []File
+	opts    Options
+	next    int // the file to open next
+	reader  reader
+	rec     record
+	mapper  *mapper
+	cols    []column // of the first file
+	fixed   bool     // whether every row has these columns
+	records bool     // whether the files are error records
+	format  string   // of the first file, without compression
+	uses    []ColumnUse
+	carry   []pipeline.Column
+	number  int64
+	err     error // sticky
+}
+
+// reader decodes the records of one file. The errors that it returns name the file.
+type reader interface {
+	// columns are those of the header; nil where every record has its own.
+	columns() []column
+	// project says which columns are wanted, before the first record. Cells of others may be Null, without a name.
+	project(wanted []bool)
+	// next appends the cells of the next record to rec.cells; io.EOF comes after the last.
+	next(rec *record) error
+	io.Closer
+}
+
+// Open opens the files as one input. They must be regular files of one format with the same columns; they are
+// opened one after the other, and only what the first one says is known before the first row.
+func Open(files []File, opts Options) (*Input, error) {
+	if len(files) == 0 {
+		return nil, errors.New("no input")
+	}
+	if err := checkMapping(&opts.Mapping); err != nil {
+		return nil, err
+	}
+	in := &Input{files: slices.Clone(files), opts: opts}
+	for _, f := range files {
+		format, err := formatOf(f, opts.Format)
+		if err != nil {
+			return nil, err
+		}
+		format, _, _ = strings.Cut(format, ".")
+		if in.format == "" {
+			in.format = format
+		}
+		if format != in.format {
+			return nil, pipeline.WithHint(fmt.Errorf("%s is %s, but %s is %s", f, format, files[0], in.format),
+				"read files of different formats in runs of their own")
+		}
+		if err := checkRegular(f); err != nil {
+			return nil, err
+		}
+	}
+	if err := in.openNext(); err != nil {
+		return nil, err
+	}
+	var err error
+	if in.uses, err = in.mapper.columnUses(in.cols); err != nil {
+		_ = in.reader.Close()
+		return nil, err
+	}
+	for i, name := range opts.Mapping.Carry {
+		in.carry = append(in.carry, pipeline.Column{Name: name, Type: in.mapper.carryTypes[i]})
+	}
+	return in, nil
+}
+
+func checkRegular(f File) error {
+	info, err := os.Stat(f.Path)
+	switch {
+	case err != nil && f.Name != "":
+		return fmt.Errorf("%s: %w", f, err)
+	case err != nil:
+		return err // it names the path
+	case info.IsDir():
+		return pipeline.WithHint(fmt.Errorf("%s is a folder, not a file", f), "name its files, for example with a glob")
+	case !info.Mode().IsRegular():
+		return pipeline.WithHint(fmt.Errorf("%s is not a regular file", f), "write it to a file first, or pipe it in as -")
+	}
+	return nil
+}
+
+// formatOf is the format of a file: what the options say, or what its name says.
+func formatOf(f File, option string) (string, error) {
+	valid := "formats are " + strings.Join(Formats, ", ")
+	if option != "" {
+		if !slices.Contains(Formats, option) {
+			return "", pipeline.WithHint(fmt.Errorf("unknown input format %q", option), valid)
+		}
+		return option, nil
+	}
+	name := strings.ToLower(f.String())
+	for _, format := range Formats {
+		if strings.HasSuffix(name, "."+format) {
+			return format, nil
+		}
+	}
+	return "", pipeline.WithHint(fmt.Errorf("%s: the name does not tell the format", f), "say it with --input-format; "+valid)
+}
+
+// openFormat opens one file. It holds the one switch over the formats.
+func openFormat(f File, opts *Options) (reader, error) {
+	format, err := formatOf(f, opts.Format)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkRegular(f); err != nil { // a FIFO would block in os.Open
+		return nil, err
+	}
+	file, err := os.Open(f.Path)
+	if err != nil {
+		return nil, err
+	}
+	var text io.Reader = file
+	var closer io.Closer = file
+	format, compression, _ := strings.Cut(format, ".")
+	switch compression {
+	case "gz":
+		text, err = gzip.NewReader(file)
+	case "zst":
+		var z *zstd.Decoder
+		z, err = zstd.NewReader(file, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		text, closer = z, &zstdCloser{z, file}
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("%s: %w", f, err)
+	}
+	var r reader
+	switch format {
+	case "csv":
+		r, err = openCSV(newLines(f.String(), text), closer, ',', opts.Mapping.MissingEmpty)
+	case "tsv":
+		r, err = openCSV(newLines(f.String(), text), closer, '\t', opts.Mapping.MissingEmpty)
+	case "jsonl":
+		r, err = openJSONL(newLines(f.String(), text), closer)
+	case "parquet":
+		r, err = openParquet(f.String(), file)
+	}
+	if err != nil {
+		_ = closer.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+type zstdCloser struct {
+	z    *zstd.Decoder
+	file io.Closer
+}
+
+func (c *zstdCloser) Close() error {
+	c.z.Close()
+	return c.file.Close()
+}
+
+// Where rows have columns of their own, the first ones say which there are.
+const (
+	sampleRows  = 100
+	sampleBytes = 1 << 20
+)
+
+// sample is the columns of the first records, in the order in which they appear.
+func sample(r reader) ([]column, error) {
+	var cols []column
+	seen := map[string]bool{}
+	size := 0
+	for i := 0; i < sampleRows && size < sampleBytes; i++ {
+		var rec record
+		err := r.next(&rec)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		size += rec.size
+		for _, c := range rec.cells {
+			if !seen[c.Name] {
+				seen[c.Name] = true
+				cols = append(cols, column{name: c.Name})
+			}
+		}
+	}
+	return cols, nil
+}
+
+// open opens a file at its first record and finds out its columns, and whether it is one of error records.
+func open(f File, opts *Options) (r reader, cols []column, records bool, err error) {
+	for {
+		if r, err = openFormat(f, opts); err != nil {
+			return nil, nil, false, err
+		}
+		if records {
+			r = newErrorFile(f.String(), r)
+		}
+		cols = r.columns()
+		sampled := cols == nil
+		if sampled {
+			cols, err = sample(r)
+		}
+		again := err == nil && !records && isErrorFile(cols)
+		if err == nil && !sampled && !again {
+			return r, cols, records, nil
+		}
+		if cerr := r.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			return nil, nil, false, err
+		}
+		if again {
+			records = true
+			continue
+		}
+		if r, err = openFormat(f, opts); err != nil { // from the start again
+			return nil, nil, false, err
+		}
+		if records {
+			r = newErrorFile(f.String(), r)
+		}
+		return r, cols, records, nil
+	}
+}
+
+// openNext opens the next file; io.EOF says that there is none.
+func (in *Input) openNext() error {
+	if in.next == len(in.files) {
+		return io.EOF
+	}
+	f := in.files[in.next]
+	r, cols, records, err := open(f, &in.opts)
+	if err != nil {
+		return err
+	}
+	m, err := in.adopt(f, r, cols, records)
+	if err != nil {
+		_ = r.Close()
+		return err
+	}
+	in.reader, in.mapper = r, m
+	in.next++
+	return nil
+}
+
+// adopt checks a file that was opened against those before it, and compiles its mapping.
+func (in *Input) adopt(f File, r reader, cols []column, records bool) (*mapper, error) {
+	fixed := r.columns() != nil
+	first := in.next == 0
+	if first {
+		in.cols, in.fixed, in.records = cols, fixed, records
+	} else if records != in.records {
+		what := map[bool]string{false: "users", true: "error records"}
+		return nil, pipeline.WithHint(fmt.Errorf("%s holds %s, but %s holds %s", f, what[records], in.files[0], what[in.records]),
+			"read them in runs of their own")
+	} else if fixed {
+		if err := sameColumns(f, cols, in.files[0], in.cols); err != nil {
+			return nil, err
+		}
+	}
+	m, err := newMapper(cols, fixed, &in.opts.Mapping)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f, err)
+	}
+	if !first {
+		if !fixed {
+			m.seen = in.mapper.seen
+		}
+		for i, t := range m.carryTypes {
+			if was := in.mapper.carryTypes[i]; t != was {
+				return nil, fmt.Errorf("%s: the column %s is %s, but in %s it is %s", f, in.opts.Mapping.Carry[i], t, in.files[0], was)
+			}
+		}
+	}
+	if fixed {
+		wanted := make([]bool, len(cols))
+		for _, s := range m.slots {
+			wanted[s.cell] = true
+		}
+		for _, c := range m.carry {
+			wanted[c] = true
+		}
+		r.project(wanted)
+	}
+	return m, nil
+}
+
+func sameColumns(f File, cols []column, first File, want []column) error {
+	has := func(cols []column, name string) bool {
+		return slices.ContainsFunc(cols, func(c column) bool { return c.name == name })
+	}
+	hint := "files of one input have the same columns; read others in runs of their own"
+	for _, c := range cols {
+		if !has(want, c.name) {
+			return pipeline.WithHint(fmt.Errorf("%s has the column %q, which %s has not", f, c.name, first), hint)
+		}
+	}
+	for _, c := range want {
+		if !has(cols, c.name) {
+			return pipeline.WithHint(fmt.Errorf("%s lacks the column %q, which %s has", f, c.name, first), hint)
+		}
+	}
+	return nil
+}
+
+// Next implements [pipeline.Source]. An error, io.EOF included, comes again at the next call.
+func (in *Input) Next(row *pipeline.Row) error {
+	if in.err == nil {
+		in.err = in.read(row)
+	}
+	return in.err
+}
+
+func (in *Input) read(row *pipeline.Row) error {
+	for {
+		in.rec = record{cells: row.Input[:0]}
+		err := in.reader.next(&in.rec)
+		if err == nil {
+			break
+		}
+		if err != io.EOF {
+			return err
+		}
+		if err := in.reader.Close(); err != nil {
+			return err
+		}
+		if err := in.openNext(); err != nil {
+			in.reader = nil
+			return err
+		}
+	}
+	if in.rec.number == 0 {
+		in.rec.number = in.number + 1
+	} else if in.rec.number <= in.number {
+		return pipeline.WithHint(fmt.Errorf("%s: row number %d comes after %d", in.files[in.next-1], in.rec.number, in.number),
+			"error records are sorted by row; give the files of one input in its order")
+	}
+	in.number = in.rec.number
+	row.Number = in.number
+	row.Input = in.rec.cells
+	in.mapper.apply(row, &in.rec)
+	if in.rec.err != nil {
+		row.Input = nil // there is no row to write down
+	}
+	return nil
+}
+
+// Close closes the file that is open. It may be called again.
+func (in *Input) Close() error {
+	if in.err == nil {
+		in.err = errors.New("the input is closed")
+	}
+	if in.reader == nil {
+		return nil
+	}
+	err := in.reader.Close()
+	in.reader = nil
+	return err
+}
+
+// Columns says what becomes of the columns: of the header, or, where every row has its own (JSONL, error
+// records), of those in the first 100 rows and of those that the options name.
+func (in *Input) Columns() []ColumnUse { return slices.Clone(in.uses) }
+
+// Carry is the carried columns, in the order of [Mapping].Carry.
+func (in *Input) Carry() []pipeline.Column { return slices.Clone(in.carry) }
+
+// HasLocation reports whether a column may say where a user is. Without one, the API takes the caller's place.
+func (in *Input) HasLocation() bool {
+	return slices.ContainsFunc(in.uses, func(u ColumnUse) bool {
+		return slices.ContainsFunc(strings.Split(u.Target, ", "), func(t string) bool {
+			return t == "context" || slices.Contains(locationFields, t)
+		})
+	})
+}
+
+// Unseen are the columns that the options name and that no row has had so far. It is only of use after the
+// last row: where there is a header, Open has looked, and it is empty.
+func (in *Input) Unseen() []string {
+	if in.fixed {
+		return nil
+	}
+	return slices.DeleteFunc(in.mapper.named(), func(name string) bool { return in.mapper.seen[name] })
+}
+
+// ExpandPaths turns the arguments of a command into the paths of files: a glob into what it matches, a folder
+// into the Parquet files in it, each sorted by name. A file with that very name goes before a glob. "-" stays.
+func ExpandPaths(args []string) ([]string, error) {
+	var paths []string
+	for _, arg := range args {
+		if arg == "-" {
+			paths = append(paths, arg)
+			continue
+		}
+		info, err := os.Stat(arg)
+		if err == nil && !info.IsDir() {
+			paths = append(paths, arg)
+			continue
+		}
+		if err == nil {
+			parts, err := filepath.Glob(filepath.Join(escapeGlob(arg), "*.parquet"))
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", arg, err)
+			}
+			if len(parts) == 0 {
+				return nil, pipeline.WithHint(fmt.Errorf("the folder %s holds no .parquet files", arg), "files of other formats are named one by one, or with a glob")
+			}
+			slices.Sort(parts)
+			paths = append(paths, parts...)
+			continue
+		}
+		if !strings.ContainsAny(arg, `*?[`) {
+			return nil, err // it names the path
+		}
+		matches, err := filepath.Glob(arg)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", arg, err)
+		}
+		if len(matches) == 0 {
+			return nil, fmt.Errorf("nothing matches %s", arg)
+		}
+		slices.Sort(matches)
+		paths = append(paths, matches...)
+	}
+	return paths, nil
+}
+
+// escapeGlob is the pattern that matches the path and nothing else.
+func escapeGlob(path string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
+}
