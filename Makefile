@@ -1,0 +1,44 @@
+# `make` alone lists the targets.
+.DEFAULT_GOAL := help
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+DEMO := go run ./cmd/rollcall snapshot testdata/users.csv --server embedded --flag-configs testdata/flags.json
+
+.PHONY: help run test check bench fuzz build golden clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: ## evaluate the test users against the embedded API; results in out/
+	@mkdir -p out
+	$(DEMO) --out out/assignments.csv --out out/assignments.parquet --out out/assignments.jsonl --overwrite; \
+	code=$$?; test $$code -eq 3 || exit $$code # 3: the three users without an id failed, as they should
+
+build: ## build bin/rollcall
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.released=$(VERSION)" -o bin/rollcall ./cmd/rollcall
+
+test: ## run all tests, with the race detector
+	go test -race ./...
+
+check: ## gofmt, vet, staticcheck, and that go.mod is tidy
+	@test -z "$$(gofmt -l cmd pipeline sinks sources testdata)" || { echo "gofmt would change:"; gofmt -l cmd pipeline sinks sources testdata; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	go mod tidy -diff
+
+bench: ## CPU and memory of the whole job beside a bare loop, then the Go benchmarks
+	go run ./cmd/benchjob
+	go test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## run each fuzz target for a minute (FUZZTIME=60s)
+	@for pkg in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
+			echo "$$pkg $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $${FUZZTIME:-60s} -fuzzminimizetime 10x $$pkg || exit 1; \
+		done; \
+	done
+
+golden: ## write the golden files anew; look at the diff
+	go test ./sinks ./cmd/rollcall -update
+
+clean: ## remove what the other targets made
+	rm -rf out bin

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+
+	"golang.org/x/term"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// console is everything that is said on standard error. All of it goes through Log: as lines for a person, or
+// with --log-format json as JSON lines for a machine.
+type console struct {
+	Log *slog.Logger
+
+	out   io.Writer
+	json  bool
+	quiet bool
+
+	mu       sync.Mutex
+	warnings []string // for the manifest
+	bar      func(clear bool)
+}
+
+func newConsole(env *env) *console {
+	c := &console{out: env.Stderr}
+	c.Log = slog.New(&lineHandler{console: c})
+	return c
+}
+
+// Configure applies --quiet and --log-format.
+func (c *console) Configure(quiet bool, format string) error {
+	c.quiet = quiet
+	switch format {
+	case "text":
+	case "json":
+		c.json = true
+		c.Log = slog.New(&jsonHandler{c, slog.NewJSONHandler(c.out, nil)})
+	default:
+		return usageErrorf("--log-format %q is not known: it is text or json", format)
+	}
+	return nil
+}
+
+// Terminal is the width of the terminal that standard error is; ok is false where it is none.
+func (c *console) Terminal() (width int, ok bool) {
+	f, isFile := c.out.(*os.File)
+	if !isFile || !term.IsTerminal(int(f.Fd())) {
+		return 0, false
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	return width, err == nil && width > 0
+}
+
+// Warn says what the user should know and the run goes on with. A hint may be "".
+func (c *console) Warn(message, hint string) {
+	if hint != "" {
+		c.Log.Warn(message, "hint", hint)
+	} else {
+		c.Log.Warn(message)
+	}
+}
+
+// Warnings are all that was warned of so far.
+func (c *console) Warnings() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]string{}, c.warnings...)
+}
+
+// Error says why the command ends. It is said even with --quiet.
+func (c *console) Error(err error) {
+	var args []any
+	if hint := pipeline.Hint(err); hint != "" {
+		args = append(args, "hint", hint)
+	}
+	c.Log.Error(err.Error(), args...)
+}
+
+// Print writes text that is meant for a person, past the log; nothing with --quiet or --log-format json.
+func (c *console) Print(text string) {
+	if c.quiet || c.json {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, _ = io.WriteString(c.out, text) // a closed standard error must not end a run
+}
+
+// SetBar has the progress bar cleared before anything is said; nil takes it away.
+func (c *console) SetBar(bar func(clear bool)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bar = bar
+}
+
+// enabled is the level from which on something is said.
+func (c *console) enabled(level slog.Level) bool {
+	if c.quiet {
+		return level >= slog.LevelError
+	}
+	return level >= slog.LevelInfo
+}
+
+// keep remembers a warning, said or not.
+func (c *console) keep(r slog.Record) {
+	if r.Level == slog.LevelWarn {
+		c.mu.Lock()
+		c.warnings = append(c.warnings, r.Message)
+		c.mu.Unlock()
+	}
+}
+
+// jsonHandler is slog's, with the console's levels.
+type jsonHandler struct {
+	console *console
+	slog.Handler
+}
+
+func (h *jsonHandler) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn || h.console.enabled(level)
+}
+
+func (h *jsonHandler) Handle(ctx context.Context, r slog.Record) error {
+	h.console.keep(r)
+	if !h.console.enabled(r.Level) {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// lineHandler prints "rollcall: warning: message (key value, …)" and the hint on a line of its own.
+type lineHandler struct {
+	console *console
+	attrs   []slog.Attr
+}
+
+func (h *lineHandler) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= slog.LevelInfo
+}
+
+func (h *lineHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &lineHandler{h.console, append(append([]slog.Attr{}, h.attrs...), attrs...)}
+}
+
+func (h *lineHandler) WithGroup(string) slog.Handler { return h } // nothing here groups
+
+func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
+	c := h.console
+	c.keep(r)
+	if !c.enabled(r.Level) {
+		return nil
+	}
+	var b strings.Builder
+	b.WriteString("rollcall: ")
+	if r.Level == slog.LevelWarn {
+		b.WriteString("warning: ")
+	}
+	b.WriteString(strings.ReplaceAll(r.Message, "\n", "\n  "))
+	hint, open := "", false
+	add := func(a slog.Attr) bool {
+		if a.Key == "hint" {
+			hint = a.Value.String()
+			return true
+		}
+		sep := ", "
+		if !open {
+			sep, open = " (", true
+		}
+		fmt.Fprintf(&b, "%s%s %s", sep, strings.ReplaceAll(a.Key, "_", " "), a.Value)
+		return true
+	}
+	for _, a := range h.attrs {
+		add(a)
+	}
+	r.Attrs(add)
+	if open {
+		b.WriteByte(')')
+	}
+	b.WriteByte('\n')
+	if hint != "" {
+		b.WriteString("  " + strings.ReplaceAll(hint, "\n", "\n  ") + "\n")
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.bar != nil {
+		c.bar(true)
+	}
+	_, _ = io.WriteString(c.out, b.String())
+	return nil
+}

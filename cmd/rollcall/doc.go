@@ -1,0 +1,18 @@
+// Command rollcall asks Amplitude Experiment which variant each user of a file gets, and writes the answers
+// down: every user once, in order, with nothing tracked and nothing lost.
+//
+// This package is the only one that knows all the others. main makes the environment (streams, signals) and
+// calls run, which turns a command's error into an exit code. There is one file for each command; they read
+// their options, wire a source, an evaluator and sinks to a pipeline, and run it.
+//
+//	snapshot.go   rollcall snapshot: the run from preflight to manifest
+//	options.go    its options, checked
+//	input.go      inputs: globs, spooled standard input, the preflight pass, --limit and --sample
+//	server.go     whose API: the options of snapshot and flags, the key, the embedded server
+//	dryrun.go     --dry-run
+//	progress.go   the progress bar and lines
+//	summary.go    the closing summary
+//	config.go     --config and ROLLCALL_… for every option
+//	console.go    what is said on standard error
+//	serve.go flags.go version.go
+package main

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/engine"
+	"github.com/rollcall-cli/rollcall/sinks"
+)
+
+// flagInfo is one flag, as `rollcall flags` lists it.
+type flagInfo struct {
+	Flag          string   `json:"flag"`
+	Type          string   `json:"type"`
+	Mode          string   `json:"evaluation_mode"`
+	Deployed      bool     `json:"deployed"`
+	Variants      []string `json:"variants"`
+	ExperimentKey string   `json:"experiment_key"`
+	Dependencies  []string `json:"dependencies"`
+}
+
+func flagsCommand(env *env, con *console) *cobra.Command {
+	var server serverOptions
+	var save, format, logFormat string
+	var quiet, overwrite bool
+	cmd := &cobra.Command{
+		Use:   "flags",
+		Short: "The flags of a deployment, and their configurations",
+		Long: `flags lists the flags of a deployment, or of a file of flag configurations.
+--save keeps the configurations, for --server embedded and rollcall serve.`,
+		Example: `  rollcall flags
+  rollcall flags --save flags.json
+  rollcall flags --flag-configs flags.json --format csv`,
+		Args: checkArgs(cobra.NoArgs, "a file of flag configurations is named with --flag-configs"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := applyConfig(cmd, env); err != nil {
+				return err
+			}
+			if err := con.Configure(quiet, logFormat); err != nil {
+				return err
+			}
+			if !slices.Contains([]string{"table", "json", "jsonl", "csv"}, format) {
+				return usageErrorf("--format %q is not known: it is one of table json jsonl csv", format)
+			}
+			var data []byte
+			var err error
+			switch {
+			case server.flagConfigs != "" && server.flagConfigs != "fetch":
+				data, err = readFlagConfigs(server.flagConfigs)
+			case server.embedded():
+				err = usageErrorf("--server embedded needs --flag-configs FILE")
+			default:
+				server.flagConfigs = ""
+				if err = server.check(); err == nil {
+					data, err = server.fetchFlags(env.Soft, env, con)
+				}
+			}
+			if err != nil {
+				return err
+			}
+			eng, parseErr := engine.Parse(data)
+			if save != "" { // also what the engine does not take: it is what the API answered
+				if exists, err := sinks.Exists(save); err != nil {
+					return err
+				} else if exists && !overwrite {
+					return errExists(save)
+				}
+				if err := sinks.WriteFile(save, data); err != nil {
+					return err
+				}
+			}
+			if parseErr != nil {
+				return fmt.Errorf("flag configurations: %w", parseErr)
+			}
+			if save != "" {
+				con.Log.Info(fmt.Sprintf("saved %d flags to %s", len(eng.Flags()), save))
+				return nil
+			}
+			infos := []flagInfo{}
+			for _, f := range eng.Flags() {
+				infos = append(infos, flagInfo{Flag: f.Key, Type: f.FlagType, Mode: f.EvaluationMode, Deployed: f.Deployed,
+					Variants: nonNil(f.Variants), ExperimentKey: f.ExperimentKey, Dependencies: nonNil(f.Dependencies)})
+			}
+			return printFlags(env.Stdout, format, infos)
+		},
+	}
+	options := cmd.Flags()
+	group(options, "Options", func() {
+		options.StringVar(&format, "format", "table", "`table|json|jsonl|csv`")
+		options.StringVar(&save, "save", "", "`FILE` to keep the configurations in")
+		options.BoolVar(&overwrite, "overwrite", false, "replace an existing file")
+		server.define(options)
+		defineCommon(options, &quiet, &logFormat)
+	})
+	return cmd
+}
+
+// nonNil is list, or an empty one: a list is never null in JSON.
+func nonNil(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+// errExists refuses to replace a file.
+func errExists(path string) error {
+	return pipeline.WithHint(fmt.Errorf("%s exists", path), "--overwrite replaces it")
+}
+
+func printFlags(w io.Writer, format string, infos []flagInfo) error {
+	switch format {
+	case "json":
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(infos)
+	case "jsonl":
+		enc := json.NewEncoder(w)
+		for _, f := range infos {
+			if err := enc.Encode(f); err != nil {
+				return err
+			}
+		}
+		return nil
+	case "csv":
+		out := csv.NewWriter(w)
+		err := out.Write([]string{"flag", "type", "evaluation_mode", "deployed", "variants", "experiment_key", "dependencies"})
+		for _, f := range infos {
+			err = errors.Join(err, out.Write([]string{f.Flag, f.Type, f.Mode, strconv.FormatBool(f.Deployed),
+				strings.Join(f.Variants, " "), f.ExperimentKey, strings.Join(f.Dependencies, " ")}))
+		}
+		out.Flush()
+		return errors.Join(err, out.Error())
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "FLAG\tTYPE\tMODE\tVARIANTS")
+	for _, f := range infos {
+		kind := f.Type
+		if !f.Deployed {
+			kind += " (not deployed)"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", shorten(f.Flag, 30), kind, f.Mode, shorten(strings.Join(f.Variants, " "), 30))
+	}
+	return table.Flush()
+}

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/sources"
+)
+
+// input is the users to evaluate: files that can be read more than once, as they were when the run began.
+type input struct {
+	files   []sources.File
+	spool   string // the spooled standard input; "" if there is none
+	options sources.Options
+	limit   int64
+	sample  int64
+
+	total  int64         // rows that will be evaluated; known after preflight
+	rows   int64         // rows that are there; known after preflight, if sample is set
+	report []report.File // known after preflight
+}
+
+// openInput finds the files that the arguments name. What can be read only once (standard input, a named
+// pipe) is copied to a temporary file first, because every run reads its input twice: once before the first
+// request, to find what is wrong with it. The caller closes the input.
+func openInput(ctx context.Context, env *env, o *snapshotOptions, args []string) (*input, error) {
+	in := &input{options: sources.Options{Format: o.inputFormat, Mapping: o.mapped}, limit: o.limit, sample: o.sample}
+	if args[0] == "-" {
+		if in.options.Format == "" {
+			in.options.Format = "csv"
+		}
+		return in, in.spoolFrom(ctx, env.Stdin, "standard input")
+	}
+	if info, err := os.Stat(args[0]); len(args) == 1 && err == nil && info.Mode()&os.ModeNamedPipe != 0 {
+		f, err := os.Open(args[0])
+		if err != nil {
+			return nil, fmt.Errorf("open input: %w", err)
+		}
+		defer f.Close() //nolint:errcheck // only read
+		if in.options.Format == "" {
+			in.options.Format = "csv"
+		}
+		return in, in.spoolFrom(ctx, f, args[0])
+	}
+	paths, err := sources.ExpandPaths(args)
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range paths {
+		in.files = append(in.files, sources.File{Path: path})
+	}
+	return in, nil
+}
+
+// spoolFrom copies r to a temporary file that only its owner can read.
+func (in *input) spoolFrom(ctx context.Context, r io.Reader, name string) error {
+	f, err := os.CreateTemp("", "rollcall-input-*")
+	if err != nil {
+		return fmt.Errorf("keep %s: %w", name, err)
+	}
+	in.spool = f.Name()
+	copied := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(f, r)
+		copied <- errors.Join(err, f.Close())
+	}()
+	select {
+	case err = <-copied:
+	case <-ctx.Done(): // a read that nobody ends; the process does
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		in.Close()
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	in.files = []sources.File{{Path: in.spool, Name: name}}
+	return nil
+}
+
+// Close removes what openInput has made.
+func (in *input) Close() {
+	if in.spool != "" {
+		_ = os.Remove(in.spool) // a leftover in the temporary folder is not worth a failure
+	}
+}
+
+// Open opens the input at its first row.
+func (in *input) Open() (*sources.Input, error) { return sources.Open(in.files, in.options) }
+
+// Select is the rows of src that --limit and --sample choose. It needs preflight to have counted them.
+func (in *input) Select(src pipeline.Source) pipeline.Source {
+	if in.limit == 0 && in.sample == 0 {
+		return src
+	}
+	return &selection{Source: src, in: in}
+}
+
+// selection is some rows of a source.
+type selection struct {
+	pipeline.Source
+	in         *input
+	seen, kept int64
+}
+
+// Next yields the next row that is selected. For a sample these are rows spread evenly: the i-th of n is row
+// ⌊i·rows/n⌋ + 1, the same ones each time.
+func (s *selection) Next(row *pipeline.Row) error {
+	if s.kept == s.in.total {
+		return io.EOF
+	}
+	for {
+		if err := s.Source.Next(row); err != nil {
+			return err
+		}
+		s.seen++
+		if s.in.sample == 0 || s.seen == sampled(s.kept, s.in.rows, s.in.total)+1 {
+			s.kept++
+			return nil
+		}
+	}
+}
+
+// sampled is ⌊i·rows/n⌋ without overflow.
+func sampled(i, rows, n int64) int64 { return i*(rows/n) + i*(rows%n)/n }
+
+// findings is what preflight found.
+type findings struct {
+	columns     []sources.ColumnUse
+	hasLocation bool
+	carry       []pipeline.Column
+	bad         map[pipeline.Kind]int64 // rows that will fail, whatever the API says
+}
+
+// preflight reads the whole input once, before anything is sent: it counts the rows, and ends with an error
+// if they cannot be read. each, if not nil, sees every row that will be evaluated.
+func (in *input) preflight(ctx context.Context, each func(*pipeline.Row)) (*findings, error) {
+	src, err := in.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer src.Close() //nolint:errcheck // only read
+	found := &findings{bad: map[pipeline.Kind]int64{}}
+	var row pipeline.Row
+	for in.limit == 0 || in.rows < in.limit {
+		if err := context.Cause(ctx); err != nil {
+			return nil, err
+		}
+		if err := src.Next(&row); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return nil, err
+		}
+		in.rows++
+		if in.sample > 0 {
+			continue
+		}
+		found.see(&row, each)
+	}
+	in.total = in.rows
+	if in.sample > 0 && in.sample < in.rows {
+		in.total = in.sample
+	}
+	if in.sample > 0 { // which rows are in the sample is known only now
+		if err := in.eachSampled(ctx, func(row *pipeline.Row) { found.see(row, each) }); err != nil {
+			return nil, err
+		}
+	}
+	found.columns, found.hasLocation, found.carry = src.Columns(), src.HasLocation(), src.Carry()
+	for i, f := range src.Files() {
+		sum, bytes, err := hashFile(ctx, in.files[i].Path)
+		if err != nil {
+			return nil, err
+		}
+		in.report = append(in.report, report.File{Path: f.Name, Rows: f.Rows, Bytes: bytes, SHA256: sum})
+	}
+	return found, nil
+}
+
+func (f *findings) see(row *pipeline.Row, each func(*pipeline.Row)) {
+	if row.Err != nil {
+		f.bad[row.Err.Kind]++
+	}
+	if each != nil {
+		each(row)
+	}
+}
+
+func (in *input) eachSampled(ctx context.Context, each func(*pipeline.Row)) error {
+	src, err := in.Open()
+	if err != nil {
+		return err
+	}
+	defer src.Close() //nolint:errcheck // only read
+	chosen := in.Select(src)
+	var row pipeline.Row
+	for {
+		if err := chosen.Next(&row); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		each(&row)
+	}
+}
+
+// hashFile is the SHA-256 and the size of a file.
+func hashFile(ctx context.Context, path string) (sum string, bytes int64, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", 0, fmt.Errorf("read input: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // only read
+	h := sha256.New()
+	if bytes, err = io.Copy(h, contextReader{ctx, f}); err != nil {
+		return "", 0, fmt.Errorf("read input %s: %w", path, err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), bytes, nil
+}
+
+// contextReader is a reader that ends with its context.
+type contextReader struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r contextReader) Read(p []byte) (int, error) {
+	if err := context.Cause(r.ctx); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p)
+}

@@ -1,0 +1,364 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/sinks"
+	"github.com/rollcall-cli/rollcall/sources"
+)
+
+// snapshotOptions are the options of `rollcall snapshot` as they were given, and below what check made of them.
+type snapshotOptions struct {
+	server serverOptions
+
+	inputFormat string
+	outs        []string
+	outFormat   string
+	errorsFile  string
+	overwrite   bool
+	flagList    []string
+	flagsFrom   string
+	rate        float64
+	burst       int
+	concurrency int
+	maxAttempts int
+	maxOutage   time.Duration
+	maxErrors   string
+	carry       []string
+	properties  []string
+	mapping     []string
+	types       []string
+	missing     string
+	formulas    string
+	limit       int64
+	sample      int64
+	dryRun      bool
+	quiet       bool
+	logFormat   string
+	progress    string
+
+	// Of other issues: naming them is an error that says so.
+	evaluator   string
+	layout      string
+	include     []string
+	columnNames string
+	fresh       bool
+
+	flags   []string // what is asked for, in order; nil: all
+	mapped  sources.Mapping
+	errLine errorLimit
+}
+
+// define adds the options to the command, in the order of the help.
+func (o *snapshotOptions) define(options *pflag.FlagSet) {
+	group(options, "Input", func() {
+		options.StringVar(&o.inputFormat, "input-format", "", "`FORMAT`: csv tsv jsonl (.gz .zst) parquet (default: by ending)")
+		options.StringSliceVar(&o.mapping, "map", nil, "`FIELD=COLUMN`,…: the column for a field of the user")
+		options.StringSliceVar(&o.properties, "properties", nil, "`COLUMNS`|all to send as user_properties")
+		options.StringSliceVar(&o.types, "types", nil, "`COLUMN:TYPE`,…: string int float bool json (default string)")
+		options.StringVar(&o.missing, "missing", "null", "`null|empty`: what an empty cell is")
+		options.Int64Var(&o.limit, "limit", 0, "only the first `N` rows")
+		options.Int64Var(&o.sample, "sample", 0, "only `N` rows, spread evenly, the same each time")
+	})
+	group(options, "Output", func() {
+		options.StringArrayVarP(&o.outs, "out", "o", nil, "`FILE`: .csv .tsv .jsonl (.gz .zst) .parquet, or -; may be repeated")
+		options.StringVar(&o.outFormat, "out-format", "", "`FORMAT` of --out -")
+		options.StringVar(&o.errorsFile, "errors", "", "`FILE` for the users that failed (default OUT.errors.jsonl)")
+		options.StringSliceVar(&o.carry, "carry", nil, "input `COLUMNS` to copy to the output")
+		options.StringVar(&o.formulas, "csv-formulas", "keep", "`keep|escape` cells that a spreadsheet would run")
+		options.BoolVar(&o.overwrite, "overwrite", false, "replace existing outputs")
+	})
+	group(options, "Flags and API", func() {
+		options.StringSliceVar(&o.flagList, "flags", nil, "`KEYS` to evaluate (default: all flags of the deployment)")
+		options.StringVar(&o.flagsFrom, "flags-from", "", "`FILE` with the flag keys, one a line")
+		o.server.define(options)
+		options.BoolVar(&o.server.allowTracking, "allow-tracking", false, "accept a server that ignores no-track")
+	})
+	group(options, "Requests", func() {
+		options.Float64Var(&o.rate, "rate", 100, "`N` requests a second, retries included; 0: no limit")
+		options.IntVar(&o.burst, "burst", 1, "`N` requests that may go at once")
+		options.IntVar(&o.concurrency, "concurrency", 0, "`N` requests in flight (default: what the rate needs)")
+		options.IntVar(&o.maxAttempts, "max-attempts", 5, "`N` attempts for one user")
+		options.DurationVar(&o.maxOutage, "max-outage", 15*time.Minute, "how `long` the API may be out as a whole")
+		options.StringVar(&o.maxErrors, "max-errors", "", "`N|P%`: stop, publishing nothing, if more users fail")
+	})
+	group(options, "Other", func() {
+		options.BoolVar(&o.dryRun, "dry-run", false, "say what would be sent; send nothing")
+		defineCommon(options, &o.quiet, &o.logFormat)
+		options.StringVar(&o.progress, "progress", "auto", "`auto|bar|lines|none`")
+	})
+
+	options.StringVar(&o.evaluator, "evaluator", "remote", "")
+	options.StringVar(&o.layout, "layout", "long", "")
+	options.StringSliceVar(&o.include, "include", nil, "")
+	options.StringVar(&o.columnNames, "column-names", "", "")
+	options.BoolVar(&o.fresh, "fresh", false, "")
+	for _, name := range []string{"evaluator", "layout", "include", "column-names", "fresh"} {
+		options.Lookup(name).Hidden = true
+	}
+}
+
+// defineCommon adds the options that every command has.
+func defineCommon(options *pflag.FlagSet, quiet *bool, logFormat *string) {
+	options.String("config", "", "YAML `FILE` of options; also ROLLCALL_<OPTION>")
+	options.BoolVarP(quiet, "quiet", "q", false, "say nothing but errors")
+	options.StringVar(logFormat, "log-format", "text", "`text|json` on standard error")
+}
+
+// check makes the options ready for use. Its errors are usage errors.
+func (o *snapshotOptions) check(cmd *cobra.Command, inputs []string) error {
+	if err := o.checkLater(cmd.Flags()); err != nil {
+		return err
+	}
+	if len(inputs) == 0 {
+		return pipeline.WithHint(usageErrorf("no INPUT given"), "name a file of users, a glob, or - for standard input")
+	}
+	if slices.Contains(inputs, "-") && len(inputs) > 1 {
+		return usageErrorf("standard input (-) cannot be read together with files")
+	}
+	if len(o.outs) == 0 {
+		return pipeline.WithHint(usageErrorf("no --out given"), "for example --out assignments.parquet")
+	}
+	for name, n := range map[string]float64{"rate": o.rate, "limit": float64(o.limit), "sample": float64(o.sample), "concurrency": float64(o.concurrency)} {
+		if n < 0 || math.IsNaN(n) || math.IsInf(n, 0) {
+			return usageErrorf("--%s cannot be %v", name, n)
+		}
+	}
+	for name, n := range map[string]int{"burst": o.burst, "max-attempts": o.maxAttempts} {
+		if n < 1 {
+			return usageErrorf("--%s cannot be %d: it is at least 1", name, n)
+		}
+	}
+	for name, d := range map[string]time.Duration{"timeout": o.server.timeout, "max-outage": o.maxOutage} {
+		if d <= 0 {
+			return usageErrorf("--%s cannot be %v: it is more than 0", name, d)
+		}
+	}
+	if o.concurrency > 10000 {
+		return usageErrorf("--concurrency cannot be %d: it is at most 10000", o.concurrency)
+	}
+	if o.limit > 0 && o.sample > 0 {
+		return usageErrorf("--limit and --sample do not go together")
+	}
+	for _, one := range []struct {
+		name, value string
+		known       []string
+	}{
+		{"progress", o.progress, []string{"auto", "bar", "lines", "none"}},
+		{"missing", o.missing, []string{"null", "empty"}},
+		{"csv-formulas", o.formulas, []string{"keep", "escape"}},
+	} {
+		if !slices.Contains(one.known, one.value) {
+			return usageErrorf("--%s %q is not known: it is one of %s", one.name, one.value, strings.Join(one.known, " "))
+		}
+	}
+	if o.concurrency == 0 {
+		o.concurrency = 64
+		if o.rate > 0 {
+			o.concurrency = min(max(int(math.Ceil(o.rate*0.2)), 4), 1024) // an answer takes up to 0.2 s: api-facts
+		}
+	}
+	return errors.Join(o.checkOutputs(), o.checkFlags(), o.checkMapping(), o.errLine.parse(o.maxErrors), o.server.check())
+}
+
+// checkLater refuses what the contract lists and this version does not do yet.
+func (o *snapshotOptions) checkLater(options *pflag.FlagSet) error {
+	later := func(option, instead string) error {
+		return pipeline.WithHint(usageErrorf("%s is not in this version of rollcall", option), instead)
+	}
+	switch {
+	case o.evaluator == "local":
+		return later("--evaluator local", "use --server embedded --flag-configs FILE, which evaluates on this machine too")
+	case o.evaluator != "remote":
+		return usageErrorf("--evaluator %q is not known: it is remote", o.evaluator)
+	case o.layout == "wide":
+		return later("--layout wide", "the long layout has a row for each user and flag")
+	case o.layout != "long":
+		return usageErrorf("--layout %q is not known: it is long", o.layout)
+	case len(o.include) > 0:
+		return later("--include", "leave it out")
+	case o.columnNames != "":
+		return later("--column-names", "leave it out")
+	case o.fresh:
+		return later("--fresh", "leave it out: every run begins anew")
+	}
+	return nil
+}
+
+// checkOutputs checks names and formats, and names the error file.
+func (o *snapshotOptions) checkOutputs() error {
+	seen := map[string]bool{}
+	for _, out := range o.outs {
+		if seen[out] {
+			return usageErrorf("--out %s is given twice", out)
+		}
+		seen[out] = true
+		if out == "-" {
+			if o.outFormat == "" {
+				return pipeline.WithHint(usageErrorf("--out - needs a format"), "for example --out-format csv")
+			}
+			if _, err := sinks.Format("-." + o.outFormat); err != nil {
+				return usageErrorf("--out-format %q is not known: it is csv tsv jsonl (also .gz .zst) or parquet", o.outFormat)
+			}
+			continue
+		}
+		if _, err := sinks.Format(out); err != nil {
+			return &exitError{err, exitUsage}
+		}
+	}
+	if o.outFormat != "" && !seen["-"] {
+		return usageErrorf("--out-format is for --out -; files have their format by their ending")
+	}
+	if o.errorsFile == "" {
+		if o.outs[0] == "-" {
+			return pipeline.WithHint(usageErrorf("--errors must be named when the first output is standard output"), "for example --errors failed.jsonl")
+		}
+		o.errorsFile = sinks.TrimFormat(o.outs[0]) + ".errors.jsonl"
+	}
+	if o.errorsFile == "-" {
+		return usageErrorf("--errors cannot be standard output")
+	}
+	if _, err := sinks.Format(o.errorsFile); err != nil {
+		return &exitError{fmt.Errorf("--errors: %w", err), exitUsage}
+	}
+	if seen[o.errorsFile] {
+		return usageErrorf("--errors %s is also an --out", o.errorsFile)
+	}
+	return nil
+}
+
+// manifestFile is where the manifest goes; "" when there is only standard output.
+func (o *snapshotOptions) manifestFile() string {
+	for _, out := range o.outs {
+		if out != "-" {
+			return out + ".manifest.json"
+		}
+	}
+	return ""
+}
+
+// checkFlags makes the list of the flags to evaluate.
+func (o *snapshotOptions) checkFlags() error {
+	o.flags = slices.Clone(o.flagList)
+	if o.flagsFrom != "" {
+		f, err := os.Open(o.flagsFrom)
+		if err != nil {
+			return usageErrorf("read --flags-from: %w", err)
+		}
+		defer f.Close() //nolint:errcheck // only read
+		lines := bufio.NewScanner(f)
+		for lines.Scan() {
+			if key := strings.TrimSpace(lines.Text()); key != "" {
+				o.flags = append(o.flags, key)
+			}
+		}
+		if err := lines.Err(); err != nil {
+			return usageErrorf("read --flags-from %s: %w", o.flagsFrom, err)
+		}
+		if len(o.flags) == 0 {
+			return usageErrorf("--flags-from %s names no flag", o.flagsFrom)
+		}
+	}
+	seen := map[string]bool{}
+	for _, key := range o.flags {
+		switch {
+		case key == "" || strings.ContainsAny(key, ",\n"):
+			return usageErrorf("--flags: %q cannot be a flag key", key)
+		case seen[key]:
+			return usageErrorf("--flags: %s is named twice", key)
+		}
+		seen[key] = true
+	}
+	return nil
+}
+
+// checkMapping parses what says which column is what.
+func (o *snapshotOptions) checkMapping() error {
+	m := sources.Mapping{Map: map[string]string{}, Types: map[string]pipeline.Type{}, MissingEmpty: o.missing == "empty", Carry: o.carry}
+	for _, pair := range o.mapping {
+		field, column, ok := strings.Cut(pair, "=")
+		if !ok || field == "" || column == "" {
+			return pipeline.WithHint(usageErrorf("--map %q is not FIELD=COLUMN", pair), "for example --map user_id=uid")
+		}
+		if m.Map[field] != "" {
+			return usageErrorf("--map: %s is mapped twice", field)
+		}
+		m.Map[field] = column
+	}
+	for _, pair := range o.types {
+		i := strings.LastIndexByte(pair, ':') // a column's name may hold a colon
+		if i <= 0 {
+			return pipeline.WithHint(usageErrorf("--types %q is not COLUMN:TYPE", pair), "for example --types seats:int")
+		}
+		column, name := pair[:i], pair[i+1:]
+		t, ok := textTypes[name]
+		if !ok {
+			return usageErrorf("--types %s: %q is not known: it is one of string int float bool json", column, name)
+		}
+		if _, twice := m.Types[column]; twice {
+			return usageErrorf("--types: %s has two types", column)
+		}
+		m.Types[column] = t
+	}
+	if slices.Equal(o.properties, []string{"all"}) {
+		m.AllProperties = true
+	} else {
+		m.Properties = o.properties
+	}
+	o.mapped = m
+	return nil
+}
+
+// textTypes are the types that --types knows.
+var textTypes = map[string]pipeline.Type{
+	"string": pipeline.TypeString, "int": pipeline.TypeInt, "float": pipeline.TypeFloat, "bool": pipeline.TypeBool, "json": pipeline.TypeJSON,
+}
+
+// errorLimit is --max-errors.
+type errorLimit struct {
+	set   bool
+	users int64
+	share float64 // of all users; used instead of users where percent is set
+	isPct bool
+}
+
+func (l *errorLimit) parse(text string) error {
+	if text == "" {
+		return nil
+	}
+	l.set = true
+	if p, ok := strings.CutSuffix(text, "%"); ok {
+		share, err := strconv.ParseFloat(p, 64)
+		if err != nil || share < 0 || share > 100 {
+			return usageErrorf("--max-errors %q is neither a number nor a share such as 1%%", text)
+		}
+		l.share, l.isPct = share/100, true
+		return nil
+	}
+	users, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || users < 0 {
+		return usageErrorf("--max-errors %q is neither a number nor a share such as 1%%", text)
+	}
+	l.users = users
+	return nil
+}
+
+// most is how many of so many users may fail.
+func (l *errorLimit) most(total int64) int64 {
+	if l.isPct {
+		return int64(l.share * float64(total))
+	}
+	return l.users
+}

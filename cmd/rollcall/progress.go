@@ -1,0 +1,138 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// lineEvery is how often progress is said where there is no terminal.
+const lineEvery = 10 * time.Second
+
+// progress is a sink that shows how far the run is: a bar on a terminal, a line now and then elsewhere.
+type progress struct {
+	con     *console
+	total   int64
+	started time.Time
+	done    atomic.Int64
+	failed  atomic.Int64
+	bar     *progressbar.ProgressBar
+	stop    chan struct{}
+	stopped chan struct{}
+}
+
+// startProgress begins to show the progress of a run of total users. mode is --progress.
+func startProgress(con *console, mode string, total int64) *progress {
+	p := &progress{con: con, total: total, started: time.Now(), stop: make(chan struct{}), stopped: make(chan struct{})}
+	width, terminal := con.Terminal()
+	if mode == "auto" {
+		mode = "lines"
+		if terminal && !con.json {
+			mode = "bar"
+		}
+	}
+	every := lineEvery
+	switch {
+	case con.quiet || mode == "none":
+		close(p.stopped)
+		return p
+	case mode == "bar":
+		if !terminal {
+			width = 80
+		}
+		p.bar = progressbar.NewOptions64(max(total, 1),
+			progressbar.OptionSetWriter(con.out), progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false),
+			progressbar.OptionSetWidth(min(max(width-62, 5), 40)), progressbar.OptionSetRenderBlankState(false),
+			progressbar.OptionSetTheme(progressbar.ThemeASCII), progressbar.OptionClearOnFinish())
+		con.SetBar(func(bool) { _ = p.bar.Clear() })
+		every = 200 * time.Millisecond
+	}
+	go p.show(every)
+	return p
+}
+
+// Write counts one outcome.
+func (p *progress) Write(o *pipeline.Outcome) error {
+	p.done.Add(1)
+	if o.Err != nil {
+		p.failed.Add(1)
+	}
+	return nil
+}
+
+// Close takes the bar away. It may be called more than once.
+func (p *progress) Close() error {
+	select {
+	case <-p.stop:
+	default:
+		close(p.stop)
+	}
+	<-p.stopped
+	return nil
+}
+
+func (p *progress) show(every time.Duration) {
+	defer close(p.stopped)
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-p.stop:
+			if p.bar != nil {
+				p.con.SetBar(nil)
+				_ = p.bar.Clear() // the terminal may be gone; the run goes on
+			}
+			return
+		case <-ticker.C:
+		}
+		done, failed := p.done.Load(), p.failed.Load()
+		perSecond := float64(done) / time.Since(p.started).Seconds()
+		left := "?"
+		if perSecond > 0 {
+			left = roundDuration(time.Duration(float64(p.total-done) / perSecond * float64(time.Second)))
+		}
+		if p.bar != nil {
+			p.bar.Describe(fmt.Sprintf("%s/%s users, %.0f/s, %s failed, %s left", thousands(done), thousands(p.total), perSecond, thousands(failed), left))
+			_ = p.bar.Set64(done)
+			continue
+		}
+		p.con.Log.Info("progress", "users", done, "of", p.total, "per_second", fmt.Sprintf("%.1f", perSecond), "failed", failed, "left", left)
+	}
+}
+
+// roundDuration is a duration as a person says it: 3m20s, 2h05m.
+func roundDuration(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0s"
+	case d < time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d < 10*time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	case d < time.Hour:
+		return d.Round(time.Second).String()
+	}
+	return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+}
+
+// thousands is a count with separators: 1,234,567.
+func thousands(n int64) string {
+	digits := fmt.Sprint(n)
+	sign := ""
+	if n < 0 {
+		sign, digits = "-", digits[1:]
+	}
+	var b strings.Builder
+	for i, d := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			b.WriteByte(',')
+		}
+		b.WriteRune(d)
+	}
+	return sign + b.String()
+}

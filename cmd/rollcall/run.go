@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
+)
+
+// The exit codes. They are part of the contract: people script against them.
+const (
+	exitOK          = 0
+	exitFailed      = 1  // failed, nothing published
+	exitSomeFailed  = 3  // published, some users failed
+	exitUsage       = 64 // EX_USAGE of sysexits.h
+	exitStopped     = 75 // EX_TEMPFAIL: rerun
+	exitInterrupted = 128
+)
+
+// env is what a command has from the outside.
+type env struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	LookupEnv      func(string) (string, bool)
+
+	// Soft ends with the first signal: finish what is in flight, begin nothing. Hard ends with the second, or
+	// when the first has had its time. Their cause is an interruptedError.
+	Soft, Hard context.Context
+}
+
+// exitError is an error that says with which code the process exits.
+type exitError struct {
+	error
+	code int
+}
+
+func (e *exitError) Unwrap() error { return e.error }
+
+// usageErrorf is a mistake in how the command was called.
+func usageErrorf(format string, args ...any) error {
+	return &exitError{fmt.Errorf(format, args...), exitUsage}
+}
+
+// errSomeFailed ends a run that published while some users failed. The summary has said so.
+var errSomeFailed = &exitError{errors.New("some users failed"), exitSomeFailed}
+
+// errQuiet ends a run whose standard output was closed, as `| head` does.
+var errQuiet = &exitError{errors.New("standard output was closed"), exitOK}
+
+// interruptedError is a run that a signal ended.
+type interruptedError struct{ signal os.Signal }
+
+func (e *interruptedError) Error() string { return "interrupted (" + e.signal.String() + ")" }
+
+// grace is how long requests in flight may take after the first signal.
+const grace = 10 * time.Second
+
+// interruptible makes the two contexts of [env] from the process's signals.
+func interruptible(signals <-chan os.Signal) (soft, hard context.Context) {
+	soft, stop := context.WithCancelCause(context.Background())
+	hard, kill := context.WithCancelCause(context.Background())
+	go func() {
+		interrupted := &interruptedError{<-signals}
+		stop(interrupted)
+		select {
+		case <-signals:
+		case <-time.After(grace):
+		}
+		kill(interrupted)
+	}()
+	return soft, hard
+}
+
+// exitCode is the code of the process that ends with err.
+func exitCode(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if e, ok := errors.AsType[*exitError](err); ok {
+		return e.code
+	}
+	if e, ok := errors.AsType[*interruptedError](err); ok {
+		if s, ok := e.signal.(syscall.Signal); ok {
+			return exitInterrupted + int(s)
+		}
+	}
+	if _, ok := errors.AsType[*amplitude.OutageError](err); ok {
+		return exitStopped
+	}
+	return exitFailed
+}
+
+// run is the command: arguments in, exit code out. Nothing in it exits or reads the process's own streams.
+func run(args []string, env *env) int {
+	root := &cobra.Command{
+		Use:   "rollcall",
+		Short: "Who gets which variant: ask Amplitude Experiment for every user of a file",
+		Long: strings.TrimSpace(`
+rollcall takes a file of users, asks Amplitude Experiment which variant each of
+them gets, and writes the answers down. Nothing is tracked.`),
+		Example: strings.TrimRight(`
+  rollcall snapshot users.csv --out assignments.parquet
+  rollcall serve --flag-configs flags.json
+  rollcall flags`, "\n"),
+		SilenceErrors: true, SilenceUsage: true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			return cobra.NoArgs(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return cmd.Help() },
+	}
+	root.SetArgs(args)
+	root.SetIn(env.Stdin)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	root.SetUsageTemplate(usageTemplate)
+	root.SetHelpTemplate(helpTemplate)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return pipeline.WithHint(usageErrorf("%w", err), fmt.Sprintf("see `%s --help`", cmd.CommandPath()))
+	})
+	con := newConsole(env)
+	root.AddCommand(snapshotCommand(env, con), serveCommand(env, con), flagsCommand(env, con), versionCommand(env))
+
+	err := root.ExecuteContext(env.Hard)
+	if err == nil {
+		return exitOK
+	}
+	if cmd, _, findErr := root.Find(args); findErr != nil && cmd == root {
+		err = pipeline.WithHint(usageErrorf("%w", firstLine(err)), "see `rollcall --help`")
+	}
+	if e, ok := errors.AsType[*interruptedError](context.Cause(env.Soft)); ok && errors.Is(err, context.Canceled) {
+		err = e
+	}
+	if !errors.Is(err, errSomeFailed) && !errors.Is(err, errQuiet) {
+		con.Error(err)
+	}
+	return exitCode(err)
+}
+
+// firstLine is cobra's error without the usage that it puts below.
+func firstLine(err error) error {
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	return errors.New(text)
+}
+
+// checkArgs makes a usage error of what an argument validator of cobra finds.
+func checkArgs(check cobra.PositionalArgs, hint string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return pipeline.WithHint(usageErrorf("%w", err), hint)
+		}
+		return nil
+	}
+}

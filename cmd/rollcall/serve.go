@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
+)
+
+func serveCommand(env *env, con *console) *cobra.Command {
+	var configs, listen, fail, logFormat string
+	var latency time.Duration
+	var limit float64
+	var quiet bool
+	cmd := &cobra.Command{
+		Use:   "serve --flag-configs FILE",
+		Short: "The Evaluation API on this machine, to try a pipeline against",
+		Long: `serve answers /v1/vardata, /v1/flags and /sdk/v2/flags from a file of flag
+configurations, and tracks nothing. It accepts any key, or only the one in
+` + keyVariable + ` where that is set.
+
+--fail makes it misbehave: a list of FAULT:SHARE, where a fault is an HTTP status
+or one of ` + evalserver.FaultNames + `.`,
+		Example: `  rollcall serve --flag-configs testdata/flags.json
+  rollcall serve --flag-configs flags.json --latency 50ms --limit 100
+  rollcall serve --flag-configs flags.json --fail 503:0.05,reset:0.01`,
+		Args: checkArgs(cobra.NoArgs, "flag configurations are named with --flag-configs"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := applyConfig(cmd, env); err != nil {
+				return err
+			}
+			if err := con.Configure(quiet, logFormat); err != nil {
+				return err
+			}
+			if configs == "" {
+				return pipeline.WithHint(usageErrorf("serve needs --flag-configs FILE"), "`rollcall flags --save FILE` downloads them")
+			}
+			if latency < 0 || limit < 0 {
+				return usageErrorf("--latency and --limit cannot be negative")
+			}
+			faults, err := evalserver.ParseFaults(fail)
+			if err != nil {
+				return wrapUsage("--fail", err)
+			}
+			eng, err := loadFlagConfigs(configs)
+			if err != nil {
+				return err
+			}
+			key, _ := env.LookupEnv(keyVariable)
+			server, err := evalserver.Start(listen, evalserver.New(eng, evalserver.Config{Key: key, Latency: latency, Limit: limit, Faults: faults}))
+			if err != nil {
+				return fmt.Errorf("listen on %s: %w", listen, err)
+			}
+			defer func() { _ = server.Close() }()
+			con.Log.Info(fmt.Sprintf("serving %d flags on %s; end with Ctrl-C", len(eng.Flags()), server.URL()))
+			<-env.Soft.Done()
+			if err := server.Close(); err != nil {
+				return err
+			}
+			return context.Cause(env.Soft)
+		},
+	}
+	options := cmd.Flags()
+	group(options, "Options", func() {
+		options.StringVar(&configs, "flag-configs", "", "`FILE` of flag configurations (the answer of /v1/flags)")
+		options.StringVar(&listen, "listen", "127.0.0.1:8787", "`ADDRESS` to listen on")
+		options.DurationVar(&latency, "latency", 0, "how `long` an answer takes")
+		options.Float64Var(&limit, "limit", 0, "answer 429 to more than `N` requests a second; 0: no limit")
+		options.StringVar(&fail, "fail", "", "`FAULT:SHARE`,…: make that share of the requests fail")
+		defineCommon(options, &quiet, &logFormat)
+	})
+	return cmd
+}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
+	"github.com/rollcall-cli/rollcall/pipeline/engine"
+	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
+)
+
+// serverOptions say whose API is asked, and with which key.
+type serverOptions struct {
+	server        string
+	flagConfigs   string
+	flagParam     string
+	keyFile       string
+	allowHTTP     bool
+	allowTracking bool
+	timeout       time.Duration
+}
+
+const keyVariable = "AMPLITUDE_DEPLOYMENT_KEY"
+
+func (o *serverOptions) define(options *pflag.FlagSet) {
+	options.StringVar(&o.server, "server", "us", "`us|eu|embedded|URL`: whose API")
+	options.StringVar(&o.flagConfigs, "flag-configs", "", "`FILE` of flag configurations, for embedded")
+	options.StringVar(&o.keyFile, "key-file", "", "`FILE` with the key (default $"+keyVariable+")")
+	options.StringVar(&o.flagParam, "flag-param", "flag_keys", "`flag_keys|flag_key`: the older API's name is flag_key")
+	options.DurationVar(&o.timeout, "timeout", 15*time.Second, "`time` for one attempt")
+	options.BoolVar(&o.allowHTTP, "allow-http", false, "plain http to another machine: the key is readable")
+}
+
+func (o *serverOptions) embedded() bool { return o.server == "embedded" }
+
+// check finds what is wrong without opening or asking anything.
+func (o *serverOptions) check() error {
+	if o.flagParam != "flag_keys" && o.flagParam != "flag_key" {
+		return usageErrorf("--flag-param %q is not known: it is flag_keys or flag_key", o.flagParam)
+	}
+	if !o.embedded() {
+		if o.flagConfigs != "" {
+			return pipeline.WithHint(usageErrorf("--flag-configs is for --server embedded; %s has its own", o.server),
+				"add --server embedded to evaluate on this machine, or leave --flag-configs out")
+		}
+		_, err := amplitude.BaseURL(o.server, o.allowHTTP)
+		if err != nil {
+			return &exitError{err, exitUsage}
+		}
+		return nil
+	}
+	switch o.flagConfigs {
+	case "":
+		return pipeline.WithHint(usageErrorf("--server embedded needs --flag-configs FILE"), "`rollcall flags --save FILE` downloads them")
+	case "fetch":
+		return pipeline.WithHint(usageErrorf("--flag-configs fetch has nowhere to fetch from: the embedded server has no other flags"),
+			"`rollcall flags --save flags.json` downloads them; then --flag-configs flags.json")
+	}
+	return nil
+}
+
+// key reads the deployment key, and says where it came from. It is never an argument, where every user of the
+// machine could read it.
+func (o *serverOptions) key(env *env) (amplitude.Key, string, error) {
+	if o.keyFile == "" {
+		text, _ := env.LookupEnv(keyVariable)
+		if text == "" {
+			return amplitude.Key{}, "", pipeline.WithHint(&exitError{errors.New("no deployment key"), exitUsage},
+				"set "+keyVariable+", or name a file that only you can read with --key-file\n(Amplitude: Experiment > Deployments; `--server embedded` needs none)")
+		}
+		key, err := amplitude.NewKey(text)
+		return key, keyVariable, wrapUsage("the key in "+keyVariable, err)
+	}
+	f, err := os.Open(o.keyFile)
+	if err != nil {
+		return amplitude.Key{}, "", usageErrorf("read --key-file: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // only read
+	info, err := f.Stat()
+	if err != nil {
+		return amplitude.Key{}, "", usageErrorf("read --key-file: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return amplitude.Key{}, "", pipeline.WithHint(usageErrorf("--key-file %s can be read by others (mode %04o)", o.keyFile, info.Mode().Perm()),
+			"chmod 600 "+o.keyFile)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, 4096))
+	if err != nil {
+		return amplitude.Key{}, "", usageErrorf("read --key-file %s: %w", o.keyFile, err)
+	}
+	key, err := amplitude.NewKey(string(text))
+	return key, "--key-file " + o.keyFile, wrapUsage("the key in "+o.keyFile, err)
+}
+
+// wrapUsage makes a usage error of err; nil stays nil.
+func wrapUsage(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &exitError{fmt.Errorf("%s: %w", what, err), exitUsage}
+}
+
+// dial makes the client of the API that the options name. For embedded it starts the server first. The
+// caller calls the returned function when it is done with both.
+func (o *serverOptions) dial(env *env, con *console, config amplitude.Config) (*amplitude.Client, func(), error) {
+	config.FlagParam, config.Timeout, config.Logger = o.flagParam, o.timeout, con.Log
+	config.UserAgent = "rollcall/" + version()
+	stopServer := func() {}
+	var err error
+	if o.embedded() {
+		var server *evalserver.Running
+		if config.Key, err = amplitude.NewKey("embedded"); err != nil {
+			return nil, nil, err
+		}
+		if server, err = o.startEmbedded(config.FlagKeys, con); err != nil {
+			return nil, nil, err
+		}
+		stopServer = func() { _ = server.Close() }
+		config.BaseURL, config.KeySource = server.URL(), "the embedded server"
+	} else {
+		if config.BaseURL, err = amplitude.BaseURL(o.server, o.allowHTTP); err != nil {
+			return nil, nil, err
+		}
+		if config.Key, config.KeySource, err = o.key(env); err != nil {
+			return nil, nil, err
+		}
+	}
+	client, err := amplitude.New(config)
+	if err != nil {
+		stopServer()
+		return nil, nil, err
+	}
+	return client, func() {
+		client.Close()
+		stopServer()
+	}, nil
+}
+
+// startEmbedded starts the Evaluation API in this process. flags are those asked for; one that has no
+// configuration is warned of.
+func (o *serverOptions) startEmbedded(flags []string, con *console) (*evalserver.Running, error) {
+	eng, err := loadFlagConfigs(o.flagConfigs)
+	if err != nil {
+		return nil, err
+	}
+	var known []string
+	for _, f := range eng.Flags() {
+		known = append(known, f.Key)
+	}
+	for _, key := range flags {
+		if !slices.Contains(known, key) {
+			con.Warn(fmt.Sprintf("flag %s is not in %s", key, o.flagConfigs), pipeline.Suggest(key, known))
+		}
+	}
+	return evalserver.Start("127.0.0.1:0", evalserver.New(eng, evalserver.Config{}))
+}
+
+// maxConfigBytes bounds a file of flag configurations.
+const maxConfigBytes = 256 << 20
+
+// loadFlagConfigs compiles the flag configurations in a file.
+func loadFlagConfigs(file string) (*engine.Engine, error) {
+	data, err := readFlagConfigs(file)
+	if err != nil {
+		return nil, err
+	}
+	eng, err := engine.Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("flag configurations in %s: %w", file, err)
+	}
+	return eng, nil
+}
+
+func readFlagConfigs(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, pipeline.WithHint(fmt.Errorf("read flag configurations: %w", err), "`rollcall flags --save FILE` downloads them")
+	}
+	defer f.Close() //nolint:errcheck // only read
+	var data bytes.Buffer
+	n, err := io.Copy(&data, io.LimitReader(f, maxConfigBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read flag configurations: %w", err)
+	}
+	if n > maxConfigBytes {
+		return nil, fmt.Errorf("read flag configurations: %s is larger than %d MiB", file, maxConfigBytes>>20)
+	}
+	return data.Bytes(), nil
+}
+
+// fetchFlags downloads the flag configurations of a deployment.
+func (o *serverOptions) fetchFlags(ctx context.Context, env *env, con *console) ([]byte, error) {
+	client, done, err := o.dial(env, con, amplitude.Config{Rate: 10, Burst: 1, Concurrency: 1, MaxAttempts: 5, MaxOutage: time.Minute})
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return client.Flags(ctx)
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/report"
+)
+
+// summarize says at the end what the run came to: a table for a person, or one JSON line for a machine.
+func summarize(con *console, m *report.Manifest) {
+	if con.json {
+		con.Log.Info("done", "users", m.Users.Read, "answered", m.Users.Answered, "failed", m.Users.Failed, "failed_by_kind", m.Users.FailedByKind,
+			"assignments", m.Assignments, "requests", m.Requests.Sent, "retries", m.Requests.Retries, "per_second", m.Requests.PerSecond,
+			"flags", m.Flags, "run_id", m.RunID)
+		return
+	}
+	con.Print(summaryText(m))
+}
+
+// summaryText is the closing summary, at most 80 columns wide but for long names.
+func summaryText(m *report.Manifest) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n%s users: %s answered, %s failed, in %s\n", thousands(m.Users.Read), thousands(m.Users.Answered), thousands(m.Users.Failed),
+		roundDuration(m.FinishedAt.Sub(m.StartedAt)))
+	if m.Users.Failed > 0 {
+		var kinds []string
+		for _, kind := range pipeline.Kinds {
+			if n := m.Users.FailedByKind[kind]; n > 0 {
+				kinds = append(kinds, fmt.Sprintf("%s %s", thousands(n), kind))
+			}
+		}
+		fmt.Fprintf(&b, "failed: %s\n", strings.Join(kinds, ", "))
+	}
+	fmt.Fprintf(&b, "%s assignments, %s requests (%.1f/s), %s retries\n", thousands(m.Assignments), thousands(m.Requests.Sent), m.Requests.PerSecond, thousands(m.Requests.Retries))
+
+	if len(m.Flags) > 0 {
+		b.WriteByte('\n')
+		table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "FLAG\tVARIANT\tUSERS\tSHARE")
+		for _, f := range m.Flags {
+			name := f.Flag
+			for _, v := range append(slices.Clone(f.Variants), report.VariantCount{Variant: "(not assigned)", Users: f.NotAssigned}) {
+				if v.Users == 0 && f.Assigned > 0 {
+					continue
+				}
+				fmt.Fprintf(table, "%s\t%s\t%9s\t%5.1f %%\n", shorten(name, 36), shorten(v.Variant, 24), thousands(v.Users), share(v.Users, m.Users.Answered))
+				name = ""
+			}
+		}
+		_ = table.Flush() // to a strings.Builder
+	}
+
+	b.WriteString("\nwritten:\n")
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, f := range m.Outputs {
+		fmt.Fprintf(table, "  %s\t%12s rows\t%10s\n", f.Path, thousands(f.Rows), size(f.Bytes))
+	}
+	_ = table.Flush()
+	return b.String()
+}
+
+func share(n, of int64) float64 {
+	if of == 0 {
+		return 0
+	}
+	return 100 * float64(n) / float64(of)
+}
+
+// shorten cuts a name that would tear the table.
+func shorten(s string, most int) string {
+	if r := []rune(s); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return s
+}
+
+// size is a number of bytes as a person says it.
+func size(bytes int64) string {
+	units := []string{"B", "kB", "MB", "GB", "TB"}
+	n, i := float64(bytes), 0
+	for n >= 1000 && i < len(units)-1 {
+		n, i = n/1000, i+1
+	}
+	if i == 0 {
+		return fmt.Sprintf("%d B", bytes)
+	}
+	return fmt.Sprintf("%.1f %s", n, units[i])
+}
+
+// requestTime is how long so many requests take.
+func requestTime(requests int64, perSecond float64) time.Duration {
+	return time.Duration(float64(requests) / perSecond * float64(time.Second))
+}
