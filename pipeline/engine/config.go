@@ -143,7 +143,7 @@ func Parse(data []byte) (*Engine, error) {
 	}
 	c := compiler{engine: e, selectors: map[string]int32{}}
 	for i := range configs {
-		if err := c.flag(&configs[i]); err != nil {
+		if err := c.flag(&configs[i], raw[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -208,7 +208,7 @@ func (c *compiler) warn(path string, err error) {
 	c.engine.warnings = append(c.engine.warnings, &ConfigError{*c.config.Key, path, err})
 }
 
-func (c *compiler) flag(config *flagConfig) error {
+func (c *compiler) flag(config *flagConfig, text []byte) error {
 	c.config = config
 	switch {
 	case config.Variants == nil:
@@ -225,7 +225,7 @@ func (c *compiler) flag(config *flagConfig) error {
 		c.names = append(c.names, name)
 	}
 	slices.Sort(c.names)
-	f := flag{info: Flag{
+	f := flag{config: text, info: Flag{
 		Key:            *config.Key,
 		Variants:       slices.Clone(c.names),
 		Dependencies:   config.Dependencies,

@@ -49,6 +49,7 @@ type Variant struct {
 
 type flag struct {
 	info         Flag
+	config       []byte // as it was read
 	dependencies []int32
 	segments     []segment
 }
@@ -85,6 +86,21 @@ func (e *Engine) Flags() []Flag {
 		flags[i] = e.flags[i].info
 	}
 	return flags
+}
+
+// Configs is the configuration of the named flags and of what they depend on, as a JSON array in the order in
+// which [Parse] read them; nil means all. It is what GET /v1/flags answers, and Parse reads it back.
+func (e *Engine) Configs(flagKeys []string) []byte {
+	wanted := slices.Clone(e.Plan(flagKeys).order)
+	slices.Sort(wanted)
+	dst := []byte{'['}
+	for i, f := range wanted {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, e.flags[f].config...)
+	}
+	return append(dst, ']')
 }
 
 // Variants are all variants that an evaluation may return, in the order of their ID.

@@ -1,0 +1,200 @@
+package evalserver
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// The kinds of faults. A number from 300 to 599 is one too: that status, with a line of text; 429 and 503 say
+// Retry-After if the fault has one.
+const (
+	Reset    = "reset"    // the connection breaks before an answer
+	Truncate = "truncate" // it breaks amid the body
+	HTML     = "html"     // 200 with a page, as of a CDN
+	Slow     = "slow"     // the body comes byte by byte, one every [SlowDelay]
+	Hang     = "hang"     // nothing comes until the client goes away
+	Null     = "null"     // 200 with null
+	Empty    = "empty"    // 200 without a body
+	Redirect = "redirect" // 307 to /redirected on this server
+	Trailing = "trailing" // the answer, and something behind it
+	Handler  = "handler"  // whatever Fault.Handler does; for scripts
+)
+
+// SlowDelay is the time between two bytes of a [Slow] answer.
+const SlowDelay = 100 * time.Millisecond
+
+var kinds = []string{Reset, Truncate, HTML, Slow, Hang, Null, Empty, Redirect, Trailing}
+
+// Fault is something that goes wrong between the client and the API.
+type Fault struct {
+	Kind        string
+	Probability float64      // for [Config.Faults]: 0 to 1, a request
+	RetryAfter  string       // the header of a status fault; "" is none
+	Handler     http.Handler // for the kind [Handler]
+}
+
+// ParseFaults reads a list such as "503:0.05,reset:0.01": kinds and their probabilities, which add up to 1 at
+// most.
+func ParseFaults(list string) ([]Fault, error) {
+	if list == "" {
+		return nil, nil
+	}
+	var faults []Fault
+	sum := 0.0
+	for item := range strings.SplitSeq(list, ",") {
+		kind, probability, ok := strings.Cut(strings.TrimSpace(item), ":")
+		if !ok {
+			return nil, fmt.Errorf("fault %q: want kind:probability, such as 503:0.05", item)
+		}
+		if status, err := strconv.Atoi(kind); !slices.Contains(kinds, kind) && (err != nil || status < 300 || status > 599) {
+			return nil, fmt.Errorf("fault %q: unknown kind %q: want a status from 300 to 599, or one of %s", item, kind, strings.Join(kinds, ", "))
+		}
+		p, err := strconv.ParseFloat(probability, 64)
+		if err != nil || !(p >= 0 && p <= 1) {
+			return nil, fmt.Errorf("fault %q: %q is no probability from 0 to 1", item, probability)
+		}
+		faults = append(faults, Fault{Kind: kind, Probability: p})
+		sum += p
+	}
+	if sum > 1+1e-9 {
+		return nil, fmt.Errorf("the probabilities of the faults add up to %g, more than 1", sum)
+	}
+	return faults, nil
+}
+
+// fault decides which fault the request meets; nil is none.
+func (s *Server) fault(req *Request, vardata bool) *Fault {
+	if len(s.config.Faults) == 0 && s.config.Script == nil {
+		return nil
+	}
+	user := stableHash(req.UserID, req.DeviceID)
+	n := s.asked.again(user)
+	if s.config.Script != nil && vardata {
+		if f := s.config.Script(req, n); f != nil {
+			return f
+		}
+	}
+	p := float64(mix(s.config.Seed^user, uint64(n)+1)>>11) / (1 << 53)
+	for i := range s.config.Faults {
+		f := &s.config.Faults[i]
+		if p < f.Probability {
+			return f
+		}
+		p -= f.Probability
+	}
+	return nil
+}
+
+// stableHash is FNV-1a of the ids: the same in every process, so that a seed means the same faults.
+func stableHash(ids ...string) uint64 {
+	h := uint64(14695981039346656037)
+	for _, id := range ids {
+		for i := range len(id) {
+			h = (h ^ uint64(id[i])) * 1099511628211
+		}
+		h = (h ^ 0xff) * 1099511628211 // not a byte of UTF-8: a separator
+	}
+	return h
+}
+
+// asked counts how often each user was asked.
+type asked struct {
+	sync.Mutex
+	times map[uint64]int32
+}
+
+const maxAsked = 1 << 21 // users; then counting starts over, so that memory is bounded
+
+func (a *asked) again(user uint64) int {
+	a.Lock()
+	defer a.Unlock()
+	if a.times == nil || len(a.times) >= maxAsked {
+		a.times = map[uint64]int32{}
+	}
+	n := a.times[user]
+	a.times[user] = n + 1
+	return int(n)
+}
+
+// answer is what the fault makes of an answer. Its status is 0 where none will be sent, or a script's handler
+// decides.
+func (f *Fault) answer(a answer) answer {
+	switch f.Kind {
+	case Reset, Hang, Handler:
+		return answer{}
+	case Truncate, Slow:
+		return a
+	case Trailing:
+		a.body = append(a.body, "{}"...)
+		return a
+	case HTML:
+		return answer{status: http.StatusOK, contentType: typeHTML, body: []byte(page)}
+	case Null:
+		return answer{status: http.StatusOK, contentType: typeJSON, body: []byte("null")}
+	case Empty:
+		return answer{status: http.StatusOK, contentType: typeJSON}
+	case Redirect:
+		a = refuse(http.StatusTemporaryRedirect, "moved")
+		a.header = [2]string{"Location", "/redirected"}
+		return a
+	}
+	status, _ := strconv.Atoi(f.Kind)
+	if status < 300 || status > 599 {
+		status = http.StatusInternalServerError // a script's slip: visible, not a panic
+	}
+	a = refuse(status, "fault: "+f.Kind)
+	if f.RetryAfter != "" {
+		a.header = [2]string{"Retry-After", f.RetryAfter}
+	}
+	return a
+}
+
+// happen sends the answer as the fault has it. It panics with http.ErrAbortHandler where the connection is to
+// break; the server does that silently.
+func (f *Fault) happen(w http.ResponseWriter, r *http.Request, req *Request, a answer, sc *scratch) {
+	switch f.Kind {
+	case Reset:
+		reset(w)
+	case Hang:
+		<-r.Context().Done()
+	case Handler:
+		f.Handler.ServeHTTP(w, r)
+	case Truncate:
+		writeHeader(w, a)
+		_, _ = w.Write(a.body[:len(a.body)/2])
+		_ = http.NewResponseController(w).Flush() // so that the half arrives
+		panic(http.ErrAbortHandler)
+	case Slow:
+		writeHeader(w, a)
+		for i := range a.body {
+			if _, err := w.Write(a.body[i : i+1]); err != nil {
+				return
+			}
+			_ = http.NewResponseController(w).Flush()
+			if !wait(r.Context(), SlowDelay) {
+				return
+			}
+		}
+	default:
+		write(w, req, a, sc)
+	}
+}
+
+const page = "<!DOCTYPE html>\n<html><head><title>Error</title></head><body><h1>The request could not be satisfied.</h1></body></html>\n"
+
+// reset breaks the connection, with a TCP reset where the transport lets it.
+func reset(w http.ResponseWriter) {
+	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0)
+		}
+		_ = conn.Close()
+	}
+	panic(http.ErrAbortHandler)
+}

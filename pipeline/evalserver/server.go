@@ -1,0 +1,412 @@
+package evalserver
+
+import (
+	"cmp"
+	"context"
+	"crypto/subtle"
+	"errors"
+	"io"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"golang.org/x/time/rate"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/engine"
+)
+
+// Config says how a [Server] behaves. The zero Config answers everybody at once and without fault.
+type Config struct {
+	Key     string        // the deployment key; "" takes any that is not empty
+	Latency time.Duration // before each answer, faults included
+	Limit   float64       // requests a second, and at most that many at once; what is above is a 429. 0: no limit
+
+	// Faults happen at random, each with its probability. Which request meets which fault depends on Seed, on
+	// the user, and on how often the user was asked, not on the order in which the requests come.
+	Faults []Fault
+	Seed   uint64
+
+	// Script, if set, decides about each request to /v1/vardata before Faults do: the fault it returns happens,
+	// nil is none. n is how often this user was asked before. It is called from many goroutines.
+	Script func(r *Request, n int) *Fault
+
+	// Proxy makes the server behave as Amplitude's self-hosted evaluation proxy: it answers GET /status with
+	// OK, knows flag_key alone, has no /v1/flags, and tracks no matter what the headers say.
+	Proxy bool
+
+	// EvaluationIDs adds an evaluationId to each variant, another one each time, as the API does. Answers are
+	// then no longer the same bytes for the same user.
+	EvaluationIDs bool
+
+	// Record, if set, is called for each request just before it is answered. It is called from many goroutines.
+	Record func(Request)
+}
+
+// Request is what a server noticed about a request.
+type Request struct {
+	Arrived  time.Time
+	Method   string
+	Path     string
+	RawQuery string
+	UserID   string // with DeviceID: of the user that was asked about; "" where none was understood
+	DeviceID string
+
+	NoTrack         bool // X-Amp-Exp-Track: no-track
+	NoExposureTrack bool // X-Amp-Exp-Exposure-Track: no-track
+	Gzip            bool // the client accepts it
+	Tracked         bool // Amplitude, or the proxy, would have written to the customer's analytics
+
+	Fault  string // the kind of the fault that happened; "" is none
+	Status int    // as answered; 0: no status was
+}
+
+// Stats counts what a server was asked.
+type Stats struct {
+	Requests     int64 // of all paths
+	Tracked      int64 // see [Request.Tracked]
+	MaxPerSecond int64 // the most requests that arrived within one second of the clock
+}
+
+// Server is the Evaluation API. Make it with [New].
+type Server struct {
+	config  Config
+	engine  *engine.Engine
+	answers [][]byte // by Variant.ID: "flag":{… without the closing brace; nil is never listed
+	limiter *rate.Limiter
+	plans   planCache
+	asked   asked
+	ids     atomic.Uint64
+
+	requests, tracked atomic.Int64
+	seconds           struct {
+		sync.Mutex
+		now, count, max int64
+	}
+}
+
+// New makes the API over the engine.
+func New(e *engine.Engine, config Config) *Server {
+	s := &Server{config: config, engine: e, answers: make([][]byte, len(e.Variants()))}
+	if config.Limit > 0 {
+		s.limiter = rate.NewLimiter(rate.Limit(config.Limit), max(1, int(math.Min(config.Limit, math.MaxInt32))))
+	}
+	for _, v := range e.Variants() {
+		s.answers[v.ID] = appendVariant(v)
+	}
+	return s
+}
+
+// Stats is what the server was asked so far.
+func (s *Server) Stats() Stats {
+	s.seconds.Lock()
+	defer s.seconds.Unlock()
+	return Stats{Requests: s.requests.Load(), Tracked: s.tracked.Load(), MaxPerSecond: max(s.seconds.max, s.seconds.count)}
+}
+
+// appendVariant is the variant as /v1/vardata lists it, up to the closing brace; nil if it is not listed.
+func appendVariant(v *engine.Variant) []byte {
+	switch v.FlagType {
+	case "mutual-exclusion-group", "holdout-group", "release-group":
+		return nil
+	}
+	if v.Default || !v.Deployed {
+		return nil
+	}
+	dst := pipeline.AppendJSONString(nil, v.FlagKey)
+	dst = append(dst, `:{"key":`...)
+	dst = pipeline.AppendJSONString(dst, cmp.Or(v.Key, v.Name))
+	if v.Payload != "" {
+		dst = append(append(dst, `,"payload":`...), v.Payload...)
+	}
+	if v.ExperimentKey != "" {
+		dst = pipeline.AppendJSONString(append(dst, `,"expKey":`...), v.ExperimentKey)
+	}
+	if v.ValueJSON != "" && v.ValueJSON != "null" {
+		dst = append(append(dst, `,"value":`...), v.ValueJSON...)
+	}
+	if v.Metadata != "" {
+		dst = append(append(dst, `,"metadata":`...), v.Metadata...)
+	}
+	return dst
+}
+
+// answer is a response that is written at once.
+type answer struct {
+	status      int
+	contentType []string
+	body        []byte
+	header      [2]string // one header more
+}
+
+var (
+	typeJSON = []string{"application/json;charset=utf-8"}
+	typeText = []string{"text/plain;charset=utf-8"}
+	typeHTML = []string{"text/html;charset=utf-8"}
+)
+
+func refuse(status int, message string) answer {
+	return answer{status: status, contentType: typeText, body: []byte(message + "\n")}
+}
+
+// scratch is what one request needs. It is pooled.
+type scratch struct {
+	variants []*engine.Variant
+	body     []byte
+	packed   sliceWriter
+	gzip     *gzip.Writer
+}
+
+var scratches = sync.Pool{New: func() any { return &scratch{} }}
+
+// sliceWriter is an io.Writer into a slice.
+type sliceWriter []byte
+
+func (w *sliceWriter) Write(p []byte) (int, error) {
+	*w = append(*w, p...)
+	return len(p), nil
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	req := Request{
+		Arrived:         time.Now(),
+		Method:          r.Method,
+		Path:            r.URL.Path,
+		RawQuery:        r.URL.RawQuery,
+		NoTrack:         r.Header.Get("X-Amp-Exp-Track") == "no-track",
+		NoExposureTrack: r.Header.Get("X-Amp-Exp-Exposure-Track") == "no-track",
+		Gzip:            acceptsGzip(r.Header["Accept-Encoding"]),
+	}
+	s.count(req.Arrived)
+	sc := scratches.Get().(*scratch)
+	defer scratches.Put(sc)
+
+	a, fault := s.answer(r, &req, sc)
+	if !wait(r.Context(), s.config.Latency) {
+		s.record(&req, "", 0)
+		return
+	}
+	if fault == nil {
+		s.record(&req, "", a.status)
+		write(w, &req, a, sc)
+		return
+	}
+	a = fault.answer(a)
+	s.record(&req, fault.Kind, a.status)
+	fault.happen(w, r, &req, a, sc)
+}
+
+// record tells Record before the client gets to know anything, so that who has the answer finds the record.
+func (s *Server) record(req *Request, fault string, status int) {
+	if s.config.Record != nil {
+		req.Fault, req.Status = fault, status
+		s.config.Record(*req)
+	}
+}
+
+// wait waits, and says whether there is still somebody to answer.
+func wait(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+func (s *Server) count(now time.Time) {
+	s.requests.Add(1)
+	second := now.Unix()
+	s.seconds.Lock()
+	defer s.seconds.Unlock()
+	if second != s.seconds.now {
+		s.seconds.max = max(s.seconds.max, s.seconds.count)
+		s.seconds.now, s.seconds.count = second, 0
+	}
+	s.seconds.count++
+}
+
+// gzipFrom is the body size that is worth compressing.
+const gzipFrom = 1024
+
+func acceptsGzip(values []string) bool {
+	for _, v := range values {
+		for name := range strings.SplitSeq(v, ",") {
+			name, q, _ := strings.Cut(name, ";")
+			if q = strings.ReplaceAll(q, " ", ""); strings.EqualFold(strings.TrimSpace(name), "gzip") &&
+				strings.Trim(strings.TrimPrefix(q, "q="), "0.") != "" || strings.EqualFold(strings.TrimSpace(name), "gzip") && q == "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// write sends the answer in one piece.
+func write(w http.ResponseWriter, req *Request, a answer, sc *scratch) {
+	if req.Gzip && len(a.body) >= gzipFrom {
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Header().Set("Vary", "Accept-Encoding")
+		a.body = sc.compress(a.body)
+	}
+	writeHeader(w, a)
+	_, _ = w.Write(a.body) // the client may be gone: its matter
+}
+
+func writeHeader(w http.ResponseWriter, a answer) {
+	h := w.Header()
+	h["Content-Type"] = a.contentType
+	h["Content-Length"] = []string{strconv.Itoa(len(a.body))}
+	if a.header[0] != "" {
+		h.Set(a.header[0], a.header[1])
+	}
+	w.WriteHeader(a.status)
+}
+
+func (sc *scratch) compress(body []byte) []byte {
+	sc.packed = sc.packed[:0]
+	if sc.gzip == nil {
+		sc.gzip, _ = gzip.NewWriterLevel(&sc.packed, gzip.BestSpeed) // the level is a valid one
+	} else {
+		sc.gzip.Reset(&sc.packed)
+	}
+	_, _ = sc.gzip.Write(body) // into memory
+	_ = sc.gzip.Close()
+	return sc.packed
+}
+
+// answer decides what to answer, and which fault happens instead.
+func (s *Server) answer(r *http.Request, req *Request, sc *scratch) (answer, *Fault) {
+	vardata := false
+	switch r.URL.Path {
+	case "/v1/vardata":
+		vardata = true
+		if req.Tracked = s.config.Proxy || !req.NoTrack || !req.NoExposureTrack; req.Tracked {
+			s.tracked.Add(1)
+		}
+	case "/status":
+		if !s.config.Proxy {
+			return refuse(http.StatusNotFound, "not found"), nil
+		}
+		return answer{status: http.StatusOK, contentType: typeText, body: []byte("OK")}, nil
+	case "/v1/flags":
+		if s.config.Proxy {
+			return refuse(http.StatusNotFound, "not found"), nil
+		}
+	case "/sdk/v2/flags":
+	default:
+		return refuse(http.StatusNotFound, "not found"), nil
+	}
+	if r.Method != http.MethodGet && !(vardata && r.Method == http.MethodPost) {
+		a := refuse(http.StatusMethodNotAllowed, "method not allowed")
+		a.header = [2]string{"Allow", "GET"}
+		if vardata {
+			a.header[1] = "GET, POST"
+		}
+		return a, nil
+	}
+	if !s.authorized(r.Header.Get("Authorization")) {
+		return refuse(http.StatusUnauthorized, "Invalid deployment"), nil
+	}
+	if s.limiter != nil && !s.limiter.AllowN(req.Arrived, 1) {
+		a := refuse(http.StatusTooManyRequests, "too many requests")
+		a.header = [2]string{"Retry-After", "1"}
+		return a, nil
+	}
+	q, err := parseQuery(r.URL.RawQuery, s.config.Proxy)
+	if err != nil {
+		return refuse(http.StatusBadRequest, err.Error()), nil
+	}
+	if !vardata {
+		return answer{status: http.StatusOK, contentType: typeJSON, body: s.engine.Configs(q.flags())}, s.fault(req, false)
+	}
+	var user pipeline.User
+	if r.Method == http.MethodPost {
+		var body []byte
+		body, err = io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+		if _, tooBig := errors.AsType[*http.MaxBytesError](err); tooBig {
+			return refuse(http.StatusRequestEntityTooLarge, "the user is too large"), nil
+		}
+		q.context, q.hasContext = string(body), true
+	}
+	if err == nil {
+		err = q.user(&user)
+	}
+	if err != nil {
+		return refuse(http.StatusBadRequest, err.Error()), nil
+	}
+	req.UserID, req.DeviceID = user.UserID, user.DeviceID
+	return answer{status: http.StatusOK, contentType: typeJSON, body: s.vardata(&q, &user, sc)}, s.fault(req, true)
+}
+
+func (s *Server) authorized(header string) bool {
+	const prefix = "Api-Key "
+	if len(header) <= len(prefix) || !strings.EqualFold(header[:len(prefix)], prefix) {
+		return false
+	}
+	key := header[len(prefix):]
+	return s.config.Key == "" || subtle.ConstantTimeCompare([]byte(key), []byte(s.config.Key)) == 1
+}
+
+// vardata is the answer for one user, in sc's memory.
+func (s *Server) vardata(q *query, user *pipeline.User, sc *scratch) []byte {
+	sc.variants = s.plans.get(s.engine, q).Append(sc.variants[:0], user)
+	dst := append(sc.body[:0], '{')
+	for _, v := range sc.variants {
+		text := s.answers[v.ID]
+		if text == nil {
+			continue
+		}
+		if len(dst) > 1 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, text...)
+		if s.config.EvaluationIDs {
+			dst = append(dst, `,"evaluationId":"`...)
+			dst = strconv.AppendUint(dst, mix(s.config.Seed, s.ids.Add(1)), 16)
+			dst = append(dst, '"')
+		}
+		dst = append(dst, '}')
+	}
+	sc.body = append(dst, '}')
+	return sc.body
+}
+
+// mix spreads n over 64 bits (splitmix64).
+func mix(seed, n uint64) uint64 {
+	z := seed + n*0x9e3779b97f4a7c15
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
+
+// planCache keeps the plans of the flag lists that were asked for: usually it is one.
+type planCache struct {
+	plans sync.Map // flag list → *engine.Plan
+	size  atomic.Int64
+}
+
+const maxPlans = 1000 // more lists than that are prepared anew each time
+
+func (c *planCache) get(e *engine.Engine, q *query) *engine.Plan {
+	if p, ok := c.plans.Load(q.flagList); ok {
+		return p.(*engine.Plan)
+	}
+	p := e.Plan(q.flags())
+	if c.size.Load() < maxPlans {
+		c.size.Add(1)
+		c.plans.Store(strings.Clone(q.flagList), p)
+	}
+	return p
+}

@@ -1,0 +1,618 @@
+package evalserver_test
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rollcall-cli/rollcall/pipeline/engine"
+	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
+)
+
+const flags = `[
+ {"key":"checkout","variants":{"on":{"key":"on","value":"on","payload":{"n": 12345678901234567890, "a":[1,  2]}},"off":{"key":"off","metadata":{"default":true}}},
+  "segments":[
+   {"conditions":[[{"selector":["context","user","country"],"op":"is","values":["DE"]}]],"variant":"on","metadata":{"segmentName":"germany"}},
+   {"conditions":[[{"selector":["context","groups","org","group_name"],"op":"is","values":["acme"]}]],"variant":"on"},
+   {"variant":"off"}],
+  "metadata":{"flagType":"experiment","experimentKey":"exp-1"}},
+ {"key":"all","variants":{"on":{"key":"on"}},"segments":[{"variant":"on"}]},
+ {"key":"no \"case\"","variants":{"on":{"value":7}},"segments":[{"conditions":[[{"selector":["context","user","user_id"],"op":"is","values":["odd a&b+c%"]}]],"variant":"on"}]},
+ {"key":"undeployed","variants":{"on":{"key":"on"}},"segments":[{"variant":"on"}],"metadata":{"deployed":false}},
+ {"key":"mutex","variants":{"slot-1":{"key":"slot-1"}},"segments":[{"variant":"slot-1"}],"metadata":{"flagType":"mutual-exclusion-group"}},
+ {"key":"holdout","variants":{"on":{"key":"on"}},"segments":[{"variant":"on"}],"metadata":{"flagType":"holdout-group"}},
+ {"key":"group","variants":{"on":{"key":"on"}},"segments":[{"variant":"on"}],"metadata":{"flagType":"release-group"}},
+ {"key":"slotted","dependencies":["mutex"],"variants":{"on":{"key":"on"}},"segments":[{"conditions":[[{"selector":["result","mutex","key"],"op":"is","values":["slot-1"]}]],"variant":"on"}]}
+]`
+
+const (
+	allOn      = `"all":{"key":"on"}`
+	checkoutOn = `"checkout":{"key":"on","payload":{"n": 12345678901234567890, "a":[1,  2]},"expKey":"exp-1","value":"on",` +
+		`"metadata":{"flagType":"experiment","experimentKey":"exp-1","segmentName":"germany"}}`
+	checkoutGroup = `"checkout":{"key":"on","payload":{"n": 12345678901234567890, "a":[1,  2]},"expKey":"exp-1","value":"on",` +
+		`"metadata":{"flagType":"experiment","experimentKey":"exp-1"}}`
+	slottedOn = `"slotted":{"key":"on"}`
+)
+
+func newServer(t testing.TB, c evalserver.Config) *evalserver.Server {
+	t.Helper()
+	e, err := engine.Parse([]byte(flags))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return evalserver.New(e, c)
+}
+
+// start serves over a real socket, and returns the base URL.
+func start(t testing.TB, s http.Handler) string {
+	t.Helper()
+	running, err := evalserver.Start("127.0.0.1:0", s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := running.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return running.URL()
+}
+
+func newRequest(t testing.TB, method, url, body string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Api-Key key")
+	r.Header.Set("X-Amp-Exp-Track", "no-track")
+	r.Header.Set("X-Amp-Exp-Exposure-Track", "no-track")
+	return r
+}
+
+// newClient follows no redirects, and leaves no connection behind.
+func newClient(t testing.TB) *http.Client {
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+func read(t testing.TB, res *http.Response) string {
+	t.Helper()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	return string(body)
+}
+
+func TestVardata(t *testing.T) {
+	base := start(t, newServer(t, evalserver.Config{}))
+	escape := url.QueryEscape
+	for _, tt := range []struct {
+		name, method, path, body string
+		status                   int
+		want                     string // of a 200
+	}{
+		{name: "all flags", path: "/v1/vardata?user_id=u", status: 200, want: "{" + allOn + "," + slottedOn + "}"},
+		{name: "device alone", path: "/v1/vardata?device_id=d", status: 200, want: "{" + allOn + "," + slottedOn + "}"},
+		{name: "context", path: "/v1/vardata?flag_keys=checkout&user_id=u&context=" + escape(`{"country":"DE"}`), status: 200, want: "{" + checkoutOn + "}"},
+		{name: "group", path: "/v1/vardata?flag_keys=checkout&user_id=u&context=" + escape(`{"groups":{"org":["acme","x"]}}`), status: 200, want: "{" + checkoutGroup + "}"},
+		{name: "group as a string", path: "/v1/vardata?flag_keys=checkout&user_id=u&context=" + escape(`{"groups":{"org":"acme"}}`), status: 200, want: "{" + checkoutGroup + "}"},
+		{name: "the default is dropped", path: "/v1/vardata?flag_keys=checkout&user_id=u", status: 200, want: "{}"},
+		{name: "older parameter", path: "/v1/vardata?flag_key=all,checkout&user_id=u", status: 200, want: "{" + allOn + "}"},
+		{name: "unknown parameter: all flags", path: "/v1/vardata?flags=checkout&user_id=u", status: 200, want: "{" + allOn + "," + slottedOn + "}"},
+		{name: "unknown flag", path: "/v1/vardata?flag_keys=nope&user_id=u", status: 200, want: "{}"},
+		{name: "empty list: all flags", path: "/v1/vardata?flag_keys=&user_id=u", status: 200, want: "{" + allOn + "," + slottedOn + "}"},
+		{name: "dependencies are not listed", path: "/v1/vardata?flag_keys=slotted&user_id=u", status: 200, want: "{" + slottedOn + "}"},
+		{name: "asked twice", path: "/v1/vardata?flag_keys=all,all&user_id=u", status: 200, want: "{" + allOn + "}"},
+		{name: "escaped", path: "/v1/vardata?flag%5Fkeys=" + escape(`no "case"`) + "&user_id=" + escape("odd a&b+c%"), status: 200,
+			want: `{"no \"case\"":{"key":"on","value":7}}`},
+		{name: "the query's ids win", path: "/v1/vardata?flag_keys=" + escape(`no "case"`) + "&user_id=other&context=" + escape(`{"user_id":"odd a&b+c%"}`), status: 200, want: "{}"},
+		{name: "id in the context", path: "/v1/vardata?flag_keys=" + escape(`no "case"`) + "&context=" + escape(`{"user_id":"odd a&b+c%"}`), status: 200,
+			want: `{"no \"case\"":{"key":"on","value":7}}`},
+		{name: "post", method: "POST", path: "/v1/vardata?flag_keys=checkout", body: `{"user_id":"u","country":"DE"}`, status: 200, want: "{" + checkoutOn + "}"},
+
+		{name: "no id", path: "/v1/vardata", status: 400},
+		{name: "empty id", path: "/v1/vardata?user_id=&device_id=", status: 400},
+		{name: "numeric id in the context", path: "/v1/vardata?context=" + escape(`{"user_id":7}`), status: 400},
+		{name: "context is no JSON", path: "/v1/vardata?user_id=u&context=" + escape(`{"country":`), status: 400},
+		{name: "context is empty", path: "/v1/vardata?user_id=u&context=", status: 400},
+		{name: "context is a list", path: "/v1/vardata?user_id=u&context=[]", status: 400},
+		{name: "context is null", path: "/v1/vardata?user_id=u&context=null", status: 400},
+		{name: "bad escape", path: "/v1/vardata?user_id=%zz", status: 400},
+		{name: "post without a body", method: "POST", path: "/v1/vardata", status: 400},
+		{name: "post of too much", method: "POST", path: "/v1/vardata", body: strings.Repeat(" ", 1<<20+1), status: 413},
+		{name: "method", method: "PUT", path: "/v1/vardata?user_id=u", status: 405},
+		{name: "method of flags", method: "POST", path: "/v1/flags", status: 405},
+		{name: "path", path: "/v1/vardata/?user_id=u", status: 404},
+		{name: "status is the proxy's", path: "/status", status: 404},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.method == "" {
+				tt.method = "GET"
+			}
+			res, err := newClient(t).Do(newRequest(t, tt.method, base+tt.path, tt.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := read(t, res)
+			if res.StatusCode != tt.status {
+				t.Fatalf("%s %s: status %d (%s), want %d", tt.method, tt.path, res.StatusCode, got, tt.status)
+			}
+			if tt.status == 200 && got != tt.want {
+				t.Errorf("%s %s:\n got %s\nwant %s", tt.method, tt.path, got, tt.want)
+			}
+			if tt.status == 405 && res.Header.Get("Allow") == "" {
+				t.Error("405 without Allow")
+			}
+		})
+	}
+}
+
+func TestFlags(t *testing.T) {
+	base := start(t, newServer(t, evalserver.Config{}))
+	client := newClient(t)
+	for _, tt := range []struct {
+		path string
+		want []string
+	}{
+		{"/v1/flags", []string{"checkout", "all", `no "case"`, "undeployed", "mutex", "holdout", "group", "slotted"}},
+		{"/sdk/v2/flags", []string{"checkout", "all", `no "case"`, "undeployed", "mutex", "holdout", "group", "slotted"}},
+		{"/v1/flags?flag_keys=slotted,all", []string{"all", "mutex", "slotted"}}, // with what slotted depends on
+		{"/v1/flags?flag_keys=nope", []string{}},
+	} {
+		res, err := client.Do(newRequest(t, "GET", base+tt.path, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := engine.Parse([]byte(read(t, res)))
+		if err != nil {
+			t.Fatalf("%s does not read back: %v", tt.path, err)
+		}
+		got := []string{}
+		for _, f := range e.Flags() {
+			got = append(got, f.Key)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.path, diff)
+		}
+	}
+}
+
+func TestAuthorization(t *testing.T) {
+	for _, tt := range []struct {
+		key, header string
+		want        int
+	}{
+		{"", "", 401},
+		{"", "Api-Key ", 401},
+		{"", "Api-Key x", 200},
+		{"", "Bearer x", 401},
+		{"secret", "Api-Key x", 401},
+		{"secret", "Api-Key secret", 200},
+		{"secret", "api-key secret", 200},
+		{"secret", "Api-Key secret2", 401},
+		{"secret", "secret", 401},
+	} {
+		for _, path := range []string{"/v1/vardata?user_id=u", "/v1/flags", "/sdk/v2/flags"} {
+			r := httptest.NewRequest("GET", path, nil)
+			r.Header.Set("Authorization", tt.header)
+			w := httptest.NewRecorder()
+			newServer(t, evalserver.Config{Key: tt.key}).ServeHTTP(w, r)
+			if w.Code != tt.want {
+				t.Errorf("key %q, header %q, %s: status %d, want %d", tt.key, tt.header, path, w.Code, tt.want)
+			}
+		}
+	}
+}
+
+func TestTracking(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		proxy  bool
+		change func(http.Header)
+		want   bool
+	}{
+		{"both headers", false, func(http.Header) {}, false},
+		{"no track header", false, func(h http.Header) { h.Del("X-Amp-Exp-Track") }, true},
+		{"no exposure header", false, func(h http.Header) { h.Del("X-Amp-Exp-Exposure-Track") }, true},
+		{"another value", false, func(h http.Header) { h.Set("X-Amp-Exp-Track", "track") }, true},
+		{"the proxy tracks regardless", true, func(http.Header) {}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var records []evalserver.Request
+			s := newServer(t, evalserver.Config{Proxy: tt.proxy, Record: func(r evalserver.Request) { records = append(records, r) }})
+			r := newRequest(t, "GET", "/v1/vardata?user_id=u&device_id=d", "")
+			tt.change(r.Header)
+			s.ServeHTTP(httptest.NewRecorder(), r)
+			if len(records) != 1 || records[0].Tracked != tt.want {
+				t.Fatalf("recorded %+v, want one request with Tracked %v", records, tt.want)
+			}
+			if r := records[0]; r.UserID != "u" || r.DeviceID != "d" || r.Status != 200 || r.Path != "/v1/vardata" || r.RawQuery != "user_id=u&device_id=d" {
+				t.Errorf("recorded %+v", r)
+			}
+			if got := s.Stats().Tracked == 1; got != tt.want {
+				t.Errorf("counted as tracked: %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestProxy(t *testing.T) {
+	base := start(t, newServer(t, evalserver.Config{Proxy: true}))
+	client := newClient(t)
+	for _, tt := range []struct {
+		path   string
+		status int
+		want   string
+	}{
+		{"/status", 200, "OK"},
+		{"/v1/vardata?user_id=u&flag_key=all", 200, "{" + allOn + "}"},
+		{"/v1/vardata?user_id=u&flag_keys=all", 200, "{" + allOn + "," + slottedOn + "}"}, // not known there
+		{"/v1/flags", 404, "not found\n"},
+	} {
+		res, err := client.Do(newRequest(t, "GET", base+tt.path, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, res); res.StatusCode != tt.status || got != tt.want {
+			t.Errorf("%s: %d %q, want %d %q", tt.path, res.StatusCode, got, tt.status, tt.want)
+		}
+	}
+}
+
+func TestGzip(t *testing.T) {
+	base := start(t, newServer(t, evalserver.Config{}))
+	client := newClient(t)
+	for _, tt := range []struct {
+		path, accept string
+		want         bool
+	}{
+		{"/v1/flags", "gzip", true},
+		{"/v1/flags", "br;q=1.0, gzip;q=0.8", true},
+		{"/v1/flags", "identity", false},
+		{"/v1/flags", "gzip;q=0", false},
+		{"/v1/vardata?user_id=u", "gzip", false}, // too small to be worth it
+	} {
+		for range 2 { // the second comes from a compressor that is used again
+			r := newRequest(t, "GET", base+tt.path, "")
+			r.Header.Set("Accept-Encoding", tt.accept) // set by hand: the client does not decode
+			res, err := client.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body := read(t, res)
+			if got := res.Header.Get("Content-Encoding") == "gzip"; got != tt.want {
+				t.Fatalf("%s, Accept-Encoding %q: compressed %v, want %v", tt.path, tt.accept, got, tt.want)
+			}
+			if tt.want {
+				z, err := gzip.NewReader(strings.NewReader(body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				plain, err := io.ReadAll(z)
+				if err != nil {
+					t.Fatal(err)
+				}
+				body = string(plain)
+			}
+			if !strings.HasSuffix(body, "}") && !strings.HasSuffix(body, "]") {
+				t.Errorf("%s: body %q", tt.path, body)
+			}
+		}
+	}
+}
+
+func TestFaults(t *testing.T) {
+	var next evalserver.Fault
+	requests := 0
+	var mu sync.Mutex
+	s := newServer(t, evalserver.Config{
+		Script: func(*evalserver.Request, int) *evalserver.Fault { return &next },
+		Record: func(r evalserver.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			requests++
+			if r.Path == "/v1/vardata" && r.Fault != next.Kind {
+				t.Errorf("recorded the fault %q, want %q", r.Fault, next.Kind)
+			}
+		},
+	})
+	base := start(t, s)
+	client := newClient(t)
+	do := func() (*http.Response, string, error) {
+		// A POST, because net/http sends a GET again by itself when a kept-alive connection breaks.
+		res, err := client.Do(newRequest(t, "POST", base+"/v1/vardata?flag_keys=all", `{"user_id":"u"}`))
+		if err != nil {
+			return nil, "", err
+		}
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		return res, string(body), err
+	}
+	answers := []struct {
+		fault  evalserver.Fault
+		status int
+		body   string
+	}{
+		{evalserver.Fault{Kind: "503"}, 503, "fault: 503\n"},
+		{evalserver.Fault{Kind: "429", RetryAfter: "7"}, 429, "fault: 429\n"},
+		{evalserver.Fault{Kind: evalserver.Null}, 200, "null"},
+		{evalserver.Fault{Kind: evalserver.Empty}, 200, ""},
+		{evalserver.Fault{Kind: evalserver.Trailing}, 200, "{" + allOn + "}{}"},
+		{evalserver.Fault{Kind: evalserver.Redirect}, 307, "moved\n"},
+		{evalserver.Fault{Kind: evalserver.Handler, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(418)
+		})}, 418, ""},
+		{evalserver.Fault{Kind: "no such kind"}, 500, "fault: no such kind\n"},
+	}
+	for _, tt := range answers {
+		next = tt.fault
+		res, body, err := do()
+		if err != nil {
+			t.Fatalf("%s: %v", tt.fault.Kind, err)
+		}
+		if res.StatusCode != tt.status || body != tt.body || res.Header.Get("Retry-After") != tt.fault.RetryAfter {
+			t.Errorf("%s: %d %q, Retry-After %q; want %d %q, %q", tt.fault.Kind,
+				res.StatusCode, body, res.Header.Get("Retry-After"), tt.status, tt.body, tt.fault.RetryAfter)
+		}
+	}
+
+	next = evalserver.Fault{Kind: evalserver.HTML}
+	if res, body, err := do(); err != nil || res.StatusCode != 200 || !strings.HasPrefix(body, "<!DOCTYPE html>") ||
+		!strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") {
+		t.Errorf("html: %v %q %v", res, body, err)
+	}
+	next = evalserver.Fault{Kind: evalserver.Reset}
+	if res, _, err := do(); err == nil {
+		t.Errorf("reset: answered %v", res)
+	}
+	next = evalserver.Fault{Kind: evalserver.Truncate}
+	if res, body, err := do(); !errors.Is(err, io.ErrUnexpectedEOF) || body == "" || !strings.HasPrefix("{"+allOn+"}", body) {
+		t.Errorf("truncate: %v %q %v, want half of the body and an unexpected EOF", res, body, err)
+	}
+	next = evalserver.Fault{Kind: evalserver.Hang}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if res, err := client.Do(newRequest(t, "POST", base+"/v1/vardata", `{"user_id":"u"}`).WithContext(ctx)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("hang: %v %v", res, err)
+	}
+}
+
+// A slow body takes its time, and a hung answer ends with the server: both without a socket, in no time.
+func TestSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, evalserver.Config{Script: func(*evalserver.Request, int) *evalserver.Fault {
+			return &evalserver.Fault{Kind: evalserver.Slow}
+		}})
+		began := time.Now()
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, newRequest(t, "GET", "/v1/vardata?user_id=u&flag_keys=all", ""))
+		want := "{" + allOn + "}"
+		if got := w.Body.String(); got != want {
+			t.Errorf("body %q, want %q", got, want)
+		}
+		if got, want := time.Since(began), time.Duration(len(want))*evalserver.SlowDelay; got != want {
+			t.Errorf("took %v, want %v", got, want)
+		}
+	})
+}
+
+func TestLatencyAndLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, evalserver.Config{Latency: 60 * time.Millisecond, Limit: 10})
+		ask := func() *httptest.ResponseRecorder {
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, newRequest(t, "GET", "/v1/vardata?user_id=u", ""))
+			return w
+		}
+		began := time.Now()
+		if w := ask(); w.Code != 200 || time.Since(began) != 60*time.Millisecond {
+			t.Fatalf("status %d after %v, want 200 after 60ms", w.Code, time.Since(began))
+		}
+		time.Sleep(time.Second) // the bubble's clock
+		codes := map[int]int{}
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		for range 15 {
+			wg.Go(func() {
+				w := ask()
+				mu.Lock()
+				defer mu.Unlock()
+				codes[w.Code]++
+				if w.Code == 429 && w.Header().Get("Retry-After") != "1" {
+					t.Error("429 without Retry-After: 1")
+				}
+			})
+		}
+		wg.Wait()
+		if diff := cmp.Diff(map[int]int{200: 10, 429: 5}, codes); diff != "" {
+			t.Errorf("15 at once, 10 a second (-want +got):\n%s", diff)
+		}
+		if got, want := s.Stats(), (evalserver.Stats{Requests: 16, MaxPerSecond: 15}); got != want {
+			t.Errorf("stats %+v, want %+v", got, want)
+		}
+		time.Sleep(time.Second)
+		if w := ask(); w.Code != 200 {
+			t.Errorf("a second later: status %d, want 200", w.Code)
+		}
+
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		began = time.Now()
+		s.ServeHTTP(httptest.NewRecorder(), newRequest(t, "GET", "/v1/vardata?user_id=u", "").WithContext(ctx))
+		if time.Since(began) != 0 {
+			t.Error("waited for a client that was gone")
+		}
+	})
+}
+
+// Which request meets which fault depends on the user and the seed, not on the order of the requests.
+func TestRandomFaults(t *testing.T) {
+	faults, err := evalserver.ParseFaults("503:0.2,null:0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(seed uint64, reverse bool) map[string]int {
+		s := newServer(t, evalserver.Config{Faults: faults, Seed: seed})
+		got := map[string]int{}
+		for i := range 1000 {
+			if reverse {
+				i = 999 - i
+			}
+			user := string(rune('a'+i%26)) + strings.Repeat("x", i/26)
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, newRequest(t, "GET", "/v1/vardata?flag_keys=all&user_id="+user, ""))
+			got[user+" "+w.Body.String()] = w.Code
+		}
+		return got
+	}
+	first := run(1, false)
+	if diff := cmp.Diff(first, run(1, true)); diff != "" {
+		t.Errorf("the same seed in another order (-first +second):\n%s", diff)
+	}
+	if cmp.Equal(first, run(2, false)) {
+		t.Error("another seed, the same faults")
+	}
+	unavailable := 0
+	for _, code := range first {
+		if code == 503 {
+			unavailable++
+		}
+	}
+	if unavailable < 150 || unavailable > 250 {
+		t.Errorf("%d of 1000 requests met the fault of probability 0.2", unavailable)
+	}
+
+	// The second time a user is asked is another draw.
+	certain := evalserver.Config{Script: func(_ *evalserver.Request, n int) *evalserver.Fault {
+		if n < 2 {
+			return &evalserver.Fault{Kind: "503"}
+		}
+		return nil
+	}}
+	s := newServer(t, certain)
+	var codes []int
+	for range 4 {
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, newRequest(t, "GET", "/v1/vardata?user_id=u", ""))
+		codes = append(codes, w.Code)
+	}
+	if diff := cmp.Diff([]int{503, 503, 200, 200}, codes); diff != "" {
+		t.Errorf("a script that refuses twice (-want +got):\n%s", diff)
+	}
+}
+
+func TestParseFaults(t *testing.T) {
+	for _, tt := range []struct {
+		list string
+		want []evalserver.Fault
+		err  string
+	}{
+		{list: ""},
+		{list: "503:0.05, reset:0.01", want: []evalserver.Fault{{Kind: "503", Probability: 0.05}, {Kind: "reset", Probability: 0.01}}},
+		{list: "503", err: "want kind:probability"},
+		{list: "200:0.5", err: "unknown kind"},
+		{list: "boom:0.5", err: "reset, truncate, html"},
+		{list: "503:x", err: "no probability"},
+		{list: "503:NaN", err: "no probability"},
+		{list: "503:-0.1", err: "no probability"},
+		{list: "503:0.6,reset:0.6", err: "add up to 1.2"},
+		{list: "handler:0.5", err: "unknown kind"},
+		{list: "503:0.5,", err: "want kind:probability"},
+	} {
+		got, err := evalserver.ParseFaults(tt.list)
+		if tt.err != "" {
+			if err == nil || !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("ParseFaults(%q): error %v, want one that says %q", tt.list, err, tt.err)
+			}
+			continue
+		}
+		if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
+			t.Errorf("ParseFaults(%q): %v (-want +got):\n%s", tt.list, err, diff)
+		}
+	}
+}
+
+func TestEvaluationIDs(t *testing.T) {
+	s := newServer(t, evalserver.Config{EvaluationIDs: true})
+	seen := map[string]bool{}
+	for range 3 {
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, newRequest(t, "GET", "/v1/vardata?flag_keys=all&user_id=u", ""))
+		body := w.Body.String()
+		if !strings.HasPrefix(body, `{"all":{"key":"on","evaluationId":"`) || !strings.HasSuffix(body, `"}}`) {
+			t.Errorf("body %s", body)
+		}
+		seen[body] = true
+	}
+	if len(seen) != 3 {
+		t.Errorf("%d different ids in 3 answers", len(seen))
+	}
+}
+
+// Close ends what hangs, and connections that sit idle.
+func TestClose(t *testing.T) {
+	hung := make(chan struct{})
+	s := newServer(t, evalserver.Config{Script: func(r *evalserver.Request, _ int) *evalserver.Fault {
+		if r.UserID != "hang" {
+			return nil
+		}
+		close(hung)
+		return &evalserver.Fault{Kind: evalserver.Hang}
+	}})
+	running, err := evalserver.Start("127.0.0.1:0", s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := newClient(t)
+	res, err := client.Do(newRequest(t, "GET", running.URL()+"/v1/vardata?user_id=u", "")) // leaves an idle connection
+	if err != nil {
+		t.Fatal(err)
+	}
+	read(t, res)
+	failed := make(chan error)
+	go func() {
+		_, err := client.Do(newRequest(t, "POST", running.URL()+"/v1/vardata", `{"user_id":"hang"}`))
+		failed <- err
+	}()
+	<-hung
+	if err := running.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-failed; err == nil {
+		t.Error("the hanging request was answered")
+	}
+	if _, err := evalserver.Start(strings.TrimPrefix(running.URL(), "http://")+"x", s); err == nil {
+		t.Error("Start on a bad address: no error")
+	}
+}
+
+// A raw request line, as a client that does not normalize anything would send it.
+func TestHTTP2Style(t *testing.T) {
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(
+		"GET /v1/vardata?user_id=%F0%9F%98%80&&=&x&flag_keys=all HTTP/1.1\r\nHost: x\r\nAuthorization: Api-Key k\r\n\r\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got evalserver.Request
+	s := newServer(t, evalserver.Config{Record: func(r evalserver.Request) { got = r }})
+	s.ServeHTTP(httptest.NewRecorder(), r)
+	if got.UserID != "😀" || got.Status != 200 {
+		t.Errorf("recorded %+v", got)
+	}
+}
