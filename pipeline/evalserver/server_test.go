@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -318,17 +319,12 @@ func TestGzip(t *testing.T) {
 }
 
 func TestFaults(t *testing.T) {
-	var next evalserver.Fault
-	requests := 0
-	var mu sync.Mutex
+	var next atomic.Pointer[evalserver.Fault]
 	s := newServer(t, evalserver.Config{
-		Script: func(*evalserver.Request, int) *evalserver.Fault { return &next },
+		Script: func(*evalserver.Request, int) *evalserver.Fault { return next.Load() },
 		Record: func(r evalserver.Request) {
-			mu.Lock()
-			defer mu.Unlock()
-			requests++
-			if r.Path == "/v1/vardata" && r.Fault != next.Kind {
-				t.Errorf("recorded the fault %q, want %q", r.Fault, next.Kind)
+			if want := next.Load().Kind; r.Fault != want {
+				t.Errorf("recorded the fault %q, want %q", r.Fault, want)
 			}
 		},
 	})
@@ -361,7 +357,7 @@ func TestFaults(t *testing.T) {
 		{evalserver.Fault{Kind: "no such kind"}, 500, "fault: no such kind\n"},
 	}
 	for _, tt := range answers {
-		next = tt.fault
+		next.Store(&tt.fault)
 		res, body, err := do()
 		if err != nil {
 			t.Fatalf("%s: %v", tt.fault.Kind, err)
@@ -372,20 +368,20 @@ func TestFaults(t *testing.T) {
 		}
 	}
 
-	next = evalserver.Fault{Kind: evalserver.HTML}
+	next.Store(&evalserver.Fault{Kind: evalserver.HTML})
 	if res, body, err := do(); err != nil || res.StatusCode != 200 || !strings.HasPrefix(body, "<!DOCTYPE html>") ||
 		!strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") {
 		t.Errorf("html: %v %q %v", res, body, err)
 	}
-	next = evalserver.Fault{Kind: evalserver.Reset}
+	next.Store(&evalserver.Fault{Kind: evalserver.Reset})
 	if res, _, err := do(); err == nil {
 		t.Errorf("reset: answered %v", res)
 	}
-	next = evalserver.Fault{Kind: evalserver.Truncate}
+	next.Store(&evalserver.Fault{Kind: evalserver.Truncate})
 	if res, body, err := do(); !errors.Is(err, io.ErrUnexpectedEOF) || body == "" || !strings.HasPrefix("{"+allOn+"}", body) {
 		t.Errorf("truncate: %v %q %v, want half of the body and an unexpected EOF", res, body, err)
 	}
-	next = evalserver.Fault{Kind: evalserver.Hang}
+	next.Store(&evalserver.Fault{Kind: evalserver.Hang})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if res, err := client.Do(newRequest(t, "POST", base+"/v1/vardata", `{"user_id":"u"}`).WithContext(ctx)); !errors.Is(err, context.DeadlineExceeded) {
