@@ -1,0 +1,255 @@
+package amplitude
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+const (
+	maxAnswer = 8 << 20   // decoded bytes of an answer about one user
+	maxFlags  = 64 << 20  // decoded bytes of all flag configurations
+	maxDrain  = 64 << 10  // bytes of a body that nobody wants, read so that the connection can be used again
+	keepBody  = 256 << 10 // a larger buffer is not kept for the next answer
+)
+
+// attempt is the memory for one Evaluate at a time, kept for the next one.
+type attempt struct {
+	wire                 *wire
+	query, scratch, body []byte
+	gzip                 *gzip.Reader
+
+	// What came of it.
+	text     string
+	variants []pipeline.Variant
+	at       time.Time // when the body was complete
+}
+
+// wire is what one RoundTrip needs. It is kept for the next one, which saves a dozen allocations a request, and
+// may be (http.RoundTripper) once the body is closed; after anything but a whole answer to a request that was
+// known to be written, a new one is made.
+type wire struct {
+	client *Client
+	parent <-chan struct{} // Done of the context that ctx was made from
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	timer  *time.Timer // cancels ctx when the attempt's time is over
+	url    url.URL
+	req    *http.Request
+
+	conns, wrote atomic.Int32 // connections that net/http got for this request, and requests that it wrote
+}
+
+func (c *Client) newWire(ctx context.Context, to *endpoint, header http.Header) *wire {
+	w := &wire{client: c, parent: ctx.Done(), url: to.url}
+	ctx, w.cancel = context.WithCancelCause(ctx)
+	w.ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: w.gotConn, WroteRequest: w.wroteRequest})
+	w.timer = time.AfterFunc(c.timeout, func() { w.cancel(errTimeout) })
+	w.timer.Stop()
+	w.req = (&http.Request{
+		Method: http.MethodGet, URL: &w.url, Host: w.url.Host, Header: header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}).WithContext(w.ctx)
+	return w
+}
+
+// gotConn is called before a request is written to a connection. When a kept-alive connection breaks, net/http
+// takes another one and sends a GET again by itself (Transport.roundTrip and http2Transport.RoundTripOpt), past
+// the limiter and every count. The second connection is therefore the end of the attempt: with its context
+// cancelled HTTP/2 does not write (encodeAndWriteHeaders asks first), and with its connection closed HTTP/1
+// cannot. Trying again is the business of Client.do.
+func (w *wire) gotConn(info httptrace.GotConnInfo) {
+	if w.conns.Add(1) == 1 {
+		return
+	}
+	w.cancel(errResend)
+	if !isHTTP2(info.Conn) { // which other requests share
+		_ = info.Conn.Close()
+	}
+}
+
+func (w *wire) wroteRequest(info httptrace.WroteRequestInfo) {
+	if info.Err == nil {
+		w.wrote.Add(1)
+		w.client.counters.requests.Add(1)
+	}
+}
+
+// take is memory for an Evaluate; give must be called with it.
+func (c *Client) take() *attempt {
+	select {
+	case a := <-c.free:
+		return a
+	default:
+		return &attempt{}
+	}
+}
+
+func (c *Client) give(a *attempt) {
+	a.text, a.variants = "", nil
+	if cap(a.body) > keepBody {
+		a.body = nil
+	}
+	select {
+	case c.free <- a:
+	default:
+		a.drop()
+	}
+}
+
+// drop ends what the wire holds on to: its context hangs on the one of the run.
+func (a *attempt) drop() {
+	if a.wire != nil {
+		a.wire.timer.Stop()
+		a.wire.cancel(nil)
+		a.wire = nil
+	}
+}
+
+// send makes one request and reads its answer; check judges the body of a 200. An error is that ctx is over.
+func (c *Client) send(ctx context.Context, a *attempt, call *call, query string) (result, error) {
+	w := a.wire
+	if w == nil || w.parent != ctx.Done() || call != &c.vardata {
+		a.drop()
+		w = c.newWire(ctx, &call.endpoint, call.header)
+		a.wire = w
+	}
+	w.url.RawQuery = query
+	w.conns.Store(0)
+	w.wrote.Store(0)
+	start := time.Now()
+	c.counters.sent(start)
+	w.timer.Reset(c.timeout)
+	r, err := c.roundTrip(a, w, call)
+	a.at = time.Now()
+	if !w.timer.Stop() && err == nil && r.status == 0 {
+		err = errTimeout
+	}
+	if err == nil {
+		c.counters.answered(r.status, a.at.Sub(start))
+		if r.bad == "" && r.status == http.StatusOK && w.ctx.Err() == nil && w.conns.Load() == w.wrote.Load() {
+			return r, nil
+		}
+		a.drop()
+		return r, nil
+	}
+	cause := context.Cause(w.ctx)
+	a.drop()
+	if ctx.Err() != nil {
+		return result{}, context.Cause(ctx)
+	}
+	if cause != nil {
+		err = cause // why we gave up says more than how it then failed
+	}
+	class, fatal := classify(err, !c.circuit.connected())
+	c.counters.broke(class)
+	return result{class: class, fatal: fatal}, nil
+}
+
+// roundTrip sends and reads. Its error is one of the network; what an answer lacks is in the result.
+func (c *Client) roundTrip(a *attempt, w *wire, call *call) (r result, err error) {
+	resp, err := c.transport.RoundTrip(w.req)
+	if err != nil {
+		return result{}, err
+	}
+	defer func() { _ = resp.Body.Close() }() // it was read to its end, or the connection is given up
+	r.status = resp.StatusCode
+	if r.status != http.StatusOK {
+		r.retryAfter, r.date = resp.Header.Get("Retry-After"), resp.Header.Get("Date")
+		if to, err := url.Parse(resp.Header.Get("Location")); err == nil && to.Host != "" {
+			r.location = to.Scheme + "://" + to.Host
+		}
+		if r.status < 300 {
+			r.bad = fmt.Sprintf("status %d", r.status)
+		}
+		_, _ = io.CopyN(io.Discard, resp.Body, maxDrain) // its status counts whether or not the body comes
+		return r, nil
+	}
+	body := io.Reader(resp.Body)
+	switch encoding := resp.Header.Get("Content-Encoding"); {
+	case encoding == "" || strings.EqualFold(encoding, "identity"):
+		if resp.ContentLength > call.max {
+			r.bad = tooLarge(call.max)
+			return r, nil
+		}
+	case strings.EqualFold(encoding, "gzip"):
+		if a.gzip == nil {
+			a.gzip = new(gzip.Reader)
+		}
+		switch err := a.gzip.Reset(resp.Body); {
+		case isNetwork(w, err):
+			return result{}, err
+		case err != nil:
+			r.bad = "not gzip, though it says so"
+			return r, nil
+		}
+		body = a.gzip
+	default:
+		r.bad = "compressed in a way that was not asked for"
+		return r, nil
+	}
+	a.body, err = readAll(a.body[:0], body, call.max)
+	switch {
+	case err == errTooLarge:
+		r.bad = tooLarge(call.max)
+	case isNetwork(w, err):
+		return result{}, err
+	case err != nil:
+		r.bad = errTruncated.Error() // fewer bytes than announced, or broken gzip
+	default:
+		a.text = string(a.body)
+		if err := call.check(a); err != nil {
+			r.bad = err.Error()
+		}
+	}
+	return r, nil
+}
+
+func tooLarge(n int64) string { return fmt.Sprintf("larger than %d MiB", n>>20) }
+
+// isNetwork tells a body that broke off because the network did, or our patience, from one that is wrong.
+func isNetwork(w *wire, err error) bool {
+	if err == nil {
+		return false
+	}
+	if w.ctx.Err() != nil {
+		return true
+	}
+	class, _ := classify(err, false)
+	return class == "reset" || class == "timeout" || class == "http2"
+}
+
+var errTooLarge = fmt.Errorf("too large")
+
+// readAll appends what r has to dst, up to max bytes.
+func readAll(dst []byte, r io.Reader, max int64) ([]byte, error) {
+	if cap(dst) == 0 {
+		dst = make([]byte, 0, 4096)
+	}
+	for {
+		if len(dst) == cap(dst) {
+			dst = append(dst, 0)[:len(dst)]
+		}
+		n, err := r.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		if int64(len(dst)) > max {
+			return dst, errTooLarge
+		}
+		if err == io.EOF {
+			return dst, nil
+		}
+		if err != nil {
+			return dst, err
+		}
+	}
+}

@@ -1,0 +1,267 @@
+package amplitude
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+const (
+	budgetSize   = 100              // retries that the run may have in advance
+	budgetEarned = 0.2              // and what each answer adds: a sixth of all requests may be retries for good
+	probeFirst   = time.Second      // the wait before the first probe of an outage
+	probeCap     = 30 * time.Second // and before any later one
+	refusedWait  = 500 * time.Millisecond
+)
+
+// circuit is what the attempts of all users share. It is in one of two states:
+//
+//   - flowing: every attempt goes as soon as a pause (until) is over;
+//   - gated: one attempt at a time, the probe, whose sender holds the turn. The others wait in a queue. An answer
+//     that proves the API to be there makes it flow again.
+//
+// It begins gated: the first request goes alone, so a wrong key or host costs a handful of requests, not one for
+// each worker. An outage gates it, with a growing wait before each probe; a refused key gates it, with a count of
+// the tries that are left. An error that ends the run is kept, and nobody sends again.
+//
+// Each change raises gen, and an attempt remembers the gen it was sent under. What came of an attempt that was
+// sent before the last change is old news: sixty 429s of one moment are one pause, and sixty timeouts one outage.
+type circuit struct {
+	maxOutage time.Duration
+	source    string // of the key
+	log       *slog.Logger
+	turn      chan struct{} // holds the turn while nobody has it
+	dead      chan struct{} // closed when err is set
+
+	mu       sync.Mutex
+	err      error
+	gen      int
+	flowing  bool
+	flows    chan struct{} // closed while flowing
+	until    time.Time     // nobody sends before; zero: no pause
+	paused   bool          // by a 429; for the log and for stats
+	outage   bool
+	trouble  time.Time // when the first attempt failed since the last one that did not
+	waits    int       // pauses and probes in a row
+	refusals int       // of the key, in a row
+	budget   float64
+	answers  int // good ones, so far
+	pauses   int64
+	outages  int64
+	answered bool // anything came back over the network, ever
+}
+
+// ticket is the permission to send one attempt, and must go back through answered, failed or drop.
+type ticket struct {
+	gen   int
+	probe bool
+}
+
+func newCircuit(maxOutage time.Duration, source string, log *slog.Logger) *circuit {
+	c := &circuit{
+		maxOutage: maxOutage, source: source, log: log, budget: budgetSize,
+		turn: make(chan struct{}, 1), dead: make(chan struct{}), flows: make(chan struct{}),
+	}
+	c.turn <- struct{}{}
+	return c
+}
+
+// admit waits until an attempt may go, and for lim's token. answers is how many good answers there were so far.
+func (c *circuit) admit(ctx context.Context, lim *limiter) (t ticket, answers int, err error) {
+	for {
+		c.mu.Lock()
+		err, t.gen, answers = c.err, c.gen, c.answers
+		flowing, flows, until := c.flowing, c.flows, c.until
+		c.mu.Unlock()
+		switch {
+		case err != nil:
+			c.drop(t)
+			return ticket{}, 0, err
+		case !flowing && !t.probe:
+			select {
+			case <-c.turn:
+				t.probe = true
+			case <-flows:
+			case <-c.dead:
+			case <-ctx.Done():
+				return ticket{}, 0, context.Cause(ctx)
+			}
+			continue
+		case !until.IsZero():
+			if wait := time.Until(until); wait > 0 {
+				if err := sleep(ctx, wait, c.dead); err != nil {
+					c.drop(t)
+					return ticket{}, 0, err
+				}
+				continue
+			}
+		}
+		if lim == nil {
+			return t, answers, nil
+		}
+		if err := lim.wait(ctx, c.dead); err != nil {
+			c.drop(t)
+			return ticket{}, 0, err
+		}
+		c.mu.Lock()
+		same := c.gen == t.gen && c.err == nil
+		c.mu.Unlock()
+		if same {
+			return t, answers, nil
+		} // else a pause or an outage began meanwhile: the token is lost, which harms nobody
+	}
+}
+
+// drop gives a ticket back of which nothing came.
+func (c *circuit) drop(t ticket) {
+	if t.probe {
+		c.turn <- struct{}{}
+	}
+}
+
+// answer takes note of an answer: a good one, one that refuses this user alone, or, not good, one that cannot be
+// used. The last proves no more than that something listens, so it does not end an outage: fresh is as in failed.
+func (c *circuit) answer(t ticket, good bool) (fresh bool) {
+	defer c.drop(t)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answered = true
+	if c.outage && !good {
+		if t.gen == c.gen {
+			c.pause(time.Now(), c.nextWait())
+		}
+		return true
+	}
+	if good {
+		c.answers++
+		c.budget = min(c.budget+budgetEarned, budgetSize)
+	}
+	if t.gen != c.gen || c.trouble.IsZero() && c.flowing {
+		return false // the ordinary case
+	}
+	if c.outage {
+		c.log.Info("the API answers again", "after", time.Since(c.trouble).Round(time.Second))
+	} else if c.paused {
+		c.log.Info("the pause is over")
+	}
+	c.trouble, c.until, c.waits, c.refusals, c.outage, c.paused = time.Time{}, time.Time{}, 0, 0, false, false
+	if !c.flowing {
+		c.flowing, c.budget = true, budgetSize
+		c.gen++
+		close(c.flows)
+	}
+	return false
+}
+
+// connected reports whether anything ever came back over the network.
+func (c *circuit) connected() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.answered
+}
+
+// count is how many good answers there were so far.
+func (c *circuit) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.answers
+}
+
+// failed takes note of any other result. fresh says that an outage took the blame: the user's attempts start
+// over, and the next one goes when admit says so.
+func (c *circuit) failed(t ticket, d decision, r result) (fresh bool, err error) {
+	defer c.drop(t)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return false, c.err
+	}
+	now := time.Now()
+	if c.trouble.IsZero() {
+		c.trouble = now
+	}
+	c.answered = c.answered || r.status != 0
+	current := t.gen == c.gen
+	switch d.action {
+	case fatal:
+		if d.err == nil {
+			d.err = c.refused(r.status)
+		}
+		return false, c.kill(d.err)
+	case pause:
+		if current {
+			c.paused = true
+			c.pauses++
+			wait := d.wait
+			if wait == 0 {
+				wait = c.nextWait()
+			}
+			c.pause(now, wait)
+			c.log.Warn("the API asks for a pause", "status", r.status, "for", time.Until(c.until).Round(time.Millisecond))
+		}
+	case refuse:
+		if current {
+			if c.refusals++; c.refusals > maxRefused {
+				return false, c.kill(c.refused(r.status))
+			}
+			c.gate()
+			c.pause(now, time.Duration(c.refusals)*refusedWait)
+		}
+	case again, outage:
+		c.budget--
+		if c.outage {
+			if current {
+				c.pause(now, c.nextWait())
+			}
+		} else if d.action == outage || c.budget < 0 {
+			c.outage = true
+			c.outages++
+			c.gate()
+			c.pause(now, c.nextWait())
+			c.log.Warn("the API is not there; everybody waits while one request at a time tries",
+				"status", r.status, "cause", r.class, "at most", c.maxOutage)
+		}
+	}
+	if now.Sub(c.trouble) >= c.maxOutage {
+		return false, c.kill(pipeline.WithHint(&OutageError{now.Sub(c.trouble), r.status, r.class}, "nobody was written off: run the same command again when the API is back"))
+	}
+	return c.outage, nil
+}
+
+// The methods below want the lock.
+
+func (c *circuit) refused(status int) error {
+	return pipeline.WithHint(&AuthError{status, c.source}, "is it the deployment's key (not the project's or the management API's), and is --server the right region?")
+}
+
+func (c *circuit) kill(err error) error {
+	c.err = err
+	c.gen++
+	close(c.dead)
+	return err
+}
+
+func (c *circuit) gate() {
+	if c.flowing {
+		c.flowing, c.flows = false, make(chan struct{})
+	}
+	c.gen++
+}
+
+// pause stops everybody; not beyond the moment at which one last attempt decides whether the outage is too long.
+func (c *circuit) pause(now time.Time, wait time.Duration) {
+	c.until = now.Add(wait)
+	if end := c.trouble.Add(c.maxOutage); c.until.After(end) {
+		c.until = end
+	}
+	c.gen++
+}
+
+func (c *circuit) nextWait() time.Duration {
+	wait := min(probeFirst<<min(c.waits, 10), probeCap)
+	c.waits++
+	return wait
+}

@@ -1,0 +1,344 @@
+package amplitude
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// Config is what a [Client] needs. Only BaseURL is required.
+type Config struct {
+	BaseURL   string   // as [BaseURL] returns it
+	Key       Key      // the zero Key sends no authorization
+	KeySource string   // where the key came from, for the message when it is refused
+	FlagKeys  []string // which flags to evaluate; none: all of the deployment
+	FlagParam string   // the name of their parameter: "flag_keys" (the default) or "flag_key"
+
+	Rate        float64       // attempts a second; 0: no limit
+	Burst       int           // and how many of them at once; at least 1
+	Concurrency int           // how many Evaluate calls there will be at a time; 16 by default
+	Timeout     time.Duration // for one attempt, from connecting to the last byte; 15 s by default
+	MaxAttempts int           // for one user; 5 by default
+	MaxOutage   time.Duration // how long nobody may get through; 15 min by default
+
+	Logger       *slog.Logger      // says when a pause or an outage begins and ends; nil: nobody
+	RoundTripper http.RoundTripper // nil: a transport made for this
+	UserAgent    string            // "rollcall" by default
+}
+
+// Client asks the Evaluation API. It is a [pipeline.Evaluator], and safe for concurrent use.
+type Client struct {
+	vardata, flags, status call
+
+	flagList    []byte // the parameter, ready to be appended
+	flagCount   int
+	timeout     time.Duration
+	maxAttempts int
+	transport   http.RoundTripper
+	limiter     *limiter
+	circuit     *circuit
+	counters    counters
+	free        chan *attempt
+}
+
+// call is one kind of request.
+type call struct {
+	endpoint
+	header http.Header // shared by all requests, so never written to
+	max    int64       // bytes of an answer
+	check  func(*attempt) error
+}
+
+var _ pipeline.Evaluator = (*Client)(nil)
+
+// New makes a client. It sends nothing.
+func New(cfg Config) (*Client, error) {
+	param := cfg.FlagParam
+	if param == "" {
+		param = "flag_keys"
+	}
+	switch {
+	case cfg.BaseURL == "":
+		return nil, errors.New("the client needs a base URL")
+	case param != "flag_keys" && param != "flag_key":
+		return nil, pipeline.WithHint(fmt.Errorf("no flag parameter is called %q", param), `it is "flag_keys", or "flag_key" with older servers`)
+	case !(cfg.Rate >= 0) || cfg.Burst < 0 || cfg.Concurrency < 0 || cfg.Timeout < 0 || cfg.MaxAttempts < 0 || cfg.MaxOutage < 0:
+		return nil, errors.New("the client's limits must not be negative")
+	}
+	for _, flag := range cfg.FlagKeys {
+		if flag == "" || strings.Contains(flag, ",") {
+			return nil, fmt.Errorf("%q is no flag key: the list is separated by commas", flag)
+		}
+	}
+	if cfg.Concurrency == 0 {
+		cfg.Concurrency = 16
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 15 * time.Second
+	}
+	if cfg.MaxAttempts == 0 {
+		cfg.MaxAttempts = 5
+	}
+	if cfg.MaxOutage == 0 {
+		cfg.MaxOutage = 15 * time.Minute
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.UserAgent == "" {
+		cfg.UserAgent = "rollcall"
+	}
+	c := &Client{
+		flagList: appendFlags(nil, param, cfg.FlagKeys), flagCount: len(cfg.FlagKeys),
+		timeout: cfg.Timeout, maxAttempts: cfg.MaxAttempts, transport: cfg.RoundTripper,
+		limiter: newLimiter(cfg.Rate, cfg.Burst),
+		circuit: newCircuit(cfg.MaxOutage, cfg.KeySource, cfg.Logger),
+		free:    make(chan *attempt, cfg.Concurrency),
+	}
+	keyless := header(cfg.UserAgent)
+	keyed := header(cfg.UserAgent)
+	if !cfg.Key.IsZero() {
+		keyed["Authorization"] = []string{"Api-Key " + cfg.Key.secret}
+	}
+	c.vardata = call{header: keyed, max: maxAnswer, check: c.checkVariants}
+	c.flags = call{header: keyed, max: maxFlags, check: func(a *attempt) error { return checkArray(a.text) }}
+	c.status = call{header: keyless, max: maxDrain, check: func(*attempt) error { return nil }}
+	for path, to := range map[string]*endpoint{"/v1/vardata": &c.vardata.endpoint, "/v1/flags": &c.flags.endpoint, "/status": &c.status.endpoint} {
+		var err error
+		if *to, err = newEndpoint(cfg.BaseURL, path); err != nil {
+			return nil, err
+		}
+	}
+	if c.transport == nil {
+		var err error
+		if c.transport, err = newTransport(&c.vardata.url, cfg.Concurrency); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// header is what every request of every kind carries. Names are in the canonical form that net/http sends.
+func header(userAgent string) http.Header {
+	return http.Header{
+		"X-Amp-Exp-Track":          {"no-track"}, // without it a call writes to the customer's analytics
+		"X-Amp-Exp-Exposure-Track": {"no-track"},
+		"Accept":                   {"application/json"},
+		"Accept-Encoding":          {"gzip"},
+		"User-Agent":               {userAgent},
+	}
+}
+
+// newTransport is net/http's with as many idle connections as there are requests in flight: with fewer, each
+// answer closes a connection and each request opens one.
+//
+// The time for headers and bodies is bounded by the attempt's own timer, so there are no further timers here.
+func newTransport(to *url.URL, concurrency int) (*http.Transport, error) {
+	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: to}) // once: every request has the same host
+	if err != nil {
+		return nil, pipeline.WithHint(errors.New("the proxy in the environment is not a URL"), "see HTTPS_PROXY and HTTP_PROXY")
+	}
+	t := &http.Transport{
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(64)},
+		TLSHandshakeTimeout:    10 * time.Second,
+		ForceAttemptHTTP2:      true, // which a DialContext of one's own would turn off
+		MaxIdleConns:           concurrency,
+		MaxIdleConnsPerHost:    concurrency,
+		IdleConnTimeout:        50 * time.Second, // below the 60 s after which many servers hang up
+		DisableCompression:     true,             // gzip is asked for and unpacked here, into memory that is kept
+		MaxResponseHeaderBytes: 64 << 10,
+		WriteBufferSize:        16 << 10, // the longest URL and its headers in one write
+		ReadBufferSize:         16 << 10,
+	}
+	if proxy != nil {
+		t.Proxy = http.ProxyURL(proxy)
+	}
+	return t, nil
+}
+
+// Close gives up idle connections. Evaluate must not be running.
+func (c *Client) Close() {
+	for {
+		select {
+		case a := <-c.free:
+			a.drop()
+			continue
+		default:
+		}
+		break
+	}
+	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}
+
+// Evaluate asks for one user until there is an answer, this user has failed, or the run has. An outage of the
+// API is waited for, not counted against the user. It implements [pipeline.Evaluator].
+func (c *Client) Evaluate(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
+	if u.UserID == "" && u.DeviceID == "" {
+		return pipeline.Answer{}, pipeline.Errorf(pipeline.KindMissingID, "neither a user id nor a device id")
+	}
+	a := c.take()
+	defer c.give(a)
+	a.query, a.scratch = appendQuery(a.query[:0], a.scratch, u, c.flagList)
+	query := string(a.query)
+	if n := len(c.vardata.text) + 1 + len(query); n > maxURL {
+		return pipeline.Answer{}, tooLong(n, query)
+	}
+	attempts, err := c.do(ctx, a, &c.vardata, query)
+	if err != nil {
+		return pipeline.Answer{}, err
+	}
+	return pipeline.Answer{Variants: a.variants, At: a.at, Attempts: attempts}, nil
+}
+
+func (c *Client) checkVariants(a *attempt) (err error) {
+	a.variants, err = parseAnswer(a.text, c.flagCount)
+	return err
+}
+
+// do makes attempts until decide says that it is enough. An error is a *pipeline.UserError, or ends the run.
+func (c *Client) do(ctx context.Context, a *attempt, call *call, query string) (attempts int, err error) {
+	s := state{path: call.url.Path, max: c.maxAttempts}
+	others := -1 // answers to others before the first attempt
+	for {
+		t, answers, err := c.circuit.admit(ctx, c.limiter)
+		if err != nil {
+			return attempts, err
+		}
+		if others < 0 {
+			others = answers
+		}
+		if attempts++; attempts > 1 {
+			c.counters.retries.Add(1)
+		}
+		r, err := c.send(ctx, a, call, query)
+		if err != nil {
+			c.circuit.drop(t)
+			return attempts, err
+		}
+		if r.status == http.StatusOK && r.bad == "" { // as decide would say; nothing to decide in the ordinary case
+			c.circuit.answer(t, true)
+			return attempts, nil
+		}
+		switch {
+		case r.status == http.StatusTooManyRequests: // not the user's fault
+		case r.status == http.StatusUnauthorized, r.status == http.StatusForbidden:
+			s.refused++
+		default:
+			s.spent++
+		}
+		if r.bad != "" {
+			s.bad++
+		}
+		s.others = c.circuit.count() > others
+		d := decide(s, r, a.at, rand.Float64())
+		var fresh bool
+		switch {
+		case r.bad != "":
+			fresh = c.circuit.answer(t, false)
+		case d.action == fail && d.user.Kind == pipeline.KindRejected:
+			c.circuit.answer(t, true)
+		default:
+			if fresh, err = c.circuit.failed(t, d, r); err != nil {
+				return attempts, err
+			}
+		}
+		switch {
+		case fresh:
+			s.spent, s.bad, others = 0, 0, -1
+		case d.action == fail:
+			d.user.Attempts = attempts
+			return attempts, d.user
+		case d.action == again:
+			if err := sleep(ctx, d.wait, c.circuit.dead); err != nil {
+				return attempts, err
+			}
+		}
+	}
+}
+
+// Preflight asks the server whether it is Amplitude's self-hosted proxy, which ignores no-track: a
+// [*TrackingError] says so. It sends no key. That the server cannot be reached now is no verdict, and no error,
+// unless waiting does not help; Evaluate will meet it.
+func (c *Client) Preflight(ctx context.Context) error {
+	if err := c.limiter.wait(ctx, nil); err != nil {
+		return err
+	}
+	a := &attempt{}
+	defer a.drop()
+	r, err := c.send(ctx, a, &c.status, "")
+	switch {
+	case err != nil:
+		return err
+	case r.fatal != nil:
+		return r.fatal
+	case r.status == http.StatusOK && strings.TrimSpace(a.text) == "OK":
+		return pipeline.WithHint(&TrackingError{}, "--allow-tracking, if that is what you want")
+	}
+	return nil
+}
+
+// Flags downloads the flag configurations of the deployment, or of FlagKeys, for local evaluation: the JSON array
+// that GET /v1/flags answers, as it is. Failures are handled as those of Evaluate.
+func (c *Client) Flags(ctx context.Context) ([]byte, error) {
+	a := &attempt{}
+	defer a.drop()
+	_, err := c.do(ctx, a, &c.flags, string(c.flagList))
+	if ue, ok := errors.AsType[*pipeline.UserError](err); ok {
+		return nil, fmt.Errorf("cannot download the flag configurations: %s", ue.Message) // there is no user
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot download the flag configurations: %w", err)
+	}
+	return []byte(a.text), nil
+}
+
+// URLLength is how long the URL for u is. Over 8,000 bytes, Evaluate fails without sending it.
+func (c *Client) URLLength(u *pipeline.User) int {
+	query, _ := appendQuery(nil, nil, u, c.flagList)
+	return len(c.vardata.text) + 1 + len(query)
+}
+
+// Describe is the request for u in full, as HTTP/1.1 puts it on the wire, but for the key.
+func (c *Client) Describe(u *pipeline.User) string {
+	query, _ := appendQuery(nil, nil, u, c.flagList)
+	to := c.vardata.url
+	to.RawQuery = string(query)
+	var b strings.Builder
+	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\n", to.RequestURI(), to.Host)
+	h := c.vardata.header.Clone()
+	if h.Get("Authorization") != "" {
+		h.Set("Authorization", "Api-Key "+hiddenKey)
+	}
+	_ = h.Write(&b)
+	_, _ = io.WriteString(&b, "\r\n")
+	return b.String()
+}
+
+// Stats is what the client did so far. It may be called at any time.
+func (c *Client) Stats() Stats {
+	s := c.counters.snapshot()
+	c.circuit.mu.Lock()
+	defer c.circuit.mu.Unlock()
+	s.Pauses, s.Outages = c.circuit.pauses, c.circuit.outages
+	return s
+}
+
+// isHTTP2 reports whether a connection is one of HTTP/2.
+func isHTTP2(conn net.Conn) bool {
+	t, ok := conn.(*tls.Conn)
+	return ok && t.ConnectionState().NegotiatedProtocol == "h2"
+}

@@ -1,0 +1,18 @@
+package amplitude
+
+import (
+	"os"
+	"syscall"
+	"time"
+)
+
+// cpu is the user and system time of this process so far.
+func cpu() time.Duration {
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		return 0
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+func benchServerURL() string { return os.Getenv("ROLLCALL_BENCH_SERVER") }

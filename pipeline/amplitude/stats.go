@@ -1,0 +1,133 @@
+package amplitude
+
+import (
+	"math/bits"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Stats is what a client did so far.
+type Stats struct {
+	Requests int64 // on the wire: requests that were written to a connection
+	Retries  int64 // attempts for a user after its first
+	Pauses   int64 // how often the API asked for one
+	Outages  int64
+
+	Statuses        map[int]int64    // answers by status
+	TransportErrors map[string]int64 // attempts without an answer, by class: dns dropped http2 other refused reset timeout tls
+
+	First, Last   time.Time // when the first and the last attempt went out
+	EffectiveRate float64   // attempts a second from First to Last
+
+	// Latency, from the request to the end of its answer's body, accurate to 6 %.
+	P50, P90, P99, Max time.Duration
+}
+
+// counters are safe for concurrent use.
+type counters struct {
+	requests, attempts, retries atomic.Int64
+	first, last                 atomic.Int64 // Unix nanoseconds
+	statuses                    [600]atomic.Int64
+	latency                     histogram
+
+	mu      sync.Mutex
+	classes map[string]int64
+}
+
+func (c *counters) sent(at time.Time) {
+	n := at.UnixNano()
+	c.first.CompareAndSwap(0, n)
+	c.last.Store(n)
+	c.attempts.Add(1)
+}
+
+func (c *counters) answered(status int, latency time.Duration) {
+	if status >= 0 && status < len(c.statuses) {
+		c.statuses[status].Add(1)
+	}
+	c.latency.add(latency)
+}
+
+func (c *counters) broke(class string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.classes == nil {
+		c.classes = map[string]int64{}
+	}
+	c.classes[class]++
+}
+
+func (c *counters) snapshot() Stats {
+	s := Stats{
+		Requests: c.requests.Load(), Retries: c.retries.Load(),
+		Statuses: map[int]int64{}, TransportErrors: map[string]int64{},
+		P50: c.latency.quantile(0.50), P90: c.latency.quantile(0.90), P99: c.latency.quantile(0.99),
+		Max: time.Duration(c.latency.max.Load()),
+	}
+	for status := range c.statuses {
+		if n := c.statuses[status].Load(); n > 0 {
+			s.Statuses[status] = n
+		}
+	}
+	c.mu.Lock()
+	for class, n := range c.classes {
+		s.TransportErrors[class] = n
+	}
+	c.mu.Unlock()
+	if first, last := c.first.Load(), c.last.Load(); first != 0 {
+		s.First, s.Last = time.Unix(0, first), time.Unix(0, last)
+		if d := s.Last.Sub(s.First); d > 0 {
+			s.EffectiveRate = float64(c.attempts.Load()-1) / d.Seconds()
+		}
+	}
+	return s
+}
+
+// histogram counts durations in buckets that are a sixteenth of a power of two of microseconds wide.
+type histogram struct {
+	counts [64 * 16]atomic.Int64
+	max    atomic.Int64
+}
+
+func (h *histogram) add(d time.Duration) {
+	h.counts[bucket(d)].Add(1)
+	for {
+		old := h.max.Load()
+		if int64(d) <= old || h.max.CompareAndSwap(old, int64(d)) {
+			return
+		}
+	}
+}
+
+func bucket(d time.Duration) int {
+	us := uint64(max(d.Microseconds(), 0))
+	if us < 16 {
+		return int(us)
+	}
+	shift := bits.Len64(us) - 5 // us>>shift is in [16, 32)
+	return shift*16 + int(us>>shift)
+}
+
+// upper is where a bucket ends.
+func upper(bucket int) time.Duration {
+	if bucket < 16 {
+		return time.Duration(bucket+1) * time.Microsecond
+	}
+	shift := bucket/16 - 1
+	return time.Duration((uint64(bucket%16)+17)<<shift) * time.Microsecond
+}
+
+func (h *histogram) quantile(q float64) time.Duration {
+	total := int64(0)
+	for i := range h.counts {
+		total += h.counts[i].Load()
+	}
+	rank, seen := int64(q*float64(total)), int64(0)
+	for i := range h.counts {
+		if seen += h.counts[i].Load(); seen > rank {
+			return min(upper(i), time.Duration(h.max.Load()))
+		}
+	}
+	return time.Duration(h.max.Load())
+}
