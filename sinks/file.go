@@ -108,3 +108,22 @@ func fileError(verb, name string, err error) error {
 	}
 	return wrapped
 }
+
+// WriteFile publishes data under that name as outputs are: whole or not at all, and there after a power loss.
+func WriteFile(path string, data []byte) error {
+	f, err := createTemp(path, 0o666)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = f.rename()
+	}
+	if err != nil {
+		return errors.Join(fileError("write", path, err), f.remove())
+	}
+	return f.syncFolder()
+}

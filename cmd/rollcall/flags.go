@@ -34,7 +34,7 @@ func flagsCommand(env *env, con *console) *cobra.Command {
 	var save, format, logFormat string
 	var quiet, overwrite bool
 	cmd := &cobra.Command{
-		Use:   "flags",
+		Use: "flags [options]", DisableFlagsInUseLine: true,
 		Short: "The flags of a deployment, and their configurations",
 		Long: `flags lists the flags of a deployment, or of a file of flag configurations.
 --save keeps the configurations, for --server embedded and rollcall serve.`,
@@ -96,8 +96,8 @@ func flagsCommand(env *env, con *console) *cobra.Command {
 	}
 	options := cmd.Flags()
 	group(options, "Options", func() {
-		options.StringVar(&format, "format", "table", "`table|json|jsonl|csv`")
-		options.StringVar(&save, "save", "", "`FILE` to keep the configurations in")
+		options.StringVar(&format, "format", "table", "`F` table json jsonl csv [table]")
+		options.StringVar(&save, "save", "", "`FILE` keep the configurations there")
 		options.BoolVar(&overwrite, "overwrite", false, "replace an existing file")
 		server.define(options)
 		defineCommon(options, &quiet, &logFormat)

@@ -27,7 +27,8 @@ func group(options *pflag.FlagSet, heading string, define func()) {
 	})
 }
 
-// optionHelp is the options of a command under their headings, a line each, within 80 columns.
+// optionHelp is the options of a command under their headings, a line each, within 80 columns. The usage text of
+// an option that takes a value begins with the value's name in backquotes.
 func optionHelp(options *pflag.FlagSet) string {
 	var b strings.Builder
 	heading := ""
@@ -38,24 +39,16 @@ func optionHelp(options *pflag.FlagSet) string {
 		}
 		if groups[0] != heading {
 			heading = groups[0]
-			fmt.Fprintf(&b, "\n%s:\n", heading)
+			fmt.Fprintf(&b, "%s:\n", heading)
 		}
-		value, usage := pflag.UnquoteUsage(o)
-		if o.Value.Type() == "bool" {
-			value = ""
+		left, usage := "--"+o.Name, o.Usage
+		if value, rest, ok := strings.Cut(strings.TrimPrefix(usage, "`"), "`"); ok {
+			left, usage = left+" "+value, strings.TrimSpace(rest)
 		}
-		name := "    --" + o.Name
 		if o.Shorthand != "" {
-			name = "-" + o.Shorthand + ", --" + o.Name
+			left = "-" + o.Shorthand + " " + left
 		}
-		left := strings.TrimSpace(name + " " + value)
-		if o.Shorthand == "" {
-			left = "    " + left
-		}
-		if def := o.DefValue; def != "" && def != "0" && def != "[]" && def != "false" && !strings.Contains(usage, "default") {
-			usage += fmt.Sprintf(" (default %s)", def)
-		}
-		fmt.Fprintf(&b, "  %-27s %s\n", left, usage)
+		fmt.Fprintf(&b, "  %-22s %s\n", left, usage)
 	})
 	return b.String()
 }
@@ -81,5 +74,6 @@ Commands:{{range .Commands}}{{if .IsAvailableCommand}}
 ` + "`{{.CommandPath}} COMMAND --help`" + ` says more. Exit codes: 0 all users answered,
 1 failed and nothing published, 3 published but some users failed, 64 usage,
 75 stopped by an outage, 130 and 143 interrupted.{{else}}
+
 {{optionHelp .Flags}}{{end}}
 `

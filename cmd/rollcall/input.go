@@ -147,6 +147,7 @@ func (in *input) preflight(ctx context.Context, each func(*pipeline.Row)) (*find
 	}
 	defer src.Close() //nolint:errcheck // only read
 	found := &findings{bad: map[pipeline.Kind]int64{}}
+	rows := make([]int64, len(in.files))
 	var row pipeline.Row
 	for in.limit == 0 || in.rows < in.limit {
 		if err := context.Cause(ctx); err != nil {
@@ -158,6 +159,7 @@ func (in *input) preflight(ctx context.Context, each func(*pipeline.Row)) (*find
 			return nil, err
 		}
 		in.rows++
+		rows[src.File()]++
 		if in.sample > 0 {
 			continue
 		}
@@ -173,12 +175,12 @@ func (in *input) preflight(ctx context.Context, each func(*pipeline.Row)) (*find
 		}
 	}
 	found.columns, found.hasLocation, found.carry = src.Columns(), src.HasLocation(), src.Carry()
-	for i, f := range src.Files() {
-		sum, bytes, err := hashFile(ctx, in.files[i].Path)
+	for i, f := range in.files {
+		sum, bytes, err := hashFile(ctx, f.Path)
 		if err != nil {
 			return nil, err
 		}
-		in.report = append(in.report, report.File{Path: f.Name, Rows: f.Rows, Bytes: bytes, SHA256: sum})
+		in.report = append(in.report, report.File{Path: f.String(), Rows: rows[i], Bytes: bytes, SHA256: sum})
 	}
 	return found, nil
 }

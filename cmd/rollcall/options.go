@@ -64,40 +64,40 @@ type snapshotOptions struct {
 // define adds the options to the command, in the order of the help.
 func (o *snapshotOptions) define(options *pflag.FlagSet) {
 	group(options, "Input", func() {
-		options.StringVar(&o.inputFormat, "input-format", "", "`FORMAT`: csv tsv jsonl (.gz .zst) parquet (default: by ending)")
-		options.StringSliceVar(&o.mapping, "map", nil, "`FIELD=COLUMN`,…: the column for a field of the user")
-		options.StringSliceVar(&o.properties, "properties", nil, "`COLUMNS`|all to send as user_properties")
-		options.StringSliceVar(&o.types, "types", nil, "`COLUMN:TYPE`,…: string int float bool json (default string)")
-		options.StringVar(&o.missing, "missing", "null", "`null|empty`: what an empty cell is")
-		options.Int64Var(&o.limit, "limit", 0, "only the first `N` rows")
-		options.Int64Var(&o.sample, "sample", 0, "only `N` rows, spread evenly, the same each time")
+		options.StringVar(&o.inputFormat, "input-format", "", "`F` csv tsv jsonl (each .gz .zst) parquet; else by ending")
+		options.StringSliceVar(&o.mapping, "map", nil, "`FIELD=COL,..` the column for a field, as user_id=uid")
+		options.StringSliceVar(&o.properties, "properties", nil, "`COL,..` columns to send as user_properties; or all")
+		options.StringSliceVar(&o.types, "types", nil, "`COL:TYPE,..` string int float bool json [string]")
+		options.StringVar(&o.missing, "missing", "null", "`null|empty` what an empty cell of a text format is [null]")
+		options.Int64Var(&o.limit, "limit", 0, "`N` only the first N rows")
+		options.Int64Var(&o.sample, "sample", 0, "`N` only N rows, spread evenly, the same each time")
 	})
 	group(options, "Output", func() {
-		options.StringArrayVarP(&o.outs, "out", "o", nil, "`FILE`: .csv .tsv .jsonl (.gz .zst) .parquet, or -; may be repeated")
-		options.StringVar(&o.outFormat, "out-format", "", "`FORMAT` of --out -")
-		options.StringVar(&o.errorsFile, "errors", "", "`FILE` for the users that failed (default OUT.errors.jsonl)")
-		options.StringSliceVar(&o.carry, "carry", nil, "input `COLUMNS` to copy to the output")
-		options.StringVar(&o.formulas, "csv-formulas", "keep", "`keep|escape` cells that a spreadsheet would run")
+		options.StringArrayVarP(&o.outs, "out", "o", nil, "`FILE` .csv .tsv .jsonl (.gz .zst) .parquet; may be repeated")
+		options.StringVar(&o.outFormat, "out-format", "", "`F` the format of --out -, standard output")
+		options.StringVar(&o.errorsFile, "errors", "", "`FILE` the users that failed [OUT.errors.jsonl]")
+		options.StringSliceVar(&o.carry, "carry", nil, "`COL,..` input columns to copy to the output")
+		options.StringVar(&o.formulas, "csv-formulas", "keep", "`MODE` escape: ' before what a spreadsheet runs [keep]")
 		options.BoolVar(&o.overwrite, "overwrite", false, "replace existing outputs")
 	})
 	group(options, "Flags and API", func() {
-		options.StringSliceVar(&o.flagList, "flags", nil, "`KEYS` to evaluate (default: all flags of the deployment)")
-		options.StringVar(&o.flagsFrom, "flags-from", "", "`FILE` with the flag keys, one a line")
+		options.StringSliceVar(&o.flagList, "flags", nil, "`KEY,..` the flags to evaluate [all of the deployment]")
+		options.StringVar(&o.flagsFrom, "flags-from", "", "`FILE` the flags to evaluate, one a line")
 		o.server.define(options)
-		options.BoolVar(&o.server.allowTracking, "allow-tracking", false, "accept a server that ignores no-track")
+		options.BoolVar(&o.server.allowTracking, "allow-tracking", false, "ask a server that ignores no-track")
 	})
 	group(options, "Requests", func() {
-		options.Float64Var(&o.rate, "rate", 100, "`N` requests a second, retries included; 0: no limit")
-		options.IntVar(&o.burst, "burst", 1, "`N` requests that may go at once")
-		options.IntVar(&o.concurrency, "concurrency", 0, "`N` requests in flight (default: what the rate needs)")
-		options.IntVar(&o.maxAttempts, "max-attempts", 5, "`N` attempts for one user")
-		options.DurationVar(&o.maxOutage, "max-outage", 15*time.Minute, "how `long` the API may be out as a whole")
-		options.StringVar(&o.maxErrors, "max-errors", "", "`N|P%`: stop, publishing nothing, if more users fail")
+		options.Float64Var(&o.rate, "rate", 100, "`N` requests a second, retries included; 0: no limit [100]")
+		options.IntVar(&o.burst, "burst", 1, "`N` requests that may go at once [1]")
+		options.IntVar(&o.concurrency, "concurrency", 0, "`N` requests in flight [what the rate needs]")
+		options.IntVar(&o.maxAttempts, "max-attempts", 5, "`N` attempts for one user [5]")
+		options.DurationVar(&o.maxOutage, "max-outage", 15*time.Minute, "`TIME` how long the API may be out as a whole [15m]")
+		options.StringVar(&o.maxErrors, "max-errors", "", "`N|P%` publish nothing if more users fail")
 	})
 	group(options, "Other", func() {
 		options.BoolVar(&o.dryRun, "dry-run", false, "say what would be sent; send nothing")
+		options.StringVar(&o.progress, "progress", "auto", "`MODE` auto bar lines none [auto]")
 		defineCommon(options, &o.quiet, &o.logFormat)
-		options.StringVar(&o.progress, "progress", "auto", "`auto|bar|lines|none`")
 	})
 
 	options.StringVar(&o.evaluator, "evaluator", "remote", "")
@@ -112,9 +112,9 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 
 // defineCommon adds the options that every command has.
 func defineCommon(options *pflag.FlagSet, quiet *bool, logFormat *string) {
-	options.String("config", "", "YAML `FILE` of options; also ROLLCALL_<OPTION>")
+	options.String("config", "", "`FILE` YAML of options; each is also ROLLCALL_<OPTION>")
 	options.BoolVarP(quiet, "quiet", "q", false, "say nothing but errors")
-	options.StringVar(logFormat, "log-format", "text", "`text|json` on standard error")
+	options.StringVar(logFormat, "log-format", "text", "`text|json` on standard error [text]")
 }
 
 // check makes the options ready for use. Its errors are usage errors.

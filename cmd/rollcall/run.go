@@ -107,7 +107,7 @@ func run(args []string, env *env) int {
 		Long: strings.TrimSpace(`
 rollcall takes a file of users, asks Amplitude Experiment which variant each of
 them gets, and writes the answers down. Nothing is tracked.`),
-		Example: strings.TrimRight(`
+		Example: strings.Trim(`
   rollcall snapshot users.csv --out assignments.parquet
   rollcall serve --flag-configs flags.json
   rollcall flags`, "\n"),

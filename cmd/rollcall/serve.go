@@ -17,14 +17,14 @@ func serveCommand(env *env, con *console) *cobra.Command {
 	var limit float64
 	var quiet bool
 	cmd := &cobra.Command{
-		Use:   "serve --flag-configs FILE",
+		Use: "serve --flag-configs FILE [options]", DisableFlagsInUseLine: true,
 		Short: "The Evaluation API on this machine, to try a pipeline against",
 		Long: `serve answers /v1/vardata, /v1/flags and /sdk/v2/flags from a file of flag
 configurations, and tracks nothing. It accepts any key, or only the one in
 ` + keyVariable + ` where that is set.
 
 --fail makes it misbehave: a list of FAULT:SHARE, where a fault is an HTTP status
-or one of ` + evalserver.FaultNames + `.`,
+or one of reset truncate html slow hang null empty redirect trailing.`,
 		Example: `  rollcall serve --flag-configs testdata/flags.json
   rollcall serve --flag-configs flags.json --latency 50ms --limit 100
   rollcall serve --flag-configs flags.json --fail 503:0.05,reset:0.01`,
@@ -66,11 +66,11 @@ or one of ` + evalserver.FaultNames + `.`,
 	}
 	options := cmd.Flags()
 	group(options, "Options", func() {
-		options.StringVar(&configs, "flag-configs", "", "`FILE` of flag configurations (the answer of /v1/flags)")
-		options.StringVar(&listen, "listen", "127.0.0.1:8787", "`ADDRESS` to listen on")
-		options.DurationVar(&latency, "latency", 0, "how `long` an answer takes")
-		options.Float64Var(&limit, "limit", 0, "answer 429 to more than `N` requests a second; 0: no limit")
-		options.StringVar(&fail, "fail", "", "`FAULT:SHARE`,…: make that share of the requests fail")
+		options.StringVar(&configs, "flag-configs", "", "`FILE` flag configurations, as /v1/flags answers them")
+		options.StringVar(&listen, "listen", "127.0.0.1:8787", "`ADDR` where to listen [127.0.0.1:8787]")
+		options.DurationVar(&latency, "latency", 0, "`TIME` how long an answer takes")
+		options.Float64Var(&limit, "limit", 0, "`N` answer 429 to more requests a second")
+		options.StringVar(&fail, "fail", "", "`FAULT:SHARE,..` make that share of the requests fail")
 		defineCommon(options, &quiet, &logFormat)
 	})
 	return cmd

@@ -32,12 +32,12 @@ type serverOptions struct {
 const keyVariable = "AMPLITUDE_DEPLOYMENT_KEY"
 
 func (o *serverOptions) define(options *pflag.FlagSet) {
-	options.StringVar(&o.server, "server", "us", "`us|eu|embedded|URL`: whose API")
-	options.StringVar(&o.flagConfigs, "flag-configs", "", "`FILE` of flag configurations, for embedded")
-	options.StringVar(&o.keyFile, "key-file", "", "`FILE` with the key (default $"+keyVariable+")")
-	options.StringVar(&o.flagParam, "flag-param", "flag_keys", "`flag_keys|flag_key`: the older API's name is flag_key")
-	options.DurationVar(&o.timeout, "timeout", 15*time.Second, "`time` for one attempt")
-	options.BoolVar(&o.allowHTTP, "allow-http", false, "plain http to another machine: the key is readable")
+	options.StringVar(&o.server, "server", "us", "`us|eu|URL` or embedded: whose API [us]")
+	options.StringVar(&o.flagConfigs, "flag-configs", "", "`FILE` flag configurations, for embedded")
+	options.StringVar(&o.keyFile, "key-file", "", "`FILE` with the key [$"+keyVariable+"]")
+	options.StringVar(&o.flagParam, "flag-param", "flag_keys", "`NAME` flag_keys, or flag_key for an older API [flag_keys]")
+	options.DurationVar(&o.timeout, "timeout", 15*time.Second, "`TIME` for one attempt [15s]")
+	options.BoolVar(&o.allowHTTP, "allow-http", false, "plain http to another machine: all can read the key")
 }
 
 func (o *serverOptions) embedded() bool { return o.server == "embedded" }

@@ -25,12 +25,12 @@ import (
 func snapshotCommand(env *env, con *console) *cobra.Command {
 	var o snapshotOptions
 	cmd := &cobra.Command{
-		Use:   "snapshot INPUT... --out FILE",
+		Use: "snapshot INPUT... --out FILE [options]", DisableFlagsInUseLine: true,
 		Short: "Ask for every user of a file, and write the assignments down",
-		Long: `snapshot reads users from INPUT (CSV, TSV, JSONL or Parquet; a path, a glob, or -),
-asks which variants each gets, and writes assignments and error records.
-Columns named user_id, device_id, country, platform, user_properties.X, … are
-sent; all others are not.`,
+		Long: `snapshot reads users from INPUT (a path, a glob, or - for standard input), asks
+which variants each of them gets, and writes assignments and error records.
+Columns named user_id, device_id, country, platform, version, user_properties.X,
+groups.T, context, ... are sent as that; all others are not sent.`,
 		Example: `  rollcall snapshot users.csv --out assignments.parquet
   rollcall snapshot users.csv --out a.csv --flags checkout --map user_id=uid
   rollcall snapshot users.csv --out a.csv --dry-run`,
@@ -311,11 +311,11 @@ func (s *snapshot) manifest(stats amplitude.Stats) *report.Manifest {
 }
 
 func requests(stats amplitude.Stats) report.Requests {
-	r := report.Requests{Sent: stats.Requests, Retries: stats.Retries, Pauses: stats.Pauses, PerSecond: stats.PerSecond, Statuses: map[string]int64{}}
+	r := report.Requests{Sent: stats.Requests, Retries: stats.Retries, Pauses: stats.Pauses, PerSecond: stats.EffectiveRate, Statuses: map[string]int64{}}
 	for status, n := range stats.Statuses {
 		r.Statuses[fmt.Sprint(status)] = n
 	}
-	for class, n := range stats.Errors {
+	for class, n := range stats.TransportErrors {
 		r.Statuses[class] = n
 	}
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -41,7 +41,7 @@ func summaryText(m *report.Manifest) string {
 	if len(m.Flags) > 0 {
 		b.WriteByte('\n')
 		table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "FLAG\tVARIANT\tUSERS\tSHARE")
+		fmt.Fprintf(table, "FLAG\tVARIANT\t%9s\t%7s\n", "USERS", "SHARE")
 		for _, f := range m.Flags {
 			name := f.Flag
 			for _, v := range append(slices.Clone(f.Variants), report.VariantCount{Variant: "(not assigned)", Users: f.NotAssigned}) {

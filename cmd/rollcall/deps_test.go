@@ -1,0 +1,58 @@
+package main
+
+import (
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestDependencyRule asserts from `go list` what the design says: the command knows all packages, sources, sinks
+// and what is below pipeline know pipeline and not each other, and pipeline knows the standard library and
+// golang.org/x/sync.
+func TestDependencyRule(t *testing.T) {
+	const module = "github.com/rollcall-cli/rollcall"
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, module+"/...").CombinedOutput()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, out)
+	}
+	// What a package may import of this module. evalserver is the API over the engine.
+	allowed := map[string][]string{
+		"pipeline":              {},
+		"pipeline/amplitude":    {"pipeline"},
+		"pipeline/engine":       {"pipeline"},
+		"pipeline/evalserver":   {"pipeline", "pipeline/engine"},
+		"pipeline/report":       {"pipeline"},
+		"pipeline/pipelinetest": {"pipeline"},
+		"sources":               {"pipeline"},
+		"sinks":                 {"pipeline"},
+	}
+	seen := map[string]bool{}
+	for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
+		fields := strings.Fields(line)
+		pkg := strings.TrimPrefix(fields[0], module+"/")
+		seen[pkg] = true
+		if path.Dir(pkg) == "cmd" {
+			continue
+		}
+		may, known := allowed[pkg]
+		if !known {
+			t.Errorf("package %s is not in this test's table", pkg)
+		}
+		for _, imported := range fields[1:] {
+			ours, isOurs := strings.CutPrefix(imported, module+"/")
+			if isOurs && !slices.Contains(may, ours) {
+				t.Errorf("%s imports %s, want only %v of this module", pkg, ours, may)
+			}
+			if pkg == "pipeline" && strings.Contains(imported, ".") && !strings.HasPrefix(imported, "golang.org/x/sync/") {
+				t.Errorf("pipeline imports %s, want the standard library and golang.org/x/sync", imported)
+			}
+		}
+	}
+	for pkg := range allowed {
+		if !seen[pkg] {
+			t.Errorf("go list does not know %s", pkg)
+		}
+	}
+}

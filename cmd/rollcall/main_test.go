@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/rollcall-cli/rollcall/pipeline/engine"
+	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"rollcall": main})
+}
+
+// TestScripts runs the command end to end: the real process, real files, real HTTP. Beside the commands of
+// testscript the scripts have
+//
+//	api [FAULT,…]      starts the Evaluation API over testdata/flags.json: $API is its URL, $KEY its key.
+//	                   Faults are as in `rollcall serve --fail`; key=K sets the key, proxy acts as the
+//	                   self-hosted proxy, unknown as a server that knows no flag list at all
+//	ledger             writes what the API was asked to the file ledger, a line a request:
+//	                   METHOD PATH?QUERY status tracked|untracked
+//	dateless FILE…     replaces all times in the files by TIME
+//	rc N COMMAND…      runs the command and wants exit code N
+//	count N TEXT FILE  wants TEXT on N lines of the file
+func TestScripts(t *testing.T) {
+	testdata, err := filepath.Abs("../../testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		UpdateScripts:       *update,
+		RequireUniqueNames:  true,
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("DATA", testdata)
+			e.Setenv("FLAGS", filepath.Join(testdata, "flags.json"))
+			e.Setenv("GOCOVERDIR", os.Getenv("GOCOVERDIR"))
+			e.Values["api"] = &scriptAPI{}
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"api":      func(ts *testscript.TestScript, _ bool, args []string) { ts.Value("api").(*scriptAPI).start(ts, args) },
+			"ledger":   func(ts *testscript.TestScript, _ bool, _ []string) { ts.Value("api").(*scriptAPI).writeLedger(ts) },
+			"rc":       rc,
+			"dateless": dateless,
+			"count":    count,
+		},
+	})
+}
+
+// scriptAPI is the Evaluation API that a script has started.
+type scriptAPI struct {
+	mu      sync.Mutex
+	running *evalserver.Running
+	ledger  []evalserver.Request
+}
+
+const scriptKey = "server-canary-0123456789"
+
+func (a *scriptAPI) start(ts *testscript.TestScript, args []string) {
+	data, err := os.ReadFile(ts.Getenv("FLAGS"))
+	ts.Check(err)
+	eng, err := engine.Parse(data)
+	ts.Check(err)
+	config := evalserver.Config{Key: scriptKey, Record: func(r evalserver.Request) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.ledger = append(a.ledger, r)
+	}}
+	var faults []string
+	unknown := false
+	for _, arg := range args {
+		switch {
+		case arg == "proxy":
+			config.Proxy = true
+		case arg == "unknown":
+			unknown = true
+		case strings.HasPrefix(arg, "key="):
+			config.Key = strings.TrimPrefix(arg, "key=")
+		default:
+			faults = append(faults, arg)
+		}
+	}
+	config.Faults, err = evalserver.ParseFaults(strings.Join(faults, ","))
+	ts.Check(err)
+	var handler http.Handler = evalserver.New(eng, config)
+	if unknown {
+		known := handler
+		handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.URL.RawQuery = strings.ReplaceAll(r.URL.RawQuery, "flag_keys=", "unknown=")
+			known.ServeHTTP(w, r)
+		})
+	}
+	a.running, err = evalserver.Start("127.0.0.1:0", handler)
+	ts.Check(err)
+	ts.Setenv("API", a.running.URL())
+	ts.Setenv("KEY", scriptKey)
+	ts.Setenv(keyVariable, scriptKey)
+	ts.Defer(func() { ts.Check(a.running.Close()) })
+}
+
+func (a *scriptAPI) writeLedger(ts *testscript.TestScript) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var b bytes.Buffer
+	for _, r := range a.ledger {
+		tracked := "untracked"
+		if r.Tracked || !r.NoTrack || !r.NoExposureTrack {
+			tracked = "tracked"
+		}
+		fmt.Fprintf(&b, "%s %s?%s %d %s\n", r.Method, r.Path, r.RawQuery, r.Status, tracked)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("ledger"), b.Bytes(), 0o600))
+}
+
+var timePattern = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
+
+func dateless(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		data, err := os.ReadFile(ts.MkAbs(name))
+		ts.Check(err)
+		ts.Check(os.WriteFile(ts.MkAbs(name), timePattern.ReplaceAll(data, []byte("TIME")), 0o600))
+	}
+}
+
+func rc(ts *testscript.TestScript, _ bool, args []string) {
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v: %v", args[1:], err)
+		}
+		got = exit.ExitCode()
+	}
+	if want := args[0]; strconv.Itoa(got) != want {
+		ts.Fatalf("%v: exit code %d, want %s", args[1:], got, want)
+	}
+}
+
+func count(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: count N TEXT FILE")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	text := ts.ReadFile(args[2])
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, args[1]) {
+			got++
+		}
+	}
+	if got != want {
+		ts.Fatalf("%q stands on %d lines of %s, want %d:\n%s", args[1], got, args[2], want, text)
+	}
+}
