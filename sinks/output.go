@@ -128,11 +128,8 @@ func (o *Output) complete() error {
 			return err
 		}
 	}
-	if err := o.buffer.Flush(); err != nil {
+	if err := o.buffer.Flush(); err != nil { // also what an encoder above did not pass on: it stays in the buffer
 		return err
-	}
-	if o.meter.err != nil { // the encoders above are not all known to pass every error on
-		return o.meter.err
 	}
 	if o.file != nil {
 		if err := o.file.Sync(); err != nil {
@@ -192,19 +189,11 @@ type meter struct {
 	w    io.Writer
 	hash hash.Hash
 	n    int64
-	err  error
 }
 
 func (m *meter) Write(p []byte) (int, error) {
-	if m.err != nil {
-		return 0, m.err
-	}
 	n, err := m.w.Write(p)
 	m.hash.Write(p[:n])
 	m.n += int64(n)
-	if err == nil && n < len(p) {
-		err = io.ErrShortWrite
-	}
-	m.err = err
 	return n, err
 }

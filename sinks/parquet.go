@@ -6,8 +6,13 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"unsafe"
 
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/bitutil"
+	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/apache/arrow/go/v15/parquet/compress"
 	"github.com/apache/arrow/go/v15/parquet/file"
@@ -18,10 +23,15 @@ import (
 )
 
 const (
-	groupRows  = 128 << 10 // rows of a row group
-	groupBytes = 32 << 20  // about what a row group may hold in memory; one of huge payloads is cut short
-	batchRows  = 4 << 10   // rows handed to arrow at once
-	batchBytes = 4 << 20   // text that a batch may keep alive
+	groupRows       = 128 << 10 // rows of a row group
+	groupBytes      = 32 << 20  // about what a row group may hold in memory; one of huge payloads is cut short
+	batchRows       = 4 << 10   // rows handed to arrow at once
+	batchBytes      = 4 << 20   // text that a batch may keep alive
+	dictionaryBytes = 1 << 20   // a larger dictionary is not worth it, and not what readers expect
+
+	// zstdLevel is zstd's fastest, because arrow makes a new encoder for each page, or rather GOMAXPROCS of
+	// them: 256 KiB each at this level, 1.3 MiB at the next. The files come out as small.
+	zstdLevel = 1
 )
 
 // parquetEncoder collects rows in columns and hands them, a batch at a time, to arrow's column writers. (Its
@@ -46,6 +56,7 @@ func newParquet(w io.Writer, columns []column, spec *Spec) (e *parquetEncoder, e
 	props := []parquet.WriterProperty{
 		parquet.WithCreatedBy(createdBy),
 		parquet.WithCompression(compress.Codecs.Zstd),
+		parquet.WithCompressionLevel(zstdLevel),
 		parquet.WithDictionaryDefault(false),
 	}
 	e = &parquetEncoder{}
@@ -61,7 +72,11 @@ func newParquet(w io.Writer, columns []column, spec *Spec) (e *parquetEncoder, e
 		switch c.typ {
 		case pipeline.TypeString, pipeline.TypeJSON:
 			physical, logical = parquet.Types.ByteArray, schema.StringLogicalType{}
-			buffer = newBuffer(c, func(c *cell) parquet.ByteArray { return byteArray(c.text) })
+			texts := newBuffer(c, func(c *cell) parquet.ByteArray { return byteArray(c.text) })
+			if buffer = texts; c.repeats {
+				buffer = &dictionary{plain: texts, index: map[string]int32{}}
+				props = append(props, parquet.WithDictionaryFor(c.name, true))
+			}
 		case pipeline.TypeInt:
 			physical = parquet.Types.Int64
 			buffer = newBuffer(c, func(c *cell) int64 { return c.num })
@@ -88,9 +103,6 @@ func newParquet(w io.Writer, columns []column, spec *Spec) (e *parquetEncoder, e
 		}
 		fields = append(fields, node)
 		e.columns = append(e.columns, buffer)
-		if c.repeats {
-			props = append(props, parquet.WithDictionaryFor(c.name, true))
-		}
 	}
 	root, err := schema.NewGroupNode("schema", parquet.Repetitions.Required, fields, -1)
 	if err != nil {
@@ -116,50 +128,41 @@ func (e *parquetEncoder) writeRow(row []cell) error {
 	e.batch++
 	e.rows++
 	if e.batch == batchRows || e.bytes >= batchBytes || e.rows == groupRows {
-		return e.flush()
+		return e.flush(e.rows == groupRows)
 	}
 	return nil
 }
 
-// flush hands the batch to arrow and completes the row group if it is full.
-func (e *parquetEncoder) flush() (err error) {
+// flush hands the batch to arrow, and completes the row group if it is the last of it or memory runs out.
+func (e *parquetEncoder) flush(last bool) (err error) {
 	defer recovered(&err)
 	if e.group == nil {
 		e.group = e.writer.AppendBufferedRowGroup()
 	}
+	// What is written is counted in one of the two or in both, so this is at most twice what is in memory.
+	last = last || e.group.TotalCompressedBytes()+e.group.TotalBytesWritten() >= groupBytes
 	for i, c := range e.columns {
 		w, err := e.group.Column(i)
 		if err != nil {
 			return err
 		}
-		if err := c.flush(w); err != nil {
+		if err := c.flush(w, last); err != nil {
 			return err
 		}
 	}
 	e.batch, e.bytes = 0, 0
-	// What is written is counted in one of the two or in both, so this is at most twice what is in memory.
-	if e.rows < groupRows && e.group.TotalCompressedBytes()+e.group.TotalBytesWritten() < groupBytes {
+	if !last {
 		return nil
 	}
-	return e.closeGroup()
-}
-
-// closeGroup writes the open row group. The next AppendBufferedRowGroup would do it too, but swallows the error.
-func (e *parquetEncoder) closeGroup() error {
 	group := e.group
 	e.group, e.rows = nil, 0
-	return group.Close()
+	return group.Close() // the next AppendBufferedRowGroup would do it too, but swallows the error
 }
 
 func (e *parquetEncoder) finish() (err error) {
 	defer recovered(&err)
-	if e.batch > 0 {
-		if err := e.flush(); err != nil {
-			return err
-		}
-	}
-	if e.group != nil {
-		if err := e.closeGroup(); err != nil {
+	if e.rows > 0 {
+		if err := e.flush(true); err != nil {
 			return err
 		}
 	}
@@ -180,7 +183,9 @@ func recovered(err *error) {
 // columnBuffer collects the cells of one column.
 type columnBuffer interface {
 	add(c *cell)
-	flush(w file.ColumnChunkWriter) error
+
+	// flush hands what was added to arrow. It may keep some of it back until the last flush of a row group.
+	flush(w file.ColumnChunkWriter, last bool) error
 }
 
 // buffer is the columnBuffer of a physical type.
@@ -210,7 +215,7 @@ func (b *buffer[T]) add(c *cell) {
 	b.values = append(b.values, b.value(c))
 }
 
-func (b *buffer[T]) flush(w file.ColumnChunkWriter) error {
+func (b *buffer[T]) flush(w file.ColumnChunkWriter, _ bool) error {
 	_, err := w.(interface {
 		WriteBatch(values []T, defLevels, repLevels []int16) (int64, error)
 	}).WriteBatch(b.values, b.levels, nil)
@@ -226,4 +231,91 @@ func byteArray(s string) parquet.ByteArray {
 		return parquet.ByteArray{}
 	}
 	return unsafe.Slice(unsafe.StringData(s), len(s))
+}
+
+// dictionary is the columnBuffer of texts of which few differ. arrow builds dictionaries too, but allocates
+// for every value; this one looks it up in a map. It holds the indices of a row group until that ends. Once
+// there are too many different texts, the rest of the row group is plain.
+type dictionary struct {
+	index   map[string]int32
+	values  []parquet.ByteArray // the different texts, as they came
+	size    int                 // of the values
+	indices []int32             // one for each row, 0 where it is null
+	levels  []int16             // as in buffer, but always there
+	nulls   int
+
+	plain *buffer[parquet.ByteArray]
+	full  bool // all goes to plain
+}
+
+func (d *dictionary) add(c *cell) {
+	if d.full {
+		d.plain.add(c)
+		return
+	}
+	if c.null {
+		d.indices, d.levels = append(d.indices, 0), append(d.levels, 0)
+		d.nulls++
+		return
+	}
+	i, ok := d.index[c.text]
+	if !ok {
+		text := strings.Clone(c.text) // so that it does not keep a whole answer alive
+		i = int32(len(d.values))
+		d.index[text] = i
+		d.values = append(d.values, byteArray(text))
+		d.size += len(text) + 4
+	}
+	d.indices, d.levels = append(d.indices, i), append(d.levels, 1)
+}
+
+func (d *dictionary) flush(w file.ColumnChunkWriter, last bool) error {
+	switch {
+	case d.full:
+		d.full = !last
+		return d.plain.flush(w, last)
+	case !last && d.size < dictionaryBytes:
+		return nil
+	}
+	if err := d.write(w); err != nil {
+		return err
+	}
+	clear(d.index)
+	clear(d.values)
+	d.values, d.indices, d.levels, d.size, d.nulls = d.values[:0], d.indices[:0], d.levels[:0], 0, 0
+	if !last {
+		w.FallbackToPlain()
+		d.full = true
+	}
+	return nil
+}
+
+// write hands the dictionary and the indices to arrow, the way its own pqarrow does it for dictionary arrays.
+func (d *dictionary) write(w file.ColumnChunkWriter) error {
+	builder := array.NewBinaryBuilder(memory.DefaultAllocator, arrow.BinaryTypes.Binary)
+	for _, v := range d.values {
+		builder.Append(v)
+	}
+	encoder := w.CurrentEncoder().(interface{ PutDictionary(arrow.Array) error })
+	if err := encoder.PutDictionary(builder.NewArray()); err != nil {
+		return err
+	}
+	valid := make([]byte, bitutil.BytesForBits(int64(len(d.levels))))
+	for i, level := range d.levels {
+		valid[i/8] |= byte(level) << (i % 8)
+	}
+	indices := array.NewData(arrow.PrimitiveTypes.Int32, len(d.indices), []*memory.Buffer{
+		memory.NewBufferBytes(valid), memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(d.indices)),
+	}, nil, d.nulls, 0)
+	var levels []int16
+	if !d.plain.required {
+		levels = d.levels
+	}
+	if err := w.WriteDictIndices(array.NewInt32Data(indices), levels, nil); err != nil {
+		return err
+	}
+	if s, ok := w.PageStatistics().(*metadata.ByteArrayStatistics); ok { // WriteDictIndices leaves them alone
+		s.Update(d.values, int64(d.nulls))
+	}
+	return nil
 }
