@@ -44,7 +44,7 @@ func newErrorFile(name string, r reader) *errorFile {
 
 func (e *errorFile) columns() []column { return nil }
 
-func (e *errorFile) project([]bool) {}
+func (e *errorFile) project([]bool) []int { return nil }
 
 func (e *errorFile) next(rec *record) error {
 	e.outer = record{cells: e.outer.cells[:0]}
@@ -58,6 +58,9 @@ func (e *errorFile) next(rec *record) error {
 	}
 	if e.outer.err != nil {
 		return damaged(e.outer.err.Message)
+	}
+	if e.outer.bad != nil {
+		return damaged(e.outer.bad.Message)
 	}
 	var number, input pipeline.Value
 	for _, c := range e.outer.cells {

@@ -20,7 +20,7 @@ func openJSONL(l *lines, c io.Closer) (*jsonlReader, error) {
 
 func (j *jsonlReader) columns() []column { return nil }
 
-func (j *jsonlReader) project([]bool) {}
+func (j *jsonlReader) project([]bool) []int { return nil }
 
 func (j *jsonlReader) next(rec *record) error {
 	for {

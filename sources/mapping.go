@@ -58,6 +58,7 @@ type record struct {
 	line   int64 // where it starts; 0 in a format without lines
 	size   int   // about how many bytes it takes
 	err    *pipeline.UserError
+	bad    *pipeline.UserError // a cell cannot be read; the others are there
 }
 
 type targetKind uint8
@@ -423,6 +424,21 @@ func (m *mapper) check(columns int) error {
 	return nil
 }
 
+// move adapts the mapper to records without the cells of columns that nobody wants.
+func (m *mapper) move(at []int) {
+	types := make([]*pipeline.Type, len(m.types))
+	for i := range m.slots {
+		from := m.slots[i].cell
+		m.slots[i].cell = at[from]
+		types[at[from]] = m.types[from]
+	}
+	for i, from := range m.carry {
+		m.carry[i] = at[from]
+		types[at[from]] = m.types[from]
+	}
+	m.types = types
+}
+
 func typed(name string, o *Mapping) (pipeline.Type, bool) {
 	if t, ok := o.Types[name]; ok {
 		return t, true
@@ -553,6 +569,7 @@ func (m *mapper) apply(row *pipeline.Row, rec *record) {
 		}
 		return
 	}
+	row.Err = rec.bad
 	if !m.fixed {
 		if err := m.rowSlots(rec.cells); err != nil {
 			fail(pipeline.KindBadRow, err)

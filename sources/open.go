@@ -76,8 +76,9 @@ type Input struct {
 type reader interface {
 	// columns are those of the header; nil where every record has its own.
 	columns() []column
-	// project says which columns are wanted, before the first record. Cells of others may be Null, without a name.
-	project(wanted []bool)
+	// project says which columns are wanted, before the first record. It returns where in a record their cells
+	// are; nil says that nothing is left out.
+	project(wanted []bool) (at []int)
 	// next appends the cells of the next record to rec.cells; io.EOF comes after the last.
 	next(rec *record) error
 	io.Closer
@@ -339,7 +340,9 @@ func (in *Input) adopt(f File, r reader, cols []column, records bool) (*mapper, 
 		for _, c := range m.carry {
 			wanted[c] = true
 		}
-		r.project(wanted)
+		if at := r.project(wanted); at != nil {
+			m.move(at)
+		}
 	}
 	return m, nil
 }
@@ -398,8 +401,8 @@ func (in *Input) read(row *pipeline.Row) error {
 	row.Number = in.number
 	row.Input = in.rec.cells
 	in.mapper.apply(row, &in.rec)
-	if in.rec.err != nil {
-		row.Input = nil // there is no row to write down
+	if in.rec.err != nil || in.rec.bad != nil {
+		row.Input = nil // a row that is not whole would be another user when its error record is read again
 	}
 	return nil
 }

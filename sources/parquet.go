@@ -1,8 +1,576 @@
 package sources
 
 import (
+	"bufio"
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"io"
+	"math/bits"
 	"os"
+
+	"github.com/apache/arrow/go/v15/arrow/memory"
+	"github.com/apache/arrow/go/v15/parquet"
+	"github.com/apache/arrow/go/v15/parquet/compress"
+	"github.com/apache/arrow/go/v15/parquet/file"
+	"github.com/apache/arrow/go/v15/parquet/metadata"
+	"github.com/apache/arrow/go/v15/parquet/schema"
+	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-func openParquet(name string, f *os.File) (reader, error) { return nil, errors.New("x") }
+const (
+	parquetBatch = 512       // values of a column that are decoded at a time
+	pageBuffer   = 64 << 10  // read ahead of each column; a page header has to fit in
+	maxPage      = 256 << 20 // bytes of a page, decompressed
+	maxFooter    = 128 << 20
+)
+
+// parquetReader reads the wanted columns of a Parquet file, row group by row group.
+//
+// A struct is read as columns with dots in their names, and a list of simple values as a list; anything else
+// that is nested cannot be read. arrow panics on damaged files, and believes sizes that a file claims: the panics are
+// recovered in guard, and boundedPages and boundedMemory refuse such sizes.
+type parquetReader struct {
+	name  string
+	file  *os.File
+	size  int64
+	pq    *file.Reader
+	cols  []column
+	leafs []*leafReader // of cols, nil where unreadable
+	read  []*leafReader // the wanted ones
+	names []string      // of read
+
+	group   int   // row groups begun
+	left    int64 // rows left in the current one
+	scratch parquetScratch
+}
+
+// parquetScratch holds what arrow decodes, until it is converted.
+type parquetScratch struct {
+	bools  []bool
+	int32s []int32
+	int64s []int64
+	int96s []parquet.Int96
+	floats []float32
+	double []float64
+	bytes  []parquet.ByteArray
+	fixed  []parquet.FixedLenByteArray
+}
+
+// leafReader reads one column, of which it holds a batch.
+type leafReader struct {
+	index    int // among the leaves of the schema
+	descr    *schema.Column
+	list     bool
+	listDef  int16 // of a list: the definition level from which on there is an element
+	convert  converter
+	buffer   *bufio.Reader
+	chunk    file.ColumnChunkReader
+	pages    *boundedPages
+	defs     []int16
+	reps     []int16
+	values   []pipeline.Value
+	n, i, at int // levels in the batch, and how many levels and values of it are used
+}
+
+// guard runs f and turns a panic of arrow into an error, which names the file.
+func guard(name string, f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%s: damaged Parquet: %v", name, p)
+		}
+	}()
+	if err := f(); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+func openParquet(name string, f *os.File) (*parquetReader, error) {
+	r := &parquetReader{name: name, file: f}
+	err := guard(name, r.open)
+	return r, err
+}
+
+func (r *parquetReader) open() error {
+	info, err := r.file.Stat()
+	if err != nil {
+		return err
+	}
+	r.size = info.Size()
+	tail := make([]byte, 8)
+	if r.size < 12 {
+		return errors.New("too short for Parquet")
+	}
+	if _, err := r.file.ReadAt(tail, r.size-8); err != nil {
+		return err
+	}
+	encrypted := pipeline.WithHint(errors.New("this Parquet file is encrypted"), "decrypt it first")
+	switch footer := int64(binary.LittleEndian.Uint32(tail)); {
+	case string(tail[4:]) == "PARE":
+		return encrypted
+	case string(tail[4:]) != "PAR1":
+		return pipeline.WithHint(errors.New("not a Parquet file, or a truncated one: it does not end in PAR1"), "if it is text, say so with --input-format")
+	case footer > r.size-12 || footer > maxFooter:
+		return fmt.Errorf("damaged Parquet: a footer of %d bytes in a file of %d", footer, r.size)
+	}
+	props := parquet.NewReaderProperties(boundedMemory{memory.NewGoAllocator()})
+	if r.pq, err = file.NewParquetReader(section{io.NewSectionReader(r.file, 0, r.size)}, file.WithReadProps(props)); err != nil {
+		return err
+	}
+	md := r.pq.MetaData()
+	if md.IsSetEncryptionAlgorithm() {
+		return encrypted
+	}
+	var rows int64
+	for _, g := range md.RowGroups {
+		if g.NumRows < 0 {
+			return errors.New("damaged Parquet: a row group of less than no rows")
+		}
+		if len(g.Columns) != md.Schema.NumColumns() {
+			return errors.New("damaged Parquet: a row group has not the columns of the schema")
+		}
+		rows += g.NumRows
+	}
+	if rows != md.NumRows {
+		return fmt.Errorf("damaged Parquet: %d rows in the footer, %d in its row groups", md.NumRows, rows)
+	}
+	return r.readSchema(md.Schema)
+}
+
+// section is a file for arrow, without Close, so that it is closed here alone.
+type section struct{ *io.SectionReader }
+
+func (r *parquetReader) readSchema(s *schema.Schema) error {
+	r.cols = make([]column, 0, s.NumColumns())
+	at := map[string]bool{}
+	add := func(c column, l *leafReader) error {
+		if at[c.name] {
+			if c.unreadable != "" {
+				return nil // another part of the same one
+			}
+			return fmt.Errorf("two columns are called %q", c.name)
+		}
+		at[c.name] = true
+		r.cols = append(r.cols, c)
+		r.leafs = append(r.leafs, l)
+		return nil
+	}
+	for i := range s.NumColumns() {
+		d := s.Column(i)
+		l := &leafReader{index: i, descr: d}
+		name, readable := l.place()
+		if !readable {
+			if err := add(column{name: s.ColumnRoot(i).Name(), unreadable: "a nested column"}, nil); err != nil {
+				return err
+			}
+			continue
+		}
+		c := column{name: name}
+		c.typ, l.convert, c.unreadable = converterOf(d)
+		if l.list {
+			c.typ = pipeline.TypeJSON
+		}
+		if err := add(c, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place is the name of the column that a leaf of the schema is; not every leaf is one.
+func (l *leafReader) place() (name string, ok bool) {
+	node := l.descr.SchemaNode()
+	if l.descr.MaxRepetitionLevel() == 0 {
+		return node.Path(), true
+	}
+	if l.descr.MaxRepetitionLevel() > 1 {
+		return "", false
+	}
+	// LogicalTypes.md of the Parquet format, "Lists": a group marked LIST, in it one repeated group, in it the
+	// element. Older writers leave the middle out, or mark nothing.
+	l.list, l.listDef = true, l.descr.MaxDefinitionLevel()
+	isList := func(n schema.Node) bool {
+		if n == nil {
+			return false
+		}
+		_, marked := n.LogicalType().(schema.ListLogicalType)
+		return marked || n.ConvertedType() == schema.ConvertedTypes.List
+	}
+	parent := node.Parent()
+	if node.RepetitionType() == parquet.Repetitions.Repeated {
+		if isList(parent) {
+			return parent.Path(), true
+		}
+		return node.Path(), true
+	}
+	group, ok := parent.(*schema.GroupNode)
+	if !ok || group.RepetitionType() != parquet.Repetitions.Repeated || group.NumFields() != 1 || !isList(group.Parent()) {
+		return "", false
+	}
+	if node.RepetitionType() == parquet.Repetitions.Optional {
+		l.listDef--
+	}
+	return group.Parent().Path(), true
+}
+
+func (r *parquetReader) columns() []column { return r.cols }
+
+func (r *parquetReader) project(wanted []bool) []int {
+	at := make([]int, len(wanted))
+	for i, w := range wanted {
+		at[i] = len(r.read)
+		if w && r.leafs[i] != nil {
+			r.read = append(r.read, r.leafs[i])
+			r.names = append(r.names, r.cols[i].name)
+		}
+	}
+	return at
+}
+
+func (r *parquetReader) next(rec *record) error {
+	for r.left == 0 {
+		if r.group == r.pq.NumRowGroups() {
+			return io.EOF
+		}
+		if err := guard(r.name, r.nextGroup); err != nil {
+			return err
+		}
+	}
+	if err := guard(r.name, func() error { return r.row(rec) }); err != nil {
+		return err
+	}
+	if r.left--; r.left == 0 {
+		return guard(r.name, r.endGroup)
+	}
+	return nil
+}
+
+func (r *parquetReader) nextGroup() error {
+	g := r.pq.RowGroup(r.group)
+	r.group++
+	r.left = g.NumRows()
+	if r.left == 0 {
+		return nil // writers leave out the pages
+	}
+	for _, l := range r.read {
+		if err := r.openChunk(l, g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openChunk begins a column in a row group. arrow's own way there reads the whole chunk into memory, or
+// through a buffer that returns stale bytes behind the end of the chunk, on which its page reader can turn forever.
+func (r *parquetReader) openChunk(l *leafReader, g *file.RowGroupReader) error {
+	md, err := g.MetaData().ColumnChunk(l.index)
+	if err != nil {
+		return err
+	}
+	if md.CryptoMetadata() != nil {
+		return pipeline.WithHint(fmt.Errorf("the column %s is encrypted", l.descr.Path()), "decrypt it first")
+	}
+	start, length := md.DataPageOffset(), md.TotalCompressedSize()
+	if md.HasDictionaryPage() && md.DictionaryPageOffset() > 0 && md.DictionaryPageOffset() < start {
+		start = md.DictionaryPageOffset()
+	}
+	if r.pq.WriterVersion().LessThan(metadata.Parquet816FixedVersion) {
+		length += 100 // parquet-mr before 1.2.9 leaves the dictionary's header out (PARQUET-816)
+	}
+	if start < 4 || length < 0 || start > r.size || length > r.size {
+		return fmt.Errorf("damaged Parquet: the column %s lies outside of the file", l.descr.Path())
+	}
+	from := io.NewSectionReader(r.file, start, min(length, r.size-start))
+	if l.buffer == nil {
+		l.buffer = bufio.NewReaderSize(nil, pageBuffer)
+	}
+	l.buffer.Reset(from)
+	pages, err := file.NewPageReader(&boundedChunk{Reader: l.buffer, compression: md.Compression()}, md.NumValues(), md.Compression(),
+		boundedMemory{memory.NewGoAllocator()}, nil)
+	if err != nil {
+		return err
+	}
+	l.pages = &boundedPages{PageReader: pages, descr: l.descr}
+	l.chunk = file.NewColumnReader(l.descr, l.pages, boundedMemory{memory.NewGoAllocator()}, r.pq.BufferPool())
+	l.n, l.i, l.at = 0, 0, 0
+	return nil
+}
+
+// row appends the cells of one row.
+func (r *parquetReader) row(rec *record) error {
+	for i, l := range r.read {
+		v, err := l.next(&r.scratch)
+		if err != nil {
+			return fmt.Errorf("column %s: %w", r.names[i], err)
+		}
+		if v.Kind == unreadable {
+			if rec.bad == nil {
+				rec.bad = pipeline.Errorf(pipeline.KindBadRow, "column %s: %s", r.names[i], v.Text)
+			}
+			v = pipeline.Value{}
+		}
+		rec.cells = append(rec.cells, pipeline.Member{Name: r.names[i], Value: v})
+	}
+	return nil
+}
+
+// endGroup makes sure that the columns end with the rows.
+func (r *parquetReader) endGroup() error {
+	for i, l := range r.read {
+		if l.i < l.n || l.chunk.HasNext() {
+			return fmt.Errorf("damaged Parquet: the column %s has more values than its row group has rows", r.names[i])
+		}
+		if err := l.chunk.Err(); err != nil {
+			return fmt.Errorf("column %s: %w", r.names[i], err)
+		}
+	}
+	return nil
+}
+
+func (r *parquetReader) Close() error { return r.file.Close() }
+
+// next is the value of the next row.
+func (l *leafReader) next(s *parquetScratch) (pipeline.Value, error) {
+	more, err := l.more(s)
+	if err != nil {
+		return pipeline.Value{}, err
+	}
+	if !more {
+		return pipeline.Value{}, errors.New("damaged Parquet: fewer values than the row group has rows")
+	}
+	if !l.list {
+		return l.take(), nil
+	}
+	def := l.defs[l.i]
+	if l.reps[l.i] != 0 {
+		return pipeline.Value{}, errors.New("damaged Parquet: a row that begins inside a list")
+	}
+	list := pipeline.Value{Kind: pipeline.List}
+	if def < l.listDef {
+		l.i++
+		if def < l.listDef-1 {
+			return pipeline.Value{}, nil
+		}
+		return list, nil // there, and empty
+	}
+	for {
+		v := l.take()
+		if v.Kind == unreadable {
+			list = v
+		}
+		if list.Kind == pipeline.List {
+			if len(list.Members) == maxList {
+				return pipeline.Value{}, fmt.Errorf("a list of more than %d elements", maxList)
+			}
+			list.Members = append(list.Members, pipeline.Member{Value: v})
+		}
+		if more, err = l.more(s); err != nil {
+			return pipeline.Value{}, err
+		}
+		if !more || l.reps[l.i] == 0 {
+			return list, nil
+		}
+	}
+}
+
+// maxList bounds a list that a row may have.
+const maxList = 1 << 16
+
+// take is the value at the current level.
+func (l *leafReader) take() pipeline.Value {
+	i := l.i
+	l.i++
+	if max := l.descr.MaxDefinitionLevel(); max > 0 && l.defs[i] < max {
+		return pipeline.Value{}
+	}
+	if l.at == len(l.values) {
+		panic("fewer values than levels")
+	}
+	l.at++
+	return l.values[l.at-1]
+}
+
+// more makes sure that the batch holds a level that is not used; there is none at the end of the chunk.
+func (l *leafReader) more(s *parquetScratch) (bool, error) {
+	if l.i < l.n {
+		return true, nil
+	}
+	if !l.chunk.HasNext() {
+		return false, l.chunk.Err()
+	}
+	if err := l.fill(s); err != nil {
+		return false, err
+	}
+	return l.n > 0, nil
+}
+
+// fill decodes the next batch.
+func (l *leafReader) fill(s *parquetScratch) error {
+	if l.defs == nil {
+		l.defs, l.reps = make([]int16, parquetBatch), make([]int16, parquetBatch)
+	}
+	l.values = l.values[:0]
+	l.i, l.at = 0, 0
+	var n int64
+	var k int
+	var err error
+	switch c := l.chunk.(type) {
+	case *file.BooleanColumnChunkReader:
+		n, k, err = c.ReadBatch(parquetBatch, sized(&s.bools), l.defs, l.reps)
+		for _, v := range s.bools[:k] {
+			l.values = append(l.values, pipeline.BoolValue(v))
+		}
+	case *file.Int32ColumnChunkReader:
+		n, k, err = c.ReadBatch(parquetBatch, sized(&s.int32s), l.defs, l.reps)
+		for _, v := range s.int32s[:k] {
+			l.values = append(l.values, l.convert.int(int64(v)))
+		}
+	case *file.Int64ColumnChunkReader:
+		n, k, err = c.ReadBatch(parquetBatch, sized(&s.int64s), l.defs, l.reps)
+		for _, v := range s.int64s[:k] {
+			l.values = append(l.values, l.convert.int(v))
+		}
+	case *file.Int96ColumnChunkReader:
+		n, k, err = c.ReadBatch(parquetBatch, sized(&s.int96s), l.defs, l.reps)
+		for _, v := range s.int96s[:k] {
+			l.values = append(l.values, int96(v))
+		}
+	case *file.Float32ColumnChunkReader:
+		n, k, err = c.ReadBatch(parquetBatch, sized(&s.floats), l.defs, l.reps)
+		for _, v := range s.floats[:k] {
+			l.values = append(l.values, float32Value(v))
+		}
+	case *file.Float64ColumnChunkReader:
+		n, k, err = c.ReadBatch(parquetBatch, sized(&s.double), l.defs, l.reps)
+		for _, v := range s.double[:k] {
+			l.values = append(l.values, pipeline.FloatValue(v))
+		}
+	case *file.ByteArrayColumnChunkReader:
+		n, k, err = c.ReadBatch(parquetBatch, sized(&s.bytes), l.defs, l.reps)
+		l.values = appendBytes(l.values, s.bytes[:k], l.convert.bytes)
+	case *file.FixedLenByteArrayColumnChunkReader:
+		n, k, err = c.ReadBatch(parquetBatch, sized(&s.fixed), l.defs, l.reps)
+		l.values = appendBytes(l.values, s.fixed[:k], l.convert.bytes)
+	}
+	l.n = int(n)
+	return err
+}
+
+func sized[T any](s *[]T) []T {
+	if *s == nil {
+		*s = make([]T, parquetBatch)
+	}
+	return *s
+}
+
+// boundedMemory refuses to allocate what no honest page takes. The panic becomes an error in guard.
+type boundedMemory struct{ *memory.GoAllocator }
+
+func (m boundedMemory) Allocate(size int) []byte {
+	if size > maxPage {
+		panic(fmt.Sprintf("a page of %d bytes", size))
+	}
+	return m.GoAllocator.Allocate(size)
+}
+
+func (m boundedMemory) Reallocate(size int, b []byte) []byte {
+	if size > maxPage {
+		panic(fmt.Sprintf("a page of %d bytes", size))
+	}
+	return m.GoAllocator.Reallocate(size, b)
+}
+
+// boundedChunk is a column chunk for arrow's page reader. Behind each page header it looks at the size which
+// the compressed data claims for itself, because arrow's decoders believe it.
+type boundedChunk struct {
+	*bufio.Reader
+	compression compress.Compression
+}
+
+func (c *boundedChunk) Discard(n int) (int, error) {
+	n, err := c.Reader.Discard(n)
+	if err != nil {
+		return n, err
+	}
+	var claim uint64
+	switch c.compression {
+	case compress.Codecs.Snappy:
+		b, _ := c.Peek(binary.MaxVarintLen64)
+		if size, err := snappy.DecodedLen(b); err == nil {
+			claim = uint64(size)
+		}
+	case compress.Codecs.Zstd:
+		b, _ := c.Peek(zstd.HeaderMaxSize)
+		var h zstd.Header
+		if h.Decode(b) == nil {
+			claim = h.FrameContentSize
+		}
+	}
+	if claim > maxPage {
+		panic(fmt.Sprintf("a page of %d bytes", claim))
+	}
+	return n, nil
+}
+
+// boundedPages refuses dictionaries that claim more values than their bytes can hold: arrow allocates for the
+// claim, and for the largest index that a page can express.
+type boundedPages struct {
+	file.PageReader
+	descr *schema.Column
+	dict  int
+	err   error
+}
+
+func (p *boundedPages) Err() error {
+	if p.err != nil {
+		return p.err
+	}
+	return p.PageReader.Err()
+}
+
+func (p *boundedPages) Next() bool {
+	if p.err != nil || !p.PageReader.Next() {
+		return false
+	}
+	page := p.Page()
+	switch page := page.(type) {
+	case *file.DictionaryPage:
+		p.dict = int(page.NumValues())
+		if p.dict > len(page.Data()) {
+			p.err = errors.New("damaged Parquet: a dictionary of more values than bytes")
+		}
+	case *file.DataPageV1, *file.DataPageV2:
+		p.err = p.checkData(page)
+	}
+	return p.err == nil
+}
+
+// checkData looks at the width of the indices of a page that refers to a dictionary.
+func (p *boundedPages) checkData(page file.Page) error {
+	enc := parquet.Encoding(page.Encoding())
+	if enc != parquet.Encodings.PlainDict && enc != parquet.Encodings.RLEDict {
+		return nil
+	}
+	data := page.Data()
+	levels := 0
+	if v2, ok := page.(*file.DataPageV2); ok {
+		levels = int(v2.DefinitionLevelByteLen()) + int(v2.RepetitionLevelByteLen())
+	} else {
+		for _, max := range []int16{p.descr.MaxRepetitionLevel(), p.descr.MaxDefinitionLevel()} {
+			if max > 0 && levels+4 <= len(data) {
+				levels += 4 + int(binary.LittleEndian.Uint32(data[levels:]))
+			}
+		}
+	}
+	if levels < 0 || levels >= len(data) {
+		return nil // arrow says what is wrong, or there are only nulls
+	}
+	if width := int(data[levels]); width > 20 && width > bits.Len(uint(p.dict)) {
+		return errors.New("damaged Parquet: indices wider than the dictionary")
+	}
+	return nil
+}

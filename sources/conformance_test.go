@@ -1,0 +1,51 @@
+package sources
+
+import (
+	"testing"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/pipelinetest"
+)
+
+// Every format passes the suite.
+func TestConformance(t *testing.T) {
+	formats := map[string]func(tb testing.TB, header []string, rows [][]string) []byte{
+		"csv":     func(tb testing.TB, h []string, r [][]string) []byte { return csvBytes(tb, ',', false, h, r) },
+		"csv.gz":  func(tb testing.TB, h []string, r [][]string) []byte { return gz(tb, csvBytes(tb, ',', false, h, r)) },
+		"csv.zst": func(tb testing.TB, h []string, r [][]string) []byte { return zst(tb, csvBytes(tb, ',', false, h, r)) },
+		"tsv":     func(tb testing.TB, h []string, r [][]string) []byte { return csvBytes(tb, '\t', false, h, r) },
+		"tsv.gz":  func(tb testing.TB, h []string, r [][]string) []byte { return gz(tb, csvBytes(tb, '\t', false, h, r)) },
+		"tsv.zst": func(tb testing.TB, h []string, r [][]string) []byte { return zst(tb, csvBytes(tb, '\t', false, h, r)) },
+		"jsonl":   func(_ testing.TB, h []string, r [][]string) []byte { return jsonlBytes(h, r) },
+		"jsonl.gz": func(tb testing.TB, h []string, r [][]string) []byte {
+			return gz(tb, jsonlBytes(h, r))
+		},
+		"jsonl.zst": func(tb testing.TB, h []string, r [][]string) []byte { return zst(tb, jsonlBytes(h, r)) },
+		"parquet":   func(tb testing.TB, h []string, r [][]string) []byte { return parquetBytes(tb, textColumns(tb, h, r)) },
+		"errors.jsonl": func(_ testing.TB, h []string, r [][]string) []byte {
+			return errorJSONL(h, r)
+		},
+		"errors.csv": func(tb testing.TB, h []string, r [][]string) []byte {
+			return csvBytes(tb, ',', false, errorColumns, errorRows(h, r))
+		},
+		"errors.parquet": func(tb testing.TB, h []string, r [][]string) []byte {
+			return parquetBytes(tb, textColumns(tb, errorColumns, errorRows(h, r)))
+		},
+	}
+	for _, f := range Formats {
+		if formats[f] == nil {
+			t.Errorf("the format %s is not tested", f)
+		}
+	}
+	for name, write := range formats {
+		t.Run(name, func(t *testing.T) {
+			pipelinetest.TestSource(t, func(tb testing.TB, header []string, rows [][]string) pipeline.Source {
+				in, err := Open(Files(writeFile(tb, "users."+name, write(tb, header, rows))), Options{})
+				if err != nil {
+					tb.Fatal(err)
+				}
+				return in
+			})
+		})
+	}
+}

@@ -1,0 +1,233 @@
+package sources
+
+import (
+	"encoding/hex"
+	"math"
+	"math/big"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/apache/arrow/go/v15/parquet"
+	"github.com/apache/arrow/go/v15/parquet/schema"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// unreadable is the kind of a value that could not be decoded; Text says why. It does not leave this package.
+const unreadable pipeline.ValueKind = math.MaxUint8
+
+func cannot(why string) pipeline.Value { return pipeline.Value{Kind: unreadable, Text: why} }
+
+// converter makes values of what is stored. Which function is set goes by the physical type.
+type converter struct {
+	int   func(int64) pipeline.Value
+	bytes func([]byte) pipeline.Value // nil: text
+}
+
+// converterOf is the type of a column and how its values are made; or why they cannot be.
+func converterOf(d *schema.Column) (t pipeline.Type, c converter, why string) {
+	switch d.PhysicalType() {
+	case parquet.Types.Boolean:
+		return pipeline.TypeBool, c, ""
+	case parquet.Types.Float, parquet.Types.Double:
+		return pipeline.TypeFloat, c, ""
+	case parquet.Types.Int96:
+		return pipeline.TypeTimestamp, c, ""
+	case parquet.Types.Int32, parquet.Types.Int64:
+		return intConverter(d)
+	}
+	switch logical := d.LogicalType().(type) {
+	case *schema.DecimalLogicalType:
+		scale := int(logical.Scale())
+		if scale < 0 || scale > maxScale {
+			return 0, c, "a decimal of this scale"
+		}
+		c.bytes = func(b []byte) pipeline.Value {
+			if len(b) > 64 {
+				return cannot("a decimal of more than 64 bytes")
+			}
+			return pipeline.StringValue(decimal(twosComplement(b), scale))
+		}
+		return pipeline.TypeString, c, ""
+	case schema.JSONLogicalType:
+		c.bytes = func(b []byte) pipeline.Value {
+			v, err := pipeline.ParseJSON(string(b))
+			if err != nil {
+				return cannot(err.Error())
+			}
+			return v
+		}
+		return pipeline.TypeJSON, c, ""
+	case schema.UUIDLogicalType:
+		c.bytes = func(b []byte) pipeline.Value {
+			if len(b) != 16 {
+				return cannot("a UUID that is not of 16 bytes")
+			}
+			h := hex.EncodeToString(b)
+			return pipeline.StringValue(h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:])
+		}
+		return pipeline.TypeString, c, ""
+	case schema.BSONLogicalType:
+		return 0, c, "a BSON column"
+	case schema.IntervalLogicalType:
+		return 0, c, "an interval column"
+	case schema.Float16LogicalType:
+		return 0, c, "a column of 16-bit floats"
+	}
+	return pipeline.TypeString, c, "" // STRING, ENUM, and what old writers leave unmarked
+}
+
+func intConverter(d *schema.Column) (t pipeline.Type, c converter, why string) {
+	t, c.int = pipeline.TypeInt, pipeline.IntValue
+	switch logical := d.LogicalType().(type) {
+	case *schema.IntLogicalType:
+		if logical.IsSigned() {
+			break
+		}
+		if logical.BitWidth() <= 32 {
+			c.int = func(n int64) pipeline.Value { return pipeline.IntValue(int64(uint32(n))) }
+			break
+		}
+		// The upper half has no int64, so the column is one of exact digits.
+		t = pipeline.TypeString
+		c.int = func(n int64) pipeline.Value {
+			return pipeline.Value{Kind: pipeline.Number, Text: strconv.FormatUint(uint64(n), 10)}
+		}
+	case *schema.DecimalLogicalType:
+		scale := int(logical.Scale())
+		if scale < 0 || scale > maxScale {
+			return 0, c, "a decimal of this scale"
+		}
+		t = pipeline.TypeString
+		c.int = func(n int64) pipeline.Value { return pipeline.StringValue(decimal(big.NewInt(n), scale)) }
+	case schema.DateLogicalType:
+		t = pipeline.TypeDate
+		c.int = func(n int64) pipeline.Value {
+			day := time.Unix(n*86400, 0).UTC() // n is an int32
+			if !fourDigits(day) {
+				return cannot("a date outside of the years 0 to 9999")
+			}
+			return pipeline.Value{Kind: pipeline.Date, Num: n, Text: day.Format(time.DateOnly)}
+		}
+	case *schema.TimestampLogicalType:
+		t = pipeline.TypeTimestamp
+		switch logical.TimeUnit() {
+		case schema.TimeUnitMillis:
+			c.int = func(n int64) pipeline.Value { return timestamp(time.UnixMilli(n)) }
+		case schema.TimeUnitMicros:
+			c.int = func(n int64) pipeline.Value { return timestamp(time.UnixMicro(n)) }
+		case schema.TimeUnitNanos:
+			c.int = func(n int64) pipeline.Value { return timestamp(time.Unix(0, n)) }
+		default:
+			return 0, c, "a timestamp of an unknown unit"
+		}
+	case *schema.TimeLogicalType:
+		t = pipeline.TypeString
+		unit := time.Nanosecond
+		switch logical.TimeUnit() {
+		case schema.TimeUnitMillis:
+			unit = time.Millisecond
+		case schema.TimeUnitMicros:
+			unit = time.Microsecond
+		}
+		c.int = func(n int64) pipeline.Value {
+			if n < 0 || n >= int64(24*time.Hour/unit) {
+				return cannot("a time outside of a day")
+			}
+			return pipeline.StringValue(time.Unix(0, n*int64(unit)).UTC().Format("15:04:05.999999999"))
+		}
+	}
+	return t, c, ""
+}
+
+func fourDigits(t time.Time) bool { return t.Year() >= 0 && t.Year() <= 9999 } // what RFC 3339 can write
+
+// timestamp is the time in UTC. One that is stored without a zone is taken for UTC.
+func timestamp(t time.Time) pipeline.Value {
+	if t = t.UTC(); !fourDigits(t) {
+		return cannot("a timestamp outside of the years 0 to 9999")
+	}
+	return pipeline.Value{Kind: pipeline.Timestamp, Num: t.UnixMicro(), Text: t.Format(time.RFC3339Nano)}
+}
+
+// int96 is a timestamp as Impala and old Spark write it: nanoseconds of the day, then the Julian day.
+func int96(v parquet.Int96) pipeline.Value {
+	const unixEpoch = 2440588 // as a Julian day
+	nanos := int64(v[0]) | int64(v[1])<<8 | int64(v[2])<<16 | int64(v[3])<<24 | int64(v[4])<<32 | int64(v[5])<<40 | int64(v[6])<<48 | int64(v[7])<<56
+	day := int64(uint32(v[8]) | uint32(v[9])<<8 | uint32(v[10])<<16 | uint32(v[11])<<24)
+	return timestamp(time.Unix((day-unixEpoch)*86400, 0).Add(time.Duration(nanos)))
+}
+
+// float32Value is the float64 that prints like the float32: 0.1, not 0.10000000149011612.
+func float32Value(f float32) pipeline.Value {
+	if f != f || math.IsInf(float64(f), 0) {
+		return pipeline.FloatValue(float64(f))
+	}
+	d, err := strconv.ParseFloat(strconv.FormatFloat(float64(f), 'g', -1, 32), 64)
+	if err != nil {
+		d = float64(f)
+	}
+	return pipeline.FloatValue(d)
+}
+
+// maxScale is far beyond any decimal in use, and keeps one cell small.
+const maxScale = 1000
+
+// decimal is the number with its decimal point: 12345 with scale 2 is 123.45.
+func decimal(n *big.Int, scale int) string {
+	if scale == 0 {
+		return n.String()
+	}
+	digits := new(big.Int).Abs(n).String()
+	if missing := scale + 1 - len(digits); missing > 0 {
+		digits = strings.Repeat("0", missing) + digits
+	}
+	point := len(digits) - scale
+	sign := ""
+	if n.Sign() < 0 {
+		sign = "-"
+	}
+	return sign + digits[:point] + "." + digits[point:]
+}
+
+// twosComplement is the big-endian number that the bytes are.
+func twosComplement(b []byte) *big.Int {
+	n := new(big.Int).SetBytes(b)
+	if len(b) > 0 && b[0]&0x80 != 0 {
+		n.Sub(n, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
+	}
+	return n
+}
+
+// appendBytes makes values of byte arrays: text, unless convert says otherwise. The texts of a batch share one
+// string, because an allocation for each would cost more than everything else.
+func appendBytes[T ~[]byte](dst []pipeline.Value, arrays []T, convert func([]byte) pipeline.Value) []pipeline.Value {
+	if convert != nil {
+		for _, b := range arrays {
+			dst = append(dst, convert(b))
+		}
+		return dst
+	}
+	size := 0
+	for _, b := range arrays {
+		size += len(b)
+	}
+	var all strings.Builder
+	all.Grow(size)
+	for _, b := range arrays {
+		all.Write(b)
+	}
+	text := all.String()
+	for _, b := range arrays {
+		s := text[:len(b)]
+		text = text[len(b):]
+		if utf8.ValidString(s) {
+			dst = append(dst, pipeline.StringValue(s))
+		} else {
+			dst = append(dst, cannot("not valid UTF-8"))
+		}
+	}
+	return dst
+}
