@@ -26,14 +26,14 @@ func errorRecords() *table {
 			row[0].num = o.Row.Number
 			row[1] = optional(o.Row.User.UserID)
 			row[2] = optional(o.Row.User.DeviceID)
-			row[3].text = string(o.Err.Kind)
+			row[3] = text(string(o.Err.Kind))
 			row[4] = cell{num: int64(o.Err.HTTPStatus), null: o.Err.HTTPStatus == 0}
 			row[5].num = int64(max(o.Attempts, o.Err.Attempts))
-			row[6].text = o.Err.Message
+			row[6] = text(o.Err.Message)
 			row[7].num = o.At.UnixMilli()
-			row[8] = cell{null: o.Row.Input == nil}
+			row[8] = cell{null: true}
 			if o.Row.Input != nil {
-				row[8].text = string(pipeline.AppendObject(nil, o.Row.Input))
+				row[8] = text(string(pipeline.AppendObject(nil, o.Row.Input)))
 			}
 			return emit()
 		},

@@ -9,8 +9,6 @@ import (
 	"hash"
 	"io"
 	"io/fs"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
@@ -94,11 +92,6 @@ func (o *Output) Write(out *pipeline.Outcome) error {
 }
 
 func (o *Output) emitRow() error {
-	for i := range o.row {
-		if c := &o.row[i]; c.text != "" && !utf8.ValidString(c.text) {
-			c.text = strings.ToValidUTF8(c.text, "\uFFFD")
-		}
-	}
 	o.info.Rows++
 	return o.encoder.writeRow(o.row)
 }

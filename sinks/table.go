@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
@@ -26,8 +27,21 @@ type cell struct {
 	null bool
 }
 
-// optional is a text that is null when it is empty.
-func optional(s string) cell { return cell{text: s, null: s == ""} }
+// text is the cell of a text that is never null.
+func text(s string) cell {
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "\uFFFD") // doc.go says why
+	}
+	return cell{text: s}
+}
+
+// optional is the cell of a text that is null when it is empty.
+func optional(s string) cell {
+	if s == "" {
+		return cell{null: true}
+	}
+	return text(s)
+}
 
 // table is a layout: its columns, and what rows an outcome makes.
 type table struct {
@@ -60,7 +74,7 @@ func assignments(carry []pipeline.Column) (*table, error) {
 			err := fmt.Errorf("carry column %q: the output has a column of that name already", c.Name)
 			return nil, pipeline.WithHint(err, "leave it out of --carry, or rename it in the input")
 		}
-		columns = append(columns, column{name: strings.ToValidUTF8(c.Name, "\uFFFD"), typ: c.Type})
+		columns = append(columns, column{name: text(c.Name).text, typ: c.Type})
 	}
 
 	return &table{columns, func(o *pipeline.Outcome, row []cell, emit func() error) error {
@@ -83,7 +97,7 @@ func assignments(carry []pipeline.Column) (*table, error) {
 		}
 		for i := range o.Assignments {
 			a := &o.Assignments[i]
-			row[flagKey].text = a.FlagKey
+			row[flagKey] = text(a.FlagKey)
 			row[outcome].text = "assigned"
 			if !a.Assigned {
 				row[outcome].text = "not_assigned"
@@ -120,10 +134,12 @@ func carried(typ pipeline.Type, v *pipeline.Value) (cell, error) {
 	case pipeline.TypeTimestamp:
 		ok = v.Kind == pipeline.Timestamp
 	case pipeline.TypeJSON:
-		return cell{text: string(v.AppendJSON(nil))}, nil
+		return text(string(v.AppendJSON(nil))), nil
 	}
 	if !ok {
 		return cell{}, fmt.Errorf("the value is not of the column's type, %s", typ)
 	}
-	return cell{text: v.Text, num: v.Num}, nil
+	c := text(v.Text)
+	c.num = v.Num
+	return c, nil
 }
