@@ -1,9 +1,393 @@
 package engine
 
 import (
+	"errors"
+	"fmt"
 	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
-func compileRegex(pattern string) (*regexp.Regexp, error) { return regexp.Compile(pattern) }
+// The reference runs new RegExp(value).exec(string). compileRegex makes a Go expression that matches the same
+// strings: JavaScript's syntax (ECMA-262 with its annex B, without flags) is translated, because a part of it
+// means something else in Go: \s knows Unicode's spaces, the dot excludes four line ends, [^] is anything, \p is
+// the letter p.
+//
+// JavaScript matches UTF-16 code units: to it an emoji is two characters. So subject and expression are both
+// spelled in code units: the halves of a surrogate pair, which UTF-8 lacks, become private characters of plane
+// 16. Those of plane 16 themselves cannot be confused with them: they are pairs too.
+func compileRegex(pattern string) (*regexp.Regexp, error) {
+	p := regexParser{in: utf16.Encode([]rune(pattern))}
+	p.countGroups()
+	if err := p.translate(); err != nil {
+		return nil, err
+	}
+	re, err := regexp.Compile(p.out.String())
+	if err != nil {
+		return nil, errors.New(strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+	}
+	return re, nil
+}
 
-func codeUnits(s string) string { return s }
+const halves = 0x100000 // where the code units 0xd800 to 0xdfff are put
+
+// codeUnits spells s in code units.
+func codeUnits(s string) string {
+	for i := range len(s) {
+		if s[i] >= 0xf0 { // the first byte of a character that takes two units
+			return spellUnits(s)
+		}
+	}
+	return s
+}
+
+func spellUnits(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if r > 0xffff {
+			high, low := utf16.EncodeRune(r)
+			b.WriteRune(unitRune(high))
+			b.WriteRune(unitRune(low))
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+func unitRune(unit rune) rune {
+	if 0xd800 <= unit && unit <= 0xdfff {
+		return halves + unit - 0xd800
+	}
+	return unit
+}
+
+const (
+	spaces    = `\t-\r \x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}\x{feff}`
+	notSpaces = `\x00-\x08\x0e-\x1f!-\x{9f}\x{a1}-\x{167f}\x{1681}-\x{1fff}\x{200b}-\x{2027}\x{202a}-\x{202e}` +
+		`\x{2030}-\x{205e}\x{2060}-\x{2fff}\x{3001}-\x{fefe}\x{ff00}-\x{10ffff}`
+	anything = `[\x00-\x{10ffff}]`
+	nothing  = `[^\x00-\x{10ffff}]`
+)
+
+type regexParser struct {
+	in     []uint16
+	pos    int
+	groups int  // capturing groups
+	named  bool // some of them have names
+	out    strings.Builder
+}
+
+func (p *regexParser) peek(i int) rune {
+	if p.pos+i < len(p.in) {
+		return rune(p.in[p.pos+i])
+	}
+	return -1
+}
+
+func (p *regexParser) hasPrefix(s string) bool {
+	for i := range len(s) {
+		if p.peek(i) != rune(s[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// countGroups looks ahead: whether \2 is a backreference depends on how many groups there are.
+func (p *regexParser) countGroups() {
+	class := false
+	for p.pos = 0; p.pos < len(p.in); p.pos++ {
+		switch p.peek(0) {
+		case '\\':
+			p.pos++
+		case '[':
+			class = true
+		case ']':
+			class = false
+		case '(':
+			if class {
+				break
+			}
+			named := p.hasPrefix("(?<") && !p.hasPrefix("(?<=") && !p.hasPrefix("(?<!")
+			p.named = p.named || named
+			if named || p.peek(1) != '?' {
+				p.groups++
+			}
+		}
+	}
+	p.pos = 0
+}
+
+func (p *regexParser) translate() error {
+	for p.pos < len(p.in) {
+		c := p.peek(0)
+		switch c {
+		case '.':
+			p.out.WriteString(`[^\n\r\x{2028}\x{2029}]`)
+		case '^', '$', '|', ')', '*', '+', '?':
+			p.out.WriteRune(c)
+		case '(':
+			if err := p.group(); err != nil {
+				return err
+			}
+			continue
+		case '{':
+			p.quantifier()
+			continue
+		case '[':
+			if err := p.class(); err != nil {
+				return err
+			}
+			continue
+		case '\\':
+			if err := p.escape(); err != nil {
+				return err
+			}
+			continue
+		default:
+			p.literal(c)
+		}
+		p.pos++
+	}
+	return nil
+}
+
+func (p *regexParser) literal(unit rune) {
+	p.out.WriteString(regexp.QuoteMeta(string(unitRune(unit))))
+}
+
+// group begins a group. None needs to capture: all that counts is whether something matches.
+func (p *regexParser) group() error {
+	switch {
+	case p.hasPrefix("(?="), p.hasPrefix("(?!"):
+		return errors.New("lookahead is not supported")
+	case p.hasPrefix("(?<="), p.hasPrefix("(?<!"):
+		return errors.New("lookbehind is not supported")
+	case p.hasPrefix("(?:"):
+		p.pos += 3
+	case p.hasPrefix("(?<"):
+		end := p.pos + 3
+		for end < len(p.in) && p.in[end] != '>' {
+			end++
+		}
+		if end == len(p.in) || end == p.pos+3 {
+			return errors.New("invalid name of a group")
+		}
+		p.pos = end + 1
+	case p.hasPrefix("(?"):
+		return errors.New("invalid group")
+	default:
+		p.pos++
+	}
+	p.out.WriteString("(?:")
+	return nil
+}
+
+// quantifier writes {2}, {2,} or {2,3}; any other brace is itself.
+func (p *regexParser) quantifier() {
+	end := p.pos + 1
+	digits := func() bool {
+		start := end
+		for end < len(p.in) && '0' <= p.in[end] && p.in[end] <= '9' {
+			end++
+		}
+		return end > start
+	}
+	ok := digits()
+	if ok && end < len(p.in) && p.in[end] == ',' {
+		end++
+		digits()
+	}
+	if !ok || end >= len(p.in) || p.in[end] != '}' {
+		p.out.WriteString(`\{`)
+		p.pos++
+		return
+	}
+	p.out.WriteString(string(utf16.Decode(p.in[p.pos : end+1])))
+	p.pos = end + 1
+}
+
+// escape writes what a backslash begins outside a class.
+func (p *regexParser) escape() error {
+	switch c := p.peek(1); {
+	case c == 'b' || c == 'B':
+		p.out.WriteRune('\\')
+		p.out.WriteRune(c)
+		p.pos += 2
+		return nil
+	case '1' <= c && c <= '9':
+		n, end := 0, p.pos+1
+		for end < len(p.in) && '0' <= p.in[end] && p.in[end] <= '9' && n <= p.groups {
+			n = n*10 + int(p.in[end]-'0')
+			end++
+		}
+		if n <= p.groups {
+			return errors.New("a backreference is not supported")
+		}
+	case c == 'k' && p.named:
+		return errors.New("a backreference is not supported")
+	}
+	unit, class, err := p.escaped()
+	switch {
+	case err != nil:
+		return err
+	case class == "":
+		p.literal(unit)
+	default:
+		p.out.WriteString("[" + class + "]")
+	}
+	return nil
+}
+
+// escaped reads an escape that a class may hold too: one code unit, or the inside of a class.
+func (p *regexParser) escaped() (unit rune, class string, err error) {
+	p.pos++
+	c := p.peek(0)
+	p.pos++
+	switch c {
+	case -1:
+		return 0, "", errors.New("a backslash at the end")
+	case 'd', 'D', 'w', 'W':
+		return 0, `\` + string(c), nil
+	case 's':
+		return 0, spaces, nil
+	case 'S':
+		return 0, notSpaces, nil
+	case 't':
+		return '\t', "", nil
+	case 'n':
+		return '\n', "", nil
+	case 'v':
+		return '\v', "", nil
+	case 'f':
+		return '\f', "", nil
+	case 'r':
+		return '\r', "", nil
+	case 'c':
+		if letter := p.peek(0); 'a' <= letter && letter <= 'z' || 'A' <= letter && letter <= 'Z' {
+			p.pos++
+			return letter % 32, "", nil
+		}
+		p.pos-- // \c is a backslash and a c
+		return '\\', "", nil
+	case 'x':
+		if n, ok := p.hex(2); ok {
+			return n, "", nil
+		}
+	case 'u':
+		if n, ok := p.hex(4); ok {
+			return n, "", nil
+		}
+	case '0', '1', '2', '3', '4', '5', '6', '7':
+		n := c - '0'
+		for range 2 {
+			if d := p.peek(0); '0' <= d && d <= '7' && n*8+d-'0' <= 0o377 {
+				n = n*8 + d - '0'
+				p.pos++
+			}
+		}
+		return n, "", nil
+	}
+	return c, "", nil
+}
+
+func (p *regexParser) hex(digits int) (rune, bool) {
+	if p.pos+digits > len(p.in) {
+		return 0, false
+	}
+	text := string(utf16.Decode(p.in[p.pos : p.pos+digits]))
+	n, err := strconv.ParseUint(text, 16, 16)
+	if err != nil || len(text) != digits {
+		return 0, false
+	}
+	p.pos += digits
+	return rune(n), true
+}
+
+// class writes a character class.
+func (p *regexParser) class() error {
+	p.pos++
+	negated := p.peek(0) == '^'
+	if negated {
+		p.pos++
+	}
+	var inside strings.Builder
+	for {
+		c := p.peek(0)
+		if c == -1 {
+			return errors.New("a character class does not end")
+		}
+		if c == ']' {
+			p.pos++
+			break
+		}
+		from, fromClass, err := p.classAtom()
+		if err != nil {
+			return err
+		}
+		if p.peek(0) != '-' || p.peek(1) == ']' || p.peek(1) == -1 {
+			writeAtom(&inside, from, fromClass)
+			continue
+		}
+		p.pos++
+		to, toClass, err := p.classAtom()
+		switch {
+		case err != nil:
+			return err
+		case fromClass != "" || toClass != "": // then the hyphen is one
+			writeAtom(&inside, from, fromClass)
+			writeAtom(&inside, '-', "")
+			writeAtom(&inside, to, toClass)
+		case from > to:
+			return errors.New("a range of a character class is out of order")
+		default:
+			writeRange(&inside, from, to)
+		}
+	}
+	switch {
+	case inside.Len() > 0 && negated:
+		p.out.WriteString("[^" + inside.String() + "]")
+	case inside.Len() > 0:
+		p.out.WriteString("[" + inside.String() + "]")
+	case negated:
+		p.out.WriteString(anything)
+	default:
+		p.out.WriteString(nothing)
+	}
+	return nil
+}
+
+func (p *regexParser) classAtom() (unit rune, class string, err error) {
+	if p.peek(0) != '\\' {
+		p.pos++
+		return p.peek(-1), "", nil
+	}
+	if p.peek(1) == 'b' {
+		p.pos += 2
+		return '\b', "", nil
+	}
+	return p.escaped()
+}
+
+func writeAtom(b *strings.Builder, unit rune, class string) {
+	if class != "" {
+		b.WriteString(class)
+		return
+	}
+	writeRange(b, unit, unit)
+}
+
+// writeRange writes a range of code units; the halves of pairs are elsewhere.
+func writeRange(b *strings.Builder, from, to rune) {
+	part := func(low, high, shift rune) {
+		if low, high = max(low, from), min(high, to); low <= high {
+			fmt.Fprintf(b, `\x{%x}-\x{%x}`, low+shift, high+shift)
+		}
+	}
+	part(0, 0xd7ff, 0)
+	part(0xd800, 0xdfff, halves-0xd800)
+	part(0xe000, utf8.MaxRune, 0)
+}
