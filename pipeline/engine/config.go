@@ -129,7 +129,7 @@ func Parse(data []byte) (*Engine, error) {
 		switch {
 		case text.Kind() == 'n':
 			return nil, fmt.Errorf("flag configurations: flag %d of the list is null", i+1)
-		case c.Key == nil && err != nil: // a key of the wrong type, or none
+		case err != nil && (c.Key == nil || *c.Key == ""): // before the key, or in it
 			return nil, fmt.Errorf("flag configurations: flag %d of the list: %w", i+1, jsonError(err))
 		case c.Key == nil || *c.Key == "":
 			return nil, fmt.Errorf("flag configurations: flag %d of the list: its key %w", i+1, ErrMissing)
@@ -269,8 +269,8 @@ func (c *compiler) segment(path string, config *segmentConfig, flagMetadata obje
 		if name == nil {
 			return nil
 		}
-		v := variants[*name]
-		if v == nil {
+		v, ok := variants[*name]
+		if !ok {
 			c.warn(path, &UnknownError{"variant", *name})
 		}
 		return v
