@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/bits"
 	"os"
+	"unicode/utf8"
 
 	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/apache/arrow/go/v15/parquet"
@@ -148,6 +149,9 @@ func (r *parquetReader) readSchema(s *schema.Schema) error {
 	r.cols = make([]column, 0, s.NumColumns())
 	at := map[string]bool{}
 	add := func(c column, l *leafReader) error {
+		if c.name == "" || !utf8.ValidString(c.name) {
+			return errors.New("a column without a name, or with one that is not valid UTF-8")
+		}
 		if at[c.name] {
 			if c.unreadable != "" {
 				return nil // another part of the same one

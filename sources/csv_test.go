@@ -1,0 +1,377 @@
+package sources
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// The rows of faults.md about CSV, and their like. rows are as ids writes them.
+func TestCSVFaults(t *testing.T) {
+	long := strings.Repeat("x", maxRecord+10)
+	for _, test := range []struct {
+		name, data string
+		rows       string
+		message    string // part of the first bad row's message
+	}{
+		{"byte order mark", "\ufeffuser_id,x\na,1\n", "1:a", ""},
+		{"byte order mark before a quoted header", "\ufeff\"user_id\",x\na,1\n", "1:a", ""},
+		{"crlf", "user_id,x\r\na,1\r\nb,2\r\n", "1:a 2:b", ""},
+		{"no newline at the end", "user_id,x\na,1\nb,2", "1:a 2:b", ""},
+		{"quoted newlines", "user_id,x\n\"a\nb\",1\nc,\"1\n\n2\"\nd,\n", "1:a\nb 2:c 3:d", ""},
+		{"too few cells", "user_id,x,y\na,1\nb,1,2\n", "1:!bad_row 2:b", "line 2: the row has 2 cells and the header 3"},
+		{"too many cells", "user_id,x\na,1,\nb,1\n", "1:!bad_row 2:b", "line 2: the row has 3 cells and the header 2"},
+		{"white space is no blank line", "user_id,x\n \na,1\n", "1:!bad_row 2:a", "line 2"},
+		{"stray quote", "user_id,x\na,5\" disk\nb,1\n", "1:!bad_row 2:b", "line 2: a quote in a cell that is not quoted"},
+		{"quote that is not doubled", "user_id,x\na,\"5\" disk\"\nb,1\n", "1:!bad_row 2:b", "line 2: a quote inside"},
+		{"unclosed quote", "user_id,x\na,1\nb,\"oops\nc,3\nd,4\n", "1:a 2:!bad_row 3:c 4:d", "line 3: a quote is opened and never closed"},
+		{"unclosed quote at the end", "user_id,x\na,1\nb,\"", "1:a 2:!bad_row", "line 3"},
+		{"unclosed quote before quoted rows", "user_id,x\nb,\"oops\n\"c\",3\n\"d\",\"4\"\n", "1:!bad_row 2:c 3:d", "line 2: a quote inside"},
+		{"unclosed quote, then doubled ones", "user_id,x\nb,\"oops\n\"\"\"\"\"\",3\nc,\"\"\n", "1:!bad_row 2:\"\" 3:c", "line 2"},
+		{"unclosed quote over 16 MiB", "user_id,x\na,\"" + strings.Repeat("\nb,"+long[:1<<16], 1+maxRecord>>16) + "\"\n", "", ""},
+		{"blank lines", "\n\nuser_id,x\n\na,1\n\r\n\nb,2\n\n", "1:a 2:b", ""},
+		{"blank lines in one column", "user_id\na\n\nb\n\r\nc\n", "1:a 2:!missing_id 3:b 4:!missing_id 5:c", "line 3: neither"},
+		{"empty cell in one column", "user_id\n\"\"\na\n", "1:!missing_id 2:a", ""},
+		{"NUL", "user_id,x\na\x00b,1\nc,2\n", "1:!bad_row 2:c", "line 2: the row holds a NUL byte"},
+		{"a line over 16 MiB", "user_id,x\na," + long + "\nb,1\n", "1:!bad_row 2:b", "line 2: the line is longer than 16 MiB"},
+		{"a last line over 16 MiB", "user_id,x\nb,1\na," + long + long, "1:b 2:!bad_row", "line 3"},
+		{"header only", "user_id,x\n", "", ""},
+		{"header only, no newline", "user_id", "", ""},
+		{"header in another case", "User_ID,X\na,1\n", "1:a", ""},
+		{"no ids", "user_id,device_id,x\n,,1\n,d,\n", "1:!missing_id 2:/d", ""},
+		{"carriage return inside", "user_id,x\na\rb,1\n\"c\r\n\",2\n\"\r\",3\n", "1:a\rb 2:c\r\n 3:\r", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			rows, err := read(t, "users.csv", []byte(test.data), Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(test.name, "over 16 MiB") && test.rows == "" {
+				if len(rows) < maxRecord>>16 || rows[0].Err == "" || rows[1].ID != "b" || rows[1].Err != "" {
+					t.Fatalf("%d rows, the first %+v, %+v", len(rows), rows[0], rows[1])
+				}
+				return
+			}
+			if g := ids(rows); g != test.rows {
+				t.Errorf("got %q, want %q", g, test.rows)
+			}
+			for _, r := range rows {
+				if r.Err != "" {
+					if !strings.Contains(r.Err, test.message) {
+						t.Errorf("message %q, want %q", r.Err, test.message)
+					}
+					if strings.HasPrefix(r.Err, "bad_row") && r.Input != "" {
+						t.Errorf("a row that does not decode has the input %s", r.Input)
+					}
+					break
+				}
+			}
+		})
+	}
+}
+
+// What makes a file of no use is refused, with the file, the line and a hint.
+func TestCSVRefused(t *testing.T) {
+	utf16 := func(s string) string {
+		var b []byte
+		for _, r := range s {
+			b = append(b, byte(r), byte(r>>8))
+		}
+		return string(b)
+	}
+	for _, test := range []struct {
+		name, data  string
+		want, hint  string
+		encoding    bool
+		afterHeader int // rows before the error
+	}{
+		{name: "empty file", data: "", want: "the file is empty", hint: "first line"},
+		{name: "blank lines only", data: "\n\n", want: "the file is empty", hint: "first line"},
+		{name: "byte order mark only", data: "\ufeff", want: "the file is empty", hint: "first line"},
+		{name: "empty name", data: ",user_id\n1,a\n", want: "line 1: column 1 of the header has no name", hint: "index=False"},
+		{name: "duplicate name", data: "user_id,x,x\n", want: "line 1: columns 2 and 3", hint: "own name"},
+		{name: "no header", data: "u-17,DE\nu-18,FR\n", want: "none of the 2 columns is user_id or device_id", hint: "first line"},
+		{name: "unclosed quote in the header", data: "\"user_id,x\na,1\n", want: "line 1: the header cannot be read", hint: ""},
+		{name: "lines that end in \\r", data: "user_id,x\ra,1\rb,2\r", want: "carriage return", hint: `\r`},
+		{name: "UTF-16 with a mark", data: "\xff\xfe" + utf16("user_id,x\na,1\n"), want: "line 1: this is UTF-16", hint: "iconv", encoding: true},
+		{name: "UTF-16 big endian", data: "\xfe\xff\x00u", want: "line 1: this is UTF-16", hint: "iconv", encoding: true},
+		{name: "UTF-16 without a mark", data: utf16("user_id,x\na,1\n"), want: "line 1: NUL bytes", hint: "iconv", encoding: true},
+		{name: "Latin-1 header", data: "user_id,caf\xe9\na,1\n", want: "line 1: not valid UTF-8", hint: "LATIN1", encoding: true},
+		{name: "Latin-1 row", data: "user_id,x\na,1\n\nb,caf\xe9\nc,1\n", want: "line 4: not valid UTF-8", hint: "LATIN1", encoding: true, afterHeader: 1},
+		{name: "Latin-1 in a quoted line", data: "user_id,x\na,1\nb,\"\n\ncaf\xe9\"\nc,1\n", want: "line 5: not valid UTF-8", hint: "LATIN1", encoding: true, afterHeader: 1},
+		{name: "gzip", data: "\x1f\x8b\x08\x00", want: "this is gzip", hint: "csv.gz", encoding: true},
+		{name: "Parquet", data: "PAR1\x00", want: "this is Parquet", hint: "parquet", encoding: true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			rows, err := read(t, "users.csv", []byte(test.data), Options{})
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "users.csv") {
+				t.Fatalf("error %v, want the file and %q", err, test.want)
+			}
+			if !strings.Contains(pipeline.Hint(err), test.hint) || test.hint != "" && pipeline.Hint(err) == "" {
+				t.Errorf("hint %q, want %q", pipeline.Hint(err), test.hint)
+			}
+			if _, ok := errors.AsType[*EncodingError](err); ok != test.encoding {
+				t.Errorf("is an EncodingError: %v, want %v", ok, test.encoding)
+			}
+			if len(rows) != test.afterHeader {
+				t.Errorf("%d rows before the error, want %d", len(rows), test.afterHeader)
+			}
+			if strings.Contains(err.Error()+pipeline.Hint(err), "u-17") {
+				t.Errorf("the error tells an id: %v", err)
+			}
+		})
+	}
+}
+
+func TestTruncatedCompression(t *testing.T) {
+	var rows [][]string
+	for i := range 5000 {
+		rows = append(rows, []string{fmt.Sprint("u", i*7919)})
+	}
+	data := csvBytes(t, ',', false, []string{"user_id"}, rows)
+	for name, packed := range map[string][]byte{"u.csv.gz": gz(t, data), "u.csv.zst": zst(t, data)} {
+		if all, err := read(t, name, packed, Options{}); err != nil || len(all) != len(rows) {
+			t.Errorf("%s: %d rows, %v", name, len(all), err)
+		}
+		_, err := read(t, name, packed[:len(packed)/2], Options{})
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("half of %s: %v, want an error with its name", name, err)
+		}
+		_, err = read(t, name, []byte("user_id\na\n"), Options{})
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("plain text as %s: %v, want an error with its name", name, err)
+		}
+	}
+	two := append(gz(t, []byte("user_id\na\n")), gz(t, []byte("b\n"))...)
+	if rows, err := read(t, "u.csv.gz", two, Options{}); err != nil || ids(rows) != "1:a 2:b" {
+		t.Errorf("two gzip members: %q, %v", ids(rows), err)
+	}
+}
+
+// Any strings that encoding/csv writes arrive byte for byte.
+func TestCSVByteForByte(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	alphabet := []string{"a", "b", ",", "\"", "\"\"", "\n", "\r", "\r\n", " ", "\t", "é", "🦊", "'", "\\", "%2F", "\ufeff", ";"}
+	for range 300 {
+		width := 1 + rng.IntN(4)
+		header := []string{"user_id", "device_id", "country", "user_properties.p"}[:width]
+		var rows [][]string
+		for range rng.IntN(8) {
+			row := make([]string, width)
+			for i := range row {
+				for range rng.IntN(6) {
+					row[i] += alphabet[rng.IntN(len(alphabet))]
+				}
+			}
+			rows = append(rows, row)
+		}
+		for _, name := range []string{"u.csv", "u.tsv"} {
+			comma := ','
+			if name == "u.tsv" {
+				comma = '\t'
+			}
+			in, err := Open(Files(writeFile(t, name, csvBytes(t, comma, false, header, rows))), Options{Mapping: Mapping{MissingEmpty: true}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var row pipeline.Row
+			for i, want := range rows {
+				if err := in.Next(&row); err != nil {
+					t.Fatal(err)
+				}
+				var cells []string
+				for _, m := range row.Input {
+					cells = append(cells, m.Value.Text)
+				}
+				if !slices.Equal(cells, want) || row.User.UserID != want[0] {
+					t.Fatalf("%s, row %d: got %q, want %q", name, i+1, cells, want)
+				}
+			}
+			if err := in.Next(&row); err != io.EOF {
+				t.Fatalf("%s: %v after %d rows of %q", name, err, len(rows), rows)
+			}
+			mustClose(t, in)
+		}
+	}
+}
+
+func mustClose(tb testing.TB, c io.Closer) {
+	tb.Helper()
+	if err := c.Close(); err != nil {
+		tb.Errorf("Close: %v", err)
+	}
+}
+
+// records reads the file with the reader alone.
+func records(r io.Reader, width int) (rows [][]string, problems int, err error) {
+	c := &csvReader{lines: newLines("x", r), comma: ',', missingEmpty: true, header: make([]string, width)}
+	for {
+		var rec record
+		switch err := c.next(&rec); {
+		case err == io.EOF:
+			return rows, problems, nil
+		case err != nil:
+			return rows, problems, err
+		case rec.err != nil:
+			problems++
+			continue
+		}
+		var row []string
+		for _, m := range rec.cells {
+			row = append(row, m.Value.Text)
+		}
+		rows = append(rows, row)
+	}
+}
+
+// It makes no difference in what portions the bytes come.
+func TestCSVPortions(t *testing.T) {
+	data := "a,\"b\r\n\"\"x\"\"\n\",c\n\n\"\",,\nbad\n1,\"2,3\n4,5,6\n"
+	want, problems, err := records(strings.NewReader(data), 3)
+	if err != nil || len(want) != 3 || problems != 2 {
+		t.Fatalf("%q, %d problems, %v", want, problems, err)
+	}
+	got, p, err := records(iotest.OneByteReader(strings.NewReader(data)), 3)
+	if diff := cmp.Diff(want, got); diff != "" || p != problems || err != nil {
+		t.Errorf("byte by byte: %s%d problems, %v", diff, p, err)
+	}
+	_, _, err = records(io.MultiReader(strings.NewReader("a,b,c\nd,"), iotest.ErrReader(errors.New("disk on fire"))), 3)
+	if err == nil || !strings.Contains(err.Error(), "x: line 2: disk on fire") {
+		t.Errorf("a read error: %v", err)
+	}
+}
+
+// FuzzCSV holds the reader to encoding/csv where that keeps every byte, and runs everything else through the
+// whole of an input with a mapping.
+func FuzzCSV(f *testing.F) {
+	f.Add([]byte("user_id,x\na,1\n\"b\"\"\",\"2\n\"\n"), "country")
+	f.Add([]byte("user_id\n\na\n\"\n"), "groups.org")
+	f.Add([]byte("\ufeffuser_id,context\r\na,\"{\"\"user_properties\"\":{\"\"a\"\":1}}\"\r\n"), "user_properties.y")
+	f.Add([]byte("user_id,x\na,\"\n\"\"\"\"\n\"a\n\"\"\n\""), "context")
+	f.Fuzz(func(t *testing.T, data []byte, field string) {
+		if rows, err := csv.NewReader(bytes.NewReader(data)).ReadAll(); err == nil && len(rows) > 0 && utf8.Valid(data) &&
+			!bytes.ContainsAny(data, "\r\x00") && len(rows[0]) > 1 {
+			got, problems, err := records(bytes.NewReader(data), len(rows[0]))
+			if diff := cmp.Diff(rows, got); err != nil || problems > 0 || diff != "" {
+				t.Fatalf("%q: %d problems, %v, not as encoding/csv reads it (-want +got):\n%s", data, problems, err, diff)
+			}
+		}
+		in, err := Open(Files(writeFile(t, "u.csv", data)), Options{Mapping: Mapping{Map: map[string]string{field: "x"}, AllProperties: true}})
+		if err != nil {
+			return
+		}
+		checkRows(t, in)
+	})
+}
+
+// checkRows reads to the end and checks what holds for every row.
+func checkRows(t *testing.T, in *Input) {
+	t.Helper()
+	defer mustClose(t, in)
+	var row pipeline.Row
+	for last := int64(0); ; last = row.Number {
+		err := in.Next(&row)
+		if err != nil {
+			if again := in.Next(&row); !errors.Is(again, err) {
+				t.Fatalf("%v, and then %v", err, again)
+			}
+			return
+		}
+		if row.Number <= last {
+			t.Fatalf("row %d after row %d", row.Number, last)
+		}
+		if row.Err == nil && row.User.UserID == "" && row.User.DeviceID == "" {
+			t.Fatalf("row %d has no id and no error", row.Number)
+		}
+		if len(row.Carry) != len(in.Carry()) {
+			t.Fatalf("row %d carries %d values, want %d", row.Number, len(row.Carry), len(in.Carry()))
+		}
+		user := pipeline.Value{Kind: pipeline.Object, Members: row.User.Context}
+		checkSorted(t, user)
+		if user.Get("user_id") != nil || user.Get("device_id") != nil {
+			t.Fatalf("row %d has an id in its context", row.Number)
+		}
+		text := string(user.AppendJSON(nil))
+		if _, err := pipeline.ParseJSON(text); err != nil {
+			t.Fatalf("the context of row %d is no JSON: %v\n%s", row.Number, err, text)
+		}
+	}
+}
+
+func checkSorted(t *testing.T, v pipeline.Value) {
+	t.Helper()
+	for i, m := range v.Members {
+		if v.Kind == pipeline.Object && i > 0 && v.Members[i-1].Name >= m.Name {
+			t.Fatalf("%q stands before %q", v.Members[i-1].Name, m.Name)
+		}
+		checkSorted(t, m.Value)
+	}
+}
+
+// typicalUsers is a CSV file of ten columns.
+func typicalUsers(n int) ([]string, [][]string) {
+	header := []string{"user_id", "device_id", "country", "language", "platform", "version",
+		"user_properties.plan", "user_properties.seats", "groups.org", "signup_note"}
+	rows := make([][]string, n)
+	for i := range rows {
+		rows[i] = []string{fmt.Sprintf("user-%08d", i), fmt.Sprintf("0f8fad5b-d9cb-469f-a165-%012d", i), "DE", "German", "iOS", "4.12.1",
+			[]string{"pro", "free", "team"}[i%3], fmt.Sprint(i % 50), fmt.Sprintf("org-%d", i%1000), "met at the fair"}
+	}
+	return header, rows
+}
+
+func BenchmarkCSV(b *testing.B) {
+	const n = 100_000
+	header, users := typicalUsers(n)
+	data := csvBytes(b, ',', false, header, users)
+	path := writeFile(b, "users.csv", data)
+	b.Run("rollcall", func(b *testing.B) { benchmarkInput(b, path, n, int64(len(data))) })
+	b.Run("encoding-csv", func(b *testing.B) {
+		b.SetBytes(int64(len(data)))
+		for b.Loop() {
+			r := csv.NewReader(bytes.NewReader(data))
+			r.ReuseRecord = true
+			for {
+				if _, err := r.Read(); err != nil {
+					break
+				}
+			}
+		}
+		b.ReportMetric(float64(b.N)*n/b.Elapsed().Seconds(), "users/s")
+	})
+}
+
+func benchmarkInput(b *testing.B, path string, n int, size int64) {
+	b.SetBytes(size)
+	b.ReportAllocs()
+	for b.Loop() {
+		in, err := Open(Files(path), Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		var row pipeline.Row
+		rows := 0
+		for ; in.Next(&row) == nil; rows++ {
+			if row.Err != nil {
+				b.Fatal(row.Err)
+			}
+		}
+		if rows != n {
+			b.Fatalf("%d rows, want %d", rows, n)
+		}
+		mustClose(b, in)
+	}
+	b.ReportMetric(float64(b.N)*float64(n)/b.Elapsed().Seconds(), "users/s")
+}

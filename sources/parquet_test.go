@@ -1,0 +1,366 @@
+package sources
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow/go/v15/parquet"
+	"github.com/apache/arrow/go/v15/parquet/compress"
+	"github.com/apache/arrow/go/v15/parquet/schema"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// withID are the columns with an id before them, so that there are users.
+func withID(tb testing.TB, n int, cols ...parquetColumn) []parquetColumn {
+	tb.Helper()
+	id := parquetColumn{node: leafNode(tb, "user_id", parquet.Repetitions.Required, schema.StringLogicalType{}, parquet.Types.ByteArray, -1)}
+	var values []string
+	for i := range n {
+		values = append(values, fmt.Sprintf("u%d", i+1))
+	}
+	id.values = values
+	return append([]parquetColumn{id}, cols...)
+}
+
+func TestParquetTypes(t *testing.T) {
+	opt := parquet.Repetitions.Optional
+	int96Of := func(day uint32, nanos uint64) (v parquet.Int96) {
+		binary.LittleEndian.PutUint64(v[:8], nanos)
+		binary.LittleEndian.PutUint32(v[8:], day)
+		return v
+	}
+	ms := time.Date(2024, 2, 29, 12, 30, 15, 250e6, time.UTC)
+	for _, test := range []struct {
+		name    string
+		logical schema.LogicalType
+		typ     parquet.Type
+		length  int
+		values  any
+		want    []string // as JSON; "!" begins a bad row
+		typed   pipeline.Type
+	}{
+		{"string", schema.StringLogicalType{}, parquet.Types.ByteArray, -1, []string{"a", "é", ""}, []string{`"a"`, `"é"`, `""`}, pipeline.TypeString},
+		{"binary", nil, parquet.Types.ByteArray, -1, []string{"a", "\xff"}, []string{`"a"`, "!not valid UTF-8"}, pipeline.TypeString},
+		{"enum", schema.EnumLogicalType{}, parquet.Types.ByteArray, -1, []string{"RED"}, []string{`"RED"`}, pipeline.TypeString},
+		{"json", schema.JSONLogicalType{}, parquet.Types.ByteArray, -1, []string{`{"b":1.0,"a":[]}`, `{`}, []string{`{"a":[],"b":1.0}`, "!not JSON"}, pipeline.TypeJSON},
+		{"bool", nil, parquet.Types.Boolean, -1, []bool{true, false}, []string{"true", "false"}, pipeline.TypeBool},
+		{"int8", schema.NewIntLogicalType(8, true), parquet.Types.Int32, -1, []int32{-128, 127}, []string{"-128", "127"}, pipeline.TypeInt},
+		{"int16", schema.NewIntLogicalType(16, true), parquet.Types.Int32, -1, []int32{-32768}, []string{"-32768"}, pipeline.TypeInt},
+		{"int32", nil, parquet.Types.Int32, -1, []int32{math.MinInt32, math.MaxInt32}, []string{"-2147483648", "2147483647"}, pipeline.TypeInt},
+		{"int64", nil, parquet.Types.Int64, -1, []int64{math.MinInt64, math.MaxInt64}, []string{"-9223372036854775808", "9223372036854775807"}, pipeline.TypeInt},
+		{"uint8", schema.NewIntLogicalType(8, false), parquet.Types.Int32, -1, []int32{255}, []string{"255"}, pipeline.TypeInt},
+		{"uint32", schema.NewIntLogicalType(32, false), parquet.Types.Int32, -1, []int32{-1}, []string{"4294967295"}, pipeline.TypeInt},
+		{"uint64", schema.NewIntLogicalType(64, false), parquet.Types.Int64, -1, []int64{-1, 5}, []string{"18446744073709551615", "5"}, pipeline.TypeString},
+		{"float", nil, parquet.Types.Float, -1, []float32{0.1, 1e30, float32(math.NaN())}, []string{"0.1", "1e+30", ""}, pipeline.TypeFloat},
+		{"double", nil, parquet.Types.Double, -1, []float64{0.1, 12, math.Inf(1)}, []string{"0.1", "12", ""}, pipeline.TypeFloat},
+		{"decimal32", schema.NewDecimalLogicalType(9, 2), parquet.Types.Int32, -1, []int32{12345, -5, 0}, []string{`"123.45"`, `"-0.05"`, `"0.00"`}, pipeline.TypeString},
+		{"decimal64", schema.NewDecimalLogicalType(18, 0), parquet.Types.Int64, -1, []int64{123456789012345678}, []string{`"123456789012345678"`}, pipeline.TypeString},
+		{"decimal fixed", schema.NewDecimalLogicalType(20, 3), parquet.Types.FixedLenByteArray, 9,
+			[]string{"\xff\xff\xff\xff\xff\xff\xff\xff\xff", "\x01\x00\x00\x00\x00\x00\x00\x00\x00"}, []string{`"-0.001"`, `"18446744073709551.616"`}, pipeline.TypeString},
+		{"decimal bytes", schema.NewDecimalLogicalType(38, 1), parquet.Types.ByteArray, -1, []string{"\x7f", "\x80", strings.Repeat("x", 65)}, []string{`"12.7"`, `"-12.8"`, "!more than 64 bytes"}, pipeline.TypeString},
+		{"date", schema.DateLogicalType{}, parquet.Types.Int32, -1, []int32{0, 19782, -1, math.MaxInt32}, []string{`"1970-01-01"`, `"2024-02-29"`, `"1969-12-31"`, "!a date outside"}, pipeline.TypeDate},
+		{"timestamp ms", schema.NewTimestampLogicalType(true, schema.TimeUnitMillis), parquet.Types.Int64, -1, []int64{ms.UnixMilli(), math.MaxInt64}, []string{`"2024-02-29T12:30:15.25Z"`, "!a timestamp outside"}, pipeline.TypeTimestamp},
+		{"timestamp us", schema.NewTimestampLogicalType(true, schema.TimeUnitMicros), parquet.Types.Int64, -1, []int64{ms.UnixMicro() + 1, -1}, []string{`"2024-02-29T12:30:15.250001Z"`, `"1969-12-31T23:59:59.999999Z"`}, pipeline.TypeTimestamp},
+		{"timestamp ns", schema.NewTimestampLogicalType(false, schema.TimeUnitNanos), parquet.Types.Int64, -1, []int64{ms.UnixNano() + 1}, []string{`"2024-02-29T12:30:15.250000001Z"`}, pipeline.TypeTimestamp},
+		{"int96", nil, parquet.Types.Int96, -1, []parquet.Int96{int96Of(2440588, 0), int96Of(2440587, 1e9), int96Of(1<<31, 0)}, []string{`"1970-01-01T00:00:00Z"`, `"1969-12-31T00:00:01Z"`, "!a timestamp outside"}, pipeline.TypeTimestamp},
+		{"time", schema.NewTimeLogicalType(true, schema.TimeUnitMillis), parquet.Types.Int32, -1, []int32{3723500, -1}, []string{`"01:02:03.5"`, "!a time outside"}, pipeline.TypeString},
+		{"uuid", schema.UUIDLogicalType{}, parquet.Types.FixedLenByteArray, 16, []string{"\x0f\x8f\xad\x5b\xd9\xcb\x46\x9f\xa1\x65\x70\x86\x77\x28\x95\x0e"}, []string{`"0f8fad5b-d9cb-469f-a165-70867728950e"`}, pipeline.TypeString},
+	} {
+		for _, dictionary := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/dictionary=%v", test.name, dictionary), func(t *testing.T) {
+				n := len(test.want)
+				c := parquetColumn{node: leafNode(t, "user_properties.p", opt, test.logical, test.typ, test.length), values: test.values}
+				for range n {
+					c.defs = append(c.defs, 1)
+				}
+				c.defs = append(c.defs, 0) // a null comes last
+				data := parquetBytes(t, withID(t, n+1, c), parquet.WithDictionaryDefault(dictionary))
+				in, err := Open(Files(writeFile(t, "u.parquet", data)), Options{Mapping: Mapping{Carry: []string{"user_properties.p"}}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer mustClose(t, in)
+				if c := in.Carry()[0]; c.Type != test.typed {
+					t.Errorf("the type is %s, want %s", c.Type, test.typed)
+				}
+				rows, err := readAll(in)
+				if err != nil || len(rows) != n+1 {
+					t.Fatalf("%d rows, %v", len(rows), err)
+				}
+				for i, want := range append(test.want, "") {
+					r := rows[i]
+					if why, bad := strings.CutPrefix(want, "!"); bad {
+						if !strings.HasPrefix(r.Err, "bad_row: column user_properties.p: ") || !strings.Contains(r.Err, why) || r.ID == "" || r.Input != "" {
+							t.Errorf("row %d: %+v, want a bad row: %s", i+1, r, why)
+						}
+						continue
+					}
+					context := `{"user_properties":{"p":` + want + `}}`
+					carry := "[" + want + "]"
+					if want == "" {
+						context, carry = "{}", "[null]"
+					}
+					if r.Context != context || r.Carry != carry || r.Err != "" {
+						t.Errorf("row %d: %+v, want the context %s", i+1, r, context)
+					}
+				}
+			})
+		}
+	}
+}
+
+// Ids and fields are strings in the API: what is typed becomes its exact digits.
+func TestParquetTypedIDs(t *testing.T) {
+	req := parquet.Repetitions.Required
+	data := parquetBytes(t, []parquetColumn{
+		{node: leafNode(t, "user_id", req, nil, parquet.Types.Int64, -1), values: []int64{9007199254740993, 0}},
+		{node: leafNode(t, "device_id", parquet.Repetitions.Optional, nil, parquet.Types.Double, -1), values: []float64{12, math.NaN()}, defs: []int16{1, 1}},
+		{node: leafNode(t, "version", req, nil, parquet.Types.Int32, -1), values: []int32{7, 8}},
+		{node: leafNode(t, "groups.org", req, nil, parquet.Types.Int32, -1), values: []int32{1, 2}},
+		{node: leafNode(t, "__index_level_0__", req, nil, parquet.Types.Int64, -1), values: []int64{0, 1}},
+	})
+	rows, err := read(t, "u.parquet", data, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []got{
+		{Number: 1, ID: "9007199254740993", Dev: "12", Context: `{"groups":{"org":["1"]},"version":"7"}`, Input: `{"user_id":9007199254740993,"device_id":12,"version":7,"groups.org":1}`},
+		{Number: 2, ID: "0", Context: `{"groups":{"org":["2"]},"version":"8"}`, Input: `{"user_id":0,"device_id":null,"version":8,"groups.org":2}`},
+	}
+	if diff := cmp.Diff(want, rows); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func group(tb testing.TB, name string, rep parquet.Repetition, logical schema.LogicalType, fields ...schema.Node) schema.Node {
+	tb.Helper()
+	var n schema.Node
+	var err error
+	if logical == nil {
+		n, err = schema.NewGroupNode(name, rep, fields, -1)
+	} else {
+		n, err = schema.NewGroupNodeLogical(name, rep, fields, logical, -1)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return n
+}
+
+// Structs are columns with dots; lists of simple values are lists; what is nested otherwise is refused where it
+// is wanted and ignored where not.
+func TestParquetNested(t *testing.T) {
+	opt, req, rep := parquet.Repetitions.Optional, parquet.Repetitions.Required, parquet.Repetitions.Repeated
+	text := func(name string, r parquet.Repetition) schema.Node {
+		return leafNode(t, name, r, schema.StringLogicalType{}, parquet.Types.ByteArray, -1)
+	}
+	cols := withID(t, 5,
+		parquetColumn{node: group(t, "user_properties", opt, nil, text("plan", opt), leafNode(t, "seats", req, nil, parquet.Types.Int32, -1)),
+			values: []string{"pro"}, defs: []int16{2, 1, 0, 0, 0}},
+		parquetColumn{values: []int32{1, 2}, defs: []int16{1, 1, 0, 0, 0}},
+		parquetColumn{node: group(t, "tags", opt, schema.ListLogicalType{}, group(t, "list", rep, nil, text("element", opt))),
+			values: []string{"a", "b", "c"}, defs: []int16{3, 3, 0, 1, 2, 3, 1}, reps: []int16{0, 1, 0, 0, 0, 1, 0}},
+		parquetColumn{node: group(t, "old", req, schema.ListLogicalType{}, text("array", rep)),
+			values: []string{"x", "y"}, defs: []int16{1, 1, 0, 0, 0, 0}, reps: []int16{0, 1, 0, 0, 0, 0}},
+		parquetColumn{node: leafNode(t, "bare", rep, nil, parquet.Types.Int64, -1),
+			values: []int64{7}, defs: []int16{0, 0, 0, 0, 1}, reps: []int16{0, 0, 0, 0, 0}},
+		parquetColumn{node: group(t, "attrs", opt, schema.MapLogicalType{}, group(t, "key_value", rep, nil, text("key", req), text("value", opt))),
+			values: []string{}, defs: []int16{0, 0, 0, 0, 0}, reps: []int16{0, 0, 0, 0, 0}},
+		parquetColumn{values: []string{}, defs: []int16{0, 0, 0, 0, 0}, reps: []int16{0, 0, 0, 0, 0}},
+	)
+	data := parquetBytes(t, cols)
+	rows, err := read(t, "u.parquet", data, Options{Mapping: Mapping{Properties: []string{"tags", "old", "bare"}, Carry: []string{"tags"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var contexts, carried []string
+	for _, r := range rows {
+		contexts = append(contexts, r.Context+r.Err)
+		carried = append(carried, r.Carry)
+	}
+	want := []string{
+		`{"user_properties":{"bare":[],"old":["x","y"],"plan":"pro","seats":1,"tags":["a","b"]}}`,
+		`{"user_properties":{"bare":[],"old":[],"seats":2}}`,
+		`{"user_properties":{"bare":[],"old":[],"tags":[]}}`,
+		`{"user_properties":{"bare":[],"old":[],"tags":[null,"c"]}}`,
+		`{"user_properties":{"bare":[7],"old":[],"tags":[]}}`,
+	}
+	if diff := cmp.Diff(want, contexts); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{`[["a","b"]]`, `[null]`, `[[]]`, `[[null,"c"]]`, `[[]]`}, carried); diff != "" {
+		t.Error(diff)
+	}
+	for _, m := range []Mapping{{Properties: []string{"attrs"}}, {Carry: []string{"attrs"}}, {Map: map[string]string{"country": "attrs"}}} {
+		if _, err := read(t, "u.parquet", data, Options{Mapping: m}); err == nil || !strings.Contains(err.Error(), "column attrs: a nested column cannot be") {
+			t.Errorf("%+v: %v", m, err)
+		}
+	}
+}
+
+// Lists and row groups run across the batches in which arrow decodes.
+func TestParquetBatches(t *testing.T) {
+	const n = 2000
+	var groups [][]parquetColumn
+	var want []string
+	number := 0
+	for range 3 {
+		tags := parquetColumn{node: group(t, "user_properties", parquet.Repetitions.Required, nil,
+			group(t, "tags", parquet.Repetitions.Optional, schema.ListLogicalType{}, group(t, "list", parquet.Repetitions.Repeated, nil,
+				leafNode(t, "element", parquet.Repetitions.Required, nil, parquet.Types.Int64, -1))))}
+		var values []int64
+		for i := range n {
+			number++
+			list := ""
+			for j := range i % 7 {
+				values = append(values, int64(number))
+				tags.defs = append(tags.defs, 2)
+				tags.reps = append(tags.reps, int16(min(j, 1)))
+				list += "," + fmt.Sprint(number)
+			}
+			if list == "" {
+				tags.defs, tags.reps = append(tags.defs, 1), append(tags.reps, 0)
+			}
+			want = append(want, fmt.Sprintf(`{"user_properties":{"tags":[%s]}}`, strings.TrimPrefix(list, ",")))
+		}
+		tags.values = values
+		groups = append(groups, withID(t, n, tags))
+	}
+	data := parquetGroups(t, groups, parquet.WithDataPageSize(700), parquet.WithCompression(compress.Codecs.Zstd), parquet.WithDictionaryDefault(false))
+	rows, err := read(t, "u.parquet", data, Options{})
+	if err != nil || len(rows) != len(want) {
+		t.Fatalf("%d rows, %v", len(rows), err)
+	}
+	for i, r := range rows {
+		if r.Number != int64(i+1) || r.ID != fmt.Sprintf("u%d", i%n+1) || r.Context != want[i] {
+			t.Fatalf("row %d: %+v, want %s", i+1, r, want[i])
+		}
+	}
+}
+
+func TestParquetCompressionAndPages(t *testing.T) {
+	header, users := typicalUsers(3000)
+	for _, codec := range []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Gzip, compress.Codecs.Zstd, compress.Codecs.Brotli} {
+		for _, v := range []parquet.DataPageVersion{parquet.DataPageV1, parquet.DataPageV2} {
+			data := parquetBytes(t, textColumns(t, header, users), parquet.WithCompression(codec), parquet.WithDataPageVersion(v), parquet.WithDataPageSize(4096))
+			rows, err := read(t, "u.parquet", data, Options{})
+			if err != nil || len(rows) != len(users) {
+				t.Fatalf("%s, page version %d: %d rows, %v", codec, v, len(rows), err)
+			}
+			for i, r := range rows {
+				if r.ID != users[i][0] || r.Dev != users[i][1] || !strings.Contains(r.Context, `"plan":"`+users[i][6]+`"`) {
+					t.Fatalf("%s, page version %d, row %d: %+v", codec, v, i+1, r)
+				}
+			}
+		}
+	}
+}
+
+func smallParquet(tb testing.TB, opts ...parquet.WriterProperty) []byte {
+	tb.Helper()
+	opt := parquet.Repetitions.Optional
+	cols := withID(tb, 4,
+		parquetColumn{node: leafNode(tb, "user_properties.n", opt, nil, parquet.Types.Int64, -1), values: []int64{1, 2, 3}, defs: []int16{1, 0, 1, 1}},
+		parquetColumn{node: leafNode(tb, "user_properties.b", opt, nil, parquet.Types.Boolean, -1), values: []bool{true, false}, defs: []int16{1, 0, 0, 1}},
+		parquetColumn{node: leafNode(tb, "country", opt, schema.StringLogicalType{}, parquet.Types.ByteArray, -1), values: []string{"DE", "DE", "FR"}, defs: []int16{1, 1, 1, 0}},
+		parquetColumn{node: group(tb, "user_properties", opt, nil,
+			group(tb, "tags", opt, schema.ListLogicalType{}, group(tb, "list", parquet.Repetitions.Repeated, nil,
+				leafNode(tb, "element", opt, schema.StringLogicalType{}, parquet.Types.ByteArray, -1)))),
+			values: []string{"a", "b"}, defs: []int16{4, 4, 0, 0, 0}, reps: []int16{0, 1, 0, 0, 0}},
+	)
+	return parquetBytes(tb, cols, opts...)
+}
+
+func TestParquetRefused(t *testing.T) {
+	good := smallParquet(t)
+	tail := func(footer uint32, magic string) []byte {
+		b := bytes.Clone(good[:len(good)-8])
+		b = binary.LittleEndian.AppendUint32(b, footer)
+		return append(b, magic...)
+	}
+	for _, test := range []struct {
+		name string
+		data []byte
+		want string
+	}{
+		{"empty", nil, "too short for Parquet"},
+		{"truncated", good[:len(good)-20], "does not end in PAR1"},
+		{"text", []byte("user_id,x\na,1\nb,2\n"), "does not end in PAR1"},
+		{"encrypted footer", tail(20, "PARE"), "encrypted"},
+		{"footer of 4 GB", tail(math.MaxUint32, "PAR1"), "damaged Parquet: a footer of 4294967295 bytes"},
+		{"footer of nothing", tail(0, "PAR1"), "u.parquet: "},
+		{"magic alone", []byte("PAR1\x00\x00\x00\x00PAR1"), "u.parquet: "},
+	} {
+		rows, err := read(t, "u.parquet", test.data, Options{})
+		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "u.parquet: ") {
+			t.Errorf("%s: %d rows, %v, want %q", test.name, len(rows), err, test.want)
+		}
+	}
+	if rows, err := read(t, "u.parquet", good, Options{}); err != nil || len(rows) != 4 {
+		t.Errorf("undamaged: %d rows, %v", len(rows), err)
+	}
+	if rows, err := read(t, "u.parquet", parquetGroups(t, [][]parquetColumn{withID(t, 0)}), Options{}); err != nil || len(rows) != 0 {
+		t.Errorf("no rows: %d rows, %v", len(rows), err)
+	}
+}
+
+// A damaged file gives rows or an error, and neither a panic nor a hang.
+func TestParquetMutations(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for _, opts := range parquetVariants() {
+		good := smallParquet(t, opts...)
+		for range 60 {
+			data := bytes.Clone(good)
+			for range 1 + rng.IntN(3) {
+				data[rng.IntN(len(data))] = byte(rng.Uint32())
+			}
+			readDamaged(t, data)
+		}
+		for range 15 {
+			readDamaged(t, good[:rng.IntN(len(good))])
+		}
+	}
+}
+
+func parquetVariants() [][]parquet.WriterProperty {
+	return [][]parquet.WriterProperty{
+		{parquet.WithDictionaryDefault(true), parquet.WithCompression(compress.Codecs.Snappy)},
+		{parquet.WithDictionaryDefault(false)},
+		{parquet.WithDictionaryDefault(false), parquet.WithDataPageVersion(parquet.DataPageV2), parquet.WithCompression(compress.Codecs.Zstd)},
+	}
+}
+
+func readDamaged(t *testing.T, data []byte) {
+	t.Helper()
+	path := writeFile(t, "u.parquet", data)
+	in, err := Open(Files(path), Options{Mapping: Mapping{AllProperties: true}})
+	if err != nil {
+		if !strings.Contains(err.Error(), path) {
+			t.Fatalf("the error does not name the file: %v", err)
+		}
+		return
+	}
+	checkRows(t, in)
+}
+
+func FuzzParquet(f *testing.F) {
+	for _, opts := range parquetVariants() {
+		f.Add(smallParquet(f, opts...))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) { readDamaged(t, data) })
+}
+
+func BenchmarkParquet(b *testing.B) {
+	const n = 100_000
+	header, users := typicalUsers(n)
+	data := parquetBytes(b, textColumns(b, header, users), parquet.WithCompression(compress.Codecs.Zstd))
+	benchmarkInput(b, writeFile(b, "users.parquet", data), n, int64(len(data)))
+}
