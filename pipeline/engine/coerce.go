@@ -224,6 +224,7 @@ func decodeOrdered(dec *jsontext.Decoder) (v pipeline.Value, err error) {
 		_, err = dec.ReadToken()
 	case '{':
 		v.Kind = pipeline.Object
+		at := map[string]int{}
 		for dec.PeekKind() != '}' {
 			name, err := dec.ReadToken()
 			if err != nil {
@@ -234,7 +235,12 @@ func decodeOrdered(dec *jsontext.Decoder) (v pipeline.Value, err error) {
 			if err != nil {
 				return v, err
 			}
-			v.Members = setMember(v.Members, key, value)
+			if i, twice := at[key]; twice {
+				v.Members[i].Value = value
+				continue
+			}
+			at[key] = len(v.Members)
+			v.Members = append(v.Members, pipeline.Member{Name: key, Value: value})
 		}
 		_, err = dec.ReadToken()
 	}

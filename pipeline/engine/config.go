@@ -194,6 +194,7 @@ type compiler struct {
 
 	config *flagConfig // the flag at hand
 	names  []string    // its variants, sorted
+	bases  []*base     // likewise; nil for a variant that is null: nothing, says the reference
 }
 
 func (c *compiler) fail(path string, err error) error {
@@ -225,6 +226,14 @@ func (c *compiler) flag(config *flagConfig, text []byte) error {
 		c.names = append(c.names, name)
 	}
 	slices.Sort(c.names)
+	c.bases = make([]*base, len(c.names))
+	for i, name := range c.names {
+		if raw := config.Variants[name]; raw.Kind() != 'n' {
+			if c.bases[i], err = c.base(name, raw); err != nil {
+				return err
+			}
+		}
+	}
 	f := flag{config: text, info: Flag{
 		Key:            *config.Key,
 		Variants:       slices.Clone(c.names),
@@ -260,8 +269,12 @@ func (c *compiler) segment(path string, config *segmentConfig, flagMetadata obje
 	}
 	metadata := flagMetadata.merge(own)
 	variants := map[string]*Variant{}
-	for _, name := range c.names {
-		if variants[name], err = c.variant(name, metadata); err != nil {
+	for i, name := range c.names {
+		variants[name] = nil
+		if c.bases[i] == nil {
+			continue
+		}
+		if variants[name], err = c.variant(c.bases[i], metadata); err != nil {
 			return s, err
 		}
 	}
@@ -384,18 +397,19 @@ func (c *compiler) condition(path string, config *conditionConfig) (condition, e
 	return out, nil
 }
 
-// variant makes the answer that a segment gives with one of the flag's variants.
-func (c *compiler) variant(name string, metadata object) (*Variant, error) {
-	raw := c.config.Variants[name]
-	if raw.Kind() == 'n' { // nothing, says the reference
-		return nil, nil
-	}
+// base is a variant before a segment's metadata is laid under its own.
+type base struct {
+	variant  Variant
+	metadata object
+}
+
+func (c *compiler) base(name string, raw jsontext.Value) (*base, error) {
 	path := fmt.Sprintf("variants[%q]", name)
 	var config variantConfig
 	if err := json.Unmarshal(raw, &config, jsontext.AllowDuplicateNames(true)); err != nil {
 		return nil, c.fail(path, jsonError(err))
 	}
-	own, err := c.metadata(path, config.Metadata)
+	metadata, err := c.metadata(path, config.Metadata)
 	if err != nil {
 		return nil, err
 	}
@@ -403,36 +417,38 @@ func (c *compiler) variant(name string, metadata object) (*Variant, error) {
 	if err != nil {
 		return nil, c.fail(path, jsonError(err))
 	}
-	metadata = metadata.merge(own)
-	mergedText := metadata.append(nil)
-	merged, err := parseOrdered(bytes.NewReader(mergedText))
-	if err != nil {
-		return nil, c.fail(path, jsonError(err))
-	}
-	tree.Members = setMember(tree.Members, "metadata", merged)
-	v := &Variant{
-		ID:        len(c.engine.variants),
-		Name:      name,
-		ValueJSON: string(config.Value),
-		FlagType:  metadata.string("flagType"),
-		Default:   metadata.get("default") == "true",
-		Deployed:  metadata.get("deployed") != "false",
-		tree:      tree,
-	}
-	v.FlagKey = *c.config.Key
+	b := &base{Variant{Name: name, ValueJSON: string(config.Value), tree: tree}, metadata}
+	b.variant.FlagKey = *c.config.Key
+	b.variant.Payload = string(config.Payload)
 	if config.Key != nil {
-		v.Key = *config.Key
-	}
-	v.Payload = string(config.Payload)
-	v.ExperimentKey = metadata.string("experimentKey")
-	if len(metadata) > 0 {
-		v.Metadata = string(mergedText)
+		b.variant.Key = *config.Key
 	}
 	if value := findOrdered(tree.Members, "value"); value != nil {
-		v.Value, _ = coerceString(value)
+		b.variant.Value, _ = coerceString(value)
 	}
-	c.engine.variants = append(c.engine.variants, v)
-	return v, nil
+	return b, nil
+}
+
+// variant makes the answer that a segment gives with one of the flag's variants.
+func (c *compiler) variant(b *base, metadata object) (*Variant, error) {
+	metadata = metadata.merge(b.metadata)
+	text := metadata.append(nil)
+	merged, err := parseOrdered(bytes.NewReader(text))
+	if err != nil {
+		return nil, c.fail("", jsonError(err))
+	}
+	v := b.variant
+	v.ID = len(c.engine.variants)
+	v.tree.Members = setMember(slices.Clone(v.tree.Members), "metadata", merged)
+	v.FlagType = metadata.string("flagType")
+	v.Default = metadata.get("default") == "true"
+	v.Deployed = metadata.get("deployed") != "false"
+	v.ExperimentKey = metadata.string("experimentKey")
+	if len(metadata) > 0 {
+		v.Metadata = string(text)
+	}
+	c.engine.variants = append(c.engine.variants, &v)
+	return &v, nil
 }
 
 // object is a JSON object, its members in order and their values as written.

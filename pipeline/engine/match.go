@@ -135,6 +135,9 @@ func (c *condition) match(st *state, v *slot) bool {
 	switch c.op { // what a slot remembers
 	case opLess, opLessEqual, opGreater, opGreaterEqual:
 		return c.compareNumber(v.number())
+	case opVersionLess, opVersionLessEqual, opVersionGreater, opVersionGreaterEqual:
+		version, ok := v.version()
+		return c.compareVersion(v.text, version, ok)
 	}
 	return c.matchString(v.text)
 }
@@ -164,7 +167,8 @@ func (c *condition) matchString(s string) bool {
 	case opLess, opLessEqual, opGreater, opGreaterEqual:
 		return c.compareNumber(parseNumber(s))
 	case opVersionLess, opVersionLessEqual, opVersionGreater, opVersionGreaterEqual:
-		return c.compareVersion(s)
+		version, ok := parseVersion(s)
+		return c.compareVersion(s, &version, ok)
 	case opRegex:
 		return c.matchRegex(s)
 	case opRegexNot:
@@ -203,10 +207,9 @@ func (c *condition) compareNumber(n float64) bool {
 	return false
 }
 
-// compareVersion holds if s compares so with any of the values: as versions with those that are some, as strings
+// compareVersion holds if s, which is v if ok, compares so with any of the values: as versions with those that are some, as strings
 // with all if s is none or none of them is.
-func (c *condition) compareVersion(s string) bool {
-	v, ok := parseVersion(s)
+func (c *condition) compareVersion(s string, v *version, ok bool) bool {
 	if !ok || len(c.versions) == 0 {
 		for _, w := range c.values {
 			if c.ordered(compareStrings(s, w)) {

@@ -294,10 +294,14 @@ type slot struct {
 	text  string   // the value as a string, but for lists: those are printed only if a bucket asks
 	list  []string // the elements of a list as strings
 
-	value     *pipeline.Value
-	tmp       pipeline.Value
-	num       float64
-	hasNumber bool
+	value *pipeline.Value
+	tmp   pipeline.Value
+
+	num        float64 // once it was asked for
+	hasNumber  bool
+	ver        version // likewise
+	verOK      bool
+	hasVersion bool
 }
 
 // load is the slot of the selector, filled for the user at hand.
@@ -311,7 +315,7 @@ func (st *state) load(i int32) *slot {
 		sl.user = st.number
 	}
 	sl.value = s.find(st, &sl.tmp)
-	sl.shape, sl.text, sl.list, sl.hasNumber = shapeMissing, "", sl.list[:0], false
+	sl.shape, sl.text, sl.list, sl.hasNumber, sl.hasVersion = shapeMissing, "", sl.list[:0], false, false
 	if sl.value == nil {
 		return sl
 	}
@@ -340,6 +344,15 @@ func (sl *slot) number() float64 {
 		sl.num = parseNumber(sl.text)
 	}
 	return sl.num
+}
+
+// version is the value as a version, if it is one.
+func (sl *slot) version() (*version, bool) {
+	if !sl.hasVersion {
+		sl.hasVersion = true
+		sl.ver, sl.verOK = parseVersion(sl.text)
+	}
+	return &sl.ver, sl.verOK
 }
 
 // bucketing is the string that is hashed; "" if there is none.
