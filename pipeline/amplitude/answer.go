@@ -1,8 +1,10 @@
 package amplitude
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"unicode/utf8"
 
@@ -11,36 +13,82 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// maxNesting is how deep an answer may nest, as in encoding/json: far more than any payload, little enough for
-// the stack.
-const maxNesting = 10_000
-
-var (
-	errNotJSON   = errors.New("not JSON")
-	errTruncated = errors.New("not complete")
-)
-
-// parseAnswer reads an answer of /v1/vardata: one JSON object, complete, with nothing after it. The strings of the
-// variants, payloads and metadata included, are parts of text. size is a guess at how many there will be.
+// parser reads answers, strictly, and can be used again.
 //
-// It is a scanner of our own because jsontext costs three times as much (BenchmarkAnswer measures both), and
-// because its two settings for invalid text do not fit: a lone surrogate in a payload is to be kept as it is.
-func parseAnswer(text string, size int) ([]pipeline.Variant, error) {
-	if !utf8.ValidString(text) {
-		return nil, errors.New("not valid UTF-8")
+// jsontext takes care of the grammar, and of nesting (10,000 levels). What it would refuse beyond that is none of
+// our business inside a payload, and is allowed: a name twice in an object, and an escape that is half of a
+// surrogate pair. UTF-8 itself is checked here.
+type parser struct {
+	dec  jsontext.Decoder
+	in   bytes.Buffer
+	text string
+}
+
+func (p *parser) reset(body []byte) error {
+	if !utf8.Valid(body) {
+		return errors.New("not valid UTF-8")
 	}
-	s := scanner{text: text}
-	if s.space(); s.at >= len(text) {
-		return nil, errors.New("empty")
-	} else if text[s.at] != '{' {
-		return nil, errors.New("not a JSON object")
+	p.in = *bytes.NewBuffer(body) // which jsontext reads in place
+	p.dec.Reset(&p.in, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	return nil
+}
+
+// begin takes the opening bracket of the answer.
+func (p *parser) begin(open jsontext.Kind, what string) error {
+	switch kind := p.dec.PeekKind(); {
+	case kind == open:
+		return nil
+	case kind != 0:
+		return fmt.Errorf("not a JSON %s", what)
 	}
+	if _, err := p.dec.ReadToken(); errors.Is(err, io.EOF) {
+		return errors.New("empty")
+	}
+	return fmt.Errorf("not a JSON %s", what)
+}
+
+// end makes sure that nothing follows.
+func (p *parser) end() error {
+	if _, err := p.dec.ReadToken(); !errors.Is(err, io.EOF) {
+		return errors.New("more text after the end")
+	}
+	return nil
+}
+
+// syntax is the error for what jsontext refuses, without the text that its own error quotes.
+func syntax(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return errTruncated
+	}
+	return errors.New("not JSON")
+}
+
+var errTruncated = errors.New("not complete")
+
+// variants reads an answer of /v1/vardata: one JSON object, complete, with nothing after it. text is the same as
+// body; the strings of the variants, payloads and metadata included, are parts of it. size is a guess at how many
+// there will be.
+func (p *parser) variants(body []byte, text string, size int) ([]pipeline.Variant, error) {
+	if err := p.reset(body); err != nil {
+		return nil, err
+	}
+	if err := p.begin('{', "object"); err != nil {
+		return nil, err
+	}
+	if _, err := p.dec.ReadToken(); err != nil {
+		return nil, syntax(err)
+	}
+	p.text = text
+	defer func() { p.text = "" }()
 	variants := make([]pipeline.Variant, 0, size)
 	var names map[string]bool // of the flags, once there are many
-	ok := s.object(func(name string) bool {
-		flag, ok := unquote(name)
-		if !ok {
-			return s.fail(errors.New("a flag's name is not valid text"))
+	for p.dec.PeekKind() == '"' {
+		flag, ok, err := p.string()
+		switch {
+		case err != nil:
+			return nil, err
+		case !ok:
+			return nil, errors.New("a flag's name is not valid text")
 		}
 		if names == nil && len(variants) == 32 {
 			names = make(map[string]bool)
@@ -49,21 +97,20 @@ func parseAnswer(text string, size int) ([]pipeline.Variant, error) {
 			}
 		}
 		if names[flag] || names == nil && contains(variants, flag) {
-			return s.fail(errors.New("a flag stands in it twice"))
+			return nil, errors.New("a flag stands in it twice")
 		}
 		if names != nil {
 			names[flag] = true
 		}
 		variants = append(variants, pipeline.Variant{FlagKey: flag})
-		return s.variant(&variants[len(variants)-1])
-	})
-	if ok {
-		if s.space(); s.at < len(text) {
-			return nil, errors.New("more text after the JSON object")
+		if err := p.variant(&variants[len(variants)-1]); err != nil {
+			return nil, err
 		}
-		return variants, nil
 	}
-	return nil, s.err
+	if _, err := p.dec.ReadToken(); err != nil { // }
+		return nil, syntax(err)
+	}
+	return variants, p.end()
 }
 
 func contains(variants []pipeline.Variant, flag string) bool {
@@ -75,222 +122,42 @@ func contains(variants []pipeline.Variant, flag string) bool {
 	return false
 }
 
-// checkArray reports what keeps text from being one JSON array.
-func checkArray(text string) error {
-	if !utf8.ValidString(text) {
-		return errors.New("not valid UTF-8")
+// array makes sure that body is one JSON array.
+func (p *parser) array(body []byte) error {
+	if err := p.reset(body); err != nil {
+		return err
 	}
-	s := scanner{text: text}
-	if s.space(); s.at >= len(text) || text[s.at] != '[' {
-		return errors.New("not a JSON array")
+	if err := p.begin('[', "array"); err != nil {
+		return err
 	}
-	if !s.value() {
-		return s.err
+	if err := p.dec.SkipValue(); err != nil {
+		return syntax(err)
 	}
-	if s.space(); s.at < len(text) {
-		return errors.New("more text after the JSON array")
-	}
-	return nil
+	return p.end()
 }
 
-// scanner walks over JSON text. Its methods report whether the text is right so far, and set err otherwise.
-type scanner struct {
-	text  string
-	at    int
-	depth int
-	err   error
+// raw reads the next value, of any kind, or a name.
+func (p *parser) raw() (string, error) {
+	v, err := p.dec.ReadValue()
+	if err != nil {
+		return "", syntax(err)
+	}
+	end := int(p.dec.InputOffset())
+	return p.text[end-len(v) : end], nil
 }
 
-func (s *scanner) fail(err error) bool {
-	if s.err == nil {
-		s.err = err
+// string reads a string or a name. ok is false where it holds half of a surrogate pair, which no string of ours
+// can.
+func (p *parser) string() (s string, ok bool, err error) {
+	raw, err := p.raw()
+	if err != nil {
+		return "", false, err
 	}
-	return false
+	s, ok = unquote(raw)
+	return s, ok, nil
 }
 
-// broken is the error at a place where the grammar wants something else.
-func (s *scanner) broken() bool {
-	if s.at >= len(s.text) {
-		return s.fail(errTruncated)
-	}
-	return s.fail(errNotJSON)
-}
-
-func (s *scanner) space() {
-	for s.at < len(s.text) {
-		switch s.text[s.at] {
-		case ' ', '\n', '\t', '\r':
-			s.at++
-		default:
-			return
-		}
-	}
-}
-
-// next skips space and takes c if it is there.
-func (s *scanner) next(c byte) bool {
-	s.space()
-	if s.at < len(s.text) && s.text[s.at] == c {
-		s.at++
-		return true
-	}
-	return false
-}
-
-// object reads an object; member reads the value of each member, whose name it gets in its quotes.
-func (s *scanner) object(member func(name string) bool) bool {
-	if s.depth++; s.depth > maxNesting {
-		return s.fail(fmt.Errorf("nested deeper than %d", maxNesting))
-	}
-	s.at++ // {
-	if s.next('}') {
-		s.depth--
-		return true
-	}
-	for {
-		s.space()
-		start := s.at
-		if !s.string() {
-			return false
-		}
-		name := s.text[start:s.at]
-		if !s.next(':') {
-			return s.broken()
-		}
-		s.space()
-		if !member(name) {
-			return false
-		}
-		if s.next(',') {
-			continue
-		}
-		if s.next('}') {
-			s.depth--
-			return true
-		}
-		return s.broken()
-	}
-}
-
-// value skips one value of any kind.
-func (s *scanner) value() bool {
-	if s.at >= len(s.text) {
-		return s.broken()
-	}
-	switch c := s.text[s.at]; c {
-	case '{':
-		return s.object(func(string) bool { return s.value() })
-	case '[':
-		if s.depth++; s.depth > maxNesting {
-			return s.fail(fmt.Errorf("nested deeper than %d", maxNesting))
-		}
-		s.at++
-		if s.next(']') {
-			s.depth--
-			return true
-		}
-		for {
-			if s.space(); !s.value() {
-				return false
-			}
-			if s.next(',') {
-				continue
-			}
-			if s.next(']') {
-				s.depth--
-				return true
-			}
-			return s.broken()
-		}
-	case '"':
-		return s.string()
-	case 't':
-		return s.literal("true")
-	case 'f':
-		return s.literal("false")
-	case 'n':
-		return s.literal("null")
-	}
-	return s.number()
-}
-
-func (s *scanner) literal(word string) bool {
-	if strings.HasPrefix(s.text[s.at:], word) {
-		s.at += len(word)
-		return true
-	}
-	if strings.HasPrefix(word, s.text[s.at:]) {
-		return s.fail(errTruncated)
-	}
-	return s.fail(errNotJSON)
-}
-
-// number is -? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?
-func (s *scanner) number() bool {
-	digits := func() bool {
-		start := s.at
-		for s.at < len(s.text) && s.text[s.at]-'0' <= 9 {
-			s.at++
-		}
-		return s.at > start
-	}
-	is := func(set string) bool {
-		if s.at < len(s.text) && strings.IndexByte(set, s.text[s.at]) >= 0 {
-			s.at++
-			return true
-		}
-		return false
-	}
-	is("-")
-	if !is("0") && !digits() {
-		return s.broken()
-	}
-	if is(".") && !digits() {
-		return s.broken()
-	}
-	if is("eE") {
-		is("+-")
-		if !digits() {
-			return s.broken()
-		}
-	}
-	return true
-}
-
-func (s *scanner) string() bool {
-	if s.at >= len(s.text) || s.text[s.at] != '"' {
-		return s.broken()
-	}
-	for i := s.at + 1; i < len(s.text); i++ {
-		switch c := s.text[i]; {
-		case c == '"':
-			s.at = i + 1
-			return true
-		case c < ' ':
-			return s.fail(errNotJSON)
-		case c == '\\':
-			if i++; i >= len(s.text) {
-				return s.fail(errTruncated)
-			}
-			if s.text[i] == 'u' {
-				for range 4 {
-					if i++; i >= len(s.text) {
-						return s.fail(errTruncated)
-					}
-					if c := s.text[i] | 0x20; s.text[i]-'0' > 9 && c-'a' > 5 {
-						return s.fail(errNotJSON)
-					}
-				}
-			} else if strings.IndexByte(`"\/bfnrt`, s.text[i]) < 0 {
-				return s.fail(errNotJSON)
-			}
-		}
-	}
-	return s.fail(errTruncated)
-}
-
-// unquote is the value of a string in its quotes. It fails where an escape is half of a surrogate pair, which no
-// string of ours could hold.
+// unquote is the value of a string in its quotes.
 func unquote(quoted string) (string, bool) {
 	if strings.IndexByte(quoted, '\\') < 0 {
 		return quoted[1 : len(quoted)-1], true
@@ -300,40 +167,43 @@ func unquote(quoted string) (string, bool) {
 }
 
 // variant reads the object of one flag. Fields that it does not know are skipped; one that it knows and that is
-// twice there, or of another type, could mean anything, so the answer is not used.
-func (s *scanner) variant(v *pipeline.Variant) bool {
-	if s.at >= len(s.text) {
-		return s.broken()
+// there twice, or is of another type, could mean anything, so the answer is not used.
+func (p *parser) variant(v *pipeline.Variant) error {
+	if kind := p.dec.PeekKind(); kind != '{' {
+		if _, err := p.dec.ReadValue(); err != nil {
+			return syntax(err)
+		}
+		return errors.New("a flag's variant is not a JSON object")
 	}
-	if s.text[s.at] != '{' {
-		return s.fail(errors.New("a flag's variant is not a JSON object"))
+	if _, err := p.dec.ReadToken(); err != nil {
+		return syntax(err)
 	}
-	var key, other string
+	var otherKey string // experiment_key
 	var hasKey, hasValue bool
 	var seen uint
-	ok := s.object(func(name string) bool {
-		start := s.at
-		if !s.value() {
-			return false
+	for p.dec.PeekKind() == '"' {
+		name, ok, err := p.string()
+		if err != nil {
+			return err
 		}
-		raw := s.text[start:s.at]
-		name, ok := unquote(name)
+		raw, err := p.raw()
+		if err != nil {
+			return err
+		}
 		if !ok {
-			return true // none that we know
+			continue // a name that is not valid text is none that we know
 		}
 		var field *string
 		var bit uint
 		switch name {
 		case "key":
-			field, bit = &key, 1
-			hasKey = raw != "null"
+			field, bit, hasKey = &v.Key, 1, raw != "null"
 		case "value":
-			field, bit = &v.Value, 2
-			hasValue = raw != "null"
+			field, bit, hasValue = &v.Value, 2, raw != "null"
 		case "expKey":
 			field, bit = &v.ExperimentKey, 4
 		case "experiment_key":
-			field, bit = &other, 8
+			field, bit = &otherKey, 8
 		case "evaluationId", "evaluation_id":
 			field, bit = &v.EvaluationID, 16
 		case "payload":
@@ -344,37 +214,34 @@ func (s *scanner) variant(v *pipeline.Variant) bool {
 			case raw[0] == '{':
 				v.Metadata = raw
 			case raw != "null":
-				return s.fail(errors.New("a variant's metadata is not a JSON object"))
+				return errors.New("a variant's metadata is not a JSON object")
 			}
 		}
-		if bit&seen != 0 {
-			return s.fail(fmt.Errorf("a variant has %q twice", name))
+		if seen&bit != 0 {
+			return fmt.Errorf("a variant has %q twice", name)
 		}
 		seen |= bit
 		if field == nil || raw == "null" {
-			return true
+			continue
 		}
 		if raw[0] != '"' {
-			return s.fail(fmt.Errorf("a variant's %q is not a string", name))
+			return fmt.Errorf("a variant's %q is not a string", name)
 		}
 		if *field, ok = unquote(raw); !ok {
-			return s.fail(fmt.Errorf("a variant's %q is not valid text", name))
+			return fmt.Errorf("a variant's %q is not valid text", name)
 		}
-		return true
-	})
-	if !ok {
-		return false
 	}
-	switch {
-	case hasKey:
-		v.Key = key
-	case hasValue:
-		v.Key = v.Value
-	default:
-		return s.fail(errors.New("a variant has neither key nor value"))
+	if _, err := p.dec.ReadToken(); err != nil { // }
+		return syntax(err)
 	}
 	if v.ExperimentKey == "" {
-		v.ExperimentKey = other
+		v.ExperimentKey = otherKey
 	}
-	return true
+	if !hasKey {
+		if !hasValue {
+			return errors.New("a variant has neither key nor value")
+		}
+		v.Key = v.Value
+	}
+	return nil
 }

@@ -28,6 +28,7 @@ type attempt struct {
 	wire                 *wire
 	query, scratch, body []byte
 	gzip                 *gzip.Reader
+	parser               parser
 
 	// What came of it.
 	text     string

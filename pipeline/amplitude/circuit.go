@@ -19,13 +19,14 @@ const (
 
 // circuit is what the attempts of all users share. It is in one of two states:
 //
-//   - flowing: every attempt goes as soon as a pause (until) is over;
-//   - gated: one attempt at a time, the probe, whose sender holds the turn. The others wait in a queue. An answer
-//     that proves the API to be there makes it flow again.
+//   - flowing: every attempt goes;
+//   - gated: one attempt at a time, the probe, whose sender holds the turn, and not before until. The others wait
+//     in a queue. An answer that proves the API to be there makes it flow again.
 //
 // It begins gated: the first request goes alone, so a wrong key or host costs a handful of requests, not one for
-// each worker. An outage gates it, with a growing wait before each probe; a refused key gates it, with a count of
-// the tries that are left. An error that ends the run is kept, and nobody sends again.
+// each worker. A pause that the API asks for gates it, so one request finds out whether it is over; an outage does,
+// with a growing wait before each probe; and a refused key does, with a count of the tries that are left. An error
+// that ends the run is kept, and nobody sends again.
 //
 // Each change raises gen, and an attempt remembers the gen it was sent under. What came of an attempt that was
 // sent before the last change is old news: sixty 429s of one moment are one pause, and sixty timeouts one outage.
@@ -54,7 +55,7 @@ type circuit struct {
 	answered bool // anything came back over the network, ever
 }
 
-// ticket is the permission to send one attempt, and must go back through answered, failed or drop.
+// ticket is the permission to send one attempt, and must go back through answer, failed or drop.
 type ticket struct {
 	gen   int
 	probe bool
@@ -143,13 +144,14 @@ func (c *circuit) answer(t ticket, good bool) (fresh bool) {
 		return false // the ordinary case
 	}
 	if c.outage {
+		c.budget = budgetSize
 		c.log.Info("the API answers again", "after", time.Since(c.trouble).Round(time.Second))
 	} else if c.paused {
 		c.log.Info("the pause is over")
 	}
 	c.trouble, c.until, c.waits, c.refusals, c.outage, c.paused = time.Time{}, time.Time{}, 0, 0, false, false
 	if !c.flowing {
-		c.flowing, c.budget = true, budgetSize
+		c.flowing = true
 		c.gen++
 		close(c.flows)
 	}
@@ -199,6 +201,7 @@ func (c *circuit) failed(t ticket, d decision, r result) (fresh bool, err error)
 			if wait == 0 {
 				wait = c.nextWait()
 			}
+			c.gate() // one request finds out whether it is over
 			c.pause(now, wait)
 			c.log.Warn("the API asks for a pause", "status", r.status, "for", time.Until(c.until).Round(time.Millisecond))
 		}

@@ -112,7 +112,7 @@ func New(cfg Config) (*Client, error) {
 		keyed["Authorization"] = []string{"Api-Key " + cfg.Key.secret}
 	}
 	c.vardata = call{header: keyed, max: maxAnswer, check: c.checkVariants}
-	c.flags = call{header: keyed, max: maxFlags, check: func(a *attempt) error { return checkArray(a.text) }}
+	c.flags = call{header: keyed, max: maxFlags, check: func(a *attempt) error { return a.parser.array(a.body) }}
 	c.status = call{header: keyless, max: maxDrain, check: func(*attempt) error { return nil }}
 	for path, to := range map[string]*endpoint{"/v1/vardata": &c.vardata.endpoint, "/v1/flags": &c.flags.endpoint, "/status": &c.status.endpoint} {
 		var err error
@@ -205,7 +205,7 @@ func (c *Client) Evaluate(ctx context.Context, u *pipeline.User) (pipeline.Answe
 }
 
 func (c *Client) checkVariants(a *attempt) (err error) {
-	a.variants, err = parseAnswer(a.text, c.flagCount)
+	a.variants, err = a.parser.variants(a.body, a.text, c.flagCount)
 	return err
 }
 

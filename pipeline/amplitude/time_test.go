@@ -1,0 +1,496 @@
+package amplitude
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptrace"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// fake answers requests inside a synctest bubble.
+type fake struct {
+	latency time.Duration
+	answer  func(n int, r *http.Request) (status int, header http.Header, body string, err error) // n: 1 for the first request
+
+	mu       sync.Mutex
+	sent     []time.Time
+	inFlight atomic.Int32
+	most     atomic.Int32
+}
+
+func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
+	f.mu.Lock()
+	f.sent = append(f.sent, time.Now())
+	n := len(f.sent)
+	f.mu.Unlock()
+	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil {
+		trace.GotConn(httptrace.GotConnInfo{})
+		trace.WroteRequest(httptrace.WroteRequestInfo{})
+	}
+	in := f.inFlight.Add(1)
+	defer f.inFlight.Add(-1)
+	f.most.Store(max(f.most.Load(), in))
+	status, header, body, err := 200, http.Header{}, "{}", error(nil)
+	if f.answer != nil {
+		status, header, body, err = f.answer(n, r)
+	}
+	select {
+	case <-time.After(f.latency):
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if header == nil {
+		header = http.Header{}
+	}
+	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body))}, nil
+}
+
+func (f *fake) times(start time.Time) (at []time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range f.sent {
+		at = append(at, s.Sub(start))
+	}
+	return at
+}
+
+func newFake(t *testing.T, cfg Config, f *fake) *Client {
+	t.Helper()
+	cfg.BaseURL, cfg.RoundTripper = "https://example.com", f
+	c, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// evaluate asks for n users with so many workers and returns the errors by user.
+func evaluate(ctx context.Context, c *Client, n, workers int) []error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	errs := make([]error, n)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				_, errs[i] = c.Evaluate(ctx, &pipeline.User{UserID: fmt.Sprint("SECRET-", i)})
+			}
+		})
+	}
+	wg.Wait()
+	c.Close()
+	return errs
+}
+
+func noErrors(t *testing.T, errs []error) {
+	t.Helper()
+	for i, err := range errs {
+		if err != nil {
+			t.Fatalf("user %d: %v", i, err)
+		}
+	}
+}
+
+func userError(t *testing.T, err error, kind pipeline.Kind) *pipeline.UserError {
+	t.Helper()
+	ue, ok := errors.AsType[*pipeline.UserError](err)
+	if !ok || ue.Kind != kind {
+		t.Fatalf("got %v, want a %s", err, kind)
+	}
+	return ue
+}
+
+type http500 = http.Request
+
+type roundTripper func(*http500)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
+	f(r)
+	return nil, errors.New("no")
+}
+
+func TestNoSecondHoldsMoreThanTheRate(t *testing.T) {
+	for _, tt := range []struct {
+		rate    float64
+		burst   int
+		latency time.Duration
+		workers int
+		fail    bool
+	}{
+		{300, 1, 60 * time.Millisecond, 60, false},
+		{100, 1, 200 * time.Millisecond, 64, true},
+		{50, 10, time.Millisecond, 64, true},
+		{2000, 1, 10 * time.Millisecond, 64, false},
+		{1, 1, time.Millisecond, 4, false},
+		{0.5, 3, time.Millisecond, 4, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fake{latency: tt.latency}
+			if tt.fail { // retries pay too
+				f.answer = func(n int, _ *http.Request) (int, http.Header, string, error) {
+					if n%10 == 3 {
+						return 503, nil, "", nil
+					}
+					return 200, nil, "{}", nil
+				}
+			}
+			c := newFake(t, Config{Rate: tt.rate, Burst: tt.burst}, f)
+			start := time.Now()
+			noErrors(t, evaluate(t.Context(), c, max(int(10*tt.rate), 5), tt.workers))
+			at := f.times(start)
+			limit := int(tt.rate) + tt.burst
+			for i := range at {
+				if j := i + limit; j < len(at) && at[j]-at[i] < time.Second {
+					t.Fatalf("rate %v burst %d: requests %d to %d within %v", tt.rate, tt.burst, i, j, at[j]-at[i])
+				}
+			}
+			if at[0] < time.Duration(float64(time.Second)/tt.rate) {
+				t.Errorf("rate %v: the first request after %v: the burst did not start empty", tt.rate, at[0])
+			}
+			most := len(at) * 9 / 10 // the last ones are retries, and have pauses between them
+			if took := (at[most] - at[0] - tt.latency).Seconds(); tt.rate > 10 && float64(most)/took < 0.99*tt.rate {
+				t.Errorf("rate %v: %.1f/s reached", tt.rate, float64(most)/took)
+			}
+			if s := c.Stats(); tt.rate > 10 && (s.EffectiveRate < 0.95*tt.rate || s.EffectiveRate > tt.rate) || s.Requests != int64(len(at)) {
+				t.Errorf("rate %v: stats say %.1f/s, %d requests; there were %d", tt.rate, s.EffectiveRate, s.Requests, len(at))
+			}
+		})
+	}
+}
+
+func TestFirstRequestGoesAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{latency: time.Second}
+		c := newFake(t, Config{}, f)
+		start := time.Now()
+		noErrors(t, evaluate(t.Context(), c, 200, 64))
+		if at := f.times(start); at[0] != 0 || at[1] != time.Second || at[64] != time.Second {
+			t.Errorf("requests at %v", at[:70])
+		}
+		if most := f.most.Load(); most != 64 {
+			t.Errorf("%d in flight, want 64", most)
+		}
+	})
+}
+
+func TestWrongKeyStopsWithinAHandfulOfRequests(t *testing.T) {
+	for _, status := range []int{401, 403} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fake{latency: 50 * time.Millisecond, answer: func(int, *http.Request) (int, http.Header, string, error) {
+				return status, nil, "SECRET", nil
+			}}
+			key, _ := NewKey(canary)
+			c := newFake(t, Config{Key: key, KeySource: "AMPLITUDE_DEPLOYMENT_KEY"}, f)
+			errs := evaluate(t.Context(), c, 1000, 64)
+			if n := len(f.sent); n != 3 {
+				t.Errorf("%d requests, want 3", n)
+			}
+			for i, err := range errs {
+				auth, ok := errors.AsType[*AuthError](err)
+				if !ok || auth.Status != status || !strings.Contains(err.Error(), "AMPLITUDE_DEPLOYMENT_KEY") || strings.Contains(err.Error(), "CANARY") {
+					t.Fatalf("user %d: %v", i, err)
+				}
+			}
+		})
+	}
+}
+
+func TestKeyRefusedOnceIsForgiven(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{latency: 50 * time.Millisecond, answer: func(n int, _ *http.Request) (int, http.Header, string, error) {
+			if n >= 90 && n < 122 { // a hiccup of requests that are all in flight at once
+				return 403, nil, "", nil
+			}
+			return 200, nil, "{}", nil
+		}}
+		noErrors(t, evaluate(t.Context(), newFake(t, Config{}, f), 1000, 40))
+	})
+}
+
+func TestKeyRevokedMidRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{latency: 50 * time.Millisecond, answer: func(n int, _ *http.Request) (int, http.Header, string, error) {
+			if n > 100 {
+				return 401, nil, "", nil
+			}
+			return 200, nil, "{}", nil
+		}}
+		errs := evaluate(t.Context(), newFake(t, Config{}, f), 1000, 64)
+		if n := len(f.sent); n > 100+64+2 {
+			t.Errorf("%d requests, want at most those in flight and two more", n)
+		}
+		for _, err := range errs {
+			if _, ok := errors.AsType[*AuthError](err); err != nil && !ok {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+func TestManyTooManyRequestsAreOnePause(t *testing.T) {
+	for name, header := range map[string]string{"seconds": "10", "date": "", "none": "-"} {
+		synctest.Test(t, func(t *testing.T) {
+			until := time.Now().Add(11 * time.Second)
+			f := &fake{latency: 300 * time.Millisecond, answer: func(n int, _ *http.Request) (int, http.Header, string, error) {
+				if n < 70 || n >= 110 { // all of them in flight at once
+					return 200, nil, "{}", nil
+				}
+				switch header {
+				case "":
+					return 429, http.Header{"Retry-After": {until.UTC().Format(http.TimeFormat)}}, "", nil
+				case "-":
+					return 429, nil, "", nil
+				}
+				return 429, http.Header{"Retry-After": {header}}, "", nil
+			}}
+			var log bytes.Buffer
+			c := newFake(t, Config{MaxAttempts: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))}, f)
+			start := time.Now()
+			noErrors(t, evaluate(t.Context(), c, 400, 64))
+			at := f.times(start)
+			gaps := 0
+			for i := range at[1:] {
+				if gap := at[i+1] - at[i]; gap > 500*time.Millisecond {
+					gaps++
+				}
+			}
+			if s := c.Stats(); s.Pauses != 1 || gaps != 1 || s.Statuses[429] != 40 || s.Retries != 40 {
+				t.Errorf("%s: %d pauses, %d gaps, %v", name, s.Pauses, gaps, s)
+			}
+			if n := strings.Count(log.String(), "\n"); n != 2 || strings.Contains(log.String(), "SECRET") {
+				t.Errorf("%s: want one line when it begins and one when it ends:\n%s", name, log.String())
+			}
+		})
+	}
+}
+
+func TestNothingBut429Ends(t *testing.T) {
+	for _, header := range []string{"", "0", "-5", "1", "99999999999", "junk", "Mon, 01 Jan 1990 00:00:00 GMT"} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fake{latency: 10 * time.Millisecond, answer: func(int, *http.Request) (int, http.Header, string, error) {
+				return 429, http.Header{"Retry-After": {header}}, "", nil
+			}}
+			start := time.Now()
+			errs := evaluate(t.Context(), newFake(t, Config{}, f), 100, 64)
+			for _, err := range errs {
+				if _, ok := errors.AsType[*OutageError](err); !ok {
+					t.Fatalf("Retry-After %q: %v", header, err)
+				}
+			}
+			if took := time.Since(start); took < 15*time.Minute || took > 16*time.Minute {
+				t.Errorf("Retry-After %q: gave up after %v", header, took)
+			}
+			if n := len(f.sent); n > 16*60+64 {
+				t.Errorf("Retry-After %q: %d requests", header, n)
+			}
+		})
+	}
+}
+
+func TestOutageIsNobodysFailure(t *testing.T) {
+	for name, down := range map[string]func() (int, http.Header, string, error){
+		"503":     func() (int, http.Header, string, error) { return 503, nil, "", nil },
+		"429":     func() (int, http.Header, string, error) { return 429, nil, "", nil },
+		"refused": func() (int, http.Header, string, error) { return 0, nil, "", syscall.ECONNREFUSED },
+		"eof":     func() (int, http.Header, string, error) { return 0, nil, "", io.ErrUnexpectedEOF },
+	} {
+		for _, from := range []time.Duration{0, 2 * time.Second} {
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				f := &fake{latency: 100 * time.Millisecond}
+				f.answer = func(int, *http.Request) (int, http.Header, string, error) {
+					if d := time.Since(start); d >= from && d < 10*time.Minute {
+						return down()
+					}
+					return 200, nil, "{}", nil
+				}
+				var log bytes.Buffer
+				c := newFake(t, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}, f)
+				noErrors(t, evaluate(t.Context(), c, 3000, 64))
+				during := 0
+				for _, at := range f.times(start) {
+					if at > 30*time.Second && at < 10*time.Minute {
+						during++
+					}
+				}
+				if during == 0 || during > 25 {
+					t.Errorf("%s from %v: %d probes in 9.5 minutes", name, from, during)
+				}
+				if name != "429" && (c.Stats().Outages != 1 || strings.Count(log.String(), "\n") != 2) || strings.Contains(log.String(), "SECRET") {
+					t.Errorf("%s from %v: %d outages, log:\n%s", name, from, c.Stats().Outages, log.String())
+				}
+			})
+		}
+	}
+}
+
+func TestOutageEndsAfterMaxOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		f := &fake{latency: 100 * time.Millisecond}
+		f.answer = func(n int, _ *http.Request) (int, http.Header, string, error) {
+			if n > 200 {
+				return 502, nil, "<html>", nil
+			}
+			return 200, nil, "{}", nil
+		}
+		errs := evaluate(t.Context(), newFake(t, Config{MaxOutage: 5 * time.Minute}, f), 1000, 64)
+		answered := 0
+		for _, err := range errs {
+			if err == nil {
+				answered++
+				continue
+			}
+			out, ok := errors.AsType[*OutageError](err)
+			if !ok || out.Status != 502 || out.For < 5*time.Minute || pipeline.Hint(err) == "" {
+				t.Fatalf("got %v", err)
+			}
+		}
+		if answered != 200 {
+			t.Errorf("%d answered, want 200", answered)
+		}
+		if took := time.Since(start); took < 5*time.Minute || took > 5*time.Minute+5*time.Second {
+			t.Errorf("gave up after %v", took)
+		}
+	})
+}
+
+func TestUnavailableWhileOthersGoThrough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{latency: 50 * time.Millisecond, answer: func(_ int, r *http.Request) (int, http.Header, string, error) {
+			if r.URL.RawQuery == "user_id=SECRET-7" {
+				return 500, nil, "", nil
+			}
+			return 200, nil, "{}", nil
+		}}
+		c := newFake(t, Config{}, f)
+		for i, err := range evaluate(t.Context(), c, 2000, 8) {
+			if i != 7 {
+				if err != nil {
+					t.Fatalf("user %d: %v", i, err)
+				}
+				continue
+			}
+			if ue := userError(t, err, pipeline.KindUnavailable); ue.Attempts != 5 || ue.HTTPStatus != 500 || strings.Contains(ue.Error(), "SECRET") {
+				t.Errorf("got %+v", ue)
+			}
+		}
+		if s := c.Stats(); s.Outages != 0 || s.Retries != 4 || s.Requests != 2004 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestPersistentFailuresDrainTheBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{latency: 10 * time.Millisecond, answer: func(n int, _ *http.Request) (int, http.Header, string, error) {
+			if n > 1 && n%2 == 0 {
+				return 503, nil, "", nil
+			}
+			return 200, nil, "{}", nil
+		}}
+		c := newFake(t, Config{MaxAttempts: 20}, f)
+		noErrors(t, evaluate(t.Context(), c, 3000, 64))
+		if s := c.Stats(); s.Outages == 0 {
+			t.Errorf("half of all requests failed, and the run never slowed down: %+v", s)
+		}
+	})
+}
+
+func TestBadAnswersAreRetriedThreeTimes(t *testing.T) {
+	for _, body := range []string{"<html>SECRET</html>", "null", "[]", `"SECRET"`, "", `{"f":`, "{} x"} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fake{latency: time.Millisecond, answer: func(int, *http.Request) (int, http.Header, string, error) { return 200, nil, body, nil }}
+			c := newFake(t, Config{}, f)
+			_, err := c.Evaluate(t.Context(), &pipeline.User{UserID: "u"})
+			c.Close()
+			ue := userError(t, err, pipeline.KindBadAnswer)
+			if len(f.sent) != 4 || ue.Attempts != 4 || ue.HTTPStatus != 200 || strings.Contains(ue.Message, "SECRET") {
+				t.Errorf("%q: %d requests, %+v", body, len(f.sent), ue)
+			}
+		})
+	}
+}
+
+func TestRejectedIsOneAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{latency: time.Millisecond, answer: func(int, *http.Request) (int, http.Header, string, error) { return 400, nil, "SECRET", nil }}
+		c := newFake(t, Config{}, f)
+		for _, err := range evaluate(t.Context(), c, 100, 64) {
+			if ue := userError(t, err, pipeline.KindRejected); ue.Attempts != 1 || ue.HTTPStatus != 400 {
+				t.Errorf("got %+v", ue)
+			}
+		}
+		if len(f.sent) != 100 {
+			t.Errorf("%d requests, want 100", len(f.sent))
+		}
+	})
+}
+
+func TestTimeoutBoundsAnAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{latency: time.Minute}
+		f.answer = func(n int, _ *http.Request) (int, http.Header, string, error) {
+			if n == 2 {
+				f.latency = time.Second
+			}
+			return 200, nil, "{}", nil
+		}
+		c := newFake(t, Config{Timeout: 3 * time.Second}, f)
+		a, err := c.Evaluate(t.Context(), &pipeline.User{UserID: "u"})
+		c.Close()
+		if err != nil || a.Attempts != 2 || c.Stats().TransportErrors["timeout"] != 1 {
+			t.Errorf("%+v, %v, %+v", a, err, c.Stats())
+		}
+	})
+}
+
+func TestCancelEndsEveryWait(t *testing.T) {
+	why := errors.New("because")
+	for name, answer := range map[string]func(int, *http.Request) (int, http.Header, string, error){
+		"in flight": nil,
+		"pause": func(int, *http.Request) (int, http.Header, string, error) {
+			return 429, http.Header{"Retry-After": {"300"}}, "", nil
+		},
+		"outage": func(int, *http.Request) (int, http.Header, string, error) { return 503, nil, "", nil },
+	} {
+		for _, rate := range []float64{0, 0.1} {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancelCause(t.Context())
+				f := &fake{latency: 20 * time.Second, answer: answer}
+				c := newFake(t, Config{Timeout: time.Hour, Rate: rate}, f)
+				defer time.AfterFunc(70*time.Second, func() { cancel(why) }).Stop()
+				start := time.Now()
+				errs := evaluate(ctx, c, 64, 64)
+				if took := time.Since(start); took > 70*time.Second {
+					t.Errorf("%s, rate %v: returned after %v", name, rate, took)
+				}
+				if n := slices.IndexFunc(errs, func(err error) bool { return err != nil && !errors.Is(err, why) }); n >= 0 {
+					t.Errorf("%s, rate %v: %v", name, rate, errs[n])
+				}
+			})
+		}
+	}
+}
