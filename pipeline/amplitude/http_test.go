@@ -237,7 +237,7 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 			}
 		}
 		s.Start()
-		evaluate(t.Context(), newClient(t, Config{BaseURL: s.URL, Concurrency: 20}), 1000, 20)
+		evaluate(t.Context(), newClient(t, Config{BaseURL: s.URL, Concurrency: 20}), 300, 20)
 		if n := conns.Load(); n > 40 { // a worker may dial while another is about to give a connection back
 			t.Errorf("%s: %d connections for 20 workers", name, n)
 		}
@@ -455,8 +455,8 @@ func TestHTTP2(t *testing.T) {
 		_, _ = io.WriteString(w, answer5)
 	}))
 	c := newClient(t, Config{BaseURL: s.URL, RoundTripper: tr, Concurrency: 64})
-	noErrors(t, evaluate(t.Context(), c, 2000, 64))
-	if st := c.Stats(); st.Requests != 2000 || st.Retries != 0 || other.Load() != 0 {
+	noErrors(t, evaluate(t.Context(), c, 500, 64))
+	if st := c.Stats(); st.Requests != 500 || st.Retries != 0 || other.Load() != 0 {
 		t.Errorf("%d not over HTTP/2; %+v", other.Load(), st)
 	}
 }
@@ -465,14 +465,14 @@ func TestHTTP2(t *testing.T) {
 func TestHTTP2GoAway(t *testing.T) {
 	var received atomic.Int64
 	s, tr := http2Server(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if n := received.Add(1); n%50 == 0 {
+		if n := received.Add(1); n%100 == 0 {
 			w.Header().Set("Connection", "close") // over HTTP/2: GOAWAY
 		}
 		_, _ = io.WriteString(w, "{}")
 	}))
-	c := newClient(t, Config{BaseURL: s.URL, RoundTripper: tr, Concurrency: 64, MaxAttempts: 50})
-	noErrors(t, evaluate(t.Context(), c, 1000, 64))
-	if st := c.Stats(); received.Load() > st.Requests || st.Requests > 1000+st.Retries {
+	c := newClient(t, Config{BaseURL: s.URL, RoundTripper: tr, Concurrency: 8, MaxAttempts: 50})
+	noErrors(t, evaluate(t.Context(), c, 600, 8))
+	if st := c.Stats(); received.Load() > st.Requests || st.Requests > 600+st.Retries {
 		t.Errorf("the server received %d; the client counted %d, %d of them again", received.Load(), st.Requests, st.Retries)
 	}
 }
