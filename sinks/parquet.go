@@ -27,7 +27,6 @@ const (
 	groupBytes      = 32 << 20  // about what a row group may hold in memory; one of huge payloads is cut short
 	batchRows       = 4 << 10   // rows handed to arrow at once
 	batchBytes      = 4 << 20   // text that a batch may keep alive
-	pageBytes       = 2 << 20   // twice arrow's: each page costs it some 9 MB of garbage, see zstdLevel
 	dictionaryBytes = 1 << 20   // a larger dictionary is not worth it, and not what readers expect
 
 	// zstdLevel is zstd's fastest, because arrow makes a new encoder for each page, or rather GOMAXPROCS of
@@ -59,7 +58,6 @@ func newParquet(w io.Writer, columns []column, spec *Spec) (e *parquetEncoder, e
 		parquet.WithCreatedBy(createdBy),
 		parquet.WithCompression(compress.Codecs.Zstd),
 		parquet.WithCompressionLevel(zstdLevel),
-		parquet.WithDataPageSize(pageBytes),
 		parquet.WithDictionaryDefault(false),
 	}
 	e = &parquetEncoder{}

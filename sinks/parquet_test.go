@@ -1,0 +1,259 @@
+package sinks
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow/go/v15/parquet"
+	"github.com/apache/arrow/go/v15/parquet/compress"
+	"github.com/apache/arrow/go/v15/parquet/file"
+	"github.com/apache/arrow/go/v15/parquet/metadata"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/pipelinetest"
+)
+
+// openParquet writes the outcomes and opens the file.
+func openParquet(t *testing.T, spec Spec, outcomes []pipeline.Outcome) (*file.Reader, string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "out.parquet")
+	out, err := Create(path, spec)
+	writeFile(t, out, err, outcomes)
+	r, err := file.OpenParquetFile(path, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r, path
+}
+
+func TestParquetSchema(t *testing.T) {
+	r, _ := openParquet(t, Spec{
+		Carry: goldenCarry, Version: "1.2.3", Meta: map[string]string{"rollcall.run": "r-1", "rollcall.options": "{}"},
+	}, goldenOutcomes())
+	var got []string
+	for i := range r.MetaData().Schema.NumColumns() {
+		c := r.MetaData().Schema.Column(i)
+		got = append(got, fmt.Sprintf("%s %s %s %s", c.SchemaNode().RepetitionType(), c.PhysicalType(), c.Name(), c.LogicalType()))
+	}
+	millis := "Timestamp(isAdjustedToUTC=true, timeUnit=milliseconds, is_from_converted_type=false, force_set_converted_type=false)"
+	want := []string{
+		"required INT64 row_number None",
+		"optional BYTE_ARRAY user_id String",
+		"optional BYTE_ARRAY device_id String",
+		"required BYTE_ARRAY flag_key String",
+		"required BYTE_ARRAY outcome String",
+		"optional BYTE_ARRAY variant String",
+		"optional BYTE_ARRAY payload String",
+		"optional BYTE_ARRAY experiment_key String",
+		"required INT64 evaluated_at " + millis,
+		"optional BYTE_ARRAY plan String",
+		"optional INT64 seats None",
+		"optional DOUBLE score None",
+		"optional BOOLEAN beta None",
+		"optional INT32 since Date",
+		"optional INT64 seen " + strings.Replace(millis, "milli", "micro", 1),
+		"optional BYTE_ARRAY tags String",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("schema (-want +got):\n%s", diff)
+	}
+	meta := r.MetaData()
+	if got := meta.GetCreatedBy(); got != "rollcall version 1.2.3" {
+		t.Errorf("created_by %q", got)
+	}
+	keys := []string{"rollcall.options", "rollcall.run"} // sorted: the same options, the same bytes
+	if got := meta.KeyValueMetadata().Keys(); !slices.Equal(got, keys) {
+		t.Errorf("metadata keys %q, want %q", got, keys)
+	}
+	if v := meta.KeyValueMetadata().FindValue("rollcall.run"); v == nil || *v != "r-1" {
+		t.Errorf("metadata rollcall.run %v", v)
+	}
+	for i := range meta.Schema.NumColumns() {
+		chunk, err := meta.RowGroup(0).ColumnChunk(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if chunk.Compression() != compress.Codecs.Zstd {
+			t.Errorf("column %d is compressed with %s", i, chunk.Compression())
+		}
+		if ok, err := chunk.StatsSet(); !ok || err != nil {
+			t.Errorf("column %d has no statistics (%v)", i, err)
+		}
+		repeats := slices.Contains([]string{"flag_key", "outcome", "variant", "payload", "experiment_key"}, meta.Schema.Column(i).Name())
+		if chunk.HasDictionaryPage() != repeats {
+			t.Errorf("column %s: dictionary page %v, want %v", meta.Schema.Column(i).Name(), !repeats, repeats)
+		}
+	}
+}
+
+// statistics are the smallest and the largest text of a column of the first row group, and its nulls.
+func statistics(t *testing.T, r *file.Reader, name string) (low, high string, nulls int64) {
+	t.Helper()
+	chunk, err := r.MetaData().RowGroup(0).ColumnChunk(r.MetaData().Schema.ColumnIndexByName(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stats, err := chunk.Statistics()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := stats.(*metadata.ByteArrayStatistics)
+	return string(s.Min()), string(s.Max()), s.NullCount()
+}
+
+func TestParquetStatistics(t *testing.T) {
+	r, _ := openParquet(t, Spec{Carry: goldenCarry}, goldenOutcomes())
+	for name, want := range map[string][]any{
+		"user_id":  {"ana", "ana", int64(2)},
+		"flag_key": {"checkout", "dark-mode", int64(0)},
+		"variant":  {"control", "treatment", int64(1)},
+		"payload":  {"-1", `{"title": "Buy \"now\"", "n": 1}`, int64(1)},
+		"plan":     {"pro, annual", "pro, annual", int64(2)},
+	} {
+		low, high, nulls := statistics(t, r, name)
+		if diff := cmp.Diff(want, []any{low, high, nulls}); diff != "" {
+			t.Errorf("statistics of %s (-want +got):\n%s", name, diff)
+		}
+	}
+
+	// The empty text is the smallest there is.
+	outcomes := []pipeline.Outcome{{
+		Row:         pipeline.Row{Carry: []pipeline.Value{pipeline.StringValue("")}},
+		Assignments: []pipeline.Assignment{{}, {Variant: pipeline.Variant{FlagKey: "f"}}},
+	}}
+	r, _ = openParquet(t, Spec{Carry: []pipeline.Column{{Name: "c"}}}, outcomes)
+	for name, want := range map[string][]any{"c": {"", "", int64(0)}, "flag_key": {"", "f", int64(0)}} {
+		low, high, nulls := statistics(t, r, name)
+		if diff := cmp.Diff(want, []any{low, high, nulls}); diff != "" {
+			t.Errorf("statistics of %s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestParquetRowGroups: 128 Ki rows each, whatever the users make of them; and everything is still there.
+func TestParquetRowGroups(t *testing.T) {
+	const users, flags = 45_000, 3
+	path := filepath.Join(t.TempDir(), "out.parquet")
+	out, err := Create(path, Spec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := pipeline.Outcome{Assignments: make([]pipeline.Assignment, flags)}
+	for i := range users {
+		o.Row.Number, o.At = int64(i+1), time.UnixMilli(int64(i))
+		o.Row.User.UserID = fmt.Sprintf("user-%d", i)
+		for j := range o.Assignments {
+			a := &o.Assignments[j]
+			a.FlagKey, a.Key = fmt.Sprintf("flag-%d", j), ""
+			if a.Assigned = (i+j)%7 > 0; a.Assigned {
+				a.Key = "on"
+			}
+		}
+		if err := out.Write(&o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeFile(t, out, nil, nil)
+
+	r, err := file.OpenParquetFile(path, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if r.NumRowGroups() != 2 || r.RowGroup(0).NumRows() != 128<<10 || r.NumRows() != users*flags {
+		t.Fatalf("%d row groups, the first with %d rows, %d rows in all; want 2, %d, %d",
+			r.NumRowGroups(), r.RowGroup(0).NumRows(), r.NumRows(), 128<<10, users*flags)
+	}
+	for name, read := range map[string]func(string) (pipelinetest.Table, error){"arrow": readArrow, "xitongsys": readXitongsys} {
+		table, err := read(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, row := range table.Rows {
+			i, j := n/flags, n%flags
+			variant := pipelinetest.Cell{Null: true}
+			if (i+j)%7 > 0 {
+				variant = pipelinetest.Cell{Text: "on"}
+			}
+			if row[0].Text != fmt.Sprint(i+1) || row[1].Text != fmt.Sprintf("user-%d", i) || row[3].Text != fmt.Sprintf("flag-%d", j) ||
+				row[5] != variant || !row[6].Null || row[8] != millisCell(int64(i)) {
+				t.Fatalf("%s: row %d is %v", name, n, row)
+			}
+		}
+	}
+}
+
+// TestParquetLargePayloads: a dictionary that outgrows its worth, and row groups that outgrow the memory.
+func TestParquetLargePayloads(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	payload := func(n int) string { // of little use to a compressor
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte('!' + random.IntN(90))
+		}
+		return string(pipeline.AppendJSONString(nil, string(b)))
+	}
+	for _, test := range []struct{ rows, bytes, groups int }{
+		{9000, 300, 1}, // over the dictionary's limit in the second batch; the third is plain
+		{60, 900_000, 2},
+	} {
+		path := filepath.Join(t.TempDir(), "out.parquet")
+		out, err := Create(path, Spec{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := pipeline.Outcome{Assignments: make([]pipeline.Assignment, 1)}
+		o.Assignments[0].Assigned = true
+		var want []pipelinetest.Cell
+		for i := range test.rows {
+			o.Row.Number = int64(i + 1)
+			o.Assignments[0].FlagKey = "f"
+			o.Assignments[0].Payload = ""
+			if i%10 > 0 {
+				o.Assignments[0].Payload = payload(test.bytes)
+			}
+			want = append(want, pipelinetest.Cell{Text: o.Assignments[0].Payload, Null: i%10 == 0})
+			if err := out.Write(&o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		writeFile(t, out, nil, nil)
+
+		r, err := file.OpenParquetFile(path, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.NumRowGroups(); got != test.groups {
+			t.Errorf("%d payloads of %d bytes: %d row groups, want %d", test.rows, test.bytes, got, test.groups)
+		}
+		chunk, err := r.MetaData().RowGroup(0).ColumnChunk(6)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !chunk.HasDictionaryPage() || !slices.Contains(chunk.Encodings(), parquet.Encodings.Plain) {
+			t.Errorf("%d payloads of %d bytes: encodings %v, want a dictionary and then plain", test.rows, test.bytes, chunk.Encodings())
+		}
+		r.Close()
+		for name, read := range map[string]func(string) (pipelinetest.Table, error){"arrow": readArrow, "xitongsys": readXitongsys} {
+			table, err := read(path)
+			if err != nil {
+				t.Fatalf("%d payloads of %d bytes, read by %s: %v", test.rows, test.bytes, name, err)
+			}
+			if len(table.Rows) != test.rows {
+				t.Fatalf("%s reads %d rows, want %d", name, len(table.Rows), test.rows)
+			}
+			for i, row := range table.Rows {
+				if row[0].Text != fmt.Sprint(i+1) || row[6] != want[i] {
+					t.Fatalf("%d payloads of %d bytes: %s reads row %d wrong", test.rows, test.bytes, name, i+1)
+				}
+			}
+		}
+	}
+}

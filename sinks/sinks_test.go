@@ -1,0 +1,499 @@
+package sinks
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// goldenOutcomes are few and believable; what is strange is in the conformance suite.
+func goldenOutcomes() []pipeline.Outcome {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 678_000_000, time.UTC)
+	return []pipeline.Outcome{
+		{
+			Row: pipeline.Row{
+				Number: 1, User: pipeline.User{UserID: "ana", DeviceID: "d-1"},
+				Carry: []pipeline.Value{
+					pipeline.StringValue("pro, annual"), pipeline.IntValue(12), pipeline.FloatValue(0.25), pipeline.BoolValue(true),
+					{Kind: pipeline.Date, Text: "2026-01-01", Num: 20454},
+					{Kind: pipeline.Timestamp, Text: "2026-01-01T12:00:00Z", Num: 1767268800000000},
+					{Kind: pipeline.List, Members: []pipeline.Member{{Value: pipeline.StringValue("a")}}},
+				},
+			},
+			Assignments: []pipeline.Assignment{
+				{Assigned: true, Variant: pipeline.Variant{
+					FlagKey: "checkout", Key: "treatment", Payload: `{"title": "Buy \"now\"", "n": 1}`, ExperimentKey: "exp-1",
+					EvaluationID: "e", Value: "treatment", Metadata: `{"deployed":true}`,
+				}},
+				{Variant: pipeline.Variant{FlagKey: "dark-mode"}},
+			},
+			At: at, Attempts: 1,
+		},
+		{
+			Row: pipeline.Row{Number: 2, Carry: make([]pipeline.Value, 7), Input: []pipeline.Member{
+				{Name: "user_id", Value: pipeline.Value{}}, {Name: "plan", Value: pipeline.StringValue("free")},
+			}},
+			At: at.Add(time.Second), Err: pipeline.Errorf(pipeline.KindMissingID, "neither a user_id nor a device_id"),
+		},
+		{
+			Row: pipeline.Row{Number: 3, User: pipeline.User{DeviceID: "=cmd()"}, Carry: make([]pipeline.Value, 7)},
+			Assignments: []pipeline.Assignment{
+				{Assigned: true, Variant: pipeline.Variant{FlagKey: "checkout", Key: "control", Payload: "-1"}},
+				{Assigned: true, Variant: pipeline.Variant{FlagKey: "dark-mode", Key: "on", Payload: "[\n  1\n]"}},
+			},
+			At: at.Add(2 * time.Second), Attempts: 2,
+		},
+		{
+			Row: pipeline.Row{Number: 4, User: pipeline.User{UserID: "bo"}, Carry: make([]pipeline.Value, 7)},
+			At:  at.Add(3 * time.Second), Attempts: 5,
+			Err: &pipeline.UserError{Kind: pipeline.KindUnavailable, HTTPStatus: 503, Attempts: 5, Message: "5 attempts: 503"},
+		},
+	}
+}
+
+var goldenCarry = []pipeline.Column{
+	{Name: "plan"}, {Name: "seats", Type: pipeline.TypeInt}, {Name: "score", Type: pipeline.TypeFloat},
+	{Name: "beta", Type: pipeline.TypeBool}, {Name: "since", Type: pipeline.TypeDate},
+	{Name: "seen", Type: pipeline.TypeTimestamp}, {Name: "tags", Type: pipeline.TypeJSON},
+}
+
+// writeFile writes, closes and publishes.
+func writeFile(t *testing.T, out *Output, err error, outcomes []pipeline.Outcome) Info {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range outcomes {
+		if err := out.Write(&outcomes[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, err := range []error{out.Close(), out.Publish()} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out.Info()
+}
+
+func TestGolden(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		open func(string, Spec) (*Output, error)
+		spec Spec
+	}{
+		{"assignments.csv", Create, Spec{Carry: goldenCarry}},
+		{"assignments.tsv", Create, Spec{Carry: goldenCarry}},
+		{"assignments.jsonl", Create, Spec{Carry: goldenCarry}},
+		{"escaped.csv", Create, Spec{EscapeFormulas: true}},
+		{"errors.csv", CreateErrors, Spec{}},
+		{"errors.jsonl", CreateErrors, Spec{}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), test.name)
+			outcomes := goldenOutcomes()
+			if test.spec.Carry == nil {
+				for i := range outcomes {
+					outcomes[i].Row.Carry = nil
+				}
+			}
+			out, err := test.open(path, test.spec)
+			writeFile(t, out, err, outcomes)
+			got, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden := filepath.Join("testdata", test.name)
+			if *update {
+				if err := os.WriteFile(golden, got, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), string(got)); diff != "" {
+				t.Errorf("%s (-want +got; -update writes it anew):\n%s", golden, diff)
+			}
+		})
+	}
+}
+
+func TestFormat(t *testing.T) {
+	for name, want := range map[string]string{
+		"users.csv": "csv", "out/users.csv.gz": "csv.gz", "a.b.tsv.zst": "tsv.zst", "X.JSONL": "jsonl", "x.jsonl.zst": "jsonl.zst",
+		"u.parquet": "parquet", ".csv": "csv",
+		"users": "", "csv": "", "users.json": "", "users.parquet.gz": "", "users.csv.bz2": "", "u.csv/out": "", "": "", "u.xcsv": "", "-": "",
+	} {
+		got, err := Format(name)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("Format(%q) = %q, %v; want %q", name, got, err, want)
+		}
+		if err != nil && !strings.Contains(pipeline.Hint(err), ".jsonl") {
+			t.Errorf("Format(%q): the hint %q does not name the formats", name, pipeline.Hint(err))
+		}
+	}
+	for name, want := range map[string]string{
+		"users.csv.gz": "users", "out.d/a.b.parquet": "out.d/a.b", "U.CSV": "U", "users": "users", "users.json": "users.json", "": "",
+	} {
+		if got := TrimFormat(name); got != want {
+			t.Errorf("TrimFormat(%q) = %q, want %q", name, got, want)
+		}
+	}
+	for _, format := range []string{"", "xml", "parquet.gz", "a.csv/", "x/csv", "csv.gz.zst"} {
+		if _, err := Stream(&bytes.Buffer{}, format, Spec{}); err == nil {
+			t.Errorf("Stream(%q) succeeded", format)
+		}
+	}
+	if out, err := Stream(&bytes.Buffer{}, "CSV.gz", Spec{}); err != nil || out.Info().Format != "csv.gz" {
+		t.Errorf("Stream(CSV.gz): %v", err)
+	}
+	if _, err := Create(filepath.Join(t.TempDir(), "users.xls"), Spec{}); err == nil {
+		t.Error("Create(users.xls) succeeded")
+	}
+}
+
+func TestCSVCells(t *testing.T) {
+	for _, test := range []struct{ in, csv, tsv, escaped string }{
+		{"", `""`, `""`, `""`},
+		{"plain", "plain", "plain", "plain"},
+		{"a,b", `"a,b"`, "a,b", `"a,b"`},
+		{"a\tb", "a\tb", "\"a\tb\"", "a\tb"},
+		{`a"b`, `"a""b"`, `"a""b"`, `"a""b"`},
+		{`"`, `""""`, `""""`, `""""`},
+		{"a\nb", "\"a\nb\"", "\"a\nb\"", "\"a\nb\""},
+		{"a\rb", "\"a\rb\"", "\"a\rb\"", "\"a\rb\""},
+		{" a", `" a"`, `" a"`, `" a"`},
+		{"a ", `"a "`, `"a "`, `"a "`},
+		{"a b", "a b", "a b", "a b"},
+		{`\.`, `"\."`, `"\."`, `"\."`},
+		{`a\.`, `a\.`, `a\.`, `a\.`},
+		{"a\x00b", "a\x00b", "a\x00b", "a\x00b"},
+		{"=1", "=1", "=1", "'=1"},
+		{"+1", "+1", "+1", "'+1"},
+		{"-1", "-1", "-1", "'-1"},
+		{"@a", "@a", "@a", "'@a"},
+		{"\ta", "\ta", "\"\ta\"", "'\ta"},
+		{"\ra", "\"\ra\"", "\"\ra\"", "\"'\ra\""},
+		{"a=1", "a=1", "a=1", "a=1"},
+		{`=a,"b"`, `"=a,""b"""`, `"=a,""b"""`, `"'=a,""b"""`},
+	} {
+		columns := []column{{name: "x"}}
+		for what, want := range map[string]string{"csv": test.csv, "tsv": test.tsv, "escaped": test.escaped} {
+			comma := byte(',')
+			if what == "tsv" {
+				comma = '\t'
+			}
+			var buf bytes.Buffer
+			e := newCSV(&buf, columns, comma, what == "escaped")
+			if err := errors.Join(e.writeRow([]cell{{text: test.in}}), e.finish()); err != nil {
+				t.Fatal(err)
+			}
+			if got := buf.String(); got != "x\n"+want+"\n" {
+				t.Errorf("%s of %q: %q, want %q", what, test.in, got, "x\n"+want+"\n")
+			}
+			formula := test.in != "" && strings.Contains("=+-@\t\r", test.in[:1])
+			if (e.formulas == 1) != formula {
+				t.Errorf("%s of %q: %d formulas counted", what, test.in, e.formulas)
+			}
+		}
+	}
+}
+
+func TestFormulas(t *testing.T) {
+	var buf bytes.Buffer
+	out, err := Stream(&buf, "csv", Spec{Carry: []pipeline.Column{{Name: "=plan"}, {Name: "n", Type: pipeline.TypeInt}}, EscapeFormulas: true})
+	outcomes := []pipeline.Outcome{{
+		Row: pipeline.Row{Number: -1, User: pipeline.User{UserID: "@a"}, Carry: []pipeline.Value{{}, pipeline.IntValue(-5)}},
+		Assignments: []pipeline.Assignment{
+			{Assigned: true, Variant: pipeline.Variant{FlagKey: "f", Key: "+on", Payload: "-1"}}, {Variant: pipeline.Variant{FlagKey: "g"}},
+		},
+	}}
+	info := writeFile(t, out, err, outcomes)
+	want := "row_number,user_id,device_id,flag_key,outcome,variant,payload,experiment_key,evaluated_at,'=plan,n\n" +
+		"-1,'@a,,f,assigned,'+on,-1,,0001-01-01T00:00:00.000Z,,-5\n" +
+		"-1,'@a,,g,not_assigned,,,,0001-01-01T00:00:00.000Z,,-5\n"
+	if diff := cmp.Diff(want, buf.String()); diff != "" || info.Formulas != 4 {
+		t.Errorf("%d formulas, want 4 (the header's, @a twice, +on); (-want +got):\n%s", info.Formulas, diff)
+	}
+}
+
+func TestCarryErrors(t *testing.T) {
+	for _, carry := range [][]pipeline.Column{{{Name: "user_id"}}, {{Name: "a"}, {Name: "a"}}} {
+		_, err := Stream(&bytes.Buffer{}, "csv", Spec{Carry: carry})
+		if err == nil || pipeline.Hint(err) == "" {
+			t.Errorf("carry %v: error %v, hint %q", carry, err, pipeline.Hint(err))
+		}
+	}
+
+	// A value that is not of its column's type would be a wrong value in Parquet.
+	kinds := map[pipeline.Type][]pipeline.ValueKind{
+		pipeline.TypeString: {pipeline.String, pipeline.Number}, pipeline.TypeInt: {pipeline.Int}, pipeline.TypeFloat: {pipeline.Float},
+		pipeline.TypeBool: {pipeline.Bool}, pipeline.TypeDate: {pipeline.Date}, pipeline.TypeTimestamp: {pipeline.Timestamp},
+		pipeline.TypeJSON: {
+			pipeline.String, pipeline.Number, pipeline.Int, pipeline.Float, pipeline.Bool, pipeline.Timestamp, pipeline.Date,
+			pipeline.List, pipeline.Object,
+		},
+	}
+	for typ, good := range kinds {
+		for kind := pipeline.Null; kind <= pipeline.Object; kind++ {
+			out, err := Stream(&bytes.Buffer{}, "parquet", Spec{Carry: []pipeline.Column{{Name: "c", Type: typ}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := pipeline.Outcome{Row: pipeline.Row{Number: 7, Carry: []pipeline.Value{{Kind: kind}}}, Assignments: make([]pipeline.Assignment, 1)}
+			want := kind == pipeline.Null
+			for _, k := range good {
+				want = want || k == kind
+			}
+			err = out.Write(&o)
+			if (err == nil) != want {
+				t.Errorf("kind %d in a column of type %s: %v", kind, typ, err)
+			}
+			if err != nil && (!strings.Contains(err.Error(), "row 7") || !strings.Contains(err.Error(), `"c"`)) {
+				t.Errorf("the error names no row or column: %v", err)
+			}
+		}
+	}
+	out, err := Stream(&bytes.Buffer{}, "csv", Spec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := pipeline.Outcome{Row: pipeline.Row{Carry: make([]pipeline.Value, 1)}, Assignments: make([]pipeline.Assignment, 1)}
+	if err := out.Write(&o); err == nil {
+		t.Error("a carried value without a column was written")
+	}
+}
+
+// TestInvalidUTF8: it must not make a file that others can't read.
+func TestInvalidUTF8(t *testing.T) {
+	bad := "a\xffb"
+	for _, format := range []string{"csv", "jsonl", "parquet"} {
+		path := filepath.Join(t.TempDir(), "out."+format)
+		out, err := Create(path, Spec{Carry: []pipeline.Column{{Name: bad}}})
+		writeFile(t, out, err, []pipeline.Outcome{{
+			Row: pipeline.Row{User: pipeline.User{UserID: bad}, Carry: []pipeline.Value{pipeline.StringValue(bad)}},
+			Assignments: []pipeline.Assignment{{Assigned: true, Variant: pipeline.Variant{
+				FlagKey: bad, Key: bad, Payload: `"` + bad + `"`, ExperimentKey: bad,
+			}}},
+		}})
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(data, []byte(bad)) {
+			t.Errorf("%s holds invalid UTF-8: %q", format, data)
+		}
+	}
+}
+
+func TestDevFull(t *testing.T) {
+	for _, format := range formats {
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer full.Close()
+		out, err := Stream(full, format, Spec{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := out.Write(&pipeline.Outcome{Assignments: make([]pipeline.Assignment, 1)}); err != nil {
+			t.Fatal(err)
+		}
+		err = out.Close()
+		if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "standard output") || pipeline.Hint(err) == "" {
+			t.Errorf("%s to /dev/full: %v, hint %q; want ENOSPC, the name and a hint", format, err, pipeline.Hint(err))
+		}
+	}
+}
+
+func TestFileErrors(t *testing.T) {
+	for _, errno := range []syscall.Errno{
+		syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, syscall.ENOENT, syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.EMFILE, syscall.ENFILE,
+	} {
+		err := fileError("write", "out/users.csv", &fs.PathError{Op: "write", Path: "out/.users.csv.rollcall-x.tmp", Err: errno})
+		if got, want := err.Error(), "write out/users.csv: "+errno.Error(); got != want {
+			t.Errorf("%v: %q, want %q", errno, got, want)
+		}
+		if !errors.Is(err, errno) || pipeline.Hint(err) == "" {
+			t.Errorf("%v: wrapped as %v with hint %q", errno, err, pipeline.Hint(err))
+		}
+	}
+	if err := fileError("write", "x", syscall.EIO); pipeline.Hint(err) != "" {
+		t.Errorf("EIO has the hint %q", pipeline.Hint(err))
+	}
+}
+
+func TestExists(t *testing.T) {
+	folder := t.TempDir()
+	link := filepath.Join(folder, "link")
+	if err := os.Symlink("nowhere", link); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{folder: true, link: true, filepath.Join(folder, "x"): false} {
+		if got, err := Exists(path); got != want || err != nil {
+			t.Errorf("Exists(%s) = %v, %v; want %v", path, got, err, want)
+		}
+	}
+	if _, err := Exists(strings.Repeat("x", 5000)); err == nil {
+		t.Error("Exists of a name that is too long has no error")
+	}
+}
+
+// TestLongName: the temporary name must fit where the final one does.
+func TestLongName(t *testing.T) {
+	path := filepath.Join(t.TempDir(), strings.Repeat("n", 251)+".csv")
+	out, err := Create(path, Spec{})
+	writeFile(t, out, err, nil)
+	if ok, err := Exists(path); !ok || err != nil {
+		t.Errorf("Exists = %v, %v", ok, err)
+	}
+}
+
+func TestMulti(t *testing.T) {
+	open := func(t *testing.T, names ...string) (folder string, m Multi) {
+		folder = t.TempDir()
+		for _, name := range names {
+			out, err := Create(filepath.Join(folder, name), Spec{Carry: goldenCarry})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m = append(m, out)
+		}
+		return folder, m
+	}
+	files := func(folder string) (names []string) {
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return names
+	}
+	write := func(m Multi) error {
+		outcomes := goldenOutcomes()
+		for i := range outcomes {
+			if err := m.Write(&outcomes[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+
+	t.Run("all", func(t *testing.T) {
+		folder, m := open(t, "a.csv", "b.parquet", "c.jsonl.gz")
+		if err := m.Publish(); err == nil {
+			t.Error("Publish before Close succeeded")
+		}
+		for _, err := range []error{write(m), m.Close(), m.Publish(), m.Discard()} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if diff := cmp.Diff([]string{"a.csv", "b.parquet", "c.jsonl.gz"}, files(folder)); diff != "" {
+			t.Errorf("files (-want +got):\n%s", diff)
+		}
+		for _, out := range m {
+			if out.Info().Rows != 4 {
+				t.Errorf("%s: %d rows, want 4", out.Info().Path, out.Info().Rows)
+			}
+		}
+	})
+	t.Run("one fails", func(t *testing.T) {
+		folder, m := open(t, "a.csv", "b.csv", "c.csv")
+		m[1].file.Close() // so that its Close fails
+		if err := write(m); err != nil {
+			t.Fatal(err)
+		}
+		err := m.Close()
+		if err == nil || !strings.Contains(err.Error(), "b.csv") || strings.Contains(err.Error(), "c.csv") {
+			t.Errorf("Close: %v, want an error of b.csv alone", err)
+		}
+		if err := m.Publish(); err == nil {
+			t.Error("Publish succeeded")
+		}
+		for _, name := range files(folder) {
+			if !strings.HasPrefix(name, ".") {
+				t.Errorf("%s was published though b.csv failed", name)
+			}
+		}
+		if err := m.Discard(); err != nil {
+			t.Error(err)
+		}
+		if got := files(folder); len(got) > 0 {
+			t.Errorf("Discard leaves %q", got)
+		}
+	})
+	t.Run("a rename fails", func(t *testing.T) {
+		folder, m := open(t, "a.csv", "b.csv", "c.csv")
+		if err := errors.Join(write(m), m.Close(), os.Mkdir(filepath.Join(folder, "b.csv"), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Publish(); err == nil || !strings.Contains(err.Error(), "b.csv") {
+			t.Errorf("Publish: %v, want an error of b.csv", err)
+		}
+		if err := m.Discard(); err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff([]string{"a.csv", "b.csv"}, files(folder)); diff != "" {
+			t.Errorf("files (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("write error", func(t *testing.T) {
+		_, m := open(t, "a.csv", "b.csv")
+		defer m.Discard()
+		if err := m.Write(&pipeline.Outcome{Assignments: make([]pipeline.Assignment, 1)}); err == nil {
+			t.Error("Write without the carried values succeeded")
+		}
+		if m.Close() == nil || m.Publish() == nil {
+			t.Error("Close or Publish succeeded after a failed Write")
+		}
+	})
+}
+
+func TestAppendOneLine(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"a": 1}`:                            `{"a": 1}`,
+		"{\"a\":\n 1}":                        `{"a":1}`,
+		"[ \"x  \\\" \\\\\",\r\n\t\"\\n y\"]": `["x  \" \\","\n y"]`,
+		"\n\"\"\n":                            `""`,
+		"[1,\r2]":                             "[1,2]",
+		"\"\\":                                "\"\\",
+	} {
+		if got := string(appendOneLine(nil, in)); got != want {
+			t.Errorf("appendOneLine(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestFloats(t *testing.T) {
+	for f, want := range map[float64]string{0: "0", -0.5: "-0.5", 1e21: "1e+21", math.Inf(1): "Infinity", math.Inf(-1): "-Infinity"} {
+		var buf bytes.Buffer
+		e := newCSV(&buf, []column{{name: "x", typ: pipeline.TypeFloat}}, ',', false)
+		if err := errors.Join(e.writeRow([]cell{{num: int64(math.Float64bits(f))}}), e.finish()); err != nil {
+			t.Fatal(err)
+		}
+		if got := buf.String(); got != fmt.Sprintf("x\n%s\n", want) {
+			t.Errorf("%v is written as %q, want %q", f, got, want)
+		}
+	}
+}
