@@ -251,8 +251,8 @@ func (b *bench) startServer(ctx context.Context) (stop func(), err error) {
 		return nil, err
 	}
 	stop = func() {
-		stdin.Close()
-		cmd.Wait() //nolint:errcheck // it was told to end
+		_ = stdin.Close()
+		_ = cmd.Wait() // it was told to end
 	}
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {

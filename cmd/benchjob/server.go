@@ -29,6 +29,15 @@ func serve() error {
 	if err != nil {
 		return err
 	}
+	fmt.Println("http://" + l.Addr().String())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // however it ends, it has ended
+		os.Exit(0)
+	}()
+	return http.Serve(l, handler())
+}
+
+func handler() http.Handler {
 	var asked atomic.Int64
 	body := []byte(answer)
 	contentType, length := []string{"application/json"}, []string{strconv.Itoa(len(answer))}
@@ -37,13 +46,8 @@ func serve() error {
 		asked.Add(1)
 		w.Header()["Content-Type"] = contentType
 		w.Header()["Content-Length"] = length
-		w.Write(body) //nolint:errcheck // a client that is gone asks for nothing more
+		_, _ = w.Write(body) // a client that is gone asks for nothing more
 	})
-	mux.HandleFunc("/asked", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, asked.Load()) })
-	fmt.Println("http://" + l.Addr().String())
-	go func() {
-		io.Copy(io.Discard, os.Stdin) //nolint:errcheck // however it ends, it has ended
-		os.Exit(0)
-	}()
-	return http.Serve(l, mux)
+	mux.HandleFunc("/asked", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, asked.Load()) })
+	return mux
 }
