@@ -132,7 +132,7 @@ func Parse(data []byte) (*Engine, error) {
 		case err != nil && (c.Key == nil || *c.Key == ""): // before the key, or in it
 			return nil, fmt.Errorf("flag configurations: flag %d of the list: %w", i+1, jsonError(err))
 		case c.Key == nil || *c.Key == "":
-			return nil, fmt.Errorf("flag configurations: flag %d of the list: its key %w", i+1, ErrMissing)
+			return nil, fmt.Errorf("flag configurations: flag %d of the list: \"key\" %w", i+1, ErrMissing)
 		case err != nil:
 			return nil, &ConfigError{*c.Key, "", jsonError(err)}
 		}
@@ -202,7 +202,7 @@ func (c *compiler) fail(path string, err error) error {
 }
 
 func (c *compiler) missing(path, field string) error {
-	return c.fail(path, fmt.Errorf("its %s %w", field, ErrMissing))
+	return c.fail(path, fmt.Errorf("%q %w", field, ErrMissing))
 }
 
 func (c *compiler) warn(path string, err error) {

@@ -1,0 +1,62 @@
+package evalserver
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// The query is read as net/url reads it; ids and context come through byte for byte.
+func FuzzQuery(f *testing.F) {
+	for _, s := range []string{
+		"user_id=u&flag_keys=a,b&context=%7B%22country%22%3A%22DE%22%7D",
+		"device_id=a%26flag_keys%3Dx&flag_key=f", "user_id=%2F+%23%F0%9F%98%80", "user%5Fid=x&user_id=y", "&&=&x", "user_id=%zz", "context=[]&user_id=u",
+		"context=%7B%22user_id%22%3A%22c%22%2C%22device_id%22%3Anull%7D", "flag_keys=a&flag_key=b&user_id=%00",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		want, wantErr := url.ParseQuery(raw)
+		for _, proxy := range []bool{false, true} {
+			q, err := parseQuery(raw, proxy)
+			if err != nil {
+				if wantErr == nil {
+					t.Fatalf("parseQuery(%q): %v; net/url takes it", raw, err)
+				}
+				continue
+			}
+			if wantErr == nil {
+				list := want.Get("flag_key")
+				if want.Has("flag_keys") && !proxy {
+					list = want.Get("flag_keys")
+				}
+				if q.userID != want.Get("user_id") || q.deviceID != want.Get("device_id") || q.context != want.Get("context") || q.flagList != list {
+					t.Fatalf("parseQuery(%q, %v) = %+v, net/url says %v", raw, proxy, q, want)
+				}
+			}
+			var u pipeline.User
+			if q.user(&u) != nil {
+				continue
+			}
+			if u.UserID == "" && u.DeviceID == "" {
+				t.Fatalf("%q: a user without an id", raw)
+			}
+			if q.userID != "" && u.UserID != q.userID {
+				t.Fatalf("%q: user id %q, want the query's %q", raw, u.UserID, q.userID)
+			}
+			if pipeline.Find(u.Context, "user_id") != nil || pipeline.Find(u.Context, "device_id") != nil {
+				t.Fatalf("%q: an id in the context", raw)
+			}
+			if !slices.IsSortedFunc(u.Context, func(a, b pipeline.Member) int { return strings.Compare(a.Name, b.Name) }) {
+				t.Fatalf("%q: the context is not sorted", raw)
+			}
+			if !utf8.ValidString(q.context) && q.hasContext {
+				t.Fatalf("%q: a context that is not UTF-8 was taken", raw)
+			}
+		}
+	})
+}
