@@ -2,6 +2,10 @@ package sources
 
 import (
 	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
@@ -42,4 +46,69 @@ func errorJSONL(header []string, rows [][]string) []byte {
 		b = append(pipeline.AppendObject(b, members), '\n')
 	}
 	return b
+}
+
+// A run's error records are an input: the original rows, under their original numbers.
+func TestErrorRecords(t *testing.T) {
+	record := func(number, input string) string {
+		return `{"row_number":` + number + `,"user_id":"not this","device_id":null,"kind":"unavailable","http_status":503,"attempts":5,"message":"m","occurred_at":"t","input":` + input + "}\n"
+	}
+	for _, test := range []struct {
+		name, data string
+		opts       Options
+		want       []got
+		err        string
+	}{
+		{name: "none", data: ""},
+		{name: "numbers and columns of the first run", data: record("3", `{"uid":"a","plan":"pro","n":"7","gone":null}`) + record("17", `{"UID":"b","plan":""}`),
+			opts: Options{Mapping: Mapping{Map: map[string]string{"user_id": "uid"}, Properties: []string{"plan", "n"}, Types: types{"n": pipeline.TypeInt}, Carry: []string{"plan"}}},
+			want: []got{
+				{Number: 3, ID: "a", Context: `{"user_properties":{"n":7,"plan":"pro"}}`, Carry: `["pro"]`, Input: `{"gone":null,"n":"7","plan":"pro","uid":"a"}`},
+				{Number: 17, ID: "b", Context: `{"user_properties":{"plan":""}}`, Carry: `[""]`, Input: `{"UID":"b","plan":""}`}}},
+		{name: "a row that had not decoded", data: record("2", "null") + record("5", `{"user_id":"a"}`),
+			want: []got{{Number: 2, Err: "bad_row: line 1: the row did not decode, so its error record holds no input"}, {Number: 5, ID: "a", Context: "{}", Input: `{"user_id":"a"}`}}},
+		{name: "not sorted", data: record("5", `{"user_id":"a"}`) + record("5", `{"user_id":"a"}`), err: "row number 5 comes after 5"},
+		{name: "no number", data: record(`"x"`, `{"user_id":"a"}`), err: "line 1: row_number is not a row number"},
+		{name: "number 0", data: record("0", `{"user_id":"a"}`), err: "line 1: row_number is not a row number"},
+		{name: "input of another kind", data: record("1", `[1]`), err: "line 1: input is not a JSON object"},
+		{name: "a damaged line", data: record("1", `{"user_id":"a"}`) + "{\n", err: "line 2: "},
+		{name: "a line that is no error record", data: record("1", `{"user_id":"a"}`) + strings.Repeat("\n", 3) + record("2", `{"user_id":"b"}`)[:14] + "}\n", err: "not JSON"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			rows, err := read(t, "failed.errors.jsonl", []byte(test.data), test.opts)
+			if test.err != "" {
+				if err == nil || !strings.Contains(err.Error(), test.err) || !strings.Contains(err.Error(), "failed.errors.jsonl") {
+					t.Fatalf("%v, want the file and %q", err, test.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, rows); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// What a CSV row was is what its error record gives, whatever --missing says.
+func TestErrorRecordsGiveTheSameUser(t *testing.T) {
+	data := []byte("user_id,country,user_properties.a\nu,,\n")
+	for _, first := range []bool{false, true} {
+		before, err := read(t, "u.csv", data, Options{Mapping: Mapping{MissingEmpty: first}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := [][]string{{"1", "u", "", "rejected", "400", "1", "m", "t", before[0].Input}}
+		for _, again := range []bool{false, true} {
+			after, err := read(t, "e.csv", csvBytes(t, ',', false, errorColumns, rows), Options{Mapping: Mapping{MissingEmpty: again}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(before, after); diff != "" {
+				t.Errorf("--missing empty %v, then %v: %s", first, again, diff)
+			}
+		}
+	}
 }

@@ -274,5 +274,3 @@ func ids(rows []got) string {
 	}
 	return strings.Join(out, " ")
 }
-
-func dir(path string) string { return filepath.Dir(path) }
