@@ -55,6 +55,7 @@ func run(ctx context.Context, args []string) error {
 	quick := set.Bool("quick", false, "one round of 5,000 users, 20,000 for memory: does it run at all?")
 	onlyBare := set.Bool("bare", false, "measure the bare loop alone")
 	binary := set.String("rollcall", "", "a rollcall that is built already, instead of this tree's")
+	limit := set.Duration("timeout", 6*time.Minute, "give up after so long")
 	if err := set.Parse(args); err != nil {
 		return err
 	}
@@ -64,6 +65,8 @@ func run(ctx context.Context, args []string) error {
 	if *quick {
 		*users, *rounds, *rssUsers = 5_000, 1, 20_000
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, *limit, fmt.Errorf("not done after %s (-timeout)", *limit))
+	defer cancel()
 	dir, err := os.MkdirTemp("", "benchjob-")
 	if err != nil {
 		return err
