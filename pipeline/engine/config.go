@@ -356,7 +356,6 @@ func (c *compiler) condition(path string, config *conditionConfig) (condition, e
 	out := condition{
 		selector: c.selector(config.Selector),
 		op:       ops[config.Op],
-		opText:   config.Op,
 		values:   config.Values,
 		none:     slices.Contains(config.Values, "(none)"),
 	}

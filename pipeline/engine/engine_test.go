@@ -262,6 +262,8 @@ func TestParseErrors(t *testing.T) {
 		{condition(`{"selector":[],"op":"regex match","values":["(?<n>a)\\k<n>"]}`), `a backreference is not supported`},
 		{condition(`{"selector":[],"op":"regex match","values":["(?i)a"]}`), `invalid group`},
 		{condition(`{"selector":[],"op":"regex match","values":["a**"]}`), "invalid nested repetition operator"},
+		{condition(`{"selector":[],"op":"regex match","values":["^*a"]}`), "nothing to repeat"},
+		{condition(`{"selector":[],"op":"regex match","values":["a\\b{2}"]}`), "nothing to repeat"},
 		{condition(`{"selector":[],"op":"regex match","values":["[b-a]"]}`), "out of order"},
 		{condition(`{"selector":[],"op":"regex match","values":["[a"]}`), "does not end"},
 		{condition(`{"selector":[],"op":"regex match","values":["a\\"]}`), "a backslash at the end"},

@@ -67,8 +67,6 @@ type condition struct {
 	numbers  []float64
 	versions []version
 	regexes  []*regexp.Regexp
-
-	opText string // as configured
 }
 
 // valueSet finds strings. A few are compared one by one, which is quicker than hashing.

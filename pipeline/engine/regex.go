@@ -127,7 +127,14 @@ func (p *regexParser) translate() error {
 		switch c {
 		case '.':
 			p.out.WriteString(`[^\n\r\x{2028}\x{2029}]`)
-		case '^', '$', '|', ')', '*', '+', '?':
+		case '^', '$':
+			p.out.WriteRune(c)
+			p.pos++
+			if err := p.noQuantifier(); err != nil {
+				return err
+			}
+			continue
+		case '|', ')', '*', '+', '?':
 			p.out.WriteRune(c)
 		case '(':
 			if err := p.group(); err != nil {
@@ -186,8 +193,33 @@ func (p *regexParser) group() error {
 	return nil
 }
 
+// noQuantifier refuses to repeat an assertion, as JavaScript does.
+func (p *regexParser) noQuantifier() error {
+	switch p.peek(0) {
+	case '*', '+', '?':
+		return errors.New("nothing to repeat")
+	case '{':
+		if p.quantifierEnd() > 0 {
+			return errors.New("nothing to repeat")
+		}
+	}
+	return nil
+}
+
 // quantifier writes {2}, {2,} or {2,3}; any other brace is itself.
 func (p *regexParser) quantifier() {
+	end := p.quantifierEnd()
+	if end == 0 {
+		p.out.WriteString(`\{`)
+		p.pos++
+		return
+	}
+	p.out.WriteString(string(utf16.Decode(p.in[p.pos:end])))
+	p.pos = end
+}
+
+// quantifierEnd is where the quantifier that begins with this brace ends; 0 if it is none.
+func (p *regexParser) quantifierEnd() int {
 	end := p.pos + 1
 	digits := func() bool {
 		start := end
@@ -202,12 +234,9 @@ func (p *regexParser) quantifier() {
 		digits()
 	}
 	if !ok || end >= len(p.in) || p.in[end] != '}' {
-		p.out.WriteString(`\{`)
-		p.pos++
-		return
+		return 0
 	}
-	p.out.WriteString(string(utf16.Decode(p.in[p.pos : end+1])))
-	p.pos = end + 1
+	return end + 1
 }
 
 // escape writes what a backslash begins outside a class.
@@ -217,7 +246,7 @@ func (p *regexParser) escape() error {
 		p.out.WriteRune('\\')
 		p.out.WriteRune(c)
 		p.pos += 2
-		return nil
+		return p.noQuantifier()
 	case '1' <= c && c <= '9':
 		n, end := 0, p.pos+1
 		for end < len(p.in) && '0' <= p.in[end] && p.in[end] <= '9' && n <= p.groups {
@@ -368,6 +397,10 @@ func (p *regexParser) classAtom() (unit rune, class string, err error) {
 	if p.peek(1) == 'b' {
 		p.pos += 2
 		return '\b', "", nil
+	}
+	if c := p.peek(2); p.peek(1) == 'c' && ('0' <= c && c <= '9' || c == '_') { // letters are everywhere
+		p.pos += 3
+		return c % 32, "", nil
 	}
 	return p.escaped()
 }

@@ -23,7 +23,6 @@ const (
 
 // selector is a compiled path.
 type selector struct {
-	text string // joined with dots
 	root root
 	name string   // rootField: the field; rootGroup: the group type
 	flag int32    // rootResult
@@ -36,7 +35,7 @@ func isGroupField(name string) bool {
 }
 
 func newSelector(path []string, flags map[string]int32) selector {
-	s := selector{text: strings.Join(path, "."), path: path}
+	s := selector{path: path}
 	for _, element := range path {
 		if element == "" { // undefined, says the reference's select
 			return s
