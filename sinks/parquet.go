@@ -45,6 +45,8 @@ type parquetEncoder struct {
 	batch   int // rows in columns
 	bytes   int // of text in columns
 	rows    int // in the open row group
+
+	groupBytes int64 // the constant, but for tests
 }
 
 // newParquet writes the Parquet file's head to w; close of the file belongs to the caller.
@@ -60,7 +62,7 @@ func newParquet(w io.Writer, columns []column, spec *Spec) (e *parquetEncoder, e
 		parquet.WithCompressionLevel(zstdLevel),
 		parquet.WithDictionaryDefault(false),
 	}
-	e = &parquetEncoder{}
+	e = &parquetEncoder{groupBytes: groupBytes}
 	var fields schema.FieldList
 	for _, c := range columns {
 		repetition := parquet.Repetitions.Optional
@@ -141,7 +143,7 @@ func (e *parquetEncoder) flush(last bool) (err error) {
 		e.group = e.writer.AppendBufferedRowGroup()
 	}
 	// What is written is counted in one of the two or in both, so this is at most twice what is in memory.
-	last = last || e.group.TotalCompressedBytes()+e.group.TotalBytesWritten() >= groupBytes
+	last = last || e.group.TotalCompressedBytes()+e.group.TotalBytesWritten() >= e.groupBytes
 	for i, c := range e.columns {
 		w, err := e.group.Column(i)
 		if err != nil {
