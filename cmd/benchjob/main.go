@@ -31,9 +31,7 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:])
-	stop()
+	err := run(context.Background(), os.Args[1:])
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "benchjob:", err)
 		os.Exit(1)
@@ -48,6 +46,8 @@ func run(ctx context.Context, args []string) error {
 	case len(args) == 3 && args[0] == "bare":
 		return bare(args[1], args[2])
 	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM) // not for the children, which just die of it
+	defer stop()
 	set := flag.NewFlagSet("benchjob", flag.ContinueOnError)
 	users := set.Int("users", 100_000, "users of each round")
 	rounds := set.Int("rounds", 5, "rounds of the two, taking turns")
@@ -84,11 +84,11 @@ func run(ctx context.Context, args []string) error {
 			return fmt.Errorf("build rollcall (run benchjob from the root of the repository): %w", err)
 		}
 	}
-	stop, err := b.startServer(ctx)
+	stopServer, err := b.startServer(ctx)
 	if err != nil {
 		return err
 	}
-	defer stop()
+	defer stopServer()
 
 	start := time.Now()
 	fmt.Printf("goos: %s\ngoarch: %s\n# %s, %d CPUs, %d users a round, 5 flags, %d in flight, %d-byte answers\n",
