@@ -13,13 +13,13 @@ import (
 )
 
 // applyConfig gives every option that was not set on the command line the value of ROLLCALL_<NAME>, or else
-// that of the --config file. It runs before the command reads its options.
+// that of the --config file. An empty variable counts as none. It runs before the command reads its options.
 func applyConfig(cmd *cobra.Command, env *env) error {
 	options := cmd.Flags()
 	fromEnv := func(o *pflag.Flag) error {
 		name := "ROLLCALL_" + strings.ToUpper(strings.ReplaceAll(o.Name, "-", "_"))
 		value, ok := env.LookupEnv(name)
-		if !ok || o.Changed || notConfigurable[o.Name] {
+		if !ok || value == "" || o.Changed || notConfigurable[o.Name] {
 			return nil
 		}
 		values := []string{value}

@@ -54,13 +54,14 @@ func flagsCommand(env *env, con *console) *cobra.Command {
 			}
 			var data []byte
 			var err error
+			from := server.flagConfigs
 			switch {
 			case server.flagConfigs != "" && server.flagConfigs != "fetch":
 				data, err = readFlagConfigs(server.flagConfigs)
 			case server.embedded():
 				err = usageErrorf("--server embedded needs --flag-configs FILE")
 			default:
-				server.flagConfigs = ""
+				server.flagConfigs, from = "", server.server
 				if err = server.check(); err == nil {
 					data, err = server.fetchFlags(env.Soft, env, con)
 				}
@@ -80,7 +81,7 @@ func flagsCommand(env *env, con *console) *cobra.Command {
 				}
 			}
 			if parseErr != nil {
-				return fmt.Errorf("flag configurations: %w", parseErr)
+				return fmt.Errorf("%s: %w", from, parseErr)
 			}
 			if save != "" {
 				con.Log.Info(fmt.Sprintf("saved %d flags to %s", len(eng.Flags()), save))

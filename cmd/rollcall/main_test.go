@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 //	                   METHOD PATH?QUERY status tracked|untracked
 //	dateless FILE…     replaces all times in the files by TIME
 //	rc N COMMAND…      runs the command and wants exit code N
+//	atmost N FILE      wants at most N lines in the file
 //	count N TEXT FILE  wants TEXT on N lines of the file
 func TestScripts(t *testing.T) {
 	testdata, err := filepath.Abs("../../testdata")
@@ -60,6 +61,7 @@ func TestScripts(t *testing.T) {
 			"ledger":   func(ts *testscript.TestScript, _ bool, _ []string) { ts.Value("api").(*scriptAPI).writeLedger(ts) },
 			"rc":       rc,
 			"dateless": dateless,
+			"atmost":   atMost,
 			"count":    count,
 		},
 	})
@@ -75,6 +77,9 @@ type scriptAPI struct {
 const scriptKey = "server-canary-0123456789"
 
 func (a *scriptAPI) start(ts *testscript.TestScript, args []string) {
+	a.mu.Lock()
+	a.ledger = nil
+	a.mu.Unlock()
 	data, err := os.ReadFile(ts.Getenv("FLAGS"))
 	ts.Check(err)
 	eng, err := engine.Parse(data)
@@ -169,5 +174,13 @@ func count(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("%q stands on %d lines of %s, want %d:\n%s", args[1], got, args[2], want, text)
+	}
+}
+
+func atMost(ts *testscript.TestScript, _ bool, args []string) {
+	most, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	if got := strings.Count(ts.ReadFile(args[1]), "\n"); got > most {
+		ts.Fatalf("%s has %d lines, want at most %d:\n%s", args[1], got, most, ts.ReadFile(args[1]))
 	}
 }

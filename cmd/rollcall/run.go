@@ -113,9 +113,17 @@ them gets, and writes the answers down. Nothing is tracked.`),
   rollcall flags`, "\n"),
 		SilenceErrors: true, SilenceUsage: true,
 		Args: func(cmd *cobra.Command, args []string) error {
-			return cobra.NoArgs(cmd, args)
+			if len(args) == 0 {
+				return nil
+			}
+			hint := "see `rollcall --help`"
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				hint = "did you mean " + strings.Join(near, " or ") + "?"
+			}
+			return pipeline.WithHint(usageErrorf("unknown command %q", args[0]), hint)
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return cmd.Help() },
+		SuggestionsMinimumDistance: 2,
+		RunE:                       func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 	}
 	root.SetArgs(args)
 	root.SetIn(env.Stdin)
@@ -133,9 +141,6 @@ them gets, and writes the answers down. Nothing is tracked.`),
 	if err == nil {
 		return exitOK
 	}
-	if cmd, _, findErr := root.Find(args); findErr != nil && cmd == root {
-		err = pipeline.WithHint(usageErrorf("%w", firstLine(err)), "see `rollcall --help`")
-	}
 	if e, ok := errors.AsType[*interruptedError](context.Cause(env.Soft)); ok && errors.Is(err, context.Canceled) {
 		err = e
 	}
@@ -143,12 +148,6 @@ them gets, and writes the answers down. Nothing is tracked.`),
 		con.Error(err)
 	}
 	return exitCode(err)
-}
-
-// firstLine is cobra's error without the usage that it puts below.
-func firstLine(err error) error {
-	text, _, _ := strings.Cut(err.Error(), "\n")
-	return errors.New(text)
 }
 
 // checkArgs makes a usage error of what an argument validator of cobra finds.

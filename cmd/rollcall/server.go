@@ -175,7 +175,7 @@ func loadFlagConfigs(file string) (*engine.Engine, error) {
 	}
 	eng, err := engine.Parse(data)
 	if err != nil {
-		return nil, fmt.Errorf("flag configurations in %s: %w", file, err)
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return eng, nil
 }

@@ -214,7 +214,7 @@ func (s *snapshot) evaluate(client *amplitude.Client) error {
 	p := pipeline.Pipeline{
 		Source:    pipeline.Until(s.in.Select(src), s.env.Soft.Done()),
 		Evaluator: client,
-		Sink:      fanOut{s.tally, &guard{tally: s.tally, limit: s.o.errLine, total: s.in.total}, s.outputs, progress},
+		Sink:      fanOut{s.tally, &guard{tally: s.tally, limit: s.o.errLine, total: s.in.total}, stoppable{s.outputs}, progress},
 		Flags:     s.o.flags,
 		Workers:   s.o.concurrency,
 		Window:    min(max(16*s.o.concurrency, 256), 4096), // one user's retries must not hold up the others
@@ -250,7 +250,7 @@ func (s *snapshot) explainStop(err error) error {
 // publish gives the complete files their names, the manifest last.
 func (s *snapshot) publish(client *amplitude.Client) error {
 	if err := s.outputs.Close(); err != nil {
-		return s.explainStop(err)
+		return s.explainStop(stopped(err))
 	}
 	m := s.manifest(client.Stats())
 	manifestFile := s.o.manifestFile()
@@ -261,7 +261,7 @@ func (s *snapshot) publish(client *amplitude.Client) error {
 		}
 	}
 	if err := s.outputs.Publish(); err != nil {
-		return err
+		return stopped(err)
 	}
 	if manifestFile != "" {
 		data, err := m.Marshal()
@@ -269,7 +269,7 @@ func (s *snapshot) publish(client *amplitude.Client) error {
 			return err
 		}
 		if err := sinks.WriteFile(manifestFile, data); err != nil {
-			return err
+			return stopped(err)
 		}
 	}
 	summarize(s.con, m)
@@ -287,7 +287,7 @@ func (s *snapshot) manifest(stats amplitude.Stats) *report.Manifest {
 	}
 	if t.Unasked > 0 {
 		other := map[string]string{"flag_keys": "flag_key", "flag_key": "flag_keys"}[s.o.server.flagParam]
-		s.con.Warn(fmt.Sprintf("%s assignments of flags that were not asked for were dropped", thousands(t.Unasked)),
+		s.con.Warn(plurals(t.Unasked, "assignment of a flag that was not asked for was", "assignments of flags that were not asked for were")+" dropped",
 			"this server may not know --flag-param "+s.o.server.flagParam+": try "+other)
 	}
 	m := &report.Manifest{
@@ -303,7 +303,7 @@ func (s *snapshot) manifest(stats amplitude.Stats) *report.Manifest {
 		m.Outputs = append(m.Outputs, report.File{Path: info.Path, Bytes: info.Bytes, Rows: info.Rows, SHA256: info.SHA256})
 	}
 	if formulas > 0 && s.o.formulas != "escape" {
-		s.con.Warn(fmt.Sprintf("%s cells begin with = + - or @, which a spreadsheet may run as a formula", thousands(formulas)),
+		s.con.Warn(plurals(formulas, "cell begins", "cells begin")+" with = + - or @, which a spreadsheet may run as a formula",
 			"--csv-formulas escape writes a ' before them")
 	}
 	m.Warnings = s.con.Warnings()
@@ -336,6 +336,19 @@ func (f fanOut) Write(o *pipeline.Outcome) error {
 }
 
 func (f fanOut) Close() error { return nil } // the command closes each itself
+
+// stoppable is a sink whose errors are the machine's, not the run's: a full disk, say. The run can be repeated.
+type stoppable struct{ pipeline.Sink }
+
+func (s stoppable) Write(o *pipeline.Outcome) error { return stopped(s.Sink.Write(o)) }
+
+// stopped is err with the exit code that says so; nil stays nil.
+func stopped(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &exitError{err, exitStopped}
+}
 
 // hopeless is how many users may all fail at the start before the run is given up.
 const hopeless = 50

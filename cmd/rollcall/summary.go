@@ -25,7 +25,7 @@ func summarize(con *console, m *report.Manifest) {
 // summaryText is the closing summary, at most 80 columns wide but for long names.
 func summaryText(m *report.Manifest) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n%s users: %s answered, %s failed, in %s\n", thousands(m.Users.Read), thousands(m.Users.Answered), thousands(m.Users.Failed),
+	fmt.Fprintf(&b, "\n%s: %s answered, %s failed, in %s\n", plural(m.Users.Read, "user"), thousands(m.Users.Answered), thousands(m.Users.Failed),
 		roundDuration(m.FinishedAt.Sub(m.StartedAt)))
 	if m.Users.Failed > 0 {
 		var kinds []string
@@ -36,7 +36,8 @@ func summaryText(m *report.Manifest) string {
 		}
 		fmt.Fprintf(&b, "failed: %s\n", strings.Join(kinds, ", "))
 	}
-	fmt.Fprintf(&b, "%s assignments, %s requests (%.1f/s), %s retries\n", thousands(m.Assignments), thousands(m.Requests.Sent), m.Requests.PerSecond, thousands(m.Requests.Retries))
+	fmt.Fprintf(&b, "%s, %s (%.1f/s), %s\n", plural(m.Assignments, "assignment"), plural(m.Requests.Sent, "request"), m.Requests.PerSecond,
+		plurals(m.Requests.Retries, "retry", "retries"))
 
 	if len(m.Flags) > 0 {
 		b.WriteByte('\n')
@@ -62,6 +63,16 @@ func summaryText(m *report.Manifest) string {
 	}
 	_ = table.Flush()
 	return b.String()
+}
+
+// plural is a count with its noun.
+func plural(n int64, noun string) string { return plurals(n, noun, noun+"s") }
+
+func plurals(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return thousands(n) + " " + many
 }
 
 func share(n, of int64) float64 {
