@@ -263,6 +263,9 @@ func TestParquetLargePayloads(t *testing.T) {
 			}
 		}
 		writeFile(t, out, nil, nil)
+		if out.encoder.(*parquetEncoder).columns[6].(*dictionary).full {
+			t.Error("the next row group would not get a dictionary of ours")
+		}
 
 		r, err := file.OpenParquetFile(path, false)
 		if err != nil {
