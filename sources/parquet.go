@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/bits"
 	"os"
 	"unicode/utf8"
@@ -388,11 +389,8 @@ const maxList = 1 << 16
 func (l *leafReader) take() pipeline.Value {
 	i := l.i
 	l.i++
-	if max := l.descr.MaxDefinitionLevel(); max > 0 && l.defs[i] < max {
+	if max := l.descr.MaxDefinitionLevel(); max > 0 && l.defs[i] != max {
 		return pipeline.Value{}
-	}
-	if l.at == len(l.values) {
-		panic("fewer values than levels")
 	}
 	l.at++
 	return l.values[l.at-1]
@@ -460,8 +458,23 @@ func (l *leafReader) fill(s *parquetScratch) error {
 		n, k, err = c.ReadBatch(parquetBatch, sized(&s.fixed), l.defs, l.reps)
 		l.values = appendBytes(l.values, s.fixed[:k], l.convert.bytes)
 	}
+	if err != nil {
+		return err
+	}
 	l.n = int(n)
-	return err
+	present := l.n
+	if max := l.descr.MaxDefinitionLevel(); max > 0 {
+		present = 0
+		for _, def := range l.defs[:n] {
+			if def == max {
+				present++
+			}
+		}
+	}
+	if present != k {
+		return fmt.Errorf("damaged Parquet: %d values where %d belong", k, present)
+	}
+	return nil
 }
 
 func sized[T any](s *[]T) []T {
@@ -553,28 +566,109 @@ func (p *boundedPages) Next() bool {
 	return p.err == nil
 }
 
-// checkData looks at the width of the indices of a page that refers to a dictionary.
+// checkData makes sure of what arrow takes for granted in a page of values. Where the levels, or the indices of
+// a column without levels, end early or point outside of the dictionary, arrow's ReadBatch makes no progress, tells
+// no error, and turns forever.
 func (p *boundedPages) checkData(page file.Page) error {
-	enc := parquet.Encoding(page.Encoding())
-	if enc != parquet.Encodings.PlainDict && enc != parquet.Encodings.RLEDict {
+	damaged := errors.New("damaged Parquet: a page ends before its values do, or points outside of its dictionary")
+	data, n := page.Data(), int(page.NumValues())
+	maxDef := p.descr.MaxDefinitionLevel()
+	switch page := page.(type) {
+	case *file.DataPageV1:
+		for _, level := range []struct {
+			max int16
+			enc parquet.Encoding
+		}{{p.descr.MaxRepetitionLevel(), page.RepetitionLevelEncoding()}, {maxDef, page.DefinitionLevelEncoding()}} {
+			if level.max == 0 {
+				continue
+			}
+			if level.enc != parquet.Encodings.RLE {
+				return fmt.Errorf("levels in the encoding %s, which no writer has used since 2014, cannot be read", level.enc)
+			}
+			if len(data) < 4 || uint64(len(data)-4) < uint64(binary.LittleEndian.Uint32(data)) {
+				return damaged
+			}
+			size := 4 + int(binary.LittleEndian.Uint32(data))
+			if !hybrid(data[4:size], bits.Len16(uint16(level.max)), n, 0) {
+				return damaged
+			}
+			data = data[size:]
+		}
+	case *file.DataPageV2:
+		reps, defs := int(page.RepetitionLevelByteLen()), int(page.DefinitionLevelByteLen())
+		if reps < 0 || defs < 0 || reps+defs > len(data) {
+			return damaged
+		}
+		if maxDef > 0 && !hybrid(data[reps:reps+defs], bits.Len16(uint16(maxDef)), n, 0) {
+			return damaged
+		}
+		data = data[reps+defs:]
+	}
+	if enc := parquet.Encoding(page.Encoding()); enc != parquet.Encodings.PlainDict && enc != parquet.Encodings.RLEDict || len(data) == 0 {
+		if maxDef == 0 && n > 0 && len(data) == 0 {
+			return damaged
+		}
 		return nil
 	}
-	data := page.Data()
-	levels := 0
-	if v2, ok := page.(*file.DataPageV2); ok {
-		levels = int(v2.DefinitionLevelByteLen()) + int(v2.RepetitionLevelByteLen())
-	} else {
-		for _, max := range []int16{p.descr.MaxRepetitionLevel(), p.descr.MaxDefinitionLevel()} {
-			if max > 0 && levels+4 <= len(data) {
-				levels += 4 + int(binary.LittleEndian.Uint32(data[levels:]))
-			}
-		}
+	// The first byte is the width of the indices. arrow allocates for the largest that it can express.
+	if width := int(data[0]); width > 32 || width > 20 && width > bits.Len(uint(p.dict)) {
+		return damaged
 	}
-	if levels < 0 || levels >= len(data) {
-		return nil // arrow says what is wrong, or there are only nulls
-	}
-	if width := int(data[levels]); width > 20 && width > bits.Len(uint(p.dict)) {
-		return errors.New("damaged Parquet: indices wider than the dictionary")
+	if maxDef == 0 && !hybrid(data[1:], int(data[0]), n, uint64(p.dict)) {
+		return damaged
 	}
 	return nil
+}
+
+// hybrid reports whether data holds n values of the RLE and bit-packed hybrid (Encodings.md of the Parquet
+// format), all of them below limit; 0 is no limit.
+func hybrid(data []byte, width, n int, limit uint64) bool {
+	for n > 0 {
+		header, k := binary.Uvarint(data)
+		count := header >> 1
+		if k <= 0 || k > 5 || count == 0 || count > math.MaxInt32 {
+			return false
+		}
+		data = data[k:]
+		if header&1 == 0 { // one value, count times
+			var value uint64
+			size := (width + 7) / 8
+			if len(data) < size {
+				return false
+			}
+			for i := range size {
+				value |= uint64(data[i]) << (8 * i)
+			}
+			if limit > 0 && value >= limit {
+				return false
+			}
+			data = data[size:]
+			n -= min(n, int(count))
+			continue
+		}
+		if count > math.MaxInt32/8 {
+			return false
+		}
+		used := min(n, int(count)*8) // groups of eight values, one after the other, from the lowest bit on
+		if len(data)*8 < used*width {
+			return false
+		}
+		if limit > 0 {
+			for i := range used {
+				var value uint64
+				for at := i * width; at < (i+1)*width; {
+					bit := at % 8
+					take := min(8-bit, (i+1)*width-at)
+					value |= uint64(data[at/8]>>bit&(1<<take-1)) << (at - i*width)
+					at += take
+				}
+				if value >= limit {
+					return false
+				}
+			}
+		}
+		n -= used
+		data = data[min(len(data), int(count)*width):]
+	}
+	return true
 }
