@@ -8,7 +8,11 @@ import (
 
 func main() {
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) { // under nohup, a hangup stays without effect
+			signal.Notify(signals, s)
+		}
+	}
 	signal.Ignore(syscall.SIGPIPE) // a closed standard output is an error of Write like any other
 
 	soft, hard := interruptible(signals)

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rollcall-cli/rollcall/pipeline/engine"
+	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
+)
+
+// TestInterrupt ends the real process by signals: the first finishes what is in flight, the second ends at once.
+// Either way the code says which signal it was, nothing is published, and nothing is left behind.
+func TestInterrupt(t *testing.T) {
+	tests := []struct {
+		name    string
+		signals []os.Signal
+		fault   string // what the API does to every request; "" answers
+		want    int
+	}{
+		{"SIGINT", []os.Signal{os.Interrupt}, "", 130},
+		{"SIGTERM", []os.Signal{syscall.SIGTERM}, "", 143},
+		{"SIGHUP", []os.Signal{syscall.SIGHUP}, "", 129},
+		{"twice, with requests that hang", []os.Signal{os.Interrupt, syscall.SIGTERM}, "hang", 130},
+	}
+	testdata, err := filepath.Abs("../../testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(testdata, "flags.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	eng, err := engine.Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			folder := t.TempDir()
+			command := filepath.Join(folder, "rollcall") // the name makes the test binary the command: see TestMain
+			if err := os.Symlink(self, command); err != nil {
+				t.Fatal(err)
+			}
+			arrived := make(chan struct{}, 4096)
+			var answered atomic.Int64
+			config := evalserver.Config{
+				Latency: 20 * time.Millisecond,
+				Script: func(r *evalserver.Request, _ int) *evalserver.Fault {
+					arrived <- struct{}{}
+					if tt.fault != "" {
+						return &evalserver.Fault{Kind: tt.fault}
+					}
+					return nil
+				},
+				Record: func(r evalserver.Request) {
+					if r.Status == 200 {
+						answered.Add(1)
+					}
+				},
+			}
+			server, err := evalserver.Start("127.0.0.1:0", evalserver.New(eng, config))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer server.Close() //nolint:errcheck // the test is over
+
+			cmd := exec.CommandContext(t.Context(), command, "snapshot", filepath.Join(testdata, "users.csv"), "--server", server.URL(),
+				"--out", "a.csv", "--out", "a.parquet", "--rate", "0", "--concurrency", "4")
+			cmd.Dir = folder
+			cmd.Env = append(os.Environ(), keyVariable+"=canary")
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			<-arrived // requests are under way
+			for _, s := range tt.signals {
+				if err := cmd.Process.Signal(s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err = cmd.Wait()
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.ExitCode() != tt.want {
+				t.Errorf("%v: exit %v, want code %d; it said:\n%s", tt.signals, err, tt.want, &stderr)
+			}
+			if got := stderr.String(); !strings.Contains(got, "interrupted") || !strings.Contains(got, "nothing was published") || !strings.Contains(got, "run the same command again") {
+				t.Errorf("%v: it said\n%s\nwant that it was interrupted, that nothing was published, and what to do", tt.signals, got)
+			}
+			if n := answered.Load(); n > 1000 {
+				t.Errorf("%v: %d of 2,000 users were answered, want it to stop", tt.signals, n)
+			}
+			files, err := os.ReadDir(folder)
+			if err != nil || len(files) != 1 {
+				t.Errorf("%v: left behind: %v (%v), want nothing", tt.signals, files, err)
+			}
+		})
+	}
+}
