@@ -20,7 +20,11 @@ func BenchmarkParquet(b *testing.B) { benchmark(b, "parquet") }
 // benchmark writes users of five flags, two of which have a payload of 60 bytes. One b.N is one user. The
 // rows a second are of wall time and of CPU time (user and system, the collector included).
 func benchmark(b *testing.B, format string) {
-	users := benchOutcomes(100_000)
+	users := benchOutcomes(1000)
+	ids := make([][2]string, 100_000)
+	for i := range ids {
+		ids[i] = [2]string{fmt.Sprintf("user-%08x", uint32(i)*2654435761), fmt.Sprintf("%016x", uint64(i)*0x9e3779b97f4a7c15)}
+	}
 	out, err := Create(filepath.Join(b.TempDir(), "out."+format), Spec{})
 	if err != nil {
 		b.Fatal(err)
@@ -32,6 +36,7 @@ func benchmark(b *testing.B, format string) {
 	for i := range b.N {
 		o := &users[i%len(users)]
 		o.Row.Number = int64(i + 1)
+		o.Row.User.UserID, o.Row.User.DeviceID = ids[i%len(ids)][0], ids[i%len(ids)][1]
 		o.At = o.At.Add(10 * time.Millisecond * time.Duration(len(users)))
 		if err := out.Write(o); err != nil {
 			b.Fatal(err)
@@ -51,8 +56,6 @@ func benchOutcomes(n int) []pipeline.Outcome {
 	outcomes := make([]pipeline.Outcome, n)
 	for i := range outcomes {
 		o := &outcomes[i]
-		o.Row.User.UserID = fmt.Sprintf("user-%08x", uint32(i)*2654435761)
-		o.Row.User.DeviceID = fmt.Sprintf("%016x", uint64(i)*0x9e3779b97f4a7c15)
 		o.At = at.Add(time.Duration(i) * 10 * time.Millisecond)
 		o.Attempts = 1
 		for f, flag := range []string{"checkout-redesign", "dark-mode", "new-onboarding", "price-test", "search-ranking"} {
