@@ -188,7 +188,7 @@ type mapper struct {
 
 // leaf is a value and its place in the user's context.
 type leaf struct {
-	target
+	*target
 	value pipeline.Value
 }
 
@@ -608,13 +608,13 @@ func (m *mapper) apply(row *pipeline.Row, rec *record) {
 			case toField:
 				var t string
 				t, err = text(v)
-				m.leaves = append(m.leaves, leaf{s.target, pipeline.StringValue(t)})
+				m.leaves = append(m.leaves, leaf{&s.target, pipeline.StringValue(t)})
 			case toGroup:
 				if v, err = groupNames(v); len(v.Members) > 0 || v.Kind == pipeline.String {
-					m.leaves = append(m.leaves, leaf{s.target, v})
+					m.leaves = append(m.leaves, leaf{&s.target, v})
 				}
 			default:
-				m.leaves = append(m.leaves, leaf{s.target, v})
+				m.leaves = append(m.leaves, leaf{&s.target, v})
 			}
 		}
 		if err != nil {

@@ -501,27 +501,37 @@ func (m boundedMemory) Reallocate(size int, b []byte) []byte {
 	return m.GoAllocator.Reallocate(size, b)
 }
 
-// boundedChunk is a column chunk for arrow's page reader. Behind each page header it looks at the size which
-// the compressed data claims for itself, because arrow's decoders believe it.
+// boundedChunk is a column chunk for arrow's page reader, which peeks at a page header, discards it and reads
+// the page. Behind the header it looks at the size which the compressed data claims for itself, because arrow's decoders
+// believe it.
 type boundedChunk struct {
 	*bufio.Reader
 	compression compress.Compression
+	v2          bool // the page is of version 2, where the compressed data does not come first
+}
+
+func (c *boundedChunk) Peek(n int) ([]byte, error) {
+	b, err := c.Reader.Peek(n)
+	// The first field of a header is its type, in Thrift's compact form: a byte for field 1 of type i32, then the
+	// number in zigzag; DATA_PAGE_V2 is 3.
+	c.v2 = len(b) < 2 || b[0] != 0x15 || b[1] == 3<<1
+	return b, err
 }
 
 func (c *boundedChunk) Discard(n int) (int, error) {
 	n, err := c.Reader.Discard(n)
-	if err != nil {
+	if err != nil || c.v2 {
 		return n, err
 	}
 	var claim uint64
 	switch c.compression {
 	case compress.Codecs.Snappy:
-		b, _ := c.Peek(binary.MaxVarintLen64)
+		b, _ := c.Reader.Peek(binary.MaxVarintLen64)
 		if size, err := snappy.DecodedLen(b); err == nil {
 			claim = uint64(size)
 		}
 	case compress.Codecs.Zstd:
-		b, _ := c.Peek(zstd.HeaderMaxSize)
+		b, _ := c.Reader.Peek(zstd.HeaderMaxSize)
 		var h zstd.Header
 		if h.Decode(b) == nil {
 			claim = h.FrameContentSize

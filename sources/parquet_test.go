@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/apache/arrow/go/v15/parquet/compress"
 	"github.com/apache/arrow/go/v15/parquet/schema"
@@ -309,6 +311,66 @@ func TestParquetRefused(t *testing.T) {
 	}
 	if rows, err := read(t, "u.parquet", parquetGroups(t, [][]parquetColumn{withID(t, 0)}), Options{}); err != nil || len(rows) != 0 {
 		t.Errorf("no rows: %d rows, %v", len(rows), err)
+	}
+}
+
+// A page of more bytes than it may have is refused before anything is allocated for it, whoever claims it: its
+// header, or the compressed data.
+func TestParquetSizeBomb(t *testing.T) {
+	err := guard("x", func() error { boundedMemory{memory.NewGoAllocator()}.Allocate(maxPage + 1); return nil })
+	if err == nil || !strings.Contains(err.Error(), "x: damaged Parquet: a page of 268435457 bytes") {
+		t.Errorf("a page header of 256 MiB and a byte: %v", err)
+	}
+	for _, test := range []struct {
+		compression compress.Compression
+		data        []byte
+	}{
+		{compress.Codecs.Snappy, binary.AppendUvarint(nil, 1<<31)},
+		{compress.Codecs.Zstd, []byte{0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 0, 0x80}}, // a frame of one segment, 2 GiB
+	} {
+		err := guard("x", func() error {
+			c := &boundedChunk{Reader: bufio.NewReader(bytes.NewReader(append([]byte{0x15, 0}, test.data...))), compression: test.compression}
+			if _, err := c.Peek(2); err != nil {
+				return err
+			}
+			_, err := c.Discard(2)
+			return err
+		})
+		if err == nil || !strings.Contains(err.Error(), "a page of 2147483648 bytes") {
+			t.Errorf("%s: a claim of 2 GiB: %v", test.compression, err)
+		}
+	}
+}
+
+// Each of these made arrow turn forever, or hand out values that are not in the file.
+func TestHybrid(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		data     []byte
+		width, n int
+		limit    uint64
+		want     bool
+	}{
+		{"a run", []byte{8 << 1, 2}, 2, 8, 3, true},
+		{"a run that points outside", []byte{8 << 1, 3}, 2, 8, 3, false},
+		{"a run that is too short", []byte{7 << 1, 2}, 2, 8, 0, false},
+		{"a run of none", []byte{0, 2}, 2, 1, 0, false},
+		{"a run without its value", []byte{8 << 1}, 2, 8, 0, false},
+		{"width 0", []byte{8 << 1}, 0, 8, 1, true},
+		{"a group", []byte{1<<1 | 1, 0b10_01_00_10, 0b00_00_00_01}, 2, 8, 3, true},
+		{"a group that points outside", []byte{1<<1 | 1, 0b10_01_00_10, 0b11_00_00_01}, 2, 8, 3, false},
+		{"values behind the last do not count", []byte{1<<1 | 1, 0b10_01_00_10, 0b11_00_00_01}, 2, 7, 3, true},
+		{"a group that is cut short behind the last value", []byte{1<<1 | 1, 0b10_01_00_10}, 2, 4, 3, true},
+		{"a group that is cut short", []byte{1<<1 | 1, 0b10_01_00_10}, 2, 5, 3, false},
+		{"values across bytes", []byte{1<<1 | 1, 0xff, 0xff, 0xff}, 3, 8, 8, true},
+		{"a run and a group", []byte{4 << 1, 1, 1<<1 | 1, 0x01}, 1, 12, 2, true},
+		{"nothing", nil, 1, 1, 0, false},
+		{"no values", nil, 1, 0, 0, true},
+		{"a long header", []byte{0x90, 0x80, 0x80, 0x80, 0x80, 0, 1}, 1, 8, 0, false},
+	} {
+		if g := hybrid(test.data, test.width, test.n, test.limit); g != test.want {
+			t.Errorf("%s: %v, want %v", test.name, g, test.want)
+		}
 	}
 }
 
