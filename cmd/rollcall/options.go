@@ -341,7 +341,7 @@ func (l *errorLimit) parse(text string) error {
 	l.set = true
 	if p, ok := strings.CutSuffix(text, "%"); ok {
 		share, err := strconv.ParseFloat(p, 64)
-		if err != nil || share < 0 || share > 100 {
+		if err != nil || !(share >= 0 && share <= 100) { // NaN included
 			return usageErrorf("--max-errors %q is neither a number nor a share such as 1%%", text)
 		}
 		l.share, l.isPct = share/100, true
