@@ -47,6 +47,7 @@ type wire struct {
 	timer  *time.Timer // cancels ctx when the attempt's time is over
 	url    url.URL
 	req    *http.Request
+	conn   *conn // without TLS, its own connection; nil: the transport's
 
 	conns, wrote atomic.Int32 // connections that net/http got for this request, and requests that it wrote
 }
@@ -131,17 +132,14 @@ func (c *Client) send(ctx context.Context, a *attempt, call *call, query string)
 	start := time.Now()
 	c.counters.sent(start)
 	w.timer.Reset(c.timeout)
-	r, err := c.roundTrip(a, w, call)
+	r, clean, err := c.roundTrip(a, w, call)
 	a.at = time.Now()
-	if !w.timer.Stop() && err == nil && r.status == 0 {
-		err = errTimeout
-	}
+	inTime := w.timer.Stop()
 	if err == nil {
 		c.counters.answered(r.status, a.at.Sub(start))
-		if r.bad == "" && r.status == http.StatusOK && w.ctx.Err() == nil && w.conns.Load() == w.wrote.Load() {
-			return r, nil
+		if !clean || !inTime || w.ctx.Err() != nil || w.conns.Load() != w.wrote.Load() {
+			a.drop()
 		}
-		a.drop()
 		return r, nil
 	}
 	cause := context.Cause(w.ctx)
@@ -157,13 +155,32 @@ func (c *Client) send(ctx context.Context, a *attempt, call *call, query string)
 	return result{class: class, fatal: fatal}, nil
 }
 
-// roundTrip sends and reads. Its error is one of the network; what an answer lacks is in the result.
-func (c *Client) roundTrip(a *attempt, w *wire, call *call) (r result, err error) {
-	resp, err := c.transport.RoundTrip(w.req)
-	if err != nil {
-		return result{}, err
+// roundTrip sends and reads. Its error is one of the network; what an answer lacks is in the result. clean says
+// that the body was read to its end, and the wire can be used again.
+func (c *Client) roundTrip(a *attempt, w *wire, call *call) (r result, clean bool, err error) {
+	var resp *http.Response
+	if c.directTo != "" {
+		resp, err = w.direct()
+	} else {
+		resp, err = c.transport.RoundTrip(w.req)
 	}
-	defer func() { _ = resp.Body.Close() }() // it was read to its end, or the connection is given up
+	if err != nil {
+		return result{}, false, err
+	}
+	if w.conn == nil {
+		defer func() { _ = resp.Body.Close() }() // read to its end, or its connection is given up
+	} // else closing would read on without bound; drop closes the connection
+	r, err = c.read(a, w, call, resp)
+	if err != nil || r.broken {
+		return r, false, err
+	}
+	n, err := io.CopyN(io.Discard, resp.Body, maxDrain) // gzip may have left its end; an error page is not wanted
+	return r, (n == 0 || r.status != http.StatusOK) && err == io.EOF && w.reusable(resp), nil
+}
+
+// read reads and judges an answer. It leaves bytes behind that nobody wants; broken says that it is no use to
+// read them.
+func (c *Client) read(a *attempt, w *wire, call *call, resp *http.Response) (r result, err error) {
 	r.status = resp.StatusCode
 	if r.status != http.StatusOK {
 		r.retryAfter, r.date = resp.Header.Get("Retry-After"), resp.Header.Get("Date")
@@ -173,14 +190,13 @@ func (c *Client) roundTrip(a *attempt, w *wire, call *call) (r result, err error
 		if r.status < 300 {
 			r.bad = fmt.Sprintf("status %d", r.status)
 		}
-		_, _ = io.CopyN(io.Discard, resp.Body, maxDrain) // its status counts whether or not the body comes
-		return r, nil
+		return r, nil // its status counts whether or not a body comes
 	}
 	body := io.Reader(resp.Body)
 	switch encoding := resp.Header.Get("Content-Encoding"); {
 	case encoding == "" || strings.EqualFold(encoding, "identity"):
 		if resp.ContentLength > call.max {
-			r.bad = tooLarge(call.max)
+			r.bad, r.broken = tooLarge(call.max), true
 			return r, nil
 		}
 	case strings.EqualFold(encoding, "gzip"):
@@ -191,22 +207,22 @@ func (c *Client) roundTrip(a *attempt, w *wire, call *call) (r result, err error
 		case isNetwork(w, err):
 			return result{}, err
 		case err != nil:
-			r.bad = "not gzip, though it says so"
+			r.bad, r.broken = "not gzip, though it says so", true
 			return r, nil
 		}
 		body = a.gzip
 	default:
-		r.bad = "compressed in a way that was not asked for"
+		r.bad, r.broken = "compressed in a way that was not asked for", true
 		return r, nil
 	}
 	a.body, err = readAll(a.body[:0], body, call.max)
 	switch {
 	case err == errTooLarge:
-		r.bad = tooLarge(call.max)
+		r.bad, r.broken = tooLarge(call.max), true
 	case isNetwork(w, err):
 		return result{}, err
 	case err != nil:
-		r.bad = errTruncated.Error() // fewer bytes than announced, or broken gzip
+		r.bad, r.broken = errTruncated.Error(), true // fewer bytes than announced, or broken gzip
 	default:
 		a.text = string(a.body)
 		if err := call.check(a); err != nil {

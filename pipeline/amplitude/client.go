@@ -46,6 +46,7 @@ type Client struct {
 	timeout     time.Duration
 	maxAttempts int
 	transport   http.RoundTripper
+	directTo    string // the address of a server without TLS, which needs no transport; "": it does
 	limiter     *limiter
 	circuit     *circuit
 	counters    counters
@@ -121,9 +122,13 @@ func New(cfg Config) (*Client, error) {
 		}
 	}
 	if c.transport == nil {
-		var err error
-		if c.transport, err = newTransport(&c.vardata.url, cfg.Concurrency); err != nil {
+		t, err := newTransport(&c.vardata.url, cfg.Concurrency)
+		if err != nil {
 			return nil, err
+		}
+		c.transport = t
+		if t.Proxy == nil {
+			c.directTo = directAddress(&c.vardata.url)
 		}
 	}
 	return c, nil
@@ -140,6 +145,8 @@ func header(userAgent string) http.Header {
 	}
 }
 
+var dialer = &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+
 // newTransport is net/http's with as many idle connections as there are requests in flight: with fewer, each
 // answer closes a connection and each request opens one.
 //
@@ -150,7 +157,7 @@ func newTransport(to *url.URL, concurrency int) (*http.Transport, error) {
 		return nil, pipeline.WithHint(errors.New("the proxy in the environment is not a URL"), "see HTTPS_PROXY and HTTP_PROXY")
 	}
 	t := &http.Transport{
-		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:            dialer.DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(64)},
 		TLSHandshakeTimeout:    10 * time.Second,
 		ForceAttemptHTTP2:      true, // which a DialContext of one's own would turn off

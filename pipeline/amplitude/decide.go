@@ -25,6 +25,7 @@ type result struct {
 	location   string // the header
 	class      string // why no answer came
 	bad        string // why a 200 could not be used
+	broken     bool   // its body was not read to the end
 	fatal      error  // set where no answer came and trying again does not help
 }
 

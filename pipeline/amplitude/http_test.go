@@ -34,6 +34,19 @@ func newServer(t *testing.T, h http.HandlerFunc) string {
 	return s.URL
 }
 
+// bothWays runs a test through a wire's own connection and through net/http's transport.
+func bothWays(t *testing.T, test func(t *testing.T, rt http.RoundTripper)) {
+	t.Run("direct", func(t *testing.T) { test(t, nil) })
+	t.Run("transport", func(t *testing.T) {
+		rt, err := newTransport(&url.URL{Scheme: "http", Host: "127.0.0.1"}, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rt.CloseIdleConnections()
+		test(t, rt)
+	})
+}
+
 func newClient(t *testing.T, cfg Config) *Client {
 	t.Helper()
 	c, err := New(cfg)
@@ -44,14 +57,16 @@ func newClient(t *testing.T, cfg Config) *Client {
 	return c
 }
 
-func TestServerReceivesExactlyTheBytes(t *testing.T) {
+func TestServerReceivesExactlyTheBytes(t *testing.T) { bothWays(t, testServerReceivesExactlyTheBytes) }
+
+func testServerReceivesExactlyTheBytes(t *testing.T, rt http.RoundTripper) {
 	var got url.Values
 	var path string
 	base := newServer(t, func(w http.ResponseWriter, r *http.Request) {
 		got, path = r.URL.Query(), r.URL.EscapedPath()
 		_, _ = io.WriteString(w, "{}")
 	})
-	c := newClient(t, Config{BaseURL: base + "/pre%2Ffix", FlagKeys: []string{"a", "b c"}})
+	c := newClient(t, Config{RoundTripper: rt, BaseURL: base + "/pre%2Ffix", FlagKeys: []string{"a", "b c"}})
 	for _, id := range strangeIDs {
 		u := &pipeline.User{UserID: id, DeviceID: id + "-d", Context: []pipeline.Member{{Name: id, Value: pipeline.StringValue(id)}}}
 		a, err := c.Evaluate(t.Context(), u)
@@ -171,7 +186,9 @@ func TestFatalAnswersStopAtOnce(t *testing.T) {
 	}
 }
 
-func TestGzip(t *testing.T) {
+func TestGzip(t *testing.T) { bothWays(t, testGzip) }
+
+func testGzip(t *testing.T, rt http.RoundTripper) {
 	pack := func(s string) []byte {
 		var b bytes.Buffer
 		w := gzip.NewWriter(&b)
@@ -201,7 +218,7 @@ func TestGzip(t *testing.T) {
 			w.Header().Set("Content-Encoding", tt.encoding)
 			_, _ = w.Write(tt.body)
 		})
-		c := newClient(t, Config{BaseURL: base, MaxAttempts: 1})
+		c := newClient(t, Config{BaseURL: base, RoundTripper: rt, MaxAttempts: 1})
 		a, err := c.Evaluate(t.Context(), &pipeline.User{UserID: "u"})
 		if tt.want == "" {
 			if err != nil || len(a.Variants) != 1 || a.Variants[0].Key != "on" {
@@ -214,7 +231,9 @@ func TestGzip(t *testing.T) {
 }
 
 // TestConnectionsAreUsedAgain counts connections: 20 workers need 20 at most, whatever comes back.
-func TestConnectionsAreUsedAgain(t *testing.T) {
+func TestConnectionsAreUsedAgain(t *testing.T) { bothWays(t, testConnectionsAreUsedAgain) }
+
+func testConnectionsAreUsedAgain(t *testing.T, rt http.RoundTripper) {
 	for name, h := range map[string]http.HandlerFunc{
 		"plain": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answer5) },
 		"chunked": func(w http.ResponseWriter, _ *http.Request) {
@@ -237,7 +256,7 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 			}
 		}
 		s.Start()
-		evaluate(t.Context(), newClient(t, Config{BaseURL: s.URL, Concurrency: 20}), 300, 20)
+		evaluate(t.Context(), newClient(t, Config{BaseURL: s.URL, RoundTripper: rt, Concurrency: 20}), 150, 20)
 		if n := conns.Load(); n > 40 { // a worker may dial while another is about to give a connection back
 			t.Errorf("%s: %d connections for 20 workers", name, n)
 		}
@@ -296,13 +315,15 @@ func ok(conn net.Conn, body string) bool {
 // TestNoHiddenResends is about net/http's habit of sending a GET again when a kept-alive connection drops. The
 // server drops every connection at its second request, after reading it: each request it reads must be one that
 // the client counted as an attempt, and paid for.
-func TestNoHiddenResends(t *testing.T) {
+func TestNoHiddenResends(t *testing.T) { bothWays(t, testNoHiddenResends) }
+
+func testNoHiddenResends(t *testing.T, rt http.RoundTripper) {
 	var received atomic.Int64
 	base := rawServer(t, func(conn net.Conn, nth int, _ *http.Request) bool {
 		received.Add(1)
 		return nth == 1 && ok(conn, "{}")
 	})
-	c := newClient(t, Config{BaseURL: base, MaxAttempts: 50, Concurrency: 8})
+	c := newClient(t, Config{BaseURL: base, RoundTripper: rt, MaxAttempts: 50, Concurrency: 8})
 	var attempts atomic.Int64
 	var wg sync.WaitGroup
 	var next atomic.Int64
@@ -351,6 +372,10 @@ func TestNetHTTPResends(t *testing.T) {
 }
 
 func TestDroppedOrGarbledAnswersAreRetried(t *testing.T) {
+	bothWays(t, testDroppedOrGarbledAnswersAreRetried)
+}
+
+func testDroppedOrGarbledAnswersAreRetried(t *testing.T, rt http.RoundTripper) {
 	for name, tt := range map[string]struct {
 		send string
 		bad  bool // counts as an unusable answer; otherwise as one that did not come
@@ -376,7 +401,7 @@ func TestDroppedOrGarbledAnswersAreRetried(t *testing.T) {
 			}
 			return ok(conn, `{"f":{"key":"on"}}`)
 		})
-		c := newClient(t, Config{BaseURL: base})
+		c := newClient(t, Config{BaseURL: base, RoundTripper: rt})
 		a, err := c.Evaluate(t.Context(), &pipeline.User{UserID: "u"})
 		if err != nil || a.Attempts != 2 || len(a.Variants) != 1 {
 			t.Errorf("%s: %+v, %v", name, a, err)
@@ -391,7 +416,9 @@ func TestDroppedOrGarbledAnswersAreRetried(t *testing.T) {
 	}
 }
 
-func TestSlowAnswersAreGivenUp(t *testing.T) {
+func TestSlowAnswersAreGivenUp(t *testing.T) { bothWays(t, testSlowAnswersAreGivenUp) }
+
+func testSlowAnswersAreGivenUp(t *testing.T, rt http.RoundTripper) {
 	for name, begin := range map[string]string{
 		"hung before the header": "",
 		"hung in the header":     "HTTP/1.1 200 OK\r\n",
@@ -411,7 +438,7 @@ func TestSlowAnswersAreGivenUp(t *testing.T) {
 			_, _ = conn.Read(make([]byte, 1))
 			return false
 		})
-		c := newClient(t, Config{BaseURL: base, Timeout: 100 * time.Millisecond})
+		c := newClient(t, Config{BaseURL: base, RoundTripper: rt, Timeout: 100 * time.Millisecond})
 		a, err := c.Evaluate(t.Context(), &pipeline.User{UserID: "u"})
 		if name == "hung error page" { // its status says enough
 			if ue := userError(t, err, pipeline.KindRejected); ue.Attempts != 1 {

@@ -1,7 +1,8 @@
+//go:build unix
+
 package amplitude
 
 import (
-	"os"
 	"syscall"
 	"time"
 )
@@ -14,5 +15,3 @@ func cpu() time.Duration {
 	}
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
-
-func benchServerURL() string { return os.Getenv("ROLLCALL_BENCH_SERVER") }
