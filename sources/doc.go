@@ -5,9 +5,9 @@
 //
 //  1. A reader for each format (csv.go, jsonl.go, parquet.go) decodes one record after the other into cells,
 //     which are named values in the input's order. [Open] holds the one switch over the formats.
-//  2. One mapper (mapping.go) lays the cells out as a user and its carried columns, the same way for every
-//     format. What it does with a column is decided once for a file with a header, and once for each name in
-//     JSONL, where every row has its own columns.
+//  2. One mapper lays the cells out as a user and its carried columns, the same way for every format. What a
+//     column is used for (mapping.go) is decided once for a file with a header, and once for each name in JSONL,
+//     where every row has its own columns; user.go then makes each row's user.
 //
 // A file of error records is an input too (errorfile.go): its cells are those of the original row, under the
 // original number.

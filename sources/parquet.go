@@ -33,8 +33,8 @@ const (
 // parquetReader reads the wanted columns of a Parquet file, row group by row group.
 //
 // A struct is read as columns with dots in their names, and a list of simple values as a list; anything else
-// that is nested cannot be read. arrow panics on damaged files, and believes sizes that a file claims: the panics are
-// recovered in guard, and boundedPages and boundedMemory refuse such sizes.
+// that is nested cannot be read. arrow panics on damaged files, and believes sizes that a file claims: the panics
+// are recovered in guard, and boundedPages, boundedChunk and boundedMemory refuse such sizes.
 type parquetReader struct {
 	name  string
 	file  *os.File

@@ -1,0 +1,481 @@
+package sources
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// leaf is a value and its place in the user's context.
+type leaf struct {
+	*target
+	value pipeline.Value
+}
+
+// apply makes the row of a record. Its Input and Number are set.
+func (m *mapper) apply(row *pipeline.Row, rec *record) {
+	arena := row.User.Context[:0]
+	row.User = pipeline.User{Context: arena}
+	row.Carry = row.Carry[:0]
+	row.Err = rec.err
+	fail := func(kind pipeline.Kind, err error) {
+		if row.Err == nil {
+			row.Err = pipeline.Errorf(kind, "%s%s", at(rec.line), err)
+		}
+	}
+	if rec.err != nil {
+		for range m.carryTypes {
+			row.Carry = append(row.Carry, pipeline.Value{})
+		}
+		return
+	}
+	row.Err = rec.bad
+	if !m.fixed {
+		if err := m.rowSlots(rec.cells); err != nil {
+			fail(pipeline.KindBadRow, err)
+		}
+	}
+	for i, t := range m.carryTypes {
+		v, err := m.carried(rec.cells, i, t)
+		if err != nil {
+			fail(pipeline.KindBadRow, fmt.Errorf("column %s: %w", m.opts.Carry[i], err))
+		}
+		row.Carry = append(row.Carry, v)
+	}
+
+	m.leaves = m.leaves[:0]
+	var base []pipeline.Member // what the cells are laid over
+	for i := range m.slots {
+		s := &m.slots[i]
+		cell := &rec.cells[s.cell]
+		v, err := m.value(rec.cells, s.cell)
+		if err == nil && absent(v) {
+			continue
+		}
+		kind := pipeline.KindBadRow
+		if err == nil {
+			switch s.target.kind {
+			case toUserID:
+				row.User.UserID, err = text(v)
+			case toDeviceID:
+				row.User.DeviceID, err = text(v)
+			case toContext, toObject:
+				kind = pipeline.KindInvalidContext
+				var over []pipeline.Member
+				if over, err = objectOf(s.target, v); err == nil {
+					base = merge(base, over, userDepth)
+				}
+			case toField:
+				var t string
+				t, err = text(v)
+				m.leaves = append(m.leaves, leaf{&s.target, pipeline.StringValue(t)})
+			case toGroup:
+				if v, err = groupNames(v); len(v.Members) > 0 || v.Kind == pipeline.String {
+					m.leaves = append(m.leaves, leaf{&s.target, v})
+				}
+			default:
+				m.leaves = append(m.leaves, leaf{&s.target, v})
+			}
+		}
+		if err != nil {
+			fail(kind, fmt.Errorf("column %s: %w", cell.Name, err))
+		}
+	}
+	base = liftIDs(base, &row.User)
+	if row.User.UserID == "" && row.User.DeviceID == "" {
+		fail(pipeline.KindMissingID, errors.New("neither a user id nor a device id"))
+	}
+	if row.Err != nil {
+		return
+	}
+	leaves := m.leaves
+	if slices.ContainsFunc(leaves, func(l leaf) bool { return l.kind == toGroupProperty }) {
+		leaves = nameGroups(leaves, base)
+	}
+	row.User.Context = layOut(arena, leaves)
+	if len(base) > 0 {
+		row.User.Context = merge(base, row.User.Context, userDepth)
+	}
+}
+
+// at begins the message about a record.
+func at(line int64) string {
+	if line == 0 {
+		return ""
+	}
+	return fmt.Sprintf("line %d: ", line)
+}
+
+// value is a cell in the type that the options give its column.
+func (m *mapper) value(cells []pipeline.Member, i int) (pipeline.Value, error) {
+	if m.fixed {
+		if m.types[i] == nil {
+			return cells[i].Value, nil
+		}
+		return convert(cells[i].Value, *m.types[i])
+	}
+	if len(m.opts.Types) > 0 {
+		if t, ok := typed(cells[i].Name, m.opts); ok {
+			return convert(cells[i].Value, t)
+		}
+	}
+	return cells[i].Value, nil
+}
+
+// carried is the value of the i-th carried column, in its type.
+func (m *mapper) carried(cells []pipeline.Member, i int, t pipeline.Type) (pipeline.Value, error) {
+	cell := -1
+	if m.fixed {
+		cell = m.carry[i]
+	} else {
+		for j := range cells {
+			if cells[j].Name == m.opts.Carry[i] {
+				cell = j
+				break
+			}
+			if cell < 0 && strings.EqualFold(cells[j].Name, m.opts.Carry[i]) {
+				cell = j
+			}
+		}
+	}
+	if cell < 0 {
+		return pipeline.Value{}, nil
+	}
+	v, err := m.value(cells, cell)
+	if err != nil || v.Kind == pipeline.Null {
+		return pipeline.Value{}, err
+	}
+	if t == pipeline.TypeString && v.Kind != pipeline.String && v.Kind != pipeline.Number {
+		return pipeline.StringValue(string(v.AppendText(nil))), nil
+	}
+	return v, nil
+}
+
+// absent reports whether a value says nothing about the user: null, or a number that JSON lacks.
+func absent(v pipeline.Value) bool {
+	if v.Kind == pipeline.Float {
+		return math.IsNaN(v.Float()) || math.IsInf(v.Float(), 0)
+	}
+	return v.Kind == pipeline.Null
+}
+
+// text is the value of a field that is a string in the API. Numbers keep their digits.
+func text(v pipeline.Value) (string, error) {
+	switch v.Kind {
+	case pipeline.String:
+		return v.Text, nil
+	case pipeline.List:
+		return "", errors.New("a list where a text belongs")
+	case pipeline.Object:
+		return "", errors.New("an object where a text belongs")
+	}
+	return string(v.AppendText(nil)), nil
+}
+
+// convert gives a cell the type that --types says.
+func convert(v pipeline.Value, t pipeline.Type) (pipeline.Value, error) {
+	if v.Kind == pipeline.Null || v.Kind == pipeline.String && v.Text == "" && t != pipeline.TypeString {
+		return pipeline.Value{}, nil
+	}
+	if t == pipeline.TypeJSON && v.Kind != pipeline.String {
+		return v, nil
+	}
+	if v.Kind == pipeline.List || v.Kind == pipeline.Object {
+		if t == pipeline.TypeString {
+			return pipeline.StringValue(string(v.AppendJSON(nil))), nil
+		}
+		return pipeline.Value{}, fmt.Errorf("not of the type %s", t)
+	}
+	s, err := text(v)
+	if err != nil {
+		return pipeline.Value{}, err
+	}
+	switch t {
+	case pipeline.TypeInt:
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			return pipeline.Value{}, errors.New("not an int of 64 bits")
+		}
+		return pipeline.IntValue(n), nil
+	case pipeline.TypeFloat:
+		f, err := strconv.ParseFloat(s, 64)
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+			return pipeline.Value{}, errors.New("not a float")
+		}
+		return pipeline.FloatValue(f), nil
+	case pipeline.TypeBool:
+		b, err := strconv.ParseBool(s)
+		if err != nil {
+			return pipeline.Value{}, errors.New("not a bool (true, false, 1 or 0)")
+		}
+		return pipeline.BoolValue(b), nil
+	case pipeline.TypeJSON:
+		return pipeline.ParseJSON(s)
+	}
+	return pipeline.StringValue(s), nil
+}
+
+// objectOf is a cell that holds a user, or one of its objects, as the members of a user.
+func objectOf(t target, v pipeline.Value) ([]pipeline.Member, error) {
+	if v.Kind == pipeline.String && v.Text == "" {
+		return nil, nil // --missing empty: nothing to lay anything over
+	}
+	if v.Kind == pipeline.String {
+		var err error
+		if v, err = pipeline.ParseJSON(v.Text); err != nil {
+			return nil, err
+		}
+		if v.Kind == pipeline.Null {
+			return nil, nil
+		}
+	}
+	if v.Kind != pipeline.Object {
+		return nil, errors.New("not a JSON object")
+	}
+	if t.kind == toObject {
+		return normalize([]pipeline.Member{{Name: t.top, Value: v}})
+	}
+	return normalize(v.Members)
+}
+
+// normalize checks a JSON user and gives its known parts the form in which they are sent. Nulls are absent.
+// The members it returns are its own.
+func normalize(members []pipeline.Member) ([]pipeline.Member, error) {
+	out := make([]pipeline.Member, 0, len(members))
+	for _, mem := range members {
+		if absent(mem.Value) {
+			continue
+		}
+		var err error
+		switch name := mem.Name; {
+		case name == userProperties:
+			mem.Value, err = eachMember(mem.Value, func(v pipeline.Value) (pipeline.Value, error) { return v, nil })
+		case name == groups:
+			mem.Value, err = eachMember(mem.Value, func(v pipeline.Value) (pipeline.Value, error) {
+				v, err := groupNames(v)
+				if err == nil && v.Kind == pipeline.String {
+					v = pipeline.Value{Kind: pipeline.List, Members: []pipeline.Member{{Value: v}}}
+				}
+				return v, err
+			})
+		case name == groupProperties:
+			properties := func(v pipeline.Value) (pipeline.Value, error) {
+				return eachMember(v, func(v pipeline.Value) (pipeline.Value, error) { return v, nil })
+			}
+			mem.Value, err = eachMember(mem.Value, func(v pipeline.Value) (pipeline.Value, error) { return eachMember(v, properties) })
+		case name == "user_id" || name == "device_id" || slices.Contains(fields, name):
+			var s string
+			s, err = text(mem.Value)
+			mem.Value = pipeline.StringValue(s)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", mem.Name, err)
+		}
+		if mem.Value.Kind == pipeline.Object && len(mem.Value.Members) == 0 {
+			continue
+		}
+		out = append(out, mem)
+	}
+	return out, nil
+}
+
+// eachMember is an object with f done to each of its values, and without those that are absent or empty lists of names.
+func eachMember(v pipeline.Value, f func(pipeline.Value) (pipeline.Value, error)) (pipeline.Value, error) {
+	if v.Kind != pipeline.Object {
+		return v, errors.New("not an object")
+	}
+	out := pipeline.Value{Kind: pipeline.Object, Members: make([]pipeline.Member, 0, len(v.Members))}
+	for _, mem := range v.Members {
+		if absent(mem.Value) {
+			continue
+		}
+		var err error
+		if mem.Value, err = f(mem.Value); err != nil {
+			return v, err
+		}
+		if !absent(mem.Value) {
+			out.Members = append(out.Members, mem)
+		}
+	}
+	return out, nil
+}
+
+// groupNames is the group of one type as a String, or the groups as a List of Strings; null if there is none.
+func groupNames(v pipeline.Value) (pipeline.Value, error) {
+	if v.Kind != pipeline.List {
+		s, err := text(v)
+		if err != nil || s == "" {
+			return pipeline.Value{}, err
+		}
+		return pipeline.StringValue(s), nil
+	}
+	out := pipeline.Value{Kind: pipeline.List}
+	for _, mem := range v.Members {
+		if absent(mem.Value) {
+			continue
+		}
+		s, err := text(mem.Value)
+		if err != nil {
+			return pipeline.Value{}, err
+		}
+		out.Members = append(out.Members, pipeline.Member{Value: pipeline.StringValue(s)})
+	}
+	if len(out.Members) == 0 {
+		return pipeline.Value{}, nil
+	}
+	return out, nil
+}
+
+// liftIDs moves the ids of a JSON user to where they belong, unless the row has its own.
+func liftIDs(base []pipeline.Member, u *pipeline.User) []pipeline.Member {
+	return slices.DeleteFunc(base, func(m pipeline.Member) bool {
+		switch m.Name {
+		case "user_id":
+			if u.UserID == "" {
+				u.UserID = m.Value.Text
+			}
+			return true
+		case "device_id":
+			if u.DeviceID == "" {
+				u.DeviceID = m.Value.Text
+			}
+			return true
+		}
+		return false
+	})
+}
+
+// userDepth is how deep the objects of a JSON user are merged: a property that is itself an object is replaced.
+var userDepth = map[string]int{userProperties: 1, groups: 1, groupProperties: 3}
+
+// merge lays the members of over over those of base, both sorted by name. depth says which objects are merged
+// rather than replaced. The result is new; base and over stay as they are.
+func merge(base, over []pipeline.Member, depth map[string]int) []pipeline.Member {
+	return mergeMembers(base, over, func(name string) int { return depth[name] })
+}
+
+func mergeMembers(base, over []pipeline.Member, depth func(string) int) []pipeline.Member {
+	out := make([]pipeline.Member, 0, len(base)+len(over))
+	for len(base) > 0 && len(over) > 0 {
+		b, o := base[0], over[0]
+		switch strings.Compare(b.Name, o.Name) {
+		case -1:
+			out, base = append(out, b), base[1:]
+			continue
+		case 0:
+			if d := depth(b.Name); d > 0 && b.Value.Kind == pipeline.Object && o.Value.Kind == pipeline.Object {
+				o.Value.Members = mergeMembers(b.Value.Members, o.Value.Members, func(string) int { return d - 1 })
+			}
+			base = base[1:]
+		}
+		out, over = append(out, o), over[1:]
+	}
+	return append(append(out, base...), over...)
+}
+
+// nameGroups puts the group's name into the leaves of its properties: group_properties has one more level than
+// the columns, the group that the row is in. Properties of a group that the row is not in go.
+func nameGroups(leaves []leaf, base []pipeline.Member) []leaf {
+	name := func(groupType string) string {
+		var v *pipeline.Value
+		for i := range leaves {
+			if leaves[i].kind == toGroup && leaves[i].key == groupType {
+				v = &leaves[i].value
+			}
+		}
+		if g := pipeline.Find(base, groups); v == nil && g != nil {
+			v = g.Get(groupType)
+		}
+		switch {
+		case v == nil:
+			return ""
+		case v.Kind == pipeline.List:
+			return v.Members[0].Value.Text // only the first name of a type counts (api-facts)
+		}
+		return v.Text
+	}
+	out := leaves[:0:0]
+	for _, l := range leaves {
+		if l.kind == toGroupProperty {
+			group := name(l.key)
+			if group == "" {
+				continue
+			}
+			l.value = pipeline.Value{Kind: pipeline.Object, Text: group, Members: []pipeline.Member{{Name: l.sub, Value: l.value}}}
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// layOut makes the context of sorted leaves. Everything that it needs is a part of one slice, the one that it
+// returns the beginning of, so that a row that is used again costs no memory.
+func layOut(arena []pipeline.Member, leaves []leaf) []pipeline.Member {
+	tops, need := 0, 0
+	for i := range leaves {
+		if i == 0 || leaves[i].top != leaves[i-1].top {
+			tops++
+		}
+		need += 4 // the deepest leaf: group_properties, type, name, property
+	}
+	arena = slices.Grow(arena[:0], tops+need)[:tops+need]
+	context, free := arena[:tops], arena[tops:]
+	take := func(n int) []pipeline.Member {
+		taken := free[:n:n]
+		free = free[n:]
+		return taken
+	}
+	for i := range context {
+		n := 1
+		for n < len(leaves) && leaves[n].top == leaves[0].top {
+			n++
+		}
+		run := leaves[:n]
+		leaves = leaves[n:]
+		context[i] = pipeline.Member{Name: run[0].top, Value: run[0].value}
+		if run[0].kind == toField {
+			continue
+		}
+		context[i].Value = pipeline.Value{Kind: pipeline.Object}
+		o := &context[i].Value
+		switch run[0].kind {
+		case toProperty:
+			o.Members = take(n)
+			for j := range run {
+				o.Members[j] = pipeline.Member{Name: run[j].key, Value: run[j].value}
+			}
+		case toGroup:
+			o.Members = take(n)
+			for j := range run {
+				v := run[j].value
+				if v.Kind == pipeline.String {
+					name := take(1)
+					name[0] = pipeline.Member{Value: v}
+					v = pipeline.Value{Kind: pipeline.List, Members: name}
+				}
+				o.Members[j] = pipeline.Member{Name: run[j].key, Value: v}
+			}
+		case toGroupProperty:
+			o.Members = take(n)[:0]
+			for len(run) > 0 {
+				k := 1
+				for k < len(run) && run[k].key == run[0].key {
+					k++
+				}
+				properties, group := take(k), take(1)
+				for j := range properties {
+					properties[j] = run[j].value.Members[0]
+				}
+				group[0] = pipeline.Member{Name: run[0].value.Text, Value: pipeline.Value{Kind: pipeline.Object, Members: properties}}
+				o.Members = append(o.Members, pipeline.Member{Name: run[0].key, Value: pipeline.Value{Kind: pipeline.Object, Members: group}})
+				run = run[k:]
+			}
+		}
+	}
+	return context
+}
