@@ -497,3 +497,23 @@ func TestFloats(t *testing.T) {
 		}
 	}
 }
+
+func TestWriteFile(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "out.manifest.json")
+	for _, want := range []string{"{}\n", "{\"a\":1}\n"} { // anew, and over the old one
+		if err := WriteFile(path, []byte(want)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(path); string(got) != want || err != nil {
+			t.Errorf("%s holds %q (%v), want %q", path, got, err, want)
+		}
+	}
+	missing := filepath.Join(folder, "missing", "m.json")
+	if err := WriteFile(missing, nil); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), missing) {
+		t.Errorf("WriteFile into a missing folder: %v", err)
+	}
+	if entries, err := os.ReadDir(folder); err != nil || len(entries) != 1 {
+		t.Errorf("the folder holds %v (%v), want the file alone", entries, err)
+	}
+}
