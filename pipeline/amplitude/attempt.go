@@ -100,7 +100,7 @@ func (c *Client) take() *attempt {
 func (c *Client) give(a *attempt) {
 	a.text, a.variants = "", nil
 	if cap(a.body) > keepBody {
-		a.body = nil
+		a.body, a.parser = nil, parser{}
 	}
 	select {
 	case c.free <- a:

@@ -130,11 +130,13 @@ func (c *circuit) answer(t ticket, good bool) (fresh bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.answered = true
-	if c.outage && !good {
+	if c.outage && !good && c.err == nil {
+		now := time.Now()
 		if t.gen == c.gen {
-			c.pause(time.Now(), c.nextWait())
+			c.pause(now, c.nextWait())
 		}
-		return true
+		_ = c.over(now, result{class: "answers that cannot be used"})
+		return true // if it is over, admit will say so
 	}
 	if good {
 		c.answers++
@@ -225,13 +227,10 @@ func (c *circuit) failed(t ticket, d decision, r result) (fresh bool, err error)
 			c.gate()
 			c.pause(now, c.nextWait())
 			c.log.Warn("the API is not there; everybody waits while one request at a time tries",
-				"status", r.status, "cause", r.class, "at most", c.maxOutage)
+				"status", r.status, "cause", r.class, "max_outage", c.maxOutage)
 		}
 	}
-	if now.Sub(c.trouble) >= c.maxOutage {
-		return false, c.kill(pipeline.WithHint(&OutageError{now.Sub(c.trouble), r.status, r.class}, "nobody was written off: run the same command again when the API is back"))
-	}
-	return c.outage, nil
+	return c.outage, c.over(now, r)
 }
 
 // The methods below want the lock.
@@ -245,6 +244,15 @@ func (c *circuit) kill(err error) error {
 	c.gen++
 	close(c.dead)
 	return err
+}
+
+// over ends the run if the trouble has lasted too long.
+func (c *circuit) over(now time.Time, last result) error {
+	if d := now.Sub(c.trouble); d >= c.maxOutage {
+		return c.kill(pipeline.WithHint(&OutageError{d, last.status, last.class},
+			"nobody was written off: run the same command again when the API is back"))
+	}
+	return nil
 }
 
 func (c *circuit) gate() {

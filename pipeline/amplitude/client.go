@@ -191,6 +191,9 @@ func (c *Client) Close() {
 	}
 }
 
+// Format keeps whoever prints a client from printing the header that holds the key.
+func (c *Client) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "client of "+c.vardata.text) }
+
 // Evaluate asks for one user until there is an answer, this user has failed, or the run has. An outage of the
 // API is waited for, not counted against the user. It implements [pipeline.Evaluator].
 func (c *Client) Evaluate(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {

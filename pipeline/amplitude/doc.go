@@ -9,6 +9,7 @@
 //     (limit.go) lets it go, when the rate allows.
 //  3. One request goes out (attempt.go): straight to the RoundTripper, so nothing follows redirects, and net/http's
 //     own second try on another connection is stopped before it writes. What is sent is what the limiter counted.
+//     A server without TLS is spoken to on a connection of the wire's own (direct.go), at half the CPU.
 //  4. The answer is read within bounds of bytes and time and parsed strictly (answer.go).
 //  5. What else came of it is judged by a pure function, decide (decide.go): done, again, a pause for all, this
 //     user's failure, or the end of the run. Client.do acts on it and starts over at 2.

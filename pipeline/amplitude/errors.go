@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
 // AuthError says that the API refused the key. It ends the run.
@@ -115,16 +117,16 @@ func classify(err error, before bool) (class string, fatal error) {
 	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		if dns.IsNotFound {
-			return "dns", &ConnectError{"dns", dns}
+			return "dns", pipeline.WithHint(&ConnectError{"dns", dns}, "is --server spelled right?")
 		}
 		return "dns", nil
 	}
 	if cert := certificateError(err); cert != nil {
-		return "tls", &ConnectError{"tls", cert}
+		return "tls", pipeline.WithHint(&ConnectError{"tls", cert}, "is --server spelled right, and does a proxy of your network stand in between? SSL_CERT_FILE names further certificates to trust")
 	}
 	if isTLS(err) {
 		if before {
-			return "tls", &ConnectError{"tls", err}
+			return "tls", pipeline.WithHint(&ConnectError{"tls", err}, "does --server speak https, with TLS 1.2 or later?")
 		}
 		return "tls", nil // it worked before: a connection that was garbled
 	}

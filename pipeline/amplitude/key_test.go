@@ -40,6 +40,12 @@ func TestKeyCannotBePrinted(t *testing.T) {
 	slog.New(slog.NewTextHandler(&out, nil)).Info("x", "key", key, "holder", holder)
 	slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "key", key, "holder", holder)
 	fmt.Fprintln(&out, fmt.Errorf("wrapped: %v %w", key, fmt.Errorf("%v", holder)))
+	c, err := New(Config{BaseURL: "https://example.com", Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(&out, "%v %+v %#v %s %q\n", c, c, c, c, c)
+	fmt.Fprintf(&out, "%+v %#v\n", Config{Key: key}, Config{Key: key})
 	if strings.Contains(out.String(), "CANARY") {
 		t.Errorf("the key can be read in:\n%s", out.String())
 	}

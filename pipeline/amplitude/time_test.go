@@ -377,6 +377,38 @@ func TestOutageEndsAfterMaxOutage(t *testing.T) {
 	})
 }
 
+// TestMaintenancePageDuringAnOutage: a CDN's page with status 200 neither ends an outage nor fails anybody in it.
+func TestMaintenancePageDuringAnOutage(t *testing.T) {
+	for _, back := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			f := &fake{latency: 100 * time.Millisecond}
+			f.answer = func(int, *http.Request) (int, http.Header, string, error) {
+				switch d := time.Since(start); {
+				case d > 10*time.Minute && back, d < time.Second:
+					return 200, nil, "{}", nil
+				case d > 30*time.Second:
+					return 200, nil, "<html>", nil
+				}
+				return 503, nil, "", nil
+			}
+			errs := evaluate(t.Context(), newFake(t, Config{}, f), 2000, 64)
+			if back {
+				noErrors(t, errs)
+				return
+			}
+			for _, err := range errs {
+				if _, ok := errors.AsType[*OutageError](err); err != nil && !ok {
+					t.Fatal(err)
+				}
+			}
+			if took := time.Since(start); errs[1999] == nil || took > 16*time.Minute {
+				t.Errorf("last error %v after %v", errs[1999], took)
+			}
+		})
+	}
+}
+
 func TestUnavailableWhileOthersGoThrough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{latency: 50 * time.Millisecond, answer: func(_ int, r *http.Request) (int, http.Header, string, error) {
