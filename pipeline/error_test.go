@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -32,7 +33,7 @@ func TestSuggest(t *testing.T) {
 	known := []string{"user_id", "device_id", "country", "user_properties.plan"}
 	for name, want := range map[string]string{
 		"userid": `did you mean "user_id"?`, "User_ID": `did you mean "user_id"?`, "contry": `did you mean "country"?`,
-		"user_properties.plann": `did you mean "user_properties.plan"?`, "zzz": "", "": "",
+		"user_properties.plann": `did you mean "user_properties.plan"?`, "zzz": "", "": "", "USER_ID": `did you mean "user_id"?`, strings.Repeat("x", 300): "",
 	} {
 		if got := pipeline.Suggest(name, known); got != want {
 			t.Errorf("Suggest(%q) = %q, want %q", name, got, want)

@@ -1,12 +1,22 @@
 package pipeline
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
-// Suggest is a hint for a name that is not known: the nearest of those that are, or "" when none is near.
+// maxSuggested bounds the work on names that come from outside.
+const maxSuggested = 200
+
+// Suggest is a hint for a name that is not known: the nearest of those that are, whatever the case, or "" when
+// none is near.
 func Suggest(name string, known []string) string {
 	best, bestDistance := "", len(name)/2+1
 	for _, k := range known {
-		if d := editDistance(name, k); d < bestDistance {
+		if len(name) > maxSuggested || len(k) > maxSuggested {
+			continue
+		}
+		if d := editDistance(strings.ToLower(name), strings.ToLower(k)); d < bestDistance {
 			best, bestDistance = k, d
 		}
 	}

@@ -294,44 +294,17 @@ func find(cols []column, name, option string) (int, error) {
 
 // suggest is the hint for a column that is not there: the nearest name, or all.
 func suggest(cols []column, name string) string {
-	best, distance := "", 1+len(name)/3
 	names := make([]string, len(cols))
 	for i, c := range cols {
 		names[i] = c.name
-		if d := editDistance(strings.ToLower(c.name), strings.ToLower(name)); d <= distance {
-			best, distance = c.name, d-1
-		}
 	}
-	if best != "" {
-		return fmt.Sprintf("did you mean %q?", best)
+	if hint := pipeline.Suggest(name, names); hint != "" {
+		return hint
 	}
 	if len(names) > 30 {
 		names = append(names[:30:30], "…")
 	}
 	return "its columns are " + strings.Join(names, ", ")
-}
-
-// editDistance is the Levenshtein distance of two names, in bytes.
-func editDistance(a, b string) int {
-	if len(a) > 200 || len(b) > 200 {
-		return 200
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }
 
 // newMapper compiles the mapping for a file. Where fixed is false, cols are only what the first rows have.

@@ -136,6 +136,7 @@ type findings struct {
 	hasLocation bool
 	carry       []pipeline.Column
 	bad         map[pipeline.Kind]int64 // rows that will fail, whatever the API says
+	unseen      []string                // columns that the options name and no row has
 }
 
 // preflight reads the whole input once, before anything is sent: it counts the rows, and ends with an error
@@ -174,7 +175,7 @@ func (in *input) preflight(ctx context.Context, each func(*pipeline.Row)) (*find
 			return nil, err
 		}
 	}
-	found.columns, found.hasLocation, found.carry = src.Columns(), src.HasLocation(), src.Carry()
+	found.columns, found.hasLocation, found.carry, found.unseen = src.Columns(), src.HasLocation(), src.Carry(), src.Unseen()
 	for i, f := range in.files {
 		sum, bytes, err := hashFile(ctx, f.Path)
 		if err != nil {

@@ -303,9 +303,9 @@ func (o *snapshotOptions) checkMapping() error {
 			return pipeline.WithHint(usageErrorf("--types %q is not COLUMN:TYPE", pair), "for example --types seats:int")
 		}
 		column, name := pair[:i], pair[i+1:]
-		t, ok := textTypes[name]
-		if !ok {
-			return usageErrorf("--types %s: %q is not known: it is one of string int float bool json", column, name)
+		t, err := sources.ParseType(name)
+		if err != nil {
+			return wrapUsage("--types "+column, err)
 		}
 		if _, twice := m.Types[column]; twice {
 			return usageErrorf("--types: %s has two types", column)
@@ -319,11 +319,6 @@ func (o *snapshotOptions) checkMapping() error {
 	}
 	o.mapped = m
 	return nil
-}
-
-// textTypes are the types that --types knows.
-var textTypes = map[string]pipeline.Type{
-	"string": pipeline.TypeString, "int": pipeline.TypeInt, "float": pipeline.TypeFloat, "bool": pipeline.TypeBool, "json": pipeline.TypeJSON,
 }
 
 // errorLimit is --max-errors.

@@ -152,6 +152,9 @@ func (s *snapshot) warnOf(found *findings) {
 		s.con.Warn("no location column: the API will locate every user where this machine is",
 			"map country, region, city, dma or ip_address if a flag targets by location")
 	}
+	if len(found.unseen) > 0 {
+		s.con.Warn("columns that no row has: "+list(found.unseen, 10), "are they spelled as in the input?")
+	}
 	var unsent []string
 	for _, c := range found.columns {
 		if c.Target == "" && !c.Carried {
