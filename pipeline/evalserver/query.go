@@ -87,13 +87,12 @@ func (q *query) flags() []string {
 }
 
 // user fills in the user: the context, and over it the query's ids.
-func (q *query) user(u *pipeline.User) error {
+func (q *query) user(u *pipeline.User, reader *contextReader) error {
 	if q.hasContext {
-		context, err := pipeline.ParseJSON(q.context)
-		if err != nil || context.Kind != pipeline.Object {
+		var err error
+		if u.Context, err = reader.read(q.context); err != nil {
 			return errContext
 		}
-		u.Context = context.Members
 		for _, id := range [...]struct {
 			name string
 			to   *string

@@ -1,7 +1,9 @@
 package evalserver
 
 import (
+	"errors"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +18,9 @@ func FuzzQuery(f *testing.F) {
 		"user_id=u&flag_keys=a,b&context=%7B%22country%22%3A%22DE%22%7D",
 		"device_id=a%26flag_keys%3Dx&flag_key=f", "user_id=%2F+%23%F0%9F%98%80", "user%5Fid=x&user_id=y", "&&=&x", "user_id=%zz", "context=[]&user_id=u",
 		"context=%7B%22user_id%22%3A%22c%22%2C%22device_id%22%3Anull%7D", "flag_keys=a&flag_key=b&user_id=%00",
+		"user_id=u&context={\"a\":[1e400,-0,\"\\ud83d\\ude00\",null,true,{\"b\":{},\"a\":[]}]}", "user_id=u&context={\"a\":\"\\ud83d\"}", "user_id=u&context={\"a\":1,\"a\":2}",
+		"user_id=u&context={} {}", "user_id=u&context={\"a\":\"\xff\"}", "user_id=u&context=" + strings.Repeat("[", 101),
+		"user_id=u&context=" + strings.Repeat("[", 100) + strings.Repeat("]", 100), "user_id=u&context={\"a\":" + strings.Repeat("[", 99) + strings.Repeat("]", 99) + "}",
 	} {
 		f.Add(s)
 	}
@@ -39,7 +44,16 @@ func FuzzQuery(f *testing.F) {
 				}
 			}
 			var u pipeline.User
-			if q.user(&u) != nil {
+			var reader contextReader
+			userErr := q.user(&u, &reader)
+			if v, err := pipeline.ParseJSON(q.context); q.hasContext && (err != nil || v.Kind != pipeline.Object) != errors.Is(userErr, errContext) {
+				t.Fatalf("context %q: %v, pipeline.ParseJSON says %v", q.context, userErr, err)
+			} else if members, err := reader.read(q.context); err == nil {
+				if !reflect.DeepEqual(v.Members, members) { // cmp.Diff takes exponential time on deep nesting
+					t.Fatalf("context %q: got %v, pipeline.ParseJSON says %v", q.context, members, v.Members)
+				}
+			}
+			if userErr != nil {
 				continue
 			}
 			if u.UserID == "" && u.DeviceID == "" {
