@@ -227,10 +227,22 @@ func (c *circuit) failed(t ticket, d decision, r result) (fresh bool, err error)
 			c.gate()
 			c.pause(now, c.nextWait())
 			c.log.Warn("the API is not there; everybody waits while one request at a time tries",
-				"status", r.status, "cause", r.class, "max_outage", c.maxOutage)
+				"last", r.last(), "max_outage", c.maxOutage)
 		}
 	}
 	return c.outage, c.over(now, r)
+}
+
+// unreached takes note that a server which was asked for the first time at began has not answered. It says so
+// once, and ends the run after maxOutage.
+func (c *circuit) unreached(began time.Time, r result) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.trouble.IsZero() {
+		c.trouble = began
+		c.log.Warn("the API is not there; trying again", "last", r.last(), "max_outage", c.maxOutage)
+	}
+	return c.over(time.Now(), r)
 }
 
 // The methods below want the lock.

@@ -281,24 +281,34 @@ func (c *Client) do(ctx context.Context, a *attempt, call *call, query string) (
 }
 
 // Preflight asks the server whether it is Amplitude's self-hosted proxy, which ignores no-track: a
-// [*TrackingError] says so. It sends no key. That the server cannot be reached now is no verdict, and no error,
-// unless waiting does not help; Evaluate will meet it.
+// [*TrackingError] says so. It sends no key. While nobody answers it asks again, up to MaxOutage: to ask about
+// users without a verdict could change the customer's analytics.
 func (c *Client) Preflight(ctx context.Context) error {
-	if err := c.limiter.wait(ctx, nil); err != nil {
-		return err
-	}
 	a := &attempt{}
 	defer a.drop()
-	r, err := c.send(ctx, a, &c.status, "")
-	switch {
-	case err != nil:
-		return err
-	case r.fatal != nil:
-		return r.fatal
-	case r.status == http.StatusOK && strings.TrimSpace(a.text) == "OK":
-		return pipeline.WithHint(&TrackingError{}, "--allow-tracking, if that is what you want")
+	began := time.Now()
+	for n := 1; ; n++ {
+		if err := c.limiter.wait(ctx, nil); err != nil {
+			return err
+		}
+		r, err := c.send(ctx, a, &c.status, "")
+		switch {
+		case err != nil:
+			return err
+		case r.fatal != nil:
+			return r.fatal
+		case r.status == http.StatusOK && strings.TrimSpace(a.text) == "OK":
+			return pipeline.WithHint(&TrackingError{}, "--allow-tracking, if that is what you want")
+		case r.status != 0 && (r.status < 500 && r.status != http.StatusTooManyRequests || n >= c.maxAttempts):
+			return nil // a server that has an answer, and it is not the proxy's
+		}
+		if err := c.circuit.unreached(began, r); err != nil {
+			return err
+		}
+		if err := sleep(ctx, min(probeFirst<<min(n-1, 10), probeCap, c.circuit.maxOutage), nil); err != nil {
+			return err
+		}
 	}
-	return nil
 }
 
 // Flags downloads the flag configurations of the deployment, or of FlagKeys, for local evaluation: the JSON array

@@ -29,6 +29,14 @@ type result struct {
 	fatal      error  // set where no answer came and trying again does not help
 }
 
+// last is what was seen: a status, or why there was none.
+func (r result) last() string {
+	if r.status == 0 {
+		return r.class
+	}
+	return "status " + strconv.Itoa(r.status)
+}
+
 // state is what decide knows of the attempts for one user.
 type state struct {
 	path    string
@@ -114,11 +122,7 @@ func retry(s state, r result, now time.Time, jitter float64) decision {
 	if !s.others {
 		return decision{action: outage}
 	}
-	last := "status " + strconv.Itoa(r.status)
-	if r.status == 0 {
-		last = r.class
-	}
-	return failure(pipeline.KindUnavailable, r, "no attempt got an answer, while those of others did; last: "+last)
+	return failure(pipeline.KindUnavailable, r, "no attempt got an answer, while those of others did; last: "+r.last())
 }
 
 func failure(kind pipeline.Kind, r result, message string) decision {

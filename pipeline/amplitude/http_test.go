@@ -18,7 +18,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -148,16 +150,36 @@ func TestPreflight(t *testing.T) {
 			w.WriteHeader(tt.status)
 			_, _ = io.WriteString(w, tt.body)
 		})
-		err := newClient(t, Config{BaseURL: base}).Preflight(t.Context())
+		err := newClient(t, Config{BaseURL: base, MaxAttempts: 1}).Preflight(t.Context())
 		if _, refused := errors.AsType[*TrackingError](err); refused != tt.refused || (err != nil) != tt.refused {
 			t.Errorf("%d %.20q: %v", tt.status, tt.body, err)
 		}
 	}
 	down := httptest.NewServer(nil)
 	down.Close()
-	if err := newClient(t, Config{BaseURL: down.URL}).Preflight(t.Context()); err != nil {
-		t.Errorf("a server that is not there is no verdict: %v", err)
+	err := newClient(t, Config{BaseURL: down.URL, MaxOutage: 20 * time.Millisecond}).Preflight(t.Context())
+	if outage, ok := errors.AsType[*OutageError](err); !ok || outage.Class != "refused" {
+		t.Errorf("a server that is not there: %v, want an outage", err)
 	}
+}
+
+// TestPreflightWaitsForAVerdict: a proxy that cannot be reached at first is recognized all the same.
+func TestPreflightWaitsForAVerdict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := &fake{answer: func(n int, _ *http.Request) (int, http.Header, string, error) {
+			switch {
+			case n < 3:
+				return 0, nil, "", syscall.ECONNREFUSED
+			case n < 5:
+				return 503, nil, "", nil
+			}
+			return 200, nil, "OK", nil
+		}}
+		err := newClient(t, Config{BaseURL: "http://proxy.example", RoundTripper: rt}).Preflight(t.Context())
+		if _, ok := errors.AsType[*TrackingError](err); !ok {
+			t.Errorf("err = %v, want that the server tracks", err)
+		}
+	})
 }
 
 func TestFatalAnswersStopAtOnce(t *testing.T) {
