@@ -83,6 +83,7 @@ func flagsCommand(env *env, con *console) *cobra.Command {
 			if parseErr != nil {
 				return fmt.Errorf("%s: %w", from, parseErr)
 			}
+			warnOfConfigs(from, eng, con)
 			if save != "" {
 				con.Log.Info(fmt.Sprintf("saved %d flags to %s", len(eng.Flags()), save))
 				return nil

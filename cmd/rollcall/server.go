@@ -148,7 +148,7 @@ func (o *serverOptions) dial(env *env, con *console, config amplitude.Config) (*
 // startEmbedded starts the Evaluation API in this process. flags are those asked for; one that has no
 // configuration is warned of.
 func (o *serverOptions) startEmbedded(flags []string, con *console) (*evalserver.Running, error) {
-	eng, err := loadFlagConfigs(o.flagConfigs)
+	eng, err := loadFlagConfigs(o.flagConfigs, con)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +168,7 @@ func (o *serverOptions) startEmbedded(flags []string, con *console) (*evalserver
 const maxConfigBytes = 256 << 20
 
 // loadFlagConfigs compiles the flag configurations in a file.
-func loadFlagConfigs(file string) (*engine.Engine, error) {
+func loadFlagConfigs(file string, con *console) (*engine.Engine, error) {
 	data, err := readFlagConfigs(file)
 	if err != nil {
 		return nil, err
@@ -177,7 +177,19 @@ func loadFlagConfigs(file string) (*engine.Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
+	warnOfConfigs(file, eng, con)
 	return eng, nil
+}
+
+// warnOfConfigs says what Amplitude's engine ignores without a word, and ours with it.
+func warnOfConfigs(from string, eng *engine.Engine, con *console) {
+	var problems []string
+	for _, w := range eng.Warnings() {
+		problems = append(problems, w.Error())
+	}
+	if len(problems) > 0 {
+		con.Warn(from+": "+list(problems, 3), "Amplitude ignores such parts, and so does rollcall")
+	}
 }
 
 func readFlagConfigs(file string) ([]byte, error) {

@@ -204,7 +204,7 @@ func (c *Client) Evaluate(ctx context.Context, u *pipeline.User) (pipeline.Answe
 	defer c.give(a)
 	a.query, a.scratch = appendQuery(a.query[:0], a.scratch, u, c.flagList)
 	query := string(a.query)
-	if n := len(c.vardata.text) + 1 + len(query); n > maxURL {
+	if n := len(c.vardata.text) + 1 + len(query); n > MaxURLBytes {
 		return pipeline.Answer{}, tooLong(n, query)
 	}
 	attempts, err := c.do(ctx, a, &c.vardata, query)

@@ -11,8 +11,8 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// maxURL is how long a URL may be: Amplitude's own clients treat 8,000 bytes as the limit, the CDN has 8 KB.
-const maxURL = 8000
+// MaxURLBytes is how long a URL may be: Amplitude's own clients treat 8,000 bytes as the limit, the CDN has 8 KB.
+const MaxURLBytes = 8000
 
 // BaseURL turns what --server takes into the base that /v1/vardata is added to: "us", "eu", or a URL. A URL that
 // already ends in /v1, /v1/ or /v1/vardata, as documentation prints it, is taken too. Plain http goes to this
@@ -133,7 +133,7 @@ func tooLong(n int, query string) *pipeline.UserError {
 		}
 	}
 	return pipeline.Errorf(pipeline.KindRequestTooLong,
-		"the URL would be %d bytes long, and the API takes %d; the largest parameter is %s with %d bytes", n, maxURL, name, size)
+		"the URL would be %d bytes long, and the API takes %d; the largest parameter is %s with %d bytes", n, MaxURLBytes, name, size)
 }
 
 // endpoint is a path of the API, ready for requests: only the query is missing.

@@ -134,9 +134,9 @@ func TestTooLongIsNotSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	fits := &pipeline.User{UserID: strings.Repeat("SECRET", 1500)}
-	fits.UserID = fits.UserID[:maxURL-len("https://example.com/v1/vardata?user_id=")]
-	if n := c.URLLength(fits); n != maxURL {
-		t.Errorf("URLLength = %d, want %d", n, maxURL)
+	fits.UserID = fits.UserID[:MaxURLBytes-len("https://example.com/v1/vardata?user_id=")]
+	if n := c.URLLength(fits); n != MaxURLBytes {
+		t.Errorf("URLLength = %d, want %d", n, MaxURLBytes)
 	}
 	_, err = c.Evaluate(t.Context(), &pipeline.User{UserID: fits.UserID + "x"})
 	ue := userError(t, err, pipeline.KindRequestTooLong)

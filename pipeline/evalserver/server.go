@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/klauspost/compress/gzip"
 	"golang.org/x/time/rate"
 
@@ -122,18 +123,28 @@ func appendVariant(v *engine.Variant) []byte {
 	dst = append(dst, `:{"key":`...)
 	dst = pipeline.AppendJSONString(dst, cmp.Or(v.Key, v.Name))
 	if v.Payload != "" {
-		dst = append(append(dst, `,"payload":`...), v.Payload...)
+		dst = append(append(dst, `,"payload":`...), compact(v.Payload)...)
 	}
 	if v.ExperimentKey != "" {
 		dst = pipeline.AppendJSONString(append(dst, `,"expKey":`...), v.ExperimentKey)
 	}
 	if v.ValueJSON != "" && v.ValueJSON != "null" {
-		dst = append(append(dst, `,"value":`...), v.ValueJSON...)
+		dst = append(append(dst, `,"value":`...), compact(v.ValueJSON)...)
 	}
 	if v.Metadata != "" {
-		dst = append(append(dst, `,"metadata":`...), v.Metadata...)
+		dst = append(append(dst, `,"metadata":`...), compact(v.Metadata)...)
 	}
 	return dst
+}
+
+// compact is JSON text without white space, as the API answers it; strings and numbers stay as they are. A file
+// of configurations that people edit has some.
+func compact(text string) []byte {
+	value := jsontext.Value(text)
+	if err := value.Compact(); err != nil {
+		return []byte(text) // the engine has parsed it
+	}
+	return value
 }
 
 // answer is a response that is written at once.

@@ -42,9 +42,9 @@ const flags = `[
 
 const (
 	allOn      = `"all":{"key":"on"}`
-	checkoutOn = `"checkout":{"key":"on","payload":{"n": 12345678901234567890, "a":[1,  2]},"expKey":"exp-1","value":"on",` +
+	checkoutOn = `"checkout":{"key":"on","payload":{"n":12345678901234567890,"a":[1,2]},"expKey":"exp-1","value":"on",` +
 		`"metadata":{"flagType":"experiment","experimentKey":"exp-1","segmentName":"germany"}}`
-	checkoutGroup = `"checkout":{"key":"on","payload":{"n": 12345678901234567890, "a":[1,  2]},"expKey":"exp-1","value":"on",` +
+	checkoutGroup = `"checkout":{"key":"on","payload":{"n":12345678901234567890,"a":[1,2]},"expKey":"exp-1","value":"on",` +
 		`"metadata":{"flagType":"experiment","experimentKey":"exp-1"}}`
 	slottedOn = `"slotted":{"key":"on"}`
 )
