@@ -2,17 +2,16 @@
 .DEFAULT_GOAL := help
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-DEMO := go run ./cmd/rollcall snapshot testdata/users.csv --server embedded --flag-configs testdata/flags.json
-
 .PHONY: help run test check bench fuzz build golden clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-run: ## evaluate the test users against the embedded API; results in out/
+run: build ## evaluate the test users against the embedded API; results in out/
 	@mkdir -p out
-	$(DEMO) --out out/assignments.csv --out out/assignments.parquet --out out/assignments.jsonl --overwrite; \
-	code=$$?; test $$code -eq 3 || exit $$code # 3: the three users without an id failed, as they should
+	@# Exit code 3: three of the test users have no id, and fail as they should.
+	bin/rollcall snapshot testdata/users.csv --server embedded --flag-configs testdata/flags.json --overwrite \
+		--out out/assignments.csv --out out/assignments.parquet --out out/assignments.jsonl || test $$? -eq 3
 
 build: ## build bin/rollcall
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.released=$(VERSION)" -o bin/rollcall ./cmd/rollcall

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -185,7 +186,7 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	}
 	b.WriteByte('\n')
 	if hint != "" {
-		b.WriteString("  " + strings.ReplaceAll(hint, "\n", "\n  ") + "\n")
+		b.WriteString(wrap(hint))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -194,4 +195,31 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	}
 	_, _ = io.WriteString(c.out, b.String())
 	return nil
+}
+
+// wrap indents text, and breaks its lines between words so that they fit 80 columns.
+func wrap(text string) string {
+	const indent, columns = "  ", 80
+	var b strings.Builder
+	for line := range strings.SplitSeq(text, "\n") {
+		width := 0
+		for word := range strings.FieldsSeq(line) {
+			n := utf8.RuneCountInString(word)
+			switch {
+			case width == 0:
+				b.WriteString(indent)
+				width = len(indent)
+			case width+1+n > columns:
+				b.WriteString("\n" + indent)
+				width = len(indent)
+			default:
+				b.WriteByte(' ')
+				width++
+			}
+			b.WriteString(word)
+			width += n
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
 }

@@ -47,7 +47,7 @@ func startProgress(con *console, mode string, total int64) *progress {
 		}
 		p.bar = progressbar.NewOptions64(max(total, 1),
 			progressbar.OptionSetWriter(con.out), progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false),
-			progressbar.OptionSetWidth(min(max(width-62, 5), 40)), progressbar.OptionSetRenderBlankState(false),
+			progressbar.OptionSetWidth(min(max(width-72, 5), 40)), progressbar.OptionSetRenderBlankState(false),
 			progressbar.OptionSetTheme(progressbar.ThemeASCII), progressbar.OptionClearOnFinish())
 		con.SetBar(func(bool) { _ = p.bar.Clear() })
 		every = 200 * time.Millisecond
@@ -96,12 +96,16 @@ func (p *progress) show(every time.Duration) {
 		if perSecond > 0 {
 			left = roundDuration(time.Duration(float64(p.total-done) / perSecond * float64(time.Second)))
 		}
-		if p.bar != nil {
-			p.bar.Describe(fmt.Sprintf("%s/%s users, %.0f/s, %s failed, %s left", thousands(done), thousands(p.total), perSecond, thousands(failed), left))
+		text := fmt.Sprintf("%s of %s users, %.0f/s, %s failed, %s left", thousands(done), thousands(p.total), perSecond, thousands(failed), left)
+		switch {
+		case p.bar != nil:
+			p.bar.Describe(text)
 			_ = p.bar.Set64(done)
-			continue
+		case p.con.json:
+			p.con.Log.Info("progress", "users", done, "of", p.total, "per_second", perSecond, "failed", failed, "left", left)
+		default:
+			p.con.Log.Info(text)
 		}
-		p.con.Log.Info("progress", "users", done, "of", p.total, "per_second", fmt.Sprintf("%.1f", perSecond), "failed", failed, "left", left)
 	}
 }
 

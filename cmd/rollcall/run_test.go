@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -121,6 +122,21 @@ func TestHumanForms(t *testing.T) {
 	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 1_500_000: "1.5 MB"} {
 		if got := size(n); got != want {
 			t.Errorf("size(%d) = %s, want %s", n, got, want)
+		}
+	}
+}
+
+func TestWrap(t *testing.T) {
+	long := strings.Repeat("x", 100)
+	for text, want := range map[string]string{
+		"short":            "  short\n",
+		"two\nlines":       "  two\n  lines\n",
+		"a " + long + " b": "  a\n  " + long + "\n  b\n",
+		strings.Repeat("word ", 20): "  " + strings.TrimSpace(strings.Repeat("word ", 15)) + "\n  " +
+			strings.TrimSpace(strings.Repeat("word ", 5)) + "\n",
+	} {
+		if got := wrap(text); got != want {
+			t.Errorf("wrap(%q) = %q, want %q", text, got, want)
 		}
 	}
 }
