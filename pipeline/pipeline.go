@@ -134,24 +134,21 @@ func (b *batch) fill(source Source, size int) error {
 func (p *Pipeline) evaluate(ctx context.Context, b *batch) error {
 	for i := range b.outcomes {
 		o := &b.outcomes[i]
-		*o = Outcome{Row: o.Row, Assignments: o.Assignments[:0], Err: o.Row.Err}
-		var answer Answer
-		if o.Err == nil {
-			if err := context.Cause(ctx); err != nil {
-				return err
-			}
-			var err error
-			answer, err = p.Evaluator.Evaluate(ctx, &o.Row.User)
-			if err != nil && !errors.As(err, &o.Err) {
-				return err
-			}
-		}
-		if o.Err != nil {
-			o.At, o.Attempts = p.now(), o.Err.Attempts
+		if o.Row.Err != nil {
+			o.Fail(o.Row.Err, p.now())
 			continue
 		}
-		o.At, o.Attempts = answer.At, answer.Attempts
-		o.Assignments, o.Unasked = Flatten(o.Assignments, answer.Variants, p.Flags)
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		answer, err := p.Evaluator.Evaluate(ctx, &o.Row.User)
+		if failure, ok := errors.AsType[*UserError](err); ok {
+			o.Fail(failure, p.now())
+		} else if err != nil {
+			return err
+		} else {
+			o.Answer(answer, p.Flags)
+		}
 	}
 	return nil
 }

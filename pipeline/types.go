@@ -50,6 +50,7 @@ type Variant struct {
 // Answer is what an [Evaluator] found out about one user.
 type Answer struct {
 	Variants []Variant
+	Body     string    // the answer's bytes, verbatim; "" where the evaluator has none
 	At       time.Time // when the answer came
 	Attempts int       // how often the user was asked; 0 where nothing was sent
 }
@@ -72,10 +73,22 @@ type Assignment struct {
 type Outcome struct {
 	Row         Row
 	Assignments []Assignment // in flag order; see [Flatten]
+	Body        string       // the answer's bytes, verbatim; "" where there are none
 	Unasked     int          // variants that came without having been asked for, and were dropped
 	At          time.Time    // when the answer, or the failure, came
 	Attempts    int
 	Err         *UserError // the row's own, or the evaluator's; nil: answered
+}
+
+// Answer makes o the outcome of its row that an answer is. It uses the memory of o.Assignments again.
+func (o *Outcome) Answer(a Answer, flags []string) {
+	*o = Outcome{Row: o.Row, Body: a.Body, At: a.At, Attempts: a.Attempts, Assignments: o.Assignments[:0]}
+	o.Assignments, o.Unasked = Flatten(o.Assignments, a.Variants, flags)
+}
+
+// Fail makes o the outcome of its row that a failure is.
+func (o *Outcome) Fail(err *UserError, at time.Time) {
+	*o = Outcome{Row: o.Row, At: at, Attempts: err.Attempts, Err: err, Assignments: o.Assignments[:0]}
 }
 
 // Sink takes the outcomes of a run.

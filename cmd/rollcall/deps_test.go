@@ -21,12 +21,14 @@ func TestDependencyRule(t *testing.T) {
 	allowed := map[string][]string{
 		"pipeline":              {},
 		"pipeline/amplitude":    {"pipeline"},
+		"pipeline/durable":      {"pipeline"},
 		"pipeline/engine":       {"pipeline"},
 		"pipeline/evalserver":   {"pipeline", "pipeline/engine"},
+		"pipeline/journal":      {"pipeline", "pipeline/durable"},
 		"pipeline/report":       {"pipeline"},
 		"pipeline/pipelinetest": {"pipeline"},
 		"sources":               {"pipeline"},
-		"sinks":                 {"pipeline"},
+		"sinks":                 {"pipeline", "pipeline/durable"},
 	}
 	seen := map[string]bool{}
 	for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {

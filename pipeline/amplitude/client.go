@@ -2,6 +2,7 @@ package amplitude
 
 import (
 	"context"
+	crand "crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -51,6 +53,7 @@ type Client struct {
 	circuit     *circuit
 	counters    counters
 	free        chan *attempt
+	known       atomic.Pointer[string] // the query for a user who was answered; nil: none was
 }
 
 // call is one kind of request.
@@ -211,7 +214,49 @@ func (c *Client) Evaluate(ctx context.Context, u *pipeline.User) (pipeline.Answe
 	if err != nil {
 		return pipeline.Answer{}, err
 	}
-	return pipeline.Answer{Variants: a.variants, At: a.at, Attempts: attempts}, nil
+	return pipeline.Answer{Variants: a.variants, Body: a.text, At: a.at, Attempts: attempts}, nil
+}
+
+// Known tells the client of a user who was answered in an earlier part of the run. See [Client.alive].
+func (c *Client) Known(u *pipeline.User) {
+	query, _ := appendQuery(nil, nil, u, c.flagList)
+	c.know(string(query))
+}
+
+func (c *Client) know(query string) {
+	if c.known.Load() == nil {
+		c.known.Store(&query)
+	}
+}
+
+// alive asks, in an outage, for a user who was answered before. If it gets an answer, the API is there, and it is
+// this user alone who gets none; without it, the last user of an input, or the only one at work, could never be
+// told from an outage. The nonce makes it a request that the CDN has no answer to.
+func (c *Client) alive(ctx context.Context, a *attempt, call *call) error {
+	known := c.known.Load()
+	if known == nil || call != &c.vardata {
+		return nil
+	}
+	t, _, err := c.circuit.admit(ctx, c.limiter)
+	if err != nil {
+		return err
+	}
+	if !t.probe { // the outage is over
+		c.circuit.drop(t)
+		return nil
+	}
+	r, err := c.send(ctx, a, call, *known+"&nonce="+crand.Text())
+	if err != nil {
+		c.circuit.drop(t)
+		return err
+	}
+	d := decide(state{path: call.url.Path, max: 1, spent: 1, bad: maxBad + 1}, r, a.at, 0)
+	if d.action == done || r.bad != "" || d.action == fail && d.user.Kind == pipeline.KindRejected {
+		c.circuit.answer(t, d.action != fail || r.bad == "")
+		return nil
+	}
+	_, err = c.circuit.failed(t, d, r)
+	return err
 }
 
 func (c *Client) checkVariants(a *attempt) (err error) {
@@ -241,6 +286,9 @@ func (c *Client) do(ctx context.Context, a *attempt, call *call, query string) (
 		}
 		if r.status == http.StatusOK && r.bad == "" { // as decide would say; nothing to decide in the ordinary case
 			c.circuit.answer(t, true)
+			if call == &c.vardata {
+				c.know(query)
+			}
 			return attempts, nil
 		}
 		switch {
@@ -268,7 +316,10 @@ func (c *Client) do(ctx context.Context, a *attempt, call *call, query string) (
 		}
 		switch {
 		case fresh:
-			s.spent, s.bad, others = 0, 0, -1
+			s.spent, s.bad, others = 0, 0, c.circuit.count()
+			if err := c.alive(ctx, a, call); err != nil {
+				return attempts, err
+			}
 		case d.action == fail:
 			d.user.Attempts = attempts
 			return attempts, d.user

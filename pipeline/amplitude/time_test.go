@@ -435,6 +435,76 @@ func TestUnavailableWhileOthersGoThrough(t *testing.T) {
 	})
 }
 
+// TestOneUserIsToldFromAnOutage: with nobody else at work, it takes a user who was answered before to find out that
+// the API is there. Otherwise the last user of an input could end every run, resumed or not, as an outage.
+func TestOneUserIsToldFromAnOutage(t *testing.T) {
+	onlyFails := func(_ int, r *http.Request) (int, http.Header, string, error) {
+		if strings.Contains(r.URL.RawQuery, "user_id=SECRET-2") {
+			return 503, nil, "", nil
+		}
+		return 200, nil, "{}", nil
+	}
+	for name, tt := range map[string]struct {
+		users int
+		known bool // from an earlier part of the run
+	}{"in the middle": {5, false}, "the last one": {3, false}, "the first one of a resumed run": {1, true}} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newFake(t, Config{}, &fake{answer: onlyFails})
+			first := 0
+			if tt.known {
+				c.Known(&pipeline.User{UserID: "SECRET-0"})
+				first = 2
+			}
+			start := time.Now()
+			for i := range tt.users {
+				_, err := c.Evaluate(t.Context(), &pipeline.User{UserID: fmt.Sprint("SECRET-", first+i)})
+				if first+i != 2 {
+					if err != nil {
+						t.Errorf("%s: user %d: %v", name, first+i, err)
+					}
+					continue
+				}
+				if ue := userError(t, err, pipeline.KindUnavailable); ue.HTTPStatus != 503 {
+					t.Errorf("%s: got %+v", name, ue)
+				}
+			}
+			if took := time.Since(start); took > 2*time.Minute {
+				t.Errorf("%s: took %v, want it long before an outage ends the run", name, took)
+			}
+			c.Close()
+		})
+	}
+	synctest.Test(t, func(t *testing.T) { // nobody was ever answered: it may well be an outage
+		c := newFake(t, Config{}, &fake{answer: onlyFails})
+		_, err := c.Evaluate(t.Context(), &pipeline.User{UserID: "SECRET-2"})
+		if _, ok := errors.AsType[*OutageError](err); !ok {
+			t.Errorf("err = %v, want an outage", err)
+		}
+		c.Close()
+	})
+}
+
+func TestReplay(t *testing.T) {
+	c := newFake(t, Config{FlagKeys: []string{"a", "b"}}, &fake{})
+	r := c.Replay()
+	users := []*pipeline.User{{UserID: "x"}, {DeviceID: "x"}, {UserID: "x", Context: []pipeline.Member{{Name: "country", Value: pipeline.StringValue("DE")}}}}
+	seen := map[[16]byte]bool{}
+	for _, u := range users {
+		if r.Request(u) != r.Request(u) || seen[r.Request(u)] {
+			t.Errorf("the hash of %+v is not its own", u)
+		}
+		seen[r.Request(u)] = true
+	}
+	body := `{"a":{"key":"on","payload":{"x": 1}}}`
+	got, err := r.Decode(body)
+	if len(got) != 1 || got[0].Key != "on" || got[0].Payload != `{"x": 1}` || err != nil {
+		t.Errorf("Decode(%s) = %+v, %v", body, got, err)
+	}
+	if got, err := r.Decode(`{"a":{}}`); err == nil {
+		t.Errorf("an answer without a key: %+v, want an error", got)
+	}
+}
+
 func TestPersistentFailuresDrainTheBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{latency: 10 * time.Millisecond, answer: func(n int, _ *http.Request) (int, http.Header, string, error) {

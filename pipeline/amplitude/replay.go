@@ -1,0 +1,32 @@
+package amplitude
+
+import (
+	"crypto/sha256"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// Replay knows requests and answers as the client does, without sending any: for a journal, which holds the hash of
+// each request and the bytes of each answer. It is for one goroutine.
+type Replay struct {
+	client               *Client
+	query, scratch, body []byte
+	parser               parser
+}
+
+// Replay makes one.
+func (c *Client) Replay() *Replay { return &Replay{client: c} }
+
+// Request is the hash of the canonical request for u: the first half of the SHA-256 of its query.
+func (r *Replay) Request(u *pipeline.User) (hash [16]byte) {
+	r.query, r.scratch = appendQuery(r.query[:0], r.scratch, u, r.client.flagList)
+	sum := sha256.Sum256(r.query)
+	copy(hash[:], sum[:])
+	return hash
+}
+
+// Decode reads the answer with these bytes. Its variants share the memory of body.
+func (r *Replay) Decode(body string) ([]pipeline.Variant, error) {
+	r.body = append(r.body[:0], body...)
+	return r.parser.variants(r.body, body, r.client.flagCount)
+}
