@@ -1,0 +1,130 @@
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// Rename gives the file its new name, which may be taken by an older file: that one goes. Only [SyncFolder]
+// makes it last.
+func Rename(from, to string) error {
+	err := op("rename", to, nil)
+	if err == nil {
+		err = os.Rename(from, to)
+	}
+	return Error("publish", to, err)
+}
+
+// SyncFolder makes what happened to names in the folder of path survive a power loss.
+func SyncFolder(path string) error {
+	err := op("syncfolder", path, nil)
+	if err == nil {
+		var folder *os.File
+		if folder, err = os.Open(filepath.Dir(path)); err == nil {
+			err = errors.Join(folder.Sync(), folder.Close())
+		}
+	}
+	return Error("publish", path, err)
+}
+
+// Remove removes the file; one that is not there is fine.
+func Remove(path string) error {
+	err := op("remove", path, nil)
+	if err == nil {
+		err = os.Remove(path)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return Error("remove", path, err)
+}
+
+// Exists reports whether there is something under that name, were it a dangling link.
+func Exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, Error("look at", path, err)
+	}
+	return true, nil
+}
+
+// WriteFile publishes data under that name as outputs are: whole or not at all, and there after a power loss.
+func WriteFile(path string, data []byte) error {
+	t, err := CreateTemp(path, 0o666)
+	if err != nil {
+		return err
+	}
+	_, err = t.Write(data)
+	if err == nil {
+		err = t.Sync()
+	}
+	err = Error("write", path, errors.Join(err, t.Close()))
+	if err == nil {
+		err = t.Rename()
+	}
+	if err != nil {
+		return errors.Join(err, t.Remove())
+	}
+	return t.SyncFolder()
+}
+
+// Error is err about that file: with the name that the user gave instead of the temporary one, and with
+// what to do about it. A nil err stays nil.
+func Error(verb, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	cause := err
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		cause = e.Err
+	} else if e, ok := errors.AsType[*os.LinkError](err); ok {
+		cause = e.Err
+	}
+	wrapped := fmt.Errorf("%s %s: %w", verb, name, cause)
+	folder := filepath.Dir(name)
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return pipeline.WithHint(wrapped, "free some space there, or write the output to another disk")
+	case errors.Is(err, syscall.EFBIG):
+		return pipeline.WithHint(wrapped, "raise the limit on file sizes (ulimit -f), or write the output to another disk")
+	case errors.Is(err, fs.ErrNotExist):
+		return pipeline.WithHint(wrapped, "create the folder first: mkdir -p "+folder)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return pipeline.WithHint(wrapped, "the folder must be writable, not just the file: "+folder)
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return pipeline.WithHint(wrapped, "raise the limit on open files (ulimit -n)")
+	}
+	return wrapped
+}
+
+// The operations on open files. Their errors are as the system gave them: the caller knows the name to say.
+
+func write(f *os.File, p []byte) (int, error) {
+	half := 0
+	if err := op("write", f.Name(), func() { half, _ = f.Write(p[:len(p)/2]) }); err != nil {
+		return half, err
+	}
+	return f.Write(p)
+}
+
+func syncFile(f *os.File) error {
+	if err := op("sync", f.Name(), nil); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// closeFile closes f in any case: an error of the hook, too, stands for a close that has happened (close(2): the
+// descriptor is released even when it fails).
+func closeFile(f *os.File) error {
+	return errors.Join(op("close", f.Name(), nil), f.Close())
+}

@@ -1,0 +1,86 @@
+//go:build faultfs
+
+package durable
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+)
+
+// The faults that the environment asks for. Operations are counted from 1, over the whole process.
+//
+//	ROLLCALL_KILL_AT=N      SIGKILL right before the Nth operation
+//	ROLLCALL_FAIL_AT=N      the Nth operation fails, the others do not
+//	ROLLCALL_FAIL_FROM=N    the Nth operation and all after it fail
+//	ROLLCALL_FAIL_ERRNO=E   with what: EIO (the default), ENOSPC, EDQUOT, EFBIG, EROFS
+//	ROLLCALL_KILL_TORN=1    a write that is killed or fails has written half of its bytes
+//	ROLLCALL_OPS_LOG=FILE   append a line "N KIND PATH" before each operation
+//
+// The kinds: create write sync datasync close rename syncfolder truncate remove.
+var faults struct {
+	sync.Mutex
+	count int
+}
+
+func op(kind, path string, half func()) error {
+	faults.Lock()
+	defer faults.Unlock()
+	faults.count++
+	n := faults.count
+	if file := os.Getenv("ROLLCALL_OPS_LOG"); file != "" {
+		logOp(file, fmt.Sprintf("%d %s %s\n", n, kind, path))
+	}
+	killAt, failAt, failFrom := number("ROLLCALL_KILL_AT"), number("ROLLCALL_FAIL_AT"), number("ROLLCALL_FAIL_FROM")
+	kill := n == killAt
+	if !kill && n != failAt && (failFrom == 0 || n < failFrom) {
+		return nil
+	}
+	if half != nil && os.Getenv("ROLLCALL_KILL_TORN") == "1" {
+		half()
+	}
+	if kill {
+		if self, err := os.FindProcess(os.Getpid()); err == nil {
+			self.Kill()
+		}
+		select {} // the signal is on its way; nothing may happen in between
+	}
+	return &fs.PathError{Op: kind, Path: path, Err: errno()}
+}
+
+func logOp(file, line string) {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err == nil {
+		_, err = f.WriteString(line)
+		f.Close()
+	}
+	if err != nil {
+		panic("faultfs: " + err.Error()) // a test that can't see what it tests must not pass
+	}
+}
+
+func number(name string) int {
+	text := os.Getenv(name)
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		panic("faultfs: " + name + " is not a number: " + text)
+	}
+	return n
+}
+
+func errno() error {
+	name := os.Getenv("ROLLCALL_FAIL_ERRNO")
+	known := map[string]error{
+		"": syscall.EIO, "EIO": syscall.EIO, "ENOSPC": syscall.ENOSPC, "EDQUOT": syscall.EDQUOT, "EFBIG": syscall.EFBIG, "EROFS": syscall.EROFS,
+	}
+	if known[name] == nil {
+		panic("faultfs: ROLLCALL_FAIL_ERRNO is not known: " + name)
+	}
+	return known[name]
+}

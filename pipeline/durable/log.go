@@ -1,0 +1,129 @@
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// ErrLocked says that another open [Log], most likely another process's, has the file.
+var ErrLocked = errors.New("it is in use by another process")
+
+// Log is a private file that grows, locked while it is open. It is used from one goroutine. The errors of Write,
+// Datasync, Truncate, ReadAt and Close are the system's: word them with [Error].
+type Log struct{ f *os.File }
+
+// OpenLog opens the file to read and to append, and locks it. Without create a file that is not there is an
+// [fs.ErrNotExist]; with it, it is created with mode 0600, and the caller sees to [SyncFolder].
+func OpenLog(path string, create bool) (*Log, error) {
+	// O_NOFOLLOW: a link that somebody else put there would lead us elsewhere.
+	flags := os.O_RDWR | os.O_APPEND | syscall.O_NOFOLLOW
+	if create {
+		flags |= os.O_CREATE
+		if err := op("create", path, nil); err != nil {
+			return nil, Error("create", path, err)
+		}
+	}
+	for {
+		f, err := os.OpenFile(path, flags, 0o600)
+		if err != nil {
+			return nil, Error("open", path, err)
+		}
+		err = lock(f)
+		if err == nil {
+			var current bool
+			if current, err = isCurrent(f, path); err == nil && current {
+				return &Log{f}, nil
+			}
+		}
+		f.Close() // nothing was written
+		if err != nil {
+			return nil, Error("open", path, err)
+		}
+		// Whoever held the lock has removed the file meanwhile: look again at what has the name now.
+	}
+}
+
+// lock takes the exclusive lock of f, or says that somebody else has it. It never waits.
+func lock(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return errors.New("it is not a regular file")
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+			continue
+		case errors.Is(err, syscall.EWOULDBLOCK):
+			return ErrLocked
+		case errors.Is(err, syscall.ENOLCK), errors.Is(err, syscall.ENOTSUP):
+			return pipeline.WithHint(fmt.Errorf("the file system has no locks: %w", err), "write to a local disk")
+		}
+		return err
+	}
+}
+
+// isCurrent reports whether f still has the name under which it was opened.
+func isCurrent(f *os.File, path string) (bool, error) {
+	have, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	named, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return os.SameFile(have, named), nil
+}
+
+// Size is how long the file is.
+func (l *Log) Size() (int64, error) {
+	info, err := l.f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// ReadAt is that of [io.ReaderAt].
+func (l *Log) ReadAt(p []byte, offset int64) (int, error) { return l.f.ReadAt(p, offset) }
+
+// Write appends p.
+func (l *Log) Write(p []byte) (int, error) { return write(l.f, p) }
+
+// Datasync makes what was written survive a power loss: the content and the length, not the times.
+func (l *Log) Datasync() error {
+	if err := op("datasync", l.f.Name(), nil); err != nil {
+		return err
+	}
+	return datasync(l.f)
+}
+
+// Truncate cuts the file, and makes that last before it returns: what is appended next must not be followed by
+// what was cut.
+func (l *Log) Truncate(size int64) error {
+	if err := op("truncate", l.f.Name(), nil); err != nil {
+		return err
+	}
+	if err := l.f.Truncate(size); err != nil {
+		return err
+	}
+	return syncFile(l.f)
+}
+
+// Remove removes the file from its folder, still locked.
+func (l *Log) Remove() error { return Remove(l.f.Name()) }
+
+// Close releases the file and the lock.
+func (l *Log) Close() error { return closeFile(l.f) }

@@ -1,0 +1,74 @@
+package durable
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// Temp is a file that has not got its name yet. It is used from one goroutine. The errors of Write, Sync and
+// Close are the system's: word them with [Error].
+type Temp struct {
+	f          *os.File
+	temp, path string
+}
+
+// CreateTemp creates the temporary file of path, in the same folder, because a rename can't leave the file
+// system. It finds out early what would keep the rename from working.
+func CreateTemp(path string, mode fs.FileMode) (*Temp, error) {
+	path = filepath.Clean(path)
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, Error("create", path, err)
+	case info.IsDir():
+		return nil, fmt.Errorf("create %s: it is a folder", path)
+	case info.Mode()&fs.ModeSymlink != 0:
+		return nil, pipeline.WithHint(fmt.Errorf("create %s: it is a symbolic link, which the rename would replace", path),
+			"name the file that it points to")
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("create %s: it is not a regular file", path)
+	}
+
+	folder, name := filepath.Split(path)
+	name = name[:min(len(name), 200)] // most file systems take 255 bytes
+	temp := folder + "." + name + ".rollcall-" + strings.ToLower(rand.Text()[:10]) + ".tmp"
+	if err := op("create", temp, nil); err != nil {
+		return nil, Error("create", path, err)
+	}
+	// O_EXCL refuses whatever is there, a symbolic link included, dangling or not (POSIX, open), so nobody
+	// who may write to the folder can lead us elsewhere.
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return nil, Error("create", path, err)
+	}
+	return &Temp{f, temp, path}, nil
+}
+
+// Name is the temporary name. It is no longer there after Rename.
+func (t *Temp) Name() string { return t.temp }
+
+// Write appends p.
+func (t *Temp) Write(p []byte) (int, error) { return write(t.f, p) }
+
+// Sync makes what was written survive a power loss.
+func (t *Temp) Sync() error { return syncFile(t.f) }
+
+// Close releases the file; it is still there under its temporary name.
+func (t *Temp) Close() error { return closeFile(t.f) }
+
+// Rename gives the file its name, replacing what has it.
+func (t *Temp) Rename() error { return Rename(t.temp, t.path) }
+
+// SyncFolder makes the name survive a power loss.
+func (t *Temp) SyncFolder() error { return SyncFolder(t.path) }
+
+// Remove removes the file under its temporary name. Once renamed it has none, and stays.
+func (t *Temp) Remove() error { return Remove(t.temp) }

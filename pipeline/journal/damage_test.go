@@ -1,0 +1,345 @@
+package journal
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// TestCutAnywhere: whatever a crash leaves of the last write, the frames before it are there, and the run goes on.
+func TestCutAnywhere(t *testing.T) {
+	records := someRecords(12)
+	data := readFile(t, write(t, records[:5], records[5:6], records[6:12]))
+	ends := frameEnds(t, data)
+	counts := []int{0, 5, 6, 12} // records up to the end of each frame
+	path := filepath.Join(t.TempDir(), ".x.rollcall")
+	more := someRecords(3)
+	for cut := range len(data) + 1 {
+		writeFile(t, path, data[:cut])
+		whole := 0 // frames
+		for whole < len(ends) && ends[whole] <= cut {
+			whole++
+		}
+		r, got, err := replay(path)
+		if whole == 0 {
+			if !errors.Is(err, ErrNone) {
+				t.Fatalf("cut at %d, inside the header: %v, want ErrNone", cut, err)
+			}
+			w, err := Create(path, testHeader())
+			if err != nil {
+				t.Fatalf("cut at %d: create: %v", cut, err)
+			}
+			add(t, w, more)
+			want(t, path, more)
+			continue
+		}
+		if err != nil {
+			t.Fatalf("cut at %d: %v", cut, err)
+		}
+		n := counts[whole-1]
+		if diff := cmp.Diff(records[:n], got, cmp.Comparer(emptyIsNil)); diff != "" {
+			t.Fatalf("cut at %d (-want +got):\n%s", cut, diff)
+		}
+		if got, want := r.Torn(), int64(cut-ends[whole-1]); got != want {
+			t.Fatalf("cut at %d: %d bytes torn, want %d", cut, got, want)
+		}
+		w, err := r.Resume()
+		if err != nil {
+			t.Fatalf("cut at %d: resume: %v", cut, err)
+		}
+		add(t, w, more)
+		want(t, path, slices.Concat(records[:n], more))
+	}
+}
+
+func emptyIsNil(a, b []Record) bool {
+	return len(a) == len(b) && (len(a) == 0 || cmp.Equal([1][]Record{a}, [1][]Record{b}))
+}
+
+// TestFlipAnywhere: no altered byte ever gives another record.
+func TestFlipAnywhere(t *testing.T) {
+	records := someRecords(12)
+	data := readFile(t, write(t, records[:5], records[5:6], records[6:12]))
+	ends := frameEnds(t, data)
+	path := filepath.Join(t.TempDir(), ".x.rollcall")
+	for i := range data {
+		for _, mask := range []byte{0x01, 0x80, 0xff} {
+			altered := bytes.Clone(data)
+			altered[i] ^= mask
+			writeFile(t, path, altered)
+			frame, _ := slices.BinarySearch(ends, i+1)
+			counts := []int{0, 0, 5, 6} // records before each frame
+			r, got, err := replay(path)
+			if r != nil {
+				r.Close()
+			}
+			if len(got) > counts[frame] || !cmp.Equal(got, records[:len(got)], cmp.Comparer(emptyIsNil)) {
+				t.Fatalf("byte %d ^ %#x, in frame %d: got %d records or altered ones, want %d", i, mask, frame, len(got), counts[frame])
+			}
+			_, isDamaged := errors.AsType[*DamagedError](err)
+			_, isVersion := errors.AsType[*VersionError](err)
+			switch {
+			case frame == len(ends)-1: // may be the end of a torn write
+				if err != nil || r.Torn() != int64(len(data)-ends[frame-1]) || len(got) != counts[frame] {
+					t.Fatalf("byte %d ^ %#x, in the last frame: %d records, %v; want %d and a torn tail", i, mask, len(got), err, counts[frame])
+				}
+			case !isDamaged && !(isVersion && i >= 16 && i < 20):
+				t.Fatalf("byte %d ^ %#x, in frame %d: %v, want a DamagedError", i, mask, frame, err)
+			case pipeline.Hint(err) == "":
+				t.Fatalf("byte %d: %v has no hint", i, err)
+			}
+		}
+	}
+}
+
+// TestFramesOutOfPlace: each frame is whole, and the journal is not.
+func TestFramesOutOfPlace(t *testing.T) {
+	records := someRecords(12)
+	data := readFile(t, write(t, records[:4], records[4:8], records[8:12]))
+	other := readFile(t, write(t, records[:4], records[4:8], records[8:12])) // another run of the same input
+	ends := frameEnds(t, data)
+	otherEnds := frameEnds(t, other)
+	frame := func(i int) []byte { return data[append([]int{0}, ends...)[i]:ends[i]] }
+	garbage := bytes.Repeat([]byte("rollcall is no frame. "), 100)
+	tests := []struct {
+		name    string
+		data    []byte
+		records int
+		damaged bool
+	}{
+		{"as written", data, 12, false},
+		{"a frame twice", slices.Concat(frame(0), frame(1), frame(1), frame(2), frame(3)), 4, true},
+		{"the last frame twice", slices.Concat(data, frame(3)), 12, true},
+		{"two swapped", slices.Concat(frame(0), frame(2), frame(1), frame(3)), 0, true},
+		{"the last two swapped", slices.Concat(frame(0), frame(1), frame(3), frame(2)), 4, true},
+		{"one removed", slices.Concat(frame(0), frame(1), frame(3)), 4, true},
+		{"the first records removed", slices.Concat(frame(0), frame(2), frame(3)), 0, true},
+		{"the header removed", slices.Concat(frame(1), frame(2), frame(3)), 0, true},
+		{"the header twice", slices.Concat(frame(0), data), 0, true},
+		{"a frame of another journal", slices.Concat(data[:ends[1]], other[otherEnds[1]:otherEnds[2]], frame(3)), 4, true},
+		{"another journal after it", slices.Concat(data, other), 12, true},
+		{"garbage after it", slices.Concat(data, garbage), 12, false},
+		{"zeros after it", slices.Concat(data, make([]byte, 5000)), 12, false},
+		{"garbage inside", slices.Concat(data[:ends[1]], garbage, data[ends[1]:]), 4, true},
+		{"a hole before the last frame", slices.Concat(data[:ends[1]], make([]byte, 3<<20), frame(3)), 4, true},
+		{"bytes missing inside", slices.Concat(data[:ends[1]+150], data[ends[1]+151:]), 4, true},
+		{"a torn frame, then more", slices.Concat(data[:ends[2]-1], frame(3)), 4, true},
+		{"garbage", garbage, 0, true},
+		{"text", []byte("user_id\n1\n"), 0, true},
+	}
+	for _, tt := range tests {
+		path := filepath.Join(t.TempDir(), ".x.rollcall")
+		writeFile(t, path, tt.data)
+		r, got, err := replay(path)
+		_, isDamaged := errors.AsType[*DamagedError](err)
+		if isDamaged != tt.damaged || !isDamaged && err != nil {
+			t.Errorf("%s: %v, want damage: %v", tt.name, err, tt.damaged)
+		}
+		if !cmp.Equal(got, records[:tt.records], cmp.Comparer(emptyIsNil)) {
+			t.Errorf("%s: got %d records, want %d", tt.name, len(got), tt.records)
+		}
+		if r == nil {
+			continue
+		}
+		if w, err := r.Resume(); tt.damaged {
+			if err == nil {
+				t.Errorf("%s: it can be resumed", tt.name)
+			}
+		} else if err != nil {
+			t.Errorf("%s: resume: %v", tt.name, err)
+		} else {
+			w.Close()
+		}
+		r.Close()
+	}
+}
+
+// TestDamagedIsNotReplaced: only --fresh removes what can't be read.
+func TestDamagedIsNotReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), ".x.rollcall")
+	writeFile(t, path, []byte("somebody's notes, which happen to stand here and are longer than a block is, all in all a hundred bytes"))
+	if _, err := Create(path, testHeader()); !isDamage(err) {
+		t.Errorf("create: %v, want a DamagedError", err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+	if err := Discard(path); err != nil {
+		t.Errorf("discard: %v", err)
+	}
+	if _, err := Open(path); !errors.Is(err, ErrNone) {
+		t.Errorf("open after discard: %v, want ErrNone", err)
+	}
+	if err := Discard(path); err != nil {
+		t.Errorf("discard of none: %v", err)
+	}
+}
+
+func isDamage(err error) bool {
+	_, ok := errors.AsType[*DamagedError](err)
+	return ok
+}
+
+// forge makes a frame whose hashes are right.
+func forge(b block, c *chain, text []byte) []byte {
+	w, err := newWriter("", nil, *c)
+	if err != nil {
+		panic(err)
+	}
+	content := w.zstd.EncodeAll(text, nil)
+	if b.version == 0 {
+		b.version = formatVersion
+	}
+	b.seq, b.link, b.content = c.seq, c.link, hashOf(content)
+	if b.length == 0 {
+		b.length = uint32(len(content))
+	}
+	if b.text == 0 {
+		b.text = uint32(len(text))
+	}
+	out := b.append(nil)
+	c.advance(&b)
+	return append(out, content...)
+}
+
+// TestForgedFrames: hashes that are right do not make a frame right.
+func TestForgedFrames(t *testing.T) {
+	line := "7 - 0 0 answered - 2 {}\n"
+	tests := []struct {
+		name string
+		b    block
+		text string
+	}{
+		{"no records", block{kind: kindRecords, records: 0, first: 0}, ""},
+		{"fewer records than it says", block{kind: kindRecords, records: 2, first: 7}, line},
+		{"more records than it says", block{kind: kindRecords, records: 1, first: 7}, line + line},
+		{"another first row", block{kind: kindRecords, records: 1, first: 8}, line},
+		{"a count beyond any", block{kind: kindRecords, records: 1 << 31, first: 7}, line},
+		{"an unknown kind", block{kind: "WHAT"}, line},
+		{"a second header", block{kind: kindHeader}, "{}\n"},
+		{"a commit that is no JSON", block{kind: kindCommit}, "x\n"},
+		{"a resumption that is no JSON", block{kind: kindResumed}, "x\n"},
+		{"a text longer than it says", block{kind: kindRecords, records: 1, first: 7, text: 3}, line},
+		{"a text longer than any", block{kind: kindRecords, records: 1, first: 7, text: maxText + 1}, line},
+		{"a content longer than any", block{kind: kindRecords, records: 1, first: 7, length: maxCompressed + 1}, line},
+		{"another format", block{kind: kindRecords, version: 2, records: 1, first: 7}, line},
+		{"a bomb", block{kind: kindRecords, records: 1, first: 7, text: 10}, string(make([]byte, maxText+1))},
+	}
+	for _, bad := range []string{"", "x", "7", "7 - 0 0 answered - 2", "7 - 0 0 answered - 3 {}\n", "7 - 0 0 answered - 1 {}\n", "7 - 0 0 answered - -1 {}\n",
+		"7 - 0 0 answered - 99999999999999999999 {}\n", "7 - 0 0 answered - 33554433 {}\n", "7 abcd 0 0 answered - 2 {}\n", "7 - x 0 answered - 2 {}\n", "7 - 0 0 odd - 2 {}\n",
+		"7 " + "zz" + "00000000000000000000000000000000"[2:] + " 0 0 answered - 2 {}\n", "7 0000000000000000000000000000000000 0 0 answered - 2 {}\n", "7  0 0 answered - 2 {}\n"} {
+		tests = append(tests, struct {
+			name string
+			b    block
+			text string
+		}{"the line " + bad, block{kind: kindRecords, records: 1, first: 7}, bad})
+	}
+	for _, tt := range tests {
+		var c chain
+		head := forge(block{kind: kindHeader}, &c, []byte("{}\n"))
+		good := forge(block{kind: kindRecords, records: 1, first: 7}, &c, []byte(line))
+		path := filepath.Join(t.TempDir(), ".x.rollcall")
+		writeFile(t, path, slices.Concat(head, good, forge(tt.b, &c, []byte(tt.text)), forge(block{kind: kindRecords, records: 1, first: 7}, &c, []byte(line))))
+		r, got, err := replay(path)
+		if len(got) != 1 || !isDamage(err) {
+			t.Errorf("%s: %d records, %v; want 1 and a DamagedError", tt.name, len(got), err)
+		}
+		if r != nil {
+			r.Close()
+		}
+	}
+}
+
+func TestAnotherVersion(t *testing.T) {
+	var c chain
+	path := filepath.Join(t.TempDir(), ".x.rollcall")
+	writeFile(t, path, forge(block{kind: kindHeader, version: 7}, &c, []byte("{}\n")))
+	_, err := Open(path)
+	v, ok := errors.AsType[*VersionError](err)
+	if !ok || v.Version != 7 || pipeline.Hint(err) == "" {
+		t.Errorf("open: %v with hint %q, want a VersionError for 7", err, pipeline.Hint(err))
+	}
+	if _, err := Create(path, testHeader()); !errors.As(err, &v) {
+		t.Errorf("create: %v, want a VersionError", err)
+	}
+}
+
+// FuzzOpen: any bytes give an error or records, which come out the same again when they are written.
+func FuzzOpen(f *testing.F) {
+	records := someRecords(9)
+	data := readFile(f, write(f, records[:5], records[5:]))
+	ends := frameEnds(f, data)
+	f.Add([]byte{})
+	f.Add(data)
+	f.Add(data[:50])
+	f.Add(data[:len(data)-1])
+	f.Add(slices.Concat(data, data))
+	f.Add(slices.Concat(data[:ends[0]], data[ends[1]:]))
+	f.Add(slices.Concat(data[:ends[1]], []byte("rollcall"), data[ends[1]:]))
+	var c chain
+	head := forge(block{kind: kindHeader}, &c, []byte("{}\n"))
+	f.Add(slices.Concat(head, forge(block{kind: kindRecords, records: 1, first: 7}, &c, []byte("7 - 0 0 answered - 2 {}\n")), forge(block{kind: kindCommit}, &c, []byte(`{"files":[{}]}`))))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := filepath.Join(t.TempDir(), ".x.rollcall")
+		writeFile(t, path, mend(data))
+		r, got, err := replay(path)
+		if r == nil {
+			if err == nil {
+				t.Fatal("neither a reader nor an error")
+			}
+			return
+		}
+		defer r.Close()
+		if err != nil {
+			if !isDamage(err) {
+				t.Fatalf("%v, want a DamagedError", err)
+			}
+			return
+		}
+		w, err := r.Resume()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		want(t, path, got)
+		for i := range got {
+			line, err := appendRecord(nil, &got[i])
+			if err != nil {
+				t.Fatal(err)
+			}
+			var again Record
+			if rest, err := parseRecord(line, &again); err != nil || len(rest) > 0 || !cmp.Equal(got[i], again) {
+				t.Fatalf("record %+v came back as %+v, %v", got[i], again, err)
+			}
+		}
+	})
+}
+
+// mend makes the hashes of the frames right, as far as they can be found, so that the fuzzer gets past them.
+func mend(data []byte) []byte {
+	out := bytes.Clone(data)
+	var c chain
+	for at := 0; len(out)-at >= blockSize; {
+		b, _ := parseBlock(out[at : at+blockSize])
+		if int64(b.length) > int64(len(out)-at-blockSize) {
+			break
+		}
+		content := out[at+blockSize : at+blockSize+int(b.length)]
+		if bytes.Equal(out[at+8:at+16], []byte(mark)) {
+			b.link, b.content = c.link, hashOf(content)
+			b.append(out[at:at])
+			c.advance(&b)
+		}
+		at += blockSize + len(content)
+	}
+	return out
+}

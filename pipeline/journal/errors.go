@@ -1,0 +1,72 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/durable"
+)
+
+var (
+	// ErrNone says that there is no journal: no file, or only the beginning of one, whose run died while
+	// creating it. Nothing is lost; [Create] makes one.
+	ErrNone = errors.New("there is no journal")
+
+	// ErrLocked says that a run has the journal open, here or in another process.
+	ErrLocked = durable.ErrLocked
+
+	// ErrExists says that [Create] found a journal, or something that is none.
+	ErrExists = errors.New("there is a journal already")
+)
+
+// DamagedError says that a journal cannot be trusted: something in it is wrong, and it is not the end of a write
+// that did not complete.
+type DamagedError struct {
+	Path   string
+	Offset int64 // of the first frame that is not right
+	Reason string
+}
+
+func (e *DamagedError) Error() string {
+	return fmt.Sprintf("the journal %s is damaged at byte %d: %s", e.Path, e.Offset, e.Reason)
+}
+
+// VersionError says that another version of rollcall has written the journal.
+type VersionError struct {
+	Path    string
+	Version uint32 // of the journal's format
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("the journal %s has format %d; this version of rollcall knows format %d", e.Path, e.Version, formatVersion)
+}
+
+// WriteError says that the journal could not be written: the run must end, and can be resumed. It wraps the
+// system's error.
+type WriteError struct {
+	Path string
+	Err  error
+}
+
+func (e *WriteError) Error() string { return e.Err.Error() }
+
+func (e *WriteError) Unwrap() error { return e.Err }
+
+const freshHint = "rerun with --fresh to forget the unfinished run and ask about all users again"
+
+func damaged(path string, offset int64, reason string) error {
+	return pipeline.WithHint(&DamagedError{path, offset, reason}, freshHint)
+}
+
+func openLog(path string, create bool) (*durable.Log, error) {
+	log, err := durable.OpenLog(path, create)
+	if errors.Is(err, ErrLocked) {
+		err = pipeline.WithHint(fmt.Errorf("another run is writing these outputs: %w", err), "wait until it has ended, or name another --out")
+	}
+	if !create && errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("open %s: %w", path, ErrNone)
+	}
+	return log, err
+}
