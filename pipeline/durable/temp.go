@@ -38,8 +38,8 @@ func CreateTemp(path string, mode fs.FileMode) (*Temp, error) {
 	}
 
 	folder, name := filepath.Split(path)
-	name = name[:min(len(name), 200)] // most file systems take 255 bytes
-	temp := folder + "." + name + ".rollcall-" + strings.ToLower(rand.Text()[:10]) + ".tmp"
+	prefix, suffix := tempNames(name)
+	temp := folder + prefix + strings.ToLower(rand.Text()[:10]) + suffix
 	if err := op("create", temp, nil); err != nil {
 		return nil, Error("create", path, err)
 	}

@@ -1,0 +1,394 @@
+package durable
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// TestMain is also the program that the tests of locks and faults run: this binary with ROLLCALL_TEST_CHILD set.
+func TestMain(m *testing.M) {
+	folder := os.Getenv("ROLLCALL_TEST_FOLDER")
+	switch os.Getenv("ROLLCALL_TEST_CHILD") {
+	case "":
+		os.Exit(m.Run())
+	case "lock": // until it is killed
+		if _, err := OpenLog(filepath.Join(folder, "log"), true); err != nil {
+			panic(err)
+		}
+		os.Stdout.WriteString("locked\n")
+		io.Copy(io.Discard, os.Stdin)
+	case "publish":
+		if err := WriteFile(filepath.Join(folder, "out.csv"), []byte("new content")); err != nil {
+			os.Stderr.WriteString(err.Error())
+			os.Exit(1)
+		}
+	case "log":
+		if err := useLog(filepath.Join(folder, "log")); err != nil {
+			os.Stderr.WriteString(err.Error())
+			os.Exit(1)
+		}
+	}
+}
+
+func useLog(path string) error {
+	log, err := OpenLog(path, true)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	if _, err := log.Write([]byte("0123456789")); err != nil {
+		return err
+	}
+	if err := log.Datasync(); err != nil {
+		return err
+	}
+	if err := log.Truncate(4); err != nil {
+		return err
+	}
+	return log.Remove()
+}
+
+func TestWriteFile(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "manifest.json")
+	for _, want := range []string{"one", "another"} {
+		if err := WriteFile(path, []byte(want)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(path); string(got) != want || err != nil {
+			t.Errorf("read %q, %v; want %q", got, err, want)
+		}
+	}
+	if got := names(t, folder); !slices.Equal(got, []string{"manifest.json"}) {
+		t.Errorf("left %q", got)
+	}
+	missing := filepath.Join(folder, "no", "x")
+	if err := WriteFile(missing, nil); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), missing) || pipeline.Hint(err) == "" {
+		t.Errorf("into a missing folder: %v", err)
+	}
+}
+
+func TestCreateTempRefusesWhatARenameWouldSpoil(t *testing.T) {
+	folder := t.TempDir()
+	link, pipe := filepath.Join(folder, "link"), filepath.Join(folder, "pipe")
+	if err := errors.Join(os.Symlink("nowhere", link), syscall.Mkfifo(pipe, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{folder: "a folder", link: "a symbolic link", pipe: "not a regular file"} {
+		if _, err := CreateTemp(path, 0o666); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", path, err, want)
+		}
+	}
+	if got := names(t, folder); len(got) != 2 {
+		t.Errorf("left %q", got)
+	}
+}
+
+// TestTemp: nothing under the final name before Rename; and Remove takes the temporary name alone.
+func TestTemp(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, strings.Repeat("n", 251)+".csv") // the temporary name must fit where the final one does
+	temp, err := CreateTemp(path, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(temp.Name()); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("temporary file: %v, %v; want mode 0600", info, err)
+	}
+	if _, err := temp.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(temp.Sync(), temp.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := Exists(path); ok || err != nil {
+		t.Errorf("before rename: Exists = %v, %v", ok, err)
+	}
+	if err := errors.Join(temp.Rename(), temp.SyncFolder(), temp.Remove()); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, folder); !slices.Equal(got, []string{filepath.Base(path)}) {
+		t.Errorf("folder has %q", got)
+	}
+}
+
+func TestExists(t *testing.T) {
+	folder := t.TempDir()
+	link := filepath.Join(folder, "link")
+	if err := os.Symlink("nowhere", link); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{folder: true, link: true, filepath.Join(folder, "x"): false} {
+		if got, err := Exists(path); got != want || err != nil {
+			t.Errorf("Exists(%s) = %v, %v; want %v", path, got, err, want)
+		}
+	}
+	if _, err := Exists(strings.Repeat("x", 5000)); err == nil {
+		t.Error("Exists of a name that is too long has no error")
+	}
+}
+
+func TestErrors(t *testing.T) {
+	for _, errno := range []syscall.Errno{
+		syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, syscall.ENOENT, syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.EMFILE, syscall.ENFILE,
+	} {
+		err := Error("write", "out/users.csv", &fs.PathError{Op: "write", Path: "out/.users.csv.rollcall-x.tmp", Err: errno})
+		if got, want := err.Error(), "write out/users.csv: "+errno.Error(); got != want {
+			t.Errorf("%v: %q, want %q", errno, got, want)
+		}
+		if !errors.Is(err, errno) || pipeline.Hint(err) == "" {
+			t.Errorf("%v: wrapped as %v with hint %q", errno, err, pipeline.Hint(err))
+		}
+	}
+	if err := Error("write", "x", syscall.EIO); pipeline.Hint(err) != "" {
+		t.Errorf("EIO has the hint %q", pipeline.Hint(err))
+	}
+	if err := Error("write", "x", nil); err != nil {
+		t.Errorf("nil became %v", err)
+	}
+}
+
+// TestSyncsAreReal: the kernel is asked, not just the hook. It has no way to sync a pipe, or a folder of /proc.
+func TestSyncsAreReal(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := syncFile(w); err == nil {
+		t.Error("sync of a pipe: no error")
+	}
+	if err := (&Log{w}).Datasync(); err == nil {
+		t.Error("datasync of a pipe: no error")
+	}
+	if err := (&Temp{f: w}).Sync(); err == nil {
+		t.Error("sync of a temporary pipe: no error")
+	}
+	if err := closeFile(w); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	if err := closeFile(w); err == nil {
+		t.Error("a second close: no error")
+	}
+	if _, err := os.Stat("/proc/self"); err == nil {
+		if err := SyncFolder("/proc/self/x"); err == nil {
+			t.Error("sync of /proc/self: no error")
+		}
+	}
+}
+
+func TestLog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	if _, err := OpenLog(path, false); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("open what is not there: %v", err)
+	}
+	log, err := OpenLog(path, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v; want 0600", info.Mode(), err)
+	}
+	for _, create := range []bool{true, false} {
+		if _, err := OpenLog(path, create); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), path) {
+			t.Errorf("open again: %v, want ErrLocked", err)
+		}
+	}
+	if _, err := log.Write([]byte("0123456789")); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(log.Datasync(), log.Truncate(4)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := log.Write([]byte("abc")); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 5)
+	if _, err := log.ReadAt(got, 2); err != nil || string(got) != "23abc" {
+		t.Errorf("read %q, %v; want 23abc", got, err)
+	}
+	if size, err := log.Size(); size != 7 || err != nil {
+		t.Errorf("size %d, %v; want 7", size, err)
+	}
+	if err := log.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	other, err := OpenLog(path, true)
+	if err != nil {
+		t.Fatalf("open after remove: %v", err)
+	}
+	if ok, err := isCurrent(log.f, path); ok || err != nil {
+		t.Errorf("the removed file is current: %v, %v", ok, err)
+	}
+	if ok, err := isCurrent(other.f, path); !ok || err != nil {
+		t.Errorf("the new file is not current: %v, %v", ok, err)
+	}
+	if err := errors.Join(other.Close(), log.Close()); err != nil {
+		t.Fatal(err)
+	}
+	again, err := OpenLog(path, false)
+	if err != nil {
+		t.Fatalf("open after close: %v", err)
+	}
+	again.Close()
+}
+
+func TestLogIsARegularFile(t *testing.T) {
+	folder := t.TempDir()
+	target, link, pipe := filepath.Join(folder, "target"), filepath.Join(folder, "link"), filepath.Join(folder, "pipe")
+	err := errors.Join(os.WriteFile(target, nil, 0o600), os.Symlink(target, link), syscall.Mkfifo(pipe, 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{link, pipe, folder} {
+		if log, err := OpenLog(path, true); err == nil {
+			log.Close()
+			t.Errorf("%s was opened", path)
+		}
+	}
+}
+
+// TestLockGoesWithTheProcess, even one that is killed.
+func TestLockGoesWithTheProcess(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "log")
+	child := command(t, os.Args[0], "lock", folder)
+	stdin, err := child.StdinPipe() // ends with this process, and the child with it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	stdout, err := child.StdoutPipe()
+	if err == nil {
+		err = child.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(stdout, make([]byte, len("locked\n"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenLog(path, false); !errors.Is(err, ErrLocked) {
+		t.Errorf("while the other process lives: %v, want ErrLocked", err)
+	}
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	child.Wait()
+	log, err := OpenLog(path, false)
+	if err != nil {
+		t.Fatalf("after it was killed: %v", err)
+	}
+	log.Close()
+}
+
+func command(t *testing.T, binary, child, folder string, env ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(binary)
+	cmd.Env = append(os.Environ(), append(env, "ROLLCALL_TEST_CHILD="+child, "ROLLCALL_TEST_FOLDER="+folder)...)
+	return cmd
+}
+
+func names(t *testing.T, folder string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// TestFaults runs every fault against every operation, in a binary that is built for it.
+func TestFaults(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "faultfs.test")
+	if out, err := exec.Command("go", "test", "-c", "-tags", "faultfs", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	operations := map[string][]string{ // the order is the promise: content before name, name before folder
+		"publish": {"create", "write", "sync", "close", "rename", "syncfolder"},
+		"log":     {"create", "write", "datasync", "truncate", "sync", "remove", "close"},
+	}
+	for child, want := range operations {
+		log := filepath.Join(t.TempDir(), "ops")
+		if out, err := command(t, binary, child, t.TempDir(), "ROLLCALL_OPS_LOG="+log).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", child, err, out)
+		}
+		data, err := os.ReadFile(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for line := range strings.Lines(string(data)) {
+			fields := strings.Fields(line)
+			if len(fields) != 3 || fields[0] != strconv.Itoa(len(got)+1) {
+				t.Fatalf("%s: line %q", child, line)
+			}
+			got = append(got, fields[1])
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: operations (-want +got):\n%s", child, diff)
+		}
+		// The shipped binary, this one, looks at none of it.
+		if out, err := command(t, os.Args[0], child, t.TempDir(), "ROLLCALL_KILL_AT=1", "ROLLCALL_FAIL_FROM=1").CombinedOutput(); err != nil {
+			t.Errorf("%s without the tag: %v\n%s", child, err, out)
+		}
+	}
+	for n := 1; n <= 7; n++ {
+		for _, fault := range []string{"KILL_AT", "KILL_TORN", "FAIL_AT", "FAIL_FROM"} {
+			folder := t.TempDir()
+			path := filepath.Join(folder, "out.csv")
+			if err := os.WriteFile(path, []byte("old content"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			env := []string{"ROLLCALL_" + fault + "=" + strconv.Itoa(n), "ROLLCALL_FAIL_ERRNO=ENOSPC"}
+			if fault == "KILL_TORN" {
+				env = []string{"ROLLCALL_KILL_AT=" + strconv.Itoa(n), "ROLLCALL_KILL_TORN=1"}
+			}
+			cmd := command(t, binary, "publish", folder, env...)
+			out, err := cmd.CombinedOutput()
+			want := "old content"
+			if n >= 6 {
+				want = "new content"
+			}
+			got, readErr := os.ReadFile(path)
+			if readErr != nil || string(got) != want {
+				t.Errorf("%s %d: final file has %q, %v; want %q", fault, n, got, readErr, want)
+			}
+			killed := cmd.ProcessState.Sys().(syscall.WaitStatus).Signaled()
+			left := slices.DeleteFunc(names(t, folder), func(name string) bool { return name == "out.csv" })
+			switch {
+			case n == 7: // there are six
+				if err != nil {
+					t.Errorf("%s %d: %v\n%s", fault, n, err, out)
+				}
+			case killed != strings.HasPrefix(fault, "KILL"):
+				t.Errorf("%s %d: killed is %v", fault, n, killed)
+			case !killed && (err == nil || !strings.Contains(string(out), "out.csv: no space left on device")):
+				t.Errorf("%s %d: %v, %q; want the error, and about the final name", fault, n, err, out)
+			case fault == "FAIL_AT" && len(left) > 0:
+				t.Errorf("%s %d: left %q", fault, n, left)
+			case fault == "KILL_TORN" && n == 2:
+				if torn, err := os.ReadFile(filepath.Join(folder, left[0])); err != nil || string(torn) != "new c" {
+					t.Errorf("torn write left %q, %v; want half of it", torn, err)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,681 @@
+package journal
+
+import (
+	"bytes"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/durable"
+)
+
+// TestMain is also the program that the tests of locks and crashes run: this binary with ROLLCALL_TEST_CHILD set.
+func TestMain(m *testing.M) {
+	path := os.Getenv("ROLLCALL_TEST_JOURNAL")
+	switch os.Getenv("ROLLCALL_TEST_CHILD") {
+	case "":
+		os.Exit(m.Run())
+	case "lock": // until it is killed
+		if _, err := Create(path, testHeader()); err != nil {
+			panic(err)
+		}
+		os.Stdout.WriteString("locked\n")
+		io.Copy(io.Discard, os.Stdin)
+	case "run":
+		if err := run(path); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			if _, ok := errors.AsType[*WriteError](err); ok {
+				os.Exit(75)
+			}
+			os.Exit(1)
+		}
+	}
+}
+
+// TestRoundTrip: whatever is appended comes back, however it falls into frames.
+func TestRoundTrip(t *testing.T) {
+	for seed := range uint64(30) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		var batches [][]Record
+		var all []Record
+		for range rng.IntN(5) {
+			records := make([]Record, rng.IntN(1+rng.IntN(3000)))
+			for i := range records {
+				records[i] = randomRecord(rng)
+			}
+			batches = append(batches, records)
+			all = append(all, records...)
+		}
+		path := write(t, batches...)
+		want(t, path, all)
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("mode %v, %v; want 0600", info.Mode(), err)
+		}
+	}
+}
+
+func randomRecord(rng *rand.Rand) Record {
+	number := func() int64 { return int64(rng.Uint64()) >> rng.IntN(64) }
+	text := make([]byte, rng.IntN(1+rng.IntN(300)))
+	for i := range text {
+		text[i] = byte(rng.Uint32() >> rng.IntN(8))
+	}
+	r := Record{Row: number(), Attempts: rng.IntN(10), At: time.UnixMilli(number() >> 16).UTC()}
+	if rng.IntN(3) > 0 {
+		for i := range r.Request {
+			r.Request[i] = byte(rng.Uint32())
+		}
+	}
+	if rng.IntN(3) > 0 {
+		r.Body = string(text)
+	} else {
+		r.Err = &pipeline.UserError{Kind: pipeline.Kinds[rng.IntN(len(pipeline.Kinds))], HTTPStatus: rng.IntN(2) * 503, Attempts: r.Attempts, Message: string(text)}
+	}
+	return r
+}
+
+// TestLongBodies: the longest body fits, and a longer one is refused and not written.
+func TestLongBodies(t *testing.T) {
+	rng := rand.NewChaCha8([32]byte{})
+	noise := make([]byte, MaxBody) // does not compress
+	rng.Read(noise)
+	records := []Record{
+		{Row: 1, At: time.UnixMilli(1).UTC(), Body: strings.Repeat("x", frameText-200)},
+		{Row: 2, At: time.UnixMilli(1).UTC(), Body: string(noise)},
+		{Row: 3, At: time.UnixMilli(1).UTC(), Body: "{}"},
+	}
+	path := filepath.Join(t.TempDir(), ".x.rollcall")
+	w, err := Create(path, testHeader())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Append(&Record{Row: 9, Body: string(noise) + "x"}); err == nil || !strings.Contains(err.Error(), "row 9") {
+		t.Errorf("a longer body: %v, want an error that names the row", err)
+	}
+	if err := w.Append(&Record{Row: 9, Err: &pipeline.UserError{Kind: "odd"}}); err == nil {
+		t.Error("an unknown kind was taken")
+	}
+	add(t, w, records)
+	want(t, path, records)
+}
+
+func TestFailuresTakeTheirAttemptsFromTheError(t *testing.T) {
+	r := Record{Row: 1, Attempts: 9, At: time.UnixMilli(5).UTC(), Err: &pipeline.UserError{Kind: pipeline.KindUnavailable, HTTPStatus: 503, Attempts: 5}}
+	got := write(t, []Record{r})
+	r.Attempts = 5
+	want(t, got, []Record{r})
+}
+
+func TestHeaderComesBack(t *testing.T) {
+	h := testHeader()
+	path := filepath.Join(t.TempDir(), ".x.rollcall")
+	w, err := Create(path, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add(t, w)
+	if _, err := Create(path, h); !errors.Is(err, ErrExists) {
+		t.Errorf("create again: %v, want ErrExists", err)
+	}
+	r, _, err := replay(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if diff := cmp.Diff(h, *r.Header()); diff != "" {
+		t.Errorf("header (-want +got):\n%s", diff)
+	}
+}
+
+func TestDiff(t *testing.T) {
+	h := testHeader()
+	in := func(name string, size int64, sum string) Input { return Input{name, size, sum} }
+	users, more := h.Inputs[0], h.Inputs[1]
+	options := func() map[string]string { return map[string]string{"flags": "a,b", "layout": "long"} }
+	tests := []struct {
+		name    string
+		inputs  []Input
+		options map[string]string
+		secret  string
+		want    []string
+	}{
+		{"nothing", []Input{users, more}, options(), secret, nil},
+		{"a size", []Input{in("users.csv", 1001, "cc"), more}, options(), secret, []string{"the input users.csv has 1001 bytes, and had 1000"}},
+		{"a content", []Input{in("users.csv", 1000, "cc"), more}, options(), secret, []string{"the input users.csv has changed (its size has not)"}},
+		{"the order", []Input{more, users}, options(), secret, []string{"the inputs are named in another order, or not as often"}},
+		{"one less", []Input{users}, options(), secret, []string{"the input more.csv is not named any more"}},
+		{"one twice", []Input{users, more, more}, options(), secret, []string{"the inputs are named in another order, or not as often"}},
+		{"a name", []Input{users, in("x.csv", 5, "bb")}, options(), secret, []string{"the input more.csv is not named any more", "the input x.csv is new"}},
+		{"options", []Input{users, more}, map[string]string{"flags": "b,a", "limit": "5"}, secret,
+			[]string{`--flags is "b,a", and was "a,b"`, `--layout is not set, and was "long"`, `--limit is "5", and was not set`}},
+		{"the key", []Input{users, more}, options(), "another", []string{"the deployment key is another"}},
+		{"no key", []Input{users, more}, options(), "", []string{"the deployment key is another"}},
+	}
+	for _, tt := range tests {
+		if diff := cmp.Diff(tt.want, h.Diff(tt.inputs, tt.options, tt.secret)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+	if !(Key{}).Is("") || (Key{}).Is("x") || NewKey("") != (Key{}) || NewKey("x") == NewKey("x") || NewKey("x").Is("") {
+		t.Error("keys: no key is only no key, and two salts are not the same")
+	}
+}
+
+func TestPathFor(t *testing.T) {
+	for out, want := range map[string]string{
+		"out.csv": ".out.csv.rollcall", "a/b/out.parquet": "a/b/.out.parquet.rollcall", "/x": "/.x.rollcall",
+		strings.Repeat("n", 255): "." + strings.Repeat("n", 240) + ".rollcall",
+	} {
+		if got := PathFor(out); got != want {
+			t.Errorf("PathFor(%s) = %s, want %s", out, got, want)
+		}
+	}
+}
+
+// TestReadableWithZstdcat: a decoder that knows nothing of us prints the text.
+func TestReadableWithZstdcat(t *testing.T) {
+	at := time.UnixMilli(1767225600123)
+	path := write(t, []Record{
+		{Row: 17, Request: [16]byte{0x9f, 15: 1}, Attempts: 1, At: at, Body: `{"dark-mode":{"key":"on"}}`},
+		{Row: 18, At: at, Err: &pipeline.UserError{Kind: pipeline.KindMissingID, Message: "no id"}},
+	}, []Record{
+		{Row: 19, Request: [16]byte{1}, At: at, Err: &pipeline.UserError{Kind: pipeline.KindRejected, HTTPStatus: 400, Attempts: 1, Message: "refused"}},
+	})
+	dec, err := zstd.NewReader(bytes.NewReader(readFile(t, path)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dec.Close()
+	text, err := io.ReadAll(dec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	header, records, _ := strings.Cut(string(text), "\n")
+	if !strings.HasPrefix(header, `{"run_id":"run-1",`) {
+		t.Errorf("header %s", header)
+	}
+	want := `17 9f000000000000000000000000000001 1 1767225600123 answered - 26 {"dark-mode":{"key":"on"}}
+18 - 0 1767225600123 missing_id - 5 no id
+19 01000000000000000000000000000000 1 1767225600123 rejected 400 7 refused
+`
+	if diff := cmp.Diff(want, records); diff != "" {
+		t.Errorf("text (-want +got):\n%s", diff)
+	}
+}
+
+// TestFlushes: by count, by size, and a second after the first record even if nothing more comes.
+func TestFlushes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), ".x.rollcall") // outside the bubble
+	synctest.Test(t, func(t *testing.T) {
+		w, err := Create(path, testHeader())
+		if err != nil {
+			t.Fatal(err)
+		}
+		frames := func() int { return len(frameEnds(t, readFile(t, path))) - 1 }
+		appendTo := func(r Record) {
+			t.Helper()
+			if err := w.Append(&r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		at := func(when string, want int) {
+			t.Helper()
+			synctest.Wait()
+			if got := frames(); got != want {
+				t.Errorf("%s: %d frames, want %d", when, got, want)
+			}
+		}
+		at("at first", 0)
+		appendTo(Record{Row: 1})
+		time.Sleep(FrameAge - time.Millisecond)
+		appendTo(Record{Row: 2}) // does not put it off
+		at("before the second is over", 0)
+		time.Sleep(time.Millisecond)
+		at("a second after the first record", 1)
+		time.Sleep(time.Hour)
+		at("nothing to write", 1)
+		appendTo(Record{Row: 3})
+		time.Sleep(FrameAge)
+		at("a second after the next", 2)
+		for i := range FrameRecords - 1 {
+			appendTo(Record{Row: int64(4 + i)})
+		}
+		at("one record less than a frame", 2)
+		appendTo(Record{Row: 4 + FrameRecords})
+		at("a full frame", 3)
+		time.Sleep(time.Hour)
+		at("nothing left of it", 3)
+		appendTo(Record{Row: 5000, Body: strings.Repeat("x", frameText)})
+		at("a long answer", 4)
+		appendTo(Record{Row: 5001})
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		at("closed", 5)
+		time.Sleep(time.Hour)
+		at("after it is closed", 5)
+	})
+}
+
+func TestResumeAndCommit(t *testing.T) {
+	records := someRecords(6)
+	path := write(t, records[:2])
+	r, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Resume(); err == nil {
+		t.Error("it was resumed before it was read")
+	}
+	if _, err := Open(path); !errors.Is(err, ErrLocked) {
+		t.Errorf("open while it is open: %v, want ErrLocked", err)
+	}
+	if err := Discard(path); !errors.Is(err, ErrLocked) || pipeline.Hint(err) == "" {
+		t.Errorf("discard while it is open: %v, want ErrLocked", err)
+	}
+	r.Close()
+
+	files := []Commit{{"/a/.x.tmp", "/a/x", "aa", 12}, {"/a/.y.tmp", "/a/y", "bb", 0}}
+	for i := 2; i < 6; i += 2 {
+		r, got, err := replay(path)
+		if err != nil || len(got) != i || r.Resumes() != i/2-1 || r.Torn() != 0 {
+			t.Fatalf("%d records, %d resumes, %d torn, %v; want %d, %d, 0", len(got), r.Resumes(), r.Torn(), err, i, i/2-1)
+		}
+		if i > 2 {
+			if diff := cmp.Diff(files, r.Committed()); diff != "" {
+				t.Errorf("committed (-want +got):\n%s", diff)
+			}
+		} else if r.Committed() != nil {
+			t.Errorf("committed: %v, want none yet", r.Committed())
+		}
+		w, err := r.Resume() // a commit does not keep it from going on
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Close(); err != nil { // the lock has passed on
+			t.Fatal(err)
+		}
+		if _, err := Open(path); !errors.Is(err, ErrLocked) {
+			t.Errorf("open while it is resumed: %v, want ErrLocked", err)
+		}
+		for j := range 2 {
+			if err := w.Append(&records[i+j]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Commit(files); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Append(&records[0]); err == nil {
+			t.Error("a record after the commit")
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want(t, path, records)
+	r, _, err = replay(path)
+	if err != nil || r.Committed() == nil {
+		t.Fatalf("committed: %v, %v", r.Committed(), err)
+	}
+	if err := r.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after Remove: %v", err)
+	}
+
+	w, err := Create(path, testHeader())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Append(&records[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(path); !errors.Is(err, ErrNone) {
+		t.Errorf("after Remove: %v, want ErrNone", err)
+	}
+	if err := w.Append(&records[0]); err == nil {
+		t.Error("a record after Remove")
+	}
+}
+
+// TestResumedIsVoidCommit: a run that goes on after its commit is not finished.
+func TestResumedIsVoidCommit(t *testing.T) {
+	path := filepath.Join(t.TempDir(), ".x.rollcall")
+	w, err := Create(path, testHeader())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.Commit([]Commit{{Final: "x"}}), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	r, _, err := replay(path)
+	if err != nil || len(r.Committed()) != 1 {
+		t.Fatalf("committed %v, %v", r.Committed(), err)
+	}
+	if w, err = r.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if r, _, err = replay(path); err != nil || r.Committed() != nil {
+		t.Fatalf("after resuming: committed %v, %v; want none", r.Committed(), err)
+	}
+	r.Close()
+}
+
+func TestLockGoesWithTheProcess(t *testing.T) {
+	path := filepath.Join(t.TempDir(), ".x.rollcall")
+	cmd := child(os.Args[0], "lock", path)
+	stdin, err := cmd.StdinPipe() // ends with this process, and the child with it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	stdout, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(stdout, make([]byte, len("locked\n"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(path); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "another run is writing these outputs") || pipeline.Hint(err) == "" {
+		t.Errorf("open: %v, want ErrLocked", err)
+	}
+	if _, err := Create(path, testHeader()); !errors.Is(err, ErrLocked) {
+		t.Errorf("create: %v, want ErrLocked", err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	want(t, path, nil)
+}
+
+func child(binary, mode, path string, env ...string) *exec.Cmd {
+	cmd := exec.Command(binary)
+	cmd.Env = append(os.Environ(), append(env, "ROLLCALL_TEST_CHILD="+mode, "ROLLCALL_TEST_JOURNAL="+path)...)
+	return cmd
+}
+
+// The run of the crash tests: so many records, in frames of so many.
+const crashRecords, crashFrame = 10, 3
+
+// run is a run as the command makes it: it resumes what is there, goes on to the end, publishes its records as a
+// file, and keeps account of which rows were asked about and which it could rely on.
+func run(path string) (err error) {
+	out := path + ".out"
+	account := func(what string, row int64) {
+		f, err := os.OpenFile(path+"."+what, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Fprintln(f, row)
+		f.Close()
+	}
+	var records []Record
+	r, err := Open(path)
+	var w *Writer
+	switch {
+	case errors.Is(err, ErrNone):
+		if ok, err := durable.Exists(out); ok || err != nil {
+			return err // published, and the journal is gone
+		}
+		w, err = Create(path, testHeader())
+	case err == nil:
+		for err == nil {
+			var rec Record
+			if err = r.Next(&rec); err == nil {
+				records = append(records, rec)
+			}
+		}
+		if err != io.EOF {
+			return err
+		}
+		if files := r.Committed(); files != nil {
+			for _, f := range files {
+				if ok, err := durable.Exists(f.Temp); err != nil {
+					return err
+				} else if !ok {
+					continue // this one has its name
+				}
+				if err := durable.Rename(f.Temp, f.Final); err != nil {
+					return err
+				}
+			}
+			return errors.Join(durable.SyncFolder(out), r.Remove())
+		}
+		if w, err = r.Resume(); err != nil {
+			r.Close()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for _, rec := range someRecords(crashRecords)[len(records):] {
+		account("asked", rec.Row)
+		if err := w.Append(&rec); err != nil {
+			return errors.Join(err, w.Close())
+		}
+		records = append(records, rec)
+		if len(records)%crashFrame == 0 {
+			if err := w.Flush(); err != nil {
+				return errors.Join(err, w.Close())
+			}
+			account("kept", rec.Row)
+		}
+	}
+	temp, err := durable.CreateTemp(out, 0o600)
+	if err != nil {
+		return errors.Join(err, w.Close())
+	}
+	var content []byte
+	for _, rec := range records {
+		content = fmt.Appendf(content, "%d %x %s %v\n", rec.Row, rec.Request, rec.Body, rec.Err)
+	}
+	_, err = temp.Write(content)
+	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+		return errors.Join(err, w.Close())
+	}
+	if err := w.Commit([]Commit{{Temp: temp.Name(), Final: out}}); err != nil {
+		return errors.Join(err, w.Close())
+	}
+	if err := errors.Join(temp.Rename(), temp.SyncFolder()); err != nil {
+		return errors.Join(err, w.Close())
+	}
+	return w.Remove()
+}
+
+// TestFaultAtEveryOperation kills or fails the run at its 1st, 2nd, … file operation until one comes through, and
+// reruns it: what it could rely on is there, nobody is asked twice but those of one frame, and the output is that
+// of an unbroken run.
+func TestFaultAtEveryOperation(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "faultfs.test")
+	if out, err := exec.Command("go", "test", "-c", "-tags", "faultfs", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	journal := func(t *testing.T) string { return filepath.Join(t.TempDir(), ".x.rollcall") }
+	unbroken := journal(t)
+	ops := unbroken + ".ops"
+	if out, err := child(binary, "run", unbroken, "ROLLCALL_OPS_LOG="+ops).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	wantOut := readFile(t, unbroken+".out")
+	var kinds []string
+	for line := range strings.Lines(string(readFile(t, ops))) {
+		kinds = append(kinds, strings.Fields(line)[1])
+	}
+	// The order is the promise: every frame is on the disk before the next, the outputs before the commit, the
+	// commit before the first rename, the names before the journal is gone.
+	frame := []string{"write", "datasync"}
+	wantKinds := slices.Concat([]string{"create"}, frame, []string{"syncfolder"}, frame, frame, frame,
+		[]string{"create", "write", "sync", "close"}, frame, frame, []string{"rename", "syncfolder", "remove", "syncfolder", "close"})
+	if diff := cmp.Diff(wantKinds, kinds); diff != "" {
+		t.Fatalf("operations (-want +got):\n%s", diff)
+	}
+
+	faults := [][]string{{"ROLLCALL_KILL_AT="}, {"ROLLCALL_KILL_TORN=1", "ROLLCALL_KILL_AT="}, {"ROLLCALL_FAIL_AT="},
+		{"ROLLCALL_KILL_TORN=1", "ROLLCALL_FAIL_ERRNO=ENOSPC", "ROLLCALL_FAIL_FROM="}}
+	for _, env := range faults {
+		for n := 1; ; n++ {
+			path := journal(t)
+			fault := slices.Clone(env)
+			fault[len(fault)-1] += strconv.Itoa(n)
+			name := strings.Join(fault, " ")
+			cmd := child(binary, "run", path, fault...)
+			out, err := cmd.CombinedOutput()
+			if err == nil && n > len(kinds) {
+				break
+			}
+			if code := cmd.ProcessState.ExitCode(); strings.Contains(name, "KILL_AT") && code != -1 {
+				t.Fatalf("%s: exit %d, want a kill\n%s", name, code, out)
+			}
+			r, got, err := replay(path)
+			if err != nil && !errors.Is(err, ErrNone) {
+				t.Fatalf("%s: replay: %v", name, err)
+			}
+			if kept := lines(path + ".kept"); err == nil && len(got) < len(kept)*crashFrame {
+				t.Fatalf("%s: %d records are left, and the run relied on %d", name, len(got), len(kept)*crashFrame)
+			}
+			if r != nil {
+				r.Close()
+			}
+			if out, err := child(binary, "run", path).CombinedOutput(); err != nil {
+				t.Fatalf("%s: rerun: %v\n%s", name, err, out)
+			}
+			if got := readFile(t, path+".out"); !bytes.Equal(got, wantOut) {
+				t.Fatalf("%s: the output is\n%s\nwant\n%s", name, got, wantOut)
+			}
+			asked := lines(path + ".asked")
+			if len(asked) > crashRecords+crashFrame {
+				t.Fatalf("%s: asked about %q: more than a frame twice", name, asked)
+			}
+			if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+				t.Fatalf("%s: the journal is still there: %v", name, err)
+			}
+		}
+	}
+}
+
+func lines(path string) []string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(data))
+}
+
+// TestWriteErrorsStay: after a failed write nothing more is written, and every call says why.
+func TestWriteErrorsStay(t *testing.T) {
+	for _, how := range []string{"count", "flush", "close", "commit", "timer"} {
+		path := filepath.Join(t.TempDir(), ".x.rollcall")
+		synctest.Test(t, func(t *testing.T) {
+			w, err := Create(path, testHeader())
+			if err != nil {
+				t.Fatal(err)
+			}
+			size := len(readFile(t, path))
+			if err := w.log.Close(); err != nil { // whatever is written now fails
+				t.Fatal(err)
+			}
+			if err := w.Append(&Record{Row: 1}); err != nil {
+				t.Fatal(err)
+			}
+			switch how {
+			case "count":
+				for range FrameRecords - 1 {
+					err = w.Append(&Record{Row: 1})
+				}
+			case "flush":
+				err = w.Flush()
+			case "close":
+				err = w.Close()
+			case "commit":
+				err = w.Commit(nil)
+			case "timer":
+				time.Sleep(FrameAge)
+				synctest.Wait()
+				err = w.Append(&Record{Row: 2})
+			}
+			if _, ok := errors.AsType[*WriteError](err); !ok || !errors.Is(err, fs.ErrClosed) || !strings.Contains(err.Error(), path) {
+				t.Errorf("%s: %v, want a WriteError that wraps the cause and names the file", how, err)
+			}
+			if how != "close" {
+				first := err
+				for name, again := range map[string]error{"append": w.Append(&Record{Row: 3}), "flush": w.Flush(), "commit": w.Commit(nil)} {
+					if again != first {
+						t.Errorf("%s, then %s: %v, want %v", how, name, again, first)
+					}
+				}
+				if err := w.Close(); !errors.Is(err, first) {
+					t.Errorf("%s, then close: %v, want %v", how, err, first)
+				}
+			}
+			if got := len(readFile(t, path)); got != size {
+				t.Errorf("%s: the file grew from %d to %d", how, size, got)
+			}
+		})
+	}
+}
+
+func TestWriteErrorHasAHint(t *testing.T) {
+	err := error(&WriteError{"x", durable.Error("write journal", "x", syscall.ENOSPC)})
+	if !errors.Is(err, syscall.ENOSPC) || pipeline.Hint(err) == "" || err.Error() != "write journal x: no space left on device" {
+		t.Errorf("%v with hint %q", err, pipeline.Hint(err))
+	}
+}
+
+// TestNoSecretsInTheFile: neither as they are, nor in a form that they can be read back from, in the file or in
+// its text.
+func TestNoSecretsInTheFile(t *testing.T) {
+	const user = "canary-user@example.com"
+	sum := sha256.Sum256([]byte(user))
+	path := write(t, []Record{{Row: 1, Request: [16]byte(sum[:16]), At: time.UnixMilli(0), Body: `{}`}})
+	data := readFile(t, path)
+	dec, err := zstd.NewReader(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dec.Close()
+	text, err := io.ReadAll(dec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keySum, keyMD5 := sha256.Sum256([]byte(secret)), md5.Sum([]byte(secret))
+	for _, canary := range []string{user, secret, string(keySum[:]), string(keyMD5[:])} {
+		for form, needle := range map[string]string{
+			"raw": canary, "hex": hex.EncodeToString([]byte(canary)), "base64": base64.RawStdEncoding.EncodeToString([]byte(canary)),
+			"base64url": base64.RawURLEncoding.EncodeToString([]byte(canary)),
+		} {
+			if bytes.Contains(data, []byte(needle)) || bytes.Contains(bytes.ToLower(text), bytes.ToLower([]byte(needle))) {
+				t.Errorf("%q is in the file, %s", canary, form)
+			}
+		}
+	}
+}
