@@ -11,11 +11,13 @@ import (
 	"io/fs"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/durable"
 )
 
 // Info is what there is to say about an output. Bytes, SHA256 and Formulas are final after Close.
 type Info struct {
 	Path     string // as given
+	Temp     string // the name that it has until it is published; "" for a stream
 	Format   string // as [Format] names it
 	Rows     int64  // without the header
 	Bytes    int64
@@ -33,7 +35,7 @@ type Output struct {
 	closer  io.Closer // of the compressed stream; may be nil
 	buffer  *bufio.Writer
 	meter   meter
-	file    *tempFile // nil: a stream
+	file    *durable.Temp // nil: a stream
 
 	err       error // the first; every later call returns it
 	closed    bool
@@ -53,12 +55,12 @@ func create(path string, mode fs.FileMode, t *table, spec *Spec) (*Output, error
 	if err != nil {
 		return nil, err
 	}
-	f, err := createTemp(path, mode)
+	f, err := durable.CreateTemp(path, mode)
 	if err != nil {
 		return nil, err
 	}
 	o := newOutput(path, format, t)
-	o.file = f
+	o.file, o.info.Temp = f, f.Name()
 	if err := o.open(f, spec); err != nil {
 		return nil, errors.Join(err, o.Discard())
 	}
@@ -75,7 +77,7 @@ func (o *Output) open(w io.Writer, spec *Spec) (err error) {
 // fail keeps the first error and names the output in it.
 func (o *Output) fail(err error) error {
 	if err != nil && o.err == nil {
-		o.err = fileError("write", o.info.Path, err)
+		o.err = durable.Error("write", o.info.Path, err)
 	}
 	return o.err
 }
@@ -138,11 +140,11 @@ func (o *Output) Publish() error {
 	if err := o.complain(); err != nil || o.file == nil || o.published {
 		return err
 	}
-	if err := o.file.rename(); err != nil {
+	if err := o.file.Rename(); err != nil {
 		return err
 	}
 	o.published = true // and it stays so if the folder can't be synced
-	return o.file.syncFolder()
+	return o.file.SyncFolder()
 }
 
 // complain says why the output can't be published; nil if it can.
@@ -164,7 +166,7 @@ func (o *Output) Discard() error {
 		o.closed = true
 		o.file.Close() // whatever is lost was not wanted
 	}
-	return o.file.remove()
+	return o.file.Remove()
 }
 
 // Info says what was written.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/durable"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -324,45 +324,12 @@ func TestDevFull(t *testing.T) {
 	}
 }
 
-func TestFileErrors(t *testing.T) {
-	for _, errno := range []syscall.Errno{
-		syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, syscall.ENOENT, syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.EMFILE, syscall.ENFILE,
-	} {
-		err := fileError("write", "out/users.csv", &fs.PathError{Op: "write", Path: "out/.users.csv.rollcall-x.tmp", Err: errno})
-		if got, want := err.Error(), "write out/users.csv: "+errno.Error(); got != want {
-			t.Errorf("%v: %q, want %q", errno, got, want)
-		}
-		if !errors.Is(err, errno) || pipeline.Hint(err) == "" {
-			t.Errorf("%v: wrapped as %v with hint %q", errno, err, pipeline.Hint(err))
-		}
-	}
-	if err := fileError("write", "x", syscall.EIO); pipeline.Hint(err) != "" {
-		t.Errorf("EIO has the hint %q", pipeline.Hint(err))
-	}
-}
-
-func TestExists(t *testing.T) {
-	folder := t.TempDir()
-	link := filepath.Join(folder, "link")
-	if err := os.Symlink("nowhere", link); err != nil {
-		t.Fatal(err)
-	}
-	for path, want := range map[string]bool{folder: true, link: true, filepath.Join(folder, "x"): false} {
-		if got, err := Exists(path); got != want || err != nil {
-			t.Errorf("Exists(%s) = %v, %v; want %v", path, got, err, want)
-		}
-	}
-	if _, err := Exists(strings.Repeat("x", 5000)); err == nil {
-		t.Error("Exists of a name that is too long has no error")
-	}
-}
-
 // TestLongName: the temporary name must fit where the final one does.
 func TestLongName(t *testing.T) {
 	path := filepath.Join(t.TempDir(), strings.Repeat("n", 251)+".csv")
 	out, err := Create(path, Spec{})
 	writeFile(t, out, err, nil)
-	if ok, err := Exists(path); !ok || err != nil {
+	if ok, err := durable.Exists(path); !ok || err != nil {
 		t.Errorf("Exists = %v, %v", ok, err)
 	}
 }
@@ -495,25 +462,5 @@ func TestFloats(t *testing.T) {
 		if got := buf.String(); got != fmt.Sprintf("x\n%s\n", want) {
 			t.Errorf("%v is written as %q, want %q", f, got, want)
 		}
-	}
-}
-
-func TestWriteFile(t *testing.T) {
-	folder := t.TempDir()
-	path := filepath.Join(folder, "out.manifest.json")
-	for _, want := range []string{"{}\n", "{\"a\":1}\n"} { // anew, and over the old one
-		if err := WriteFile(path, []byte(want)); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := os.ReadFile(path); string(got) != want || err != nil {
-			t.Errorf("%s holds %q (%v), want %q", path, got, err, want)
-		}
-	}
-	missing := filepath.Join(folder, "missing", "m.json")
-	if err := WriteFile(missing, nil); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), missing) {
-		t.Errorf("WriteFile into a missing folder: %v", err)
-	}
-	if entries, err := os.ReadDir(folder); err != nil || len(entries) != 1 {
-		t.Errorf("the folder holds %v (%v), want the file alone", entries, err)
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
-	"github.com/rollcall-cli/rollcall/sinks"
 )
 
 // flagInfo is one flag, as `rollcall flags` lists it.
@@ -71,12 +71,12 @@ func flagsCommand(env *env, con *console) *cobra.Command {
 			}
 			eng, parseErr := engine.Parse(data)
 			if save != "" { // also what the engine does not take: it is what the API answered
-				if exists, err := sinks.Exists(save); err != nil {
+				if exists, err := durable.Exists(save); err != nil {
 					return err
 				} else if exists && !overwrite {
 					return errExists(save)
 				}
-				if err := sinks.WriteFile(save, data); err != nil {
+				if err := durable.WriteFile(save, data); err != nil {
 					return err
 				}
 			}

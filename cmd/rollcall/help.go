@@ -75,5 +75,4 @@ Commands:{{range .Commands}}{{if .IsAvailableCommand}}
 1 failed and nothing published, 3 published but some users failed, 64 usage,
 75 stopped by an outage, 130 and 143 interrupted.{{else}}
 
-{{optionHelp .Flags}}{{end}}
-`
+{{optionHelp .Flags}}{{end}}`

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/report"
 	"github.com/rollcall-cli/rollcall/sources"
 )
@@ -17,7 +19,8 @@ import (
 // input is the users to evaluate: files that can be read more than once, as they were when the run began.
 type input struct {
 	files   []sources.File
-	spool   string // the spooled standard input; "" if there is none
+	spool   string // where standard input was spooled; "" if it is not the input
+	keep    string // where it stays until the run is finished
 	options sources.Options
 	limit   int64
 	sample  int64
@@ -29,9 +32,10 @@ type input struct {
 
 // openInput finds the files that the arguments name. What can be read only once (standard input, a named
 // pipe) is copied to a temporary file first, because every run reads its input twice: once before the first
-// request, to find what is wrong with it. The caller closes the input.
-func openInput(ctx context.Context, env *env, o *snapshotOptions, args []string) (*input, error) {
-	in := &input{options: sources.Options{Format: o.inputFormat, Mapping: o.mapped}, limit: o.limit, sample: o.sample}
+// request, to find what is wrong with it. KeepSpool keeps the copy as the file keep, for the run that resumes this
+// one. The caller closes the input.
+func openInput(ctx context.Context, env *env, o *snapshotOptions, args []string, keep string) (*input, error) {
+	in := &input{options: sources.Options{Format: o.inputFormat, Mapping: o.mapped}, limit: o.limit, sample: o.sample, keep: keep}
 	if args[0] == "-" {
 		if in.options.Format == "" {
 			in.options.Format = "csv"
@@ -59,17 +63,24 @@ func openInput(ctx context.Context, env *env, o *snapshotOptions, args []string)
 	return in, nil
 }
 
-// spoolFrom copies r to a temporary file that only its owner can read.
+// spoolFrom copies r to a temporary file that only its owner can read. Where r is empty, it is what an earlier run
+// has kept that is read: who resumes with the same command may not have the data a second time.
 func (in *input) spoolFrom(ctx context.Context, r io.Reader, name string) error {
-	f, err := os.CreateTemp("", "rollcall-input-*")
+	folder, pattern := "", "rollcall-input-*"
+	if in.keep != "" { // so that it can be renamed
+		folder, pattern = filepath.Dir(in.keep), filepath.Base(in.keep)+"-*"
+	}
+	f, err := os.CreateTemp(folder, pattern)
 	if err != nil {
 		return fmt.Errorf("keep %s: %w", name, err)
 	}
 	in.spool = f.Name()
 	copied := make(chan error, 1)
+	var bytes int64
 	go func() {
-		_, err := io.Copy(f, r)
-		copied <- errors.Join(err, f.Close())
+		var err error
+		bytes, err = io.Copy(f, r)
+		copied <- errors.Join(err, f.Sync(), f.Close())
 	}()
 	select {
 	case err = <-copied:
@@ -80,14 +91,32 @@ func (in *input) spoolFrom(ctx context.Context, r io.Reader, name string) error 
 		in.Close()
 		return fmt.Errorf("read %s: %w", name, err)
 	}
+	if kept, err := os.Lstat(in.keep); bytes == 0 && in.keep != "" && err == nil && kept.Mode().IsRegular() {
+		in.Close()
+		in.spool = ""
+		in.files = []sources.File{{Path: in.keep, Name: name}}
+		return nil
+	}
 	in.files = []sources.File{{Path: in.spool, Name: name}}
 	return nil
 }
 
-// Close removes what openInput has made.
+// KeepSpool gives the copy of standard input the name under which the run that resumes this one finds it.
+func (in *input) KeepSpool() error {
+	if in.spool == "" || in.keep == "" {
+		return nil
+	}
+	if err := durable.Rename(in.spool, in.keep); err != nil {
+		return err
+	}
+	in.spool, in.files[0].Path = "", in.keep
+	return durable.SyncFolder(in.keep)
+}
+
+// Close removes what openInput has made and KeepSpool has not kept.
 func (in *input) Close() {
 	if in.spool != "" {
-		_ = os.Remove(in.spool) // a leftover in the temporary folder is not worth a failure
+		_ = os.Remove(in.spool) // a leftover that is private is not worth a failure
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 // TestInterrupt ends the real process by signals: the first finishes what is in flight, the second ends at once.
-// Either way the code says which signal it was, nothing is published, and nothing is left behind.
+// Either way the code says which signal it was, nothing is published, and only the journal is left behind.
 func TestInterrupt(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -96,15 +96,15 @@ func TestInterrupt(t *testing.T) {
 			if !errors.As(err, &exit) || exit.ExitCode() != tt.want {
 				t.Errorf("%v: exit %v, want code %d; it said:\n%s", tt.signals, err, tt.want, &stderr)
 			}
-			if got := stderr.String(); !strings.Contains(got, "interrupted") || !strings.Contains(got, "nothing was published") || !strings.Contains(got, "run the same command again") {
+			if got := stderr.String(); !strings.Contains(got, "interrupted") || !strings.Contains(got, "nothing was published") || !strings.Contains(got, "run the same command again: it goes on") {
 				t.Errorf("%v: it said\n%s\nwant that it was interrupted, that nothing was published, and what to do", tt.signals, got)
 			}
 			if n := answered.Load(); n > 1000 {
 				t.Errorf("%v: %d of 2,000 users were answered, want it to stop", tt.signals, n)
 			}
 			files, err := os.ReadDir(folder)
-			if err != nil || len(files) != 1 {
-				t.Errorf("%v: left behind: %v (%v), want nothing", tt.signals, files, err)
+			if err != nil || len(files) > 2 || files[0].Name() != ".a.csv.rollcall" && len(files) == 2 {
+				t.Errorf("%v: left behind: %v (%v), want the journal at most", tt.signals, files, err)
 			}
 		})
 	}

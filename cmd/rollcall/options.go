@@ -45,6 +45,7 @@ type snapshotOptions struct {
 	limit       int64
 	sample      int64
 	dryRun      bool
+	fresh       bool
 	quiet       bool
 	logFormat   string
 	progress    string
@@ -54,7 +55,6 @@ type snapshotOptions struct {
 	layout      string
 	include     []string
 	columnNames string
-	fresh       bool
 
 	flags   []string // what is asked for, in order; nil: all
 	mapped  sources.Mapping
@@ -95,6 +95,7 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.StringVar(&o.maxErrors, "max-errors", "", "`N|P%` publish nothing if more users fail")
 	})
 	group(options, "Other", func() {
+		options.BoolVar(&o.fresh, "fresh", false, "forget an unfinished run of these outputs [resume it]")
 		options.BoolVar(&o.dryRun, "dry-run", false, "say what would be sent; send nothing")
 		options.StringVar(&o.progress, "progress", "auto", "`MODE` auto bar lines none [auto]")
 		defineCommon(options, &o.quiet, &o.logFormat)
@@ -104,8 +105,7 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 	options.StringVar(&o.layout, "layout", "long", "")
 	options.StringSliceVar(&o.include, "include", nil, "")
 	options.StringVar(&o.columnNames, "column-names", "", "")
-	options.BoolVar(&o.fresh, "fresh", false, "")
-	for _, name := range []string{"evaluator", "layout", "include", "column-names", "fresh"} {
+	for _, name := range []string{"evaluator", "layout", "include", "column-names"} {
 		options.Lookup(name).Hidden = true
 	}
 }
@@ -191,8 +191,6 @@ func (o *snapshotOptions) checkLater(options *pflag.FlagSet) error {
 		return later("--include", "leave it out")
 	case o.columnNames != "":
 		return later("--column-names", "leave it out")
-	case o.fresh:
-		return later("--fresh", "leave it out: every run begins anew")
 	}
 	return nil
 }

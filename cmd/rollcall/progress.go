@@ -9,6 +9,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/report"
 )
 
 // lineEvery is how often progress is said where there is no terminal.
@@ -19,6 +20,7 @@ type progress struct {
 	con     *console
 	total   int64
 	started time.Time
+	before  int64 // done when it started
 	done    atomic.Int64
 	failed  atomic.Int64
 	bar     *progressbar.ProgressBar
@@ -26,9 +28,11 @@ type progress struct {
 	stopped chan struct{}
 }
 
-// startProgress begins to show the progress of a run of total users. mode is --progress.
-func startProgress(con *console, mode string, total int64) *progress {
-	p := &progress{con: con, total: total, started: time.Now(), stop: make(chan struct{}), stopped: make(chan struct{})}
+// startProgress begins to show the progress of a run of total users, of whom so many are done. mode is --progress.
+func startProgress(con *console, mode string, total int64, sofar *report.Tally) *progress {
+	p := &progress{con: con, total: total, started: time.Now(), before: sofar.Read, stop: make(chan struct{}), stopped: make(chan struct{})}
+	p.done.Store(sofar.Read)
+	p.failed.Store(sofar.FailedUsers())
 	width, terminal := con.Terminal()
 	if mode == "auto" {
 		mode = "lines"
@@ -91,7 +95,7 @@ func (p *progress) show(every time.Duration) {
 		case <-ticker.C:
 		}
 		done, failed := p.done.Load(), p.failed.Load()
-		perSecond := float64(done) / time.Since(p.started).Seconds()
+		perSecond := float64(done-p.before) / time.Since(p.started).Seconds()
 		left := "?"
 		if perSecond > 0 {
 			left = roundDuration(time.Duration(float64(p.total-done) / perSecond * float64(time.Second)))

@@ -109,40 +109,48 @@ func wrapUsage(what string, err error) error {
 	return &exitError{fmt.Errorf("%s: %w", what, err), exitUsage}
 }
 
-// dial makes the client of the API that the options name. For embedded it starts the server first. The
-// caller calls the returned function when it is done with both.
-func (o *serverOptions) dial(env *env, con *console, config amplitude.Config) (*amplitude.Client, func(), error) {
+// connection is a client and what it needs while it is used.
+type connection struct {
+	*amplitude.Client
+	key    amplitude.Key
+	server *evalserver.Running // embedded; nil: elsewhere
+}
+
+// Close ends the client and the embedded server.
+func (c *connection) Close() {
+	c.Client.Close()
+	if c.server != nil {
+		_ = c.server.Close() // it has answered all it was asked
+	}
+}
+
+// dial makes the client of the API that the options name. For embedded it starts the server first.
+func (o *serverOptions) dial(env *env, con *console, config amplitude.Config) (*connection, error) {
 	config.FlagParam, config.Timeout, config.Logger = o.flagParam, o.timeout, con.Log
-	config.UserAgent = "rollcall/" + version()
-	stopServer := func() {}
+	config.UserAgent, config.Now = "rollcall/"+version(), clock
+	c := &connection{}
 	var err error
 	if o.embedded() {
-		var server *evalserver.Running
 		if config.Key, err = amplitude.NewKey("embedded"); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		if server, err = o.startEmbedded(config.FlagKeys, con); err != nil {
-			return nil, nil, err
+		if c.server, err = o.startEmbedded(config.FlagKeys, con); err != nil {
+			return nil, err
 		}
-		stopServer = func() { _ = server.Close() }
-		config.BaseURL, config.KeySource = server.URL(), "the embedded server"
+		config.BaseURL, config.KeySource = c.server.URL(), "the embedded server"
 	} else {
 		if config.BaseURL, err = amplitude.BaseURL(o.server, o.allowHTTP); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if config.Key, config.KeySource, err = o.key(env); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	client, err := amplitude.New(config)
-	if err != nil {
-		stopServer()
-		return nil, nil, err
+	c.key = config.Key
+	if c.Client, err = amplitude.New(config); err != nil && c.server != nil {
+		err = errors.Join(err, c.server.Close())
 	}
-	return client, func() {
-		client.Close()
-		stopServer()
-	}, nil
+	return c, err
 }
 
 // startEmbedded starts the Evaluation API in this process. flags are those asked for; one that has no
@@ -211,10 +219,10 @@ func readFlagConfigs(file string) ([]byte, error) {
 
 // fetchFlags downloads the flag configurations of a deployment.
 func (o *serverOptions) fetchFlags(ctx context.Context, env *env, con *console) ([]byte, error) {
-	client, done, err := o.dial(env, con, amplitude.Config{Rate: 10, Burst: 1, Concurrency: 1, MaxAttempts: 5, MaxOutage: time.Minute})
+	c, err := o.dial(env, con, amplitude.Config{Rate: 10, Burst: 1, Concurrency: 1, MaxAttempts: 5, MaxOutage: time.Minute})
 	if err != nil {
 		return nil, err
 	}
-	defer done()
-	return client.Flags(ctx)
+	defer c.Close()
+	return c.Flags(ctx)
 }

@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -18,6 +18,8 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
+	"github.com/rollcall-cli/rollcall/pipeline/durable"
+	"github.com/rollcall-cli/rollcall/pipeline/journal"
 	"github.com/rollcall-cli/rollcall/pipeline/report"
 	"github.com/rollcall-cli/rollcall/sinks"
 )
@@ -47,7 +49,7 @@ groups.T, context, ... are sent as that; all others are not sent.`,
 			if err := o.check(cmd, args); err != nil {
 				return err
 			}
-			s := &snapshot{env: env, con: con, o: &o, started: time.Now(), options: optionValues(cmd.Flags())}
+			s := &snapshot{env: env, con: con, o: &o, began: time.Now(), options: optionValues(cmd.Flags())}
 			return s.run(args)
 		},
 	}
@@ -60,13 +62,20 @@ type snapshot struct {
 	env     *env
 	con     *console
 	o       *snapshotOptions
-	options map[string]string
-	started time.Time
+	options map[string]string // all of them, for the manifest
+	bound   map[string]string // those that the journal is bound to
+	began   time.Time         // this process
+	started time.Time         // the run, which an earlier process may have begun
 	runID   string
+	resumes int
 
 	in      *input
+	locks   []*durable.Log
+	journal *journal.Writer
 	tally   *report.Tally
 	outputs sinks.Multi // the error records are the last
+
+	replayedAttempts, replayedRetries int64 // of the users in the journal
 }
 
 // run is the whole run: check everything that can be checked, evaluate, and publish all files or none.
@@ -80,28 +89,69 @@ func (s *snapshot) run(args []string) (err error) {
 	if _, set := s.env.LookupEnv("GOMEMLIMIT"); !set {
 		defer debug.SetMemoryLimit(debug.SetMemoryLimit(90 << 20))
 	}
-	s.runID = s.started.UTC().Format("20060102T150405Z-") + strings.ToLower(rand.Text()[:8])
-
-	if s.in, err = openInput(s.env.Soft, s.env, o, args); err != nil {
+	s.runID, s.started = newRunID(s.began), clock()
+	if s.bound, err = bindingOptions(s.options, o); err != nil {
 		return err
 	}
-	defer s.in.Close()
 	config := amplitude.Config{
 		FlagKeys: o.flags, Rate: o.rate, Burst: o.burst, Concurrency: o.concurrency, MaxAttempts: o.maxAttempts, MaxOutage: o.maxOutage,
 	}
 	if o.dryRun {
+		if s.in, err = openInput(s.env.Soft, s.env, o, args, ""); err != nil {
+			return err
+		}
+		defer s.in.Close()
 		return dryRun(s.env.Soft, s.env, o, s.in, config)
+	}
+
+	if err := s.checkFolders(); err != nil {
+		return err
+	}
+	earlier, err := s.findUnfinished()
+	if err != nil {
+		return stoppedIfLocked(err)
+	}
+	if earlier != nil {
+		defer func() { err = errors.Join(err, earlier.reader.Close()) }() // nothing, where the journal was resumed
+	}
+	if s.in, err = openInput(s.env.Soft, s.env, o, args, spoolFile(o)); err != nil {
+		return err
+	}
+	defer s.in.Close()
+	client, err := o.server.dial(s.env, s.con, config)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	found, err := s.in.preflight(s.env.Soft, nil)
+	if err != nil {
+		return err
+	}
+	header := s.header(client.key)
+	if earlier != nil {
+		if err := earlier.refuseOther(header, client.key); err != nil {
+			return err
+		}
+		if earlier.reader.Committed() != nil {
+			return s.finish(earlier)
+		}
+		h := earlier.reader.Header()
+		s.runID, s.started, s.resumes = h.RunID, h.StartedAt, earlier.reader.Resumes()+1
 	}
 	if err := s.checkPaths(); err != nil {
 		return err
 	}
-	client, hangUp, err := o.server.dial(s.env, s.con, config)
-	if err != nil {
-		return err
+	defer func() { err = errors.Join(err, s.unlock()) }()
+	if err := s.lockOutputs(); err != nil {
+		return stoppedIfLocked(err)
 	}
-	defer hangUp()
-	found, err := s.in.preflight(s.env.Soft, nil)
-	if err != nil {
+	defer func() { err = errors.Join(err, s.endJournal(err)) }()
+	if earlier == nil {
+		if s.journal, err = journal.Create(journal.PathFor(o.anchor()), header); err != nil {
+			return stoppedIfLocked(err)
+		}
+	}
+	if err := errors.Join(s.removeStale(), s.in.KeepSpool()); err != nil {
 		return err
 	}
 	s.warnOf(found)
@@ -114,10 +164,42 @@ func (s *snapshot) run(args []string) (err error) {
 			return err
 		}
 	}
-	if err := s.evaluate(client); err != nil {
+	if err := s.evaluate(client, earlier); err != nil {
 		return s.explainStop(err)
 	}
 	return s.publish(client)
+}
+
+// stoppedIfLocked gives err the exit code of a run that can be repeated, if another run is in its way.
+func stoppedIfLocked(err error) error {
+	if errors.Is(err, durable.ErrLocked) || errors.Is(err, journal.ErrExists) {
+		return stopped(err)
+	}
+	return err
+}
+
+// endJournal leaves the journal for the run that resumes it, or removes it where there is nothing to resume: all is
+// published, or nothing in it is worth keeping.
+func (s *snapshot) endJournal(err error) error {
+	if s.journal == nil {
+		return nil
+	}
+	worthless := s.tally == nil || s.tally.Read == 0 || errors.Is(err, errHopeless) || errors.Is(err, errQuiet)
+	if err == nil || errors.Is(err, errSomeFailed) || worthless {
+		return errors.Join(s.journal.Remove(), durable.Remove(spoolFile(s.o)))
+	}
+	s.sayKept()
+	return s.journal.Close()
+}
+
+// checkFolders refuses outputs in folders that are not there.
+func (s *snapshot) checkFolders() error {
+	for _, path := range s.o.files() {
+		if _, err := os.Stat(filepath.Dir(path)); err != nil {
+			return durable.Error("create", path, err)
+		}
+	}
+	return nil
 }
 
 // checkPaths refuses outputs that would replace something: an input always, anything else without --overwrite.
@@ -126,7 +208,7 @@ func (s *snapshot) checkPaths() error {
 		if path == "-" || path == "" {
 			continue
 		}
-		exists, err := sinks.Exists(path)
+		exists, err := durable.Exists(path)
 		if err != nil {
 			return err
 		}
@@ -208,45 +290,72 @@ func (s *snapshot) createOutputs(carry []pipeline.Column) (err error) {
 	return nil
 }
 
-// evaluate runs the pipeline from the first row to the last.
-func (s *snapshot) evaluate(client *amplitude.Client) error {
+// evaluate runs the pipeline from the first row to the last, or from the one after those that an earlier run has in
+// its journal.
+func (s *snapshot) evaluate(client *connection, earlier *unfinished) error {
 	src, err := s.in.Open()
 	if err != nil {
 		return err
 	}
 	defer src.Close() //nolint:errcheck // only read
+	rows := s.in.Select(src)
 	s.tally = report.NewTally(s.o.flags)
-	progress := startProgress(s.con, s.o.progress, s.in.total)
+	guard := &guard{tally: s.tally, limit: s.o.errLine, total: s.in.total}
+	sink := fanOut{s.tally, guard, stoppable{s.outputs}}
+	if earlier != nil {
+		if err := s.resume(client, earlier, rows, sink); err != nil {
+			return err
+		}
+	}
+	progress := startProgress(s.con, s.o.progress, s.in.total, s.tally)
 	defer progress.Close() //nolint:errcheck // never fails
+	before := s.tally.Read
 	p := pipeline.Pipeline{
-		Source:    pipeline.Until(s.in.Select(src), s.env.Soft.Done()),
+		Source:    pipeline.Until(rows, s.env.Soft.Done()),
 		Evaluator: client,
-		Sink:      fanOut{s.tally, &guard{tally: s.tally, limit: s.o.errLine, total: s.in.total}, stoppable{s.outputs}, progress},
+		Sink:      append(fanOut{stoppable{&journalSink{s.journal, client.Replay()}}}, append(sink, progress)...),
 		Flags:     s.o.flags,
 		Workers:   s.o.concurrency,
 		Window:    min(max(16*s.o.concurrency, 256), 4096), // one user's retries must not hold up the others
+		Now:       clock,
 	}
 	stats, err := p.Run(s.env.Hard)
 	if err != nil {
 		return err
 	}
-	if stats.Read < s.in.total && s.env.Soft.Err() != nil {
+	read := before + stats.Read
+	if read < s.in.total && s.env.Soft.Err() != nil {
 		return context.Cause(s.env.Soft)
 	}
-	if stats.Read != s.in.total {
-		return fmt.Errorf("the input changed while it was read: it had %d rows, then %d", s.in.total, stats.Read)
+	if read != s.in.total {
+		return fmt.Errorf("the input changed while it was read: it had %d rows, then %d", s.in.total, read)
 	}
-	if stats.Answered+stats.Failed != stats.Read || s.tally.Answered != stats.Answered || s.tally.FailedUsers() != stats.Failed {
-		return fmt.Errorf("internal error: %+v does not add up", stats)
+	if stats.Answered+stats.Failed != stats.Read || s.tally.Read != read || s.tally.Answered+s.tally.FailedUsers() != read {
+		return fmt.Errorf("internal error: %+v and %d users in the tally do not add up", stats, s.tally.Read)
 	}
 	return nil
+}
+
+// resume replays the journal of an earlier run, and goes on with it.
+func (s *snapshot) resume(client *connection, earlier *unfinished, rows pipeline.Source, sink pipeline.Sink) error {
+	s.con.Log.Info(fmt.Sprintf("resuming the run of %s: %s of %s users are in its journal", s.started.Local().Format("2006-01-02 15:04"),
+		thousands(earlier.records), thousands(s.in.total)))
+	if err := earlier.reader.Rewind(); err != nil {
+		return err
+	}
+	if err := s.replay(earlier, rows, sink, client.Client); err != nil {
+		return err
+	}
+	var err error
+	s.journal, err = earlier.reader.Resume()
+	return stopped(err)
 }
 
 // explainStop makes of the error that ended the run the one that is said.
 func (s *snapshot) explainStop(err error) error {
 	if s.env.Soft.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(s.env.Soft))) {
 		return pipeline.WithHint(fmt.Errorf("%w after %s of %s users; nothing was published", context.Cause(s.env.Soft),
-			thousands(s.tally.Read), thousands(s.in.total)), "run the same command again")
+			thousands(s.tally.Read), thousands(s.in.total)), "run the same command again: it goes on from there")
 	}
 	if errors.Is(err, syscall.EPIPE) && slices.Contains(s.o.outs, "-") && len(s.o.outs) == 1 {
 		return errQuiet
@@ -254,32 +363,46 @@ func (s *snapshot) explainStop(err error) error {
 	return err
 }
 
-// publish gives the complete files their names, the manifest last.
-func (s *snapshot) publish(client *amplitude.Client) error {
+// publish gives the complete files their names, the manifest last. Once the journal has the list of them, the run is
+// finished, whatever happens: a rerun only has to finish the renames.
+func (s *snapshot) publish(client *connection) error {
 	if err := s.outputs.Close(); err != nil {
 		return s.explainStop(stopped(err))
 	}
+	if err := s.checkPaths(); err != nil { // somebody else may have written there meanwhile
+		return err
+	}
 	m := s.manifest(client.Stats())
 	manifestFile := s.o.manifestFile()
-	if manifestFile != "" {
-		// Where a manifest stands, its outputs are complete: the one of an earlier run goes before they do.
-		if err := os.Remove(manifestFile); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("replace manifest: %w", err)
-		}
-	}
-	if err := s.outputs.Publish(); err != nil {
-		return stopped(err)
-	}
+	var manifest *durable.Temp
 	if manifestFile != "" {
 		data, err := m.Marshal()
 		if err != nil {
 			return err
 		}
-		if err := sinks.WriteFile(manifestFile, data); err != nil {
+		if manifest, err = durable.CreateTemp(manifestFile, 0o666); err != nil {
 			return stopped(err)
 		}
+		_, err = manifest.Write(data)
+		if err == nil {
+			err = manifest.Sync()
+		}
+		if err = errors.Join(err, manifest.Close()); err != nil {
+			return stopped(errors.Join(durable.Error("write", manifestFile, err), manifest.Remove()))
+		}
 	}
-	summarize(s.con, m)
+	list, err := s.commitList(manifest, manifestFile)
+	if err != nil {
+		return err
+	}
+	if err := s.journal.Commit(list); err != nil {
+		return stopped(err)
+	}
+	s.outputs = nil // they belong to the journal now: a failure from here on leaves them for the rerun
+	if err := publishList(list, manifest != nil); err != nil {
+		return stopped(err)
+	}
+	summarize(s.con, m, time.Since(s.began))
 	if m.Users.Failed > 0 {
 		return errSomeFailed
 	}
@@ -298,11 +421,13 @@ func (s *snapshot) manifest(stats amplitude.Stats) *report.Manifest {
 			"this server may not know --flag-param "+s.o.server.flagParam+": try "+other)
 	}
 	m := &report.Manifest{
-		Format: report.ManifestFormat, RunID: s.runID, Version: version(), StartedAt: s.started.UTC(), FinishedAt: time.Now().UTC(),
+		Format: report.ManifestFormat, RunID: s.runID, Version: version(), StartedAt: s.started.UTC(), FinishedAt: clock().UTC(), Resumes: s.resumes,
 		Options: s.options, Inputs: s.in.report, Assignments: t.Assignments, Flags: t.Flags(), NobodyGot: t.Nobody(), Unasked: t.Unasked,
 		Users:    report.Users{Read: t.Read, Answered: t.Answered, Failed: t.FailedUsers(), FailedByKind: t.Failed},
 		Requests: requests(stats),
 	}
+	m.Requests.Sent += s.replayedAttempts
+	m.Requests.Retries += s.replayedRetries
 	var formulas int64
 	for _, out := range s.outputs {
 		info := out.Info()
@@ -360,6 +485,8 @@ func stopped(err error) error {
 // hopeless is how many users may all fail at the start before the run is given up.
 const hopeless = 50
 
+var errHopeless = fmt.Errorf("the first %d users all failed", hopeless)
+
 // guard is a sink that ends the run when too many users fail. It looks at tally, which comes before it.
 type guard struct {
 	tally *report.Tally
@@ -373,12 +500,12 @@ func (g *guard) Write(o *pipeline.Outcome) error {
 	}
 	failed := g.tally.FailedUsers()
 	if failed == hopeless && g.tally.Read == hopeless {
-		return pipeline.WithHint(fmt.Errorf("the first %d users all failed, the last one with %w", hopeless, o.Err),
+		return pipeline.WithHint(fmt.Errorf("%w, the last one with %w", errHopeless, o.Err),
 			"it is the request or the input that is wrong, not the users; --dry-run shows a request")
 	}
 	if g.limit.set && failed > g.limit.most(g.total) {
 		return pipeline.WithHint(fmt.Errorf("%s users failed, more than --max-errors allows; row %d: %w", thousands(failed), o.Row.Number, o.Err),
-			"nothing was published")
+			"nothing was published; a higher --max-errors goes on from there")
 	}
 	return nil
 }

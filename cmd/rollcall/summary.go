@@ -12,21 +12,21 @@ import (
 )
 
 // summarize says at the end what the run came to: a table for a person, or one JSON line for a machine.
-func summarize(con *console, m *report.Manifest) {
+func summarize(con *console, m *report.Manifest, took time.Duration) {
 	if con.json {
 		con.Log.Info("done", "users", m.Users.Read, "answered", m.Users.Answered, "failed", m.Users.Failed, "failed_by_kind", m.Users.FailedByKind,
 			"assignments", m.Assignments, "requests", m.Requests.Sent, "retries", m.Requests.Retries, "per_second", m.Requests.PerSecond,
 			"flags", m.Flags, "run_id", m.RunID)
 		return
 	}
-	con.Print(summaryText(m))
+	con.Print(summaryText(m, took))
 }
 
-// summaryText is the closing summary, at most 80 columns wide but for long names.
-func summaryText(m *report.Manifest) string {
+// summaryText is the closing summary of a run whose last process took so long, at most 80 columns wide but for long names.
+func summaryText(m *report.Manifest, took time.Duration) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%s: %s answered, %s failed, in %s\n", plural(m.Users.Read, "user"), thousands(m.Users.Answered), thousands(m.Users.Failed),
-		roundDuration(m.FinishedAt.Sub(m.StartedAt)))
+		roundDuration(took))
 	if m.Users.Failed > 0 {
 		var kinds []string
 		for _, kind := range pipeline.Kinds {

@@ -37,6 +37,7 @@ type Config struct {
 	Logger       *slog.Logger      // says when a pause or an outage begins and ends; nil: nobody
 	RoundTripper http.RoundTripper // nil: a transport made for this
 	UserAgent    string            // "rollcall" by default
+	Now          func() time.Time  // dates the answers; nil: time.Now
 }
 
 // Client asks the Evaluation API. It is a [pipeline.Evaluator], and safe for concurrent use.
@@ -45,6 +46,7 @@ type Client struct {
 
 	flagList    []byte // the parameter, ready to be appended
 	flagCount   int
+	now         func() time.Time // dates answers, and nothing else
 	timeout     time.Duration
 	maxAttempts int
 	transport   http.RoundTripper
@@ -103,9 +105,12 @@ func New(cfg Config) (*Client, error) {
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "rollcall"
 	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	c := &Client{
 		flagList: appendFlags(nil, param, cfg.FlagKeys), flagCount: len(cfg.FlagKeys),
-		timeout: cfg.Timeout, maxAttempts: cfg.MaxAttempts, transport: cfg.RoundTripper,
+		now: cfg.Now, timeout: cfg.Timeout, maxAttempts: cfg.MaxAttempts, transport: cfg.RoundTripper,
 		limiter: newLimiter(cfg.Rate, cfg.Burst),
 		circuit: newCircuit(cfg.MaxOutage, cfg.KeySource, cfg.Logger),
 		free:    make(chan *attempt, cfg.Concurrency),
@@ -214,7 +219,7 @@ func (c *Client) Evaluate(ctx context.Context, u *pipeline.User) (pipeline.Answe
 	if err != nil {
 		return pipeline.Answer{}, err
 	}
-	return pipeline.Answer{Variants: a.variants, Body: a.text, At: a.at, Attempts: attempts}, nil
+	return pipeline.Answer{Variants: a.variants, Body: a.text, At: c.now(), Attempts: attempts}, nil
 }
 
 // Known tells the client of a user who was answered in an earlier part of the run. See [Client.alive].

@@ -34,6 +34,9 @@ func NewKey(text string) (Key, error) {
 // IsZero reports whether there is no key.
 func (k Key) IsZero() bool { return k.secret == "" }
 
+// Secret is the key itself, for what must be able to recognize it again. It is never printed or stored as it is.
+func (k Key) Secret() string { return k.secret }
+
 // String hides the key.
 func (Key) String() string { return hiddenKey }
 

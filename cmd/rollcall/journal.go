@@ -1,0 +1,334 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
+	"github.com/rollcall-cli/rollcall/pipeline/durable"
+	"github.com/rollcall-cli/rollcall/pipeline/journal"
+	"github.com/rollcall-cli/rollcall/pipeline/report"
+)
+
+// anchor is the output beside which the journal stands: the first that is a file.
+func (o *snapshotOptions) anchor() string {
+	for _, out := range o.outs {
+		if out != "-" {
+			return out
+		}
+	}
+	return o.errorsFile
+}
+
+// files are all outputs that are files, the error records included and last.
+func (o *snapshotOptions) files() []string {
+	var files []string
+	for _, out := range o.outs {
+		if out != "-" {
+			files = append(files, out)
+		}
+	}
+	return append(files, o.errorsFile)
+}
+
+// unfinished is a run of the same outputs that has not published yet, as its journal tells.
+type unfinished struct {
+	reader  *journal.Reader
+	records int64
+}
+
+// findUnfinished opens the journal of an unfinished run, and so keeps other runs off; nil if there is none. It reads
+// all of it, so whatever is wrong with it is found before anything else is done.
+func (s *snapshot) findUnfinished() (*unfinished, error) {
+	path := journal.PathFor(s.o.anchor())
+	if s.o.fresh {
+		if err := errors.Join(journal.Discard(path), durable.Remove(spoolFile(s.o))); err != nil {
+			return nil, err
+		}
+	}
+	r, err := journal.Open(path)
+	if errors.Is(err, journal.ErrNone) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	u := &unfinished{reader: r}
+	var rec journal.Record
+	for err = r.Next(&rec); err == nil; err = r.Next(&rec) {
+		u.records++
+	}
+	if err != io.EOF {
+		return nil, errors.Join(err, r.Close())
+	}
+	return u, nil
+}
+
+// lockOutputs keeps runs off that share any other output than the first, whose lock is the journal. The lock of an
+// output is the file that its own journal would be.
+func (s *snapshot) lockOutputs() error {
+	for _, path := range s.o.files() {
+		if path == s.o.anchor() {
+			continue
+		}
+		name := journal.PathFor(path)
+		lock, err := durable.OpenLog(name, true)
+		if errors.Is(err, durable.ErrLocked) {
+			return pipeline.WithHint(fmt.Errorf("another run is writing %s: %w", path, err), "wait until it has ended, or name another output")
+		}
+		if err != nil {
+			return err
+		}
+		s.locks = append(s.locks, lock)
+		if size, err := lock.Size(); err != nil {
+			return err
+		} else if size > 0 {
+			s.locks = s.locks[:len(s.locks)-1]
+			return errors.Join(pipeline.WithHint(fmt.Errorf("an unfinished run has %s as its first output", path),
+				"finish it, or remove "+name+" to forget it"), lock.Close())
+		}
+	}
+	return nil
+}
+
+// unlock gives the locks back.
+func (s *snapshot) unlock() error {
+	var errs []error
+	for _, lock := range s.locks {
+		errs = append(errs, lock.Remove(), lock.Close())
+	}
+	s.locks = nil
+	return errors.Join(errs...)
+}
+
+// header is what binds the journal to this run.
+func (s *snapshot) header(key amplitude.Key) journal.Header {
+	h := journal.Header{RunID: s.runID, StartedAt: s.started.UTC(), Version: version(), Options: s.bound, Key: journal.NewKey(key.Secret())}
+	for _, f := range s.in.report {
+		h.Inputs = append(h.Inputs, journal.Input{Name: f.Path, Bytes: f.Bytes, SHA256: f.SHA256})
+	}
+	return h
+}
+
+// bindingOptions are the options that change an answer or an output's shape: a run that resumes another has the same.
+func bindingOptions(all map[string]string, o *snapshotOptions) (map[string]string, error) {
+	bound := map[string]string{}
+	for _, name := range []string{"input-format", "map", "properties", "types", "missing", "limit", "sample", "out", "out-format",
+		"errors", "carry", "csv-formulas", "flag-param", "server"} {
+		bound[name] = all[name]
+	}
+	bound["flags"] = strings.Join(o.flags, ",") // those of --flags-from included
+	if o.server.flagConfigs != "" {
+		sum, _, err := hashFile(context.Background(), o.server.flagConfigs)
+		if err != nil {
+			return nil, err
+		}
+		bound["flag-configs"] = o.server.flagConfigs + " (SHA-256 " + sum + ")"
+	}
+	return bound, nil
+}
+
+// refuseOther refuses to resume a run that this one is not.
+func (u *unfinished) refuseOther(h journal.Header, key amplitude.Key) error {
+	diff := u.reader.Header().Diff(h.Inputs, h.Options, key.Secret())
+	if len(diff) == 0 {
+		return nil
+	}
+	return pipeline.WithHint(fmt.Errorf("an unfinished run of these outputs cannot be resumed:\n%s", strings.Join(diff, "\n")),
+		"run it with what it began with, or forget it with --fresh")
+}
+
+// replay writes the journaled outcomes to sink, and leaves src at the first row that has none.
+func (s *snapshot) replay(u *unfinished, src pipeline.Source, sink pipeline.Sink, client *amplitude.Client) error {
+	known := false
+	requests := client.Replay()
+	var rec journal.Record
+	var o pipeline.Outcome
+	for n := range u.records {
+		if n%1024 == 0 {
+			if err := context.Cause(s.env.Soft); err != nil {
+				return err
+			}
+		}
+		if err := u.reader.Next(&rec); err != nil {
+			return err
+		}
+		if err := src.Next(&o.Row); err != nil {
+			return fmt.Errorf("the journal knows more rows than the input has: %w", err)
+		}
+		var request [16]byte
+		if o.Row.Err == nil {
+			request = requests.Request(&o.Row.User)
+		}
+		if rec.Row != o.Row.Number || rec.Request != request {
+			return pipeline.WithHint(fmt.Errorf("row %d: the request is not the one that the journal has the answer to", o.Row.Number),
+				"this version of rollcall may ask differently; --fresh asks about all users again")
+		}
+		if rec.Err != nil {
+			o.Fail(rec.Err, rec.At)
+		} else {
+			variants, err := requests.Decode(rec.Body)
+			if err != nil {
+				return pipeline.WithHint(fmt.Errorf("row %d: the answer in the journal cannot be used: %w", o.Row.Number, err),
+					"--fresh asks about all users again")
+			}
+			o.Answer(pipeline.Answer{Variants: variants, Body: rec.Body, At: rec.At, Attempts: rec.Attempts}, s.o.flags)
+			if !known {
+				client.Known(&o.Row.User)
+				known = true
+			}
+		}
+		s.replayedAttempts += int64(rec.Attempts)
+		s.replayedRetries += int64(max(rec.Attempts-1, 0))
+		if err := sink.Write(&o); err != nil {
+			return err
+		}
+	}
+	if err := u.reader.Next(&rec); err != io.EOF {
+		return fmt.Errorf("the journal has changed while it was read: %w", err)
+	}
+	return nil
+}
+
+// journalSink is the sink that keeps what came of each row.
+type journalSink struct {
+	*journal.Writer
+	requests *amplitude.Replay
+}
+
+// Write keeps one outcome. It is on the disk a second later.
+func (j *journalSink) Write(o *pipeline.Outcome) error {
+	rec := journal.Record{Row: o.Row.Number, Attempts: o.Attempts, At: o.At, Body: o.Body, Err: o.Err}
+	if o.Row.Err == nil {
+		rec.Request = j.requests.Request(&o.Row.User)
+	}
+	return j.Append(&rec)
+}
+
+// commitList is what to publish, in this order: the outputs, the error records, and the manifest last.
+func (s *snapshot) commitList(manifest *durable.Temp, manifestFile string) ([]journal.Commit, error) {
+	var list []journal.Commit
+	add := func(temp, final, sum string, bytes int64) error {
+		temp, err := filepath.Abs(temp)
+		if err != nil {
+			return err
+		}
+		final, err = filepath.Abs(final)
+		list = append(list, journal.Commit{Temp: temp, Final: final, SHA256: sum, Bytes: bytes})
+		return err
+	}
+	for _, out := range s.outputs {
+		if info := out.Info(); info.Temp != "" {
+			if err := add(info.Temp, info.Path, info.SHA256, info.Bytes); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if manifest == nil {
+		return list, nil
+	}
+	sum, bytes, err := hashFile(context.Background(), manifest.Name())
+	if err != nil {
+		return nil, err
+	}
+	return list, add(manifest.Name(), manifestFile, sum, bytes)
+}
+
+// publishList gives the files of a commit their final names. It can be called again after a crash in the middle.
+func publishList(list []journal.Commit, hasManifest bool) error {
+	if len(list) == 0 {
+		return nil
+	}
+	if last := list[len(list)-1]; hasManifest {
+		// Where a manifest stands, its outputs are complete: the one of an earlier run goes before they do.
+		if waits, err := durable.Exists(last.Temp); err != nil {
+			return err
+		} else if waits {
+			if err := errors.Join(durable.Remove(last.Final), durable.SyncFolder(last.Final)); err != nil {
+				return err
+			}
+		}
+	}
+	for _, f := range list {
+		waits, err := durable.Exists(f.Temp)
+		if err != nil {
+			return err
+		}
+		if waits {
+			err = durable.Rename(f.Temp, f.Final)
+		} else {
+			err = checkPublished(f)
+		}
+		if err := errors.Join(err, durable.SyncFolder(f.Final)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkPublished makes sure that a file which has its final name is the one that was committed.
+func checkPublished(f journal.Commit) error {
+	sum, _, err := hashFile(context.Background(), f.Final)
+	if err == nil && sum != f.SHA256 {
+		err = errors.New("it is another file")
+	}
+	if err != nil {
+		return pipeline.WithHint(fmt.Errorf("finish an earlier run: %s: %w", f.Final, err), "--fresh asks about all users again")
+	}
+	return nil
+}
+
+// finish publishes what an earlier run had completed when it died.
+func (s *snapshot) finish(u *unfinished) error {
+	manifestFile := s.o.manifestFile()
+	if err := publishList(u.reader.Committed(), manifestFile != ""); err != nil {
+		return errors.Join(stopped(err), u.reader.Close())
+	}
+	if err := errors.Join(u.reader.Remove(), durable.Remove(spoolFile(s.o))); err != nil {
+		return err
+	}
+	s.con.Log.Info("an earlier run had finished asking; its outputs are published now")
+	if manifestFile == "" {
+		return nil
+	}
+	m, err := report.ReadManifest(manifestFile)
+	if err != nil {
+		return err
+	}
+	summarize(s.con, m, time.Since(s.began))
+	if m.Users.Failed > 0 {
+		return errSomeFailed
+	}
+	return nil
+}
+
+// spoolFile is where standard input is kept while its run is unfinished.
+func spoolFile(o *snapshotOptions) string { return journal.PathFor(o.anchor()) + ".stdin" }
+
+// sayKept says, when the run has ended early, what a rerun will not ask again.
+func (s *snapshot) sayKept() {
+	if s.tally != nil && s.tally.Read > 0 {
+		s.con.Log.Info(fmt.Sprintf("%s of %s users are kept in %s; the same command goes on from there", thousands(s.tally.Read),
+			thousands(s.in.total), journal.PathFor(s.o.anchor())))
+	}
+}
+
+// removeStale removes the temporary files that a killed run of these outputs has left. The caller holds the locks.
+func (s *snapshot) removeStale() error {
+	paths := s.o.files()
+	if m := s.o.manifestFile(); m != "" {
+		paths = append(paths, m)
+	}
+	for _, path := range paths {
+		if err := durable.RemoveStale(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
