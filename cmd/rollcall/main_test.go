@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -30,8 +31,10 @@ func TestMain(m *testing.M) {
 // TestScripts runs the command end to end: the real process, real files, real HTTP. Beside the commands of
 // testscript the scripts have
 //
-//	api [FAULT,…]      starts the Evaluation API over testdata/flags.json: $API is its URL, $KEY its key.
-//	                   Faults are as in `rollcall serve --fail`; key=K sets the key, proxy acts as the
+//	api [FAULT,…]      starts the Evaluation API over testdata/flags.json: $API is its URL, $KEY its key. Called again
+//	                   it changes how the API behaves, and forgets the ledger.
+//	                   Faults are as in `rollcall serve --fail`; after=N:STATUS answers N requests and
+//	                   refuses the others; key=K sets the key, proxy acts as the
 //	                   self-hosted proxy, unknown as a server that knows no flag list at all
 //	ledger             writes what the API was asked to the file ledger, a line a request:
 //	                   METHOD PATH?QUERY status tracked|untracked
@@ -71,6 +74,7 @@ func TestScripts(t *testing.T) {
 type scriptAPI struct {
 	mu      sync.Mutex
 	running *evalserver.Running
+	handler atomic.Pointer[http.Handler]
 	ledger  []evalserver.Request
 }
 
@@ -97,6 +101,17 @@ func (a *scriptAPI) start(ts *testscript.TestScript, args []string) {
 			config.Proxy = true
 		case arg == "unknown":
 			unknown = true
+		case strings.HasPrefix(arg, "after="):
+			n, status, _ := strings.Cut(strings.TrimPrefix(arg, "after="), ":")
+			left, err := strconv.ParseInt(n, 10, 64)
+			ts.Check(err)
+			var asked atomic.Int64
+			config.Script = func(*evalserver.Request, int) *evalserver.Fault {
+				if asked.Add(1) > left {
+					return &evalserver.Fault{Kind: status}
+				}
+				return nil
+			}
 		case strings.HasPrefix(arg, "key="):
 			config.Key = strings.TrimPrefix(arg, "key=")
 		default:
@@ -113,12 +128,17 @@ func (a *scriptAPI) start(ts *testscript.TestScript, args []string) {
 			known.ServeHTTP(w, r)
 		})
 	}
-	a.running, err = evalserver.Start("127.0.0.1:0", handler)
-	ts.Check(err)
+	a.handler.Store(&handler)
+	if a.running == nil { // else the API changes its behaviour, not its address
+		a.running, err = evalserver.Start("127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			(*a.handler.Load()).ServeHTTP(w, r)
+		}))
+		ts.Check(err)
+		ts.Defer(func() { ts.Check(a.running.Close()) })
+	}
 	ts.Setenv("API", a.running.URL())
 	ts.Setenv("KEY", scriptKey)
 	ts.Setenv(keyVariable, scriptKey)
-	ts.Defer(func() { ts.Check(a.running.Close()) })
 }
 
 func (a *scriptAPI) writeLedger(ts *testscript.TestScript) {
