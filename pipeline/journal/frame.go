@@ -191,7 +191,7 @@ func (f *frames) read(p []byte, offset int64) error {
 // there. Then what is broken there is not the torn end of the last write.
 func (f *frames) followed() (bool, error) {
 	const markAt = 8 // in the block
-	buf := make([]byte, 1<<20)
+	buf := make([]byte, min(f.size-f.offset, 1<<20))
 	for at := f.offset; f.size-at >= blockSize; {
 		n := int(min(f.size-at, int64(len(buf))))
 		if err := f.read(buf[:n], at); err != nil {

@@ -15,9 +15,8 @@ import (
 
 // When a frame is written. What was appended since the last one is what a crash loses.
 const (
-	FrameRecords = 1024            // at so many records
-	FrameAge     = 1 * time.Second // when its first record is so old
-	frameText    = 1 << 20         // at so many bytes, uncompressed
+	FrameAge  = 1 * time.Second // when its first record is so old
+	frameText = 1 << 20         // at so many bytes, uncompressed
 )
 
 // PathFor is where the journal of a run stands whose first output is that: beside it, hidden.
