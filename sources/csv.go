@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -108,12 +109,13 @@ func (c *csvReader) next(rec *record) error {
 			rec.err = pipeline.Errorf(pipeline.KindBadRow, "line %d: %s", rec.line, problem)
 			return nil
 		}
+		rec.cells = slices.Grow(rec.cells, len(c.fields))[:len(c.fields)] // it came empty
 		for i, f := range c.fields {
-			m := pipeline.Member{Name: c.header[i]}
+			m := &rec.cells[i]
+			*m = pipeline.Member{Name: c.header[i]}
 			if f != "" || c.missingEmpty {
 				m.Value.Kind, m.Value.Text = pipeline.String, f
 			}
-			rec.cells = append(rec.cells, m)
 		}
 		return nil
 	}
@@ -180,7 +182,7 @@ func (c *csvReader) quoted(n int) (int, string, error) {
 						return 0, "a quote is opened and never closed", nil
 					}
 					if errors.Is(err, errTooLong) {
-						return 0, "a quote is opened and not closed within 16 MiB", nil
+						return 0, "a quote is opened and not closed within 1 MiB", nil
 					}
 					if err != nil {
 						return 0, "", err

@@ -40,13 +40,13 @@ func TestCSVFaults(t *testing.T) {
 		{"unclosed quote at the end", "user_id,x\na,1\nb,\"", "1:a 2:!bad_row", "line 3"},
 		{"unclosed quote before quoted rows", "user_id,x\nb,\"oops\n\"c\",3\n\"d\",\"4\"\n", "1:!bad_row 2:c 3:d", "line 2: a quote inside"},
 		{"unclosed quote, then doubled ones", "user_id,x\nb,\"oops\n\"\"\"\"\"\",3\nc,\"\"\n", "1:!bad_row 2:\"\" 3:c", "line 2"},
-		{"unclosed quote over 16 MiB", "user_id,x\na,\"" + strings.Repeat("\nb,"+long[:1<<16], 1+maxRecord>>16) + "\"\n", "", ""},
+		{"unclosed quote over 1 MiB", "user_id,x\na,\"" + strings.Repeat("\nb,"+long[:1<<16], 1+maxRecord>>16) + "\"\n", "", ""},
 		{"blank lines", "\n\nuser_id,x\n\na,1\n\r\n\nb,2\n\n", "1:a 2:b", ""},
 		{"blank lines in one column", "user_id\na\n\nb\n\r\nc\n", "1:a 2:!missing_id 3:b 4:!missing_id 5:c", "line 3: neither"},
 		{"empty cell in one column", "user_id\n\"\"\na\n", "1:!missing_id 2:a", ""},
 		{"NUL", "user_id,x\na\x00b,1\nc,2\n", "1:!bad_row 2:c", "line 2: the row holds a NUL byte"},
-		{"a line over 16 MiB", "user_id,x\na," + long + "\nb,1\n", "1:!bad_row 2:b", "line 2: the line is longer than 16 MiB"},
-		{"a last line over 16 MiB", "user_id,x\nb,1\na," + long + long, "1:b 2:!bad_row", "line 3"},
+		{"a line over 1 MiB", "user_id,x\na," + long + "\nb,1\n", "1:!bad_row 2:b", "line 2: the line is longer than 1 MiB"},
+		{"a last line over 1 MiB", "user_id,x\nb,1\na," + long + long, "1:b 2:!bad_row", "line 3"},
 		{"header only", "user_id,x\n", "", ""},
 		{"header only, no newline", "user_id", "", ""},
 		{"header in another case", "User_ID,X\na,1\n", "1:a", ""},
@@ -58,7 +58,7 @@ func TestCSVFaults(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if strings.Contains(test.name, "over 16 MiB") && test.rows == "" {
+			if strings.Contains(test.name, "over 1 MiB") && test.rows == "" {
 				if len(rows) < maxRecord>>16 || rows[0].Err == "" || rows[1].ID != "b" || rows[1].Err != "" {
 					t.Fatalf("%d rows, the first %+v, %+v", len(rows), rows[0], rows[1])
 				}

@@ -21,5 +21,6 @@
 //
 // # Bounds
 //
-// A text record may take 16 MiB, a Parquet page 256 MiB decompressed. Nothing grows with the length of the input.
+// A record may take 1 MiB; a Parquet page 128 MiB decompressed, and the pages of all columns 256 MiB. Nothing grows
+// with the length of the input, and no room is made for a size that a file merely claims.
 package sources

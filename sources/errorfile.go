@@ -71,7 +71,7 @@ func (e *errorFile) next(rec *record) error {
 			input = c.Value
 		}
 	}
-	digits, err := text(number)
+	digits, err := text(&number)
 	if err != nil {
 		return damaged("row_number: " + err.Error())
 	}

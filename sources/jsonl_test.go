@@ -22,7 +22,7 @@ func TestJSONLFaults(t *testing.T) {
 		{"half a surrogate pair", `{"user_id":"\ud800"}`, "1:!bad_row", "surrogate"},
 		{"escapes", `{"user_id":"\u00e9\n\u0000"}`, "1:é\n\x00", ""},
 		{"nested too deep", `{"user_id":"a","x":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + "}", "1:!bad_row", "deeper"},
-		{"a line over 16 MiB", "{\"user_id\":\"" + strings.Repeat("x", maxRecord) + "\"}\n{\"user_id\":\"b\"}\n", "1:!bad_row 2:b", "line 1: the line is longer than 16 MiB"},
+		{"a line over 1 MiB", "{\"user_id\":\"" + strings.Repeat("x", maxRecord) + "\"}\n{\"user_id\":\"b\"}\n", "1:!bad_row 2:b", "line 1: the line is longer than 1 MiB"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			rows, err := read(t, "u.jsonl", []byte(test.data), Options{})

@@ -10,11 +10,12 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// maxRecord is how many bytes one record of a text format may take.
-const maxRecord = 16 << 20
+// maxRecord is how many bytes one record may take. A request takes 8,000, so there is room for columns that are not
+// sent; and a run holds hundreds of records at a time.
+const maxRecord = 1 << 20
 
 // errTooLong says that a line, or a record of several lines, is longer than maxRecord.
-var errTooLong = errors.New("longer than 16 MiB")
+var errTooLong = errors.New("longer than 1 MiB")
 
 // EncodingError says that a text file is not UTF-8. It ends the input.
 type EncodingError struct {

@@ -6,35 +6,31 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
-	"math/bits"
 	"os"
 	"unicode/utf8"
 
 	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/apache/arrow/go/v15/parquet"
-	"github.com/apache/arrow/go/v15/parquet/compress"
 	"github.com/apache/arrow/go/v15/parquet/file"
 	"github.com/apache/arrow/go/v15/parquet/metadata"
 	"github.com/apache/arrow/go/v15/parquet/schema"
-	"github.com/klauspost/compress/snappy"
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
 const (
-	parquetBatch = 512       // values of a column that are decoded at a time
-	pageBuffer   = 64 << 10  // read ahead of each column; a page header has to fit in
-	maxPage      = 256 << 20 // bytes of a page, decompressed
-	maxFooter    = 128 << 20
+	parquetBatch = 512 // values of a column that are decoded at a time
+	maxFooter    = 64 << 20
+	// maxFooterParts bounds what arrow makes of a footer: a column in a row group takes 90 bytes there at least, and
+	// several hundred in memory.
+	maxFooterParts = 500_000
 )
 
 // parquetReader reads the wanted columns of a Parquet file, row group by row group.
 //
 // A struct is read as columns with dots in their names, and a list of simple values as a list; anything else
 // that is nested cannot be read. arrow panics on damaged files, and believes sizes that a file claims: the panics
-// are recovered in guard, and boundedPages, boundedChunk and boundedMemory refuse such sizes.
+// are recovered in guard, checkFooter looks at the footer before arrow does, and pageReader reads the pages.
 type parquetReader struct {
 	name  string
 	file  *os.File
@@ -48,6 +44,8 @@ type parquetReader struct {
 	group   int   // row groups begun
 	left    int64 // rows left in the current one
 	scratch parquetScratch
+	unpack  unpacker
+	held    int64 // bytes of the pages of all columns
 }
 
 // parquetScratch holds what arrow decodes, until it is converted.
@@ -69,9 +67,8 @@ type leafReader struct {
 	list     bool
 	listDef  int16 // of a list: the definition level from which on there is an element
 	convert  converter
-	buffer   *bufio.Reader
 	chunk    file.ColumnChunkReader
-	pages    *boundedPages
+	pages    pageReader
 	defs     []int16
 	reps     []int16
 	values   []pipeline.Value
@@ -119,8 +116,10 @@ func (r *parquetReader) open() error {
 	case footer > r.size-12 || footer > maxFooter:
 		return fmt.Errorf("damaged Parquet: a footer of %d bytes in a file of %d", footer, r.size)
 	}
-	props := parquet.NewReaderProperties(boundedMemory{memory.NewGoAllocator()})
-	if r.pq, err = file.NewParquetReader(section{io.NewSectionReader(r.file, 0, r.size)}, file.WithReadProps(props)); err != nil {
+	if err := r.checkFooter(int64(binary.LittleEndian.Uint32(tail))); err != nil {
+		return err
+	}
+	if r.pq, err = file.NewParquetReader(section{io.NewSectionReader(r.file, 0, r.size)}); err != nil {
 		return err
 	}
 	md := r.pq.MetaData()
@@ -141,6 +140,19 @@ func (r *parquetReader) open() error {
 		return fmt.Errorf("damaged Parquet: %d rows in the footer, %d in its row groups", md.NumRows, rows)
 	}
 	return r.readSchema(md.Schema)
+}
+
+// checkFooter makes sure that the footer is as long as it says, in all its parts: arrow allocates for the length
+// that a list claims.
+func (r *parquetReader) checkFooter(size int64) error {
+	footer := bufio.NewReaderSize(io.NewSectionReader(r.file, r.size-8-size, size), pageBuffer)
+	if _, err := (&thriftReader{r: footer, left: size, parts: maxFooterParts}).read(false, 0); err != nil {
+		if errors.Is(err, io.EOF) {
+			return errThrift
+		}
+		return err
+	}
+	return nil
 }
 
 // section is a file for arrow, without Close, so that it is closed here alone.
@@ -269,8 +281,7 @@ func (r *parquetReader) nextGroup() error {
 	return nil
 }
 
-// openChunk begins a column in a row group. arrow's own way there reads the whole chunk into memory, or
-// through a buffer that returns stale bytes behind the end of the chunk, on which its page reader can turn forever.
+// openChunk begins a column in a row group. arrow's own way there reads the whole chunk into memory.
 func (r *parquetReader) openChunk(l *leafReader, g *file.RowGroupReader) error {
 	md, err := g.MetaData().ColumnChunk(l.index)
 	if err != nil {
@@ -289,28 +300,29 @@ func (r *parquetReader) openChunk(l *leafReader, g *file.RowGroupReader) error {
 	if start < 4 || length < 0 || start > r.size || length > r.size {
 		return fmt.Errorf("damaged Parquet: the column %s lies outside of the file", l.descr.Path())
 	}
-	from := io.NewSectionReader(r.file, start, min(length, r.size-start))
-	if l.buffer == nil {
-		l.buffer = bufio.NewReaderSize(nil, pageBuffer)
+	if err := checkCodec(md.Compression()); err != nil {
+		return fmt.Errorf("column %s: %w", l.descr.Path(), err)
 	}
-	l.buffer.Reset(from)
-	pages, err := file.NewPageReader(&boundedChunk{Reader: l.buffer, compression: md.Compression()}, md.NumValues(), md.Compression(),
-		boundedMemory{memory.NewGoAllocator()}, nil)
-	if err != nil {
-		return err
-	}
-	l.pages = &boundedPages{PageReader: pages, descr: l.descr}
-	l.chunk = file.NewColumnReader(l.descr, l.pages, boundedMemory{memory.NewGoAllocator()}, r.pq.BufferPool())
+	l.pages.descr, l.pages.unpack, l.pages.held = l.descr, &r.unpack, &r.held
+	l.pages.begin(io.NewSectionReader(r.file, start, min(length, r.size-start)), md.NumValues(), md.Compression())
+	l.chunk = file.NewColumnReader(l.descr, &l.pages, memory.DefaultAllocator, r.pq.BufferPool())
 	l.n, l.i, l.at = 0, 0, 0
 	return nil
 }
 
 // row appends the cells of one row.
 func (r *parquetReader) row(rec *record) error {
+	size := 0
 	for i, l := range r.read {
-		v, err := l.next(&r.scratch)
+		v, n, err := l.next(&r.scratch)
 		if err != nil {
 			return fmt.Errorf("column %s: %w", r.names[i], err)
+		}
+		if size += n; size > maxRecord { // the other columns have to move on, too
+			clear(rec.cells)
+			rec.cells, rec.bad = rec.cells[:0], nil
+			rec.err = pipeline.Errorf(pipeline.KindBadRow, "the row is %s", errTooLong)
+			continue
 		}
 		if v.Kind == unreadable {
 			if rec.bad == nil {
@@ -336,54 +348,62 @@ func (r *parquetReader) endGroup() error {
 	return nil
 }
 
-func (r *parquetReader) Close() error { return r.file.Close() }
+func (r *parquetReader) Close() error {
+	r.unpack.Close()
+	return r.file.Close()
+}
 
-// next is the value of the next row.
-func (l *leafReader) next(s *parquetScratch) (pipeline.Value, error) {
+// next is the value of the next row, and about how many bytes its texts take.
+func (l *leafReader) next(s *parquetScratch) (v pipeline.Value, size int, err error) {
 	more, err := l.more(s)
 	if err != nil {
-		return pipeline.Value{}, err
+		return v, 0, err
 	}
 	if !more {
-		return pipeline.Value{}, errors.New("damaged Parquet: fewer values than the row group has rows")
+		return v, 0, errors.New("damaged Parquet: fewer values than the row group has rows")
 	}
 	if !l.list {
-		return l.take(), nil
+		v = l.take()
+		return v, len(v.Text), nil
 	}
 	def := l.defs[l.i]
 	if l.reps[l.i] != 0 {
-		return pipeline.Value{}, errors.New("damaged Parquet: a row that begins inside a list")
+		return v, 0, errors.New("damaged Parquet: a row that begins inside a list")
 	}
 	list := pipeline.Value{Kind: pipeline.List}
 	if def < l.listDef {
 		l.i++
 		if def < l.listDef-1 {
-			return pipeline.Value{}, nil
+			return v, 0, nil
 		}
-		return list, nil // there, and empty
+		return list, 0, nil // there, and empty
 	}
 	for {
 		v := l.take()
-		if v.Kind == unreadable {
+		size += len(v.Text)
+		switch {
+		case list.Kind != pipeline.List: // it cannot be read; the others move on
+		case v.Kind == unreadable:
 			list = v
-		}
-		if list.Kind == pipeline.List {
-			if len(list.Members) == maxList {
-				return pipeline.Value{}, fmt.Errorf("a list of more than %d elements", maxList)
-			}
+		case len(list.Members) == maxList || size > maxRecord:
+			list = cannot(fmt.Sprintf("a list of more than %d elements, or %s", maxList, errTooLong))
+		default:
 			list.Members = append(list.Members, pipeline.Member{Value: v})
 		}
 		if more, err = l.more(s); err != nil {
-			return pipeline.Value{}, err
+			return v, 0, err
 		}
 		if !more || l.reps[l.i] == 0 {
-			return list, nil
+			if list.Kind != pipeline.List {
+				size = 0
+			}
+			return list, size, nil
 		}
 	}
 }
 
-// maxList bounds a list that a row may have.
-const maxList = 1 << 16
+// maxList bounds a list that a row may have. No request holds as many.
+const maxList = 1 << 13
 
 // take is the value at the current level.
 func (l *leafReader) take() pipeline.Value {
@@ -417,51 +437,56 @@ func (l *leafReader) fill(s *parquetScratch) error {
 	}
 	l.values = l.values[:0]
 	l.i, l.at = 0, 0
+	page := l.pages.seq
+	want := int64(min(l.pages.left, l.pages.batch)) // a batch does not go beyond its page, whose values may be longer
 	var n int64
 	var k int
 	var err error
 	switch c := l.chunk.(type) {
 	case *file.BooleanColumnChunkReader:
-		n, k, err = c.ReadBatch(parquetBatch, sized(&s.bools), l.defs, l.reps)
+		n, k, err = c.ReadBatch(want, sized(&s.bools), l.defs, l.reps)
 		for _, v := range s.bools[:k] {
 			l.values = append(l.values, pipeline.BoolValue(v))
 		}
 	case *file.Int32ColumnChunkReader:
-		n, k, err = c.ReadBatch(parquetBatch, sized(&s.int32s), l.defs, l.reps)
+		n, k, err = c.ReadBatch(want, sized(&s.int32s), l.defs, l.reps)
 		for _, v := range s.int32s[:k] {
 			l.values = append(l.values, l.convert.int(int64(v)))
 		}
 	case *file.Int64ColumnChunkReader:
-		n, k, err = c.ReadBatch(parquetBatch, sized(&s.int64s), l.defs, l.reps)
+		n, k, err = c.ReadBatch(want, sized(&s.int64s), l.defs, l.reps)
 		for _, v := range s.int64s[:k] {
 			l.values = append(l.values, l.convert.int(v))
 		}
 	case *file.Int96ColumnChunkReader:
-		n, k, err = c.ReadBatch(parquetBatch, sized(&s.int96s), l.defs, l.reps)
+		n, k, err = c.ReadBatch(want, sized(&s.int96s), l.defs, l.reps)
 		for _, v := range s.int96s[:k] {
 			l.values = append(l.values, int96(v))
 		}
 	case *file.Float32ColumnChunkReader:
-		n, k, err = c.ReadBatch(parquetBatch, sized(&s.floats), l.defs, l.reps)
+		n, k, err = c.ReadBatch(want, sized(&s.floats), l.defs, l.reps)
 		for _, v := range s.floats[:k] {
 			l.values = append(l.values, float32Value(v))
 		}
 	case *file.Float64ColumnChunkReader:
-		n, k, err = c.ReadBatch(parquetBatch, sized(&s.double), l.defs, l.reps)
+		n, k, err = c.ReadBatch(want, sized(&s.double), l.defs, l.reps)
 		for _, v := range s.double[:k] {
 			l.values = append(l.values, pipeline.FloatValue(v))
 		}
 	case *file.ByteArrayColumnChunkReader:
-		n, k, err = c.ReadBatch(parquetBatch, sized(&s.bytes), l.defs, l.reps)
+		n, k, err = c.ReadBatch(want, sized(&s.bytes), l.defs, l.reps)
 		l.values = appendBytes(l.values, s.bytes[:k], l.convert.bytes)
 	case *file.FixedLenByteArrayColumnChunkReader:
-		n, k, err = c.ReadBatch(parquetBatch, sized(&s.fixed), l.defs, l.reps)
+		n, k, err = c.ReadBatch(want, sized(&s.fixed), l.defs, l.reps)
 		l.values = appendBytes(l.values, s.fixed[:k], l.convert.bytes)
 	}
 	if err != nil {
 		return err
 	}
 	l.n = int(n)
+	if l.pages.seq == page { // at the end of a page, arrow has read the next one
+		l.pages.left -= l.n
+	}
 	present := l.n
 	if max := l.descr.MaxDefinitionLevel(); max > 0 {
 		present = 0
@@ -482,203 +507,4 @@ func sized[T any](s *[]T) []T {
 		*s = make([]T, parquetBatch)
 	}
 	return *s
-}
-
-// boundedMemory refuses to allocate what no honest page takes. The panic becomes an error in guard.
-type boundedMemory struct{ *memory.GoAllocator }
-
-func (m boundedMemory) Allocate(size int) []byte {
-	if size > maxPage {
-		panic(fmt.Sprintf("a page of %d bytes", size))
-	}
-	return m.GoAllocator.Allocate(size)
-}
-
-func (m boundedMemory) Reallocate(size int, b []byte) []byte {
-	if size > maxPage {
-		panic(fmt.Sprintf("a page of %d bytes", size))
-	}
-	return m.GoAllocator.Reallocate(size, b)
-}
-
-// boundedChunk is a column chunk for arrow's page reader, which peeks at a page header, discards it and reads
-// the page. Behind the header it looks at the size which the compressed data claims for itself, because arrow's decoders
-// believe it.
-type boundedChunk struct {
-	*bufio.Reader
-	compression compress.Compression
-	v2          bool // the page is of version 2, where the compressed data does not come first
-}
-
-func (c *boundedChunk) Peek(n int) ([]byte, error) {
-	b, err := c.Reader.Peek(n)
-	// The first field of a header is its type, in Thrift's compact form: a byte for field 1 of type i32, then the
-	// number in zigzag; DATA_PAGE_V2 is 3.
-	c.v2 = len(b) < 2 || b[0] != 0x15 || b[1] == 3<<1
-	return b, err
-}
-
-func (c *boundedChunk) Discard(n int) (int, error) {
-	n, err := c.Reader.Discard(n)
-	if err != nil || c.v2 {
-		return n, err
-	}
-	var claim uint64
-	switch c.compression {
-	case compress.Codecs.Snappy:
-		b, _ := c.Reader.Peek(binary.MaxVarintLen64)
-		if size, err := snappy.DecodedLen(b); err == nil {
-			claim = uint64(size)
-		}
-	case compress.Codecs.Zstd:
-		b, _ := c.Reader.Peek(zstd.HeaderMaxSize)
-		var h zstd.Header
-		if h.Decode(b) == nil {
-			claim = h.FrameContentSize
-		}
-	}
-	if claim > maxPage {
-		panic(fmt.Sprintf("a page of %d bytes", claim))
-	}
-	return n, nil
-}
-
-// boundedPages refuses dictionaries that claim more values than their bytes can hold: arrow allocates for the
-// claim, and for the largest index that a page can express.
-type boundedPages struct {
-	file.PageReader
-	descr *schema.Column
-	dict  int
-	err   error
-}
-
-func (p *boundedPages) Err() error {
-	if p.err != nil {
-		return p.err
-	}
-	return p.PageReader.Err()
-}
-
-func (p *boundedPages) Next() bool {
-	if p.err != nil || !p.PageReader.Next() {
-		return false
-	}
-	page := p.Page()
-	switch page := page.(type) {
-	case *file.DictionaryPage:
-		p.dict = int(page.NumValues())
-		if p.dict > len(page.Data()) {
-			p.err = errors.New("damaged Parquet: a dictionary of more values than bytes")
-		}
-	case *file.DataPageV1, *file.DataPageV2:
-		p.err = p.checkData(page)
-	}
-	return p.err == nil
-}
-
-// checkData makes sure of what arrow takes for granted in a page of values. Where the levels, or the indices of
-// a column without levels, end early or point outside of the dictionary, arrow's ReadBatch makes no progress, tells
-// no error, and turns forever.
-func (p *boundedPages) checkData(page file.Page) error {
-	damaged := errors.New("damaged Parquet: a page ends before its values do, or points outside of its dictionary")
-	data, n := page.Data(), int(page.NumValues())
-	maxDef := p.descr.MaxDefinitionLevel()
-	switch page := page.(type) {
-	case *file.DataPageV1:
-		for _, level := range []struct {
-			max int16
-			enc parquet.Encoding
-		}{{p.descr.MaxRepetitionLevel(), page.RepetitionLevelEncoding()}, {maxDef, page.DefinitionLevelEncoding()}} {
-			if level.max == 0 {
-				continue
-			}
-			if level.enc != parquet.Encodings.RLE {
-				return fmt.Errorf("levels in the encoding %s, which no writer has used since 2014, cannot be read", level.enc)
-			}
-			if len(data) < 4 || uint64(len(data)-4) < uint64(binary.LittleEndian.Uint32(data)) {
-				return damaged
-			}
-			size := 4 + int(binary.LittleEndian.Uint32(data))
-			if !hybrid(data[4:size], bits.Len16(uint16(level.max)), n, 0) {
-				return damaged
-			}
-			data = data[size:]
-		}
-	case *file.DataPageV2:
-		reps, defs := int(page.RepetitionLevelByteLen()), int(page.DefinitionLevelByteLen())
-		if reps < 0 || defs < 0 || reps+defs > len(data) {
-			return damaged
-		}
-		if maxDef > 0 && !hybrid(data[reps:reps+defs], bits.Len16(uint16(maxDef)), n, 0) {
-			return damaged
-		}
-		data = data[reps+defs:]
-	}
-	if enc := parquet.Encoding(page.Encoding()); enc != parquet.Encodings.PlainDict && enc != parquet.Encodings.RLEDict || len(data) == 0 {
-		if maxDef == 0 && n > 0 && len(data) == 0 {
-			return damaged
-		}
-		return nil
-	}
-	// The first byte is the width of the indices. arrow allocates for the largest that it can express.
-	if width := int(data[0]); width > 32 || width > 20 && width > bits.Len(uint(p.dict)) {
-		return damaged
-	}
-	if maxDef == 0 && !hybrid(data[1:], int(data[0]), n, uint64(p.dict)) {
-		return damaged
-	}
-	return nil
-}
-
-// hybrid reports whether data holds n values of the RLE and bit-packed hybrid (Encodings.md of the Parquet
-// format), all of them below limit; 0 is no limit.
-func hybrid(data []byte, width, n int, limit uint64) bool {
-	for n > 0 {
-		header, k := binary.Uvarint(data)
-		count := header >> 1
-		if k <= 0 || k > 5 || count == 0 || count > math.MaxInt32 {
-			return false
-		}
-		data = data[k:]
-		if header&1 == 0 { // one value, count times
-			var value uint64
-			size := (width + 7) / 8
-			if len(data) < size {
-				return false
-			}
-			for i := range size {
-				value |= uint64(data[i]) << (8 * i)
-			}
-			if limit > 0 && value >= limit {
-				return false
-			}
-			data = data[size:]
-			n -= min(n, int(count))
-			continue
-		}
-		if count > math.MaxInt32/8 {
-			return false
-		}
-		used := min(n, int(count)*8) // groups of eight values, one after the other, from the lowest bit on
-		if len(data)*8 < used*width {
-			return false
-		}
-		if limit > 0 {
-			for i := range used {
-				var value uint64
-				for at := i * width; at < (i+1)*width; {
-					bit := at % 8
-					take := min(8-bit, (i+1)*width-at)
-					value |= uint64(data[at/8]>>bit&(1<<take-1)) << (at - i*width)
-					at += take
-				}
-				if value >= limit {
-					return false
-				}
-			}
-		}
-		n -= used
-		data = data[min(len(data), int(count)*width):]
-	}
-	return true
 }

@@ -1,7 +1,6 @@
 package sources
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/binary"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/apache/arrow/go/v15/parquet/compress"
 	"github.com/apache/arrow/go/v15/parquet/schema"
@@ -314,34 +312,6 @@ func TestParquetRefused(t *testing.T) {
 	}
 }
 
-// A page of more bytes than it may have is refused before anything is allocated for it, whoever claims it: its
-// header, or the compressed data.
-func TestParquetSizeBomb(t *testing.T) {
-	err := guard("x", func() error { boundedMemory{memory.NewGoAllocator()}.Allocate(maxPage + 1); return nil })
-	if err == nil || !strings.Contains(err.Error(), "x: damaged Parquet: a page of 268435457 bytes") {
-		t.Errorf("a page header of 256 MiB and a byte: %v", err)
-	}
-	for _, test := range []struct {
-		compression compress.Compression
-		data        []byte
-	}{
-		{compress.Codecs.Snappy, binary.AppendUvarint(nil, 1<<31)},
-		{compress.Codecs.Zstd, []byte{0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 0, 0x80}}, // a frame of one segment, 2 GiB
-	} {
-		err := guard("x", func() error {
-			c := &boundedChunk{Reader: bufio.NewReader(bytes.NewReader(append([]byte{0x15, 0}, test.data...))), compression: test.compression}
-			if _, err := c.Peek(2); err != nil {
-				return err
-			}
-			_, err := c.Discard(2)
-			return err
-		})
-		if err == nil || !strings.Contains(err.Error(), "a page of 2147483648 bytes") {
-			t.Errorf("%s: a claim of 2 GiB: %v", test.compression, err)
-		}
-	}
-}
-
 // Each of these made arrow turn forever, or hand out values that are not in the file.
 func TestHybrid(t *testing.T) {
 	for _, test := range []struct {
@@ -397,6 +367,10 @@ func parquetVariants() [][]parquet.WriterProperty {
 		{parquet.WithDictionaryDefault(true), parquet.WithCompression(compress.Codecs.Snappy)},
 		{parquet.WithDictionaryDefault(false)},
 		{parquet.WithDictionaryDefault(false), parquet.WithDataPageVersion(parquet.DataPageV2), parquet.WithCompression(compress.Codecs.Zstd)},
+		{parquet.WithDictionaryDefault(false), parquet.WithEncodingFor("country", parquet.Encodings.DeltaByteArray),
+			parquet.WithEncodingFor("user_properties.n", parquet.Encodings.DeltaBinaryPacked), parquet.WithCompression(compress.Codecs.Gzip)},
+		{parquet.WithDictionaryDefault(false), parquet.WithEncodingFor("country", parquet.Encodings.DeltaLengthByteArray),
+			parquet.WithDataPageVersion(parquet.DataPageV2), parquet.WithCompression(compress.Codecs.Brotli)},
 	}
 }
 

@@ -202,27 +202,38 @@ func twosComplement(b []byte) *big.Int {
 }
 
 // appendBytes makes values of byte arrays: text, unless convert says otherwise. The texts of a batch share one
-// string, because an allocation for each would cost more than everything else.
+// string, because an allocation for each would cost more than everything else; long ones do not, because the string
+// lives for as long as one of them.
 func appendBytes[T ~[]byte](dst []pipeline.Value, arrays []T, convert func([]byte) pipeline.Value) []pipeline.Value {
-	if convert != nil {
-		for _, b := range arrays {
-			dst = append(dst, convert(b))
-		}
-		return dst
-	}
 	size := 0
-	for _, b := range arrays {
-		size += len(b)
+	if convert == nil {
+		for _, b := range arrays {
+			size += len(b)
+		}
 	}
+	shared := size <= maxShared
 	var all strings.Builder
-	all.Grow(size)
-	for _, b := range arrays {
-		all.Write(b)
+	if shared && size > 0 {
+		all.Grow(size)
+		for _, b := range arrays {
+			all.Write(b)
+		}
 	}
 	text := all.String()
 	for _, b := range arrays {
-		s := text[:len(b)]
-		text = text[len(b):]
+		var s string
+		switch {
+		case len(b) > maxRecord:
+			dst = append(dst, cannot(errTooLong.Error()))
+			continue
+		case convert != nil:
+			dst = append(dst, convert(b))
+			continue
+		case shared:
+			s, text = text[:len(b)], text[len(b):]
+		default:
+			s = string(b)
+		}
 		if utf8.ValidString(s) {
 			dst = append(dst, pipeline.StringValue(s))
 		} else {
@@ -231,3 +242,6 @@ func appendBytes[T ~[]byte](dst []pipeline.Value, arrays []T, convert func([]byt
 	}
 	return dst
 }
+
+// maxShared is how many bytes the texts of a batch may share.
+const maxShared = 256 << 10

@@ -14,7 +14,7 @@ import (
 // leaf is a value and its place in the user's context.
 type leaf struct {
 	*target
-	value pipeline.Value
+	value *pipeline.Value // of the cell, or made of it; not to be changed
 }
 
 // apply makes the row of a record. Its Input and Number are set.
@@ -67,15 +67,23 @@ func (m *mapper) apply(row *pipeline.Row, rec *record) {
 			case toContext, toObject:
 				kind = pipeline.KindInvalidContext
 				var over []pipeline.Member
-				if over, err = objectOf(s.target, v); err == nil {
+				if over, err = objectOf(s.target, *v); err == nil {
 					base = merge(base, over, userDepth)
 				}
 			case toField:
-				var t string
-				t, err = text(v)
-				m.leaves = append(m.leaves, leaf{&s.target, pipeline.StringValue(t)})
+				if v.Kind != pipeline.String {
+					var t string
+					t, err = text(v)
+					v = &pipeline.Value{Kind: pipeline.String, Text: t}
+				}
+				m.leaves = append(m.leaves, leaf{&s.target, v})
 			case toGroup:
-				if v, err = groupNames(v); len(v.Members) > 0 || v.Kind == pipeline.String {
+				if v.Kind != pipeline.String {
+					var names pipeline.Value
+					names, err = groupNames(v)
+					v = &names
+				}
+				if len(v.Members) > 0 || v.Text != "" {
 					m.leaves = append(m.leaves, leaf{&s.target, v})
 				}
 			default:
@@ -111,20 +119,26 @@ func at(line int64) string {
 	return fmt.Sprintf("line %d: ", line)
 }
 
-// value is a cell in the type that the options give its column.
-func (m *mapper) value(cells []pipeline.Member, i int) (pipeline.Value, error) {
+// value is a cell in the type that the options give its column. It is not to be changed.
+func (m *mapper) value(cells []pipeline.Member, i int) (*pipeline.Value, error) {
+	v := &cells[i].Value
 	if m.fixed {
 		if m.types[i] == nil {
-			return cells[i].Value, nil
+			return v, nil
 		}
-		return convert(cells[i].Value, *m.types[i])
+		return converted(v, *m.types[i])
 	}
 	if len(m.opts.Types) > 0 {
 		if t, ok := typed(cells[i].Name, m.opts); ok {
-			return convert(cells[i].Value, t)
+			return converted(v, t)
 		}
 	}
-	return cells[i].Value, nil
+	return v, nil
+}
+
+func converted(v *pipeline.Value, t pipeline.Type) (*pipeline.Value, error) {
+	c, err := convert(*v, t)
+	return &c, err
 }
 
 // carried is the value of the i-th carried column, in its type.
@@ -153,11 +167,11 @@ func (m *mapper) carried(cells []pipeline.Member, i int, t pipeline.Type) (pipel
 	if t == pipeline.TypeString && v.Kind != pipeline.String && v.Kind != pipeline.Number {
 		return pipeline.StringValue(string(v.AppendText(nil))), nil
 	}
-	return v, nil
+	return *v, nil
 }
 
 // absent reports whether a value says nothing about the user: null, or a number that JSON lacks.
-func absent(v pipeline.Value) bool {
+func absent(v *pipeline.Value) bool {
 	if v.Kind == pipeline.Float {
 		return math.IsNaN(v.Float()) || math.IsInf(v.Float(), 0)
 	}
@@ -165,7 +179,7 @@ func absent(v pipeline.Value) bool {
 }
 
 // text is the value of a field that is a string in the API. Numbers keep their digits.
-func text(v pipeline.Value) (string, error) {
+func text(v *pipeline.Value) (string, error) {
 	switch v.Kind {
 	case pipeline.String:
 		return v.Text, nil
@@ -191,7 +205,7 @@ func convert(v pipeline.Value, t pipeline.Type) (pipeline.Value, error) {
 		}
 		return pipeline.Value{}, fmt.Errorf("not of the type %s", t)
 	}
-	s, err := text(v)
+	s, err := text(&v)
 	if err != nil {
 		return pipeline.Value{}, err
 	}
@@ -248,7 +262,7 @@ func objectOf(t target, v pipeline.Value) ([]pipeline.Member, error) {
 func normalize(members []pipeline.Member) ([]pipeline.Member, error) {
 	out := make([]pipeline.Member, 0, len(members))
 	for _, mem := range members {
-		if absent(mem.Value) {
+		if absent(&mem.Value) {
 			continue
 		}
 		var err error
@@ -257,7 +271,7 @@ func normalize(members []pipeline.Member) ([]pipeline.Member, error) {
 			mem.Value, err = eachMember(mem.Value, func(v pipeline.Value) (pipeline.Value, error) { return v, nil })
 		case name == groups:
 			mem.Value, err = eachMember(mem.Value, func(v pipeline.Value) (pipeline.Value, error) {
-				v, err := groupNames(v)
+				v, err := groupNames(&v)
 				if err == nil && v.Kind == pipeline.String {
 					v = pipeline.Value{Kind: pipeline.List, Members: []pipeline.Member{{Value: v}}}
 				}
@@ -270,7 +284,7 @@ func normalize(members []pipeline.Member) ([]pipeline.Member, error) {
 			mem.Value, err = eachMember(mem.Value, func(v pipeline.Value) (pipeline.Value, error) { return eachMember(v, properties) })
 		case name == "user_id" || name == "device_id" || slices.Contains(fields, name):
 			var s string
-			s, err = text(mem.Value)
+			s, err = text(&mem.Value)
 			mem.Value = pipeline.StringValue(s)
 		}
 		if err != nil {
@@ -291,14 +305,14 @@ func eachMember(v pipeline.Value, f func(pipeline.Value) (pipeline.Value, error)
 	}
 	out := pipeline.Value{Kind: pipeline.Object, Members: make([]pipeline.Member, 0, len(v.Members))}
 	for _, mem := range v.Members {
-		if absent(mem.Value) {
+		if absent(&mem.Value) {
 			continue
 		}
 		var err error
 		if mem.Value, err = f(mem.Value); err != nil {
 			return v, err
 		}
-		if !absent(mem.Value) {
+		if !absent(&mem.Value) {
 			out.Members = append(out.Members, mem)
 		}
 	}
@@ -306,7 +320,7 @@ func eachMember(v pipeline.Value, f func(pipeline.Value) (pipeline.Value, error)
 }
 
 // groupNames is the group of one type as a String, or the groups as a List of Strings; null if there is none.
-func groupNames(v pipeline.Value) (pipeline.Value, error) {
+func groupNames(v *pipeline.Value) (pipeline.Value, error) {
 	if v.Kind != pipeline.List {
 		s, err := text(v)
 		if err != nil || s == "" {
@@ -316,10 +330,10 @@ func groupNames(v pipeline.Value) (pipeline.Value, error) {
 	}
 	out := pipeline.Value{Kind: pipeline.List}
 	for _, mem := range v.Members {
-		if absent(mem.Value) {
+		if absent(&mem.Value) {
 			continue
 		}
-		s, err := text(mem.Value)
+		s, err := text(&mem.Value)
 		if err != nil {
 			return pipeline.Value{}, err
 		}
@@ -385,7 +399,7 @@ func nameGroups(leaves []leaf, base []pipeline.Member) []leaf {
 		var v *pipeline.Value
 		for i := range leaves {
 			if leaves[i].kind == toGroup && leaves[i].key == groupType {
-				v = &leaves[i].value
+				v = leaves[i].value
 			}
 		}
 		if g := pipeline.Find(base, groups); v == nil && g != nil {
@@ -406,7 +420,7 @@ func nameGroups(leaves []leaf, base []pipeline.Member) []leaf {
 			if group == "" {
 				continue
 			}
-			l.value = pipeline.Value{Kind: pipeline.Object, Text: group, Members: []pipeline.Member{{Name: l.sub, Value: l.value}}}
+			l.value = &pipeline.Value{Kind: pipeline.Object, Text: group, Members: []pipeline.Member{{Name: l.sub, Value: *l.value}}}
 		}
 		out = append(out, l)
 	}
@@ -437,7 +451,7 @@ func layOut(arena []pipeline.Member, leaves []leaf) []pipeline.Member {
 		}
 		run := leaves[:n]
 		leaves = leaves[n:]
-		context[i] = pipeline.Member{Name: run[0].top, Value: run[0].value}
+		context[i] = pipeline.Member{Name: run[0].top, Value: *run[0].value}
 		if run[0].kind == toField {
 			continue
 		}
@@ -447,12 +461,12 @@ func layOut(arena []pipeline.Member, leaves []leaf) []pipeline.Member {
 		case toProperty:
 			o.Members = take(n)
 			for j := range run {
-				o.Members[j] = pipeline.Member{Name: run[j].key, Value: run[j].value}
+				o.Members[j] = pipeline.Member{Name: run[j].key, Value: *run[j].value}
 			}
 		case toGroup:
 			o.Members = take(n)
 			for j := range run {
-				v := run[j].value
+				v := *run[j].value
 				if v.Kind == pipeline.String {
 					name := take(1)
 					name[0] = pipeline.Member{Value: v}
