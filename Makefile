@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-.PHONY: help run test check bench fuzz build golden clean
+.PHONY: help run test check bench fuzz build soak golden clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -35,6 +35,9 @@ fuzz: ## run each fuzz target for a minute (FUZZTIME=60s)
 			echo "$$pkg $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $${FUZZTIME:-60s} -fuzzminimizetime 10x $$pkg || exit 1; \
 		done; \
 	done
+
+soak: ## kill the command 1,000 times at random and resume it (SOAK=1000)
+	ROLLCALL_SOAK=$${SOAK:-1000} go test -count=1 -timeout 2h -run TestKilledAtRandom -v ./cmd/rollcall
 
 golden: ## write the golden files anew; look at the diff
 	go test ./sinks ./cmd/rollcall -update

@@ -290,7 +290,7 @@ func (s *snapshot) finish(u *unfinished) error {
 	if err := publishList(u.reader.Committed(), manifestFile != ""); err != nil {
 		return errors.Join(stopped(err), u.reader.Close())
 	}
-	if err := errors.Join(u.reader.Remove(), durable.Remove(spoolFile(s.o))); err != nil {
+	if err := errors.Join(s.unlock(), durable.Remove(spoolFile(s.o)), u.reader.Remove()); err != nil {
 		return err
 	}
 	s.con.Log.Info("an earlier run had finished asking; its outputs are published now")

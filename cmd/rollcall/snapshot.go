@@ -132,18 +132,18 @@ func (s *snapshot) run(args []string) (err error) {
 		if err := earlier.refuseOther(header, client.key); err != nil {
 			return err
 		}
-		if earlier.reader.Committed() != nil {
-			return s.finish(earlier)
-		}
 		h := earlier.reader.Header()
 		s.runID, s.started, s.resumes = h.RunID, h.StartedAt, earlier.reader.Resumes()+1
-	}
-	if err := s.checkPaths(); err != nil {
-		return err
 	}
 	defer func() { err = errors.Join(err, s.unlock()) }()
 	if err := s.lockOutputs(); err != nil {
 		return stoppedIfLocked(err)
+	}
+	if earlier != nil && earlier.reader.Committed() != nil {
+		return s.finish(earlier)
+	}
+	if err := s.checkPaths(); err != nil {
+		return err
 	}
 	defer func() { err = errors.Join(err, s.endJournal(err)) }()
 	if earlier == nil {
@@ -186,7 +186,8 @@ func (s *snapshot) endJournal(err error) error {
 	}
 	worthless := s.tally == nil || s.tally.Read == 0 || errors.Is(err, errHopeless) || errors.Is(err, errQuiet)
 	if err == nil || errors.Is(err, errSomeFailed) || worthless {
-		return errors.Join(s.journal.Remove(), durable.Remove(spoolFile(s.o)))
+		// The journal goes last: as long as it is there, a rerun clears up.
+		return errors.Join(s.unlock(), durable.Remove(spoolFile(s.o)), s.journal.Remove())
 	}
 	s.sayKept()
 	return s.journal.Close()
@@ -316,7 +317,7 @@ func (s *snapshot) evaluate(client *connection, earlier *unfinished) error {
 		Sink:      append(fanOut{stoppable{&journalSink{s.journal, client.Replay()}}}, append(sink, progress)...),
 		Flags:     s.o.flags,
 		Workers:   s.o.concurrency,
-		Window:    min(max(16*s.o.concurrency, 256), 4096), // one user's retries must not hold up the others
+		Window:    min(max(16*s.o.concurrency, minWindow), 4096), // one user's retries must not hold up the others
 		Now:       clock,
 	}
 	stats, err := p.Run(s.env.Hard)
@@ -335,6 +336,9 @@ func (s *snapshot) evaluate(client *connection, earlier *unfinished) error {
 	}
 	return nil
 }
+
+// minWindow is how many rows may be read and not yet written, at least.
+const minWindow = 256
 
 // resume replays the journal of an earlier run, and goes on with it.
 func (s *snapshot) resume(client *connection, earlier *unfinished, rows pipeline.Source, sink pipeline.Sink) error {
@@ -395,10 +399,10 @@ func (s *snapshot) publish(client *connection) error {
 	if err != nil {
 		return err
 	}
+	s.outputs = nil // from here on they belong to the journal, which may hold the list even if writing it fails
 	if err := s.journal.Commit(list); err != nil {
 		return stopped(err)
 	}
-	s.outputs = nil // they belong to the journal now: a failure from here on leaves them for the rerun
 	if err := publishList(list, manifest != nil); err != nil {
 		return stopped(err)
 	}
