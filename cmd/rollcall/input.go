@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
@@ -166,6 +167,18 @@ type findings struct {
 	carry       []pipeline.Column
 	bad         map[pipeline.Kind]int64 // rows that will fail, whatever the API says
 	unseen      []string                // columns that the options name and no row has
+}
+
+// badRows is how many rows will fail, whatever the API says, and why.
+func (f *findings) badRows() (n int64, kinds string) {
+	var list []string
+	for _, kind := range pipeline.Kinds {
+		if f.bad[kind] > 0 {
+			n += f.bad[kind]
+			list = append(list, fmt.Sprintf("%s %s", thousands(f.bad[kind]), kind))
+		}
+	}
+	return n, strings.Join(list, ", ")
 }
 
 // preflight reads the whole input once, before anything is sent: it counts the rows, and ends with an error

@@ -355,3 +355,13 @@ func (l *errorLimit) most(total int64) int64 {
 	}
 	return l.users
 }
+
+// check refuses an input of which more rows cannot be used than may fail, before anything is sent.
+func (l *errorLimit) check(found *findings, total int64) error {
+	bad, kinds := found.badRows()
+	if !l.set || bad <= l.most(total) {
+		return nil
+	}
+	return pipeline.WithHint(fmt.Errorf("%s of %s rows cannot be used (%s), more than --max-errors allows; nothing was sent",
+		thousands(bad), thousands(total), kinds), "--dry-run shows how the columns map")
+}

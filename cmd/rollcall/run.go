@@ -96,6 +96,11 @@ func exitCode(err error) int {
 	if _, ok := errors.AsType[*amplitude.OutageError](err); ok {
 		return exitStopped
 	}
+	for _, e := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, syscall.EIO, syscall.EMFILE, syscall.ENFILE} {
+		if errors.Is(err, e) { // the machine's trouble, not the run's
+			return exitStopped
+		}
+	}
 	return exitFailed
 }
 

@@ -127,6 +127,9 @@ func (s *snapshot) run(args []string) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := o.errLine.check(found, s.in.total); err != nil {
+		return err
+	}
 	header := s.header(client.key)
 	if earlier != nil {
 		if err := earlier.refuseOther(header, client.key); err != nil {
