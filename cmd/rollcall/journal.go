@@ -184,6 +184,7 @@ func (s *snapshot) replay(u *unfinished, src pipeline.Source, sink pipeline.Sink
 				known = true
 			}
 		}
+		s.lastRow = rec.Row
 		s.replayedAttempts += int64(rec.Attempts)
 		s.replayedRetries += int64(max(rec.Attempts-1, 0))
 		if err := sink.Write(&o); err != nil {

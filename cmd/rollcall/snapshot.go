@@ -75,7 +75,9 @@ type snapshot struct {
 	tally   *report.Tally
 	outputs sinks.Multi // the error records are the last
 
-	replayedAttempts, replayedRetries int64 // of the users in the journal
+	// Of the users in the journal.
+	replayedAttempts, replayedRetries int64
+	lastRow                           int64
 }
 
 // run is the whole run: check everything that can be checked, evaluate, and publish all files or none.
@@ -347,12 +349,14 @@ const minWindow = 256
 func (s *snapshot) resume(client *connection, earlier *unfinished, rows pipeline.Source, sink pipeline.Sink) error {
 	s.con.Log.Info(fmt.Sprintf("resuming the run of %s: %s of %s users are in its journal", s.started.Local().Format("2006-01-02 15:04"),
 		thousands(earlier.records), thousands(s.in.total)))
+	start := time.Now()
 	if err := earlier.reader.Rewind(); err != nil {
 		return err
 	}
 	if err := s.replay(earlier, rows, sink, client.Client); err != nil {
 		return err
 	}
+	s.con.Log.Info(fmt.Sprintf("replayed in %s; going on after row %s", roundDuration(time.Since(start)), thousands(s.lastRow)))
 	var err error
 	s.journal, err = earlier.reader.Resume()
 	return stopped(err)
