@@ -3,10 +3,12 @@ package journal
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -128,6 +130,7 @@ func TestFramesOutOfPlace(t *testing.T) {
 		{"zeros after it", slices.Concat(data, make([]byte, 5000)), 12, false},
 		{"garbage inside", slices.Concat(data[:ends[1]], garbage, data[ends[1]:]), 4, true},
 		{"a hole before the last frame", slices.Concat(data[:ends[1]], make([]byte, 3<<20), frame(3)), 4, true},
+		{"a frame across two chunks of the search", slices.Concat(data[:ends[1]], make([]byte, 1<<20-blockSize/2), frame(3)), 4, true},
 		{"bytes missing inside", slices.Concat(data[:ends[1]+150], data[ends[1]+151:]), 4, true},
 		{"a torn frame, then more", slices.Concat(data[:ends[2]-1], frame(3)), 4, true},
 		{"garbage", garbage, 0, true},
@@ -211,34 +214,33 @@ func forge(b block, c *chain, text []byte) []byte {
 // TestForgedFrames: hashes that are right do not make a frame right.
 func TestForgedFrames(t *testing.T) {
 	line := "7 - 0 0 answered - 2 {}\n"
-	tests := []struct {
+	type test struct {
 		name string
 		b    block
 		text string
-	}{
-		{"no records", block{kind: kindRecords, records: 0, first: 0}, ""},
-		{"fewer records than it says", block{kind: kindRecords, records: 2, first: 7}, line},
-		{"more records than it says", block{kind: kindRecords, records: 1, first: 7}, line + line},
-		{"another first row", block{kind: kindRecords, records: 1, first: 8}, line},
-		{"a count beyond any", block{kind: kindRecords, records: 1 << 31, first: 7}, line},
-		{"an unknown kind", block{kind: "WHAT"}, line},
-		{"a second header", block{kind: kindHeader}, "{}\n"},
-		{"a commit that is no JSON", block{kind: kindCommit}, "x\n"},
-		{"a resumption that is no JSON", block{kind: kindResumed}, "x\n"},
-		{"a text longer than it says", block{kind: kindRecords, records: 1, first: 7, text: 3}, line},
-		{"a text longer than any", block{kind: kindRecords, records: 1, first: 7, text: maxText + 1}, line},
-		{"a content longer than any", block{kind: kindRecords, records: 1, first: 7, length: maxCompressed + 1}, line},
-		{"another format", block{kind: kindRecords, version: 2, records: 1, first: 7}, line},
-		{"a bomb", block{kind: kindRecords, records: 1, first: 7, text: 10}, string(make([]byte, maxText+1))},
+		want string // in the error; "" is any reason
+	}
+	tests := []test{
+		{"no records", block{kind: kindRecords, records: 0, first: 0}, "", ""},
+		{"fewer records than it says", block{kind: kindRecords, records: 2, first: 7}, line, ""},
+		{"more records than it says", block{kind: kindRecords, records: 1, first: 7}, line + line, ""},
+		{"another first row", block{kind: kindRecords, records: 1, first: 8}, line, ""},
+		{"a count beyond any", block{kind: kindRecords, records: 1 << 31, first: 7}, line, "more records than any"},
+		{"an unknown kind", block{kind: "WHAT"}, line, ""},
+		{"a second header", block{kind: kindHeader}, "{}\n", ""},
+		{"a commit that is no JSON", block{kind: kindCommit}, "x\n", ""},
+		{"a resumption that is no JSON", block{kind: kindResumed}, "x\n", ""},
+		{"a text longer than it says", block{kind: kindRecords, records: 1, first: 7, text: 3}, line, ""},
+		{"a text longer than any", block{kind: kindRecords, records: 1, first: 7, text: maxText + 1}, line, "larger than any"},
+		{"a content longer than any", block{kind: kindRecords, records: 1, first: 7, length: maxCompressed + 1}, line, "larger than any"},
+		{"another format", block{kind: kindRecords, version: 2, records: 1, first: 7}, line, ""},
+		{"a body longer than any", block{kind: kindRecords, records: 1, first: 7}, fmt.Sprintf("7 - 0 0 answered - %d %s\n", MaxBody+1, make([]byte, MaxBody+1)), "not a record's"},
+		{"a bomb", block{kind: kindRecords, records: 1, first: 7, text: 10}, string(make([]byte, maxText+1)), ""},
 	}
 	for _, bad := range []string{"", "x", "7", "7 - 0 0 answered - 2", "7 - 0 0 answered - 3 {}\n", "7 - 0 0 answered - 1 {}\n", "7 - 0 0 answered - -1 {}\n",
 		"7 - 0 0 answered - 99999999999999999999 {}\n", "7 - 0 0 answered - 33554433 {}\n", "7 abcd 0 0 answered - 2 {}\n", "7 - x 0 answered - 2 {}\n", "7 - 0 0 odd - 2 {}\n",
-		"7 " + "zz" + "00000000000000000000000000000000"[2:] + " 0 0 answered - 2 {}\n", "7 0000000000000000000000000000000000 0 0 answered - 2 {}\n", "7  0 0 answered - 2 {}\n"} {
-		tests = append(tests, struct {
-			name string
-			b    block
-			text string
-		}{"the line " + bad, block{kind: kindRecords, records: 1, first: 7}, bad})
+		"7 zz000000000000000000000000000000 0 0 answered - 2 {}\n", "7 - 0 0 answered - 2 {}x", "7 - 0 0 answered - 2 {}x\n", "7 0000000000000000000000000000000000 0 0 answered - 2 {}\n", "7  0 0 answered - 2 {}\n"} {
+		tests = append(tests, test{"the line " + bad, block{kind: kindRecords, records: 1, first: 7}, bad, ""})
 	}
 	for _, tt := range tests {
 		var c chain
@@ -247,8 +249,8 @@ func TestForgedFrames(t *testing.T) {
 		path := filepath.Join(t.TempDir(), ".x.rollcall")
 		writeFile(t, path, slices.Concat(head, good, forge(tt.b, &c, []byte(tt.text)), forge(block{kind: kindRecords, records: 1, first: 7}, &c, []byte(line))))
 		r, got, err := replay(path)
-		if len(got) != 1 || !isDamage(err) {
-			t.Errorf("%s: %d records, %v; want 1 and a DamagedError", tt.name, len(got), err)
+		if len(got) != 1 || !isDamage(err) || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %d records, %v; want 1 and a DamagedError: %s", tt.name, len(got), err, tt.want)
 		}
 		if r != nil {
 			r.Close()
@@ -295,6 +297,25 @@ func TestBombs(t *testing.T) {
 		if took := after.TotalAlloc - before.TotalAlloc; took > size/2 {
 			t.Errorf("size told %v: %d MiB were allocated", told, took>>20)
 		}
+	}
+}
+
+// TestNothingAfterACommit but the note of a run that goes on.
+func TestNothingAfterACommit(t *testing.T) {
+	line := []byte("7 - 0 0 answered - 2 {}\n")
+	for _, resumes := range []bool{false, true} {
+		var c chain
+		data := slices.Concat(forge(block{kind: kindHeader}, &c, []byte("{}\n")), forge(block{kind: kindCommit}, &c, []byte("{}\n")))
+		if resumes {
+			data = append(data, forge(block{kind: kindResumed}, &c, []byte("{}\n"))...)
+		}
+		path := filepath.Join(t.TempDir(), ".x.rollcall")
+		writeFile(t, path, append(data, forge(block{kind: kindRecords, records: 1, first: 7}, &c, line)...))
+		r, _, err := replay(path)
+		if isDamage(err) == resumes || resumes && err != nil {
+			t.Errorf("resumed %v: %v", resumes, err)
+		}
+		r.Close()
 	}
 }
 

@@ -635,6 +635,9 @@ func TestWriteErrorsStay(t *testing.T) {
 			if _, ok := errors.AsType[*WriteError](err); !ok || !errors.Is(err, fs.ErrClosed) || !strings.Contains(err.Error(), path) {
 				t.Errorf("%s: %v, want a WriteError that wraps the cause and names the file", how, err)
 			}
+			if !strings.Contains(err.Error(), "write journal") { // that the close failed too is not enough
+				t.Errorf("%s: %v, want the write's error", how, err)
+			}
 			if how != "close" {
 				first := err
 				for name, again := range map[string]error{"append": w.Append(&Record{Row: 3}), "flush": w.Flush(), "commit": w.Commit(nil)} {

@@ -165,11 +165,8 @@ func (w *Writer) flush() error {
 	return err
 }
 
-// write appends one frame and waits until it is on the disk.
+// write appends one frame and waits until it is on the disk. The caller has made sure that there was no error yet.
 func (w *Writer) write(b block, text []byte) error {
-	if w.err != nil {
-		return w.err
-	}
 	w.buf = resize(w.buf, blockSize)
 	w.buf = w.zstd.EncodeAll(text, w.buf)
 	content := w.buf[blockSize:]
