@@ -160,7 +160,7 @@ func (s *snapshot) replay(u *unfinished, src pipeline.Source, sink pipeline.Sink
 			return err
 		}
 		if err := src.Next(&o.Row); err != nil {
-			return fmt.Errorf("the journal knows more rows than the input has: %w", err)
+			return pipeline.WithHint(fmt.Errorf("the journal knows more rows than the input has: %w", err), "--fresh asks about all users again")
 		}
 		var request [16]byte
 		if o.Row.Err == nil {

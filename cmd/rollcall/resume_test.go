@@ -1,0 +1,103 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rollcall-cli/rollcall/pipeline/journal"
+)
+
+// TestReplayChecksWhatTheJournalSays changes one record of a real journal, its frames all valid. Whatever does not fit
+// the input, the request or the form of an answer must end the run, not end up in an output.
+func TestReplayChecksWhatTheJournalSays(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(records []journal.Record) []journal.Record
+		want   string // of the message; "" goes on
+	}{
+		{"nothing", func(r []journal.Record) []journal.Record { return r }, ""},
+		{"another request", func(r []journal.Record) []journal.Record { r[3].Request[0]++; return r }, "row 4: the request is not the one"},
+		{"another row", func(r []journal.Record) []journal.Record { r[3].Row = 400; return r[:4] }, "row 4: the request is not the one"},
+		{"a row left out", func(r []journal.Record) []journal.Record { return append(r[:3], r[4:]...) }, "row 4: the request is not the one"},
+		{"no answer", func(r []journal.Record) []journal.Record { r[3].Body = `{"x":`; return r }, "row 4: the answer in the journal cannot be used"},
+		{"more rows than there are", func(r []journal.Record) []journal.Record {
+			for len(r) <= 13 {
+				next := r[len(r)-1]
+				next.Row++
+				r = append(r, next)
+			}
+			return r
+		}, "more rows than the input has"},
+	}
+	for _, tt := range tests {
+		folder := t.TempDir()
+		out := filepath.Join(folder, "a.csv")
+		path := journal.PathFor(out)
+		args := []string{"snapshot", "../../testdata/few.csv", "--server", "embedded", "--flag-configs", "../../testdata/flags.json", "--out", out}
+		// The first 50 users failing would leave no journal, so a run that allows no failure is given one.
+		users := filepath.Join(folder, "users.csv")
+		text, err := os.ReadFile("../../testdata/few.csv")
+		if err != nil {
+			t.Fatal(err)
+		}
+		long := strings.Repeat("x", 9000)
+		if err := os.WriteFile(users, append(text, (long+",,,,,,\n")...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args[1] = users
+		if code, said := inProcess(t, append(args, "--max-errors", "0", "--concurrency", "1")...); code != exitFailed {
+			t.Fatalf("%s: exit code %d, want %d; it said:\n%s", tt.name, code, exitFailed, said)
+		}
+		rewriteJournal(t, path, tt.change)
+		code, said := inProcess(t, args...)
+		if tt.want == "" {
+			if code != exitSomeFailed || !strings.Contains(said, "resuming") {
+				t.Errorf("%s: exit code %d, want %d; it said:\n%s", tt.name, code, exitSomeFailed, said)
+			}
+			continue
+		}
+		if code != exitFailed || !strings.Contains(said, tt.want) || !strings.Contains(said, "--fresh") {
+			t.Errorf("%s: exit code %d, want %d and %q; it said:\n%s", tt.name, code, exitFailed, tt.want, said)
+		}
+		if _, err := os.Stat(out); err == nil {
+			t.Errorf("%s: it published", tt.name)
+		}
+	}
+}
+
+// rewriteJournal writes a journal anew, with other records under the same header.
+func rewriteJournal(t *testing.T, path string, change func([]journal.Record) []journal.Record) {
+	t.Helper()
+	r, err := journal.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var records []journal.Record
+	var rec journal.Record
+	for err = r.Next(&rec); err == nil; err = r.Next(&rec) {
+		records = append(records, rec)
+	}
+	if !errors.Is(err, io.EOF) || len(records) < 12 {
+		t.Fatalf("%s has %d records, want at least 12 (%v)", path, len(records), err)
+	}
+	header := *r.Header()
+	if err := r.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	w, err := journal.Create(path, header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rec := range change(records) {
+		if err := w.Append(&rec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
