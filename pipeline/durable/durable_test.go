@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -244,6 +245,34 @@ func TestLog(t *testing.T) {
 		t.Fatalf("open after close: %v", err)
 	}
 	again.Close()
+}
+
+// TestLockIsOfTheFileThatHasTheName: who opens a file just before its owner removes it must not end up with the lock
+// of a file that nobody else can see.
+func TestLockIsOfTheFileThatHasTheName(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			for range 300 {
+				log, err := OpenLog(path, true)
+				if errors.Is(err, ErrLocked) {
+					continue
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if current, err := isCurrent(log.f, path); !current || err != nil {
+					t.Errorf("locked, and not the file of that name: %v", err)
+				}
+				if err := errors.Join(log.Remove(), log.Close()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
 }
 
 func TestLogIsARegularFile(t *testing.T) {

@@ -77,7 +77,7 @@ func isCurrent(f *os.File, path string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	named, err := os.Lstat(path)
+	named, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
