@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -133,6 +134,13 @@ func (l *lines) begin() error {
 	}
 	first := l.peek(min(n, 4096))
 	utf16 := "convert it to UTF-8, for example with: iconv -f UTF-16 -t UTF-8"
+	if len(first) > 1 { // without a mark, iconv has to be told which byte comes first
+		if first[0] == 0 && first[1] != 0 {
+			utf16 = strings.Replace(utf16, "UTF-16", "UTF-16BE", 1)
+		} else if first[0] != 0 && first[1] == 0 {
+			utf16 = strings.Replace(utf16, "UTF-16", "UTF-16LE", 1)
+		}
+	}
 	switch {
 	case bytes.HasPrefix(first, []byte{0xef, 0xbb, 0xbf}):
 		l.pos += 3
