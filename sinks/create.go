@@ -51,7 +51,7 @@ func TrimFormat(name string) string {
 }
 
 // Create begins a file of assignments. Its format is the name's ending. What stands under that name stays
-// as it is until [Output.Publish], which replaces it; whether it may is for the caller to ask ([Exists]).
+// as it is until [Output.Publish], which replaces it; whether it may is for the caller to ask (durable.Exists).
 func Create(path string, spec Spec) (*Output, error) {
 	table, err := assignments(spec.Carry)
 	if err != nil {

@@ -8,7 +8,7 @@
 //   - An encoder (csv.go, jsonl.go, parquet.go) writes rows of cells in one format. Another format is another
 //     encoder and another case of the one format switch, in create.go.
 //
-// A file appears under its final name only when it is complete (file.go):
+// A file appears under its final name only when it is complete (pipeline/durable):
 //
 //	Create   a temporary file in the same folder, under a hidden name
 //	Write    … rows …
@@ -16,7 +16,8 @@
 //	Publish  rename to the final name, fsync of the folder
 //	Discard  instead of Publish, at any time: nothing is left
 //
-// [Multi] does the same for several outputs of one run: none is renamed before all are complete.
+// [Multi] does the same for several outputs of one run: none is renamed before all are complete. The command lists the
+// renames of a run in its journal first, so that a crash between two of them is mended; it renames by that list.
 //
 // After an error an Output is of no use any more: Write and Close return that error again, and Publish refuses.
 //
