@@ -247,7 +247,7 @@ func TestParquetBatches(t *testing.T) {
 }
 
 func TestParquetCompressionAndPages(t *testing.T) {
-	header, users := typicalUsers(3000)
+	header, users := typicalUsers(1200)
 	for _, codec := range []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Gzip, compress.Codecs.Zstd, compress.Codecs.Brotli} {
 		for _, v := range []parquet.DataPageVersion{parquet.DataPageV1, parquet.DataPageV2} {
 			data := parquetBytes(t, textColumns(t, header, users), parquet.WithCompression(codec), parquet.WithDataPageVersion(v), parquet.WithDataPageSize(4096))
