@@ -84,7 +84,7 @@ func (e *errorFile) next(rec *record) error {
 		return nil
 	case input.Kind == pipeline.String:
 		rec.size = len(input.Text)
-		cells, err := pipeline.ParseObject(input.Text)
+		cells, err := parseObject(input.Text)
 		if err != nil {
 			return damaged("input: " + err.Error())
 		}

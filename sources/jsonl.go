@@ -3,6 +3,7 @@ package sources
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -42,7 +43,7 @@ func (j *jsonlReader) next(rec *record) error {
 			continue
 		}
 		rec.size = len(text)
-		cells, err := pipeline.ParseObject(string(text))
+		cells, err := parseObject(string(text))
 		j.advance(n)
 		if err != nil {
 			rec.err = pipeline.Errorf(pipeline.KindBadRow, "line %d: %s", rec.line, err)
@@ -51,4 +52,46 @@ func (j *jsonlReader) next(rec *record) error {
 		rec.cells = append(rec.cells, cells...)
 		return nil
 	}
+}
+
+// maxValues bounds the values in a row's JSON. A request of 8,000 bytes cannot hold as many, and in memory each
+// takes 72 bytes, however short its text is.
+const maxValues = 10_000
+
+// parseObject is [pipeline.ParseObject] in bounded memory.
+func parseObject(text string) ([]pipeline.Member, error) {
+	if err := checkValues(text); err != nil {
+		return nil, err
+	}
+	return pipeline.ParseObject(text)
+}
+
+// parseJSON is [pipeline.ParseJSON] in bounded memory.
+func parseJSON(text string) (pipeline.Value, error) {
+	if err := checkValues(text); err != nil {
+		return pipeline.Value{}, err
+	}
+	return pipeline.ParseJSON(text)
+}
+
+// checkValues refuses JSON of more than maxValues values. Of what is no JSON, it counts something.
+func checkValues(text string) error {
+	if len(text) <= maxValues {
+		return nil
+	}
+	n := 1
+	quoted := false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '"':
+			quoted = !quoted
+		case quoted && c == '\\':
+			i++
+		case !quoted && (c == ',' || c == '[' || c == '{'):
+			if n++; n > maxValues {
+				return fmt.Errorf("more than %d values", maxValues)
+			}
+		}
+	}
+	return nil
 }

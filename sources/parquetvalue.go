@@ -53,7 +53,7 @@ func converterOf(d *schema.Column) (t pipeline.Type, c converter, why string) {
 		return pipeline.TypeString, c, ""
 	case schema.JSONLogicalType:
 		c.bytes = func(b []byte) pipeline.Value {
-			v, err := pipeline.ParseJSON(string(b))
+			v, err := parseJSON(string(b))
 			if err != nil {
 				return cannot(err.Error())
 			}
