@@ -14,7 +14,8 @@
 //
 //   - Order: the sink sees one outcome for each row, in input order, from one goroutine; the same input
 //     gives the same calls with 1 worker and with 64.
-//   - Bounds: at most Workers evaluations run at once, and at most Window rows are in memory.
+//   - Bounds: at most Workers evaluations run at once, and at most Window rows are in memory, or fewer if they
+//     take more than WindowBytes.
 //   - A row that does not decode, and a user whose evaluation fails, are outcomes with an Err. They never
 //     end the run.
 //   - An evaluator's other errors and a sink's error end the run: everything is cancelled, nothing more is

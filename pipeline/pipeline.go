@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 )
 
 // Pipeline is one run: every row of Source through Evaluator into Sink. Its fields are not changed while it runs.
@@ -19,6 +22,10 @@ type Pipeline struct {
 	Workers int      // evaluations at once; below 1 is 1
 	Window  int      // rows that are read and not yet written, at most; below Workers×Batch is that
 	Batch   int      // rows handed to a worker at a time; below 1 is 1
+
+	// WindowBytes is about how much memory those rows may take, but for the batch that was read last; 0 is no bound.
+	// Rows of ordinary size never come near it.
+	WindowBytes int64
 
 	Now func() time.Time // dates the failures; nil: time.Now
 }
@@ -33,6 +40,7 @@ type Stats struct {
 // batch is a place in the window: rows that one worker evaluates.
 type batch struct {
 	outcomes []Outcome // as long as the rows that were read
+	bytes    int64     // taken of WindowBytes
 	done     chan struct{}
 }
 
@@ -49,6 +57,12 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 		free <- &batch{done: make(chan struct{}, 1)}
 	}
 
+	limit := p.WindowBytes
+	if limit <= 0 {
+		limit = math.MaxInt64
+	}
+	memory := semaphore.NewWeighted(limit)
+
 	var stats Stats
 	var sourceErr error // read after g.Wait
 	g.Go(func() error {
@@ -63,6 +77,10 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 			}
 			sourceErr = b.fill(p.Source, size)
 			if len(b.outcomes) > 0 {
+				b.bytes = min(b.size(), limit) // a batch that is larger than all has the window to itself
+				if err := memory.Acquire(ctx, b.bytes); err != nil {
+					return context.Cause(ctx)
+				}
 				stats.Read += int64(len(b.outcomes))
 				order <- b
 				work <- b
@@ -103,6 +121,7 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 					stats.Answered++
 				}
 			}
+			memory.Release(b.bytes)
 			free <- b
 		}
 		return nil
@@ -128,6 +147,25 @@ func (b *batch) fill(source Source, size int) error {
 		}
 	}
 	return nil
+}
+
+// size is about how many bytes the rows of the batch take.
+func (b *batch) size() (n int64) {
+	for i := range b.outcomes {
+		n += membersSize(b.outcomes[i].Row.Input)
+	}
+	return n
+}
+
+func membersSize(members []Member) (n int64) {
+	for i := range members {
+		v := &members[i].Value
+		n += int64(unsafe.Sizeof(Member{})) + int64(len(v.Text))
+		if len(v.Members) > 0 {
+			n += membersSize(v.Members)
+		}
+	}
+	return n
 }
 
 // evaluate makes the outcomes of the batch's rows. Its error ends the run.

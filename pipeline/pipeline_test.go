@@ -150,6 +150,33 @@ func TestWorkersAndWindowAreBounds(t *testing.T) {
 	}
 }
 
+func TestLargeRowsMakeTheWindowSmaller(t *testing.T) {
+	for _, tt := range []struct{ rowBytes, windowBytes, wantAhead int64 }{
+		{1000, 0, 50},         // no bound
+		{1000, 100_000, 50},   // rows of ordinary size
+		{10_000, 100_000, 11}, // ten, and one that waits
+		{10_000, 15_000, 2},
+		{10_000, 1, 2}, // one that is larger than all goes alone; the next one has been read
+	} {
+		var read, done, mostAhead atomic.Int64
+		_, stats, err := run(t, pipeline.Pipeline{
+			Workers: 2, Window: 50, WindowBytes: tt.windowBytes,
+			Source: &pipelinetest.Rows{N: 200, Change: func(row *pipeline.Row) {
+				row.Input = []pipeline.Member{{Name: "x", Value: pipeline.StringValue(strings.Repeat("x", int(tt.rowBytes)-100))}}
+				mostAhead.Store(max(mostAhead.Load(), read.Add(1)-done.Load()))
+			}},
+			Evaluator: pipelinetest.Evaluate(slowly),
+			Sink:      pipelinetest.Write(func(*pipeline.Outcome) error { done.Add(1); return nil }),
+		})
+		if err != nil || stats.Answered != 200 {
+			t.Fatalf("%+v: %+v, %v", tt, stats, err)
+		}
+		if got := mostAhead.Load(); got != tt.wantAhead {
+			t.Errorf("%+v: at most %d rows read and not written, want %d", tt, got, tt.wantAhead)
+		}
+	}
+}
+
 func TestFatalErrorOfTheEvaluatorEndsTheRun(t *testing.T) {
 	fatal := errors.New("the key is wrong")
 	var asked atomic.Int64

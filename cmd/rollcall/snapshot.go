@@ -317,13 +317,14 @@ func (s *snapshot) evaluate(client *connection, earlier *unfinished) error {
 	defer progress.Close() //nolint:errcheck // never fails
 	before := s.tally.Read
 	p := pipeline.Pipeline{
-		Source:    pipeline.Until(rows, s.env.Soft.Done()),
-		Evaluator: client,
-		Sink:      append(fanOut{stoppable{&journalSink{s.journal, client.Replay()}}}, append(sink, progress)...),
-		Flags:     s.o.flags,
-		Workers:   s.o.concurrency,
-		Window:    min(max(16*s.o.concurrency, minWindow), 4096), // one user's retries must not hold up the others
-		Now:       clock,
+		Source:      pipeline.Until(rows, s.env.Soft.Done()),
+		Evaluator:   client,
+		Sink:        append(fanOut{stoppable{&journalSink{s.journal, client.Replay()}}}, append(sink, progress)...),
+		WindowBytes: 16 << 20, // 4096 rows of 4 kB
+		Flags:       s.o.flags,
+		Workers:     s.o.concurrency,
+		Window:      min(max(16*s.o.concurrency, minWindow), 4096), // one user's retries must not hold up the others
+		Now:         clock,
 	}
 	stats, err := p.Run(s.env.Hard)
 	if err != nil {

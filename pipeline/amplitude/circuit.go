@@ -215,6 +215,7 @@ func (c *circuit) failed(t ticket, d decision, r result) (fresh bool, err error)
 			c.gate()
 			c.pause(now, time.Duration(c.refusals)*refusedWait)
 		}
+		return c.outage, nil // it ends by its count: that the key is refused must not be taken for an outage
 	case again, outage:
 		c.budget--
 		if c.outage {

@@ -118,7 +118,7 @@ func New(cfg Config) (*Client, error) {
 	keyless := header(cfg.UserAgent)
 	keyed := header(cfg.UserAgent)
 	if !cfg.Key.IsZero() {
-		keyed["Authorization"] = []string{"Api-Key " + cfg.Key.secret}
+		keyed["Authorization"] = []string{"Api-Key " + cfg.Key.Secret()}
 	}
 	c.vardata = call{header: keyed, max: maxAnswer, check: c.checkVariants}
 	c.flags = call{header: keyed, max: maxFlags, check: func(a *attempt) error { return a.parser.array(a.body) }}

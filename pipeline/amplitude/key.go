@@ -11,7 +11,10 @@ import (
 
 // Key is a deployment key. It cannot be printed: every way to format, log or marshal it gives "[key]". The zero
 // Key is none.
-type Key struct{ secret string }
+//
+// Behind a pointer, because fmt calls no methods on what stands in an unexported field, nor for %p: it would print
+// the text itself, but prints a pointer in a struct as an address.
+type Key struct{ secret *string }
 
 const hiddenKey = "[key]"
 
@@ -28,14 +31,19 @@ func NewKey(text string) (Key, error) {
 			return Key{}, pipeline.WithHint(fmt.Errorf("the deployment key has a character at position %d that no key has", i+1), hint)
 		}
 	}
-	return Key{text}, nil
+	return Key{&text}, nil
 }
 
 // IsZero reports whether there is no key.
-func (k Key) IsZero() bool { return k.secret == "" }
+func (k Key) IsZero() bool { return k.secret == nil }
 
 // Secret is the key itself, for what must be able to recognize it again. It is never printed or stored as it is.
-func (k Key) Secret() string { return k.secret }
+func (k Key) Secret() string {
+	if k.secret == nil {
+		return ""
+	}
+	return *k.secret
+}
 
 // String hides the key.
 func (Key) String() string { return hiddenKey }

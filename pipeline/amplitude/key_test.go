@@ -16,8 +16,8 @@ func TestKeyCannotBePrinted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if key.secret != canary {
-		t.Fatalf("NewKey kept %q", key.secret)
+	if key.Secret() != canary {
+		t.Fatalf("NewKey kept %q", key.Secret())
 	}
 	holder := struct {
 		Key Key

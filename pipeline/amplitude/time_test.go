@@ -217,6 +217,19 @@ func TestWrongKeyStopsWithinAHandfulOfRequests(t *testing.T) {
 	}
 }
 
+func TestWrongKeyIsNoOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newFake(t, Config{MaxOutage: 100 * time.Millisecond}, &fake{answer: func(int, *http.Request) (int, http.Header, string, error) {
+			return 401, nil, "", nil
+		}})
+		_, err := c.Evaluate(t.Context(), &pipeline.User{UserID: "SECRET"})
+		if _, ok := errors.AsType[*AuthError](err); !ok {
+			t.Errorf("err = %v, want that the key is refused, however short an outage may be", err)
+		}
+		c.Close()
+	})
+}
+
 func TestKeyRefusedOnceIsForgiven(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{latency: 50 * time.Millisecond, answer: func(n int, _ *http.Request) (int, http.Header, string, error) {

@@ -17,10 +17,14 @@ import (
 type Temp struct {
 	f          *os.File
 	temp, path string
+	mode       fs.FileMode // once it is complete
 }
 
 // CreateTemp creates the temporary file of path, in the same folder, because a rename can't leave the file
 // system. It finds out early what would keep the rename from working.
+//
+// The file has the mode, less the umask, once Close has completed it. Before, and if the process is killed, only
+// its owner can read it.
 func CreateTemp(path string, mode fs.FileMode) (*Temp, error) {
 	path = filepath.Clean(path)
 	info, err := os.Lstat(path)
@@ -49,7 +53,13 @@ func CreateTemp(path string, mode fs.FileMode) (*Temp, error) {
 	if err != nil {
 		return nil, Error("create", path, err)
 	}
-	return &Temp{f, temp, path}, nil
+	t := &Temp{f: f, temp: temp, path: path}
+	if info, err = f.Stat(); err != nil {
+		return nil, errors.Join(Error("create", path, err), f.Close(), t.Remove())
+	}
+	t.mode = info.Mode().Perm()
+	_ = f.Chmod(t.mode & 0o600) // a file system without modes cannot keep anybody off
+	return t, nil
 }
 
 // Name is the temporary name. It is no longer there after Rename.
@@ -62,7 +72,10 @@ func (t *Temp) Write(p []byte) (int, error) { return write(t.f, p) }
 func (t *Temp) Sync() error { return syncFile(t.f) }
 
 // Close releases the file; it is still there under its temporary name.
-func (t *Temp) Close() error { return closeFile(t.f) }
+func (t *Temp) Close() error {
+	_ = t.f.Chmod(t.mode)
+	return closeFile(t.f)
+}
 
 // Rename gives the file its name, replacing what has it.
 func (t *Temp) Rename() error { return Rename(t.temp, t.path) }
