@@ -503,10 +503,11 @@ func TestReplay(t *testing.T) {
 	users := []*pipeline.User{{UserID: "x"}, {DeviceID: "x"}, {UserID: "x", Context: []pipeline.Member{{Name: "country", Value: pipeline.StringValue("DE")}}}}
 	seen := map[[16]byte]bool{}
 	for _, u := range users {
-		if r.Request(u) != r.Request(u) || seen[r.Request(u)] {
-			t.Errorf("the hash of %+v is not its own", u)
+		hash := r.Request(u)
+		if again := r.Request(u); again != hash || seen[hash] {
+			t.Errorf("the hash of %+v is %x, then %x; want it twice, and no other user's", u, hash, again)
 		}
-		seen[r.Request(u)] = true
+		seen[hash] = true
 	}
 	body := `{"a":{"key":"on","payload":{"x": 1}}}`
 	got, err := r.Decode(body)
