@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
 )
 
@@ -62,14 +61,7 @@ func newCrashLab(t *testing.T, rows int) *crashLab {
 	if err := os.WriteFile(lab.users, []byte(users.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile("../../testdata/flags.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	eng, err := engine.Parse(data)
-	if err != nil {
-		t.Fatal(err)
-	}
+	eng := testEngine(t)
 	api := evalserver.New(eng, evalserver.Config{Record: func(r evalserver.Request) {
 		if r.UserID == "" {
 			return

@@ -26,7 +26,6 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
-	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
 	"github.com/rollcall-cli/rollcall/sources"
 )
@@ -40,14 +39,7 @@ type ledgerAPI struct {
 
 func newLedgerAPI(t *testing.T, config evalserver.Config) *ledgerAPI {
 	t.Helper()
-	data, err := os.ReadFile("../../testdata/flags.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	eng, err := engine.Parse(data)
-	if err != nil {
-		t.Fatal(err)
-	}
+	eng := testEngine(t)
 	api := &ledgerAPI{}
 	config.Record = func(r evalserver.Request) {
 		api.mu.Lock()

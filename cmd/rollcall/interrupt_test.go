@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
 )
 
@@ -34,14 +33,7 @@ func TestInterrupt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(filepath.Join(testdata, "flags.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	eng, err := engine.Parse(data)
-	if err != nil {
-		t.Fatal(err)
-	}
+	eng := testEngine(t)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

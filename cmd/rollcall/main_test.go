@@ -70,6 +70,20 @@ func TestScripts(t *testing.T) {
 	})
 }
 
+// testEngine is the engine over testdata/flags.json.
+func testEngine(tb testing.TB) *engine.Engine {
+	tb.Helper()
+	data, err := os.ReadFile("../../testdata/flags.json")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	eng, err := engine.Parse(data)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return eng
+}
+
 // scriptAPI is the Evaluation API that a script has started.
 type scriptAPI struct {
 	mu      sync.Mutex

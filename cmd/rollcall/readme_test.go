@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
 )
 
@@ -45,14 +44,7 @@ func TestREADME(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	data, err := os.ReadFile(filepath.Join(testdata, "flags.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	eng, err := engine.Parse(data)
-	if err != nil {
-		t.Fatal(err)
-	}
+	eng := testEngine(t)
 	api := evalserver.New(eng, evalserver.Config{})
 	server, err := evalserver.Start("127.0.0.1:0", api)
 	if err != nil {

@@ -189,14 +189,7 @@ func TestSecrets(t *testing.T) {
 
 	temporary := t.TempDir()
 	t.Setenv("TMPDIR", temporary)
-	data, err := os.ReadFile("../../testdata/flags.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	eng, err := engine.Parse(data)
-	if err != nil {
-		t.Fatal(err)
-	}
+	eng := testEngine(t)
 	var wg sync.WaitGroup
 	atOnce := make(chan struct{}, 12) // they mostly wait
 	for _, f := range faults {
