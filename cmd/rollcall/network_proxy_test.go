@@ -1,0 +1,294 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/Shopify/toxiproxy/v2"
+
+	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
+)
+
+// toxic is a proxy between the command and the API that breaks what goes through.
+type toxic struct {
+	t        *testing.T
+	upstream string
+	proxy    *toxiproxy.Proxy
+}
+
+// newToxic starts a proxy that breaks nothing yet.
+func newToxic(t *testing.T, api string) *toxic {
+	t.Helper()
+	p := &toxic{t: t, upstream: strings.TrimPrefix(strings.TrimPrefix(api, "http://"), "https://")}
+	p.listen(freePort(t))
+	t.Cleanup(func() { p.proxy.Stop() })
+	return p
+}
+
+// freePort is an address that can be listened on again after it was given up: below those that the system hands
+// out for outgoing connections, of which this machine makes many meanwhile.
+func freePort(t *testing.T) string {
+	t.Helper()
+	for range 1000 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(22_000))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			_ = l.Close()
+			return addr
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
+}
+
+// listen has a new proxy, without toxics, take over the address.
+func (p *toxic) listen(addr string) {
+	p.proxy = toxiproxy.NewProxy(quiet(toxiproxy.NewServer, toxiproxy.NewMetricsContainer(nil)), "api", addr, p.upstream)
+	if err := p.proxy.Start(); err != nil {
+		p.t.Errorf("start the proxy on %s: %v", addr, err)
+	}
+}
+
+// quiet makes the server that a proxy wants, with the zero logger of its library, which is silent.
+func quiet[M, L any](newServer func(M, L) *toxiproxy.ApiServer, metrics M) *toxiproxy.ApiServer {
+	var none L
+	return newServer(metrics, none)
+}
+
+func (p *toxic) URL() string { return "http://" + p.proxy.Listen }
+
+// Add adds a toxic, in toxiproxy's JSON, to what is open and what is opened later.
+func (p *toxic) Add(toxic string) {
+	if _, err := p.proxy.Toxics.AddToxicJson(strings.NewReader(toxic)); err != nil {
+		p.t.Errorf("toxic %s: %v", toxic, err)
+	}
+}
+
+// Heal breaks all connections, and from then on the proxy is one without toxics. (To remove a toxic from a
+// connection that breaks at that moment can lock toxiproxy up.)
+func (p *toxic) Heal() {
+	p.proxy.Stop()
+	p.listen(p.proxy.Listen)
+}
+
+// TestNetworkToxics runs through connections that are slow, cut in slices, or end before their time.
+func TestNetworkToxics(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(*testing.T){}
+	// These are there from the first connection to the last.
+	for name, tt := range map[string]struct {
+		toxic string
+		ends  bool // connections break, so answers get lost
+	}{
+		"latency":            {`{"type":"latency","attributes":{"latency":30,"jitter":20}}`, false},
+		"bandwidth":          {`{"type":"bandwidth","attributes":{"rate":20}}`, false},
+		"upstream bandwidth": {`{"type":"bandwidth","stream":"upstream","attributes":{"rate":20}}`, false},
+		"slices":             {`{"type":"slicer","attributes":{"average_size":7,"size_variation":3,"delay":200}}`, false},
+		"upstream slices":    {`{"type":"slicer","stream":"upstream","attributes":{"average_size":50,"size_variation":20,"delay":200}}`, false},
+		"slow close":         {`{"type":"slow_close","attributes":{"delay":50}}`, false},
+		"limit":              {`{"type":"limit_data","attributes":{"bytes":700}}`, true},
+		"upstream limit":     {`{"type":"limit_data","stream":"upstream","attributes":{"bytes":1000}}`, true},
+	} {
+		tests[name] = func(t *testing.T) {
+			api := &faultyAPI{}
+			proxy := newToxic(t, api.start(t))
+			proxy.Add(tt.toxic)
+			users := names("u", 40)
+			r := networkRun{Server: proxy.URL(), Users: users, Args: []string{"--concurrency", "4"}}.do(t)
+			r.wantPublished(t)
+			if !tt.ends {
+				wantAsked(t, api, users, nil)
+			} else if r.manifest.Requests.Retries == 0 {
+				t.Errorf("%s: nobody was asked again: nothing broke", tt.toxic)
+			}
+			ledger{cut: tt.ends}.check(t, api, r)
+		}
+	}
+	// These let nothing through, so they come amid the run and go again.
+	for name, tt := range map[string]string{
+		"reset":           `{"type":"reset_peer","attributes":{"timeout":0}}`,
+		"reset later":     `{"type":"reset_peer","attributes":{"timeout":50}}`,
+		"lost and closed": `{"type":"timeout","attributes":{"timeout":50}}`,
+		"lost":            `{"type":"timeout","attributes":{"timeout":0}}`,
+	} {
+		tests[name] = func(t *testing.T) {
+			var proxy *toxic
+			api := &faultyAPI{AtRequest: func(n int) {
+				switch n {
+				case 5:
+					proxy.Add(tt)
+				case 15:
+					proxy.Heal()
+				}
+			}}
+			proxy = newToxic(t, api.start(t))
+			r := networkRun{Server: proxy.URL(), Users: names("u", 40), Args: []string{"--timeout", "2s", "--concurrency", "8"}}.do(t)
+			r.wantPublished(t)
+			if n := api.requests(); n < 45 {
+				t.Errorf("%s for 10 requests, and there were %d for 40 users", tt, n)
+			}
+			ledger{outage: true}.check(t, api, r)
+		}
+	}
+	together(t, tests)
+}
+
+// TestNetworkPauseOfTheAPI takes the whole API away amid a run of the real command.
+func TestNetworkPauseOfTheAPI(t *testing.T) {
+	t.Parallel()
+	// away runs the command while nothing is to be reached from request 10 on, until back is called. The retry budget
+	// of the run is gone before anybody's attempts are.
+	away := func(t *testing.T, args []string, said func(text string, back func())) (*faultyAPI, *toxic, *networkResult) {
+		var proxy *toxic
+		var once sync.Once
+		api := &faultyAPI{AtRequest: func(n int) {
+			if n == 10 {
+				proxy.proxy.Stop()
+			}
+		}}
+		proxy = newToxic(t, api.start(t))
+		r := networkRun{
+			Server: proxy.URL(), Users: names("u", 40), Process: true, Args: append(args, "--max-attempts", "20", "--concurrency", "40"),
+			Said: func(text string) {
+				said(text, func() { once.Do(func() { proxy.listen(proxy.proxy.Listen) }) })
+			},
+		}.do(t)
+		return api, proxy, r
+	}
+	together(t, map[string]func(*testing.T){
+		"for a moment": func(t *testing.T) {
+			api, _, r := away(t, nil, func(text string, back func()) {
+				if strings.Contains(text, "the API is not there") {
+					back()
+				}
+			})
+			r.wantPublished(t)
+			if !strings.Contains(r.stderr, "answers again") {
+				t.Errorf("it said\n%s\nwant that the API answers again", r.stderr)
+			}
+			ledger{outage: true}.check(t, api, r)
+		},
+		"for too long, and then again": func(t *testing.T) {
+			api, proxy, r := away(t, []string{"--max-outage", "600ms"}, func(string, func()) {})
+			r.wantNothing(t, exitStopped, "has not answered", "run the same command again")
+			ledger{outage: true}.check(t, api, r)
+			proxy.listen(proxy.proxy.Listen)
+			r.run.Said = nil
+			r = r.run.do(t)
+			r.wantPublished(t)
+		},
+		"before the first user": func(t *testing.T) {
+			api := &faultyAPI{}
+			proxy := newToxic(t, api.start(t))
+			proxy.proxy.Stop()
+			var once sync.Once
+			users := names("u", 20)
+			r := networkRun{Server: proxy.URL(), Users: users, Process: true, Said: func(text string) {
+				if strings.Contains(text, "the API is not there") {
+					once.Do(func() { proxy.listen(proxy.proxy.Listen) })
+				}
+			}}.do(t)
+			r.wantPublished(t)
+			wantAsked(t, api, users, nil)
+			ledger{}.check(t, api, r)
+		},
+		"every answer lost, forever": func(t *testing.T) {
+			api := &faultyAPI{Script: func(string, int) *evalserver.Fault { return &evalserver.Fault{Kind: evalserver.Reset} }}
+			r := networkRun{Server: api.start(t), Users: names("u", 40), Process: true, Args: []string{"--max-outage", "600ms"}}.do(t)
+			r.wantNothing(t, exitStopped, "has not answered", "run the same command again")
+			ledger{outage: true}.check(t, api, r)
+		},
+	})
+}
+
+// TestNetworkPreflight is about GET /status, which tells Amplitude's self-hosted proxy: it tracks whatever the
+// headers say, so no user may be asked about before there is a verdict.
+func TestNetworkPreflight(t *testing.T) {
+	t.Parallel()
+	clean := func(w http.ResponseWriter, _ *http.Request) { http.NotFound(w, nil) }
+	once := func(h http.HandlerFunc) func() http.HandlerFunc {
+		return func() http.HandlerFunc {
+			var asked atomic.Bool
+			return func(w http.ResponseWriter, r *http.Request) {
+				if asked.Swap(true) {
+					clean(w, r)
+				} else {
+					h(w, r)
+				}
+			}
+		}
+	}
+	code := func(code int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+	}
+	tests := map[string]func(*testing.T){}
+	for name, tt := range map[string]struct {
+		status func() http.HandlerFunc
+		asked  int
+	}{
+		"reset":       {once(func(w http.ResponseWriter, _ *http.Request) { sever(w, "", true) }), 2},
+		"half a line": {once(func(w http.ResponseWriter, _ *http.Request) { sever(w, "HTTP/1.1 2", false) }), 2},
+		"hung":        {once(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), 2},
+		"503":         {once(code(503)), 2},
+		"429":         {once(code(429)), 2},
+		"401":         {func() http.HandlerFunc { return code(401) }, 1},
+		"404":         {func() http.HandlerFunc { return clean }, 1},
+		"a page": {func() http.HandlerFunc {
+			return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>OK</html>")) }
+		}, 1},
+	} {
+		tests[name] = func(t *testing.T) {
+			api := &faultyAPI{Status: tt.status()}
+			users := names("u", 20)
+			r := networkRun{Server: api.start(t), Users: users, Args: []string{"--timeout", "2s"}}.do(t)
+			r.wantPublished(t)
+			if n := len(api.arrived) - api.requests(); n != tt.asked {
+				t.Errorf("GET /status: %s: asked %d times, want %d", name, n, tt.asked)
+			}
+			ledger{}.check(t, api, r)
+		}
+	}
+	for name, answer := range map[string]string{
+		"the proxy":           "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK",
+		"with a newline":      "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nOK\n",
+		"until it is closed":  "HTTP/1.1 200 OK\r\n\r\nOK",
+		"zipped":              "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + packed("OK"),
+		"in chunks":           "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nO\r\n1\r\nK\r\n0\r\n\r\n",
+		"behind interim ones": "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK",
+	} {
+		tests[name] = func(t *testing.T) {
+			api := &faultyAPI{Proxy: true, Status: func(w http.ResponseWriter, _ *http.Request) { sever(w, answer, false) }}
+			r := networkRun{Server: api.start(t), Users: names("u", 20)}.do(t)
+			r.wantNothing(t, exitFailed, "no-track", "--allow-tracking")
+			if n := api.requests(); n != 0 {
+				t.Errorf("GET /status: %s: %d users were asked about and tracked, want none", name, n)
+			}
+			ledger{}.check(t, api, r)
+		}
+	}
+	// The header of the proxy's answer breaks off after every byte, and the answer comes whole when it is asked again.
+	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"
+	for k := range len(ok) - 2 {
+		tests[fmt.Sprintf("the proxy, cut after %d bytes", k)] = func(t *testing.T) {
+			var asked atomic.Bool
+			api := &faultyAPI{Proxy: true, Status: func(w http.ResponseWriter, _ *http.Request) {
+				if asked.Swap(true) {
+					sever(w, ok, false)
+				} else {
+					sever(w, ok[:k], false)
+				}
+			}}
+			r := networkRun{Server: api.start(t), Users: names("u", 20)}.do(t)
+			r.wantNothing(t, exitFailed, "no-track", "--allow-tracking")
+			if n := api.requests(); n != 0 {
+				t.Errorf("GET /status broke off after %d bytes, %q: %d users were asked about and tracked, want none", k, ok[:k], n)
+			}
+		}
+	}
+	together(t, tests)
+}
