@@ -49,7 +49,6 @@ type circuit struct {
 	waits    int       // pauses and probes in a row
 	refusals int       // of the key, in a row
 	budget   float64
-	answers  int // good ones, so far
 	pauses   int64
 	outages  int64
 	answered bool // anything came back over the network, ever
@@ -70,17 +69,17 @@ func newCircuit(maxOutage time.Duration, source string, log *slog.Logger) *circu
 	return c
 }
 
-// admit waits until an attempt may go, and for lim's token. answers is how many good answers there were so far.
-func (c *circuit) admit(ctx context.Context, lim *limiter) (t ticket, answers int, err error) {
+// admit waits until an attempt may go, and for lim's token.
+func (c *circuit) admit(ctx context.Context, lim *limiter) (t ticket, err error) {
 	for {
 		c.mu.Lock()
-		err, t.gen, answers = c.err, c.gen, c.answers
+		err, t.gen = c.err, c.gen
 		flowing, flows, until := c.flowing, c.flows, c.until
 		c.mu.Unlock()
 		switch {
 		case err != nil:
 			c.drop(t)
-			return ticket{}, 0, err
+			return ticket{}, err
 		case !flowing && !t.probe:
 			select {
 			case <-c.turn:
@@ -88,30 +87,30 @@ func (c *circuit) admit(ctx context.Context, lim *limiter) (t ticket, answers in
 			case <-flows:
 			case <-c.dead:
 			case <-ctx.Done():
-				return ticket{}, 0, context.Cause(ctx)
+				return ticket{}, context.Cause(ctx)
 			}
 			continue
 		case !until.IsZero():
 			if wait := time.Until(until); wait > 0 {
 				if err := sleep(ctx, wait, c.dead); err != nil {
 					c.drop(t)
-					return ticket{}, 0, err
+					return ticket{}, err
 				}
 				continue
 			}
 		}
 		if lim == nil {
-			return t, answers, nil
+			return t, nil
 		}
 		if err := lim.wait(ctx, c.dead); err != nil {
 			c.drop(t)
-			return ticket{}, 0, err
+			return ticket{}, err
 		}
 		c.mu.Lock()
 		same := c.gen == t.gen && c.err == nil
 		c.mu.Unlock()
 		if same {
-			return t, answers, nil
+			return t, nil
 		} // else a pause or an outage began meanwhile: the token is lost, which harms nobody
 	}
 }
@@ -139,7 +138,6 @@ func (c *circuit) answer(t ticket, good bool) (fresh bool) {
 		return true // if it is over, admit will say so
 	}
 	if good {
-		c.answers++
 		c.budget = min(c.budget+budgetEarned, budgetSize)
 	}
 	if t.gen != c.gen || c.trouble.IsZero() && c.flowing {
@@ -165,13 +163,6 @@ func (c *circuit) connected() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.answered
-}
-
-// count is how many good answers there were so far.
-func (c *circuit) count() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.answers
 }
 
 // failed takes note of any other result. fresh says that an outage took the blame: the user's attempts start
@@ -216,7 +207,7 @@ func (c *circuit) failed(t ticket, d decision, r result) (fresh bool, err error)
 			c.pause(now, time.Duration(c.refusals)*refusedWait)
 		}
 		return c.outage, nil // it ends by its count: that the key is refused must not be taken for an outage
-	case again, outage:
+	case again, spent, outage:
 		c.budget--
 		if c.outage {
 			if current {

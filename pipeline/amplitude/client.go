@@ -234,34 +234,37 @@ func (c *Client) know(query string) {
 	}
 }
 
-// alive asks, in an outage, for a user who was answered before. If it gets an answer, the API is there, and it is
-// this user alone who gets none; without it, the last user of an input, or the only one at work, could never be
-// told from an outage. The nonce makes it a request that the CDN has no answer to.
-func (c *Client) alive(ctx context.Context, a *attempt, call *call) error {
-	known := c.known.Load()
-	if known == nil || call != &c.vardata {
-		return nil
+// alive asks for a user who was answered before. If there is an answer, the API is there, and whoever gets none is
+// alone with that; if not, it is an outage, and the circuit is told so. Nothing else tells the two apart for certain:
+// that others were answered a moment ago says nothing of now, and the last user of an input has no others. The nonce
+// makes it a request that the CDN has no answer to. known is false where nobody was answered yet.
+func (c *Client) alive(ctx context.Context, a *attempt) (alive, known bool, err error) {
+	query := c.known.Load()
+	if query == nil {
+		return false, false, nil
 	}
-	t, _, err := c.circuit.admit(ctx, c.limiter)
+	t, err := c.circuit.admit(ctx, c.limiter)
 	if err != nil {
-		return err
+		return false, true, err
 	}
-	if !t.probe { // the outage is over
-		c.circuit.drop(t)
-		return nil
-	}
-	r, err := c.send(ctx, a, call, *known+"&nonce="+crand.Text())
+	r, err := c.send(ctx, a, &c.vardata, *query+"&nonce="+crand.Text())
 	if err != nil {
 		c.circuit.drop(t)
-		return err
+		return false, true, err
 	}
-	d := decide(state{path: call.url.Path, max: 1, spent: 1, bad: maxBad + 1}, r, a.at, 0)
-	if d.action == done || r.bad != "" || d.action == fail && d.user.Kind == pipeline.KindRejected {
-		c.circuit.answer(t, d.action != fail || r.bad == "")
-		return nil
+	d := decide(state{path: c.vardata.url.Path, max: 1, spent: 1, bad: maxBad + 1}, r, a.at, 0)
+	switch {
+	case d.action == done, d.action == fail && d.user.Kind == pipeline.KindRejected:
+		c.circuit.answer(t, true)
+		return true, true, nil
+	case r.bad != "":
+		c.circuit.answer(t, false)
+		return false, true, nil
+	case d.action == spent:
+		d.action = outage
 	}
 	_, err = c.circuit.failed(t, d, r)
-	return err
+	return false, true, err
 }
 
 func (c *Client) checkVariants(a *attempt) (err error) {
@@ -272,14 +275,10 @@ func (c *Client) checkVariants(a *attempt) (err error) {
 // do makes attempts until decide says that it is enough. An error is a *pipeline.UserError, or ends the run.
 func (c *Client) do(ctx context.Context, a *attempt, call *call, query string) (attempts int, err error) {
 	s := state{path: call.url.Path, max: c.maxAttempts}
-	others := -1 // answers to others before the first attempt
 	for {
-		t, answers, err := c.circuit.admit(ctx, c.limiter)
+		t, err := c.circuit.admit(ctx, c.limiter)
 		if err != nil {
 			return attempts, err
-		}
-		if others < 0 {
-			others = answers
 		}
 		if attempts++; attempts > 1 {
 			c.counters.retries.Add(1)
@@ -306,8 +305,10 @@ func (c *Client) do(ctx context.Context, a *attempt, call *call, query string) (
 		if r.bad != "" {
 			s.bad++
 		}
-		s.others = c.circuit.count() > others
 		d := decide(s, r, a.at, rand.Float64())
+		if d.action == spent && (call != &c.vardata || c.known.Load() == nil) {
+			d.action = outage // nobody ever got through
+		}
 		var fresh bool
 		switch {
 		case r.bad != "":
@@ -319,19 +320,31 @@ func (c *Client) do(ctx context.Context, a *attempt, call *call, query string) (
 				return attempts, err
 			}
 		}
-		switch {
-		case fresh:
-			s.spent, s.bad, others = 0, 0, c.circuit.count()
-			if err := c.alive(ctx, a, call); err != nil {
-				return attempts, err
-			}
-		case d.action == fail:
+		if d.action == fail && !fresh {
 			d.user.Attempts = attempts
 			return attempts, d.user
-		case d.action == again:
+		}
+		// A user is written off only if the API is there both before its last attempt and after it.
+		if call == &c.vardata && (fresh || d.action == spent || d.action == again && s.spent == s.max-1) {
+			alive, known, err := c.alive(ctx, a)
+			switch {
+			case err != nil:
+				return attempts, err
+			case fresh, known && !alive: // an outage took the blame: the attempts start over
+				s.spent, s.bad = 0, 0
+				continue
+			case d.action == spent:
+				d.user.Attempts = attempts
+				return attempts, d.user
+			}
+		}
+		if d.action == again && !fresh {
 			if err := sleep(ctx, d.wait, c.circuit.dead); err != nil {
 				return attempts, err
 			}
+		}
+		if fresh {
+			s.spent, s.bad = 0, 0
 		}
 	}
 }
@@ -355,7 +368,7 @@ func (c *Client) Preflight(ctx context.Context) error {
 			return r.fatal
 		case r.status == http.StatusOK && strings.TrimSpace(a.text) == "OK":
 			return pipeline.WithHint(&TrackingError{}, "--allow-tracking, if that is what you want")
-		case r.status != 0 && (r.status < 500 && r.status != http.StatusTooManyRequests || n >= c.maxAttempts):
+		case r.status != 0 && (r.status < 500 && r.status != http.StatusTooManyRequests && !r.broken || n >= c.maxAttempts):
 			return nil // a server that has an answer, and it is not the proxy's
 		}
 		if err := c.circuit.unreached(began, r); err != nil {

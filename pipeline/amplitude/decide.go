@@ -40,11 +40,10 @@ func (r result) last() string {
 // state is what decide knows of the attempts for one user.
 type state struct {
 	path    string
-	spent   int  // attempts that count against max, this one included
-	max     int  // attempts for one user
-	bad     int  // unusable answers, this one included
-	refused int  // 401 and 403, this one included
-	others  bool // other requests were answered since this user's first attempt
+	spent   int // attempts that count against max, this one included
+	max     int // attempts for one user
+	bad     int // unusable answers, this one included
+	refused int // 401 and 403, this one included
 }
 
 // action is what to do after an attempt.
@@ -55,6 +54,7 @@ const (
 	again         // the same user, after wait
 	pause         // everybody, until wait is over (0: the API did not say); then the same user
 	refuse        // the key was refused: the same user, but nobody else meanwhile
+	spent         // the attempts ran out: this user, with user, if the API is there; else an outage
 	outage        // nobody gets through: everybody, when the API is back
 	fail          // this user, with user
 	fatal         // the run, with err
@@ -109,8 +109,8 @@ func decide(s state, r result, now time.Time, jitter float64) decision {
 	return failure(pipeline.KindRejected, r, "the API refused the request with status "+strconv.Itoa(r.status))
 }
 
-// retry is for failures that pass. Attempts that ran out while others went through are this user's failure; if
-// nobody went through, they are nobody's.
+// retry is for failures that pass. Whether attempts that ran out are this user's failure or everybody's, Client.alive
+// finds out.
 func retry(s state, r result, now time.Time, jitter float64) decision {
 	if s.spent < s.max {
 		wait := backoff(s.spent, jitter)
@@ -119,10 +119,9 @@ func retry(s state, r result, now time.Time, jitter float64) decision {
 		}
 		return decision{action: again, wait: wait}
 	}
-	if !s.others {
-		return decision{action: outage}
-	}
-	return failure(pipeline.KindUnavailable, r, "no attempt got an answer, while those of others did; last: "+r.last())
+	d := failure(pipeline.KindUnavailable, r, "no attempt got an answer, while those of others did; last: "+r.last())
+	d.action = spent
+	return d
 }
 
 func failure(kind pipeline.Kind, r result, message string) decision {

@@ -14,7 +14,6 @@ func TestDecide(t *testing.T) {
 	const half = 0.5 // jitter
 	first := state{path: "/v1/vardata", spent: 1, max: 5}
 	last := state{spent: 5, max: 5}
-	lastOthers := state{spent: 5, max: 5, others: true}
 	type want struct {
 		action action
 		wait   time.Duration
@@ -37,13 +36,11 @@ func TestDecide(t *testing.T) {
 		{"403 third", state{refused: 3}, result{status: 403}, want{action: fatal}},
 		{"dns", first, result{class: "dns", fatal: &ConnectError{Class: "dns"}}, want{action: fatal, err: &ConnectError{}}},
 		{"refused", first, result{class: "refused"}, want{action: again, wait: 100 * time.Millisecond}},
-		{"timeout, last, nobody else", last, result{class: "timeout"}, want{action: outage}},
-		{"timeout, last, others went through", lastOthers, result{class: "timeout"}, want{action: fail, kind: pipeline.KindUnavailable}},
-		{"503, last, nobody else", last, result{status: 503}, want{action: outage}},
-		{"503, last, others went through", lastOthers, result{status: 503}, want{action: fail, kind: pipeline.KindUnavailable}},
+		{"timeout, last", last, result{class: "timeout"}, want{action: spent, kind: pipeline.KindUnavailable}},
+		{"503, last", last, result{status: 503}, want{action: spent, kind: pipeline.KindUnavailable}},
 		{"503 with Retry-After", first, result{status: 503, retryAfter: "4"}, want{action: again, wait: 4 * time.Second}},
 		{"503 with a shorter Retry-After", state{spent: 4, max: 5}, result{status: 503, retryAfter: "0"}, want{action: again, wait: 800 * time.Millisecond}},
-		{"one attempt only", state{spent: 1, max: 1, others: true}, result{status: 500}, want{action: fail, kind: pipeline.KindUnavailable}},
+		{"one attempt only", state{spent: 1, max: 1}, result{status: 500}, want{action: spent, kind: pipeline.KindUnavailable}},
 		{"bad, first", state{spent: 1, bad: 1, max: 5}, result{status: 200, bad: "empty"}, want{action: again, wait: 100 * time.Millisecond}},
 		{"bad, third retry", state{spent: 3, bad: 3, max: 5}, result{status: 200, bad: "empty"}, want{action: again, wait: 400 * time.Millisecond}},
 		{"bad, after three retries", state{spent: 4, bad: 4, max: 5}, result{status: 200, bad: "empty"}, want{action: fail, kind: pipeline.KindBadAnswer}},

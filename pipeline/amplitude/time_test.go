@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptrace"
 	"slices"
@@ -442,10 +443,45 @@ func TestUnavailableWhileOthersGoThrough(t *testing.T) {
 				t.Errorf("got %+v", ue)
 			}
 		}
-		if s := c.Stats(); s.Outages != 0 || s.Retries != 4 || s.Requests != 2004 {
-			t.Errorf("%+v", s)
+		if s := c.Stats(); s.Outages != 0 || s.Retries != 4 || s.Requests != 2006 {
+			t.Errorf("%+v; want 4 retries, and two questions whether the API is there", s)
 		}
 	})
+}
+
+// TestShortOutagesAreNobodysFailure: however short an outage, whatever it begins and ends between, and however many
+// are at work, nobody is written off for it.
+func TestShortOutagesAreNobodysFailure(t *testing.T) {
+	for seed := range uint64(30) {
+		synctest.Test(t, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 1))
+			workers := []int{1, 2, 4, 64}[seed%4]
+			var down [][2]time.Duration // from, to
+			for at := time.Duration(0); len(down) < 10; {
+				at += time.Duration(random.Int64N(int64(5 * time.Second)))
+				from := at
+				at += time.Duration(random.Int64N(int64(8 * time.Second)))
+				down = append(down, [2]time.Duration{from, at})
+			}
+			start := time.Now()
+			f := &fake{latency: 40 * time.Millisecond, answer: func(int, *http.Request) (int, http.Header, string, error) {
+				for _, d := range down {
+					if now := time.Since(start); now >= d[0] && now < d[1] {
+						if len(down)%2 == 0 {
+							return 0, nil, "", syscall.ECONNREFUSED
+						}
+						return 503, nil, "", nil
+					}
+				}
+				return 200, nil, "{}", nil
+			}}
+			for i, err := range evaluate(t.Context(), newFake(t, Config{}, f), 1500, workers) {
+				if err != nil {
+					t.Fatalf("seed %d, %d workers, down %v: user %d: %v; want nobody to fail", seed, workers, down, i, err)
+				}
+			}
+		})
+	}
 }
 
 // TestOneUserIsToldFromAnOutage: with nobody else at work, it takes a user who was answered before to find out that
