@@ -521,7 +521,7 @@ func (l ledger) check(t *testing.T, a *faultyAPI, r *networkResult) {
 			t.Errorf("a probe %+v, want it untracked and in an outage alone; it said:\n%s", q, r.stderr)
 		}
 	}
-	unexplained := 0
+	unexplained, again := 0, 0
 	for user, requests := range a.asked {
 		if !slices.Contains(r.run.Users, user) {
 			t.Errorf("a user %q was asked about, who is not in the input", user)
@@ -542,6 +542,10 @@ func (l ledger) check(t *testing.T, a *faultyAPI, r *networkResult) {
 			t.Errorf("%s was asked %d times, 429 aside; want at most %d", user, len(requests)-paused, most)
 		}
 		unexplained += max(len(requests)-1-a.faults[user], 0)
+		again += len(requests) - 1
+	}
+	if r.manifest != nil && again > int(r.manifest.Requests.Retries) {
+		t.Errorf("%d times a user was asked again, and the command counted %d", again, r.manifest.Requests.Retries)
 	}
 	if l.cut && r.manifest != nil {
 		broken = int(r.manifest.Requests.Retries)

@@ -117,7 +117,7 @@ func TestNetworkTLS(t *testing.T) {
 	together(t, tests)
 }
 
-// TestNetworkHTTP2 runs the real command over TLS and HTTP/2, as it will against Amplitude.
+// TestNetworkHTTP2 runs the real command over TLS and HTTP/2, as it will against Amplitude, and over HTTP/1.1.
 func TestNetworkHTTP2(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
@@ -128,6 +128,7 @@ func TestNetworkHTTP2(t *testing.T) {
 		api   *faultyAPI
 		proxy string
 		exact bool // nobody is asked twice
+		old   bool // HTTP/1.1, where net/http sends a request again by itself unless it is kept from it
 	}{
 		"clean": {api: &faultyAPI{}, exact: true},
 		// Over HTTP/2 this header makes the server say GOAWAY, finish what is in flight, and hang up.
@@ -156,9 +157,19 @@ func TestNetworkHTTP2(t *testing.T) {
 		}}},
 		"connections that break": {api: &faultyAPI{}, proxy: `{"type":"limit_data","attributes":{"bytes":4000}}`},
 		"slices":                 {api: &faultyAPI{}, proxy: `{"type":"slicer","attributes":{"average_size":30,"size_variation":10,"delay":100}}`, exact: true},
+		"HTTP/1.1, connections that break": {old: true, api: &faultyAPI{Script: func(user string, n int) *evalserver.Fault {
+			if n == 0 && strings.HasSuffix(user, "5") {
+				return &evalserver.Fault{Kind: evalserver.Reset}
+			}
+			return nil
+		}}},
 	} {
 		tests[name] = func(t *testing.T) {
-			base, file := startTLS(t, tt.api, &tls.Config{Certificates: []tls.Certificate{cert}})
+			config, proto := &tls.Config{Certificates: []tls.Certificate{cert}}, 2
+			if tt.old {
+				config.NextProtos, proto = []string{"http/1.1"}, 1
+			}
+			base, file := startTLS(t, tt.api, config)
 			if tt.proxy != "" {
 				proxy := newToxic(t, base)
 				proxy.Add(tt.proxy)
@@ -170,8 +181,8 @@ func TestNetworkHTTP2(t *testing.T) {
 				wantAsked(t, tt.api, users, nil)
 			}
 			for _, in := range tt.api.arrived {
-				if in.proto != 2 {
-					t.Fatalf("%s came over HTTP/%d, want 2", in.path, in.proto)
+				if in.proto != proto {
+					t.Fatalf("%s came over HTTP/%d, want %d", in.path, in.proto, proto)
 				}
 			}
 			ledger{cut: tt.proxy != ""}.check(t, tt.api, r)
