@@ -257,9 +257,6 @@ func (c *Client) alive(ctx context.Context, a *attempt) (alive, known bool, err 
 	case d.action == done, d.action == fail && d.user.Kind == pipeline.KindRejected:
 		c.circuit.answer(t, true)
 		return true, true, nil
-	case r.bad != "":
-		c.circuit.answer(t, false)
-		return false, true, nil
 	case d.action == spent:
 		d.action = outage
 	}
@@ -306,8 +303,11 @@ func (c *Client) do(ctx context.Context, a *attempt, call *call, query string) (
 			s.bad++
 		}
 		d := decide(s, r, a.at, rand.Float64())
-		if d.action == spent && (call != &c.vardata || c.known.Load() == nil) {
-			d.action = outage // nobody ever got through
+		if d.action == spent && (call != &c.vardata || c.known.Load() == nil) { // nobody ever got through
+			d.action = outage
+			if d.user.Kind == pipeline.KindBadAnswer {
+				d.action = fail // something answers: this may be all it ever does
+			}
 		}
 		var fresh bool
 		switch {
@@ -350,8 +350,8 @@ func (c *Client) do(ctx context.Context, a *attempt, call *call, query string) (
 }
 
 // Preflight asks the server whether it is Amplitude's self-hosted proxy, which ignores no-track: a
-// [*TrackingError] says so. It sends no key. While nobody answers it asks again, up to MaxOutage: to ask about
-// users without a verdict could change the customer's analytics.
+// [*TrackingError] says so. It sends no key. While there is no answer, or one that says to come back, it asks again, up
+// to MaxOutage: to ask about users without a verdict could change the customer's analytics.
 func (c *Client) Preflight(ctx context.Context) error {
 	a := &attempt{}
 	defer a.drop()
@@ -368,7 +368,7 @@ func (c *Client) Preflight(ctx context.Context) error {
 			return r.fatal
 		case r.status == http.StatusOK && strings.TrimSpace(a.text) == "OK":
 			return pipeline.WithHint(&TrackingError{}, "--allow-tracking, if that is what you want")
-		case r.status != 0 && (r.status < 500 && r.status != http.StatusTooManyRequests && !r.broken || n >= c.maxAttempts):
+		case r.status != 0 && r.status < 500 && r.status != http.StatusTooManyRequests && r.bad != errTruncated.Error():
 			return nil // a server that has an answer, and it is not the proxy's
 		}
 		if err := c.circuit.unreached(began, r); err != nil {

@@ -81,7 +81,9 @@ func decide(s state, r result, now time.Time, jitter float64) decision {
 		return decision{action: done}
 	case r.status < 300: // also a 204 and the like: the API has no such answer
 		if s.bad > maxBad || s.spent >= s.max {
-			return failure(pipeline.KindBadAnswer, r, "the API's answer could not be used: "+r.bad)
+			d := failure(pipeline.KindBadAnswer, r, "the API's answer could not be used: "+r.bad)
+			d.action = spent // a page that says the API is down comes with 200, too
+			return d
 		}
 		return decision{action: again, wait: backoff(s.bad, jitter)}
 	case r.status < 400:

@@ -43,9 +43,9 @@ func TestDecide(t *testing.T) {
 		{"one attempt only", state{spent: 1, max: 1}, result{status: 500}, want{action: spent, kind: pipeline.KindUnavailable}},
 		{"bad, first", state{spent: 1, bad: 1, max: 5}, result{status: 200, bad: "empty"}, want{action: again, wait: 100 * time.Millisecond}},
 		{"bad, third retry", state{spent: 3, bad: 3, max: 5}, result{status: 200, bad: "empty"}, want{action: again, wait: 400 * time.Millisecond}},
-		{"bad, after three retries", state{spent: 4, bad: 4, max: 5}, result{status: 200, bad: "empty"}, want{action: fail, kind: pipeline.KindBadAnswer}},
-		{"bad, no attempts left", state{spent: 2, bad: 1, max: 2}, result{status: 200, bad: "empty"}, want{action: fail, kind: pipeline.KindBadAnswer}},
-		{"204", state{spent: 4, bad: 4, max: 5}, result{status: 204, bad: "status 204"}, want{action: fail, kind: pipeline.KindBadAnswer}},
+		{"bad, after three retries", state{spent: 4, bad: 4, max: 5}, result{status: 200, bad: "empty"}, want{action: spent, kind: pipeline.KindBadAnswer}},
+		{"bad, no attempts left", state{spent: 2, bad: 1, max: 2}, result{status: 200, bad: "empty"}, want{action: spent, kind: pipeline.KindBadAnswer}},
+		{"204", state{spent: 4, bad: 4, max: 5}, result{status: 204, bad: "status 204"}, want{action: spent, kind: pipeline.KindBadAnswer}},
 	}
 	for _, status := range []int{408, 421, 425, 500, 502, 503, 504, 506, 520, 521, 522, 523, 524, 525, 526, 527, 528, 529, 530, 599} {
 		rows = append(rows, row{fmt.Sprint(status), first, result{status: status}, want{action: again, wait: 100 * time.Millisecond}})

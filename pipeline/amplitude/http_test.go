@@ -143,7 +143,7 @@ func TestPreflight(t *testing.T) {
 		refused bool
 	}{
 		{200, "OK", true}, {200, "OK\n", true}, {200, "ok?", false}, {200, `{"status":"OK"}`, false}, {404, "OK", false}, {401, "", false},
-		{302, "", false}, {500, "OK", false}, {200, strings.Repeat("OK", 1<<20), false},
+		{302, "", false}, {200, strings.Repeat("OK", 1<<20), false},
 	} {
 		base := newServer(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Location", "/elsewhere")
@@ -160,6 +160,13 @@ func TestPreflight(t *testing.T) {
 	err := newClient(t, Config{BaseURL: down.URL, MaxOutage: 20 * time.Millisecond}).Preflight(t.Context())
 	if outage, ok := errors.AsType[*OutageError](err); !ok || outage.Class != "refused" {
 		t.Errorf("a server that is not there: %v, want an outage", err)
+	}
+	for _, status := range []int{429, 500, 503} {
+		base := newServer(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+		err := newClient(t, Config{BaseURL: base, MaxOutage: 20 * time.Millisecond, MaxAttempts: 1}).Preflight(t.Context())
+		if outage, ok := errors.AsType[*OutageError](err); !ok || outage.Status != status {
+			t.Errorf("a server that says %d: %v, want an outage: behind it may be the proxy", status, err)
+		}
 	}
 }
 

@@ -467,10 +467,13 @@ func TestShortOutagesAreNobodysFailure(t *testing.T) {
 			f := &fake{latency: 40 * time.Millisecond, answer: func(int, *http.Request) (int, http.Header, string, error) {
 				for _, d := range down {
 					if now := time.Since(start); now >= d[0] && now < d[1] {
-						if len(down)%2 == 0 {
+						switch seed % 3 {
+						case 0:
 							return 0, nil, "", syscall.ECONNREFUSED
+						case 1:
+							return 503, nil, "", nil
 						}
-						return 503, nil, "", nil
+						return 200, nil, "<html>we are back soon</html>", nil
 					}
 				}
 				return 200, nil, "{}", nil
