@@ -7,6 +7,7 @@
 //
 //	snapshot.go   rollcall snapshot: the run from preflight to manifest
 //	options.go    its options, checked
+//	journal.go    an unfinished run: locks, replay, and publishing all files or none
 //	input.go      inputs: globs, spooled standard input, the preflight pass, --limit and --sample
 //	server.go     whose API: the options of snapshot and flags, the key, the embedded server
 //	dryrun.go     --dry-run
@@ -14,5 +15,7 @@
 //	summary.go    the closing summary
 //	config.go     --config and ROLLCALL_… for every option
 //	console.go    what is said on standard error
+//	help.go       the options in the help, under headings
+//	clock.go      the clock and run ids, which stand still in the crash tests (tag faultfs)
 //	serve.go flags.go version.go
 package main
