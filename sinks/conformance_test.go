@@ -36,6 +36,11 @@ func (w written) Written() (rows, bytes int64, sha256 string) {
 	return i.Rows, i.Bytes, i.SHA256
 }
 
+func (w written) Temp() (temp, path string) {
+	i := w.Info()
+	return i.Temp, i.Path
+}
+
 func wrap(o *Output, err error) (pipelinetest.Output, error) {
 	if err != nil {
 		return nil, err

@@ -51,7 +51,7 @@ func TrimFormat(name string) string {
 }
 
 // Create begins a file of assignments. Its format is the name's ending. What stands under that name stays
-// as it is until [Output.Publish], which replaces it; whether it may is for the caller to ask (durable.Exists).
+// as it is: the caller renames what [Info] calls Temp when the output is closed, and asks before whether it may.
 func Create(path string, spec Spec) (*Output, error) {
 	table, err := assignments(spec.Carry)
 	if err != nil {
@@ -65,8 +65,8 @@ func CreateErrors(path string, spec Spec) (*Output, error) {
 	return create(path, 0o600, errorRecords(), &spec)
 }
 
-// Stream writes assignments to w, which it does not close, in a format as [Format] names it. Publish and
-// Discard do nothing: what is written is written.
+// Stream writes assignments to w, which it does not close, in a format as [Format] names it. Discard does
+// nothing: what is written is written.
 func Stream(w io.Writer, format string, spec Spec) (*Output, error) {
 	f, err := Format("." + strings.TrimPrefix(format, "."))
 	if err != nil || strings.ContainsAny(format, `/\`) {

@@ -13,13 +13,12 @@
 //	Create   a temporary file in the same folder, under a hidden name
 //	Write    … rows …
 //	Close    flush, finish the format, fsync, close; every error is checked
-//	Publish  rename to the final name, fsync of the folder
-//	Discard  instead of Publish, at any time: nothing is left
+//	Discard  instead of renaming it, at any time: nothing is left
 //
-// [Multi] does the same for several outputs of one run: none is renamed before all are complete. The command lists the
-// renames of a run in its journal first, so that a crash between two of them is mended; it renames by that list.
+// Giving the files their names is the command's: it lists the renames of all files of a run in its journal first, so
+// that a crash between two of them is mended. [Multi] is several outputs of one run behind one sink.
 //
-// After an error an Output is of no use any more: Write and Close return that error again, and Publish refuses.
+// After an error an Output is of no use any more: Write and Close return that error again.
 //
 // # Values in the formats
 //

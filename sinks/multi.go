@@ -6,7 +6,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// Multi is several outputs of one run behind one sink, in the order in which they are published.
+// Multi is several outputs of one run behind one sink.
 type Multi []*Output
 
 var _ pipeline.Sink = Multi(nil)
@@ -30,26 +30,7 @@ func (m Multi) Close() error {
 	return errors.Join(errs...)
 }
 
-// Publish gives all outputs their final names. If one is not complete, it renames none. A rename that fails
-// ends it: the outputs before it are published, the others are not. What tells the reader of several files
-// that they are complete and belong together is the manifest, written after them.
-func (m Multi) Publish() error {
-	var errs []error
-	for _, out := range m {
-		errs = append(errs, out.complain())
-	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	for _, out := range m {
-		if err := out.Publish(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Discard discards every output that is not published.
+// Discard discards every output.
 func (m Multi) Discard() error {
 	var errs []error
 	for _, out := range m {

@@ -37,9 +37,8 @@ type Output struct {
 	meter   meter
 	file    *durable.Temp // nil: a stream
 
-	err       error // the first; every later call returns it
-	closed    bool
-	published bool
+	err    error // the first; every later call returns it
+	closed bool
 }
 
 var _ pipeline.Sink = (*Output)(nil)
@@ -135,30 +134,10 @@ func (o *Output) complete() error {
 	return nil
 }
 
-// Publish gives the closed file its final name, replacing what has it. It refuses if Close did not succeed.
-func (o *Output) Publish() error {
-	if err := o.complain(); err != nil || o.file == nil || o.published {
-		return err
-	}
-	if err := o.file.Rename(); err != nil {
-		return err
-	}
-	o.published = true // and it stays so if the folder can't be synced
-	return o.file.SyncFolder()
-}
-
-// complain says why the output can't be published; nil if it can.
-func (o *Output) complain() error {
-	if o.err == nil && !o.closed {
-		return fmt.Errorf("publish %s: it is not closed", o.info.Path)
-	}
-	return o.err
-}
-
-// Discard removes the file, unless Publish has named it. It may be called at any time and more than once, so
+// Discard removes the file, unless it was renamed. It may be called at any time and more than once, so
 // it can be deferred right after Create. Every later call but Info and Discard is an error.
 func (o *Output) Discard() error {
-	if o.file == nil || o.published {
+	if o.file == nil {
 		return nil
 	}
 	o.fail(errors.New("it was discarded"))

@@ -40,7 +40,7 @@ func TestConformance(t *testing.T) {
 	for name, write := range formats {
 		t.Run(name, func(t *testing.T) {
 			pipelinetest.TestSource(t, func(tb testing.TB, header []string, rows [][]string) pipeline.Source {
-				in, err := Open(Files(writeFile(tb, "users."+name, write(tb, header, rows))), Options{})
+				in, err := Open(filesAt(writeFile(tb, "users."+name, write(tb, header, rows))), Options{})
 				if err != nil {
 					tb.Fatal(err)
 				}

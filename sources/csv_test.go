@@ -184,7 +184,7 @@ func TestCSVByteForByte(t *testing.T) {
 			if name == "u.tsv" {
 				comma = '\t'
 			}
-			in, err := Open(Files(writeFile(t, name, csvBytes(t, comma, false, header, rows))), Options{Mapping: Mapping{MissingEmpty: true}})
+			in, err := Open(filesAt(writeFile(t, name, csvBytes(t, comma, false, header, rows))), Options{Mapping: Mapping{MissingEmpty: true}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -270,7 +270,7 @@ func FuzzCSV(f *testing.F) {
 				t.Fatalf("%q: %d problems, %v, not as encoding/csv reads it (-want +got):\n%s", data, problems, err, diff)
 			}
 		}
-		in, err := Open(Files(writeFile(t, "u.csv", data)), Options{Mapping: Mapping{Map: map[string]string{field: "x"}, AllProperties: true}})
+		in, err := Open(filesAt(writeFile(t, "u.csv", data)), Options{Mapping: Mapping{Map: map[string]string{field: "x"}, AllProperties: true}})
 		if err != nil {
 			return
 		}
@@ -374,7 +374,7 @@ func benchmarkInput(b *testing.B, path string, n int, size int64) {
 	b.SetBytes(size)
 	b.ReportAllocs()
 	for b.Loop() {
-		in, err := Open(Files(path), Options{})
+		in, err := Open(filesAt(path), Options{})
 		if err != nil {
 			b.Fatal(err)
 		}

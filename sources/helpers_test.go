@@ -247,7 +247,7 @@ func readAll(in pipeline.Source) (rows []got, err error) {
 // read writes data into a file of that name and reads it whole.
 func read(tb testing.TB, name string, data []byte, opts Options) ([]got, error) {
 	tb.Helper()
-	in, err := Open(Files(writeFile(tb, name, data)), opts)
+	in, err := Open(filesAt(writeFile(tb, name, data)), opts)
 	if err != nil {
 		return nil, err
 	}
@@ -273,4 +273,13 @@ func ids(rows []got) string {
 		out = append(out, s)
 	}
 	return strings.Join(out, " ")
+}
+
+// filesAt are the files at these paths, under their own names.
+func filesAt(paths ...string) []File {
+	files := make([]File, len(paths))
+	for i, p := range paths {
+		files[i] = File{Path: p}
+	}
+	return files
 }

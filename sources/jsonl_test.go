@@ -52,7 +52,7 @@ func TestJSONLFaults(t *testing.T) {
 // A column that comes late is mapped all the same, and one that never comes is told.
 func TestJSONLColumnsOfLateRows(t *testing.T) {
 	data := strings.Repeat("{\"user_id\":\"a\",\"x\":1}\n", 200) + `{"user_id":"b","late":"l","City":"c"}` + "\n"
-	in, err := Open(Files(writeFile(t, "u.jsonl", []byte(data))), Options{Mapping: Mapping{Properties: []string{"Late", "never"}, Carry: []string{"x", "gone"}}})
+	in, err := Open(filesAt(writeFile(t, "u.jsonl", []byte(data))), Options{Mapping: Mapping{Properties: []string{"Late", "never"}, Carry: []string{"x", "gone"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func FuzzJSONL(f *testing.F) {
 	f.Add([]byte("{\"context\":{\"user_id\":1,\"groups\":{\"t\":[]}},\"groups.t\":[\"a\",2]}\n\n[]\n{"))
 	f.Add([]byte(`{"row_number":7,"user_id":"a","device_id":null,"kind":"unavailable","http_status":503,"attempts":5,"message":"m","occurred_at":"t","input":{"user_id":"a"}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		in, err := Open(Files(writeFile(t, "u.jsonl", data)), Options{Mapping: Mapping{AllProperties: true, Carry: []string{"x", "input"},
+		in, err := Open(filesAt(writeFile(t, "u.jsonl", data)), Options{Mapping: Mapping{AllProperties: true, Carry: []string{"x", "input"},
 			Types: map[string]pipeline.Type{"x": pipeline.TypeInt}}})
 		if err == nil {
 			checkRows(t, in)

@@ -101,7 +101,7 @@ func TestMapping(t *testing.T) {
 			if test.file == "" {
 				test.file = "u.csv"
 			}
-			in, err := Open(Files(writeFile(t, test.file, []byte(test.data))), Options{Mapping: test.mapping})
+			in, err := Open(filesAt(writeFile(t, test.file, []byte(test.data))), Options{Mapping: test.mapping})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -176,7 +176,7 @@ func TestHasLocation(t *testing.T) {
 		"user_id": false, "user_id,language": false, "user_id,Country": true, "user_id,region": true, "user_id,city": true, "user_id,dma": true,
 		"user_id,ip_address": true, "context": true, "user_id,user_properties.country": false,
 	} {
-		in, err := Open(Files(writeFile(t, "u.csv", []byte(header+"\n"))), Options{})
+		in, err := Open(filesAt(writeFile(t, "u.csv", []byte(header+"\n"))), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -35,15 +35,6 @@ type File struct {
 	Name string // what errors call it; "" is Path
 }
 
-// Files are the files at these paths, under their own names.
-func Files(paths ...string) []File {
-	files := make([]File, len(paths))
-	for i, p := range paths {
-		files[i] = File{Path: p}
-	}
-	return files
-}
-
 func (f File) String() string {
 	if f.Name != "" {
 		return f.Name

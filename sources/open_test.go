@@ -88,7 +88,7 @@ func TestCarriedTypeDiffers(t *testing.T) {
 	header := []string{"user_properties.n"}
 	a := writeFile(t, "a.parquet", parquetBytes(t, withID(t, 1, textColumns(t, header, [][]string{{"x"}})...)))
 	c := writeFile(t, "c.parquet", parquetBytes(t, withID(t, 1, parquetColumn{node: leafNode(t, header[0], parquet.Repetitions.Required, nil, parquet.Types.Int64, -1), values: []int64{1}})))
-	in, err := Open(Files(a, c), Options{Mapping: Mapping{Carry: header}})
+	in, err := Open(filesAt(a, c), Options{Mapping: Mapping{Carry: header}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestOnlyRegularFiles(t *testing.T) {
 	for path, want := range map[string]string{
 		filepath.Join(dir, "a.csv"): "is a folder", fifo: "is not a regular file", filepath.Join(dir, "none.csv"): "no such file", "/dev/null": "is not a regular file",
 	} {
-		if _, err := Open(Files(path), Options{Format: "csv"}); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+		if _, err := Open(filesAt(path), Options{Format: "csv"}); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v, want %q", path, err, want)
 		}
 	}

@@ -83,7 +83,7 @@ func TestParquetTypes(t *testing.T) {
 				}
 				c.defs = append(c.defs, 0) // a null comes last
 				data := parquetBytes(t, withID(t, n+1, c), parquet.WithDictionaryDefault(dictionary))
-				in, err := Open(Files(writeFile(t, "u.parquet", data)), Options{Mapping: Mapping{Carry: []string{"user_properties.p"}}})
+				in, err := Open(filesAt(writeFile(t, "u.parquet", data)), Options{Mapping: Mapping{Carry: []string{"user_properties.p"}}})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -377,7 +377,7 @@ func parquetVariants() [][]parquet.WriterProperty {
 func readDamaged(t *testing.T, data []byte) {
 	t.Helper()
 	path := writeFile(t, "u.parquet", data)
-	in, err := Open(Files(path), Options{Mapping: Mapping{AllProperties: true}})
+	in, err := Open(filesAt(path), Options{Mapping: Mapping{AllProperties: true}})
 	if err != nil {
 		if !strings.Contains(err.Error(), path) {
 			t.Fatalf("the error does not name the file: %v", err)

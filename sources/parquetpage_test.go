@@ -145,7 +145,7 @@ func TestParquetLongValuesOfADictionary(t *testing.T) {
 	if len(data) > 64<<10 {
 		t.Fatalf("the file takes %d bytes: not a bomb", len(data))
 	}
-	in, err := Open(Files(writeFile(t, "u.parquet", data)), Options{})
+	in, err := Open(filesAt(writeFile(t, "u.parquet", data)), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

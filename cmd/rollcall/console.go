@@ -26,7 +26,7 @@ type console struct {
 
 	mu       sync.Mutex
 	warnings []string // for the manifest
-	bar      func(clear bool)
+	clear    func()   // of the progress bar; nil: there is none
 }
 
 func newConsole(env *env) *console {
@@ -95,10 +95,10 @@ func (c *console) Print(text string) {
 }
 
 // SetBar has the progress bar cleared before anything is said; nil takes it away.
-func (c *console) SetBar(bar func(clear bool)) {
+func (c *console) SetBar(clear func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.bar = bar
+	c.clear = clear
 }
 
 // enabled is the level from which on something is said.
@@ -190,8 +190,8 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.bar != nil {
-		c.bar(true)
+	if c.clear != nil {
+		c.clear()
 	}
 	_, _ = io.WriteString(c.out, b.String())
 	return nil

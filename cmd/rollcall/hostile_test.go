@@ -237,7 +237,7 @@ func (r *hostileRun) lines(name string) func(func(string) bool) {
 // readIDs are the ids of an output by row.
 func (r *hostileRun) readIDs(name string) map[int64]string {
 	r.t.Helper()
-	in, err := sources.Open(sources.Files(r.path(name)), sources.Options{Mapping: sources.Mapping{Carry: []string{"row_number"}}})
+	in, err := sources.Open([]sources.File{{Path: r.path(name)}}, sources.Options{Mapping: sources.Mapping{Carry: []string{"row_number"}}})
 	r.must(err)
 	defer in.Close() //nolint:errcheck // only read
 	ids := map[int64]string{}

@@ -53,7 +53,7 @@ func startProgress(con *console, mode string, total int64, sofar *report.Tally) 
 			progressbar.OptionSetWriter(con.out), progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false),
 			progressbar.OptionSetWidth(min(max(width-72, 5), 40)), progressbar.OptionSetRenderBlankState(false),
 			progressbar.OptionSetTheme(progressbar.ThemeASCII), progressbar.OptionClearOnFinish())
-		con.SetBar(func(bool) { _ = p.bar.Clear() })
+		con.SetBar(func() { _ = p.bar.Clear() })
 		every = 200 * time.Millisecond
 	}
 	go p.show(every)

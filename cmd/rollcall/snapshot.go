@@ -351,6 +351,9 @@ func (s *snapshot) resume(client *connection, earlier *unfinished, rows pipeline
 	s.con.Log.Info(fmt.Sprintf("resuming the run of %s: %s of %s users are in its journal", s.started.Local().Format("2006-01-02 15:04"),
 		thousands(earlier.records), thousands(s.in.total)))
 	start := time.Now()
+	if torn := earlier.reader.Torn(); torn > 0 {
+		s.con.Log.Info(fmt.Sprintf("the last %d bytes of the journal were not written whole: whoever was in them is asked again", torn))
+	}
 	if err := earlier.reader.Rewind(); err != nil {
 		return err
 	}

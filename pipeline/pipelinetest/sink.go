@@ -39,7 +39,7 @@ type SinkFormat struct {
 // Output is a sink that ends in a file.
 type Output interface {
 	pipeline.Sink
-	Publish() error
+	Temp() (temp, path string) // the name until the file is renamed, and the one it gets; "" for a stream
 	Discard() error
 	Written() (rows, bytes int64, sha256 string) // after Close
 }
@@ -57,7 +57,7 @@ type Cell struct {
 }
 
 // TestSink holds a format to what every output promises: what is written can be read back value by value;
-// nothing stands under the final name before Publish, and nothing is left after Discard; a run without rows
+// nothing stands under the final name before it is renamed, and nothing is left after Discard; a run without rows
 // gives a valid file; errors are reported, and last; and nothing is retained of an outcome but its strings.
 func TestSink(t *testing.T, f SinkFormat) {
 	t.Run("assignments", func(t *testing.T) { f.roundTrip(t, sinkOutcomes(), false) })
@@ -126,7 +126,7 @@ func (f *SinkFormat) roundTrip(t *testing.T, outcomes []pipeline.Outcome, record
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "out."+f.Format)
 	out := f.open(t, path, records)
-	for _, err := range []error{writeAll(out, outcomes), out.Close(), out.Publish()} {
+	for _, err := range []error{writeAll(out, outcomes), out.Close(), publish(out)} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +186,7 @@ func (f *SinkFormat) testStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, out := range []Output{file, stream} {
-		for _, err := range []error{writeAll(out, sinkOutcomes()), out.Close(), out.Publish(), out.Discard()} {
+		for _, err := range []error{writeAll(out, sinkOutcomes()), out.Close(), publish(out), out.Discard()} {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -205,7 +205,16 @@ func (f *SinkFormat) testStream(t *testing.T) {
 	}
 }
 
-// testStages: up to Publish, whatever has the final name keeps it.
+// publish renames the file of a closed output, as the command does.
+func publish(out Output) error {
+	temp, path := out.Temp()
+	if temp == "" {
+		return nil
+	}
+	return os.Rename(temp, path)
+}
+
+// testStages: until it is renamed, whatever has the final name keeps it.
 func (f *SinkFormat) testStages(t *testing.T) {
 	for _, before := range []string{"", "precious"} {
 		folder := t.TempDir()
@@ -224,9 +233,6 @@ func (f *SinkFormat) testStages(t *testing.T) {
 		}
 		out := f.open(t, path, false)
 		untouched("created")
-		if err := out.Publish(); err == nil {
-			t.Error("Publish before Close succeeded")
-		}
 		if err := writeAll(out, sinkOutcomes()); err != nil {
 			t.Fatal(err)
 		}
@@ -240,16 +246,16 @@ func (f *SinkFormat) testStages(t *testing.T) {
 		if err := out.Write(&pipeline.Outcome{}); err == nil {
 			t.Error("Write after Close succeeded")
 		}
-		for _, end := range []func() error{out.Publish, out.Publish, out.Discard, out.Close} {
+		for _, end := range []func() error{func() error { return publish(out) }, out.Discard} {
 			if err := end(); err != nil {
-				t.Errorf("after Publish: %v", err)
+				t.Errorf("after the rename: %v", err)
 			}
 			if got := fileNames(t, folder); len(got) != 1 || got[0] != filepath.Base(path) {
-				t.Errorf("after Publish the folder holds %q, want only %q", got, filepath.Base(path))
+				t.Errorf("after the rename the folder holds %q, want only %q", got, filepath.Base(path))
 			}
 		}
 		if data, err := os.ReadFile(path); err != nil || string(data) == before {
-			t.Errorf("after Publish %s holds %q (%v)", path, data, err)
+			t.Errorf("after the rename %s holds %q (%v)", path, data, err)
 		}
 	}
 }
@@ -275,8 +281,8 @@ func (f *SinkFormat) testDiscard(t *testing.T) {
 		if got := fileNames(t, folder); len(got) > 0 {
 			t.Errorf("stage %d: Discard leaves %q", i, got)
 		}
-		if out.Write(&pipeline.Outcome{}) == nil || out.Close() == nil || out.Publish() == nil {
-			t.Errorf("stage %d: Write, Close or Publish succeeded after Discard", i)
+		if out.Write(&pipeline.Outcome{}) == nil || out.Close() == nil {
+			t.Errorf("stage %d: Write or Close succeeded after Discard", i)
 		}
 		if got := fileNames(t, folder); len(got) > 0 {
 			t.Errorf("stage %d: after Discard and all else there is %q", i, got)
@@ -321,7 +327,7 @@ func (f *SinkFormat) testFailingWriter(t *testing.T) {
 			continue
 		}
 		for name, again := range map[string]func() error{
-			"Write": func() error { return out.Write(&sinkOutcomes()[0]) }, "Close": out.Close, "Publish": out.Publish,
+			"Write": func() error { return out.Write(&sinkOutcomes()[0]) }, "Close": out.Close,
 		} {
 			if err := again(); !errors.Is(err, errDisk) {
 				t.Errorf("%s after the writer failed: %v, want the writer's error again", name, err)
