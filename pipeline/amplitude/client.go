@@ -273,6 +273,17 @@ func (c *Client) checkVariants(a *attempt) (err error) {
 func (c *Client) do(ctx context.Context, a *attempt, call *call, query string) (attempts int, err error) {
 	s := state{path: call.url.Path, max: c.maxAttempts}
 	for {
+		// A user is written off only if the API is there both right before its last attempt and right after it: no
+		// time for a backoff in between, in which an outage could begin.
+		if call == &c.vardata && attempts > 0 && (s.spent == s.max-1 || s.bad == maxBad) {
+			alive, known, err := c.alive(ctx, a)
+			if err != nil {
+				return attempts, err
+			}
+			if known && !alive {
+				s.spent, s.bad = 0, 0 // an outage took the blame: the attempts start over
+			}
+		}
 		t, err := c.circuit.admit(ctx, c.limiter)
 		if err != nil {
 			return attempts, err
@@ -324,13 +335,12 @@ func (c *Client) do(ctx context.Context, a *attempt, call *call, query string) (
 			d.user.Attempts = attempts
 			return attempts, d.user
 		}
-		// A user is written off only if the API is there both before its last attempt and after it.
-		if call == &c.vardata && (fresh || d.action == spent || d.action == again && s.spent == s.max-1) {
+		if call == &c.vardata && (fresh || d.action == spent) {
 			alive, known, err := c.alive(ctx, a)
 			switch {
 			case err != nil:
 				return attempts, err
-			case fresh, known && !alive: // an outage took the blame: the attempts start over
+			case fresh, known && !alive:
 				s.spent, s.bad = 0, 0
 				continue
 			case d.action == spent:
