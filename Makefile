@@ -1,8 +1,9 @@
 # `make` alone lists the targets.
 .DEFAULT_GOAL := help
+NODE_MODULES := testdata/node/node_modules/.package-lock.json
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-.PHONY: help run test check bench fuzz build soak golden clean
+.PHONY: help run test check bench parity interop fuzz build soak golden clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -25,7 +26,17 @@ check: ## gofmt, vet, staticcheck, and that go.mod is tidy
 	go run $(STATICCHECK) ./...
 	go mod tidy -diff
 
-bench: ## CPU and memory of the whole job beside a bare loop, then the Go benchmarks
+# What rollcall is compared with, from npm: Amplitude's engine and DuckDB. The command itself needs neither.
+$(NODE_MODULES): testdata/node/package-lock.json
+	npm ci --prefix testdata/node --no-audit --no-fund --loglevel=error
+
+parity: $(NODE_MODULES) ## compare the engine with Amplitude's on random flags and users (PARITY=2000000)
+	go run ./pipeline/engine/parity -pairs $${PARITY:-2000000}
+
+interop: $(NODE_MODULES) ## read what rollcall writes with DuckDB
+	go test -count=1 -tags interop ./testdata/interop
+
+bench: $(NODE_MODULES) ## CPU and memory of the whole job beside a bare loop, then the Go benchmarks
 	go run ./cmd/benchjob
 	go test -run '^$$' -bench . -benchmem ./...
 
@@ -43,4 +54,4 @@ golden: ## write the golden files anew; look at the diff
 	go test ./sinks ./cmd/rollcall -update
 
 clean: ## remove what the other targets made
-	rm -rf out bin
+	rm -rf out bin testdata/node/node_modules
