@@ -53,6 +53,20 @@ func (e *RegexError) Error() string {
 
 func (e *RegexError) Unwrap() error { return e.Err }
 
+func regexError(pattern string, err error) error {
+	return pipeline.WithHint(&RegexError{pattern, err},
+		"the local engine runs regular expressions without lookaround and backreferences; evaluate this flag remotely")
+}
+
+// UnansweredError is why [ParseLenient] leaves a flag unanswered whose own configuration is in order.
+type UnansweredError struct {
+	Flag string // what it depends on, which is unanswered too
+}
+
+func (e *UnansweredError) Error() string {
+	return fmt.Sprintf("depends on flag %q, which this engine cannot answer", e.Flag)
+}
+
 // CycleError is a dependency cycle.
 type CycleError struct {
 	Flags []string // each depends on the next, the last on the first
@@ -111,7 +125,13 @@ type (
 
 // Parse compiles flag configurations: a JSON array, as GET /v1/flags answers it. Fields that it does not know are
 // ignored. What is wrong with a flag is a *[ConfigError].
-func Parse(data []byte) (*Engine, error) {
+func Parse(data []byte) (*Engine, error) { return parse(data, false) }
+
+// ParseLenient is [Parse], but a flag with a regular expression that this engine cannot run is no error: nobody
+// gets a variant of it, nor of a flag that depends on it. [Engine.Unanswered] names them.
+func ParseLenient(data []byte) (*Engine, error) { return parse(data, true) }
+
+func parse(data []byte, lenient bool) (*Engine, error) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	options := json.JoinOptions(jsontext.AllowDuplicateNames(true))
 	var raw []jsontext.Value
@@ -140,6 +160,9 @@ func Parse(data []byte) (*Engine, error) {
 			return nil, &ConfigError{*c.Key, "", ErrDuplicate}
 		}
 		e.index[*c.Key] = int32(i)
+	}
+	if lenient {
+		e.unanswered = leaveUnanswered(configs)
 	}
 	c := compiler{engine: e, selectors: map[string]int32{}}
 	for i := range configs {
@@ -387,8 +410,7 @@ func (c *compiler) condition(path string, config *conditionConfig) (condition, e
 		for _, v := range config.Values {
 			re, err := compileRegex(v)
 			if err != nil {
-				return out, c.fail(path, pipeline.WithHint(&RegexError{v, err},
-					"the local engine runs regular expressions without lookaround and backreferences; evaluate this flag remotely"))
+				return out, c.fail(path, regexError(v, err))
 			}
 			out.regexes = append(out.regexes, re)
 		}
@@ -417,9 +439,9 @@ func (c *compiler) base(name string, raw jsontext.Value) (*base, error) {
 		return nil, c.fail(path, jsonError(err))
 	}
 	b := &base{Variant{Name: name, ValueJSON: string(config.Value), tree: tree}, metadata}
-	b.variant.FlagKey = *c.config.Key
-	b.variant.Payload = string(config.Payload)
-	if config.Key != nil {
+	b.variant.FlagKey, b.variant.Key = *c.config.Key, name
+	b.variant.Payload = compact(config.Payload)
+	if config.Key != nil && *config.Key != "" {
 		b.variant.Key = *config.Key
 	}
 	if value := findOrdered(tree.Members, "value"); value != nil {
@@ -443,11 +465,25 @@ func (c *compiler) variant(b *base, metadata object) (*Variant, error) {
 	v.Default = metadata.get("default") == "true"
 	v.Deployed = metadata.get("deployed") != "false"
 	v.ExperimentKey = metadata.string("experimentKey")
+	v.answered = !v.Default && v.Deployed && !slices.Contains(groupTypes, v.FlagType)
 	if len(metadata) > 0 {
-		v.Metadata = string(text)
+		v.Metadata = compact(text)
 	}
 	c.engine.variants = append(c.engine.variants, &v)
 	return &v, nil
+}
+
+// groupTypes are the types of flags that only exist so that others depend on them.
+var groupTypes = []string{"mutual-exclusion-group", "holdout-group", "release-group"}
+
+// compact is JSON text without white space, as the API answers it; strings and numbers stay as they are. A file
+// of configurations that people edit has some.
+func compact(text jsontext.Value) string {
+	text = slices.Clone(text)
+	if err := text.Compact(); err != nil {
+		return string(text) // not reached: it has been parsed
+	}
+	return string(text)
 }
 
 // object is a JSON object, its members in order and their values as written.

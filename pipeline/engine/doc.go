@@ -7,7 +7,8 @@
 //     Everything that can be known from them alone is settled there: selectors are split, numbers, versions and
 //     regular expressions parsed, sets built, metadata merged, the dependencies put in order. What the engine
 //     would have to guess at is a [ConfigError] that names the flag and the place; what the reference silently
-//     ignores (an operator it does not know, a dependency that is not there) is a warning.
+//     ignores (an operator it does not know, a dependency that is not there) is a warning. [ParseLenient]
+//     (lenient.go) goes on without the flags whose regular expressions it cannot run.
 //  2. engine.go: a [Plan] is the list of flags to evaluate, dependencies first. Its Append goes through the
 //     segments of each: the first whose conditions hold, and whose bucket names a variant of the flag, decides.
 //  3. select.go: where in the user a condition looks. A value is looked up and coerced once a user, however

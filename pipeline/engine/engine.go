@@ -10,13 +10,14 @@ import (
 
 // Engine is a compiled set of flag configurations. It is made by [Parse] and never changes.
 type Engine struct {
-	flags     []flag // in the order of the configurations
-	index     map[string]int32
-	selectors []selector
-	variants  []*Variant
-	warnings  []*ConfigError
-	all       *Plan
-	states    sync.Pool
+	flags      []flag // in the order of the configurations
+	index      map[string]int32
+	selectors  []selector
+	variants   []*Variant
+	warnings   []*ConfigError
+	unanswered []*ConfigError
+	all        *Plan
+	states     sync.Pool
 }
 
 // Flag says what is known of a flag without evaluating it.
@@ -33,19 +34,26 @@ type Flag struct {
 // Variant is one possible answer for one flag: of a variant, as a segment of the flag gives it. All are made by
 // [Parse]; what Evaluate returns is shared and must not be changed.
 //
-// Metadata is merged: the flag's, over that the segment's, over that the variant's. ExperimentKey is taken
-// from it. Value is the variant's value, as JSON text if it is no string.
+// The embedded [pipeline.Variant] is what a client of the v1 API reads in an answer with this variant, byte for
+// byte: a variant without a key has its name as Key, Payload and Metadata are JSON without white space, Value is
+// the variant's value, as JSON text if it is no string. Metadata is merged: the flag's, over that the segment's,
+// over that the variant's; ExperimentKey is taken from it.
 type Variant struct {
 	pipeline.Variant
 	ID        int    // position in [Engine.Variants]
-	Name      string // what the flag calls the variant; its Key may differ, or be absent
+	Name      string // what the flag calls the variant; its Key may differ
 	ValueJSON string // the value as JSON text; "" is absent
 	FlagType  string // of the metadata
 	Default   bool   // the metadata says that this is what users get who are not assigned
 	Deployed  bool   // false only if the metadata says so
 
-	tree pipeline.Value // the merged variant as a JSON value, for selectors that start with result
+	answered bool
+	tree     pipeline.Value // the merged variant as a JSON value, for selectors that start with result
 }
+
+// Answered reports whether the v1 API would list the variant. It leaves out defaults, what is not deployed, and
+// the groups (mutual exclusion, holdout, release) that exist for other flags to depend on.
+func (v *Variant) Answered() bool { return v.answered }
 
 type flag struct {
 	info         Flag
@@ -109,6 +117,10 @@ func (e *Engine) Variants() []*Variant { return e.variants }
 // Warnings are what the reference ignores without a word: unknown operators (they never match), dependencies and
 // variants that do not exist.
 func (e *Engine) Warnings() []*ConfigError { return e.warnings }
+
+// Unanswered says which flags [ParseLenient] could not compile, and why, in the order of the configurations: a
+// [RegexError], or an [UnansweredError] for those that depend on them. Nobody gets a variant of them.
+func (e *Engine) Unanswered() []*ConfigError { return e.unanswered }
 
 // Plan is which flags to evaluate, and in which order. It may be used by many goroutines.
 type Plan struct {
