@@ -202,23 +202,24 @@ func TestMetadataAndPayload(t *testing.T) {
 		pipeline.Variant
 		ValueJSON, FlagType string
 		Default, Deployed   bool
+		Answered            bool
 	}
 	for _, tt := range []struct {
 		user string
 		want fields
 	}{
-		{"on", fields{pipeline.Variant{FlagKey: "f", Key: "on", Value: "v", Payload: `{"n": 12345678901234567890 , "s":"<&>"}`, ExperimentKey: "segment",
-			Metadata: `{"flagType":"experiment","experimentKey":"segment","a":3,"b":[1, 2],"deployed":true,"evaluationMode":"local","c":"x","d":null}`},
-			`"v"`, "experiment", false, true}},
+		{"on", fields{pipeline.Variant{FlagKey: "f", Key: "on", Value: "v", Payload: `{"n":12345678901234567890,"s":"<&>"}`, ExperimentKey: "segment",
+			Metadata: `{"flagType":"experiment","experimentKey":"segment","a":3,"b":[1,2],"deployed":true,"evaluationMode":"local","c":"x","d":null}`},
+			`"v"`, "experiment", false, true, true}},
 		{"number", fields{pipeline.Variant{FlagKey: "f", Key: "number", Value: "12.5", Payload: "null", ExperimentKey: "flag",
-			Metadata: `{"flagType":"experiment","experimentKey":"flag","a":1,"b":[1, 2],"deployed":true,"evaluationMode":"local"}`},
-			"12.50", "experiment", false, true}},
+			Metadata: `{"flagType":"experiment","experimentKey":"flag","a":1,"b":[1,2],"deployed":true,"evaluationMode":"local"}`},
+			"12.50", "experiment", false, true, true}},
 		{"u", fields{pipeline.Variant{FlagKey: "f", Key: "default", ExperimentKey: "flag",
-			Metadata: `{"flagType":"experiment","experimentKey":"flag","a":1,"b":[1, 2],"deployed":true,"evaluationMode":"local","default":true}`},
-			"", "experiment", true, true}},
+			Metadata: `{"flagType":"experiment","experimentKey":"flag","a":1,"b":[1,2],"deployed":true,"evaluationMode":"local","default":true}`},
+			"", "experiment", true, true, false}},
 	} {
 		v := e.Evaluate(&pipeline.User{UserID: tt.user}, nil)[0]
-		got := fields{v.Variant, v.ValueJSON, v.FlagType, v.Default, v.Deployed}
+		got := fields{v.Variant, v.ValueJSON, v.FlagType, v.Default, v.Deployed, v.Answered()}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("user %s (-want +got):\n%s", tt.user, diff)
 		}
@@ -226,6 +227,27 @@ func TestMetadataAndPayload(t *testing.T) {
 	want := []engine.Flag{{Key: "f", Variants: []string{"default", "number", "on"}, FlagType: "experiment", EvaluationMode: "local", ExperimentKey: "flag", Deployed: true}}
 	if diff := cmp.Diff(want, e.Flags()); diff != "" {
 		t.Errorf("Flags (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnswered(t *testing.T) {
+	for _, tt := range []struct {
+		metadata string
+		want     bool
+	}{
+		{`{}`, true},
+		{`{"flagType":"experiment","deployed":true,"default":false}`, true},
+		{`{"deployed":false}`, false},
+		{`{"default":true}`, false},
+		{`{"flagType":"mutual-exclusion-group"}`, false},
+		{`{"flagType":"holdout-group"}`, false},
+		{`{"flagType":"release-group"}`, false},
+	} {
+		e := parse(t, `[{"key":"f","metadata":`+tt.metadata+`,"variants":{"on":{}},"segments":[{"variant":"on"}]}]`)
+		v := e.Evaluate(&pipeline.User{UserID: "u"}, nil)[0]
+		if v.Answered() != tt.want || v.Key != "on" { // without a key, its name
+			t.Errorf("metadata %s: key %q, answered %v, want %v", tt.metadata, v.Key, v.Answered(), tt.want)
+		}
 	}
 }
 
