@@ -1,0 +1,100 @@
+package engine
+
+import (
+	"slices"
+	"strings"
+)
+
+// Unknowable is a flag whose answer here may differ from the API's, which knows more of the user than the input
+// says, and why. Who gives the user's cohorts, Amplitude id or sticky variants in the input (see [Engine.Reads])
+// has them.
+type Unknowable struct {
+	Flag string
+
+	Cohorts     bool // it reads the cohorts of the user, or of a group
+	AmplitudeID bool // it buckets by Amplitude's own id, or reads it
+	Sticky      bool // it reads which variant the user had before
+	Remote      bool // it is configured for remote evaluation
+}
+
+// Unknowable lists, of the named flags (nil: all), those that are; by key. What is true of a flag is true of those
+// that depend on it.
+//
+// Sticky bucketing is a segment called "sticky-bucketing" that reads the user property "[Experiment] <flag>": so
+// it is in the flags of Amplitude's tests (experiment-js-client, experiment-core's evaluation-integration.test.ts).
+func (e *Engine) Unknowable(flagKeys []string) []Unknowable {
+	var list []Unknowable
+	for _, asked := range e.Plan(flagKeys).asked {
+		u := Unknowable{Flag: e.flags[asked].info.Key}
+		for _, i := range e.plan([]int32{asked}).order {
+			f := &e.flags[i]
+			u.Remote = u.Remote || f.info.EvaluationMode == "remote"
+			f.eachSelector(func(i int32) {
+				switch s := &e.selectors[i]; s.root {
+				case rootField:
+					u.Cohorts = u.Cohorts || s.name == "cohort_ids"
+					u.AmplitudeID = u.AmplitudeID || s.name == "amplitude_id"
+					u.Sticky = u.Sticky || s.name == "user_properties" && len(s.path) > 0 && strings.HasPrefix(s.path[0], "[Experiment] ")
+				case rootGroup:
+					u.Cohorts = u.Cohorts || len(s.path) > 0 && s.path[0] == "cohort_ids"
+				}
+			})
+		}
+		if (u != Unknowable{Flag: u.Flag}) {
+			list = append(list, u)
+		}
+	}
+	return list
+}
+
+// Reads lists what of a user the named flags (nil: all) and those that they depend on look at, sorted, as the
+// columns of an input are called: user_id, country, user_properties.plan, groups.org, group_properties.org.tier,
+// cohort_ids, group_cohort_ids.org. What a group's properties are looked up by, its name, is among them.
+func (e *Engine) Reads(flagKeys []string) []string {
+	var list []string
+	for _, i := range e.Plan(flagKeys).order {
+		e.flags[i].eachSelector(func(i int32) { list = append(list, e.selectors[i].columns()...) })
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// columns are those that hold what s looks for.
+func (s *selector) columns() []string {
+	switch s.root {
+	case rootUserID:
+		return []string{"user_id"}
+	case rootDeviceID:
+		return []string{"device_id"}
+	case rootField:
+		if s.name == "user_properties" && len(s.path) > 0 {
+			return []string{"user_properties." + s.path[0]}
+		}
+		return []string{s.name}
+	case rootGroup:
+		columns := []string{"groups." + s.name}
+		switch {
+		case len(s.path) > 1 && s.path[0] == "group_properties":
+			columns = append(columns, "group_properties."+s.name+"."+s.path[1])
+		case len(s.path) > 0 && s.path[0] == "cohort_ids":
+			columns = append(columns, "group_cohort_ids."+s.name)
+		}
+		return columns
+	}
+	return nil
+}
+
+// eachSelector calls yield for each selector of the flag, some of them more than once.
+func (f *flag) eachSelector(yield func(selector int32)) {
+	for i := range f.segments {
+		s := &f.segments[i]
+		for _, list := range s.conditions {
+			for j := range list {
+				yield(list[j].selector)
+			}
+		}
+		if s.bucket != nil {
+			yield(s.bucket.selector)
+		}
+	}
+}
