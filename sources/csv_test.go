@@ -322,6 +322,53 @@ func checkSorted(t *testing.T, v pipeline.Value) {
 	}
 }
 
+// --delimiter says what stands between the cells of CSV, compressed or not, and of nothing else.
+func TestDelimiter(t *testing.T) {
+	for _, d := range []rune{0, ',', ';', '|', '\t', '\x01', ' ', '^'} {
+		comma := d
+		if d == 0 {
+			comma = ','
+		}
+		data := csvBytes(t, comma, false, []string{"user_id", "country", "user_properties.note"},
+			[][]string{{"a", "DE", "one, two; three|four\tfive six^"}, {"b", "", `say "hi"`}})
+		for name, data := range map[string][]byte{"u.csv": data, "u.csv.gz": gz(t, data)} {
+			rows, err := read(t, name, data, Options{Delimiter: d})
+			if err != nil || len(rows) != 2 {
+				t.Fatalf("%q, %s: %d rows, %v", d, name, len(rows), err)
+			}
+			for i, want := range []string{`{"country":"DE","user_properties":{"note":"one, two; three|four\tfive six^"}}`, `{"user_properties":{"note":"say \"hi\""}}`} {
+				if rows[i].Context != want {
+					t.Errorf("%q, %s, row %d: %s, want %s", d, name, i+1, rows[i].Context, want)
+				}
+			}
+		}
+	}
+	for _, test := range []struct {
+		name, data string
+		opts       Options
+		want, hint string
+	}{
+		{"u.csv", "user_id\n", Options{Delimiter: '"'}, `--delimiter "\""`, "one character"},
+		{"u.csv", "user_id\n", Options{Delimiter: '\n'}, `--delimiter "\n"`, "one character"},
+		{"u.csv", "user_id\n", Options{Delimiter: '\r'}, `--delimiter "\r"`, "one character"},
+		{"u.csv", "user_id\n", Options{Delimiter: '§'}, `--delimiter "§"`, "ASCII"},
+		{"u.tsv", "user_id\n", Options{Delimiter: ';'}, "u.tsv is tsv", "--input-format csv"},
+		{"u.jsonl", "{}\n", Options{Delimiter: ';'}, "u.jsonl is jsonl", "--input-format csv"},
+		{"u.csv", "user_id;country\n", Options{}, "none of the 1 columns", `delimited by ";"? --delimiter`},
+		{"u.tsv", "user_id,country\n", Options{}, "none of the 1 columns", `delimited by ","?`},
+	} {
+		_, err := read(t, test.name, []byte(test.data), test.opts)
+		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(pipeline.Hint(err), test.hint) {
+			t.Errorf("%s with %q: %v, hint %q; want %q, %q", test.name, test.opts.Delimiter, err, pipeline.Hint(err), test.want, test.hint)
+		}
+	}
+	for text, want := range map[string]rune{";": ';', "|": '|', "\t": '\t', `\t`: '\t', " ": ' ', "": 0, ";;": 0, `"`: 0, "\n": 0, "\x00": 0, "ü": 0} {
+		if d, err := ParseDelimiter(text); d != want || (err == nil) != (want != 0) {
+			t.Errorf("ParseDelimiter(%q) = %q, %v; want %q", text, d, err, want)
+		}
+	}
+}
+
 // typicalUsers is a CSV file of ten columns.
 func typicalUsers(n int) ([]string, [][]string) {
 	header := []string{"user_id", "device_id", "country", "language", "platform", "version",

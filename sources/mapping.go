@@ -27,6 +27,7 @@ type ColumnUse struct {
 	Name    string
 	Target  string // "user_id", "user_properties.plan"; several with ", " between them; "" is not sent
 	Carried bool
+	Folded  string // the name that this column goes by, if it matches only when case does not matter
 }
 
 // ParseType is the type of that name for [Mapping].Types.
@@ -273,11 +274,11 @@ func checkMapping(o *Mapping) error {
 
 // find is the position of the column that an option names.
 func find(cols []column, name, option string) (int, error) {
+	if i := slices.IndexFunc(cols, func(c column) bool { return c.name == name }); i >= 0 {
+		return i, nil
+	}
 	folded := -1
 	for i, c := range cols {
-		if c.name == name {
-			return i, nil
-		}
 		if strings.EqualFold(c.name, name) {
 			if folded >= 0 {
 				return 0, pipeline.WithHint(fmt.Errorf("%s: the columns %s and %s are both %q", option, cols[folded].name, c.name, name),
@@ -365,19 +366,24 @@ func newMapper(cols []column, fixed bool, o *Mapping) (*mapper, error) {
 			return nil, fmt.Errorf("column %s: %s cannot be carried", cols[c].name, why)
 		}
 	}
-	return m, m.check(len(cols))
+	return m, m.check(cols)
 }
 
 // check refuses a header from which no user can come.
-func (m *mapper) check(columns int) error {
+func (m *mapper) check(cols []column) error {
 	has := func(kind targetKind, top, key string) bool {
 		return slices.ContainsFunc(m.slots, func(s slot) bool {
 			return s.target.kind == kind && s.target.top == top && s.target.key == key
 		})
 	}
 	if !has(toUserID, "user_id", "") && !has(toDeviceID, "device_id", "") && !has(toContext, "context", "") {
-		return pipeline.WithHint(fmt.Errorf("none of the %d columns is user_id or device_id", columns),
-			"the first line names the columns; --map user_id=COLUMN says which one holds the ids")
+		hint := "the first line names the columns; --map user_id=COLUMN says which one holds the ids"
+		if len(cols) == 1 {
+			if i := strings.IndexAny(cols[0].name, ";,|\t"); i >= 0 {
+				hint = fmt.Sprintf("is the file delimited by %q? --delimiter says by what", cols[0].name[i:i+1])
+			}
+		}
+		return pipeline.WithHint(fmt.Errorf("none of the %d columns is user_id or device_id", len(cols)), hint)
 	}
 	for _, s := range m.slots {
 		if s.target.kind == toGroupProperty && !has(toGroup, groups, s.target.key) && !has(toObject, groups, "") && !has(toContext, "context", "") {
@@ -445,10 +451,18 @@ func (m *mapper) columnUses(cols []column) ([]ColumnUse, error) {
 			u.Target += ", "
 		}
 		u.Target += s.target.String()
+		if s.rank == rankFolded {
+			u.Folded = s.target.String()
+		}
 	}
 	for _, name := range m.opts.Carry {
-		if i, err := find(cols, name, "--carry"); err == nil {
+		if i, err := find(cols, name, ""); err == nil {
 			uses[i].Carried = true
+		}
+	}
+	for _, name := range m.named() { // what the options say goes before what the target is called
+		if i, err := find(cols, name, ""); err == nil && cols[i].name != name {
+			uses[i].Folded = name
 		}
 	}
 	if m.fixed {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -27,6 +28,35 @@ const maxWindow = 32 << 20
 type Options struct {
 	Format  string // one of Formats; "" goes by the ending of each file's name
 	Mapping Mapping
+
+	// Delimiter stands between the cells of CSV; 0 is a comma. Other formats have none to choose. [ParseDelimiter]
+	// makes one of what a person writes.
+	Delimiter rune
+}
+
+// ParseDelimiter is the delimiter that text names: one character of ASCII, or \t for a tab.
+func ParseDelimiter(text string) (rune, error) {
+	if text == `\t` {
+		return '\t', nil
+	}
+	if len(text) == 1 {
+		if d := rune(text[0]); checkDelimiter(d) == nil {
+			return d, nil
+		}
+	}
+	return 0, badDelimiter(text)
+}
+
+func badDelimiter(text string) error {
+	return pipeline.WithHint(fmt.Errorf("--delimiter %q cannot stand between cells", text),
+		`a delimiter is one character of ASCII, such as ; or | or \t for a tab, and neither a quote nor the end of a line`)
+}
+
+func checkDelimiter(d rune) error {
+	if d <= 0 || d >= utf8.RuneSelf || d == '"' || d == '\n' || d == '\r' {
+		return badDelimiter(string(d))
+	}
+	return nil
 }
 
 // File is a file of the input.
@@ -84,6 +114,11 @@ func Open(files []File, opts Options) (*Input, error) {
 	if err := checkMapping(&opts.Mapping); err != nil {
 		return nil, err
 	}
+	if opts.Delimiter != 0 {
+		if err := checkDelimiter(opts.Delimiter); err != nil {
+			return nil, err
+		}
+	}
 	in := &Input{files: slices.Clone(files), opts: opts}
 	for _, f := range files {
 		format, err := formatOf(f, opts.Format)
@@ -97,6 +132,9 @@ func Open(files []File, opts Options) (*Input, error) {
 		if format != in.format {
 			return nil, pipeline.WithHint(fmt.Errorf("%s is %s, but %s is %s", f, format, files[0], in.format),
 				"read files of different formats in runs of their own")
+		}
+		if opts.Delimiter != 0 && format != "csv" {
+			return nil, pipeline.WithHint(fmt.Errorf("--delimiter is for csv, but %s is %s", f, format), "if it is delimited text, say so with --input-format csv")
 		}
 		if err := checkRegular(f); err != nil {
 			return nil, err
@@ -180,7 +218,11 @@ func openFormat(f File, opts *Options) (reader, error) {
 	var r reader
 	switch format {
 	case "csv":
-		r, err = openCSV(newLines(f.String(), text), closer, ',', opts.Mapping.MissingEmpty)
+		comma := byte(',')
+		if opts.Delimiter != 0 {
+			comma = byte(opts.Delimiter) // Open has made sure that it is ASCII
+		}
+		r, err = openCSV(newLines(f.String(), text), closer, comma, opts.Mapping.MissingEmpty)
 	case "tsv":
 		r, err = openCSV(newLines(f.String(), text), closer, '\t', opts.Mapping.MissingEmpty)
 	case "jsonl":
@@ -417,6 +459,21 @@ func (in *Input) Columns() []ColumnUse { return slices.Clone(in.uses) }
 
 // Carry is the carried columns, in the order of [Mapping].Carry.
 func (in *Input) Carry() []pipeline.Column { return slices.Clone(in.carry) }
+
+// Notices are what the run should say once about how the columns were taken: those whose names match only when case
+// does not matter.
+func (in *Input) Notices() []string {
+	var folded []string
+	for _, u := range in.uses {
+		if u.Folded != "" {
+			folded = append(folded, fmt.Sprintf("%s as %s", u.Name, u.Folded))
+		}
+	}
+	if len(folded) == 0 {
+		return nil
+	}
+	return []string{"columns taken although they are spelled in another case: " + strings.Join(folded, ", ")}
+}
 
 // HasLocation reports whether a column may say where a user is. Without one, the API takes the caller's place.
 func (in *Input) HasLocation() bool {
