@@ -62,7 +62,7 @@ func flagsCommand(env *env, con *console) *cobra.Command {
 				err = usageErrorf("--server embedded needs --flag-configs FILE")
 			default:
 				server.flagConfigs, from = "", server.server
-				if err = server.check(); err == nil {
+				if err = server.check(false); err == nil {
 					data, err = server.fetchFlags(env.Soft, env, con)
 				}
 			}

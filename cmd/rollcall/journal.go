@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -67,6 +69,9 @@ func (s *snapshot) findUnfinished() (*unfinished, error) {
 	if err != io.EOF {
 		return nil, errors.Join(err, r.Close())
 	}
+	if u.records == 0 && r.Committed() == nil && r.Header().Options["evaluator"] == "local" {
+		return nil, r.Remove() // a local run was killed: there is nothing to go on from
+	}
 	return u, nil
 }
 
@@ -120,11 +125,11 @@ func (s *snapshot) header(key amplitude.Key) journal.Header {
 func bindingOptions(all map[string]string, o *snapshotOptions) (map[string]string, error) {
 	bound := map[string]string{}
 	for _, name := range []string{"input-format", "map", "properties", "types", "missing", "limit", "sample", "out", "out-format",
-		"errors", "carry", "csv-formulas", "flag-param", "server"} {
+		"errors", "carry", "csv-formulas", "flag-param", "server", "evaluator"} {
 		bound[name] = all[name]
 	}
 	bound["flags"] = strings.Join(o.flags, ",") // those of --flags-from included
-	if o.server.flagConfigs != "" {
+	if o.server.flagConfigs != "" && o.server.flagConfigs != "fetch" {
 		sum, _, err := hashFile(context.Background(), o.server.flagConfigs)
 		if err != nil {
 			return nil, err
@@ -212,8 +217,9 @@ func (j *journalSink) Write(o *pipeline.Outcome) error {
 	return j.Append(&rec)
 }
 
-// commitList is what to publish, in this order: the outputs, the error records, and the manifest last.
-func (s *snapshot) commitList(manifest *durable.Temp, manifestFile string) ([]journal.Commit, error) {
+// commitList is what to publish, in this order: the outputs, the error records, flag configurations that were
+// downloaded, and the manifest last. It writes the last two under their temporary names.
+func (s *snapshot) commitList(m *report.Manifest) ([]journal.Commit, error) {
 	var list []journal.Commit
 	add := func(temp, final, sum string, bytes int64) error {
 		temp, err := filepath.Abs(temp)
@@ -224,6 +230,14 @@ func (s *snapshot) commitList(manifest *durable.Temp, manifestFile string) ([]jo
 		list = append(list, journal.Commit{Temp: temp, Final: final, SHA256: sum, Bytes: bytes})
 		return err
 	}
+	write := func(file string, data []byte) error {
+		temp, err := durable.WriteTemp(file, data)
+		if err != nil {
+			return err
+		}
+		sum := sha256.Sum256(data)
+		return add(temp.Name(), file, hex.EncodeToString(sum[:]), int64(len(data)))
+	}
 	for _, out := range s.outputs {
 		if info := out.Info(); info.Temp != "" {
 			if err := add(info.Temp, info.Path, info.SHA256, info.Bytes); err != nil {
@@ -231,14 +245,21 @@ func (s *snapshot) commitList(manifest *durable.Temp, manifestFile string) ([]jo
 			}
 		}
 	}
-	if manifest == nil {
-		return list, nil
+	if file := s.o.flagsFile(); file != "" {
+		if err := write(file, s.local.configs); err != nil {
+			return nil, err
+		}
 	}
-	sum, bytes, err := hashFile(context.Background(), manifest.Name())
-	if err != nil {
-		return nil, err
+	if file := s.o.manifestFile(); file != "" {
+		data, err := m.Marshal()
+		if err != nil {
+			return nil, err
+		}
+		if err := write(file, data); err != nil {
+			return nil, err
+		}
 	}
-	return list, add(manifest.Name(), manifestFile, sum, bytes)
+	return list, nil
 }
 
 // publishList gives the files of a commit their final names. It can be called again after a crash in the middle.
@@ -322,11 +343,10 @@ func (s *snapshot) sayKept() {
 
 // removeStale removes the temporary files that a killed run of these outputs has left. The caller holds the locks.
 func (s *snapshot) removeStale() error {
-	paths := s.o.files()
-	if m := s.o.manifestFile(); m != "" {
-		paths = append(paths, m)
-	}
-	for _, path := range paths {
+	for _, path := range append(s.o.files(), s.o.manifestFile(), s.o.flagsFile()) {
+		if path == "" {
+			continue
+		}
 		if err := durable.RemoveStale(path); err != nil {
 			return err
 		}

@@ -50,8 +50,9 @@ type snapshotOptions struct {
 	logFormat   string
 	progress    string
 
+	evaluator string
+
 	// Of other issues: naming them is an error that says so.
-	evaluator   string
 	layout      string
 	include     []string
 	columnNames string
@@ -83,6 +84,7 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 	group(options, "Flags and API", func() {
 		options.StringSliceVar(&o.flagList, "flags", nil, "`KEY,..` the flags to evaluate [all of the deployment]")
 		options.StringVar(&o.flagsFrom, "flags-from", "", "`FILE` the flags to evaluate, one a line")
+		options.StringVar(&o.evaluator, "evaluator", "remote", "`remote|local` ask the API, or evaluate in this process")
 		o.server.define(options)
 		options.BoolVar(&o.server.allowTracking, "allow-tracking", false, "ask a server that ignores no-track")
 	})
@@ -101,11 +103,10 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		defineCommon(options, &o.quiet, &o.logFormat)
 	})
 
-	options.StringVar(&o.evaluator, "evaluator", "remote", "")
 	options.StringVar(&o.layout, "layout", "long", "")
 	options.StringSliceVar(&o.include, "include", nil, "")
 	options.StringVar(&o.columnNames, "column-names", "", "")
-	for _, name := range []string{"evaluator", "layout", "include", "column-names"} {
+	for _, name := range []string{"layout", "include", "column-names"} {
 		options.Lookup(name).Hidden = true
 	}
 }
@@ -156,6 +157,7 @@ func (o *snapshotOptions) check(cmd *cobra.Command, inputs []string) error {
 		name, value string
 		known       []string
 	}{
+		{"evaluator", o.evaluator, []string{"remote", "local"}},
 		{"progress", o.progress, []string{"auto", "bar", "lines", "none"}},
 		{"missing", o.missing, []string{"null", "empty"}},
 		{"csv-formulas", o.formulas, []string{"keep", "escape"}},
@@ -170,8 +172,11 @@ func (o *snapshotOptions) check(cmd *cobra.Command, inputs []string) error {
 			o.concurrency = min(max(int(math.Ceil(o.rate*0.2)), 4), 1024) // an answer takes up to 0.2 s: api-facts
 		}
 	}
-	return errors.Join(o.checkOutputs(), o.checkFlags(), o.checkMapping(), o.errLine.parse(o.maxErrors), o.server.check())
+	return errors.Join(o.checkOutputs(), o.checkFlags(), o.checkMapping(), o.errLine.parse(o.maxErrors), o.server.check(o.local()))
 }
+
+// local reports whether the flags are evaluated in this process.
+func (o *snapshotOptions) local() bool { return o.evaluator == "local" }
 
 // checkLater refuses what the contract lists and this version does not do yet.
 func (o *snapshotOptions) checkLater(options *pflag.FlagSet) error {
@@ -179,10 +184,6 @@ func (o *snapshotOptions) checkLater(options *pflag.FlagSet) error {
 		return pipeline.WithHint(usageErrorf("%s is not in this version of rollcall", option), instead)
 	}
 	switch {
-	case o.evaluator == "local":
-		return later("--evaluator local", "use --server embedded --flag-configs FILE, which evaluates on this machine too")
-	case o.evaluator != "remote":
-		return usageErrorf("--evaluator %q is not known: it is remote", o.evaluator)
 	case o.layout == "wide":
 		return later("--layout wide", "the long layout has a row for each user and flag")
 	case o.layout != "long":
@@ -235,6 +236,14 @@ func (o *snapshotOptions) checkOutputs() error {
 		return usageErrorf("--errors %s is also an --out", o.errorsFile)
 	}
 	return nil
+}
+
+// flagsFile is where flag configurations that were downloaded are kept; "" where there are none to keep.
+func (o *snapshotOptions) flagsFile() string {
+	if manifest := o.manifestFile(); manifest != "" && o.local() && o.server.flagConfigs == "fetch" {
+		return strings.TrimSuffix(manifest, ".manifest.json") + ".flags.json"
+	}
+	return ""
 }
 
 // manifestFile is where the manifest goes; "" when there is only standard output.

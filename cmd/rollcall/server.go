@@ -33,7 +33,7 @@ const keyVariable = "AMPLITUDE_DEPLOYMENT_KEY"
 
 func (o *serverOptions) define(options *pflag.FlagSet) {
 	options.StringVar(&o.server, "server", "us", "`us|eu|URL` or embedded: whose API [us]")
-	options.StringVar(&o.flagConfigs, "flag-configs", "", "`FILE` flag configurations, for embedded")
+	options.StringVar(&o.flagConfigs, "flag-configs", "", "`FILE|fetch` flag configurations, for local and embedded")
 	options.StringVar(&o.keyFile, "key-file", "", "`FILE` with the key [$"+keyVariable+"]")
 	options.StringVar(&o.flagParam, "flag-param", "flag_keys", "`NAME` flag_keys, or flag_key for an older API [flag_keys]")
 	options.DurationVar(&o.timeout, "timeout", 15*time.Second, "`TIME` for one attempt [15s]")
@@ -43,14 +43,17 @@ func (o *serverOptions) define(options *pflag.FlagSet) {
 func (o *serverOptions) embedded() bool { return o.server == "embedded" }
 
 // check finds what is wrong without opening or asking anything.
-func (o *serverOptions) check() error {
+func (o *serverOptions) check(local bool) error {
 	if o.flagParam != "flag_keys" && o.flagParam != "flag_key" {
 		return usageErrorf("--flag-param %q is not known: it is flag_keys or flag_key", o.flagParam)
 	}
+	if local && o.flagConfigs == "" {
+		return pipeline.WithHint(usageErrorf("--evaluator local needs --flag-configs"), "a FILE of flag configurations, or fetch, which downloads them")
+	}
 	if !o.embedded() {
-		if o.flagConfigs != "" {
-			return pipeline.WithHint(usageErrorf("--flag-configs is for --server embedded; %s has its own", o.server),
-				"add --server embedded to evaluate on this machine, or leave --flag-configs out")
+		if o.flagConfigs != "" && !local {
+			return pipeline.WithHint(usageErrorf("--flag-configs is for --evaluator local and --server embedded; %s has its own", o.server),
+				"add --evaluator local to evaluate on this machine, or leave --flag-configs out")
 		}
 		_, err := amplitude.BaseURL(o.server, o.allowHTTP)
 		if err != nil {
@@ -156,18 +159,9 @@ func (o *serverOptions) dial(env *env, con *console, config amplitude.Config) (*
 // startEmbedded starts the Evaluation API in this process. flags are those asked for; one that has no
 // configuration is warned of.
 func (o *serverOptions) startEmbedded(flags []string, con *console) (*evalserver.Running, error) {
-	eng, err := loadFlagConfigs(o.flagConfigs, con)
+	eng, err := loadFlagConfigs(o.flagConfigs, flags, con)
 	if err != nil {
 		return nil, err
-	}
-	var known []string
-	for _, f := range eng.Flags() {
-		known = append(known, f.Key)
-	}
-	for _, key := range flags {
-		if !slices.Contains(known, key) {
-			con.Warn(fmt.Sprintf("flag %s is not in %s", key, o.flagConfigs), pipeline.Suggest(key, known))
-		}
 	}
 	return evalserver.Start("127.0.0.1:0", evalserver.New(eng, evalserver.Config{}))
 }
@@ -175,17 +169,32 @@ func (o *serverOptions) startEmbedded(flags []string, con *console) (*evalserver
 // maxConfigBytes bounds a file of flag configurations.
 const maxConfigBytes = 256 << 20
 
-// loadFlagConfigs compiles the flag configurations in a file.
-func loadFlagConfigs(file string, con *console) (*engine.Engine, error) {
+// loadFlagConfigs is parseFlagConfigs of a file.
+func loadFlagConfigs(file string, flags []string, con *console) (*engine.Engine, error) {
 	data, err := readFlagConfigs(file)
 	if err != nil {
 		return nil, err
 	}
+	return parseFlagConfigs(file, data, flags, con)
+}
+
+// parseFlagConfigs compiles flag configurations that come from a file or a server, and warns of what is odd about them:
+// flags that are asked for and have none, for example.
+func parseFlagConfigs(from string, data []byte, flags []string, con *console) (*engine.Engine, error) {
 	eng, err := engine.Parse(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, fmt.Errorf("%s: %w", from, err)
 	}
-	warnOfConfigs(file, eng, con)
+	warnOfConfigs(from, eng, con)
+	var known []string
+	for _, f := range eng.Flags() {
+		known = append(known, f.Key)
+	}
+	for _, key := range flags {
+		if !slices.Contains(known, key) {
+			con.Warn(fmt.Sprintf("flag %s is not in %s", key, from), pipeline.Suggest(key, known))
+		}
+	}
 	return eng, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -43,7 +44,7 @@ groups.T, context, ... are sent as that; all others are not sent.`,
 			if err := con.Configure(o.quiet, o.logFormat); err != nil {
 				return err
 			}
-			if !cmd.Flags().Changed("rate") && o.server.embedded() {
+			if !cmd.Flags().Changed("rate") && o.server.embedded() || o.local() {
 				o.rate = 0
 			}
 			if err := o.check(cmd, args); err != nil {
@@ -68,6 +69,9 @@ type snapshot struct {
 	started time.Time         // the run, which an earlier process may have begun
 	runID   string
 	resumes int
+
+	remote *connection     // who is asked; nil: nobody is
+	local  *localEvaluator // what evaluates in this process instead
 
 	in      *input
 	locks   []*durable.Log
@@ -120,11 +124,16 @@ func (s *snapshot) run(args []string) (err error) {
 		return err
 	}
 	defer s.in.Close()
-	client, err := o.server.dial(s.env, s.con, config)
-	if err != nil {
-		return err
+	if o.local() {
+		if s.local, err = newLocal(s); err != nil {
+			return err
+		}
+	} else {
+		if s.remote, err = o.server.dial(s.env, s.con, config); err != nil {
+			return err
+		}
+		defer s.remote.Close()
 	}
-	defer client.Close()
 	found, err := s.in.preflight(s.env.Soft, nil)
 	if err != nil {
 		return err
@@ -132,9 +141,13 @@ func (s *snapshot) run(args []string) (err error) {
 	if err := o.errLine.check(found, s.in.total); err != nil {
 		return err
 	}
-	header := s.header(client.key)
+	var key amplitude.Key
+	if s.remote != nil {
+		key = s.remote.key
+	}
+	header := s.header(key)
 	if earlier != nil {
-		if err := earlier.refuseOther(header, client.key); err != nil {
+		if err := earlier.refuseOther(header, key); err != nil {
 			return err
 		}
 		h := earlier.reader.Header()
@@ -164,15 +177,15 @@ func (s *snapshot) run(args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.outputs.Discard()) }()
-	if !o.server.allowTracking && s.in.total > 0 {
-		if err := client.Preflight(s.env.Soft); err != nil {
+	if s.remote != nil && !o.server.allowTracking && s.in.total > 0 {
+		if err := s.remote.Preflight(s.env.Soft); err != nil {
 			return err
 		}
 	}
-	if err := s.evaluate(client, earlier); err != nil {
+	if err := s.evaluate(earlier); err != nil {
 		return s.explainStop(err)
 	}
-	return s.publish(client)
+	return s.publish()
 }
 
 // stoppedIfLocked gives err the exit code of a run that can be repeated, if another run is in its way.
@@ -189,7 +202,7 @@ func (s *snapshot) endJournal(err error) error {
 	if s.journal == nil {
 		return nil
 	}
-	worthless := s.tally == nil || s.tally.Read == 0 || errors.Is(err, errHopeless) || errors.Is(err, errQuiet)
+	worthless := s.local != nil || s.tally == nil || s.tally.Read == 0 || errors.Is(err, errHopeless) || errors.Is(err, errQuiet)
 	if err == nil || errors.Is(err, errSomeFailed) || worthless {
 		// The journal goes last: as long as it is there, a rerun clears up.
 		return errors.Join(s.unlock(), durable.Remove(spoolFile(s.o)), s.journal.Remove())
@@ -210,7 +223,7 @@ func (s *snapshot) checkFolders() error {
 
 // checkPaths refuses outputs that would replace something: an input always, anything else without --overwrite.
 func (s *snapshot) checkPaths() error {
-	for _, path := range append(slices.Clone(s.o.outs), s.o.errorsFile, s.o.manifestFile()) {
+	for _, path := range append(slices.Clone(s.o.outs), s.o.errorsFile, s.o.manifestFile(), s.o.flagsFile()) {
 		if path == "-" || path == "" {
 			continue
 		}
@@ -236,7 +249,9 @@ func (s *snapshot) checkPaths() error {
 
 // warnOf says what an analyst should know of the input before the run.
 func (s *snapshot) warnOf(found *findings) {
-	if !found.hasLocation && !s.o.server.embedded() {
+	if s.local != nil {
+		s.local.warn(s.con, found)
+	} else if !found.hasLocation && !s.o.server.embedded() {
 		s.con.Warn("no location column: the API will locate every user where this machine is",
 			"map country, region, city, dma or ip_address if a flag targets by location")
 	}
@@ -298,7 +313,7 @@ func (s *snapshot) createOutputs(carry []pipeline.Column) (err error) {
 
 // evaluate runs the pipeline from the first row to the last, or from the one after those that an earlier run has in
 // its journal.
-func (s *snapshot) evaluate(client *connection, earlier *unfinished) error {
+func (s *snapshot) evaluate(earlier *unfinished) error {
 	src, err := s.in.Open()
 	if err != nil {
 		return err
@@ -309,7 +324,7 @@ func (s *snapshot) evaluate(client *connection, earlier *unfinished) error {
 	guard := &guard{tally: s.tally, limit: s.o.errLine, total: s.in.total}
 	sink := fanOut{s.tally, guard, stoppable{s.outputs}}
 	if earlier != nil {
-		if err := s.resume(client, earlier, rows, sink); err != nil {
+		if err := s.resume(earlier, rows, sink); err != nil {
 			return err
 		}
 	}
@@ -318,13 +333,18 @@ func (s *snapshot) evaluate(client *connection, earlier *unfinished) error {
 	before := s.tally.Read
 	p := pipeline.Pipeline{
 		Source:      pipeline.Until(rows, s.env.Soft.Done()),
-		Evaluator:   client,
-		Sink:        append(fanOut{stoppable{&journalSink{s.journal, client.Replay()}}}, append(sink, progress)...),
+		Sink:        append(sink, progress),
 		WindowBytes: 16 << 20, // 4096 rows of 4 kB
 		Flags:       s.o.flags,
-		Workers:     s.o.concurrency,
-		Window:      min(max(16*s.o.concurrency, minWindow), 4096), // one user's retries must not hold up the others
 		Now:         clock,
+	}
+	if s.local != nil { // no journal: to evaluate again is cheaper than to read what came of it
+		p.Evaluator, p.Workers, p.Batch = s.local, runtime.GOMAXPROCS(0), localBatch
+		p.Window = 4 * p.Workers * p.Batch
+	} else {
+		p.Evaluator, p.Workers = s.remote, s.o.concurrency
+		p.Window = min(max(16*p.Workers, minWindow), 4096) // one user's retries must not hold up the others
+		p.Sink = append(fanOut{stoppable{&journalSink{s.journal, s.remote.Replay()}}}, p.Sink)
 	}
 	stats, err := p.Run(s.env.Hard)
 	if err != nil {
@@ -347,7 +367,7 @@ func (s *snapshot) evaluate(client *connection, earlier *unfinished) error {
 const minWindow = 256
 
 // resume replays the journal of an earlier run, and goes on with it.
-func (s *snapshot) resume(client *connection, earlier *unfinished, rows pipeline.Source, sink pipeline.Sink) error {
+func (s *snapshot) resume(earlier *unfinished, rows pipeline.Source, sink pipeline.Sink) error {
 	s.con.Log.Info(fmt.Sprintf("resuming the run of %s: %s of %s users are in its journal", s.started.Local().Format("2006-01-02 15:04"),
 		thousands(earlier.records), thousands(s.in.total)))
 	start := time.Now()
@@ -357,7 +377,7 @@ func (s *snapshot) resume(client *connection, earlier *unfinished, rows pipeline
 	if err := earlier.reader.Rewind(); err != nil {
 		return err
 	}
-	if err := s.replay(earlier, rows, sink, client.Client); err != nil {
+	if err := s.replay(earlier, rows, sink, s.remote.Client); err != nil {
 		return err
 	}
 	s.con.Log.Info(fmt.Sprintf("replayed in %s; going on after row %s", roundDuration(time.Since(start)), thousands(s.lastRow)))
@@ -369,8 +389,12 @@ func (s *snapshot) resume(client *connection, earlier *unfinished, rows pipeline
 // explainStop makes of the error that ended the run the one that is said.
 func (s *snapshot) explainStop(err error) error {
 	if s.env.Soft.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(s.env.Soft))) {
+		hint := "run the same command again: it goes on from there"
+		if s.local != nil {
+			hint = "run the same command again"
+		}
 		return pipeline.WithHint(fmt.Errorf("%w after %s of %s users; nothing was published", context.Cause(s.env.Soft),
-			thousands(s.tally.Read), thousands(s.in.total)), "run the same command again: it goes on from there")
+			thousands(s.tally.Read), thousands(s.in.total)), hint)
 	}
 	if errors.Is(err, syscall.EPIPE) && slices.Contains(s.o.outs, "-") && len(s.o.outs) == 1 {
 		return errQuiet
@@ -380,41 +404,23 @@ func (s *snapshot) explainStop(err error) error {
 
 // publish gives the complete files their names, the manifest last. Once the journal has the list of them, the run is
 // finished, whatever happens: a rerun only has to finish the renames.
-func (s *snapshot) publish(client *connection) error {
+func (s *snapshot) publish() error {
 	if err := s.outputs.Close(); err != nil {
 		return s.explainStop(stopped(err))
 	}
 	if err := s.checkPaths(); err != nil { // somebody else may have written there meanwhile
 		return err
 	}
-	m := s.manifest(client.Stats())
-	manifestFile := s.o.manifestFile()
-	var manifest *durable.Temp
-	if manifestFile != "" {
-		data, err := m.Marshal()
-		if err != nil {
-			return err
-		}
-		if manifest, err = durable.CreateTemp(manifestFile, 0o666); err != nil {
-			return stopped(err)
-		}
-		_, err = manifest.Write(data)
-		if err == nil {
-			err = manifest.Sync()
-		}
-		if err = errors.Join(err, manifest.Close()); err != nil {
-			return stopped(errors.Join(durable.Error("write", manifestFile, err), manifest.Remove()))
-		}
-	}
-	list, err := s.commitList(manifest, manifestFile)
+	m := s.manifest()
+	list, err := s.commitList(m)
 	if err != nil {
-		return err
+		return stopped(errors.Join(err, s.removeStale()))
 	}
 	s.outputs = nil // from here on they belong to the journal, which may hold the list even if writing it fails
 	if err := s.journal.Commit(list); err != nil {
 		return stopped(err)
 	}
-	if err := publishList(list, manifest != nil); err != nil {
+	if err := publishList(list, s.o.manifestFile() != ""); err != nil {
 		return stopped(err)
 	}
 	summarize(s.con, m, time.Since(s.began))
@@ -425,7 +431,7 @@ func (s *snapshot) publish(client *connection) error {
 }
 
 // manifest is the record of the run. It warns of what can only be known at the end.
-func (s *snapshot) manifest(stats amplitude.Stats) *report.Manifest {
+func (s *snapshot) manifest() *report.Manifest {
 	t := s.tally
 	if nobody := t.Nobody(); len(nobody) > 0 {
 		s.con.Warn("flags that nobody got: "+list(nobody, 10), "off, not targeted at these users, not deployed, or a typo: the API does not tell which")
@@ -439,8 +445,14 @@ func (s *snapshot) manifest(stats amplitude.Stats) *report.Manifest {
 		Format: report.ManifestFormat, RunID: s.runID, Version: version(), StartedAt: s.started.UTC(), FinishedAt: clock().UTC(), Resumes: s.resumes,
 		Options: s.options, Inputs: s.in.report, Assignments: t.Assignments, Flags: t.Flags(), NobodyGot: t.Nobody(), Unasked: t.Unasked,
 		Users:    report.Users{Read: t.Read, Answered: t.Answered, Failed: t.FailedUsers(), FailedByKind: t.Failed},
-		Requests: requests(stats),
 	}
+	var stats amplitude.Stats
+	if s.remote != nil {
+		stats = s.remote.Stats()
+	} else {
+		m.FlagConfigs = s.local.file
+	}
+	m.Requests = requests(stats)
 	m.Requests.Sent += s.replayedAttempts
 	m.Requests.Retries += s.replayedRetries
 	var formulas int64

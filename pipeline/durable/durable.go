@@ -59,22 +59,30 @@ func Exists(path string) (bool, error) {
 
 // WriteFile publishes data under that name as outputs are: whole or not at all, and there after a power loss.
 func WriteFile(path string, data []byte) error {
-	t, err := CreateTemp(path, 0o666)
+	t, err := WriteTemp(path, data)
 	if err != nil {
 		return err
+	}
+	if err := t.Rename(); err != nil {
+		return errors.Join(err, t.Remove())
+	}
+	return t.SyncFolder()
+}
+
+// WriteTemp writes data, to the disk, under a temporary name beside path, for the caller to rename.
+func WriteTemp(path string, data []byte) (*Temp, error) {
+	t, err := CreateTemp(path, 0o666)
+	if err != nil {
+		return nil, err
 	}
 	_, err = t.Write(data)
 	if err == nil {
 		err = t.Sync()
 	}
-	err = Error("write", path, errors.Join(err, t.Close()))
-	if err == nil {
-		err = t.Rename()
+	if err = errors.Join(err, t.Close()); err != nil {
+		return nil, errors.Join(Error("write", path, err), t.Remove())
 	}
-	if err != nil {
-		return errors.Join(err, t.Remove())
-	}
-	return t.SyncFolder()
+	return t, nil
 }
 
 // Error is err about that file: with the name that the user gave instead of the temporary one, and with

@@ -22,6 +22,9 @@ type Manifest struct {
 	Inputs  []File `json:"inputs"`
 	Outputs []File `json:"outputs"` // the error records are the last
 
+	// FlagConfigs is the file of flag configurations that a local run evaluated; its rows are flags. nil: the API's were.
+	FlagConfigs *File `json:"flag_configs,omitempty"`
+
 	Users       Users       `json:"users"`
 	Assignments int64       `json:"assignments"`
 	Requests    Requests    `json:"requests"`
