@@ -376,24 +376,6 @@ func realistic() string {
 	return "[" + strings.Join(flags, ",") + "]"
 }
 
-func BenchmarkAppend(b *testing.B) {
-	e := parse(b, realistic())
-	plan := e.Plan(nil)
-	users := []*pipeline.User{
-		user(b, "user-1", `{"country":"DE","user_properties":{"plan":"pro","seats":25},"version":"3.10.1"}`),
-		user(b, "user-2", `{"country":"US","user_properties":{"plan":"pro","seats":25},"version":"3.10.1"}`),
-		user(b, "user-3", `{"country":"FR","user_properties":{"plan":"pro","seats":5},"version":"3.1.1"}`),
-	}
-	var variants []*engine.Variant
-	b.ReportAllocs()
-	n := 0
-	for b.Loop() {
-		variants = plan.Append(variants[:0], users[n%len(users)])
-		n++
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/20, "ns/flag")
-}
-
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{dependent, bucketed, realistic(), `[]`, `{}`, `[{"key":"f","variants":{"on":{}},"segments":[{"conditions":[[{"selector":["context"],"op":"regex match","values":["[^]\\c{2}"]}]]}]}]`} {
 		f.Add([]byte(s), `{"country":"DE","groups":{"org":["acme"]},"user_properties":{"p":[1,"a",null]}}`)

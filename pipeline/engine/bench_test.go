@@ -1,0 +1,97 @@
+package engine_test
+
+import (
+	"cmp"
+	"encoding/csv"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/engine"
+)
+
+// tenFlags are ten of the test flags: of every kind, two of them with a dependency of their own and two that share
+// one, which makes three more to evaluate.
+var tenFlags = []string{"dark-mode", "checkout-redesign", "express-pay", "pricing-test", "onboarding-flow", "recommendations", "new-player",
+	"cookie-banner", "partner-api", "team-workspaces"}
+
+// benchUsers are the users of testdata/users.csv.
+func benchUsers(b *testing.B) []*pipeline.User {
+	b.Helper()
+	f, err := os.Open("../../testdata/users.csv")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		b.Fatal(err)
+	}
+	header := rows[0]
+	users := []*pipeline.User{}
+	for _, row := range rows[1:] {
+		u := &pipeline.User{UserID: row[0], DeviceID: row[1]}
+		properties := pipeline.Value{Kind: pipeline.Object}
+		for i, text := range row {
+			name, value := header[i], pipeline.StringValue(text)
+			switch field, property, deep := strings.Cut(name, "."); {
+			case text == "":
+			case deep && field == "user_properties":
+				properties.Members = append(properties.Members, pipeline.Member{Name: property, Value: value})
+			case deep: // groups.org
+				list := pipeline.Value{Kind: pipeline.List, Members: []pipeline.Member{{Value: value}}}
+				groups := pipeline.Value{Kind: pipeline.Object, Members: []pipeline.Member{{Name: property, Value: list}}}
+				u.Context = append(u.Context, pipeline.Member{Name: field, Value: groups})
+			case slices.Contains([]string{"country", "city", "language", "platform", "os", "version"}, name):
+				u.Context = append(u.Context, pipeline.Member{Name: name, Value: value})
+			}
+		}
+		byName := func(a, b pipeline.Member) int { return cmp.Compare(a.Name, b.Name) }
+		slices.SortFunc(properties.Members, byName)
+		u.Context = append(u.Context, pipeline.Member{Name: "user_properties", Value: properties})
+		slices.SortFunc(u.Context, byName)
+		users = append(users, u)
+	}
+	return users
+}
+
+func benchEngine(b *testing.B) *engine.Engine {
+	b.Helper()
+	configs, err := os.ReadFile("../../testdata/flags.json")
+	if err != nil {
+		b.Fatal(err)
+	}
+	return parse(b, string(configs))
+}
+
+func benchmark(b *testing.B, e *engine.Engine, flags []string, n int) {
+	users := benchUsers(b)
+	plan := e.Plan(flags)
+	var variants []*engine.Variant
+	i := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		variants = plan.Append(variants[:0], users[i])
+		if i++; i == len(users) {
+			i = 0
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/flag")
+}
+
+// The goal is 55 ns a flag and user, and no allocation.
+func BenchmarkAppend(b *testing.B) { benchmark(b, benchEngine(b), tenFlags, len(tenFlags)) }
+
+// One flag alone shows what its kind costs; "none" is what a user costs.
+func BenchmarkFlag(b *testing.B) {
+	e := benchEngine(b)
+	b.Run("none", func(b *testing.B) { benchmark(b, e, []string{}, 1) })
+	for _, f := range e.Flags() {
+		b.Run(f.Key, func(b *testing.B) { benchmark(b, e, []string{f.Key}, 1) })
+	}
+}
+
+// Twenty flags alike, of the kind that most are.
+func BenchmarkTargeted(b *testing.B) { benchmark(b, parse(b, realistic()), nil, 20) }
