@@ -12,9 +12,15 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// Spec says what an output holds beyond what every output does. The zero value is of use.
+// Spec says what an output holds beyond what every output does. The zero value is of use: the long layout. Error
+// records have one layout; of all this Meta, Version and EscapeFormulas are for them too.
 type Spec struct {
-	Carry          []pipeline.Column // the carried columns; error records have none
+	Wide       bool              // a row for each user with a column for each of Flags
+	Flags      []string          // the flags asked for; Wide needs them
+	Include    []string          // what is added: metadata, evaluation_id, value (long); payload (wide)
+	Carry      []pipeline.Column // the carried columns
+	SnakeNames bool              // the columns get names that BigQuery takes
+
 	Meta           map[string]string // the run's id, options, …: key-value metadata of Parquet
 	Version        string            // rollcall's, for Parquet's created_by
 	EscapeFormulas bool              // CSV and TSV: a ' before a text that a spreadsheet would run
@@ -53,7 +59,7 @@ func TrimFormat(name string) string {
 // Create begins a file of assignments. Its format is the name's ending. What stands under that name stays
 // as it is: the caller renames what [Info] calls Temp when the output is closed, and asks before whether it may.
 func Create(path string, spec Spec) (*Output, error) {
-	table, err := assignments(spec.Carry)
+	table, err := spec.assignments()
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +78,7 @@ func Stream(w io.Writer, format string, spec Spec) (*Output, error) {
 	if err != nil || strings.ContainsAny(format, `/\`) {
 		return nil, unknownFormat(format)
 	}
-	table, err := assignments(spec.Carry)
+	table, err := spec.assignments()
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +88,7 @@ func Stream(w io.Writer, format string, spec Spec) (*Output, error) {
 
 // encoder writes the rows of a table in one format.
 type encoder interface {
-	writeRow(row []cell) error
+	write(b *block) error
 
 	// finish writes what is left. It does not close the writer under it.
 	finish() error

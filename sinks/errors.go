@@ -7,22 +7,26 @@ import (
 // errorRecords is the layout of the error records: a row for each failed user, with the original row as JSON,
 // so that the file is itself an input.
 func errorRecords() *table {
+	one := noTuple()
 	return &table{
 		columns: []column{
 			{name: "row_number", typ: pipeline.TypeInt, required: true},
 			{name: "user_id"},
 			{name: "device_id"},
-			{name: "kind", required: true, repeats: true},
+			{name: "kind", required: true},
 			{name: "http_status", typ: pipeline.TypeInt},
 			{name: "attempts", typ: pipeline.TypeInt, required: true},
-			{name: "message", required: true, repeats: true},
+			{name: "message", required: true},
 			{name: "occurred_at", typ: pipeline.TypeTimestamp, millis: true, required: true},
 			{name: "input", typ: pipeline.TypeJSON},
 		},
-		rows: func(o *pipeline.Outcome, row []cell, emit func() error) error {
+		fill: func(o *pipeline.Outcome, b *block) error {
+			b.rows = b.rows[:0]
 			if o.Err == nil {
 				return nil
 			}
+			b.rows = append(b.rows, one)
+			row := b.shared
 			row[0].num = o.Row.Number
 			row[1] = optional(o.Row.User.UserID)
 			row[2] = optional(o.Row.User.DeviceID)
@@ -35,7 +39,7 @@ func errorRecords() *table {
 			if o.Row.Input != nil {
 				row[8] = text(string(pipeline.AppendObject(nil, o.Row.Input)))
 			}
-			return emit()
+			return nil
 		},
 	}
 }

@@ -10,15 +10,14 @@ import (
 
 // jsonlEncoder writes an object a line, its keys in the order of the columns, null where a cell is null.
 type jsonlEncoder struct {
-	w       io.Writer
+	*lines
 	columns []column
 	keys    [][]byte // what stands before each value: `{"row_number":`, `,"user_id":`, …
-	buf     []byte
-	clock   clock
 }
 
 func newJSONL(w io.Writer, columns []column) *jsonlEncoder {
-	e := &jsonlEncoder{w: w, columns: columns}
+	e := &jsonlEncoder{lines: newLines(w, columns, "}\n"), columns: columns}
+	e.cell = e.appendCell
 	for i, c := range columns {
 		key := []byte{','}
 		if i == 0 {
@@ -29,39 +28,32 @@ func newJSONL(w io.Writer, columns []column) *jsonlEncoder {
 	return e
 }
 
-func (e *jsonlEncoder) writeRow(row []cell) error {
-	buf := e.buf
-	for i := range row {
-		buf = append(buf, e.keys[i]...)
-		c := &row[i]
-		if c.null {
-			buf = append(buf, "null"...)
-			continue
-		}
-		switch col := &e.columns[i]; col.typ {
-		case pipeline.TypeString:
-			buf = pipeline.AppendJSONString(buf, c.text)
-		case pipeline.TypeJSON:
-			buf = appendOneLine(buf, c.text)
-		case pipeline.TypeInt:
-			buf = strconv.AppendInt(buf, c.num, 10)
-		case pipeline.TypeFloat:
-			buf = pipeline.Value{Kind: pipeline.Float, Num: c.num}.AppendJSON(buf)
-		case pipeline.TypeBool:
-			buf = strconv.AppendBool(buf, c.num != 0)
-		case pipeline.TypeDate, pipeline.TypeTimestamp:
-			if col.millis {
-				buf = append(e.clock.append(append(buf, '"'), c.num), '"')
-			} else {
-				buf = pipeline.AppendJSONString(buf, c.text)
-			}
-		}
-	}
-	e.buf = append(buf, '}', '\n')
-	return flushAt(e.w, &e.buf, textBuffer)
-}
+func (e *jsonlEncoder) finish() error { return e.flush() }
 
-func (e *jsonlEncoder) finish() error { return flushAt(e.w, &e.buf, 0) }
+// appendCell appends a cell and the key before it.
+func (e *jsonlEncoder) appendCell(dst []byte, column int, c *cell) []byte {
+	dst = append(dst, e.keys[column]...)
+	if c.null {
+		return append(dst, "null"...)
+	}
+	switch col := &e.columns[column]; col.typ {
+	case pipeline.TypeString:
+		return pipeline.AppendJSONString(dst, c.text)
+	case pipeline.TypeJSON:
+		return appendOneLine(dst, c.text)
+	case pipeline.TypeInt:
+		return strconv.AppendInt(dst, c.num, 10)
+	case pipeline.TypeFloat:
+		return pipeline.Value{Kind: pipeline.Float, Num: c.num}.AppendJSON(dst)
+	case pipeline.TypeBool:
+		return strconv.AppendBool(dst, c.num != 0)
+	default: // dates and timestamps
+		if col.millis {
+			return append(appendMillis(append(dst, '"'), c.num), '"')
+		}
+		return pipeline.AppendJSONString(dst, c.text)
+	}
+}
 
 // appendOneLine appends a JSON text as it is, unless it spans lines: then without the white space between its
 // tokens. (In valid JSON a line break is always between tokens.)

@@ -29,8 +29,7 @@ type Info struct {
 type Output struct {
 	info    Info
 	table   *table
-	row     []cell
-	emit    func() error // emitRow, made once
+	block   block
 	encoder encoder
 	closer  io.Closer // of the compressed stream; may be nil
 	buffer  *bufio.Writer
@@ -44,9 +43,7 @@ type Output struct {
 var _ pipeline.Sink = (*Output)(nil)
 
 func newOutput(name, format string, t *table) *Output {
-	o := &Output{info: Info{Path: name, Format: format}, table: t, row: make([]cell, len(t.columns))}
-	o.emit = o.emitRow
-	return o
+	return &Output{info: Info{Path: name, Format: format}, table: t, block: block{shared: make([]cell, len(t.columns))}}
 }
 
 func create(path string, mode fs.FileMode, t *table, spec *Spec) (*Output, error) {
@@ -89,12 +86,17 @@ func (o *Output) Write(out *pipeline.Outcome) error {
 	if o.err != nil {
 		return o.err
 	}
-	return o.fail(o.table.rows(out, o.row, o.emit))
-}
-
-func (o *Output) emitRow() error {
-	o.info.Rows++
-	return o.encoder.writeRow(o.row)
+	if err := o.table.fill(out, &o.block); err != nil {
+		return o.fail(err)
+	}
+	if len(o.block.rows) == 0 {
+		return nil
+	}
+	o.info.Rows += int64(len(o.block.rows))
+	if err := o.encoder.write(&o.block); err != nil {
+		return o.fail(err)
+	}
+	return nil
 }
 
 // Close completes the output; a file still has its temporary name after it. A second Close returns what the
@@ -153,7 +155,7 @@ func (o *Output) Info() Info {
 	info := o.info
 	info.Bytes = o.meter.n
 	if e, ok := o.encoder.(*csvEncoder); ok {
-		info.Formulas = e.formulas
+		info.Formulas = e.lines.formulas
 	}
 	return info
 }

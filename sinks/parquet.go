@@ -46,6 +46,7 @@ type parquetEncoder struct {
 	bytes   int // of text in columns
 	rows    int // in the open row group
 
+	cols       []column
 	groupBytes int64 // the constant, but for tests
 }
 
@@ -62,7 +63,7 @@ func newParquet(w io.Writer, columns []column, spec *Spec) (e *parquetEncoder, e
 		parquet.WithCompressionLevel(zstdLevel),
 		parquet.WithDictionaryDefault(false),
 	}
-	e = &parquetEncoder{groupBytes: groupBytes}
+	e = &parquetEncoder{groupBytes: groupBytes, cols: columns}
 	var fields schema.FieldList
 	for _, c := range columns {
 		repetition := parquet.Repetitions.Optional
@@ -76,7 +77,7 @@ func newParquet(w io.Writer, columns []column, spec *Spec) (e *parquetEncoder, e
 		case pipeline.TypeString, pipeline.TypeJSON:
 			physical, logical = parquet.Types.ByteArray, schema.StringLogicalType{}
 			texts := newBuffer(c, func(c *cell) parquet.ByteArray { return byteArray(c.text) })
-			if buffer = texts; c.repeats {
+			if buffer = texts; c.varies {
 				buffer = &dictionary{plain: texts, index: map[string]int32{}}
 				props = append(props, parquet.WithDictionaryFor(c.name, true))
 			}
@@ -121,6 +122,22 @@ func newParquet(w io.Writer, columns []column, spec *Spec) (e *parquetEncoder, e
 	e.writer = file.NewParquetWriter(struct{ io.Writer }{w}, root,
 		file.WithWriterProps(parquet.NewWriterProperties(props...)), file.WithWriteMetadata(meta))
 	return e, nil
+}
+
+func (e *parquetEncoder) write(b *block) error {
+	for _, t := range b.rows {
+		n := 0
+		for i, c := range e.cols {
+			if c.varies {
+				b.shared[i] = t.cells[n]
+				n++
+			}
+		}
+		if err := e.writeRow(b.shared); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (e *parquetEncoder) writeRow(row []cell) error {

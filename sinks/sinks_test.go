@@ -103,6 +103,11 @@ func writeFile(t *testing.T, out *Output, err error, outcomes []pipeline.Outcome
 	return out.Info()
 }
 
+// writeRow writes a row of a table in which nothing varies.
+func writeRow(e encoder, row ...cell) error {
+	return e.write(&block{shared: row, rows: []*tuple{noTuple()}})
+}
+
 func TestGolden(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -214,7 +219,7 @@ func TestCSVCells(t *testing.T) {
 			}
 			var buf bytes.Buffer
 			e := newCSV(&buf, columns, comma, what == "escaped")
-			if err := errors.Join(e.writeRow([]cell{{text: test.in}}), e.finish()); err != nil {
+			if err := errors.Join(writeRow(e, cell{text: test.in}), e.finish()); err != nil {
 				t.Fatal(err)
 			}
 			if got := buf.String(); got != "x\n"+want+"\n" {
@@ -447,7 +452,7 @@ func TestFloats(t *testing.T) {
 	for f, want := range map[float64]string{0: "0", -0.5: "-0.5", 1e21: "1e+21", math.Inf(1): "Infinity", math.Inf(-1): "-Infinity"} {
 		var buf bytes.Buffer
 		e := newCSV(&buf, []column{{name: "x", typ: pipeline.TypeFloat}}, ',', false)
-		if err := errors.Join(e.writeRow([]cell{{num: int64(math.Float64bits(f))}}), e.finish()); err != nil {
+		if err := errors.Join(writeRow(e, cell{num: int64(math.Float64bits(f))}), e.finish()); err != nil {
 			t.Fatal(err)
 		}
 		if got := buf.String(); got != fmt.Sprintf("x\n%s\n", want) {

@@ -2,7 +2,6 @@ package sinks
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -11,11 +10,12 @@ import (
 
 // column is a column of an output, fixed before the first row.
 type column struct {
-	name     string
+	name     string // in the file
+	asked    string // before it was made a snake one
 	typ      pipeline.Type
 	millis   bool // a TypeTimestamp in milliseconds, without a text; others are in microseconds
 	required bool // never null
-	repeats  bool // few distinct values: Parquet gets a dictionary
+	varies   bool // may differ among the rows of one outcome
 }
 
 // cell is one value of a row. Which fields count follows from its column's type: text for strings and JSON;
@@ -43,79 +43,56 @@ func optional(s string) cell {
 	return text(s)
 }
 
+// block is the rows that one outcome makes. Most cells of them are the same in all: a user's id, row number,
+// time and carried columns stand once, so that encoders can do their work on them once.
+type block struct {
+	shared []cell   // a cell for each column; those of columns that vary count for nothing
+	rows   []*tuple // one for each row
+}
+
+// tuple is what varies in a row: a cell for each column that does, in their order.
+//
+// Few tuples differ in a run, thousands of rows have the same one. A tuple that is kept is the same in memory
+// wherever its cells are the same, so an encoder, of which an output has one, leaves what it made of it beside it.
+type tuple struct {
+	cells []cell
+	kept  bool // false: it may hold something else in the next block
+
+	texts    [][]byte // of a text format: each segment's
+	formulas int64    // in texts
+	group    int      // the row group of indices; 0 is none
+	indices  []int32  // of Parquet: each cell's in its column's dictionary
+}
+
+// noTuple is the tuple of a layout in which nothing varies, and an outcome makes one row.
+func noTuple() *tuple { return &tuple{kept: true} }
+
 // table is a layout: its columns, and what rows an outcome makes.
 type table struct {
 	columns []column
 
-	// rows fills row, which has a cell for each column, and calls emit, once for each row that o makes.
-	rows func(o *pipeline.Outcome, row []cell, emit func() error) error
+	// fill sets b.rows, and those of b.shared that are not set once and for all. b.shared has a cell for each column.
+	fill func(o *pipeline.Outcome, b *block) error
 }
 
-// assignments is the long layout: a row for each flag of each answered user.
-func assignments(carry []pipeline.Column) (*table, error) {
-	columns := []column{
-		{name: "row_number", typ: pipeline.TypeInt, required: true},
-		{name: "user_id"},
-		{name: "device_id"},
-		{name: "flag_key", required: true, repeats: true},
-		{name: "outcome", required: true, repeats: true},
-		{name: "variant", repeats: true},
-		{name: "payload", typ: pipeline.TypeJSON, repeats: true},
-		{name: "experiment_key", repeats: true},
-		{name: "evaluated_at", typ: pipeline.TypeTimestamp, millis: true, required: true},
+// carried fills the cells of the carried columns.
+func carried(dst []cell, columns []pipeline.Column, row *pipeline.Row) error {
+	if len(row.Carry) != len(columns) {
+		return fmt.Errorf("row %d: %d carried values for %d columns", row.Number, len(row.Carry), len(columns))
 	}
-	const (
-		rowNumber, userID, deviceID, flagKey, outcome = 0, 1, 2, 3, 4
-		variant, payload, experimentKey, evaluatedAt  = 5, 6, 7, 8
-	)
-	fixed := len(columns)
-	for _, c := range carry {
-		if slices.ContainsFunc(columns, func(have column) bool { return have.name == c.Name }) {
-			err := fmt.Errorf("carry column %q: the output has a column of that name already", c.Name)
-			return nil, pipeline.WithHint(err, "leave it out of --carry, or rename it in the input")
+	for i := range columns {
+		c, err := carriedCell(columns[i].Type, &row.Carry[i])
+		if err != nil {
+			return fmt.Errorf("row %d: column %q: %w", row.Number, columns[i].Name, err)
 		}
-		columns = append(columns, column{name: text(c.Name).text, typ: c.Type})
+		dst[i] = c
 	}
-
-	return &table{columns, func(o *pipeline.Outcome, row []cell, emit func() error) error {
-		if o.Err != nil || len(o.Assignments) == 0 {
-			return nil
-		}
-		if len(o.Row.Carry) != len(carry) {
-			return fmt.Errorf("row %d: %d carried values for %d columns", o.Row.Number, len(o.Row.Carry), len(carry))
-		}
-		row[rowNumber].num = o.Row.Number
-		row[userID] = optional(o.Row.User.UserID)
-		row[deviceID] = optional(o.Row.User.DeviceID)
-		row[evaluatedAt].num = o.At.UnixMilli()
-		for i := range carry {
-			c, err := carried(carry[i].Type, &o.Row.Carry[i])
-			if err != nil {
-				return fmt.Errorf("row %d: column %q: %w", o.Row.Number, carry[i].Name, err)
-			}
-			row[fixed+i] = c
-		}
-		for i := range o.Assignments {
-			a := &o.Assignments[i]
-			row[flagKey] = text(a.FlagKey)
-			row[outcome].text = "assigned"
-			if !a.Assigned {
-				row[outcome].text = "not_assigned"
-			}
-			row[variant] = optional(a.Key)
-			row[payload] = optional(a.Payload)
-			row[experimentKey] = optional(a.ExperimentKey)
-			if err := emit(); err != nil {
-				return err
-			}
-		}
-		return nil
-	}}, nil
+	return nil
 }
 
-// carried is the cell of a carried value. A value of another kind than its column's type, which a source
+// carriedCell is the cell of a carried value. A value of another kind than its column's type, which a source
 // promises not to yield, is an error: it would be a wrong value in Parquet.
-func carried(typ pipeline.Type, v *pipeline.Value) (cell, error) {
+func carriedCell(typ pipeline.Type, v *pipeline.Value) (cell, error) {
 	if v.Kind == pipeline.Null {
 		return cell{null: true}, nil
 	}

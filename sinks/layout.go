@@ -1,0 +1,183 @@
+package sinks
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// The columns that --include adds, in the long layout and in the wide one.
+var (
+	longIncludes = []string{"metadata", "evaluation_id", "value"}
+	wideIncludes = []string{"payload"}
+)
+
+// Columns are the names of the columns of the assignments, in their order, or what is wrong with the Spec.
+func (s *Spec) Columns() ([]string, error) {
+	t, err := s.assignments()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, c := range t.columns {
+		names = append(names, c.name)
+	}
+	return names, nil
+}
+
+// assignments is the layout that the Spec asks for.
+func (s *Spec) assignments() (t *table, err error) {
+	if err := s.checkInclude(); err != nil {
+		return nil, err
+	}
+	if s.Wide {
+		t, err = s.wide()
+	} else {
+		t = s.long()
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i := range s.Carry {
+		t.columns[len(t.columns)-len(s.Carry)+i].typ = s.Carry[i].Type
+	}
+	return t, nameColumns(t.columns, len(t.columns)-len(s.Carry), s.SnakeNames)
+}
+
+func (s *Spec) checkInclude() error {
+	known, layout := longIncludes, "long"
+	if s.Wide {
+		known, layout = wideIncludes, "wide"
+	}
+	for i, name := range s.Include {
+		if slices.Contains(s.Include[:i], name) {
+			return fmt.Errorf("include %q: it is named twice", name)
+		}
+		if slices.Contains(known, name) {
+			continue
+		}
+		hint := pipeline.Suggest(name, known)
+		switch {
+		case slices.Contains(wideIncludes, name):
+			hint = "the long layout has that column anyway"
+		case slices.Contains(longIncludes, name):
+			hint = "leave it out, or take the long layout"
+		}
+		err := fmt.Errorf("include %q: the %s layout can include %s", name, layout, strings.Join(known, ", "))
+		return pipeline.WithHint(err, hint)
+	}
+	return nil
+}
+
+func (s *Spec) carryColumns() []column {
+	columns := make([]column, len(s.Carry))
+	for i, c := range s.Carry {
+		columns[i] = column{name: c.Name, typ: c.Type}
+	}
+	return columns
+}
+
+// Where the columns stand that both layouts begin with.
+const rowNumber, userID, deviceID, userColumns = 0, 1, 2, 3
+
+// long is the long layout: a row for each flag of each answered user.
+func (s *Spec) long() *table {
+	columns := []column{
+		{name: "row_number", typ: pipeline.TypeInt, required: true},
+		{name: "user_id"},
+		{name: "device_id"},
+		{name: "flag_key", required: true, varies: true},
+		{name: "outcome", required: true, varies: true},
+		{name: "variant", varies: true},
+		{name: "payload", typ: pipeline.TypeJSON, varies: true},
+		{name: "experiment_key", varies: true},
+		{name: "evaluated_at", typ: pipeline.TypeTimestamp, millis: true, required: true},
+	}
+	evaluatedAt := len(columns) - 1
+	for _, name := range s.Include {
+		c := column{name: name, varies: true}
+		if name == "metadata" {
+			c.typ = pipeline.TypeJSON
+		}
+		columns = append(columns, c)
+	}
+	carry := len(columns)
+	columns = append(columns, s.carryColumns()...)
+
+	tuples := newTuples(s.Include)
+	return &table{columns, func(o *pipeline.Outcome, b *block) error {
+		b.rows = b.rows[:0]
+		if o.Err != nil || len(o.Assignments) == 0 {
+			return nil
+		}
+		b.shared[rowNumber].num = o.Row.Number
+		b.shared[userID] = optional(o.Row.User.UserID)
+		b.shared[deviceID] = optional(o.Row.User.DeviceID)
+		b.shared[evaluatedAt].num = o.At.UnixMilli()
+		b.rows = tuples.appendAll(b.rows, o.Assignments)
+		return carried(b.shared[carry:], s.Carry, &o.Row)
+	}}
+}
+
+// wide is the wide layout: a row for each answered user, a column for each flag.
+func (s *Spec) wide() (*table, error) {
+	if len(s.Flags) == 0 {
+		return nil, pipeline.WithHint(errors.New("the wide layout has a column for each flag, and no flags are named"),
+			"name them with --flags or --flags-from")
+	}
+	columns := []column{
+		{name: "row_number", typ: pipeline.TypeInt, required: true},
+		{name: "user_id"},
+		{name: "device_id"},
+	}
+	payloads := len(s.Include) > 0
+	for _, flag := range s.Flags {
+		columns = append(columns, column{name: flag})
+		if payloads {
+			columns = append(columns, column{name: flag + ".payload", typ: pipeline.TypeJSON})
+		}
+	}
+	evaluatedAt := len(columns)
+	columns = append(columns, column{name: "evaluated_at", typ: pipeline.TypeTimestamp, millis: true, required: true})
+	columns = append(columns, s.carryColumns()...)
+
+	one := noTuple()
+	return &table{columns, func(o *pipeline.Outcome, b *block) error {
+		b.rows = b.rows[:0]
+		if o.Err != nil {
+			return nil
+		}
+		b.rows = append(b.rows, one)
+		b.shared[rowNumber].num = o.Row.Number
+		b.shared[userID] = optional(o.Row.User.UserID)
+		b.shared[deviceID] = optional(o.Row.User.DeviceID)
+		b.shared[evaluatedAt].num = o.At.UnixMilli()
+		next := userColumns
+		for i, flag := range s.Flags {
+			a := find(o.Assignments, flag, i)
+			b.shared[next] = optional(a.Key)
+			next++
+			if payloads {
+				b.shared[next] = optional(a.Payload)
+				next++
+			}
+		}
+		return carried(b.shared[evaluatedAt+1:], s.Carry, &o.Row)
+	}}, nil
+}
+
+// find is the assignment of a flag, which is at its own place if the flags were asked for; or that of nobody.
+func find(assignments []pipeline.Assignment, flag string, place int) *pipeline.Assignment {
+	if place < len(assignments) && assignments[place].FlagKey == flag {
+		return &assignments[place]
+	}
+	for i := range assignments {
+		if assignments[i].FlagKey == flag {
+			return &assignments[i]
+		}
+	}
+	return &pipeline.Assignment{}
+}

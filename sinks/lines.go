@@ -1,0 +1,126 @@
+package sinks
+
+import (
+	"io"
+	"time"
+)
+
+// textBuffer is how many bytes a text encoder collects before it writes them.
+const textBuffer = 64 << 10
+
+// lines writes the rows of the text formats: one line each, its cells in the order of the columns. What rows share
+// is formatted once a block, and what varies once for each tuple that is kept, so a row is mostly two or three
+// copies.
+type lines struct {
+	w        io.Writer
+	segments []segment
+	end      string // of a line
+
+	// cell appends the cell of a column, with what stands before it.
+	cell func(dst []byte, column int, c *cell) []byte
+
+	formulas int64 // cells that a spreadsheet would run, written or about to be; cell counts them
+	buf      []byte
+}
+
+// segment is a run of columns that are alike in whether they vary.
+type segment struct {
+	varies   bool
+	from, to int    // columns
+	first    int    // varies: the cell of the tuple that is column from's
+	shared   []byte // the text of this block, if it does not vary
+}
+
+func newLines(w io.Writer, columns []column, end string) *lines {
+	l := &lines{w: w, end: end}
+	cells := 0
+	for i, c := range columns {
+		last := len(l.segments) - 1
+		if last < 0 || l.segments[last].varies != c.varies {
+			l.segments = append(l.segments, segment{varies: c.varies, from: i, first: cells})
+			last++
+		}
+		l.segments[last].to = i + 1
+		if c.varies {
+			cells++
+		}
+	}
+	return l
+}
+
+func (l *lines) write(b *block) error {
+	before := l.formulas
+	for i := range l.segments {
+		if s := &l.segments[i]; !s.varies {
+			s.shared = l.format(s.shared[:0], s, b.shared[s.from:s.to])
+		}
+	}
+	l.formulas = before + (l.formulas-before)*int64(len(b.rows))
+	buf := l.buf
+	for _, t := range b.rows {
+		if t.texts == nil || !t.kept {
+			l.formatTuple(t)
+		}
+		l.formulas += t.formulas
+		varying := 0
+		for i := range l.segments {
+			s := &l.segments[i]
+			if !s.varies {
+				buf = append(buf, s.shared...)
+				continue
+			}
+			buf = append(buf, t.texts[varying]...)
+			varying++
+		}
+		buf = append(buf, l.end...)
+		if len(buf) >= textBuffer {
+			l.buf = buf
+			if err := l.flush(); err != nil {
+				return err
+			}
+			buf = l.buf
+		}
+	}
+	l.buf = buf
+	return nil
+}
+
+func (l *lines) format(dst []byte, s *segment, cells []cell) []byte {
+	for i := range cells {
+		dst = l.cell(dst, s.from+i, &cells[i])
+	}
+	return dst
+}
+
+func (l *lines) formatTuple(t *tuple) {
+	before, n := l.formulas, 0
+	for i := range l.segments {
+		s := &l.segments[i]
+		if !s.varies {
+			continue
+		}
+		if n == len(t.texts) {
+			t.texts = append(t.texts, nil)
+		}
+		t.texts[n] = l.format(t.texts[n][:0], s, t.cells[s.first:s.first+s.to-s.from])
+		n++
+	}
+	t.formulas, l.formulas = l.formulas-before, before
+}
+
+// flush writes what there is.
+func (l *lines) flush() error {
+	if len(l.buf) == 0 {
+		return nil
+	}
+	_, err := l.w.Write(l.buf)
+	if l.buf = l.buf[:0]; cap(l.buf) > 16*textBuffer {
+		l.buf = nil // one huge line
+	}
+	return err
+}
+
+// appendMillis appends RFC 3339 in UTC, always with milliseconds, so that texts sort as their times do.
+func appendMillis(dst []byte, millis int64) []byte {
+	return time.UnixMilli(millis).UTC().AppendFormat(dst, "2006-01-02T15:04:05.000Z07:00")
+}

@@ -1,0 +1,147 @@
+package sinks
+
+import (
+	"hash/maphash"
+	"slices"
+	"strings"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// Bounds of what tuples keeps.
+const (
+	tupleSlots = 4 << 10 // a power of two
+	tupleProbe = 8       // slots that a tuple may be in
+	maxTuples  = tupleSlots / 2
+	tupleBytes = 1 << 20  // text of all tuples that are kept
+	tupleText  = 16 << 10 // text of one
+
+	// tupleMisses is how many rows without a place there may be until everything is forgotten: what is kept has
+	// then gone out of use.
+	tupleMisses = 64 << 10
+)
+
+// tuples makes the tuples of assignments, the same one for the same assignment. All it saves is work: what is not
+// kept is made anew, so however the hash falls out, the output is the same.
+type tuples struct {
+	include                       []string
+	metadata, evaluationID, value bool // included
+	seed                          maphash.Seed
+	slots                         []keptTuple
+	count, bytes, misses          int
+	scratch                       []*tuple // of a block's rows that are not kept
+}
+
+type keptTuple struct {
+	hash       uint64
+	assignment pipeline.Assignment
+	tuple      *tuple // nil: the slot is free
+}
+
+func newTuples(include []string) *tuples {
+	return &tuples{
+		include:      include,
+		metadata:     slices.Contains(include, "metadata"),
+		evaluationID: slices.Contains(include, "evaluation_id"),
+		value:        slices.Contains(include, "value"),
+		seed:         maphash.MakeSeed(),
+		slots:        make([]keptTuple, tupleSlots),
+	}
+}
+
+// appendAll appends the tuples of the assignments of one block.
+func (ts *tuples) appendAll(dst []*tuple, assignments []pipeline.Assignment) []*tuple {
+	if ts.misses > tupleMisses {
+		clear(ts.slots)
+		ts.count, ts.bytes, ts.misses = 0, 0, 0
+	}
+	spare := 0
+	for i := range assignments {
+		a := &assignments[i]
+		t := ts.find(a)
+		if t == nil {
+			ts.misses++
+			if spare == len(ts.scratch) {
+				ts.scratch = append(ts.scratch, &tuple{})
+			}
+			t = ts.scratch[spare]
+			spare++
+			t.cells = ts.appendCells(t.cells[:0], a)
+		}
+		dst = append(dst, t)
+	}
+	return dst
+}
+
+// find is the tuple that is kept for an assignment, be it from now on; nil if there is no place for it.
+func (ts *tuples) find(a *pipeline.Assignment) *tuple {
+	hash := maphash.String(ts.seed, a.FlagKey) + maphash.String(ts.seed, a.Key)*3 + uint64(len(a.Payload))*0x9e3779b97f4a7c15
+	for i := range uint64(tupleProbe) {
+		slot := &ts.slots[(hash+i)%tupleSlots]
+		if slot.tuple == nil {
+			return ts.keep(slot, hash, a)
+		}
+		if slot.hash == hash && ts.same(&slot.assignment, a) {
+			return slot.tuple
+		}
+	}
+	return nil
+}
+
+func (ts *tuples) same(a, b *pipeline.Assignment) bool {
+	return a.FlagKey == b.FlagKey && a.Key == b.Key && a.Assigned == b.Assigned && a.Payload == b.Payload &&
+		a.ExperimentKey == b.ExperimentKey && (!ts.metadata || a.Metadata == b.Metadata) &&
+		(!ts.evaluationID || a.EvaluationID == b.EvaluationID) && (!ts.value || a.Value == b.Value)
+}
+
+// keep puts the assignment into a free slot. Its strings are copied: they are parts of an answer, which would all
+// stay in memory.
+func (ts *tuples) keep(slot *keptTuple, hash uint64, a *pipeline.Assignment) *tuple {
+	own := pipeline.Assignment{Assigned: a.Assigned, Variant: pipeline.Variant{
+		FlagKey: a.FlagKey, Key: a.Key, Payload: a.Payload, ExperimentKey: a.ExperimentKey,
+	}}
+	if ts.metadata {
+		own.Metadata = a.Metadata
+	}
+	if ts.evaluationID {
+		own.EvaluationID = a.EvaluationID
+	}
+	if ts.value {
+		own.Value = a.Value
+	}
+	texts := []*string{&own.FlagKey, &own.Key, &own.Payload, &own.ExperimentKey, &own.Metadata, &own.EvaluationID, &own.Value}
+	size := 0
+	for _, s := range texts {
+		size += len(*s)
+	}
+	if size > tupleText || ts.bytes+size > tupleBytes || ts.count == maxTuples {
+		return nil
+	}
+	for _, s := range texts {
+		*s = strings.Clone(*s)
+	}
+	ts.bytes += size
+	ts.count++
+	*slot = keptTuple{hash, own, &tuple{kept: true, cells: ts.appendCells(nil, &own)}}
+	return slot.tuple
+}
+
+// appendCells appends the cells of the columns that vary.
+func (ts *tuples) appendCells(dst []cell, a *pipeline.Assignment) []cell {
+	outcome := cell{text: "not_assigned"}
+	if a.Assigned {
+		outcome.text = "assigned"
+	}
+	dst = append(dst, text(a.FlagKey), outcome, optional(a.Key), optional(a.Payload), optional(a.ExperimentKey))
+	for _, name := range ts.include {
+		switch name {
+		case "metadata":
+			dst = append(dst, optional(a.Metadata))
+		case "evaluation_id":
+			dst = append(dst, optional(a.EvaluationID))
+		case "value":
+			dst = append(dst, optional(a.Value))
+		}
+	}
+	return dst
+}
