@@ -173,6 +173,7 @@ func parse(data []byte, lenient bool) (*Engine, error) {
 	if err := c.checkCycles(); err != nil {
 		return nil, err
 	}
+	e.settle()
 	all := make([]int32, len(e.flags))
 	for i, m := range propertyOrder(keyMembers(configs)) { // the SDKs keep the flags in an object
 		all[i] = e.index[m.Name]
@@ -257,6 +258,7 @@ func (c *compiler) flag(config *flagConfig, text []byte) error {
 			}
 		}
 	}
+	first := len(c.engine.variants)
 	f := flag{config: text, info: Flag{
 		Key:            *config.Key,
 		Variants:       slices.Clone(c.names),
@@ -280,6 +282,7 @@ func (c *compiler) flag(config *flagConfig, text []byte) error {
 		}
 		f.segments = append(f.segments, s)
 	}
+	f.variants = [2]int32{int32(first), int32(len(c.engine.variants))}
 	c.engine.flags = append(c.engine.flags, f)
 	return nil
 }
@@ -301,15 +304,15 @@ func (c *compiler) segment(path string, config *segmentConfig, flagMetadata obje
 			return s, err
 		}
 	}
-	pick := func(path string, name *string) *Variant {
+	pick := func(path string, name *string) result {
 		if name == nil {
-			return nil
+			return 0
 		}
 		v, ok := variants[*name]
 		if !ok {
 			c.warn(path, &UnknownError{"variant", *name})
 		}
-		return v
+		return resultOf(v)
 	}
 	s.variant = pick(path+".variant", config.Variant)
 	for i, list := range config.Conditions {

@@ -60,13 +60,14 @@ type flag struct {
 	config       []byte // as it was read
 	dependencies []int32
 	segments     []segment
+	variants     [2]int32 // those of Engine.variants that are the flag's: from, to
 }
 
 type segment struct {
 	always     bool          // no conditions: everybody
 	conditions [][]condition // any of the lists, whole
 	bucket     *bucket       // nil: no bucketing
-	variant    *Variant      // where the bucket decides nothing; nil: none
+	variant    result        // where the bucket decides nothing; 0: none
 }
 
 type bucket struct {
@@ -84,7 +85,7 @@ type allocation struct {
 // distribution is a range [start, end) of hash / 100.
 type distribution struct {
 	start, end uint32
-	variant    *Variant // nil: the configuration names one that the flag does not have
+	variant    result // 0: the configuration names one that the flag does not have
 }
 
 // Flags lists the flags in the order of the configurations.
@@ -176,36 +177,56 @@ func (e *Engine) Evaluate(u *pipeline.User, flagKeys []string) []*Variant {
 // user none has none. What [Variant] marks as a default or as not deployed is among them: the caller decides.
 func (p *Plan) Append(dst []*Variant, u *pipeline.User) []*Variant {
 	st := p.engine.states.Get().(*state)
-	st.number++
-	st.user = u
-	for _, i := range p.order {
-		st.results[i] = p.engine.flags[i].evaluate(st)
-		st.done = append(st.done, i)
-	}
+	st.evaluate(p, u, len(p.order))
 	for _, i := range p.asked {
-		if v := st.results[i]; v != nil {
-			dst = append(dst, v)
+		if r := st.results[i]; r != 0 {
+			dst = append(dst, p.engine.variants[r-1])
 		}
 	}
-	for _, i := range p.order {
-		st.results[i] = nil
-	}
-	st.user, st.done = nil, st.done[:0]
+	st.reset(p)
 	p.engine.states.Put(st)
 	return dst
 }
 
-func (f *flag) evaluate(st *state) *Variant {
+// evaluate answers the first n flags of the plan, which leaves the answers in st.results until reset.
+func (st *state) evaluate(p *Plan, u *pipeline.User, n int) {
+	st.number++
+	st.plan, st.user, st.done = p, u, 0
+	for _, i := range p.order[:n] {
+		st.results[i] = st.engine.flags[i].evaluate(st)
+		st.done++
+	}
+}
+
+func (st *state) reset(p *Plan) {
+	for _, i := range p.order {
+		st.results[i] = 0
+	}
+	st.plan, st.user = nil, nil
+}
+
+// A result is what a flag has given: the ID of a variant and 1, or 0 for none. That is less to move than
+// pointers, which the garbage collector wants to know of.
+type result = int32
+
+func resultOf(v *Variant) result {
+	if v == nil {
+		return 0
+	}
+	return result(v.ID + 1)
+}
+
+func (f *flag) evaluate(st *state) result {
 	for i := range f.segments {
 		s := &f.segments[i]
 		if !s.always && !matchAny(st, s.conditions) {
 			continue
 		}
-		if v := s.pick(st); v != nil {
-			return v
+		if r := s.pick(st); r != 0 {
+			return r
 		}
 	}
-	return nil
+	return 0
 }
 
 func matchAny(st *state, lists [][]condition) bool {
@@ -219,8 +240,7 @@ func matchAny(st *state, lists [][]condition) bool {
 
 func matchAll(st *state, list []condition) bool {
 	for i := range list {
-		c := &list[i]
-		if !c.match(st, st.load(c.selector)) {
+		if c := &list[i]; !c.holds(st) {
 			return false
 		}
 	}
@@ -228,8 +248,8 @@ func matchAll(st *state, list []condition) bool {
 }
 
 // pick is the variant of a segment that matches: the bucket's, or the segment's own where the bucket says
-// nothing. nil: the segment gives none, and the next one is tried.
-func (s *segment) pick(st *state) *Variant {
+// nothing. 0: the segment gives none, and the next one is tried.
+func (s *segment) pick(st *state) result {
 	b := s.bucket
 	if b == nil {
 		return s.variant
@@ -260,15 +280,19 @@ type state struct {
 	user    *pipeline.User
 	number  uint64 // of the evaluation: slots of another are stale
 	slots   []slot
-	results []*Variant // by flag
-	done    []int32    // the flags evaluated so far
+	results []result // by flag
+	plan    *Plan
+	done    int // how many of the plan's flags are evaluated
+
+	properties   *pipeline.Value // the user's user_properties
+	propertiesOf uint64          // the number of the evaluation that they are of
 
 	marks []uint64 // countDistinct's: for each member of the set, the count at which it was last seen
 	count uint64
 }
 
 func (e *Engine) newState() *state {
-	return &state{engine: e, slots: make([]slot, len(e.selectors)), results: make([]*Variant, len(e.flags))}
+	return &state{engine: e, slots: make([]slot, len(e.selectors)), results: make([]result, len(e.flags))}
 }
 
 // countDistinct counts the members of the set that are in the list, each once, and says whether the list has

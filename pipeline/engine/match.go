@@ -67,6 +67,57 @@ type condition struct {
 	numbers  []float64
 	versions []version
 	regexes  []*regexp.Regexp
+
+	// Of a condition on another flag's answer, whether it holds: without an answer, and for each variant of
+	// that flag from the first on. nil: to be seen.
+	answers []bool
+	flag    int32
+	first   int32 // ID of the first variant
+}
+
+// holds reports whether the condition holds for the user at hand.
+func (c *condition) holds(st *state) bool {
+	if c.answers == nil {
+		return c.match(st, st.load(c.selector))
+	}
+	r := st.results[c.flag]
+	if r != 0 {
+		r -= c.first
+	}
+	return c.answers[r]
+}
+
+// maxAnswers bounds the memory of all condition.answers. Real deployments need a few hundred.
+const maxAnswers = 1 << 20
+
+// settle finds out beforehand what the conditions on other flags' answers say: there are only so many answers.
+func (e *Engine) settle() {
+	st, left := e.newState(), maxAnswers
+	st.number++ // the slots are those of number 0
+	for i := range e.flags {
+		for j := range e.flags[i].segments {
+			for _, list := range e.flags[i].segments[j].conditions {
+				for k := range list {
+					c := &list[k]
+					s := &e.selectors[c.selector]
+					if s.root != rootResult {
+						continue
+					}
+					from, to := e.flags[s.flag].variants[0], e.flags[s.flag].variants[1]
+					if left -= int(to - from + 1); left < 0 {
+						return
+					}
+					answers := []bool{c.match(st, st.load(c.selector))}
+					for id := from; id < to; id++ {
+						st.results[s.flag] = id + 1
+						answers = append(answers, c.match(st, st.load(c.selector)))
+					}
+					st.results[s.flag] = 0
+					c.answers, c.flag, c.first = answers, s.flag, from
+				}
+			}
+		}
+	}
 }
 
 // valueSet finds strings. A few are compared one by one, which is quicker than hashing.

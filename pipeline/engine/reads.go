@@ -34,7 +34,8 @@ func (e *Engine) Unknowable(flagKeys []string) []Unknowable {
 				case rootField:
 					u.Cohorts = u.Cohorts || s.name == "cohort_ids"
 					u.AmplitudeID = u.AmplitudeID || s.name == "amplitude_id"
-					u.Sticky = u.Sticky || s.name == "user_properties" && len(s.path) > 0 && strings.HasPrefix(s.path[0], "[Experiment] ")
+				case rootProperty:
+					u.Sticky = u.Sticky || strings.HasPrefix(s.name, "[Experiment] ")
 				case rootGroup:
 					u.Cohorts = u.Cohorts || len(s.path) > 0 && s.path[0] == "cohort_ids"
 				}
@@ -67,10 +68,9 @@ func (s *selector) columns() []string {
 	case rootDeviceID:
 		return []string{"device_id"}
 	case rootField:
-		if s.name == "user_properties" && len(s.path) > 0 {
-			return []string{"user_properties." + s.path[0]}
-		}
 		return []string{s.name}
+	case rootProperty:
+		return []string{"user_properties." + s.name}
 	case rootGroup:
 		columns := []string{"groups." + s.name}
 		switch {

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
@@ -16,6 +17,7 @@ const (
 	rootUserID               // context.user.user_id
 	rootDeviceID             // context.user.device_id
 	rootField                // context.user.<name>…
+	rootProperty             // context.user.user_properties.<name>…
 	rootGroup                // context.groups.<name>…
 	rootResult               // result.<flag>…: what was answered for another flag
 	rootWhole                // a whole that is put together only if somebody asks: context, context.user, context.groups, result
@@ -24,9 +26,9 @@ const (
 // selector is a compiled path.
 type selector struct {
 	root root
-	name string   // rootField: the field; rootGroup: the group type
+	name string   // rootField, rootProperty: theirs; rootGroup: the group type
 	flag int32    // rootResult
-	path []string // the rest
+	path []string // the rest; rootProperty: with its name
 }
 
 // The user's fields that are not in context.user: the SDKs turn them into context.groups.
@@ -59,6 +61,8 @@ func newSelector(path []string, flags map[string]int32) selector {
 		s.root, s.path = rootUserID, path[3:]
 	case path[2] == "device_id":
 		s.root, s.path = rootDeviceID, path[3:]
+	case path[2] == "user_properties" && len(path) > 3:
+		s.root, s.name, s.path = rootProperty, path[3], path[3:]
 	default:
 		s.root, s.name, s.path = rootField, path[2], path[3:]
 	}
@@ -73,12 +77,18 @@ func (s *selector) find(st *state, tmp *pipeline.Value) *pipeline.Value {
 	case rootDeviceID:
 		return idValue(st.user.DeviceID, s.path, tmp)
 	case rootField:
-		return walk(pipeline.Find(st.user.Context, s.name), s.path, pipeline.Find, tmp)
+		return walk(find(st.user.Context, s.name), s.path, find, tmp)
+	case rootProperty:
+		v := st.userProperties()
+		if v == nil || v.Kind != pipeline.Object {
+			return walk(v, s.path, find, tmp)
+		}
+		return walk(find(v.Members, s.name), s.path[1:], find, tmp)
 	case rootGroup:
 		return s.findGroup(st.user, tmp)
 	case rootResult:
-		if v := st.results[s.flag]; v != nil {
-			return walk(&v.tree, s.path, findOrdered, tmp)
+		if r := st.results[s.flag]; r != 0 {
+			return walk(&st.engine.variants[r-1].tree, s.path, findOrdered, tmp)
 		}
 	case rootWhole:
 		*tmp = s.whole(st)
@@ -93,6 +103,19 @@ func idValue(id string, path []string, tmp *pipeline.Value) *pipeline.Value {
 	}
 	*tmp = pipeline.StringValue(id)
 	return tmp
+}
+
+// find is pipeline.Find, quicker where there are few members: most names differ in their length already.
+func find(members []pipeline.Member, name string) *pipeline.Value {
+	if len(members) > 16 {
+		return pipeline.Find(members, name)
+	}
+	for i := range members {
+		if members[i].Name == name {
+			return &members[i].Value
+		}
+	}
+	return nil
 }
 
 // walk follows the path through objects, and through lists by index and length as JavaScript does.
@@ -140,18 +163,18 @@ func (s *selector) findGroup(u *pipeline.User, tmp *pipeline.Value) *pipeline.Va
 	}
 	switch s.path[0] {
 	case "group_name":
-		return walk(name, s.path[1:], pipeline.Find, tmp)
+		return walk(name, s.path[1:], find, tmp)
 	case "group_properties":
-		return walk(groupPart(u, "group_properties", s.name, name), s.path[1:], pipeline.Find, tmp)
+		return walk(groupPart(u, "group_properties", s.name, name), s.path[1:], find, tmp)
 	case "cohort_ids":
-		return walk(groupPart(u, "group_cohort_ids", s.name, name), s.path[1:], pipeline.Find, tmp)
+		return walk(groupPart(u, "group_cohort_ids", s.name, name), s.path[1:], find, tmp)
 	}
 	return nil
 }
 
 // groupName is the name of the user's group of that type: the first of a list counts. nil if there is none.
 func groupName(u *pipeline.User, groupType string) *pipeline.Value {
-	groups := pipeline.Find(u.Context, "groups")
+	groups := find(u.Context, "groups")
 	if groups == nil {
 		return nil
 	}
@@ -185,7 +208,7 @@ func isFalsy(v *pipeline.Value) bool {
 
 // groupPart is field.<type>.<name> of the user, nil if it is empty.
 func groupPart(u *pipeline.User, field, groupType string, name *pipeline.Value) *pipeline.Value {
-	types := pipeline.Find(u.Context, field)
+	types := find(u.Context, field)
 	if types == nil {
 		return nil
 	}
@@ -216,9 +239,10 @@ func groupObject(u *pipeline.User, groupType string, name *pipeline.Value) pipel
 func (s *selector) whole(st *state) pipeline.Value {
 	if s.path[0] == "result" {
 		v := pipeline.Value{Kind: pipeline.Object}
-		for _, f := range st.done {
-			if r := st.results[f]; r != nil {
-				v.Members = append(v.Members, pipeline.Member{Name: r.FlagKey, Value: r.tree})
+		for _, f := range st.plan.order[:st.done] {
+			if r := st.results[f]; r != 0 {
+				variant := st.engine.variants[r-1]
+				v.Members = append(v.Members, pipeline.Member{Name: variant.FlagKey, Value: variant.tree})
 			}
 		}
 		return v
@@ -264,7 +288,7 @@ func contextUser(u *pipeline.User) pipeline.Value {
 // contextGroups is context.groups; Null if there are none.
 func contextGroups(u *pipeline.User) pipeline.Value {
 	v := pipeline.Value{Kind: pipeline.Object}
-	if groups := pipeline.Find(u.Context, "groups"); groups != nil && groups.Kind == pipeline.Object {
+	if groups := find(u.Context, "groups"); groups != nil && groups.Kind == pipeline.Object {
 		for _, m := range groups.Members {
 			if name := groupName(u, m.Name); name != nil {
 				v.Members = append(v.Members, pipeline.Member{Name: m.Name, Value: groupObject(u, m.Name, name)})
@@ -306,34 +330,94 @@ type slot struct {
 // load is the slot of the selector, filled for the user at hand.
 func (st *state) load(i int32) *slot {
 	sl := &st.slots[i]
-	if sl.user == st.number {
-		return sl
+	if sl.user != st.number {
+		st.fill(sl, &st.engine.selectors[i])
 	}
-	s := &st.engine.selectors[i]
+	return sl
+}
+
+func (st *state) fill(sl *slot, s *selector) {
 	if s.root != rootResult && s.root != rootWhole { // those change while flags are evaluated
 		sl.user = st.number
 	}
-	sl.value = s.find(st, &sl.tmp)
 	sl.shape, sl.text, sl.list, sl.hasNumber, sl.hasVersion = shapeMissing, "", sl.list[:0], false, false
-	if sl.value == nil {
-		return sl
+	if sl.value = s.find(st, &sl.tmp); sl.value == nil {
+		return
 	}
-	if sl.value.Kind == pipeline.List {
+	switch sl.value.Kind {
+	case pipeline.List:
 		sl.shape = shapeList
 		sl.list = appendList(sl.list, sl.value)
-		return sl
+		return
+	case pipeline.String:
+		sl.text = sl.value.Text
+	default:
+		text, ok := coerceString(sl.value)
+		if !ok {
+			return
+		}
+		sl.text = text
 	}
-	text, ok := coerceString(sl.value)
-	if !ok {
-		return sl
-	}
-	sl.shape, sl.text = shapeScalar, text
-	if text != "" && text[0] == '[' {
-		if list, ok := parseList(sl.list, text); ok {
+	sl.shape = shapeScalar
+	if sl.text != "" && sl.text[0] == '[' {
+		list, ok := parseStrings(sl.list, sl.text)
+		if !ok {
+			list, ok = parseList(sl.list[:0], sl.text)
+		}
+		if ok {
 			sl.shape, sl.list = shapeList, list
 		}
 	}
-	return sl
+}
+
+// parseStrings is parseList for the JSON arrays that are lists of plain strings, which most are; ok is false for
+// all others. What it appends are parts of s.
+func parseStrings(dst []string, s string) (list []string, ok bool) {
+	i := 1 // after the bracket
+	for {
+		i = skipSpace(s, i)
+		if i == len(s) || s[i] != '"' {
+			return dst, false
+		}
+		start := i + 1
+		for i = start; i < len(s) && s[i] != '"'; i++ {
+			if s[i] < ' ' || s[i] == '\\' || s[i] >= utf8.RuneSelf {
+				return dst, false
+			}
+		}
+		if i == len(s) {
+			return dst, false
+		}
+		if i > start {
+			dst = append(dst, s[start:i])
+		}
+		i = skipSpace(s, i+1)
+		switch {
+		case i == len(s):
+			return dst, false
+		case s[i] == ',':
+			i++
+		case s[i] == ']':
+			return dst, skipSpace(s, i+1) == len(s)
+		default:
+			return dst, false
+		}
+	}
+}
+
+func skipSpace(s string, i int) int {
+	for i < len(s) && (s[i] == ' ' || s[i] == '\t' || s[i] == '\n' || s[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// userProperties are the user's user_properties, looked up once a user; nil if there are none.
+func (st *state) userProperties() *pipeline.Value {
+	if st.propertiesOf != st.number {
+		st.propertiesOf, st.properties = st.number, find(st.user.Context, "user_properties")
+	}
+	return st.properties
 }
 
 // number is the value as JavaScript's Number() reads its string.
