@@ -355,6 +355,7 @@ func (c *compiler) segment(path string, config *segmentConfig, flagMetadata obje
 		}
 		s.bucket.allocations = append(s.bucket.allocations, out)
 	}
+	s.bucket.compile()
 	return s, nil
 }
 

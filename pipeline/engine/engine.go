@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -73,7 +74,15 @@ type segment struct {
 type bucket struct {
 	selector    int32
 	salt        saltHash
-	allocations []allocation
+	allocations []allocation // as configured
+	percents    steps        // of hash % 100: to rows
+	rows        []row        // nil: too many distributions for them, look into the allocations
+}
+
+// row is what the buckets of some percents give, by hash / 100.
+type row struct {
+	steps
+	results []result // one more than steps
 }
 
 // allocation is a range [start, end) of hash % 100.
@@ -260,6 +269,24 @@ func (s *segment) pick(st *state) result {
 	}
 	hash := b.salt.sum(value)
 	percent, position := hash%100, hash/100
+	r := result(0)
+	if b.rows != nil {
+		row := &b.rows[b.percents.index(percent)]
+		r = row.results[row.index(position)]
+	} else {
+		r = b.find(percent, position)
+	}
+	if r == noBucket {
+		return s.variant
+	}
+	return r
+}
+
+// noBucket is the result where no distribution has the user. Where one has it and names no variant, it is 0.
+const noBucket result = -1
+
+// find is the variant of the first distribution that has the user.
+func (b *bucket) find(percent, position uint32) result {
 	for i := range b.allocations {
 		a := &b.allocations[i]
 		if percent < a.start || percent >= a.end {
@@ -271,7 +298,59 @@ func (s *segment) pick(st *state) result {
 			}
 		}
 	}
-	return s.variant
+	return noBucket
+}
+
+// maxDistributions is how many a bucket may have for rows; those that people make have a few.
+const maxDistributions = 64
+
+// compile makes the rows: which bucket is whose is as good as random, and a processor that has to guess which way
+// a comparison goes is wrong half of the time. So find is turned into steps, which are counted.
+func (b *bucket) compile() {
+	percents, positions := []uint32{0}, []uint32{0}
+	for i := range b.allocations {
+		a := &b.allocations[i]
+		percents = append(percents, a.start, a.end)
+		for j := range a.distributions {
+			positions = append(positions, a.distributions[j].start, a.distributions[j].end)
+		}
+	}
+	if len(percents) > 2*maxDistributions || len(positions) > 2*maxDistributions {
+		return
+	}
+	ordered := func(list []uint32, end uint32) []uint32 {
+		slices.Sort(list)
+		return slices.DeleteFunc(slices.Compact(list), func(n uint32) bool { return n >= end })
+	}
+	positions = ordered(positions, math.MaxUint32/100+1)
+	for _, percent := range ordered(percents, 100) {
+		var next row
+		for _, position := range positions {
+			r := b.find(percent, position)
+			if n := len(next.results); n == 0 || next.results[n-1] != r {
+				next.results = append(next.results, r)
+				if n > 0 {
+					next.steps = append(next.steps, position)
+				}
+			}
+		}
+		b.rows = append(b.rows, next)
+		if percent > 0 {
+			b.percents = append(b.percents, percent)
+		}
+	}
+}
+
+// steps are numbers in ascending order.
+type steps []uint32
+
+// index counts the steps up to n, without a branch.
+func (s steps) index(n uint32) int {
+	i := uint64(0)
+	for _, step := range s {
+		i += 1 - (uint64(n)-uint64(step))>>63
+	}
+	return int(i)
 }
 
 // state is what one evaluation needs. It is pooled, and used by one goroutine at a time.

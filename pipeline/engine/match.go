@@ -2,7 +2,6 @@ package engine
 
 import (
 	"regexp"
-	"slices"
 )
 
 // op is an operator of a condition.
@@ -77,14 +76,21 @@ type condition struct {
 
 // holds reports whether the condition holds for the user at hand.
 func (c *condition) holds(st *state) bool {
-	if c.answers == nil {
-		return c.match(st, st.load(c.selector))
+	if c.answers != nil {
+		r := st.results[c.flag]
+		if r != 0 {
+			r -= c.first
+		}
+		return c.answers[r]
 	}
-	r := st.results[c.flag]
-	if r != 0 {
-		r -= c.first
+	v := &st.slots[c.selector]
+	if v.user != st.number {
+		st.fill(v, &st.engine.selectors[c.selector])
 	}
-	return c.answers[r]
+	if c.op == opIs && v.shape == shapeScalar { // what most are
+		return c.set.index(canonBool(v.text)) >= 0
+	}
+	return c.match(st, v)
 }
 
 // maxAnswers bounds the memory of all condition.answers. Real deployments need a few hundred.
@@ -146,7 +152,12 @@ func newValueSet(values []string, canon func(string) string) valueSet {
 // index is the number of s in the set, -1 if it is not there.
 func (s *valueSet) index(v string) int {
 	if s.many == nil {
-		return slices.Index(s.few, v)
+		for i := range s.few {
+			if s.few[i] == v {
+				return i
+			}
+		}
+		return -1
 	}
 	if i, ok := s.many[v]; ok {
 		return int(i)

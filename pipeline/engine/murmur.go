@@ -41,7 +41,7 @@ func (h saltHash) sum(value string) uint32 {
 	// four above them.
 	acc := uint64(h.tail)
 	for len(value) >= 4 {
-		acc |= uint64(uint32(value[0])|uint32(value[1])<<8|uint32(value[2])<<16|uint32(value[3])<<24) << h.shift
+		acc |= uint64(uint32(value[0])|uint32(value[1])<<8|uint32(value[2])<<16|uint32(value[3])<<24) << (h.shift & 31) // the mask says that it is small
 		hash = murmurMix(hash, uint32(acc))
 		acc >>= 32
 		value = value[4:]

@@ -340,27 +340,27 @@ func (st *state) fill(sl *slot, s *selector) {
 	if s.root != rootResult && s.root != rootWhole { // those change while flags are evaluated
 		sl.user = st.number
 	}
-	sl.shape, sl.text, sl.list, sl.hasNumber, sl.hasVersion = shapeMissing, "", sl.list[:0], false, false
-	if sl.value = s.find(st, &sl.tmp); sl.value == nil {
+	sl.shape, sl.hasNumber, sl.hasVersion = shapeMissing, false, false
+	sl.value = s.find(st, &sl.tmp)
+	switch {
+	case sl.value == nil:
+		sl.text = ""
 		return
-	}
-	switch sl.value.Kind {
-	case pipeline.List:
-		sl.shape = shapeList
-		sl.list = appendList(sl.list, sl.value)
-		return
-	case pipeline.String:
+	case sl.value.Kind == pipeline.String:
 		sl.text = sl.value.Text
+	case sl.value.Kind == pipeline.List:
+		sl.shape, sl.text = shapeList, ""
+		sl.list = appendList(sl.list[:0], sl.value)
+		return
 	default:
 		text, ok := coerceString(sl.value)
-		if !ok {
+		if sl.text = text; !ok {
 			return
 		}
-		sl.text = text
 	}
 	sl.shape = shapeScalar
 	if sl.text != "" && sl.text[0] == '[' {
-		list, ok := parseStrings(sl.list, sl.text)
+		list, ok := parseStrings(sl.list[:0], sl.text)
 		if !ok {
 			list, ok = parseList(sl.list[:0], sl.text)
 		}
