@@ -15,21 +15,6 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-const inFlight = 64
-
-// The columns of the input, which input.go writes.
-const (
-	colUserID = iota
-	colDeviceID
-	colCountry
-	colPlatform
-	colVersion
-	colPlan
-	colSeats
-	colCohort
-	columns
-)
-
 type bareUser struct {
 	Country        string `json:"country"`
 	Platform       string `json:"platform"`
@@ -103,7 +88,7 @@ func ask(client *http.Client, server string, record []string) error {
 	query := url.Values{}
 	query.Set("user_id", record[colUserID])
 	query.Set("device_id", record[colDeviceID])
-	query.Set("flag_keys", flags)
+	query.Set("flag_keys", fiveFlags)
 	query.Set("context", string(context))
 	req, err := http.NewRequest(http.MethodGet, server+"/v1/vardata?"+query.Encode(), nil)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"sync/atomic"
 )
 
-// flags are the flags that both sides ask for, and that the server answers.
-const flags = "dark-mode,checkout-redesign,pricing-test,new-player,cookie-banner"
+// fiveFlags are the flags that both sides of the part remote ask for, and that the server answers.
+const fiveFlags = "dark-mode,checkout-redesign,pricing-test,new-player,cookie-banner"
 
 // answer is what the server says about every user: 5 flags, 300 bytes.
 const answer = `{"dark-mode":{"key":"on"},` +
@@ -22,9 +22,9 @@ const answer = `{"dark-mode":{"key":"on"},` +
 	`"new-player":{"key":"on","payload":true},` +
 	`"cookie-banner":{"key":"on","payload":{"policy":"https://example.com/cookies"}}}`
 
-// serve answers on a port of loopback, which it prints, until standard input ends: then its parent is gone.
+// answerAll answers on a port of loopback, which it prints, until standard input ends: then its parent is gone.
 // GET /asked says how many users were asked about. It does as little as a net/http server can.
-func serve() error {
+func answerAll() error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err

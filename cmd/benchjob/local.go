@@ -1,0 +1,99 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// goalCopy is the CPU of the whole job by that of DuckDB's COPY of the same rows.
+const goalCopy = 2.5
+
+// loadedRows is what duckdb.js says when it has read our output.
+type loadedRows struct {
+	Rows int `json:"rows"`
+}
+
+// copied is a COPY of duckdb.js.
+type copied struct {
+	Seconds float64 `json:"seconds"` // CPU, of all threads
+	Bytes   float64 `json:"bytes"`   // of the file
+}
+
+// local compares the whole job without the network with what DuckDB takes only to write the same rows, which it
+// has in memory, and takes the job's peak memory with few and with many users.
+func (b *bench) local(ctx context.Context) error {
+	few, many := filepath.Join(b.dir, "few.csv"), filepath.Join(b.dir, "many.csv")
+	if err := writeInput(few, b.users, allColumns); err != nil {
+		return err
+	}
+	if err := writeInput(many, b.many, allColumns); err != nil {
+		return err
+	}
+	out := filepath.Join(b.dir, "local.parquet")
+	run := func(input string) (cost, error) {
+		cmd := exec.CommandContext(ctx, b.rollcall, "snapshot", input, "--evaluator", "local", "--flag-configs", configs,
+			"--flags", tenFlags, "--out", out, "--overwrite", "--quiet")
+		cmd.Env = quietEnv()
+		return finish(ctx, cmd)
+	}
+	var job, wall, write, fewMB, manyMB []float64
+	sides := []func() error{func() error {
+		small, err := run(few)
+		if err != nil {
+			return err
+		}
+		c, err := run(many)
+		job, wall, fewMB, manyMB = append(job, c.cpu), append(wall, c.wall.Seconds()), append(fewMB, small.peakMB), append(manyMB, c.peakMB)
+		benchLine(os.Stdout, "Local", c.cpu, "cpu-s", c.peakMB, "peak-MB")
+		return err
+	}}
+	var theirs copied
+	if nodeReady("@duckdb/node-api") {
+		if _, err := run(many); err != nil { // for DuckDB to read
+			return err
+		}
+		var loaded loadedRows
+		duckdb, err := node(ctx, &loaded, "duckdb.js", out, b.dir)
+		if err != nil {
+			return err
+		}
+		defer duckdb.close()
+		if want := b.many * len(strings.Split(tenFlags, ",")); loaded.Rows != want {
+			return fmt.Errorf("the output has %d rows, want %d", loaded.Rows, want)
+		}
+		sides = append(sides, func() error {
+			err := duckdb.ask("copy", &theirs)
+			write = append(write, theirs.Seconds)
+			benchLine(os.Stdout, "LocalDuckDBCopy", theirs.Seconds, "cpu-s")
+			return err
+		})
+	}
+	if err := turns(b.rounds, sides...); err != nil {
+		return err
+	}
+	info, err := os.Stat(out)
+	if err != nil {
+		return err
+	}
+	rows := []row{
+		{"rollcall: CSV, engine, Parquet", 2, job},
+		{"wall time of it, s", 2, wall},
+		{"its file, MB", 1, []float64{float64(info.Size()) / 1e6}},
+	}
+	var goals []goal
+	if write != nil {
+		ratio := ratios(job, write)
+		rows = append(rows, row{"DuckDB: COPY to Parquet alone, 2 threads", 2, write}, row{"its file, MB", 1, []float64{theirs.Bytes / 1e6}},
+			row{"rollcall by DuckDB", 2, ratio})
+		goals = append(goals, goal{fmt.Sprintf("at most %.1f times DuckDB's COPY", goalCopy), median(ratio) <= goalCopy})
+	}
+	rows = append(rows, row{fmt.Sprintf("peak MB with %d users", b.users), 1, fewMB}, row{fmt.Sprintf("peak MB with %d users", b.many), 1, manyMB})
+	printTable(os.Stdout, fmt.Sprintf("local: CPU s for %d users x 10 flags to zstd Parquet", b.many), rows, append(goals, memoryGoals(fewMB, manyMB)...))
+	return nil
+}

@@ -1,0 +1,152 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	goalBare   = 0.75 // CPU of the whole job by that of the bare loop
+	goalGrowth = 1.10 // peak memory with many users by that with few
+	goalPeakMB = 128.0
+)
+
+// remote compares the whole job with the bare loop, both against the server of server.go in a process of its own.
+func (b *bench) remote(ctx context.Context) error {
+	server, stop, err := b.startAnswering(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	input := filepath.Join(b.dir, "remote.csv")
+	if err := writeInput(input, b.users, columns); err != nil {
+		return err
+	}
+	per100k := 100_000 / float64(b.users)
+	var job, loop, few []float64
+	err = turns(b.rounds, func() error {
+		c, err := asking(ctx, server, b.users, b.remoteJob(ctx, server, input))
+		job, few = append(job, c.cpu*per100k), append(few, c.peakMB)
+		benchLine(os.Stdout, "Remote", c.cpu*per100k, "cpu-s/100k-users", c.peakMB, "peak-MB")
+		return err
+	}, func() error {
+		c, err := asking(ctx, server, b.users, exec.CommandContext(ctx, b.self, "child", "bare", server, input))
+		loop = append(loop, c.cpu*per100k)
+		benchLine(os.Stdout, "RemoteBare", c.cpu*per100k, "cpu-s/100k-users", c.peakMB, "peak-MB")
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := writeInput(input, b.many, columns); err != nil {
+		return err
+	}
+	c, err := asking(ctx, server, b.many, b.remoteJob(ctx, server, input))
+	if err != nil {
+		return err
+	}
+	many := []float64{c.peakMB}
+	benchLine(os.Stdout, fmt.Sprintf("Remote/users=%d", b.many), c.cpu*100_000/float64(b.many), "cpu-s/100k-users", c.peakMB, "peak-MB")
+	ratio := ratios(job, loop)
+	printTable(os.Stdout, fmt.Sprintf("remote: CPU s for 100,000 users, 5 flags, %d in flight, plain HTTP", inFlight), []row{
+		{"rollcall: CSV, requests, Parquet", 2, job},
+		{"bare loop: net/http, encoding/json, no output", 2, loop},
+		{"rollcall by bare loop", 3, ratio},
+		{fmt.Sprintf("peak MB with %d users", b.users), 1, few},
+		{fmt.Sprintf("peak MB with %d users", b.many), 1, many},
+	}, append([]goal{{fmt.Sprintf("at most %.2f of the bare loop", goalBare), median(ratio) <= goalBare}}, memoryGoals(few, many)...))
+	return nil
+}
+
+// memoryGoals compares the peaks of runs with few and with many users.
+func memoryGoals(few, many []float64) []goal {
+	growth := slices.Max(many) / slices.Max(few)
+	return []goal{
+		{fmt.Sprintf("peak memory flat: at most %.2f times (%.3f)", goalGrowth, growth), growth <= goalGrowth},
+		{fmt.Sprintf("peak memory under %.0f MB, always", goalPeakMB), max(slices.Max(few), slices.Max(many)) < goalPeakMB},
+	}
+}
+
+// remoteJob is rollcall with all of input.
+func (b *bench) remoteJob(ctx context.Context, server, input string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, b.rollcall, "snapshot", input, "--out", filepath.Join(b.dir, "remote.parquet"), "--overwrite",
+		"--server", server, "--flags", fiveFlags, "--rate", "0", "--concurrency", strconv.Itoa(inFlight), "--quiet")
+	cmd.Env = quietEnv()
+	return cmd
+}
+
+// asking runs cmd and says what it took. A cmd that did not ask about every user once has no cost.
+func asking(ctx context.Context, server string, users int, cmd *exec.Cmd) (cost, error) {
+	before, err := asked(ctx, server)
+	if err != nil {
+		return cost{}, err
+	}
+	c, err := finish(ctx, cmd)
+	if err != nil {
+		return cost{}, err
+	}
+	after, err := asked(ctx, server)
+	if err != nil {
+		return cost{}, err
+	}
+	if after-before != users {
+		return cost{}, fmt.Errorf("sent %d requests for %d users", after-before, users)
+	}
+	return c, nil
+}
+
+// startAnswering starts the server of server.go. stop ends it and waits until it has.
+func (b *bench) startAnswering(ctx context.Context) (url string, stop func(), err error) {
+	cmd := exec.CommandContext(ctx, b.self, "child", "answer")
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return "", nil, err
+	}
+	stop = func() {
+		_ = stdin.Close()
+		_ = cmd.Wait() // it was told to end
+	}
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		stop()
+		return "", nil, fmt.Errorf("start the server: %w", err)
+	}
+	return strings.TrimSpace(line), stop, nil
+}
+
+// asked is how many users the server was asked about until now.
+func asked(ctx context.Context, server string) (int, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server+"/asked", nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(string(text))
+}
