@@ -18,14 +18,18 @@ func Flatten(dst []Assignment, variants []Variant, flags []string) (rows []Assig
 		slices.SortFunc(dst[start:], func(a, b Assignment) int { return strings.Compare(a.FlagKey, b.FlagKey) })
 		return dst, 0
 	}
-	found := 0
+	found, next := 0, 0 // answers mostly come in the order asked: the search goes on where the last one ended
 	for _, flag := range flags {
-		i := slices.IndexFunc(variants, func(v Variant) bool { return v.FlagKey == flag })
+		is := func(v Variant) bool { return v.FlagKey == flag }
+		i := slices.IndexFunc(variants[next:], is) + next
+		if i < next {
+			i = slices.IndexFunc(variants[:next], is)
+		}
 		if i < 0 {
 			dst = append(dst, Assignment{Variant: Variant{FlagKey: flag}})
 			continue
 		}
-		found++
+		found, next = found+1, i+1
 		dst = append(dst, Assignment{Variant: variants[i], Assigned: true})
 	}
 	return dst, len(variants) - found

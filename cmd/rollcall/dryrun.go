@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -12,7 +11,11 @@ import (
 
 // dryRun says what a run would do, and sends nothing: how the columns map, how many users and bad rows there
 // are, how long it takes, and one request in full.
-func dryRun(ctx context.Context, env *env, o *snapshotOptions, in *input, config amplitude.Config) error {
+func (s *snapshot) dryRun(config amplitude.Config) error {
+	ctx, o, in := s.env.Soft, s.o, s.in
+	if o.local() {
+		return s.dryRunLocal()
+	}
 	var err error
 	// No request is sent, so no key and no server is needed.
 	if config.Key, err = amplitude.NewKey("none"); err != nil {
@@ -55,28 +58,9 @@ func dryRun(ctx context.Context, env *env, o *snapshotOptions, in *input, config
 		return err
 	}
 
-	var b strings.Builder
-	b.WriteString("Columns:\n")
-	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for _, c := range found.columns {
-		use := c.Target
-		if use == "" {
-			use = "(not sent)"
-		}
-		if c.Carried {
-			use += ", carried"
-		}
-		fmt.Fprintf(table, "  %s\t%s\n", c.Name, use)
-	}
-	_ = table.Flush() // to a strings.Builder
-
-	fmt.Fprintf(&b, "\nUsers:        %s\n", thousands(in.total))
 	found.bad[pipeline.KindRequestTooLong] += tooLong[pipeline.KindRequestTooLong]
-	for _, kind := range pipeline.Kinds {
-		if n := found.bad[kind]; n > 0 {
-			fmt.Fprintf(&b, "  will fail:  %s %s\n", thousands(n), kind)
-		}
-	}
+	var b strings.Builder
+	s.describeInput(&b, found, "(not sent)")
 	fmt.Fprintf(&b, "Requests:     %s", thousands(requests))
 	if o.rate > 0 {
 		fmt.Fprintf(&b, ", about %s at %g/s", roundDuration(requestTime(requests, o.rate)), o.rate)
@@ -88,8 +72,59 @@ func dryRun(ctx context.Context, env *env, o *snapshotOptions, in *input, config
 		fmt.Fprintf(&b, "\n\nThe first request:\n%s", indent(request))
 	}
 	b.WriteString("\nNothing was sent.\n")
-	_, err = fmt.Fprint(env.Stdout, b.String())
+	_, err = fmt.Fprint(s.env.Stdout, b.String())
 	return err
+}
+
+// dryRunLocal is dryRun where there are no requests, but for one where the flag configurations are to be downloaded.
+func (s *snapshot) dryRunLocal() error {
+	var absent fields
+	requests := "none; the flags are evaluated on this machine"
+	if s.o.server.flagConfigs == "fetch" {
+		requests = "1, for the flag configurations; the flags are evaluated on this machine"
+	} else {
+		var err error
+		if s.local, err = newLocal(s); err != nil {
+			return err
+		}
+		absent = s.local.eng.Reads(s.o.flags)
+	}
+	found, err := s.in.preflight(s.env.Soft, absent.see)
+	if err != nil {
+		return err
+	}
+	if s.local != nil {
+		s.local.warn(s.con, s.o.flags, absent)
+	}
+	var b strings.Builder
+	s.describeInput(&b, found, "(not used)")
+	fmt.Fprintf(&b, "Requests:     %s\n\nNothing was sent.\n", requests)
+	_, err = fmt.Fprint(s.env.Stdout, b.String())
+	return err
+}
+
+// describeInput says how the columns map, and how many users there are and cannot be used.
+func (s *snapshot) describeInput(b *strings.Builder, found *findings, unused string) {
+	b.WriteString("Columns:\n")
+	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	for _, c := range found.columns {
+		use := c.Target
+		if use == "" {
+			use = unused
+		}
+		if c.Carried {
+			use += ", carried"
+		}
+		fmt.Fprintf(table, "  %s\t%s\n", c.Name, use)
+	}
+	_ = table.Flush() // to a strings.Builder
+
+	fmt.Fprintf(b, "\nUsers:        %s\n", thousands(s.in.total))
+	for _, kind := range pipeline.Kinds {
+		if n := found.bad[kind]; n > 0 {
+			fmt.Fprintf(b, "  will fail:  %s %s\n", thousands(n), kind)
+		}
+	}
 }
 
 func indent(text string) string {

@@ -36,7 +36,7 @@ type input struct {
 // request, to find what is wrong with it. KeepSpool keeps the copy as the file keep, for the run that resumes this
 // one. The caller closes the input.
 func openInput(ctx context.Context, env *env, o *snapshotOptions, args []string, keep string) (*input, error) {
-	in := &input{options: sources.Options{Format: o.inputFormat, Mapping: o.mapped}, limit: o.limit, sample: o.sample, keep: keep}
+	in := &input{options: sources.Options{Format: o.inputFormat, Delimiter: o.comma, Mapping: o.mapped}, limit: o.limit, sample: o.sample, keep: keep}
 	if args[0] == "-" {
 		if in.options.Format == "" {
 			in.options.Format = "csv"

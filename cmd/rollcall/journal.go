@@ -125,7 +125,8 @@ func (s *snapshot) header(key amplitude.Key) journal.Header {
 func bindingOptions(all map[string]string, o *snapshotOptions) (map[string]string, error) {
 	bound := map[string]string{}
 	for _, name := range []string{"input-format", "map", "properties", "types", "missing", "limit", "sample", "out", "out-format",
-		"errors", "carry", "csv-formulas", "flag-param", "server", "evaluator"} {
+		"errors", "carry", "csv-formulas", "flag-param", "server", "evaluator",
+		"delimiter", "summary", "layout", "include", "column-names"} {
 		bound[name] = all[name]
 	}
 	bound["flags"] = strings.Join(o.flags, ",") // those of --flags-from included
@@ -217,8 +218,8 @@ func (j *journalSink) Write(o *pipeline.Outcome) error {
 	return j.Append(&rec)
 }
 
-// commitList is what to publish, in this order: the outputs, the error records, flag configurations that were
-// downloaded, and the manifest last. It writes the last two under their temporary names.
+// commitList is what to publish, in this order: the outputs, the error records, the summary, flag configurations that
+// were downloaded, and the manifest last. It writes all but the first two under their temporary names.
 func (s *snapshot) commitList(m *report.Manifest) ([]journal.Commit, error) {
 	var list []journal.Commit
 	add := func(temp, final, sum string, bytes int64) error {
@@ -243,6 +244,15 @@ func (s *snapshot) commitList(m *report.Manifest) ([]journal.Commit, error) {
 			if err := add(info.Temp, info.Path, info.SHA256, info.Bytes); err != nil {
 				return nil, err
 			}
+		}
+	}
+	if s.o.summary != "" {
+		data, err := summaryJSON(m)
+		if err != nil {
+			return nil, err
+		}
+		if err := write(s.o.summary, data); err != nil {
+			return nil, err
 		}
 	}
 	if file := s.o.flagsFile(); file != "" {
@@ -343,10 +353,7 @@ func (s *snapshot) sayKept() {
 
 // removeStale removes the temporary files that a killed run of these outputs has left. The caller holds the locks.
 func (s *snapshot) removeStale() error {
-	for _, path := range append(s.o.files(), s.o.manifestFile(), s.o.flagsFile()) {
-		if path == "" {
-			continue
-		}
+	for _, path := range append(s.o.files(), s.o.sideFiles()...) {
 		if err := durable.RemoveStale(path); err != nil {
 			return err
 		}

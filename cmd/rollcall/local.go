@@ -4,7 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"runtime"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -39,7 +42,7 @@ func newLocal(s *snapshot) (*localEvaluator, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.eng, err = parseFlagConfigs(from, l.configs, o.flags, s.con); err != nil {
+	if l.eng, err = parseFlagConfigs(from, l.configs, o.flags, o.server.skipUnsupported, s.con); err != nil {
 		return nil, err
 	}
 	l.plan = l.eng.Plan(o.flags)
@@ -69,8 +72,99 @@ func (l *localEvaluator) Evaluate(_ context.Context, u *pipeline.User) (pipeline
 	return answer, nil
 }
 
-// workers is how many batches are evaluated at once.
-func (l *localEvaluator) workers() int { return runtime.GOMAXPROCS(0) }
+// answerable are the flags that users can get.
+func (l *localEvaluator) answerable() []string {
+	keys := map[string]bool{}
+	for _, v := range l.eng.Variants() {
+		if v.Answered() {
+			keys[v.FlagKey] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(keys))
+}
 
-// warn says, once, what an evaluation on this machine cannot know.
-func (l *localEvaluator) warn(con *console, found *findings) {}
+// warn says, once, what an evaluation on this machine cannot know of the flags at hand. absent is what they read and
+// no user has.
+func (l *localEvaluator) warn(con *console, flags, absent []string) {
+	known := func(prefix string) bool {
+		return !slices.ContainsFunc(absent, func(field string) bool { return strings.HasPrefix(field, prefix) })
+	}
+	var cohorts, ids, sticky, remote []string
+	for _, u := range l.eng.Unknowable(flags) {
+		if u.Cohorts && !(known("cohort_ids") && known("group_cohort_ids.")) {
+			cohorts = append(cohorts, u.Flag)
+		}
+		if u.AmplitudeID && !known("amplitude_id") {
+			ids = append(ids, u.Flag)
+		}
+		if u.Sticky && !known("user_properties.[Experiment] ") {
+			sticky = append(sticky, u.Flag)
+		}
+		if u.Remote {
+			remote = append(remote, u.Flag)
+		}
+	}
+	var unknown []string
+	for _, reason := range []struct {
+		flags []string
+		text  string
+	}{{cohorts, "cohorts"}, {ids, "Amplitude ids"}, {sticky, "sticky bucketing"}, {remote, "remote evaluation mode"}} {
+		if len(reason.flags) > 0 {
+			unknown = append(unknown, fmt.Sprintf("%s (%s)", reason.text, list(reason.flags, 5)))
+		}
+	}
+	if len(unknown) > 0 {
+		con.Warn("the API may answer otherwise, because it knows more of the users: "+strings.Join(unknown, ", "),
+			"--evaluator remote asks it")
+	}
+	absent = slices.DeleteFunc(absent, func(field string) bool {
+		return field == "cohort_ids" || field == "amplitude_id" || strings.HasPrefix(field, "group_cohort_ids.") ||
+			strings.HasPrefix(field, "user_properties.[Experiment] ")
+	})
+	if len(absent) > 0 {
+		con.Warn("the flags look at what no user has: "+list(absent, 10), "--map FIELD=COLUMN names the column, if there is one")
+	}
+}
+
+// fields are fields of a user that are looked for. What is found is taken from the list.
+type fields []string
+
+// see looks at one more user.
+func (f *fields) see(row *pipeline.Row) {
+	if len(*f) > 0 && row.Err == nil {
+		*f = slices.DeleteFunc(*f, func(field string) bool { return hasField(&row.User, field) })
+	}
+}
+
+// hasField reports whether the user has a field, which is called as columns are.
+func hasField(u *pipeline.User, field string) bool {
+	switch field {
+	case "user_id":
+		return u.UserID != ""
+	case "device_id":
+		return u.DeviceID != ""
+	}
+	root, rest, nested := strings.Cut(field, ".")
+	v := member(u.Context, root)
+	if !nested || v == nil {
+		return v != nil
+	}
+	if root != "group_properties" {
+		return member(v.Members, rest) != nil
+	}
+	group, property, _ := strings.Cut(rest, ".")
+	if v = member(v.Members, group); v == nil {
+		return false
+	}
+	return slices.ContainsFunc(v.Members, func(name pipeline.Member) bool { return member(name.Value.Members, property) != nil })
+}
+
+// member is the value of that name; nil if there is none.
+func member(members []pipeline.Member, name string) *pipeline.Value {
+	for i := range members {
+		if members[i].Name == name {
+			return &members[i].Value
+		}
+	}
+	return nil
+}

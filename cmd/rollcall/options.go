@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -50,14 +49,15 @@ type snapshotOptions struct {
 	logFormat   string
 	progress    string
 
-	evaluator string
-
-	// Of other issues: naming them is an error that says so.
+	evaluator   string
+	delimiter   string
 	layout      string
 	include     []string
 	columnNames string
+	summary     string
 
 	flags   []string // what is asked for, in order; nil: all
+	comma   rune     // the delimiter; 0: the format's own
 	mapped  sources.Mapping
 	errLine errorLimit
 }
@@ -66,6 +66,7 @@ type snapshotOptions struct {
 func (o *snapshotOptions) define(options *pflag.FlagSet) {
 	group(options, "Input", func() {
 		options.StringVar(&o.inputFormat, "input-format", "", "`F` csv tsv jsonl (each .gz .zst) parquet; else by ending")
+		options.StringVar(&o.delimiter, "delimiter", "", "`C` between the cells of a CSV [,]")
 		options.StringSliceVar(&o.mapping, "map", nil, "`FIELD=COL,..` the column for a field, as user_id=uid")
 		options.StringSliceVar(&o.properties, "properties", nil, "`COL,..` columns to send as user_properties; or all")
 		options.StringSliceVar(&o.types, "types", nil, "`COL:TYPE,..` string int float bool json [string]")
@@ -77,14 +78,18 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.StringArrayVarP(&o.outs, "out", "o", nil, "`FILE` .csv .tsv .jsonl (.gz .zst) .parquet; may be repeated")
 		options.StringVar(&o.outFormat, "out-format", "", "`F` the format of --out -, standard output")
 		options.StringVar(&o.errorsFile, "errors", "", "`FILE` the users that failed [OUT.errors.jsonl]")
+		options.StringVar(&o.layout, "layout", "long", "`MODE` long: a row a user and flag; wide: a row a user [long]")
+		options.StringSliceVar(&o.include, "include", nil, "`A,..` long: metadata evaluation_id value; wide: payload")
+		options.StringVar(&o.columnNames, "column-names", "keep", "`MODE` snake: names that BigQuery takes [keep]")
 		options.StringSliceVar(&o.carry, "carry", nil, "`COL,..` input columns to copy to the output")
 		options.StringVar(&o.formulas, "csv-formulas", "keep", "`MODE` escape: ' before what a spreadsheet runs [keep]")
+		options.StringVar(&o.summary, "summary", "", "`FILE` .json: users and shares of each flag and variant")
 		options.BoolVar(&o.overwrite, "overwrite", false, "replace existing outputs")
 	})
 	group(options, "Flags and API", func() {
 		options.StringSliceVar(&o.flagList, "flags", nil, "`KEY,..` the flags to evaluate [all of the deployment]")
 		options.StringVar(&o.flagsFrom, "flags-from", "", "`FILE` the flags to evaluate, one a line")
-		options.StringVar(&o.evaluator, "evaluator", "remote", "`remote|local` ask the API, or evaluate in this process")
+		options.StringVar(&o.evaluator, "evaluator", "remote", "`MODE` remote: ask the API; local: in this process [remote]")
 		o.server.define(options)
 		options.BoolVar(&o.server.allowTracking, "allow-tracking", false, "ask a server that ignores no-track")
 	})
@@ -102,13 +107,6 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.StringVar(&o.progress, "progress", "auto", "`MODE` auto bar lines none [auto]")
 		defineCommon(options, &o.quiet, &o.logFormat)
 	})
-
-	options.StringVar(&o.layout, "layout", "long", "")
-	options.StringSliceVar(&o.include, "include", nil, "")
-	options.StringVar(&o.columnNames, "column-names", "", "")
-	for _, name := range []string{"layout", "include", "column-names"} {
-		options.Lookup(name).Hidden = true
-	}
 }
 
 // defineCommon adds the options that every command has.
@@ -119,10 +117,7 @@ func defineCommon(options *pflag.FlagSet, quiet *bool, logFormat *string) {
 }
 
 // check makes the options ready for use. Its errors are usage errors.
-func (o *snapshotOptions) check(cmd *cobra.Command, inputs []string) error {
-	if err := o.checkLater(cmd.Flags()); err != nil {
-		return err
-	}
+func (o *snapshotOptions) check(inputs []string) error {
 	if len(inputs) == 0 {
 		return pipeline.WithHint(usageErrorf("no INPUT given"), "name a file of users, a glob, or - for standard input")
 	}
@@ -161,6 +156,8 @@ func (o *snapshotOptions) check(cmd *cobra.Command, inputs []string) error {
 		{"progress", o.progress, []string{"auto", "bar", "lines", "none"}},
 		{"missing", o.missing, []string{"null", "empty"}},
 		{"csv-formulas", o.formulas, []string{"keep", "escape"}},
+		{"layout", o.layout, []string{"long", "wide"}},
+		{"column-names", o.columnNames, []string{"keep", "snake"}},
 	} {
 		if !slices.Contains(one.known, one.value) {
 			return usageErrorf("--%s %q is not known: it is one of %s", one.name, one.value, strings.Join(one.known, " "))
@@ -172,26 +169,25 @@ func (o *snapshotOptions) check(cmd *cobra.Command, inputs []string) error {
 			o.concurrency = min(max(int(math.Ceil(o.rate*0.2)), 4), 1024) // an answer takes up to 0.2 s: api-facts
 		}
 	}
-	return errors.Join(o.checkOutputs(), o.checkFlags(), o.checkMapping(), o.errLine.parse(o.maxErrors), o.server.check(o.local()))
+	return errors.Join(o.checkOutputs(), o.checkFlags(), o.checkLayout(), o.checkMapping(), o.errLine.parse(o.maxErrors), o.server.check(o.local()))
 }
 
 // local reports whether the flags are evaluated in this process.
 func (o *snapshotOptions) local() bool { return o.evaluator == "local" }
 
-// checkLater refuses what the contract lists and this version does not do yet.
-func (o *snapshotOptions) checkLater(options *pflag.FlagSet) error {
-	later := func(option, instead string) error {
-		return pipeline.WithHint(usageErrorf("%s is not in this version of rollcall", option), instead)
+// spec is what the outputs hold, but for the carried columns and what tells one run from another.
+func (o *snapshotOptions) spec() sinks.Spec {
+	return sinks.Spec{
+		Wide: o.layout == "wide", Flags: o.flags, Include: o.include, SnakeNames: o.columnNames == "snake",
+		Version: version(), EscapeFormulas: o.formulas == "escape",
 	}
-	switch {
-	case o.layout == "wide":
-		return later("--layout wide", "the long layout has a row for each user and flag")
-	case o.layout != "long":
-		return usageErrorf("--layout %q is not known: it is long", o.layout)
-	case len(o.include) > 0:
-		return later("--include", "leave it out")
-	case o.columnNames != "":
-		return later("--column-names", "leave it out")
+}
+
+// checkLayout checks what the outputs are to hold. It wants the flags.
+func (o *snapshotOptions) checkLayout() error {
+	spec := o.spec()
+	if _, err := spec.Columns(); err != nil {
+		return &exitError{err, exitUsage}
 	}
 	return nil
 }
@@ -226,11 +222,17 @@ func (o *snapshotOptions) checkOutputs() error {
 		}
 		o.errorsFile = sinks.TrimFormat(o.outs[0]) + ".errors.jsonl"
 	}
+	if o.summary != "" && !strings.HasSuffix(o.summary, ".json") {
+		return pipeline.WithHint(usageErrorf("--summary %s: it is written as JSON", o.summary), "name a file that ends in .json")
+	}
 	if o.errorsFile == "-" {
 		return usageErrorf("--errors cannot be standard output")
 	}
 	if _, err := sinks.Format(o.errorsFile); err != nil {
 		return &exitError{fmt.Errorf("--errors: %w", err), exitUsage}
+	}
+	if o.summary != "" && (o.summary == o.manifestFile() || o.summary == o.flagsFile()) {
+		return usageErrorf("--summary %s is a file that the run writes anyway", o.summary)
 	}
 	if seen[o.errorsFile] {
 		return usageErrorf("--errors %s is also an --out", o.errorsFile)
@@ -244,6 +246,11 @@ func (o *snapshotOptions) flagsFile() string {
 		return strings.TrimSuffix(manifest, ".manifest.json") + ".flags.json"
 	}
 	return ""
+}
+
+// sideFiles are the files that are published with the outputs and hold no rows: the manifest is the last.
+func (o *snapshotOptions) sideFiles() []string {
+	return slices.DeleteFunc([]string{o.summary, o.flagsFile(), o.manifestFile()}, func(path string) bool { return path == "" })
 }
 
 // manifestFile is where the manifest goes; "" when there is only standard output.
@@ -293,6 +300,12 @@ func (o *snapshotOptions) checkFlags() error {
 
 // checkMapping parses what says which column is what.
 func (o *snapshotOptions) checkMapping() error {
+	if o.delimiter != "" {
+		var err error
+		if o.comma, err = sources.ParseDelimiter(o.delimiter); err != nil {
+			return &exitError{err, exitUsage}
+		}
+	}
 	m := sources.Mapping{Map: map[string]string{}, Types: map[string]pipeline.Type{}, MissingEmpty: o.missing == "empty", Carry: o.carry}
 	for _, pair := range o.mapping {
 		field, column, ok := strings.Cut(pair, "=")

@@ -46,7 +46,7 @@ or one of reset truncate html slow hang null empty redirect trailing.`,
 			if err != nil {
 				return wrapUsage("--fail", err)
 			}
-			eng, err := loadFlagConfigs(configs, nil, con)
+			eng, err := loadFlagConfigs(configs, nil, false, con)
 			if err != nil {
 				return err
 			}

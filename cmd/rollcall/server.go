@@ -20,20 +20,22 @@ import (
 
 // serverOptions say whose API is asked, and with which key.
 type serverOptions struct {
-	server        string
-	flagConfigs   string
-	flagParam     string
-	keyFile       string
-	allowHTTP     bool
-	allowTracking bool
-	timeout       time.Duration
+	server          string
+	flagConfigs     string
+	skipUnsupported bool
+	flagParam       string
+	keyFile         string
+	allowHTTP       bool
+	allowTracking   bool
+	timeout         time.Duration
 }
 
 const keyVariable = "AMPLITUDE_DEPLOYMENT_KEY"
 
 func (o *serverOptions) define(options *pflag.FlagSet) {
 	options.StringVar(&o.server, "server", "us", "`us|eu|URL` or embedded: whose API [us]")
-	options.StringVar(&o.flagConfigs, "flag-configs", "", "`FILE|fetch` flag configurations, for local and embedded")
+	options.StringVar(&o.flagConfigs, "flag-configs", "", "`FILE` flag configurations, or fetch; for local and embedded")
+	options.BoolVar(&o.skipUnsupported, "skip-unsupported", false, "leave flags whose regex cannot run here unanswered")
 	options.StringVar(&o.keyFile, "key-file", "", "`FILE` with the key [$"+keyVariable+"]")
 	options.StringVar(&o.flagParam, "flag-param", "flag_keys", "`NAME` flag_keys, or flag_key for an older API [flag_keys]")
 	options.DurationVar(&o.timeout, "timeout", 15*time.Second, "`TIME` for one attempt [15s]")
@@ -159,7 +161,7 @@ func (o *serverOptions) dial(env *env, con *console, config amplitude.Config) (*
 // startEmbedded starts the Evaluation API in this process. flags are those asked for; one that has no
 // configuration is warned of.
 func (o *serverOptions) startEmbedded(flags []string, con *console) (*evalserver.Running, error) {
-	eng, err := loadFlagConfigs(o.flagConfigs, flags, con)
+	eng, err := loadFlagConfigs(o.flagConfigs, flags, o.skipUnsupported, con)
 	if err != nil {
 		return nil, err
 	}
@@ -170,22 +172,36 @@ func (o *serverOptions) startEmbedded(flags []string, con *console) (*evalserver
 const maxConfigBytes = 256 << 20
 
 // loadFlagConfigs is parseFlagConfigs of a file.
-func loadFlagConfigs(file string, flags []string, con *console) (*engine.Engine, error) {
+func loadFlagConfigs(file string, flags []string, skipUnsupported bool, con *console) (*engine.Engine, error) {
 	data, err := readFlagConfigs(file)
 	if err != nil {
 		return nil, err
 	}
-	return parseFlagConfigs(file, data, flags, con)
+	return parseFlagConfigs(file, data, flags, skipUnsupported, con)
 }
 
 // parseFlagConfigs compiles flag configurations that come from a file or a server, and warns of what is odd about them:
 // flags that are asked for and have none, for example.
-func parseFlagConfigs(from string, data []byte, flags []string, con *console) (*engine.Engine, error) {
-	eng, err := engine.Parse(data)
+func parseFlagConfigs(from string, data []byte, flags []string, skipUnsupported bool, con *console) (*engine.Engine, error) {
+	parse := engine.Parse
+	if skipUnsupported {
+		parse = engine.ParseLenient
+	}
+	eng, err := parse(data)
+	if _, ok := errors.AsType[*engine.RegexError](err); ok {
+		err = pipeline.WithHint(err, "ask the API about this flag (--evaluator remote), or leave it unanswered with --skip-unsupported")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", from, err)
 	}
 	warnOfConfigs(from, eng, con)
+	var unanswered []string
+	for _, u := range eng.Unanswered() {
+		unanswered = append(unanswered, u.Flag)
+	}
+	if len(unanswered) > 0 {
+		con.Warn("flags that are left unanswered: "+list(unanswered, 10), "they, or what they depend on, have regular expressions that cannot run here; the API may assign them")
+	}
 	var known []string
 	for _, f := range eng.Flags() {
 		known = append(known, f.Key)

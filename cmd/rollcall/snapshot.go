@@ -47,7 +47,7 @@ groups.T, context, ... are sent as that; all others are not sent.`,
 			if !cmd.Flags().Changed("rate") && o.server.embedded() || o.local() {
 				o.rate = 0
 			}
-			if err := o.check(cmd, args); err != nil {
+			if err := o.check(args); err != nil {
 				return err
 			}
 			s := &snapshot{env: env, con: con, o: &o, began: time.Now(), options: optionValues(cmd.Flags())}
@@ -107,7 +107,7 @@ func (s *snapshot) run(args []string) (err error) {
 			return err
 		}
 		defer s.in.Close()
-		return dryRun(s.env.Soft, s.env, o, s.in, config)
+		return s.dryRun(config)
 	}
 
 	if err := s.checkFolders(); err != nil {
@@ -134,7 +134,11 @@ func (s *snapshot) run(args []string) (err error) {
 		}
 		defer s.remote.Close()
 	}
-	found, err := s.in.preflight(s.env.Soft, nil)
+	var absent fields // what the flags look at and no user has
+	if s.local != nil {
+		absent = s.local.eng.Reads(o.flags)
+	}
+	found, err := s.in.preflight(s.env.Soft, absent.see)
 	if err != nil {
 		return err
 	}
@@ -172,7 +176,7 @@ func (s *snapshot) run(args []string) (err error) {
 	if err := errors.Join(s.removeStale(), s.in.KeepSpool()); err != nil {
 		return err
 	}
-	s.warnOf(found)
+	s.warnOf(found, absent)
 	if err := s.createOutputs(found.carry); err != nil {
 		return err
 	}
@@ -213,7 +217,7 @@ func (s *snapshot) endJournal(err error) error {
 
 // checkFolders refuses outputs in folders that are not there.
 func (s *snapshot) checkFolders() error {
-	for _, path := range s.o.files() {
+	for _, path := range append(s.o.files(), s.o.sideFiles()...) {
 		if _, err := os.Stat(filepath.Dir(path)); err != nil {
 			return durable.Error("create", path, err)
 		}
@@ -223,10 +227,7 @@ func (s *snapshot) checkFolders() error {
 
 // checkPaths refuses outputs that would replace something: an input always, anything else without --overwrite.
 func (s *snapshot) checkPaths() error {
-	for _, path := range append(slices.Clone(s.o.outs), s.o.errorsFile, s.o.manifestFile(), s.o.flagsFile()) {
-		if path == "-" || path == "" {
-			continue
-		}
+	for _, path := range append(s.o.files(), s.o.sideFiles()...) {
 		exists, err := durable.Exists(path)
 		if err != nil {
 			return err
@@ -248,9 +249,9 @@ func (s *snapshot) checkPaths() error {
 }
 
 // warnOf says what an analyst should know of the input before the run.
-func (s *snapshot) warnOf(found *findings) {
+func (s *snapshot) warnOf(found *findings, absent fields) {
 	if s.local != nil {
-		s.local.warn(s.con, found)
+		s.local.warn(s.con, s.o.flags, absent)
 	} else if !found.hasLocation && !s.o.server.embedded() {
 		s.con.Warn("no location column: the API will locate every user where this machine is",
 			"map country, region, city, dma or ip_address if a flag targets by location")
@@ -258,14 +259,24 @@ func (s *snapshot) warnOf(found *findings) {
 	if len(found.unseen) > 0 {
 		s.con.Warn("columns that no row has: "+list(found.unseen, 10), "are they spelled as in the input?")
 	}
-	var unsent []string
+	var unsent, folded []string
 	for _, c := range found.columns {
+		if c.Folded != "" {
+			folded = append(folded, c.Name+" as "+c.Folded)
+		}
 		if c.Target == "" && !c.Carried {
 			unsent = append(unsent, c.Name)
 		}
 	}
+	if len(folded) > 0 {
+		s.con.Warn("columns whose names differ in case: "+list(folded, 10), "--map says which column is which field")
+	}
 	if len(unsent) > 0 {
-		s.con.Warn("columns that are not sent: "+list(unsent, 10), "--properties sends columns as user_properties, --map as something else")
+		not := "not sent"
+		if s.local != nil {
+			not = "not used"
+		}
+		s.con.Warn("columns that are "+not+": "+list(unsent, 10), "--properties sends columns as user_properties, --map as something else")
 	}
 }
 
@@ -282,10 +293,9 @@ func (s *snapshot) createOutputs(carry []pipeline.Column) (err error) {
 	if err != nil {
 		return err
 	}
-	spec := sinks.Spec{
-		Carry: carry, Version: version(), EscapeFormulas: s.o.formulas == "escape",
-		Meta: map[string]string{"rollcall.run_id": s.runID, "rollcall.options": string(options)},
-	}
+	spec := s.o.spec()
+	spec.Carry = carry
+	spec.Meta = map[string]string{"rollcall.run_id": s.runID, "rollcall.options": string(options)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.outputs.Discard())
@@ -321,6 +331,9 @@ func (s *snapshot) evaluate(earlier *unfinished) error {
 	defer src.Close() //nolint:errcheck // only read
 	rows := s.in.Select(src)
 	s.tally = report.NewTally(s.o.flags)
+	if s.local != nil && s.o.flags == nil {
+		s.tally = report.NewTally(s.local.answerable())
+	}
 	guard := &guard{tally: s.tally, limit: s.o.errLine, total: s.in.total}
 	sink := fanOut{s.tally, guard, stoppable{s.outputs}}
 	if earlier != nil {
@@ -434,7 +447,11 @@ func (s *snapshot) publish() error {
 func (s *snapshot) manifest() *report.Manifest {
 	t := s.tally
 	if nobody := t.Nobody(); len(nobody) > 0 {
-		s.con.Warn("flags that nobody got: "+list(nobody, 10), "off, not targeted at these users, not deployed, or a typo: the API does not tell which")
+		hint := "off, not targeted at these users, not deployed, or a typo: the API does not tell which"
+		if s.local != nil {
+			hint = "off, not targeted at these users, or not deployed: `rollcall explain` tells which"
+		}
+		s.con.Warn("flags that nobody got: "+list(nobody, 10), hint)
 	}
 	if t.Unasked > 0 {
 		other := map[string]string{"flag_keys": "flag_key", "flag_key": "flag_keys"}[s.o.server.flagParam]
@@ -444,7 +461,7 @@ func (s *snapshot) manifest() *report.Manifest {
 	m := &report.Manifest{
 		Format: report.ManifestFormat, RunID: s.runID, Version: version(), StartedAt: s.started.UTC(), FinishedAt: clock().UTC(), Resumes: s.resumes,
 		Options: s.options, Inputs: s.in.report, Assignments: t.Assignments, Flags: t.Flags(), NobodyGot: t.Nobody(), Unasked: t.Unasked,
-		Users:    report.Users{Read: t.Read, Answered: t.Answered, Failed: t.FailedUsers(), FailedByKind: t.Failed},
+		Users: report.Users{Read: t.Read, Answered: t.Answered, Failed: t.FailedUsers(), FailedByKind: t.Failed},
 	}
 	var stats amplitude.Stats
 	if s.remote != nil {

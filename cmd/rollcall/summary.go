@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,8 +37,12 @@ func summaryText(m *report.Manifest, took time.Duration) string {
 		}
 		fmt.Fprintf(&b, "failed: %s\n", strings.Join(kinds, ", "))
 	}
-	fmt.Fprintf(&b, "%s, %s (%.1f/s), %s\n", plural(m.Assignments, "assignment"), plural(m.Requests.Sent, "request"), m.Requests.PerSecond,
-		plurals(m.Requests.Retries, "retry", "retries"))
+	fmt.Fprint(&b, plural(m.Assignments, "assignment"))
+	if m.FlagConfigs != nil {
+		fmt.Fprintf(&b, " by %s of %s; nothing was sent\n", plural(m.FlagConfigs.Rows, "flag"), m.FlagConfigs.Path)
+	} else {
+		fmt.Fprintf(&b, ", %s (%.1f/s), %s\n", plural(m.Requests.Sent, "request"), m.Requests.PerSecond, plurals(m.Requests.Retries, "retry", "retries"))
+	}
 
 	if len(m.Flags) > 0 {
 		b.WriteByte('\n')
@@ -63,6 +68,37 @@ func summaryText(m *report.Manifest, took time.Duration) string {
 	}
 	_ = table.Flush()
 	return b.String()
+}
+
+// summaryJSON is what --summary writes: the counts of the closing table, for a program. Shares are of the answered users.
+func summaryJSON(m *report.Manifest) ([]byte, error) {
+	type variant struct {
+		Variant *string `json:"variant"` // null: not assigned
+		Users   int64   `json:"users"`
+		Share   float64 `json:"share"`
+	}
+	type flag struct {
+		Flag     string    `json:"flag"`
+		Variants []variant `json:"variants"`
+	}
+	s := struct {
+		RunID string       `json:"run_id"`
+		Users report.Users `json:"users"`
+		Flags []flag       `json:"flags"`
+	}{m.RunID, m.Users, []flag{}}
+	for _, f := range m.Flags {
+		one := flag{Flag: f.Flag}
+		for _, v := range f.Variants {
+			one.Variants = append(one.Variants, variant{&v.Variant, v.Users, share(v.Users, m.Users.Answered) / 100})
+		}
+		one.Variants = append(one.Variants, variant{nil, f.NotAssigned, share(f.NotAssigned, m.Users.Answered) / 100})
+		s.Flags = append(s.Flags, one)
+	}
+	data, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode summary: %w", err)
+	}
+	return append(data, '\n'), nil
 }
 
 // plural is a count with its noun.

@@ -1,8 +1,10 @@
 package report_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +52,31 @@ func TestTally(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"b"}, tally.Nobody()); diff != "" {
 		t.Errorf("flags nobody got (-want +got):\n%s", diff)
+	}
+}
+
+// TestTallyOfManyVariants: however many variants a flag has, and in whatever places the flags of an outcome stand.
+func TestTallyOfManyVariants(t *testing.T) {
+	var tally report.Tally
+	want := []report.FlagCount{{Flag: "x"}, {Flag: "y"}}
+	for i := range 30 {
+		variant := fmt.Sprintf("v%02d", i)
+		for range i + 1 {
+			o := pipeline.Outcome{Assignments: []pipeline.Assignment{assigned("x", variant), assigned("y", variant)}}
+			if i%2 == 0 {
+				slices.Reverse(o.Assignments)
+			}
+			if err := tally.Write(&o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for j := range want {
+			want[j].Assigned += int64(i + 1)
+			want[j].Variants = append(want[j].Variants, report.VariantCount{Variant: variant, Users: int64(i + 1)})
+		}
+	}
+	if diff := cmp.Diff(want, tally.Flags()); diff != "" {
+		t.Errorf("30 variants, the i-th for i users (-want +got):\n%s", diff)
 	}
 }
 

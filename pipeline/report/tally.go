@@ -17,14 +17,45 @@ type Tally struct {
 	Unasked     int64 // assignments that came without having been asked for, and were dropped
 	Failed      map[pipeline.Kind]int64
 
-	flags map[string]map[string]int64 // by flag, by variant
+	flags map[string]*flagTally
+	order []*flagTally // of the last outcome: the next one has most likely the same flags in the same places
+}
+
+// flagTally is how many users got each variant of a flag.
+type flagTally struct {
+	flag string
+	few  []VariantCount   // the first ones: a flag has few, and to look through them is faster than a map
+	many map[string]int64 // the others
+}
+
+const fewVariants = 8
+
+func (f *flagTally) add(variant string) {
+	for i := range f.few {
+		if f.few[i].Variant == variant {
+			f.few[i].Users++
+			return
+		}
+	}
+	// The text is part of an answer, which it would keep alive.
+	switch _, known := f.many[variant]; {
+	case known:
+		f.many[variant]++
+	case len(f.few) < fewVariants:
+		f.few = append(f.few, VariantCount{strings.Clone(variant), 1})
+	default:
+		if f.many == nil {
+			f.many = map[string]int64{}
+		}
+		f.many[strings.Clone(variant)] = 1
+	}
 }
 
 // NewTally counts flags, all of them also where nobody gets them. With none it counts what is answered.
 func NewTally(flags []string) *Tally {
-	t := &Tally{flags: make(map[string]map[string]int64, len(flags))}
-	for _, flag := range flags {
-		t.flags[flag] = map[string]int64{}
+	t := &Tally{}
+	for i, flag := range flags {
+		t.at(i, flag)
 	}
 	return t
 }
@@ -47,21 +78,30 @@ func (t *Tally) Write(o *pipeline.Outcome) error {
 			continue
 		}
 		t.Assignments++
-		variants := t.flags[a.FlagKey]
-		if variants == nil {
-			if t.flags == nil {
-				t.flags = map[string]map[string]int64{}
-			}
-			variants = map[string]int64{}
-			t.flags[strings.Clone(a.FlagKey)] = variants // the key is part of an answer, which it would keep alive
-		}
-		if _, known := variants[a.Key]; known {
-			variants[a.Key]++
-		} else {
-			variants[strings.Clone(a.Key)] = 1
-		}
+		t.at(i, a.FlagKey).add(a.Key)
 	}
 	return nil
+}
+
+// at is the count of the flag that an outcome has in that place.
+func (t *Tally) at(i int, flag string) *flagTally {
+	if i < len(t.order) && t.order[i].flag == flag {
+		return t.order[i]
+	}
+	f := t.flags[flag]
+	if f == nil {
+		if t.flags == nil {
+			t.flags = map[string]*flagTally{}
+		}
+		f = &flagTally{flag: strings.Clone(flag)}
+		t.flags[f.flag] = f
+	}
+	if i < len(t.order) {
+		t.order[i] = f
+	} else if i == len(t.order) {
+		t.order = append(t.order, f)
+	}
+	return f
 }
 
 // Close does nothing.
@@ -95,10 +135,13 @@ func (t *Tally) Flags() []FlagCount {
 	counts := []FlagCount{}
 	for _, flag := range slices.Sorted(maps.Keys(t.flags)) {
 		c := FlagCount{Flag: flag, Variants: []VariantCount{}}
-		for _, variant := range slices.Sorted(maps.Keys(t.flags[flag])) {
-			users := t.flags[flag][variant]
+		c.Variants = append(c.Variants, t.flags[flag].few...)
+		for variant, users := range t.flags[flag].many {
 			c.Variants = append(c.Variants, VariantCount{variant, users})
-			c.Assigned += users
+		}
+		slices.SortFunc(c.Variants, func(a, b VariantCount) int { return strings.Compare(a.Variant, b.Variant) })
+		for _, v := range c.Variants {
+			c.Assigned += v.Users
 		}
 		c.NotAssigned = t.Answered - c.Assigned
 		counts = append(counts, c)
