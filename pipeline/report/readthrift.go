@@ -1,0 +1,191 @@
+package report
+
+import (
+	"errors"
+	"io"
+)
+
+// thriftReader reads Thrift's compact protocol (thrift-compact-protocol.md of the Thrift project) without knowing
+// what is in it: enough for a page header, and to find out whether a footer is what it says. It believes no size:
+// nothing is allocated for one, and what is longer than the rest is an error.
+type thriftReader struct {
+	r     thriftSource
+	left  int64 // bytes that may still be read
+	parts int   // elements of lists that may still come
+}
+
+type thriftSource interface {
+	io.ByteReader
+	Discard(n int) (int, error)
+}
+
+// thriftStruct is what a struct holds of numbers, booleans among them, and of structs.
+type thriftStruct struct {
+	ints    map[int64]int64
+	structs map[int64]*thriftStruct
+}
+
+// The types of the compact protocol.
+const (
+	thriftTrue   = 1
+	thriftFalse  = 2
+	thriftByte   = 3
+	thriftI64    = 6 // 4 and 5 are i16 and i32: all three are one number
+	thriftDouble = 7
+	thriftBinary = 8
+	thriftList   = 9
+	thriftSet    = 10
+	thriftMap    = 11
+	thriftNested = 12
+)
+
+// thriftDepth is deeper than any struct of Parquet.
+const thriftDepth = 16
+
+var errThrift = errors.New("damaged Parquet: a header or footer that is none")
+
+func (t *thriftReader) byte() (byte, error) {
+	if t.left <= 0 {
+		return 0, errThrift
+	}
+	t.left--
+	return t.r.ReadByte()
+}
+
+func (t *thriftReader) uvarint() (uint64, error) {
+	var n uint64
+	for shift := 0; shift < 64; shift += 7 {
+		b, err := t.byte()
+		if err != nil {
+			return 0, err
+		}
+		n |= uint64(b&0x7f) << shift
+		if b < 0x80 {
+			return n, nil
+		}
+	}
+	return 0, errThrift
+}
+
+func (t *thriftReader) int() (int64, error) {
+	n, err := t.uvarint()
+	return int64(n>>1) ^ -int64(n&1), err
+}
+
+func (t *thriftReader) skip(n uint64) error {
+	if n > uint64(t.left) {
+		return errThrift
+	}
+	t.left -= int64(n)
+	_, err := t.r.Discard(int(n))
+	return err
+}
+
+// read reads a struct. Where keep is not set, it is only checked.
+func (t *thriftReader) read(keep bool, depth int) (*thriftStruct, error) {
+	if depth > thriftDepth {
+		return nil, errThrift
+	}
+	var s *thriftStruct
+	if keep {
+		s = &thriftStruct{ints: map[int64]int64{}, structs: map[int64]*thriftStruct{}}
+	}
+	for id := int64(0); ; {
+		b, err := t.byte()
+		if err != nil || b == 0 {
+			return s, err
+		}
+		if delta := b >> 4; delta != 0 {
+			id += int64(delta)
+		} else if id, err = t.int(); err != nil {
+			return nil, err
+		}
+		var n int64
+		switch typ := b & 15; typ {
+		case thriftTrue, thriftFalse: // the type is the value
+			n = int64(thriftFalse - typ)
+		case thriftNested:
+			child, err := t.read(keep, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			if keep {
+				s.structs[id] = child
+			}
+			continue
+		default:
+			if n, err = t.value(typ, depth); err != nil {
+				return nil, err
+			}
+		}
+		if keep {
+			s.ints[id] = n
+		}
+	}
+}
+
+// value reads a value of that type, and returns it if it is a number. A boolean in a list is a byte.
+func (t *thriftReader) value(typ byte, depth int) (int64, error) {
+	switch typ {
+	case thriftTrue, thriftFalse, thriftByte:
+		b, err := t.byte()
+		return int64(b), err
+	case thriftByte + 1, thriftI64 - 1, thriftI64:
+		return t.int()
+	case thriftDouble:
+		return 0, t.skip(8)
+	case thriftBinary:
+		n, err := t.uvarint()
+		if err != nil {
+			return 0, err
+		}
+		return 0, t.skip(n)
+	case thriftList, thriftSet:
+		b, err := t.byte()
+		if err != nil {
+			return 0, err
+		}
+		n := uint64(b >> 4)
+		if n == 15 {
+			if n, err = t.uvarint(); err != nil {
+				return 0, err
+			}
+		}
+		return 0, t.elements(n, depth, b&15)
+	case thriftMap:
+		n, err := t.uvarint()
+		if err != nil || n == 0 {
+			return 0, err
+		}
+		b, err := t.byte()
+		if err != nil {
+			return 0, err
+		}
+		return 0, t.elements(n, depth, b>>4, b&15)
+	case thriftNested:
+		_, err := t.read(false, depth+1)
+		return 0, err
+	}
+	return 0, errThrift
+}
+
+// elements reads n times a value of each type.
+func (t *thriftReader) elements(n uint64, depth int, types ...byte) error {
+	if n > uint64(t.left) { // each takes a byte
+		return errThrift
+	}
+	if t.parts -= int(n); t.parts < 0 {
+		return errors.New("a footer of too many parts: more row groups and columns than can be read in bounded memory")
+	}
+	if depth > thriftDepth {
+		return errThrift
+	}
+	for range n {
+		for _, typ := range types {
+			if _, err := t.value(typ, depth+1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
