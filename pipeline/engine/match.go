@@ -58,20 +58,20 @@ var ops = map[string]op{
 type condition struct {
 	selector int32
 	op       op
-	none     bool     // "(none)" is among the values
-	values   []string // as configured
+	none     bool // "(none)" is among the values
+
+	// Of a condition on another flag's answer, whether it holds: without an answer, and for each variant of
+	// that flag from the first on. nil: to be seen.
+	flag    int32
+	first   int32 // ID of the first variant
+	answers []bool
 
 	set      valueSet // is: the values with booleans in lower case; set is: as they are
+	values   []string // as configured
 	lower    []string // contains
 	numbers  []float64
 	versions []version
 	regexes  []*regexp.Regexp
-
-	// Of a condition on another flag's answer, whether it holds: without an answer, and for each variant of
-	// that flag from the first on. nil: to be seen.
-	answers []bool
-	flag    int32
-	first   int32 // ID of the first variant
 }
 
 // holds reports whether the condition holds for the user at hand.

@@ -38,17 +38,25 @@ func newSaltHash(salt string) saltHash {
 func (h saltHash) sum(value string) uint32 {
 	hash, length := h.hash, h.length+uint32(len(value))
 	// The prefix's tail shifts every block of the value: a block is its bytes so far, and the value's next
-	// four above them.
-	acc := uint64(h.tail)
-	for len(value) >= 4 {
-		acc |= uint64(uint32(value[0])|uint32(value[1])<<8|uint32(value[2])<<16|uint32(value[3])<<24) << (h.shift & 31) // the mask says that it is small
+	// four above them. The masks tell the compiler that the shifts are small.
+	acc, shift, i := uint64(h.tail), h.shift, 0
+	for ; i+8 <= len(value); i += 8 {
+		v := value[i : i+8]
+		next := uint64(v[0]) | uint64(v[1])<<8 | uint64(v[2])<<16 | uint64(v[3])<<24 | uint64(v[4])<<32 | uint64(v[5])<<40 | uint64(v[6])<<48 | uint64(v[7])<<56
+		acc |= next << (shift & 31)
+		hash = murmurMix(hash, uint32(acc))
+		hash = murmurMix(hash, uint32(acc>>32))
+		acc = next >> 32 >> ((32 - shift) & 63)
+	}
+	if i+4 <= len(value) {
+		v := value[i : i+4]
+		acc |= uint64(uint32(v[0])|uint32(v[1])<<8|uint32(v[2])<<16|uint32(v[3])<<24) << (shift & 31)
 		hash = murmurMix(hash, uint32(acc))
 		acc >>= 32
-		value = value[4:]
+		i += 4
 	}
-	shift := h.shift
-	for i := range len(value) {
-		acc |= uint64(value[i]) << shift
+	for ; i < len(value); i++ {
+		acc |= uint64(value[i]) << (shift & 63)
 		shift += 8
 	}
 	if shift >= 32 {

@@ -77,13 +77,20 @@ func (s *selector) find(st *state, tmp *pipeline.Value) *pipeline.Value {
 	case rootDeviceID:
 		return idValue(st.user.DeviceID, s.path, tmp)
 	case rootField:
-		return walk(find(st.user.Context, s.name), s.path, find, tmp)
+		v := find(st.user.Context, s.name)
+		if len(s.path) == 0 {
+			return v
+		}
+		return walk(v, s.path, find, tmp)
 	case rootProperty:
 		v := st.userProperties()
 		if v == nil || v.Kind != pipeline.Object {
 			return walk(v, s.path, find, tmp)
 		}
-		return walk(find(v.Members, s.name), s.path[1:], find, tmp)
+		if v = find(v.Members, s.name); len(s.path) == 1 {
+			return v
+		}
+		return walk(v, s.path[1:], find, tmp)
 	case rootGroup:
 		return s.findGroup(st.user, tmp)
 	case rootResult:
@@ -312,19 +319,17 @@ const (
 
 // slot is what a selector found for the user at hand.
 type slot struct {
-	user  uint64 // the number of the user that it is for
-	shape shape
-	text  string   // the value as a string, but for lists: those are printed only if a bucket asks
-	list  []string // the elements of a list as strings
-
-	value *pipeline.Value
-	tmp   pipeline.Value
-
-	num        float64 // once it was asked for
-	hasNumber  bool
-	ver        version // likewise
+	user       uint64 // the number of the user that it is for
+	shape      shape
+	hasNumber  bool // num is known
+	hasVersion bool // ver and verOK are
 	verOK      bool
-	hasVersion bool
+	text       string // the value as a string, but for lists: those are printed only if a bucket asks
+	value      *pipeline.Value
+	num        float64
+	list       []string // the elements of a list as strings
+	ver        version
+	tmp        pipeline.Value
 }
 
 // load is the slot of the selector, filled for the user at hand.
