@@ -46,6 +46,8 @@ var columnTypes = []pipeline.Type{pipeline.TypeString, pipeline.TypeInt, pipelin
 type column struct {
 	name       string
 	typ        pipeline.Type
+	shape      string // what it holds, where the file says so; "" is a text format
+	nested     bool   // its cells are lists or objects
 	unreadable string // why its cells cannot be read; "" means they can
 }
 
@@ -360,6 +362,10 @@ func newMapper(cols []column, fixed bool, o *Mapping) (*mapper, error) {
 		if why := cols[s.cell].unreadable; why != "" {
 			return nil, fmt.Errorf("column %s: %s cannot be %s", cols[s.cell].name, why, s.target)
 		}
+		single := s.target.kind == toUserID || s.target.kind == toDeviceID || s.target.kind == toField
+		if c := cols[s.cell]; single && c.nested && typeOf(c.name, o, c.typ) == pipeline.TypeJSON {
+			return nil, fmt.Errorf("column %s: a column that holds %.200s cannot be %s", c.name, c.shape, s.target)
+		}
 	}
 	for _, c := range m.carry {
 		if why := cols[c].unreadable; why != "" {
@@ -484,13 +490,15 @@ func (m *mapper) columnUses(cols []column) ([]ColumnUse, error) {
 	return uses, nil
 }
 
+func (m *mapper) named() []string { return m.opts.named() }
+
 // named are the columns that the options name, each once, sorted.
-func (m *mapper) named() []string {
-	names := slices.Concat(m.opts.Properties, m.opts.Carry)
-	for _, c := range m.opts.Map {
+func (o *Mapping) named() []string {
+	names := slices.Concat(o.Properties, o.Carry)
+	for _, c := range o.Map {
 		names = append(names, c)
 	}
-	for c := range m.opts.Types {
+	for c := range o.Types {
 		names = append(names, c)
 	}
 	slices.Sort(names)

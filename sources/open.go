@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -228,7 +227,7 @@ func openFormat(f File, opts *Options) (reader, error) {
 	case "jsonl":
 		r, err = openJSONL(newLines(f.String(), text), closer)
 	case "parquet":
-		r, err = openParquet(f.String(), file)
+		r, err = openParquet(f.String(), file, opts.Mapping.named(), partitionsOf(f))
 	}
 	if err != nil {
 		_ = closer.Close()
@@ -395,6 +394,16 @@ func sameColumns(f File, cols []column, first File, want []column) error {
 			return pipeline.WithHint(fmt.Errorf("%s lacks the column %q, which %s has", f, c.name, first), hint)
 		}
 	}
+	for _, c := range cols {
+		i := slices.IndexFunc(want, func(w column) bool { return w.name == c.name })
+		w := want[i]
+		if w.shape == shapeNulls {
+			want[i].shape = c.shape
+		}
+		if c.shape != w.shape && c.shape != shapeNulls && w.shape != shapeNulls {
+			return pipeline.WithHint(fmt.Errorf("%s: the column %q holds %.200s, but in %s it holds %.200s", f, c.name, c.shape, first, w.shape), hint)
+		}
+	}
 	return nil
 }
 
@@ -491,51 +500,4 @@ func (in *Input) Unseen() []string {
 		return nil
 	}
 	return slices.DeleteFunc(in.mapper.named(), func(name string) bool { return in.mapper.seen[name] })
-}
-
-// ExpandPaths turns the arguments of a command into the paths of files: a glob into what it matches, a folder
-// into the Parquet files in it, each sorted by name. A file with that very name goes before a glob. "-" stays.
-func ExpandPaths(args []string) ([]string, error) {
-	var paths []string
-	for _, arg := range args {
-		if arg == "-" {
-			paths = append(paths, arg)
-			continue
-		}
-		info, err := os.Stat(arg)
-		if err == nil && !info.IsDir() {
-			paths = append(paths, arg)
-			continue
-		}
-		if err == nil {
-			parts, err := filepath.Glob(filepath.Join(escapeGlob(arg), "*.parquet"))
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", arg, err)
-			}
-			if len(parts) == 0 {
-				return nil, pipeline.WithHint(fmt.Errorf("the folder %s holds no .parquet files", arg), "files of other formats are named one by one, or with a glob")
-			}
-			slices.Sort(parts)
-			paths = append(paths, parts...)
-			continue
-		}
-		if !strings.ContainsAny(arg, `*?[`) {
-			return nil, err // it names the path
-		}
-		matches, err := filepath.Glob(arg)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", arg, err)
-		}
-		if len(matches) == 0 {
-			return nil, fmt.Errorf("nothing matches %s", arg)
-		}
-		slices.Sort(matches)
-		paths = append(paths, matches...)
-	}
-	return paths, nil
-}
-
-// escapeGlob is the pattern that matches the path and nothing else.
-func escapeGlob(path string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/apache/arrow/go/v15/parquet"
+	"github.com/apache/arrow/go/v15/parquet/schema"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -83,19 +84,114 @@ func TestSeveralFiles(t *testing.T) {
 	}
 }
 
-// The carried columns of all files have the type that the first one has.
-func TestCarriedTypeDiffers(t *testing.T) {
-	header := []string{"user_properties.n"}
-	a := writeFile(t, "a.parquet", parquetBytes(t, withID(t, 1, textColumns(t, header, [][]string{{"x"}})...)))
-	c := writeFile(t, "c.parquet", parquetBytes(t, withID(t, 1, parquetColumn{node: leafNode(t, header[0], parquet.Repetitions.Required, nil, parquet.Types.Int64, -1), values: []int64{1}})))
-	in, err := Open(filesAt(a, c), Options{Mapping: Mapping{Carry: header}})
-	if err != nil {
-		t.Fatal(err)
+// The Parquet files of an input have one schema: the same columns, which hold the same.
+func TestParquetSchemaDiffers(t *testing.T) {
+	required := parquet.Repetitions.Required
+	leaf := func(logical schema.LogicalType, typ parquet.Type, values any) parquetColumn {
+		return parquetColumn{node: leafNode(t, "p", required, logical, typ, -1), values: values}
 	}
-	defer mustClose(t, in)
-	rows, err := readAll(in)
-	if len(rows) != 1 || err == nil || !strings.Contains(err.Error(), "c.parquet: the column user_properties.n is int, but in") {
-		t.Errorf("%d rows, %v", len(rows), err)
+	tags := func(logical schema.LogicalType) parquetColumn {
+		return parquetColumn{node: group(t, "p", required, schema.ListLogicalType{}, group(t, "list", parquet.Repetitions.Repeated, nil,
+			leafNode(t, "element", required, logical, parquet.Types.ByteArray, -1))), values: []string{}, defs: []int16{0}, reps: []int16{0}}
+	}
+	text := leaf(schema.StringLogicalType{}, parquet.Types.ByteArray, []string{"x"})
+	int64s := leaf(nil, parquet.Types.Int64, []int64{1})
+	nulls := parquetColumn{node: leafNode(t, "p", parquet.Repetitions.Optional, schema.NullLogicalType{}, parquet.Types.Int32, -1), values: []int32{}, defs: []int16{0}}
+	for _, test := range []struct {
+		name  string
+		files []parquetColumn
+		want  string // what the last file holds, and the first; "" if they go together
+	}{
+		{"the same", []parquetColumn{text, text}, ""},
+		{"integers of two sizes", []parquetColumn{int64s, leaf(nil, parquet.Types.Int32, []int32{1})}, ""},
+		{"floats of two sizes", []parquetColumn{leaf(nil, parquet.Types.Float, []float32{1}), leaf(nil, parquet.Types.Double, []float64{1})}, ""},
+		{"nothing but nulls", []parquetColumn{text, nulls, text}, ""},
+		{"nothing but nulls at first", []parquetColumn{nulls, int64s, text}, `holds texts, but in first it holds integers`},
+		{"integers and texts", []parquetColumn{text, int64s}, `holds integers, but in first it holds texts`},
+		{"unsigned", []parquetColumn{int64s, leaf(schema.NewIntLogicalType(64, false), parquet.Types.Int64, []int64{1})}, `holds unsigned integers of 64 bits, but in first it holds integers`},
+		{"decimals", []parquetColumn{leaf(schema.NewDecimalLogicalType(9, 2), parquet.Types.Int32, []int32{1}), leaf(schema.NewDecimalLogicalType(9, 3), parquet.Types.Int32, []int32{1})},
+			`holds decimals with 3 places, but in first it holds decimals with 2 places`},
+		{"lists", []parquetColumn{tags(schema.StringLogicalType{}), tags(schema.JSONLogicalType{})}, `holds lists of JSON, but in first it holds lists of texts`},
+		{"a list and a text", []parquetColumn{text, tags(nil)}, `holds lists of texts, but in first it holds texts`},
+	} {
+		var files []File
+		for i, c := range test.files {
+			path := writeFile(t, "part.parquet", parquetBytes(t, withID(t, 1, c)))
+			files = append(files, File{Path: path, Name: []string{"first", "second", "third"}[i]})
+		}
+		in, err := Open(files, Options{Format: "parquet"})
+		if err != nil {
+			t.Fatalf("%s: %v", test.name, err)
+		}
+		rows, err := readAll(in)
+		if test.want == "" && (err != nil || ids(rows) != "1:u1 2:u1 3:u1"[:5*len(files)-1]) {
+			t.Errorf("%s: %s, %v", test.name, ids(rows), err)
+		}
+		if want := files[len(files)-1].Name + `: the column "p" ` + test.want; test.want != "" && (err == nil || !strings.HasPrefix(err.Error(), want) || len(rows) != len(files)-1) {
+			t.Errorf("%s: %d rows, %v; want %q", test.name, len(rows), err, want)
+		}
+		mustClose(t, in)
+	}
+}
+
+// Folders called key=value say a column of all files below them, unless the files have it.
+func TestPartitions(t *testing.T) {
+	dir := t.TempDir()
+	write := func(path string, data []byte) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, path)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, path), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	users := parquetBytes(t, withID(t, 1))
+	write("t/country=DE/user_properties.plan=a%2Fb%20c/2.parquet", users)
+	write("t/country=DE/user_properties.plan=a%2Fb%20c/1.parquet", users)
+	write("t/country=FR/user_properties.plan=__HIVE_DEFAULT_PARTITION__/1.parquet", users)
+	write("t/country=/user_properties.plan=x=y/1.parquet", users)
+	write("t/_SUCCESS", nil)
+	write("t/_temporary/0/1.parquet", nil)
+	write("t/.country=XX/1.parquet", nil)
+	write("t/country=DE/user_properties.plan=a%2Fb%20c/.2.parquet.crc", nil)
+	write("mixed/country=DE/1.parquet", users)
+	write("mixed/2.parquet", users)
+	write("own/country=DE/1.parquet", parquetBytes(t, withID(t, 1, textColumns(t, []string{"Country"}, [][]string{{"IT"}})...)))
+	t.Chdir(dir)
+	for _, test := range []struct {
+		arg  string
+		want []string
+		err  string
+	}{
+		{"t", []string{`{"country":"","user_properties":{"plan":"x=y"}}`, `{"country":"DE","user_properties":{"plan":"a/b c"}}`,
+			`{"country":"DE","user_properties":{"plan":"a/b c"}}`, `{"country":"FR"}`}, ""},
+		{"t/country=DE", []string{`{"country":"DE","user_properties":{"plan":"a/b c"}}`, `{"country":"DE","user_properties":{"plan":"a/b c"}}`}, ""},
+		{"t/country=*/*/1.parquet", []string{`{"country":"","user_properties":{"plan":"x=y"}}`, `{"country":"DE","user_properties":{"plan":"a/b c"}}`, `{"country":"FR"}`}, ""},
+		{"mixed", []string{`{}`}, `country=DE/1.parquet has the column "country", which mixed/2.parquet has not`},
+		{"own", []string{`{"country":"IT"}`}, ""},
+	} {
+		paths, err := ExpandPaths([]string{test.arg})
+		if err != nil {
+			t.Errorf("%s: %v", test.arg, err)
+			continue
+		}
+		in, err := Open(filesAt(paths...), Options{})
+		if err != nil {
+			t.Errorf("%s: %v", test.arg, err)
+			continue
+		}
+		rows, err := readAll(in)
+		mustClose(t, in)
+		var contexts []string
+		for i, r := range rows {
+			if contexts = append(contexts, r.Context); r.Number != int64(i+1) {
+				t.Errorf("%s: row %d has the number %d", test.arg, i+1, r.Number)
+			}
+		}
+		if diff := cmp.Diff(test.want, contexts); diff != "" || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
+			t.Errorf("%s: %v, want %q; %s", test.arg, err, test.err, diff)
+		}
 	}
 }
 
@@ -123,7 +219,7 @@ func TestOnlyRegularFiles(t *testing.T) {
 }
 
 func TestExpandPaths(t *testing.T) {
-	dir := folder(t, map[string]string{"b.csv": "", "a.csv": "", "c[1].csv": "", "c1.csv": "", "parts/2.parquet": "", "parts/1.parquet": "", "parts/_SUCCESS": "", "par[t]s/9.parquet": "", "none/x": ""})
+	dir := folder(t, map[string]string{"b.csv": "", "a.csv": "", "c[1].csv": "", "c1.csv": "", "parts/2.parquet": "", "parts/1.parquet": "", "parts/_SUCCESS": "", "par[t]s/9.parquet": "", "none/x": "", "deep/inner/1.parquet": "", "deep/0.parquet": ""})
 	t.Chdir(dir)
 	for _, test := range []struct {
 		args []string
@@ -140,6 +236,9 @@ func TestExpandPaths(t *testing.T) {
 		{[]string{"*.txt"}, nil, "nothing matches *.txt"},
 		{[]string{"d.csv"}, nil, "d.csv: no such file"},
 		{[]string{"none"}, nil, "the folder none holds no .parquet files"},
+		{[]string{"part*"}, []string{"parts/1.parquet", "parts/2.parquet"}, ""},
+		{[]string{"deep"}, nil, "the folder deep holds the folder inner, which is no partition (key=value)"},
+		{[]string{"deep/*"}, []string{"deep/0.parquet", "deep/inner/1.parquet"}, ""},
 		{[]string{"[.csv"}, nil, "[.csv: syntax error in pattern"},
 	} {
 		got, err := ExpandPaths(test.args)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/apache/arrow/go/v15/arrow/memory"
@@ -28,18 +30,17 @@ const (
 
 // parquetReader reads the wanted columns of a Parquet file, row group by row group.
 //
-// A struct is read as columns with dots in their names, and a list of simple values as a list; anything else
-// that is nested cannot be read. arrow panics on damaged files, and believes sizes that a file claims: the panics
-// are recovered in guard, checkFooter looks at the footer before arrow does, and pageReader reads the pages.
+// arrow panics on damaged files, and believes sizes that a file claims: the panics are recovered in guard, checkFooter
+// looks at the footer before arrow does, and pageReader reads the pages.
 type parquetReader struct {
 	name  string
 	file  *os.File
 	size  int64
 	pq    *file.Reader
 	cols  []column
-	leafs []*leafReader // of cols, nil where unreadable
-	read  []*leafReader // the wanted ones
-	names []string      // of read
+	nodes []*parquetNode // of cols
+	read  []*parquetNode // the wanted ones
+	leafs []*leafReader  // of read
 
 	group   int   // row groups begun
 	left    int64 // rows left in the current one
@@ -64,8 +65,7 @@ type parquetScratch struct {
 type leafReader struct {
 	index    int // among the leaves of the schema
 	descr    *schema.Column
-	list     bool
-	listDef  int16 // of a list: the definition level from which on there is an element
+	most     int // values of a batch
 	convert  converter
 	chunk    file.ColumnChunkReader
 	pages    pageReader
@@ -88,13 +88,15 @@ func guard(name string, f func() error) (err error) {
 	return nil
 }
 
-func openParquet(name string, f *os.File) (*parquetReader, error) {
+// openParquet opens a file. Of the names, those that a column below structs has become columns too. The partitions are
+// columns that have one value in all rows.
+func openParquet(name string, f *os.File, names []string, partitions []pipeline.Member) (*parquetReader, error) {
 	r := &parquetReader{name: name, file: f}
-	err := guard(name, r.open)
+	err := guard(name, func() error { return r.open(names, partitions) })
 	return r, err
 }
 
-func (r *parquetReader) open() error {
+func (r *parquetReader) open(names []string, partitions []pipeline.Member) error {
 	info, err := r.file.Stat()
 	if err != nil {
 		return err
@@ -139,7 +141,7 @@ func (r *parquetReader) open() error {
 	if rows != md.NumRows {
 		return fmt.Errorf("damaged Parquet: %d rows in the footer, %d in its row groups", md.NumRows, rows)
 	}
-	return r.readSchema(md.Schema)
+	return r.readSchema(md.Schema, names, partitions)
 }
 
 // checkFooter makes sure that the footer is as long as it says, in all its parts: arrow allocates for the length
@@ -158,97 +160,75 @@ func (r *parquetReader) checkFooter(size int64) error {
 // section is a file for arrow, without Close, so that it is closed here alone.
 type section struct{ *io.SectionReader }
 
-func (r *parquetReader) readSchema(s *schema.Schema) error {
-	r.cols = make([]column, 0, s.NumColumns())
+func (r *parquetReader) readSchema(s *schema.Schema, names []string, partitions []pipeline.Member) error {
 	at := map[string]bool{}
-	add := func(c column, l *leafReader) error {
-		if c.name == "" || !utf8.ValidString(c.name) {
+	add := func(n *parquetNode) error {
+		if n.name == "" || !utf8.ValidString(n.name) {
 			return errors.New("a column without a name, or with one that is not valid UTF-8")
 		}
-		if at[c.name] {
-			if c.unreadable != "" {
-				return nil // another part of the same one
-			}
-			return fmt.Errorf("two columns are called %q", c.name)
+		if at[n.name] {
+			return fmt.Errorf("two columns are called %q", n.name)
 		}
-		at[c.name] = true
-		r.cols = append(r.cols, c)
-		r.leafs = append(r.leafs, l)
+		at[n.name] = true
+		r.cols = append(r.cols, column{name: n.name, typ: n.typ, shape: n.shape(), nested: n.kind > constantNode, unreadable: n.unreadable})
+		r.nodes = append(r.nodes, n)
 		return nil
 	}
-	for i := range s.NumColumns() {
-		d := s.Column(i)
-		l := &leafReader{index: i, descr: d}
-		name, readable := l.place()
-		if !readable {
-			if err := add(column{name: s.ColumnRoot(i).Name(), unreadable: "a nested column"}, nil); err != nil {
-				return err
-			}
+	b := newNodeBuilder(s)
+	for i := range s.Root().NumFields() {
+		if err := add(b.build(s.Root().Field(i), 0, 0, 0)); err != nil {
+			return err
+		}
+	}
+	has := func(name string) bool {
+		return slices.ContainsFunc(r.cols, func(c column) bool { return strings.EqualFold(c.name, name) })
+	}
+	for _, name := range names {
+		if !strings.Contains(name, ".") || has(name) {
 			continue
 		}
-		c := column{name: name}
-		c.typ, l.convert, c.unreadable = converterOf(d)
-		if l.list {
-			c.typ = pipeline.TypeJSON
+		if n := b.find(name); n != nil {
+			if err := add(n); err != nil {
+				return err
+			}
 		}
-		if err := add(c, l); err != nil {
+	}
+	for _, p := range partitions {
+		if has(p.Name) {
+			continue // the file says it itself, and in its own type
+		}
+		if err := add(&parquetNode{kind: constantNode, name: p.Name, value: p.Value, typ: pipeline.TypeString}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// place is the name of the column that a leaf of the schema is; not every leaf is one.
-func (l *leafReader) place() (name string, ok bool) {
-	node := l.descr.SchemaNode()
-	if l.descr.MaxRepetitionLevel() == 0 {
-		return node.Path(), true
-	}
-	if l.descr.MaxRepetitionLevel() > 1 {
-		return "", false
-	}
-	// LogicalTypes.md of the Parquet format, "Lists": a group marked LIST, in it one repeated group, in it the
-	// element. Older writers leave the middle out, or mark nothing.
-	l.list, l.listDef = true, l.descr.MaxDefinitionLevel()
-	isList := func(n schema.Node) bool {
-		if n == nil {
-			return false
-		}
-		_, marked := n.LogicalType().(schema.ListLogicalType)
-		return marked || n.ConvertedType() == schema.ConvertedTypes.List
-	}
-	parent := node.Parent()
-	if node.RepetitionType() == parquet.Repetitions.Repeated {
-		if isList(parent) {
-			return parent.Path(), true
-		}
-		return node.Path(), true
-	}
-	group, ok := parent.(*schema.GroupNode)
-	if !ok || group.RepetitionType() != parquet.Repetitions.Repeated || group.NumFields() != 1 || !isList(group.Parent()) {
-		return "", false
-	}
-	if node.RepetitionType() == parquet.Repetitions.Optional {
-		l.listDef--
-	}
-	return group.Parent().Path(), true
-}
-
 func (r *parquetReader) columns() []column { return r.cols }
+
+// maxLeafs bounds the columns that are read at a time, those in nested ones counted: each has buffers.
+const maxLeafs = maxValues
 
 func (r *parquetReader) project(wanted []bool) []int {
 	at := make([]int, len(wanted))
 	for i, w := range wanted {
 		at[i] = len(r.read)
-		if w && r.leafs[i] != nil {
-			r.read = append(r.read, r.leafs[i])
-			r.names = append(r.names, r.cols[i].name)
+		if w {
+			r.read = append(r.read, r.nodes[i])
+			r.leafs = append(r.leafs, r.nodes[i].leaves...)
 		}
+	}
+	for _, l := range r.leafs { // many columns share what few would have
+		l.most = max(8, min(parquetBatch, 64*parquetBatch/len(r.leafs)))
+		l.pages.buffer = max(4<<10, min(pageBuffer, 64*pageBuffer/len(r.leafs)))
 	}
 	return at
 }
 
 func (r *parquetReader) next(rec *record) error {
+	if len(r.leafs) > maxLeafs {
+		return pipeline.WithHint(fmt.Errorf("%s: %d columns are wanted, and %d can be read at most", r.name, len(r.leafs), maxLeafs), "name the columns that you need")
+	}
 	for r.left == 0 {
 		if r.group == r.pq.NumRowGroups() {
 			return io.EOF
@@ -273,7 +253,7 @@ func (r *parquetReader) nextGroup() error {
 	if r.left == 0 {
 		return nil // writers leave out the pages
 	}
-	for _, l := range r.read {
+	for _, l := range r.leafs {
 		if err := r.openChunk(l, g); err != nil {
 			return err
 		}
@@ -313,36 +293,51 @@ func (r *parquetReader) openChunk(l *leafReader, g *file.RowGroupReader) error {
 // row appends the cells of one row.
 func (r *parquetReader) row(rec *record) error {
 	size := 0
-	for i, l := range r.read {
-		v, n, err := l.next(&r.scratch)
-		if err != nil {
-			return fmt.Errorf("column %s: %w", r.names[i], err)
+	nested := allowance{values: maxValues, size: maxRecord}
+	for _, node := range r.read {
+		var v pipeline.Value
+		var err error
+		if l := node.leaf; l != nil && l.descr.MaxRepetitionLevel() == 0 {
+			v, err = l.next(&r.scratch)
+			size += len(v.Text)
+		} else if node.kind == constantNode {
+			v = node.value
+		} else {
+			before := nested.size
+			v, err = node.next(&r.scratch, &nested)
+			size += before - nested.size
 		}
-		if size += n; size > maxRecord { // the other columns have to move on, too
+		if err != nil {
+			return fmt.Errorf("column %s: %w", node.name, err)
+		}
+		if v.Kind == unreadable {
+			if rec.bad == nil {
+				rec.bad = pipeline.Errorf(pipeline.KindBadRow, "column %s: %s", node.name, v.Text)
+			}
+			v = pipeline.Value{}
+			if nested.spent() { // and so does the row, but that says which column it is
+				nested, size = allowance{}, 0
+			}
+		}
+		if size > maxRecord { // the other columns have to move on, too
 			clear(rec.cells)
 			rec.cells, rec.bad = rec.cells[:0], nil
 			rec.err = pipeline.Errorf(pipeline.KindBadRow, "the row is %s", errTooLong)
 			continue
 		}
-		if v.Kind == unreadable {
-			if rec.bad == nil {
-				rec.bad = pipeline.Errorf(pipeline.KindBadRow, "column %s: %s", r.names[i], v.Text)
-			}
-			v = pipeline.Value{}
-		}
-		rec.cells = append(rec.cells, pipeline.Member{Name: r.names[i], Value: v})
+		rec.cells = append(rec.cells, pipeline.Member{Name: node.name, Value: v})
 	}
 	return nil
 }
 
 // endGroup makes sure that the columns end with the rows.
 func (r *parquetReader) endGroup() error {
-	for i, l := range r.read {
+	for _, l := range r.leafs {
 		if l.i < l.n || l.chunk.HasNext() {
-			return fmt.Errorf("damaged Parquet: the column %s has more values than its row group has rows", r.names[i])
+			return fmt.Errorf("damaged Parquet: the column %s has more values than its row group has rows", l.descr.Path())
 		}
 		if err := l.chunk.Err(); err != nil {
-			return fmt.Errorf("column %s: %w", r.names[i], err)
+			return fmt.Errorf("column %s: %w", l.descr.Path(), err)
 		}
 	}
 	return nil
@@ -353,57 +348,27 @@ func (r *parquetReader) Close() error {
 	return r.file.Close()
 }
 
-// next is the value of the next row, and about how many bytes its texts take.
-func (l *leafReader) next(s *parquetScratch) (v pipeline.Value, size int, err error) {
-	more, err := l.more(s)
-	if err != nil {
-		return v, 0, err
+// next is the value of the next row of a column that is not nested in a list.
+func (l *leafReader) next(s *parquetScratch) (pipeline.Value, error) {
+	if _, _, err := l.peek(s); err != nil {
+		return pipeline.Value{}, err
 	}
-	if !more {
-		return v, 0, errors.New("damaged Parquet: fewer values than the row group has rows")
-	}
-	if !l.list {
-		v = l.take()
-		return v, len(v.Text), nil
-	}
-	def := l.defs[l.i]
-	if l.reps[l.i] != 0 {
-		return v, 0, errors.New("damaged Parquet: a row that begins inside a list")
-	}
-	list := pipeline.Value{Kind: pipeline.List}
-	if def < l.listDef {
-		l.i++
-		if def < l.listDef-1 {
-			return v, 0, nil
-		}
-		return list, 0, nil // there, and empty
-	}
-	for {
-		v := l.take()
-		size += len(v.Text)
-		switch {
-		case list.Kind != pipeline.List: // it cannot be read; the others move on
-		case v.Kind == unreadable:
-			list = v
-		case len(list.Members) == maxList || size > maxRecord:
-			list = cannot(fmt.Sprintf("a list of more than %d elements, or %s", maxList, errTooLong))
-		default:
-			list.Members = append(list.Members, pipeline.Member{Value: v})
-		}
-		if more, err = l.more(s); err != nil {
-			return v, 0, err
-		}
-		if !more || l.reps[l.i] == 0 {
-			if list.Kind != pipeline.List {
-				size = 0
-			}
-			return list, size, nil
-		}
-	}
+	return l.take(), nil
 }
 
-// maxList bounds a list that a row may have. No request holds as many.
-const maxList = 1 << 13
+// peek is the levels at which the next value is.
+func (l *leafReader) peek(s *parquetScratch) (def, rep int16, err error) {
+	if l.i == l.n {
+		more, err := l.more(s)
+		if err != nil {
+			return 0, 0, err
+		}
+		if !more {
+			return 0, 0, errors.New("damaged Parquet: fewer values than the row group has rows")
+		}
+	}
+	return l.defs[l.i], l.reps[l.i], nil
+}
 
 // take is the value at the current level.
 func (l *leafReader) take() pipeline.Value {
@@ -433,12 +398,12 @@ func (l *leafReader) more(s *parquetScratch) (bool, error) {
 // fill decodes the next batch.
 func (l *leafReader) fill(s *parquetScratch) error {
 	if l.defs == nil {
-		l.defs, l.reps = make([]int16, parquetBatch), make([]int16, parquetBatch)
+		l.defs, l.reps = make([]int16, l.most), make([]int16, l.most)
 	}
 	l.values = l.values[:0]
 	l.i, l.at = 0, 0
 	page := l.pages.seq
-	want := int64(min(l.pages.left, l.pages.batch)) // a batch does not go beyond its page, whose values may be longer
+	want := int64(min(l.pages.left, l.pages.batch, l.most)) // a batch does not go beyond its page, whose values may be longer
 	var n int64
 	var k int
 	var err error
@@ -493,6 +458,15 @@ func (l *leafReader) fill(s *parquetScratch) error {
 		for _, def := range l.defs[:n] {
 			if def == max {
 				present++
+			} else if def > max || def < 0 {
+				return errLevels
+			}
+		}
+	}
+	if max := l.descr.MaxRepetitionLevel(); max > 0 {
+		for _, rep := range l.reps[:n] {
+			if rep > max || rep < 0 {
+				return errLevels
 			}
 		}
 	}

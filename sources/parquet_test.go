@@ -155,8 +155,7 @@ func group(tb testing.TB, name string, rep parquet.Repetition, logical schema.Lo
 	return n
 }
 
-// Structs are columns with dots; lists of simple values are lists; what is nested otherwise is refused where it
-// is wanted and ignored where not.
+// Structs and maps are objects, lists are lists, in whichever of the ways writers have had for them.
 func TestParquetNested(t *testing.T) {
 	opt, req, rep := parquet.Repetitions.Optional, parquet.Repetitions.Required, parquet.Repetitions.Repeated
 	text := func(name string, r parquet.Repetition) schema.Node {
@@ -199,10 +198,23 @@ func TestParquetNested(t *testing.T) {
 	if diff := cmp.Diff([]string{`[["a","b"]]`, `[null]`, `[[]]`, `[[null,"c"]]`, `[[]]`}, carried); diff != "" {
 		t.Error(diff)
 	}
-	for _, m := range []Mapping{{Properties: []string{"attrs"}}, {Carry: []string{"attrs"}}, {Map: map[string]string{"country": "attrs"}}} {
-		if _, err := read(t, "u.parquet", data, Options{Mapping: m}); err == nil || !strings.Contains(err.Error(), "column attrs: a nested column cannot be") {
-			t.Errorf("%+v: %v", m, err)
+	for _, test := range []struct {
+		mapping Mapping
+		want    string
+	}{
+		{Mapping{Map: map[string]string{"country": "attrs"}}, "column attrs: a column that holds maps from texts to texts cannot be country"},
+		{Mapping{Map: map[string]string{"device_id": "tags"}}, "column tags: a column that holds lists of texts cannot be device_id"},
+		{Mapping{Carry: []string{"user_properties.pln"}}, `no column "user_properties.pln"`},
+	} {
+		if _, err := read(t, "u.parquet", data, Options{Mapping: test.mapping}); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%+v: %v, want %q", test.mapping, err, test.want)
 		}
+	}
+	// A part of a struct is a column too where an option names it.
+	m := Mapping{Map: map[string]string{"country": "user_properties.plan"}, Carry: []string{"User_Properties.Seats"}}
+	if rows, err := read(t, "u.parquet", data, Options{Mapping: m}); err != nil || rows[0].Context != `{"country":"pro","user_properties":{"plan":"pro","seats":1}}` ||
+		rows[0].Carry != "[1]" || rows[4].Context != "{}" || rows[4].Carry != "[null]" {
+		t.Errorf("%+v, %v", rows, err)
 	}
 }
 

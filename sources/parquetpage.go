@@ -42,6 +42,7 @@ type pageReader struct {
 	codec  compress.Compression
 	unpack *unpacker
 	held   *int64 // bytes of the pages of all columns
+	buffer int    // bytes to read ahead
 
 	r      *bufio.Reader
 	values int64 // of the chunk, in pages that were not read yet
@@ -71,7 +72,7 @@ func (p *pageReader) Reset(parquet.BufferedReader, int64, compress.Compression, 
 // begin starts with a chunk.
 func (p *pageReader) begin(r io.Reader, values int64, codec compress.Compression) {
 	if p.r == nil {
-		p.r = bufio.NewReaderSize(nil, pageBuffer)
+		p.r = bufio.NewReaderSize(nil, p.buffer)
 	}
 	p.r.Reset(r)
 	p.hold(0, 0)

@@ -49,7 +49,7 @@ func testPage(kind, size int64, values int64, levels int64, packed []byte) []byt
 func testPages(tb testing.TB, codec compress.Compression, held int64, data []byte) *pageReader {
 	tb.Helper()
 	d := schema.NewColumn(leafNode(tb, "x", parquet.Repetitions.Required, nil, parquet.Types.ByteArray, -1).(*schema.PrimitiveNode), 0, 0)
-	p := &pageReader{descr: d, unpack: &unpacker{}, held: &held}
+	p := &pageReader{descr: d, unpack: &unpacker{}, held: &held, buffer: pageBuffer}
 	p.begin(bytes.NewReader(data), 1<<30, codec)
 	return p
 }
@@ -156,7 +156,7 @@ func TestParquetLongValuesOfADictionary(t *testing.T) {
 		if err := in.Next(&row); err != nil || row.Err != nil || len(row.User.Context[0].Value.Text) != len(long) {
 			t.Fatalf("row %d: %v, %v", i+1, err, row.Err)
 		}
-		if held := len(in.reader.(*parquetReader).read[1].values); held > most {
+		if held := len(in.reader.(*parquetReader).leafs[1].values); held > most {
 			most = held
 		}
 	}
@@ -187,7 +187,7 @@ func TestParquetLongRows(t *testing.T) {
 			leafNode(t, "element", parquet.Repetitions.Optional, schema.StringLogicalType{}, parquet.Types.ByteArray, -1))))
 	c := parquetColumn{node: list}
 	var values []string
-	for row, n := range []int{1, maxList + 1, 4, 2} {
+	for row, n := range []int{1, maxValues + 1, 4, 2} {
 		for i := range n {
 			c.defs, c.reps = append(c.defs, 4), append(c.reps, int16(min(i, 1)))
 			values = append(values, map[bool]string{true: half, false: "x"}[row == 2])
@@ -302,13 +302,17 @@ func FuzzParquetPages(f *testing.F) {
 		var held int64
 		var unpack unpacker
 		defer unpack.Close()
-		l := &leafReader{descr: d, convert: c, list: d.MaxRepetitionLevel() > 0, listDef: d.MaxDefinitionLevel()}
-		l.pages = pageReader{descr: d, unpack: &unpack, held: &held}
+		l := &leafReader{descr: d, convert: c, most: parquetBatch}
+		l.pages = pageReader{descr: d, unpack: &unpack, held: &held, buffer: pageBuffer}
+		column := &parquetNode{kind: flatNode, leaf: l, leaves: []*leafReader{l}, def: d.MaxDefinitionLevel()}
+		if d.MaxRepetitionLevel() > 0 {
+			column = newNodeBuilder(schema.NewSchema(group(t, "x", parquet.Repetitions.Required, nil).(*schema.GroupNode))).list("x", column, max(0, d.MaxDefinitionLevel()-1), 0)
+		}
 		l.pages.begin(bytes.NewReader(data), 1<<20, codecs[int(codec)%len(codecs)])
 		l.chunk = file.NewColumnReader(d, &l.pages, memory.DefaultAllocator, &sync.Pool{New: func() any { return memory.NewResizableBuffer(memory.DefaultAllocator) }})
 		var scratch parquetScratch
 		for range 2000 {
-			if err := guard("x", func() error { _, _, err := l.next(&scratch); return err }); err != nil {
+			if err := guard("x", func() error { _, err := column.next(&scratch, &allowance{maxValues, maxRecord, ""}); return err }); err != nil {
 				return
 			}
 			if held > maxHeld {

@@ -1,7 +1,9 @@
 package sources
 
 import (
+	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"math"
 	"math/big"
 	"strconv"
@@ -24,26 +26,35 @@ func cannot(why string) pipeline.Value { return pipeline.Value{Kind: unreadable,
 type converter struct {
 	int   func(int64) pipeline.Value
 	bytes func([]byte) pipeline.Value // nil: text
+	shape string                      // what comes of it, in words: the same for columns that give the same values
 }
+
+// shapeNulls is the shape of a column that holds nothing, as pandas writes one that is empty in this part.
+const shapeNulls = "nulls"
 
 // converterOf is the type of a column and how its values are made; or why they cannot be.
 func converterOf(d *schema.Column) (t pipeline.Type, c converter, why string) {
 	switch d.PhysicalType() {
 	case parquet.Types.Boolean:
+		c.shape = "booleans"
 		return pipeline.TypeBool, c, ""
 	case parquet.Types.Float, parquet.Types.Double:
+		c.shape = "floats"
 		return pipeline.TypeFloat, c, ""
 	case parquet.Types.Int96:
+		c.shape = shapeTimestamps
 		return pipeline.TypeTimestamp, c, ""
 	case parquet.Types.Int32, parquet.Types.Int64:
 		return intConverter(d)
 	}
+	c.shape = shapeTexts
 	switch logical := d.LogicalType().(type) {
 	case *schema.DecimalLogicalType:
 		scale := int(logical.Scale())
 		if scale < 0 || scale > maxScale {
 			return 0, c, "a decimal of this scale"
 		}
+		c.shape = shapeDecimals(scale)
 		c.bytes = func(b []byte) pipeline.Value {
 			if len(b) > 64 {
 				return cannot("a decimal of more than 64 bytes")
@@ -52,6 +63,7 @@ func converterOf(d *schema.Column) (t pipeline.Type, c converter, why string) {
 		}
 		return pipeline.TypeString, c, ""
 	case schema.JSONLogicalType:
+		c.shape = "JSON"
 		c.bytes = func(b []byte) pipeline.Value {
 			v, err := parseJSON(string(b))
 			if err != nil {
@@ -69,19 +81,37 @@ func converterOf(d *schema.Column) (t pipeline.Type, c converter, why string) {
 			return pipeline.StringValue(h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:])
 		}
 		return pipeline.TypeString, c, ""
+	case schema.Float16LogicalType:
+		c.shape = "floats"
+		c.bytes = func(b []byte) pipeline.Value {
+			if len(b) != 2 {
+				return cannot("a float of 16 bits that is not of 2 bytes")
+			}
+			return float32Value(half(binary.LittleEndian.Uint16(b)))
+		}
+		return pipeline.TypeFloat, c, ""
 	case schema.BSONLogicalType:
+		c.shape = "BSON"
 		return 0, c, "a BSON column"
 	case schema.IntervalLogicalType:
+		c.shape = "intervals"
 		return 0, c, "an interval column"
-	case schema.Float16LogicalType:
-		return 0, c, "a column of 16-bit floats"
 	}
 	return pipeline.TypeString, c, "" // STRING, ENUM, and what old writers leave unmarked
 }
 
+const (
+	shapeTexts      = "texts"
+	shapeTimestamps = "timestamps"
+)
+
+func shapeDecimals(scale int) string { return fmt.Sprintf("decimals with %d places", scale) }
+
 func intConverter(d *schema.Column) (t pipeline.Type, c converter, why string) {
-	t, c.int = pipeline.TypeInt, pipeline.IntValue
+	t, c.int, c.shape = pipeline.TypeInt, pipeline.IntValue, "integers"
 	switch logical := d.LogicalType().(type) {
+	case schema.NullLogicalType:
+		t, c.shape = pipeline.TypeString, shapeNulls
 	case *schema.IntLogicalType:
 		if logical.IsSigned() {
 			break
@@ -91,7 +121,7 @@ func intConverter(d *schema.Column) (t pipeline.Type, c converter, why string) {
 			break
 		}
 		// The upper half has no int64, so the column is one of exact digits.
-		t = pipeline.TypeString
+		t, c.shape = pipeline.TypeString, "unsigned integers of 64 bits"
 		c.int = func(n int64) pipeline.Value {
 			return pipeline.Value{Kind: pipeline.Number, Text: strconv.FormatUint(uint64(n), 10)}
 		}
@@ -100,10 +130,10 @@ func intConverter(d *schema.Column) (t pipeline.Type, c converter, why string) {
 		if scale < 0 || scale > maxScale {
 			return 0, c, "a decimal of this scale"
 		}
-		t = pipeline.TypeString
+		t, c.shape = pipeline.TypeString, shapeDecimals(scale)
 		c.int = func(n int64) pipeline.Value { return pipeline.StringValue(decimal(big.NewInt(n), scale)) }
 	case schema.DateLogicalType:
-		t = pipeline.TypeDate
+		t, c.shape = pipeline.TypeDate, "dates"
 		c.int = func(n int64) pipeline.Value {
 			day := time.Unix(n*86400, 0).UTC() // n is an int32
 			if !fourDigits(day) {
@@ -112,7 +142,7 @@ func intConverter(d *schema.Column) (t pipeline.Type, c converter, why string) {
 			return pipeline.Value{Kind: pipeline.Date, Num: n, Text: day.Format(time.DateOnly)}
 		}
 	case *schema.TimestampLogicalType:
-		t = pipeline.TypeTimestamp
+		t, c.shape = pipeline.TypeTimestamp, shapeTimestamps
 		switch logical.TimeUnit() {
 		case schema.TimeUnitMillis:
 			c.int = func(n int64) pipeline.Value { return timestamp(time.UnixMilli(n)) }
@@ -124,7 +154,7 @@ func intConverter(d *schema.Column) (t pipeline.Type, c converter, why string) {
 			return 0, c, "a timestamp of an unknown unit"
 		}
 	case *schema.TimeLogicalType:
-		t = pipeline.TypeString
+		t, c.shape = pipeline.TypeString, "times"
 		unit := time.Nanosecond
 		switch logical.TimeUnit() {
 		case schema.TimeUnitMillis:
@@ -170,6 +200,26 @@ func float32Value(f float32) pipeline.Value {
 		d = float64(f)
 	}
 	return pipeline.FloatValue(d)
+}
+
+// half is the number that the 16 bits of an IEEE 754 binary16 are; a float32 holds them all.
+func half(bits uint16) float32 {
+	exponent, fraction := int(bits>>10&0x1f), float64(bits&0x3ff)
+	var f float64
+	switch exponent {
+	case 0:
+		f = math.Ldexp(fraction, -24)
+	case 0x1f:
+		if f = math.Inf(1); fraction != 0 {
+			f = math.NaN()
+		}
+	default:
+		f = math.Ldexp(1024+fraction, exponent-25)
+	}
+	if bits&0x8000 != 0 {
+		f = -f
+	}
+	return float32(f)
 }
 
 // maxScale is far beyond any decimal in use, and keeps one cell small.

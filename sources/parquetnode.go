@@ -1,0 +1,397 @@
+package sources
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow/go/v15/parquet"
+	"github.com/apache/arrow/go/v15/parquet/schema"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// parquetNode is a column of a Parquet file, or a part of a nested one, and puts its values together: a struct and a
+// map are objects, a list is a list.
+//
+// How the levels of the leaves say where a value begins and ends is in "Nested Encoding" of the Parquet format, after
+// the Dremel paper. All leaves below a node have to agree on it, so what is damaged is found out.
+type parquetNode struct {
+	kind   nodeKind
+	leaf   *leafReader
+	value  pipeline.Value // of a constant
+	fields []*parquetNode // of a struct, sorted by name; the element of a list; the key of a map and its value
+	name   string
+	leaves []*leafReader // all below it
+
+	def  int16 // the definition level from which on it is there; below, it or something around it is null
+	elem int16 // of a list or a map: the definition level from which on it has an element
+	rep  int16 // of a list or a map: the repetition level at which a further element begins
+
+	typ        pipeline.Type
+	unreadable string // why it cannot be read; "" means it can
+}
+
+type nodeKind uint8
+
+const (
+	flatNode nodeKind = iota
+	constantNode
+	structNode
+	listNode
+	mapNode
+)
+
+// maxNesting bounds how deep columns nest, as pipeline.ParseJSON does for JSON.
+const maxNesting = 100
+
+// nodeBuilder makes the nodes of a schema.
+type nodeBuilder struct {
+	schema *schema.Schema
+	index  map[schema.Node]int // of the leaves
+}
+
+func newNodeBuilder(s *schema.Schema) *nodeBuilder {
+	b := &nodeBuilder{s, map[schema.Node]int{}}
+	for i := range s.NumColumns() {
+		b.index[s.Column(i).SchemaNode()] = i
+	}
+	return b
+}
+
+// build is the node that n is, in a group that is there from the definition level def on.
+func (b *nodeBuilder) build(n schema.Node, def, rep int16, depth int) *parquetNode {
+	switch n.RepetitionType() {
+	case parquet.Repetitions.Optional:
+		def++
+	case parquet.Repetitions.Repeated: // not in a LIST: a list that is never null, and neither are its elements
+		return b.list(n.Name(), b.body(n, def+1, rep+1, depth), def, rep)
+	}
+	return b.body(n, def, rep, depth)
+}
+
+func (b *nodeBuilder) list(name string, element *parquetNode, def, rep int16) *parquetNode {
+	return &parquetNode{kind: listNode, name: name, fields: []*parquetNode{element}, leaves: element.leaves, def: def, elem: def + 1, rep: rep + 1,
+		typ: pipeline.TypeJSON, unreadable: element.unreadable}
+}
+
+// body is the node that n is, which itself is there from def on.
+func (b *nodeBuilder) body(n schema.Node, def, rep int16, depth int) *parquetNode {
+	if depth > maxNesting {
+		return &parquetNode{name: n.Name(), unreadable: fmt.Sprintf("a column that is nested deeper than %d", maxNesting)}
+	}
+	g, ok := n.(*schema.GroupNode)
+	if !ok {
+		i := b.index[n]
+		l := &leafReader{index: i, descr: b.schema.Column(i)}
+		node := &parquetNode{kind: flatNode, name: n.Name(), leaf: l, leaves: []*leafReader{l}, def: def}
+		node.typ, l.convert, node.unreadable = converterOf(l.descr)
+		return node
+	}
+	// LogicalTypes.md of the Parquet format, "Lists" and "Maps", with their rules for what older writers left out.
+	if group, ok := repeatedIn(g); ok && isAnnotated(g, schema.ConvertedTypes.List) {
+		inner, ok := group.(*schema.GroupNode)
+		if !ok || inner.NumFields() != 1 || inner.Name() == "array" || inner.Name() == g.Name()+"_tuple" ||
+			inner.Field(0).RepetitionType() == parquet.Repetitions.Repeated {
+			return b.list(g.Name(), b.body(group, def+1, rep+1, depth+1), def, rep)
+		}
+		return b.list(g.Name(), b.build(inner.Field(0), def+1, rep+1, depth+1), def, rep)
+	}
+	if group, ok := repeatedIn(g); ok && (isAnnotated(g, schema.ConvertedTypes.Map) || isAnnotated(g, schema.ConvertedTypes.MapKeyValue)) {
+		if inner, ok := group.(*schema.GroupNode); ok && inner.NumFields() == 2 {
+			return b.mapping(g, inner, def, rep, depth)
+		}
+	}
+	node := &parquetNode{kind: structNode, name: g.Name(), def: def, typ: pipeline.TypeJSON}
+	if g.NumFields() == 0 {
+		node.unreadable = "a struct without fields"
+	}
+	for i := range g.NumFields() {
+		f := b.build(g.Field(i), def, rep, depth+1)
+		node.add(f)
+		node.fields = append(node.fields, f)
+	}
+	slices.SortStableFunc(node.fields, func(a, b *parquetNode) int { return strings.Compare(a.name, b.name) })
+	for i, f := range node.fields {
+		if i > 0 && f.name == node.fields[i-1].name {
+			node.unreadable = fmt.Sprintf("a struct with two fields %q", f.name)
+		}
+	}
+	return node
+}
+
+func (b *nodeBuilder) mapping(g, inner *schema.GroupNode, def, rep int16, depth int) *parquetNode {
+	key, value := b.build(inner.Field(0), def+1, rep+1, depth+1), b.build(inner.Field(1), def+1, rep+1, depth+1)
+	node := &parquetNode{kind: mapNode, name: g.Name(), def: def, elem: def + 1, rep: rep + 1, typ: pipeline.TypeJSON,
+		fields: []*parquetNode{key, value}}
+	if key.kind != flatNode && key.unreadable == "" {
+		node.unreadable = "a map whose keys are nested"
+	}
+	node.add(key)
+	node.add(value)
+	return node
+}
+
+// shape is what the column holds, in words: the same for columns that give the same values.
+func (n *parquetNode) shape() string {
+	var b strings.Builder
+	n.describe(&b)
+	return b.String()
+}
+
+func (n *parquetNode) describe(b *strings.Builder) {
+	switch n.kind {
+	case flatNode:
+		if n.leaf != nil {
+			b.WriteString(n.leaf.convert.shape)
+		}
+	case constantNode:
+		b.WriteString(shapeTexts)
+	case listNode:
+		b.WriteString("lists of ")
+		n.fields[0].describe(b)
+	case mapNode:
+		b.WriteString("maps from ")
+		n.fields[0].describe(b)
+		b.WriteString(" to ")
+		n.fields[1].describe(b)
+	case structNode:
+		b.WriteString("structs of (")
+		for i, f := range n.fields {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			b.WriteString(f.name)
+			b.WriteByte(' ')
+			f.describe(b)
+		}
+		b.WriteByte(')')
+	}
+}
+
+// add takes what a part brings along.
+func (n *parquetNode) add(part *parquetNode) {
+	n.leaves = append(n.leaves, part.leaves...)
+	if n.unreadable == "" {
+		n.unreadable = part.unreadable
+	}
+}
+
+// repeatedIn is the one field of a group that is repeated.
+func repeatedIn(g *schema.GroupNode) (schema.Node, bool) {
+	if g.NumFields() != 1 || g.Field(0).RepetitionType() != parquet.Repetitions.Repeated {
+		return nil, false
+	}
+	return g.Field(0), true
+}
+
+func isAnnotated(g *schema.GroupNode, as schema.ConvertedType) bool {
+	if g.ConvertedType() == as {
+		return true
+	}
+	switch g.LogicalType().(type) {
+	case schema.ListLogicalType:
+		return as == schema.ConvertedTypes.List
+	case schema.MapLogicalType:
+		return as == schema.ConvertedTypes.Map
+	}
+	return false
+}
+
+// find is the node at a path of names, separated by dots, below structs. Where none is of that very name, case does not
+// matter.
+func (b *nodeBuilder) find(path string) *parquetNode {
+	for _, same := range []func(a, b string) bool{func(a, b string) bool { return a == b }, strings.EqualFold} {
+		if n := b.below(b.schema.Root(), path, 0, 0, same); n != nil {
+			return n
+		}
+	}
+	return nil
+}
+
+func (b *nodeBuilder) below(g *schema.GroupNode, path string, def int16, depth int, same func(a, b string) bool) *parquetNode {
+	for i := range g.NumFields() {
+		f := g.Field(i)
+		if same(f.Name(), path) {
+			return b.build(f, def, 0, depth)
+		}
+		inner, ok := f.(*schema.GroupNode)
+		if !ok {
+			continue
+		}
+		if _, repeated := repeatedIn(inner); repeated || f.RepetitionType() == parquet.Repetitions.Repeated || len(path) <= len(f.Name())+1 ||
+			!same(path[:len(f.Name())], f.Name()) || path[len(f.Name())] != '.' || depth > maxNesting {
+			continue
+		}
+		at := def
+		if f.RepetitionType() == parquet.Repetitions.Optional {
+			at++
+		}
+		if n := b.below(inner, path[len(f.Name())+1:], at, depth+1, same); n != nil {
+			n.name = f.Name() + "." + n.name // as the file spells it
+			return n
+		}
+	}
+	return nil
+}
+
+// allowance is what the nested values of a row may still take, and why one of them cannot be read.
+type allowance struct {
+	values, size int
+	bad          string
+}
+
+// spent reports whether the row takes too much. What is read from then on is thrown away.
+func (a *allowance) spent() bool { return a.values < 0 || a.size < 0 }
+
+var errLevels = errors.New("damaged Parquet: the parts of a nested column do not fit together")
+
+// next is the value of the next row.
+func (n *parquetNode) next(s *parquetScratch, a *allowance) (pipeline.Value, error) {
+	for _, l := range n.leaves {
+		if _, rep, err := l.peek(s); err != nil {
+			return pipeline.Value{}, err
+		} else if rep != 0 {
+			return pipeline.Value{}, errors.New("damaged Parquet: a row that begins inside a list")
+		}
+	}
+	a.bad = ""
+	v, err := n.read(s, a)
+	switch {
+	case err != nil:
+		return v, err
+	case a.spent():
+		return cannot(fmt.Sprintf("more than %d values in the nested columns of the row, or %s", maxValues, errTooLong)), nil
+	case a.bad != "":
+		return cannot(a.bad), nil
+	}
+	return v, nil
+}
+
+// read is the value that begins at the current level of the leaves.
+func (n *parquetNode) read(s *parquetScratch, a *allowance) (pipeline.Value, error) {
+	var none pipeline.Value
+	a.values--
+	if n.kind == flatNode {
+		if _, _, err := n.leaf.peek(s); err != nil {
+			return none, err
+		}
+		v := n.leaf.take()
+		if v.Kind == unreadable {
+			if a.bad == "" {
+				a.bad = v.Text
+			}
+			return none, nil
+		}
+		if a.size -= len(v.Text); a.spent() {
+			return none, nil
+		}
+		return v, nil
+	}
+	def, _, err := n.leaves[0].peek(s)
+	if err != nil {
+		return none, err
+	}
+	if def < n.def {
+		return none, n.skip(s, 0, n.def)
+	}
+	if n.kind == structNode {
+		return n.readStruct(s, a)
+	}
+	v := pipeline.Value{Kind: pipeline.List}
+	if n.kind == mapNode {
+		v.Kind = pipeline.Object
+	}
+	if def < n.elem {
+		return v, n.skip(s, n.def, n.elem)
+	}
+	for more := true; more; {
+		if err := n.all(s, func(def, _ int16) bool { return def >= n.elem }); err != nil {
+			return none, err
+		}
+		var m pipeline.Member
+		if n.kind == mapNode {
+			key, err := n.fields[0].read(s, a)
+			if err != nil {
+				return none, err
+			}
+			if key.Kind == pipeline.Null && a.bad == "" && !a.spent() {
+				a.bad = "a map with a key that is null"
+			}
+			m.Name = string(key.AppendText(nil))
+		}
+		if m.Value, err = n.fields[len(n.fields)-1].read(s, a); err != nil {
+			return none, err
+		}
+		if !a.spent() {
+			v.Members = append(v.Members, m)
+		}
+		// A further element begins in all leaves, or in none.
+		if more, err = n.leaves[0].more(s); err != nil {
+			return none, err
+		}
+		more = more && n.leaves[0].reps[n.leaves[0].i] >= n.rep
+		for _, l := range n.leaves {
+			has, err := l.more(s)
+			if err != nil {
+				return none, err
+			}
+			if has = has && l.reps[l.i] >= n.rep; has != more || has && l.reps[l.i] > n.rep {
+				return none, errLevels
+			}
+		}
+	}
+	if n.kind == mapNode {
+		slices.SortFunc(v.Members, func(a, b pipeline.Member) int { return strings.Compare(a.Name, b.Name) })
+		for i := 1; i < len(v.Members); i++ {
+			if v.Members[i].Name == v.Members[i-1].Name && a.bad == "" {
+				a.bad = "a map with a key twice"
+			}
+		}
+	}
+	return v, nil
+}
+
+// readStruct leaves out the fields that are null: a struct has all of them, said or not.
+func (n *parquetNode) readStruct(s *parquetScratch, a *allowance) (pipeline.Value, error) {
+	v := pipeline.Value{Kind: pipeline.Object}
+	if err := n.all(s, func(def, _ int16) bool { return def >= n.def }); err != nil {
+		return v, err
+	}
+	for _, f := range n.fields {
+		value, err := f.read(s, a)
+		if err != nil {
+			return v, err
+		}
+		if value.Kind != pipeline.Null {
+			v.Members = append(v.Members, pipeline.Member{Name: f.name, Value: value})
+		}
+	}
+	return v, nil
+}
+
+// all makes sure that something holds for the levels of all leaves.
+func (n *parquetNode) all(s *parquetScratch, holds func(def, rep int16) bool) error {
+	for _, l := range n.leaves {
+		def, rep, err := l.peek(s)
+		if err != nil {
+			return err
+		}
+		if !holds(def, rep) {
+			return errLevels
+		}
+	}
+	return nil
+}
+
+// skip goes beyond a value that is null or empty, which all leaves have to say.
+func (n *parquetNode) skip(s *parquetScratch, from, to int16) error {
+	if err := n.all(s, func(def, _ int16) bool { return def >= from && def < to }); err != nil {
+		return err
+	}
+	for _, l := range n.leaves {
+		l.i++
+	}
+	return nil
+}

@@ -1,0 +1,254 @@
+package sources
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow/go/v15/parquet"
+	"github.com/apache/arrow/go/v15/parquet/compress"
+	"github.com/apache/arrow/go/v15/parquet/schema"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// shredder makes nested values and their columns: the other direction of parquetNode, written from "Nested Encoding"
+// of the format and not from the code under test.
+type shredder struct {
+	tb     testing.TB
+	rng    *rand.Rand
+	leaves []*parquetColumn
+	n      int
+}
+
+// form is a random schema. Its emit writes a random value that is in a group of these levels (def, rep), of which rep is
+// where the value begins and maxRep where a further element of the list around it would; absent writes null.
+type form struct {
+	node   schema.Node
+	emit   func(def, rep, maxRep int16) (pipeline.Value, string)
+	absent func(def, rep int16)
+}
+
+func (s *shredder) form(name string, rep parquet.Repetition, depth int) form {
+	switch kind := s.rng.IntN(6); {
+	case depth == 0 || kind == 0:
+		return s.leaf(name, rep)
+	case kind <= 2:
+		return s.structOf(name, rep, depth)
+	case kind == 5:
+		return s.mapOf(name, rep, depth)
+	}
+	return s.listOf(name, rep, depth)
+}
+
+func (s *shredder) leaf(name string, rep parquet.Repetition) form {
+	c := &parquetColumn{values: []string{}}
+	s.leaves = append(s.leaves, c)
+	write := func(def, rep int16) { c.defs, c.reps = append(c.defs, def), append(c.reps, rep) }
+	return form{leafNode(s.tb, name, rep, schema.StringLogicalType{}, parquet.Types.ByteArray, -1), func(def, rep, _ int16) (pipeline.Value, string) {
+		s.n++
+		text := fmt.Sprint("v", s.n)
+		write(def, rep)
+		c.values = append(c.values.([]string), text)
+		return pipeline.StringValue(text), ""
+	}, write}
+}
+
+// optional makes the value null now and then, if it may be.
+func (s *shredder) optional(rep parquet.Repetition, f form) form {
+	emit := f.emit
+	f.emit = func(def, at, maxRep int16) (pipeline.Value, string) {
+		if rep == parquet.Repetitions.Optional {
+			if s.rng.IntN(4) == 0 {
+				f.absent(def, at)
+				return pipeline.Value{}, ""
+			}
+			def++
+		}
+		return emit(def, at, maxRep)
+	}
+	return f
+}
+
+func (s *shredder) any(name string, depth int) form {
+	rep := parquet.Repetitions.Required
+	if s.rng.IntN(2) == 0 {
+		rep = parquet.Repetitions.Optional
+	}
+	return s.optional(rep, s.form(name, rep, depth))
+}
+
+func (s *shredder) structOf(name string, rep parquet.Repetition, depth int) form {
+	var fields []form
+	var nodes []schema.Node
+	for i := range 1 + s.rng.IntN(3) {
+		f := s.any(string(rune('c'-i)), depth-1)
+		fields, nodes = append(fields, f), append(nodes, f.node)
+	}
+	return form{group(s.tb, name, rep, nil, nodes...), func(def, at, maxRep int16) (pipeline.Value, string) {
+		v := pipeline.Value{Kind: pipeline.Object}
+		for i, f := range fields {
+			if m, _ := f.emit(def, at, maxRep); m.Kind != pipeline.Null {
+				v.Members = append(v.Members, pipeline.Member{Name: nodes[i].Name(), Value: m})
+			}
+		}
+		pipeline.SortMembers(&v)
+		return v, ""
+	}, func(def, at int16) {
+		for _, f := range fields {
+			f.absent(def, at)
+		}
+	}}
+}
+
+func (s *shredder) listOf(name string, rep parquet.Repetition, depth int) form {
+	repeated := parquet.Repetitions.Repeated
+	var element form
+	var node schema.Node
+	switch style := s.rng.IntN(5); style {
+	case 0: // of the standard, and Spark's old one
+		element = s.any("element", depth-1)
+		node = group(s.tb, name, rep, schema.ListLogicalType{}, group(s.tb, []string{"list", "bag"}[s.rng.IntN(2)], repeated, nil, element.node))
+	case 1: // Avro, Thrift: no group in between
+		element = s.leaf([]string{"array", "element"}[s.rng.IntN(2)], repeated)
+		node = group(s.tb, name, rep, schema.ListLogicalType{}, element.node)
+	case 2: // the same with a struct
+		element = s.structOf([]string{"array", name + "_tuple"}[s.rng.IntN(2)], repeated, depth)
+		node = group(s.tb, name, rep, schema.ListLogicalType{}, element.node)
+	case 3: // a struct whose list is not annotated
+		if rep == parquet.Repetitions.Repeated {
+			return s.listOf(name, rep, depth)
+		}
+		element = s.leaf("bare", repeated)
+		inner := s.repeat(element)
+		return form{group(s.tb, name, rep, nil, element.node), func(def, at, maxRep int16) (pipeline.Value, string) {
+			v, _ := inner.emit(def, at, maxRep)
+			return pipeline.Value{Kind: pipeline.Object, Members: []pipeline.Member{{Name: "bare", Value: v}}}, ""
+		}, inner.absent}
+	default:
+		element = s.any("item", depth-1)
+		node = group(s.tb, name, rep, schema.ListLogicalType{}, group(s.tb, "list", repeated, nil, element.node))
+	}
+	f := s.repeat(element)
+	f.node = node
+	return f
+}
+
+// repeat is a list of an element.
+func (s *shredder) repeat(element form) form {
+	return form{nil, func(def, at, maxRep int16) (pipeline.Value, string) {
+		v := pipeline.Value{Kind: pipeline.List}
+		n := s.rng.IntN(4)
+		if n == 0 {
+			element.absent(def, at)
+		}
+		for range n {
+			m, _ := element.emit(def+1, at, maxRep+1)
+			v.Members = append(v.Members, pipeline.Member{Value: m})
+			at = maxRep + 1
+		}
+		return v, ""
+	}, element.absent}
+}
+
+func (s *shredder) mapOf(name string, rep parquet.Repetition, depth int) form {
+	key := s.leaf("key", parquet.Repetitions.Required)
+	value := s.any("value", depth-1)
+	node := group(s.tb, name, rep, schema.MapLogicalType{}, group(s.tb, "key_value", parquet.Repetitions.Repeated, nil, key.node, value.node))
+	return form{node, func(def, at, maxRep int16) (pipeline.Value, string) {
+		v := pipeline.Value{Kind: pipeline.Object}
+		n := s.rng.IntN(3)
+		if n == 0 {
+			key.absent(def, at)
+			value.absent(def, at)
+		}
+		for range n {
+			k, _ := key.emit(def+1, at, maxRep+1)
+			m, _ := value.emit(def+1, at, maxRep+1)
+			v.Members = append(v.Members, pipeline.Member{Name: k.Text, Value: m})
+			at = maxRep + 1
+		}
+		pipeline.SortMembers(&v)
+		return v, ""
+	}, func(def, at int16) {
+		key.absent(def, at)
+		value.absent(def, at)
+	}}
+}
+
+// What is shredded comes together again, whatever the schema.
+func TestParquetNestedRandomly(t *testing.T) {
+	const rows = 40
+	for seed := range uint64(150) {
+		s := &shredder{tb: t, rng: rand.New(rand.NewPCG(seed, 1))}
+		f := s.any("p", 4)
+		var want []string
+		for range rows {
+			v, _ := f.emit(0, 0, 0)
+			context := "{}"
+			if v.Kind != pipeline.Null {
+				context = `{"user_properties":{"p":` + string(v.AppendJSON(nil)) + `}}`
+			}
+			want = append(want, context)
+		}
+		cols := withID(t, rows)
+		for i, l := range s.leaves {
+			if i == 0 {
+				l.node = f.node
+			}
+			cols = append(cols, *l)
+		}
+		data := parquetBytes(t, cols, parquet.WithDataPageSize(100), parquet.WithDictionaryDefault(seed%2 == 0),
+			parquet.WithDataPageVersion([]parquet.DataPageVersion{parquet.DataPageV1, parquet.DataPageV2}[seed/2%2]), parquet.WithCompression(compress.Codecs.Snappy))
+		got, err := read(t, "u.parquet", data, Options{Mapping: Mapping{Properties: []string{"p"}}})
+		if err != nil || len(got) != rows {
+			t.Fatalf("seed %d: %d rows, %v", seed, len(got), err)
+		}
+		for i := range got {
+			if got[i].Context != want[i] {
+				t.Fatalf("seed %d, row %d:\ngot  %s\nwant %s", seed, i+1, got[i].Context+got[i].Err, want[i])
+			}
+		}
+	}
+}
+
+// Maps that are no objects, and cells that hold too much, are the row's failure; the next row follows.
+func TestParquetNestedBadRows(t *testing.T) {
+	node := func(key parquet.Repetition) schema.Node {
+		return group(t, "p", parquet.Repetitions.Optional, schema.MapLogicalType{}, group(t, "key_value", parquet.Repetitions.Repeated, nil,
+			leafNode(t, "key", key, schema.StringLogicalType{}, parquet.Types.ByteArray, -1),
+			leafNode(t, "value", parquet.Repetitions.Required, nil, parquet.Types.Int32, -1)))
+	}
+	read := func(cols ...parquetColumn) (string, []got) {
+		t.Helper()
+		rows, err := read(t, "u.parquet", parquetBytes(t, withID(t, 3, cols...)), Options{Mapping: Mapping{Properties: []string{"p"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ids(rows), rows
+	}
+	got, rows := read(
+		parquetColumn{node: node(parquet.Repetitions.Required), values: []string{"b", "a", "k", "k", "c"}, defs: []int16{2, 2, 2, 2, 2}, reps: []int16{0, 1, 0, 1, 0}},
+		parquetColumn{values: []int32{1, 2, 3, 4, 5}, defs: []int16{2, 2, 2, 2, 2}, reps: []int16{0, 1, 0, 1, 0}})
+	if got != "1:u1 2:u2!bad_row 3:u3" || rows[0].Context != `{"user_properties":{"p":{"a":2,"b":1}}}` || !strings.Contains(rows[1].Err, "column p: a map with a key twice") {
+		t.Errorf("a key twice: %s, %+v", got, rows)
+	}
+	got, rows = read(
+		parquetColumn{node: node(parquet.Repetitions.Optional), values: []string{"b", "c"}, defs: []int16{3, 2, 3}, reps: []int16{0, 0, 0}},
+		parquetColumn{values: []int32{1, 2, 3}, defs: []int16{2, 2, 2}, reps: []int16{0, 0, 0}})
+	if got != "1:u1 2:u2!bad_row 3:u3" || !strings.Contains(rows[1].Err, "a key that is null") {
+		t.Errorf("a key that is null: %s, %+v", got, rows)
+	}
+	many := parquetColumn{node: group(t, "p", parquet.Repetitions.Optional, schema.ListLogicalType{}, group(t, "list", parquet.Repetitions.Repeated, nil,
+		leafNode(t, "element", parquet.Repetitions.Optional, nil, parquet.Types.Int32, -1)))}
+	for _, n := range []int{1, maxValues + 1, 1} {
+		for i := range n {
+			many.defs, many.reps = append(many.defs, 2), append(many.reps, int16(min(i, 1))) // nulls cost as much as values
+		}
+	}
+	many.values = []int32{}
+	if got, rows = read(many); got != "1:u1 2:u2!bad_row 3:u3" || !strings.Contains(rows[1].Err, "column p: more than 10000 values") {
+		t.Errorf("many values: %s, %s", got, rows[1].Err)
+	}
+}
