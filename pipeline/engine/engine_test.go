@@ -289,7 +289,7 @@ func TestParseErrors(t *testing.T) {
 		{condition(`{"selector":[],"op":"regex match","values":["[b-a]"]}`), "out of order"},
 		{condition(`{"selector":[],"op":"regex match","values":["[a"]}`), "does not end"},
 		{condition(`{"selector":[],"op":"regex match","values":["a\\"]}`), "a backslash at the end"},
-		{condition(`{"selector":[],"op":"regex match","values":["a{1001}"]}`), "invalid repeat count"},
+		{condition(`{"selector":[],"op":"regex match","values":["a{1001}"]}`), "a repetition of more than 1,000"},
 		{`[{"key":"a","dependencies":["b"],"variants":{},"segments":[]},{"key":"b","dependencies":["c"],"variants":{},"segments":[]},{"key":"c","dependencies":["b"],"variants":{},"segments":[]}]`,
 			`flag "b": dependencies: the dependencies form a cycle: b → c → b`},
 		{`[{"key":"a","dependencies":["a"],"variants":{},"segments":[]}]`, `a → a`},

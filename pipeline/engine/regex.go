@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -25,6 +26,14 @@ func compileRegex(pattern string) (*regexp.Regexp, error) {
 		return nil, err
 	}
 	re, err := regexp.Compile(p.out.String())
+	if e, ok := errors.AsType[*syntax.Error](err); ok {
+		switch e.Code {
+		case syntax.ErrInvalidRepeatSize:
+			return nil, errTooMany
+		case syntax.ErrLarge, syntax.ErrNestingDepth:
+			return nil, errors.New("an expression of this size is not supported")
+		}
+	}
 	if err != nil {
 		return nil, errors.New(strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
@@ -142,7 +151,9 @@ func (p *regexParser) translate() error {
 			}
 			continue
 		case '{':
-			p.quantifier()
+			if err := p.quantifier(); err != nil {
+				return err
+			}
 			continue
 		case '[':
 			if err := p.class(); err != nil {
@@ -207,16 +218,39 @@ func (p *regexParser) noQuantifier() error {
 }
 
 // quantifier writes {2}, {2,} or {2,3}; any other brace is itself.
-func (p *regexParser) quantifier() {
+func (p *regexParser) quantifier() error {
 	end := p.quantifierEnd()
 	if end == 0 {
 		p.out.WriteString(`\{`)
 		p.pos++
-		return
+		return nil
 	}
-	p.out.WriteString(string(utf16.Decode(p.in[p.pos:end])))
+	least, most, two := strings.Cut(string(utf16.Decode(p.in[p.pos+1:end-1])), ",")
 	p.pos = end
+	low, err := strconv.Atoi(least) // Go takes {02} for text
+	if err != nil {
+		return errTooMany
+	}
+	p.out.WriteString("{" + strconv.Itoa(low))
+	if two {
+		p.out.WriteByte(',')
+	}
+	if most != "" {
+		high, err := strconv.Atoi(most)
+		switch {
+		case err != nil:
+			return errTooMany
+		case low > high:
+			return errors.New("the numbers of a repetition are out of order")
+		}
+		p.out.WriteString(strconv.Itoa(high))
+	}
+	p.out.WriteByte('}')
+	return nil
 }
+
+// Go bounds what a repetition, and all around it, may come to.
+var errTooMany = errors.New("a repetition of more than 1,000 is not supported")
 
 // quantifierEnd is where the quantifier that begins with this brace ends; 0 if it is none.
 func (p *regexParser) quantifierEnd() int {

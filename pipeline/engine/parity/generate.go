@@ -1,0 +1,801 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// deployment is a set of flags and the users that both engines evaluate them for.
+type deployment struct {
+	flags pipeline.Value   // a list of flag configurations
+	users []pipeline.Value // objects as [pipeline.ParseJSON] makes them
+	keys  []string         // what is asked for; nil is everything
+	bare  bool             // names that JavaScript's objects inherit are used; see reference.js
+	typed bool             // the users come from Parquet: their numbers are integers and floats, their texts dates
+}
+
+// probe is a flag of one condition and no bucket: whether it is on says whether the condition held.
+type probe struct {
+	op       string
+	selector []string
+}
+
+var operators = []string{"is", "is not", "contains", "does not contain", "less", "less or equal", "greater", "greater or equal",
+	"version less", "version less or equal", "version greater", "version greater or equal", "set is", "set is not",
+	"set contains", "set does not contain", "set contains any", "set does not contain any", "regex match", "regex does not match"}
+
+// What surprises: as configured values, and as values of users.
+var (
+	words   = strings.Split("a b A ab pro Pro free DE de acme on true TRUE False tRuE false null undefined NaN (none) {} c1 fal\u017fe \u212a", " ")
+	numbers = []string{"0", "-0", "1", "1.0", "01", "+1", "-1", "10", "9", "1e3", "1E3", "1e+3", "1000", "0x10", "0X1f", "-0x10", "0x", "0b11", "0o17",
+		"0b2", "1_000", "0x1_0", "Infinity", "-Infinity", "+Infinity", "infinity", "inf", "1e21", "1e400", "-1e400", "1e-400", "1e-7", ".5", "5.", ".", "-.5",
+		"e5", "5e", "1e1.5", " 5 ", "\u00a05", "5\ufeff", "\u180e5", "\t5\n", "\u20285", "5\u200b", "5 5", "12345678901234567890", "9007199254740993", "0.1",
+		"1,000", "٣", "１", "0x1fffffffffffff8", "-", "+", "--1", "0.30000000000000004", "5e-324", "1.7976931348623159e308"}
+	versions = []string{"1.2", "1.2.3", "1.10", "1.2.3-beta", "1.2.3-beta.1", "1.2.3-", "1.2.3-a..b", "1.2.3-.a", "1.2.3-a.", "1.2.3-a_b", "1.2-a", "1.2.3+b",
+		"v1.2.3", "1.2.3.4", "1", "1.", "01.02", "99999999999999999999.1", "1.99999999999999999999", "1.2.3-beta.10", "1.2.3-rc", " 1.2", "1.2\n", "1.٣", "1.2.3--"}
+	dates    = []string{"2024-01-15", "2024-01-15T10:00:00Z", "2023-12-31", "2024-02", "1705312800000", "2024-1-5"}
+	literals = []string{"0", "-0", "1", "1.0", "1.50", "-1", "9", "10", "1e3", "1E+3", "1e21", "1E21", "123456789012345678901", "1e-7", "0.000001", "1e400",
+		"-1e400", "12345678901234567890", "9007199254740993", "0.1", "1e-400", "123456789012345678", "31", "5", "2.5", "1e20", "0.30000000000000004", "5e-324"}
+	letters = []rune("aAbBzß\u1e9eΣσςΑαİıK\u212aÅ\u212bǅǆﬁé\u0301\u00ad'.:-_ \u200d\u0345\u03a9\u1f88\u1f80Ა\u10d0\u13a0\uab70\U00010400\U00010428😀😎\ue000\uffee\uffff\u00a0\u2028\n\t\"\\/\b\f\x01\x7f\U0010ffff")
+	// Names that JavaScript's objects have without having been given them, and "length", which its lists have.
+	inherited = []string{"constructor", "toString", "hasOwnProperty", "valueOf", "__proto__", "length"}
+	malformed = []string{"[", "[a]", `["a",]`, `["a"] x`, " [\"a\"]", `["a"]]`, "[]", "[1,2", "[\u00a01]", `[01]`, `["\x"]`, "[\n\"a\"\t]", "[nul]", "[-]", `["a" "b"]`, "[\"\t\"]"}
+)
+
+type generator struct {
+	*rand.Rand
+	bare    bool
+	palette []string // what the users and the conditions of this deployment have in common
+	names   []string // of properties
+	flags   []string // all keys
+	probes  map[string]probe
+	users   []pipeline.Value
+}
+
+// generate makes the deployment of that number.
+func generate(seed, number uint64) (deployment, map[string]probe) {
+	g := &generator{Rand: rand.New(rand.NewPCG(seed, number)), probes: map[string]probe{}}
+	g.bare = g.IntN(8) == 0
+	g.names = []string{"p", "q", "plan", "7", "ünï", "a.b"}
+	if g.bare {
+		g.names = append(g.names, inherited...)
+	}
+	g.palette = []string{"a"}
+	for range 8 {
+		g.palette = append(g.palette, g.freshText())
+	}
+	d := deployment{bare: g.bare, typed: g.IntN(4) == 0}
+	for range 40 {
+		g.users = append(g.users, g.user())
+	}
+	d.users = g.users
+	for i := range 1 + g.IntN(16) {
+		g.flags = append(g.flags, pick(g, "flag-", "exp.", "", "ключ ")+strconv.Itoa(i))
+	}
+	if g.bare {
+		g.flags = append(g.flags, "constructor")
+	}
+	d.flags = pipeline.Value{Kind: pipeline.List}
+	for i, key := range g.flags {
+		d.flags.Members = append(d.flags.Members, pipeline.Member{Value: g.flag(i, key)})
+	}
+	g.Shuffle(len(d.flags.Members), func(i, j int) {
+		d.flags.Members[i], d.flags.Members[j] = d.flags.Members[j], d.flags.Members[i]
+	})
+	if g.IntN(10) == 0 {
+		g.duplicate(&d.flags)
+	}
+	if g.IntN(4) == 0 {
+		d.keys = []string{}
+		for range g.IntN(len(g.flags) + 2) {
+			d.keys = append(d.keys, pick(g, append(slices.Clone(g.flags), "gone")...))
+		}
+	}
+	return d, g.probes
+}
+
+func pick[T any](g *generator, list ...T) T { return list[g.IntN(len(list))] }
+
+func (g *generator) one(in int) bool { return g.IntN(in) == 0 }
+
+// text is a string that a condition and a user may well have in common.
+func (g *generator) text() string {
+	if g.IntN(4) > 0 {
+		return pick(g, g.palette...)
+	}
+	return g.freshText()
+}
+
+func (g *generator) freshText() string {
+	switch g.IntN(12) {
+	case 0, 1:
+		return pick(g, words...)
+	case 2, 3:
+		return pick(g, numbers...)
+	case 4:
+		return g.version()
+	case 5:
+		return pick(g, dates...)
+	case 6, 7:
+		return g.letters(5)
+	case 8:
+		return strconv.FormatFloat(g.NormFloat64()*pick(g, 1, 1e3, 1e10, 1e21, 1e-6), pick[byte](g, 'f', 'e', 'g'), g.IntN(20)-1, 64)
+	case 9:
+		if g.one(3) {
+			return pick(g, malformed...)
+		}
+		return g.jsonList()
+	case 10:
+		return pick(g, "", " ", "a", strconv.Itoa(g.IntN(20)))
+	}
+	return strconv.Itoa(g.IntN(2000) - 1000)
+}
+
+func (g *generator) letters(most int) string {
+	var b strings.Builder
+	for range g.IntN(most + 1) {
+		r := pick(g, letters...)
+		for g.one(6) || r >= 0xd800 && r <= 0xdfff || younger(r) {
+			r = g.Int32N(pick[rune](g, 0x80, 0x800, 0x10000, unicode.MaxRune+1))
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// younger reports whether r may have a lower case in Node that Go's Unicode tables do not know, or be the lower case
+// of such a one; ../doc.go says so.
+func younger(r rune) bool { return r > 0x7f && !unicode.In(r, assigned...) }
+
+var assigned = []*unicode.RangeTable{unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Z, unicode.Cc, unicode.Cf, unicode.Co}
+
+func (g *generator) version() string {
+	if g.one(3) {
+		return pick(g, versions...)
+	}
+	v := fmt.Sprintf("%d.%d", g.IntN(3), g.IntN(12))
+	if g.one(3) {
+		return v
+	}
+	v += fmt.Sprintf(".%d", g.IntN(12))
+	if g.one(2) {
+		v += "-" + pick(g, "", "a", "b", "rc.1", "rc.10", "beta", "B", "0", "_")
+	}
+	return v
+}
+
+// jsonList is a JSON array as a string.
+func (g *generator) jsonList() string {
+	text := string(g.list(2).AppendJSON(nil))
+	if g.one(4) {
+		text = strings.ReplaceAll(text, ",", pick(g, " ,", ",\n", "\t,\r "))
+	}
+	if g.one(6) {
+		text = "[" + `{"b":1,"a":{"2":0,"1":[]},"b":"twice"}` + strings.Replace(text, "[", pick(g, ",", ""), 1)
+	}
+	return text
+}
+
+// value is any JSON value.
+func (g *generator) value(depth int) pipeline.Value {
+	switch n := g.IntN(16); {
+	case n < 6:
+		return pipeline.StringValue(g.text())
+	case n < 9:
+		return g.number()
+	case n < 10:
+		return pipeline.BoolValue(g.one(2))
+	case n < 11:
+		return pipeline.Value{}
+	case depth == 0:
+		return pipeline.StringValue(g.text())
+	case n < 14:
+		return g.list(depth - 1)
+	case n < 15:
+		return pipeline.StringValue(g.jsonList())
+	}
+	return g.object(depth - 1)
+}
+
+func (g *generator) number() pipeline.Value {
+	text := pick(g, literals...)
+	switch g.IntN(3) {
+	case 0:
+		text = strconv.Itoa(g.IntN(200) - 100)
+	case 1:
+		text = strconv.FormatFloat(g.NormFloat64()*pick(g, 1, 1e3, 1e15, 1e21, 1e-6, 1e-300, 1e300), pick[byte](g, 'f', 'e'), g.IntN(18)-1, 64)
+	}
+	return pipeline.Value{Kind: pipeline.Number, Text: text}
+}
+
+func (g *generator) list(depth int) pipeline.Value {
+	v := pipeline.Value{Kind: pipeline.List}
+	for range g.IntN(4) {
+		v.Members = append(v.Members, pipeline.Member{Value: g.value(depth)})
+	}
+	return v
+}
+
+// object is one of the properties at hand: each once, in their canonical order.
+func (g *generator) object(depth int) pipeline.Value {
+	v := pipeline.Value{Kind: pipeline.Object}
+	for range g.IntN(4) {
+		v.Members = setMember(v.Members, pick(g, g.names...), g.value(depth))
+	}
+	pipeline.SortMembers(&v)
+	return v
+}
+
+func setMember(members []pipeline.Member, name string, v pipeline.Value) []pipeline.Member {
+	for i := range members {
+		if members[i].Name == name {
+			members[i].Value = v
+			return members
+		}
+	}
+	return append(members, pipeline.Member{Name: name, Value: v})
+}
+
+func object(members ...pipeline.Member) pipeline.Value {
+	return pipeline.Value{Kind: pipeline.Object, Members: members}
+}
+
+func texts(list []string) pipeline.Value {
+	v := pipeline.Value{Kind: pipeline.List}
+	for _, s := range list {
+		v.Members = append(v.Members, pipeline.Member{Value: pipeline.StringValue(s)})
+	}
+	return v
+}
+
+// user is an object as the sources make it: no id is the empty string, and groups are what the API knows as groups.
+func (g *generator) user() pipeline.Value {
+	u := object()
+	set := func(name string, v pipeline.Value) { u.Members = setMember(u.Members, name, v) }
+	id := func(name string) {
+		if s := pick(g, g.text(), fmt.Sprint("user-", g.IntN(1e6))); s != "" && !g.one(6) {
+			set(name, pipeline.StringValue(s))
+		}
+	}
+	id("user_id")
+	id("device_id")
+	if g.one(2) {
+		set("country", g.value(0))
+	}
+	if g.one(3) {
+		set("cohort_ids", texts([]string{"c1", g.text()}))
+	}
+	if g.one(8) {
+		set(pick(g, "p", "7", "version", "ünï"), g.value(2))
+	}
+	if !g.one(12) {
+		p := g.object(3)
+		p.Members = setMember(p.Members, "p", g.value(2))
+		p.Members = setMember(p.Members, "q", g.value(1))
+		if g.one(12) {
+			deep := g.value(1)
+			for range g.IntN(60) {
+				if g.one(8) {
+					deep = pipeline.Value{Kind: pipeline.List, Members: []pipeline.Member{{Value: deep}}}
+				} else {
+					deep = object(pipeline.Member{Name: "d", Value: deep})
+				}
+			}
+			p.Members = setMember(p.Members, "d", deep)
+		}
+		set("user_properties", p)
+	}
+	if g.one(2) {
+		groups, properties, cohorts := object(), object(), object()
+		for range g.IntN(4) {
+			groupType := pick(g, "org", "team", "7")
+			name := pipeline.StringValue(pick(g, "acme", g.text()))
+			if g.one(10) {
+				name = g.value(0)
+			}
+			list := pipeline.Value{Kind: pipeline.List, Members: []pipeline.Member{{Value: name}, {Value: g.value(0)}}}
+			list.Members = list.Members[:min(2, g.IntN(6))]
+			groups.Members = setMember(groups.Members, groupType, list)
+			key := g.text()
+			if name.Kind == pipeline.String && !g.one(4) {
+				key = name.Text
+			}
+			if g.one(2) {
+				v := g.object(2)
+				if g.one(10) {
+					v = g.value(1)
+				}
+				properties.Members = setMember(properties.Members, groupType, object(pipeline.Member{Name: key, Value: v}))
+			}
+			if g.one(2) {
+				v := texts([]string{"c1", g.text()}[:g.IntN(3)])
+				cohorts.Members = setMember(cohorts.Members, groupType, object(pipeline.Member{Name: key, Value: v}))
+			}
+		}
+		set("groups", groups)
+		if !g.one(4) {
+			set("group_properties", properties)
+		}
+		if g.one(2) {
+			set("group_cohort_ids", cohorts)
+		}
+	}
+	pipeline.SortMembers(&u)
+	return u
+}
+
+func (g *generator) selector() []string {
+	switch g.IntN(10) {
+	case 0:
+		return pick(g, []string{"context", "user", "user_id"}, []string{"context", "user", "device_id"}, []string{"context", "user", "country"},
+			[]string{"context", "user", "cohort_ids"}, []string{"context", "user", "version"}, []string{"context", "user", "7"})
+	case 1:
+		return pick(g, []string{"context"}, []string{"context", "user"}, []string{"context", "groups"}, []string{"result"}, []string{}, []string{""},
+			[]string{"context", ""}, []string{"context", "user", "groups"}, []string{"context", "user", "user_properties"}, []string{"context", "user", "user_id", "length"},
+			[]string{"context", "user", "user_properties", ""}, []string{"other"}, []string{"context", "other"}, []string{"context", "user", "country", "0"})
+	case 2:
+		s := []string{"context", "groups", pick(g, "org", "org", "team", "7")}
+		switch g.IntN(6) {
+		case 0:
+			return s
+		case 1:
+			return append(s, "group_name")
+		case 2:
+			return append(s, "cohort_ids")
+		case 3:
+			return append(s, "group_properties")
+		}
+		return append(s, "group_properties", pick(g, g.names...))
+	}
+	s := []string{"context", "user", "user_properties", pick(g, "p", "p", "q", "q", pick(g, g.names...))}
+	for g.one(4) {
+		name := pick(g, g.names...)
+		if g.one(2) {
+			name = pick(g, "0", "1", "2", "01", "-1", "length", "4294967295", "1.0")
+		}
+		s = append(s, name)
+	}
+	if g.one(20) {
+		s = s[:3]
+		for range g.IntN(60) {
+			s = append(s, pick(g, "d", "d", "d", "d", "d", "d", "d", "0"))
+		}
+	}
+	return g.reachable(s)
+}
+
+// reachable replaces the names that JavaScript's lists inherit (map, …): those cannot be taken away from them.
+func (g *generator) reachable(selector []string) []string {
+	for i, name := range selector {
+		if name == "toString" && i > 3 {
+			selector[i] = "valueOf"
+		}
+	}
+	return selector
+}
+
+// conditionValues are what an operator compares with.
+func (g *generator) conditionValues(op string) []string {
+	n := pick(g, 0, 1, 1, 1, 2, 2, 3, 12)
+	if n == 12 && !g.one(4) {
+		n = 1
+	}
+	values := make([]string, n)
+	for i := range values {
+		switch {
+		case g.one(12):
+			values[i] = "(none)"
+		case strings.HasPrefix(op, "regex"):
+			values[i] = g.pattern()
+		case strings.HasPrefix(op, "version") && !g.one(4):
+			values[i] = g.version()
+		case (strings.HasPrefix(op, "less") || strings.HasPrefix(op, "greater")) && !g.one(4):
+			values[i] = pick(g, pick(g, numbers...), strconv.Itoa(g.IntN(200)-100))
+		case strings.HasSuffix(op, "contain") && g.one(3):
+			s := []rune(g.text())
+			from := g.IntN(len(s) + 1)
+			values[i] = string(s[from:min(len(s), from+1+g.IntN(3))])
+		default:
+			values[i] = g.text()
+		}
+		if g.one(20) {
+			values[i] = strings.ToUpper(values[i])
+			if strings.ContainsFunc(values[i], younger) {
+				values[i] = ""
+			}
+		}
+	}
+	if len(values) > 0 && g.one(3) {
+		g.fromUser(values)
+	}
+	return values
+}
+
+// fromUser makes values of what some user's property holds.
+func (g *generator) fromUser(values []string) {
+	v := lookUp(&g.users[g.IntN(len(g.users))], []string{"context", "user", "user_properties", pick(g, "p", "q")})
+	if v == nil {
+		return
+	}
+	if v.Kind == pipeline.List {
+		for i := range min(len(values), len(v.Members)) {
+			values[i] = string(v.Members[i].Value.AppendText(nil))
+		}
+		return
+	}
+	values[0] = string(v.AppendText(nil))
+}
+
+func (g *generator) condition() (pipeline.Value, probe) {
+	p := probe{pick(g, operators...), g.selector()}
+	if g.one(100) {
+		p.op = pick(g, "no such operator", "", "IS", "constructor")
+	}
+	if g.one(6) && len(g.flags) > 0 {
+		p.selector = []string{"result", pick(g, append(slices.Clone(g.flags), "gone")...), pick(g, "key", "key", "value", "payload", "metadata", "new"),
+			pick(g, append(slices.Clone(g.names), "0", "default", "segmentName")...)}[:1+g.IntN(4)]
+	}
+	values := g.conditionValues(p.op)
+	if p.selector != nil && len(p.selector) > 2 && p.selector[2] == "key" && !strings.HasPrefix(p.op, "regex") && len(values) > 0 {
+		values[0] = pick(g, variantNames...)
+	}
+	return object(
+		pipeline.Member{Name: "selector", Value: texts(p.selector)},
+		pipeline.Member{Name: "op", Value: pipeline.StringValue(p.op)},
+		pipeline.Member{Name: "values", Value: texts(values)}), p
+}
+
+var variantNames = []string{"on", "treatment", "control", "off", "7"}
+
+func (g *generator) flag(i int, key string) pipeline.Value {
+	f := object(pipeline.Member{Name: "key", Value: pipeline.StringValue(key)})
+	set := func(o *pipeline.Value, name string, v pipeline.Value) {
+		o.Members = append(o.Members, pipeline.Member{Name: name, Value: v})
+	}
+	if g.IntN(3) > 0 {
+		condition, p := g.condition()
+		g.probes[key] = p
+		set(&f, "variants", object(pipeline.Member{Name: "on", Value: g.variant("on")}))
+		set(&f, "segments", listOf(object(
+			pipeline.Member{Name: "conditions", Value: listOf(listOf(condition))},
+			pipeline.Member{Name: "variant", Value: pipeline.StringValue("on")})))
+		if g.one(4) {
+			set(&f, "dependencies", g.dependencies(i))
+		}
+		return f
+	}
+	variants, names := object(), variantNames[:1+g.IntN(len(variantNames))]
+	for _, name := range names {
+		set(&variants, name, g.variant(name))
+	}
+	if g.one(20) {
+		set(&variants, "nothing", pipeline.Value{})
+	}
+	if g.bare {
+		set(&variants, "constructor", g.variant("constructor"))
+	}
+	variant := func() pipeline.Value {
+		name := pick(g, names...)
+		if g.one(10) {
+			name = pick(g, "gone", "nothing", "", "constructor")
+			if name == "constructor" && !g.bare {
+				name = ""
+			}
+		}
+		return pipeline.StringValue(name)
+	}
+	segments := pipeline.Value{Kind: pipeline.List}
+	for range g.IntN(4) {
+		s := object()
+		if g.one(3) {
+			set(&s, "metadata", g.metadata())
+		}
+		if g.IntN(3) > 0 {
+			lists := pipeline.Value{Kind: pipeline.List}
+			for range g.IntN(4) {
+				list := pipeline.Value{Kind: pipeline.List}
+				for range g.IntN(4) {
+					condition, _ := g.condition()
+					list.Members = append(list.Members, pipeline.Member{Value: condition})
+				}
+				lists.Members = append(lists.Members, pipeline.Member{Value: list})
+			}
+			set(&s, "conditions", lists)
+		} else if g.one(4) {
+			set(&s, "conditions", pipeline.Value{})
+		}
+		if g.IntN(3) > 0 {
+			set(&s, "variant", variant())
+		}
+		if g.one(2) {
+			set(&s, "bucket", g.bucket(variant))
+		}
+		segments.Members = append(segments.Members, pipeline.Member{Value: s})
+	}
+	set(&f, "variants", variants)
+	set(&f, "segments", segments)
+	if g.one(2) {
+		set(&f, "metadata", g.metadata())
+	}
+	if g.one(2) {
+		set(&f, "dependencies", g.dependencies(i))
+	}
+	return f
+}
+
+func listOf(values ...pipeline.Value) pipeline.Value {
+	v := pipeline.Value{Kind: pipeline.List}
+	for _, value := range values {
+		v.Members = append(v.Members, pipeline.Member{Value: value})
+	}
+	return v
+}
+
+// dependencies are flags before i, so that they form no cycle; now and then they may.
+func (g *generator) dependencies(i int) pipeline.Value {
+	if g.one(10) {
+		return pipeline.Value{}
+	}
+	var list []string
+	for range g.IntN(4) {
+		switch {
+		case g.one(8):
+			list = append(list, "gone")
+		case g.one(400):
+			list = append(list, pick(g, g.flags...))
+		case i > 0:
+			list = append(list, g.flags[g.IntN(i)])
+		}
+	}
+	return texts(list)
+}
+
+func (g *generator) bucket(variant func() pipeline.Value) pipeline.Value {
+	selector := []string{"context", "user", "user_id"}
+	if g.one(3) {
+		selector = g.selector()
+	}
+	const top = 42949673
+	span := func(top int) pipeline.Value {
+		from, to := g.IntN(top+1), g.IntN(top+1)
+		if !g.one(10) { // or inverted
+			from, to = min(from, to), max(from, to)
+		}
+		text := func(n int) pipeline.Value {
+			s := strconv.Itoa(n)
+			switch g.IntN(12) {
+			case 0:
+				s += ".5"
+			case 1:
+				s = pick(g, "0", "-5", "1e9", "4294967296", "1e-3", strconv.Itoa(top))
+			}
+			return pipeline.Value{Kind: pipeline.Number, Text: s}
+		}
+		v := listOf(text(from), text(to))
+		if g.one(30) {
+			v.Members = append(v.Members, pipeline.Member{Value: text(7)})
+		}
+		return v
+	}
+	allocations := pipeline.Value{Kind: pipeline.List}
+	for range g.IntN(4) {
+		distributions := pipeline.Value{Kind: pipeline.List}
+		for range g.IntN(4) {
+			d := object(pipeline.Member{Name: "variant", Value: variant()}, pipeline.Member{Name: "range", Value: span(top)})
+			if g.one(20) {
+				d.Members = d.Members[1:]
+			}
+			distributions.Members = append(distributions.Members, pipeline.Member{Value: d})
+		}
+		allocation := span(100)
+		if g.one(2) {
+			allocation = listOf(pipeline.Value{Kind: pipeline.Number, Text: "0"}, pipeline.Value{Kind: pipeline.Number, Text: "100"})
+		}
+		allocations.Members = append(allocations.Members, pipeline.Member{Value: object(
+			pipeline.Member{Name: "range", Value: allocation}, pipeline.Member{Name: "distributions", Value: distributions})})
+	}
+	return object(pipeline.Member{Name: "selector", Value: texts(selector)},
+		pipeline.Member{Name: "salt", Value: pipeline.StringValue(pick(g, "", "salt", "añ😀", g.letters(8)))},
+		pipeline.Member{Name: "allocations", Value: allocations})
+}
+
+func (g *generator) variant(name string) pipeline.Value {
+	v := object()
+	set := func(name string, value pipeline.Value) {
+		v.Members = append(v.Members, pipeline.Member{Name: name, Value: value})
+	}
+	if !g.one(12) {
+		set("key", pipeline.StringValue(pick(g, name, name, name, g.text())))
+	}
+	if g.one(2) {
+		set("value", finite(g.value(2)))
+	}
+	if g.one(3) {
+		set("metadata", g.metadata())
+	}
+	if g.one(2) {
+		set("payload", finite(g.value(3)))
+	}
+	if g.one(8) {
+		set(pick(g, "new", "7"), finite(g.value(1)))
+	}
+	return v
+}
+
+func (g *generator) metadata() pipeline.Value {
+	if g.one(20) {
+		return pipeline.Value{}
+	}
+	m := object()
+	for range g.IntN(5) {
+		name := pick(g, "segmentName", "experimentKey", "flagType", "evaluationMode", "default", "deployed", "x", "7", "10", "cohortIds")
+		m.Members = setMember(m.Members, name, pick(g, pipeline.BoolValue(true), pipeline.BoolValue(false), pipeline.StringValue(g.text()),
+			pipeline.StringValue("true"), finite(g.value(2))))
+	}
+	return m
+}
+
+// finite replaces what the reference cannot report: a number beyond float64 is Infinity to it, which JSON lacks.
+func finite(v pipeline.Value) pipeline.Value {
+	if v.Kind == pipeline.Number {
+		if _, err := strconv.ParseFloat(v.Text, 64); err != nil {
+			v.Text = "7"
+		}
+	}
+	v.Members = slices.Clone(v.Members)
+	for i := range v.Members {
+		v.Members[i].Value = finite(v.Members[i].Value)
+	}
+	return v
+}
+
+// duplicate gives some object a member twice: the last one counts, at the place of the first.
+func (g *generator) duplicate(v *pipeline.Value) {
+	var objects []*pipeline.Value
+	var walk func(v *pipeline.Value)
+	walk = func(v *pipeline.Value) {
+		if v.Kind == pipeline.Object && len(v.Members) > 0 {
+			objects = append(objects, v)
+		}
+		for i := range v.Members {
+			walk(&v.Members[i].Value)
+		}
+	}
+	walk(v)
+	o := pick(g, objects...)
+	m := pick(g, o.Members...)
+	for range 20 { // a value that such a member has elsewhere
+		other := pick(g, objects...)
+		if i := slices.IndexFunc(other.Members, func(n pipeline.Member) bool { return n.Name == m.Name && n.Value.Kind == m.Value.Kind }); i >= 0 && other != o {
+			m.Value = other.Members[i].Value
+			break
+		}
+	}
+	if m.Name == "key" && slices.ContainsFunc(o.Members, func(n pipeline.Member) bool { return n.Name == "segments" }) {
+		return // the flag's own
+	}
+	o.Members = slices.Insert(slices.Clone(o.Members), g.IntN(2), m)
+	if o.Members[0].Name != m.Name && g.one(2) {
+		o.Members[0], o.Members[1] = o.Members[1], o.Members[0]
+	}
+}
+
+// pattern is a regular expression of JavaScript's: often one that matches something, now and then an invalid one.
+func (g *generator) pattern() string {
+	if g.one(3) { // a text, parts of it made general
+		var b strings.Builder
+		if g.one(2) {
+			b.WriteByte('^')
+		}
+		for _, r := range g.text() {
+			switch g.IntN(8) {
+			case 0:
+				b.WriteString(pick(g, ".", `\w`, `\S`, `[^]`, `\D`, `.?`, `[^x]`))
+			case 1:
+				b.WriteString("[" + strings.NewReplacer(`\`, `\\`, `]`, `\]`, `^`, `\^`, `-`, `\-`).Replace(string(r)) + "]")
+			default:
+				if strings.ContainsRune(`\.+*?()|[]{}^$/`, r) {
+					b.WriteByte('\\')
+				}
+				b.WriteRune(r)
+			}
+		}
+		if g.one(2) {
+			b.WriteByte('$')
+		}
+		return b.String()
+	}
+	var b strings.Builder
+	g.alternatives(&b, 2)
+	s := b.String()
+	if g.one(12) { // broken somewhere
+		r := []rune(s)
+		if i := g.IntN(len(r) + 1); i < len(r) {
+			s = string(r[:i]) + pick(g, "", `\`, "(", ")", "[", "]", "{", "*", "^", "(?") + string(r[i+1:])
+		}
+	}
+	return s
+}
+
+func (g *generator) alternatives(b *strings.Builder, depth int) {
+	for {
+		for range g.IntN(4) {
+			g.term(b, depth)
+		}
+		if !g.one(5) {
+			return
+		}
+		b.WriteByte('|')
+	}
+}
+
+var (
+	atoms = []string{"a", "b", "A", "1", "_", " ", "é", "😀", ".", "-", ",", "]", "}", "{", "{,2}", "{a}", "{1", "x{1,", `\d`, `\D`, `\w`, `\W`, `\s`, `\S`, `\t`, `\n`, `\v`,
+		`\f`, `\r`, `\0`, `\01`, `\12`, `\101`, `\377`, `\400`, `\8`, `\9`, `\1`, `\2`, `\k`, `\k<n>`, `\cA`, `\cz`, `\c`, `\c1`, `\x41`, `\x4`, `\xg`, `\u0061`, `\u006`, `\u{61}`,
+		`\ud83d`, `\ude00`, `\ud83d\ude00`, `\p{L}`, `\P`, `\A`, `\z`, `\Z`, `\Q`, `\E`, `\G`, `\e`, `\a`, `\/`, `\.`, `\-`, `\$`, `\{`, `\_`, `\é`, `\😀`, `\` + "\n", "\u2028", "\n", "/",
+		"&&", "#", "~", "\ue000", "\U0010ffff", "\x00", `\00`, `\u2028`}
+	classAtoms = []string{"a", "b", "z", "A", "0", "9", "-", "^", "[", "[:alpha:]", ".", "*", "é", "😀", "&&", "--", "~~", `\d`, `\D`, `\w`, `\W`, `\s`, `\S`, `\b`, `\B`, `\n`, `\0`, `\01`, `\8`,
+		`\cA`, `\c`, `\c1`, `\c_`, `\c*`, `\x41`, `\x`, `\u0061`, `\u`, `\ud83d`, `\udfff`, `\uffff`, `\]`, `\\`, `\-`, `\^`, `\k`, `\p{L}`, `\/`, `\e`, " ", "\n", "\ue000", "\U0010ffff"}
+)
+
+func (g *generator) term(b *strings.Builder, depth int) {
+	switch n := g.IntN(14); {
+	case n == 0:
+		b.WriteString(pick(g, "^", "$", `\b`, `\B`))
+		if !g.one(20) {
+			return
+		}
+	case n == 1 && depth > 0:
+		b.WriteString(pick(g, "(", "(", "(?:", "(?<n>", "(?<"+pick(g, "n", "m", "$", "é", "_1", "1", "𐐀", `\u0061`, "a b", "")+">"))
+		g.alternatives(b, depth-1)
+		b.WriteByte(')')
+	case n == 2 && depth > 0 && g.one(3):
+		b.WriteString(pick(g, "(?=", "(?!", "(?<=", "(?<!", "(?i:", "(?i)", "(?P<n>", "(?-i:", "(?#"))
+		g.alternatives(b, depth-1)
+		b.WriteByte(')')
+	case n < 5:
+		b.WriteString(pick(g, "[", "[", "[^"))
+		for range g.IntN(4) {
+			b.WriteString(pick(g, classAtoms...))
+			if g.one(3) {
+				b.WriteByte('-')
+			}
+		}
+		b.WriteByte(']')
+	default:
+		b.WriteString(pick(g, atoms...))
+	}
+	if g.one(4) {
+		b.WriteString(pick(g, "*", "+", "?", "{2}", "{0}", "{1,}", "{0,2}", "{2,1}", "{01}", "{1001}", "{,1}", "{ 1}", "{1, 2}", "**", "+*"))
+		if g.one(4) {
+			b.WriteString(pick(g, "?", "+", "*"))
+		}
+	}
+}
+
+// lookUp is the value that the selector finds in the user, for the table of what was covered; nil if there is none, or
+// if it is not in the user itself.
+func lookUp(user *pipeline.Value, selector []string) *pipeline.Value {
+	if len(selector) < 3 || selector[0] != "context" || selector[1] != "user" {
+		return nil
+	}
+	v := user
+	for _, name := range selector[2:] {
+		if v.Kind == pipeline.List {
+			if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(v.Members) && strconv.Itoa(i) == name {
+				v = &v.Members[i].Value
+				continue
+			}
+		}
+		if v = v.Get(name); v == nil {
+			return nil
+		}
+	}
+	return v
+}

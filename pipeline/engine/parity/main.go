@@ -1,0 +1,141 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+func main() {
+	pairs := flag.Int("pairs", 2_000_000, "how many pairs of a flag and a user to compare, at least")
+	seed := flag.Uint64("seed", uint64(time.Now().UnixNano())%1_000_000, "what is generated; every run another one if it is not given")
+	modules := flag.String("modules", "testdata/node/node_modules", "folder of the npm packages")
+	flag.Parse()
+	if err := run(os.Stdout, *modules, *pairs, *seed); err != nil {
+		fmt.Fprintln(os.Stderr, "parity:", err)
+		os.Exit(1)
+	}
+}
+
+func run(w io.Writer, modules string, pairs int, seed uint64) error {
+	ref, err := startNode(modules)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "package engine beside %s; seed %d\n", ref.is, seed)
+	begin := time.Now()
+	c, found, err := compareAll(ref, pairs, seed)
+	if err != nil {
+		return err
+	}
+	if found != nil {
+		if err := found.shrinkAndPrint(w, ref); err != nil {
+			return err
+		}
+		return fmt.Errorf("the engines differ (seed %d, deployment %d, after %d pairs that agree)", seed, found.number, c.pairs)
+	}
+	c.print(w, time.Since(begin))
+	return ref.close()
+}
+
+// finding is the first difference of a run.
+type finding struct {
+	number     uint64
+	deployment *deployment
+	difference *difference
+}
+
+// compareAll compares until there are so many pairs, or a difference. At its return nothing is on its way to or from
+// the reference.
+func compareAll(ref reference, pairs int, seed uint64) (*coverage, *finding, error) {
+	type asked struct {
+		number uint64
+		d      *deployment
+		probes map[string]probe
+		ev     *evaluation
+	}
+	queue := make(chan asked, 8) // the reference works on these meanwhile
+	stop := make(chan struct{})
+	failed := make(chan error, 1)
+	go func() {
+		defer close(queue)
+		sent := 0
+		for number := uint64(0); sent < pairs; number++ {
+			d, probes := generate(seed, number)
+			ev := evaluate(&d)
+			if err := ref.send(&ev.request); err != nil {
+				failed <- err
+				return
+			}
+			sent += len(ev.answers)
+			select {
+			case queue <- asked{number, &d, probes, ev}:
+			case <-stop:
+				// This one was sent too: whoever stops has to take its answer.
+				queue <- asked{number, &d, probes, ev}
+				return
+			}
+		}
+	}()
+	c := &coverage{}
+	var found *finding
+	for a := range queue {
+		r, err := ref.receive()
+		if err != nil {
+			return c, nil, err
+		}
+		if found != nil {
+			continue
+		}
+		if difference := a.ev.compare(r); difference != nil {
+			found = &finding{a.number, a.d, difference}
+			close(stop)
+			continue
+		}
+		c.count(a.d, a.probes, a.ev)
+	}
+	select {
+	case err := <-failed:
+		return c, nil, err
+	default:
+		return c, found, nil
+	}
+}
+
+// shrinkAndPrint prints the smallest form of the finding.
+func (f *finding) shrinkAndPrint(w io.Writer, ref reference) error {
+	d, difference, err := shrink(f.deployment, f.difference, func(d *deployment) (*difference, error) { return differs(ref, d) })
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\nthey differ: %s\n", difference.kind)
+	for i := range d.flags.Members {
+		fmt.Fprintf(w, "  flag  %s\n", d.flags.Members[i].Value.AppendJSON(nil))
+	}
+	for i := range d.users {
+		fmt.Fprintf(w, "  user  %s\n", d.users[i].AppendJSON(nil))
+	}
+	if d.typed {
+		fmt.Fprintln(w, "        as Parquet types it")
+	}
+	if d.keys != nil {
+		fmt.Fprintf(w, "  asked %s\n", texts(d.keys).AppendJSON(nil))
+	}
+	fmt.Fprintf(w, "  got   %s\n  want  %s\n", difference.got, difference.want)
+	return nil
+}
+
+// differs asks both engines about one deployment.
+func differs(ref reference, d *deployment) (*difference, error) {
+	ev := evaluate(d)
+	if err := ref.send(&ev.request); err != nil {
+		return nil, err
+	}
+	r, err := ref.receive()
+	if err != nil {
+		return nil, err
+	}
+	return ev.compare(r), nil
+}
