@@ -201,10 +201,12 @@ func (p *Plan) Append(dst []*Variant, u *pipeline.User) []*Variant {
 func (st *state) evaluate(p *Plan, u *pipeline.User, n int) {
 	st.number++
 	st.plan, st.user, st.done = p, u, 0
-	for _, i := range p.order[:n] {
-		st.results[i] = st.engine.flags[i].evaluate(st)
-		st.done++
+	flags, results := st.engine.flags, st.results
+	for k, i := range p.order[:n] {
+		st.done = k
+		results[i] = flags[i].evaluate(st)
 	}
+	st.done = n
 }
 
 func (st *state) reset(p *Plan) {
@@ -228,7 +230,7 @@ func resultOf(v *Variant) result {
 func (f *flag) evaluate(st *state) result {
 	for i := range f.segments {
 		s := &f.segments[i]
-		if !s.always && !matchAny(st, s.conditions) {
+		if !s.always && !s.match(st) {
 			continue
 		}
 		if r := s.pick(st); r != 0 {
@@ -238,9 +240,10 @@ func (f *flag) evaluate(st *state) result {
 	return 0
 }
 
-func matchAny(st *state, lists [][]condition) bool {
-	for _, list := range lists {
-		if matchAll(st, list) {
+// match reports whether one of the lists holds whole.
+func (s *segment) match(st *state) bool {
+	for i := range s.conditions {
+		if matchAll(st, s.conditions[i]) {
 			return true
 		}
 	}

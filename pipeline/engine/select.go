@@ -108,7 +108,7 @@ func idValue(id string, path []string, tmp *pipeline.Value) *pipeline.Value {
 	if id == "" || len(path) > 0 {
 		return nil
 	}
-	*tmp = pipeline.StringValue(id)
+	tmp.Kind, tmp.Text = pipeline.String, id // nothing else is ever in it
 	return tmp
 }
 
