@@ -107,7 +107,7 @@ func trueAnswer(r *http.Request) []byte {
 // ServeHTTP implements http.Handler.
 func (a *faultyAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	in := arrival{
-		at: time.Now(), path: r.URL.Path, proto: r.ProtoMajor, authorization: r.Header["Authorization"],
+		path: r.URL.Path, proto: r.ProtoMajor, authorization: r.Header["Authorization"],
 		track: r.Header["X-Amp-Exp-Track"], exposure: r.Header["X-Amp-Exp-Exposure-Track"],
 	}
 	rest := r.Clone(r.Context())
@@ -115,6 +115,7 @@ func (a *faultyAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	dump, _ := httputil.DumpRequest(rest, true) // it fails only where a body cannot be read
 	in.rest = string(dump)
 	a.mu.Lock()
+	in.at = time.Now() // in the order of the list, whoever was held up on the way to the lock
 	a.arrived = append(a.arrived, in)
 	if a.handler == nil {
 		a.asked, a.faults, a.answers = map[string][]evalserver.Request{}, map[string]int{}, map[string]int{}
