@@ -10,6 +10,7 @@
 //	journal.go    an unfinished run: locks, replay, and publishing all files or none
 //	input.go      inputs: globs, spooled standard input, the preflight pass, --limit and --sample
 //	server.go     whose API: the options of snapshot and flags, the key, the embedded server
+//	local.go      --evaluator local: the engine as an evaluator, and what it cannot know
 //	dryrun.go     --dry-run
 //	progress.go   the progress bar and lines
 //	summary.go    the closing summary
