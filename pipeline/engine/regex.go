@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -84,8 +86,9 @@ const (
 type regexParser struct {
 	in     []uint16
 	pos    int
-	groups int  // capturing groups
-	named  bool // some of them have names
+	groups int      // capturing groups
+	named  bool     // some of them have names
+	names  []string // so far
 	out    strings.Builder
 }
 
@@ -187,14 +190,10 @@ func (p *regexParser) group() error {
 	case p.hasPrefix("(?:"):
 		p.pos += 3
 	case p.hasPrefix("(?<"):
-		end := p.pos + 3
-		for end < len(p.in) && p.in[end] != '>' {
-			end++
+		p.pos += 3
+		if err := p.groupName(); err != nil {
+			return err
 		}
-		if end == len(p.in) || end == p.pos+3 {
-			return errors.New("invalid name of a group")
-		}
-		p.pos = end + 1
 	case p.hasPrefix("(?"):
 		return errors.New("invalid group")
 	default:
@@ -202,6 +201,60 @@ func (p *regexParser) group() error {
 	}
 	p.out.WriteString("(?:")
 	return nil
+}
+
+// groupName reads the name of a group and the bracket after it: an identifier, each once.
+func (p *regexParser) groupName() error {
+	var name []rune
+	for p.peek(0) != '>' {
+		r := p.peek(0)
+		p.pos++
+		if r == '\\' {
+			var ok bool
+			if r, ok = p.unicodeEscape(); !ok {
+				return errGroupName
+			}
+		}
+		if utf16.IsSurrogate(r) {
+			low := p.peek(0)
+			p.pos++
+			if low == '\\' {
+				low, _ = p.unicodeEscape()
+			}
+			r = utf16.DecodeRune(r, low)
+		}
+		start := r == '$' || r == '_' || unicode.In(r, unicode.L, unicode.Nl, unicode.Other_ID_Start)
+		if r < 0 || !start && (len(name) == 0 || r != 0x200c && r != 0x200d && !unicode.In(r, unicode.Mn, unicode.Mc, unicode.Nd, unicode.Pc, unicode.Other_ID_Continue)) {
+			return errGroupName
+		}
+		name = append(name, r)
+	}
+	if len(name) == 0 || slices.Contains(p.names, string(name)) {
+		return errGroupName
+	}
+	p.names = append(p.names, string(name))
+	p.pos++
+	return nil
+}
+
+var errGroupName = errors.New("a group's name is no identifier, or stands twice")
+
+// unicodeEscape reads u0061 or u{61}.
+func (p *regexParser) unicodeEscape() (rune, bool) {
+	if p.peek(0) != 'u' {
+		return 0, false
+	}
+	p.pos++
+	if p.peek(0) != '{' {
+		return p.hex(4)
+	}
+	end := slices.Index(p.in[p.pos:], '}')
+	if end < 0 {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(utf16.Decode(p.in[p.pos+1:p.pos+end])), 16, 32)
+	p.pos += end + 1
+	return rune(n), err == nil && n <= unicode.MaxRune
 }
 
 // noQuantifier refuses to repeat an assertion, as JavaScript does.

@@ -213,7 +213,7 @@ func isFalsy(v *pipeline.Value) bool {
 	return false
 }
 
-// groupPart is field.<type>.<name> of the user, nil if it is empty.
+// groupPart is field.<type>.<name> of the user, nil if it has nothing in it.
 func groupPart(u *pipeline.User, field, groupType string, name *pipeline.Value) *pipeline.Value {
 	types := find(u.Context, field)
 	if types == nil {
@@ -225,8 +225,8 @@ func groupPart(u *pipeline.User, field, groupType string, name *pipeline.Value) 
 	}
 	text, _ := coerceString(name)
 	part := names.Get(text)
-	if part == nil || len(part.Members) == 0 {
-		return nil
+	if part == nil || len(part.Members) == 0 && (part.Text == "" || part.Kind == pipeline.Number) {
+		return nil // Object.keys, says the reference, of which a text has as many as it has characters
 	}
 	return part
 }

@@ -78,9 +78,6 @@ func generate(seed, number uint64) (deployment, map[string]probe) {
 	for i := range 1 + g.IntN(16) {
 		g.flags = append(g.flags, pick(g, "flag-", "exp.", "", "ключ ")+strconv.Itoa(i))
 	}
-	if g.bare {
-		g.flags = append(g.flags, "constructor")
-	}
 	d.flags = pipeline.Value{Kind: pipeline.List}
 	for i, key := range g.flags {
 		d.flags.Members = append(d.flags.Members, pipeline.Member{Value: g.flag(i, key)})
@@ -438,7 +435,7 @@ func (g *generator) condition() (pipeline.Value, probe) {
 		p.op = pick(g, "no such operator", "", "IS", "constructor")
 	}
 	if g.one(6) && len(g.flags) > 0 {
-		p.selector = []string{"result", pick(g, append(slices.Clone(g.flags), "gone")...), pick(g, "key", "key", "value", "payload", "metadata", "new"),
+		p.selector = []string{"result", pick(g, g.resultNames()...), pick(g, "key", "key", "value", "payload", "metadata", "new"),
 			pick(g, append(slices.Clone(g.names), "0", "default", "segmentName")...)}[:1+g.IntN(4)]
 	}
 	values := g.conditionValues(p.op)
@@ -449,6 +446,16 @@ func (g *generator) condition() (pipeline.Value, probe) {
 		pipeline.Member{Name: "selector", Value: texts(p.selector)},
 		pipeline.Member{Name: "op", Value: pipeline.StringValue(p.op)},
 		pipeline.Member{Name: "values", Value: texts(values)}), p
+}
+
+// resultNames are flags, and what is none. (A flag cannot have an inherited name: the reference's topologicalSort finds
+// something else under it once it has been there.)
+func (g *generator) resultNames() []string {
+	names := append(slices.Clone(g.flags), "gone")
+	if g.bare {
+		names = append(names, "constructor", "__proto__")
+	}
+	return names
 }
 
 var variantNames = []string{"on", "treatment", "control", "off", "7"}

@@ -19,14 +19,12 @@ func shrink(d *deployment, first *difference, differs func(*deployment) (*differ
 		d, last = candidate, found
 		return true, nil
 	}
-	begin := *d
 	if first.user >= 0 {
+		begin := *d
 		begin.users = []pipeline.Value{d.users[first.user]}
-	} else {
-		begin.users = []pipeline.Value{{Kind: pipeline.Object}}
-	}
-	if _, err := try(&begin); err != nil {
-		return nil, nil, err
+		if _, err := try(&begin); err != nil {
+			return nil, nil, err
+		}
 	}
 	for smaller := true; smaller; {
 		smaller = false
@@ -55,6 +53,13 @@ func candidates(d *deployment) iter.Seq[*deployment] {
 		if d.typed && !with(func(c *deployment) { c.typed = false }) || d.keys != nil && !with(func(c *deployment) { c.keys = nil }) ||
 			d.bare && !usesInherited(d) && !with(func(c *deployment) { c.bare = false }) {
 			return
+		}
+		for n := len(d.users) / 2; n > 0; n /= 2 { // fewer users
+			for from := 0; from+n <= len(d.users); from += n {
+				if !with(func(c *deployment) { c.users = slices.Delete(slices.Clone(d.users), from, from+n) }) {
+					return
+				}
+			}
 		}
 		for v := range simpler(&d.flags) {
 			if v.Kind == pipeline.List && !with(func(c *deployment) { c.flags = v }) {
