@@ -19,6 +19,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
@@ -170,7 +171,6 @@ func (p *pageReader) tooLarge(what string) error {
 // take makes a page of its header and data.
 func (p *pageReader) take(kind int64, s *thriftStruct, data []byte) error {
 	n := int32(s.ints[1])
-	buffer := memory.NewBufferBytes(data)
 	encoding := func(field int64) parquet.Encoding { return parquet.Encoding(s.ints[field]) }
 	p.seq++
 	if kind == 2 {
@@ -185,19 +185,26 @@ func (p *pageReader) take(kind int64, s *thriftStruct, data []byte) error {
 		if p.hold(p.pageHeld, int64(len(data))+24*int64(n)); *p.held > maxHeld { // arrow makes a slice for each value
 			return p.tooLarge("the dictionaries of this row group take more than 256 MiB")
 		}
-		p.page = file.NewDictionaryPage(buffer, n, encoding(2))
+		p.page = file.NewDictionaryPage(memory.NewBufferBytes(data), n, encoding(2))
 		return nil
 	}
 	p.hold(int64(len(data)), p.dictHeld)
 	p.values -= int64(n)
 	p.left, p.batch = int(n), parquetBatch
-	var enc parquet.Encoding
-	if kind == 0 {
-		enc = encoding(2)
-		p.page = file.NewDataPageV1(buffer, n, enc, encoding(3), encoding(4), int32(len(data)))
-	} else {
+	page := func(data []byte, enc parquet.Encoding) file.Page {
+		buffer := memory.NewBufferBytes(data)
+		if kind == 0 {
+			return file.NewDataPageV1(buffer, n, enc, encoding(3), encoding(4), int32(len(data)))
+		}
+		return file.NewDataPageV2(buffer, n, int32(s.ints[2]), int32(s.ints[3]), enc, int32(s.ints[5]), int32(s.ints[6]), int32(len(data)), false)
+	}
+	enc := encoding(2)
+	if kind == 3 {
 		enc = encoding(4)
-		p.page = file.NewDataPageV2(buffer, n, int32(s.ints[2]), int32(s.ints[3]), enc, int32(s.ints[5]), int32(s.ints[6]), int32(len(data)), false)
+	}
+	typ := p.descr.PhysicalType()
+	if !slices.Contains(encodings[typ], enc) {
+		return pipeline.WithHint(fmt.Errorf("the encoding %s of values of the type %s cannot be read", enc, typ), "write the file again in the usual encodings, plain or dictionary")
 	}
 	switch enc {
 	case parquet.Encodings.PlainDict, parquet.Encodings.RLEDict:
@@ -205,11 +212,90 @@ func (p *pageReader) take(kind int64, s *thriftStruct, data []byte) error {
 	case parquet.Encodings.DeltaByteArray:
 		p.batch = batchOf(len(data)) // each value may be as long as all suffixes together
 	}
-	if err := checkData(p.page, p.descr, p.dict); err != nil {
-		p.page = nil
+	values, err := checkData(page(data, enc), p.descr, p.dict)
+	if err != nil {
 		return err
 	}
+	if enc == byteStreamSplit || enc == parquet.Encodings.DeltaByteArray && typ == parquet.Types.FixedLenByteArray {
+		if data, err = plain(data[:values:values], data[values:], enc, width(p.descr), int(n)); err != nil {
+			return err
+		}
+		enc = parquet.Encodings.Plain
+		p.hold(int64(len(data)), p.dictHeld)
+	}
+	p.page = page(data, enc)
 	return nil
+}
+
+// byteStreamSplit is BYTE_STREAM_SPLIT, which arrow has no name for (parquet.thrift of the Parquet format, Encoding).
+const byteStreamSplit parquet.Encoding = 9
+
+// encodings are those that each type of values has, as far as they can be read.
+var encodings = map[parquet.Type][]parquet.Encoding{
+	parquet.Types.Boolean: {parquet.Encodings.Plain, parquet.Encodings.RLE},
+	parquet.Types.Int32: {parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict, parquet.Encodings.DeltaBinaryPacked,
+		byteStreamSplit},
+	parquet.Types.Int64: {parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict, parquet.Encodings.DeltaBinaryPacked,
+		byteStreamSplit},
+	parquet.Types.Int96:  {parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict},
+	parquet.Types.Float:  {parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict, byteStreamSplit},
+	parquet.Types.Double: {parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict, byteStreamSplit},
+	parquet.Types.ByteArray: {parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict, parquet.Encodings.DeltaLengthByteArray,
+		parquet.Encodings.DeltaByteArray},
+	parquet.Types.FixedLenByteArray: {parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict, parquet.Encodings.DeltaByteArray,
+		byteStreamSplit},
+}
+
+// width is how many bytes a value of a type takes; 0 is one whose values have no width.
+func width(d *schema.Column) int {
+	switch d.PhysicalType() {
+	case parquet.Types.Int32, parquet.Types.Float:
+		return 4
+	case parquet.Types.Int64, parquet.Types.Double:
+		return 8
+	case parquet.Types.FixedLenByteArray:
+		return d.TypeLength()
+	}
+	return 0
+}
+
+// plain is a page in the encoding PLAIN, the levels with at most n values behind them, which are in an encoding that
+// arrow does not know (Encodings.md of the Parquet format).
+func plain(levels, values []byte, enc parquet.Encoding, width, n int) ([]byte, error) {
+	damaged := errors.New("damaged Parquet: a page of values that do not have their width")
+	if enc == byteStreamSplit { // the first bytes of all values, and then the second ones
+		if width < 1 || len(values)%width != 0 || len(values)/width > n {
+			return nil, damaged
+		}
+		out := slices.Grow(levels, len(values))[:len(levels)+len(values)]
+		count := len(values) / width
+		for i := range count {
+			for j := range width {
+				out[len(levels)+i*width+j] = values[j*count+i]
+			}
+		}
+		return out, nil
+	}
+	var prefixes, suffixes []int64
+	rest, ok := deltaPacked(values, n, &prefixes)
+	if ok {
+		rest, ok = deltaPacked(rest, n, &suffixes)
+	}
+	if !ok || len(prefixes) != len(suffixes) || int64(len(prefixes))*int64(width) > maxPage {
+		return nil, damaged
+	}
+	out := levels
+	for i, prefix := range prefixes {
+		suffix := suffixes[i]
+		if prefix < 0 || suffix < 0 || prefix > int64(width) || prefix+suffix != int64(width) || suffix > int64(len(rest)) || i == 0 && prefix > 0 {
+			return nil, damaged
+		}
+		before := len(out) - width
+		out = append(out, out[max(0, before):max(0, before)+int(prefix)]...)
+		out = append(out, rest[:suffix]...)
+		rest = rest[suffix:]
+	}
+	return out, nil
 }
 
 // batchOf is how many values of that length are decoded at a time.
@@ -236,10 +322,14 @@ type unpacker struct {
 	zstd   *zstd.Decoder
 }
 
+// codecLZ4Raw is LZ4_RAW, which arrow has no name for (parquet.thrift of the Parquet format, CompressionCodec).
+const codecLZ4Raw compress.Compression = 7
+
 // checkCodec refuses a compression that cannot be read, by name.
 func checkCodec(codec compress.Compression) error {
 	switch codec {
-	case compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Gzip, compress.Codecs.Brotli, compress.Codecs.Zstd:
+	case compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Gzip, compress.Codecs.Brotli, compress.Codecs.Zstd,
+		compress.Codecs.Lz4, codecLZ4Raw:
 		return nil
 	}
 	return pipeline.WithHint(fmt.Errorf("the compression %s cannot be read", codec), "write the file again with zstd or snappy")
@@ -276,6 +366,30 @@ func (u *unpacker) page(dst []byte, codec compress.Compression, r *bufio.Reader,
 			return data, nil
 		}
 		return append(dst, data...), nil
+	case codecLZ4Raw, compress.Codecs.Lz4:
+		if packed == 0 && size == 0 {
+			return dst, nil
+		}
+		u.packed.Reset()
+		if _, err := io.CopyN(&u.packed, r, packed); err != nil {
+			return nil, err
+		}
+		if size > 255*packed { // no byte of LZ4 stands for more
+			return nil, wrong
+		}
+		if codec == compress.Codecs.Lz4 && bytes.HasPrefix(u.packed.Bytes(), lz4Frame) {
+			from, limited.R, limited.N = lz4.NewReader(&u.packed), nil, 0
+			break
+		}
+		at := len(dst)
+		dst = slices.Grow(dst, int(size))[:at+int(size)]
+		if codec == compress.Codecs.Lz4 && lz4Hadoop(dst[at:], u.packed.Bytes()) {
+			return dst, nil
+		}
+		if n, err := lz4.UncompressBlock(u.packed.Bytes(), dst[at:]); err != nil || n != int(size) {
+			return nil, wrong
+		}
+		return dst, nil
 	case compress.Codecs.Gzip:
 		if packed == 0 && size == 0 { // a page of version 2 that holds only nulls
 			return dst, nil
@@ -321,6 +435,41 @@ func (u *unpacker) page(dst []byte, codec compress.Compression, r *bufio.Reader,
 	return dst, err
 }
 
+// What the codec LZ4 means was never written down, so each writer has its own (Compression.md of the Parquet format): a
+// frame, or what Hadoop puts around blocks, or a block alone.
+var lz4Frame = []byte{0x04, 0x22, 0x4d, 0x18}
+
+// lz4Hadoop decompresses Hadoop's blocks into dst, which they have to fill: each begins with its size, and then, as often as
+// that takes, comes the length of a part and the part. It reports whether packed was that.
+func lz4Hadoop(dst, packed []byte) bool {
+	number := func() (int, bool) {
+		if len(packed) < 4 {
+			return 0, false
+		}
+		n := binary.BigEndian.Uint32(packed)
+		packed = packed[4:]
+		return int(n), int64(n) <= maxPage
+	}
+	for len(packed) > 0 {
+		size, ok := number()
+		if !ok || size > len(dst) {
+			return false
+		}
+		for size > 0 {
+			length, ok := number()
+			if !ok || length > len(packed) || length == 0 {
+				return false
+			}
+			n, err := lz4.UncompressBlock(packed[:length], dst[:size])
+			if err != nil || n == 0 {
+				return false
+			}
+			packed, dst, size = packed[length:], dst[n:], size-n
+		}
+	}
+	return len(dst) == 0
+}
+
 // Close ends what the unpacker has begun.
 func (u *unpacker) Close() {
 	if u.zstd != nil {
@@ -344,8 +493,8 @@ func readUpTo(dst []byte, r io.Reader, n int64) ([]byte, error) {
 
 // checkData makes sure of what arrow takes for granted in a page of values. Where the levels, or the indices of
 // a column without levels, end early or point outside of the dictionary, arrow's ReadBatch makes no progress, tells
-// no error, and turns forever.
-func checkData(page file.Page, descr *schema.Column, dict int) error {
+// no error, and turns forever. It returns where in the page its values begin.
+func checkData(page file.Page, descr *schema.Column, dict int) (int, error) {
 	damaged := errors.New("damaged Parquet: a page ends before its values do, or points outside of its dictionary")
 	data, n := page.Data(), int(page.NumValues())
 	maxDef := descr.MaxDefinitionLevel()
@@ -359,61 +508,63 @@ func checkData(page file.Page, descr *schema.Column, dict int) error {
 				continue
 			}
 			if level.enc != parquet.Encodings.RLE {
-				return fmt.Errorf("levels in the encoding %s, which no writer has used since 2014, cannot be read", level.enc)
+				return 0, fmt.Errorf("levels in the encoding %s, which no writer has used since 2014, cannot be read", level.enc)
 			}
 			if len(data) < 4 || uint64(len(data)-4) < uint64(binary.LittleEndian.Uint32(data)) {
-				return damaged
+				return 0, damaged
 			}
 			size := 4 + int(binary.LittleEndian.Uint32(data))
 			if !hybrid(data[4:size], bits.Len16(uint16(level.max)), n, 0) {
-				return damaged
+				return 0, damaged
 			}
 			data = data[size:]
 		}
 	case *file.DataPageV2:
 		reps, defs := int(page.RepetitionLevelByteLen()), int(page.DefinitionLevelByteLen())
 		if reps < 0 || defs < 0 || reps+defs > len(data) {
-			return damaged
+			return 0, damaged
 		}
 		if maxDef > 0 && !hybrid(data[reps:reps+defs], bits.Len16(uint16(maxDef)), n, 0) {
-			return damaged
+			return 0, damaged
 		}
 		data = data[reps+defs:]
 	}
+	values := len(page.Data()) - len(data)
 	if len(data) == 0 {
 		if maxDef == 0 && n > 0 {
-			return damaged
+			return 0, damaged
 		}
-		return nil
+		return values, nil
 	}
 	switch parquet.Encoding(page.Encoding()) {
 	case parquet.Encodings.PlainDict, parquet.Encodings.RLEDict:
 		// The first byte is the width of the indices. arrow allocates for the largest that it can express.
 		if width := int(data[0]); width > 32 || width > 20 && width > bits.Len(uint(dict)) {
-			return damaged
+			return 0, damaged
 		}
 		if maxDef == 0 && !hybrid(data[1:], int(data[0]), n, uint64(dict)) {
-			return damaged
+			return 0, damaged
 		}
 	case parquet.Encodings.DeltaBinaryPacked, parquet.Encodings.DeltaLengthByteArray:
-		if _, ok := deltaPacked(data, n); !ok {
-			return damaged
+		if _, ok := deltaPacked(data, n, nil); !ok {
+			return 0, damaged
 		}
 	case parquet.Encodings.DeltaByteArray: // the lengths of the prefixes, and those of the suffixes
-		suffixes, ok := deltaPacked(data, n)
+		suffixes, ok := deltaPacked(data, n, nil)
 		if ok {
-			_, ok = deltaPacked(suffixes, n)
+			_, ok = deltaPacked(suffixes, n, nil)
 		}
 		if !ok {
-			return damaged
+			return 0, damaged
 		}
 	}
-	return nil
+	return values, nil
 }
 
 // deltaPacked returns what stands behind n values at most in the encoding DELTA_BINARY_PACKED (Encodings.md of the
-// Parquet format); not ok is what does not hold as many values as it says. arrow allocates for as many as it says.
-func deltaPacked(data []byte, n int) (rest []byte, ok bool) {
+// Parquet format); not ok is what does not hold as many values as it says. arrow allocates for as many as it says. Where
+// values is not nil, the values are appended to it.
+func deltaPacked(data []byte, n int, values *[]int64) (rest []byte, ok bool) {
 	varint := func() uint64 {
 		v, k := binary.Uvarint(data)
 		if k <= 0 {
@@ -425,13 +576,20 @@ func deltaPacked(data []byte, n int) (rest []byte, ok bool) {
 	}
 	ok = true
 	block, minis, total := varint(), varint(), varint()
-	varint() // the first value
+	zigzag := func() int64 {
+		v := varint()
+		return int64(v>>1) ^ -int64(v&1)
+	}
+	value := zigzag() // the first one
 	if !ok || block == 0 || block > 1<<16 || minis == 0 || minis > block || block%minis != 0 || block/minis%8 != 0 || total > uint64(n) || total > maxDelta {
 		return nil, false
 	}
 	each := int(block / minis)
+	if values != nil && total > 0 {
+		*values = append(*values, value)
+	}
 	for left := int(total) - 1; left > 0; {
-		varint() // the least of the differences
+		least := zigzag() // of the differences
 		if !ok || uint64(len(data)) < minis {
 			return nil, false
 		}
@@ -443,6 +601,13 @@ func deltaPacked(data []byte, n int) (rest []byte, ok bool) {
 			}
 			if width > 64 || len(data)*8 < min(left, each)*int(width) {
 				return nil, false
+			}
+			for i := range min(left, each) {
+				if values == nil {
+					break
+				}
+				value += least + int64(bitsAt(data, i, int(width)))
+				*values = append(*values, value)
 			}
 			data = data[min(len(data), each/8*int(width)):]
 			left -= each
@@ -486,14 +651,7 @@ func hybrid(data []byte, width, n int, limit uint64) bool {
 		}
 		if limit > 0 {
 			for i := range used {
-				var value uint64
-				for at := i * width; at < (i+1)*width; {
-					bit := at % 8
-					take := min(8-bit, (i+1)*width-at)
-					value |= uint64(data[at/8]>>bit&(1<<take-1)) << (at - i*width)
-					at += take
-				}
-				if value >= limit {
+				if bitsAt(data, i, width) >= limit {
 					return false
 				}
 			}
@@ -502,4 +660,15 @@ func hybrid(data []byte, width, n int, limit uint64) bool {
 		data = data[min(len(data), int(count)*width):]
 	}
 	return true
+}
+
+// bitsAt is the i-th of numbers of that many bits each, the lowest bits first.
+func bitsAt(data []byte, i, width int) (value uint64) {
+	for at := i * width; at < (i+1)*width; {
+		bit := at % 8
+		take := min(8-bit, (i+1)*width-at)
+		value |= uint64(data[at/8]>>bit&(1<<take-1)) << (at - i*width)
+		at += take
+	}
+	return value
 }

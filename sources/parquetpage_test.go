@@ -251,7 +251,7 @@ func TestDeltaPacked(t *testing.T) {
 		{"blocks that are not there", varints(128, 4, 1000, 0), 1000, 0, false},
 		{"nothing", nil, 1, 0, false},
 	} {
-		rest, ok := deltaPacked(test.data, test.n)
+		rest, ok := deltaPacked(test.data, test.n, nil)
 		if ok != test.ok || ok && len(rest) != test.rest {
 			t.Errorf("%s: %d bytes behind it, %v; want %d, %v", test.name, len(rest), ok, test.rest, test.ok)
 		}
