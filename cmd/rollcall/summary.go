@@ -20,11 +20,16 @@ func summarize(con *console, m *report.Manifest, took time.Duration) {
 			"flags", m.Flags, "run_id", m.RunID)
 		return
 	}
-	con.Print(summaryText(m, took))
+	width, terminal := con.Terminal()
+	if !terminal {
+		width = 80
+	}
+	con.Print(summaryText(m, took, width))
 }
 
-// summaryText is the closing summary of a run whose last process took so long, at most 80 columns wide but for long names.
-func summaryText(m *report.Manifest, took time.Duration) string {
+// summaryText is the closing summary of a run whose last process took so long. Its table is at most so many columns wide:
+// names that are too long are cut.
+func summaryText(m *report.Manifest, took time.Duration, width int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%s: %s answered, %s failed, in %s\n", plural(m.Users.Read, "user"), thousands(m.Users.Answered), thousands(m.Users.Failed),
 		roundDuration(took))
@@ -46,6 +51,7 @@ func summaryText(m *report.Manifest, took time.Duration) string {
 
 	if len(m.Flags) > 0 {
 		b.WriteByte('\n')
+		names := max(width-len("    999,999,999  100.0 %"), 20)
 		table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 		fmt.Fprintf(table, "FLAG\tVARIANT\t%9s\t%7s\n", "USERS", "SHARE")
 		for _, f := range m.Flags {
@@ -54,7 +60,7 @@ func summaryText(m *report.Manifest, took time.Duration) string {
 				if v.Users == 0 && f.Assigned > 0 {
 					continue
 				}
-				fmt.Fprintf(table, "%s\t%s\t%9s\t%5.1f %%\n", shorten(name, 36), shorten(v.Variant, 24), thousands(v.Users), share(v.Users, m.Users.Answered))
+				fmt.Fprintf(table, "%s\t%s\t%9s\t%5.1f %%\n", shorten(name, names*3/5), shorten(v.Variant, names*2/5), thousands(v.Users), share(v.Users, m.Users.Answered))
 				name = ""
 			}
 		}
