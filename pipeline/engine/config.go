@@ -293,6 +293,7 @@ func (c *compiler) segment(path string, config *segmentConfig, flagMetadata obje
 	if err != nil {
 		return s, err
 	}
+	s.name = own.string("segmentName")
 	metadata := flagMetadata.merge(own)
 	variants := map[string]*Variant{}
 	for i, name := range c.names {
@@ -334,7 +335,7 @@ func (c *compiler) segment(path string, config *segmentConfig, flagMetadata obje
 	case config.Bucket.Allocations == nil:
 		return s, c.missing(path, "allocations")
 	}
-	s.bucket = &bucket{selector: c.selector(config.Bucket.Selector), salt: newSaltHash(*config.Bucket.Salt)}
+	s.bucket = &bucket{config: config.Bucket, selector: c.selector(config.Bucket.Selector), salt: newSaltHash(*config.Bucket.Salt)}
 	for i, a := range config.Bucket.Allocations {
 		path := fmt.Sprintf("%s.allocations[%d]", path, i)
 		if a.Distributions == nil {
@@ -381,6 +382,7 @@ func (c *compiler) selector(path []string) int32 {
 
 func (c *compiler) condition(path string, config *conditionConfig) (condition, error) {
 	out := condition{
+		config:   config,
 		selector: c.selector(config.Selector),
 		op:       ops[config.Op],
 		values:   config.Values,

@@ -65,6 +65,7 @@ type flag struct {
 }
 
 type segment struct {
+	name       string        // for explanations
 	always     bool          // no conditions: everybody
 	conditions [][]condition // any of the lists, whole
 	bucket     *bucket       // nil: no bucketing
@@ -77,6 +78,7 @@ type bucket struct {
 	allocations []allocation // as configured
 	percents    steps        // of hash % 100: to rows
 	rows        []row        // nil: too many distributions for them, look into the allocations
+	config      *bucketConfig
 }
 
 // row is what the buckets of some percents give, by hash / 100.

@@ -72,6 +72,7 @@ type condition struct {
 	numbers  []float64
 	versions []version
 	regexes  []*regexp.Regexp
+	config   *conditionConfig
 }
 
 // holds reports whether the condition holds for the user at hand.
