@@ -212,7 +212,7 @@ func TestPrintTable(t *testing.T) {
 	printTable(&b, "engine: CPU ns a flag and user, 10 flags, 2000 users", []row{
 		{"rollcall: Plan.Append", 1, []float64{50.04, 48.26, 61}},
 		{"npm: EvaluationEngine.evaluate, warmed up", 1, []float64{1000, 987654.3}},
-	}, []goal{{"at most 55 ns", true}, {"peak memory flat: at most 1.10 times (1.000)", false}})
+	}, []goal{{"at most 55 ns", true}, {"peak memory flat: at most 1.10 times (1.000)", false}}, "Not counted: reading.")
 	want := `#
 # engine: CPU ns a flag and user, 10 flags, 2000 users
 #                                                  median     least      most
@@ -220,6 +220,7 @@ func TestPrintTable(t *testing.T) {
 # npm: EvaluationEngine.evaluate, warmed up      494327.2    1000.0  987654.3
 # goal: at most 55 ns                                                  held
 # goal: peak memory flat: at most 1.10 times (1.000)                   MISSED
+# Not counted: reading.
 `
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Errorf("the table (-want +got):\n%s", diff)

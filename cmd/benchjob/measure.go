@@ -4,7 +4,6 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -35,14 +35,11 @@ func costOf(state *os.ProcessState, start time.Time) cost {
 }
 
 // finish runs cmd to its end and says what it took.
-func finish(ctx context.Context, cmd *exec.Cmd) (cost, error) {
-	if cmd.Stdout == nil {
-		cmd.Stdout = os.Stderr
-	}
-	cmd.Stderr = os.Stderr
+func finish(cmd *exec.Cmd) (cost, error) {
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	start := time.Now()
 	if err := cmd.Run(); err != nil {
-		return cost{}, cmp.Or(context.Cause(ctx), err)
+		return cost{}, fmt.Errorf("%s: %w", strings.Join(cmd.Args, " "), err)
 	}
 	return costOf(cmd.ProcessState, start), nil
 }
@@ -76,13 +73,17 @@ func quietEnv(more ...string) []string {
 	return append(append(env, "AMPLITUDE_DEPLOYMENT_KEY=bench"), more...)
 }
 
-// pinned is a command that runs on one CPU only, where the machine has taskset and lets it.
+// canPin says whether a command can be held to one CPU: taskset is there, and may.
+func canPin(ctx context.Context, cpu int) bool {
+	return exec.CommandContext(ctx, "taskset", "-c", strconv.Itoa(cpu), "true").Run() == nil
+}
+
+// pinned is a command on that CPU only, if that can be.
 func pinned(ctx context.Context, cpu int, name string, args ...string) *exec.Cmd {
-	on := fmt.Sprint(cpu % runtime.NumCPU())
-	if exec.CommandContext(ctx, "taskset", "-c", on, "true").Run() != nil {
+	if !canPin(ctx, cpu) {
 		return exec.CommandContext(ctx, name, args...)
 	}
-	return exec.CommandContext(ctx, "taskset", append([]string{"-c", on, name}, args...)...)
+	return exec.CommandContext(ctx, "taskset", append([]string{"-c", strconv.Itoa(cpu), name}, args...)...)
 }
 
 // The npm packages to compare with: make bench installs them.

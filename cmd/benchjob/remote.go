@@ -92,7 +92,7 @@ func asking(ctx context.Context, server string, users int, cmd *exec.Cmd) (cost,
 	if err != nil {
 		return cost{}, err
 	}
-	c, err := finish(ctx, cmd)
+	c, err := finish(cmd)
 	if err != nil {
 		return cost{}, err
 	}

@@ -49,13 +49,18 @@ func (b *bench) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	cores := "Neither is held to a core: taskset is missing, may not, or there is one core."
+	if canPin(ctx, serverCPU) && canPin(ctx, loadCPU) {
+		cores = "Each is held to a core of its own (taskset)."
+	}
 	printTable(os.Stdout, fmt.Sprintf("serve: %d requests, 10 flags, %d connections, GOMAXPROCS=1", requests, inFlight), []row{
 		{"rollcall serve: requests/s", 0, rate},
 		{"rollcall serve: server's CPU us a request", 1, micros},
 		{"net/http, constant answer: requests/s", 0, bareRate},
 		{"net/http, constant answer: CPU us a request", 1, bareMicros},
 		{"rollcall by net/http, CPU", 2, ratios(micros, bareMicros)},
-	}, []goal{{fmt.Sprintf("%d requests/s on one core", goalServed), median(rate) >= goalServed}})
+	}, []goal{{fmt.Sprintf("%d requests/s on one core", goalServed), median(rate) >= goalServed}},
+		"The load comes from another process. The server's start is counted, too.", cores)
 	return nil
 }
 
@@ -101,7 +106,7 @@ func (b *bench) loading(ctx context.Context, said io.Reader, input string, reque
 		address = listening.FindStringSubmatch(lines.Text())
 	}
 	if address == nil {
-		return 0, fmt.Errorf("the server did not start: %w", lines.Err())
+		return 0, fmt.Errorf("the server did not start: %q", lines.Text())
 	}
 	cmd := pinned(ctx, loadCPU, b.self, "child", "load", address[1], input, strconv.Itoa(requests))
 	cmd.Env = quietEnv("GOMAXPROCS=1")

@@ -15,15 +15,15 @@ type row struct {
 	values   []float64
 }
 
-// goal is a line below a table. It is about the median unless it says otherwise.
+// goal is a line below a table. It is about medians unless it says otherwise.
 type goal struct {
 	text string
 	held bool
 }
 
-// printTable prints the median, the least and the most of each row, and then the goals, in 80 columns. Each line
-// begins with #, which benchstat ignores.
-func printTable(w io.Writer, title string, rows []row, goals []goal) {
+// printTable prints the median, the least and the most of each row, the goals, and what else there is to know, in 80
+// columns. Each line begins with #, which benchstat ignores.
+func printTable(w io.Writer, title string, rows []row, goals []goal, notes ...string) {
 	fmt.Fprintf(w, "#\n# %s\n", title)
 	fmt.Fprintf(w, "# %-45s %9s %9s %9s\n", "", "median", "least", "most")
 	for _, r := range rows {
@@ -36,6 +36,9 @@ func printTable(w io.Writer, title string, rows []row, goals []goal) {
 			verdict = "MISSED"
 		}
 		fmt.Fprintf(w, "# %-*s %s\n", 70-utf8.RuneCountInString("# "), "goal: "+g.text, verdict)
+	}
+	for _, note := range notes {
+		fmt.Fprintln(w, "#", note)
 	}
 }
 
