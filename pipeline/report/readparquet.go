@@ -289,6 +289,9 @@ func (t *parquetTable) openChunk(l *leafReader, index int, g *file.RowGroupReade
 	if md.CryptoMetadata() != nil {
 		return fmt.Errorf("column %s is encrypted", l.descr.Name())
 	}
+	if md.FilePath() != "" {
+		return fmt.Errorf("damaged Parquet: column %s is said to be in another file", l.descr.Name())
+	}
 	start, length := md.DataPageOffset(), md.TotalCompressedSize()
 	if md.HasDictionaryPage() && md.DictionaryPageOffset() > 0 && md.DictionaryPageOffset() < start {
 		start = md.DictionaryPageOffset()
@@ -405,6 +408,19 @@ func sized[T any](s *[]T) []T {
 		*s = make([]T, parquetBatch)
 	}
 	return *s
+}
+
+// rewind begins again, with other columns.
+func (t *parquetTable) rewind(columns []bool) {
+	t.want(columns)
+	t.group, t.left, t.row, t.n, t.i = 0, 0, 0, 0, 0
+	clear(t.cells)
+	for _, l := range t.leafs {
+		if l.chunk != nil {
+			l.pages.hold(0, 0)
+			l.chunk, l.pages.page = nil, nil
+		}
+	}
 }
 
 func (t *parquetTable) Close() error {

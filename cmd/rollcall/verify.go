@@ -1,0 +1,191 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/report"
+)
+
+func verifyCommand(env *env, con *console) *cobra.Command {
+	var format, logFormat string
+	var quiet bool
+	cmd := &cobra.Command{
+		Use: "verify OUT... [options]", DisableFlagsInUseLine: true,
+		Short: "Check finished outputs against their manifest and each other",
+		Long: `verify checks the outputs of a finished run. OUT is an output, or the manifest of
+the run (FIRST_OUT.manifest.json); all outputs of the run are checked with it.
+Checksums come first. Then each file is read whole: columns, rows, order, each
+flag of a user once, counts as in the manifest, nobody both answered and failed,
+the same values in all formats, and Parquet by two unrelated implementations.
+It names files, rows and columns, and never a user's id.`,
+		Example: `  rollcall verify assignments.parquet
+  rollcall verify copied/assignments.csv.manifest.json
+  rollcall verify assignments.csv --format json`,
+		Args: checkArgs(cobra.MinimumNArgs(1), "name an output, or its manifest"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := applyConfig(cmd, env); err != nil {
+				return err
+			}
+			if err := con.Configure(quiet, logFormat); err != nil {
+				return err
+			}
+			if !slices.Contains([]string{"text", "json"}, format) {
+				return usageErrorf("--format %q is not known: it is one of text json", format)
+			}
+			verdicts := []*report.Verdict{}
+			for _, run := range runsOf(args) {
+				verdict := run.verdict
+				if verdict == nil {
+					var err error
+					if verdict, err = report.Verify(env.Soft, run.manifest, run.outputs); err != nil {
+						return err
+					}
+				}
+				verdicts = append(verdicts, verdict)
+			}
+			return printVerdicts(env.Stdout, format, quiet, verdicts)
+		},
+	}
+	options := cmd.Flags()
+	group(options, "Options", func() {
+		options.StringVar(&format, "format", "text", "`F` text json [text]")
+		defineCommon(options, &quiet, &logFormat)
+	})
+	return cmd
+}
+
+// verifyRun is a run to verify, and which of its outputs were named.
+type verifyRun struct {
+	manifest string
+	outputs  []string
+	verdict  *report.Verdict // of an output without a manifest
+}
+
+// runsOf sorts the arguments by the runs that they are of.
+func runsOf(args []string) []*verifyRun {
+	var runs []*verifyRun
+	for _, arg := range args {
+		manifest := arg
+		if !report.IsManifest(arg) {
+			var err error
+			if manifest, err = report.FindManifest(arg); err != nil {
+				text := err.Error()
+				if hint := pipeline.Hint(err); hint != "" {
+					text += "; " + hint
+				}
+				runs = append(runs, &verifyRun{verdict: &report.Verdict{Notes: []string{}, Checks: []*report.Check{{
+					Name: "manifest", File: arg, Status: report.StatusFailed, Findings: 1, Examples: []string{text},
+				}}}})
+				continue
+			}
+		}
+		i := slices.IndexFunc(runs, func(r *verifyRun) bool { return r.manifest == manifest })
+		if i < 0 {
+			i = len(runs)
+			runs = append(runs, &verifyRun{manifest: manifest})
+		}
+		if manifest != arg {
+			runs[i].outputs = append(runs[i].outputs, arg)
+		}
+	}
+	return runs
+}
+
+// printVerdicts says what was found, and returns the error that the command ends with.
+func printVerdicts(w io.Writer, format string, quiet bool, verdicts []*report.Verdict) error {
+	var findings int64
+	files := int64(0)
+	for _, v := range verdicts {
+		for _, c := range v.Checks {
+			findings += c.Findings
+			if c.Name == "checksum" {
+				files++
+			}
+		}
+	}
+	text := verdictText(verdicts)
+	verdict := fmt.Sprintf("OK: %s, complete and unchanged\n", plural(files, "file"))
+	if findings > 0 {
+		verdict = fmt.Sprintf("NOT OK: %s\n", plural(findings, "finding"))
+	}
+	if format == "json" {
+		data, err := json.MarshalIndent(struct {
+			OK   bool              `json:"ok"`
+			Runs []*report.Verdict `json:"runs"`
+		}{findings == 0, verdicts}, "", "  ")
+		if err != nil {
+			return err
+		}
+		text, verdict = string(data)+"\n", ""
+	}
+	if !quiet || findings > 0 || format == "json" {
+		if _, err := io.WriteString(w, text+verdict); err != nil {
+			return err
+		}
+	}
+	if findings > 0 {
+		return fmt.Errorf("the outputs are not what a finished run leaves: %s", plural(findings, "finding"))
+	}
+	return nil
+}
+
+// verdictText is the checks under the names of their files, a line each, with the first findings of each below it.
+func verdictText(verdicts []*report.Verdict) string {
+	var b strings.Builder
+	for _, v := range verdicts {
+		file := ""
+		for i, c := range v.Checks {
+			if c.File != file || i == 0 {
+				if file = c.File; file == "" {
+					b.WriteString("all files\n")
+				} else {
+					b.WriteString(file + "\n")
+				}
+			}
+			detail, status := c.Detail, map[string]string{report.StatusOK: "ok", report.StatusFailed: "FAIL", report.StatusSkipped: "skip"}[c.Status]
+			if c.Status == report.StatusFailed {
+				detail = plural(c.Findings, "finding")
+			}
+			hanging(&b, fmt.Sprintf("  %-5s %-12s ", status, c.Name), detail)
+			for _, example := range c.Examples {
+				hanging(&b, "        - ", example)
+			}
+			if more := c.Findings - int64(len(c.Examples)); more > 0 {
+				fmt.Fprintf(&b, "        - and %s more\n", thousands(more))
+			}
+		}
+		for _, note := range v.Notes {
+			hanging(&b, "  note  ", note)
+		}
+	}
+	return b.String()
+}
+
+// hanging writes text behind begin, in lines of 80 columns that are indented as begin is wide.
+func hanging(b *strings.Builder, begin, text string) {
+	const columns = 80
+	b.WriteString(begin)
+	width, empty := len(begin), true
+	for word := range strings.FieldsSeq(text) {
+		n := len([]rune(word))
+		if !empty && width+1+n > columns {
+			b.WriteString("\n" + strings.Repeat(" ", len(begin)))
+			width, empty = len(begin), true
+		}
+		if !empty {
+			b.WriteByte(' ')
+			width++
+		}
+		b.WriteString(word)
+		width += n
+		empty = false
+	}
+	b.WriteByte('\n')
+}
