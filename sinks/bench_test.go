@@ -11,21 +11,36 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-func BenchmarkCSV(b *testing.B)     { benchmark(b, "csv") }
-func BenchmarkCSVgz(b *testing.B)   { benchmark(b, "csv.gz") }
-func BenchmarkCSVzst(b *testing.B)  { benchmark(b, "csv.zst") }
-func BenchmarkJSONL(b *testing.B)   { benchmark(b, "jsonl") }
-func BenchmarkParquet(b *testing.B) { benchmark(b, "parquet") }
+func BenchmarkCSV(b *testing.B)     { benchmark(b, "csv", Spec{}) }
+func BenchmarkCSVgz(b *testing.B)   { benchmark(b, "csv.gz", Spec{}) }
+func BenchmarkCSVzst(b *testing.B)  { benchmark(b, "csv.zst", Spec{}) }
+func BenchmarkJSONL(b *testing.B)   { benchmark(b, "jsonl", Spec{}) }
+func BenchmarkParquet(b *testing.B) { benchmark(b, "parquet", Spec{}) }
 
-// benchmark writes users of five flags, two of which have a payload of 60 bytes. One b.N is one user. The
-// rows a second are of wall time and of CPU time (user and system, the collector included).
-func benchmark(b *testing.B, format string) {
+// The wide layout has one row for each user, of ten flags.
+func BenchmarkWideCSV(b *testing.B)     { benchmark(b, "csv", Spec{Wide: true, Flags: benchFlags}) }
+func BenchmarkWideParquet(b *testing.B) { benchmark(b, "parquet", Spec{Wide: true, Flags: benchFlags}) }
+
+// Texts that are not the same again: each row has an evaluation id of its own.
+func BenchmarkParquetEvaluationID(b *testing.B) {
+	benchmark(b, "parquet", Spec{Include: []string{"evaluation_id"}})
+}
+
+var benchFlags = []string{
+	"checkout-redesign", "dark-mode", "new-onboarding", "price-test", "search-ranking",
+	"email-digest", "loyalty-banner", "push-opt-in", "recommendations-v3", "trial-length",
+}
+
+// benchmark writes users of ten flags: three variants, a fifth not assigned, on a third of the flags a payload of 40
+// bytes. Every user has an id of its own, of 20 bytes, and a time. One b.N is one user; rows count assignments, also in the wide
+// layout. CPU time is user and system, the collector included.
+func benchmark(b *testing.B, format string, spec Spec) {
 	users := benchOutcomes(1000)
-	ids := make([][2]string, 100_000)
+	ids := make([]string, 1<<20)
 	for i := range ids {
-		ids[i] = [2]string{fmt.Sprintf("user-%08x", uint32(i)*2654435761), fmt.Sprintf("%016x", uint64(i)*0x9e3779b97f4a7c15)}
+		ids[i] = fmt.Sprintf("user-%08x-%06d", uint32(i)*2654435761, i)
 	}
-	out, err := Create(filepath.Join(b.TempDir(), "out."+format), Spec{})
+	out, err := Create(filepath.Join(b.TempDir(), "out."+format), spec)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -33,11 +48,12 @@ func benchmark(b *testing.B, format string) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	began := cpuTime(b)
+	at := users[0].At
 	for i := range b.N {
 		o := &users[i%len(users)]
 		o.Row.Number = int64(i + 1)
-		o.Row.User.UserID, o.Row.User.DeviceID = ids[i%len(ids)][0], ids[i%len(ids)][1]
-		o.At = o.At.Add(10 * time.Millisecond * time.Duration(len(users)))
+		o.Row.User.UserID = ids[i%len(ids)]
+		o.At = at.Add(time.Duration(i) * 200 * time.Microsecond)
 		if err := out.Write(o); err != nil {
 			b.Fatal(err)
 		}
@@ -45,9 +61,8 @@ func benchmark(b *testing.B, format string) {
 	if err := out.Close(); err != nil {
 		b.Fatal(err)
 	}
-	rows := float64(5 * b.N)
-	b.ReportMetric(rows/b.Elapsed().Seconds(), "rows/s")
-	b.ReportMetric(rows/(cpuTime(b)-began).Seconds(), "rows/cpu-s")
+	rows := float64(len(benchFlags) * b.N)
+	b.ReportMetric(rows/(cpuTime(b)-began).Seconds(), "rows/CPU-s")
 	b.ReportMetric(float64(out.Info().Bytes)/rows, "B/row")
 }
 
@@ -58,15 +73,16 @@ func benchOutcomes(n int) []pipeline.Outcome {
 		o := &outcomes[i]
 		o.At = at.Add(time.Duration(i) * 10 * time.Millisecond)
 		o.Attempts = 1
-		for f, flag := range []string{"checkout-redesign", "dark-mode", "new-onboarding", "price-test", "search-ranking"} {
+		for f, flag := range benchFlags {
 			a := pipeline.Assignment{Variant: pipeline.Variant{FlagKey: flag}, Assigned: (i+f)%5 > 0}
 			if a.Assigned {
-				a.Key = []string{"control", "treatment", "on"}[(i*7+f)%3]
+				a.Key = []string{"control", "treatment", "on"}[(i*7919>>3+f)%3]
+				a.EvaluationID = fmt.Sprintf("%08x-%d", uint32(i)*2654435761, f)
 				if f%2 == 0 {
 					a.ExperimentKey = "exp-" + flag[:4]
 				}
-				if f == 0 || f == 3 {
-					a.Payload = fmt.Sprintf(`{"title":"Buy now, pay later","discount":%d,"color":"#ff8800"}`, (i*7)%4*5)
+				if f%3 == 0 {
+					a.Payload = fmt.Sprintf(`{"discount":%d,"color":"#ff8800","n":%d}`, (i*7)%4*5, f)
 				}
 			}
 			a.FlagKey = strings.Clone(a.FlagKey) // as strings are that come from different answers

@@ -15,13 +15,16 @@ type csvEncoder struct {
 	*lines
 	columns []column
 	comma   byte
-	special string // the bytes that need quotes
-	escape  bool   // formulas get a ' in front
+	special [256]bool // bytes that need quotes
+	escape  bool      // formulas get a ' in front
 }
 
 func newCSV(w io.Writer, columns []column, comma byte, escape bool) *csvEncoder {
 	e := &csvEncoder{
-		lines: newLines(w, columns, "\n"), columns: columns, comma: comma, special: string(comma) + "\"\r\n", escape: escape,
+		lines: newLines(w, columns, "\n"), columns: columns, comma: comma, escape: escape,
+	}
+	for _, c := range []byte{comma, '"', '\r', '\n'} {
+		e.special[c] = true
 	}
 	e.cell = e.appendCell
 	for i, c := range columns {
@@ -57,7 +60,7 @@ func (e *csvEncoder) appendCell(dst []byte, column int, c *cell) []byte {
 		return strconv.AppendBool(dst, c.num != 0)
 	default: // dates and timestamps
 		if col.millis {
-			return appendMillis(dst, c.num)
+			return e.clock.append(dst, c.num)
 		}
 		return append(dst, c.text...)
 	}
@@ -82,7 +85,7 @@ func (e *csvEncoder) text(dst []byte, s string) []byte {
 // string, which is not null; spaces at the ends, which some readers trim; and \. alone, which PostgreSQL's
 // COPY takes for the end of the data.
 func (e *csvEncoder) quoted(dst []byte, s string) []byte {
-	if s != "" && s[0] != ' ' && s[len(s)-1] != ' ' && s != `\.` && !strings.ContainsAny(s, e.special) {
+	if s != "" && s[0] != ' ' && s[len(s)-1] != ' ' && s != `\.` && !e.hasSpecial(s) {
 		return append(dst, s...)
 	}
 	dst = append(dst, '"')
@@ -97,6 +100,15 @@ func (e *csvEncoder) quoted(dst []byte, s string) []byte {
 	}
 	dst = append(dst, s...)
 	return append(dst, '"')
+}
+
+func (e *csvEncoder) hasSpecial(s string) bool {
+	for i := range len(s) {
+		if e.special[s[i]] {
+			return true
+		}
+	}
+	return false
 }
 
 func appendFloat(dst []byte, bits int64) []byte {

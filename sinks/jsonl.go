@@ -49,7 +49,7 @@ func (e *jsonlEncoder) appendCell(dst []byte, column int, c *cell) []byte {
 		return strconv.AppendBool(dst, c.num != 0)
 	default: // dates and timestamps
 		if col.millis {
-			return append(appendMillis(append(dst, '"'), c.num), '"')
+			return append(e.clock.append(append(dst, '"'), c.num), '"')
 		}
 		return pipeline.AppendJSONString(dst, c.text)
 	}

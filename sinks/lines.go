@@ -21,6 +21,7 @@ type lines struct {
 
 	formulas int64 // cells that a spreadsheet would run, written or about to be; cell counts them
 	buf      []byte
+	clock    clock
 }
 
 // segment is a run of columns that are alike in whether they vary.
@@ -28,6 +29,7 @@ type segment struct {
 	varies   bool
 	from, to int    // columns
 	first    int    // varies: the cell of the tuple that is column from's
+	last     bool   // of a line
 	shared   []byte // the text of this block, if it does not vary
 }
 
@@ -45,6 +47,7 @@ func newLines(w io.Writer, columns []column, end string) *lines {
 			cells++
 		}
 	}
+	l.segments[len(l.segments)-1].last = true
 	return l
 }
 
@@ -72,7 +75,6 @@ func (l *lines) write(b *block) error {
 			buf = append(buf, t.texts[varying]...)
 			varying++
 		}
-		buf = append(buf, l.end...)
 		if len(buf) >= textBuffer {
 			l.buf = buf
 			if err := l.flush(); err != nil {
@@ -88,6 +90,9 @@ func (l *lines) write(b *block) error {
 func (l *lines) format(dst []byte, s *segment, cells []cell) []byte {
 	for i := range cells {
 		dst = l.cell(dst, s.from+i, &cells[i])
+	}
+	if s.last {
+		dst = append(dst, l.end...)
 	}
 	return dst
 }
@@ -120,7 +125,22 @@ func (l *lines) flush() error {
 	return err
 }
 
-// appendMillis appends RFC 3339 in UTC, always with milliseconds, so that texts sort as their times do.
-func appendMillis(dst []byte, millis int64) []byte {
-	return time.UnixMilli(millis).UTC().AppendFormat(dst, "2006-01-02T15:04:05.000Z07:00")
+// clock formats times, and remembers the second of the last one.
+type clock struct {
+	second int64
+	text   []byte // of the second, with the point after it
+}
+
+// append appends RFC 3339 in UTC, always with milliseconds, so that texts sort as their times do.
+func (c *clock) append(dst []byte, millis int64) []byte {
+	second, rest := millis/1000, millis%1000
+	if rest < 0 {
+		second, rest = second-1, rest+1000
+	}
+	if len(c.text) == 0 || c.second != second {
+		c.second = second
+		c.text = time.Unix(second, 0).UTC().AppendFormat(c.text[:0], "2006-01-02T15:04:05.")
+	}
+	dst = append(dst, c.text...)
+	return append(dst, '0'+byte(rest/100), '0'+byte(rest/10%10), '0'+byte(rest%10), 'Z')
 }

@@ -88,15 +88,47 @@ func TestParquetSchema(t *testing.T) {
 		if ok, err := chunk.StatsSet(); !ok || err != nil {
 			t.Errorf("column %d has no statistics (%v)", i, err)
 		}
-		repeats := slices.Contains([]string{"flag_key", "outcome", "variant", "payload", "experiment_key"}, meta.Schema.Column(i).Name())
-		if chunk.HasDictionaryPage() != repeats {
-			t.Errorf("column %s: dictionary page %v, want %v", meta.Schema.Column(i).Name(), !repeats, repeats)
+	}
+}
+
+// TestParquetDictionaries: what repeats has a dictionary, in the long layout the users' columns too; what does not, in the
+// wide layout those, has none.
+func TestParquetDictionaries(t *testing.T) {
+	outcomes := benchOutcomes(100)
+	for i := range outcomes {
+		o := &outcomes[i]
+		o.Row.Number = int64(i + 1)
+		o.Row.User.UserID = fmt.Sprint("user ", i)
+		o.Row.Carry = []pipeline.Value{pipeline.BoolValue(i%2 == 0), {}}
+	}
+	carry := []pipeline.Column{{Name: "beta", Type: pipeline.TypeBool}, {Name: "nothing"}}
+	for _, test := range []struct {
+		spec    Spec
+		without []string
+	}{
+		{Spec{Carry: carry}, []string{"device_id", "beta", "nothing"}},
+		{Spec{Carry: carry, Include: []string{"evaluation_id"}}, []string{"device_id", "evaluation_id", "beta", "nothing"}},
+		{Spec{Carry: carry, Wide: true, Flags: benchFlags}, []string{"row_number", "user_id", "device_id", "evaluated_at", "beta", "nothing"}},
+	} {
+		r, _ := openParquet(t, test.spec, outcomes)
+		var without []string
+		for i := range r.MetaData().Schema.NumColumns() {
+			chunk, err := r.MetaData().RowGroup(0).ColumnChunk(i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !chunk.HasDictionaryPage() {
+				without = append(without, r.MetaData().Schema.Column(i).Name())
+			}
+		}
+		if diff := cmp.Diff(test.without, without); diff != "" {
+			t.Errorf("%+v: columns without a dictionary (-want +got):\n%s", test.spec, diff)
 		}
 	}
 }
 
-// statistics are the smallest and the largest text of a column of the first row group, and its nulls.
-func statistics(t *testing.T, r *file.Reader, name string) (low, high string, nulls int64) {
+// readStatistics are the smallest and the largest text of a column of the first row group, and its nulls.
+func readStatistics(t *testing.T, r *file.Reader, name string) (low, high string, nulls int64) {
 	t.Helper()
 	chunk, err := r.MetaData().RowGroup(0).ColumnChunk(r.MetaData().Schema.ColumnIndexByName(name))
 	if err != nil {
@@ -119,7 +151,7 @@ func TestParquetStatistics(t *testing.T) {
 		"payload":  {"-1", `{"title": "Buy \"now\"", "n": 1}`, int64(1)},
 		"plan":     {"pro, annual", "pro, annual", int64(2)},
 	} {
-		low, high, nulls := statistics(t, r, name)
+		low, high, nulls := readStatistics(t, r, name)
 		if diff := cmp.Diff(want, []any{low, high, nulls}); diff != "" {
 			t.Errorf("statistics of %s (-want +got):\n%s", name, diff)
 		}
@@ -132,7 +164,7 @@ func TestParquetStatistics(t *testing.T) {
 	}}
 	r, _ = openParquet(t, Spec{Carry: []pipeline.Column{{Name: "c"}}}, outcomes)
 	for name, want := range map[string][]any{"c": {"", "", int64(0)}, "flag_key": {"", "f", int64(0)}} {
-		low, high, nulls := statistics(t, r, name)
+		low, high, nulls := readStatistics(t, r, name)
 		if diff := cmp.Diff(want, []any{low, high, nulls}); diff != "" {
 			t.Errorf("statistics of %s (-want +got):\n%s", name, diff)
 		}
@@ -227,7 +259,8 @@ func xitongsysColumn(path string, column int64) ([]any, error) {
 	return values, err
 }
 
-// TestParquetLargePayloads: a dictionary that outgrows its worth, and row groups that outgrow the memory.
+// TestParquetLargePayloads: dictionaries that are never begun, or outgrow their worth, and row groups that outgrow the
+// memory.
 func TestParquetLargePayloads(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	payload := func(n int) string { // of little use to a compressor
@@ -237,16 +270,25 @@ func TestParquetLargePayloads(t *testing.T) {
 		}
 		return string(pipeline.AppendJSONString(nil, string(b)))
 	}
-	for _, test := range []struct{ rows, bytes, groups int }{
-		{9000, 300, 1}, // over the dictionary's limit in the second batch; the third is plain
-		{120, 90_000, 2},
+	for _, test := range []struct {
+		rows, bytes, groups int
+		repeats             int  // rows at first that have one of three payloads
+		dictionary, plain   bool // pages
+	}{
+		{9000, 300, 1, 0, false, true},       // unique, and over the dictionary's limit before the first page ends
+		{3000, 300, 1, 0, false, true},       // unique
+		{40_000, 300, 1, 20_000, true, true}, // over the limit in the second page
+		{20_000, 300, 1, 20_000, true, false},
+		{120, 90_000, 2, 0, false, true},
+		{120, 90_000, 1, 120, true, false},
+		{5, 2 << 20, 2, 0, false, true}, // larger than any dictionary
 	} {
 		path := filepath.Join(t.TempDir(), "out.parquet")
 		out, err := Create(path, Spec{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		out.encoder.(*parquetEncoder).groupBytes = 2 << 20
+		out.encoder.(*parquetEncoder).groupBytes = 6 << 20
 		o := pipeline.Outcome{Assignments: make([]pipeline.Assignment, 1)}
 		o.Assignments[0].Assigned = true
 		var want []pipelinetest.Cell
@@ -254,7 +296,11 @@ func TestParquetLargePayloads(t *testing.T) {
 			o.Row.Number = int64(i + 1)
 			o.Assignments[0].FlagKey = "f"
 			o.Assignments[0].Payload = ""
-			if i%10 > 0 {
+			switch {
+			case i%10 == 0:
+			case i > 10 && i < test.repeats:
+				o.Assignments[0].Payload = want[1+i%3].Text
+			default:
 				o.Assignments[0].Payload = payload(test.bytes)
 			}
 			want = append(want, pipelinetest.Cell{Text: o.Assignments[0].Payload, Null: i%10 == 0})
@@ -263,8 +309,8 @@ func TestParquetLargePayloads(t *testing.T) {
 			}
 		}
 		writeFile(t, out, nil, nil)
-		if out.encoder.(*parquetEncoder).columns[6].(*dictionary).full {
-			t.Error("the next row group would not get a dictionary of ours")
+		if out.encoder.(*parquetEncoder).columns[6].plain {
+			t.Error("the next row group would not get a dictionary")
 		}
 
 		r, err := file.OpenParquetFile(path, false)
@@ -278,8 +324,18 @@ func TestParquetLargePayloads(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !chunk.HasDictionaryPage() || !slices.Contains(chunk.Encodings(), parquet.Encodings.Plain) {
-			t.Errorf("%d payloads of %d bytes: encodings %v, want a dictionary and then plain", test.rows, test.bytes, chunk.Encodings())
+		if got := chunk.HasDictionaryPage(); got != test.dictionary {
+			t.Errorf("%d payloads of %d bytes: dictionary %v, want %v", test.rows, test.bytes, got, test.dictionary)
+		}
+		// A column that begins with a dictionary and goes on without names plain twice: as the dictionary's encoding too.
+		plain := 0
+		for _, encoding := range chunk.Encodings() {
+			if encoding == parquet.Encodings.Plain {
+				plain++
+			}
+		}
+		if (plain == 2 || plain == 1 && !test.dictionary) != test.plain {
+			t.Errorf("%d payloads of %d bytes: encodings %v, want plain pages: %v", test.rows, test.bytes, chunk.Encodings(), test.plain)
 		}
 		r.Close()
 		for name, read := range map[string]func(string) (pipelinetest.Table, error){"arrow": readArrow, "xitongsys": readXitongsys} {

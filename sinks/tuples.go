@@ -16,6 +16,10 @@ const (
 	tupleBytes = 1 << 20  // text of all tuples that are kept
 	tupleText  = 16 << 10 // text of one
 
+	// Where a slot was found for an assignment at this place of its user, by the look of its variant's key.
+	recentPlaces = 32
+	recentKeys   = 16
+
 	// tupleMisses is how many rows without a place there may be until everything is forgotten: what is kept has
 	// then gone out of use.
 	tupleMisses = 64 << 10
@@ -28,6 +32,7 @@ type tuples struct {
 	metadata, evaluationID, value bool // included
 	seed                          maphash.Seed
 	slots                         []keptTuple
+	recent                        [recentPlaces * recentKeys]*keptTuple
 	count, bytes, misses          int
 	scratch                       []*tuple // of a block's rows that are not kept
 }
@@ -58,8 +63,21 @@ func (ts *tuples) appendAll(dst []*tuple, assignments []pipeline.Assignment) []*
 	spare := 0
 	for i := range assignments {
 		a := &assignments[i]
-		t := ts.find(a)
-		if t == nil {
+		look := len(a.Key)
+		if look > 0 {
+			look += int(a.Key[0]) + int(a.Key[look-1])
+		}
+		recent := &ts.recent[i%recentPlaces*recentKeys+look%recentKeys]
+		slot := *recent
+		if slot == nil || slot.tuple == nil || !ts.same(&slot.assignment, a) {
+			if slot = ts.find(a); slot != nil {
+				*recent = slot
+			}
+		}
+		var t *tuple
+		if slot != nil {
+			t = slot.tuple
+		} else {
 			ts.misses++
 			if spare == len(ts.scratch) {
 				ts.scratch = append(ts.scratch, &tuple{})
@@ -73,8 +91,8 @@ func (ts *tuples) appendAll(dst []*tuple, assignments []pipeline.Assignment) []*
 	return dst
 }
 
-// find is the tuple that is kept for an assignment, be it from now on; nil if there is no place for it.
-func (ts *tuples) find(a *pipeline.Assignment) *tuple {
+// find is where the tuple of an assignment is kept, be it from now on; nil if there is no place for it.
+func (ts *tuples) find(a *pipeline.Assignment) *keptTuple {
 	hash := maphash.String(ts.seed, a.FlagKey) + maphash.String(ts.seed, a.Key)*3 + uint64(len(a.Payload))*0x9e3779b97f4a7c15
 	for i := range uint64(tupleProbe) {
 		slot := &ts.slots[(hash+i)%tupleSlots]
@@ -82,7 +100,7 @@ func (ts *tuples) find(a *pipeline.Assignment) *tuple {
 			return ts.keep(slot, hash, a)
 		}
 		if slot.hash == hash && ts.same(&slot.assignment, a) {
-			return slot.tuple
+			return slot
 		}
 	}
 	return nil
@@ -96,7 +114,7 @@ func (ts *tuples) same(a, b *pipeline.Assignment) bool {
 
 // keep puts the assignment into a free slot. Its strings are copied: they are parts of an answer, which would all
 // stay in memory.
-func (ts *tuples) keep(slot *keptTuple, hash uint64, a *pipeline.Assignment) *tuple {
+func (ts *tuples) keep(slot *keptTuple, hash uint64, a *pipeline.Assignment) *keptTuple {
 	own := pipeline.Assignment{Assigned: a.Assigned, Variant: pipeline.Variant{
 		FlagKey: a.FlagKey, Key: a.Key, Payload: a.Payload, ExperimentKey: a.ExperimentKey,
 	}}
@@ -123,7 +141,7 @@ func (ts *tuples) keep(slot *keptTuple, hash uint64, a *pipeline.Assignment) *tu
 	ts.bytes += size
 	ts.count++
 	*slot = keptTuple{hash, own, &tuple{kept: true, cells: ts.appendCells(nil, &own)}}
-	return slot.tuple
+	return slot
 }
 
 // appendCells appends the cells of the columns that vary.

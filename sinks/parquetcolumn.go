@@ -1,0 +1,421 @@
+package sinks
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/maphash"
+	"math"
+	"math/bits"
+
+	"github.com/apache/arrow/go/v15/parquet"
+	"github.com/apache/arrow/go/v15/parquet/metadata"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+const (
+	// A page holds as many rows as keep the runs of all columns' pages small, within limits.
+	pageRowsOfAll            = 256 << 10
+	minPageRows, maxPageRows = 1 << 10, 16 << 10
+	pageBytes                = 1 << 20 // plain values of a page
+	dictionaryBytes          = 1 << 20 // a larger dictionary is not worth it, and not what readers expect
+	statisticBytes           = 4 << 10 // a longer minimum or maximum is left out
+)
+
+// parquetColumn collects a column of a row group, in pages.
+//
+// A row group's column begins with a dictionary. It is dropped if the first page shows that values hardly repeat,
+// and given up when it gets too large; from there on values are plain until the row group ends.
+type parquetColumn struct {
+	column
+	pages   *pageWriter
+	maxRows int // of a page
+	width   int // of a plain value in bytes; 0: a bit (a boolean); -1: a text, with its length before it
+
+	// The page that is being filled.
+	runs   []run
+	rows   int
+	values []byte // plain: the values
+
+	// The row group's column.
+	plain      bool // no more dictionary
+	dictionary dictionary
+	chunk      []byte // pages that are complete
+	dictPages  int
+	plainPages int
+	total      int // rows in them
+	nulls      int64
+	bytes      int64 // uncompressed
+	statistics statistics
+}
+
+// run is a value that stands n times in a row.
+type run struct {
+	index int32 // in the dictionary; 0 where values are plain, a boolean's value, or nullIndex
+	n     int32
+}
+
+const (
+	nullIndex    = -1
+	unknownIndex = -2
+)
+
+func newParquetColumn(c column, pages *pageWriter, maxRows int) *parquetColumn {
+	pc := &parquetColumn{column: c, pages: pages, maxRows: maxRows}
+	switch c.typ {
+	case pipeline.TypeString, pipeline.TypeJSON:
+		pc.width = -1
+	case pipeline.TypeBool:
+		pc.width = 0
+	case pipeline.TypeDate:
+		pc.width = 4
+	default:
+		pc.width = 8
+	}
+	pc.dictionary.width = pc.width
+	pc.dictionary.seed = maphash.MakeSeed()
+	pc.statistics.typ = c.typ
+	pc.plain = pc.width == 0
+	return pc
+}
+
+// push adds a dictionary's value, or a null, n times.
+func (c *parquetColumn) push(index int32, n int) {
+	c.rows += n
+	if last := len(c.runs) - 1; last >= 0 && c.runs[last].index == index {
+		c.runs[last].n += int32(n)
+		return
+	}
+	c.runs = append(c.runs, run{index, int32(n)})
+}
+
+// flushFull completes the page if it is full.
+func (c *parquetColumn) flushFull() {
+	if c.rows >= c.maxRows {
+		c.flush()
+	}
+}
+
+// add adds a cell n times, and returns its index in the dictionary, or nullIndex, or unknownIndex.
+func (c *parquetColumn) add(v *cell, n int) int32 {
+	if v.null && !c.required {
+		c.push(nullIndex, n)
+		c.flushFull()
+		return nullIndex
+	}
+	if !c.plain {
+		index, fresh := c.dictionary.index(v)
+		if index >= 0 {
+			if fresh {
+				c.statistics.add(v)
+				c.pages.held += c.dictionary.size(v)
+			}
+			c.push(index, n)
+			c.flushFull()
+			return index
+		}
+		c.flush() // full: the page so far is the last with the dictionary
+		c.plain = true
+	}
+	c.statistics.add(v)
+	if c.width == 0 {
+		c.push(int32(v.num&1), n)
+		c.flushFull()
+		return unknownIndex
+	}
+	for range n {
+		before := len(c.values)
+		c.values = appendPlain(c.values, v, c.width)
+		c.pages.held += len(c.values) - before
+		c.push(0, 1)
+		if len(c.values) >= pageBytes {
+			c.flush()
+		}
+	}
+	c.flushFull()
+	return unknownIndex
+}
+
+// appendPlain appends a value in Parquet's plain encoding.
+func appendPlain(dst []byte, v *cell, width int) []byte {
+	switch width {
+	case 8:
+		return binary.LittleEndian.AppendUint64(dst, uint64(v.num))
+	case 4:
+		return binary.LittleEndian.AppendUint32(dst, uint32(v.num))
+	}
+	return append(binary.LittleEndian.AppendUint32(dst, uint32(len(v.text))), v.text...)
+}
+
+// flush completes the page. It has no effect on an empty one.
+func (c *parquetColumn) flush() {
+	if c.rows == 0 {
+		return
+	}
+	nulls := 0
+	for _, r := range c.runs {
+		if r.index == nullIndex {
+			nulls += int(r.n)
+		}
+	}
+	if !c.plain && c.dictPages == 0 && c.dictionary.n > (c.rows-nulls+1)/2 {
+		// Values hardly repeat.
+		for _, r := range c.runs {
+			if r.index >= 0 {
+				entry := c.dictionary.entry(r.index)
+				for range r.n {
+					c.values = append(c.values, entry...)
+				}
+			}
+		}
+		c.pages.held += len(c.values) - len(c.dictionary.entries)
+		c.dictionary.reset()
+		c.plain = true
+	}
+	body := c.pages.body[:0]
+	if !c.required {
+		body = append(body, 0, 0, 0, 0)
+		body = c.pages.appendLevels(body, c.runs)
+		binary.LittleEndian.PutUint32(body, uint32(len(body)-4))
+	}
+	encoding := parquet.Encodings.Plain
+	switch {
+	case c.width == 0:
+		body = appendBits(body, c.runs)
+		c.plainPages++
+	case c.plain, c.dictionary.n == 0: // nulls need no dictionary
+		body = append(body, c.values...)
+		c.plainPages++
+	default:
+		encoding = parquet.Encodings.RLEDict
+		width := max(1, bits.Len(uint(c.dictionary.n-1)))
+		body = append(body, byte(width))
+		body = c.pages.appendIndices(body, c.runs, width)
+		c.dictPages++
+	}
+	c.pages.body = body
+	before := len(c.chunk)
+	var size int
+	c.chunk, size = c.pages.append(c.chunk, body, dataPage, c.rows, encoding)
+	c.bytes += int64(size)
+	c.pages.held += len(c.chunk) - before - len(c.values)
+	c.total += c.rows
+	c.nulls += int64(nulls)
+	c.runs, c.rows, c.values = c.runs[:0], 0, again(c.values)
+}
+
+// end completes the row group's column, writes it and what there is to say about it, and returns its size
+// without compression.
+func (c *parquetColumn) end(w *counter, meta *metadata.ColumnChunkMetaDataBuilder) (int64, error) {
+	c.flush()
+	start := w.n
+	info := metadata.ChunkMetaInfo{NumValues: int64(c.total), IndexPageOffset: -1, DataPageOffset: w.n}
+	counts := metadata.EncodingStats{}
+	if c.plainPages > 0 {
+		counts.DataEncodingStats = map[parquet.Encoding]int32{parquet.Encodings.Plain: int32(c.plainPages)}
+	}
+	if c.dictPages > 0 {
+		page, size := c.pages.append(c.pages.page[:0], c.dictionary.entries, dictionaryPage, c.dictionary.n, parquet.Encodings.Plain)
+		c.pages.page = page
+		c.bytes += int64(size)
+		info.DictPageOffset = w.n
+		info.DataPageOffset += int64(len(page))
+		counts.DictEncodingStats = map[parquet.Encoding]int32{parquet.Encodings.Plain: 1}
+		counts.DataEncodingStats = map[parquet.Encoding]int32{parquet.Encodings.RLEDict: int32(c.dictPages)}
+		if c.plainPages > 0 {
+			counts = metadata.EncodingStats{} // arrow would write two in the random order of a map
+		}
+		if _, err := w.Write(page); err != nil {
+			return 0, err
+		}
+		c.pages.page = again(c.pages.page)
+	}
+	if _, err := w.Write(c.chunk); err != nil {
+		return 0, err
+	}
+	info.CompressedSize, info.UncompressedSize = w.n-start, c.bytes
+	meta.SetStats(c.statistics.encode(c.nulls))
+	if err := meta.Finish(info, c.dictPages > 0, c.dictPages > 0 && c.plainPages > 0, counts, nil); err != nil {
+		return 0, err
+	}
+	size := c.bytes
+	c.dictionary.reset()
+	c.statistics.reset()
+	c.chunk = again(c.chunk)
+	c.plain, c.dictPages, c.plainPages, c.total, c.nulls, c.bytes = c.width == 0, 0, 0, 0, 0, 0
+	return size, nil
+}
+
+// again empties a buffer for its next use, unless it grew too large to keep.
+func again(b []byte) []byte {
+	if cap(b) > keptBuffer {
+		return nil
+	}
+	return b[:0]
+}
+
+// dictionary numbers the different values of a column, as they come. An open hash table finds them; which hash
+// function it has makes no difference to the file.
+type dictionary struct {
+	width   int // as in parquetColumn
+	seed    maphash.Seed
+	n       int
+	entries []byte   // in plain encoding: the dictionary page
+	starts  []uint32 // of texts, in entries
+	hashes  []uint32
+	slots   []int32 // index + 1, 0 where free; a power of two of them, at most half of them taken
+}
+
+// index is the number of the value, be it a fresh one; -1 if there is no room for it.
+func (d *dictionary) index(v *cell) (index int32, fresh bool) {
+	var hash uint32
+	if d.width < 0 {
+		hash = uint32(maphash.String(d.seed, v.text))
+	} else {
+		hash = uint32(uint64(v.num) * 0x9e3779b97f4a7c15 >> 32)
+	}
+	mask := uint32(len(d.slots) - 1)
+	i := hash & mask
+	for ; len(d.slots) > 0 && d.slots[i] != 0; i = (i + 1) & mask {
+		if at := d.slots[i] - 1; d.hashes[at] == hash && d.equal(at, v) {
+			return at, false
+		}
+	}
+	if len(d.entries)+d.size(v) > dictionaryBytes {
+		return -1, false
+	}
+	if 2*d.n >= len(d.slots) {
+		d.grow()
+		mask = uint32(len(d.slots) - 1)
+		for i = hash & mask; d.slots[i] != 0; i = (i + 1) & mask {
+		}
+	}
+	if d.width < 0 {
+		d.starts = append(d.starts, uint32(len(d.entries)))
+	}
+	d.entries = appendPlain(d.entries, v, d.width)
+	d.hashes = append(d.hashes, hash)
+	d.n++
+	d.slots[i] = int32(d.n)
+	return int32(d.n - 1), true
+}
+
+// size is how much a value takes in entries.
+func (d *dictionary) size(v *cell) int {
+	if d.width < 0 {
+		return 4 + len(v.text)
+	}
+	return d.width
+}
+
+func (d *dictionary) equal(index int32, v *cell) bool {
+	entry := d.entry(index)
+	switch d.width {
+	case 8:
+		return binary.LittleEndian.Uint64(entry) == uint64(v.num)
+	case 4:
+		return binary.LittleEndian.Uint32(entry) == uint32(v.num)
+	}
+	return string(entry[4:]) == v.text
+}
+
+// entry is a value in plain encoding.
+func (d *dictionary) entry(index int32) []byte {
+	if d.width > 0 {
+		return d.entries[int(index)*d.width:][:d.width]
+	}
+	start := d.starts[index]
+	return d.entries[start:][:4+binary.LittleEndian.Uint32(d.entries[start:])]
+}
+
+func (d *dictionary) grow() {
+	d.slots = make([]int32, max(256, 2*len(d.slots)))
+	mask := uint32(len(d.slots) - 1)
+	for n, hash := range d.hashes {
+		i := hash & mask
+		for d.slots[i] != 0 {
+			i = (i + 1) & mask
+		}
+		d.slots[i] = int32(n + 1)
+	}
+}
+
+func (d *dictionary) reset() {
+	clear(d.slots)
+	d.n, d.entries, d.starts, d.hashes = 0, d.entries[:0], d.starts[:0], d.hashes[:0]
+}
+
+// statistics are the least and the greatest value of a column in a row group.
+type statistics struct {
+	typ               pipeline.Type
+	set               bool
+	low, high         int64
+	lowText, highText []byte
+}
+
+func (s *statistics) add(v *cell) {
+	switch s.typ {
+	case pipeline.TypeString, pipeline.TypeJSON:
+		if !s.set || v.text < string(s.lowText) {
+			s.lowText = append(s.lowText[:0], v.text...)
+		}
+		if !s.set || v.text > string(s.highText) {
+			s.highText = append(s.highText[:0], v.text...)
+		}
+	case pipeline.TypeFloat:
+		f := math.Float64frombits(uint64(v.num))
+		if math.IsNaN(f) { // has no place in the order, says the format
+			return
+		}
+		if !s.set || f < math.Float64frombits(uint64(s.low)) {
+			s.low = v.num
+		}
+		if !s.set || f > math.Float64frombits(uint64(s.high)) {
+			s.high = v.num
+		}
+	default:
+		if !s.set || v.num < s.low {
+			s.low = v.num
+		}
+		if !s.set || v.num > s.high {
+			s.high = v.num
+		}
+	}
+	s.set = true
+}
+
+func (s *statistics) reset() {
+	s.set, s.lowText, s.highText = false, again(s.lowText), again(s.highText)
+}
+
+// encode is the statistics as the file has them.
+func (s *statistics) encode(nulls int64) metadata.EncodedStatistics {
+	var e metadata.EncodedStatistics
+	e.SetNullCount(nulls)
+	if !s.set {
+		return e
+	}
+	e.Signed = true // the old fields of minimum and maximum are right too
+	switch s.typ {
+	case pipeline.TypeString, pipeline.TypeJSON:
+		e.Signed = false
+		e.SetMin(bytes.Clone(s.lowText)).SetMax(bytes.Clone(s.highText))
+		e.ApplyStatSizeLimits(statisticBytes)
+	case pipeline.TypeBool:
+		e.SetMin([]byte{byte(s.low)}).SetMax([]byte{byte(s.high)})
+	case pipeline.TypeDate:
+		e.SetMin(appendPlain(nil, &cell{num: s.low}, 4)).SetMax(appendPlain(nil, &cell{num: s.high}, 4))
+	case pipeline.TypeFloat:
+		// Zero may stand for both zeros, says the format: so the least is -0 and the greatest +0.
+		if math.Float64frombits(uint64(s.low)) == 0 {
+			s.low = math.MinInt64
+		}
+		if math.Float64frombits(uint64(s.high)) == 0 {
+			s.high = 0
+		}
+		fallthrough
+	default:
+		e.SetMin(appendPlain(nil, &cell{num: s.low}, 8)).SetMax(appendPlain(nil, &cell{num: s.high}, 8))
+	}
+	return e
+}

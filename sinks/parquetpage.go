@@ -1,0 +1,171 @@
+package sinks
+
+import (
+	"encoding/binary"
+
+	"github.com/apache/arrow/go/v15/parquet"
+	"github.com/klauspost/compress/zstd"
+)
+
+// pageWriter makes pages for all columns of a file, in buffers that it uses again.
+type pageWriter struct {
+	zstd   *zstd.Encoder
+	body   []byte // a page before it is compressed
+	out    []byte // a page after
+	page   []byte // a dictionary page
+	packed []int32
+
+	held int // bytes in the columns' buffers: of pages, values and dictionaries
+}
+
+// The kinds of page, as the format numbers them (PageType in parquet.thrift).
+const dataPage, dictionaryPage = 0, 2
+
+// append appends a page with its header, and returns its size without compression.
+func (p *pageWriter) append(dst, body []byte, kind, values int, encoding parquet.Encoding) ([]byte, int) {
+	p.out = p.zstd.EncodeAll(body, p.out[:0])
+	before := len(dst)
+	dst = appendPageHeader(dst, kind, len(body), len(p.out), values, encoding)
+	size := len(dst) - before + len(body)
+	dst = append(dst, p.out...)
+	p.out, p.body = again(p.out), again(p.body)
+	return dst, size
+}
+
+// appendPageHeader appends a PageHeader of parquet.thrift in Thrift's compact protocol
+// (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md): a field is a byte of how far
+// its number is from the last (high half) and its type (low half: 5 an i32, 12 a struct, 2 false), then its value.
+func appendPageHeader(dst []byte, kind, uncompressed, compressed, values int, encoding parquet.Encoding) []byte {
+	i32 := func(delta byte, n int) {
+		dst = append(dst, delta<<4|5)
+		dst = binary.AppendVarint(dst, int64(n)) // zigzag, as Thrift has it
+	}
+	i32(1, kind)
+	i32(1, uncompressed)
+	i32(1, compressed)
+	if kind == dictionaryPage {
+		dst = append(dst, 4<<4|12) // field 7, a DictionaryPageHeader
+		i32(1, values)
+		i32(1, int(encoding))
+		dst = append(dst, 1<<4|2) // is_sorted: false
+	} else {
+		dst = append(dst, 2<<4|12) // field 5, a DataPageHeader
+		i32(1, values)
+		i32(1, int(encoding))
+		i32(1, int(parquet.Encodings.RLE)) // of definition levels
+		i32(1, int(parquet.Encodings.RLE)) // of repetition levels, of which there are none
+	}
+	return append(dst, 0, 0) // the ends of both structs
+}
+
+// appendLevels appends the definition levels of runs, in the hybrid: 0 is null, 1 is not.
+func (p *pageWriter) appendLevels(dst []byte, runs []run) []byte {
+	h := hybrid{dst: dst, packed: p.packed[:0], width: 1}
+	for i := 0; i < len(runs); {
+		level, n := int32(1), 0
+		if runs[i].index == nullIndex {
+			level = 0
+		}
+		for ; i < len(runs) && (runs[i].index != nullIndex) == (level == 1); i++ {
+			n += int(runs[i].n)
+		}
+		h.add(level, n)
+	}
+	p.packed = h.packed
+	return h.end()
+}
+
+// appendIndices appends the numbers of runs that are not null, in the hybrid.
+func (p *pageWriter) appendIndices(dst []byte, runs []run, width int) []byte {
+	h := hybrid{dst: dst, packed: p.packed[:0], width: width}
+	for _, r := range runs {
+		if r.index != nullIndex {
+			h.add(r.index, int(r.n))
+		}
+	}
+	p.packed = h.packed
+	return h.end()
+}
+
+// hybrid writes numbers in Parquet's hybrid of runs and bit-packed groups of eight
+// (https://parquet.apache.org/docs/file-format/data-pages/encodings/): as a run where that is shorter.
+type hybrid struct {
+	dst    []byte
+	packed []int32 // numbers of groups that are not written yet
+	width  int     // bits of a number
+}
+
+// add adds a number n times.
+func (h *hybrid) add(value int32, n int) {
+	for ; n > 0 && len(h.packed)%8 > 0; n-- {
+		h.packed = append(h.packed, value)
+	}
+	worth := 8 * (1 + (h.width+7)/8) // bits of a run
+	if len(h.packed) > 0 {
+		worth += 16 // the groups end, and begin again after it
+	}
+	if n*h.width <= worth {
+		for ; n > 0; n-- {
+			h.packed = append(h.packed, value)
+		}
+		return
+	}
+	h.flush()
+	h.dst = binary.AppendUvarint(h.dst, uint64(n)<<1)
+	for w := h.width; w > 0; w -= 8 {
+		h.dst = append(h.dst, byte(value))
+		value >>= 8
+	}
+}
+
+// flush writes the groups, the last one filled up with zeros.
+func (h *hybrid) flush() {
+	if len(h.packed) > 0 {
+		h.dst = appendPacked(h.dst, h.packed, h.width)
+		h.packed = h.packed[:0]
+	}
+}
+
+func (h *hybrid) end() []byte {
+	h.flush()
+	return h.dst
+}
+
+// appendPacked appends numbers, bit-packed, the lowest bits first.
+func appendPacked(dst []byte, values []int32, width int) []byte {
+	groups := (len(values) + 7) / 8
+	dst = binary.AppendUvarint(dst, uint64(groups)<<1|1)
+	end := len(dst) + groups*width
+	var acc uint64
+	have := 0
+	for _, v := range values {
+		acc |= uint64(uint32(v)) << have
+		if have += width; have >= 32 {
+			dst = binary.LittleEndian.AppendUint32(dst, uint32(acc))
+			acc >>= 32
+			have -= 32
+		}
+	}
+	for ; len(dst) < end; acc >>= 8 {
+		dst = append(dst, byte(acc))
+	}
+	return dst
+}
+
+// appendBits appends the booleans that are not null in plain encoding: bits, the lowest first.
+func appendBits(dst []byte, runs []run) []byte {
+	n := 0
+	for _, r := range runs {
+		if r.index == nullIndex {
+			continue
+		}
+		for range r.n {
+			if n%8 == 0 {
+				dst = append(dst, 0)
+			}
+			dst[len(dst)-1] |= byte(r.index) << (n % 8)
+			n++
+		}
+	}
+	return dst
+}
