@@ -1,0 +1,467 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/engine"
+)
+
+// explainOptions are the options of `rollcall explain`: those of snapshot that say how to read an input and which
+// flags are meant, and its own.
+type explainOptions struct {
+	snapshotOptions
+	userID, deviceID, context string
+	row                       int64
+	format                    string
+}
+
+// define adds the options to the command. What snapshot has too is snapshot's.
+func (o *explainOptions) define(options *pflag.FlagSet) {
+	snapshot := pflag.NewFlagSet("", pflag.ContinueOnError)
+	o.snapshotOptions.define(snapshot)
+	share := func(names ...string) {
+		for _, name := range names {
+			option := snapshot.Lookup(name)
+			option.Annotations = nil // the heading is another
+			options.AddFlag(option)
+		}
+	}
+	group(options, "The user", func() {
+		options.StringVar(&o.userID, "user-id", "", "`ID` the user's id")
+		options.StringVar(&o.deviceID, "device-id", "", "`ID` the user's device id")
+		options.StringVar(&o.context, "context", "", "`JSON` the rest of the user, or all, as the API takes it")
+		options.Int64Var(&o.row, "row", 0, "`N` instead: the user in that row of INPUT (row_number)")
+	})
+	group(options, "Input", func() { share("input-format", "delimiter", "map", "properties", "types", "missing") })
+	group(options, "Flags", func() {
+		options.StringVar(&o.server.flagConfigs, "flag-configs", "", "`FILE` flag configurations, or fetch, which downloads them")
+		share("flags", "flags-from", "server", "key-file", "timeout", "allow-http")
+	})
+	group(options, "Other", func() {
+		options.StringVar(&o.format, "format", "text", "`F` text json [text]")
+		defineCommon(options, &o.quiet, &o.logFormat)
+	})
+}
+
+func explainCommand(env *env, con *console) *cobra.Command {
+	var o explainOptions
+	cmd := &cobra.Command{
+		Use: "explain --flag-configs FILE [--row N INPUT...] [options]", DisableFlagsInUseLine: true,
+		Short: "Why a user gets a variant",
+		Long: `explain evaluates flags for one user on this machine, and says why each gives
+what it gives: which segment matched, which condition of those before it failed
+and what it saw, and which bucket the user fell into. A flag's segments are
+looked at in order; the first that matches and gives a variant decides.`,
+		Example: `  rollcall explain --user-id u-1 --flag-configs flags.json
+  rollcall explain --user-id u-1 --context '{"country":"Japan"}' \
+    --flags checkout --flag-configs fetch
+  rollcall explain --row 17 users.csv --flag-configs flags.json`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := applyConfig(cmd, env); err != nil {
+				return err
+			}
+			if err := con.Configure(o.quiet, o.logFormat); err != nil {
+				return err
+			}
+			if err := o.check(args); err != nil {
+				return err
+			}
+			return o.run(env, con, args)
+		},
+	}
+	o.define(cmd.Flags())
+	return cmd
+}
+
+func (o *explainOptions) check(inputs []string) error {
+	if !slices.Contains([]string{"text", "json"}, o.format) {
+		return usageErrorf("--format %q is not known: it is one of text json", o.format)
+	}
+	if o.server.flagConfigs == "" {
+		return pipeline.WithHint(usageErrorf("explain needs --flag-configs"), "a FILE of flag configurations, or fetch, which downloads them")
+	}
+	described := o.userID != "" || o.deviceID != "" || o.context != ""
+	switch {
+	case o.row < 0:
+		return usageErrorf("--row cannot be %d: rows are numbered from 1", o.row)
+	case o.row > 0 && described:
+		return usageErrorf("--row and --user-id, --device-id or --context do not go together: there is one user to explain")
+	case o.row > 0 && len(inputs) == 0:
+		return pipeline.WithHint(usageErrorf("--row %d of what? no INPUT given", o.row), "name a file of users, a glob, or - for standard input")
+	case o.row == 0 && len(inputs) > 0:
+		return pipeline.WithHint(usageErrorf("which user of %s? no --row given", list(inputs, 3)),
+			"--row N is the user in row N, as the row_number of the outputs says it")
+	case o.row == 0 && !described:
+		return pipeline.WithHint(usageErrorf("which user? neither --user-id nor --device-id given"), "or --row N INPUT: a user of a file")
+	case slices.Contains(inputs, "-") && len(inputs) > 1:
+		return usageErrorf("standard input (-) cannot be read together with files")
+	}
+	if !slices.Contains([]string{"null", "empty"}, o.missing) {
+		return usageErrorf("--missing %q is not known: it is one of null empty", o.missing)
+	}
+	return errors.Join(o.checkFlags(), o.checkMapping(), o.server.check(true))
+}
+
+func (o *explainOptions) run(env *env, con *console, inputs []string) error {
+	var row pipeline.Row
+	var err error
+	if o.row > 0 {
+		err = o.readRow(env, inputs, &row)
+	} else {
+		row.User, err = o.user()
+	}
+	if err != nil {
+		return err
+	}
+	from := o.server.flagConfigs
+	var data []byte
+	if from == "fetch" {
+		from = "the flag configurations of " + o.server.server
+		data, err = o.server.fetchFlags(env.Soft, env, con)
+	} else {
+		data, err = readFlagConfigs(from)
+	}
+	if err != nil {
+		return err
+	}
+	eng, err := engine.ParseLenient(data) // a flag that cannot be evaluated here says so itself
+	if err != nil {
+		return fmt.Errorf("%s: %w", from, err)
+	}
+	warnOfConfigs(from, eng, con)
+	var known []string
+	for _, f := range eng.Flags() {
+		known = append(known, f.Key)
+	}
+	for _, key := range o.flags {
+		if !slices.Contains(known, key) {
+			return pipeline.WithHint(usageErrorf("flag %s is not in %s", key, from), pipeline.Suggest(key, known))
+		}
+	}
+
+	why := explained{RowNumber: row.Number, UserID: row.User.UserID, DeviceID: row.User.DeviceID, Flags: []explainedFlag{}}
+	unknown := map[string][]string{}
+	for _, u := range eng.Unknowable(o.flags) {
+		unknown[u.Flag] = unknowns(u)
+	}
+	for _, x := range eng.Plan(o.flags).Explain(&row.User) {
+		why.Flags = append(why.Flags, explainedFlag{x, nonNil(unknown[x.Flag])})
+	}
+	if o.format == "json" {
+		enc := json.NewEncoder(env.Stdout)
+		enc.SetIndent("", "  ")
+		enc.SetEscapeHTML(false)
+		return enc.Encode(why)
+	}
+	_, err = io.WriteString(env.Stdout, why.text())
+	return err
+}
+
+// user is the user that the options describe. As in a request, --user-id and --device-id win over the context's.
+func (o *explainOptions) user() (pipeline.User, error) {
+	u := pipeline.User{}
+	for _, text := range []string{o.userID, o.deviceID} {
+		if !utf8.ValidString(text) {
+			return u, usageErrorf("--user-id and --device-id: not valid UTF-8")
+		}
+	}
+	if o.context != "" {
+		v, err := pipeline.ParseJSON(o.context)
+		if err == nil && v.Kind != pipeline.Object {
+			err = errors.New("not a JSON object")
+		}
+		if err != nil {
+			return u, pipeline.WithHint(usageErrorf("--context: %w", err), `for example --context '{"country":"Japan","user_properties":{"plan":"pro"}}'`)
+		}
+		for _, m := range v.Members {
+			id := map[string]*string{"user_id": &u.UserID, "device_id": &u.DeviceID}[m.Name]
+			switch {
+			case id == nil:
+				u.Context = append(u.Context, m)
+			case m.Value.Kind == pipeline.String || m.Value.Kind == pipeline.Number:
+				*id = m.Value.Text
+			case m.Value.Kind != pipeline.Null:
+				return u, usageErrorf("--context: its %s is not a string", m.Name)
+			}
+		}
+	}
+	if o.userID != "" {
+		u.UserID = o.userID
+	}
+	if o.deviceID != "" {
+		u.DeviceID = o.deviceID
+	}
+	if u.UserID == "" && u.DeviceID == "" {
+		return u, pipeline.WithHint(usageErrorf("which user? neither a user id nor a device id given"), "add --user-id, as every request needs one of the two")
+	}
+	return u, nil
+}
+
+// readRow finds the row that --row names.
+func (o *explainOptions) readRow(env *env, inputs []string, row *pipeline.Row) error {
+	in, err := openInput(env.Soft, env, &o.snapshotOptions, inputs, "")
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	src, err := in.Open()
+	if err != nil {
+		return err
+	}
+	defer src.Close() //nolint:errcheck // only read
+	last := int64(0)
+	for {
+		if err := env.Soft.Err(); err != nil {
+			return err
+		}
+		err := src.Next(row)
+		switch {
+		case errors.Is(err, io.EOF):
+			return pipeline.WithHint(fmt.Errorf("%s: there is no row %s; the last one is %s", list(inputs, 3), thousands(o.row), thousands(last)),
+				"rows are numbered from 1, across files, without the header")
+		case err != nil:
+			return err
+		case row.Number == o.row && row.Err != nil:
+			return fmt.Errorf("row %s cannot be used (%s): %s", thousands(o.row), row.Err.Kind, row.Err.Message)
+		case row.Number == o.row:
+			return nil
+		}
+		last = max(last, row.Number)
+	}
+}
+
+// explained is what --format json prints.
+type explained struct {
+	RowNumber int64           `json:"row_number,omitempty"`
+	UserID    string          `json:"user_id,omitempty"`
+	DeviceID  string          `json:"device_id,omitempty"`
+	Flags     []explainedFlag `json:"flags"`
+}
+
+type explainedFlag struct {
+	engine.Explanation
+	Unknown []string `json:"unknown_here"` // what only the API knows and the flag goes by
+}
+
+// unknowns names what only the API knows.
+func unknowns(u engine.Unknowable) []string {
+	var names []string
+	for _, one := range []struct {
+		is   bool
+		name string
+	}{{u.Cohorts, "cohorts"}, {u.AmplitudeID, "amplitude_id"}, {u.Sticky, "sticky_bucketing"}, {u.Remote, "remote_evaluation"}} {
+		if one.is {
+			names = append(names, one.name)
+		}
+	}
+	return names
+}
+
+// text is the explanation for a person, within 80 columns.
+func (e *explained) text() string {
+	var b explanationText
+	who := []string{}
+	if e.RowNumber > 0 {
+		who = append(who, "row "+thousands(e.RowNumber))
+	}
+	if e.UserID != "" {
+		who = append(who, "user_id "+quoted(e.UserID))
+	}
+	if e.DeviceID != "" {
+		who = append(who, "device_id "+quoted(e.DeviceID))
+	}
+	b.line(0, strings.Join(who, ", "))
+	for i := range e.Flags {
+		b.WriteByte('\n')
+		b.flag(&e.Flags[i])
+	}
+	return b.String()
+}
+
+// explanationText is the text in the making.
+type explanationText struct{ strings.Builder }
+
+// line breaks the words at 80 columns; what follows the first line stands two columns further in. What a terminal
+// would obey and not show is shown as a replacement character.
+func (b *explanationText) line(indent int, text string) {
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, text)
+	width := 0
+	for word := range strings.FieldsSeq(text) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case width == 0:
+			b.WriteString(strings.Repeat(" ", indent))
+			width = indent
+		case width+1+n > 80:
+			b.WriteString("\n" + strings.Repeat(" ", indent+2))
+			width = indent + 2
+		default:
+			b.WriteByte(' ')
+			width++
+		}
+		b.WriteString(word)
+		width += n
+	}
+	b.WriteByte('\n')
+}
+
+func (b *explanationText) flag(f *explainedFlag) {
+	switch {
+	case f.Unanswered != "":
+		b.line(0, f.Flag+": unanswered")
+		b.line(2, "it cannot be evaluated here: "+f.Unanswered)
+		return
+	case f.Variant == nil:
+		b.line(0, f.Flag+": no variant")
+	case f.Answered:
+		b.line(0, f.Flag+": "+*f.Variant)
+	case f.Default:
+		b.line(0, f.Flag+": "+*f.Variant+" (the default: the API leaves it out)")
+	case !f.Deployed:
+		b.line(0, f.Flag+": "+*f.Variant+" (not deployed: the API leaves it out)")
+	default:
+		b.line(0, f.Flag+": "+*f.Variant+" (a "+f.FlagType+": the API leaves it out)")
+	}
+	if len(f.Unknown) > 0 {
+		b.line(2, "the API may answer otherwise, for what only it knows: "+strings.ReplaceAll(strings.Join(f.Unknown, ", "), "_", " "))
+	}
+	for _, d := range f.Dependencies {
+		b.line(2, "depends on "+d.Flag+": "+orNothing(d.Variant, "no variant"))
+	}
+	for i := range f.Segments {
+		b.segment(&f.Segments[i])
+	}
+	if len(f.Segments) == 0 {
+		b.line(2, "it has no segments")
+	} else if f.Variant == nil {
+		b.line(2, "no segment is left")
+	}
+}
+
+func (b *explanationText) segment(s *engine.Trace) {
+	head := fmt.Sprintf("segment %d", s.Segment)
+	if s.Name != "" {
+		head += " " + quoted(s.Name)
+	}
+	everybody := s.Conditions == nil || s.Matched && len(s.Conditions[len(s.Conditions)-1]) == 0
+	switch {
+	case everybody:
+		b.line(2, head+" matches everybody")
+	case s.Matched:
+		b.line(2, head+" matches")
+	case len(s.Conditions) == 0:
+		b.line(2, head+" matches nobody: it has an empty list of conditions")
+	default:
+		b.line(2, head+" does not match")
+	}
+	for _, list := range s.Conditions {
+		for _, c := range list {
+			switch holds := list[len(list)-1].Holds; {
+			case everybody || s.Matched && !holds: // of a list that another one made up for
+			case holds:
+				b.check("holds: ", &c)
+			case !c.Holds:
+				b.check("fails: ", &c)
+			}
+		}
+	}
+	if s.Bucketing != nil {
+		b.bucketing(s)
+	}
+	switch {
+	case s.Variant != nil:
+		b.line(4, "gives "+*s.Variant)
+	case s.Matched:
+		b.line(4, "gives nothing, so the next segment is looked at")
+	}
+}
+
+// maxShown is how many characters of a value the text shows, and how many values.
+const maxShown, maxValues = 60, 6
+
+func (b *explanationText) check(what string, c *engine.Check) {
+	values := make([]string, len(c.Values))
+	for i, v := range c.Values {
+		values[i] = quoted(v)
+	}
+	seen := "there is none"
+	if string(c.Seen) != "null" {
+		seen = "it is " + shorten(string(c.Seen), maxShown)
+	}
+	b.line(4, what+selectorName(c.Selector)+" "+c.Op+" "+list(values, maxValues)+"; "+seen)
+}
+
+func (b *explanationText) bucketing(s *engine.Trace) {
+	by := s.Bucketing
+	if by.Value == nil {
+		b.line(4, "no bucket: there is no "+selectorName(by.Selector))
+		return
+	}
+	b.line(4, "bucketed by "+selectorName(by.Selector)+" "+quoted(*by.Value))
+	b.line(4, fmt.Sprintf("hash: %d with the salt %s", by.Hash, quoted(by.Salt)))
+	percent := fmt.Sprintf("allocation: hash %% 100 = %d is in ", by.Percent)
+	if by.Allocation == nil {
+		ranges := []string{}
+		for _, r := range by.Allocations {
+			ranges = append(ranges, rangeText(r))
+		}
+		if len(ranges) == 0 {
+			ranges = []string{"there is none"}
+		}
+		b.line(4, percent+"none ("+list(ranges, maxValues)+")")
+		return
+	}
+	b.line(4, percent+rangeText(*by.Allocation))
+	position := fmt.Sprintf("distribution: hash / 100 = %d is in ", by.Position)
+	if by.Distribution == nil {
+		b.line(4, position+"none")
+		return
+	}
+	position += rangeText(by.Distribution.Range) + ", " + quoted(by.Distribution.Variant)
+	if s.Variant == nil {
+		position += ", which the flag does not have"
+	}
+	b.line(4, position)
+}
+
+// rangeText is a range as people say it: its last number is in it.
+func rangeText(r engine.Range) string {
+	if r.End <= r.Start {
+		return "an empty range"
+	}
+	return fmt.Sprintf("%d to %d", r.Start, r.End-1)
+}
+
+// selectorName is what a selector looks at, as the columns of an input are called.
+func selectorName(selector []string) string {
+	name := strings.Join(selector, ".")
+	name = strings.TrimPrefix(name, "context.user.")
+	return strings.TrimPrefix(name, "context.")
+}
+
+// quoted is a value in quotes, cut where it is long.
+func quoted(s string) string { return strconv.Quote(shorten(s, maxShown)) }
+
+func orNothing(s *string, nothing string) string {
+	if s == nil {
+		return nothing
+	}
+	return *s
+}
