@@ -1,0 +1,305 @@
+package stats
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/mathext"
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+const (
+	// Alert and Warn are the corrected p-values below which a test is a finding.
+	Alert = 0.001
+	Warn  = 0.01
+
+	// MinExpected is the expected count below which nothing is tested: Cochran's rule ("Some methods for strengthening
+	// the common χ² tests", Biometrics 10, 1954), in its stricter form that no cell may be smaller.
+	MinExpected = 5
+
+	// sure is the expected count from which on chi-squared is close enough to the truth at the p-values that a
+	// correction for many tests asks for. Below, its tail is too thin: of a count of which 5 are expected, 15 has
+	// p = 1e-5 by chi-squared and 2e-4 in truth.
+	sure = 1000
+)
+
+// Verdict is what a [Test] says.
+type Verdict string
+
+// The verdicts.
+const (
+	None    Verdict = "none"  // nothing was tested
+	OK      Verdict = "ok"    // nothing was found
+	Warning Verdict = "warn"  // corrected p below Warn
+	Alarm   Verdict = "alert" // corrected p below Alert
+)
+
+// The methods of a [Test].
+const (
+	ChiSquared = "chi-squared"
+	// Exact is each category's binomial or hypergeometric tails, times the number of categories (Bonferroni), and never
+	// more than Warn, where it takes over from chi-squared.
+	Exact = "exact"
+)
+
+// Test is one test. Where None is set nothing was tested, and P, Corrected, Chi2 and W say nothing.
+type Test struct {
+	Verdict   Verdict `json:"verdict"`
+	P         float64 `json:"p"`           // as it stands alone
+	Corrected float64 `json:"p_corrected"` // by everything tested with it; see [Correct]
+	Method    string  `json:"method"`      // which of the two P is from: the larger one
+	Chi2      float64 `json:"chi2"`
+	DF        int     `json:"df"`
+	N         int64   `json:"n"` // users
+
+	// W is Cohen's effect size, which does not depend on the number of users; 0.1 is what Cohen calls small.
+	W float64 `json:"effect_w"`
+
+	// Worst is the category that is furthest from what it should be, and Deviation by how much of the whole: 0.02 is
+	// two percentage points too many.
+	Worst     int     `json:"worst"`
+	Deviation float64 `json:"deviation"`
+
+	MinExpected float64 `json:"min_expected"`   // the smallest expected count
+	None        string  `json:"none,omitempty"` // why nothing was tested
+}
+
+// Tested reports whether there was a test.
+func (t *Test) Tested() bool { return t.None == "" }
+
+// Ratio tests whether counts are split by weights, which need not add up to anything. Categories of which neither are
+// any nor should be any are left out.
+func Ratio(observed []int64, weights []float64) Test {
+	t := Test{Verdict: None, P: 1, Corrected: 1}
+	var sum float64
+	for i, w := range weights {
+		t.N += observed[i]
+		sum += w
+	}
+	categories := 0
+	t.MinExpected = math.Inf(1)
+	impossible := false
+	for i, w := range weights {
+		if w <= 0 {
+			impossible = impossible || observed[i] > 0
+			continue
+		}
+		categories++
+		expected := float64(t.N) * w / sum
+		t.MinExpected = min(t.MinExpected, expected)
+		t.Chi2 += (float64(observed[i]) - expected) * (float64(observed[i]) - expected) / expected
+		t.furthest(i, float64(observed[i])/float64(t.N)-w/sum)
+	}
+	switch {
+	case t.N == 0:
+		return nothing("there are no users")
+	case impossible:
+		return nothing("there are users where there should be none")
+	case categories < 2:
+		return nothing("there is only one variant")
+	case t.MinExpected < MinExpected:
+		t.tooSmall()
+		return t
+	}
+	t.finish(categories, func() float64 {
+		p := 1.0
+		for i, w := range weights {
+			if w > 0 {
+				p = min(p, binomial(observed[i], t.N, w/sum))
+			}
+		}
+		return p
+	})
+	return t
+}
+
+// Homogeneity tests whether a group is split as the others are. Categories that neither has are left out.
+func Homogeneity(group, others []int64) Test {
+	t := Test{Verdict: None, P: 1, Corrected: 1}
+	var n, m int64
+	for i := range group {
+		n += group[i]
+		m += others[i]
+	}
+	t.N = n
+	all := float64(n + m)
+	categories := 0
+	t.MinExpected = math.Inf(1)
+	for i := range group {
+		total := float64(group[i] + others[i])
+		if total == 0 {
+			continue
+		}
+		categories++
+		for _, c := range [2]struct{ observed, size int64 }{{group[i], n}, {others[i], m}} {
+			expected := total * float64(c.size) / all
+			t.MinExpected = min(t.MinExpected, expected)
+			t.Chi2 += (float64(c.observed) - expected) * (float64(c.observed) - expected) / expected
+		}
+		t.furthest(i, float64(group[i])/float64(n)-float64(others[i])/float64(m))
+	}
+	switch {
+	case n == 0 || m == 0:
+		return nothing("there are no users to compare")
+	case categories < 2:
+		return nothing("there is only one variant")
+	case t.MinExpected < MinExpected:
+		t.tooSmall()
+		return t
+	}
+	t.N = n + m // what W is relative to
+	t.finish(categories, func() float64 {
+		p := 1.0
+		for i := range group {
+			if total := group[i] + others[i]; total > 0 {
+				p = min(p, hypergeometric(group[i], n, total, n+m))
+			}
+		}
+		return p
+	})
+	t.N = n
+	return t
+}
+
+func nothing(why string) Test { return Test{Verdict: None, P: 1, Corrected: 1, None: why} }
+
+// furthest remembers the category with the largest deviation.
+func (t *Test) furthest(i int, deviation float64) {
+	if math.Abs(deviation) > math.Abs(t.Deviation) {
+		t.Worst, t.Deviation = i, deviation
+	}
+}
+
+func (t *Test) tooSmall() {
+	t.None = fmt.Sprintf("too few users: %.1f expected in the smallest group, %d are needed", t.MinExpected, MinExpected)
+	t.Chi2 = 0
+}
+
+// finish makes the p-value. exact is the smallest exact p-value of the categories.
+func (t *Test) finish(categories int, exact func() float64) {
+	t.DF, t.Method, t.Verdict = categories-1, ChiSquared, OK
+	t.W = math.Sqrt(t.Chi2 / float64(t.N))
+	t.P = distuv.ChiSquared{K: float64(t.DF)}.Survival(t.Chi2)
+	if t.P < Warn && t.MinExpected < sure { // no finding that only the approximation sees
+		p := exact()
+		if categories > 2 { // of two, one is the mirror of the other
+			p *= float64(categories)
+		}
+		if p = min(p, Warn); p > t.P {
+			t.P, t.Method = p, Exact
+		}
+	}
+	t.Corrected = t.P
+}
+
+// binomial is the two-sided p-value of x successes among n with probability p.
+func binomial(x, n int64, p float64) float64 {
+	// P(X ≥ x) is the regularized incomplete beta function I_p(x, n-x+1); Abramowitz and Stegun 26.5.24.
+	upper, lower := 1.0, 1.0
+	if x > 0 {
+		upper = mathext.RegIncBeta(float64(x), float64(n-x+1), p)
+	}
+	if x < n {
+		lower = mathext.RegIncBeta(float64(n-x), float64(x+1), 1-p)
+	}
+	return min(1, 2*min(upper, lower))
+}
+
+// hypergeometric is the two-sided p-value of x marked ones among n that were drawn from all, of which so many are
+// marked.
+func hypergeometric(x, n, marked, all int64) float64 {
+	choose := func(n, k int64) float64 {
+		a, _ := math.Lgamma(float64(n + 1))
+		b, _ := math.Lgamma(float64(k + 1))
+		c, _ := math.Lgamma(float64(n - k + 1))
+		return a - b - c
+	}
+	at := math.Exp(choose(marked, x) + choose(all-marked, n-x) - choose(all, n))
+	up, down := at, at
+	for k, p := x, at; k < min(n, marked) && p > up*1e-17; k++ {
+		p *= float64(marked-k) * float64(n-k) / (float64(k+1) * float64(all-marked-n+k+1))
+		up += p
+	}
+	for k, p := x, at; k > max(0, n+marked-all) && p > down*1e-17; k-- {
+		p *= float64(k) * float64(all-marked-n+k) / (float64(marked-k+1) * float64(n-k+1))
+		down += p
+	}
+	return min(1, 2*min(up, down))
+}
+
+// Wilson is the 95 % interval of the share n of all; from 0 to 1 where there are none.
+func Wilson(n, of int64) (low, high float64) {
+	if of <= 0 {
+		return 0, 1
+	}
+	const z = 1.959963984540054 // the 0.975 quantile of the normal distribution
+	p, m := float64(n)/float64(of), float64(of)
+	middle := p + z*z/(2*m)
+	half := z * math.Sqrt(p*(1-p)/m+z*z/(4*m*m))
+	scale := 1 + z*z/m
+	low, high = max(0, (middle-half)/scale), min(1, (middle+half)/scale)
+	if n <= 0 { // exactly, which rounding is not
+		low = 0
+	}
+	if n >= of {
+		high = 1
+	}
+	return low, high
+}
+
+// Holm corrects p-values for their number, in place: "A simple sequentially rejective multiple test procedure",
+// Scandinavian Journal of Statistics 6, 1979. The chance that any of them falls below a limit by luck is at
+// most that limit, however they depend on each other.
+func Holm(ps []float64) {
+	order := make([]int, len(ps))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		switch {
+		case ps[a] < ps[b]:
+			return -1
+		case ps[a] > ps[b]:
+			return 1
+		}
+		return 0
+	})
+	largest := 0.0
+	for rank, i := range order {
+		largest = max(largest, min(1, ps[i]*float64(len(ps)-rank)))
+		ps[i] = largest
+	}
+}
+
+// Correct corrects the p-values of all tests that were made together, gives each its verdict, and says how many
+// there were.
+func Correct(tests []*Test) (tested int) {
+	var ps []float64
+	for _, t := range tests {
+		if t.Tested() {
+			ps = append(ps, t.P)
+		}
+	}
+	Holm(ps)
+	for _, t := range tests {
+		if !t.Tested() {
+			continue
+		}
+		t.Corrected = ps[tested]
+		t.Verdict = VerdictOf(t.Corrected)
+		tested++
+	}
+	return tested
+}
+
+// VerdictOf is the verdict of a corrected p-value.
+func VerdictOf(p float64) Verdict {
+	switch {
+	case p < Alert:
+		return Alarm
+	case p < Warn:
+		return Warning
+	}
+	return OK
+}
