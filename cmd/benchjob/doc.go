@@ -4,7 +4,7 @@
 //
 // Its parts, each a table at the end of its rounds:
 //
-//   - engine: CPU nanoseconds a flag and user, ten flags of testdata/flags.json, in this process; beside Amplitude's
+//   - engine: CPU nanoseconds a flag and user, ten flags and all users of testdata, in this process; beside Amplitude's
 //     own engine on Node with the same users. Both must have answered the same to be compared.
 //   - local: CPU seconds of the whole job with `--evaluator local`: CSV in, ten flags for a million users, Parquet
 //     out; beside what DuckDB takes to write those ten million rows, from memory, to zstd Parquet. And peak memory.

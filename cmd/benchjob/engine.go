@@ -22,18 +22,30 @@ import (
 )
 
 const (
-	goalFlagNS  = 55.0 // CPU of the engine for a flag and user
-	goalByNPM   = 10.0 // how often faster than Amplitude's own
-	engineUsers = 2_000
+	goalFlagNS = 55.0 // CPU of the engine for a flag and user
+	goalByNPM  = 10.0 // how often faster than Amplitude's own
 )
 
-// configs are the flags of all parts but remote.
-const configs = "testdata/flags.json"
+// The test flags and users; testdata/generate.go describes them.
+const (
+	configs   = "testdata/flags.json"
+	testUsers = "testdata/users.csv"
+)
 
-// tenFlags are what is asked for: releases and experiments, by percentage and by condition, two of them under
-// groups and one under another flag, which are evaluated, too (testdata/generate.go describes them).
+// tenFlags are what local and serve ask for: releases and experiments, by percentage and by condition. Two are under
+// groups, which are evaluated, too, but never answered.
 const tenFlags = "dark-mode,checkout-redesign,express-pay,pricing-test,onboarding-flow,recommendations,new-player," +
 	"cookie-banner,partner-api,team-workspaces"
+
+// firstFlags are what engine evaluates: the first ten of the file, groups and what depends on them among them, so that
+// exactly ten are evaluated. They and the users are those of the engine package's BenchmarkAppend.
+func firstFlags(e *engine.Engine) []string {
+	var keys []string
+	for _, f := range e.Flags()[:10] {
+		keys = append(keys, f.Key)
+	}
+	return keys
+}
 
 // flagNS is a round of an engine.
 type flagNS struct {
@@ -49,11 +61,7 @@ type answers struct {
 // have put the flags in order. Amplitude's has made its contexts, and had three seconds for V8 to compile it;
 // there is nothing more to prepare on this side: a user is evaluated as the sources read it.
 func (b *bench) engine(ctx context.Context) error {
-	input := filepath.Join(b.dir, "engine.csv")
-	if err := writeInput(input, engineUsers, allColumns); err != nil {
-		return err
-	}
-	users, err := readUsers(input)
+	users, err := readUsers(testUsers)
 	if err != nil {
 		return err
 	}
@@ -65,15 +73,18 @@ func (b *bench) engine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	asked := strings.Split(tenFlags, ",")
+	asked := firstFlags(compiled)
 	plan := compiled.Plan(asked)
 
 	var ours, allocations, theirs []float64
 	sides := []func() error{func() error {
 		ns, allocated, err := evaluateFor(b.round, plan, users, len(asked))
+		if err != nil {
+			return err
+		}
 		ours, allocations = append(ours, ns), append(allocations, allocated)
 		benchLine(os.Stdout, "Engine", ns, "cpu-ns/flag", allocated, "allocs/user")
-		return err
+		return nil
 	}}
 	if nodeReady("@amplitude/experiment-core") && nodeReady("@amplitude/experiment-node-server") {
 		lines := filepath.Join(b.dir, "engine.jsonl")
@@ -81,7 +92,7 @@ func (b *bench) engine(ctx context.Context) error {
 			return err
 		}
 		var said answers
-		npm, err := node(ctx, &said, "engine.js", configs, lines, tenFlags)
+		npm, err := node(ctx, &said, "engine.js", configs, lines, strings.Join(asked, ","))
 		if err != nil {
 			return err
 		}
@@ -91,10 +102,12 @@ func (b *bench) engine(ctx context.Context) error {
 		}
 		sides = append(sides, func() error {
 			var round flagNS
-			err := npm.ask(strconv.FormatFloat(b.round.Seconds(), 'f', -1, 64), &round)
+			if err := npm.ask(strconv.FormatFloat(b.round.Seconds(), 'f', -1, 64), &round); err != nil {
+				return err
+			}
 			theirs = append(theirs, round.NS)
 			benchLine(os.Stdout, "EngineNPM", round.NS, "cpu-ns/flag")
-			return err
+			return nil
 		})
 	}
 	if err := turns(b.rounds, sides...); err != nil {
@@ -103,7 +116,7 @@ func (b *bench) engine(ctx context.Context) error {
 	rows := []row{{"rollcall: Plan.Append", 1, ours}, {"allocations a user", 3, allocations}}
 	goals := []goal{
 		{fmt.Sprintf("at most %.0f ns", goalFlagNS), median(ours) <= goalFlagNS},
-		{"no allocations", median(allocations) < 0.001}, // the runtime itself makes one now and then
+		{`no allocations, but for the one user whose id is "[1,2]", a list`, median(allocations) <= 10/float64(len(users))},
 	}
 	if theirs != nil {
 		times := ratios(theirs, ours)
@@ -116,7 +129,7 @@ func (b *bench) engine(ctx context.Context) error {
 	return nil
 }
 
-// readUsers reads the users of a file as a run would.
+// readUsers reads the users of a file as a run would: three of the test users have no id, and are none.
 func readUsers(path string) ([]pipeline.User, error) {
 	source, err := sources.Open([]sources.File{{Path: path}}, sources.Options{})
 	if err != nil {
@@ -130,13 +143,12 @@ func readUsers(path string) ([]pipeline.User, error) {
 		if errors.Is(err, io.EOF) {
 			return users, nil
 		}
-		if err == nil && row.Err != nil {
-			err = row.Err
-		}
 		if err != nil {
 			return nil, err
 		}
-		users = append(users, row.User)
+		if row.Err == nil {
+			users = append(users, row.User)
+		}
 	}
 }
 
@@ -149,10 +161,14 @@ func writeJSON(path string, users []pipeline.User) error {
 	w := bufio.NewWriter(f)
 	var line []byte
 	for _, u := range users {
-		line = pipeline.AppendObject(line[:0], append([]pipeline.Member{
-			{Name: "user_id", Value: pipeline.StringValue(u.UserID)},
-			{Name: "device_id", Value: pipeline.StringValue(u.DeviceID)},
-		}, u.Context...))
+		var members []pipeline.Member
+		if u.UserID != "" {
+			members = append(members, pipeline.Member{Name: "user_id", Value: pipeline.StringValue(u.UserID)})
+		}
+		if u.DeviceID != "" {
+			members = append(members, pipeline.Member{Name: "device_id", Value: pipeline.StringValue(u.DeviceID)})
+		}
+		line = pipeline.AppendObject(line[:0], append(members, u.Context...))
 		if _, err := w.Write(append(line, '\n')); err != nil {
 			return err
 		}

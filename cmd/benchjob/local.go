@@ -49,9 +49,12 @@ func (b *bench) local(ctx context.Context) error {
 			return err
 		}
 		c, err := run(many)
+		if err != nil {
+			return err
+		}
 		job, wall, fewMB, manyMB = append(job, c.cpu), append(wall, c.wall.Seconds()), append(fewMB, small.peakMB), append(manyMB, c.peakMB)
 		benchLine(os.Stdout, fmt.Sprintf("Local/users=%d", b.many), c.cpu, "cpu-s", c.peakMB, "peak-MB")
-		return err
+		return nil
 	}}
 	var theirs copied
 	if nodeReady("@duckdb/node-api") {
@@ -68,10 +71,12 @@ func (b *bench) local(ctx context.Context) error {
 			return fmt.Errorf("the output has %d rows, want %d", loaded.Rows, want)
 		}
 		sides = append(sides, func() error {
-			err := duckdb.ask("copy", &theirs)
+			if err := duckdb.ask("copy", &theirs); err != nil {
+				return err
+			}
 			write = append(write, theirs.Seconds)
 			benchLine(os.Stdout, fmt.Sprintf("LocalDuckDBCopy/users=%d", b.many), theirs.Seconds, "cpu-s")
-			return err
+			return nil
 		})
 	}
 	if err := turns(b.rounds, sides...); err != nil {

@@ -109,9 +109,25 @@ func TestEachFlagTellsUsersApart(t *testing.T) {
 	}
 }
 
+// Ten flags are evaluated where ten are counted: none that is hidden behind them.
+func TestFirstFlagsDependOnEachOtherOnly(t *testing.T) {
+	e, _ := testEngine(t)
+	first := firstFlags(e)
+	for _, f := range e.Flags() {
+		for _, d := range f.Dependencies {
+			if slices.Contains(first, f.Key) && !slices.Contains(first, d) {
+				t.Errorf("%s depends on %s, which would be evaluated without being counted", f.Key, d)
+			}
+		}
+	}
+}
+
 // The users that Amplitude's engine gets are those that ours has.
 func TestUsersSurviveJSON(t *testing.T) {
-	_, users := testEngine(t)
+	users, err := readUsers(filepath.Join("../..", testUsers))
+	if err != nil {
+		t.Fatal(err)
+	}
 	path := filepath.Join(t.TempDir(), "users.jsonl")
 	if err := writeJSON(path, users); err != nil {
 		t.Fatal(err)

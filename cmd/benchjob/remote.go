@@ -37,14 +37,20 @@ func (b *bench) remote(ctx context.Context) error {
 	var job, loop, few []float64
 	err = turns(b.rounds, func() error {
 		c, err := asking(ctx, server, b.users, b.remoteJob(ctx, server, input))
+		if err != nil {
+			return err
+		}
 		job, few = append(job, c.cpu*per100k), append(few, c.peakMB)
 		benchLine(os.Stdout, "Remote", c.cpu*per100k, "cpu-s/100k-users", c.peakMB, "peak-MB")
-		return err
+		return nil
 	}, func() error {
 		c, err := asking(ctx, server, b.users, exec.CommandContext(ctx, b.self, "child", "bare", server, input))
+		if err != nil {
+			return err
+		}
 		loop = append(loop, c.cpu*per100k)
 		benchLine(os.Stdout, "RemoteBare", c.cpu*per100k, "cpu-s/100k-users", c.peakMB, "peak-MB")
-		return err
+		return nil
 	})
 	if err != nil {
 		return err

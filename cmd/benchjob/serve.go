@@ -15,10 +15,11 @@ import (
 )
 
 const (
-	inFlight   = 64     // connections, each with a request in flight
-	goalServed = 20_000 // requests a second on one core
-	serverCPU  = 0
-	loadCPU    = 1
+	inFlight    = 64     // connections, each with a request in flight
+	goalServed  = 20_000 // requests a second on one core
+	servedUsers = 2_000  // who are asked about, over and over
+	serverCPU   = 0
+	loadCPU     = 1
 )
 
 // loaded is what the load generator says: how long its requests took altogether.
@@ -30,7 +31,7 @@ type loaded struct {
 // where the machine has two and can pin them. The load comes from another process and another core.
 func (b *bench) serve(ctx context.Context) error {
 	input := filepath.Join(b.dir, "serve.csv")
-	if err := writeInput(input, engineUsers, allColumns); err != nil {
+	if err := writeInput(input, servedUsers, allColumns); err != nil {
 		return err
 	}
 	requests := b.requests / inFlight * inFlight
@@ -38,9 +39,12 @@ func (b *bench) serve(ctx context.Context) error {
 	side := func(name string, rate, micros *[]float64, args ...string) func() error {
 		return func() error {
 			perSecond, cpu, err := b.serving(ctx, input, requests, args...)
+			if err != nil {
+				return err
+			}
 			*rate, *micros = append(*rate, perSecond), append(*micros, cpu)
 			benchLine(os.Stdout, name, perSecond, "req/s", cpu, "cpu-us/req")
-			return err
+			return nil
 		}
 	}
 	err := turns(b.rounds,
