@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -330,7 +331,7 @@ func TestHybrid(t *testing.T) {
 		name     string
 		data     []byte
 		width, n int
-		limit    uint64
+		limit    int
 		want     bool
 	}{
 		{"a run", []byte{8 << 1, 2}, 2, 8, 3, true},
@@ -350,7 +351,11 @@ func TestHybrid(t *testing.T) {
 		{"no values", nil, 1, 0, 0, true},
 		{"a long header", []byte{0x90, 0x80, 0x80, 0x80, 0x80, 0, 1}, 1, 8, 0, false},
 	} {
-		if g := hybrid(test.data, test.width, test.n, test.limit); g != test.want {
+		var ok func(uint64, int) bool
+		if test.limit > 0 {
+			ok = below(test.limit)
+		}
+		if g := hybrid(test.data, test.width, test.n, ok); g != test.want {
 			t.Errorf("%s: %v, want %v", test.name, g, test.want)
 		}
 	}
@@ -402,6 +407,13 @@ func readDamaged(t *testing.T, data []byte) {
 func FuzzParquet(f *testing.F) {
 	for _, opts := range parquetVariants() {
 		f.Add(smallParquet(f, opts...))
+	}
+	for _, name := range []string{"v1-snappy", "v2-uncompressed", "v2-lz4_raw"} {
+		data, err := os.ReadFile("testdata/duckdb-" + name + ".parquet")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) { readDamaged(t, data) })
 }

@@ -498,6 +498,7 @@ func checkData(page file.Page, descr *schema.Column, dict int) (int, error) {
 	damaged := errors.New("damaged Parquet: a page ends before its values do, or points outside of its dictionary")
 	data, n := page.Data(), int(page.NumValues())
 	maxDef := descr.MaxDefinitionLevel()
+	var levels []byte // the definition levels
 	switch page := page.(type) {
 	case *file.DataPageV1:
 		for _, level := range []struct {
@@ -514,17 +515,18 @@ func checkData(page file.Page, descr *schema.Column, dict int) (int, error) {
 				return 0, damaged
 			}
 			size := 4 + int(binary.LittleEndian.Uint32(data))
-			if !hybrid(data[4:size], bits.Len16(uint16(level.max)), n, 0) {
+			if !hybrid(data[4:size], bits.Len16(uint16(level.max)), n, nil) {
 				return 0, damaged
 			}
-			data = data[size:]
+			levels, data = data[4:size], data[size:]
 		}
 	case *file.DataPageV2:
 		reps, defs := int(page.RepetitionLevelByteLen()), int(page.DefinitionLevelByteLen())
 		if reps < 0 || defs < 0 || reps+defs > len(data) {
 			return 0, damaged
 		}
-		if maxDef > 0 && !hybrid(data[reps:reps+defs], bits.Len16(uint16(maxDef)), n, 0) {
+		levels = data[reps : reps+defs]
+		if maxDef > 0 && !hybrid(levels, bits.Len16(uint16(maxDef)), n, nil) {
 			return 0, damaged
 		}
 		data = data[reps+defs:]
@@ -538,11 +540,23 @@ func checkData(page file.Page, descr *schema.Column, dict int) (int, error) {
 	}
 	switch parquet.Encoding(page.Encoding()) {
 	case parquet.Encodings.PlainDict, parquet.Encodings.RLEDict:
-		// The first byte is the width of the indices. arrow allocates for the largest that it can express.
-		if width := int(data[0]); width > 32 || width > 20 && width > bits.Len(uint(dict)) {
+		// The first byte is the width of the indices. arrow allocates for the largest index that it meets. Where one of
+		// that width may be too large for that, which is usual for xitongsys/parquet-go alone, they are looked at.
+		width, present := int(data[0]), n
+		wide := width > 20 && width > bits.Len(uint(dict))
+		if width > 32 {
 			return 0, damaged
 		}
-		if maxDef == 0 && !hybrid(data[1:], int(data[0]), n, uint64(dict)) {
+		if wide && maxDef > 0 {
+			present = 0
+			hybrid(levels, bits.Len16(uint16(maxDef)), n, func(level uint64, times int) bool {
+				if level == uint64(maxDef) {
+					present += times
+				}
+				return true
+			})
+		}
+		if (maxDef == 0 || wide) && !hybrid(data[1:], width, present, below(dict)) {
 			return 0, damaged
 		}
 	case parquet.Encodings.DeltaBinaryPacked, parquet.Encodings.DeltaLengthByteArray:
@@ -617,8 +631,8 @@ func deltaPacked(data []byte, n int, values *[]int64) (rest []byte, ok bool) {
 }
 
 // hybrid reports whether data holds n values of the RLE and bit-packed hybrid (Encodings.md of the Parquet
-// format), all of them below limit; 0 is no limit.
-func hybrid(data []byte, width, n int, limit uint64) bool {
+// format), and ok of each of them; nil is of any. ok is asked once for values that stand in a run.
+func hybrid(data []byte, width, n int, ok func(value uint64, times int) bool) bool {
 	for n > 0 {
 		header, k := binary.Uvarint(data)
 		count := header >> 1
@@ -635,11 +649,12 @@ func hybrid(data []byte, width, n int, limit uint64) bool {
 			for i := range size {
 				value |= uint64(data[i]) << (8 * i)
 			}
-			if limit > 0 && value >= limit {
+			used := min(n, int(count))
+			if ok != nil && !ok(value, used) {
 				return false
 			}
 			data = data[size:]
-			n -= min(n, int(count))
+			n -= used
 			continue
 		}
 		if count > math.MaxInt32/8 {
@@ -649,9 +664,9 @@ func hybrid(data []byte, width, n int, limit uint64) bool {
 		if len(data)*8 < used*width {
 			return false
 		}
-		if limit > 0 {
+		if ok != nil {
 			for i := range used {
-				if bitsAt(data, i, width) >= limit {
+				if !ok(bitsAt(data, i, width), 1) {
 					return false
 				}
 			}
@@ -662,8 +677,16 @@ func hybrid(data []byte, width, n int, limit uint64) bool {
 	return true
 }
 
+// below is what hybrid asks of values that have a limit.
+func below(limit int) func(uint64, int) bool {
+	return func(value uint64, _ int) bool { return value < uint64(limit) }
+}
+
 // bitsAt is the i-th of numbers of that many bits each, the lowest bits first.
 func bitsAt(data []byte, i, width int) (value uint64) {
+	if at := i * width; width <= 56 && at/8+8 <= len(data) {
+		return binary.LittleEndian.Uint64(data[at/8:]) >> (at % 8) & (1<<width - 1)
+	}
 	for at := i * width; at < (i+1)*width; {
 		bit := at % 8
 		take := min(8-bit, (i+1)*width-at)
