@@ -135,7 +135,8 @@ func (c *csvReader) parse() (problem string, blank bool, err error) {
 		return "", false, err
 	}
 	first := n
-	if bytes.IndexByte(c.peek(n), '"') < 0 {
+	quotes := bytes.IndexByte(c.peek(n), '"') >= 0
+	if !quotes {
 		line := trimEOL(c.peek(n))
 		if blank = len(line) == 0; !blank {
 			text := string(line)
@@ -162,7 +163,12 @@ func (c *csvReader) parse() (problem string, blank bool, err error) {
 	if problem == "" && bytes.IndexByte(raw, 0) >= 0 {
 		problem = "the row holds a NUL byte"
 	}
-	c.advance(n)
+	if quotes {
+		c.advance(n)
+	} else { // one line
+		c.pos += n
+		c.line++
+	}
 	return problem, blank, nil
 }
 
