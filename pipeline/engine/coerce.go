@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -344,7 +345,39 @@ func toLower(s string) string {
 	if isASCII(s) {
 		return strings.ToLower(s)
 	}
-	return cases.Lower(language.Und).String(s)
+	lower := cases.Lower(language.Und, cases.HandleFinalSigma(false)) // its idea of a final sigma is not quite Unicode's
+	const sigma = "Σ"
+	if !strings.Contains(s, sigma) {
+		return lower.String(s)
+	}
+	var b strings.Builder
+	start := 0
+	for i, r := range s {
+		if r != 'Σ' {
+			continue
+		}
+		b.WriteString(lower.String(s[start:i]))
+		start = i + len(sigma)
+		// Final_Sigma (Unicode 3.13): something cased before it and none after it, but for what case ignores.
+		before, _ := utf8.DecodeLastRuneInString(strings.TrimRightFunc(s[:i], isCaseIgnorable))
+		after, _ := utf8.DecodeRuneInString(strings.TrimLeftFunc(s[start:], isCaseIgnorable))
+		if isCased(before) && !isCased(after) {
+			b.WriteRune('ς')
+		} else {
+			b.WriteRune('σ')
+		}
+	}
+	b.WriteString(lower.String(s[start:]))
+	return b.String()
+}
+
+func isCased(r rune) bool {
+	return unicode.In(r, unicode.Lu, unicode.Ll, unicode.Lt, unicode.Other_Uppercase, unicode.Other_Lowercase)
+}
+
+// isCaseIgnorable is Case_Ignorable: marks, modifiers, formats, and punctuation that may stand in a word.
+func isCaseIgnorable(r rune) bool {
+	return strings.ContainsRune("'.:·\u0387՟״‧︓﹕：‘’․﹒＇．", r) || unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.Lm, unicode.Sk)
 }
 
 func isASCII(s string) bool {

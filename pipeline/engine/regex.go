@@ -481,6 +481,9 @@ func (p *regexParser) classAtom() (unit rune, class string, err error) {
 		p.pos++
 		return p.peek(-1), "", nil
 	}
+	if p.peek(1) == 'k' && p.named {
+		return 0, "", errors.New("\\k in a class, beside groups with names")
+	}
 	if p.peek(1) == 'b' {
 		p.pos += 2
 		return '\b', "", nil

@@ -24,10 +24,11 @@ type difference struct {
 
 // evaluation is a deployment as this engine sees it, and what the reference is asked about it.
 type evaluation struct {
-	refused  error               // the configuration is
-	answers  []*engine.Variant   // user by user and flag by flag
-	patterns []engine.RegexError // that were refused, but for what ../doc.go says
-	request  request
+	refused    error               // the configuration is
+	answers    []*engine.Variant   // user by user and flag by flag
+	unanswered int                 // flags
+	patterns   []engine.RegexError // that were refused, but for what ../doc.go says
+	request    request
 }
 
 // evaluate asks this engine.
@@ -39,6 +40,7 @@ func evaluate(d *deployment) *evaluation {
 		return ev
 	}
 	unanswered := map[string]bool{}
+	ev.unanswered = len(e.Unanswered())
 	for _, err := range e.Unanswered() {
 		unanswered[err.Flag] = true
 		if re, ok := errors.AsType[*engine.RegexError](err); ok && !strings.HasSuffix(re.Err.Error(), "not supported") {
@@ -46,8 +48,13 @@ func evaluate(d *deployment) *evaluation {
 			ev.request.patterns = append(ev.request.patterns, re.Pattern)
 		}
 	}
-	if len(unanswered) > 0 { // the reference is asked about the others
-		ev.request.flags.Members = slices.DeleteFunc(slices.Clone(d.flags.Members), func(m pipeline.Member) bool { return unanswered[flagKey(&m.Value)] })
+	if len(unanswered) > 0 { // the reference answers those with nothing too
+		ev.request.flags.Members = slices.Clone(d.flags.Members)
+		for i := range ev.request.flags.Members {
+			if flag := &ev.request.flags.Members[i].Value; unanswered[flagKey(flag)] {
+				flag.Members = append(slices.Clone(flag.Members), pipeline.Member{Name: "segments", Value: pipeline.Value{Kind: pipeline.List}})
+			}
+		}
 	}
 	for _, flag := range e.Flags() {
 		if !unanswered[flag.Key] && (d.keys == nil || slices.Contains(d.keys, flag.Key)) {

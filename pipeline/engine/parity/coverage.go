@@ -13,7 +13,8 @@ import (
 )
 
 // shapes of the values that conditions meet, as the table names them.
-var shapes = []string{"missing", "null", "bool", "number", "empty", "text", "numeric text", "version", "date", "list", "JSON list", "object", "other"}
+var shapes = []string{"missing", "null", "bool", "number", "empty", "text", "numeric text", "version", "date", "list", "JSON list", "object",
+	"group", "result", "other"}
 
 // coverage counts what was compared.
 type coverage struct {
@@ -27,7 +28,7 @@ type cell struct{ pairs, held int }
 func (c *coverage) count(d *deployment, probes map[string]probe, ev *evaluation) {
 	c.deployments++
 	c.pairs += len(ev.answers)
-	c.unanswered += len(d.flags.Members) - len(ev.request.flags.Members)
+	c.unanswered += ev.unanswered
 	c.patterns += len(ev.patterns)
 	if ev.refused != nil {
 		c.refused++
@@ -67,8 +68,13 @@ func (c *cell) add(held bool) {
 }
 
 func shapeOf(user *pipeline.Value, selector []string) string {
-	if len(selector) < 3 || selector[1] != "user" {
-		return "other" // groups, results of other flags, wholes
+	switch {
+	case len(selector) > 1 && selector[0] == "result":
+		return "result"
+	case len(selector) > 2 && selector[1] == "groups":
+		return "group"
+	case len(selector) < 3 || selector[1] != "user":
+		return "other" // wholes, and what leads nowhere
 	}
 	v := lookUp(user, selector)
 	if v == nil {
@@ -130,7 +136,7 @@ func (c *coverage) print(w io.Writer, took time.Duration) {
 		fmt.Fprintf(t, "%s\t", op)
 		for _, shape := range shapes {
 			cell := c.cell(op, shape)
-			fmt.Fprintf(t, "%.0f %.0f%%\t", float64(cell.pairs)/1000, 100*float64(cell.held)/float64(max(1, cell.pairs)))
+			fmt.Fprintf(t, "%d %.0f%%\t", (cell.pairs+999)/1000, 100*float64(cell.held)/float64(max(1, cell.pairs)))
 		}
 		fmt.Fprintln(t)
 	}

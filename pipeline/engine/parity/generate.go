@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -52,8 +53,10 @@ type generator struct {
 	*rand.Rand
 	bare    bool
 	palette []string // what the users and the conditions of this deployment have in common
+	numbers []string // likewise, as JSON
 	names   []string // of properties
 	flags   []string // all keys
+	ops     []string // those of this deployment
 	probes  map[string]probe
 	users   []pipeline.Value
 }
@@ -66,11 +69,18 @@ func generate(seed, number uint64) (deployment, map[string]probe) {
 	if g.bare {
 		g.names = append(g.names, inherited...)
 	}
-	g.palette = []string{"a"}
+	g.ops = operators
+	if g.one(3) {
+		g.ops = []string{pick(g, operators...), pick(g, operators...)}
+	}
+	g.palette, g.numbers = []string{"a"}, []string{"1"}
 	for range 8 {
 		g.palette = append(g.palette, g.freshText())
 	}
 	d := deployment{bare: g.bare, typed: g.IntN(4) == 0}
+	for range 3 {
+		g.numbers = append(g.numbers, g.freshNumber())
+	}
 	for range 40 {
 		g.users = append(g.users, g.user())
 	}
@@ -85,8 +95,9 @@ func generate(seed, number uint64) (deployment, map[string]probe) {
 	g.Shuffle(len(d.flags.Members), func(i, j int) {
 		d.flags.Members[i], d.flags.Members[j] = d.flags.Members[j], d.flags.Members[i]
 	})
-	if g.IntN(10) == 0 {
+	if g.one(6) {
 		g.duplicate(&d.flags)
+		clear(g.probes) // who knows what they are now
 	}
 	if g.IntN(4) == 0 {
 		d.keys = []string{}
@@ -201,14 +212,21 @@ func (g *generator) value(depth int) pipeline.Value {
 }
 
 func (g *generator) number() pipeline.Value {
-	text := pick(g, literals...)
-	switch g.IntN(3) {
-	case 0:
-		text = strconv.Itoa(g.IntN(200) - 100)
-	case 1:
-		text = strconv.FormatFloat(g.NormFloat64()*pick(g, 1, 1e3, 1e15, 1e21, 1e-6, 1e-300, 1e300), pick[byte](g, 'f', 'e'), g.IntN(18)-1, 64)
+	text := pick(g, g.numbers...)
+	if g.one(2) {
+		text = g.freshNumber()
 	}
 	return pipeline.Value{Kind: pipeline.Number, Text: text}
+}
+
+func (g *generator) freshNumber() string {
+	switch g.IntN(3) {
+	case 0:
+		return strconv.Itoa(g.IntN(200) - 100)
+	case 1:
+		return strconv.FormatFloat(g.NormFloat64()*pick(g, 1, 1e3, 1e15, 1e21, 1e-6, 1e-300, 1e300), pick[byte](g, 'f', 'e'), g.IntN(18)-1, 64)
+	}
+	return pick(g, literals...)
 }
 
 func (g *generator) list(depth int) pipeline.Value {
@@ -378,7 +396,7 @@ func (g *generator) reachable(selector []string) []string {
 }
 
 // conditionValues are what an operator compares with.
-func (g *generator) conditionValues(op string) []string {
+func (g *generator) conditionValues(op string, selector []string) []string {
 	n := pick(g, 0, 1, 1, 1, 2, 2, 3, 12)
 	if n == 12 && !g.one(4) {
 		n = 1
@@ -408,29 +426,42 @@ func (g *generator) conditionValues(op string) []string {
 			}
 		}
 	}
-	if len(values) > 0 && g.one(3) {
-		g.fromUser(values)
+	if len(values) > 0 && !strings.HasPrefix(op, "regex") && g.one(2) {
+		g.fromUser(values, selector)
 	}
 	return values
 }
 
-// fromUser makes values of what some user's property holds.
-func (g *generator) fromUser(values []string) {
-	v := lookUp(&g.users[g.IntN(len(g.users))], []string{"context", "user", "user_properties", pick(g, "p", "q")})
+// fromUser makes values of what the selector finds in some user.
+func (g *generator) fromUser(values, selector []string) {
+	v := lookUp(&g.users[g.IntN(len(g.users))], selector)
 	if v == nil {
 		return
 	}
+	if text := string(v.AppendText(nil)); v.Kind == pipeline.String && strings.HasPrefix(text, "[") {
+		if list, err := pipeline.ParseJSON(text); err == nil {
+			v = &list
+		}
+	}
 	if v.Kind == pipeline.List {
 		for i := range min(len(values), len(v.Members)) {
-			values[i] = string(v.Members[i].Value.AppendText(nil))
+			values[i] = plain(&v.Members[i].Value)
 		}
 		return
 	}
-	values[0] = string(v.AppendText(nil))
+	values[0] = plain(v)
+}
+
+// plain is the value as a text, its number mostly as JavaScript prints it.
+func plain(v *pipeline.Value) string {
+	if f, err := strconv.ParseFloat(v.Text, 64); v.Kind == pipeline.Number && err == nil && f != 0 && math.Abs(f) < 1e21 && math.Abs(f) >= 1e-6 {
+		return strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	return string(v.AppendText(nil))
 }
 
 func (g *generator) condition() (pipeline.Value, probe) {
-	p := probe{pick(g, operators...), g.selector()}
+	p := probe{pick(g, g.ops...), g.selector()}
 	if g.one(100) {
 		p.op = pick(g, "no such operator", "", "IS", "constructor")
 	}
@@ -438,7 +469,7 @@ func (g *generator) condition() (pipeline.Value, probe) {
 		p.selector = []string{"result", pick(g, g.resultNames()...), pick(g, "key", "key", "value", "payload", "metadata", "new"),
 			pick(g, append(slices.Clone(g.names), "0", "default", "segmentName")...)}[:1+g.IntN(4)]
 	}
-	values := g.conditionValues(p.op)
+	values := g.conditionValues(p.op, p.selector)
 	if p.selector != nil && len(p.selector) > 2 && p.selector[2] == "key" && !strings.HasPrefix(p.op, "regex") && len(values) > 0 {
 		values[0] = pick(g, variantNames...)
 	}
@@ -489,6 +520,9 @@ func (g *generator) flag(i int, key string) pipeline.Value {
 	}
 	variant := func() pipeline.Value {
 		name := pick(g, names...)
+		if g.one(30) {
+			return pipeline.Value{}
+		}
 		if g.one(10) {
 			name = pick(g, "gone", "nothing", "", "constructor")
 			if name == "constructor" && !g.bare {
@@ -522,6 +556,8 @@ func (g *generator) flag(i int, key string) pipeline.Value {
 		}
 		if g.one(2) {
 			set(&s, "bucket", g.bucket(variant))
+		} else if g.one(8) {
+			set(&s, "bucket", pipeline.Value{})
 		}
 		segments.Members = append(segments.Members, pipeline.Member{Value: s})
 	}
