@@ -12,9 +12,14 @@
 //  2. engine.go: a [Plan] is the list of flags to evaluate, dependencies first. Its Append goes through the
 //     segments of each: the first whose conditions hold, and whose bucket names a variant of the flag, decides.
 //  3. select.go: where in the user a condition looks. A value is looked up and coerced once a user, however
-//     many conditions read it.
+//     many conditions read it. reads.go lists what flags read, and what of it only the API knows.
 //  4. match.go: the operators. coerce.go: JavaScript's idea of strings, numbers and JSON, which is what they
 //     compare. version.go, regex.go and murmur.go: the rest of the reference's arithmetic.
+//  5. explain.go: why a user gets a variant, told by the same conditions and buckets.
+//
+// What makes it quick (bench_test.go): nothing is allocated for a user; a condition on another flag's answer is
+// settled for each of its variants beforehand; a JSON list of plain strings is read in place; and where in its
+// bucket a user is, which no processor can foresee, is found without a branch.
 //
 // The reference is the npm package @amplitude/experiment-core, 0.13.6: EvaluationEngine and topologicalSort; the
 // user becomes its context as in convertUserToEvaluationContext of @amplitude/experiment-node-server 1.13.6.

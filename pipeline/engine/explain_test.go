@@ -41,7 +41,7 @@ func TestExplainAgrees(t *testing.T) {
 		for _, u := range c.Users {
 			users = append(users, u.User)
 		}
-		for range 20 {
+		for range 5 {
 			users = append(users, fmt.Sprintf(`{"user_id":"u%d","user_properties":{"plan":"pro","tags":["a","pro"],"nested":{"deep":%d}},"groups":{"org":["acme"]}}`, r.IntN(1e6), r.IntN(3)), randomUser(r))
 		}
 		for _, text := range users {
