@@ -470,9 +470,12 @@ func (u *User) keep(b []byte) []byte {
 func (u *User) keepValue(v *Value) Value {
 	kept := *v
 	kept.Text = u.keep(v.Text)
-	kept.json = kept.Text
-	if v.json != nil && v.Kind == pipeline.String {
+	switch {
+	case v.json == nil:
+	case v.Kind == pipeline.String: // in quotes
 		kept.json = u.keep(v.json)
+	default:
+		kept.json = kept.Text
 	}
 	return kept
 }

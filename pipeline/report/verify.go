@@ -31,7 +31,9 @@ type Check struct {
 	Status   string   `json:"status"`
 	Detail   string   `json:"detail"`   // what was found, or why nothing was
 	Findings int64    `json:"findings"` // how much is wrong
-	Examples []string `json:"examples"` // the first few of it, in words
+	Examples []string `json:"examples"` // the first few of it of each kind, in words
+
+	kinds map[string]int
 }
 
 // The values of Check.Status.
@@ -41,13 +43,24 @@ const (
 	StatusSkipped = "skipped" // it could not be done; why is in Detail, and never is it the only sign of something wrong
 )
 
-// maxExamples is how many examples a check has at most.
-const maxExamples = 10
+// There are at most so many examples of one kind of finding, and in one check.
+const (
+	maxExamples = 10
+	maxPerCheck = 100
+)
 
-func (c *Check) fail(format string, args ...any) {
+// fail adds a finding. Those of the same format are of one kind.
+func (c *Check) fail(format string, args ...any) { c.failAs(format, format, args...) }
+
+// failAs adds a finding of that kind.
+func (c *Check) failAs(kind, format string, args ...any) {
 	c.Status = StatusFailed
 	c.Findings++
-	if len(c.Examples) < maxExamples {
+	if c.kinds == nil {
+		c.kinds = map[string]int{}
+	}
+	if c.kinds[kind] < maxExamples && len(c.Examples) < maxPerCheck {
+		c.kinds[kind]++
 		c.Examples = append(c.Examples, fmt.Sprintf(format, args...))
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// comparison holds what several outputs say of a user against each other: the first that has the user against every
-// other one.
+// comparison holds what several outputs say of a user against each other: the one whose format says the most against
+// every other one.
 type comparison struct {
 	check   *Check
 	outputs []*output
@@ -34,9 +34,8 @@ func (c *comparison) compare(row int64) {
 	c.users++
 	var first *output
 	for _, o := range c.outputs {
-		if !o.done && o.u.Row == row {
+		if !o.done && o.u.Row == row && (first == nil || o.exactness() > first.exactness()) {
 			first = o
-			break
 		}
 	}
 	for _, o := range c.outputs {
@@ -56,7 +55,7 @@ func (c *comparison) same(a, b *output) {
 		if flag != NoKey {
 			where = ", flag " + a.name(flag)
 		}
-		c.check.fail("row %d%s, column %s: %s and %s differ", a.u.Row, where, show(column), a.Path, b.Path)
+		c.check.failAs(column+" "+b.Path, "row %d%s, column %s: %s and %s differ", a.u.Row, where, show(column), a.Path, b.Path)
 	}
 	if !c.id(a, b, a.u.UserID, b.u.UserID) {
 		differ(NoKey, "user_id")
@@ -178,6 +177,17 @@ func (c *comparison) value(column string, a, b *output, x, y *Value) bool {
 		c.modes[column] = modeJSON
 	}
 	return textSame || jsonSame
+}
+
+// exactness: Parquet knows all types, JSONL those of JSON, CSV not even null.
+func (o *output) exactness() int {
+	switch o.r.Format {
+	case "parquet":
+		return 2
+	case "jsonl":
+		return 1
+	}
+	return 0
 }
 
 // csv reports whether the output is CSV or TSV.
