@@ -116,7 +116,7 @@ func (b *bench) engine(ctx context.Context) error {
 	rows := []row{{"rollcall: Plan.Append", 1, ours}, {"allocations a user", 3, allocations}}
 	goals := []goal{
 		{fmt.Sprintf("at most %.0f ns", goalFlagNS), median(ours) <= goalFlagNS},
-		{`no allocations, but for the one user whose id is "[1,2]", a list`, median(allocations) <= 10/float64(len(users))},
+		{`no allocations, but for the user whose id is "[1,2]", a list`, median(allocations) <= 10/float64(len(users))},
 	}
 	if theirs != nil {
 		times := ratios(theirs, ours)
