@@ -1,0 +1,7 @@
+//go:build !unix
+
+package engine_test
+
+import "time"
+
+func cpu() time.Duration { return 0 } // not measured here
