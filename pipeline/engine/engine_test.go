@@ -105,8 +105,8 @@ func TestOperators(t *testing.T) {
 func TestSelectors(t *testing.T) {
 	u := &pipeline.User{UserID: "u", DeviceID: "d", Context: user(t, "", `{
 		"country":"DE",
-		"group_properties":{"org":{"acme":{"size":250}}},
-		"groups":{"org":["acme","other"],"plain":"name","none":[],"blank":[""]},
+		"group_properties":{"blank":{"":{"x":1}},"number":{"n":250},"org":{"acme":{"size":250}},"text":{"t":"T"}},
+		"groups":{"number":["n"],"org":["acme","other"],"text":["t"],"plain":"name","none":[],"blank":[""]},
 		"user_properties":{"deep":{"er":{"x":"y"}},"list":["first","second"]}}`).Context}
 	for _, tt := range []struct{ selector, want string }{
 		{"context.user.user_id", "u"},
@@ -123,6 +123,8 @@ func TestSelectors(t *testing.T) {
 		{"context.groups.org.group_properties.size", "250"},
 		{"context.groups.plain.group_name", "name"},
 		{"context.groups.none.group_name", ""},
+		{"context.groups.text.group_properties", "T"}, // a text has Object.keys
+		{"context.groups.number", `{"group_name":"n"}`},
 		{"context.groups.blank", ""},
 		{"context.user.groups", ""},
 		{"user.user_id", ""},

@@ -45,7 +45,7 @@ var (
 		"-1e400", "12345678901234567890", "9007199254740993", "0.1", "1e-400", "123456789012345678", "31", "5", "2.5", "1e20", "0.30000000000000004", "5e-324"}
 	letters = []rune("aAbBzß\u1e9eΣσςΑαİıK\u212aÅ\u212bǅǆﬁé\u0301\u00ad'.:-_ \u200d\u0345\u03a9\u1f88\u1f80Ა\u10d0\u13a0\uab70\U00010400\U00010428😀😎\ue000\uffee\uffff\u00a0\u2028\n\t\"\\/\b\f\x01\x7f\U0010ffff")
 	// Names that JavaScript's objects have without having been given them, and "length", which its lists have.
-	inherited = []string{"constructor", "toString", "hasOwnProperty", "valueOf", "__proto__", "length"}
+	inherited = []string{"constructor", "isPrototypeOf", "hasOwnProperty", "valueOf", "__proto__", "length"}
 	malformed = []string{"[", "[a]", `["a",]`, `["a"] x`, " [\"a\"]", `["a"]]`, "[]", "[1,2", "[\u00a01]", `[01]`, `["\x"]`, "[\n\"a\"\t]", "[nul]", "[-]", `["a" "b"]`, "[\"\t\"]"}
 )
 
@@ -382,17 +382,7 @@ func (g *generator) selector() []string {
 			s = append(s, pick(g, "d", "d", "d", "d", "d", "d", "d", "0"))
 		}
 	}
-	return g.reachable(s)
-}
-
-// reachable replaces the names that JavaScript's lists inherit (map, …): those cannot be taken away from them.
-func (g *generator) reachable(selector []string) []string {
-	for i, name := range selector {
-		if name == "toString" && i > 3 {
-			selector[i] = "valueOf"
-		}
-	}
-	return selector
+	return s
 }
 
 // conditionValues are what an operator compares with.

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/engine"
+)
+
+// self is a reference that needs no Node: this engine, with flaws planted.
+type self struct {
+	change  func(flags pipeline.Value) pipeline.Value
+	spoil   func(*response)
+	answers chan *response
+}
+
+func newSelf(change func(pipeline.Value) pipeline.Value, spoil func(*response)) *self {
+	return &self{change, spoil, make(chan *response, 1)}
+}
+
+func (s *self) send(r *request) error {
+	d := deployment{flags: s.change(r.flags), keys: r.keys}
+	for _, m := range r.users.Members {
+		d.users = append(d.users, m.Value)
+	}
+	ev, out := evaluate(&d), &response{Compiles: make([]bool, len(r.patterns))}
+	if ev.refused != nil {
+		out.Error = "Detected a cycle"
+	}
+	at := map[*engine.Variant]int{}
+	for i, v := range ev.answers {
+		if key := ev.request.asked[i%len(ev.request.asked)]; !slices.Contains(r.asked, key) {
+			continue
+		}
+		if v == nil {
+			out.Answers = append(out.Answers, -1)
+			continue
+		}
+		if _, ok := at[v]; !ok {
+			at[v] = len(out.Variants)
+			w := referredVariant{Text: v.Value}
+			w.Variant.Key = v.Key
+			if v.ValueJSON != "" {
+				w.Variant.Value = json.RawMessage(v.ValueJSON)
+			}
+			if v.Payload != "" {
+				w.Variant.Payload = json.RawMessage(v.Payload)
+			}
+			if v.Metadata != "" {
+				if err := json.Unmarshal([]byte(v.Metadata), &w.Variant.Metadata); err != nil {
+					return err
+				}
+			}
+			out.Variants = append(out.Variants, w)
+		}
+		out.Answers = append(out.Answers, at[v])
+	}
+	s.spoil(out)
+	s.answers <- out
+	return nil
+}
+
+func (s *self) receive() (*response, error) { return <-s.answers, nil }
+
+func same(flags pipeline.Value) pipeline.Value { return flags }
+func honest(*response)                         {}
+
+// replaceText replaces a string wherever it is a value.
+func replaceText(v pipeline.Value, from, to string) pipeline.Value {
+	if v.Kind == pipeline.String && v.Text == from {
+		v.Text = to
+	}
+	members := make([]pipeline.Member, len(v.Members))
+	for i, m := range v.Members {
+		members[i] = pipeline.Member{Name: m.Name, Value: replaceText(m.Value, from, to)}
+	}
+	v.Members = members
+	return v
+}
+
+func TestAgreesWithItself(t *testing.T) {
+	c, found, err := compareAll(newSelf(same, honest), 40_000, 1)
+	if err != nil || found != nil {
+		t.Fatalf("found %+v, error %v", found, err)
+	}
+	if c.pairs < 40_000 || c.patterns == 0 || c.unanswered < c.patterns || c.variants < c.pairs/10 || c.variants > c.pairs/2 {
+		t.Errorf("%d pairs, %d of them with a variant, %d patterns refused, %d flags unanswered: too few", c.pairs, c.variants, c.patterns, c.unanswered)
+	}
+	if ops := c.oneSided(); len(ops) > 0 {
+		t.Errorf("%q always had the same outcome", ops)
+	}
+	var b bytes.Buffer
+	c.print(&b, 1)
+	for _, op := range append(operators, "(unknown)") {
+		if !strings.Contains(b.String(), " "+op+" ") {
+			t.Errorf("the summary lacks %q:\n%s", op, b.String())
+		}
+	}
+}
+
+func TestGenerate(t *testing.T) {
+	text := func(d *deployment) string {
+		s := string(d.flags.AppendJSON(nil))
+		for i := range d.users {
+			s += "\n" + string(d.users[i].AppendJSON(nil))
+		}
+		return fmt.Sprint(s, "\n", d.keys, d.bare, d.typed)
+	}
+	for number := range uint64(200) {
+		d, _ := generate(7, number)
+		again, _ := generate(7, number)
+		if diff := cmp.Diff(text(&d), text(&again)); diff != "" {
+			t.Fatalf("deployment %d is another one the second time:\n%s", number, diff)
+		}
+		if _, err := engine.ParseLenient(d.flags.AppendJSON(nil)); err != nil {
+			if _, ok := errors.AsType[*engine.CycleError](err); !ok {
+				t.Errorf("deployment %d: %v", number, err)
+			}
+		}
+		for i := range d.users {
+			u := d.users[i].AppendJSON(nil)
+			v, err := pipeline.ParseJSON(string(u))
+			if err != nil || !bytes.Equal(v.AppendJSON(nil), u) || !validUser(&v) {
+				t.Errorf("deployment %d, user %d: %s is no user as the sources make it (%v)", number, i, u, err)
+			}
+		}
+	}
+}
+
+// A difference is found, and made small.
+func TestShrink(t *testing.T) {
+	for _, tt := range []struct{ from, to string }{
+		{"less or equal", "less"},
+		{"version greater or equal", "version greater"},
+		{"is", "contains"},
+		{"is not", "does not contain"},
+		{"set contains", "set contains any"},
+		{"regex match", "contains"},
+	} {
+		ref := newSelf(func(flags pipeline.Value) pipeline.Value { return replaceText(flags, tt.from, tt.to) }, honest)
+		_, found, err := compareAll(ref, 200_000, 3)
+		if err != nil || found == nil {
+			t.Errorf("%q taken for %q: no difference (%v)", tt.from, tt.to, err)
+			continue
+		}
+		var b bytes.Buffer
+		if err := found.shrinkAndPrint(&b, ref); err != nil {
+			t.Fatal(err)
+		}
+		out := b.String()
+		if !strings.Contains(out, `"op":"`+tt.from+`"`) || strings.Count(out, "  flag  ") != 1 || strings.Count(out, "  user  ") != 1 ||
+			strings.Count(out, `"op"`) != 1 || !strings.Contains(out, "  got   ") || len(out) > 500 {
+			t.Errorf("%q taken for %q: not in its smallest form:\n%s", tt.from, tt.to, out)
+		}
+	}
+}
+
+// Every field is compared.
+func TestCompareFields(t *testing.T) {
+	const flags = `[{"key":"f","metadata":{"experimentKey":"e","flagType":"release","deployed":true},"variants":{"on":{"key":"on","value":1.50,
+		"payload":{"a":[1,null]},"metadata":{"default":true}}},"segments":[{"variant":"on"}]}]`
+	v, err := pipeline.ParseJSON(flags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		kind  string
+		spoil func(*response)
+	}{
+		{"", honest},
+		{"", func(r *response) { r.Variants[0].Variant.Payload = json.RawMessage(`{ "a": [1.0, null] }`) }},
+		{"key", func(r *response) { r.Variants[0].Variant.Key = "off" }},
+		{"value", func(r *response) { r.Variants[0].Variant.Value = json.RawMessage(`"1.5"`) }},
+		{"value", func(r *response) { r.Variants[0].Variant.Value = nil }},
+		{"value as text", func(r *response) { r.Variants[0].Text = "1.50" }},
+		{"payload", func(r *response) { r.Variants[0].Variant.Payload = json.RawMessage(`{"a":[1]}`) }},
+		{"payload", func(r *response) { r.Variants[0].Variant.Payload = nil }},
+		{"metadata", func(r *response) { r.Variants[0].Variant.Metadata = nil }},
+		{"metadata", func(r *response) { r.Variants[0].Variant.Metadata["x"] = nil }},
+		{"missing", func(r *response) { r.Answers = []int{0, 0} }},
+		{"surplus", func(r *response) { r.Answers[0] = -1 }},
+		{"length", func(r *response) { r.Answers = nil }},
+		{"thrown: oops", func(r *response) { r.Error = "oops" }},
+	} {
+		d := &deployment{flags: v, users: []pipeline.Value{{Kind: pipeline.Object}}}
+		if tt.kind == "missing" { // another flag, which nobody gets
+			d.flags.Members = append(d.flags.Members[:1:1], pipeline.Member{Value: object(
+				pipeline.Member{Name: "key", Value: pipeline.StringValue("g")},
+				pipeline.Member{Name: "variants", Value: object()},
+				pipeline.Member{Name: "segments", Value: listOf()})})
+		}
+		got, err := differs(newSelf(same, tt.spoil), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kind := kindOf(got); kind != tt.kind {
+			t.Errorf("difference %q, want %q", kind, tt.kind)
+		}
+	}
+}
+
+func TestCompareRefusals(t *testing.T) {
+	const flag = `[{"key":"f","variants":{},"segments":[{"conditions":[[{"selector":[],"op":"regex match","values":[%q]}]]}]}]`
+	for _, tt := range []struct {
+		flags string
+		spoil func(*response)
+		kind  string
+	}{
+		{fmt.Sprintf(flag, "("), honest, ""},
+		{fmt.Sprintf(flag, "("), func(r *response) { r.Compiles[0] = true }, "pattern"},
+		{fmt.Sprintf(flag, "(?=a)"), func(r *response) { r.Compiles = []bool{} }, ""}, // on purpose
+		{`[{"key":"f","variants":{},"segments":[],"dependencies":["f"]}]`, honest, ""},
+		{`[{"key":"f","variants":{},"segments":[],"dependencies":["f"]}]`, func(r *response) { r.Error = "" }, "refused:  f → f"},
+		{`[{"key":"f","variants":{}}]`, func(r *response) { r.Error = "" }, `refused:  "segments" is missing`},
+	} {
+		v, err := pipeline.ParseJSON(tt.flags)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := differs(newSelf(same, tt.spoil), &deployment{flags: v, users: []pipeline.Value{{Kind: pipeline.Object}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kind := kindOf(got); kind != tt.kind {
+			t.Errorf("flags %s: difference %q, want %q", tt.flags, kind, tt.kind)
+		}
+	}
+}
+
+func kindOf(d *difference) string {
+	if d == nil {
+		return ""
+	}
+	return d.kind
+}
