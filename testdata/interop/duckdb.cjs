@@ -42,6 +42,7 @@ function json(v, type) {
   if (v instanceof duckdb.DuckDBMapValue) return object(v.entries.map((e) => [e.key, e.value, type.valueType]));
   if (v === null || typeof v === 'boolean' || typeof v === 'bigint') return String(v);
   if (typeof v === 'number') return number(v);
+  if (v instanceof duckdb.DuckDBTimestampValue) return JSON.stringify(String(v).replace(' ', 'T') + 'Z');
   return typeName(type) === 'JSON' ? v : JSON.stringify(text(v, type));
 }
 

@@ -237,6 +237,8 @@ func same(want value, typ string, got *string) bool {
 		}
 		at, err := duckTime(got)
 		return err == nil && strings.HasPrefix(typ, "TIMESTAMP") && at.Equal(v)
+	case anyJSON:
+		return sameJSON(string(v), *got)
 	case jsonText:
 		if typ == "VARCHAR" { // the text is what was answered
 			return *got == string(v)

@@ -23,13 +23,14 @@ const (
 	usersFile   = "../users.csv"
 )
 
-// value is a cell as it was meant: nil, string, int64, float64, bool, time.Time (a timestamp), day, decimal or jsonText.
+// value is a cell as it was meant: nil, string, int64, float64, bool, time.Time (a timestamp), or one of the types below.
 type value any
 
 type (
 	day      string // 2006-01-02
 	decimal  string
-	jsonText string
+	jsonText string // of which the text counts, where it is a text
+	anyJSON  string // of which only the meaning counts
 )
 
 // users are users: what a file of them says.
@@ -141,6 +142,25 @@ func nastyUsers() *users {
 	}
 	u.rows[5][u.column("a_text")] = strings.Repeat("long, \"text\"\n", 24000)
 	return u
+}
+
+// asTexts are the users as a text format has them: of the columns that are to be carried, those without a type there are
+// texts. In a CSV, an empty text is null.
+func (u *users) asTexts(emptyIsNull bool, typed ...string) *users {
+	texts := &users{columns: u.columns}
+	for _, row := range u.rows {
+		row = slices.Clone(row)
+		for i, v := range row {
+			if v != nil && slices.Contains(carried, u.columns[i].name) && !slices.Contains(typed, u.columns[i].name) {
+				row[i] = cellText(v)
+			}
+			if v == "" && emptyIsNull {
+				row[i] = nil
+			}
+		}
+		texts.rows = append(texts.rows, row)
+	}
+	return texts
 }
 
 // cellText is how a text format of the input holds the value; null and "" are both empty.

@@ -3,12 +3,16 @@
 package interop
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/rollcall-cli/rollcall/pipeline/report"
 )
@@ -184,4 +188,194 @@ func TestEmbeddedServer(t *testing.T) {
 	long := slices.IndexFunc(u.rows, func(row []value) bool { return len(cellText(row[0]))+len(cellText(row[1])) > 100_000 })
 	want := u.expect(t, layout{flags: someFlags, carry: carried, failed: []int{long + 1}}, m)
 	check(t, files, want, byKind(merge(longTypes, carryTypes), nil, carryCSV, merge(jsonlTypes, carryJSONL)))
+}
+
+// The same users come from a CSV, a TSV and JSON lines, where --types says what a column holds.
+func TestUsersFromTexts(t *testing.T) {
+	typed := []string{"an_int", "a_float", "a_bool", "aList"}
+	types := "--types=an_int:int,a_float:float,a_bool:bool,aList:json"
+	u := nastyUsers()
+	for name, in := range map[string]struct {
+		users *users
+		write func(file string)
+	}{
+		"users.csv":   {u.asTexts(true, typed...), func(file string) { u.writeCSV(t, file, ',') }},
+		"users.tsv":   {u.asTexts(true, typed...), func(file string) { u.writeCSV(t, file, '\t') }},
+		"users.jsonl": {u.asTexts(false, typed...), func(file string) { u.writeJSONL(t, file, false) }},
+	} {
+		file := filepath.Join(t.TempDir(), name)
+		in.write(file)
+		files, m := snapshot(t, 3, []string{file}, "--evaluator", "local", "--flags", strings.Join(someFlags, ","), carry(), types)
+		want := in.users.expect(t, layout{flags: someFlags, carry: carried}, m)
+		texts := map[string]string{"a_date": "VARCHAR", "a_time": "VARCHAR", "a_zoned_time": "VARCHAR"}
+		for _, out := range files[:1] { // what the other formats make of such a table is known from the tests above
+			want.compare(t, name+" to "+filepath.Base(out), query(t, "SELECT * FROM "+reader(out)),
+				byKind(merge(longTypes, carryTypes, texts), nil, nil, nil)[kind(out)])
+		}
+	}
+}
+
+func TestErrorRecords(t *testing.T) {
+	u, input := nastyParquet(t)
+	want := &table{columns: []string{"row_number", "user_id", "device_id", "kind", "http_status", "attempts", "message", "occurred_at", "input"}}
+	for i, row := range u.rows {
+		if row[0] != nil || row[1] != nil {
+			continue
+		}
+		original := []byte{'{'}
+		for j, v := range row {
+			if j > 0 {
+				original = append(original, ',')
+			}
+			original = append(appendJSON(original, u.columns[j].name), ':')
+			original = appendJSON(original, v)
+		}
+		want.rows = append(want.rows, []value{int64(i + 1), nil, nil, "missing_id", nil, int64(0),
+			"neither a user id nor a device id", moment{}, anyJSON(append(original, '}'))})
+	}
+	common := map[string]string{"row_number": "BIGINT", "user_id": "VARCHAR", "device_id": "VARCHAR", "kind": "VARCHAR", "attempts": "BIGINT",
+		"message": "VARCHAR", "occurred_at": "TIMESTAMP WITH TIME ZONE", "input": "VARCHAR"}
+	inJSONL := merge(common, map[string]string{"user_id": "JSON", "device_id": "JSON", "http_status": "JSON", "occurred_at": "TIMESTAMP"}) // all are null
+	delete(inJSONL, "input")                                                                                                               // a struct of all columns
+	for _, f := range formats {
+		folder := t.TempDir()
+		file := filepath.Join(folder, "failed."+f)
+		out := filepath.Join(folder, "out.jsonl")
+		run(t, 3, "snapshot", input, "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", carry(), "--out", out, "--errors", file)
+		m, err := report.ReadManifest(out + ".manifest.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range want.rows {
+			row[7] = moment{m.StartedAt.Truncate(time.Millisecond), m.FinishedAt}
+		}
+		is := format{types: merge(common, map[string]string{"http_status": "BIGINT"})}
+		switch kind(file) {
+		case "jsonl":
+			is = format{types: inJSONL}
+		case "csv", "tsv":
+			is = format{types: merge(common, map[string]string{"http_status": "VARCHAR"})} // without any value
+		}
+		want.compare(t, filepath.Base(file), query(t, "SELECT * FROM "+reader(file)), is)
+	}
+}
+
+// Nobody failed: the file is there, and has its columns.
+func TestEmptyFiles(t *testing.T) {
+	folder := t.TempDir()
+	for _, f := range []string{"parquet", "csv", "tsv.zst", "csv.gz", "jsonl", "jsonl.gz"} {
+		file := filepath.Join(folder, "failed."+f)
+		run(t, 0, "snapshot", "../few.csv", "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", "--overwrite",
+			"--out", filepath.Join(folder, "out.jsonl"), "--errors", file)
+		got := query(t, "SELECT * FROM "+reader(file))
+		wantColumns := 9
+		if kind(file) == "jsonl" {
+			wantColumns = 1 // an empty file names none; DuckDB makes one of its own
+		}
+		if len(got.Rows) != 0 || len(got.Columns) != wantColumns {
+			t.Errorf("%s: %d rows, %d columns; want none, %d", f, len(got.Rows), len(got.Columns), wantColumns)
+		}
+	}
+}
+
+// What a Parquet file says of itself, according to DuckDB, and that it is true: a reader skips what the statistics rule out.
+func TestParquetMetadata(t *testing.T) {
+	folder := t.TempDir()
+	file := filepath.Join(folder, "out.parquet")
+	inputs := []string{"snapshot"}
+	for range 10 {
+		inputs = append(inputs, usersFile)
+	}
+	run(t, 3, append(inputs, "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", "--flags", strings.Join(someFlags, ","),
+		"--carry", "lifetime_value,user_properties.seats,user_properties.beta", "--types", "lifetime_value:float,user_properties.seats:int,user_properties.beta:bool",
+		"--out", file)...)
+	m, err := report.ReadManifest(file + ".manifest.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 19_970 * len(someFlags)
+	source := fmt.Sprintf("(%s)", quote(file))
+
+	got := query(t, "SELECT created_by, num_rows, num_row_groups FROM parquet_file_metadata"+source)
+	if is := row(got, 0); !strings.HasPrefix(is[0], "rollcall version ") || is[1] != fmt.Sprint(rows) || is[2] != "2" {
+		t.Errorf("created_by, rows, row groups = %q, want rollcall, %d, 2", is, rows)
+	}
+	got = query(t, "SELECT DISTINCT row_group_id, row_group_num_rows FROM parquet_metadata"+source+" ORDER BY 1")
+	if diff := gocmp.Diff([][]string{{"0", "131072"}, {"1", fmt.Sprint(rows - 131072)}}, texts(got)); diff != "" {
+		t.Errorf("row groups (-want +got):\n%s", diff)
+	}
+	got = query(t, "SELECT decode(key), decode(value) FROM parquet_kv_metadata"+source+" ORDER BY 1")
+	var options map[string]string
+	if len(got.Rows) != 2 || *got.Rows[0][0] != "rollcall.options" || json.Unmarshal([]byte(*got.Rows[0][1]), &options) != nil ||
+		options["flags"] != strings.Join(someFlags, ",") || *got.Rows[1][0] != "rollcall.run_id" || *got.Rows[1][1] != m.RunID {
+		t.Errorf("key-value metadata = %q, want the options and the run id %s", texts(got), m.RunID)
+	}
+
+	got = query(t, "SELECT name, type, repetition_type, coalesce(converted_type, ''), logical_type LIKE '%isAdjustedToUTC=1%MILLIS=MilliSeconds%' "+
+		"FROM parquet_schema"+source+" WHERE num_children IS NULL")
+	wantSchema := [][]string{
+		{"row_number", "INT64", "REQUIRED", "", "null"},
+		{"user_id", "BYTE_ARRAY", "OPTIONAL", "UTF8", "false"},
+		{"device_id", "BYTE_ARRAY", "OPTIONAL", "UTF8", "false"},
+		{"flag_key", "BYTE_ARRAY", "REQUIRED", "UTF8", "false"},
+		{"outcome", "BYTE_ARRAY", "REQUIRED", "UTF8", "false"},
+		{"variant", "BYTE_ARRAY", "OPTIONAL", "UTF8", "false"},
+		{"payload", "BYTE_ARRAY", "OPTIONAL", "UTF8", "false"},
+		{"experiment_key", "BYTE_ARRAY", "OPTIONAL", "UTF8", "false"},
+		{"evaluated_at", "INT64", "REQUIRED", "TIMESTAMP_MILLIS", "true"},
+		{"lifetime_value", "DOUBLE", "OPTIONAL", "", "null"},
+		{"user_properties.seats", "INT64", "OPTIONAL", "", "null"},
+		{"user_properties.beta", "BOOLEAN", "OPTIONAL", "", "null"},
+	}
+	if diff := gocmp.Diff(wantSchema, texts(got)); diff != "" {
+		t.Errorf("schema (-want +got):\n%s", diff)
+	}
+
+	// The statistics of each row group beside what its rows hold.
+	got = query(t, "SELECT row_group_id, path_in_schema, compression, stats_null_count, stats_min_value, stats_max_value, "+
+		"dictionary_page_offset IS NOT NULL FROM parquet_metadata"+source)
+	for i := range got.Rows {
+		is := row(got, i)
+		group, column := is[0], is[1]
+		first := map[string]int{"0": 0, "1": 131072}[group]
+		truth := row(query(t, fmt.Sprintf("SELECT count(*) - count(x), min(x), max(x), min(x)::VARCHAR, max(x)::VARCHAR FROM "+
+			"(SELECT %s AS x FROM read_parquet(%s) LIMIT 131072 OFFSET %d)", name(column), quote(file), first)), 0)
+		if is[2] != "ZSTD" || is[3] != truth[0] || is[4] != truth[3] || is[5] != truth[4] {
+			t.Errorf("row group %s, column %s: compression, nulls, min, max = %q, want ZSTD, %q", group, column, is[2:6], []string{truth[0], truth[3], truth[4]})
+		}
+		if repeats := column != "user_properties.beta"; (is[6] == "true") != repeats {
+			t.Errorf("row group %s, column %s: a dictionary: %s, want %t", group, column, is[6], repeats)
+		}
+	}
+	// A filter, which the statistics help, finds what a scan of everything finds.
+	for _, filter := range []string{"row_number = 17000", "user_id = '007'", "flag_key = 'dark-mode'", "flag_key > 'z'", "variant IS NULL", "lifetime_value < 1",
+		"\"user_properties.seats\" = 41", "evaluated_at < '1970-01-01'", "row_number BETWEEN 14000 AND 15000 AND outcome = 'assigned'"} {
+		counts := row(query(t, fmt.Sprintf("SELECT (SELECT count(*) FROM read_parquet(%s) WHERE %s), (SELECT count(*) FILTER (%[2]s) FROM read_parquet(%[1]s))",
+			quote(file), filter)), 0)
+		if counts[0] != counts[1] {
+			t.Errorf("WHERE %s finds %s rows, a scan %s", filter, counts[0], counts[1])
+		}
+	}
+}
+
+// row is a row of the result; null is "null".
+func row(r *result, i int) []string {
+	var cells []string
+	for _, c := range r.Rows[i] {
+		if c == nil {
+			cells = append(cells, "null")
+		} else {
+			cells = append(cells, *c)
+		}
+	}
+	return cells
+}
+
+// texts are all of them.
+func texts(r *result) [][]string {
+	var rows [][]string
+	for i := range r.Rows {
+		rows = append(rows, row(r, i))
+	}
+	return rows
 }
