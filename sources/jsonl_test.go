@@ -85,3 +85,10 @@ func FuzzJSONL(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkJSONL(b *testing.B) {
+	const n = 100_000
+	header, users := typicalUsers(n)
+	data := jsonlBytes(header, users)
+	benchmarkInput(b, writeFile(b, "users.jsonl", data), n, int64(len(data)))
+}

@@ -183,6 +183,7 @@ type mapper struct {
 	carryTypes []pipeline.Type
 	uses       map[string][]use // where the columns are not fixed: what each name seen is used for
 	seen       map[string]bool  // where the columns are not fixed: the names of options that a row had
+	like       []likeness       // where the columns are not fixed: the row that slots are for
 	leaves     []leaf
 }
 
@@ -510,7 +511,10 @@ const maxNames = 10_000
 
 // rowSlots compiles the mapping for the cells of one row.
 func (m *mapper) rowSlots(cells []pipeline.Member) error {
-	m.slots = m.slots[:0]
+	if slices.EqualFunc(m.like, cells, func(a likeness, b pipeline.Member) bool { return a.kind == b.Value.Kind && a.name == b.Name }) {
+		return nil // as the row before
+	}
+	m.like, m.slots = m.like[:0], m.slots[:0]
 	for i := range cells {
 		c := &cells[i]
 		if c.Value.Kind == pipeline.Null {
@@ -534,6 +538,17 @@ func (m *mapper) rowSlots(cells []pipeline.Member) error {
 		}
 	}
 	var err error
-	m.slots, err = choose(m.slots, func(i int) string { return cells[i].Name })
-	return err
+	if m.slots, err = choose(m.slots, func(i int) string { return cells[i].Name }); err != nil {
+		return err
+	}
+	for i := range cells {
+		m.like = append(m.like, likeness{cells[i].Name, cells[i].Value.Kind})
+	}
+	return nil
+}
+
+// likeness is what the slots of a row depend on.
+type likeness struct {
+	name string
+	kind pipeline.ValueKind
 }
