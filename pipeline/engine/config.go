@@ -145,7 +145,7 @@ func parse(data []byte, lenient bool) (*Engine, error) {
 	e := &Engine{index: map[string]int32{}}
 	for i, text := range raw {
 		c := &configs[i]
-		err := json.Unmarshal(text, c, options)
+		err := json.Unmarshal(lastNames(text), c, options)
 		switch {
 		case text.Kind() == 'n':
 			return nil, fmt.Errorf("flag configurations: flag %d of the list is null", i+1)
@@ -181,6 +181,48 @@ func parse(data []byte, lenient bool) (*Engine, error) {
 	e.all = e.plan(all)
 	e.states.New = func() any { return e.newState() }
 	return e, nil
+}
+
+// lastNames leaves of members of the same name the last one, at the place of the first, as JSON.parse does; package
+// json would make one of both.
+func lastNames(text jsontext.Value) jsontext.Value {
+	if text.IsValid() || text.Kind() != '{' && text.Kind() != '[' { // valid: no name stands twice
+		return text
+	}
+	dec := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true))
+	if _, err := dec.ReadToken(); err != nil {
+		return text
+	}
+	var o object
+	list := []byte{'['}
+	for dec.PeekKind() != '}' && dec.PeekKind() != ']' {
+		var p property
+		if text.Kind() == '{' {
+			name, err := dec.ReadToken()
+			if err != nil {
+				return text // whoever decodes it says what is wrong
+			}
+			p.name = name.String()
+		}
+		value, err := dec.ReadValue()
+		if err != nil {
+			return text
+		}
+		value = lastNames(slices.Clone(value))
+		if text.Kind() == '{' {
+			p.value = string(value)
+			o = o.set(p)
+			continue
+		}
+		if len(list) > 1 {
+			list = append(list, ',')
+		}
+		list = append(list, value...)
+	}
+	if text.Kind() == '{' {
+		return o.append(nil)
+	}
+	return append(list, ']')
 }
 
 func keyMembers(configs []flagConfig) []pipeline.Member {

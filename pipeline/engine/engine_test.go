@@ -253,6 +253,26 @@ func TestAnswered(t *testing.T) {
 	}
 }
 
+// JSON.parse takes the last of two members of the same name, whole.
+func TestDuplicateNames(t *testing.T) {
+	for _, tt := range []struct{ flag, want string }{
+		{`{"key":"f","variants":{"a":{"key":"a"}},"variants":{"b":{"key":"b"}},"segments":[{"variant":"a"}]}`, ""},
+		{`{"key":"f","variants":{"a":{"key":"a"}},"segments":[{"variant":"b","variant":"a"}],"metadata":{"x":1,"x":{"y":1,"y":2}}}`, "f=a"},
+		{`{"key":"f","variants":{"a":{"key":"a"}},"segments":[],"segments":[{"conditions":[],"conditions":[[{"selector":["context","x"],"op":"is","values":["x"],
+			"selector":["context","user","user_id"],"values":["y","u"]}]],"variant":"a"}]}`, "f=a"},
+		{`{"key":"f","variants":{"a":{"key":"a"}},"segments":[{"variant":"a","bucket":{"salt":"s"},"bucket":{"selector":[],"salt":"t","allocations":[]}}]}`, "f=a"},
+		{`{"key":"g","key":"f","variants":{"a":{"key":"b","key":"a"}},"segments":[{"variant":"a"}]}`, "f=a"},
+	} {
+		got := strings.Join(keys(parse(t, "["+tt.flag+"]").Evaluate(&pipeline.User{UserID: "u"}, nil)), " ")
+		if got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.flag, got, tt.want)
+		}
+	}
+	if _, err := engine.Parse([]byte(`[{"key":"f","variants":{},"segments":[{"bucket":{"salt":"s"},"bucket":{"allocations":[]}}]}]`)); err == nil {
+		t.Error("a bucket without a salt of its own: no error")
+	}
+}
+
 func TestParseErrors(t *testing.T) {
 	flag := func(segment string) string {
 		return `[{"key":"f","variants":{"on":{"key":"on"}},"segments":[` + segment + `]}]`
