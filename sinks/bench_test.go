@@ -76,13 +76,14 @@ func benchOutcomes(n int) []pipeline.Outcome {
 		for f, flag := range benchFlags {
 			a := pipeline.Assignment{Variant: pipeline.Variant{FlagKey: flag}, Assigned: (i+f)%5 > 0}
 			if a.Assigned {
-				a.Key = []string{"control", "treatment", "on"}[(i*7919>>3+f)%3]
+				v := (i*7919>>3 + f) % 3
+				a.Key = []string{"control", "treatment", "on"}[v]
 				a.EvaluationID = fmt.Sprintf("%08x-%d", uint32(i)*2654435761, f)
 				if f%2 == 0 {
 					a.ExperimentKey = "exp-" + flag[:4]
 				}
 				if f%3 == 0 {
-					a.Payload = fmt.Sprintf(`{"discount":%d,"color":"#ff8800","n":%d}`, (i*7)%4*5, f)
+					a.Payload = fmt.Sprintf(`{"discount":%d,"color":"#ff8800","n":%d}`, v*5, f)
 				}
 			}
 			a.FlagKey = strings.Clone(a.FlagKey) // as strings are that come from different answers

@@ -48,13 +48,15 @@ func wrap(o *Output, err error) (pipelinetest.Output, error) {
 	return written{o}, nil
 }
 
+// readers read the files of a format.
+var readers = map[string]map[string]func(string) (pipelinetest.Table, error){
+	"csv":     {"RFC 4180": func(path string) (pipelinetest.Table, error) { return readCSV(path, ',') }},
+	"tsv":     {"RFC 4180": func(path string) (pipelinetest.Table, error) { return readCSV(path, '\t') }},
+	"jsonl":   {"encoding/json": readJSONL},
+	"parquet": {"arrow": readArrow, "xitongsys": readXitongsys},
+}
+
 func TestConformance(t *testing.T) {
-	readers := map[string]map[string]func(string) (pipelinetest.Table, error){
-		"csv":     {"RFC 4180": func(path string) (pipelinetest.Table, error) { return readCSV(path, ',') }},
-		"tsv":     {"RFC 4180": func(path string) (pipelinetest.Table, error) { return readCSV(path, '\t') }},
-		"jsonl":   {"encoding/json": readJSONL},
-		"parquet": {"arrow": readArrow, "xitongsys": readXitongsys},
-	}
 	for _, format := range formats {
 		base, _, _ := strings.Cut(format, ".")
 		t.Run(format, func(t *testing.T) {
@@ -202,7 +204,7 @@ func readJSONL(path string) (table pipelinetest.Table, err error) {
 			switch {
 			case c.Text == "null":
 				c = pipelinetest.Cell{Null: true}
-			case slices.Contains([]string{"payload", "input", "tags"}, name.(string)):
+			case slices.Contains([]string{"payload", "input", "tags", "metadata"}, name.(string)), strings.HasSuffix(name.(string), ".payload"):
 			case raw[0] == '"':
 				if err := json.Unmarshal(raw, &c.Text); err != nil {
 					return table, err

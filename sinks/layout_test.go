@@ -2,12 +2,19 @@ package sinks
 
 import (
 	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/pipelinetest"
 )
 
 func TestColumns(t *testing.T) {
@@ -132,5 +139,198 @@ func TestLayouts(t *testing.T) {
 		if want := int64(strings.Count(test.want, "\n")); info.Rows != want {
 			t.Errorf("%s: %d rows, want %d", name, info.Rows, want)
 		}
+	}
+}
+
+// layoutOutcomes are users with all fields of an answer, some the same again, some not, of many flags and of few.
+func layoutOutcomes() []pipeline.Outcome {
+	random := rand.New(rand.NewPCG(1, 2))
+	texts := []string{"", "on", "=off", "a,b", "tab\t", `q"q`, "line\nbreak", "ü🎉", " ", strings.Repeat("long ", 400)}
+	var outcomes []pipeline.Outcome
+	for i := range 100 {
+		o := pipeline.Outcome{At: time.UnixMilli(int64(i)*7777 - 1_000_000), Attempts: 1}
+		o.Row = pipeline.Row{Number: int64(i + 1), User: pipeline.User{UserID: fmt.Sprint("u", i)}}
+		o.Row.Carry = []pipeline.Value{pipeline.StringValue(texts[i%len(texts)])}
+		if i%17 == 16 {
+			o.Err = pipeline.Errorf(pipeline.KindRejected, "no")
+			outcomes = append(outcomes, o)
+			continue
+		}
+		for f := range []int{0, 1, 5, 40}[i%4] {
+			a := pipeline.Assignment{Variant: pipeline.Variant{FlagKey: fmt.Sprint("flag ", f)}, Assigned: random.IntN(4) > 0}
+			if a.Assigned {
+				a.Key = texts[random.IntN(len(texts))]
+				a.Payload = []string{"", "1", `{"a":1}`, fmt.Sprint(random.Int()), `"` + strings.Repeat("y", 20_000) + `"`}[random.IntN(5)]
+				a.ExperimentKey = texts[random.IntN(3)]
+				a.Metadata = []string{"", `{"deployed":true}`, fmt.Sprintf(`{"n":%d}`, random.Int())}[random.IntN(3)]
+				a.EvaluationID = fmt.Sprint("e-", i, "-", f)
+				a.Value = a.Key
+			}
+			o.Assignments = append(o.Assignments, a)
+		}
+		outcomes = append(outcomes, o)
+	}
+	return outcomes
+}
+
+// wantTable is what the contract says of a layout, in words of its own.
+func wantTable(spec *Spec, outcomes []pipeline.Outcome) (table pipelinetest.Table) {
+	cell := func(text string) pipelinetest.Cell { return pipelinetest.Cell{Text: text, Null: text == ""} }
+	fields := map[string]func(*pipeline.Variant) string{
+		"metadata":      func(v *pipeline.Variant) string { return v.Metadata },
+		"evaluation_id": func(v *pipeline.Variant) string { return v.EvaluationID },
+		"value":         func(v *pipeline.Variant) string { return v.Value },
+	}
+	table.Columns = []string{"row_number", "user_id", "device_id"}
+	if spec.Wide {
+		for _, flag := range spec.Flags {
+			if table.Columns = append(table.Columns, flag); spec.Include != nil {
+				table.Columns = append(table.Columns, flag+".payload")
+			}
+		}
+		table.Columns = append(table.Columns, "evaluated_at")
+	} else {
+		table.Columns = append(table.Columns, "flag_key", "outcome", "variant", "payload", "experiment_key", "evaluated_at")
+		table.Columns = append(table.Columns, spec.Include...)
+	}
+	table.Columns = append(table.Columns, "plan")
+	for _, o := range outcomes {
+		if o.Err != nil {
+			continue
+		}
+		user := []pipelinetest.Cell{cell(fmt.Sprint(o.Row.Number)), cell(o.Row.User.UserID), cell(o.Row.User.DeviceID)}
+		plan := pipelinetest.Cell{Text: o.Row.Carry[0].Text}
+		if spec.Wide {
+			row := user
+			for _, flag := range spec.Flags {
+				var key, payload string
+				for _, a := range o.Assignments {
+					if a.FlagKey == flag {
+						key, payload = a.Key, a.Payload
+					}
+				}
+				if row = append(row, cell(key)); spec.Include != nil {
+					row = append(row, cell(payload))
+				}
+			}
+			table.Rows = append(table.Rows, append(row, millisCell(o.At.UnixMilli()), plan))
+			continue
+		}
+		for _, a := range o.Assignments {
+			outcome := "not_assigned"
+			if a.Assigned {
+				outcome = "assigned"
+			}
+			row := append(slices.Clone(user), cell(a.FlagKey), cell(outcome), cell(a.Key), cell(a.Payload), cell(a.ExperimentKey), millisCell(o.At.UnixMilli()))
+			for _, name := range spec.Include {
+				row = append(row, cell(fields[name](&a.Variant)))
+			}
+			table.Rows = append(table.Rows, append(row, plan))
+		}
+	}
+	return table
+}
+
+// TestLayoutsInAllFormats: every reader finds every value of every layout in every format, and a second run writes
+// the same bytes.
+func TestLayoutsInAllFormats(t *testing.T) {
+	carry := []pipeline.Column{{Name: "plan"}}
+	outcomes := layoutOutcomes()
+	for _, spec := range []Spec{
+		{Carry: carry, Include: []string{"evaluation_id", "value", "metadata"}},
+		{Carry: carry, Include: []string{"metadata"}},
+		{Carry: carry, Wide: true, Flags: []string{"flag 0", "flag 4", "flag 3", "nobody's"}},
+		{Carry: carry, Wide: true, Flags: []string{"flag 0", "flag 30"}, Include: []string{"payload"}},
+	} {
+		want := wantTable(&spec, outcomes)
+		for _, format := range formats {
+			path := filepath.Join(t.TempDir(), "out."+format)
+			out, err := Create(path, spec)
+			info := writeFile(t, out, err, outcomes)
+			var again bytes.Buffer
+			out, err = Stream(&again, format, spec)
+			if writeFile(t, out, err, outcomes).SHA256 != info.SHA256 {
+				t.Errorf("%+v, %s: a second run writes other bytes", spec, format)
+			}
+			base, _, _ := strings.Cut(format, ".")
+			for name, read := range readers[base] {
+				got, err := read(path)
+				if err != nil {
+					t.Fatalf("%+v, %s read by %s: %v", spec, format, name, err)
+				}
+				if diff := firstDifference(want, got); diff != "" {
+					t.Errorf("%+v, %s read by %s: %s", spec, format, name, diff)
+				}
+			}
+			if int(info.Rows) != len(want.Rows) {
+				t.Errorf("%+v, %s: %d rows, want %d", spec, format, info.Rows, len(want.Rows))
+			}
+		}
+	}
+}
+
+// firstDifference says where two tables differ; "" if they do not.
+func firstDifference(want, got pipelinetest.Table) string {
+	if !slices.Equal(want.Columns, got.Columns) || len(want.Rows) != len(got.Rows) {
+		return fmt.Sprintf("columns %q, %d rows; want %q, %d", got.Columns, len(got.Rows), want.Columns, len(want.Rows))
+	}
+	for i := range got.Rows {
+		for j := range got.Rows[i] {
+			if got, want := got.Rows[i][j], want.Rows[i][j]; got != want {
+				return fmt.Sprintf("row %d, column %d: %+v, want %+v", i, j, got, want)
+			}
+		}
+	}
+	return ""
+}
+
+// TestTuples: what is the same again is the same tuple; what is not kept is right all the same; and what goes out of
+// use makes place.
+func TestTuples(t *testing.T) {
+	ts := newTuples(nil)
+	one := func(a pipeline.Assignment) *tuple { return ts.appendAll(nil, []pipeline.Assignment{a})[0] }
+	common := pipeline.Assignment{Assigned: true, Variant: pipeline.Variant{FlagKey: "f", Key: "on", Payload: "1"}}
+	first := one(common)
+	for _, other := range []pipeline.Assignment{
+		{Variant: common.Variant}, {Assigned: true, Variant: pipeline.Variant{FlagKey: "f", Key: "on", Payload: "2"}},
+		{Assigned: true, Variant: pipeline.Variant{FlagKey: "f", Key: "on"}}, {Assigned: true, Variant: pipeline.Variant{FlagKey: "g", Key: "on", Payload: "1"}},
+		{Assigned: true, Variant: pipeline.Variant{FlagKey: "f", Key: "on", Payload: "1", ExperimentKey: "e"}},
+	} {
+		if one(other) == first {
+			t.Errorf("%+v and %+v have one tuple", common, other)
+		}
+	}
+	common.EvaluationID = "not included, so of no account"
+	if one(common) != first || !first.kept {
+		t.Error("the same assignment has another tuple")
+	}
+	for i := range 3 * tupleMisses {
+		a := common
+		a.Payload = strconv.Itoa(i + 10)
+		if got := one(a).cells[3].text; got != a.Payload {
+			t.Fatalf("payload %s became %s", a.Payload, got)
+		}
+		if ts.count > maxTuples || ts.bytes > tupleBytes {
+			t.Fatalf("%d tuples of %d bytes are kept", ts.count, ts.bytes)
+		}
+	}
+	if one(common) == first {
+		t.Error("a tuple from long ago is kept for ever")
+	}
+	kept := 0
+	for i := range 100 {
+		fresh := common
+		fresh.FlagKey = fmt.Sprint("g", i)
+		if one(fresh).kept {
+			kept++
+		}
+	}
+	if kept < 50 { // which of them collide is up to the hash
+		t.Errorf("%d of 100 tuples are kept after many that were not", kept)
+	}
+	huge := common
+	huge.Payload = strings.Repeat("9", tupleText)
+	if one(huge).kept {
+		t.Error("a huge tuple is kept")
 	}
 }

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// textBuffer is how many bytes a text encoder collects before it writes them.
-const textBuffer = 64 << 10
+// textBuffer is how many bytes a text encoder collects before it writes them: with 64 KiB the kernel takes a fifth
+// longer to write a file, with 1 MiB twice as long.
+const textBuffer = 256 << 10
 
 // lines writes the rows of the text formats: one line each, its cells in the order of the columns. What rows share
 // is formatted once a block, and what varies once for each tuple that is kept, so a row is mostly two or three
@@ -65,15 +66,14 @@ func (l *lines) write(b *block) error {
 			l.formatTuple(t)
 		}
 		l.formulas += t.formulas
-		varying := 0
+		texts := t.texts
 		for i := range l.segments {
-			s := &l.segments[i]
-			if !s.varies {
+			if s := &l.segments[i]; s.varies {
+				buf = append(buf, texts[0]...)
+				texts = texts[1:]
+			} else {
 				buf = append(buf, s.shared...)
-				continue
 			}
-			buf = append(buf, t.texts[varying]...)
-			varying++
 		}
 		if len(buf) >= textBuffer {
 			l.buf = buf

@@ -65,7 +65,7 @@ func create(path string, mode fs.FileMode, t *table, spec *Spec) (*Output, error
 
 func (o *Output) open(w io.Writer, spec *Spec) (err error) {
 	o.meter = meter{w: w, hash: sha256.New()}
-	o.buffer = bufio.NewWriterSize(&o.meter, textBuffer)
+	o.buffer = bufio.NewWriterSize(&o.meter, 64<<10)
 	o.encoder, o.closer, err = newEncoder(o.buffer, o.info.Format, o.table.columns, spec)
 	return o.fail(err)
 }

@@ -42,7 +42,7 @@ type parquetEncoder struct {
 	group   int              // from 1 on
 	rows    int              // in the open row group
 
-	groupBytes int // the constant, but for tests
+	groupRows, groupBytes int // the constants, but for tests
 }
 
 // newParquet writes the Parquet file's head to w.
@@ -68,6 +68,7 @@ func newParquet(w io.Writer, columns []column, spec *Spec) (*parquetEncoder, err
 		w:          &counter{w: w},
 		footer:     metadata.NewFileMetadataBuilder(schema.NewSchema(root), props, meta),
 		group:      1,
+		groupRows:  groupRows,
 		groupBytes: groupBytes,
 	}
 	// The fastest level: on dictionary indices and short texts the next one saves a few percent for twice the time.
@@ -132,10 +133,10 @@ func (e *parquetEncoder) write(b *block) error {
 		}
 	}
 	for rest := b.rows; len(rest) > 0; {
-		n := min(len(rest), groupRows-e.rows, pieceRows, 1+pieceBytes/size)
+		n := min(len(rest), e.groupRows-e.rows, pieceRows, 1+pieceBytes/size)
 		e.add(b.shared, rest[:n])
 		rest = rest[n:]
-		if e.rows += n; e.rows == groupRows || e.pages.held >= e.groupBytes {
+		if e.rows += n; e.rows == e.groupRows || e.pages.held >= e.groupBytes {
 			if err := e.endGroup(); err != nil {
 				return err
 			}

@@ -1,7 +1,6 @@
 package sinks
 
 import (
-	"bytes"
 	"encoding/binary"
 	"hash/maphash"
 	"math"
@@ -399,8 +398,9 @@ func (s *statistics) encode(nulls int64) metadata.EncodedStatistics {
 	switch s.typ {
 	case pipeline.TypeString, pipeline.TypeJSON:
 		e.Signed = false
-		e.SetMin(bytes.Clone(s.lowText)).SetMax(bytes.Clone(s.highText))
-		e.ApplyStatSizeLimits(statisticBytes)
+		if len(s.lowText) <= statisticBytes && len(s.highText) <= statisticBytes {
+			e.SetMin(append([]byte{}, s.lowText...)).SetMax(append([]byte{}, s.highText...)) // never nil, which is unset
+		}
 	case pipeline.TypeBool:
 		e.SetMin([]byte{byte(s.low)}).SetMax([]byte{byte(s.high)})
 	case pipeline.TypeDate:

@@ -1,0 +1,258 @@
+package sinks
+
+import (
+	stdcmp "cmp"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow/go/v15/parquet/file"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/pipelinetest"
+)
+
+// randomTable is a table of random columns, and what its rows were meant to be.
+type randomTable struct {
+	*rand.Rand
+	columns []column
+	pools   [][]cell // of each column: what it holds, many times or hardly ever again
+	kept    []*tuple
+	want    pipelinetest.Table
+	cells   [][]cell // of each column
+}
+
+func newRandomTable(seed uint64) *randomTable {
+	r := &randomTable{Rand: rand.New(rand.NewPCG(seed, 1))}
+	for i := range 1 + r.IntN(7) {
+		c := column{name: fmt.Sprintf("c%d", i), typ: pipeline.Type(r.IntN(int(pipeline.TypeJSON) + 1)), required: r.IntN(3) == 0, varies: r.IntN(2) == 0}
+		c.millis = c.typ == pipeline.TypeTimestamp && r.IntN(2) == 0
+		r.columns = append(r.columns, c)
+		r.want.Columns = append(r.want.Columns, c.name)
+		nulls := r.IntN(5) * 25 // percent
+		pool := make([]cell, []int{1, 2, 3, 17, 300, 5000}[r.IntN(6)])
+		for j := range pool {
+			if pool[j].null = !c.required && r.IntN(100) < nulls; !pool[j].null {
+				pool[j] = r.value(c.typ)
+			}
+		}
+		r.pools = append(r.pools, pool)
+		r.cells = append(r.cells, nil)
+	}
+	for range r.IntN(20) {
+		r.kept = append(r.kept, r.tuple(&tuple{kept: true}))
+	}
+	return r
+}
+
+// value is a random value, or one of those that are easy to get wrong.
+func (r *randomTable) value(typ pipeline.Type) cell {
+	n := []int64{0, -1, 1, math.MaxInt64, math.MinInt64, r.Int64(), -r.Int64N(1000), r.Int64N(1000)}[r.IntN(8)]
+	switch typ {
+	case pipeline.TypeString, pipeline.TypeJSON:
+		texts := []string{
+			"", "a", "\x00", "ü🎉", "\ufeff", strings.Repeat("long ", r.IntN(3000)), strconv.FormatInt(n, 36),
+			strings.Repeat("x", r.IntN(100)) + strconv.Itoa(r.IntN(1000)),
+		}
+		return cell{text: texts[r.IntN(len(texts))]}
+	case pipeline.TypeFloat:
+		floats := []float64{0, math.Copysign(0, -1), math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, r.NormFloat64(), -1.5}
+		return cell{num: int64(math.Float64bits(floats[r.IntN(len(floats))]))}
+	case pipeline.TypeBool:
+		return cell{num: n & 1}
+	case pipeline.TypeDate:
+		return cell{num: int64(r.IntN(200_000) - 100_000)}
+	case pipeline.TypeTimestamp:
+		return cell{num: r.Int64N(8e15) - 4e15}
+	}
+	return cell{num: n}
+}
+
+func (r *randomTable) cell(column int) cell { return r.pools[column][r.IntN(len(r.pools[column]))] }
+
+func (r *randomTable) tuple(t *tuple) *tuple {
+	t.cells = t.cells[:0]
+	for i, c := range r.columns {
+		if c.varies {
+			t.cells = append(t.cells, r.cell(i))
+		}
+	}
+	return t
+}
+
+// block is the next block; its rows are put down as wanted.
+func (r *randomTable) block(b *block) {
+	b.rows = b.rows[:0]
+	b.shared = slices.Grow(b.shared, len(r.columns))[:len(r.columns)]
+	for i := range r.columns {
+		b.shared[i] = r.cell(i)
+	}
+	for range []int{1, 1, 5, 10, 100, 2000}[r.IntN(6)] {
+		if len(r.kept) > 0 && r.IntN(8) > 0 {
+			b.rows = append(b.rows, r.kept[r.IntN(len(r.kept))])
+		} else {
+			b.rows = append(b.rows, r.tuple(&tuple{}))
+		}
+	}
+	for _, t := range b.rows {
+		var row []pipelinetest.Cell
+		varying := t.cells
+		for i := range r.columns {
+			c := b.shared[i]
+			if r.columns[i].varies {
+				c, varying = varying[0], varying[1:]
+			}
+			r.cells[i] = append(r.cells[i], c)
+			row = append(row, plainCell(&r.columns[i], c))
+		}
+		r.want.Rows = append(r.want.Rows, row)
+	}
+}
+
+func plainCell(column *column, c cell) pipelinetest.Cell {
+	switch {
+	case c.null:
+		return pipelinetest.Cell{Null: true}
+	case column.typ == pipeline.TypeInt:
+		return pipelinetest.Cell{Text: strconv.FormatInt(c.num, 10)}
+	case column.typ == pipeline.TypeFloat:
+		return floatCell(math.Float64frombits(uint64(c.num)))
+	case column.typ == pipeline.TypeBool:
+		return pipelinetest.Cell{Text: strconv.FormatBool(c.num == 1)}
+	case column.typ == pipeline.TypeDate:
+		return pipelinetest.Cell{Text: time.Unix(c.num*86400, 0).UTC().Format(time.DateOnly)}
+	case column.millis:
+		return millisCell(c.num)
+	case column.typ == pipeline.TypeTimestamp:
+		return microsCell(c.num)
+	}
+	return pipelinetest.Cell{Text: c.text}
+}
+
+// TestParquetRandomTables: two unrelated readers find every value of tables of all types, with many values and few,
+// with and without nulls, over pages and row groups that are cut anywhere; and the statistics are those of the values.
+func TestParquetRandomTables(t *testing.T) {
+	for seed := range uint64(40) {
+		r := newRandomTable(seed)
+		path := filepath.Join(t.TempDir(), "out.parquet")
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := newParquet(f, r.columns, &Spec{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range e.columns {
+			c.maxRows = 1 + r.IntN(2000)
+		}
+		e.groupRows = []int{100, 3000, groupRows}[r.IntN(3)]
+		var b block
+		for range 1 + r.IntN(10) {
+			r.block(&b)
+			if err := e.write(&b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := e.finish(); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for name, read := range map[string]func(string) (pipelinetest.Table, error){"arrow": readArrow, "xitongsys": readXitongsys} {
+			got, err := read(path)
+			if err != nil {
+				t.Fatalf("seed %d, %s, columns %+v: %v", seed, name, r.columns, err)
+			}
+			if diff := firstDifference(r.want, got); diff != "" {
+				t.Fatalf("seed %d, %s: %s", seed, name, diff)
+			}
+		}
+		checkStatistics(t, seed, r, path)
+	}
+}
+
+func checkStatistics(t *testing.T, seed uint64, r *randomTable, path string) {
+	t.Helper()
+	f, err := file.OpenParquetFile(path, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	first := 0
+	for g := range f.NumRowGroups() {
+		group := f.MetaData().RowGroup(g)
+		for i := range r.columns {
+			chunk, err := group.ColumnChunk(i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := chunk.Statistics()
+			if err != nil {
+				t.Fatal(err)
+			}
+			low, high, nulls := leastAndGreatest(r.columns[i].typ, r.cells[i][first:first+int(group.NumRows())])
+			if s.NullCount() != nulls {
+				t.Errorf("seed %d, group %d, column %+v: %d nulls, want %d", seed, g, r.columns[i], s.NullCount(), nulls)
+			}
+			wantSet := low != nil && len(low) <= statisticBytes && len(high) <= statisticBytes
+			if s.HasMinMax() != wantSet {
+				t.Errorf("seed %d, group %d, column %+v: has statistics %v, want %v", seed, g, r.columns[i], s.HasMinMax(), wantSet)
+			} else if wantSet && (string(s.EncodeMin()) != string(low) || string(s.EncodeMax()) != string(high)) {
+				t.Errorf("seed %d, group %d, column %+v: from %q to %q, want %q to %q", seed, g, r.columns[i], s.EncodeMin(), s.EncodeMax(), low, high)
+			}
+		}
+		first += int(group.NumRows())
+	}
+}
+
+// leastAndGreatest are the statistics as the format wants them, by sorting.
+func leastAndGreatest(typ pipeline.Type, cells []cell) (low, high []byte, nulls int64) {
+	var sorted []cell
+	for _, c := range cells {
+		switch {
+		case c.null:
+			nulls++
+		case typ == pipeline.TypeFloat && math.IsNaN(math.Float64frombits(uint64(c.num))):
+		default:
+			sorted = append(sorted, c)
+		}
+	}
+	if len(sorted) == 0 {
+		return nil, nil, nulls
+	}
+	encode := func(c cell, zero uint64) []byte {
+		switch typ {
+		case pipeline.TypeString, pipeline.TypeJSON:
+			return append([]byte{}, c.text...)
+		case pipeline.TypeBool:
+			return []byte{byte(c.num)}
+		case pipeline.TypeDate:
+			return appendPlain(nil, &c, 4)
+		case pipeline.TypeFloat:
+			if math.Float64frombits(uint64(c.num)) == 0 {
+				c.num = int64(zero)
+			}
+		}
+		return appendPlain(nil, &c, 8)
+	}
+	slices.SortFunc(sorted, func(a, b cell) int {
+		switch typ {
+		case pipeline.TypeString, pipeline.TypeJSON:
+			return strings.Compare(a.text, b.text)
+		case pipeline.TypeFloat:
+			x, y := math.Float64frombits(uint64(a.num)), math.Float64frombits(uint64(b.num))
+			return stdcmp.Compare(x, y) // no NaN is left, and the zeros are equal
+		}
+		return stdcmp.Compare(a.num, b.num)
+	})
+	return encode(sorted[0], 1<<63), encode(sorted[len(sorted)-1], 0), nulls
+}
