@@ -429,7 +429,11 @@ func (st *state) userProperties() *pipeline.Value {
 func (sl *slot) number() float64 {
 	if !sl.hasNumber {
 		sl.hasNumber = true
-		sl.num = parseNumber(sl.text)
+		if n, rest, ok := cutNumber(sl.text); ok && rest == "" { // digits alone: most are
+			sl.num = n
+		} else {
+			sl.num = parseNumber(sl.text)
+		}
 	}
 	return sl.num
 }
