@@ -19,8 +19,8 @@ func verifyCommand(env *env, con *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "verify OUT... [options]", DisableFlagsInUseLine: true,
 		Short: "Check finished outputs against their manifest and each other",
-		Long: `verify checks the outputs of a finished run. OUT is an output, or the manifest of
-the run (FIRST_OUT.manifest.json); all outputs of the run are checked with it.
+		Long: `verify checks the outputs of a finished run. OUT is an output, or the manifest
+of the run (FIRST_OUT.manifest.json); all outputs of the run are checked then.
 Checksums come first. Then each file is read whole: columns, rows, order, each
 flag of a user once, counts as in the manifest, nobody both answered and failed,
 the same values in all formats, and Parquet by two unrelated implementations.
@@ -71,29 +71,40 @@ type verifyRun struct {
 // runsOf sorts the arguments by the runs that they are of.
 func runsOf(args []string) []*verifyRun {
 	var runs []*verifyRun
-	for _, arg := range args {
-		manifest := arg
-		if !report.IsManifest(arg) {
-			var err error
-			if manifest, err = report.FindManifest(arg); err != nil {
-				text := err.Error()
-				if hint := pipeline.Hint(err); hint != "" {
-					text += "; " + hint
-				}
-				runs = append(runs, &verifyRun{verdict: &report.Verdict{Notes: []string{}, Checks: []*report.Check{{
-					Name: "manifest", File: arg, Status: report.StatusFailed, Findings: 1, Examples: []string{text},
-				}}}})
-				continue
-			}
-		}
+	add := func(manifest string, outputs ...string) {
 		i := slices.IndexFunc(runs, func(r *verifyRun) bool { return r.manifest == manifest })
 		if i < 0 {
 			i = len(runs)
 			runs = append(runs, &verifyRun{manifest: manifest})
 		}
-		if manifest != arg {
-			runs[i].outputs = append(runs[i].outputs, arg)
+		runs[i].outputs = append(runs[i].outputs, outputs...)
+	}
+	lost := map[string]error{} // outputs without a manifest beside them
+	for _, arg := range args {
+		if report.IsManifest(arg) {
+			add(arg)
+		} else if manifest, err := report.FindManifest(arg); err == nil {
+			add(manifest, arg)
+		} else {
+			lost[arg] = err
 		}
+	}
+	for _, arg := range args {
+		err := lost[arg]
+		if err == nil {
+			continue
+		}
+		if i := slices.IndexFunc(runs, func(r *verifyRun) bool { return r.verdict == nil && report.Lists(r.manifest, arg) }); i >= 0 {
+			runs[i].outputs = append(runs[i].outputs, arg)
+			continue
+		}
+		text := err.Error()
+		if hint := pipeline.Hint(err); hint != "" {
+			text += "; " + hint
+		}
+		runs = append(runs, &verifyRun{verdict: &report.Verdict{Notes: []string{}, Checks: []*report.Check{{
+			Name: "manifest", File: arg, Status: report.StatusFailed, Findings: 1, Examples: []string{text},
+		}}}})
 	}
 	return runs
 }

@@ -237,7 +237,7 @@ func (v *verifier) checkManifest(c *Check) {
 	} else if last := m.Outputs[len(m.Outputs)-1]; last.Rows != m.Users.Failed {
 		c.fail("%d users failed, but %s has %d rows", m.Users.Failed, last.Path, last.Rows)
 	}
-	c.Detail = fmt.Sprintf("%s users, %s answered, %s failed", thousands(m.Users.Read), thousands(m.Users.Answered), thousands(m.Users.Failed))
+	c.Detail = fmt.Sprintf("%s, %s answered, %s failed", plural(m.Users.Read, "user"), thousands(m.Users.Answered), thousands(m.Users.Failed))
 }
 
 // located is a file of the run.
@@ -271,7 +271,7 @@ func (v *verifier) checkSum(l *located) {
 	if err != nil {
 		c.fail("%v", err)
 	} else if sum != l.File.SHA256 {
-		c.fail("its SHA-256 is %s, the manifest says %s; it is not read any further", sum, show(l.File.SHA256))
+		c.fail("its SHA-256 is %.16s…, the manifest says %.16s…; it is not read any further", sum, l.File.SHA256)
 	}
 	l.right = c.Status == StatusOK
 	c.Detail = "SHA-256 and size as in the manifest"
@@ -318,6 +318,14 @@ func thousands(n int64) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return s
+}
+
+// plural is a count with its noun.
+func plural(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return thousands(n) + " " + noun + "s"
 }
 
 // kindsText says how many failed with which kind.

@@ -251,6 +251,9 @@ func TestVerify(t *testing.T) {
 	for name, r := range runs() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if name != "wide" && name != "flags asked for" { // these have more than a batch of rows
+				r.outcomes = r.outcomes[:min(len(r.outcomes), 150)]
+			}
 			if diff := cmp.Diff([]string(nil), findings(t, r.write(t, t.TempDir()))); diff != "" {
 				t.Errorf("findings in a run that is as it should be:\n%s", diff)
 			}

@@ -108,7 +108,7 @@ func (e *errorRecords) finish() {
 	if e.n != e.v.m.Users.Failed {
 		e.check.fail("it has %d rows, the manifest says that %d users failed", e.n, e.v.m.Users.Failed)
 	}
-	e.check.Detail = thousands(e.n) + " rows, sorted by row number"
+	e.check.Detail = plural(e.n, "row") + ", sorted by row number"
 	want := e.v.m.Users.FailedByKind
 	for _, kind := range pipeline.Kinds {
 		if e.count[kind] != want[kind] {

@@ -126,11 +126,7 @@ func FindManifest(path string) (string, error) {
 			continue
 		}
 		manifest := filepath.Join(folder, e.Name())
-		m, err := readManifestFile(manifest)
-		if err != nil {
-			continue
-		}
-		if slices.ContainsFunc(Locate(manifest, m, nil), func(l Located) bool { return l.Path != "" && sameFile(l.Path, path) }) {
+		if lists(manifest, path, nil) {
 			found = append(found, manifest)
 		}
 	}
@@ -142,4 +138,15 @@ func FindManifest(path string) (string, error) {
 		return found[0], nil
 	}
 	return "", pipeline.WithHint(fmt.Errorf("%s: %d manifests beside it list it", path, len(found)), "name the manifest of the run that is meant")
+}
+
+// Lists reports whether the manifest can be read and lists the file, wherever it is now.
+func Lists(manifest, path string) bool { return lists(manifest, path, []string{path}) }
+
+func lists(manifest, path string, named []string) bool {
+	m, err := readManifestFile(manifest)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(Locate(manifest, m, named), func(l Located) bool { return l.Path != "" && sameFile(l.Path, path) })
 }

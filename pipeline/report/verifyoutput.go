@@ -353,7 +353,7 @@ func (o *output) finish() {
 	case o.users > answered:
 		o.rows.fail("it has %d users, more than the %d who were answered", o.users, answered)
 	}
-	o.rows.Detail = fmt.Sprintf("%s rows, %s users", thousands(o.r.Records()), thousands(o.users))
+	o.rows.Detail = plural(o.r.Records(), "row") + ", " + plural(o.users, "user")
 	o.order.Detail = "sorted by row number, each flag of a user once"
 	if v.asked {
 		o.order.Detail = "sorted by row number, each flag asked for once"
@@ -400,7 +400,8 @@ func (o *output) finish() {
 			o.counts.fail("flag %s: %d users, the manifest has no such flag", o.name(Key(key)), f.assigned+f.not)
 		}
 	}
-	o.counts.Detail = fmt.Sprintf("%d flags, %d variants, %s assignments as in the manifest", len(m.Flags), variants, thousands(o.assigned))
+	o.counts.Detail = fmt.Sprintf("%s, %s, %s as in the manifest", plural(int64(len(m.Flags)), "flag"), plural(int64(variants), "variant"),
+		plural(o.assigned, "assignment"))
 }
 
 // name is a key as a message has it.
@@ -486,7 +487,7 @@ func (v *verifier) content(outputs []*output, records *errorRecords) {
 			whole++
 		}
 	}
-	agreement.Detail = fmt.Sprintf("%d outputs, the same values for %s users", whole, thousands(cmp.users))
+	agreement.Detail = fmt.Sprintf("%d outputs, the same values for %s", whole, plural(cmp.users, "user"))
 	if agreement.Status == StatusOK && whole < 2 {
 		agreement.Status, agreement.Detail = StatusSkipped, "fewer than two outputs can be read to their end"
 	}
