@@ -160,7 +160,10 @@ func layoutOutcomes() []pipeline.Outcome {
 			a := pipeline.Assignment{Variant: pipeline.Variant{FlagKey: fmt.Sprint("flag ", f)}, Assigned: random.IntN(4) > 0}
 			if a.Assigned {
 				a.Key = texts[random.IntN(len(texts))]
-				a.Payload = []string{"", "1", `{"a":1}`, fmt.Sprint(random.Int()), `"` + strings.Repeat("y", 20_000) + `"`}[random.IntN(5)]
+				a.Payload = []string{"", "1", `{"a":1}`, fmt.Sprint(random.Int())}[random.IntN(4)]
+				if random.IntN(100) == 0 {
+					a.Payload = `"` + strings.Repeat("y", tupleText) + `"`
+				}
 				a.ExperimentKey = texts[random.IntN(3)]
 				a.Metadata = []string{"", `{"deployed":true}`, fmt.Sprintf(`{"n":%d}`, random.Int())}[random.IntN(3)]
 				a.EvaluationID = fmt.Sprint("e-", i, "-", f)
