@@ -245,6 +245,9 @@ func jsonError(err error) error {
 		if where != "" {
 			where += ": "
 		}
+		if found == want {
+			return fmt.Errorf("%sis out of range", where)
+		}
 		return fmt.Errorf("%sis %s instead of %s", where, found, want)
 	}
 	if s, ok := errors.AsType[*jsontext.SyntacticError](err); ok {

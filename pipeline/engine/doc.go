@@ -27,12 +27,45 @@
 // set operator never matches a value that is no list, not even a negated one; a number that does not parse
 // compares false with everything, while a version that does not parse is compared as a string.
 //
-// Differences on purpose: an absent property is absent (JavaScript would find "constructor" in every object);
-// a group given as a plain string is its name (JavaScript would take the first letter); flags that are
-// evaluated only because others depend on them are not reported; configurations of the wrong shape, and a
-// dependency cycle, are refused when they are read and not when a user happens to reach them; regular
-// expressions that Go cannot run in linear time (lookaround, backreferences) are refused. And one that is not:
-// "contains" knows the lower case of the characters of Unicode 15, Node 20 of 55 younger ones too.
+// parity/ holds this engine beside it on random flags and users (make parity). What it leaves out, because the two
+// differ there on purpose:
+//
+//   - An absent property is absent: JavaScript would find "constructor" in every object, and "map" in every list;
+//     "__proto__" is a name as any other.
+//   - A group given as a plain text or number is its name: JavaScript would take the text's first letter, and ignore
+//     the number. Groups that are null are none: the reference throws.
+//   - A variant without a key has the name that the flag has for it as its key; to the conditions on other flags'
+//     results it has none, as in the reference.
+//   - Payloads and values keep their digits; the reference rounds them to a float64 (and 1e400 to null).
+//   - Flags that are evaluated only because others depend on them are not reported.
+//   - Configurations of the wrong shape, a flag that is there twice, lone halves of surrogate pairs, numbers of a range
+//     beyond a float64, and a dependency cycle are refused when they are read: the reference throws when a user happens
+//     to reach them, or makes something of them. A variant that is null, where one is to be named, is none (and not
+//     the one called "null").
+//   - Regular expressions that Go cannot run in linear time and bounded memory are refused: lookaround, backreferences,
+//     more than 1,000 repetitions. (Those that are none to JavaScript are refused too; the reference throws.)
+//   - A float that is NaN or infinite, which Parquet has and JSON has not, is missing.
+//
+// And what is not on purpose: "contains" knows the lower case of the characters of Unicode 15, Node 20 of 55 younger
+// ones too (and U+0295 is a letter with case here); half of a surrogate pair, escaped in a text that is a JSON array,
+// becomes U+FFFD.
+//
+// Amplitude's engines disagree; the npm one is followed. Others, as published on GitHub (experiment-go-server,
+// internal/evaluation/engine.go; experiment-python-server, evaluation/engine.py):
+//
+//	                                    npm, and here          Go                       Python
+//	missing, "set is not"               no                     yes                      no
+//	missing, "regex does not match"     no                     yes                      no
+//	"", 0, false, []                    values                 values                   missing
+//	list, operator not of sets          any of its elements    its JSON text            its JSON text
+//	text that is a JSON array           a list                 to sets, if of strings   its characters, to sets
+//	scalar, operator of sets            no                     no                       a list of one
+//	number that does not parse, "less"  no (NaN)               compared as text         compared as text
+//	no version, "version less"          compared as text       no                       compared as text
+//	"set contains" a value twice        a list of two          one is enough            a list of two
+//	numbers as text                     JavaScript's           fmt's: 1e+06             Python's: 1.0, True
+//	hexadecimal and empty numbers       numbers                none                     none
+//	no conditions: []                   nobody                 nobody                   everybody
 //
 // testdata/vectors.json holds answers recorded from the reference. To record them again:
 //

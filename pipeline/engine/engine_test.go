@@ -285,6 +285,7 @@ func TestParseErrors(t *testing.T) {
 		{`null`, "null is no list of flags"},
 		{`[null]`, "flag 1 of the list is null"},
 		{`["x"]`, "flag 1 of the list: is a string instead of an object"},
+		{flag(`{"bucket":{"selector":[],"salt":"","allocations":[{"range":[0,1e400],"distributions":[]}]}}`), `segments.0.bucket.allocations.0.range.1: is out of range`},
 		{`[{"variants":{},"segments":[]}]`, `flag 1 of the list: "key" is missing`},
 		{`[{"key":"","variants":{},"segments":[]}]`, `"key" is missing`},
 		{`[{"key":7}]`, "flag 1 of the list: key: is a number instead of a string"},
@@ -418,6 +419,15 @@ func FuzzParse(f *testing.F) {
 		}
 		if diff := cmp.Diff(keys(first), keys(again.Evaluate(u, nil))); diff != "" {
 			t.Fatalf("Configs means something else (-first +again):\n%s", diff)
+		}
+		explained := []string{}
+		for _, x := range e.Plan(nil).Explain(u) {
+			if x.Variant != nil {
+				explained = append(explained, x.Flag+"="+*x.Variant)
+			}
+		}
+		if diff := cmp.Diff(keys(first), explained); diff != "" {
+			t.Fatalf("Explain explains something else (-answer +explanation):\n%s", diff)
 		}
 	})
 }
