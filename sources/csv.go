@@ -59,6 +59,9 @@ func (c *csvReader) readHeader() error {
 			break
 		}
 	}
+	if len(c.fields) == 1 && c.fields[0] == strings.Join(errorColumns, ",") { // ours have commas, whatever the users had
+		c.comma, c.fields = ',', slices.Clone(errorColumns)
+	}
 	c.header = append(c.header, c.fields...)
 	at := map[string]int{}
 	for i, name := range c.header {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
@@ -53,6 +54,7 @@ func (e *errorFile) next(rec *record) error {
 	}
 	rec.line, rec.err = e.outer.line, nil
 	damaged := func(why string) error {
+		why = strings.TrimPrefix(why, at(rec.line)) // which what the reader says may begin with
 		return pipeline.WithHint(fmt.Errorf("%s: %s%s", e.name, at(rec.line), why),
 			"this is not an error record as rollcall writes them; without its row number it cannot be evaluated again")
 	}

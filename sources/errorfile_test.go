@@ -71,7 +71,7 @@ func TestErrorRecords(t *testing.T) {
 		{name: "no number", data: record(`"x"`, `{"user_id":"a"}`), err: "line 1: row_number is not a row number"},
 		{name: "number 0", data: record("0", `{"user_id":"a"}`), err: "line 1: row_number is not a row number"},
 		{name: "input of another kind", data: record("1", `[1]`), err: "line 1: input is not a JSON object"},
-		{name: "a damaged line", data: record("1", `{"user_id":"a"}`) + "{\n", err: "line 2: "},
+		{name: "a damaged line", data: record("1", `{"user_id":"a"}`) + "{\n", err: "failed.errors.jsonl: line 2: not JSON"},
 		{name: "a line that is no error record", data: record("1", `{"user_id":"a"}`) + strings.Repeat("\n", 3) + record("2", `{"user_id":"b"}`)[:14] + "}\n", err: "not JSON"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

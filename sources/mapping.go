@@ -16,7 +16,7 @@ import (
 type Mapping struct {
 	Map           map[string]string        // field of the user → column: user_id → uid, groups.org → company
 	Properties    []string                 // columns that are user properties under their own name
-	AllProperties bool                     // every column that maps to nothing else is a user property
+	AllProperties bool                     // every column that maps to nothing else is a user property; pandas' index is not
 	Types         map[string]pipeline.Type // column → string, int, float, bool or json; see [ParseType]
 	MissingEmpty  bool                     // an empty cell of a text format is an empty string, not absent
 	Carry         []string                 // columns to copy to the output, in this order
@@ -217,10 +217,17 @@ func usesOf(name string, o *Mapping) []use {
 			us = append(us, use{property, rank})
 		}
 	}
-	if len(us) == 0 && o.AllProperties && name != "" {
+	if len(us) == 0 && o.AllProperties && name != "" && !isIndex(name) {
 		us = append(us, use{property, rankAll})
 	}
 	return us
+}
+
+// isIndex reports whether a column is what pandas keeps its row numbers in: no one else knows it as a column.
+func isIndex(name string) bool {
+	n, ok := strings.CutPrefix(name, "__index_level_")
+	n, also := strings.CutSuffix(n, "__")
+	return ok && also && n != "" && strings.Trim(n, "0123456789") == ""
 }
 
 // choose sorts the slots and leaves one for each target: that of the highest rank.

@@ -42,6 +42,8 @@ func TestMapping(t *testing.T) {
 		{name: "all properties", data: "user_id,z,country,a b\nu,1,DE,2\n", mapping: Mapping{AllProperties: true, Carry: []string{"z"}},
 			want:    got{ID: "u", Context: `{"country":"DE","user_properties":{"a b":"2","z":"1"}}`, Carry: `["1"]`, Input: `{"user_id":"u","z":"1","country":"DE","a b":"2"}`},
 			columns: "user_id>user_id z>user_properties.z* country>country a b>user_properties.a b"},
+		{name: "all properties, but for pandas' index", data: "__index_level_0__,user_id,__index_level_x__,__index_level___\n1,u,2,3\n", mapping: Mapping{AllProperties: true},
+			want: got{ID: "u", Context: `{"user_properties":{"__index_level___":"3","__index_level_x__":"2"}}`, Input: `{"__index_level_0__":"1","user_id":"u","__index_level_x__":"2","__index_level___":"3"}`}},
 		{name: "all properties, but for those that have a column of their own", data: "user_id,plan,user_properties.plan\na,no,pro\n", mapping: Mapping{AllProperties: true},
 			want:    got{ID: "a", Context: `{"user_properties":{"plan":"pro"}}`, Input: `{"user_id":"a","plan":"no","user_properties.plan":"pro"}`},
 			columns: "user_id>user_id plan> user_properties.plan>user_properties.plan"},

@@ -180,6 +180,9 @@ func (r *parquetReader) readSchema(s *schema.Schema, names []string, partitions 
 			return err
 		}
 	}
+	if isErrorFile(r.cols) {
+		return nil // the columns that count are in the rows that it holds
+	}
 	has := func(name string) bool {
 		return slices.ContainsFunc(r.cols, func(c column) bool { return strings.EqualFold(c.name, name) })
 	}

@@ -219,6 +219,44 @@ func TestParquetNested(t *testing.T) {
 	}
 }
 
+// A column that is an object may be a whole part of the user: user_properties, groups, group_properties or context.
+func TestParquetObjectsOfTheUser(t *testing.T) {
+	opt, req, rep := parquet.Repetitions.Optional, parquet.Repetitions.Required, parquet.Repetitions.Repeated
+	text := func(name string) schema.Node {
+		return leafNode(t, name, opt, schema.StringLogicalType{}, parquet.Types.ByteArray, -1)
+	}
+	mapOf := func(name string, value schema.Node) schema.Node {
+		return group(t, name, opt, schema.MapLogicalType{}, group(t, "key_value", rep, nil,
+			leafNode(t, "key", req, schema.StringLogicalType{}, parquet.Types.ByteArray, -1), value))
+	}
+	rows, err := read(t, "u.parquet", parquetBytes(t, []parquetColumn{
+		{node: group(t, "context", opt, nil, text("user_id"), text("country"), group(t, "user_properties", opt, nil, text("plan"), text("tier")), text("custom")),
+			values: []string{"a", "b"}, defs: []int16{2, 2}},
+		{values: []string{"DE"}, defs: []int16{2, 1}},
+		{values: []string{"free", "free"}, defs: []int16{3, 3}},
+		{values: []string{"gold"}, defs: []int16{3, 2}},
+		{values: []string{"x"}, defs: []int16{1, 2}},
+		{node: mapOf("user_properties", text("value")), values: []string{"plan", "k"}, defs: []int16{2, 2, 1}, reps: []int16{0, 1, 0}},
+		{values: []string{"pro"}, defs: []int16{3, 2, 1}, reps: []int16{0, 1, 0}},
+		{node: group(t, "groups", req, nil, text("org"), leafNode(t, "team", opt, nil, parquet.Types.Int32, -1)), values: []string{"acme"}, defs: []int16{1, 0}},
+		{values: []int32{7, 8}, defs: []int16{1, 1}},
+		{node: group(t, "group_properties", req, nil, mapOf("org", group(t, "value", opt, nil, leafNode(t, "size", req, nil, parquet.Types.Int32, -1)))),
+			values: []string{"acme"}, defs: []int16{2, 0}, reps: []int16{0, 0}},
+		{values: []int32{3}, defs: []int16{3, 0}, reps: []int16{0, 0}},
+	}), Options{})
+	if err != nil || len(rows) != 2 {
+		t.Fatalf("%d rows, %v", len(rows), err)
+	}
+	for i, want := range []string{
+		`{"country":"DE","group_properties":{"org":{"acme":{"size":3}}},"groups":{"org":["acme"],"team":["7"]},"user_properties":{"plan":"pro","tier":"gold"}}`,
+		`{"custom":"x","groups":{"team":["8"]},"user_properties":{"plan":"free"}}`,
+	} {
+		if rows[i].ID != []string{"a", "b"}[i] || rows[i].Context != want {
+			t.Errorf("row %d: %s %s %s\nwant %s", i+1, rows[i].ID, rows[i].Context, rows[i].Err, want)
+		}
+	}
+}
+
 // Lists and row groups run across the batches in which arrow decodes.
 func TestParquetBatches(t *testing.T) {
 	const n = 2000

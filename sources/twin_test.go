@@ -265,6 +265,29 @@ func TestErrorRecordTwins(t *testing.T) {
 	if len(users) == 0 {
 		t.Fatal("no users")
 	}
+	// They are known by their columns, whatever the options say of the users' file, and wherever they are kept.
+	input := [][]string{{"7", "a", "", "rejected", "400", "1", "m", "t", `{"user_id":"a"}`}}
+	dir := filepath.Join(t.TempDir(), "country=DE")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "errors.parquet")
+	if err := os.WriteFile(path, errorParquet(t, input), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in, err := Open(filesAt(path), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := readAll(in)
+	if err != nil || len(rows) != 1 || rows[0].Number != 7 || rows[0].Context != "{}" {
+		t.Errorf("error records in a partition: %+v, %v", rows, err)
+	}
+	mustClose(t, in)
+	rows, err = read(t, "errors.csv", csvBytes(t, ',', false, errorColumns, input), Options{Delimiter: ';'})
+	if err != nil || ids(rows) != "7:a" {
+		t.Errorf("error records of a file with another delimiter: %+v, %v", rows, err)
+	}
 }
 
 // errorLines is error records as the command writes them as JSONL.
