@@ -173,7 +173,10 @@ func cellText(v value) string {
 	case time.Time:
 		return v.UTC().Format(time.RFC3339Nano)
 	case float64:
-		return strconv.FormatFloat(v, 'g', -1, 64)
+		if a := math.Abs(v); a != 0 && (a < 1e-6 || a >= 1e21) { // as JavaScript writes them
+			return strconv.FormatFloat(v, 'e', -1, 64)
+		}
+		return strconv.FormatFloat(v, 'f', -1, 64)
 	default:
 		return fmt.Sprint(v)
 	}
