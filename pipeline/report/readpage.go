@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	pageBuffer = 64 << 10  // read ahead of each column
+	pageBuffer = 4 << 20   // read ahead of all columns together; 64 KiB of one at most
 	maxPage    = 128 << 20 // bytes of a page, decompressed
 	maxHeld    = 256 << 20 // bytes of the pages of all columns at a time
 	maxHeader  = 16 << 20  // bytes of a page header, whose statistics may hold two values
@@ -40,6 +40,7 @@ type pageReader struct {
 	codec  compress.Compression
 	unpack *unpacker
 	held   *int64 // bytes of the pages of all columns
+	buffer int    // bytes to read ahead
 
 	r      *bufio.Reader
 	values int64 // of the chunk, in pages that were not read yet
@@ -65,7 +66,7 @@ func (p *pageReader) Reset(parquet.BufferedReader, int64, compress.Compression, 
 // begin starts with a chunk.
 func (p *pageReader) begin(r io.Reader, values int64, codec compress.Compression) {
 	if p.r == nil {
-		p.r = bufio.NewReaderSize(nil, pageBuffer)
+		p.r = bufio.NewReaderSize(nil, p.buffer)
 	}
 	p.r.Reset(r)
 	p.hold(0, 0)

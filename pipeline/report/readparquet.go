@@ -142,7 +142,7 @@ func (t *parquetTable) open() error {
 // checkFooter makes sure that the footer is as long as it says, in all its parts: arrow allocates for the length
 // that a list claims.
 func (t *parquetTable) checkFooter(size int64) error {
-	footer := bufio.NewReaderSize(io.NewSectionReader(t.file, t.size-8-size, size), pageBuffer)
+	footer := bufio.NewReaderSize(io.NewSectionReader(t.file, t.size-8-size, size), 64<<10)
 	if _, err := (&thriftReader{r: footer, left: size, parts: maxFooterParts}).read(false, 0); err != nil {
 		if errors.Is(err, io.EOF) {
 			return errThrift
@@ -163,7 +163,6 @@ func (t *parquetTable) readSchema(s *schema.Schema) error {
 	seen := map[string]bool{}
 	for i := range n {
 		d := s.Column(i)
-		// Not of many batches' size for a file of many columns: the cells take 72 bytes each.
 		l := &leafReader{descr: d, scale: 1}
 		c := column{name: d.Name(), typed: true, required: d.MaxDefinitionLevel() == 0, physical: d.PhysicalType().String()}
 		if d.Path() != c.name || d.MaxDefinitionLevel() > 1 || d.MaxRepetitionLevel() > 0 {
@@ -244,7 +243,7 @@ func (t *parquetTable) fill() error {
 			return err
 		}
 	}
-	rows := max(1, min(parquetBatch, 1<<18/len(t.cols))) // so that many columns take no more memory
+	rows := max(1, min(parquetBatch, 1<<18/len(t.cols))) // a cell takes 80 bytes, so many columns take no more memory
 	n := int(min(t.left, int64(rows)))
 	if t.cells == nil {
 		t.cells = make([]Value, rows*len(t.cols))
@@ -300,6 +299,7 @@ func (t *parquetTable) openChunk(l *leafReader, index int, g *file.RowGroupReade
 		return fmt.Errorf("damaged Parquet: column %s lies outside of the file", l.descr.Name())
 	}
 	l.pages.descr, l.pages.unpack, l.pages.held = l.descr, &t.unpack, &t.held
+	l.pages.buffer = min(64<<10, pageBuffer/len(t.cols))
 	l.pages.begin(io.NewSectionReader(t.file, start, min(length, t.size-start)), md.NumValues(), md.Compression())
 	l.chunk = file.NewColumnReader(l.descr, &l.pages, memory.DefaultAllocator, t.pq.BufferPool())
 	return nil
