@@ -1,0 +1,215 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/report/exposure"
+	"github.com/rollcall-cli/rollcall/sources"
+)
+
+// reportOptions are what a report on snapshots is made of; check and others take them too.
+type reportOptions struct {
+	by       []string
+	configs  string
+	expect   []string
+	controls []string
+	checksum bool
+}
+
+func reportCommand(env *env, con *console) *cobra.Command {
+	var o reportOptions
+	var format, logFormat string
+	var quiet bool
+	cmd := &cobra.Command{
+		Use: "report SNAPSHOT… [options]", DisableFlagsInUseLine: true,
+		Short: "Who is exposed to what, and whether the split holds",
+		Long: `report reads finished snapshots, and says whether they can be trusted, who got
+what, whether the variants are split as they should be, also in each slice of
+the users, and who is in two experiments at once. Nothing is sent.
+
+SNAPSHOT is an output of a run, or its manifest. Several runs are added up.
+What the split should be is in the flag configurations, or said with --expect.
+Slices are by columns that the snapshot was told to --carry.`,
+		Example: `  rollcall report assignments.parquet
+  rollcall report assignments.parquet --flag-configs flags.json --by country,plan
+  rollcall report eu.csv us.csv --expect checkout=control:50,treatment:50
+  rollcall report assignments.parquet --format markdown > report.md`,
+		Args: checkArgs(cobra.MinimumNArgs(1), "name the output of a run, for example assignments.parquet"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := applyConfig(cmd, env); err != nil {
+				return err
+			}
+			if err := con.Configure(quiet, logFormat); err != nil {
+				return err
+			}
+			if !slices.Contains([]string{"table", "json", "markdown"}, format) {
+				return usageErrorf("--format %q is not known: it is one of table json markdown", format)
+			}
+			options, err := o.options(args, con)
+			if err != nil {
+				return err
+			}
+			r, err := exposure.Build(env.Soft, options)
+			if err != nil {
+				return err
+			}
+			return printReport(env.Stdout, format, r)
+		},
+	}
+	options := cmd.Flags()
+	group(options, "Options", func() {
+		options.StringSliceVar(&o.by, "by", nil, "`COL,..` carried columns to slice the users by")
+		options.StringVar(&o.configs, "flag-configs", "", "`FILE` flag configurations, which say what to expect")
+		options.StringArrayVar(&o.expect, "expect", nil, "`FLAG=VARIANT:WEIGHT,..` the split of a flag; may be repeated")
+		options.StringSliceVar(&o.controls, "controls", nil, "`V,..` variants that are no treatment [control,off,default]")
+		options.BoolVar(&o.checksum, "checksums", false, "compare the files' checksums with the manifests'")
+		options.StringVar(&format, "format", "table", "`F` table json markdown [table]")
+		defineCommon(options, &quiet, &logFormat)
+	})
+	return cmd
+}
+
+// printReport prints a report in one of the formats.
+func printReport(w io.Writer, format string, r *exposure.Report) error {
+	var text []byte
+	switch format {
+	case "json":
+		var err error
+		if text, err = r.JSON(); err != nil {
+			return err
+		}
+	case "markdown":
+		text = []byte(r.Markdown())
+	default:
+		width := 80
+		if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+			if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
+				width = columns
+			}
+		}
+		text = []byte(r.Table(width))
+	}
+	_, err := w.Write(text)
+	return err
+}
+
+// options makes ready what a report is built of.
+func (o *reportOptions) options(snapshots []string, con *console) (exposure.Options, error) {
+	options := exposure.Options{Snapshots: snapshots, By: o.by, Controls: o.controls, Failures: readFailures, Checksums: o.checksum}
+	for i, name := range o.by {
+		if slices.Contains(o.by[:i], name) {
+			return options, usageErrorf("--by names column %q twice", name)
+		}
+	}
+	if o.configs != "" {
+		data, err := readFlagConfigs(o.configs)
+		if err != nil {
+			return options, err
+		}
+		eng, err := parseFlagConfigs(o.configs, data, nil, true, con)
+		if err != nil {
+			return options, err
+		}
+		if options.Expectations, options.Groups, err = expectations(o.configs, eng); err != nil {
+			return options, err
+		}
+	}
+	for i, text := range o.expect {
+		e, err := parseExpect(text)
+		if err != nil {
+			return options, err
+		}
+		for _, earlier := range o.expect[:i] {
+			if strings.HasPrefix(earlier, e.Flag+"=") {
+				return options, usageErrorf("--expect says twice what to expect of flag %q", e.Flag)
+			}
+		}
+		options.Expectations = slices.DeleteFunc(options.Expectations, func(c exposure.Expectation) bool { return c.Flag == e.Flag })
+		options.Expectations = append(options.Expectations, e)
+	}
+	return options, nil
+}
+
+// notAssigned is the name of those who got no variant, in --expect.
+const notAssigned = "not_assigned"
+
+// parseExpect reads what --expect says: FLAG=VARIANT:WEIGHT,…; not_assigned is a variant, too.
+func parseExpect(text string) (exposure.Expectation, error) {
+	bad := func(format string, args ...any) (exposure.Expectation, error) {
+		return exposure.Expectation{}, pipeline.WithHint(usageErrorf("--expect %q: "+format, append([]any{text}, args...)...),
+			"for example --expect checkout=control:50,treatment:50")
+	}
+	flag, list, ok := strings.Cut(text, "=")
+	if !ok || flag == "" {
+		return bad("it is not FLAG=VARIANT:WEIGHT,…")
+	}
+	e := exposure.Expectation{Flag: flag, Source: exposure.SourceExpect}
+	var sum, none float64
+	seen := map[string]bool{}
+	for part := range strings.SplitSeq(list, ",") {
+		at := strings.LastIndexByte(part, ':')
+		if at <= 0 {
+			return bad("%q is not VARIANT:WEIGHT", part)
+		}
+		variant := part[:at]
+		weight, err := strconv.ParseFloat(part[at+1:], 64)
+		if err != nil || !(weight >= 0 && weight <= 1e12) {
+			return bad("%q is no weight", part[at+1:])
+		}
+		if seen[variant] {
+			return bad("variant %q stands there twice", variant)
+		}
+		seen[variant] = true
+		if variant == notAssigned {
+			none = weight
+			continue
+		}
+		sum += weight
+		e.Weights = append(e.Weights, exposure.Weight{Variant: variant, Share: weight})
+	}
+	if sum <= 0 {
+		return bad("the weights add up to nothing")
+	}
+	if seen[notAssigned] {
+		assigned := sum / (sum + none)
+		e.Assigned = &assigned
+	}
+	return e, nil
+}
+
+// readFailures reads the original rows of error records.
+func readFailures(file string, columns []string, each func([]pipeline.Value)) error {
+	in, err := sources.Open([]sources.File{{Path: file}}, sources.Options{})
+	if err != nil {
+		return err
+	}
+	defer in.Close() //nolint:errcheck // only read
+	var row pipeline.Row
+	values := make([]pipeline.Value, len(columns))
+	for {
+		if err := in.Next(&row); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if len(row.Input) == 0 {
+			continue
+		}
+		for i, name := range columns {
+			values[i] = pipeline.Value{}
+			if v := member(row.Input, name); v != nil {
+				values[i] = *v
+			}
+		}
+		each(values)
+	}
+}

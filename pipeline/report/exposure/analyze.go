@@ -1,0 +1,638 @@
+package exposure
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/report/stats"
+)
+
+const (
+	maxSliceFindings = 5    // of one flag
+	maxOverlaps      = 5000 // pairs that are listed
+	manyFailed       = 0.01 // the share of failed users from which on they are a warning
+	longSpan         = 24 * time.Hour
+)
+
+// analysis makes a report of what was counted.
+type analysis struct {
+	c      *collector
+	o      *Options
+	all    []*source
+	r      *Report
+	groups [][]group // by dimension
+
+	everybody bool // all answered users of all snapshots are in the files
+	answered  int64
+	unsure    map[string]bool // flags that not every run knows of
+
+	tests []*stats.Test
+	after []func() // what is said of a test is only known when all are corrected
+}
+
+func analyze(c *collector, all []*source, o *Options) *Report {
+	a := &analysis{c: c, o: o, all: all, everybody: true, unsure: map[string]bool{}, r: &Report{
+		Format: Format, Findings: []Finding{}, Snapshots: []Snapshot{}, Columns: []Column{}, Flags: []Flag{}, Overlaps: []Overlap{}, Notes: []string{},
+	}}
+	a.snapshots()
+	a.columns()
+	a.flags()
+	a.overlaps()
+	a.r.Tests = stats.Correct(a.tests)
+	for _, say := range a.after {
+		say()
+	}
+	a.finish()
+	return a.r
+}
+
+func (a *analysis) find(f Finding) { a.r.Findings = append(a.r.Findings, f) }
+
+func (a *analysis) note(format string, args ...any) {
+	a.r.Notes = append(a.r.Notes, fmt.Sprintf(format, args...))
+}
+
+// test has the test corrected with all others, and say called then.
+func (a *analysis) test(t *stats.Test, say func()) {
+	a.tests = append(a.tests, t)
+	a.after = append(a.after, say)
+}
+
+// snapshots says whether they can be trusted.
+func (a *analysis) snapshots() {
+	r := a.r
+	r.Users.FailedByKind = map[pipeline.Kind]int64{}
+	for _, s := range a.all {
+		r.Snapshots = append(r.Snapshots, s.Snapshot)
+		a.everybody = a.everybody && s.Everybody
+		in := s.Users
+		if s.manifest == nil {
+			in.Read, in.Answered = s.InFile, s.InFile
+		}
+		r.Users.Read += in.Read
+		r.Users.Answered += in.Answered
+		r.Users.Failed += in.Failed
+		r.Users.InFile += s.InFile
+		for kind, n := range in.FailedByKind {
+			r.Users.FailedByKind[kind] += n
+		}
+		name := s.Path
+		for _, p := range s.Problems {
+			a.find(Finding{Severity: Alert, Kind: KindSnapshot, Text: name + ": " + p})
+		}
+		for _, w := range s.Warnings {
+			a.find(Finding{Severity: Note, Kind: KindWarning, Text: "the run warned: " + w})
+		}
+		if s.manifest != nil && len(s.manifest.NobodyGot) > 0 {
+			for _, flag := range s.manifest.NobodyGot {
+				a.find(Finding{Severity: Warn, Kind: KindNobody, Flag: flag, Text: fmt.Sprintf("%s: nobody got a variant; it is off, targets none of these users, is not deployed, or its name is misspelt", flag)})
+			}
+		}
+		if s.Resumes > 0 {
+			a.find(Finding{Severity: Note, Kind: KindSnapshot, Text: fmt.Sprintf("%s: the run was resumed %d times", name, s.Resumes)})
+		}
+		if span := s.Last.Sub(s.First); span > longSpan {
+			a.find(Finding{Severity: Note, Kind: KindSnapshot, Text: fmt.Sprintf("%s: between the first answer and the last are %d hours, in which flags may have changed", name, int(span.Hours()))})
+		}
+	}
+	a.answered = max(r.Users.Answered, r.Users.InFile)
+	if failed := r.Users.Failed; failed > 0 {
+		share := float64(failed) / float64(max(r.Users.Read, 1))
+		severity := Note
+		if share >= manyFailed {
+			severity = Warn
+		}
+		var kinds []string
+		for _, kind := range pipeline.Kinds {
+			if n := r.Users.FailedByKind[kind]; n > 0 {
+				kinds = append(kinds, fmt.Sprintf("%s %s", Thousands(n), kind))
+			}
+		}
+		a.find(Finding{Severity: severity, Kind: KindFailed, Text: fmt.Sprintf("%s without an answer (%s): %s", users(failed, "is", "are"), Percent(share), strings.Join(kinds, ", "))})
+	}
+	if !a.everybody {
+		a.note("Users who got no variant of any flag are not in the file: slices are of the %s who got one. "+
+			"`snapshot --flags` and `--layout wide` write all.", users(r.Users.InFile, "", ""))
+	}
+	a.differentFlags()
+}
+
+// differentFlags finds the flags that some runs evaluated and others did not.
+func (a *analysis) differentFlags() {
+	if len(a.all) < 2 {
+		return
+	}
+	runs := map[string]int{}
+	for _, s := range a.all {
+		if s.manifest == nil {
+			continue
+		}
+		here := map[string]bool{}
+		for _, f := range s.manifest.Flags {
+			here[f.Flag] = true
+		}
+		for _, flag := range s.manifest.NobodyGot {
+			here[flag] = true
+		}
+		for flag := range here {
+			runs[flag]++
+		}
+	}
+	var names []string
+	for flag, n := range runs {
+		if n < len(a.all) {
+			a.unsure[flag] = true
+			names = append(names, flag)
+		}
+	}
+	if slices.Sort(names); len(names) > 0 {
+		a.note("Not all of the runs know these flags, and the other runs' users count as without a variant: %s.", strings.Join(names, ", "))
+	}
+}
+
+// columns folds the slices, and tests whether users of some fail more.
+func (a *analysis) columns() {
+	for i, d := range a.c.dimensions {
+		groups := d.fold()
+		a.groups = append(a.groups, groups)
+		col := Column{Name: d.name, Slices: []Slice{}, Folded: d.folded}
+		for _, g := range groups {
+			col.Slices = append(col.Slices, Slice{Label: g.label, Kind: g.kind, Users: sum(a.c.all[i], g.places), Failed: sum(a.c.failed[i], g.places)})
+		}
+		a.r.Columns = append(a.r.Columns, col)
+	}
+	for i := range a.r.Columns {
+		a.failing(&a.r.Columns[i])
+	}
+}
+
+func sum(counts []int64, places []int32) (n int64) {
+	for _, p := range places {
+		if int(p) < len(counts) {
+			n += counts[p]
+		}
+	}
+	return n
+}
+
+func (a *analysis) failing(col *Column) {
+	for _, s := range a.all {
+		if s.failing != "" {
+			col.FailingNone = s.failing
+		}
+	}
+	switch {
+	case a.r.Users.Failed == 0:
+		col.FailingNone = "no user failed"
+	case col.FailingNone != "":
+	case !a.everybody:
+		col.FailingNone = "users who got no variant are not in the file, so it is not known how many did not fail"
+	}
+	if col.FailingNone != "" {
+		col.FailingWords = "not tested: " + col.FailingNone
+		return
+	}
+	// Of the failed users, each slice should have its share of all users. (Drawing without putting back would vary less:
+	// this errs on the side of no alarm.)
+	failed, all := make([]int64, len(col.Slices)), make([]float64, len(col.Slices))
+	var total float64
+	for i, s := range col.Slices {
+		failed[i], all[i] = s.Failed, float64(s.Users+s.Failed)
+		total += all[i]
+	}
+	t := stats.Ratio(failed, all)
+	col.Failing = &t
+	a.test(&t, func() {
+		if !t.Tested() {
+			col.FailingWords = "not tested: " + t.None
+			return
+		}
+		s := col.Slices[t.Worst]
+		col.FailingWords = "users of all slices fail alike, " + PValue(t.Corrected)
+		if t.Verdict == stats.OK {
+			return
+		}
+		col.FailingWords = fmt.Sprintf("of the users with %s = %s, %s failed, of all %s; %s", col.Name, s.Label, Percent(float64(s.Failed)/all[t.Worst]),
+			Percent(float64(t.N)/total), effect(&t))
+		a.find(Finding{Severity: severityOf(t.Verdict), Kind: KindFailed, Column: col.Name, Slice: s.Label,
+			Text: "failing depends on " + col.Name + ": " + col.FailingWords})
+	})
+}
+
+func (a *analysis) flags() {
+	keys := map[string]int{}
+	for i, f := range a.c.flags {
+		keys[f.key] = i
+	}
+	for _, s := range a.all { // those that nobody got are not in every layout
+		if s.manifest == nil {
+			continue
+		}
+		for _, flag := range s.manifest.NobodyGot {
+			if _, ok := keys[flag]; !ok {
+				keys[flag] = -1
+			}
+		}
+	}
+	for key := range keys {
+		a.r.Flags = append(a.r.Flags, Flag{Key: key})
+	}
+	slices.SortFunc(a.r.Flags, func(x, y Flag) int { return strings.Compare(x.Key, y.Key) })
+	for i := range a.r.Flags {
+		f := &flagCounts{bySlice: make([][]cells, len(a.c.dimensions))}
+		if at := keys[a.r.Flags[i].Key]; at >= 0 {
+			f = a.c.flags[at]
+		}
+		a.flag(&a.r.Flags[i], f)
+	}
+}
+
+// flag makes the report of one flag.
+func (a *analysis) flag(out *Flag, f *flagCounts) {
+	out.Expected = a.expected(out.Key)
+	order := make([]int, 0, len(f.variants)) // of f.variants, by key; -1-i: the i-th of the expected ones, which nobody got
+	name := func(i int) string {
+		if i < 0 {
+			return out.Expected.Variants[-1-i].Variant
+		}
+		return a.c.keys.Name(f.variants[i].key)
+	}
+	for i := range f.variants {
+		order = append(order, i)
+	}
+	for i, w := range out.Expected.Variants {
+		if !slices.ContainsFunc(order, func(k int) bool { return k >= 0 && name(k) == w.Variant }) {
+			order = append(order, -1-i)
+		}
+	}
+	slices.SortFunc(order, func(i, j int) int { return strings.Compare(name(i), name(j)) })
+
+	all := totals{users: a.answered, noUserID: a.c.noUser, noDeviceID: a.c.noDevice, named: f.namedUsers, counts: f.counts, left: f.left}
+	a.counts(&out.Counts, out, f, order, name, &all)
+	if len(out.Expected.Variants) > 0 {
+		a.unexpected(out, &all, order, name)
+		out.Test, out.Against = a.ratio(&out.Counts, out, &all, order), AgainstExpected
+		a.test(out.Test, func() { a.saySplit(out, nil, &out.Counts, order) })
+	} else if out.Words = out.Expected.None; out.Words == "" && len(order) > 1 {
+		out.Words = "no expected split is known"
+	}
+	a.allocation(&out.Counts, out, f, &all, nil)
+
+	out.Slices = []FlagSlice{}
+	var parts []totals
+	for d := range a.groups {
+		for _, g := range a.groups[d] {
+			part := totals{
+				users: sum(a.c.all[d], g.places), noUserID: sum(a.c.noUserID[d], g.places), noDeviceID: sum(a.c.noDeviceID[d], g.places),
+				counts: make([]int64, len(f.variants)), left: make([]int64, len(f.variants)),
+			}
+			if part.users == 0 {
+				continue // all of them failed
+			}
+			for _, p := range g.places {
+				if int(p) >= len(f.bySlice[d]) {
+					continue
+				}
+				cell := &f.bySlice[d][p]
+				part.named += cell.named
+				for v, n := range cell.counts[:min(len(cell.counts), len(f.variants))] {
+					part.counts[v] += n
+				}
+				for v, n := range cell.left[:min(len(cell.left), len(f.variants))] {
+					part.left[v] += n
+				}
+			}
+			parts = append(parts, part)
+			out.Slices = append(out.Slices, FlagSlice{Column: a.c.dimensions[d].name, Label: g.label, Kind: g.kind})
+		}
+	}
+	for i := range out.Slices {
+		s, part := &out.Slices[i], &parts[i]
+		a.counts(&s.Counts, out, f, order, name, part)
+		switch {
+		case len(out.Expected.Variants) > 0:
+			s.Test, s.Against = a.ratio(&s.Counts, out, part, order), AgainstExpected
+		case len(order) > 1:
+			t := stats.Homogeneity(part.chance(nil), all.chance(part))
+			for k, i := range order { // the test knows the variants by their first appearance
+				if t.Tested() && i == t.Worst {
+					t.Worst = k
+					break
+				}
+			}
+			s.Test, s.Against = &t, AgainstOthers
+		}
+		if s.Test != nil {
+			a.test(s.Test, func() {})
+		}
+		a.allocation(&s.Counts, out, f, part, s)
+	}
+	a.after = append(a.after, func() { a.saySlices(out, order) })
+}
+
+// totals are counters of a flag: of all users, or of one slice.
+type totals struct {
+	users, noUserID, noDeviceID, named int64
+	counts, left                       []int64 // by variant of flagCounts
+}
+
+// chance are the users whose variant is left to chance, without those of another.
+func (t *totals) chance(without *totals) []int64 {
+	out := make([]int64, len(t.counts))
+	for i := range out {
+		out[i] = t.counts[i] - t.left[i]
+		if without != nil {
+			out[i] -= without.counts[i] - without.left[i]
+		}
+	}
+	return out
+}
+
+// counts fills in who got what.
+func (a *analysis) counts(out *Counts, flag *Flag, f *flagCounts, order []int, name func(int) string, t *totals) {
+	out.Users, out.Variants = t.users, []Variant{}
+	for v := range t.counts {
+		out.Assigned += t.counts[v]
+		out.LeftOut += t.left[v]
+	}
+	out.Users = max(out.Users, out.Assigned)
+	out.NotAssigned = out.Users - out.Assigned
+	out.Reach = share(out.Assigned, out.Users)
+	for _, i := range order {
+		v := Variant{Key: name(i), Treatment: !a.c.control(name(i))}
+		if i >= 0 {
+			v.Users = t.counts[i]
+		}
+		if out.Users > 0 {
+			v.OfUsers = float64(v.Users) / float64(out.Users)
+		}
+		v.Split = share(v.Users, out.Assigned)
+		for _, w := range flag.Expected.Variants {
+			if w.Variant == v.Key {
+				expected := w.Share
+				v.Expected = &expected
+			}
+		}
+		out.Variants = append(out.Variants, v)
+	}
+}
+
+func share(n, of int64) Share {
+	s := Share{}
+	s.Low, s.High = stats.Wilson(n, of)
+	if of > 0 {
+		s.Share = float64(n) / float64(of)
+	}
+	return s
+}
+
+// expected is what is known of how the flag should be split.
+func (a *analysis) expected(flag string) Split {
+	e := a.c.expected[flag]
+	if e == nil {
+		return Split{Variants: []Weight{}}
+	}
+	s := Split{Source: e.Source, None: e.None, Assigned: e.Assigned, Variants: []Weight{}}
+	var total float64
+	for _, w := range e.Weights {
+		total += w.Share
+	}
+	if total <= 0 {
+		return s
+	}
+	for _, w := range e.Weights {
+		s.Variants = append(s.Variants, Weight{w.Variant, w.Share / total})
+	}
+	slices.SortFunc(s.Variants, func(x, y Weight) int { return strings.Compare(x.Variant, y.Variant) })
+	return s
+}
+
+// ratio tests the split against the expected one. Variants that should not be there are left out: they are a finding
+// of their own.
+func (a *analysis) ratio(out *Counts, flag *Flag, t *totals, order []int) *stats.Test {
+	observed, weights := make([]int64, len(order)), make([]float64, len(order))
+	chance := t.chance(nil)
+	for k, i := range order {
+		if out.Variants[k].Expected == nil || *out.Variants[k].Expected == 0 {
+			continue
+		}
+		weights[k] = *out.Variants[k].Expected
+		if i >= 0 {
+			observed[k] = chance[i]
+		}
+	}
+	test := stats.Ratio(observed, weights)
+	return &test
+}
+
+// unexpected finds variants that should not be there.
+func (a *analysis) unexpected(out *Flag, t *totals, order []int, name func(int) string) {
+	chance := t.chance(nil)
+	for k, i := range order {
+		if i < 0 || chance[i] <= 0 || out.Variants[k].Expected != nil && *out.Variants[k].Expected > 0 {
+			continue
+		}
+		a.find(Finding{Severity: Alert, Kind: KindUnexpected, Flag: out.Key,
+			Text: fmt.Sprintf("%s: %s variant %s, which %s does not provide for", out.Key, users(chance[i], "has", "have"), name(i), out.Expected.Source)})
+	}
+}
+
+// off says how a split deviates: "control 52.0 % instead of 50.0 % (2.0 points)".
+func off(c *Counts, t *stats.Test, than string) string {
+	v := &c.Variants[t.Worst]
+	var got, want float64
+	if v.Expected != nil {
+		want = *v.Expected
+		got = want + t.Deviation
+		return fmt.Sprintf("%s %s instead of %s, %s", v.Key, Percent(got), Percent(want), effect(t))
+	}
+	got = v.Split.Share
+	return fmt.Sprintf("%s %s, %s %s, %s", v.Key, Percent(got), than, Percent(got-t.Deviation), effect(t))
+}
+
+// saySplit puts the test of a flag, or of one slice of it, into words.
+func (a *analysis) saySplit(flag *Flag, s *FlagSlice, c *Counts, order []int) {
+	t := c.Test
+	switch {
+	case t == nil:
+	case !t.Tested():
+		c.Words = "not tested: " + t.None
+	case t.Verdict == stats.OK && c.Against == AgainstOthers:
+		c.Words = "split like all others, " + PValue(t.Corrected)
+	case t.Verdict == stats.OK:
+		c.Words = "split as expected, " + PValue(t.Corrected)
+	case c.Against == AgainstOthers:
+		c.Words = "split unlike all others: " + off(c, t, "elsewhere")
+	default:
+		c.Words = "not split as expected: " + off(c, t, "")
+	}
+	if s == nil && t.Tested() && t.Verdict != stats.OK {
+		a.find(Finding{Severity: severityOf(t.Verdict), Kind: KindSplit, Flag: flag.Key, Text: flag.Key + ": " + c.Words})
+	}
+}
+
+// saySlices puts the slices of a flag into words and in order, and makes findings of those that are off.
+func (a *analysis) saySlices(flag *Flag, order []int) {
+	for i := range flag.Slices {
+		s := &flag.Slices[i]
+		a.saySplit(flag, s, &s.Counts, order)
+	}
+	rank := func(s *FlagSlice) (verdict int, p float64) {
+		if s.Test == nil || !s.Test.Tested() || s.Test.Verdict == stats.OK {
+			return 2, 0
+		}
+		if s.Test.Verdict == stats.Alarm {
+			return 0, s.Test.P
+		}
+		return 1, s.Test.P
+	}
+	slices.SortStableFunc(flag.Slices, func(x, y FlagSlice) int {
+		vx, px := rank(&x)
+		vy, py := rank(&y)
+		return cmp.Or(cmp.Compare(vx, vy), cmp.Compare(px, py))
+	})
+	more := 0
+	worst := Note
+	for i := range flag.Slices {
+		s := &flag.Slices[i]
+		if verdict, _ := rank(s); verdict == 2 {
+			break
+		}
+		severity := severityOf(s.Test.Verdict)
+		why := ""
+		if s.Against == AgainstOthers { // the split may be meant to differ
+			severity = milder(severity)
+			why = "; the targeting may be the reason"
+			if flag.Expected.None != "" {
+				severity = Note
+			}
+		}
+		if i >= maxSliceFindings {
+			if more++; severity == Alert || severity == Warn && worst != Alert {
+				worst = severity
+			}
+			continue
+		}
+		a.find(Finding{Severity: severity, Kind: KindSplit, Flag: flag.Key, Column: s.Column, Slice: s.Label,
+			Text: fmt.Sprintf("%s, where %s = %s: %s%s", flag.Key, s.Column, s.Label, s.Words, why)})
+	}
+	if more > 0 {
+		a.find(Finding{Severity: worst, Kind: KindSplit, Flag: flag.Key, Text: fmt.Sprintf("%s: the split is off in %d more slices", flag.Key, more)})
+	}
+}
+
+// allocation tests how many users got a variant, where that should be up to the bucket alone.
+func (a *analysis) allocation(out *Counts, flag *Flag, f *flagCounts, t *totals, s *FlagSlice) {
+	want := flag.Expected.Assigned
+	if want == nil {
+		return
+	}
+	switch {
+	case !a.everybody:
+		out.AllocationWords = "not tested: users who got no variant are not in the file"
+		return
+	case a.unsure[flag.Key]:
+		out.AllocationWords = "not tested: not all of the runs know the flag"
+		return
+	}
+	eligible := t.users - t.named
+	switch f.bucketBy {
+	case byUserID:
+		eligible -= t.noUserID
+	case byDeviceID:
+		eligible -= t.noDeviceID
+	}
+	assigned := out.Assigned - out.LeftOut
+	where := flag.Key
+	column, label := "", ""
+	if s != nil {
+		column, label = s.Column, s.Label
+		where += fmt.Sprintf(", where %s = %s", column, label)
+	}
+	if *want >= 1 || *want <= 0 { // nothing is left to chance
+		if missing := eligible - assigned; *want >= 1 && missing > 0 && s == nil {
+			out.AllocationWords = users(missing, "has", "have") + " no variant, and all should"
+			a.find(Finding{Severity: Alert, Kind: KindAllocation, Flag: flag.Key, Text: where + ": " + out.AllocationWords})
+		}
+		return
+	}
+	test := stats.Ratio([]int64{assigned, eligible - assigned}, []float64{*want, 1 - *want})
+	out.Allocation = &test
+	a.test(&test, func() {
+		switch {
+		case !test.Tested():
+			out.AllocationWords = "not tested: " + test.None
+		case test.Verdict == stats.OK:
+			out.AllocationWords = fmt.Sprintf("as many as expected (%s) have a variant, %s", Percent(*want), PValue(test.Corrected))
+		default:
+			out.AllocationWords = fmt.Sprintf("%s have a variant instead of %s, %s", Percent(float64(assigned)/float64(eligible)), Percent(*want), effect(&test))
+			a.find(Finding{Severity: severityOf(test.Verdict), Kind: KindAllocation, Flag: flag.Key, Column: column, Slice: label,
+				Text: where + ": " + out.AllocationWords})
+		}
+	})
+}
+
+// finish puts the findings in order and says the verdict.
+func (a *analysis) finish() {
+	rank := map[Severity]int{Alert: 0, Warn: 1, Note: 2}
+	kinds := []string{KindSnapshot, KindExclusion, KindUnexpected, KindSplit, KindAllocation, KindDependence, KindFailed, KindNobody, KindWarning}
+	slices.SortStableFunc(a.r.Findings, func(x, y Finding) int {
+		return cmp.Or(cmp.Compare(rank[x.Severity], rank[y.Severity]), cmp.Compare(slices.Index(kinds, x.Kind), slices.Index(kinds, y.Kind)))
+	})
+	slices.SortStableFunc(a.r.Overlaps, func(x, y Overlap) int {
+		return cmp.Or(-compareBool(x.Exclusive && x.Assigned > 0, y.Exclusive && y.Assigned > 0), cmp.Compare(overlapP(&x), overlapP(&y)), cmp.Compare(y.Treatments, x.Treatments))
+	})
+	var alerts, warnings int
+	for _, f := range a.r.Findings {
+		switch f.Severity {
+		case Alert:
+			alerts++
+		case Warn:
+			warnings++
+		}
+	}
+	v := &a.r.Verdict
+	tests := fmt.Sprintf("%s tests", Thousands(int64(a.r.Tests)))
+	if a.r.Tests == 1 {
+		tests = "1 test"
+	}
+	switch {
+	case alerts > 0:
+		v.Severity, v.Text = Alert, fmt.Sprintf("not as it should be: %s and %s, by %s", count(alerts, "alert"), count(warnings, "warning"), tests)
+	case warnings > 0:
+		v.Severity, v.Text = Warn, fmt.Sprintf("to be looked at: %s, by %s", count(warnings, "warning"), tests)
+	case a.r.Tests == 0:
+		v.Severity, v.Text = OK, "nothing found, but nothing was tested either: it is not known how users should be split"
+	default:
+		v.Severity, v.Text = OK, "nothing found by "+tests
+	}
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return Thousands(int64(n)) + " " + noun + "s"
+}
+
+func compareBool(x, y bool) int {
+	switch {
+	case x == y:
+		return 0
+	case x:
+		return 1
+	}
+	return -1
+}
+
+// overlapP is the p-value of a pair whose test is a finding, for sorting; 1 of all others.
+func overlapP(o *Overlap) float64 {
+	if o.Test == nil || !o.Test.Tested() || o.Test.Verdict == stats.OK {
+		return 1
+	}
+	return o.Test.P
+}

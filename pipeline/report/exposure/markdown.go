@@ -1,0 +1,119 @@
+package exposure
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Markdown is the report as a comment on a pull request, or a page of a wiki: the verdict and the findings first.
+func (r *Report) Markdown() string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("# Exposure report: %s", r.Verdict.Severity)
+	line("\n%s.", escape(capital(r.Verdict.Text)))
+	if len(r.Findings) > 0 {
+		line("\n## Findings\n")
+		for _, f := range r.Findings {
+			line("- **%s** %s", f.Severity, escape(f.Text))
+		}
+	}
+	line("\n## Snapshots\n")
+	for i := range r.Snapshots {
+		s := &r.Snapshots[i]
+		state := "complete"
+		if !s.Complete {
+			state = "**not to be trusted**"
+		}
+		line("- %s: %s", code(s.Path), state)
+		if s.Manifest != "" {
+			line("  - %s", escape(s.runText()))
+			line("  - %s", escape(s.usersText()))
+		}
+	}
+	for i := range r.Columns {
+		c := &r.Columns[i]
+		line("\n## Slices by %s\n", code(c.Name))
+		line("| %s | users | failed |\n|---|---:|---:|", escape(c.Name))
+		for _, s := range c.Slices {
+			line("| %s | %s | %s |", escape(s.Label), Thousands(s.Users), Thousands(s.Failed))
+		}
+		line("\nFailing: %s.", escape(c.FailingWords))
+	}
+	for i := range r.Flags {
+		f := &r.Flags[i]
+		line("\n## Flag %s\n\n%s.", code(f.Key), escape(capital(f.reachText())))
+		if len(f.Variants) == 0 {
+			continue
+		}
+		line("\n| variant | users | share | 95 %% interval | expected |\n|---|---:|---:|---:|---:|")
+		for k := range f.Variants {
+			v := &f.Variants[k]
+			expected := ""
+			if len(f.Expected.Variants) > 0 {
+				expected = v.expected()
+			}
+			line("| %s | %s | %s | %s | %s |", escape(v.Key), Thousands(v.Users), Percent(v.Split.Share), v.Split.interval(), expected)
+		}
+		for _, words := range []string{f.Words, f.AllocationWords} {
+			if words != "" {
+				line("\n%s.", escape(capital(words)))
+			}
+		}
+		if len(f.Slices) == 0 {
+			continue
+		}
+		b.WriteString("\n| | slice | users | reach |")
+		rule := "|---|---|---:|---:|"
+		names := f.Variants
+		if len(names) == 1 {
+			names = nil
+		}
+		for _, v := range names {
+			fmt.Fprintf(&b, " %s |", escape(v.Key))
+			rule += "---:|"
+		}
+		line("\n%s", rule)
+		for k := range f.Slices {
+			s := &f.Slices[k]
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |", s.mark(), escape(s.Column+" = "+s.Label), Thousands(s.Users), Percent(s.Reach.Share))
+			for n := range names {
+				text := "-"
+				if s.Assigned > 0 {
+					text = Percent(s.Variants[n].Split.Share)
+				}
+				fmt.Fprintf(&b, " %s |", text)
+			}
+			b.WriteByte('\n')
+		}
+	}
+	if len(r.Overlaps) > 0 {
+		line("\n## Users in a treatment of two flags\n\n| | | users | by chance |\n|---|---|---:|---:|")
+		for i := range r.Overlaps {
+			o := &r.Overlaps[i]
+			line("| %s | %s | %s | %s |", escape(o.A), escape(o.B), Thousands(o.Treatments), Thousands(int64(o.Independent+0.5)))
+		}
+	}
+	for _, n := range r.Notes {
+		line("\n%s", escape(n))
+	}
+	line("\n%s", escape(r.Reading()))
+	return b.String()
+}
+
+// markdown is what means something in Markdown or HTML.
+var markdown = strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "<", "&lt;", ">", "&gt;", "&", "&amp;", "|", `\|`, "~", `\~`)
+
+// escape is text that means itself.
+func escape(s string) string { return markdown.Replace(Printable(s)) }
+
+// code is text as code.
+func code(s string) string {
+	return "`" + strings.NewReplacer("`", "'", "|", "¦").Replace(Printable(s)) + "`"
+}
+
+func capital(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}

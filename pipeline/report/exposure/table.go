@@ -1,0 +1,330 @@
+package exposure
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/report/stats"
+)
+
+const (
+	minWidth      = 60
+	tableOverlaps = 20 // pairs that a table lists
+	labelWidth    = 28
+)
+
+// Table is the report for a person at a terminal that is so many columns wide: the verdict and the findings first.
+func (r *Report) Table(width int) string {
+	p := &printer{width: max(width, minWidth)}
+	p.wrap(strings.ToUpper(string(r.Verdict.Severity))+"  ", 7, r.Verdict.Text)
+	if len(r.Findings) > 0 {
+		p.line("")
+		for _, f := range r.Findings {
+			p.wrap(fmt.Sprintf("  %-6s", f.Severity), 8, f.Text)
+		}
+	}
+	for i := range r.Snapshots {
+		p.snapshot(&r.Snapshots[i])
+	}
+	for i := range r.Columns {
+		p.column(&r.Columns[i])
+	}
+	for i := range r.Flags {
+		p.flag(&r.Flags[i])
+	}
+	p.overlaps(r.Overlaps)
+	p.line("")
+	for _, n := range append(slices.Clone(r.Notes), r.Reading()) {
+		p.wrap("", 0, n)
+	}
+	return p.b.String()
+}
+
+// Reading is how to read the figures, in a sentence or two.
+func (r *Report) Reading() string {
+	return fmt.Sprintf("Shares are of the users who got a variant, with their 95 %% interval (Wilson). p is of a chi-squared test, corrected for "+
+		"all %s (Holm): below %v is an alert, below %v a warning. w is Cohen's effect size.", count(r.Tests, "test"), stats.Alert, stats.Warn)
+}
+
+// printer makes text of a certain width.
+type printer struct {
+	b     strings.Builder
+	width int
+}
+
+func (p *printer) line(format string, args ...any) {
+	p.b.WriteString(strings.TrimRight(fmt.Sprintf(format, args...), " "))
+	p.b.WriteByte('\n')
+}
+
+// wrap prints text behind head, its further lines indented.
+func (p *printer) wrap(head string, indent int, text string) {
+	line, width, empty := head, utf8.RuneCountInString(head), true
+	for word := range strings.FieldsSeq(Printable(text)) {
+		n := utf8.RuneCountInString(word)
+		if !empty && width+1+n > p.width {
+			p.line("%s", line)
+			line, width, empty = strings.Repeat(" ", indent), indent, true
+		}
+		if !empty {
+			line, width = line+" ", width+1
+		}
+		line, width, empty = line+word, width+n, false
+	}
+	p.line("%s", line)
+}
+
+// Printable is text without what a terminal would act upon.
+func Printable(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			quoted := strconv.QuoteRuneToASCII(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+	}
+	return b.String()
+}
+
+// shorten cuts a name that would tear a table.
+func shorten(s string, most int) string {
+	s = Printable(s)
+	if r := []rune(s); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return s
+}
+
+// table prints rows below each other, all but the first left columns to the right. Rows are cut at the width.
+func (p *printer) table(left int, rows [][]string) {
+	var widths []int
+	for _, row := range rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for _, row := range rows {
+		var line strings.Builder
+		for i, cell := range row {
+			gap := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			line.WriteString("  ")
+			if i < left {
+				line.WriteString(cell + gap)
+			} else {
+				line.WriteString(gap + cell)
+			}
+		}
+		p.line("%s", line.String())
+	}
+}
+
+func (p *printer) snapshot(s *Snapshot) {
+	p.line("")
+	p.wrap("Snapshot ", 2, s.Path)
+	state := "complete, by its manifest"
+	if s.Checksum {
+		state += " and checksum"
+	}
+	if !s.Complete {
+		state = "not to be trusted: see the findings"
+	}
+	p.wrap("  ", 2, state)
+	if s.Manifest != "" {
+		p.wrap("  ", 2, s.runText())
+		p.wrap("  ", 2, s.usersText())
+	} else {
+		p.wrap("  ", 2, users(s.InFile, "", "")+" in the file")
+	}
+}
+
+const minute = "2006-01-02 15:04"
+
+// runText is which run it was, and when.
+func (s *Snapshot) runText() string {
+	text := fmt.Sprintf("run %s, %s to %s UTC", s.RunID, s.StartedAt.UTC().Format(minute), s.FinishedAt.UTC().Format(minute))
+	if s.Resumes > 0 {
+		text += ", resumed " + count(s.Resumes, "time")
+	}
+	return text
+}
+
+// usersText is how many users there are.
+func (s *Snapshot) usersText() string {
+	text := fmt.Sprintf("%s: %s answered, %s failed", users(s.Users.Read, "", ""), Thousands(s.Users.Answered), Thousands(s.Users.Failed))
+	var kinds []string
+	for _, kind := range pipeline.Kinds {
+		if n := s.Users.FailedByKind[kind]; n > 0 {
+			kinds = append(kinds, fmt.Sprintf("%s %s", Thousands(n), kind))
+		}
+	}
+	if len(kinds) > 0 {
+		text += " (" + strings.Join(kinds, ", ") + ")"
+	}
+	if s.InFile != s.Users.Answered {
+		text += fmt.Sprintf("; %s in the file", Thousands(s.InFile))
+	}
+	return text
+}
+
+func (p *printer) column(c *Column) {
+	p.line("")
+	p.wrap("Slices by ", 2, c.Name)
+	rows := [][]string{{shorten(c.Name, labelWidth), "USERS", "FAILED"}}
+	for _, s := range c.Slices {
+		rows = append(rows, []string{shorten(s.Label, labelWidth), Thousands(s.Users), Thousands(s.Failed)})
+	}
+	p.table(1, rows)
+	if c.Folded > 0 {
+		p.line("  (other): %s values or more", Thousands(c.Folded))
+	}
+	p.wrap("  failing: ", 2, c.FailingWords)
+}
+
+func (p *printer) flag(f *Flag) {
+	p.line("")
+	p.wrap("Flag ", 2, f.Key)
+	p.wrap("  ", 2, f.reachText())
+	if len(f.Variants) == 0 {
+		return
+	}
+	rows := [][]string{{"VARIANT", "USERS", "SHARE", "95 % INTERVAL"}}
+	expected := len(f.Expected.Variants) > 0
+	if expected {
+		rows[0] = append(rows[0], "EXPECTED")
+	}
+	for i := range f.Variants {
+		v := &f.Variants[i]
+		row := []string{shorten(v.Key, labelWidth), Thousands(v.Users), Percent(v.Split.Share), v.Split.interval()}
+		if expected {
+			row = append(row, v.expected())
+		}
+		rows = append(rows, row)
+	}
+	p.table(1, rows)
+	if f.Words != "" {
+		p.wrap("  ", 2, f.Words)
+	}
+	if f.AllocationWords != "" {
+		p.wrap("  ", 2, f.AllocationWords)
+	}
+	p.slices(f)
+}
+
+// reachText is how many users got a variant.
+func (f *Flag) reachText() string {
+	if f.Assigned == 0 {
+		return fmt.Sprintf("none of %s got a variant", users(f.Users, "", ""))
+	}
+	text := fmt.Sprintf("%s of %s got a variant: %s [%s]", Thousands(f.Assigned), users(f.Users, "", ""), Percent(f.Reach.Share), f.Reach.interval())
+	if f.LeftOut > 0 {
+		text += fmt.Sprintf("; %s not by chance, and left out of tests", Thousands(f.LeftOut))
+	}
+	return text
+}
+
+func (v *Variant) expected() string {
+	if v.Expected == nil {
+		return "none"
+	}
+	return Percent(*v.Expected)
+}
+
+// interval is "49.1 to 51.2".
+func (s Share) interval() string {
+	return fmt.Sprintf("%.1f to %.1f", 100*s.Low, 100*s.High)
+}
+
+// slices prints the slices of a flag: a row each, a column for each variant as far as there is room.
+func (p *printer) slices(f *Flag) {
+	if len(f.Slices) == 0 {
+		return
+	}
+	const fixed, cell = 2 + 7 + labelWidth + 2 + 11 + 2 + 8, 10
+	several := 0
+	for i := range f.Slices {
+		if f.Slices[i].Column != f.Slices[0].Column {
+			several = 1
+		}
+	}
+	room := max(1, (p.width-fixed)/cell)
+	head := []string{"", "SLICE", "USERS", "REACH"}
+	names := f.Variants
+	if len(names) == 1 {
+		names = nil // all who got one got this
+	}
+	more := max(0, len(names)-room)
+	for _, v := range names[:len(names)-more] {
+		head = append(head, shorten(v.Key, cell-2))
+	}
+	rows := [][]string{head}
+	for i := range f.Slices {
+		s := &f.Slices[i]
+		label := s.Label
+		if several > 0 {
+			label = s.Column + " = " + label
+		}
+		row := []string{s.mark(), shorten(label, labelWidth), Thousands(s.Users), Percent(s.Reach.Share)}
+		for k := range names[:len(names)-more] {
+			text := "-"
+			if s.Assigned > 0 {
+				text = Percent(s.Variants[k].Split.Share)
+			}
+			row = append(row, text)
+		}
+		rows = append(rows, row)
+	}
+	p.line("")
+	p.table(2, rows)
+	if more > 0 {
+		p.line("  and %s, for which there is no room", count(more, "variant"))
+	}
+}
+
+// mark is the worse of a slice's verdicts.
+func (s *FlagSlice) mark() string {
+	verdict := stats.None
+	rank := []stats.Verdict{stats.None, stats.OK, stats.Warning, stats.Alarm}
+	for _, t := range []*stats.Test{s.Test, s.Allocation} {
+		if t != nil && slices.Index(rank, t.Verdict) > slices.Index(rank, verdict) {
+			verdict = t.Verdict
+		}
+	}
+	switch {
+	case verdict == stats.None:
+		return "-"
+	case verdict != stats.OK && s.Against == AgainstOthers:
+		return "differs"
+	}
+	return string(verdict)
+}
+
+func (p *printer) overlaps(list []Overlap) {
+	if len(list) == 0 {
+		return
+	}
+	p.line("")
+	p.line("Users in a treatment of two flags")
+	name := (p.width - 2 - 2*2 - 2*13 - 2) / 2
+	rows := [][]string{{"", "", "USERS", "BY CHANCE"}}
+	for i := range list[:min(len(list), tableOverlaps)] {
+		o := &list[i]
+		rows = append(rows, []string{shorten(o.A, name), shorten(o.B, name), Thousands(o.Treatments), Thousands(int64(o.Independent + 0.5))})
+	}
+	p.table(2, rows)
+	if len(list) > tableOverlaps {
+		p.line("  and %s", count(len(list)-tableOverlaps, "pair"))
+	}
+}
