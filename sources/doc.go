@@ -9,8 +9,22 @@
 //     column is used for (mapping.go) is decided once for a file with a header, and once for each name in JSONL,
 //     where every row has its own columns; user.go then makes each row's user.
 //
-// A file of error records is an input too (errorfile.go): its cells are those of the original row, under the
-// original number.
+// A file of error records is an input too, in any format and known by its columns (errorfile.go): its cells are those
+// of the original row, under the original number.
+//
+// # Parquet
+//
+// parquet.go reads rows out of the columns that are wanted, with arrow's decoders; parquetpage.go reads the pages for
+// them, because arrow believes what a file says of its sizes, and turns what arrow does not know (byte-stream-split, LZ4)
+// into what it does. parquetnode.go puts nested columns together: a struct or a map is an object, a list a list, as in
+// JSONL; nulls of a struct are left out. Where an option names a part of a struct with dots, that is a column of its own.
+// parquetvalue.go says what becomes of each type: decimals are exact texts, times and dates RFC 3339, a timestamp
+// without a zone is taken for UTC, and integers keep all their digits. What cannot be read is refused by name, and
+// only if it is wanted.
+//
+// The files of one input have one schema: the same columns, in any order, that hold the same; integers of different
+// sizes do, and so do floats. Folders called key=value above a file are columns of texts, as DuckDB, pyarrow and Spark
+// have it, unless the file has a column of that name itself (folder.go).
 //
 // # What goes wrong, and how it is told
 //

@@ -65,7 +65,8 @@ type parquetScratch struct {
 type leafReader struct {
 	index    int // among the leaves of the schema
 	descr    *schema.Column
-	most     int // values of a batch
+	max      int16 // the definition level of a value
+	most     int   // values of a batch
 	convert  converter
 	chunk    file.ColumnChunkReader
 	pages    pageReader
@@ -298,16 +299,25 @@ func (r *parquetReader) row(rec *record) error {
 	size := 0
 	nested := allowance{values: maxValues, size: maxRecord}
 	for _, node := range r.read {
-		var v pipeline.Value
+		var v *pipeline.Value
 		var err error
-		if l := node.leaf; l != nil && l.descr.MaxRepetitionLevel() == 0 {
-			v, err = l.next(&r.scratch)
-			size += len(v.Text)
-		} else if node.kind == constantNode {
-			v = node.value
-		} else {
+		switch {
+		case node.flat:
+			if l := node.leaf; l.i < l.n {
+				v = l.take()
+			} else {
+				v, err = l.next(&r.scratch)
+			}
+			if v != nil {
+				size += len(v.Text)
+			}
+		case node.kind == constantNode:
+			v = &node.value
+		default:
 			before := nested.size
-			v, err = node.next(&r.scratch, &nested)
+			var assembled pipeline.Value
+			assembled, err = node.next(&r.scratch, &nested)
+			v = &assembled
 			size += before - nested.size
 		}
 		if err != nil {
@@ -317,7 +327,7 @@ func (r *parquetReader) row(rec *record) error {
 			if rec.bad == nil {
 				rec.bad = pipeline.Errorf(pipeline.KindBadRow, "column %s: %s", node.name, v.Text)
 			}
-			v = pipeline.Value{}
+			v = &null
 			if nested.spent() { // and so does the row, but that says which column it is
 				nested, size = allowance{}, 0
 			}
@@ -328,10 +338,14 @@ func (r *parquetReader) row(rec *record) error {
 			rec.err = pipeline.Errorf(pipeline.KindBadRow, "the row is %s", errTooLong)
 			continue
 		}
-		rec.cells = append(rec.cells, pipeline.Member{Name: node.name, Value: v})
+		rec.cells = slices.Grow(rec.cells, 1)[:len(rec.cells)+1]
+		set(&rec.cells[len(rec.cells)-1], node.name, v)
 	}
 	return nil
 }
+
+// null is a value that is absent. It is not to be changed.
+var null pipeline.Value
 
 // endGroup makes sure that the columns end with the rows.
 func (r *parquetReader) endGroup() error {
@@ -352,9 +366,9 @@ func (r *parquetReader) Close() error {
 }
 
 // next is the value of the next row of a column that is not nested in a list.
-func (l *leafReader) next(s *parquetScratch) (pipeline.Value, error) {
+func (l *leafReader) next(s *parquetScratch) (*pipeline.Value, error) {
 	if _, _, err := l.peek(s); err != nil {
-		return pipeline.Value{}, err
+		return nil, err
 	}
 	return l.take(), nil
 }
@@ -373,15 +387,15 @@ func (l *leafReader) peek(s *parquetScratch) (def, rep int16, err error) {
 	return l.defs[l.i], l.reps[l.i], nil
 }
 
-// take is the value at the current level.
-func (l *leafReader) take() pipeline.Value {
+// take is the value at the current level. It is good until the next batch, and not to be changed.
+func (l *leafReader) take() *pipeline.Value {
 	i := l.i
 	l.i++
-	if max := l.descr.MaxDefinitionLevel(); max > 0 && l.defs[i] != max {
-		return pipeline.Value{}
+	if l.defs[i] != l.max {
+		return &null
 	}
 	l.at++
-	return l.values[l.at-1]
+	return &l.values[l.at-1]
 }
 
 // more makes sure that the batch holds a level that is not used; there is none at the end of the chunk.

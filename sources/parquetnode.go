@@ -20,6 +20,7 @@ import (
 type parquetNode struct {
 	kind   nodeKind
 	leaf   *leafReader
+	flat   bool           // it is a leaf that no list is around
 	value  pipeline.Value // of a constant
 	fields []*parquetNode // of a struct, sorted by name; the element of a list; the key of a map and its value
 	name   string
@@ -84,8 +85,9 @@ func (b *nodeBuilder) body(n schema.Node, def, rep int16, depth int) *parquetNod
 	g, ok := n.(*schema.GroupNode)
 	if !ok {
 		i := b.index[n]
-		l := &leafReader{index: i, descr: b.schema.Column(i)}
-		node := &parquetNode{kind: flatNode, name: n.Name(), leaf: l, leaves: []*leafReader{l}, def: def}
+		d := b.schema.Column(i)
+		l := &leafReader{index: i, descr: d, max: d.MaxDefinitionLevel()}
+		node := &parquetNode{kind: flatNode, name: n.Name(), leaf: l, leaves: []*leafReader{l}, def: def, flat: d.MaxRepetitionLevel() == 0}
 		node.typ, l.convert, node.unreadable = converterOf(l.descr)
 		return node
 	}
@@ -287,7 +289,7 @@ func (n *parquetNode) read(s *parquetScratch, a *allowance) (pipeline.Value, err
 		if a.size -= len(v.Text); a.spent() {
 			return none, nil
 		}
-		return v, nil
+		return *v, nil
 	}
 	def, _, err := n.leaves[0].peek(s)
 	if err != nil {

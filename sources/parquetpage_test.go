@@ -305,7 +305,7 @@ func FuzzParquetPages(f *testing.F) {
 		var held int64
 		var unpack unpacker
 		defer unpack.Close()
-		l := &leafReader{descr: d, convert: c, most: parquetBatch}
+		l := &leafReader{descr: d, max: d.MaxDefinitionLevel(), convert: c, most: parquetBatch}
 		l.pages = pageReader{descr: d, unpack: &unpack, held: &held, buffer: pageBuffer}
 		column := &parquetNode{kind: flatNode, leaf: l, leaves: []*leafReader{l}, def: d.MaxDefinitionLevel()}
 		if d.MaxRepetitionLevel() > 0 {

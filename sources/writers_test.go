@@ -327,7 +327,7 @@ func TestParquetUnsupported(t *testing.T) {
 	// The encoding of a page is known only when it is read.
 	d := schema.NewColumn(leafNode(t, "x", parquet.Repetitions.Required, nil, parquet.Types.Double, -1).(*schema.PrimitiveNode), 0, 0)
 	var held int64
-	l := &leafReader{descr: d, most: parquetBatch, pages: pageReader{descr: d, unpack: &unpacker{}, held: &held, buffer: pageBuffer}}
+	l := &leafReader{descr: d, max: d.MaxDefinitionLevel(), most: parquetBatch, pages: pageReader{descr: d, unpack: &unpacker{}, held: &held, buffer: pageBuffer}}
 	page := testPage(0, 8, 1, 0, make([]byte, 8))
 	page[bytes.Index(page, []byte{0x15, 0, 0x15, 6, 0x15, 6})+1] = 2 * 4 // BIT_PACKED
 	l.pages.begin(bytes.NewReader(page), 1, compress.Codecs.Uncompressed)
