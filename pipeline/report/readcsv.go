@@ -150,10 +150,8 @@ func (c *csvTable) parse(data []byte) (n int, lines int64, err error) {
 		if c.cols != nil && len(row) != len(c.cols) {
 			return 0, 0, errors.New("fewer cells than columns")
 		}
-		for j := range row {
-			if !utf8.Valid(row[j].Text) {
-				return 0, 0, errors.New("not valid UTF-8")
-			}
+		if !utf8.Valid(data[:i]) {
+			return 0, 0, errors.New("not valid UTF-8")
 		}
 		return i + 1, lines, nil
 	}
