@@ -3,10 +3,15 @@
 // Start at [Create]: it makes an [Output] from a file name, whose ending is the format. An Output is a
 // [pipeline.Sink], so it takes outcomes; what it does with them is decided by two independent halves:
 //
-//   - A table (table.go, errors.go) knows the columns of a layout and turns an outcome into rows of cells.
-//     Assignments and error records are two tables. Another layout is another table.
-//   - An encoder (csv.go, jsonl.go, parquet.go) writes rows of cells in one format. Another format is another
-//     encoder and another case of the one format switch, in create.go.
+//   - A table (table.go, layout.go, errors.go) knows the columns of a layout and turns an outcome into a block of
+//     rows. The long layout, the wide one and the error records are tables. Another layout is another table.
+//   - An encoder (csv.go, jsonl.go, parquet.go) writes blocks in one format. Another format is another encoder and
+//     another case of the one format switch, in create.go.
+//
+// A block is made for speed: what a user's rows share (ids, times, carried columns) stands in it once, and what varies
+// (flag, variant, payload, …) is a tuple, of which a run has few, so that encoders remember what they made of it
+// (tuples.go). A text format's row is then two or three copies (lines.go); Parquet's is a run, or a number of a
+// dictionary's entry, in each column (parquetcolumn.go), and pages are our own (parquetpage.go).
 //
 // A file appears under its final name only when it is complete (pipeline/durable):
 //
@@ -28,6 +33,20 @@
 // tokens, because a line is a record there. NaN and the infinities, which JSON lacks, are null in JSONL and
 // NaN, Infinity and -Infinity in CSV and TSV.
 //
+// Carried columns keep their types in Parquet: 64-bit integers, doubles, booleans, dates, timestamps (in microseconds
+// and UTC), texts; lists and objects are their JSON as text, and decimals, which come from the sources as exact texts,
+// stay texts. Timestamps of our own are in milliseconds. INT96 and nanoseconds are never written.
+//
 // Text is UTF-8 in every format. The sources see to that; should a text get here that is not, each bad
 // sequence becomes U+FFFD, since one such cell would make a whole Parquet or JSONL file unreadable to others.
+//
+// # Columns
+//
+//	long  row_number, user_id, device_id, flag_key, outcome, variant, payload, experiment_key, evaluated_at,
+//	      what Spec.Include names of metadata, evaluation_id and value, in that order of naming, the carried columns
+//	wide  row_number, user_id, device_id, each flag (and with payload included <flag>.payload after it), evaluated_at,
+//	      the carried columns
+//
+// In the wide layout an answered user has one row whatever was answered; a cell is null for a flag that was not
+// assigned. No two columns have the same name; names.go says what counts as the same.
 package sinks

@@ -354,3 +354,27 @@ func TestParquetLargePayloads(t *testing.T) {
 		}
 	}
 }
+
+// TestParquetNames: whatever a column is called, the file can be read.
+func TestParquetNames(t *testing.T) {
+	names := []string{"", ".", "a.b", "a..b", "schema", "list.element", "日本", "User_ID", "tab\t", strings.Repeat("n", 1000), "a\x00b", "Ünï"}
+	var spec Spec
+	outcomes := []pipeline.Outcome{{Assignments: make([]pipeline.Assignment, 1)}}
+	for _, name := range names {
+		spec.Carry = append(spec.Carry, pipeline.Column{Name: name})
+		outcomes[0].Row.Carry = append(outcomes[0].Row.Carry, pipeline.StringValue("value of "+name))
+	}
+	_, path := openParquet(t, spec, outcomes)
+	table, err := readArrow(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(names, table.Columns[9:]); diff != "" {
+		t.Errorf("names (-want +got):\n%s", diff)
+	}
+	for i, c := range table.Rows[0][9:] {
+		if c.Text != "value of "+names[i] {
+			t.Errorf("column %q holds %q", names[i], c.Text)
+		}
+	}
+}

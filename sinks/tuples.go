@@ -93,6 +93,9 @@ func (ts *tuples) appendAll(dst []*tuple, assignments []pipeline.Assignment) []*
 
 // find is where the tuple of an assignment is kept, be it from now on; nil if there is no place for it.
 func (ts *tuples) find(a *pipeline.Assignment) *keptTuple {
+	if a.EvaluationID != "" && ts.evaluationID {
+		return nil // each answer has another
+	}
 	hash := maphash.String(ts.seed, a.FlagKey) + maphash.String(ts.seed, a.Key)*3 + uint64(len(a.Payload))*0x9e3779b97f4a7c15
 	for i := range uint64(tupleProbe) {
 		slot := &ts.slots[(hash+i)%tupleSlots]
@@ -121,13 +124,10 @@ func (ts *tuples) keep(slot *keptTuple, hash uint64, a *pipeline.Assignment) *ke
 	if ts.metadata {
 		own.Metadata = a.Metadata
 	}
-	if ts.evaluationID {
-		own.EvaluationID = a.EvaluationID
-	}
 	if ts.value {
 		own.Value = a.Value
 	}
-	texts := []*string{&own.FlagKey, &own.Key, &own.Payload, &own.ExperimentKey, &own.Metadata, &own.EvaluationID, &own.Value}
+	texts := []*string{&own.FlagKey, &own.Key, &own.Payload, &own.ExperimentKey, &own.Metadata, &own.Value}
 	size := 0
 	for _, s := range texts {
 		size += len(*s)
