@@ -121,7 +121,11 @@ func (g *generator) text() string {
 }
 
 func (g *generator) freshText() string {
-	switch g.IntN(12) {
+	switch g.IntN(14) {
+	case 12: // white space, or nearly
+		return g.drawn([]rune("\t\n\v\f\r \u0085\u00a0\u1680\u180e\u2000\u200a\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"), 2) + pick(g, "", "7", "a")
+	case 13: // where a sigma is final
+		return g.drawn([]rune("ΑαΣΣΣσς'.\u00ad\u02b0\u0345 1"), 5)
 	case 0, 1:
 		return pick(g, words...)
 	case 2, 3:
@@ -143,6 +147,15 @@ func (g *generator) freshText() string {
 		return pick(g, "", " ", "a", strconv.Itoa(g.IntN(20)))
 	}
 	return strconv.Itoa(g.IntN(2000) - 1000)
+}
+
+// drawn is up to so many of the letters.
+func (g *generator) drawn(letters []rune, most int) string {
+	s := make([]rune, 1+g.IntN(most))
+	for i := range s {
+		s[i] = pick(g, letters...)
+	}
+	return string(s)
 }
 
 func (g *generator) letters(most int) string {
@@ -178,7 +191,7 @@ func (g *generator) version() string {
 	return v
 }
 
-// jsonList is a JSON array as a string.
+// jsonList is a JSON array as a string; without halves of surrogate pairs, which ../doc.go names.
 func (g *generator) jsonList() string {
 	text := string(g.list(2).AppendJSON(nil))
 	if g.one(4) {
@@ -402,10 +415,10 @@ func (g *generator) conditionValues(op string, selector []string) []string {
 			values[i] = g.version()
 		case (strings.HasPrefix(op, "less") || strings.HasPrefix(op, "greater")) && !g.one(4):
 			values[i] = pick(g, pick(g, numbers...), strconv.Itoa(g.IntN(200)-100))
-		case strings.HasSuffix(op, "contain") && g.one(3):
+		case (op == "contains" || op == "does not contain") && g.one(2):
 			s := []rune(g.text())
 			from := g.IntN(len(s) + 1)
-			values[i] = string(s[from:min(len(s), from+1+g.IntN(3))])
+			values[i] = strings.ReplaceAll(string(s[from:min(len(s), from+1+g.IntN(3))]), "Σ", pick(g, "σ", "ς", "Σ"))
 		default:
 			values[i] = g.text()
 		}
@@ -701,6 +714,11 @@ func (g *generator) duplicate(v *pipeline.Value) {
 		}
 	}
 	walk(v)
+	for _, o := range objects { // variants that are no longer there, and may be asked for
+		if i := slices.IndexFunc(o.Members, func(m pipeline.Member) bool { return m.Name == "variants" }); i >= 0 && g.one(4) {
+			o.Members = slices.Insert(slices.Clone(o.Members), i, pipeline.Member{Name: "variants", Value: object(pipeline.Member{Name: "gone", Value: g.variant("gone")})})
+		}
+	}
 	o := pick(g, objects...)
 	m := pick(g, o.Members...)
 	for range 20 { // a value that such a member has elsewhere
@@ -721,6 +739,9 @@ func (g *generator) duplicate(v *pipeline.Value) {
 
 // pattern is a regular expression of JavaScript's: often one that matches something, now and then an invalid one.
 func (g *generator) pattern() string {
+	if g.one(8) {
+		return pick(g, `^\s+[7a]?$`, `\S`, `^[\s7a]*$`, `^\s`, `[^\s7a]`, `^.$`, `^\w+$`, `\b`, `^\W`, `^[^]$`, `\d$`)
+	}
 	if g.one(3) { // a text, parts of it made general
 		var b strings.Builder
 		if g.one(2) {
@@ -769,7 +790,7 @@ func (g *generator) alternatives(b *strings.Builder, depth int) {
 }
 
 var (
-	atoms = []string{"a", "b", "A", "1", "_", " ", "é", "😀", ".", "-", ",", "]", "}", "{", "{,2}", "{a}", "{1", "x{1,", `\d`, `\D`, `\w`, `\W`, `\s`, `\S`, `\t`, `\n`, `\v`,
+	atoms = []string{"a", "b", "A", "1", "_", " ", "é", "😀", ".", "-", ",", "]", "}", "{", "{,2}", "{a}", "{1", "x{1,", `\d`, `\D`, `\w`, `\W`, `\s`, `\s`, `\S`, `\S`, `\t`, `\n`, `\v`,
 		`\f`, `\r`, `\0`, `\01`, `\12`, `\101`, `\377`, `\400`, `\8`, `\9`, `\1`, `\2`, `\k`, `\k<n>`, `\cA`, `\cz`, `\c`, `\c1`, `\x41`, `\x4`, `\xg`, `\u0061`, `\u006`, `\u{61}`,
 		`\ud83d`, `\ude00`, `\ud83d\ude00`, `\p{L}`, `\P`, `\A`, `\z`, `\Z`, `\Q`, `\E`, `\G`, `\e`, `\a`, `\/`, `\.`, `\-`, `\$`, `\{`, `\_`, `\é`, `\😀`, `\` + "\n", "\u2028", "\n", "/",
 		"&&", "#", "~", "\ue000", "\U0010ffff", "\x00", `\00`, `\u2028`}
