@@ -104,8 +104,9 @@ type reader interface {
 	io.Closer
 }
 
-// Open opens the files as one input. They must be regular files of one format with the same columns; they are
-// opened one after the other, and only what the first one says is known before the first row.
+// Open opens the files as one input. They must be regular files of one format with the same columns. The header of each
+// is looked at, so that the last one of many does not stop a run that is almost over; JSONL has none, so what is wrong
+// there is found when the file's turn comes.
 func Open(files []File, opts Options) (*Input, error) {
 	if len(files) == 0 {
 		return nil, errors.New("no input")
@@ -142,8 +143,11 @@ func Open(files []File, opts Options) (*Input, error) {
 	if err := in.openNext(); err != nil {
 		return nil, err
 	}
-	var err error
-	if in.uses, err = in.mapper.columnUses(in.cols); err != nil {
+	err := in.checkOthers()
+	if err == nil {
+		in.uses, err = in.mapper.columnUses(in.cols)
+	}
+	if err != nil {
 		_ = in.reader.Close()
 		return nil, err
 	}
@@ -151,6 +155,27 @@ func Open(files []File, opts Options) (*Input, error) {
 		in.carry = append(in.carry, pipeline.Column{Name: name, Type: in.mapper.carryTypes[i]})
 	}
 	return in, nil
+}
+
+// checkOthers opens the files behind the first one, and closes them again.
+func (in *Input) checkOthers() error {
+	if !in.fixed {
+		return nil
+	}
+	for _, f := range in.files[1:] {
+		r, cols, records, err := open(f, &in.opts)
+		if err != nil {
+			return err
+		}
+		_, err = in.adopt(f, r, cols, records)
+		if cerr := r.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func checkRegular(f File) error {

@@ -45,8 +45,8 @@ func TestSeveralFiles(t *testing.T) {
 		{name: "JSONL", files: []string{"a.jsonl={\"user_id\":\"a\"}\n", "b.jsonl=", "c.jsonl={\"device_id\":\"b\"}"}, rows: "1:a 2:/b"},
 		{name: "error records", files: []string{"a.csv=" + errorHeader + "4,,,,,,,,\"{\"\"user_id\"\":\"\"a\"\"}\"\n", "b.csv=" + errorHeader + "9,,,,,,,,\"{\"\"user_id\"\":\"\"b\"\"}\"\n"}, rows: "4:a 9:b"},
 		{name: "error records, not in order", files: []string{"a.csv=" + errorHeader + "4,,,,,,,,\n", "b.csv=" + errorHeader + "2,,,,,,,,\n"}, rows: "4:!bad_row", err: "row number 2 comes after 4"},
-		{name: "a column more", files: []string{"a.csv=user_id\na\n", "b.csv=user_id,x\nb,1\n"}, rows: "1:a", err: `b.csv has the column "x"`},
-		{name: "a column less", files: []string{"a.csv=user_id,x\na,1\n", "b.csv=user_id\nb\n"}, rows: "1:a", err: `b.csv lacks the column "x"`},
+		{name: "a column more", files: []string{"a.csv=user_id\na\n", "b.csv=user_id,x\nb,1\n"}, err: `b.csv has the column "x"`},
+		{name: "a column less", files: []string{"a.csv=user_id,x\na,1\n", "b.csv=user_id\nb\n"}, err: `b.csv lacks the column "x"`},
 		{name: "error records among users", files: []string{"a.jsonl={\"user_id\":\"a\"}", "b.jsonl=" + string(errorJSONL([]string{"user_id"}, [][]string{{"b"}}))}, rows: "1:a", err: "b.jsonl holds error records, but"},
 		{name: "formats", files: []string{"a.csv=user_id\n", "b.tsv=user_id\n"}, err: "is tsv, but"},
 		{name: "one format for all", files: []string{"a.csv=user_id\na\n", "b.txt=user_id\nb\n"}, opts: Options{Format: "csv"}, rows: "1:a 2:b"},
@@ -119,18 +119,18 @@ func TestParquetSchemaDiffers(t *testing.T) {
 			path := writeFile(t, "part.parquet", parquetBytes(t, withID(t, 1, c)))
 			files = append(files, File{Path: path, Name: []string{"first", "second", "third"}[i]})
 		}
+		var rows []got
 		in, err := Open(files, Options{Format: "parquet"})
-		if err != nil {
-			t.Fatalf("%s: %v", test.name, err)
+		if err == nil {
+			rows, err = readAll(in)
+			mustClose(t, in)
 		}
-		rows, err := readAll(in)
 		if test.want == "" && (err != nil || ids(rows) != "1:u1 2:u1 3:u1"[:5*len(files)-1]) {
 			t.Errorf("%s: %s, %v", test.name, ids(rows), err)
 		}
-		if want := files[len(files)-1].Name + `: the column "p" ` + test.want; test.want != "" && (err == nil || !strings.HasPrefix(err.Error(), want) || len(rows) != len(files)-1) {
-			t.Errorf("%s: %d rows, %v; want %q", test.name, len(rows), err, want)
+		if want := files[len(files)-1].Name + `: the column "p" ` + test.want; test.want != "" && (err == nil || !strings.HasPrefix(err.Error(), want) || len(rows) > 0) {
+			t.Errorf("%s: %d rows, %v; want %q before the first", test.name, len(rows), err, want)
 		}
-		mustClose(t, in)
 	}
 }
 
@@ -168,7 +168,7 @@ func TestPartitions(t *testing.T) {
 			`{"country":"DE","user_properties":{"plan":"a/b c"}}`, `{"country":"FR"}`}, ""},
 		{"t/country=DE", []string{`{"country":"DE","user_properties":{"plan":"a/b c"}}`, `{"country":"DE","user_properties":{"plan":"a/b c"}}`}, ""},
 		{"t/country=*/*/1.parquet", []string{`{"country":"","user_properties":{"plan":"x=y"}}`, `{"country":"DE","user_properties":{"plan":"a/b c"}}`, `{"country":"FR"}`}, ""},
-		{"mixed", []string{`{}`}, `country=DE/1.parquet has the column "country", which mixed/2.parquet has not`},
+		{"mixed", nil, `country=DE/1.parquet has the column "country", which mixed/2.parquet has not`},
 		{"own", []string{`{"country":"IT"}`}, ""},
 	} {
 		paths, err := ExpandPaths([]string{test.arg})
@@ -176,13 +176,12 @@ func TestPartitions(t *testing.T) {
 			t.Errorf("%s: %v", test.arg, err)
 			continue
 		}
+		var rows []got
 		in, err := Open(filesAt(paths...), Options{})
-		if err != nil {
-			t.Errorf("%s: %v", test.arg, err)
-			continue
+		if err == nil {
+			rows, err = readAll(in)
+			mustClose(t, in)
 		}
-		rows, err := readAll(in)
-		mustClose(t, in)
 		var contexts []string
 		for i, r := range rows {
 			if contexts = append(contexts, r.Context); r.Number != int64(i+1) {
