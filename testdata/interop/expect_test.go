@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -36,13 +37,14 @@ type layout struct {
 	include []string
 	carry   []string
 	names   map[string]string // how columns are called instead
+	configs string            // a file of flag configurations; "" is that of testdata
 	failed  []int             // rows that have no assignments, although they have an id
 }
 
 // expect is what the users' assignments are in the layout, according to the engine.
 func (u *users) expect(t *testing.T, l layout, m *report.Manifest) *table {
 	t.Helper()
-	configs, err := os.ReadFile(flagConfigs)
+	configs, err := os.ReadFile(cmp.Or(l.configs, flagConfigs))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,16 +3,19 @@
 package interop
 
 import (
+	"bytes"
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/rollcall-cli/rollcall/pipeline/report"
 )
@@ -74,9 +77,9 @@ func byKind(common, parquet, csv, jsonl map[string]string) map[string]format {
 		return all
 	}
 	// -0 is an integer to read_json. An empty string in quotes is null to read_csv, unless allow_quoted_nulls is false.
-	text := format{types: with(csv), emptyIsNull: true}
+	texts := format{types: with(csv), emptyIsNull: true}
 	return map[string]format{
-		"parquet": {types: with(parquet)}, "csv": text, "tsv": text, "jsonl": {types: with(jsonl), jsonIsValue: true, oneZero: true},
+		"parquet": {types: with(parquet)}, "csv": texts, "tsv": texts, "jsonl": {types: with(jsonl), jsonIsValue: true, oneZero: true},
 	}
 }
 
@@ -190,6 +193,64 @@ func TestEmbeddedServer(t *testing.T) {
 	check(t, files, want, byKind(merge(longTypes, carryTypes), nil, carryCSV, merge(jsonlTypes, carryJSONL)))
 }
 
+// A file of one user gives the sniffer of read_csv the least to go by, and the user may be full of other delimiters.
+func TestFilesOfOneUser(t *testing.T) {
+	u, input := nastyParquet(t)
+	folder := t.TempDir()
+	file := filepath.Join(folder, "out.csv")
+	run(t, 3, "snapshot", input, "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", "--flags", strings.Join(someFlags, ","),
+		"--layout", "wide", "--include", "payload", "--out", file)
+	m, err := report.ReadManifest(file + ".manifest.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := u.expect(t, layout{wide: true, flags: someFlags, include: []string{"payload"}}, m)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := csv.NewReader(bytes.NewReader(text))
+	if _, err := records.Read(); err != nil {
+		t.Fatal(err)
+	}
+	header := text[:records.InputOffset()]
+	for i := range want.rows {
+		start := records.InputOffset()
+		if _, err := records.Read(); err != nil {
+			t.Fatal(err)
+		}
+		one := filepath.Join(folder, fmt.Sprintf("one%d.csv", i))
+		write(t, one, string(header)+string(text[start:records.InputOffset()]))
+		alone := &table{want.columns, want.rows[i : i+1]}
+		alone.compare(t, fmt.Sprintf("the user of row %d alone", i+1), query(t, "SELECT * FROM "+reader(one)), format{})
+	}
+}
+
+// An empty text is not null. read_csv keeps it apart when it is told to, and the other formats do anyway.
+func TestEmptyTexts(t *testing.T) {
+	folder := t.TempDir()
+	input := filepath.Join(folder, "users.csv")
+	write(t, input, "user_id,nothing,something\nu1,,x\nu2,,\nu3,,y\n")
+	for _, missing := range []string{"null", "empty"} {
+		want := [][]string{{"u1", "null", "x"}, {"u2", "null", "null"}, {"u3", "null", "y"}}
+		if missing == "empty" {
+			want = [][]string{{"u1", "", "x"}, {"u2", "", ""}, {"u3", "", "y"}}
+		}
+		for _, f := range []string{"out.csv", "out.tsv", "out.jsonl", "out.parquet"} {
+			file := filepath.Join(folder, f)
+			run(t, 0, "snapshot", input, "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", "--flags", "dark-mode", "--overwrite",
+				"--carry", "nothing,something", "--missing", missing, "--out", file)
+			from := reader(file)
+			if kind(file) != "jsonl" && kind(file) != "parquet" {
+				from = strings.TrimSuffix(from, ")") + ", allow_quoted_nulls = false)"
+			}
+			if diff := cmp.Diff(want, texts(query(t, "SELECT user_id, nothing, something FROM "+from))); diff != "" {
+				t.Errorf("--missing %s, %s (-want +got):\n%s", missing, f, diff)
+			}
+		}
+	}
+}
+
 // The same users come from a CSV, a TSV and JSON lines, where --types says what a column holds.
 func TestUsersFromTexts(t *testing.T) {
 	typed := []string{"an_int", "a_float", "a_bool", "aList"}
@@ -301,7 +362,7 @@ func TestParquetMetadata(t *testing.T) {
 		t.Errorf("created_by, rows, row groups = %q, want rollcall, %d, 2", is, rows)
 	}
 	got = query(t, "SELECT DISTINCT row_group_id, row_group_num_rows FROM parquet_metadata"+source+" ORDER BY 1")
-	if diff := gocmp.Diff([][]string{{"0", "131072"}, {"1", fmt.Sprint(rows - 131072)}}, texts(got)); diff != "" {
+	if diff := cmp.Diff([][]string{{"0", "131072"}, {"1", fmt.Sprint(rows - 131072)}}, texts(got)); diff != "" {
 		t.Errorf("row groups (-want +got):\n%s", diff)
 	}
 	got = query(t, "SELECT decode(key), decode(value) FROM parquet_kv_metadata"+source+" ORDER BY 1")
@@ -327,7 +388,7 @@ func TestParquetMetadata(t *testing.T) {
 		{"user_properties.seats", "INT64", "OPTIONAL", "", "null"},
 		{"user_properties.beta", "BOOLEAN", "OPTIONAL", "", "null"},
 	}
-	if diff := gocmp.Diff(wantSchema, texts(got)); diff != "" {
+	if diff := cmp.Diff(wantSchema, texts(got)); diff != "" {
 		t.Errorf("schema (-want +got):\n%s", diff)
 	}
 
