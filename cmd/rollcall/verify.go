@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -157,7 +158,7 @@ func verdictText(verdicts []*report.Verdict) string {
 				if file = c.File; file == "" {
 					b.WriteString("all files\n")
 				} else {
-					b.WriteString(file + "\n")
+					b.WriteString(printable(file) + "\n")
 				}
 			}
 			detail, status := c.Detail, map[string]string{report.StatusOK: "ok", report.StatusFailed: "FAIL", report.StatusSkipped: "skip"}[c.Status]
@@ -179,12 +180,22 @@ func verdictText(verdicts []*report.Verdict) string {
 	return b.String()
 }
 
+// printable is text that a terminal does not act on: a manifest may list files of any names.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
+}
+
 // hanging writes text behind begin, in lines of 80 columns that are indented as begin is wide.
 func hanging(b *strings.Builder, begin, text string) {
 	const columns = 80
 	b.WriteString(begin)
 	width, empty := len(begin), true
-	for word := range strings.FieldsSeq(text) {
+	for word := range strings.FieldsSeq(printable(text)) {
 		n := len([]rune(word))
 		if !empty && width+1+n > columns {
 			b.WriteString("\n" + strings.Repeat(" ", len(begin)))

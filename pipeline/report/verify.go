@@ -11,6 +11,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
@@ -235,7 +237,7 @@ func (v *verifier) checkManifest(c *Check) {
 	if len(m.Outputs) == 0 {
 		c.fail("it lists no output")
 	} else if last := m.Outputs[len(m.Outputs)-1]; last.Rows != m.Users.Failed {
-		c.fail("%d users failed, but %s has %d rows", m.Users.Failed, last.Path, last.Rows)
+		c.fail("%d users failed, but %s has %d rows", m.Users.Failed, show(last.Path), last.Rows)
 	}
 	c.Detail = fmt.Sprintf("%s, %s answered, %s failed", plural(m.Users.Read, "user"), thousands(m.Users.Answered), thousands(m.Users.Failed))
 }
@@ -305,7 +307,7 @@ func show(s string) string {
 	if r := []rune(s); len(r) > 60 {
 		s = string(r[:59]) + "…"
 	}
-	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == '"' || r == 0x7f || r == 0xfffd }) {
+	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == ' ' || r == '"' || r == utf8.RuneError }) {
 		return fmt.Sprintf("%q", s)
 	}
 	return s
