@@ -73,7 +73,7 @@ func generate(seed, number uint64) (deployment, map[string]probe) {
 	if g.one(3) {
 		g.ops = []string{pick(g, operators...), pick(g, operators...)}
 	}
-	g.palette, g.numbers = []string{"a"}, []string{"1"}
+	g.palette, g.numbers = []string{pick(g, "a", "ΑΣ", "ΣΑΣ'Σ 1")}, []string{"1"}
 	for range 8 {
 		g.palette = append(g.palette, g.freshText())
 	}
@@ -415,6 +415,8 @@ func (g *generator) conditionValues(op string, selector []string) []string {
 			values[i] = g.version()
 		case (strings.HasPrefix(op, "less") || strings.HasPrefix(op, "greater")) && !g.one(4):
 			values[i] = pick(g, pick(g, numbers...), strconv.Itoa(g.IntN(200)-100))
+		case (op == "contains" || op == "does not contain") && g.one(8):
+			values[i] = pick(g, "σ", "ς", "Σ", "ας", "ασ", "k", "i\u0307", "\u0307", "ss")
 		case (op == "contains" || op == "does not contain") && g.one(2):
 			s := []rune(g.text())
 			from := g.IntN(len(s) + 1)
