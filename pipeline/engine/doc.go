@@ -33,7 +33,8 @@
 //   - An absent property is absent: JavaScript would find "constructor" in every object, and "map" in every list;
 //     "__proto__" is a name as any other.
 //   - A group given as a plain text or number is its name: JavaScript would take the text's first letter, and ignore
-//     the number. Groups that are null are none: the reference throws.
+//     the number. Groups that are null are none: the reference throws. A name that is a list or an
+//     object is looked up as its JSON text.
 //   - A variant without a key has the name that the flag has for it as its key; to the conditions on other flags'
 //     results it has none, as in the reference.
 //   - Payloads and values keep their digits; the reference rounds them to a float64 (and 1e400 to null).

@@ -475,7 +475,7 @@ func (g *generator) condition() (pipeline.Value, probe) {
 			pick(g, append(slices.Clone(g.names), "0", "default", "segmentName")...)}[:1+g.IntN(4)]
 	}
 	values := g.conditionValues(p.op, p.selector)
-	if p.selector != nil && len(p.selector) > 2 && p.selector[2] == "key" && !strings.HasPrefix(p.op, "regex") && len(values) > 0 {
+	if len(p.selector) > 2 && p.selector[2] == "key" && !strings.HasPrefix(p.op, "regex") && len(values) > 0 {
 		values[0] = pick(g, variantNames...)
 	}
 	return object(
