@@ -58,7 +58,7 @@ func strangeOutcomes(flags ...string) []pipeline.Outcome {
 			{Kind: pipeline.Number, Text: "18446744073709551615"}, {}, pipeline.FloatValue(1e300), {}, {}, {}, pipeline.IntValue(3), pipeline.BoolValue(true),
 		},
 		{pipeline.StringValue("=1+1"), {}, pipeline.FloatValue(math.Inf(-1)), {}, {}, {}, {}, {Kind: pipeline.Number, Text: "1.50"}},
-		{pipeline.StringValue("\t\\ \x01 ünï😀"), {}, pipeline.FloatValue(-0.0), {}, {}, {}, {}, {}},
+		{pipeline.StringValue("\t\\ \x01 ünï😀"), {}, pipeline.FloatValue(math.Copysign(0, -1)), {}, {}, {}, {}, {}},
 	}
 	payloads := []string{`{"a": [1, "x,y"]}`, "[\n 1,\r\n\t2 ]", `"text \"\u00e9"`, "null", "-1", ""}
 	var outcomes []pipeline.Outcome
