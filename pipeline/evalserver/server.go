@@ -1,7 +1,6 @@
 package evalserver
 
 import (
-	"cmp"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -112,18 +111,14 @@ func (s *Server) Stats() Stats {
 
 // appendVariant is the variant as /v1/vardata lists it, up to the closing brace; nil if it is not listed.
 func appendVariant(v *engine.Variant) []byte {
-	switch v.FlagType {
-	case "mutual-exclusion-group", "holdout-group", "release-group":
-		return nil
-	}
-	if v.Default || !v.Deployed {
+	if !v.Answered() {
 		return nil
 	}
 	dst := pipeline.AppendJSONString(nil, v.FlagKey)
 	dst = append(dst, `:{"key":`...)
-	dst = pipeline.AppendJSONString(dst, cmp.Or(v.Key, v.Name))
+	dst = pipeline.AppendJSONString(dst, v.Key)
 	if v.Payload != "" {
-		dst = append(append(dst, `,"payload":`...), compact(v.Payload)...)
+		dst = append(append(dst, `,"payload":`...), v.Payload...)
 	}
 	if v.ExperimentKey != "" {
 		dst = pipeline.AppendJSONString(append(dst, `,"expKey":`...), v.ExperimentKey)
@@ -132,13 +127,12 @@ func appendVariant(v *engine.Variant) []byte {
 		dst = append(append(dst, `,"value":`...), compact(v.ValueJSON)...)
 	}
 	if v.Metadata != "" {
-		dst = append(append(dst, `,"metadata":`...), compact(v.Metadata)...)
+		dst = append(append(dst, `,"metadata":`...), v.Metadata...)
 	}
 	return dst
 }
 
-// compact is JSON text without white space, as the API answers it; strings and numbers stay as they are. A file
-// of configurations that people edit has some.
+// compact is JSON text without white space, as the API answers it; strings and numbers stay as they are.
 func compact(text string) []byte {
 	value := jsontext.Value(text)
 	if err := value.Compact(); err != nil {
