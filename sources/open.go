@@ -404,29 +404,30 @@ func (in *Input) adopt(f File, r reader, cols []column, records bool) (*mapper, 
 	return m, nil
 }
 
+// sameColumns makes sure that a file has the columns that the first one has. Their order does not matter.
 func sameColumns(f File, cols []column, first File, want []column) error {
-	has := func(cols []column, name string) bool {
-		return slices.ContainsFunc(cols, func(c column) bool { return c.name == name })
+	at := make(map[string]int, len(want))
+	for i, w := range want {
+		at[w.name] = i
 	}
 	hint := "files of one input have the same columns; read others in runs of their own"
 	for _, c := range cols {
-		if !has(want, c.name) {
+		i, ok := at[c.name]
+		if !ok {
 			return pipeline.WithHint(fmt.Errorf("%s has the column %q, which %s has not", f, c.name, first), hint)
 		}
-	}
-	for _, c := range want {
-		if !has(cols, c.name) {
-			return pipeline.WithHint(fmt.Errorf("%s lacks the column %q, which %s has", f, c.name, first), hint)
-		}
-	}
-	for _, c := range cols {
-		i := slices.IndexFunc(want, func(w column) bool { return w.name == c.name })
-		w := want[i]
+		w := &want[i]
 		if w.shape == shapeNulls {
-			want[i].shape = c.shape
+			w.shape = c.shape
 		}
-		if c.shape != w.shape && c.shape != shapeNulls && w.shape != shapeNulls {
+		if c.shape != w.shape && c.shape != shapeNulls {
 			return pipeline.WithHint(fmt.Errorf("%s: the column %q holds %.200s, but in %s it holds %.200s", f, c.name, c.shape, first, w.shape), hint)
+		}
+		delete(at, c.name)
+	}
+	for _, w := range want {
+		if _, ok := at[w.name]; ok {
+			return pipeline.WithHint(fmt.Errorf("%s lacks the column %q, which %s has", f, w.name, first), hint)
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -250,5 +251,38 @@ func TestParquetNestedBadRows(t *testing.T) {
 	many.values = []int32{}
 	if got, rows = read(many); got != "1:u1 2:u2!bad_row 3:u3" || !strings.Contains(rows[1].Err, "column p: more than 10000 values") {
 		t.Errorf("many values: %s, %s", got, rows[1].Err)
+	}
+}
+
+// A schema that is nested without sense is refused, and costs little.
+func TestParquetDeepSchema(t *testing.T) {
+	for _, depth := range []int{50, 150, 20_000} {
+		b := []byte{0x15, 2, 0x19, 0xfc} // version 1; a list of structs
+		b = binary.AppendUvarint(b, uint64(depth+2))
+		element := func(children uint64) { // field 3: repetition (required); 4: name; 5: children
+			b = append(b, 0x35, 0, 0x18, 1, 'a', 0x15)
+			b = binary.AppendUvarint(b, children*2)
+			b = append(b, 0)
+		}
+		b = append(b, 0x48, 6)
+		b = append(b, "schema"...)
+		b = append(b, 0x15, 2, 0)
+		for range depth {
+			element(1)
+		}
+		b = append(b, 0x15, 12, 0x25, 0, 0x18, 1, 'a', 0) // a leaf: type BYTE_ARRAY, required
+		b = append(b, 0x16, 0, 0x19, 0x0c, 0)             // no rows, no row groups
+		file := append([]byte("PAR1"), b...)
+		file = binary.LittleEndian.AppendUint32(file, uint32(len(b)))
+		file = append(file, "PAR1"...)
+		var err error
+		n := allocated(func() { _, err = read(t, "u.parquet", file, Options{Mapping: Mapping{Properties: []string{"a"}}}) })
+		want := "none of the 1 columns"
+		if depth > maxNesting {
+			want = "column a: a column that is nested deeper than 100"
+		}
+		if err == nil || !strings.Contains(err.Error(), want) || n > 1<<20+1000*uint64(depth) {
+			t.Errorf("%d deep: %v, %d bytes allocated; want %q", depth, err, n, want)
+		}
 	}
 }
