@@ -298,6 +298,7 @@ type jsonParser struct {
 	text  string
 	pos   int
 	stack []Member // of the lists and objects that are not complete
+	high  int      // how long the stack has been
 }
 
 // parsers are parsers to be used again: their stacks take more memory than most values.
@@ -305,9 +306,9 @@ var parsers = sync.Pool{New: func() any { return new(jsonParser) }}
 
 // done gives the parser back, without what it holds.
 func (p *jsonParser) done() {
-	if stack := p.stack[:cap(p.stack)]; len(stack) <= 1<<10 {
-		clear(stack)
-		*p = jsonParser{stack: stack[:0]}
+	if cap(p.stack) <= 1<<10 {
+		clear(p.stack[:p.high])
+		*p = jsonParser{stack: p.stack[:0]}
 		parsers.Put(p)
 	}
 }
@@ -403,6 +404,7 @@ func (p *jsonParser) members(open byte, depth int) (Value, error) {
 			return v, err
 		}
 		p.stack = append(p.stack, m)
+		p.high = max(p.high, len(p.stack))
 		switch p.next() {
 		case ',':
 			p.pos++
