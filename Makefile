@@ -36,7 +36,7 @@ parity: $(NODE_MODULES) ## compare the engine with Amplitude's on random flags a
 interop: $(NODE_MODULES) ## read what rollcall writes with DuckDB
 	go test -count=1 -tags interop ./testdata/interop
 
-bench: $(NODE_MODULES) ## CPU and memory of the whole job beside a bare loop, then the Go benchmarks
+bench: $(NODE_MODULES) ## the engine, the local and remote job, and serve beside what they must beat; Go benchmarks
 	go run ./cmd/benchjob
 	go test -run '^$$' -bench . -benchmem ./...
 
