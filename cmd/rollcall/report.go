@@ -1,17 +1,21 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/report"
 	"github.com/rollcall-cli/rollcall/pipeline/report/exposure"
 	"github.com/rollcall-cli/rollcall/sources"
 )
@@ -99,6 +103,9 @@ func printReport(w io.Writer, format string, r *exposure.Report) error {
 		text = []byte(r.Table(width))
 	}
 	_, err := w.Write(text)
+	if errors.Is(err, syscall.EPIPE) {
+		return errQuiet
+	}
 	return err
 }
 
@@ -119,6 +126,8 @@ func (o *reportOptions) options(snapshots []string, con *console) (exposure.Opti
 		if err != nil {
 			return options, err
 		}
+		sum := sha256.Sum256(data)
+		options.Configs = &report.File{Path: o.configs, SHA256: hex.EncodeToString(sum[:])}
 		if options.Expectations, options.Groups, err = expectations(o.configs, eng); err != nil {
 			return options, err
 		}

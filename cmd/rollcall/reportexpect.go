@@ -172,7 +172,7 @@ func (f *splitFlag) expectation(given []map[string]*engine.Variant) (e exposure.
 	case "context.user.user_id", "context.user.device_id":
 		e.BucketBy = strings.TrimPrefix(selector, "context.user.")
 	default:
-		return exposure.Expectation{None: fmt.Sprintf("not tested: users are bucketed by %s, so that those who have it in common get the same", selector)}
+		return exposure.Expectation{Clustered: true, None: fmt.Sprintf("not tested: users are bucketed by %s, and those who have it in common get the same", selector)}
 	}
 	for key, share := range chance[0].shares {
 		e.Weights = append(e.Weights, exposure.Weight{Variant: key, Share: share})

@@ -85,13 +85,12 @@ func (a *analysis) snapshots() {
 			a.find(Finding{Severity: Alert, Kind: KindSnapshot, Text: name + ": " + p})
 		}
 		for _, w := range s.Warnings {
+			if strings.HasPrefix(w, "flags that nobody got") {
+				continue // said below, of all runs together
+			}
 			a.find(Finding{Severity: Note, Kind: KindWarning, Text: "the run warned: " + w})
 		}
-		if s.manifest != nil && len(s.manifest.NobodyGot) > 0 {
-			for _, flag := range s.manifest.NobodyGot {
-				a.find(Finding{Severity: Warn, Kind: KindNobody, Flag: flag, Text: fmt.Sprintf("%s: nobody got a variant; it is off, targets none of these users, is not deployed, or its name is misspelt", flag)})
-			}
-		}
+		a.configs(s)
 		if s.Resumes > 0 {
 			a.find(Finding{Severity: Note, Kind: KindSnapshot, Text: fmt.Sprintf("%s: the run was resumed %d times", name, s.Resumes)})
 		}
@@ -119,6 +118,21 @@ func (a *analysis) snapshots() {
 			"`snapshot --flags` and `--layout wide` write all.", users(r.Users.InFile, "", ""))
 	}
 	a.differentFlags()
+}
+
+// configs says whether the expectations are from what a run evaluated.
+func (a *analysis) configs(s *source) {
+	if s.manifest == nil || s.manifest.FlagConfigs == nil {
+		return
+	}
+	evaluated, given := s.manifest.FlagConfigs, a.o.Configs
+	switch {
+	case given == nil:
+		a.note("%s evaluated the flag configurations in %s: --flag-configs takes from there how users should be split.", s.Path, evaluated.Path)
+	case given.SHA256 != evaluated.SHA256:
+		a.find(Finding{Severity: Note, Kind: KindSnapshot,
+			Text: fmt.Sprintf("%s evaluated other flag configurations than what %s has now: it may be held against shares that it never had", s.Path, given.Path)})
+	}
 }
 
 // differentFlags finds the flags that some runs evaluated and others did not.
@@ -247,7 +261,12 @@ func (a *analysis) flags() {
 		if at := keys[a.r.Flags[i].Key]; at >= 0 {
 			f = a.c.flags[at]
 		}
-		a.flag(&a.r.Flags[i], f)
+		out := &a.r.Flags[i]
+		a.flag(out, f)
+		if out.Assigned == 0 && out.Users > 0 {
+			a.find(Finding{Severity: Warn, Kind: KindNobody, Flag: out.Key,
+				Text: out.Key + ": nobody got a variant: it is off, targets none of these users, is not deployed, or its name is misspelt"})
+		}
 	}
 }
 
@@ -275,6 +294,8 @@ func (a *analysis) flag(out *Flag, f *flagCounts) {
 	a.counts(&out.Counts, out, f, order, name, &all)
 	if len(out.Expected.Variants) > 0 {
 		a.unexpected(out, &all, order, name)
+	}
+	if len(out.Expected.Variants) > 1 {
 		out.Test, out.Against = a.ratio(&out.Counts, out, &all, order), AgainstExpected
 		a.test(out.Test, func() { a.saySplit(out, nil, &out.Counts, order) })
 	} else if out.Words = out.Expected.None; out.Words == "" && len(order) > 1 {
@@ -314,9 +335,9 @@ func (a *analysis) flag(out *Flag, f *flagCounts) {
 		s, part := &out.Slices[i], &parts[i]
 		a.counts(&s.Counts, out, f, order, name, part)
 		switch {
-		case len(out.Expected.Variants) > 0:
+		case len(out.Expected.Variants) > 1:
 			s.Test, s.Against = a.ratio(&s.Counts, out, part, order), AgainstExpected
-		case len(order) > 1:
+		case len(order) > 1 && len(out.Expected.Variants) == 0 && !a.clustered(out.Key):
 			t := stats.Homogeneity(part.chance(nil), all.chance(part))
 			for k, i := range order { // the test knows the variants by their first appearance
 				if t.Tested() && i == t.Worst {
@@ -388,6 +409,12 @@ func share(n, of int64) Share {
 		s.Share = float64(n) / float64(of)
 	}
 	return s
+}
+
+// clustered reports whether a flag's users are not independent of each other.
+func (a *analysis) clustered(flag string) bool {
+	e := a.c.expected[flag]
+	return e != nil && e.Clustered
 }
 
 // expected is what is known of how the flag should be split.

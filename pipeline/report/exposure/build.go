@@ -33,6 +33,9 @@ type Options struct {
 	Failures func(file string, columns []string, each func(values []pipeline.Value)) error
 
 	Checksums bool // compare the files' checksums, too
+
+	// Configs is the file of flag configurations that Expectations are from; its Path and SHA256 count. nil: there is none.
+	Configs *report.File
 }
 
 // DefaultControls are the variants that are no treatment: a user who gets one of them sees what everybody saw before.
@@ -57,6 +60,10 @@ type Expectation struct {
 	// Assigned is the share of users who get a variant, where that is up to the bucket alone and not to conditions. nil:
 	// not known.
 	Assigned *float64
+
+	// Clustered: users are bucketed by something that many of them have in common, such as their organization. They are
+	// not independent of each other then, and nothing is tested.
+	Clustered bool
 
 	BucketBy                     string   // user_id or device_id: users without it are not bucketed. "": it does not matter
 	NamedUserIDs, NamedDeviceIDs []string // users whom the configuration names, who are not left to chance

@@ -87,10 +87,10 @@ func (r *Report) Markdown() string {
 		}
 	}
 	if len(r.Overlaps) > 0 {
-		line("\n## Users in a treatment of two flags\n\n| | | users | by chance |\n|---|---|---:|---:|")
+		line("\n## Users in a treatment of two flags\n\n| | | | users | by chance |\n|---|---|---|---:|---:|")
 		for i := range r.Overlaps {
 			o := &r.Overlaps[i]
-			line("| %s | %s | %s | %s |", escape(o.A), escape(o.B), Thousands(o.Treatments), Thousands(int64(o.Independent+0.5)))
+			line("| %s | %s | %s | %s | %s |", o.mark(), escape(o.A), escape(o.B), Thousands(o.Treatments), Thousands(int64(o.Independent+0.5)))
 		}
 	}
 	for _, n := range r.Notes {

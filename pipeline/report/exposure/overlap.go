@@ -81,7 +81,7 @@ func (a *analysis) overlap(i, j int) Overlap {
 	if a.answered > 0 {
 		o.Independent = float64(fi.treated()) / float64(a.answered) * float64(fj.treated())
 	}
-	if cell(1, 0)+cell(1, 1) > 0 && cell(0, 0)+cell(0, 1) > 0 && cell(0, 1)+cell(1, 1) > 0 && cell(0, 0)+cell(1, 0) > 0 {
+	if !a.clustered(o.A) && !a.clustered(o.B) && cell(1, 0)+cell(1, 1) > 0 && cell(0, 0)+cell(0, 1) > 0 && cell(0, 1)+cell(1, 1) > 0 && cell(0, 0)+cell(1, 0) > 0 {
 		t := stats.Homogeneity([]int64{cell(1, 0), cell(1, 1)}, []int64{cell(0, 0), cell(0, 1)})
 		t.N = o.Assigned
 		o.Test = &t

@@ -247,49 +247,48 @@ func (s Share) interval() string {
 	return fmt.Sprintf("%.1f to %.1f", 100*s.Low, 100*s.High)
 }
 
-// slices prints the slices of a flag: a row each, a column for each variant as far as there is room.
+// slices prints the slices of a flag: a table for each column of the input, with a column for each variant as far as
+// there is room.
 func (p *printer) slices(f *Flag) {
-	if len(f.Slices) == 0 {
-		return
-	}
-	const fixed, cell = 2 + 7 + labelWidth + 2 + 11 + 2 + 8, 10
-	several := 0
+	var columns []string
 	for i := range f.Slices {
-		if f.Slices[i].Column != f.Slices[0].Column {
-			several = 1
+		if !slices.Contains(columns, f.Slices[i].Column) {
+			columns = append(columns, f.Slices[i].Column)
 		}
 	}
+	variants := f.Variants
+	if len(variants) == 1 {
+		variants = nil // all who got one got this
+	}
+	const fixed, cell = 7 + 2 + labelWidth + 2 + 9 + 2 + 7, 11
 	room := max(1, (p.width-fixed)/cell)
-	head := []string{"", "SLICE", "USERS", "REACH"}
-	names := f.Variants
-	if len(names) == 1 {
-		names = nil // all who got one got this
-	}
-	more := max(0, len(names)-room)
-	for _, v := range names[:len(names)-more] {
-		head = append(head, shorten(v.Key, cell-2))
-	}
-	rows := [][]string{head}
-	for i := range f.Slices {
-		s := &f.Slices[i]
-		label := s.Label
-		if several > 0 {
-			label = s.Column + " = " + label
+	more := max(0, len(variants)-room)
+	variants = variants[:len(variants)-more]
+	for _, column := range columns {
+		rows := [][]string{{"", shorten(column, labelWidth), "USERS", "REACH"}}
+		for _, v := range variants {
+			rows[0] = append(rows[0], shorten(v.Key, cell-2))
 		}
-		row := []string{s.mark(), shorten(label, labelWidth), Thousands(s.Users), Percent(s.Reach.Share)}
-		for k := range names[:len(names)-more] {
-			text := "-"
-			if s.Assigned > 0 {
-				text = Percent(s.Variants[k].Split.Share)
+		for i := range f.Slices {
+			s := &f.Slices[i]
+			if s.Column != column {
+				continue
 			}
-			row = append(row, text)
+			row := []string{s.mark(), shorten(s.Label, labelWidth), Thousands(s.Users), Percent(s.Reach.Share)}
+			for k := range variants {
+				text := "-"
+				if s.Assigned > 0 {
+					text = Percent(s.Variants[k].Split.Share)
+				}
+				row = append(row, text)
+			}
+			rows = append(rows, row)
 		}
-		rows = append(rows, row)
+		p.line("")
+		p.table(2, rows)
 	}
-	p.line("")
-	p.table(2, rows)
-	if more > 0 {
-		p.line("  and %s, for which there is no room", count(more, "variant"))
+	if more > 0 && len(columns) > 0 {
+		p.line("  and %s for which there is no room", count(more, "variant"))
 	}
 }
 
@@ -317,14 +316,25 @@ func (p *printer) overlaps(list []Overlap) {
 	}
 	p.line("")
 	p.line("Users in a treatment of two flags")
-	name := (p.width - 2 - 2*2 - 2*13 - 2) / 2
-	rows := [][]string{{"", "", "USERS", "BY CHANCE"}}
+	name := (p.width - 7 - 2*2 - 2*13) / 2
+	rows := [][]string{{"", "", "", "USERS", "BY CHANCE"}}
 	for i := range list[:min(len(list), tableOverlaps)] {
 		o := &list[i]
-		rows = append(rows, []string{shorten(o.A, name), shorten(o.B, name), Thousands(o.Treatments), Thousands(int64(o.Independent + 0.5))})
+		rows = append(rows, []string{o.mark(), shorten(o.A, name), shorten(o.B, name), Thousands(o.Treatments), Thousands(int64(o.Independent + 0.5))})
 	}
-	p.table(2, rows)
+	p.table(3, rows)
 	if len(list) > tableOverlaps {
 		p.line("  and %s", count(len(list)-tableOverlaps, "pair"))
 	}
+}
+
+// mark is what is the matter with a pair; "" is nothing.
+func (o *Overlap) mark() string {
+	switch {
+	case o.Exclusive && o.Assigned > 0:
+		return string(Alert)
+	case overlapP(o) < 1:
+		return "depends"
+	}
+	return ""
 }

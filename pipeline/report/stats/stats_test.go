@@ -212,10 +212,10 @@ func TestMonotone(t *testing.T) {
 	}
 }
 
-// TestFalseAlarms: of 10,000 healthy splits each, skewed and small ones among them, no more are below a limit than
+// TestFalseAlarms: of 4000 healthy splits each, skewed and small ones among them, no more are below a limit than
 // the limit promises (and four standard deviations).
 func TestFalseAlarms(t *testing.T) {
-	const runs = 10_000
+	const runs = 4000
 	for i, test := range []struct {
 		n       int64
 		weights []float64
