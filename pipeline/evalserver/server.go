@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/klauspost/compress/gzip"
 	"golang.org/x/time/rate"
 
@@ -123,22 +122,13 @@ func appendVariant(v *engine.Variant) []byte {
 	if v.ExperimentKey != "" {
 		dst = pipeline.AppendJSONString(append(dst, `,"expKey":`...), v.ExperimentKey)
 	}
-	if v.ValueJSON != "" && v.ValueJSON != "null" {
-		dst = append(append(dst, `,"value":`...), compact(v.ValueJSON)...)
+	if v.Value != "" { // always a string, though a configuration may hold something else: a client takes nothing else
+		dst = pipeline.AppendJSONString(append(dst, `,"value":`...), v.Value)
 	}
 	if v.Metadata != "" {
 		dst = append(append(dst, `,"metadata":`...), v.Metadata...)
 	}
 	return dst
-}
-
-// compact is JSON text without white space, as the API answers it; strings and numbers stay as they are.
-func compact(text string) []byte {
-	value := jsontext.Value(text)
-	if err := value.Compact(); err != nil {
-		return []byte(text) // the engine has parsed it
-	}
-	return value
 }
 
 // answer is a response that is written at once.

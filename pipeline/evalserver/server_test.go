@@ -123,10 +123,10 @@ func TestVardata(t *testing.T) {
 		{name: "dependencies are not listed", path: "/v1/vardata?flag_keys=slotted&user_id=u", status: 200, want: "{" + slottedOn + "}"},
 		{name: "asked twice", path: "/v1/vardata?flag_keys=all,all&user_id=u", status: 200, want: "{" + allOn + "}"},
 		{name: "escaped", path: "/v1/vardata?flag%5Fkeys=" + escape(`no "case"`) + "&user_id=" + escape("odd a&b+c%"), status: 200,
-			want: `{"no \"case\"":{"key":"on","value":7}}`},
+			want: `{"no \"case\"":{"key":"on","value":"7"}}`},
 		{name: "the query's ids win", path: "/v1/vardata?flag_keys=" + escape(`no "case"`) + "&user_id=other&context=" + escape(`{"user_id":"odd a&b+c%"}`), status: 200, want: "{}"},
 		{name: "id in the context", path: "/v1/vardata?flag_keys=" + escape(`no "case"`) + "&context=" + escape(`{"user_id":"odd a&b+c%"}`), status: 200,
-			want: `{"no \"case\"":{"key":"on","value":7}}`},
+			want: `{"no \"case\"":{"key":"on","value":"7"}}`},
 		{name: "post", method: "POST", path: "/v1/vardata?flag_keys=checkout", body: `{"user_id":"u","country":"DE"}`, status: 200, want: "{" + checkoutOn + "}"},
 
 		{name: "no id", path: "/v1/vardata", status: 400},
