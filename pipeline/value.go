@@ -208,17 +208,20 @@ const maxDepth = 100
 //
 // It is not encoding/json, through which a row of JSONL took five times as long and six times the memory. The tests hold
 // it to the same grammar.
-func ParseJSON(text string) (Value, error) { return parseJSON(text, true) }
+func ParseJSON(text string) (Value, error) { return parseJSON(nil, text, true) }
 
-// ParseObject is [ParseJSON] for the members of an object in the order in which they stand; objects inside
-// it are sorted.
-func ParseObject(text string) ([]Member, error) {
-	v, err := parseJSON(text, false)
+// ParseObject is [ParseJSON] for the members of an object, which it appends to dst in the order in which they stand;
+// objects inside it are sorted. Where there is an error, dst comes back as it was.
+func ParseObject(dst []Member, text string) ([]Member, error) {
+	v, err := parseJSON(dst, text, false)
 	if err != nil {
-		return nil, err
+		return dst, err
 	}
 	if v.Kind != Object {
-		return nil, errors.New("not a JSON object")
+		return dst, errors.New("not a JSON object")
+	}
+	if len(v.Members) == 0 {
+		return dst, nil
 	}
 	return v.Members, nil
 }
@@ -235,19 +238,20 @@ func SortMembers(v *Value) {
 
 func compareNames(a, b Member) int { return strings.Compare(a.Name, b.Name) }
 
-func parseJSON(text string, sorted bool) (Value, error) {
+// parseJSON parses text. Where that is an object, its members come behind those of dst; sorted if they may be.
+func parseJSON(dst []Member, text string, sorted bool) (Value, error) {
 	if !utf8.ValidString(text) {
 		return Value{}, errors.New("not valid UTF-8")
 	}
 	p := parsers.Get().(*jsonParser)
 	defer p.done()
-	p.text = text
+	p.text, p.dst = text, dst
 	v, err := p.value(0)
 	if errors.Is(err, errSurrogate) {
 		return Value{}, err
 	}
-	if err == nil && v.Kind == Object {
-		err = unique(v.Members, sorted)
+	if err == nil && v.Kind == Object && len(v.Members) > 0 {
+		err = unique(v.Members[len(dst):], sorted)
 	}
 	if err != nil {
 		return Value{}, fmt.Errorf("not JSON: %w", err)
@@ -297,6 +301,7 @@ func twice(name string) error { return fmt.Errorf("the name %q stands twice in o
 type jsonParser struct {
 	text  string
 	pos   int
+	dst   []Member // what the members of the outermost object are appended to
 	stack []Member // of the lists and objects that are not complete
 	high  int      // how long the stack has been
 }
@@ -410,7 +415,11 @@ func (p *jsonParser) members(open byte, depth int) (Value, error) {
 			p.pos++
 		case end:
 			p.pos++
-			v.Members = slices.Clone(p.stack[start:])
+			if open == '{' && depth == 0 {
+				v.Members = append(p.dst, p.stack...)
+			} else {
+				v.Members = slices.Clone(p.stack[start:])
+			}
 			p.stack = p.stack[:start]
 			if open == '{' && depth > 0 {
 				err = unique(v.Members, true)

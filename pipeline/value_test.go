@@ -59,12 +59,25 @@ func TestParseJSONRefusesWhatItWouldHaveToGuess(t *testing.T) {
 }
 
 func TestParseObjectKeepsTheOrderOfItsMembers(t *testing.T) {
-	members, err := pipeline.ParseObject(`{"b":{"d":1,"c":2},"a":3}`)
+	members, err := pipeline.ParseObject(nil, `{"b":{"d":1,"c":2},"a":3}`)
 	if got, want := string(pipeline.AppendObject(nil, members)), `{"b":{"c":2,"d":1},"a":3}`; err != nil || got != want {
 		t.Errorf("got %s, %v; want %s", got, err, want)
 	}
+	before := members
+	members, err = pipeline.ParseObject(members[:1:2], `{"y":1,"x":[]}`)
+	if got, want := string(pipeline.AppendObject(nil, members)), `{"b":{"c":2,"d":1},"y":1,"x":[]}`; err != nil || got != want || string(pipeline.AppendObject(nil, before)) != `{"b":{"c":2,"d":1},"a":3}` {
+		t.Errorf("appended: %s, %v; want %s", got, err, want)
+	}
+	if members, err := pipeline.ParseObject(members, `{}`); len(members) != 3 || err != nil {
+		t.Errorf("appended an empty object: %v, %v", members, err)
+	}
+	for _, text := range []string{`{"z":1,"z":2}`, `{"z":1`, `[{"z":1}]`} {
+		if got, err := pipeline.ParseObject(members, text); len(got) != 3 || err == nil {
+			t.Errorf("appended %s: %v, %v; want an error and what was there", text, got, err)
+		}
+	}
 	for _, text := range []string{`[]`, `1`, `null`, `"x"`, ``} {
-		if members, err := pipeline.ParseObject(text); err == nil {
+		if members, err := pipeline.ParseObject(nil, text); err == nil {
 			t.Errorf("ParseObject(%s) = %v; want an error", text, members)
 		}
 	}

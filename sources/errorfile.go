@@ -86,11 +86,9 @@ func (e *errorFile) next(rec *record) error {
 		return nil
 	case input.Kind == pipeline.String:
 		rec.size = len(input.Text)
-		cells, err := parseObject(input.Text)
-		if err != nil {
+		if rec.cells, err = parseObject(rec.cells, input.Text); err != nil {
 			return damaged("input: " + err.Error())
 		}
-		rec.cells = append(rec.cells, cells...)
 	case input.Kind == pipeline.Object:
 		rec.size = e.outer.size
 		rec.cells = append(rec.cells, input.Members...)

@@ -43,13 +43,11 @@ func (j *jsonlReader) next(rec *record) error {
 			continue
 		}
 		rec.size = len(text)
-		cells, err := parseObject(string(text))
+		rec.cells, err = parseObject(rec.cells, string(text))
 		j.advance(n)
 		if err != nil {
 			rec.err = pipeline.Errorf(pipeline.KindBadRow, "line %d: %s", rec.line, err)
-			return nil
 		}
-		rec.cells = append(rec.cells, cells...)
 		return nil
 	}
 }
@@ -59,11 +57,11 @@ func (j *jsonlReader) next(rec *record) error {
 const maxValues = 10_000
 
 // parseObject is [pipeline.ParseObject] in bounded memory.
-func parseObject(text string) ([]pipeline.Member, error) {
+func parseObject(dst []pipeline.Member, text string) ([]pipeline.Member, error) {
 	if err := checkValues(text); err != nil {
-		return nil, err
+		return dst, err
 	}
-	return pipeline.ParseObject(text)
+	return pipeline.ParseObject(dst, text)
 }
 
 // parseJSON is [pipeline.ParseJSON] in bounded memory.
