@@ -168,7 +168,7 @@ func (c *parquetColumn) flush() {
 			}
 		}
 		c.pages.held += len(c.values) - len(c.dictionary.entries)
-		c.dictionary.reset()
+		c.dictionary = dictionary{width: c.width, seed: c.dictionary.seed} // its memory is not needed before the next row group
 		c.plain = true
 	}
 	body := c.pages.body[:0]
