@@ -146,7 +146,7 @@ func (c *comparison) value(column string, a, b *output, x, y *Value) bool {
 	if x.Kind == pipeline.Null || y.Kind == pipeline.Null {
 		return x.Kind == y.Kind || lacks(a, x, b, y) || lacks(b, y, a, x)
 	}
-	if x.Kind == y.Kind && x.Num == y.Num && bytes.Equal(x.Text, y.Text) {
+	if x.Kind == y.Kind && x.Num == y.Num && bytes.Equal(x.Text, y.Text) && (x.json == nil) == (y.json == nil) {
 		return true
 	}
 	if x.Kind == pipeline.Timestamp || y.Kind == pipeline.Timestamp {
