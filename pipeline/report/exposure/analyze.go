@@ -211,12 +211,28 @@ func (a *analysis) failing(col *Column) {
 		return
 	}
 	// Of the failed users, each slice should have its share of all users. (Drawing without putting back would vary less:
-	// this errs on the side of no alarm.)
-	failed, all := make([]int64, len(col.Slices)), make([]float64, len(col.Slices))
+	// this errs on the side of no alarm.) Slices too small to be tested alone are tested together.
 	var total float64
+	order := make([]int, len(col.Slices))
 	for i, s := range col.Slices {
-		failed[i], all[i] = s.Failed, float64(s.Users+s.Failed)
-		total += all[i]
+		order[i] = i
+		total += float64(s.Users + s.Failed)
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		return cmp.Compare(col.Slices[i].Users+col.Slices[i].Failed, col.Slices[j].Users+col.Slices[j].Failed)
+	})
+	var failed []int64
+	var all []float64
+	var of []*Slice // nil: several
+	for k, i := range order {
+		s := &col.Slices[i]
+		if k == 0 || all[len(all)-1]*float64(a.r.Users.Failed)/total >= stats.MinExpected {
+			failed, all, of = append(failed, 0), append(all, 0), append(of, s)
+		} else {
+			of[len(of)-1] = nil
+		}
+		failed[len(failed)-1] += s.Failed
+		all[len(all)-1] += float64(s.Users + s.Failed)
 	}
 	t := stats.Ratio(failed, all)
 	col.Failing = &t
@@ -225,14 +241,17 @@ func (a *analysis) failing(col *Column) {
 			col.FailingWords = "not tested: " + t.None
 			return
 		}
-		s := col.Slices[t.Worst]
 		col.FailingWords = "users of all slices fail alike, " + PValue(t.Corrected)
 		if t.Verdict == stats.OK {
 			return
 		}
-		col.FailingWords = fmt.Sprintf("of the users with %s = %s, %s failed, of all %s; %s", col.Name, s.Label, Percent(float64(s.Failed)/all[t.Worst]),
+		label := "(several small slices)"
+		if s := of[t.Worst]; s != nil {
+			label = s.Label
+		}
+		col.FailingWords = fmt.Sprintf("of the users with %s = %s, %s failed, of all %s; %s", col.Name, label, Percent(float64(failed[t.Worst])/all[t.Worst]),
 			Percent(float64(t.N)/total), effect(&t))
-		a.find(Finding{Severity: severityOf(t.Verdict), Kind: KindFailed, Column: col.Name, Slice: s.Label,
+		a.find(Finding{Severity: severityOf(t.Verdict), Kind: KindFailed, Column: col.Name, Slice: label,
 			Text: "failing depends on " + col.Name + ": " + col.FailingWords})
 	})
 }

@@ -67,6 +67,16 @@ func (p *printer) wrap(head string, indent int, text string) {
 	line, width, empty := head, utf8.RuneCountInString(head), true
 	for word := range strings.FieldsSeq(Printable(text)) {
 		n := utf8.RuneCountInString(word)
+		for ; indent+n > p.width; n = utf8.RuneCountInString(word) { // longer than a line
+			if !empty {
+				p.line("%s", line)
+				line, width = strings.Repeat(" ", indent), indent
+			}
+			cut := []rune(word)[:p.width-width]
+			p.line("%s", line+string(cut))
+			line, width, empty = strings.Repeat(" ", indent), indent, true
+			word = word[len(string(cut)):]
+		}
 		if !empty && width+1+n > p.width {
 			p.line("%s", line)
 			line, width, empty = strings.Repeat(" ", indent), indent, true
