@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -19,7 +20,7 @@ const namesThatLookLikeOtherThings = `[
 	{"key": "truths", "variants": {"true": {"key": "true", "value": "true", "payload": null}, "t": {"key": "t", "value": "t", "payload": {"": [{}]}}}, "segments": [
 		{"conditions": [[{"selector": ["context", "user", "platform"], "op": "is", "values": ["iOS", "Web"]}]], "variant": "true"}, {"variant": "t"}]}]`
 
-// The load statements of the README find what is in the files.
+// The load statements of the README find what is in the files: whatever the ids and the variants look like.
 func TestREADME(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
@@ -29,34 +30,47 @@ func TestREADME(t *testing.T) {
 	if block == nil {
 		t.Fatal("the README has no statements for DuckDB")
 	}
-	statements := strings.Split(strings.TrimSpace(string(block[1])), "\n")
+	statements := strings.Split(strings.TrimSuffix(string(block[1]), ";\n"), ";\n")
 	if len(statements) != 3 {
 		t.Fatalf("the README has %d statements for DuckDB, want 3", len(statements))
 	}
-	folder := t.TempDir()
-	configs := filepath.Join(folder, "flags.json")
-	write(t, configs, namesThatLookLikeOtherThings)
-	u, input := nastyParquet(t)
-	args := []string{"snapshot", input, "--quiet", "--evaluator", "local", "--flag-configs", configs}
-	for _, name := range []string{"assignments.parquet", "assignments.csv", "assignments.jsonl"} {
-		args = append(args, "--out", filepath.Join(folder, name))
+	nasty, nastyFile := nastyParquet(t)
+	uuids := &users{columns: []userColumn{{"user_id", "VARCHAR"}, {"device_id", "VARCHAR"}, {"platform", "VARCHAR"}}}
+	numbers := &users{columns: uuids.columns}
+	for i := range 10 {
+		platform := []value{"iOS", "Android"}[i%2]
+		id := fmt.Sprintf("5DF2208C-EDA6-4E16-B875-84332083FB%02X", i)
+		uuids.rows = append(uuids.rows, []value{id, strings.ToLower(id), platform})
+		numbers.rows = append(numbers.rows, []value{fmt.Sprintf("%03d", i), fmt.Sprintf("2024-01-%02d", i+1), platform})
 	}
-	run(t, 3, args...)
-	m, err := report.ReadManifest(filepath.Join(folder, "assignments.parquet.manifest.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := u.expect(t, layout{configs: configs}, m)
-	kinds := byKind(longTypes, nil, nil, jsonlTypes)
-	for _, statement := range statements {
-		format := kinds["csv"]
-		for kind, f := range kinds {
-			if strings.Contains(statement, "."+kind+"'") {
-				format = f
-			}
+	for _, in := range []struct {
+		users *users
+		file  string
+		code  int
+	}{{nasty, nastyFile, 3}, {uuids, "", 0}, {numbers, "", 0}} {
+		folder := t.TempDir()
+		if in.file == "" {
+			in.file = filepath.Join(folder, "users.csv")
+			in.users.writeCSV(t, in.file, ',')
 		}
-		// A column without any value is JSON to read_json.
-		delete(format.types, "experiment_key")
-		want.compare(t, statement, query(t, strings.ReplaceAll(statement, "'assignments.", "'"+folder+"/assignments.")), format)
+		configs := filepath.Join(folder, "flags.json")
+		write(t, configs, namesThatLookLikeOtherThings)
+		args := []string{"snapshot", in.file, "--quiet", "--evaluator", "local", "--flag-configs", configs}
+		for _, name := range []string{"assignments.parquet", "assignments.csv", "assignments.jsonl"} {
+			args = append(args, "--out", filepath.Join(folder, name))
+		}
+		run(t, in.code, args...)
+		m, err := report.ReadManifest(filepath.Join(folder, "assignments.parquet.manifest.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := in.users.expect(t, layout{configs: configs}, m)
+		for _, statement := range statements {
+			f := format{types: longTypes}
+			if strings.Contains(statement, ".jsonl'") {
+				f = format{types: merge(longTypes, map[string]string{"payload": "JSON"}), jsonIsValue: true}
+			}
+			want.compare(t, statement, query(t, strings.ReplaceAll(statement, "'assignments.", "'"+folder+"/assignments.")), f)
+		}
 	}
 }

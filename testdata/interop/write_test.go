@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -226,6 +228,38 @@ func TestFilesOfOneUser(t *testing.T) {
 	}
 }
 
+// What DuckDB makes of ids by default where all of them look like something else: of those of a CSV sometimes numbers, hence the
+// declaration in the README; those of JSON lines stay texts, unless they look like UUIDs or dates. Parquet has its types.
+func TestIDsThatAllLookAlike(t *testing.T) {
+	for _, tt := range []struct{ id, csv, jsonl, jsonlType string }{
+		{"007", "007", "007", "VARCHAR"},
+		{"1e5", "100000", "1e5", "VARCHAR"},
+		{"true", "true", "true", "VARCHAR"},
+		{"5DF2208C-EDA6-4E16-B875-84332083FB0B", "5DF2208C-EDA6-4E16-B875-84332083FB0B", "5df2208c-eda6-4e16-b875-84332083fb0b", "UUID"},
+		{"2024-02-29", "2024-02-29", "2024-02-29", "DATE"},
+	} {
+		folder := t.TempDir()
+		input := filepath.Join(folder, "users.csv")
+		write(t, input, "user_id\n"+strings.Repeat(tt.id+"\n", 3))
+		args := []string{"snapshot", input, "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", "--flags", "dark-mode"}
+		for _, f := range []string{"csv", "jsonl", "parquet"} {
+			args = append(args, "--out", filepath.Join(folder, "out."+f))
+		}
+		run(t, 0, args...)
+		for _, from := range []struct{ table, id, typ string }{
+			{fmt.Sprintf("read_csv(%s)", quote(filepath.Join(folder, "out.csv"))), tt.csv, ""},
+			{reader(filepath.Join(folder, "out.csv")), tt.id, "VARCHAR"},
+			{reader(filepath.Join(folder, "out.jsonl")), tt.jsonl, tt.jsonlType},
+			{reader(filepath.Join(folder, "out.parquet")), tt.id, "VARCHAR"},
+		} {
+			got := query(t, "SELECT DISTINCT user_id FROM "+from.table)
+			if len(got.Rows) != 1 || *got.Rows[0][0] != from.id || from.typ != "" && got.Columns[0].Type != from.typ {
+				t.Errorf("id %s: %s finds %q as %s, want %q as %s", tt.id, from.table, texts(got), got.Columns[0].Type, from.id, from.typ)
+			}
+		}
+	}
+}
+
 // An empty text is not null. read_csv keeps it apart when it is told to, and the other formats do anyway.
 func TestEmptyTexts(t *testing.T) {
 	folder := t.TempDir()
@@ -318,6 +352,34 @@ func TestErrorRecords(t *testing.T) {
 			is = format{types: merge(common, map[string]string{"http_status": "VARCHAR"})} // without any value
 		}
 		want.compare(t, filepath.Base(file), query(t, "SELECT * FROM "+reader(file)), is)
+	}
+}
+
+// Errors of the API have a status.
+func TestErrorRecordsOfTheAPI(t *testing.T) {
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Query().Get("user_id"), "1") {
+			http.Error(w, "no, \"never\"\r\n", http.StatusBadRequest)
+			return
+		}
+		fmt.Fprint(w, "{}") //nolint:errcheck // the client would notice
+	}))
+	defer api.Close()
+	t.Setenv("AMPLITUDE_DEPLOYMENT_KEY", "canary")
+	for _, f := range []string{"parquet", "csv", "tsv.gz", "jsonl"} {
+		folder := t.TempDir()
+		input := filepath.Join(folder, "users.csv")
+		write(t, input, "user_id\nuser-1\nuser-2\nuser-11\n")
+		file := filepath.Join(folder, "failed."+f)
+		run(t, 3, "snapshot", input, "--quiet", "--server", api.URL, "--rate", "0", "--out", filepath.Join(folder, "out.jsonl"), "--errors", file)
+		got := query(t, "SELECT row_number, user_id, kind, http_status, attempts, typeof(http_status), typeof(attempts), message <> '' FROM "+reader(file))
+		want := [][]string{
+			{"1", "user-1", "rejected", "400", "1", "BIGINT", "BIGINT", "true"},
+			{"3", "user-11", "rejected", "400", "1", "BIGINT", "BIGINT", "true"},
+		}
+		if diff := cmp.Diff(want, texts(got)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", f, diff)
+		}
 	}
 }
 
