@@ -167,7 +167,7 @@ func layoutOutcomes() []pipeline.Outcome {
 				a.ExperimentKey = texts[random.IntN(3)]
 				a.Metadata = []string{"", `{"deployed":true}`, fmt.Sprintf(`{"n":%d}`, random.Int())}[random.IntN(3)]
 				a.EvaluationID = fmt.Sprint("e-", i, "-", f)
-				a.Value = a.Key
+				a.Value = texts[random.IntN(3)]
 			}
 			o.Assignments = append(o.Assignments, a)
 		}
@@ -293,7 +293,7 @@ func TestTuples(t *testing.T) {
 	ts := newTuples(nil)
 	one := func(a pipeline.Assignment) *tuple { return ts.appendAll(nil, []pipeline.Assignment{a})[0] }
 	common := pipeline.Assignment{Assigned: true, Variant: pipeline.Variant{FlagKey: "f", Key: "on", Payload: "1"}}
-	first := one(common)
+	first, none := one(common), one(pipeline.Assignment{})
 	for _, other := range []pipeline.Assignment{
 		{Variant: common.Variant}, {Assigned: true, Variant: pipeline.Variant{FlagKey: "f", Key: "on", Payload: "2"}},
 		{Assigned: true, Variant: pipeline.Variant{FlagKey: "f", Key: "on"}}, {Assigned: true, Variant: pipeline.Variant{FlagKey: "g", Key: "on", Payload: "1"}},
@@ -317,7 +317,7 @@ func TestTuples(t *testing.T) {
 			t.Fatalf("%d tuples of %d bytes are kept", ts.count, ts.bytes)
 		}
 	}
-	if one(common) == first {
+	if one(common) == first || one(pipeline.Assignment{}) == none {
 		t.Error("a tuple from long ago is kept for ever")
 	}
 	kept := 0

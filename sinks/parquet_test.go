@@ -2,7 +2,9 @@ package sinks
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -110,7 +112,11 @@ func TestParquetDictionaries(t *testing.T) {
 		{Spec{Carry: carry, Include: []string{"evaluation_id"}}, []string{"device_id", "evaluation_id", "beta", "nothing"}},
 		{Spec{Carry: carry, Wide: true, Flags: benchFlags}, []string{"row_number", "user_id", "device_id", "evaluated_at", "beta", "nothing"}},
 	} {
-		r, _ := openParquet(t, test.spec, outcomes)
+		r, path := openParquet(t, test.spec, outcomes)
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
 		var without []string
 		for i := range r.MetaData().Schema.NumColumns() {
 			chunk, err := r.MetaData().RowGroup(0).ColumnChunk(i)
@@ -119,6 +125,11 @@ func TestParquetDictionaries(t *testing.T) {
 			}
 			if !chunk.HasDictionaryPage() {
 				without = append(without, r.MetaData().Schema.Column(i).Name())
+			} else if page := data[chunk.DictionaryPageOffset():]; string(page[:2]) != "\x15\x04" {
+				t.Errorf("column %d: where its dictionary page should be is % x", i, page[:2])
+			}
+			if page := data[chunk.DataPageOffset():]; string(page[:2]) != "\x15\x00" {
+				t.Errorf("column %d: where its first data page should be is % x", i, page[:2])
 			}
 		}
 		if diff := cmp.Diff(test.without, without); diff != "" {
@@ -167,6 +178,26 @@ func TestParquetStatistics(t *testing.T) {
 		low, high, nulls := readStatistics(t, r, name)
 		if diff := cmp.Diff(want, []any{low, high, nulls}); diff != "" {
 			t.Errorf("statistics of %s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestParquetZeros: a zero as the least stands for both, and one as the greatest too.
+func TestParquetZeros(t *testing.T) {
+	for _, zero := range []float64{0, math.Copysign(0, -1)} {
+		r, _ := openParquet(t, Spec{Carry: []pipeline.Column{{Name: "c", Type: pipeline.TypeFloat}}}, []pipeline.Outcome{{
+			Row: pipeline.Row{Carry: []pipeline.Value{pipeline.FloatValue(zero)}}, Assignments: make([]pipeline.Assignment, 1),
+		}})
+		chunk, err := r.MetaData().RowGroup(0).ColumnChunk(9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stats, err := chunk.Statistics()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if low, high := stats.EncodeMin(), stats.EncodeMax(); string(low) != "\x00\x00\x00\x00\x00\x00\x00\x80" || string(high) != "\x00\x00\x00\x00\x00\x00\x00\x00" {
+			t.Errorf("%v: from % x to % x, want from -0 to +0", zero, low, high)
 		}
 	}
 }
