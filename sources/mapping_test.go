@@ -241,28 +241,33 @@ func TestParseType(t *testing.T) {
 }
 
 // A column that matches only when case does not matter is taken, and said.
-func TestNotices(t *testing.T) {
-	const said = "columns taken although they are spelled in another case: "
+func TestFoldedNames(t *testing.T) {
 	for _, test := range []struct {
 		name, file, data string
 		mapping          Mapping
 		want             string
 	}{
 		{"exact", "u.csv", "user_id,country,plan\n", Mapping{Properties: []string{"plan"}}, ""},
-		{"fields", "u.csv", "User_ID,COUNTRY,email\n", Mapping{}, said + "User_ID as user_id, COUNTRY as country"},
-		{"nested fields", "u.csv", "user_id,User_Properties.Plan\n", Mapping{}, said + "User_Properties.Plan as user_properties.Plan"},
+		{"fields", "u.csv", "User_ID,COUNTRY,email\n", Mapping{}, "User_ID as user_id, COUNTRY as country"},
+		{"nested fields", "u.csv", "user_id,User_Properties.Plan\n", Mapping{}, "User_Properties.Plan as user_properties.Plan"},
 		{"options", "u.csv", "UID,Plan,Tag,n\n", Mapping{Map: map[string]string{"user_id": "uid"}, Properties: []string{"plan"}, Carry: []string{"TAG"}, Types: types{"N": pipeline.TypeInt}},
-			said + "UID as uid, Plan as plan, Tag as TAG, n as N"},
+			"UID as uid, Plan as plan, Tag as TAG, n as N"},
 		{"one that an exact one stands before", "u.csv", "User_ID,user_id\n", Mapping{}, ""},
 		{"an exact name among two in other cases", "u.csv", "user_id,PLAN,Plan,plan\n", Mapping{Carry: []string{"plan"}}, ""},
-		{"JSONL", "u.jsonl", `{"User_Id":"a"}` + "\n" + `{"user_id":"a","Tag":1}`, Mapping{Carry: []string{"tag"}}, said + "User_Id as user_id, Tag as tag"},
+		{"JSONL", "u.jsonl", `{"User_Id":"a"}` + "\n" + `{"user_id":"a","Tag":1}`, Mapping{Carry: []string{"tag"}}, "User_Id as user_id, Tag as tag"},
 	} {
 		in, err := Open(filesAt(writeFile(t, test.file, []byte(test.data))), Options{Mapping: test.mapping})
 		if err != nil {
 			t.Errorf("%s: %v", test.name, err)
 			continue
 		}
-		if g := strings.Join(in.Notices(), "\n"); g != test.want {
+		var folded []string
+		for _, u := range in.Columns() {
+			if u.Folded != "" {
+				folded = append(folded, u.Name+" as "+u.Folded)
+			}
+		}
+		if g := strings.Join(folded, ", "); g != test.want {
 			t.Errorf("%s: %q, want %q", test.name, g, test.want)
 		}
 		mustClose(t, in)

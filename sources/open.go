@@ -495,21 +495,6 @@ func (in *Input) Columns() []ColumnUse { return slices.Clone(in.uses) }
 // Carry is the carried columns, in the order of [Mapping].Carry.
 func (in *Input) Carry() []pipeline.Column { return slices.Clone(in.carry) }
 
-// Notices are what the run should say once about how the columns were taken: those whose names match only when case
-// does not matter.
-func (in *Input) Notices() []string {
-	var folded []string
-	for _, u := range in.uses {
-		if u.Folded != "" {
-			folded = append(folded, fmt.Sprintf("%s as %s", u.Name, u.Folded))
-		}
-	}
-	if len(folded) == 0 {
-		return nil
-	}
-	return []string{"columns taken although they are spelled in another case: " + strings.Join(folded, ", ")}
-}
-
 // HasLocation reports whether a column may say where a user is. Without one, the API takes the caller's place.
 func (in *Input) HasLocation() bool {
 	return slices.ContainsFunc(in.uses, func(u ColumnUse) bool {

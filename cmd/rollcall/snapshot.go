@@ -269,7 +269,7 @@ func (s *snapshot) warnOf(found *findings, absent fields) {
 		}
 	}
 	if len(folded) > 0 {
-		s.con.Warn("columns whose names differ in case: "+list(folded, 10), "--map says which column is which field")
+		s.con.Warn("columns taken although they are spelled in another case: "+list(folded, 10), "--map says which column is which field")
 	}
 	if len(unsent) > 0 {
 		not := "not sent"
