@@ -44,9 +44,9 @@ SNAPSHOT is an output of a run, or its manifest. Several runs are added up.
 What the split should be is in the flag configurations, or said with --expect.
 Slices are by columns that the snapshot was told to --carry.`,
 		Example: `  rollcall report assignments.parquet
-  rollcall report assignments.parquet --flag-configs flags.json --by country,plan
+  rollcall report out.parquet --flag-configs flags.json --by country,plan
   rollcall report eu.csv us.csv --expect checkout=control:50,treatment:50
-  rollcall report assignments.parquet --format markdown > report.md`,
+  rollcall report out.parquet --format markdown > report.md`,
 		Args: checkArgs(cobra.MinimumNArgs(1), "name the output of a run, for example assignments.parquet"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := applyConfig(cmd, env); err != nil {
@@ -142,8 +142,17 @@ func (o *reportOptions) options(snapshots []string, con *console) (exposure.Opti
 				return options, usageErrorf("--expect says twice what to expect of flag %q", e.Flag)
 			}
 		}
-		options.Expectations = slices.DeleteFunc(options.Expectations, func(c exposure.Expectation) bool { return c.Flag == e.Flag })
-		options.Expectations = append(options.Expectations, e)
+		// Who is bucketed by what, the configuration still says.
+		at := slices.IndexFunc(options.Expectations, func(c exposure.Expectation) bool { return c.Flag == e.Flag })
+		if at < 0 {
+			options.Expectations = append(options.Expectations, e)
+			continue
+		}
+		c := &options.Expectations[at]
+		c.Source, c.Weights, c.Assigned = e.Source, e.Weights, e.Assigned
+		if !c.Clustered {
+			c.None = ""
+		}
 	}
 	return options, nil
 }

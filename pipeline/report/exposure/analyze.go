@@ -314,7 +314,7 @@ func (a *analysis) flag(out *Flag, f *flagCounts) {
 	if len(out.Expected.Variants) > 0 {
 		a.unexpected(out, &all, order, name)
 	}
-	if len(out.Expected.Variants) > 1 {
+	if len(out.Expected.Variants) > 1 && !a.clustered(out.Key) {
 		out.Test, out.Against = a.ratio(&out.Counts, out, &all, order), AgainstExpected
 		a.test(out.Test, func() { a.saySplit(out, nil, &out.Counts, order) })
 	} else if out.Words = out.Expected.None; out.Words == "" && len(order) > 1 {
@@ -354,9 +354,10 @@ func (a *analysis) flag(out *Flag, f *flagCounts) {
 		s, part := &out.Slices[i], &parts[i]
 		a.counts(&s.Counts, out, f, order, name, part)
 		switch {
+		case a.clustered(out.Key):
 		case len(out.Expected.Variants) > 1:
 			s.Test, s.Against = a.ratio(&s.Counts, out, part, order), AgainstExpected
-		case len(order) > 1 && len(out.Expected.Variants) == 0 && !a.clustered(out.Key):
+		case len(order) > 1 && len(out.Expected.Variants) == 0:
 			t := stats.Homogeneity(part.chance(nil), all.chance(part))
 			for k, i := range order { // the test knows the variants by their first appearance
 				if t.Tested() && i == t.Worst {
@@ -574,7 +575,7 @@ func (a *analysis) saySlices(flag *Flag, order []int) {
 // allocation tests how many users got a variant, where that should be up to the bucket alone.
 func (a *analysis) allocation(out *Counts, flag *Flag, f *flagCounts, t *totals, s *FlagSlice) {
 	want := flag.Expected.Assigned
-	if want == nil {
+	if want == nil || a.clustered(flag.Key) {
 		return
 	}
 	switch {

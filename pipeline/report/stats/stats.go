@@ -164,9 +164,10 @@ func Homogeneity(group, others []int64) Test {
 
 func nothing(why string) Test { return Test{Verdict: None, P: 1, Corrected: 1, None: why} }
 
-// furthest remembers the category with the largest deviation.
+// furthest remembers the category with the largest deviation; of two alike the one that has too many.
 func (t *Test) furthest(i int, deviation float64) {
-	if math.Abs(deviation) > math.Abs(t.Deviation) {
+	switch more := math.Abs(deviation) - math.Abs(t.Deviation); {
+	case more > 1e-12, more > -1e-12 && deviation > 0 && t.Deviation < 0:
 		t.Worst, t.Deviation = i, deviation
 	}
 }
