@@ -335,6 +335,10 @@ func TestVerifyFinds(t *testing.T) {
 		{"another integer", "wide", "parquet", first(func(o *pipeline.Outcome) { o.Row.Carry[1].Num++ }), nil, []string{"all agreement: row 1, column seats: a.parquet and a.csv differ"}},
 		{"another float", "wide", "jsonl", first(func(o *pipeline.Outcome) { o.Row.Carry[2].Num++ }), nil, []string{"all agreement: row 1, column score: a.parquet and a.jsonl differ"}},
 		{"another timestamp", "wide", "parquet", first(func(o *pipeline.Outcome) { o.Row.Carry[5].Num++ }), nil, []string{"all agreement: row 1, column seen: a.parquet and a.csv differ"}},
+		{"a text in quotes", "wide", "parquet", func(o outcomes) outcomes {
+			o[60].Row.Carry[0] = pipeline.StringValue(string(o[60].Row.Carry[0].AppendJSON(nil)))
+			return o
+		}, nil, []string{"all agreement: row 121, column plan: a.parquet and a.jsonl differ"}},
 		{"null for empty", "wide", "parquet", func(o outcomes) outcomes { o[1].Row.Carry[0] = pipeline.Value{}; return o }, nil, []string{
 			"all agreement: row 3, column plan: a.parquet and a.jsonl differ",
 		}},
