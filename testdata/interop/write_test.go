@@ -260,6 +260,31 @@ func TestIDsThatAllLookAlike(t *testing.T) {
 	}
 }
 
+// read_csv looks at 20,480 rows to find out what a CSV is like. Where there is no quote in them it takes quotes for nothing
+// special from there on, and finds another text, or another number of columns, in a cell that has them:
+// https://github.com/duckdb/duckdb/issues/21000. One in the header is enough to tell it.
+func TestQuotesThatComeLate(t *testing.T) {
+	folder := t.TempDir()
+	input := filepath.Join(folder, "users.csv")
+	var users strings.Builder
+	users.WriteString("user_id\n")
+	for i := range 25_000 {
+		fmt.Fprintf(&users, "user-%d\n", i)
+	}
+	write(t, input, users.String()+`"Jim ""Jimbo"" Jones"`+"\n")
+	for _, f := range []string{"csv", "tsv"} {
+		for _, more := range [][]string{nil, {"--layout", "wide"}} {
+			file := filepath.Join(folder, "out."+f)
+			run(t, 0, append([]string{"snapshot", input, "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", "--flags", "dark-mode",
+				"--overwrite", "--out", file}, more...)...)
+			got := texts(query(t, "SELECT user_id FROM "+reader(file)+" WHERE row_number = 25001"))
+			if diff := cmp.Diff([][]string{{`Jim "Jimbo" Jones`}}, got); diff != "" {
+				t.Errorf("%s %s: row 25001 (-want +got):\n%s", f, more, diff)
+			}
+		}
+	}
+}
+
 // An empty text is not null. read_csv keeps it apart when it is told to, and the other formats do anyway.
 func TestEmptyTexts(t *testing.T) {
 	folder := t.TempDir()
