@@ -28,6 +28,7 @@ func TestDependencyRule(t *testing.T) {
 		"pipeline/report":          {"pipeline"},
 		"pipeline/engine/parity":   {"pipeline", "pipeline/engine"},
 		"pipeline/report/exposure": {"pipeline", "pipeline/report", "pipeline/report/stats"},
+		"pipeline/report/rules":    {"pipeline", "pipeline/report", "pipeline/report/stats"},
 		"pipeline/report/stats":    {},
 		"pipeline/pipelinetest":    {"pipeline"},
 		"sources":                  {"pipeline"},

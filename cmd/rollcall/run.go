@@ -21,6 +21,7 @@ const (
 	exitOK          = 0
 	exitFailed      = 1  // failed, nothing published
 	exitSomeFailed  = 3  // published, some users failed
+	exitNotHeld     = 4  // a check does not hold, or a difference is too large
 	exitUsage       = 64 // EX_USAGE of sysexits.h
 	exitStopped     = 75 // EX_TEMPFAIL: rerun
 	exitInterrupted = 128
@@ -140,7 +141,7 @@ them gets, and writes the answers down. Nothing is tracked.`),
 		return pipeline.WithHint(usageErrorf("%w", err), fmt.Sprintf("see `%s --help`", cmd.CommandPath()))
 	})
 	con := newConsole(env)
-	root.AddCommand(snapshotCommand(env, con), reportCommand(env, con), serveCommand(env, con), flagsCommand(env, con), explainCommand(env, con), verifyCommand(env, con), versionCommand(env))
+	root.AddCommand(snapshotCommand(env, con), reportCommand(env, con), serveCommand(env, con), flagsCommand(env, con), explainCommand(env, con), verifyCommand(env, con), checkCommand(env, con), versionCommand(env))
 
 	err := root.ExecuteContext(env.Hard)
 	if err == nil {

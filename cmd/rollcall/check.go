@@ -1,0 +1,161 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/report/rules"
+	"github.com/rollcall-cli/rollcall/sources"
+)
+
+var checkFormats = []string{"table", "json", "junit", "markdown"}
+
+func checkCommand(env *env, con *console) *cobra.Command {
+	var format, logFormat string
+	var quiet, ids, first bool
+	cmd := &cobra.Command{
+		Use: "check RULES.yaml SNAPSHOT… [options]", DisableFlagsInUseLine: true,
+		Short: "Hold snapshots against a file of rules",
+		Long: `check holds finished snapshots against the rules in a file, which lives beside
+the experiment's code. The exit code is 0 if all hold, and 4 if one does not.
+SNAPSHOT is an output of a run, or its manifest. Several runs are added up.
+
+  version: 1
+  flag: checkout-redesign                # of the checks that name none
+  checks:
+    - variant: treatment
+      where: country == "DE" and plan != "free"    # over --carry columns
+      share: {min: 45%, max: 55%}        # or count: {min: 100}
+    - exposed: nobody                    # or everybody
+      where: plan == "enterprise"
+    - ratio: {control: 50, treatment: 50}
+      by: [country]                      # and alert: 0.001
+    - exclusive: [checkout-redesign, pricing-test]
+    - {holdout: holdout-2026, variant: holdout, flags: [checkout-redesign]}
+    - {payload: checkout.schema.json, variant: treatment}
+    - failed: {max: 1%}
+    - users: {min: 1000}
+    - flags: [checkout-redesign, pricing-test]
+    - younger: 24h
+
+The README says more. --init writes a first file from what a snapshot shows.`,
+		Example: `  rollcall check --init assignments.parquet > checkout.rules.yaml
+  rollcall check checkout.rules.yaml assignments.parquet
+  rollcall check checkout.rules.yaml eu.csv us.csv --format junit > junit.xml`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			n, hint := 2, "name a rules file and the output of a run; `rollcall check --init SNAPSHOT` writes a first rules file"
+			if first {
+				n, hint = 1, "name the output of a run, for example assignments.parquet"
+			}
+			return checkArgs(cobra.MinimumNArgs(n), hint)(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := applyConfig(cmd, env); err != nil {
+				return err
+			}
+			if err := con.Configure(quiet, logFormat); err != nil {
+				return err
+			}
+			if !slices.Contains(checkFormats, format) {
+				return usageErrorf("--format %q is not known: it is one of %s", format, strings.Join(checkFormats, " "))
+			}
+			if first {
+				text, err := rules.Init(env.Soft, args)
+				if err != nil {
+					return err
+				}
+				_, err = io.WriteString(env.Stdout, text)
+				return err
+			}
+			return runCheck(env, args, format, ids)
+		},
+	}
+	options := cmd.Flags()
+	group(options, "Options", func() {
+		options.StringVar(&format, "format", "table", "`F` table json junit markdown [table]")
+		options.BoolVar(&ids, "ids", false, "show the user and device ids of the example rows, too")
+		options.BoolVar(&first, "init", false, "write a first rules file for SNAPSHOT to standard output")
+		defineCommon(options, &quiet, &logFormat)
+	})
+	return cmd
+}
+
+func runCheck(env *env, args []string, format string, ids bool) error {
+	path, snapshots := args[0], args[1:]
+	if report.IsManifest(path) || slices.ContainsFunc([]string{".csv", ".tsv", ".jsonl", ".parquet", ".gz", ".zst"}, func(end string) bool { return strings.HasSuffix(path, end) }) {
+		return pipeline.WithHint(usageErrorf("%s is not a rules file", path), "it stands before the snapshots: rollcall check RULES.yaml SNAPSHOT…")
+	}
+	file, err := rules.Load(path)
+	if err != nil {
+		return pipeline.WithHint(usageErrorf("%w", err), pipeline.Hint(err))
+	}
+	r, err := rules.Check(env.Soft, file, rules.Options{Snapshots: snapshots, IDs: ids, Now: clock(), FailedRows: failedRows})
+	if err != nil {
+		if _, ok := errors.AsType[*rules.Error](err); ok {
+			return pipeline.WithHint(usageErrorf("%w", err), pipeline.Hint(err))
+		}
+		return err
+	}
+	if err := printChecks(env.Stdout, format, r); err != nil {
+		return err
+	}
+	if !r.OK {
+		return &exitError{fmt.Errorf("%s: %s", path, r.Verdict()), exitNotHeld}
+	}
+	return nil
+}
+
+// printChecks prints the results in one of the formats.
+func printChecks(w io.Writer, format string, r *rules.Report) error {
+	var text []byte
+	var err error
+	switch format {
+	case "json":
+		text, err = r.JSON()
+	case "junit":
+		text, err = r.JUnit()
+	case "markdown":
+		text = []byte(r.Markdown())
+	default:
+		width := 80
+		if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+			if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 40 {
+				width = columns
+			}
+		}
+		text = []byte(r.Table(width))
+	}
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(text)
+	return err
+}
+
+// failedRows are the row numbers of the first error records.
+func failedRows(file string, most int) (numbers []int64, err error) {
+	in, err := sources.Open([]sources.File{{Path: file}}, sources.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close() //nolint:errcheck // only read
+	var row pipeline.Row
+	for len(numbers) < most {
+		if err := in.Next(&row); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return nil, err
+		}
+		numbers = append(numbers, row.Number)
+	}
+	return numbers, nil
+}
