@@ -1,11 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/report/exposure"
@@ -14,30 +16,32 @@ import (
 // What of a flag's configuration says how users are split. The engine has checked all of it.
 type (
 	splitFlag struct {
-		Key          string
-		Variants     map[string]*struct{}
-		Segments     []splitSegment
-		Dependencies []string
+		Key          string                    `json:"key"`
+		Variants     map[string]jsontext.Value `json:"variants"`
+		Segments     []splitSegment            `json:"segments"`
+		Dependencies []string                  `json:"dependencies"`
 	}
 	splitSegment struct {
-		Bucket *struct {
-			Selector    []string
-			Salt        string
-			Allocations []struct {
-				Range         [2]float64
-				Distributions []struct {
-					Variant *string
-					Range   [2]float64
-				}
-			}
-		}
-		Conditions [][]struct {
-			Selector []string
-			Op       string
-			Values   []string
-		}
-		Variant  *string
-		Metadata struct{ SegmentName string }
+		Bucket     *splitBucket              `json:"bucket"`
+		Conditions [][]splitCondition        `json:"conditions"`
+		Variant    *string                   `json:"variant"`
+		Metadata   map[string]jsontext.Value `json:"metadata"`
+	}
+	splitBucket struct {
+		Selector    []string          `json:"selector"`
+		Allocations []splitAllocation `json:"allocations"`
+	}
+	splitAllocation struct {
+		Range         []float64 `json:"range"`
+		Distributions []struct {
+			Variant *string   `json:"variant"`
+			Range   []float64 `json:"range"`
+		} `json:"distributions"`
+	}
+	splitCondition struct {
+		Selector []string `json:"selector"`
+		Op       string   `json:"op"`
+		Values   []string `json:"values"`
 	}
 )
 
@@ -49,7 +53,7 @@ type (
 // the next one, what those get depends on both.
 func expectations(file string, eng *engine.Engine) ([]exposure.Expectation, []exposure.Group, error) {
 	var flags []splitFlag
-	if err := json.Unmarshal(eng.Configs(nil), &flags); err != nil {
+	if err := json.Unmarshal(eng.Configs(nil), &flags, jsontext.AllowDuplicateNames(true)); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", file, err)
 	}
 	types := map[string]string{}
@@ -122,7 +126,11 @@ type part struct {
 	name   string
 	shares map[string]float64 // of variants that users see
 	onward float64
+	vast   bool // more ranges than anybody makes: not worked out
 }
+
+// maxCuts bounds the ranges of a bucket that are worked out; those that people make have a few.
+const maxCuts = 1024
 
 func (f *splitFlag) expectation(given []map[string]*engine.Variant) (e exposure.Expectation) {
 	var chance []part // segments that leave it to chance
@@ -131,13 +139,17 @@ func (f *splitFlag) expectation(given []map[string]*engine.Variant) (e exposure.
 	for i := range f.Segments {
 		s := &f.Segments[i]
 		p := s.part(given[i])
-		p.name = s.Metadata.SegmentName
+		if name, err := jsontext.AppendUnquote(nil, s.Metadata["segmentName"]); err == nil {
+			p.name = string(name)
+		}
 		if p.name == "" {
 			p.name = fmt.Sprintf("segment %d", i+1)
 		}
 		always := s.Conditions == nil
 		userIDs, deviceIDs, named := s.names()
 		switch {
+		case p.vast:
+			return exposure.Expectation{None: fmt.Sprintf("no split is expected: %q has more ranges than are worked out", p.name)}
 		case s.Bucket == nil && named:
 			e.NamedUserIDs, e.NamedDeviceIDs = append(e.NamedUserIDs, userIDs...), append(e.NamedDeviceIDs, deviceIDs...)
 			continue
@@ -205,7 +217,10 @@ func (s *splitSegment) part(given map[string]*engine.Variant) part {
 		}
 	}
 	slices.Sort(cuts)
-	cuts = slices.Compact(cuts)
+	if cuts = slices.Compact(cuts); len(cuts) > maxCuts || len(s.Bucket.Allocations) > maxCuts {
+		p.vast = true
+		return p
+	}
 	for percent := range 100 {
 		for i := range cuts[1:] {
 			name, share := s.Variant, (cuts[i+1]-cuts[i])/positions/100

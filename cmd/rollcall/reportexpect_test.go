@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -104,6 +105,8 @@ func TestExpectations(t *testing.T) {
 		{"nothing", `{"variant":"off"}`, ":"},
 		{"no segment", ``, ":"},
 		{"an unknown variant", `{` + strings.ReplaceAll(even, `"variant":"b"`, `"variant":"c"`) + `,"variant":"off"}`, "user_id: a 1"},
+		{"ranges without end", `{"bucket":{"selector":["context","user","user_id"],"salt":"s","allocations":[{"range":[0,100],"distributions":[` + ranges(2000) + `]}]}}`,
+			`no split is expected: "segment 1" has more ranges than are worked out`},
 		{"two ids", `{` + fr + `,` + even + `,"variant":"off"},{` + strings.Replace(even, "user_id", "device_id", 1) + `,"variant":"off"}`,
 			"no one split is expected: segments bucket by different ids"},
 	} {
@@ -120,6 +123,15 @@ func TestExpectations(t *testing.T) {
 			t.Errorf("%s: %s, want %s", test.name, got, test.want)
 		}
 	}
+}
+
+// ranges are n distributions beside each other.
+func ranges(n int) string {
+	var list []string
+	for i := range n {
+		list = append(list, fmt.Sprintf(`{"variant":"a","range":[%d,%d]}`, i, i+1))
+	}
+	return strings.Join(list, ",")
 }
 
 // TestExpectationsHold: what is expected of the test flags is what the engine gives many users.
@@ -211,6 +223,54 @@ func TestParseExpect(t *testing.T) {
 			t.Errorf("%s: %s, want %s", text, got, want)
 		}
 	}
+}
+
+// FuzzExpectations: whatever configurations the engine takes, the shares that are expected add up.
+func FuzzExpectations(f *testing.F) {
+	data, err := os.ReadFile("../../testdata/flags.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	f.Add([]byte(`[{"key":"f","KEY":"g","variants":{"a":null,"b":{}},"segments":[{"bucket":{"selector":null,"salt":"","allocations":[{"range":[-1,1e9,3],"distributions":[{"range":[5,2]},{"variant":"b","range":[-5,1e300]}]}]},"metadata":null}]}]`))
+	f.Add([]byte(`[{"key":"f","variants":{},"segments":[{"conditions":[],"variant":"x"},{"conditions":[[]],"metadata":{"segmentName":7}}],"dependencies":["f2"]}]`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		eng, err := engine.ParseLenient(data)
+		if err != nil {
+			return
+		}
+		list, _, err := expectations("flags.json", eng)
+		if err != nil {
+			t.Fatalf("the engine takes it, but: %v", err)
+		}
+		for _, e := range list {
+			var sum float64
+			for _, w := range e.Weights {
+				if !(w.Share > 0) {
+					t.Errorf("%q: weight %v", e.Flag, w)
+				}
+				sum += w.Share
+			}
+			if sum > 1+1e-9 || e.Assigned != nil && !(*e.Assigned >= 0 && *e.Assigned <= 1) {
+				t.Errorf("%q: the weights add up to %v, %v assigned", e.Flag, sum, e.Assigned)
+			}
+		}
+	})
+}
+
+// FuzzParseExpect: what is taken can be tested against.
+func FuzzParseExpect(f *testing.F) {
+	f.Add("checkout=control:50,treatment:50")
+	f.Add("f=a:1e-300,not_assigned:1e12")
+	f.Fuzz(func(t *testing.T, text string) {
+		e, err := parseExpect(text)
+		if err != nil {
+			return
+		}
+		if e.Flag == "" || len(e.Weights) == 0 || e.Assigned != nil && !(*e.Assigned >= 0 && *e.Assigned <= 1) {
+			t.Errorf("parseExpect(%q) = %+v", text, e)
+		}
+	})
 }
 
 // TestReportHelp fits a screen.

@@ -113,7 +113,7 @@ func (a *analysis) snapshots() {
 		}
 		a.find(Finding{Severity: severity, Kind: KindFailed, Text: fmt.Sprintf("%s without an answer (%s): %s", users(failed, "is", "are"), Percent(share), strings.Join(kinds, ", "))})
 	}
-	if !a.everybody {
+	if slices.ContainsFunc(a.all, func(s *source) bool { return !s.Everybody && !s.wide && !s.asked }) {
 		a.note("Users who got no variant of any flag are not in the file: slices are of the %s who got one. "+
 			"`snapshot --flags` and `--layout wide` write all.", users(r.Users.InFile, "", ""))
 	}
@@ -233,6 +233,14 @@ func (a *analysis) failing(col *Column) {
 		}
 		failed[len(failed)-1] += s.Failed
 		all[len(all)-1] += float64(s.Users + s.Failed)
+	}
+	if len(of) < 2 {
+		col.FailingNone = fmt.Sprintf("%s too few to tell", users(a.r.Users.Failed, "is", "are"))
+		if len(col.Slices) < 2 {
+			col.FailingNone = "there is only one slice"
+		}
+		col.FailingWords = "not tested: " + col.FailingNone
+		return
 	}
 	t := stats.Ratio(failed, all)
 	col.Failing = &t
