@@ -16,6 +16,7 @@ const (
 	maxOverlaps      = 5000 // pairs that are listed
 	manyFailed       = 0.01 // the share of failed users from which on they are a warning
 	longSpan         = 24 * time.Hour
+	manyRepeated     = 0.01 // likewise of repeated users
 )
 
 // analysis makes a report of what was counted.
@@ -99,6 +100,14 @@ func (a *analysis) snapshots() {
 		}
 	}
 	a.answered = max(r.Users.Answered, r.Users.InFile)
+	if r.Users.Repeated = a.c.ids.share(); r.Users.Repeated > 0 {
+		severity := Note
+		if r.Users.Repeated >= manyRepeated {
+			severity = Warn
+		}
+		a.find(Finding{Severity: severity, Kind: KindRepeated, Text: fmt.Sprintf("%s of the users are there more than once: "+
+			"intervals are wider, and p-values larger, than said here, which takes users for independent", Percent(r.Users.Repeated))})
+	}
 	if failed := r.Users.Failed; failed > 0 {
 		share := float64(failed) / float64(max(r.Users.Read, 1))
 		severity := Note
@@ -634,7 +643,7 @@ func (a *analysis) allocation(out *Counts, flag *Flag, f *flagCounts, t *totals,
 // finish puts the findings in order and says the verdict.
 func (a *analysis) finish() {
 	rank := map[Severity]int{Alert: 0, Warn: 1, Note: 2}
-	kinds := []string{KindSnapshot, KindExclusion, KindUnexpected, KindSplit, KindAllocation, KindDependence, KindFailed, KindNobody, KindWarning}
+	kinds := []string{KindSnapshot, KindExclusion, KindUnexpected, KindSplit, KindAllocation, KindDependence, KindRepeated, KindFailed, KindNobody, KindWarning}
 	slices.SortStableFunc(a.r.Findings, func(x, y Finding) int {
 		return cmp.Or(cmp.Compare(rank[x.Severity], rank[y.Severity]), cmp.Compare(slices.Index(kinds, x.Kind), slices.Index(kinds, y.Kind)))
 	})

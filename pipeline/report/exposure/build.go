@@ -178,11 +178,8 @@ func (s *source) problem(format string, args ...any) {
 
 // read counts the users of one snapshot.
 func (c *collector) read(ctx context.Context, s *source, o *Options) (err error) {
-	needIDs := slices.ContainsFunc(o.Expectations, func(e Expectation) bool {
-		return e.BucketBy != "" || len(e.NamedUserIDs)+len(e.NamedDeviceIDs) > 0
-	})
 	r, err := report.Open(s.Path, report.Options{
-		Manifest: s.manifest, Keys: c.keys, NoIDs: !needIDs, NoPayloads: true, NoIncluded: true, NoCarried: len(o.By) == 0,
+		Manifest: s.manifest, Keys: c.keys, NoPayloads: true, NoIncluded: true, NoCarried: len(o.By) == 0,
 	})
 	if err != nil {
 		return err

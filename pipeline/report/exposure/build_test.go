@@ -359,6 +359,32 @@ func TestUnexpected(t *testing.T) {
 	}
 }
 
+// TestRepeated: users who are there more than once are counted, few exactly and many nearly.
+func TestRepeated(t *testing.T) {
+	for _, test := range []struct {
+		users, every int
+		want         float64
+		severity     string
+	}{{1000, 0, 0, ""}, {1000, 500, 0.002, "note"}, {1000, 4, 0.25, "warn"}, {150_000, 10, 0.1, "warn"}} {
+		path := filepath.Join(t.TempDir(), "out.csv")
+		w := world{seed: 4, users: test.users, flags: []string{"one"}, wide: true}
+		w.touch = func(i int, o *pipeline.Outcome) {
+			switch {
+			case test.every > 0 && i%test.every == 1: // as the one before
+				o.Row.User.UserID = fmt.Sprintf("user-%d-%08x", w.seed, i-1)
+			case test.every == 0 && i%3 == 0:
+				o.Row.User.UserID, o.Row.User.DeviceID = "", o.Row.User.UserID
+			}
+		}
+		w.write(t, path)
+		r := build(t, exposure.Options{Snapshots: []string{path}})
+		got := strings.Join(findings(r, exposure.KindRepeated), ", ")
+		if d := r.Users.Repeated - test.want; got != test.severity || d > 0.005 || d < -0.005 || test.users <= 1000 && r.Users.Repeated != test.want {
+			t.Errorf("%+v: %v repeated, findings %q", test, r.Users.Repeated, got)
+		}
+	}
+}
+
 // TestOverlap: flags that exclude each other and do not, flags that share a salt, and flags that have nothing to do with
 // each other.
 func TestOverlap(t *testing.T) {

@@ -21,6 +21,7 @@ type collector struct {
 	flags []*flagCounts // in the order in which they were found
 	at    []int32       // by report.Key: 1 and the position in flags; 0: not known
 	users int64
+	ids   repeats
 
 	// Slices: users by dimension and place, and those who have no id of a kind.
 	all, noUserID, noDeviceID [][]int64
@@ -208,6 +209,9 @@ func (c *collector) add(u *report.User, carry []int) {
 	noUserID, noDeviceID := len(u.UserID) == 0, len(u.DeviceID) == 0
 	if noUserID {
 		c.noUser++
+		c.ids.add(u.DeviceID)
+	} else {
+		c.ids.add(u.UserID)
 	}
 	if noDeviceID {
 		c.noDevice++

@@ -47,6 +47,7 @@ type Verdict struct {
 // The kinds of findings.
 const (
 	KindSnapshot   = "snapshot"   // it is not what its manifest says
+	KindRepeated   = "repeated"   // users are there more than once
 	KindFailed     = "failed"     // users failed, or fail more in some slices
 	KindWarning    = "warning"    // the run itself warned
 	KindNobody     = "nobody"     // nobody got the flag
@@ -100,6 +101,10 @@ type Snapshot struct {
 type Users struct {
 	report.Users
 	InFile int64 `json:"in_file"` // in the files that were read
+
+	// Repeated is the share of those who are there more than once, by user id or else device id: each time but the first
+	// counts. Of more than 65,536 users it is an estimate.
+	Repeated float64 `json:"repeated"`
 }
 
 // The kinds of a [Slice].
