@@ -27,6 +27,7 @@ func TestDependencyRule(t *testing.T) {
 		"pipeline/journal":         {"pipeline", "pipeline/durable"},
 		"pipeline/report":          {"pipeline"},
 		"pipeline/engine/parity":   {"pipeline", "pipeline/engine"},
+		"pipeline/report/compare":  {"pipeline", "pipeline/report", "pipeline/report/exposure"},
 		"pipeline/report/exposure": {"pipeline", "pipeline/report", "pipeline/report/stats"},
 		"pipeline/report/rules":    {"pipeline", "pipeline/report", "pipeline/report/stats"},
 		"pipeline/report/stats":    {},

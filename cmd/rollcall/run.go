@@ -141,7 +141,7 @@ them gets, and writes the answers down. Nothing is tracked.`),
 		return pipeline.WithHint(usageErrorf("%w", err), fmt.Sprintf("see `%s --help`", cmd.CommandPath()))
 	})
 	con := newConsole(env)
-	root.AddCommand(snapshotCommand(env, con), reportCommand(env, con), serveCommand(env, con), flagsCommand(env, con), explainCommand(env, con), verifyCommand(env, con), checkCommand(env, con), versionCommand(env))
+	root.AddCommand(snapshotCommand(env, con), reportCommand(env, con), diffCommand(env, con), serveCommand(env, con), flagsCommand(env, con), explainCommand(env, con), verifyCommand(env, con), checkCommand(env, con), versionCommand(env))
 
 	err := root.ExecuteContext(env.Hard)
 	if err == nil {

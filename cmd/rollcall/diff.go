@@ -1,0 +1,246 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/durable"
+	diff "github.com/rollcall-cli/rollcall/pipeline/report/compare"
+	"github.com/rollcall-cli/rollcall/sinks"
+)
+
+func diffCommand(env *env, con *console) *cobra.Command {
+	var out, maxChanged, memory, format, logFormat string
+	var quiet, overwrite bool
+	cmd := &cobra.Command{
+		Use: "diff BEFORE AFTER [options]", DisableFlagsInUseLine: true,
+		Short: "What changed between two snapshots",
+		Long: `diff compares two finished snapshots, user by user: who gets another variant of
+which flag, another payload or experiment key, who came and who went. Users are
+the same where user id and device id are. Format, layout and order may differ;
+row numbers, times and evaluation ids are never differences. Nothing is sent.
+
+BEFORE and AFTER are outputs of runs, or their manifests. Where both runs
+evaluated flag configurations on this machine (--evaluator local), diff says
+which of them changed. Where their inputs are still as they were, it evaluates
+who changed once more, and says whether the new configuration did it or the
+user's new properties.`,
+		Example: `  rollcall diff monday.parquet tuesday.parquet
+  rollcall diff before.csv after.parquet --out changed.csv
+  rollcall diff monday.parquet tuesday.parquet --max-changed 1%`,
+		Args: checkArgs(cobra.ExactArgs(2), "name the outputs of two runs, for example monday.parquet tuesday.parquet"),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if err := applyConfig(cmd, env); err != nil {
+				return err
+			}
+			if err := con.Configure(quiet, logFormat); err != nil {
+				return err
+			}
+			if !slices.Contains([]string{"table", "json", "markdown"}, format) {
+				return usageErrorf("--format %q is not known: it is one of table json markdown", format)
+			}
+			o := diff.Options{Before: args[0], After: args[1], Configs: keptConfigs, Causes: causesOf}
+			if o.Limit, err = parseMaxChanged(maxChanged); err != nil {
+				return err
+			}
+			if o.Memory, err = parseMemory(memory); err != nil {
+				return err
+			}
+			var changes *changeList
+			if out != "" {
+				if changes, err = createChanges(out, overwrite, args); err != nil {
+					return err
+				}
+				defer func() { err = errors.Join(err, changes.out.Discard()) }()
+				o.Each = changes.write
+			}
+			r, err := diff.Build(env.Soft, o)
+			if err != nil {
+				return err
+			}
+			if changes != nil {
+				if err := changes.publish(overwrite); err != nil {
+					return err
+				}
+			}
+			if err := printDiff(env.Stdout, format, r); err != nil {
+				return err
+			}
+			if !r.Verdict.OK {
+				return &exitError{errors.New(r.Verdict.Text), exitNotHeld}
+			}
+			return nil
+		},
+	}
+	options := cmd.Flags()
+	group(options, "Options", func() {
+		options.StringVarP(&out, "out", "o", "", "`FILE` each change: .csv .tsv .jsonl (.gz .zst) .parquet")
+		options.BoolVar(&overwrite, "overwrite", false, "replace an existing --out")
+		options.StringVar(&maxChanged, "max-changed", "", "`N|P%` exit 4 if more users of both changed")
+		options.StringVar(&memory, "memory", "1GiB", "`SIZE` for the users; beyond it, several passes [1GiB]")
+		options.StringVar(&format, "format", "table", "`F` table json markdown [table]")
+		defineCommon(options, &quiet, &logFormat)
+	})
+	return cmd
+}
+
+// parseMaxChanged parses --max-changed; "" is no limit.
+func parseMaxChanged(text string) (*diff.Limit, error) {
+	if text == "" {
+		return nil, nil
+	}
+	l := &diff.Limit{Text: text}
+	if p, ok := strings.CutSuffix(text, "%"); ok {
+		percent, err := strconv.ParseFloat(p, 64)
+		if err != nil || !(percent >= 0 && percent <= 100) { // NaN included
+			return nil, usageErrorf("--max-changed %q is neither a number nor a share such as 1%%", text)
+		}
+		l.Share, l.IsShare = percent/100, true
+		return l, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 {
+		return nil, usageErrorf("--max-changed %q is neither a number nor a share such as 1%%", text)
+	}
+	l.Users = n
+	return l, nil
+}
+
+// parseMemory parses a size such as 512MiB.
+func parseMemory(text string) (int64, error) {
+	bad := pipeline.WithHint(usageErrorf("--memory %q is not a size", text), "for example --memory 512MiB")
+	number := strings.TrimRight(text, "KMGTiBkb ")
+	units := map[string]float64{"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
+	unit, known := units[strings.ToUpper(strings.TrimSpace(text[len(number):]))]
+	n, err := strconv.ParseFloat(number, 64)
+	if err != nil || !known || !(n > 0) || n*unit > 1<<50 {
+		return 0, bad
+	}
+	if size := int64(math.Ceil(n * unit)); size >= 1<<20 {
+		return size, nil
+	}
+	return 0, usageErrorf("--memory %s is too little: it is at least 1MiB", text)
+}
+
+// changeList is the file that lists the changes.
+type changeList struct {
+	out     *sinks.Output
+	path    string
+	outcome pipeline.Outcome
+}
+
+// changeColumns are its columns.
+var changeColumns = []pipeline.Column{
+	{Name: "user_id"}, {Name: "device_id"}, {Name: "flag_key"}, {Name: "change"},
+	{Name: "outcome_before"}, {Name: "outcome_after"}, {Name: "variant_before"}, {Name: "variant_after"},
+	{Name: "payload_before", Type: pipeline.TypeJSON}, {Name: "payload_after", Type: pipeline.TypeJSON},
+	{Name: "experiment_key_before"}, {Name: "experiment_key_after"}, {Name: "cause"},
+	{Name: "row_number_before", Type: pipeline.TypeInt}, {Name: "row_number_after", Type: pipeline.TypeInt},
+}
+
+func createChanges(path string, overwrite bool, inputs []string) (*changeList, error) {
+	if _, err := sinks.Format(path); err != nil {
+		return nil, &exitError{err, exitUsage}
+	}
+	l := &changeList{path: path}
+	if out, err := os.Stat(path); err == nil {
+		for _, input := range inputs {
+			if in, err := os.Stat(input); err == nil && os.SameFile(in, out) {
+				return nil, usageErrorf("%s is a snapshot, and would be replaced", path)
+			}
+		}
+	}
+	if err := l.mayWrite(overwrite); err != nil {
+		return nil, err
+	}
+	var err error
+	l.out, err = sinks.CreateRows(path, changeColumns, sinks.Spec{Version: version()})
+	l.outcome.Row.Carry = make([]pipeline.Value, len(changeColumns))
+	return l, err
+}
+
+func (l *changeList) mayWrite(overwrite bool) error {
+	exists, err := durable.Exists(l.path)
+	if err == nil && exists && !overwrite {
+		return errExists(l.path)
+	}
+	return err
+}
+
+// write writes one change.
+func (l *changeList) write(c *diff.Change) error {
+	text := func(s string) pipeline.Value {
+		if s == "" {
+			return pipeline.Value{}
+		}
+		return pipeline.StringValue(s)
+	}
+	payload := func(s string) pipeline.Value {
+		if v, err := pipeline.ParseJSON(s); err == nil || s == "" {
+			return v
+		}
+		return pipeline.StringValue(s) // it was no JSON in the snapshot either
+	}
+	number := func(n int64) pipeline.Value {
+		if n == 0 {
+			return pipeline.Value{}
+		}
+		return pipeline.IntValue(n)
+	}
+	row := l.outcome.Row.Carry
+	row = append(row[:0], text(string(c.UserID)), text(string(c.DeviceID)), text(c.Flag), text(c.What),
+		text(c.Before.Outcome), text(c.After.Outcome), text(c.Before.Variant), text(c.After.Variant),
+		payload(c.Before.Payload), payload(c.After.Payload), text(c.Before.ExperimentKey), text(c.After.ExperimentKey), text(string(c.Cause)),
+		number(c.BeforeRow), number(c.AfterRow))
+	l.outcome.Row.Carry = row
+	return l.out.Write(&l.outcome)
+}
+
+// publish gives the complete file its name.
+func (l *changeList) publish(overwrite bool) error {
+	if err := errors.Join(l.out.Close(), l.mayWrite(overwrite)); err != nil {
+		return err
+	}
+	return errors.Join(durable.Rename(l.out.Info().Temp, l.path), durable.SyncFolder(l.path))
+}
+
+// printDiff prints a diff in one of the formats.
+func printDiff(w io.Writer, format string, r *diff.Report) error {
+	var text []byte
+	switch format {
+	case "json":
+		var err error
+		if text, err = r.JSON(); err != nil {
+			return err
+		}
+	case "markdown":
+		text = []byte(r.Markdown())
+	default:
+		width := 80
+		if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+			if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
+				width = columns
+			}
+		}
+		text = []byte(r.Table(width))
+	}
+	_, err := w.Write(text)
+	if errors.Is(err, syscall.EPIPE) {
+		return errQuiet
+	}
+	if err != nil {
+		return fmt.Errorf("print the diff: %w", err)
+	}
+	return nil
+}

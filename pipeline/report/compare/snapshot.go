@@ -1,0 +1,216 @@
+package compare
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/report/exposure"
+)
+
+// Snapshot is one of the two, and whether it can be trusted.
+type Snapshot struct {
+	Path        string    `json:"path"`
+	Manifest    string    `json:"manifest"` // "" where there is none
+	RunID       string    `json:"run_id"`
+	StartedAt   time.Time `json:"started_at"`
+	FinishedAt  time.Time `json:"finished_at"`
+	Users       int64     `json:"users"` // in the file
+	Failed      int64     `json:"failed"`
+	Assignments int64     `json:"assignments"` // of a variant
+	Complete    bool      `json:"complete"`
+	Problems    []string  `json:"problems"` // why it is not to be trusted
+}
+
+// side is one of the two snapshots, as it is read.
+type side struct {
+	*Snapshot
+	number   int // 0: before, 1: after
+	manifest *report.Manifest
+	keys     *report.Keys
+	names    []uint32 // the number of each key; ^0: not known yet
+	flags    []*flag  // the flag of each key; nil: not known yet
+	has      map[string]bool
+	escaped  bool
+	asked    bool // each answered user has all flags, or a row
+	wide     bool
+	payloads bool
+
+	first   bool // the first time that it is read: everything is counted
+	records int64
+	counted
+}
+
+// counted is what was seen of a snapshot.
+type counted struct {
+	disordered int64
+	repeated   int64 // users with a flag twice
+	differing  int64
+	differs    string
+	twice      int64 // users with the ids of an earlier one
+}
+
+// open finds the manifest of a snapshot, and what flags it has.
+func open(path string, number int) (*side, error) {
+	s := &side{Snapshot: &Snapshot{Path: path, Problems: []string{}}, number: number, keys: &report.Keys{}, has: map[string]bool{}, first: true}
+	if _, err := os.Stat(path); err != nil {
+		return nil, err
+	}
+	manifest := path
+	if !report.IsManifest(path) {
+		manifest, _ = report.FindManifest(path)
+	}
+	if manifest == "" {
+		s.problem("there is no manifest beside it: the run is not finished, or the file was moved alone")
+	} else if err := s.readManifest(manifest); err != nil {
+		return nil, err
+	}
+	r, err := s.open(false)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close() //nolint:errcheck // only read
+	s.wide, s.payloads = r.Wide, r.Payloads
+	s.asked = s.asked || r.Wide
+	for _, key := range r.Flags {
+		s.has[s.unescape(r.Keys.Name(key))] = true
+	}
+	if s.manifest != nil || r.Wide {
+		return s, nil
+	}
+	var u report.User
+	var seen []bool // by key
+	for {           // only the rows know which flags there are
+		if err := r.Next(&u); err == io.EOF {
+			return s, nil
+		} else if err != nil {
+			return nil, err
+		}
+		for i := range u.Assignments {
+			if key := u.Assignments[i].Flag; int(key) >= len(seen) || !seen[key] {
+				seen = append(seen, make([]bool, r.Keys.Len()-len(seen))...)
+				seen[key] = true
+				s.has[s.unescape(r.Keys.Name(key))] = true
+			}
+		}
+	}
+}
+
+func (s *side) readManifest(manifest string) error {
+	m, err := report.ReadManifest(manifest)
+	if err != nil {
+		return err
+	}
+	s.manifest, s.Manifest = m, manifest
+	s.RunID, s.StartedAt, s.FinishedAt, s.Failed = m.RunID, m.StartedAt, m.FinishedAt, m.Users.Failed
+	s.asked = m.Options["flags"] != "" || m.Options["flags-from"] != ""
+	located := report.Locate(manifest, m, nil)
+	for i, l := range located {
+		last := i == len(located)-1 // the error records
+		switch {
+		case l.Path == "":
+		case last && s.Path == manifest:
+			return pipeline.WithHint(fmt.Errorf("%s: no output of this run is a file that can be read", manifest), "name the output")
+		case last && same(s.Path, l.Path):
+			return pipeline.WithHint(fmt.Errorf("%s holds the error records of a run, not its assignments", s.Path), "name one of its other outputs")
+		case s.Path == manifest:
+			s.Path = l.Path
+		}
+	}
+	for _, f := range m.Flags {
+		s.has[f.Flag] = true
+	}
+	for _, f := range m.NobodyGot {
+		s.has[f] = true
+	}
+	text := strings.ToLower(s.Path)
+	for _, format := range []string{".csv", ".csv.gz", ".csv.zst", ".tsv", ".tsv.gz", ".tsv.zst"} {
+		s.escaped = s.escaped || m.Options["csv-formulas"] == "escape" && strings.HasSuffix(text, format)
+	}
+	return nil
+}
+
+// open opens the file at its first row.
+func (s *side) open(payloads bool) (*report.Reader, error) {
+	return report.Open(s.Path, report.Options{Manifest: s.manifest, Keys: s.keys, NoPayloads: !payloads, NoIncluded: true, NoCarried: true})
+}
+
+func same(a, b string) bool {
+	ia, errA := os.Stat(a)
+	ib, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(ia, ib)
+}
+
+func (s *side) problem(format string, args ...any) {
+	s.Problems = append(s.Problems, fmt.Sprintf(format, args...))
+}
+
+// check holds what was read against the manifest. got is how many users got which variant of which flag.
+func (s *side) check(got func(flag, variant string) int64) {
+	if s.disordered > 0 {
+		s.problem("%s at or before the user before them by row number: users may stand there twice", usersText(s.disordered, "stands", "stand"))
+	}
+	if s.differing > 0 {
+		s.problem("%s records that disagree, in column %s for example", usersText(s.differing, "has", "have"), s.differs)
+	}
+	if s.repeated > 0 {
+		s.problem("%s the same flag more than once", usersText(s.repeated, "has", "have"))
+	}
+	defer func() { s.Complete = len(s.Problems) == 0 }()
+	m := s.manifest
+	if m == nil {
+		return
+	}
+	listed := false
+	for i, l := range report.Locate(s.Manifest, m, []string{s.Path}) {
+		if i == len(m.Outputs)-1 || l.Path == "" || !same(l.Path, s.Path) {
+			continue
+		}
+		listed = true
+		if l.File.Rows != s.records {
+			s.problem("it has %s records, and by its manifest %s", exposure.Thousands(s.records), exposure.Thousands(l.File.Rows))
+		}
+	}
+	if !listed {
+		s.problem("its manifest does not list it")
+	}
+	if s.asked && s.Users != m.Users.Answered || s.Users > m.Users.Answered {
+		s.problem("it has %s, and by its manifest %s were answered", usersText(s.Users, "", ""), exposure.Thousands(m.Users.Answered))
+	}
+	const most = 3
+	wrong := 0
+	for _, f := range m.Flags {
+		for _, v := range f.Variants {
+			if n := got(f.Flag, v.Variant); n != v.Users {
+				if wrong++; wrong <= most {
+					s.problem("flag %s: it has %s with variant %s, and by its manifest %s", f.Flag, usersText(n, "", ""), v.Variant, exposure.Thousands(v.Users))
+				}
+			}
+		}
+	}
+	if wrong > most {
+		s.problem("and %d more variants whose users are not as many as its manifest says", wrong-most)
+	}
+}
+
+// everybody reports whether each answered user has a row, also one who got nothing.
+func (s *side) everybody() bool {
+	return s.asked || s.manifest != nil && s.Users == s.manifest.Users.Answered
+}
+
+// only are the names that a has and b has not, sorted.
+func only(a, b map[string]bool) []string {
+	names := []string{}
+	for _, name := range slices.Sorted(maps.Keys(a)) {
+		if !b[name] {
+			names = append(names, name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,324 @@
+package compare
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/rollcall-cli/rollcall/pipeline/report/exposure"
+)
+
+const (
+	minWidth   = 60
+	labelWidth = 28
+	maxMoves   = 20 // transitions that are listed where the matrix is too wide
+	minute     = "2006-01-02 15:04"
+)
+
+// Table is the report for a person at a terminal that is so many columns wide: the verdict first.
+func (r *Report) Table(width int) string {
+	p := &printer{width: max(width, minWidth)}
+	p.wrap(strings.ToUpper(r.Verdict.word())+"  ", 2, r.Verdict.Text)
+	for i, s := range []*Snapshot{&r.Before, &r.After} {
+		p.line("")
+		p.wrap([]string{"Before  ", "After   "}[i], 8, s.Path)
+		for _, text := range s.lines() {
+			p.wrap("        ", 8, text)
+		}
+	}
+	p.line("")
+	p.wrap("Flag configurations: ", 2, r.Configs.Words)
+	for i := range r.Configs.Changed {
+		p.wrap("  ", 4, r.Configs.Changed[i].text())
+	}
+	var still []string
+	for i := range r.Flags {
+		f := &r.Flags[i]
+		if f.still() && f.Changed == 0 {
+			still = append(still, f.Key)
+			continue
+		}
+		p.line("")
+		p.wrap("Flag ", 2, f.Key)
+		for _, text := range f.lines(r) {
+			p.wrap("  ", 4, text)
+		}
+		if f.still() {
+			continue
+		}
+		if m := f.matrix(); !p.table(m) {
+			p.line("  BEFORE → AFTER")
+			moves := f.moves()
+			for k, t := range moves {
+				if k == maxMoves {
+					p.line("  and %s", count(int64(len(moves)-k), "more transition"))
+					break
+				}
+				p.wrap("  ", 4, fmt.Sprintf("%s → %s: %s", label(t.BeforeOutcome, t.Before), label(t.AfterOutcome, t.After), exposure.Thousands(t.Users)))
+			}
+		}
+	}
+	if len(still) > 0 {
+		p.line("")
+		p.wrap("Unchanged flags: ", 2, strings.Join(still, ", "))
+	}
+	if len(r.Notes) > 0 {
+		p.line("")
+	}
+	for _, n := range r.Notes {
+		p.wrap("", 0, n)
+	}
+	return p.b.String()
+}
+
+// word is the verdict in a word.
+func (v *Verdict) word() string {
+	switch {
+	case !v.OK:
+		return "not ok"
+	case v.Same:
+		return "same"
+	}
+	return "changed"
+}
+
+// lines say what snapshot it is, and whether it can be trusted.
+func (s *Snapshot) lines() []string {
+	lines := []string{"complete, by its manifest"}
+	if !s.Complete {
+		lines = []string{"NOT TO BE TRUSTED:"}
+		for _, p := range s.Problems {
+			lines = append(lines, "- "+p)
+		}
+	}
+	if s.Manifest != "" {
+		lines = append(lines, fmt.Sprintf("run %s, %s to %s UTC", s.RunID, clock(s.StartedAt), clock(s.FinishedAt)))
+	}
+	text := fmt.Sprintf("%s with %s", usersText(s.Users, "", ""), count(s.Assignments, "assignment"))
+	if s.Failed > 0 {
+		text += "; " + exposure.Thousands(s.Failed) + " failed, and are not in it"
+	}
+	return append(lines, text)
+}
+
+func clock(t time.Time) string { return t.UTC().Format(minute) }
+
+// text is a changed configuration in a line.
+func (c *ConfigChange) text() string {
+	text := c.Flag + ": " + c.Change
+	if len(c.Parts) > 0 {
+		text += " (" + strings.Join(c.Parts, ", ") + ")"
+	}
+	return text
+}
+
+// still reports whether there is nothing to show of the flag.
+func (f *Flag) still() bool {
+	return !slices.ContainsFunc(f.Transitions, func(t Transition) bool { return !t.same() })
+}
+
+// lines say what became of the flag.
+func (f *Flag) lines(r *Report) []string {
+	var lines []string
+	if slices.Contains(r.OnlyIn.Before, f.Key) {
+		lines = append(lines, "it is not in the snapshot after")
+	}
+	if slices.Contains(r.OnlyIn.After, f.Key) {
+		lines = append(lines, "it is not in the snapshot before")
+	}
+	switch {
+	case f.Changed == 0:
+		lines = append(lines, "nothing changed for users who are in both")
+	default:
+		var parts []string
+		for _, part := range []struct {
+			n    int64
+			text string
+		}{{f.Variants, "another variant"}, {f.Payloads, "the same variant with another payload"}, {f.ExperimentKeys, "the same variant with another experiment key"}} {
+			if part.n > 0 {
+				parts = append(parts, usersText(part.n, "", "")+": "+part.text)
+			}
+		}
+		lines = append(lines, strings.Join(parts, "; "))
+	}
+	if text := f.causeText(); text != "" {
+		lines = append(lines, "cause: "+text)
+	}
+	return lines
+}
+
+var causeWords = map[Cause]string{
+	CauseConfiguration: "the new configuration", CauseUser: "the user's new properties", CauseBoth: "both together",
+	CauseEither: "either alone", CauseUnclear: "unclear",
+}
+
+func (f *Flag) causeText() string {
+	var parts []string
+	for _, c := range Causes {
+		if n := f.Causes[c]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%s (%s)", causeWords[c], exposure.Thousands(n)))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// label is one side of a transition. A variant with the name of an outcome stands in quotes.
+func label(outcome string, variant *string) string {
+	if variant == nil {
+		return strings.ReplaceAll(outcome, "_", " ")
+	}
+	name := exposure.Printable(*variant)
+	if name == "" || name == Absent || name == "not assigned" || strings.TrimSpace(name) != name {
+		name = `"` + name + `"`
+	}
+	return name
+}
+
+// moves are the transitions in which something changed, the largest first.
+func (f *Flag) moves() []Transition {
+	moves := slices.DeleteFunc(slices.Clone(f.Transitions), func(t Transition) bool { return t.same() })
+	slices.SortStableFunc(moves, func(a, b Transition) int { return int(max(-1, min(1, b.Users-a.Users))) })
+	return moves
+}
+
+// matrix is the transitions as rows of cells: variants before downwards, after to the right.
+func (f *Flag) matrix() [][]string {
+	type end struct {
+		outcome, variant string
+		null             bool
+	}
+	ends := func(outcome string, variant *string) end {
+		if variant == nil {
+			return end{outcome, "", true}
+		}
+		return end{outcome, *variant, false}
+	}
+	var rows, columns []end
+	cells := map[[2]end]int64{}
+	for _, t := range f.Transitions {
+		from, to := ends(t.BeforeOutcome, t.Before), ends(t.AfterOutcome, t.After)
+		if !slices.Contains(rows, from) {
+			rows = append(rows, from)
+		}
+		if !slices.Contains(columns, to) {
+			columns = append(columns, to)
+		}
+		if len(rows) > 1000 || len(columns) > 100 {
+			return nil
+		}
+		cells[[2]end{from, to}] += t.Users
+	}
+	slices.SortFunc(columns, func(a, b end) int { return compareSides(a.outcome, &a.variant, b.outcome, &b.variant) })
+	name := func(e end) string {
+		if e.null {
+			return label(e.outcome, nil)
+		}
+		return shorten(label(e.outcome, &e.variant), labelWidth)
+	}
+	head := []string{"before \\ after"}
+	for _, c := range columns {
+		head = append(head, name(c))
+	}
+	table := [][]string{head}
+	for _, from := range rows {
+		row := []string{name(from)}
+		for _, to := range columns {
+			cell := "-"
+			if n := cells[[2]end{from, to}]; n > 0 {
+				cell = exposure.Thousands(n)
+			}
+			row = append(row, cell)
+		}
+		table = append(table, row)
+	}
+	return table
+}
+
+// printer makes text of a certain width.
+type printer struct {
+	b     strings.Builder
+	width int
+}
+
+func (p *printer) line(format string, args ...any) {
+	p.b.WriteString(strings.TrimRight(fmt.Sprintf(format, args...), " "))
+	p.b.WriteByte('\n')
+}
+
+// wrap prints text behind head, its further lines indented.
+func (p *printer) wrap(head string, indent int, text string) {
+	line, width, empty := head, utf8.RuneCountInString(head), true
+	for word := range strings.FieldsSeq(exposure.Printable(text)) {
+		n := utf8.RuneCountInString(word)
+		if !empty && width+1+n > p.width {
+			p.line("%s", line)
+			line, width, empty = strings.Repeat(" ", indent), indent, true
+		}
+		if !empty {
+			line, width = line+" ", width+1
+		}
+		line, width, empty = line+word, width+n, false
+	}
+	p.line("%s", line)
+}
+
+// table prints rows of cells, all but the first to the right; false where they are too wide, or there are none.
+func (p *printer) table(rows [][]string) bool {
+	if len(rows) == 0 {
+		return false
+	}
+	widths := make([]int, len(rows[0]))
+	total := 0
+	for i := range widths {
+		for _, row := range rows {
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
+		}
+		total += 2 + widths[i]
+	}
+	if total > p.width {
+		return false
+	}
+	for _, row := range rows {
+		var line strings.Builder
+		for i, cell := range row {
+			gap := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			line.WriteString("  ")
+			if i == 0 {
+				line.WriteString(cell + gap)
+			} else {
+				line.WriteString(gap + cell)
+			}
+		}
+		p.line("%s", line.String())
+	}
+	return true
+}
+
+// shorten cuts a name that would tear a table.
+func shorten(s string, most int) string {
+	if r := []rune(s); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return s
+}
+
+// usersText is a number of users with the verb that goes with it.
+func usersText(n int64, one, many string) string {
+	text, verb := count(n, "user"), many
+	if n == 1 {
+		verb = one
+	}
+	if verb != "" {
+		text += " " + verb
+	}
+	return text
+}
+
+func count(n int64, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return exposure.Thousands(n) + " " + noun
+}

@@ -1,0 +1,32 @@
+package sinks
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// CreateRows begins a file that is neither assignments nor error records: one row for each outcome, whose cells are
+// the outcome's carried values. What it takes, and what becomes of it, is as with [Create]; of the Spec, Meta, Version
+// and EscapeFormulas count.
+func CreateRows(path string, columns []pipeline.Column, spec Spec) (*Output, error) {
+	if len(columns) == 0 {
+		return nil, errors.New("an output without columns")
+	}
+	t := &table{}
+	seen := map[string]bool{}
+	for _, c := range columns {
+		if seen[c.Name] {
+			return nil, fmt.Errorf("column %q is there twice", c.Name)
+		}
+		seen[c.Name] = true
+		t.columns = append(t.columns, column{name: c.Name, typ: c.Type})
+	}
+	one := noTuple()
+	t.fill = func(o *pipeline.Outcome, b *block) error {
+		b.rows = append(b.rows[:0], one)
+		return carried(b.shared, columns, &o.Row)
+	}
+	return create(path, 0o666, t, &spec)
+}
