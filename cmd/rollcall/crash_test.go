@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +26,8 @@ type crashLab struct {
 	users   string // the input
 	rows    int    // in it; every 13th has no id
 	url     string
+	args    []string // beside the input and the outputs
+	outputs []string // the files that are compared
 
 	mu    sync.Mutex
 	asked map[string]int // by user: since forget
@@ -36,12 +39,16 @@ type crashLab struct {
 
 const crashConcurrency = 4
 
-// crashOutputs are the outputs that are compared. The manifest is not one: it says how often the run was resumed.
+// crashOutputs are the outputs of every run that are compared. The manifest is not one: it says how often the run was
+// resumed.
 var crashOutputs = []string{"a.csv", "a.jsonl.gz", "a.parquet", "a.errors.jsonl"}
 
-func newCrashLab(t *testing.T, rows int) *crashLab {
+// crashModes are the runs that must survive: of the API, and of flag configurations that are downloaded and kept.
+var crashModes = map[string]bool{"remote": false, "local": true}
+
+func newCrashLab(t *testing.T, rows int, local bool) *crashLab {
 	t.Helper()
-	lab := &crashLab{t: t, rows: rows, asked: map[string]int{}}
+	lab := &crashLab{t: t, rows: rows, asked: map[string]int{}, outputs: crashOutputs}
 	folder := t.TempDir()
 	lab.command = filepath.Join(folder, "rollcall")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-tags", "faultfs", "-o", lab.command, ".").CombinedOutput(); err != nil {
@@ -83,6 +90,11 @@ func newCrashLab(t *testing.T, rows int) *crashLab {
 	}
 	t.Cleanup(func() { _ = server.Close() })
 	lab.url = server.URL()
+	lab.args = []string{"--rate", "0", "--concurrency", fmt.Sprint(crashConcurrency)}
+	if local {
+		lab.args = []string{"--evaluator", "local", "--flag-configs", "fetch", "--summary", "a.summary.json"}
+		lab.outputs = append(slices.Clone(crashOutputs), "a.csv.flags.json", "a.summary.json")
+	}
 
 	unbroken := t.TempDir()
 	if code, out := lab.run(unbroken); code != exitSomeFailed {
@@ -94,8 +106,8 @@ func newCrashLab(t *testing.T, rows int) *crashLab {
 
 // start is the command in a folder, with more in its environment.
 func (lab *crashLab) start(folder string, env ...string) (*exec.Cmd, *bytes.Buffer) {
-	cmd := exec.CommandContext(lab.t.Context(), lab.command, "snapshot", lab.users, "--server", lab.url, "--rate", "0",
-		"--concurrency", fmt.Sprint(crashConcurrency), "--out", "a.csv", "--out", "a.jsonl.gz", "--out", "a.parquet")
+	cmd := exec.CommandContext(lab.t.Context(), lab.command, append([]string{"snapshot", lab.users, "--server", lab.url,
+		"--out", "a.csv", "--out", "a.jsonl.gz", "--out", "a.parquet"}, lab.args...)...)
 	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), append(env, keyVariable+"=canary")...)
 	var out bytes.Buffer
@@ -125,7 +137,7 @@ func exitOf(t *testing.T, cmd *exec.Cmd) int {
 
 func (lab *crashLab) read(folder string) map[string][]byte {
 	files := map[string][]byte{}
-	for _, name := range crashOutputs {
+	for _, name := range lab.outputs {
 		data, err := os.ReadFile(filepath.Join(folder, name))
 		if err != nil {
 			lab.t.Errorf("%v", err)
@@ -160,7 +172,7 @@ func (lab *crashLab) check(what, folder string, crashes int) {
 	if err != nil {
 		lab.t.Fatal(err)
 	}
-	if want := len(crashOutputs) + 1; len(entries) != want { // and the manifest
+	if want := len(lab.outputs) + 1; len(entries) != want { // and the manifest
 		lab.t.Fatalf("%s: the folder holds %v, want %d files", what, entries, want)
 	}
 	lab.mu.Lock()
@@ -176,6 +188,9 @@ func (lab *crashLab) check(what, folder string, crashes int) {
 		if i%13 != 7 {
 			users++
 		}
+	}
+	if local := len(lab.outputs) > len(crashOutputs); local {
+		users = 0
 	}
 	if len(lab.asked) != users {
 		lab.t.Errorf("%s: %d users were asked, want %d", what, len(lab.asked), users)
@@ -206,7 +221,12 @@ func (lab *crashLab) noHalfFile(what, folder string) {
 // TestKilledAtEveryFileOperation kills the command right before its Nth file operation, for every N until a run
 // completes; every other time a write has got half of its bytes out.
 func TestKilledAtEveryFileOperation(t *testing.T) {
-	lab := newCrashLab(t, 40)
+	for mode, local := range crashModes {
+		t.Run(mode, func(t *testing.T) { killedAtEveryFileOperation(t, newCrashLab(t, 40, local)) })
+	}
+}
+
+func killedAtEveryFileOperation(t *testing.T, lab *crashLab) {
 	n := 1
 	for ; ; n++ {
 		what := fmt.Sprintf("killed at operation %d", n)
@@ -229,7 +249,12 @@ func TestKilledAtEveryFileOperation(t *testing.T) {
 
 // TestFailingFileOperations lets each file operation fail once, and then all from it on.
 func TestFailingFileOperations(t *testing.T) {
-	lab := newCrashLab(t, 40)
+	for mode, local := range crashModes {
+		t.Run(mode, func(t *testing.T) { failingFileOperations(t, newCrashLab(t, 40, local)) })
+	}
+}
+
+func failingFileOperations(t *testing.T, lab *crashLab) {
 	for _, mode := range []string{"ROLLCALL_FAIL_AT", "ROLLCALL_FAIL_FROM"} {
 		step := 1
 		for n := 1; ; n += step {
@@ -255,7 +280,7 @@ func TestFailingFileOperations(t *testing.T) {
 // TestKilledAtRandom kills the command with SIGKILL while it waits for the answer about a random user, up to three
 // times in a row.
 func TestKilledAtRandom(t *testing.T) {
-	lab := newCrashLab(t, 700)
+	lab := newCrashLab(t, 700, false)
 	random := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
 	for i := range rounds(t) {
 		folder := t.TempDir()
@@ -292,7 +317,7 @@ func TestKilledAtRandom(t *testing.T) {
 // TestOrderOfFileOperations holds the run against what makes files last: what is missing here would only show after a
 // power loss, which no test can make.
 func TestOrderOfFileOperations(t *testing.T) {
-	lab := newCrashLab(t, 40)
+	lab := newCrashLab(t, 40, false)
 	folder, log := t.TempDir(), filepath.Join(t.TempDir(), "ops")
 	if code, out := lab.run(folder, "ROLLCALL_OPS_LOG="+log); code != exitSomeFailed {
 		t.Fatalf("exit code %d, it said:\n%s", code, out)

@@ -265,7 +265,7 @@ func (o *snapshotOptions) manifestFile() string {
 
 // checkFlags makes the list of the flags to evaluate.
 func (o *snapshotOptions) checkFlags() error {
-	o.flags = slices.Clone(o.flagList)
+	o.flags = append(o.flags, o.flagList...)
 	if o.flagsFrom != "" {
 		f, err := os.Open(o.flagsFrom)
 		if err != nil {

@@ -47,6 +47,9 @@ groups.T, context, ... are sent as that; all others are not sent.`,
 			if !cmd.Flags().Changed("rate") && o.server.embedded() || o.local() {
 				o.rate = 0
 			}
+			if cmd.Flags().Changed("flags") && len(o.flagList) == 0 {
+				return pipeline.WithHint(usageErrorf("--flags names no flag"), "leave it out to ask for all flags of the deployment")
+			}
 			if err := o.check(args); err != nil {
 				return err
 			}
@@ -78,6 +81,8 @@ type snapshot struct {
 	journal *journal.Writer
 	tally   *report.Tally
 	outputs sinks.Multi // the error records are the last
+
+	committed bool // the journal may hold the list of what to publish
 
 	// Of the users in the journal.
 	replayedAttempts, replayedRetries int64
@@ -206,7 +211,7 @@ func (s *snapshot) endJournal(err error) error {
 	if s.journal == nil {
 		return nil
 	}
-	worthless := s.local != nil || s.tally == nil || s.tally.Read == 0 || errors.Is(err, errHopeless) || errors.Is(err, errQuiet)
+	worthless := s.local != nil && !s.committed || s.tally == nil || s.tally.Read == 0 || errors.Is(err, errHopeless) || errors.Is(err, errQuiet)
 	if err == nil || errors.Is(err, errSomeFailed) || worthless {
 		// The journal goes last: as long as it is there, a rerun clears up.
 		return errors.Join(s.unlock(), durable.Remove(spoolFile(s.o)), s.journal.Remove())
@@ -429,7 +434,7 @@ func (s *snapshot) publish() error {
 	if err != nil {
 		return stopped(errors.Join(err, s.removeStale()))
 	}
-	s.outputs = nil // from here on they belong to the journal, which may hold the list even if writing it fails
+	s.outputs, s.committed = nil, true // from here on they belong to the journal, which may hold the list even if writing it fails
 	if err := s.journal.Commit(list); err != nil {
 		return stopped(err)
 	}

@@ -166,8 +166,8 @@ func unquote(quoted string) (string, bool) {
 	return string(b), err == nil
 }
 
-// variant reads the object of one flag. Fields that it does not know are skipped; one that it knows and that is
-// there twice, or is of another type, could mean anything, so the answer is not used.
+// variant reads the object of one flag. Fields that it does not know go into the metadata, whose own members win; one
+// that it knows and that is there twice, or is of another type, could mean anything, so the answer is not used.
 func (p *parser) variant(v *pipeline.Variant) error {
 	if kind := p.dec.PeekKind(); kind != '{' {
 		if _, err := p.dec.ReadValue(); err != nil {
@@ -181,6 +181,7 @@ func (p *parser) variant(v *pipeline.Variant) error {
 	var otherKey string // experiment_key
 	var hasKey, hasValue bool
 	var seen uint
+	var others []pipeline.Member // the unknown fields; Text is their JSON
 	for p.dec.PeekKind() == '"' {
 		name, ok, err := p.string()
 		if err != nil {
@@ -216,6 +217,8 @@ func (p *parser) variant(v *pipeline.Variant) error {
 			case raw != "null":
 				return errors.New("a variant's metadata is not a JSON object")
 			}
+		default:
+			others = append(others, pipeline.Member{Name: name, Value: pipeline.Value{Text: raw}})
 		}
 		if seen&bit != 0 {
 			return fmt.Errorf("a variant has %q twice", name)
@@ -234,6 +237,9 @@ func (p *parser) variant(v *pipeline.Variant) error {
 	if _, err := p.dec.ReadToken(); err != nil { // }
 		return syntax(err)
 	}
+	if others != nil {
+		v.Metadata = withMembers(v.Metadata, others)
+	}
 	if v.ExperimentKey == "" {
 		v.ExperimentKey = otherKey
 	}
@@ -244,4 +250,33 @@ func (p *parser) variant(v *pipeline.Variant) error {
 		v.Key = v.Value
 	}
 	return nil
+}
+
+// withMembers is a JSON object ("" is an empty one) with more members, whose Text is JSON: of a name that is there
+// already, or twice among them, the first counts.
+func withMembers(object string, members []pipeline.Member) string {
+	if object == "" {
+		object = "{}"
+	}
+	taken := map[string]bool{}
+	dec := jsontext.NewDecoder(strings.NewReader(object), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	_, _ = dec.ReadToken() // the object was read before: there are no errors
+	for dec.PeekKind() == '"' {
+		name, _ := dec.ReadToken()
+		taken[name.String()] = true
+		_ = dec.SkipValue()
+	}
+	end := strings.LastIndexByte(object, '}')
+	dst := append([]byte(nil), object[:end]...)
+	for _, m := range members {
+		if taken[m.Name] {
+			continue
+		}
+		if len(taken) > 0 {
+			dst = append(dst, ',')
+		}
+		taken[m.Name] = true
+		dst = append(append(pipeline.AppendJSONString(dst, m.Name), ':'), m.Value.Text...)
+	}
+	return string(append(dst, '}'))
 }
