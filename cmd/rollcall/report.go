@@ -31,6 +31,7 @@ type reportOptions struct {
 
 func reportCommand(env *env, con *console) *cobra.Command {
 	var o reportOptions
+	var html pageOptions
 	var format, logFormat string
 	var quiet bool
 	cmd := &cobra.Command{
@@ -58,12 +59,18 @@ Slices are by columns that the snapshot was told to --carry.`,
 			if !slices.Contains([]string{"table", "json", "markdown"}, format) {
 				return usageErrorf("--format %q is not known: it is one of table json markdown", format)
 			}
+			if err := html.check(append([]string{o.configs}, args...)...); err != nil {
+				return err
+			}
 			options, err := o.options(args, con)
 			if err != nil {
 				return err
 			}
 			r, err := exposure.Build(env.Soft, options)
 			if err != nil {
+				return err
+			}
+			if err := html.write(r, options.Configs); err != nil {
 				return err
 			}
 			return printReport(env.Stdout, format, r)
@@ -77,6 +84,7 @@ Slices are by columns that the snapshot was told to --carry.`,
 		options.StringSliceVar(&o.controls, "controls", nil, "`V,..` variants that are no treatment [control,off,default]")
 		options.BoolVar(&o.checksum, "checksums", false, "compare the files' checksums with the manifests'")
 		options.StringVar(&format, "format", "table", "`F` table json markdown [table]")
+		html.define(options)
 		defineCommon(options, &quiet, &logFormat)
 	})
 	return cmd

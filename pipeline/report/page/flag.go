@@ -1,0 +1,237 @@
+package page
+
+import (
+	"cmp"
+	"fmt"
+	"html/template"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/rollcall-cli/rollcall/pipeline/report/exposure"
+)
+
+// flags makes the sections of the flags, the worst first.
+func (v *view) flags(r *exposure.Report) {
+	found := map[string]mark{}
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		for _, key := range []string{f.Flag, f.Other} {
+			if key == "" {
+				continue
+			}
+			if m, seen := found[key]; seen {
+				found[key] = worse(m, severityMark(f.Severity))
+			} else {
+				found[key] = severityMark(f.Severity)
+			}
+		}
+	}
+	for i := range r.Flags {
+		f := &r.Flags[i]
+		out := newFlag(f)
+		if m, seen := found[f.Key]; seen {
+			out.Mark = worse(out.Mark, m)
+		}
+		v.Flags = append(v.Flags, out)
+	}
+	slices.SortStableFunc(v.Flags, func(a, b *flag) int {
+		rank := func(f *flag) int { // notes and what is fine stay in the order of the keys
+			return min(slices.Index(marks, f.Mark), 2)
+		}
+		return cmp.Compare(rank(a), rank(b))
+	})
+	for i, f := range v.Flags {
+		f.ID = "flag-" + strconv.Itoa(i+1)
+	}
+}
+
+func newFlag(f *exposure.Flag) *flag {
+	out := &flag{Key: clean(f.Key), Mark: worse(testMark(f.Test), testMark(f.Allocation)), Percent: exposure.Percent(f.Reach.Share)}
+	if f.Assigned == 0 {
+		out.Reach = "None of " + count(f.Users, "user") + " got a variant."
+	} else {
+		out.Reach = fmt.Sprintf("%s of %s got a variant: %s (%s).", exposure.Thousands(f.Assigned), count(f.Users, "user"), exposure.Percent(f.Reach.Share), interval(f.Reach))
+	}
+	if f.LeftOut > 0 {
+		out.Reach += fmt.Sprintf(" %s not by chance, and left out of tests.", exposure.Thousands(f.LeftOut))
+	}
+	for _, words := range []string{f.Words, f.AllocationWords} {
+		if words != "" {
+			out.Words = append(out.Words, capital(clean(words))+".")
+		}
+	}
+	looks := looksOf(f.Variants)
+	out.Whole = wholeBar(&f.Counts, f.Expected.Assigned, looks)
+	out.Any = len(f.Expected.Variants) > 0
+	for i := range f.Variants {
+		x := &f.Variants[i]
+		row := variant{Look: looks[i], Key: clean(x.Key), Control: !x.Treatment, Users: exposure.Thousands(x.Users), OfAll: exposure.Percent(x.OfUsers),
+			Share: exposure.Percent(x.Split.Share), CI: interval(x.Split), Expected: "none"}
+		if x.Expected != nil {
+			row.Expected = exposure.Percent(*x.Expected)
+		}
+		out.Variants = append(out.Variants, row)
+	}
+	split := len(f.Variants) > 1 && f.Assigned > 0
+	var ends []template.CSS
+	if split {
+		out.Caption = "Variants of the " + count(f.Assigned, "user") + " who got one"
+		out.Split = splitBar("Split", &f.Counts, looks, nil)
+		ends = lines(f)
+		if out.Any {
+			out.Expected = expectedBar(f.Variants, looks)
+		}
+	}
+	switch {
+	case len(ends) > 0 && out.Any:
+		out.Legend = "expected"
+	case len(ends) > 0:
+		out.Legend = "all users"
+	}
+	for i := range f.Slices {
+		if f.Assigned == 0 {
+			break
+		}
+		s := &f.Slices[i]
+		name := clean(s.Column)
+		at := slices.IndexFunc(out.Groups, func(g group) bool { return g.Name == name })
+		if at < 0 {
+			at, out.Groups = len(out.Groups), append(out.Groups, group{Name: name})
+		}
+		g := &out.Groups[at]
+		c := newSlice(s, looks, ends, split)
+		if bad := c.Mark == alert || c.Mark == warn || c.Mark == differs; bad || len(g.Open) < openSlices {
+			g.Open = append(g.Open, c)
+		} else {
+			g.More = append(g.More, c)
+		}
+	}
+	for i := range out.Groups { // one or two more take no more room than what unfolds them
+		if g := &out.Groups[i]; len(g.More) <= 2 {
+			g.Open, g.More = append(g.Open, g.More...), nil
+		}
+	}
+	return out
+}
+
+func newSlice(s *exposure.FlagSlice, looks []string, lines []template.CSS, split bool) slice {
+	out := slice{Label: clean(s.Label), Users: exposure.Thousands(s.Users), Mark: testMark(s.Test), Reach: exposure.Percent(s.Reach.Share)}
+	if out.Mark == alert || out.Mark == warn {
+		if s.Against == exposure.AgainstOthers {
+			out.Mark = differs
+		}
+	}
+	out.Mark = worse(out.Mark, testMark(s.Allocation))
+	switch {
+	case s.Assigned == 0:
+		out.Mark, out.Words = none, "nobody here got a variant"
+		return out
+	case split:
+		out.Bar = splitBar("", &s.Counts, looks, lines)
+		for i := range s.Variants {
+			if s.Variants[i].Users > 0 || s.Variants[i].Expected != nil {
+				out.Shares = append(out.Shares, share{looks[i], exposure.Percent(s.Variants[i].Split.Share)})
+			}
+		}
+	default:
+		out.Bar = wholeBar(&s.Counts, nil, looks)
+	}
+	var words []string
+	if m := testMark(s.Test); m != ok && s.Words != "" {
+		words = append(words, clean(s.Words))
+	}
+	if m := testMark(s.Allocation); m == alert || m == warn {
+		words = append(words, clean(s.AllocationWords))
+	}
+	out.Words = strings.Join(words, "; ")
+	return out
+}
+
+// looksOf are the variants' colours and patterns: the control grey and plain, all others another one.
+func looksOf(variants []exposure.Variant) []string {
+	names := make([]string, len(variants))
+	next, control := 0, false
+	for i := range variants {
+		if !variants[i].Treatment && !control {
+			control, names[i] = true, "v0"
+			continue
+		}
+		names[i] = "v" + strconv.Itoa(1+next%(looks-1))
+		next++
+	}
+	return names
+}
+
+func interval(s exposure.Share) string { return fmt.Sprintf("%.1f to %.1f", 100*s.Low, 100*s.High) }
+
+// percent is a share as a length of CSS.
+func percent(share float64) string {
+	return strconv.FormatFloat(math.Round(share*1e4)/100, 'f', -1, 64) + "%"
+}
+
+func (b *bar) add(look string, share float64) {
+	if share > 0 {
+		b.Parts = append(b.Parts, segment{look, template.CSS("width:" + percent(share))})
+	}
+}
+
+// wholeBar is who got which variant, of all users.
+func wholeBar(c *exposure.Counts, expected *float64, looks []string) *bar {
+	b := &bar{Name: "With a variant " + exposure.Percent(c.Reach.Share)}
+	if expected != nil {
+		b.Name += ", expected " + exposure.Percent(*expected)
+		b.Lines = []template.CSS{template.CSS("left:" + percent(*expected))}
+	}
+	for i := range c.Variants {
+		b.add(looks[i], c.Variants[i].OfUsers)
+	}
+	return b
+}
+
+// splitBar is who got which variant, of those who got one.
+func splitBar(name string, c *exposure.Counts, looks []string, lines []template.CSS) *bar {
+	b := &bar{Lines: lines}
+	var said []string
+	for i := range c.Variants {
+		v := &c.Variants[i]
+		b.add(looks[i], v.Split.Share)
+		said = append(said, short(v.Key)+" "+exposure.Percent(v.Split.Share))
+	}
+	b.Name = strings.Join(said, ", ")
+	if name != "" {
+		b.Name = name + ": " + b.Name
+	}
+	return b
+}
+
+func expectedBar(variants []exposure.Variant, looks []string) *bar {
+	b := &bar{}
+	var said []string
+	for i := range variants {
+		if e := variants[i].Expected; e != nil {
+			b.add(looks[i], *e)
+			said = append(said, short(variants[i].Key)+" "+exposure.Percent(*e))
+		}
+	}
+	b.Name = "Expected: " + strings.Join(said, ", ")
+	return b
+}
+
+// lines are where in a slice's bar the variants should end: as expected, or as with all users.
+func lines(f *exposure.Flag) (out []template.CSS) {
+	sum := 0.0
+	for i := range f.Variants {
+		switch v := &f.Variants[i]; {
+		case v.Expected != nil:
+			sum += *v.Expected
+		case len(f.Expected.Variants) == 0:
+			sum += v.Split.Share
+		}
+		if sum > 0 && sum < 1-1e-9 && i < len(f.Variants)-1 {
+			out = append(out, template.CSS("left:"+percent(sum)))
+		}
+	}
+	return slices.Compact(out)
+}

@@ -1,0 +1,461 @@
+package page
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/report/exposure"
+	"github.com/rollcall-cli/rollcall/pipeline/report/stats"
+)
+
+const (
+	openFindings = 8  // more are folded
+	openSlices   = 8  // of one column; those that are off are never folded
+	openPairs    = 10 // pairs of flags
+	matrixFlags  = 12 // as many as a phone has room for
+	looks        = 8  // colours and patterns of variants
+	nameLength   = 60 // of a name inside an accessible name
+)
+
+var (
+	//go:embed page.html
+	pageHTML string
+	//go:embed page.css
+	pageCSS string
+
+	pageTemplate = template.Must(template.New("page").Parse(pageHTML))
+)
+
+// Origin is what the footer says beside the report.
+type Origin struct {
+	Made    time.Time
+	Version string        // of rollcall
+	Files   []report.File // what the report was made of, with checksums where they are known
+}
+
+// HTML is the report as one file.
+func HTML(r *exposure.Report, o Origin) ([]byte, error) {
+	var b bytes.Buffer
+	if err := pageTemplate.Execute(&b, newView(r, o)); err != nil {
+		return nil, fmt.Errorf("make the page: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// What the template prints.
+type (
+	view struct {
+		CSS      template.CSS
+		Title    string // of the window
+		Names    string // of the snapshots
+		About    []string
+		Verdict  mark
+		Sentence string
+		Findings []finding
+		Folded   []finding
+		Snapshot []snapshot
+		Columns  []column
+		Flags    []*flag
+		Pairs    []pair
+		More     []pair
+		Matrix   *matrix
+		Notes    []string
+		Footer   footer
+	}
+
+	// mark is a verdict: a class for its colour, a sign and a word.
+	mark struct{ Class, Sign, Word string }
+
+	finding struct {
+		Mark mark
+		Text []part
+	}
+	// part is a piece of a sentence. Names are set apart, because their writing direction may be another one.
+	part struct{ Text, Name, Link string }
+
+	fact struct{ Name, Value string }
+
+	snapshot struct {
+		Path     string
+		Mark     mark
+		Figures  []fact
+		Facts    []fact
+		Problems []string
+	}
+
+	column struct {
+		Name, Words string
+		Off         *mark
+		Folded      string
+		Rows        []columnRow
+	}
+	columnRow struct{ Label, Users, Failed, Share string }
+
+	flag struct {
+		ID, Key  string
+		Mark     mark
+		Reach    string // who got a variant
+		Percent  string
+		Whole    *bar // who got a variant, of all
+		Split    *bar // which, of those
+		Caption  string
+		Expected *bar
+		Variants []variant
+		Any      bool // an expected share is known
+		Words    []string
+		Legend   string // of the line in the bars of slices
+		Groups   []group
+	}
+	variant struct {
+		Look                                   string
+		Key, Users, OfAll, Share, CI, Expected string
+		Control                                bool
+	}
+	group struct {
+		Name       string
+		Open, More []slice
+	}
+	slice struct {
+		Mark   mark
+		Label  string
+		Users  string
+		Bar    *bar
+		Shares []share
+		Reach  string
+		Words  string
+	}
+	share struct{ Look, Percent string }
+
+	// bar is a stacked bar.
+	bar struct {
+		Name  string // its accessible name
+		Parts []segment
+		Lines []template.CSS // where shares should end
+	}
+	segment struct {
+		Look  string
+		Style template.CSS
+	}
+
+	pair struct {
+		Mark                        mark
+		A, B, Users, Chance, Shares string
+		Words                       string
+	}
+	matrix struct {
+		Columns []string
+		Rows    []matrixRow
+		Left    string // which flags are not in it
+	}
+	matrixRow struct {
+		Name  string
+		Cells []cell
+	}
+	cell struct {
+		Class, Text, Name string
+		None              bool // the other half
+	}
+
+	footer struct {
+		Made  string
+		Runs  []fact
+		Files []fact
+	}
+)
+
+// The marks.
+var (
+	alert   = mark{"alert", "▲", "alert"}
+	warn    = mark{"warn", "◆", "warning"}
+	note    = mark{"note", "●", "note"}
+	ok      = mark{"ok", "✓", "ok"}
+	differs = mark{"note", "●", "differs"}
+	none    = mark{"none", "–", "not tested"}
+)
+
+func severityMark(s exposure.Severity) mark {
+	switch s {
+	case exposure.Alert:
+		return alert
+	case exposure.Warn:
+		return warn
+	case exposure.OK:
+		return ok
+	}
+	return note
+}
+
+func newView(r *exposure.Report, o Origin) *view {
+	v := &view{CSS: template.CSS(pageCSS), Verdict: severityMark(r.Verdict.Severity), Sentence: capital(clean(r.Verdict.Text))}
+	var paths, runs []string
+	for i := range r.Snapshots {
+		s := &r.Snapshots[i]
+		paths = append(paths, clean(filepath.Base(s.Path)))
+		if s.RunID != "" {
+			runs = append(runs, clean(s.RunID))
+		}
+		v.Snapshot = append(v.Snapshot, newSnapshot(s))
+	}
+	v.Names = few(paths)
+	v.Title = fmt.Sprintf("Exposure report: %s (%s)", v.Names, v.Verdict.Word)
+	v.About = []string{count(r.Users.Read, "user"), count(int64(len(r.Flags)), "flag")}
+	if when := span(r.Snapshots); when != "" {
+		v.About = append(v.About, when)
+	}
+	if len(runs) > 0 {
+		v.About = append(v.About, "run "+few(runs))
+	}
+	for i := range r.Columns {
+		v.Columns = append(v.Columns, newColumn(&r.Columns[i]))
+	}
+	v.flags(r)
+	ids := map[string]string{}
+	for _, f := range v.Flags {
+		ids[f.Key] = f.ID
+	}
+	for i := range r.Findings {
+		f := newFinding(&r.Findings[i], ids)
+		if i < openFindings {
+			v.Findings = append(v.Findings, f)
+		} else {
+			v.Folded = append(v.Folded, f)
+		}
+	}
+	v.overlaps(r)
+	for _, n := range append(slices.Clone(r.Notes), r.Reading()) {
+		v.Notes = append(v.Notes, clean(n))
+	}
+	v.Footer = newFooter(r, o)
+	return v
+}
+
+// clean is text without what is none: broken UTF-8, control characters, overrides of the writing direction.
+func clean(s string) string { return exposure.Printable(strings.ToValidUTF8(s, "\uFFFD")) }
+
+// short is a name inside of an accessible name, which repeats it for each bar.
+func short(s string) string {
+	s = clean(s)
+	if r := []rune(s); len(r) > nameLength {
+		return string(r[:nameLength-1]) + "…"
+	}
+	return s
+}
+
+func capital(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+func count(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return exposure.Thousands(n) + " " + noun + "s"
+}
+
+func few(names []string) string {
+	const most = 3
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most-1], ", "), len(names)-most+1)
+	}
+	return strings.Join(names, ", ")
+}
+
+const minute = "2006-01-02 15:04"
+
+// span is from when to when the runs were.
+func span(list []exposure.Snapshot) string {
+	var first, last time.Time
+	for i := range list {
+		s := &list[i]
+		if s.StartedAt.IsZero() {
+			continue
+		}
+		if first.IsZero() || s.StartedAt.Before(first) {
+			first = s.StartedAt
+		}
+		if s.FinishedAt.After(last) {
+			last = s.FinishedAt
+		}
+	}
+	return between(first, last)
+}
+
+func between(first, last time.Time) string {
+	if first.IsZero() {
+		return ""
+	}
+	from, to := first.UTC().Format(minute), last.UTC().Format(minute)
+	switch {
+	case last.IsZero() || from == to:
+		return from + " UTC"
+	case from[:10] == to[:10]:
+		to = to[11:]
+	}
+	return from + " to " + to + " UTC"
+}
+
+// newFinding sets the names at the beginning of a finding apart: see [exposure.Finding].
+func newFinding(f *exposure.Finding, ids map[string]string) finding {
+	out := finding{Mark: severityMark(f.Severity)}
+	rest := f.Text
+	take := func(before, name string, link bool) bool {
+		after, found := strings.CutPrefix(rest, before+name)
+		if !found || name == "" {
+			return false
+		}
+		p := part{Text: before, Name: clean(name)}
+		if link {
+			p.Link = ids[p.Name]
+		}
+		out.Text, rest = append(out.Text, p), after
+		return true
+	}
+	if take("", f.Flag, true) {
+		take(" and ", f.Other, true)
+		if take(", where ", f.Column, false) {
+			take(" = ", f.Slice, false)
+		}
+	} else if take("failing depends on ", f.Column, false) && take(": of the users with ", f.Column, false) {
+		take(" = ", f.Slice, false)
+	}
+	out.Text = append(out.Text, part{Text: clean(rest)})
+	return out
+}
+
+func newSnapshot(s *exposure.Snapshot) snapshot {
+	out := snapshot{Path: clean(s.Path), Mark: mark{"ok", "✓", "complete"}}
+	if !s.Complete {
+		out.Mark = mark{"alert", "▲", "not to be trusted"}
+	}
+	for _, p := range s.Problems {
+		out.Problems = append(out.Problems, capital(clean(p)))
+	}
+	if s.Manifest == "" {
+		out.Figures = []fact{{"users in the file", exposure.Thousands(s.InFile)}, {"records", exposure.Thousands(s.Records)}}
+		return out
+	}
+	out.Figures = []fact{
+		{"users read", exposure.Thousands(s.Users.Read)},
+		{"answered", exposure.Thousands(s.Users.Answered)},
+		{"failed", exposure.Thousands(s.Users.Failed)},
+		{"in the file", exposure.Thousands(s.InFile)},
+		{"records", exposure.Thousands(s.Records)},
+	}
+	checked := "counts agree with the manifest; checksum not compared"
+	switch {
+	case !s.Complete:
+		checked = "not what the manifest says"
+	case s.Checksum:
+		checked = "counts and checksum agree with the manifest"
+	}
+	out.Facts = append(out.Facts, fact{"Checked", checked})
+	var kinds []string
+	for _, kind := range pipeline.Kinds {
+		if n := s.Users.FailedByKind[kind]; n > 0 {
+			kinds = append(kinds, fmt.Sprintf("%s %s", exposure.Thousands(n), kind))
+		}
+	}
+	if len(kinds) > 0 {
+		out.Facts = append(out.Facts, fact{"Failed", fmt.Sprintf("%s: %s", exposure.Percent(ratio(s.Users.Failed, s.Users.Read)), strings.Join(kinds, ", "))})
+	}
+	out.Facts = append(out.Facts, fact{"Run", between(s.StartedAt, s.FinishedAt)})
+	if !s.First.IsZero() {
+		out.Facts = append(out.Facts, fact{"Answers", between(s.First, s.Last)})
+	}
+	if s.Resumes > 0 {
+		out.Facts = append(out.Facts, fact{"Resumed", count(int64(s.Resumes), "time")})
+	}
+	for _, w := range s.Warnings {
+		out.Facts = append(out.Facts, fact{"Warning", clean(w)})
+	}
+	return out
+}
+
+func ratio(n, of int64) float64 {
+	if of == 0 {
+		return 0
+	}
+	return float64(n) / float64(of)
+}
+
+func newColumn(c *exposure.Column) column {
+	out := column{Name: clean(c.Name), Words: "Failing: " + clean(c.FailingWords)}
+	if c.Failing != nil {
+		if m := testMark(c.Failing); m == alert || m == warn {
+			out.Off = &m
+		}
+	}
+	if c.Folded > 0 {
+		out.Folded = count(c.Folded, "value") + " or more are in (other)."
+	}
+	for i := range c.Slices {
+		s := &c.Slices[i]
+		out.Rows = append(out.Rows, columnRow{clean(s.Label), exposure.Thousands(s.Users), exposure.Thousands(s.Failed), exposure.Percent(ratio(s.Failed, s.Users+s.Failed))})
+	}
+	return out
+}
+
+// testMark is what a test says; a nil one says nothing.
+func testMark(t *stats.Test) mark {
+	switch {
+	case t == nil || !t.Tested():
+		return none
+	case t.Verdict == stats.Alarm:
+		return alert
+	case t.Verdict == stats.Warning:
+		return warn
+	}
+	return ok
+}
+
+// marks are in the order of how bad they are.
+var marks = []mark{alert, warn, differs, note, ok, none}
+
+func worse(a, b mark) mark {
+	if slices.Index(marks, b) < slices.Index(marks, a) {
+		return b
+	}
+	return a
+}
+
+func newFooter(r *exposure.Report, o Origin) footer {
+	var f footer
+	f.Made = "Made by rollcall"
+	if o.Version != "" {
+		f.Made += " " + clean(o.Version)
+	}
+	if !o.Made.IsZero() {
+		f.Made += ", " + o.Made.UTC().Format(minute) + " UTC"
+	}
+	f.Made += "."
+	for i := range r.Snapshots {
+		s := &r.Snapshots[i]
+		if s.RunID == "" {
+			continue
+		}
+		text := clean(s.Path) + ", " + between(s.StartedAt, s.FinishedAt)
+		if s.Version != "" {
+			text += ", by rollcall " + clean(s.Version)
+		}
+		f.Runs = append(f.Runs, fact{clean(s.RunID), text})
+	}
+	for _, file := range o.Files {
+		sum := file.SHA256
+		if sum == "" {
+			sum = "not known"
+		}
+		f.Files = append(f.Files, fact{clean(file.Path), clean(sum)})
+	}
+	return f
+}
