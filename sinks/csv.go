@@ -31,10 +31,18 @@ func newCSV(w io.Writer, columns []column, comma byte, escape bool) *csvEncoder 
 		if i > 0 {
 			e.buf = append(e.buf, comma)
 		}
-		e.buf = e.text(e.buf, c.name)
+		e.buf = e.header(e.buf, c.name)
 	}
 	e.buf = append(e.buf, '\n')
 	return e
+}
+
+// header appends a column's name, always in quotes, which RFC 4180 allows. They tell a reader that finds out for itself
+// what the quotes are. DuckDB's read_csv looks at 20,480 rows: without a quote in them it takes quotes for nothing
+// special from there on, so that "Jim ""Jimbo"" Jones" keeps its quotes and "Jones, Jim" is two cells; and it takes
+// apostrophes for quotes where cells have them at both ends (https://github.com/duckdb/duckdb/issues/21000).
+func (e *csvEncoder) header(dst []byte, name string) []byte {
+	return e.inQuotes(dst, e.formula(name))
 }
 
 func (e *csvEncoder) finish() error { return e.flush() }
@@ -66,19 +74,22 @@ func (e *csvEncoder) appendCell(dst []byte, column int, c *cell) []byte {
 	}
 }
 
-// text appends a text. One that a spreadsheet would run as a formula is counted, and with --csv-formulas
-// escape it gets a ' in front (https://owasp.org/www-community/attacks/CSV_Injection).
-func (e *csvEncoder) text(dst []byte, s string) []byte {
+// text appends a text.
+func (e *csvEncoder) text(dst []byte, s string) []byte { return e.quoted(dst, e.formula(s)) }
+
+// formula is the text as it is written. One that a spreadsheet would run as a formula is counted, and with
+// --csv-formulas escape it gets a ' in front (https://owasp.org/www-community/attacks/CSV_Injection).
+func (e *csvEncoder) formula(s string) string {
 	if s != "" {
 		switch s[0] {
 		case '=', '+', '-', '@', '\t', '\r':
 			e.formulas++
 			if e.escape {
-				s = "'" + s
+				return "'" + s
 			}
 		}
 	}
-	return e.quoted(dst, s)
+	return s
 }
 
 // quoted appends a text, in quotes where it needs them. Beyond what RFC 4180 demands these are: an empty
@@ -88,6 +99,10 @@ func (e *csvEncoder) quoted(dst []byte, s string) []byte {
 	if s != "" && s[0] != ' ' && s[len(s)-1] != ' ' && s != `\.` && !e.hasSpecial(s) {
 		return append(dst, s...)
 	}
+	return e.inQuotes(dst, s)
+}
+
+func (e *csvEncoder) inQuotes(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	for {
 		i := strings.IndexByte(s, '"')

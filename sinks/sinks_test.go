@@ -222,8 +222,8 @@ func TestCSVCells(t *testing.T) {
 			if err := errors.Join(writeRow(e, cell{text: test.in}), e.finish()); err != nil {
 				t.Fatal(err)
 			}
-			if got := buf.String(); got != "x\n"+want+"\n" {
-				t.Errorf("%s of %q: %q, want %q", what, test.in, got, "x\n"+want+"\n")
+			if got := buf.String(); got != "\"x\"\n"+want+"\n" {
+				t.Errorf("%s of %q: %q, want %q", what, test.in, got, "\"x\"\n"+want+"\n")
 			}
 			formula := test.in != "" && strings.Contains("=+-@\t\r", test.in[:1])
 			if (e.formulas == 1) != formula {
@@ -243,7 +243,7 @@ func TestFormulas(t *testing.T) {
 		},
 	}}
 	info := writeFile(t, out, err, outcomes)
-	want := "row_number,user_id,device_id,flag_key,outcome,variant,payload,experiment_key,evaluated_at,'=plan,n\n" +
+	want := `"row_number","user_id","device_id","flag_key","outcome","variant","payload","experiment_key","evaluated_at","'=plan","n"` + "\n" +
 		"-1,'@a,,f,assigned,'+on,-1,,0001-01-01T00:00:00.000Z,,-5\n" +
 		"-1,'@a,,g,not_assigned,,,,0001-01-01T00:00:00.000Z,,-5\n"
 	if diff := cmp.Diff(want, buf.String()); diff != "" || info.Formulas != 4 {
@@ -455,7 +455,7 @@ func TestFloats(t *testing.T) {
 		if err := errors.Join(writeRow(e, cell{num: int64(math.Float64bits(f))}), e.finish()); err != nil {
 			t.Fatal(err)
 		}
-		if got := buf.String(); got != fmt.Sprintf("x\n%s\n", want) {
+		if got := buf.String(); got != fmt.Sprintf("\"x\"\n%s\n", want) {
 			t.Errorf("%v is written as %q, want %q", f, got, want)
 		}
 	}
