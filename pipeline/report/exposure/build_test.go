@@ -365,7 +365,7 @@ func TestRepeated(t *testing.T) {
 		users, every int
 		want         float64
 		severity     string
-	}{{1000, 0, 0, ""}, {1000, 500, 0.002, "note"}, {1000, 4, 0.25, "warn"}, {150_000, 10, 0.1, "warn"}} {
+	}{{1000, 0, 0, ""}, {1000, 500, 0.002, "note"}, {1000, 4, 0.25, "warn"}, {80_000, 10, 0.1, "warn"}} {
 		path := filepath.Join(t.TempDir(), "out.csv")
 		w := world{seed: 4, users: test.users, flags: []string{"one"}, wide: true}
 		w.touch = func(i int, o *pipeline.Outcome) {
