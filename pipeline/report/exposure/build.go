@@ -222,7 +222,10 @@ func (c *collector) read(ctx context.Context, s *source, o *Options) (err error)
 			first = u.EvaluatedAt
 		}
 		last = max(last, u.EvaluatedAt)
-		c.add(&u, carry)
+		if c.add(&u, carry); s.InFile%1024 == 0 && c.full() {
+			return pipeline.WithHint(fmt.Errorf("%s has more flags and variants than can be counted by %s at once", s.Path, count(len(o.By), "column")),
+				"slice by fewer columns, or none")
+		}
 	}
 	s.Records = r.Records()
 	if s.InFile > 0 {

@@ -385,6 +385,38 @@ func TestRepeated(t *testing.T) {
 	}
 }
 
+// TestBounds: a file with more variants than anybody has is refused before it takes all memory; many flags are counted
+// by fewer values.
+func TestBounds(t *testing.T) {
+	folder := t.TempDir()
+	write := func(name string, users, flags int, variant func(i int) string) string {
+		var b strings.Builder
+		b.WriteString("row_number,user_id,device_id")
+		for f := range flags {
+			fmt.Fprintf(&b, ",flag-%d", f)
+		}
+		b.WriteString(",evaluated_at,city\n")
+		for i := range users {
+			fmt.Fprintf(&b, "%d,u%d,%s,2026-01-02T03:04:05.000Z,city-%d\n", i+1, i, strings.Repeat(","+variant(i)+strings.Repeat(",", min(flags-1, 5)), (flags+5)/6), i%1000)
+		}
+		path := filepath.Join(folder, name)
+		if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	many := write("variants.csv", 30_000, 1, func(i int) string { return fmt.Sprintf("v%d", i*i%29_989) })
+	_, err := exposure.Build(t.Context(), exposure.Options{Snapshots: []string{many}, By: []string{"city"}})
+	if err == nil || !strings.Contains(err.Error(), "more flags and variants than can be counted by 1 column at once") {
+		t.Errorf("30,000 variants: %v, want to be refused", err)
+	}
+	r := build(t, exposure.Options{Snapshots: []string{write("flags.csv", 450, 3000, func(int) string { return "on" })}, By: []string{"city"}})
+	if len(r.Flags) != 3000 || len(r.Overlaps) > 5000 || len(r.Columns[0].Slices) != exposure.TopValues+1 {
+		t.Errorf("3000 flags: %d, %d overlaps, %d slices", len(r.Flags), len(r.Overlaps), len(r.Columns[0].Slices))
+	}
+	addUp(t, "3000 flags", r)
+}
+
 // TestOverlap: flags that exclude each other and do not, flags that share a salt, and flags that have nothing to do with
 // each other.
 func TestOverlap(t *testing.T) {

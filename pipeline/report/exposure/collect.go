@@ -3,13 +3,21 @@ package exposure
 import (
 	"slices"
 	"strings"
+	"unsafe"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/report"
 )
 
-// maxPaired is how many flags are looked at in pairs: the counters of all pairs of so many are 16 MiB.
-const maxPaired = 1024
+const (
+	// maxPaired is how many flags are looked at in pairs: what is known of all pairs of so many takes 50 MiB.
+	maxPaired = 512
+
+	// maxRows is how many places the flags have together, more or less, and maxHeld how many bytes their counters take: a
+	// bound for files that are not what they seem to be.
+	maxRows = 1 << 20
+	maxHeld = 160 << 20
+)
 
 // collector counts users. It is used from one goroutine.
 type collector struct {
@@ -30,7 +38,8 @@ type collector struct {
 
 	named map[string][]int32 // ids that flags' configurations name: the flags, by position and for device ids -1-position
 
-	repeated int64 // a user has the same flag twice
+	repeated int64   // users have the same flag twice, so often
+	held     []int64 // bytes of the flags' counters, by dimension
 
 	places   []int32 // of the user at hand, by dimension
 	assigned []pairing
@@ -45,6 +54,7 @@ type pairing struct {
 // flagCounts are the counters of one flag.
 type flagCounts struct {
 	key         string
+	user        int64  // the last one, by collector.users
 	bucketBy    string // "user_id", "device_id" or "": it does not matter
 	variants    []variantOf
 	counts      []int64   // assigned users by variant
@@ -79,7 +89,7 @@ func newCollector(keys *report.Keys, o *Options) *collector {
 	}
 	n := len(o.By)
 	c.all, c.failed, c.noUserID, c.noDeviceID = make([][]int64, n), make([][]int64, n), make([][]int64, n), make([][]int64, n)
-	c.places = make([]int32, n)
+	c.places, c.held = make([]int32, n), make([]int64, n)
 	for i, name := range o.By {
 		d := newDimension(name)
 		d.remap = func(to []int32, n int) { c.remap(i, to, n) }
@@ -107,15 +117,32 @@ func (c *collector) remap(i int, to []int32, n int) {
 		}
 		*counters = moved
 	}
+	c.held[i] = 0
 	for _, f := range c.flags {
 		moved := make([]cells, n)
+		c.held[i] += int64(n) * cellBytes
 		for place := range f.bySlice[i] {
 			if place < len(to) {
 				moved[to[place]].add(&f.bySlice[i][place])
 			}
 		}
+		for place := range moved {
+			c.held[i] += int64(cap(moved[place].counts)+cap(moved[place].left)) * 8
+		}
 		f.bySlice[i] = moved
 	}
+}
+
+// cellBytes is the size of cells, without what they point to.
+const cellBytes = int64(unsafe.Sizeof(cells{}))
+
+// full reports whether the counters take more memory than they may.
+func (c *collector) full() bool {
+	var sum int64
+	for _, n := range c.held {
+		sum += n
+	}
+	return sum > maxHeld
 }
 
 func (a *cells) add(b *cells) {
@@ -159,6 +186,9 @@ func (c *collector) newFlag(key report.Key) int32 {
 	}
 	c.flags = append(c.flags, f)
 	c.at[key] = at + 1
+	for _, d := range c.dimensions {
+		d.limit = min(maxValues, max(minValues, maxRows/(len(c.flags)*len(c.dimensions))))
+	}
 	return at
 }
 
@@ -235,10 +265,14 @@ func (c *collector) add(u *report.User, carry []int) {
 	for i := range u.Assignments {
 		a := &u.Assignments[i]
 		at := c.flag(a.Flag)
+		f := c.flags[at]
+		if f.user == c.users {
+			c.repeated++
+		}
+		f.user = c.users
 		if !a.Assigned {
 			continue
 		}
-		f := c.flags[at]
 		v := f.variant(c, a.Variant)
 		f.counts[v]++
 		leftOut := f.bucketBy != "" && (noUserID && f.bucketBy == byUserID || noDeviceID && f.bucketBy == byDeviceID)
@@ -251,12 +285,16 @@ func (c *collector) add(u *report.User, carry []int) {
 		for d, p := range c.places {
 			row := f.bySlice[d]
 			if int(p) >= len(row) {
+				c.held[d] -= int64(len(row)) * cellBytes
 				row = grown(row, len(c.dimensions[d].places))
+				c.held[d] += int64(len(row)) * cellBytes
 				f.bySlice[d] = row
 			}
 			cell := &row[p]
 			if int(v) >= len(cell.counts) {
+				c.held[d] -= int64(len(cell.counts)) * 8
 				cell.counts = grown(cell.counts, len(f.variants))
+				c.held[d] += int64(len(cell.counts)) * 8
 			}
 			cell.counts[v]++
 			if leftOut {
@@ -264,7 +302,9 @@ func (c *collector) add(u *report.User, carry []int) {
 				cell.left[v]++
 			}
 		}
-		c.assigned = append(c.assigned, pairing{at, f.variants[v].treatment})
+		if at < maxPaired {
+			c.assigned = append(c.assigned, pairing{at, f.variants[v].treatment})
+		}
 	}
 	if len(c.named) > 0 {
 		c.countNamed(u, noUserID, noDeviceID)
@@ -281,11 +321,7 @@ func (c *collector) pair() {
 			if x.flag < y.flag {
 				x, y = y, x
 			}
-			if x.flag == y.flag {
-				c.repeated++
-				continue
-			}
-			if int(x.flag) < maxPaired {
+			if x.flag != y.flag {
 				c.flags[x.flag].pairs[y.flag][x.treatment*2+y.treatment]++
 			}
 		}

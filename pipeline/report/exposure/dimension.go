@@ -22,6 +22,8 @@ const (
 
 	maxExact  = 24      // more different numbers than that are put into bins
 	maxValues = 1024    // that are counted at a time
+	minValues = 64      // likewise, where there are very many flags
+	maxText   = 256     // bytes of a value; longer ones are counted as other
 	maxGone   = 1 << 16 // values that were given up and are remembered as such
 )
 
@@ -42,6 +44,7 @@ const (
 type dimension struct {
 	name   string
 	scale  scale
+	limit  int              // values, or ranges, that are counted at a time
 	index  map[string]int32 // of values
 	ranges map[int64]int32  // of numbers, by ordinal >> shift
 	shift  uint
@@ -75,7 +78,7 @@ type place struct {
 
 func newDimension(name string) *dimension {
 	return &dimension{
-		name: name, index: map[string]int32{}, places: make([]place, firstPlace), seed: maphash.MakeSeed(), remap: func([]int32, int) {},
+		name: name, limit: maxValues, index: map[string]int32{}, places: make([]place, firstPlace), seed: maphash.MakeSeed(), remap: func([]int32, int) {},
 	}
 }
 
@@ -101,8 +104,11 @@ func (d *dimension) find(v *report.Value) int32 {
 		return d.rangeAt(x)
 	}
 	text := d.textOf(v)
-	if len(text) == 0 {
+	switch {
+	case len(text) == 0:
 		return placeMissing
+	case len(text) > maxText:
+		return placeOther
 	}
 	if i, ok := d.index[string(text)]; ok {
 		return i
@@ -115,7 +121,7 @@ func (d *dimension) find(v *report.Value) int32 {
 			return placeOther
 		}
 	}
-	if len(d.index) >= maxValues {
+	if len(d.index) >= d.limit {
 		d.giveUp()
 	}
 	i := int32(len(d.places))
@@ -237,7 +243,7 @@ func (d *dimension) rangeAt(x float64) int32 {
 	o := d.ordinal(x) >> d.shift
 	i, ok := d.ranges[o]
 	if !ok {
-		if len(d.ranges) >= maxValues {
+		if len(d.ranges) >= d.limit {
 			d.coarsen()
 			return d.rangeAt(x)
 		}

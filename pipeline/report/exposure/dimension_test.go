@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -91,6 +92,7 @@ func TestFold(t *testing.T) {
 		{"dates", texts(dates...), nil, Bins, nil, 0},
 		{"numbers and others", texts(mixed...), nil, Bins + 1, map[string]int64{SliceOther: 750}, 1},
 		{"booleans", []report.Value{{Kind: pipeline.Bool, Num: 1}, {Kind: pipeline.Bool}}, []string{"false", "true"}, 0, nil, 0},
+		{"long texts", texts(strings.Repeat("x", 257), strings.Repeat("y", 1000), "a"), []string{"a", SliceOther}, 0, nil, 0},
 		{"NaN", []report.Value{{Kind: pipeline.Float, Num: int64(math.Float64bits(math.NaN()))}, {Kind: pipeline.Int, Num: 3}}, []string{"3", "NaN"}, 0, nil, 0},
 	} {
 		labels, users, d := foldAll(test.values)
