@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -84,11 +85,11 @@ func (c *counting) bind(all []*snapshot) error {
 		k.variants[flag] = append(k.variants[flag], f.variants[flag]...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.typeLines)) {
+		delete(k.clash, name)
 		if err := k.column(d, f.typeLines[name], name); err != nil {
 			return err
 		}
 		k.columns[name] = f.Types[name]
-		delete(k.clash, name)
 	}
 	at := map[string]int{}
 	for _, r := range f.Checks {
@@ -98,14 +99,12 @@ func (c *counting) bind(all []*snapshot) error {
 		s := &state{Rule: r, where: -1, nobody: -1}
 		if r.Where != "" && k.rows {
 			if _, ok := at[r.Where]; !ok {
-				w, err := compileWhere(r.Where, k.columns)
+				w, err := compileWhere(r.Where, k.columns, func(name string) error { return k.column(d, r.line("where"), name) })
+				if _, ok := errors.AsType[*Error](err); ok {
+					return err
+				}
 				if err != nil {
 					return pipeline.WithHint(d.errorf(r.line("where"), "where: %w", err), pipeline.Hint(err))
-				}
-				for _, name := range w.columns {
-					if err := k.column(d, r.line("where"), name); err != nil {
-						return err
-					}
 				}
 				at[r.Where] = len(c.wheres)
 				c.wheres = append(c.wheres, w)

@@ -158,11 +158,7 @@ func (j *judgement) judgeLimits(s *state, res *Result) {
 	}
 	res.Users = total
 	variants := strings.Join(s.Variants, " or ")
-	if s.Kind == Count {
-		res.Expected = fmt.Sprintf("%s %s with %s of %s", limits(s.Rule), who, variants, s.Flag)
-	} else {
-		res.Expected = limits(s.Rule) + " of the " + who + " with " + variants + " of " + s.Flag
-	}
+	res.Expected = limits(s.Rule) + " of the " + who + " with " + variants + " of " + s.Flag
 	if total == 0 {
 		res.vacuous("there are no " + who)
 		return
@@ -274,9 +270,10 @@ func (j *judgement) judgeExclusive(s *state, res *Result) {
 		return
 	}
 	res.Violations = s.hits
-	res.Found = "nobody of " + users(s.users)
+	res.Users, _ = j.everyone(s)
+	res.Found = "nobody of " + users(res.Users)
 	if s.hits > 0 {
-		res.Found = thousands(s.hits) + " of " + users(s.users)
+		res.Found = thousands(s.hits) + " of " + users(res.Users)
 	}
 	for i, flag := range s.Flags {
 		res.Details = append(res.Details, flag+": "+users(s.inFlags[i]))
@@ -322,7 +319,11 @@ func (j *judgement) judgeRatio(s *state, res *Result) {
 	for _, w := range s.Weights {
 		want = append(want, w.Variant+" "+percent(w.Weight/sum, 2))
 	}
-	res.Expected = fmt.Sprintf("%s of the %s of %s; alert below p = %s", strings.Join(want, ", "), group(s, "users"), s.Flag,
+	who := "assigned users"
+	if s.nobody >= 0 {
+		who = "users"
+	}
+	res.Expected = fmt.Sprintf("%s: %s of the %s; fails below p = %s", s.Flag, strings.Join(want, ", "), group(s, who),
 		strconv.FormatFloat(s.Alert, 'g', -1, 64))
 	if s.nobody >= 0 {
 		if len(s.by) > 0 && j.notInFile(s, res) {
@@ -334,7 +335,7 @@ func (j *judgement) judgeRatio(s *state, res *Result) {
 		}
 	}
 	if res.Users == 0 {
-		res.vacuous("nobody has a variant of the flag")
+		res.vacuous("none of the " + group(s, "users") + " has a variant of the flag")
 		return
 	}
 	parts, ok := j.slices(s, res)
@@ -502,10 +503,7 @@ func (j *judgement) judgePayload(s *state, res *Result) {
 }
 
 func (j *judgement) judgeFailed(s *state, res *Result) {
-	res.Users, res.Expected = j.users.Read, limits(s.Rule)+" failed users"
-	if s.Shares {
-		res.Expected = limits(s.Rule) + " of the users failed"
-	}
+	res.Users, res.Expected = j.users.Read, limits(s.Rule)+" of the users failed"
 	if j.users.Read == 0 {
 		res.vacuous("there are no users")
 		return

@@ -26,7 +26,7 @@ func (nowhere) Load(url string) (any, error) {
 }
 
 // schemaURL is the name of a schema within the library.
-const schemaURL = "rules:schema"
+const schemaURL = "rules://file/schema.json"
 
 // parseSchema compiles a schema: the name of a file, or the schema itself.
 func parseSchema(d *decoder, n *yaml.Node, folder fs.FS) (*jsonschema.Schema, error) {

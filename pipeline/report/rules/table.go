@@ -28,9 +28,9 @@ func (r *Report) Table(width int) string {
 		for _, detail := range res.Details {
 			hang(&b, indent+"          ", detail, width)
 		}
-		heading := "for example "
+		heading := "example   "
 		for _, text := range r.rows(res) {
-			hang(&b, indent[:len(indent)-2]+heading, text, width)
+			hang(&b, indent+heading, text, width)
 			heading = strings.Repeat(" ", len(heading))
 		}
 	}

@@ -51,8 +51,8 @@ type where struct {
 	key     []byte
 }
 
-// compileWhere checks an expression against the columns and compiles it.
-func compileWhere(text string, columns map[string]pipeline.Type) (w *where, err error) {
+// compileWhere checks an expression against the columns and compiles it. usable may refuse a column that there is.
+func compileWhere(text string, columns map[string]pipeline.Type, usable func(name string) error) (w *where, err error) {
 	defer func() { // the library's compiler reports by panicking
 		if p := recover(); p != nil {
 			w, err = nil, fmt.Errorf("it cannot be compiled: %v", p)
@@ -75,7 +75,7 @@ func compileWhere(text string, columns map[string]pipeline.Type) (w *where, err 
 	if err != nil {
 		return nil, exprError(err)
 	}
-	r := &resolver{columns: columns, used: map[string]bool{}}
+	r := &resolver{columns: columns, usable: usable, used: map[string]bool{}}
 	if tree.Node = r.resolve(tree.Node); r.err != nil {
 		return nil, r.err
 	}
@@ -131,6 +131,7 @@ func exprError(err error) error {
 // resolver replaces names by columns, and refuses what the language of the rules does not have.
 type resolver struct {
 	columns map[string]pipeline.Type
+	usable  func(name string) error
 	used    map[string]bool
 	err     error
 }
@@ -147,6 +148,9 @@ func (r *resolver) resolve(n ast.Node) ast.Node {
 		if _, known := r.columns[name]; !known {
 			r.fail(n, missingHint(name, r.columns), "there is no carried column %q", name)
 			return n
+		}
+		if err := r.usable(name); err != nil && r.err == nil {
+			r.err = err
 		}
 		r.used[name] = true
 		id := &ast.IdentifierNode{Value: name}

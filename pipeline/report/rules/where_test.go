@@ -13,6 +13,8 @@ var whereColumns = map[string]pipeline.Type{
 	"beta": pipeline.TypeBool, "lifetime value": pipeline.TypeString, "signup": pipeline.TypeDate, "seen": pipeline.TypeTimestamp, "in": pipeline.TypeString,
 }
 
+func usable(string) error { return nil }
+
 // cells are the carried values of a user, by column; a column that is not there is missing.
 func cells(w *where, values map[string]report.Value) []report.Value {
 	carry := make([]report.Value, len(w.columns))
@@ -74,7 +76,7 @@ func TestWhere(t *testing.T) {
 		{`seen > "2023-11-14T22:13:20.4" and seen < "2023-11-14T22:13:20.6"`, true, false},
 		{`abs(seats - 20) < 10`, true, false},
 	} {
-		w, err := compileWhere(test.text, whereColumns)
+		w, err := compileWhere(test.text, whereColumns, usable)
 		if err != nil {
 			t.Errorf("%s: %v", test.text, err)
 			continue
@@ -119,12 +121,12 @@ func TestWhereErrors(t *testing.T) {
 		{`now() > seats`, "", ""},
 		{strings.Repeat("not ", 1500) + "beta", "exceeds", ""},
 	} {
-		_, err := compileWhere(test.text, whereColumns)
+		_, err := compileWhere(test.text, whereColumns, usable)
 		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(pipeline.Hint(err), test.hint) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%.60s: error %v (hint %q), want %q (%q) in one line", test.text, err, pipeline.Hint(err), test.want, test.hint)
 		}
 	}
-	w, err := compileWhere(`seats % (seats - 1) == 0`, whereColumns)
+	w, err := compileWhere(`seats % (seats - 1) == 0`, whereColumns, usable)
 	if err != nil {
 		t.Fatal(err)
 	}
