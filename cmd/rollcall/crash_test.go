@@ -46,14 +46,20 @@ var crashOutputs = []string{"a.csv", "a.jsonl.gz", "a.parquet", "a.errors.jsonl"
 // crashModes are the runs that must survive: of the API, and of flag configurations that are downloaded and kept.
 var crashModes = map[string]bool{"remote": false, "local": true}
 
-func newCrashLab(t *testing.T, rows int, local bool) *crashLab {
+// buildFaultFS builds the command with the tag faultfs.
+func buildFaultFS(t *testing.T) string {
 	t.Helper()
-	lab := &crashLab{t: t, rows: rows, asked: map[string]int{}, outputs: crashOutputs}
-	folder := t.TempDir()
-	lab.command = filepath.Join(folder, "rollcall")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-tags", "faultfs", "-o", lab.command, ".").CombinedOutput(); err != nil {
+	command := filepath.Join(t.TempDir(), "rollcall")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-tags", "faultfs", "-o", command, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build -tags faultfs: %v\n%s", err, out)
 	}
+	return command
+}
+
+func newCrashLab(t *testing.T, command string, rows int, local bool) *crashLab {
+	t.Helper()
+	lab := &crashLab{t: t, command: command, rows: rows, asked: map[string]int{}, outputs: crashOutputs}
+	folder := t.TempDir()
 	var users strings.Builder
 	users.WriteString("user_id,country,user_properties.plan\n")
 	for i := range rows {
@@ -221,8 +227,12 @@ func (lab *crashLab) noHalfFile(what, folder string) {
 // TestKilledAtEveryFileOperation kills the command right before its Nth file operation, for every N until a run
 // completes; every other time a write has got half of its bytes out.
 func TestKilledAtEveryFileOperation(t *testing.T) {
+	command := buildFaultFS(t)
 	for mode, local := range crashModes {
-		t.Run(mode, func(t *testing.T) { killedAtEveryFileOperation(t, newCrashLab(t, 40, local)) })
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			killedAtEveryFileOperation(t, newCrashLab(t, command, 40, local))
+		})
 	}
 }
 
@@ -249,8 +259,12 @@ func killedAtEveryFileOperation(t *testing.T, lab *crashLab) {
 
 // TestFailingFileOperations lets each file operation fail once, and then all from it on.
 func TestFailingFileOperations(t *testing.T) {
+	command := buildFaultFS(t)
 	for mode, local := range crashModes {
-		t.Run(mode, func(t *testing.T) { failingFileOperations(t, newCrashLab(t, 40, local)) })
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			failingFileOperations(t, newCrashLab(t, command, 40, local))
+		})
 	}
 }
 
@@ -280,7 +294,7 @@ func failingFileOperations(t *testing.T, lab *crashLab) {
 // TestKilledAtRandom kills the command with SIGKILL while it waits for the answer about a random user, up to three
 // times in a row.
 func TestKilledAtRandom(t *testing.T) {
-	lab := newCrashLab(t, 700, false)
+	lab := newCrashLab(t, buildFaultFS(t), 700, false)
 	random := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
 	for i := range rounds(t) {
 		folder := t.TempDir()
@@ -317,7 +331,7 @@ func TestKilledAtRandom(t *testing.T) {
 // TestOrderOfFileOperations holds the run against what makes files last: what is missing here would only show after a
 // power loss, which no test can make.
 func TestOrderOfFileOperations(t *testing.T) {
-	lab := newCrashLab(t, 40, false)
+	lab := newCrashLab(t, buildFaultFS(t), 40, false)
 	folder, log := t.TempDir(), filepath.Join(t.TempDir(), "ops")
 	if code, out := lab.run(folder, "ROLLCALL_OPS_LOG="+log); code != exitSomeFailed {
 		t.Fatalf("exit code %d, it said:\n%s", code, out)
