@@ -14,7 +14,8 @@ import (
 const (
 	maxSliceFindings = 5    // of one flag
 	maxOverlaps      = 5000 // pairs that are listed
-	manyFailed       = 0.01 // the share of failed users from which on they are a warning
+	manyFailed       = 0.01 // the share of failed users from which on they are a warning,
+	tooManyFailed    = 0.1  // and an alert
 	longSpan         = 24 * time.Hour
 	manyRepeated     = 0.01 // likewise of repeated users
 )
@@ -111,7 +112,10 @@ func (a *analysis) snapshots() {
 	if failed := r.Users.Failed; failed > 0 {
 		share := float64(failed) / float64(max(r.Users.Read, 1))
 		severity := Note
-		if share >= manyFailed {
+		switch {
+		case share >= tooManyFailed:
+			severity = Alert
+		case share >= manyFailed:
 			severity = Warn
 		}
 		var kinds []string
@@ -660,15 +664,15 @@ func (a *analysis) finish() {
 		}
 	}
 	v := &a.r.Verdict
-	tests := fmt.Sprintf("%s tests", Thousands(int64(a.r.Tests)))
-	if a.r.Tests == 1 {
-		tests = "1 test"
+	tests := "by " + count(a.r.Tests, "test")
+	if a.r.Tests == 0 {
+		tests = "without any test"
 	}
 	switch {
 	case alerts > 0:
-		v.Severity, v.Text = Alert, fmt.Sprintf("not as it should be: %s and %s, by %s", count(alerts, "alert"), count(warnings, "warning"), tests)
+		v.Severity, v.Text = Alert, fmt.Sprintf("not as it should be: %s and %s, %s", count(alerts, "alert"), count(warnings, "warning"), tests)
 	case warnings > 0:
-		v.Severity, v.Text = Warn, fmt.Sprintf("to be looked at: %s, by %s", count(warnings, "warning"), tests)
+		v.Severity, v.Text = Warn, fmt.Sprintf("to be looked at: %s, %s", count(warnings, "warning"), tests)
 	case a.r.Tests == 0:
 		v.Severity, v.Text = OK, "nothing found, but nothing was tested either: it is not known how users should be split"
 	default:

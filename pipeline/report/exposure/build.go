@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -22,7 +23,7 @@ type Options struct {
 	// of one whole, such as a run for each region.
 	Snapshots []string
 
-	By       []string // carried columns to slice by
+	By       []string // carried columns to slice by, as they are called in the output or in the input
 	Controls []string // variants that are no treatment, whatever the case; nil: DefaultControls
 
 	Expectations []Expectation // at most one for each flag
@@ -87,8 +88,9 @@ type Member struct {
 type source struct {
 	Snapshot
 	manifest *report.Manifest
-	errors   string // the file of error records; "" is none
-	failing  string // why they could not be read
+	errors   string   // the file of error records; "" is none
+	failing  string   // why they could not be read
+	input    []string // what Options.By is called in the input
 	wide     bool
 	asked    bool // flags were asked for: each answered user has all of them
 }
@@ -190,12 +192,19 @@ func (c *collector) read(ctx context.Context, s *source, o *Options) (err error)
 		c.flag(flag)
 	}
 	var carry []int
+	input := s.carried(r.Carry)
 	for _, name := range o.By {
 		at := slices.IndexFunc(r.Carry, func(col report.CarriedColumn) bool { return col.Name == name })
+		if at < 0 {
+			at = slices.Index(input, name)
+		}
 		if at < 0 && len(r.Columns) > 0 {
 			return missingColumn(s.Path, name, r.Carry)
 		}
-		carry = append(carry, at)
+		if carry = append(carry, at); at >= 0 {
+			name = input[at]
+		}
+		s.input = append(s.input, name)
 	}
 	before := c.snapshot()
 	var u report.User
@@ -253,6 +262,20 @@ func (c *collector) read(ctx context.Context, s *source, o *Options) (err error)
 	s.Complete = len(s.Problems) == 0
 	c.readFailures(s, o)
 	return nil
+}
+
+// carried is how the carried columns are called in the input: the output's names may be others.
+func (s *source) carried(columns []report.CarriedColumn) []string {
+	if s.manifest != nil {
+		if names := strings.Split(s.manifest.Options["carry"], ","); len(names) == len(columns) {
+			return names
+		}
+	}
+	var names []string
+	for _, col := range columns {
+		names = append(names, col.Name)
+	}
+	return names
 }
 
 func missingColumn(path, name string, carried []report.CarriedColumn) error {
@@ -374,7 +397,7 @@ func (c *collector) readFailures(s *source, o *Options) {
 		return
 	}
 	var n int64
-	err := o.Failures(s.errors, o.By, func(values []pipeline.Value) {
+	err := o.Failures(s.errors, s.input, func(values []pipeline.Value) {
 		n++
 		c.fail(values)
 	})

@@ -274,6 +274,7 @@ func (p *printer) slices(f *Flag) {
 	room := max(1, (p.width-fixed)/cell)
 	more := max(0, len(variants)-room)
 	variants = variants[:len(variants)-more]
+	few := false
 	for _, column := range columns {
 		rows := [][]string{{"", shorten(column, labelWidth), "USERS", "REACH"}}
 		for _, v := range variants {
@@ -284,6 +285,7 @@ func (p *printer) slices(f *Flag) {
 			if s.Column != column {
 				continue
 			}
+			few = few || s.Test != nil && !s.Test.Tested()
 			row := []string{s.mark(), shorten(s.Label, labelWidth), Thousands(s.Users), Percent(s.Reach.Share)}
 			for k := range variants {
 				text := "-"
@@ -299,6 +301,9 @@ func (p *printer) slices(f *Flag) {
 	}
 	if more > 0 && len(columns) > 0 {
 		p.line("  and %s for which there is no room", count(more, "variant"))
+	}
+	if few {
+		p.line("  -: too few users to be tested")
 	}
 }
 
