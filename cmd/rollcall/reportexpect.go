@@ -136,6 +136,15 @@ func (f *splitFlag) expectation(given []map[string]*engine.Variant) (e exposure.
 	var chance []part // segments that leave it to chance
 	var by []string
 	alone := true // no condition has turned anybody away yet
+	clustered := false
+	none := func(format string, args ...any) exposure.Expectation {
+		return exposure.Expectation{Clustered: clustered, None: fmt.Sprintf(format, args...)}
+	}
+	for i := range f.Segments {
+		if b := f.Segments[i].Bucket; b != nil && !bucketsUsers(b.Selector) {
+			clustered = true
+		}
+	}
 	for i := range f.Segments {
 		s := &f.Segments[i]
 		p := s.part(given[i])
@@ -149,22 +158,22 @@ func (f *splitFlag) expectation(given []map[string]*engine.Variant) (e exposure.
 		userIDs, deviceIDs, named := s.names()
 		switch {
 		case p.vast:
-			return exposure.Expectation{None: fmt.Sprintf("no split is expected: %q has more ranges than are worked out", p.name)}
+			return none("no split is expected: %q has more ranges than are worked out", p.name)
 		case s.Bucket == nil && named:
 			e.NamedUserIDs, e.NamedDeviceIDs = append(e.NamedUserIDs, userIDs...), append(e.NamedDeviceIDs, deviceIDs...)
 			continue
 		case s.Bucket == nil && len(p.shares) > 0:
-			return exposure.Expectation{None: fmt.Sprintf("no one split is expected: %q gives everybody whom it matches %s", p.name, oneKey(p.shares))}
+			return none("no one split is expected: %q gives everybody whom it matches %s", p.name, oneKey(p.shares))
 		case len(p.shares) > 0:
 			if len(chance) > 0 && chance[len(chance)-1].onward > 0 {
-				return exposure.Expectation{None: fmt.Sprintf("no one split is expected: %q lets some of its users on to %q", chance[len(chance)-1].name, p.name)}
+				return none("no one split is expected: %q lets some of its users on to %q", chance[len(chance)-1].name, p.name)
 			}
 			if by != nil && !slices.Equal(by, s.Bucket.Selector) {
-				return exposure.Expectation{None: "no one split is expected: segments bucket by different ids"}
+				return none("no one split is expected: segments bucket by different ids")
 			}
 			by = s.Bucket.Selector
 			if len(chance) > 0 && !sameSplit(chance[0].shares, p.shares) {
-				return exposure.Expectation{None: fmt.Sprintf("no one split is expected: %q has %s, %q has %s", chance[0].name, splitText(chance[0].shares), p.name, splitText(p.shares))}
+				return none("no one split is expected: %q has %s, %q has %s", chance[0].name, splitText(chance[0].shares), p.name, splitText(p.shares))
 			}
 			chance = append(chance, p)
 			if alone && always && p.onward == 0 {
@@ -180,17 +189,21 @@ func (f *splitFlag) expectation(given []map[string]*engine.Variant) (e exposure.
 	if len(chance) == 0 {
 		return exposure.Expectation{}
 	}
-	switch selector := strings.Join(by, "."); selector {
-	case "context.user.user_id", "context.user.device_id":
-		e.BucketBy = strings.TrimPrefix(selector, "context.user.")
-	default:
-		return exposure.Expectation{Clustered: true, None: fmt.Sprintf("not tested: users are bucketed by %s, and those who have it in common get the same", selector)}
+	selector := strings.Join(by, ".")
+	if e.BucketBy = strings.TrimPrefix(selector, "context.user."); !bucketsUsers(by) {
+		return none("not tested: users are bucketed by %s, and those who have it in common get the same", selector)
 	}
 	for key, share := range chance[0].shares {
 		e.Weights = append(e.Weights, exposure.Weight{Variant: key, Share: share})
 	}
 	slices.SortFunc(e.Weights, func(a, b exposure.Weight) int { return strings.Compare(a.Variant, b.Variant) })
 	return e
+}
+
+// bucketsUsers reports whether the selector is one that hardly any two users have in common.
+func bucketsUsers(selector []string) bool {
+	path := strings.Join(selector, ".")
+	return path == "context.user.user_id" || path == "context.user.device_id"
 }
 
 // part works out what share of the users whom the segment matches gets which variant.

@@ -17,6 +17,9 @@ import (
 
 // expectationText is an expectation as the tables below have it: "user_id: control 0.5 treatment 0.5, assigned 0.3".
 func expectationText(e exposure.Expectation) string {
+	if e.Clustered {
+		return "clustered, " + e.None
+	}
 	if e.None != "" {
 		return e.None
 	}
@@ -55,7 +58,7 @@ func TestExpectationsOfTestFlags(t *testing.T) {
 		"recommendations":   "user_id: collaborative 0.3333 control 0.3333 embedding 0.3333, 2 named",
 		"holdout-2026-h1":   ":", // no user sees it
 		"legacy-export":     ":",
-		"team-workspaces":   "not tested: users are bucketed by context.groups.org.group_name, and those who have it in common get the same",
+		"team-workspaces":   "clustered, not tested: users are bucketed by context.groups.org.group_name, and those who have it in common get the same",
 	} {
 		if got[flag] != want {
 			t.Errorf("%s: %s, want %s", flag, got[flag], want)
@@ -107,6 +110,8 @@ func TestExpectations(t *testing.T) {
 		{"an unknown variant", `{` + strings.ReplaceAll(even, `"variant":"b"`, `"variant":"c"`) + `,"variant":"off"}`, "user_id: a 1"},
 		{"ranges without end", `{"bucket":{"selector":["context","user","user_id"],"salt":"s","allocations":[{"range":[0,100],"distributions":[` + ranges(2000) + `]}]}}`,
 			`no split is expected: "segment 1" has more ranges than are worked out`},
+		{"by organization, and some get a", `{` + fr + `,"variant":"a"},{` + strings.Replace(even, `"user","user_id"`, `"groups","org","group_name"`, 1) + `,"variant":"off"}`,
+			`clustered, no one split is expected: "segment 1" gives everybody whom it matches a`},
 		{"two ids", `{` + fr + `,` + even + `,"variant":"off"},{` + strings.Replace(even, "user_id", "device_id", 1) + `,"variant":"off"}`,
 			"no one split is expected: segments bucket by different ids"},
 	} {
