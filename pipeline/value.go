@@ -57,17 +57,22 @@ const (
 	TypeDate                  // Date
 	TypeTimestamp             // Timestamp
 	TypeJSON                  // any; written as JSON text
+	TypeDecimal               // String: a number in the form of [AppendDecimal], see [ValidDecimal]
 )
 
 // String is the type's name, as --types spells it.
 func (t Type) String() string {
-	return [...]string{"string", "int", "float", "bool", "date", "timestamp", "json"}[t]
+	return [...]string{"string", "int", "float", "bool", "date", "timestamp", "json", "decimal"}[t]
 }
 
 // Column is a carried column.
 type Column struct {
 	Name string
 	Type Type
+
+	// Of a TypeDecimal: how many digits its values have at most, from 1 to [MaxPrecision], and how many of them stand
+	// behind the point in each, from 0 to Precision.
+	Precision, Scale int
 }
 
 // StringValue, IntValue, FloatValue and BoolValue make the simple values.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/big"
 	"os"
 	"slices"
 	"strconv"
@@ -239,7 +240,21 @@ func millisCell(n int64) pipelinetest.Cell {
 }
 
 func microsCell(n int64) pipelinetest.Cell {
-	return pipelinetest.Cell{Text: time.UnixMicro(n).UTC().Format(time.RFC3339Nano)}
+	return pipelinetest.Cell{Text: time.UnixMicro(n).UTC().Format("2006-01-02T15:04:05.000000Z")}
+}
+
+// decimalCell reads what Parquet has for a decimal with math/big alone: an integer, or big-endian two's complement.
+func decimalCell(n *big.Int, scale int) pipelinetest.Cell {
+	ten := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(scale)), nil)
+	return pipelinetest.Cell{Text: new(big.Rat).SetFrac(n, ten).FloatString(scale)}
+}
+
+func bigEndian(b []byte) *big.Int {
+	n := new(big.Int).SetBytes(b)
+	if b[0] >= 0x80 {
+		n.Sub(n, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
+	}
+	return n
 }
 
 func dateCell(n int32) pipelinetest.Cell {
@@ -291,10 +306,19 @@ func arrowCells(column file.ColumnChunkReader, n int64) ([]pipelinetest.Cell, er
 				}
 				return microsCell(n)
 			}
+			if l, ok := descr.LogicalType().(*schema.DecimalLogicalType); ok {
+				return decimalCell(big.NewInt(n), int(l.Scale()))
+			}
 			return pipelinetest.Cell{Text: strconv.FormatInt(n, 10)}
 		})
 	case *file.Int32ColumnChunkReader:
+		if l, ok := descr.LogicalType().(*schema.DecimalLogicalType); ok {
+			return arrowBatch(descr, n, r.ReadBatch, func(n int32) pipelinetest.Cell { return decimalCell(big.NewInt(int64(n)), int(l.Scale())) })
+		}
 		return arrowBatch(descr, n, r.ReadBatch, dateCell)
+	case *file.FixedLenByteArrayColumnChunkReader:
+		l := descr.LogicalType().(*schema.DecimalLogicalType)
+		return arrowBatch(descr, n, r.ReadBatch, func(b parquet.FixedLenByteArray) pipelinetest.Cell { return decimalCell(bigEndian(b), int(l.Scale())) })
 	case *file.Float64ColumnChunkReader:
 		return arrowBatch(descr, n, r.ReadBatch, floatCell)
 	case *file.BooleanColumnChunkReader:
@@ -367,6 +391,16 @@ func readXitongsys(path string) (table pipelinetest.Table, err error) {
 }
 
 func xitongsysCell(element *xparquet.SchemaElement, v any) pipelinetest.Cell {
+	if element.GetConvertedType() == xparquet.ConvertedType_DECIMAL && element.IsSetConvertedType() {
+		switch v := v.(type) {
+		case int32:
+			return decimalCell(big.NewInt(int64(v)), int(element.GetScale()))
+		case int64:
+			return decimalCell(big.NewInt(v), int(element.GetScale()))
+		case string:
+			return decimalCell(bigEndian([]byte(v)), int(element.GetScale()))
+		}
+	}
 	switch v := v.(type) {
 	case nil:
 		return pipelinetest.Cell{Null: true}

@@ -66,11 +66,10 @@ func (e *csvEncoder) appendCell(dst []byte, column int, c *cell) []byte {
 		return appendFloat(dst, c.num)
 	case pipeline.TypeBool:
 		return strconv.AppendBool(dst, c.num != 0)
-	default: // dates and timestamps
-		if col.millis {
-			return e.clock.append(dst, c.num)
-		}
+	case pipeline.TypeDate, pipeline.TypeDecimal:
 		return append(dst, c.text...)
+	default: // timestamps
+		return e.clock.append(dst, c.num, col.millis)
 	}
 }
 

@@ -34,8 +34,15 @@
 // NaN, Infinity and -Infinity in CSV and TSV.
 //
 // Carried columns keep their types in Parquet: 64-bit integers, doubles, booleans, dates, timestamps (in microseconds
-// and UTC), texts; lists and objects are their JSON as text, and decimals, which come from the sources as exact texts,
-// stay texts. Timestamps of our own are in milliseconds. INT96 and nanoseconds are never written.
+// and UTC), decimals, texts; lists and objects are their JSON as text. Timestamps of our own are in milliseconds. INT96
+// and nanoseconds are never written. In the text formats a carried timestamp always has six digits behind the second, and
+// one of our own three: DuckDB's read_json knows no timestamps in a column of which only some have a fraction.
+//
+// A decimal is its exact digits everywhere. In JSONL they are in quotes: DuckDB, pandas and BigQuery read a JSON number
+// with a point as a double, which has 15 of them; of a JSON string DuckDB makes a VARCHAR, pandas with dtype=str (or
+// dtype=False) a str, and both and BigQuery's NUMERIC take it as it is. In CSV there are no quotes to tell: DuckDB and pandas
+// guess a double, unless the column is declared, in DuckDB with types = {'price': 'DECIMAL(12,2)'} and in pandas with
+// dtype={"price": str}.
 //
 // Text is UTF-8 in every format. The sources see to that; should a text get here that is not, each bad
 // sequence becomes U+FFFD, since one such cell would make a whole Parquet or JSONL file unreadable to others.

@@ -37,7 +37,7 @@ func (e *jsonlEncoder) appendCell(dst []byte, column int, c *cell) []byte {
 		return append(dst, "null"...)
 	}
 	switch col := &e.columns[column]; col.typ {
-	case pipeline.TypeString:
+	case pipeline.TypeString, pipeline.TypeDate, pipeline.TypeDecimal: // a JSON number would be a double to most readers
 		return pipeline.AppendJSONString(dst, c.text)
 	case pipeline.TypeJSON:
 		return appendOneLine(dst, c.text)
@@ -47,11 +47,8 @@ func (e *jsonlEncoder) appendCell(dst []byte, column int, c *cell) []byte {
 		return pipeline.Value{Kind: pipeline.Float, Num: c.num}.AppendJSON(dst)
 	case pipeline.TypeBool:
 		return strconv.AppendBool(dst, c.num != 0)
-	default: // dates and timestamps
-		if col.millis {
-			return append(e.clock.append(append(dst, '"'), c.num), '"')
-		}
-		return pipeline.AppendJSONString(dst, c.text)
+	default: // timestamps
+		return append(e.clock.append(append(dst, '"'), c.num, col.millis), '"')
 	}
 }
 

@@ -41,9 +41,6 @@ func (s *Spec) assignments() (t *table, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for i := range s.Carry {
-		t.columns[len(t.columns)-len(s.Carry)+i].typ = s.Carry[i].Type
-	}
 	return t, nameColumns(t.columns, len(t.columns)-len(s.Carry), s.SnakeNames)
 }
 
@@ -74,8 +71,8 @@ func (s *Spec) checkInclude() error {
 
 func (s *Spec) carryColumns() []column {
 	columns := make([]column, len(s.Carry))
-	for i, c := range s.Carry {
-		columns[i] = column{name: c.Name, typ: c.Type}
+	for i := range s.Carry {
+		columns[i] = carriedColumn(&s.Carry[i])
 	}
 	return columns
 }

@@ -131,16 +131,26 @@ type clock struct {
 	text   []byte // of the second, with the point after it
 }
 
-// append appends RFC 3339 in UTC, always with milliseconds, so that texts sort as their times do.
-func (c *clock) append(dst []byte, millis int64) []byte {
-	second, rest := millis/1000, millis%1000
+// append appends RFC 3339 in UTC, of milliseconds or microseconds since 1970, always with all of them: so texts sort as
+// their times do, and readers that go by the form of a text know one form. Of a column in which some have a fraction and
+// some have not DuckDB's read_json makes texts.
+func (c *clock) append(dst []byte, n int64, millis bool) []byte {
+	unit := int64(1_000_000)
+	if millis {
+		unit = 1000
+	}
+	second, rest := n/unit, n%unit
 	if rest < 0 {
-		second, rest = second-1, rest+1000
+		second, rest = second-1, rest+unit
 	}
 	if len(c.text) == 0 || c.second != second {
 		c.second = second
 		c.text = time.Unix(second, 0).UTC().AppendFormat(c.text[:0], "2006-01-02T15:04:05.")
 	}
 	dst = append(dst, c.text...)
-	return append(dst, '0'+byte(rest/100), '0'+byte(rest/10%10), '0'+byte(rest%10), 'Z')
+	for unit > 1 {
+		unit /= 10
+		dst = append(dst, '0'+byte(rest/unit%10))
+	}
+	return append(dst, 'Z')
 }

@@ -98,6 +98,7 @@ func parquetSchema(columns []column) (*schema.GroupNode, error) {
 		}
 		var logical schema.LogicalType = schema.NoLogicalType{}
 		var physical parquet.Type
+		length := -1
 		switch c.typ {
 		case pipeline.TypeString, pipeline.TypeJSON:
 			physical, logical = parquet.Types.ByteArray, schema.StringLogicalType{}
@@ -115,8 +116,21 @@ func parquetSchema(columns []column) (*schema.GroupNode, error) {
 				unit = schema.TimeUnitMillis
 			}
 			physical, logical = parquet.Types.Int64, schema.NewTimestampLogicalType(true, unit)
+		case pipeline.TypeDecimal:
+			if c.precision < 1 || c.precision > pipeline.MaxPrecision || c.scale < 0 || c.scale > c.precision {
+				return nil, fmt.Errorf("column %q: there is no decimal(%d,%d)", c.name, c.precision, c.scale)
+			}
+			logical = schema.NewDecimalLogicalType(int32(c.precision), int32(c.scale))
+			switch width := decimalWidth(c.precision); width {
+			case 4:
+				physical = parquet.Types.Int32
+			case 8:
+				physical = parquet.Types.Int64
+			default:
+				physical, length = parquet.Types.FixedLenByteArray, width
+			}
 		}
-		node, err := schema.NewPrimitiveNodeLogical(c.name, repetition, logical, physical, -1, -1)
+		node, err := schema.NewPrimitiveNodeLogical(c.name, repetition, logical, physical, length, -1)
 		if err != nil {
 			return nil, fmt.Errorf("column %q: %w", c.name, err)
 		}

@@ -2,8 +2,10 @@ package sinks
 
 import (
 	stdcmp "cmp"
+	"encoding/binary"
 	"fmt"
 	"math"
+	"math/big"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -32,15 +34,19 @@ type randomTable struct {
 func newRandomTable(seed uint64) *randomTable {
 	r := &randomTable{Rand: rand.New(rand.NewPCG(seed, 1))}
 	for i := range 1 + r.IntN(7) {
-		c := column{name: fmt.Sprintf("c%d", i), typ: pipeline.Type(r.IntN(int(pipeline.TypeJSON) + 1)), required: r.IntN(3) == 0, varies: r.IntN(2) == 0}
+		c := column{name: fmt.Sprintf("c%d", i), typ: pipeline.Type(r.IntN(int(pipeline.TypeDecimal) + 1)), required: r.IntN(3) == 0, varies: r.IntN(2) == 0}
 		c.millis = c.typ == pipeline.TypeTimestamp && r.IntN(2) == 0
+		if c.typ == pipeline.TypeDecimal {
+			c.precision = 1 + r.IntN(pipeline.MaxPrecision)
+			c.scale = []int{0, c.precision, r.IntN(c.precision + 1)}[r.IntN(3)]
+		}
 		r.columns = append(r.columns, c)
 		r.want.Columns = append(r.want.Columns, c.name)
 		nulls := r.IntN(5) * 25 // percent
 		pool := make([]cell, []int{1, 2, 3, 17, 300, 5000}[r.IntN(6)])
 		for j := range pool {
 			if pool[j].null = !c.required && r.IntN(100) < nulls; !pool[j].null {
-				pool[j] = r.value(c.typ)
+				pool[j] = r.value(&c)
 			}
 		}
 		r.pools = append(r.pools, pool)
@@ -53,9 +59,22 @@ func newRandomTable(seed uint64) *randomTable {
 }
 
 // value is a random value, or one of those that are easy to get wrong.
-func (r *randomTable) value(typ pipeline.Type) cell {
+func (r *randomTable) value(c *column) cell {
 	n := []int64{0, -1, 1, math.MaxInt64, math.MinInt64, r.Int64(), -r.Int64N(1000), r.Int64N(1000)}[r.IntN(8)]
-	switch typ {
+	switch c.typ {
+	case pipeline.TypeDecimal:
+		limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(c.precision)), nil)
+		digits := make([]byte, 1+r.IntN(c.precision))
+		for i := range digits {
+			digits[i] = '0' + byte(r.IntN(10))
+		}
+		random, _ := new(big.Int).SetString(string(digits), 10)
+		most := new(big.Int).Sub(limit, big.NewInt(1))
+		n := []*big.Int{new(big.Int), big.NewInt(1), most, random, random, random}[r.IntN(6)]
+		if r.IntN(2) == 0 {
+			n.Neg(n)
+		}
+		return cell{text: decimalCell(n, c.scale).Text}
 	case pipeline.TypeString, pipeline.TypeJSON:
 		texts := []string{
 			"", "a", "\x00", "ü🎉", "\ufeff", strings.Repeat("long ", r.IntN(3000)), strconv.FormatInt(n, 36),
@@ -199,7 +218,7 @@ func checkStatistics(t *testing.T, seed uint64, r *randomTable, path string) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			low, high, nulls := leastAndGreatest(r.columns[i].typ, r.cells[i][first:first+int(group.NumRows())])
+			low, high, nulls := leastAndGreatest(&r.columns[i], r.cells[i][first:first+int(group.NumRows())])
 			if s.NullCount() != nulls {
 				t.Errorf("seed %d, group %d, column %+v: %d nulls, want %d", seed, g, r.columns[i], s.NullCount(), nulls)
 			}
@@ -214,9 +233,19 @@ func checkStatistics(t *testing.T, seed uint64, r *randomTable, path string) {
 	}
 }
 
+// decimalOf is the number that a decimal's digits are.
+func decimalOf(text string) *big.Int {
+	n, ok := new(big.Int).SetString(strings.Replace(text, ".", "", 1), 10)
+	if !ok {
+		panic(text)
+	}
+	return n
+}
+
 // leastAndGreatest are the statistics as the format wants them, by sorting.
-func leastAndGreatest(typ pipeline.Type, cells []cell) (low, high []byte, nulls int64) {
+func leastAndGreatest(column *column, cells []cell) (low, high []byte, nulls int64) {
 	var sorted []cell
+	typ := column.typ
 	for _, c := range cells {
 		switch {
 		case c.null:
@@ -233,6 +262,24 @@ func leastAndGreatest(typ pipeline.Type, cells []cell) (low, high []byte, nulls 
 		switch typ {
 		case pipeline.TypeString, pipeline.TypeJSON:
 			return append([]byte{}, c.text...)
+		case pipeline.TypeDecimal:
+			n := decimalOf(c.text)
+			switch {
+			case column.precision <= 9:
+				return binary.LittleEndian.AppendUint32(nil, uint32(n.Int64()))
+			case column.precision <= 18:
+				return binary.LittleEndian.AppendUint64(nil, uint64(n.Int64()))
+			}
+			// All numbers of the precision fit, and would not into a byte less.
+			limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(column.precision)), nil)
+			length := 1
+			for new(big.Int).Lsh(big.NewInt(1), uint(8*length-1)).Cmp(limit) < 0 {
+				length++
+			}
+			if n.Sign() < 0 {
+				n.Add(n, new(big.Int).Lsh(big.NewInt(1), uint(8*length)))
+			}
+			return n.FillBytes(make([]byte, length))
 		case pipeline.TypeBool:
 			return []byte{byte(c.num)}
 		case pipeline.TypeDate:
@@ -248,6 +295,8 @@ func leastAndGreatest(typ pipeline.Type, cells []cell) (low, high []byte, nulls 
 		switch typ {
 		case pipeline.TypeString, pipeline.TypeJSON:
 			return strings.Compare(a.text, b.text)
+		case pipeline.TypeDecimal:
+			return decimalOf(a.text).Cmp(decimalOf(b.text))
 		case pipeline.TypeFloat:
 			x, y := math.Float64frombits(uint64(a.num)), math.Float64frombits(uint64(b.num))
 			return stdcmp.Compare(x, y) // no NaN is left, and the zeros are equal

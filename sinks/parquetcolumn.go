@@ -29,7 +29,7 @@ type parquetColumn struct {
 	column
 	pages   *pageWriter
 	maxRows int // of a page
-	width   int // of a plain value in bytes; 0: a bit (a boolean); -1: a text, with its length before it
+	width   int // of a plain value in bytes; 0: a bit (a boolean); -1: a text, with its length before it; above 8: a text of that length
 
 	// The page that is being filled.
 	runs   []run
@@ -68,12 +68,14 @@ func newParquetColumn(c column, pages *pageWriter, maxRows int) *parquetColumn {
 		pc.width = 0
 	case pipeline.TypeDate:
 		pc.width = 4
+	case pipeline.TypeDecimal:
+		pc.width = decimalWidth(c.precision)
 	default:
 		pc.width = 8
 	}
 	pc.dictionary.width = pc.width
 	pc.dictionary.seed = maphash.MakeSeed()
-	pc.statistics.typ = c.typ
+	pc.statistics.typ, pc.statistics.width = c.typ, pc.width
 	pc.plain = pc.width == 0
 	return pc
 }
@@ -101,6 +103,10 @@ func (c *parquetColumn) add(v *cell, n int) int32 {
 		c.push(nullIndex, n)
 		c.flushFull()
 		return nullIndex
+	}
+	if c.typ == pipeline.TypeDecimal {
+		n := unscaled(v.text, c.width)
+		v = &n
 	}
 	if !c.plain {
 		index, fresh := c.dictionary.index(v)
@@ -142,6 +148,9 @@ func appendPlain(dst []byte, v *cell, width int) []byte {
 		return binary.LittleEndian.AppendUint64(dst, uint64(v.num))
 	case 4:
 		return binary.LittleEndian.AppendUint32(dst, uint32(v.num))
+	case -1:
+	default:
+		return append(dst, v.text...)
 	}
 	return append(binary.LittleEndian.AppendUint32(dst, uint32(len(v.text))), v.text...)
 }
@@ -268,7 +277,7 @@ type dictionary struct {
 // index is the number of the value, be it a fresh one; -1 if there is no room for it.
 func (d *dictionary) index(v *cell) (index int32, fresh bool) {
 	var hash uint32
-	if d.width < 0 {
+	if d.width < 0 || d.width > 8 {
 		hash = uint32(maphash.String(d.seed, v.text))
 	} else {
 		hash = uint32(uint64(v.num) * 0x9e3779b97f4a7c15 >> 32)
@@ -314,8 +323,10 @@ func (d *dictionary) equal(index int32, v *cell) bool {
 		return binary.LittleEndian.Uint64(entry) == uint64(v.num)
 	case 4:
 		return binary.LittleEndian.Uint32(entry) == uint32(v.num)
+	case -1:
+		return string(entry[4:]) == v.text
 	}
-	return string(entry[4:]) == v.text
+	return string(entry) == v.text
 }
 
 // entry is a value in plain encoding.
@@ -347,21 +358,29 @@ func (d *dictionary) reset() {
 // statistics are the least and the greatest value of a column in a row group.
 type statistics struct {
 	typ               pipeline.Type
+	width             int // as in parquetColumn
 	set               bool
 	low, high         int64
 	lowText, highText []byte
 }
 
 func (s *statistics) add(v *cell) {
-	switch s.typ {
-	case pipeline.TypeString, pipeline.TypeJSON:
+	switch {
+	case s.width < 0:
 		if !s.set || v.text < string(s.lowText) {
 			s.lowText = append(s.lowText[:0], v.text...)
 		}
 		if !s.set || v.text > string(s.highText) {
 			s.highText = append(s.highText[:0], v.text...)
 		}
-	case pipeline.TypeFloat:
+	case s.width > 8:
+		if !s.set || lessSigned(v.text, s.lowText) {
+			s.lowText = append(s.lowText[:0], v.text...)
+		}
+		if !s.set || !lessSigned(v.text, s.highText) {
+			s.highText = append(s.highText[:0], v.text...)
+		}
+	case s.typ == pipeline.TypeFloat:
 		f := math.Float64frombits(uint64(v.num))
 		if math.IsNaN(f) { // has no place in the order, says the format
 			return
@@ -394,18 +413,17 @@ func (s *statistics) encode(nulls int64) metadata.EncodedStatistics {
 	if !s.set {
 		return e
 	}
-	e.Signed = true // the old fields of minimum and maximum are right too
-	switch s.typ {
-	case pipeline.TypeString, pipeline.TypeJSON:
-		e.Signed = false
+	e.Signed = s.width >= 0 && s.width <= 8 // the old fields of minimum and maximum are right too
+	switch {
+	case s.width < 0:
 		if len(s.lowText) <= statisticBytes && len(s.highText) <= statisticBytes {
 			e.SetMin(append([]byte{}, s.lowText...)).SetMax(append([]byte{}, s.highText...)) // never nil, which is unset
 		}
-	case pipeline.TypeBool:
+	case s.width > 8:
+		e.SetMin(append([]byte{}, s.lowText...)).SetMax(append([]byte{}, s.highText...))
+	case s.width == 0:
 		e.SetMin([]byte{byte(s.low)}).SetMax([]byte{byte(s.high)})
-	case pipeline.TypeDate:
-		e.SetMin(appendPlain(nil, &cell{num: s.low}, 4)).SetMax(appendPlain(nil, &cell{num: s.high}, 4))
-	case pipeline.TypeFloat:
+	case s.typ == pipeline.TypeFloat:
 		// Zero may stand for both zeros, says the format: so the least is -0 and the greatest +0.
 		if math.Float64frombits(uint64(s.low)) == 0 {
 			s.low = math.MinInt64
@@ -415,7 +433,7 @@ func (s *statistics) encode(nulls int64) metadata.EncodedStatistics {
 		}
 		fallthrough
 	default:
-		e.SetMin(appendPlain(nil, &cell{num: s.low}, 8)).SetMax(appendPlain(nil, &cell{num: s.high}, 8))
+		e.SetMin(appendPlain(nil, &cell{num: s.low}, s.width)).SetMax(appendPlain(nil, &cell{num: s.high}, s.width))
 	}
 	return e
 }

@@ -21,7 +21,7 @@ func CreateRows(path string, columns []pipeline.Column, spec Spec) (*Output, err
 			return nil, fmt.Errorf("column %q is there twice", c.Name)
 		}
 		seen[c.Name] = true
-		t.columns = append(t.columns, column{name: c.Name, typ: c.Type})
+		t.columns = append(t.columns, carriedColumn(&c))
 	}
 	one := noTuple()
 	t.fill = func(o *pipeline.Outcome, b *block) error {

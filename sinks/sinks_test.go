@@ -267,14 +267,15 @@ func TestCarryErrors(t *testing.T) {
 			pipeline.String, pipeline.Number, pipeline.Int, pipeline.Float, pipeline.Bool, pipeline.Timestamp, pipeline.Date,
 			pipeline.List, pipeline.Object,
 		},
+		pipeline.TypeDecimal: {pipeline.String},
 	}
 	for typ, good := range kinds {
 		for kind := pipeline.Null; kind <= pipeline.Object; kind++ {
-			out, err := Stream(&bytes.Buffer{}, "parquet", Spec{Carry: []pipeline.Column{{Name: "c", Type: typ}}})
+			out, err := Stream(&bytes.Buffer{}, "parquet", Spec{Carry: []pipeline.Column{{Name: "c", Type: typ, Precision: 3}}})
 			if err != nil {
 				t.Fatal(err)
 			}
-			o := pipeline.Outcome{Row: pipeline.Row{Number: 7, Carry: []pipeline.Value{{Kind: kind}}}, Assignments: make([]pipeline.Assignment, 1)}
+			o := pipeline.Outcome{Row: pipeline.Row{Number: 7, Carry: []pipeline.Value{{Kind: kind, Text: "0"}}}, Assignments: make([]pipeline.Assignment, 1)}
 			want := kind == pipeline.Null
 			for _, k := range good {
 				want = want || k == kind

@@ -13,14 +13,19 @@ type column struct {
 	name     string // in the file
 	asked    string // before it was made a snake one
 	typ      pipeline.Type
-	millis   bool // a TypeTimestamp in milliseconds, without a text; others are in microseconds
+	millis   bool // a TypeTimestamp in milliseconds; others are in microseconds
 	required bool // never null
 	varies   bool // may differ among the rows of one outcome
+
+	precision, scale int // of a TypeDecimal
 }
 
-// cell is one value of a row. Which fields count follows from its column's type: text for strings and JSON;
-// num for numbers (a float's bits), booleans (0 or 1), dates (days) and timestamps, and of the latter two text
-// as well where the column is not millis.
+func carriedColumn(c *pipeline.Column) column {
+	return column{name: c.Name, typ: c.Type, precision: c.Precision, scale: c.Scale}
+}
+
+// cell is one value of a row. Which fields count follows from its column's type: text for strings, decimals and JSON;
+// num for other numbers (a float's bits), booleans (0 or 1), dates (days; their text counts as well) and timestamps.
 type cell struct {
 	text string
 	num  int64
@@ -81,7 +86,7 @@ func carried(dst []cell, columns []pipeline.Column, row *pipeline.Row) error {
 		return fmt.Errorf("row %d: %d carried values for %d columns", row.Number, len(row.Carry), len(columns))
 	}
 	for i := range columns {
-		c, err := carriedCell(columns[i].Type, &row.Carry[i])
+		c, err := carriedCell(&columns[i], &row.Carry[i])
 		if err != nil {
 			return fmt.Errorf("row %d: column %q: %w", row.Number, columns[i].Name, err)
 		}
@@ -92,12 +97,12 @@ func carried(dst []cell, columns []pipeline.Column, row *pipeline.Row) error {
 
 // carriedCell is the cell of a carried value. A value of another kind than its column's type, which a source
 // promises not to yield, is an error: it would be a wrong value in Parquet.
-func carriedCell(typ pipeline.Type, v *pipeline.Value) (cell, error) {
+func carriedCell(column *pipeline.Column, v *pipeline.Value) (cell, error) {
 	if v.Kind == pipeline.Null {
 		return cell{null: true}, nil
 	}
 	ok := false
-	switch typ {
+	switch column.Type {
 	case pipeline.TypeString:
 		ok = v.Kind == pipeline.String || v.Kind == pipeline.Number
 	case pipeline.TypeInt:
@@ -110,11 +115,16 @@ func carriedCell(typ pipeline.Type, v *pipeline.Value) (cell, error) {
 		ok = v.Kind == pipeline.Date
 	case pipeline.TypeTimestamp:
 		ok = v.Kind == pipeline.Timestamp
+	case pipeline.TypeDecimal:
+		if v.Kind == pipeline.String && !pipeline.ValidDecimal(v.Text, column.Precision, column.Scale) {
+			return cell{}, fmt.Errorf("the value is no decimal(%d,%d)", column.Precision, column.Scale)
+		}
+		ok = v.Kind == pipeline.String
 	case pipeline.TypeJSON:
 		return text(string(v.AppendJSON(nil))), nil
 	}
 	if !ok {
-		return cell{}, fmt.Errorf("the value is not of the column's type, %s", typ)
+		return cell{}, fmt.Errorf("the value is not of the column's type, %s", column.Type)
 	}
 	c := text(v.Text)
 	c.num = v.Num

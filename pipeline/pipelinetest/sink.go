@@ -393,6 +393,9 @@ var sinkCarry = []pipeline.Column{
 	{Name: "born", Type: pipeline.TypeDate},
 	{Name: "seen at, \"last\"", Type: pipeline.TypeTimestamp},
 	{Name: "tags", Type: pipeline.TypeJSON},
+	{Name: "cents", Type: pipeline.TypeDecimal, Precision: 9, Scale: 9},
+	{Name: "balance", Type: pipeline.TypeDecimal, Precision: 18},
+	{Name: "wei", Type: pipeline.TypeDecimal, Precision: 38, Scale: 18},
 }
 
 // sinkOutcomes are outcomes with everything in them that a format may get wrong.
@@ -408,6 +411,10 @@ func sinkOutcomes() []pipeline.Outcome {
 		"{\n  \"a\": \"x  y\",\r\n\t\"b\\\"\": [1, 2]\n}", `{"ü":"\u00fc"}`, strings.Repeat("[", 500) + strings.Repeat("]", 500),
 	}
 	micros := []int64{0, 1_767_323_045_678_901, -1, 1_767_323_045_000_000}
+	decimals := [][3]string{
+		{"0.000000000", "0", "0.000000000000000000"}, {"-0.999999999", "-999999999999999999", "-99999999999999999999.999999999999999999"},
+		{"0.999999999", "999999999999999999", "99999999999999999999.999999999999999999"}, {"-0.000000001", "-1", "-0.000000000000000001"},
+	}
 	floats := []float64{0, -0.5, 1e21, 1e-7, math.MaxFloat64, math.NaN(), math.Inf(1), math.Inf(-1), 1.0 / 3}
 	var outcomes []pipeline.Outcome
 	for i, text := range texts {
@@ -421,6 +428,9 @@ func sinkOutcomes() []pipeline.Outcome {
 			{Kind: pipeline.Date, Num: day, Text: time.Unix(day*86400, 0).UTC().Format(time.DateOnly)},
 			{Kind: pipeline.Timestamp, Num: stamp, Text: time.UnixMicro(stamp).UTC().Format(time.RFC3339Nano)},
 			{Kind: pipeline.List, Members: []pipeline.Member{{Value: pipeline.StringValue(text)}, {Value: pipeline.IntValue(1)}}},
+		}
+		for _, d := range decimals[i%len(decimals)] {
+			row.Carry = append(row.Carry, pipeline.StringValue(d))
 		}
 		switch {
 		case i%5 == 4: // nulls
@@ -534,6 +544,9 @@ func (f *SinkFormat) carried(typ pipeline.Type, v pipeline.Value) Cell {
 	if v.Kind == pipeline.Float && (math.IsNaN(v.Float()) || math.IsInf(v.Float(), 0)) {
 		names := map[string]string{"NaN": "NaN", "+Inf": "Infinity", "-Inf": "-Infinity"}
 		return Cell{Text: names[fmt.Sprint(v.Float())], Null: f.JSON}.nullText()
+	}
+	if typ == pipeline.TypeTimestamp {
+		return Cell{Text: time.UnixMicro(v.Num).UTC().Format("2006-01-02T15:04:05.000000Z")}
 	}
 	if typ == pipeline.TypeJSON {
 		return Cell{Text: string(v.AppendJSON(nil))}

@@ -1,0 +1,63 @@
+package pipeline
+
+import "math/big"
+
+// MaxPrecision is how many digits a TypeDecimal has at most: as many as 128 bits hold, which is where DuckDB, Spark,
+// Snowflake and pyarrow's usual decimal end too.
+const MaxPrecision = 38
+
+// AppendDecimal appends n / 10^scale with all its digits, and scale of them behind the point: 12345 with the scale 2 is
+// 123.45, -5 is -0.05.
+func AppendDecimal(dst []byte, n *big.Int, scale int) []byte {
+	var buf [MaxPrecision + 2]byte
+	digits := n.Append(buf[:0], 10)
+	if digits[0] == '-' {
+		dst, digits = append(dst, '-'), digits[1:]
+	}
+	whole := len(digits) - scale
+	if whole > 0 {
+		dst = append(dst, digits[:whole]...)
+	} else {
+		dst = append(dst, '0')
+	}
+	if scale <= 0 {
+		return dst
+	}
+	dst = append(dst, '.')
+	for ; whole < 0; whole++ {
+		dst = append(dst, '0')
+	}
+	return append(dst, digits[whole:]...)
+}
+
+// ValidDecimal reports whether the text is one that [AppendDecimal] makes, of a number of no more digits than precision.
+// There is one such text for each number, so equal numbers are equal texts.
+func ValidDecimal(text string, precision, scale int) bool {
+	negative := len(text) > 0 && text[0] == '-'
+	if negative {
+		text = text[1:]
+	}
+	whole := len(text)
+	if scale > 0 {
+		whole -= scale + 1
+		if whole < 1 || text[whole] != '.' {
+			return false
+		}
+	}
+	if whole < 1 || text[0] == '0' && whole > 1 {
+		return false
+	}
+	zero := true
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c >= '1' && c <= '9':
+			zero = false
+		case c != '0' && !(c == '.' && i == whole):
+			return false
+		}
+	}
+	if text[0] == '0' {
+		whole = 0 // it is there for the eye
+	}
+	return whole+scale <= precision && !(zero && negative)
+}
