@@ -80,9 +80,7 @@ func (j *join) replay(ctx context.Context) (err error) {
 			f.cross.set(i, j.code(f, x))
 		}
 	}
-	for _, f := range j.order { // there may be payloads now that were not known before
-		f.memos[1] = nil
-	}
+	j.after.forget() // there may be payloads now that were not known before
 	after, err := j.open(true)
 	if err != nil {
 		return err

@@ -120,10 +120,10 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 	}
 	j := &join{o: &o, names: newNames(), flags: map[string]*flag{}}
 	var err error
-	if j.before, err = open(o.Before, 0); err != nil {
+	if j.before, err = open(o.Before, 0, o.Each != nil); err != nil {
 		return nil, err
 	}
-	if j.after, err = open(o.After, 1); err != nil {
+	if j.after, err = open(o.After, 1, o.Each != nil); err != nil {
 		return nil, err
 	}
 	j.wide = j.before.wide || j.after.wide
@@ -205,8 +205,10 @@ func (j *join) pass(ctx context.Context) error {
 	for _, f := range j.order {
 		f.codes, f.cross = codes{}, codes{}
 		clear(f.index)
-		f.states, f.memos, f.next = f.states[:1], [2][]memo{}, [2]int{}
+		f.states = f.states[:1]
 	}
+	j.before.forget()
+	j.after.forget()
 	if err := j.read(ctx, j.before, j.remember); err != nil {
 		return err
 	}
@@ -313,7 +315,7 @@ func (j *join) resolve(s *side, u *report.User) {
 			twice = true
 			continue
 		}
-		f.seen, f.current = j.serial, j.lookup(f, s, a)
+		f.seen, f.current = j.serial, j.lookup(s, a)
 	}
 	if twice && (s.number == 0 || j.counting) {
 		s.repeated++

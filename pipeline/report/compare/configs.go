@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/report/exposure"
 )
 
 // Configs is what differs between the flag configurations of the two runs.
@@ -81,11 +82,9 @@ func (j *join) compareConfigs() Configs {
 		}
 		c.Changed = append(c.Changed, change)
 	}
-	switch len(c.Changed) {
-	case 0:
-		c.Words = "no flag configuration changed"
-	default:
-		c.Words = fmt.Sprintf("%d of %s changed", len(c.Changed), count(int64(c.Flags), "flag configuration"))
+	c.Words = fmt.Sprintf("%d of %d changed", len(c.Changed), c.Flags)
+	if len(c.Changed) == 0 {
+		c.Words = "none of " + exposure.Thousands(int64(c.Flags)) + " changed"
 	}
 	if j.o.Causes == nil {
 		return c

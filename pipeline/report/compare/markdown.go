@@ -7,6 +7,9 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/report/exposure"
 )
 
+// maxColumns are the rows and columns of a matrix in Markdown, whose width nobody knows.
+const maxColumns = 12
+
 // Markdown is the report as a comment on a pull request, or a page of a wiki: the verdict first. Flags of which nothing
 // changed are named in one line.
 func (r *Report) Markdown() string {
@@ -31,7 +34,7 @@ func (r *Report) Markdown() string {
 	var still []string
 	for i := range r.Flags {
 		f := &r.Flags[i]
-		if f.still() && f.Changed == 0 {
+		if f.unchanged(r) {
 			still = append(still, code(f.Key))
 			continue
 		}
@@ -42,11 +45,13 @@ func (r *Report) Markdown() string {
 		if f.still() {
 			continue
 		}
-		matrix := f.matrix()
+		matrix := f.matrix(maxColumns)
 		if matrix == nil {
 			line("\n| before | after | users |\n|---|---|---:|")
-			for k, t := range f.moves() {
-				if k == 10*maxMoves {
+			moves := f.moves()
+			for k, t := range moves {
+				if k == 5*maxMoves {
+					line("| and %s | | |", count(int64(len(moves)-k), "more transition"))
 					break
 				}
 				line("| %s | %s | %s |", escape(label(t.BeforeOutcome, t.Before)), escape(label(t.AfterOutcome, t.After)), exposure.Thousands(t.Users))

@@ -34,13 +34,16 @@ type side struct {
 	number   int // 0: before, 1: after
 	manifest *report.Manifest
 	keys     *report.Keys
-	names    []uint32 // the number of each key; ^0: not known yet
-	flags    []*flag  // the flag of each key; nil: not known yet
-	has      map[string]bool
+	names    []uint32        // the number of each key; ^0: not known yet
+	flags    []*flag         // the flag of each key; nil: not known yet
+	has      map[string]bool // flags
 	escaped  bool
 	asked    bool // each answered user has all flags, or a row
 	wide     bool
 	payloads bool
+
+	recent      map[string]uint32 // numbers of payloads
+	recentBytes int
 
 	first   bool // the first time that it is read: everything is counted
 	records int64
@@ -56,8 +59,9 @@ type counted struct {
 	twice      int64 // users with the ids of an earlier one
 }
 
-// open finds the manifest of a snapshot, and what flags it has.
-func open(path string, number int) (*side, error) {
+// open finds the manifest of a snapshot, and what flags it has: with scan all, else those of which it is known without
+// reading the rows.
+func open(path string, number int, scan bool) (*side, error) {
 	s := &side{Snapshot: &Snapshot{Path: path, Problems: []string{}}, number: number, keys: &report.Keys{}, has: map[string]bool{}, first: true}
 	if _, err := os.Stat(path); err != nil {
 		return nil, err
@@ -81,7 +85,7 @@ func open(path string, number int) (*side, error) {
 	for _, key := range r.Flags {
 		s.has[s.unescape(r.Keys.Name(key))] = true
 	}
-	if s.manifest != nil || r.Wide {
+	if s.manifest != nil || r.Wide || !scan {
 		return s, nil
 	}
 	var u report.User

@@ -1,7 +1,6 @@
 package compare
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"strings"
 
@@ -111,8 +110,6 @@ type flag struct {
 	cross  codes // what the changed ones would have with the other configuration
 	index  map[state]uint32
 	states []state
-	memos  [2][]memo // by side: the last few that were looked up
-	next   [2]int
 
 	// transitions count the users in both by the variants before (high) and after (low); from nothing to nothing is
 	// what is left. added and removed count the others by their variant.
@@ -129,53 +126,40 @@ type flag struct {
 
 const stateCost = 64 // bytes of an entry of a flag's index, and of its state
 
-// memo is a state as it stands in a file.
-type memo struct {
-	variant, experiment report.Key
-	payload             []byte
-	state               state
-}
-
-const (
-	maxMemos       = 8
-	maxMemoPayload = 4 << 10
-)
+// maxRecent is how many bytes of payloads are remembered as they stand in a file.
+const maxRecent = 4 << 20
 
 // lookup is the state that an assignment is.
-func (j *join) lookup(f *flag, s *side, a *report.Assignment) state {
-	if !a.Assigned {
+func (j *join) lookup(s *side, a *report.Assignment) state {
+	if !a.Assigned || j.wide && a.Variant == report.NoKey { // the wide layout has nothing but the name
 		return state{}
-	}
-	payload := a.Payload
-	if !j.payloads {
-		payload = nil
-	}
-	memos := f.memos[s.number]
-	for i := range memos {
-		m := &memos[i]
-		if m.variant == a.Variant && m.experiment == a.ExperimentKey && bytes.Equal(m.payload, payload) {
-			return m.state
-		}
 	}
 	st := state{variant: s.name(j.names, a.Variant) + 1}
-	if j.wide && st.variant == 1 { // the wide layout has nothing but the name
-		return state{}
-	}
 	if j.experiments {
 		st.experiment = s.name(j.names, a.ExperimentKey)
 	}
-	st.payload = j.interned.number(canonical(payload), s.number == 0)
-	if len(payload) <= maxMemoPayload {
-		m := memo{a.Variant, a.ExperimentKey, bytes.Clone(payload), st}
-		if len(memos) < maxMemos {
-			f.memos[s.number] = append(memos, m)
-		} else {
-			memos[f.next[s.number]] = m
-			f.next[s.number] = (f.next[s.number] + 1) % maxMemos
-		}
+	if j.payloads && len(a.Payload) > 0 {
+		st.payload = j.payload(s, a.Payload)
 	}
 	return st
 }
+
+// payload is the number of a payload as it stands in a file. Few differ in most files.
+func (j *join) payload(s *side, text []byte) uint32 {
+	if n, ok := s.recent[string(text)]; ok {
+		return n
+	}
+	if s.recentBytes += len(text) + payloadCost; s.recentBytes > maxRecent {
+		s.forget()
+		s.recentBytes = len(text) + payloadCost
+	}
+	n := j.interned.number(canonical(text), s.number == 0)
+	s.recent[string(text)] = n
+	return n
+}
+
+// forget forgets the numbers of payloads.
+func (s *side) forget() { s.recent, s.recentBytes = map[string]uint32{}, 0 }
 
 // code is the number of a state among the flag's.
 func (j *join) code(f *flag, st state) uint32 {

@@ -14,6 +14,7 @@ const (
 	minWidth   = 60
 	labelWidth = 28
 	maxMoves   = 20 // transitions that are listed where the matrix is too wide
+	maxEnds    = 40 // rows and columns of a matrix
 	minute     = "2006-01-02 15:04"
 )
 
@@ -25,7 +26,7 @@ func (r *Report) Table(width int) string {
 		p.line("")
 		p.wrap([]string{"Before  ", "After   "}[i], 8, s.Path)
 		for _, text := range s.lines() {
-			p.wrap("        ", 8, text)
+			p.wrap("        ", 10, text)
 		}
 	}
 	p.line("")
@@ -36,7 +37,7 @@ func (r *Report) Table(width int) string {
 	var still []string
 	for i := range r.Flags {
 		f := &r.Flags[i]
-		if f.still() && f.Changed == 0 {
+		if f.unchanged(r) {
 			still = append(still, f.Key)
 			continue
 		}
@@ -48,7 +49,7 @@ func (r *Report) Table(width int) string {
 		if f.still() {
 			continue
 		}
-		if m := f.matrix(); !p.table(m) {
+		if !p.table(f.matrix(maxEnds)) {
 			p.line("  BEFORE → AFTER")
 			moves := f.moves()
 			for k, t := range moves {
@@ -119,6 +120,11 @@ func (f *Flag) still() bool {
 	return !slices.ContainsFunc(f.Transitions, func(t Transition) bool { return !t.same() })
 }
 
+// unchanged reports whether there is nothing to say of the flag.
+func (f *Flag) unchanged(r *Report) bool {
+	return f.still() && f.Changed == 0 && !slices.Contains(r.OnlyIn.Before, f.Key) && !slices.Contains(r.OnlyIn.After, f.Key)
+}
+
 // lines say what became of the flag.
 func (f *Flag) lines(r *Report) []string {
 	var lines []string
@@ -183,8 +189,9 @@ func (f *Flag) moves() []Transition {
 	return moves
 }
 
-// matrix is the transitions as rows of cells: variants before downwards, after to the right.
-func (f *Flag) matrix() [][]string {
+// matrix is the transitions as rows of cells: variants before downwards, after to the right; nil where there are more
+// than so many of either.
+func (f *Flag) matrix(most int) [][]string {
 	type end struct {
 		outcome, variant string
 		null             bool
@@ -205,7 +212,7 @@ func (f *Flag) matrix() [][]string {
 		if !slices.Contains(columns, to) {
 			columns = append(columns, to)
 		}
-		if len(rows) > 1000 || len(columns) > 100 {
+		if len(rows) > most || len(columns) > most {
 			return nil
 		}
 		cells[[2]end{from, to}] += t.Users
