@@ -82,8 +82,8 @@ The README says more. --init writes a first file from what a snapshot shows.`,
 	options := cmd.Flags()
 	group(options, "Options", func() {
 		options.StringVar(&format, "format", "table", "`F` table json junit markdown [table]")
-		options.BoolVar(&ids, "ids", false, "show the user and device ids of the example rows, too")
-		options.BoolVar(&first, "init", false, "write a first rules file for SNAPSHOT to standard output")
+		options.BoolVar(&ids, "ids", false, "show the ids of the example rows, too")
+		options.BoolVar(&first, "init", false, "print a first rules file for SNAPSHOT")
 		defineCommon(options, &quiet, &logFormat)
 	})
 	return cmd

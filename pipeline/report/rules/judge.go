@@ -3,6 +3,7 @@ package rules
 import (
 	"cmp"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strconv"
@@ -523,8 +524,12 @@ func (j *judgement) judgeFailed(s *state, res *Result) {
 		if snap.m.Users.Failed == 0 || j.o.FailedRows == nil {
 			continue
 		}
-		rows, err := j.o.FailedRows(snap.errors, MaxExamples-len(res.Examples))
-		if err != nil || snap.errors == "" {
+		var rows []int64
+		err := fs.ErrNotExist
+		if snap.errors != "" {
+			rows, err = j.o.FailedRows(snap.errors, MaxExamples-len(res.Examples))
+		}
+		if err != nil {
 			res.Details = append(res.Details, "which ones is not known: the error records of "+snap.path+" cannot be read")
 			continue
 		}

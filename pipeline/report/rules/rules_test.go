@@ -472,11 +472,11 @@ func TestTampered(t *testing.T) {
 		do   func(path string) error
 		want string
 	}{
-		{"a row less by the manifest", func(m *report.Manifest) { m.Outputs[0].Rows-- }, nil, "it has 6000 records, and by its manifest 5999"},
+		{"a row less by the manifest", func(m *report.Manifest) { m.Outputs[0].Rows-- }, nil, "it has 500 records, and by its manifest 499"},
 		{"bytes", func(m *report.Manifest) { m.Outputs[0].Bytes++ }, nil, "bytes, and by its manifest"},
-		{"users", func(m *report.Manifest) { m.Users.Answered++ }, nil, "it has 1200 users, and by its manifest 1201 were answered"},
-		{"variants", func(m *report.Manifest) { m.Flags[0].Variants[0].Users++ }, nil, "flag checkout, variant control: 540 users, and by its manifest 541"},
-		{"a variant", func(m *report.Manifest) { m.Flags[0].Variants[0].Variant = "x" }, nil, "flag checkout, variant control: 540 users, and by its manifest 0"},
+		{"users", func(m *report.Manifest) { m.Users.Answered++ }, nil, "it has 100 users, and by its manifest 101 were answered"},
+		{"variants", func(m *report.Manifest) { m.Flags[0].Variants[0].Users++ }, nil, "flag checkout, variant control: 45 users, and by its manifest 46"},
+		{"a variant", func(m *report.Manifest) { m.Flags[0].Variants[0].Variant = "x" }, nil, "flag checkout, variant control: 45 users, and by its manifest 0"},
 		{"a flag", func(m *report.Manifest) {
 			m.Flags = append(m.Flags, report.FlagCount{Flag: "more", Assigned: 1})
 		}, nil, "flag more is missing, and by its manifest 1 users have it"},
@@ -501,7 +501,7 @@ func TestTampered(t *testing.T) {
 		}, "1 users are not sorted by row number"},
 	} {
 		r := planned()
-		r.edit = test.edit
+		r.outcomes, r.edit = r.outcomes[:100], test.edit
 		path := r.write(t, filepath.Join(folder, fmt.Sprint(i, ".csv")))
 		arg := path
 		if test.do != nil {
@@ -533,7 +533,7 @@ func TestTampered(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("stop"))
-	if _, err := Check(ctx, rules, Options{Snapshots: []string{bigRun(5000).write(t, filepath.Join(folder, "b.csv"))}}); err == nil || err.Error() != "stop" {
+	if _, err := Check(ctx, rules, Options{Snapshots: []string{bigRun(4500).write(t, filepath.Join(folder, "b.csv"))}}); err == nil || err.Error() != "stop" {
 		t.Errorf("canceled: %v, want stop", err)
 	}
 }
@@ -624,7 +624,7 @@ func randomRun(r *rand.Rand, asked bool) *run {
 		variants[f] = append(pick(1+r.IntN(4)), []string{"control", "holdout", "off"}[r.IntN(3)])
 		reach[f] = r.Float64() * 1.3
 	}
-	for i := range int64(1 + r.IntN(600)) {
+	for i := range int64(1 + r.IntN(300)) {
 		o := pipeline.Outcome{At: began}
 		o.Row.Number, o.Row.User.UserID = i+1, fmt.Sprint("u", i)
 		o.Row.Carry = []pipeline.Value{pipeline.StringValue([]string{"DE", "FR", "a \"quoted\", one"}[r.IntN(3)])}
@@ -662,7 +662,7 @@ func randomRun(r *rand.Rand, asked bool) *run {
 // TestInit: what --init writes holds for the snapshot that it is written from.
 func TestInit(t *testing.T) {
 	folder := t.TempDir()
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		run := randomRun(r, seed%2 == 0)
 		path := run.write(t, filepath.Join(folder, fmt.Sprint(seed, ".", []string{"csv", "jsonl", "parquet"}[seed%3])))
@@ -703,7 +703,7 @@ func TestInit(t *testing.T) {
 // TestSlicesAddUp: the users of each value of a column, and those without one, are all users.
 func TestSlicesAddUp(t *testing.T) {
 	folder := t.TempDir()
-	for seed := range uint64(20) {
+	for seed := range uint64(10) {
 		run := randomRun(rand.New(rand.NewPCG(seed, 2)), true).like(seed%2 == 0, true)
 		path := run.write(t, filepath.Join(folder, fmt.Sprint(seed, ".csv")))
 		flag := run.spec.Flags[0]
@@ -743,7 +743,7 @@ func TestSlicesAddUp(t *testing.T) {
 func TestRatio(t *testing.T) {
 	folder := t.TempDir()
 	alarms := 0
-	for seed := range uint64(40) {
+	for seed := range uint64(15) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		run := &run{asked: true, spec: sinks.Spec{Flags: []string{"f"}, Carry: []pipeline.Column{{Name: "country"}}}}
 		biased := seed == 7
@@ -771,7 +771,7 @@ func TestRatio(t *testing.T) {
 			alarms++
 		}
 	}
-	if alarms > 1 { // of 39 at 0.001
+	if alarms > 0 { // of 14 at 0.001; the seeds are fixed
 		t.Errorf("%d alarms for healthy splits", alarms)
 	}
 }
