@@ -36,8 +36,8 @@ func (v *view) flags(r *exposure.Report) {
 		}
 		v.Flags = append(v.Flags, out)
 	}
-	slices.SortStableFunc(v.Flags, func(a, b *flag) int {
-		rank := func(f *flag) int { // notes and what is fine stay in the order of the keys
+	slices.SortStableFunc(v.Flags, func(a, b *section) int {
+		rank := func(f *section) int { // notes and what is fine stay in the order of the keys
 			return min(slices.Index(marks, f.Mark), 2)
 		}
 		return cmp.Compare(rank(a), rank(b))
@@ -47,8 +47,26 @@ func (v *view) flags(r *exposure.Report) {
 	}
 }
 
-func newFlag(f *exposure.Flag) *flag {
-	out := &flag{Key: clean(f.Key), Mark: worse(testMark(f.Test), testMark(f.Allocation)), Percent: exposure.Percent(f.Reach.Share)}
+// controlFirst puts what is no treatment first, where bars begin.
+func controlFirst(c exposure.Counts) exposure.Counts {
+	c.Variants = slices.Clone(c.Variants)
+	slices.SortStableFunc(c.Variants, func(a, b exposure.Variant) int {
+		if a.Treatment == b.Treatment {
+			return 0
+		}
+		if b.Treatment {
+			return -1
+		}
+		return 1
+	})
+	return c
+}
+
+func newFlag(f *exposure.Flag) *section {
+	ordered := *f
+	ordered.Counts = controlFirst(f.Counts)
+	f = &ordered
+	out := &section{Key: clean(f.Key), Mark: worse(testMark(f.Test), testMark(f.Allocation)), Percent: exposure.Percent(f.Reach.Share)}
 	if f.Assigned == 0 {
 		out.Reach = "None of " + count(f.Users, "user") + " got a variant."
 	} else {
@@ -59,7 +77,7 @@ func newFlag(f *exposure.Flag) *flag {
 	}
 	for _, words := range []string{f.Words, f.AllocationWords} {
 		if words != "" {
-			out.Words = append(out.Words, capital(clean(words))+".")
+			out.Words = append(out.Words, capital(prose(words))+".")
 		}
 	}
 	looks := looksOf(f.Variants)
@@ -101,15 +119,17 @@ func newFlag(f *exposure.Flag) *flag {
 			at, out.Groups = len(out.Groups), append(out.Groups, group{Name: name})
 		}
 		g := &out.Groups[at]
-		c := newSlice(s, looks, ends, split)
+		ordered := *s
+		ordered.Counts = controlFirst(s.Counts)
+		c := newSlice(&ordered, looks, ends, split)
 		if bad := c.Mark == alert || c.Mark == warn || c.Mark == differs; bad || len(g.Open) < openSlices {
 			g.Open = append(g.Open, c)
 		} else {
 			g.More = append(g.More, c)
 		}
 	}
-	for i := range out.Groups { // one or two more take no more room than what unfolds them
-		if g := &out.Groups[i]; len(g.More) <= 2 {
+	for i := range out.Groups {
+		if g := &out.Groups[i]; len(g.More) <= fewMore {
 			g.Open, g.More = append(g.Open, g.More...), nil
 		}
 	}
@@ -140,10 +160,10 @@ func newSlice(s *exposure.FlagSlice, looks []string, lines []template.CSS, split
 	}
 	var words []string
 	if m := testMark(s.Test); m != ok && s.Words != "" {
-		words = append(words, clean(s.Words))
+		words = append(words, prose(s.Words))
 	}
 	if m := testMark(s.Allocation); m == alert || m == warn {
-		words = append(words, clean(s.AllocationWords))
+		words = append(words, prose(s.AllocationWords))
 	}
 	out.Words = strings.Join(words, "; ")
 	return out

@@ -16,7 +16,7 @@ func (v *view) overlaps(r *exposure.Report) {
 		p := pair{Mark: overlapMark(o), A: clean(o.A), B: clean(o.B), Users: exposure.Thousands(o.Treatments),
 			Chance: exposure.Thousands(int64(o.Independent + 0.5)), Shares: times(o)}
 		if p.Mark != ok && p.Mark != none || o.Group != "" {
-			p.Words = capital(clean(o.Words)) + "."
+			p.Words = capital(prose(o.Words)) + "."
 		}
 		if i < openPairs || p.Mark == alert || p.Mark == warn {
 			v.Pairs = append(v.Pairs, p)
@@ -24,6 +24,10 @@ func (v *view) overlaps(r *exposure.Report) {
 			v.More = append(v.More, p)
 		}
 	}
+	if len(v.More) <= fewMore {
+		v.Pairs, v.More = append(v.Pairs, v.More...), nil
+	}
+	v.MorePairs = count(int64(len(v.More)), "more pair")
 	v.Matrix = newMatrix(r)
 }
 

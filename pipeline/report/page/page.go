@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +19,10 @@ import (
 
 const (
 	openFindings = 8  // more are folded
+	openOfFlag   = 3  // of them of one flag, that others have a place on the first screen, too
 	openSlices   = 8  // of one column; those that are off are never folded
+	openRows     = 6  // of a table of users by slice, where failing does not depend on it
+	fewMore      = 2  // take no more room than what would unfold them
 	openPairs    = 10 // pairs of flags
 	matrixFlags  = 12 // as many as a phone has room for
 	looks        = 8  // colours and patterns of variants
@@ -53,22 +57,24 @@ func HTML(r *exposure.Report, o Origin) ([]byte, error) {
 // What the template prints.
 type (
 	view struct {
-		CSS      template.CSS
-		Title    string // of the window
-		Names    string // of the snapshots
-		About    []string
-		Verdict  mark
-		Sentence string
-		Findings []finding
-		Folded   []finding
-		Snapshot []snapshot
-		Columns  []column
-		Flags    []*flag
-		Pairs    []pair
-		More     []pair
-		Matrix   *matrix
-		Notes    []string
-		Footer   footer
+		CSS          template.CSS
+		Title        string // of the window
+		Names        string // of the snapshots
+		About        []string
+		Verdict      mark
+		Sentence     string
+		Findings     []finding
+		Folded       []finding
+		MoreFindings string
+		Snapshot     []snapshot
+		Columns      []column
+		Flags        []*section
+		Pairs        []pair
+		More         []pair
+		MorePairs    string
+		Matrix       *matrix
+		Notes        []string
+		Footer       footer
 	}
 
 	// mark is a verdict: a class for its colour, a sign and a word.
@@ -84,7 +90,7 @@ type (
 	fact struct{ Name, Value string }
 
 	snapshot struct {
-		Path     string
+		Name     string
 		Mark     mark
 		Figures  []fact
 		Facts    []fact
@@ -94,12 +100,13 @@ type (
 	column struct {
 		Name, Words string
 		Off         *mark
-		Folded      string
+		Other       string // what is in (other)
 		Rows        []columnRow
+		Fold        string // what unfolds the rows; "": they are not folded
 	}
 	columnRow struct{ Label, Users, Failed, Share string }
 
-	flag struct {
+	section struct {
 		ID, Key  string
 		Mark     mark
 		Reach    string // who got a variant
@@ -111,7 +118,8 @@ type (
 		Variants []variant
 		Any      bool // an expected share is known
 		Words    []string
-		Legend   string // of the line in the bars of slices
+		Pairs    []finding // about it and another flag
+		Legend   string    // of the line in the bars of slices
 		Groups   []group
 	}
 	variant struct {
@@ -221,14 +229,27 @@ func newView(r *exposure.Report, o Origin) *view {
 	for _, f := range v.Flags {
 		ids[f.Key] = f.ID
 	}
+	about := map[string]int{} // how many are there already of a flag
 	for i := range r.Findings {
 		f := newFinding(&r.Findings[i], ids)
-		if i < openFindings {
+		if key := r.Findings[i].Flag; len(v.Findings) < openFindings && (key == "" || about[key] < openOfFlag) {
+			about[key]++
 			v.Findings = append(v.Findings, f)
 		} else {
 			v.Folded = append(v.Folded, f)
 		}
+		if other := r.Findings[i].Other; other != "" {
+			for _, flag := range v.Flags {
+				if flag.Key == clean(r.Findings[i].Flag) || flag.Key == clean(other) {
+					flag.Pairs = append(flag.Pairs, f)
+				}
+			}
+		}
 	}
+	if len(v.Folded) <= fewMore {
+		v.Findings, v.Folded = append(v.Findings, v.Folded...), nil
+	}
+	v.MoreFindings = count(int64(len(v.Folded)), "more finding")
 	v.overlaps(r)
 	for _, n := range append(slices.Clone(r.Notes), r.Reading()) {
 		v.Notes = append(v.Notes, clean(n))
@@ -249,8 +270,19 @@ func short(s string) string {
 	return s
 }
 
+// unbroken is where a line should not break, inside of what reports say.
+var unbroken = regexp.MustCompile(`\d %|\b[pw] [=<] \d(\.\d+)?(e-\d+)?|\d points`)
+
+// prose is a sentence: "p = 4e-07" stays on one line, and is written with a minus sign.
+func prose(s string) string {
+	return unbroken.ReplaceAllStringFunc(clean(s), func(m string) string {
+		return strings.NewReplacer(" ", "\u00a0", "e-", "e\u2212").Replace(m)
+	})
+}
+
+// capital is a sentence of a report's words.
 func capital(s string) string {
-	if s == "" {
+	if s == "" || s[0] < 'a' || s[0] > 'z' {
 		return s
 	}
 	return strings.ToUpper(s[:1]) + s[1:]
@@ -329,17 +361,20 @@ func newFinding(f *exposure.Finding, ids map[string]string) finding {
 	} else if take("failing depends on ", f.Column, false) && take(": of the users with ", f.Column, false) {
 		take(" = ", f.Slice, false)
 	}
-	out.Text = append(out.Text, part{Text: clean(rest)})
+	out.Text = append(out.Text, part{Text: prose(rest)})
 	return out
 }
 
 func newSnapshot(s *exposure.Snapshot) snapshot {
-	out := snapshot{Path: clean(s.Path), Mark: mark{"ok", "✓", "complete"}}
+	out := snapshot{Name: clean(filepath.Base(s.Path)), Mark: mark{"ok", "✓", "complete"}}
 	if !s.Complete {
 		out.Mark = mark{"alert", "▲", "not to be trusted"}
 	}
 	for _, p := range s.Problems {
 		out.Problems = append(out.Problems, capital(clean(p)))
+	}
+	if filepath.Base(s.Path) != s.Path {
+		out.Facts = append(out.Facts, fact{"File", clean(s.Path)})
 	}
 	if s.Manifest == "" {
 		out.Figures = []fact{{"users in the file", exposure.Thousands(s.InFile)}, {"records", exposure.Thousands(s.Records)}}
@@ -390,18 +425,21 @@ func ratio(n, of int64) float64 {
 }
 
 func newColumn(c *exposure.Column) column {
-	out := column{Name: clean(c.Name), Words: "Failing: " + clean(c.FailingWords)}
+	out := column{Name: clean(c.Name), Words: "Failing: " + prose(c.FailingWords)}
 	if c.Failing != nil {
 		if m := testMark(c.Failing); m == alert || m == warn {
 			out.Off = &m
 		}
 	}
 	if c.Folded > 0 {
-		out.Folded = count(c.Folded, "value") + " or more are in (other)."
+		out.Other = count(c.Folded, "value") + " or more are in (other)."
 	}
 	for i := range c.Slices {
 		s := &c.Slices[i]
 		out.Rows = append(out.Rows, columnRow{clean(s.Label), exposure.Thousands(s.Users), exposure.Thousands(s.Failed), exposure.Percent(ratio(s.Failed, s.Users+s.Failed))})
+	}
+	if len(out.Rows) > openRows && out.Off == nil {
+		out.Fold = count(int64(len(out.Rows)), "slice")
 	}
 	return out
 }

@@ -1,0 +1,273 @@
+//go:build browser
+
+package browser
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestPages(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		make func(t *testing.T) string
+		want []string // role and pattern of the accessible name
+	}{
+		{"as-is", asIs, []string{
+			`heading Can the snapshot be trusted\?`,
+			`heading legacy-export warning`,
+			`figure Variants of the 1,723 users who got one`,
+			`image Split: control 50\.9 %, treatment 49\.1 %`,
+			`image Expected: annual-first 30\.0 %, control 50\.0 %, discount 20\.0 %`,
+			`image With a variant 24\.1 %, expected 30\.0 %`,
+			`table Variants of checkout-redesign`,
+			`rowheader treatment`,
+			`cell 846`,
+			`list Findings`,
+		}},
+		{"planted", planted, []string{
+			`heading ALERT Not as it should be: .*`,
+			`image control 76\.8 %, treatment 23\.2 %`,
+			`image With a variant 24\.1 %, expected 50\.0 %`,
+			`cell .*although they exclude each other`,
+			`link pricing-test`,
+			`DisclosureTriangle \d+ more slices by city`,
+		}},
+		{"hostile", hostile, []string{
+			`heading <script>alert\(1\)</script> .*`,
+			`link "><img src=x onerror=alert\(1\)>`,
+			`table Variants of תשלום-מהיר`,
+			`rowheader tab\\there\\x1b\[31m`,
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			file := test.make(t)
+			p := open(t, file)
+			for _, width := range []int{390, 1280} {
+				for _, scheme := range []string{"light", "dark"} {
+					p.look(t, width, scheme)
+					p.wide(t, width)
+					p.shoot(t, fmt.Sprintf("%s-%d-%s", test.name, width, scheme))
+				}
+			}
+			p.accessible(t, test.want)
+			p.print(t, test.name)
+			p.quiet(t, file)
+		})
+	}
+}
+
+// page is an open page.
+type page struct {
+	session string
+}
+
+// must calls Chromium.
+func (p *page) must(t *testing.T, method string, params, out any) {
+	t.Helper()
+	if err := chrome.call(p.session, method, params, out); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// open opens a file, and waits until it is there.
+func open(t *testing.T, file string) *page {
+	t.Helper()
+	p := &page{}
+	var target struct{ TargetID string }
+	p.must(t, "Target.createTarget", map[string]any{"url": "about:blank"}, &target)
+	var attached struct{ SessionID string }
+	p.must(t, "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &attached)
+	p.session = attached.SessionID
+	for _, domain := range []string{"Page", "Network", "Runtime", "Log", "Accessibility"} {
+		p.must(t, domain+".enable", nil, nil)
+	}
+	t.Cleanup(func() { _ = chrome.call("", "Target.closeTarget", map[string]any{"targetId": target.TargetID}, nil) })
+	var navigated struct{ ErrorText string }
+	p.must(t, "Page.navigate", map[string]any{"url": "file://" + file}, &navigated)
+	if navigated.ErrorText != "" {
+		t.Fatalf("open %s: %s", file, navigated.ErrorText)
+	}
+	var ready bool
+	p.eval(t, `new Promise(done => { if (document.readyState === "complete") done(true); else addEventListener("load", () => done(true)) })`, &ready)
+	return p
+}
+
+// eval evaluates an expression in the page, which itself has no script.
+func (p *page) eval(t *testing.T, expression string, out any) {
+	t.Helper()
+	var result struct {
+		Result           struct{ Value json.RawMessage }
+		ExceptionDetails json.RawMessage
+	}
+	p.must(t, "Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true}, &result)
+	if result.ExceptionDetails != nil {
+		t.Fatalf("%s: %s", expression, result.ExceptionDetails)
+	}
+	if err := json.Unmarshal(result.Result.Value, out); err != nil {
+		t.Fatalf("%s: %v", expression, err)
+	}
+}
+
+// look sets the width of the window and the colour scheme.
+func (p *page) look(t *testing.T, width int, scheme string) {
+	t.Helper()
+	p.must(t, "Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}, nil)
+	p.must(t, "Emulation.setEmulatedMedia", map[string]any{"media": "", "features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
+	var background string
+	p.eval(t, "getComputedStyle(document.body).backgroundColor", &background)
+	if light := background == "rgb(255, 255, 255)"; light != (scheme == "light") {
+		t.Errorf("in %s mode the background is %s", scheme, background)
+	}
+}
+
+// wide: nothing is wider than the window, folded or not.
+func (p *page) wide(t *testing.T, width int) {
+	t.Helper()
+	var over []string
+	p.eval(t, `(() => {
+		const folded = [...document.querySelectorAll("details")].filter(d => !d.open);
+		folded.forEach(d => d.open = true);
+		const over = [];
+		if (document.documentElement.scrollWidth > innerWidth) over.push("the page: " + document.documentElement.scrollWidth);
+		for (const e of document.body.querySelectorAll("*")) {
+			const r = e.getBoundingClientRect();
+			if (r.right > innerWidth + 1 || r.left < -1) over.push(e.outerHTML.slice(0, 80) + " ends at " + r.right);
+			else if (e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 1 && getComputedStyle(e).overflowX !== "visible") over.push(e.outerHTML.slice(0, 80) + " is cut");
+		}
+		folded.forEach(d => d.open = false);
+		return over;
+	})()`, &over)
+	if len(over) > 0 {
+		t.Errorf("at %d pixels too wide:\n%s", width, strings.Join(over[:min(len(over), 10)], "\n"))
+	}
+}
+
+// shoot leaves a picture of the whole page.
+func (p *page) shoot(t *testing.T, name string) {
+	t.Helper()
+	var shot struct{ Data string }
+	p.must(t, "Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": true, "optimizeForSpeed": true}, &shot)
+	keep(t, name+".png", shot.Data)
+}
+
+func keep(t *testing.T, name, encoded string) {
+	t.Helper()
+	data, err := base64.StdEncoding.DecodeString(encoded)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(outFolder, name), data, 0o666)
+	}
+	if err != nil || len(data) < 1000 {
+		t.Errorf("%s: %d bytes, %v", name, len(data), err)
+	}
+}
+
+// print leaves a PDF. On paper all that is folded is there, and dark mode is not.
+func (p *page) print(t *testing.T, name string) {
+	t.Helper()
+	p.must(t, "Emulation.setEmulatedMedia", map[string]any{"media": "print", "features": []map[string]string{{"name": "prefers-color-scheme", "value": "dark"}}}, nil)
+	var hidden []string
+	p.eval(t, `[...document.querySelectorAll("details li, details tr")].filter(e => !e.checkVisibility({contentVisibilityAuto: true}) || e.getBoundingClientRect().height < 5).map(e => e.textContent.slice(0, 80))`, &hidden)
+	if len(hidden) > 0 {
+		t.Errorf("%d things are not on paper, %q for example", len(hidden), hidden[0])
+	}
+	var background string
+	p.eval(t, "getComputedStyle(document.body).backgroundColor", &background)
+	if background != "rgb(255, 255, 255)" {
+		t.Errorf("paper is %s", background)
+	}
+	var pdf struct{ Data string }
+	p.must(t, "Page.printToPDF", map[string]any{"paperWidth": 8.27, "paperHeight": 11.69, "preferCSSPageSize": true}, &pdf)
+	keep(t, name+".pdf", pdf.Data)
+}
+
+// node is what a screen reader knows of a thing.
+type node struct {
+	Ignored bool
+	Role    struct{ Value string }
+	Name    struct{ Value string }
+
+	Properties []struct {
+		Name  string
+		Value struct{ Value any }
+	}
+}
+
+// accessible looks at the accessibility tree: what is wanted is there, by its name, and nothing is without one.
+func (p *page) accessible(t *testing.T, want []string) {
+	t.Helper()
+	var tree struct{ Nodes []node }
+	p.must(t, "Accessibility.getFullAXTree", nil, &tree)
+	landmarks := map[string]int{}
+	var all []string
+	level := 0
+	for _, n := range tree.Nodes {
+		if n.Ignored {
+			continue
+		}
+		role, name := n.Role.Value, strings.Join(strings.Fields(n.Name.Value), " ")
+		all = append(all, role+" "+strings.TrimSpace(name))
+		switch role {
+		case "main", "banner", "contentinfo", "navigation":
+			landmarks[role]++
+		case "image", "img", "figure", "table", "heading", "link", "region", "article", "columnheader", "rowheader":
+			if strings.TrimSpace(name) == "" {
+				t.Errorf("a %s has no name", role)
+			}
+		}
+		if role == "heading" {
+			for _, property := range n.Properties {
+				if property.Name == "level" {
+					next := int(property.Value.Value.(float64))
+					if next > level+1 {
+						t.Errorf("heading %q is of level %d, after one of level %d", name, next, level)
+					}
+					level = next
+				}
+			}
+		}
+	}
+	for _, role := range []string{"main", "banner", "contentinfo", "navigation"} {
+		if landmarks[role] != 1 {
+			t.Errorf("the page has %d landmarks %s, want 1", landmarks[role], role)
+		}
+	}
+	for _, pattern := range want {
+		if re := regexp.MustCompile("^" + pattern + "$"); !slices.ContainsFunc(all, re.MatchString) {
+			role, _, _ := strings.Cut(pattern, " ")
+			var same []string
+			for _, text := range all {
+				if strings.HasPrefix(text, role+" ") {
+					same = append(same, text)
+				}
+			}
+			t.Errorf("nothing is called %q; of that role are %q", pattern, same[:min(len(same), 40)])
+		}
+	}
+}
+
+// quiet: the page said nothing, and asked for nothing but itself.
+func (p *page) quiet(t *testing.T, file string) {
+	t.Helper()
+	for _, m := range chrome.happened(p.session) {
+		switch m.Method {
+		case "Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded", "Page.javascriptDialogOpening":
+			t.Errorf("the page said %s: %s", m.Method, m.Params)
+		case "Network.requestWillBeSent":
+			var sent struct{ Request struct{ URL string } }
+			if err := json.Unmarshal(m.Params, &sent); err != nil {
+				t.Fatal(err)
+			}
+			if sent.Request.URL != "file://"+file {
+				t.Errorf("the page asked for %s", sent.Request.URL)
+			}
+		}
+	}
+}

@@ -1,0 +1,157 @@
+//go:build browser
+
+package browser
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	users = "../../testdata/users.csv"
+	flags = "../../testdata/flags.json"
+	asked = "checkout-redesign,cookie-banner,dark-mode,express-pay,legacy-export,new-player,onboarding-flow,partner-api,pricing-test,recommendations,staff-tools,team-workspaces"
+	by    = "country,user_properties.plan,city"
+)
+
+// run runs the command. Users that failed are in the test data on purpose.
+func run(t *testing.T, args ...string) {
+	t.Helper()
+	out, err := exec.Command(rollcall, args...).CombinedOutput()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 3 && args[0] == "snapshot" {
+		err = nil
+	}
+	if err != nil {
+		t.Fatalf("rollcall %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+// snapshot evaluates users, and returns the output's name.
+func snapshot(t *testing.T, name, users, configs, by string, more ...string) string {
+	t.Helper()
+	out := filepath.Join(folder, name)
+	run(t, append([]string{"snapshot", users, "--out", out, "--evaluator", "local", "--flag-configs", configs, "--carry", by, "--quiet"}, more...)...)
+	return out
+}
+
+// pageOf writes the page of a report.
+func pageOf(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	file := filepath.Join(folder, name+".html")
+	run(t, append([]string{"report", "--html", file, "--quiet"}, args...)...)
+	return file
+}
+
+// asIs is the page of the test users with the test flags.
+func asIs(t *testing.T) string {
+	return pageOf(t, "as-is", snapshot(t, "as-is.parquet", users, flags, by, "--flags", asked), "--by", by, "--flag-configs", flags, "--checksums")
+}
+
+// planted is the page of a run with three things that should be found: checkout-redesign is split 80:20 in France,
+// pricing-test lets everybody in whom the group keeps for onboarding-flow, and dark-mode is for 30 %, not for half.
+func planted(t *testing.T) string {
+	var configs []map[string]any
+	read(t, flags, &configs)
+	for _, f := range configs {
+		segments, _ := f["segments"].([]any)
+		switch f["key"] {
+		case "pricing-test":
+			f["segments"], f["dependencies"] = segments[1:], []string{}
+		case "checkout-redesign":
+			data, err := json.Marshal(segments[len(segments)-1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			var biased map[string]any
+			if err := json.Unmarshal([]byte(strings.NewReplacer("21474837", "34359739", "21474836", "34359738").Replace(string(data))), &biased); err != nil {
+				t.Fatal(err)
+			}
+			biased["conditions"] = [][]any{{map[string]any{"selector": []string{"context", "user", "country"}, "op": "is", "values": []string{"France"}}}}
+			f["segments"] = slices.Insert(segments, len(segments)-1, any(biased))
+		}
+	}
+	evaluated := write(t, "planted-flags.json", configs)
+	return pageOf(t, "planted", snapshot(t, "planted.parquet", users, evaluated, by, "--flags", asked), "--by", by, "--flag-configs", flags,
+		"--expect", "checkout-redesign=control:50,treatment:50", "--expect", "dark-mode=on:50,not_assigned:50")
+}
+
+// evil are names that would break a page that does not escape them, is not wide enough, or is read from left to right.
+var evil = []string{
+	`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `</style></title><h1>`, `javascript:alert(1)`,
+	"תשלום-מהיר", "דגל 42 (א)", "\u202egnorw yaw eht\u202c", "tab\there\x1b[31m", strings.Repeat("long", 75), "{{.}} &amp; ${x}",
+}
+
+// hostile is the page of users, flags, variants and columns with such names.
+func hostile(t *testing.T) string {
+	var configs []map[string]any
+	half := func(salt string, variants ...string) map[string]any {
+		bucket := []map[string]any{
+			{"variant": variants[0], "range": []int{0, 21474837}}, {"variant": variants[1], "range": []int{21474836, 42949673}},
+		}
+		return map[string]any{"variant": "off", "metadata": map[string]any{"segmentName": salt}, "bucket": map[string]any{
+			"selector": []string{"context", "user", "user_id"}, "salt": salt, "allocations": []any{map[string]any{"range": []int{0, 100}, "distributions": bucket}}}}
+	}
+	variant := func(key string) map[string]any { return map[string]any{"key": key, "value": key} }
+	for i, name := range evil {
+		other := evil[(i+1)%len(evil)]
+		configs = append(configs, map[string]any{
+			"key":      name,
+			"variants": map[string]any{"off": map[string]any{"key": "off", "metadata": map[string]any{"default": true}}, "control": variant("control"), other: variant(other)},
+			"segments": []any{half(fmt.Sprintf("salt%d", i%(len(evil)-1)), "control", other)}, // the last one shares its salt
+			"metadata": map[string]any{"deployed": true, "evaluationMode": "local", "flagType": "experiment", "flagVersion": 1},
+		})
+	}
+	file := filepath.Join(folder, "hostile.csv")
+	out, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	column := `<b onclick="x">` + strings.Repeat("column", 20)
+	w := csv.NewWriter(out)
+	_ = w.Write([]string{"user_id", "country", column})
+	for i := range 3000 {
+		_ = w.Write([]string{fmt.Sprintf("u%d", i), evil[i%len(evil)], fmt.Sprintf("<i>%d %s", i%40, evil[i%len(evil)])})
+	}
+	w.Flush()
+	if err := errors.Join(w.Error(), out.Close()); err != nil {
+		t.Fatal(err)
+	}
+	named := strings.Join([]string{"country", column}, ",")
+	if strings.Contains(column, `"`) { // --carry and --by are lists as in CSV
+		named = `country,"` + strings.ReplaceAll(column, `"`, `""`) + `"`
+	}
+	configured := write(t, "hostile-flags.json", configs)
+	return pageOf(t, "hostile", snapshot(t, "hostile <&>.csv", file, configured, named), "--by", named, "--expect", evil[0]+"=control:20,x:80")
+}
+
+func read(t *testing.T, file string, v any) {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(data, v)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func write(t *testing.T, name string, v any) string {
+	t.Helper()
+	file := filepath.Join(folder, name)
+	data, err := json.Marshal(v)
+	if err == nil {
+		err = os.WriteFile(file, data, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
