@@ -14,13 +14,13 @@
 //
 // # Parquet
 //
-// parquet.go reads rows out of the columns that are wanted, with arrow's decoders; parquetpage.go reads the pages for
-// them, because arrow believes what a file says of its sizes, and turns what arrow does not know (byte-stream-split, LZ4)
-// into what it does. parquetnode.go puts nested columns together: a struct or a map is an object, a list a list, as in
-// JSONL; nulls of a struct are left out. Where an option names a part of a struct with dots, that is a column of its own.
-// parquetvalue.go says what becomes of each type: decimals are exact texts, times and dates RFC 3339, a timestamp
-// without a zone is taken for UTC, and integers keep all their digits. What cannot be read is refused by name, and
-// only if it is wanted.
+// parquet.go reads rows out of the columns that are wanted, with arrow's decoders. Between them and the file is
+// [github.com/rollcall-cli/rollcall/pipeline/parquetfile], because arrow believes what a file says of its sizes; it also
+// turns what arrow does not know (byte-stream-split, LZ4) into what it does. parquetnode.go puts nested columns
+// together: a struct or a map is an object, a list a list, as in JSONL; nulls of a struct are left out. Where an option
+// names a part of a struct with dots, that is a column of its own. parquetvalue.go says what becomes of each type:
+// decimals are exact texts, times and dates RFC 3339, a timestamp without a zone is taken for UTC, and integers keep all
+// their digits. What cannot be read is refused by name, and only if it is wanted.
 //
 // The files of one input have one schema: the same columns, in any order, that hold the same; integers of different
 // sizes do, and so do floats. Folders called key=value above a file are columns of texts, as DuckDB, pyarrow and Spark

@@ -46,6 +46,8 @@ var columnTypes = []pipeline.Type{pipeline.TypeString, pipeline.TypeInt, pipelin
 type column struct {
 	name       string
 	typ        pipeline.Type
+	precision  int    // of a decimal
+	scale      int    // of a decimal
 	shape      string // what it holds, where the file says so; "" is a text format
 	nested     bool   // its cells are lists or objects
 	unreadable string // why its cells cannot be read; "" means they can
@@ -433,6 +435,23 @@ func typed(name string, o *Mapping) (pipeline.Type, bool) {
 		}
 	}
 	return 0, false
+}
+
+// carryColumns are the carried columns of a file that has the columns; those that hold only nulls there are of any type.
+func (m *mapper) carryColumns(cols []column) (carry []pipeline.Column, nulls []bool) {
+	for i, t := range m.carryTypes {
+		c := pipeline.Column{Name: m.opts.Carry[i], Type: t}
+		empty := false
+		if m.fixed {
+			from := &cols[m.carry[i]]
+			empty = from.shape == shapeNulls
+			if t == pipeline.TypeDecimal {
+				c.Precision, c.Scale = from.precision, from.scale
+			}
+		}
+		carry, nulls = append(carry, c), append(nulls, empty)
+	}
+	return carry, nulls
 }
 
 func typeOf(name string, o *Mapping, otherwise pipeline.Type) pipeline.Type {

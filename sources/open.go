@@ -76,20 +76,21 @@ func (f File) String() string {
 // It uses row.Input, row.Carry and row.User.Context again; Context may have capacity behind its length that
 // the values in it live in, so do not append to it.
 type Input struct {
-	files   []File
-	opts    Options
-	next    int // the file to open next
-	reader  reader
-	rec     record
-	mapper  *mapper
-	cols    []column // of the first file
-	fixed   bool     // whether every row has these columns
-	records bool     // whether the files are error records
-	format  string   // of the first file, without compression
-	uses    []ColumnUse
-	carry   []pipeline.Column
-	number  int64
-	err     error // sticky
+	files      []File
+	opts       Options
+	next       int // the file to open next
+	reader     reader
+	rec        record
+	mapper     *mapper
+	cols       []column // of the first file
+	fixed      bool     // whether every row has these columns
+	records    bool     // whether the files are error records
+	format     string   // of the first file, without compression
+	uses       []ColumnUse
+	carry      []pipeline.Column
+	carryNulls []bool // of these, which hold only nulls in the files so far
+	number     int64
+	err        error // sticky
 }
 
 // reader decodes the records of one file. The errors that it returns name the file.
@@ -150,9 +151,6 @@ func Open(files []File, opts Options) (*Input, error) {
 	if err != nil {
 		_ = in.reader.Close()
 		return nil, err
-	}
-	for i, name := range opts.Mapping.Carry {
-		in.carry = append(in.carry, pipeline.Column{Name: name, Type: in.mapper.carryTypes[i]})
 	}
 	return in, nil
 }
@@ -379,14 +377,23 @@ func (in *Input) adopt(f File, r reader, cols []column, records bool) (*mapper, 
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f, err)
 	}
-	if !first {
-		if !fixed {
-			m.seen = in.mapper.seen
-		}
-		for i, t := range m.carryTypes {
-			if was := in.mapper.carryTypes[i]; t != was {
-				return nil, fmt.Errorf("%s: the column %s is %s, but in %s it is %s", f, in.opts.Mapping.Carry[i], t, in.files[0], was)
-			}
+	if !first && !fixed {
+		m.seen = in.mapper.seen
+	}
+	carry, nulls := m.carryColumns(cols)
+	if first {
+		in.carry, in.carryNulls = carry, nulls
+	}
+	for i, c := range carry {
+		was := &in.carry[i]
+		switch {
+		case nulls[i]:
+		case in.carryNulls[i]:
+			*was, in.carryNulls[i] = c, false
+		case c.Type != was.Type:
+			return nil, fmt.Errorf("%s: the column %s is %s, but in %s it is %s", f, c.Name, c.Type, in.files[0], was.Type)
+		default:
+			was.Precision = max(was.Precision, c.Precision) // room for the decimals of all files; their scale is the same
 		}
 	}
 	if fixed {

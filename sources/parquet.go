@@ -1,8 +1,6 @@
 package sources
 
 import (
-	"bufio"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -11,32 +9,25 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/apache/arrow/go/v15/parquet"
-	"github.com/apache/arrow/go/v15/parquet/file"
 	"github.com/apache/arrow/go/v15/parquet/metadata"
 	"github.com/apache/arrow/go/v15/parquet/schema"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/parquetfile"
 )
 
 const (
-	parquetBatch = 512 // values of a column that are decoded at a time
-	maxFooter    = 64 << 20
-	// maxFooterParts bounds what arrow makes of a footer: a column in a row group takes 90 bytes there at least, and
-	// several hundred in memory.
-	maxFooterParts = 500_000
+	parquetBatch = 512      // values of a column that are decoded at a time
+	pageBuffer   = 64 << 10 // read ahead of each column
 )
 
-// parquetReader reads the wanted columns of a Parquet file, row group by row group.
-//
-// arrow panics on damaged files, and believes sizes that a file claims: the panics are recovered in guard, checkFooter
-// looks at the footer before arrow does, and pageReader reads the pages.
+// parquetReader reads the wanted columns of a Parquet file, row group by row group. arrow panics on damaged files and
+// believes sizes that a file claims, so parquetfile is between the file and it.
 type parquetReader struct {
 	name  string
 	file  *os.File
-	size  int64
-	pq    *file.Reader
+	pq    *parquetfile.File
 	cols  []column
 	nodes []*parquetNode // of cols
 	read  []*parquetNode // the wanted ones
@@ -44,21 +35,7 @@ type parquetReader struct {
 
 	group   int   // row groups begun
 	left    int64 // rows left in the current one
-	scratch parquetScratch
-	unpack  unpacker
-	held    int64 // bytes of the pages of all columns
-}
-
-// parquetScratch holds what arrow decodes, until it is converted.
-type parquetScratch struct {
-	bools  []bool
-	int32s []int32
-	int64s []int64
-	int96s []parquet.Int96
-	floats []float32
-	double []float64
-	bytes  []parquet.ByteArray
-	fixed  []parquet.FixedLenByteArray
+	scratch parquetfile.Values
 }
 
 // leafReader reads one column, of which it holds a batch.
@@ -68,98 +45,38 @@ type leafReader struct {
 	max      int16 // the definition level of a value
 	most     int   // values of a batch
 	convert  converter
-	chunk    file.ColumnChunkReader
-	pages    pageReader
+	column   *parquetfile.Column
 	defs     []int16
 	reps     []int16
 	values   []pipeline.Value
 	n, i, at int // levels in the batch, and how many levels and values of it are used
 }
 
-// guard runs f and turns a panic of arrow into an error, which names the file.
-func guard(name string, f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%s: damaged Parquet: %v", name, p)
-		}
-	}()
-	if err := f(); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
-}
-
 // openParquet opens a file. Of the names, those that a column below structs has become columns too. The partitions are
 // columns that have one value in all rows.
 func openParquet(name string, f *os.File, names []string, partitions []pipeline.Member) (*parquetReader, error) {
 	r := &parquetReader{name: name, file: f}
-	err := guard(name, func() error { return r.open(names, partitions) })
+	err := parquetfile.Guard(name, func() error { return r.open(names, partitions) })
 	return r, err
 }
 
 func (r *parquetReader) open(names []string, partitions []pipeline.Member) error {
-	info, err := r.file.Stat()
+	encrypted := pipeline.WithHint(errors.New("this Parquet file is encrypted"), "decrypt it first")
+	pq, err := parquetfile.Open(r.file, parquetfile.Options{})
+	if magic := (*parquetfile.MagicError)(nil); errors.As(err, &magic) {
+		if magic.Encrypted() {
+			return encrypted
+		}
+		return pipeline.WithHint(err, "if it is text, say so with --input-format")
+	}
 	if err != nil {
 		return err
 	}
-	r.size = info.Size()
-	tail := make([]byte, 8)
-	if r.size < 12 {
-		return errors.New("too short for Parquet")
-	}
-	if _, err := r.file.ReadAt(tail, r.size-8); err != nil {
-		return err
-	}
-	encrypted := pipeline.WithHint(errors.New("this Parquet file is encrypted"), "decrypt it first")
-	switch footer := int64(binary.LittleEndian.Uint32(tail)); {
-	case string(tail[4:]) == "PARE":
-		return encrypted
-	case string(tail[4:]) != "PAR1":
-		return pipeline.WithHint(errors.New("not a Parquet file, or a truncated one: it does not end in PAR1"), "if it is text, say so with --input-format")
-	case footer > r.size-12 || footer > maxFooter:
-		return fmt.Errorf("damaged Parquet: a footer of %d bytes in a file of %d", footer, r.size)
-	}
-	if err := r.checkFooter(int64(binary.LittleEndian.Uint32(tail))); err != nil {
-		return err
-	}
-	if r.pq, err = file.NewParquetReader(section{io.NewSectionReader(r.file, 0, r.size)}); err != nil {
-		return err
-	}
-	md := r.pq.MetaData()
-	if md.IsSetEncryptionAlgorithm() {
+	if r.pq = pq; pq.Metadata().IsSetEncryptionAlgorithm() {
 		return encrypted
 	}
-	var rows int64
-	for _, g := range md.RowGroups {
-		if g.NumRows < 0 {
-			return errors.New("damaged Parquet: a row group of less than no rows")
-		}
-		if len(g.Columns) != md.Schema.NumColumns() {
-			return errors.New("damaged Parquet: a row group has not the columns of the schema")
-		}
-		rows += g.NumRows
-	}
-	if rows != md.NumRows {
-		return fmt.Errorf("damaged Parquet: %d rows in the footer, %d in its row groups", md.NumRows, rows)
-	}
-	return r.readSchema(md.Schema, names, partitions)
+	return r.readSchema(pq.Metadata().Schema, names, partitions)
 }
-
-// checkFooter makes sure that the footer is as long as it says, in all its parts: arrow allocates for the length
-// that a list claims.
-func (r *parquetReader) checkFooter(size int64) error {
-	footer := bufio.NewReaderSize(io.NewSectionReader(r.file, r.size-8-size, size), pageBuffer)
-	if _, err := (&thriftReader{r: footer, left: size, parts: maxFooterParts}).read(false, 0); err != nil {
-		if errors.Is(err, io.EOF) {
-			return errThrift
-		}
-		return err
-	}
-	return nil
-}
-
-// section is a file for arrow, without Close, so that it is closed here alone.
-type section struct{ *io.SectionReader }
 
 func (r *parquetReader) readSchema(s *schema.Schema, names []string, partitions []pipeline.Member) error {
 	at := map[string]bool{}
@@ -171,7 +88,7 @@ func (r *parquetReader) readSchema(s *schema.Schema, names []string, partitions 
 			return fmt.Errorf("two columns are called %q", n.name)
 		}
 		at[n.name] = true
-		r.cols = append(r.cols, column{name: n.name, typ: n.typ, shape: n.shape(), nested: n.kind > constantNode, unreadable: n.unreadable})
+		r.cols = append(r.cols, n.column())
 		r.nodes = append(r.nodes, n)
 		return nil
 	}
@@ -224,7 +141,7 @@ func (r *parquetReader) project(wanted []bool) []int {
 	}
 	for _, l := range r.leafs { // many columns share what few would have
 		l.most = max(8, min(parquetBatch, 64*parquetBatch/len(r.leafs)))
-		l.pages.buffer = max(4<<10, min(pageBuffer, 64*pageBuffer/len(r.leafs)))
+		l.column = r.pq.Column(l.descr, max(4<<10, min(pageBuffer, 64*pageBuffer/len(r.leafs))))
 	}
 	return at
 }
@@ -234,24 +151,24 @@ func (r *parquetReader) next(rec *record) error {
 		return pipeline.WithHint(fmt.Errorf("%s: %d columns are wanted, and %d can be read at most", r.name, len(r.leafs), maxLeafs), "name the columns that you need")
 	}
 	for r.left == 0 {
-		if r.group == r.pq.NumRowGroups() {
+		if r.group == r.pq.NumGroups() {
 			return io.EOF
 		}
-		if err := guard(r.name, r.nextGroup); err != nil {
+		if err := parquetfile.Guard(r.name, r.nextGroup); err != nil {
 			return err
 		}
 	}
-	if err := guard(r.name, func() error { return r.row(rec) }); err != nil {
+	if err := parquetfile.Guard(r.name, func() error { return r.row(rec) }); err != nil {
 		return err
 	}
 	if r.left--; r.left == 0 {
-		return guard(r.name, r.endGroup)
+		return parquetfile.Guard(r.name, r.endGroup)
 	}
 	return nil
 }
 
 func (r *parquetReader) nextGroup() error {
-	g := r.pq.RowGroup(r.group)
+	g := r.pq.Group(r.group)
 	r.group++
 	r.left = g.NumRows()
 	if r.left == 0 {
@@ -265,31 +182,21 @@ func (r *parquetReader) nextGroup() error {
 	return nil
 }
 
-// openChunk begins a column in a row group. arrow's own way there reads the whole chunk into memory.
-func (r *parquetReader) openChunk(l *leafReader, g *file.RowGroupReader) error {
-	md, err := g.MetaData().ColumnChunk(l.index)
+// openChunk begins a column in a row group.
+func (r *parquetReader) openChunk(l *leafReader, g *metadata.RowGroupMetaData) error {
+	md, err := g.ColumnChunk(l.index)
 	if err != nil {
 		return err
 	}
 	if md.CryptoMetadata() != nil {
 		return pipeline.WithHint(fmt.Errorf("the column %s is encrypted", l.descr.Path()), "decrypt it first")
 	}
-	start, length := md.DataPageOffset(), md.TotalCompressedSize()
-	if md.HasDictionaryPage() && md.DictionaryPageOffset() > 0 && md.DictionaryPageOffset() < start {
-		start = md.DictionaryPageOffset()
-	}
-	if r.pq.WriterVersion().LessThan(metadata.Parquet816FixedVersion) {
-		length += 100 // parquet-mr before 1.2.9 leaves the dictionary's header out (PARQUET-816)
-	}
-	if start < 4 || length < 0 || start > r.size || length > r.size {
+	switch err := l.column.Open(md); {
+	case err == parquetfile.ErrOutside:
 		return fmt.Errorf("damaged Parquet: the column %s lies outside of the file", l.descr.Path())
-	}
-	if err := checkCodec(md.Compression()); err != nil {
+	case err != nil:
 		return fmt.Errorf("column %s: %w", l.descr.Path(), err)
 	}
-	l.pages.descr, l.pages.unpack, l.pages.held = l.descr, &r.unpack, &r.held
-	l.pages.begin(io.NewSectionReader(r.file, start, min(length, r.size-start)), md.NumValues(), md.Compression())
-	l.chunk = file.NewColumnReader(l.descr, &l.pages, memory.DefaultAllocator, r.pq.BufferPool())
 	l.n, l.i, l.at = 0, 0, 0
 	return nil
 }
@@ -350,10 +257,10 @@ var null pipeline.Value
 // endGroup makes sure that the columns end with the rows.
 func (r *parquetReader) endGroup() error {
 	for _, l := range r.leafs {
-		if l.i < l.n || l.chunk.HasNext() {
+		if l.i < l.n || l.column.HasNext() {
 			return fmt.Errorf("damaged Parquet: the column %s has more values than its row group has rows", l.descr.Path())
 		}
-		if err := l.chunk.Err(); err != nil {
+		if err := l.column.Err(); err != nil {
 			return fmt.Errorf("column %s: %w", l.descr.Path(), err)
 		}
 	}
@@ -361,12 +268,12 @@ func (r *parquetReader) endGroup() error {
 }
 
 func (r *parquetReader) Close() error {
-	r.unpack.Close()
+	r.pq.Close()
 	return r.file.Close()
 }
 
 // next is the value of the next row of a column that is not nested in a list.
-func (l *leafReader) next(s *parquetScratch) (*pipeline.Value, error) {
+func (l *leafReader) next(s *parquetfile.Values) (*pipeline.Value, error) {
 	if _, _, err := l.peek(s); err != nil {
 		return nil, err
 	}
@@ -374,7 +281,7 @@ func (l *leafReader) next(s *parquetScratch) (*pipeline.Value, error) {
 }
 
 // peek is the levels at which the next value is.
-func (l *leafReader) peek(s *parquetScratch) (def, rep int16, err error) {
+func (l *leafReader) peek(s *parquetfile.Values) (def, rep int16, err error) {
 	if l.i == l.n {
 		more, err := l.more(s)
 		if err != nil {
@@ -399,12 +306,12 @@ func (l *leafReader) take() *pipeline.Value {
 }
 
 // more makes sure that the batch holds a level that is not used; there is none at the end of the chunk.
-func (l *leafReader) more(s *parquetScratch) (bool, error) {
+func (l *leafReader) more(s *parquetfile.Values) (bool, error) {
 	if l.i < l.n {
 		return true, nil
 	}
-	if !l.chunk.HasNext() {
-		return false, l.chunk.Err()
+	if !l.column.HasNext() {
+		return false, l.column.Err()
 	}
 	if err := l.fill(s); err != nil {
 		return false, err
@@ -413,62 +320,47 @@ func (l *leafReader) more(s *parquetScratch) (bool, error) {
 }
 
 // fill decodes the next batch.
-func (l *leafReader) fill(s *parquetScratch) error {
+func (l *leafReader) fill(s *parquetfile.Values) error {
 	if l.defs == nil {
 		l.defs, l.reps = make([]int16, l.most), make([]int16, l.most)
 	}
 	l.values = l.values[:0]
 	l.i, l.at = 0, 0
-	page := l.pages.seq
-	want := int64(min(l.pages.left, l.pages.batch, l.most)) // a batch does not go beyond its page, whose values may be longer
-	var n int64
-	var k int
-	var err error
-	switch c := l.chunk.(type) {
-	case *file.BooleanColumnChunkReader:
-		n, k, err = c.ReadBatch(want, sized(&s.bools), l.defs, l.reps)
-		for _, v := range s.bools[:k] {
-			l.values = append(l.values, pipeline.BoolValue(v))
-		}
-	case *file.Int32ColumnChunkReader:
-		n, k, err = c.ReadBatch(want, sized(&s.int32s), l.defs, l.reps)
-		for _, v := range s.int32s[:k] {
-			l.values = append(l.values, l.convert.int(int64(v)))
-		}
-	case *file.Int64ColumnChunkReader:
-		n, k, err = c.ReadBatch(want, sized(&s.int64s), l.defs, l.reps)
-		for _, v := range s.int64s[:k] {
-			l.values = append(l.values, l.convert.int(v))
-		}
-	case *file.Int96ColumnChunkReader:
-		n, k, err = c.ReadBatch(want, sized(&s.int96s), l.defs, l.reps)
-		for _, v := range s.int96s[:k] {
-			l.values = append(l.values, int96(v))
-		}
-	case *file.Float32ColumnChunkReader:
-		n, k, err = c.ReadBatch(want, sized(&s.floats), l.defs, l.reps)
-		for _, v := range s.floats[:k] {
-			l.values = append(l.values, float32Value(v))
-		}
-	case *file.Float64ColumnChunkReader:
-		n, k, err = c.ReadBatch(want, sized(&s.double), l.defs, l.reps)
-		for _, v := range s.double[:k] {
-			l.values = append(l.values, pipeline.FloatValue(v))
-		}
-	case *file.ByteArrayColumnChunkReader:
-		n, k, err = c.ReadBatch(want, sized(&s.bytes), l.defs, l.reps)
-		l.values = appendBytes(l.values, s.bytes[:k], l.convert.bytes)
-	case *file.FixedLenByteArrayColumnChunkReader:
-		n, k, err = c.ReadBatch(want, sized(&s.fixed), l.defs, l.reps)
-		l.values = appendBytes(l.values, s.fixed[:k], l.convert.bytes)
-	}
+	n, k, err := l.column.Read(s, min(l.column.Most(), l.most), l.defs, l.reps)
 	if err != nil {
 		return err
 	}
-	l.n = int(n)
-	if l.pages.seq == page { // at the end of a page, arrow has read the next one
-		l.pages.left -= l.n
+	switch l.descr.PhysicalType() {
+	case parquet.Types.Boolean:
+		for _, v := range s.Bools {
+			l.values = append(l.values, pipeline.BoolValue(v))
+		}
+	case parquet.Types.Int32:
+		for _, v := range s.Int32s {
+			l.values = append(l.values, l.convert.int(int64(v)))
+		}
+	case parquet.Types.Int64:
+		for _, v := range s.Int64s {
+			l.values = append(l.values, l.convert.int(v))
+		}
+	case parquet.Types.Int96:
+		for _, v := range s.Int96s {
+			l.values = append(l.values, int96(v))
+		}
+	case parquet.Types.Float:
+		for _, v := range s.Floats {
+			l.values = append(l.values, float32Value(v))
+		}
+	case parquet.Types.Double:
+		for _, v := range s.Doubles {
+			l.values = append(l.values, pipeline.FloatValue(v))
+		}
+	case parquet.Types.ByteArray:
+		l.values = appendBytes(l.values, s.Bytes, l.convert.bytes)
+	case parquet.Types.FixedLenByteArray:
+		l.values = appendBytes(l.values, s.Fixed, l.convert.bytes)
 	}
+	l.n = n
 	present := l.n
 	if max := l.descr.MaxDefinitionLevel(); max > 0 {
 		present = 0
@@ -491,11 +383,4 @@ func (l *leafReader) fill(s *parquetScratch) error {
 		return fmt.Errorf("damaged Parquet: %d values where %d belong", k, present)
 	}
 	return nil
-}
-
-func sized[T any](s *[]T) []T {
-	if *s == nil {
-		*s = make([]T, parquetBatch)
-	}
-	return *s
 }

@@ -62,11 +62,11 @@ func TestParquetTypes(t *testing.T) {
 		{"uint64", schema.NewIntLogicalType(64, false), parquet.Types.Int64, -1, []int64{-1, 5}, []string{"18446744073709551615", "5"}, pipeline.TypeString},
 		{"float", nil, parquet.Types.Float, -1, []float32{0.1, 1e30, float32(math.NaN())}, []string{"0.1", "1e+30", ""}, pipeline.TypeFloat},
 		{"double", nil, parquet.Types.Double, -1, []float64{0.1, 12, math.Inf(1)}, []string{"0.1", "12", ""}, pipeline.TypeFloat},
-		{"decimal32", schema.NewDecimalLogicalType(9, 2), parquet.Types.Int32, -1, []int32{12345, -5, 0}, []string{`"123.45"`, `"-0.05"`, `"0.00"`}, pipeline.TypeString},
-		{"decimal64", schema.NewDecimalLogicalType(18, 0), parquet.Types.Int64, -1, []int64{123456789012345678}, []string{`"123456789012345678"`}, pipeline.TypeString},
+		{"decimal32", schema.NewDecimalLogicalType(9, 2), parquet.Types.Int32, -1, []int32{12345, -5, 0}, []string{`"123.45"`, `"-0.05"`, `"0.00"`}, pipeline.TypeDecimal},
+		{"decimal64", schema.NewDecimalLogicalType(18, 0), parquet.Types.Int64, -1, []int64{123456789012345678}, []string{`"123456789012345678"`}, pipeline.TypeDecimal},
 		{"decimal fixed", schema.NewDecimalLogicalType(20, 3), parquet.Types.FixedLenByteArray, 9,
-			[]string{"\xff\xff\xff\xff\xff\xff\xff\xff\xff", "\x01\x00\x00\x00\x00\x00\x00\x00\x00"}, []string{`"-0.001"`, `"18446744073709551.616"`}, pipeline.TypeString},
-		{"decimal bytes", schema.NewDecimalLogicalType(38, 1), parquet.Types.ByteArray, -1, []string{"\x7f", "\x80", strings.Repeat("x", 65)}, []string{`"12.7"`, `"-12.8"`, "!more than 64 bytes"}, pipeline.TypeString},
+			[]string{"\xff\xff\xff\xff\xff\xff\xff\xff\xff", "\x01\x00\x00\x00\x00\x00\x00\x00\x00"}, []string{`"-0.001"`, `"18446744073709551.616"`}, pipeline.TypeDecimal},
+		{"decimal bytes", schema.NewDecimalLogicalType(38, 1), parquet.Types.ByteArray, -1, []string{"\x7f", "\x80", strings.Repeat("x", 65)}, []string{`"12.7"`, `"-12.8"`, "!more than 64 bytes"}, pipeline.TypeDecimal},
 		{"date", schema.DateLogicalType{}, parquet.Types.Int32, -1, []int32{0, 19782, -1, math.MaxInt32}, []string{`"1970-01-01"`, `"2024-02-29"`, `"1969-12-31"`, "!a date outside"}, pipeline.TypeDate},
 		{"timestamp ms", schema.NewTimestampLogicalType(true, schema.TimeUnitMillis), parquet.Types.Int64, -1, []int64{ms.UnixMilli(), math.MaxInt64}, []string{`"2024-02-29T12:30:15.25Z"`, "!a timestamp outside"}, pipeline.TypeTimestamp},
 		{"timestamp us", schema.NewTimestampLogicalType(true, schema.TimeUnitMicros), parquet.Types.Int64, -1, []int64{ms.UnixMicro() + 1, -1}, []string{`"2024-02-29T12:30:15.250001Z"`, `"1969-12-31T23:59:59.999999Z"`}, pipeline.TypeTimestamp},
@@ -360,42 +360,6 @@ func TestParquetRefused(t *testing.T) {
 	}
 	if rows, err := read(t, "u.parquet", parquetGroups(t, [][]parquetColumn{withID(t, 0)}), Options{}); err != nil || len(rows) != 0 {
 		t.Errorf("no rows: %d rows, %v", len(rows), err)
-	}
-}
-
-// Each of these made arrow turn forever, or hand out values that are not in the file.
-func TestHybrid(t *testing.T) {
-	for _, test := range []struct {
-		name     string
-		data     []byte
-		width, n int
-		limit    int
-		want     bool
-	}{
-		{"a run", []byte{8 << 1, 2}, 2, 8, 3, true},
-		{"a run that points outside", []byte{8 << 1, 3}, 2, 8, 3, false},
-		{"a run that is too short", []byte{7 << 1, 2}, 2, 8, 0, false},
-		{"a run of none", []byte{0, 2}, 2, 1, 0, false},
-		{"a run without its value", []byte{8 << 1}, 2, 8, 0, false},
-		{"width 0", []byte{8 << 1}, 0, 8, 1, true},
-		{"a group", []byte{1<<1 | 1, 0b10_01_00_10, 0b00_00_00_01}, 2, 8, 3, true},
-		{"a group that points outside", []byte{1<<1 | 1, 0b10_01_00_10, 0b11_00_00_01}, 2, 8, 3, false},
-		{"values behind the last do not count", []byte{1<<1 | 1, 0b10_01_00_10, 0b11_00_00_01}, 2, 7, 3, true},
-		{"a group that is cut short behind the last value", []byte{1<<1 | 1, 0b10_01_00_10}, 2, 4, 3, true},
-		{"a group that is cut short", []byte{1<<1 | 1, 0b10_01_00_10}, 2, 5, 3, false},
-		{"values across bytes", []byte{1<<1 | 1, 0xff, 0xff, 0xff}, 3, 8, 8, true},
-		{"a run and a group", []byte{4 << 1, 1, 1<<1 | 1, 0x01}, 1, 12, 2, true},
-		{"nothing", nil, 1, 1, 0, false},
-		{"no values", nil, 1, 0, 0, true},
-		{"a long header", []byte{0x90, 0x80, 0x80, 0x80, 0x80, 0, 1}, 1, 8, 0, false},
-	} {
-		var ok func(uint64, int) bool
-		if test.limit > 0 {
-			ok = below(test.limit)
-		}
-		if g := hybrid(test.data, test.width, test.n, ok); g != test.want {
-			t.Errorf("%s: %v, want %v", test.name, g, test.want)
-		}
 	}
 }
 

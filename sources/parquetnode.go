@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow/go/v15/parquet/schema"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/parquetfile"
 )
 
 // parquetNode is a column of a Parquet file, or a part of a nested one, and puts its values together: a struct and a
@@ -250,7 +251,7 @@ func (a *allowance) spent() bool { return a.values < 0 || a.size < 0 }
 var errLevels = errors.New("damaged Parquet: the parts of a nested column do not fit together")
 
 // next is the value of the next row.
-func (n *parquetNode) next(s *parquetScratch, a *allowance) (pipeline.Value, error) {
+func (n *parquetNode) next(s *parquetfile.Values, a *allowance) (pipeline.Value, error) {
 	for _, l := range n.leaves {
 		if _, rep, err := l.peek(s); err != nil {
 			return pipeline.Value{}, err
@@ -272,7 +273,7 @@ func (n *parquetNode) next(s *parquetScratch, a *allowance) (pipeline.Value, err
 }
 
 // read is the value that begins at the current level of the leaves.
-func (n *parquetNode) read(s *parquetScratch, a *allowance) (pipeline.Value, error) {
+func (n *parquetNode) read(s *parquetfile.Values, a *allowance) (pipeline.Value, error) {
 	var none pipeline.Value
 	a.values--
 	if n.kind == flatNode {
@@ -356,7 +357,7 @@ func (n *parquetNode) read(s *parquetScratch, a *allowance) (pipeline.Value, err
 }
 
 // readStruct leaves out the fields that are null: a struct has all of them, said or not.
-func (n *parquetNode) readStruct(s *parquetScratch, a *allowance) (pipeline.Value, error) {
+func (n *parquetNode) readStruct(s *parquetfile.Values, a *allowance) (pipeline.Value, error) {
 	v := pipeline.Value{Kind: pipeline.Object}
 	if err := n.all(s, func(def, _ int16) bool { return def >= n.def }); err != nil {
 		return v, err
@@ -374,7 +375,7 @@ func (n *parquetNode) readStruct(s *parquetScratch, a *allowance) (pipeline.Valu
 }
 
 // all makes sure that something holds for the levels of all leaves.
-func (n *parquetNode) all(s *parquetScratch, holds func(def, rep int16) bool) error {
+func (n *parquetNode) all(s *parquetfile.Values, holds func(def, rep int16) bool) error {
 	for _, l := range n.leaves {
 		def, rep, err := l.peek(s)
 		if err != nil {
@@ -388,7 +389,7 @@ func (n *parquetNode) all(s *parquetScratch, holds func(def, rep int16) bool) er
 }
 
 // skip goes beyond a value that is null or empty, which all leaves have to say.
-func (n *parquetNode) skip(s *parquetScratch, from, to int16) error {
+func (n *parquetNode) skip(s *parquetfile.Values, from, to int16) error {
 	if err := n.all(s, func(def, _ int16) bool { return def >= from && def < to }); err != nil {
 		return err
 	}

@@ -27,6 +27,17 @@ type converter struct {
 	int   func(int64) pipeline.Value
 	bytes func([]byte) pipeline.Value // nil: text
 	shape string                      // what comes of it, in words: the same for columns that give the same values
+
+	precision, scale int // of a decimal
+}
+
+// column is the node as a column of the file.
+func (n *parquetNode) column() column {
+	c := column{name: n.name, typ: n.typ, shape: n.shape(), nested: n.kind > constantNode, unreadable: n.unreadable}
+	if n.kind == flatNode && n.leaf != nil {
+		c.precision, c.scale = n.leaf.convert.precision, n.leaf.convert.scale
+	}
+	return c
 }
 
 // shapeNulls is the shape of a column that holds nothing, as pandas writes one that is empty in this part.
@@ -50,18 +61,14 @@ func converterOf(d *schema.Column) (t pipeline.Type, c converter, why string) {
 	c.shape = shapeTexts
 	switch logical := d.LogicalType().(type) {
 	case *schema.DecimalLogicalType:
-		scale := int(logical.Scale())
-		if scale < 0 || scale > maxScale {
-			return 0, c, "a decimal of this scale"
-		}
-		c.shape = shapeDecimals(scale)
+		decimal, t, why := decimalConverter(&c, logical)
 		c.bytes = func(b []byte) pipeline.Value {
 			if len(b) > 64 {
 				return cannot("a decimal of more than 64 bytes")
 			}
-			return pipeline.StringValue(decimal(twosComplement(b), scale))
+			return decimal(twosComplement(b))
 		}
-		return pipeline.TypeString, c, ""
+		return t, c, why
 	case schema.JSONLogicalType:
 		c.shape = "JSON"
 		c.bytes = func(b []byte) pipeline.Value {
@@ -105,7 +112,26 @@ const (
 	shapeTimestamps = "timestamps"
 )
 
-func shapeDecimals(scale int) string { return fmt.Sprintf("decimals with %d places", scale) }
+// decimalConverter makes exact texts of the numbers that a decimal is stored as. The precision is no part of the shape:
+// the texts are the same.
+func decimalConverter(c *converter, logical *schema.DecimalLogicalType) (convert func(*big.Int) pipeline.Value, t pipeline.Type, why string) {
+	precision, scale := int(logical.Precision()), int(logical.Scale())
+	if scale < 0 || scale > maxScale {
+		return nil, 0, "a decimal of this scale"
+	}
+	c.shape = fmt.Sprintf("decimals with %d places", scale)
+	if precision < 1 || precision > pipeline.MaxPrecision || scale > precision {
+		return func(n *big.Int) pipeline.Value { return decimal(n, scale) }, pipeline.TypeString, ""
+	}
+	c.precision, c.scale = precision, scale
+	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(precision)), nil)
+	return func(n *big.Int) pipeline.Value {
+		if n.CmpAbs(limit) >= 0 {
+			return cannot(fmt.Sprintf("a decimal of more than the %d digits that its column has", precision))
+		}
+		return decimal(n, scale)
+	}, pipeline.TypeDecimal, ""
+}
 
 func intConverter(d *schema.Column) (t pipeline.Type, c converter, why string) {
 	t, c.int, c.shape = pipeline.TypeInt, pipeline.IntValue, "integers"
@@ -126,12 +152,9 @@ func intConverter(d *schema.Column) (t pipeline.Type, c converter, why string) {
 			return pipeline.Value{Kind: pipeline.Number, Text: strconv.FormatUint(uint64(n), 10)}
 		}
 	case *schema.DecimalLogicalType:
-		scale := int(logical.Scale())
-		if scale < 0 || scale > maxScale {
-			return 0, c, "a decimal of this scale"
-		}
-		t, c.shape = pipeline.TypeString, shapeDecimals(scale)
-		c.int = func(n int64) pipeline.Value { return pipeline.StringValue(decimal(big.NewInt(n), scale)) }
+		decimal, t, why := decimalConverter(&c, logical)
+		c.int = func(n int64) pipeline.Value { return decimal(big.NewInt(n)) }
+		return t, c, why
 	case schema.DateLogicalType:
 		t, c.shape = pipeline.TypeDate, "dates"
 		c.int = func(n int64) pipeline.Value {
@@ -225,21 +248,8 @@ func half(bits uint16) float32 {
 // maxScale is far beyond any decimal in use, and keeps one cell small.
 const maxScale = 1000
 
-// decimal is the number with its decimal point: 12345 with scale 2 is 123.45.
-func decimal(n *big.Int, scale int) string {
-	if scale == 0 {
-		return n.String()
-	}
-	digits := new(big.Int).Abs(n).String()
-	if missing := scale + 1 - len(digits); missing > 0 {
-		digits = strings.Repeat("0", missing) + digits
-	}
-	point := len(digits) - scale
-	sign := ""
-	if n.Sign() < 0 {
-		sign = "-"
-	}
-	return sign + digits[:point] + "." + digits[point:]
+func decimal(n *big.Int, scale int) pipeline.Value {
+	return pipeline.StringValue(string(pipeline.AppendDecimal(nil, n, scale)))
 }
 
 // twosComplement is the big-endian number that the bytes are.

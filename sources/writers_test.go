@@ -10,16 +10,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/apache/arrow/go/v15/parquet/compress"
-	"github.com/apache/arrow/go/v15/parquet/file"
 	"github.com/apache/arrow/go/v15/parquet/schema"
-	"github.com/pierrec/lz4/v4"
 	xparquet "github.com/xitongsys/parquet-go/parquet"
 	xtypes "github.com/xitongsys/parquet-go/types"
 	"github.com/xitongsys/parquet-go/writer"
@@ -149,151 +145,6 @@ func xitongsysWant(u xitongsysUser, i int) string {
 	return `{"user_properties":` + string(properties.AppendJSON(nil)) + "}"
 }
 
-// Values in encodings that arrow does not know arrive: those of every width, with nulls and without, in both versions of
-// pages; written here from Encodings.md of the Parquet format.
-func TestParquetPlain(t *testing.T) {
-	rng := rand.New(rand.NewPCG(9, 9))
-	for _, test := range []struct {
-		typ   parquet.Type
-		width int
-	}{{parquet.Types.Int32, 4}, {parquet.Types.Int64, 8}, {parquet.Types.Float, 4}, {parquet.Types.Double, 8}, {parquet.Types.FixedLenByteArray, 1},
-		{parquet.Types.FixedLenByteArray, 5}, {parquet.Types.FixedLenByteArray, 16}} {
-		for _, n := range []int{1, 7, 8, 1000} {
-			values := make([][]byte, n)
-			for i := range values {
-				values[i] = make([]byte, test.width)
-				for j := range values[i] {
-					values[i][j] = byte(rng.IntN(3)) // so that prefixes are the same
-				}
-			}
-			split := make([]byte, 0, n*test.width)
-			for j := range test.width {
-				for _, v := range values {
-					split = append(split, v[j])
-				}
-			}
-			pages := map[parquet.Encoding][]byte{byteStreamSplit: split}
-			if test.typ == parquet.Types.FixedLenByteArray {
-				pages[parquet.Encodings.DeltaByteArray] = deltaByteArrays(values)
-			}
-			for enc, data := range pages {
-				out, err := plain([]byte("levels"), data, enc, test.width, n)
-				if want := "levels" + string(slices.Concat(values...)); err != nil || string(out) != want {
-					t.Errorf("%s of %s, %d bytes, %d values: %v\ngot  %x\nwant %x", enc, test.typ, test.width, n, err, out, want)
-				}
-				for cut := range min(len(data), 40) { // whatever is missing is noticed
-					if out, err := plain(nil, data[:cut], enc, test.width, n); err == nil && len(out) >= n*test.width {
-						t.Errorf("%s of %s, %d values, cut at %d: %d bytes", enc, test.typ, n, cut, len(out))
-					}
-				}
-				if _, err := plain(nil, data, enc, test.width, n-1); err == nil {
-					t.Errorf("%s of %s: %d values in a page of %d", enc, test.typ, n, n-1)
-				}
-			}
-		}
-	}
-	for name, data := range map[string][]byte{
-		"a prefix of nothing":          slices.Concat(deltaInts([]int64{1}), deltaInts([]int64{3}), []byte("abc")),
-		"a prefix longer than a value": slices.Concat(deltaInts([]int64{0, 5}), deltaInts([]int64{4, 0}), []byte("abcd")),
-		"a prefix of less than 0":      slices.Concat(deltaInts([]int64{0, -1}), deltaInts([]int64{4, 5}), []byte("abcdefghi")),
-		"a suffix of less than 0":      slices.Concat(deltaInts([]int64{0, 5}), deltaInts([]int64{4, -1}), []byte("abcd")),
-		"values of other widths":       slices.Concat(deltaInts([]int64{0, 0}), deltaInts([]int64{4, 3}), []byte("abcdefg")),
-		"more prefixes than suffixes":  slices.Concat(deltaInts([]int64{0, 4}), deltaInts([]int64{4}), []byte("abcd")),
-	} {
-		if out, err := plain(nil, data, parquet.Encodings.DeltaByteArray, 4, 10); err == nil {
-			t.Errorf("%s: %q", name, out)
-		}
-	}
-}
-
-// deltaInts is numbers in the encoding DELTA_BINARY_PACKED, in blocks of 128 with 4 parts of 64 bits a difference.
-func deltaInts(values []int64) []byte {
-	b := binary.AppendUvarint(binary.AppendUvarint(binary.AppendUvarint(nil, 128), 4), uint64(len(values)))
-	b = binary.AppendVarint(b, values[0])
-	for i := 1; i < len(values); i += 128 {
-		b = append(binary.AppendVarint(b, 0), 64, 64, 64, 64)
-		for j := range min(len(values)-i, 128)/32*32 + 32 {
-			if at := i + j; j < 128 {
-				delta := int64(0)
-				if at < len(values) {
-					delta = values[at] - values[at-1]
-				}
-				b = binary.LittleEndian.AppendUint64(b, uint64(delta))
-			}
-		}
-	}
-	return b
-}
-
-func deltaByteArrays(values [][]byte) []byte {
-	var prefixes, suffixes []int64
-	var data, last []byte
-	for _, v := range values {
-		n := 0
-		for n < min(len(v), len(last)) && v[n] == last[n] {
-			n++
-		}
-		prefixes, suffixes = append(prefixes, int64(n)), append(suffixes, int64(len(v)-n))
-		data, last = append(data, v[n:]...), v
-	}
-	return slices.Concat(deltaInts(prefixes), deltaInts(suffixes), data)
-}
-
-// LZ4 stands in files in four ways.
-func TestLZ4Framings(t *testing.T) {
-	data := []byte(strings.Repeat("a page of a column, and the like of it again. ", 500))
-	block := func(data []byte) []byte {
-		out := make([]byte, lz4.CompressBlockBound(len(data)))
-		n, err := lz4.CompressBlock(data, out, nil)
-		if err != nil || n == 0 {
-			t.Fatalf("%d, %v", n, err)
-		}
-		return out[:n]
-	}
-	part := func(data []byte) []byte {
-		b := block(data)
-		return append(binary.BigEndian.AppendUint32(nil, uint32(len(b))), b...)
-	}
-	size := func(data []byte) []byte { return binary.BigEndian.AppendUint32(nil, uint32(len(data))) }
-	var frame bytes.Buffer
-	w := lz4.NewWriter(&frame)
-	if _, err := w.Write(data); err != nil {
-		t.Fatal(err)
-	}
-	mustClose(t, w)
-	const half = 9000
-	for name, test := range map[string]struct {
-		codec  compress.Compression
-		packed []byte
-	}{
-		"a block":                  {codecLZ4Raw, block(data)},
-		"a block of the old codec": {compress.Codecs.Lz4, block(data)},
-		"Hadoop":                   {compress.Codecs.Lz4, slices.Concat(size(data), part(data))},
-		"Hadoop, two blocks":       {compress.Codecs.Lz4, slices.Concat(size(data[:half]), part(data[:half]), size(data[half:]), part(data[half:]))},
-		"Hadoop, two parts":        {compress.Codecs.Lz4, slices.Concat(size(data), part(data[:half]), part(data[half:]))},
-		"a frame":                  {compress.Codecs.Lz4, frame.Bytes()},
-	} {
-		p := testPages(t, test.codec, 0, testPage(0, int64(len(data)), 1, 0, test.packed))
-		if !p.Next() || !bytes.Equal(p.Page().Data(), data) {
-			t.Errorf("%s: %v", name, p.Err())
-		}
-		for _, wrong := range [][]byte{test.packed[:len(test.packed)-9], test.packed[:5], append(bytes.Clone(test.packed), 1, 2, 3), bytes.Repeat([]byte{0xff}, 400)} {
-			for _, claims := range []int64{int64(len(data)), 0, 1, int64(len(data)) + 1, maxPage} {
-				if claims == int64(len(data)) && bytes.HasPrefix(wrong, test.packed) && strings.HasSuffix(name, "a frame") {
-					continue // bytes behind a frame are nobody's
-				}
-				p := testPages(t, test.codec, 0, testPage(0, claims, 1, 0, wrong))
-				if p.Next() || p.Err() == nil || !strings.Contains(p.Err().Error(), "damaged Parquet") {
-					t.Errorf("%s, %d bytes of %d, says %d: %v", name, len(wrong), len(test.packed), claims, p.Err())
-				}
-			}
-		}
-	}
-	if err := checkCodec(compress.Codecs.Lzo); err == nil || !strings.Contains(err.Error(), "LZO") || pipeline.Hint(err) == "" {
-		t.Errorf("LZO: %v", err)
-	}
-}
-
 // What cannot be read is refused by its name and the column's, if it is wanted.
 func TestParquetUnsupported(t *testing.T) {
 	interval := "testdata/duckdb-interval.parquet"
@@ -324,16 +175,19 @@ func TestParquetUnsupported(t *testing.T) {
 	if _, err := read(t, "u.parquet", bson, Options{Mapping: Mapping{Properties: []string{"b"}}}); err == nil || !strings.Contains(err.Error(), "column b: a BSON column cannot be user_properties.b") {
 		t.Errorf("BSON: %v", err)
 	}
-	// The encoding of a page is known only when it is read.
-	d := schema.NewColumn(leafNode(t, "x", parquet.Repetitions.Required, nil, parquet.Types.Double, -1).(*schema.PrimitiveNode), 0, 0)
-	var held int64
-	l := &leafReader{descr: d, max: d.MaxDefinitionLevel(), most: parquetBatch, pages: pageReader{descr: d, unpack: &unpacker{}, held: &held, buffer: pageBuffer}}
-	page := testPage(0, 8, 1, 0, make([]byte, 8))
-	page[bytes.Index(page, []byte{0x15, 0, 0x15, 6, 0x15, 6})+1] = 2 * 4 // BIT_PACKED
-	l.pages.begin(bytes.NewReader(page), 1, compress.Codecs.Uncompressed)
-	l.chunk = file.NewColumnReader(d, &l.pages, memory.DefaultAllocator, &sync.Pool{})
-	if _, err := l.next(&parquetScratch{}); err == nil || !strings.Contains(err.Error(), "the encoding BIT_PACKED of values of the type DOUBLE cannot be read") || pipeline.Hint(err) == "" {
+	// The encoding of a page is known only when it is read, and the codec of a column when its row group begins.
+	double := parquetBytes(t, withID(t, 1, parquetColumn{node: leafNode(t, "x", parquet.Repetitions.Required, nil, parquet.Types.Double, -1), values: []float64{1}}),
+		parquet.WithDictionaryDefault(false), parquet.WithCompression(compress.Codecs.Snappy))
+	page := bytes.LastIndex(double, []byte{0x15, 0, 0x15, 6, 0x15, 6}) // plain, and the encodings of levels: of the last column
+	double[page+1] = 2 * 4                                             // BIT_PACKED
+	_, err := read(t, "u.parquet", double, Options{Mapping: Mapping{Properties: []string{"x"}}})
+	if err == nil || !strings.Contains(err.Error(), "u.parquet: column x: the encoding BIT_PACKED of values of the type DOUBLE cannot be read") || pipeline.Hint(err) == "" {
 		t.Errorf("BIT_PACKED: %v", err)
+	}
+	lzo := bytes.ReplaceAll(double, []byte("x\x15\x02"), []byte("x\x15\x06")) // the path in the column's metadata, and behind it the codec
+	_, err = read(t, "u.parquet", lzo, Options{Mapping: Mapping{Properties: []string{"x"}}})
+	if err == nil || !strings.Contains(err.Error(), "u.parquet: column x: the compression LZO cannot be read") || pipeline.Hint(err) == "" {
+		t.Errorf("LZO: %v", err)
 	}
 }
 

@@ -25,14 +25,15 @@ func TestDependencyRule(t *testing.T) {
 		"pipeline/engine":          {"pipeline"},
 		"pipeline/evalserver":      {"pipeline", "pipeline/engine"},
 		"pipeline/journal":         {"pipeline", "pipeline/durable"},
-		"pipeline/report":          {"pipeline"},
+		"pipeline/report":          {"pipeline", "pipeline/parquetfile"},
 		"pipeline/engine/parity":   {"pipeline", "pipeline/engine"},
 		"pipeline/report/compare":  {"pipeline", "pipeline/report", "pipeline/report/exposure"},
 		"pipeline/report/exposure": {"pipeline", "pipeline/report", "pipeline/report/stats"},
 		"pipeline/report/rules":    {"pipeline", "pipeline/report", "pipeline/report/stats"},
 		"pipeline/report/stats":    {},
+		"pipeline/parquetfile":     {"pipeline"},
 		"pipeline/pipelinetest":    {"pipeline"},
-		"sources":                  {"pipeline"},
+		"sources":                  {"pipeline", "pipeline/parquetfile"},
 		"sinks":                    {"pipeline", "pipeline/durable"},
 	}
 	seen := map[string]bool{}

@@ -11,8 +11,8 @@
 //
 // The files read*.go are the Reader. Below it, a table (readtable.go) is a file of any columns, row by row: readcsv.go,
 // readjsonl.go, readparquet.go. They take what rollcall writes and are strict about it, and damage is an error. The
-// pages of Parquet are read in readpage.go, because arrow trusts them too much; readthrift.go is what their headers are
-// written in.
+// pages of Parquet are read in [github.com/rollcall-cli/rollcall/pipeline/parquetfile], because arrow trusts them too
+// much.
 //
 // The files verify*.go are Verify: verifylocate.go finds the files, verifyoutput.go reads all of them side by side and
 // looks at each, verifycompare.go holds one against another, verifyerrors.go reads the error records, and

@@ -1,82 +1,75 @@
 package report
 
 import (
-	"bufio"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
 
-	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/apache/arrow/go/v15/parquet"
-	"github.com/apache/arrow/go/v15/parquet/file"
+	"github.com/apache/arrow/go/v15/parquet/compress"
+	"github.com/apache/arrow/go/v15/parquet/metadata"
 	"github.com/apache/arrow/go/v15/parquet/schema"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/parquetfile"
 )
 
 const (
-	parquetBatch = 1024 // rows that are decoded at a time
-	maxFooter    = 64 << 20
-	// maxFooterParts bounds what arrow makes of a footer: a column in a row group takes 90 bytes there at least, and
-	// several hundred in memory.
-	maxFooterParts = 500_000
+	parquetBatch = 1024    // rows that are decoded at a time
+	pageBuffer   = 4 << 20 // read ahead of all columns together; 64 KiB of one at most
 )
 
+// parquetOptions take what rollcall writes, and little else.
+var parquetOptions = parquetfile.Options{
+	Codecs: []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Zstd},
+	Encodings: []parquet.Encoding{parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict, parquet.Encodings.RLE,
+		parquet.Encodings.DeltaBinaryPacked, parquet.Encodings.DeltaLengthByteArray},
+	TightIndices: true,
+	Refuse: func(r parquetfile.Refusal) error {
+		switch r.Kind {
+		case parquetfile.LargePage:
+			return fmt.Errorf("a page of %d bytes cannot be read: rollcall writes none", r.Size)
+		case parquetfile.LargePages:
+			return errors.New("the pages of a row group take more than 256 MiB: rollcall writes none such")
+		case parquetfile.LargeDictionaries:
+			return errors.New("the dictionaries of a row group take more than 256 MiB: rollcall writes none such")
+		case parquetfile.Codec:
+			return fmt.Errorf("the compression %s is none that rollcall writes", r.Codec)
+		default:
+			return fmt.Errorf("the encoding %s is none that rollcall writes", r.Encoding)
+		}
+	},
+}
+
 // parquetTable reads a Parquet file that rollcall has written: flat columns of few types. arrow panics on damaged
-// files, and believes sizes that a file claims: guard recovers the panics, checkFooter looks at the footer before arrow
-// does, and pageReader reads the pages.
+// files and believes sizes that a file claims, so parquetfile is between the file and it.
 type parquetTable struct {
 	name      string
 	file      *os.File
-	size      int64
-	pq        *file.Reader
+	pq        *parquetfile.File
 	meta      map[string]string
 	createdBy string
 	cols      []column
 	leafs     []*leafReader
 	unwanted  []bool
 
-	group int     // row groups begun
-	left  int64   // rows of the current one that are not decoded yet
-	row   int64   // the last that next returned, from 1
-	cells []Value // of the batch, row by row
-	n, i  int     // rows of the batch, and how many are used
-	defs  []int16
-	held  int64 // bytes of the pages of all columns
-
-	unpack unpacker
-	bools  []bool
-	int32s []int32
-	int64s []int64
-	double []float64
-	bytes  []parquet.ByteArray
+	group  int     // row groups begun
+	left   int64   // rows of the current one that are not decoded yet
+	row    int64   // the last that next returned, from 1
+	cells  []Value // of the batch, row by row
+	n, i   int     // rows of the batch, and how many are used
+	defs   []int16
+	values parquetfile.Values
 }
 
 // leafReader reads one column.
 type leafReader struct {
-	descr *schema.Column
-	kind  pipeline.ValueKind
-	scale int64 // what a number is multiplied with
-	pages pageReader
-	chunk file.ColumnChunkReader
-}
-
-// guard runs f and turns a panic of arrow into an error, which names the file.
-func guard(name string, f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%s: damaged Parquet: %v", name, p)
-		}
-	}()
-	if err := f(); err == io.EOF {
-		return err
-	} else if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
+	descr  *schema.Column
+	kind   pipeline.ValueKind
+	scale  int64 // what a number is multiplied with
+	column *parquetfile.Column
 }
 
 func openParquet(path string) (table, error) {
@@ -85,75 +78,24 @@ func openParquet(path string) (table, error) {
 		return nil, err
 	}
 	t := &parquetTable{name: path, file: f}
-	if err := guard(path, t.open); err != nil {
+	if err := parquetfile.Guard(path, t.open); err != nil {
 		f.Close() //nolint:errcheck // only read
 		return nil, err
 	}
 	return t, nil
 }
 
-func (t *parquetTable) open() error {
-	info, err := t.file.Stat()
-	if err != nil {
+func (t *parquetTable) open() (err error) {
+	if t.pq, err = parquetfile.Open(t.file, parquetOptions); err != nil {
 		return err
 	}
-	t.size = info.Size()
-	if t.size < 12 {
-		return errors.New("too short for Parquet")
-	}
-	tail := make([]byte, 8)
-	if _, err := t.file.ReadAt(tail, t.size-8); err != nil {
-		return err
-	}
-	if string(tail[4:]) != "PAR1" {
-		return errors.New("not a Parquet file, or a truncated one: it does not end in PAR1")
-	}
-	footer := int64(binary.LittleEndian.Uint32(tail))
-	if footer > t.size-12 || footer > maxFooter {
-		return fmt.Errorf("damaged Parquet: a footer of %d bytes in a file of %d", footer, t.size)
-	}
-	if err := t.checkFooter(footer); err != nil {
-		return err
-	}
-	if t.pq, err = file.NewParquetReader(section{io.NewSectionReader(t.file, 0, t.size)}); err != nil {
-		return err
-	}
-	md := t.pq.MetaData()
+	md := t.pq.Metadata()
 	t.createdBy, t.meta = md.GetCreatedBy(), map[string]string{}
 	for i, key := range md.KeyValueMetadata().Keys() {
 		t.meta[key] = md.KeyValueMetadata().Values()[i]
 	}
-	var rows int64
-	for _, g := range md.RowGroups {
-		if g.NumRows < 0 {
-			return errors.New("damaged Parquet: a row group of less than no rows")
-		}
-		if len(g.Columns) != md.Schema.NumColumns() {
-			return errors.New("damaged Parquet: a row group has not the columns of the schema")
-		}
-		rows += g.NumRows
-	}
-	if rows != md.NumRows {
-		return fmt.Errorf("damaged Parquet: %d rows in the footer, %d in its row groups", md.NumRows, rows)
-	}
 	return t.readSchema(md.Schema)
 }
-
-// checkFooter makes sure that the footer is as long as it says, in all its parts: arrow allocates for the length
-// that a list claims.
-func (t *parquetTable) checkFooter(size int64) error {
-	footer := bufio.NewReaderSize(io.NewSectionReader(t.file, t.size-8-size, size), 64<<10)
-	if _, err := (&thriftReader{r: footer, left: size, parts: maxFooterParts}).read(false, 0); err != nil {
-		if errors.Is(err, io.EOF) {
-			return errThrift
-		}
-		return err
-	}
-	return nil
-}
-
-// section is a file for arrow, without Close, so that it is closed here alone.
-type section struct{ *io.SectionReader }
 
 func (t *parquetTable) readSchema(s *schema.Schema) error {
 	n := s.NumColumns()
@@ -163,7 +105,7 @@ func (t *parquetTable) readSchema(s *schema.Schema) error {
 	seen := map[string]bool{}
 	for i := range n {
 		d := s.Column(i)
-		l := &leafReader{descr: d, scale: 1}
+		l := &leafReader{descr: d, scale: 1, column: t.pq.Column(d, min(64<<10, pageBuffer/n))}
 		c := column{name: d.Name(), typed: true, required: d.MaxDefinitionLevel() == 0, physical: d.PhysicalType().String()}
 		if d.Path() != c.name || d.MaxDefinitionLevel() > 1 || d.MaxRepetitionLevel() > 0 {
 			return fmt.Errorf("column %q is nested: rollcall writes none such", d.Path())
@@ -216,8 +158,11 @@ func (t *parquetTable) where() string { return fmt.Sprintf("record %d", t.row) }
 
 func (t *parquetTable) next() ([]Value, error) {
 	if t.i == t.n {
-		if err := guard(t.name, t.fill); err != nil {
+		if err := parquetfile.Guard(t.name, t.fill); err != nil {
 			return nil, err
+		}
+		if t.n == 0 {
+			return nil, io.EOF
 		}
 	}
 	width := len(t.cols)
@@ -227,7 +172,7 @@ func (t *parquetTable) next() ([]Value, error) {
 	return row, nil
 }
 
-// fill decodes the next batch.
+// fill decodes the next batch. At the end of the file that has no rows.
 func (t *parquetTable) fill() error {
 	t.n, t.i = 0, 0
 	for t.left == 0 {
@@ -236,8 +181,8 @@ func (t *parquetTable) fill() error {
 				return err
 			}
 		}
-		if t.group == t.pq.NumRowGroups() {
-			return io.EOF
+		if t.group == t.pq.NumGroups() {
+			return nil
 		}
 		if err := t.nextGroup(); err != nil {
 			return err
@@ -262,7 +207,7 @@ func (t *parquetTable) fill() error {
 }
 
 func (t *parquetTable) nextGroup() error {
-	g := t.pq.RowGroup(t.group)
+	g := t.pq.Group(t.group)
 	t.group++
 	t.left = g.NumRows()
 	if t.left == 0 {
@@ -279,9 +224,9 @@ func (t *parquetTable) nextGroup() error {
 	return nil
 }
 
-// openChunk begins a column in a row group. arrow's own way there reads the whole chunk into memory.
-func (t *parquetTable) openChunk(l *leafReader, index int, g *file.RowGroupReader) error {
-	md, err := g.MetaData().ColumnChunk(index)
+// openChunk begins a column in a row group.
+func (t *parquetTable) openChunk(l *leafReader, index int, g *metadata.RowGroupMetaData) error {
+	md, err := g.ColumnChunk(index)
 	if err != nil {
 		return err
 	}
@@ -291,30 +236,24 @@ func (t *parquetTable) openChunk(l *leafReader, index int, g *file.RowGroupReade
 	if md.FilePath() != "" {
 		return fmt.Errorf("damaged Parquet: column %s is said to be in another file", l.descr.Name())
 	}
-	start, length := md.DataPageOffset(), md.TotalCompressedSize()
-	if md.HasDictionaryPage() && md.DictionaryPageOffset() > 0 && md.DictionaryPageOffset() < start {
-		start = md.DictionaryPageOffset()
-	}
-	if start < 4 || length < 0 || start > t.size || length > t.size {
+	if err := l.column.Open(md); err == parquetfile.ErrOutside {
 		return fmt.Errorf("damaged Parquet: column %s lies outside of the file", l.descr.Name())
+	} else if err != nil {
+		return fmt.Errorf("column %s: %w", l.descr.Name(), err)
 	}
-	l.pages.descr, l.pages.unpack, l.pages.held = l.descr, &t.unpack, &t.held
-	l.pages.buffer = min(64<<10, pageBuffer/len(t.cols))
-	l.pages.begin(io.NewSectionReader(t.file, start, min(length, t.size-start)), md.NumValues(), md.Compression())
-	l.chunk = file.NewColumnReader(l.descr, &l.pages, memory.DefaultAllocator, t.pq.BufferPool())
 	return nil
 }
 
 // endGroup makes sure that the columns end with the rows.
 func (t *parquetTable) endGroup() error {
 	for i, l := range t.leafs {
-		if t.unwanted[i] || l.chunk == nil {
+		if t.unwanted[i] || !l.column.Begun() {
 			continue
 		}
-		if l.chunk.HasNext() {
+		if l.column.HasNext() {
 			return fmt.Errorf("damaged Parquet: column %s has more values than its row group has rows", t.cols[i].name)
 		}
-		if err := l.chunk.Err(); err != nil {
+		if err := l.column.Err(); err != nil {
 			return fmt.Errorf("column %s: %w", t.cols[i].name, err)
 		}
 	}
@@ -327,39 +266,34 @@ func (t *parquetTable) decode(l *leafReader, index, n int) error {
 		t.defs = make([]int16, parquetBatch)
 	}
 	for done := 0; done < n; {
-		if !l.chunk.HasNext() {
-			if err := l.chunk.Err(); err != nil {
+		if !l.column.HasNext() {
+			if err := l.column.Err(); err != nil {
 				return err
 			}
 			return errors.New("damaged Parquet: fewer values than the row group has rows")
 		}
-		want := int64(n - done)
-		var got int64
-		var k int
-		var err error
-		switch c := l.chunk.(type) {
-		case *file.ByteArrayColumnChunkReader:
-			got, k, err = c.ReadBatch(want, sized(&t.bytes), t.defs, nil)
-			err = place(t, l, index, done, got, k, err, t.bytes, func(b parquet.ByteArray, v *Value) { v.Text = b })
-		case *file.Int64ColumnChunkReader:
-			got, k, err = c.ReadBatch(want, sized(&t.int64s), t.defs, nil)
+		got, _, err := l.column.Read(&t.values, n-done, t.defs, nil)
+		if err != nil {
+			return err
+		}
+		switch l.descr.PhysicalType() {
+		case parquet.Types.ByteArray:
+			err = place(t, l, index, done, got, t.values.Bytes, func(b parquet.ByteArray, v *Value) { v.Text = b })
+		case parquet.Types.Int64:
 			if l.scale > 1 {
-				for _, v := range t.int64s[:k] {
+				for _, v := range t.values.Int64s {
 					if v > math.MaxInt64/l.scale || v < math.MinInt64/l.scale {
 						return errors.New("a timestamp that no clock has shown")
 					}
 				}
 			}
-			err = place(t, l, index, done, got, k, err, t.int64s, func(n int64, v *Value) { v.Num = n * l.scale })
-		case *file.Int32ColumnChunkReader:
-			got, k, err = c.ReadBatch(want, sized(&t.int32s), t.defs, nil)
-			err = place(t, l, index, done, got, k, err, t.int32s, func(n int32, v *Value) { v.Num = int64(n) * l.scale })
-		case *file.Float64ColumnChunkReader:
-			got, k, err = c.ReadBatch(want, sized(&t.double), t.defs, nil)
-			err = place(t, l, index, done, got, k, err, t.double, func(f float64, v *Value) { v.Num = int64(math.Float64bits(f)) })
-		case *file.BooleanColumnChunkReader:
-			got, k, err = c.ReadBatch(want, sized(&t.bools), t.defs, nil)
-			err = place(t, l, index, done, got, k, err, t.bools, func(b bool, v *Value) {
+			err = place(t, l, index, done, got, t.values.Int64s, func(n int64, v *Value) { v.Num = n * l.scale })
+		case parquet.Types.Int32:
+			err = place(t, l, index, done, got, t.values.Int32s, func(n int32, v *Value) { v.Num = int64(n) * l.scale })
+		case parquet.Types.Double:
+			err = place(t, l, index, done, got, t.values.Doubles, func(f float64, v *Value) { v.Num = int64(math.Float64bits(f)) })
+		case parquet.Types.Boolean:
+			err = place(t, l, index, done, got, t.values.Bools, func(b bool, v *Value) {
 				if v.Num = 0; b {
 					v.Num = 1
 				}
@@ -368,46 +302,36 @@ func (t *parquetTable) decode(l *leafReader, index, n int) error {
 		if err != nil {
 			return err
 		}
-		done += int(got)
+		done += got
 	}
 	return nil
 }
 
 // place puts what arrow has decoded into the cells of a column, from a row of the batch on.
-func place[T any](t *parquetTable, l *leafReader, index, row int, n int64, k int, err error, values []T, set func(T, *Value)) error {
-	if err != nil {
-		return err
-	}
+func place[T any](t *parquetTable, l *leafReader, index, row, n int, values []T, set func(T, *Value)) error {
 	if n <= 0 {
 		return errors.New("damaged Parquet: a page without values")
 	}
 	width := len(t.cols)
 	at := 0
 	optional := l.descr.MaxDefinitionLevel() > 0
-	for i := range int(n) {
+	for i := range n {
 		v := &t.cells[(row+i)*width+index]
 		if optional && t.defs[i] == 0 {
 			v.Kind, v.Num, v.Text = pipeline.Null, 0, nil
 			continue
 		}
-		if at == k {
+		if at == len(values) {
 			return errors.New("damaged Parquet: fewer values than belong there")
 		}
 		v.Kind = l.kind
 		set(values[at], v)
 		at++
 	}
-	if at != k {
+	if at != len(values) {
 		return errors.New("damaged Parquet: more values than belong there")
 	}
 	return nil
-}
-
-func sized[T any](s *[]T) []T {
-	if *s == nil {
-		*s = make([]T, parquetBatch)
-	}
-	return *s
 }
 
 // rewind begins again, with other columns.
@@ -416,14 +340,11 @@ func (t *parquetTable) rewind(columns []bool) {
 	t.group, t.left, t.row, t.n, t.i = 0, 0, 0, 0, 0
 	clear(t.cells)
 	for _, l := range t.leafs {
-		if l.chunk != nil {
-			l.pages.hold(0, 0)
-			l.chunk, l.pages.page = nil, nil
-		}
+		l.column.Release()
 	}
 }
 
 func (t *parquetTable) Close() error {
-	t.unpack.Close()
+	t.pq.Close()
 	return t.file.Close()
 }

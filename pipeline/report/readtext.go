@@ -25,7 +25,10 @@ type textFile struct {
 	line  int64 // lines used
 }
 
-const textBuffer = 256 << 10
+const (
+	textBuffer = 256 << 10
+	maxWindow  = 32 << 20 // of zstd
+)
 
 func openText(path, compression string) (*textFile, error) {
 	f, err := os.Open(path)

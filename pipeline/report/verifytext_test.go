@@ -67,7 +67,7 @@ func TestVerifyFindsInText(t *testing.T) {
 		{"more users", "all flags", "a.csv", "", "", func(m *Manifest) { m.Users.Answered = 1 }, "a.csv rows: it has 100 users, more than the 1 who were answered", false},
 		{"rows of errors", "wide", "a.errors.csv", "", "", func(m *Manifest) { m.Outputs[len(m.Outputs)-1].Rows++ }, "a.errors.csv rows: it has 10 rows, the manifest says 11", false},
 		{"row 0 of errors", "wide", "a.errors.csv", row("7"), row("0"), nil, "a.errors.csv rows: row number 0 is none", false},
-		{"errors that are none", "wide", "a.errors.csv", ",message,", ",massage,", nil, "a.errors.csv rows: its columns are not those of error records", false},
+		{"errors that are none", "wide", "a.errors.csv", `,"message",`, `,"massage",`, nil, "a.errors.csv rows: its columns are not those of error records", false},
 		{"errors cut short", "wide", "a.errors.csv", "\n7,", "\n7", nil, "a.errors.csv rows: ", false},
 		{"a flag twice", "wide", "a.csv", "", "", func(m *Manifest) { m.Flags = append(m.Flags, m.Flags[0]) }, "a.parquet.manifest.json manifest: flag =a is listed twice", false},
 		{"a flag less", "wide", "a.csv", "", "", func(m *Manifest) { m.Flags = m.Flags[1:] }, "a.parquet.manifest.json manifest: flag =a was asked for and is not counted", false},

@@ -1,0 +1,148 @@
+package parquetfile
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"github.com/apache/arrow/go/v15/arrow/memory"
+	"github.com/apache/arrow/go/v15/parquet/file"
+	"github.com/apache/arrow/go/v15/parquet/metadata"
+	"github.com/apache/arrow/go/v15/parquet/schema"
+)
+
+const (
+	maxFooter = 64 << 20
+	// maxFooterParts bounds what arrow makes of a footer: a column in a row group takes 90 bytes there at least, and
+	// several hundred in memory.
+	maxFooterParts = 500_000
+)
+
+// Guard runs f and turns a panic of arrow into an error. Errors name the file, io.EOF too.
+func Guard(name string, f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%s: damaged Parquet: %v", name, p)
+		}
+	}()
+	if err := f(); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// MagicError is of a file that does not end as Parquet does.
+type MagicError struct {
+	Magic string // the last four bytes
+}
+
+func (e *MagicError) Error() string {
+	return "not a Parquet file, or a truncated one: it does not end in PAR1"
+}
+
+// Encrypted reports whether it ends as Parquet does whose footer is encrypted.
+func (e *MagicError) Encrypted() bool { return e.Magic == "PARE" }
+
+// File is an open Parquet file. It is used from one goroutine, and so are its columns.
+type File struct {
+	shared
+	r    io.ReaderAt
+	size int64
+	pq   *file.Reader
+}
+
+// shared is what the columns of a file share.
+type shared struct {
+	opts    Options
+	unpack  unpacker
+	held    int64     // bytes of the pages of all columns
+	buffers sync.Pool // of arrow
+}
+
+func (s *shared) init(o Options) {
+	s.opts = o
+	s.buffers.New = func() any { return memory.NewResizableBuffer(memory.DefaultAllocator) }
+}
+
+// Open reads the footer of a file, and makes sure that its row groups are what the schema and the number of rows say.
+// The file stays the caller's, who closes it after the File. The error is a [*MagicError] where it is no Parquet file.
+func Open(f *os.File, o Options) (*File, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	p := &File{r: f, size: info.Size()}
+	p.init(o)
+	tail := make([]byte, 8)
+	if p.size < 12 {
+		return nil, errors.New("too short for Parquet")
+	}
+	if _, err := f.ReadAt(tail, p.size-8); err != nil {
+		return nil, err
+	}
+	if magic := string(tail[4:]); magic != "PAR1" {
+		return nil, &MagicError{magic}
+	}
+	footer := int64(binary.LittleEndian.Uint32(tail))
+	if footer > p.size-12 || footer > maxFooter {
+		return nil, fmt.Errorf("damaged Parquet: a footer of %d bytes in a file of %d", footer, p.size)
+	}
+	if err := p.checkFooter(footer); err != nil {
+		return nil, err
+	}
+	if p.pq, err = file.NewParquetReader(io.NewSectionReader(f, 0, p.size)); err != nil {
+		return nil, err
+	}
+	md := p.Metadata()
+	var rows int64
+	for _, g := range md.RowGroups {
+		if g.NumRows < 0 {
+			return nil, errors.New("damaged Parquet: a row group of less than no rows")
+		}
+		if len(g.Columns) != md.Schema.NumColumns() {
+			return nil, errors.New("damaged Parquet: a row group has not the columns of the schema")
+		}
+		rows += g.NumRows
+	}
+	if rows != md.NumRows {
+		return nil, fmt.Errorf("damaged Parquet: %d rows in the footer, %d in its row groups", md.NumRows, rows)
+	}
+	return p, nil
+}
+
+// checkFooter makes sure that the footer is as long as it says, in all its parts: arrow allocates for the length
+// that a list claims.
+func (f *File) checkFooter(size int64) error {
+	footer := bufio.NewReaderSize(io.NewSectionReader(f.r, f.size-8-size, size), 64<<10)
+	if _, err := (&thriftReader{r: footer, left: size, parts: maxFooterParts}).read(false, 0); err != nil {
+		if errors.Is(err, io.EOF) {
+			return errThrift
+		}
+		return err
+	}
+	return nil
+}
+
+// Metadata is the footer: the schema, and what the writer has said of the file.
+func (f *File) Metadata() *metadata.FileMetaData { return f.pq.MetaData() }
+
+// NumRows is how many rows there are, in all row groups.
+func (f *File) NumRows() int64 { return f.pq.NumRows() }
+
+// NumGroups is how many row groups there are.
+func (f *File) NumGroups() int { return f.pq.NumRowGroups() }
+
+// Group is a row group, from 0. It may have no rows, and then it often has no pages either.
+func (f *File) Group(i int) *metadata.RowGroupMetaData { return f.pq.RowGroup(i).MetaData() }
+
+// Column is a reader of a column of this file, which reads that many bytes ahead.
+func (f *File) Column(d *schema.Column, readAhead int) *Column {
+	return &Column{file: f, pages: pageReader{descr: d, shared: &f.shared, buffer: readAhead}}
+}
+
+// Close ends what the File has begun.
+func (f *File) Close() { f.unpack.Close() }

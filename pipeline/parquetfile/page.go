@@ -1,0 +1,229 @@
+package parquetfile
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math"
+
+	"github.com/apache/arrow/go/v15/arrow/memory"
+	"github.com/apache/arrow/go/v15/parquet"
+	"github.com/apache/arrow/go/v15/parquet/compress"
+	"github.com/apache/arrow/go/v15/parquet/file"
+	"github.com/apache/arrow/go/v15/parquet/schema"
+)
+
+const (
+	maxPage   = 128 << 20 // bytes of a page, decompressed; DuckDB writes pages of up to 100 MB
+	maxHeld   = 256 << 20 // bytes of the pages of all columns at a time
+	maxHeader = 16 << 20  // bytes of a page header, whose statistics may hold two values
+	maxDelta  = 4 << 20   // values of a page in a delta encoding, for which arrow allocates
+	maxWindow = 32 << 20  // bytes that a zstd stream looks back: the window of zstd -20
+)
+
+// pageReader reads the pages of a column chunk for arrow's column reader.
+//
+// arrow's own page reader believes what a file says of itself: it allocates the size that a page header claims, and its
+// decompressors go on for as long as the data do, so a file of a few kilobytes takes gigabytes. This one makes room
+// for no byte that has not come, and checks what arrow's value decoders take for granted. Each page has memory of its own,
+// so that values may point into it.
+type pageReader struct {
+	*shared
+	descr  *schema.Column
+	codec  compress.Compression
+	buffer int // bytes to read ahead
+
+	r      *bufio.Reader
+	values int64 // of the chunk, in pages that were not read yet
+
+	page      file.Page
+	seen      int // values of the pages that were read
+	batch     int // how many of the page's values may be decoded at a time
+	dict      int // values of the dictionary
+	dictBatch int
+	dictHeld  int64
+	pageHeld  int64
+	err       error
+}
+
+func (p *pageReader) SetMaxPageHeaderSize(int) {}
+
+func (p *pageReader) Page() file.Page { return p.page }
+
+func (p *pageReader) Err() error { return p.err }
+
+// Reset is not for this reader: begin takes a section of the file, not a codec by arrow's idea of it.
+func (p *pageReader) Reset(parquet.BufferedReader, int64, compress.Compression, *file.CryptoContext) {
+	p.err = errors.New("not supported")
+}
+
+// begin starts with a chunk.
+func (p *pageReader) begin(r io.Reader, values int64, codec compress.Compression) {
+	if p.r == nil {
+		p.r = bufio.NewReaderSize(nil, p.buffer)
+	}
+	p.r.Reset(r)
+	p.hold(0, 0)
+	p.codec, p.values = codec, values
+	p.page, p.seen, p.batch, p.dict, p.dictBatch, p.err = nil, 0, 0, 0, 0, nil
+}
+
+// hold accounts for the bytes that the page and the dictionary take.
+func (p *pageReader) hold(page, dict int64) {
+	p.held += page - p.pageHeld + dict - p.dictHeld
+	p.pageHeld, p.dictHeld = page, dict
+}
+
+func (p *pageReader) Next() bool {
+	p.page = nil
+	for p.err == nil && p.page == nil && p.values > 0 {
+		if _, err := p.r.Peek(1); err == io.EOF {
+			return false // the row group notices that values are missing
+		}
+		if p.err = p.read(); errors.Is(p.err, io.EOF) {
+			p.err = errors.New("damaged Parquet: a page ends early")
+		}
+	}
+	return p.page != nil
+}
+
+// The fields of a page header (parquet.thrift of the Parquet format, PageHeader).
+const (
+	headerType   = 1
+	headerSize   = 2 // decompressed
+	headerPacked = 3
+	headerData   = 5
+	headerDict   = 7
+	headerDataV2 = 8
+)
+
+// read reads a page. One of a kind that holds no values is skipped, and p.page stays nil.
+func (p *pageReader) read() error {
+	header, err := (&thriftReader{r: p.r, left: maxHeader, parts: maxFooterParts}).read(true, 0)
+	if err != nil {
+		return err
+	}
+	size, packed := header.ints[headerSize], header.ints[headerPacked]
+	if size < 0 || packed < 0 {
+		return errThrift
+	}
+	if size > maxPage || packed > maxPage {
+		return p.opts.refuse(Refusal{Kind: LargePage, Size: max(size, packed)})
+	}
+	var s *thriftStruct
+	levels := int64(0)
+	compressed := true
+	switch kind := header.ints[headerType]; kind {
+	case 0:
+		s = header.structs[headerData]
+	case 2:
+		s = header.structs[headerDict]
+	case 3:
+		if s = header.structs[headerDataV2]; s != nil {
+			levels = s.ints[5] + s.ints[6]
+			if flag, said := s.ints[7]; said {
+				compressed = flag != 0
+			}
+		}
+	default:
+		_, err := p.r.Discard(int(packed))
+		return err
+	}
+	if s == nil || s.ints[1] < 0 || s.ints[1] > math.MaxInt32 || levels < 0 || levels > min(size, packed) || s.ints[5] < 0 || s.ints[6] < 0 {
+		return errThrift
+	}
+	if p.held-p.pageHeld+size > maxHeld {
+		return p.opts.refuse(Refusal{Kind: LargePages})
+	}
+	data := []byte{}
+	if levels > 0 { // of a page of version 2: never compressed
+		if data, err = readUpTo(data, p.r, levels); err != nil {
+			return err
+		}
+	}
+	codec := p.codec
+	if !compressed {
+		codec = compress.Codecs.Uncompressed
+	}
+	if data, err = p.unpack.page(data, codec, p.r, packed-levels, size-levels); err != nil {
+		return err
+	}
+	return p.take(header.ints[headerType], s, data)
+}
+
+// take makes a page of its header and data.
+func (p *pageReader) take(kind int64, s *thriftStruct, data []byte) error {
+	n := int32(s.ints[1])
+	encoding := func(field int64) parquet.Encoding { return parquet.Encoding(s.ints[field]) }
+	if kind == 2 {
+		if int(n) > len(data) {
+			return errors.New("damaged Parquet: a dictionary of more values than bytes")
+		}
+		p.dict = int(n)
+		p.dictBatch = math.MaxInt
+		if p.descr.PhysicalType() == parquet.Types.ByteArray {
+			p.dictBatch = batchOf(longest(data))
+		}
+		if p.hold(p.pageHeld, int64(len(data))+24*int64(n)); p.held > maxHeld { // arrow makes a slice for each value
+			return p.opts.refuse(Refusal{Kind: LargeDictionaries})
+		}
+		p.page = file.NewDictionaryPage(memory.NewBufferBytes(data), n, encoding(2))
+		return nil
+	}
+	p.hold(int64(len(data)), p.dictHeld)
+	p.values -= int64(n)
+	p.seen += int(n)
+	p.batch = math.MaxInt
+	page := func(data []byte, enc parquet.Encoding) file.Page {
+		buffer := memory.NewBufferBytes(data)
+		if kind == 0 {
+			return file.NewDataPageV1(buffer, n, enc, encoding(3), encoding(4), int32(len(data)))
+		}
+		return file.NewDataPageV2(buffer, n, int32(s.ints[2]), int32(s.ints[3]), enc, int32(s.ints[5]), int32(s.ints[6]), int32(len(data)), false)
+	}
+	enc := encoding(2)
+	if kind == 3 {
+		enc = encoding(4)
+	}
+	typ := p.descr.PhysicalType()
+	if err := p.opts.checkEncoding(typ, enc); err != nil {
+		return err
+	}
+	switch enc {
+	case parquet.Encodings.PlainDict, parquet.Encodings.RLEDict:
+		p.batch = max(1, p.dictBatch)
+	case parquet.Encodings.DeltaByteArray:
+		p.batch = batchOf(len(data)) // each value may be as long as all suffixes together
+	}
+	values, err := checkData(page(data, enc), p.descr, p.dict, p.opts.TightIndices)
+	if err != nil {
+		return err
+	}
+	if enc == byteStreamSplit || enc == parquet.Encodings.DeltaByteArray && typ == parquet.Types.FixedLenByteArray {
+		if data, err = plain(data[:values:values], data[values:], enc, width(p.descr), int(n)); err != nil {
+			return err
+		}
+		enc = parquet.Encodings.Plain
+		p.hold(int64(len(data)), p.dictHeld)
+	}
+	p.page = page(data, enc)
+	return nil
+}
+
+// batchOf is how many values of that length are decoded at a time.
+func batchOf(length int) int { return max(1, MaxBatch/max(1, length)) }
+
+// longest is the length of the longest value of a dictionary of byte arrays.
+func longest(data []byte) int {
+	most := uint32(0)
+	for len(data) >= 4 {
+		n := binary.LittleEndian.Uint32(data)
+		if data = data[4:]; uint64(n) > uint64(len(data)) {
+			break // arrow will notice
+		}
+		most = max(most, n)
+		data = data[n:]
+	}
+	return int(most)
+}

@@ -1,0 +1,187 @@
+package parquetfile
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/apache/arrow/go/v15/parquet/compress"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+)
+
+// unpacker decompresses pages, one at a time.
+type unpacker struct {
+	packed bytes.Buffer
+	gzip   gzip.Reader
+	zstd   *zstd.Decoder
+}
+
+// codecLZ4Raw is LZ4_RAW, which arrow has no name for (parquet.thrift of the Parquet format, CompressionCodec).
+const codecLZ4Raw compress.Compression = 7
+
+// codecs are those that can be read. LZO cannot: no decoder of it can be bounded.
+var codecs = []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Gzip, compress.Codecs.Zstd,
+	compress.Codecs.Brotli, compress.Codecs.Lz4, codecLZ4Raw}
+
+// page appends the page of which packed bytes follow in r, and which has size bytes when it is decompressed. It
+// has to have just these, and room is made only for those that come.
+func (u *unpacker) page(dst []byte, codec compress.Compression, r *bufio.Reader, packed, size int64) ([]byte, error) {
+	wrong := fmt.Errorf("damaged Parquet: a page that has not the %d bytes which its header says", size)
+	limited := &io.LimitedReader{R: r, N: packed}
+	var from io.Reader
+	switch codec {
+	case compress.Codecs.Uncompressed:
+		if packed != size {
+			return nil, wrong
+		}
+		return readUpTo(dst, r, size)
+	case compress.Codecs.Snappy:
+		u.packed.Reset()
+		if _, err := io.CopyN(&u.packed, r, packed); err != nil {
+			return nil, err
+		}
+		if n, err := snappy.DecodedLen(u.packed.Bytes()); err != nil || int64(n) != size || size > 32*packed { // at most 22 times
+			if size == 0 && packed == 0 {
+				return dst, nil
+			}
+			return nil, wrong
+		}
+		data, err := snappy.Decode(nil, u.packed.Bytes())
+		if err != nil {
+			return nil, fmt.Errorf("damaged Parquet: %w", err)
+		}
+		if len(dst) == 0 {
+			return data, nil
+		}
+		return append(dst, data...), nil
+	case codecLZ4Raw, compress.Codecs.Lz4:
+		if packed == 0 && size == 0 {
+			return dst, nil
+		}
+		u.packed.Reset()
+		if _, err := io.CopyN(&u.packed, r, packed); err != nil {
+			return nil, err
+		}
+		if size > 255*packed { // no byte of LZ4 stands for more
+			return nil, wrong
+		}
+		if codec == compress.Codecs.Lz4 && bytes.HasPrefix(u.packed.Bytes(), lz4Frame) {
+			from, limited.R, limited.N = lz4.NewReader(&u.packed), nil, 0
+			break
+		}
+		at := len(dst)
+		dst = slices.Grow(dst, int(size))[:at+int(size)]
+		if codec == compress.Codecs.Lz4 && lz4Hadoop(dst[at:], u.packed.Bytes()) {
+			return dst, nil
+		}
+		if n, err := lz4.UncompressBlock(u.packed.Bytes(), dst[at:]); err != nil || n != int(size) {
+			return nil, wrong
+		}
+		return dst, nil
+	case compress.Codecs.Gzip:
+		if packed == 0 && size == 0 { // a page of version 2 that holds only nulls
+			return dst, nil
+		}
+		if err := u.gzip.Reset(limited); err != nil {
+			return nil, fmt.Errorf("damaged Parquet: %w", err)
+		}
+		from = &u.gzip
+	case compress.Codecs.Zstd:
+		var err error
+		if u.zstd == nil {
+			u.zstd, err = zstd.NewReader(limited, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		} else {
+			err = u.zstd.Reset(limited)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("damaged Parquet: %w", err)
+		}
+		from = u.zstd
+	case compress.Codecs.Brotli:
+		if packed == 0 && size == 0 {
+			return dst, nil
+		}
+		c, err := compress.GetCodec(codec)
+		if err != nil {
+			return nil, err
+		}
+		from = c.NewReader(limited)
+	default:
+		return nil, Refusal{Kind: Codec, Codec: codec}.Err() // Begin has refused it
+	}
+	dst, err := readUpTo(dst, from, size)
+	if err != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, wrong
+		}
+		return nil, fmt.Errorf("damaged Parquet: %w", err)
+	}
+	if n, err := io.ReadFull(from, make([]byte, 1)); n > 0 || err != io.EOF { // checksums are at the end
+		return nil, wrong
+	}
+	_, err = r.Discard(int(limited.N))
+	return dst, err
+}
+
+// What the codec LZ4 means was never written down, so each writer has its own (Compression.md of the Parquet format): a
+// frame, or what Hadoop puts around blocks, or a block alone.
+var lz4Frame = []byte{0x04, 0x22, 0x4d, 0x18}
+
+// lz4Hadoop decompresses Hadoop's blocks into dst, which they have to fill: each begins with its size, and then, as often as
+// that takes, comes the length of a part and the part. It reports whether packed was that.
+func lz4Hadoop(dst, packed []byte) bool {
+	number := func() (int, bool) {
+		if len(packed) < 4 {
+			return 0, false
+		}
+		n := binary.BigEndian.Uint32(packed)
+		packed = packed[4:]
+		return int(n), int64(n) <= maxPage
+	}
+	for len(packed) > 0 {
+		size, ok := number()
+		if !ok || size > len(dst) {
+			return false
+		}
+		for size > 0 {
+			length, ok := number()
+			if !ok || length > len(packed) || length == 0 {
+				return false
+			}
+			n, err := lz4.UncompressBlock(packed[:length], dst[:size])
+			if err != nil || n == 0 {
+				return false
+			}
+			packed, dst, size = packed[length:], dst[n:], size-n
+		}
+	}
+	return len(dst) == 0
+}
+
+// Close ends what the unpacker has begun.
+func (u *unpacker) Close() {
+	if u.zstd != nil {
+		u.zstd.Close()
+	}
+}
+
+// readUpTo appends n bytes of r. dst grows with what comes.
+func readUpTo(dst []byte, r io.Reader, n int64) ([]byte, error) {
+	for chunk := int64(1 << 20); n > 0; chunk *= 2 {
+		chunk = min(chunk, n)
+		at := len(dst)
+		dst = slices.Grow(dst, int(chunk))[:at+int(chunk)]
+		if _, err := io.ReadFull(r, dst[at:]); err != nil {
+			return nil, err
+		}
+		n -= chunk
+	}
+	return dst, nil
+}
