@@ -3,7 +3,7 @@
 NODE_MODULES := testdata/node/node_modules/.package-lock.json
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-.PHONY: help run test check bench parity interop fuzz build soak golden clean
+.PHONY: help run audit test check bench parity interop browser fuzz build soak golden clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -14,6 +14,11 @@ run: build ## evaluate the test users against the embedded API; results in out/
 	bin/rollcall snapshot testdata/users.csv --server embedded --flag-configs testdata/flags.json --overwrite \
 		--out out/assignments.csv --out out/assignments.parquet --out out/assignments.jsonl || test $$? -eq 3
 
+audit: build ## from a user list to a verdict: snapshot, verify, report, check, diff; results in out/audit/
+	@rm -rf out/audit && mkdir -p out/audit && ln -s ../../testdata out/audit/testdata
+	@sed -n '/^<!-- make audit/,/^```$$/p' README.md | sed '1,2d;$$d' >out/audit/audit.sh
+	cd out/audit && PATH="$(CURDIR)/bin:$$PATH" sh -ex audit.sh
+
 build: ## build bin/rollcall
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.released=$(VERSION)" -o bin/rollcall ./cmd/rollcall
 
@@ -23,7 +28,9 @@ test: ## run all tests, with the race detector
 check: ## gofmt, vet, staticcheck, and that go.mod is tidy
 	@test -z "$$(gofmt -l cmd pipeline sinks sources testdata)" || { echo "gofmt would change:"; gofmt -l cmd pipeline sinks sources testdata; exit 1; }
 	go vet ./...
+	go vet -tags interop,browser ./testdata/interop ./testdata/browser
 	go run $(STATICCHECK) ./...
+	go run $(STATICCHECK) -tags interop,browser ./testdata/interop ./testdata/browser
 	go mod tidy -diff
 
 # What rollcall is compared with, from npm: Amplitude's engine and DuckDB. The command itself needs neither.
@@ -33,8 +40,12 @@ $(NODE_MODULES): testdata/node/package-lock.json
 parity: $(NODE_MODULES) ## compare the engine with Amplitude's on random flags and users (PARITY=2000000)
 	go run ./pipeline/engine/parity -pairs $${PARITY:-2000000}
 
-interop: $(NODE_MODULES) ## read what rollcall writes with DuckDB
+interop: $(NODE_MODULES) ## DuckDB reads what rollcall writes, and the other way round
 	go test -count=1 -tags interop ./testdata/interop
+
+browser: ## look at the report's page with headless Chromium (Debian's package, installed where it is missing)
+	testdata/browser/install.sh
+	go test -count=1 -tags browser ./testdata/browser
 
 bench: $(NODE_MODULES) ## the engine, the local and remote job, and serve beside what they must beat; Go benchmarks
 	go run ./cmd/benchjob
@@ -52,6 +63,7 @@ soak: ## kill the command 1,000 times at random and resume it (SOAK=1000)
 
 golden: ## write the golden files anew; look at the diff
 	go test ./sinks ./cmd/rollcall -update
+	go test ./pipeline/report/exposure ./pipeline/report/rules ./pipeline/report/compare ./pipeline/report/page -update
 
 clean: ## remove what the other targets made
 	rm -rf out bin testdata/node/node_modules
