@@ -84,6 +84,9 @@ func (c *counting) bind(all []*snapshot) error {
 		}
 		k.variants[flag] = append(k.variants[flag], f.variants[flag]...)
 	}
+	if err := k.controls(d, f); err != nil {
+		return err
+	}
 	for _, name := range slices.Sorted(maps.Keys(f.typeLines)) {
 		delete(k.clash, name)
 		if err := k.column(d, f.typeLines[name], name); err != nil {
@@ -161,6 +164,26 @@ func (k *known) flag(d *decoder, line int, flag string) error {
 		hint = "a flag that nobody gets is in a snapshot that was made with --flags"
 	}
 	return pipeline.WithHint(err, hint)
+}
+
+// controls refuses a control that is no variant: with it misspelt, the real one would be a treatment.
+func (k *known) controls(d *decoder, f *File) error {
+	var all []string
+	for _, flag := range k.flags {
+		all = append(all, k.variants[flag]...)
+	}
+	for _, control := range f.Controls {
+		is := func(name string) bool { return strings.EqualFold(name, control) }
+		if slices.ContainsFunc(all, is) || slices.ContainsFunc(DefaultControls, is) {
+			continue
+		}
+		hint := pipeline.Suggest(control, append(all, DefaultControls...))
+		if hint == "" {
+			hint = "variants: {FLAG: [" + control + "]} at the top says that a flag has it"
+		}
+		return pipeline.WithHint(d.errorf(f.controls, "controls: nobody has variant %q of any flag", control), hint)
+	}
+	return nil
 }
 
 // column refuses a column that a snapshot does not have, or that is of no one type.

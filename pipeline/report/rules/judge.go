@@ -373,7 +373,7 @@ func (j *judgement) judgeRatio(s *state, res *Result) {
 	if len(s.by) > 0 {
 		res.Details = append(res.Details, fmt.Sprintf("%d tests, p-values corrected for all of them", tested))
 		if small > 0 {
-			res.Details = append(res.Details, fmt.Sprintf("%d slices have too few users to test", small))
+			res.Found += fmt.Sprintf("; %d of %d slices not tested, too few users", small, len(parts)-1)
 		}
 		if tested < 2 && len(bad) == 0 {
 			res.undecided("not tested: no slice by %s has enough users", strings.Join(s.By, ", "))

@@ -28,6 +28,7 @@ type File struct {
 	variants  map[string][]string // by flag
 	typeLines map[string]int
 	varLines  map[string]int
+	controls  int // the line
 }
 
 // DefaultControls are the variants that are no treatment, as `rollcall report` has them.
@@ -171,6 +172,7 @@ func Parse(path string, data []byte, folder fs.FS) (*File, error) {
 			flag, err = d.text(e.value, "flag")
 		case "controls":
 			f.Controls, err = d.texts(e.value, "controls")
+			f.controls = e.line
 		case "variants":
 			err = f.parseVariants(d, e.value)
 		case "types":

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -366,6 +367,7 @@ func TestMistakes(t *testing.T) {
 		{"flag: checkout\nchecks:\n- variant: new\n  share: {max: 50%}", `nobody has variant "new" of checkout`, "variants: {checkout: [new]}"},
 		{"flag: checkout\nchecks:\n- exposed: nobody\n  treatments: [treatmnt]", `r.yaml:4: nobody has variant "treatmnt" of checkout`, "treatment"},
 		{"variants: {chekout: [a]}\nchecks: [{users: {min: 1}}]", `r.yaml:1: no snapshot has flag "chekout"`, "checkout"},
+		{"controls: [contrl]\nchecks: [{users: {min: 1}}]", `r.yaml:1: controls: nobody has variant "contrl" of any flag`, `did you mean "control"?`},
 		{"types: {seat: int}\nchecks: [{users: {min: 1}}]", `r.yaml:1: there is no carried column "seat"`, "seats"},
 		{"flag: checkout\nchecks:\n- exposed: nobody\n\n  where: contry == 'DE'", `r.yaml:5: where: there is no carried column "contry"`, "country"},
 		{"flag: checkout\nchecks:\n- exposed: nobody\n  where: email == 'DE'", `there is no carried column "email"`, "--carry email"},
@@ -920,4 +922,40 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%q of missing values: %v", where, err)
 		}
 	})
+}
+
+// TestControls: the file says what a treatment is.
+func TestControls(t *testing.T) {
+	path := planned().write(t, filepath.Join(t.TempDir(), "a.csv"))
+	for _, test := range []struct {
+		controls string
+		exposed  int64
+	}{{"[control]", 540}, {"[CONTROL, off]", 540}, {"treatment", 540}, {"[control, treatment]", 0}, {"[off]", 1080}} {
+		r := check(t, "controls: "+test.controls+"\nflag: checkout\nchecks:\n- exposed: nobody", Options{Snapshots: []string{path}})
+		if got := r.Checks[0]; got.Violations != test.exposed {
+			t.Errorf("controls %s: %d users are exposed, want %d", test.controls, got.Violations, test.exposed)
+		}
+	}
+}
+
+// TestDocumented: doc.go says what every key is.
+func TestDocumented(t *testing.T) {
+	data, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := []string{"version", "flag", "controls", "variants", "types", "checks", "name"}
+	for _, k := range belong {
+		keys = append(append(keys, string(k.kind)), k.keys...)
+	}
+	for _, key := range keys {
+		if !regexp.MustCompile(`\b` + key + `\b`).Match(data) {
+			t.Errorf("doc.go does not say what %s is", key)
+		}
+	}
+	for _, name := range functions {
+		if !strings.Contains(string(data), name) {
+			t.Errorf("doc.go does not name the function %s", name)
+		}
+	}
 }
