@@ -224,7 +224,7 @@ func (f *Flag) matrix(most int) [][]string {
 		}
 		return shorten(label(e.outcome, &e.variant), labelWidth)
 	}
-	head := []string{"before \\ after"}
+	head := []string{"before / after"}
 	for _, c := range columns {
 		head = append(head, name(c))
 	}
