@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,13 +51,15 @@ user's new properties.`,
 			if !slices.Contains([]string{"table", "json", "markdown"}, format) {
 				return usageErrorf("--format %q is not known: it is one of table json markdown", format)
 			}
-			o := diff.Options{Before: args[0], After: args[1], Configs: keptConfigs, Causes: causesOf}
+			o := diff.Options{Before: args[0], After: args[1], Configs: keptConfigs, Causes: causesOf(env.Soft)}
 			if o.Limit, err = parseMaxChanged(maxChanged); err != nil {
 				return err
 			}
 			if o.Memory, err = parseMemory(memory); err != nil {
 				return err
 			}
+			// The tables hold no pointers: to collect more often than Go would costs little, and keeps to the size.
+			defer debug.SetMemoryLimit(debug.SetMemoryLimit(o.Memory + o.Memory/8 + 256<<20))
 			var changes *changeList
 			if out != "" {
 				if changes, err = createChanges(out, overwrite, args); err != nil {

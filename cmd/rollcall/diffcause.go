@@ -52,37 +52,39 @@ func keptConfigs(run diff.Run) ([]byte, error) {
 }
 
 // causesOf opens the inputs of two runs, if they are still what the runs read.
-func causesOf(before, after diff.Run) (func(bool) (diff.Replay, error), error) {
-	var inputs [2]*input
-	var engines [2]*engine.Engine
-	for i, run := range []diff.Run{before, after} {
-		var err error
-		if inputs[i], err = keptInput(run); err != nil {
-			return nil, err
+func causesOf(ctx context.Context) func(before, after diff.Run) (func(bool) (diff.Replay, error), error) {
+	return func(before, after diff.Run) (func(bool) (diff.Replay, error), error) {
+		var inputs [2]*input
+		var engines [2]*engine.Engine
+		for i, run := range []diff.Run{before, after} {
+			var err error
+			if inputs[i], err = keptInput(ctx, run); err != nil {
+				return nil, err
+			}
+			data, err := keptConfigs(run)
+			if err != nil {
+				return nil, err
+			}
+			if engines[i], err = engine.ParseLenient(data); err != nil {
+				return nil, err
+			}
 		}
-		data, err := keptConfigs(run)
-		if err != nil {
-			return nil, err
-		}
-		if engines[i], err = engine.ParseLenient(data); err != nil {
-			return nil, err
-		}
+		return func(after bool) (diff.Replay, error) {
+			own, other := 0, 1
+			if after {
+				own, other = 1, 0
+			}
+			src, err := inputs[own].Open()
+			if err != nil {
+				return nil, err
+			}
+			return &replay{src: src, own: engines[own].Plan(nil), other: engines[other].Plan(nil)}, nil
+		}, nil
 	}
-	return func(after bool) (diff.Replay, error) {
-		own, other := 0, 1
-		if after {
-			own, other = 1, 0
-		}
-		src, err := inputs[own].Open()
-		if err != nil {
-			return nil, err
-		}
-		return &replay{src: src, own: engines[own].Plan(nil), other: engines[other].Plan(nil)}, nil
-	}, nil
 }
 
 // keptInput is the input of a run, read as the run did.
-func keptInput(run diff.Run) (*input, error) {
+func keptInput(ctx context.Context, run diff.Run) (*input, error) {
 	m := run.Manifest
 	list := func(option string) []string {
 		if m.Options[option] == "" {
@@ -96,7 +98,7 @@ func keptInput(run diff.Run) (*input, error) {
 	}
 	in := &input{options: sources.Options{Format: m.Options["input-format"], Delimiter: o.comma, Mapping: o.mapped}}
 	for _, f := range m.Inputs {
-		path, err := keptFile(run, f)
+		path, err := keptFile(ctx, run, f)
 		if err != nil {
 			return nil, err
 		}
@@ -105,10 +107,10 @@ func keptInput(run diff.Run) (*input, error) {
 	return in, nil
 }
 
-func keptFile(run diff.Run, f report.File) (string, error) {
+func keptFile(ctx context.Context, run diff.Run, f report.File) (string, error) {
 	found := ""
 	for _, path := range slices.Compact(nowAt(run, f.Path)) {
-		sum, bytes, err := hashFile(context.Background(), path)
+		sum, bytes, err := hashFile(ctx, path)
 		if err != nil {
 			continue
 		}

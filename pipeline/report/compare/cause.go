@@ -2,6 +2,7 @@ package compare
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -49,9 +50,49 @@ type crossed struct {
 	ok         bool
 }
 
-// replay evaluates the changed users with the other side's configuration: first those of BEFORE, then those of AFTER,
-// telling of each.
-func (j *join) replay(ctx context.Context) (err error) {
+// retell reads AFTER a second time, and tells of the changes. If somebody changed, and it can be done, their causes are
+// found out: the changed users of BEFORE are evaluated with the other side's configuration first, those of AFTER while
+// they are told of.
+func (j *join) retell(ctx context.Context, changed bool) error {
+	if changed && j.open == nil {
+		var err error
+		if j.before.disordered+j.after.disordered > 0 {
+			err = errors.New("the rows are not in the order of the input")
+		} else {
+			j.open, err = j.o.Causes(j.runs[0], j.runs[1])
+		}
+		if err != nil {
+			j.open, j.causing = nil, false
+			j.causeNote = "What made each user change is not known: " + err.Error() + "."
+		}
+	}
+	if changed && j.open != nil {
+		if err := j.evaluateBefore(ctx); err != nil {
+			return err
+		}
+		after, err := j.open(true)
+		if err != nil {
+			return err
+		}
+		defer after.Close() //nolint:errcheck // only read
+		j.crossed = func(u *report.User) (c crossed, err error) {
+			c.own, c.other, c.ok, err = after.Row(u.Row)
+			return c, err
+		}
+	}
+	if j.o.Each == nil && j.crossed == nil {
+		return nil
+	}
+	for i := range j.users.n {
+		j.users.at(i).after &= changedBit // it is counted once more
+	}
+	j.after.forget() // there may be payloads now that were not known before
+	j.counting, j.telling = false, true
+	return j.read(ctx, j.after, j.compare)
+}
+
+// evaluateBefore evaluates the changed users as they were, with the new configuration.
+func (j *join) evaluateBefore(ctx context.Context) error {
 	before, err := j.open(false)
 	if err != nil {
 		return err
@@ -59,13 +100,11 @@ func (j *join) replay(ctx context.Context) (err error) {
 	defer before.Close() //nolint:errcheck // only read
 	for i := range j.users.n {
 		u := j.users.at(i)
-		changed := u.after & changedBit
-		u.after = changed // it is counted once more
-		if changed == 0 {
+		if u.after&changedBit == 0 {
 			continue
 		}
-		if i%64 == 0 && ctx.Err() != nil {
-			return context.Cause(ctx)
+		if err := context.Cause(ctx); err != nil {
+			return err
 		}
 		own, other, ok, err := before.Row(u.row)
 		if err != nil {
@@ -80,18 +119,7 @@ func (j *join) replay(ctx context.Context) (err error) {
 			f.cross.set(i, j.code(f, x))
 		}
 	}
-	j.after.forget() // there may be payloads now that were not known before
-	after, err := j.open(true)
-	if err != nil {
-		return err
-	}
-	defer after.Close() //nolint:errcheck // only read
-	j.counting, j.telling = false, true
-	j.crossed = func(u *report.User) (c crossed, err error) {
-		c.own, c.other, c.ok, err = after.Row(u.Row)
-		return c, err
-	}
-	return j.read(ctx, j.after, j.compare)
+	return nil
 }
 
 // cause is what made a flag of the i-th user what it is, with what payload.

@@ -136,6 +136,37 @@ func TestCauses(t *testing.T) {
 	}
 }
 
+// TestCausesNeedTheOrderOfTheInput: rows in another order are told without causes.
+func TestCausesNeedTheOrderOfTheInput(t *testing.T) {
+	for side := range 2 {
+		worlds := [2]*world{random(1, 50), random(4, 50)}
+		var paths [2]string
+		for i, w := range worlds {
+			if i == side {
+				w.outcomes[0].Row.Number = 1000
+			}
+			paths[i] = w.write(t, "a.csv", sinks.Spec{})
+			m, err := report.ReadManifest(paths[i] + ".manifest.json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.FlagConfigs = &report.File{Path: "flags.json"}
+			writeManifest(t, paths[i], m)
+		}
+		o := Options{Before: paths[0], After: paths[1]}
+		_, want := build(t, o)
+		o.Configs = func(Run) ([]byte, error) { return []byte(`[]`), nil }
+		o.Causes = func(Run, Run) (func(bool) (Replay, error), error) {
+			t.Error("the inputs were asked for")
+			return nil, errors.New("no")
+		}
+		r, got := build(t, o)
+		if diff := cmp.Diff(want, got); diff != "" || len(got) == 0 || !strings.Contains(strings.Join(r.Notes, " "), "not in the order of the input") {
+			t.Errorf("side %d: notes %q; changes (-want +got):\n%s", side, r.Notes, diff)
+		}
+	}
+}
+
 func TestConfigs(t *testing.T) {
 	w := one(pipeline.Assignment{})
 	paths := [2]string{w.write(t, "a.csv", sinks.Spec{}), w.write(t, "b.csv", sinks.Spec{})}

@@ -27,9 +27,9 @@ type Options struct {
 	// Configs reads the flag configurations that a run has kept. nil: they are not compared.
 	Configs func(Run) ([]byte, error)
 
-	// Causes makes it possible to say what made a user change; nil: it is not said. It is called at most once, with two
-	// runs whose flag configurations were read. What it returns opens the users of either. Its error says why it cannot
-	// be told, and ends nothing.
+	// Causes makes it possible to say what made a user change; nil: it is not said. It is called at most once, if
+	// somebody changed, with two runs whose flag configurations were read. What it returns opens the users of either. Its
+	// error says why it cannot be told, and ends nothing.
 	Causes func(before, after Run) (open func(after bool) (Replay, error), err error)
 }
 
@@ -100,8 +100,10 @@ type join struct {
 	passes                        int
 	serial                        int64
 	counting, telling             bool // what the second side is read for
+	causing                       bool // causes are looked for; the changes are told in a reading of their own
+	runs                          [2]Run
 	open                          func(after bool) (Replay, error)
-	crossed                       func(*report.User) (crossed, error)
+	crossed                       func(*report.User) (crossed, error) // evaluates the user at hand; nil: causes are not known
 	causeNote                     string
 }
 
@@ -212,13 +214,13 @@ func (j *join) pass(ctx context.Context) error {
 	if err := j.read(ctx, j.before, j.remember); err != nil {
 		return err
 	}
-	j.counting, j.telling = true, j.open == nil
+	j.counting, j.telling, j.crossed = true, !j.causing, nil
 	changed := j.changed
 	if err := j.read(ctx, j.after, j.compare); err != nil {
 		return err
 	}
-	if j.open != nil && (j.o.Each != nil || j.changed > changed) { // why is known only now, and then it is told
-		if err := j.replay(ctx); err != nil {
+	if j.causing && (j.o.Each != nil || j.changed > changed) { // why is looked for only now, and then it is told
+		if err := j.retell(ctx, j.changed > changed); err != nil {
 			return err
 		}
 	}
@@ -454,11 +456,11 @@ func (j *join) side(s *side, f *flag, st state, payload string) Side {
 
 // tell tells of a user who is in both and changed, and counts the causes.
 func (j *join) tell(u *report.User, i int) error {
-	if j.o.Each == nil && j.open == nil {
+	if j.o.Each == nil && j.crossed == nil {
 		return nil
 	}
 	var cross crossed
-	if j.open != nil {
+	if j.crossed != nil {
 		var err error
 		if cross, err = j.crossed(u); err != nil {
 			return err
@@ -477,7 +479,7 @@ func (j *join) tell(u *report.User, i int) error {
 			}
 		}
 		cause := CauseUnknown
-		if j.open != nil {
+		if j.crossed != nil {
 			cause = j.cause(f, i, is, payload, &cross)
 			f.causes[cause]++
 		}

@@ -2,7 +2,6 @@ package compare
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -27,7 +26,7 @@ type ConfigChange struct {
 	Parts  []string `json:"parts"`  // the members of the configuration that differ, such as segments or variants
 }
 
-// compareConfigs compares the flag configurations of both runs, and opens what can tell the causes.
+// compareConfigs compares the flag configurations of both runs, and remembers whether they can tell causes.
 func (j *join) compareConfigs() Configs {
 	c := Configs{Changed: []ConfigChange{}}
 	var runs [2]Run
@@ -86,20 +85,7 @@ func (j *join) compareConfigs() Configs {
 	if len(c.Changed) == 0 {
 		c.Words = "none of " + exposure.Thousands(int64(c.Flags)) + " changed"
 	}
-	if j.o.Causes == nil {
-		return c
-	}
-	var err error
-	switch {
-	case j.before.disordered+j.after.disordered > 0:
-		err = errors.New("the rows are not in the order of the input")
-	default:
-		j.open, err = j.o.Causes(runs[0], runs[1])
-	}
-	if err != nil {
-		j.open = nil
-		j.causeNote = "What made each user change is not known: " + err.Error() + "."
-	}
+	j.causing, j.runs = j.o.Causes != nil, runs
 	return c
 }
 
