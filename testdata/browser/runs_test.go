@@ -79,7 +79,7 @@ func planted(t *testing.T) string {
 		}
 	}
 	evaluated := write(t, "planted-flags.json", configs)
-	return pageOf(t, "planted", snapshot(t, "planted.parquet", users, evaluated, by, "--flags", asked), "--by", by, "--flag-configs", flags,
+	return pageOf(t, "planted", snapshot(t, "planted.parquet", users, evaluated, by, "--flags", "checkout-redesign,dark-mode,express-pay,legacy-export,onboarding-flow,pricing-test"), "--by", by, "--flag-configs", flags,
 		"--expect", "checkout-redesign=control:50,treatment:50", "--expect", "dark-mode=on:50,not_assigned:50")
 }
 

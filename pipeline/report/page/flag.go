@@ -103,11 +103,12 @@ func newFlag(f *exposure.Flag) *section {
 		}
 	}
 	switch {
-	case len(ends) > 0 && out.Any:
+	case split && len(ends) > 0 && out.Any || !split && f.Expected.Assigned != nil:
 		out.Legend = "expected"
 	case len(ends) > 0:
 		out.Legend = "all users"
 	}
+	off := 0
 	for i := range f.Slices {
 		if f.Assigned == 0 {
 			break
@@ -121,12 +122,23 @@ func newFlag(f *exposure.Flag) *section {
 		g := &out.Groups[at]
 		ordered := *s
 		ordered.Counts = controlFirst(s.Counts)
-		c := newSlice(&ordered, looks, ends, split)
-		if bad := c.Mark == alert || c.Mark == warn || c.Mark == differs; bad || len(g.Open) < openSlices {
+		c := newSlice(&ordered, looks, ends, split, f.Expected.Assigned)
+		bad := c.Mark == alert || c.Mark == warn || c.Mark == differs
+		if bad {
+			off++
+		}
+		if bad || len(g.Open) < openSlices {
 			g.Open = append(g.Open, c)
 		} else {
 			g.More = append(g.More, c)
 		}
+	}
+	if off > 0 {
+		verb := "are"
+		if off == 1 {
+			verb = "is"
+		}
+		out.Words = append(out.Words, fmt.Sprintf("%d of %s %s off.", off, count(int64(len(f.Slices)), "slice"), verb))
 	}
 	for i := range out.Groups {
 		if g := &out.Groups[i]; len(g.More) <= fewMore {
@@ -136,7 +148,7 @@ func newFlag(f *exposure.Flag) *section {
 	return out
 }
 
-func newSlice(s *exposure.FlagSlice, looks []string, lines []template.CSS, split bool) slice {
+func newSlice(s *exposure.FlagSlice, looks []string, lines []template.CSS, split bool, assigned *float64) slice {
 	out := slice{Label: clean(s.Label), Users: exposure.Thousands(s.Users), Mark: testMark(s.Test), Reach: exposure.Percent(s.Reach.Share)}
 	if out.Mark == alert || out.Mark == warn {
 		if s.Against == exposure.AgainstOthers {
@@ -156,7 +168,7 @@ func newSlice(s *exposure.FlagSlice, looks []string, lines []template.CSS, split
 			}
 		}
 	default:
-		out.Bar = wholeBar(&s.Counts, nil, looks)
+		out.Bar = wholeBar(&s.Counts, assigned, looks)
 	}
 	var words []string
 	if m := testMark(s.Test); m != ok && s.Words != "" {
