@@ -21,7 +21,7 @@ const (
 	maxPaired    = 128 // flags that are looked at in pairs
 	maxExclusive = 20  // pairs that are written
 	maxDistinct  = 256 // payloads of a variant that a schema is made of
-	maxPropertys = 20  // of a schema that is written
+	maxProperties = 20  // of a schema that is written
 
 	// sureUsers is how many users coincidence would have to keep out of something for it to be no coincidence.
 	sureUsers = 20
@@ -275,7 +275,7 @@ func (k *sketch) equal(counts map[string]int64) string {
 func (s *shape) schema() string {
 	var required, properties []string
 	for _, name := range slices.Sorted(maps.Keys(s.types)) {
-		if len(required) == maxPropertys || len(name) > 100 || name == "" {
+		if len(required) == maxProperties || len(name) > 100 || name == "" {
 			continue
 		}
 		required = append(required, quoted(name))
