@@ -61,3 +61,13 @@ func ValidDecimal(text string, precision, scale int) bool {
 	}
 	return whole+scale <= precision && !(zero && negative)
 }
+
+// TwosComplement is the number that the bytes are, big-endian in two's complement: how Parquet stores decimals of more than
+// 18 digits.
+func TwosComplement(b []byte) *big.Int {
+	n := new(big.Int).SetBytes(b)
+	if len(b) > 0 && b[0]&0x80 != 0 {
+		n.Sub(n, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
+	}
+	return n
+}

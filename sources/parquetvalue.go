@@ -66,7 +66,7 @@ func converterOf(d *schema.Column) (t pipeline.Type, c converter, why string) {
 			if len(b) > 64 {
 				return cannot("a decimal of more than 64 bytes")
 			}
-			return decimal(twosComplement(b))
+			return decimal(pipeline.TwosComplement(b))
 		}
 		return t, c, why
 	case schema.JSONLogicalType:
@@ -250,15 +250,6 @@ const maxScale = 1000
 
 func decimal(n *big.Int, scale int) pipeline.Value {
 	return pipeline.StringValue(string(pipeline.AppendDecimal(nil, n, scale)))
-}
-
-// twosComplement is the big-endian number that the bytes are.
-func twosComplement(b []byte) *big.Int {
-	n := new(big.Int).SetBytes(b)
-	if len(b) > 0 && b[0]&0x80 != 0 {
-		n.Sub(n, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
-	}
-	return n
 }
 
 // appendBytes makes values of byte arrays: text, unless convert says otherwise. The texts of a batch share one

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/big"
 	"os"
 
 	"github.com/apache/arrow/go/v15/parquet"
@@ -70,6 +71,11 @@ type leafReader struct {
 	kind   pipeline.ValueKind
 	scale  int64 // what a number is multiplied with
 	column *parquetfile.Column
+
+	decimal *schema.DecimalLogicalType // nil: it has none
+	limit   *big.Int                   // which its numbers do not reach
+	texts   [][]byte                   // of the decimals that were read last
+	text    []byte                     // of those of the batch
 }
 
 func openParquet(path string) (table, error) {
@@ -114,14 +120,20 @@ func (t *parquetTable) readSchema(s *schema.Schema) error {
 			return fmt.Errorf("two columns are called %q", c.name)
 		}
 		seen[c.name] = true
-		switch d.PhysicalType() {
-		case parquet.Types.ByteArray:
+		decimal, isDecimal := d.LogicalType().(*schema.DecimalLogicalType)
+		switch typ := d.PhysicalType(); {
+		case isDecimal && typ != parquet.Types.ByteArray && decimal.Precision() <= pipeline.MaxPrecision:
+			c.typ, l.kind, l.decimal = pipeline.TypeDecimal, pipeline.String, decimal
+			l.limit = new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(decimal.Precision())), nil)
+		case isDecimal:
+			return fmt.Errorf("column %q has the type %s, stored as %s, which rollcall never writes", c.name, decimal, typ)
+		case typ == parquet.Types.ByteArray:
 			l.kind = pipeline.String
-		case parquet.Types.Double:
+		case typ == parquet.Types.Double:
 			c.typ, l.kind = pipeline.TypeFloat, pipeline.Float
-		case parquet.Types.Boolean:
+		case typ == parquet.Types.Boolean:
 			c.typ, l.kind = pipeline.TypeBool, pipeline.Bool
-		case parquet.Types.Int32, parquet.Types.Int64:
+		case typ == parquet.Types.Int32 || typ == parquet.Types.Int64:
 			c.typ, l.kind = pipeline.TypeInt, pipeline.Int
 			switch logical := d.LogicalType().(type) {
 			case schema.DateLogicalType:
@@ -137,7 +149,7 @@ func (t *parquetTable) readSchema(s *schema.Schema) error {
 				}
 			}
 		default:
-			return fmt.Errorf("column %q has the type %s, which rollcall never writes", c.name, d.PhysicalType())
+			return fmt.Errorf("column %q has the type %s, which rollcall never writes", c.name, typ)
 		}
 		t.cols = append(t.cols, c)
 		t.leafs = append(t.leafs, l)
@@ -265,6 +277,7 @@ func (t *parquetTable) decode(l *leafReader, index, n int) error {
 	if t.defs == nil {
 		t.defs = make([]int16, parquetBatch)
 	}
+	l.text = l.text[:0]
 	for done := 0; done < n; {
 		if !l.column.HasNext() {
 			if err := l.column.Err(); err != nil {
@@ -276,10 +289,14 @@ func (t *parquetTable) decode(l *leafReader, index, n int) error {
 		if err != nil {
 			return err
 		}
-		switch l.descr.PhysicalType() {
-		case parquet.Types.ByteArray:
+		switch typ := l.descr.PhysicalType(); {
+		case l.decimal != nil:
+			if err = l.decimals(&t.values); err == nil {
+				err = place(t, l, index, done, got, l.texts, func(b []byte, v *Value) { v.Text = b })
+			}
+		case typ == parquet.Types.ByteArray:
 			err = place(t, l, index, done, got, t.values.Bytes, func(b parquet.ByteArray, v *Value) { v.Text = b })
-		case parquet.Types.Int64:
+		case typ == parquet.Types.Int64:
 			if l.scale > 1 {
 				for _, v := range t.values.Int64s {
 					if v > math.MaxInt64/l.scale || v < math.MinInt64/l.scale {
@@ -288,11 +305,11 @@ func (t *parquetTable) decode(l *leafReader, index, n int) error {
 				}
 			}
 			err = place(t, l, index, done, got, t.values.Int64s, func(n int64, v *Value) { v.Num = n * l.scale })
-		case parquet.Types.Int32:
+		case typ == parquet.Types.Int32:
 			err = place(t, l, index, done, got, t.values.Int32s, func(n int32, v *Value) { v.Num = int64(n) * l.scale })
-		case parquet.Types.Double:
+		case typ == parquet.Types.Double:
 			err = place(t, l, index, done, got, t.values.Doubles, func(f float64, v *Value) { v.Num = int64(math.Float64bits(f)) })
-		case parquet.Types.Boolean:
+		case typ == parquet.Types.Boolean:
 			err = place(t, l, index, done, got, t.values.Bools, func(b bool, v *Value) {
 				if v.Num = 0; b {
 					v.Num = 1
@@ -305,6 +322,36 @@ func (t *parquetTable) decode(l *leafReader, index, n int) error {
 		done += got
 	}
 	return nil
+}
+
+// decimals makes texts of what was read.
+func (l *leafReader) decimals(v *parquetfile.Values) error {
+	l.texts = l.texts[:0]
+	add := func(n *big.Int) error {
+		if n.CmpAbs(l.limit) >= 0 {
+			return fmt.Errorf("a decimal of more than the %d digits that its column has", l.decimal.Precision())
+		}
+		from := len(l.text)
+		l.text = pipeline.AppendDecimal(l.text, n, int(l.decimal.Scale()))
+		l.texts = append(l.texts, l.text[from:len(l.text):len(l.text)])
+		return nil
+	}
+	var err error
+	switch l.descr.PhysicalType() {
+	case parquet.Types.Int32:
+		for i := 0; i < len(v.Int32s) && err == nil; i++ {
+			err = add(big.NewInt(int64(v.Int32s[i])))
+		}
+	case parquet.Types.Int64:
+		for i := 0; i < len(v.Int64s) && err == nil; i++ {
+			err = add(big.NewInt(v.Int64s[i]))
+		}
+	default:
+		for i := 0; i < len(v.Fixed) && err == nil; i++ {
+			err = add(pipeline.TwosComplement(v.Fixed[i]))
+		}
+	}
+	return err
 }
 
 // place puts what arrow has decoded into the cells of a column, from a row of the batch on.

@@ -37,7 +37,7 @@ type column struct {
 // types of JSON, Parquet all.
 type Value struct {
 	// Kind is Null, String (Text), Number (Text, as written), Int, Float, Bool, Timestamp (microseconds) or Date (days),
-	// all in Num, or List or Object (Text is their JSON).
+	// all in Num, or List or Object (Text is their JSON). A decimal is a String: the exact text of pipeline.AppendDecimal.
 	Kind pipeline.ValueKind
 	Num  int64
 	Text []byte // valid until the next row

@@ -36,6 +36,8 @@ type run struct {
 var strangeCarry = []pipeline.Column{
 	{Name: "plan"}, {Name: "seats", Type: pipeline.TypeInt}, {Name: "score", Type: pipeline.TypeFloat}, {Name: "beta", Type: pipeline.TypeBool},
 	{Name: "since", Type: pipeline.TypeDate}, {Name: "seen", Type: pipeline.TypeTimestamp}, {Name: "tags", Type: pipeline.TypeJSON},
+	{Name: "rate", Type: pipeline.TypeDecimal, Precision: 9, Scale: 9}, {Name: "balance", Type: pipeline.TypeDecimal, Precision: 18, Scale: 2},
+	{Name: "wei", Type: pipeline.TypeDecimal, Precision: 38},
 	{Name: "any thing, Else", Type: pipeline.TypeJSON},
 }
 
@@ -59,6 +61,19 @@ func strangeOutcomes(flags ...string) []pipeline.Outcome {
 		},
 		{pipeline.StringValue("=1+1"), {}, pipeline.FloatValue(math.Inf(-1)), {}, {}, {}, {}, {Kind: pipeline.Number, Text: "1.50"}},
 		{pipeline.StringValue("\t\\ \x01 ünï😀"), {}, pipeline.FloatValue(math.Copysign(0, -1)), {}, {}, {}, {}, {}},
+	}
+	decimals := [][3]string{
+		{"0.999999999", "-9999999999999999.99", "-99999999999999999999999999999999999999"}, {"-0.000000001", "0.00", "99999999999999999999999999999999999999"},
+		{}, {"0.000000000", "-0.01", "0"}, {"-0.999999999", "12.50", "-1"},
+	}
+	for i := range carry {
+		cells := make([]pipeline.Value, 3)
+		for j, d := range decimals[i%len(decimals)] {
+			if d != "" {
+				cells[j] = pipeline.StringValue(d)
+			}
+		}
+		carry[i] = slices.Insert(carry[i], 7, cells...)
 	}
 	payloads := []string{`{"a": [1, "x,y"]}`, "[\n 1,\r\n\t2 ]", `"text \"\u00e9"`, "null", "-1", ""}
 	var outcomes []pipeline.Outcome
@@ -335,6 +350,10 @@ func TestVerifyFinds(t *testing.T) {
 		{"another integer", "wide", "parquet", first(func(o *pipeline.Outcome) { o.Row.Carry[1].Num++ }), nil, []string{"all agreement: row 1, column seats: a.parquet and a.csv differ"}},
 		{"another float", "wide", "jsonl", first(func(o *pipeline.Outcome) { o.Row.Carry[2].Num++ }), nil, []string{"all agreement: row 1, column score: a.parquet and a.jsonl differ"}},
 		{"another timestamp", "wide", "parquet", first(func(o *pipeline.Outcome) { o.Row.Carry[5].Num++ }), nil, []string{"all agreement: row 1, column seen: a.parquet and a.csv differ"}},
+		{"another decimal", "wide", "parquet", first(func(o *pipeline.Outcome) { o.Row.Carry[9].Text = "-99999999999999999999999999999999999998" }), nil,
+			[]string{"all agreement: row 1, column wei: a.parquet and a.csv differ"}},
+		{"another sign", "wide", "csv", first(func(o *pipeline.Outcome) { o.Row.Carry[7].Text = "-0.999999999" }), nil,
+			[]string{"all agreement: row 1, column rate: a.parquet and a.csv differ"}},
 		{"a text in quotes", "wide", "parquet", func(o outcomes) outcomes {
 			o[60].Row.Carry[0] = pipeline.StringValue(string(o[60].Row.Carry[0].AppendJSON(nil)))
 			return o

@@ -129,7 +129,7 @@ func TestTwoReaders(t *testing.T) {
 	if got, want := twoReaders(t, whole, writeOutput(t, "b.parquet", spec, outcomes[1:])), "it sees 1086 rows, arrow 1089"; got != want {
 		t.Errorf("a user less: %q, want %q", got, want)
 	}
-	if got, want := twoReaders(t, whole, writeOutput(t, "b.parquet", sinks.Spec{}, bare(outcomes))), "it sees 9 columns, arrow 20"; got != want {
+	if got, want := twoReaders(t, whole, writeOutput(t, "b.parquet", sinks.Spec{}, bare(outcomes))), "it sees 9 columns, arrow 23"; got != want {
 		t.Errorf("other columns: %q, want %q", got, want)
 	}
 	change := map[string]func(o *pipeline.Outcome){

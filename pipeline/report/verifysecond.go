@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/big"
 	"os"
 	"time"
 
@@ -160,7 +161,7 @@ func (s *second) column(v *verifier, i int) (int64, error) {
 				return at, err
 			}
 			at++
-			if !sameSecond(&row[i], s.values[j]) {
+			if !s.first.leafs[i].sameSecond(&row[i], s.values[j]) {
 				s.check.fail("record %d, column %s: the two see different values", at, show(s.first.cols[i].name))
 			}
 		}
@@ -170,7 +171,21 @@ func (s *second) column(v *verifier, i int) (int64, error) {
 }
 
 // sameSecond compares a value with what the second reader has made of it.
-func sameSecond(v *Value, got any) bool {
+func (l *leafReader) sameSecond(v *Value, got any) bool {
+	if l.decimal != nil && got != nil {
+		var n *big.Int
+		switch got := got.(type) {
+		case int32:
+			n = big.NewInt(int64(got))
+		case int64:
+			n = big.NewInt(got)
+		case string:
+			n = pipeline.TwosComplement([]byte(got))
+		default:
+			return false
+		}
+		return v.Kind == pipeline.String && string(v.Text) == string(pipeline.AppendDecimal(nil, n, int(l.decimal.Scale())))
+	}
 	switch got := got.(type) {
 	case nil:
 		return v.Kind == pipeline.Null
