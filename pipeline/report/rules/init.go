@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	maxPaired    = 128 // flags that are looked at in pairs
-	maxExclusive = 20  // pairs that are written
-	maxDistinct  = 256 // payloads of a variant that a schema is made of
+	maxPaired     = 128 // flags that are looked at in pairs
+	maxExclusive  = 20  // pairs that are written
+	maxDistinct   = 256 // payloads of a variant that a schema is made of
 	maxProperties = 20  // of a schema that is written
 
 	// sureUsers is how many users coincidence would have to keep out of something for it to be no coincidence.
