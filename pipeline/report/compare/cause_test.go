@@ -19,6 +19,7 @@ type fakeReplay struct {
 	after  bool
 	answer func(newConfig, newUser bool, row int64) string
 	last   int64
+	of     int64 // rows after which it begins again
 }
 
 func (f *fakeReplay) variants(newConfig bool, row int64) []pipeline.Variant {
@@ -34,7 +35,7 @@ func (f *fakeReplay) Row(row int64) (own, other []pipeline.Variant, ok bool, err
 		return nil, nil, false, fmt.Errorf("row %d was asked for after %d", row, f.last)
 	}
 	f.last = row
-	return f.variants(f.after, row), f.variants(!f.after, row), row != 6, nil
+	return f.variants(f.after, row), f.variants(!f.after, row), (row-1)%f.of != 5, nil
 }
 
 func (f *fakeReplay) Close() error { return nil }
@@ -61,8 +62,10 @@ func TestCauses(t *testing.T) {
 		{"on/1", "on/4", "on/5", "on/6", "", CauseBoth},
 		{"on/1", "off", "on/1", "off", "", CauseConfiguration},
 	}
+	const times = 900 // each row, so that there are several passes
+	n := int64(len(rows))
 	answer := func(newConfig, newUser bool, row int64) string {
-		r := rows[row-1]
+		r := rows[(row-1)%n]
 		switch {
 		case newConfig && newUser:
 			return r.both
@@ -75,19 +78,20 @@ func TestCauses(t *testing.T) {
 	}
 	worlds := [2]*world{{flags: []string{"f"}}, {flags: []string{"f"}}}
 	counts := map[Cause]int64{}
-	for i, r := range rows {
+	for i := range times * n {
+		r := rows[i%n]
 		if r.want != "" {
 			counts[r.want]++
 		}
 		for side, w := range worlds {
-			text := answer(side == 1, side == 1, int64(i+1))
+			text := answer(side == 1, side == 1, i+1)
 			if side == 0 && r.recorded != "" {
 				text = r.recorded
 			}
 			a := pipeline.Assignment{Variant: pipeline.Variant{FlagKey: "f"}}
 			a.Key, a.Payload, _ = strings.Cut(text, "/")
 			a.Assigned = text != ""
-			w.outcomes = append(w.outcomes, pipeline.Outcome{Row: pipeline.Row{Number: int64(i + 1), User: pipeline.User{UserID: fmt.Sprint(i + 1)}},
+			w.outcomes = append(w.outcomes, pipeline.Outcome{Row: pipeline.Row{Number: i + 1, User: pipeline.User{UserID: fmt.Sprint(i + 1)}},
 				Assignments: []pipeline.Assignment{a}, At: time.Unix(1767323045, 0)})
 		}
 	}
@@ -103,35 +107,43 @@ func TestCauses(t *testing.T) {
 	o := Options{Before: paths[0], After: paths[1],
 		Configs: func(Run) ([]byte, error) { return []byte(`[{"key":"f"}]`), nil },
 		Causes: func(Run, Run) (func(bool) (Replay, error), error) {
-			return func(after bool) (Replay, error) { return &fakeReplay{after: after, answer: answer}, nil }, nil
+			return func(after bool) (Replay, error) { return &fakeReplay{after: after, answer: answer, of: n}, nil }, nil
 		}}
-	quiet, err := Build(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := map[int64]Cause{}
-	o.Each = func(c *Change) error {
-		got[c.AfterRow] = c.Cause
-		return nil
-	}
-	r, err := Build(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, row := range rows {
-		if got[int64(i+1)] != row.want {
-			t.Errorf("row %d (%+v): cause %q, want %q", i+1, row, got[int64(i+1)], row.want)
+	for _, memory := range []int64{0, 200 << 10} {
+		o.Memory, o.Each = memory, nil
+		quiet, err := Build(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if diff := cmp.Diff(counts, r.Flags[0].Causes); diff != "" {
-		t.Errorf("counts of causes (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff(r, quiet); diff != "" {
-		t.Errorf("the report with and without a list of changes:\n%s", diff)
+		got := map[int64]Cause{}
+		o.Each = func(c *Change) error {
+			got[c.AfterRow] = c.Cause
+			return nil
+		}
+		r, err := Build(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if many := memory > 0; many != (r.Passes > 1) {
+			t.Errorf("memory %d: %d passes", memory, r.Passes)
+		}
+		for i := range times * n {
+			if row := rows[i%n]; got[i+1] != row.want {
+				t.Fatalf("row %d (%+v): cause %q, want %q", i+1, row, got[i+1], row.want)
+			}
+		}
+		if diff := cmp.Diff(counts, r.Flags[0].Causes); diff != "" {
+			t.Errorf("counts of causes (-want +got):\n%s", diff)
+		}
+		if quiet.Passes = r.Passes; memory == 0 { // texts of payloads take memory, and passes
+			if diff := cmp.Diff(r, quiet); diff != "" {
+				t.Errorf("the report with and without a list of changes:\n%s", diff)
+			}
+		}
 	}
 
 	o.Causes = func(Run, Run) (func(bool) (Replay, error), error) { return nil, errors.New("the input is gone") }
-	if r, err = Build(t.Context(), o); err != nil || len(r.Flags[0].Causes) > 0 || !strings.Contains(strings.Join(r.Notes, " "), "is not known: the input is gone.") {
+	if r, err := Build(t.Context(), o); err != nil || len(r.Flags[0].Causes) > 0 || !strings.Contains(strings.Join(r.Notes, " "), "is not known: the input is gone.") {
 		t.Errorf("inputs that are gone: %v, causes %v, notes %q", err, r.Flags[0].Causes, r.Notes)
 	}
 }
