@@ -29,7 +29,7 @@ func TestDependencyRule(t *testing.T) {
 		"pipeline/engine/parity":   {"pipeline", "pipeline/engine"},
 		"pipeline/report/compare":  {"pipeline", "pipeline/report", "pipeline/report/exposure"},
 		"pipeline/report/exposure": {"pipeline", "pipeline/report", "pipeline/report/stats"},
-		"pipeline/report/page":     {"pipeline", "pipeline/report", "pipeline/report/exposure", "pipeline/report/stats"},
+		"pipeline/report/page":     {"pipeline", "pipeline/report", "pipeline/report/compare", "pipeline/report/exposure", "pipeline/report/stats"},
 		"pipeline/report/rules":    {"pipeline", "pipeline/report", "pipeline/report/stats"},
 		"pipeline/report/stats":    {},
 		"pipeline/parquetfile":     {"pipeline"},
