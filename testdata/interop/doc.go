@@ -13,5 +13,6 @@
 //     and compares it with what DuckDB found, value by value, type by type.
 //   - write_test.go runs the command and has its outputs read, with default options.
 //   - read_test.go has DuckDB write the users in every encoding that it has, and the command read them.
+//   - decimals_test.go has decimals of every size go all the way, from DuckDB's file to ours and back.
 //   - readme_test.go runs the load statements of the README.
 package interop

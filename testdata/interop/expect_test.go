@@ -234,9 +234,6 @@ func same(want value, typ string, got *string) bool {
 	case day:
 		return typ == "DATE" && *got == string(v)
 	case time.Time:
-		if typ == "VARCHAR" {
-			return *got == v.UTC().Format(time.RFC3339Nano)
-		}
 		at, err := duckTime(got)
 		return err == nil && strings.HasPrefix(typ, "TIMESTAMP") && at.Equal(v)
 	case anyJSON:

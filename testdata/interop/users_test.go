@@ -163,7 +163,8 @@ func (u *users) asTexts(emptyIsNull bool, typed ...string) *users {
 	return texts
 }
 
-// cellText is how a text format of the input holds the value; null and "" are both empty.
+// cellText is how a text format holds the value, of the input and of the output: null and "" are both empty, and a time has
+// its microseconds.
 func cellText(v value) string {
 	switch v := v.(type) {
 	case nil:
@@ -171,7 +172,7 @@ func cellText(v value) string {
 	case string:
 		return v
 	case time.Time:
-		return v.UTC().Format(time.RFC3339Nano)
+		return v.UTC().Format("2006-01-02T15:04:05.000000Z")
 	case float64:
 		if a := math.Abs(v); a != 0 && (a < 1e-6 || a >= 1e21) { // as JavaScript writes them
 			return strconv.FormatFloat(v, 'e', -1, 64)
@@ -218,7 +219,7 @@ func (u *users) writeJSONL(t *testing.T, path string, texts bool) {
 			}
 			b.Write(appendJSON(nil, u.columns[i].name))
 			b.WriteByte(':')
-			if v != nil && texts {
+			if _, at := v.(time.Time); at || v != nil && texts {
 				v = cellText(v)
 			}
 			b.Write(appendJSON(nil, v))
@@ -234,7 +235,7 @@ func appendJSON(dst []byte, v value) []byte {
 	case jsonText:
 		return append(dst, x...)
 	case time.Time:
-		v = cellText(x)
+		v = x.UTC().Format(time.RFC3339Nano)
 	case day:
 		v = string(x)
 	case decimal:

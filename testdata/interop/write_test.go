@@ -90,14 +90,15 @@ var (
 		"row_number": "BIGINT", "user_id": "VARCHAR", "device_id": "VARCHAR", "flag_key": "VARCHAR", "outcome": "VARCHAR", "variant": "VARCHAR",
 		"payload": "VARCHAR", "experiment_key": "VARCHAR", "evaluated_at": "TIMESTAMP WITH TIME ZONE",
 	}
-	// What carried columns are in each format. A list is JSON in a text. read_csv takes a decimal for a DOUBLE. read_json has
-	// no type for timestamps of which some have a fraction of a second, and none but HUGEINT for integers that may be negative.
+	// What carried columns are in each format. A list is JSON in a text. read_csv takes a decimal for a DOUBLE unless it is
+	// declared, and in JSON lines decimals are texts, because as numbers they would be DOUBLEs. read_json has TIMESTAMP for those
+	// of UTC, and none but HUGEINT for integers that may be negative.
 	carryTypes = map[string]string{
 		"an_int": "BIGINT", "a_float": "DOUBLE", "a_bool": "BOOLEAN", "a_date": "DATE", "a_time": "TIMESTAMP WITH TIME ZONE",
-		"a_zoned_time": "TIMESTAMP WITH TIME ZONE", "a_decimal": "VARCHAR", "a_text": "VARCHAR", "aList": "VARCHAR",
+		"a_zoned_time": "TIMESTAMP WITH TIME ZONE", "a_decimal": "DECIMAL(38,10)", "a_text": "VARCHAR", "aList": "VARCHAR",
 	}
 	carryCSV   = map[string]string{"a_decimal": "DOUBLE"}
-	carryJSONL = map[string]string{"an_int": "HUGEINT", "a_time": "VARCHAR", "a_zoned_time": "VARCHAR", "aList": "VARCHAR[]"}
+	carryJSONL = map[string]string{"an_int": "HUGEINT", "a_time": "TIMESTAMP", "a_zoned_time": "TIMESTAMP", "a_decimal": "VARCHAR", "aList": "VARCHAR[]"}
 	jsonlTypes = map[string]string{"payload": "JSON", "evaluated_at": "TIMESTAMP"}
 )
 
@@ -341,7 +342,7 @@ func TestUsersFromTexts(t *testing.T) {
 		in.write(file)
 		files, m := snapshot(t, 3, []string{file}, "--evaluator", "local", "--flags", strings.Join(someFlags, ","), carry(), types)
 		want := in.users.expect(t, layout{flags: someFlags, carry: carried}, m)
-		texts := map[string]string{"a_date": "VARCHAR", "a_time": "VARCHAR", "a_zoned_time": "VARCHAR"}
+		texts := map[string]string{"a_date": "VARCHAR", "a_time": "VARCHAR", "a_zoned_time": "VARCHAR", "a_decimal": "VARCHAR"}
 		for _, out := range files[:1] { // what the other formats make of such a table is known from the tests above
 			want.compare(t, name+" to "+filepath.Base(out), query(t, "SELECT * FROM "+reader(out)),
 				byKind(merge(longTypes, carryTypes, texts), nil, nil, nil)[kind(out)])
