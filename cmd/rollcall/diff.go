@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -22,6 +23,7 @@ import (
 )
 
 func diffCommand(env *env, con *console) *cobra.Command {
+	var html pageOptions
 	var out, maxChanged, memory, format, logFormat string
 	var quiet, overwrite bool
 	cmd := &cobra.Command{
@@ -60,6 +62,13 @@ user's new properties.`,
 			}
 			// The tables hold no pointers: to collect more often than Go would costs little, and keeps to the size.
 			defer debug.SetMemoryLimit(debug.SetMemoryLimit(o.Memory + o.Memory/8 + 256<<20))
+			html.overwrite = overwrite
+			if out != "" && filepath.Clean(out) == filepath.Clean(html.file) {
+				return usageErrorf("--out and --html name the same file, %s", out)
+			}
+			if err := html.check(args...); err != nil {
+				return err
+			}
 			var changes *changeList
 			if out != "" {
 				if changes, err = createChanges(out, overwrite, args); err != nil {
@@ -77,6 +86,9 @@ user's new properties.`,
 					return err
 				}
 			}
+			if err := html.writeDiff(r); err != nil {
+				return err
+			}
 			if err := printDiff(env.Stdout, format, r); err != nil {
 				return err
 			}
@@ -89,7 +101,8 @@ user's new properties.`,
 	options := cmd.Flags()
 	group(options, "Options", func() {
 		options.StringVarP(&out, "out", "o", "", "`FILE` each change: .csv .tsv .jsonl (.gz .zst) .parquet")
-		options.BoolVar(&overwrite, "overwrite", false, "replace an existing --out")
+		options.StringVar(&html.file, "html", "", "`FILE` write the diff as one HTML page, too")
+		options.BoolVar(&overwrite, "overwrite", false, "replace an existing --out or --html")
 		options.StringVar(&maxChanged, "max-changed", "", "`N|P%` exit 4 if more users of both changed")
 		options.StringVar(&memory, "memory", "1GiB", "`SIZE` for the users; beyond it, several passes [1GiB]")
 		options.StringVar(&format, "format", "table", "`F` table json markdown [table]")

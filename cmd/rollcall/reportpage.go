@@ -2,16 +2,18 @@ package main
 
 import (
 	"os"
+	"slices"
 
 	"github.com/spf13/pflag"
 
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/report"
+	diff "github.com/rollcall-cli/rollcall/pipeline/report/compare"
 	"github.com/rollcall-cli/rollcall/pipeline/report/exposure"
 	"github.com/rollcall-cli/rollcall/pipeline/report/page"
 )
 
-// pageOptions say where the HTML page of a report goes.
+// pageOptions say where the HTML page of a report or a diff goes.
 type pageOptions struct {
 	file      string
 	overwrite bool
@@ -46,43 +48,64 @@ func (o *pageOptions) check(read ...string) error {
 
 // write writes the page of a report.
 func (o *pageOptions) write(r *exposure.Report, configs *report.File) error {
+	var read []snapshotFile
+	for i := range r.Snapshots {
+		read = append(read, snapshotFile{r.Snapshots[i].Path, r.Snapshots[i].Manifest})
+	}
+	return o.publish(read, configs, func(origin page.Origin) ([]byte, error) { return page.HTML(r, origin) })
+}
+
+// writeDiff writes the page of a diff.
+func (o *pageOptions) writeDiff(r *diff.Report) error {
+	read := []snapshotFile{{r.Before.Path, r.Before.Manifest}, {r.After.Path, r.After.Manifest}}
+	return o.publish(read, nil, func(origin page.Origin) ([]byte, error) { return page.Diff(r, origin) })
+}
+
+// snapshotFile is an output that was read, and its manifest; "" is none.
+type snapshotFile struct{ path, manifest string }
+
+func (o *pageOptions) publish(read []snapshotFile, configs *report.File, render func(page.Origin) ([]byte, error)) error {
 	if o.file == "" {
 		return nil
 	}
-	var read []string // by now it is known which outputs a manifest led to
-	for i := range r.Snapshots {
-		read = append(read, r.Snapshots[i].Path, r.Snapshots[i].Manifest)
+	for _, s := range read { // by now it is known which outputs a manifest led to
+		if err := o.check(s.path, s.manifest); err != nil {
+			return err
+		}
 	}
-	if err := o.check(read...); err != nil {
-		return err
-	}
-	data, err := page.HTML(r, page.Origin{Made: clock(), Version: version(), Files: reportedFiles(r, configs)})
+	data, err := render(page.Origin{Made: clock(), Version: version(), Files: originFiles(read, configs)})
 	if err != nil {
 		return err
 	}
 	return durable.WriteFile(o.file, data)
 }
 
-// reportedFiles are the files that a report was made of, with the checksums that the manifests have: the users that were
-// asked for, and the outputs that were read.
-func reportedFiles(r *exposure.Report, configs *report.File) []report.File {
+// originFiles are the files that a page was made of, with the checksums that the manifests have: the users that were asked
+// for, and the outputs that were read.
+func originFiles(read []snapshotFile, configs *report.File) []report.File {
 	var files []report.File
-	for i := range r.Snapshots {
-		s := &r.Snapshots[i]
-		output := report.File{Path: s.Path}
-		if m, err := report.ReadManifest(s.Manifest); s.Manifest != "" && err == nil {
-			files = append(files, m.Inputs...)
-			for _, l := range report.Locate(s.Manifest, m, []string{s.Path}) {
+	add := func(f report.File) {
+		if !slices.ContainsFunc(files, func(o report.File) bool { return o.Path == f.Path && o.SHA256 == f.SHA256 }) {
+			files = append(files, f)
+		}
+	}
+	for _, s := range read {
+		output := report.File{Path: s.path}
+		if m, err := report.ReadManifest(s.manifest); s.manifest != "" && err == nil {
+			for _, in := range m.Inputs {
+				add(in)
+			}
+			for _, l := range report.Locate(s.manifest, m, []string{s.path}) {
 				located, err := os.Stat(l.Path)
-				if read, readErr := os.Stat(s.Path); err == nil && readErr == nil && os.SameFile(located, read) {
+				if is, isErr := os.Stat(s.path); err == nil && isErr == nil && os.SameFile(located, is) {
 					output.SHA256 = l.File.SHA256
 				}
 			}
 		}
-		files = append(files, output)
+		add(output)
 	}
 	if configs != nil {
-		files = append(files, *configs)
+		add(*configs)
 	}
 	return files
 }

@@ -2,7 +2,7 @@ package page
 
 import (
 	"bytes"
-	_ "embed"
+	"embed"
 	"fmt"
 	"html/template"
 	"path/filepath"
@@ -30,12 +30,12 @@ const (
 )
 
 var (
-	//go:embed page.html
-	pageHTML string
+	//go:embed *.html
+	files embed.FS
 	//go:embed page.css
 	pageCSS string
 
-	pageTemplate = template.Must(template.New("page").Parse(pageHTML))
+	templates = template.Must(template.ParseFS(files, "*.html"))
 )
 
 // Origin is what the footer says beside the report.
@@ -47,8 +47,12 @@ type Origin struct {
 
 // HTML is the report as one file.
 func HTML(r *exposure.Report, o Origin) ([]byte, error) {
+	return execute("page.html", newView(r, o))
+}
+
+func execute(name string, view any) ([]byte, error) {
 	var b bytes.Buffer
-	if err := pageTemplate.Execute(&b, newView(r, o)); err != nil {
+	if err := templates.ExecuteTemplate(&b, name, view); err != nil {
 		return nil, fmt.Errorf("make the page: %w", err)
 	}
 	return b.Bytes(), nil
@@ -56,8 +60,10 @@ func HTML(r *exposure.Report, o Origin) ([]byte, error) {
 
 // What the template prints.
 type (
-	view struct {
+	// frame is what every page has: a head with the verdict, and a foot.
+	frame struct {
 		CSS          template.CSS
+		Kind         string
 		Title        string // of the window
 		Names        string // of the snapshots
 		About        []string
@@ -66,15 +72,19 @@ type (
 		Findings     []finding
 		Folded       []finding
 		MoreFindings string
-		Snapshot     []snapshot
-		Columns      []column
-		Flags        []*section
-		Pairs        []pair
-		More         []pair
-		MorePairs    string
-		Matrix       *matrix
 		Notes        []string
 		Footer       footer
+	}
+
+	view struct {
+		frame
+		Snapshot  []snapshot
+		Columns   []column
+		Flags     []*section
+		Pairs     []pair
+		More      []pair
+		MorePairs string
+		Matrix    *matrix
 	}
 
 	// mark is a verdict: a class for its colour, a sign and a word.
@@ -202,7 +212,7 @@ func severityMark(s exposure.Severity) mark {
 }
 
 func newView(r *exposure.Report, o Origin) *view {
-	v := &view{CSS: template.CSS(pageCSS), Verdict: severityMark(r.Verdict.Severity), Sentence: capital(clean(r.Verdict.Text))}
+	v := &view{frame: frame{CSS: template.CSS(pageCSS), Kind: "Exposure report", Verdict: severityMark(r.Verdict.Severity), Sentence: capital(clean(r.Verdict.Text))}}
 	var paths, runs []string
 	for i := range r.Snapshots {
 		s := &r.Snapshots[i]
@@ -246,16 +256,21 @@ func newView(r *exposure.Report, o Origin) *view {
 			}
 		}
 	}
-	if len(v.Folded) <= fewMore {
-		v.Findings, v.Folded = append(v.Findings, v.Folded...), nil
-	}
-	v.MoreFindings = count(int64(len(v.Folded)), "more finding")
+	v.fold()
 	v.overlaps(r)
 	for _, n := range append(slices.Clone(r.Notes), r.Reading()) {
 		v.Notes = append(v.Notes, clean(n))
 	}
 	v.Footer = newFooter(r, o)
 	return v
+}
+
+// fold ends the findings.
+func (f *frame) fold() {
+	if len(f.Folded) <= fewMore {
+		f.Findings, f.Folded = append(f.Findings, f.Folded...), nil
+	}
+	f.MoreFindings = count(int64(len(f.Folded)), "more finding")
 }
 
 // clean is text without what is none: broken UTF-8, control characters, overrides of the writing direction.
@@ -468,6 +483,28 @@ func worse(a, b mark) mark {
 }
 
 func newFooter(r *exposure.Report, o Origin) footer {
+	f := o.footer()
+	for i := range r.Snapshots {
+		s := &r.Snapshots[i]
+		f.run(s.RunID, s.Path, s.Version, s.StartedAt, s.FinishedAt)
+	}
+	return f
+}
+
+// run adds the run of a snapshot.
+func (f *footer) run(id, path, version string, from, to time.Time) {
+	if id == "" {
+		return
+	}
+	text := clean(path) + ", " + between(from, to)
+	if version != "" {
+		text += ", by rollcall " + clean(version)
+	}
+	f.Runs = append(f.Runs, fact{clean(id), text})
+}
+
+// footer is a footer without runs.
+func (o *Origin) footer() footer {
 	var f footer
 	f.Made = "Made by rollcall"
 	if o.Version != "" {
@@ -477,17 +514,6 @@ func newFooter(r *exposure.Report, o Origin) footer {
 		f.Made += ", " + o.Made.UTC().Format(minute) + " UTC"
 	}
 	f.Made += "."
-	for i := range r.Snapshots {
-		s := &r.Snapshots[i]
-		if s.RunID == "" {
-			continue
-		}
-		text := clean(s.Path) + ", " + between(s.StartedAt, s.FinishedAt)
-		if s.Version != "" {
-			text += ", by rollcall " + clean(s.Version)
-		}
-		f.Runs = append(f.Runs, fact{clean(s.RunID), text})
-	}
 	for _, file := range o.Files {
 		sum := file.SHA256
 		if sum == "" {

@@ -378,10 +378,10 @@ func TestContrast(t *testing.T) {
 				t.Errorf("%s: %s on %s has a contrast of %.2f, want %.1f", mode, front, back, got, least)
 			}
 		}
-		for _, back := range []string{"paper", "panel", "alert-tint", "warn-tint", "ok-tint", "m1", "m2", "m3", "m4"} {
+		for _, back := range []string{"paper", "panel", "alert-tint", "warn-tint", "ok-tint", "note-tint", "m1", "m2", "m3", "m4"} {
 			check("ink", back, 4.5)
 		}
-		for _, back := range []string{"paper", "alert-tint", "warn-tint", "ok-tint"} {
+		for _, back := range []string{"paper", "alert-tint", "warn-tint", "ok-tint", "note-tint"} {
 			for _, front := range []string{"muted", "link", "alert", "warn", "ok", "note"} {
 				check(front, back, 4.5)
 			}
