@@ -62,7 +62,7 @@ func TestCauses(t *testing.T) {
 		{"on/1", "on/4", "on/5", "on/6", "", CauseBoth},
 		{"on/1", "off", "on/1", "off", "", CauseConfiguration},
 	}
-	const times = 900 // each row, so that there are several passes
+	const times = 250 // each row, so that there are several passes
 	n := int64(len(rows))
 	answer := func(newConfig, newUser bool, row int64) string {
 		r := rows[(row-1)%n]
@@ -109,7 +109,7 @@ func TestCauses(t *testing.T) {
 		Causes: func(Run, Run) (func(bool) (Replay, error), error) {
 			return func(after bool) (Replay, error) { return &fakeReplay{after: after, answer: answer, of: n}, nil }, nil
 		}}
-	for _, memory := range []int64{0, 200 << 10} {
+	for _, memory := range []int64{0, 50 << 10} {
 		o.Memory, o.Each = memory, nil
 		quiet, err := Build(t.Context(), o)
 		if err != nil {

@@ -233,6 +233,9 @@ func (j *join) notes(r *Report) {
 	if !j.before.everybody() || !j.after.everybody() {
 		note("A long output of a run without --flags has no row of a user who gets nothing: such users count as added or removed where the other snapshot has them.")
 	}
+	if b, a := j.before.Failed, j.after.Failed; b+a > 0 {
+		note("Users who failed are in no snapshot (before %s, after %s): they count as added or removed where the other snapshot has them.", exposure.Thousands(b), exposure.Thousands(a))
+	}
 	if !j.payloads {
 		note("Payloads are not compared: a wide output has them only with --include payload.")
 	}

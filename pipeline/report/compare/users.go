@@ -42,7 +42,7 @@ type user struct {
 
 const (
 	userBytes = 32
-	chunkBits = 12
+	chunkBits = 10
 	chunkSize = 1 << chunkBits
 
 	changedBit = 1 << 31
@@ -144,7 +144,7 @@ func (c *codes) set(i int, code uint32) (bytes int64) {
 			}
 			plane[chunk] = make([]byte, chunkSize)
 			c.planes[p] = plane
-			bytes += chunkSize
+			bytes += chunkSize + 24 // and the slice's header
 		}
 		plane[chunk][at] = byte(code)
 	}
