@@ -46,6 +46,19 @@ func TestPages(t *testing.T) {
 			`table Variants of תשלום-מהיר`,
 			`rowheader tab\\there\\x1b\[31m`,
 		}},
+		{"diff", diffOf, []string{
+			`heading CHANGED .* users in both changed .*`,
+			`heading After: after.csv complete`,
+			`link pricing-test`,
+			`figure Who had what before, and has what after`,
+			`image Before: control 43\.9 %, treatment 42\.4 %, not assigned 13\.7 %`,
+			`table Users by what they had before \(rows\) and have after \(columns\)`,
+			`columnheader annual-first`,
+		}},
+		{"hostile-diff", hostileDiff, []string{
+			`heading <script>alert\(1\)</script>`,
+			`rowheader \\u202egnorw yaw eht\\u202c`,
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			file := test.make(t)

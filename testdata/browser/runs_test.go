@@ -58,6 +58,11 @@ func asIs(t *testing.T) string {
 // planted is the page of a run with three things that should be found: checkout-redesign is split 80:20 in France,
 // pricing-test lets everybody in whom the group keeps for onboarding-flow, and dark-mode is for 30 %, not for half.
 func planted(t *testing.T) string {
+	return pageOf(t, "planted", plantedRun(t, "planted.parquet"), "--by", by, "--flag-configs", flags,
+		"--expect", "checkout-redesign=control:50,treatment:50", "--expect", "dark-mode=on:50,not_assigned:50")
+}
+
+func plantedRun(t *testing.T, name string) string {
 	var configs []map[string]any
 	read(t, flags, &configs)
 	for _, f := range configs {
@@ -79,8 +84,28 @@ func planted(t *testing.T) string {
 		}
 	}
 	evaluated := write(t, "planted-flags.json", configs)
-	return pageOf(t, "planted", snapshot(t, "planted.parquet", users, evaluated, by, "--flags", "checkout-redesign,dark-mode,express-pay,legacy-export,onboarding-flow,pricing-test"), "--by", by, "--flag-configs", flags,
-		"--expect", "checkout-redesign=control:50,treatment:50", "--expect", "dark-mode=on:50,not_assigned:50")
+	return snapshot(t, name, users, evaluated, by, "--flags", "checkout-redesign,dark-mode,express-pay,legacy-export,onboarding-flow,pricing-test")
+}
+
+// diffOf is the page of what the planted run changes.
+func diffOf(t *testing.T) string {
+	before := snapshot(t, "before.parquet", users, flags, by, "--flags", asked)
+	after := plantedRun(t, "after.csv")
+	file := filepath.Join(folder, "diff.html")
+	run(t, "diff", before, after, "--html", file, "--quiet")
+	return file
+}
+
+// hostileDiff is the page of what changes between names that would break a page: the users of the second run are half of
+// the first one's, and others.
+func hostileDiff(t *testing.T) string {
+	configs := write(t, "hostile-diff-flags.json", evilFlags(0))
+	changed := write(t, "hostile-diff-flags2.json", evilFlags(3))
+	before := snapshot(t, "<b>before.csv", evilUsers(t, "before-users.csv", 0, "country"), configs, "country")
+	after := snapshot(t, evil[4]+".csv", evilUsers(t, "after-users.csv", 1500, "country"), changed, "country")
+	file := filepath.Join(folder, "hostile-diff.html")
+	run(t, "diff", before, after, "--html", file, "--quiet")
+	return file
 }
 
 // evil are names that would break a page that does not escape them, is not wide enough, or is read from left to right.
@@ -89,8 +114,8 @@ var evil = []string{
 	"תשלום-מהיר", "דגל 42 (א)", "\u202egnorw yaw eht\u202c", "tab\there\x1b[31m", strings.Repeat("long", 75), "{{.}} &amp; ${x}",
 }
 
-// hostile is the page of users, flags, variants and columns with such names.
-func hostile(t *testing.T) string {
+// evilFlags are flags and variants with such names. Each has its variant from the name so many further on.
+func evilFlags(shift int) []map[string]any {
 	var configs []map[string]any
 	half := func(salt string, variants ...string) map[string]any {
 		bucket := []map[string]any{
@@ -101,7 +126,7 @@ func hostile(t *testing.T) string {
 	}
 	variant := func(key string) map[string]any { return map[string]any{"key": key, "value": key} }
 	for i, name := range evil {
-		other := evil[(i+1)%len(evil)]
+		other := evil[(i+1+shift)%len(evil)]
 		configs = append(configs, map[string]any{
 			"key":      name,
 			"variants": map[string]any{"off": map[string]any{"key": "off", "metadata": map[string]any{"default": true}}, "control": variant("control"), other: variant(other)},
@@ -109,27 +134,35 @@ func hostile(t *testing.T) string {
 			"metadata": map[string]any{"deployed": true, "evaluationMode": "local", "flagType": "experiment", "flagVersion": 1},
 		})
 	}
-	file := filepath.Join(folder, "hostile.csv")
+	return configs
+}
+
+// evilUsers are 3,000 users, from one on, with such values.
+func evilUsers(t *testing.T, name string, from int, columns ...string) string {
+	t.Helper()
+	file := filepath.Join(folder, name)
 	out, err := os.Create(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	column := `<b onclick="x">` + strings.Repeat("column", 20)
 	w := csv.NewWriter(out)
-	_ = w.Write([]string{"user_id", "country", column})
-	for i := range 3000 {
-		_ = w.Write([]string{fmt.Sprintf("u%d", i), evil[i%len(evil)], fmt.Sprintf("<i>%d %s", i%40, evil[i%len(evil)])})
+	_ = w.Write(append([]string{"user_id"}, columns...))
+	for i := from; i < from+3000; i++ {
+		_ = w.Write([]string{fmt.Sprintf("u%d", i), evil[i%len(evil)], fmt.Sprintf("<i>%d %s", i%40, evil[i%len(evil)])}[:1+len(columns)])
 	}
 	w.Flush()
 	if err := errors.Join(w.Error(), out.Close()); err != nil {
 		t.Fatal(err)
 	}
-	named := strings.Join([]string{"country", column}, ",")
-	if strings.Contains(column, `"`) { // --carry and --by are lists as in CSV
-		named = `country,"` + strings.ReplaceAll(column, `"`, `""`) + `"`
-	}
-	configured := write(t, "hostile-flags.json", configs)
-	return pageOf(t, "hostile", snapshot(t, "hostile <&>.csv", file, configured, named), "--by", named, "--expect", evil[0]+"=control:20,x:80")
+	return file
+}
+
+// hostile is the page of users, flags, variants and columns with such names.
+func hostile(t *testing.T) string {
+	column := `<b onclick="x">` + strings.Repeat("column", 20)
+	named := `country,"` + strings.ReplaceAll(column, `"`, `""`) + `"` // --carry and --by are lists as in CSV
+	configs := write(t, "hostile-flags.json", evilFlags(0))
+	return pageOf(t, "hostile", snapshot(t, "hostile <&>.csv", evilUsers(t, "hostile.csv", 0, "country", column), configs, named), "--by", named, "--expect", evil[0]+"=control:20,x:80")
 }
 
 func read(t *testing.T, file string, v any) {

@@ -190,7 +190,17 @@ func compareEnds(a, b end) int {
 	rank := func(e end) int {
 		return slices.Index([]string{compare.Assigned, compare.NotAssigned, compare.Absent}, e.outcome)
 	}
-	return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a.variant, b.variant))
+	control := func(e end) int { // first, where bars begin
+		if e.control() {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(control(a), control(b)), strings.Compare(a.variant, b.variant))
+}
+
+func (e end) control() bool {
+	return e.outcome == compare.Assigned && slices.Contains(exposure.DefaultControls, strings.ToLower(e.variant))
 }
 
 var causeWords = map[compare.Cause]string{
@@ -282,8 +292,7 @@ func (d *diffSection) bars(rows, columns []end, had, has map[end]int64) {
 	slices.SortFunc(both, compareEnds)
 	both = slices.DeleteFunc(slices.Compact(both), func(e end) bool { return e.outcome == compare.Absent })
 	for _, e := range both {
-		control := slices.Contains(exposure.DefaultControls, strings.ToLower(e.variant))
-		all = append(all, exposure.Variant{Key: e.variant, Treatment: !control && e.outcome == compare.Assigned})
+		all = append(all, exposure.Variant{Key: e.variant, Treatment: e.outcome == compare.Assigned && !e.control()})
 	}
 	looks := looksOf(all)
 	for i, e := range both {
