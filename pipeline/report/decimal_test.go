@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/sinks"
 )
 
 // Decimals of an unrelated writer: the texts of those that a column of its precision may hold, and errors for others.
@@ -81,6 +82,36 @@ func TestReadDecimals(t *testing.T) {
 		}
 		if diff := cmp.Diff(test.want, got); diff != "" && test.err == "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)
+		}
+	}
+}
+
+// A carried value has one text, of whichever format it comes.
+func TestTextsOfValues(t *testing.T) {
+	outcomes := strangeOutcomes("a")
+	spec := sinks.Spec{Carry: strangeCarry, Wide: true, Flags: []string{"a"}}
+	var readers []*Reader
+	for _, name := range []string{"a.csv", "a.parquet"} {
+		r, err := Open(writeOutput(t, name, spec, outcomes), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close() //nolint:errcheck // only read
+		readers = append(readers, r)
+	}
+	var a, b User
+	for {
+		errA, errB := readers[0].Next(&a), readers[1].Next(&b)
+		if errA == io.EOF && errB == io.EOF {
+			break
+		}
+		if errA != nil || errB != nil {
+			t.Fatal(errA, errB)
+		}
+		for i := range a.Carry {
+			if x, y := string(a.Carry[i].AppendText(nil)), string(b.Carry[i].AppendText(nil)); x != y {
+				t.Errorf("row %d, column %s: %q in CSV, %q in Parquet", a.Row, strangeCarry[i].Name, x, y)
+			}
 		}
 	}
 }

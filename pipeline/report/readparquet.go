@@ -122,7 +122,8 @@ func (t *parquetTable) readSchema(s *schema.Schema) error {
 		seen[c.name] = true
 		decimal, isDecimal := d.LogicalType().(*schema.DecimalLogicalType)
 		switch typ := d.PhysicalType(); {
-		case isDecimal && typ != parquet.Types.ByteArray && decimal.Precision() <= pipeline.MaxPrecision:
+		case isDecimal && typ != parquet.Types.ByteArray && decimal.Precision() <= pipeline.MaxPrecision &&
+			0 <= decimal.Scale() && decimal.Scale() <= decimal.Precision():
 			c.typ, l.kind, l.decimal = pipeline.TypeDecimal, pipeline.String, decimal
 			l.limit = new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(decimal.Precision())), nil)
 		case isDecimal:

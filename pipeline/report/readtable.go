@@ -45,7 +45,7 @@ type Value struct {
 	json []byte // JSONL: the value as it stands in the file
 }
 
-// AppendText appends the value as a cell of a CSV output holds it; times in UTC.
+// AppendText appends the value as a cell of a carried column holds it in a CSV output.
 func (v *Value) AppendText(dst []byte) []byte {
 	switch v.Kind {
 	case pipeline.Null:
@@ -65,7 +65,7 @@ func (v *Value) AppendText(dst []byte) []byte {
 	case pipeline.Bool:
 		return strconv.AppendBool(dst, v.Num != 0)
 	case pipeline.Timestamp:
-		return time.UnixMicro(v.Num).UTC().AppendFormat(dst, time.RFC3339Nano)
+		return time.UnixMicro(v.Num).UTC().AppendFormat(dst, "2006-01-02T15:04:05.000000Z")
 	case pipeline.Date:
 		return time.Unix(v.Num*86400, 0).UTC().AppendFormat(dst, time.DateOnly)
 	}
