@@ -67,7 +67,7 @@ func TestPages(t *testing.T) {
 				for _, scheme := range []string{"light", "dark"} {
 					p.look(t, width, scheme)
 					p.wide(t, width)
-					p.shoot(t, fmt.Sprintf("%s-%d-%s", test.name, width, scheme))
+					p.shoot(t, width, fmt.Sprintf("%s-%d-%s", test.name, width, scheme))
 				}
 			}
 			p.accessible(t, test.want)
@@ -163,11 +163,17 @@ func (p *page) wide(t *testing.T, width int) {
 	}
 }
 
-// shoot leaves a picture of the whole page.
-func (p *page) shoot(t *testing.T, name string) {
+// tall is how much of a page is in its picture: all but of the longest ones.
+const tall = 9000
+
+// shoot leaves a picture of the page.
+func (p *page) shoot(t *testing.T, width int, name string) {
 	t.Helper()
 	var shot struct{ Data string }
-	p.must(t, "Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": true, "optimizeForSpeed": true}, &shot)
+	var height float64
+	p.eval(t, "document.documentElement.scrollHeight", &height)
+	clip := map[string]any{"x": 0, "y": 0, "width": width, "height": min(height, tall), "scale": 1}
+	p.must(t, "Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": true, "optimizeForSpeed": true, "clip": clip}, &shot)
 	keep(t, name+".png", shot.Data)
 }
 

@@ -52,6 +52,7 @@ func pageOf(t *testing.T, name string, args ...string) string {
 
 // asIs is the page of the test users with the test flags.
 func asIs(t *testing.T) string {
+	const by = "country,user_properties.seats"
 	return pageOf(t, "as-is", snapshot(t, "as-is.parquet", users, flags, by, "--flags", asked), "--by", by, "--flag-configs", flags, "--checksums")
 }
 
