@@ -608,11 +608,14 @@ func (a *analysis) allocation(out *Counts, flag *Flag, f *flagCounts, t *totals,
 		return
 	}
 	eligible := t.users - t.named
+	whom := "" // a share of all users is told already, and would seem to contradict this one
 	switch f.bucketBy {
 	case byUserID:
 		eligible -= t.noUserID
+		whom = " with a user id"
 	case byDeviceID:
 		eligible -= t.noDeviceID
+		whom = " with a device id"
 	}
 	assigned := out.Assigned - out.LeftOut
 	where := flag.Key
@@ -635,9 +638,11 @@ func (a *analysis) allocation(out *Counts, flag *Flag, f *flagCounts, t *totals,
 		case !test.Tested():
 			out.AllocationWords = "not tested: " + test.None
 		case test.Verdict == stats.OK:
-			out.AllocationWords = fmt.Sprintf("as many as expected (%s) have a variant, %s", Percent(*want), PValue(test.Corrected))
+			out.AllocationWords = fmt.Sprintf("%s of %s%s have a variant, as expected (%s), %s", Percent(float64(assigned)/float64(eligible)),
+				count(int(eligible), "user"), whom, Percent(*want), PValue(test.Corrected))
 		default:
-			out.AllocationWords = fmt.Sprintf("%s have a variant instead of %s, %s", Percent(float64(assigned)/float64(eligible)), Percent(*want), effect(&test))
+			out.AllocationWords = fmt.Sprintf("%s of %s%s have a variant instead of %s, %s", Percent(float64(assigned)/float64(eligible)),
+				count(int(eligible), "user"), whom, Percent(*want), effect(&test))
 			a.find(Finding{Severity: severityOf(test.Verdict), Kind: KindAllocation, Flag: flag.Key, Column: column, Slice: label,
 				Text: where + ": " + out.AllocationWords})
 		}
@@ -676,7 +681,7 @@ func (a *analysis) finish() {
 	case a.r.Tests == 0:
 		v.Severity, v.Text = OK, "nothing found, but nothing was tested either: it is not known how users should be split"
 	default:
-		v.Severity, v.Text = OK, "nothing found by "+tests
+		v.Severity, v.Text = OK, "nothing found "+tests
 	}
 }
 
