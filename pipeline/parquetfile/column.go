@@ -43,7 +43,7 @@ func (c *Column) Open(md *metadata.ColumnChunkMetaData) error {
 	if md.HasDictionaryPage() && md.DictionaryPageOffset() > 0 && md.DictionaryPageOffset() < start {
 		start = md.DictionaryPageOffset()
 	}
-	if c.file.pq.WriterVersion().LessThan(metadata.Parquet816FixedVersion) {
+	if c.file.md.WriterVersion().LessThan(metadata.Parquet816FixedVersion) {
 		length += 100 // parquet-mr before 1.2.9 leaves the dictionary's header out (PARQUET-816)
 	}
 	size := c.file.size
@@ -87,7 +87,7 @@ func (c *Column) Err() error { return c.chunk.Err() }
 func (c *Column) Most() int { return min(c.pages.seen-c.read, c.pages.batch) }
 
 // Values is what was decoded: the field of the column's physical type holds the values that are not null. The bytes of
-// texts are those of the page, whose memory is not used again. Columns can share one, one after the other.
+// texts stay as they are: the memory of a page is not used again. Columns can share one, one after the other.
 type Values struct {
 	Bools   []bool
 	Int32s  []int32

@@ -1,7 +1,6 @@
 package parquetfile
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"sync"
 
 	"github.com/apache/arrow/go/v15/arrow/memory"
-	"github.com/apache/arrow/go/v15/parquet/file"
 	"github.com/apache/arrow/go/v15/parquet/metadata"
 	"github.com/apache/arrow/go/v15/parquet/schema"
 )
@@ -50,9 +48,10 @@ func (e *MagicError) Encrypted() bool { return e.Magic == "PARE" }
 // File is an open Parquet file. It is used from one goroutine, and so are its columns.
 type File struct {
 	shared
-	r    io.ReaderAt
-	size int64
-	pq   *file.Reader
+	r       io.ReaderAt
+	size    int64
+	md      *metadata.FileMetaData
+	unknown map[schema.Node]string
 }
 
 // shared is what the columns of a file share.
@@ -91,13 +90,19 @@ func Open(f *os.File, o Options) (*File, error) {
 	if footer > p.size-12 || footer > maxFooter {
 		return nil, fmt.Errorf("damaged Parquet: a footer of %d bytes in a file of %d", footer, p.size)
 	}
-	if err := p.checkFooter(footer); err != nil {
+	buf := make([]byte, footer)
+	if _, err := f.ReadAt(buf, p.size-8-footer); err != nil {
 		return nil, err
 	}
-	if p.pq, err = file.NewParquetReader(io.NewSectionReader(f, 0, p.size)); err != nil {
+	unknown, err := checkFooter(buf)
+	if err != nil {
 		return nil, err
 	}
-	md := p.Metadata()
+	if p.md, err = metadata.NewFileMetaData(buf, nil); err != nil {
+		return nil, fmt.Errorf("damaged Parquet: %w", err)
+	}
+	md := p.md
+	p.unknown = nodesOf(md.Schema, unknown)
 	var rows int64
 	for _, g := range md.RowGroups {
 		if g.NumRows < 0 {
@@ -114,30 +119,21 @@ func Open(f *os.File, o Options) (*File, error) {
 	return p, nil
 }
 
-// checkFooter makes sure that the footer is as long as it says, in all its parts: arrow allocates for the length
-// that a list claims.
-func (f *File) checkFooter(size int64) error {
-	footer := bufio.NewReaderSize(io.NewSectionReader(f.r, f.size-8-size, size), 64<<10)
-	if _, err := (&thriftReader{r: footer, left: size, parts: maxFooterParts}).read(false, 0); err != nil {
-		if errors.Is(err, io.EOF) {
-			return errThrift
-		}
-		return err
-	}
-	return nil
-}
-
 // Metadata is the footer: the schema, and what the writer has said of the file.
-func (f *File) Metadata() *metadata.FileMetaData { return f.pq.MetaData() }
+func (f *File) Metadata() *metadata.FileMetaData { return f.md }
+
+// UnknownTypes are the parts of the schema whose logical type arrow does not know, with its name: VARIANT, or
+// "number 19". In Metadata they have none, so their values must not be read for what is stored.
+func (f *File) UnknownTypes() map[schema.Node]string { return f.unknown }
 
 // NumRows is how many rows there are, in all row groups.
-func (f *File) NumRows() int64 { return f.pq.NumRows() }
+func (f *File) NumRows() int64 { return f.md.NumRows }
 
 // NumGroups is how many row groups there are.
-func (f *File) NumGroups() int { return f.pq.NumRowGroups() }
+func (f *File) NumGroups() int { return len(f.md.RowGroups) }
 
 // Group is a row group, from 0. It may have no rows, and then it often has no pages either.
-func (f *File) Group(i int) *metadata.RowGroupMetaData { return f.pq.RowGroup(i).MetaData() }
+func (f *File) Group(i int) *metadata.RowGroupMetaData { return f.md.RowGroup(i) }
 
 // Column is a reader of a column of this file, which reads that many bytes ahead.
 func (f *File) Column(d *schema.Column, readAhead int) *Column {

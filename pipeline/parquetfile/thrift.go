@@ -11,7 +11,7 @@ import (
 type thriftReader struct {
 	r     thriftSource
 	left  int64 // bytes that may still be read
-	parts int   // elements of lists that may still come
+	parts int   // elements of lists, and fields that are kept, that may still come
 }
 
 type thriftSource interface {
@@ -81,7 +81,32 @@ func (t *thriftReader) skip(n uint64) error {
 	return err
 }
 
-// read reads a struct. Where keep is not set, it is only checked.
+// field begins the field behind the one of that number: its number, and its type; 0 is the end of the struct.
+func (t *thriftReader) field(last int64) (id int64, typ byte, err error) {
+	b, err := t.byte()
+	if err != nil || b == 0 {
+		return last, 0, err
+	}
+	if typ = b & 15; typ == 0 {
+		return last, 0, errThrift
+	}
+	if delta := b >> 4; delta != 0 {
+		return last + int64(delta), typ, nil
+	}
+	id, err = t.int()
+	return id, typ, err
+}
+
+// skipField goes beyond the value of a field. That of a boolean is in its type.
+func (t *thriftReader) skipField(typ byte, depth int) error {
+	if typ == thriftTrue || typ == thriftFalse {
+		return nil
+	}
+	_, err := t.value(typ, depth)
+	return err
+}
+
+// read reads a struct. Where keep is not set, it is only checked. What is kept counts as a part.
 func (t *thriftReader) read(keep bool, depth int) (*thriftStruct, error) {
 	if depth > thriftDepth {
 		return nil, errThrift
@@ -91,17 +116,18 @@ func (t *thriftReader) read(keep bool, depth int) (*thriftStruct, error) {
 		s = &thriftStruct{ints: map[int64]int64{}, structs: map[int64]*thriftStruct{}}
 	}
 	for id := int64(0); ; {
-		b, err := t.byte()
-		if err != nil || b == 0 {
+		var typ byte
+		var err error
+		if id, typ, err = t.field(id); err != nil || typ == 0 {
 			return s, err
 		}
-		if delta := b >> 4; delta != 0 {
-			id += int64(delta)
-		} else if id, err = t.int(); err != nil {
-			return nil, err
+		if keep {
+			if err := t.room(1); err != nil {
+				return nil, err
+			}
 		}
 		var n int64
-		switch typ := b & 15; typ {
+		switch typ {
 		case thriftTrue, thriftFalse: // the type is the value
 			n = int64(thriftFalse - typ)
 		case thriftNested:
@@ -141,17 +167,11 @@ func (t *thriftReader) value(typ byte, depth int) (int64, error) {
 		}
 		return 0, t.skip(n)
 	case thriftList, thriftSet:
-		b, err := t.byte()
+		n, of, err := t.list()
 		if err != nil {
 			return 0, err
 		}
-		n := uint64(b >> 4)
-		if n == 15 {
-			if n, err = t.uvarint(); err != nil {
-				return 0, err
-			}
-		}
-		return 0, t.elements(n, depth, b&15)
+		return 0, t.elements(n, depth, of)
 	case thriftMap:
 		n, err := t.uvarint()
 		if err != nil || n == 0 {
@@ -169,13 +189,33 @@ func (t *thriftReader) value(typ byte, depth int) (int64, error) {
 	return 0, errThrift
 }
 
-// elements reads n times a value of each type.
-func (t *thriftReader) elements(n uint64, depth int, types ...byte) error {
+// list begins a list: how many elements it has, and of which type.
+func (t *thriftReader) list() (n uint64, typ byte, err error) {
+	b, err := t.byte()
+	if err != nil {
+		return 0, 0, err
+	}
+	if n = uint64(b >> 4); n == 15 {
+		n, err = t.uvarint()
+	}
+	return n, b & 15, err
+}
+
+// room makes sure that so many parts may come.
+func (t *thriftReader) room(n uint64) error {
 	if n > uint64(t.left) { // each takes a byte
 		return errThrift
 	}
 	if t.parts -= int(n); t.parts < 0 {
-		return errors.New("a footer of too many parts: more row groups and columns than can be read in bounded memory")
+		return errors.New("a header or footer of too many parts: more row groups and columns than can be read in bounded memory")
+	}
+	return nil
+}
+
+// elements reads n times a value of each type.
+func (t *thriftReader) elements(n uint64, depth int, types ...byte) error {
+	if err := t.room(n); err != nil {
+		return err
 	}
 	if depth > thriftDepth {
 		return errThrift

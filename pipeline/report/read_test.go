@@ -14,6 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/arrow/go/v15/parquet"
+	"github.com/apache/arrow/go/v15/parquet/compress"
+	"github.com/apache/arrow/go/v15/parquet/file"
+	"github.com/apache/arrow/go/v15/parquet/schema"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -203,6 +207,7 @@ func TestReaderRefuses(t *testing.T) {
 		{"a.jsonl", jsonlRow + strings.Replace(jsonlRow, `"on"`, `7`, 1), "line 2: column variant: not a text"},
 		{"a.parquet", "", "too short"},
 		{"a.parquet", "PAR1 and so on", "does not end in PAR1"},
+		{"a.parquet", "PAR1\x00\x00\x00\x00PARE", "does not end in PAR1"},
 		{"a.parquet", "PAR1\xff\xff\xff\x00PAR1", "a footer of 16777215 bytes"},
 		{"a.xlsx", "", "not the name of an output"},
 	} {
@@ -213,6 +218,59 @@ func TestReaderRefuses(t *testing.T) {
 		_, _, err := lines(path, Options{})
 		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s of %q: %v; want an error with %q and the file's name", tt.name, tt.text, err, tt.want)
+		}
+	}
+}
+
+// TestReaderRefusesOtherParquet: what Parquet allows and rollcall does not write is refused by the column's name.
+func TestReaderRefusesOtherParquet(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		opts []parquet.WriterProperty
+		want string
+	}{
+		{"snappy", []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Snappy)}, ""},
+		{"delta lengths", []parquet.WriterProperty{parquet.WithEncoding(parquet.Encodings.DeltaLengthByteArray)}, ""},
+		{"gzip", []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Gzip)}, "column user_id: the compression GZIP is none that rollcall writes"},
+		{"brotli", []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Brotli)}, "column user_id: the compression BROTLI is none that rollcall writes"},
+		{"delta", []parquet.WriterProperty{parquet.WithEncoding(parquet.Encodings.DeltaByteArray)}, "column user_id: the encoding DELTA_BYTE_ARRAY is none that rollcall writes"},
+	} {
+		node, err := schema.NewPrimitiveNode("user_id", parquet.Repetitions.Required, parquet.Types.ByteArray, -1, -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		root, err := schema.NewGroupNode("schema", parquet.Repetitions.Required, schema.FieldList{node}, -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		w := file.NewParquetWriter(&b, root, file.WithWriterProps(parquet.NewWriterProperties(append(tt.opts, parquet.WithDictionaryDefault(false))...)))
+		g := w.AppendRowGroup()
+		c, err := g.NextColumn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.(*file.ByteArrayColumnChunkWriter).WriteBatch([]parquet.ByteArray{[]byte("u-1")}, nil, nil)
+		if err := errors.Join(err, c.Close(), g.Close(), w.Close()); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "a.parquet")
+		if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		table, err := openParquet(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		row, err := table.next()
+		if tt.want == "" && (err != nil || string(row[0].Text) != "u-1") {
+			t.Errorf("%s: %v, %v", tt.name, row, err)
+		}
+		if tt.want != "" && (err == nil || err.Error() != path+": "+tt.want) {
+			t.Errorf("%s: %v; want %q", tt.name, err, tt.want)
+		}
+		if err := table.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }
