@@ -63,10 +63,12 @@ func TestPages(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			file := test.make(t)
 			p := open(t, file)
+			p.keyboard(t)
 			for _, width := range []int{390, 1280} {
 				for _, scheme := range []string{"light", "dark"} {
 					p.look(t, width, scheme)
 					p.wide(t, width)
+					p.first(t, width)
 					p.shoot(t, width, fmt.Sprintf("%s-%d-%s", test.name, width, scheme))
 				}
 			}
@@ -129,10 +131,13 @@ func (p *page) eval(t *testing.T, expression string, out any) {
 	}
 }
 
+// screen is the height of the window.
+const screen = 844
+
 // look sets the width of the window and the colour scheme.
 func (p *page) look(t *testing.T, width int, scheme string) {
 	t.Helper()
-	p.must(t, "Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}, nil)
+	p.must(t, "Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": screen, "deviceScaleFactor": 1, "mobile": width < 600}, nil)
 	p.must(t, "Emulation.setEmulatedMedia", map[string]any{"media": "", "features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
 	var background string
 	p.eval(t, "getComputedStyle(document.body).backgroundColor", &background)
@@ -161,6 +166,30 @@ func (p *page) wide(t *testing.T, width int) {
 	if len(over) > 0 {
 		t.Errorf("at %d pixels too wide:\n%s", width, strings.Join(over[:min(len(over), 10)], "\n"))
 	}
+}
+
+// first: the verdict and the first findings are on the first screen.
+func (p *page) first(t *testing.T, width int) {
+	t.Helper()
+	var bottoms []float64
+	p.eval(t, `[...document.querySelectorAll("#verdict > h2, #verdict > ul > li:nth-child(-n+2)")].map(e => e.getBoundingClientRect().bottom + scrollY)`, &bottoms)
+	if len(bottoms) < 3 || slices.Max(bottoms) > screen {
+		t.Errorf("at %d pixels the verdict and two findings end at %.0f, want on the first screen of %d", width, bottoms, screen)
+	}
+}
+
+// keyboard: the first thing that it reaches leads to the verdict.
+func (p *page) keyboard(t *testing.T) {
+	t.Helper()
+	for _, kind := range []string{"keyDown", "keyUp"} {
+		p.must(t, "Input.dispatchKeyEvent", map[string]any{"type": kind, "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9}, nil)
+	}
+	var focused []string
+	p.eval(t, `[document.activeElement.className, document.activeElement.getBoundingClientRect().top >= 0 ? "seen" : "hidden"]`, &focused)
+	if !slices.Equal(focused, []string{"skip", "seen"}) {
+		t.Errorf("the first thing that the keyboard reaches is %q, want the link to the verdict", focused)
+	}
+	p.eval(t, "document.activeElement.blur(), scrollTo(0, 0), []", &focused)
 }
 
 // tall is how much of a page is in its picture: all but of the longest ones.
