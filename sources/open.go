@@ -135,7 +135,7 @@ func Open(files []File, opts Options) (*Input, error) {
 				"read files of different formats in runs of their own")
 		}
 		if opts.Delimiter != 0 && format != "csv" {
-			return nil, pipeline.WithHint(fmt.Errorf("--delimiter is for csv, but %s is %s", f, format), "if it is delimited text, say so with --input-format csv")
+			return nil, pipeline.WithHint(fmt.Errorf("--delimiter is for csv, but %s is %s", f, format), "leave --delimiter out; or, if the file is delimited text, say so with --input-format csv")
 		}
 		if err := checkRegular(f); err != nil {
 			return nil, err
@@ -478,6 +478,9 @@ func (in *Input) read(row *pipeline.Row) error {
 	in.mapper.apply(row, &in.rec)
 	if in.rec.err != nil || in.rec.bad != nil {
 		row.Input = nil // a row that is not whole would be another user when its error record is read again
+	}
+	if row.Err != nil && len(in.files) > 1 {
+		row.Err.Message = in.files[in.next-1].String() + ": " + row.Err.Message
 	}
 	return nil
 }

@@ -92,7 +92,7 @@ func (r *parquetReader) readSchema(s *schema.Schema, names []string, partitions 
 		r.nodes = append(r.nodes, n)
 		return nil
 	}
-	b := newNodeBuilder(s)
+	b := newNodeBuilder(s, r.pq.UnknownTypes())
 	for i := range s.Root().NumFields() {
 		if err := add(b.build(s.Root().Field(i), 0, 0, 0)); err != nil {
 			return err

@@ -178,7 +178,7 @@ func FuzzParquetPages(f *testing.F) {
 		l := &leafReader{descr: d, max: d.MaxDefinitionLevel(), convert: c, most: parquetBatch, column: parquetfile.NewColumn(d, parquetfile.Options{}, pageBuffer)}
 		column := &parquetNode{kind: flatNode, leaf: l, leaves: []*leafReader{l}, def: d.MaxDefinitionLevel()}
 		if d.MaxRepetitionLevel() > 0 {
-			column = newNodeBuilder(schema.NewSchema(group(t, "x", parquet.Repetitions.Required, nil).(*schema.GroupNode))).list("x", column, max(0, d.MaxDefinitionLevel()-1), 0)
+			column = newNodeBuilder(schema.NewSchema(group(t, "x", parquet.Repetitions.Required, nil).(*schema.GroupNode)), nil).list("x", column, max(0, d.MaxDefinitionLevel()-1), 0)
 		}
 		if err := l.column.Begin(bytes.NewReader(data), 1<<20, codecs[int(codec)%len(codecs)]); err != nil {
 			t.Fatal(err)
