@@ -23,7 +23,7 @@ func checkCommand(env *env, con *console) *cobra.Command {
 	var format, logFormat string
 	var quiet, ids, first bool
 	cmd := &cobra.Command{
-		Use: "check RULES.yaml SNAPSHOT… [options]", DisableFlagsInUseLine: true,
+		Use: "check RULES.yaml SNAPSHOT... [options]", DisableFlagsInUseLine: true,
 		Short: "Hold snapshots against a file of rules",
 		Long: `check holds finished snapshots against the rules in a file, which lives beside
 the experiment's code. The exit code is 0 if all hold, and 4 if one does not.
@@ -92,7 +92,7 @@ The README says more. --init writes a first file from what a snapshot shows.`,
 func runCheck(env *env, args []string, format string, ids bool) error {
 	path, snapshots := args[0], args[1:]
 	if report.IsManifest(path) || slices.ContainsFunc([]string{".csv", ".tsv", ".jsonl", ".parquet", ".gz", ".zst"}, func(end string) bool { return strings.HasSuffix(path, end) }) {
-		return pipeline.WithHint(usageErrorf("%s is not a rules file", path), "it stands before the snapshots: rollcall check RULES.yaml SNAPSHOT…")
+		return pipeline.WithHint(usageErrorf("%s is not a rules file", path), "it stands before the snapshots: rollcall check RULES.yaml SNAPSHOT...")
 	}
 	file, err := rules.Load(path)
 	if err != nil {

@@ -35,7 +35,7 @@ func reportCommand(env *env, con *console) *cobra.Command {
 	var format, logFormat string
 	var quiet bool
 	cmd := &cobra.Command{
-		Use: "report SNAPSHOT… [options]", DisableFlagsInUseLine: true,
+		Use: "report SNAPSHOT... [options]", DisableFlagsInUseLine: true,
 		Short: "Who is exposed to what, and whether the split holds",
 		Long: `report reads finished snapshots, and says whether they can be trusted, who got
 what, whether the variants are split as they should be, also in each slice of

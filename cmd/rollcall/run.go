@@ -112,11 +112,12 @@ func run(args []string, env *env) int {
 		Short: "Who gets which variant: ask Amplitude Experiment for every user of a file",
 		Long: strings.TrimSpace(`
 rollcall takes a file of users, asks Amplitude Experiment which variant each of
-them gets, and writes the answers down. Nothing is tracked.`),
+them gets, and writes the answers down. Nothing is tracked. What it wrote, it
+checks, reports on and compares.`),
 		Example: strings.Trim(`
   rollcall snapshot users.csv --out assignments.parquet
-  rollcall serve --flag-configs flags.json
-  rollcall flags`, "\n"),
+  rollcall report assignments.parquet --html report.html
+  rollcall explain --user-id u-17 --flag-configs flags.json`, "\n"),
 		SilenceErrors: true, SilenceUsage: true,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -141,7 +142,9 @@ them gets, and writes the answers down. Nothing is tracked.`),
 		return pipeline.WithHint(usageErrorf("%w", err), fmt.Sprintf("see `%s --help`", cmd.CommandPath()))
 	})
 	con := newConsole(env)
-	root.AddCommand(snapshotCommand(env, con), reportCommand(env, con), diffCommand(env, con), serveCommand(env, con), flagsCommand(env, con), explainCommand(env, con), verifyCommand(env, con), checkCommand(env, con), versionCommand(env))
+	cobra.EnableCommandSorting = false // they stand in the order in which they are of use
+	root.AddCommand(snapshotCommand(env, con), explainCommand(env, con), verifyCommand(env, con), reportCommand(env, con), checkCommand(env, con),
+		diffCommand(env, con), flagsCommand(env, con), serveCommand(env, con), versionCommand(env))
 
 	err := root.ExecuteContext(env.Hard)
 	if err == nil {

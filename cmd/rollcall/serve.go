@@ -23,8 +23,8 @@ func serveCommand(env *env, con *console) *cobra.Command {
 configurations, and tracks nothing. It accepts any key, or only the one in
 ` + keyVariable + ` where that is set.
 
---fail makes it misbehave: a list of FAULT:SHARE, where a fault is an HTTP status
-or one of reset truncate html slow hang null empty redirect trailing.`,
+--fail makes it misbehave: a list of FAULT:SHARE, where a fault is an HTTP
+status or one of reset truncate html slow hang null empty redirect trailing.`,
 		Example: `  rollcall serve --flag-configs testdata/flags.json
   rollcall serve --flag-configs flags.json --latency 50ms --limit 100
   rollcall serve --flag-configs flags.json --fail 503:0.05,reset:0.01`,
