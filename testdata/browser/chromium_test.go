@@ -21,6 +21,7 @@ const patience = 30 * time.Second
 
 // chromium is a running Chromium without a window. It speaks the DevTools protocol over two pipes, JSON messages that end
 // with a zero byte (--remote-debugging-pipe; content/browser/devtools/devtools_pipe_handler.cc).
+// It ends when the pipe does, so also if the test is killed.
 type chromium struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
