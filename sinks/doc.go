@@ -38,11 +38,11 @@
 // and nanoseconds are never written. In the text formats a carried timestamp always has six digits behind the second, and
 // one of our own three: DuckDB's read_json knows no timestamps in a column of which only some have a fraction.
 //
-// A decimal is its exact digits everywhere. In JSONL they are in quotes: DuckDB, pandas and BigQuery read a JSON number
-// with a point as a double, which has 15 of them; of a JSON string DuckDB makes a VARCHAR, pandas with dtype=str (or
-// dtype=False) a str, and both and BigQuery's NUMERIC take it as it is. In CSV there are no quotes to tell: DuckDB and pandas
-// guess a double, unless the column is declared, in DuckDB with types = {'price': 'DECIMAL(12,2)'} and in pandas with
-// dtype={"price": str}.
+// A decimal is its exact digits everywhere, and in JSONL they are in quotes. A JSON number with a point is a double to DuckDB
+// and pandas, which keeps 15 digits, and there is no way to have the others back. Of a JSON string DuckDB makes a VARCHAR, or
+// what columns = {price: 'DECIMAL(12,2)'} says; pandas guesses a float unless dtype=False or dtype={"price": str} says not to,
+// and then it has the text (https://pandas.pydata.org/docs/reference/api/pandas.read_json.html). In CSV nothing can tell the
+// two apart: both guess a double, unless the column is declared, with types = {price: 'DECIMAL(12,2)'} or dtype={"price": str}.
 //
 // Text is UTF-8 in every format. The sources see to that; should a text get here that is not, each bad
 // sequence becomes U+FFFD, since one such cell would make a whole Parquet or JSONL file unreadable to others.
