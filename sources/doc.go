@@ -19,11 +19,12 @@
 // turns what arrow does not know (byte-stream-split, LZ4) into what it does. parquetnode.go puts nested columns
 // together: a struct or a map is an object, a list a list, as in JSONL; nulls of a struct are left out. Where an option
 // names a part of a struct with dots, that is a column of its own. parquetvalue.go says what becomes of each type:
-// decimals are exact texts, times and dates RFC 3339, a timestamp without a zone is taken for UTC, and integers keep all
-// their digits. What cannot be read is refused by name, and only if it is wanted.
+// decimals are exact texts, which are of a type of their own where they are carried, times and dates RFC 3339, a timestamp
+// without a zone is taken for UTC, and integers keep all their digits. What cannot be read is refused by name, and only if
+// it is wanted.
 //
 // The files of one input have one schema: the same columns, in any order, that hold the same; integers of different
-// sizes do, and so do floats. Folders called key=value above a file are columns of texts, as DuckDB, pyarrow and Spark
+// sizes do, and so do floats, and decimals of one scale. Folders called key=value above a file are columns of texts, as DuckDB, pyarrow and Spark
 // have it, unless the file has a column of that name itself (folder.go).
 //
 // # What goes wrong, and how it is told
