@@ -407,6 +407,7 @@ func readDamaged(t *testing.T, data []byte) {
 }
 
 func FuzzParquet(f *testing.F) {
+	f.Add(newTypesParquet(f))
 	for _, opts := range parquetVariants() {
 		f.Add(smallParquet(f, opts...))
 	}

@@ -286,3 +286,77 @@ func TestParquetDeepSchema(t *testing.T) {
 		}
 	}
 }
+
+// newTypesParquet is a file of one user with columns of types that arrow does not know, so it cannot write them: g is a
+// GEOMETRY, v a VARIANT, places a list of GEOMETRY, and account a struct that has a plan and a VARIANT, extra.
+func newTypesParquet(tb testing.TB) []byte {
+	tb.Helper()
+	required := parquet.Repetitions.Required
+	bytes := func(name string) schema.Node { return leafNode(tb, name, required, nil, parquet.Types.ByteArray, -1) }
+	geometry := func(name string) schema.Node {
+		return leafNode(tb, name, required, schema.UUIDLogicalType{}, parquet.Types.FixedLenByteArray, 16)
+	}
+	variant := func(name string) schema.Node {
+		return group(tb, name, required, nil, bytes("metadata"), bytes("value"))
+	}
+	text := parquetColumn{values: []string{"x"}}
+	point := parquetColumn{values: []string{"0123456789abcdef"}}
+	g, v, places, account := point, text, point, text
+	g.node, v.node = geometry("g"), variant("v")
+	places.node = group(tb, "places", required, schema.ListLogicalType{}, group(tb, "list", parquet.Repetitions.Repeated, nil, geometry("element")))
+	places.defs, places.reps = []int16{1}, []int16{0}
+	account.node = group(tb, "account", required, nil, bytes("plan"), variant("extra"))
+	data := parquetBytes(tb, withID(tb, 1, g, v, text, places, account, text, text))
+	size := int(binary.LittleEndian.Uint32(data[len(data)-8:]))
+	rows, footer := string(data[:len(data)-8-size]), string(data[len(data)-8-size:len(data)-8])
+	for _, change := range []struct {
+		from, to string
+		times    int
+	}{
+		{"\xec\x00\x00\x00", "\x0c\x22\x00\x00\x00", 2},                                   // UUID, 14, and GEOMETRY, 17
+		{"\x18\x01v\x15\x04\x00", "\x18\x01v\x15\x04\x5c\x0c\x20\x13\x01\x00\x00\x00", 1}, // two fields, and VARIANT, 16
+		{"\x18\x05extra\x15\x04\x00", "\x18\x05extra\x15\x04\x5c\x0c\x20\x13\x01\x00\x00\x00", 1},
+	} {
+		if n := strings.Count(footer, change.from); n != change.times {
+			tb.Fatalf("%q is in the footer %d times, want %d: %q", change.from, n, change.times, footer)
+		}
+		footer = strings.ReplaceAll(footer, change.from, change.to)
+	}
+	return append(binary.LittleEndian.AppendUint32([]byte(rows+footer), uint32(len(footer))), "PAR1"...)
+}
+
+// A column of a type that arrow does not know is no matter where nobody wants it, and refused by name where somebody does.
+func TestParquetUnknownTypes(t *testing.T) {
+	data := newTypesParquet(t)
+	for _, test := range []struct {
+		mapping Mapping
+		want    string
+	}{
+		{Mapping{}, `{}`},
+		{Mapping{Map: map[string]string{"user_properties.plan": "account.plan"}}, `{"user_properties":{"plan":"x"}}`},
+		{Mapping{Properties: []string{"v"}}, "u.parquet: column v: a column of the logical type VARIANT cannot be user_properties.v"},
+		{Mapping{Properties: []string{"places"}}, "column places: a column of the logical type GEOMETRY cannot be user_properties.places"},
+		{Mapping{Map: map[string]string{"context": "account"}}, "column account: a column of the logical type VARIANT cannot be context"},
+		{Mapping{Map: map[string]string{"country": "g"}}, "column g: a column of the logical type GEOMETRY cannot be country"},
+		{Mapping{Carry: []string{"g"}}, "column g: a column of the logical type GEOMETRY cannot be carried"},
+		{Mapping{Carry: []string{"account.extra"}}, "column account.extra: a column of the logical type VARIANT cannot be carried"},
+		{Mapping{Carry: []string{"v.value"}}, `the input has no column "v.value"`}, // it is no text without what it is part of
+		{Mapping{AllProperties: true}, "a column of the logical type"},
+	} {
+		rows, err := read(t, "u.parquet", data, Options{Mapping: test.mapping})
+		switch {
+		case test.want[0] != '{':
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%+v: %v, want %q", test.mapping, err, test.want)
+			}
+		case err != nil || ids(rows) != "1:u1" || rows[0].Context != test.want:
+			t.Errorf("%+v: %+v, %v; want %s", test.mapping, rows, err, test.want)
+		}
+	}
+	// The files of an input are of the same types, wanted or not.
+	plain := parquetBytes(t, withID(t, 1, parquetColumn{node: leafNode(t, "g", parquet.Repetitions.Required, nil, parquet.Types.ByteArray, -1), values: []string{"x"}}))
+	_, err := Open([]File{{Path: writeFile(t, "a", data), Name: "a"}, {Path: writeFile(t, "b", plain), Name: "b"}}, Options{Format: "parquet"})
+	if want := `b: the column "g" holds texts, but in a it holds values of the logical type GEOMETRY`; err == nil || err.Error() != want {
+		t.Errorf("another type in another file: %v, want %q", err, want)
+	}
+}

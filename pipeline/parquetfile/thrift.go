@@ -90,11 +90,15 @@ func (t *thriftReader) field(last int64) (id int64, typ byte, err error) {
 	if typ = b & 15; typ == 0 {
 		return last, 0, errThrift
 	}
-	if delta := b >> 4; delta != 0 {
-		return last + int64(delta), typ, nil
+	if id = last + int64(b>>4); b>>4 == 0 {
+		if id, err = t.int(); err != nil {
+			return 0, 0, err
+		}
 	}
-	id, err = t.int()
-	return id, typ, err
+	if id != int64(int16(id)) {
+		return 0, 0, errThrift
+	}
+	return id, typ, nil
 }
 
 // skipField goes beyond the value of a field. That of a boolean is in its type.
