@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -129,7 +130,7 @@ func (o *explainOptions) run(env *env, con *console, inputs []string) error {
 	var data []byte
 	if from == "fetch" {
 		from = "the flag configurations of " + o.server.server
-		data, err = o.server.fetchFlags(env.Soft, env, con)
+		data, err = o.server.fetchFlags(env.Soft, env, con, time.Minute)
 	} else {
 		data, err = readFlagConfigs(from)
 	}

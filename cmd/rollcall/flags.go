@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -63,7 +64,7 @@ func flagsCommand(env *env, con *console) *cobra.Command {
 			default:
 				server.flagConfigs, from = "", server.server
 				if err = server.check(false); err == nil {
-					data, err = server.fetchFlags(env.Soft, env, con)
+					data, err = server.fetchFlags(env.Soft, env, con, time.Minute)
 				}
 			}
 			if err != nil {

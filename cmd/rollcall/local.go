@@ -35,7 +35,7 @@ func newLocal(s *snapshot) (*localEvaluator, error) {
 	from := o.server.flagConfigs
 	if from == "fetch" {
 		from = "the flag configurations of " + o.server.server
-		l.configs, err = o.server.fetchFlags(s.env.Soft, s.env, s.con)
+		l.configs, err = o.server.fetchFlags(s.env.Soft, s.env, s.con, o.maxOutage)
 	} else {
 		l.configs, err = readFlagConfigs(from)
 	}

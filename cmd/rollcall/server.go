@@ -242,9 +242,9 @@ func readFlagConfigs(file string) ([]byte, error) {
 	return data.Bytes(), nil
 }
 
-// fetchFlags downloads the flag configurations of a deployment.
-func (o *serverOptions) fetchFlags(ctx context.Context, env *env, con *console) ([]byte, error) {
-	c, err := o.dial(env, con, amplitude.Config{Rate: 10, Burst: 1, Concurrency: 1, MaxAttempts: 5, MaxOutage: time.Minute})
+// fetchFlags downloads the flag configurations of a deployment. It waits that long for an API that is not there.
+func (o *serverOptions) fetchFlags(ctx context.Context, env *env, con *console, maxOutage time.Duration) ([]byte, error) {
+	c, err := o.dial(env, con, amplitude.Config{Rate: 10, Burst: 1, Concurrency: 1, MaxAttempts: 5, MaxOutage: maxOutage})
 	if err != nil {
 		return nil, err
 	}

@@ -100,6 +100,9 @@ func (a *analysis) snapshots() {
 			a.find(Finding{Severity: Note, Kind: KindSnapshot, Text: fmt.Sprintf("%s: between the first answer and the last are %d hours, in which flags may have changed", name, int(span.Hours()))})
 		}
 	}
+	if r.Users.Read == 0 {
+		a.find(Finding{Severity: Warn, Kind: KindSnapshot, Text: "nobody was asked about: the input had no users"})
+	}
 	a.answered = max(r.Users.Answered, r.Users.InFile)
 	if r.Users.Repeated = a.c.ids.share(); r.Users.Repeated > 0 {
 		severity := Note
