@@ -354,12 +354,13 @@ func TestDelimiter(t *testing.T) {
 		{"u.csv", "user_id\n", Options{Delimiter: '\n'}, `--delimiter "\n"`, "one character"},
 		{"u.csv", "user_id\n", Options{Delimiter: '\r'}, `--delimiter "\r"`, "one character"},
 		{"u.csv", "user_id\n", Options{Delimiter: '§'}, `--delimiter "§"`, "ASCII"},
-		{"u.tsv", "user_id\n", Options{Delimiter: ';'}, "u.tsv is tsv", "--input-format csv"},
-		{"u.jsonl", "{}\n", Options{Delimiter: ';'}, "u.jsonl is jsonl", "--input-format csv"},
+		{"u.tsv", "user_id\n", Options{Delimiter: ';'}, "--delimiter is for csv, but u.tsv is tsv", "if the file is delimited text, say so with --input-format csv"},
+		{"u.jsonl", "{}\n", Options{Delimiter: ';'}, "--delimiter is for csv, but u.jsonl is jsonl", "leave --delimiter out; or"},
 		{"u.csv", "user_id;country\n", Options{}, "none of the 1 columns", `delimited by ";"? --delimiter`},
 		{"u.tsv", "user_id,country\n", Options{}, "none of the 1 columns", `delimited by ","?`},
 	} {
-		_, err := read(t, test.name, []byte(test.data), test.opts)
+		path := writeFile(t, test.name, []byte(test.data))
+		_, err := Open([]File{{Path: path, Name: test.name}}, test.opts)
 		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(pipeline.Hint(err), test.hint) {
 			t.Errorf("%s with %q: %v, hint %q; want %q, %q", test.name, test.opts.Delimiter, err, pipeline.Hint(err), test.want, test.hint)
 		}

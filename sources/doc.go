@@ -20,8 +20,8 @@
 // together: a struct or a map is an object, a list a list, as in JSONL; nulls of a struct are left out. Where an option
 // names a part of a struct with dots, that is a column of its own. parquetvalue.go says what becomes of each type:
 // decimals are exact texts, which are of a type of their own where they are carried, times and dates RFC 3339, a timestamp
-// without a zone is taken for UTC, and integers keep all their digits. What cannot be read is refused by name, and only if
-// it is wanted.
+// without a zone is taken for UTC, and integers keep all their digits. What cannot be read, or is of a logical type that is
+// newer than arrow (VARIANT, GEOMETRY), is refused by name, and only if it is wanted.
 //
 // The files of one input have one schema: the same columns, in any order, that hold the same; integers of different
 // sizes do, and so do floats, and decimals of one scale. Folders called key=value above a file are columns of texts, as DuckDB, pyarrow and Spark
@@ -32,7 +32,8 @@
 // A record that does not decode is a row with its Err set, and the next record follows. What makes the rest of
 // a file unusable, such as text that is not UTF-8, a damaged Parquet page or a read error, is an error of Next, and it
 // ends the input. What is known before the first row, such as a header without an id or an option that names
-// a column which is not there, is an error of Open. Errors name files, lines and columns, never a value.
+// a column which is not there, is an error of Open. Errors name files, lines and columns, never a value; that of a row
+// names the file only where there are several.
 //
 // # Bounds
 //

@@ -477,9 +477,11 @@ func (in *Input) read(row *pipeline.Row) error {
 	row.Input = in.rec.cells
 	in.mapper.apply(row, &in.rec)
 	if in.rec.err != nil || in.rec.bad != nil {
-		row.Input = nil // a row that is not whole would be another user when its error record is read again
+		// A row that is not whole would be another user when its error record is read again, and be answered for that one.
+		// The ids that it has are in the record all the same.
+		row.Input = nil
 	}
-	if row.Err != nil && len(in.files) > 1 {
+	if row.Err != nil && len(in.files) > 1 { // its line is that of a file
 		row.Err.Message = in.files[in.next-1].String() + ": " + row.Err.Message
 	}
 	return nil

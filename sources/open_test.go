@@ -84,6 +84,56 @@ func TestSeveralFiles(t *testing.T) {
 	}
 }
 
+// A row of several files says in which of them it is, as its line is that one's; a row of a single file need not.
+func TestErrorsNameTheFile(t *testing.T) {
+	decimals := func(n int32) []byte {
+		return parquetBytes(t, withID(t, 1, parquetColumn{node: leafNode(t, "country", parquet.Repetitions.Required, schema.NewDecimalLogicalType(3, 0), parquet.Types.Int32, -1), values: []int32{n}}))
+	}
+	record := func(number, input string) string {
+		return `{"row_number":` + number + `,"user_id":null,"device_id":null,"kind":"bad_row","http_status":null,"attempts":0,"message":"m","occurred_at":"t","input":` + input + "}\n"
+	}
+	for _, test := range []struct {
+		format    string
+		good, bad string
+		want      string // of the last row
+	}{
+		{"csv", "user_id,x\na,1\n", "user_id,x\nb,1\nc\n", "bad_row: line 3: the row has 1 cells and the header 2"},
+		{"csv", "user_id,x\na,1\n", "user_id,x\n,1\n", "missing_id: line 2: neither a user id nor a device id"},
+		{"csv", "user_id,context\na,{}\n", "user_id,context\na,[]\n", "invalid_context: line 2: column context: not a JSON object"},
+		{"tsv.gz", string(gz(t, []byte("user_id\tx\na\t1\n"))), string(gz(t, []byte("user_id\tx\nb\n"))), "bad_row: line 2: the row has 1 cells and the header 2"},
+		{"jsonl", "{\"user_id\":\"a\"}\n", "{\"user_id\":\"b\"}\n\n{", "bad_row: line 3: not JSON: unexpected EOF"},
+		{"jsonl", record("1", `{"user_id":"a"}`), record("7", "null"), "bad_row: line 1: the row did not decode, so its error record holds no input"},
+		{"parquet", string(decimals(999)), string(decimals(1000)), "bad_row: column country: a decimal of more than the 3 digits that its column has"},
+	} {
+		good, bad := writeFile(t, "good", []byte(test.good)), writeFile(t, "bad", []byte(test.bad))
+		for _, files := range [][]File{{{Path: bad}}, {{Path: good}, {Path: bad}}, {{Path: good}, {Path: bad, Name: "in/part-2"}}} {
+			in, err := Open(files, Options{Format: test.format})
+			if err != nil {
+				t.Fatalf("%s: %v", test.want, err)
+			}
+			rows, err := readAll(in)
+			mustClose(t, in)
+			if err != nil || len(rows) < len(files) {
+				t.Errorf("%s: %d rows, %v", test.want, len(rows), err)
+				continue
+			}
+			kind, message, _ := strings.Cut(test.want, ": ")
+			want := test.want
+			if len(files) > 1 {
+				want = kind + ": " + files[1].String() + ": " + message
+			}
+			if got := rows[len(rows)-1].Err; got != want {
+				t.Errorf("%d files: %q, want %q", len(files), got, want)
+			}
+			for _, r := range rows[:len(rows)-1] {
+				if r.Err != "" {
+					t.Errorf("%d files: row %d: %q, want none", len(files), r.Number, r.Err)
+				}
+			}
+		}
+	}
+}
+
 // The Parquet files of an input have one schema: the same columns, which hold the same.
 func TestParquetSchemaDiffers(t *testing.T) {
 	required := parquet.Repetitions.Required

@@ -2,15 +2,16 @@
 //
 // arrow believes what a file says of itself. It allocates the size that a footer or a page header claims, and its
 // decompressors go on for as long as the data do, so a file of a few kilobytes takes gigabytes; where the levels or the
-// indices of a page end early, its ReadBatch turns forever; and on other damage it panics. This package stands between
-// a file and arrow's column readers, and lets through only what they can take. What becomes of the values is the
-// caller's: [github.com/rollcall-cli/rollcall/sources] reads users of any writer, and
+// indices of a page end early, its ReadBatch turns forever; and on other damage, or a logical type that is newer than it,
+// it panics. This package stands between a file and arrow's column readers, and lets through only what they can take. What
+// becomes of the values is the caller's: [github.com/rollcall-cli/rollcall/sources] reads users of any writer, and
 // [github.com/rollcall-cli/rollcall/pipeline/report] what rollcall has written itself.
 //
 // # How to read a file
 //
 // [Open] looks at the footer before arrow does, and has the schema and the row groups in [File.Metadata] and
-// [File.Group]. [File.Column] makes a [Column] for each column that is wanted, which is of use for all row groups:
+// [File.Group]; what in the schema arrow does not know is in [File.UnknownTypes]. [File.Column] makes a [Column] for each
+// column that is wanted, which is of use for all row groups:
 //
 //	Column.Open   begins the column in a row group
 //	Column.Read   decodes some values into [Values], with their levels, while Column.HasNext
@@ -23,9 +24,10 @@
 //
 // # Where it is
 //
-// file.go is the file and its footer, column.go the columns. Below them, page.go reads pages in place of arrow's page
-// reader: thrift.go their headers, unpack.go what is compressed. check.go makes sure of what arrow takes for granted in a
-// page, and plain.go turns encodings that arrow does not know into one that it does.
+// file.go is the file, footer.go what is done to its footer before arrow parses it, column.go the columns. Below them,
+// page.go reads pages in place of arrow's page reader: thrift.go their headers, unpack.go what is compressed. check.go
+// makes sure of what arrow takes for granted in a page, and plain.go turns encodings that arrow does not know into one that
+// it does.
 //
 // # Bounds
 //
