@@ -368,9 +368,10 @@ func newMapper(cols []column, fixed bool, o *Mapping) (*mapper, error) {
 	if m.slots, err = choose(m.slots, func(i int) string { return cols[i].name }); err != nil {
 		return nil, pipeline.WithHint(err, "say which one with --map FIELD=COLUMN")
 	}
+	const hint = "leave the column out, or write the file again with it as text or JSON"
 	for _, s := range m.slots {
 		if why := cols[s.cell].unreadable; why != "" {
-			return nil, fmt.Errorf("column %s: %s cannot be %s", cols[s.cell].name, why, s.target)
+			return nil, pipeline.WithHint(fmt.Errorf("column %s: %s cannot be %s", cols[s.cell].name, why, s.target), hint)
 		}
 		single := s.target.kind == toUserID || s.target.kind == toDeviceID || s.target.kind == toField
 		if c := cols[s.cell]; single && c.nested && typeOf(c.name, o, c.typ) == pipeline.TypeJSON {
@@ -379,7 +380,7 @@ func newMapper(cols []column, fixed bool, o *Mapping) (*mapper, error) {
 	}
 	for _, c := range m.carry {
 		if why := cols[c].unreadable; why != "" {
-			return nil, fmt.Errorf("column %s: %s cannot be carried", cols[c].name, why)
+			return nil, pipeline.WithHint(fmt.Errorf("column %s: %s cannot be carried", cols[c].name, why), hint)
 		}
 	}
 	return m, m.check(cols)

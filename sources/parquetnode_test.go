@@ -346,8 +346,8 @@ func TestParquetUnknownTypes(t *testing.T) {
 		rows, err := read(t, "u.parquet", data, Options{Mapping: test.mapping})
 		switch {
 		case test.want[0] != '{':
-			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("%+v: %v, want %q", test.mapping, err, test.want)
+			if err == nil || !strings.Contains(err.Error(), test.want) || pipeline.Hint(err) == "" {
+				t.Errorf("%+v: %v, hint %q; want %q and a hint", test.mapping, err, pipeline.Hint(err), test.want)
 			}
 		case err != nil || ids(rows) != "1:u1" || rows[0].Context != test.want:
 			t.Errorf("%+v: %+v, %v; want %s", test.mapping, rows, err, test.want)
