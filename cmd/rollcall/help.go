@@ -54,6 +54,7 @@ func optionHelp(options *pflag.FlagSet) string {
 }
 
 func init() {
+	cobra.EnableCommandSorting = false // they stand in the order in which they are of use
 	cobra.AddTemplateFunc("optionHelp", optionHelp)
 }
 

@@ -262,12 +262,12 @@ func (in *input) eachSampled(ctx context.Context, each func(*pipeline.Row)) erro
 func hashFile(ctx context.Context, path string) (sum string, bytes int64, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", 0, fmt.Errorf("read input: %w", err)
+		return "", 0, fmt.Errorf("read: %w", err)
 	}
 	defer f.Close() //nolint:errcheck // only read
 	h := sha256.New()
 	if bytes, err = io.Copy(h, contextReader{ctx, f}); err != nil {
-		return "", 0, fmt.Errorf("read input %s: %w", path, err)
+		return "", 0, fmt.Errorf("read %s: %w", path, err)
 	}
 	return hex.EncodeToString(h.Sum(nil)), bytes, nil
 }

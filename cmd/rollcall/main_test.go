@@ -25,6 +25,12 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 func TestMain(m *testing.M) {
+	// With the race detector each process would sleep for a second before it ends, and the tests start a thousand.
+	if os.Getenv("GORACE") == "" {
+		if err := os.Setenv("GORACE", "atexit_sleep_ms=10"); err != nil {
+			panic(err)
+		}
+	}
 	testscript.Main(m, map[string]func(){"rollcall": main})
 }
 
@@ -55,7 +61,9 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("DATA", testdata)
 			e.Setenv("FLAGS", filepath.Join(testdata, "flags.json"))
-			e.Setenv("GOCOVERDIR", os.Getenv("GOCOVERDIR"))
+			for _, name := range []string{"GOCOVERDIR", "GORACE"} {
+				e.Setenv(name, os.Getenv(name))
+			}
 			e.Values["api"] = &scriptAPI{}
 			return nil
 		},

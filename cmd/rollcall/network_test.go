@@ -296,7 +296,7 @@ func (r networkRun) do(t *testing.T) *networkResult {
 			t.Fatal(err)
 		}
 		cmd := exec.CommandContext(t.Context(), command, args...)
-		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + os.Getenv("GOCOVERDIR"), keyVariable + "=" + networkKey}
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + os.Getenv("GOCOVERDIR"), "GORACE=" + os.Getenv("GORACE"), keyVariable + "=" + networkKey}
 		for name, value := range r.Env {
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}

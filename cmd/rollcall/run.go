@@ -142,7 +142,6 @@ checks, reports on and compares.`),
 		return pipeline.WithHint(usageErrorf("%w", err), fmt.Sprintf("see `%s --help`", cmd.CommandPath()))
 	})
 	con := newConsole(env)
-	cobra.EnableCommandSorting = false // they stand in the order in which they are of use
 	root.AddCommand(snapshotCommand(env, con), explainCommand(env, con), verifyCommand(env, con), reportCommand(env, con), checkCommand(env, con),
 		diffCommand(env, con), flagsCommand(env, con), serveCommand(env, con), versionCommand(env))
 
