@@ -244,7 +244,7 @@ func readFlagConfigs(file string) ([]byte, error) {
 
 // fetchFlags downloads the flag configurations of a deployment. It waits that long for an API that is not there.
 func (o *serverOptions) fetchFlags(ctx context.Context, env *env, con *console, maxOutage time.Duration) ([]byte, error) {
-	c, err := o.dial(env, con, amplitude.Config{Rate: 10, Burst: 1, Concurrency: 1, MaxAttempts: 5, MaxOutage: maxOutage})
+	c, err := o.dial(env, con, amplitude.Config{Rate: 100, Burst: 1, Concurrency: 1, MaxAttempts: 5, MaxOutage: maxOutage})
 	if err != nil {
 		return nil, err
 	}
