@@ -4,12 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/report"
@@ -105,40 +103,13 @@ func runCheck(env *env, args []string, format string, ids bool) error {
 		}
 		return err
 	}
-	if err := printChecks(env.Stdout, format, r); err != nil {
+	if err := printResult(env.Stdout, format, r); err != nil {
 		return err
 	}
 	if !r.OK {
 		return &exitError{fmt.Errorf("%s: %s", path, r.Verdict()), exitNotHeld}
 	}
 	return nil
-}
-
-// printChecks prints the results in one of the formats.
-func printChecks(w io.Writer, format string, r *rules.Report) error {
-	var text []byte
-	var err error
-	switch format {
-	case "json":
-		text, err = r.JSON()
-	case "junit":
-		text, err = r.JUnit()
-	case "markdown":
-		text = []byte(r.Markdown())
-	default:
-		width := 80
-		if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-			if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 40 {
-				width = columns
-			}
-		}
-		text = []byte(r.Table(width))
-	}
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(text)
-	return err
 }
 
 // failedRows are the row numbers of the first error records.

@@ -5,12 +5,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"unicode/utf8"
-
-	"golang.org/x/term"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
@@ -50,14 +47,7 @@ func (c *console) Configure(quiet bool, format string) error {
 }
 
 // Terminal is the width of the terminal that standard error is; ok is false where it is none.
-func (c *console) Terminal() (width int, ok bool) {
-	f, isFile := c.out.(*os.File)
-	if !isFile || !term.IsTerminal(int(f.Fd())) {
-		return 0, false
-	}
-	width, _, err := term.GetSize(int(f.Fd()))
-	return width, err == nil && width > 0
-}
+func (c *console) Terminal() (width int, ok bool) { return terminalWidth(c.out) }
 
 // Warn says what the user should know and the run goes on with. A hint may be "".
 func (c *console) Warn(message, hint string) {

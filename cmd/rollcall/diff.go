@@ -2,8 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -11,10 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
@@ -89,7 +85,7 @@ user's new properties.`,
 			if err := html.writeDiff(r); err != nil {
 				return err
 			}
-			if err := printDiff(env.Stdout, format, r); err != nil {
+			if err := printResult(env.Stdout, format, r); err != nil {
 				return err
 			}
 			if !r.Verdict.OK {
@@ -229,34 +225,4 @@ func (l *changeList) publish(overwrite bool) error {
 		return err
 	}
 	return errors.Join(durable.Rename(l.out.Info().Temp, l.path), durable.SyncFolder(l.path))
-}
-
-// printDiff prints a diff in one of the formats.
-func printDiff(w io.Writer, format string, r *diff.Report) error {
-	var text []byte
-	switch format {
-	case "json":
-		var err error
-		if text, err = r.JSON(); err != nil {
-			return err
-		}
-	case "markdown":
-		text = []byte(r.Markdown())
-	default:
-		width := 80
-		if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-			if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
-				width = columns
-			}
-		}
-		text = []byte(r.Table(width))
-	}
-	_, err := w.Write(text)
-	if errors.Is(err, syscall.EPIPE) {
-		return errQuiet
-	}
-	if err != nil {
-		return fmt.Errorf("print the diff: %w", err)
-	}
-	return nil
 }

@@ -16,6 +16,7 @@
 //	summary.go    the closing summary
 //	config.go     --config and ROLLCALL_… for every option
 //	console.go    what is said on standard error
+//	print.go      what report, check and diff print, in each format
 //	help.go       the options in the help, under headings
 //	clock.go      the clock and run ids, which stand still in the crash tests (tag faultfs)
 //	serve.go flags.go explain.go version.go

@@ -5,14 +5,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/report"
@@ -73,7 +70,7 @@ Slices are by columns that the snapshot was told to --carry.`,
 			if err := html.write(r, options.Configs); err != nil {
 				return err
 			}
-			return printReport(env.Stdout, format, r)
+			return printResult(env.Stdout, format, r)
 		},
 	}
 	options := cmd.Flags()
@@ -88,33 +85,6 @@ Slices are by columns that the snapshot was told to --carry.`,
 		defineCommon(options, &quiet, &logFormat)
 	})
 	return cmd
-}
-
-// printReport prints a report in one of the formats.
-func printReport(w io.Writer, format string, r *exposure.Report) error {
-	var text []byte
-	switch format {
-	case "json":
-		var err error
-		if text, err = r.JSON(); err != nil {
-			return err
-		}
-	case "markdown":
-		text = []byte(r.Markdown())
-	default:
-		width := 80
-		if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-			if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
-				width = columns
-			}
-		}
-		text = []byte(r.Table(width))
-	}
-	_, err := w.Write(text)
-	if errors.Is(err, syscall.EPIPE) {
-		return errQuiet
-	}
-	return err
 }
 
 // options makes ready what a report is built of.

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+
+	"golang.org/x/term"
+)
+
+// result is what came of reading finished snapshots, in the forms in which it is printed.
+type result interface {
+	JSON() ([]byte, error)
+	Markdown() string
+	Table(width int) string
+}
+
+// printResult prints a result in one of the formats: json, junit where it has that form, markdown, or a table as wide
+// as the terminal.
+func printResult(w io.Writer, format string, r result) (err error) {
+	var text []byte
+	switch format {
+	case "json":
+		text, err = r.JSON()
+	case "junit":
+		text, err = r.(interface{ JUnit() ([]byte, error) }).JUnit()
+	case "markdown":
+		text = []byte(r.Markdown())
+	default:
+		width, ok := terminalWidth(w)
+		if !ok {
+			width = 80
+		}
+		text = []byte(r.Table(max(width, 40)))
+	}
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(text)
+	if errors.Is(err, syscall.EPIPE) {
+		return errQuiet
+	}
+	if err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	return nil
+}
+
+// terminalWidth is how many columns the terminal has that w is; ok is false where it is none.
+func terminalWidth(w io.Writer) (columns int, ok bool) {
+	f, isFile := w.(*os.File)
+	if !isFile || !term.IsTerminal(int(f.Fd())) {
+		return 0, false
+	}
+	columns, _, err := term.GetSize(int(f.Fd()))
+	return columns, err == nil && columns > 0
+}
