@@ -20,19 +20,19 @@ const (
 
 // Table is the report for a person at a terminal that is so many columns wide: the verdict first.
 func (r *Report) Table(width int) string {
-	p := &printer{width: max(width, minWidth)}
-	p.wrap(strings.ToUpper(r.Verdict.word())+"  ", 2, r.Verdict.Text)
+	p := &printer{exposure.Lines{Width: max(width, minWidth)}}
+	p.Wrap(strings.ToUpper(r.Verdict.word())+"  ", 2, r.Verdict.Text)
 	for i, s := range []*Snapshot{&r.Before, &r.After} {
-		p.line("")
-		p.wrap([]string{"Before  ", "After   "}[i], 8, s.Path)
+		p.Line("")
+		p.Wrap([]string{"Before  ", "After   "}[i], 8, s.Path)
 		for _, text := range s.lines() {
-			p.wrap("        ", 10, text)
+			p.Wrap("        ", 10, text)
 		}
 	}
-	p.line("")
-	p.wrap("Flag configurations: ", 2, r.Configs.Words)
+	p.Line("")
+	p.Wrap("Flag configurations: ", 2, r.Configs.Words)
 	for i := range r.Configs.Changed {
-		p.wrap("  ", 4, r.Configs.Changed[i].text())
+		p.Wrap("  ", 4, r.Configs.Changed[i].text())
 	}
 	var still []string
 	for i := range r.Flags {
@@ -41,37 +41,37 @@ func (r *Report) Table(width int) string {
 			still = append(still, f.Key)
 			continue
 		}
-		p.line("")
-		p.wrap("Flag ", 2, f.Key)
+		p.Line("")
+		p.Wrap("Flag ", 2, f.Key)
 		for _, text := range f.lines(r) {
-			p.wrap("  ", 4, text)
+			p.Wrap("  ", 4, text)
 		}
 		if f.still() {
 			continue
 		}
 		if !p.table(f.matrix(maxEnds)) {
-			p.line("  BEFORE → AFTER")
+			p.Line("  BEFORE → AFTER")
 			moves := f.moves()
 			for k, t := range moves {
 				if k == maxMoves {
-					p.line("  and %s", count(int64(len(moves)-k), "more transition"))
+					p.Line("  and %s", count(int64(len(moves)-k), "more transition"))
 					break
 				}
-				p.wrap("  ", 4, fmt.Sprintf("%s → %s: %s", label(t.BeforeOutcome, t.Before), label(t.AfterOutcome, t.After), exposure.Thousands(t.Users)))
+				p.Wrap("  ", 4, fmt.Sprintf("%s → %s: %s", label(t.BeforeOutcome, t.Before), label(t.AfterOutcome, t.After), exposure.Thousands(t.Users)))
 			}
 		}
 	}
 	if len(still) > 0 {
-		p.line("")
-		p.wrap("Unchanged flags: ", 2, strings.Join(still, ", "))
+		p.Line("")
+		p.Wrap("Unchanged flags: ", 2, strings.Join(still, ", "))
 	}
 	if len(r.Notes) > 0 {
-		p.line("")
+		p.Line("")
 	}
 	for _, n := range r.Notes {
-		p.wrap("", 0, n)
+		p.Wrap("", 0, n)
 	}
-	return p.b.String()
+	return p.String()
 }
 
 // word is the verdict in a word.
@@ -243,33 +243,7 @@ func (f *Flag) matrix(most int) [][]string {
 	return table
 }
 
-// printer makes text of a certain width.
-type printer struct {
-	b     strings.Builder
-	width int
-}
-
-func (p *printer) line(format string, args ...any) {
-	p.b.WriteString(strings.TrimRight(fmt.Sprintf(format, args...), " "))
-	p.b.WriteByte('\n')
-}
-
-// wrap prints text behind head, its further lines indented.
-func (p *printer) wrap(head string, indent int, text string) {
-	line, width, empty := head, utf8.RuneCountInString(head), true
-	for word := range strings.FieldsSeq(exposure.Printable(text)) {
-		n := utf8.RuneCountInString(word)
-		if !empty && width+1+n > p.width {
-			p.line("%s", line)
-			line, width, empty = strings.Repeat(" ", indent), indent, true
-		}
-		if !empty {
-			line, width = line+" ", width+1
-		}
-		line, width, empty = line+word, width+n, false
-	}
-	p.line("%s", line)
-}
+type printer struct{ exposure.Lines }
 
 // table prints rows of cells, all but the first to the right; false where they are too wide, or there are none.
 func (p *printer) table(rows [][]string) bool {
@@ -284,7 +258,7 @@ func (p *printer) table(rows [][]string) bool {
 		}
 		total += 2 + widths[i]
 	}
-	if total > p.width {
+	if total > p.Width {
 		return false
 	}
 	for _, row := range rows {
@@ -298,7 +272,7 @@ func (p *printer) table(rows [][]string) bool {
 				line.WriteString(gap + cell)
 			}
 		}
-		p.line("%s", line.String())
+		p.Line("%s", line.String())
 	}
 	return true
 }

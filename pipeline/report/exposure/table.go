@@ -20,12 +20,12 @@ const (
 
 // Table is the report for a person at a terminal that is so many columns wide: the verdict and the findings first.
 func (r *Report) Table(width int) string {
-	p := &printer{width: max(width, minWidth)}
-	p.wrap(strings.ToUpper(string(r.Verdict.Severity))+"  ", 7, r.Verdict.Text)
+	p := &printer{Lines{Width: max(width, minWidth)}}
+	p.Wrap(strings.ToUpper(string(r.Verdict.Severity))+"  ", 7, r.Verdict.Text)
 	if len(r.Findings) > 0 {
-		p.line("")
+		p.Line("")
 		for _, f := range r.Findings {
-			p.wrap(fmt.Sprintf("  %-6s", f.Severity), 8, f.Text)
+			p.Wrap(fmt.Sprintf("  %-6s", f.Severity), 8, f.Text)
 		}
 	}
 	for i := range r.Snapshots {
@@ -38,11 +38,11 @@ func (r *Report) Table(width int) string {
 		p.flag(&r.Flags[i])
 	}
 	p.overlaps(r.Overlaps)
-	p.line("")
+	p.Line("")
 	for _, n := range append(slices.Clone(r.Notes), r.Reading()) {
-		p.wrap("", 0, n)
+		p.Wrap("", 0, n)
 	}
-	return p.b.String()
+	return p.String()
 }
 
 // Reading is how to read the figures, in a sentence or two.
@@ -51,43 +51,7 @@ func (r *Report) Reading() string {
 		"all %s (Holm): below %v is an alert, below %v a warning. w is Cohen's effect size.", count(r.Tests, "test"), stats.Alert, stats.Warn)
 }
 
-// printer makes text of a certain width.
-type printer struct {
-	b     strings.Builder
-	width int
-}
-
-func (p *printer) line(format string, args ...any) {
-	p.b.WriteString(strings.TrimRight(fmt.Sprintf(format, args...), " "))
-	p.b.WriteByte('\n')
-}
-
-// wrap prints text behind head, its further lines indented.
-func (p *printer) wrap(head string, indent int, text string) {
-	line, width, empty := head, utf8.RuneCountInString(head), true
-	for word := range strings.FieldsSeq(Printable(text)) {
-		n := utf8.RuneCountInString(word)
-		for ; indent+n > p.width; n = utf8.RuneCountInString(word) { // longer than a line
-			if !empty {
-				p.line("%s", line)
-				line, width = strings.Repeat(" ", indent), indent
-			}
-			cut := []rune(word)[:p.width-width]
-			p.line("%s", line+string(cut))
-			line, width, empty = strings.Repeat(" ", indent), indent, true
-			word = word[len(string(cut)):]
-		}
-		if !empty && width+1+n > p.width {
-			p.line("%s", line)
-			line, width, empty = strings.Repeat(" ", indent), indent, true
-		}
-		if !empty {
-			line, width = line+" ", width+1
-		}
-		line, width, empty = line+word, width+n, false
-	}
-	p.line("%s", line)
-}
+type printer struct{ Lines }
 
 // Printable is text without what a terminal would act upon.
 func Printable(s string) string {
@@ -137,13 +101,13 @@ func (p *printer) table(left int, rows [][]string) {
 				line.WriteString(gap + cell)
 			}
 		}
-		p.line("%s", line.String())
+		p.Line("%s", line.String())
 	}
 }
 
 func (p *printer) snapshot(s *Snapshot) {
-	p.line("")
-	p.wrap("Snapshot ", 2, s.Path)
+	p.Line("")
+	p.Wrap("Snapshot ", 2, s.Path)
 	state := "complete, by its manifest"
 	if s.Checksum {
 		state += " and checksum"
@@ -151,12 +115,12 @@ func (p *printer) snapshot(s *Snapshot) {
 	if !s.Complete {
 		state = "not to be trusted: see the findings"
 	}
-	p.wrap("  ", 2, state)
+	p.Wrap("  ", 2, state)
 	if s.Manifest != "" {
-		p.wrap("  ", 2, s.runText())
-		p.wrap("  ", 2, s.usersText())
+		p.Wrap("  ", 2, s.runText())
+		p.Wrap("  ", 2, s.usersText())
 	} else {
-		p.wrap("  ", 2, users(s.InFile, "", "")+" in the file")
+		p.Wrap("  ", 2, users(s.InFile, "", "")+" in the file")
 	}
 }
 
@@ -190,23 +154,23 @@ func (s *Snapshot) usersText() string {
 }
 
 func (p *printer) column(c *Column) {
-	p.line("")
-	p.wrap("Slices by ", 2, c.Name)
+	p.Line("")
+	p.Wrap("Slices by ", 2, c.Name)
 	rows := [][]string{{shorten(c.Name, labelWidth), "USERS", "FAILED"}}
 	for _, s := range c.Slices {
 		rows = append(rows, []string{shorten(s.Label, labelWidth), Thousands(s.Users), Thousands(s.Failed)})
 	}
 	p.table(1, rows)
 	if c.Folded > 0 {
-		p.line("  (other): %s values or more", Thousands(c.Folded))
+		p.Line("  (other): %s values or more", Thousands(c.Folded))
 	}
-	p.wrap("  failing: ", 2, c.FailingWords)
+	p.Wrap("  failing: ", 2, c.FailingWords)
 }
 
 func (p *printer) flag(f *Flag) {
-	p.line("")
-	p.wrap("Flag ", 2, f.Key)
-	p.wrap("  ", 2, f.reachText())
+	p.Line("")
+	p.Wrap("Flag ", 2, f.Key)
+	p.Wrap("  ", 2, f.reachText())
 	if len(f.Variants) == 0 {
 		return
 	}
@@ -225,10 +189,10 @@ func (p *printer) flag(f *Flag) {
 	}
 	p.table(1, rows)
 	if f.Words != "" {
-		p.wrap("  ", 2, f.Words)
+		p.Wrap("  ", 2, f.Words)
 	}
 	if f.AllocationWords != "" {
-		p.wrap("  ", 2, f.AllocationWords)
+		p.Wrap("  ", 2, f.AllocationWords)
 	}
 	p.slices(f)
 }
@@ -271,7 +235,7 @@ func (p *printer) slices(f *Flag) {
 		variants = nil // all who got one got this
 	}
 	const fixed, cell = 7 + 2 + labelWidth + 2 + 9 + 2 + 7, 11
-	room := max(1, (p.width-fixed)/cell)
+	room := max(1, (p.Width-fixed)/cell)
 	more := max(0, len(variants)-room)
 	variants = variants[:len(variants)-more]
 	few := false
@@ -296,14 +260,14 @@ func (p *printer) slices(f *Flag) {
 			}
 			rows = append(rows, row)
 		}
-		p.line("")
+		p.Line("")
 		p.table(2, rows)
 	}
 	if more > 0 && len(columns) > 0 {
-		p.line("  and %s for which there is no room", count(more, "variant"))
+		p.Line("  and %s for which there is no room", count(more, "variant"))
 	}
 	if few {
-		p.line("  -: too few users to be tested")
+		p.Line("  -: too few users to be tested")
 	}
 }
 
@@ -329,9 +293,9 @@ func (p *printer) overlaps(list []Overlap) {
 	if len(list) == 0 {
 		return
 	}
-	p.line("")
-	p.line("Users in a treatment of two flags")
-	name := (p.width - 7 - 2*2 - 2*13) / 2
+	p.Line("")
+	p.Line("Users in a treatment of two flags")
+	name := (p.Width - 7 - 2*2 - 2*13) / 2
 	rows := [][]string{{"", "", "", "USERS", "BY CHANCE"}}
 	for i := range list[:min(len(list), tableOverlaps)] {
 		o := &list[i]
@@ -339,7 +303,7 @@ func (p *printer) overlaps(list []Overlap) {
 	}
 	p.table(3, rows)
 	if len(list) > tableOverlaps {
-		p.line("  and %s", count(len(list)-tableOverlaps, "pair"))
+		p.Line("  and %s", count(len(list)-tableOverlaps, "pair"))
 	}
 }
 

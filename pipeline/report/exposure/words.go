@@ -2,7 +2,6 @@ package exposure
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 
@@ -53,15 +52,6 @@ func Percent(share float64) string {
 		return "< 0.0001 %"
 	}
 	return "> 99.9999 %"
-}
-
-// Points is a difference of shares in percentage points, with its sign.
-func Points(difference float64) string {
-	digits := 1
-	if math.Abs(difference) < 0.001 {
-		digits = 2
-	}
-	return strconv.FormatFloat(100*difference, 'f', digits, 64) + " points"
 }
 
 // PValue is a p-value as a person reads it: "p = 0.042", "p < 1e-99".
