@@ -17,6 +17,7 @@ type Mapping struct {
 	Map           map[string]string        // field of the user → column: user_id → uid, groups.org → company
 	Properties    []string                 // columns that are user properties under their own name
 	AllProperties bool                     // every column that maps to nothing else is a user property; pandas' index is not
+	Exclude       []string                 // columns that are not sent, unless Map names them; regardless of case
 	Types         map[string]pipeline.Type // column → string, int, float, bool or json; see [ParseType]
 	MissingEmpty  bool                     // an empty cell of a text format is an empty string, not absent
 	Carry         []string                 // columns to copy to the output, in this order
@@ -202,6 +203,9 @@ func usesOf(name string, o *Mapping) []use {
 			us = append(us, use{t, rank})
 		}
 	}
+	if o.excludes(name) {
+		return us
+	}
 	if t, exact, ok := parseTarget(name); ok {
 		rank := rankFolded
 		if exact {
@@ -223,6 +227,11 @@ func usesOf(name string, o *Mapping) []use {
 		us = append(us, use{property, rankAll})
 	}
 	return us
+}
+
+// excludes reports whether the column of that name is only sent as what Map says.
+func (o *Mapping) excludes(name string) bool {
+	return slices.ContainsFunc(o.Exclude, func(e string) bool { return strings.EqualFold(e, name) })
 }
 
 // isIndex reports whether a column is what pandas keeps its row numbers in: no one else knows it as a column.
@@ -335,6 +344,11 @@ func newMapper(cols []column, fixed bool, o *Mapping) (*mapper, error) {
 		}
 	}
 	for _, c := range o.Properties {
+		if _, err := find(cols, c, "--properties"); err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range o.Exclude {
 		if _, err := find(cols, c, "--properties"); err != nil {
 			return nil, err
 		}
@@ -520,7 +534,11 @@ func (m *mapper) columnUses(cols []column) ([]ColumnUse, error) {
 
 func (m *mapper) named() []string { return m.opts.named() }
 
-// named are the columns that the options name, each once, sorted.
+// optionColumns are the columns that the options name, those that they leave out included.
+func (m *mapper) optionColumns() []string { return slices.Concat(m.named(), m.opts.Exclude) }
+
+// named are the columns that the options name, each once, sorted, but for those that they leave out: a part of a struct
+// is a column of its own only where something is done with it.
 func (o *Mapping) named() []string {
 	names := slices.Concat(o.Properties, o.Carry)
 	for _, c := range o.Map {
@@ -552,7 +570,7 @@ func (m *mapper) rowSlots(cells []pipeline.Member) error {
 			us = usesOf(c.Name, m.opts)
 			if len(m.uses) < maxNames {
 				m.uses[c.Name] = us
-				for _, n := range m.named() {
+				for _, n := range m.optionColumns() {
 					m.seen[n] = m.seen[n] || strings.EqualFold(n, c.Name)
 				}
 			}

@@ -522,5 +522,5 @@ func (in *Input) Unseen() []string {
 	if in.fixed {
 		return nil
 	}
-	return slices.DeleteFunc(in.mapper.named(), func(name string) bool { return in.mapper.seen[name] })
+	return slices.DeleteFunc(in.mapper.optionColumns(), func(name string) bool { return in.mapper.seen[name] })
 }

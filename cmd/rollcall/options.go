@@ -68,7 +68,7 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.StringVar(&o.inputFormat, "input-format", "", "`F` csv tsv jsonl (each .gz .zst) parquet; else by ending")
 		options.StringVar(&o.delimiter, "delimiter", "", "`C` between the cells of a CSV [,]")
 		options.StringSliceVar(&o.mapping, "map", nil, "`FIELD=COL,..` the column for a field, as user_id=uid")
-		options.StringSliceVar(&o.properties, "properties", nil, "`COL,..` columns to send as user_properties; or all")
+		options.StringSliceVar(&o.properties, "properties", nil, "`COL,..` columns to send as user_properties; all,-COL")
 		options.StringSliceVar(&o.types, "types", nil, "`COL:TYPE,..` string int float bool json [string]")
 		options.StringVar(&o.missing, "missing", "null", "`null|empty` what an empty cell of a text format is [null]")
 		options.Int64Var(&o.limit, "limit", 0, "`N` only the first N rows")
@@ -332,10 +332,22 @@ func (o *snapshotOptions) checkMapping() error {
 		}
 		m.Types[column] = t
 	}
-	if slices.Equal(o.properties, []string{"all"}) {
-		m.AllProperties = true
-	} else {
+	if m.AllProperties = slices.Contains(o.properties, "all"); !m.AllProperties {
 		m.Properties = o.properties
+	}
+	for _, column := range o.properties {
+		without, minus := strings.CutPrefix(column, "-")
+		switch {
+		case minus && !m.AllProperties:
+			return pipeline.WithHint(usageErrorf("--properties %q leaves a column out, but of what?", column),
+				fmt.Sprintf("--properties 'all,%s' sends all others", column))
+		case minus && without == "":
+			return usageErrorf("--properties %q names no column", column)
+		case minus:
+			m.Exclude = append(m.Exclude, without)
+		case m.AllProperties && column != "all":
+			return pipeline.WithHint(usageErrorf("--properties all sends %q too", column), "name columns, or all; all,-COLUMN leaves one out")
+		}
 	}
 	o.mapped = m
 	return nil
