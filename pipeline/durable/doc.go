@@ -15,6 +15,9 @@
 //     one writer, and is locked as long as it is open ([ErrLocked] for everybody else); the lock is the kernel's
 //     (flock) and goes with the process, however that ends.
 //
+// A hidden file that was there before is used only if this user has made it ([CheckOurs], [ErrNotOurs]): in a
+// shared folder somebody else can put files under names that can be guessed.
+//
 // After an error of Sync or Datasync a file is of no use any more: the kernel may have dropped the pages that
 // it could not write, and a second fsync would then report success (Rebello et al., "Can Applications Recover
 // from fsync Failures?", USENIX ATC 2020). Nobody tries again.

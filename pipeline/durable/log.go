@@ -18,10 +18,11 @@ var ErrLocked = errors.New("it is in use by another process")
 type Log struct{ f *os.File }
 
 // OpenLog opens the file to read and to append, and locks it. Without create a file that is not there is an
-// [fs.ErrNotExist]; with it, it is created with mode 0600, and the caller sees to [SyncFolder].
+// [fs.ErrNotExist]; with it, it is created with mode 0600, and the caller sees to [SyncFolder]. A file that somebody
+// else may have put there is refused: see [CheckOurs].
 func OpenLog(path string, create bool) (*Log, error) {
-	// O_NOFOLLOW: a link that somebody else put there would lead us elsewhere.
-	flags := os.O_RDWR | os.O_APPEND | syscall.O_NOFOLLOW
+	// O_NOFOLLOW: a link would lead us elsewhere; O_NONBLOCK: a named pipe would keep us waiting.
+	flags := os.O_RDWR | os.O_APPEND | syscall.O_NOFOLLOW | syscall.O_NONBLOCK
 	if create {
 		flags |= os.O_CREATE
 		if err := op("create", path, nil); err != nil {
@@ -31,7 +32,15 @@ func OpenLog(path string, create bool) (*Log, error) {
 	for {
 		f, err := os.OpenFile(path, flags, 0o600)
 		if err != nil {
-			return nil, Error("open", path, err)
+			return nil, openError(path, err)
+		}
+		info, err := f.Stat()
+		if err == nil {
+			err = CheckOurs(path, info)
+		}
+		if err != nil {
+			f.Close() // nothing was written
+			return nil, fmt.Errorf("open %w", err)
 		}
 		err = lock(f)
 		if err == nil {
@@ -50,13 +59,6 @@ func OpenLog(path string, create bool) (*Log, error) {
 
 // lock takes the exclusive lock of f, or says that somebody else has it. It never waits.
 func lock(f *os.File) error {
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return errors.New("it is not a regular file")
-	}
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		switch {
