@@ -1,8 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,11 +27,7 @@ func applyConfig(cmd *cobra.Command, env *env) error {
 		if !ok || value == "" || o.Changed || notConfigurable[o.Name] {
 			return nil
 		}
-		values := []string{value}
-		if _, list := o.Value.(pflag.SliceValue); list {
-			values = strings.Split(value, ",")
-		}
-		return setOption(options, o, values, name)
+		return setOption(options, o, value, name)
 	}
 	var err error
 	options.VisitAll(func(o *pflag.Flag) {
@@ -38,75 +39,137 @@ func applyConfig(cmd *cobra.Command, env *env) error {
 		return err
 	}
 
+	if err := applyFile(cmd, options); err != nil {
+		return err
+	}
+	return checkPathNames(cmd)
+}
+
+// applyFile sets the options that the --config file names and that were not set before.
+func applyFile(cmd *cobra.Command, options *pflag.FlagSet) error {
 	file, err := options.GetString("config")
 	if err != nil || file == "" {
+		return err
+	}
+	if err := checkPathName("--config", file, false); err != nil {
 		return err
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return usageErrorf("read --config: %w", err)
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
-		return usageErrorf("read --config %s: %w", file, err)
+	top, err := parseConfig(data)
+	if err != nil {
+		return wrapUsage("read --config "+file, err)
 	}
-	if len(doc.Content) == 0 { // an empty file
+	if top == nil {
 		return nil
-	}
-	top := doc.Content[0]
-	if top.Kind != yaml.MappingNode {
-		return usageErrorf("read --config %s: it is not a mapping of options to values", file)
 	}
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(top.Content); i += 2 {
 		key, node := top.Content[i], top.Content[i+1]
 		where := fmt.Sprintf("--config %s line %d", file, key.Line)
+		if key.Value == "config" {
+			return pipeline.WithHint(usageErrorf("%s: a configuration cannot name another one", where), "write all options into one file")
+		}
 		o := options.Lookup(key.Value)
 		if o == nil || notConfigurable[key.Value] {
-			return pipeline.WithHint(usageErrorf("%s: %q is not an option of %s", where, key.Value, cmd.CommandPath()), pipeline.Suggest(key.Value, optionNames(options)))
+			return pipeline.WithHint(usageErrorf("%s: %q is not an option of %s", where, key.Value, cmd.CommandPath()),
+				pipeline.Suggest(key.Value, optionNames(options)))
 		}
 		if seen[key.Value] {
-			return usageErrorf("%s: %s stands there twice", where, key.Value)
+			return usageErrorf("%s: %s is given twice", where, key.Value)
 		}
 		seen[key.Value] = true
 		if o.Changed {
 			continue
 		}
-		var values []string
-		switch node.Kind {
-		case yaml.ScalarNode:
-			values = []string{node.Value}
-		case yaml.SequenceNode:
-			if err := node.Decode(&values); err != nil {
-				return usageErrorf("%s: %s: %w", where, key.Value, err)
-			}
-		default:
-			return usageErrorf("%s: the value of %s is neither a value nor a list", where, key.Value)
+		if node.Kind == yaml.AliasNode {
+			node = node.Alias
 		}
-		if err := setOption(options, o, values, where); err != nil {
+		switch {
+		case node.Kind == yaml.ScalarNode && node.Tag == "!!null":
+			err = pipeline.WithHint(usageErrorf("%s: %s has no value", where, key.Value),
+				"leave the line out, or write a value after the colon; ~ alone is no value in YAML")
+		case node.Kind == yaml.ScalarNode:
+			err = setOption(options, o, node.Value, where)
+		case node.Kind == yaml.SequenceNode:
+			err = setItems(o, node, where)
+		default:
+			err = usageErrorf("%s: the value of %s is neither a value nor a list", where, key.Value)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// parseConfig is the mapping that a file of options holds; nil where it is empty.
+func parseConfig(data []byte) (*yaml.Node, error) {
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	var doc, more yaml.Node
+	if err := decoder.Decode(&doc); errors.Is(err, io.EOF) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	if err := decoder.Decode(&more); err == nil {
+		return nil, fmt.Errorf("line %d: a second document begins; it would be ignored", more.Line)
+	} else if !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	top := doc.Content[0]
+	if top.Kind == yaml.ScalarNode && top.Tag == "!!null" {
+		return nil, nil
+	}
+	if top.Kind != yaml.MappingNode {
+		return nil, pipeline.WithHint(errors.New("it is not a mapping of options to values"), "a line of it is, for example, rate: 100")
+	}
+	return top, nil
+}
+
 // notConfigurable are options that make sense on the command line only.
 var notConfigurable = map[string]bool{"help": true}
 
-// setOption sets an option to the values that were found in where.
-func setOption(options *pflag.FlagSet, o *pflag.Flag, values []string, where string) error {
-	list, isList := o.Value.(pflag.SliceValue)
-	if isList {
+// setOption sets an option to the text that was found in where. The text of a list is split.
+func setOption(options *pflag.FlagSet, o *pflag.Flag, text, where string) error {
+	if list, ok := o.Value.(*listValue); ok {
 		o.Changed = true
-		return list.Replace(values)
+		return wrapUsage(where+": "+o.Name, list.SetList(text))
 	}
-	if len(values) != 1 {
+	err := options.Set(o.Name, text)
+	if err == nil {
+		return nil
+	}
+	err = errors.Unwrap(err) // pflag's words name the option as on the command line
+	if number, ok := errors.AsType[*strconv.NumError](err); ok {
+		err = number.Err
+	}
+	err = usageErrorf("%s: %s cannot be %q: %w", where, o.Name, text, err)
+	switch kind := o.Value.Type(); {
+	case kind == "bool" && slices.Contains([]string{"yes", "y", "on"}, strings.ToLower(text)):
+		return pipeline.WithHint(err, "write true")
+	case kind == "bool" && slices.Contains([]string{"no", "n", "off"}, strings.ToLower(text)):
+		return pipeline.WithHint(err, "write false")
+	case kind == "duration":
+		return pipeline.WithHint(err, "a time has a unit: 500ms, 15s, 15m, 2h")
+	}
+	return err
+}
+
+// setItems sets an option to the items of a YAML list, as they are.
+func setItems(o *pflag.Flag, node *yaml.Node, where string) error {
+	list, ok := o.Value.(pflag.SliceValue)
+	if !ok {
 		return usageErrorf("%s: %s takes one value, not a list", where, o.Name)
 	}
-	if err := options.Set(o.Name, values[0]); err != nil {
-		return usageErrorf("%s: %s cannot be %q: %w", where, o.Name, values[0], err)
+	var items []string
+	if err := node.Decode(&items); err != nil {
+		return usageErrorf("%s: %s: %w", where, o.Name, err)
 	}
-	return nil
+	o.Changed = true
+	return list.Replace(items)
 }
 
 func optionNames(options *pflag.FlagSet) []string {

@@ -15,6 +15,8 @@
 //	progress.go   the progress bar and lines
 //	summary.go    the closing summary
 //	config.go     --config and ROLLCALL_… for every option
+//	list.go       options and files that are lists
+//	path.go       paths that no file of this machine has
 //	console.go    what is said on standard error
 //	print.go      what report, check and diff print, in each format
 //	help.go       the options in the help, under headings

@@ -21,7 +21,12 @@ func (s *snapshot) dryRun(config amplitude.Config) error {
 	if config.Key, err = amplitude.NewKey("none"); err != nil {
 		return err
 	}
-	if config.BaseURL = "http://127.0.0.1"; !o.server.embedded() {
+	if o.server.embedded() {
+		config.BaseURL = "http://127.0.0.1"
+		if _, err := loadFlagConfigs(o.server.flagConfigs, o.flags, o.server.skipUnsupported, s.con); err != nil {
+			return err
+		}
+	} else {
 		if config.BaseURL, err = amplitude.BaseURL(o.server.server, o.server.allowHTTP); err != nil {
 			return err
 		}

@@ -146,10 +146,8 @@ func (o *explainOptions) run(env *env, con *console, inputs []string) error {
 	for _, f := range eng.Flags() {
 		known = append(known, f.Key)
 	}
-	for _, key := range o.flags {
-		if !slices.Contains(known, key) {
-			return pipeline.WithHint(usageErrorf("flag %s is not in %s", key, from), pipeline.Suggest(key, known))
-		}
+	if err := checkKnown(o.flags, known, from); err != nil {
+		return err
 	}
 
 	why := explained{RowNumber: row.Number, UserID: row.User.UserID, DeviceID: row.User.DeviceID, Flags: []explainedFlag{}}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"math"
@@ -67,28 +66,28 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 	group(options, "Input", func() {
 		options.StringVar(&o.inputFormat, "input-format", "", "`F` csv tsv jsonl (each .gz .zst) parquet; else by ending")
 		options.StringVar(&o.delimiter, "delimiter", "", "`C` between the cells of a CSV [,]")
-		options.StringSliceVar(&o.mapping, "map", nil, "`FIELD=COL,..` the column for a field, as user_id=uid")
-		options.StringSliceVar(&o.properties, "properties", nil, "`COL,..` columns to send as user_properties; all,-COL")
-		options.StringSliceVar(&o.types, "types", nil, "`COL:TYPE,..` string int float bool json [string]")
+		definePairs(options, &o.mapping, "map", '=', "`FIELD=COL,..` the column for a field, as user_id=uid")
+		defineList(options, &o.properties, "properties", "`COL,..` columns to send as user_properties; all,-COL")
+		definePairs(options, &o.types, "types", ':', "`COL:TYPE,..` string int float bool json [string]")
 		options.StringVar(&o.missing, "missing", "null", "`null|empty` what an empty cell of a text format is [null]")
 		options.Int64Var(&o.limit, "limit", 0, "`N` only the first N rows")
 		options.Int64Var(&o.sample, "sample", 0, "`N` only N rows, spread evenly, the same each time")
 	})
 	group(options, "Output", func() {
-		options.StringArrayVarP(&o.outs, "out", "o", nil, "`FILE` .csv .tsv .jsonl (.gz .zst) .parquet; may be repeated")
+		definePaths(options, &o.outs, "out", "o", "`FILE` .csv .tsv .jsonl (.gz .zst) .parquet; may be repeated")
 		options.StringVar(&o.outFormat, "out-format", "", "`F` the format of --out -, standard output")
 		options.StringVar(&o.errorsFile, "errors", "", "`FILE` the users that failed [OUT.errors.jsonl]")
 		options.StringVar(&o.layout, "layout", "long", "`MODE` long: a row a user and flag; wide: a row a user [long]")
-		options.StringSliceVar(&o.include, "include", nil, "`A,..` long: metadata evaluation_id value; wide: payload")
+		defineList(options, &o.include, "include", "`A,..` long: metadata evaluation_id value; wide: payload")
 		options.StringVar(&o.columnNames, "column-names", "keep", "`MODE` snake: names that BigQuery takes [keep]")
-		options.StringSliceVar(&o.carry, "carry", nil, "`COL,..` input columns to copy to the output")
+		defineList(options, &o.carry, "carry", "`COL,..` input columns to copy to the output")
 		options.StringVar(&o.formulas, "csv-formulas", "keep", "`MODE` escape: ' before what a spreadsheet runs [keep]")
 		options.StringVar(&o.summary, "summary", "", "`FILE` .json: users and shares of each flag and variant")
 		options.BoolVar(&o.overwrite, "overwrite", false, "replace existing outputs")
 	})
 	group(options, "Flags and API", func() {
-		options.StringSliceVar(&o.flagList, "flags", nil, "`KEY,..` the flags to evaluate [all of the deployment]")
-		options.StringVar(&o.flagsFrom, "flags-from", "", "`FILE` the flags to evaluate, one a line")
+		defineList(options, &o.flagList, "flags", "`KEY,..` the flags to evaluate [all of the deployment]")
+		options.StringVar(&o.flagsFrom, "flags-from", "", "`FILE` the flags to evaluate, one a line; # comments")
 		options.StringVar(&o.evaluator, "evaluator", "remote", "`MODE` remote: ask the API; local: in this process [remote]")
 		o.server.define(options)
 		options.BoolVar(&o.server.allowTracking, "allow-tracking", false, "ask a server that ignores no-track")
@@ -272,15 +271,11 @@ func (o *snapshotOptions) checkFlags() error {
 			return usageErrorf("read --flags-from: %w", err)
 		}
 		defer f.Close() //nolint:errcheck // only read
-		lines := bufio.NewScanner(f)
-		for lines.Scan() {
-			if key := strings.TrimSpace(lines.Text()); key != "" {
-				o.flags = append(o.flags, key)
-			}
+		keys, err := readList(f)
+		if err != nil {
+			return wrapUsage("read --flags-from "+o.flagsFrom, err)
 		}
-		if err := lines.Err(); err != nil {
-			return usageErrorf("read --flags-from %s: %w", o.flagsFrom, err)
-		}
+		o.flags = append(o.flags, keys...)
 		if len(o.flags) == 0 {
 			return usageErrorf("--flags-from %s names no flag", o.flagsFrom)
 		}

@@ -75,10 +75,10 @@ Slices are by columns that the snapshot was told to --carry.`,
 	}
 	options := cmd.Flags()
 	group(options, "Options", func() {
-		options.StringSliceVar(&o.by, "by", nil, "`COL,..` carried columns to slice the users by")
+		defineList(options, &o.by, "by", "`COL,..` carried columns to slice the users by")
 		options.StringVar(&o.configs, "flag-configs", "", "`FILE` flag configurations, which say what to expect")
 		options.StringArrayVar(&o.expect, "expect", nil, "`FLAG=VARIANT:WEIGHT,..` the split of a flag; may be repeated")
-		options.StringSliceVar(&o.controls, "controls", nil, "`V,..` variants that are no treatment [control,off,default]")
+		defineList(options, &o.controls, "controls", "`V,..` variants that are no treatment [control,off,default]")
 		options.BoolVar(&o.checksum, "checksums", false, "compare the files' checksums with the manifests'")
 		options.StringVar(&format, "format", "table", "`F` table json markdown [table]")
 		html.define(options)

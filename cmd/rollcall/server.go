@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -159,7 +158,7 @@ func (o *serverOptions) dial(env *env, con *console, config amplitude.Config) (*
 }
 
 // startEmbedded starts the Evaluation API in this process. flags are those asked for; one that has no
-// configuration is warned of.
+// configuration is an error.
 func (o *serverOptions) startEmbedded(flags []string, con *console) (*evalserver.Running, error) {
 	eng, err := loadFlagConfigs(o.flagConfigs, flags, o.skipUnsupported, con)
 	if err != nil {
@@ -180,8 +179,8 @@ func loadFlagConfigs(file string, flags []string, skipUnsupported bool, con *con
 	return parseFlagConfigs(file, data, flags, skipUnsupported, con)
 }
 
-// parseFlagConfigs compiles flag configurations that come from a file or a server, and warns of what is odd about them:
-// flags that are asked for and have none, for example.
+// parseFlagConfigs compiles flag configurations that come from a file or a server, and warns of what is odd about them.
+// A flag that is asked for and has none is an error.
 func parseFlagConfigs(from string, data []byte, flags []string, skipUnsupported bool, con *console) (*engine.Engine, error) {
 	parse := engine.Parse
 	if skipUnsupported {
@@ -206,12 +205,7 @@ func parseFlagConfigs(from string, data []byte, flags []string, skipUnsupported 
 	for _, f := range eng.Flags() {
 		known = append(known, f.Key)
 	}
-	for _, key := range flags {
-		if !slices.Contains(known, key) {
-			con.Warn(fmt.Sprintf("flag %s is not in %s", key, from), pipeline.Suggest(key, known))
-		}
-	}
-	return eng, nil
+	return eng, checkKnown(flags, known, from)
 }
 
 // warnOfConfigs says what Amplitude's engine ignores without a word, and ours with it.

@@ -53,6 +53,9 @@ groups.T, context, ... are sent as that; all others are not sent.`,
 			if err := o.check(args); err != nil {
 				return err
 			}
+			if !o.local() && !o.server.embedded() { // where a configuration decides which flags there are, it has decided
+				warnOfOddKeys(con, o.flags)
+			}
 			s := &snapshot{env: env, con: con, o: &o, began: time.Now(), options: optionValues(cmd.Flags())}
 			return s.run(args)
 		},

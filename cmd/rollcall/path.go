@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// checkPathNames refuses paths, given as arguments or options, that no file of this machine has: those of object
+// stores, and those that begin with a ~ which the shell has not replaced.
+func checkPathNames(cmd *cobra.Command) error {
+	for _, arg := range cmd.Flags().Args() {
+		if err := checkPathName("INPUT", arg, false); err != nil {
+			return err
+		}
+	}
+	var err error
+	cmd.Flags().VisitAll(func(o *pflag.Flag) {
+		if err != nil || !o.Changed || !strings.HasPrefix(o.Usage, "`FILE`") {
+			return
+		}
+		paths := []string{o.Value.String()}
+		if list, ok := o.Value.(pflag.SliceValue); ok {
+			paths = list.GetSlice()
+		}
+		for _, path := range paths {
+			if err == nil {
+				err = checkPathName("--"+o.Name, path, writtenPaths[o.Name])
+			}
+		}
+	})
+	return err
+}
+
+// writtenPaths are the options that name files to write.
+var writtenPaths = map[string]bool{"out": true, "errors": true, "summary": true, "save": true, "html": true}
+
+// storePattern is a path that is a URL.
+var storePattern = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]+)://`)
+
+// copyCommands are the commands that copy a file from or to where a URL points.
+var copyCommands = map[string]string{
+	"s3": "aws s3 cp", "s3a": "aws s3 cp", "gs": "gcloud storage cp", "az": "azcopy copy", "abfs": "azcopy copy", "abfss": "azcopy copy",
+	"wasbs": "azcopy copy", "hdfs": "hdfs dfs -cp",
+}
+
+// checkPathName refuses a path that is not one of this machine. what says where it was found.
+func checkPathName(what, path string, written bool) error {
+	if scheme := storePattern.FindStringSubmatch(path); scheme != nil {
+		hint := "copy the file here first"
+		copying, known := copyCommands[strings.ToLower(scheme[1])]
+		switch {
+		case strings.EqualFold(scheme[1], "file"):
+			hint = "write the path alone: " + path[len(scheme[0]):]
+		case written && known:
+			hint = "name a local file, and copy it when the run has ended with 0:\n" + copying + " FILE " + path
+		case written:
+			hint = "name a local file, and copy it when the run has ended with 0"
+		case known:
+			hint = "copy it first:\n" + copying + " " + path + " ."
+		case strings.HasPrefix(strings.ToLower(scheme[1]), "http"):
+			hint = "download it first: curl -fO '" + path + "'"
+		}
+		return pipeline.WithHint(usageErrorf("%s %s: rollcall reads and writes local files only", what, path), hint)
+	}
+	first, rest, _ := strings.Cut(path, "/")
+	if !strings.HasPrefix(first, "~") {
+		return nil
+	}
+	if _, err := os.Lstat(first); err == nil { // a file or directory of that name
+		return nil
+	}
+	if first != "~" && rest == "" {
+		return nil // a name such as ~users.csv
+	}
+	hint := "only a shell replaces ~, and only at the start of a word: write the whole path"
+	if home, err := os.UserHomeDir(); err == nil && first == "~" {
+		hint += fmt.Sprintf(": %s/%s", home, rest)
+	}
+	return pipeline.WithHint(usageErrorf("%s %s: there is no directory %s", what, path, first), hint)
+}
