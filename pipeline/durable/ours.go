@@ -1,13 +1,11 @@
 package durable
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -76,9 +74,7 @@ func ownerOf(info fs.FileInfo) int {
 
 // freshStat is what a private file looks like that this process creates in the folder of path.
 func freshStat(path string) (*syscall.Stat_t, error) {
-	folder, name := filepath.Split(path)
-	prefix, suffix := tempNames(name)
-	probe := folder + prefix + strings.ToLower(rand.Text()[:10]) + suffix
+	probe := tempName(path)
 	f, err := os.OpenFile(probe, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err

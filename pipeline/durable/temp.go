@@ -1,13 +1,11 @@
 package durable
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
@@ -41,9 +39,7 @@ func CreateTemp(path string, mode fs.FileMode) (*Temp, error) {
 		return nil, fmt.Errorf("create %s: it is not a regular file", path)
 	}
 
-	folder, name := filepath.Split(path)
-	prefix, suffix := tempNames(name)
-	temp := folder + prefix + strings.ToLower(rand.Text()[:10]) + suffix
+	temp := tempName(path)
 	if err := op("create", temp, nil); err != nil {
 		return nil, Error("create", path, err)
 	}

@@ -185,7 +185,8 @@ func TestDiff(t *testing.T) {
 func TestPathFor(t *testing.T) {
 	for out, want := range map[string]string{
 		"out.csv": ".out.csv.rollcall", "a/b/out.parquet": "a/b/.out.parquet.rollcall", "/x": "/.x.rollcall",
-		strings.Repeat("n", 255): "." + strings.Repeat("n", 240) + ".rollcall",
+		strings.Repeat("n", 220): "." + strings.Repeat("n", 220) + ".rollcall",
+		strings.Repeat("n", 255): "." + strings.Repeat("n", 203) + "-3bb555e4ed3e8c6e.rollcall",
 	} {
 		if got := PathFor(out); got != want {
 			t.Errorf("PathFor(%s) = %s, want %s", out, got, want)

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -20,11 +19,7 @@ const (
 )
 
 // PathFor is where the journal of a run stands whose first output is that: beside it, hidden.
-func PathFor(firstOut string) string {
-	folder, name := filepath.Split(firstOut)
-	name = name[:min(len(name), 240)] // most file systems take 255 bytes
-	return folder + "." + name + ".rollcall"
-}
+func PathFor(firstOut string) string { return durable.Hidden(firstOut) + ".rollcall" }
 
 // Writer appends to a journal, and holds its lock. Its methods are called from one goroutine.
 //
