@@ -28,7 +28,9 @@ func diffCommand(env *env, con *console) *cobra.Command {
 		Long: `diff compares two finished snapshots, user by user: who gets another variant of
 which flag, another payload or experiment key, who came and who went. Users are
 the same where user id and device id are. Format, layout and order may differ;
-row numbers, times and evaluation ids are never differences. Nothing is sent.
+row numbers, times and evaluation ids are never differences. A flag that one of
+the runs did not ask for is not compared, and --max-changed does not count it;
+--out lists who has a variant of it, as not_asked. Nothing is sent.
 
 BEFORE and AFTER are outputs of runs, or their manifests. Where both runs
 evaluated flag configurations on this machine (--evaluator local), diff says

@@ -124,9 +124,6 @@ func (j *join) evaluateBefore(ctx context.Context) error {
 
 // cause is what made a flag of the i-th user what it is, with what payload.
 func (j *join) cause(f *flag, i int, is state, payload string, c *crossed) Cause {
-	if !j.before.has[f.name] && j.before.asked || !j.after.has[f.name] && j.after.asked {
-		return CauseUnknown // it was not asked for
-	}
 	x := f.states[f.cross.get(i)]
 	if x == unclear || !c.ok || !j.gives(f, c.own, is, payload) {
 		return CauseUnclear

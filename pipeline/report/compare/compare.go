@@ -48,7 +48,8 @@ type Limit struct {
 const (
 	Assigned    = "assigned"
 	NotAssigned = "not_assigned"
-	Absent      = "absent" // the flag, or the user, is not in that snapshot
+	Absent      = "absent"    // the flag, or the user, is not in that snapshot
+	NotAsked    = "not_asked" // the run did not ask for the flag: what it would have answered is not known
 )
 
 // What a [Change] is.
@@ -58,9 +59,10 @@ const (
 	ExperimentChanged = "experiment_key" // and the same variant and payload
 	UserAdded         = "user_added"
 	UserRemoved       = "user_removed"
+	FlagNotAsked      = "not_asked" // one run did not ask for the flag, and the user has a variant in the other: no change
 )
 
-// Change is one flag of one user that is not what it was.
+// Change is one flag of one user that is not what it was, or that only one of the runs asked for.
 type Change struct {
 	UserID, DeviceID    []byte // empty: null
 	BeforeRow, AfterRow int64  // row_number; 0: the user is not in that snapshot
@@ -85,6 +87,7 @@ type join struct {
 	names         *names
 	flags         map[string]*flag
 	order         []*flag
+	oneSided      bool // a flag is there that only one of the runs asked for
 
 	wide, payloads, experiments bool // what both sides have
 
@@ -176,6 +179,13 @@ func (j *join) flag(name string) *flag {
 	if f == nil {
 		f = &flag{name: name, index: map[state]uint32{}, states: make([]state, 1), seen: -1,
 			transitions: map[uint64]int64{}, added: map[uint32]int64{}, removed: map[uint32]int64{}, causes: map[Cause]int64{}}
+		switch {
+		case j.before.asked && !j.before.has[name]:
+			f.notAsked = NotAskedBefore
+		case j.after.asked && !j.after.has[name]:
+			f.notAsked = NotAskedAfter
+		}
+		j.oneSided = j.oneSided || f.notAsked != ""
 		j.flags[name] = f
 		j.order = append(j.order, f)
 	}
@@ -189,8 +199,8 @@ func (j *join) flagOf(s *side, key report.Key) *flag {
 	}
 	if s.flags[key] == nil {
 		name := s.unescape(s.keys.Name(key))
-		s.flags[key] = j.flag(name)
 		s.has[name] = true
+		s.flags[key] = j.flag(name)
 	}
 	return s.flags[key]
 }
@@ -362,8 +372,11 @@ func (j *join) compare(u *report.User, id identity) error {
 				}
 				continue
 			}
-			different = true
 			j.transition(f, was, is)
+			if f.notAsked != "" {
+				continue // what the run would have answered is not known
+			}
+			different = true
 			f.changed++
 			switch whatChanged(was, is) {
 			case PayloadChanged:
@@ -380,8 +393,8 @@ func (j *join) compare(u *report.User, id identity) error {
 			return fmt.Errorf("users go from and to more than %d different variants", maxTransitions)
 		}
 	}
-	if j.telling && j.users.at(i).after&changedBit != 0 {
-		return j.tell(u, i)
+	if changed := j.users.at(i).after&changedBit != 0; j.telling && (changed || j.oneSided) {
+		return j.tell(u, i, changed)
 	}
 	return nil
 }
@@ -446,21 +459,29 @@ func (j *join) side(s *side, f *flag, st state, payload string) Side {
 		out.Payload = payload
 	}
 	if st.variant == 0 {
-		out.Outcome = NotAssigned
-		if !s.has[f.name] {
-			out.Outcome = Absent
-		}
+		out.Outcome = j.nothing(s, f)
 	}
 	return out
 }
 
-// tell tells of a user who is in both and changed, and counts the causes.
-func (j *join) tell(u *report.User, i int) error {
+// nothing is the outcome of users who have no variant of a flag in a snapshot.
+func (j *join) nothing(s *side, f *flag) string {
+	switch {
+	case s == j.before && f.notAsked == NotAskedBefore, s == j.after && f.notAsked == NotAskedAfter:
+		return NotAsked
+	case s.has[f.name]:
+		return NotAssigned
+	}
+	return Absent
+}
+
+// tell tells of a user who is in both, and has changed or has a flag that only one run asked for, and counts the causes.
+func (j *join) tell(u *report.User, i int, changed bool) error {
 	if j.o.Each == nil && j.crossed == nil {
 		return nil
 	}
 	var cross crossed
-	if j.crossed != nil {
+	if j.crossed != nil && changed {
 		var err error
 		if cross, err = j.crossed(u); err != nil {
 			return err
@@ -478,15 +499,18 @@ func (j *join) tell(u *report.User, i int) error {
 				break
 			}
 		}
-		cause := CauseUnknown
-		if j.crossed != nil {
+		cause, what := CauseUnknown, whatChanged(was, is)
+		switch {
+		case f.notAsked != "":
+			what = FlagNotAsked
+		case j.crossed != nil:
 			cause = j.cause(f, i, is, payload, &cross)
 			f.causes[cause]++
 		}
 		if j.o.Each == nil {
 			continue
 		}
-		c := Change{UserID: u.UserID, DeviceID: u.DeviceID, BeforeRow: j.users.at(i).row, AfterRow: u.Row, Flag: f.name, What: whatChanged(was, is),
+		c := Change{UserID: u.UserID, DeviceID: u.DeviceID, BeforeRow: j.users.at(i).row, AfterRow: u.Row, Flag: f.name, What: what,
 			Before: j.side(j.before, f, was, j.interned.text(was.payload)), After: j.side(j.after, f, is, payload), Cause: cause}
 		if err := j.o.Each(&c); err != nil {
 			return err

@@ -54,7 +54,7 @@ func TestDiffIsWhatPlainMapsSay(t *testing.T) {
 		}
 		got := int64(0)
 		for _, c := range changes {
-			if !strings.Contains(c, UserAdded) && !strings.Contains(c, UserRemoved) {
+			if !strings.Contains(c, UserAdded) && !strings.Contains(c, UserRemoved) && !strings.Contains(c, FlagNotAsked+":") {
 				got++
 			}
 		}
@@ -375,5 +375,78 @@ func TestLimit(t *testing.T) {
 		if r.Verdict.OK != test.ok || r.Verdict.Text != test.text {
 			t.Errorf("%+v: %v %q, want %v %q", test.limit, r.Verdict.OK, r.Verdict.Text, test.ok, test.text)
 		}
+	}
+}
+
+// TestNotAsked: a flag that one of the runs did not ask for is not compared, and no user has changed because of it.
+func TestNotAsked(t *testing.T) {
+	outcome := func(row int64, flags ...string) pipeline.Outcome {
+		o := pipeline.Outcome{At: time.UnixMilli(1767323045000).UTC()}
+		o.Row.Number, o.Row.User.UserID = row, fmt.Sprintf("u%d", row)
+		for _, flag := range flags {
+			o.Assignments = append(o.Assignments, pipeline.Assignment{Assigned: true, Variant: pipeline.Variant{FlagKey: flag, Key: "on"}})
+		}
+		return o
+	}
+	run := func(flags ...string) *world {
+		w := &world{flags: flags}
+		for row := range int64(3) {
+			w.outcomes = append(w.outcomes, outcome(row+1, flags...))
+		}
+		return w
+	}
+	long, wide := sinks.Spec{}, sinks.Spec{Wide: true}
+	for _, test := range []struct {
+		name          string
+		before, after *world
+		spec          sinks.Spec
+		notAsked      string // by the flag "new"
+		change        string // what is told of each user
+		verdict       string
+		ok, same      bool
+	}{
+		{"asked after", run("a"), run("a", "new"), long, NotAskedBefore, "new not_asked: not_asked > assigned on",
+			"nothing changed for 3 users in both; not compared: 1 flag that only one of the runs asked for; --max-changed 0 holds (it does not count that flag)", true, true},
+		{"asked before", run("a", "new"), run("a"), long, NotAskedAfter, "new not_asked: assigned on > not_asked",
+			"nothing changed for 3 users in both; not compared: 1 flag that only one of the runs asked for; --max-changed 0 holds (it does not count that flag)", true, true},
+		{"wide", run("a"), run("a", "new"), wide, NotAskedBefore, "new not_asked: not_asked > assigned on",
+			"nothing changed for 3 users in both; not compared: 1 flag that only one of the runs asked for; --max-changed 0 holds (it does not count that flag)", true, true},
+		{"nothing in common", run("a"), run("new"), long, NotAskedBefore, "new not_asked: not_asked > assigned on",
+			"nothing is compared for 3 users in both: the runs have no flag in common; so --max-changed cannot be said to hold", false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var told []string
+			r, err := Build(t.Context(), Options{Before: test.before.write(t, "a.csv", test.spec), After: test.after.write(t, "b.csv", test.spec),
+				Limit: &Limit{Text: "0"}, Each: func(c *Change) error {
+					if c.Flag == "new" {
+						told = append(told, strings.TrimSpace(fmt.Sprintf("%s %s: %s %s", c.Flag, c.What, c.Before.Outcome, c.Before.Variant))+
+							strings.TrimRight(fmt.Sprintf(" > %s %s", c.After.Outcome, c.After.Variant), " "))
+					}
+					return nil
+				}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Verdict.Text != test.verdict || r.Verdict.OK != test.ok || r.Verdict.Same != test.same || r.Users.Changed != 0 {
+				t.Errorf("verdict %+v, %d changed; want %q, ok %v, same %v, none", r.Verdict, r.Users.Changed, test.verdict, test.ok, test.same)
+			}
+			at := slices.IndexFunc(r.Flags, func(f Flag) bool { return f.Key == "new" })
+			if f := r.Flags[at]; f.NotAsked != test.notAsked || f.Changed != 0 || len(f.Transitions) != 1 || f.Transitions[0].Users != 3 {
+				t.Errorf("flag %+v, want not asked %s, nobody changed, one transition of 3 users", f, test.notAsked)
+			}
+
+			if len(told) != 3 || told[0] != test.change {
+				t.Errorf("told %q, want three times %q", told, test.change)
+			}
+			sentence := "not compared: the run " + test.notAsked + " did not ask for it"
+			for name, text := range map[string]string{"table": r.Table(80), "markdown": r.Markdown()} {
+				if !strings.Contains(strings.ToLower(text), sentence) || !strings.Contains(text, "not asked") {
+					t.Errorf("the %s does not say %q and show the outcome \"not asked\":\n%s", name, sentence, text)
+				}
+			}
+			if data, err := r.JSON(); err != nil || !strings.Contains(string(data), `"not_asked": "`+test.notAsked+`"`) {
+				t.Errorf("JSON (%v) does not have not_asked %q:\n%s", err, test.notAsked, data)
+			}
+		})
 	}
 }

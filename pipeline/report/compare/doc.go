@@ -15,7 +15,10 @@
 //
 // Variant, payload and experiment key are. Row numbers, times, evaluation ids, metadata and carried columns are not, and
 // neither are the format, the layout, the order of rows, and how a payload's JSON is spaced and its names are ordered.
-// What only one of the two snapshots records is not compared, and [Report.Notes] says so.
+// What only one of the two snapshots records is not compared, and [Report.Notes] says so. A flag that one of the runs did
+// not ask for (--flags, or a wide output) is not compared either: what that run would have answered is not known. Its
+// users are no changes, and [Options.Each] gets those who have a variant of it as [FlagNotAsked]. A flag that a run
+// without --flags does not have was not deployed, or nobody got it; there, a variant is a change.
 //
 // A user has the pair of ids, null being a value like any other. Users who share one are compared in their order: the
 // second of BEFORE with the second of AFTER. The pair is represented by the first 128 bits of its SHA-256: a false match

@@ -23,7 +23,7 @@ func sample() *Report {
 		Users:  Users{Both: 12340, Changed: 120, Share: 120. / 12340, Added: 6, Removed: 5},
 		Configs: Configs{Compared: true, Words: "2 of 15 changed", Flags: 15,
 			Changed: []ConfigChange{{"checkout", "changed", []string{"segments", "variants"}}, {"new|flag", "added", []string{}}}},
-		OnlyIn:   OnlyIn{[]string{"gone"}, []string{"new|flag"}},
+		OnlyIn:   OnlyIn{[]string{"gone"}, []string{"new|flag", "unasked"}},
 		Compared: Compared{true, true},
 		Passes:   1,
 		Notes:    []string{"Payloads are not compared: a wide output has them only with --include payload."},
@@ -36,11 +36,13 @@ func sample() *Report {
 			{Key: "gone", Causes: map[Cause]int64{}, Transitions: []Transition{{NotAssigned, nil, Absent, nil, 12345}, {Absent, nil, Absent, nil, 6}}},
 			{Key: "payload-only", Changed: 3, Payloads: 3, Causes: map[Cause]int64{}, Transitions: []Transition{{Assigned, name("on"), Assigned, name("on"), 12345}}},
 			{Key: "price_test", Causes: map[Cause]int64{}, Transitions: []Transition{{Assigned, name("on"), Assigned, name("on"), 12345}}},
+			{Key: "unasked", NotAsked: NotAskedBefore, Causes: map[Cause]int64{},
+				Transitions: []Transition{{NotAsked, nil, Assigned, name("not asked"), 12000}, {NotAsked, nil, NotAssigned, nil, 345}}},
 			{Key: "wide", Changed: 60, Variants: 60, Causes: map[Cause]int64{}},
 		},
 	}
 	for i := range 30 {
-		r.Flags[4].Transitions = append(r.Flags[4].Transitions, Transition{Assigned, name(fmt.Sprintf("variant-%d", i)), Assigned, name(fmt.Sprintf("variant-%d", i+1)), int64(i + 1)})
+		r.Flags[5].Transitions = append(r.Flags[5].Transitions, Transition{Assigned, name(fmt.Sprintf("variant-%d", i)), Assigned, name(fmt.Sprintf("variant-%d", i+1)), int64(i + 1)})
 	}
 	r.Verdict = verdict(r, &Limit{Share: 0.01, IsShare: true, Text: "1%"})
 	return r

@@ -57,6 +57,7 @@ type Compared struct {
 // Flag is what became of one flag.
 type Flag struct {
 	Key            string          `json:"flag"`
+	NotAsked       string          `json:"not_asked"`       // the run that did not ask for it, before or after: it is not compared
 	Changed        int64           `json:"changed"`         // users in both who changed
 	Variants       int64           `json:"variants"`        // of them: another variant
 	Payloads       int64           `json:"payloads"`        // of them: the same variant, another payload
@@ -66,19 +67,30 @@ type Flag struct {
 	Transitions    []Transition    `json:"transitions"`     // of all users of either snapshot
 }
 
+// The values of [Flag.NotAsked], beside "".
+const (
+	NotAskedBefore = "before"
+	NotAskedAfter  = "after"
+)
+
 // Transition is how many users went from what to what, to the same included.
 type Transition struct {
-	BeforeOutcome string  `json:"before_outcome"` // assigned, not_assigned or absent
+	BeforeOutcome string  `json:"before_outcome"` // assigned, not_assigned, not_asked or absent
 	Before        *string `json:"before"`         // the variant; null where none is assigned
 	AfterOutcome  string  `json:"after_outcome"`
 	After         *string `json:"after"`
 	Users         int64   `json:"users"`
 }
 
-// same reports whether nothing changed for these users.
-func (t *Transition) same() bool {
-	return t.BeforeOutcome == t.AfterOutcome && (t.Before == nil || *t.Before == *t.After) ||
-		t.Before == nil && t.After == nil
+// Same reports whether nothing changed for these users, as far as it is known.
+func (t *Transition) Same() bool {
+	switch {
+	case t.BeforeOutcome == NotAsked, t.AfterOutcome == NotAsked:
+		return true
+	case t.Before == nil || t.After == nil:
+		return t.Before == nil && t.After == nil
+	}
+	return *t.Before == *t.After
 }
 
 // JSON is the report as JSON.
@@ -148,7 +160,7 @@ func (j *join) got(side int, key, variant string) (n int64) {
 }
 
 func (j *join) flagReport(f *flag, configs Configs) Flag {
-	out := Flag{Key: f.name, Changed: f.changed, Payloads: f.payload, ExperimentKeys: f.experiment,
+	out := Flag{Key: f.name, NotAsked: f.notAsked, Changed: f.changed, Payloads: f.payload, ExperimentKeys: f.experiment,
 		Variants: f.changed - f.payload - f.experiment, Causes: map[Cause]int64{}, Transitions: []Transition{}}
 	for cause, n := range f.causes {
 		if cause != CauseUnknown {
@@ -163,12 +175,7 @@ func (j *join) flagReport(f *flag, configs Configs) Flag {
 			}
 		}
 	}
-	nothing := func(s *side) string {
-		if s.has[f.name] {
-			return NotAssigned
-		}
-		return Absent
-	}
+	nothing := func(s *side) string { return j.nothing(s, f) }
 	add := func(beforeOutcome string, before uint32, afterOutcome string, after uint32, n int64) {
 		if n == 0 {
 			return
@@ -215,7 +222,7 @@ func (j *join) flagReport(f *flag, configs Configs) Flag {
 func equal(a, b *string) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
 
 // outcomes are the outcomes in the order in which they are shown.
-var outcomes = []string{Assigned, NotAssigned, Absent}
+var outcomes = []string{Assigned, NotAssigned, NotAsked, Absent}
 
 func compareSides(outcome string, variant *string, otherOutcome string, other *string) int {
 	if outcome != otherOutcome {
@@ -256,8 +263,13 @@ func (j *join) notes(r *Report) {
 func verdict(r *Report, limit *Limit) Verdict {
 	u := &r.Users
 	v := Verdict{Same: u.Changed+u.Added+u.Removed == 0, OK: true}
+	notAsked := r.notAsked()
+	nothing := len(notAsked) > 0 && len(notAsked) == len(r.Flags) // is compared
+	v.Same = v.Same && !nothing
 	var parts []string
 	switch {
+	case u.Both > 0 && nothing:
+		parts = append(parts, fmt.Sprintf("nothing is compared for %s in both: the runs have no flag in common", usersText(u.Both, "", "")))
 	case u.Both == 0 && u.Added+u.Removed > 0:
 		parts = append(parts, "no user is in both snapshots")
 	case u.Both == 0:
@@ -274,6 +286,9 @@ func verdict(r *Report, limit *Limit) Verdict {
 		parts = append(parts, exposure.Thousands(u.Removed)+" removed")
 	}
 	v.Text = strings.Join(parts, ", ")
+	if len(notAsked) > 0 && !nothing {
+		v.Text += "; not compared: " + count(int64(len(notAsked)), "flag") + " that only one of the runs asked for"
+	}
 	untrusted := !r.Before.Complete || !r.After.Complete
 	if untrusted {
 		v.Text += "; but not both snapshots can be trusted"
@@ -281,17 +296,35 @@ func verdict(r *Report, limit *Limit) Verdict {
 	if limit == nil {
 		return v
 	}
+	without := "" // flags that the limit does not count
+	switch n := len(notAsked); {
+	case nothing, n == 0:
+	case n == 1:
+		without = " (it does not count that flag)"
+	default:
+		without = " (it does not count those flags)"
+	}
 	most := limit.Users
 	if limit.IsShare {
 		most = int64(math.Floor(limit.Share*float64(u.Both) + 1e-9))
 	}
 	switch {
 	case u.Changed > most:
-		v.OK, v.Text = false, v.Text+"; --max-changed "+limit.Text+" allows "+exposure.Thousands(most)
-	case u.Both == 0 && u.Added+u.Removed > 0, untrusted:
+		v.OK, v.Text = false, v.Text+"; --max-changed "+limit.Text+" allows "+exposure.Thousands(most)+without
+	case u.Both == 0 && u.Added+u.Removed > 0, untrusted, nothing:
 		v.OK, v.Text = false, v.Text+"; so --max-changed cannot be said to hold"
 	default:
-		v.Text += "; --max-changed " + limit.Text + " holds"
+		v.Text += "; --max-changed " + limit.Text + " holds" + without
 	}
 	return v
+}
+
+// notAsked are the flags that only one of the runs asked for.
+func (r *Report) notAsked() (list []*Flag) {
+	for i := range r.Flags {
+		if r.Flags[i].NotAsked != "" {
+			list = append(list, &r.Flags[i])
+		}
+	}
+	return list
 }

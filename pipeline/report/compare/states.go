@@ -105,11 +105,12 @@ func canonical(payload []byte) []byte {
 
 // flag is a flag of either snapshot.
 type flag struct {
-	name   string
-	codes  codes // what each user of BEFORE has, as a number among states
-	cross  codes // what the changed ones would have with the other configuration
-	index  map[state]uint32
-	states []state
+	name     string
+	notAsked string // the run that did not ask for it: NotAskedBefore or NotAskedAfter; "": none
+	codes    codes  // what each user of BEFORE has, as a number among states
+	cross    codes  // what the changed ones would have with the other configuration
+	index    map[state]uint32
+	states   []state
 
 	// transitions count the users in both by the variants before (high) and after (low); from nothing to nothing is
 	// what is left. added and removed count the others by their variant.

@@ -117,7 +117,7 @@ func (c *ConfigChange) text() string {
 
 // still reports whether there is nothing to show of the flag.
 func (f *Flag) still() bool {
-	return !slices.ContainsFunc(f.Transitions, func(t Transition) bool { return !t.same() })
+	return f.NotAsked == "" && !slices.ContainsFunc(f.Transitions, func(t Transition) bool { return !t.Same() })
 }
 
 // unchanged reports whether there is nothing to say of the flag.
@@ -128,10 +128,12 @@ func (f *Flag) unchanged(r *Report) bool {
 // lines say what became of the flag.
 func (f *Flag) lines(r *Report) []string {
 	var lines []string
-	if slices.Contains(r.OnlyIn.Before, f.Key) {
+	switch {
+	case f.NotAsked != "":
+		return []string{"not compared: the run " + f.NotAsked + " did not ask for it"}
+	case slices.Contains(r.OnlyIn.Before, f.Key):
 		lines = append(lines, "it is not in the snapshot after")
-	}
-	if slices.Contains(r.OnlyIn.After, f.Key) {
+	case slices.Contains(r.OnlyIn.After, f.Key):
 		lines = append(lines, "it is not in the snapshot before")
 	}
 	switch {
@@ -176,7 +178,7 @@ func label(outcome string, variant *string) string {
 		return strings.ReplaceAll(outcome, "_", " ")
 	}
 	name := exposure.Printable(*variant)
-	if name == "" || name == Absent || name == "not assigned" || strings.TrimSpace(name) != name {
+	if name == "" || name == Absent || name == "not assigned" || name == "not asked" || strings.TrimSpace(name) != name {
 		name = `"` + name + `"`
 	}
 	return name
@@ -184,7 +186,7 @@ func label(outcome string, variant *string) string {
 
 // moves are the transitions in which something changed, the largest first.
 func (f *Flag) moves() []Transition {
-	moves := slices.DeleteFunc(slices.Clone(f.Transitions), func(t Transition) bool { return t.same() })
+	moves := slices.DeleteFunc(slices.Clone(f.Transitions), func(t Transition) bool { return t.Same() })
 	slices.SortStableFunc(moves, func(a, b Transition) int { return int(max(-1, min(1, b.Users-a.Users))) })
 	return moves
 }

@@ -164,8 +164,11 @@ func expected(before, after *world) (Users, map[string]int64) {
 	}
 	b, a := index(before), index(after)
 	at := func(w *world, o *pipeline.Outcome, flag string) (string, pipeline.Variant) {
-		if o == nil || !slices.Contains(w.flags, flag) {
+		switch {
+		case o == nil:
 			return Absent, pipeline.Variant{}
+		case !slices.Contains(w.flags, flag):
+			return NotAsked, pipeline.Variant{}
 		}
 		v := o.Assignments[slices.Index(w.flags, flag)]
 		if !v.Assigned {
@@ -184,6 +187,9 @@ func expected(before, after *world) (Users, map[string]int64) {
 			was, wasVariant := at(before, bo, f)
 			is, isVariant := at(after, ao, f)
 			moves[f+": "+was+" > "+is]++
+			if was == NotAsked || is == NotAsked {
+				continue
+			}
 			changed = changed || wasVariant.Key != isVariant.Key || wasVariant.Payload != isVariant.Payload || wasVariant.ExperimentKey != isVariant.ExperimentKey
 		}
 		switch {

@@ -129,8 +129,8 @@ func (v *diffView) diffFlags(r *compare.Report) {
 	var changed []*compare.Flag
 	for i := range r.Flags {
 		f := &r.Flags[i]
-		moved := slices.ContainsFunc(f.Transitions, func(t compare.Transition) bool { return !stays(&t) })
-		if moved || f.Changed > 0 || slices.Contains(r.OnlyIn.Before, f.Key) || slices.Contains(r.OnlyIn.After, f.Key) {
+		moved := slices.ContainsFunc(f.Transitions, func(t compare.Transition) bool { return !t.Same() })
+		if moved || f.NotAsked != "" || f.Changed > 0 || slices.Contains(r.OnlyIn.Before, f.Key) || slices.Contains(r.OnlyIn.After, f.Key) {
 			changed = append(changed, f)
 		} else {
 			v.Unchanged = append(v.Unchanged, clean(f.Key))
@@ -153,14 +153,6 @@ func (v *diffView) diffFlags(r *compare.Report) {
 	}
 }
 
-// stays reports whether nothing changed for these users.
-func stays(t *compare.Transition) bool {
-	if t.Before == nil || t.After == nil {
-		return t.Before == nil && t.After == nil
-	}
-	return *t.Before == *t.After
-}
-
 // end is what users have on one side.
 type end struct{ outcome, variant string }
 
@@ -180,7 +172,7 @@ func (e end) label() string {
 	switch {
 	case e.outcome != compare.Assigned:
 		return strings.ReplaceAll(e.outcome, "_", " ")
-	case e.variant == "" || e.variant == compare.Absent || e.variant == "not assigned" || strings.TrimSpace(e.variant) != e.variant:
+	case e.variant == "" || e.variant == compare.Absent || e.variant == "not assigned" || e.variant == "not asked" || strings.TrimSpace(e.variant) != e.variant:
 		return `"` + clean(e.variant) + `"`
 	}
 	return clean(e.variant)
@@ -188,7 +180,7 @@ func (e end) label() string {
 
 func compareEnds(a, b end) int {
 	rank := func(e end) int {
-		return slices.Index([]string{compare.Assigned, compare.NotAssigned, compare.Absent}, e.outcome)
+		return slices.Index([]string{compare.Assigned, compare.NotAssigned, compare.NotAsked, compare.Absent}, e.outcome)
 	}
 	control := func(e end) int { // first, where bars begin
 		if e.control() {
@@ -212,10 +204,15 @@ func newDiffSection(f *compare.Flag, r *compare.Report) *diffSection {
 	out := &diffSection{Key: clean(f.Key), Changed: exposure.Thousands(f.Changed), Share: exposure.Percent(ratio(f.Changed, r.Users.Both))}
 	out.Bar = &bar{Name: "Changed " + out.Share}
 	out.Bar.add("v1", ratio(f.Changed, r.Users.Both))
-	if slices.Contains(r.OnlyIn.Before, f.Key) {
-		out.Words = append(out.Words, "It is not in the snapshot after.")
+	if f.NotAsked != "" {
+		out.Changed, out.Share, out.Bar.Name = "–", "not compared", "Not compared"
 	}
-	if slices.Contains(r.OnlyIn.After, f.Key) {
+	switch {
+	case f.NotAsked != "":
+		out.Words = append(out.Words, "Not compared: the run "+f.NotAsked+" did not ask for it.")
+	case slices.Contains(r.OnlyIn.Before, f.Key):
+		out.Words = append(out.Words, "It is not in the snapshot after.")
+	case slices.Contains(r.OnlyIn.After, f.Key):
 		out.Words = append(out.Words, "It is not in the snapshot before.")
 	}
 	var parts []string
@@ -227,10 +224,12 @@ func newDiffSection(f *compare.Flag, r *compare.Report) *diffSection {
 			parts = append(parts, count(p.n, "user")+": "+p.text)
 		}
 	}
-	if len(parts) == 0 {
+	if len(parts) == 0 && f.NotAsked == "" {
 		parts = []string{"nothing changed for users who are in both"}
 	}
-	out.Words = append(out.Words, capital(strings.Join(parts, "; "))+".")
+	if len(parts) > 0 {
+		out.Words = append(out.Words, capital(strings.Join(parts, "; "))+".")
+	}
 	parts = nil
 	for _, c := range compare.Causes {
 		if n := f.Causes[c]; n > 0 {
@@ -274,7 +273,7 @@ func newDiffSection(f *compare.Flag, r *compare.Report) *diffSection {
 			c := cell{Text: "–"}
 			if n := cells[[2]end{from, to}]; n > 0 {
 				c.Text, c.Class = exposure.Thousands(n), "m3"
-				if from == to || from.outcome != compare.Assigned && to.outcome != compare.Assigned {
+				if from == to || f.NotAsked != "" || from.outcome != compare.Assigned && to.outcome != compare.Assigned {
 					c.Class = "m0"
 				}
 			}
@@ -290,7 +289,7 @@ func (d *diffSection) bars(rows, columns []end, had, has map[end]int64) {
 	var all []exposure.Variant
 	both := slices.Concat(rows, columns)
 	slices.SortFunc(both, compareEnds)
-	both = slices.DeleteFunc(slices.Compact(both), func(e end) bool { return e.outcome == compare.Absent })
+	both = slices.DeleteFunc(slices.Compact(both), func(e end) bool { return e.outcome == compare.Absent || e.outcome == compare.NotAsked })
 	for _, e := range both {
 		all = append(all, exposure.Variant{Key: e.variant, Treatment: e.outcome == compare.Assigned && !e.control()})
 	}
@@ -327,7 +326,7 @@ func (d *diffSection) bars(rows, columns []end, had, has map[end]int64) {
 
 // moves are the transitions in which something changed, as a list.
 func (d *diffSection) moves(f *compare.Flag) {
-	moves := slices.DeleteFunc(slices.Clone(f.Transitions), func(t compare.Transition) bool { return stays(&t) })
+	moves := slices.DeleteFunc(slices.Clone(f.Transitions), func(t compare.Transition) bool { return t.Same() })
 	slices.SortStableFunc(moves, func(a, b compare.Transition) int { return cmp.Compare(b.Users, a.Users) })
 	for i := range moves[:min(len(moves), listMoves)] {
 		before, after := ends(&moves[i])

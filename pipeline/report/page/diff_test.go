@@ -13,7 +13,7 @@ import (
 
 func transition(before, after string, users int64) compare.Transition {
 	side := func(s string) (string, *string) {
-		if s == compare.NotAssigned || s == compare.Absent {
+		if s == compare.NotAssigned || s == compare.Absent || s == compare.NotAsked {
 			return s, nil
 		}
 		return compare.Assigned, &s
@@ -40,12 +40,13 @@ func exampleDiff() *compare.Report {
 				transition(compare.NotAssigned, compare.NotAssigned, 178), transition(compare.Absent, "bold", 5)}},
 			{Key: "new", Transitions: []compare.Transition{transition(compare.Absent, "not assigned", 7), transition(compare.Absent, compare.NotAssigned, 998)}},
 			{Key: "still", Transitions: []compare.Transition{transition("on", "on", 1000), transition(compare.Absent, compare.NotAssigned, 5)}},
+			{Key: "unasked", NotAsked: compare.NotAskedAfter, Transitions: []compare.Transition{transition("on", compare.NotAsked, 800), transition(compare.NotAssigned, compare.NotAsked, 200)}},
 			{Key: "wide"},
 		},
 		Notes: []string{"Payloads are not compared: a wide output has them only with --include payload."},
 	}
 	for i := range 60 {
-		r.Flags[3].Transitions = append(r.Flags[3].Transitions, transition(compare.NotAssigned, strings.Repeat("v", i+1), int64(i+1)))
+		r.Flags[4].Transitions = append(r.Flags[4].Transitions, transition(compare.NotAssigned, strings.Repeat("v", i+1), int64(i+1)))
 	}
 	return r
 }
@@ -85,7 +86,7 @@ func TestDiff(t *testing.T) {
 		`aria-label="Changed 3.0 %"`, `Unchanged: <bdi>still</bdi>.`,
 		`aria-label="Before: control 40.0 %, bold 42.0 %, not assigned 18.0 %"`, `aria-label="After: control 41.8 %, bold 40.5 %, not assigned 17.7 %"`,
 		`<td class="n m3">20</td>`, `<td class="n m0">178</td>`,
-		`It is not in the snapshot before.`, `&#34;not assigned&#34;`, `And 10 more transitions.`,
+		`It is not in the snapshot before.`, `&#34;not assigned&#34;`, `Not compared: the run after did not ask for it.`, `And 10 more transitions.`,
 		`Payloads are not compared`, `run-1`,
 	} {
 		at := strings.Index(text, want)
