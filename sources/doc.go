@@ -35,6 +35,9 @@
 // a column which is not there, is an error of Open. Errors name files, lines and columns, never a value; that of a row
 // names the file only where there are several.
 //
+// A run reads its input twice. [Pin] keeps the files open in between and hashes what each pass reads; a file that was
+// rewritten meanwhile is a [*ChangedError], and one that was replaced is read as it was (pin.go).
+//
 // # Bounds
 //
 // A record may take 1 MiB; a Parquet page 128 MiB decompressed, and the pages of all columns 256 MiB. Nothing grows

@@ -62,6 +62,8 @@ func checkDelimiter(d rune) error {
 type File struct {
 	Path string
 	Name string // what errors call it; "" is Path
+
+	pin *pin // see [Pin]
 }
 
 func (f File) String() string {
@@ -122,6 +124,9 @@ func Open(files []File, opts Options) (*Input, error) {
 	}
 	in := &Input{files: slices.Clone(files), opts: opts}
 	for _, f := range files {
+		if f.pin != nil {
+			f.pin.pass = nil
+		}
 		format, err := formatOf(f, opts.Format)
 		if err != nil {
 			return nil, err
@@ -137,8 +142,10 @@ func Open(files []File, opts Options) (*Input, error) {
 		if opts.Delimiter != 0 && format != "csv" {
 			return nil, pipeline.WithHint(fmt.Errorf("--delimiter is for csv, but %s is %s", f, format), "leave --delimiter out; or, if the file is delimited text, say so with --input-format csv")
 		}
-		if err := checkRegular(f); err != nil {
-			return nil, err
+		if f.pin == nil {
+			if err := checkRegular(f); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if err := in.openNext(); err != nil {
@@ -163,14 +170,14 @@ func (in *Input) checkOthers() error {
 	for _, f := range in.files[1:] {
 		r, cols, records, err := open(f, &in.opts)
 		if err != nil {
-			return err
+			return f.orChanged(err)
 		}
 		_, err = in.adopt(f, r, cols, records)
 		if cerr := r.Close(); err == nil {
 			err = cerr
 		}
 		if err != nil {
-			return err
+			return f.orChanged(err)
 		}
 	}
 	return nil
@@ -215,10 +222,7 @@ func openFormat(f File, opts *Options) (reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkRegular(f); err != nil { // a FIFO would block in os.Open
-		return nil, err
-	}
-	file, err := os.Open(f.Path)
+	file, err := f.begin()
 	if err != nil {
 		return nil, err
 	}
@@ -250,7 +254,7 @@ func openFormat(f File, opts *Options) (reader, error) {
 	case "jsonl":
 		r, err = openJSONL(newLines(f.String(), text), closer)
 	case "parquet":
-		r, err = openParquet(f.String(), file, opts.Mapping.named(), partitionsOf(f))
+		r, err = openParquet(f.String(), file.file, file, opts.Mapping.named(), partitionsOf(f))
 	}
 	if err != nil {
 		_ = closer.Close()
@@ -346,12 +350,12 @@ func (in *Input) openNext() error {
 	f := in.files[in.next]
 	r, cols, records, err := open(f, &in.opts)
 	if err != nil {
-		return err
+		return f.orChanged(err)
 	}
 	m, err := in.adopt(f, r, cols, records)
 	if err != nil {
 		_ = r.Close()
-		return err
+		return f.orChanged(err)
 	}
 	in.reader, in.mapper = r, m
 	in.next++
@@ -455,8 +459,14 @@ func (in *Input) read(row *pipeline.Row) error {
 		if err == nil {
 			break
 		}
+		f := in.files[in.next-1]
 		if err != io.EOF {
-			return err
+			return f.orChanged(err)
+		}
+		if f.pin != nil {
+			if _, err := f.finish(); err != nil {
+				return err
+			}
 		}
 		if err := in.reader.Close(); err != nil {
 			return err

@@ -27,6 +27,7 @@ const (
 type parquetReader struct {
 	name  string
 	file  *os.File
+	close io.Closer // of file, or nothing where it stays open
 	pq    *parquetfile.File
 	cols  []column
 	nodes []*parquetNode // of cols
@@ -54,8 +55,8 @@ type leafReader struct {
 
 // openParquet opens a file. Of the names, those that a column below structs has become columns too. The partitions are
 // columns that have one value in all rows.
-func openParquet(name string, f *os.File, names []string, partitions []pipeline.Member) (*parquetReader, error) {
-	r := &parquetReader{name: name, file: f}
+func openParquet(name string, f *os.File, closer io.Closer, names []string, partitions []pipeline.Member) (*parquetReader, error) {
+	r := &parquetReader{name: name, file: f, close: closer}
 	err := parquetfile.Guard(name, func() error { return r.open(names, partitions) })
 	return r, err
 }
@@ -269,7 +270,7 @@ func (r *parquetReader) endGroup() error {
 
 func (r *parquetReader) Close() error {
 	r.pq.Close()
-	return r.file.Close()
+	return r.close.Close()
 }
 
 // next is the value of the next row of a column that is not nested in a list.

@@ -20,6 +20,7 @@ import (
 // input is the users to evaluate: files that can be read more than once, as they were when the run began.
 type input struct {
 	files   []sources.File
+	pinned  bool   // they are open, until Close
 	spool   string // where standard input was spooled; "" if it is not the input
 	keep    string // where it stays until the run is finished
 	options sources.Options
@@ -61,7 +62,14 @@ func openInput(ctx context.Context, env *env, o *snapshotOptions, args []string,
 	for _, path := range paths {
 		in.files = append(in.files, sources.File{Path: path})
 	}
-	return in, nil
+	return in, in.pin(ctx)
+}
+
+// pin keeps the files open, so that all passes over them read the same ones.
+func (in *input) pin(ctx context.Context) error {
+	err := sources.Pin(ctx, in.files)
+	in.pinned = err == nil
+	return err
 }
 
 // spoolFrom copies r to a temporary file that only its owner can read. Where r is empty, it is what an earlier run
@@ -96,10 +104,10 @@ func (in *input) spoolFrom(ctx context.Context, r io.Reader, name string) error 
 		in.Close()
 		in.spool = ""
 		in.files = []sources.File{{Path: in.keep, Name: name}}
-		return nil
+		return in.pin(ctx)
 	}
 	in.files = []sources.File{{Path: in.spool, Name: name}}
-	return nil
+	return in.pin(ctx)
 }
 
 // KeepSpool gives the copy of standard input the name under which the run that resumes this one finds it.
@@ -114,8 +122,11 @@ func (in *input) KeepSpool() error {
 	return durable.SyncFolder(in.keep)
 }
 
-// Close removes what openInput has made and KeepSpool has not kept.
+// Close closes the files, and removes what openInput has made and KeepSpool has not kept.
 func (in *input) Close() {
+	if in.pinned {
+		sources.Unpin(in.files)
+	}
 	if in.spool != "" {
 		_ = os.Remove(in.spool) // a leftover that is private is not worth a failure
 	}
@@ -208,6 +219,13 @@ func (in *input) preflight(ctx context.Context, each func(*pipeline.Row)) (*find
 		}
 		found.see(&row, each)
 	}
+	sums, err := src.ReadRest()
+	if err != nil {
+		return nil, err
+	}
+	for i, f := range in.files {
+		in.report = append(in.report, report.File{Path: f.String(), Rows: rows[i], Bytes: sums[i].Bytes, SHA256: sums[i].SHA256})
+	}
 	in.total = in.rows
 	if in.sample > 0 && in.sample < in.rows {
 		in.total = in.sample
@@ -218,13 +236,6 @@ func (in *input) preflight(ctx context.Context, each func(*pipeline.Row)) (*find
 		}
 	}
 	found.columns, found.hasLocation, found.carry, found.unseen = src.Columns(), src.HasLocation(), src.Carry(), src.Unseen()
-	for i, f := range in.files {
-		sum, bytes, err := hashFile(ctx, f.Path)
-		if err != nil {
-			return nil, err
-		}
-		in.report = append(in.report, report.File{Path: f.String(), Rows: rows[i], Bytes: bytes, SHA256: sum})
-	}
 	return found, nil
 }
 
@@ -247,7 +258,8 @@ func (in *input) eachSampled(ctx context.Context, each func(*pipeline.Row)) erro
 	var row pipeline.Row
 	for {
 		if err := chosen.Next(&row); errors.Is(err, io.EOF) {
-			return nil
+			_, err := src.ReadRest()
+			return err
 		} else if err != nil {
 			return err
 		}

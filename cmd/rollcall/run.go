@@ -94,7 +94,7 @@ func exitCode(err error) int {
 			return exitInterrupted + int(s)
 		}
 	}
-	if _, ok := errors.AsType[*amplitude.OutageError](err); ok {
+	if _, ok := errors.AsType[*amplitude.OutageError](err); ok || isChanged(err) {
 		return exitStopped
 	}
 	for _, e := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, syscall.EIO, syscall.EMFILE, syscall.ENFILE} {

@@ -23,6 +23,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
 	"github.com/rollcall-cli/rollcall/pipeline/report"
 	"github.com/rollcall-cli/rollcall/sinks"
+	"github.com/rollcall-cli/rollcall/sources"
 )
 
 func snapshotCommand(env *env, con *console) *cobra.Command {
@@ -214,13 +215,20 @@ func (s *snapshot) endJournal(err error) error {
 	if s.journal == nil {
 		return nil
 	}
-	worthless := s.local != nil && !s.committed || s.tally == nil || s.tally.Read == 0 || errors.Is(err, errHopeless) || errors.Is(err, errQuiet)
+	worthless := s.local != nil && !s.committed || s.tally == nil || s.tally.Read == 0 || errors.Is(err, errHopeless) || errors.Is(err, errQuiet) ||
+		isChanged(err)
 	if err == nil || errors.Is(err, errSomeFailed) || worthless {
 		// The journal goes last: as long as it is there, a rerun clears up.
 		return errors.Join(s.unlock(), durable.Remove(spoolFile(s.o)), s.journal.Remove())
 	}
 	s.sayKept()
 	return s.journal.Close()
+}
+
+// isChanged reports whether the input was another when it was read again. What was asked belongs to neither then.
+func isChanged(err error) bool {
+	_, ok := errors.AsType[*sources.ChangedError](err)
+	return ok
 }
 
 // checkFolders refuses outputs in folders that are not there.
@@ -346,6 +354,9 @@ func (s *snapshot) evaluate(earlier *unfinished) error {
 	sink := fanOut{s.tally, guard, stoppable{s.outputs}}
 	if earlier != nil {
 		if err := s.resume(earlier, rows, sink); err != nil {
+			if _, changed := src.ReadRest(); isChanged(changed) {
+				return changed // and so the journal is of other users
+			}
 			return err
 		}
 	}
@@ -375,8 +386,11 @@ func (s *snapshot) evaluate(earlier *unfinished) error {
 	if read < s.in.total && s.env.Soft.Err() != nil {
 		return context.Cause(s.env.Soft)
 	}
+	if _, err := src.ReadRest(); err != nil { // what was read is what preflight has read, or this fails
+		return err
+	}
 	if read != s.in.total {
-		return fmt.Errorf("the input changed while it was read: it had %d rows, then %d", s.in.total, read)
+		return fmt.Errorf("internal error: the input had %d rows in one pass, and %d in the next", s.in.total, read)
 	}
 	if stats.Answered+stats.Failed != stats.Read || s.tally.Read != read || s.tally.Answered+s.tally.FailedUsers() != read {
 		return fmt.Errorf("internal error: %+v and %d users in the tally do not add up", stats, s.tally.Read)

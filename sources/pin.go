@@ -1,0 +1,238 @@
+package sources
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// maxPinned bounds the files of an input that stay open: processes have as few as 256 descriptors.
+const maxPinned = 128
+
+// ChangedError says that a file is not what it was when it was read first.
+type ChangedError struct{ File string }
+
+func (e *ChangedError) Error() string { return e.File + " changed while it was read" }
+
+func changed(f File) error {
+	return pipeline.WithHint(&ChangedError{f.String()},
+		"rerun when nothing writes to it; a new version is best written under another name and renamed into place")
+}
+
+// Sum is what was read of a file: all of its bytes.
+type Sum struct {
+	Bytes  int64
+	SHA256 string // in hex
+}
+
+// Pin opens the files for several passes. Each [Open] then reads the same files from their beginning, whatever gets their
+// names meanwhile. There is one pass at a time, and the caller ends with [Unpin].
+//
+// The first pass that ends with [Input.ReadRest] notes the SHA-256 of each file. A later pass that reads anything else
+// ends with a [*ChangedError], as soon as it comes to the end of the file.
+//
+// Of more than 128 files the others do not stay open. They are opened again for each pass, and one that is another file
+// by then, or has been written to, is a ChangedError too.
+//
+// ctx ends what may take long and reads no rows: the hash of a large Parquet file.
+func Pin(ctx context.Context, files []File) error {
+	for i := range files {
+		p := &pin{ctx: ctx}
+		file, err := openRegular(files[i])
+		if err == nil {
+			p.info, err = file.Stat()
+		}
+		if err != nil {
+			Unpin(files[:i])
+			return err
+		}
+		if i < maxPinned {
+			p.held = file
+		} else if err := file.Close(); err != nil {
+			Unpin(files[:i])
+			return err
+		}
+		files[i].pin = p
+	}
+	return nil
+}
+
+// Unpin closes the files.
+func Unpin(files []File) {
+	for _, f := range files {
+		if f.pin != nil && f.pin.held != nil {
+			_ = f.pin.held.Close() // only read
+		}
+	}
+}
+
+// openRegular opens a regular file. Nothing else is opened: a named pipe would block, and a device may do anything.
+func openRegular(f File) (*os.File, error) {
+	if err := checkRegular(f); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(f.Path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may be a pipe by now
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = changed(f)
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// pin is a file that is read several times.
+type pin struct {
+	ctx  context.Context
+	held *os.File    // nil where too many are open
+	info fs.FileInfo // of what was opened first
+	pass *pass       // the current one
+	sum  *Sum        // of the first one that came to the end
+}
+
+// pass is one reading of a file, from its beginning. It hashes what is read in order.
+type pass struct {
+	file   *os.File
+	own    bool // it was opened for this pass
+	closed bool
+	offset int64
+	hash   hash.Hash
+	sum    *Sum // once it is known
+}
+
+// begin begins a pass.
+func (f File) begin() (*pass, error) {
+	p := f.pin
+	if p == nil {
+		file, err := openRegular(f)
+		return &pass{file: file, own: true}, err
+	}
+	p.pass = nil
+	file, own := p.held, false
+	if file == nil {
+		var err error
+		if file, err = p.reopen(f); err != nil {
+			return nil, err
+		}
+		own = true
+	}
+	p.pass = &pass{file: file, own: own, hash: sha256.New()}
+	return p.pass, nil
+}
+
+// reopen opens a file that did not stay open, and makes sure that it is the same one.
+func (p *pin) reopen(f File) (*os.File, error) {
+	if info, err := os.Stat(f.Path); errors.Is(err, fs.ErrNotExist) || err == nil && !(os.SameFile(info, p.info) && info.Mode().IsRegular()) {
+		return nil, changed(f)
+	}
+	file, err := openRegular(f)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && !(os.SameFile(info, p.info) && info.Size() == p.info.Size() && info.ModTime().Equal(p.info.ModTime())) {
+		err = changed(f)
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// Read reads on to where the file ends now, not where it ended when it was opened: what was appended is a change.
+func (p *pass) Read(b []byte) (int, error) {
+	n, err := p.file.ReadAt(b, p.offset)
+	p.offset += int64(n)
+	if p.hash != nil {
+		p.hash.Write(b[:n])
+	}
+	return n, err
+}
+
+// Close closes what was opened for this pass.
+func (p *pass) Close() error {
+	if !p.own || p.closed {
+		return nil
+	}
+	p.closed = true
+	return p.file.Close()
+}
+
+// finish reads what is left of a file, and makes sure that it is what the first pass has read.
+func (f File) finish() (Sum, error) {
+	p := f.pin
+	if p.pass == nil || p.pass.closed && p.pass.sum == nil {
+		if _, err := f.begin(); err != nil {
+			return Sum{}, err
+		}
+		defer p.pass.Close() //nolint:errcheck // only read
+	}
+	if p.pass.sum == nil {
+		if _, err := io.CopyBuffer(io.Discard, contextReader{p.ctx, p.pass}, make([]byte, 256<<10)); err != nil {
+			return Sum{}, fmt.Errorf("read %s: %w", f, err)
+		}
+		p.pass.sum = &Sum{p.pass.offset, hex.EncodeToString(p.pass.hash.Sum(nil))}
+	}
+	if p.sum == nil {
+		return *p.pass.sum, nil
+	}
+	if *p.sum != *p.pass.sum {
+		return Sum{}, changed(f)
+	}
+	return *p.sum, nil
+}
+
+// orChanged is err, or that the file has changed, which is why a file that was read well is not any more.
+func (f File) orChanged(err error) error {
+	if f.pin == nil || f.pin.sum == nil {
+		return err
+	}
+	if _, cause := f.finish(); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// ReadRest reads the bytes of all files that were not read yet, decoding nothing, and returns what was in each. It is for
+// files that are pinned, before Close.
+func (in *Input) ReadRest() ([]Sum, error) {
+	sums := make([]Sum, len(in.files))
+	for i, f := range in.files {
+		var err error
+		if sums[i], err = f.finish(); err != nil {
+			return nil, err
+		}
+	}
+	for i, f := range in.files {
+		f.pin.sum = &sums[i]
+	}
+	return sums, nil
+}
+
+// contextReader is a reader that ends with its context.
+type contextReader struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r contextReader) Read(p []byte) (int, error) {
+	if err := context.Cause(r.ctx); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p)
+}
