@@ -64,7 +64,9 @@ func TestInputChangesDuringRun(t *testing.T) {
 				}
 			}, ""},
 		{"rewritten in place, of the same size", map[string][]byte{"p1.csv": wideUsers("a", rows)}, nil,
-			func(t *testing.T, folder string) { writeAt(t, filepath.Join(folder, "p1.csv"), 0, wideUsers("c", rows)) }, "p1.csv"},
+			func(t *testing.T, folder string) {
+				writeAt(t, filepath.Join(folder, "p1.csv"), 0, wideUsers("c", rows))
+			}, "p1.csv"},
 		{"cut in the middle of a row", map[string][]byte{"p1.csv": wideUsers("a", rows)}, nil,
 			func(t *testing.T, folder string) {
 				if err := os.Truncate(filepath.Join(folder, "p1.csv"), 400*rows/4*3); err != nil {
@@ -72,15 +74,21 @@ func TestInputChangesDuringRun(t *testing.T) {
 				}
 			}, "p1.csv"},
 		{"no longer UTF-8", map[string][]byte{"p1.csv": wideUsers("a", rows)}, nil,
-			func(t *testing.T, folder string) { writeAt(t, filepath.Join(folder, "p1.csv"), 400*(rows-1), []byte{0xff}) }, "p1.csv"},
+			func(t *testing.T, folder string) {
+				writeAt(t, filepath.Join(folder, "p1.csv"), 400*(rows-1), []byte{0xff})
+			}, "p1.csv"},
 		{"a row more", map[string][]byte{"p1.csv": wideUsers("a", rows)}, nil,
 			func(t *testing.T, folder string) {
 				writeAt(t, filepath.Join(folder, "p1.csv"), int64(len(wideUsers("a", rows))), []byte("a-more,x\n"))
 			}, "p1.csv"},
 		{"after the rows of --limit", map[string][]byte{"p1.csv": wideUsers("a", rows)}, []string{"--limit", "300"},
-			func(t *testing.T, folder string) { writeAt(t, filepath.Join(folder, "p1.csv"), 400*(rows-1), []byte("z")) }, "p1.csv"},
+			func(t *testing.T, folder string) {
+				writeAt(t, filepath.Join(folder, "p1.csv"), 400*(rows-1), []byte("z"))
+			}, "p1.csv"},
 		{"between the rows of --sample", map[string][]byte{"p1.csv": wideUsers("a", rows)}, []string{"--sample", "2"},
-			func(t *testing.T, folder string) { writeAt(t, filepath.Join(folder, "p1.csv"), 400*(rows-1), []byte("z")) }, "p1.csv"},
+			func(t *testing.T, folder string) {
+				writeAt(t, filepath.Join(folder, "p1.csv"), 400*(rows-1), []byte("z"))
+			}, "p1.csv"},
 		{"Parquet, columns that are not read included", map[string][]byte{"p1.parquet": parquet}, nil,
 			func(t *testing.T, folder string) {
 				writeAt(t, filepath.Join(folder, "p1.parquet"), int64(len(parquet)/2), []byte{^parquet[len(parquet)/2]})
