@@ -1,3 +1,8 @@
+//go:build faultfs
+
+// The tests here run in a binary that is built with the tag faultfs (`make test` does): it is the command that they kill,
+// too. Their names begin with TestCrash: `go test -tags faultfs -run TestCrash ./cmd/rollcall`.
+
 package main
 
 import (
@@ -18,7 +23,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
 )
 
-// crashLab runs the real command, built with the tag faultfs, against an API in this process that remembers whom it
+// crashLab runs the command against an API in this process that remembers whom it
 // was asked about, and compares what comes of broken and resumed runs with an unbroken one.
 type crashLab struct {
 	t       *testing.T
@@ -46,12 +51,16 @@ var crashOutputs = []string{"a.csv", "a.jsonl.gz", "a.parquet", "a.errors.jsonl"
 // crashModes are the runs that must survive: of the API, and of flag configurations that are downloaded and kept.
 var crashModes = map[string]bool{"remote": false, "local": true}
 
-// buildFaultFS builds the command with the tag faultfs.
-func buildFaultFS(t *testing.T) string {
+// crashCommand is this test binary under the name that makes it the command: see TestMain.
+func crashCommand(t *testing.T) string {
 	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
 	command := filepath.Join(t.TempDir(), "rollcall")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-tags", "faultfs", "-o", command, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build -tags faultfs: %v\n%s", err, out)
+	if err := os.Symlink(self, command); err != nil {
+		t.Fatal(err)
 	}
 	return command
 }
@@ -224,10 +233,10 @@ func (lab *crashLab) noHalfFile(what, folder string) {
 	}
 }
 
-// TestKilledAtEveryFileOperation kills the command right before its Nth file operation, for every N until a run
+// TestCrashKilledAtEveryFileOperation kills the command right before its Nth file operation, for every N until a run
 // completes; every other time a write has got half of its bytes out.
-func TestKilledAtEveryFileOperation(t *testing.T) {
-	command := buildFaultFS(t)
+func TestCrashKilledAtEveryFileOperation(t *testing.T) {
+	command := crashCommand(t)
 	for mode, local := range crashModes {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
@@ -257,9 +266,9 @@ func killedAtEveryFileOperation(t *testing.T, lab *crashLab) {
 	}
 }
 
-// TestFailingFileOperations lets each file operation fail once, and then all from it on.
-func TestFailingFileOperations(t *testing.T) {
-	command := buildFaultFS(t)
+// TestCrashFailingFileOperations lets each file operation fail once, and then all from it on.
+func TestCrashFailingFileOperations(t *testing.T) {
+	command := crashCommand(t)
 	for mode, local := range crashModes {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
@@ -291,10 +300,10 @@ func failingFileOperations(t *testing.T, lab *crashLab) {
 	}
 }
 
-// TestKilledAtRandom kills the command with SIGKILL while it waits for the answer about a random user, up to three
+// TestCrashKilledAtRandom kills the command with SIGKILL while it waits for the answer about a random user, up to three
 // times in a row.
-func TestKilledAtRandom(t *testing.T) {
-	lab := newCrashLab(t, buildFaultFS(t), 700, false)
+func TestCrashKilledAtRandom(t *testing.T) {
+	lab := newCrashLab(t, crashCommand(t), 700, false)
 	random := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
 	for i := range rounds(t) {
 		folder := t.TempDir()
@@ -328,10 +337,10 @@ func TestKilledAtRandom(t *testing.T) {
 	}
 }
 
-// TestOrderOfFileOperations holds the run against what makes files last: what is missing here would only show after a
+// TestCrashOrderOfFileOperations holds the run against what makes files last: what is missing here would only show after a
 // power loss, which no test can make.
-func TestOrderOfFileOperations(t *testing.T) {
-	lab := newCrashLab(t, buildFaultFS(t), 40, false)
+func TestCrashOrderOfFileOperations(t *testing.T) {
+	lab := newCrashLab(t, crashCommand(t), 40, false)
 	folder, log := t.TempDir(), filepath.Join(t.TempDir(), "ops")
 	if code, out := lab.run(folder, "ROLLCALL_OPS_LOG="+log); code != exitSomeFailed {
 		t.Fatalf("exit code %d, it said:\n%s", code, out)
@@ -380,7 +389,7 @@ func TestOrderOfFileOperations(t *testing.T) {
 	}
 }
 
-// rounds is how often TestKilledAtRandom does it: a few times, or as ROLLCALL_SOAK says (make soak).
+// rounds is how often TestCrashKilledAtRandom does it: a few times, or as ROLLCALL_SOAK says (make soak).
 func rounds(t *testing.T) int {
 	n := 10
 	if text := os.Getenv("ROLLCALL_SOAK"); text != "" {

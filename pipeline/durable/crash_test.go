@@ -1,0 +1,89 @@
+//go:build faultfs
+
+package durable
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestCrashFaults runs every fault against every operation.
+func TestCrashFaults(t *testing.T) {
+	binary, err := os.Executable() // built with the tag faultfs
+	if err != nil {
+		t.Fatal(err)
+	}
+	operations := map[string][]string{ // the order is the promise: content before name, name before folder
+		"publish": {"create", "write", "sync", "close", "rename", "syncfolder"},
+		"log":     {"create", "write", "datasync", "truncate", "sync", "remove", "close"},
+	}
+	for child, want := range operations {
+		log := filepath.Join(t.TempDir(), "ops")
+		if out, err := command(t, binary, child, t.TempDir(), "ROLLCALL_OPS_LOG="+log).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", child, err, out)
+		}
+		data, err := os.ReadFile(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for line := range strings.Lines(string(data)) {
+			fields := strings.Fields(line)
+			if len(fields) != 3 || fields[0] != strconv.Itoa(len(got)+1) {
+				t.Fatalf("%s: line %q", child, line)
+			}
+			got = append(got, fields[1])
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: operations (-want +got):\n%s", child, diff)
+		}
+	}
+	for n := 1; n <= 7; n++ {
+		for _, fault := range []string{"KILL_AT", "KILL_TORN", "FAIL_AT", "FAIL_FROM"} {
+			folder := t.TempDir()
+			path := filepath.Join(folder, "out.csv")
+			if err := os.WriteFile(path, []byte("old content"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			env := []string{"ROLLCALL_" + fault + "=" + strconv.Itoa(n), "ROLLCALL_FAIL_ERRNO=ENOSPC"}
+			if fault == "KILL_TORN" {
+				env = []string{"ROLLCALL_KILL_AT=" + strconv.Itoa(n), "ROLLCALL_KILL_TORN=1"}
+			}
+			cmd := command(t, binary, "publish", folder, env...)
+			out, err := cmd.CombinedOutput()
+			want := "old content"
+			if n >= 6 {
+				want = "new content"
+			}
+			got, readErr := os.ReadFile(path)
+			if readErr != nil || string(got) != want {
+				t.Errorf("%s %d: final file has %q, %v; want %q", fault, n, got, readErr, want)
+			}
+			killed := cmd.ProcessState.Sys().(syscall.WaitStatus).Signaled()
+			left := slices.DeleteFunc(names(t, folder), func(name string) bool { return name == "out.csv" })
+			switch {
+			case n == 7: // there are six
+				if err != nil {
+					t.Errorf("%s %d: %v\n%s", fault, n, err, out)
+				}
+			case killed != strings.HasPrefix(fault, "KILL"):
+				t.Errorf("%s %d: killed is %v", fault, n, killed)
+			case !killed && (err == nil || !strings.Contains(string(out), "out.csv: no space left on device")):
+				t.Errorf("%s %d: %v, %q; want the error, and about the final name", fault, n, err, out)
+			case fault == "FAIL_AT" && len(left) > 0:
+				t.Errorf("%s %d: left %q", fault, n, left)
+			case fault == "KILL_TORN" && n == 2:
+				if torn, err := os.ReadFile(filepath.Join(folder, left[0])); err != nil || string(torn) != "new c" {
+					t.Errorf("torn write left %q, %v; want half of it", torn, err)
+				}
+			}
+		}
+	}
+}
