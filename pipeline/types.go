@@ -24,6 +24,9 @@ type Row struct {
 
 	// Err, if set, says why this row has no user. The stream goes on.
 	Err *UserError
+
+	// FailedWith is how the user failed in the run whose error record the row was read from; "" for other inputs.
+	FailedWith Kind
 }
 
 // Source yields the users of an input.

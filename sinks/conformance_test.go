@@ -62,11 +62,12 @@ func TestConformance(t *testing.T) {
 		base, _, _ := strings.Cut(format, ".")
 		t.Run(format, func(t *testing.T) {
 			pipelinetest.TestSink(t, pipelinetest.SinkFormat{
+				RunID:  "run-1",
 				Format: format,
 				Assignments: func(path string, carry []pipeline.Column) (pipelinetest.Output, error) {
 					return wrap(Create(path, Spec{Carry: carry}))
 				},
-				Errors: func(path string) (pipelinetest.Output, error) { return wrap(CreateErrors(path, Spec{})) },
+				Errors: func(path string) (pipelinetest.Output, error) { return wrap(CreateErrors(path, Spec{RunID: "run-1"})) },
 				Stream: func(w io.Writer, carry []pipeline.Column) (pipelinetest.Output, error) {
 					return wrap(Stream(w, format, Spec{Carry: carry}))
 				},

@@ -13,7 +13,7 @@ import (
 )
 
 // Spec says what an output holds beyond what every output does. The zero value is of use: the long layout. Error
-// records have one layout; of all this Meta, Version and EscapeFormulas are for them too.
+// records have one layout; of all this RunID, Meta, Version and EscapeFormulas are for them.
 type Spec struct {
 	Wide       bool              // a row for each user with a column for each of Flags
 	Flags      []string          // the flags asked for; Wide needs them
@@ -21,6 +21,7 @@ type Spec struct {
 	Carry      []pipeline.Column // the carried columns
 	SnakeNames bool              // the columns get names that BigQuery takes
 
+	RunID          string            // of the run, for its error records
 	Meta           map[string]string // the run's id, options, …: key-value metadata of Parquet
 	Version        string            // rollcall's, for Parquet's created_by
 	EscapeFormulas bool              // CSV and TSV: a ' before a text that a spreadsheet would run
@@ -68,7 +69,7 @@ func Create(path string, spec Spec) (*Output, error) {
 
 // CreateErrors begins a file of error records, which only its owner may read: they hold the input's rows.
 func CreateErrors(path string, spec Spec) (*Output, error) {
-	return create(path, 0o600, errorRecords(), &spec)
+	return create(path, 0o600, errorRecords(spec.RunID), &spec)
 }
 
 // Stream writes assignments to w, which it does not close, in a format as [Format] names it. Discard does

@@ -5,8 +5,9 @@ import (
 )
 
 // errorRecords is the layout of the error records: a row for each failed user, with the original row as JSON,
-// so that the file is itself an input.
-func errorRecords() *table {
+// so that the file is itself an input. Each names the run, so that whoever asks about these users again knows which run
+// that completes.
+func errorRecords(runID string) *table {
 	one := noTuple()
 	return &table{
 		columns: []column{
@@ -19,6 +20,7 @@ func errorRecords() *table {
 			{name: "message", required: true},
 			{name: "occurred_at", typ: pipeline.TypeTimestamp, millis: true, required: true},
 			{name: "input", typ: pipeline.TypeJSON},
+			{name: "run_id"},
 		},
 		fill: func(o *pipeline.Outcome, b *block) error {
 			b.rows = b.rows[:0]
@@ -39,6 +41,7 @@ func errorRecords() *table {
 			if o.Row.Input != nil {
 				row[8] = text(string(pipeline.AppendObject(nil, o.Row.Input)))
 			}
+			row[9] = optional(runID)
 			return nil
 		},
 	}

@@ -9,17 +9,22 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// errorColumns are the columns of error records (contract.md, "Error records").
+// errorColumns are the columns of error records. Those of older versions lack run_id, the last one.
 var errorColumns = []string{
-	"row_number", "user_id", "device_id", "kind", "http_status", "attempts", "message", "occurred_at", "input",
+	"row_number", "user_id", "device_id", "kind", "http_status", "attempts", "message", "occurred_at", "input", "run_id",
 }
 
 // isErrorFile reports whether a file with these columns holds error records. Their order does not matter:
 // tools that rewrite JSON sort names.
 func isErrorFile(cols []column) bool {
-	return len(cols) == len(errorColumns) && !slices.ContainsFunc(cols, func(c column) bool {
-		return !slices.Contains(errorColumns, c.name)
-	})
+	n := len(errorColumns)
+	names := make([]string, len(cols))
+	for i, c := range cols {
+		names[i] = c.name
+	}
+	lacks := func(name string) bool { return !slices.Contains(names, name) }
+	return len(cols) == n && !slices.ContainsFunc(errorColumns, lacks) ||
+		len(cols) == n-1 && !slices.ContainsFunc(errorColumns[:n-1], lacks)
 }
 
 // errorFile reads the original rows out of error records.
@@ -30,13 +35,14 @@ type errorFile struct {
 	reader
 	name  string
 	outer record
+	runID string // of the run that failed, from the records so far; "" where they name none
 }
 
 func newErrorFile(name string, r reader) *errorFile {
 	if cols := r.columns(); cols != nil {
 		wanted := make([]bool, len(cols))
 		for i, c := range cols {
-			wanted[i] = c.name == "row_number" || c.name == "input"
+			wanted[i] = slices.Contains([]string{"row_number", "kind", "input", "run_id"}, c.name)
 		}
 		r.project(wanted)
 	}
@@ -64,13 +70,17 @@ func (e *errorFile) next(rec *record) error {
 	if e.outer.bad != nil {
 		return damaged(e.outer.bad.Message)
 	}
-	var number, input pipeline.Value
+	var number, kind, input, runID pipeline.Value
 	for _, c := range e.outer.cells {
 		switch c.Name {
 		case "row_number":
 			number = c.Value
+		case "kind":
+			kind = c.Value
 		case "input":
 			input = c.Value
+		case "run_id":
+			runID = c.Value
 		}
 	}
 	digits, err := text(&number)
@@ -79,6 +89,16 @@ func (e *errorFile) next(rec *record) error {
 	}
 	if rec.number, err = strconv.ParseInt(digits, 10, 64); err != nil || rec.number < 1 {
 		return damaged("row_number is not a row number")
+	}
+	if at := slices.Index(pipeline.Kinds, pipeline.Kind(kind.Text)); at >= 0 {
+		rec.failedWith = pipeline.Kinds[at]
+	}
+	switch id := runID.Text; {
+	case e.runID == "":
+		e.runID = strings.Clone(id)
+	case id != e.runID:
+		return pipeline.WithHint(fmt.Errorf("%s: %sthe record is of run %s, those before it are of run %s", e.name, at(rec.line), id, e.runID),
+			"ask about the failed users of each run on their own")
 	}
 	switch {
 	case input.Kind == pipeline.Null || input.Kind == pipeline.String && input.Text == "":

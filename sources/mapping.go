@@ -62,6 +62,8 @@ type record struct {
 	size   int   // about how many bytes it takes
 	err    *pipeline.UserError
 	bad    *pipeline.UserError // a cell cannot be read; the others are there
+
+	failedWith pipeline.Kind // of an error record
 }
 
 type targetKind uint8

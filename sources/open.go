@@ -87,6 +87,7 @@ type Input struct {
 	cols       []column // of the first file
 	fixed      bool     // whether every row has these columns
 	records    bool     // whether the files are error records
+	failedRun  string   // whose error records they are
 	format     string   // of the first file, without compression
 	uses       []ColumnUse
 	carry      []pipeline.Column
@@ -483,8 +484,13 @@ func (in *Input) read(row *pipeline.Row) error {
 			"error records are sorted by row; give the files of one input in its order")
 	}
 	in.number = in.rec.number
-	row.Number = in.number
+	row.Number, row.FailedWith = in.number, in.rec.failedWith
 	row.Input = in.rec.cells
+	if in.records {
+		if err := in.checkRun(); err != nil {
+			return err
+		}
+	}
 	in.mapper.apply(row, &in.rec)
 	if in.rec.err != nil || in.rec.bad != nil {
 		// A row that is not whole would be another user when its error record is read again, and be answered for that one.
@@ -496,6 +502,24 @@ func (in *Input) read(row *pipeline.Row) error {
 	}
 	return nil
 }
+
+// checkRun makes sure that the error records of all files are of one run.
+func (in *Input) checkRun() error {
+	e, ok := in.reader.(*errorFile)
+	if !ok || e.runID == in.failedRun || e.runID == "" {
+		return nil
+	}
+	if in.failedRun != "" {
+		return pipeline.WithHint(fmt.Errorf("%s holds error records of run %s, the files before it of run %s", e.name, e.runID, in.failedRun),
+			"ask about the failed users of each run on their own")
+	}
+	in.failedRun = e.runID
+	return nil
+}
+
+// FailedRun is the id of the run whose error records the input holds, as far as they were read; "" for other inputs, and
+// for error records of versions that did not write it.
+func (in *Input) FailedRun() string { return in.failedRun }
 
 // Close closes the file that is open. It may be called again.
 func (in *Input) Close() error {

@@ -23,7 +23,7 @@ func diffCommand(env *env, con *console) *cobra.Command {
 	var out, maxChanged, memory, format, logFormat string
 	var quiet, overwrite bool
 	cmd := &cobra.Command{
-		Use: "diff BEFORE AFTER [options]", DisableFlagsInUseLine: true,
+		Use: "diff BEFORE AFTER [RETRY...] [options]", DisableFlagsInUseLine: true,
 		Short: "What changed between two snapshots",
 		Long: `diff compares two finished snapshots, user by user: who gets another variant of
 which flag, another payload or experiment key, who came and who went. Users are
@@ -32,7 +32,8 @@ row numbers, times and evaluation ids are never differences. A flag that one of
 the runs did not ask for is not compared, and --max-changed does not count it;
 --out lists who has a variant of it, as not_asked. Nothing is sent.
 
-BEFORE and AFTER are outputs of runs, or their manifests. Where both runs
+BEFORE and AFTER are outputs of runs, or their manifests; RETRY is of a run that
+asked again about the failed users of one of them, and is part of it. Where both runs
 evaluated flag configurations on this machine (--evaluator local), diff says
 which of them changed. Where their inputs are still as they were, it evaluates
 who changed once more, and says whether the new configuration did it or the
@@ -40,7 +41,7 @@ user's new properties.`,
 		Example: `  rollcall diff monday.parquet tuesday.parquet
   rollcall diff before.csv after.parquet --out changed.csv
   rollcall diff monday.parquet tuesday.parquet --max-changed 1%`,
-		Args: checkArgs(cobra.ExactArgs(2), "name the outputs of two runs, for example monday.parquet tuesday.parquet"),
+		Args: checkArgs(cobra.MinimumNArgs(2), "name the outputs of two runs, for example monday.parquet tuesday.parquet"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if err := applyConfig(cmd, env); err != nil {
 				return err
@@ -51,7 +52,7 @@ user's new properties.`,
 			if !slices.Contains([]string{"table", "json", "markdown"}, format) {
 				return usageErrorf("--format %q is not known: it is one of table json markdown", format)
 			}
-			o := diff.Options{Before: args[0], After: args[1], Configs: keptConfigs, Causes: causesOf(env.Soft)}
+			o := diff.Options{Before: args[0], After: args[1], Retries: args[2:], Configs: keptConfigs, Causes: causesOf(env.Soft)}
 			if o.Limit, err = parseMaxChanged(maxChanged); err != nil {
 				return err
 			}

@@ -25,6 +25,7 @@ of the run (FIRST_OUT.manifest.json); all outputs of the run are checked then.
 Checksums come first. Then each file is read whole: columns, rows, order, each
 flag of a user once, counts as in the manifest, nobody both answered and failed,
 the same values in all formats, and Parquet by two unrelated implementations.
+Of a run and one that asked again about its failed users, nobody is in both.
 It names files, rows and columns, and never a user's id.`,
 		Example: `  rollcall verify assignments.parquet
   rollcall verify copied/assignments.csv.manifest.json
@@ -41,6 +42,7 @@ It names files, rows and columns, and never a user's id.`,
 				return usageErrorf("--format %q is not known: it is one of text json", format)
 			}
 			verdicts := []*report.Verdict{}
+			var named [][]string
 			for _, run := range runsOf(args) {
 				verdict := run.verdict
 				if verdict == nil {
@@ -49,7 +51,10 @@ It names files, rows and columns, and never a user's id.`,
 						return err
 					}
 				}
-				verdicts = append(verdicts, verdict)
+				verdicts, named = append(verdicts, verdict), append(named, run.outputs)
+			}
+			if err := report.VerifyRetries(env.Soft, verdicts, named); err != nil {
+				return err
 			}
 			return printVerdicts(env.Stdout, format, quiet, verdicts)
 		},

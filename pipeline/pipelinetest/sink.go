@@ -24,6 +24,8 @@ import (
 type SinkFormat struct {
 	Format string // the ending of its files' names: csv.gz
 
+	RunID string // that the error records name
+
 	Assignments func(path string, carry []pipeline.Column) (Output, error)
 	Errors      func(path string) (Output, error)
 	Stream      func(w io.Writer, carry []pipeline.Column) (Output, error)
@@ -502,7 +504,7 @@ func (f *SinkFormat) wantAssignments(outcomes []pipeline.Outcome) Table {
 // wantErrors is the same for the error records.
 func (f *SinkFormat) wantErrors(outcomes []pipeline.Outcome) Table {
 	table := Table{Columns: []string{
-		"row_number", "user_id", "device_id", "kind", "http_status", "attempts", "message", "occurred_at", "input",
+		"row_number", "user_id", "device_id", "kind", "http_status", "attempts", "message", "occurred_at", "input", "run_id",
 	}}
 	for _, o := range outcomes {
 		if o.Err == nil {
@@ -517,7 +519,7 @@ func (f *SinkFormat) wantErrors(outcomes []pipeline.Outcome) Table {
 		}
 		table.Rows = append(table.Rows, []Cell{
 			{Text: fmt.Sprint(o.Row.Number)}, orNull(o.Row.User.UserID), orNull(o.Row.User.DeviceID), {Text: string(o.Err.Kind)},
-			status, {Text: fmt.Sprint(o.Attempts)}, {Text: o.Err.Message}, moment(o.At), input,
+			status, {Text: fmt.Sprint(o.Attempts)}, {Text: o.Err.Message}, moment(o.At), input, orNull(f.RunID),
 		})
 	}
 	return table

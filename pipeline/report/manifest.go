@@ -19,6 +19,9 @@ type Manifest struct {
 	Resumes    int               `json:"resumes"`
 	Options    map[string]string `json:"options"` // never the key
 
+	// Completes is set where the input was the error records of another run.
+	Completes *Completes `json:"completes,omitempty"`
+
 	Inputs  []File `json:"inputs"`
 	Outputs []File `json:"outputs"` // the error records are the last
 

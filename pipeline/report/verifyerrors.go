@@ -8,10 +8,15 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// errorColumns are the columns of the error records, as in sinks/errors.go.
-var errorColumns = []string{"row_number", "user_id", "device_id", "kind", "http_status", "attempts", "message", "occurred_at", "input"}
+// errorColumns are the columns of the error records, as in sinks/errors.go. Older versions wrote no run_id.
+var errorColumns = []string{
+	"row_number", "user_id", "device_id", "kind", "http_status", "attempts", "message", "occurred_at", "input", "run_id",
+}
 
-const colKind = 3
+const (
+	colKind  = 3
+	colRunID = 9
+)
 
 // errorRecords is the file of error records while it is verified.
 type errorRecords struct {
@@ -46,7 +51,7 @@ func (e *errorRecords) open() {
 	for _, c := range t.columns() {
 		names = append(names, c.name)
 	}
-	if len(names) > 0 && !slices.Equal(names, errorColumns) {
+	if len(names) > 0 && !slices.Equal(names, errorColumns) && !slices.Equal(names, errorColumns[:colRunID]) {
 		e.check.fail("its columns are not those of error records")
 		e.stop("its columns are others")
 		return
@@ -89,6 +94,9 @@ func (e *errorRecords) next() {
 		e.check.fail("row %d comes after row %d", row, e.row)
 	}
 	e.row = row
+	if len(cells) > colRunID && string(cells[colRunID].Text) != e.v.m.RunID {
+		e.check.fail("row %d is of another run", row)
+	}
 	kind := pipeline.Kind(cells[colKind].Text)
 	if !slices.Contains(pipeline.Kinds, kind) {
 		e.kinds.fail("row %d: %s is no kind of failure", row, show(string(kind)))

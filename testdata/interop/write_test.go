@@ -352,7 +352,7 @@ func TestUsersFromTexts(t *testing.T) {
 
 func TestErrorRecords(t *testing.T) {
 	u, input := nastyParquet(t)
-	want := &table{columns: []string{"row_number", "user_id", "device_id", "kind", "http_status", "attempts", "message", "occurred_at", "input"}}
+	want := &table{columns: []string{"row_number", "user_id", "device_id", "kind", "http_status", "attempts", "message", "occurred_at", "input", "run_id"}}
 	for i, row := range u.rows {
 		if row[0] != nil || row[1] != nil {
 			continue

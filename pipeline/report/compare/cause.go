@@ -56,7 +56,9 @@ type crossed struct {
 func (j *join) retell(ctx context.Context, changed bool) error {
 	if changed && j.open == nil {
 		var err error
-		if j.before.disordered+j.after.disordered > 0 {
+		if len(j.before.retries)+len(j.after.retries) > 0 {
+			err = errors.New("users of a retry are not evaluated again")
+		} else if j.before.disordered+j.after.disordered > 0 {
 			err = errors.New("the rows are not in the order of the input")
 		} else {
 			j.open, err = j.o.Causes(j.runs[0], j.runs[1])

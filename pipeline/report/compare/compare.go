@@ -17,6 +17,9 @@ import (
 type Options struct {
 	Before, After string // outputs of finished runs, or their manifests
 
+	// Retries are outputs of runs that asked again about the failed users of one of the two. They are read as parts of it.
+	Retries []string
+
 	Memory int64 // bytes that the join may take; 0: DefaultMemory
 	Limit  *Limit
 
@@ -130,6 +133,15 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 	}
 	if j.after, err = open(o.After, 1, o.Each != nil); err != nil {
 		return nil, err
+	}
+	if m := j.after.manifest; m != nil && m.Completes != nil && m.Completes.RunID == j.before.RunID {
+		return nil, pipeline.WithHint(fmt.Errorf("%s asked again about the failed users of %s: together they are one snapshot", o.After, o.Before),
+			"name another snapshot to compare with, before it: rollcall diff BEFORE "+o.Before+" "+o.After)
+	}
+	for _, path := range o.Retries {
+		if err := addRetry(path, j.after, j.before); err != nil {
+			return nil, err
+		}
 	}
 	j.wide = j.before.wide || j.after.wide
 	j.payloads = j.before.payloads && j.after.payloads
@@ -254,8 +266,19 @@ func (j *join) pass(ctx context.Context) error {
 }
 
 // read reads a snapshot, and calls each with the users of the pass.
-func (j *join) read(ctx context.Context, s *side, each func(*report.User, identity) error) (err error) {
-	r, err := s.open(j.payloads)
+func (j *join) read(ctx context.Context, s *side, each func(*report.User, identity) error) error {
+	for _, p := range s.parts() {
+		if err := j.readPart(ctx, s, p, each); err != nil {
+			return err
+		}
+	}
+	s.first = false
+	return nil
+}
+
+// readPart reads one file of a snapshot.
+func (j *join) readPart(ctx context.Context, s, p *side, each func(*report.User, identity) error) (err error) {
+	r, err := p.open(j.payloads)
 	if err != nil {
 		return err
 	}
@@ -290,8 +313,7 @@ func (j *join) read(ctx context.Context, s *side, each func(*report.User, identi
 		}
 	}
 	if s.first {
-		s.first = false
-		s.Users, s.records = n, r.Records()
+		s.Users, p.inFile, p.records = s.Users+n, n, r.Records()
 	}
 	return nil
 }

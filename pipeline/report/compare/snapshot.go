@@ -26,6 +26,8 @@ type Snapshot struct {
 	Assignments int64     `json:"assignments"` // of a variant
 	Complete    bool      `json:"complete"`
 	Problems    []string  `json:"problems"` // why it is not to be trusted
+
+	Retries []string `json:"retries,omitempty"` // outputs of runs that asked again about its failed users; they count as part of it
 }
 
 // side is one of the two snapshots, as it is read.
@@ -46,8 +48,58 @@ type side struct {
 	recentBytes int
 
 	first   bool // the first time that it is read: everything is counted
+	inFile  int64
 	records int64
 	counted
+
+	// retries are the runs that asked again about the failed users of this one. Their users are part of it, and come
+	// after its own. A retry has keys, path, manifest, what its file is like, and what was counted of that; the rest is
+	// this side's.
+	retries []*side
+}
+
+// parts are the files that the side is read from.
+func (s *side) parts() []*side { return append([]*side{s}, s.retries...) }
+
+// addRetry makes the run of an output part of the side whose run it completes.
+func addRetry(path string, sides ...*side) error {
+	for _, s := range sides {
+		r, err := open(path, s.number, false)
+		if err != nil {
+			return err
+		}
+		if r.manifest == nil || r.manifest.Completes == nil {
+			return pipeline.WithHint(fmt.Errorf("%s is not of a run that asked again about another run's failed users", path),
+				"name two snapshots, and then such runs alone")
+		}
+		var manifests []*report.Manifest
+		completes := false
+		for _, p := range s.parts() {
+			manifests = append(manifests, p.manifest)
+			completes = completes || p.RunID != "" && p.RunID == r.manifest.Completes.RunID
+		}
+		if !completes {
+			continue
+		}
+		once, err := report.CountOnce(append(manifests, r.manifest))
+		if err != nil {
+			return err
+		}
+		s.Failed = 0
+		for _, users := range once {
+			s.Failed += users.Failed
+		}
+		if r.escaped != s.escaped {
+			return pipeline.WithHint(fmt.Errorf("%s has formulas escaped, and %s has not", path, s.Path), "name outputs of the same format")
+		}
+		r.keys = s.keys
+		s.retries, s.Retries = append(s.retries, r), append(s.Retries, r.Path)
+		s.wide, s.asked, s.payloads = s.wide || r.wide, s.asked && r.asked, s.payloads && r.payloads
+		maps.Copy(s.has, r.has)
+		return nil
+	}
+	return pipeline.WithHint(fmt.Errorf("%s asked again about the failed users of another run than these two", path),
+		"name the run that it completes as BEFORE or AFTER")
 }
 
 // counted is what was seen of a snapshot.
@@ -167,34 +219,30 @@ func (s *side) check(got func(flag, variant string) int64) {
 		s.problem("%s the same flag more than once", usersText(s.repeated, "has", "have"))
 	}
 	defer func() { s.Complete = len(s.Problems) == 0 }()
-	m := s.manifest
-	if m == nil {
+	if s.manifest == nil {
 		return
 	}
-	listed := false
-	for i, l := range report.Locate(s.Manifest, m, []string{s.Path}) {
-		if i == len(m.Outputs)-1 || l.Path == "" || !same(l.Path, s.Path) {
-			continue
+	type group struct{ flag, variant string }
+	var groups []group // in the order of the manifests
+	want := map[group]int64{}
+	for _, p := range s.parts() {
+		s.checkPart(p)
+		for _, f := range p.manifest.Flags {
+			for _, v := range f.Variants {
+				g := group{f.Flag, v.Variant}
+				if _, known := want[g]; !known {
+					groups = append(groups, g)
+				}
+				want[g] += v.Users
+			}
 		}
-		listed = true
-		if l.File.Rows != s.records {
-			s.problem("it has %s records, and by its manifest %s", exposure.Thousands(s.records), exposure.Thousands(l.File.Rows))
-		}
-	}
-	if !listed {
-		s.problem("its manifest does not list it")
-	}
-	if s.asked && s.Users != m.Users.Answered || s.Users > m.Users.Answered {
-		s.problem("it has %s, and by its manifest %s were answered", usersText(s.Users, "", ""), exposure.Thousands(m.Users.Answered))
 	}
 	const most = 3
 	wrong := 0
-	for _, f := range m.Flags {
-		for _, v := range f.Variants {
-			if n := got(f.Flag, v.Variant); n != v.Users {
-				if wrong++; wrong <= most {
-					s.problem("flag %s: it has %s with variant %s, and by its manifest %s", f.Flag, usersText(n, "", ""), v.Variant, exposure.Thousands(v.Users))
-				}
+	for _, g := range groups {
+		if n := got(g.flag, g.variant); n != want[g] {
+			if wrong++; wrong <= most {
+				s.problem("flag %s: it has %s with variant %s, and by its manifest %s", g.flag, usersText(n, "", ""), g.variant, exposure.Thousands(want[g]))
 			}
 		}
 	}
@@ -203,9 +251,33 @@ func (s *side) check(got func(flag, variant string) int64) {
 	}
 }
 
+// checkPart checks the numbers of one file of the side against its manifest.
+func (s *side) checkPart(p *side) {
+	m, it, its := p.manifest, "it", "its"
+	if p != s {
+		it, its = p.Path, "its retry's"
+	}
+	listed := false
+	for i, l := range report.Locate(p.Manifest, m, []string{p.Path}) {
+		if i == len(m.Outputs)-1 || l.Path == "" || !same(l.Path, p.Path) {
+			continue
+		}
+		listed = true
+		if l.File.Rows != p.records {
+			s.problem("%s has %s records, and by its manifest %s", it, exposure.Thousands(p.records), exposure.Thousands(l.File.Rows))
+		}
+	}
+	if !listed {
+		s.problem("%s manifest does not list %s", its, it)
+	}
+	if s.asked && p.inFile != m.Users.Answered || p.inFile > m.Users.Answered {
+		s.problem("%s has %s, and by its manifest %s were answered", it, usersText(p.inFile, "", ""), exposure.Thousands(m.Users.Answered))
+	}
+}
+
 // everybody reports whether each answered user has a row, also one who got nothing.
 func (s *side) everybody() bool {
-	return s.asked || s.manifest != nil && s.Users == s.manifest.Users.Answered
+	return s.asked || !slices.ContainsFunc(s.parts(), func(p *side) bool { return p.manifest == nil || p.inFile != p.manifest.Users.Answered })
 }
 
 // only are the names that a has and b has not, sorted.

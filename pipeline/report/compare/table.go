@@ -101,6 +101,9 @@ func (s *Snapshot) lines() []string {
 	if s.Failed > 0 {
 		text += "; " + exposure.Thousands(s.Failed) + " failed, and are not in it"
 	}
+	if len(s.Retries) > 0 {
+		text += "; those asked about again, in " + strings.Join(s.Retries, ", ") + ", are part of it"
+	}
 	return append(lines, text)
 }
 

@@ -71,7 +71,7 @@ func (a *analysis) snapshots() {
 	for _, s := range a.all {
 		r.Snapshots = append(r.Snapshots, s.Snapshot)
 		a.everybody = a.everybody && s.Everybody
-		in := s.Users
+		in := s.once
 		if s.manifest == nil {
 			in.Read, in.Answered = s.InFile, s.InFile
 		}

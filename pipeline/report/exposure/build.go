@@ -88,9 +88,10 @@ type Member struct {
 type source struct {
 	Snapshot
 	manifest *report.Manifest
-	errors   string   // the file of error records; "" is none
-	failing  string   // why they could not be read
-	input    []string // what Options.By is called in the input
+	once     report.Users // Users, less those whom another of the snapshots asked about again
+	errors   string       // the file of error records; "" is none
+	failing  string       // why they could not be read
+	input    []string     // what Options.By is called in the input
 	wide     bool
 	asked    bool // flags were asked for: each answered user has all of them
 }
@@ -114,7 +115,16 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 		runs[s.RunID] = s.Path
 		all = append(all, s)
 	}
-	for _, s := range all {
+	manifests := make([]*report.Manifest, len(all))
+	for i, s := range all {
+		manifests[i] = s.manifest
+	}
+	once, err := report.CountOnce(manifests)
+	if err != nil {
+		return nil, err
+	}
+	for i, s := range all {
+		s.once = once[i]
 		if err := c.read(ctx, s, &o); err != nil {
 			return nil, err
 		}
@@ -147,6 +157,9 @@ func open(path string) (*source, error) {
 	s.manifest, s.Manifest = m, manifest
 	s.RunID, s.Version, s.StartedAt, s.FinishedAt, s.Resumes, s.Users = m.RunID, m.Version, m.StartedAt, m.FinishedAt, m.Resumes, m.Users
 	s.Warnings = append(s.Warnings, m.Warnings...)
+	if m.Completes != nil {
+		s.Completes = m.Completes.RunID
+	}
 	s.asked = m.Options["flags"] != "" || m.Options["flags-from"] != ""
 	located := report.Locate(manifest, m, nil)
 	for i, l := range located {
@@ -390,7 +403,10 @@ func (c *canceled) Read(p []byte) (int, error) {
 // readFailures counts the failed users by slice.
 func (c *collector) readFailures(s *source, o *Options) {
 	switch {
-	case s.manifest == nil || s.Users.Failed == 0 || len(o.By) == 0:
+	case s.manifest == nil || s.once.Failed == 0 || len(o.By) == 0:
+		return
+	case s.once.Failed != s.Users.Failed:
+		s.failing = "some of the failed users were asked about again, and nothing says which"
 		return
 	case o.Failures == nil || s.errors == "":
 		s.failing = "the error records were not read"

@@ -80,6 +80,10 @@ type Snapshot struct {
 	Resumes    int          `json:"resumes"`
 	Users      report.Users `json:"users"` // by the manifest
 
+	// Completes is the run whose failed users this one asked about again; "" where it is a run of its own. Users of both
+	// are in the Users of each, and once in those of the Report.
+	Completes string `json:"completes,omitempty"`
+
 	InFile  int64     `json:"users_in_file"`
 	Records int64     `json:"records"` // in the file
 	First   time.Time `json:"first_evaluated_at"`

@@ -132,6 +132,9 @@ func (s *Snapshot) runText() string {
 	if s.Resumes > 0 {
 		text += ", resumed " + count(s.Resumes, "time")
 	}
+	if s.Completes != "" {
+		text += "; it asked again about the failed users of run " + s.Completes
+	}
 	return text
 }
 

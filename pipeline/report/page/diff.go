@@ -118,6 +118,9 @@ func newDiffSnapshot(s *compare.Snapshot, which string) diffSnapshot {
 	if filepath.Base(s.Path) != s.Path {
 		out.Facts = append(out.Facts, fact{"File", clean(s.Path)})
 	}
+	if len(s.Retries) > 0 {
+		out.Facts = append(out.Facts, fact{"Asked again", clean(strings.Join(s.Retries, ", "))})
+	}
 	if s.RunID != "" {
 		out.Facts = append(out.Facts, fact{"Run", between(s.StartedAt, s.FinishedAt)})
 	}

@@ -420,6 +420,9 @@ func newSnapshot(s *exposure.Snapshot) snapshot {
 		out.Facts = append(out.Facts, fact{"Failed", fmt.Sprintf("%s: %s", exposure.Percent(ratio(s.Users.Failed, s.Users.Read)), strings.Join(kinds, ", "))})
 	}
 	out.Facts = append(out.Facts, fact{"Run", between(s.StartedAt, s.FinishedAt)})
+	if s.Completes != "" {
+		out.Facts = append(out.Facts, fact{"Asked again", "about the failed users of run " + clean(s.Completes)})
+	}
 	if !s.First.IsZero() {
 		out.Facts = append(out.Facts, fact{"Answers", between(s.First, s.Last)})
 	}

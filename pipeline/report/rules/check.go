@@ -29,8 +29,9 @@ type snapshot struct {
 	path     string
 	manifest string
 	m        *report.Manifest
-	errors   string      // the file of error records; "": not known
-	listed   report.File // what the manifest says of the file at path
+	once     report.Users // m.Users, less those whom another of the snapshots asked about again
+	errors   string       // the file of error records; "": not known
+	listed   report.File  // what the manifest says of the file at path
 	r        *report.Reader
 	inFile   int64
 }
@@ -82,6 +83,17 @@ func openAll(paths []string, keys *report.Keys, set func(*report.Options)) (all 
 			return all, err
 		}
 		all = append(all, s)
+	}
+	manifests := make([]*report.Manifest, len(all))
+	for i, s := range all {
+		manifests[i] = s.m
+	}
+	once, err := report.CountOnce(manifests)
+	if err != nil {
+		return all, err
+	}
+	for i, s := range all {
+		s.once = once[i]
 	}
 	return all, nil
 }

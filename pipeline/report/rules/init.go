@@ -64,9 +64,9 @@ func Init(ctx context.Context, paths []string) (_ string, err error) {
 	}
 	k := &sketch{counter: newCounter(keys), pairs: map[[2]int32]int64{}, payloads: map[[2]int32]*shape{}, held: map[int32]*heldOut{}, keys: keys}
 	for _, s := range all {
-		k.read += s.m.Users.Read
-		k.answered += s.m.Users.Answered
-		k.failed += s.m.Users.Failed
+		k.read += s.once.Read
+		k.answered += s.once.Answered
+		k.failed += s.once.Failed
 		if err := k.counter.read(ctx, s, func(u *report.User) error { k.add(u); return nil }); err != nil {
 			return "", err
 		}

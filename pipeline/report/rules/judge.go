@@ -33,9 +33,9 @@ func judge(c *counting, all []*snapshot) *Report {
 	r := &Report{Format: Format, Rules: c.file.Path, Snapshots: []string{}, Checks: []Result{}}
 	for _, s := range all {
 		r.Snapshots = append(r.Snapshots, s.path)
-		j.users.Read += s.m.Users.Read
-		j.users.Answered += s.m.Users.Answered
-		j.users.Failed += s.m.Users.Failed
+		j.users.Read += s.once.Read
+		j.users.Answered += s.once.Answered
+		j.users.Failed += s.once.Failed
 	}
 	r.Users = j.users.Answered
 	for _, s := range c.states {
@@ -521,7 +521,11 @@ func (j *judgement) judgeFailed(s *state, res *Result) {
 	res.Violations = j.users.Failed
 	res.fail(true, nil)
 	for _, snap := range j.all {
-		if snap.m.Users.Failed == 0 || j.o.FailedRows == nil {
+		if snap.once.Failed == 0 || j.o.FailedRows == nil {
+			continue
+		}
+		if snap.once.Failed != snap.m.Users.Failed {
+			res.Details = append(res.Details, "some of the failed users of "+snap.path+" were asked about again, and nothing says which")
 			continue
 		}
 		var rows []int64
