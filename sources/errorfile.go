@@ -2,6 +2,7 @@ package sources
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +26,28 @@ func isErrorFile(cols []column) bool {
 	lacks := func(name string) bool { return !slices.Contains(names, name) }
 	return len(cols) == n && !slices.ContainsFunc(errorColumns, lacks) ||
 		len(cols) == n-1 && !slices.ContainsFunc(errorColumns[:n-1], lacks)
+}
+
+// FailedRun is the id of the run whose error records a file holds, from its first record; "" for a file of users, for
+// records without it, and for a file without records.
+func FailedRun(f File, opts Options) (string, error) {
+	if err := checkRegular(f); err != nil { // a named pipe can be read once, and not here
+		return "", err
+	}
+	r, _, records, err := open(f, &opts)
+	if err != nil {
+		return "", err
+	}
+	defer r.Close() //nolint:errcheck // only read
+	e, ok := r.(*errorFile)
+	if !records || !ok {
+		return "", nil
+	}
+	var rec record
+	if err := e.next(&rec); err != nil && err != io.EOF {
+		return "", err
+	}
+	return e.runID, nil
 }
 
 // errorFile reads the original rows out of error records.

@@ -178,6 +178,17 @@ type findings struct {
 	carry       []pipeline.Column
 	bad         map[pipeline.Kind]int64 // rows that will fail, whatever the API says
 	unseen      []string                // columns that the options name and no row has
+
+	failedRun  string                  // whose error records the input is; "": it is not any run's
+	failedWith map[pipeline.Kind]int64 // how the users failed there
+}
+
+// completes is the run that a run of this input completes; nil if the input is not error records.
+func (f *findings) completes() *report.Completes {
+	if f.failedRun == "" {
+		return nil
+	}
+	return &report.Completes{RunID: f.failedRun, FailedByKind: f.failedWith}
 }
 
 // badRows is how many rows will fail, whatever the API says, and why.
@@ -200,7 +211,7 @@ func (in *input) preflight(ctx context.Context, each func(*pipeline.Row)) (*find
 		return nil, err
 	}
 	defer src.Close() //nolint:errcheck // only read
-	found := &findings{bad: map[pipeline.Kind]int64{}}
+	found := &findings{bad: map[pipeline.Kind]int64{}, failedWith: map[pipeline.Kind]int64{}}
 	rows := make([]int64, len(in.files))
 	var row pipeline.Row
 	for in.limit == 0 || in.rows < in.limit {
@@ -236,12 +247,16 @@ func (in *input) preflight(ctx context.Context, each func(*pipeline.Row)) (*find
 		}
 	}
 	found.columns, found.hasLocation, found.carry, found.unseen = src.Columns(), src.HasLocation(), src.Carry(), src.Unseen()
+	found.failedRun = src.FailedRun()
 	return found, nil
 }
 
 func (f *findings) see(row *pipeline.Row, each func(*pipeline.Row)) {
 	if row.Err != nil {
 		f.bad[row.Err.Kind]++
+	}
+	if row.FailedWith != "" {
+		f.failedWith[row.FailedWith]++
 	}
 	if each != nil {
 		each(row)

@@ -74,6 +74,8 @@ func TestScripts(t *testing.T) {
 			"dateless": dateless,
 			"atmost":   atMost,
 			"count":    count,
+			"edit":     editFile,
+			"append":   appendFiles,
 		},
 	})
 }
@@ -217,6 +219,24 @@ func count(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("%q stands on %d lines of %s, want %d:\n%s", args[1], got, args[2], want, text)
 	}
+}
+
+// editFile replaces every text of a file: edit FILE OLD NEW.
+func editFile(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile(args[0])
+	if !strings.Contains(text, args[1]) {
+		ts.Fatalf("%s does not have %q:\n%s", args[0], args[1], text)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.ReplaceAll(text, args[1], args[2])), 0o600))
+}
+
+// appendFiles writes files after each other: append TO FROM...
+func appendFiles(ts *testscript.TestScript, _ bool, args []string) {
+	var text strings.Builder
+	for _, name := range args[1:] {
+		text.WriteString(ts.ReadFile(name))
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text.String()), 0o600))
 }
 
 func atMost(ts *testscript.TestScript, _ bool, args []string) {

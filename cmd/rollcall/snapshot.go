@@ -45,6 +45,10 @@ groups.T, context, ... are sent as that; all others are not sent.`,
 			if err := con.Configure(o.quiet, o.logFormat); err != nil {
 				return err
 			}
+			inherited, hint, err := inheritOptions(cmd.Flags(), args, o.inputFormat)
+			if err != nil {
+				return err
+			}
 			if !cmd.Flags().Changed("rate") && o.server.embedded() || o.local() {
 				o.rate = 0
 			}
@@ -56,6 +60,11 @@ groups.T, context, ... are sent as that; all others are not sent.`,
 			}
 			if !o.local() && !o.server.embedded() { // where a configuration decides which flags there are, it has decided
 				warnOfOddKeys(con, o.flags)
+			}
+			if hint != "" {
+				con.Warn(inherited, hint)
+			} else if inherited != "" {
+				con.Log.Info(inherited)
 			}
 			s := &snapshot{env: env, con: con, o: &o, began: time.Now(), options: optionValues(cmd.Flags())}
 			return s.run(args)
@@ -91,6 +100,8 @@ type snapshot struct {
 	// Of the users in the journal.
 	replayedAttempts, replayedRetries int64
 	lastRow                           int64
+
+	completes *report.Completes // the run that this one completes; nil: it is a run of its own
 }
 
 // run is the whole run: check everything that can be checked, evaluate, and publish all files or none.
@@ -151,6 +162,7 @@ func (s *snapshot) run(args []string) (err error) {
 	if err != nil {
 		return err
 	}
+	s.completes = found.completes()
 	if err := o.errLine.check(found, s.in.total); err != nil {
 		return err
 	}
@@ -311,6 +323,7 @@ func (s *snapshot) createOutputs(carry []pipeline.Column) (err error) {
 	}
 	spec := s.o.spec()
 	spec.Carry = carry
+	spec.RunID = s.runID
 	spec.Meta = map[string]string{"rollcall.run_id": s.runID, "rollcall.options": string(options)}
 	defer func() {
 		if err != nil {
@@ -482,7 +495,7 @@ func (s *snapshot) manifest() *report.Manifest {
 	}
 	m := &report.Manifest{
 		Format: report.ManifestFormat, RunID: s.runID, Version: version(), StartedAt: s.started.UTC(), FinishedAt: clock().UTC(), Resumes: s.resumes,
-		Options: s.options, Inputs: s.in.report, Assignments: t.Assignments, Flags: t.Flags(), NobodyGot: t.Nobody(), Unasked: t.Unasked,
+		Options: s.options, Completes: s.completes, Inputs: s.in.report, Assignments: t.Assignments, Flags: t.Flags(), NobodyGot: t.Nobody(), Unasked: t.Unasked,
 		Users: report.Users{Read: t.Read, Answered: t.Answered, Failed: t.FailedUsers(), FailedByKind: t.Failed},
 	}
 	var stats amplitude.Stats

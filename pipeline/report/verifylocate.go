@@ -140,6 +140,23 @@ func FindManifest(path string) (string, error) {
 	return "", pipeline.WithHint(fmt.Errorf("%s: %d manifests beside it list it", path, len(found)), "name the manifest of the run that is meant")
 }
 
+// FindRun is the manifest of a run, among those in a directory; nil if it is not there.
+func FindRun(dir, runID string) *Manifest {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		if !IsManifest(e.Name()) {
+			continue
+		}
+		if m, err := readManifestFile(filepath.Join(dir, e.Name())); err == nil && m.RunID == runID {
+			return m
+		}
+	}
+	return nil
+}
+
 // Lists reports whether the manifest can be read and lists the file, wherever it is now.
 func Lists(manifest, path string) bool { return lists(manifest, path, []string{path}) }
 

@@ -30,6 +30,9 @@ func (r *Report) Markdown() string {
 			line("  - %s", escape(s.usersText()))
 		}
 	}
+	if len(r.Snapshots) > 1 {
+		line("\nAll together: %s.", escape(countsText(&r.Users.Users)))
+	}
 	for i := range r.Columns {
 		c := &r.Columns[i]
 		line("\n## Slices by %s\n", code(c.Name))

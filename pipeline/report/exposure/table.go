@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/report"
 	"github.com/rollcall-cli/rollcall/pipeline/report/stats"
 )
 
@@ -30,6 +31,10 @@ func (r *Report) Table(width int) string {
 	}
 	for i := range r.Snapshots {
 		p.snapshot(&r.Snapshots[i])
+	}
+	if len(r.Snapshots) > 1 {
+		p.Line("")
+		p.Wrap("All together: ", 2, countsText(&r.Users.Users))
 	}
 	for i := range r.Columns {
 		p.column(&r.Columns[i])
@@ -138,18 +143,24 @@ func (s *Snapshot) runText() string {
 	return text
 }
 
-// usersText is how many users there are.
-func (s *Snapshot) usersText() string {
-	text := fmt.Sprintf("%s: %s answered, %s failed", users(s.Users.Read, "", ""), Thousands(s.Users.Answered), Thousands(s.Users.Failed))
+// countsText is how many users were read, answered and failed.
+func countsText(u *report.Users) string {
+	text := fmt.Sprintf("%s: %s answered, %s failed", users(u.Read, "", ""), Thousands(u.Answered), Thousands(u.Failed))
 	var kinds []string
 	for _, kind := range pipeline.Kinds {
-		if n := s.Users.FailedByKind[kind]; n > 0 {
+		if n := u.FailedByKind[kind]; n > 0 {
 			kinds = append(kinds, fmt.Sprintf("%s %s", Thousands(n), kind))
 		}
 	}
 	if len(kinds) > 0 {
 		text += " (" + strings.Join(kinds, ", ") + ")"
 	}
+	return text
+}
+
+// usersText is how many users there are.
+func (s *Snapshot) usersText() string {
+	text := countsText(&s.Users)
 	if s.InFile != s.Users.Answered {
 		text += fmt.Sprintf("; %s in the file", Thousands(s.InFile))
 	}

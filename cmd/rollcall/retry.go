@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/sources"
+)
+
+// notInherited are the options that a retry does not take from the run that it completes: those which are about that
+// run's files and its console, and those which decide where the key comes from and who gets it. The manifest lies beside
+// the input, where somebody else may have put it.
+var notInherited = []string{
+	"input-format", "delimiter", "limit", "sample", "out", "out-format", "errors", "summary", "overwrite", "max-errors", "concurrency",
+	"fresh", "resume", "min-users", "accept-new-key", "no-header", "ragged", "dry-run", "progress", "config", "quiet", "log-format", "key-file", "allow-http", "allow-tracking", "help",
+}
+
+// inheritOptions gives the options of the run that a retry completes to those options that were not given: whoever asks
+// again about the users of OUT.errors.jsonl wants the same flags and columns as before. It returns how the input's run and
+// what was taken from it are to be said; "" where the inputs are not the error records of a run whose manifest is beside
+// them.
+func inheritOptions(options *pflag.FlagSet, inputs []string, format string) (said, hint string, err error) {
+	paths, err := sources.ExpandPaths(inputs)
+	if err != nil || len(paths) == 0 || slices.Contains(inputs, "-") {
+		return "", "", nil // what is wrong with the inputs is said by whoever opens them
+	}
+	runID, err := sources.FailedRun(sources.File{Path: paths[0]}, sources.Options{Format: format})
+	if err != nil || runID == "" {
+		return "", "", nil
+	}
+	m := report.FindRun(filepath.Dir(paths[0]), runID)
+	if m == nil {
+		return "these users failed in run " + runID + ", whose manifest is not beside " + paths[0],
+			"give the options of that run again: --flags, --map, ...", nil
+	}
+	var taken []string
+	local := m.Options["evaluator"] == "local" || m.Options["server"] == "embedded"
+	options.VisitAll(func(o *pflag.Flag) {
+		value := m.Options[o.Name]
+		if err != nil || o.Changed || o.Hidden || slices.Contains(notInherited, o.Name) || value == "" || value == o.Value.String() {
+			return
+		}
+		if o.Name == "rate" && local { // it is 0 there, which means something else to an API
+			return
+		}
+		if o.Name == "server" && !slices.Contains([]string{"us", "eu", "embedded"}, value) {
+			err = pipeline.WithHint(usageErrorf("these users failed in run %s, which asked a server of its own", runID),
+				"say --server "+value+" if it is that one: who gets the key is not read from a file")
+			return
+		}
+		values := []string{value}
+		if _, list := o.Value.(pflag.SliceValue); list {
+			values = strings.Split(value, ",")
+		}
+		err = setOption(options, o, values, "the manifest of run "+runID)
+		taken = append(taken, "--"+o.Name+" "+value)
+	})
+	if err != nil {
+		return "", "", err
+	}
+	said = fmt.Sprintf("these users failed in run %s: this run completes it", runID)
+	if len(taken) > 0 {
+		said += ", with its options " + strings.Join(taken, " ")
+	}
+	return said, "", nil
+}
