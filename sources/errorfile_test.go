@@ -1,6 +1,8 @@
 package sources
 
 import (
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -53,6 +55,7 @@ func TestErrorRecords(t *testing.T) {
 	record := func(number, input string) string {
 		return `{"row_number":` + number + `,"user_id":"not this","device_id":null,"kind":"unavailable","http_status":503,"attempts":5,"message":"m","occurred_at":"t","input":` + input + "}\n"
 	}
+	of := func(run, record string) string { return strings.TrimSuffix(record, "}\n") + `,"run_id":"` + run + "\"}\n" }
 	for _, test := range []struct {
 		name, data string
 		opts       Options
@@ -67,6 +70,10 @@ func TestErrorRecords(t *testing.T) {
 				{Number: 17, ID: "b", Context: `{"user_properties":{"plan":""}}`, Carry: `[""]`, Input: `{"UID":"b","plan":""}`}}},
 		{name: "a row that had not decoded", data: record("2", "null") + record("5", `{"user_id":"a"}`),
 			want: []got{{Number: 2, Err: "bad_row: line 1: the row did not decode, so its error record holds no input"}, {Number: 5, ID: "a", Context: "{}", Input: `{"user_id":"a"}`}}},
+		{name: "of a run", data: of("run-1", record("3", `{"user_id":"a"}`)) + of("run-1", record("7", `{"user_id":"b"}`)),
+			want: []got{{Number: 3, ID: "a", Context: "{}", Input: `{"user_id":"a"}`}, {Number: 7, ID: "b", Context: "{}", Input: `{"user_id":"b"}`}}},
+		{name: "of two runs", data: of("run-1", record("3", `{"user_id":"a"}`)) + of("run-2", record("7", `{"user_id":"b"}`)),
+			err: "line 2: the record is of run run-2, those before it are of run run-1"},
 		{name: "not sorted", data: record("5", `{"user_id":"a"}`) + record("5", `{"user_id":"a"}`), err: "row number 5 comes after 5"},
 		{name: "no number", data: record(`"x"`, `{"user_id":"a"}`), err: "line 1: row_number is not a row number"},
 		{name: "number 0", data: record("0", `{"user_id":"a"}`), err: "line 1: row_number is not a row number"},
@@ -110,5 +117,52 @@ func TestErrorRecordsGiveTheSameUser(t *testing.T) {
 				t.Errorf("--missing empty %v, then %v: %s", first, again, diff)
 			}
 		}
+	}
+}
+
+// Whose error records an input holds is known before its first row, of each format, and of files after the first.
+func TestFailedRun(t *testing.T) {
+	rows := func(run string) [][]string {
+		return [][]string{{"1", "u", "", "rejected", "400", "1", "m", "t", `{"user_id":"u"}`, run}}
+	}
+	write := func(t *testing.T, name string, data []byte) File {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return File{Path: path}
+	}
+	for _, test := range []struct {
+		name, file string
+		data       []byte
+		want       string
+	}{
+		{"csv", "e.csv", csvBytes(t, ',', false, errorColumns, rows("run-1")), "run-1"},
+		{"csv of an older version", "e.csv", csvBytes(t, ',', false, errorColumns[:9], [][]string{rows("")[0][:9]}), ""},
+		{"no records", "e.csv", csvBytes(t, ',', false, errorColumns, nil), ""},
+		{"users", "u.csv", []byte("user_id,run_id\nu,run-1\n"), ""},
+		{"jsonl", "e.jsonl", []byte(`{"row_number":1,"user_id":"u","device_id":null,"kind":"rejected","http_status":400,"attempts":1,"message":"m",` +
+			`"occurred_at":"t","input":{"user_id":"u"},"run_id":"run-2"}` + "\n"), "run-2"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got, err := FailedRun(write(t, test.file, test.data), Options{}); err != nil || got != test.want {
+				t.Errorf("FailedRun(%s) = %q, %v; want %q", test.data, got, err, test.want)
+			}
+		})
+	}
+	second := rows("run-2")
+	second[0][0] = "2"
+	in, err := Open([]File{write(t, "1.csv", csvBytes(t, ',', false, errorColumns, rows("run-1"))),
+		write(t, "2.csv", csvBytes(t, ',', false, errorColumns, second))}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	var row pipeline.Row
+	if err := in.Next(&row); err != nil || row.FailedWith != pipeline.KindRejected || in.FailedRun() != "run-1" {
+		t.Errorf("first row: %v, failed with %q in run %q; want rejected in run-1", err, row.FailedWith, in.FailedRun())
+	}
+	if err := in.Next(&row); err == nil || !strings.Contains(err.Error(), "run run-2, the files before it of run run-1") {
+		t.Errorf("row of another run's file: %v", err)
 	}
 }

@@ -54,11 +54,7 @@ func inheritOptions(options *pflag.FlagSet, inputs []string, format string) (sai
 				"say --server "+value+" if it is that one: who gets the key is not read from a file")
 			return
 		}
-		values := []string{value}
-		if _, list := o.Value.(pflag.SliceValue); list {
-			values = strings.Split(value, ",")
-		}
-		err = setOption(options, o, values, "the manifest of run "+runID)
+		err = setOption(options, o, value, "the manifest of run "+runID)
 		taken = append(taken, "--"+o.Name+" "+value)
 	})
 	if err != nil {

@@ -178,7 +178,7 @@ func (r *run) write(tb testing.TB, folder string) string {
 		add("a."+format, out, err, outcomesOf(format))
 	}
 	name := "a.errors." + r.errors
-	out, err := sinks.CreateErrors(filepath.Join(folder, name), sinks.Spec{Version: "1", Meta: spec.Meta})
+	out, err := sinks.CreateErrors(filepath.Join(folder, name), sinks.Spec{RunID: "r1", Version: "1", Meta: spec.Meta})
 	add(name, out, err, outcomesOf("errors"))
 	if r.edit != nil {
 		r.edit(m)
@@ -389,7 +389,9 @@ func TestVerifyFinds(t *testing.T) {
 		{"a column", "included", "", nil, func(m *Manifest) { m.Options["include"] = "metadata,value,evaluation_id" }, []string{
 			"a.csv columns: column 10 is value, want metadata",
 		}},
-		{"of another run", "wide", "", nil, func(m *Manifest) { m.RunID = "r2" }, []string{"a.parquet columns: it is of the run r1, the manifest of r2"}},
+		{"of another run", "wide", "", nil, func(m *Manifest) { m.RunID = "r2" }, []string{
+			"a.parquet columns: it is of the run r1, the manifest of r2", "a.errors.csv rows: row 7 is of another run",
+		}},
 		{"outputs that are none", "wide", "", nil, func(m *Manifest) { m.Outputs = nil }, []string{"a.csv.manifest.json manifest: it lists no output"}},
 	}
 	all := runs()
