@@ -25,7 +25,7 @@ func errorRows(header []string, rows [][]string) [][]string {
 			input = append(input, pipeline.Member{Name: header[j], Value: v})
 		}
 		out = append(out, []string{strconv.Itoa(i + 1), "other", "", "unavailable", "503", "5", "message", "2026-01-01T00:00:00Z",
-			string(pipeline.AppendObject(nil, input))})
+			string(pipeline.AppendObject(nil, input)), "run-1"})
 	}
 	return out
 }
@@ -107,7 +107,7 @@ func TestErrorRecordsGiveTheSameUser(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rows := [][]string{{"1", "u", "", "rejected", "400", "1", "m", "t", before[0].Input}}
+		rows := [][]string{{"1", "u", "", "rejected", "400", "1", "m", "t", before[0].Input, "run-1"}}
 		for _, again := range []bool{false, true} {
 			after, err := read(t, "e.csv", csvBytes(t, ',', false, errorColumns, rows), Options{Mapping: Mapping{MissingEmpty: again}})
 			if err != nil {
