@@ -55,7 +55,9 @@ func TestErrorRecords(t *testing.T) {
 	record := func(number, input string) string {
 		return `{"row_number":` + number + `,"user_id":"not this","device_id":null,"kind":"unavailable","http_status":503,"attempts":5,"message":"m","occurred_at":"t","input":` + input + "}\n"
 	}
-	of := func(run, record string) string { return strings.TrimSuffix(record, "}\n") + `,"run_id":"` + run + "\"}\n" }
+	of := func(run, record string) string {
+		return strings.TrimSuffix(record, "}\n") + `,"run_id":"` + run + "\"}\n"
+	}
 	for _, test := range []struct {
 		name, data string
 		opts       Options

@@ -246,7 +246,7 @@ func TestErrorRecordTwins(t *testing.T) {
 			if i%2 == 0 {
 				status = ""
 			}
-			records = append(records, []string{fmt.Sprint(i + 1), rows[i].ID, rows[i].Dev, "unavailable", status, "5", "no, not now", "2026-01-01T00:00:00.5Z", rows[i].Input})
+			records = append(records, []string{fmt.Sprint(i + 1), rows[i].ID, rows[i].Dev, "unavailable", status, "5", "no, not now", "2026-01-01T00:00:00.5Z", rows[i].Input, "run-1"})
 		}
 		for name, data := range map[string][]byte{
 			"errors.csv": csvBytes(t, ',', false, errorColumns, records), "errors.tsv": csvBytes(t, '\t', false, errorColumns, records),
@@ -269,7 +269,7 @@ func TestErrorRecordTwins(t *testing.T) {
 		t.Fatal("no users")
 	}
 	// They are known by their columns, whatever the options say of the users' file, and wherever they are kept.
-	input := [][]string{{"7", "a", "", "rejected", "400", "1", "m", "t", `{"user_id":"a"}`}}
+	input := [][]string{{"7", "a", "", "rejected", "400", "1", "m", "t", `{"user_id":"a"}`, "run-1"}}
 	dir := filepath.Join(t.TempDir(), "country=DE")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
