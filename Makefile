@@ -61,6 +61,7 @@ bench: $(NODE_MODULES) ## the engine, the local and remote job, and serve beside
 	go run ./cmd/benchjob
 	go test -run '^$$' -bench . -benchmem ./...
 
+# A number of runs (FUZZTIME=2000x) takes as long as the machine is slow, and fails on none.
 fuzz: ## run each fuzz target for a minute (FUZZTIME=60s)
 	@for pkg in $$(go list ./...); do \
 		for target in $$(go test -list '^Fuzz' $$pkg | grep ^Fuzz); do \

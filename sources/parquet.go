@@ -93,7 +93,7 @@ func (r *parquetReader) readSchema(s *schema.Schema, names []string, partitions 
 		r.nodes = append(r.nodes, n)
 		return nil
 	}
-	b := newNodeBuilder(s, r.pq.UnknownTypes())
+	b := newNodeBuilder(s, r.pq.BrokenTypes())
 	for i := range s.Root().NumFields() {
 		if err := add(b.build(s.Root().Field(i), 0, 0, 0)); err != nil {
 			return err

@@ -50,13 +50,13 @@ const maxNesting = 100
 
 // nodeBuilder makes the nodes of a schema.
 type nodeBuilder struct {
-	schema  *schema.Schema
-	index   map[schema.Node]int    // of the leaves
-	unknown map[schema.Node]string // the logical types that arrow does not know
+	schema *schema.Schema
+	index  map[schema.Node]int    // of the leaves
+	broken map[schema.Node]string // the types that cannot be read
 }
 
-func newNodeBuilder(s *schema.Schema, unknown map[schema.Node]string) *nodeBuilder {
-	b := &nodeBuilder{s, map[schema.Node]int{}, unknown}
+func newNodeBuilder(s *schema.Schema, broken map[schema.Node]string) *nodeBuilder {
+	b := &nodeBuilder{s, map[schema.Node]int{}, broken}
 	for i := range s.NumColumns() {
 		b.index[s.Column(i).SchemaNode()] = i
 	}
@@ -84,9 +84,8 @@ func (b *nodeBuilder) body(n schema.Node, def, rep int16, depth int) *parquetNod
 	if depth > maxNesting {
 		return &parquetNode{name: n.Name(), unreadable: fmt.Sprintf("a column that is nested deeper than %d", maxNesting)}
 	}
-	if logical, ok := b.unknown[n]; ok { // whatever is below it makes no sense without it
-		return &parquetNode{name: n.Name(), unreadable: "a column of the logical type " + logical,
-			leaf: &leafReader{convert: converter{shape: "values of the logical type " + logical}}}
+	if what, ok := b.broken[n]; ok { // whatever is below it makes no sense without it
+		return &parquetNode{name: n.Name(), unreadable: "a column " + what, leaf: &leafReader{convert: converter{shape: "values " + what}}}
 	}
 	g, ok := n.(*schema.GroupNode)
 	if !ok {
@@ -225,7 +224,7 @@ func (b *nodeBuilder) below(g *schema.GroupNode, path string, def int16, depth i
 			return b.build(f, def, 0, depth)
 		}
 		inner, ok := f.(*schema.GroupNode)
-		if _, unknown := b.unknown[f]; !ok || unknown {
+		if _, broken := b.broken[f]; !ok || broken {
 			continue
 		}
 		if _, repeated := repeatedIn(inner); repeated || f.RepetitionType() == parquet.Repetitions.Repeated || len(path) <= len(f.Name())+1 ||

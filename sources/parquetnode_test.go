@@ -360,3 +360,20 @@ func TestParquetUnknownTypes(t *testing.T) {
 		t.Errorf("another type in another file: %v, want %q", err, want)
 	}
 }
+
+// Hive's maps have an inner group of the logical type UNKNOWN, which means nothing there. The file is Impala's
+// create_table_like_parquet_test.parquet with a column less.
+func TestParquetHiveMap(t *testing.T) {
+	in, err := Open(filesAt("testdata/hive-map.parquet"), Options{Mapping: Mapping{AllProperties: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close() //nolint:errcheck // only read
+	rows, err := readAll(in)
+	if err != nil || ids(rows) != "1:u0 2:u1 3:u2" {
+		t.Fatalf("%+v, %v; want three users", rows, err)
+	}
+	if got, want := rows[2].Context, `{"user_properties":{"attrs":{"k2":2}}}`; got != want {
+		t.Errorf("the last user is %s, want %s", got, want)
+	}
+}

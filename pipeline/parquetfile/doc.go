@@ -10,7 +10,7 @@
 // # How to read a file
 //
 // [Open] looks at the footer before arrow does, and has the schema and the row groups in [File.Metadata] and
-// [File.Group]; what in the schema arrow does not know is in [File.UnknownTypes]. [File.Column] makes a [Column] for each
+// [File.Group]; what in the schema arrow cannot take is in [File.BrokenTypes]. [File.Column] makes a [Column] for each
 // column that is wanted, which is of use for all row groups:
 //
 //	Column.Open   begins the column in a row group

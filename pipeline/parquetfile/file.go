@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
+	"strings"
 	"sync"
 
 	"github.com/apache/arrow/go/v15/arrow/memory"
@@ -22,15 +24,29 @@ const (
 
 // Guard runs f and turns a panic of arrow into an error. Errors name the file, io.EOF too.
 func Guard(name string, f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%s: damaged Parquet: %v", name, p)
-		}
-	}()
-	if err := f(); err != nil {
+	if err := guard(f); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
+}
+
+func guard(f func() error) (err error) {
+	defer recoverPanic(&err)
+	return f()
+}
+
+// recoverPanic, deferred, turns a panic of arrow into an error. What Go's runtime says of it is of use to nobody who has
+// the file.
+func recoverPanic(err *error) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	text := fmt.Sprint(p)
+	if _, ok := p.(runtime.Error); ok || strings.Contains(text, "runtime error") {
+		text = "its parts contradict each other"
+	}
+	*err = fmt.Errorf("damaged Parquet: %s", text)
 }
 
 // MagicError is of a file that does not end as Parquet does.
@@ -48,10 +64,10 @@ func (e *MagicError) Encrypted() bool { return e.Magic == "PARE" }
 // File is an open Parquet file. It is used from one goroutine, and so are its columns.
 type File struct {
 	shared
-	r       io.ReaderAt
-	size    int64
-	md      *metadata.FileMetaData
-	unknown map[schema.Node]string
+	r      io.ReaderAt
+	size   int64
+	md     *metadata.FileMetaData
+	broken map[schema.Node]string
 }
 
 // shared is what the columns of a file share.
@@ -94,15 +110,11 @@ func Open(f *os.File, o Options) (*File, error) {
 	if _, err := f.ReadAt(buf, p.size-8-footer); err != nil {
 		return nil, err
 	}
-	unknown, err := checkFooter(buf)
+	md, broken, err := parseFooter(buf)
 	if err != nil {
 		return nil, err
 	}
-	if p.md, err = metadata.NewFileMetaData(buf, nil); err != nil {
-		return nil, fmt.Errorf("damaged Parquet: %w", err)
-	}
-	md := p.md
-	p.unknown = nodesOf(md.Schema, unknown)
+	p.md, p.broken = md, nodesOf(md.Schema, broken)
 	var rows int64
 	for _, g := range md.RowGroups {
 		if g.NumRows < 0 {
@@ -122,9 +134,10 @@ func Open(f *os.File, o Options) (*File, error) {
 // Metadata is the footer: the schema, and what the writer has said of the file.
 func (f *File) Metadata() *metadata.FileMetaData { return f.md }
 
-// UnknownTypes are the parts of the schema whose logical type arrow does not know, with its name: VARIANT, or
-// "number 19". In Metadata they have none, so their values must not be read for what is stored.
-func (f *File) UnknownTypes() map[schema.Node]string { return f.unknown }
+// BrokenTypes are the parts of the schema with a type that arrow does not know, or that does not fit them, and what it
+// is, as in "a column of the logical type VARIANT". Metadata has them without it, so their values must not be read for
+// what is stored.
+func (f *File) BrokenTypes() map[schema.Node]string { return f.broken }
 
 // NumRows is how many rows there are, in all row groups.
 func (f *File) NumRows() int64 { return f.md.NumRows }

@@ -167,6 +167,10 @@ func TestGuard(t *testing.T) {
 	if err := Guard("a.parquet", func() error { panic("index out of range") }); err == nil || err.Error() != "a.parquet: damaged Parquet: index out of range" {
 		t.Errorf("a panic: %v", err)
 	}
+	var none []int
+	if err := Guard("a.parquet", func() error { none[3]++; return nil }); err == nil || err.Error() != "a.parquet: damaged Parquet: its parts contradict each other" {
+		t.Errorf("a panic of Go's runtime: %v", err)
+	}
 	if err := Guard("a.parquet", func() error { return nil }); err != nil {
 		t.Error(err)
 	}

@@ -3,40 +3,106 @@ package parquetfile
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 
+	"github.com/apache/arrow/go/v15/parquet/metadata"
 	"github.com/apache/arrow/go/v15/parquet/schema"
 )
 
 // The fields of a footer that matter here (parquet.thrift of the Parquet format): FileMetaData.schema is a list of
-// SchemaElement, and SchemaElement.logicalType a union, LogicalType.
+// SchemaElement, SchemaElement.type its physical type, and SchemaElement.logicalType a union, LogicalType.
 const (
-	footerSchema = 2
-	elementType  = 10
+	footerSchema     = 2
+	elementType      = 1
+	elementChildren  = 5
+	elementConverted = 6
+	elementLogical   = 10
 )
 
-// newTypes are the logical types that arrow v15 does not know.
-var newTypes = map[int64]string{16: "VARIANT", 17: "GEOMETRY", 18: "GEOGRAPHY"}
+// footerLayout is where arrow reads lists in a footer.
+var footerLayout = &layout{fields: map[int64]*layout{
+	footerSchema: {elements: thriftNested},
+	4: {elements: thriftNested, fields: map[int64]*layout{ // row_groups
+		1: {elements: thriftNested, fields: map[int64]*layout{ // columns
+			3: {fields: map[int64]*layout{ // meta_data
+				2:  {elements: thriftI32},    // encodings
+				3:  {elements: thriftBinary}, // path_in_schema
+				8:  {elements: thriftNested}, // key_value_metadata
+				13: {elements: thriftNested}, // encoding_stats
+			}},
+			8: {fields: map[int64]*layout{ // crypto_metadata, by ENCRYPTION_WITH_COLUMN_KEY
+				2: {fields: map[int64]*layout{1: {elements: thriftBinary}}}, // path_in_schema
+			}},
+		}},
+		4: {elements: thriftNested}, // sorting_columns
+	}},
+	5: {elements: thriftNested}, // key_value_metadata
+	7: {elements: thriftNested}, // column_orders
+}}
+
+// logicalNames are the members of LogicalType, of which arrow v15 does not know the last three.
+var logicalNames = map[int64]string{
+	1: "STRING", 2: "MAP", 3: "LIST", 4: "ENUM", 5: "DECIMAL", 6: "DATE", 7: "TIME", 8: "TIMESTAMP", 10: "INTEGER", 11: "UNKNOWN",
+	12: "JSON", 13: "BSON", 14: "UUID", 15: "FLOAT16", 16: "VARIANT", 17: "GEOMETRY", 18: "GEOGRAPHY",
+}
+
+// logicalUnknown is the logical type of a column that holds only nulls. Hive writes it on groups too, where it means
+// nothing.
+const logicalUnknown = 11
+
+// footer is a footer whose parts are as long as they say.
+type footer struct {
+	data     []byte
+	elements []int // where each element of the schema begins, and where the last one ends
+}
+
+// parseFooter makes arrow's metadata of a footer.
+//
+// arrow takes no file with a type in its schema that it does not know or that does not belong there, though nobody may
+// read that column. So where it refuses, the types at fault are left out of the schema. broken says what they are, by
+// the position of the element.
+func parseFooter(data []byte) (md *metadata.FileMetaData, broken map[int]string, err error) {
+	f, err := checkFooter(data)
+	if err != nil {
+		return nil, nil, err
+	}
+	if md, err = f.parse(); err == nil {
+		return md, nil, nil
+	}
+	mended, broken := f.mend()
+	if mended == nil {
+		return nil, nil, err
+	}
+	f.data = mended
+	md, err = f.parse()
+	return md, broken, err
+}
+
+// parse lets arrow parse the footer.
+func (f *footer) parse() (md *metadata.FileMetaData, err error) {
+	defer recoverPanic(&err)
+	if md, err = metadata.NewFileMetaData(f.data, nil); err != nil {
+		return nil, fmt.Errorf("damaged Parquet: %w", err)
+	}
+	return md, nil
+}
 
 // checkFooter makes sure that a footer is as long as it says, in all its parts: arrow allocates for the length that a
 // list claims.
-//
-// It also renames, in the footer, each logical type that arrow does not know, because arrow panics on one: field 10 of
-// the schema element becomes its field 11, which there is not, and which arrow therefore skips. unknown are their names, by
-// the position of the element in the schema. A field behind it moves on by one too, and stays one that there is not.
-func checkFooter(footer []byte) (unknown map[int]string, err error) {
-	t := &thriftReader{r: bufio.NewReader(bytes.NewReader(footer)), left: int64(len(footer)), parts: maxFooterParts}
-	unknown = map[int]string{}
+func checkFooter(data []byte) (f *footer, err error) {
+	t := newFooterReader(data)
+	f = &footer{data: data}
 	id, typ, err := t.field(0)
 	for ; err == nil && typ != 0; id, typ, err = t.field(id) {
 		if id != footerSchema || typ != thriftList {
-			err = t.skipField(typ, 0)
+			err = t.skipField(typ, 0, footerLayout.field(id))
 		} else {
-			err = t.schema(footer, unknown)
+			f.elements, err = t.schema(len(data))
 		}
 		if err != nil {
 			break
@@ -45,82 +111,212 @@ func checkFooter(footer []byte) (unknown map[int]string, err error) {
 	if errors.Is(err, io.EOF) {
 		err = errThrift
 	}
-	return unknown, err
+	return f, err
 }
 
-// schema reads the elements of the schema.
-func (t *thriftReader) schema(footer []byte, unknown map[int]string) error {
+func newFooterReader(data []byte) *thriftReader {
+	return &thriftReader{r: bufio.NewReader(bytes.NewReader(data)), left: int64(len(data)), parts: maxFooterParts}
+}
+
+// schema reads the elements of the schema, and returns where in a footer of that size they begin and end.
+func (t *thriftReader) schema(size int) (at []int, err error) {
 	n, typ, err := t.list()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if typ != thriftNested {
-		return t.elements(n, 0, typ)
+	if n > 0 && typ != thriftNested {
+		return nil, errThrift
 	}
 	if err := t.room(n); err != nil {
-		return err
+		return nil, err
 	}
-	for i := range int(n) {
+	left := int64(n) - 1 // elements that may be children; arrow makes room for as many as a group claims
+	for range n {
+		at = append(at, size-int(t.left))
+		children := int64(0)
 		for id := int64(0); ; {
-			at := len(footer) - int(t.left)
 			var typ byte
 			if id, typ, err = t.field(id); err != nil {
-				return err
+				return nil, err
+			}
+			switch {
+			case typ == 0:
+			case id == elementChildren && typ == thriftI32:
+				if children, err = t.int(); children < 0 || children > left {
+					return nil, errThrift
+				}
+			default:
+				err = t.skipField(typ, 1, nil)
+			}
+			if err != nil {
+				return nil, err
 			}
 			if typ == 0 {
 				break
 			}
-			if id != elementType || typ != thriftNested {
-				if err := t.skipField(typ, 1); err != nil {
-					return err
-				}
-				continue
-			}
-			logical, err := t.read(true, 2)
-			if err != nil {
-				return err
-			}
-			name, ok := logical.unknownType()
-			if !ok {
-				continue
-			}
-			unknown[i] = name
-			switch delta := footer[at] >> 4; delta {
-			case 0: // the number follows: 10 as a zigzag varint
-				footer[at+1] += 2
-			case 15:
-				return errThrift // behind a field of a number below 0
-			default:
-				footer[at] += 1 << 4
-			}
 		}
+		left -= children
 	}
-	return nil
+	return append(at, size-int(t.left)), nil
 }
 
-// unknownType is the name of a LogicalType that arrow does not know. It knows 1 to 15, of which 9 is reserved, and units of
-// time up to nanoseconds.
-func (s *thriftStruct) unknownType() (name string, ok bool) {
-	for id := int64(1); id <= 15; id++ { // a union has one member; of several, arrow takes the first one that it knows
+// mend returns the footer without the types that arrow cannot take, and what they are; nil if the schema is not at
+// fault.
+func (f *footer) mend() (data []byte, broken map[int]string) {
+	broken = map[int]string{}
+	done := 0 // bytes of f.data that are in data, or are left out
+	for i := range max(0, len(f.elements)-1) {
+		from, to := f.elements[i], f.elements[i+1]
+		e := parseElement(f.data[from:to])
+		e.group = e.group || i == 0
+		if e.works() {
+			continue
+		}
+		what, ok := e.mend()
+		if !ok {
+			return nil, nil
+		}
+		data = e.append(append(data, f.data[done:from]...))
+		done = to
+		if what != "" {
+			broken[i] = what
+		}
+	}
+	if done == 0 {
+		return nil, nil
+	}
+	return append(data, f.data[done:]...), broken
+}
+
+// element is an element of the schema.
+type element struct {
+	fields []elementField
+	group  bool
+}
+
+// elementField is a field of a struct: its number, its type, and its value as it stands in the file.
+type elementField struct {
+	id    int64
+	typ   byte
+	value []byte
+	n     int64 // the value, where it is a number
+}
+
+// parseElement reads an element that checkFooter has checked.
+func parseElement(data []byte) *element {
+	t := newFooterReader(data)
+	e := &element{}
+	for id := int64(0); ; {
+		var typ byte
+		var err error
+		if id, typ, err = t.field(id); err != nil || typ == 0 {
+			return e
+		}
+		f := elementField{id: id, typ: typ}
+		from := len(data) - int(t.left)
+		if typ != thriftTrue && typ != thriftFalse {
+			if f.n, err = t.value(typ, 1, nil); err != nil {
+				return e
+			}
+		}
+		f.value = data[from : len(data)-int(t.left)]
+		e.fields = append(e.fields, f)
+		e.group = e.group || id == elementChildren && typ == thriftI32 && f.n > 0
+	}
+}
+
+// append appends the element as it stands in a file.
+func (e *element) append(dst []byte) []byte {
+	for _, f := range e.fields {
+		dst = append(binary.AppendVarint(append(dst, f.typ), f.id), f.value...) // the number in full
+	}
+	return append(dst, 0)
+}
+
+// works reports whether arrow takes a file with that element.
+func (e *element) works() bool {
+	const child = "\x15\x0c\x25\x02\x18\x01c\x00" // a column c
+	data := []byte("\x15\x02\x19\x2c")            // version, and a schema of two elements
+	if e.group {
+		one := elementField{elementChildren, thriftI32, []byte{2}, 1}
+		data = append((&element{fields: append(e.without(elementChildren), one)}).append(data), child...)
+	} else {
+		data = e.append(append(data, "\x48\x01r\x15\x02\x00"...)) // below a root r
+	}
+	_, err := (&footer{data: append(data, "\x16\x00\x19\x0c\x00"...)}).parse() // no rows in no row groups
+	return err == nil
+}
+
+// without is the fields but those of that number.
+func (e *element) without(id int64) []elementField {
+	return slices.DeleteFunc(slices.Clone(e.fields), func(f elementField) bool { return f.id == id })
+}
+
+// last is the last field of that number and type, which is the one that counts.
+func (e *element) last(id int64, typ byte) (f elementField, ok bool) {
+	for _, g := range e.fields {
+		if g.id == id && g.typ == typ {
+			f, ok = g, true
+		}
+	}
+	return f, ok
+}
+
+// mend takes from the element what arrow cannot take. It returns what that is, as a column is described, or "" where it
+// means nothing.
+func (e *element) mend() (what string, ok bool) {
+	if logical, has := e.last(elementLogical, thriftNested); has {
+		union, err := newFooterReader(logical.value).read(true, 2, nil)
+		if err != nil {
+			return "", false
+		}
+		what = union.describe(e.group)
+		e.fields = e.without(elementLogical)
+		if e.works() {
+			return what, true
+		}
+	}
+	if converted, has := e.last(elementConverted, thriftI32); has {
+		if what == "" {
+			what = fmt.Sprintf("of the misplaced converted type %s", schema.ConvertedType(converted.n))
+		}
+		e.fields = e.without(elementConverted)
+		if e.works() {
+			return what, true
+		}
+	}
+	e.fields = append(e.without(elementType), elementField{elementType, thriftI32, []byte{12}, 6}) // BYTE_ARRAY
+	if what == "" {
+		what = "of values of an invalid length"
+	}
+	return what, e.works()
+}
+
+// describe says of which logical type a column is that arrow does not take for it. arrow knows 1 to 15, of which 9 is
+// reserved, and units of time up to nanoseconds; of several members of the union it takes the first one that it knows.
+func (s *thriftStruct) describe(group bool) string {
+	for id := int64(1); id <= 15; id++ {
 		member := s.structs[id]
 		if member == nil || id == 9 {
 			continue
 		}
-		name, timed := map[int64]string{7: "TIME", 8: "TIMESTAMP"}[id]
-		unit := member.structs[2]
-		if timed && unit != nil && unit.structs[1] == nil && unit.structs[2] == nil && unit.structs[3] == nil {
-			return name + " of an unknown unit", true
+		if group && id == logicalUnknown {
+			return ""
 		}
-		return "", false
+		unit := member.structs[2]
+		if (id == 7 || id == 8) && unit != nil && unit.structs[1] == nil && unit.structs[2] == nil && unit.structs[3] == nil {
+			return "of the logical type " + logicalNames[id] + " of an unknown unit"
+		}
+		return "of the misplaced logical type " + logicalNames[id]
 	}
 	if len(s.structs) == 0 {
-		return "without a number", true
+		return "of a logical type without a number"
 	}
 	id := slices.Min(slices.Collect(maps.Keys(s.structs)))
-	if name, ok := newTypes[id]; ok {
-		return name, true
+	if name, ok := logicalNames[id]; ok {
+		return "of the logical type " + name
 	}
-	return fmt.Sprintf("number %d", id), true
+	return fmt.Sprintf("of the logical type number %d", id)
 }
 
 // nodesOf are the nodes of a schema at these positions in the footer, where they stand depth first.

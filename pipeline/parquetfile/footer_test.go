@@ -1,34 +1,33 @@
 package parquetfile
 
 import (
-	"bytes"
 	"encoding/binary"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/apache/arrow/go/v15/parquet/metadata"
+	"github.com/apache/arrow/go/v15/parquet/schema"
 )
 
-// logicalTypes are the bytes of a LogicalType, and the name that UnknownTypes has for it; "" is one that arrow knows.
+// logicalTypes are the bytes of a LogicalType, and what BrokenTypes says of it; "" is one that arrow takes for a column.
 var logicalTypes = []struct{ union, want string }{
-	{"\x1c\x00\x00", ""},                                                 // STRING
-	{"\x6c\x00\x00", ""},                                                 // DATE
-	{"\x8c\x11\x1c\x2c\x00\x00\x00\x00", ""},                             // TIMESTAMP in microseconds
-	{"\xfc\x00\x00", ""},                                                 // FLOAT16
-	{"\x0c\x02\x00\x00", ""},                                             // STRING, with its number in full
-	{"\x0c\x20\x13\x01\x00\x00", "VARIANT"},                              // of the version 1
-	{"\x0c\x22\x18\x03OGC\x00\x00", "GEOMETRY"},                          // in a reference system
-	{"\x0c\x24\x00\x00", "GEOGRAPHY"},                                    //
-	{"\x0c\x26\x00\x00", "number 19"},                                    //
-	{"\x9c\x00\x00", "number 9"},                                         // which is reserved
-	{"\x0c\xd8\x04\x1c\x00\x00\x00", "number 300"},                       //
-	{"\x00", "without a number"},                                         //
-	{"\x15\x02\x00", "without a number"},                                 // a number, and no struct
-	{"\x7c\x12\x1c\x4c\x00\x00\x00\x00", "TIME of an unknown unit"},      // the fourth
-	{"\x8c\x11\x1c\x4c\x00\x00\x00\x00", "TIMESTAMP of an unknown unit"}, // the fourth
-	{"\x1c\x00\x0c\x20\x00\x00", ""},                                     // STRING and VARIANT: arrow takes what it knows
+	{"\x1c\x00\x00", ""},                                                                     // STRING
+	{"\x6c\x00\x00", ""},                                                                     // DATE
+	{"\x8c\x11\x1c\x2c\x00\x00\x00\x00", ""},                                                 // TIMESTAMP in microseconds
+	{"\xfc\x00\x00", ""},                                                                     // FLOAT16
+	{"\x0c\x02\x00\x00", ""},                                                                 // STRING, with its number in full
+	{"\x0c\x20\x13\x01\x00\x00", "of the logical type VARIANT"},                              // of the version 1
+	{"\x0c\x22\x18\x03OGC\x00\x00", "of the logical type GEOMETRY"},                          // in a reference system
+	{"\x0c\x24\x00\x00", "of the logical type GEOGRAPHY"},                                    //
+	{"\x0c\x26\x00\x00", "of the logical type number 19"},                                    //
+	{"\x9c\x00\x00", "of the logical type number 9"},                                         // which is reserved
+	{"\x0c\xd8\x04\x1c\x00\x00\x00", "of the logical type number 300"},                       //
+	{"\x00", "of a logical type without a number"},                                           //
+	{"\x15\x02\x00", "of a logical type without a number"},                                   // a number, and no struct
+	{"\x7c\x12\x1c\x4c\x00\x00\x00\x00", "of the logical type TIME of an unknown unit"},      // the fourth
+	{"\x8c\x11\x1c\x4c\x00\x00\x00\x00", "of the logical type TIMESTAMP of an unknown unit"}, // the fourth
+	{"\x1c\x00\x0c\x20\x00\x00", ""},                                                         // STRING and VARIANT: arrow takes what it knows
 }
 
 // testFooter is a footer of columns a, v and z, of which v has the fields in the end of its element. There are no rows.
@@ -81,7 +80,6 @@ func TestUnknownTypes(t *testing.T) {
 			"behind another":        "\x55\x00\x1c" + test.union + "\x00", // field_id, 9
 			"before one":            "\x6c" + test.union + "\x15\x02\x00", // 11
 			"before many":           "\x6c" + test.union + "\x11\x12\x1c\x00\x0c\x1a\x00\x15\x02\x00",
-			"twice, known at last":  "\x6c" + test.union + "\x0c\x14\x1c\x00\x00\x00",
 			"twice, known at first": "\x6c\x1c\x00\x00\x0c\x14" + test.union + "\x00",
 		} {
 			if test.union == "\xfc\x00\x00" || typ != 6 && strings.HasPrefix(how, "twice") {
@@ -96,9 +94,9 @@ func TestUnknownTypes(t *testing.T) {
 			if s.NumColumns() != 3 || s.Column(0).Name() != "a" || s.Column(1).Name() != "v" || s.Column(2).Name() != "z" {
 				t.Errorf("%q %s: the columns are %s", test.union, how, s)
 			}
-			unknown := p.UnknownTypes()
-			if got, has := unknown[s.Column(1).SchemaNode()]; got != test.want || has != (test.want != "") || len(unknown) > 1 {
-				t.Errorf("%q %s: %q of %d, want %q", test.union, how, got, len(unknown), test.want)
+			broken := p.BrokenTypes()
+			if got, has := broken[s.Column(1).SchemaNode()]; got != test.want || has != (test.want != "") || len(broken) > 1 {
+				t.Errorf("%q %s: %q of %d, want %q", test.union, how, got, len(broken), test.want)
 			}
 		}
 	}
@@ -113,45 +111,122 @@ func TestUnknownTypeOfGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := map[string]string{}
-	for n, name := range p.UnknownTypes() {
+	for n, name := range p.BrokenTypes() {
 		got[n.Name()] = name
 	}
-	if len(got) != 2 || got["v"] != "VARIANT" || got["p"] != "GEOMETRY" {
+	if len(got) != 2 || got["v"] != "of the logical type VARIANT" || got["p"] != "of the logical type GEOMETRY" {
 		t.Errorf("%v, want a group v of the type VARIANT and p below it of the type GEOMETRY", got)
 	}
 }
 
-// A footer cannot make many of few bytes.
-func TestFooterOfManyMembers(t *testing.T) {
-	for what, member := range map[string]string{"numbers": "\x15\x02", "structs": "\x1c\x00"} {
-		footer := testFooter(6, "\x6c"+strings.Repeat(member, 40_000)+"\x00\x00")
-		if _, err := checkFooter(footer); err != errThrift {
-			t.Errorf("%s beyond the numbers that there are: %v, want %v", what, err, errThrift)
-		}
-		footer = testFooter(6, strings.Repeat("\x0c\x14"+strings.Repeat(member, 30_000)+"\x00", 20)+"\x00")
-		if _, err := checkFooter(footer); err == nil || !strings.Contains(err.Error(), "too many parts") {
-			t.Errorf("%s: %v, want an error about too many parts", what, err)
-		}
+// A type that does not fit where it stands takes no file away from whoever wants the other columns.
+func TestMisplacedTypes(t *testing.T) {
+	const microseconds = "\x8c\x11\x1c\x2c\x00\x00\x00\x00"
+	for _, test := range []struct {
+		name   string
+		typ    byte
+		fields string
+		want   string
+	}{
+		{"STRING of numbers", 2, "\x6c\x1c\x00\x00\x00", "of the misplaced logical type STRING"},
+		{"LIST without a group", 6, "\x6c\x3c\x00\x00\x00", "of the misplaced logical type LIST"},
+		{"TIMESTAMP of texts", 6, "\x6c" + microseconds + "\x00", "of the misplaced logical type TIMESTAMP"},
+		{"DECIMAL without digits", 2, "\x6c\x5c\x15\x00\x15\x00\x00\x00\x00", "of the misplaced logical type DECIMAL"},
+		{"UUID of four bytes", 7, "\x6c\xec\x00\x00\x00", "of the misplaced logical type UUID"},
+		{"STRING and UTF8 of numbers", 2, "\x25\x00\x4c\x1c\x00\x00\x00", "of the misplaced logical type STRING"},
+		{"UTF8 of numbers", 2, "\x25\x00\x00", "of the misplaced converted type UTF8"},
+		{"DECIMAL of old, without digits", 2, "\x25\x0a\x00", "of the misplaced converted type DECIMAL"},
+		{"MAP of old, without a group", 6, "\x25\x02\x00", "of the misplaced converted type MAP"},
+		{"a converted type that there is not", 6, "\x25\x7e\x00", "of the misplaced converted type <UNSET>"},
+		{"bytes of no length", 7, "\x00", "of values of an invalid length"},
+		{"numbers, all of them null", 2, "\x6c\xbc\x00\x00\x00", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p, err := openFooter(t, testFooter(test.typ, test.fields))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := p.Metadata().Schema
+			if s.NumColumns() != 3 || s.Column(0).Name() != "a" || s.Column(1).Name() != "v" || s.Column(2).Name() != "z" {
+				t.Errorf("the columns are %s", s)
+			}
+			if got := p.BrokenTypes()[s.Column(1).SchemaNode()]; got != test.want || len(p.BrokenTypes()) > 1 {
+				t.Errorf("%q of %d broken types, want %q", got, len(p.BrokenTypes()), test.want)
+			}
+		})
 	}
 }
 
-// FuzzFooter: what arrow does not know is gone after the first look, and arrow tells no panic of it.
+// Groups have misplaced types, too. Hive's UNKNOWN means nothing there, and the converted type counts.
+func TestMisplacedTypeOfGroup(t *testing.T) {
+	for _, test := range []struct {
+		name, fields string
+		want         string
+		as           schema.ConvertedType
+	}{
+		{"UNKNOWN and MAP_KEY_VALUE", "\x15\x04\x4c\xbc\x00\x00\x00", "", schema.ConvertedTypes.MapKeyValue},
+		{"STRING", "\x5c\x1c\x00\x00\x00", "of the misplaced logical type STRING", schema.ConvertedTypes.None},
+		{"UTF8", "\x15\x00\x00", "of the misplaced converted type UTF8", schema.ConvertedTypes.None},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p, err := openFooter(t, []byte("\x15\x02\x19\x4c\x48\x01r\x15\x04\x00"+"\x35\x02\x18\x01v\x15\x02"+test.fields+
+				"\x15\x0c\x25\x00\x18\x01m\x00"+"\x15\x0c\x25\x02\x18\x01z\x00"+"\x16\x00\x19\x0c\x00"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			v := p.Metadata().Schema.Root().Field(0)
+			if got := p.BrokenTypes()[v]; got != test.want || v.ConvertedType() != test.as {
+				t.Errorf("%q, converted type %s; want %q, %s", got, v.ConvertedType(), test.want, test.as)
+			}
+		})
+	}
+}
+
+// A footer cannot make much of few bytes.
+func TestFooterBombs(t *testing.T) {
+	const rest = "\x16\x00\x19\x0c\x00"
+	confused := "\x15\x02\x19\x1c\x48\x01r\x00\x16\x00\x19\xf3\x0b" + "\x19\xfc\xff\xff\xff\x2f" + strings.Repeat("\x00", 6) + "\x00"
+	for _, test := range []struct{ name, footer, want string }{
+		{"numbers beyond those that there are", string(testFooter(6, "\x6c"+strings.Repeat("\x15\x02", 40_000)+"\x00\x00")), errThrift.Error()},
+		{"structs beyond the numbers that there are", string(testFooter(6, "\x6c"+strings.Repeat("\x1c\x00", 40_000)+"\x00\x00")), errThrift.Error()},
+		{"a logical type of many members", string(testFooter(6, "\x6c"+strings.Repeat("\x05\x22\x02", 600_000)+"\x00\x00")), "invalid logical type"},
+		{"a list of bytes that arrow takes for structs", confused, errThrift.Error()},
+		{"a schema of bytes", "\x15\x02\x19\x13\x00" + rest, errThrift.Error()},
+		{"a group of more children than there are", "\x15\x02\x19\x1c\x48\x01r\x15\xfe\xff\xff\xff\x0f\x00" + rest, errThrift.Error()},
+		{"a group of less than no children", "\x15\x02\x19\x1c\x48\x01r\x15\x01\x00" + rest, errThrift.Error()},
+		{"groups that share their children", "\x15\x02\x19\x3c" + strings.Repeat("\x48\x01r\x15\x04\x00", 3) + rest, errThrift.Error()},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var err error
+			n := allocated(func() { _, _, err = parseFooter([]byte(test.footer)) })
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v, want an error with %q", err, test.want)
+			}
+			if n > 32<<20 {
+				t.Errorf("%d bytes were allocated for a footer of %d", n, len(test.footer))
+			}
+		})
+	}
+}
+
+// FuzzFooter: a type that arrow cannot take keeps no file from being read, and what keeps it is said in our words.
 func FuzzFooter(f *testing.F) {
 	for _, test := range logicalTypes {
 		f.Add(testFooter(6, "\x6c"+test.union+"\x00"))
 		f.Add(testFooter(2, "\x0c\x14"+test.union+"\x15\x02\x00"))
 	}
 	f.Fuzz(func(t *testing.T, footer []byte) {
-		if _, err := checkFooter(footer); err != nil {
+		md, broken, err := parseFooter(footer)
+		if err != nil {
+			for _, text := range []string{"invalid logical type", "TimeUnit must be", "cannot be applied to", "can only annotate", "runtime error"} {
+				if strings.Contains(err.Error(), text) {
+					t.Fatalf("%q: %v", footer, err)
+				}
+			}
 			return
 		}
-		before := bytes.Clone(footer)
-		if unknown, err := checkFooter(footer); err == nil && (len(unknown) > 0 || !bytes.Equal(footer, before)) {
-			t.Fatalf("after the first look, %v are still unknown in %q", unknown, before)
-		}
-		err := Guard("x", func() error { _, err := metadata.NewFileMetaData(footer, nil); return err })
-		if err != nil && (strings.Contains(err.Error(), "invalid logical type") || strings.Contains(err.Error(), "TimeUnit must be")) {
-			t.Fatalf("%q: %v", footer, err)
+		if nodes := nodesOf(md.Schema, broken); len(nodes) != len(broken) {
+			t.Fatalf("%q: %d of the broken types %v are in the schema", footer, len(nodes), broken)
 		}
 	})
 }

@@ -100,7 +100,7 @@ const (
 
 // read reads a page. One of a kind that holds no values is skipped, and p.page stays nil.
 func (p *pageReader) read() error {
-	header, err := (&thriftReader{r: p.r, left: maxHeader, parts: maxFooterParts}).read(true, 0)
+	header, err := (&thriftReader{r: p.r, left: maxHeader, parts: maxFooterParts}).read(true, 0, nil)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,8 @@ const (
 	thriftTrue   = 1
 	thriftFalse  = 2
 	thriftByte   = 3
-	thriftI64    = 6 // 4 and 5 are i16 and i32: all three are one number
+	thriftI32    = 5 // 4 is i16: it, i32 and i64 are one number
+	thriftI64    = 6
 	thriftDouble = 7
 	thriftBinary = 8
 	thriftList   = 9
@@ -102,16 +103,30 @@ func (t *thriftReader) field(last int64) (id int64, typ byte, err error) {
 }
 
 // skipField goes beyond the value of a field. That of a boolean is in its type.
-func (t *thriftReader) skipField(typ byte, depth int) error {
+func (t *thriftReader) skipField(typ byte, depth int, l *layout) error {
 	if typ == thriftTrue || typ == thriftFalse {
 		return nil
 	}
-	_, err := t.value(typ, depth)
+	_, err := t.value(typ, depth, l)
 	return err
 }
 
+// layout is where arrow reads lists: it takes their elements for what they should be, whatever type they have.
+type layout struct {
+	elements byte              // the type of the elements of a list
+	fields   map[int64]*layout // of a struct, or of each struct in the list
+}
+
+// field is the layout of a field; nil where arrow reads no list in it.
+func (l *layout) field(id int64) *layout {
+	if l == nil {
+		return nil
+	}
+	return l.fields[id]
+}
+
 // read reads a struct. Where keep is not set, it is only checked. What is kept counts as a part.
-func (t *thriftReader) read(keep bool, depth int) (*thriftStruct, error) {
+func (t *thriftReader) read(keep bool, depth int, l *layout) (*thriftStruct, error) {
 	if depth > thriftDepth {
 		return nil, errThrift
 	}
@@ -135,7 +150,7 @@ func (t *thriftReader) read(keep bool, depth int) (*thriftStruct, error) {
 		case thriftTrue, thriftFalse: // the type is the value
 			n = int64(thriftFalse - typ)
 		case thriftNested:
-			child, err := t.read(keep, depth+1)
+			child, err := t.read(keep, depth+1, l.field(id))
 			if err != nil {
 				return nil, err
 			}
@@ -144,7 +159,7 @@ func (t *thriftReader) read(keep bool, depth int) (*thriftStruct, error) {
 			}
 			continue
 		default:
-			if n, err = t.value(typ, depth); err != nil {
+			if n, err = t.value(typ, depth, l.field(id)); err != nil {
 				return nil, err
 			}
 		}
@@ -155,12 +170,12 @@ func (t *thriftReader) read(keep bool, depth int) (*thriftStruct, error) {
 }
 
 // value reads a value of that type, and returns it if it is a number. A boolean in a list is a byte.
-func (t *thriftReader) value(typ byte, depth int) (int64, error) {
+func (t *thriftReader) value(typ byte, depth int, l *layout) (int64, error) {
 	switch typ {
 	case thriftTrue, thriftFalse, thriftByte:
 		b, err := t.byte()
 		return int64(b), err
-	case thriftByte + 1, thriftI64 - 1, thriftI64:
+	case thriftByte + 1, thriftI32, thriftI64:
 		return t.int()
 	case thriftDouble:
 		return 0, t.skip(8)
@@ -175,7 +190,10 @@ func (t *thriftReader) value(typ byte, depth int) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		return 0, t.elements(n, depth, of)
+		if l != nil && n > 0 && of != l.elements {
+			return 0, errThrift
+		}
+		return 0, t.elements(n, depth, l, of)
 	case thriftMap:
 		n, err := t.uvarint()
 		if err != nil || n == 0 {
@@ -185,9 +203,9 @@ func (t *thriftReader) value(typ byte, depth int) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		return 0, t.elements(n, depth, b>>4, b&15)
+		return 0, t.elements(n, depth, nil, b>>4, b&15)
 	case thriftNested:
-		_, err := t.read(false, depth+1)
+		_, err := t.read(false, depth+1, l)
 		return 0, err
 	}
 	return 0, errThrift
@@ -217,7 +235,7 @@ func (t *thriftReader) room(n uint64) error {
 }
 
 // elements reads n times a value of each type.
-func (t *thriftReader) elements(n uint64, depth int, types ...byte) error {
+func (t *thriftReader) elements(n uint64, depth int, l *layout, types ...byte) error {
 	if err := t.room(n); err != nil {
 		return err
 	}
@@ -226,7 +244,7 @@ func (t *thriftReader) elements(n uint64, depth int, types ...byte) error {
 	}
 	for range n {
 		for _, typ := range types {
-			if _, err := t.value(typ, depth+1); err != nil {
+			if _, err := t.value(typ, depth+1, l); err != nil {
 				return err
 			}
 		}

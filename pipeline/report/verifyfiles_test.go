@@ -166,6 +166,10 @@ func TestSecondReaderPanicsAndHangs(t *testing.T) {
 	if err := s.do(func() error { panic("oh") }); err == nil || err.Error() != "it panics: oh" {
 		t.Errorf("a panic: %v", err)
 	}
+	var none []int
+	if err := s.do(func() error { none[3]++; return nil }); err == nil || err.Error() != "it panics" {
+		t.Errorf("a panic of Go's runtime: %v", err)
+	}
 	synctest.Test(t, func(t *testing.T) {
 		end := make(chan struct{})
 		err := s.do(func() error { <-end; return nil })

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/big"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/xitongsys/parquet-go/common"
@@ -89,6 +90,14 @@ func (s *second) alike() (a, b string, ok bool) {
 	return "", "", false
 }
 
+// panicked is a panic of the second reader. What Go's runtime says of it is of use to nobody who has the file.
+func panicked(p any) error {
+	if _, ok := p.(runtime.Error); ok {
+		return errors.New("it panics")
+	}
+	return fmt.Errorf("it panics: %v", p)
+}
+
 // do runs f, which uses the second reader, and turns its panic into an error, and its hanging too: its goroutine is
 // left behind then.
 func (s *second) do(f func() error) error {
@@ -96,7 +105,7 @@ func (s *second) do(f func() error) error {
 	go func() {
 		defer func() {
 			if p := recover(); p != nil {
-				done <- fmt.Errorf("it panics: %v", p)
+				done <- panicked(p)
 			}
 		}()
 		done <- f()

@@ -55,7 +55,7 @@ type where struct {
 func compileWhere(text string, columns map[string]pipeline.Type, usable func(name string) error) (w *where, err error) {
 	defer func() { // the library's compiler reports by panicking
 		if p := recover(); p != nil {
-			w, err = nil, fmt.Errorf("it cannot be compiled: %v", p)
+			w, err = nil, fmt.Errorf("it cannot be compiled: %s", plain(fmt.Sprint(p)))
 		}
 	}()
 	env := types.Map{}
@@ -123,9 +123,14 @@ func exprType(t pipeline.Type) types.Type {
 // exprError is an error of the library in one line.
 func exprError(err error) error {
 	if e, ok := errors.AsType[*file.Error](err); ok {
-		return fmt.Errorf("%s (column %d of the expression)", strings.Join(strings.Fields(e.Message), " "), e.Column+1)
+		return fmt.Errorf("%s (column %d of the expression)", plain(e.Message), e.Column+1)
 	}
 	return err
+}
+
+// plain is what the library says on one line, and without Go's name for a panic of its runtime.
+func plain(message string) string {
+	return strings.TrimPrefix(strings.Join(strings.Fields(message), " "), "runtime error: ")
 }
 
 // resolver replaces names by columns, and refuses what the language of the rules does not have.
