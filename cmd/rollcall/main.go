@@ -1,12 +1,18 @@
 package main
 
 import (
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
 )
 
 func main() {
+	// Standard error belongs to the console, which knows what may be said. Libraries log past it: net/http prints what a
+	// server sends unasked as it is, with the key if the server repeats the request.
+	log.SetOutput(io.Discard)
+
 	signals := make(chan os.Signal, 2)
 	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
 		if !signal.Ignored(s) { // under nohup, a hangup stays without effect

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -8,15 +9,19 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"log"
 	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -186,6 +191,100 @@ func TestNetworkHTTP2(t *testing.T) {
 				}
 			}
 			ledger{cut: tt.proxy != ""}.check(t, tt.api, r)
+		}
+	}
+	together(t, tests)
+}
+
+// startEchoing serves over TLS and HTTP/1.1. It answers every request, and then sends all that it was asked, unasked.
+func startEchoing(t *testing.T, cert tls.Certificate) (base string) {
+	t.Helper()
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conns sync.WaitGroup
+	t.Cleanup(func() {
+		_ = listener.Close()
+		conns.Wait()
+	})
+	conns.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			conns.Go(func() {
+				defer conn.Close() //nolint:errcheck // the client's matter
+				in := bufio.NewReader(conn)
+				for {
+					r, err := http.ReadRequest(in)
+					if err != nil {
+						return
+					}
+					echo, _ := httputil.DumpRequest(r, false) // it fails only where a body cannot be read
+					status := "200 OK"
+					if r.URL.Path == "/status" {
+						status = "404 Not Found"
+					}
+					if _, err := fmt.Fprintf(conn, "HTTP/1.1 %s\r\nContent-Length: 2\r\n\r\n{}", status); err != nil {
+						return
+					}
+					if _, err := conn.Write(echo); err != nil {
+						return
+					}
+				}
+			})
+		}
+	})
+	return "https://" + listener.Addr().String()
+}
+
+// standardLog matches lines of package log.
+var standardLog = regexp.MustCompile(`^\d{4}/\d\d/\d\d \d\d:`)
+
+// TestNetworkStandardError: nothing reaches standard error but through the console, whatever net/http prints.
+func TestNetworkStandardError(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	cert := certificate(t, now.Add(-time.Hour), now.Add(time.Hour))
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]func(*testing.T){}
+	for name, tt := range map[string]struct {
+		args  []string
+		debug string
+		line  string // each line of standard error begins with this; the summary for people has lines of its own
+	}{
+		"echo":                 {},
+		"echo, quiet":          {args: []string{"--quiet"}, line: "nothing"},
+		"echo, JSON":           {args: []string{"--log-format", "json"}, line: `{"time":`},
+		"GODEBUG http2debug":   {debug: "http2debug=2"},
+		"GODEBUG, and quiet":   {debug: "http2debug=2", args: []string{"--quiet"}, line: "nothing"},
+		"GODEBUG, and as JSON": {debug: "http2debug=2", args: []string{"--log-format", "json"}, line: `{"time":`},
+	} {
+		tests[name] = func(t *testing.T) {
+			base := ""
+			if tt.debug != "" {
+				base, _ = startTLS(t, &faultyAPI{}, &tls.Config{Certificates: []tls.Certificate{cert}})
+			} else {
+				base = startEchoing(t, cert)
+			}
+			r := networkRun{
+				Server: base, Users: names(canaryUser[0], 8), Process: true, Args: append([]string{"--concurrency", "2"}, tt.args...),
+				Env: map[string]string{"SSL_CERT_FILE": file, "GODEBUG": tt.debug},
+			}.do(t) // which looks for the key
+			r.wantCode(t, exitOK)
+			if strings.Contains(r.stderr, canaryUser[0]) {
+				t.Errorf("standard error holds ids:\n%.2000s", r.stderr)
+			}
+			for line := range strings.Lines(r.stderr) {
+				if !strings.HasPrefix(line, tt.line) || standardLog.MatchString(line) {
+					t.Errorf("standard error holds the line %q, want lines that begin with %q", line, tt.line)
+				}
+			}
 		}
 	}
 	together(t, tests)

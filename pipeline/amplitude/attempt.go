@@ -60,7 +60,7 @@ func (c *Client) newWire(ctx context.Context, to *endpoint, header http.Header) 
 	w.timer.Stop()
 	w.req = (&http.Request{
 		Method: http.MethodGet, URL: &w.url, Host: w.url.Host, Header: header,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Close: c.distrusted.Load(),
 	}).WithContext(w.ctx)
 	return w
 }
@@ -70,12 +70,25 @@ func (c *Client) newWire(ctx context.Context, to *endpoint, header http.Header) 
 // the limiter and every count. The second connection is therefore the end of the attempt: with its context
 // cancelled HTTP/2 does not write (encodeAndWriteHeaders asks first), and with its connection closed HTTP/1
 // cannot. Trying again is the business of Client.do.
+//
+// Over HTTP/1, net/http ends a connection on which something comes unasked, but only once its goroutine gets to it.
+// Until then the connection is handed out, and what came is taken for the answer to the next request. So this looks.
 func (w *wire) gotConn(info httptrace.GotConnInfo) {
-	if w.conns.Add(1) == 1 {
+	h2 := isHTTP2(info.Conn)
+	quiet := func() bool {
+		l := newLooker(info.Conn)
+		l.shared = true
+		return w.client.stayedQuiet(w.ctx, l)
+	}
+	switch first := w.conns.Add(1) == 1; {
+	case !first:
+		w.cancel(errResend)
+	case info.Reused && !h2 && !quiet():
+		w.cancel(errUnasked)
+	default:
 		return
 	}
-	w.cancel(errResend)
-	if !isHTTP2(info.Conn) { // which other requests share
+	if !h2 { // which other requests share
 		_ = info.Conn.Close()
 	}
 }
@@ -135,9 +148,12 @@ func (c *Client) send(ctx context.Context, a *attempt, call *call, query string)
 	r, clean, err := c.roundTrip(a, w, call)
 	a.at = time.Now()
 	inTime := w.timer.Stop()
+	if err == nil && w.ctx.Err() != nil && context.Cause(w.ctx) == errUnasked {
+		err = errUnasked // net/http may have taken it for the answer
+	}
 	if err == nil {
 		c.counters.answered(r.status, a.at.Sub(start))
-		if !clean || !inTime || w.ctx.Err() != nil || w.conns.Load() != w.wrote.Load() {
+		if !clean || !inTime || w.ctx.Err() != nil || w.conns.Load() != w.wrote.Load() || c.distrusted.Load() {
 			a.drop()
 		}
 		return r, nil
@@ -175,7 +191,13 @@ func (c *Client) roundTrip(a *attempt, w *wire, call *call) (r result, clean boo
 		return r, false, err
 	}
 	n, err := io.CopyN(io.Discard, resp.Body, maxDrain) // gzip may have left its end; an error page is not wanted
-	return r, (n == 0 || r.status != http.StatusOK) && err == io.EOF && w.reusable(resp), nil
+	if err != io.EOF {
+		return r, false, nil
+	}
+	if err := w.answered(); err != nil {
+		return result{}, false, err
+	}
+	return r, (n == 0 || r.status != http.StatusOK) && !resp.Close, nil
 }
 
 // read reads and judges an answer. It leaves bytes behind that nobody wants; broken says that it is no use to

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -56,6 +57,9 @@ type Client struct {
 	counters    counters
 	free        chan *attempt
 	known       atomic.Pointer[string] // the query for a user who was answered; nil: none was
+	firstRest   time.Duration
+	rested      sync.Once   // before a connection of HTTP/1 is used for a second request
+	distrusted  atomic.Bool // the server sent an answer that nobody asked for: no connection is used twice
 }
 
 // call is one kind of request.
@@ -111,7 +115,7 @@ func New(cfg Config) (*Client, error) {
 	c := &Client{
 		flagList: appendFlags(nil, param, cfg.FlagKeys), flagCount: len(cfg.FlagKeys),
 		now: cfg.Now, timeout: cfg.Timeout, maxAttempts: cfg.MaxAttempts, transport: cfg.RoundTripper,
-		limiter: newLimiter(cfg.Rate, cfg.Burst),
+		limiter: newLimiter(cfg.Rate, cfg.Burst), firstRest: firstRest,
 		circuit: newCircuit(cfg.MaxOutage, cfg.KeySource, cfg.Logger),
 		free:    make(chan *attempt, cfg.Concurrency),
 	}
@@ -194,6 +198,10 @@ func (c *Client) Close() {
 		}
 		break
 	}
+	c.closeIdle()
+}
+
+func (c *Client) closeIdle() {
 	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
 	}

@@ -3,7 +3,6 @@ package amplitude
 import (
 	"bufio"
 	"context"
-	"errors"
 	"math"
 	"net"
 	"net/http"
@@ -11,10 +10,26 @@ import (
 	"time"
 )
 
+const maxHeader = 64 << 10 // bytes of an answer's header, and of all interim answers before it
+
+// found is what a connection holds on which nothing should come: no request is under way.
+type found uint8
+
 const (
-	maxHeader = 64 << 10             // bytes of an answer's header
-	idleCheck = 5 * time.Millisecond // a connection that rested longer is looked at before it is used again
+	foundNothing found = iota
+	foundEnd           // it was closed, or broke
+	foundBytes         // bytes that nobody asked for
 )
+
+// isGoodbye reports bytes that nobody asked for either, but that say no more than that the connection has ended: the
+// answer 408 with which HAProxy and others close one that was idle for too long, and an alert of TLS, which
+// in TLS 1.3 can be told by its length alone.
+func isGoodbye(b []byte, withTLS bool) bool {
+	if withTLS {
+		return b[0] == 21 || len(b) >= 5 && b[0] == 23 && b[3] == 0 && b[4] <= 2+1+16
+	}
+	return len(b) >= 12 && string(b[:7]) == "HTTP/1." && string(b[8:12]) == " 408"
+}
 
 // conn is a connection of HTTP/1.1 without TLS, owned by one wire: to `rollcall serve`, the embedded API or a
 // self-hosted proxy, on this machine or in a network that --allow-http trusts.
@@ -25,14 +40,13 @@ const (
 // the wire is still written by http.Request.Write and read by http.ReadResponse. Nothing is ever sent twice here.
 type conn struct {
 	net.Conn
-	limit int64 // bytes that may still be read
-	in    *bufio.Reader
-	out   *bufio.Writer
-	used  time.Time
-	stop  func() bool // ends that the wire's context closes the connection
+	*looker
+	limit   int64 // bytes that may still be read
+	in      *bufio.Reader
+	out     *bufio.Writer
+	answers int         // that were read to their end
+	stop    func() bool // ends that the wire's context closes the connection
 }
-
-var errHeader = errors.New("the header of the answer is too long")
 
 // Read implements io.Reader for in.
 func (c *conn) Read(p []byte) (int, error) {
@@ -58,24 +72,24 @@ func (w *wire) direct() (*http.Response, error) {
 	if err := c.out.Flush(); err != nil {
 		return nil, err
 	}
-	for range 8 {
-		c.limit = maxHeader
+	c.limit = maxHeader
+	for {
 		resp, err := http.ReadResponse(c.in, w.req)
 		if err != nil {
 			return nil, err
 		}
-		c.limit = math.MaxInt64
 		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+			c.limit = math.MaxInt64
 			return resp, nil
 		} // else it is an interim answer, and the real one follows
 	}
-	return nil, errors.New("no end of interim answers")
 }
 
-// connect makes sure that the wire has a connection which the server has not closed meanwhile.
+// connect makes sure that the wire has a connection, and that nothing has come on it since its last answer: not its
+// end, and no second answer, which the next user would be given.
 func (w *wire) connect() error {
 	if c := w.conn; c != nil {
-		if time.Since(c.used) < idleCheck || alive(c.Conn) {
+		if w.client.stayedQuiet(w.ctx, c.looker) {
 			return nil
 		}
 		c.stop()
@@ -86,20 +100,62 @@ func (w *wire) connect() error {
 	if err != nil {
 		return err
 	}
-	c := &conn{Conn: nc, limit: math.MaxInt64}
+	c := &conn{Conn: nc, looker: newLooker(nc), limit: math.MaxInt64}
 	c.in, c.out = bufio.NewReaderSize(c, 16<<10), bufio.NewWriterSize(nc, 16<<10)
 	c.stop = context.AfterFunc(w.ctx, func() { _ = nc.Close() })
 	w.conn = c
 	return nil
 }
 
-// reusable reports whether the connection of an answer, read to its end, can take another request.
-func (w *wire) reusable(resp *http.Response) bool {
-	if w.conn == nil {
-		return true // the transport knows
+// firstRest is how long the first connection of a run rests before it is used for a second request. A server that sends
+// each answer twice has done so by then.
+const firstRest = 20 * time.Millisecond
+
+// stayedQuiet reports whether a connection can be used again: nothing has come on it since its last answer. A server
+// that sent what nobody asked for gets no second request on any connection from then on.
+//
+// Nothing in HTTP/1 can tell what comes between this look and the answer to the next request from that answer. So the
+// first connection of a run is given time, before anybody depends on it; and what slips through leaves one answer too
+// many on the connection, which the next look finds, or answered.
+func (c *Client) stayedQuiet(ctx context.Context, l *looker) bool {
+	c.rested.Do(func() {
+		_ = sleep(ctx, c.firstRest, nil) // if ctx is over, so is the attempt
+		if f := l.look(); f == foundBytes || f == foundEnd && l.shared {
+			c.distrustServer()
+		}
+	})
+	found := l.look()
+	if found == foundBytes {
+		c.distrustServer()
 	}
-	w.conn.used = time.Now()
-	return !resp.Close && w.conn.in.Buffered() == 0
+	return found == foundNothing && !c.distrusted.Load()
+}
+
+// answered takes note that an answer was read to its end. If more has come than that, there is one answer too many on
+// this connection, and only the first one on it is certain to be for the request that it followed.
+func (w *wire) answered() error {
+	c := w.conn
+	if c == nil {
+		return nil // the transport's
+	}
+	c.answers++
+	if c.in.Buffered() == 0 {
+		return nil
+	}
+	w.client.distrustServer()
+	if c.answers == 1 {
+		return nil
+	}
+	return errUnasked
+}
+
+// distrustServer has each request from now on made over a connection of its own.
+func (c *Client) distrustServer() {
+	if c.distrusted.CompareAndSwap(false, true) {
+		c.closeIdle()
+		c.circuit.log.Warn("the server did not stay quiet after an answer; from now on each request has a connection of its own",
+			"hint", "a server that sends an answer twice may have given the second to another user before this was seen: compare with a second run (rollcall diff)")
+	}
 }
 
 // directAddress is the address of a server without TLS; "" for others.

@@ -107,6 +107,10 @@ var (
 	errTimeout = errors.New("the attempt took too long")
 	// errResend is the cause with which net/http's own second try is cancelled.
 	errResend = errors.New("the connection broke")
+	// errUnasked ends a connection on which more came than was asked for.
+	errUnasked = errors.New("an answer that nobody asked for")
+	// errHeader ends a connection whose answer begins with more than maxHeader bytes of headers.
+	errHeader = errors.New("the header of the answer is too long")
 )
 
 // classify sorts a failure of the RoundTripper or of reading a body into a class. A non-nil fatal says that
@@ -135,7 +139,7 @@ func classify(err error, before bool) (class string, fatal error) {
 	switch {
 	case errors.Is(err, errTimeout), errors.As(err, &ne) && ne.Timeout():
 		return "timeout", nil
-	case errors.Is(err, errResend), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+	case errors.Is(err, errResend), errors.Is(err, errUnasked), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
 		return "dropped", nil
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "refused", nil
@@ -143,6 +147,8 @@ func classify(err error, before bool) (class string, fatal error) {
 		return "reset", nil
 	case strings.HasPrefix(text, "http2:"), strings.HasPrefix(text, "stream error:"), strings.HasPrefix(text, "connection error:"):
 		return "http2", nil // the bundled types are not exported
+	case errors.Is(err, errHeader), strings.Contains(text, "response headers exceeded"), strings.Contains(text, "header list"):
+		return "header", nil
 	case strings.Contains(text, "server closed"):
 		return "dropped", nil
 	}

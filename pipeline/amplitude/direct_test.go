@@ -1,0 +1,282 @@
+package amplitude
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// variantOf asks about a user, and returns the key of the only variant.
+func variantOf(t *testing.T, c *Client, user string) string {
+	t.Helper()
+	a, err := c.Evaluate(t.Context(), &pipeline.User{UserID: user})
+	if err != nil {
+		t.Fatalf("ask about %s: %v", user, err)
+	}
+	if len(a.Variants) != 1 {
+		t.Fatalf("ask about %s: %d variants, want 1", user, len(a.Variants))
+	}
+	return a.Variants[0].Key
+}
+
+// answerFor is an answer in full whose only variant has the user's id as its key.
+func answerFor(user string) string {
+	body := fmt.Sprintf(`{"f":{"key":%q}}`, user)
+	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+}
+
+// talker is a server that adds something to its answers.
+type talker struct {
+	base  string
+	conns atomic.Int32
+	mu    sync.Mutex
+	first net.Conn
+	asked []string // users, in order, with " close" where the request asked for the end of the connection
+}
+
+// newTalker starts a server that sends what say returns for request nth of a connection.
+func newTalker(t *testing.T, say func(nth int, user string) string) *talker {
+	s := &talker{}
+	s.base = rawServer(t, func(conn net.Conn, nth int, req *http.Request) bool {
+		if nth == 1 {
+			s.conns.Add(1)
+		}
+		user := req.URL.Query().Get("user_id")
+		s.mu.Lock()
+		if s.first == nil {
+			s.first = conn
+		}
+		if req.Close {
+			s.asked = append(s.asked, user+" close")
+		} else {
+			s.asked = append(s.asked, user)
+		}
+		s.mu.Unlock()
+		_, err := io.WriteString(conn, say(nth, user))
+		return err == nil && !req.Close
+	})
+	return s
+}
+
+// sendLater sends more on the first connection, and waits until it has arrived.
+func (s *talker) sendLater(t *testing.T, c *Client, text string) {
+	t.Helper()
+	if _, err := io.WriteString(s.first, text); err != nil {
+		t.Fatal(err)
+	}
+	a := c.take()
+	defer c.give(a)
+	for a.wire.conn.look() == foundNothing {
+		runtime.Gosched()
+	}
+}
+
+// TestAnswersThatNobodyAskedFor has a server send more on a connection than it was asked for. The next user must not
+// be given it.
+func TestAnswersThatNobodyAskedFor(t *testing.T) {
+	const warning = "did not stay quiet"
+	late408 := "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+	for _, tt := range []struct {
+		name  string
+		later string // comes after the first answer, when that was read
+		say   func(nth int, user string) string
+		asked []string
+		conns int32
+		warns bool
+	}{
+		{
+			name: "nothing", say: func(_ int, user string) string { return answerFor(user) },
+			asked: []string{"a", "b", "c"}, conns: 1,
+		},
+		{
+			name: "a second answer later", later: answerFor("a"), say: func(_ int, user string) string { return answerFor(user) },
+			asked: []string{"a", "b", "c close"}, conns: 3, warns: true,
+		},
+		{
+			name: "half of one later", later: "HTTP/1.1 200 O", say: func(_ int, user string) string { return answerFor(user) },
+			asked: []string{"a", "b", "c close"}, conns: 3, warns: true,
+		},
+		{
+			name: "an answer 408 later", later: late408, say: func(_ int, user string) string { return answerFor(user) },
+			asked: []string{"a", "b", "c"}, conns: 2,
+		},
+		{
+			name: "two answers at once", asked: []string{"a", "b close", "c close"}, conns: 3, warns: true,
+			say: func(_ int, user string) string { return answerFor(user) + answerFor(user) },
+		},
+		{
+			// The second answer on the connection is a's again, and b's own comes right after it.
+			name: "an answer that is late by one", asked: []string{"a", "b", "b close", "c close"}, conns: 3, warns: true,
+			say: func(nth int, user string) string {
+				if nth == 2 {
+					return answerFor("a") + answerFor(user)
+				}
+				return answerFor(user)
+			},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var log bytes.Buffer
+			s := newTalker(t, tt.say)
+			c := newClient(t, Config{BaseURL: s.base, Concurrency: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			c.firstRest = 0 // what that would find is found at any later use of a connection, too
+			for i, user := range []string{"a", "b", "c"} {
+				if got := variantOf(t, c, user); got != user {
+					t.Errorf("user %s was given the answer for %s", user, got)
+				}
+				if i == 0 && tt.later != "" {
+					s.sendLater(t, c, tt.later)
+				}
+			}
+			if !slices.Equal(s.asked, tt.asked) || s.conns.Load() != tt.conns {
+				t.Errorf("asked %q over %d connections, want %q over %d", s.asked, s.conns.Load(), tt.asked, tt.conns)
+			}
+			if warns := strings.Count(log.String(), warning); warns > 1 || (warns == 1) != tt.warns {
+				t.Errorf("%d warnings that the server %s; want one: %v\n%s", warns, warning, tt.warns, log.String())
+			}
+		})
+	}
+}
+
+// TestServerThatAnswersTwice has many ask a server that sends each answer again a little later. Nobody may be given
+// another user's: the first connection shows what the server does, before anybody depends on it.
+func TestServerThatAnswersTwice(t *testing.T) {
+	t.Parallel()
+	base := rawServer(t, func(conn net.Conn, _ int, req *http.Request) bool {
+		text := answerFor(req.URL.Query().Get("user_id"))
+		if _, err := io.WriteString(conn, text); err != nil {
+			return false
+		}
+		runtime.Gosched()
+		_, err := io.WriteString(conn, text)
+		return err == nil && !req.Close
+	})
+	c := newClient(t, Config{BaseURL: base, Concurrency: 8})
+	c.firstRest = time.Second // also for a machine with other things to do
+	var wg sync.WaitGroup
+	for worker := range 8 {
+		wg.Go(func() {
+			for i := range 20 {
+				user := fmt.Sprintf("%d-%d", worker, i)
+				a, err := c.Evaluate(t.Context(), &pipeline.User{UserID: user})
+				if err != nil || a.Variants[0].Key != user {
+					t.Errorf("user %s was given the answer for %v (%v)", user, a.Variants, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// lateReader is a connection whose reader does not get to what comes after the first answer until the second request
+// is written: the goroutine of net/http that reads, on a machine with other things to do.
+type lateReader struct {
+	*net.TCPConn
+	mu     sync.Mutex
+	wakes  *sync.Cond
+	reads  int
+	writes int
+	closed bool
+}
+
+func (c *lateReader) Read(p []byte) (int, error) {
+	c.mu.Lock()
+	for c.reads > 0 && c.writes < 2 && !c.closed {
+		c.wakes.Wait()
+	}
+	c.mu.Unlock()
+	n, err := c.TCPConn.Read(p)
+	c.mu.Lock()
+	c.reads++
+	c.mu.Unlock()
+	return n, err
+}
+
+func (c *lateReader) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	c.writes++
+	c.wakes.Broadcast()
+	c.mu.Unlock()
+	return c.TCPConn.Write(p)
+}
+
+func (c *lateReader) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.wakes.Broadcast()
+	c.mu.Unlock()
+	return c.TCPConn.Close()
+}
+
+// TestUnaskedAnswersThroughTheTransport is the same for connections of net/http's, which hands one out before it has
+// seen what came on it.
+func TestUnaskedAnswersThroughTheTransport(t *testing.T) {
+	rt, err := newTransport(&url.URL{Scheme: "http", Host: "127.0.0.1"}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conns []*lateReader
+	rt.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		nc, err := dialer.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		c := &lateReader{TCPConn: nc.(*net.TCPConn)}
+		c.wakes = sync.NewCond(&c.mu)
+		conns = append(conns, c)
+		return c, nil
+	}
+	s := newTalker(t, func(_ int, user string) string { return answerFor(user) })
+	c := newClient(t, Config{BaseURL: s.base, RoundTripper: rt, Concurrency: 1})
+	if got := variantOf(t, c, "a"); got != "a" {
+		t.Fatalf("user a was given the answer for %s", got)
+	}
+	if _, err := io.WriteString(s.first, answerFor("a")); err != nil {
+		t.Fatal(err)
+	}
+	for newLooker(conns[0]).look() == foundNothing {
+		runtime.Gosched()
+	}
+	for _, user := range []string{"b", "c"} {
+		if got := variantOf(t, c, user); got != user {
+			t.Errorf("user %s was given the answer for %s", user, got)
+		}
+	}
+}
+
+// TestInterimAnswers: any number of them may come before the answer, of at most maxHeader bytes, whatever carries them.
+func TestInterimAnswers(t *testing.T) {
+	hints := func(n int) string { return strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", n) }
+	bothWays(t, func(t *testing.T, rt http.RoundTripper) {
+		for _, tt := range []struct {
+			name  string
+			hints int
+			fails bool
+		}{
+			{"one", 1, false}, {"eight", 8, false}, {"a thousand", 1000, false}, {"more than the bound", 2000, true},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				s := newTalker(t, func(_ int, user string) string { return hints(tt.hints) + answerFor(user) })
+				c := newClient(t, Config{BaseURL: s.base, RoundTripper: rt, Concurrency: 1, MaxAttempts: 1, MaxOutage: 1})
+				_, err := c.Evaluate(t.Context(), &pipeline.User{UserID: "a"})
+				if got := c.Stats().TransportErrors["header"]; (err != nil) != tt.fails || (got > 0) != tt.fails {
+					t.Errorf("%d interim answers: %v, and %d headers too long; want an error: %v", tt.hints, err, got, tt.fails)
+				}
+			})
+		}
+	})
+}
