@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -45,12 +46,13 @@ func TestInterrupt(t *testing.T) {
 			if err := os.Symlink(self, command); err != nil {
 				t.Fatal(err)
 			}
-			arrived := make(chan struct{}, 4096)
+			arrived, signalled := make(chan struct{}, 4096), make(chan struct{})
 			var answered atomic.Int64
 			config := evalserver.Config{
-				Latency: 20 * time.Millisecond,
+				Latency: 100 * time.Millisecond, // all users would take 50 s
 				Script: func(r *evalserver.Request, _ int) *evalserver.Fault {
 					arrived <- struct{}{}
+					<-signalled // nobody is answered before
 					if tt.fault != "" {
 						return &evalserver.Fault{Kind: tt.fault}
 					}
@@ -67,6 +69,8 @@ func TestInterrupt(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer server.Close() //nolint:errcheck // the test is over
+			signal := sync.OnceFunc(func() { close(signalled) })
+			defer signal()
 
 			cmd := exec.CommandContext(t.Context(), command, "snapshot", filepath.Join(testdata, "users.csv"), "--server", server.URL(),
 				"--out", "a.csv", "--out", "a.parquet", "--rate", "0", "--concurrency", "4")
@@ -83,6 +87,7 @@ func TestInterrupt(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			signal()
 			err = cmd.Wait()
 			var exit *exec.ExitError
 			if !errors.As(err, &exit) || exit.ExitCode() != tt.want {

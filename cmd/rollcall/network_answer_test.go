@@ -390,7 +390,7 @@ func TestNetworkSlowness(t *testing.T) {
 			}
 			defer conn.Close() //nolint:errcheck // its end is all that is wanted
 			_, _ = io.WriteString(conn, begin)
-			tick := time.NewTicker(20 * time.Millisecond)
+			tick := time.NewTicker(200 * time.Millisecond)
 			defer tick.Stop()
 			for i := range text {
 				if _, err := io.WriteString(conn, text[i:i+1]); err != nil {
@@ -426,7 +426,7 @@ func TestNetworkSlowness(t *testing.T) {
 				}
 				return nil
 			}}
-			r := networkRun{Server: api.start(t), Users: names("u", 30), Args: []string{"--timeout", "700ms", "--max-attempts", "3"}}.do(t)
+			r := networkRun{Server: api.start(t), Users: names("u", 30), Args: []string{"--timeout", "3s", "--max-attempts", "3"}}.do(t)
 			code := 0
 			if name == "dripping error" {
 				code = 503

@@ -96,9 +96,9 @@ func blocks(markdown, language string) []string {
 	return found
 }
 
-// steady replaces what differs from run to run: the time that it took, the rate, and sizes (which hold times).
+// steady replaces what differs from run to run: the time that it took, and the rate.
 func steady(text string) string {
-	for _, p := range []string{`in [0-9.]+m?s`, `\([0-9.]+/s\)`, `[0-9.]+ k?B`} {
+	for _, p := range []string{`in [0-9.]+m?s`, `\([0-9.]+/s\)`} {
 		text = regexp.MustCompile(p).ReplaceAllString(text, "…")
 	}
 	return text

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// patience is how long Chromium may take for one answer, and to start.
-const patience = 30 * time.Second
+// patience is how long Chromium may take for one answer, and to start. It only ends a hang.
+const patience = 5 * time.Minute
 
 // chromium is a running Chromium without a window. It speaks the DevTools protocol over two pipes, JSON messages that end
 // with a zero byte (--remote-debugging-pipe; content/browser/devtools/devtools_pipe_handler.cc).
