@@ -103,13 +103,11 @@ func runCheck(env *env, args []string, format string, ids bool) error {
 		}
 		return err
 	}
-	if err := printResult(env.Stdout, format, r); err != nil {
-		return err
-	}
+	var verdict error
 	if !r.OK {
-		return &exitError{fmt.Errorf("%s: %s", path, r.Verdict()), exitNotHeld}
+		verdict = &exitError{fmt.Errorf("%s: %s", path, r.Verdict()), exitNotHeld}
 	}
-	return nil
+	return keepVerdict(verdict, printResult(env.Stdout, format, r))
 }
 
 // failedRows are the row numbers of the first error records.

@@ -88,13 +88,11 @@ user's new properties.`,
 			if err := html.writeDiff(r); err != nil {
 				return err
 			}
-			if err := printResult(env.Stdout, format, r); err != nil {
-				return err
-			}
+			var verdict error
 			if !r.Verdict.OK {
-				return &exitError{errors.New(r.Verdict.Text), exitNotHeld}
+				verdict = &exitError{errors.New(r.Verdict.Text), exitNotHeld}
 			}
-			return nil
+			return keepVerdict(verdict, printResult(env.Stdout, format, r))
 		},
 	}
 	options := cmd.Flags()

@@ -39,17 +39,37 @@ func printResult(w io.Writer, format string, r result) (err error) {
 		return err
 	}
 	_, err = w.Write(text)
-	if errors.Is(err, syscall.EPIPE) {
-		return errQuiet
-	}
 	if err != nil {
 		return fmt.Errorf("print: %w", err)
 	}
 	return nil
 }
 
+// stdout is standard output. An error of a pipe that nobody reads any more is an [errQuiet].
+type stdout struct{ io.Writer }
+
+func (s stdout) Write(p []byte) (int, error) {
+	n, err := s.Writer.Write(p)
+	if errors.Is(err, syscall.EPIPE) {
+		err = &exitError{fmt.Errorf("%w: %w", errQuiet, err), errQuiet.code}
+	}
+	return n, err
+}
+
+// keepVerdict is the error that a command ends with which has found verdict, nil or not, and printed it with the error
+// printed. The verdict stays what it is, whoever read it.
+func keepVerdict(verdict, printed error) error {
+	if errors.Is(printed, errQuiet) {
+		return verdict
+	}
+	return errors.Join(verdict, printed)
+}
+
 // terminalWidth is how many columns the terminal has that w is; ok is false where it is none.
 func terminalWidth(w io.Writer) (columns int, ok bool) {
+	if s, ok := w.(stdout); ok {
+		w = s.Writer
+	}
 	f, isFile := w.(*os.File)
 	if !isFile || !term.IsTerminal(int(f.Fd())) {
 		return 0, false

@@ -54,8 +54,9 @@ func usageErrorf(format string, args ...any) error {
 // errSomeFailed ends a run that published while some users failed. The summary has said so.
 var errSomeFailed = &exitError{errors.New("some users failed"), exitSomeFailed}
 
-// errQuiet ends a run whose standard output was closed, as `| head` does.
-var errQuiet = &exitError{errors.New("standard output was closed"), exitOK}
+// errQuiet ends a command whose standard output was closed before all was written, as `| head` does: without a word, and
+// with the exit code of a process that SIGPIPE ends.
+var errQuiet = &exitError{errors.New("standard output was closed"), exitInterrupted + int(syscall.SIGPIPE)}
 
 // interruptedError is a run that a signal ended.
 type interruptedError struct{ signal os.Signal }
@@ -132,6 +133,9 @@ checks, reports on and compares.`),
 		SuggestionsMinimumDistance: 2,
 		RunE:                       func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 	}
+	streams := *env
+	streams.Stdout = stdout{env.Stdout}
+	env = &streams
 	root.SetArgs(args)
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)

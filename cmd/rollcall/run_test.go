@@ -31,7 +31,7 @@ func TestExitCode(t *testing.T) {
 		{fmt.Errorf("create a.csv: %w", syscall.EACCES), 1},
 		{fmt.Errorf("x: %w", &interruptedError{os.Interrupt}), 130},
 		{&interruptedError{syscall.SIGTERM}, 143},
-		{errQuiet, 0},
+		{errQuiet, 141},
 	}
 	for _, tt := range tests {
 		if got := exitCode(tt.err); got != tt.want {

@@ -142,15 +142,14 @@ func printVerdicts(w io.Writer, format string, quiet bool, verdicts []*report.Ve
 		}
 		text, verdict = string(data)+"\n", ""
 	}
-	if !quiet || findings > 0 || format == "json" {
-		if _, err := io.WriteString(w, text+verdict); err != nil {
-			return err
-		}
-	}
+	var failed, printed error
 	if findings > 0 {
-		return fmt.Errorf("the outputs are not what a finished run leaves: %s", plural(findings, "finding"))
+		failed = fmt.Errorf("the outputs are not what a finished run leaves: %s", plural(findings, "finding"))
 	}
-	return nil
+	if !quiet || findings > 0 || format == "json" {
+		_, printed = io.WriteString(w, text+verdict)
+	}
+	return keepVerdict(failed, printed)
 }
 
 // verdictText is the checks under the names of their files, a line each, with the first findings of each below it.
