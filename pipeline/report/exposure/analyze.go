@@ -30,24 +30,44 @@ type analysis struct {
 
 	everybody bool // all answered users of all snapshots are in the files
 	answered  int64
-	unsure    map[string]bool // flags that not every run knows of
+	unsure    map[string]bool      // flags that not every run knows of
+	shares    map[*stats.Test]bool // those of slices that would be off, but that all users are alike
 
-	tests []*stats.Test
-	after []func() // what is said of a test is only known when all are corrected
+	work []*flagWork // by flag of the report
+
+	tests map[string][]*stats.Test // by family
+	after []func()                 // what is said of a test is only known when all of its family are corrected
+}
+
+// flagWork is what the report of a flag is made of.
+type flagWork struct {
+	out   *Flag
+	f     *flagCounts
+	order []int // of f.variants, by key; -1-i: the i-th of the expected ones, which nobody got
+	all   totals
+}
+
+// name is the key of a variant in order.
+func (a *analysis) name(w *flagWork, i int) string {
+	if i < 0 {
+		return w.out.Expected.Variants[-1-i].Variant
+	}
+	return a.c.keys.Name(w.f.variants[i].key)
 }
 
 func analyze(c *collector, all []*source, o *Options) *Report {
-	a := &analysis{c: c, o: o, all: all, everybody: true, unsure: map[string]bool{}, r: &Report{
-		Format: Format, Findings: []Finding{}, Snapshots: []Snapshot{}, Columns: []Column{}, Flags: []Flag{}, Overlaps: []Overlap{}, Notes: []string{},
+	a := &analysis{c: c, o: o, all: all, everybody: true, unsure: map[string]bool{}, shares: map[*stats.Test]bool{}, tests: map[string][]*stats.Test{}, r: &Report{
+		Format: Format, Findings: []Finding{}, Families: []Family{}, Snapshots: []Snapshot{}, Columns: []Column{}, Flags: []Flag{}, Overlaps: []Overlap{}, Notes: []string{},
 	}}
 	a.snapshots()
 	a.columns()
 	a.flags()
 	a.overlaps()
-	a.r.Tests = stats.Correct(a.tests)
-	for _, say := range a.after {
-		say()
+	a.correct(FamilySplit, FamilyAllocation, FamilyOverlaps, FamilyFailing)
+	for _, w := range a.work { // what their tests are depends on what was found among all users
+		a.slices(w)
 	}
+	a.correct(FamilySlices)
 	a.finish()
 	return a.r
 }
@@ -58,10 +78,24 @@ func (a *analysis) note(format string, args ...any) {
 	a.r.Notes = append(a.r.Notes, fmt.Sprintf(format, args...))
 }
 
-// test has the test corrected with all others, and say called then.
-func (a *analysis) test(t *stats.Test, say func()) {
-	a.tests = append(a.tests, t)
+// test has the test corrected with all others of its family, and say called then.
+func (a *analysis) test(family string, t *stats.Test, say func()) {
+	a.tests[family] = append(a.tests[family], t)
 	a.after = append(a.after, say)
+}
+
+// correct corrects families of tests, each for itself, and has said what comes of it.
+func (a *analysis) correct(families ...string) {
+	for _, family := range families {
+		if n := stats.Correct(family, a.tests[family]); n > 0 {
+			a.r.Families = append(a.r.Families, Family{family, n})
+			a.r.Tests += n
+		}
+	}
+	for _, say := range a.after {
+		say()
+	}
+	a.after = nil
 }
 
 // snapshots says whether they can be trusted.
@@ -260,12 +294,12 @@ func (a *analysis) failing(col *Column) {
 	}
 	t := stats.Ratio(failed, all)
 	col.Failing = &t
-	a.test(&t, func() {
+	a.test(FamilyFailing, &t, func() {
 		if !t.Tested() {
 			col.FailingWords = "not tested: " + t.None
 			return
 		}
-		col.FailingWords = "users of all slices fail alike, " + PValue(t.Corrected)
+		col.FailingWords = "users of all slices fail alike, " + pText(&t)
 		if t.Verdict == stats.OK {
 			return
 		}
@@ -315,38 +349,39 @@ func (a *analysis) flags() {
 
 // flag makes the report of one flag.
 func (a *analysis) flag(out *Flag, f *flagCounts) {
-	out.Expected = a.expected(out.Key)
-	order := make([]int, 0, len(f.variants)) // of f.variants, by key; -1-i: the i-th of the expected ones, which nobody got
-	name := func(i int) string {
-		if i < 0 {
-			return out.Expected.Variants[-1-i].Variant
-		}
-		return a.c.keys.Name(f.variants[i].key)
-	}
+	out.Expected, out.Slices = a.expected(out.Key), []FlagSlice{}
+	w := &flagWork{out: out, f: f}
+	a.work = append(a.work, w)
+	names := map[string]bool{}
 	for i := range f.variants {
-		order = append(order, i)
+		w.order = append(w.order, i)
+		names[a.name(w, i)] = true
 	}
-	for i, w := range out.Expected.Variants {
-		if !slices.ContainsFunc(order, func(k int) bool { return k >= 0 && name(k) == w.Variant }) {
-			order = append(order, -1-i)
+	for i, e := range out.Expected.Variants {
+		if !names[e.Variant] {
+			w.order = append(w.order, -1-i)
 		}
 	}
-	slices.SortFunc(order, func(i, j int) int { return strings.Compare(name(i), name(j)) })
+	slices.SortFunc(w.order, func(i, j int) int { return strings.Compare(a.name(w, i), a.name(w, j)) })
 
-	all := totals{users: a.answered, noUserID: a.c.noUser, noDeviceID: a.c.noDevice, named: f.namedUsers, counts: f.counts, left: f.left}
-	a.counts(&out.Counts, out, f, order, name, &all)
+	w.all = totals{users: a.answered, noUserID: a.c.noUser, noDeviceID: a.c.noDevice, named: f.namedUsers, counts: f.counts, left: f.left}
+	a.counts(&out.Counts, w, &w.all)
 	if len(out.Expected.Variants) > 0 {
-		a.unexpected(out, &all, order, name)
+		a.unexpected(w)
 	}
 	if len(out.Expected.Variants) > 1 && !a.clustered(out.Key) {
-		out.Test, out.Against = a.ratio(&out.Counts, out, &all, order), AgainstExpected
-		a.test(out.Test, func() { a.saySplit(out, nil, &out.Counts, order) })
-	} else if out.Words = out.Expected.None; out.Words == "" && len(order) > 1 {
+		test := stats.Ratio(out.weighed(&w.all, w.order))
+		out.Test, out.Against = &test, AgainstExpected
+		a.test(FamilySplit, out.Test, func() { a.saySplit(out, nil, &out.Counts) })
+	} else if out.Words = out.Expected.None; out.Words == "" && len(w.order) > 1 {
 		out.Words = "no expected split is known"
 	}
-	a.allocation(&out.Counts, out, f, &all, nil)
+	a.allocation(&out.Counts, w, &w.all, nil)
+}
 
-	out.Slices = []FlagSlice{}
+// slices makes the slices of a flag.
+func (a *analysis) slices(w *flagWork) {
+	out, f := w.out, w.f
 	var parts []totals
 	for d := range a.groups {
 		for _, g := range a.groups[d] {
@@ -376,14 +411,17 @@ func (a *analysis) flag(out *Flag, f *flagCounts) {
 	}
 	for i := range out.Slices {
 		s, part := &out.Slices[i], &parts[i]
-		a.counts(&s.Counts, out, f, order, name, part)
+		a.counts(&s.Counts, w, part)
 		switch {
 		case a.clustered(out.Key):
 		case len(out.Expected.Variants) > 1:
-			s.Test, s.Against = a.ratio(&s.Counts, out, part, order), AgainstExpected
-		case len(order) > 1 && len(out.Expected.Variants) == 0:
-			t := stats.Homogeneity(part.chance(nil), all.chance(part))
-			for k, i := range order { // the test knows the variants by their first appearance
+			observed, weights := s.weighed(part, w.order)
+			all, _ := out.weighed(&w.all, w.order)
+			test := stats.Ratio(observed, weights)
+			s.Test, s.Against = a.sliceTest(test, out.Test, observed, all)
+		case len(w.order) > 1 && len(out.Expected.Variants) == 0:
+			t := stats.Homogeneity(part.chance(nil), w.all.chance(part))
+			for k, i := range w.order { // the test knows the variants by their first appearance
 				if t.Tested() && i == t.Worst {
 					t.Worst = k
 					break
@@ -392,11 +430,25 @@ func (a *analysis) flag(out *Flag, f *flagCounts) {
 			s.Test, s.Against = &t, AgainstOthers
 		}
 		if s.Test != nil {
-			a.test(s.Test, func() {})
+			a.test(FamilySlices, s.Test, func() {})
 		}
-		a.allocation(&s.Counts, out, f, part, s)
+		a.allocation(&s.Counts, w, part, s)
 	}
-	a.after = append(a.after, func() { a.saySlices(out, order) })
+	a.after = append(a.after, func() { a.saySlices(out) })
+}
+
+// sliceTest is what a slice is tested by, where something is expected: against that, and where all users are not as
+// expected as [stats.Apart] says.
+func (a *analysis) sliceTest(expected stats.Test, overall *stats.Test, observed, all []int64) (t *stats.Test, against string) {
+	if overall.Verdict != stats.Warning && overall.Verdict != stats.Alarm {
+		return &expected, AgainstExpected
+	}
+	test, others := stats.Apart(expected, observed, all)
+	if others {
+		a.shares[&test] = expected.P < stats.Warn
+		return &test, AgainstOthers
+	}
+	return &test, AgainstExpected
 }
 
 // totals are counters of a flag: of all users, or of one slice.
@@ -418,7 +470,11 @@ func (t *totals) chance(without *totals) []int64 {
 }
 
 // counts fills in who got what.
-func (a *analysis) counts(out *Counts, flag *Flag, f *flagCounts, order []int, name func(int) string, t *totals) {
+func (a *analysis) counts(out *Counts, w *flagWork, t *totals) {
+	expected := map[string]*Weight{}
+	for i := range w.out.Expected.Variants {
+		expected[w.out.Expected.Variants[i].Variant] = &w.out.Expected.Variants[i]
+	}
 	out.Users, out.Variants = t.users, []Variant{}
 	for v := range t.counts {
 		out.Assigned += t.counts[v]
@@ -427,20 +483,20 @@ func (a *analysis) counts(out *Counts, flag *Flag, f *flagCounts, order []int, n
 	out.Users = max(out.Users, out.Assigned)
 	out.NotAssigned = out.Users - out.Assigned
 	out.Reach = share(out.Assigned, out.Users)
-	for _, i := range order {
-		v := Variant{Key: name(i), Treatment: !a.c.control(name(i))}
+	for _, i := range w.order {
+		v := Variant{Key: a.name(w, i)}
+		v.Treatment = !a.c.control(v.Key)
+		left := int64(0)
 		if i >= 0 {
-			v.Users = t.counts[i]
+			v.Users, left = t.counts[i], t.left[i]
 		}
 		if out.Users > 0 {
 			v.OfUsers = float64(v.Users) / float64(out.Users)
 		}
 		v.Split = share(v.Users, out.Assigned)
-		for _, w := range flag.Expected.Variants {
-			if w.Variant == v.Key {
-				expected := w.Share
-				v.Expected = &expected
-			}
+		if e := expected[v.Key]; e != nil {
+			share, n := e.Share, e.Share*float64(out.Assigned-out.LeftOut)+float64(left)
+			v.Expected, v.ExpectedUsers = &share, &n
 		}
 		out.Variants = append(out.Variants, v)
 	}
@@ -482,64 +538,63 @@ func (a *analysis) expected(flag string) Split {
 	return s
 }
 
-// ratio tests the split against the expected one. Variants that should not be there are left out: they are a finding
-// of their own.
-func (a *analysis) ratio(out *Counts, flag *Flag, t *totals, order []int) *stats.Test {
-	observed, weights := make([]int64, len(order)), make([]float64, len(order))
+// weighed are the users left to chance by variant, and the expected shares. Variants that should not be there are left
+// out: they are a finding of their own.
+func (c *Counts) weighed(t *totals, order []int) (observed []int64, weights []float64) {
+	observed, weights = make([]int64, len(order)), make([]float64, len(order))
 	chance := t.chance(nil)
 	for k, i := range order {
-		if out.Variants[k].Expected == nil || *out.Variants[k].Expected == 0 {
+		if c.Variants[k].Expected == nil || *c.Variants[k].Expected == 0 {
 			continue
 		}
-		weights[k] = *out.Variants[k].Expected
+		weights[k] = *c.Variants[k].Expected
 		if i >= 0 {
 			observed[k] = chance[i]
 		}
 	}
-	test := stats.Ratio(observed, weights)
-	return &test
+	return observed, weights
 }
 
 // unexpected finds variants that should not be there.
-func (a *analysis) unexpected(out *Flag, t *totals, order []int, name func(int) string) {
-	chance := t.chance(nil)
-	for k, i := range order {
+func (a *analysis) unexpected(w *flagWork) {
+	out, chance := w.out, w.all.chance(nil)
+	for k, i := range w.order {
 		if i < 0 || chance[i] <= 0 || out.Variants[k].Expected != nil && *out.Variants[k].Expected > 0 {
 			continue
 		}
 		a.find(Finding{Severity: Alert, Kind: KindUnexpected, Flag: out.Key,
-			Text: fmt.Sprintf("%s: %s variant %s, which %s does not provide for", out.Key, users(chance[i], "has", "have"), name(i), out.Expected.Source)})
+			Text: fmt.Sprintf("%s: %s variant %s, which %s does not provide for", out.Key, users(chance[i], "has", "have"), a.name(w, i), out.Expected.Source)})
 	}
 }
 
 // off says how a split deviates: "control 52.0 % instead of 50.0 % (2.0 points)".
-func off(c *Counts, t *stats.Test, than string) string {
-	v := &c.Variants[t.Worst]
-	var got, want float64
-	if v.Expected != nil {
-		want = *v.Expected
-		got = want + t.Deviation
-		return fmt.Sprintf("%s %s instead of %s, %s", v.Key, Percent(got), Percent(want), effect(t))
+func off(c *Counts) string {
+	t, v := c.Test, &c.Variants[c.Test.Worst]
+	if c.Against == AgainstExpected {
+		return fmt.Sprintf("%s %s instead of %s, %s", v.Key, Percent(*v.Expected+t.Deviation), Percent(*v.Expected), effect(t))
 	}
-	got = v.Split.Share
-	return fmt.Sprintf("%s %s, %s %s, %s", v.Key, Percent(got), than, Percent(got-t.Deviation), effect(t))
+	got := v.Split.Share
+	return fmt.Sprintf("%s %s, elsewhere %s, %s", v.Key, Percent(got), Percent(got-t.Deviation), effect(t))
 }
 
 // saySplit puts the test of a flag, or of one slice of it, into words.
-func (a *analysis) saySplit(flag *Flag, s *FlagSlice, c *Counts, order []int) {
+func (a *analysis) saySplit(flag *Flag, s *FlagSlice, c *Counts) {
 	t := c.Test
+	known := len(flag.Expected.Variants) > 0
 	switch {
 	case t == nil:
 	case !t.Tested():
 		c.Words = "not tested: " + t.None
 	case t.Verdict == stats.OK && c.Against == AgainstOthers:
-		c.Words = "split like all others, " + PValue(t.Corrected)
+		c.Words = "split like all others, " + pText(t)
 	case t.Verdict == stats.OK:
-		c.Words = "split as expected, " + PValue(t.Corrected)
+		c.Words = "split as expected, " + pText(t)
+	case c.Against == AgainstOthers && known:
+		c.Words = "not split as expected, and unlike all others: " + off(c)
 	case c.Against == AgainstOthers:
-		c.Words = "split unlike all others: " + off(c, t, "elsewhere")
+		c.Words = "split unlike all others: " + off(c)
 	default:
-		c.Words = "not split as expected: " + off(c, t, "")
+		c.Words = "not split as expected: " + off(c)
 	}
 	if s == nil && t.Tested() && t.Verdict != stats.OK {
 		a.find(Finding{Severity: severityOf(t.Verdict), Kind: KindSplit, Flag: flag.Key, Text: flag.Key + ": " + c.Words})
@@ -547,10 +602,13 @@ func (a *analysis) saySplit(flag *Flag, s *FlagSlice, c *Counts, order []int) {
 }
 
 // saySlices puts the slices of a flag into words and in order, and makes findings of those that are off.
-func (a *analysis) saySlices(flag *Flag, order []int) {
+func (a *analysis) saySlices(flag *Flag) {
 	for i := range flag.Slices {
 		s := &flag.Slices[i]
-		a.saySplit(flag, s, &s.Counts, order)
+		a.saySplit(flag, s, &s.Counts)
+		known := len(flag.Expected.Variants) > 0
+		s.Verdict = sliceVerdicts[min(slices.Index(sliceVerdicts, a.verdictOf(s.Test, s.Against == AgainstOthers, known)),
+			slices.Index(sliceVerdicts, a.verdictOf(s.Allocation, s.AllocationAgainst == AgainstOthers, true)))]
 	}
 	rank := func(s *FlagSlice) (verdict int, p float64) {
 		if s.Test == nil || !s.Test.Tested() || s.Test.Verdict == stats.OK {
@@ -575,7 +633,7 @@ func (a *analysis) saySlices(flag *Flag, order []int) {
 		}
 		severity := severityOf(s.Test.Verdict)
 		why := ""
-		if s.Against == AgainstOthers { // the split may be meant to differ
+		if s.Verdict == SliceDiffers { // the split may be meant to differ
 			severity = milder(severity)
 			why = "; the targeting may be the reason"
 			if flag.Expected.None != "" {
@@ -596,8 +654,26 @@ func (a *analysis) saySlices(flag *Flag, order []int) {
 	}
 }
 
+// verdictOf is what one test says of a slice; known is that something is expected of it.
+func (a *analysis) verdictOf(t *stats.Test, others, known bool) SliceVerdict {
+	switch {
+	case t == nil || !t.Tested():
+		return SliceNotTested
+	case t.Verdict == stats.OK && a.shares[t]:
+		return SliceShares
+	case t.Verdict == stats.OK:
+		return SliceOK
+	case others && !known:
+		return SliceDiffers
+	case t.Verdict == stats.Alarm:
+		return SliceAlert
+	}
+	return SliceWarn
+}
+
 // allocation tests how many users got a variant, where that should be up to the bucket alone.
-func (a *analysis) allocation(out *Counts, flag *Flag, f *flagCounts, t *totals, s *FlagSlice) {
+func (a *analysis) allocation(out *Counts, w *flagWork, t *totals, s *FlagSlice) {
+	flag := w.out
 	want := flag.Expected.Assigned
 	if want == nil || a.clustered(flag.Key) {
 		return
@@ -612,7 +688,7 @@ func (a *analysis) allocation(out *Counts, flag *Flag, f *flagCounts, t *totals,
 	}
 	eligible := t.users - t.named
 	whom := "" // a share of all users is told already, and would seem to contradict this one
-	switch f.bucketBy {
+	switch w.f.bucketBy {
 	case byUserID:
 		eligible -= t.noUserID
 		whom = " with a user id"
@@ -621,6 +697,11 @@ func (a *analysis) allocation(out *Counts, flag *Flag, f *flagCounts, t *totals,
 		whom = " with a device id"
 	}
 	assigned := out.Assigned - out.LeftOut
+	out.Eligible = eligible
+	if out.Users > 0 {
+		reach := (*want*float64(eligible) + float64(out.LeftOut)) / float64(out.Users)
+		out.ExpectedReach = &reach
+	}
 	where := flag.Key
 	column, label := "", ""
 	if s != nil {
@@ -634,18 +715,31 @@ func (a *analysis) allocation(out *Counts, flag *Flag, f *flagCounts, t *totals,
 		}
 		return
 	}
-	test := stats.Ratio([]int64{assigned, eligible - assigned}, []float64{*want, 1 - *want})
-	out.Allocation = &test
-	a.test(&test, func() {
+	observed := []int64{assigned, eligible - assigned}
+	expected := stats.Ratio(observed, []float64{*want, 1 - *want})
+	test, family := &expected, FamilyAllocation
+	out.AllocationAgainst = AgainstExpected
+	if s != nil {
+		all := flag.Assigned - flag.LeftOut
+		test, out.AllocationAgainst = a.sliceTest(expected, flag.Allocation, observed, []int64{all, flag.Eligible - all})
+		family = FamilySlices
+	}
+	out.Allocation = test
+	a.test(family, test, func() {
+		have := fmt.Sprintf("%s of %s%s have a variant", Percent(float64(assigned)/float64(eligible)), count(int(eligible), "user"), whom)
+		others := out.AllocationAgainst == AgainstOthers
 		switch {
 		case !test.Tested():
 			out.AllocationWords = "not tested: " + test.None
+		case test.Verdict == stats.OK && others:
+			out.AllocationWords = fmt.Sprintf("%s, like all others, %s", have, pText(test))
 		case test.Verdict == stats.OK:
-			out.AllocationWords = fmt.Sprintf("%s of %s%s have a variant, as expected (%s), %s", Percent(float64(assigned)/float64(eligible)),
-				count(int(eligible), "user"), whom, Percent(*want), PValue(test.Corrected))
+			out.AllocationWords = fmt.Sprintf("%s, as expected (%s), %s", have, Percent(*want), pText(test))
 		default:
-			out.AllocationWords = fmt.Sprintf("%s of %s%s have a variant instead of %s, %s", Percent(float64(assigned)/float64(eligible)),
-				count(int(eligible), "user"), whom, Percent(*want), effect(&test))
+			out.AllocationWords = fmt.Sprintf("%s instead of %s, %s", have, Percent(*want), effect(test))
+			if others {
+				out.AllocationWords = fmt.Sprintf("%s instead of %s, and unlike all others, %s", have, Percent(*want), effect(test))
+			}
 			a.find(Finding{Severity: severityOf(test.Verdict), Kind: KindAllocation, Flag: flag.Key, Column: column, Slice: label,
 				Text: where + ": " + out.AllocationWords})
 		}
@@ -663,12 +757,31 @@ func (a *analysis) finish() {
 		return cmp.Or(-compareBool(x.Exclusive && x.Assigned > 0, y.Exclusive && y.Assigned > 0), cmp.Compare(overlapP(&x), overlapP(&y)), cmp.Compare(y.Treatments, x.Treatments))
 	})
 	var alerts, warnings int
-	for _, f := range a.r.Findings {
+	worst := map[string]Severity{}   // by flag
+	for _, f := range a.r.Findings { // the worst first
 		switch f.Severity {
 		case Alert:
 			alerts++
 		case Warn:
 			warnings++
+		}
+		for _, key := range []string{f.Flag, f.Other} {
+			if worst[key] == "" && f.Severity != Note {
+				worst[key] = f.Severity
+			}
+		}
+	}
+	untested := 0
+	for i := range a.r.Flags {
+		f := &a.r.Flags[i]
+		tested := func(t *stats.Test) bool { return t != nil && t.Tested() }
+		switch f.Verdict = worst[f.Key]; {
+		case f.Verdict != "":
+		case tested(f.Test) || tested(f.Allocation):
+			f.Verdict = OK
+		default:
+			f.Verdict = NotTested
+			untested++
 		}
 	}
 	v := &a.r.Verdict
@@ -676,15 +789,19 @@ func (a *analysis) finish() {
 	if a.r.Tests == 0 {
 		tests = "without any test"
 	}
+	without := ""
+	if untested > 0 {
+		without = fmt.Sprintf("; %d of %s not tested", untested, count(len(a.r.Flags), "flag"))
+	}
 	switch {
 	case alerts > 0:
-		v.Severity, v.Text = Alert, fmt.Sprintf("not as it should be: %s and %s, %s", count(alerts, "alert"), count(warnings, "warning"), tests)
+		v.Severity, v.Text = Alert, fmt.Sprintf("not as it should be: %s and %s, %s", count(alerts, "alert"), count(warnings, "warning"), tests+without)
 	case warnings > 0:
-		v.Severity, v.Text = Warn, fmt.Sprintf("to be looked at: %s, %s", count(warnings, "warning"), tests)
+		v.Severity, v.Text = Warn, fmt.Sprintf("to be looked at: %s, %s", count(warnings, "warning"), tests+without)
 	case a.r.Tests == 0:
 		v.Severity, v.Text = OK, "nothing found, but nothing was tested either: it is not known how users should be split"
 	default:
-		v.Severity, v.Text = OK, "nothing found "+tests
+		v.Severity, v.Text = OK, "nothing found "+tests+without
 	}
 }
 

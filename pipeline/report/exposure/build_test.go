@@ -287,7 +287,7 @@ func TestFailing(t *testing.T) {
 		if got := findings(r, exposure.KindFailed); !slices.Equal(got, want) {
 			t.Errorf("%d times as many failed users in FR: findings %q, want %q; %s", more, got, want, r.Columns[0].FailingWords)
 		}
-		if more == 1 && !strings.HasPrefix(r.Columns[0].FailingWords, "users of all slices fail alike, p = ") {
+		if more == 1 && !strings.HasPrefix(r.Columns[0].FailingWords, "users of all slices fail alike, corrected p = ") {
 			t.Errorf("words %q", r.Columns[0].FailingWords)
 		}
 	}
@@ -297,7 +297,7 @@ func TestFailing(t *testing.T) {
 // other reasons. Counted with the others they would be an alarm.
 func TestLeftToChance(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "out.csv")
-	w := world{seed: 4, users: 6000, flags: []string{"one"}, wide: true}
+	w := world{seed: 6, users: 6000, flags: []string{"one"}, wide: true}
 	w.touch = func(i int, o *pipeline.Outcome) {
 		o.Row.User.DeviceID = fmt.Sprint("device", i)
 		if i%10 == 0 {
@@ -332,11 +332,11 @@ func TestAllocation(t *testing.T) {
 	for _, test := range []struct {
 		assigned float64
 		want     []string
-	}{{0.3, []string{}}, {0.4, []string{"alert one", "alert one country DE", "alert one country FR"}}, {1, []string{"alert one"}}} {
+	}{{0.3, []string{}}, {0.4, []string{"alert one"}}, {1, []string{"alert one"}}} {
 		r := build(t, exposure.Options{Snapshots: []string{path}, By: []string{"country"}, Expectations: []exposure.Expectation{
 			{Flag: "one", Source: exposure.SourceExpect, Weights: half, Assigned: &test.assigned}}})
 		got := findings(r, exposure.KindAllocation)
-		if len(got) < len(test.want) || !slices.Equal(got[:len(test.want)], test.want) || len(test.want) < 2 && len(got) != len(test.want) {
+		if !slices.Equal(got, test.want) { // what is off everywhere is not repeated for each country
 			t.Errorf("of 30 %% instead of %v: findings %q, want %q", test.assigned, got, test.want)
 		}
 	}
@@ -518,7 +518,7 @@ func TestGolden(t *testing.T) {
 	if bytes.Contains(data, []byte(": null")) {
 		for line := range strings.Lines(string(data)) {
 			name := strings.TrimSpace(line)
-			if strings.HasSuffix(strings.TrimSuffix(name, ","), ": null") && !slices.Contains([]string{`"test"`, `"allocation"`, `"assigned"`, `"expected"`, `"failing"`}, strings.SplitN(name, ":", 2)[0]) {
+			if strings.HasSuffix(strings.TrimSuffix(name, ","), ": null") && !slices.Contains([]string{`"test"`, `"allocation"`, `"assigned"`, `"expected"`, `"failing"`, `"expected_users"`, `"expected_reach"`}, strings.SplitN(name, ":", 2)[0]) {
 				t.Errorf("JSON has %s: lists are never null", name)
 			}
 		}

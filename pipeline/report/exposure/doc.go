@@ -9,8 +9,10 @@
 //  2. A slice is the users with one value of a carried column. Which values there are, and whether they are numbers, is
 //     only known at the end; dimension.go counts finely on the way and folds then: numbers into bins of about as
 //     many users each, rare values into "other".
-//  3. analyze.go makes the [Report] (report.go) of the counts: shares and intervals, all tests, which are corrected
-//     together, and the findings, worst first.
+//  3. analyze.go makes the [Report] (report.go) of the counts: shares and intervals, the tests, and the findings, worst
+//     first. Tests are corrected by family: flags' splits, who gets a flag, slices, pairs of flags, who failed. So what
+//     is said of a flag does not depend on how many slices are looked at. A slice of a flag that is off as a whole is a
+//     finding only if it is also unlike all others.
 //  4. table.go, markdown.go and [Report.JSON] print it.
 //
 // What is tested is the split among the users who got a variant. Who gets one at all is a matter of targeting, and

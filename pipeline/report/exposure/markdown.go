@@ -42,8 +42,7 @@ func (r *Report) Markdown() string {
 		}
 		line("\nFailing: %s.", escape(c.FailingWords))
 	}
-	for i := range r.Flags {
-		f := &r.Flags[i]
+	for _, f := range r.ByVerdict() {
 		line("\n## Flag %s\n\n%s.", code(f.Key), escape(capital(f.reachText())))
 		if len(f.Variants) == 0 {
 			continue

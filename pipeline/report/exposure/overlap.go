@@ -43,7 +43,7 @@ func (a *analysis) overlaps() {
 		a.note("Of %s pairs of flags that have users in common, %s are listed.", Thousands(int64(len(list))), Thousands(maxOverlaps))
 		for i := range list[maxOverlaps:] { // corrected for all the same
 			if t := list[maxOverlaps+i].Test; t != nil {
-				a.tests = append(a.tests, t)
+				a.tests[FamilyOverlaps] = append(a.tests[FamilyOverlaps], t)
 			}
 		}
 		list = list[:maxOverlaps]
@@ -52,7 +52,7 @@ func (a *analysis) overlaps() {
 	for i := range a.r.Overlaps {
 		o := &a.r.Overlaps[i]
 		if o.Test != nil {
-			a.tests = append(a.tests, o.Test)
+			a.tests[FamilyOverlaps] = append(a.tests[FamilyOverlaps], o.Test)
 		}
 		a.after = append(a.after, func() { a.sayOverlap(o) })
 	}

@@ -18,7 +18,8 @@ type Report struct {
 	Format    int        `json:"format"`
 	Verdict   Verdict    `json:"verdict"`
 	Findings  []Finding  `json:"findings"`  // worst first
-	Tests     int        `json:"tests"`     // how many there were; the p-values are corrected for them
+	Tests     int        `json:"tests"`     // how many there were, of all families
+	Families  []Family   `json:"families"`  // of tests; each is corrected for itself. Those without a test are left out
 	Snapshots []Snapshot `json:"snapshots"` // as named
 	Users     Users      `json:"users"`
 	Columns   []Column   `json:"columns"` // --by, as named
@@ -27,15 +28,32 @@ type Report struct {
 	Notes     []string   `json:"notes"` // what one has to know to read the figures, and is no finding
 }
 
+// Family is tests that are corrected together: the chance that any of them is an alert or a warning by luck is that of a
+// single test. One family says nothing of another: how many slices are looked at does not change what is said of a flag.
+type Family struct {
+	Name  string `json:"family"`
+	Tests int    `json:"tests"`
+}
+
+// The families.
+const (
+	FamilySplit      = "split"      // each flag's variants, among all users
+	FamilyAllocation = "allocation" // who gets a variant of each flag, among all users
+	FamilySlices     = "slices"     // both, in all slices of all flags
+	FamilyOverlaps   = "overlaps"   // pairs of flags
+	FamilyFailing    = "failing"    // who failed, by each column
+)
+
 // Severity is how bad a [Finding] is.
 type Severity string
 
-// The severities, and for a [Verdict] that nothing was found.
+// The severities; for a [Verdict] that nothing was found, and for a [Flag] that nothing was tested.
 const (
-	Alert Severity = "alert" // do not launch before it is understood
-	Warn  Severity = "warn"  // look at it
-	Note  Severity = "note"  // good to know
-	OK    Severity = "ok"
+	Alert     Severity = "alert" // do not launch before it is understood
+	Warn      Severity = "warn"  // look at it
+	Note      Severity = "note"  // good to know
+	OK        Severity = "ok"
+	NotTested Severity = "not_tested"
 )
 
 // Verdict is the report in a sentence.
@@ -141,9 +159,10 @@ type Slice struct {
 
 // Flag is who got what of one flag.
 type Flag struct {
-	Key      string `json:"key"`
-	Counts          // of all users
-	Expected Split  `json:"expected"`
+	Key      string   `json:"key"`
+	Verdict  Severity `json:"verdict"` // alert, warn, not_tested (neither the split nor the allocation among all users) or ok
+	Counts            // of all users
+	Expected Split    `json:"expected"`
 
 	// Slices are those of all columns: first the ones where the split is off, by p-value, then in the order of the
 	// columns.
@@ -163,19 +182,29 @@ type Counts struct {
 	LeftOut int64 `json:"left_out"`
 
 	// Test is of the split among the assigned users, against Flag.Expected, or where that is none and this is a slice
-	// against all other users. nil: there is nothing to hold it against.
+	// against all other users. nil: there is nothing to compare it with. Where the split of all users is not as expected,
+	// slices that share what is off are no findings of their own: Test is then the weaker one of the two, and a slice is
+	// off only if it is neither as expected nor as the others.
 	Test *stats.Test `json:"test"`
 	// Against is what Test compared with: expected, others or "".
 	Against string `json:"against"`
 	// Words is Test in words, or why there is none.
 	Words string `json:"words"`
 
-	// Allocation is of the assigned users against Expected.Assigned. nil: not known, or the file does not tell.
-	Allocation      *stats.Test `json:"allocation"`
-	AllocationWords string      `json:"allocation_words"`
+	// Eligible are the users who should get a variant with the chance Expected.Assigned: they have the id that is bucketed,
+	// and are not named one by one. 0: not known. ExpectedReach is the share of all users who should have one: those, and
+	// the ones that are left out.
+	Eligible      int64    `json:"eligible"`
+	ExpectedReach *float64 `json:"expected_reach"` // nil: not known
+
+	// Allocation is of the assigned users among the eligible ones against Expected.Assigned, and in a slice against the
+	// others as Test is. nil: not known, or the file does not tell.
+	Allocation        *stats.Test `json:"allocation"`
+	AllocationAgainst string      `json:"allocation_against"`
+	AllocationWords   string      `json:"allocation_words"`
 }
 
-// What a [Counts] was tested against.
+// What a [Counts] was compared with.
 const (
 	AgainstExpected = "expected"
 	AgainstOthers   = "others"
@@ -188,7 +217,11 @@ type Variant struct {
 	Users     int64    `json:"users"`
 	OfUsers   float64  `json:"of_users"` // the share of all users
 	Split     Share    `json:"split"`    // the share of the assigned ones
-	Expected  *float64 `json:"expected"` // of the assigned ones; nil: not known
+	Expected  *float64 `json:"expected"` // of the assigned ones who are not left out; nil: not known
+
+	// ExpectedUsers is how many of the assigned users should have it: its share of those who are not left out, and the
+	// ones of them who are. nil: not known.
+	ExpectedUsers *float64 `json:"expected_users"`
 }
 
 // Share is a share with its 95 % interval (Wilson).
@@ -214,11 +247,27 @@ type Weight struct {
 
 // FlagSlice is who got what of one flag in one slice.
 type FlagSlice struct {
-	Column string `json:"column"`
-	Label  string `json:"label"`
-	Kind   string `json:"kind"`
+	Column  string       `json:"column"`
+	Label   string       `json:"label"`
+	Kind    string       `json:"kind"`
+	Verdict SliceVerdict `json:"verdict"` // the worse one of split and allocation
 	Counts
 }
+
+// SliceVerdict is what the tests say of a slice.
+type SliceVerdict string
+
+// The verdicts of a slice, the worst first.
+const (
+	SliceAlert     SliceVerdict = "alert"
+	SliceWarn      SliceVerdict = "warn"
+	SliceDiffers   SliceVerdict = "differs" // from all others, where no split is expected
+	SliceShares    SliceVerdict = "shares"  // what is off among all users, and is no finding of its own
+	SliceOK        SliceVerdict = "ok"
+	SliceNotTested SliceVerdict = "not_tested"
+)
+
+var sliceVerdicts = []SliceVerdict{SliceAlert, SliceWarn, SliceDiffers, SliceShares, SliceOK, SliceNotTested}
 
 // Overlap is the users of two flags, A before B in the alphabet.
 type Overlap struct {

@@ -1,6 +1,7 @@
 package exposure
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -39,8 +40,8 @@ func (r *Report) Table(width int) string {
 	for i := range r.Columns {
 		p.column(&r.Columns[i])
 	}
-	for i := range r.Flags {
-		p.flag(&r.Flags[i])
+	for _, f := range r.ByVerdict() {
+		p.flag(f)
 	}
 	p.overlaps(r.Overlaps)
 	p.Line("")
@@ -52,8 +53,40 @@ func (r *Report) Table(width int) string {
 
 // Reading is how to read the figures, in a sentence or two.
 func (r *Report) Reading() string {
-	return fmt.Sprintf("Shares are of the users who got a variant, with their 95 %% interval (Wilson). p is of a chi-squared test, corrected for "+
-		"all %s (Holm): below %v is an alert, below %v a warning. w is Cohen's effect size.", count(r.Tests, "test"), stats.Alert, stats.Warn)
+	text := "Shares are of the users who got a variant, with their 95 % interval (Wilson)."
+	if r.Tests == 0 {
+		return text
+	}
+	text += " p is of a chi-squared test"
+	var families []string
+	for _, f := range r.Families {
+		if f.Tests > 1 {
+			families = append(families, fmt.Sprintf("%s %s", Thousands(int64(f.Tests)), familyWords[f.Name]))
+		}
+	}
+	if len(families) > 0 {
+		text += "; a corrected p is corrected (Holm) for all tests of its family: " + strings.Join(families, ", ")
+	}
+	return text + fmt.Sprintf(". Below %v is an alert, below %v a warning. w is Cohen's effect size.", stats.Alert, stats.Warn)
+}
+
+var familyWords = map[string]string{
+	FamilySplit: "of flags' splits", FamilyAllocation: "of who gets a flag", FamilySlices: "of slices", FamilyOverlaps: "of pairs of flags",
+	FamilyFailing: "of who failed",
+}
+
+// ByVerdict are the flags, those with alerts first, then those with warnings, those that were not tested, and the others;
+// each by key.
+func (r *Report) ByVerdict() []*Flag {
+	var list []*Flag
+	for i := range r.Flags {
+		list = append(list, &r.Flags[i])
+	}
+	order := []Severity{Alert, Warn, NotTested, OK}
+	slices.SortStableFunc(list, func(a, b *Flag) int {
+		return cmp.Compare(slices.Index(order, a.Verdict), slices.Index(order, b.Verdict))
+	})
+	return list
 }
 
 type printer struct{ Lines }
@@ -252,7 +285,7 @@ func (p *printer) slices(f *Flag) {
 	room := max(1, (p.Width-fixed)/cell)
 	more := max(0, len(variants)-room)
 	variants = variants[:len(variants)-more]
-	few := false
+	few, shares := false, false
 	for _, column := range columns {
 		rows := [][]string{{"", shorten(column, labelWidth), "USERS", "REACH"}}
 		for _, v := range variants {
@@ -263,7 +296,7 @@ func (p *printer) slices(f *Flag) {
 			if s.Column != column {
 				continue
 			}
-			few = few || s.Test != nil && !s.Test.Tested()
+			few, shares = few || s.Test != nil && !s.Test.Tested(), shares || s.Verdict == SliceShares
 			row := []string{s.mark(), shorten(s.Label, labelWidth), Thousands(s.Users), Percent(s.Reach.Share)}
 			for k := range variants {
 				text := "-"
@@ -283,24 +316,20 @@ func (p *printer) slices(f *Flag) {
 	if few {
 		p.Line("  -: too few users to be tested")
 	}
+	if shares {
+		p.Line("  as all: it shares what is off among all users")
+	}
 }
 
-// mark is the worse of a slice's verdicts.
+// mark is the verdict of a slice in a word.
 func (s *FlagSlice) mark() string {
-	verdict := stats.None
-	rank := []stats.Verdict{stats.None, stats.OK, stats.Warning, stats.Alarm}
-	for _, t := range []*stats.Test{s.Test, s.Allocation} {
-		if t != nil && slices.Index(rank, t.Verdict) > slices.Index(rank, verdict) {
-			verdict = t.Verdict
-		}
-	}
-	switch {
-	case verdict == stats.None:
+	switch s.Verdict {
+	case SliceNotTested:
 		return "-"
-	case verdict != stats.OK && s.Against == AgainstOthers:
-		return "differs"
+	case SliceShares:
+		return "as all"
 	}
-	return string(verdict)
+	return string(s.Verdict)
 }
 
 func (p *printer) overlaps(list []Overlap) {

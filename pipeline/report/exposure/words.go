@@ -69,9 +69,17 @@ func PValue(p float64) string {
 	return "p = " + strconv.FormatFloat(p, 'f', 2, 64)
 }
 
+// pText is the p-value of a test, and says whether it is corrected: "p = 0.042", "corrected p = 0.042".
+func pText(t *stats.Test) string {
+	if t.Tests > 1 {
+		return "corrected " + PValue(t.Corrected)
+	}
+	return PValue(t.Corrected)
+}
+
 // effect is the end of a sentence about a test: how large, how sure.
 func effect(t *stats.Test) string {
-	return fmt.Sprintf("w = %.3f, %s", t.W, PValue(t.Corrected))
+	return fmt.Sprintf("w = %.3f, %s", t.W, pText(t))
 }
 
 // severityOf is how bad a test's verdict is.

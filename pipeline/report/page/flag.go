@@ -1,7 +1,6 @@
 package page
 
 import (
-	"cmp"
 	"fmt"
 	"html/template"
 	"math"
@@ -28,20 +27,13 @@ func (v *view) flags(r *exposure.Report) {
 			}
 		}
 	}
-	for i := range r.Flags {
-		f := &r.Flags[i]
+	for _, f := range r.ByVerdict() {
 		out := newFlag(f)
 		if m, seen := found[f.Key]; seen {
 			out.Mark = worse(out.Mark, m)
 		}
 		v.Flags = append(v.Flags, out)
 	}
-	slices.SortStableFunc(v.Flags, func(a, b *section) int {
-		rank := func(f *section) int { // notes and what is fine stay in the order of the keys
-			return min(slices.Index(marks, f.Mark), 2)
-		}
-		return cmp.Compare(rank(a), rank(b))
-	})
 	for i, f := range v.Flags {
 		f.ID = "flag-" + strconv.Itoa(i+1)
 	}
@@ -149,13 +141,7 @@ func newFlag(f *exposure.Flag) *section {
 }
 
 func newSlice(s *exposure.FlagSlice, looks []string, lines []template.CSS, split bool, assigned *float64) slice {
-	out := slice{Label: clean(s.Label), Users: exposure.Thousands(s.Users), Mark: testMark(s.Test), Reach: exposure.Percent(s.Reach.Share)}
-	if out.Mark == alert || out.Mark == warn {
-		if s.Against == exposure.AgainstOthers {
-			out.Mark = differs
-		}
-	}
-	out.Mark = worse(out.Mark, testMark(s.Allocation))
+	out := slice{Label: clean(s.Label), Users: exposure.Thousands(s.Users), Mark: sliceMarks[s.Verdict], Reach: exposure.Percent(s.Reach.Share)}
 	switch {
 	case s.Assigned == 0:
 		out.Mark, out.Words = none, "nobody here got a variant"
@@ -171,10 +157,10 @@ func newSlice(s *exposure.FlagSlice, looks []string, lines []template.CSS, split
 		out.Bar = wholeBar(&s.Counts, assigned, looks)
 	}
 	var words []string
-	if m := testMark(s.Test); m != ok && s.Words != "" {
+	if m := testMark(s.Test); (m != ok || out.Mark == shares) && s.Words != "" {
 		words = append(words, prose(s.Words))
 	}
-	if m := testMark(s.Allocation); m == alert || m == warn {
+	if m := testMark(s.Allocation); m == alert || m == warn || m == ok && s.AllocationAgainst == exposure.AgainstOthers {
 		words = append(words, prose(s.AllocationWords))
 	}
 	out.Words = strings.Join(words, "; ")

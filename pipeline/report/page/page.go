@@ -196,8 +196,14 @@ var (
 	note    = mark{"note", "●", "note"}
 	ok      = mark{"ok", "✓", "ok"}
 	differs = mark{"note", "●", "differs"}
+	shares  = mark{"note", "●", "as all users"} // it shares what is off among all
 	none    = mark{"none", "–", "not tested"}
 )
+
+var sliceMarks = map[exposure.SliceVerdict]mark{
+	exposure.SliceAlert: alert, exposure.SliceWarn: warn, exposure.SliceDiffers: differs, exposure.SliceShares: shares,
+	exposure.SliceOK: ok, exposure.SliceNotTested: none, "": none,
+}
 
 func severityMark(s exposure.Severity) mark {
 	switch s {
@@ -476,7 +482,7 @@ func testMark(t *stats.Test) mark {
 }
 
 // marks are in the order of how bad they are.
-var marks = []mark{alert, warn, differs, note, ok, none}
+var marks = []mark{alert, warn, differs, note, shares, ok, none}
 
 func worse(a, b mark) mark {
 	if slices.Index(marks, b) < slices.Index(marks, a) {

@@ -63,7 +63,7 @@ func example() *exposure.Report {
 	off := &stats.Test{Verdict: stats.Alarm, P: 1e-9, Corrected: 1e-7, W: 0.17}
 	small := &stats.Test{Verdict: stats.None, P: 1, Corrected: 1, None: "too few users: 3.1 expected in the smallest group, 5 are needed"}
 	r := &exposure.Report{
-		Format: 1, Tests: 60,
+		Format: 1, Tests: 60, Families: []exposure.Family{{Name: exposure.FamilySplit, Tests: 2}, {Name: exposure.FamilySlices, Tests: 58}},
 		Verdict: exposure.Verdict{Severity: exposure.Alert, Text: "not as it should be: 2 alerts and 1 warning, by 60 tests"},
 		Findings: []exposure.Finding{
 			{Severity: exposure.Alert, Kind: exposure.KindExclusion, Flag: "checkout", Other: "pay", Text: "checkout and pay: 12 users have a variant of both, 5 a treatment of both, although group mutex makes them exclude each other"},
@@ -83,10 +83,10 @@ func example() *exposure.Report {
 			{Name: "plan", FailingWords: "not tested: no user failed", Slices: []exposure.Slice{{Label: "free", Users: 11980}}},
 		},
 		Flags: []exposure.Flag{
-			{Key: "checkout", Expected: exposure.Split{Source: "--expect", Variants: []exposure.Weight{{Variant: "bold-1", Share: 0.5}, {Variant: "control", Share: 0.5}}}, Counts: counts(11980, half, 5826, 6144)},
-			{Key: "old", Counts: counts(11980, nil)},
-			{Key: "pay", Expected: exposure.Split{Source: "flags.json", Assigned: &third}, Counts: counts(11980, nil, 0, 3990)},
-			{Key: "prices", Expected: exposure.Split{Source: "flags.json", None: "no one split is expected"}, Counts: counts(11980, nil, 2000, 1000, 1000)},
+			{Key: "checkout", Verdict: exposure.Alert, Expected: exposure.Split{Source: "--expect", Variants: []exposure.Weight{{Variant: "bold-1", Share: 0.5}, {Variant: "control", Share: 0.5}}}, Counts: counts(11980, half, 5826, 6144)},
+			{Key: "old", Verdict: exposure.Warn, Counts: counts(11980, nil)},
+			{Key: "pay", Verdict: exposure.Alert, Expected: exposure.Split{Source: "flags.json", Assigned: &third}, Counts: counts(11980, nil, 0, 3990)},
+			{Key: "prices", Verdict: exposure.NotTested, Expected: exposure.Split{Source: "flags.json", None: "no one split is expected"}, Counts: counts(11980, nil, 2000, 1000, 1000)},
 		},
 		Overlaps: []exposure.Overlap{
 			{A: "checkout", B: "pay", Treatments: 5, Independent: 2046, Assigned: 12, Group: "mutex", GroupType: exposure.MutualExclusion, Exclusive: true, Words: "12 users have a variant of both"},
@@ -102,7 +102,17 @@ func example() *exposure.Report {
 	r.Flags[3].Words = "no one split is expected"
 	slice := func(label string, c exposure.Counts, test *stats.Test, against, words string) exposure.FlagSlice {
 		c.Test, c.Against, c.Words = test, against, words
-		return exposure.FlagSlice{Column: "country", Label: label, Kind: exposure.SliceValue, Counts: c}
+		s := exposure.FlagSlice{Column: "country", Label: label, Kind: exposure.SliceValue, Counts: c, Verdict: exposure.SliceNotTested}
+		switch {
+		case test == nil || !test.Tested():
+		case test.Verdict == stats.OK:
+			s.Verdict = exposure.SliceOK
+		case against == exposure.AgainstOthers:
+			s.Verdict = exposure.SliceDiffers
+		default:
+			s.Verdict = exposure.SliceAlert
+		}
+		return s
 	}
 	r.Flags[0].Slices = append(r.Flags[0].Slices, slice("FR", counts(2511, half, 1047, 1464), off, exposure.AgainstExpected, "not split as expected: control 41.7 % instead of 50.0 %, w = 0.165, p = 7e-15"))
 	r.Flags[3].Slices = append(r.Flags[3].Slices, slice("FR", counts(2511, nil, 800, 100, 100), off, exposure.AgainstOthers, "split unlike all others"))
@@ -267,7 +277,7 @@ func TestSays(t *testing.T) {
 		`<bdi>FR</bdi> <span class="mark alert">`, `aria-label="control 41.7 %, bold-1 58.3 %"`, `style="left:50%"`, `7 more slices by <bdi>country</bdi>`, `too few users`, `nobody here got a variant`,
 		`With a variant 33.3 %, expected 33.3 %`, `None of 11,980 users got a variant.`, `differs</span>`,
 		`class="mx"`, `although they exclude each other`, `1.9`,
-		`Of more than 1024 flags`, `corrected for all 60`, `by rollcall 1.2.2`, strings.Repeat("0a", 32), `not known`,
+		`Of more than 1024 flags`, `corrected (Holm) for all tests of its family: 2 of flags`, `by rollcall 1.2.2`, strings.Repeat("0a", 32), `not known`,
 	} {
 		at := strings.Index(text, want)
 		if at < 0 {

@@ -38,8 +38,9 @@
 //	holdout: flag                  whoever has its variant (one or a list) is in no treatment of flags. Also treatments, where
 //	ratio: {variant: weight, …}    the users who have a variant of flag are split by the weights (chi-squared); every
 //	                               variant that is not among the weights fails it, and not_assigned may be among them. by:
-//	                               columns, each value of which is tested, too. alert: the p-value, Holm-corrected for all
-//	                               tests of the check, below which it fails; 0.001. Also where
+//	                               columns, each value of which is tested, too. alert: the p-value below which it fails, that
+//	                               of all users alone, or in a slice that is Holm-corrected for all slices; 0.001.
+//	                               Where all users are off, slices that share it are not listed. Also where
 //	payload: FILE or a schema      the payloads of flag conform to a JSON Schema, in a file beside or below the rules file
 //	                               or written out. variant: whose payloads (all); optional: true lets users without a
 //	                               payload pass. Also where

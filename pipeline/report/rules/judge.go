@@ -304,10 +304,17 @@ func (j *judgement) judgeHoldout(s *state, res *Result) {
 
 // slice is a test of a ratio.
 type slice struct {
-	label string
-	cell  *cell
-	test  stats.Test
+	label  string
+	cell   *cell
+	test   stats.Test
+	others bool // the test is against all others, and not against the weights
 }
+
+// The families of tests of a ratio: each is corrected for itself.
+const (
+	familyAll    = "all"
+	familySlices = "slices"
+)
 
 func (j *judgement) judgeRatio(s *state, res *Result) {
 	var weights []float64
@@ -343,39 +350,52 @@ func (j *judgement) judgeRatio(s *state, res *Result) {
 	if !ok {
 		return
 	}
-	var tests []*stats.Test
-	for i := range parts {
-		p := &parts[i]
-		p.test = stats.Ratio(p.cell.counts[:len(weights)], weights)
-		tests = append(tests, &p.test)
-	}
+	// All users are tested alone: what is found among them does not depend on how many slices there are.
 	all := &parts[0]
+	all.test = stats.Ratio(all.cell.counts[:len(weights)], weights)
+	stats.Correct(familyAll, []*stats.Test{&all.test})
 	res.Found = split(s, all.cell)
 	if !all.test.Tested() && all.strange() == 0 {
 		res.undecided("not tested: %s (%s)", all.test.None, split(s, all.cell))
 		return
 	}
-	tested := stats.Correct(tests)
+	off := all.test.Tested() && all.test.Corrected < s.Alert
 	if all.test.Tested() {
-		res.Found += "; p = " + pValue(all.test.Corrected)
+		res.Found += "; " + pText(&all.test)
 	}
+	var tests []*stats.Test
+	for i := range parts[1:] {
+		p := &parts[1+i]
+		p.test = stats.Ratio(p.cell.counts[:len(weights)], weights)
+		if off {
+			p.test, p.others = stats.Apart(p.test, p.cell.counts[:len(weights)], all.cell.counts[:len(weights)])
+		}
+		tests = append(tests, &p.test)
+	}
+	tested := stats.Correct(familySlices, tests)
 	var bad []*slice
+	if all.strange() > 0 || off {
+		bad = append(bad, all)
+	}
 	small := 0
-	for i := range parts {
-		p := &parts[i]
+	for i := range parts[1:] {
+		p := &parts[1+i]
 		switch {
-		case p.strange() > 0 || p.test.Tested() && p.test.Corrected < s.Alert:
-			bad = append(bad, p)
 		case !p.test.Tested():
 			small++
+		case p.test.Corrected < s.Alert:
+			bad = append(bad, p)
 		}
 	}
 	if len(s.by) > 0 {
-		res.Details = append(res.Details, fmt.Sprintf("%d tests, p-values corrected for all of them", tested))
+		res.Details = append(res.Details, plural(int64(tested), "slice")+" tested; their p-values are corrected for all of them")
+		if off {
+			res.Details[0] += ", and they are off only if they are also unlike all others"
+		}
 		if small > 0 {
 			res.Found += fmt.Sprintf("; %d of %d slices not tested, too few users", small, len(parts)-1)
 		}
-		if tested < 2 && len(bad) == 0 {
+		if tested == 0 && len(bad) == 0 {
 			res.undecided("not tested: no slice by %s has enough users", strings.Join(s.By, ", "))
 			return
 		}
@@ -383,12 +403,14 @@ func (j *judgement) judgeRatio(s *state, res *Result) {
 	if len(bad) == 0 {
 		return
 	}
-	slices.SortStableFunc(bad, func(a, b *slice) int {
-		return cmp.Or(-cmp.Compare(min(a.strange(), 1), min(b.strange(), 1)), cmp.Compare(a.test.Corrected, b.test.Corrected))
-	})
+	rest := bad
+	if bad[0] == all {
+		rest = bad[1:]
+	}
+	slices.SortStableFunc(rest, func(a, b *slice) int { return cmp.Compare(a.test.P, b.test.P) })
 	for _, p := range bad {
 		text := p.label + ": " + split(s, p.cell)
-		if p.strange() > 0 {
+		if p == all && p.strange() > 0 {
 			var names []string
 			for _, key := range p.cell.strange {
 				names = append(names, j.keys.Name(key))
@@ -402,7 +424,7 @@ func (j *judgement) judgeRatio(s *state, res *Result) {
 				}
 			}
 		} else {
-			text += "; p = " + pValue(p.test.Corrected)
+			text += "; " + pText(&p.test)
 		}
 		res.Details = append(res.Details, text)
 	}
@@ -648,6 +670,22 @@ func thousands(n int64) string {
 // percent is a share as a percentage.
 func percent(share float64, digits int) string {
 	return strconv.FormatFloat(100*share, 'f', digits, 64) + " %"
+}
+
+// pText is the p-value of a test, and says whether it is corrected.
+func pText(t *stats.Test) string {
+	if t.Tests > 1 {
+		return "corrected p = " + pValue(t.Corrected)
+	}
+	return "p = " + pValue(t.Corrected)
+}
+
+// plural is a count with its noun.
+func plural(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return thousands(n) + " " + noun + "s"
 }
 
 // pValue is a p-value as a person reads it.

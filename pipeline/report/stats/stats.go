@@ -46,8 +46,10 @@ const (
 // Test is one test. Where None is set nothing was tested, and P, Corrected, Chi2 and W say nothing.
 type Test struct {
 	Verdict   Verdict `json:"verdict"`
-	P         float64 `json:"p"`           // as it stands alone
-	Corrected float64 `json:"p_corrected"` // by everything tested with it; see [Correct]
+	P         float64 `json:"p"`           // of this test alone
+	Corrected float64 `json:"p_corrected"` // for all tests of its family; Verdict is of this one. See [Correct]
+	Family    string  `json:"family"`      // the tests that it was corrected with; "": none yet
+	Tests     int     `json:"tests"`       // how many those are, this one included; of 1, p_corrected is p
 	Method    string  `json:"method"`      // which of the two P is from: the larger one
 	Chi2      float64 `json:"chi2"`
 	DF        int     `json:"df"`
@@ -162,6 +164,25 @@ func Homogeneity(group, others []int64) Test {
 	return t
 }
 
+// Apart is the test of a slice of users who as a whole are not split as expected: observed are those of the slice, all those
+// of all users, and expected is the slice's [Ratio]. Most slices share what is off among all users, and to say so of each is
+// to say the same thing again. So a slice is off only if it is neither as expected nor as all others are, and its test is
+// the one of the two that says less: others reports whether that is the comparison with the others. Its chance of a false
+// alarm is at most that of either of them.
+func Apart(expected Test, observed, all []int64) (t Test, others bool) {
+	if !expected.Tested() {
+		return expected, false
+	}
+	rest := make([]int64, len(all))
+	for i := range all {
+		rest[i] = all[i] - observed[i]
+	}
+	if t := Homogeneity(observed, rest); !t.Tested() || t.P > expected.P {
+		return t, true
+	}
+	return expected, false
+}
+
 func nothing(why string) Test { return Test{Verdict: None, P: 1, Corrected: 1, None: why} }
 
 // furthest remembers the category with the largest deviation; of two alike the one that has too many.
@@ -273,9 +294,9 @@ func Holm(ps []float64) {
 	}
 }
 
-// Correct corrects the p-values of all tests that were made together, gives each its verdict, and says how many
+// Correct corrects the p-values of a family of tests for their number, gives each its verdict, and says how many
 // there were.
-func Correct(tests []*Test) (tested int) {
+func Correct(family string, tests []*Test) (tested int) {
 	var ps []float64
 	for _, t := range tests {
 		if t.Tested() {
@@ -284,9 +305,11 @@ func Correct(tests []*Test) (tested int) {
 	}
 	Holm(ps)
 	for _, t := range tests {
+		t.Family = family
 		if !t.Tested() {
 			continue
 		}
+		t.Tests = len(ps)
 		t.Corrected = ps[tested]
 		t.Verdict = VerdictOf(t.Corrected)
 		tested++

@@ -176,15 +176,15 @@ func TestCorrect(t *testing.T) {
 	b := Ratio([]int64{5000, 5000}, []float64{1, 1})
 	c := Ratio([]int64{1, 1}, []float64{1, 1})
 	d := Ratio([]int64{5155, 4845}, []float64{1, 1}) // p = 0.0019: nothing among four, a warning among one
-	if n := Correct([]*Test{&a, &b, &c, &d}); n != 3 || a.Verdict != Alarm || b.Verdict != OK || c.Verdict != None || d.Verdict != Warning {
+	if n := Correct("one", []*Test{&a, &b, &c, &d}); n != 3 || a.Verdict != Alarm || b.Verdict != OK || c.Verdict != None || d.Verdict != Warning {
 		t.Errorf("Correct = %d: %+v %+v %+v %+v, want 3: alert ok none warn", n, a, b, c, d)
 	}
 	many := []*Test{&d}
 	for range 9 {
 		many = append(many, &Test{P: 1})
 	}
-	if Correct(many); d.Verdict != OK || !near(d.Corrected, 10*d.P, 1e-12) {
-		t.Errorf("one of ten = %+v, want ok, corrected 10 × p", d)
+	if Correct("many", many); d.Verdict != OK || !near(d.Corrected, 10*d.P, 1e-12) || d.Tests != 10 || d.Family != "many" {
+		t.Errorf("one of ten = %+v, want ok, corrected 10 × p for 10 tests of the family many", d)
 	}
 }
 
@@ -248,5 +248,31 @@ func TestFalseAlarms(t *testing.T) {
 				t.Errorf("%d users by %v: %d of %d p-values below %v, want at most %.0f", test.n, test.weights, below[limit], runs, limit, most)
 			}
 		}
+	}
+}
+
+// TestApart: a slice of users who are off as a whole is tested by what says less.
+func TestApart(t *testing.T) {
+	half := []float64{1, 1}
+	for _, test := range []struct {
+		name          string
+		observed, all []int64
+		others        bool
+		verdict       Verdict
+	}{
+		{"shares what is off", []int64{600, 400}, []int64{6000, 4000}, true, OK},
+		{"as expected", []int64{500, 500}, []int64{6000, 4000}, false, OK},
+		{"off by itself", []int64{200, 800}, []int64{6000, 4000}, false, Alarm},
+		{"off by itself, less unlike the others", []int64{700, 300}, []int64{6000, 4000}, true, Alarm},
+		{"all users", []int64{6000, 4000}, []int64{6000, 4000}, true, None},
+		{"few users", []int64{2, 3}, []int64{6000, 4000}, false, None},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, others := Apart(Ratio(test.observed, half), test.observed, test.all)
+			Correct("slices", []*Test{&got})
+			if others != test.others || got.Verdict != test.verdict {
+				t.Errorf("Apart(%v of %v) is %+v against others %v, want %s against others %v", test.observed, test.all, got, others, test.verdict, test.others)
+			}
+		})
 	}
 }
