@@ -66,6 +66,11 @@ func Pin(ctx context.Context, files []File) error {
 	return nil
 }
 
+// PinOpen is [Pin] of one regular file that is open already, whatever its name is by now. Errors call it name.
+func PinOpen(ctx context.Context, file *os.File, name string) File {
+	return File{Path: file.Name(), Name: name, pin: &pin{ctx: ctx, held: file}}
+}
+
 // Unpin closes the files.
 func Unpin(files []File) {
 	for _, f := range files {

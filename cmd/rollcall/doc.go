@@ -8,6 +8,7 @@
 //	snapshot.go   rollcall snapshot: the run from preflight to manifest
 //	options.go    its options, checked
 //	journal.go    an unfinished run: locks, replay, and publishing all files or none
+//	resume.go     whether a run goes on with an unfinished one, or begins anew
 //	input.go      inputs: globs, spooled standard input, the preflight pass, --limit and --sample
 //	server.go     whose API: the options of snapshot and flags, the key, the embedded server
 //	local.go      --evaluator local: the engine as an evaluator, and what it cannot know

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,10 +21,11 @@ import (
 
 // input is the users to evaluate: files that can be read more than once, as they were when the run began.
 type input struct {
-	files   []sources.File
-	pinned  bool   // they are open, until Close
-	spool   string // where standard input was spooled; "" if it is not the input
-	keep    string // where it stays until the run is finished
+	files   []sources.File // open, until Close
+	spool   *durable.Log   // the copy of standard input, locked; nil if it is not the input
+	keep    string         // the name that it has until the run is finished; "": it has none
+	kept    bool           // it has that name
+	empty   bool           // nothing came from standard input
 	options sources.Options
 	limit   int64
 	sample  int64
@@ -34,7 +37,7 @@ type input struct {
 
 // openInput finds the files that the arguments name. What can be read only once (standard input, a named
 // pipe) is copied to a temporary file first, because every run reads its input twice: once before the first
-// request, to find what is wrong with it. KeepSpool keeps the copy as the file keep, for the run that resumes this
+// request, to find what is wrong with it. keepSpool keeps the copy as the file keep, for the run that resumes this
 // one. The caller closes the input.
 func openInput(ctx context.Context, env *env, o *snapshotOptions, args []string, keep string) (*input, error) {
 	in := &input{options: sources.Options{Format: o.inputFormat, Delimiter: o.comma, Mapping: o.mapped}, limit: o.limit, sample: o.sample, keep: keep}
@@ -62,34 +65,22 @@ func openInput(ctx context.Context, env *env, o *snapshotOptions, args []string,
 	for _, path := range paths {
 		in.files = append(in.files, sources.File{Path: path})
 	}
-	return in, in.pin(ctx)
+	return in, sources.Pin(ctx, in.files)
 }
 
-// pin keeps the files open, so that all passes over them read the same ones.
-func (in *input) pin(ctx context.Context) error {
-	err := sources.Pin(ctx, in.files)
-	in.pinned = err == nil
-	return err
-}
-
-// spoolFrom copies r to a temporary file that only its owner can read. Where r is empty, it is what an earlier run
-// has kept that is read: who resumes with the same command may not have the data a second time.
+// spoolFrom copies r to a temporary file that only its owner can read.
 func (in *input) spoolFrom(ctx context.Context, r io.Reader, name string) error {
-	folder, pattern := "", "rollcall-input-*"
-	if in.keep != "" { // so that it can be renamed
-		folder, pattern = filepath.Dir(in.keep), filepath.Base(in.keep)+"-*"
-	}
-	f, err := os.CreateTemp(folder, pattern)
+	w, file, err := in.createSpool()
 	if err != nil {
 		return fmt.Errorf("keep %s: %w", name, err)
 	}
-	in.spool = f.Name()
+	in.files = []sources.File{sources.PinOpen(ctx, file, name)}
 	copied := make(chan error, 1)
 	var bytes int64
 	go func() {
 		var err error
-		bytes, err = io.Copy(f, r)
-		copied <- errors.Join(err, f.Sync(), f.Close())
+		bytes, err = io.Copy(w, r)
+		copied <- err
 	}()
 	select {
 	case err = <-copied:
@@ -100,36 +91,108 @@ func (in *input) spoolFrom(ctx context.Context, r io.Reader, name string) error 
 		in.Close()
 		return fmt.Errorf("read %s: %w", name, err)
 	}
-	if kept, err := os.Lstat(in.keep); bytes == 0 && in.keep != "" && err == nil && kept.Mode().IsRegular() {
-		in.Close()
-		in.spool = ""
-		in.files = []sources.File{{Path: in.keep, Name: name}}
-		return in.pin(ctx)
-	}
-	in.files = []sources.File{{Path: in.spool, Name: name}}
-	return in.pin(ctx)
+	in.empty = bytes == 0
+	return nil
 }
 
-// KeepSpool gives the copy of standard input the name under which the run that resumes this one finds it.
-func (in *input) KeepSpool() error {
-	if in.spool == "" || in.keep == "" {
+// createSpool creates the copy of standard input, to write and to read. The copy of a run has a name, so that the run
+// that resumes it finds it, and is locked as long as it is in use, so that the next run can tell whether a process was
+// killed ([removeSpools]). One that nobody resumes, of a dry run, has no name.
+func (in *input) createSpool() (io.Writer, *os.File, error) {
+	if in.keep == "" {
+		f, err := os.CreateTemp("", "rollcall-input-*")
+		if err != nil {
+			return nil, nil, err
+		}
+		return f, f, os.Remove(f.Name())
+	}
+	path := in.keep + "-" + strings.ToLower(rand.Text()[:10])
+	var err error
+	if in.spool, err = durable.OpenLog(path, true); err != nil {
+		return nil, nil, err
+	}
+	f, err := durable.OpenOurs(path)
+	if err != nil {
+		in.Close()
+		return nil, nil, err
+	}
+	return in.spool, f, nil
+}
+
+// keepSpool gives the copy of standard input the name under which the run that resumes this one finds it.
+func (in *input) keepSpool() error {
+	if in.spool == nil || in.kept {
 		return nil
 	}
-	if err := durable.Rename(in.spool, in.keep); err != nil {
+	if err := durable.Error("keep", in.keep, in.spool.Datasync()); err != nil {
 		return err
 	}
-	in.spool, in.files[0].Path = "", in.keep
+	if err := durable.Rename(in.files[0].Path, in.keep); err != nil {
+		return err
+	}
+	in.kept, in.files[0].Path = true, in.keep
 	return durable.SyncFolder(in.keep)
 }
 
-// Close closes the files, and removes what openInput has made and KeepSpool has not kept.
+// useKept makes the copy that an unfinished run has kept the input, in place of an empty one.
+func (in *input) useKept(ctx context.Context) error {
+	name := in.files[0].Name
+	in.Close()
+	var err error
+	if in.spool, err = durable.OpenLog(in.keep, false); err != nil {
+		return fmt.Errorf("read what was kept of %s: %w", name, err)
+	}
+	in.kept = true
+	f, err := durable.OpenOurs(in.keep)
+	if err != nil {
+		in.Close()
+		return fmt.Errorf("read what was kept of %s: %w", name, err)
+	}
+	in.files = []sources.File{sources.PinOpen(ctx, f, name)}
+	return nil
+}
+
+// Close closes the files, and removes what openInput has made and keepSpool has not kept.
 func (in *input) Close() {
-	if in.pinned {
-		sources.Unpin(in.files)
+	sources.Unpin(in.files)
+	if in.spool == nil {
+		return
 	}
-	if in.spool != "" {
-		_ = os.Remove(in.spool) // a leftover that is private is not worth a failure
+	if !in.kept {
+		_ = in.spool.Remove() // a leftover that is private is not worth a failure: the next run removes it
 	}
+	_ = in.spool.Close()
+	in.spool = nil
+}
+
+// removeSpools removes the copies of standard input that killed runs of an output have left, kept being the name of
+// one that was whole.
+func removeSpools(kept string) error {
+	entries, err := os.ReadDir(filepath.Dir(kept))
+	if err != nil {
+		return durable.Error("look at", filepath.Dir(kept), err)
+	}
+	folder, name := filepath.Split(kept)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), name+"-") {
+			if _, err := removeUnlocked(folder + e.Name()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// removeUnlocked removes a hidden file of a process that has ended. One that is in use, or that is not ours, stays.
+func removeUnlocked(path string) (removed bool, err error) {
+	log, err := durable.OpenLog(path, false)
+	if errors.Is(err, durable.ErrLocked) || errors.Is(err, durable.ErrNotOurs) || errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, errors.Join(log.Remove(), log.Close())
 }
 
 // Open opens the input at its first row.

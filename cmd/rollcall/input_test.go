@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -171,4 +173,99 @@ func runWithKey(t *testing.T, args ...string) (code int, stderr string) {
 		},
 	})
 	return code, errs.String()
+}
+
+// TestCopyOfStandardInput kills a run while it copies standard input, which leaves all users in a hidden file. The next
+// run of the same output removes it, whatever its own input is; but not the one of a run that is alive.
+func TestCopyOfStandardInput(t *testing.T) {
+	folder := t.TempDir()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := filepath.Join(t.TempDir(), "rollcall") // the name makes the test binary the command: see TestMain
+	if err := os.Symlink(self, command); err != nil {
+		t.Fatal(err)
+	}
+	testdata, err := filepath.Abs("../../testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := func(input string, more ...string) (*exec.Cmd, io.WriteCloser) {
+		cmd := exec.CommandContext(t.Context(), command, append([]string{"snapshot", input, "--server", "embedded",
+			"--flag-configs", filepath.Join(testdata, "flags.json"), "--out", "a.csv"}, more...)...)
+		cmd.Dir = folder
+		stdin, err := cmd.StdinPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cmd, stdin
+	}
+	// More than a pipe holds: once it is written, the process is reading, and its copy is there.
+	users := wideUsers("u", 1000)
+	copies := func() []string {
+		t.Helper()
+		found, err := filepath.Glob(filepath.Join(folder, ".a.csv.rollcall.stdin-*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	for _, next := range [][]string{{"-"}, {filepath.Join(testdata, "few.csv")}, {filepath.Join(testdata, "few.csv"), "--fresh"}} {
+		killed, stdin := start("-")
+		if _, err := stdin.Write(users); err != nil {
+			t.Fatal(err)
+		}
+		if err := killed.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = killed.Wait() // it was killed
+		if len(copies()) != 1 {
+			t.Fatalf("copies after SIGKILL: %q, want 1", copies())
+		}
+		alive, aliveIn := start("-")
+		if _, err := aliveIn.Write(users); err != nil {
+			t.Fatal(err)
+		}
+		left := copies()
+		if len(left) != 1 {
+			t.Fatalf("copies while the next run reads: %q, want its own", left)
+		}
+
+		cmd, stdin := start(next[0], append(next[1:], "--overwrite")...)
+		if next[0] == "-" {
+			if _, err := stdin.Write(users); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(stdin.Close(), cmd.Wait()); err != nil {
+			t.Errorf("%q: %v", next, err)
+		}
+		if got := copies(); len(got) != 1 || got[0] != left[0] {
+			t.Errorf("%q: left %q, want only what another run is using: %q", next, got, left)
+		}
+		if err := alive.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = alive.Wait() // it was killed
+		if err := os.Remove(left[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A dry run has no run to resume, and so no copy with a name.
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	dry, stdin := start("-", "--dry-run")
+	if _, err := stdin.Write(users); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(temp); len(left) > 0 || err != nil {
+		t.Errorf("a dry run has named its copy of standard input: %v, %v", left, err)
+	}
+	if err := errors.Join(stdin.Close(), dry.Wait()); err != nil {
+		t.Error(err)
+	}
 }

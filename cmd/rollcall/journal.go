@@ -49,7 +49,7 @@ type unfinished struct {
 // all of it, so whatever is wrong with it is found before anything else is done.
 func (s *snapshot) findUnfinished() (*unfinished, error) {
 	path := journal.PathFor(s.o.anchor())
-	if s.o.fresh {
+	if s.o.resume == resumeNever {
 		if err := errors.Join(journal.Discard(path), durable.Remove(spoolFile(s.o))); err != nil {
 			return nil, err
 		}
@@ -138,16 +138,6 @@ func bindingOptions(all map[string]string, o *snapshotOptions) (map[string]strin
 		bound["flag-configs"] = o.server.flagConfigs + " (SHA-256 " + sum + ")"
 	}
 	return bound, nil
-}
-
-// refuseOther refuses to resume a run that this one is not.
-func (u *unfinished) refuseOther(h journal.Header, key amplitude.Key) error {
-	diff := u.reader.Header().Diff(h.Inputs, h.Options, key.Secret())
-	if len(diff) == 0 {
-		return nil
-	}
-	return pipeline.WithHint(fmt.Errorf("an unfinished run of these outputs cannot be resumed:\n%s", strings.Join(diff, "\n")),
-		"run it with what it began with, or forget it with --fresh")
 }
 
 // replay writes the journaled outcomes to sink, and leaves src at the first row that has none.

@@ -43,10 +43,14 @@ type snapshotOptions struct {
 	limit       int64
 	sample      int64
 	dryRun      bool
+	resume      string
 	fresh       bool
-	quiet       bool
-	logFormat   string
-	progress    string
+
+	acceptNewKey bool // binds no journal: it is what lets a run go on that is bound to another key
+
+	quiet     bool
+	logFormat string
+	progress  string
 
 	evaluator   string
 	delimiter   string
@@ -101,7 +105,9 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.StringVar(&o.maxErrors, "max-errors", "", "`N|P%` publish nothing if more users fail")
 	})
 	group(options, "Other", func() {
-		options.BoolVar(&o.fresh, "fresh", false, "forget an unfinished run of these outputs [resume it]")
+		options.StringVar(&o.resume, "resume", resumeAuto, "`MODE` an unfinished run: auto always never [auto]")
+		options.BoolVar(&o.fresh, "fresh", false, "the same as --resume never")
+		options.BoolVar(&o.acceptNewKey, "accept-new-key", false, "resume with a new key of the same deployment")
 		options.BoolVar(&o.dryRun, "dry-run", false, "say what would be sent; send nothing")
 		options.StringVar(&o.progress, "progress", "auto", "`MODE` auto bar lines none [auto]")
 		defineCommon(options, &o.quiet, &o.logFormat)
@@ -141,6 +147,12 @@ func (o *snapshotOptions) check(inputs []string) error {
 			return usageErrorf("--%s cannot be %v: it is more than 0", name, d)
 		}
 	}
+	if o.fresh {
+		if o.resume == resumeAlways {
+			return usageErrorf("--fresh and --resume always do not go together")
+		}
+		o.resume = resumeNever
+	}
 	if o.concurrency > 10000 {
 		return usageErrorf("--concurrency cannot be %d: it is at most 10000", o.concurrency)
 	}
@@ -152,6 +164,7 @@ func (o *snapshotOptions) check(inputs []string) error {
 		known       []string
 	}{
 		{"evaluator", o.evaluator, []string{"remote", "local"}},
+		{"resume", o.resume, []string{resumeAuto, resumeAlways, resumeNever}},
 		{"progress", o.progress, []string{"auto", "bar", "lines", "none"}},
 		{"missing", o.missing, []string{"null", "empty"}},
 		{"csv-formulas", o.formulas, []string{"keep", "escape"}},

@@ -85,6 +85,7 @@ type snapshot struct {
 	started time.Time         // the run, which an earlier process may have begun
 	runID   string
 	resumes int
+	newKey  bool // it goes on with another key than the one that it had
 
 	remote *connection     // who is asked; nil: nobody is
 	local  *localEvaluator // what evaluates in this process instead
@@ -138,9 +139,10 @@ func (s *snapshot) run(args []string) (err error) {
 		return stoppedIfLocked(err)
 	}
 	if earlier != nil {
-		defer func() { err = errors.Join(err, earlier.reader.Close()) }() // nothing, where the journal was resumed
+		reader := earlier.reader
+		defer func() { err = errors.Join(err, reader.Close()) }() // nothing, where the journal was resumed or removed
 	}
-	if s.in, err = openInput(s.env.Soft, s.env, o, args, spoolFile(o)); err != nil {
+	if err := s.openInput(args, earlier); err != nil {
 		return err
 	}
 	defer s.in.Close()
@@ -171,12 +173,17 @@ func (s *snapshot) run(args []string) (err error) {
 		key = s.remote.key
 	}
 	header := s.header(key)
+	var givenUp *unfinished
 	if earlier != nil {
-		if err := earlier.refuseOther(header, key); err != nil {
+		resume, err := s.decideResume(earlier, header, key)
+		if err != nil {
 			return err
 		}
-		h := earlier.reader.Header()
-		s.runID, s.started, s.resumes = h.RunID, h.StartedAt, earlier.reader.Resumes()+1
+		if h := earlier.reader.Header(); resume {
+			s.runID, s.started, s.resumes = h.RunID, h.StartedAt, earlier.reader.Resumes()+1
+		} else {
+			givenUp, earlier = earlier, nil
+		}
 	}
 	defer func() { err = errors.Join(err, s.unlock()) }()
 	if err := s.lockOutputs(); err != nil {
@@ -189,12 +196,17 @@ func (s *snapshot) run(args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.endJournal(err)) }()
+	if givenUp != nil {
+		if err := s.giveUp(givenUp); err != nil {
+			return err
+		}
+	}
 	if earlier == nil {
 		if s.journal, err = journal.Create(journal.PathFor(o.anchor()), header); err != nil {
 			return stoppedIfLocked(err)
 		}
 	}
-	if err := errors.Join(s.removeStale(), s.in.KeepSpool()); err != nil {
+	if err := errors.Join(s.removeStale(), s.in.keepSpool()); err != nil {
 		return err
 	}
 	s.warnOf(found, absent)
@@ -430,7 +442,14 @@ func (s *snapshot) resume(earlier *unfinished, rows pipeline.Source, sink pipeli
 	}
 	s.con.Log.Info(fmt.Sprintf("replayed in %s; going on after row %s", roundDuration(time.Since(start)), thousands(s.lastRow)))
 	var err error
-	s.journal, err = earlier.reader.Resume()
+	if s.newKey {
+		s.journal, err = earlier.reader.ResumeWithKey(journal.NewKey(s.remote.key.Secret()))
+	} else {
+		s.journal, err = earlier.reader.Resume()
+	}
+	if s.newKey || earlier.reader.NewKeys() > 0 {
+		s.con.Warn("users of this run were asked about with more than one deployment key (--accept-new-key)", "")
+	}
 	return stopped(err)
 }
 

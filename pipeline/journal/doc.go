@@ -61,7 +61,8 @@
 //
 //   - HEAD, the first frame and only that: the [Header] as JSON.
 //   - ROWS: records, one after the other.
-//   - CONT: {"resumed_at":"…"}, where a run went on after this one was stopped.
+//   - CONT: {"resumed_at":"…"}, where a run went on after this one was stopped; with "key" as in the header, if that
+//     is another key than before.
 //   - DONE: {"files":[{"temp":…,"final":…,"sha256":…,"bytes":…},…]}, the outputs to publish. Only a CONT, which makes
 //     it void, can follow.
 //

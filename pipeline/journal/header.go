@@ -59,9 +59,9 @@ func mac(salt, secret string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Diff says, for the person at the terminal, what keeps a run with these inputs, options and secret from going
-// on with h: one phrase each. None: it may.
-func (h *Header) Diff(inputs []Input, options map[string]string, secret string) []string {
+// Diff says, for the person at the terminal, what keeps a run with these inputs and options from going on with h: one
+// phrase each. None: it may, if Key is of the same secret, or the user says that the deployment is the same one.
+func (h *Header) Diff(inputs []Input, options map[string]string) []string {
 	var diff []string
 	say := func(format string, args ...any) { diff = append(diff, fmt.Sprintf(format, args...)) }
 
@@ -104,9 +104,6 @@ func (h *Header) Diff(inputs []Input, options map[string]string, secret string) 
 		case is != was:
 			say("--%s is %q, and was %q", name, is, was)
 		}
-	}
-	if !h.Key.Is(secret) {
-		say("the deployment key is another")
 	}
 	return diff
 }

@@ -21,6 +21,7 @@ type Reader struct {
 	batch   []Record // of the frame that is being handed out
 	given   int      // of them
 	resumes int
+	newKeys int
 	commit  []Commit
 	done    bool  // a commit is the last frame so far
 	torn    int64 // bytes at the end that are no frame
@@ -149,8 +150,13 @@ func (r *Reader) take(b *block, text []byte) string {
 	case kindResumed:
 		r.resumes++
 		r.commit, r.done = nil, false
-		if err := json.Unmarshal(text, &resumed{}); err != nil {
+		var c resumed
+		if err := json.Unmarshal(text, &c); err != nil {
 			return err.Error()
+		}
+		if c.Key != nil {
+			r.newKeys++
+			r.header.Key = *c.Key
 		}
 	case kindCommit:
 		var c commit
@@ -194,12 +200,20 @@ func (r *Reader) Torn() int64 { return r.torn }
 // Resumes is how often the run was resumed before. It is known after io.EOF.
 func (r *Reader) Resumes() int { return r.resumes }
 
+// NewKeys is how often the run went on with another key, which is then the one of Header. It is known after io.EOF.
+func (r *Reader) NewKeys() int { return r.newKeys }
+
 // Committed is what is left to publish, if the run had come that far, and nil otherwise. It is known after io.EOF.
 func (r *Reader) Committed() []Commit { return r.commit }
 
 // Resume goes on with the journal after Next has returned io.EOF: it cuts what is torn, and notes the time. The
 // lock passes on; the reader is of no use any more. A commit is void from here on.
-func (r *Reader) Resume() (*Writer, error) {
+func (r *Reader) Resume() (*Writer, error) { return r.resume(nil) }
+
+// ResumeWithKey is Resume with another key of the same deployment, to which the journal is bound from here on.
+func (r *Reader) ResumeWithKey(key Key) (*Writer, error) { return r.resume(&key) }
+
+func (r *Reader) resume(key *Key) (*Writer, error) {
 	if r.frames.log == nil || r.end != io.EOF {
 		return nil, fmt.Errorf("resume journal %s: it has not been read to its end", r.frames.path)
 	}
@@ -212,7 +226,7 @@ func (r *Reader) Resume() (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := w.writeJSON(kindResumed, resumed{time.Now().UTC()}); err != nil {
+	if err := w.writeJSON(kindResumed, resumed{time.Now().UTC(), key}); err != nil {
 		return nil, err
 	}
 	r.frames.log = nil

@@ -193,7 +193,8 @@ func (w *Writer) writeJSON(kind string, v any) error {
 
 // resumed is the content of a frame that says where a run went on.
 type resumed struct {
-	At time.Time `json:"resumed_at"`
+	At  time.Time `json:"resumed_at"`
+	Key *Key      `json:"key,omitempty"` // where it is another than before
 }
 
 // Commit is a complete output of the run under the name that it still has, and the one that it gets.

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
+	"github.com/rollcall-cli/rollcall/pipeline/durable"
+	"github.com/rollcall-cli/rollcall/pipeline/journal"
+)
+
+// What --resume takes.
+const (
+	resumeAuto   = "auto"   // resume where inputs and options are the same, else begin anew
+	resumeAlways = "always" // resume, or fail
+	resumeNever  = "never"  // begin anew
+)
+
+// maxDifferences bounds what is said of why a run is not resumed: an input may be thousands of files.
+const maxDifferences = 5
+
+// decideResume decides whether this run goes on with an unfinished one of its outputs, or begins anew.
+func (s *snapshot) decideResume(u *unfinished, h journal.Header, key amplitude.Key) (bool, error) {
+	was := u.reader.Header()
+	newKey := !was.Key.Is(key.Secret())
+	diff := was.Diff(h.Inputs, h.Options)
+	if len(diff) == 0 && (!newKey || s.o.acceptNewKey) {
+		s.newKey = newKey
+		return true, nil
+	}
+	const refused = "an unfinished run of these outputs cannot be resumed:\n"
+	if len(diff) == 0 {
+		return false, pipeline.WithHint(errors.New(refused+"the deployment key is another"),
+			"--accept-new-key goes on if it is a new key of the same deployment; --resume never asks about all users again")
+	}
+	if newKey && !s.o.acceptNewKey {
+		diff = append(diff, "the deployment key is another")
+	}
+	if len(diff) > maxDifferences {
+		diff = append(diff[:maxDifferences], fmt.Sprintf("and %d more", len(diff)-maxDifferences))
+	}
+	if s.o.resume == resumeAlways {
+		return false, pipeline.WithHint(errors.New(refused+strings.Join(diff, "\n")),
+			"run it with what it began with, or give it up: --resume auto or never")
+	}
+	if u.records > 0 {
+		s.con.Warn(fmt.Sprintf("an unfinished run of %s is given up, with %s:\n%s", was.StartedAt.Local().Format("2006-01-02 15:04"),
+			plurals(u.records, "user that was asked about", "users that were asked about"), strings.Join(diff, "\n")),
+			"--resume always refuses in such a case")
+	}
+	return false, nil
+}
+
+// openInput opens the input, and first removes copies of standard input that killed runs have left. An empty standard
+// input never ends an unfinished run that had one: somebody who has no data a second time says so, and a job whose
+// data did not come must not publish those of yesterday.
+func (s *snapshot) openInput(args []string, earlier *unfinished) (err error) {
+	keep := spoolFile(s.o)
+	if err := removeSpools(keep); err != nil {
+		return err
+	}
+	if earlier == nil { // whatever is kept belongs to no run
+		if _, err := removeUnlocked(keep); err != nil {
+			return err
+		}
+	}
+	if s.in, err = openInput(s.env.Soft, s.env, s.o, args, keep); err != nil {
+		return stoppedIfLocked(err)
+	}
+	if !s.in.empty || earlier == nil {
+		return nil
+	}
+	if exists, err := durable.Exists(keep); !exists {
+		return err
+	}
+	if s.o.resume == resumeAlways {
+		return s.in.useKept(s.env.Soft)
+	}
+	name := s.in.files[0].Name
+	s.in.Close()
+	return pipeline.WithHint(fmt.Errorf("%s is empty, and an unfinished run of these outputs has kept what it read from it", name),
+		"--resume always goes on with what was kept; --resume never forgets it")
+}
+
+// giveUp removes the journal of an unfinished run, right before this run creates its own.
+func (s *snapshot) giveUp(u *unfinished) error {
+	return errors.Join(durable.Remove(spoolFile(s.o)), u.reader.Remove())
+}
