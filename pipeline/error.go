@@ -41,6 +41,10 @@ func Errorf(kind Kind, format string, args ...any) *UserError {
 	return &UserError{Kind: kind, Message: fmt.Sprintf(format, args...)}
 }
 
+// ErrStopped is what an evaluator returns for a user who was not asked, because the run is to end: see
+// [Pipeline.Stop]. It does not fail the user, nor the run.
+var ErrStopped = errors.New("stopped before this user was asked")
+
 // hinted is an error with what to do about it.
 type hinted struct {
 	error

@@ -142,7 +142,6 @@ func bindingOptions(all map[string]string, o *snapshotOptions) (map[string]strin
 
 // replay writes the journaled outcomes to sink, and leaves src at the first row that has none.
 func (s *snapshot) replay(u *unfinished, src pipeline.Source, sink pipeline.Sink, client *amplitude.Client) error {
-	known := false
 	requests := client.Replay()
 	var rec journal.Record
 	var o pipeline.Outcome
@@ -175,10 +174,7 @@ func (s *snapshot) replay(u *unfinished, src pipeline.Source, sink pipeline.Sink
 					"--fresh asks about all users again")
 			}
 			o.Answer(pipeline.Answer{Variants: variants, Body: rec.Body, At: rec.At, Attempts: rec.Attempts}, s.o.flags)
-			if !known {
-				client.Known(&o.Row.User)
-				known = true
-			}
+			client.Known(&o.Row.User)
 		}
 		s.lastRow = rec.Row
 		s.replayedAttempts += int64(rec.Attempts)

@@ -184,20 +184,6 @@ func TestNetworkStatusesThatEndTheRun(t *testing.T) {
 			ledger{}.check(t, api, r)
 		}
 	}
-	tests["404 later"] = func(t *testing.T) {
-		api := &faultyAPI{Script: func(user string, _ int) *evalserver.Fault {
-			if user >= "u-020" {
-				return status(404)
-			}
-			return nil
-		}}
-		r := networkRun{Server: api.start(t), Users: names("u", 60)}.do(t)
-		r.wantNothing(t, exitFailed, "404")
-		if n := api.requests(); n > later+16 {
-			t.Errorf("%d requests about users, want at most %d and those in flight", n, later)
-		}
-		ledger{}.check(t, api, r)
-	}
 	for _, code := range []int{401, 403} {
 		tests[strconv.Itoa(code)+" first"] = func(t *testing.T) {
 			api := &faultyAPI{Script: func(string, int) *evalserver.Fault { return status(code) }}
@@ -205,20 +191,6 @@ func TestNetworkStatusesThatEndTheRun(t *testing.T) {
 			r.wantNothing(t, exitFailed, strconv.Itoa(code), "refused the deployment key from "+keyVariable)
 			if n := api.requests(); n != 3 {
 				t.Errorf("%d: %d requests about users, want 1 and two more tries", code, n)
-			}
-			ledger{}.check(t, api, r)
-		}
-		tests[strconv.Itoa(code)+" later"] = func(t *testing.T) {
-			api := &faultyAPI{Script: func(user string, _ int) *evalserver.Fault {
-				if user >= "u-020" {
-					return status(code)
-				}
-				return nil
-			}}
-			r := networkRun{Server: api.start(t), Users: names("u", 60)}.do(t)
-			r.wantNothing(t, exitFailed, strconv.Itoa(code), "refused the deployment key from "+keyVariable)
-			if n := api.requests(); n > later+16+2 {
-				t.Errorf("%d requests about users, want at most %d, those in flight and two more tries", n, later)
 			}
 			ledger{}.check(t, api, r)
 		}
@@ -234,6 +206,67 @@ func TestNetworkStatusesThatEndTheRun(t *testing.T) {
 			r.wantPublished(t)
 			wantAsked(t, api, users, map[string]int{"u-007": 2})
 			ledger{}.check(t, api, r)
+		}
+	}
+	tests["401 later"] = func(t *testing.T) {
+		api := &faultyAPI{Script: func(user string, _ int) *evalserver.Fault {
+			if user >= "u-020" {
+				return status(401)
+			}
+			return nil
+		}}
+		r := networkRun{Server: api.start(t), Users: names("u", 60)}.do(t)
+		r.wantNothing(t, exitFailed, "401", "refused the deployment key from "+keyVariable)
+		if n := api.requests(); n > later+16+2 {
+			t.Errorf("%d requests about users, want at most %d, those in flight and two more tries", n, later)
+		}
+		ledger{}.check(t, api, r)
+	}
+	together(t, tests)
+}
+
+// TestNetworkRefusedAfterAnswers has a firewall that dislikes users, or a server that has gone away, once users were
+// answered: a known user decides which of the two it is, also in a run that goes on.
+func TestNetworkRefusedAfterAnswers(t *testing.T) {
+	t.Parallel()
+	codes := append([]int{403}, fatal...)
+	tests := map[string]func(*testing.T){"some users": func(t *testing.T) {
+		api := &faultyAPI{Script: func(user string, _ int) *evalserver.Fault {
+			if code := statusOf(user); code > 0 {
+				return status(code)
+			}
+			return nil
+		}}
+		users := names("u", 20) // any of the first ones may be asked first, and has to be answered
+		var failures []failure
+		for _, code := range codes {
+			users = append(users, strconv.Itoa(code)+"-x")
+		}
+		r := networkRun{Server: api.start(t), Users: users}.do(t)
+		for _, code := range codes {
+			failures = append(failures, failure{UserID: strconv.Itoa(code) + "-x", Kind: "rejected", Status: code, Attempts: 2})
+		}
+		r.wantPublished(t, failures...)
+		ledger{}.check(t, api, r)
+	}}
+	for _, code := range codes {
+		tests[strconv.Itoa(code)+" for everybody, twice, and then no more"] = func(t *testing.T) {
+			var down atomic.Bool
+			api := &faultyAPI{Script: func(user string, _ int) *evalserver.Fault {
+				if down.Load() || user >= "u-020" {
+					down.Store(true)
+					return status(code)
+				}
+				return nil
+			}}
+			r := networkRun{Server: api.start(t), Users: names("u", 60), Args: []string{"--max-outage", "300ms", "--concurrency", "1"}}.do(t)
+			r.wantNothing(t, exitStopped, "the API has not answered", strconv.Itoa(code), "run the same command again", "20 of 60 users are kept")
+			r = r.run.do(t) // it goes on, and nobody is answered
+			r.wantNothing(t, exitStopped, "the API has not answered", strconv.Itoa(code), "20 of 60 users are kept")
+			ledger{outage: true}.check(t, api, r)
+			api.Script = func(string, int) *evalserver.Fault { return nil }
+			r = r.run.do(t)
+			r.wantPublished(t)
 		}
 	}
 	together(t, tests)

@@ -3,6 +3,7 @@ package amplitude
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 
@@ -54,10 +55,11 @@ type circuit struct {
 	answered bool // anything came back over the network, ever
 }
 
-// ticket is the permission to send one attempt, and must go back through answer, failed or drop.
+// ticket is the permission to send one attempt, and must go back through note or drop.
 type ticket struct {
 	gen   int
 	probe bool
+	known bool // a known user is to be asked: see Client.ask
 }
 
 func newCircuit(maxOutage time.Duration, source string, log *slog.Logger) *circuit {
@@ -74,6 +76,7 @@ func (c *circuit) admit(ctx context.Context, lim *limiter) (t ticket, err error)
 	for {
 		c.mu.Lock()
 		err, t.gen = c.err, c.gen
+		t.known = c.outage && c.waits%2 == 1 // every other probe: neither kind of user may be one that fails anyway
 		flowing, flows, until := c.flowing, c.flows, c.until
 		c.mu.Unlock()
 		switch {
@@ -122,9 +125,21 @@ func (c *circuit) drop(t ticket) {
 	}
 }
 
+// note takes note of the result of an attempt, and of what decide says about it. during says that an outage is on: the
+// attempt failed because of it, whatever its result was.
+func (c *circuit) note(t ticket, d decision, r result) (during bool, err error) {
+	switch {
+	case r.bad != "" && d.action != outage:
+		return c.answer(t, false), nil
+	case d.action == done, d.action == fail: // that this user is refused proves that the API is there
+		return c.answer(t, true), nil
+	}
+	return c.failed(t, d, r)
+}
+
 // answer takes note of an answer: a good one, one that refuses this user alone, or, not good, one that cannot be
-// used. The last proves no more than that something listens, so it does not end an outage: fresh is as in failed.
-func (c *circuit) answer(t ticket, good bool) (fresh bool) {
+// used. The last proves no more than that something listens, so it does not end an outage.
+func (c *circuit) answer(t ticket, good bool) (during bool) {
 	defer c.drop(t)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -165,9 +180,8 @@ func (c *circuit) connected() bool {
 	return c.answered
 }
 
-// failed takes note of any other result. fresh says that an outage took the blame: the user's attempts start
-// over, and the next one goes when admit says so.
-func (c *circuit) failed(t ticket, d decision, r result) (fresh bool, err error) {
+// failed takes note of any other result.
+func (c *circuit) failed(t ticket, d decision, r result) (during bool, err error) {
 	defer c.drop(t)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -207,7 +221,7 @@ func (c *circuit) failed(t ticket, d decision, r result) (fresh bool, err error)
 			c.pause(now, time.Duration(c.refusals)*refusedWait)
 		}
 		return c.outage, nil // it ends by its count: that the key is refused must not be taken for an outage
-	case again, spent, outage:
+	case again, ask, outage:
 		c.budget--
 		if c.outage {
 			if current {
@@ -237,6 +251,22 @@ func (c *circuit) unreached(began time.Time, r result) error {
 	return c.over(time.Now(), r)
 }
 
+// stop has nothing more sent: whoever wants to send gets err, at once.
+func (c *circuit) stop(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		_ = c.kill(err)
+	}
+}
+
+// down reports whether an outage is on.
+func (c *circuit) down() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.outage
+}
+
 // The methods below want the lock.
 
 func (c *circuit) refused(status int) error {
@@ -253,8 +283,11 @@ func (c *circuit) kill(err error) error {
 // over ends the run if the trouble has lasted too long.
 func (c *circuit) over(now time.Time, last result) error {
 	if d := now.Sub(c.trouble); d >= c.maxOutage {
-		return c.kill(pipeline.WithHint(&OutageError{d, last.status, last.class},
-			"nobody was written off: run the same command again when the API is back"))
+		hint := "nobody was written off: run the same command again when the API is back"
+		if last.status == http.StatusForbidden {
+			hint = "it did answer before: was the key withdrawn, or does a firewall block this machine?\n" + hint
+		}
+		return c.kill(pipeline.WithHint(&OutageError{d, last.status, last.class}, hint))
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -56,10 +57,11 @@ type Client struct {
 	circuit     *circuit
 	counters    counters
 	free        chan *attempt
-	known       atomic.Pointer[string] // the query for a user who was answered; nil: none was
 	firstRest   time.Duration
-	rested      sync.Once   // before a connection of HTTP/1 is used for a second request
-	distrusted  atomic.Bool // the server sent an answer that nobody asked for: no connection is used twice
+	rested      sync.Once    // before a connection of HTTP/1 is used for a second request
+	distrusted  atomic.Bool  // the server sent an answer that nobody asked for: no connection is used twice
+	known       ring         // the queries for users who were answered
+	inFlight    atomic.Int32 // requests
 }
 
 // call is one kind of request.
@@ -230,46 +232,117 @@ func (c *Client) Evaluate(ctx context.Context, u *pipeline.User) (pipeline.Answe
 	return pipeline.Answer{Variants: a.variants, Body: a.text, At: c.now(), Attempts: attempts}, nil
 }
 
-// Known tells the client of a user who was answered in an earlier part of the run. See [Client.alive].
+// Known tells the client of a user who was answered with this key in an earlier part of the run. See [Client.ask].
 func (c *Client) Known(u *pipeline.User) {
 	query, _ := appendQuery(nil, nil, u, c.flagList)
-	c.know(string(query))
+	c.known.add(string(query))
 }
 
-func (c *Client) know(query string) {
-	if c.known.Load() == nil {
-		c.known.Store(&query)
-	}
+// Stop has nothing more sent. Users in flight are still answered; Evaluate returns [pipeline.ErrStopped] for the others.
+// It returns the number of requests in flight.
+func (c *Client) Stop() int {
+	c.circuit.stop(pipeline.ErrStopped)
+	return int(c.inFlight.Load())
 }
 
-// alive asks for a user who was answered before. If there is an answer, the API is there, and whoever gets none is
-// alone with that; if not, it is an outage, and the circuit is told so. Nothing else tells the two apart for certain:
-// that others were answered a moment ago says nothing of now, and the last user of an input has no others. The nonce
-// makes it a request that the CDN has no answer to. known is false where nobody was answered yet.
-func (c *Client) alive(ctx context.Context, a *attempt) (alive, known bool, err error) {
-	query := c.known.Load()
-	if query == nil {
-		return false, false, nil
-	}
+// maxAsked is how many known users are asked at most, one after the other, before their failures are an outage.
+const maxAsked = 3
+
+// ask asks for users who were answered before, until one is answered: then the API is there. If none is, it is an
+// outage, and the circuit is told so. Any one of them may have begun to fail for a reason of its own, so there are
+// several, and the next call begins with the one who was answered last. The nonce makes it a request that the CDN has
+// no answer to.
+func (c *Client) ask(ctx context.Context, a *attempt) (verdict, error) {
 	t, err := c.circuit.admit(ctx, c.limiter)
 	if err != nil {
-		return false, true, err
+		return away, err
 	}
-	r, err := c.send(ctx, a, &c.vardata, *query+"&nonce="+crand.Text())
-	if err != nil {
-		c.circuit.drop(t)
-		return false, true, err
+	return c.askWith(ctx, a, t)
+}
+
+// askWith is ask with the permission to send the first request.
+func (c *Client) askWith(ctx context.Context, a *attempt, t ticket) (verdict, error) {
+	for n := 1; ; {
+		query, size := c.known.get()
+		r, err := c.count(ctx, a, &c.vardata, query+"&nonce="+crand.Text())
+		if err != nil {
+			c.circuit.drop(t)
+			return away, err
+		}
+		d := decide(state{path: c.vardata.url.Path, known: true, probe: true, spent: 1, bad: maxBad + 1, denied: maxDenied + 1}, r, a.at, 0)
+		failed := d.action == outage
+		if failed {
+			c.known.next()
+			if n < min(size, maxAsked) && !c.circuit.down() {
+				d.action = again
+			}
+		}
+		during, err := c.circuit.note(t, d, r)
+		switch {
+		case err != nil:
+			return away, err
+		case d.action == done || d.action == fail:
+			if n > 1 {
+				return back, nil
+			}
+			return there, nil
+		case during:
+			return away, nil
+		case failed:
+			n++
+		} // else a pause, or a refused key
+		if t, err = c.circuit.admit(ctx, c.limiter); err != nil {
+			return away, err
+		}
 	}
-	d := decide(state{path: c.vardata.url.Path, max: 1, spent: 1, bad: maxBad + 1}, r, a.at, 0)
-	switch {
-	case d.action == done, d.action == fail && d.user.Kind == pipeline.KindRejected:
-		c.circuit.answer(t, true)
-		return true, true, nil
-	case d.action == spent:
-		d.action = outage
+}
+
+// ring is the last few users who were answered, by their queries. The zero ring is empty. It is safe for concurrent use.
+type ring struct {
+	mu      sync.Mutex
+	queries [16]string
+	size    int
+	oldest  int // where the next one goes
+	current int // who is asked
+}
+
+// add puts a user in the place of the oldest one.
+func (r *ring) add(query string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if slices.Contains(r.queries[:r.size], query) {
+		return
 	}
-	_, err = c.circuit.failed(t, d, r)
-	return false, true, err
+	r.size = min(r.size+1, len(r.queries))
+	r.queries[r.oldest] = query
+	r.oldest = (r.oldest + 1) % len(r.queries)
+}
+
+func (r *ring) empty() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.size == 0
+}
+
+// get is the user who is asked now, and how many there are.
+func (r *ring) get() (query string, size int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.queries[r.current], r.size
+}
+
+// next has another user asked from now on.
+func (r *ring) next() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.current = (r.current + 1) % r.size
+}
+
+// count is send, and counts the requests in flight.
+func (c *Client) count(ctx context.Context, a *attempt, call *call, query string) (result, error) {
+	c.inFlight.Add(1)
+	defer c.inFlight.Add(-1)
+	return c.send(ctx, a, call, query)
 }
 
 func (c *Client) checkVariants(a *attempt) (err error) {
@@ -277,92 +350,66 @@ func (c *Client) checkVariants(a *attempt) (err error) {
 	return err
 }
 
-// do makes attempts until decide says that it is enough. An error is a *pipeline.UserError, or ends the run.
+// do makes attempts, and obeys decide. An error is a *pipeline.UserError, or ends the run.
 func (c *Client) do(ctx context.Context, a *attempt, call *call, query string) (attempts int, err error) {
 	s := state{path: call.url.Path, max: c.maxAttempts}
 	for {
-		// A user is written off only if the API is there both right before its last attempt and right after it: no
-		// time for a backoff in between, in which an outage could begin.
-		if call == &c.vardata && attempts > 0 && (s.spent == s.max-1 || s.bad == maxBad) {
-			alive, known, err := c.alive(ctx, a)
-			if err != nil {
+		s.known = call == &c.vardata && !c.known.empty()
+		if s.known && attempts > 0 && s.last() { // no time for a backoff in between, in which an outage could begin
+			if s.api, err = c.ask(ctx, a); err != nil {
 				return attempts, err
 			}
-			if known && !alive {
-				s.spent, s.bad = 0, 0 // an outage took the blame: the attempts start over
+			if s.api == away {
+				s.restart()
 			}
 		}
 		t, err := c.circuit.admit(ctx, c.limiter)
 		if err != nil {
 			return attempts, err
 		}
+		if t.known && s.known {
+			if _, err := c.askWith(ctx, a, t); err != nil {
+				return attempts, err
+			}
+			continue
+		}
 		if attempts++; attempts > 1 {
 			c.counters.retries.Add(1)
 		}
-		r, err := c.send(ctx, a, call, query)
+		r, err := c.count(ctx, a, call, query)
 		if err != nil {
 			c.circuit.drop(t)
 			return attempts, err
 		}
-		if r.status == http.StatusOK && r.bad == "" { // as decide would say; nothing to decide in the ordinary case
-			c.circuit.answer(t, true)
-			if call == &c.vardata {
-				c.know(query)
-			}
-			return attempts, nil
+		if call == &c.vardata && r.status == http.StatusOK && r.bad == "" {
+			c.known.add(query) // before the circuit lets others go
 		}
-		switch {
-		case r.status == http.StatusTooManyRequests: // not the user's fault
-		case r.status == http.StatusUnauthorized, r.status == http.StatusForbidden:
-			s.refused++
-		default:
-			s.spent++
-		}
-		if r.bad != "" {
-			s.bad++
-		}
+		s.known = call == &c.vardata && !c.known.empty()
+		s.count(r)
 		d := decide(s, r, a.at, rand.Float64())
-		if d.action == spent && (call != &c.vardata || c.known.Load() == nil) { // nobody ever got through
-			d.action = outage
-			if d.user.Kind == pipeline.KindBadAnswer {
-				d.action = fail // something answers: this may be all it ever does
-			}
+		if s.outage, err = c.circuit.note(t, d, r); err != nil {
+			return attempts, err
 		}
-		var fresh bool
-		switch {
-		case r.bad != "":
-			fresh = c.circuit.answer(t, false)
-		case d.action == fail && d.user.Kind == pipeline.KindRejected:
-			c.circuit.answer(t, true)
-		default:
-			if fresh, err = c.circuit.failed(t, d, r); err != nil {
+		if d.action == ask && !s.outage {
+			if s.api, err = c.ask(ctx, a); err != nil {
 				return attempts, err
 			}
 		}
-		if d.action == fail && !fresh {
+		if d.action == ask || s.outage {
+			d = decide(s, r, a.at, rand.Float64())
+		}
+		switch d.action {
+		case done:
+			return attempts, nil
+		case fail:
 			d.user.Attempts = attempts
 			return attempts, d.user
-		}
-		if call == &c.vardata && (fresh || d.action == spent) {
-			alive, known, err := c.alive(ctx, a)
-			switch {
-			case err != nil:
-				return attempts, err
-			case fresh, known && !alive:
-				s.spent, s.bad = 0, 0
-				continue
-			case d.action == spent:
-				d.user.Attempts = attempts
-				return attempts, d.user
-			}
-		}
-		if d.action == again && !fresh {
+		case again:
 			if err := sleep(ctx, d.wait, c.circuit.dead); err != nil {
 				return attempts, err
 			}
-		}
-		if fresh {
-			s.spent, s.bad = 0, 0
+		case restart, outage:
+			s.restart()
 		}
 	}
 }

@@ -14,7 +14,8 @@ const (
 	backoffCap    = 10 * time.Second
 	maxRetryAfter = 5 * time.Minute // a longer Retry-After is cut to this; the API is asked again then
 	maxBad        = 3               // tries after the first unusable answer
-	maxRefused    = 2               // tries after the first 401 or 403
+	maxRefused    = 2               // tries after the first 401, or 403 before anybody was answered
+	maxDenied     = 1               // tries after the first status that would end the run if nobody had been answered
 )
 
 // result is what came of one attempt. The zero result is an answer that was used, but for its status.
@@ -37,27 +38,79 @@ func (r result) last() string {
 	return "status " + strconv.Itoa(r.status)
 }
 
-// state is what decide knows of the attempts for one user.
+// verdict is what a known user, one who was answered before, says about the API.
+type verdict uint8
+
+const (
+	unasked verdict = iota
+	there           // the first one who was asked was answered
+	back            // another one was, after the first: the API may have been away a moment ago
+	away            // none was
+)
+
+// state is what decide knows besides the result of an attempt.
 type state struct {
 	path    string
-	spent   int // attempts that count against max, this one included
-	max     int // attempts for one user
-	bad     int // unusable answers, this one included
-	refused int // 401 and 403, this one included
+	max     int  // attempts for one user
+	spent   int  // attempts that count against max, this one included
+	bad     int  // unusable answers, this one included
+	refused int  // refusals of the key, this one included
+	denied  int  // statuses that would end the run if nobody had been answered, this one included
+	known   bool // somebody was answered with this key, and can be asked about again
+	probe   bool // this attempt is about a known user, to find out whether the API is there
+
+	outage bool    // an outage is on, by the circuit
+	api    verdict // of a known user who was asked about right after this attempt
+}
+
+// count takes note of the result of another attempt.
+func (s *state) count(r result) {
+	s.outage, s.api = false, unasked
+	switch {
+	case r.status == http.StatusTooManyRequests: // not the user's fault
+		return
+	case r.status == http.StatusUnauthorized, r.status == http.StatusForbidden && !s.known:
+		s.refused++
+		return
+	case r.bad != "":
+		s.bad++
+	case isDenial(r.status):
+		s.denied++
+	}
+	s.spent++
+}
+
+// restart forgets the attempts: an outage is to blame for them.
+func (s *state) restart() { s.spent, s.bad, s.refused, s.denied = 0, 0, 0, 0 }
+
+// last reports whether the next attempt may be this user's last.
+func (s *state) last() bool { return s.spent >= s.max-1 || s.bad >= maxBad || s.denied >= maxDenied }
+
+// isDenial reports a status that ends the run if nobody was answered before, because then the key or the server is
+// wrong. Later it comes from a firewall that
+// dislikes one user, or everybody gets it.
+func isDenial(status int) bool {
+	switch status {
+	case http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented, http.StatusProxyAuthRequired,
+		http.StatusGone, http.StatusUpgradeRequired, http.StatusHTTPVersionNotSupported:
+		return true
+	}
+	return false
 }
 
 // action is what to do after an attempt.
 type action uint8
 
 const (
-	done   action = iota
-	again         // the same user, after wait
-	pause         // everybody, until wait is over (0: the API did not say); then the same user
-	refuse        // the key was refused: the same user, but nobody else meanwhile
-	spent         // the attempts ran out: this user, with user, if the API is there; else an outage
-	outage        // nobody gets through: everybody, when the API is back
-	fail          // this user, with user
-	fatal         // the run, with err
+	done    action = iota
+	again          // the same user, after wait
+	pause          // everybody, until wait is over (0: the API did not say); then the same user
+	refuse         // the key was refused: the same user, but nobody else meanwhile
+	ask            // a known user, now; then decide again
+	restart        // the same user, whose attempts start over: an outage is to blame for them
+	outage         // nobody gets through: everybody, when the API is back, and attempts start over
+	fail           // this user, with user
+	fatal          // the run, with err
 )
 
 type decision struct {
@@ -70,60 +123,85 @@ type decision struct {
 // decide says what to do after an attempt. It is pure: now dates a Retry-After, and jitter, in [0, 1), is the
 // randomness of the backoff.
 //
-// The kinds of answers are those of the fault table; the comments say what it leaves open.
+// A user is written off only if a known user was answered right before the last attempt (Client.do) and is again right
+// after it. Nothing else tells one user's failure from everybody's: that others were answered a moment ago says nothing
+// of now, and the last user of an input has no others.
 func decide(s state, r result, now time.Time, jitter float64) decision {
 	switch {
-	case r.fatal != nil:
+	case r.fatal != nil && !s.known:
 		return decision{action: fatal, err: r.fatal}
-	case r.status == 0:
-		return retry(s, r, now, jitter)
 	case r.status == http.StatusOK && r.bad == "":
 		return decision{action: done}
-	case r.status < 300: // also a 204 and the like: the API has no such answer
+	case r.status >= 300 && r.status < 400:
+		return decision{action: fatal, err: pipeline.WithHint(&RedirectError{r.status, r.location}, "give --server the URL that it redirects to, if you trust it")}
+	case s.refused > maxRefused:
+		return decision{action: fatal} // the circuit has the error
+	case s.outage:
+		return decision{action: restart}
+	case r.status == 0: // a host that is not found any more, too
+		return retry(s, r, now, jitter)
+	case r.status < 300: // 200 with a body that cannot be used; also a 204 and the like: the API has no such answer
 		if s.bad > maxBad || s.spent >= s.max {
-			d := failure(pipeline.KindBadAnswer, r, "the API's answer could not be used: "+r.bad)
-			d.action = spent // a page that says the API is down comes with 200, too
-			return d
+			return giveUp(s, r, pipeline.KindBadAnswer, "the API's answer could not be used: "+r.bad)
 		}
 		return decision{action: again, wait: backoff(s.bad, jitter)}
-	case r.status < 400:
-		return decision{action: fatal, err: pipeline.WithHint(&RedirectError{r.status, r.location}, "give --server the URL that it redirects to, if you trust it")}
-	}
-	switch r.status {
-	case http.StatusTooManyRequests:
+	case r.status == http.StatusTooManyRequests:
 		wait, _ := retryAfter(r, now)
 		return decision{action: pause, wait: wait}
-	case http.StatusUnauthorized, http.StatusForbidden:
-		if s.refused > maxRefused {
-			return decision{action: fatal} // the circuit has the error
-		}
+	case r.status == http.StatusUnauthorized, r.status == http.StatusForbidden && !s.known:
 		return decision{action: refuse}
-	case http.StatusRequestTimeout, http.StatusTooEarly,
-		http.StatusMisdirectedRequest: // a matter of the connection, RFC 9110, 15.5.20
-		return retry(s, r, now, jitter)
-	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented,
-		http.StatusProxyAuthRequired, http.StatusGone, http.StatusUpgradeRequired, http.StatusHTTPVersionNotSupported:
+	case isDenial(r.status) && !s.known:
 		return decision{action: fatal, err: pipeline.WithHint(&ServerError{r.status, s.path}, "is --server the base URL of the Evaluation API?")}
-	}
-	if r.status >= 500 { // 500 502 503 504, a CDN's 520 to 530, and what comes up tomorrow
+	case isDenial(r.status):
+		if s.denied > maxDenied || s.spent >= s.max {
+			return giveUp(s, r, pipeline.KindRejected, rejected(r)+", and answered others")
+		}
+		return decision{action: again, wait: backoff(s.spent, jitter)}
+	case r.status >= 500, // 500 502 503 504, a CDN's 520 to 530, and what comes up tomorrow
+		r.status == http.StatusRequestTimeout, r.status == http.StatusTooEarly,
+		r.status == http.StatusMisdirectedRequest: // a matter of the connection, RFC 9110, 15.5.20
 		return retry(s, r, now, jitter)
 	}
-	return failure(pipeline.KindRejected, r, "the API refused the request with status "+strconv.Itoa(r.status))
+	return failure(pipeline.KindRejected, r, rejected(r))
 }
 
-// retry is for failures that pass. Whether attempts that ran out are this user's failure or everybody's, Client.alive
-// finds out.
+// retry is for failures that pass.
 func retry(s state, r result, now time.Time, jitter float64) decision {
-	if s.spent < s.max {
-		wait := backoff(s.spent, jitter)
-		if after, ok := retryAfter(r, now); ok {
-			wait = max(wait, after)
-		}
-		return decision{action: again, wait: wait}
+	if s.spent >= s.max {
+		return giveUp(s, r, pipeline.KindUnavailable, unavailable(r))
 	}
-	d := failure(pipeline.KindUnavailable, r, "no attempt got an answer, while those of others did; last: "+r.last())
-	d.action = spent
-	return d
+	wait := backoff(s.spent, jitter)
+	if after, ok := retryAfter(r, now); ok {
+		wait = max(wait, after)
+	}
+	return decision{action: again, wait: wait}
+}
+
+// giveUp is for a user whose attempts ran out. Whether that is this user's failure or everybody's, a known user tells.
+func giveUp(s state, r result, kind pipeline.Kind, message string) decision {
+	switch {
+	case s.probe:
+		return decision{action: outage}
+	case !s.known && kind == pipeline.KindBadAnswer:
+		return failure(kind, r, message) // something answers: this may be all it ever does
+	case !s.known:
+		return decision{action: outage} // nobody ever got through
+	case s.api == unasked:
+		return decision{action: ask}
+	case s.api == away:
+		return decision{action: restart}
+	case s.api == back:
+		return decision{action: again}
+	}
+	return failure(kind, r, message)
+}
+
+func rejected(r result) string {
+	return "the API refused the request with status " + strconv.Itoa(r.status)
+}
+
+func unavailable(r result) string {
+	return "no attempt got an answer, while those of others did; last: " + r.last()
 }
 
 func failure(kind pipeline.Kind, r result, message string) decision {

@@ -14,6 +14,13 @@ func TestDecide(t *testing.T) {
 	const half = 0.5 // jitter
 	first := state{path: "/v1/vardata", spent: 1, max: 5}
 	last := state{spent: 5, max: 5}
+	// One more thing is known than in s.
+	known := func(s state) state { s.known = true; return s }
+	asked := func(s state, v verdict) state { s.known, s.api = true, v; return s }
+	denied := func(n int) state { return state{path: "/v1/vardata", spent: n, denied: n, max: 5, known: true} }
+	lastBad := state{spent: 4, bad: 4, max: 5}
+	probe := state{spent: 1, bad: maxBad + 1, denied: maxDenied + 1, known: true, probe: true}
+	out := func(s state) state { s.outage = true; return s }
 	type want struct {
 		action action
 		wait   time.Duration
@@ -26,69 +33,161 @@ func TestDecide(t *testing.T) {
 		r    result
 		want want
 	}
+	const ms = time.Millisecond
+	dns := result{class: "dns", fatal: &ConnectError{Class: "dns"}}
 	rows := []row{
 		{"answer", first, result{status: 200}, want{action: done}},
+		{"answer in an outage", out(known(first)), result{status: 200}, want{action: done}},
 		{"429 without Retry-After", first, result{status: 429}, want{action: pause}},
 		{"429 seconds", first, result{status: 429, retryAfter: "7"}, want{action: pause, wait: 7 * time.Second}},
 		{"429 date", first, result{status: 429, retryAfter: "Fri, 02 Jan 2026 03:04:35 GMT"}, want{action: pause, wait: 30 * time.Second}},
 		{"429 never uses up attempts", last, result{status: 429, retryAfter: "7"}, want{action: pause, wait: 7 * time.Second}},
+		{"429 in an outage", out(known(last)), result{status: 429, retryAfter: "7"}, want{action: restart}},
+		{"429 to the probe", probe, result{status: 429}, want{action: pause}},
+
 		{"401 first", state{refused: 1}, result{status: 401}, want{action: refuse}},
-		{"403 third", state{refused: 3}, result{status: 403}, want{action: fatal}},
-		{"dns", first, result{class: "dns", fatal: &ConnectError{Class: "dns"}}, want{action: fatal, err: &ConnectError{}}},
-		{"refused", first, result{class: "refused"}, want{action: again, wait: 100 * time.Millisecond}},
-		{"timeout, last", last, result{class: "timeout"}, want{action: spent, kind: pipeline.KindUnavailable}},
-		{"503, last", last, result{status: 503}, want{action: spent, kind: pipeline.KindUnavailable}},
+		{"401 third", state{refused: 3}, result{status: 401}, want{action: fatal}},
+		{"401 first, others were answered", state{refused: 1, known: true}, result{status: 401}, want{action: refuse}},
+		{"401 third, others were answered", state{refused: 3, known: true}, result{status: 401}, want{action: fatal}},
+		{"401 third, in an outage", state{refused: 3, known: true, outage: true}, result{status: 401}, want{action: fatal}},
+		{"401 to the probe", probe, result{status: 401}, want{action: refuse}},
+		{"403 first, nobody was answered", state{refused: 1}, result{status: 403}, want{action: refuse}},
+		{"403 third, nobody was answered", state{refused: 3}, result{status: 403}, want{action: fatal}},
+		{"403 first, others were answered", denied(1), result{status: 403}, want{action: again, wait: 100 * ms}},
+		{"403 second, others were answered", denied(2), result{status: 403}, want{action: ask}},
+		{"403 second, a known user is answered", asked(denied(2), there), result{status: 403}, want{action: fail, kind: pipeline.KindRejected}},
+		{"403 second, the second known user is answered", asked(denied(2), back), result{status: 403}, want{action: again}},
+		{"403 second, known users get it too", asked(denied(2), away), result{status: 403}, want{action: restart}},
+		{"403 to the probe", probe, result{status: 403}, want{action: outage}},
+		{"403 in an outage", out(denied(2)), result{status: 403}, want{action: restart}},
+		{"403, one attempt only", state{spent: 1, denied: 1, max: 1, known: true}, result{status: 403}, want{action: ask}},
+
+		{"dns", first, dns, want{action: fatal, err: &ConnectError{}}},
+		{"dns, others were answered", known(first), dns, want{action: again, wait: 100 * ms}},
+		{"dns, last", known(last), dns, want{action: ask}},
+		{"dns, last, known users get through", asked(last, there), dns, want{action: fail, kind: pipeline.KindUnavailable}},
+		{"dns to the probe", probe, dns, want{action: outage}},
+		{"refused", first, result{class: "refused"}, want{action: again, wait: 100 * ms}},
+		{"refused in an outage", out(first), result{class: "refused"}, want{action: restart}},
+		{"timeout, last, nobody was answered", last, result{class: "timeout"}, want{action: outage}},
+		{"timeout, last", known(last), result{class: "timeout"}, want{action: ask}},
+		{"timeout, last, a known user is answered", asked(last, there), result{class: "timeout"}, want{action: fail, kind: pipeline.KindUnavailable}},
+		{"timeout, last, the second known user is answered", asked(last, back), result{class: "timeout"}, want{action: again}},
+		{"timeout, last, no known user is answered", asked(last, away), result{class: "timeout"}, want{action: restart}},
+		{"timeout of the probe", probe, result{class: "timeout"}, want{action: outage}},
+		{"503, last, nobody was answered", last, result{status: 503}, want{action: outage}},
+		{"503, last", known(last), result{status: 503}, want{action: ask}},
+		{"503, last, a known user is answered", asked(last, there), result{status: 503}, want{action: fail, kind: pipeline.KindUnavailable}},
+		{"503 in an outage", out(known(first)), result{status: 503}, want{action: restart}},
 		{"503 with Retry-After", first, result{status: 503, retryAfter: "4"}, want{action: again, wait: 4 * time.Second}},
-		{"503 with a shorter Retry-After", state{spent: 4, max: 5}, result{status: 503, retryAfter: "0"}, want{action: again, wait: 800 * time.Millisecond}},
-		{"one attempt only", state{spent: 1, max: 1}, result{status: 500}, want{action: spent, kind: pipeline.KindUnavailable}},
-		{"bad, first", state{spent: 1, bad: 1, max: 5}, result{status: 200, bad: "empty"}, want{action: again, wait: 100 * time.Millisecond}},
-		{"bad, third retry", state{spent: 3, bad: 3, max: 5}, result{status: 200, bad: "empty"}, want{action: again, wait: 400 * time.Millisecond}},
-		{"bad, after three retries", state{spent: 4, bad: 4, max: 5}, result{status: 200, bad: "empty"}, want{action: spent, kind: pipeline.KindBadAnswer}},
-		{"bad, no attempts left", state{spent: 2, bad: 1, max: 2}, result{status: 200, bad: "empty"}, want{action: spent, kind: pipeline.KindBadAnswer}},
-		{"204", state{spent: 4, bad: 4, max: 5}, result{status: 204, bad: "status 204"}, want{action: spent, kind: pipeline.KindBadAnswer}},
+		{"503 with a shorter Retry-After", state{spent: 4, max: 5}, result{status: 503, retryAfter: "0"}, want{action: again, wait: 800 * ms}},
+		{"one attempt only", state{spent: 1, max: 1, known: true}, result{status: 500}, want{action: ask}},
+
+		{"bad, first", state{spent: 1, bad: 1, max: 5}, result{status: 200, bad: "empty"}, want{action: again, wait: 100 * ms}},
+		{"bad, third retry", state{spent: 3, bad: 3, max: 5}, result{status: 200, bad: "empty"}, want{action: again, wait: 400 * ms}},
+		{"bad, after three retries, nobody was answered", lastBad, result{status: 200, bad: "empty"}, want{action: fail, kind: pipeline.KindBadAnswer}},
+		{"bad, after three retries", known(lastBad), result{status: 200, bad: "empty"}, want{action: ask}},
+		{"bad, after three retries, a known user is answered", asked(lastBad, there), result{status: 200, bad: "empty"}, want{action: fail, kind: pipeline.KindBadAnswer}},
+		{"bad, after three retries, in an outage", out(lastBad), result{status: 200, bad: "empty"}, want{action: restart}},
+		{"bad, no attempts left", state{spent: 2, bad: 1, max: 2, known: true}, result{status: 200, bad: "empty"}, want{action: ask}},
+		{"bad to the probe", probe, result{status: 200, bad: "empty"}, want{action: outage}},
+		{"204", known(lastBad), result{status: 204, bad: "status 204"}, want{action: ask}},
 	}
 	for _, status := range []int{408, 421, 425, 500, 502, 503, 504, 506, 520, 521, 522, 523, 524, 525, 526, 527, 528, 529, 530, 599} {
-		rows = append(rows, row{fmt.Sprint(status), first, result{status: status}, want{action: again, wait: 100 * time.Millisecond}})
+		rows = append(rows, row{fmt.Sprint(status), first, result{status: status}, want{action: again, wait: 100 * ms}},
+			row{fmt.Sprint(status, " to the probe"), probe, result{status: status}, want{action: outage}})
 	}
 	for _, status := range []int{400, 413, 414, 431, 402, 409, 418, 422, 451} {
-		rows = append(rows, row{fmt.Sprint(status), first, result{status: status}, want{action: fail, kind: pipeline.KindRejected}})
+		rows = append(rows, row{fmt.Sprint(status), first, result{status: status}, want{action: fail, kind: pipeline.KindRejected}},
+			row{fmt.Sprint(status, " to the probe"), probe, result{status: status}, want{action: fail, kind: pipeline.KindRejected}})
 	}
 	for _, status := range []int{404, 405, 501, 407, 410, 426, 505} {
-		rows = append(rows, row{fmt.Sprint(status), first, result{status: status}, want{action: fatal, err: &ServerError{}}})
+		r := result{status: status}
+		rows = append(rows, row{fmt.Sprint(status), first, r, want{action: fatal, err: &ServerError{}}},
+			row{fmt.Sprint(status, " first, others were answered"), denied(1), r, want{action: again, wait: 100 * ms}},
+			row{fmt.Sprint(status, " second, others were answered"), denied(2), r, want{action: ask}},
+			row{fmt.Sprint(status, " second, known users get it too"), asked(denied(2), away), r, want{action: restart}},
+			row{fmt.Sprint(status, " to the probe"), probe, r, want{action: outage}})
 	}
 	for _, status := range []int{300, 301, 302, 303, 304, 307, 308} {
-		rows = append(rows, row{fmt.Sprint(status), first, result{status: status, location: "https://x"}, want{action: fatal, err: &RedirectError{}}})
+		for name, s := range map[string]state{"": first, " in an outage": out(known(first)), " to the probe": probe} {
+			rows = append(rows, row{fmt.Sprint(status, name), s, result{status: status, location: "https://x"}, want{action: fatal, err: &RedirectError{}}})
+		}
 	}
 	for _, tt := range rows {
-		d := decide(tt.s, tt.r, now, half)
-		if d.action != tt.want.action || d.wait != tt.want.wait {
-			t.Errorf("%s: action %d wait %v, want %d %v", tt.name, d.action, d.wait, tt.want.action, tt.want.wait)
-		}
-		var kind pipeline.Kind
-		if d.user != nil {
-			kind = d.user.Kind
-			if d.user.HTTPStatus != tt.r.status {
-				t.Errorf("%s: HTTPStatus %d", tt.name, d.user.HTTPStatus)
+		t.Run(tt.name, func(t *testing.T) {
+			d := decide(tt.s, tt.r, now, half)
+			if d.action != tt.want.action || d.wait != tt.want.wait {
+				t.Errorf("decide(%+v, %+v): action %d wait %v, want %d %v", tt.s, tt.r, d.action, d.wait, tt.want.action, tt.want.wait)
 			}
-		}
-		if kind != tt.want.kind {
-			t.Errorf("%s: kind %q, want %q", tt.name, kind, tt.want.kind)
-		}
-		if tt.want.err != nil {
-			var e1 *ServerError
-			var e2 *RedirectError
-			var e3 *ConnectError
-			ok := false
+			var kind pipeline.Kind
+			if d.user != nil {
+				kind = d.user.Kind
+				if d.user.HTTPStatus != tt.r.status {
+					t.Errorf("decide(%+v, %+v): HTTPStatus %d", tt.s, tt.r, d.user.HTTPStatus)
+				}
+			}
+			if kind != tt.want.kind {
+				t.Errorf("decide(%+v, %+v): kind %q, want %q", tt.s, tt.r, kind, tt.want.kind)
+			}
+			ok := true
 			switch tt.want.err.(type) {
 			case *ServerError:
-				ok = errors.As(d.err, &e1)
+				_, ok = errors.AsType[*ServerError](d.err)
 			case *RedirectError:
-				ok = errors.As(d.err, &e2)
+				_, ok = errors.AsType[*RedirectError](d.err)
 			case *ConnectError:
-				ok = errors.As(d.err, &e3)
+				_, ok = errors.AsType[*ConnectError](d.err)
 			}
 			if !ok {
-				t.Errorf("%s: error %T, want %T", tt.name, d.err, tt.want.err)
+				t.Errorf("decide(%+v, %+v): error %T, want %T", tt.s, tt.r, d.err, tt.want.err)
+			}
+		})
+	}
+}
+
+// TestDecideIsTotal: whatever the state, no result leaves the loop without something to do, and nobody is written off
+// without a verdict of a known user.
+func TestDecideIsTotal(t *testing.T) {
+	results := []result{{class: "timeout"}, {class: "dns", fatal: &ConnectError{Class: "dns"}}, {status: 200, bad: "empty"}}
+	for status := 200; status < 600; status++ {
+		r := result{status: status}
+		if status > 200 && status < 300 {
+			r.bad = "status"
+		}
+		results = append(results, r)
+	}
+	for _, r := range results {
+		for bits := range 1 << 9 {
+			on := func(n int) bool { return bits>>n&1 == 1 }
+			s := state{max: 5, known: on(0), outage: on(1), probe: on(0) && on(2), api: verdict(bits >> 3 & 3)}
+			for n, count := range map[int]*int{5: &s.spent, 6: &s.bad, 7: &s.refused, 8: &s.denied} {
+				if on(n) {
+					*count = 5
+				}
+			}
+			if !s.known {
+				s.api = unasked
+			}
+			d := decide(s, r, time.Time{}, 0)
+			refusal := r.status >= 400 && r.status < 500 && !isDenial(r.status) && r.status != 401
+			switch d.action {
+			case fail:
+				alone := refusal || !s.known && r.bad != "" || s.api == there
+				if d.user == nil || !alone {
+					t.Fatalf("decide(%+v, %+v): the user fails with %v, and no known user was answered", s, r, d.user)
+				}
+			case fatal:
+				if d.err == nil && s.refused <= maxRefused {
+					t.Fatalf("decide(%+v, %+v): the run ends without an error", s, r)
+				}
+			case ask:
+				if s.api != unasked || !s.known || s.probe {
+					t.Fatalf("decide(%+v, %+v): asks a known user again", s, r)
+				}
+			case done, again, pause, refuse, restart, outage:
+			default:
+				t.Fatalf("decide(%+v, %+v) = %+v", s, r, d)
 			}
 		}
 	}

@@ -3,11 +3,14 @@ package amplitude
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"slices"
@@ -449,38 +452,106 @@ func TestUnavailableWhileOthersGoThrough(t *testing.T) {
 	})
 }
 
-// TestShortOutagesAreNobodysFailure: whatever an outage begins and ends between, and however many are at work, nobody is
-// written off for it, if it is longer than the two questions around a last attempt.
+// worlds is how many random worlds there are; -worlds 5000 tries more.
+var worlds = flag.Uint64("worlds", 150, "random worlds of outages")
+
+// TestShortOutagesAreNobodysFailure: whatever an outage begins and ends between, however many are at work, and whoever
+// else fails for reasons of their own, nobody is written off for it, if it is longer than the two questions around a
+// last attempt. Those who fail for reasons of their own are, also where many of those who could tell them from an
+// outage have begun to fail meanwhile.
 func TestShortOutagesAreNobodysFailure(t *testing.T) {
-	for seed := range uint64(100) {
+	const users = 1500
+	notFound := &net.DNSError{Err: "no such host", Name: "example.com", IsNotFound: true}
+	status := func(code int) func() (int, http.Header, string, error) {
+		return func() (int, http.Header, string, error) { return code, nil, "", nil }
+	}
+	broken := func(err error) func() (int, http.Header, string, error) {
+		return func() (int, http.Header, string, error) { return 0, nil, "", err }
+	}
+	page := func() (int, http.Header, string, error) { return 200, nil, "<html>we are back soon</html>", nil }
+	atStart := []func() (int, http.Header, string, error){broken(syscall.ECONNREFUSED), status(503), page}
+	later := append(atStart, status(403), status(404), status(405), status(410), status(501), broken(notFound))
+	for seed := range *worlds {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1))
 			workers := []int{1, 2, 4, 64}[seed%4]
-			var down [][2]time.Duration // from, to
-			for at := time.Duration(0); len(down) < 10; {
-				at += time.Duration(random.Int64N(int64(5 * time.Second)))
-				from := at
-				at += 200*time.Millisecond + time.Duration(random.Int64N(int64(8*time.Second)))
-				down = append(down, [2]time.Duration{from, at})
+			type outage struct {
+				from, to time.Duration
+				answer   []func() (int, http.Header, string, error)
+			}
+			var down []outage
+			kinds := later
+			if seed%5 == 0 { // it begins before anybody was answered
+				kinds, down = atStart, []outage{{0, 3 * time.Second, atStart[seed%2:][:1]}}
+			}
+			for at := 3 * time.Second * time.Duration(len(down)); len(down) < 10; {
+				at += time.Millisecond + time.Duration(random.Int64N(int64(5*time.Second)))
+				o := outage{from: at, answer: kinds}
+				if at += 200*time.Millisecond + time.Duration(random.Int64N(int64(8*time.Second))); random.IntN(4) > 0 {
+					n := random.IntN(len(o.answer)) // else all kinds at once
+					o.answer = o.answer[n : n+1]
+				}
+				o.to = at
+				down = append(down, o)
+			}
+			// Who fails for reasons of their own: from the start, or once they were answered.
+			alone := map[string]func() (int, http.Header, string, error){}
+			want := map[string]pipeline.Kind{}
+			turned := sync.Map{}
+			share := []float64{0, 0.01, 0.3}[random.IntN(3)]
+			turn := []float64{0, 0.1, 0.3}[random.IntN(3)]
+			for i := 1; i < users; i++ {
+				name := fmt.Sprint("SECRET-", i)
+				if random.Float64() < turn {
+					turned.Store(name, []func() (int, http.Header, string, error){status(500), status(403), page}[random.IntN(3)])
+				}
+				if random.Float64() >= share || i < 64 && seed%5 == 0 { // before anybody was answered a 404 ends the run
+					continue
+				}
+				switch random.IntN(5) {
+				case 0:
+					alone[name], want[name] = status(403), pipeline.KindRejected
+				case 1:
+					alone[name], want[name] = status(404), pipeline.KindRejected
+				case 2:
+					alone[name], want[name] = status(400), pipeline.KindRejected
+				case 3:
+					alone[name], want[name] = status(500), pipeline.KindUnavailable
+				case 4:
+					alone[name], want[name] = page, pipeline.KindBadAnswer
+				}
 			}
 			start := time.Now()
-			f := &fake{latency: 40 * time.Millisecond, answer: func(int, *http.Request) (int, http.Header, string, error) {
+			var mu sync.Mutex
+			answered := map[string]bool{}
+			f := &fake{latency: 40 * time.Millisecond, answer: func(n int, r *http.Request) (int, http.Header, string, error) {
+				now := time.Since(start)
 				for _, d := range down {
-					if now := time.Since(start); now >= d[0] && now < d[1] {
-						switch seed % 3 {
-						case 0:
-							return 0, nil, "", syscall.ECONNREFUSED
-						case 1:
-							return 503, nil, "", nil
-						}
-						return 200, nil, "<html>we are back soon</html>", nil
+					if now >= d.from && now < d.to {
+						return d.answer[n%len(d.answer)]()
 					}
 				}
+				name := r.URL.Query().Get("user_id")
+				if own := alone[name]; own != nil {
+					return own()
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if own, ok := turned.Load(name); ok && answered[name] {
+					return own.(func() (int, http.Header, string, error))()
+				}
+				answered[name] = true
 				return 200, nil, "{}", nil
 			}}
-			for i, err := range evaluate(t.Context(), newFake(t, Config{}, f), 1500, workers) {
-				if err != nil {
-					t.Fatalf("seed %d, %d workers, down %v: user %d: %v; want nobody to fail", seed, workers, down, i, err)
+			for i, err := range evaluate(t.Context(), newFake(t, Config{}, f), users, workers) {
+				var got pipeline.Kind
+				if ue, ok := errors.AsType[*pipeline.UserError](err); ok {
+					got = ue.Kind
+				} else if err != nil {
+					t.Fatalf("seed %d, %d workers, down %v: user %d ends the run: %v", seed, workers, down, i, err)
+				}
+				if want := want[fmt.Sprint("SECRET-", i)]; got != want {
+					t.Fatalf("seed %d, %d workers, down %v: user %d: %v; want %q", seed, workers, down, i, err, want)
 				}
 			}
 		})
@@ -534,6 +605,140 @@ func TestOneUserIsToldFromAnOutage(t *testing.T) {
 		}
 		c.Close()
 	})
+}
+
+// TestRefusedAfterAnswers: what ends the run at its start is this user's failure, or everybody's outage, once somebody
+// was answered with this key.
+func TestRefusedAfterAnswers(t *testing.T) {
+	notFound := &net.DNSError{Err: "no such host", Name: "example.com", IsNotFound: true}
+	untrusted := &tls.CertificateVerificationError{Err: errors.New("expired")}
+	for name, tt := range map[string]struct {
+		status int
+		err    error
+		kind   pipeline.Kind // if it happens to one user
+	}{
+		"403":         {403, nil, pipeline.KindRejected},
+		"404":         {404, nil, pipeline.KindRejected},
+		"405":         {405, nil, pipeline.KindRejected},
+		"410":         {410, nil, pipeline.KindRejected},
+		"501":         {501, nil, pipeline.KindRejected},
+		"unknown":     {0, notFound, pipeline.KindUnavailable},
+		"certificate": {0, untrusted, pipeline.KindUnavailable},
+	} {
+		for _, resumed := range []bool{false, true} {
+			when := map[bool]string{false: " later", true: " when it goes on"}[resumed]
+			t.Run(name+when+", one user", func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					f := &fake{latency: 50 * time.Millisecond, answer: func(_ int, r *http.Request) (int, http.Header, string, error) {
+						if strings.HasPrefix(r.URL.RawQuery, "user_id=SECRET-7") {
+							return tt.status, nil, "", tt.err
+						}
+						return 200, nil, "{}", nil
+					}}
+					var log bytes.Buffer
+					c := newFake(t, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}, f)
+					users := 7
+					if resumed {
+						c.Known(&pipeline.User{UserID: "SECRET-0"})
+					} else {
+						noErrors(t, evaluate(t.Context(), c, users, 4))
+					}
+					_, err := c.Evaluate(t.Context(), &pipeline.User{UserID: "SECRET-7"})
+					if ue := userError(t, err, tt.kind); ue.HTTPStatus != tt.status || ue.Attempts < 2 || strings.Contains(ue.Error(), "SECRET") {
+						t.Errorf("got %+v, want status %d after another attempt", ue, tt.status)
+					}
+					if log.Len() > 0 {
+						t.Errorf("it said\n%s\nwant nothing: one user is no outage", &log)
+					}
+				})
+			})
+			t.Run(name+when+", everybody", func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					f := &fake{latency: 50 * time.Millisecond, answer: func(n int, _ *http.Request) (int, http.Header, string, error) {
+						if n > 100 || resumed {
+							return tt.status, nil, "", tt.err
+						}
+						return 200, nil, "{}", nil
+					}}
+					c := newFake(t, Config{MaxOutage: 5 * time.Minute}, f)
+					want := 100
+					if resumed {
+						c.Known(&pipeline.User{UserID: "SECRET-0"})
+						want = 0
+					}
+					start := time.Now()
+					answered := 0
+					for i, err := range evaluate(t.Context(), c, 1000, 64) {
+						if err == nil {
+							answered++
+						} else if out, ok := errors.AsType[*OutageError](err); !ok || out.Status != tt.status || pipeline.Hint(err) == "" {
+							t.Fatalf("user %d: %v, want an outage with status %d", i, err, tt.status)
+						}
+					}
+					if took := time.Since(start); answered != want || took < 5*time.Minute || took > 6*time.Minute {
+						t.Errorf("%d answered, gave up after %v; want %d and 5 minutes", answered, took, want)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestKnownUserBeginsToFail: those who were answered before, and tell an outage from one user's failure, may fail
+// themselves later on.
+func TestKnownUserBeginsToFail(t *testing.T) {
+	for _, failing := range []int{1, 2, 5, 8} {
+		t.Run(fmt.Sprint(failing, " of 16"), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fails := func(i int) bool { return i < failing || i == 20 }
+				f := &fake{latency: 50 * time.Millisecond, answer: func(n int, r *http.Request) (int, http.Header, string, error) {
+					var user int
+					_, _ = fmt.Sscanf(r.URL.Query().Get("user_id"), "SECRET-%d", &user)
+					if n > 16 && fails(user) {
+						return 500, nil, "", nil
+					}
+					return 200, nil, "{}", nil
+				}}
+				c := newFake(t, Config{}, f)
+				noErrors(t, evaluate(t.Context(), c, 16, 1))
+				start := time.Now()
+				_, err := c.Evaluate(t.Context(), &pipeline.User{UserID: "SECRET-20"})
+				userError(t, err, pipeline.KindUnavailable)
+				if took := time.Since(start); took > 10*time.Minute {
+					t.Errorf("written off after %v, want it long before an outage ends the run", took)
+				}
+				if n := c.Stats().Outages; failing < maxAsked && n != 0 {
+					t.Errorf("%d outages, want none: known users were answered", n)
+				}
+			})
+		})
+	}
+}
+
+func TestRing(t *testing.T) {
+	var r ring
+	if !r.empty() {
+		t.Error("the zero ring is not empty")
+	}
+	for i := range 100 {
+		for range 2 { // a second time changes nothing
+			r.add(fmt.Sprint(i / 2))
+		}
+		if query, size := r.get(); query == "" || size != min(i/2+1, len(r.queries)) || r.empty() {
+			t.Fatalf("after %d users: %q of %d", i/2+1, query, size)
+		}
+	}
+	seen := map[string]bool{}
+	for range r.queries {
+		query, _ := r.get()
+		seen[query] = true
+		r.next()
+	}
+	for i := range r.queries {
+		if last := fmt.Sprint(49 - i); !seen[last] {
+			t.Errorf("user %s is not in %v, want the last %d", last, seen, len(r.queries))
+		}
+	}
 }
 
 func TestReplay(t *testing.T) {
