@@ -31,9 +31,9 @@ func TestReaderLeaves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	users := "user_id\n"
+	users := "device_id\n"
 	for i := range 60 {
-		users += "user-" + strconv.Itoa(i) + "\n"
+		users += "device-" + strconv.Itoa(i) + "\n"
 	}
 	for name, text := range map[string]string{
 		"users.csv": users, "holds.yaml": "checks:\n  - users: {min: 60}\n", "fails.yaml": "checks:\n  - users: {min: 61}\n",
@@ -59,7 +59,7 @@ func TestReaderLeaves(t *testing.T) {
 		}
 		return code, b.String()
 	}
-	const local = "snapshot users.csv --evaluator local --flags checkout-redesign --quiet --flag-configs "
+	const local = "snapshot users.csv --evaluator local --flags dark-mode --quiet --flag-configs "
 	for out, configs := range map[string]string{"a.csv": flags, "b.csv": flags, "c.csv": flags, "changed.csv": "draft.json"} {
 		if code, said := run(t, nil, strings.Fields(local+configs+" --out "+out)...); code != 0 {
 			t.Fatalf("snapshot %s: exit code %d\n%s", out, code, said)
