@@ -25,7 +25,8 @@
 //
 // The files of one input have one schema: the same columns, in any order, that hold the same; integers of different
 // sizes do, and so do floats, and decimals of one scale. Folders called key=value above a file are columns of texts, as DuckDB, pyarrow and Spark
-// have it, unless the file has a column of that name itself (folder.go).
+// have it, unless the file has a column of that name itself (folder.go). A table of Delta Lake, Hudi or Iceberg is refused,
+// because its log says which files count, and so is a file that is named twice (table.go).
 //
 // # What goes wrong, and how it is told
 //

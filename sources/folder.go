@@ -17,8 +17,12 @@ import (
 // A folder is what Spark, Hive, DuckDB and the like write as one table: names that begin with _ or . are theirs
 // (_SUCCESS, _temporary, .part.crc) and are skipped, and folders in it called key=value are partitions, which are read
 // too. Any other folder in it is refused, because nothing says whether it belongs to the table.
+//
+// A table of Delta Lake, Hudi or Iceberg is refused, however a path leads into it. A file that is there twice is a
+// [*SameFileError].
 func ExpandPaths(args []string) ([]string, error) {
 	var paths []string
+	tables := tableChecker{}
 	for _, arg := range args {
 		if arg == "-" {
 			paths = append(paths, arg)
@@ -38,6 +42,9 @@ func ExpandPaths(args []string) ([]string, error) {
 			slices.Sort(matches)
 		}
 		for _, match := range matches {
+			if err := tables.check(match); err != nil {
+				return nil, err
+			}
 			if info, err := os.Stat(match); err != nil || !info.IsDir() {
 				paths = append(paths, match) // Open tells what is wrong with it
 				continue
@@ -50,9 +57,14 @@ func ExpandPaths(args []string) ([]string, error) {
 			if len(paths) == before {
 				return nil, pipeline.WithHint(fmt.Errorf("the folder %s holds no .parquet files", match), "files of other formats are named one by one, or with a glob")
 			}
+			for _, path := range paths[before:] { // a partition, or where a link leads
+				if err := tables.check(path); err != nil {
+					return nil, err
+				}
+			}
 		}
 	}
-	return paths, nil
+	return paths, checkDistinct(paths)
 }
 
 // maxPartitions bounds how deep partitions nest: links may go in circles.

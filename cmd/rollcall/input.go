@@ -59,6 +59,9 @@ func openInput(ctx context.Context, env *env, o *snapshotOptions, args []string,
 		return in, in.spoolFrom(ctx, f, args[0])
 	}
 	paths, err := sources.ExpandPaths(args)
+	if _, same := errors.AsType[*sources.SameFileError](err); same {
+		return nil, &exitError{err, exitUsage}
+	}
 	if err != nil {
 		return nil, err
 	}

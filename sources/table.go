@@ -1,0 +1,111 @@
+package sources
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// tableFormats are the formats that keep many versions of a table in one directory: a log in it says which of the Parquet
+// files are the current one. Without the log, rows that were deleted or replaced are read too.
+var tableFormats = []struct {
+	name, marker string // the marker is a pattern below the directory
+	export       string // how the current version is exported from it
+}{
+	{"Delta Lake", "_delta_log", `duckdb -c "COPY (FROM delta_scan('%s')) TO 'users.parquet'"`},
+	{"Hudi", ".hoodie", `in Spark: spark.read.format("hudi").load("%s").write.parquet("users")`},
+	{"Iceberg", filepath.Join("metadata", "*.metadata.json"), `duckdb -c "COPY (FROM iceberg_scan('%s')) TO 'users.parquet'"`},
+}
+
+// tableChecker refuses what belongs to a table of one of these formats. It remembers the directories that it has looked at.
+type tableChecker map[string]error
+
+// check refuses path if it is in such a table, or is one: a link leads there as well. Text is in none of these formats.
+func (c tableChecker) check(path string) error {
+	if format, err := formatOf(File{Path: path}, ""); err == nil && format != "parquet" {
+		return nil
+	}
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		path = resolved
+	}
+	dir, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	return c.checkDir(dir)
+}
+
+// checkDir looks at a directory and at all that are around it, because the files of a table may lie deep in it.
+func (c tableChecker) checkDir(dir string) error {
+	if err, seen := c[dir]; seen {
+		return err
+	}
+	var err error
+	for _, format := range tableFormats {
+		if found := globIn(dir, format.marker); found {
+			err = pipeline.WithHint(fmt.Errorf("%s is a %s table: its files hold rows that were deleted or replaced, too", dir, format.name),
+				"export the current version and read that:\n"+fmt.Sprintf(format.export, dir))
+			break
+		}
+	}
+	if parent := filepath.Dir(dir); err == nil && parent != dir {
+		err = c.checkDir(parent)
+	}
+	c[dir] = err
+	return err
+}
+
+// globIn reports whether something in dir matches the pattern, of which only the last element has a *.
+func globIn(dir, pattern string) bool {
+	within, last := filepath.Split(pattern)
+	suffix, isGlob := strings.CutPrefix(last, "*")
+	if !isGlob {
+		info, err := os.Stat(filepath.Join(dir, pattern))
+		return err == nil && info.IsDir()
+	}
+	entries, err := os.ReadDir(filepath.Join(dir, within))
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// SameFileError is an input that names one file twice, so that its rows would be read twice.
+type SameFileError struct{ A, B string }
+
+func (e *SameFileError) Error() string {
+	if e.A == e.B {
+		return e.A + " is given twice: its users would be read twice"
+	}
+	return e.A + " and " + e.B + " are the same file: its users would be read twice"
+}
+
+// checkDistinct refuses a file that is there twice, also by a link or in another spelling.
+func checkDistinct(paths []string) error {
+	type key struct{ size, modified int64 }
+	seen := map[key][]int{} // of the files that may be the same
+	infos := make([]os.FileInfo, len(paths))
+	for i, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			continue // "-", or what Open tells more of
+		}
+		infos[i] = info
+		k := key{info.Size(), info.ModTime().UnixNano()}
+		for _, j := range seen[k] {
+			if os.SameFile(info, infos[j]) {
+				return pipeline.WithHint(&SameFileError{paths[j], path}, "name it once")
+			}
+		}
+		seen[k] = append(seen[k], i)
+	}
+	return nil
+}
