@@ -48,7 +48,7 @@ $(NODE_MODULES): testdata/node/package-lock.json
 	@touch $@
 
 parity: $(NODE_MODULES) ## compare the engine with Amplitude's on random flags and users (PARITY=2000000)
-	go run ./pipeline/engine/parity -pairs $${PARITY:-2000000}
+	go run ./cmd/parity -pairs $${PARITY:-2000000}
 
 interop: $(NODE_MODULES) ## DuckDB reads what rollcall writes, and the other way round
 	go test -count=1 -tags interop ./testdata/interop

@@ -26,7 +26,6 @@ func TestDependencyRule(t *testing.T) {
 		"pipeline/evalserver":      {"pipeline", "pipeline/engine"},
 		"pipeline/journal":         {"pipeline", "pipeline/durable"},
 		"pipeline/report":          {"pipeline", "pipeline/parquetfile"},
-		"pipeline/engine/parity":   {"pipeline", "pipeline/engine"},
 		"pipeline/report/compare":  {"pipeline", "pipeline/report", "pipeline/report/exposure"},
 		"pipeline/report/exposure": {"pipeline", "pipeline/report", "pipeline/report/stats"},
 		"pipeline/report/page":     {"pipeline", "pipeline/report", "pipeline/report/compare", "pipeline/report/exposure", "pipeline/report/stats"},

@@ -27,7 +27,7 @@
 // set operator never matches a value that is no list, not even a negated one; a number that does not parse
 // compares false with everything, while a version that does not parse is compared as a string.
 //
-// parity/ holds this engine beside it on random flags and users (make parity). What it leaves out, because the two
+// cmd/parity compares this engine with it on random flags and users (make parity). What it leaves out, because the two
 // differ there on purpose:
 //
 //   - An absent property is absent: JavaScript would find "constructor" in every object, and "map" in every list;

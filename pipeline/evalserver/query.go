@@ -87,12 +87,13 @@ func (q *query) flags() []string {
 }
 
 // user fills in the user: the context, and over it the query's ids.
-func (q *query) user(u *pipeline.User, reader *contextReader) error {
+func (q *query) user(u *pipeline.User) error {
 	if q.hasContext {
-		var err error
-		if u.Context, err = reader.read(q.context); err != nil {
+		v, err := pipeline.ParseJSON(q.context)
+		if err != nil || v.Kind != pipeline.Object {
 			return errContext
 		}
+		u.Context = v.Members
 		for _, id := range [...]struct {
 			name string
 			to   *string

@@ -3,7 +3,6 @@ package evalserver
 import (
 	"errors"
 	"net/url"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -44,14 +43,9 @@ func FuzzQuery(f *testing.F) {
 				}
 			}
 			var u pipeline.User
-			var reader contextReader
-			userErr := q.user(&u, &reader)
+			userErr := q.user(&u)
 			if v, err := pipeline.ParseJSON(q.context); q.hasContext && (err != nil || v.Kind != pipeline.Object) != errors.Is(userErr, errContext) {
 				t.Fatalf("context %q: %v, pipeline.ParseJSON says %v", q.context, userErr, err)
-			} else if members, err := reader.read(q.context); err == nil {
-				if !reflect.DeepEqual(v.Members, members) { // cmp.Diff takes exponential time on deep nesting
-					t.Fatalf("context %q: got %v, pipeline.ParseJSON says %v", q.context, members, v.Members)
-				}
 			}
 			if userErr != nil {
 				continue

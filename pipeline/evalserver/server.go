@@ -151,7 +151,6 @@ func refuse(status int, message string) answer {
 
 // scratch is what one request needs. It is pooled.
 type scratch struct {
-	context  contextReader
 	variants []*engine.Variant
 	body     []byte
 	packed   sliceWriter
@@ -337,7 +336,7 @@ func (s *Server) answer(r *http.Request, req *Request, sc *scratch) (answer, *Fa
 		q.context, q.hasContext = string(body), true
 	}
 	if err == nil {
-		err = q.user(&user, &sc.context)
+		err = q.user(&user)
 	}
 	if err != nil {
 		return refuse(http.StatusBadRequest, err.Error()), nil

@@ -1,6 +1,6 @@
 // Command parity compares package engine with Amplitude's own engine on random flags and users.
 //
-//	go run ./pipeline/engine/parity [-pairs N] [-seed S] [-modules DIR]
+//	go run ./cmd/parity [-pairs N] [-seed S] [-modules DIR]
 //
 // In the order of the files:
 //
