@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -20,11 +21,33 @@ import (
 type csvReader struct {
 	*lines
 	io.Closer
+	csvOptions
+	header []string // unique: see nameColumns
+	called []string // what the file calls the columns of header that have another name there; nil: none has
+	fields []string
+	spans  []span
+	raw    int    // bytes of the record that was read last
+	bad    string // of a record with a problem: its first line
+	whole  int64  // lines before this one were swallowed by a quote that is not closed, and swallow none themselves
+}
+
+// csvOptions say how the cells of a file are to be read.
+type csvOptions struct {
 	comma        byte
 	missingEmpty bool
-	header       []string
-	fields       []string
-	spans        []span
+	noHeader     bool // the first line is a row; the columns are c1, c2, ...
+	trim         bool // white space around cells goes
+	pad          bool // a row may lack cells at its end, or have empty ones more
+}
+
+// set makes v the value of a cell. It was null.
+func (o *csvOptions) set(v *pipeline.Value, cell string) {
+	if o.trim {
+		cell = trimBlank(cell)
+	}
+	if cell != "" || o.missingEmpty {
+		v.Kind, v.Text = pipeline.String, cell
+	}
 }
 
 // span is a field of a record: where it is, and whether quotes in it are doubled.
@@ -33,13 +56,16 @@ type span struct {
 	doubled  bool
 }
 
-func openCSV(l *lines, c io.Closer, comma byte, missingEmpty bool) (*csvReader, error) {
-	r := &csvReader{lines: l, Closer: c, comma: comma, missingEmpty: missingEmpty}
+func openCSV(l *lines, c io.Closer, o csvOptions) (*csvReader, error) {
+	r := &csvReader{lines: l, Closer: c, csvOptions: o}
 	return r, r.readHeader()
 }
 
 func (c *csvReader) readHeader() error {
 	if err := c.begin(); err != nil {
+		return err
+	}
+	if err := c.readSeparator(); err != nil {
 		return err
 	}
 	var line int64
@@ -62,29 +88,83 @@ func (c *csvReader) readHeader() error {
 	if len(c.fields) == 1 && c.fields[0] == strings.Join(errorColumns, ",") { // ours have commas, whatever the users had
 		c.comma, c.fields = ',', slices.Clone(errorColumns)
 	}
-	c.header = append(c.header, c.fields...)
-	at := map[string]int{}
-	for i, name := range c.header {
-		switch other, twice := at[name]; {
-		case name == "":
-			return pipeline.WithHint(fmt.Errorf("%s: line %d: column %d of the header has no name", c.file, line, i+1),
-				"name every column, or leave it out (pandas: to_csv(index=False))")
-		case twice:
-			return pipeline.WithHint(fmt.Errorf("%s: line %d: columns %d and %d of the header have the same name", c.file, line, other+1, i+1),
-				"give each column its own name")
-		case strings.Contains(name, "\r"):
-			return pipeline.WithHint(fmt.Errorf("%s: line %d: a carriage return in the header", c.file, line),
-				`the lines may end in \r alone; convert them to \n`)
+	if c.noHeader && !slices.Equal(c.fields, errorColumns) {
+		for i := range c.fields {
+			c.header = append(c.header, "c"+strconv.Itoa(i+1))
 		}
-		at[name] = i
+		c.pos -= c.raw // the line is a row; nothing was read since
+		c.line = line
+		return nil
+	}
+	for _, name := range c.fields {
+		if strings.Contains(name, "\r") {
+			return pipeline.WithHint(fmt.Errorf("%s: line %d: a carriage return in the header", c.file, line), hintCR)
+		}
+		if c.trim {
+			name = trimBlank(name)
+		}
+		c.header = append(c.header, name)
+	}
+	c.nameColumns()
+	return nil
+}
+
+// readSeparator takes the line sep=; which Excel reads before the header.
+func (c *csvReader) readSeparator() error {
+	n, err := c.end(0)
+	if err == io.EOF || errors.Is(err, errTooLong) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	line := bytes.Trim(trimEOL(c.peek(n)), `"`)
+	if separator, ok := bytes.CutPrefix(bytes.ToLower(line), []byte("sep=")); ok && len(separator) == 1 && checkDelimiter(rune(separator[0])) == nil {
+		c.comma = separator[0]
+		c.advance(n)
 	}
 	return nil
+}
+
+// nameColumns gives a name to columns of the header that have none or share it, so that the cells of a row have
+// different names. Such a column is not used unless an option says this name.
+func (c *csvReader) nameColumns() {
+	first := make(map[string]int, len(c.header))
+	rename := make([]bool, len(c.header))
+	some := false
+	for i, name := range c.header {
+		other, twice := first[name]
+		if !twice {
+			first[name] = i
+		}
+		if rename[i] = twice || name == ""; rename[i] {
+			rename[other], some = rename[other] || twice, true
+		}
+	}
+	if !some {
+		return
+	}
+	c.called = slices.Clone(c.header)
+	for i, again := range rename {
+		if !again {
+			continue
+		}
+		name := strings.TrimPrefix(fmt.Sprintf("%s (column %d)", c.called[i], i+1), " ")
+		for _, taken := first[name]; taken; _, taken = first[name] {
+			name += "_"
+		}
+		first[name] = i
+		c.header[i] = name
+	}
 }
 
 func (c *csvReader) columns() []column {
 	cols := make([]column, len(c.header))
 	for i, name := range c.header {
 		cols[i].name = name
+		if c.called != nil && c.called[i] != name {
+			cols[i].ambiguous, cols[i].called = true, c.called[i]
+		}
 	}
 	return cols
 }
@@ -106,7 +186,13 @@ func (c *csvReader) next(rec *record) error {
 			c.fields = append(c.fields[:0], "")
 		}
 		if problem == "" && len(c.fields) != len(c.header) {
-			problem = fmt.Sprintf("the row has %d cells and the header %d", len(c.fields), len(c.header))
+			var ok bool
+			if c.fields, ok = padCells(c.fields, len(c.header), c.pad); !ok {
+				problem = raggedRow(len(c.fields), len(c.header))
+				rec.cells = badCells(rec.cells, rec.line, c.header, c.fields)
+			}
+		} else if problem != "" {
+			rec.cells = badText(rec.cells, rec.line, c.bad)
 		}
 		if problem != "" {
 			rec.err = pipeline.Errorf(pipeline.KindBadRow, "line %d: %s", rec.line, problem)
@@ -116,9 +202,7 @@ func (c *csvReader) next(rec *record) error {
 		for i, f := range c.fields {
 			m := &rec.cells[i]
 			*m = pipeline.Member{Name: c.header[i]}
-			if f != "" || c.missingEmpty {
-				m.Value.Kind, m.Value.Text = pipeline.String, f
-			}
+			c.set(&m.Value, f)
 		}
 		return nil
 	}
@@ -127,11 +211,12 @@ func (c *csvReader) next(rec *record) error {
 // parse reads the next record into c.fields. A record that cannot be read is a problem, and is over with its
 // first line: whatever a quote there swallowed is read again, so that one bad row does not take others along.
 //
-// That is linear: lines that a quote swallowed hold none but doubled quotes, which open nothing themselves.
+// That is linear: lines that were swallowed are read again once, because they swallow no others themselves.
 func (c *csvReader) parse() (problem string, blank bool, err error) {
 	c.fields = c.fields[:0]
 	n, err := c.end(0)
 	if errors.Is(err, errTooLong) {
+		c.bad = string(c.peek(maxBadText))
 		return "the line is " + errTooLong.Error(), false, c.skipLine()
 	}
 	if err != nil {
@@ -157,6 +242,7 @@ func (c *csvReader) parse() (problem string, blank bool, err error) {
 		return "", false, err
 	}
 	if problem != "" {
+		c.whole = max(c.whole, c.line+int64(bytes.Count(c.peek(n-1), []byte{'\n'})))
 		n = first
 	}
 	raw := c.peek(n)
@@ -166,6 +252,10 @@ func (c *csvReader) parse() (problem string, blank bool, err error) {
 	if problem == "" && bytes.IndexByte(raw, 0) >= 0 {
 		problem = "the row holds a NUL byte"
 	}
+	if problem != "" {
+		c.bad = string(trimEOL(raw[:min(first, maxBadText)]))
+	}
+	c.raw = n
 	if quotes {
 		c.advance(n)
 	} else { // one line
@@ -175,7 +265,8 @@ func (c *csvReader) parse() (problem string, blank bool, err error) {
 	return problem, blank, nil
 }
 
-// quoted parses a record of which the first n bytes are the first line. It returns the record's length.
+// quoted parses a record of which the first n bytes are the first line. It returns how many bytes it has read: the
+// record's length, unless there is a problem. A quote counts where it begins a cell; elsewhere it is a character.
 func (c *csvReader) quoted(n int) (int, string, error) {
 	c.spans = c.spans[:0]
 	raw := c.peek(n)
@@ -186,12 +277,15 @@ func (c *csvReader) quoted(n int) (int, string, error) {
 			for j := s.from; ; {
 				q := bytes.IndexByte(raw[j:], '"')
 				if q < 0 { // the field goes on in the next line
+					if c.line < c.whole {
+						return n, "a quote is opened and never closed", nil
+					}
 					m, err := c.end(n)
 					if err == io.EOF {
-						return 0, "a quote is opened and never closed", nil
+						return n, "a quote is opened and never closed", nil
 					}
 					if errors.Is(err, errTooLong) {
-						return 0, "a quote is opened and not closed within 1 MiB", nil
+						return n, "a quote is opened and not closed within 1 MiB", nil
 					}
 					if err != nil {
 						return 0, "", err
@@ -210,15 +304,12 @@ func (c *csvReader) quoted(n int) (int, string, error) {
 			}
 			i = s.to + 1
 			if i < n && raw[i] != c.comma && len(trimEOL(raw[i:])) > 0 {
-				return 0, "a quote inside a quoted cell is not doubled", nil
+				return n, "a quote inside a quoted cell is not doubled", nil
 			}
 		} else {
 			field := trimEOL(raw[i:])
 			if k := bytes.IndexByte(field, c.comma); k >= 0 {
 				field = field[:k]
-			}
-			if bytes.IndexByte(field, '"') >= 0 {
-				return 0, "a quote in a cell that is not quoted", nil
 			}
 			s.to = i + len(field)
 			i = s.to

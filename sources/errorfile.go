@@ -57,11 +57,12 @@ func FailedRun(f File, opts Options) (string, error) {
 type errorFile struct {
 	reader
 	name  string
+	cells csvOptions // for rows that did not decode, and may now
 	outer record
 	runID string // of the run that failed, from the records so far; "" where they name none
 }
 
-func newErrorFile(name string, r reader) *errorFile {
+func newErrorFile(name string, r reader, cells csvOptions) *errorFile {
 	if cols := r.columns(); cols != nil {
 		wanted := make([]bool, len(cols))
 		for i, c := range cols {
@@ -69,7 +70,7 @@ func newErrorFile(name string, r reader) *errorFile {
 		}
 		r.project(wanted)
 	}
-	return &errorFile{reader: r, name: name}
+	return &errorFile{reader: r, name: name, cells: cells}
 }
 
 func (e *errorFile) columns() []column { return nil }
@@ -132,11 +133,22 @@ func (e *errorFile) next(rec *record) error {
 		if rec.cells, err = parseObject(rec.cells, input.Text); err != nil {
 			return damaged("input: " + err.Error())
 		}
+		if IsBadRow(rec.cells) {
+			input := slices.Clone(rec.cells)
+			rec.cells = rec.cells[:0]
+			readBadRow(rec, input, e.cells)
+		}
+	case input.Kind == pipeline.Object && IsBadRow(input.Members):
+		rec.size = e.outer.size
+		readBadRow(rec, input.Members, e.cells)
 	case input.Kind == pipeline.Object:
 		rec.size = e.outer.size
 		rec.cells = append(rec.cells, input.Members...)
 	default:
 		return damaged("input is not a JSON object")
+	}
+	if e.cells.trim {
+		trimCells(rec.cells)
 	}
 	return nil
 }

@@ -13,10 +13,29 @@ import (
 type jsonlReader struct {
 	*lines
 	io.Closer
+	trim bool // white space around texts goes
 }
 
-func openJSONL(l *lines, c io.Closer) (*jsonlReader, error) {
-	return &jsonlReader{l, c}, l.begin()
+func openJSONL(l *lines, c io.Closer, trim bool) (*jsonlReader, error) {
+	j := &jsonlReader{l, c, trim}
+	if err := l.begin(); err != nil {
+		return j, err
+	}
+	return j, j.checkShape()
+}
+
+// checkShape refuses JSON that is not one object a line by its first line, because every line would be a bad row.
+func (j *jsonlReader) checkShape() error {
+	first, err := j.firstText()
+	switch {
+	case err != nil:
+		return err
+	case bytes.HasPrefix(first, []byte{'['}):
+		return pipeline.WithHint(fmt.Errorf("%s: this is a JSON array, not an object a line", j.file), "jq -c '.[]' users.json > users.jsonl makes that of it")
+	case string(first) == "{":
+		return pipeline.WithHint(fmt.Errorf("%s: this is a JSON object of several lines, not an object a line", j.file), "jq -c . users.json > users.jsonl makes that of it")
+	}
+	return nil
 }
 
 func (j *jsonlReader) columns() []column { return nil }
@@ -28,6 +47,7 @@ func (j *jsonlReader) next(rec *record) error {
 		rec.line, rec.err = j.line, nil
 		n, err := j.end(0)
 		if errors.Is(err, errTooLong) {
+			rec.cells = badText(rec.cells, rec.line, string(j.peek(maxBadText)))
 			rec.err = pipeline.Errorf(pipeline.KindBadRow, "line %d: the line is %s", rec.line, errTooLong)
 			return j.skipLine()
 		}
@@ -43,9 +63,14 @@ func (j *jsonlReader) next(rec *record) error {
 			continue
 		}
 		rec.size = len(text)
-		rec.cells, err = parseObject(rec.cells, string(text))
+		line := string(text)
+		rec.cells, err = parseObject(rec.cells, line)
 		j.advance(n)
+		if j.trim {
+			trimCells(rec.cells)
+		}
 		if err != nil {
+			rec.cells = badText(rec.cells, rec.line, line)
 			rec.err = pipeline.Errorf(pipeline.KindBadRow, "line %d: %s", rec.line, err)
 		}
 		return nil

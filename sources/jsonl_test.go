@@ -16,7 +16,7 @@ func TestJSONLFaults(t *testing.T) {
 		{"blank lines do not count", "\n{\"user_id\":\"a\"}\n \t\r\n\r\n{\"user_id\":\"b\"}", "1:a 2:b", ""},
 		{"byte order mark and crlf", "\ufeff{\"user_id\":\"a\"}\r\n{\"user_id\":\"b\"}\r\n", "1:a 2:b", ""},
 		{"no JSON", "{\"user_id\":\"a\"}\n{\"user_id\":\n{\"user_id\":\"c\"}\n", "1:a 2:!bad_row 3:c", "line 2: not JSON"},
-		{"no object", "[1]\n\"a\"\nnull\n{\"user_id\":\"a\"}\n", "1:!bad_row 2:!bad_row 3:!bad_row 4:a", "not a JSON object"},
+		{"no object", "\"a\"\n[1]\nnull\n{\"user_id\":\"a\"}\n", "1:!bad_row 2:!bad_row 3:!bad_row 4:a", "not a JSON object"},
 		{"two objects on a line", `{"user_id":"a"}{"user_id":"b"}`, "1:!bad_row", "line 1"},
 		{"a name twice", `{"user_id":"a","user_id":"b"}`, "1:!bad_row", "twice"},
 		{"half a surrogate pair", `{"user_id":"\ud800"}`, "1:!bad_row", "surrogate"},

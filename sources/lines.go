@@ -2,6 +2,7 @@ package sources
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -141,21 +142,75 @@ func (l *lines) begin() error {
 			utf16 = strings.Replace(utf16, "UTF-16", "UTF-16LE", 1)
 		}
 	}
-	switch {
-	case bytes.HasPrefix(first, []byte{0xef, 0xbb, 0xbf}):
+	if bytes.HasPrefix(first, []byte{0xef, 0xbb, 0xbf}) {
 		l.pos += 3
-	case bytes.HasPrefix(first, []byte{0xff, 0xfe}), bytes.HasPrefix(first, []byte{0xfe, 0xff}):
-		return encodingError(l.file, 1, "this is UTF-16, not UTF-8", utf16)
-	case bytes.HasPrefix(first, []byte{0x1f, 0x8b}):
-		return encodingError(l.file, 1, "this is gzip, not text", "name the format: --input-format csv.gz, for example")
-	case bytes.HasPrefix(first, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		return encodingError(l.file, 1, "this is zstd, not text", "name the format: --input-format csv.zst, for example")
-	case bytes.HasPrefix(first, []byte("PAR1")):
-		return encodingError(l.file, 1, "this is Parquet, not text", "name the format: --input-format parquet")
-	case bytes.IndexByte(first, 0) >= 0:
+		first, n = first[3:], n-3
+	}
+	for _, other := range otherFormats {
+		if bytes.HasPrefix(first, []byte(other.magic)) {
+			return encodingError(l.file, 1, "this is "+other.what, cmp.Or(other.hint, utf16))
+		}
+	}
+	if bytes.IndexByte(first, 0) >= 0 {
 		return encodingError(l.file, 1, "NUL bytes: this is UTF-16 or no text at all", utf16)
 	}
+	if cr := bytes.IndexByte(first, '\r'); cr >= 0 && cr+1 < len(first) && first[cr+1] != '\n' && bytes.IndexByte(l.peek(n), '\n') < 0 {
+		return pipeline.WithHint(fmt.Errorf("%s: line 1: the lines end in a carriage return alone", l.file), hintCR)
+	}
+	text, err := l.firstText()
+	if err != nil {
+		return err
+	}
+	if isHTML(text) {
+		return pipeline.WithHint(fmt.Errorf("%s: line 1: this is a web page (HTML or XML), not users", l.file),
+			"a download without a login gives such a page; look at it in a browser")
+	}
 	return nil
+}
+
+// firstText is the first line that is not blank, without white space around it.
+func (l *lines) firstText() ([]byte, error) {
+	for n := 0; ; {
+		m, err := l.end(n)
+		if err != nil && err != io.EOF && !errors.Is(err, errTooLong) {
+			return nil, err
+		}
+		if text := bytes.Trim(l.peek(m), " \t\r\n"); len(text) > 0 || err != nil {
+			return text, nil
+		}
+		n = m
+	}
+}
+
+const hintCR = `convert the ends of the lines: tr '\r' '\n' < users.csv > users-lf.csv`
+
+// otherFormats are files that are not text, by how they begin.
+var otherFormats = []struct{ magic, what, hint string }{
+	{"\xff\xfe", "UTF-16, not UTF-8", ""},
+	{"\xfe\xff", "UTF-16, not UTF-8", ""},
+	{"\x1f\x8b", "gzip, not text", "name the format: --input-format csv.gz, for example"},
+	{"\x28\xb5\x2f\xfd", "zstd, not text", "name the format: --input-format csv.zst, for example"},
+	{"PAR1", "Parquet, not text", "name the format: --input-format parquet"},
+	{"PK\x03\x04", "a zip archive, as an Excel workbook (.xlsx) is, not text", "save the sheet as \"CSV UTF-8\" in Excel; unzip an archive"},
+	{"\xd0\xcf\x11\xe0", "an Excel workbook (.xls), not text", "save the sheet as \"CSV UTF-8\" in Excel"},
+	{"BZh91AY&SY", "bzip2, not text", "unpack it first: bunzip2"},
+	{"\xfd7zXZ\x00", "xz, not text", "unpack it first: unxz"},
+	{"7z\xbc\xaf", "a 7z archive, not text", "unpack it first"},
+	{"SQLite format 3\x00", "an SQLite database, not text", "export the table as CSV"},
+	{"Obj\x01", "Avro, not text", "write it as Parquet or JSONL"},
+	{"ARROW1\x00", "Arrow, not text", "write it as Parquet"},
+	{"%PDF-", "a PDF, not text", "export the users as CSV"},
+}
+
+// isHTML reports whether text begins as a web page or XML does.
+func isHTML(text []byte) bool {
+	text = bytes.ToLower(text[:min(len(text), 16)])
+	for _, begin := range []string{"<!doctype", "<html", "<?xml", "<head", "<script"} {
+		if bytes.HasPrefix(text, []byte(begin)) {
+			return true
+		}
+	}
+	return false
 }
 
 // checkUTF8 makes sure that the bytes, which start at the current line, are UTF-8.
@@ -174,5 +229,6 @@ func (l *lines) checkUTF8(b []byte) error {
 		}
 		b = b[size:]
 	}
-	return encodingError(l.file, line, "not valid UTF-8", "if it is Latin-1, convert it with: iconv -f LATIN1 -t UTF-8")
+	return encodingError(l.file, line, "not valid UTF-8",
+		"text from Excel or Windows is often Windows-1252; convert it with: iconv -f WINDOWS-1252 -t UTF-8")
 }

@@ -3,6 +3,7 @@ package sources
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -19,6 +20,7 @@ type Mapping struct {
 	AllProperties bool                     // every column that maps to nothing else is a user property; pandas' index is not
 	Exclude       []string                 // columns that are not sent, unless Map names them; regardless of case
 	Types         map[string]pipeline.Type // column → string, int, float, bool or json; see [ParseType]
+	Trim          bool                     // white space around ids goes, and that around the cells of text formats
 	MissingEmpty  bool                     // an empty cell of a text format is an empty string, not absent
 	Carry         []string                 // columns to copy to the output, in this order
 }
@@ -46,6 +48,8 @@ var columnTypes = []pipeline.Type{pipeline.TypeString, pipeline.TypeInt, pipelin
 // column is a column of a file as its reader knows it.
 type column struct {
 	name       string
+	ambiguous  bool // the file calls the column called, and another one too, or gives it no name: it is not used
+	called     string
 	typ        pipeline.Type
 	precision  int    // of a decimal
 	scale      int    // of a decimal
@@ -192,6 +196,21 @@ type mapper struct {
 	leaves     []leaf
 }
 
+// usesOf says what the column is used for. One that shares its name is used only for what that name itself is, so that it
+// is noticed that two columns want to be that; or if an option says the name that it has been given.
+func (c *column) usesOf(o *Mapping) []use {
+	if !c.ambiguous {
+		return usesOf(c.name, o)
+	}
+	all := *o
+	all.AllProperties = false
+	us := usesOf(c.name, &all)
+	if t, _, ok := parseTarget(c.called); ok && !o.excludes(c.called) {
+		us = append(us, use{t, rankExact})
+	}
+	return us
+}
+
 // usesOf says what the column of that name is used for.
 func usesOf(name string, o *Mapping) []use {
 	var us []use
@@ -300,6 +319,16 @@ func find(cols []column, name, option string) (int, error) {
 	if i := slices.IndexFunc(cols, func(c column) bool { return c.name == name }); i >= 0 {
 		return i, nil
 	}
+	var same []string
+	for _, c := range cols {
+		if c.ambiguous && c.called == name && name != "" {
+			same = append(same, strconv.Quote(c.name))
+		}
+	}
+	if len(same) > 0 {
+		return 0, pipeline.WithHint(fmt.Errorf("%s: %d columns of the header are called %q", option, len(same), name),
+			"give each its own name, or name it as "+strings.Join(same, " or "))
+	}
 	folded := -1
 	for i, c := range cols {
 		if strings.EqualFold(c.name, name) {
@@ -350,8 +379,13 @@ func newMapper(cols []column, fixed bool, o *Mapping) (*mapper, error) {
 			return nil, err
 		}
 	}
-	for _, c := range o.Exclude {
-		if _, err := find(cols, c, "--properties"); err != nil {
+	for _, name := range o.Exclude {
+		if slices.ContainsFunc(cols, func(c column) bool {
+			return strings.EqualFold(c.name, name) || c.ambiguous && strings.EqualFold(c.called, name)
+		}) {
+			continue // all of them, where there are several
+		}
+		if _, err := find(cols, name, "--properties"); err != nil {
 			return nil, err
 		}
 	}
@@ -373,7 +407,7 @@ func newMapper(cols []column, fixed bool, o *Mapping) (*mapper, error) {
 		if t, ok := typed(c.name, o); ok {
 			m.types[i] = &t
 		}
-		for _, u := range usesOf(c.name, o) {
+		for _, u := range c.usesOf(o) {
 			if u.target.kind == toObject && typeOf(c.name, o, c.typ) != pipeline.TypeJSON {
 				continue // a text that happens to be called groups is no object
 			}
@@ -382,7 +416,7 @@ func newMapper(cols []column, fixed bool, o *Mapping) (*mapper, error) {
 	}
 	var err error
 	if m.slots, err = choose(m.slots, func(i int) string { return cols[i].name }); err != nil {
-		return nil, pipeline.WithHint(err, "say which one with --map FIELD=COLUMN")
+		return nil, pipeline.WithHint(err, "say which one with --map FIELD=COLUMN, as the column is written here")
 	}
 	const hint = "leave the column out, or write the file again with it as text or JSON"
 	for _, s := range m.slots {
@@ -410,11 +444,21 @@ func (m *mapper) check(cols []column) error {
 		})
 	}
 	if !has(toUserID, "user_id", "") && !has(toDeviceID, "device_id", "") && !has(toContext, "context", "") {
+		names := make([]string, len(cols))
+		for i, c := range cols {
+			names[i] = c.name
+		}
 		hint := "the first line names the columns; --map user_id=COLUMN says which one holds the ids"
-		if len(cols) == 1 {
+		if near := SuggestID(names); near != "" {
+			hint = near
+		} else if len(cols) == 1 {
+			hint = "if it is a list of ids without a header: --no-header --map user_id=c1; else --map user_id=COLUMN names the column"
 			if i := strings.IndexAny(cols[0].name, ";,|\t"); i >= 0 {
 				hint = fmt.Sprintf("is the file delimited by %q? --delimiter says by what", cols[0].name[i:i+1])
 			}
+		}
+		if first := cols[0].name; strings.HasPrefix(first, "{") || strings.HasPrefix(first, "[") {
+			hint = "is it JSON? --input-format jsonl reads an object a line"
 		}
 		return pipeline.WithHint(fmt.Errorf("none of the %d columns is user_id or device_id", len(cols)), hint)
 	}
@@ -425,6 +469,46 @@ func (m *mapper) check(cols []column) error {
 		}
 	}
 	return nil
+}
+
+// SuggestID is the hint for an input without ids, if one of its columns is called nearly as the id is: User ID, userID.
+func SuggestID(names []string) string {
+	for _, field := range []string{"user_id", "device_id"} {
+		for _, name := range names {
+			squeezed := strings.Map(func(r rune) rune {
+				if r >= '0' && r <= '9' || r >= 'a' && r <= 'z' {
+					return r
+				}
+				return -1
+			}, strings.ToLower(name))
+			if squeezed != strings.ReplaceAll(field, "_", "") || strings.ContainsAny(name, `,"'`) {
+				continue
+			}
+			trim := ""
+			if trimmed := trimBlank(name); trimmed != name {
+				name, trim = trimmed, "--trim "
+			}
+			if strings.ContainsAny(name, " $&;()<>|*?#~`\\\t") {
+				name = "'" + name + "'"
+			}
+			if strings.EqualFold(name, field) {
+				return "--trim takes the white space around " + field + " away"
+			}
+			return trim + "--map " + field + "=" + name + " takes that column"
+		}
+	}
+	return ""
+}
+
+// LooksLikeID reports whether the name of an only column is rather an id: the first line of a list without a header.
+func LooksLikeID(name string) bool {
+	n := 0
+	for i := range len(name) {
+		if name[i] >= '0' && name[i] <= '9' {
+			n++
+		}
+	}
+	return strings.Contains(name, "@") || n > 0 && (2*n >= len(name) || strings.Contains(name, "-") || len(name) >= 20)
 }
 
 // move adapts the mapper to records without the cells of columns that nobody wants.

@@ -28,6 +28,9 @@ type Options struct {
 	Format  string // one of Formats; "" goes by the ending of each file's name
 	Mapping Mapping
 
+	NoHeader bool // the first line of CSV and TSV is a row; the columns are called c1, c2, ...
+	Pad      bool // a row of CSV and TSV may lack cells at its end, which are empty then, or have empty ones more
+
 	// Delimiter stands between the cells of CSV; 0 is a comma. Other formats have none to choose. [ParseDelimiter]
 	// makes one of what a person writes.
 	Delimiter rune
@@ -140,9 +143,6 @@ func Open(files []File, opts Options) (*Input, error) {
 			return nil, pipeline.WithHint(fmt.Errorf("%s is %s, but %s is %s", f, format, files[0], in.format),
 				"read files of different formats in runs of their own")
 		}
-		if opts.Delimiter != 0 && format != "csv" {
-			return nil, pipeline.WithHint(fmt.Errorf("--delimiter is for csv, but %s is %s", f, format), "leave --delimiter out; or, if the file is delimited text, say so with --input-format csv")
-		}
 		if f.pin == nil {
 			if err := checkRegular(f); err != nil {
 				return nil, err
@@ -152,7 +152,10 @@ func Open(files []File, opts Options) (*Input, error) {
 	if err := in.openNext(); err != nil {
 		return nil, err
 	}
-	err := in.checkOthers()
+	err := in.checkFormat()
+	if err == nil {
+		err = in.checkOthers()
+	}
 	if err == nil {
 		in.uses, err = in.mapper.columnUses(in.cols)
 	}
@@ -161,6 +164,20 @@ func Open(files []File, opts Options) (*Input, error) {
 		return nil, err
 	}
 	return in, nil
+}
+
+// checkFormat refuses options that are not for the format. Error records have that of their own, whatever the options
+// said of the first input: the same command reads them.
+func (in *Input) checkFormat() error {
+	f := in.files[0]
+	switch {
+	case in.records:
+	case in.opts.Delimiter != 0 && in.format != "csv":
+		return pipeline.WithHint(fmt.Errorf("--delimiter is for csv, but %s is %s", f, in.format), "leave --delimiter out; or, if the file is delimited text, say so with --input-format csv")
+	case in.opts.NoHeader && in.format != "csv" && in.format != "tsv":
+		return pipeline.WithHint(fmt.Errorf("--no-header is for csv and tsv, but %s is %s", f, in.format), "leave --no-header out")
+	}
+	return nil
 }
 
 // checkOthers opens the files behind the first one, and closes them again.
@@ -202,6 +219,7 @@ func checkRegular(f File) error {
 // formatOf is the format of a file: what the options say, or what its name says.
 func formatOf(f File, option string) (string, error) {
 	valid := "formats are " + strings.Join(Formats, ", ")
+	option = strings.Replace(option, "ndjson", "jsonl", 1) // the same by another name
 	if option != "" {
 		if !slices.Contains(Formats, option) {
 			return "", pipeline.WithHint(fmt.Errorf("unknown input format %q", option), valid)
@@ -210,9 +228,13 @@ func formatOf(f File, option string) (string, error) {
 	}
 	name := strings.ToLower(f.String())
 	for _, format := range Formats {
-		if strings.HasSuffix(name, "."+format) {
+		if strings.HasSuffix(name, "."+format) || strings.HasSuffix(name, "."+strings.Replace(format, "jsonl", "ndjson", 1)) {
 			return format, nil
 		}
+	}
+	if strings.HasSuffix(name, ".json") {
+		return "", pipeline.WithHint(fmt.Errorf("%s: a .json file may hold anything", f),
+			"if each line is an object, say --input-format jsonl; if it is an array, jq -c '.[]' users.json > users.jsonl makes that of it")
 	}
 	return "", pipeline.WithHint(fmt.Errorf("%s: the name does not tell the format", f), "say it with --input-format; "+valid)
 }
@@ -240,28 +262,45 @@ func openFormat(f File, opts *Options) (reader, error) {
 	}
 	if err != nil {
 		_ = file.Close()
-		return nil, fmt.Errorf("%s: %w", f, err)
+		return nil, compressionError(f, format, compression, err)
 	}
 	var r reader
 	switch format {
 	case "csv":
-		comma := byte(',')
-		if opts.Delimiter != 0 {
-			comma = byte(opts.Delimiter) // Open has made sure that it is ASCII
-		}
-		r, err = openCSV(newLines(f.String(), text), closer, comma, opts.Mapping.MissingEmpty)
+		r, err = openCSV(newLines(f.String(), text), closer, opts.csv(','))
 	case "tsv":
-		r, err = openCSV(newLines(f.String(), text), closer, '\t', opts.Mapping.MissingEmpty)
+		r, err = openCSV(newLines(f.String(), text), closer, opts.csv('\t'))
 	case "jsonl":
-		r, err = openJSONL(newLines(f.String(), text), closer)
+		r, err = openJSONL(newLines(f.String(), text), closer, opts.Mapping.Trim)
 	case "parquet":
 		r, err = openParquet(f.String(), file.file, file, opts.Mapping.named(), partitionsOf(f))
 	}
 	if err != nil {
 		_ = closer.Close()
+		if errors.Is(err, zstd.ErrMagicMismatch) { // it reads nothing before the first line is wanted
+			return nil, compressionError(f, format, compression, zstd.ErrMagicMismatch)
+		}
 		return nil, err
 	}
 	return r, nil
+}
+
+// compressionError says of a file that it is not compressed, if that is what err means.
+func compressionError(f File, format, compression string, err error) error {
+	name := map[string]string{"gz": "gzip", "zst": "zstd"}[compression]
+	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, zstd.ErrMagicMismatch) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return pipeline.WithHint(fmt.Errorf("%s: this is not %s: %w", f, name, err),
+			"if it is not compressed, say --input-format "+format+"; a browser may have unpacked it and kept its name")
+	}
+	return fmt.Errorf("%s: %w", f, err)
+}
+
+// csv are the options for a file of cells that a comma delimits, or what they say instead.
+func (o *Options) csv(comma byte) csvOptions {
+	if o.Delimiter != 0 {
+		comma = byte(o.Delimiter) // Open has made sure that it is ASCII
+	}
+	return csvOptions{comma: comma, missingEmpty: o.Mapping.MissingEmpty, noHeader: o.NoHeader, trim: o.Mapping.Trim, pad: o.Pad}
 }
 
 type zstdCloser struct {
@@ -295,6 +334,9 @@ func sample(r reader) ([]column, error) {
 			return nil, err
 		}
 		size += rec.size
+		if rec.err != nil {
+			continue
+		}
 		for _, c := range rec.cells {
 			if !seen[c.Name] {
 				seen[c.Name] = true
@@ -312,7 +354,7 @@ func open(f File, opts *Options) (r reader, cols []column, records bool, err err
 			return nil, nil, false, err
 		}
 		if records {
-			r = newErrorFile(f.String(), r)
+			r = newErrorFile(f.String(), r, opts.csv(','))
 		}
 		cols = r.columns()
 		sampled := cols == nil
@@ -337,7 +379,7 @@ func open(f File, opts *Options) (r reader, cols []column, records bool, err err
 			return nil, nil, false, err
 		}
 		if records {
-			r = newErrorFile(f.String(), r)
+			r = newErrorFile(f.String(), r, opts.csv(','))
 		}
 		return r, cols, records, nil
 	}
@@ -492,7 +534,7 @@ func (in *Input) read(row *pipeline.Row) error {
 		}
 	}
 	in.mapper.apply(row, &in.rec)
-	if in.rec.err != nil || in.rec.bad != nil {
+	if (in.rec.err != nil || in.rec.bad != nil) && !IsBadRow(row.Input) {
 		// A row that is not whole would be another user when its error record is read again, and be answered for that one.
 		// The ids that it has are in the record all the same.
 		row.Input = nil

@@ -95,6 +95,9 @@ func (m *mapper) apply(row *pipeline.Row, rec *record) {
 		}
 	}
 	base = liftIDs(base, &row.User)
+	if m.opts.Trim {
+		row.User.UserID, row.User.DeviceID = trimBlank(row.User.UserID), trimBlank(row.User.DeviceID)
+	}
 	if row.User.UserID == "" && row.User.DeviceID == "" {
 		fail(pipeline.KindMissingID, errors.New("neither a user id nor a device id"))
 	}

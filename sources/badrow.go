@@ -1,0 +1,110 @@
+package sources
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// badRowName is the name of the only member of [pipeline.Row].Input where a row of a text format did not decode. Its
+// value is an object: the row's line, and either its cells and the names of the columns, or its text. So the error record
+// shows what the row was, and cannot be taken for a user when it is read again.
+const badRowName = "rollcall.bad_row"
+
+// maxBadText is how many bytes of a row that did not decode are kept.
+const maxBadText = 64 << 10
+
+// IsBadRow reports whether the input of a row is not its cells by name, because the row did not decode.
+func IsBadRow(input []pipeline.Member) bool {
+	return len(input) == 1 && input[0].Name == badRowName
+}
+
+// badText is the input of a row of which nothing but its text is known.
+func badText(dst []pipeline.Member, line int64, text string) []pipeline.Member {
+	if len(text) > maxBadText {
+		text = text[:maxBadText]
+	}
+	return badRow(dst, line, pipeline.Member{Name: "text", Value: pipeline.StringValue(strings.ToValidUTF8(text, ""))})
+}
+
+// badCells is the input of a row that has more or fewer cells than there are columns.
+func badCells(dst []pipeline.Member, line int64, columns, cells []string) []pipeline.Member {
+	return badRow(dst, line, pipeline.Member{Name: "cells", Value: listOf(cells)}, pipeline.Member{Name: "columns", Value: listOf(columns)})
+}
+
+func badRow(dst []pipeline.Member, line int64, members ...pipeline.Member) []pipeline.Member {
+	v := pipeline.Value{Kind: pipeline.Object, Members: append(members, pipeline.Member{Name: "line", Value: pipeline.IntValue(line)})}
+	pipeline.SortMembers(&v)
+	return append(dst[:0], pipeline.Member{Name: badRowName, Value: v})
+}
+
+func listOf(texts []string) pipeline.Value {
+	v := pipeline.Value{Kind: pipeline.List, Members: make([]pipeline.Member, len(texts))}
+	for i, t := range texts {
+		v.Members[i].Value = pipeline.StringValue(t)
+	}
+	return v
+}
+
+// raggedRow says what is wrong with a row of n cells.
+func raggedRow(n, columns int) string {
+	return fmt.Sprintf("the row has %d cells and the header %d", n, columns)
+}
+
+// padCells makes a row as long as the header, if pad is set and nothing is lost by it: missing cells at the end are
+// empty, and empty ones go.
+func padCells(cells []string, columns int, pad bool) ([]string, bool) {
+	if !pad {
+		return cells, len(cells) == columns
+	}
+	for i := columns; i < len(cells); i++ {
+		if cells[i] != "" {
+			return cells, false
+		}
+	}
+	for len(cells) < columns {
+		cells = append(cells, "")
+	}
+	return cells[:columns], true
+}
+
+// readBadRow reads what badCells and badText have written, out of an error record. The row is as bad as it was, unless
+// padding mends it.
+func readBadRow(rec *record, input []pipeline.Member, o csvOptions) {
+	v := &input[0].Value
+	line := ""
+	if n := v.Get("line"); n != nil {
+		line = string(n.AppendText(nil))
+	}
+	if _, err := strconv.ParseInt(line, 10, 64); err != nil {
+		line = "?"
+	}
+	problem := "it did not decode"
+	cells, columns := textsOf(v.Get("cells")), textsOf(v.Get("columns"))
+	if len(columns) > 0 {
+		padded, ok := padCells(cells, len(columns), o.pad)
+		if ok {
+			for i, cell := range padded {
+				rec.cells = append(rec.cells, pipeline.Member{Name: columns[i]})
+				o.set(&rec.cells[i].Value, cell)
+			}
+			return
+		}
+		problem = raggedRow(len(cells), len(columns))
+	}
+	rec.cells = append(rec.cells, input...)
+	rec.err = pipeline.Errorf(pipeline.KindBadRow, "%sthe row was line %s of its input: %s", at(rec.line), line, problem)
+}
+
+// textsOf are the texts of a list; nil if v is not one.
+func textsOf(v *pipeline.Value) (texts []string) {
+	if v == nil || v.Kind != pipeline.List {
+		return nil
+	}
+	for i := range v.Members {
+		texts = append(texts, v.Members[i].Value.Text)
+	}
+	return texts
+}

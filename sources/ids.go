@@ -1,0 +1,170 @@
+package sources
+
+import (
+	"math"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// Damage is what a tool on the way here may have done to the ids of a row. They are sent as they are all the same.
+type Damage uint8
+
+// The kinds of damage; a row may have several.
+const (
+	DamageBlank    Damage = 1 << iota // white space around: Amplitude's CSV export writes a tab before each cell
+	DamageNothing                     // a word for no value: null, NaN, None
+	DamageDecimal                     // 12345.0: an integer that was a float for a while
+	DamageExponent                    // 1.23457E+15: a spreadsheet's
+	DamageHeader                      // the name of the column: a header in the middle of the file
+	DamageRounded                     // a float of 2^53 or more, which is not exact
+)
+
+// Damages are all kinds, in the order in which they are reported.
+var Damages = []Damage{DamageBlank, DamageNothing, DamageDecimal, DamageExponent, DamageHeader, DamageRounded}
+
+// String says of ids what they are.
+func (d Damage) String() string {
+	switch d {
+	case DamageBlank:
+		return "begin or end with white space"
+	case DamageNothing:
+		return "are a word for no value, as null or NaN"
+	case DamageDecimal:
+		return "are integers that end in .0"
+	case DamageExponent:
+		return "are numbers with an exponent, as a spreadsheet writes them"
+	case DamageHeader:
+		return "are the name of their column, as in a header"
+	case DamageRounded:
+		return "are floats of 2^53 or more, which are rounded"
+	}
+	return "are damaged"
+}
+
+// DamagedIDs says what is odd about the ids of the row that Next has read last.
+func (in *Input) DamagedIDs(row *pipeline.Row) Damage {
+	if row.Err != nil {
+		return 0
+	}
+	d := damageOf(row.User.UserID) | damageOf(row.User.DeviceID)
+	for i := range in.mapper.slots {
+		s := &in.mapper.slots[i]
+		if s.target.kind != toUserID && s.target.kind != toDeviceID {
+			continue
+		}
+		switch cell := &in.rec.cells[s.cell]; cell.Value.Kind {
+		case pipeline.String:
+			if cell.Value.Text == cell.Name {
+				d |= DamageHeader
+			}
+		case pipeline.Float:
+			if f := math.Abs(cell.Value.Float()); f >= 1<<53 {
+				d = d&^(DamageExponent|DamageDecimal) | DamageRounded
+			}
+		}
+	}
+	return d
+}
+
+// maxNumber is longer than any number that a tool writes. Longer ids are not looked through.
+const maxNumber = 40
+
+// damageOf says what can be seen of one id alone. It looks at the ends first, because nearly all ids pass there.
+func damageOf(id string) (d Damage) {
+	if id == "" {
+		return 0
+	}
+	first, last := id[0], id[len(id)-1]
+	if isBlankEnd(first) && leadingBlank(id) > 0 || isBlankEnd(last) && len(trimBlank(id)) < len(id) {
+		return DamageBlank | damageOf(trimBlank(id))
+	}
+	switch {
+	case len(id) > maxNumber:
+	case first == '-' && len(id) > 1 || '0' <= first && first <= '9':
+		if last < '0' || last > '9' {
+			return 0
+		}
+		d = numberDamage(strings.TrimPrefix(id, "-"))
+	case nothings[strings.ToLower(id)]:
+		d = DamageNothing
+	}
+	return d
+}
+
+// nothings are the words that tools write where there is no value: SQL, Python, pandas, JavaScript, Go, R, Excel, MySQL.
+var nothings = map[string]bool{
+	"null": true, "nan": true, "undefined": true, "none": true, "nil": true, "na": true, "n/a": true, "#n/a": true, "<na>": true,
+	"<null>": true, "(null)": true, `\n`: true, "nat": true, "[object object]": true,
+}
+
+// numberDamage says whether a number without its sign is 12345.0 or 1.23457E+15. The last byte is a digit. 1e5 and 12345e67
+// are neither: no tool writes them so, and a hash may.
+func numberDamage(id string) Damage {
+	whole := digits(id)
+	rest := id[whole:]
+	fraction := 0
+	if strings.HasPrefix(rest, ".") {
+		fraction = digits(rest[1:])
+		if fraction == 0 {
+			return 0
+		}
+		if rest = rest[1:]; fraction == len(rest) {
+			if strings.Trim(rest, "0") == "" {
+				return DamageDecimal
+			}
+			return 0
+		}
+		rest = rest[fraction:]
+	}
+	exponent := strings.TrimPrefix(rest, "E")
+	if exponent == rest {
+		exponent = strings.TrimPrefix(rest, "e")
+	}
+	if whole != 1 || exponent == rest {
+		return 0
+	}
+	unsigned := strings.TrimPrefix(exponent, "+")
+	if digits(unsigned) < len(unsigned) || fraction == 0 && unsigned == exponent {
+		return 0
+	}
+	return DamageExponent
+}
+
+// digits is how many digits s begins with.
+func digits(s string) int {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return i
+		}
+	}
+	return len(s)
+}
+
+// isBlankEnd reports whether a byte may be the first or last of a blank.
+func isBlankEnd(b byte) bool { return b <= ' ' || b >= utf8.RuneSelf }
+
+// isBlank reports whether r is white space, or takes no room at all.
+func isBlank(r rune) bool { return unicode.IsSpace(r) || r == '\u200b' || r == '\ufeff' }
+
+// leadingBlank is how many bytes of white space s begins with.
+func leadingBlank(s string) int { return len(s) - len(strings.TrimLeftFunc(s, isBlank)) }
+
+// trimBlank is s without white space around.
+func trimBlank(s string) string {
+	if s == "" || !isBlankEnd(s[0]) && !isBlankEnd(s[len(s)-1]) {
+		return s
+	}
+	return strings.TrimFunc(s, isBlank)
+}
+
+// trimCells takes the white space around texts away.
+func trimCells(cells []pipeline.Member) {
+	for i := range cells {
+		if v := &cells[i].Value; v.Kind == pipeline.String {
+			v.Text = trimBlank(v.Text)
+		}
+	}
+}
