@@ -85,10 +85,11 @@ func (c *csvReader) readHeader() error {
 			break
 		}
 	}
-	if len(c.fields) == 1 && c.fields[0] == strings.Join(errorColumns, ",") { // ours have commas, whatever the users had
-		c.comma, c.fields = ',', slices.Clone(errorColumns)
+	// Ours have commas, whatever the users had.
+	if ours := strings.Split(c.fields[0], ","); len(c.fields) == 1 && isErrorHeader(ours) {
+		c.comma, c.fields = ',', ours
 	}
-	if c.noHeader && !slices.Equal(c.fields, errorColumns) {
+	if c.noHeader && !isErrorHeader(c.fields) {
 		for i := range c.fields {
 			c.header = append(c.header, "c"+strconv.Itoa(i+1))
 		}

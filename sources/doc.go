@@ -28,9 +28,22 @@
 // have it, unless the file has a column of that name itself (folder.go). A table of Delta Lake, Hudi or Iceberg is refused,
 // because its log says which files count, and so is a file that is named twice (table.go).
 //
+// # CSV and TSV
+//
+// A quote counts where it begins a cell; elsewhere it is a character, as in the JSON of a TSV. Columns of the header
+// that have no name, or one that another has too, get a name with their position, "x (column 3)", and are not used unless
+// an option says it. A first line sep=; is Excel's, and says the delimiter.
+//
+// # Ids
+//
+// Ids are taken byte for byte, unless Mapping.Trim says otherwise. [Input.DamagedIDs] says which of them a tool has
+// changed on the way: white space around, null, 12345.0, 1.23457E+15, a header in the middle, rounded floats (ids.go).
+//
 // # What goes wrong, and how it is told
 //
-// A record that does not decode is a row with its Err set, and the next record follows. What makes the rest of
+// A record that does not decode is a row with its Err set, and the next record follows. Where it is text, its Input holds
+// the line and the cells, or the text, under one name that no user has (badrow.go): so it can be looked at in the error
+// record, and read again as what it was. What makes the rest of
 // a file unusable, such as text that is not UTF-8, a damaged Parquet page or a read error, is an error of Next, and it
 // ends the input. What is known before the first row, such as a header without an id or an option that names
 // a column which is not there, is an error of Open. Errors name files, lines and columns, never a value; that of a row

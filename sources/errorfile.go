@@ -18,14 +18,19 @@ var errorColumns = []string{
 // isErrorFile reports whether a file with these columns holds error records. Their order does not matter:
 // tools that rewrite JSON sort names.
 func isErrorFile(cols []column) bool {
-	n := len(errorColumns)
 	names := make([]string, len(cols))
 	for i, c := range cols {
 		names[i] = c.name
 	}
+	return isErrorHeader(names)
+}
+
+// isErrorHeader is isErrorFile for the names of the columns.
+func isErrorHeader(names []string) bool {
+	n := len(errorColumns)
 	lacks := func(name string) bool { return !slices.Contains(names, name) }
-	return len(cols) == n && !slices.ContainsFunc(errorColumns, lacks) ||
-		len(cols) == n-1 && !slices.ContainsFunc(errorColumns[:n-1], lacks)
+	return len(names) == n && !slices.ContainsFunc(errorColumns, lacks) ||
+		len(names) == n-1 && !slices.ContainsFunc(errorColumns[:n-1], lacks)
 }
 
 // FailedRun is the id of the run whose error records a file holds, from its first record; "" for a file of users, for

@@ -230,5 +230,5 @@ func (l *lines) checkUTF8(b []byte) error {
 		b = b[size:]
 	}
 	return encodingError(l.file, line, "not valid UTF-8",
-		"text from Excel or Windows is often Windows-1252; convert it with: iconv -f WINDOWS-1252 -t UTF-8")
+		"if it is from Excel or Windows: iconv -f WINDOWS-1252 -t UTF-8")
 }

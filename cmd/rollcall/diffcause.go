@@ -92,11 +92,12 @@ func keptInput(ctx context.Context, run diff.Run) (*input, error) {
 		}
 		return strings.Split(m.Options[option], ",")
 	}
-	o := snapshotOptions{delimiter: m.Options["delimiter"], mapping: list("map"), properties: list("properties"), types: list("types"), missing: m.Options["missing"]}
+	o := snapshotOptions{inputFormat: m.Options["input-format"], delimiter: m.Options["delimiter"], noHeader: m.Options["no-header"] == "true",
+		trim: m.Options["trim"] == "true", ragged: m.Options["ragged"], mapping: list("map"), properties: list("properties"), types: list("types"), missing: m.Options["missing"]}
 	if err := o.checkMapping(); err != nil {
 		return nil, fmt.Errorf("%s: %w", run.Path, err)
 	}
-	in := &input{options: sources.Options{Format: m.Options["input-format"], Delimiter: o.comma, Mapping: o.mapped}}
+	in := &input{options: o.inputOptions()}
 	for _, f := range m.Inputs {
 		path, err := keptFile(ctx, run, f)
 		if err != nil {

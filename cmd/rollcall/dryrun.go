@@ -130,6 +130,9 @@ func (s *snapshot) describeInput(b *strings.Builder, found *findings, unused str
 			fmt.Fprintf(b, "  will fail:  %s %s\n", thousands(n), kind)
 		}
 	}
+	for _, line := range found.ids.lines(s.in.total) {
+		fmt.Fprintf(b, "  odd ids:    %s\n", line)
+	}
 }
 
 func indent(text string) string {

@@ -45,7 +45,9 @@ func (o *explainOptions) define(options *pflag.FlagSet) {
 		options.StringVar(&o.context, "context", "", "`JSON` the rest of the user, or all, as the API takes it")
 		options.Int64Var(&o.row, "row", 0, "`N` instead: the user in that row of INPUT (row_number)")
 	})
-	group(options, "Input", func() { share("input-format", "delimiter", "map", "properties", "types", "missing") })
+	group(options, "Input", func() {
+		share("input-format", "delimiter", "no-header", "ragged", "trim", "map", "properties", "types", "missing")
+	})
 	group(options, "Flags", func() {
 		options.StringVar(&o.server.flagConfigs, "flag-configs", "", "`FILE` flag configurations, or fetch, which downloads them")
 		share("flags", "flags-from", "server", "key-file", "timeout", "allow-http")

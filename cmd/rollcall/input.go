@@ -40,7 +40,7 @@ type input struct {
 // request, to find what is wrong with it. keepSpool keeps the copy as the file keep, for the run that resumes this
 // one. The caller closes the input.
 func openInput(ctx context.Context, env *env, o *snapshotOptions, args []string, keep string) (*input, error) {
-	in := &input{options: sources.Options{Format: o.inputFormat, Delimiter: o.comma, Mapping: o.mapped}, limit: o.limit, sample: o.sample, keep: keep}
+	in := &input{options: o.inputOptions(), limit: o.limit, sample: o.sample, keep: keep}
 	if args[0] == "-" {
 		if in.options.Format == "" {
 			in.options.Format = "csv"
@@ -243,7 +243,8 @@ type findings struct {
 	hasLocation bool
 	carry       []pipeline.Column
 	bad         map[pipeline.Kind]int64 // rows that will fail, whatever the API says
-	unseen      []string                // columns that the options name and no row has
+	ids         damagedIDs
+	unseen      []string // columns that the options name and no row has
 
 	failedRun  string                  // whose error records the input is; "": it is not any run's
 	failedWith map[pipeline.Kind]int64 // how the users failed there
@@ -277,7 +278,7 @@ func (in *input) preflight(ctx context.Context, each func(*pipeline.Row)) (*find
 		return nil, err
 	}
 	defer src.Close() //nolint:errcheck // only read
-	found := &findings{bad: map[pipeline.Kind]int64{}, failedWith: map[pipeline.Kind]int64{}}
+	found := &findings{bad: map[pipeline.Kind]int64{}, failedWith: map[pipeline.Kind]int64{}, ids: damagedIDs{}}
 	rows := make([]int64, len(in.files))
 	var row pipeline.Row
 	for in.limit == 0 || in.rows < in.limit {
@@ -294,7 +295,7 @@ func (in *input) preflight(ctx context.Context, each func(*pipeline.Row)) (*find
 		if in.sample > 0 {
 			continue
 		}
-		found.see(&row, each)
+		found.see(src, &row, each)
 	}
 	sums, err := src.ReadRest()
 	if err != nil {
@@ -308,7 +309,7 @@ func (in *input) preflight(ctx context.Context, each func(*pipeline.Row)) (*find
 		in.total = in.sample
 	}
 	if in.sample > 0 { // which rows are in the sample is known only now
-		if err := in.eachSampled(ctx, func(row *pipeline.Row) { found.see(row, each) }); err != nil {
+		if err := in.eachSampled(ctx, func(src *sources.Input, row *pipeline.Row) { found.see(src, row, each) }); err != nil {
 			return nil, err
 		}
 	}
@@ -317,19 +318,20 @@ func (in *input) preflight(ctx context.Context, each func(*pipeline.Row)) (*find
 	return found, nil
 }
 
-func (f *findings) see(row *pipeline.Row, each func(*pipeline.Row)) {
+func (f *findings) see(src *sources.Input, row *pipeline.Row, each func(*pipeline.Row)) {
 	if row.Err != nil {
 		f.bad[row.Err.Kind]++
 	}
 	if row.FailedWith != "" {
 		f.failedWith[row.FailedWith]++
 	}
+	f.ids.countRow(src, row)
 	if each != nil {
 		each(row)
 	}
 }
 
-func (in *input) eachSampled(ctx context.Context, each func(*pipeline.Row)) error {
+func (in *input) eachSampled(ctx context.Context, each func(*sources.Input, *pipeline.Row)) error {
 	src, err := in.Open()
 	if err != nil {
 		return err
@@ -347,7 +349,7 @@ func (in *input) eachSampled(ctx context.Context, each func(*pipeline.Row)) erro
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		each(&row)
+		each(src, &row)
 	}
 }
 

@@ -126,7 +126,8 @@ func bindingOptions(all map[string]string, o *snapshotOptions) (map[string]strin
 	bound := map[string]string{}
 	for _, name := range []string{"input-format", "map", "properties", "types", "missing", "limit", "sample", "out", "out-format",
 		"errors", "carry", "csv-formulas", "flag-param", "server", "evaluator",
-		"delimiter", "summary", "layout", "include", "column-names"} {
+		"delimiter", "no-header", "ragged", "trim", // which users there are
+		"summary", "layout", "include", "column-names"} {
 		bound[name] = all[name]
 	}
 	bound["flags"] = strings.Join(o.flags, ",") // those of --flags-from included

@@ -54,6 +54,9 @@ type snapshotOptions struct {
 
 	evaluator   string
 	delimiter   string
+	noHeader    bool
+	trim        bool
+	ragged      string
 	layout      string
 	include     []string
 	columnNames string
@@ -70,6 +73,9 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 	group(options, "Input", func() {
 		options.StringVar(&o.inputFormat, "input-format", "", "`F` csv tsv jsonl (each .gz .zst) parquet; else by ending")
 		options.StringVar(&o.delimiter, "delimiter", "", "`C` between the cells of a CSV [,]")
+		options.BoolVar(&o.noHeader, "no-header", false, "a CSV without a header: its columns are c1, c2, ..")
+		options.StringVar(&o.ragged, "ragged", "fail", "`MODE` pad: rows may lack cells at the end of the line [fail]")
+		options.BoolVar(&o.trim, "trim", false, "take white space around ids and the cells of texts away")
 		definePairs(options, &o.mapping, "map", '=', "`FIELD=COL,..` the column for a field, as user_id=uid")
 		defineList(options, &o.properties, "properties", "`COL,..` columns to send as user_properties; all,-COL")
 		definePairs(options, &o.types, "types", ':', "`COL:TYPE,..` string int float bool json [string]")
@@ -167,6 +173,7 @@ func (o *snapshotOptions) check(inputs []string) error {
 		{"resume", o.resume, []string{resumeAuto, resumeAlways, resumeNever}},
 		{"progress", o.progress, []string{"auto", "bar", "lines", "none"}},
 		{"missing", o.missing, []string{"null", "empty"}},
+		{"ragged", o.ragged, []string{"fail", "pad"}},
 		{"csv-formulas", o.formulas, []string{"keep", "escape"}},
 		{"layout", o.layout, []string{"long", "wide"}},
 		{"column-names", o.columnNames, []string{"keep", "snake"}},
@@ -314,7 +321,7 @@ func (o *snapshotOptions) checkMapping() error {
 			return &exitError{err, exitUsage}
 		}
 	}
-	m := sources.Mapping{Map: map[string]string{}, Types: map[string]pipeline.Type{}, MissingEmpty: o.missing == "empty", Carry: o.carry}
+	m := sources.Mapping{Map: map[string]string{}, Types: map[string]pipeline.Type{}, Trim: o.trim, MissingEmpty: o.missing == "empty", Carry: o.carry}
 	for _, pair := range o.mapping {
 		field, column, ok := strings.Cut(pair, "=")
 		if !ok || field == "" || column == "" {
@@ -359,6 +366,11 @@ func (o *snapshotOptions) checkMapping() error {
 	}
 	o.mapped = m
 	return nil
+}
+
+// inputOptions say how to read the input. They want checkMapping.
+func (o *snapshotOptions) inputOptions() sources.Options {
+	return sources.Options{Format: o.inputFormat, Delimiter: o.comma, NoHeader: o.noHeader, Pad: o.ragged == "pad", Mapping: o.mapped}
 }
 
 // errorLimit is --max-errors.

@@ -198,7 +198,7 @@ func readFailures(file string, columns []string, each func([]pipeline.Value)) er
 		} else if err != nil {
 			return err
 		}
-		if len(row.Input) == 0 {
+		if len(row.Input) == 0 || sources.IsBadRow(row.Input) {
 			continue
 		}
 		for i, name := range columns {

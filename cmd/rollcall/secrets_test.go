@@ -108,7 +108,7 @@ func canaryInput() []byte {
 		fmt.Fprintf(&b, "%s,%s,Germany,%s,,%s\n", quote(id(i)), quote(id(100+i)), quote(id(200+i)), quote(id(300+i)))
 	}
 	fmt.Fprintf(&b, "%s,,Germany,too few\n", quote(id(8)))                                        // bad_row
-	fmt.Fprintf(&b, "%s,,Germany,5\" disk,,\n", id(9))                                            // bad_row: quotes
+	fmt.Fprintf(&b, "%s,,Germany,\"5\" disk\",,\n", id(9))                                        // bad_row: quotes
 	fmt.Fprintf(&b, ",,Germany,%s,,%s\n", quote(id(10)), quote(id(310)))                          // missing_id
 	fmt.Fprintf(&b, "%s,,Germany,%s,,\n", quote(id(11)), quote(strings.Repeat(id(211), 500)))     // request_too_long
 	fmt.Fprintf(&b, "%s,,Germany,,%s,\n", quote(id(12)), quote(`{"user_properties":`+id(212)))    // invalid_context

@@ -296,6 +296,14 @@ func (s *snapshot) warnOf(found *findings, absent fields) {
 		s.con.Warn("no location column: the API will locate every user where this machine is",
 			"map country, region, city, dma or ip_address if a flag targets by location")
 	}
+	found.ids.warn(s.con, s.in.total)
+	if len(found.columns) == 1 && sources.LooksLikeID(found.columns[0].Name) && !s.o.noHeader {
+		s.con.Warn("the name of the only column looks like an id, and a header is no user",
+			"if it is a list of ids without a header: --no-header --map user_id=c1")
+	}
+	if near := found.suggestID(s.in.total); near != "" {
+		s.con.Warn("no row has an id", near)
+	}
 	if len(found.unseen) > 0 {
 		s.con.Warn("columns that no row has: "+list(found.unseen, 10), "are they spelled as in the input?")
 	}
