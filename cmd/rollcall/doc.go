@@ -11,6 +11,7 @@
 //	resume.go     whether a run goes on with an unfinished one, or begins anew
 //	input.go      inputs: globs, spooled standard input, the preflight pass, --limit and --sample
 //	server.go     whose API: the options of snapshot and flags, the key, the embedded server
+//	keyfile.go    --key-file: who else can read it
 //	local.go      --evaluator local: the engine as an evaluator, and what it cannot know
 //	dryrun.go     --dry-run
 //	progress.go   the progress bar and lines

@@ -98,7 +98,7 @@ func blocks(markdown, language string) []string {
 
 // steady replaces what differs from run to run: the time that it took, and the rate.
 func steady(text string) string {
-	for _, p := range []string{`in [0-9.]+m?s`, `\([0-9.]+/s\)`} {
+	for _, p := range []string{`in [0-9.hms]+`, `\([0-9.]+/s\)`} {
 		text = regexp.MustCompile(p).ReplaceAllString(text, "…")
 	}
 	return text

@@ -74,7 +74,7 @@ func (o *serverOptions) check(local bool) error {
 
 // key reads the deployment key, and says where it came from. It is never an argument, where every user of the
 // machine could read it.
-func (o *serverOptions) key(env *env) (amplitude.Key, string, error) {
+func (o *serverOptions) key(env *env, con *console) (amplitude.Key, string, error) {
 	if o.keyFile == "" {
 		text, _ := env.LookupEnv(keyVariable)
 		if text == "" {
@@ -84,25 +84,21 @@ func (o *serverOptions) key(env *env) (amplitude.Key, string, error) {
 		key, err := amplitude.NewKey(text)
 		return key, keyVariable, wrapUsage("the key in "+keyVariable, err)
 	}
-	f, err := os.Open(o.keyFile)
+	path := o.keyPath(env)
+	f, err := os.Open(path)
 	if err != nil {
 		return amplitude.Key{}, "", usageErrorf("read --key-file: %w", err)
 	}
 	defer f.Close() //nolint:errcheck // only read
-	info, err := f.Stat()
-	if err != nil {
-		return amplitude.Key{}, "", usageErrorf("read --key-file: %w", err)
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return amplitude.Key{}, "", pipeline.WithHint(usageErrorf("--key-file %s can be read by others (mode %04o)", o.keyFile, info.Mode().Perm()),
-			"chmod 600 "+o.keyFile)
+	if err := checkKeyFile(env, con, f); err != nil {
+		return amplitude.Key{}, "", err
 	}
 	text, err := io.ReadAll(io.LimitReader(f, 4096))
 	if err != nil {
-		return amplitude.Key{}, "", usageErrorf("read --key-file %s: %w", o.keyFile, err)
+		return amplitude.Key{}, "", usageErrorf("read --key-file %s: %w", path, err)
 	}
 	key, err := amplitude.NewKey(string(text))
-	return key, "--key-file " + o.keyFile, wrapUsage("the key in "+o.keyFile, err)
+	return key, "--key-file " + path, wrapUsage("the key in "+path, err)
 }
 
 // wrapUsage makes a usage error of err; nil stays nil.
@@ -146,7 +142,7 @@ func (o *serverOptions) dial(env *env, con *console, config amplitude.Config) (*
 		if config.BaseURL, err = amplitude.BaseURL(o.server, o.allowHTTP); err != nil {
 			return nil, err
 		}
-		if config.Key, config.KeySource, err = o.key(env); err != nil {
+		if config.Key, config.KeySource, err = o.key(env, con); err != nil {
 			return nil, err
 		}
 	}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// credentialsVariable is the directory in which systemd gives a service its credentials (LoadCredential=NAME:FILE).
+const credentialsVariable = "CREDENTIALS_DIRECTORY"
+
+// keyPath is the file that --key-file names. A name without a directory is that of a credential of systemd, if there is
+// one.
+func (o *serverOptions) keyPath(env *env) string {
+	dir, _ := env.LookupEnv(credentialsVariable)
+	if dir == "" || strings.ContainsRune(o.keyFile, filepath.Separator) {
+		return o.keyFile
+	}
+	path := filepath.Join(dir, o.keyFile)
+	if _, err := os.Stat(path); err != nil {
+		return o.keyFile
+	}
+	return path
+}
+
+// checkKeyFile refuses a key file that others may have changed, and one that others can read although we could change
+// that. Where we cannot, because it is not ours or secrets are mounted there, it warns.
+func checkKeyFile(env *env, con *console, f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return usageErrorf("read --key-file: %w", err)
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	ours := !ok || int(stat.Uid) == os.Geteuid()
+	mode := info.Mode().Perm()
+	switch verdict := judgeKeyFile(mode, ours, func() bool { return inSecretsMount(env, f) }); verdict {
+	case keyRefused:
+		does := "read"
+		if mode&0o022 != 0 {
+			does = "written"
+		}
+		return pipeline.WithHint(usageErrorf("--key-file %s can be %s by others (mode %04o)", f.Name(), does, mode), "chmod 600 "+f.Name())
+	case keyWarned:
+		con.Warn(fmt.Sprintf("--key-file %s can be read by others (mode %04o)", f.Name(), mode), "")
+	}
+	return nil
+}
+
+// keyVerdict is what becomes of a key file.
+type keyVerdict int
+
+const (
+	keyTaken keyVerdict = iota
+	keyWarned
+	keyRefused
+)
+
+// judgeKeyFile decides about a key file of a mode. ours is whether it belongs to this user; secrets tells whether it is
+// in a place where secrets are mounted.
+func judgeKeyFile(mode fs.FileMode, ours bool, secrets func() bool) keyVerdict {
+	switch {
+	case mode&0o022 != 0:
+		return keyRefused
+	case mode&0o044 == 0, !ours && mode&0o004 == 0: // our group may read it: that is how we do
+		return keyTaken
+	case ours && !secrets():
+		return keyRefused
+	}
+	return keyWarned
+}
+
+// inSecretsMount reports whether a file is where Docker, Kubernetes and systemd mount secrets: on a file system that is
+// mounted read-only, or in memory below /run/secrets, /var/run/secrets or $CREDENTIALS_DIRECTORY.
+func inSecretsMount(env *env, f *os.File) bool {
+	readOnly, inMemory := mountOf(f)
+	if readOnly || !inMemory {
+		return readOnly
+	}
+	path, err := realPath(f.Name())
+	if err != nil {
+		return false
+	}
+	credentials, _ := env.LookupEnv(credentialsVariable)
+	for _, dir := range []string{"/run/secrets", "/var/run/secrets", credentials} {
+		if dir == "" {
+			continue
+		}
+		if dir, err := realPath(dir); err == nil && strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// realPath is an absolute path without links: Kubernetes links a secret to its current version.
+func realPath(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(path)
+}
