@@ -21,7 +21,7 @@ func TestCrashFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	operations := map[string][]string{ // the order is the promise: content before name, name before folder
-		"publish": {"create", "write", "sync", "close", "rename", "syncfolder"},
+		"publish": {"create", "rename", "write", "sync", "close", "rename", "syncfolder"}, // the first rename is a trial
 		"log":     {"create", "write", "datasync", "truncate", "sync", "remove", "close"},
 	}
 	for child, want := range operations {
@@ -45,7 +45,7 @@ func TestCrashFaults(t *testing.T) {
 			t.Errorf("%s: operations (-want +got):\n%s", child, diff)
 		}
 	}
-	for n := 1; n <= 7; n++ {
+	for n := 1; n <= 9; n++ { // one more than in an empty folder: what is replaced leaves its mode
 		for _, fault := range []string{"KILL_AT", "KILL_TORN", "FAIL_AT", "FAIL_FROM"} {
 			folder := t.TempDir()
 			path := filepath.Join(folder, "out.csv")
@@ -59,7 +59,7 @@ func TestCrashFaults(t *testing.T) {
 			cmd := command(t, binary, "publish", folder, env...)
 			out, err := cmd.CombinedOutput()
 			want := "old content"
-			if n >= 6 {
+			if n >= 8 {
 				want = "new content"
 			}
 			got, readErr := os.ReadFile(path)
@@ -69,7 +69,7 @@ func TestCrashFaults(t *testing.T) {
 			killed := cmd.ProcessState.Sys().(syscall.WaitStatus).Signaled()
 			left := slices.DeleteFunc(names(t, folder), func(name string) bool { return name == "out.csv" })
 			switch {
-			case n == 7: // there are six
+			case n == 9: // there are eight
 				if err != nil {
 					t.Errorf("%s %d: %v\n%s", fault, n, err, out)
 				}
@@ -79,11 +79,41 @@ func TestCrashFaults(t *testing.T) {
 				t.Errorf("%s %d: %v, %q; want the error, and about the final name", fault, n, err, out)
 			case fault == "FAIL_AT" && len(left) > 0:
 				t.Errorf("%s %d: left %q", fault, n, left)
-			case fault == "KILL_TORN" && n == 2:
+			case fault == "KILL_TORN" && n == 3:
 				if torn, err := os.ReadFile(filepath.Join(folder, left[0])); err != nil || string(torn) != "new c" {
 					t.Errorf("torn write left %q, %v; want half of it", torn, err)
 				}
 			}
 		}
+	}
+}
+
+// TestCrashRenamesThatFail: a file system that cannot rename is found when the file is created; one that cannot sync a
+// folder is good enough.
+func TestCrashRenamesThatFail(t *testing.T) {
+	binary, err := os.Executable() // built with the tag faultfs
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ kind, errno, want string }{
+		{"rename", "EXDEV", "create OUT: invalid cross-device link"},
+		{"rename", "ENOSYS", "create OUT: function not implemented"},
+		{"rename", "EBUSY", "create OUT: device or resource busy"},
+		{"syncfolder", "EINVAL", ""},
+		{"syncfolder", "ENOTSUP", ""},
+		{"syncfolder", "EIO", "publish OUT: input/output error"},
+	} {
+		t.Run(tt.kind+"/"+tt.errno, func(t *testing.T) {
+			folder := t.TempDir()
+			cmd := command(t, binary, "publish", folder, "ROLLCALL_FAIL_KIND="+tt.kind, "ROLLCALL_FAIL_ERRNO="+tt.errno)
+			out, err := cmd.CombinedOutput()
+			want := strings.ReplaceAll(tt.want, "OUT", filepath.Join(folder, "out.csv"))
+			if (err == nil) != (want == "") || !strings.Contains(string(out), want) {
+				t.Errorf("got %v, %q; want %q", err, out, want)
+			}
+			if got := names(t, folder); len(got) > 0 && tt.kind == "rename" {
+				t.Errorf("left %q", got)
+			}
+		})
 	}
 }

@@ -11,26 +11,25 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// Rename gives the file its new name, which may be taken by an older file: that one goes. Only [SyncFolder]
-// makes it last.
-func Rename(from, to string) error {
-	err := op("rename", to, nil)
-	if err == nil {
-		err = os.Rename(from, to)
-	}
-	return Error("publish", to, err)
-}
-
-// SyncFolder makes what happened to names in the folder of path survive a power loss.
+// SyncFolder makes what happened to names in the folder of path survive a power loss. A file system that cannot
+// sync a folder (CIFS, some of FUSE) answers EINVAL or ENOTSUP: there is nothing else to do there.
 func SyncFolder(path string) error {
 	err := op("syncfolder", path, nil)
 	if err == nil {
-		var folder *os.File
-		if folder, err = os.Open(filepath.Dir(path)); err == nil {
-			err = errors.Join(folder.Sync(), folder.Close())
-		}
+		err = syncFolder(filepath.Dir(path))
+	}
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
+		return nil
 	}
 	return Error("publish", path, err)
+}
+
+func syncFolder(name string) error {
+	folder, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }
 
 // Remove removes the file; one that is not there is fine.
@@ -85,6 +84,8 @@ func WriteTemp(path string, data []byte) (*Temp, error) {
 	return t, nil
 }
 
+const mountedHint = "it is mounted by itself, as a container's -v FILE:FILE does: mount its folder instead"
+
 // Error is err about that file: with the name that the user gave instead of the temporary one, and with
 // what to do about it. A nil err stays nil.
 func Error(verb, name string, err error) error {
@@ -107,7 +108,15 @@ func Error(verb, name string, err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return pipeline.WithHint(wrapped, "create the folder first: mkdir -p "+folder)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		if info, lerr := os.Lstat(name); lerr == nil && !mayRemove(name, info) {
+			return pipeline.WithHint(wrapped, fmt.Sprintf("it belongs to user %d, and only that user can replace or remove it in %s (sticky bit)",
+				ownerOf(info), folder))
+		}
 		return pipeline.WithHint(wrapped, "the folder must be writable, not just the file: "+folder)
+	case errors.Is(err, syscall.EBUSY):
+		return pipeline.WithHint(wrapped, mountedHint)
+	case errors.Is(err, syscall.EXDEV), errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.ENOTSUP):
+		return pipeline.WithHint(wrapped, "files cannot be renamed there: write to a local disk, and copy them")
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		return pipeline.WithHint(wrapped, "raise the limit on open files (ulimit -n)")
 	}

@@ -16,11 +16,12 @@ import (
 //	ROLLCALL_KILL_AT=N      SIGKILL right before the Nth operation
 //	ROLLCALL_FAIL_AT=N      the Nth operation fails, the others do not
 //	ROLLCALL_FAIL_FROM=N    the Nth operation and all after it fail
-//	ROLLCALL_FAIL_ERRNO=E   with what: EIO (the default), ENOSPC, EDQUOT, EFBIG, EROFS
+//	ROLLCALL_FAIL_KIND=K    all operations of that kind fail
+//	ROLLCALL_FAIL_ERRNO=E   with what: EIO (the default), ENOSPC, EDQUOT, EFBIG, EROFS, EBUSY, EXDEV, ENOSYS, EINVAL, ENOTSUP, EPERM
 //	ROLLCALL_KILL_TORN=1    a write that is killed or fails has written half of its bytes
 //	ROLLCALL_OPS_LOG=FILE   append a line "N KIND PATH" before each operation
 //
-// The kinds: create write sync datasync close rename syncfolder truncate remove.
+// The kinds: create write sync datasync close inherit rename syncfolder truncate remove.
 var faults struct {
 	sync.Mutex
 	count int
@@ -36,7 +37,7 @@ func op(kind, path string, half func()) error {
 	}
 	killAt, failAt, failFrom := number("ROLLCALL_KILL_AT"), number("ROLLCALL_FAIL_AT"), number("ROLLCALL_FAIL_FROM")
 	kill := n == killAt
-	if !kill && n != failAt && (failFrom == 0 || n < failFrom) {
+	if !kill && n != failAt && (failFrom == 0 || n < failFrom) && kind != os.Getenv("ROLLCALL_FAIL_KIND") {
 		return nil
 	}
 	if half != nil && os.Getenv("ROLLCALL_KILL_TORN") == "1" {
@@ -78,6 +79,8 @@ func errno() error {
 	name := os.Getenv("ROLLCALL_FAIL_ERRNO")
 	known := map[string]error{
 		"": syscall.EIO, "EIO": syscall.EIO, "ENOSPC": syscall.ENOSPC, "EDQUOT": syscall.EDQUOT, "EFBIG": syscall.EFBIG, "EROFS": syscall.EROFS,
+		"EBUSY": syscall.EBUSY, "EXDEV": syscall.EXDEV, "ENOSYS": syscall.ENOSYS, "EINVAL": syscall.EINVAL, "ENOTSUP": syscall.ENOTSUP,
+		"EPERM": syscall.EPERM,
 	}
 	if known[name] == nil {
 		panic("faultfs: ROLLCALL_FAIL_ERRNO is not known: " + name)

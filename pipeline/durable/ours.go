@@ -72,6 +72,26 @@ func ownerOf(info fs.FileInfo) int {
 	return -1
 }
 
+// onOtherDevice reports whether the file is on another device than its folder.
+func onOtherDevice(path string) bool {
+	var devices [2]uint64
+	for i, name := range []string{path, filepath.Dir(path)} {
+		info, err := os.Lstat(name)
+		if i == 1 {
+			info, err = os.Stat(name)
+		}
+		if err != nil {
+			return false
+		}
+		stat, ok := info.Sys().(*syscall.Stat_t)
+		if !ok {
+			return false
+		}
+		devices[i] = uint64(stat.Dev)
+	}
+	return devices[0] != devices[1]
+}
+
 // freshStat is what a private file looks like that this process creates in the folder of path.
 func freshStat(path string) (*syscall.Stat_t, error) {
 	probe := tempName(path)

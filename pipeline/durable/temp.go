@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
@@ -19,7 +20,7 @@ type Temp struct {
 }
 
 // CreateTemp creates the temporary file of path, in the same folder, because a rename can't leave the file
-// system. It finds out early what would keep the rename from working.
+// system. It finds out early what would keep the last rename from working, and tries one.
 //
 // The file has the mode, less the umask, once Close has completed it. Before, and if the process is killed, only
 // its owner can read it.
@@ -37,6 +38,10 @@ func CreateTemp(path string, mode fs.FileMode) (*Temp, error) {
 			"name the file that it points to")
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("create %s: it is not a regular file", path)
+	case isMountPoint(path):
+		return nil, Error("create", path, syscall.EBUSY)
+	case !mayRemove(path, info):
+		return nil, Error("create", path, syscall.EPERM)
 	}
 
 	temp := tempName(path)
@@ -55,7 +60,32 @@ func CreateTemp(path string, mode fs.FileMode) (*Temp, error) {
 	}
 	t.mode = info.Mode().Perm()
 	_ = f.Chmod(t.mode & 0o600) // a file system without modes cannot keep anybody off
+	if err := t.tryRename(); err != nil {
+		return nil, errors.Join(Error("create", path, err), f.Close(), t.Remove())
+	}
 	return t, nil
+}
+
+// tryRename gives the file another temporary name.
+func (t *Temp) tryRename() error {
+	to := tempName(t.path)
+	if err := op("rename", to, nil); err != nil {
+		return err
+	}
+	if err := renameNoReplace(t.temp, to); err != nil {
+		return err
+	}
+	t.temp = to
+	return nil
+}
+
+// Try finds out whether path can be written and renamed there, and leaves nothing.
+func Try(path string) error {
+	t, err := CreateTemp(path, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(Error("create", path, t.Close()), t.Remove())
 }
 
 // Name is the temporary name. It is no longer there after Rename.
@@ -73,8 +103,13 @@ func (t *Temp) Close() error {
 	return closeFile(t.f)
 }
 
-// Rename gives the file its name, replacing what has it.
-func (t *Temp) Rename() error { return Rename(t.temp, t.path) }
+// Rename gives the file its name, replacing what has it; mode, owner and group are those of what is replaced.
+func (t *Temp) Rename() error {
+	if err := Inherit(t.temp, t.path); err != nil {
+		return err
+	}
+	return Rename(t.temp, t.path)
+}
 
 // SyncFolder makes the name survive a power loss.
 func (t *Temp) SyncFolder() error { return SyncFolder(t.path) }

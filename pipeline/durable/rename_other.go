@@ -1,0 +1,8 @@
+//go:build !linux
+
+package durable
+
+func renameNoReplace(from, to string) error { return renameLooking(from, to) }
+
+// isMountPoint reports whether something is mounted on path itself.
+func isMountPoint(path string) bool { return onOtherDevice(path) }
