@@ -7,8 +7,9 @@
 //
 //	snapshot.go   rollcall snapshot: the run from preflight to manifest
 //	options.go    its options, checked
-//	journal.go    an unfinished run: locks, replay, and publishing all files or none
+//	journal.go    an unfinished run: locks and replay
 //	resume.go     whether a run goes on with an unfinished one, or begins anew
+//	publish.go    publishing all files or none, also those of a run that died in the middle
 //	input.go      inputs: globs, spooled standard input, the preflight pass, --limit and --sample
 //	server.go     whose API: the options of snapshot and flags, the key, the embedded server
 //	keyfile.go    --key-file: who else can read it

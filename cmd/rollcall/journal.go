@@ -2,20 +2,15 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
-	"github.com/rollcall-cli/rollcall/pipeline/report"
 )
 
 // anchor is the output beside which the journal stands: the first that is a file.
@@ -205,128 +200,6 @@ func (j *journalSink) Write(o *pipeline.Outcome) error {
 	return j.Append(&rec)
 }
 
-// commitList is what to publish, in this order: the outputs, the error records, the summary, flag configurations that
-// were downloaded, and the manifest last. It writes all but the first two under their temporary names.
-func (s *snapshot) commitList(m *report.Manifest) ([]journal.Commit, error) {
-	var list []journal.Commit
-	add := func(temp, final, sum string, bytes int64) error {
-		temp, err := filepath.Abs(temp)
-		if err != nil {
-			return err
-		}
-		final, err = filepath.Abs(final)
-		list = append(list, journal.Commit{Temp: temp, Final: final, SHA256: sum, Bytes: bytes})
-		return err
-	}
-	write := func(file string, data []byte) error {
-		temp, err := durable.WriteTemp(file, data)
-		if err != nil {
-			return err
-		}
-		sum := sha256.Sum256(data)
-		return add(temp.Name(), file, hex.EncodeToString(sum[:]), int64(len(data)))
-	}
-	for _, out := range s.outputs {
-		if info := out.Info(); info.Temp != "" {
-			if err := add(info.Temp, info.Path, info.SHA256, info.Bytes); err != nil {
-				return nil, err
-			}
-		}
-	}
-	if s.o.summary != "" {
-		data, err := summaryJSON(m)
-		if err != nil {
-			return nil, err
-		}
-		if err := write(s.o.summary, data); err != nil {
-			return nil, err
-		}
-	}
-	if file := s.o.flagsFile(); file != "" {
-		if err := write(file, s.local.configs); err != nil {
-			return nil, err
-		}
-	}
-	if file := s.o.manifestFile(); file != "" {
-		data, err := m.Marshal()
-		if err != nil {
-			return nil, err
-		}
-		if err := write(file, data); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
-}
-
-// publishList gives the files of a commit their final names. It can be called again after a crash in the middle.
-func publishList(list []journal.Commit, hasManifest bool) error {
-	if len(list) == 0 {
-		return nil
-	}
-	if last := list[len(list)-1]; hasManifest {
-		// Where a manifest stands, its outputs are complete: the one of an earlier run goes before they do.
-		if waits, err := durable.Exists(last.Temp); err != nil {
-			return err
-		} else if waits {
-			if err := errors.Join(durable.Remove(last.Final), durable.SyncFolder(last.Final)); err != nil {
-				return err
-			}
-		}
-	}
-	for _, f := range list {
-		waits, err := durable.Exists(f.Temp)
-		if err != nil {
-			return err
-		}
-		if waits {
-			err = durable.Rename(f.Temp, f.Final)
-		} else {
-			err = checkPublished(f)
-		}
-		if err := errors.Join(err, durable.SyncFolder(f.Final)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// checkPublished makes sure that a file which has its final name is the one that was committed.
-func checkPublished(f journal.Commit) error {
-	sum, _, err := hashFile(context.Background(), f.Final)
-	if err == nil && sum != f.SHA256 {
-		err = errors.New("it is another file")
-	}
-	if err != nil {
-		return pipeline.WithHint(fmt.Errorf("finish an earlier run: %s: %w", f.Final, err), "--fresh asks about all users again")
-	}
-	return nil
-}
-
-// finish publishes what an earlier run had completed when it died.
-func (s *snapshot) finish(u *unfinished) error {
-	manifestFile := s.o.manifestFile()
-	if err := publishList(u.reader.Committed(), manifestFile != ""); err != nil {
-		return errors.Join(stopped(err), u.reader.Close())
-	}
-	if err := errors.Join(s.unlock(), durable.Remove(spoolFile(s.o)), u.reader.Remove()); err != nil {
-		return err
-	}
-	s.con.Log.Info("an earlier run had finished asking; its outputs are published now")
-	if manifestFile == "" {
-		return nil
-	}
-	m, err := report.ReadManifest(manifestFile)
-	if err != nil {
-		return err
-	}
-	summarize(s.con, m, time.Since(s.began))
-	if m.Users.Failed > 0 {
-		return errSomeFailed
-	}
-	return nil
-}
-
 // spoolFile is where standard input is kept while its run is unfinished.
 func spoolFile(o *snapshotOptions) string { return journal.PathFor(o.anchor()) + ".stdin" }
 
@@ -340,7 +213,7 @@ func (s *snapshot) sayKept() {
 
 // removeStale removes the temporary files that a killed run of these outputs has left. The caller holds the locks.
 func (s *snapshot) removeStale() error {
-	for _, path := range append(s.o.files(), s.o.sideFiles()...) {
+	for _, path := range s.finalNames() {
 		if err := durable.RemoveStale(path); err != nil {
 			return err
 		}

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -190,7 +188,9 @@ func (s *snapshot) run(args []string) (err error) {
 		return stoppedIfLocked(err)
 	}
 	if earlier != nil && earlier.reader.Committed() != nil {
-		return s.finish(earlier)
+		if finished, err := s.finish(earlier); finished || err != nil {
+			return err
+		}
 	}
 	if err := s.checkPaths(); err != nil {
 		return err
@@ -214,7 +214,14 @@ func (s *snapshot) run(args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.outputs.Discard()) }()
-	if s.remote != nil && !o.server.allowTracking && s.in.total > 0 {
+	if err := s.tryFiles(); err != nil {
+		return err
+	}
+	answered := int64(0) // the journal may have all answers
+	if earlier != nil {
+		answered = earlier.records
+	}
+	if s.remote != nil && !o.server.allowTracking && answered < s.in.total {
 		if err := s.remote.Preflight(s.env.Soft); err != nil {
 			return err
 		}
@@ -241,8 +248,11 @@ func (s *snapshot) endJournal(err error) error {
 	}
 	worthless := s.local != nil && !s.committed || s.tally == nil || s.tally.Read == 0 || errors.Is(err, errHopeless) || errors.Is(err, errQuiet) ||
 		isChanged(err)
-	if err == nil || errors.Is(err, errSomeFailed) || worthless {
-		// The journal goes last: as long as it is there, a rerun clears up.
+	if err == nil || errors.Is(err, errSomeFailed) {
+		s.tidy(s.journal.Remove)
+		return nil
+	}
+	if worthless {
 		return errors.Join(s.unlock(), durable.Remove(spoolFile(s.o)), s.journal.Remove())
 	}
 	s.sayKept()
@@ -253,39 +263,6 @@ func (s *snapshot) endJournal(err error) error {
 func isChanged(err error) bool {
 	_, ok := errors.AsType[*sources.ChangedError](err)
 	return ok
-}
-
-// checkFolders refuses outputs in folders that are not there.
-func (s *snapshot) checkFolders() error {
-	for _, path := range append(s.o.files(), s.o.sideFiles()...) {
-		if _, err := os.Stat(filepath.Dir(path)); err != nil {
-			return durable.Error("create", path, err)
-		}
-	}
-	return nil
-}
-
-// checkPaths refuses outputs that would replace something: an input always, anything else without --overwrite.
-func (s *snapshot) checkPaths() error {
-	for _, path := range append(s.o.files(), s.o.sideFiles()...) {
-		exists, err := durable.Exists(path)
-		if err != nil {
-			return err
-		}
-		if !exists {
-			continue
-		}
-		out, err := os.Stat(path)
-		for _, f := range s.in.files {
-			if in, inErr := os.Stat(f.Path); err == nil && inErr == nil && os.SameFile(in, out) {
-				return usageErrorf("%s is an input, and would be replaced", path)
-			}
-		}
-		if !s.o.overwrite {
-			return errExists(path)
-		}
-	}
-	return nil
 }
 
 // warnOf says what an analyst should know of the input before the run.
@@ -436,6 +413,11 @@ const minWindow = 256
 
 // resume replays the journal of an earlier run, and goes on with it.
 func (s *snapshot) resume(earlier *unfinished, rows pipeline.Source, sink pipeline.Sink) error {
+	var err error
+	if s.local != nil { // it had committed, and its journal holds no answers
+		s.journal, err = earlier.reader.Resume()
+		return stopped(err)
+	}
 	s.con.Log.Info(fmt.Sprintf("resuming the run of %s: %s of %s users are in its journal", s.started.Local().Format("2006-01-02 15:04"),
 		thousands(earlier.records), thousands(s.in.total)))
 	start := time.Now()
@@ -449,7 +431,6 @@ func (s *snapshot) resume(earlier *unfinished, rows pipeline.Source, sink pipeli
 		return err
 	}
 	s.con.Log.Info(fmt.Sprintf("replayed in %s; going on after row %s", roundDuration(time.Since(start)), thousands(s.lastRow)))
-	var err error
 	if s.newKey {
 		s.journal, err = earlier.reader.ResumeWithKey(journal.NewKey(s.remote.key.Secret()))
 	} else {
@@ -475,34 +456,6 @@ func (s *snapshot) explainStop(err error) error {
 		return errQuiet
 	}
 	return err
-}
-
-// publish gives the complete files their names, the manifest last. Once the journal has the list of them, the run is
-// finished, whatever happens: a rerun only has to finish the renames.
-func (s *snapshot) publish() error {
-	if err := s.outputs.Close(); err != nil {
-		return s.explainStop(stopped(err))
-	}
-	if err := s.checkPaths(); err != nil { // somebody else may have written there meanwhile
-		return err
-	}
-	m := s.manifest()
-	list, err := s.commitList(m)
-	if err != nil {
-		return stopped(errors.Join(err, s.removeStale()))
-	}
-	s.outputs, s.committed = nil, true // from here on they belong to the journal, which may hold the list even if writing it fails
-	if err := s.journal.Commit(list); err != nil {
-		return stopped(err)
-	}
-	if err := publishList(list, s.o.manifestFile() != ""); err != nil {
-		return stopped(err)
-	}
-	summarize(s.con, m, time.Since(s.began))
-	if m.Users.Failed > 0 {
-		return errSomeFailed
-	}
-	return nil
 }
 
 // manifest is the record of the run. It warns of what can only be known at the end.

@@ -124,8 +124,15 @@ func (l *Log) Truncate(size int64) error {
 	return syncFile(l.f)
 }
 
-// Remove removes the file from its folder, still locked.
-func (l *Log) Remove() error { return Remove(l.f.Name()) }
+// Remove removes the file from its folder, still locked. Where that fails the file is emptied, so that nobody takes
+// what is left for a journal.
+func (l *Log) Remove() error {
+	err := Remove(l.f.Name())
+	if err != nil {
+		_ = l.Truncate(0) // the error above says what is left
+	}
+	return err
+}
 
 // Close releases the file and the lock.
 func (l *Log) Close() error { return closeFile(l.f) }

@@ -63,8 +63,9 @@
 //   - ROWS: records, one after the other.
 //   - CONT: {"resumed_at":"…"}, where a run went on after this one was stopped; with "key" as in the header, if that
 //     is another key than before.
-//   - DONE: {"files":[{"temp":…,"final":…,"sha256":…,"bytes":…},…]}, the outputs to publish. Only a CONT, which makes
-//     it void, can follow.
+//   - DONE: {"files":[{"temp":…,"final":…,"sha256":…,"bytes":…},…]}, the outputs to publish: base names, for a file
+//     must not say where to write, and the folder may be elsewhere by then. Only a CONT, which makes it void, can
+//     follow.
 //
 // A record is seven fields, a space after each, then as many bytes as the seventh says, verbatim, and a newline:
 //

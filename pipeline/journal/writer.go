@@ -197,7 +197,8 @@ type resumed struct {
 	Key *Key      `json:"key,omitempty"` // where it is another than before
 }
 
-// Commit is a complete output of the run under the name that it still has, and the one that it gets.
+// Commit is a complete output of the run under the name that it still has, and the one that it gets: base names of
+// one folder, which the run knows. Versions before had whole paths; whoever reads a Commit takes the last element.
 type Commit struct {
 	Temp   string `json:"temp"`
 	Final  string `json:"final"`
@@ -211,7 +212,7 @@ type commit struct {
 
 // Commit flushes, and ends the journal with the list of what is to be published. From here on the run is
 // finished, whatever happens: whoever opens the journal finds the list ([Reader.Committed]) and has only to
-// finish the renames. The names are kept as they are, so let them be absolute. All Temp files must be on the disk before.
+// finish the renames. All Temp files must be on the disk before.
 func (w *Writer) Commit(files []Commit) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

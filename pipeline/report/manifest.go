@@ -25,6 +25,9 @@ type Manifest struct {
 	Inputs  []File `json:"inputs"`
 	Outputs []File `json:"outputs"` // the error records are the last
 
+	// SideFiles are the other files of the run: the summary, and flag configurations that were downloaded.
+	SideFiles []File `json:"side_files,omitempty"`
+
 	// FlagConfigs is the file of flag configurations that a local run evaluated; its rows are flags. nil: the API's were.
 	FlagConfigs *File `json:"flag_configs,omitempty"`
 
