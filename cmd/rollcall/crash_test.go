@@ -289,7 +289,8 @@ func failingFileOperations(t *testing.T, lab *crashLab) {
 			if code == exitSomeFailed && !strings.Contains(out, "no space left") {
 				break // the run has fewer operations
 			}
-			if code != exitStopped && code != exitFailed {
+			published := code == exitSomeFailed && strings.Contains(out, "hidden files are left") // what fails then is no failure of the run
+			if code != exitStopped && code != exitFailed && !published {
 				t.Fatalf("%s: exit code %d, want %d or %d; it said:\n%s", what, code, exitStopped, exitFailed, out)
 			}
 			if !strings.Contains(out, "no space left") {

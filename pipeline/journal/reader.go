@@ -28,14 +28,17 @@ type Reader struct {
 	end     error // io.EOF, or what ended it
 }
 
-// Open locks the journal and reads its header. [ErrNone] says that there is none, [ErrLocked] that a run has it; a
-// [DamagedError] or a [VersionError], that it can't be used.
+// Open locks the journal and reads its header. [ErrNone] says that there is none, and a file that is only the beginning
+// of one is removed; [ErrLocked] that a run has it; a [DamagedError] or a [VersionError], that it can't be used.
 func Open(path string) (*Reader, error) {
 	log, err := openLog(path, false)
 	if err != nil {
 		return nil, err
 	}
 	r, err := newReader(path, log)
+	if errors.Is(err, ErrNone) {
+		err = errors.Join(err, log.Remove())
+	}
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
