@@ -41,7 +41,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 	// commit before the first rename, the names before the journal is gone.
 	frame := []string{"write", "datasync"}
 	wantKinds := slices.Concat([]string{"create"}, frame, []string{"syncfolder"}, frame, frame, frame,
-		[]string{"create", "write", "sync", "close"}, frame, frame, []string{"rename", "syncfolder", "remove", "syncfolder", "close"})
+		[]string{"create", "rename", "write", "sync", "close"}, frame, frame, []string{"rename", "syncfolder", "remove", "syncfolder", "close"})
 	if diff := cmp.Diff(wantKinds, kinds); diff != "" {
 		t.Fatalf("operations (-want +got):\n%s", diff)
 	}
