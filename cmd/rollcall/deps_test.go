@@ -31,6 +31,7 @@ func TestDependencyRule(t *testing.T) {
 		"pipeline/report/page":     {"pipeline", "pipeline/report", "pipeline/report/compare", "pipeline/report/exposure", "pipeline/report/stats"},
 		"pipeline/report/rules":    {"pipeline", "pipeline/report", "pipeline/report/stats"},
 		"pipeline/report/stats":    {},
+		"pipeline/audit/text":      {},
 		"pipeline/parquetfile":     {"pipeline"},
 		"pipeline/pipelinetest":    {"pipeline"},
 		"sources":                  {"pipeline", "pipeline/parquetfile"},

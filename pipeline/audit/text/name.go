@@ -1,0 +1,30 @@
+package text
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// List joins names, the first most of them: "a, b and 3 more".
+func List(names []string, most int) string {
+	if len(names) > most {
+		return fmt.Sprintf("%s and %s more", strings.Join(names[:most], ", "), Thousands(int64(len(names)-most)))
+	}
+	return strings.Join(names, ", ")
+}
+
+// Shorten cleans a name, and cuts it after most characters, which would tear a table.
+func Shorten(s string, most int) string {
+	s = Clean(s)
+	if utf8.RuneCountInString(s) <= most {
+		return s
+	}
+	return string([]rune(s)[:most-1]) + "…"
+}
+
+// Capitalize begins a sentence with s.
+func Capitalize(s string) string {
+	_, n := utf8.DecodeRuneInString(s)
+	return strings.ToUpper(s[:n]) + s[n:]
+}
