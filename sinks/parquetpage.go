@@ -2,6 +2,7 @@ package sinks
 
 import (
 	"encoding/binary"
+	"hash/crc32"
 
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/klauspost/compress/zstd"
@@ -25,7 +26,7 @@ const dataPage, dictionaryPage = 0, 2
 func (p *pageWriter) append(dst, body []byte, kind, values int, encoding parquet.Encoding) ([]byte, int) {
 	p.out = p.zstd.EncodeAll(body, p.out[:0])
 	before := len(dst)
-	dst = appendPageHeader(dst, kind, len(body), len(p.out), values, encoding)
+	dst = appendPageHeader(dst, kind, len(body), p.out, values, encoding)
 	size := len(dst) - before + len(body)
 	dst = append(dst, p.out...)
 	p.out, p.body = again(p.out), again(p.body)
@@ -34,22 +35,24 @@ func (p *pageWriter) append(dst, body []byte, kind, values int, encoding parquet
 
 // appendPageHeader appends a PageHeader of parquet.thrift in Thrift's compact protocol
 // (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md): a field is a byte of how far
-// its number is from the last (high half) and its type (low half: 5 an i32, 12 a struct, 2 false), then its value.
-func appendPageHeader(dst []byte, kind, uncompressed, compressed, values int, encoding parquet.Encoding) []byte {
+// its number is from the last (high half) and its type (low half: 5 an i32, 12 a struct, 2 false), then its value. The checksum is
+// of the page as it is stored.
+func appendPageHeader(dst []byte, kind, uncompressed int, compressed []byte, values int, encoding parquet.Encoding) []byte {
 	i32 := func(delta byte, n int) {
 		dst = append(dst, delta<<4|5)
 		dst = binary.AppendVarint(dst, int64(n)) // zigzag, as Thrift has it
 	}
 	i32(1, kind)
 	i32(1, uncompressed)
-	i32(1, compressed)
+	i32(1, len(compressed))
+	i32(1, int(int32(crc32.ChecksumIEEE(compressed))))
 	if kind == dictionaryPage {
-		dst = append(dst, 4<<4|12) // field 7, a DictionaryPageHeader
+		dst = append(dst, 3<<4|12) // field 7, a DictionaryPageHeader
 		i32(1, values)
 		i32(1, int(encoding))
 		dst = append(dst, 1<<4|2) // is_sorted: false
 	} else {
-		dst = append(dst, 2<<4|12) // field 5, a DataPageHeader
+		dst = append(dst, 1<<4|12) // field 5, a DataPageHeader
 		i32(1, values)
 		i32(1, int(encoding))
 		i32(1, int(parquet.Encodings.RLE)) // of definition levels

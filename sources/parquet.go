@@ -229,7 +229,7 @@ func (r *parquetReader) row(rec *record) error {
 			size += before - nested.size
 		}
 		if err != nil {
-			return fmt.Errorf("column %s: %w", node.name, err)
+			return r.inColumn(node.name, err)
 		}
 		if v.Kind == unreadable {
 			if rec.bad == nil {
@@ -262,10 +262,18 @@ func (r *parquetReader) endGroup() error {
 			return fmt.Errorf("damaged Parquet: the column %s has more values than its row group has rows", l.descr.Path())
 		}
 		if err := l.column.Err(); err != nil {
-			return fmt.Errorf("column %s: %w", l.descr.Path(), err)
+			return r.inColumn(l.descr.Path(), err)
 		}
 	}
 	return nil
+}
+
+// inColumn is err with the column, and with the row group, from 1, where that says which part of a file to look at.
+func (r *parquetReader) inColumn(name string, err error) error {
+	if errors.Is(err, parquetfile.ErrChecksum) {
+		return pipeline.WithHint(fmt.Errorf("column %s, row group %d: %w", name, r.group, err), "the file was damaged after it was written: copy it again from where it came")
+	}
+	return fmt.Errorf("column %s: %w", name, err)
 }
 
 func (r *parquetReader) Close() error {

@@ -27,6 +27,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
+	"github.com/rollcall-cli/rollcall/pipeline/parquetfile"
 	"github.com/rollcall-cli/rollcall/sources"
 )
 
@@ -516,6 +517,7 @@ func TestHostileParquet(t *testing.T) {
 		{"a footer of too little", footer(50, "PAR1"), "u.parquet: "},
 		{"text", []byte(users.String()), "u.parquet: not a Parquet file, or a truncated one"},
 		{"its middle is gone", slices.Concat(good[:100], good[200:]), "u.parquet: "},
+		{"a byte of a page", damagePage(t, first.path("a.parquet"), 1), "u.parquet: column user_id, row group 1: damaged Parquet: the checksum of a page is wrong"},
 	} {
 		r := runHostile(t, api, tt.name, "u.parquet", tt.content)
 		r.refused(tt.says)
@@ -541,4 +543,33 @@ func TestHostileParquet(t *testing.T) {
 			t.Errorf("%s: %d bytes allocated, want %d at most", r.name, r.allocated, limit)
 		}
 	}
+}
+
+// damagePage is a Parquet file in which a column's last byte in the first row group is another one.
+func damagePage(t *testing.T, path string, column int) []byte {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close() //nolint:errcheck // only read
+	pq, err := parquetfile.Open(f, parquetfile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pq.Close()
+	chunk, err := pq.Group(0).ColumnChunk(column)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := chunk.DataPageOffset()
+	if chunk.HasDictionaryPage() {
+		start = chunk.DictionaryPageOffset()
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[start+chunk.TotalCompressedSize()-1] ^= 0x40
+	return data
 }

@@ -31,6 +31,9 @@
 //
 // # Bounds
 //
+// A page that has a checksum is checked against it. A wrong one is [ErrChecksum].
+//
 // A footer may take 64 MiB and have 500,000 parts, a page 128 MiB decompressed, and the pages of all columns together
-// 256 MiB. No room is made for a byte that has not come.
+// 256 MiB. No room is made for a byte that has not come: a zstd page has the window that its size needs, not the one that it
+// claims.
 package parquetfile

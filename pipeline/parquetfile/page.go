@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"io"
 	"math"
 
@@ -19,7 +20,6 @@ const (
 	maxHeld   = 256 << 20 // bytes of the pages of all columns at a time
 	maxHeader = 16 << 20  // bytes of a page header, whose statistics may hold two values
 	maxDelta  = 4 << 20   // values of a page in a delta encoding, for which arrow allocates
-	maxWindow = 32 << 20  // bytes that a zstd stream looks back: the window of zstd -20
 )
 
 // pageReader reads the pages of a column chunk for arrow's column reader.
@@ -93,10 +93,14 @@ const (
 	headerType   = 1
 	headerSize   = 2 // decompressed
 	headerPacked = 3
+	headerCRC    = 4 // of the page as it is stored, which not all writers compute
 	headerData   = 5
 	headerDict   = 7
 	headerDataV2 = 8
 )
+
+// ErrChecksum is of a page that was damaged after it was written.
+var ErrChecksum = errors.New("damaged Parquet: the checksum of a page is wrong")
 
 // read reads a page. One of a kind that holds no values is skipped, and p.page stays nil.
 func (p *pageReader) read() error {
@@ -136,9 +140,15 @@ func (p *pageReader) read() error {
 	if p.held-p.pageHeld+size > maxHeld {
 		return p.opts.refuse(Refusal{Kind: LargePages})
 	}
+	var stored io.Reader = p.r
+	sum := crc32.NewIEEE()
+	crc, checked := header.ints[headerCRC]
+	if checked {
+		stored = io.TeeReader(p.r, sum)
+	}
 	data := []byte{}
 	if levels > 0 { // of a page of version 2: never compressed
-		if data, err = readUpTo(data, p.r, levels); err != nil {
+		if data, err = readUpTo(data, stored, levels); err != nil {
 			return err
 		}
 	}
@@ -146,7 +156,20 @@ func (p *pageReader) read() error {
 	if !compressed {
 		codec = compress.Codecs.Uncompressed
 	}
-	if data, err = p.unpack.page(data, codec, p.r, packed-levels, size-levels); err != nil {
+	rest := &io.LimitedReader{R: stored, N: packed - levels}
+	data, err = p.unpack.page(data, codec, rest, size-levels)
+	if err == nil || checked { // a wrong checksum says more than what the decompression makes of it
+		if _, err := io.Copy(io.Discard, rest); err != nil {
+			return err
+		}
+	}
+	if err == nil && rest.N > 0 {
+		return io.EOF
+	}
+	if checked && rest.N == 0 && sum.Sum32() != uint32(crc) {
+		return ErrChecksum
+	}
+	if err != nil {
 		return err
 	}
 	return p.take(header.ints[headerType], s, data)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"runtime"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/apache/arrow/go/v15/parquet/compress"
 	"github.com/apache/arrow/go/v15/parquet/schema"
+	"github.com/pierrec/lz4/v4"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
@@ -40,6 +42,70 @@ func testPage(kind, size int64, values int64, levels int64, packed []byte) []byt
 		b = zigzag(zigzag(zigzag(zigzag(zigzag(b, 0), values), 0), levels), 0)
 	}
 	return append(append(b, 0, 0), packed...)
+}
+
+// withCRC is the page with the checksum that its header has as the field 4; what follows it has a number that is counted
+// from there.
+func withCRC(page []byte, packed int, crc uint32) []byte {
+	header := page[:len(page)-packed]
+	at := bytes.LastIndexAny(header, "\x2c\x4c\x5c") // the field 5, 7 or 8, a struct
+	out := binary.AppendVarint(append(bytes.Clone(header[:at]), 0x15), int64(int32(crc)))
+	return append(append(out, header[at]-0x10), page[at+1:]...)
+}
+
+// A checksum that is there is that of the page as it is stored, in all kinds of pages and all compressions.
+func TestChecksums(t *testing.T) {
+	for _, codec := range codecs {
+		if codec == codecLZ4Raw {
+			continue // arrow cannot write it
+		}
+		for _, kind := range []int64{0, 2, 3} {
+			for _, test := range []struct {
+				name   string
+				damage int // where a byte is another one than in the checksum, from the end
+				wrong  uint32
+				want   string
+			}{
+				{"as it was written", -1, 0, ""},
+				{"another checksum", -1, 1, ErrChecksum.Error()},
+				{"another byte at the end", 1, 0, ErrChecksum.Error()},
+				{"another byte at the beginning", 0, 0, ErrChecksum.Error()},
+			} {
+				t.Run(fmt.Sprintf("%s/page type %d/%s", codec, kind, test.name), func(t *testing.T) {
+					packed := make([]byte, 400)
+					if codec == compress.Codecs.Lz4 {
+						packed = lz4Block(t, 400)
+					} else if codec != compress.Codecs.Uncompressed {
+						packed = pack(t, codec, 400)
+					}
+					data := withCRC(testPage(kind, 400, 100, 0, packed), len(packed), crc32.ChecksumIEEE(packed)+test.wrong)
+					switch test.damage {
+					case 0:
+						data[len(data)-len(packed)] ^= 0xff
+					case 1:
+						data[len(data)-1] ^= 0xff
+					}
+					p := testPages(t, codec, 0, data)
+					defer p.unpack.Close()
+					more := p.Next()
+					if test.want == "" && (!more || p.Err() != nil) || test.want != "" && (more || p.Err() == nil || p.Err().Error() != test.want) {
+						t.Errorf("%v, %v; want %q", more, p.Err(), test.want)
+					}
+				})
+			}
+		}
+	}
+}
+
+// lz4Block is n zeros as a block of LZ4.
+func lz4Block(t *testing.T, n int) []byte {
+	t.Helper()
+	dst := make([]byte, lz4.CompressBlockBound(n))
+	size, err := lz4.CompressBlock(make([]byte, n), dst, nil)
+	if err != nil || size == 0 {
+		t.Fatal(size, err)
+	}
+	return dst[:size]
 }
 
 // testColumn is a column of that type and these levels. Values of a fixed length have 12 bytes.

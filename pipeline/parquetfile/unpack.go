@@ -1,12 +1,12 @@
 package parquetfile
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"slices"
 
 	"github.com/apache/arrow/go/v15/parquet/compress"
@@ -14,6 +14,8 @@ import (
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
 // unpacker decompresses pages, one at a time.
@@ -30,11 +32,11 @@ const codecLZ4Raw compress.Compression = 7
 var codecs = []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Gzip, compress.Codecs.Zstd,
 	compress.Codecs.Brotli, compress.Codecs.Lz4, codecLZ4Raw}
 
-// page appends the page of which packed bytes follow in r, and which has size bytes when it is decompressed. It
-// has to have just these, and room is made only for those that come.
-func (u *unpacker) page(dst []byte, codec compress.Compression, r *bufio.Reader, packed, size int64) ([]byte, error) {
+// page appends the page that r holds, and which has size bytes when it is decompressed. It has to have just these, and
+// room is made only for those that come. Of r, it may leave bytes that do not matter.
+func (u *unpacker) page(dst []byte, codec compress.Compression, r *io.LimitedReader, size int64) ([]byte, error) {
 	wrong := fmt.Errorf("damaged Parquet: a page that has not the %d bytes which its header says", size)
-	limited := &io.LimitedReader{R: r, N: packed}
+	packed := r.N
 	var from io.Reader
 	switch codec {
 	case compress.Codecs.Uncompressed:
@@ -73,7 +75,7 @@ func (u *unpacker) page(dst []byte, codec compress.Compression, r *bufio.Reader,
 			return nil, wrong
 		}
 		if codec == compress.Codecs.Lz4 && bytes.HasPrefix(u.packed.Bytes(), lz4Frame) {
-			from, limited.R, limited.N = lz4.NewReader(&u.packed), nil, 0
+			from = lz4.NewReader(&u.packed)
 			break
 		}
 		at := len(dst)
@@ -89,16 +91,25 @@ func (u *unpacker) page(dst []byte, codec compress.Compression, r *bufio.Reader,
 		if packed == 0 && size == 0 { // a page of version 2 that holds only nulls
 			return dst, nil
 		}
-		if err := u.gzip.Reset(limited); err != nil {
+		if err := u.gzip.Reset(r); err != nil {
 			return nil, fmt.Errorf("damaged Parquet: %w", err)
 		}
 		from = &u.gzip
 	case compress.Codecs.Zstd:
+		if size>>15 > packed { // no block of 128 KiB takes less than 4 bytes
+			return nil, wrong
+		}
+		head := make([]byte, min(packed, zstdHead))
+		if _, err := io.ReadFull(r, head); err != nil {
+			return nil, err
+		}
+		narrowWindow(head, size)
+		source := io.MultiReader(bytes.NewReader(head), r)
 		var err error
 		if u.zstd == nil {
-			u.zstd, err = zstd.NewReader(limited, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+			u.zstd, err = zstd.NewReader(source, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxPage))
 		} else {
-			err = u.zstd.Reset(limited)
+			err = u.zstd.Reset(source)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("damaged Parquet: %w", err)
@@ -112,7 +123,7 @@ func (u *unpacker) page(dst []byte, codec compress.Compression, r *bufio.Reader,
 		if err != nil {
 			return nil, err
 		}
-		from = c.NewReader(limited)
+		from = c.NewReader(r)
 	default:
 		return nil, Refusal{Kind: Codec, Codec: codec}.Err() // Begin has refused it
 	}
@@ -121,13 +132,37 @@ func (u *unpacker) page(dst []byte, codec compress.Compression, r *bufio.Reader,
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil, wrong
 		}
+		if errors.Is(err, zstd.ErrWindowSizeExceeded) {
+			return nil, pipeline.WithHint(fmt.Errorf("a page with a zstd window of more than %d MiB cannot be read", maxPage>>20), "write the file again with smaller pages")
+		}
 		return nil, fmt.Errorf("damaged Parquet: %w", err)
 	}
 	if n, err := io.ReadFull(from, make([]byte, 1)); n > 0 || err != io.EOF { // checksums are at the end
 		return nil, wrong
 	}
-	_, err = r.Discard(int(limited.N))
-	return dst, err
+	return dst, nil
+}
+
+const (
+	zstdFrame    = "\x28\xb5\x2f\xfd"
+	zstdHead     = 6       // bytes of a frame up to its window
+	leastWindow  = 1 << 20 // a smaller one has smaller blocks
+	zstdMinLog   = 10
+	zstdSingle   = 1 << 5 // the flag of a frame without a window: that is its content
+	zstdFlags    = 4      // where they are
+	zstdWindowAt = 5
+)
+
+// narrowWindow makes the window of a zstd frame (RFC 8878, 3.1.1.1) as small as its content of size bytes can be, because
+// the decoder makes room for all of it. A high level claims 128 MiB for a page of 1 MiB.
+func narrowWindow(head []byte, size int64) {
+	if len(head) < zstdHead || string(head[:zstdFlags]) != zstdFrame || head[zstdFlags]&zstdSingle != 0 {
+		return
+	}
+	log := bits.Len64(uint64(max(size, leastWindow) - 1))
+	if int(head[zstdWindowAt]>>3)+zstdMinLog >= log {
+		head[zstdWindowAt] = byte(log-zstdMinLog) << 3
+	}
 }
 
 // What the codec LZ4 means was never written down, so each writer has its own (Compression.md of the Parquet format): a

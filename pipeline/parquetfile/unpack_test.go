@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/apache/arrow/go/v15/parquet/compress"
+	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -67,5 +68,58 @@ func TestLZ4Framings(t *testing.T) {
 	}
 	if err := (&Options{}).checkCodec(compress.Codecs.Lzo); err == nil || !strings.Contains(err.Error(), "LZO") || pipeline.Hint(err) == "" {
 		t.Errorf("LZO: %v", err)
+	}
+}
+
+// A zstd frame says how far it looks back: at the highest level 128 MiB, whatever it holds. The page alone counts.
+func TestZstdWindows(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		size   int
+		window int // 0: the frame says its size instead
+		most   uint64
+	}{
+		{"a small page with a huge window", 100, 512 << 20, 16 << 20},
+		{"a page of 1 MiB with the window of level 22", 1 << 20, 128 << 20, 16 << 20},
+		{"a page of 40 MiB with the window of level 21", 40 << 20, 64 << 20, 400 << 20},
+		{"a page of 40 MiB in one segment", 40 << 20, 0, 400 << 20},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			data := make([]byte, test.size)
+			for i := range data { // far apart, so that the window is of use
+				data[i] = byte(i >> 17 * 31 % 251)
+			}
+			var packed bytes.Buffer
+			o := []zstd.EOption{zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest)}
+			if test.window > 0 {
+				o = append(o, zstd.WithWindowSize(test.window))
+			} else {
+				o = append(o, zstd.WithSingleSegment(true), zstd.WithWindowSize(64<<20))
+			}
+			w, err := zstd.NewWriter(&packed, o...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.window > 0 {
+				if _, err := w.Write(data); err != nil {
+					t.Fatal(err)
+				}
+				if err := w.Close(); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				packed.Write(w.EncodeAll(data, nil))
+			}
+			p := testPages(t, compress.Codecs.Zstd, 0, testPage(0, int64(len(data)), 1, 0, packed.Bytes()))
+			defer p.unpack.Close()
+			var more bool
+			n := allocated(func() { more = p.Next() })
+			if !more || !bytes.Equal(p.Page().Data(), data) {
+				t.Fatalf("%v, %v; want the page", more, p.Err())
+			}
+			if n > test.most {
+				t.Errorf("%d bytes were allocated, want %d at most", n, test.most)
+			}
+		})
 	}
 }

@@ -211,7 +211,7 @@ func (t *parquetTable) fill() error {
 			continue
 		}
 		if err := t.decode(l, i, n); err != nil {
-			return fmt.Errorf("column %s: %w", t.cols[i].name, err)
+			return t.inColumn(i, err)
 		}
 	}
 	t.n = n
@@ -267,10 +267,18 @@ func (t *parquetTable) endGroup() error {
 			return fmt.Errorf("damaged Parquet: column %s has more values than its row group has rows", t.cols[i].name)
 		}
 		if err := l.column.Err(); err != nil {
-			return fmt.Errorf("column %s: %w", t.cols[i].name, err)
+			return t.inColumn(i, err)
 		}
 	}
 	return nil
+}
+
+// inColumn is err with the column, and with the row group, from 1, of a page whose checksum is wrong.
+func (t *parquetTable) inColumn(i int, err error) error {
+	if errors.Is(err, parquetfile.ErrChecksum) {
+		return fmt.Errorf("column %s, row group %d: %w", t.cols[i].name, t.group, err)
+	}
+	return fmt.Errorf("column %s: %w", t.cols[i].name, err)
 }
 
 // decode decodes n values of the column that has this index into the cells.
