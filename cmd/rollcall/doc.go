@@ -8,6 +8,7 @@
 //	snapshot.go   rollcall snapshot: the run from preflight to manifest
 //	options.go    its options, checked
 //	journal.go    an unfinished run: locks and replay
+//	minusers.go   --min-users: what an empty or failed input must not replace
 //	resume.go     whether a run goes on with an unfinished one, or begins anew
 //	publish.go    publishing all files or none, also those of a run that died in the middle
 //	input.go      inputs: globs, spooled standard input, the preflight pass, --limit and --sample

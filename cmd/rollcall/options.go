@@ -34,6 +34,8 @@ type snapshotOptions struct {
 	maxAttempts int
 	maxOutage   time.Duration
 	maxErrors   string
+	minUsers    int64
+	minUsersSet bool // else it depends on what would be replaced
 	carry       []string
 	properties  []string
 	mapping     []string
@@ -109,6 +111,7 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.IntVar(&o.maxAttempts, "max-attempts", 5, "`N` attempts for one user [5]")
 		options.DurationVar(&o.maxOutage, "max-outage", 15*time.Minute, "`TIME` how long the API may be out as a whole [15m]")
 		options.StringVar(&o.maxErrors, "max-errors", "", "`N|P%` publish nothing if more users fail")
+		options.Int64Var(&o.minUsers, "min-users", 0, "`N` publish nothing if fewer users are answered [1]")
 	})
 	group(options, "Other", func() {
 		options.StringVar(&o.resume, "resume", resumeAuto, "`MODE` an unfinished run: auto always never [auto]")
@@ -138,7 +141,7 @@ func (o *snapshotOptions) check(inputs []string) error {
 	if len(o.outs) == 0 {
 		return pipeline.WithHint(usageErrorf("no --out given"), "for example --out assignments.parquet")
 	}
-	for name, n := range map[string]float64{"rate": o.rate, "limit": float64(o.limit), "sample": float64(o.sample), "concurrency": float64(o.concurrency)} {
+	for name, n := range map[string]float64{"rate": o.rate, "limit": float64(o.limit), "min-users": float64(o.minUsers), "sample": float64(o.sample), "concurrency": float64(o.concurrency)} {
 		if n < 0 || math.IsNaN(n) || math.IsInf(n, 0) {
 			return usageErrorf("--%s cannot be %v", name, n)
 		}

@@ -166,7 +166,7 @@ func TestSecrets(t *testing.T) {
 		{name: "not UTF-8", input: append(canaryInput(), "\xff"+canaryUser[0]+",,,,,\n"...), codes: []int{exitFailed}},
 		{name: "no header", input: canaryInput()[bytes.IndexByte(canaryInput(), '\n')+1:], codes: []int{exitFailed}},
 		{name: "too many fail", args: []string{"--max-errors", "1"}, codes: []int{exitFailed}},
-		{name: "the wrong type", args: []string{"--types", "user_properties.mail:int"}, codes: []int{exitSomeFailed}},
+		{name: "the wrong type", args: []string{"--types", "user_properties.mail:int", "--min-users", "0"}, codes: []int{exitSomeFailed}},
 		{name: "dry run", args: []string{"--dry-run", "--limit", "0"}, input: []byte("user_id\n"), codes: []int{exitOK}},
 		{name: "a server that is not there", url: "http://127.0.0.1:1", codes: []int{exitStopped}},
 		{name: "a host that is not there", url: "https://no-such-host.invalid", codes: []int{exitFailed, exitStopped}},

@@ -47,6 +47,7 @@ groups.T, context, ... are sent as that; all others are not sent.`,
 			if err != nil {
 				return err
 			}
+			o.minUsersSet = cmd.Flags().Changed("min-users")
 			if !cmd.Flags().Changed("rate") && o.server.embedded() || o.local() {
 				o.rate = 0
 			}
@@ -195,6 +196,9 @@ func (s *snapshot) run(args []string) (err error) {
 	if err := s.checkPaths(); err != nil {
 		return err
 	}
+	if err := s.checkInputUsers(found); err != nil {
+		return err
+	}
 	defer func() { err = errors.Join(err, s.endJournal(err)) }()
 	if givenUp != nil {
 		if err := s.giveUp(givenUp); err != nil {
@@ -246,7 +250,7 @@ func (s *snapshot) endJournal(err error) error {
 	if s.journal == nil {
 		return nil
 	}
-	worthless := s.local != nil && !s.committed || s.tally == nil || s.tally.Read == 0 || errors.Is(err, errHopeless) || errors.Is(err, errQuiet) ||
+	worthless := s.local != nil && !s.committed || s.tally == nil || s.tally.Read == 0 || errors.Is(err, errHopeless) || errors.Is(err, errNobody) || errors.Is(err, errQuiet) ||
 		isChanged(err)
 	if err == nil || errors.Is(err, errSomeFailed) {
 		s.tidy(s.journal.Remove)
@@ -361,7 +365,8 @@ func (s *snapshot) evaluate(earlier *unfinished) error {
 		s.tally = report.NewTally(s.local.answerable())
 	}
 	guard := &guard{tally: s.tally, limit: s.o.errLine, total: s.in.total}
-	sink := fanOut{s.tally, guard, stoppable{s.outputs}}
+	first := &firstFailure{}
+	sink := fanOut{s.tally, guard, first, stoppable{s.outputs}}
 	if earlier != nil {
 		if err := s.resume(earlier, rows, sink); err != nil {
 			if _, changed := src.ReadRest(); isChanged(changed) {
@@ -405,7 +410,7 @@ func (s *snapshot) evaluate(earlier *unfinished) error {
 	if stats.Answered+stats.Failed != stats.Read || s.tally.Read != read || s.tally.Answered+s.tally.FailedUsers() != read {
 		return fmt.Errorf("internal error: %+v and %d users in the tally do not add up", stats, s.tally.Read)
 	}
-	return nil
+	return s.checkAnswered(first)
 }
 
 // minWindow is how many rows may be read and not yet written, at least.

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/durable"
+)
+
+// errNobody ends a run of which no user was answered.
+var errNobody = errors.New("no user was answered")
+
+// minUsers is how many users must be answered for the run to be published: --min-users, or 1. Only an input without
+// users that replaces nothing needs none: its outputs are valid and empty. One that came empty because something else
+// has failed must not replace what the last run has left.
+func (s *snapshot) minUsers() (n int64, hint string, err error) {
+	if s.o.minUsersSet {
+		return s.o.minUsers, "nothing was published; is the input complete?", nil
+	}
+	if s.in.total > 0 {
+		return 1, "nothing was published; --min-users 0 publishes the error records alone", nil
+	}
+	if s.o.overwrite {
+		for _, path := range append(s.o.files(), s.o.sideFiles()...) {
+			if exists, err := durable.Exists(path); exists || err != nil {
+				return 1, path + " was not replaced; --min-users 0 replaces it with no users", err
+			}
+		}
+	}
+	return 0, "", nil
+}
+
+// checkInputUsers refuses an input with too few users that can be asked about, before anything is sent.
+func (s *snapshot) checkInputUsers(found *findings) error {
+	least, hint, err := s.minUsers()
+	if err != nil {
+		return err
+	}
+	bad, kinds := found.badRows()
+	usable := s.in.total - bad
+	if usable >= least {
+		return nil
+	}
+	text := fmt.Sprintf("the input has %s, and --min-users is %s", plurals(usable, "user", "users"), thousands(least))
+	if bad > 0 {
+		text = fmt.Sprintf("%s of %s can be used (%s), and --min-users is %s", thousands(usable), plurals(s.in.total, "row", "rows"),
+			kinds, thousands(least))
+	}
+	return pipeline.WithHint(errors.New(text+"; nothing was sent"), hint)
+}
+
+// checkAnswered refuses to publish a run of which too few users were answered.
+func (s *snapshot) checkAnswered(first *firstFailure) error {
+	least, hint, err := s.minUsers()
+	answered, failed := s.tally.Answered, s.tally.FailedUsers()
+	switch {
+	case err != nil || answered >= least:
+		return err
+	case answered == 0:
+		err = fmt.Errorf("%w: %s failed; the first in row %d: %w", errNobody, plurals(failed, "user", "users"), first.row, first.err)
+	default:
+		err = fmt.Errorf("%s answered, and --min-users is %s", plurals(answered, "user was", "users were"), thousands(least))
+	}
+	return pipeline.WithHint(err, hint)
+}
+
+// firstFailure is a sink that remembers the first user that failed.
+type firstFailure struct {
+	row int64
+	err *pipeline.UserError
+}
+
+func (f *firstFailure) Write(o *pipeline.Outcome) error {
+	if o.Err != nil && f.err == nil {
+		err := *o.Err
+		f.row, f.err = o.Row.Number, &err
+	}
+	return nil
+}
+
+func (f *firstFailure) Close() error { return nil }
