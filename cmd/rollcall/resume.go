@@ -21,18 +21,19 @@ const (
 // maxDifferences bounds what is said of why a run is not resumed: an input may be thousands of files.
 const maxDifferences = 5
 
-// decideResume decides whether this run goes on with an unfinished one of its outputs, or begins anew.
-func (s *snapshot) decideResume(u *unfinished, h journal.Header, key amplitude.Key) (bool, error) {
+// decideResume decides whether this run goes on with an unfinished one of its outputs, or begins anew: then it returns
+// why, in lines.
+func (s *snapshot) decideResume(u *unfinished, h journal.Header, key amplitude.Key) (why string, err error) {
 	was := u.reader.Header()
 	newKey := !was.Key.Is(key.Secret())
 	diff := was.Diff(h.Inputs, h.Options)
 	if len(diff) == 0 && (!newKey || s.o.acceptNewKey) {
 		s.newKey = newKey
-		return true, nil
+		return "", nil
 	}
 	const refused = "an unfinished run of these outputs cannot be resumed:\n"
 	if len(diff) == 0 {
-		return false, pipeline.WithHint(errors.New(refused+"the deployment key is another"),
+		return "", pipeline.WithHint(errors.New(refused+"the deployment key is another"),
 			"--accept-new-key goes on if it is a new key of the same deployment; --resume never asks about all users again")
 	}
 	if newKey && !s.o.acceptNewKey {
@@ -41,16 +42,11 @@ func (s *snapshot) decideResume(u *unfinished, h journal.Header, key amplitude.K
 	if len(diff) > maxDifferences {
 		diff = append(diff[:maxDifferences], fmt.Sprintf("and %d more", len(diff)-maxDifferences))
 	}
+	why = strings.Join(diff, "\n")
 	if s.o.resume == resumeAlways {
-		return false, pipeline.WithHint(errors.New(refused+strings.Join(diff, "\n")),
-			"run it with what it began with, or give it up: --resume auto or never")
+		return "", pipeline.WithHint(errors.New(refused+why), "run it with what it began with, or give it up: --resume auto or never")
 	}
-	if u.records > 0 {
-		s.con.Warn(fmt.Sprintf("an unfinished run of %s is given up, with %s:\n%s", was.StartedAt.Local().Format("2006-01-02 15:04"),
-			plurals(u.records, "user that was asked about", "users that were asked about"), strings.Join(diff, "\n")),
-			"--resume always refuses in such a case")
-	}
-	return false, nil
+	return why, nil
 }
 
 // openInput opens the input, and first removes copies of standard input that killed runs have left. An empty standard
@@ -84,7 +80,28 @@ func (s *snapshot) openInput(args []string, earlier *unfinished) (err error) {
 		"--resume always goes on with what was kept; --resume never forgets it")
 }
 
-// giveUp removes the journal of an unfinished run, right before this run creates its own.
-func (s *snapshot) giveUp(u *unfinished) error {
+// giveUp removes the journal of an unfinished run, right before this run creates its own, and says what that costs.
+func (s *snapshot) giveUp(u *unfinished, why string) error {
+	if u.records > 0 {
+		s.con.Warn(fmt.Sprintf("an unfinished run of %s is given up, with %s:\n%s", u.reader.Header().StartedAt.Local().Format("2006-01-02 15:04"),
+			plurals(u.records, "user that was asked about", "users that were asked about"), why), "--resume always refuses in such a case")
+	}
 	return errors.Join(durable.Remove(spoolFile(s.o)), u.reader.Remove())
+}
+
+// publishEarlier publishes what a run that is not resumed had completed when it died: nothing was missing but names. This
+// run then finds its outputs there, as it would if the other had not died. It reports false where files are missing.
+func (s *snapshot) publishEarlier(u *unfinished) (bool, error) {
+	waiting, _, lost, err := s.findCommitted(u.reader.Committed())
+	if err != nil {
+		return false, stopped(err)
+	}
+	if lost != "" {
+		return false, nil
+	}
+	if err := s.publishList(waiting); err != nil {
+		return false, err
+	}
+	s.con.Log.Info("an earlier run had finished asking; its outputs are published now")
+	return true, errors.Join(durable.Remove(spoolFile(s.o)), u.reader.Remove())
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"os"
@@ -8,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
 )
 
@@ -99,5 +102,55 @@ func rewriteJournal(t *testing.T, path string, change func([]journal.Record) []j
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestNewInputAfterCommit: a run died when only the last names of its files were missing, and the next one has another
+// input. The first one's outputs are published, and with --overwrite those of the next replace them.
+func TestNewInputAfterCommit(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		args []string
+		code int
+		want string // the first user of the output
+	}{
+		{"--overwrite", []string{"--overwrite"}, exitOK, "next"},
+		{"nothing is replaced", nil, exitFailed, "earlier"},
+		{"the next one fails", []string{"--overwrite", "--min-users", "2"}, exitFailed, "earlier"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			folder := t.TempDir()
+			users, out := filepath.Join(folder, "users.csv"), filepath.Join(folder, "a.csv")
+			if err := os.WriteFile(users, []byte("user_id\nnext\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			w, err := journal.Create(journal.PathFor(out), journal.Header{RunID: "earlier", Options: map[string]string{"evaluator": "remote"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var files []journal.Commit
+			for _, final := range []string{out, filepath.Join(folder, "a.errors.jsonl"), out + ".manifest.json"} {
+				temp, err := durable.WriteTemp(final, []byte("earlier"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				sum := sha256.Sum256([]byte("earlier"))
+				files = append(files, journal.Commit{Temp: filepath.Base(temp.Name()), Final: filepath.Base(final), Bytes: 7, SHA256: hex.EncodeToString(sum[:])})
+			}
+			if err := errors.Join(w.Commit(files), w.Close()); err != nil {
+				t.Fatal(err)
+			}
+			code, said := inProcess(t, append([]string{"snapshot", users, "--server", "embedded", "--flag-configs", "../../testdata/flags.json",
+				"--out", out}, tt.args...)...)
+			if code != tt.code || !strings.Contains(said, "its outputs are published now") {
+				t.Errorf("exit code %d, want %d, and that outputs are published; it said:\n%s", code, tt.code, said)
+			}
+			if got, err := os.ReadFile(out); err != nil || !strings.Contains(string(got), tt.want) {
+				t.Errorf("a.csv holds %.100q, %v; want that of %q", got, err, tt.want)
+			}
+			if hidden, err := filepath.Glob(filepath.Join(folder, ".*")); len(hidden) > 0 || err != nil {
+				t.Errorf("left %q, %v", hidden, err)
+			}
+		})
 	}
 }

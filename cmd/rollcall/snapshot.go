@@ -173,12 +173,12 @@ func (s *snapshot) run(args []string) (err error) {
 	}
 	header := s.header(key)
 	var givenUp *unfinished
+	var why string // it is given up
 	if earlier != nil {
-		resume, err := s.decideResume(earlier, header, key)
-		if err != nil {
+		if why, err = s.decideResume(earlier, header, key); err != nil {
 			return err
 		}
-		if h := earlier.reader.Header(); resume {
+		if h := earlier.reader.Header(); why == "" {
 			s.runID, s.started, s.resumes = h.RunID, h.StartedAt, earlier.reader.Resumes()+1
 		} else {
 			givenUp, earlier = earlier, nil
@@ -193,6 +193,13 @@ func (s *snapshot) run(args []string) (err error) {
 			return err
 		}
 	}
+	if givenUp != nil && givenUp.reader.Committed() != nil {
+		if published, err := s.publishEarlier(givenUp); err != nil {
+			return err
+		} else if published {
+			givenUp = nil
+		}
+	}
 	if err := s.checkPaths(); err != nil {
 		return err
 	}
@@ -201,7 +208,7 @@ func (s *snapshot) run(args []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.endJournal(err)) }()
 	if givenUp != nil {
-		if err := s.giveUp(givenUp); err != nil {
+		if err := s.giveUp(givenUp, why); err != nil {
 			return err
 		}
 	}
