@@ -199,13 +199,13 @@ func (s *snapshot) finish(u *unfinished) (bool, error) {
 // findCommitted finds the files of a commit, by the names that this command's options give them: those that wait for
 // their final names, and those that have them. lost is the first that is neither, or "".
 func (s *snapshot) findCommitted(files []journal.Commit) (waiting, published []publication, lost string, err error) {
-	finals := s.finalNames()
-	for i, final := range finals {
-		if len(files) != len(finals) || filepath.Base(files[i].Final) != filepath.Base(final) {
-			return nil, nil, final, nil
+	for i, final := range s.finalNames() {
+		if i >= len(files) || filepath.Base(files[i].Final) != filepath.Base(final) {
+			if lost == "" {
+				lost = final
+			}
+			continue
 		}
-	}
-	for i, final := range finals {
 		temp := filepath.Base(files[i].Temp)
 		p := publication{filepath.Join(filepath.Dir(final), temp), final, files[i].SHA256, files[i].Bytes}
 		waits := false

@@ -58,7 +58,7 @@ func RemoveStale(path string) error {
 	}
 	folder, _ := filepath.Split(path)
 	for _, e := range entries {
-		if !IsTemp(e.Name(), path) || !e.Type().IsRegular() {
+		if !IsTemp(e.Name(), path) || !e.Type().IsRegular() && e.Type() != fs.ModeSymlink {
 			continue
 		}
 		err := Remove(folder + e.Name())
