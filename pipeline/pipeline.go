@@ -77,7 +77,7 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 			}
 			sourceErr = b.fill(p.Source, size)
 			if len(b.outcomes) > 0 {
-				b.bytes = min(b.size(), limit) // a batch that is larger than all has the window to itself
+				b.bytes = min(b.bytes, limit) // a batch that is larger than all has the window to itself
 				if err := memory.Acquire(ctx, b.bytes); err != nil {
 					return context.Cause(ctx)
 				}
@@ -122,6 +122,9 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 				}
 			}
 			memory.Release(b.bytes)
+			if b.bytes > maxBatchBytes {
+				b.outcomes = nil // a place that is free must not keep what the window has no room for
+			}
 			free <- b
 		}
 		return nil
@@ -133,26 +136,35 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 	return stats, err
 }
 
-// fill reads up to size rows into the batch, reusing their memory. It returns the source's error; the rows
-// before it are in the batch.
+// maxBatchBytes is about how many bytes of rows make a batch, however few they are.
+const maxBatchBytes = 1 << 20
+
+// fill reads up to size rows into the batch, reusing their memory; fewer if they are large. It returns the source's
+// error; the rows before it are in the batch.
 func (b *batch) fill(source Source, size int) error {
 	if cap(b.outcomes) < size {
 		b.outcomes = make([]Outcome, size)
 	}
-	b.outcomes = b.outcomes[:size]
+	b.outcomes, b.bytes = b.outcomes[:size], 0
 	for i := range b.outcomes {
-		if err := source.Next(&b.outcomes[i].Row); err != nil {
+		row := &b.outcomes[i].Row
+		if err := source.Next(row); err != nil {
 			b.outcomes = b.outcomes[:i]
 			return err
+		}
+		if b.bytes += rowSize(row); b.bytes > maxBatchBytes {
+			b.outcomes = b.outcomes[:i+1]
+			return nil
 		}
 	}
 	return nil
 }
 
-// size is about how many bytes the rows of the batch take.
-func (b *batch) size() (n int64) {
-	for i := range b.outcomes {
-		n += membersSize(b.outcomes[i].Row.Input)
+// rowSize is about how many bytes a row takes. What its parts share is counted for each.
+func rowSize(row *Row) int64 {
+	n := membersSize(row.Input) + membersSize(row.User.Context)
+	for i := range row.Carry {
+		n += int64(unsafe.Sizeof(Value{})) + int64(len(row.Carry[i].Text)) + membersSize(row.Carry[i].Members)
 	}
 	return n
 }

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -326,5 +328,57 @@ func BenchmarkRun(b *testing.B) {
 				b.Fatal(err)
 			}
 		})
+	}
+}
+
+// Rows that are much larger in memory than in the file count as what they take, do not fill a batch, and are not kept in
+// places that are free.
+func TestLargeRowsAreNotKept(t *testing.T) {
+	const large, rows = 20, 100
+	var kept [large]weak.Pointer[pipeline.Member]
+	var n, mostAhead, done atomic.Int64
+	alive := -1
+	_, stats, err := run(t, pipeline.Pipeline{
+		Workers: 2, Window: 200, Batch: 50, WindowBytes: 4 << 20,
+		Source: &pipelinetest.Rows{N: rows, Change: func(row *pipeline.Row) {
+			i := n.Add(1) - 1
+			row.Input, row.User.Context, row.Carry = nil, nil, nil
+			if i < large {
+				members := make([]pipeline.Member, 40_000) // 3 MB
+				kept[i] = weak.Make(&members[0])
+				v := pipeline.Value{Kind: pipeline.List, Members: members}
+				switch i % 3 {
+				case 0:
+					row.Input = []pipeline.Member{{Name: "x", Value: v}}
+				case 1:
+					row.User.Context = []pipeline.Member{{Name: "x", Value: v}}
+				case 2:
+					row.Carry = []pipeline.Value{v}
+				}
+				mostAhead.Store(max(mostAhead.Load(), i+1-done.Load()))
+			}
+		}},
+		Evaluator: pipelinetest.Evaluate(slowly),
+		Sink: pipelinetest.Write(func(*pipeline.Outcome) error {
+			if done.Add(1) == rows {
+				runtime.GC()
+				alive = 0
+				for _, p := range kept {
+					if p.Value() != nil {
+						alive++
+					}
+				}
+			}
+			return nil
+		}),
+	})
+	if err != nil || stats.Answered != rows {
+		t.Fatalf("%+v, %v, want %d answered", stats, err, rows)
+	}
+	if got := mostAhead.Load(); got > 3 {
+		t.Errorf("%d large rows were read and not written, want at most 3", got)
+	}
+	if alive != 0 {
+		t.Errorf("%d large rows are kept after they were written, want none", alive)
 	}
 }

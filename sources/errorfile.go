@@ -135,7 +135,7 @@ func (e *errorFile) next(rec *record) error {
 		return nil
 	case input.Kind == pipeline.String:
 		rec.size = len(input.Text)
-		if rec.cells, err = parseObject(rec.cells, input.Text); err != nil {
+		if rec.cells, err = pipeline.ParseObject(rec.cells, input.Text); err != nil {
 			return damaged("input: " + err.Error())
 		}
 		if IsBadRow(rec.cells) {

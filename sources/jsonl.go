@@ -64,7 +64,7 @@ func (j *jsonlReader) next(rec *record) error {
 		}
 		rec.size = len(text)
 		line := string(text)
-		rec.cells, err = parseObject(rec.cells, line)
+		rec.cells, err = pipeline.ParseObject(rec.cells, line)
 		j.advance(n)
 		if j.trim {
 			trimCells(rec.cells)
@@ -75,46 +75,4 @@ func (j *jsonlReader) next(rec *record) error {
 		}
 		return nil
 	}
-}
-
-// maxValues bounds the values in a row's JSON. A request of 8,000 bytes cannot hold as many, and in memory each
-// takes 72 bytes, however short its text is.
-const maxValues = 10_000
-
-// parseObject is [pipeline.ParseObject] in bounded memory.
-func parseObject(dst []pipeline.Member, text string) ([]pipeline.Member, error) {
-	if err := checkValues(text); err != nil {
-		return dst, err
-	}
-	return pipeline.ParseObject(dst, text)
-}
-
-// parseJSON is [pipeline.ParseJSON] in bounded memory.
-func parseJSON(text string) (pipeline.Value, error) {
-	if err := checkValues(text); err != nil {
-		return pipeline.Value{}, err
-	}
-	return pipeline.ParseJSON(text)
-}
-
-// checkValues refuses JSON of more than maxValues values. Of what is no JSON, it counts something.
-func checkValues(text string) error {
-	if len(text) <= maxValues {
-		return nil
-	}
-	n := 1
-	quoted := false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '"':
-			quoted = !quoted
-		case quoted && c == '\\':
-			i++
-		case !quoted && (c == ',' || c == '[' || c == '{'):
-			if n++; n > maxValues {
-				return fmt.Errorf("more than %d values", maxValues)
-			}
-		}
-	}
-	return nil
 }

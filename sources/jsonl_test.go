@@ -22,9 +22,8 @@ func TestJSONLFaults(t *testing.T) {
 		{"half a surrogate pair", `{"user_id":"\ud800"}`, "1:!bad_row", "surrogate"},
 		{"escapes", `{"user_id":"\u00e9\n\u0000"}`, "1:é\n\x00", ""},
 		{"nested too deep", `{"user_id":"a","x":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + "}", "1:!bad_row", "deeper"},
-		{"a list of very many", `{"user_id":"a","x":[` + strings.Repeat("0,", maxValues) + "0]}\n{\"user_id\":\"b\"}", "1:!bad_row 2:b", "line 1: more than 10000 values"},
-		{"a text of many commas", `{"user_id":"a","x":"` + strings.Repeat(`,\"[{`, maxValues) + "\"}\n", "1:a", ""},
-		{"a context of very many", `{"user_id":"a","context":"{\"x\":[` + strings.Repeat("0,", maxValues-10) + "0,0,0,0,0,0,0,0,0,0,0]}\"}\n{\"user_id\":\"b\"}", "1:a!invalid_context 2:b", "column context: more than 10000 values"},
+		{"a list of as many as there is room for", `{"user_id":"a","x":[` + strings.Repeat("0,", maxRecord/2-20) + "0]}\n{\"user_id\":\"b\"}", "1:a 2:b", ""},
+		{"a context of many", `{"user_id":"a","context":"{\"x\":[` + strings.Repeat("0,", maxRecord/2-30) + "0]}\"}\n{\"user_id\":\"b\"}", "1:a 2:b", ""},
 		{"a line over 1 MiB", "{\"user_id\":\"" + strings.Repeat("x", maxRecord) + "\"}\n{\"user_id\":\"b\"}\n", "1:!bad_row 2:b", "line 1: the line is longer than 1 MiB"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -50,7 +50,8 @@ type leafReader struct {
 	defs     []int16
 	reps     []int16
 	values   []pipeline.Value
-	n, i, at int // levels in the batch, and how many levels and values of it are used
+	parsed   pipeline.Value // what convert.parse made of the value that was taken last
+	n, i, at int            // levels in the batch, and how many levels and values of it are used
 }
 
 // openParquet opens a file. Of the names, those that a column below structs has become columns too. The partitions are
@@ -129,7 +130,7 @@ func (r *parquetReader) readSchema(s *schema.Schema, names []string, partitions 
 func (r *parquetReader) columns() []column { return r.cols }
 
 // maxLeafs bounds the columns that are read at a time, those in nested ones counted: each has buffers.
-const maxLeafs = maxValues
+const maxLeafs = 10_000
 
 func (r *parquetReader) project(wanted []bool) []int {
 	at := make([]int, len(wanted))
@@ -205,7 +206,7 @@ func (r *parquetReader) openChunk(l *leafReader, g *metadata.RowGroupMetaData) e
 // row appends the cells of one row.
 func (r *parquetReader) row(rec *record) error {
 	size := 0
-	nested := allowance{values: maxValues, size: maxRecord}
+	nested := allowance{size: maxRecord}
 	for _, node := range r.read {
 		var v *pipeline.Value
 		var err error
@@ -217,7 +218,9 @@ func (r *parquetReader) row(rec *record) error {
 				v, err = l.next(&r.scratch)
 			}
 			if v != nil {
-				size += len(v.Text)
+				if size += len(v.Text); len(v.Members) > 0 {
+					size += nested.sizeOf(v)
+				}
 			}
 		case node.kind == constantNode:
 			v = &node.value
@@ -311,7 +314,12 @@ func (l *leafReader) take() *pipeline.Value {
 		return &null
 	}
 	l.at++
-	return &l.values[l.at-1]
+	v := &l.values[l.at-1]
+	if l.convert.parse != nil && v.Kind == pipeline.String {
+		l.parsed = l.convert.parse(v.Text)
+		return &l.parsed
+	}
+	return v
 }
 
 // more makes sure that the batch holds a level that is not used; there is none at the end of the chunk.

@@ -82,7 +82,7 @@ func TestParquetLongRows(t *testing.T) {
 			leafNode(t, "element", parquet.Repetitions.Optional, schema.StringLogicalType{}, parquet.Types.ByteArray, -1))))
 	c := parquetColumn{node: list}
 	var values []string
-	for row, n := range []int{1, maxValues + 1, 4, 2} {
+	for row, n := range []int{1, maxRecord/4 + 1, 4, 2} {
 		for i := range n {
 			c.defs, c.reps = append(c.defs, 4), append(c.reps, int16(min(i, 1)))
 			values = append(values, map[bool]string{true: half, false: "x"}[row == 2])
@@ -185,9 +185,48 @@ func FuzzParquetPages(f *testing.F) {
 		}
 		var values parquetfile.Values
 		for range 2000 {
-			if err := parquetfile.Guard("x", func() error { _, err := column.next(&values, &allowance{maxValues, maxRecord, ""}); return err }); err != nil {
+			if err := parquetfile.Guard("x", func() error { _, err := column.next(&values, &allowance{size: maxRecord}); return err }); err != nil {
 				return
 			}
 		}
 	})
+}
+
+// A nested row is too long by its bytes as JSON, in whatever format it comes.
+func TestOneLimitForNestedRows(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		values int // each is 1234
+		want   string
+	}{
+		{"many values in few bytes", 100_000, "1:u1"},
+		{"just below", maxRecord/len("1234,") - 50, "1:u1"},
+		{"over 1 MiB", maxRecord/len("1234,") + 1, "1:u1!bad_row"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			list := parquetColumn{node: group(t, "user_properties", parquet.Repetitions.Required, nil, group(t, "p", parquet.Repetitions.Required, schema.ListLogicalType{},
+				group(t, "list", parquet.Repetitions.Repeated, nil, leafNode(t, "element", parquet.Repetitions.Required, nil, parquet.Types.Int32, -1))))}
+			values := make([]int32, test.values)
+			for i := range values {
+				values[i] = 1234
+				list.defs, list.reps = append(list.defs, 1), append(list.reps, int16(min(i, 1)))
+			}
+			list.values = values
+			rows, err := read(t, "u.parquet", parquetBytes(t, withID(t, 1, list)), Options{})
+			if got := ids(rows); err != nil || got != test.want {
+				t.Errorf("Parquet: %s, %v, want %s", got, err, test.want)
+			}
+			array := "[" + strings.Repeat("1234,", test.values-1) + "1234]"
+			rows, err = read(t, "u.jsonl", []byte(`{"user_id":"u1","user_properties":{"p":`+array+"}}\n"), Options{})
+			got := strings.Replace(ids(rows), "1:!", "1:u1!", 1) // a line that is not read has no id
+			if err != nil || got != test.want {
+				t.Errorf("JSONL: %s, %v, want %s", got, err, test.want)
+			}
+			rows, err = read(t, "u.tsv", []byte("user_id\tuser_properties.p\nu1\t"+array+"\n"), Options{Mapping: Mapping{Types: types{"user_properties.p": pipeline.TypeJSON}}})
+			got = strings.Replace(ids(rows), "1:!", "1:u1!", 1)
+			if err != nil || got != test.want {
+				t.Errorf("TSV: %s, %v, want %s", got, err, test.want)
+			}
+		})
+	}
 }

@@ -245,12 +245,25 @@ func (b *nodeBuilder) below(g *schema.GroupNode, path string, def int16, depth i
 
 // allowance is what the nested values of a row may still take, and why one of them cannot be read.
 type allowance struct {
-	values, size int
-	bad          string
+	size int // as JSON, so that a row is not too long in one format only
+	bad  string
+	json []byte // to measure values
+}
+
+// take takes a value and its name off the allowance.
+func (a *allowance) take(v *pipeline.Value) { a.size -= a.sizeOf(v) }
+
+// sizeOf is about how many bytes of JSON a value is.
+func (a *allowance) sizeOf(v *pipeline.Value) int {
+	if v.Kind == pipeline.String {
+		return len(v.Text) + len(`"",`)
+	}
+	a.json = v.AppendJSON(a.json[:0])
+	return len(a.json) + len(",")
 }
 
 // spent reports whether the row takes too much. What is read from then on is thrown away.
-func (a *allowance) spent() bool { return a.values < 0 || a.size < 0 }
+func (a *allowance) spent() bool { return a.size < 0 }
 
 var errLevels = errors.New("damaged Parquet: the parts of a nested column do not fit together")
 
@@ -269,7 +282,7 @@ func (n *parquetNode) next(s *parquetfile.Values, a *allowance) (pipeline.Value,
 	case err != nil:
 		return v, err
 	case a.spent():
-		return cannot(fmt.Sprintf("more than %d values in the nested columns of the row, or %s", maxValues, errTooLong)), nil
+		return cannot("the nested columns of the row are " + errTooLong.Error()), nil
 	case a.bad != "":
 		return cannot(a.bad), nil
 	}
@@ -279,7 +292,6 @@ func (n *parquetNode) next(s *parquetfile.Values, a *allowance) (pipeline.Value,
 // read is the value that begins at the current level of the leaves.
 func (n *parquetNode) read(s *parquetfile.Values, a *allowance) (pipeline.Value, error) {
 	var none pipeline.Value
-	a.values--
 	if n.kind == flatNode {
 		if _, _, err := n.leaf.peek(s); err != nil {
 			return none, err
@@ -291,7 +303,7 @@ func (n *parquetNode) read(s *parquetfile.Values, a *allowance) (pipeline.Value,
 			}
 			return none, nil
 		}
-		if a.size -= len(v.Text); a.spent() {
+		if a.take(v); a.spent() {
 			return none, nil
 		}
 		return *v, nil
@@ -301,8 +313,10 @@ func (n *parquetNode) read(s *parquetfile.Values, a *allowance) (pipeline.Value,
 		return none, err
 	}
 	if def < n.def {
+		a.take(&none)
 		return none, n.skip(s, 0, n.def)
 	}
+	a.size -= len("[],")
 	if n.kind == structNode {
 		return n.readStruct(s, a)
 	}
@@ -372,6 +386,7 @@ func (n *parquetNode) readStruct(s *parquetfile.Values, a *allowance) (pipeline.
 			return v, err
 		}
 		if value.Kind != pipeline.Null {
+			a.size -= len(f.name) + len(`"":`)
 			v.Members = append(v.Members, pipeline.Member{Name: f.name, Value: value})
 		}
 	}

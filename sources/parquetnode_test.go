@@ -243,13 +243,13 @@ func TestParquetNestedBadRows(t *testing.T) {
 	}
 	many := parquetColumn{node: group(t, "p", parquet.Repetitions.Optional, schema.ListLogicalType{}, group(t, "list", parquet.Repetitions.Repeated, nil,
 		leafNode(t, "element", parquet.Repetitions.Optional, nil, parquet.Types.Int32, -1)))}
-	for _, n := range []int{1, maxValues + 1, 1} {
+	for _, n := range []int{1, maxRecord/len("null,") + 1, 1} {
 		for i := range n {
 			many.defs, many.reps = append(many.defs, 2), append(many.reps, int16(min(i, 1))) // nulls cost as much as values
 		}
 	}
 	many.values = []int32{}
-	if got, rows = read(many); got != "1:u1 2:u2!bad_row 3:u3" || !strings.Contains(rows[1].Err, "column p: more than 10000 values") {
+	if got, rows = read(many); got != "1:u1 2:u2!bad_row 3:u3" || !strings.Contains(rows[1].Err, "column p: the nested columns of the row are longer than 1 MiB") {
 		t.Errorf("many values: %s, %s", got, rows[1].Err)
 	}
 }

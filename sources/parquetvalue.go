@@ -26,6 +26,7 @@ func cannot(why string) pipeline.Value { return pipeline.Value{Kind: unreadable,
 type converter struct {
 	int   func(int64) pipeline.Value
 	bytes func([]byte) pipeline.Value // nil: text
+	parse func(string) pipeline.Value // of a text, when its row comes: a batch would be too large; nil: it is the value
 	shape string                      // what comes of it, in words: the same for columns that give the same values
 
 	precision, scale int // of a decimal
@@ -71,8 +72,8 @@ func converterOf(d *schema.Column) (t pipeline.Type, c converter, why string) {
 		return t, c, why
 	case schema.JSONLogicalType:
 		c.shape = "JSON"
-		c.bytes = func(b []byte) pipeline.Value {
-			v, err := parseJSON(string(b))
+		c.parse = func(text string) pipeline.Value {
+			v, err := pipeline.ParseJSON(text)
 			if err != nil {
 				return cannot(err.Error())
 			}

@@ -232,7 +232,7 @@ func convert(v pipeline.Value, t pipeline.Type) (pipeline.Value, error) {
 		}
 		return pipeline.BoolValue(b), nil
 	case pipeline.TypeJSON:
-		return parseJSON(s)
+		return pipeline.ParseJSON(s)
 	}
 	return pipeline.StringValue(s), nil
 }
@@ -244,7 +244,7 @@ func objectOf(t target, v pipeline.Value) ([]pipeline.Member, error) {
 	}
 	if v.Kind == pipeline.String {
 		var err error
-		if v, err = parseJSON(v.Text); err != nil {
+		if v, err = pipeline.ParseJSON(v.Text); err != nil {
 			return nil, err
 		}
 		if v.Kind == pipeline.Null {
