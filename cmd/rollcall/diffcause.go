@@ -9,7 +9,6 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
@@ -86,14 +85,8 @@ func causesOf(ctx context.Context) func(before, after diff.Run) (func(bool) (dif
 // keptInput is the input of a run, read as the run did.
 func keptInput(ctx context.Context, run diff.Run) (*input, error) {
 	m := run.Manifest
-	list := func(option string) []string {
-		if m.Options[option] == "" {
-			return nil
-		}
-		return strings.Split(m.Options[option], ",")
-	}
 	o := snapshotOptions{inputFormat: m.Options["input-format"], delimiter: m.Options["delimiter"], noHeader: m.Options["no-header"] == "true",
-		trim: m.Options["trim"] == "true", ragged: m.Options["ragged"], mapping: list("map"), properties: list("properties"), types: list("types"), missing: m.Options["missing"]}
+		trim: m.Options["trim"] == "true", ragged: m.Options["ragged"], mapping: m.List("map"), properties: m.List("properties"), types: m.List("types"), missing: m.Options["missing"]}
 	if err := o.checkMapping(); err != nil {
 		return nil, fmt.Errorf("%s: %w", run.Path, err)
 	}

@@ -54,7 +54,12 @@ func inheritOptions(options *pflag.FlagSet, inputs []string, format string) (sai
 				"say --server "+value+" if it is that one: who gets the key is not read from a file")
 			return
 		}
-		err = setOption(options, o, value, "the manifest of run "+runID)
+		if list, ok := o.Value.(pflag.SliceValue); ok { // whose items may hold commas
+			o.Changed = true
+			err = list.Replace(m.List(o.Name))
+		} else {
+			err = setOption(options, o, value, "the manifest of run "+runID)
+		}
 		taken = append(taken, "--"+o.Name+" "+value)
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -65,7 +66,7 @@ groups.T, context, ... are sent as that; all others are not sent.`,
 			} else if inherited != "" {
 				con.Log.Info(inherited)
 			}
-			s := &snapshot{env: env, con: con, o: &o, began: time.Now(), options: optionValues(cmd.Flags())}
+			s := &snapshot{env: env, con: con, o: &o, began: time.Now(), options: optionValues(cmd.Flags()), typed: typedValues(cmd.Flags())}
 			return s.run(args)
 		},
 	}
@@ -78,7 +79,8 @@ type snapshot struct {
 	env     *env
 	con     *console
 	o       *snapshotOptions
-	options map[string]string // all of them, for the manifest
+	options map[string]string // all of them
+	typed   map[string]any    // those that are no strings, for the manifest
 	bound   map[string]string // those that the journal is bound to
 	began   time.Time         // this process
 	started time.Time         // the run, which an earlier process may have begun
@@ -487,9 +489,10 @@ func (s *snapshot) manifest() *report.Manifest {
 	}
 	m := &report.Manifest{
 		Format: report.ManifestFormat, RunID: s.runID, Version: version(), StartedAt: s.started.UTC(), FinishedAt: clock().UTC(), Resumes: s.resumes,
-		Options: s.options, Completes: s.completes, Inputs: s.in.report, Assignments: t.Assignments, Flags: t.Flags(), NobodyGot: t.Nobody(), Unasked: t.Unasked,
+		Completes: s.completes, Inputs: s.in.report, Assignments: t.Assignments, Flags: t.Flags(), NobodyGot: t.Nobody(), Unasked: t.Unasked,
 		Users: report.Users{Read: t.Read, Answered: t.Answered, Failed: t.FailedUsers(), FailedByKind: t.Failed},
 	}
+	m.SetOptions(s.options, s.typed)
 	var stats amplitude.Stats
 	if s.remote != nil {
 		stats = s.remote.Stats()
@@ -593,6 +596,26 @@ func optionValues(options *pflag.FlagSet) map[string]string {
 		values[o.Name] = o.Value.String()
 		if list, ok := o.Value.(pflag.SliceValue); ok {
 			values[o.Name] = strings.Join(list.GetSlice(), ",")
+		}
+	})
+	return values
+}
+
+// typedValues are the options that are numbers, booleans or lists, with their values.
+func typedValues(options *pflag.FlagSet) map[string]any {
+	values := map[string]any{}
+	options.VisitAll(func(o *pflag.Flag) {
+		if list, ok := o.Value.(pflag.SliceValue); ok {
+			values[o.Name] = nonNil(list.GetSlice())
+			return
+		}
+		switch o.Value.Type() {
+		case "bool":
+			values[o.Name] = o.Value.String() == "true"
+		case "int", "int64", "float64":
+			if n, err := strconv.ParseFloat(o.Value.String(), 64); err == nil {
+				values[o.Name] = n
+			}
 		}
 	})
 	return values

@@ -11,13 +11,14 @@ import (
 
 // Manifest is the record of a finished run. It is published last: where it stands, the outputs are complete.
 type Manifest struct {
-	Format     int               `json:"format"` // of the manifest; 1
-	RunID      string            `json:"run_id"`
-	Version    string            `json:"version"` // of rollcall
-	StartedAt  time.Time         `json:"started_at"`
-	FinishedAt time.Time         `json:"finished_at"`
-	Resumes    int               `json:"resumes"`
-	Options    map[string]string `json:"options"` // never the key
+	Format     int            `json:"format"` // of the manifest; 1
+	RunID      string         `json:"run_id"`
+	Version    string         `json:"version"` // of rollcall
+	StartedAt  time.Time      `json:"started_at"`
+	FinishedAt time.Time      `json:"finished_at"`
+	Resumes    int            `json:"resumes"`
+	Options    RunOptions     `json:"options"` // never the key; set by SetOptions
+	typed      map[string]any // the options as they are in the file
 
 	// Completes is set where the input was the error records of another run.
 	Completes *Completes `json:"completes,omitempty"`

@@ -186,7 +186,7 @@ func (r *Reader) long(m *Manifest) {
 	r.at = places{at: colAt, include: longColumns, carry: longColumns}
 	most := len(longExtras)
 	if m != nil {
-		most = len(m.list("include"))
+		most = len(m.List("include"))
 	}
 	for _, name := range r.Columns[longColumns:] {
 		if len(r.Included) == most || !slices.Contains(longExtras, name) || slices.Contains(r.Included, name) {
@@ -208,7 +208,7 @@ func (r *Reader) wide(m *Manifest) error {
 	names := r.Columns[colFlag:at]
 	snake := func(name string) string { return strings.TrimSuffix(strings.TrimSuffix(name, ".payload"), "_payload") }
 	if m != nil {
-		r.Payloads = slices.Contains(m.list("include"), "payload")
+		r.Payloads = slices.Contains(m.List("include"), "payload")
 	} else {
 		r.Payloads = len(names) > 1 && names[1] != names[0] && snake(names[1]) == names[0]
 	}
@@ -228,21 +228,13 @@ func (r *Reader) wide(m *Manifest) error {
 	return nil
 }
 
-// list is an option that is a list.
-func (m *Manifest) list(option string) []string {
-	if m == nil || m.Options[option] == "" {
-		return nil
-	}
-	return strings.Split(m.Options[option], ",")
-}
-
 // flagKey is the flag that a column of the wide layout stands for, the i-th of n flags. Snake names have another case
 // and other separators than the flags' keys.
 func (m *Manifest) flagKey(name string, i, n int) string {
 	if m == nil {
 		return name
 	}
-	if flags := m.list("flags"); len(flags) == n && m.Options["flags-from"] == "" && plainName(flags[i]) == plainName(name) {
+	if flags := m.List("flags"); len(flags) == n && m.Options["flags-from"] == "" && plainName(flags[i]) == plainName(name) {
 		return flags[i]
 	}
 	found, twice := "", false

@@ -160,7 +160,7 @@ func (v *verifier) run(manifest string, named []string) {
 // options takes from the manifest what the outputs should look like.
 func (v *verifier) options() {
 	m := v.m
-	v.flags = m.list("flags")
+	v.flags = m.List("flags")
 	v.ordered = m.Options["flags-from"] == ""
 	v.asked = len(v.flags) > 0 || !v.ordered
 	if !v.ordered {

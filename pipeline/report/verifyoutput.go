@@ -68,7 +68,7 @@ func (o *output) skip(why string) {
 
 // wantColumns are the columns that the options make, without the carried ones; "" is one of any name.
 func (v *verifier) wantColumns() []string {
-	include := v.m.list("include")
+	include := v.m.List("include")
 	if v.layout() == "long" {
 		return slices.Concat(longNames, include)
 	}

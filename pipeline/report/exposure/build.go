@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -280,7 +279,7 @@ func (c *collector) read(ctx context.Context, s *source, o *Options) (err error)
 // carried is how the carried columns are called in the input: the output's names may be others.
 func (s *source) carried(columns []report.CarriedColumn) []string {
 	if s.manifest != nil {
-		if names := strings.Split(s.manifest.Options["carry"], ","); len(names) == len(columns) {
+		if names := s.manifest.List("carry"); len(names) == len(columns) {
 			return names
 		}
 	}
