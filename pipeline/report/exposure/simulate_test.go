@@ -104,6 +104,7 @@ func (s *simulation) run(w sim) *Report {
 	users := int64(w.users - w.failed)
 	snapshot := &source{Snapshot: Snapshot{Path: "simulated", InFile: users, Everybody: true,
 		Users: report.Users{Read: int64(w.users), Answered: users, Failed: int64(w.failed)}}, manifest: &report.Manifest{}}
+	snapshot.once = snapshot.Users
 	return analyze(c, []*source{snapshot}, &o)
 }
 
