@@ -11,6 +11,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/report/stats"
 )
 
 // Options say what to compare. Only Before and After are needed.
@@ -267,6 +268,9 @@ func (j *join) pass(ctx context.Context) error {
 
 // read reads a snapshot, and calls each with the users of the pass.
 func (j *join) read(ctx context.Context, s *side, each func(*report.User, identity) error) error {
+	if s.first { // once more, if memory did not suffice
+		s.ids, s.Users = stats.Distinct{}, 0
+	}
 	for _, p := range s.parts() {
 		if err := j.readPart(ctx, s, p, each); err != nil {
 			return err
@@ -305,6 +309,9 @@ func (j *join) readPart(ctx context.Context, s, p *side, each func(*report.User,
 			}
 		}
 		id := j.hasher.identify(u.UserID, u.DeviceID)
+		if s.first {
+			s.ids.RowOf(id.hi)
+		}
 		if id.hi < j.lo || id.hi > j.hi {
 			continue
 		}

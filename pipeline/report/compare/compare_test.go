@@ -14,6 +14,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/report/stats"
 	"github.com/rollcall-cli/rollcall/sinks"
 )
 
@@ -298,7 +299,7 @@ func TestUntrusted(t *testing.T) {
 		"another file":     {func(_ string, m *report.Manifest) { m.Outputs[0].Path += "x" }, "its manifest does not list it"},
 		"records":          {func(_ string, m *report.Manifest) { m.Outputs[0].Rows++ }, "records, and by its manifest"},
 		"users":            {func(_ string, m *report.Manifest) { m.Users.Answered++ }, "were answered"},
-		"users of variant": {func(_ string, m *report.Manifest) { m.Flags[1].Variants[0].Users++ }, "users with variant"},
+		"users of variant": {func(_ string, m *report.Manifest) { m.Flags[1].Variants[0].Users++ }, "rows with variant"},
 	} {
 		path := good.write(t, "a.csv", sinks.Spec{})
 		fine := good.write(t, "b.csv", sinks.Spec{})
@@ -363,12 +364,12 @@ func TestLimit(t *testing.T) {
 		ok    bool
 		text  string
 	}{
-		{b, nil, true, "2 of 91 users in both changed (2.2 %)"},
-		{b, &Limit{Users: 2, Text: "2"}, true, "2 of 91 users in both changed (2.2 %); --max-changed 2 holds"},
-		{b, &Limit{Users: 1, Text: "1"}, false, "2 of 91 users in both changed (2.2 %); --max-changed 1 allows 1"},
-		{b, &Limit{Share: 0.03, IsShare: true, Text: "3%"}, true, "2 of 91 users in both changed (2.2 %); --max-changed 3% holds"},
-		{b, &Limit{Share: 0.02, IsShare: true, Text: "2%"}, false, "2 of 91 users in both changed (2.2 %); --max-changed 2% allows 1"},
-		{a, &Limit{Text: "0"}, true, "nothing changed for 91 users in both; --max-changed 0 holds"},
+		{b, nil, true, "2 of 91 rows in both changed (2.2 %)"},
+		{b, &Limit{Users: 2, Text: "2"}, true, "2 of 91 rows in both changed (2.2 %); --max-changed 2 holds"},
+		{b, &Limit{Users: 1, Text: "1"}, false, "2 of 91 rows in both changed (2.2 %); --max-changed 1 allows 1"},
+		{b, &Limit{Share: 0.03, IsShare: true, Text: "3%"}, true, "2 of 91 rows in both changed (2.2 %); --max-changed 3% holds"},
+		{b, &Limit{Share: 0.02, IsShare: true, Text: "2%"}, false, "2 of 91 rows in both changed (2.2 %); --max-changed 2% allows 1"},
+		{a, &Limit{Text: "0"}, true, "nothing changed for 91 rows in both; --max-changed 0 holds"},
 		{c, &Limit{Users: 1000, Text: "1000"}, false, "no user is in both snapshots, 91 added, 91 removed; so --max-changed cannot be said to hold"},
 	} {
 		r, _ := build(t, Options{Before: a, After: test.after, Limit: test.limit})
@@ -446,6 +447,39 @@ func TestNotAsked(t *testing.T) {
 			}
 			if data, err := r.JSON(); err != nil || !strings.Contains(string(data), `"not_asked": "`+test.notAsked+`"`) {
 				t.Errorf("JSON (%v) does not have not_asked %q:\n%s", err, test.notAsked, data)
+			}
+		})
+	}
+}
+
+// TestRepeatedUsers: where users have several rows, on either side, what is counted are rows, and the report says so.
+func TestRepeatedUsers(t *testing.T) {
+	run := func(ids ...string) *world {
+		w := &world{flags: []string{"f"}}
+		for i, id := range ids {
+			o := pipeline.Outcome{At: time.UnixMilli(1767323045000).UTC(), Assignments: []pipeline.Assignment{{Assigned: true, Variant: pipeline.Variant{FlagKey: "f", Key: "on"}}}}
+			o.Row.Number, o.Row.User.UserID = int64(i+1), id
+			w.outcomes = append(w.outcomes, o)
+		}
+		return w
+	}
+	for _, test := range []struct {
+		name          string
+		before, after *world
+		unit          stats.Unit
+		verdict, note string
+	}{
+		{"once", run("a", "b"), run("a", "b"), stats.UnitUsers, "nothing changed for 2 users in both", ""},
+		{"before", run("a", "b", "a"), run("a", "b"), stats.UnitRows, "nothing changed for 2 rows in both, 1 removed", "(before: 2 users in 3 rows, after: 2 users)"},
+		{"after only", run("a"), run("a", "b", "b"), stats.UnitRows, "nothing changed for 1 row in both, 2 added", "(before: 1 user, after: 2 users in 3 rows)"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r, _ := build(t, Options{Before: test.before.write(t, "a.csv", sinks.Spec{}), After: test.after.write(t, "b.csv", sinks.Spec{})})
+			if r.Unit != test.unit || r.Verdict.Text != test.verdict || !strings.Contains(strings.Join(r.Notes, ""), test.note) {
+				t.Errorf("unit %s, verdict %q, notes %q; want %s, %q, %q", r.Unit, r.Verdict.Text, r.Notes, test.unit, test.verdict, test.note)
+			}
+			if text := r.Table(80); strings.Contains(text, " row") != (test.unit == stats.UnitRows) {
+				t.Errorf("unit %s, but the table says:\n%s", test.unit, text)
 			}
 		})
 	}

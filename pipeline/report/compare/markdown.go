@@ -20,7 +20,7 @@ func (r *Report) Markdown() string {
 	line("\n## Snapshots\n")
 	for i, s := range []*Snapshot{&r.Before, &r.After} {
 		line("- %s: %s", []string{"before", "after"}[i], code(s.Path))
-		for _, text := range s.lines() {
+		for _, text := range s.lines(r.Unit) {
 			line("  - %s", escape(strings.TrimPrefix(text, "- ")))
 		}
 	}
@@ -47,7 +47,7 @@ func (r *Report) Markdown() string {
 		}
 		matrix := f.matrix(maxColumns)
 		if matrix == nil {
-			line("\n| before | after | users |\n|---|---|---:|")
+			line("\n| before | after | %s |\n|---|---|---:|", r.Unit.Noun(2))
 			moves := f.moves()
 			for k, t := range moves {
 				if k == 5*maxMoves {

@@ -10,20 +10,22 @@ import (
 	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline/report/exposure"
+	"github.com/rollcall-cli/rollcall/pipeline/report/stats"
 )
 
 // Report is what changed between two snapshots.
 type Report struct {
-	Verdict  Verdict  `json:"verdict"`
-	Before   Snapshot `json:"before"`
-	After    Snapshot `json:"after"`
-	Users    Users    `json:"users"`
-	Configs  Configs  `json:"flag_configs"`
-	Flags    []Flag   `json:"flags"`         // those of either, by key
-	OnlyIn   OnlyIn   `json:"flags_only_in"` // flags that one snapshot does not have
-	Compared Compared `json:"compared"`      // what both have
-	Passes   int      `json:"passes"`        // in which the files were read
-	Notes    []string `json:"notes"`
+	Verdict  Verdict    `json:"verdict"`
+	Before   Snapshot   `json:"before"`
+	After    Snapshot   `json:"after"`
+	Unit     stats.Unit `json:"unit"` // what all counts are of: users; or rows, where a user and device id has several
+	Users    Users      `json:"users"`
+	Configs  Configs    `json:"flag_configs"`
+	Flags    []Flag     `json:"flags"`         // those of either, by key
+	OnlyIn   OnlyIn     `json:"flags_only_in"` // flags that one snapshot does not have
+	Compared Compared   `json:"compared"`      // what both have
+	Passes   int        `json:"passes"`        // in which the files were read
+	Notes    []string   `json:"notes"`
 }
 
 // Verdict is the answer in a sentence.
@@ -105,7 +107,11 @@ func (r *Report) JSON() ([]byte, error) {
 
 // report is what the passes came to.
 func (j *join) report(configs Configs) *Report {
+	for _, s := range []*side{j.before, j.after} {
+		s.Distinct, s.Estimated = s.ids.Users(), !s.ids.Exact()
+	}
 	r := &Report{
+		Unit:     stats.UnitUsers,
 		Users:    Users{Both: j.both, Changed: j.changed, Added: j.added, Removed: j.removed},
 		Configs:  configs,
 		Flags:    []Flag{},
@@ -113,6 +119,9 @@ func (j *join) report(configs Configs) *Report {
 		Compared: Compared{j.payloads, j.experiments},
 		Passes:   j.passes,
 		Notes:    []string{},
+	}
+	if j.before.twice+j.after.twice > 0 || j.before.ids.Repeated()+j.after.ids.Repeated() > 0 {
+		r.Unit = stats.UnitRows
 	}
 	if j.both > 0 {
 		r.Users.Share = float64(j.changed) / float64(j.both)
@@ -249,8 +258,9 @@ func (j *join) notes(r *Report) {
 	if !j.experiments {
 		note("Experiment keys are not compared: a wide output does not have them.")
 	}
-	if j.before.twice+j.after.twice > 0 {
-		note("There are users with the same user and device id (before %s, after %s): they are compared in their order.", exposure.Thousands(j.before.twice), exposure.Thousands(j.after.twice))
+	if r.Unit == stats.UnitRows {
+		note("Some users have several rows (before: %s, after: %s): rows with the same user and device id are compared in their order, and what is counted are rows.",
+			j.before.ids.Text(), j.after.ids.Text())
 	}
 	if j.before.RunID != "" && j.before.RunID == j.after.RunID {
 		note("Both are outputs of the same run.")
@@ -269,15 +279,15 @@ func verdict(r *Report, limit *Limit) Verdict {
 	var parts []string
 	switch {
 	case u.Both > 0 && nothing:
-		parts = append(parts, fmt.Sprintf("nothing is compared for %s in both: the runs have no flag in common", usersText(u.Both, "", "")))
+		parts = append(parts, fmt.Sprintf("nothing is compared for %s in both: the runs have no flag in common", r.Unit.Count(u.Both)))
 	case u.Both == 0 && u.Added+u.Removed > 0:
 		parts = append(parts, "no user is in both snapshots")
 	case u.Both == 0:
 		parts = append(parts, "both snapshots are empty")
 	case u.Changed == 0:
-		parts = append(parts, fmt.Sprintf("nothing changed for %s in both", usersText(u.Both, "", "")))
+		parts = append(parts, fmt.Sprintf("nothing changed for %s in both", r.Unit.Count(u.Both)))
 	default:
-		parts = append(parts, fmt.Sprintf("%s of %s in both changed (%s)", exposure.Thousands(u.Changed), usersText(u.Both, "", ""), exposure.Percent(u.Share)))
+		parts = append(parts, fmt.Sprintf("%s of %s in both changed (%s)", exposure.Thousands(u.Changed), r.Unit.Count(u.Both), exposure.Percent(u.Share)))
 	}
 	if u.Added > 0 {
 		parts = append(parts, exposure.Thousands(u.Added)+" added")

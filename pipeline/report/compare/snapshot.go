@@ -12,6 +12,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/report"
 	"github.com/rollcall-cli/rollcall/pipeline/report/exposure"
+	"github.com/rollcall-cli/rollcall/pipeline/report/stats"
 )
 
 // Snapshot is one of the two, and whether it can be trusted.
@@ -21,7 +22,9 @@ type Snapshot struct {
 	RunID       string    `json:"run_id"`
 	StartedAt   time.Time `json:"started_at"`
 	FinishedAt  time.Time `json:"finished_at"`
-	Users       int64     `json:"users"` // in the file
+	Users       int64     `json:"users"` // in the file; rows where Report.Unit is that
+	Distinct    int64     `json:"distinct_users"`
+	Estimated   bool      `json:"estimated"` // Distinct is
 	Failed      int64     `json:"failed"`
 	Assignments int64     `json:"assignments"` // of a variant
 	Complete    bool      `json:"complete"`
@@ -48,6 +51,7 @@ type side struct {
 	recentBytes int
 
 	first   bool // the first time that it is read: everything is counted
+	ids     stats.Distinct
 	inFile  int64
 	records int64
 	counted
@@ -210,13 +214,13 @@ func (s *side) problem(format string, args ...any) {
 // check holds what was read against the manifest. got is how many users got which variant of which flag.
 func (s *side) check(got func(flag, variant string) int64) {
 	if s.disordered > 0 {
-		s.problem("%s at or before the user before them by row number: users may stand there twice", usersText(s.disordered, "stands", "stand"))
+		s.problem("%s at or before the user before them by row number: users may stand there twice", s.countOf(s.disordered, "stands", "stand"))
 	}
 	if s.differing > 0 {
-		s.problem("%s records that disagree, in column %s for example", usersText(s.differing, "has", "have"), s.differs)
+		s.problem("%s records that disagree, in column %s for example", s.countOf(s.differing, "has", "have"), s.differs)
 	}
 	if s.repeated > 0 {
-		s.problem("%s the same flag more than once", usersText(s.repeated, "has", "have"))
+		s.problem("%s the same flag more than once", s.countOf(s.repeated, "has", "have"))
 	}
 	defer func() { s.Complete = len(s.Problems) == 0 }()
 	if s.manifest == nil {
@@ -242,7 +246,7 @@ func (s *side) check(got func(flag, variant string) int64) {
 	for _, g := range groups {
 		if n := got(g.flag, g.variant); n != want[g] {
 			if wrong++; wrong <= most {
-				s.problem("flag %s: it has %s with variant %s, and by its manifest %s", g.flag, usersText(n, "", ""), g.variant, exposure.Thousands(want[g]))
+				s.problem("flag %s: it has %s with variant %s, and by its manifest %s", g.flag, s.ids.Unit().Count(n), g.variant, exposure.Thousands(want[g]))
 			}
 		}
 	}
@@ -271,7 +275,7 @@ func (s *side) checkPart(p *side) {
 		s.problem("%s manifest does not list %s", its, it)
 	}
 	if s.asked && p.inFile != m.Users.Answered || p.inFile > m.Users.Answered {
-		s.problem("%s has %s, and by its manifest %s were answered", it, usersText(p.inFile, "", ""), exposure.Thousands(m.Users.Answered))
+		s.problem("%s has %s, and by its manifest %s were answered", it, s.ids.Unit().Count(p.inFile), exposure.Thousands(m.Users.Answered))
 	}
 }
 
@@ -289,4 +293,12 @@ func only(a, b map[string]bool) []string {
 		}
 	}
 	return names
+}
+
+// countOf is a number of users, or rows, with the verb that goes with it.
+func (s *side) countOf(n int64, one, many string) string {
+	if n == 1 {
+		many = one
+	}
+	return s.ids.Unit().Count(n) + " " + many
 }

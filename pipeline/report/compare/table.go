@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/rollcall-cli/rollcall/pipeline/report/exposure"
+	"github.com/rollcall-cli/rollcall/pipeline/report/stats"
 )
 
 const (
@@ -25,7 +26,7 @@ func (r *Report) Table(width int) string {
 	for i, s := range []*Snapshot{&r.Before, &r.After} {
 		p.Line("")
 		p.Wrap([]string{"Before  ", "After   "}[i], 8, s.Path)
-		for _, text := range s.lines() {
+		for _, text := range s.lines(r.Unit) {
 			p.Wrap("        ", 10, text)
 		}
 	}
@@ -86,7 +87,7 @@ func (v *Verdict) word() string {
 }
 
 // lines say what snapshot it is, and whether it can be trusted.
-func (s *Snapshot) lines() []string {
+func (s *Snapshot) lines(unit stats.Unit) []string {
 	lines := []string{"complete, by its manifest"}
 	if !s.Complete {
 		lines = []string{"NOT TO BE TRUSTED:"}
@@ -97,7 +98,7 @@ func (s *Snapshot) lines() []string {
 	if s.Manifest != "" {
 		lines = append(lines, fmt.Sprintf("run %s, %s to %s UTC", s.RunID, clock(s.StartedAt), clock(s.FinishedAt)))
 	}
-	text := fmt.Sprintf("%s with %s", usersText(s.Users, "", ""), count(s.Assignments, "assignment"))
+	text := fmt.Sprintf("%s with %s", unit.Count(s.Users), count(s.Assignments, "assignment"))
 	if s.Failed > 0 {
 		text += "; " + exposure.Thousands(s.Failed) + " failed, and are not in it"
 	}
@@ -141,7 +142,7 @@ func (f *Flag) lines(r *Report) []string {
 	}
 	switch {
 	case f.Changed == 0:
-		lines = append(lines, "nothing changed for users who are in both")
+		lines = append(lines, "nothing changed for "+r.Unit.Noun(2)+" in both")
 	default:
 		var parts []string
 		for _, part := range []struct {
@@ -149,7 +150,7 @@ func (f *Flag) lines(r *Report) []string {
 			text string
 		}{{f.Variants, "another variant"}, {f.Payloads, "the same variant with another payload"}, {f.ExperimentKeys, "the same variant with another experiment key"}} {
 			if part.n > 0 {
-				parts = append(parts, usersText(part.n, "", "")+": "+part.text)
+				parts = append(parts, r.Unit.Count(part.n)+": "+part.text)
 			}
 		}
 		lines = append(lines, strings.Join(parts, "; "))
@@ -288,18 +289,6 @@ func shorten(s string, most int) string {
 		return string(r[:most-1]) + "…"
 	}
 	return s
-}
-
-// usersText is a number of users with the verb that goes with it.
-func usersText(n int64, one, many string) string {
-	text, verb := count(n, "user"), many
-	if n == 1 {
-		verb = one
-	}
-	if verb != "" {
-		text += " " + verb
-	}
-	return text
 }
 
 func count(n int64, noun string) string {

@@ -59,6 +59,7 @@ func analyze(c *collector, all []*source, o *Options) *Report {
 	a := &analysis{c: c, o: o, all: all, everybody: true, unsure: map[string]bool{}, shares: map[*stats.Test]bool{}, tests: map[string][]*stats.Test{}, r: &Report{
 		Format: Format, Findings: []Finding{}, Families: []Family{}, Snapshots: []Snapshot{}, Columns: []Column{}, Flags: []Flag{}, Overlaps: []Overlap{}, Notes: []string{},
 	}}
+	a.r.Unit = c.ids.Unit()
 	a.snapshots()
 	a.columns()
 	a.flags()
@@ -138,14 +139,7 @@ func (a *analysis) snapshots() {
 		a.find(Finding{Severity: Warn, Kind: KindSnapshot, Text: "nobody was asked about: the input had no users"})
 	}
 	a.answered = max(r.Users.Answered, r.Users.InFile)
-	if r.Users.Repeated = a.c.ids.share(); r.Users.Repeated > 0 {
-		severity := Note
-		if r.Users.Repeated >= manyRepeated {
-			severity = Warn
-		}
-		a.find(Finding{Severity: severity, Kind: KindRepeated, Text: fmt.Sprintf("%s of the users are there more than once: "+
-			"intervals are wider, and p-values larger, than said here, which takes users for independent", Percent(r.Users.Repeated))})
-	}
+	a.repeated()
 	if failed := r.Users.Failed; failed > 0 {
 		share := float64(failed) / float64(max(r.Users.Read, 1))
 		severity := Note
@@ -161,13 +155,38 @@ func (a *analysis) snapshots() {
 				kinds = append(kinds, fmt.Sprintf("%s %s", Thousands(n), kind))
 			}
 		}
-		a.find(Finding{Severity: severity, Kind: KindFailed, Text: fmt.Sprintf("%s without an answer (%s): %s", users(failed, "is", "are"), Percent(share), strings.Join(kinds, ", "))})
+		a.find(Finding{Severity: severity, Kind: KindFailed, Text: fmt.Sprintf("%s without an answer (%s): %s", a.users(failed, "is", "are"), Percent(share), strings.Join(kinds, ", "))})
 	}
 	if slices.ContainsFunc(a.all, func(s *source) bool { return !s.Everybody && !s.wide && !s.asked }) {
 		a.note("Users who got no variant of any flag are not in the file: slices are of the %s who got one. "+
-			"`snapshot --flags` and `--layout wide` write all.", users(r.Users.InFile, "", ""))
+			"`snapshot --flags` and `--layout wide` write all.", a.users(r.Users.InFile, "", ""))
 	}
 	a.differentFlags()
+}
+
+// repeated says whether users have several rows, and different answers in them.
+func (a *analysis) repeated() {
+	u, ids := &a.r.Users, &a.c.ids
+	u.Distinct, u.Repeated, u.Differing, u.Estimated = ids.Users(), ids.Repeated(), ids.Differing(0), !ids.Exact()
+	if u.Repeated > 0 {
+		severity := Note
+		if u.Repeated >= manyRepeated {
+			severity = Warn
+		}
+		a.find(Finding{Severity: severity, Kind: KindRepeated, Text: fmt.Sprintf("%s: each row counts, and intervals are wider, and "+
+			"p-values larger, than said here, which takes rows for independent", ids.Text())})
+	}
+	if u.Differing > 0 {
+		about, severity := "", Note
+		if u.Estimated {
+			about = "about "
+		}
+		if float64(u.Differing) >= manyRepeated*float64(u.Distinct) {
+			severity = Warn
+		}
+		a.find(Finding{Severity: severity, Kind: KindDiffering, Text: fmt.Sprintf("%s%s different variants in different rows, and each row counts as it is",
+			about, countOf(stats.UnitUsers, u.Differing, "has", "have"))})
+	}
 }
 
 // configs says whether the expectations are from what a run evaluated.
@@ -285,7 +304,7 @@ func (a *analysis) failing(col *Column) {
 		all[len(all)-1] += float64(s.Users + s.Failed)
 	}
 	if len(of) < 2 {
-		col.FailingNone = fmt.Sprintf("%s too few to tell", users(a.r.Users.Failed, "is", "are"))
+		col.FailingNone = fmt.Sprintf("%s too few to tell", a.users(a.r.Users.Failed, "is", "are"))
 		if len(col.Slices) < 2 {
 			col.FailingNone = "there is only one slice"
 		}
@@ -299,7 +318,7 @@ func (a *analysis) failing(col *Column) {
 			col.FailingWords = "not tested: " + t.None
 			return
 		}
-		col.FailingWords = "users of all slices fail alike, " + pText(&t)
+		col.FailingWords = a.r.Unit.Noun(2) + " of all slices fail alike, " + pText(&t)
 		if t.Verdict == stats.OK {
 			return
 		}
@@ -307,7 +326,7 @@ func (a *analysis) failing(col *Column) {
 		if s := of[t.Worst]; s != nil {
 			label = s.Label
 		}
-		col.FailingWords = fmt.Sprintf("of the users with %s = %s, %s failed, of all %s; %s", col.Name, label, Percent(float64(failed[t.Worst])/all[t.Worst]),
+		col.FailingWords = fmt.Sprintf("of the %s with %s = %s, %s failed, of all %s; %s", a.r.Unit.Noun(2), col.Name, label, Percent(float64(failed[t.Worst])/all[t.Worst]),
 			Percent(float64(t.N)/total), effect(&t))
 		a.find(Finding{Severity: severityOf(t.Verdict), Kind: KindFailed, Column: col.Name, Slice: label,
 			Text: "failing depends on " + col.Name + ": " + col.FailingWords})
@@ -563,7 +582,7 @@ func (a *analysis) unexpected(w *flagWork) {
 			continue
 		}
 		a.find(Finding{Severity: Alert, Kind: KindUnexpected, Flag: out.Key,
-			Text: fmt.Sprintf("%s: %s variant %s, which %s does not provide for", out.Key, users(chance[i], "has", "have"), a.name(w, i), out.Expected.Source)})
+			Text: fmt.Sprintf("%s: %s variant %s, which %s does not provide for", out.Key, a.users(chance[i], "has", "have"), a.name(w, i), out.Expected.Source)})
 	}
 }
 
@@ -710,7 +729,7 @@ func (a *analysis) allocation(out *Counts, w *flagWork, t *totals, s *FlagSlice)
 	}
 	if *want >= 1 || *want <= 0 { // nothing is left to chance
 		if missing := eligible - assigned; *want >= 1 && missing > 0 && s == nil {
-			out.AllocationWords = users(missing, "has", "have") + " no variant, and all should"
+			out.AllocationWords = a.users(missing, "has", "have") + " no variant, and all should"
 			a.find(Finding{Severity: Alert, Kind: KindAllocation, Flag: flag.Key, Text: where + ": " + out.AllocationWords})
 		}
 		return
@@ -726,7 +745,7 @@ func (a *analysis) allocation(out *Counts, w *flagWork, t *totals, s *FlagSlice)
 	}
 	out.Allocation = test
 	a.test(family, test, func() {
-		have := fmt.Sprintf("%s of %s%s have a variant", Percent(float64(assigned)/float64(eligible)), count(int(eligible), "user"), whom)
+		have := fmt.Sprintf("%s of %s%s have a variant", Percent(float64(assigned)/float64(eligible)), a.r.Unit.Count(eligible), whom)
 		others := out.AllocationAgainst == AgainstOthers
 		switch {
 		case !test.Tested():
@@ -749,7 +768,7 @@ func (a *analysis) allocation(out *Counts, w *flagWork, t *totals, s *FlagSlice)
 // finish puts the findings in order and says the verdict.
 func (a *analysis) finish() {
 	rank := map[Severity]int{Alert: 0, Warn: 1, Note: 2}
-	kinds := []string{KindSnapshot, KindExclusion, KindUnexpected, KindSplit, KindAllocation, KindDependence, KindRepeated, KindFailed, KindNobody, KindWarning}
+	kinds := []string{KindSnapshot, KindExclusion, KindUnexpected, KindSplit, KindAllocation, KindDependence, KindDiffering, KindRepeated, KindFailed, KindNobody, KindWarning}
 	slices.SortStableFunc(a.r.Findings, func(x, y Finding) int {
 		return cmp.Or(cmp.Compare(rank[x.Severity], rank[y.Severity]), cmp.Compare(slices.Index(kinds, x.Kind), slices.Index(kinds, y.Kind)))
 	})

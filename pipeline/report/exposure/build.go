@@ -253,13 +253,13 @@ func (c *collector) read(ctx context.Context, s *source, o *Options) (err error)
 		s.First, s.Last = time.UnixMilli(first).UTC(), time.UnixMilli(last).UTC()
 	}
 	if disordered > 0 {
-		s.problem("%s at or before the user before them by row number: users may stand there twice", users(disordered, "stands", "stand"))
+		s.problem("%s at or before the user before them by row number: users may stand there twice", c.countOf(disordered, "stands", "stand"))
 	}
 	if differing > 0 {
-		s.problem("%s records that disagree, in column %s for example", users(differing, "has", "have"), differs)
+		s.problem("%s records that disagree, in column %s for example", c.countOf(differing, "has", "have"), differs)
 	}
 	if n := c.repeated - before.repeated; n > 0 {
-		s.problem("%s the same flag more than once", users(n, "has", "have"))
+		s.problem("%s the same flag more than once", c.countOf(n, "has", "have"))
 	}
 	s.Everybody = s.wide || s.asked
 	if s.manifest != nil {
@@ -333,7 +333,7 @@ func (c *collector) compare(s *source, before counted) {
 		s.problem("its manifest does not list it")
 	}
 	if (s.wide || s.asked) && s.InFile != m.Users.Answered || s.InFile > m.Users.Answered {
-		s.problem("it has %s, and by its manifest %d were answered", users(s.InFile, "", ""), m.Users.Answered)
+		s.problem("it has %s, and by its manifest %d were answered", c.countOf(s.InFile, "", ""), m.Users.Answered)
 	}
 	const most = 3
 	wrong := 0
@@ -353,7 +353,7 @@ func (c *collector) compare(s *source, before counted) {
 		for _, v := range want.Variants {
 			if got[v.Variant] != v.Users {
 				if wrong++; wrong <= most {
-					s.problem("flag %s: it has %s with variant %s, and by its manifest %d", want.Flag, users(got[v.Variant], "", ""), v.Variant, v.Users)
+					s.problem("flag %s: it has %s with variant %s, and by its manifest %d", want.Flag, c.countOf(got[v.Variant], "", ""), v.Variant, v.Users)
 				}
 			}
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/report"
 	"github.com/rollcall-cli/rollcall/pipeline/report/exposure"
+	"github.com/rollcall-cli/rollcall/pipeline/report/stats"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -379,6 +380,17 @@ func TestRepeated(t *testing.T) {
 		w.write(t, path)
 		r := build(t, exposure.Options{Snapshots: []string{path}})
 		got := strings.Join(findings(r, exposure.KindRepeated), ", ")
+		unit := stats.UnitUsers
+		if test.want > 0 {
+			unit = stats.UnitRows
+		}
+		if u := r.Users; r.Unit != unit || float64(u.Distinct) < float64(u.InFile)*(1-test.want)-400 || float64(u.Distinct) > float64(u.InFile)*(1-test.want)+400 ||
+			!u.Estimated && float64(u.Distinct) != float64(u.InFile)*(1-test.want) || (u.Differing > 0) != (test.want > 0.01) {
+			t.Errorf("%+v: counts are of %s, %+v; want of %s, and that some have different answers where many are repeated", test, r.Unit, u, unit)
+		}
+		if text := r.Table(80); strings.Contains(text, " rows got a variant") != (test.want > 0) || strings.Contains(text, "ROWS") != (test.want > 0) {
+			t.Errorf("%+v: the table does not count %s:\n%s", test, unit, text)
+		}
 		if d := r.Users.Repeated - test.want; got != test.severity || d > 0.005 || d < -0.005 || test.users <= 1000 && r.Users.Repeated != test.want {
 			t.Errorf("%+v: %v repeated, findings %q", test, r.Users.Repeated, got)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/report/stats"
 )
 
 const (
@@ -29,7 +30,7 @@ type collector struct {
 	flags []*flagCounts // in the order in which they were found
 	at    []int32       // by report.Key: 1 and the position in flags; 0: not known
 	users int64
-	ids   repeats
+	ids   stats.Distinct
 
 	// Slices: users by dimension and place, and those who have no id of a kind.
 	all, noUserID, noDeviceID [][]int64
@@ -239,9 +240,9 @@ func (c *collector) add(u *report.User, carry []int) {
 	noUserID, noDeviceID := len(u.UserID) == 0, len(u.DeviceID) == 0
 	if noUserID {
 		c.noUser++
-		c.ids.add(u.DeviceID)
-	} else {
-		c.ids.add(u.UserID)
+	}
+	if user, sampled := c.ids.Row(u.UserID, u.DeviceID); sampled {
+		c.ids.Answer(user, [2]uint64{answers(u)})
 	}
 	if noDeviceID {
 		c.noDevice++
@@ -310,6 +311,18 @@ func (c *collector) add(u *report.User, carry []int) {
 		c.countNamed(u, noUserID, noDeviceID)
 	}
 	c.pair()
+}
+
+// answers is a hash of the variants that a user has, whatever their order.
+func answers(u *report.User) (h uint64) {
+	for i := range u.Assignments {
+		if a := &u.Assignments[i]; a.Assigned {
+			x := (uint64(a.Flag)<<32 | uint64(uint32(a.Variant))) * 0x9e3779b97f4a7c15
+			x = (x ^ x>>29) * 0xbf58476d1ce4e5b9
+			h += x ^ x>>32
+		}
+	}
+	return h
 }
 
 // pair counts the pairs of flags that the user at hand has variants of.

@@ -27,27 +27,27 @@ func (r *Report) Markdown() string {
 		line("- %s: %s", code(s.Path), state)
 		if s.Manifest != "" {
 			line("  - %s", escape(s.runText()))
-			line("  - %s", escape(s.usersText()))
+			line("  - %s", escape(s.usersText(r.Unit)))
 		}
 	}
 	if len(r.Snapshots) > 1 {
-		line("\nAll together: %s.", escape(countsText(&r.Users.Users)))
+		line("\nAll together: %s.", escape(countsText(r.Unit, &r.Users.Users)))
 	}
 	for i := range r.Columns {
 		c := &r.Columns[i]
 		line("\n## Slices by %s\n", code(c.Name))
-		line("| %s | users | failed |\n|---|---:|---:|", escape(c.Name))
+		line("| %s | %s | failed |\n|---|---:|---:|", escape(c.Name), r.Unit.Noun(2))
 		for _, s := range c.Slices {
 			line("| %s | %s | %s |", escape(s.Label), Thousands(s.Users), Thousands(s.Failed))
 		}
 		line("\nFailing: %s.", escape(c.FailingWords))
 	}
 	for _, f := range r.ByVerdict() {
-		line("\n## Flag %s\n\n%s.", code(f.Key), escape(capital(f.reachText())))
+		line("\n## Flag %s\n\n%s.", code(f.Key), escape(capital(f.reachText(r.Unit))))
 		if len(f.Variants) == 0 {
 			continue
 		}
-		line("\n| variant | users | share | 95 %% interval | expected |\n|---|---:|---:|---:|---:|")
+		line("\n| variant | %s | share | 95 %% interval | expected |\n|---|---:|---:|---:|---:|", r.Unit.Noun(2))
 		for k := range f.Variants {
 			v := &f.Variants[k]
 			expected := ""
@@ -64,7 +64,7 @@ func (r *Report) Markdown() string {
 		if len(f.Slices) == 0 {
 			continue
 		}
-		b.WriteString("\n| | slice | users | reach |")
+		fmt.Fprintf(&b, "\n| | slice | %s | reach |", r.Unit.Noun(2))
 		rule := "|---|---|---:|---:|"
 		names := f.Variants
 		if len(names) == 1 {
@@ -89,7 +89,7 @@ func (r *Report) Markdown() string {
 		}
 	}
 	if len(r.Overlaps) > 0 {
-		line("\n## Users in a treatment of two flags\n\n| | | | users | by chance |\n|---|---|---|---:|---:|")
+		line("\n## Users in a treatment of two flags\n\n| | | | %s | by chance |\n|---|---|---|---:|---:|", r.Unit.Noun(2))
 		for i := range r.Overlaps {
 			o := &r.Overlaps[i]
 			line("| %s | %s | %s | %s | %s |", o.mark(), escape(o.A), escape(o.B), Thousands(o.Treatments), Thousands(int64(o.Independent+0.5)))

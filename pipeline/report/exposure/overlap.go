@@ -116,19 +116,19 @@ func (a *analysis) sayOverlap(o *Overlap) {
 	switch {
 	case o.Exclusive && o.Assigned > 0:
 		o.Words = fmt.Sprintf("%s a variant of both, %s a treatment of both, although group %s makes them exclude each other",
-			users(o.Assigned, "has", "have"), Thousands(o.Treatments), o.Group)
+			a.users(o.Assigned, "has", "have"), Thousands(o.Treatments), o.Group)
 		a.find(Finding{Severity: Alert, Kind: KindExclusion, Flag: o.A, Other: o.B, Text: pair + ": " + o.Words})
 	case o.Exclusive:
 		o.Words = fmt.Sprintf("nobody is in both, as group %s demands", o.Group)
 	case o.Group != "" && o.Treatments > 0:
-		o.Words = fmt.Sprintf("%s in a treatment of both; they share group %s", users(o.Treatments, "is", "are"), o.Group)
+		o.Words = fmt.Sprintf("%s in a treatment of both; they share group %s", a.users(o.Treatments, "is", "are"), o.Group)
 		why := ", which keeps the same users out of both and does not separate them"
 		if o.GroupType == MutualExclusion {
 			why = ", and a slot of it"
 		}
 		a.find(Finding{Severity: Note, Kind: KindExclusion, Flag: o.A, Other: o.B, Text: pair + ": " + o.Words + why})
 	default:
-		o.Words = users(o.Treatments, "is", "are") + " in a treatment of both"
+		o.Words = a.users(o.Treatments, "is", "are") + " in a treatment of both"
 	}
 	t := o.Test
 	if t == nil || !t.Tested() || t.Verdict == stats.OK {
@@ -138,7 +138,7 @@ func (a *analysis) sayOverlap(o *Overlap) {
 	if a.c.expected[o.A] == nil || a.c.expected[o.B] == nil || a.c.expected[o.A].Weights == nil || a.c.expected[o.B].Weights == nil {
 		severity = milder(severity) // some of the variants may be targeted
 	}
-	words := fmt.Sprintf("which variant of one a user gets depends on the other: %s in a treatment of both; %s", users(o.Treatments, "is", "are"), effect(t))
+	words := fmt.Sprintf("which variant of one a user gets depends on the other: %s in a treatment of both; %s", a.users(o.Treatments, "is", "are"), effect(t))
 	o.Words += "; " + words
 	a.find(Finding{Severity: severity, Kind: KindDependence, Flag: o.A, Other: o.B, Text: pair + ": " + words + "; do they share a salt?"})
 }

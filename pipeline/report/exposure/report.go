@@ -21,6 +21,7 @@ type Report struct {
 	Tests     int        `json:"tests"`     // how many there were, of all families
 	Families  []Family   `json:"families"`  // of tests; each is corrected for itself. Those without a test are left out
 	Snapshots []Snapshot `json:"snapshots"` // as named
+	Unit      stats.Unit `json:"unit"`      // what all counts are of: users; or rows, where some users have several
 	Users     Users      `json:"users"`
 	Columns   []Column   `json:"columns"` // --by, as named
 	Flags     []Flag     `json:"flags"`   // sorted by key
@@ -65,7 +66,8 @@ type Verdict struct {
 // The kinds of findings.
 const (
 	KindSnapshot   = "snapshot"   // it is not what its manifest says
-	KindRepeated   = "repeated"   // users are there more than once
+	KindRepeated   = "repeated"   // users have several rows
+	KindDiffering  = "differing"  // and different variants in them
 	KindFailed     = "failed"     // users failed, or fail more in some slices
 	KindWarning    = "warning"    // the run itself warned
 	KindNobody     = "nobody"     // nobody got the flag
@@ -124,9 +126,13 @@ type Users struct {
 	report.Users
 	InFile int64 `json:"in_file"` // in the files that were read
 
-	// Repeated is the share of those who are there more than once, by user id or else device id: each time but the first
-	// counts. Of more than 65,536 users it is an estimate.
-	Repeated float64 `json:"repeated"`
+	// Distinct is how many different users are in the files, by user id or else device id, and Repeated the share of the
+	// rows whose user was there before. Differing are users who have different variants in different rows: each row counts
+	// as it is. Of more than 65,536 users they are estimates.
+	Distinct  int64   `json:"distinct"`
+	Repeated  float64 `json:"repeated"`
+	Differing int64   `json:"differing"`
+	Estimated bool    `json:"estimated"`
 }
 
 // The kinds of a [Slice].

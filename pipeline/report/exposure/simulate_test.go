@@ -102,9 +102,8 @@ func (s *simulation) run(w sim) *Report {
 		c.add(&u, carry)
 	}
 	users := int64(w.users - w.failed)
-	snapshot := &source{Snapshot: Snapshot{Path: "simulated", InFile: users, Everybody: true,
-		Users: report.Users{Read: int64(w.users), Answered: users, Failed: int64(w.failed)}}, manifest: &report.Manifest{}}
-	snapshot.once = snapshot.Users
+	read := report.Users{Read: int64(w.users), Answered: users, Failed: int64(w.failed)}
+	snapshot := &source{Snapshot: Snapshot{Path: "simulated", InFile: users, Everybody: true, Users: read}, once: read, manifest: &report.Manifest{}}
 	return analyze(c, []*source{snapshot}, &o)
 }
 

@@ -22,7 +22,7 @@ const (
 
 // Table is the report for a person at a terminal that is so many columns wide: the verdict and the findings first.
 func (r *Report) Table(width int) string {
-	p := &printer{Lines{Width: max(width, minWidth)}}
+	p := &printer{Lines{Width: max(width, minWidth)}, r.Unit}
 	p.Wrap(strings.ToUpper(string(r.Verdict.Severity))+"  ", 7, r.Verdict.Text)
 	if len(r.Findings) > 0 {
 		p.Line("")
@@ -35,7 +35,7 @@ func (r *Report) Table(width int) string {
 	}
 	if len(r.Snapshots) > 1 {
 		p.Line("")
-		p.Wrap("All together: ", 2, countsText(&r.Users.Users))
+		p.Wrap("All together: ", 2, countsText(r.Unit, &r.Users.Users))
 	}
 	for i := range r.Columns {
 		p.column(&r.Columns[i])
@@ -53,7 +53,7 @@ func (r *Report) Table(width int) string {
 
 // Reading is how to read the figures, in a sentence or two.
 func (r *Report) Reading() string {
-	text := "Shares are of the users who got a variant, with their 95 % interval (Wilson)."
+	text := "Shares are of the " + r.Unit.Noun(2) + map[bool]string{false: " who", true: " that"}[r.Unit == stats.UnitRows] + " got a variant, with their 95 % interval (Wilson)."
 	if r.Tests == 0 {
 		return text
 	}
@@ -89,7 +89,10 @@ func (r *Report) ByVerdict() []*Flag {
 	return list
 }
 
-type printer struct{ Lines }
+type printer struct {
+	Lines
+	unit stats.Unit
+}
 
 // Printable is text without what a terminal would act upon.
 func Printable(s string) string {
@@ -156,9 +159,9 @@ func (p *printer) snapshot(s *Snapshot) {
 	p.Wrap("  ", 2, state)
 	if s.Manifest != "" {
 		p.Wrap("  ", 2, s.runText())
-		p.Wrap("  ", 2, s.usersText())
+		p.Wrap("  ", 2, s.usersText(p.unit))
 	} else {
-		p.Wrap("  ", 2, users(s.InFile, "", "")+" in the file")
+		p.Wrap("  ", 2, p.unit.Count(s.InFile)+" in the file")
 	}
 }
 
@@ -177,8 +180,8 @@ func (s *Snapshot) runText() string {
 }
 
 // countsText is how many users were read, answered and failed.
-func countsText(u *report.Users) string {
-	text := fmt.Sprintf("%s: %s answered, %s failed", users(u.Read, "", ""), Thousands(u.Answered), Thousands(u.Failed))
+func countsText(unit stats.Unit, u *report.Users) string {
+	text := fmt.Sprintf("%s: %s answered, %s failed", unit.Count(u.Read), Thousands(u.Answered), Thousands(u.Failed))
 	var kinds []string
 	for _, kind := range pipeline.Kinds {
 		if n := u.FailedByKind[kind]; n > 0 {
@@ -192,8 +195,8 @@ func countsText(u *report.Users) string {
 }
 
 // usersText is how many users there are.
-func (s *Snapshot) usersText() string {
-	text := countsText(&s.Users)
+func (s *Snapshot) usersText(unit stats.Unit) string {
+	text := countsText(unit, &s.Users)
 	if s.InFile != s.Users.Answered {
 		text += fmt.Sprintf("; %s in the file", Thousands(s.InFile))
 	}
@@ -203,7 +206,7 @@ func (s *Snapshot) usersText() string {
 func (p *printer) column(c *Column) {
 	p.Line("")
 	p.Wrap("Slices by ", 2, c.Name)
-	rows := [][]string{{shorten(c.Name, labelWidth), "USERS", "FAILED"}}
+	rows := [][]string{{shorten(c.Name, labelWidth), strings.ToUpper(p.unit.Noun(2)), "FAILED"}}
 	for _, s := range c.Slices {
 		rows = append(rows, []string{shorten(s.Label, labelWidth), Thousands(s.Users), Thousands(s.Failed)})
 	}
@@ -217,11 +220,11 @@ func (p *printer) column(c *Column) {
 func (p *printer) flag(f *Flag) {
 	p.Line("")
 	p.Wrap("Flag ", 2, f.Key)
-	p.Wrap("  ", 2, f.reachText())
+	p.Wrap("  ", 2, f.reachText(p.unit))
 	if len(f.Variants) == 0 {
 		return
 	}
-	rows := [][]string{{"VARIANT", "USERS", "SHARE", "95 % INTERVAL"}}
+	rows := [][]string{{"VARIANT", strings.ToUpper(p.unit.Noun(2)), "SHARE", "95 % INTERVAL"}}
 	expected := len(f.Expected.Variants) > 0
 	if expected {
 		rows[0] = append(rows[0], "EXPECTED")
@@ -245,11 +248,11 @@ func (p *printer) flag(f *Flag) {
 }
 
 // reachText is how many users got a variant.
-func (f *Flag) reachText() string {
+func (f *Flag) reachText(unit stats.Unit) string {
 	if f.Assigned == 0 {
-		return fmt.Sprintf("none of %s got a variant", users(f.Users, "", ""))
+		return fmt.Sprintf("none of %s got a variant", unit.Count(f.Users))
 	}
-	text := fmt.Sprintf("%s of %s got a variant: %s [%s]", Thousands(f.Assigned), users(f.Users, "", ""), Percent(f.Reach.Share), f.Reach.interval())
+	text := fmt.Sprintf("%s of %s got a variant: %s [%s]", Thousands(f.Assigned), unit.Count(f.Users), Percent(f.Reach.Share), f.Reach.interval())
 	if f.LeftOut > 0 {
 		text += fmt.Sprintf("; %s not by chance, and left out of tests", Thousands(f.LeftOut))
 	}
@@ -287,7 +290,7 @@ func (p *printer) slices(f *Flag) {
 	variants = variants[:len(variants)-more]
 	few, shares := false, false
 	for _, column := range columns {
-		rows := [][]string{{"", shorten(column, labelWidth), "USERS", "REACH"}}
+		rows := [][]string{{"", shorten(column, labelWidth), strings.ToUpper(p.unit.Noun(2)), "REACH"}}
 		for _, v := range variants {
 			rows[0] = append(rows[0], shorten(v.Key, cell-2))
 		}
@@ -314,10 +317,10 @@ func (p *printer) slices(f *Flag) {
 		p.Line("  and %s for which there is no room", count(more, "variant"))
 	}
 	if few {
-		p.Line("  -: too few users to be tested")
+		p.Line("  -: too few %s to be tested", p.unit.Noun(2))
 	}
 	if shares {
-		p.Line("  as all: it shares what is off among all users")
+		p.Line("  as all: it shares what is off among all %s", p.unit.Noun(2))
 	}
 }
 
@@ -339,7 +342,7 @@ func (p *printer) overlaps(list []Overlap) {
 	p.Line("")
 	p.Line("Users in a treatment of two flags")
 	name := (p.Width - 7 - 2*2 - 2*13) / 2
-	rows := [][]string{{"", "", "", "USERS", "BY CHANCE"}}
+	rows := [][]string{{"", "", "", strings.ToUpper(p.unit.Noun(2)), "BY CHANCE"}}
 	for i := range list[:min(len(list), tableOverlaps)] {
 		o := &list[i]
 		rows = append(rows, []string{o.mark(), shorten(o.A, name), shorten(o.B, name), Thousands(o.Treatments), Thousands(int64(o.Independent + 0.5))})

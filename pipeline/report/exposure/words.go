@@ -8,16 +8,23 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/report/stats"
 )
 
-// users is a number of users with the verb that goes with it.
-func users(n int64, one, many string) string {
-	s, verb := " users", many
+// countOf is a number of users, or rows, with the verb that goes with it.
+func countOf(unit stats.Unit, n int64, one, many string) string {
+	verb := many
 	if n == 1 {
-		s, verb = " user", one
+		verb = one
 	}
 	if verb != "" {
 		verb = " " + verb
 	}
-	return Thousands(n) + s + verb
+	return unit.Count(n) + verb
+}
+
+// users is a number of users, or rows, with the verb that goes with it.
+func (a *analysis) users(n int64, one, many string) string { return countOf(a.r.Unit, n, one, many) }
+
+func (c *collector) countOf(n int64, one, many string) string {
+	return countOf(c.ids.Unit(), n, one, many)
 }
 
 // Thousands is a count with separators: 1,234,567.

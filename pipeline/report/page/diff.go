@@ -54,7 +54,8 @@ func Diff(r *compare.Report, o Origin) ([]byte, error) {
 }
 
 func newDiffView(r *compare.Report, o Origin) *diffView {
-	v := &diffView{frame: frame{CSS: template.CSS(pageCSS), Kind: "Snapshot diff", Verdict: mark{"note", "●", "changed"}, Sentence: capital(clean(r.Verdict.Text))}}
+	v := &diffView{frame: frame{CSS: template.CSS(pageCSS), Kind: "Snapshot diff", Units: r.Unit.Noun(2), Verdict: mark{"note", "●", "changed"}, Sentence: capital(clean(r.Verdict.Text))}}
+	v.Unit = capital(v.Units)
 	switch {
 	case !r.Verdict.OK || !r.Before.Complete || !r.After.Complete:
 		v.Verdict = mark{"alert", "▲", "not ok"}
@@ -69,13 +70,13 @@ func newDiffView(r *compare.Report, o Origin) *diffView {
 		if when := between(s.StartedAt, s.FinishedAt); when != "" {
 			v.About = append(v.About, which+" "+when)
 		}
-		v.Snapshots = append(v.Snapshots, newDiffSnapshot(s, capital(which)))
+		v.Snapshots = append(v.Snapshots, newDiffSnapshot(s, capital(which), v.Units))
 		for _, p := range s.Problems {
 			v.Findings = append(v.Findings, finding{Mark: alert, Text: []part{{Name: clean(filepath.Base(s.Path))}, {Text: ": " + prose(p)}}})
 		}
 	}
 	v.Figures = []fact{
-		{"users in both", exposure.Thousands(r.Users.Both)},
+		{v.Units + " in both", exposure.Thousands(r.Users.Both)},
 		{"changed", exposure.Thousands(r.Users.Changed)},
 		{"added", exposure.Thousands(r.Users.Added)},
 		{"removed", exposure.Thousands(r.Users.Removed)},
@@ -101,7 +102,7 @@ func newDiffView(r *compare.Report, o Origin) *diffView {
 	return v
 }
 
-func newDiffSnapshot(s *compare.Snapshot, which string) diffSnapshot {
+func newDiffSnapshot(s *compare.Snapshot, which, noun string) diffSnapshot {
 	out := diffSnapshot{Which: which}
 	out.Name, out.Mark = clean(filepath.Base(s.Path)), mark{"ok", "✓", "complete"}
 	if !s.Complete {
@@ -111,7 +112,7 @@ func newDiffSnapshot(s *compare.Snapshot, which string) diffSnapshot {
 		out.Problems = append(out.Problems, capital(prose(p)))
 	}
 	out.Figures = []fact{
-		{"users", exposure.Thousands(s.Users)},
+		{noun, exposure.Thousands(s.Users)},
 		{"assignments", exposure.Thousands(s.Assignments)},
 		{"failed", exposure.Thousands(s.Failed)},
 	}
@@ -224,11 +225,11 @@ func newDiffSection(f *compare.Flag, r *compare.Report) *diffSection {
 		text string
 	}{{f.Variants, "another variant"}, {f.Payloads, "the same variant with another payload"}, {f.ExperimentKeys, "the same variant with another experiment key"}} {
 		if p.n > 0 {
-			parts = append(parts, count(p.n, "user")+": "+p.text)
+			parts = append(parts, r.Unit.Count(p.n)+": "+p.text)
 		}
 	}
 	if len(parts) == 0 && f.NotAsked == "" {
-		parts = []string{"nothing changed for users who are in both"}
+		parts = []string{"nothing changed for " + r.Unit.Noun(2) + " in both"}
 	}
 	if len(parts) > 0 {
 		out.Words = append(out.Words, capital(strings.Join(parts, "; "))+".")

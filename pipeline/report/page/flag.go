@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline/report/exposure"
+	"github.com/rollcall-cli/rollcall/pipeline/report/stats"
 )
 
 // flags makes the sections of the flags, the worst first.
@@ -28,7 +29,7 @@ func (v *view) flags(r *exposure.Report) {
 		}
 	}
 	for _, f := range r.ByVerdict() {
-		out := newFlag(f)
+		out := newFlag(f, r.Unit)
 		if m, seen := found[f.Key]; seen {
 			out.Mark = worse(out.Mark, m)
 		}
@@ -54,15 +55,15 @@ func controlFirst(c exposure.Counts) exposure.Counts {
 	return c
 }
 
-func newFlag(f *exposure.Flag) *section {
+func newFlag(f *exposure.Flag, unit stats.Unit) *section {
 	ordered := *f
 	ordered.Counts = controlFirst(f.Counts)
 	f = &ordered
 	out := &section{Key: clean(f.Key), Mark: worse(testMark(f.Test), testMark(f.Allocation)), Percent: exposure.Percent(f.Reach.Share)}
 	if f.Assigned == 0 {
-		out.Reach = "None of " + count(f.Users, "user") + " got a variant."
+		out.Reach = "None of " + unit.Count(f.Users) + " got a variant."
 	} else {
-		out.Reach = fmt.Sprintf("%s of %s got a variant: %s (%s).", exposure.Thousands(f.Assigned), count(f.Users, "user"), exposure.Percent(f.Reach.Share), interval(f.Reach))
+		out.Reach = fmt.Sprintf("%s of %s got a variant: %s (%s).", exposure.Thousands(f.Assigned), unit.Count(f.Users), exposure.Percent(f.Reach.Share), interval(f.Reach))
 	}
 	if f.LeftOut > 0 {
 		out.Reach += fmt.Sprintf(" %s not by chance, and left out of tests.", exposure.Thousands(f.LeftOut))
@@ -87,7 +88,7 @@ func newFlag(f *exposure.Flag) *section {
 	split := len(f.Variants) > 1 && f.Assigned > 0
 	var ends []template.CSS
 	if split {
-		out.Caption = "Variants of the " + count(f.Assigned, "user") + " who got one"
+		out.Caption = "Variants of the " + unit.Count(f.Assigned) + " who got one"
 		out.Split = splitBar("Split", &f.Counts, looks, nil)
 		ends = lines(f)
 		if out.Any {
@@ -98,7 +99,7 @@ func newFlag(f *exposure.Flag) *section {
 	case split && len(ends) > 0 && out.Any || !split && f.Expected.Assigned != nil:
 		out.Legend = "expected"
 	case len(ends) > 0:
-		out.Legend = "all users"
+		out.Legend = "all " + unit.Noun(2)
 	}
 	off := 0
 	for i := range f.Slices {
@@ -114,7 +115,7 @@ func newFlag(f *exposure.Flag) *section {
 		g := &out.Groups[at]
 		ordered := *s
 		ordered.Counts = controlFirst(s.Counts)
-		c := newSlice(&ordered, looks, ends, split, f.Expected.Assigned)
+		c := newSlice(unit, &ordered, looks, ends, split, f.Expected.Assigned)
 		bad := c.Mark == alert || c.Mark == warn || c.Mark == differs
 		if bad {
 			off++
@@ -140,8 +141,8 @@ func newFlag(f *exposure.Flag) *section {
 	return out
 }
 
-func newSlice(s *exposure.FlagSlice, looks []string, lines []template.CSS, split bool, assigned *float64) slice {
-	out := slice{Label: clean(s.Label), Users: exposure.Thousands(s.Users), Mark: sliceMarks[s.Verdict], Reach: exposure.Percent(s.Reach.Share)}
+func newSlice(unit stats.Unit, s *exposure.FlagSlice, looks []string, lines []template.CSS, split bool, assigned *float64) slice {
+	out := slice{Label: clean(s.Label), Users: unit.Count(s.Users), Mark: sliceMarks[s.Verdict], Reach: exposure.Percent(s.Reach.Share)}
 	switch {
 	case s.Assigned == 0:
 		out.Mark, out.Words = none, "nobody here got a variant"

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/rollcall-cli/rollcall/pipeline/report/exposure"
+	"github.com/rollcall-cli/rollcall/pipeline/report/stats"
 )
 
 // overlaps makes the matrix of the pairs of flags, and their list, the worst first as they come.
@@ -109,7 +110,7 @@ func newMatrix(r *exposure.Report) *matrix {
 			case o == nil:
 				row.Cells = append(row.Cells, cell{Class: "m0", Text: "0", Name: "nobody in both"})
 			default:
-				row.Cells = append(row.Cells, newCell(o))
+				row.Cells = append(row.Cells, newCell(o, r.Unit))
 			}
 		}
 		m.Rows = append(m.Rows, row)
@@ -117,9 +118,9 @@ func newMatrix(r *exposure.Report) *matrix {
 	return m
 }
 
-func newCell(o *exposure.Overlap) cell {
+func newCell(o *exposure.Overlap, unit stats.Unit) cell {
 	c := cell{Class: "m0", Text: times(o)}
-	c.Name = fmt.Sprintf("%s in a treatment of both, by chance %s", count(o.Treatments, "user"), exposure.Thousands(int64(o.Independent+0.5)))
+	c.Name = fmt.Sprintf("%s in a treatment of both, by chance %s", unit.Count(o.Treatments), exposure.Thousands(int64(o.Independent+0.5)))
 	ratio := 1.0
 	if o.Independent >= 0.5 {
 		ratio = float64(o.Treatments) / o.Independent

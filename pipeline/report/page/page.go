@@ -64,6 +64,7 @@ type (
 	frame struct {
 		CSS          template.CSS
 		Kind         string
+		Unit, Units  string // what is counted: "Users", "users"
 		Title        string // of the window
 		Names        string // of the snapshots
 		About        []string
@@ -196,7 +197,7 @@ var (
 	note    = mark{"note", "●", "note"}
 	ok      = mark{"ok", "✓", "ok"}
 	differs = mark{"note", "●", "differs"}
-	shares  = mark{"note", "●", "as all users"} // it shares what is off among all
+	shares  = mark{"note", "●", "as all"} // it shares what is off among all
 	none    = mark{"none", "–", "not tested"}
 )
 
@@ -218,7 +219,8 @@ func severityMark(s exposure.Severity) mark {
 }
 
 func newView(r *exposure.Report, o Origin) *view {
-	v := &view{frame: frame{CSS: template.CSS(pageCSS), Kind: "Exposure report", Verdict: severityMark(r.Verdict.Severity), Sentence: capital(clean(r.Verdict.Text))}}
+	v := &view{frame: frame{CSS: template.CSS(pageCSS), Kind: "Exposure report", Units: r.Unit.Noun(2), Verdict: severityMark(r.Verdict.Severity), Sentence: capital(clean(r.Verdict.Text))}}
+	v.Unit = capital(v.Units)
 	var paths, runs []string
 	for i := range r.Snapshots {
 		s := &r.Snapshots[i]
@@ -226,11 +228,11 @@ func newView(r *exposure.Report, o Origin) *view {
 		if s.RunID != "" {
 			runs = append(runs, clean(s.RunID))
 		}
-		v.Snapshot = append(v.Snapshot, newSnapshot(s))
+		v.Snapshot = append(v.Snapshot, newSnapshot(s, v.Units))
 	}
 	v.Names = few(paths)
 	v.Title = fmt.Sprintf("Exposure report: %s (%s)", v.Names, v.Verdict.Word)
-	v.About = []string{count(r.Users.Read, "user"), count(int64(len(r.Flags)), "flag")}
+	v.About = []string{r.Unit.Count(r.Users.Read), count(int64(len(r.Flags)), "flag")}
 	if when := span(r.Snapshots); when != "" {
 		v.About = append(v.About, when)
 	}
@@ -247,7 +249,7 @@ func newView(r *exposure.Report, o Origin) *view {
 	}
 	about := map[string]int{} // how many are there already of a flag
 	for i := range r.Findings {
-		f := newFinding(&r.Findings[i], ids)
+		f := newFinding(&r.Findings[i], ids, v.Units)
 		if key := r.Findings[i].Flag; len(v.Findings) < openFindings && (key == "" || about[key] < openOfFlag) {
 			about[key]++
 			v.Findings = append(v.Findings, f)
@@ -359,7 +361,7 @@ func between(first, last time.Time) string {
 }
 
 // newFinding sets the names at the beginning of a finding apart: see [exposure.Finding].
-func newFinding(f *exposure.Finding, ids map[string]string) finding {
+func newFinding(f *exposure.Finding, ids map[string]string, noun string) finding {
 	out := finding{Mark: severityMark(f.Severity)}
 	rest := f.Text
 	take := func(before, name string, link bool) bool {
@@ -379,14 +381,14 @@ func newFinding(f *exposure.Finding, ids map[string]string) finding {
 		if take(", where ", f.Column, false) {
 			take(" = ", f.Slice, false)
 		}
-	} else if take("failing depends on ", f.Column, false) && take(": of the users with ", f.Column, false) {
+	} else if take("failing depends on ", f.Column, false) && take(": of the "+noun+" with ", f.Column, false) {
 		take(" = ", f.Slice, false)
 	}
 	out.Text = append(out.Text, part{Text: prose(rest)})
 	return out
 }
 
-func newSnapshot(s *exposure.Snapshot) snapshot {
+func newSnapshot(s *exposure.Snapshot, noun string) snapshot {
 	out := snapshot{Name: clean(filepath.Base(s.Path)), Mark: mark{"ok", "✓", "complete"}}
 	if !s.Complete {
 		out.Mark = mark{"alert", "▲", "not to be trusted"}
@@ -398,11 +400,11 @@ func newSnapshot(s *exposure.Snapshot) snapshot {
 		out.Facts = append(out.Facts, fact{"File", clean(s.Path)})
 	}
 	if s.Manifest == "" {
-		out.Figures = []fact{{"users in the file", exposure.Thousands(s.InFile)}, {"records", exposure.Thousands(s.Records)}}
+		out.Figures = []fact{{noun + " in the file", exposure.Thousands(s.InFile)}, {"records", exposure.Thousands(s.Records)}}
 		return out
 	}
 	out.Figures = []fact{
-		{"users read", exposure.Thousands(s.Users.Read)},
+		{noun + " read", exposure.Thousands(s.Users.Read)},
 		{"answered", exposure.Thousands(s.Users.Answered)},
 		{"failed", exposure.Thousands(s.Users.Failed)},
 		{"in the file", exposure.Thousands(s.InFile)},

@@ -422,3 +422,15 @@ func luminance(hex string) (l float64) {
 	}
 	return l
 }
+
+// TestRows: where users are repeated, the page counts rows and says so.
+func TestRows(t *testing.T) {
+	r := example()
+	r.Unit = stats.UnitRows
+	text := string(render(t, r))
+	for _, want := range []string{"Rows by <bdi>country</bdi>", "1,000 rows, ", "Rows in a treatment of two flags", "Of all rows", "12,010 rows", "rows read"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page of a report in rows does not say %q", want)
+		}
+	}
+}

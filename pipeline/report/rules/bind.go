@@ -122,6 +122,12 @@ func (c *counting) bind(all []*snapshot) error {
 		}
 		s.inFlags = make([]int64, len(s.slots))
 		switch r.Kind {
+		case Exclusive:
+			c.keepApart(s.slots...)
+		case Holdout:
+			c.keepApart(append(s.slots, s.slot)...)
+		}
+		switch r.Kind {
 		case Share, Count, Payload:
 			s.set = setOf(r.Variants)
 		case Exposed, Holdout, Exclusive:

@@ -44,7 +44,6 @@ func Check(ctx context.Context, f *File, o Options) (_ *Report, err error) {
 	}
 	keys := &report.Keys{}
 	all, err := openAll(o.Snapshots, keys, func(ro *report.Options) {
-		ro.NoIDs = !o.IDs
 		ro.NoPayloads = !slices.ContainsFunc(f.Checks, func(r *Rule) bool { return r.Kind == Payload })
 		ro.NoCarried = !slices.ContainsFunc(f.Checks, func(r *Rule) bool { return r.Where != "" || len(r.By) > 0 })
 	})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/report/stats"
 )
 
 // counter counts who got what of every flag, and knows what the user at hand got. It is used from one goroutine.
@@ -25,8 +26,10 @@ type counter struct {
 	payload [][]byte
 
 	user     int64
-	repeated int64 // users who have a flag twice
-	odd      int64 // assigned, and no variant
+	ids      stats.Distinct // users, and whether they have the same answers in all rows
+	apart    []bool         // by slot: a check looks whether users have this flag and others; the second kind of answers
+	repeated int64          // users who have a flag twice
+	odd      int64          // assigned, and no variant
 }
 
 // flagCount counts the variants of one flag.
@@ -62,6 +65,16 @@ func (c *counter) slot(name string) int {
 	return int(at)
 }
 
+// keepApart says that a check looks at which of these flags a user has together.
+func (c *counter) keepApart(slots ...int) {
+	for _, slot := range slots {
+		for len(c.apart) <= slot {
+			c.apart = append(c.apart, false)
+		}
+		c.apart[slot] = true
+	}
+}
+
 func (c *counter) slotOf(key report.Key) int32 {
 	if int(key) < len(c.slots) && c.slots[key] != 0 {
 		return c.slots[key] - 1
@@ -77,6 +90,8 @@ func (c *counter) slotOf(key report.Key) int32 {
 // add takes in what a user got.
 func (c *counter) add(u *report.User) {
 	c.user++
+	user, sampled := c.ids.Row(u.UserID, u.DeviceID)
+	var answers [2]uint64
 	for i := range u.Assignments {
 		a := &u.Assignments[i]
 		at := c.slotOf(a.Flag)
@@ -95,6 +110,17 @@ func (c *counter) add(u *report.User) {
 		}
 		c.got[at], c.payload[at] = a.Variant, a.Payload
 		f.count(a.Variant)
+		if sampled {
+			x := (uint64(at)<<32 | uint64(uint32(a.Variant))) * 0x9e3779b97f4a7c15
+			x = (x ^ x>>29) * 0xbf58476d1ce4e5b9
+			answers[0] += x ^ x>>32
+			if int(at) < len(c.apart) && c.apart[at] {
+				answers[1] += x ^ x>>32
+			}
+		}
+	}
+	if sampled {
+		c.ids.Answer(user, answers)
 	}
 }
 

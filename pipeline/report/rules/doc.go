@@ -49,7 +49,13 @@
 //	flags: [flags]                 somebody got a variant of each
 //	younger: 24h                   the oldest run began less than that ago; 90m, 24h or 7d
 //
-// Users are the answered ones. not_assigned is the name of having no variant. Several snapshots are added up.
+// Users are the answered ones, told apart by user id or else device id. Where some have several rows, users counts each
+// once, and every other check counts rows and says so. Rows of one user that have different variants each count as they
+// are, and the results warn of them. Checks of which flags a user has together, exclusive and holdout, look at one row at
+// a time, and say how many users' rows differ in such flags. Memory does not grow with the users: of more than 65,536, how
+// many they are is an estimate, to about half a percent.
+//
+// not_assigned is the name of having no variant. Several snapshots are added up.
 //
 // # Where
 //

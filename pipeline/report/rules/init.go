@@ -57,7 +57,7 @@ type shape struct {
 // Init writes a first rules file, from what snapshots show. It holds for them.
 func Init(ctx context.Context, paths []string) (_ string, err error) {
 	keys := &report.Keys{}
-	all, err := openAll(paths, keys, func(o *report.Options) { o.NoIDs, o.NoCarried = true, true })
+	all, err := openAll(paths, keys, func(o *report.Options) { o.NoCarried = true })
 	defer func() { err = errors.Join(err, closeAll(all)) }()
 	if err != nil {
 		return "", err
@@ -80,6 +80,9 @@ func Init(ctx context.Context, paths []string) (_ string, err error) {
 	}
 	return k.file(names), nil
 }
+
+// users is how many different users were answered.
+func (k *sketch) users() int64 { return k.answered - k.ids.Rows() + k.ids.Users() }
 
 // add takes in the user at hand.
 func (k *sketch) add(u *report.User) {
@@ -190,10 +193,10 @@ func jsonType(v any) string {
 func (k *sketch) file(snapshots []string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# What has to hold of a snapshot: `rollcall check RULES SNAPSHOT`.\n")
-	fmt.Fprintf(&b, "# Written by `rollcall check --init` from what %s shows, %s. It is a beginning:\n", strings.Join(snapshots, ", "), users(k.answered))
+	fmt.Fprintf(&b, "# Written by `rollcall check --init` from what %s shows, %s. It is a beginning:\n", strings.Join(snapshots, ", "), stats.UsersInRows(k.users(), k.answered, !k.ids.Exact()))
 	b.WriteString("# say what you know better, and take out what only happens to be so.\nversion: 1\nchecks:\n  # The snapshot as a whole.\n")
 	fmt.Fprintf(&b, "  - failed: {max: %d%%}\n", max(1, int(math.Ceil(100*float64(k.failed)/float64(k.read)))))
-	fmt.Fprintf(&b, "  - users: {min: %d}\n", roundDown(k.answered*9/10))
+	fmt.Fprintf(&b, "  - users: {min: %d}\n", roundDown(k.users()*9/10))
 
 	var order []int32 // flags that somebody got, by name
 	for slot, f := range k.flags {

@@ -25,11 +25,17 @@ const clockSkew = 5 * time.Minute
 type judgement struct {
 	*counting
 	all   []*snapshot
-	users report.Users // of all snapshots
+	users report.Users // of all snapshots; rows where users are repeated
+	unit  stats.Unit
 }
 
+func (j *judgement) noun() string { return j.unit.Noun(2) }
+
+// answered is how many different users were answered.
+func (j *judgement) answered() int64 { return j.users.Answered - j.ids.Rows() + j.ids.Users() }
+
 func judge(c *counting, all []*snapshot) *Report {
-	j := &judgement{counting: c, all: all}
+	j := &judgement{counting: c, all: all, unit: c.ids.Unit()}
 	r := &Report{Format: Format, Rules: c.file.Path, Snapshots: []string{}, Checks: []Result{}}
 	for _, s := range all {
 		r.Snapshots = append(r.Snapshots, s.path)
@@ -37,7 +43,7 @@ func judge(c *counting, all []*snapshot) *Report {
 		j.users.Answered += s.once.Answered
 		j.users.Failed += s.once.Failed
 	}
-	r.Users = j.users.Answered
+	r.Unit, r.Users, r.Rows, r.Estimated, r.Differing = j.unit, j.answered(), j.users.Answered, !c.ids.Exact(), c.ids.Differing(0)
 	for _, s := range c.states {
 		res := Result{Name: s.Name, Kind: s.Kind, Line: s.Line, Flag: s.Flag, Where: s.Where, Status: Held, Users: s.users, Details: []string{}, Examples: []Row{}}
 		j.judge(s, &res)
@@ -105,9 +111,9 @@ func (j *judgement) judge(s *state, res *Result) {
 	case Failed:
 		j.judgeFailed(s, res)
 	case Users:
-		res.Users, res.Expected = j.users.Answered, limits(s.Rule)+" answered users"
-		res.Found = users(j.users.Answered)
-		res.fail(outside(s.Rule, float64(j.users.Answered)) != 0, nil)
+		res.Users, res.Expected = j.answered(), limits(s.Rule)+" answered users"
+		res.Found = stats.UsersInRows(j.answered(), j.users.Answered, !j.ids.Exact())
+		res.fail(outside(s.Rule, float64(j.answered())) != 0, nil)
 		if j.users.Answered == 0 {
 			res.vacuous("nobody was answered")
 		}
@@ -125,7 +131,7 @@ func (j *judgement) notInFile(s *state, res *Result) bool {
 	}
 	res.Expected = s.Name
 	res.undecided("not known: %s got no variant of any flag and are not in the file, so their columns are not known; "+
-		"`rollcall snapshot --flags` and `--layout wide` write all", users(j.missing))
+		"`rollcall snapshot --flags` and `--layout wide` write all", j.count(j.missing))
 	return true
 }
 
@@ -146,10 +152,10 @@ func group(s *state, who string) string {
 }
 
 func (j *judgement) judgeLimits(s *state, res *Result) {
-	total, who := s.users, group(s, "users")
+	total, who := s.users, group(s, j.noun())
 	hits := s.hits
 	if s.Of == ofAssigned {
-		who = group(s, "assigned users")
+		who = group(s, "assigned "+j.noun())
 	} else {
 		var missing int64
 		total, missing = j.everyone(s)
@@ -165,11 +171,11 @@ func (j *judgement) judgeLimits(s *state, res *Result) {
 		return
 	}
 	value := float64(hits)
-	res.Found = thousands(hits) + " of " + users(total)
+	res.Found = thousands(hits) + " of " + j.count(total)
 	if s.Kind == Share {
 		value = float64(hits) / float64(total)
 		low, high := stats.Wilson(hits, total)
-		res.Found = fmt.Sprintf("%s, %s of %s (95 %% interval %s to %s)", percent(value, 2), thousands(hits), users(total), percent(low, 2), percent(high, 2))
+		res.Found = fmt.Sprintf("%s, %s of %s (95 %% interval %s to %s)", percent(value, 2), thousands(hits), j.count(total), percent(low, 2), percent(high, 2))
 	}
 	switch outside(s.Rule, value) {
 	case 1:
@@ -216,7 +222,7 @@ func limits(r *Rule) string {
 func (j *judgement) judgeExposed(s *state, res *Result) {
 	total, missing := j.everyone(s)
 	res.Users = total
-	who := group(s, "users")
+	who := group(s, j.noun())
 	res.Expected = "none of the " + who + " " + treatment(s) + " of " + s.Flag
 	if s.Everybody {
 		res.Expected = "all " + who + " " + treatment(s) + " of " + s.Flag
@@ -225,12 +231,12 @@ func (j *judgement) judgeExposed(s *state, res *Result) {
 		res.vacuous("there are no " + who)
 		return
 	}
-	res.Found = fmt.Sprintf("%s of %s exposed (%s)", thousands(s.hits), are(total), percent(float64(s.hits)/float64(total), 2))
+	res.Found = fmt.Sprintf("%s of %s exposed (%s)", thousands(s.hits), j.are(total), percent(float64(s.hits)/float64(total), 2))
 	if s.Everybody {
 		res.Violations = total - s.hits
 		res.fail(res.Violations > 0, s.without)
 		if missing > 0 && res.Status == NotHeld {
-			res.Details = append(res.Details, users(missing)+" of them got no variant of any flag, and are not in the file")
+			res.Details = append(res.Details, j.count(missing)+" of them got no variant of any flag, and are not in the file")
 		}
 		return
 	}
@@ -255,7 +261,7 @@ func (j *judgement) judgeExclusive(s *state, res *Result) {
 		}
 	}
 	verb := map[bool]string{true: "is ", false: "has "}[s.Who == whoExposed]
-	res.Expected = "none of the " + group(s, "users") + " " + verb + what + " of two of " + strings.Join(s.Flags, ", ")
+	res.Expected = "none of the " + group(s, j.noun()) + " " + verb + what + " of two of " + strings.Join(s.Flags, ", ")
 	var there []string
 	for i, n := range s.inFlags {
 		if n > 0 {
@@ -263,23 +269,33 @@ func (j *judgement) judgeExclusive(s *state, res *Result) {
 		}
 	}
 	if len(there) < 2 {
-		who := "nobody of these users has any of the flags"
+		who := "nobody of these " + j.noun() + " has any of the flags"
 		if len(there) == 1 {
-			who = "of these users nobody has another of the flags than " + there[0]
+			who = "of these " + j.noun() + " nobody has another of the flags than " + there[0]
 		}
 		res.vacuous(who)
 		return
 	}
 	res.Violations = s.hits
 	res.Users, _ = j.everyone(s)
-	res.Found = "nobody of " + users(res.Users)
+	res.Found = "nobody of " + j.count(res.Users)
 	if s.hits > 0 {
-		res.Found = thousands(s.hits) + " of " + users(res.Users)
+		res.Found = thousands(s.hits) + " of " + j.count(res.Users)
 	}
 	for i, flag := range s.Flags {
-		res.Details = append(res.Details, flag+": "+users(s.inFlags[i]))
+		res.Details = append(res.Details, flag+": "+j.count(s.inFlags[i]))
 	}
 	res.fail(s.hits > 0, s.with)
+	j.together(res)
+}
+
+// together says, of a check that looks at which flags a user has together, that it sees one row at a time, where users have
+// different variants of such flags in different rows.
+func (j *judgement) together(res *Result) {
+	if n := j.ids.Differing(1); n > 0 {
+		res.Found += "; row by row: " + stats.UnitUsers.Count(n) + map[bool]string{true: " has", false: " have"}[n == 1] +
+			" different variants of such flags in different rows"
+	}
 }
 
 func (j *judgement) judgeHoldout(s *state, res *Result) {
@@ -295,11 +311,12 @@ func (j *judgement) judgeHoldout(s *state, res *Result) {
 		return
 	}
 	res.Violations = s.hits
-	res.Found = fmt.Sprintf("%s of %s held out exposed", thousands(s.hits), are(s.users))
+	res.Found = fmt.Sprintf("%s of %s held out exposed", thousands(s.hits), j.are(s.users))
 	if s.hits == 0 {
-		res.Found = fmt.Sprintf("none of %s held out exposed", are(s.users))
+		res.Found = fmt.Sprintf("none of %s held out exposed", j.are(s.users))
 	}
 	res.fail(s.hits > 0, s.with)
+	j.together(res)
 }
 
 // slice is a test of a ratio.
@@ -327,9 +344,9 @@ func (j *judgement) judgeRatio(s *state, res *Result) {
 	for _, w := range s.Weights {
 		want = append(want, w.Variant+" "+percent(w.Weight/sum, 2))
 	}
-	who := "assigned users"
+	who := "assigned " + j.noun()
 	if s.nobody >= 0 {
-		who = "users"
+		who = j.noun()
 	}
 	res.Expected = fmt.Sprintf("%s: %s of the %s; fails below p = %s", s.Flag, strings.Join(want, ", "), group(s, who),
 		strconv.FormatFloat(s.Alert, 'g', -1, 64))
@@ -343,7 +360,7 @@ func (j *judgement) judgeRatio(s *state, res *Result) {
 		}
 	}
 	if res.Users == 0 {
-		res.vacuous("none of the " + group(s, "users") + " has a variant of the flag")
+		res.vacuous("none of the " + group(s, j.noun()) + " has a variant of the flag")
 		return
 	}
 	parts, ok := j.slices(s, res)
@@ -393,10 +410,10 @@ func (j *judgement) judgeRatio(s *state, res *Result) {
 			res.Details[0] += ", and they are off only if they are also unlike all others"
 		}
 		if small > 0 {
-			res.Found += fmt.Sprintf("; %d of %d slices not tested, too few users", small, len(parts)-1)
+			res.Found += fmt.Sprintf("; %d of %d slices not tested, too few "+j.noun(), small, len(parts)-1)
 		}
 		if tested == 0 && len(bad) == 0 {
-			res.undecided("not tested: no slice by %s has enough users", strings.Join(s.By, ", "))
+			res.undecided("not tested: no slice by %s has enough "+j.noun(), strings.Join(s.By, ", "))
 			return
 		}
 	}
@@ -500,9 +517,9 @@ func split(s *state, c *cell) string {
 }
 
 func (j *judgement) judgePayload(s *state, res *Result) {
-	who := group(s, "users")
+	who := group(s, j.noun())
 	if len(s.Variants) > 0 {
-		who = "users with " + strings.Join(s.Variants, " or ")
+		who = j.noun() + " with " + strings.Join(s.Variants, " or ")
 		who = group(s, who)
 	}
 	res.Expected = fmt.Sprintf("the payloads of %s conform to the schema, for all %s", s.Flag, who)
@@ -515,20 +532,20 @@ func (j *judgement) judgePayload(s *state, res *Result) {
 		return
 	}
 	res.Violations = s.hits
-	res.Found = fmt.Sprintf("%s of %s with a payload that does not conform", thousands(s.hits), users(s.users))
+	res.Found = fmt.Sprintf("%s of %s with a payload that does not conform", thousands(s.hits), j.count(s.users))
 	if s.hits == 0 {
 		res.Found = fmt.Sprintf("all %s conform", thousands(s.users))
 	}
 	if s.absent > 0 {
-		res.Found += fmt.Sprintf("; %s without a payload", users(s.absent))
+		res.Found += fmt.Sprintf("; %s without a payload", j.count(s.absent))
 	}
 	res.fail(s.hits > 0, s.with)
 }
 
 func (j *judgement) judgeFailed(s *state, res *Result) {
-	res.Users, res.Expected = j.users.Read, limits(s.Rule)+" of the users failed"
+	res.Users, res.Expected = j.users.Read, limits(s.Rule)+" of the "+j.noun()+" failed"
 	if j.users.Read == 0 {
-		res.vacuous("there are no users")
+		res.vacuous("there are no " + j.noun())
 		return
 	}
 	value := float64(j.users.Failed)
@@ -536,7 +553,7 @@ func (j *judgement) judgeFailed(s *state, res *Result) {
 	if s.Shares {
 		value = share
 	}
-	res.Found = fmt.Sprintf("%s of %s (%s)", thousands(j.users.Failed), users(j.users.Read), percent(share, 2))
+	res.Found = fmt.Sprintf("%s of %s (%s)", thousands(j.users.Failed), j.count(j.users.Read), percent(share, 2))
 	if outside(s.Rule, value) == 0 {
 		return
 	}
@@ -636,19 +653,14 @@ func duration(d time.Duration) string {
 	return text(seconds/86400, "d", seconds%86400/3600, "h")
 }
 
-// users is "1,234 users".
-func users(n int64) string {
-	if n == 1 {
-		return "1 user"
-	}
-	return thousands(n) + " users"
-}
+// count is "1,234 users", or rows where users are repeated.
+func (j *judgement) count(n int64) string { return j.unit.Count(n) }
 
-func are(n int64) string {
+func (j *judgement) are(n int64) string {
 	if n == 1 {
-		return "1 user is"
+		return j.count(n) + " is"
 	}
-	return users(n) + " are"
+	return j.count(n) + " are"
 }
 
 // thousands is a count with separators.

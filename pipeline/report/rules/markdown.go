@@ -10,7 +10,10 @@ func (r *Report) Markdown() string {
 	var b strings.Builder
 	verdict := r.Verdict()
 	fmt.Fprintf(&b, "# %s%s\n\n", strings.ToUpper(verdict[:1]), verdict[1:])
-	fmt.Fprintf(&b, "%s on %s, %s.\n\n", escape(r.Rules), escape(strings.Join(r.Snapshots, ", ")), users(r.Users))
+	fmt.Fprintf(&b, "%s on %s, %s.\n\n", escape(r.Rules), escape(strings.Join(r.Snapshots, ", ")), r.usersText())
+	if text := r.differingText(); text != "" {
+		fmt.Fprintf(&b, "**Warning:** %s.\n\n", text)
+	}
 	b.WriteString("| | Check | Found |\n|---|---|---|\n")
 	for i := range r.Checks {
 		res := &r.Checks[i]

@@ -3,6 +3,8 @@ package rules
 import (
 	"encoding/json"
 	"fmt"
+
+	"github.com/rollcall-cli/rollcall/pipeline/report/stats"
 )
 
 // Format is the version of [Report] as JSON.
@@ -14,11 +16,20 @@ type Report struct {
 	OK        bool     `json:"ok"` // all hold
 	Rules     string   `json:"rules"`
 	Snapshots []string `json:"snapshots"`
-	Users     int64    `json:"users"` // answered
-	Held      int      `json:"held"`
-	Failed    int      `json:"failed"`
-	Errors    int      `json:"errors"` // checks that could not be decided, which is as bad
-	Checks    []Result `json:"checks"` // as in the file
+	Users     int64    `json:"users"` // answered: different ones, by user id or else device id
+
+	// Rows is how many rows those have: as many, unless users are repeated. Then Unit is rows, and every check but users
+	// counts rows. Differing are users who have different variants in different rows: each row counts as it is. Of more than
+	// 65,536 users, Users and Differing are estimates.
+	Rows      int64      `json:"rows"`
+	Unit      stats.Unit `json:"unit"`
+	Differing int64      `json:"differing"`
+	Estimated bool       `json:"estimated"`
+
+	Held   int      `json:"held"`
+	Failed int      `json:"failed"`
+	Errors int      `json:"errors"` // checks that could not be decided, which is as bad
+	Checks []Result `json:"checks"` // as in the file
 }
 
 // Status is what came of one check.
@@ -42,7 +53,7 @@ type Result struct {
 	Expected string `json:"expected"`
 	Found    string `json:"found"`
 
-	Users      int64    `json:"users"`      // that were looked at
+	Users      int64    `json:"users"`      // that were looked at; rows where Report.Unit is that, but for the check users
 	Violations int64    `json:"violations"` // users because of whom it does not hold, where they can be told
 	Details    []string `json:"details"`
 	Examples   []Row    `json:"examples"` // at most ten
@@ -67,6 +78,21 @@ func (r *Report) JSON() ([]byte, error) {
 		return nil, fmt.Errorf("encode report: %w", err)
 	}
 	return append(data, '\n'), nil
+}
+
+// usersText is how many users there are, and in how many rows.
+func (r *Report) usersText() string { return stats.UsersInRows(r.Users, r.Rows, r.Estimated) }
+
+// differingText says that users have different answers in different rows; "" where none has.
+func (r *Report) differingText() string {
+	if r.Differing == 0 {
+		return ""
+	}
+	text := stats.UnitUsers.Count(r.Differing) + map[bool]string{true: " has", false: " have"}[r.Differing == 1]
+	if r.Estimated {
+		text = "about " + text
+	}
+	return text + " different variants in different rows, and each row counts as it is"
 }
 
 // Verdict is the report in a sentence.

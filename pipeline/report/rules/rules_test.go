@@ -20,6 +20,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/report/stats"
 	"github.com/rollcall-cli/rollcall/sinks"
 )
 
@@ -582,7 +583,7 @@ checks:
 - {failed: {max: 0}}
 - {flag: dark-mode, exposed: nobody}
 `, Options{Snapshots: paths, FailedRows: func(string, int) ([]int64, error) { return []int64{1201, 1202, 1203}, nil }})
-	if r.Users != 2400 || r.Checks[0].Status != Held || !strings.Contains(r.Checks[1].Found, "b.csv: it began 2d3h ago") {
+	if r.Users != 1200 || r.Rows != 2400 || r.Checks[0].Status != Held || !strings.Contains(r.Checks[1].Found, "b.csv: it began 2d3h ago") {
 		t.Errorf("two runs: %s", r.Table(100))
 	}
 	if rows := r.rows(&r.Checks[4]); len(rows) != 2 || !strings.HasSuffix(rows[1], "b.csv rows 1201, 1202, 1203") {
@@ -957,5 +958,60 @@ func TestDocumented(t *testing.T) {
 		if !strings.Contains(string(data), name) {
 			t.Errorf("doc.go does not name the function %s", name)
 		}
+	}
+}
+
+// TestRepeatedUsers: 1,200 users in 1,260 rows are 1,200 users and 1,260 rows, wherever a number stands.
+func TestRepeatedUsers(t *testing.T) {
+	const rules = `
+- users: {max: 1200}
+- {flag: checkout, variant: treatment, share: {min: 1%}}
+- {flag: checkout, ratio: {control: 1, treatment: 1}}
+- {exclusive: [checkout, pricing]}
+- {holdout: holdout-h1, variant: holdout, flags: [checkout]}
+- {failed: {max: 5}}
+`
+	for _, test := range []struct {
+		name   string
+		differ bool // repeated users are in checkout in one row and in pricing in the other
+		want   []string
+	}{
+		{"same answers", false, []string{"ok 1,200 users in 1,260 rows", "ok 45.00 %, 567 of 1,260 rows", "ok control 50.00 % (567), treatment 50.00 % (567)",
+			"ok nobody of 1,260 rows", "ok none of 126 rows are held out", "ok 3 of 1,263 rows"}},
+		{"other answers", true, []string{"ok 1,200 users in 1,260 rows", "ok ", "ok ",
+			"ok nobody of 1,260 rows; row by row: 60 users have different variants of such flags in different rows",
+			"ok none of 180 rows are held out exposed; row by row: 60 users have", "ok 3 of 1,263 rows"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := planned()
+			failed := slices.Clone(r.outcomes[1200:])
+			r.outcomes = r.outcomes[:1200]
+			for i := range 60 { // rows 10, 20, … are in pricing, all others in checkout
+				again := r.outcomes[i]
+				if test.differ {
+					again = r.outcomes[10*i+9]
+					again.Row.User = r.outcomes[10*i].Row.User
+				}
+				r.outcomes = append(r.outcomes, again)
+			}
+			r.outcomes = append(r.outcomes, failed...)
+			for i := range r.outcomes {
+				r.outcomes[i].Row.Number = int64(i + 1)
+			}
+			path := r.write(t, filepath.Join(t.TempDir(), "a.csv"))
+			got := check(t, rules, Options{Snapshots: []string{path}})
+			if got.Users != 1200 || got.Rows != 1260 || got.Unit != stats.UnitRows || (got.Differing > 0) != test.differ {
+				t.Errorf("%d users, %d rows, unit %s, %d differing; want 1200, 1260, rows, some: %v", got.Users, got.Rows, got.Unit, got.Differing, test.differ)
+			}
+			for i, want := range test.want {
+				if res := got.Checks[i]; !strings.HasPrefix(string(res.Status)+" "+res.Found, want) {
+					t.Errorf("check %s: %s %s, want %s", res.Name, res.Status, res.Found, want)
+				}
+			}
+			text := strings.Join(strings.Fields(got.Table(80)), " ")
+			if !strings.Contains(text, "for 1,200 users in 1,260 rows.") || strings.Contains(text, "different variants in different rows, and each row counts as it is") != test.differ {
+				t.Errorf("the table does not say how many users there are in how many rows, or whether they differ:\n%s", text)
+			}
+		})
 	}
 }

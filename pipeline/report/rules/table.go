@@ -34,7 +34,11 @@ func (r *Report) Table(width int) string {
 			heading = strings.Repeat(" ", len(heading))
 		}
 	}
-	b.WriteString("\n" + clean(r.Rules) + ": " + r.Verdict() + " for " + users(r.Users) + ".\n")
+	b.WriteByte('\n')
+	hang(&b, "", r.Rules+": "+r.Verdict()+" for "+r.usersText()+".", width)
+	if text := r.differingText(); text != "" {
+		hang(&b, "", "warning: "+text+".", width)
+	}
 	return b.String()
 }
 
