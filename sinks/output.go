@@ -99,6 +99,19 @@ func (o *Output) Write(out *pipeline.Outcome) error {
 	return nil
 }
 
+// Flush passes on what was written so far, so that a reader of a stream has it now. It does so for uncompressed text; the
+// other formats pass on what they have when a block of it is complete.
+func (o *Output) Flush() error {
+	e, text := o.encoder.(interface{ flush() error })
+	if o.err != nil || o.closed || !text || o.closer != nil {
+		return o.err
+	}
+	if err := e.flush(); err != nil {
+		return o.fail(err)
+	}
+	return o.fail(o.buffer.Flush())
+}
+
 // Close completes the output; a file still has its temporary name after it. A second Close returns what the
 // first did.
 func (o *Output) Close() error {

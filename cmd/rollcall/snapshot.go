@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -95,7 +93,10 @@ type snapshot struct {
 	locks   []*durable.Log
 	journal *journal.Writer
 	tally   *report.Tally
-	outputs sinks.Multi // the error records are the last
+	outputs sinks.Multi   // the error records are the last
+	stream  *sinks.Output // of these, the one that is standard output, or nil
+
+	streamCut bool // its reader has closed it
 
 	committed bool // the journal may hold the list of what to publish
 
@@ -259,8 +260,7 @@ func (s *snapshot) endJournal(err error) error {
 	if s.journal == nil {
 		return nil
 	}
-	worthless := s.local != nil && !s.committed || s.tally == nil || s.tally.Read == 0 || errors.Is(err, errHopeless) || errors.Is(err, errNobody) || errors.Is(err, errQuiet) ||
-		isChanged(err)
+	worthless := s.local != nil && !s.committed || s.tally == nil || s.tally.Read == 0 || errors.Is(err, errHopeless) || errors.Is(err, errNobody) || isChanged(err)
 	if err == nil || errors.Is(err, errSomeFailed) {
 		s.tidy(s.journal.Remove)
 		return nil
@@ -268,7 +268,9 @@ func (s *snapshot) endJournal(err error) error {
 	if worthless {
 		return errors.Join(s.unlock(), durable.Remove(spoolFile(s.o)), s.journal.Remove())
 	}
-	s.sayKept()
+	if _, terminal := s.con.Terminal(); !terminal || !errors.Is(err, errQuiet) {
+		s.sayKept()
+	}
 	return s.journal.Close()
 }
 
@@ -343,12 +345,15 @@ func (s *snapshot) createOutputs(carry []pipeline.Column) (err error) {
 	for _, path := range s.o.outs {
 		var out *sinks.Output
 		if path == "-" {
-			out, err = sinks.Stream(s.env.Stdout, s.o.outFormat, spec)
+			out, err = sinks.Stream(streamWriter{s}, s.o.outFormat, spec)
 		} else {
 			out, err = sinks.Create(path, spec)
 		}
 		if err != nil {
 			return err
+		}
+		if path == "-" {
+			s.stream = out
 		}
 		s.outputs = append(s.outputs, out)
 	}
@@ -401,6 +406,9 @@ func (s *snapshot) evaluate(earlier *unfinished) error {
 		p.Evaluator, p.Workers = s.remote, s.o.concurrency
 		p.Window = min(max(16*p.Workers, minWindow), 4096) // one user's retries must not hold up the others
 		p.Sink = append(fanOut{stoppable{&journalSink{s.journal, s.remote.Replay()}}}, p.Sink)
+		if s.stream != nil {
+			p.Sink = fanOut{p.Sink, stoppable{flusher{s.stream}}}
+		}
 	}
 	stats, err := p.Run(s.env.Hard)
 	if err != nil {
@@ -466,7 +474,10 @@ func (s *snapshot) explainStop(err error) error {
 		return pipeline.WithHint(fmt.Errorf("%w after %s of %s users; nothing was published", context.Cause(s.env.Soft),
 			thousands(s.tally.Read), thousands(s.in.total)), hint)
 	}
-	if errors.Is(err, syscall.EPIPE) && slices.Contains(s.o.outs, "-") && len(s.o.outs) == 1 {
+	if s.streamCut { // nothing says whether the reader of --out - has seen enough, or has died
+		if _, terminal := s.con.Terminal(); !terminal { // a person knows what was closed; a log does not
+			s.con.Log.Info("standard output was closed before all was written to it")
+		}
 		return errQuiet
 	}
 	return err
@@ -547,6 +558,23 @@ func (f fanOut) Close() error { return nil } // the command closes each itself
 type stoppable struct{ pipeline.Sink }
 
 func (s stoppable) Write(o *pipeline.Outcome) error { return stopped(s.Sink.Write(o)) }
+
+// streamWriter is standard output as the run's data go to it.
+type streamWriter struct{ s *snapshot }
+
+func (w streamWriter) Write(p []byte) (int, error) {
+	n, err := w.s.env.Stdout.Write(p)
+	w.s.streamCut = w.s.streamCut || errors.Is(err, errQuiet)
+	return n, err
+}
+
+// flusher is a sink that passes on what was written to a stream, after each row: its reader has it before the next
+// request, and one that leaves costs no more requests than those that are in flight.
+type flusher struct{ stream *sinks.Output }
+
+func (f flusher) Write(*pipeline.Outcome) error { return f.stream.Flush() }
+
+func (f flusher) Close() error { return nil }
 
 // stopped is err with the exit code that says so; nil stays nil.
 func stopped(err error) error {
