@@ -1,7 +1,9 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -9,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/Shopify/toxiproxy/v2"
 
@@ -295,4 +298,155 @@ func TestNetworkPreflight(t *testing.T) {
 		}
 	}
 	together(t, tests)
+}
+
+// connectProxy is a proxy of the network, as HTTPS_PROXY and HTTP_PROXY name one.
+type connectProxy struct {
+	asked  atomic.Int32
+	status func(n int32) int // of the answer to request n, from 1 on; 200 lets it through
+	to     string            // where CONNECT leads, whatever it asks for
+}
+
+// ServeHTTP implements http.Handler.
+func (p *connectProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if status := p.status(p.asked.Add(1)); status != http.StatusOK || r.Method != http.MethodConnect {
+		w.WriteHeader(status)
+		return
+	}
+	far, err := net.Dial("tcp", p.to)
+	if err != nil {
+		panic(err)
+	}
+	near, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	_, _ = io.WriteString(near, "HTTP/1.1 200 Connection established\r\n\r\n")
+	var both sync.WaitGroup
+	pipe := func(from, to net.Conn) {
+		defer from.Close() //nolint:errcheck // the other side sees it
+		defer to.Close()   //nolint:errcheck // the other side sees it
+		_, _ = io.Copy(to, from)
+	}
+	both.Go(func() { pipe(near, far) })
+	both.Go(func() { pipe(far, near) })
+	both.Wait()
+}
+
+// start serves until the test is over, and returns the proxy's URL with a user and a password.
+func (p *connectProxy) start(t *testing.T) string {
+	t.Helper()
+	server, err := evalserver.Start("127.0.0.1:0", p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	return strings.Replace(server.URL(), "http://", "http://"+proxyUser+"@", 1)
+}
+
+const proxyUser = "proxy-user:proxy-canary"
+
+// TestNetworkProxyRefuses: a proxy that does not let the first request through ends the run at once. The variable that
+// names it is named, and its value, which holds a password, is not.
+func TestNetworkProxyRefuses(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(*testing.T){}
+	for _, tt := range []struct {
+		variable string
+		status   int
+		said     []string
+	}{
+		{"HTTPS_PROXY", 407, []string{"status 407 Proxy Authentication Required", "user:password@host"}},
+		{"https_proxy", 407, []string{"status 407 Proxy Authentication Required", "user:password@host"}},
+		{"HTTPS_PROXY", 403, []string{"status 403 Forbidden", "NO_PROXY"}},
+		{"HTTPS_PROXY", 502, []string{"status 502 Bad Gateway", "NO_PROXY"}},
+		{"HTTPS_PROXY", 301, []string{"status 301 Moved Permanently", "NO_PROXY"}},
+		{"HTTP_PROXY", 407, []string{"status 407 Proxy Authentication Required", "user:password@host"}},
+		{"http_proxy", 407, []string{"status 407 Proxy Authentication Required", "user:password@host"}},
+	} {
+		tests[fmt.Sprintf("%s %d", tt.variable, tt.status)] = func(t *testing.T) {
+			proxy := &connectProxy{status: func(int32) int { return tt.status }}
+			run := networkRun{Server: "https://api.example.test", Users: names("u", 20), Process: true, Env: map[string]string{tt.variable: proxy.start(t)}}
+			if strings.HasPrefix(strings.ToUpper(tt.variable), "HTTP_") {
+				run.Server, run.Args = "http://api.example.test", []string{"--allow-http"}
+			}
+			r := run.do(t)
+			r.wantNothing(t, exitFailed, append(tt.said, "the proxy of "+tt.variable+" refused the connection")...)
+			if n := proxy.asked.Load(); n > 2 {
+				t.Errorf("the proxy was asked %d times, want once, or twice", n)
+			}
+			wantNoProxyUser(t, r)
+		}
+	}
+	tests["no such proxy"] = func(t *testing.T) {
+		r := networkRun{
+			Server: "https://api.example.test", Users: names("u", 20), Process: true, Args: []string{"--max-outage", "100ms"},
+			Env: map[string]string{"HTTPS_PROXY": "http://" + proxyUser + "@" + freePort(t)},
+		}.do(t)
+		r.wantNothing(t, exitStopped, "no connection through the proxy")
+		wantNoProxyUser(t, r)
+	}
+	together(t, tests)
+}
+
+func wantNoProxyUser(t *testing.T, r *networkResult) {
+	t.Helper()
+	for part := range strings.SplitSeq(proxyUser, ":") {
+		if strings.Contains(r.stderr, part) {
+			t.Errorf("standard error holds %q of the proxy's URL:\n%s", part, r.stderr)
+		}
+	}
+}
+
+// TestNetworkProxyRefusesLater: once it has let requests through, its refusal is an outage, which passes.
+func TestNetworkProxyRefusesLater(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	api := &faultyAPI{Answer: func(user string) *evalserver.Fault {
+		if user != "u-005" {
+			return nil
+		}
+		return handling(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Connection", "close") // over HTTP/2: GOAWAY
+			_, _ = w.Write(trueAnswer(r))
+		})
+	}}
+	base, file := startTLS(t, api, &tls.Config{Certificates: []tls.Certificate{certificate(t, now.Add(-time.Hour), now.Add(time.Hour), "api.example.test")}})
+	proxy := &connectProxy{to: strings.TrimPrefix(base, "https://"), status: func(n int32) int {
+		if n == 2 {
+			return http.StatusBadGateway
+		}
+		return http.StatusOK
+	}}
+	r := networkRun{
+		Server: "https://api.example.test", Users: names("u", 20), Process: true, Args: []string{"--concurrency", "1"},
+		Env: map[string]string{"HTTPS_PROXY": proxy.start(t), "SSL_CERT_FILE": file},
+	}.do(t)
+	r.wantPublished(t)
+	if n := r.manifest.Requests.Statuses["proxy"]; n != 1 || proxy.asked.Load() != 3 {
+		t.Errorf("the manifest counts %d refusals of the proxy, which was asked %d times; want 1 of 3", n, proxy.asked.Load())
+	}
+}
+
+// TestNetworkTooManyOpenFiles: that this process cannot open another connection is no outage of the API.
+func TestNetworkTooManyOpenFiles(t *testing.T) {
+	t.Parallel()
+	api := &faultyAPI{}
+	var asked atomic.Int32
+	var more atomic.Bool
+	api.Script = func(string, int) *evalserver.Fault {
+		if asked.Add(1) == 1 || more.Load() { // the first request goes alone
+			return nil
+		}
+		return &evalserver.Fault{Kind: evalserver.Hang} // so that each of the others needs a connection
+	}
+	r := networkRun{Server: api.start(t), Users: names("u", 200), Process: true, Args: []string{"--concurrency", "100", "--rate", "0"}, Shell: "ulimit -n 40"}.do(t)
+	r.wantNothing(t, exitStopped, "too many open files", "ulimit -n", "run the same command again")
+	if strings.Contains(r.stderr, "the API is") {
+		t.Errorf("it said\n%s\nwant nothing about the API", r.stderr)
+	}
+	more.Store(true)
+	r.run.Shell = ""
+	r = r.run.do(t)
+	r.wantPublished(t)
 }

@@ -229,6 +229,7 @@ type networkRun struct {
 	Users   []string
 	Args    []string          // more options
 	Process bool              // in a process of its own, otherwise in this one
+	Shell   string            // what sh does in that process before
 	Env     map[string]string // more of it
 	Folder  string            // "" is one of its own
 	Said    func(text string) // is told all that standard error holds whenever there is more
@@ -296,6 +297,9 @@ func (r networkRun) do(t *testing.T) *networkResult {
 			t.Fatal(err)
 		}
 		cmd := exec.CommandContext(t.Context(), command, args...)
+		if r.Shell != "" {
+			cmd = exec.CommandContext(t.Context(), "sh", append([]string{"-c", r.Shell + ` && exec "$0" "$@"`, command}, args...)...)
+		}
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + os.Getenv("GOCOVERDIR"), "GORACE=" + os.Getenv("GORACE"), keyVariable + "=" + networkKey}
 		for name, value := range r.Env {
 			cmd.Env = append(cmd.Env, name+"="+value)

@@ -156,6 +156,9 @@ checks, reports on and compares.`),
 	if e, ok := errors.AsType[*interruptedError](context.Cause(env.Soft)); ok && errors.Is(err, context.Canceled) {
 		err = e
 	}
+	if errors.Is(err, syscall.EMFILE) && pipeline.Hint(err) == "" {
+		err = pipeline.WithHint(err, "`ulimit -n` is how many files a process may have open: raise it, and run the same command again")
+	}
 	if !errors.Is(err, errSomeFailed) && !errors.Is(err, errQuiet) {
 		con.Error(err)
 	}

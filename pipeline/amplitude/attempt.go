@@ -148,8 +148,12 @@ func (c *Client) send(ctx context.Context, a *attempt, call *call, query string)
 	r, clean, err := c.roundTrip(a, w, call)
 	a.at = time.Now()
 	inTime := w.timer.Stop()
-	if err == nil && w.ctx.Err() != nil && context.Cause(w.ctx) == errUnasked {
+	switch {
+	case err != nil:
+	case w.ctx.Err() != nil && context.Cause(w.ctx) == errUnasked:
 		err = errUnasked // net/http may have taken it for the answer
+	case r.status == http.StatusProxyAuthRequired && c.proxy != "": // for plain http there is no CONNECT
+		err = &ProxyError{Variable: c.proxy, Status: r.status}
 	}
 	if err == nil {
 		c.counters.answered(r.status, a.at.Sub(start))
@@ -166,7 +170,7 @@ func (c *Client) send(ctx context.Context, a *attempt, call *call, query string)
 	if cause != nil {
 		err = cause // why we gave up says more than how it then failed
 	}
-	class, fatal := classify(err, !c.circuit.connected())
+	class, fatal := classifyAtProxy(err, !c.circuit.connected(), c.proxy)
 	c.counters.broke(class)
 	return result{class: class, fatal: fatal}, nil
 }

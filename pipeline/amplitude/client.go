@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -53,6 +54,7 @@ type Client struct {
 	maxAttempts int
 	transport   http.RoundTripper
 	directTo    string // the address of a server without TLS, which needs no transport; "": it does
+	proxy       string // the variable that names the proxy; "": there is none
 	limiter     *limiter
 	circuit     *circuit
 	counters    counters
@@ -143,6 +145,8 @@ func New(cfg Config) (*Client, error) {
 		c.transport = t
 		if t.Proxy == nil {
 			c.directTo = directAddress(&c.vardata.url)
+		} else {
+			c.proxy = proxyVariable(&c.vardata.url)
 		}
 	}
 	return c, nil
@@ -182,11 +186,29 @@ func newTransport(to *url.URL, concurrency int) (*http.Transport, error) {
 		MaxResponseHeaderBytes: 64 << 10,
 		WriteBufferSize:        16 << 10, // the longest URL and its headers in one write
 		ReadBufferSize:         16 << 10,
+		// A connection of HTTP/2 that is dead, without a FIN or RST, is noticed within 25 s and replaced. Otherwise all
+		// requests would go into it until TCP gives up, a quarter of an hour later.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
 	}
 	if proxy != nil {
 		t.Proxy = http.ProxyURL(proxy)
+		t.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+			return &ProxyError{Variable: proxyVariable(to), Status: resp.StatusCode}
+		}
 	}
 	return t, nil
+}
+
+// proxyVariable is the environment variable from which http.ProxyFromEnvironment has the proxy on the way to a server.
+func proxyVariable(to *url.URL) string {
+	name := strings.ToUpper(to.Scheme) + "_PROXY"
+	if os.Getenv(name) == "" {
+		return strings.ToLower(name)
+	}
+	return name
 }
 
 // Close gives up idle connections. Evaluate must not be running.

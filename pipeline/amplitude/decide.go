@@ -1,6 +1,7 @@
 package amplitude
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -33,7 +34,7 @@ type result struct {
 // last is what was seen: a status, or why there was none.
 func (r result) last() string {
 	if r.status == 0 {
-		return r.class
+		return cmp.Or(classWords[r.class], r.class)
 	}
 	return "status " + strconv.Itoa(r.status)
 }

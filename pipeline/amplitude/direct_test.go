@@ -280,3 +280,85 @@ func TestInterimAnswers(t *testing.T) {
 		}
 	})
 }
+
+// blackHole is a proxy for TCP whose connections can go dead: nothing gets through, and no end of them either.
+type blackHole struct {
+	addr  string
+	conns atomic.Int32
+	dead  atomic.Int32 // connections up to this one
+}
+
+func newBlackHole(t *testing.T, upstream string) *blackHole {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &blackHole{addr: l.Addr().String()}
+	var wg sync.WaitGroup
+	t.Cleanup(func() {
+		_ = l.Close()
+		wg.Wait()
+	})
+	pipe := func(n int32, from, to net.Conn) {
+		defer from.Close()
+		defer to.Close()
+		buf := make([]byte, 32<<10)
+		for {
+			size, err := from.Read(buf)
+			if err != nil {
+				return
+			}
+			if n <= b.dead.Load() {
+				continue
+			}
+			if _, err := to.Write(buf[:size]); err != nil {
+				return
+			}
+		}
+	}
+	wg.Go(func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", upstream)
+			if err != nil {
+				_ = near.Close()
+				continue
+			}
+			n := b.conns.Add(1)
+			wg.Go(func() { pipe(n, near, far) })
+			wg.Go(func() { pipe(n, far, near) })
+		}
+	})
+	return b
+}
+
+// TestDeadHTTP2ConnectionIsReplaced: all requests share one connection, and when it is dead without a word, there are
+// pings to notice that.
+func TestDeadHTTP2ConnectionIsReplaced(t *testing.T) {
+	t.Parallel()
+	s, tr := http2Server(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 2 {
+			t.Errorf("a request came over %s, want HTTP/2", r.Proto)
+		}
+		_, _ = io.WriteString(w, `{"f":{"key":"on"}}`)
+	}))
+	if p := tr.HTTP2; p == nil || p.SendPingTimeout <= 0 || p.SendPingTimeout+p.PingTimeout > 30*time.Second {
+		t.Fatalf("HTTP/2 settings %+v: a dead connection is not noticed within 30 s", p)
+	}
+	tr.HTTP2.SendPingTimeout, tr.HTTP2.PingTimeout = 50*time.Millisecond, 500*time.Millisecond
+	hole := newBlackHole(t, strings.TrimPrefix(s.URL, "https://"))
+	tr.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return dialer.DialContext(ctx, network, hole.addr)
+	}
+	c := newClient(t, Config{BaseURL: s.URL, RoundTripper: tr, Concurrency: 1, MaxAttempts: 100, Timeout: time.Hour})
+	variantOf(t, c, "a")
+	hole.dead.Store(hole.conns.Load())
+	variantOf(t, c, "b") // which would wait for an hour
+	if st := c.Stats(); st.TransportErrors["http2"] == 0 {
+		t.Errorf("the dead connection was not noticed: %+v", st)
+	}
+}

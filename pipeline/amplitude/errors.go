@@ -41,11 +41,7 @@ type OutageError struct {
 
 // Error says for how long, and what was seen last.
 func (e *OutageError) Error() string {
-	last := e.Class
-	if e.Status != 0 {
-		last = fmt.Sprintf("status %d", e.Status)
-	}
-	return fmt.Sprintf("the API has not answered for %v (last: %s)", e.For.Round(time.Second), last)
+	return fmt.Sprintf("the API has not answered for %v (last: %s)", e.For.Round(time.Second), result{status: e.Status, class: e.Class}.last())
 }
 
 // RedirectError says that the server wanted to send us elsewhere. It ends the run: following would carry the key
@@ -75,23 +71,69 @@ func (e *ServerError) Error() string {
 	return strings.TrimSpace(fmt.Sprintf("the server answered %s with status %d %s", e.Path, e.Status, http.StatusText(e.Status)))
 }
 
-// ConnectError says that the server cannot be reached in a way that waiting does not mend: no such host, or a
-// certificate that does not hold. It ends the run.
+// ConnectError says that the server, or the proxy on the way to it, cannot be reached in a way that waiting does not
+// mend: no such host, or a certificate that does not hold. It ends the run.
 type ConnectError struct {
 	Class string // "dns" or "tls"
+	Proxy string // the variable that names the proxy, if it is the proxy
 	Err   error
 }
 
 // Error says why.
 func (e *ConnectError) Error() string {
-	if e.Class == "dns" {
-		return "cannot find the server: " + e.Err.Error()
+	what := "the server"
+	if e.Proxy != "" {
+		what = "the proxy of " + e.Proxy
 	}
-	return "cannot trust the server: " + e.Err.Error()
+	if e.Class == "dns" {
+		return "cannot find " + what + ": " + e.Err.Error()
+	}
+	return "cannot trust " + what + ": " + e.Err.Error()
 }
 
 // Unwrap is the cause.
 func (e *ConnectError) Unwrap() error { return e.Err }
+
+// ProxyError says that a proxy does not let us through. It ends the run if it is the first answer of all.
+type ProxyError struct {
+	Variable string // the environment variable that names the proxy; its value may hold a password
+	Status   int    // what the proxy answered; 0: it is one of SOCKS
+	Reason   string // what it said instead
+}
+
+// Error names the variable, never its value.
+func (e *ProxyError) Error() string {
+	reason := e.Reason
+	if e.Status != 0 {
+		reason = strings.TrimSpace(fmt.Sprintf("status %d %s", e.Status, http.StatusText(e.Status)))
+	}
+	return fmt.Sprintf("the proxy of %s refused the connection: %s", e.Variable, reason)
+}
+
+// withHint adds what to do.
+func (e *ProxyError) withHint() error {
+	switch e.Status {
+	case http.StatusProxyAuthRequired:
+		return pipeline.WithHint(e, fmt.Sprintf("it wants a user and a password: %s=http://user:password@host:port", e.Variable))
+	case http.StatusForbidden:
+		return pipeline.WithHint(e, "it does not allow connections to --server: ask who runs it, or name the server's host in NO_PROXY to go without it")
+	}
+	return pipeline.WithHint(e, fmt.Sprintf("is %s the right proxy? NO_PROXY names hosts to reach without it", e.Variable))
+}
+
+// MachineError says that this machine cannot open another connection, whatever the server does. It ends the run, which
+// can be resumed.
+type MachineError struct {
+	Err syscall.Errno // EMFILE or ENFILE
+}
+
+// Error says what there is too much of.
+func (e *MachineError) Error() string {
+	return "this machine cannot open another connection: " + e.Err.Error()
+}
+
+// Unwrap is the cause.
+func (e *MachineError) Unwrap() error { return e.Err }
 
 // TrackingError says that the server is one that records an assignment for every user it is asked about, whatever
 // the no-track headers say.
@@ -113,26 +155,77 @@ var (
 	errHeader = errors.New("the header of the answer is too long")
 )
 
+// classWords are the classes of failures without an answer, as [Stats.TransportErrors] counts them, in words.
+var classWords = map[string]string{
+	"denied":    "connection not permitted by this machine",
+	"dns":       "name lookup failed",
+	"dropped":   "connection closed early",
+	"header":    "answer's header too long",
+	"http2":     "HTTP/2 error",
+	"malformed": "answer is not HTTP",
+	"no_memory": "no memory for another connection",
+	"no_port":   "no free local port",
+	"no_route":  "no route to the server",
+	"other":     "unknown network error",
+	"proxy":     "no connection through the proxy",
+	"refused":   "connection refused",
+	"reset":     "connection reset",
+	"timeout":   "timeout",
+	"tls":       "TLS error",
+}
+
+// errnoClasses are the classes of what the system says.
+var errnoClasses = []struct {
+	class  string
+	errnos []syscall.Errno
+}{
+	{"refused", []syscall.Errno{syscall.ECONNREFUSED}},
+	{"reset", []syscall.Errno{syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED}},
+	{"no_route", []syscall.Errno{syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.ENETDOWN, syscall.EHOSTDOWN, syscall.EAFNOSUPPORT}},
+	{"no_port", []syscall.Errno{syscall.EADDRNOTAVAIL, syscall.EADDRINUSE}},
+	{"denied", []syscall.Errno{syscall.EACCES, syscall.EPERM}},
+	{"no_memory", []syscall.Errno{syscall.ENOBUFS, syscall.ENOMEM}},
+}
+
 // classify sorts a failure of the RoundTripper or of reading a body into a class. A non-nil fatal says that
 // trying again does not help; before says that no answer ever came.
 func classify(err error, before bool) (class string, fatal error) {
 	if ue, ok := errors.AsType[*url.Error](err); ok {
 		err = ue.Err // url.Error's text has the URL, and the URL the user's id
 	}
+	if e := machineError(err); e != nil {
+		return "other", e
+	}
+	if e, ok := errors.AsType[*ProxyError](err); ok {
+		if before {
+			return "proxy", e.withHint()
+		}
+		return "proxy", nil // it let us through before
+	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
-		if dns.IsNotFound {
-			return "dns", pipeline.WithHint(&ConnectError{"dns", dns}, "is --server spelled right?")
+		if dns.IsNotFound && before {
+			return "dns", pipeline.WithHint(&ConnectError{Class: "dns", Err: dns}, "is --server spelled right?")
 		}
 		return "dns", nil
 	}
 	if cert := certificateError(err); cert != nil {
-		return "tls", pipeline.WithHint(&ConnectError{"tls", cert}, "is --server spelled right, and does a proxy of your network stand in between? SSL_CERT_FILE names further certificates to trust")
+		if before {
+			return "tls", pipeline.WithHint(&ConnectError{Class: "tls", Err: cert}, "is --server spelled right, and does a proxy of your network stand in between? SSL_CERT_FILE names further certificates to trust")
+		}
+		return "tls", nil
 	}
 	if isTLS(err) {
 		if before {
-			return "tls", pipeline.WithHint(&ConnectError{"tls", err}, "does --server speak https, with TLS 1.2 or later?")
+			return "tls", pipeline.WithHint(&ConnectError{Class: "tls", Err: err}, "does --server speak https, with TLS 1.2 or later?")
 		}
 		return "tls", nil // it worked before: a connection that was garbled
+	}
+	for _, c := range errnoClasses {
+		for _, errno := range c.errnos {
+			if errors.Is(err, errno) {
+				return c.class, nil
+			}
+		}
 	}
 	var ne net.Error
 	text := err.Error()
@@ -141,18 +234,49 @@ func classify(err error, before bool) (class string, fatal error) {
 		return "timeout", nil
 	case errors.Is(err, errResend), errors.Is(err, errUnasked), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
 		return "dropped", nil
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "refused", nil
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNABORTED):
-		return "reset", nil
-	case strings.HasPrefix(text, "http2:"), strings.HasPrefix(text, "stream error:"), strings.HasPrefix(text, "connection error:"):
-		return "http2", nil // the bundled types are not exported
 	case errors.Is(err, errHeader), strings.Contains(text, "response headers exceeded"), strings.Contains(text, "header list"):
 		return "header", nil
+	case strings.HasPrefix(text, "http2:"), strings.HasPrefix(text, "stream error:"), strings.HasPrefix(text, "connection error:"):
+		return "http2", nil // the bundled types are not exported
 	case strings.Contains(text, "server closed"):
 		return "dropped", nil
+	case strings.Contains(text, "malformed"):
+		return "malformed", nil
 	}
 	return "other", nil
+}
+
+// machineError is the error for a machine, or a process, that has too many files open; nil for other errors.
+func machineError(err error) error {
+	dns, isDNS := errors.AsType[*net.DNSError](err) // which keeps no more than the text of its cause
+	for errno, hint := range map[syscall.Errno]string{
+		syscall.EMFILE: "`ulimit -n` is how many files and connections a process may have open: raise it, or lower --concurrency; then run the same command again",
+		syscall.ENFILE: "too many files are open on the whole system: run the same command again when there are fewer",
+	} {
+		if errors.Is(err, errno) || isDNS && strings.Contains(dns.Err, errno.Error()) {
+			return pipeline.WithHint(&MachineError{errno}, hint)
+		}
+	}
+	return nil
+}
+
+// classifyAtProxy is classify for connections through the proxy that variable names. A failure to connect to the
+// proxy itself is the proxy's.
+func classifyAtProxy(err error, before bool, variable string) (class string, fatal error) {
+	class, fatal = classify(err, before)
+	op, ok := errors.AsType[*net.OpError](err)
+	if !ok {
+		return class, fatal
+	}
+	switch ce, isConnect := errors.AsType[*ConnectError](fatal); {
+	case op.Op == "proxyconnect" && isConnect:
+		return "proxy", pipeline.WithHint(&ConnectError{Class: ce.Class, Proxy: variable, Err: ce.Err}, "is "+variable+" right? NO_PROXY names hosts to reach without a proxy")
+	case op.Op == "proxyconnect" && fatal == nil:
+		return "proxy", nil
+	case strings.HasPrefix(op.Op, "socks") && class == "other" && fatal == nil: // what the proxy says, not the network
+		return classify(&ProxyError{Variable: variable, Reason: op.Err.Error()}, before)
+	}
+	return class, fatal
 }
 
 func certificateError(err error) error {

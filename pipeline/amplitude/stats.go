@@ -15,7 +15,7 @@ type Stats struct {
 	Outages  int64
 
 	Statuses        map[int]int64    // answers by status
-	TransportErrors map[string]int64 // attempts without an answer, by class: dns dropped http2 other refused reset timeout tls
+	TransportErrors map[string]int64 // attempts without an answer, by class: those of classWords
 
 	First, Last   time.Time // when the first and the last attempt went out
 	EffectiveRate float64   // attempts a second from First to Last
