@@ -92,7 +92,7 @@ func runCheck(env *env, args []string, format string, ids bool) error {
 	if report.IsManifest(path) || slices.ContainsFunc([]string{".csv", ".tsv", ".jsonl", ".parquet", ".gz", ".zst"}, func(end string) bool { return strings.HasSuffix(path, end) }) {
 		return pipeline.WithHint(usageErrorf("%s is not a rules file", path), "it stands before the snapshots: rollcall check RULES.yaml SNAPSHOT...")
 	}
-	file, err := rules.Load(path)
+	file, err := await(env.Soft, func() (*rules.File, error) { return rules.Load(path) }) // and the schemas that it names
 	if err != nil {
 		return pipeline.WithHint(usageErrorf("%w", err), pipeline.Hint(err))
 	}

@@ -2,10 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,14 +39,14 @@ func applyConfig(cmd *cobra.Command, env *env) error {
 		return err
 	}
 
-	if err := applyFile(cmd, options); err != nil {
+	if err := applyFile(env.Soft, cmd, options); err != nil {
 		return err
 	}
 	return checkPathNames(cmd)
 }
 
 // applyFile sets the options that the --config file names and that were not set before.
-func applyFile(cmd *cobra.Command, options *pflag.FlagSet) error {
+func applyFile(ctx context.Context, cmd *cobra.Command, options *pflag.FlagSet) error {
 	file, err := options.GetString("config")
 	if err != nil || file == "" {
 		return err
@@ -54,7 +54,7 @@ func applyFile(cmd *cobra.Command, options *pflag.FlagSet) error {
 	if err := checkPathName("--config", file, false); err != nil {
 		return err
 	}
-	data, err := os.ReadFile(file)
+	data, err := readFile(ctx, file, maxOptionsBytes)
 	if err != nil {
 		return usageErrorf("read --config: %w", err)
 	}

@@ -52,7 +52,8 @@ user's new properties.`,
 			if !slices.Contains([]string{"table", "json", "markdown"}, format) {
 				return usageErrorf("--format %q is not known: it is one of table json markdown", format)
 			}
-			o := diff.Options{Before: args[0], After: args[1], Retries: args[2:], Configs: keptConfigs, Causes: causesOf(env.Soft)}
+			o := diff.Options{Before: args[0], After: args[1], Retries: args[2:], Causes: causesOf(env.Soft)}
+			o.Configs = func(run diff.Run) ([]byte, error) { return keptConfigs(env.Soft, run) }
 			if o.Limit, err = parseMaxChanged(maxChanged); err != nil {
 				return err
 			}

@@ -31,11 +31,14 @@ func nowAt(run diff.Run, path string) []string {
 }
 
 // keptConfigs are the flag configurations of a run, if they are still what it evaluated.
-func keptConfigs(run diff.Run) ([]byte, error) {
+func keptConfigs(ctx context.Context, run diff.Run) ([]byte, error) {
 	want := run.Manifest.FlagConfigs
 	found := ""
 	for _, path := range nowAt(run, want.Path) {
-		data, err := readFlagConfigs(path)
+		if !isRegular(path) {
+			continue
+		}
+		data, err := readFlagConfigs(ctx, path)
 		if err != nil {
 			continue
 		}
@@ -60,7 +63,7 @@ func causesOf(ctx context.Context) func(before, after diff.Run) (func(bool) (dif
 			if inputs[i], err = keptInput(ctx, run); err != nil {
 				return nil, err
 			}
-			data, err := keptConfigs(run)
+			data, err := keptConfigs(ctx, run)
 			if err != nil {
 				return nil, err
 			}
@@ -104,6 +107,9 @@ func keptInput(ctx context.Context, run diff.Run) (*input, error) {
 func keptFile(ctx context.Context, run diff.Run, f report.File) (string, error) {
 	found := ""
 	for _, path := range slices.Compact(nowAt(run, f.Path)) {
+		if !isRegular(path) {
+			continue
+		}
 		sum, bytes, err := hashFile(ctx, path)
 		if err != nil {
 			continue

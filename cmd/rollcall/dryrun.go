@@ -23,7 +23,11 @@ func (s *snapshot) dryRun(config amplitude.Config) error {
 	}
 	if o.server.embedded() {
 		config.BaseURL = "http://127.0.0.1"
-		if _, err := loadFlagConfigs(o.server.flagConfigs, o.flags, o.server.skipUnsupported, s.con); err != nil {
+		data, err := o.server.readConfigs(ctx)
+		if err != nil {
+			return err
+		}
+		if _, err := parseFlagConfigs(o.server.flagConfigs, data, o.flags, o.server.skipUnsupported, s.con); err != nil {
 			return err
 		}
 	} else {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -78,7 +79,7 @@ looked at in order; the first that matches and gives a variant decides.`,
 			if err := con.Configure(o.quiet, o.logFormat); err != nil {
 				return err
 			}
-			if err := o.check(args); err != nil {
+			if err := o.check(env.Soft, args); err != nil {
 				return err
 			}
 			return o.run(env, con, args)
@@ -88,7 +89,7 @@ looked at in order; the first that matches and gives a variant decides.`,
 	return cmd
 }
 
-func (o *explainOptions) check(inputs []string) error {
+func (o *explainOptions) check(ctx context.Context, inputs []string) error {
 	if !slices.Contains([]string{"text", "json"}, o.format) {
 		return usageErrorf("--format %q is not known: it is one of text json", o.format)
 	}
@@ -114,7 +115,7 @@ func (o *explainOptions) check(inputs []string) error {
 	if !slices.Contains([]string{"null", "empty"}, o.missing) {
 		return usageErrorf("--missing %q is not known: it is one of null empty", o.missing)
 	}
-	return errors.Join(o.checkFlags(), o.checkMapping(), o.server.check(true))
+	return errors.Join(o.checkFlags(ctx), o.checkMapping(), o.server.check(true))
 }
 
 func (o *explainOptions) run(env *env, con *console, inputs []string) error {
@@ -134,7 +135,7 @@ func (o *explainOptions) run(env *env, con *console, inputs []string) error {
 		from = "the flag configurations of " + o.server.server
 		data, err = o.server.fetchFlags(env.Soft, env, con, time.Minute)
 	} else {
-		data, err = readFlagConfigs(from)
+		data, err = readFlagConfigs(env.Soft, from)
 	}
 	if err != nil {
 		return err

@@ -58,7 +58,7 @@ func flagsCommand(env *env, con *console) *cobra.Command {
 			from := server.flagConfigs
 			switch {
 			case server.flagConfigs != "" && server.flagConfigs != "fetch":
-				data, err = readFlagConfigs(server.flagConfigs)
+				data, err = readFlagConfigs(env.Soft, server.flagConfigs)
 			case server.embedded():
 				err = usageErrorf("--server embedded needs --flag-configs FILE")
 			default:

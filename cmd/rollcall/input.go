@@ -48,7 +48,7 @@ func openInput(ctx context.Context, env *env, o *snapshotOptions, args []string,
 		return in, in.spoolFrom(ctx, env.Stdin, "standard input")
 	}
 	if info, err := os.Stat(args[0]); len(args) == 1 && err == nil && info.Mode()&os.ModeNamedPipe != 0 {
-		f, err := os.Open(args[0])
+		f, err := openFile(ctx, args[0])
 		if err != nil {
 			return nil, fmt.Errorf("open input: %w", err)
 		}

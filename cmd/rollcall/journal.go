@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -117,7 +119,7 @@ func (s *snapshot) header(key amplitude.Key) journal.Header {
 }
 
 // bindingOptions are the options that change an answer or an output's shape: a run that resumes another has the same.
-func bindingOptions(all map[string]string, o *snapshotOptions) (map[string]string, error) {
+func bindingOptions(ctx context.Context, all map[string]string, o *snapshotOptions) (map[string]string, error) {
 	bound := map[string]string{}
 	for _, name := range []string{"input-format", "map", "properties", "types", "missing", "limit", "sample", "out", "out-format",
 		"errors", "carry", "csv-formulas", "flag-param", "server", "evaluator",
@@ -127,11 +129,12 @@ func bindingOptions(all map[string]string, o *snapshotOptions) (map[string]strin
 	}
 	bound["flags"] = strings.Join(o.flags, ",") // those of --flags-from included
 	if o.server.flagConfigs != "" && o.server.flagConfigs != "fetch" {
-		sum, _, err := hashFile(context.Background(), o.server.flagConfigs)
+		data, err := o.server.readConfigs(ctx)
 		if err != nil {
 			return nil, err
 		}
-		bound["flag-configs"] = o.server.flagConfigs + " (SHA-256 " + sum + ")"
+		sum := sha256.Sum256(data)
+		bound["flag-configs"] = "SHA-256 " + hex.EncodeToString(sum[:]) // a pipe has another name each time
 	}
 	return bound, nil
 }

@@ -73,7 +73,7 @@ func TestKeyInMemory(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var stderr bytes.Buffer
-			env := &env{Stderr: &stderr, LookupEnv: func(name string) (string, bool) { return tt.credentials, name == credentialsVariable }}
+			env := &env{Soft: t.Context(), Stderr: &stderr, LookupEnv: func(name string) (string, bool) { return tt.credentials, name == credentialsVariable }}
 			con := newConsole(env)
 			o := serverOptions{keyFile: tt.keyFile}
 			key, source, err := o.key(env, con)

@@ -37,7 +37,7 @@ func newLocal(s *snapshot) (*localEvaluator, error) {
 		from = "the flag configurations of " + o.server.server
 		l.configs, err = o.server.fetchFlags(s.env.Soft, s.env, s.con, o.maxOutage)
 	} else {
-		l.configs, err = readFlagConfigs(from)
+		l.configs, err = o.server.readConfigs(s.env.Soft)
 	}
 	if err != nil {
 		return nil, err

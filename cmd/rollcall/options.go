@@ -1,10 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -131,7 +132,7 @@ func defineCommon(options *pflag.FlagSet, quiet *bool, logFormat *string) {
 }
 
 // check makes the options ready for use. Its errors are usage errors.
-func (o *snapshotOptions) check(inputs []string) error {
+func (o *snapshotOptions) check(ctx context.Context, inputs []string) error {
 	if len(inputs) == 0 {
 		return pipeline.WithHint(usageErrorf("no INPUT given"), "name a file of users, a glob, or - for standard input")
 	}
@@ -191,7 +192,7 @@ func (o *snapshotOptions) check(inputs []string) error {
 			o.concurrency = min(max(int(math.Ceil(o.rate*0.2)), 4), 1024) // an answer takes up to 0.2 s: api-facts
 		}
 	}
-	return errors.Join(o.checkOutputs(), o.checkFlags(), o.checkLayout(), o.checkMapping(), o.errLine.parse(o.maxErrors), o.server.check(o.local()))
+	return errors.Join(o.checkOutputs(), o.checkFlags(ctx), o.checkLayout(), o.checkMapping(), o.errLine.parse(o.maxErrors), o.server.check(o.local()))
 }
 
 // local reports whether the flags are evaluated in this process.
@@ -286,15 +287,14 @@ func (o *snapshotOptions) manifestFile() string {
 }
 
 // checkFlags makes the list of the flags to evaluate.
-func (o *snapshotOptions) checkFlags() error {
+func (o *snapshotOptions) checkFlags(ctx context.Context) error {
 	o.flags = append(o.flags, o.flagList...)
 	if o.flagsFrom != "" {
-		f, err := os.Open(o.flagsFrom)
+		data, err := readFile(ctx, o.flagsFrom, maxListBytes)
 		if err != nil {
 			return usageErrorf("read --flags-from: %w", err)
 		}
-		defer f.Close() //nolint:errcheck // only read
-		keys, err := readList(f)
+		keys, err := readList(bytes.NewReader(data))
 		if err != nil {
 			return wrapUsage("read --flags-from "+o.flagsFrom, err)
 		}

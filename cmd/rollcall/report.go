@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -60,7 +61,7 @@ Slices are by columns that the snapshot was told to --carry.`,
 			if err := html.check(append([]string{o.configs}, args...)...); err != nil {
 				return err
 			}
-			options, err := o.options(args, con)
+			options, err := o.options(env.Soft, args, con)
 			if err != nil {
 				return err
 			}
@@ -89,7 +90,7 @@ Slices are by columns that the snapshot was told to --carry.`,
 }
 
 // options makes ready what a report is built of.
-func (o *reportOptions) options(snapshots []string, con *console) (exposure.Options, error) {
+func (o *reportOptions) options(ctx context.Context, snapshots []string, con *console) (exposure.Options, error) {
 	options := exposure.Options{Snapshots: snapshots, By: o.by, Controls: o.controls, Failures: readFailures, Checksums: o.checksum}
 	for i, name := range o.by {
 		if slices.Contains(o.by[:i], name) {
@@ -97,7 +98,7 @@ func (o *reportOptions) options(snapshots []string, con *console) (exposure.Opti
 		}
 	}
 	if o.configs != "" {
-		data, err := readFlagConfigs(o.configs)
+		data, err := readFlagConfigs(ctx, o.configs)
 		if err != nil {
 			return options, err
 		}

@@ -87,13 +87,13 @@ func exitCode(err error) int {
 	if err == nil {
 		return exitOK
 	}
-	if e, ok := errors.AsType[*exitError](err); ok {
-		return e.code
-	}
-	if e, ok := errors.AsType[*interruptedError](err); ok {
+	if e, ok := errors.AsType[*interruptedError](err); ok { // whatever was interrupted
 		if s, ok := e.signal.(syscall.Signal); ok {
 			return exitInterrupted + int(s)
 		}
+	}
+	if e, ok := errors.AsType[*exitError](err); ok {
+		return e.code
 	}
 	if _, ok := errors.AsType[*amplitude.OutageError](err); ok || isChanged(err) {
 		return exitStopped

@@ -46,7 +46,11 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
 			if err != nil {
 				return wrapUsage("--fail", err)
 			}
-			eng, err := loadFlagConfigs(configs, nil, false, con)
+			data, err := readFlagConfigs(env.Soft, configs)
+			if err != nil {
+				return err
+			}
+			eng, err := parseFlagConfigs(configs, data, nil, false, con)
 			if err != nil {
 				return err
 			}

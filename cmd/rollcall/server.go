@@ -1,12 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -27,6 +24,8 @@ type serverOptions struct {
 	allowHTTP       bool
 	allowTracking   bool
 	timeout         time.Duration
+
+	configs []byte // see readConfigs
 }
 
 const keyVariable = "AMPLITUDE_DEPLOYMENT_KEY"
@@ -85,7 +84,7 @@ func (o *serverOptions) key(env *env, con *console) (amplitude.Key, string, erro
 		return key, keyVariable, wrapUsage("the key in "+keyVariable, err)
 	}
 	path := o.keyPath(env)
-	f, err := os.Open(path)
+	f, err := openFile(env.Soft, path)
 	if err != nil {
 		return amplitude.Key{}, "", usageErrorf("read --key-file: %w", err)
 	}
@@ -93,7 +92,7 @@ func (o *serverOptions) key(env *env, con *console) (amplitude.Key, string, erro
 	if err := checkKeyFile(env, con, f); err != nil {
 		return amplitude.Key{}, "", err
 	}
-	text, err := io.ReadAll(io.LimitReader(f, 4096))
+	text, err := await(env.Soft, func() ([]byte, error) { return readMost(f, path, maxKeyBytes) })
 	if err != nil {
 		return amplitude.Key{}, "", usageErrorf("read --key-file %s: %w", path, err)
 	}
@@ -134,7 +133,7 @@ func (o *serverOptions) dial(env *env, con *console, config amplitude.Config) (*
 		if config.Key, err = amplitude.NewKey("embedded"); err != nil {
 			return nil, err
 		}
-		if c.server, err = o.startEmbedded(config.FlagKeys, con); err != nil {
+		if c.server, err = o.startEmbedded(env.Soft, config.FlagKeys, con); err != nil {
 			return nil, err
 		}
 		config.BaseURL, config.KeySource = c.server.URL(), "the embedded server"
@@ -155,24 +154,28 @@ func (o *serverOptions) dial(env *env, con *console, config amplitude.Config) (*
 
 // startEmbedded starts the Evaluation API in this process. flags are those asked for; one that has no
 // configuration is an error.
-func (o *serverOptions) startEmbedded(flags []string, con *console) (*evalserver.Running, error) {
-	eng, err := loadFlagConfigs(o.flagConfigs, flags, o.skipUnsupported, con)
+func (o *serverOptions) startEmbedded(ctx context.Context, flags []string, con *console) (*evalserver.Running, error) {
+	data, err := o.readConfigs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	eng, err := parseFlagConfigs(o.flagConfigs, data, flags, o.skipUnsupported, con)
 	if err != nil {
 		return nil, err
 	}
 	return evalserver.Start("127.0.0.1:0", evalserver.New(eng, evalserver.Config{}))
 }
 
-// maxConfigBytes bounds a file of flag configurations.
-const maxConfigBytes = 256 << 20
-
-// loadFlagConfigs is parseFlagConfigs of a file.
-func loadFlagConfigs(file string, flags []string, skipUnsupported bool, con *console) (*engine.Engine, error) {
-	data, err := readFlagConfigs(file)
-	if err != nil {
-		return nil, err
+// readConfigs reads the file of flag configurations, the first time that it is called: a pipe gives them once.
+func (o *serverOptions) readConfigs(ctx context.Context) ([]byte, error) {
+	if o.configs == nil {
+		data, err := readFlagConfigs(ctx, o.flagConfigs)
+		if err != nil {
+			return nil, err
+		}
+		o.configs = data
 	}
-	return parseFlagConfigs(file, data, flags, skipUnsupported, con)
+	return o.configs, nil
 }
 
 // parseFlagConfigs compiles flag configurations that come from a file or a server, and warns of what is odd about them.
@@ -213,23 +216,6 @@ func warnOfConfigs(from string, eng *engine.Engine, con *console) {
 	if len(problems) > 0 {
 		con.Warn(from+": "+list(problems, 3), "Amplitude ignores such parts, and so does rollcall")
 	}
-}
-
-func readFlagConfigs(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, pipeline.WithHint(fmt.Errorf("read flag configurations: %w", err), "`rollcall flags --save FILE` downloads them")
-	}
-	defer f.Close() //nolint:errcheck // only read
-	var data bytes.Buffer
-	n, err := io.Copy(&data, io.LimitReader(f, maxConfigBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("read flag configurations: %w", err)
-	}
-	if n > maxConfigBytes {
-		return nil, fmt.Errorf("read flag configurations: %s is larger than %d MiB", file, maxConfigBytes>>20)
-	}
-	return data.Bytes(), nil
 }
 
 // fetchFlags downloads the flag configurations of a deployment. It waits that long for an API that is not there.

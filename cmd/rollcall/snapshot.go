@@ -53,7 +53,7 @@ groups.T, context, ... are sent as that; all others are not sent.`,
 			if cmd.Flags().Changed("flags") && len(o.flagList) == 0 {
 				return pipeline.WithHint(usageErrorf("--flags names no flag"), "leave it out to ask for all flags of the deployment")
 			}
-			if err := o.check(args); err != nil {
+			if err := o.check(env.Soft, args); err != nil {
 				return err
 			}
 			if !o.local() && !o.server.embedded() { // where a configuration decides which flags there are, it has decided
@@ -119,7 +119,7 @@ func (s *snapshot) run(args []string) (err error) {
 		defer debug.SetMemoryLimit(debug.SetMemoryLimit(90 << 20))
 	}
 	s.runID, s.started = newRunID(s.began), clock()
-	if s.bound, err = bindingOptions(s.options, o); err != nil {
+	if s.bound, err = bindingOptions(s.env.Soft, s.options, o); err != nil {
 		return err
 	}
 	config := amplitude.Config{

@@ -2,8 +2,9 @@ package report
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
-	"os"
+	"io"
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -89,8 +90,12 @@ func (m *Manifest) Marshal() ([]byte, error) {
 
 // ReadManifest reads the manifest in file.
 func ReadManifest(file string) (*Manifest, error) {
-	data, err := os.ReadFile(file)
+	f, err := OpenOutput(file)
 	if err != nil {
+		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	data, err := io.ReadAll(f)
+	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
 	}
 	var m Manifest

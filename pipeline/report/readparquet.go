@@ -79,7 +79,7 @@ type leafReader struct {
 }
 
 func openParquet(path string) (table, error) {
-	f, err := os.Open(path)
+	f, err := OpenOutput(path)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ const (
 )
 
 func openText(path, compression string) (*textFile, error) {
-	f, err := os.Open(path)
+	f, err := OpenOutput(path)
 	if err != nil {
 		return nil, err
 	}

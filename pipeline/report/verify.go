@@ -280,7 +280,7 @@ func (v *verifier) checkSum(l *located) {
 }
 
 func (v *verifier) hash(path string) (string, error) {
-	f, err := os.Open(path)
+	f, err := OpenOutput(path)
 	if err != nil {
 		return "", err
 	}

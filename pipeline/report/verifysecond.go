@@ -38,7 +38,7 @@ func (v *verifier) secondReader(l *located) {
 	}
 	s := &second{check: c, first: first.(*parquetTable), path: l.Path}
 	defer s.first.Close() //nolint:errcheck // only read
-	f, err := os.Open(l.Path)
+	f, err := OpenOutput(l.Path)
 	if err != nil {
 		c.fail("%v", err)
 		return

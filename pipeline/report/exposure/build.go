@@ -369,7 +369,7 @@ func (s *source) checksum(ctx context.Context) error {
 		if i == len(s.manifest.Outputs)-1 || l.Path == "" || !same(l.Path, s.Path) {
 			continue
 		}
-		f, err := os.Open(s.Path)
+		f, err := report.OpenOutput(s.Path)
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// Files that the user names are opened and read here. They may be pipes, as <(command) and /dev/stdin are: each is read
+// once, from its beginning to its end. Opening a named pipe waits for whoever writes it, and no deadline ends that.
+
+// await runs f, which may wait for ever in the operating system, until it returns or ctx ends. Then f is left behind:
+// the process is about to end.
+func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := f()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, context.Cause(ctx)
+	}
+}
+
+// openFile opens a file for reading.
+func openFile(ctx context.Context, path string) (*os.File, error) {
+	return await(ctx, func() (*os.File, error) { return os.Open(path) })
+}
+
+// readFile reads a file of at most so many bytes.
+func readFile(ctx context.Context, path string, most int64) ([]byte, error) {
+	return await(ctx, func() (data []byte, err error) {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close() //nolint:errcheck // only read
+		return readMost(f, path, most)
+	})
+}
+
+// readMost reads what r holds, if that is not more than so many bytes.
+func readMost(r io.Reader, path string, most int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, most+1))
+	if err == nil && int64(len(data)) > most {
+		size := fmt.Sprintf("%d MiB", most>>20)
+		if most < 1<<20 {
+			size = fmt.Sprintf("%d bytes", most)
+		}
+		err = fmt.Errorf("%s is larger than %s", path, size)
+	}
+	return data, err
+}
+
+const (
+	maxConfigBytes  = 256 << 20 // of a file of flag configurations
+	maxOptionsBytes = 1 << 20   // of a --config file
+	maxKeyBytes     = 4 << 10   // of a key file
+)
+
+// readFlagConfigs reads a file of flag configurations.
+func readFlagConfigs(ctx context.Context, file string) ([]byte, error) {
+	data, err := readFile(ctx, file, maxConfigBytes)
+	if err != nil {
+		err = fmt.Errorf("read flag configurations: %w", err)
+		if os.IsNotExist(err) {
+			err = pipeline.WithHint(err, "`rollcall flags --save FILE` downloads them")
+		}
+	}
+	return data, err
+}
+
+// isRegular reports whether path is a regular file, which is what a manifest may name: a pipe of another run may be one
+// of anything by now.
+func isRegular(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
