@@ -54,6 +54,7 @@
 //
 // # Bounds
 //
-// A record may take 1 MiB, nested values as much as their JSON does, in every format; a Parquet page 128 MiB decompressed, and the pages of all columns 256 MiB. Nothing grows
-// with the length of the input, and no room is made for a size that a file merely claims.
+// A record may take 1 MiB, and its nested values as much as JSON, in every format; a Parquet page 128 MiB decompressed,
+// and the pages of all columns 256 MiB. Nothing grows with the length of the input, and no room is made for a size that
+// a file merely claims.
 package sources
