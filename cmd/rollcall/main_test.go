@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 //	                   self-hosted proxy, unknown as a server that knows no flag list at all
 //	ledger             writes what the API was asked to the file ledger, a line a request:
 //	                   METHOD PATH?QUERY status tracked|untracked
-//	dateless FILE…     replaces all times in the files by TIME
+//	dateless FILE…     replaces all times in the files by TIME, and run ids by RUN
 //	rc N COMMAND…      runs the command and wants exit code N
 //	atmost N FILE      wants at most N lines in the file
 //	count N TEXT FILE  wants TEXT on N lines of the file
@@ -179,13 +179,20 @@ func (a *scriptAPI) writeLedger(ts *testscript.TestScript) {
 	ts.Check(os.WriteFile(ts.MkAbs("ledger"), b.Bytes(), 0o600))
 }
 
+var runIDPattern = regexp.MustCompile(`\b\d{8}T\d{6}Z-[a-z0-9]+`)
+
+// withoutRun is an output without what differs from run to run: its times and the run's id.
+func withoutRun(data []byte) []byte {
+	return runIDPattern.ReplaceAll(timePattern.ReplaceAll(data, []byte("TIME")), []byte("RUN"))
+}
+
 var timePattern = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
 
 func dateless(ts *testscript.TestScript, _ bool, args []string) {
 	for _, name := range args {
 		data, err := os.ReadFile(ts.MkAbs(name))
 		ts.Check(err)
-		ts.Check(os.WriteFile(ts.MkAbs(name), timePattern.ReplaceAll(data, []byte("TIME")), 0o600))
+		ts.Check(os.WriteFile(ts.MkAbs(name), withoutRun(data), 0o600))
 	}
 }
 

@@ -293,9 +293,6 @@ func (s *snapshot) warnOf(found *findings, absent fields) {
 		s.con.Warn("the name of the only column looks like an id, and a header is no user",
 			"if it is a list of ids without a header: --no-header --map user_id=c1")
 	}
-	if near := found.suggestID(s.in.total); near != "" {
-		s.con.Warn("no row has an id", near)
-	}
 	if len(found.unseen) > 0 {
 		s.con.Warn("columns that no row has: "+list(found.unseen, 10), "are they spelled as in the input?")
 	}
