@@ -173,7 +173,9 @@ func (s *snapshot) replay(u *unfinished, src pipeline.Source, sink pipeline.Sink
 					"--fresh asks about all users again")
 			}
 			o.Answer(pipeline.Answer{Variants: variants, Body: rec.Body, At: rec.At, Attempts: rec.Attempts}, s.o.flags)
-			client.Known(&o.Row.User)
+			if !s.newKey { // nobody was answered with this key yet
+				client.Known(&o.Row.User)
+			}
 		}
 		s.lastRow = rec.Row
 		s.replayedAttempts += int64(rec.Attempts)

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -449,4 +452,82 @@ func TestNetworkTooManyOpenFiles(t *testing.T) {
 	r.run.Shell = ""
 	r = r.run.do(t)
 	r.wantPublished(t)
+}
+
+// TestNetworkTracking has servers that are neither documented nor on this machine: they are reached through HTTP_PROXY.
+func TestNetworkTracking(t *testing.T) {
+	t.Parallel()
+	only := func(h http.Handler, prefixes ...string) http.Handler { // an ingress
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			for _, prefix := range prefixes {
+				if strings.HasPrefix(r.URL.Path, prefix) {
+					h.ServeHTTP(w, r)
+					return
+				}
+			}
+			http.NotFound(w, r)
+		})
+	}
+	tests := map[string]func(*testing.T){}
+	for _, tt := range []struct {
+		name     string
+		api      *faultyAPI
+		prefixes []string
+		args     []string
+		code     int
+		said     []string
+		noTrack  string
+		report   string // "": nothing about tracking
+	}{
+		{"the API", &faultyAPI{}, []string{"/v1/", "/sdk/"}, nil, exitOK, nil, "honoured", ""},
+		{"the API, --strict", &faultyAPI{}, []string{"/v1/"}, []string{"--strict"}, exitOK, nil, "honoured", ""},
+		{"the proxy, /v1 alone", &faultyAPI{Proxy: true}, []string{"/v1/"}, nil, exitOK,
+			[]string{"could not tell whether this server honours no-track", "GET /status: status 404", "--strict"}, "unproven", "no-track unproven"},
+		{"the proxy, /v1 alone, --strict", &faultyAPI{Proxy: true}, []string{"/v1/"}, []string{"--strict"}, exitFailed,
+			[]string{"could not tell whether this server honours no-track", "GET /status"}, "", ""},
+		{"the proxy, without /status", &faultyAPI{Proxy: true}, []string{"/v1/", "/sdk/"}, nil, exitFailed,
+			[]string{"GET /sdk/v2/flags, but not GET /v1/flags", "--allow-tracking"}, "", ""},
+		{"the proxy, without /status, --allow-tracking", &faultyAPI{Proxy: true}, []string{"/v1/", "/sdk/"}, []string{"--allow-tracking"}, exitOK,
+			nil, "ignored", "no-track ignored"},
+		{"a page at /status", &faultyAPI{Proxy: true, Status: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }},
+			[]string{"/v1/", "/status"}, nil, exitOK, []string{"could not tell", "GET /status: status 401"}, "unproven", "no-track unproven"},
+	} {
+		tests[tt.name] = func(t *testing.T) {
+			server := httptest.NewServer(only(tt.api, tt.prefixes...))
+			defer server.Close()
+			r := networkRun{
+				Server: "http://experiment.example", Users: names("u", 20), Process: true, Env: map[string]string{"HTTP_PROXY": server.URL},
+				Args: append([]string{"--allow-http", "--flag-param", map[bool]string{true: "flag_key", false: "flag_keys"}[tt.api.Proxy]}, tt.args...),
+			}.do(t)
+			if tt.code != exitOK {
+				r.wantNothing(t, tt.code, tt.said...)
+				if n := tt.api.requests(); n > 0 {
+					t.Errorf("%d users were asked about, want none", n)
+				}
+				return
+			}
+			r.wantPublished(t)
+			for _, text := range tt.said {
+				if !strings.Contains(r.stderr, text) {
+					t.Errorf("it said\n%s\nwant something about %q", r.stderr, text)
+				}
+			}
+			if n := strings.Count(r.stderr, "could not tell"); n != min(len(tt.said), 1) {
+				t.Errorf("it said %d times that it could not tell:\n%s", n, r.stderr)
+			}
+			if r.manifest.NoTrack != tt.noTrack {
+				t.Errorf("the manifest says no_track %q, want %q", r.manifest.NoTrack, tt.noTrack)
+			}
+			var report bytes.Buffer
+			code := run([]string{"report", filepath.Join(r.run.Folder, "a.csv")}, &env{
+				Stdin: bytes.NewReader(nil), Stdout: &report, Stderr: &report, Soft: t.Context(), Hard: t.Context(),
+				LookupEnv: func(string) (string, bool) { return "", false },
+			})
+			head, _, _ := strings.Cut(report.String(), "\nFlag ")
+			if code != exitOK || !strings.Contains(head, tt.report) || tt.report == "" && strings.Contains(head, "no-track") {
+				t.Errorf("report: exit code %d, want %q in its head:\n%s", code, tt.report, head)
+			}
+		}
+	}
+	together(t, tests)
 }

@@ -104,6 +104,8 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.StringVar(&o.evaluator, "evaluator", "remote", "`MODE` remote: ask the API; local: in this process [remote]")
 		o.server.define(options)
 		options.BoolVar(&o.server.allowTracking, "allow-tracking", false, "ask a server that ignores no-track")
+		// It says when to stop, and changes no answer: a run that goes on may have another one.
+		options.BoolVar(&o.server.strict, "strict", false, "refuse a server that may ignore no-track")
 	})
 	group(options, "Requests", func() {
 		options.Float64Var(&o.rate, "rate", 100, "`N` requests a second, retries included; 0: no limit [100]")
@@ -165,6 +167,9 @@ func (o *snapshotOptions) check(ctx context.Context, inputs []string) error {
 	}
 	if o.concurrency > 10000 {
 		return usageErrorf("--concurrency cannot be %d: it is at most 10000", o.concurrency)
+	}
+	if o.server.strict && o.server.allowTracking {
+		return usageErrorf("--strict and --allow-tracking do not go together")
 	}
 	if o.limit > 0 && o.sample > 0 {
 		return usageErrorf("--limit and --sample do not go together")

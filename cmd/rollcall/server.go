@@ -23,6 +23,7 @@ type serverOptions struct {
 	keyFile         string
 	allowHTTP       bool
 	allowTracking   bool
+	strict          bool
 	timeout         time.Duration
 
 	configs []byte // see readConfigs

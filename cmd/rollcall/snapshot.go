@@ -86,8 +86,9 @@ type snapshot struct {
 	resumes int
 	newKey  bool // it goes on with another key than the one that it had
 
-	remote *connection     // who is asked; nil: nobody is
-	local  *localEvaluator // what evaluates in this process instead
+	remote  *connection // who is asked; nil: nobody is
+	noTrack amplitude.NoTrack
+	local   *localEvaluator // what evaluates in this process instead
 
 	in      *input
 	locks   []*durable.Log
@@ -230,15 +231,6 @@ func (s *snapshot) run(args []string) (err error) {
 	defer func() { err = errors.Join(err, s.outputs.Discard()) }()
 	if err := s.tryFiles(); err != nil {
 		return err
-	}
-	answered := int64(0) // the journal may have all answers
-	if earlier != nil {
-		answered = earlier.records
-	}
-	if s.remote != nil && !o.server.allowTracking && answered < s.in.total {
-		if err := s.remote.Preflight(s.env.Soft); err != nil {
-			return err
-		}
 	}
 	if err := s.evaluate(earlier); err != nil {
 		return s.explainStop(err)
@@ -386,6 +378,11 @@ func (s *snapshot) evaluate(earlier *unfinished) error {
 			return err
 		}
 	}
+	if s.remote != nil {
+		if err := s.checkTracking(); err != nil {
+			return err
+		}
+	}
 	progress := startProgress(s.con, s.o.progress, s.in.total, s.tally)
 	defer progress.Close() //nolint:errcheck // never fails
 	before := s.tally.Read
@@ -425,6 +422,41 @@ func (s *snapshot) evaluate(earlier *unfinished) error {
 		return fmt.Errorf("internal error: %+v and %d users in the tally do not add up", stats, s.tally.Read)
 	}
 	return s.checkAnswered(first)
+}
+
+// embedded is the [amplitude.NoTrack] of a server in this process, which tracks nothing.
+const embedded amplitude.NoTrack = "embedded"
+
+// checkTracking refuses a server that records an assignment for every user, and warns of one that may.
+func (s *snapshot) checkTracking() error {
+	switch left := s.tally.Read < s.in.total; {
+	case s.o.server.embedded():
+		s.noTrack = embedded
+		return nil
+	case s.in.total == 0:
+		return nil
+	case !left && !s.remote.Documented(): // an earlier process of this run asked everybody: its verdict is not known here
+		s.noTrack = amplitude.Unproven
+		return nil
+	}
+	t, err := s.remote.Preflight(s.env.Soft)
+	if err != nil {
+		return err
+	}
+	s.noTrack = t.NoTrack
+	unproven := fmt.Sprintf("could not tell whether this server honours no-track (%s)", t.Seen)
+	switch {
+	case s.o.server.allowTracking:
+		return nil
+	case t.NoTrack == amplitude.Ignored:
+		return pipeline.WithHint(&amplitude.TrackingError{Answers: t.Seen}, "--allow-tracking, if that is what you want")
+	case t.NoTrack == amplitude.Unproven && s.o.server.strict:
+		return pipeline.WithHint(errors.New(unproven), "--strict refuses such a server; leave it out once you know that the server is not Amplitude's self-hosted proxy")
+	case t.NoTrack == amplitude.Unproven:
+		s.con.Warn(unproven, "Amplitude's self-hosted proxy does not, and records an assignment for every user: find out what this server is. "+
+			"--strict refuses a server that may be it, --allow-tracking asks any server without this warning")
+	}
+	return nil
 }
 
 // minWindow is how many rows may be read and not yet written, at least.
@@ -507,6 +539,7 @@ func (s *snapshot) manifest() *report.Manifest {
 	} else {
 		m.FlagConfigs = s.local.file
 	}
+	m.NoTrack = string(s.noTrack)
 	m.Requests = requests(stats)
 	m.Requests.Sent += s.replayedAttempts
 	m.Requests.Retries += s.replayedRetries

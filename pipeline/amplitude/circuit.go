@@ -239,18 +239,6 @@ func (c *circuit) failed(t ticket, d decision, r result) (during bool, err error
 	return c.outage, c.over(now, r)
 }
 
-// unreached takes note that a server which was asked for the first time at began has not answered. It says so
-// once, and ends the run after maxOutage.
-func (c *circuit) unreached(began time.Time, r result) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.trouble.IsZero() {
-		c.trouble = began
-		c.log.Warn("the API is not there; trying again", "last", r.last(), "max_outage", c.maxOutage)
-	}
-	return c.over(time.Now(), r)
-}
-
 // stop has nothing more sent: whoever wants to send gets err, at once.
 func (c *circuit) stop(err error) {
 	c.mu.Lock()

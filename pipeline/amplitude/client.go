@@ -45,7 +45,8 @@ type Config struct {
 
 // Client asks the Evaluation API. It is a [pipeline.Evaluator], and safe for concurrent use.
 type Client struct {
-	vardata, flags, status call
+	vardata, flags           call
+	status, flagsV1, flagsV2 call // of Preflight
 
 	flagList    []byte // the parameter, ready to be appended
 	flagCount   int
@@ -131,9 +132,11 @@ func New(cfg Config) (*Client, error) {
 	c.vardata = call{header: keyed, max: maxAnswer, check: c.checkVariants}
 	c.flags = call{header: keyed, max: maxFlags, check: func(a *attempt) error { return a.parser.array(a.body) }}
 	c.status = call{header: keyless, max: maxDrain, check: func(*attempt) error { return nil }}
-	for path, to := range map[string]*endpoint{"/v1/vardata": &c.vardata.endpoint, "/v1/flags": &c.flags.endpoint, "/status": &c.status.endpoint} {
+	c.flagsV1 = call{header: keyed, max: maxAnswer, check: c.flags.check}
+	c.flagsV2 = c.flagsV1
+	for to, path := range map[*call]string{&c.vardata: "/v1/vardata", &c.flags: "/v1/flags", &c.status: "/status", &c.flagsV1: "/v1/flags", &c.flagsV2: "/sdk/v2/flags"} {
 		var err error
-		if *to, err = newEndpoint(cfg.BaseURL, path); err != nil {
+		if to.endpoint, err = newEndpoint(cfg.BaseURL, path); err != nil {
 			return nil, err
 		}
 	}
@@ -432,37 +435,6 @@ func (c *Client) do(ctx context.Context, a *attempt, call *call, query string) (
 			}
 		case restart, outage:
 			s.restart()
-		}
-	}
-}
-
-// Preflight asks the server whether it is Amplitude's self-hosted proxy, which ignores no-track: a
-// [*TrackingError] says so. It sends no key. While there is no answer, or one that says to come back, it asks again, up
-// to MaxOutage: to ask about users without a verdict could change the customer's analytics.
-func (c *Client) Preflight(ctx context.Context) error {
-	a := &attempt{}
-	defer a.drop()
-	began := time.Now()
-	for n := 1; ; n++ {
-		if err := c.limiter.wait(ctx, nil); err != nil {
-			return err
-		}
-		r, err := c.send(ctx, a, &c.status, "")
-		switch {
-		case err != nil:
-			return err
-		case r.fatal != nil:
-			return r.fatal
-		case r.status == http.StatusOK && strings.TrimSpace(a.text) == "OK":
-			return pipeline.WithHint(&TrackingError{}, "--allow-tracking, if that is what you want")
-		case r.status != 0 && r.status < 500 && r.status != http.StatusTooManyRequests && r.bad != errTruncated.Error():
-			return nil // a server that has an answer, and it is not the proxy's
-		}
-		if err := c.circuit.unreached(began, r); err != nil {
-			return err
-		}
-		if err := sleep(ctx, min(probeFirst<<min(n-1, 10), probeCap, c.circuit.maxOutage), nil); err != nil {
-			return err
 		}
 	}
 }

@@ -11,9 +11,11 @@
 //     own second try on another connection is stopped before it writes. What is sent is what the limiter counted.
 //     A server without TLS is spoken to on a connection of the wire's own (direct.go), at half the CPU.
 //  4. The answer is read within bounds of bytes and time and parsed strictly (answer.go).
-//  5. What else came of it is judged by a pure function, decide (decide.go): done, again, a pause for all, this
-//     user's failure, or the end of the run. Client.do acts on it and starts over at 2. Before a user is written off
-//     for want of an answer, Client.alive finds out whether it is an outage instead.
+//  5. Any other result is judged by a pure function, decide (decide.go): done, again, a pause for all, this user's
+//     failure, or the end of the run. Client.do obeys it and starts over at 2. Before a user is written off, Client.ask
+//     asks about users who were answered before: if none of them is, it is an outage, and nobody's failure.
+//
+// Before the first user, [Client.Preflight] (notrack.go) finds out whether the server heeds the no-track headers.
 //
 // Every request of every kind carries both no-track headers. The key is in one place, the shared header map; its
 // type [Key] cannot be printed, and no error of this package holds a URL's query or text that came with an answer.

@@ -135,15 +135,6 @@ func (e *MachineError) Error() string {
 // Unwrap is the cause.
 func (e *MachineError) Unwrap() error { return e.Err }
 
-// TrackingError says that the server is one that records an assignment for every user it is asked about, whatever
-// the no-track headers say.
-type TrackingError struct{}
-
-// Error says how it is known.
-func (*TrackingError) Error() string {
-	return "the server answers GET /status as Amplitude's self-hosted proxy does, which ignores no-track and records an assignment for every user"
-}
-
 var (
 	// errTimeout is the cause with which an attempt is cancelled when its time is over.
 	errTimeout = errors.New("the attempt took too long")

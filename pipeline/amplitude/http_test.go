@@ -17,9 +17,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -116,8 +114,8 @@ func TestEveryKindOfRequestSaysNoTrack(t *testing.T) {
 	})
 	key, _ := NewKey(canary)
 	c := newClient(t, Config{BaseURL: base, Key: key, UserAgent: "rollcall/test"})
-	if err := c.Preflight(t.Context()); err != nil {
-		t.Fatal(err)
+	if got, err := c.Preflight(t.Context()); err != nil || got.NoTrack != Local {
+		t.Fatalf("Preflight = %+v, %v", got, err)
 	}
 	if _, err := c.Evaluate(t.Context(), &pipeline.User{UserID: "u"}); err != nil {
 		t.Fatal(err)
@@ -133,59 +131,6 @@ func TestEveryKindOfRequestSaysNoTrack(t *testing.T) {
 	if s.Requests != 5 || s.Retries != 2 || s.Statuses[500] != 2 || s.Statuses[200] != 2 || s.Statuses[404] != 1 || s.Max == 0 || s.P50 == 0 {
 		t.Errorf("%+v", s)
 	}
-}
-
-func TestPreflight(t *testing.T) {
-	for _, tt := range []struct {
-		status  int
-		body    string
-		refused bool
-	}{
-		{200, "OK", true}, {200, "OK\n", true}, {200, "ok?", false}, {200, `{"status":"OK"}`, false}, {404, "OK", false}, {401, "", false},
-		{302, "", false}, {200, strings.Repeat("OK", 1<<20), false},
-	} {
-		base := newServer(t, func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Location", "/elsewhere")
-			w.WriteHeader(tt.status)
-			_, _ = io.WriteString(w, tt.body)
-		})
-		err := newClient(t, Config{BaseURL: base, MaxAttempts: 1}).Preflight(t.Context())
-		if _, refused := errors.AsType[*TrackingError](err); refused != tt.refused || (err != nil) != tt.refused {
-			t.Errorf("%d %.20q: %v", tt.status, tt.body, err)
-		}
-	}
-	down := httptest.NewServer(nil)
-	down.Close()
-	err := newClient(t, Config{BaseURL: down.URL, MaxOutage: 20 * time.Millisecond}).Preflight(t.Context())
-	if outage, ok := errors.AsType[*OutageError](err); !ok || outage.Class != "refused" {
-		t.Errorf("a server that is not there: %v, want an outage", err)
-	}
-	for _, status := range []int{429, 500, 503} {
-		base := newServer(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
-		err := newClient(t, Config{BaseURL: base, MaxOutage: 20 * time.Millisecond, MaxAttempts: 1}).Preflight(t.Context())
-		if outage, ok := errors.AsType[*OutageError](err); !ok || outage.Status != status {
-			t.Errorf("a server that says %d: %v, want an outage: behind it may be the proxy", status, err)
-		}
-	}
-}
-
-// TestPreflightWaitsForAVerdict: a proxy that cannot be reached at first is recognized all the same.
-func TestPreflightWaitsForAVerdict(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rt := &fake{answer: func(n int, _ *http.Request) (int, http.Header, string, error) {
-			switch {
-			case n < 3:
-				return 0, nil, "", syscall.ECONNREFUSED
-			case n < 5:
-				return 503, nil, "", nil
-			}
-			return 200, nil, "OK", nil
-		}}
-		err := newClient(t, Config{BaseURL: "http://proxy.example", RoundTripper: rt}).Preflight(t.Context())
-		if _, ok := errors.AsType[*TrackingError](err); !ok {
-			t.Errorf("err = %v, want that the server tracks", err)
-		}
-	})
 }
 
 func TestFatalAnswersStopAtOnce(t *testing.T) {
@@ -583,7 +528,8 @@ func TestConnectionsThatWaitingDoesNotMend(t *testing.T) {
 	} {
 		c := newClient(t, Config{BaseURL: tt.base, RoundTripper: tt.rt})
 		errs := evaluate(t.Context(), c, 100, 64)
-		for _, err := range append(errs, newClient(t, Config{BaseURL: tt.base, RoundTripper: tt.rt}).Preflight(t.Context())) {
+		_, err := newClient(t, Config{BaseURL: tt.base, RoundTripper: tt.rt}).Preflight(t.Context())
+		for _, err := range append(errs, err) {
 			ce, ok := errors.AsType[*ConnectError](err)
 			if !ok || ce.Class != tt.class || pipeline.Hint(err) == "" || strings.Contains(err.Error(), "SECRET") {
 				t.Fatalf("%s: %v", name, err)

@@ -33,6 +33,11 @@ type Manifest struct {
 	// FlagConfigs is the file of flag configurations that a local run evaluated; its rows are flags. nil: the API's were.
 	FlagConfigs *File `json:"flag_configs,omitempty"`
 
+	// NoTrack says whether the server that was asked heeds no-track: "honoured" (a documented host, or a server with signs
+	// of the API's that Amplitude's self-hosted proxy has not), "embedded" and "local" (in this process, on this machine),
+	// "unproven" (nothing told), or "ignored" (the proxy, with --allow-tracking). "": nobody was asked.
+	NoTrack string `json:"no_track,omitempty"`
+
 	Users       Users       `json:"users"`
 	Assignments int64       `json:"assignments"`
 	Requests    Requests    `json:"requests"`

@@ -155,6 +155,7 @@ func open(path string) (*source, error) {
 	}
 	s.manifest, s.Manifest = m, manifest
 	s.RunID, s.Version, s.StartedAt, s.FinishedAt, s.Resumes, s.Users = m.RunID, m.Version, m.StartedAt, m.FinishedAt, m.Resumes, m.Users
+	s.NoTrack = m.NoTrack
 	s.Warnings = append(s.Warnings, m.Warnings...)
 	if m.Completes != nil {
 		s.Completes = m.Completes.RunID

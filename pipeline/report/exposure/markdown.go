@@ -27,6 +27,9 @@ func (r *Report) Markdown() string {
 		line("- %s: %s", code(s.Path), state)
 		if s.Manifest != "" {
 			line("  - %s", escape(s.runText()))
+			if text := s.TrackingText(); text != "" {
+				line("  - %s", escape(text))
+			}
 			line("  - %s", escape(s.usersText(r.Unit)))
 		}
 	}

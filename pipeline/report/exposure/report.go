@@ -98,7 +98,8 @@ type Snapshot struct {
 	StartedAt  time.Time    `json:"started_at"`
 	FinishedAt time.Time    `json:"finished_at"`
 	Resumes    int          `json:"resumes"`
-	Users      report.Users `json:"users"` // by the manifest
+	NoTrack    string       `json:"no_track"` // see [report.Manifest]
+	Users      report.Users `json:"users"`    // by the manifest
 
 	// Completes is the run whose failed users this one asked about again; "" where it is a run of its own. Users of both
 	// are in the Users of each, and once in those of the Report.

@@ -159,6 +159,9 @@ func (p *printer) snapshot(s *Snapshot) {
 	p.Wrap("  ", 2, state)
 	if s.Manifest != "" {
 		p.Wrap("  ", 2, s.runText())
+		if text := s.TrackingText(); text != "" {
+			p.Wrap("  ", 2, text)
+		}
 		p.Wrap("  ", 2, s.usersText(p.unit))
 	} else {
 		p.Wrap("  ", 2, p.unit.Count(s.InFile)+" in the file")
@@ -177,6 +180,17 @@ func (s *Snapshot) runText() string {
 		text += "; it asked again about the failed users of run " + s.Completes
 	}
 	return text
+}
+
+// TrackingText is what the run may have changed in the customer's analytics; "" is nothing.
+func (s *Snapshot) TrackingText() string {
+	switch s.NoTrack {
+	case "unproven":
+		return "no-track unproven: the server may have recorded an assignment for every user"
+	case "ignored":
+		return "no-track ignored: the server recorded an assignment for every user"
+	}
+	return ""
 }
 
 // countsText is how many users were read, answered and failed.

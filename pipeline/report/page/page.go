@@ -437,6 +437,9 @@ func newSnapshot(s *exposure.Snapshot, noun string) snapshot {
 	if s.Resumes > 0 {
 		out.Facts = append(out.Facts, fact{"Resumed", count(int64(s.Resumes), "time")})
 	}
+	if text := s.TrackingText(); text != "" {
+		out.Facts = append(out.Facts, fact{"Tracking", text})
+	}
 	for _, w := range s.Warnings {
 		out.Facts = append(out.Facts, fact{"Warning", clean(w)})
 	}

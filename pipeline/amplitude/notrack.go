@@ -1,0 +1,180 @@
+package amplitude
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// NoTrack says whether a server heeds the no-track headers, as far as that is known. The values are those of the
+// manifest.
+type NoTrack string
+
+// The values of NoTrack.
+const (
+	Honoured NoTrack = "honoured" // a documented host, or a server that has what the self-hosted proxy has not
+	Local    NoTrack = "local"    // a server on this machine that is not recognized as the proxy
+	Unproven NoTrack = "unproven" // no sign decides
+	Ignored  NoTrack = "ignored"  // Amplitude's self-hosted proxy, which records an assignment for every user
+)
+
+// Tracking is the result of [Client.Preflight].
+type Tracking struct {
+	NoTrack NoTrack
+	Seen    string // the answers on which it is based; "": nothing was asked
+}
+
+const (
+	preflightTime = 5 * time.Second // for all of Preflight, without the waits for the rate
+	preflightEach = 2 * time.Second // for one request of it
+)
+
+// documentedHosts honour no-track. What they answer to other paths than the documented ones is not known, so nothing
+// that they answer there may decide about them: they are not asked.
+var documentedHosts = []string{"api.lab.amplitude.com", "api.lab.eu.amplitude.com"}
+
+// sign is a request that tells Amplitude's self-hosted proxy from its API, and its answer.
+type sign struct {
+	call *call
+	path string
+	r    result
+	text string
+}
+
+// final reports whether there is an answer that another request would not change.
+func (s *sign) final() bool {
+	return s.r.status != 0 && s.r.status < 500 && s.r.status != http.StatusTooManyRequests && s.r.bad != errTruncated.Error()
+}
+
+// good reports whether the answer is what the path is for.
+func (s *sign) good() bool { return s.r.status == http.StatusOK && s.r.bad == "" }
+
+func (s *sign) seen() string {
+	text := "GET " + s.path + ": "
+	switch {
+	case s.r.status == 0 && s.r.class == "":
+		return text + "not asked"
+	case s.r.bad != "":
+		return text + s.r.bad
+	}
+	return text + s.r.last()
+}
+
+// Preflight finds out whether the server heeds the no-track headers. Amplitude's self-hosted proxy does not, and it
+// answers GET /status with OK, and GET /sdk/v2/flags, but not GET /v1/flags. The first is asked without the key, the
+// others with it, as /v1/vardata will be; they are only asked of servers that are not on this machine.
+//
+// An error is one that ends the run. That there is no answer within five seconds is none.
+func (c *Client) Preflight(ctx context.Context) (Tracking, error) {
+	if c.Documented() {
+		return Tracking{NoTrack: Honoured}, nil
+	}
+	a := &attempt{}
+	defer a.drop()
+	local := isLoopback(c.vardata.url.Hostname())
+	signs := []sign{{call: &c.status, path: "/status"}, {call: &c.flagsV1, path: "/v1/flags"}, {call: &c.flagsV2, path: "/sdk/v2/flags"}}
+	if local {
+		signs = signs[:1]
+	}
+	left := min(preflightTime, c.circuit.maxOutage)
+	for n := 0; ; n++ {
+		for i := range signs {
+			s := &signs[i]
+			if s.final() || left <= 0 {
+				continue
+			}
+			if err := c.limiter.wait(ctx, nil); err != nil {
+				return Tracking{}, err
+			}
+			began := time.Now()
+			if err := c.look(ctx, a, s, min(left, preflightEach)); err != nil {
+				return Tracking{}, err
+			}
+			left -= time.Since(began)
+			if s.r.fatal != nil && c.known.empty() { // else it is an outage, which Evaluate waits for
+				return Tracking{}, s.r.fatal
+			}
+			if s.r.status == 0 && s.r.class != "timeout" {
+				break // the others will not be answered either
+			}
+		}
+		t, decided := judge(signs, local)
+		wait := probeFirst << min(n, 10)
+		if decided || left <= wait {
+			return t, nil
+		}
+		if err := sleep(ctx, wait, nil); err != nil {
+			return Tracking{}, err
+		}
+		left -= wait
+	}
+}
+
+// Documented reports whether the server is one of Amplitude's documented hosts, which honour no-track.
+func (c *Client) Documented() bool {
+	host := strings.TrimSuffix(c.vardata.url.Hostname(), ".")
+	return slices.Contains(documentedHosts, strings.ToLower(host))
+}
+
+// look makes the request of a sign. An error is that ctx is over.
+func (c *Client) look(ctx context.Context, a *attempt, s *sign, most time.Duration) error {
+	within, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	query := ""
+	if s.call != &c.status {
+		query = string(c.flagList)
+	}
+	r, err := c.send(within, a, s.call, query)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		r = result{class: "timeout"}
+	}
+	s.r, s.text = r, a.text
+	return nil
+}
+
+// judge says what the signs prove. decided says that no other answers would change that.
+func judge(signs []sign, local bool) (t Tracking, decided bool) {
+	var seen []string
+	decided = true
+	for i := range signs {
+		seen = append(seen, signs[i].seen())
+		decided = decided && signs[i].final()
+	}
+	t = Tracking{NoTrack: Unproven, Seen: strings.Join(seen, ", ")}
+	status := &signs[0]
+	switch {
+	case status.good() && strings.TrimSpace(status.text) == "OK":
+		return Tracking{NoTrack: Ignored, Seen: "GET /status"}, true
+	case local:
+		if decided {
+			t.NoTrack = Local
+		}
+		return t, decided
+	}
+	v1, v2 := &signs[1], &signs[2]
+	switch {
+	case v1.r.status == http.StatusNotFound && v2.good():
+		return Tracking{NoTrack: Ignored, Seen: "GET /sdk/v2/flags, but not GET /v1/flags,"}, true
+	case v1.good():
+		t.NoTrack = Honoured
+	}
+	return t, decided
+}
+
+// TrackingError says that the server is one that records an assignment for every user it is asked about, whatever
+// the no-track headers say.
+type TrackingError struct {
+	Answers string // what it answers as such a server does
+}
+
+// Error says how it is known.
+func (e *TrackingError) Error() string {
+	return fmt.Sprintf("the server answers %s as Amplitude's self-hosted proxy does, which ignores no-track and records an assignment for every user",
+		e.Answers)
+}
