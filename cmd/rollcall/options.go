@@ -96,7 +96,7 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		defineList(options, &o.carry, "carry", "`COL,..` input columns to copy to the output")
 		options.StringVar(&o.formulas, "csv-formulas", "keep", "`MODE` escape: ' before what a spreadsheet runs [keep]")
 		options.StringVar(&o.summary, "summary", "", "`FILE` .json: users and shares of each flag and variant")
-		options.BoolVar(&o.overwrite, "overwrite", false, "replace existing outputs")
+		options.BoolVar(&o.overwrite, "overwrite", false, "replace existing outputs; they keep mode and owner")
 	})
 	group(options, "Flags and API", func() {
 		defineList(options, &o.flagList, "flags", "`KEY,..` the flags to evaluate [all of the deployment]")

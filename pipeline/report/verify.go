@@ -120,9 +120,9 @@ func (v *verifier) run(manifest string, named []string) {
 	var outputs []*output
 	records := &errorRecords{done: true}
 	var parquet []*located
-	files := Locate(manifest, m, named)
+	files, side := Locate(manifest, m, named), LocateSideFiles(manifest, m, named)
 	for _, name := range named {
-		if !slices.ContainsFunc(files, func(l Located) bool { return sameFile(l.Path, name) }) {
+		if !slices.ContainsFunc(slices.Concat(files, side), func(l Located) bool { return sameFile(l.Path, name) }) {
 			c.fail("%s is not among its outputs", name)
 		}
 	}
@@ -149,6 +149,18 @@ func (v *verifier) run(manifest string, named []string) {
 		if base, _, _ := formatOf(l.Path); base == "parquet" {
 			l.second = v.check("two readers", l.Path)
 			parquet = append(parquet, l)
+		}
+	}
+	if summary := m.Options["summary"]; summary != "" && len(side) == 0 {
+		v.note("the manifest does not list the summary %s, so that is not checked: an earlier version of rollcall wrote it", show(summary))
+	}
+	for _, f := range side {
+		if f.Note != "" {
+			v.note("%s", f.Note)
+		}
+		v.checkSum(&located{Located: f})
+		if v.ctx.Err() != nil {
+			return
 		}
 	}
 	v.content(outputs, records)

@@ -26,7 +26,15 @@ type Located struct {
 // to the folder that it ran in, while the manifest itself stands beside the first output; so a file is where it was
 // relative to that, wherever the folder is now. One that was not in the manifest's folder or below it is looked for
 // beside the manifest, and then where it was, with a note, unless it is among named.
-func Locate(manifest string, m *Manifest, named []string) []Located {
+func Locate(manifest string, m *Manifest, named []string) []Located { return locate(manifest, m, m.Outputs, named) }
+
+// LocateSideFiles is [Locate] for the files of a run that hold no rows: the summary, and flag configurations that were
+// downloaded.
+func LocateSideFiles(manifest string, m *Manifest, named []string) []Located {
+	return locate(manifest, m, m.SideFiles, named)
+}
+
+func locate(manifest string, m *Manifest, list []File, named []string) []Located {
 	var files []Located
 	first := ""
 	for _, f := range m.Outputs {
@@ -36,7 +44,7 @@ func Locate(manifest string, m *Manifest, named []string) []Located {
 		}
 	}
 	folder := filepath.Dir(manifest)
-	for _, f := range m.Outputs {
+	for _, f := range list {
 		l := Located{File: f}
 		if f.Path == streamName {
 			l.Note = "an output of this run went to standard output, and is not looked at"
@@ -165,5 +173,6 @@ func lists(manifest, path string, named []string) bool {
 	if err != nil {
 		return false
 	}
-	return slices.ContainsFunc(Locate(manifest, m, named), func(l Located) bool { return l.Path != "" && sameFile(l.Path, path) })
+	files := slices.Concat(Locate(manifest, m, named), LocateSideFiles(manifest, m, named))
+	return slices.ContainsFunc(files, func(l Located) bool { return l.Path != "" && sameFile(l.Path, path) })
 }
