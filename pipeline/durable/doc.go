@@ -8,8 +8,8 @@
 //
 //     CreateTemp → Write … → Sync → Close → Rename → SyncFolder
 //
-//     CreateTemp tries a rename, so that what would keep the last one from working is found before the work. Rename
-//     replaces a file and keeps its mode, owner and group ([Inherit]); [RenameNew] replaces nothing.
+//     CreateTemp tries a rename, so that what would keep the last one from working is found before the work.
+//     [Temp.Rename] replaces a file and keeps its mode, owner and group ([Inherit]); [RenameNew] replaces nothing.
 //
 //     The fsync before the rename, because a file system may otherwise keep the name and lose the content; the
 //     one of the folder after it, because the name itself is content of the folder. [WriteFile] is all of it.

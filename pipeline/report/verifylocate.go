@@ -26,7 +26,9 @@ type Located struct {
 // to the folder that it ran in, while the manifest itself stands beside the first output; so a file is where it was
 // relative to that, wherever the folder is now. One that was not in the manifest's folder or below it is looked for
 // beside the manifest, and then where it was, with a note, unless it is among named.
-func Locate(manifest string, m *Manifest, named []string) []Located { return locate(manifest, m, m.Outputs, named) }
+func Locate(manifest string, m *Manifest, named []string) []Located {
+	return locate(manifest, m, m.Outputs, named)
+}
 
 // LocateSideFiles is [Locate] for the files of a run that hold no rows: the summary, and flag configurations that were
 // downloaded.
