@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -20,6 +22,8 @@ type console struct {
 	out   io.Writer
 	json  bool
 	quiet bool
+
+	ending func() []any // what the last line in JSON says of the run; nil: the command has no such line
 
 	mu       sync.Mutex
 	warnings []string // for the manifest
@@ -39,7 +43,7 @@ func (c *console) Configure(quiet bool, format string) error {
 	case "text":
 	case "json":
 		c.json = true
-		c.Log = slog.New(&jsonHandler{c, slog.NewJSONHandler(c.out, nil)})
+		c.Log = slog.New(&jsonHandler{c, slog.NewJSONHandler(c.out, &slog.HandlerOptions{ReplaceAttr: inSeconds})})
 	default:
 		return usageErrorf("--log-format %q is not known: it is text or json", format)
 	}
@@ -72,6 +76,36 @@ func (c *console) Error(err error) {
 		args = append(args, "hint", hint)
 	}
 	c.Log.Error(err.Error(), args...)
+}
+
+// inSeconds makes a number of seconds of a duration, and says so in its name.
+func inSeconds(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		return slog.Float64(a.Key+"_s", math.Round(a.Value.Duration().Seconds()*1000)/1000)
+	}
+	return a
+}
+
+// End says as the last line of a log in JSON how the process ends: with which code, and why, if err is not nil. It is
+// said even with --quiet if it is an error.
+func (c *console) End(err error, code int, took time.Duration, attrs []any) {
+	event, level, message := "finished", slog.LevelInfo, "done"
+	switch {
+	case code == exitStopped:
+		event, level = "stopped", slog.LevelError
+	case code >= exitInterrupted:
+		event, level = "interrupted", slog.LevelError
+	case code != exitOK && code != exitSomeFailed:
+		event, level = "failed", slog.LevelError
+	}
+	attrs = append([]any{"event", event, "exit_code", code, "duration", took}, attrs...)
+	if level == slog.LevelError {
+		message = err.Error()
+		if hint := pipeline.Hint(err); hint != "" {
+			attrs = append(attrs, "hint", hint)
+		}
+	}
+	c.Log.Log(context.Background(), level, message, attrs...)
 }
 
 // Print writes text that is meant for a person, past the log; nothing with --quiet or --log-format json.

@@ -134,6 +134,12 @@ func (s *snapshot) describeInput(b *strings.Builder, found *findings, unused str
 			fmt.Fprintf(b, "  will fail:  %s %s\n", thousands(n), kind)
 		}
 	}
+	if found.first.err != nil {
+		fmt.Fprintf(b, "  the first:  %s\n", found.first.String())
+	}
+	if bad, _ := found.badRows(); s.o.errLine.set && bad > s.o.errLine.most(s.in.total) {
+		fmt.Fprintf(b, "  A run would stop: these are more than %s.\n", s.o.errLine.allows(s.in.total))
+	}
 	for _, line := range found.ids.lines(s.in.total) {
 		fmt.Fprintf(b, "  odd ids:    %s\n", line)
 	}

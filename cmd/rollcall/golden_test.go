@@ -44,7 +44,7 @@ func TestGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden := filepath.Join("..", "..", "testdata", "golden")
-	compare(t, filepath.Join(golden, "users.summary.txt"), []byte(summaryText(&report.Manifest{Users: m.Users, Assignments: m.Assignments, Flags: m.Flags}, 0, 80)))
+	compare(t, filepath.Join(golden, "users.summary.txt"), []byte(summaryText(&report.Manifest{Users: m.Users, Assignments: m.Assignments, Flags: m.Flags}, "failed: "+describeFailures(m.Users.FailedByKind, nil), 0, 80)))
 	for _, name := range []string{"users.errors.jsonl", "few.csv", "few.tsv", "few.jsonl"} {
 		got, err := os.ReadFile(filepath.Join(folder, name))
 		if err != nil {

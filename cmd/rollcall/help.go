@@ -73,8 +73,9 @@ Commands:{{range .Commands}}{{if .IsAvailableCommand}}
   {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}
 
 ` + "`{{.CommandPath}} COMMAND --help`" + ` says more. Exit codes: 0 all users answered,
-1 failed and nothing published, 3 published but some users failed, 4 a check
-does not hold, 64 usage, 75 stopped by an outage, 130 and 143 interrupted.
+or as many as --max-errors asks, 1 failed and nothing published, 3 published
+but some users failed, 4 a check does not hold, 64 usage, 75 stopped by an
+outage, 130 and 143 interrupted.
 {{else}}
 
 {{optionHelp .Flags}}{{end}}`

@@ -243,6 +243,7 @@ type findings struct {
 	hasLocation bool
 	carry       []pipeline.Column
 	bad         map[pipeline.Kind]int64 // rows that will fail, whatever the API says
+	first       firstFailure            // of these
 	ids         damagedIDs
 	unseen      []string // columns that the options name and no row has
 
@@ -259,15 +260,11 @@ func (f *findings) completes() *report.Completes {
 }
 
 // badRows is how many rows will fail, whatever the API says, and why.
-func (f *findings) badRows() (n int64, kinds string) {
-	var list []string
-	for _, kind := range pipeline.Kinds {
-		if f.bad[kind] > 0 {
-			n += f.bad[kind]
-			list = append(list, fmt.Sprintf("%s %s", thousands(f.bad[kind]), kind))
-		}
+func (f *findings) badRows() (n int64, why string) {
+	for _, bad := range f.bad {
+		n += bad
 	}
-	return n, strings.Join(list, ", ")
+	return n, describeFailures(f.bad, &f.first)
 }
 
 // preflight reads the whole input once, before anything is sent: it counts the rows, and ends with an error
@@ -322,6 +319,7 @@ func (f *findings) see(src *sources.Input, row *pipeline.Row, each func(*pipelin
 	if row.Err != nil {
 		f.bad[row.Err.Kind]++
 	}
+	f.first.see(row.Number, row.Err)
 	if row.FailedWith != "" {
 		f.failedWith[row.FailedWith]++
 	}

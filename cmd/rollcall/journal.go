@@ -7,12 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
+	"github.com/rollcall-cli/rollcall/pipeline/report"
 )
 
 // anchor is the output beside which the journal stands: the first that is a file.
@@ -180,6 +183,7 @@ func (s *snapshot) replay(u *unfinished, src pipeline.Source, sink pipeline.Sink
 		s.lastRow = rec.Row
 		s.replayedAttempts += int64(rec.Attempts)
 		s.replayedRetries += int64(max(rec.Attempts-1, 0))
+		s.countStatuses(&rec)
 		if err := sink.Write(&o); err != nil {
 			return err
 		}
@@ -188,6 +192,27 @@ func (s *snapshot) replay(u *unfinished, src pipeline.Source, sink pipeline.Sink
 		return fmt.Errorf("the journal has changed while it was read: %w", err)
 	}
 	return nil
+}
+
+// countStatuses counts what the attempts for a user in the journal were answered. It knows the last one's status only.
+func (s *snapshot) countStatuses(rec *journal.Record) {
+	if rec.Attempts == 0 {
+		return
+	}
+	if s.replayedStatuses == nil {
+		s.replayedStatuses = map[string]int64{}
+	}
+	last := report.StatusUnknown
+	switch {
+	case rec.Err == nil:
+		last = strconv.Itoa(http.StatusOK)
+	case rec.Err.HTTPStatus != 0:
+		last = strconv.Itoa(rec.Err.HTTPStatus)
+	}
+	s.replayedStatuses[last]++
+	if rec.Attempts > 1 {
+		s.replayedStatuses[report.StatusUnknown] += int64(rec.Attempts - 1)
+	}
 }
 
 // journalSink is the sink that keeps what came of each row.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -47,6 +49,8 @@ func TestMain(m *testing.M) {
 //	dateless FILE…     replaces all times in the files by TIME, and run ids by RUN
 //	rc N COMMAND…      runs the command and wants exit code N
 //	atmost N FILE      wants at most N lines in the file
+//	lastline JSON [KEY…]  wants what the last command said on standard error to end with a line of JSON that holds all
+//	                   of JSON, and the keys
 //	count N TEXT FILE  wants TEXT on N lines of the file
 func TestScripts(t *testing.T) {
 	testdata, err := filepath.Abs("../../testdata")
@@ -74,6 +78,7 @@ func TestScripts(t *testing.T) {
 			"dateless": dateless,
 			"atmost":   atMost,
 			"count":    count,
+			"lastline": lastLine,
 			"edit":     editFile,
 			"append":   appendFiles,
 		},
@@ -251,5 +256,24 @@ func atMost(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	if got := strings.Count(ts.ReadFile(args[1]), "\n"); got > most {
 		ts.Fatalf("%s has %d lines, want at most %d:\n%s", args[1], got, most, ts.ReadFile(args[1]))
+	}
+}
+
+func lastLine(ts *testscript.TestScript, _ bool, args []string) {
+	lines := strings.Split(strings.TrimSpace(ts.ReadFile("stderr")), "\n")
+	var got, want map[string]any
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &got); err != nil {
+		ts.Fatalf("the last line is not JSON: %s", lines[len(lines)-1])
+	}
+	ts.Check(json.Unmarshal([]byte(args[0]), &want))
+	for key, value := range want {
+		if !reflect.DeepEqual(got[key], value) {
+			ts.Fatalf("the last line has %s %v, want %v: %s", key, got[key], value, lines[len(lines)-1])
+		}
+	}
+	for _, key := range args[1:] {
+		if value, ok := got[key]; !ok || value == "" {
+			ts.Fatalf("the last line has no %s: %s", key, lines[len(lines)-1])
+		}
 	}
 }

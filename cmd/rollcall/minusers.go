@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
@@ -56,12 +57,12 @@ func (s *snapshot) checkInputUsers(found *findings) error {
 // checkAnswered refuses to publish a run of which too few users were answered.
 func (s *snapshot) checkAnswered(first *firstFailure) error {
 	least, hint, err := s.minUsers()
-	answered, failed := s.tally.Answered, s.tally.FailedUsers()
+	answered := s.tally.Answered
 	switch {
 	case err != nil || answered >= least:
 		return err
 	case answered == 0:
-		err = fmt.Errorf("%w: %s failed; the first in row %d: %w", errNobody, plurals(failed, "user", "users"), first.row, first.err)
+		err = fmt.Errorf("%w: %s", errNobody, describeFailures(s.tally.Failed, first))
 	default:
 		err = fmt.Errorf("%s answered, and --min-users is %s", plurals(answered, "user was", "users were"), thousands(least))
 	}
@@ -75,11 +76,40 @@ type firstFailure struct {
 }
 
 func (f *firstFailure) Write(o *pipeline.Outcome) error {
-	if o.Err != nil && f.err == nil {
-		err := *o.Err
-		f.row, f.err = o.Row.Number, &err
-	}
+	f.see(o.Row.Number, o.Err)
 	return nil
+}
+
+// see looks at one more user; err is nil if it did not fail.
+func (f *firstFailure) see(row int64, err *pipeline.UserError) {
+	if err != nil && f.err == nil {
+		kept := *err
+		f.row, f.err = row, &kept
+	}
+}
+
+// String is where it failed, and why.
+func (f *firstFailure) String() string {
+	if strings.HasPrefix(f.err.Message, "line ") {
+		return fmt.Sprintf("row %d, %s", f.row, f.err.Message)
+	}
+	return fmt.Sprintf("row %d: %s", f.row, f.err.Message)
+}
+
+// describeFailures is how many users failed in which ways, and the first of them: "20 bad_row; the first: row 6: …".
+// first may be nil.
+func describeFailures(byKind map[pipeline.Kind]int64, first *firstFailure) string {
+	var kinds []string
+	for _, kind := range pipeline.Kinds {
+		if n := byKind[kind]; n > 0 {
+			kinds = append(kinds, fmt.Sprintf("%s %s", thousands(n), kind))
+		}
+	}
+	text := strings.Join(kinds, ", ")
+	if first != nil && first.err != nil {
+		text += "; the first: " + first.String()
+	}
+	return text
 }
 
 func (f *firstFailure) Close() error { return nil }

@@ -384,6 +384,7 @@ func (o *snapshotOptions) inputOptions() sources.Options {
 // errorLimit is --max-errors.
 type errorLimit struct {
 	set   bool
+	text  string // as it was given
 	users int64
 	share float64 // of all users; used instead of users where percent is set
 	isPct bool
@@ -393,7 +394,7 @@ func (l *errorLimit) parse(text string) error {
 	if text == "" {
 		return nil
 	}
-	l.set = true
+	l.set, l.text = true, text
 	if p, ok := strings.CutSuffix(text, "%"); ok {
 		share, err := strconv.ParseFloat(p, 64)
 		if err != nil || !(share >= 0 && share <= 100) { // NaN included
@@ -418,12 +419,17 @@ func (l *errorLimit) most(total int64) int64 {
 	return l.users
 }
 
+// allows says how many of so many users may fail.
+func (l *errorLimit) allows(total int64) string {
+	return fmt.Sprintf("the %s that --max-errors %s allows", thousands(l.most(total)), l.text)
+}
+
 // check refuses an input of which more rows cannot be used than may fail, before anything is sent.
 func (l *errorLimit) check(found *findings, total int64) error {
 	bad, kinds := found.badRows()
 	if !l.set || bad <= l.most(total) {
 		return nil
 	}
-	return pipeline.WithHint(fmt.Errorf("%s of %s rows cannot be used (%s), more than --max-errors allows; nothing was sent",
-		thousands(bad), thousands(total), kinds), "--dry-run shows how the columns map")
+	return pipeline.WithHint(fmt.Errorf("%s of %s rows cannot be used, more than %s; nothing was sent: %s",
+		thousands(bad), thousands(total), l.allows(total), kinds), "--dry-run shows how the columns map")
 }

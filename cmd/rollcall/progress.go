@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -96,9 +97,10 @@ func (p *progress) show(every time.Duration) {
 		}
 		done, failed := p.done.Load(), p.failed.Load()
 		perSecond := float64(done-p.before) / time.Since(p.started).Seconds()
-		left := "?"
+		left, remaining := "?", slog.AnyValue(nil)
 		if perSecond > 0 {
-			left = roundDuration(time.Duration(float64(p.total-done) / perSecond * float64(time.Second)))
+			d := time.Duration(float64(p.total-done) / perSecond * float64(time.Second))
+			left, remaining = roundDuration(d), slog.DurationValue(d)
 		}
 		text := fmt.Sprintf("%s of %s users, %.0f/s, %s failed, %s left", thousands(done), thousands(p.total), perSecond, thousands(failed), left)
 		switch {
@@ -106,7 +108,7 @@ func (p *progress) show(every time.Duration) {
 			p.bar.Describe(text)
 			_ = p.bar.Set64(done)
 		case p.con.json:
-			p.con.Log.Info("progress", "users", done, "of", p.total, "per_second", perSecond, "failed", failed, "left", left)
+			p.con.Log.Info("progress", "users", done, "of", p.total, "per_second", perSecond, "failed", failed, "left", remaining)
 		default:
 			p.con.Log.Info(text)
 		}

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
@@ -47,11 +46,7 @@ func (s *snapshot) publish() error {
 	if err := s.publishList(list); err != nil {
 		return err
 	}
-	summarize(s.con, m, time.Since(s.began))
-	if m.Users.Failed > 0 {
-		return errSomeFailed
-	}
-	return nil
+	return s.summarize(m)
 }
 
 // completeFiles is what to publish, in the order of finalNames. It writes the files that hold no rows under their
@@ -189,11 +184,7 @@ func (s *snapshot) finish(u *unfinished) (bool, error) {
 	if err != nil {
 		return true, err
 	}
-	summarize(s.con, m, time.Since(s.began))
-	if m.Users.Failed > 0 {
-		return true, errSomeFailed
-	}
-	return true, nil
+	return true, s.summarize(m)
 }
 
 // findCommitted finds the files of a commit, by the names that this command's options give them: those that wait for

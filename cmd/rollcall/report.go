@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -30,7 +31,7 @@ type reportOptions struct {
 func reportCommand(env *env, con *console) *cobra.Command {
 	var o reportOptions
 	var html pageOptions
-	var format, logFormat string
+	var format, failOn, logFormat string
 	var quiet bool
 	cmd := &cobra.Command{
 		Use: "report SNAPSHOT... [options]", DisableFlagsInUseLine: true,
@@ -58,6 +59,9 @@ Slices are by columns that the snapshot was told to --carry.`,
 			if !slices.Contains([]string{"table", "json", "markdown"}, format) {
 				return usageErrorf("--format %q is not known: it is one of table json markdown", format)
 			}
+			if !slices.Contains([]string{"", "alert", "warn"}, failOn) {
+				return usageErrorf("--fail-on %q is not known: it is alert or warn", failOn)
+			}
 			if err := html.check(append([]string{o.configs}, args...)...); err != nil {
 				return err
 			}
@@ -72,7 +76,7 @@ Slices are by columns that the snapshot was told to --carry.`,
 			if err := html.write(r, options.Configs); err != nil {
 				return err
 			}
-			return printResult(env.Stdout, format, r)
+			return keepVerdict(failedReport(r, failOn), printResult(env.Stdout, format, r))
 		},
 	}
 	options := cmd.Flags()
@@ -83,10 +87,28 @@ Slices are by columns that the snapshot was told to --carry.`,
 		defineList(options, &o.controls, "controls", "`V,..` variants that are no treatment [control,off,default]")
 		options.BoolVar(&o.checksum, "checksums", false, "compare the files' checksums with the manifests'")
 		options.StringVar(&format, "format", "table", "`F` table json markdown [table]")
+		options.StringVar(&failOn, "fail-on", "", "`alert|warn` end with 4 if there is an alert; or a warning, too")
 		html.define(options)
 		defineCommon(options, &quiet, &logFormat)
 	})
 	return cmd
+}
+
+// failedReport is the error of a report that is as bad as --fail-on says, or worse; nil if it is not.
+func failedReport(r *exposure.Report, failOn string) error {
+	var alerts, warnings int64
+	for _, f := range r.Findings {
+		switch f.Severity {
+		case exposure.Alert:
+			alerts++
+		case exposure.Warn:
+			warnings++
+		}
+	}
+	if failOn == "" || alerts == 0 && (failOn == "alert" || warnings == 0) {
+		return nil
+	}
+	return &exitError{fmt.Errorf("--fail-on %s: %s and %s", failOn, plural(alerts, "alert"), plural(warnings, "warning")), exitNotHeld}
 }
 
 // options makes ready what a report is built of.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -20,8 +21,8 @@ import (
 const (
 	exitOK          = 0
 	exitFailed      = 1  // failed, nothing published
-	exitSomeFailed  = 3  // published, some users failed
-	exitNotHeld     = 4  // a check does not hold, or a difference is too large
+	exitSomeFailed  = 3  // published, some users failed, and no --max-errors said how many may
+	exitNotHeld     = 4  // a check does not hold, a difference is too large, a file is not as it was written
 	exitUsage       = 64 // EX_USAGE of sysexits.h
 	exitStopped     = 75 // EX_TEMPFAIL: rerun
 	exitInterrupted = 128
@@ -149,20 +150,39 @@ checks, reports on and compares.`),
 	root.AddCommand(snapshotCommand(env, con), explainCommand(env, con), verifyCommand(env, con), reportCommand(env, con), checkCommand(env, con),
 		diffCommand(env, con), flagsCommand(env, con), serveCommand(env, con), versionCommand(env))
 
-	err := root.ExecuteContext(env.Hard)
-	if err == nil {
-		return exitOK
+	began := time.Now()
+	if wantsJSON(args, env) { // for what is wrong with the options, too
+		_ = con.Configure(false, "json")
 	}
+	err := root.ExecuteContext(env.Hard)
 	if e, ok := errors.AsType[*interruptedError](context.Cause(env.Soft)); ok && errors.Is(err, context.Canceled) {
 		err = e
 	}
 	if errors.Is(err, syscall.EMFILE) && pipeline.Hint(err) == "" {
 		err = pipeline.WithHint(err, "`ulimit -n` is how many files a process may have open: raise it, and run the same command again")
 	}
-	if !errors.Is(err, errSomeFailed) && !errors.Is(err, errQuiet) {
+	code := exitCode(err)
+	if con.ending == nil && len(args) > 0 && args[0] == "snapshot" { // it has not come to its options
+		con.ending = (*snapshot)(nil).ending
+	}
+	switch {
+	case con.json && con.ending != nil:
+		con.End(err, code, time.Since(began), con.ending())
+	case err != nil && !errors.Is(err, errSomeFailed) && !errors.Is(err, errQuiet):
 		con.Error(err)
 	}
-	return exitCode(err)
+	return code
+}
+
+// wantsJSON reports whether the log is to be JSON, before the options are read: they may be what is wrong.
+func wantsJSON(args []string, env *env) bool {
+	for i, arg := range args {
+		if arg == "--log-format=json" || arg == "--log-format" && i+1 < len(args) && args[i+1] == "json" {
+			return true
+		}
+	}
+	format, _ := env.LookupEnv("ROLLCALL_LOG_FORMAT")
+	return format == "json" && !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--log-format") })
 }
 
 // checkArgs makes a usage error of what an argument validator of cobra finds.

@@ -36,6 +36,8 @@ groups.T, context, ... are sent as that; all others are not sent.`,
   rollcall snapshot users.csv --out a.csv --flags checkout --map user_id=uid
   rollcall snapshot users.csv --out a.csv --dry-run`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			var s *snapshot
+			con.ending = func() []any { return s.ending() }
 			if err := applyConfig(cmd, env); err != nil {
 				return err
 			}
@@ -64,7 +66,7 @@ groups.T, context, ... are sent as that; all others are not sent.`,
 			} else if inherited != "" {
 				con.Log.Info(inherited)
 			}
-			s := &snapshot{env: env, con: con, o: &o, began: time.Now(), options: optionValues(cmd.Flags()), typed: typedValues(cmd.Flags())}
+			s = &snapshot{env: env, con: con, o: &o, began: time.Now(), options: optionValues(cmd.Flags()), typed: typedValues(cmd.Flags())}
 			return s.run(args)
 		},
 	}
@@ -94,6 +96,7 @@ type snapshot struct {
 	locks   []*durable.Log
 	journal *journal.Writer
 	tally   *report.Tally
+	first   firstFailure
 	outputs sinks.Multi   // the error records are the last
 	stream  *sinks.Output // of these, the one that is standard output, or nil
 
@@ -103,8 +106,10 @@ type snapshot struct {
 
 	// Of the users in the journal.
 	replayedAttempts, replayedRetries int64
+	replayedStatuses                  map[string]int64
 	lastRow                           int64
 
+	published *report.Manifest  // nil: nothing was
 	completes *report.Completes // the run that this one completes; nil: it is a run of its own
 }
 
@@ -368,8 +373,8 @@ func (s *snapshot) evaluate(earlier *unfinished) error {
 		s.tally = report.NewTally(s.local.answerable())
 	}
 	guard := &guard{tally: s.tally, limit: s.o.errLine, total: s.in.total}
-	first := &firstFailure{}
-	sink := fanOut{s.tally, guard, first, stoppable{s.outputs}}
+	guard.first = &s.first
+	sink := fanOut{s.tally, &s.first, guard, stoppable{s.outputs}}
 	if earlier != nil {
 		if err := s.resume(earlier, rows, sink); err != nil {
 			if _, changed := src.ReadRest(); isChanged(changed) {
@@ -421,7 +426,7 @@ func (s *snapshot) evaluate(earlier *unfinished) error {
 	if stats.Answered+stats.Failed != stats.Read || s.tally.Read != read || s.tally.Answered+s.tally.FailedUsers() != read {
 		return fmt.Errorf("internal error: %+v and %d users in the tally do not add up", stats, s.tally.Read)
 	}
-	return s.checkAnswered(first)
+	return s.checkAnswered(&s.first)
 }
 
 // embedded is the [amplitude.NoTrack] of a server in this process, which tracks nothing.
@@ -543,6 +548,9 @@ func (s *snapshot) manifest() *report.Manifest {
 	m.Requests = requests(stats)
 	m.Requests.Sent += s.replayedAttempts
 	m.Requests.Retries += s.replayedRetries
+	for status, n := range s.replayedStatuses {
+		m.Requests.Statuses[status] += n
+	}
 	var formulas int64
 	for _, out := range s.outputs {
 		info := out.Info()
@@ -622,6 +630,7 @@ var errHopeless = fmt.Errorf("the first %d users all failed", hopeless)
 // guard is a sink that ends the run when too many users fail. It looks at tally, which comes before it.
 type guard struct {
 	tally *report.Tally
+	first *firstFailure
 	limit errorLimit
 	total int64
 }
@@ -636,7 +645,8 @@ func (g *guard) Write(o *pipeline.Outcome) error {
 			"it is the request or the input that is wrong, not the users; --dry-run shows a request")
 	}
 	if g.limit.set && failed > g.limit.most(g.total) {
-		return pipeline.WithHint(fmt.Errorf("%s users failed, more than --max-errors allows; row %d: %w", thousands(failed), o.Row.Number, o.Err),
+		return pipeline.WithHint(fmt.Errorf("%s failed, more than %s: %s", plural(failed, "user"), g.limit.allows(g.total),
+			describeFailures(g.tally.Failed, g.first)),
 			"nothing was published; a higher --max-errors goes on from there")
 	}
 	return nil

@@ -8,39 +8,71 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/report"
 )
 
-// summarize says at the end what the run came to: a table for a person, or one JSON line for a machine.
-func summarize(con *console, m *report.Manifest, took time.Duration) {
-	if con.json {
-		con.Log.Info("done", "users", m.Users.Read, "answered", m.Users.Answered, "failed", m.Users.Failed, "failed_by_kind", m.Users.FailedByKind,
-			"assignments", m.Assignments, "requests", m.Requests.Sent, "retries", m.Requests.Retries, "per_second", m.Requests.PerSecond,
-			"flags", m.Flags, "run_id", m.RunID)
-		return
-	}
-	width, terminal := con.Terminal()
+// summarize says at the end what the run came to, and returns the error with which it ends: that users failed is one,
+// unless --max-errors said how many may.
+func (s *snapshot) summarize(m *report.Manifest) error {
+	s.published = m
+	width, terminal := s.con.Terminal()
 	if !terminal {
 		width = 80
 	}
-	con.Print(summaryText(m, took, width))
+	held := s.o.errLine.set && m.Users.Failed <= s.o.errLine.most(m.Users.Read) // not so where an earlier process allowed more
+	failed := ""
+	if m.Users.Failed > 0 {
+		failed = "failed: " + describeFailures(m.Users.FailedByKind, &s.first)
+		if held {
+			failed += fmt.Sprintf("\n--max-errors held: no more failed than %s", s.o.errLine.allows(m.Users.Read))
+		}
+	}
+	s.con.Print(summaryText(m, failed, time.Since(s.began), width))
+	if m.Users.Failed > 0 && !held {
+		return errSomeFailed
+	}
+	return nil
 }
 
-// summaryText is the closing summary of a run whose last process took so long. Its table is at most so many columns wide:
-// names that are too long are cut.
-func summaryText(m *report.Manifest, took time.Duration, width int) string {
+// ending is what the last line of a log in JSON says beside the event: what the run came to so far. s is nil where no run
+// began.
+func (s *snapshot) ending() []any {
+	if s == nil {
+		return []any{"run_id", "", "published", false, "users", 0, "answered", 0, "failed", 0, "outputs", []string{}}
+	}
+	outputs := []string{}
+	for _, path := range s.finalNames() {
+		outputs = append(outputs, path)
+	}
+	attrs := []any{"run_id", s.runID, "published", s.published != nil, "outputs", outputs}
+	if m := s.published; m != nil {
+		return append(attrs, "users", m.Users.Read, "answered", m.Users.Answered, "failed", m.Users.Failed, "failed_by_kind", m.Users.FailedByKind,
+			"assignments", m.Assignments, "requests", m.Requests.Sent, "retries", m.Requests.Retries, "per_second", m.Requests.PerSecond,
+			"flags", m.Flags, "resumes", m.Resumes)
+	}
+	var users report.Users
+	var r report.Requests
+	if s.tally != nil {
+		users = report.Users{Read: s.tally.Read, Answered: s.tally.Answered, Failed: s.tally.FailedUsers(), FailedByKind: s.tally.Failed}
+	}
+	if s.remote != nil {
+		r = requests(s.remote.Stats())
+	}
+	if s.first.err != nil {
+		attrs = append(attrs, "first_failure", s.first.String())
+	}
+	return append(attrs, "users", users.Read, "answered", users.Answered, "failed", users.Failed, "failed_by_kind", users.FailedByKind,
+		"requests", r.Sent+s.replayedAttempts, "retries", r.Retries+s.replayedRetries, "resumes", s.resumes)
+}
+
+// summaryText is the closing summary of a run whose last process took so long. failed is what it says of the users that
+// failed, or "". Its table is at most so many columns wide: names that are too long are cut.
+func summaryText(m *report.Manifest, failed string, took time.Duration, width int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%s: %s answered, %s failed, in %s\n", plural(m.Users.Read, "user"), thousands(m.Users.Answered), thousands(m.Users.Failed),
 		roundDuration(took))
-	if m.Users.Failed > 0 {
-		var kinds []string
-		for _, kind := range pipeline.Kinds {
-			if n := m.Users.FailedByKind[kind]; n > 0 {
-				kinds = append(kinds, fmt.Sprintf("%s %s", thousands(n), kind))
-			}
-		}
-		fmt.Fprintf(&b, "failed: %s\n", strings.Join(kinds, ", "))
+	if failed != "" {
+		fmt.Fprintln(&b, failed)
 	}
 	fmt.Fprint(&b, plural(m.Assignments, "assignment"))
 	if m.FlagConfigs != nil {

@@ -20,7 +20,7 @@ func TestSummaryFitsTheTerminal(t *testing.T) {
 		},
 	}
 	for width, cut := range map[int]bool{80: true, 100: true, 200: false} {
-		text := summaryText(m, 0, width)
+		text := summaryText(m, "", 0, width)
 		table, _, _ := strings.Cut(text[strings.Index(text, "FLAG"):], "\n\n")
 		for line := range strings.Lines(table) {
 			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > width {

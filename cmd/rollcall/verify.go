@@ -26,7 +26,8 @@ Checksums come first. Then each file is read whole: columns, rows, order, each
 flag of a user once, counts as in the manifest, nobody both answered and failed,
 the same values in all formats, and Parquet by two unrelated implementations.
 Of a run and one that asked again about its failed users, nobody is in both.
-It names files, rows and columns, and never a user's id.`,
+It names files, rows and columns, and never a user's id. It ends with 4 if
+something is not as it was written.`,
 		Example: `  rollcall verify assignments.parquet
   rollcall verify copied/assignments.csv.manifest.json
   rollcall verify assignments.csv --format json`,
@@ -144,7 +145,7 @@ func printVerdicts(w io.Writer, format string, quiet bool, verdicts []*report.Ve
 	}
 	var failed, printed error
 	if findings > 0 {
-		failed = fmt.Errorf("the outputs are not what a finished run leaves: %s", plural(findings, "finding"))
+		failed = &exitError{fmt.Errorf("the outputs are not what a finished run leaves: %s", plural(findings, "finding")), exitNotHeld}
 	}
 	if !quiet || findings > 0 || format == "json" {
 		_, printed = io.WriteString(w, text+verdict)

@@ -66,15 +66,21 @@ type Users struct {
 	FailedByKind map[pipeline.Kind]int64 `json:"failed_by_kind"`
 }
 
-// Requests is what was on the wire. Times are in milliseconds.
+// Requests is what was on the wire. Times are in milliseconds. Sent, Retries and Statuses are of all processes of the
+// run: of those before the last, what the journal had kept, which is all but what was in flight when they ended.
+// Pauses, PerSecond and Latency are of the last process.
 type Requests struct {
 	Sent      int64            `json:"sent"`
 	Retries   int64            `json:"retries"`
 	Pauses    int64            `json:"pauses"`
-	Statuses  map[string]int64 `json:"statuses"` // by HTTP status, or by the class of a network error
+	Statuses  map[string]int64 `json:"statuses"` // by HTTP status, the class of a network error, or StatusUnknown
 	PerSecond float64          `json:"per_second"`
 	Latency   Latency          `json:"latency_ms"`
 }
+
+// StatusUnknown stands for the attempts of earlier processes whose status the journal does not keep: all but the last of
+// a user.
+const StatusUnknown = "unknown"
 
 // Latency is the quantiles of the time that answers took, in milliseconds.
 type Latency struct {
