@@ -9,6 +9,7 @@
 //	options.go    its options, checked
 //	journal.go    an unfinished run: locks and replay
 //	minusers.go   --min-users: what an empty or failed input must not replace
+//	clean.go      rollcall clean, and what is said of unfinished runs of other outputs
 //	resume.go     whether a run goes on with an unfinished one, or begins anew
 //	publish.go    publishing all files or none, also those of a run that died in the middle
 //	input.go      inputs: globs, spooled standard input, the preflight pass, --limit and --sample

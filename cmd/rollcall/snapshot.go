@@ -229,6 +229,7 @@ func (s *snapshot) run(args []string) (err error) {
 	if err := errors.Join(s.removeStale(), s.in.keepSpool()); err != nil {
 		return err
 	}
+	s.warnUnfinished()
 	s.warnOf(found, absent)
 	if err := s.createOutputs(found.carry); err != nil {
 		return err

@@ -36,6 +36,17 @@ const (
 	maxCompressed = maxText + 1<<20             // zstd adds little to what it can't compress
 )
 
+// MagicLen is how many bytes HasMagic looks at.
+const MagicLen = 16
+
+// HasMagic reports whether a file that begins with head is a journal of any version, or what a crash leaves of one: its
+// first bytes, or zeros.
+func HasMagic(head []byte) bool {
+	n := min(len(head), MagicLen)
+	same := (&block{kind: kindHeader}).append(nil)
+	return bytes.Equal(head[:n], same[:n]) || bytes.Equal(head[:n], make([]byte, n))
+}
+
 // hash is a truncated SHA-256. 128 bits: it is chance that must not hit it, and nobody gains from a collision.
 type hash [16]byte
 
