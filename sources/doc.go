@@ -21,7 +21,9 @@
 // names a part of a struct with dots, that is a column of its own. parquetvalue.go says what becomes of each type:
 // decimals are exact texts, which are of a type of their own where they are carried, times and dates RFC 3339, a timestamp
 // without a zone is taken for UTC, and integers keep all their digits. What cannot be read, or is of a logical type that is
-// newer than arrow (VARIANT, GEOMETRY), is refused by name, and only if it is wanted.
+// newer than arrow (VARIANT, GEOMETRY) or out of place, is refused by name, and only if it is wanted. Where all columns are
+// sent, such a column is left out, and so is one of bytes that are not text (parquetbinary.go). Pages that have a checksum
+// are checked against it.
 //
 // The files of one input have one schema: the same columns, in any order, that hold the same; integers of different
 // sizes do, and so do floats, and decimals of one scale. Folders called key=value above a file are columns of texts, as DuckDB, pyarrow and Spark

@@ -17,7 +17,7 @@ import (
 type Mapping struct {
 	Map           map[string]string        // field of the user → column: user_id → uid, groups.org → company
 	Properties    []string                 // columns that are user properties under their own name
-	AllProperties bool                     // every column that maps to nothing else is a user property; pandas' index is not
+	AllProperties bool                     // every column that maps to nothing else is a user property; but [ColumnUse].LeftOut, and pandas' index
 	Exclude       []string                 // columns that are not sent, unless Map names them; regardless of case
 	Types         map[string]pipeline.Type // column → string, int, float, bool or json; see [ParseType]
 	Trim          bool                     // white space around ids goes, and that around the cells of text formats
@@ -31,6 +31,7 @@ type ColumnUse struct {
 	Target  string // "user_id", "user_properties.plan"; several with ", " between them; "" is not sent
 	Carried bool
 	Folded  string // the name that this column goes by, if it matches only when case does not matter
+	LeftOut string // why it is not sent although all columns are: "a column of the logical type VARIANT"; else ""
 }
 
 // ParseType is the type of that name for [Mapping].Types.
@@ -56,6 +57,7 @@ type column struct {
 	shape      string // what it holds, where the file says so; "" is a text format
 	nested     bool   // its cells are lists or objects
 	unreadable string // why its cells cannot be read; "" means they can
+	leftOut    string // why it is not sent although all are; "" means it is
 }
 
 // record is one decoded record: its cells in the input's order, or the reason why there are none.
@@ -408,6 +410,9 @@ func newMapper(cols []column, fixed bool, o *Mapping) (*mapper, error) {
 			m.types[i] = &t
 		}
 		for _, u := range c.usesOf(o) {
+			if u.rank == rankAll && c.leftOut != "" {
+				continue
+			}
 			if u.target.kind == toObject && typeOf(c.name, o, c.typ) != pipeline.TypeJSON {
 				continue // a text that happens to be called groups is no object
 			}
@@ -578,6 +583,9 @@ func (m *mapper) columnUses(cols []column) ([]ColumnUse, error) {
 	uses := make([]ColumnUse, len(cols))
 	for i, c := range cols {
 		uses[i].Name = c.name
+		if c.leftOut != "" && onlyAsAll(c.usesOf(m.opts)) {
+			uses[i].LeftOut = c.leftOut
+		}
 	}
 	for _, s := range slots {
 		u := &uses[s.cell]

@@ -87,11 +87,12 @@ type Input struct {
 	reader     reader
 	rec        record
 	mapper     *mapper
-	cols       []column // of the first file
-	fixed      bool     // whether every row has these columns
-	records    bool     // whether the files are error records
-	failedRun  string   // whose error records they are
-	format     string   // of the first file, without compression
+	cols       []column        // of the first file
+	fixed      bool            // whether every row has these columns
+	records    bool            // whether the files are error records
+	failedRun  string          // whose error records they are
+	format     string          // of the first file, without compression
+	binary     map[string]bool // columns whose bytes are not text; see findBinary
 	uses       []ColumnUse
 	carry      []pipeline.Column
 	carryNulls []bool // of these, which hold only nulls in the files so far
@@ -147,6 +148,11 @@ func Open(files []File, opts Options) (*Input, error) {
 			if err := checkRegular(f); err != nil {
 				return nil, err
 			}
+		}
+	}
+	if in.format == "parquet" && opts.Mapping.AllProperties {
+		if err := in.findBinary(); err != nil {
+			return nil, err
 		}
 	}
 	if err := in.openNext(); err != nil {
@@ -409,6 +415,11 @@ func (in *Input) openNext() error {
 func (in *Input) adopt(f File, r reader, cols []column, records bool) (*mapper, error) {
 	fixed := r.columns() != nil
 	first := in.next == 0
+	for i := range cols {
+		if cols[i].leftOut = cols[i].unreadable; in.binary[cols[i].name] {
+			cols[i].leftOut = "a column of bytes that are not text"
+		}
+	}
 	if first {
 		in.cols, in.fixed, in.records = cols, fixed, records
 	} else if records != in.records {

@@ -107,6 +107,9 @@ type pin struct {
 	info fs.FileInfo // of what was opened first
 	pass *pass       // the current one
 	sum  *Sum        // of the first one that came to the end
+
+	binary  []string // see findBinary
+	scanned bool
 }
 
 // pass is one reading of a file, from its beginning. It hashes what is read in order.

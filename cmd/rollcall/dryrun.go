@@ -121,6 +121,9 @@ func (s *snapshot) describeInput(b *strings.Builder, found *findings, unused str
 		if use == "" {
 			use = unused
 		}
+		if c.LeftOut != "" {
+			use = "(left out: " + c.LeftOut + ")"
+		}
 		if c.Carried {
 			use += ", carried"
 		}

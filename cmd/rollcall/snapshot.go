@@ -294,10 +294,14 @@ func (s *snapshot) warnOf(found *findings, absent fields) {
 	if len(found.unseen) > 0 {
 		s.con.Warn("columns that no row has: "+list(found.unseen, 10), "are they spelled as in the input?")
 	}
-	var unsent, folded []string
+	var unsent, folded, leftOut []string
 	for _, c := range found.columns {
 		if c.Folded != "" {
 			folded = append(folded, c.Name+" as "+c.Folded)
+		}
+		if c.LeftOut != "" {
+			leftOut = append(leftOut, c.Name+" ("+c.LeftOut+")")
+			continue
 		}
 		if c.Target == "" && !c.Carried {
 			unsent = append(unsent, c.Name)
@@ -305,6 +309,9 @@ func (s *snapshot) warnOf(found *findings, absent fields) {
 	}
 	if len(folded) > 0 {
 		s.con.Warn("columns taken although they are spelled in another case: "+list(folded, 10), "--map says which column is which field")
+	}
+	if len(leftOut) > 0 {
+		s.con.Warn("columns that --properties all leaves out: "+list(leftOut, 10), "--properties all,-COLUMN says so; text and JSON can be sent")
 	}
 	if len(unsent) > 0 {
 		not := "not sent"
