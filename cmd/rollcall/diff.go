@@ -226,5 +226,5 @@ func (l *changeList) publish(overwrite bool) error {
 	if err := errors.Join(l.out.Close(), l.mayWrite(overwrite)); err != nil {
 		return err
 	}
-	return errors.Join(durable.Rename(l.out.Info().Temp, l.path), durable.SyncFolder(l.path))
+	return durable.Publish(l.out.Info().Temp, l.path, overwrite)
 }

@@ -117,27 +117,18 @@ func (s *snapshot) publishList(waiting []publication) error {
 		if err := s.mayReplace(p.final); err != nil {
 			return err
 		}
-		if err := durable.Inherit(p.temp, p.final); err != nil {
-			return stopped(err)
-		}
 		if p.final == manifest && s.o.overwrite {
 			// Where a manifest stands, its outputs are complete: the one of an earlier run goes before they do.
-			if err := errors.Join(durable.Remove(manifest), durable.SyncFolder(manifest)); err != nil {
+			err := errors.Join(durable.Inherit(p.temp, manifest), durable.Remove(manifest), durable.SyncFolder(manifest))
+			if err != nil {
 				return stopped(err)
 			}
 		}
 	}
 	for _, p := range waiting {
-		rename := durable.RenameNew
-		if s.o.overwrite {
-			rename = durable.Rename
-		}
-		err := rename(p.temp, p.final)
+		err := durable.Publish(p.temp, p.final, s.o.overwrite)
 		if errors.Is(err, fs.ErrExist) {
 			return errExists(p.final)
-		}
-		if err == nil {
-			err = durable.SyncFolder(p.final)
 		}
 		if err != nil {
 			return stopped(err)

@@ -22,6 +22,10 @@ var ErrNotOurs = errors.New("it is not ours")
 // A file system that has no owners or modes of its own (vfat, CIFS, NFS for root) shows all files alike: there a
 // file is ours if it looks like one that this process creates beside it.
 func CheckOurs(path string, info fs.FileInfo) error {
+	return checkOurs(path, info, os.Geteuid(), freshStat)
+}
+
+func checkOurs(path string, info fs.FileInfo, user int, fresh func(string) (*syscall.Stat_t, error)) error {
 	stat, known := info.Sys().(*syscall.Stat_t)
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
@@ -33,15 +37,15 @@ func CheckOurs(path string, info fs.FileInfo) error {
 	case stat.Nlink > 1:
 		return notOurs(path, fmt.Sprintf("it has %d names (hard links)", stat.Nlink))
 	}
-	foreign, shared := int(stat.Uid) != os.Geteuid(), info.Mode().Perm()&0o022 != 0
+	foreign, shared := int(stat.Uid) != user, info.Mode().Perm()&0o022 != 0
 	if !foreign && !shared {
 		return nil
 	}
-	if own, err := freshStat(path); err == nil && own.Uid == stat.Uid && (!shared || uint32(own.Mode)&0o022 != 0) {
+	if own, err := fresh(path); err == nil && own.Uid == stat.Uid && (!shared || uint32(own.Mode)&0o022 != 0) {
 		return nil
 	}
 	if foreign {
-		return notOurs(path, fmt.Sprintf("it belongs to user %d, and this is user %d", stat.Uid, os.Geteuid()))
+		return notOurs(path, fmt.Sprintf("it belongs to user %d, and this is user %d", stat.Uid, user))
 	}
 	return notOurs(path, fmt.Sprintf("others may write to it (mode %04o)", info.Mode().Perm()))
 }

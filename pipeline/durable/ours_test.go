@@ -101,3 +101,52 @@ func TestPlantedFilesAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestOursWhereAllFilesLookAlike: on a file system without owners or modes of its own a file is ours if it looks like
+// one that was made just now.
+func TestOursWhereAllFilesLookAlike(t *testing.T) {
+	us := os.Geteuid()
+	path := filepath.Join(t.TempDir(), "journal")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name      string
+		mode      fs.FileMode // of the file, which is of user us
+		user      int         // who runs this
+		freshUID  int         // the owner of files that are made now
+		freshMode fs.FileMode
+		freshErr  error
+		want      bool
+	}{
+		{"ours", 0o600, us, us, 0o600, nil, true},
+		{"another user's", 0o600, us + 1, us + 1, 0o600, nil, false},
+		{"all files are of one user", 0o600, us + 1, us, 0o600, nil, true},
+		{"all files are of one user, this one can be written by others", 0o666, us + 1, us, 0o600, nil, false},
+		{"all files can be written by others", 0o666, us, us, 0o777, nil, true},
+		{"this file can be written by others", 0o666, us, us, 0o600, nil, false},
+		{"both", 0o777, us + 1, us, 0o777, nil, true},
+		{"all files are of another user than this one", 0o600, us + 1, us + 2, 0o600, nil, false},
+		{"no file can be made", 0o666, us, us, 0o777, syscall.EROFS, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := os.Chmod(path, tt.mode); err != nil {
+				t.Fatal(err)
+			}
+			info, err := os.Lstat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fresh := func(string) (*syscall.Stat_t, error) {
+				var stat syscall.Stat_t
+				made := path + ".made"
+				err := errors.Join(os.WriteFile(made, nil, 0o600), os.Chmod(made, tt.freshMode), syscall.Stat(made, &stat), tt.freshErr)
+				stat.Uid = uint32(tt.freshUID)
+				return &stat, err
+			}
+			if err := checkOurs(path, info, tt.user, fresh); (err == nil) != tt.want {
+				t.Errorf("got %v, want it to be ours: %v", err, tt.want)
+			}
+		})
+	}
+}

@@ -29,6 +29,21 @@ func RenameNew(from, to string) error {
 	return Error("publish", to, err)
 }
 
+// Publish gives a complete temporary file its name, for good. What has the name is replaced only if the caller says so,
+// and leaves its mode, owner and group; else it is an [fs.ErrExist].
+func Publish(temp, path string, replace bool) error {
+	var err error
+	if !replace {
+		err = RenameNew(temp, path)
+	} else if err = Inherit(temp, path); err == nil {
+		err = Rename(temp, path)
+	}
+	if err != nil {
+		return err
+	}
+	return SyncFolder(path)
+}
+
 // renameLooking is what renameNoReplace does where the system has no such operation.
 func renameLooking(from, to string) error {
 	if _, err := os.Lstat(to); err == nil {
