@@ -15,8 +15,18 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// maxPinned bounds the files of an input that stay open: processes have as few as 256 descriptors.
+// maxPinned bounds the files of an input that stay open.
 const maxPinned = 128
+
+// pinLimit is how many files may stay open: a quarter of what the process may have, for the others are connections and
+// outputs.
+func pinLimit() int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return maxPinned / 4
+	}
+	return int(min(uint64(limit.Cur), 4*maxPinned) / 4)
+}
 
 // ChangedError says that a file is not what it was when it was read first.
 type ChangedError struct{ File string }
@@ -40,11 +50,12 @@ type Sum struct {
 // The first pass that ends with [Input.ReadRest] notes the SHA-256 of each file. A later pass that reads anything else
 // ends with a [*ChangedError], as soon as it comes to the end of the file.
 //
-// Of more than 128 files the others do not stay open. They are opened again for each pass, and one that is another file
+// Of more than 128 files, or fewer where the process may not open that many, the others do not stay open. They are opened again for each pass, and one that is another file
 // by then, or has been written to, is a ChangedError too.
 //
 // ctx ends what may take long and reads no rows: the hash of a large Parquet file.
 func Pin(ctx context.Context, files []File) error {
+	limit := pinLimit()
 	for i := range files {
 		p := &pin{ctx: ctx}
 		file, err := openRegular(files[i])
@@ -55,7 +66,7 @@ func Pin(ctx context.Context, files []File) error {
 			Unpin(files[:i])
 			return err
 		}
-		if i < maxPinned {
+		if i < limit {
 			p.held = file
 		} else if err := file.Close(); err != nil {
 			Unpin(files[:i])

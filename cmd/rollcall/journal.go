@@ -96,7 +96,7 @@ func (s *snapshot) lockOutputs() error {
 		} else if size > 0 {
 			s.locks = s.locks[:len(s.locks)-1]
 			return errors.Join(pipeline.WithHint(fmt.Errorf("an unfinished run has %s as its first output", path),
-				"finish it, or remove "+name+" to forget it"), lock.Close())
+				"finish it, or forget it: rollcall clean "+path), lock.Close())
 		}
 	}
 	return nil

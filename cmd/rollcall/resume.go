@@ -14,7 +14,7 @@ import (
 // What --resume takes.
 const (
 	resumeAuto   = "auto"   // resume where inputs and options are the same, else begin anew
-	resumeAlways = "always" // resume, or fail
+	resumeAlways = "always" // fail where there is one that cannot be resumed
 	resumeNever  = "never"  // begin anew
 )
 
