@@ -82,7 +82,7 @@ func (e *csvEncoder) formula(s string) string {
 	if s != "" {
 		switch s[0] {
 		case '=', '+', '-', '@', '\t', '\r':
-			e.formulas++
+			e.noted++
 			if e.escape {
 				return "'" + s
 			}

@@ -30,7 +30,8 @@
 // Null is an empty cell in CSV and TSV, where an empty string is "" in quotes; null in JSONL; and null in
 // Parquet. JSON texts (a payload, an error record's input) keep their bytes, with one exception: in JSONL they
 // are values of their own, and one that was answered over several lines loses the white space between its
-// tokens, because a line is a record there. NaN and the infinities, which JSON lacks, are null in JSONL and
+// tokens, because a line is a record there; and an escape in it that is half of a surrogate pair, a text cut in the
+// middle of an emoji, becomes \ufffd, because DuckDB refuses a whole file for one ([Info] counts them). NaN and the infinities, which JSON lacks, are null in JSONL and
 // NaN, Infinity and -Infinity in CSV and TSV.
 //
 // Carried columns keep their types in Parquet: 64-bit integers, doubles, booleans, dates, timestamps (in microseconds

@@ -40,7 +40,11 @@ func (e *jsonlEncoder) appendCell(dst []byte, column int, c *cell) []byte {
 	case pipeline.TypeString, pipeline.TypeDate, pipeline.TypeDecimal: // a JSON number would be a double to most readers
 		return pipeline.AppendJSONString(dst, c.text)
 	case pipeline.TypeJSON:
-		return appendOneLine(dst, c.text)
+		text, halves := pipeline.MendSurrogates(c.text)
+		if halves > 0 {
+			e.noted++
+		}
+		return appendOneLine(dst, text)
 	case pipeline.TypeInt:
 		return strconv.AppendInt(dst, c.num, 10)
 	case pipeline.TypeFloat:

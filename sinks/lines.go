@@ -20,9 +20,11 @@ type lines struct {
 	// cell appends the cell of a column, with what stands before it.
 	cell func(dst []byte, column int, c *cell) []byte
 
-	formulas int64 // cells that a spreadsheet would run, written or about to be; cell counts them
-	buf      []byte
-	clock    clock
+	// noted counts cells, written or about to be, that there is something to say about: in CSV those that a spreadsheet
+	// would run, in JSONL those with half of a surrogate pair. cell counts them.
+	noted int64
+	buf   []byte
+	clock clock
 }
 
 // segment is a run of columns that are alike in whether they vary.
@@ -53,19 +55,19 @@ func newLines(w io.Writer, columns []column, end string) *lines {
 }
 
 func (l *lines) write(b *block) error {
-	before := l.formulas
+	before := l.noted
 	for i := range l.segments {
 		if s := &l.segments[i]; !s.varies {
 			s.shared = l.format(s.shared[:0], s, b.shared[s.from:s.to])
 		}
 	}
-	l.formulas = before + (l.formulas-before)*int64(len(b.rows))
+	l.noted = before + (l.noted-before)*int64(len(b.rows))
 	buf := l.buf
 	for _, t := range b.rows {
 		if t.texts == nil || !t.kept {
 			l.formatTuple(t)
 		}
-		l.formulas += t.formulas
+		l.noted += t.noted
 		texts := t.texts
 		for i := range l.segments {
 			if s := &l.segments[i]; s.varies {
@@ -98,7 +100,7 @@ func (l *lines) format(dst []byte, s *segment, cells []cell) []byte {
 }
 
 func (l *lines) formatTuple(t *tuple) {
-	before, n := l.formulas, 0
+	before, n := l.noted, 0
 	for i := range l.segments {
 		s := &l.segments[i]
 		if !s.varies {
@@ -110,7 +112,7 @@ func (l *lines) formatTuple(t *tuple) {
 		t.texts[n] = l.format(t.texts[n][:0], s, t.cells[s.first:s.first+s.to-s.from])
 		n++
 	}
-	t.formulas, l.formulas = l.formulas-before, before
+	t.noted, l.noted = l.noted-before, before
 }
 
 // flush writes what there is.

@@ -14,7 +14,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 )
 
-// Info is what there is to say about an output. Bytes, SHA256 and Formulas are final after Close.
+// Info is what there is to say about an output. The counts and SHA256 are final after Close.
 type Info struct {
 	Path     string // as given
 	Temp     string // the name that it has until it is published; "" for a stream
@@ -23,6 +23,10 @@ type Info struct {
 	Bytes    int64
 	SHA256   string // in hex; "" before Close
 	Formulas int64  // cells of CSV and TSV that a spreadsheet would run: escaped only if the Spec says so
+
+	// Halves counts cells of JSONL that held half of a surrogate pair, which is written as U+FFFD; FirstHalf is the row
+	// number of the first.
+	Halves, FirstHalf int64
 }
 
 // Output is one file of a run, or standard output. It is used from one goroutine.
@@ -96,6 +100,9 @@ func (o *Output) Write(out *pipeline.Outcome) error {
 	if err := o.encoder.write(&o.block); err != nil {
 		return o.fail(err)
 	}
+	if e, ok := o.encoder.(*jsonlEncoder); ok && e.noted > 0 && o.info.FirstHalf == 0 {
+		o.info.FirstHalf = out.Row.Number
+	}
 	return nil
 }
 
@@ -167,8 +174,11 @@ func (o *Output) Discard() error {
 func (o *Output) Info() Info {
 	info := o.info
 	info.Bytes = o.meter.n
-	if e, ok := o.encoder.(*csvEncoder); ok {
-		info.Formulas = e.lines.formulas
+	switch e := o.encoder.(type) {
+	case *csvEncoder:
+		info.Formulas = e.noted
+	case *jsonlEncoder:
+		info.Halves = e.noted
 	}
 	return info
 }

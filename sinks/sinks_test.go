@@ -226,8 +226,8 @@ func TestCSVCells(t *testing.T) {
 				t.Errorf("%s of %q: %q, want %q", what, test.in, got, "\"x\"\n"+want+"\n")
 			}
 			formula := test.in != "" && strings.Contains("=+-@\t\r", test.in[:1])
-			if (e.formulas == 1) != formula {
-				t.Errorf("%s of %q: %d formulas counted", what, test.in, e.formulas)
+			if (e.noted == 1) != formula {
+				t.Errorf("%s of %q: %d formulas counted", what, test.in, e.noted)
 			}
 		}
 	}
@@ -248,6 +248,37 @@ func TestFormulas(t *testing.T) {
 		"-1,'@a,,g,not_assigned,,,,0001-01-01T00:00:00.000Z,,-5\n"
 	if diff := cmp.Diff(want, buf.String()); diff != "" || info.Formulas != 4 {
 		t.Errorf("%d formulas, want 4 (the header's, @a twice, +on); (-want +got):\n%s", info.Formulas, diff)
+	}
+}
+
+// TestHalfSurrogatePairs: every JSON cell of JSONL is text that all readers take, in assignments and in error records.
+func TestHalfSurrogatePairs(t *testing.T) {
+	var buf bytes.Buffer
+	out, err := Stream(&buf, "jsonl", Spec{Include: []string{"metadata"}, Carry: []pipeline.Column{{Name: "c", Type: pipeline.TypeJSON}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := pipeline.Value{Kind: pipeline.Number, Text: `"\udc00"`} // as it is, whatever may come to make one
+	for row, payload := range []string{`"\ud83d\ude00"`, `"\ud83d"`, `"\ud83d"`} {
+		o := &pipeline.Outcome{Row: pipeline.Row{Number: int64(row + 1), User: pipeline.User{UserID: "u"}, Carry: []pipeline.Value{{}}}}
+		o.Assignments = []pipeline.Assignment{{Assigned: true, Variant: pipeline.Variant{FlagKey: "f", Key: "on", Payload: payload}}}
+		if row == 2 {
+			o.Row.Carry[0] = cut
+			o.Assignments[0].Metadata = `{"\ud800":1}`
+		}
+		if err := out.Write(o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	info := out.Info()
+	if info.Halves != 4 || info.FirstHalf != 2 {
+		t.Errorf("%d cells with halves, the first in row %d; want 4, and row 2", info.Halves, info.FirstHalf)
+	}
+	if n := strings.Count(buf.String(), `\ufffd`); n != 4 || strings.Contains(buf.String(), `\ud800`) || strings.Count(buf.String(), `\ud83d`) != 1 {
+		t.Errorf("%d halves replaced, want 4, and the pair as it was:\n%s", n, buf.String())
 	}
 }
 

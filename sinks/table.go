@@ -63,10 +63,10 @@ type tuple struct {
 	cells []cell
 	kept  bool // false: it may hold something else in the next block
 
-	texts    [][]byte // of a text format: each segment's
-	formulas int64    // in texts
-	group    int      // the row group of indices; 0 is none
-	indices  []int32  // of Parquet: each cell's in its column's dictionary
+	texts   [][]byte // of a text format: each segment's
+	noted   int64    // of the cells in texts
+	group   int      // the row group of indices; 0 is none
+	indices []int32  // of Parquet: each cell's in its column's dictionary
 }
 
 // noTuple is the tuple of a layout in which nothing varies, and an outcome makes one row.

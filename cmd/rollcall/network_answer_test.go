@@ -3,10 +3,13 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -439,4 +442,55 @@ func TestNetworkSlowness(t *testing.T) {
 		}
 	}
 	together(t, tests)
+}
+
+// TestNetworkHalfSurrogatePairs: JSON has escapes for half of a surrogate pair, and a server may cut a text there. It is
+// kept where it is part of a text, and replaced in JSONL, of which DuckDB would not read a line for it.
+func TestNetworkHalfSurrogatePairs(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	file := func(name string) string { return filepath.Join(folder, name) }
+	api := &faultyAPI{Answer: func(user string) *evalserver.Fault {
+		cut := ""
+		if user >= "u-002" {
+			cut = `\ud83d`
+		}
+		return answering(200, "application/json", `{"f":{"key":"on","payload":{"title":"Hi `+cut+`"},"metadata":{"m":["`+cut+`x"]}},"g":{"key":"on","payload":"\ud83d\ude00"}}`)
+	}}
+	r := networkRun{
+		Server: api.start(t), Users: names("u", 4), Folder: folder,
+		Args: []string{"--include", "metadata", "--out", file("a.parquet")},
+	}.do(t)
+	r.wantCode(t, exitOK)
+	for name, want := range map[string]string{"a.csv": `""Hi \ud83d""`, "a.jsonl": `"payload":{"title":"Hi \ufffd"}`} {
+		if n := strings.Count(r.text[name], want); n != 2 {
+			t.Errorf("%s has %d times %s, want 2:\n%s", name, n, want, r.text[name])
+		}
+	}
+	if text := strings.ReplaceAll(r.text["a.jsonl"], `\ud83d\ude00`, ""); strings.Contains(text, `\ud83d`) {
+		t.Errorf("a.jsonl has half of a surrogate pair:\n%s", text)
+	}
+	want := "4 cells hold half of a surrogate pair, which is written as \\ufffd; the first is of row 3"
+	if n := strings.Count(r.stderr, "surrogate"); n != 1 || !strings.Contains(r.stderr, want) {
+		t.Errorf("it said\n%s\nwant once: %s", r.stderr, want)
+	}
+	if code, stderr := inProcess(t, "verify", file("a.csv")); code != exitOK {
+		t.Errorf("verify: exit code %d, want 0:\n%s", code, stderr)
+	}
+	// An older version left such a file.
+	whole, manifest := read(t, file("a.jsonl")), read(t, file("a.csv.manifest.json"))
+	half := strings.Replace(whole, `Hi \ufffd`, `Hi \ud83d`, 1)
+	manifest = strings.Replace(manifest, fmt.Sprintf("%x", sha256.Sum256([]byte(whole))), fmt.Sprintf("%x", sha256.Sum256([]byte(half))), 1)
+	for name, text := range map[string]string{"a.jsonl": half, "a.csv.manifest.json": manifest} {
+		if err := os.WriteFile(file(name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var found bytes.Buffer
+	code := run([]string{"verify", file("a.csv")}, &env{
+		Stdout: &found, Stderr: &found, LookupEnv: func(string) (string, bool) { return "", false }, Soft: t.Context(), Hard: t.Context(),
+	})
+	if want := "row 3, flag f: half of a surrogate pair"; code == exitOK || !strings.Contains(found.String(), want) {
+		t.Errorf("verify: exit code %d, want another than 0, and %q:\n%s", code, want, found.String())
+	}
 }

@@ -563,6 +563,11 @@ func (s *snapshot) manifest() *report.Manifest {
 	for _, out := range s.outputs {
 		info := out.Info()
 		formulas = max(formulas, info.Formulas)
+		if info.Halves > 0 {
+			s.con.Warn(fmt.Sprintf("%s: %s half of a surrogate pair, which is written as \\ufffd; the first is of row %d", info.Path,
+				plurals(info.Halves, "cell holds", "cells hold"), info.FirstHalf),
+				"somebody cut a text in the middle of an emoji; CSV and Parquet keep it as it was answered")
+		}
 		m.Outputs = append(m.Outputs, report.File{Path: info.Path, Bytes: info.Bytes, Rows: info.Rows, SHA256: info.SHA256})
 	}
 	if formulas > 0 && s.o.formulas != "escape" {

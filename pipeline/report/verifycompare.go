@@ -120,8 +120,8 @@ func (c *comparison) id(a, b *output, x, y []byte) bool {
 	return bytes.Equal(x, y) || a.escaped != b.escaped && a.unescape(string(x)) == b.unescape(string(y))
 }
 
-// samePayload compares JSON texts. JSONL has one that spans lines without the white space between its tokens, and
-// null for one that is absent or null.
+// samePayload compares JSON texts. JSONL has one that spans lines without the white space between its tokens, \ufffd
+// for half of a surrogate pair, and null for one that is absent or null.
 func samePayload(a, b []byte) bool {
 	if bytes.Equal(a, b) {
 		return true
@@ -129,11 +129,20 @@ func samePayload(a, b []byte) bool {
 	if isNull(a) && isNull(b) {
 		return true
 	}
+	a, b = mendSurrogates(a), mendSurrogates(b)
 	if !bytes.ContainsAny(a, "\r\n") && !bytes.ContainsAny(b, "\r\n") {
-		return false
+		return bytes.Equal(a, b)
 	}
 	var x, y bytes.Buffer
 	return json.Compact(&x, a) == nil && json.Compact(&y, b) == nil && bytes.Equal(x.Bytes(), y.Bytes())
+}
+
+func mendSurrogates(json []byte) []byte {
+	mended, halves := pipeline.MendSurrogates(string(json))
+	if halves == 0 {
+		return json
+	}
+	return []byte(mended)
 }
 
 func isNull(b []byte) bool { return len(b) == 0 || string(b) == "null" }
@@ -165,7 +174,7 @@ func (c *comparison) value(column string, a, b *output, x, y *Value) bool {
 	if x.Kind != pipeline.String {
 		return textSame || samePayload(x.json, c.b)
 	}
-	jsonSame := bytes.Equal(x.json, c.b)
+	jsonSame := samePayload(x.json, c.b)
 	switch mode := c.modes[column]; {
 	case mode == modeText:
 		return textSame

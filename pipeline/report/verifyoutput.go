@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"math"
@@ -315,6 +316,15 @@ func (o *output) checkAssignment(u *User, a *Assignment) {
 	}
 	f.assigned++
 	o.assigned++
+	if o.r.Format == "jsonl" {
+		halved := hasHalf(a.Payload)
+		for i := range a.Included {
+			halved = halved || hasHalf(a.Included[i].json)
+		}
+		if halved {
+			o.outcomes.fail("row %d, flag %s: half of a surrogate pair, for which other readers refuse the file", u.Row, o.name(a.Flag))
+		}
+	}
 	for int(a.Variant) >= len(f.variants) {
 		f.variants = append(f.variants, make([]int64, int(a.Variant)+1-len(f.variants))...)
 	}
@@ -322,6 +332,16 @@ func (o *output) checkAssignment(u *User, a *Assignment) {
 	if a.Variant == NoKey && !o.v.emptyVariant(o.text(a.Flag)) {
 		o.outcomes.fail("row %d, flag %s: assigned, and column variant is null", u.Row, o.name(a.Flag))
 	}
+}
+
+// hasHalf reports an escape that is half of a surrogate pair, which rollcall writes to CSV and Parquet alone, where it is
+// part of a text.
+func hasHalf(json []byte) bool {
+	if bytes.IndexByte(json, '\\') < 0 {
+		return false
+	}
+	_, halves := pipeline.MendSurrogates(string(json))
+	return halves > 0
 }
 
 // emptyVariant reports whether the run saw a variant without a name.

@@ -88,12 +88,13 @@ func (p *payloads) text(n uint32) string {
 }
 
 // canonical is a payload with its names sorted and without white space; numbers stay as they are written. null is no
-// payload, because JSONL cannot tell them apart. What is not JSON stays as it is.
+// payload, and half of a surrogate pair is \ufffd, because JSONL cannot tell them apart. What is not JSON stays as it is.
 func canonical(payload []byte) []byte {
 	if len(payload) == 0 || string(payload) == "null" {
 		return nil
 	}
-	v, err := pipeline.ParseJSON(string(payload))
+	text, _ := pipeline.MendSurrogates(string(payload))
+	v, err := pipeline.ParseJSON(text)
 	if err != nil {
 		return payload
 	}
