@@ -106,7 +106,7 @@ func (c *csvReader) readHeader() error {
 		}
 		c.header = append(c.header, name)
 	}
-	c.nameColumns()
+	c.called = nameColumns(c.header)
 	return nil
 }
 
@@ -127,13 +127,14 @@ func (c *csvReader) readSeparator() error {
 	return nil
 }
 
-// nameColumns gives a name to columns of the header that have none or share it, so that the cells of a row have
-// different names. Such a column is not used unless an option says this name.
-func (c *csvReader) nameColumns() {
-	first := make(map[string]int, len(c.header))
-	rename := make([]bool, len(c.header))
+// nameColumns gives a name to columns of a header that have none or share it, so that the cells of a row have different
+// names. Such a column is not used unless an option says this name. It returns what the file calls the columns; nil if
+// that is what they are called now.
+func nameColumns(header []string) (called []string) {
+	first := make(map[string]int, len(header))
+	rename := make([]bool, len(header))
 	some := false
-	for i, name := range c.header {
+	for i, name := range header {
 		other, twice := first[name]
 		if !twice {
 			first[name] = i
@@ -143,20 +144,21 @@ func (c *csvReader) nameColumns() {
 		}
 	}
 	if !some {
-		return
+		return nil
 	}
-	c.called = slices.Clone(c.header)
+	called = slices.Clone(header)
 	for i, again := range rename {
 		if !again {
 			continue
 		}
-		name := strings.TrimPrefix(fmt.Sprintf("%s (column %d)", c.called[i], i+1), " ")
+		name := strings.TrimPrefix(fmt.Sprintf("%s (column %d)", called[i], i+1), " ")
 		for _, taken := first[name]; taken; _, taken = first[name] {
 			name += "_"
 		}
 		first[name] = i
-		c.header[i] = name
+		header[i] = name
 	}
+	return called
 }
 
 func (c *csvReader) columns() []column {

@@ -77,31 +77,33 @@ func (r *parquetReader) open(names []string, partitions []pipeline.Member) error
 	if r.pq = pq; pq.Metadata().IsSetEncryptionAlgorithm() {
 		return encrypted
 	}
-	return r.readSchema(pq.Metadata().Schema, names, partitions)
+	r.readSchema(pq.Metadata().Schema, names, partitions)
+	return nil
 }
 
-func (r *parquetReader) readSchema(s *schema.Schema, names []string, partitions []pipeline.Member) error {
-	at := map[string]bool{}
-	add := func(n *parquetNode) error {
-		if n.name == "" || !utf8.ValidString(n.name) {
-			return errors.New("a column without a name, or with one that is not valid UTF-8")
-		}
-		if at[n.name] {
-			return fmt.Errorf("two columns are called %q", n.name)
-		}
-		at[n.name] = true
+func (r *parquetReader) readSchema(s *schema.Schema, names []string, partitions []pipeline.Member) {
+	add := func(n *parquetNode) {
 		r.cols = append(r.cols, n.column())
 		r.nodes = append(r.nodes, n)
-		return nil
 	}
 	b := newNodeBuilder(s, r.pq.BrokenTypes())
-	for i := range s.Root().NumFields() {
-		if err := add(b.build(s.Root().Field(i), 0, 0, 0)); err != nil {
-			return err
+	header := make([]string, s.Root().NumFields())
+	for i := range header {
+		if name := s.Root().Field(i).Name(); utf8.ValidString(name) {
+			header[i] = name
+		}
+	}
+	called := nameColumns(header)
+	for i, name := range header {
+		n := b.build(s.Root().Field(i), 0, 0, 0)
+		n.name = name
+		add(n)
+		if called != nil && called[i] != name {
+			r.cols[i].ambiguous, r.cols[i].called = true, called[i]
 		}
 	}
 	if isErrorFile(r.cols) {
-		return nil // the columns that count are in the rows that it holds
+		return // the columns that count are in the rows that it holds
 	}
 	has := func(name string) bool {
 		return slices.ContainsFunc(r.cols, func(c column) bool { return strings.EqualFold(c.name, name) })
@@ -110,21 +112,16 @@ func (r *parquetReader) readSchema(s *schema.Schema, names []string, partitions 
 		if !strings.Contains(name, ".") || has(name) {
 			continue
 		}
-		if n := b.find(name); n != nil {
-			if err := add(n); err != nil {
-				return err
-			}
+		if n := b.find(name); n != nil && !has(n.name) {
+			add(n)
 		}
 	}
 	for _, p := range partitions {
 		if has(p.Name) {
 			continue // the file says it itself, and in its own type
 		}
-		if err := add(&parquetNode{kind: constantNode, name: p.Name, value: p.Value, typ: pipeline.TypeString}); err != nil {
-			return err
-		}
+		add(&parquetNode{kind: constantNode, name: p.Name, value: p.Value, typ: pipeline.TypeString})
 	}
-	return nil
 }
 
 func (r *parquetReader) columns() []column { return r.cols }

@@ -427,3 +427,35 @@ func BenchmarkParquet(b *testing.B) {
 	data := parquetBytes(b, textColumns(b, header, users), parquet.WithCompression(compress.Codecs.Zstd))
 	benchmarkInput(b, writeFile(b, "users.parquet", data), n, int64(len(data)))
 }
+
+// A column that shares its name, or has none, takes the file from nobody who does not want it.
+func TestParquetSharedNames(t *testing.T) {
+	text := func(name, value string) parquetColumn {
+		return parquetColumn{node: leafNode(t, name, parquet.Repetitions.Required, schema.StringLogicalType{}, parquet.Types.ByteArray, -1), values: []string{value}}
+	}
+	data := parquetBytes(t, withID(t, 1, text("x", "a"), text("", "b"), text("x", "c"), text("\xff", "d"), text("city", "Rome")))
+	for _, test := range []struct {
+		name    string
+		mapping Mapping
+		want    string // the user, or the error
+	}{
+		{"not wanted", Mapping{}, `{"city":"Rome"}`},
+		{"all", Mapping{AllProperties: true}, `{"city":"Rome"}`},
+		{"the second one, by the name that it has been given", Mapping{Map: map[string]string{"country": "x (column 4)"}}, `{"city":"Rome","country":"c"}`},
+		{"the one without a name", Mapping{Map: map[string]string{"country": "(column 3)"}}, `{"city":"Rome","country":"b"}`},
+		{"either", Mapping{Properties: []string{"x"}}, `2 columns of the header are called "x"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			rows, err := read(t, "u.parquet", data, Options{Mapping: test.mapping})
+			if test.want[0] != '{' {
+				if err == nil || !strings.Contains(err.Error(), test.want) {
+					t.Errorf("%v, want %q", err, test.want)
+				}
+				return
+			}
+			if err != nil || ids(rows) != "1:u1" || rows[0].Context != test.want {
+				t.Errorf("%+v, %v; want %s", rows, err, test.want)
+			}
+		})
+	}
+}
