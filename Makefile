@@ -51,11 +51,11 @@ parity: $(NODE_MODULES) ## compare the engine with Amplitude's on random flags a
 	go run ./cmd/parity -pairs $${PARITY:-2000000}
 
 interop: $(NODE_MODULES) ## DuckDB reads what rollcall writes, and the other way round
-	go test -count=1 -tags interop ./testdata/interop
+	go build ./cmd/... && go test -count=1 -timeout $(TEST_TIMEOUT) -tags interop ./testdata/interop
 
 browser: ## look at the report's page with headless Chromium (Debian's package, installed where it is missing)
 	testdata/browser/install.sh
-	go test -count=1 -tags browser ./testdata/browser
+	go build ./cmd/... && go test -count=1 -timeout $(TEST_TIMEOUT) -tags browser ./testdata/browser
 
 bench: $(NODE_MODULES) ## the engine, the local and remote job, and serve beside what they must beat; Go benchmarks
 	go run ./cmd/benchjob

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -62,6 +65,30 @@ func TestDependencyRule(t *testing.T) {
 	for pkg := range allowed {
 		if !seen[pkg] {
 			t.Errorf("go list does not know %s", pkg)
+		}
+	}
+}
+
+// TestCrashTestsAreRun: `make test` runs the tests of files with the tag faultfs by their name.
+func TestCrashTestsAreRun(t *testing.T) {
+	for _, pattern := range []string{"*_test.go", "../../pipeline/*/*_test.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %v, %v; want files", pattern, files, err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasPrefix(string(text), "//go:build faultfs\n") {
+				continue
+			}
+			for _, name := range regexp.MustCompile(`(?m)^func (Test\w+)`).FindAllStringSubmatch(string(text), -1) {
+				if !strings.HasPrefix(name[1], "TestCrash") {
+					t.Errorf("%s: the name of %s does not begin with TestCrash, so nothing runs it", file, name[1])
+				}
+			}
 		}
 	}
 }

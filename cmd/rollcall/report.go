@@ -134,16 +134,16 @@ func (o *reportOptions) options(ctx context.Context, snapshots []string, con *co
 			return options, err
 		}
 	}
-	for i, text := range o.expect {
+	given := map[string]bool{}
+	for _, text := range o.expect {
 		e, err := parseExpect(text)
 		if err != nil {
 			return options, err
 		}
-		for _, earlier := range o.expect[:i] {
-			if strings.HasPrefix(earlier, e.Flag+"=") {
-				return options, usageErrorf("--expect says twice what to expect of flag %q", e.Flag)
-			}
+		if given[e.Flag] {
+			return options, usageErrorf("--expect says twice what to expect of flag %q", e.Flag)
 		}
+		given[e.Flag] = true
 		// Who is bucketed by what, the configuration still says.
 		at := slices.IndexFunc(options.Expectations, func(c exposure.Expectation) bool { return c.Flag == e.Flag })
 		if at < 0 {
@@ -169,13 +169,20 @@ func parseExpect(text string) (exposure.Expectation, error) {
 			"for example --expect checkout=control:50,treatment:50")
 	}
 	flag, list, ok := strings.Cut(text, "=")
-	if !ok || flag == "" {
+	if flag = strings.TrimFunc(flag, isBlank); !ok || flag == "" {
 		return bad("it is not FLAG=VARIANT:WEIGHT,…")
 	}
 	e := exposure.Expectation{Flag: flag, Source: exposure.SourceExpect}
 	var sum, none float64
 	seen := map[string]bool{}
-	for part := range strings.SplitSeq(list, ",") {
+	parts, err := splitList(list, ':')
+	if err != nil {
+		return bad("%w", err)
+	}
+	if len(parts) == 0 {
+		return bad("it is not FLAG=VARIANT:WEIGHT,…")
+	}
+	for _, part := range parts {
 		at := strings.LastIndexByte(part, ':')
 		if at <= 0 {
 			return bad("%q is not VARIANT:WEIGHT", part)

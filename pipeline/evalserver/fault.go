@@ -48,7 +48,8 @@ func ParseFaults(list string) ([]Fault, error) {
 	var faults []Fault
 	sum := 0.0
 	for item := range strings.SplitSeq(list, ",") {
-		kind, probability, ok := strings.Cut(strings.TrimSpace(item), ":")
+		kind, probability, ok := strings.Cut(item, ":")
+		kind, probability = strings.TrimSpace(kind), strings.TrimSpace(probability)
 		if !ok {
 			return nil, fmt.Errorf("fault %q: want kind:probability, such as 503:0.05", item)
 		}
