@@ -21,8 +21,9 @@
 //   - An evaluator's other errors and a sink's error end the run: everything is cancelled, nothing more is
 //     written, and Run returns that error.
 //   - A source's error drains: the rows that were read are evaluated and written, then Run returns it.
-//   - A soft stop is a source that ends early ([Until]); what was read is finished. Cancelling the
-//     context is the hard stop: nothing more is written.
+//   - A soft stop ([Pipeline.Stop], or an evaluator's [ErrStopped]) reads and asks no more. What is being evaluated is
+//     finished, and written up to the first user who was not asked. Cancelling the context is the hard stop: nothing
+//     more is written.
 //   - When Run returns, none of its goroutines is left. It closes nothing: whoever opened the source and the
 //     sink closes them.
 //

@@ -27,10 +27,14 @@ type Pipeline struct {
 	// Rows of ordinary size never come near it.
 	WindowBytes int64
 
+	// Stop, once it is closed, is a soft stop: nothing more is read, and nobody more is asked. What is being evaluated is
+	// finished, and written as far as no user is missing before it. nil: there is none.
+	Stop <-chan struct{}
+
 	Now func() time.Time // dates the failures; nil: time.Now
 }
 
-// Stats counts what a run has written. Answered + Failed = Read, unless the run was cancelled.
+// Stats counts what a run has written. Answered + Failed = Read, unless the run was stopped or cancelled.
 type Stats struct {
 	Read     int64 // rows taken from the source
 	Answered int64
@@ -40,6 +44,7 @@ type Stats struct {
 // batch is a place in the window: rows that one worker evaluates.
 type batch struct {
 	outcomes []Outcome // as long as the rows that were read
+	stopped  bool      // the rows after them were not evaluated: see Pipeline.Stop
 	bytes    int64     // taken of WindowBytes
 	done     chan struct{}
 }
@@ -64,14 +69,19 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 	memory := semaphore.NewWeighted(limit)
 
 	var stats Stats
-	var sourceErr error // read after g.Wait
+	var sourceErr error          // read after g.Wait
+	ended := make(chan struct{}) // closed when a user is missing: nothing more is written
 	g.Go(func() error {
 		defer close(order)
 		defer close(work)
-		for sourceErr == nil {
+		for sourceErr == nil && !p.stopped() {
 			var b *batch
 			select {
 			case b = <-free:
+			case <-p.Stop:
+				return nil
+			case <-ended:
+				return nil
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
@@ -101,6 +111,7 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 	}
 	// The emitter is a goroutine of the group too, so that its error cancels the others.
 	g.Go(func() error {
+		missing := false
 		for b := range order {
 			select {
 			case <-b.done:
@@ -108,6 +119,9 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 				return context.Cause(ctx)
 			}
 			for i := range b.outcomes {
+				if missing {
+					break
+				}
 				if err := context.Cause(ctx); err != nil {
 					return err
 				}
@@ -120,6 +134,10 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 				} else {
 					stats.Answered++
 				}
+			}
+			if b.stopped && !missing {
+				missing = true
+				close(ended)
 			}
 			memory.Release(b.bytes)
 			if b.bytes > maxBatchBytes {
@@ -180,8 +198,9 @@ func membersSize(members []Member) (n int64) {
 	return n
 }
 
-// evaluate makes the outcomes of the batch's rows. Its error ends the run.
+// evaluate makes the outcomes of the batch's rows, up to the first one that is not asked any more. Its error ends the run.
 func (p *Pipeline) evaluate(ctx context.Context, b *batch) error {
+	b.stopped = false
 	for i := range b.outcomes {
 		o := &b.outcomes[i]
 		if o.Row.Err != nil {
@@ -191,7 +210,15 @@ func (p *Pipeline) evaluate(ctx context.Context, b *batch) error {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		answer, err := p.Evaluator.Evaluate(ctx, &o.Row.User)
+		var answer Answer
+		err := ErrStopped
+		if !p.stopped() {
+			answer, err = p.Evaluator.Evaluate(ctx, &o.Row.User)
+		}
+		if errors.Is(err, ErrStopped) {
+			b.outcomes, b.stopped = b.outcomes[:i], true
+			return nil
+		}
 		if failure, ok := errors.AsType[*UserError](err); ok {
 			o.Fail(failure, p.now())
 		} else if err != nil {
@@ -210,19 +237,12 @@ func (p *Pipeline) now() time.Time {
 	return time.Now()
 }
 
-// Until is source, ending early once stop is closed: a soft stop. The rows that it has yielded are finished.
-func Until(source Source, stop <-chan struct{}) Source { return &until{source, stop} }
-
-type until struct {
-	Source
-	stop <-chan struct{}
-}
-
-func (u *until) Next(row *Row) error {
+// stopped reports whether Stop is closed.
+func (p *Pipeline) stopped() bool {
 	select {
-	case <-u.stop:
-		return io.EOF
+	case <-p.Stop:
+		return true
 	default:
-		return u.Source.Next(row)
+		return false
 	}
 }

@@ -266,18 +266,86 @@ func TestCancelEndsAtOnce(t *testing.T) {
 	})
 }
 
-func TestSoftStopFinishesWhatWasRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		stop := make(chan struct{})
-		time.AfterFunc(2*time.Second, func() { close(stop) })
-		rows := &pipelinetest.Rows{N: 1e6}
-		var w written
-		p := pipeline.Pipeline{Workers: 4, Window: 10, Source: pipeline.Until(rows, stop), Evaluator: pipelinetest.Evaluate(slowly), Sink: &w}
-		stats, err := p.Run(t.Context())
-		if err != nil || int64(len(w)) != stats.Read || stats.Answered != stats.Read || stats.Read == 0 || stats.Read == 1e6 {
-			t.Errorf("err = %v, %d outcomes, stats %+v; want no error and every row that was read", err, len(w), stats)
-		}
-	})
+// TestSoftStopAsksNobodyElse: who is being asked is finished, who waits in the window is not asked, and what is written
+// is the first rows without a gap.
+func TestSoftStopAsksNobodyElse(t *testing.T) {
+	for name, tt := range map[string]struct {
+		workers, window, batch int
+		windowBytes            int64
+	}{
+		"one worker":          {workers: 1, window: 100},
+		"a window":            {workers: 4, window: 100},
+		"a full window":       {workers: 4, window: 4},
+		"batches":             {workers: 4, window: 100, batch: 7},
+		"no room for a row":   {workers: 4, window: 100, windowBytes: 1},
+		"room for a few rows": {workers: 4, window: 100, windowBytes: 2000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				stop := make(chan struct{})
+				var stopped atomic.Bool
+				time.AfterFunc(2*time.Second, func() { stopped.Store(true); close(stop) })
+				var asked, finished atomic.Int64
+				var w written
+				p := pipeline.Pipeline{
+					Workers: tt.workers, Window: tt.window, Batch: tt.batch, WindowBytes: tt.windowBytes, Stop: stop, Sink: &w,
+					Source: &pipelinetest.Rows{N: 1e6, Change: func(row *pipeline.Row) {
+						row.Input = []pipeline.Member{{Name: "x", Value: pipeline.StringValue(strings.Repeat("x", 100))}}
+					}},
+					Evaluator: pipelinetest.Evaluate(func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
+						if stopped.Load() {
+							t.Errorf("%s was asked after the stop", u.UserID)
+						}
+						asked.Add(1)
+						defer finished.Add(1)
+						return slowly(ctx, u)
+					}),
+				}
+				stats, err := p.Run(t.Context())
+				if err != nil || stats.Answered == 0 || stats.Answered != int64(len(w)) || stats.Failed != 0 || stats.Read < stats.Answered {
+					t.Errorf("err = %v, %d outcomes, stats %+v; want no error, and some outcomes", err, len(w), stats)
+				}
+				if asked.Load() != finished.Load() {
+					t.Errorf("%d users were asked and %d finished", asked.Load(), finished.Load())
+				}
+				for i, line := range w {
+					if want := fmt.Sprintf("%d user-%d ", i+1, i+1); !strings.HasPrefix(line, want) {
+						t.Fatalf("outcome %d is %q, want it to begin with %q", i, line, want)
+					}
+				}
+				// Whoever was asked is written, but for those after the first one who was not: of each batch, one.
+				if lost := asked.Load() - int64(len(w)); tt.batch <= 1 && lost != 0 || lost > int64(tt.workers*max(tt.batch, 1)) {
+					t.Errorf("%d users were asked and %d written", asked.Load(), len(w))
+				}
+			})
+		})
+	}
+}
+
+// TestEvaluatorStops: an evaluator that asks no more of some users ends the run in front of the first of them, whether
+// the pipeline was stopped or not.
+func TestEvaluatorStops(t *testing.T) {
+	for name, tt := range map[string]struct {
+		batch       int
+		windowBytes int64
+	}{"rows": {1, 0}, "batches": {7, 0}, "no room for a row": {1, 1}} {
+		t.Run(name, func(t *testing.T) {
+			got, stats, err := run(t, pipeline.Pipeline{
+				Workers: 4, Window: 50, Batch: tt.batch, WindowBytes: tt.windowBytes, Source: &pipelinetest.Rows{N: 1e5, Change: func(row *pipeline.Row) {
+					row.Input = []pipeline.Member{{Name: "x"}}
+				}},
+				Evaluator: pipelinetest.Evaluate(func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
+					if u.UserID == "user-30" {
+						return pipeline.Answer{}, fmt.Errorf("wrapped: %w", pipeline.ErrStopped)
+					}
+					return slowly(ctx, u)
+				}),
+			})
+			if err != nil || len(got) != 29 || stats.Answered != 29 || stats.Read > 200 {
+				t.Errorf("err = %v, %d outcomes, stats %+v; want no error and 29, with not much more read", err, len(got), stats)
+			}
+		})
+	}
 }
 
 func TestFailuresAreDated(t *testing.T) {

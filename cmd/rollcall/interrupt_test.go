@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -103,6 +105,74 @@ func TestInterrupt(t *testing.T) {
 			if err != nil || len(files) > 2 || files[0].Name() != ".a.csv.rollcall" && len(files) == 2 {
 				t.Errorf("%v: left behind: %v (%v), want the journal at most", tt.signals, files, err)
 			}
+		})
+	}
+}
+
+// TestInterruptAsksNobodyElse: at the first signal, four requests are in flight, and a window of users waits. Those in
+// flight are finished and kept, and nobody else is asked, though the rate would allow it.
+func TestInterruptAsksNobodyElse(t *testing.T) {
+	const inFlight, first = 4, 20
+	held := make(chan struct{}, inFlight)
+	release := make(chan struct{})
+	var asked atomic.Int32
+	api := &faultyAPI{Script: func(string, int) *evalserver.Fault {
+		if n := asked.Add(1); n > first && n <= first+inFlight {
+			held <- struct{}{}
+			<-release
+		}
+		return nil
+	}}
+	soft, stop := context.WithCancelCause(context.Background())
+	defer stop(nil)
+	go func() {
+		for range inFlight {
+			<-held
+		}
+		stop(&interruptedError{os.Interrupt})
+	}()
+	var once sync.Once
+	r := networkRun{
+		Server: api.start(t), Users: names("u", 200), Args: []string{"--concurrency", fmt.Sprint(inFlight)}, Soft: soft,
+		Said: func(text string) {
+			if strings.Contains(text, "interrupted: finishing the 4 requests in flight, at most 10s; again to end at once") {
+				once.Do(func() { close(release) })
+			}
+		},
+	}.do(t)
+	r.wantNothing(t, 130, "interrupted: finishing the 4 requests in flight", "24 of 200 users are kept", "interrupted (interrupt) after 24 of 200 users")
+	if n := asked.Load(); n != first+inFlight {
+		t.Errorf("%d users were asked about, want %d and those in flight: %d", n, first, first+inFlight)
+	}
+	r.run.Soft = nil
+	r = r.run.do(t)
+	r.wantPublished(t)
+	ledger{}.check(t, api, r)
+}
+
+// TestInterruptDuringAPause: whoever waits for a pause, an outage or the rate is not in flight, and is not waited for.
+func TestInterruptDuringAPause(t *testing.T) {
+	for name, fault := range map[string]*evalserver.Fault{"a pause": {Kind: "429", RetryAfter: "300"}, "an outage": status(503)} {
+		t.Run(name, func(t *testing.T) {
+			var down atomic.Bool
+			api := &faultyAPI{Script: func(user string, _ int) *evalserver.Fault {
+				if user >= "u-020" || down.Load() {
+					down.Store(true)
+					return fault
+				}
+				return nil
+			}}
+			soft, stop := context.WithCancelCause(context.Background())
+			defer stop(nil)
+			r := networkRun{
+				Server: api.start(t), Users: names("u", 200), Args: []string{"--concurrency", "4", "--max-attempts", "1"}, Soft: soft,
+				Said: func(text string) {
+					if strings.Contains(text, "the API asks for a pause") || strings.Contains(text, "the API is not there") {
+						stop(&interruptedError{os.Interrupt})
+					}
+				},
+			}.do(t)
+			r.wantNothing(t, 130, "of 200 users are kept", "interrupted (interrupt) after")
 		})
 	}
 }

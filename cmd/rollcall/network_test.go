@@ -232,6 +232,7 @@ type networkRun struct {
 	Shell   string            // what sh does in that process before
 	Env     map[string]string // more of it
 	Folder  string            // "" is one of its own
+	Soft    context.Context   // ends with a signal; nil: there is none
 	Said    func(text string) // is told all that standard error holds whenever there is more
 }
 
@@ -310,8 +311,12 @@ func (r networkRun) do(t *testing.T) *networkResult {
 		}
 		res.code = cmd.ProcessState.ExitCode()
 	} else {
+		soft := r.Soft
+		if soft == nil {
+			soft = t.Context()
+		}
 		res.code = run(args, &env{
-			Stdin: bytes.NewReader(nil), Stdout: new(bytes.Buffer), Stderr: said, Soft: t.Context(), Hard: t.Context(),
+			Stdin: bytes.NewReader(nil), Stdout: new(bytes.Buffer), Stderr: said, Soft: soft, Hard: t.Context(),
 			LookupEnv: func(name string) (string, bool) {
 				switch name {
 				case keyVariable:

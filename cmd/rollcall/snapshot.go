@@ -400,7 +400,8 @@ func (s *snapshot) evaluate(earlier *unfinished) error {
 	defer progress.Close() //nolint:errcheck // never fails
 	before := s.tally.Read
 	p := pipeline.Pipeline{
-		Source:      pipeline.Until(rows, s.env.Soft.Done()),
+		Source:      rows,
+		Stop:        s.env.Soft.Done(),
 		Sink:        append(sink, progress),
 		WindowBytes: 16 << 20, // 4096 rows of 4 kB
 		Flags:       s.o.flags,
@@ -417,14 +418,14 @@ func (s *snapshot) evaluate(earlier *unfinished) error {
 			p.Sink = fanOut{p.Sink, stoppable{flusher{s.stream}}}
 		}
 	}
-	stats, err := p.Run(s.env.Hard)
+	stats, err := s.stopSoftly(&p)
 	if err != nil {
 		return err
 	}
-	read := before + stats.Read
-	if read < s.in.total && s.env.Soft.Err() != nil {
+	if before+stats.Answered+stats.Failed < s.in.total && s.env.Soft.Err() != nil {
 		return context.Cause(s.env.Soft)
 	}
+	read := before + stats.Read
 	if _, err := src.ReadRest(); err != nil { // what was read is what preflight has read, or this fails
 		return err
 	}
@@ -435,6 +436,26 @@ func (s *snapshot) evaluate(earlier *unfinished) error {
 		return fmt.Errorf("internal error: %+v and %d users in the tally do not add up", stats, s.tally.Read)
 	}
 	return s.checkAnswered(&s.first)
+}
+
+// stopSoftly runs p. After the first signal nobody more is asked, and it says what it still waits for.
+func (s *snapshot) stopSoftly(p *pipeline.Pipeline) (pipeline.Stats, error) {
+	if s.remote == nil {
+		return p.Run(s.env.Hard)
+	}
+	said := make(chan struct{})
+	unsaid := context.AfterFunc(s.env.Soft, func() {
+		defer close(said)
+		if n := s.remote.Stop(); n > 0 {
+			s.con.Log.Info(fmt.Sprintf("interrupted: finishing the %s in flight, at most %v; again to end at once", plural(int64(n), "request"), grace))
+		}
+	})
+	defer func() {
+		if !unsaid() {
+			<-said // before the run says how it ended
+		}
+	}()
+	return p.Run(s.env.Hard)
 }
 
 // embedded is the [amplitude.NoTrack] of a server in this process, which tracks nothing.
