@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -156,16 +157,19 @@ func (j *join) got(side int, key, variant string) (n int64) {
 	if !ok {
 		return 0
 	}
-	number++
+	if f.got[side] == nil {
+		f.countSides()
+	}
+	return f.got[side][number+1]
+}
+
+// countSides counts the users of each side by their variant.
+func (f *flag) countSides() {
+	f.got = [2]map[uint32]int64{maps.Clone(f.removed), maps.Clone(f.added)}
 	for t, users := range f.transitions {
-		if side == 0 && uint32(t>>32) == number || side == 1 && uint32(t) == number {
-			n += users
-		}
+		f.got[0][uint32(t>>32)] += users
+		f.got[1][uint32(t)] += users
 	}
-	if side == 0 {
-		return n + f.removed[number]
-	}
-	return n + f.added[number]
 }
 
 func (j *join) flagReport(f *flag, configs Configs) Flag {
@@ -185,6 +189,11 @@ func (j *join) flagReport(f *flag, configs Configs) Flag {
 		}
 	}
 	nothing := func(s *side) string { return j.nothing(s, f) }
+	type ends struct {
+		beforeOutcome, afterOutcome string
+		before, after               uint32
+	}
+	index := map[ends]int{}
 	add := func(beforeOutcome string, before uint32, afterOutcome string, after uint32, n int64) {
 		if n == 0 {
 			return
@@ -198,12 +207,12 @@ func (j *join) flagReport(f *flag, configs Configs) Flag {
 			name := j.names.variant(after)
 			t.AfterOutcome, t.After = Assigned, &name
 		}
-		for i := range out.Transitions { // an absent flag and an absent user are the same line
-			if o := &out.Transitions[i]; o.BeforeOutcome == t.BeforeOutcome && o.AfterOutcome == t.AfterOutcome && equal(o.Before, t.Before) && equal(o.After, t.After) {
-				o.Users += n
-				return
-			}
+		key := ends{t.BeforeOutcome, t.AfterOutcome, before, after}
+		if i, seen := index[key]; seen { // an absent flag and an absent user are the same line
+			out.Transitions[i].Users += n
+			return
 		}
+		index[key] = len(out.Transitions)
 		out.Transitions = append(out.Transitions, t)
 	}
 	rest, restAdded, restRemoved := j.both, j.added, j.removed
@@ -227,8 +236,6 @@ func (j *join) flagReport(f *flag, configs Configs) Flag {
 	})
 	return out
 }
-
-func equal(a, b *string) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
 
 // outcomes are the outcomes in the order in which they are shown.
 var outcomes = []string{Assigned, NotAssigned, NotAsked, Absent}

@@ -122,6 +122,8 @@ type flag struct {
 	changed        int64
 	causes         map[Cause]int64
 
+	got [2]map[uint32]int64 // by side and variant: the users, when all passes are done; nil: not counted yet
+
 	current state // of the user at hand
 	seen    int64 // which user current is of
 }

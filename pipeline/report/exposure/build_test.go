@@ -323,6 +323,14 @@ func TestLeftToChance(t *testing.T) {
 	if f := r.Flags[0]; f.LeftOut != 1200 || f.Test.N != 4800 || r.Verdict.Severity != exposure.OK {
 		t.Errorf("%d left out, %d tested, verdict %+v, want 1200, 4800, ok", f.LeftOut, f.Test.N, r.Verdict)
 	}
+	for _, v := range r.Flags[0].Variants { // 600 of the left out have each
+		if v.ExpectedUsers == nil || *v.ExpectedUsers != 3000 {
+			t.Errorf("variant %s: %v users are expected, want 3000", v.Key, v.ExpectedUsers)
+		}
+	}
+	if f := r.Flags[0]; f.Eligible != 4800 || f.ExpectedReach == nil || *f.ExpectedReach != 1 {
+		t.Errorf("%d are eligible, %v of all users should have a variant, want 4800 and 1", f.Eligible, f.ExpectedReach)
+	}
 	addUp(t, "left out", r)
 }
 
@@ -550,5 +558,42 @@ func TestGolden(t *testing.T) {
 				t.Errorf("a terminal would act upon %q", line)
 			}
 		}
+	}
+}
+
+// TestManyVariants: of a flag with many variants the most frequent ones are printed, in slices too; in slices of a few
+// variants all of them, with counts.
+func TestManyVariants(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		variants int
+		lines    int // at most
+		want     []string
+	}{
+		{"five", 5, 90, []string{"v-0", "v-1", "v-2", "v-3", "v-4"}},
+		{"many", 3000, 120, []string{"and 2,980 more variants with", "and 2,980 variants that are more rare"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "out.csv")
+			w := world{seed: 4, users: 6000, flags: []string{"one"}, wide: true}
+			w.touch = func(i int, o *pipeline.Outcome) { o.Assignments[0].Key = fmt.Sprint("v-", i%test.variants) }
+			w.write(t, path)
+			r := build(t, exposure.Options{Snapshots: []string{path}, By: []string{"country"}})
+			text := r.Table(80)
+			if lines := strings.Count(text, "\n"); lines > test.lines && test.variants == 5 || len(r.Markdown())+len(text) > 40_000 {
+				t.Errorf("%d lines, %d bytes of Markdown:\n%s", lines, len(r.Markdown()), text)
+			}
+			at := strings.Index(text, "country")
+			for _, want := range test.want {
+				if !strings.Contains(text[at:], want) && !strings.Contains(text, want) || test.variants == 5 && strings.Count(text, want) < 2 {
+					t.Errorf("the table does not say %q of the flag and of its slices:\n%s", want, text)
+				}
+			}
+			for line := range strings.Lines(text) {
+				if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > 80 {
+					t.Errorf("a line of %d columns: %s", n, line)
+				}
+			}
+		})
 	}
 }

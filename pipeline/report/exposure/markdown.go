@@ -51,13 +51,17 @@ func (r *Report) Markdown() string {
 			continue
 		}
 		line("\n| variant | %s | share | 95 %% interval | expected |\n|---|---:|---:|---:|---:|", r.Unit.Noun(2))
-		for k := range f.Variants {
+		shown, more, rest := f.ShownVariants(maxVariants)
+		for _, k := range shown {
 			v := &f.Variants[k]
 			expected := ""
 			if len(f.Expected.Variants) > 0 {
 				expected = v.expected()
 			}
 			line("| %s | %s | %s | %s | %s |", escape(v.Key), Thousands(v.Users), Percent(v.Split.Share), v.Split.interval(), expected)
+		}
+		if more > 0 {
+			line("\nAnd %s with %s.", count(more, "more variant"), r.Unit.Count(rest))
 		}
 		for _, words := range []string{f.Words, f.AllocationWords} {
 			if words != "" {
@@ -69,22 +73,22 @@ func (r *Report) Markdown() string {
 		}
 		fmt.Fprintf(&b, "\n| | slice | %s | reach |", r.Unit.Noun(2))
 		rule := "|---|---|---:|---:|"
-		names := f.Variants
-		if len(names) == 1 {
-			names = nil
+		var names []int
+		if len(f.Variants) > 1 {
+			names, _, _ = f.ShownVariants(maxSliceVariants)
 		}
-		for _, v := range names {
-			fmt.Fprintf(&b, " %s |", escape(v.Key))
+		for _, n := range names {
+			fmt.Fprintf(&b, " %s |", escape(f.Variants[n].Key))
 			rule += "---:|"
 		}
 		line("\n%s", rule)
 		for k := range f.Slices {
 			s := &f.Slices[k]
 			fmt.Fprintf(&b, "| %s | %s | %s | %s |", s.mark(), escape(s.Column+" = "+s.Label), Thousands(s.Users), Percent(s.Reach.Share))
-			for n := range names {
+			for _, n := range names {
 				text := "-"
 				if s.Assigned > 0 {
-					text = Percent(s.Variants[n].Split.Share)
+					text = fmt.Sprintf("%s (%s)", Thousands(s.Variants[n].Users), Percent(s.Variants[n].Split.Share))
 				}
 				fmt.Fprintf(&b, " %s |", text)
 			}

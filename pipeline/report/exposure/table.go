@@ -17,7 +17,12 @@ import (
 const (
 	minWidth      = 60
 	tableOverlaps = 20 // pairs that a table lists
-	labelWidth    = 28
+
+	// Of a flag with many variants, the most frequent ones are printed: so many, and so many for each slice.
+	maxVariants      = 20
+	maxSliceVariants = 20
+
+	labelWidth = 28
 )
 
 // Table is the report for a person at a terminal that is so many columns wide: the verdict and the findings first.
@@ -243,7 +248,8 @@ func (p *printer) flag(f *Flag) {
 	if expected {
 		rows[0] = append(rows[0], "EXPECTED")
 	}
-	for i := range f.Variants {
+	shown, more, rest := f.ShownVariants(maxVariants)
+	for _, i := range shown {
 		v := &f.Variants[i]
 		row := []string{shorten(v.Key, labelWidth), Thousands(v.Users), Percent(v.Split.Share), v.Split.interval()}
 		if expected {
@@ -252,6 +258,9 @@ func (p *printer) flag(f *Flag) {
 		rows = append(rows, row)
 	}
 	p.table(1, rows)
+	if more > 0 {
+		p.Line("  and %s with %s", count(more, "more variant"), p.unit.Count(rest))
+	}
 	if f.Words != "" {
 		p.Wrap("  ", 2, f.Words)
 	}
@@ -273,6 +282,22 @@ func (f *Flag) reachText(unit stats.Unit) string {
 	return text
 }
 
+// ShownVariants are the variants that are printed where at most so many are: all in their order, or the most frequent ones
+// first, and how many more there are, with how many users.
+func (c *Counts) ShownVariants(most int) (shown []int, more int, rest int64) {
+	for i := range c.Variants {
+		shown = append(shown, i)
+	}
+	if len(shown) <= most {
+		return shown, 0, 0
+	}
+	slices.SortStableFunc(shown, func(a, b int) int { return cmp.Compare(c.Variants[b].Users, c.Variants[a].Users) })
+	for _, i := range shown[most:] {
+		rest += c.Variants[i].Users
+	}
+	return shown[:most], len(shown) - most, rest
+}
+
 func (v *Variant) expected() string {
 	if v.Expected == nil {
 		return "none"
@@ -285,8 +310,8 @@ func (s Share) interval() string {
 	return fmt.Sprintf("%.1f to %.1f", 100*s.Low, 100*s.High)
 }
 
-// slices prints the slices of a flag: a table for each column of the input, with a column for each variant as far as
-// there is room.
+// slices prints the slices of a flag: for each column of the input a table with a column for each variant, and further
+// tables where they are too many for one.
 func (p *printer) slices(f *Flag) {
 	var columns []string
 	for i := range f.Slices {
@@ -294,41 +319,40 @@ func (p *printer) slices(f *Flag) {
 			columns = append(columns, f.Slices[i].Column)
 		}
 	}
-	variants := f.Variants
-	if len(variants) == 1 {
-		variants = nil // all who got one got this
+	var variants []int
+	if len(f.Variants) > 1 { // else all who got one got this
+		variants, _, _ = f.ShownVariants(maxSliceVariants)
 	}
-	const fixed, cell = 7 + 2 + labelWidth + 2 + 9 + 2 + 7, 11
-	room := max(1, (p.Width-fixed)/cell)
-	more := max(0, len(variants)-room)
-	variants = variants[:len(variants)-more]
 	few, shares := false, false
 	for _, column := range columns {
-		rows := [][]string{{"", shorten(column, labelWidth), strings.ToUpper(p.unit.Noun(2)), "REACH"}}
-		for _, v := range variants {
-			rows[0] = append(rows[0], shorten(v.Key, cell-2))
-		}
+		begin := [][]string{{"", shorten(column, labelWidth)}}
+		counts := [][]string{{strings.ToUpper(p.unit.Noun(2)), "REACH"}}
+		var list []*FlagSlice
 		for i := range f.Slices {
 			s := &f.Slices[i]
 			if s.Column != column {
 				continue
 			}
+			list = append(list, s)
 			few, shares = few || s.Test != nil && !s.Test.Tested(), shares || s.Verdict == SliceShares
-			row := []string{s.mark(), shorten(s.Label, labelWidth), Thousands(s.Users), Percent(s.Reach.Share)}
-			for k := range variants {
-				text := "-"
-				if s.Assigned > 0 {
-					text = Percent(s.Variants[k].Split.Share)
-				}
-				row = append(row, text)
+			begin = append(begin, []string{s.mark(), shorten(s.Label, labelWidth)})
+			counts = append(counts, []string{Thousands(s.Users), Percent(s.Reach.Share)})
+		}
+		rows := joinColumns(begin, counts)
+		for _, k := range variants {
+			cells := variantColumn(&f.Variants[k], k, list)
+			if tableWidth(rows)+2+columnWidth(cells, 0) > p.Width && len(rows[0]) > len(begin[0]) {
+				p.Line("")
+				p.table(2, rows)
+				rows = begin
 			}
-			rows = append(rows, row)
+			rows = joinColumns(rows, cells)
 		}
 		p.Line("")
 		p.table(2, rows)
 	}
-	if more > 0 && len(columns) > 0 {
-		p.Line("  and %s for which there is no room", count(more, "variant"))
+	if more := len(f.Variants) - len(variants); len(variants) > 0 && more > 0 && len(columns) > 0 {
+		p.Line("  and %s that are more rare", count(more, "variant"))
 	}
 	if few {
 		p.Line("  -: too few %s to be tested", p.unit.Noun(2))
@@ -336,6 +360,46 @@ func (p *printer) slices(f *Flag) {
 	if shares {
 		p.Line("  as all: it shares what is off among all %s", p.unit.Noun(2))
 	}
+}
+
+// variantColumn is who got a variant in each slice: how many, and which share of those who got one.
+func variantColumn(v *Variant, k int, list []*FlagSlice) [][]string {
+	wide := 0
+	for _, s := range list {
+		wide = max(wide, len(Thousands(s.Variants[k].Users)))
+	}
+	cells := [][]string{{shorten(v.Key, 2*labelWidth/3)}}
+	for _, s := range list {
+		text := "-"
+		if s.Assigned > 0 {
+			text = fmt.Sprintf("%*s  %7s", wide, Thousands(s.Variants[k].Users), Percent(s.Variants[k].Split.Share))
+		}
+		cells = append(cells, []string{text})
+	}
+	return cells
+}
+
+// joinColumns puts the columns of two tables beside each other.
+func joinColumns(a, b [][]string) [][]string {
+	rows := make([][]string, len(a))
+	for i := range a {
+		rows[i] = slices.Concat(a[i], b[i])
+	}
+	return rows
+}
+
+func columnWidth(rows [][]string, column int) (width int) {
+	for _, row := range rows {
+		width = max(width, utf8.RuneCountInString(row[column]))
+	}
+	return width
+}
+
+func tableWidth(rows [][]string) (width int) {
+	for column := range rows[0] {
+		width += 2 + columnWidth(rows, column)
+	}
+	return width
 }
 
 // mark is the verdict of a slice in a word.

@@ -250,10 +250,10 @@ func newDiffSection(f *compare.Flag, r *compare.Report) *diffSection {
 	for i := range f.Transitions {
 		t := &f.Transitions[i]
 		before, after := ends(t)
-		if !slices.Contains(rows, before) {
+		if _, seen := had[before]; !seen {
 			rows = append(rows, before)
 		}
-		if !slices.Contains(columns, after) {
+		if _, seen := has[after]; !seen {
 			columns = append(columns, after)
 		}
 		cells[[2]end{before, after}] += t.Users
@@ -294,6 +294,12 @@ func (d *diffSection) bars(rows, columns []end, had, has map[end]int64) {
 	both := slices.Concat(rows, columns)
 	slices.SortFunc(both, compareEnds)
 	both = slices.DeleteFunc(slices.Compact(both), func(e end) bool { return e.outcome == compare.Absent || e.outcome == compare.NotAsked })
+	more := len(both) - looksShown
+	if more > 0 { // the most frequent ones
+		slices.SortStableFunc(both, func(a, b end) int { return cmp.Compare(had[b]+has[b], had[a]+has[a]) })
+		both = both[:looksShown]
+		slices.SortFunc(both, compareEnds)
+	}
 	for _, e := range both {
 		all = append(all, exposure.Variant{Key: e.variant, Treatment: e.outcome == compare.Assigned && !e.control()})
 	}
@@ -302,25 +308,32 @@ func (d *diffSection) bars(rows, columns []end, had, has map[end]int64) {
 		if e.outcome != compare.Assigned {
 			looks[i] = "empty"
 		}
-		if i < looksShown {
-			d.Legend = append(d.Legend, legend{looks[i], e.label()})
-		}
+		d.Legend = append(d.Legend, legend{looks[i], e.label()})
+	}
+	if more > 0 {
+		d.Legend = append(d.Legend, legend{"rest", count(int64(more), "more variant")})
 	}
 	newBar := func(name string, users map[end]int64) *bar {
 		var total int64
-		for _, e := range both {
-			total += users[e]
+		for e, n := range users {
+			if e.outcome != compare.Absent && e.outcome != compare.NotAsked {
+				total += n
+			}
 		}
 		if total == 0 {
 			return nil
 		}
 		b := &bar{}
 		var said []string
+		rest := 1.0
 		for i, e := range both {
-			b.add(looks[i], ratio(users[e], total))
-			if i < looksShown {
-				said = append(said, short(e.label())+" "+exposure.Percent(ratio(users[e], total)))
-			}
+			share := ratio(users[e], total)
+			b.add(looks[i], share)
+			said = append(said, short(e.label())+" "+exposure.Percent(share))
+			rest -= share
+		}
+		if b.others(rest) {
+			said = append(said, "others "+exposure.Percent(rest))
 		}
 		b.Name = name + ": " + strings.Join(said, ", ")
 		return b

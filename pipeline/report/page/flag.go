@@ -40,24 +40,35 @@ func (v *view) flags(r *exposure.Report) {
 	}
 }
 
-// controlFirst puts what is no treatment first, where bars begin.
-func controlFirst(c exposure.Counts) exposure.Counts {
-	c.Variants = slices.Clone(c.Variants)
-	slices.SortStableFunc(c.Variants, func(a, b exposure.Variant) int {
-		if a.Treatment == b.Treatment {
+// shownVariants are the variants that the page shows: the most frequent ones, what is no treatment first, where bars begin.
+func shownVariants(c *exposure.Counts) (shown []int, more int, rest int64) {
+	shown, more, rest = c.ShownVariants(maxVariants)
+	slices.SortStableFunc(shown, func(a, b int) int {
+		switch x, y := c.Variants[a].Treatment, c.Variants[b].Treatment; {
+		case x == y:
 			return 0
-		}
-		if b.Treatment {
+		case y:
 			return -1
 		}
 		return 1
 	})
+	return shown, more, rest
+}
+
+// pick is the counts with these variants alone.
+func pick(c exposure.Counts, shown []int) exposure.Counts {
+	all := c.Variants
+	c.Variants = make([]exposure.Variant, len(shown))
+	for i, at := range shown {
+		c.Variants[i] = all[at]
+	}
 	return c
 }
 
 func newFlag(f *exposure.Flag, unit stats.Unit) *section {
+	shown, more, rest := shownVariants(&f.Counts)
 	ordered := *f
-	ordered.Counts = controlFirst(f.Counts)
+	ordered.Counts = pick(f.Counts, shown)
 	f = &ordered
 	out := &section{Key: clean(f.Key), Mark: worse(testMark(f.Test), testMark(f.Allocation)), Percent: exposure.Percent(f.Reach.Share)}
 	if f.Assigned == 0 {
@@ -74,7 +85,7 @@ func newFlag(f *exposure.Flag, unit stats.Unit) *section {
 		}
 	}
 	looks := looksOf(f.Variants)
-	out.Whole = wholeBar(&f.Counts, f.Expected.Assigned, looks)
+	out.Whole = wholeBar(&f.Counts, looks)
 	out.Any = len(f.Expected.Variants) > 0
 	for i := range f.Variants {
 		x := &f.Variants[i]
@@ -85,18 +96,21 @@ func newFlag(f *exposure.Flag, unit stats.Unit) *section {
 		}
 		out.Variants = append(out.Variants, row)
 	}
+	if more > 0 {
+		out.More = fmt.Sprintf("And %s with %s.", count(int64(more), "more variant"), unit.Count(rest))
+	}
 	split := len(f.Variants) > 1 && f.Assigned > 0
 	var ends []template.CSS
 	if split {
 		out.Caption = "Variants of the " + unit.Count(f.Assigned) + " who got one"
 		out.Split = splitBar("Split", &f.Counts, looks, nil)
-		ends = lines(f)
+		ends = lines(&f.Counts, f)
 		if out.Any {
-			out.Expected = expectedBar(f.Variants, looks)
+			out.Expected = expectedBar(&f.Counts, looks)
 		}
 	}
 	switch {
-	case split && len(ends) > 0 && out.Any || !split && f.Expected.Assigned != nil:
+	case split && len(ends) > 0 && out.Any || !split && f.ExpectedReach != nil:
 		out.Legend = "expected"
 	case len(ends) > 0:
 		out.Legend = "all " + unit.Noun(2)
@@ -114,8 +128,8 @@ func newFlag(f *exposure.Flag, unit stats.Unit) *section {
 		}
 		g := &out.Groups[at]
 		ordered := *s
-		ordered.Counts = controlFirst(s.Counts)
-		c := newSlice(unit, &ordered, looks, ends, split, f.Expected.Assigned)
+		ordered.Counts = pick(s.Counts, shown)
+		c := newSlice(unit, &ordered, f, looks, split)
 		bad := c.Mark == alert || c.Mark == warn || c.Mark == differs
 		if bad {
 			off++
@@ -141,21 +155,21 @@ func newFlag(f *exposure.Flag, unit stats.Unit) *section {
 	return out
 }
 
-func newSlice(unit stats.Unit, s *exposure.FlagSlice, looks []string, lines []template.CSS, split bool, assigned *float64) slice {
+func newSlice(unit stats.Unit, s *exposure.FlagSlice, f *exposure.Flag, looks []string, split bool) slice {
 	out := slice{Label: clean(s.Label), Users: unit.Count(s.Users), Mark: sliceMarks[s.Verdict], Reach: exposure.Percent(s.Reach.Share)}
 	switch {
 	case s.Assigned == 0:
 		out.Mark, out.Words = none, "nobody here got a variant"
 		return out
 	case split:
-		out.Bar = splitBar("", &s.Counts, looks, lines)
+		out.Bar = splitBar("", &s.Counts, looks, lines(&s.Counts, f))
 		for i := range s.Variants {
 			if s.Variants[i].Users > 0 || s.Variants[i].Expected != nil {
 				out.Shares = append(out.Shares, share{looks[i], exposure.Percent(s.Variants[i].Split.Share)})
 			}
 		}
 	default:
-		out.Bar = wholeBar(&s.Counts, assigned, looks)
+		out.Bar = wholeBar(&s.Counts, looks)
 	}
 	var words []string
 	if m := testMark(s.Test); (m != ok || out.Mark == shares) && s.Words != "" {
@@ -196,27 +210,44 @@ func (b *bar) add(look string, share float64) {
 	}
 }
 
-// wholeBar is who got which variant, of all users.
-func wholeBar(c *exposure.Counts, expected *float64, looks []string) *bar {
+// wholeBar is who got which variant, of all users, and how many of all should have one.
+func wholeBar(c *exposure.Counts, looks []string) *bar {
 	b := &bar{Name: "With a variant " + exposure.Percent(c.Reach.Share)}
-	if expected != nil {
-		b.Name += ", expected " + exposure.Percent(*expected)
-		b.Lines = []template.CSS{template.CSS("left:" + percent(*expected))}
+	if c.ExpectedReach != nil {
+		b.Name += ", expected " + exposure.Percent(*c.ExpectedReach)
+		b.Lines = []template.CSS{template.CSS("left:" + percent(*c.ExpectedReach))}
 	}
+	rest := c.Reach.Share
 	for i := range c.Variants {
 		b.add(looks[i], c.Variants[i].OfUsers)
+		rest -= c.Variants[i].OfUsers
 	}
+	b.others(rest)
 	return b
+}
+
+// others adds the variants that are not shown.
+func (b *bar) others(share float64) (some bool) {
+	if share < 1e-6 {
+		return false
+	}
+	b.add("rest", share)
+	return true
 }
 
 // splitBar is who got which variant, of those who got one.
 func splitBar(name string, c *exposure.Counts, looks []string, lines []template.CSS) *bar {
 	b := &bar{Lines: lines}
 	var said []string
+	rest := 1.0
 	for i := range c.Variants {
 		v := &c.Variants[i]
 		b.add(looks[i], v.Split.Share)
 		said = append(said, short(v.Key)+" "+exposure.Percent(v.Split.Share))
+		rest -= v.Split.Share
+	}
+	if b.others(rest) {
+		said = append(said, "others "+exposure.Percent(rest))
 	}
 	b.Name = strings.Join(said, ", ")
 	if name != "" {
@@ -225,30 +256,40 @@ func splitBar(name string, c *exposure.Counts, looks []string, lines []template.
 	return b
 }
 
-func expectedBar(variants []exposure.Variant, looks []string) *bar {
+// expectedBar is which of the users who got a variant should have got which.
+func expectedBar(c *exposure.Counts, looks []string) *bar {
 	b := &bar{}
 	var said []string
-	for i := range variants {
-		if e := variants[i].Expected; e != nil {
-			b.add(looks[i], *e)
-			said = append(said, short(variants[i].Key)+" "+exposure.Percent(*e))
+	for i := range c.Variants {
+		if c.Variants[i].ExpectedUsers != nil {
+			share := shouldHave(c, i)
+			b.add(looks[i], share)
+			said = append(said, short(c.Variants[i].Key)+" "+exposure.Percent(share))
 		}
 	}
 	b.Name = "Expected: " + strings.Join(said, ", ")
 	return b
 }
 
-// lines are where in a slice's bar the variants should end: as expected, or as with all users.
-func lines(f *exposure.Flag) (out []template.CSS) {
+// shouldHave is the share of the users who got a variant that should have the i-th: those who are left out of tests
+// should have what they have.
+func shouldHave(c *exposure.Counts, i int) float64 {
+	if c.Variants[i].ExpectedUsers == nil || c.Assigned == 0 {
+		return 0
+	}
+	return *c.Variants[i].ExpectedUsers / float64(c.Assigned)
+}
+
+// lines are where in a bar the variants should end: as expected of these users, or as with all users of the flag.
+func lines(c *exposure.Counts, f *exposure.Flag) (out []template.CSS) {
 	sum := 0.0
-	for i := range f.Variants {
-		switch v := &f.Variants[i]; {
-		case v.Expected != nil:
-			sum += *v.Expected
-		case len(f.Expected.Variants) == 0:
-			sum += v.Split.Share
+	for i := range c.Variants {
+		if len(f.Expected.Variants) > 0 {
+			sum += shouldHave(c, i)
+		} else {
+			sum += f.Variants[i].Split.Share
 		}
-		if sum > 0 && sum < 1-1e-9 && i < len(f.Variants)-1 {
+		if sum > 0 && sum < 1-1e-9 && i < len(c.Variants)-1 {
 			out = append(out, template.CSS("left:"+percent(sum)))
 		}
 	}

@@ -27,6 +27,7 @@ const (
 	matrixFlags  = 12 // as many as a phone has room for
 	looks        = 8  // colours and patterns of variants
 	nameLength   = 60 // of a name inside an accessible name
+	maxVariants  = 20 // of a flag, the most frequent ones
 )
 
 var (
@@ -127,7 +128,8 @@ type (
 		Caption  string
 		Expected *bar
 		Variants []variant
-		Any      bool // an expected share is known
+		More     string // how many variants are not shown
+		Any      bool   // an expected share is known
 		Words    []string
 		Pairs    []finding // about it and another flag
 		Legend   string    // of the line in the bars of slices
@@ -250,7 +252,8 @@ func newView(r *exposure.Report, o Origin) *view {
 	about := map[string]int{} // how many are there already of a flag
 	for i := range r.Findings {
 		f := newFinding(&r.Findings[i], ids, v.Units)
-		if key := r.Findings[i].Flag; len(v.Findings) < openFindings && (key == "" || about[key] < openOfFlag) {
+		worse := r.Findings[i].Severity != exposure.Note || len(v.Folded) == 0 // no note stands before a folded alert
+		if key := r.Findings[i].Flag; worse && len(v.Findings) < openFindings && (key == "" || about[key] < openOfFlag) {
 			about[key]++
 			v.Findings = append(v.Findings, f)
 		} else {

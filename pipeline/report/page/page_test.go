@@ -48,6 +48,8 @@ func counts(users int64, expected []float64, treatments ...int64) exposure.Count
 		}
 		if expected != nil {
 			v.Expected = &expected[i]
+			should := expected[i] * float64(c.Assigned)
+			v.ExpectedUsers = &should
 		}
 		c.Variants = append(c.Variants, v)
 	}
@@ -97,6 +99,8 @@ func example() *exposure.Report {
 	}
 	r.Flags[0].Test, r.Flags[0].Against, r.Flags[0].Words = fine, exposure.AgainstExpected, "split as expected, p = 0.20"
 	r.Flags[0].LeftOut = 2
+	fifth := 0.29 // those with a device id, of whom a third should have it
+	r.Flags[2].ExpectedReach = &fifth
 	r.Flags[2].Variants = slices.DeleteFunc(r.Flags[2].Variants, func(v exposure.Variant) bool { return v.Key == "control" })
 	r.Flags[2].Allocation, r.Flags[2].AllocationWords = fine, "as many as expected (33.3 %) have a variant, p = 1"
 	r.Flags[3].Words = "no one split is expected"
@@ -122,6 +126,7 @@ func example() *exposure.Report {
 		r.Flags[0].Slices = append(r.Flags[0].Slices, slice(label, counts(1000, half, 490, 500), fine, exposure.AgainstExpected, "split as expected, p = 1"))
 		r.Flags[2].Slices = append(r.Flags[2].Slices, slice(label, counts(1000, nil, 0, int64(300+i)), nil, "", ""))
 		r.Flags[2].Slices[i].Variants = r.Flags[2].Slices[i].Variants[:1]
+		r.Flags[2].Slices[i].ExpectedReach = &fifth
 	}
 	r.Flags[0].Slices = append(r.Flags[0].Slices, slice("(other)", counts(11, half, 3, 4), small, exposure.AgainstExpected, "not tested: "+small.None), slice("(none)", counts(3, half, 0, 0), small, "", ""))
 	return r
@@ -275,7 +280,7 @@ func TestSays(t *testing.T) {
 		`Can the snapshot be trusted?`, `complete</span>`, `30 unavailable`, `1 time<`, `not to be trusted</span>`, `There is no manifest beside it`,
 		`<article id="flag-1"`, `aria-label="Split: control 48.7 %, bold-1 51.3 %"`, `aria-label="Expected: control 50.0 %, bold-1 50.0 %"`,
 		`<bdi>FR</bdi> <span class="mark alert">`, `aria-label="control 41.7 %, bold-1 58.3 %"`, `style="left:50%"`, `7 more slices by <bdi>country</bdi>`, `too few users`, `nobody here got a variant`,
-		`With a variant 33.3 %, expected 33.3 %`, `None of 11,980 users got a variant.`, `differs</span>`,
+		`With a variant 33.3 %, expected 29.0 %`, `None of 11,980 users got a variant.`, `differs</span>`,
 		`class="mx"`, `although they exclude each other`, `1.9`,
 		`Of more than 1024 flags`, `corrected (Holm) for all tests of its family: 2 of flags`, `by rollcall 1.2.2`, strings.Repeat("0a", 32), `not known`,
 	} {
@@ -432,5 +437,92 @@ func TestRows(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page of a report in rows does not say %q", want)
 		}
+	}
+}
+
+// TestManyVariants: of a flag with very many variants the page shows the most frequent ones.
+func TestManyVariants(t *testing.T) {
+	r := example()
+	many := make([]int64, 20_000)
+	for i := range many {
+		many[i] = 1
+	}
+	many[0], many[7], many[19_000] = 5000, 3000, 2000
+	f := exposure.Flag{Key: "many", Verdict: exposure.NotTested, Counts: counts(40_000, nil, many...)}
+	for i := range 20 {
+		f.Slices = append(f.Slices, exposure.FlagSlice{Column: "country", Label: fmt.Sprint("country-", i), Counts: f.Counts})
+	}
+	r.Flags = append(r.Flags, f)
+	page := render(t, r)
+	if len(page) > 200_000 {
+		t.Errorf("the page has %d bytes, want at most 200,000", len(page))
+	}
+	for _, want := range []string{"And 19,980 more variants with 19,980 users.", "<bdi>bold-19000</bdi>", ", others 66.6 %", `<i class="rest"`} {
+		if !bytes.Contains(page, []byte(want)) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+	if err := checkPage(page); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLines: bars and the lines in them are of the same users, of whom some have their variant not by chance.
+func TestLines(t *testing.T) {
+	half := []float64{0.5, 0.5}
+	c := counts(1000, half, 300, 500) // 200 of them are left out, and all of these have bold-1
+	c.LeftOut = 200
+	bold, control, reach := 500., 300., 0.9
+	c.Variants[0].ExpectedUsers, c.Variants[1].ExpectedUsers, c.ExpectedReach = &bold, &control, &reach
+	f := exposure.Flag{Key: "f", Counts: c, Expected: exposure.Split{Source: "flags.json", Variants: []exposure.Weight{{Variant: "bold-1", Share: 0.5}, {Variant: "control", Share: 0.5}}}}
+	f.Slices = []exposure.FlagSlice{{Column: "country", Label: "DE", Counts: c}}
+	out := newFlag(&f, stats.UnitUsers)
+	if got := out.Groups[0].Open[0].Bar; string(got.Lines[0]) != "left:37.5%" || string(got.Parts[0].Style) != "width:37.5%" {
+		t.Errorf("control has %s, and should end at %s; want 37.5%%, the 300 of 800 users who got one", got.Parts[0].Style, got.Lines[0])
+	}
+	if got := out.Expected.Parts[0].Style; got != "width:37.5%" {
+		t.Errorf("expected of control: %s, want 37.5%%", got)
+	}
+	if got := out.Whole.Lines[0]; got != "left:90%" {
+		t.Errorf("the line in the bar of all users is at %s, want 90%%: the expected share of all users", got)
+	}
+}
+
+// TestNotesLast: no note stands before an alert, also where alerts are folded.
+func TestNotesLast(t *testing.T) {
+	r := example()
+	r.Findings = nil
+	for i := range 6 {
+		r.Findings = append(r.Findings, exposure.Finding{Severity: exposure.Alert, Kind: exposure.KindSplit, Flag: "checkout", Text: fmt.Sprintf("checkout: alert %d", i)})
+	}
+	r.Findings = append(r.Findings, exposure.Finding{Severity: exposure.Warn, Kind: exposure.KindNobody, Flag: "old", Text: "old: a warning"})
+	for i := range 3 {
+		r.Findings = append(r.Findings, exposure.Finding{Severity: exposure.Note, Kind: exposure.KindWarning, Text: fmt.Sprintf("note %d", i)})
+	}
+	v := newView(r, origin)
+	seen := false
+	for _, f := range slices.Concat(v.Findings, v.Folded) {
+		if seen && f.Mark == alert {
+			t.Errorf("findings %+v, folded %+v: a note stands before an alert", v.Findings, v.Folded)
+			break
+		}
+		seen = seen || f.Mark == note
+	}
+	if len(v.Findings) != 4 || len(v.Folded) != 6 {
+		t.Errorf("%d findings and %d folded, want 3 alerts and a warning, and 6", len(v.Findings), len(v.Folded))
+	}
+}
+
+// TestOrder: alerts, warnings, not tested, ok.
+func TestOrder(t *testing.T) {
+	r := &exposure.Report{Flags: []exposure.Flag{
+		{Key: "a", Verdict: exposure.OK}, {Key: "b", Verdict: exposure.NotTested}, {Key: "c", Verdict: exposure.Warn}, {Key: "d", Verdict: exposure.Alert}, {Key: "e", Verdict: exposure.NotTested},
+	}}
+	var order []string
+	for _, f := range newView(r, origin).Flags {
+		order = append(order, f.Key)
+	}
+	if got := strings.Join(order, " "); got != "d c b e a" {
+		t.Errorf("flags %s, want alerts, warnings, not tested, ok: d c b e a", got)
 	}
 }
