@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -48,7 +49,7 @@ func (s *snapshot) ending() []any {
 	if m := s.published; m != nil {
 		return append(attrs, "users", m.Users.Read, "answered", m.Users.Answered, "failed", m.Users.Failed, "failed_by_kind", m.Users.FailedByKind,
 			"assignments", m.Assignments, "requests", m.Requests.Sent, "retries", m.Requests.Retries, "per_second", m.Requests.PerSecond,
-			"flags", m.Flags, "resumes", m.Resumes)
+			"flags", mostFrequent(m.Flags), "resumes", m.Resumes)
 	}
 	var users report.Users
 	var r report.Requests
@@ -86,9 +87,9 @@ func summaryText(m *report.Manifest, failed string, took time.Duration, width in
 		names := max(width-len("    999,999,999  100.0 %"), 20)
 		table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 		fmt.Fprintf(table, "FLAG\tVARIANT\t%9s\t%7s\n", "USERS", "SHARE")
-		for _, f := range m.Flags {
+		for _, f := range mostFrequent(m.Flags) {
 			name := f.Flag
-			for _, v := range append(slices.Clone(f.Variants), report.VariantCount{Variant: "(not assigned)", Users: f.NotAssigned}) {
+			for _, v := range append(f.Variants, report.VariantCount{Variant: "(not assigned)", Users: f.NotAssigned}) {
 				if v.Users == 0 && f.Assigned > 0 {
 					continue
 				}
@@ -97,6 +98,9 @@ func summaryText(m *report.Manifest, failed string, took time.Duration, width in
 			}
 		}
 		_ = table.Flush() // to a strings.Builder
+		if more := len(m.Flags) - maxSummaryFlags; more > 0 {
+			fmt.Fprintf(&b, "and %s; the manifest has all\n", plural(int64(more), "more flag"))
+		}
 	}
 
 	b.WriteString("\nwritten:\n")
@@ -106,6 +110,35 @@ func summaryText(m *report.Manifest, failed string, took time.Duration, width in
 	}
 	_ = table.Flush()
 	return b.String()
+}
+
+// The summary has so many flags, and of each so many variants: those that most users got.
+const (
+	maxSummaryFlags    = 50
+	maxSummaryVariants = 20
+)
+
+// mostFrequent are the flags and variants that a summary has. Of what is left out it says how many variants that are.
+func mostFrequent(flags []report.FlagCount) []report.FlagCount {
+	flags = slices.Clone(flags)
+	if len(flags) > maxSummaryFlags {
+		slices.SortStableFunc(flags, func(a, b report.FlagCount) int { return cmp.Compare(b.Assigned, a.Assigned) })
+		flags = flags[:maxSummaryFlags]
+	}
+	for i := range flags {
+		f := &flags[i]
+		f.Variants = slices.Clone(f.Variants)
+		if len(f.Variants) <= maxSummaryVariants {
+			continue
+		}
+		slices.SortStableFunc(f.Variants, func(a, b report.VariantCount) int { return cmp.Compare(b.Users, a.Users) })
+		rest := report.VariantCount{Variant: fmt.Sprintf("(%s more)", thousands(int64(len(f.Variants)-maxSummaryVariants)))}
+		for _, v := range f.Variants[maxSummaryVariants:] {
+			rest.Users += v.Users
+		}
+		f.Variants = append(f.Variants[:maxSummaryVariants], rest)
+	}
+	return flags
 }
 
 // summaryJSON is what --summary writes: the counts of the closing table, for a program. Shares are of the answered users.

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/rollcall-cli/rollcall/pipeline/report"
@@ -33,5 +35,38 @@ func TestSummaryFitsTheTerminal(t *testing.T) {
 		if !strings.Contains(table, "short ") || !strings.Contains(table, "(not assigned)") {
 			t.Errorf("at %d columns, short names are cut:\n%s", width, table)
 		}
+	}
+}
+
+// TestSummaryIsBounded: of many flags and variants the summary has the most frequent ones, and says how many more there are.
+func TestSummaryIsBounded(t *testing.T) {
+	m := &report.Manifest{}
+	for f := range 80 {
+		count := report.FlagCount{Flag: fmt.Sprintf("flag-%02d", f), Assigned: int64(f)}
+		if f == 79 {
+			for v := range 20_000 {
+				count.Variants = append(count.Variants, report.VariantCount{Variant: fmt.Sprintf("v%05d", v), Users: int64(v)})
+			}
+		} else {
+			count.Variants = []report.VariantCount{{Variant: "on", Users: int64(f)}}
+		}
+		m.Flags = append(m.Flags, count)
+	}
+	text := summaryText(m, "", time.Second, 80)
+	if lines := strings.Count(text, "\n"); lines > 150 {
+		t.Errorf("%d lines, want at most 150:\n%s", lines, text)
+	}
+	for _, want := range []string{"v19999", "v19980", "(19,980 more)", "199,590,210", "and 30 more flags; the manifest has all", "flag-30"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the summary does not have %q:\n%s", want, text)
+		}
+	}
+	for _, unwanted := range []string{"v19979", "flag-29"} {
+		if strings.Contains(text, unwanted) {
+			t.Errorf("the summary has %q, which is not among the most frequent ones", unwanted)
+		}
+	}
+	if len(m.Flags[79].Variants) != 20_000 || m.Flags[0].Flag != "flag-00" {
+		t.Error("the manifest's own counts were changed")
 	}
 }

@@ -24,19 +24,13 @@ type known struct {
 
 func knowledge(all []*snapshot) *known {
 	k := &known{variants: map[string][]string{}, columns: map[string]pipeline.Type{}, clash: map[string]string{}, lack: map[string]string{}}
-	add := func(list []string, name string) []string {
-		if slices.Contains(list, name) {
-			return list
-		}
-		return append(list, name)
-	}
 	first := map[string]string{}
 	var with []*snapshot
 	for _, s := range all {
 		for _, f := range s.m.Flags {
 			k.flags = append(k.flags, f.Flag)
 			for _, v := range f.Variants {
-				k.variants[f.Flag] = add(k.variants[f.Flag], v.Variant)
+				k.variants[f.Flag] = append(k.variants[f.Flag], v.Variant)
 			}
 		}
 		k.flags = append(k.flags, s.m.NobodyGot...)
@@ -71,6 +65,10 @@ func knowledge(all []*snapshot) *known {
 	}
 	slices.Sort(k.flags)
 	k.flags = slices.Compact(k.flags)
+	for flag, list := range k.variants { // of several snapshots
+		slices.Sort(list)
+		k.variants[flag] = slices.Compact(list)
+	}
 	return k
 }
 

@@ -218,34 +218,44 @@ const maxSlices = 1000
 // cell counts variants by weight; the last count is of variants without a weight.
 type cell struct {
 	counts   []int64
-	examples [][]Row
+	examples map[int][]Row
 	strange  []report.Key // the first variants without a weight
 }
 
-func newCell(n int) *cell { return &cell{counts: make([]int64, n+1), examples: make([][]Row, n+1)} }
+func newCell(n int) *cell { return &cell{counts: make([]int64, n+1), examples: map[int][]Row{}} }
 
 // set is a set of variants by name, or all treatments.
 type set struct {
 	names      []string
-	keys       []report.Key // by name; NoKey: nobody has it yet
+	places     map[string]int     // of the names
+	keys       map[report.Key]int // of the names that somebody has: their places
 	treatments bool
 	any        bool // all variants
 	none       bool // not having any is in the set
+
+	last   report.Key // that at was asked for
+	lastAt int
 }
 
 func setOf(names []string) set {
-	s := set{names: names, keys: make([]report.Key, len(names)), none: slices.Contains(names, NotAssigned)}
+	s := set{names: names, places: make(map[string]int, len(names)), keys: map[report.Key]int{}, none: slices.Contains(names, NotAssigned)}
+	for i, name := range names {
+		s.places[name] = i
+	}
 	return s
 }
 
 // at is the place of a variant among the names, or -1.
 func (s *set) at(key report.Key) int {
-	for i, k := range s.keys {
-		if k == key {
-			return i
-		}
+	if key == s.last && key != report.NoKey {
+		return s.lastAt
 	}
-	return -1
+	at, ok := s.keys[key]
+	if !ok {
+		at = -1
+	}
+	s.last, s.lastAt = key, at
+	return at
 }
 
 func (c *counting) in(s *set, key report.Key) bool {
@@ -275,8 +285,9 @@ func (c *counting) learn() {
 		}
 		for _, s := range c.states {
 			for _, set := range []*set{&s.set, &s.held, &s.weights} {
-				if i := slices.Index(set.names, name); i >= 0 {
-					set.keys[i] = key
+				if i, ok := set.places[name]; ok {
+					set.keys[key] = i
+					set.last = report.NoKey
 				}
 			}
 		}
@@ -502,7 +513,9 @@ func (c *counting) tell(cell *cell, place int, got report.Key, u *report.User) {
 	if place == len(cell.counts)-1 && len(cell.strange) < MaxExamples && !slices.Contains(cell.strange, got) {
 		cell.strange = append(cell.strange, got)
 	}
-	c.keep(&cell.examples[place], u)
+	if rows := cell.examples[place]; len(rows) < MaxExamples {
+		cell.examples[place] = append(rows, c.example(u, ""))
+	}
 }
 
 // cell is that of a value; nil where there are too many.

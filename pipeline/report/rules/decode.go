@@ -148,14 +148,16 @@ func (d *decoder) texts(n *yaml.Node, what string) ([]string, error) {
 		return nil, err
 	}
 	var list []string
+	seen := map[string]bool{}
 	for _, item := range n.Content {
 		text, err := d.text(item, "an element of "+what)
 		if err != nil {
 			return nil, err
 		}
-		if slices.Contains(list, text) {
+		if seen[text] {
 			return nil, d.errorf(item.Line, "%s has %q twice", what, text)
 		}
+		seen[text] = true
 		list = append(list, text)
 	}
 	if len(list) == 0 {

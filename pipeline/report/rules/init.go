@@ -20,6 +20,7 @@ import (
 const (
 	maxPaired     = 128 // flags that are looked at in pairs
 	maxExclusive  = 20  // pairs that are written
+	maxHoldouts   = 20  // variants that are called a holdout, and are looked at
 	maxDistinct   = 256 // payloads of a variant that a schema is made of
 	maxProperties = 20  // of a schema that is written
 
@@ -38,6 +39,7 @@ type sketch struct {
 	pairs    map[[2]int32]int64
 	payloads map[[2]int32]*shape // by slot and the variant's key
 	held     map[int32]*heldOut  // by slot
+	holdouts int                 // variants in held
 	keys     *report.Keys
 }
 
@@ -117,6 +119,12 @@ func isControl(variant string) bool {
 
 func (k *sketch) hold(slot int32, variant string) {
 	h := k.held[slot]
+	if h == nil || h.users[variant] == 0 {
+		if k.holdouts == maxHoldouts {
+			return
+		}
+		k.holdouts++
+	}
 	if h == nil {
 		h = &heldOut{map[string]int64{}, map[string][]int64{}}
 		k.held[slot] = h
@@ -217,7 +225,7 @@ func (k *sketch) file(snapshots []string) string {
 	for _, slot := range order {
 		f := k.flags[slot]
 		n := 2 * (len(f.few) + len(f.many)) // and one ratio: more than one variant is needed for it
-		if written+n+1 > maxChecks-maxExclusive-len(k.held) {
+		if written+n+1 > maxChecks-maxExclusive-k.holdouts {
 			b.WriteString("\n  # There are more flags than a rules file can have checks.\n")
 			break
 		}
@@ -298,6 +306,13 @@ func (s *shape) schema() string {
 
 // writeHoldouts writes which flags a holdout keeps its users out of.
 func (k *sketch) writeHoldouts(b *strings.Builder) {
+	if len(k.held) == 0 {
+		return
+	}
+	treated := make([]float64, len(k.flags))
+	for slot, f := range k.flags {
+		treated[slot] = k.treated(f)
+	}
 	for _, slot := range slices.Sorted(maps.Keys(k.held)) {
 		h := k.held[slot]
 		for _, v := range slices.Sorted(maps.Keys(h.users)) {
@@ -307,7 +322,7 @@ func (k *sketch) writeHoldouts(b *strings.Builder) {
 				if t := h.treated[v]; other < len(t) {
 					in = t[other]
 				}
-				if in == 0 && int32(other) != slot && f.name != "" && k.treated(f)*float64(h.users[v])/float64(k.answered) >= sureUsers {
+				if in == 0 && int32(other) != slot && f.name != "" && treated[other]*float64(h.users[v])/float64(k.answered) >= sureUsers {
 					flags = append(flags, quoted(f.name))
 				}
 			}
@@ -334,17 +349,20 @@ func (k *sketch) treated(f *flagCount) float64 {
 // should be.
 func (k *sketch) writeExclusive(b *strings.Builder, order []int32) {
 	var list []string
-	experiment := func(slot int32) bool {
+	order = slices.DeleteFunc(slices.Clone(order), func(slot int32) bool {
+		if slot >= maxPaired {
+			return true
+		}
 		for v := range k.flags[slot].variants(k.keys) {
 			if strings.EqualFold(v, "control") {
-				return slot < maxPaired
+				return false
 			}
 		}
-		return false
-	}
+		return true
+	})
 	for i, x := range order {
 		for _, y := range order[i+1:] {
-			if !experiment(x) || !experiment(y) || k.pairs[[2]int32{min(x, y), max(x, y)}] > 0 || len(list) == maxExclusive {
+			if k.pairs[[2]int32{min(x, y), max(x, y)}] > 0 || len(list) == maxExclusive {
 				continue
 			}
 			if float64(k.flags[x].users)*float64(k.flags[y].users)/float64(k.answered) >= sureUsers {

@@ -15,6 +15,9 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/report/stats"
 )
 
+// maxSplit is how many variants of a ratio are listed, the most frequent ones.
+const maxSplit = 20
+
 // maxDetails is how many lines of details a check has.
 const maxDetails = 20
 
@@ -341,8 +344,11 @@ func (j *judgement) judgeRatio(s *state, res *Result) {
 		weights = append(weights, w.Weight)
 		sum += w.Weight
 	}
-	for _, w := range s.Weights {
+	for _, w := range s.Weights[:min(len(s.Weights), maxSplit)] {
 		want = append(want, w.Variant+" "+percent(w.Weight/sum, 2))
+	}
+	if more := len(s.Weights) - maxSplit; more > 0 {
+		want = append(want, plural(int64(more), "more variant"))
 	}
 	who := "assigned " + j.noun()
 	if s.nobody >= 0 {
@@ -434,10 +440,12 @@ func (j *judgement) judgeRatio(s *state, res *Result) {
 			}
 			text += "; without a weight: " + strings.Join(names, ", ")
 			for _, w := range s.Weights {
-				if i := slices.Index(s.weights.names, w.Variant); p.cell.counts[i] == 0 {
-					if hint := pipeline.Suggest(w.Variant, names); hint != "" {
-						text += " (" + w.Variant + ": " + hint + ")"
-					}
+				if p.cell.counts[s.weights.places[w.Variant]] > 0 {
+					continue
+				}
+				if hint := pipeline.Suggest(w.Variant, names); hint != "" {
+					text += " (" + w.Variant + ": " + hint + ")"
+					break
 				}
 			}
 		} else {
@@ -507,8 +515,21 @@ func split(s *state, c *cell) string {
 		total += n
 	}
 	var parts []string
-	for i, w := range s.Weights {
-		parts = append(parts, fmt.Sprintf("%s %s (%s)", w.Variant, percent(float64(c.counts[i])/float64(max(total, 1)), 2), thousands(c.counts[i])))
+	shown := make([]int, len(s.Weights))
+	for i := range shown {
+		shown[i] = i
+	}
+	if len(shown) > maxSplit {
+		slices.SortStableFunc(shown, func(a, b int) int { return cmp.Compare(c.counts[b], c.counts[a]) })
+		shown = shown[:maxSplit]
+	}
+	rest := total - c.counts[len(s.Weights)]
+	for _, i := range shown {
+		rest -= c.counts[i]
+		parts = append(parts, fmt.Sprintf("%s %s (%s)", s.Weights[i].Variant, percent(float64(c.counts[i])/float64(max(total, 1)), 2), thousands(c.counts[i])))
+	}
+	if more := len(s.Weights) - maxSplit; more > 0 {
+		parts = append(parts, fmt.Sprintf("and %s %s (%s)", plural(int64(more), "more variant"), percent(float64(rest)/float64(max(total, 1)), 2), thousands(rest)))
 	}
 	if n := c.counts[len(s.Weights)]; n > 0 {
 		parts = append(parts, fmt.Sprintf("others %s (%s)", percent(float64(n)/float64(total), 2), thousands(n)))

@@ -1015,3 +1015,39 @@ func TestRepeatedUsers(t *testing.T) {
 		})
 	}
 }
+
+// TestManyVariants: a first rules file of very many variants is bounded and holds, and a ratio of many lists a few of them.
+func TestManyVariants(t *testing.T) {
+	r := &run{asked: true, spec: sinks.Spec{Flags: []string{"held", "many", "other"}}}
+	var weights []string
+	for i := range int64(6000) {
+		o := pipeline.Outcome{At: began}
+		o.Row.Number, o.Row.User.UserID = i+1, fmt.Sprint("u", i)
+		other := "control"
+		if i%60 >= 50 { // not held out
+			other = "on"
+		}
+		o.Answer(pipeline.Answer{At: o.At, Variants: []pipeline.Variant{
+			{FlagKey: "held", Key: fmt.Sprintf("holdout-%d", i%60)}, {FlagKey: "many", Key: fmt.Sprintf("v%d", i%600)}, {FlagKey: "other", Key: other},
+		}}, r.spec.Flags)
+		r.outcomes = append(r.outcomes, o)
+		if i < 600 {
+			weights = append(weights, fmt.Sprintf("v%d: 1", i))
+		}
+	}
+	path := r.write(t, filepath.Join(t.TempDir(), "a.csv"))
+	text, err := Init(t.Context(), []string{path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(text, "- holdout:"); n > maxHoldouts {
+		t.Errorf("%d checks of holdouts, want at most %d", n, maxHoldouts)
+	}
+	if got := check(t, text, Options{Snapshots: []string{path}}); !got.OK {
+		t.Errorf("the first rules do not hold:\n%s", got.Table(100))
+	}
+	res := check(t, "- {flag: many, ratio: {"+strings.Join(weights, ", ")+"}}", Options{Snapshots: []string{path}}).Checks[0]
+	if res.Status != Held || len(res.Found) > 1000 || len(res.Expected) > 1000 || !strings.Contains(res.Found, "and 580 more variants 96.67 % (5,800)") {
+		t.Errorf("ratio of 600 variants: %s, found %q, expected %q; want 20 of them listed", res.Status, res.Found, res.Expected)
+	}
+}
