@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
@@ -153,8 +154,11 @@ func (s *snapshot) finish(u *unfinished) (bool, error) {
 	if err != nil {
 		return false, stopped(err)
 	}
+	if lost == "" && slices.Contains(s.o.outs, "-") {
+		lost = "standard output" // whoever reads it now has nothing yet
+	}
 	if lost != "" {
-		s.con.Log.Info(fmt.Sprintf("an earlier run had finished asking, but its hidden file of %s is gone or changed: all files are written again", lost))
+		s.con.Log.Info(fmt.Sprintf("an earlier run had finished asking, but what it had written to %s is gone or changed: everything is written again", lost))
 		return false, stopped(s.withdraw(published))
 	}
 	for _, p := range published {
@@ -232,12 +236,13 @@ func (s *snapshot) holds(path string, p publication) (bool, error) {
 // withdraw takes the final names from files of a run that is not complete, so that they can be written again. With
 // --overwrite they are replaced; where a manifest stands, they belong to that.
 func (s *snapshot) withdraw(published []publication) error {
-	manifest := s.o.manifestFile()
-	if s.o.overwrite || manifest == "" {
+	if s.o.overwrite {
 		return nil
 	}
-	if exists, err := durable.Exists(manifest); exists || err != nil {
-		return err
+	if manifest := s.o.manifestFile(); manifest != "" {
+		if exists, err := durable.Exists(manifest); exists || err != nil {
+			return err
+		}
 	}
 	for _, p := range published {
 		if err := errors.Join(durable.Remove(p.final), durable.SyncFolder(p.final)); err != nil {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -307,6 +308,61 @@ func rewriteCommit(folder string, change func(*journal.Commit)) error {
 		}
 	}
 	return errors.Join(w.Commit(files), w.Close())
+}
+
+// TestCrashWithStandardOutput kills a run that writes to standard output at every operation from the commit on. Whoever
+// reads the rerun has nothing yet, so it is written again, from the journal.
+func TestCrashWithStandardOutput(t *testing.T) {
+	lab := newCrashLab(t, crashCommand(t), 40, false)
+	run := func(folder string, env ...string) (code int, stdout, stderr string) {
+		cmd := exec.CommandContext(t.Context(), lab.command, "snapshot", lab.users, "--server", lab.url, "--out", "-", "--out-format", "csv",
+			"--errors", "e.jsonl", "--concurrency", "4", "--rate", "0")
+		cmd.Dir, cmd.Env = folder, append(os.Environ(), append(env, keyVariable+"=canary")...)
+		var out, said bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &said
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return exitOf(t, cmd), out.String(), said.String()
+	}
+	log := filepath.Join(t.TempDir(), "ops")
+	code, want, said := run(t.TempDir(), "ROLLCALL_OPS_LOG="+log)
+	if code != exitSomeFailed || strings.Count(want, "\n") < 40 {
+		t.Fatalf("the unbroken run: exit code %d, it said:\n%s\nand wrote:\n%s", code, said, want)
+	}
+	ops, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	published := 0
+	for i, line := range strings.Split(string(ops), "\n") {
+		if strings.HasSuffix(line, " rename e.jsonl") {
+			published = i + 1
+		}
+	}
+	if published == 0 {
+		t.Fatalf("e.jsonl is not renamed:\n%s", ops)
+	}
+	for n := published - 1; ; n++ {
+		folder := t.TempDir()
+		lab.forget()
+		code, _, said := run(folder, "ROLLCALL_KILL_AT="+strconv.Itoa(n))
+		if code == exitSomeFailed {
+			break
+		}
+		if code != -1 {
+			t.Fatalf("killed at operation %d: exit code %d, it said:\n%s", n, code, said)
+		}
+		if _, err := os.Stat(journal.PathFor(filepath.Join(folder, "e.jsonl"))); errors.Is(err, fs.ErrNotExist) {
+			continue // it was finished
+		}
+		lab.forget()
+		code, got, said := run(folder)
+		if code != exitSomeFailed || got != want || lab.total > 0 {
+			t.Fatalf("killed at operation %d, the rerun: exit code %d, %d users were asked, the output is right: %v; it said:\n%s", n, code, lab.total,
+				got == want, said)
+		}
+	}
 }
 
 // TestCrashRenamesFoundEarly: a file system that cannot rename is found before the first request; one that cannot sync
