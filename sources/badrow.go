@@ -2,6 +2,7 @@ package sources
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -53,21 +54,16 @@ func raggedRow(n, columns int) string {
 	return fmt.Sprintf("the row has %d cells and the header %d", n, columns)
 }
 
-// padCells makes a row as long as the header, if pad is set and nothing is lost by it: missing cells at the end are
-// empty, and empty ones go.
-func padCells(cells []string, columns int, pad bool) ([]string, bool) {
-	if !pad {
-		return cells, len(cells) == columns
-	}
+// padCells makes a row as long as the header, if nothing is lost by it: missing cells at the end are empty, and empty
+// ones too many go.
+func padCells(cells []string, columns int) ([]string, bool) {
 	for i := columns; i < len(cells); i++ {
 		if cells[i] != "" {
-			return cells, false
+			return nil, false
 		}
 	}
-	for len(cells) < columns {
-		cells = append(cells, "")
-	}
-	return cells[:columns], true
+	padded := slices.Clone(cells[:min(len(cells), columns)])
+	return append(padded, make([]string, columns-len(padded))...), true
 }
 
 // readBadRow reads what badCells and badText have written, out of an error record. The row is as bad as it was, unless
@@ -84,8 +80,8 @@ func readBadRow(rec *record, input []pipeline.Member, o csvOptions) {
 	problem := "it did not decode"
 	cells, columns := textsOf(v.Get("cells")), textsOf(v.Get("columns"))
 	if len(columns) > 0 {
-		padded, ok := padCells(cells, len(columns), o.pad)
-		if ok {
+		padded, ok := padCells(cells, len(columns))
+		if rec.ragged = ok; ok && o.pad {
 			for i, cell := range padded {
 				rec.cells = append(rec.cells, pipeline.Member{Name: columns[i]})
 				o.set(&rec.cells[i].Value, cell)

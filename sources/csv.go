@@ -189,8 +189,10 @@ func (c *csvReader) next(rec *record) error {
 			c.fields = append(c.fields[:0], "")
 		}
 		if problem == "" && len(c.fields) != len(c.header) {
-			var ok bool
-			if c.fields, ok = padCells(c.fields, len(c.header), c.pad); !ok {
+			padded, ok := padCells(c.fields, len(c.header))
+			if rec.ragged = ok; ok && c.pad {
+				c.fields = padded
+			} else {
 				problem = raggedRow(len(c.fields), len(c.header))
 				rec.cells = badCells(rec.cells, rec.line, c.header, c.fields)
 			}

@@ -68,6 +68,7 @@ type record struct {
 	size   int   // about how many bytes it takes
 	err    *pipeline.UserError
 	bad    *pipeline.UserError // a cell cannot be read; the others are there
+	ragged bool                // it lacks cells at its end, or has empty ones more
 
 	failedWith pipeline.Kind // of an error record
 }

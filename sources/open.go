@@ -594,6 +594,10 @@ func (in *Input) Columns() []ColumnUse { return slices.Clone(in.uses) }
 // Carry is the carried columns, in the order of [Mapping].Carry.
 func (in *Input) Carry() []pipeline.Column { return slices.Clone(in.carry) }
 
+// Ragged reports whether the row that Next has read last lacks cells at its end, or has empty ones too many. Options.Pad
+// takes such a row; else it is a bad row.
+func (in *Input) Ragged() bool { return in.rec.ragged }
+
 // HasLocation reports whether a column may say where a user is. Without one, the API takes the caller's place.
 func (in *Input) HasLocation() bool {
 	return slices.ContainsFunc(in.uses, func(u ColumnUse) bool {

@@ -143,6 +143,9 @@ func (s *snapshot) describeInput(b *strings.Builder, found *findings, unused str
 	if bad, _ := found.badRows(); s.o.errLine.set && bad > s.o.errLine.most(s.in.total) {
 		fmt.Fprintf(b, "  A run would stop: these are more than %s.\n", s.o.errLine.allows(s.in.total))
 	}
+	if found.ragged.n > 0 {
+		fmt.Fprintf(b, "  ragged:     %s (row %d)\n", thousands(found.ragged.n), found.ragged.first)
+	}
 	for _, line := range found.ids.lines(s.in.total) {
 		fmt.Fprintf(b, "  odd ids:    %s\n", line)
 	}

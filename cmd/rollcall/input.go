@@ -245,7 +245,8 @@ type findings struct {
 	bad         map[pipeline.Kind]int64 // rows that will fail, whatever the API says
 	first       firstFailure            // of these
 	ids         damagedIDs
-	unseen      []string // columns that the options name and no row has
+	ragged      countedRows // rows that --ragged pad takes
+	unseen      []string    // columns that the options name and no row has
 
 	failedRun  string                  // whose error records the input is; "": it is not any run's
 	failedWith map[pipeline.Kind]int64 // how the users failed there
@@ -324,6 +325,9 @@ func (f *findings) see(src *sources.Input, row *pipeline.Row, each func(*pipelin
 		f.failedWith[row.FailedWith]++
 	}
 	f.ids.countRow(src, row)
+	if src.Ragged() {
+		f.ragged.count(row)
+	}
 	if each != nil {
 		each(row)
 	}

@@ -48,7 +48,7 @@ func (s *snapshot) checkInputUsers(found *findings) error {
 		text = fmt.Sprintf("%s of %s can be used (%s), and --min-users is %s", thousands(usable), plurals(s.in.total, "row", "rows"),
 			kinds, thousands(least))
 	}
-	if near := found.suggestID(s.in.total); near != "" {
+	if near := found.suggest(s.in.total); near != "" {
 		hint = near
 	}
 	return pipeline.WithHint(errors.New(text+"; nothing was sent"), hint)

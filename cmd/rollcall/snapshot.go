@@ -287,6 +287,7 @@ func (s *snapshot) warnOf(found *findings, absent fields) {
 			"map country, region, city, dma or ip_address if a flag targets by location")
 	}
 	found.ids.warn(s.con, s.in.total)
+	found.warnRagged(s.con, s.o.ragged == "pad")
 	if len(found.columns) == 1 && sources.LooksLikeID(found.columns[0].Name) && !s.o.noHeader {
 		s.con.Warn("the name of the only column looks like an id, and a header is no user",
 			"if it is a list of ids without a header: --no-header --map user_id=c1")

@@ -9,11 +9,19 @@ import (
 )
 
 // damagedIDs counts the rows whose ids a tool has damaged on the way here, by kind. It names rows, never ids.
-type damagedIDs map[sources.Damage]*damagedRows
+type damagedIDs map[sources.Damage]*countedRows
 
-type damagedRows struct {
+// countedRows are how many rows something is the matter with, and which is the first.
+type countedRows struct {
 	n     int64
-	first int64 // the number of the first of them
+	first int64 // its number
+}
+
+func (c *countedRows) count(row *pipeline.Row) {
+	if c.n == 0 {
+		c.first = row.Number
+	}
+	c.n++
 }
 
 // countRow looks at the row that src has read last.
@@ -27,9 +35,9 @@ func (d damagedIDs) countRow(src *sources.Input, row *pipeline.Row) {
 			continue
 		}
 		if d[kind] == nil {
-			d[kind] = &damagedRows{first: row.Number}
+			d[kind] = &countedRows{}
 		}
-		d[kind].n++
+		d[kind].count(row)
 	}
 }
 
@@ -55,9 +63,26 @@ func (d damagedIDs) warn(con *console, total int64) {
 	con.Warn("damaged ids: "+strings.Join(d.lines(total), "; "), hint)
 }
 
-// suggestID is the hint for an input in which no row has an id, if a column is called nearly so. Where there is a header
-// such an input is refused; JSONL has none.
-func (f *findings) suggestID(total int64) string {
+// warnRagged says how many rows lack cells, and what that makes of them.
+func (f *findings) warnRagged(con *console, padded bool) {
+	if f.ragged.n == 0 {
+		return
+	}
+	hint := hintRagged
+	if padded {
+		hint = "--ragged pad took them; a file that was cut off looks like that, too"
+	}
+	con.Warn(fmt.Sprintf("rows that lack cells at the end, or have empty ones too many: %s (row %d)", thousands(f.ragged.n), f.ragged.first), hint)
+}
+
+const hintRagged = "--ragged pad takes cells that are missing at the end for empty"
+
+// suggest is the hint for an input of which no row can be used, if it is known how they could be: a column is called nearly
+// as the id is (where there is a header, such an input is refused; JSONL has none), or all rows lack cells.
+func (f *findings) suggest(total int64) string {
+	if total > 0 && f.ragged.n > 0 && f.bad[pipeline.KindBadRow] == total {
+		return hintRagged
+	}
 	if total == 0 || f.bad[pipeline.KindMissingID] < total {
 		return ""
 	}
