@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/report"
 )
 
@@ -51,7 +52,7 @@ func (s *snapshot) ending() []any {
 			"assignments", m.Assignments, "requests", m.Requests.Sent, "retries", m.Requests.Retries, "per_second", m.Requests.PerSecond,
 			"flags", mostFrequent(m.Flags), "resumes", m.Resumes)
 	}
-	var users report.Users
+	users := report.Users{FailedByKind: map[pipeline.Kind]int64{}}
 	var r report.Requests
 	if s.tally != nil {
 		users = report.Users{Read: s.tally.Read, Answered: s.tally.Answered, Failed: s.tally.FailedUsers(), FailedByKind: s.tally.Failed}
