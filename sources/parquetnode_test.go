@@ -377,3 +377,14 @@ func TestParquetHiveMap(t *testing.T) {
 		t.Errorf("the last user is %s, want %s", got, want)
 	}
 }
+
+// A physical type that there is not is told before a value is read.
+func TestParquetUnknownPhysicalType(t *testing.T) {
+	n, err := schema.NewPrimitiveNode("x", parquet.Repetitions.Required, 9, -1, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, why := converterOf(schema.NewColumn(n, 0, 0)); why != "a column of an unknown physical type" {
+		t.Errorf("a column of the physical type 9: %q", why)
+	}
+}

@@ -58,6 +58,10 @@ func converterOf(d *schema.Column) (t pipeline.Type, c converter, why string) {
 		return pipeline.TypeTimestamp, c, ""
 	case parquet.Types.Int32, parquet.Types.Int64:
 		return intConverter(d)
+	case parquet.Types.ByteArray, parquet.Types.FixedLenByteArray:
+	default:
+		c.shape = "values of an unknown type"
+		return 0, c, "a column of an unknown physical type"
 	}
 	c.shape = shapeTexts
 	switch logical := d.LogicalType().(type) {

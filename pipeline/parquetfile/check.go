@@ -10,6 +10,8 @@ import (
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/apache/arrow/go/v15/parquet/file"
 	"github.com/apache/arrow/go/v15/parquet/schema"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
 // checkData makes sure of what arrow takes for granted in a page of values. Where the levels, or the indices of
@@ -80,20 +82,31 @@ func checkData(page file.Page, descr *schema.Column, dict int, tight bool) (int,
 		if (maxDef == 0 || wide) && !hybrid(data[1:], width, present, below(dict)) {
 			return 0, damaged
 		}
-	case parquet.Encodings.DeltaBinaryPacked, parquet.Encodings.DeltaLengthByteArray:
-		if _, ok := deltaPacked(data, n, nil); !ok {
-			return 0, damaged
+	case parquet.Encodings.DeltaBinaryPacked, parquet.Encodings.DeltaLengthByteArray, parquet.Encodings.DeltaByteArray:
+		if total := deltaTotal(data); total > maxDelta && total <= uint64(n) {
+			return 0, pipeline.WithHint(fmt.Errorf("a page of %d values in a delta encoding cannot be read", total), smallerPages)
 		}
-	case parquet.Encodings.DeltaByteArray: // the lengths of the prefixes, and those of the suffixes
-		suffixes, ok := deltaPacked(data, n, nil)
-		if ok {
-			_, ok = deltaPacked(suffixes, n, nil)
+		rest, ok := deltaPacked(data, n, nil)
+		if ok && parquet.Encoding(page.Encoding()) == parquet.Encodings.DeltaByteArray { // the lengths of the suffixes, behind those of the prefixes
+			_, ok = deltaPacked(rest, n, nil)
 		}
 		if !ok {
 			return 0, damaged
 		}
 	}
 	return values, nil
+}
+
+// deltaTotal is how many values the encoding DELTA_BINARY_PACKED says that it holds: the third number.
+func deltaTotal(data []byte) (total uint64) {
+	for range 3 {
+		v, k := binary.Uvarint(data)
+		if k <= 0 {
+			return 0
+		}
+		total, data = v, data[k:]
+	}
+	return total
 }
 
 // deltaPacked returns what stands behind n values at most in the encoding DELTA_BINARY_PACKED (Encodings.md of the

@@ -2,7 +2,14 @@ package parquetfile
 
 import (
 	"encoding/binary"
+	"strings"
 	"testing"
+
+	"github.com/apache/arrow/go/v15/arrow/memory"
+	"github.com/apache/arrow/go/v15/parquet"
+	"github.com/apache/arrow/go/v15/parquet/file"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
 // Each of these made arrow turn forever, or hand out values that are not in the file.
@@ -75,5 +82,26 @@ func TestDeltaPacked(t *testing.T) {
 		if ok != test.ok || ok && len(rest) != test.rest {
 			t.Errorf("%s: %d bytes behind it, %v; want %d, %v", test.name, len(rest), ok, test.rest, test.ok)
 		}
+	}
+}
+
+// A page of more values than arrow is to make room for is not damaged, and is not said to be.
+func TestManyDeltaValues(t *testing.T) {
+	for _, test := range []struct {
+		name         string
+		values, says uint64
+		want         string
+	}{
+		{"too many", maxDelta + 1, maxDelta + 1, "a page of 4194305 values in a delta encoding cannot be read"},
+		{"fewer than it says", 10, maxDelta + 1, "damaged Parquet"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			data := append(binary.AppendUvarint([]byte{128, 1, 4}, test.says), 0)
+			page := file.NewDataPageV1(memory.NewBufferBytes(data), int32(test.values), parquet.Encodings.DeltaBinaryPacked, parquet.Encodings.RLE, parquet.Encodings.RLE, int32(len(data)))
+			_, err := checkData(page, testColumn(t, parquet.Types.Int64, 0, 0), 0, false)
+			if err == nil || !strings.Contains(err.Error(), test.want) || (pipeline.Hint(err) == "") != strings.HasPrefix(test.want, "damaged") {
+				t.Errorf("%v (hint %q), want %q", err, pipeline.Hint(err), test.want)
+			}
+		})
 	}
 }

@@ -46,16 +46,17 @@ type Refusal struct {
 	Type     parquet.Type
 }
 
+const smallerPages = "write the file again with smaller pages (1 MiB is usual) and row groups"
+
 // Err is the refusal in words for whoever has the file, with a hint how to write it again.
 func (r Refusal) Err() error {
-	const smaller = "write the file again with smaller pages (1 MiB is usual) and row groups"
 	switch r.Kind {
 	case LargePage:
-		return pipeline.WithHint(fmt.Errorf("a page of %d bytes cannot be read", r.Size), smaller)
+		return pipeline.WithHint(fmt.Errorf("a page of %d bytes cannot be read", r.Size), smallerPages)
 	case LargePages:
-		return pipeline.WithHint(errors.New("the pages of this row group take more than 256 MiB cannot be read"), smaller)
+		return pipeline.WithHint(errors.New("the pages of this row group take more than 256 MiB, and cannot be read"), smallerPages)
 	case LargeDictionaries:
-		return pipeline.WithHint(errors.New("the dictionaries of this row group take more than 256 MiB cannot be read"), smaller)
+		return pipeline.WithHint(errors.New("the dictionary pages of this row group take more than 256 MiB, and cannot be read"), smallerPages)
 	case Codec:
 		return pipeline.WithHint(fmt.Errorf("the compression %s cannot be read", r.Codec), "write the file again with zstd or snappy")
 	default:
