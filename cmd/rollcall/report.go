@@ -70,6 +70,9 @@ Slices are by columns that the snapshot was told to --carry.`,
 				return err
 			}
 			r, err := exposure.Build(env.Soft, options)
+			if _, ok := errors.AsType[*exposure.OptionError](err); ok {
+				return pipeline.WithHint(usageErrorf("%w", err), pipeline.Hint(err))
+			}
 			if err != nil {
 				return err
 			}

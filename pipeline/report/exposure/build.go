@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -129,6 +130,9 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 		}
 	}
 	if err := c.checkExpected(all, &o); err != nil {
+		return nil, err
+	}
+	if err := c.checkControls(&o); err != nil {
 		return nil, err
 	}
 	return analyze(c, all, &o), nil
@@ -300,8 +304,16 @@ func missingColumn(path, name string, carried []report.CarriedColumn) error {
 	if hint == "" {
 		hint = "`rollcall snapshot --carry " + name + "` copies a column of the input to the output"
 	}
-	return pipeline.WithHint(fmt.Errorf("%s has no carried column %q", path, name), hint)
+	return pipeline.WithHint(&OptionError{fmt.Errorf("%s has no carried column %q", path, name)}, hint)
 }
+
+// OptionError is a name in [Options] that the snapshots do not have: the command was called wrongly.
+type OptionError struct{ Err error }
+
+func (e *OptionError) Error() string { return e.Err.Error() }
+
+// Unwrap is what is wrong.
+func (e *OptionError) Unwrap() error { return e.Err }
 
 // counted is what was counted before a snapshot.
 type counted struct {
@@ -443,7 +455,43 @@ func (c *collector) checkExpected(all []*source, o *Options) error {
 	}
 	for _, e := range o.Expectations {
 		if e.Source == SourceExpect && !slices.Contains(known, e.Flag) {
-			return pipeline.WithHint(fmt.Errorf("%s names flag %q, which no snapshot has", SourceExpect, e.Flag), pipeline.Suggest(e.Flag, known))
+			return pipeline.WithHint(&OptionError{fmt.Errorf("%s names flag %q, which no snapshot has", SourceExpect, e.Flag)}, pipeline.Suggest(e.Flag, known))
+		}
+	}
+	return nil
+}
+
+// checkControls refuses a control that is not a variant of any flag: with it misspelt, the real one would be a treatment.
+// It may be one that nobody got, if an expectation has it.
+func (c *collector) checkControls(o *Options) error {
+	seen := map[string]bool{}
+	var known []string
+	learn := func(variant string) {
+		if !seen[variant] {
+			seen[variant] = true
+			known = append(known, variant)
+		}
+	}
+	for _, name := range DefaultControls {
+		learn(name)
+	}
+	for _, e := range o.Expectations {
+		for _, w := range e.Weights {
+			learn(w.Variant)
+		}
+	}
+	for _, f := range c.flags {
+		for _, v := range f.variants {
+			learn(c.keys.Name(v.key))
+		}
+	}
+	for _, control := range o.Controls {
+		if !slices.ContainsFunc(known, func(name string) bool { return strings.EqualFold(name, control) }) {
+			hint := pipeline.Suggest(control, known)
+			if hint == "" {
+				hint = "leave it out if nobody has it"
+			}
+			return pipeline.WithHint(&OptionError{fmt.Errorf("--controls names variant %q, which nobody has of any flag", control)}, hint)
 		}
 	}
 	return nil
