@@ -289,6 +289,12 @@ func choose(slots []slot, name func(cell int) string) ([]slot, error) {
 	return kept, nil
 }
 
+// IsField reports whether a column can be mapped to the field of a user. Others can only be in a context.
+func IsField(field string) bool {
+	_, _, ok := parseTarget(field)
+	return ok
+}
+
 // checkMapping finds what is wrong with the options before any file is looked at.
 func checkMapping(o *Mapping) error {
 	seen := map[target]string{}

@@ -13,6 +13,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/sources"
 )
 
 // localEvaluator evaluates flag configurations in this process. It is a [pipeline.Evaluator].
@@ -122,7 +123,11 @@ func (l *localEvaluator) warn(con *console, flags, absent []string) {
 			strings.HasPrefix(field, "user_properties.[Experiment] ")
 	})
 	if len(absent) > 0 {
-		con.Warn("the flags look at what no user has: "+list(absent, 10), "--map FIELD=COLUMN names the column, if there is one")
+		hint := "--map FIELD=COLUMN names the column, if there is one"
+		if i := slices.IndexFunc(absent, func(field string) bool { return !sources.IsField(field) }); i >= 0 {
+			hint += "; " + absent[i] + " can only be in a column context, which holds JSON"
+		}
+		con.Warn("the flags look at what no user has: "+list(absent, 10), hint)
 	}
 }
 
