@@ -105,6 +105,32 @@ func TestCrashAndCleaner(t *testing.T) {
 	}
 }
 
+// TestCrashCleanerWhileItRuns: a cleaner takes the temporary files while the run asks. It stops with every answer in the
+// journal, and says why; the rerun asks nobody.
+func TestCrashCleanerWhileItRuns(t *testing.T) {
+	lab := newCrashLab(t, crashCommand(t), 40, false)
+	folder := t.TempDir()
+	lab.onAsk = func(total int) {
+		if total == 20 {
+			for _, temp := range tempFiles(t, folder) {
+				if err := os.Remove(temp); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}
+	lab.forget()
+	if code, out := lab.run(folder); code != exitStopped || !strings.Contains(out, "does something clean it?") {
+		t.Fatalf("exit code %d, want %d and the reason; it said:\n%s", code, exitStopped, out)
+	}
+	lab.noHalfFile("after the cleaner", folder)
+	asked := lab.total
+	lab.check("after the cleaner", folder, 0)
+	if lab.total != asked {
+		t.Errorf("the rerun asked about %d users, want none: all are in the journal", lab.total-asked)
+	}
+}
+
 // TestCrashWhileReplacing kills the command at every operation from the commit on, while it replaces the outputs of an
 // earlier run. Where a manifest stands, all outputs are of its run; and what replaces a file has its mode.
 func TestCrashWhileReplacing(t *testing.T) {

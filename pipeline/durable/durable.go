@@ -105,6 +105,8 @@ func Error(verb, name string, err error) error {
 		return pipeline.WithHint(wrapped, "free some space there, or write the output to another disk")
 	case errors.Is(err, syscall.EFBIG):
 		return pipeline.WithHint(wrapped, "raise the limit on file sizes (ulimit -f), or write the output to another disk")
+	case errors.Is(err, fs.ErrNotExist) && isFolder(folder):
+		return pipeline.WithHint(wrapped, "a hidden file of the run is gone from "+folder+": does something clean it?")
 	case errors.Is(err, fs.ErrNotExist):
 		return pipeline.WithHint(wrapped, "create the folder first: mkdir -p "+folder)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
@@ -121,6 +123,11 @@ func Error(verb, name string, err error) error {
 		return pipeline.WithHint(wrapped, "raise the limit on open files (ulimit -n)")
 	}
 	return wrapped
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // The operations on open files. Their errors are as the system gave them: the caller knows the name to say.

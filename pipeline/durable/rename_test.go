@@ -196,6 +196,16 @@ func TestStickyFolder(t *testing.T) {
 	if got := names(t, folder); len(got) != 1 {
 		t.Errorf("left %q", got)
 	}
+	stale := filepath.Join(folder, ".b.csv.rollcall-abcdefg234.tmp") // of a run of root's that was killed
+	if err := os.WriteFile(stale, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := asUser(t, 4321, func() error { return RemoveStale(filepath.Join(folder, "b.csv")) }); err != nil {
+		t.Errorf("RemoveStale: got %v, want that the file of another user stays, and no error", err)
+	}
+	if _, err := os.Stat(stale); err != nil {
+		t.Error(err)
+	}
 }
 
 // asUser calls f as another effective user, of all threads.
