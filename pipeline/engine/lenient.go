@@ -9,23 +9,28 @@ import (
 // those that depend on them: without segments nobody gets a variant.
 func leaveUnanswered(configs []flagConfig) []*ConfigError {
 	why := make([]*ConfigError, len(configs))
-	index := map[string]int{}
-	for i := range configs {
-		index[*configs[i].Key] = i
-		why[i] = configs[i].checkRegexes()
+	type dependent struct {
+		flag int
+		path string
 	}
-	for changed := true; changed; { // until nobody new depends on one; dependencies may be given in any order
-		changed = false
-		for i := range configs {
-			if why[i] != nil {
-				continue
+	dependents := map[string][]dependent{} // by the flag that they depend on
+	var queue []int                        // flags that are left, whose dependents are not looked at yet
+	for i := range configs {
+		if why[i] = configs[i].checkRegexes(); why[i] != nil {
+			queue = append(queue, i)
+			continue
+		}
+		configs[i].eachDependency(func(path, key string) {
+			dependents[key] = append(dependents[key], dependent{i, path})
+		})
+	}
+	for ; len(queue) > 0; queue = queue[1:] {
+		key := *configs[queue[0]].Key
+		for _, d := range dependents[key] {
+			if why[d.flag] == nil {
+				why[d.flag] = &ConfigError{*configs[d.flag].Key, d.path, &UnansweredError{key}}
+				queue = append(queue, d.flag)
 			}
-			configs[i].eachDependency(func(path, key string) {
-				if d, ok := index[key]; ok && why[d] != nil && why[i] == nil {
-					why[i] = &ConfigError{*configs[i].Key, path, &UnansweredError{key}}
-					changed = true
-				}
-			})
 		}
 	}
 	for i, err := range why {

@@ -24,24 +24,32 @@ type Unknowable struct {
 // it is in the flags of Amplitude's tests (experiment-js-client, experiment-core's evaluation-integration.test.ts).
 func (e *Engine) Unknowable(flagKeys []string) []Unknowable {
 	var list []Unknowable
-	for _, asked := range e.Plan(flagKeys).asked {
-		u := Unknowable{Flag: e.flags[asked].info.Key}
-		for _, i := range e.plan([]int32{asked}).order {
-			f := &e.flags[i]
-			u.Remote = u.Remote || f.info.EvaluationMode == "remote"
-			f.eachSelector(func(i int32) {
-				switch s := &e.selectors[i]; s.root {
-				case rootField:
-					u.Cohorts = u.Cohorts || s.name == "cohort_ids"
-					u.AmplitudeID = u.AmplitudeID || s.name == "amplitude_id"
-				case rootProperty:
-					u.Sticky = u.Sticky || strings.HasPrefix(s.name, "[Experiment] ")
-				case rootGroup:
-					u.Cohorts = u.Cohorts || len(s.path) > 0 && s.path[0] == "cohort_ids"
-				}
-			})
+	p := e.Plan(flagKeys)
+	all := make([]Unknowable, len(e.flags))
+	for _, i := range p.order { // dependencies come first
+		f, u := &e.flags[i], &all[i]
+		u.Remote = f.info.EvaluationMode == "remote"
+		f.eachSelector(func(i int32) {
+			switch s := &e.selectors[i]; s.root {
+			case rootField:
+				u.Cohorts = u.Cohorts || s.name == "cohort_ids"
+				u.AmplitudeID = u.AmplitudeID || s.name == "amplitude_id"
+			case rootProperty:
+				u.Sticky = u.Sticky || strings.HasPrefix(s.name, "[Experiment] ")
+			case rootGroup:
+				u.Cohorts = u.Cohorts || len(s.path) > 0 && s.path[0] == "cohort_ids"
+			}
+		})
+		for _, d := range f.dependencies {
+			u.Cohorts = u.Cohorts || all[d].Cohorts
+			u.AmplitudeID = u.AmplitudeID || all[d].AmplitudeID
+			u.Sticky = u.Sticky || all[d].Sticky
+			u.Remote = u.Remote || all[d].Remote
 		}
-		if (u != Unknowable{Flag: u.Flag}) {
+	}
+	for _, asked := range p.asked {
+		if u := all[asked]; u != (Unknowable{}) {
+			u.Flag = e.flags[asked].info.Key
 			list = append(list, u)
 		}
 	}
