@@ -75,7 +75,7 @@ Commands:{{range .Commands}}{{if .IsAvailableCommand}}
 ` + "`{{.CommandPath}} COMMAND --help`" + ` says more. Exit codes: 0 all users answered,
 or as many as --max-errors asks, 1 failed and nothing published, 3 published
 but some users failed, 4 a check does not hold, 64 usage, 75 stopped by an
-outage, 130 and 143 interrupted.
+outage, 130 and 143 interrupted, 141 standard output closed.
 {{else}}
 
 {{optionHelp .Flags}}{{end}}`
