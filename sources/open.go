@@ -240,7 +240,7 @@ func formatOf(f File, option string) (string, error) {
 	}
 	if strings.HasSuffix(name, ".json") {
 		return "", pipeline.WithHint(fmt.Errorf("%s: a .json file may hold anything", f),
-			"if each line is an object, say --input-format jsonl; if it is an array, jq -c '.[]' users.json > users.jsonl makes that of it")
+			"an array: jq -c '.[]' users.json > users.jsonl; an object a line: --input-format jsonl")
 	}
 	return "", pipeline.WithHint(fmt.Errorf("%s: the name does not tell the format", f), "say it with --input-format; "+valid)
 }
