@@ -132,7 +132,11 @@ func (d *decoder) text(n *yaml.Node, what string) (string, error) {
 	if err := d.plain(n); err != nil {
 		return "", err
 	}
-	if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" || n.Value == "" {
+	switch {
+	case n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" && n.Value != "":
+		return "", pipeline.WithHint(d.errorf(n.Line, "%s is %s, which is no value in YAML", what, n.Value),
+			fmt.Sprintf("if it is a name, put it in quotes: %q", n.Value))
+	case n.Kind != yaml.ScalarNode || n.Value == "" || n.ShortTag() == "!!null":
 		return "", d.errorf(n.Line, "%s is missing, or not a single value", what)
 	}
 	return n.Value, nil
@@ -141,7 +145,7 @@ func (d *decoder) text(n *yaml.Node, what string) (string, error) {
 // texts is a list of values, or one of them; each once.
 func (d *decoder) texts(n *yaml.Node, what string) ([]string, error) {
 	if n.Kind != yaml.SequenceNode {
-		text, err := d.text(n, what)
+		text, err := d.name(n, what)
 		return []string{text}, err
 	}
 	if err := d.plain(n); err != nil {
@@ -150,7 +154,7 @@ func (d *decoder) texts(n *yaml.Node, what string) ([]string, error) {
 	var list []string
 	seen := map[string]bool{}
 	for _, item := range n.Content {
-		text, err := d.text(item, "an element of "+what)
+		text, err := d.name(item, "an element of "+what)
 		if err != nil {
 			return nil, err
 		}
@@ -164,6 +168,22 @@ func (d *decoder) texts(n *yaml.Node, what string) ([]string, error) {
 		return nil, d.errorf(n.Line, "%s is an empty list", what)
 	}
 	return list, nil
+}
+
+// name is a value of a list. One with a comma that is not in quotes is meant as several.
+func (d *decoder) name(n *yaml.Node, what string) (string, error) {
+	text, err := d.text(n, what)
+	if err == nil && n.Style == 0 && strings.Contains(text, ",") {
+		var names []string
+		for part := range strings.SplitSeq(text, ",") {
+			if part = strings.TrimSpace(part); part != "" {
+				names = append(names, part)
+			}
+		}
+		err = pipeline.WithHint(d.errorf(n.Line, "%s is one text with a comma, %q, and not a list", what, text),
+			fmt.Sprintf("a list is written [%s]; a name that has a comma stands in quotes", strings.Join(names, ", ")))
+	}
+	return text, err
 }
 
 // oneOf is a value of a few.

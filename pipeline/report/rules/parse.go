@@ -155,6 +155,9 @@ func Parse(path string, data []byte, folder fs.FS) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
+	if top.Kind == yaml.SequenceNode {
+		return nil, pipeline.WithHint(d.errorf(top.Line, "a rules file is not a list"), "the list stands under a key: checks:")
+	}
 	entries, err := d.mapping(top, "a rules file")
 	if err != nil {
 		return nil, err
@@ -179,7 +182,12 @@ func Parse(path string, data []byte, folder fs.FS) (*File, error) {
 			err = f.parseTypes(d, e.value)
 		case "checks":
 			checks = e.value
+		case "rules", "rule", "assertions", "asserts", "expectations", "tests":
+			err = pipeline.WithHint(d.errorf(e.line, "%q is not a key of a rules file", e.key), "the list of checks stands under checks:")
 		default:
+			if known, _ := kindsOfChecks(); known[e.key] {
+				return nil, pipeline.WithHint(d.errorf(e.line, "%q is not a key of a rules file, but of a check", e.key), "checks stand in a list: checks: [{"+e.key+": …}]")
+			}
 			err = d.unknown(e.line, e.key, []string{"version", "flag", "controls", "variants", "types", "checks"}, "%q is not a key of a rules file", e.key)
 		}
 		if err != nil {
@@ -243,6 +251,45 @@ func (f *File) parseTypes(d *decoder, n *yaml.Node) error {
 	return nil
 }
 
+// kindsOfChecks are the keys that a check can have, and those of them that are its kind.
+func kindsOfChecks() (known map[string]bool, kinds []string) {
+	known = map[string]bool{"name": true}
+	for _, k := range belong {
+		known[string(k.kind)] = true
+		kinds = append(kinds, string(k.kind))
+		for _, key := range k.keys {
+			known[key] = true
+		}
+	}
+	return known, kinds
+}
+
+// oldKeys are keys of other formats of rules, and what is written instead.
+var oldKeys = map[string]string{
+	"type":               "the kind of a check is its key, as in share: {min: 45%}",
+	"kind":               "the kind of a check is its key, as in share: {min: 45%}",
+	"check":              "the kind of a check is its key, as in share: {min: 45%}",
+	"assert":             "the kind of a check is its key, as in share: {min: 45%}",
+	"expect":             "what is expected stands under the kind of the check, as in share: {min: 45%}",
+	"min":                "limits stand under the kind of the check, as in share: {min: 45%, max: 55%}",
+	"max":                "limits stand under the kind of the check, as in share: {min: 45%, max: 55%}",
+	"min_share":          "it is written share: {min: 45%}",
+	"max_share":          "it is written share: {max: 55%}",
+	"between":            "it is written share: {min: 45%, max: 55%}",
+	"min_users":          "it is written users: {min: 1000}",
+	"max_failed":         "it is written failed: {max: 1%}",
+	"max_age":            "it is written younger: 24h",
+	"srm":                "it is written ratio: {control: 50, treatment: 50}",
+	"split":              "it is written ratio: {control: 50, treatment: 50}",
+	"weights":            "it is written ratio: {control: 50, treatment: 50}",
+	"mutually_exclusive": "it is written exclusive: [flag, other-flag]",
+	"schema":             "it is written payload: checkout.schema.json",
+	"filter":             "it is written where: country == \"DE\"",
+	"when":               "it is written where: country == \"DE\"",
+	"if":                 "it is written where: country == \"DE\"",
+	"not_exposed":        "it is written exposed: nobody",
+}
+
 // parseRule reads one check.
 func parseRule(d *decoder, n *yaml.Node, flag string, folder fs.FS) (*Rule, error) {
 	entries, err := d.mapping(n, "a check")
@@ -250,17 +297,12 @@ func parseRule(d *decoder, n *yaml.Node, flag string, folder fs.FS) (*Rule, erro
 		return nil, err
 	}
 	r := &Rule{Line: n.Line, Alert: DefaultAlert, Of: ofUsers, Who: ofAssigned, lines: map[string]int{}}
-	known, kinds := map[string]bool{"name": true}, []string{}
+	known, kinds := kindsOfChecks()
 	var allowed []string
 	for _, e := range entries {
 		r.lines[e.key] = e.line
 	}
 	for _, k := range belong {
-		known[string(k.kind)] = true
-		kinds = append(kinds, string(k.kind))
-		for _, key := range k.keys {
-			known[key] = true
-		}
 		if r.lines[string(k.kind)] == 0 || r.Kind == Holdout && k.kind == Flags {
 			continue
 		}
@@ -270,6 +312,9 @@ func parseRule(d *decoder, n *yaml.Node, flag string, folder fs.FS) (*Rule, erro
 		r.Kind, allowed = k.kind, append([]string{"name", string(k.kind)}, k.keys...)
 	}
 	for _, e := range entries {
+		if hint := oldKeys[e.key]; hint != "" {
+			return nil, pipeline.WithHint(d.errorf(e.line, "%q is not a key of a check", e.key), hint)
+		}
 		if !known[e.key] {
 			return nil, d.unknown(e.line, e.key, slices.Sorted(maps.Keys(known)), "%q is not a key of a check", e.key)
 		}
@@ -300,7 +345,9 @@ func (r *Rule) parseKey(d *decoder, e entry, folder fs.FS) (err error) {
 	case "treatments":
 		r.Treatments, err = d.texts(n, e.key)
 	case "where":
-		r.Where, err = d.text(n, e.key)
+		if r.Where, err = d.text(n, e.key); err != nil && n.Kind != yaml.ScalarNode {
+			err = pipeline.WithHint(d.errorf(n.Line, "where is not a text"), `it is an expression, as in where: country == "DE" and plan != "free"`)
+		}
 	case "by":
 		r.By, err = d.texts(n, e.key)
 	case "of":

@@ -311,7 +311,7 @@ func TestMistakes(t *testing.T) {
 		{"version: 1\n", "r.yaml: no checks: the file needs a list of them", ""},
 		{"checks: []", "r.yaml:1: no checks: the list is empty", ""},
 		{"checks: 1", "r.yaml:1: checks is not a list", ""},
-		{"- a", "r.yaml:1: a rules file is not a mapping", ""},
+		{"- a", "r.yaml:1: a rules file is not a list", "checks:"},
 		{"checks:\n  - a", "r.yaml:2: a check is not a mapping", ""},
 		{"version: 2\nchecks: [{users: {min: 1}}]", `r.yaml:1: version "2" is not known: it is 1`, ""},
 		{"chekcs: []", `r.yaml:1: "chekcs" is not a key of a rules file`, `did you mean "checks"?`},
@@ -348,7 +348,7 @@ func TestMistakes(t *testing.T) {
 		{"checks:\n- younger: -1h", `"-1h" is not a time`, ""},
 		{"checks:\n- &a {users: {min: 1}}\n- *a", "r.yaml:3: a check is not a mapping", ""},
 		{"checks:\n- name: !x y\n  users: {min: 1}", "tags (!x) are not known", "quotes"},
-		{"checks:\n- name: ~\n  users: {min: 1}", "name is missing, or not a single value", ""},
+		{"checks:\n- name: ~\n  users: {min: 1}", "name is ~, which is no value in YAML", "quotes"},
 		{"types: {seats: number}\nchecks: [{users: {min: 1}}]", `the type of seats cannot be "number": it is one of string int float bool`, ""},
 		{"checks:\n- flag: checkout\n  payload: ../x.json", "not the name of a file", "beside the rules file"},
 		{"checks:\n- flag: checkout\n  payload: /etc/passwd", "not the name of a file", ""},
@@ -1049,5 +1049,45 @@ func TestManyVariants(t *testing.T) {
 	res := check(t, "- {flag: many, ratio: {"+strings.Join(weights, ", ")+"}}", Options{Snapshots: []string{path}}).Checks[0]
 	if res.Status != Held || len(res.Found) > 1000 || len(res.Expected) > 1000 || !strings.Contains(res.Found, "and 580 more variants 96.67 % (5,800)") {
 		t.Errorf("ratio of 600 variants: %s, found %q, expected %q; want 20 of them listed", res.Status, res.Found, res.Expected)
+	}
+}
+
+// TestSlips: what YAML or another format makes of a name is read as it is meant, or an error with its line.
+func TestSlips(t *testing.T) {
+	for _, test := range []struct {
+		name, text string
+		want       string // the error; "": there is none
+		hint       string
+	}{
+		{"yes and no are names", "flag: f\nchecks:\n- ratio: {yes: 50, no: 50}", "", ""},
+		{"on is a name", "flag: f\nchecks:\n- {variant: on, share: {min: 1%}}", "", ""},
+		{"a name in quotes", "flag: f\nchecks:\n- {variant: \"~\", share: {min: 1%}}", "", ""},
+		{"a comma in quotes", "checks:\n- flags: \"a,b\"", "", ""},
+		{"tilde", "flag: f\nchecks:\n- variant: ~\n  share: {min: 1%}", "r.yaml:3: variant is ~, which is no value in YAML", `put it in quotes: "~"`},
+		{"null in a list", "checks:\n- flags: [a, null]", "r.yaml:2: an element of flags is null, which is no value in YAML", `put it in quotes: "null"`},
+		{"a list without brackets", "checks:\n- flags: a, b", `r.yaml:2: flags is one text with a comma, "a, b", and not a list`, "a list is written [a, b]"},
+		{"exclusive without brackets", "checks:\n- exclusive: a,b,", `r.yaml:2: exclusive is one text with a comma`, "a list is written [a, b]"},
+		{"controls without brackets", "controls: off,old\nchecks:\n- flags: a", `r.yaml:1: controls is one text with a comma`, "[off, old]"},
+		{"by without brackets", "flag: f\nchecks:\n- ratio: {a: 1, b: 1}\n  by: x, y", `r.yaml:4: by is one text with a comma`, "[x, y]"},
+		{"a list at the top", "- flags: [a]", "r.yaml:1: a rules file is not a list", "checks:"},
+		{"rules", "rules:\n- flags: [a]", `r.yaml:1: "rules" is not a key of a rules file`, "stands under checks:"},
+		{"a check at the top", "flag: a\nratio: {a: 1, b: 1}", `r.yaml:2: "ratio" is not a key of a rules file, but of a check`, "checks: [{ratio: …}]"},
+		{"type", "checks:\n- type: share\n  min: 0.4", `r.yaml:2: "type" is not a key of a check`, "the kind of a check is its key"},
+		{"srm", "flag: f\nchecks:\n- srm: {a: 1, b: 1}", `r.yaml:3: "srm" is not a key of a check`, "ratio: {control: 50, treatment: 50}"},
+		{"where as a mapping", "flag: f\nchecks:\n- exposed: nobody\n  where: {country: DE}", "r.yaml:4: where is not a text", `country == "DE"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f, err := Parse("r.yaml", []byte(test.text), schemaFolder)
+			switch {
+			case test.want == "" && (err != nil || len(f.Checks) != 1):
+				t.Errorf("%s\nerror %v, want one check", test.text, err)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(pipeline.Hint(err), test.hint)):
+				t.Errorf("%s\nerror %v (hint %q), want %q with a hint that says %q", test.text, err, pipeline.Hint(err), test.want, test.hint)
+			}
+		})
+	}
+	f := parse(t, "- {flag: f, ratio: {yes: 50, no: 50}}")
+	if w := f.Checks[0].Weights; w[0].Variant != "yes" || w[1].Variant != "no" {
+		t.Errorf("weights %+v, want of the variants yes and no", w)
 	}
 }
