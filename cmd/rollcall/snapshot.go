@@ -312,7 +312,7 @@ func (s *snapshot) warnOf(found *findings, absent fields) {
 		s.con.Warn("columns taken although they are spelled in another case: "+list(folded, 10), "--map says which column is which field")
 	}
 	if len(leftOut) > 0 {
-		s.con.Warn("columns that --properties all leaves out: "+list(leftOut, 10), "--properties all,-COLUMN says so; text and JSON can be sent")
+		s.con.Warn("columns that --properties all leaves out: "+list(leftOut, 10), "--properties all,-COLUMN leaves it out without this warning")
 	}
 	if len(unsent) > 0 {
 		not := "not sent"
