@@ -18,6 +18,9 @@ import (
 	"github.com/rollcall-cli/rollcall/sources"
 )
 
+// maxRate bounds rates and bursts: more requests a second than any client sends, and few enough to count.
+const maxRate = 1_000_000
+
 // snapshotOptions are the options of `rollcall snapshot` as they were given, and below what check made of them.
 type snapshotOptions struct {
 	server serverOptions
@@ -164,6 +167,12 @@ func (o *snapshotOptions) check(ctx context.Context, inputs []string) error {
 			return usageErrorf("--fresh and --resume always do not go together")
 		}
 		o.resume = resumeNever
+	}
+	if o.rate > maxRate {
+		return pipeline.WithHint(usageErrorf("--rate cannot be %g: it is at most %d", o.rate, maxRate), "--rate 0 is no limit")
+	}
+	if o.burst > maxRate {
+		return usageErrorf("--burst cannot be %d: it is at most %d", o.burst, maxRate)
 	}
 	if o.concurrency > 10000 {
 		return usageErrorf("--concurrency cannot be %d: it is at most 10000", o.concurrency)

@@ -42,6 +42,9 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
 			if latency < 0 || limit < 0 {
 				return usageErrorf("--latency and --limit cannot be negative")
 			}
+			if !(limit <= maxRate) { // or NaN
+				return usageErrorf("--limit cannot be %g: it is at most %d", limit, maxRate)
+			}
 			faults, err := evalserver.ParseFaults(fail)
 			if err != nil {
 				return wrapUsage("--fail", err)
