@@ -102,7 +102,7 @@ func newFlag(f *exposure.Flag, unit stats.Unit) *section {
 	split := len(f.Variants) > 1 && f.Assigned > 0
 	var ends []template.CSS
 	if split {
-		out.Caption = "Variants of the " + unit.Count(f.Assigned) + " who got one"
+		out.Caption = "Variants of the " + unit.Count(f.Assigned) + map[bool]string{false: " who", true: " that"}[unit == stats.UnitRows] + " got one"
 		out.Split = splitBar("Split", &f.Counts, looks, nil)
 		ends = lines(&f.Counts, f)
 		if out.Any {

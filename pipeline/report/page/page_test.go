@@ -433,7 +433,7 @@ func TestRows(t *testing.T) {
 	r := example()
 	r.Unit = stats.UnitRows
 	text := string(render(t, r))
-	for _, want := range []string{"Rows by <bdi>country</bdi>", "1,000 rows, ", "Rows in a treatment of two flags", "Of all rows", "12,010 rows", "rows read"} {
+	for _, want := range []string{"Rows by <bdi>country</bdi>", "1,000 rows, ", "Rows in a treatment of two flags", "Of all rows", "12,010 rows", "rows read", "rows that got one"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page of a report in rows does not say %q", want)
 		}
