@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,9 +27,19 @@ type console struct {
 	ending func() []any // what the last line in JSON says of the run; nil: the command has no such line
 
 	mu       sync.Mutex
-	warnings []string // for the manifest
-	clear    func()   // of the progress bar; nil: there is none
+	warnings []warning // for the manifest
+	others   int       // warnings that are not in there
+	clear    func()    // of the progress bar; nil: there is none
 }
+
+// warning is a message, and how often it was said.
+type warning struct {
+	text  string
+	times int
+}
+
+// maxWarnings is how many different warnings are kept for the manifest.
+const maxWarnings = 100
 
 func newConsole(env *env) *console {
 	c := &console{out: env.Stderr}
@@ -62,11 +73,22 @@ func (c *console) Warn(message, hint string) {
 	}
 }
 
-// Warnings are all that was warned of so far.
+// Warnings are those that there were so far, each once.
 func (c *console) Warnings() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return append([]string{}, c.warnings...)
+	list := []string{}
+	for _, w := range c.warnings {
+		text := w.text
+		if w.times > 1 {
+			text += fmt.Sprintf(" (%s times)", thousands(int64(w.times)))
+		}
+		list = append(list, text)
+	}
+	if c.others > 0 {
+		list = append(list, "and "+plural(int64(c.others), "more warning"))
+	}
+	return list
 }
 
 // Error says why the command ends. It is said even with --quiet.
@@ -135,10 +157,19 @@ func (c *console) enabled(level slog.Level) bool {
 
 // keep remembers a warning, said or not.
 func (c *console) keep(r slog.Record) {
-	if r.Level == slog.LevelWarn {
-		c.mu.Lock()
-		c.warnings = append(c.warnings, r.Message)
-		c.mu.Unlock()
+	if r.Level != slog.LevelWarn {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := slices.IndexFunc(c.warnings, func(w warning) bool { return w.text == r.Message })
+	switch {
+	case at >= 0:
+		c.warnings[at].times++
+	case len(c.warnings) < maxWarnings:
+		c.warnings = append(c.warnings, warning{r.Message, 1})
+	default:
+		c.others++
 	}
 }
 

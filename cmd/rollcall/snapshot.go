@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -657,7 +658,11 @@ func stopped(err error) error {
 	return &exitError{err, exitStopped}
 }
 
-// hopeless is how many users may all fail at the start before the run is given up.
+// ofServer are the kinds of failure that a server's answers cause.
+var ofServer = []pipeline.Kind{pipeline.KindRejected, pipeline.KindBadAnswer, pipeline.KindUnavailable}
+
+// hopeless is how many users may all fail at the start before the run is given up. Those whom the server was not asked
+// about do not count: rows without an id, say, which a warehouse sorts to the front.
 const hopeless = 50
 
 var errHopeless = fmt.Errorf("the first %d users all failed", hopeless)
@@ -675,7 +680,7 @@ func (g *guard) Write(o *pipeline.Outcome) error {
 		return nil
 	}
 	failed := g.tally.FailedUsers()
-	if failed == hopeless && g.tally.Read == hopeless {
+	if slices.Contains(ofServer, o.Err.Kind) && g.tally.Answered == 0 && g.failedAtServer() == hopeless {
 		return pipeline.WithHint(fmt.Errorf("%w, the last one with %w", errHopeless, o.Err),
 			"it is the request or the input that is wrong, not the users; --dry-run shows a request")
 	}
@@ -685,6 +690,13 @@ func (g *guard) Write(o *pipeline.Outcome) error {
 			"nothing was published; a higher --max-errors goes on from there")
 	}
 	return nil
+}
+
+func (g *guard) failedAtServer() (n int64) {
+	for _, kind := range ofServer {
+		n += g.tally.Failed[kind]
+	}
+	return n
 }
 
 func (g *guard) Close() error { return nil }

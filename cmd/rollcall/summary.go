@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -49,7 +51,7 @@ func (s *snapshot) ending() []any {
 	attrs := []any{"run_id", s.runID, "published", s.published != nil, "outputs", outputs}
 	if m := s.published; m != nil {
 		return append(attrs, "users", m.Users.Read, "answered", m.Users.Answered, "failed", m.Users.Failed, "failed_by_kind", m.Users.FailedByKind,
-			"assignments", m.Assignments, "requests", m.Requests.Sent, "retries", m.Requests.Retries, "per_second", m.Requests.PerSecond,
+			"assignments", m.Assignments, "requests", m.Requests.Sent, "retries", m.Requests.Retries, "pauses", m.Requests.Pauses, "per_second", m.Requests.PerSecond,
 			"flags", mostFrequent(m.Flags), "resumes", m.Resumes)
 	}
 	users := report.Users{FailedByKind: map[pipeline.Kind]int64{}}
@@ -64,7 +66,7 @@ func (s *snapshot) ending() []any {
 		attrs = append(attrs, "first_failure", s.first.String())
 	}
 	return append(attrs, "users", users.Read, "answered", users.Answered, "failed", users.Failed, "failed_by_kind", users.FailedByKind,
-		"requests", r.Sent+s.replayedAttempts, "retries", r.Retries+s.replayedRetries, "resumes", s.resumes)
+		"requests", r.Sent+s.replayedAttempts, "retries", r.Retries+s.replayedRetries, "pauses", r.Pauses, "resumes", s.resumes)
 }
 
 // summaryText is the closing summary of a run whose last process took so long. failed is what it says of the users that
@@ -81,6 +83,9 @@ func summaryText(m *report.Manifest, failed string, took time.Duration, width in
 		fmt.Fprintf(&b, " by %s of %s; nothing was sent\n", plural(m.FlagConfigs.Rows, "flag"), m.FlagConfigs.Path)
 	} else {
 		fmt.Fprintf(&b, ", %s (%.1f/s), %s\n", plural(m.Requests.Sent, "request"), m.Requests.PerSecond, plurals(m.Requests.Retries, "retry", "retries"))
+	}
+	if m.Requests.Pauses > 0 {
+		fmt.Fprintln(&b, describePauses(&m.Requests))
 	}
 
 	if len(m.Flags) > 0 {
@@ -171,6 +176,24 @@ func summaryJSON(m *report.Manifest) ([]byte, error) {
 		return nil, fmt.Errorf("encode summary: %w", err)
 	}
 	return append(data, '\n'), nil
+}
+
+// describePauses says how often the API asked for a pause, and with which rate it would not have: the one at which it
+// let requests through.
+func describePauses(r *report.Requests) string {
+	text := "the API asked for " + plural(r.Pauses, "pause")
+	var answers int64
+	for _, n := range r.Statuses {
+		answers += n
+	}
+	if r.Pauses < 3 || answers == 0 { // too few to say that it is the rate
+		return text
+	}
+	rate := r.PerSecond * float64(answers-r.Statuses["429"]) / float64(answers)
+	if rate >= 1 {
+		rate = math.Floor(rate)
+	}
+	return text + fmt.Sprintf("; --rate %s would avoid them", strconv.FormatFloat(math.Max(math.Round(rate*100)/100, 0.01), 'f', -1, 64))
 }
 
 // plural is a count with its noun.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -68,5 +69,39 @@ func TestSummaryIsBounded(t *testing.T) {
 	}
 	if len(m.Flags[79].Variants) != 20_000 || m.Flags[0].Flag != "flag-00" {
 		t.Error("the manifest's own counts were changed")
+	}
+}
+
+func TestDescribePauses(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		r    report.Requests
+		want string
+	}{
+		{"one", report.Requests{Pauses: 1, PerSecond: 100, Statuses: map[string]int64{"200": 99, "429": 1}}, "the API asked for 1 pause"},
+		{"many", report.Requests{Pauses: 2000, PerSecond: 60, Statuses: map[string]int64{"200": 8000, "429": 2000}},
+			"the API asked for 2,000 pauses; --rate 48 would avoid them"},
+		{"slow", report.Requests{Pauses: 20, PerSecond: 1.2, Statuses: map[string]int64{"200": 30, "429": 60, "timeout": 10}},
+			"the API asked for 20 pauses; --rate 0.48 would avoid them"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := describePauses(&tt.r); got != tt.want {
+				t.Errorf("describePauses(%+v) = %q, want %q", tt.r, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestWarningsAreCountedAndBounded(t *testing.T) {
+	c := newConsole(&env{Stderr: io.Discard})
+	for range 1500 {
+		c.Warn("again", "a hint")
+	}
+	for i := range 2 * maxWarnings {
+		c.Warn(fmt.Sprint("kind ", i), "")
+	}
+	got := c.Warnings()
+	if len(got) != maxWarnings+1 || got[0] != "again (1,500 times)" || got[1] != "kind 0" || got[maxWarnings] != "and 101 more warnings" {
+		t.Errorf("%d warnings: %q, %q … %q; want %d, the first with its count", len(got), got[0], got[1], got[len(got)-1], maxWarnings+1)
 	}
 }

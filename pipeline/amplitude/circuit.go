@@ -51,6 +51,7 @@ type circuit struct {
 	refusals int       // of the key, in a row
 	budget   float64
 	pauses   int64
+	series   pauseSeries
 	outages  int64
 	answered bool // anything came back over the network, ever
 }
@@ -60,6 +61,50 @@ type ticket struct {
 	gen   int
 	probe bool
 	known bool // a known user is to be asked: see Client.ask
+}
+
+// pauseSeries are pauses that follow each other, as long as the rate is higher than the API takes. It says each change
+// once: a night of them is a handful of lines. The zero pauseSeries is none.
+type pauseSeries struct {
+	pauses  int
+	longest time.Duration
+	last    time.Time // when the last one was over
+}
+
+// seriesEnd is how long there must be no pause for the series to be over.
+const seriesEnd = 5 * time.Minute
+
+// begin says that a pause begins if it is the first one, or the first one after it, or much longer than those before.
+func (s *pauseSeries) begin(log *slog.Logger, now, until time.Time) {
+	wait := until.Sub(now)
+	s.pauses++
+	switch attr := slog.Duration("for", wait.Round(time.Millisecond)); {
+	case s.pauses == 1:
+		log.Warn("the API asks for a pause", "status", http.StatusTooManyRequests, attr)
+	case wait > 2*s.longest:
+		log.Warn("the API asks for a longer pause", "status", http.StatusTooManyRequests, attr)
+	case s.pauses == 2:
+		log.Warn("the API goes on asking for pauses, which are only counted from here on", "hint", "a lower --rate avoids them")
+	}
+	s.longest, s.last = max(s.longest, wait), until
+}
+
+// over says that a pause is over if it is the first one.
+func (s *pauseSeries) over(log *slog.Logger) {
+	if s.pauses == 1 {
+		log.Info("the pause is over")
+	}
+}
+
+// end says that there are no more pauses, if that is so.
+func (s *pauseSeries) end(log *slog.Logger) {
+	if s.pauses == 0 || time.Since(s.last) < seriesEnd {
+		return
+	}
+	if s.pauses > 1 {
+		log.Info("the API asks for no more pauses", "pauses", s.pauses)
+	}
+	*s = pauseSeries{}
 }
 
 func newCircuit(maxOutage time.Duration, source string, log *slog.Logger) *circuit {
@@ -153,6 +198,7 @@ func (c *circuit) answer(t ticket, good bool) (during bool) {
 		return true // if it is over, admit will say so
 	}
 	if good {
+		c.series.end(c.log)
 		c.budget = min(c.budget+budgetEarned, budgetSize)
 	}
 	if t.gen != c.gen || c.trouble.IsZero() && c.flowing {
@@ -162,7 +208,7 @@ func (c *circuit) answer(t ticket, good bool) (during bool) {
 		c.budget = budgetSize
 		c.log.Info("the API answers again", "after", time.Since(c.trouble).Round(time.Second))
 	} else if c.paused {
-		c.log.Info("the pause is over")
+		c.series.over(c.log)
 	}
 	c.trouble, c.until, c.waits, c.refusals, c.outage, c.paused = time.Time{}, time.Time{}, 0, 0, false, false
 	if !c.flowing {
@@ -210,7 +256,7 @@ func (c *circuit) failed(t ticket, d decision, r result) (during bool, err error
 			}
 			c.gate() // one request finds out whether it is over
 			c.pause(now, wait)
-			c.log.Warn("the API asks for a pause", "status", r.status, "for", time.Until(c.until).Round(time.Millisecond))
+			c.series.begin(c.log, now, c.until)
 		}
 	case refuse:
 		if current {

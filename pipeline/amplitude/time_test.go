@@ -303,6 +303,53 @@ func TestManyTooManyRequestsAreOnePause(t *testing.T) {
 	}
 }
 
+// TestPausesOfAnHourAreAFewLines: whoever asks at twice the rate that the API takes is paused every other second.
+func TestPausesOfAnHourAreAFewLines(t *testing.T) {
+	for name, tt := range map[string]struct {
+		retryAfter string
+		want       string // what it says, in order
+	}{
+		"one second": {"1", "asks for a pause,is over,goes on asking,asks for no more pauses"},
+		"none":       {"", "asks for a pause,is over,goes on asking,asks for no more pauses"},
+		"longer":     {"9", "asks for a pause,is over,goes on asking,asks for a longer pause,asks for no more pauses"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				second, taken := time.Time{}, 0
+				f := &fake{latency: 10 * time.Millisecond}
+				f.answer = func(n int, _ *http.Request) (int, http.Header, string, error) {
+					if now := time.Now().Truncate(time.Second); now != second {
+						second, taken = now, 0
+					}
+					if taken++; taken > 1 && time.Since(start) < time.Hour {
+						if after := tt.retryAfter; n > 20 || after != "9" {
+							return 429, http.Header{"Retry-After": {after}}, "", nil
+						}
+						return 429, http.Header{"Retry-After": {"1"}}, "", nil
+					}
+					return 200, nil, "{}", nil
+				}
+				var log bytes.Buffer
+				c := newFake(t, Config{Rate: 2, Logger: slog.New(slog.NewTextHandler(&log, nil))}, f)
+				ctx, cancel := context.WithTimeout(t.Context(), 70*time.Minute)
+				defer cancel()
+				evaluate(ctx, c, 1e6, 4)
+				lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+				want := strings.Split(tt.want, ",")
+				for i, line := range lines {
+					if i >= len(want) || !strings.Contains(line, want[i]) {
+						t.Errorf("line %d: %s\nwant lines with %q", i+1, line, want)
+					}
+				}
+				if n := c.Stats().Pauses; len(lines) != len(want) || n < 300 {
+					t.Errorf("%d pauses are %d lines, want %d", n, len(lines), len(want))
+				}
+			})
+		})
+	}
+}
+
 func TestNothingBut429Ends(t *testing.T) {
 	for _, header := range []string{"", "0", "-5", "1", "99999999999", "junk", "Mon, 01 Jan 1990 00:00:00 GMT"} {
 		synctest.Test(t, func(t *testing.T) {
