@@ -23,7 +23,7 @@ func TestPages(t *testing.T) {
 		{"as-is", asIs, []string{
 			`heading Can the snapshot be trusted\?`,
 			`heading legacy-export warning`,
-			`figure Variants of the 1,723 users who got one`,
+			`figure Variants of the 1,723 rows that got one`,
 			`image Split: control 50\.9 %, treatment 49\.1 %`,
 			`image Expected: control 50\.0 %, annual-first 30\.0 %, discount 20\.0 %`,
 			`image With a variant 24\.1 %, expected 30\.0 %`,
