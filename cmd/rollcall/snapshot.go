@@ -114,17 +114,17 @@ type snapshot struct {
 	completes *report.Completes // the run that this one completes; nil: it is a run of its own
 }
 
+// liveHeap is how many bytes are in use.
+func liveHeap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
 // run is the whole run: check everything that can be checked, evaluate, and publish all files or none.
 func (s *snapshot) run(args []string) (err error) {
 	o := s.o
-	// A batch job trades memory for time: with the default of 100 the collector costs a tenth of the run. The limit
-	// is a soft one, for the collector to work harder; the live heap is about 35 MB, whatever the input.
-	if _, set := s.env.LookupEnv("GOGC"); !set {
-		defer debug.SetGCPercent(debug.SetGCPercent(400))
-	}
-	if _, set := s.env.LookupEnv("GOMEMLIMIT"); !set {
-		defer debug.SetMemoryLimit(debug.SetMemoryLimit(90 << 20))
-	}
 	s.runID, s.started = newRunID(s.began), clock()
 	if s.bound, err = bindingOptions(s.env.Soft, s.options, o); err != nil {
 		return err
@@ -164,6 +164,15 @@ func (s *snapshot) run(args []string) (err error) {
 			return err
 		}
 		defer s.remote.Close()
+	}
+	// A batch job trades memory for time: with the default of 100 the collector costs a tenth of the run. The limit
+	// is a soft one, for the collector to work harder; the live heap is about 35 MB, whatever the input, and what the flag
+	// configurations take: with a limit below that the collector would do nothing but collect.
+	if _, set := s.env.LookupEnv("GOGC"); !set {
+		defer debug.SetGCPercent(debug.SetGCPercent(400))
+	}
+	if _, set := s.env.LookupEnv("GOMEMLIMIT"); !set {
+		defer debug.SetMemoryLimit(debug.SetMemoryLimit(90<<20 + liveHeap()))
 	}
 	var absent fields // what the flags look at and no user has
 	if s.local != nil {
