@@ -47,7 +47,7 @@ func TestPages(t *testing.T) {
 			`rowheader tab\\there\\x1b\[31m`,
 		}},
 		{"diff", diffOf, []string{
-			`heading CHANGED .* rows in both changed .*`,
+			`heading CHANGED .* users in both changed .*`,
 			`heading After: after.csv complete`,
 			`link pricing-test`,
 			`figure Who had what before, and has what after`,
