@@ -316,7 +316,7 @@ func (r networkRun) do(t *testing.T) *networkResult {
 			soft = t.Context()
 		}
 		res.code = run(args, &env{
-			Stdin: bytes.NewReader(nil), Stdout: new(bytes.Buffer), Stderr: said, Soft: soft, Hard: t.Context(),
+			Stdin: bytes.NewReader(nil), Stdout: new(bytes.Buffer), Stderr: said, PreflightTime: time.Minute, Soft: soft, Hard: t.Context(),
 			LookupEnv: func(name string) (string, bool) {
 				switch name {
 				case keyVariable:
@@ -576,8 +576,13 @@ func (l ledger) check(t *testing.T, a *faultyAPI, r *networkResult) {
 func together(t *testing.T, tests map[string]func(t *testing.T)) {
 	t.Helper()
 	var running sync.WaitGroup
+	atOnce := make(chan struct{}, 24) // more would only take the time from each other
 	for name, test := range tests {
-		running.Go(func() { t.Run(name, test) })
+		running.Go(func() {
+			atOnce <- struct{}{}
+			defer func() { <-atOnce }()
+			t.Run(name, test)
+		})
 	}
 	running.Wait()
 }

@@ -33,6 +33,7 @@ type env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	LookupEnv      func(string) (string, bool)
+	PreflightTime  time.Duration // see amplitude.Config; tests give a slow machine more
 
 	// Soft ends with the first signal: finish what is in flight, begin nothing. Hard ends with the second, or
 	// when the first has had its time. Their cause is an interruptedError.

@@ -127,7 +127,7 @@ func (c *connection) Close() {
 // dial makes the client of the API that the options name. For embedded it starts the server first.
 func (o *serverOptions) dial(env *env, con *console, config amplitude.Config) (*connection, error) {
 	config.FlagParam, config.Timeout, config.Logger = o.flagParam, o.timeout, con.Log
-	config.UserAgent, config.Now = "rollcall/"+version(), clock
+	config.UserAgent, config.Now, config.PreflightTime = "rollcall/"+version(), clock, env.PreflightTime
 	c := &connection{}
 	var err error
 	if o.embedded() {

@@ -37,6 +37,10 @@ type Config struct {
 	MaxAttempts int           // for one user; 5 by default
 	MaxOutage   time.Duration // how long nobody may get through; 15 min by default
 
+	// PreflightTime is how long Preflight may take, without the waits for the rate; 5 s by default. One request of it may
+	// take two fifths of that.
+	PreflightTime time.Duration
+
 	Logger       *slog.Logger      // says when a pause or an outage begins and ends; nil: nobody
 	RoundTripper http.RoundTripper // nil: a transport made for this
 	UserAgent    string            // "rollcall" by default
@@ -53,18 +57,20 @@ type Client struct {
 	now         func() time.Time // dates answers, and nothing else
 	timeout     time.Duration
 	maxAttempts int
-	transport   http.RoundTripper
-	directTo    string // the address of a server without TLS, which needs no transport; "": it does
-	proxy       string // the variable that names the proxy; "": there is none
-	limiter     *limiter
-	circuit     *circuit
-	counters    counters
-	free        chan *attempt
-	firstRest   time.Duration
-	rested      sync.Once    // before a connection of HTTP/1 is used for a second request
-	distrusted  atomic.Bool  // the server sent an answer that nobody asked for: no connection is used twice
-	known       ring         // the queries for users who were answered
-	inFlight    atomic.Int32 // requests
+
+	preflightTime time.Duration
+	transport     http.RoundTripper
+	directTo      string // the address of a server without TLS, which needs no transport; "": it does
+	proxy         string // the variable that names the proxy; "": there is none
+	limiter       *limiter
+	circuit       *circuit
+	counters      counters
+	free          chan *attempt
+	firstRest     time.Duration
+	rested        sync.Once    // before a connection of HTTP/1 is used for a second request
+	distrusted    atomic.Bool  // the server sent an answer that nobody asked for: no connection is used twice
+	known         ring         // the queries for users who were answered
+	inFlight      atomic.Int32 // requests
 }
 
 // call is one kind of request.
@@ -105,6 +111,9 @@ func New(cfg Config) (*Client, error) {
 	if cfg.MaxAttempts == 0 {
 		cfg.MaxAttempts = 5
 	}
+	if cfg.PreflightTime == 0 {
+		cfg.PreflightTime = preflightTime
+	}
 	if cfg.MaxOutage == 0 {
 		cfg.MaxOutage = 15 * time.Minute
 	}
@@ -121,6 +130,8 @@ func New(cfg Config) (*Client, error) {
 		flagList: appendFlags(nil, param, cfg.FlagKeys), flagCount: len(cfg.FlagKeys),
 		now: cfg.Now, timeout: cfg.Timeout, maxAttempts: cfg.MaxAttempts, transport: cfg.RoundTripper,
 		limiter: newLimiter(cfg.Rate, cfg.Burst), firstRest: firstRest,
+		preflightTime: cfg.PreflightTime,
+
 		circuit: newCircuit(cfg.MaxOutage, cfg.KeySource, cfg.Logger),
 		free:    make(chan *attempt, cfg.Concurrency),
 	}

@@ -27,10 +27,8 @@ type Tracking struct {
 	Seen    string // the answers on which it is based; "": nothing was asked
 }
 
-const (
-	preflightTime = 5 * time.Second // for all of Preflight, without the waits for the rate
-	preflightEach = 2 * time.Second // for one request of it
-)
+// preflightTime is the default of Config.PreflightTime.
+const preflightTime = 5 * time.Second
 
 // documentedHosts honour no-track. What they answer to other paths than the documented ones is not known, so nothing
 // that they answer there may decide about them: they are not asked.
@@ -67,7 +65,7 @@ func (s *sign) seen() string {
 // answers GET /status with OK, and GET /sdk/v2/flags, but not GET /v1/flags. The first is asked without the key, the
 // others with it, as /v1/vardata will be; they are only asked of servers that are not on this machine.
 //
-// An error is one that ends the run. That there is no answer within five seconds is none.
+// An error is one that ends the run. That there is no answer within PreflightTime is none.
 func (c *Client) Preflight(ctx context.Context) (Tracking, error) {
 	if c.Documented() {
 		return Tracking{NoTrack: Honoured}, nil
@@ -79,7 +77,7 @@ func (c *Client) Preflight(ctx context.Context) (Tracking, error) {
 	if local {
 		signs = signs[:1]
 	}
-	left := min(preflightTime, c.circuit.maxOutage)
+	left := min(c.preflightTime, c.circuit.maxOutage)
 	for n := 0; ; n++ {
 		for i := range signs {
 			s := &signs[i]
@@ -90,7 +88,7 @@ func (c *Client) Preflight(ctx context.Context) (Tracking, error) {
 				return Tracking{}, err
 			}
 			began := time.Now()
-			if err := c.look(ctx, a, s, min(left, preflightEach)); err != nil {
+			if err := c.look(ctx, a, s, min(left, c.preflightTime*2/5)); err != nil {
 				return Tracking{}, err
 			}
 			left -= time.Since(began)
