@@ -73,7 +73,7 @@ soak: ## kill the command 1,000 times at random and resume it (SOAK=1000)
 
 golden: ## write the golden files anew; look at the diff
 	go test ./sinks ./cmd/rollcall -update
-	go test ./pipeline/report/exposure ./pipeline/report/rules ./pipeline/report/compare ./pipeline/report/page -update
+	go test ./pipeline/audit/report ./pipeline/audit/check ./pipeline/audit/diff ./pipeline/audit/page -update
 
 clean: ## remove what the other targets made
 	rm -rf out bin testdata/node/node_modules

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
-	"github.com/rollcall-cli/rollcall/pipeline/report"
-	"github.com/rollcall-cli/rollcall/pipeline/report/rules"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/check"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sources"
 )
 
@@ -67,7 +67,7 @@ The README says more. --init writes a first file from what a snapshot shows.`,
 				return usageErrorf("--format %q is not known: it is one of %s", format, strings.Join(checkFormats, " "))
 			}
 			if first {
-				text, err := rules.Init(env.Soft, args)
+				text, err := check.Init(env.Soft, args)
 				if err != nil {
 					return err
 				}
@@ -89,16 +89,16 @@ The README says more. --init writes a first file from what a snapshot shows.`,
 
 func runCheck(env *env, args []string, format string, ids bool) error {
 	path, snapshots := args[0], args[1:]
-	if report.IsManifest(path) || slices.ContainsFunc([]string{".csv", ".tsv", ".jsonl", ".parquet", ".gz", ".zst"}, func(end string) bool { return strings.HasSuffix(path, end) }) {
+	if snapshot.IsManifest(path) || slices.ContainsFunc([]string{".csv", ".tsv", ".jsonl", ".parquet", ".gz", ".zst"}, func(end string) bool { return strings.HasSuffix(path, end) }) {
 		return pipeline.WithHint(usageErrorf("%s is not a rules file", path), "it stands before the snapshots: rollcall check RULES.yaml SNAPSHOT...")
 	}
-	file, err := await(env.Soft, func() (*rules.File, error) { return rules.Load(path) }) // and the schemas that it names
+	file, err := await(env.Soft, func() (*check.File, error) { return check.Load(path) }) // and the schemas that it names
 	if err != nil {
 		return pipeline.WithHint(usageErrorf("%w", err), pipeline.Hint(err))
 	}
-	r, err := rules.Check(env.Soft, file, rules.Options{Snapshots: snapshots, IDs: ids, Now: clock(), FailedRows: failedRows})
+	r, err := check.Check(env.Soft, file, check.Options{Snapshots: snapshots, IDs: ids, Now: clock(), FailedRows: failedRows})
 	if err != nil {
-		if _, ok := errors.AsType[*rules.Error](err); ok {
+		if _, ok := errors.AsType[*check.Error](err); ok {
 			return pipeline.WithHint(usageErrorf("%w", err), pipeline.Hint(err))
 		}
 		return err

@@ -272,7 +272,7 @@ func beginsAsJournal(log *durable.Log) (bool, error) {
 // warnUnfinished says where unfinished runs of other outputs are, in the directory of this one's: outputs that have a
 // date in their names leave one for each night that was interrupted, and nobody looks for hidden files. One that was
 // written to within the hour may be going on.
-func (s *snapshot) warnUnfinished() {
+func (s *snapshotRun) warnUnfinished() {
 	dir := filepath.Dir(s.o.anchor())
 	found, err := findLeftovers(dir)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/diff"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
-	diff "github.com/rollcall-cli/rollcall/pipeline/report/compare"
 	"github.com/rollcall-cli/rollcall/sinks"
 )
 

@@ -11,9 +11,9 @@ import (
 	"slices"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/diff"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
-	"github.com/rollcall-cli/rollcall/pipeline/report"
-	diff "github.com/rollcall-cli/rollcall/pipeline/report/compare"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sources"
 )
 
@@ -104,7 +104,7 @@ func keptInput(ctx context.Context, run diff.Run) (*input, error) {
 	return in, nil
 }
 
-func keptFile(ctx context.Context, run diff.Run, f report.File) (string, error) {
+func keptFile(ctx context.Context, run diff.Run, f snapshot.File) (string, error) {
 	found := ""
 	for _, path := range slices.Compact(nowAt(run, f.Path)) {
 		if !isRegular(path) {

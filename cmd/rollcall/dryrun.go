@@ -11,7 +11,7 @@ import (
 
 // dryRun says what a run would do, and sends nothing: how the columns map, how many users and bad rows there
 // are, how long it takes, and one request in full.
-func (s *snapshot) dryRun(config amplitude.Config) error {
+func (s *snapshotRun) dryRun(config amplitude.Config) error {
 	ctx, o, in := s.env.Soft, s.o, s.in
 	if o.local() {
 		return s.dryRunLocal()
@@ -86,7 +86,7 @@ func (s *snapshot) dryRun(config amplitude.Config) error {
 }
 
 // dryRunLocal is dryRun where there are no requests, but for one where the flag configurations are to be downloaded.
-func (s *snapshot) dryRunLocal() error {
+func (s *snapshotRun) dryRunLocal() error {
 	var absent fields
 	requests := "none; the flags are evaluated on this machine"
 	if s.o.server.flagConfigs == "fetch" {
@@ -113,7 +113,7 @@ func (s *snapshot) dryRunLocal() error {
 }
 
 // describeInput says how the columns map, and how many users there are and cannot be used.
-func (s *snapshot) describeInput(b *strings.Builder, found *findings, unused string) {
+func (s *snapshotRun) describeInput(b *strings.Builder, found *findings, unused string) {
 	b.WriteString("Columns:\n")
 	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	for _, c := range found.columns {

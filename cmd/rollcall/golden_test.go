@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
 // inProcess runs the command in this process, and returns its exit code and what it wrote to standard error.
@@ -39,12 +39,12 @@ func TestGolden(t *testing.T) {
 	if code != exitOK {
 		t.Fatalf("exit code %d, want %d:\n%s", code, exitOK, stderr)
 	}
-	m, err := report.ReadManifest(users + ".manifest.json")
+	m, err := snapshot.ReadManifest(users + ".manifest.json")
 	if err != nil {
 		t.Fatal(err)
 	}
 	golden := filepath.Join("..", "..", "testdata", "golden")
-	compare(t, filepath.Join(golden, "users.summary.txt"), []byte(summaryText(&report.Manifest{Users: m.Users, Assignments: m.Assignments, Flags: m.Flags}, "failed: "+describeFailures(m.Users.FailedByKind, nil), 0, 80)))
+	compare(t, filepath.Join(golden, "users.summary.txt"), []byte(summaryText(&snapshot.Manifest{Users: m.Users, Assignments: m.Assignments, Flags: m.Flags}, "failed: "+describeFailures(m.Users.FailedByKind, nil), 0, 80)))
 	for _, name := range []string{"users.errors.jsonl", "few.csv", "few.tsv", "few.jsonl"} {
 		got, err := os.ReadFile(filepath.Join(folder, name))
 		if err != nil {

@@ -15,7 +15,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
-	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sources"
 )
 
@@ -30,9 +30,9 @@ type input struct {
 	limit   int64
 	sample  int64
 
-	total  int64         // rows that will be evaluated; known after preflight
-	rows   int64         // rows that are there; known after preflight, if sample is set
-	report []report.File // known after preflight
+	total  int64           // rows that will be evaluated; known after preflight
+	rows   int64           // rows that are there; known after preflight, if sample is set
+	report []snapshot.File // known after preflight
 }
 
 // openInput finds the files that the arguments name. What can be read only once (standard input, a named
@@ -253,11 +253,11 @@ type findings struct {
 }
 
 // completes is the run that a run of this input completes; nil if the input is not error records.
-func (f *findings) completes() *report.Completes {
+func (f *findings) completes() *snapshot.Completes {
 	if f.failedRun == "" {
 		return nil
 	}
-	return &report.Completes{RunID: f.failedRun, FailedByKind: f.failedWith}
+	return &snapshot.Completes{RunID: f.failedRun, FailedByKind: f.failedWith}
 }
 
 // badRows is how many rows will fail, whatever the API says, and why.
@@ -300,7 +300,7 @@ func (in *input) preflight(ctx context.Context, each func(*pipeline.Row)) (*find
 		return nil, err
 	}
 	for i, f := range in.files {
-		in.report = append(in.report, report.File{Path: f.String(), Rows: rows[i], Bytes: sums[i].Bytes, SHA256: sums[i].SHA256})
+		in.report = append(in.report, snapshot.File{Path: f.String(), Rows: rows[i], Bytes: sums[i].Bytes, SHA256: sums[i].SHA256})
 	}
 	in.total = in.rows
 	if in.sample > 0 && in.sample < in.rows {

@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
-	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
 // wideUsers are users in rows of 400 bytes, so that no run has read all of them before the first one is answered.
@@ -130,7 +130,7 @@ func TestInputChangesDuringRun(t *testing.T) {
 			if code != exitOK {
 				t.Fatalf("exit code %d, want %d; it said:\n%s", code, exitOK, said)
 			}
-			m, err := report.ReadManifest(out + ".manifest.json")
+			m, err := snapshot.ReadManifest(out + ".manifest.json")
 			if err != nil {
 				t.Fatal(err)
 			}

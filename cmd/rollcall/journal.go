@@ -15,7 +15,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
-	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
 // anchor is the output beside which the journal stands: the first that is a file.
@@ -47,7 +47,7 @@ type unfinished struct {
 
 // findUnfinished opens the journal of an unfinished run, and so keeps other runs off; nil if there is none. It reads
 // all of it, so whatever is wrong with it is found before anything else is done.
-func (s *snapshot) findUnfinished() (*unfinished, error) {
+func (s *snapshotRun) findUnfinished() (*unfinished, error) {
 	path := journal.PathFor(s.o.anchor())
 	if s.o.resume == resumeNever {
 		if err := errors.Join(journal.Discard(path), durable.Remove(spoolFile(s.o))); err != nil {
@@ -77,7 +77,7 @@ func (s *snapshot) findUnfinished() (*unfinished, error) {
 
 // lockOutputs keeps runs off that share any other output than the first, whose lock is the journal. The lock of an
 // output is the file that its own journal would be.
-func (s *snapshot) lockOutputs() error {
+func (s *snapshotRun) lockOutputs() error {
 	for _, path := range s.o.files() {
 		if path == s.o.anchor() {
 			continue
@@ -103,7 +103,7 @@ func (s *snapshot) lockOutputs() error {
 }
 
 // unlock gives the locks back.
-func (s *snapshot) unlock() error {
+func (s *snapshotRun) unlock() error {
 	var errs []error
 	for _, lock := range s.locks {
 		errs = append(errs, lock.Remove(), lock.Close())
@@ -113,7 +113,7 @@ func (s *snapshot) unlock() error {
 }
 
 // header is what binds the journal to this run.
-func (s *snapshot) header(key amplitude.Key) journal.Header {
+func (s *snapshotRun) header(key amplitude.Key) journal.Header {
 	h := journal.Header{RunID: s.runID, StartedAt: s.started.UTC(), Version: version(), Options: s.bound, Key: journal.NewKey(key.Secret())}
 	for _, f := range s.in.report {
 		h.Inputs = append(h.Inputs, journal.Input{Name: f.Path, Bytes: f.Bytes, SHA256: f.SHA256})
@@ -143,7 +143,7 @@ func bindingOptions(ctx context.Context, all map[string]string, o *snapshotOptio
 }
 
 // replay writes the journaled outcomes to sink, and leaves src at the first row that has none.
-func (s *snapshot) replay(u *unfinished, src pipeline.Source, sink pipeline.Sink, client *amplitude.Client) error {
+func (s *snapshotRun) replay(u *unfinished, src pipeline.Source, sink pipeline.Sink, client *amplitude.Client) error {
 	requests := client.Replay()
 	var rec journal.Record
 	var o pipeline.Outcome
@@ -195,14 +195,14 @@ func (s *snapshot) replay(u *unfinished, src pipeline.Source, sink pipeline.Sink
 }
 
 // countStatuses counts what the attempts for a user in the journal were answered. It knows the last one's status only.
-func (s *snapshot) countStatuses(rec *journal.Record) {
+func (s *snapshotRun) countStatuses(rec *journal.Record) {
 	if rec.Attempts == 0 {
 		return
 	}
 	if s.replayedStatuses == nil {
 		s.replayedStatuses = map[string]int64{}
 	}
-	last := report.StatusUnknown
+	last := snapshot.StatusUnknown
 	switch {
 	case rec.Err == nil:
 		last = strconv.Itoa(http.StatusOK)
@@ -211,7 +211,7 @@ func (s *snapshot) countStatuses(rec *journal.Record) {
 	}
 	s.replayedStatuses[last]++
 	if rec.Attempts > 1 {
-		s.replayedStatuses[report.StatusUnknown] += int64(rec.Attempts - 1)
+		s.replayedStatuses[snapshot.StatusUnknown] += int64(rec.Attempts - 1)
 	}
 }
 
@@ -234,7 +234,7 @@ func (j *journalSink) Write(o *pipeline.Outcome) error {
 func spoolFile(o *snapshotOptions) string { return journal.PathFor(o.anchor()) + ".stdin" }
 
 // sayKept says, when the run has ended early, what a rerun will not ask again.
-func (s *snapshot) sayKept() {
+func (s *snapshotRun) sayKept() {
 	if s.tally != nil && s.tally.Read > 0 {
 		s.con.Log.Info(fmt.Sprintf("%s of %s users are kept in %s; the same command goes on from there", thousands(s.tally.Read),
 			thousands(s.in.total), journal.PathFor(s.o.anchor())))
@@ -242,7 +242,7 @@ func (s *snapshot) sayKept() {
 }
 
 // removeStale removes the temporary files that a killed run of these outputs has left. The caller holds the locks.
-func (s *snapshot) removeStale() error {
+func (s *snapshotRun) removeStale() error {
 	for _, path := range s.finalNames() {
 		if err := durable.RemoveStale(path); err != nil {
 			return err

@@ -12,7 +12,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
-	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sources"
 )
 
@@ -20,16 +20,16 @@ import (
 type localEvaluator struct {
 	eng     *engine.Engine
 	plan    *engine.Plan
-	configs []byte       // as they were read
-	file    *report.File // what the manifest says of them
-	scratch sync.Pool    // of *[]*engine.Variant
+	configs []byte         // as they were read
+	file    *snapshot.File // what the manifest says of them
+	scratch sync.Pool      // of *[]*engine.Variant
 }
 
 // localBatch is how many rows a worker takes at a time: a channel operation for each would cost more than the answer.
 const localBatch = 128
 
 // newLocal reads, or downloads, the flag configurations.
-func newLocal(s *snapshot) (*localEvaluator, error) {
+func newLocal(s *snapshotRun) (*localEvaluator, error) {
 	o := s.o
 	l := &localEvaluator{}
 	var err error
@@ -49,7 +49,7 @@ func newLocal(s *snapshot) (*localEvaluator, error) {
 	l.plan = l.eng.Plan(o.flags)
 	l.scratch.New = func() any { return new([]*engine.Variant) }
 	sum := sha256.Sum256(l.configs)
-	l.file = &report.File{Path: o.server.flagConfigs, Bytes: int64(len(l.configs)), Rows: int64(len(l.eng.Flags())), SHA256: hex.EncodeToString(sum[:])}
+	l.file = &snapshot.File{Path: o.server.flagConfigs, Bytes: int64(len(l.configs)), Rows: int64(len(l.eng.Flags())), SHA256: hex.EncodeToString(sum[:])}
 	if file := o.flagsFile(); file != "" {
 		l.file.Path = file
 	}

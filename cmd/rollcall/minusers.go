@@ -15,7 +15,7 @@ var errNobody = errors.New("no user was answered")
 // minUsers is how many users must be answered for the run to be published: --min-users, or 1. Only an input without
 // users that replaces nothing needs none: its outputs are valid and empty. One that came empty because something else
 // has failed must not replace what the last run has left.
-func (s *snapshot) minUsers() (n int64, hint string, err error) {
+func (s *snapshotRun) minUsers() (n int64, hint string, err error) {
 	if s.o.minUsersSet {
 		return s.o.minUsers, "nothing was published; is the input complete?", nil
 	}
@@ -33,7 +33,7 @@ func (s *snapshot) minUsers() (n int64, hint string, err error) {
 }
 
 // checkInputUsers refuses an input with too few users that can be asked about, before anything is sent.
-func (s *snapshot) checkInputUsers(found *findings) error {
+func (s *snapshotRun) checkInputUsers(found *findings) error {
 	least, hint, err := s.minUsers()
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func (s *snapshot) checkInputUsers(found *findings) error {
 }
 
 // checkAnswered refuses to publish a run of which too few users were answered.
-func (s *snapshot) checkAnswered(first *firstFailure) error {
+func (s *snapshotRun) checkAnswered(first *firstFailure) error {
 	least, hint, err := s.minUsers()
 	answered := s.tally.Answered
 	switch {

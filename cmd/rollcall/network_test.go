@@ -27,7 +27,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
-	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
 // The files network_*_test.go run the command against an Evaluation API that fails, and look at three things: the
@@ -244,7 +244,7 @@ type networkResult struct {
 	published []string          // names of the files that a finished run has
 	text      map[string]string // and what they hold, times aside
 	failed    map[string]failure
-	manifest  *report.Manifest
+	manifest  *snapshot.Manifest
 }
 
 // failure is what an error record says.
@@ -348,7 +348,7 @@ func (r networkRun) do(t *testing.T) *networkResult {
 		res.failed[f.UserID] = f
 	}
 	if res.text["a.csv.manifest.json"] != "" {
-		m, err := report.ReadManifest(path("a.csv.manifest.json"))
+		m, err := snapshot.ReadManifest(path("a.csv.manifest.json"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,8 +9,8 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
-	"github.com/rollcall-cli/rollcall/pipeline/report"
-	"github.com/rollcall-cli/rollcall/pipeline/report/exposure"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
 // lineEvery is how often progress is said where there is no terminal.
@@ -30,7 +30,7 @@ type progress struct {
 }
 
 // startProgress begins to show the progress of a run of total users, of whom so many are done. mode is --progress.
-func startProgress(con *console, mode string, total int64, sofar *report.Tally) *progress {
+func startProgress(con *console, mode string, total int64, sofar *snapshot.Tally) *progress {
 	p := &progress{con: con, total: total, started: time.Now(), before: sofar.Read, stop: make(chan struct{}), stopped: make(chan struct{})}
 	p.done.Store(sofar.Read)
 	p.failed.Store(sofar.FailedUsers())
@@ -131,4 +131,4 @@ func roundDuration(d time.Duration) string {
 }
 
 // thousands is a count with separators: 1,234,567.
-func thousands(n int64) string { return exposure.Thousands(n) }
+func thousands(n int64) string { return report.Thousands(n) }

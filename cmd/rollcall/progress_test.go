@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
-	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
 func TestProgressLines(t *testing.T) {
@@ -27,7 +27,7 @@ func TestProgressLines(t *testing.T) {
 			if err := con.Configure(tt.quiet, "text"); err != nil {
 				t.Fatal(err)
 			}
-			p := startProgress(con, tt.mode, 4000, &report.Tally{})
+			p := startProgress(con, tt.mode, 4000, &snapshot.Tally{})
 			time.Sleep(5 * time.Millisecond) // no outcome at the moment of a line
 			for i := range 2000 {
 				o := &pipeline.Outcome{}

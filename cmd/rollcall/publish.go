@@ -12,7 +12,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
-	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
 // publication is a complete file of the run under its temporary name, and the name that it gets.
@@ -24,11 +24,11 @@ type publication struct {
 
 // finalNames are the names of all files of the run, in the order in which they are published: outputs, error
 // records, summary, flag configurations that were downloaded, and the manifest last.
-func (s *snapshot) finalNames() []string { return append(s.o.files(), s.o.sideFiles()...) }
+func (s *snapshotRun) finalNames() []string { return append(s.o.files(), s.o.sideFiles()...) }
 
 // publish gives the complete files their names, the manifest last. Once the journal has the list of them, the run is
 // finished, whatever happens: a rerun only has to finish the renames.
-func (s *snapshot) publish() error {
+func (s *snapshotRun) publish() error {
 	if err := s.outputs.Close(); err != nil {
 		return s.explainStop(stopped(err))
 	}
@@ -52,15 +52,15 @@ func (s *snapshot) publish() error {
 
 // completeFiles is what to publish, in the order of finalNames. It writes the files that hold no rows under their
 // temporary names, and lists them in the manifest.
-func (s *snapshot) completeFiles(m *report.Manifest) ([]publication, error) {
+func (s *snapshotRun) completeFiles(m *snapshot.Manifest) ([]publication, error) {
 	var list []publication
-	write := func(file string, data []byte) (report.File, error) {
+	write := func(file string, data []byte) (snapshot.File, error) {
 		temp, err := durable.WriteTemp(file, data)
 		if err != nil {
-			return report.File{}, err
+			return snapshot.File{}, err
 		}
 		sum := sha256.Sum256(data)
-		f := report.File{Path: file, Bytes: int64(len(data)), SHA256: hex.EncodeToString(sum[:])}
+		f := snapshot.File{Path: file, Bytes: int64(len(data)), SHA256: hex.EncodeToString(sum[:])}
 		list = append(list, publication{temp.Name(), file, f.SHA256, f.Bytes})
 		return f, nil
 	}
@@ -112,7 +112,7 @@ func commits(list []publication) []journal.Commit {
 
 // publishList gives the files of a commit their final names. What has a final name meanwhile is replaced with
 // --overwrite only.
-func (s *snapshot) publishList(waiting []publication) error {
+func (s *snapshotRun) publishList(waiting []publication) error {
 	manifest := s.o.manifestFile()
 	for _, p := range waiting {
 		if err := s.mayReplace(p.final); err != nil {
@@ -139,7 +139,7 @@ func (s *snapshot) publishList(waiting []publication) error {
 }
 
 // mayReplace refuses a name that is taken, without --overwrite.
-func (s *snapshot) mayReplace(path string) error {
+func (s *snapshotRun) mayReplace(path string) error {
 	exists, err := durable.Exists(path)
 	if err == nil && exists && !s.o.overwrite {
 		return errExists(path)
@@ -149,7 +149,7 @@ func (s *snapshot) mayReplace(path string) error {
 
 // finish publishes what an earlier run had completed when it died. It reports false where some of that is gone or
 // changed: then the run goes on from its journal as one that had not come so far, and writes all files again.
-func (s *snapshot) finish(u *unfinished) (bool, error) {
+func (s *snapshotRun) finish(u *unfinished) (bool, error) {
 	waiting, published, lost, err := s.findCommitted(u.reader.Committed())
 	if err != nil {
 		return false, stopped(err)
@@ -175,7 +175,7 @@ func (s *snapshot) finish(u *unfinished) (bool, error) {
 	if manifestFile == "" {
 		return true, nil
 	}
-	m, err := report.ReadManifest(manifestFile)
+	m, err := snapshot.ReadManifest(manifestFile)
 	if err != nil {
 		return true, err
 	}
@@ -184,7 +184,7 @@ func (s *snapshot) finish(u *unfinished) (bool, error) {
 
 // findCommitted finds the files of a commit, by the names that this command's options give them: those that wait for
 // their final names, and those that have them. lost is the first that is neither, or "".
-func (s *snapshot) findCommitted(files []journal.Commit) (waiting, published []publication, lost string, err error) {
+func (s *snapshotRun) findCommitted(files []journal.Commit) (waiting, published []publication, lost string, err error) {
 	for i, final := range s.finalNames() {
 		if i >= len(files) || filepath.Base(files[i].Final) != filepath.Base(final) {
 			if lost == "" {
@@ -218,7 +218,7 @@ func (s *snapshot) findCommitted(files []journal.Commit) (waiting, published []p
 }
 
 // holds reports whether the file of that name has the content that was committed. A temporary one must be ours.
-func (s *snapshot) holds(path string, p publication) (bool, error) {
+func (s *snapshotRun) holds(path string, p publication) (bool, error) {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && (!info.Mode().IsRegular() || info.Size() != p.bytes) {
 		return false, nil
@@ -235,7 +235,7 @@ func (s *snapshot) holds(path string, p publication) (bool, error) {
 
 // withdraw takes the final names from files of a run that is not complete, so that they can be written again. With
 // --overwrite they are replaced; where a manifest stands, they belong to that.
-func (s *snapshot) withdraw(published []publication) error {
+func (s *snapshotRun) withdraw(published []publication) error {
 	if s.o.overwrite {
 		return nil
 	}
@@ -254,14 +254,14 @@ func (s *snapshot) withdraw(published []publication) error {
 
 // tidy removes the hidden files of a run that has published, the journal last: as long as it is there, a rerun clears
 // up. What cannot be removed is said, and changes nothing about the outputs.
-func (s *snapshot) tidy(removeJournal func() error) {
+func (s *snapshotRun) tidy(removeJournal func() error) {
 	if err := errors.Join(s.unlock(), durable.Remove(spoolFile(s.o)), removeJournal()); err != nil {
 		s.con.Warn(fmt.Sprintf("the outputs are published, but hidden files are left: %v", err), "the next run of these outputs removes them")
 	}
 }
 
 // checkFolders refuses outputs in folders that are not there, two names of one file, and files that the run reads.
-func (s *snapshot) checkFolders() error {
+func (s *snapshotRun) checkFolders() error {
 	files := s.finalNames()
 	folders := make([]fs.FileInfo, len(files))
 	for i, path := range files {
@@ -297,7 +297,7 @@ func sameFile(a, b string) bool {
 }
 
 // checkPaths refuses outputs that would replace something: an input always, anything else without --overwrite.
-func (s *snapshot) checkPaths() error {
+func (s *snapshotRun) checkPaths() error {
 	for _, path := range s.finalNames() {
 		for _, f := range s.in.files {
 			if sameFile(path, f.Path) {
@@ -313,7 +313,7 @@ func (s *snapshot) checkPaths() error {
 
 // tryFiles finds out before the first request whether the files that hold no rows can be written where they are to
 // go. The outputs are created before it, too.
-func (s *snapshot) tryFiles() error {
+func (s *snapshotRun) tryFiles() error {
 	for _, path := range s.o.sideFiles() {
 		if err := durable.Try(path); err != nil {
 			return err

@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
-	"github.com/rollcall-cli/rollcall/pipeline/report"
-	"github.com/rollcall-cli/rollcall/pipeline/report/exposure"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sources"
 )
 
@@ -69,8 +69,8 @@ Slices are by columns that the snapshot was told to --carry.`,
 			if err != nil {
 				return err
 			}
-			r, err := exposure.Build(env.Soft, options)
-			if _, ok := errors.AsType[*exposure.OptionError](err); ok {
+			r, err := report.Build(env.Soft, options)
+			if _, ok := errors.AsType[*report.OptionError](err); ok {
 				return pipeline.WithHint(usageErrorf("%w", err), pipeline.Hint(err))
 			}
 			if err != nil {
@@ -98,13 +98,13 @@ Slices are by columns that the snapshot was told to --carry.`,
 }
 
 // failedReport is the error of a report that is as bad as --fail-on says, or worse; nil if it is not.
-func failedReport(r *exposure.Report, failOn string) error {
+func failedReport(r *report.Report, failOn string) error {
 	var alerts, warnings int64
 	for _, f := range r.Findings {
 		switch f.Severity {
-		case exposure.Alert:
+		case report.Alert:
 			alerts++
-		case exposure.Warn:
+		case report.Warn:
 			warnings++
 		}
 	}
@@ -115,8 +115,8 @@ func failedReport(r *exposure.Report, failOn string) error {
 }
 
 // options makes ready what a report is built of.
-func (o *reportOptions) options(ctx context.Context, snapshots []string, con *console) (exposure.Options, error) {
-	options := exposure.Options{Snapshots: snapshots, By: o.by, Controls: o.controls, Failures: readFailures, Checksums: o.checksum}
+func (o *reportOptions) options(ctx context.Context, snapshots []string, con *console) (report.Options, error) {
+	options := report.Options{Snapshots: snapshots, By: o.by, Controls: o.controls, Failures: readFailures, Checksums: o.checksum}
 	for i, name := range o.by {
 		if slices.Contains(o.by[:i], name) {
 			return options, usageErrorf("--by names column %q twice", name)
@@ -132,7 +132,7 @@ func (o *reportOptions) options(ctx context.Context, snapshots []string, con *co
 			return options, err
 		}
 		sum := sha256.Sum256(data)
-		options.Configs = &report.File{Path: o.configs, SHA256: hex.EncodeToString(sum[:])}
+		options.Configs = &snapshot.File{Path: o.configs, SHA256: hex.EncodeToString(sum[:])}
 		if options.Expectations, options.Groups, err = expectations(o.configs, eng); err != nil {
 			return options, err
 		}
@@ -148,7 +148,7 @@ func (o *reportOptions) options(ctx context.Context, snapshots []string, con *co
 		}
 		given[e.Flag] = true
 		// Who is bucketed by what, the configuration still says.
-		at := slices.IndexFunc(options.Expectations, func(c exposure.Expectation) bool { return c.Flag == e.Flag })
+		at := slices.IndexFunc(options.Expectations, func(c report.Expectation) bool { return c.Flag == e.Flag })
 		if at < 0 {
 			options.Expectations = append(options.Expectations, e)
 			continue
@@ -166,16 +166,16 @@ func (o *reportOptions) options(ctx context.Context, snapshots []string, con *co
 const notAssigned = "not_assigned"
 
 // parseExpect reads what --expect says: FLAG=VARIANT:WEIGHT,…; not_assigned is a variant, too.
-func parseExpect(text string) (exposure.Expectation, error) {
-	bad := func(format string, args ...any) (exposure.Expectation, error) {
-		return exposure.Expectation{}, pipeline.WithHint(usageErrorf("--expect %q: "+format, append([]any{text}, args...)...),
+func parseExpect(text string) (report.Expectation, error) {
+	bad := func(format string, args ...any) (report.Expectation, error) {
+		return report.Expectation{}, pipeline.WithHint(usageErrorf("--expect %q: "+format, append([]any{text}, args...)...),
 			"for example --expect checkout=control:50,treatment:50")
 	}
 	flag, list, ok := strings.Cut(text, "=")
 	if flag = strings.TrimFunc(flag, isBlank); !ok || flag == "" {
 		return bad("it is not FLAG=VARIANT:WEIGHT,…")
 	}
-	e := exposure.Expectation{Flag: flag, Source: exposure.SourceExpect}
+	e := report.Expectation{Flag: flag, Source: report.SourceExpect}
 	var sum, none float64
 	seen := map[string]bool{}
 	parts, err := splitList(list, ':')
@@ -204,7 +204,7 @@ func parseExpect(text string) (exposure.Expectation, error) {
 			continue
 		}
 		sum += weight
-		e.Weights = append(e.Weights, exposure.Weight{Variant: variant, Share: weight})
+		e.Weights = append(e.Weights, report.Weight{Variant: variant, Share: weight})
 	}
 	if sum <= 0 {
 		return bad("the weights add up to nothing")

@@ -9,8 +9,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
-	"github.com/rollcall-cli/rollcall/pipeline/report/exposure"
 )
 
 // What of a flag's configuration says how users are split. The engine has checked all of it.
@@ -51,7 +51,7 @@ type (
 // whichever segment it was: all segments that assign users at random do it with the same weights, by the same id, and
 // no other segment gives a variant, but to users whom it names one by one. Where a segment lets some of its users on to
 // the next one, what those get depends on both.
-func expectations(file string, eng *engine.Engine) ([]exposure.Expectation, []exposure.Group, error) {
+func expectations(file string, eng *engine.Engine) ([]report.Expectation, []report.Group, error) {
 	var flags []splitFlag
 	if err := json.Unmarshal(eng.Configs(nil), &flags, jsontext.AllowDuplicateNames(true)); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", file, err)
@@ -62,8 +62,8 @@ func expectations(file string, eng *engine.Engine) ([]exposure.Expectation, []ex
 	}
 	// The engine's variants are those of each flag, segment by segment, by name: see its compiler.
 	variants := eng.Variants()
-	var list []exposure.Expectation
-	groups := map[string]*exposure.Group{}
+	var list []report.Expectation
+	groups := map[string]*report.Group{}
 	var order []string
 	for i := range flags {
 		f := &flags[i]
@@ -81,17 +81,17 @@ func expectations(file string, eng *engine.Engine) ([]exposure.Expectation, []ex
 		e.Flag, e.Source = f.Key, file
 		list = append(list, e)
 		for _, d := range f.Dependencies {
-			if types[d] != exposure.MutualExclusion && types[d] != exposure.Holdout {
+			if types[d] != report.MutualExclusion && types[d] != report.Holdout {
 				continue
 			}
 			if groups[d] == nil {
-				groups[d] = &exposure.Group{Key: d, Type: types[d]}
+				groups[d] = &report.Group{Key: d, Type: types[d]}
 				order = append(order, d)
 			}
-			groups[d].Flags = append(groups[d].Flags, exposure.Member{Flag: f.Key, Slots: f.slots(d, given)})
+			groups[d].Flags = append(groups[d].Flags, report.Member{Flag: f.Key, Slots: f.slots(d, given)})
 		}
 	}
-	var all []exposure.Group
+	var all []report.Group
 	for _, key := range order {
 		all = append(all, *groups[key])
 	}
@@ -132,13 +132,13 @@ type part struct {
 // maxCuts bounds the ranges of a bucket that are worked out; those that people make have a few.
 const maxCuts = 1024
 
-func (f *splitFlag) expectation(given []map[string]*engine.Variant) (e exposure.Expectation) {
+func (f *splitFlag) expectation(given []map[string]*engine.Variant) (e report.Expectation) {
 	var chance []part // segments that leave it to chance
 	var by []string
 	alone := true // no condition has turned anybody away yet
 	clustered := false
-	none := func(format string, args ...any) exposure.Expectation {
-		return exposure.Expectation{Clustered: clustered, None: fmt.Sprintf(format, args...)}
+	none := func(format string, args ...any) report.Expectation {
+		return report.Expectation{Clustered: clustered, None: fmt.Sprintf(format, args...)}
 	}
 	for i := range f.Segments {
 		if b := f.Segments[i].Bucket; b != nil && !bucketsUsers(b.Selector) {
@@ -187,16 +187,16 @@ func (f *splitFlag) expectation(given []map[string]*engine.Variant) (e exposure.
 		alone = false
 	}
 	if len(chance) == 0 {
-		return exposure.Expectation{}
+		return report.Expectation{}
 	}
 	selector := strings.Join(by, ".")
 	if e.BucketBy = strings.TrimPrefix(selector, "context.user."); !bucketsUsers(by) {
 		return none("not tested: users are bucketed by %s, and those who have it in common get the same", selector)
 	}
 	for key, share := range chance[0].shares {
-		e.Weights = append(e.Weights, exposure.Weight{Variant: key, Share: share})
+		e.Weights = append(e.Weights, report.Weight{Variant: key, Share: share})
 	}
-	slices.SortFunc(e.Weights, func(a, b exposure.Weight) int { return strings.Compare(a.Variant, b.Variant) })
+	slices.SortFunc(e.Weights, func(a, b report.Weight) int { return strings.Compare(a.Variant, b.Variant) })
 	return e
 }
 
@@ -310,7 +310,7 @@ func sameSplit(a, b map[string]float64) bool {
 func splitText(shares map[string]float64) string {
 	var parts []string
 	for key, s := range shares {
-		parts = append(parts, fmt.Sprintf("%s %s", key, exposure.Percent(s/total(shares))))
+		parts = append(parts, fmt.Sprintf("%s %s", key, report.Percent(s/total(shares))))
 	}
 	slices.Sort(parts)
 	return strings.Join(parts, ", ")

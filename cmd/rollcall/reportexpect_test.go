@@ -11,12 +11,12 @@ import (
 	"testing"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
-	"github.com/rollcall-cli/rollcall/pipeline/report/exposure"
 )
 
 // expectationText is an expectation as the tables below have it: "user_id: control 0.5 treatment 0.5, assigned 0.3".
-func expectationText(e exposure.Expectation) string {
+func expectationText(e report.Expectation) string {
 	if e.Clustered {
 		return "clustered, " + e.None
 	}

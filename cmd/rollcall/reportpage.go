@@ -6,11 +6,11 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/rollcall-cli/rollcall/pipeline/audit/diff"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/page"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
-	"github.com/rollcall-cli/rollcall/pipeline/report"
-	diff "github.com/rollcall-cli/rollcall/pipeline/report/compare"
-	"github.com/rollcall-cli/rollcall/pipeline/report/exposure"
-	"github.com/rollcall-cli/rollcall/pipeline/report/page"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
 // pageOptions say where the HTML page of a report or a diff goes.
@@ -47,7 +47,7 @@ func (o *pageOptions) check(read ...string) error {
 }
 
 // write writes the page of a report.
-func (o *pageOptions) write(r *exposure.Report, configs *report.File) error {
+func (o *pageOptions) write(r *report.Report, configs *snapshot.File) error {
 	var read []snapshotFile
 	for i := range r.Snapshots {
 		read = append(read, snapshotFile{r.Snapshots[i].Path, r.Snapshots[i].Manifest})
@@ -64,7 +64,7 @@ func (o *pageOptions) writeDiff(r *diff.Report) error {
 // snapshotFile is an output that was read, and its manifest; "" is none.
 type snapshotFile struct{ path, manifest string }
 
-func (o *pageOptions) publish(read []snapshotFile, configs *report.File, render func(page.Origin) ([]byte, error)) error {
+func (o *pageOptions) publish(read []snapshotFile, configs *snapshot.File, render func(page.Origin) ([]byte, error)) error {
 	if o.file == "" {
 		return nil
 	}
@@ -82,20 +82,20 @@ func (o *pageOptions) publish(read []snapshotFile, configs *report.File, render 
 
 // originFiles are the files that a page was made of, with the checksums that the manifests have: the users that were asked
 // for, and the outputs that were read.
-func originFiles(read []snapshotFile, configs *report.File) []report.File {
-	var files []report.File
-	add := func(f report.File) {
-		if !slices.ContainsFunc(files, func(o report.File) bool { return o.Path == f.Path && o.SHA256 == f.SHA256 }) {
+func originFiles(read []snapshotFile, configs *snapshot.File) []snapshot.File {
+	var files []snapshot.File
+	add := func(f snapshot.File) {
+		if !slices.ContainsFunc(files, func(o snapshot.File) bool { return o.Path == f.Path && o.SHA256 == f.SHA256 }) {
 			files = append(files, f)
 		}
 	}
 	for _, s := range read {
-		output := report.File{Path: s.path}
-		if m, err := report.ReadManifest(s.manifest); s.manifest != "" && err == nil {
+		output := snapshot.File{Path: s.path}
+		if m, err := snapshot.ReadManifest(s.manifest); s.manifest != "" && err == nil {
 			for _, in := range m.Inputs {
 				add(in)
 			}
-			for _, l := range report.Locate(s.manifest, m, []string{s.path}) {
+			for _, l := range snapshot.Locate(s.manifest, m, []string{s.path}) {
 				located, err := os.Stat(l.Path)
 				if is, isErr := os.Stat(s.path); err == nil && isErr == nil && os.SameFile(located, is) {
 					output.SHA256 = l.File.SHA256

@@ -23,7 +23,7 @@ const maxDifferences = 5
 
 // decideResume decides whether this run goes on with an unfinished one of its outputs, or begins anew: then it returns
 // why, in lines.
-func (s *snapshot) decideResume(u *unfinished, h journal.Header, key amplitude.Key) (why string, err error) {
+func (s *snapshotRun) decideResume(u *unfinished, h journal.Header, key amplitude.Key) (why string, err error) {
 	was := u.reader.Header()
 	newKey := !was.Key.Is(key.Secret())
 	diff := was.Diff(h.Inputs, h.Options)
@@ -52,7 +52,7 @@ func (s *snapshot) decideResume(u *unfinished, h journal.Header, key amplitude.K
 // openInput opens the input, and first removes copies of standard input that killed runs have left. An empty standard
 // input never ends an unfinished run that had one: somebody who has no data a second time says so, and a job whose
 // data did not come must not publish those of yesterday.
-func (s *snapshot) openInput(args []string, earlier *unfinished) (err error) {
+func (s *snapshotRun) openInput(args []string, earlier *unfinished) (err error) {
 	keep := spoolFile(s.o)
 	if err := removeSpools(keep); err != nil {
 		return err
@@ -81,7 +81,7 @@ func (s *snapshot) openInput(args []string, earlier *unfinished) (err error) {
 }
 
 // giveUp removes the journal of an unfinished run, right before this run creates its own, and says what that costs.
-func (s *snapshot) giveUp(u *unfinished, why string) error {
+func (s *snapshotRun) giveUp(u *unfinished, why string) error {
 	if u.records > 0 {
 		s.con.Warn(fmt.Sprintf("an unfinished run of %s is given up, with %s:\n%s", u.reader.Header().StartedAt.Local().Format("2006-01-02 15:04"),
 			plurals(u.records, "user that was asked about", "users that were asked about"), why), "--resume always refuses in such a case")
@@ -91,7 +91,7 @@ func (s *snapshot) giveUp(u *unfinished, why string) error {
 
 // publishEarlier publishes what a run that is not resumed had completed when it died: nothing was missing but names. This
 // run then finds its outputs there, as it would if the other had not died. It reports false where files are missing.
-func (s *snapshot) publishEarlier(u *unfinished) (bool, error) {
+func (s *snapshotRun) publishEarlier(u *unfinished) (bool, error) {
 	waiting, _, lost, err := s.findCommitted(u.reader.Committed())
 	if err != nil {
 		return false, stopped(err)

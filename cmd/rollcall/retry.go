@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
-	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sources"
 )
 
@@ -34,7 +34,7 @@ func inheritOptions(options *pflag.FlagSet, inputs []string, format string) (sai
 	if err != nil || runID == "" {
 		return "", "", nil
 	}
-	m := report.FindRun(filepath.Dir(paths[0]), runID)
+	m := snapshot.FindRun(filepath.Dir(paths[0]), runID)
 	if m == nil {
 		return "these users failed in run " + runID + ", whose manifest is not beside " + paths[0],
 			"give the options of that run again: --flags, --map, ...", nil

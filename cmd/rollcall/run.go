@@ -164,7 +164,7 @@ checks, reports on and compares.`),
 	}
 	code := exitCode(err)
 	if con.ending == nil && len(args) > 0 && args[0] == "snapshot" { // it has not come to its options
-		con.ending = (*snapshot)(nil).ending
+		con.ending = (*snapshotRun)(nil).ending
 	}
 	switch {
 	case con.json && con.ending != nil:

@@ -19,7 +19,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
-	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sinks"
 	"github.com/rollcall-cli/rollcall/sources"
 )
@@ -37,7 +37,7 @@ groups.T, context, ... are sent as that; all others are not sent.`,
   rollcall snapshot users.csv --out a.csv --flags checkout --map user_id=uid
   rollcall snapshot users.csv --out a.csv --dry-run`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var s *snapshot
+			var s *snapshotRun
 			con.ending = func() []any { return s.ending() }
 			if err := applyConfig(cmd, env); err != nil {
 				return err
@@ -67,7 +67,7 @@ groups.T, context, ... are sent as that; all others are not sent.`,
 			} else if inherited != "" {
 				con.Log.Info(inherited)
 			}
-			s = &snapshot{env: env, con: con, o: &o, began: time.Now(), options: optionValues(cmd.Flags()), typed: typedValues(cmd.Flags())}
+			s = &snapshotRun{env: env, con: con, o: &o, began: time.Now(), options: optionValues(cmd.Flags()), typed: typedValues(cmd.Flags())}
 			return s.run(args)
 		},
 	}
@@ -76,7 +76,7 @@ groups.T, context, ... are sent as that; all others are not sent.`,
 }
 
 // snapshot is one run of the command.
-type snapshot struct {
+type snapshotRun struct {
 	env     *env
 	con     *console
 	o       *snapshotOptions
@@ -96,7 +96,7 @@ type snapshot struct {
 	in      *input
 	locks   []*durable.Log
 	journal *journal.Writer
-	tally   *report.Tally
+	tally   *snapshot.Tally
 	first   firstFailure
 	outputs sinks.Multi   // the error records are the last
 	stream  *sinks.Output // of these, the one that is standard output, or nil
@@ -110,8 +110,8 @@ type snapshot struct {
 	replayedStatuses                  map[string]int64
 	lastRow                           int64
 
-	published *report.Manifest  // nil: nothing was
-	completes *report.Completes // the run that this one completes; nil: it is a run of its own
+	published *snapshot.Manifest  // nil: nothing was
+	completes *snapshot.Completes // the run that this one completes; nil: it is a run of its own
 }
 
 // liveHeap is how many bytes are in use.
@@ -123,7 +123,7 @@ func liveHeap() int64 {
 }
 
 // run is the whole run: check everything that can be checked, evaluate, and publish all files or none.
-func (s *snapshot) run(args []string) (err error) {
+func (s *snapshotRun) run(args []string) (err error) {
 	o := s.o
 	s.runID, s.started = newRunID(s.began), clock()
 	if s.bound, err = bindingOptions(s.env.Soft, s.options, o); err != nil {
@@ -264,7 +264,7 @@ func stoppedIfLocked(err error) error {
 
 // endJournal leaves the journal for the run that resumes it, or removes it where there is nothing to resume: all is
 // published, or nothing in it is worth keeping.
-func (s *snapshot) endJournal(err error) error {
+func (s *snapshotRun) endJournal(err error) error {
 	if s.journal == nil {
 		return nil
 	}
@@ -289,7 +289,7 @@ func isChanged(err error) bool {
 }
 
 // warnOf says what an analyst should know of the input before the run.
-func (s *snapshot) warnOf(found *findings, absent fields) {
+func (s *snapshotRun) warnOf(found *findings, absent fields) {
 	if s.local != nil {
 		s.local.warn(s.con, s.o.flags, absent)
 	} else if !found.hasLocation && !s.o.server.embedded() {
@@ -341,7 +341,7 @@ func list(names []string, most int) string {
 	return strings.Join(names, ", ")
 }
 
-func (s *snapshot) createOutputs(carry []pipeline.Column) (err error) {
+func (s *snapshotRun) createOutputs(carry []pipeline.Column) (err error) {
 	options, err := json.Marshal(s.options)
 	if err != nil {
 		return err
@@ -380,16 +380,16 @@ func (s *snapshot) createOutputs(carry []pipeline.Column) (err error) {
 
 // evaluate runs the pipeline from the first row to the last, or from the one after those that an earlier run has in
 // its journal.
-func (s *snapshot) evaluate(earlier *unfinished) error {
+func (s *snapshotRun) evaluate(earlier *unfinished) error {
 	src, err := s.in.Open()
 	if err != nil {
 		return err
 	}
 	defer src.Close() //nolint:errcheck // only read
 	rows := s.in.Select(src)
-	s.tally = report.NewTally(s.o.flags)
+	s.tally = snapshot.NewTally(s.o.flags)
 	if s.local != nil && s.o.flags == nil {
-		s.tally = report.NewTally(s.local.answerable())
+		s.tally = snapshot.NewTally(s.local.answerable())
 	}
 	guard := &guard{tally: s.tally, limit: s.o.errLine, total: s.in.total}
 	guard.first = &s.first
@@ -450,7 +450,7 @@ func (s *snapshot) evaluate(earlier *unfinished) error {
 }
 
 // stopSoftly runs p. After the first signal nobody more is asked, and it says what it still waits for.
-func (s *snapshot) stopSoftly(p *pipeline.Pipeline) (pipeline.Stats, error) {
+func (s *snapshotRun) stopSoftly(p *pipeline.Pipeline) (pipeline.Stats, error) {
 	if s.remote == nil {
 		return p.Run(s.env.Hard)
 	}
@@ -473,7 +473,7 @@ func (s *snapshot) stopSoftly(p *pipeline.Pipeline) (pipeline.Stats, error) {
 const embedded amplitude.NoTrack = "embedded"
 
 // checkTracking refuses a server that records an assignment for every user, and warns of one that may.
-func (s *snapshot) checkTracking() error {
+func (s *snapshotRun) checkTracking() error {
 	switch left := s.tally.Read < s.in.total; {
 	case s.o.server.embedded():
 		s.noTrack = embedded
@@ -508,7 +508,7 @@ func (s *snapshot) checkTracking() error {
 const minWindow = 256
 
 // resume replays the journal of an earlier run, and goes on with it.
-func (s *snapshot) resume(earlier *unfinished, rows pipeline.Source, sink pipeline.Sink) error {
+func (s *snapshotRun) resume(earlier *unfinished, rows pipeline.Source, sink pipeline.Sink) error {
 	var err error
 	if s.local != nil { // it had committed, and its journal holds no answers
 		s.journal, err = earlier.reader.Resume()
@@ -539,7 +539,7 @@ func (s *snapshot) resume(earlier *unfinished, rows pipeline.Source, sink pipeli
 }
 
 // explainStop makes of the error that ended the run the one that is said.
-func (s *snapshot) explainStop(err error) error {
+func (s *snapshotRun) explainStop(err error) error {
 	if s.env.Soft.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(s.env.Soft))) {
 		hint := "run the same command again: it goes on from there"
 		if s.local != nil {
@@ -558,7 +558,7 @@ func (s *snapshot) explainStop(err error) error {
 }
 
 // manifest is the record of the run. It warns of what can only be known at the end.
-func (s *snapshot) manifest() *report.Manifest {
+func (s *snapshotRun) manifest() *snapshot.Manifest {
 	t := s.tally
 	if nobody := t.Nobody(); len(nobody) > 0 {
 		hint := "off, not targeted at these users, not deployed, or a typo: the API does not tell which"
@@ -572,10 +572,10 @@ func (s *snapshot) manifest() *report.Manifest {
 		s.con.Warn(plurals(t.Unasked, "assignment of a flag that was not asked for was", "assignments of flags that were not asked for were")+" dropped",
 			"this server may not know --flag-param "+s.o.server.flagParam+": try "+other)
 	}
-	m := &report.Manifest{
-		Format: report.ManifestFormat, RunID: s.runID, Version: version(), StartedAt: s.started.UTC(), FinishedAt: clock().UTC(), Resumes: s.resumes,
+	m := &snapshot.Manifest{
+		Format: snapshot.ManifestFormat, RunID: s.runID, Version: version(), StartedAt: s.started.UTC(), FinishedAt: clock().UTC(), Resumes: s.resumes,
 		Completes: s.completes, Inputs: s.in.report, Assignments: t.Assignments, Flags: t.Flags(), NobodyGot: t.Nobody(), Unasked: t.Unasked,
-		Users: report.Users{Read: t.Read, Answered: t.Answered, Failed: t.FailedUsers(), FailedByKind: t.Failed},
+		Users: snapshot.Users{Read: t.Read, Answered: t.Answered, Failed: t.FailedUsers(), FailedByKind: t.Failed},
 	}
 	m.SetOptions(s.options, s.typed)
 	var stats amplitude.Stats
@@ -600,7 +600,7 @@ func (s *snapshot) manifest() *report.Manifest {
 				plurals(info.Halves, "cell holds", "cells hold"), info.FirstHalf),
 				"somebody cut a text in the middle of an emoji; CSV and Parquet keep it as it was answered")
 		}
-		m.Outputs = append(m.Outputs, report.File{Path: info.Path, Bytes: info.Bytes, Rows: info.Rows, SHA256: info.SHA256})
+		m.Outputs = append(m.Outputs, snapshot.File{Path: info.Path, Bytes: info.Bytes, Rows: info.Rows, SHA256: info.SHA256})
 	}
 	if formulas > 0 && s.o.formulas != "escape" {
 		s.con.Warn(plurals(formulas, "cell begins", "cells begin")+" with = + - or @, which a spreadsheet may run as a formula",
@@ -610,8 +610,8 @@ func (s *snapshot) manifest() *report.Manifest {
 	return m
 }
 
-func requests(stats amplitude.Stats) report.Requests {
-	r := report.Requests{Sent: stats.Requests, Retries: stats.Retries, Pauses: stats.Pauses, PerSecond: stats.EffectiveRate, Statuses: map[string]int64{}}
+func requests(stats amplitude.Stats) snapshot.Requests {
+	r := snapshot.Requests{Sent: stats.Requests, Retries: stats.Retries, Pauses: stats.Pauses, PerSecond: stats.EffectiveRate, Statuses: map[string]int64{}}
 	for status, n := range stats.Statuses {
 		r.Statuses[fmt.Sprint(status)] = n
 	}
@@ -619,7 +619,7 @@ func requests(stats amplitude.Stats) report.Requests {
 		r.Statuses[class] = n
 	}
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-	r.Latency = report.Latency{P50: ms(stats.P50), P90: ms(stats.P90), P99: ms(stats.P99), Max: ms(stats.Max)}
+	r.Latency = snapshot.Latency{P50: ms(stats.P50), P90: ms(stats.P90), P99: ms(stats.P99), Max: ms(stats.Max)}
 	return r
 }
 
@@ -643,7 +643,7 @@ type stoppable struct{ pipeline.Sink }
 func (s stoppable) Write(o *pipeline.Outcome) error { return stopped(s.Sink.Write(o)) }
 
 // streamWriter is standard output as the run's data go to it.
-type streamWriter struct{ s *snapshot }
+type streamWriter struct{ s *snapshotRun }
 
 func (w streamWriter) Write(p []byte) (int, error) {
 	n, err := w.s.env.Stdout.Write(p)
@@ -678,7 +678,7 @@ var errHopeless = fmt.Errorf("the first %d users all failed", hopeless)
 
 // guard is a sink that ends the run when too many users fail. It looks at tally, which comes before it.
 type guard struct {
-	tally *report.Tally
+	tally *snapshot.Tally
 	first *firstFailure
 	limit errorLimit
 	total int64

@@ -12,12 +12,12 @@ import (
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
-	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
 // summarize says at the end what the run came to, and returns the error with which it ends: that users failed is one,
 // unless --max-errors said how many may.
-func (s *snapshot) summarize(m *report.Manifest) error {
+func (s *snapshotRun) summarize(m *snapshot.Manifest) error {
 	s.published = m
 	width, terminal := s.con.Terminal()
 	if !terminal {
@@ -40,7 +40,7 @@ func (s *snapshot) summarize(m *report.Manifest) error {
 
 // ending is what the last line of a log in JSON says beside the event: what the run came to so far. s is nil where no run
 // began.
-func (s *snapshot) ending() []any {
+func (s *snapshotRun) ending() []any {
 	if s == nil {
 		return []any{"run_id", "", "published", false, "users", 0, "answered", 0, "failed", 0, "outputs", []string{}}
 	}
@@ -54,10 +54,10 @@ func (s *snapshot) ending() []any {
 			"assignments", m.Assignments, "requests", m.Requests.Sent, "retries", m.Requests.Retries, "pauses", m.Requests.Pauses, "per_second", m.Requests.PerSecond,
 			"flags", mostFrequent(m.Flags), "resumes", m.Resumes)
 	}
-	users := report.Users{FailedByKind: map[pipeline.Kind]int64{}}
-	var r report.Requests
+	users := snapshot.Users{FailedByKind: map[pipeline.Kind]int64{}}
+	var r snapshot.Requests
 	if s.tally != nil {
-		users = report.Users{Read: s.tally.Read, Answered: s.tally.Answered, Failed: s.tally.FailedUsers(), FailedByKind: s.tally.Failed}
+		users = snapshot.Users{Read: s.tally.Read, Answered: s.tally.Answered, Failed: s.tally.FailedUsers(), FailedByKind: s.tally.Failed}
 	}
 	if s.remote != nil {
 		r = requests(s.remote.Stats())
@@ -71,7 +71,7 @@ func (s *snapshot) ending() []any {
 
 // summaryText is the closing summary of a run whose last process took so long. failed is what it says of the users that
 // failed, or "". Its table is at most so many columns wide: names that are too long are cut.
-func summaryText(m *report.Manifest, failed string, took time.Duration, width int) string {
+func summaryText(m *snapshot.Manifest, failed string, took time.Duration, width int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%s: %s answered, %s failed, in %s\n", plural(m.Users.Read, "user"), thousands(m.Users.Answered), thousands(m.Users.Failed),
 		roundDuration(took))
@@ -95,7 +95,7 @@ func summaryText(m *report.Manifest, failed string, took time.Duration, width in
 		fmt.Fprintf(table, "FLAG\tVARIANT\t%9s\t%7s\n", "USERS", "SHARE")
 		for _, f := range mostFrequent(m.Flags) {
 			name := f.Flag
-			for _, v := range append(f.Variants, report.VariantCount{Variant: "(not assigned)", Users: f.NotAssigned}) {
+			for _, v := range append(f.Variants, snapshot.VariantCount{Variant: "(not assigned)", Users: f.NotAssigned}) {
 				if v.Users == 0 && f.Assigned > 0 {
 					continue
 				}
@@ -125,10 +125,10 @@ const (
 )
 
 // mostFrequent are the flags and variants that a summary has. Of what is left out it says how many variants that are.
-func mostFrequent(flags []report.FlagCount) []report.FlagCount {
+func mostFrequent(flags []snapshot.FlagCount) []snapshot.FlagCount {
 	flags = slices.Clone(flags)
 	if len(flags) > maxSummaryFlags {
-		slices.SortStableFunc(flags, func(a, b report.FlagCount) int { return cmp.Compare(b.Assigned, a.Assigned) })
+		slices.SortStableFunc(flags, func(a, b snapshot.FlagCount) int { return cmp.Compare(b.Assigned, a.Assigned) })
 		flags = flags[:maxSummaryFlags]
 	}
 	for i := range flags {
@@ -137,8 +137,8 @@ func mostFrequent(flags []report.FlagCount) []report.FlagCount {
 		if len(f.Variants) <= maxSummaryVariants {
 			continue
 		}
-		slices.SortStableFunc(f.Variants, func(a, b report.VariantCount) int { return cmp.Compare(b.Users, a.Users) })
-		rest := report.VariantCount{Variant: fmt.Sprintf("(%s more)", thousands(int64(len(f.Variants)-maxSummaryVariants)))}
+		slices.SortStableFunc(f.Variants, func(a, b snapshot.VariantCount) int { return cmp.Compare(b.Users, a.Users) })
+		rest := snapshot.VariantCount{Variant: fmt.Sprintf("(%s more)", thousands(int64(len(f.Variants)-maxSummaryVariants)))}
 		for _, v := range f.Variants[maxSummaryVariants:] {
 			rest.Users += v.Users
 		}
@@ -148,7 +148,7 @@ func mostFrequent(flags []report.FlagCount) []report.FlagCount {
 }
 
 // summaryJSON is what --summary writes: the counts of the closing table, for a program. Shares are of the answered users.
-func summaryJSON(m *report.Manifest) ([]byte, error) {
+func summaryJSON(m *snapshot.Manifest) ([]byte, error) {
 	type variant struct {
 		Variant *string `json:"variant"` // null: not assigned
 		Users   int64   `json:"users"`
@@ -159,9 +159,9 @@ func summaryJSON(m *report.Manifest) ([]byte, error) {
 		Variants []variant `json:"variants"`
 	}
 	s := struct {
-		RunID string       `json:"run_id"`
-		Users report.Users `json:"users"`
-		Flags []flag       `json:"flags"`
+		RunID string         `json:"run_id"`
+		Users snapshot.Users `json:"users"`
+		Flags []flag         `json:"flags"`
 	}{m.RunID, m.Users, []flag{}}
 	for _, f := range m.Flags {
 		one := flag{Flag: f.Flag}
@@ -180,7 +180,7 @@ func summaryJSON(m *report.Manifest) ([]byte, error) {
 
 // describePauses says how often the API asked for a pause, and with which rate it would not have: the one at which it
 // let requests through.
-func describePauses(r *report.Requests) string {
+func describePauses(r *snapshot.Requests) string {
 	text := "the API asked for " + plural(r.Pauses, "pause")
 	var answers int64
 	for _, n := range r.Statuses {

@@ -8,17 +8,17 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
 // TestSummaryFitsTheTerminal: the table of the closing summary is as wide as the terminal at most, and cuts no name
 // that has room.
 func TestSummaryFitsTheTerminal(t *testing.T) {
 	long := "flag-" + strings.Repeat("ä", 60)
-	m := &report.Manifest{
-		Users: report.Users{Read: 123_456_789, Answered: 123_456_789},
-		Flags: []report.FlagCount{
-			{Flag: long, Assigned: 123_456_789, Variants: []report.VariantCount{{Variant: "variant-" + strings.Repeat("x", 40), Users: 123_456_789}}},
+	m := &snapshot.Manifest{
+		Users: snapshot.Users{Read: 123_456_789, Answered: 123_456_789},
+		Flags: []snapshot.FlagCount{
+			{Flag: long, Assigned: 123_456_789, Variants: []snapshot.VariantCount{{Variant: "variant-" + strings.Repeat("x", 40), Users: 123_456_789}}},
 			{Flag: "short", NotAssigned: 123_456_789},
 		},
 	}
@@ -41,15 +41,15 @@ func TestSummaryFitsTheTerminal(t *testing.T) {
 
 // TestSummaryIsBounded: of many flags and variants the summary has the most frequent ones, and says how many more there are.
 func TestSummaryIsBounded(t *testing.T) {
-	m := &report.Manifest{}
+	m := &snapshot.Manifest{}
 	for f := range 80 {
-		count := report.FlagCount{Flag: fmt.Sprintf("flag-%02d", f), Assigned: int64(f)}
+		count := snapshot.FlagCount{Flag: fmt.Sprintf("flag-%02d", f), Assigned: int64(f)}
 		if f == 79 {
 			for v := range 20_000 {
-				count.Variants = append(count.Variants, report.VariantCount{Variant: fmt.Sprintf("v%05d", v), Users: int64(v)})
+				count.Variants = append(count.Variants, snapshot.VariantCount{Variant: fmt.Sprintf("v%05d", v), Users: int64(v)})
 			}
 		} else {
-			count.Variants = []report.VariantCount{{Variant: "on", Users: int64(f)}}
+			count.Variants = []snapshot.VariantCount{{Variant: "on", Users: int64(f)}}
 		}
 		m.Flags = append(m.Flags, count)
 	}
@@ -75,13 +75,13 @@ func TestSummaryIsBounded(t *testing.T) {
 func TestDescribePauses(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		r    report.Requests
+		r    snapshot.Requests
 		want string
 	}{
-		{"one", report.Requests{Pauses: 1, PerSecond: 100, Statuses: map[string]int64{"200": 99, "429": 1}}, "the API asked for 1 pause"},
-		{"many", report.Requests{Pauses: 2000, PerSecond: 60, Statuses: map[string]int64{"200": 8000, "429": 2000}},
+		{"one", snapshot.Requests{Pauses: 1, PerSecond: 100, Statuses: map[string]int64{"200": 99, "429": 1}}, "the API asked for 1 pause"},
+		{"many", snapshot.Requests{Pauses: 2000, PerSecond: 60, Statuses: map[string]int64{"200": 8000, "429": 2000}},
 			"the API asked for 2,000 pauses; --rate 48 would avoid them"},
-		{"slow", report.Requests{Pauses: 20, PerSecond: 1.2, Statuses: map[string]int64{"200": 30, "429": 60, "timeout": 10}},
+		{"slow", snapshot.Requests{Pauses: 20, PerSecond: 1.2, Statuses: map[string]int64{"200": 30, "429": 60, "timeout": 10}},
 			"the API asked for 20 pauses; --rate 0.48 would avoid them"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

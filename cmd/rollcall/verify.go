@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
-	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
 func verifyCommand(env *env, con *console) *cobra.Command {
@@ -42,19 +42,19 @@ something is not as it was written.`,
 			if !slices.Contains([]string{"text", "json"}, format) {
 				return usageErrorf("--format %q is not known: it is one of text json", format)
 			}
-			verdicts := []*report.Verdict{}
+			verdicts := []*snapshot.Verdict{}
 			var named [][]string
 			for _, run := range runsOf(args) {
 				verdict := run.verdict
 				if verdict == nil {
 					var err error
-					if verdict, err = report.Verify(env.Soft, run.manifest, run.outputs); err != nil {
+					if verdict, err = snapshot.Verify(env.Soft, run.manifest, run.outputs); err != nil {
 						return err
 					}
 				}
 				verdicts, named = append(verdicts, verdict), append(named, run.outputs)
 			}
-			if err := report.VerifyRetries(env.Soft, verdicts, named); err != nil {
+			if err := snapshot.VerifyRetries(env.Soft, verdicts, named); err != nil {
 				return err
 			}
 			return printVerdicts(env.Stdout, format, quiet, verdicts)
@@ -72,7 +72,7 @@ something is not as it was written.`,
 type verifyRun struct {
 	manifest string
 	outputs  []string
-	verdict  *report.Verdict // of an output without a manifest
+	verdict  *snapshot.Verdict // of an output without a manifest
 }
 
 // runsOf sorts the arguments by the runs that they are of.
@@ -88,9 +88,9 @@ func runsOf(args []string) []*verifyRun {
 	}
 	lost := map[string]error{} // outputs without a manifest beside them
 	for _, arg := range args {
-		if report.IsManifest(arg) {
+		if snapshot.IsManifest(arg) {
 			add(arg)
-		} else if manifest, err := report.FindManifest(arg); err == nil {
+		} else if manifest, err := snapshot.FindManifest(arg); err == nil {
 			add(manifest, arg)
 		} else {
 			lost[arg] = err
@@ -101,7 +101,7 @@ func runsOf(args []string) []*verifyRun {
 		if err == nil {
 			continue
 		}
-		if i := slices.IndexFunc(runs, func(r *verifyRun) bool { return r.verdict == nil && report.Lists(r.manifest, arg) }); i >= 0 {
+		if i := slices.IndexFunc(runs, func(r *verifyRun) bool { return r.verdict == nil && snapshot.Lists(r.manifest, arg) }); i >= 0 {
 			runs[i].outputs = append(runs[i].outputs, arg)
 			continue
 		}
@@ -109,15 +109,15 @@ func runsOf(args []string) []*verifyRun {
 		if hint := pipeline.Hint(err); hint != "" {
 			text += "; " + hint
 		}
-		runs = append(runs, &verifyRun{verdict: &report.Verdict{Notes: []string{}, Checks: []*report.Check{{
-			Name: "manifest", File: arg, Status: report.StatusFailed, Findings: 1, Examples: []string{text},
+		runs = append(runs, &verifyRun{verdict: &snapshot.Verdict{Notes: []string{}, Checks: []*snapshot.Check{{
+			Name: "manifest", File: arg, Status: snapshot.StatusFailed, Findings: 1, Examples: []string{text},
 		}}}})
 	}
 	return runs
 }
 
 // printVerdicts says what was found, and returns the error that the command ends with.
-func printVerdicts(w io.Writer, format string, quiet bool, verdicts []*report.Verdict) error {
+func printVerdicts(w io.Writer, format string, quiet bool, verdicts []*snapshot.Verdict) error {
 	var findings int64
 	files := int64(0)
 	for _, v := range verdicts {
@@ -135,8 +135,8 @@ func printVerdicts(w io.Writer, format string, quiet bool, verdicts []*report.Ve
 	}
 	if format == "json" {
 		data, err := json.MarshalIndent(struct {
-			OK   bool              `json:"ok"`
-			Runs []*report.Verdict `json:"runs"`
+			OK   bool                `json:"ok"`
+			Runs []*snapshot.Verdict `json:"runs"`
 		}{findings == 0, verdicts}, "", "  ")
 		if err != nil {
 			return err
@@ -154,7 +154,7 @@ func printVerdicts(w io.Writer, format string, quiet bool, verdicts []*report.Ve
 }
 
 // verdictText is the checks under the names of their files, a line each, with the first findings of each below it.
-func verdictText(verdicts []*report.Verdict) string {
+func verdictText(verdicts []*snapshot.Verdict) string {
 	var b strings.Builder
 	for _, v := range verdicts {
 		file := ""
@@ -166,8 +166,8 @@ func verdictText(verdicts []*report.Verdict) string {
 					b.WriteString(printable(file) + "\n")
 				}
 			}
-			detail, status := c.Detail, map[string]string{report.StatusOK: "ok", report.StatusFailed: "FAIL", report.StatusSkipped: "skip"}[c.Status]
-			if c.Status == report.StatusFailed {
+			detail, status := c.Detail, map[string]string{snapshot.StatusOK: "ok", snapshot.StatusFailed: "FAIL", snapshot.StatusSkipped: "skip"}[c.Status]
+			if c.Status == snapshot.StatusFailed {
 				detail = plural(c.Findings, "finding")
 			}
 			hanging(&b, fmt.Sprintf("  %-5s %-12s ", status, c.Name), detail)

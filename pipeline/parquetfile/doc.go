@@ -5,7 +5,7 @@
 // indices of a page end early, its ReadBatch turns forever; and on other damage, or a logical type that is newer than it,
 // it panics. This package stands between a file and arrow's column readers, and lets through only what they can take. What
 // becomes of the values is the caller's: [github.com/rollcall-cli/rollcall/sources] reads users of any writer, and
-// [github.com/rollcall-cli/rollcall/pipeline/report] what rollcall has written itself.
+// [github.com/rollcall-cli/rollcall/pipeline/snapshot] what rollcall has written itself.
 //
 // # How to read a file
 //

@@ -40,7 +40,7 @@ func TestDecimals(t *testing.T) {
 	input := filepath.Join(t.TempDir(), "decimals.parquet")
 	query(t, fmt.Sprintf("COPY %s TO %s (FORMAT parquet)", u.load(t, "decimals"), quote(input)))
 	args := []string{"--evaluator", "local", "--flags", "dark-mode", "--carry", strings.Join(carry, ",")}
-	files, m := snapshot(t, 0, []string{input}, args...)
+	files, m := takeSnapshot(t, 0, []string{input}, args...)
 	want := u.expect(t, layout{flags: []string{"dark-mode"}, carry: carry}, m)
 	run(t, 0, "verify", files[0])
 
@@ -86,7 +86,7 @@ func TestDecimals(t *testing.T) {
 	}
 
 	// An output is an input like another.
-	again, m := snapshot(t, 0, []string{files[0]}, args...)
+	again, m := takeSnapshot(t, 0, []string{files[0]}, args...)
 	u.expect(t, layout{flags: []string{"dark-mode"}, carry: carry}, m).compare(t, "a snapshot of the output", query(t, "SELECT * FROM "+reader(again[0])), format{types: types})
 }
 

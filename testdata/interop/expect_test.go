@@ -18,7 +18,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
-	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
 // table is what an output is to hold.
@@ -42,7 +42,7 @@ type layout struct {
 }
 
 // expect is what the users' assignments are in the layout, according to the engine.
-func (u *users) expect(t *testing.T, l layout, m *report.Manifest) *table {
+func (u *users) expect(t *testing.T, l layout, m *snapshot.Manifest) *table {
 	t.Helper()
 	configs, err := os.ReadFile(cmp.Or(l.configs, flagConfigs))
 	if err != nil {

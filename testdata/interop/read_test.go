@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
 // assignments runs the command over the input and returns its output, the same for the same users: without times. What
@@ -23,7 +23,7 @@ func assignments(t *testing.T, args ...string) string {
 	command := []string{"snapshot", "--quiet", "--evaluator", "local", "--flag-configs", flagConfigs, "--out", out}
 	cmd := append(command, args...)
 	run(t, 3, cmd...)
-	m, err := report.ReadManifest(out + ".manifest.json")
+	m, err := snapshot.ReadManifest(out + ".manifest.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
 // namesThatLookLikeOtherThings are flags that are called like a number, and variants that are called like numbers and booleans.
@@ -71,7 +71,7 @@ func TestREADME(t *testing.T) {
 			args = append(args, "--out", filepath.Join(folder, name))
 		}
 		run(t, in.code, args...)
-		m, err := report.ReadManifest(filepath.Join(folder, "assignments.parquet.manifest.json"))
+		m, err := snapshot.ReadManifest(filepath.Join(folder, "assignments.parquet.manifest.json"))
 		if err != nil {
 			t.Fatal(err)
 		}

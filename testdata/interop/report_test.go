@@ -27,7 +27,7 @@ func TestReport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check := exec.Command("node", "../../pipeline/report/exposure/testdata/duckdb.cjs", node, counts, out, "country", "user_properties.plan")
+	check := exec.Command("node", "../../pipeline/audit/report/testdata/duckdb.cjs", node, counts, out, "country", "user_properties.plan")
 	if text, err := check.CombinedOutput(); err != nil {
 		t.Errorf("%v: %v\n%s", check.Args, err, text)
 	}

@@ -19,7 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/rollcall-cli/rollcall/pipeline/report"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
 // someFlags are flags of testdata/flags.json in an order of their own: one of them is switched off.
@@ -46,7 +46,7 @@ func kind(file string) string {
 var formats = []string{"parquet", "csv", "csv.gz", "csv.zst", "tsv", "tsv.gz", "tsv.zst", "jsonl", "jsonl.gz", "jsonl.zst"}
 
 // snapshot runs the command once for all formats, and returns the files and the manifest.
-func snapshot(t *testing.T, code int, inputs []string, args ...string) (files []string, m *report.Manifest) {
+func takeSnapshot(t *testing.T, code int, inputs []string, args ...string) (files []string, m *snapshot.Manifest) {
 	t.Helper()
 	folder := t.TempDir()
 	command := append([]string{"snapshot", "--quiet", "--flag-configs", flagConfigs}, inputs...)
@@ -56,7 +56,7 @@ func snapshot(t *testing.T, code int, inputs []string, args ...string) (files []
 		command = append(command, "--out", file)
 	}
 	run(t, code, append(command, args...)...)
-	m, err := report.ReadManifest(files[0] + ".manifest.json")
+	m, err := snapshot.ReadManifest(files[0] + ".manifest.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,14 +138,14 @@ func nastyParquet(t *testing.T) (*users, string) {
 
 func TestLongLayout(t *testing.T) {
 	u, file := nastyParquet(t)
-	files, m := snapshot(t, 3, []string{file}, "--evaluator", "local", "--flags", strings.Join(someFlags, ","), carry())
+	files, m := takeSnapshot(t, 3, []string{file}, "--evaluator", "local", "--flags", strings.Join(someFlags, ","), carry())
 	want := u.expect(t, layout{flags: someFlags, carry: carried}, m)
 	check(t, files, want, byKind(merge(longTypes, carryTypes), nil, carryCSV, merge(jsonlTypes, carryJSONL)))
 }
 
 func TestLongLayoutOfAllFlagsWithAllThatCanBeIncluded(t *testing.T) {
 	u := testUsers(t)
-	files, m := snapshot(t, 3, []string{usersFile}, "--evaluator", "local", "--include", "metadata,evaluation_id,value")
+	files, m := takeSnapshot(t, 3, []string{usersFile}, "--evaluator", "local", "--include", "metadata,evaluation_id,value")
 	want := u.expect(t, layout{include: []string{"metadata", "evaluation_id", "value"}}, m)
 	included := map[string]string{"metadata": "VARCHAR", "evaluation_id": "VARCHAR", "value": "VARCHAR"}
 	// A column without any value, as evaluation_id is here, is JSON to read_json.
@@ -156,7 +156,7 @@ func TestLongLayoutOfAllFlagsWithAllThatCanBeIncluded(t *testing.T) {
 
 func TestWideLayout(t *testing.T) {
 	u, file := nastyParquet(t)
-	files, m := snapshot(t, 3, []string{file}, "--evaluator", "local", "--flags", strings.Join(someFlags, ","), carry(), "--layout", "wide")
+	files, m := takeSnapshot(t, 3, []string{file}, "--evaluator", "local", "--flags", strings.Join(someFlags, ","), carry(), "--layout", "wide")
 	common := merge(carryTypes, map[string]string{"row_number": "BIGINT", "user_id": "VARCHAR", "device_id": "VARCHAR", "evaluated_at": "TIMESTAMP WITH TIME ZONE"})
 	for _, flag := range someFlags {
 		common[flag] = "VARCHAR"
@@ -167,7 +167,7 @@ func TestWideLayout(t *testing.T) {
 
 func TestWideLayoutWithPayloadsAndSnakeNames(t *testing.T) {
 	u, file := nastyParquet(t)
-	files, m := snapshot(t, 3, []string{file}, "--evaluator", "local", "--flags", strings.Join(someFlags, ","), carry(), "--layout", "wide",
+	files, m := takeSnapshot(t, 3, []string{file}, "--evaluator", "local", "--flags", strings.Join(someFlags, ","), carry(), "--layout", "wide",
 		"--include", "payload", "--column-names", "snake")
 	l := layout{wide: true, flags: someFlags, include: []string{"payload"}, carry: carried,
 		names: map[string]string{"aList": "a_list", `Ein Text, "quoted"`: "ein_text_quoted"}}
@@ -190,7 +190,7 @@ func TestWideLayoutWithPayloadsAndSnakeNames(t *testing.T) {
 // does not fit into a request.
 func TestEmbeddedServer(t *testing.T) {
 	u, file := nastyParquet(t)
-	files, m := snapshot(t, 3, []string{file}, "--server", "embedded", "--flags", strings.Join(someFlags, ","), carry())
+	files, m := takeSnapshot(t, 3, []string{file}, "--server", "embedded", "--flags", strings.Join(someFlags, ","), carry())
 	long := slices.IndexFunc(u.rows, func(row []value) bool { return len(cellText(row[0]))+len(cellText(row[1])) > 100_000 })
 	want := u.expect(t, layout{flags: someFlags, carry: carried, failed: []int{long + 1}}, m)
 	check(t, files, want, byKind(merge(longTypes, carryTypes), nil, carryCSV, merge(jsonlTypes, carryJSONL)))
@@ -203,7 +203,7 @@ func TestFilesOfOneUser(t *testing.T) {
 	file := filepath.Join(folder, "out.csv")
 	run(t, 3, "snapshot", input, "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", "--flags", strings.Join(someFlags, ","),
 		"--layout", "wide", "--include", "payload", "--out", file)
-	m, err := report.ReadManifest(file + ".manifest.json")
+	m, err := snapshot.ReadManifest(file + ".manifest.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,7 +340,7 @@ func TestUsersFromTexts(t *testing.T) {
 	} {
 		file := filepath.Join(t.TempDir(), name)
 		in.write(file)
-		files, m := snapshot(t, 3, []string{file}, "--evaluator", "local", "--flags", strings.Join(someFlags, ","), carry(), types)
+		files, m := takeSnapshot(t, 3, []string{file}, "--evaluator", "local", "--flags", strings.Join(someFlags, ","), carry(), types)
 		want := in.users.expect(t, layout{flags: someFlags, carry: carried}, m)
 		texts := map[string]string{"a_date": "VARCHAR", "a_time": "VARCHAR", "a_zoned_time": "VARCHAR", "a_decimal": "VARCHAR"}
 		for _, out := range files[:1] { // what the other formats make of such a table is known from the tests above
@@ -377,7 +377,7 @@ func TestErrorRecords(t *testing.T) {
 		file := filepath.Join(folder, "failed."+f)
 		out := filepath.Join(folder, "out.jsonl")
 		run(t, 3, "snapshot", input, "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", carry(), "--out", out, "--errors", file)
-		m, err := report.ReadManifest(out + ".manifest.json")
+		m, err := snapshot.ReadManifest(out + ".manifest.json")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -452,7 +452,7 @@ func TestParquetMetadata(t *testing.T) {
 	run(t, 3, append(inputs, "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", "--flags", strings.Join(someFlags, ","),
 		"--carry", "lifetime_value,user_properties.seats,user_properties.beta", "--types", "lifetime_value:float,user_properties.seats:int,user_properties.beta:bool",
 		"--out", file)...)
-	m, err := report.ReadManifest(file + ".manifest.json")
+	m, err := snapshot.ReadManifest(file + ".manifest.json")
 	if err != nil {
 		t.Fatal(err)
 	}

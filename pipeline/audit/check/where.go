@@ -1,0 +1,409 @@
+package check
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/checker"
+	"github.com/expr-lang/expr/compiler"
+	"github.com/expr-lang/expr/conf"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/optimizer"
+	"github.com/expr-lang/expr/parser"
+	"github.com/expr-lang/expr/types"
+	"github.com/expr-lang/expr/vm"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
+)
+
+const (
+	maxWhere = 4096 // bytes of an expression
+	maxNodes = 1000
+
+	// What is remembered of an expression's results.
+	maxRemembered = 1 << 13
+	maxRemember   = 256 // bytes of the values that a result depends on
+)
+
+// functions are those of the language that take a bounded time on one value.
+var functions = []string{"len", "lower", "upper", "trim", "abs"}
+
+// where is a compiled expression. The values that it looks at are few in most columns, so results are remembered.
+type where struct {
+	columns []string // that it looks at
+	types   []pipeline.Type
+
+	program *vm.Program
+	machine vm.VM
+	env     map[string]any
+	at      []int // of columns, in the carried columns of the snapshot at hand
+
+	results map[string]bool
+	key     []byte
+}
+
+// compileWhere checks an expression against the columns and compiles it. usable may refuse a column that there is.
+func compileWhere(text string, columns map[string]pipeline.Type, usable func(name string) error) (w *where, err error) {
+	defer func() { // the library's compiler reports by panicking
+		if p := recover(); p != nil {
+			w, err = nil, fmt.Errorf("it cannot be compiled: %s", plain(fmt.Sprint(p)))
+		}
+	}()
+	env := types.Map{}
+	for name, t := range columns {
+		env[name] = exprType(t)
+	}
+	config := conf.New(env)
+	config.MaxNodes = maxNodes
+	config.Expect = reflect.Bool
+	for name := range config.Builtins {
+		if !slices.Contains(functions, name) {
+			config.Disabled[name] = true
+			delete(config.Builtins, name)
+		}
+	}
+	tree, err := parser.ParseWithConfig(text, config)
+	if err != nil {
+		return nil, exprError(err)
+	}
+	r := &resolver{columns: columns, usable: usable, used: map[string]bool{}}
+	if tree.Node = r.resolve(tree.Node); r.err != nil {
+		return nil, r.err
+	}
+	if _, err := checker.Check(tree, config); err != nil {
+		return nil, exprError(err)
+	}
+	if len(r.used) == 0 {
+		return nil, errors.New("it looks at no column")
+	}
+	tree.Node = guard(tree.Node)
+	if _, err := checker.Check(tree, config); err != nil {
+		return nil, exprError(err)
+	}
+	if err := optimizer.Optimize(&tree.Node, config); err != nil {
+		return nil, exprError(err)
+	}
+	program, err := compiler.Compile(tree, config)
+	if err != nil {
+		return nil, exprError(err)
+	}
+	w = &where{program: program, env: map[string]any{}, results: map[string]bool{}}
+	for name := range r.used {
+		w.columns = append(w.columns, name)
+	}
+	slices.Sort(w.columns)
+	for _, name := range w.columns {
+		w.types = append(w.types, columns[name])
+	}
+	w.at = make([]int, len(w.columns))
+	return w, nil
+}
+
+func exprType(t pipeline.Type) types.Type {
+	switch t {
+	case pipeline.TypeInt:
+		return types.Int
+	case pipeline.TypeFloat:
+		return types.Float64
+	case pipeline.TypeBool:
+		return types.Bool
+	}
+	return types.String
+}
+
+// exprError is an error of the library in one line.
+func exprError(err error) error {
+	if e, ok := errors.AsType[*file.Error](err); ok {
+		return fmt.Errorf("%s (column %d of the expression)", plain(e.Message), e.Column+1)
+	}
+	return err
+}
+
+// plain is what the library says on one line, and without Go's name for a panic of its runtime.
+func plain(message string) string {
+	return strings.TrimPrefix(strings.Join(strings.Fields(message), " "), "runtime error: ")
+}
+
+// resolver replaces names by columns, and refuses what the language of the rules does not have.
+type resolver struct {
+	columns map[string]pipeline.Type
+	usable  func(name string) error
+	used    map[string]bool
+	err     error
+}
+
+func (r *resolver) fail(n ast.Node, hint, format string, args ...any) {
+	if r.err == nil {
+		at := fmt.Sprintf(" (column %d of the expression)", n.Location().From+1)
+		r.err = pipeline.WithHint(fmt.Errorf(format+at, args...), hint)
+	}
+}
+
+func (r *resolver) resolve(n ast.Node) ast.Node {
+	if name, ok := dotted(n); ok {
+		if _, known := r.columns[name]; !known {
+			r.fail(n, missingHint(name, r.columns), "there is no carried column %q", name)
+			return n
+		}
+		if err := r.usable(name); err != nil && r.err == nil {
+			r.err = err
+		}
+		r.used[name] = true
+		id := &ast.IdentifierNode{Value: name}
+		id.SetLocation(n.Location())
+		return id
+	}
+	switch n := n.(type) {
+	case *ast.NilNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.StringNode:
+	case *ast.UnaryNode:
+		n.Node = r.resolve(n.Node)
+	case *ast.BinaryNode:
+		if _, constant := n.Right.(*ast.StringNode); n.Operator == "matches" && !constant {
+			r.fail(n, "", "matches needs a regular expression in quotes")
+		}
+		if n.Operator == ".." || n.Operator == "|" {
+			r.fail(n, "", "%s is not known in rules", n.Operator)
+		}
+		n.Left, n.Right = r.resolve(n.Left), r.resolve(n.Right)
+	case *ast.ArrayNode:
+		for i := range n.Nodes {
+			n.Nodes[i] = r.resolve(n.Nodes[i])
+		}
+	case *ast.BuiltinNode:
+		r.arguments(n, n.Name, n.Arguments)
+	case *ast.CallNode:
+		name, _ := dotted(n.Callee)
+		r.arguments(n, name, n.Arguments)
+	default:
+		r.fail(n, "rules have conditions on columns, combined by and, or, not", "%s is not known in rules", strings.TrimPrefix(fmt.Sprintf("%T", n), "*ast."))
+	}
+	return n
+}
+
+func (r *resolver) arguments(n ast.Node, name string, arguments []ast.Node) {
+	if !slices.Contains(functions, name) {
+		r.fail(n, pipeline.Suggest(name, functions), "%s is not a function of rules; they are %s", name, strings.Join(functions, " "))
+	}
+	for i := range arguments {
+		arguments[i] = r.resolve(arguments[i])
+	}
+}
+
+// dotted is the name that a node stands for: plan, user_properties.plan or $env["lifetime value"].
+func dotted(n ast.Node) (string, bool) {
+	switch n := n.(type) {
+	case *ast.IdentifierNode:
+		return n.Value, true
+	case *ast.MemberNode:
+		property, ok := n.Property.(*ast.StringNode)
+		if !ok || n.Optional || n.Method {
+			return "", false
+		}
+		before, ok := dotted(n.Node)
+		switch {
+		case !ok:
+			return "", false
+		case before == "$env":
+			return property.Value, true
+		}
+		return before + "." + property.Value, true
+	case *ast.ChainNode:
+		return dotted(n.Node)
+	}
+	return "", false
+}
+
+func missingHint(name string, columns map[string]pipeline.Type) string {
+	var names []string
+	for known := range columns {
+		names = append(names, known)
+	}
+	slices.Sort(names)
+	if hint := pipeline.Suggest(name, names); hint != "" {
+		return hint
+	}
+	return "`rollcall snapshot --carry " + name + "` copies a column of the input to the output"
+}
+
+// guard makes conditions on missing values false, as doc.go says: each condition c on columns x, y becomes
+// x != nil and y != nil and c, but for those with nil itself.
+func guard(n ast.Node) ast.Node {
+	switch n := n.(type) {
+	case *ast.UnaryNode:
+		if n.Operator == "not" || n.Operator == "!" {
+			n.Node = guard(n.Node)
+			return n
+		}
+	case *ast.BinaryNode:
+		switch n.Operator {
+		case "and", "&&", "or", "||":
+			n.Left, n.Right = guard(n.Left), guard(n.Right)
+			return n
+		case "==", "!=":
+			if isNil(n.Left) || isNil(n.Right) {
+				return n
+			}
+			if isBool(n.Left) && isBool(n.Right) && (isCondition(n.Left) || isCondition(n.Right)) {
+				n.Left, n.Right = guard(n.Left), guard(n.Right) // conditions are never missing
+				return n
+			}
+			if n.Operator == "!=" {
+				n.Operator = "=="
+				return &ast.UnaryNode{Operator: "not", Node: guard(n)}
+			}
+		}
+	}
+	var columns []string
+	collect(n, &columns)
+	var out = n
+	for _, name := range slices.Backward(columns) {
+		out = &ast.BinaryNode{Operator: "and", Right: out,
+			Left: &ast.BinaryNode{Operator: "!=", Left: &ast.IdentifierNode{Value: name}, Right: &ast.NilNode{}}}
+	}
+	return out
+}
+
+func isNil(n ast.Node) bool { _, ok := n.(*ast.NilNode); return ok }
+
+func isBool(n ast.Node) bool { return n.Type().Kind() == reflect.Bool }
+
+// isCondition reports whether n is more than a column or a value.
+func isCondition(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.UnaryNode:
+		return true
+	case *ast.BinaryNode:
+		return n.Operator != "??"
+	}
+	return false
+}
+
+// collect finds the columns that a condition needs a value of: not those before ??.
+func collect(n ast.Node, columns *[]string) {
+	switch n := n.(type) {
+	case *ast.IdentifierNode:
+		if !slices.Contains(*columns, n.Value) {
+			*columns = append(*columns, n.Value)
+		}
+	case *ast.UnaryNode:
+		collect(n.Node, columns)
+	case *ast.BinaryNode:
+		if n.Operator != "??" {
+			collect(n.Left, columns)
+		}
+		collect(n.Right, columns)
+	case *ast.ArrayNode:
+		for _, item := range n.Nodes {
+			collect(item, columns)
+		}
+	case *ast.BuiltinNode:
+		for _, argument := range n.Arguments {
+			collect(argument, columns)
+		}
+	case *ast.CallNode:
+		for _, argument := range n.Arguments {
+			collect(argument, columns)
+		}
+	}
+}
+
+// holds evaluates the expression for one user.
+func (w *where) holds(carry []snapshot.Value) (bool, error) {
+	key := w.key[:0]
+	for _, at := range w.at {
+		v := &carry[at]
+		key = append(key, byte(v.Kind))
+		if v.Text != nil {
+			key = binary.AppendUvarint(key, uint64(len(v.Text)))
+			if len(v.Text) > maxRemember {
+				return w.run(carry)
+			}
+			key = append(key, v.Text...)
+		} else {
+			key = binary.LittleEndian.AppendUint64(key, uint64(v.Num))
+		}
+	}
+	w.key = key
+	if result, ok := w.results[string(key)]; ok {
+		return result, nil
+	}
+	result, err := w.run(carry)
+	if err == nil && len(w.results) < maxRemembered && len(key) <= maxRemember {
+		w.results[string(key)] = result
+	}
+	return result, err
+}
+
+func (w *where) run(carry []snapshot.Value) (bool, error) {
+	for i, name := range w.columns {
+		value, err := convert(&carry[w.at[i]], w.types[i])
+		if err != nil {
+			return false, fmt.Errorf("column %s: %w", name, err)
+		}
+		w.env[name] = value
+	}
+	out, err := w.machine.Run(w.program, w.env)
+	if err != nil {
+		return false, exprError(err)
+	}
+	return out == true, nil
+}
+
+// convert makes the value that an expression sees. Its errors do not show the value, which may be personal data.
+func convert(v *snapshot.Value, t pipeline.Type) (any, error) {
+	if v.Kind == pipeline.Null {
+		return nil, nil
+	}
+	switch t {
+	case pipeline.TypeInt:
+		if v.Kind == pipeline.Int {
+			return int(v.Num), nil
+		}
+		if n, err := strconv.ParseInt(textOf(v), 10, 64); err == nil {
+			return int(n), nil
+		}
+	case pipeline.TypeFloat:
+		switch v.Kind {
+		case pipeline.Float:
+			return math.Float64frombits(uint64(v.Num)), nil
+		case pipeline.Int:
+			return float64(v.Num), nil
+		}
+		if f, err := decimal(textOf(v)); err == nil {
+			return f, nil
+		}
+	case pipeline.TypeBool:
+		if v.Kind == pipeline.Bool {
+			return v.Num != 0, nil
+		}
+		switch text := textOf(v); {
+		case strings.EqualFold(text, "true"):
+			return true, nil
+		case strings.EqualFold(text, "false"):
+			return false, nil
+		}
+	default:
+		return textOf(v), nil
+	}
+	return nil, fmt.Errorf("a value that is no %s", t)
+}
+
+// textOf is a value as a CSV output has it; but a time always has its microseconds, so that texts order as times do.
+func textOf(v *snapshot.Value) string {
+	switch v.Kind {
+	case pipeline.String, pipeline.Number:
+		return string(v.Text)
+	case pipeline.Timestamp:
+		return time.UnixMicro(v.Num).UTC().Format("2006-01-02T15:04:05.000000Z")
+	}
+	return string(v.AppendText(nil))
+}

@@ -1,0 +1,239 @@
+package diff
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
+	"github.com/rollcall-cli/rollcall/sinks"
+)
+
+// fakeReplay evaluates with a function of (which configuration, which user's properties, row).
+type fakeReplay struct {
+	after  bool
+	answer func(newConfig, newUser bool, row int64) string
+	last   int64
+	of     int64 // rows after which it begins again
+}
+
+func (f *fakeReplay) variants(newConfig bool, row int64) []pipeline.Variant {
+	key, payload, _ := strings.Cut(f.answer(newConfig, f.after, row), "/")
+	if key == "" {
+		return nil
+	}
+	return []pipeline.Variant{{FlagKey: "a"}, {FlagKey: "f", Key: key, Payload: payload}, {FlagKey: "z", Key: "on"}}
+}
+
+func (f *fakeReplay) Row(row int64) (own, other []pipeline.Variant, ok bool, err error) {
+	if row <= f.last {
+		return nil, nil, false, fmt.Errorf("row %d was asked for after %d", row, f.last)
+	}
+	f.last = row
+	return f.variants(f.after, row), f.variants(!f.after, row), (row-1)%f.of != 5, nil
+}
+
+func (f *fakeReplay) Close() error { return nil }
+
+// TestCauses: a row for each way in which the four evaluations of old and new can agree.
+func TestCauses(t *testing.T) {
+	rows := []struct {
+		old, newConfig, newUser, both string // what the old user gets, with the new configuration, the new user with the old one, and both
+		recorded                      string // what BEFORE says; "" is what old is
+		want                          Cause
+	}{
+		{"on", "on", "on", "on", "", ""},
+		{"on", "off", "on", "off", "", CauseConfiguration},
+		{"on", "on", "off", "off", "", CauseUser},
+		{"on", "on", "on", "off", "", CauseBoth},
+		{"on", "off", "off", "off", "", CauseEither},
+		{"on", "off", "on", "off", "", CauseUnclear}, // row 6 has no user any more
+		{"on", "off", "on", "off", "else", CauseUnclear},
+		{"on", "", "on", "", "", CauseConfiguration},
+		{"", "on", "", "on", "", CauseConfiguration},
+		{"on/1", "on/2", "on/1", "on/2", "", CauseConfiguration}, // payloads that BEFORE does not have
+		{"on/1", "on/1", "on/3", "on/3", "", CauseUser},
+		{`on/{"a":1}`, `on/{"b":2,"a":1}`, `on/{"a":1}`, `on/{ "a":1, "b":2 }`, "", CauseConfiguration},
+		{"on/1", "on/4", "on/5", "on/6", "", CauseBoth},
+		{"on/1", "off", "on/1", "off", "", CauseConfiguration},
+	}
+	const times = 250 // each row, so that there are several passes
+	n := int64(len(rows))
+	answer := func(newConfig, newUser bool, row int64) string {
+		r := rows[(row-1)%n]
+		switch {
+		case newConfig && newUser:
+			return r.both
+		case newConfig:
+			return r.newConfig
+		case newUser:
+			return r.newUser
+		}
+		return r.old
+	}
+	worlds := [2]*world{{flags: []string{"f"}}, {flags: []string{"f"}}}
+	counts := map[Cause]int64{}
+	for i := range times * n {
+		r := rows[i%n]
+		if r.want != "" {
+			counts[r.want]++
+		}
+		for side, w := range worlds {
+			text := answer(side == 1, side == 1, i+1)
+			if side == 0 && r.recorded != "" {
+				text = r.recorded
+			}
+			a := pipeline.Assignment{Variant: pipeline.Variant{FlagKey: "f"}}
+			a.Key, a.Payload, _ = strings.Cut(text, "/")
+			a.Assigned = text != ""
+			w.outcomes = append(w.outcomes, pipeline.Outcome{Row: pipeline.Row{Number: i + 1, User: pipeline.User{UserID: fmt.Sprint(i + 1)}},
+				Assignments: []pipeline.Assignment{a}, At: time.Unix(1767323045, 0)})
+		}
+	}
+	paths := [2]string{worlds[0].write(t, "a.csv", sinks.Spec{}), worlds[1].write(t, "b.jsonl", sinks.Spec{})}
+	for _, path := range paths {
+		m, err := snapshot.ReadManifest(path + ".manifest.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.FlagConfigs = &snapshot.File{Path: "flags.json"}
+		writeManifest(t, path, m)
+	}
+	o := Options{Before: paths[0], After: paths[1],
+		Configs: func(Run) ([]byte, error) { return []byte(`[{"key":"f"}]`), nil },
+		Causes: func(Run, Run) (func(bool) (Replay, error), error) {
+			return func(after bool) (Replay, error) { return &fakeReplay{after: after, answer: answer, of: n}, nil }, nil
+		}}
+	for _, memory := range []int64{0, 50 << 10} {
+		o.Memory, o.Each = memory, nil
+		quiet, err := Build(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[int64]Cause{}
+		o.Each = func(c *Change) error {
+			got[c.AfterRow] = c.Cause
+			return nil
+		}
+		r, err := Build(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if many := memory > 0; many != (r.Passes > 1) {
+			t.Errorf("memory %d: %d passes", memory, r.Passes)
+		}
+		for i := range times * n {
+			if row := rows[i%n]; got[i+1] != row.want {
+				t.Fatalf("row %d (%+v): cause %q, want %q", i+1, row, got[i+1], row.want)
+			}
+		}
+		if diff := cmp.Diff(counts, r.Flags[0].Causes); diff != "" {
+			t.Errorf("counts of causes (-want +got):\n%s", diff)
+		}
+		if quiet.Passes = r.Passes; memory == 0 { // texts of payloads take memory, and passes
+			if diff := cmp.Diff(r, quiet); diff != "" {
+				t.Errorf("the report with and without a list of changes:\n%s", diff)
+			}
+		}
+	}
+
+	o.Causes = func(Run, Run) (func(bool) (Replay, error), error) { return nil, errors.New("the input is gone") }
+	if r, err := Build(t.Context(), o); err != nil || len(r.Flags[0].Causes) > 0 || !strings.Contains(strings.Join(r.Notes, " "), "is not known: the input is gone.") {
+		t.Errorf("inputs that are gone: %v, causes %v, notes %q", err, r.Flags[0].Causes, r.Notes)
+	}
+}
+
+// TestCausesNeedTheOrderOfTheInput: rows in another order are told without causes.
+func TestCausesNeedTheOrderOfTheInput(t *testing.T) {
+	for side := range 2 {
+		worlds := [2]*world{random(1, 50), random(4, 50)}
+		var paths [2]string
+		for i, w := range worlds {
+			if i == side {
+				w.outcomes[0].Row.Number = 1000
+			}
+			paths[i] = w.write(t, "a.csv", sinks.Spec{})
+			m, err := snapshot.ReadManifest(paths[i] + ".manifest.json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.FlagConfigs = &snapshot.File{Path: "flags.json"}
+			writeManifest(t, paths[i], m)
+		}
+		o := Options{Before: paths[0], After: paths[1]}
+		_, want := build(t, o)
+		o.Configs = func(Run) ([]byte, error) { return []byte(`[]`), nil }
+		o.Causes = func(Run, Run) (func(bool) (Replay, error), error) {
+			t.Error("the inputs were asked for")
+			return nil, errors.New("no")
+		}
+		r, got := build(t, o)
+		if diff := cmp.Diff(want, got); diff != "" || len(got) == 0 || !strings.Contains(strings.Join(r.Notes, " "), "not in the order of the input") {
+			t.Errorf("side %d: notes %q; changes (-want +got):\n%s", side, r.Notes, diff)
+		}
+	}
+}
+
+func TestConfigs(t *testing.T) {
+	w := one(pipeline.Assignment{})
+	paths := [2]string{w.write(t, "a.csv", sinks.Spec{}), w.write(t, "b.csv", sinks.Spec{})}
+	for _, path := range paths {
+		m, err := snapshot.ReadManifest(path + ".manifest.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.FlagConfigs = &snapshot.File{Path: path}
+		writeManifest(t, path, m)
+	}
+	const base = `[{"key":"a","segments":[{"variant":"on","x":1.0}],"metadata":{"flagVersion":1,"deployed":true}},{"key":"b","variants":{}}]`
+	for name, test := range map[string]struct {
+		before, after string
+		words         string
+		changed       []ConfigChange
+	}{
+		"same":       {base, base, "none of 2 changed", nil},
+		"order":      {base, `[ {"variants":{},"key":"b"}, {"key":"a","metadata":{"deployed":true,"flagVersion":1},"segments":[{"x":1.0,"variant":"on"}]}]`, "none of 2 changed", nil},
+		"added":      {`[]`, base, "2 of 2 changed", []ConfigChange{{"a", "added", []string{}}, {"b", "added", []string{}}}},
+		"removed":    {base, `[{"key":"b","variants":{}}]`, "1 of 2 changed", []ConfigChange{{"a", "removed", []string{}}}},
+		"parts":      {base, strings.Replace(strings.Replace(base, `"on"`, `"off"`, 1), `Version":1`, `Version":2`, 1), "1 of 2 changed", []ConfigChange{{"a", "changed", []string{"metadata.flagVersion", "segments"}}}},
+		"new member": {base, strings.Replace(base, `"variants":{}`, `"variants":{},"dependencies":["a"]`, 1), "1 of 2 changed", []ConfigChange{{"b", "changed", []string{"dependencies"}}}},
+		"no JSON":    {base, `[`, "the flag configurations of the run after cannot be compared: unexpected end of JSON input", nil},
+		"no list":    {`{}`, base, "the flag configurations of the run before cannot be compared: json: cannot unmarshal object into Go value of type []json.RawMessage", nil},
+		"no key":     {base, `[{}]`, "the flag configurations of the run after cannot be compared: flag 1 has no key", nil},
+		"twice":      {base, `[{"key":"a"},{"key":"a"}]`, "the flag configurations of the run after cannot be compared: flag a stands there twice", nil},
+	} {
+		r, _ := build(t, Options{Before: paths[0], After: paths[1], Configs: func(run Run) ([]byte, error) {
+			if run.Path == paths[0]+".manifest.json" {
+				return []byte(test.before), nil
+			}
+			return []byte(test.after), nil
+		}})
+		if test.changed == nil {
+			test.changed = []ConfigChange{}
+		}
+		if diff := cmp.Diff(test.changed, r.Configs.Changed); diff != "" || r.Configs.Words != test.words {
+			t.Errorf("%s: %q, want %q; changed (-want +got):\n%s", name, r.Configs.Words, test.words, diff)
+		}
+	}
+	r, _ := build(t, Options{Before: paths[0], After: paths[1], Configs: func(Run) ([]byte, error) { return nil, errors.New("flags.json is gone") }})
+	if want := "the flag configurations of the run before cannot be compared: flags.json is gone"; r.Configs.Words != want || r.Configs.Compared {
+		t.Errorf("configurations that are gone: %+v, want %q", r.Configs, want)
+	}
+}
+
+func FuzzParseConfigs(f *testing.F) {
+	for _, seed := range []string{`[]`, `[{"key":"a","metadata":{"x":[1,2]}}]`, `[{"key":1}]`, `[null]`, `{"a":`, `[{"key":"a","a":1,"a":2}]`, `[{"key":"a","metadata":null}]`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		flags, err := parseConfigs(data)
+		if err == nil && flags == nil {
+			t.Errorf("%q: neither flags nor an error", data)
+		}
+	})
+}

@@ -1,0 +1,850 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
+)
+
+const (
+	maxSliceFindings = 5    // of one flag
+	maxOverlaps      = 5000 // pairs that are listed
+	manyFailed       = 0.01 // the share of failed users from which on they are a warning,
+	tooManyFailed    = 0.1  // and an alert
+	longSpan         = 24 * time.Hour
+	manyRepeated     = 0.01 // likewise of repeated users
+)
+
+// analysis makes a report of what was counted.
+type analysis struct {
+	c      *collector
+	o      *Options
+	all    []*source
+	r      *Report
+	groups [][]group // by dimension
+
+	everybody bool // all answered users of all snapshots are in the files
+	answered  int64
+	unsure    map[string]bool      // flags that not every run knows of
+	shares    map[*stats.Test]bool // those of slices that would be off, but that all users are alike
+
+	work []*flagWork // by flag of the report
+
+	tests map[string][]*stats.Test // by family
+	after []func()                 // what is said of a test is only known when all of its family are corrected
+}
+
+// flagWork is what the report of a flag is made of.
+type flagWork struct {
+	out   *Flag
+	f     *flagCounts
+	order []int // of f.variants, by key; -1-i: the i-th of the expected ones, which nobody got
+	all   totals
+}
+
+// name is the key of a variant in order.
+func (a *analysis) name(w *flagWork, i int) string {
+	if i < 0 {
+		return w.out.Expected.Variants[-1-i].Variant
+	}
+	return a.c.keys.Name(w.f.variants[i].key)
+}
+
+func analyze(c *collector, all []*source, o *Options) *Report {
+	a := &analysis{c: c, o: o, all: all, everybody: true, unsure: map[string]bool{}, shares: map[*stats.Test]bool{}, tests: map[string][]*stats.Test{}, r: &Report{
+		Format: Format, Findings: []Finding{}, Families: []Family{}, Snapshots: []Snapshot{}, Columns: []Column{}, Flags: []Flag{}, Overlaps: []Overlap{}, Notes: []string{},
+	}}
+	a.r.Unit = c.ids.Unit()
+	a.snapshots()
+	a.columns()
+	a.flags()
+	a.overlaps()
+	a.correct(FamilySplit, FamilyAllocation, FamilyOverlaps, FamilyFailing)
+	for _, w := range a.work { // what their tests are depends on what was found among all users
+		a.slices(w)
+	}
+	a.correct(FamilySlices)
+	a.finish()
+	return a.r
+}
+
+func (a *analysis) find(f Finding) { a.r.Findings = append(a.r.Findings, f) }
+
+func (a *analysis) note(format string, args ...any) {
+	a.r.Notes = append(a.r.Notes, fmt.Sprintf(format, args...))
+}
+
+// test has the test corrected with all others of its family, and say called then.
+func (a *analysis) test(family string, t *stats.Test, say func()) {
+	a.tests[family] = append(a.tests[family], t)
+	a.after = append(a.after, say)
+}
+
+// correct corrects families of tests, each for itself, and has said what comes of it.
+func (a *analysis) correct(families ...string) {
+	for _, family := range families {
+		if n := stats.Correct(family, a.tests[family]); n > 0 {
+			a.r.Families = append(a.r.Families, Family{family, n})
+			a.r.Tests += n
+		}
+	}
+	for _, say := range a.after {
+		say()
+	}
+	a.after = nil
+}
+
+// snapshots says whether they can be trusted.
+func (a *analysis) snapshots() {
+	r := a.r
+	r.Users.FailedByKind = map[pipeline.Kind]int64{}
+	for _, s := range a.all {
+		r.Snapshots = append(r.Snapshots, s.Snapshot)
+		a.everybody = a.everybody && s.Everybody
+		in := s.once
+		if s.manifest == nil {
+			in.Read, in.Answered = s.InFile, s.InFile
+		}
+		r.Users.Read += in.Read
+		r.Users.Answered += in.Answered
+		r.Users.Failed += in.Failed
+		r.Users.InFile += s.InFile
+		for kind, n := range in.FailedByKind {
+			r.Users.FailedByKind[kind] += n
+		}
+		name := s.Path
+		for _, p := range s.Problems {
+			a.find(Finding{Severity: Alert, Kind: KindSnapshot, Text: name + ": " + p})
+		}
+		for _, w := range s.Warnings {
+			if strings.HasPrefix(w, "flags that nobody got") {
+				continue // said below, of all runs together
+			}
+			a.find(Finding{Severity: Note, Kind: KindWarning, Text: "the run warned: " + w})
+		}
+		a.configs(s)
+		if s.Resumes > 0 {
+			a.find(Finding{Severity: Note, Kind: KindSnapshot, Text: fmt.Sprintf("%s: the run was resumed %d times", name, s.Resumes)})
+		}
+		if span := s.Last.Sub(s.First); span > longSpan {
+			a.find(Finding{Severity: Note, Kind: KindSnapshot, Text: fmt.Sprintf("%s: between the first answer and the last are %d hours, in which flags may have changed", name, int(span.Hours()))})
+		}
+	}
+	if r.Users.Read == 0 {
+		a.find(Finding{Severity: Warn, Kind: KindSnapshot, Text: "nobody was asked about: the input had no users"})
+	}
+	a.answered = max(r.Users.Answered, r.Users.InFile)
+	a.repeated()
+	if failed := r.Users.Failed; failed > 0 {
+		share := float64(failed) / float64(max(r.Users.Read, 1))
+		severity := Note
+		switch {
+		case share >= tooManyFailed:
+			severity = Alert
+		case share >= manyFailed:
+			severity = Warn
+		}
+		var kinds []string
+		for _, kind := range pipeline.Kinds {
+			if n := r.Users.FailedByKind[kind]; n > 0 {
+				kinds = append(kinds, fmt.Sprintf("%s %s", Thousands(n), kind))
+			}
+		}
+		a.find(Finding{Severity: severity, Kind: KindFailed, Text: fmt.Sprintf("%s without an answer (%s): %s", a.users(failed, "is", "are"), Percent(share), strings.Join(kinds, ", "))})
+	}
+	if slices.ContainsFunc(a.all, func(s *source) bool { return !s.Everybody && !s.wide && !s.asked }) {
+		a.note("Users who got no variant of any flag are not in the file: slices are of the %s who got one. "+
+			"`snapshot --flags` and `--layout wide` write all.", a.users(r.Users.InFile, "", ""))
+	}
+	a.differentFlags()
+}
+
+// repeated says whether users have several rows, and different answers in them.
+func (a *analysis) repeated() {
+	u, ids := &a.r.Users, &a.c.ids
+	u.Distinct, u.Repeated, u.Differing, u.Estimated = ids.Users(), ids.Repeated(), ids.Differing(0), !ids.Exact()
+	if u.Repeated > 0 {
+		severity := Note
+		if u.Repeated >= manyRepeated {
+			severity = Warn
+		}
+		a.find(Finding{Severity: severity, Kind: KindRepeated, Text: fmt.Sprintf("%s: each row counts, and intervals are wider, and "+
+			"p-values larger, than said here, which takes rows for independent", ids.Text())})
+	}
+	if u.Differing > 0 {
+		about, severity := "", Note
+		if u.Estimated {
+			about = "about "
+		}
+		if float64(u.Differing) >= manyRepeated*float64(u.Distinct) {
+			severity = Warn
+		}
+		a.find(Finding{Severity: severity, Kind: KindDiffering, Text: fmt.Sprintf("%s%s different variants in different rows, and each row counts as it is",
+			about, countOf(stats.UnitUsers, u.Differing, "has", "have"))})
+	}
+}
+
+// configs says whether the expectations are from what a run evaluated.
+func (a *analysis) configs(s *source) {
+	if s.manifest == nil || s.manifest.FlagConfigs == nil {
+		return
+	}
+	evaluated, given := s.manifest.FlagConfigs, a.o.Configs
+	switch {
+	case given == nil:
+		a.note("%s evaluated the flag configurations in %s: --flag-configs takes from there how users should be split.", s.Path, evaluated.Path)
+	case given.SHA256 != evaluated.SHA256:
+		a.find(Finding{Severity: Note, Kind: KindSnapshot,
+			Text: fmt.Sprintf("%s evaluated other flag configurations than what %s has now: it may be held against shares that it never had", s.Path, given.Path)})
+	}
+}
+
+// differentFlags finds the flags that some runs evaluated and others did not.
+func (a *analysis) differentFlags() {
+	if len(a.all) < 2 {
+		return
+	}
+	runs := map[string]int{}
+	for _, s := range a.all {
+		if s.manifest == nil {
+			continue
+		}
+		here := map[string]bool{}
+		for _, f := range s.manifest.Flags {
+			here[f.Flag] = true
+		}
+		for _, flag := range s.manifest.NobodyGot {
+			here[flag] = true
+		}
+		for flag := range here {
+			runs[flag]++
+		}
+	}
+	var names []string
+	for flag, n := range runs {
+		if n < len(a.all) {
+			a.unsure[flag] = true
+			names = append(names, flag)
+		}
+	}
+	if slices.Sort(names); len(names) > 0 {
+		a.note("Not all of the runs know these flags, and the other runs' users count as without a variant: %s.", strings.Join(names, ", "))
+	}
+}
+
+// columns folds the slices, and tests whether users of some fail more.
+func (a *analysis) columns() {
+	for i, d := range a.c.dimensions {
+		groups := d.fold()
+		a.groups = append(a.groups, groups)
+		col := Column{Name: d.name, Slices: []Slice{}, Folded: d.folded}
+		for _, g := range groups {
+			col.Slices = append(col.Slices, Slice{Label: g.label, Kind: g.kind, Users: sum(a.c.all[i], g.places), Failed: sum(a.c.failed[i], g.places)})
+		}
+		a.r.Columns = append(a.r.Columns, col)
+	}
+	for i := range a.r.Columns {
+		a.failing(&a.r.Columns[i])
+	}
+}
+
+func sum(counts []int64, places []int32) (n int64) {
+	for _, p := range places {
+		if int(p) < len(counts) {
+			n += counts[p]
+		}
+	}
+	return n
+}
+
+func (a *analysis) failing(col *Column) {
+	for _, s := range a.all {
+		if s.failing != "" {
+			col.FailingNone = s.failing
+		}
+	}
+	switch {
+	case a.r.Users.Failed == 0:
+		col.FailingNone = "no user failed"
+	case col.FailingNone != "":
+	case !a.everybody:
+		col.FailingNone = "users who got no variant are not in the file, so it is not known how many did not fail"
+	}
+	if col.FailingNone != "" {
+		col.FailingWords = "not tested: " + col.FailingNone
+		return
+	}
+	// Of the failed users, each slice should have its share of all users. (Drawing without putting back would vary less:
+	// this errs on the side of no alarm.) Slices too small to be tested alone are tested together.
+	var total float64
+	order := make([]int, len(col.Slices))
+	for i, s := range col.Slices {
+		order[i] = i
+		total += float64(s.Users + s.Failed)
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		return cmp.Compare(col.Slices[i].Users+col.Slices[i].Failed, col.Slices[j].Users+col.Slices[j].Failed)
+	})
+	var failed []int64
+	var all []float64
+	var of []*Slice // nil: several
+	for k, i := range order {
+		s := &col.Slices[i]
+		if k == 0 || all[len(all)-1]*float64(a.r.Users.Failed)/total >= stats.MinExpected {
+			failed, all, of = append(failed, 0), append(all, 0), append(of, s)
+		} else {
+			of[len(of)-1] = nil
+		}
+		failed[len(failed)-1] += s.Failed
+		all[len(all)-1] += float64(s.Users + s.Failed)
+	}
+	if len(of) < 2 {
+		col.FailingNone = fmt.Sprintf("%s too few to tell", a.users(a.r.Users.Failed, "is", "are"))
+		if len(col.Slices) < 2 {
+			col.FailingNone = "there is only one slice"
+		}
+		col.FailingWords = "not tested: " + col.FailingNone
+		return
+	}
+	t := stats.Ratio(failed, all)
+	col.Failing = &t
+	a.test(FamilyFailing, &t, func() {
+		if !t.Tested() {
+			col.FailingWords = "not tested: " + t.None
+			return
+		}
+		col.FailingWords = a.r.Unit.Noun(2) + " of all slices fail alike, " + pText(&t)
+		if t.Verdict == stats.OK {
+			return
+		}
+		label := "(several small slices)"
+		if s := of[t.Worst]; s != nil {
+			label = s.Label
+		}
+		col.FailingWords = fmt.Sprintf("of the %s with %s = %s, %s failed, of all %s; %s", a.r.Unit.Noun(2), col.Name, label, Percent(float64(failed[t.Worst])/all[t.Worst]),
+			Percent(float64(t.N)/total), effect(&t))
+		a.find(Finding{Severity: severityOf(t.Verdict), Kind: KindFailed, Column: col.Name, Slice: label,
+			Text: "failing depends on " + col.Name + ": " + col.FailingWords})
+	})
+}
+
+func (a *analysis) flags() {
+	keys := map[string]int{}
+	for i, f := range a.c.flags {
+		keys[f.key] = i
+	}
+	for _, s := range a.all { // those that nobody got are not in every layout
+		if s.manifest == nil {
+			continue
+		}
+		for _, flag := range s.manifest.NobodyGot {
+			if _, ok := keys[flag]; !ok {
+				keys[flag] = -1
+			}
+		}
+	}
+	for key := range keys {
+		a.r.Flags = append(a.r.Flags, Flag{Key: key})
+	}
+	slices.SortFunc(a.r.Flags, func(x, y Flag) int { return strings.Compare(x.Key, y.Key) })
+	for i := range a.r.Flags {
+		f := &flagCounts{bySlice: make([][]cells, len(a.c.dimensions))}
+		if at := keys[a.r.Flags[i].Key]; at >= 0 {
+			f = a.c.flags[at]
+		}
+		out := &a.r.Flags[i]
+		a.flag(out, f)
+		if out.Assigned == 0 && out.Users > 0 {
+			a.find(Finding{Severity: Warn, Kind: KindNobody, Flag: out.Key,
+				Text: out.Key + ": nobody got a variant: it is off, targets none of these users, is not deployed, or its name is misspelt"})
+		}
+	}
+}
+
+// flag makes the report of one flag.
+func (a *analysis) flag(out *Flag, f *flagCounts) {
+	out.Expected, out.Slices = a.expected(out.Key), []FlagSlice{}
+	w := &flagWork{out: out, f: f}
+	a.work = append(a.work, w)
+	names := map[string]bool{}
+	for i := range f.variants {
+		w.order = append(w.order, i)
+		names[a.name(w, i)] = true
+	}
+	for i, e := range out.Expected.Variants {
+		if !names[e.Variant] {
+			w.order = append(w.order, -1-i)
+		}
+	}
+	slices.SortFunc(w.order, func(i, j int) int { return strings.Compare(a.name(w, i), a.name(w, j)) })
+
+	w.all = totals{users: a.answered, noUserID: a.c.noUser, noDeviceID: a.c.noDevice, named: f.namedUsers, counts: f.counts, left: f.left}
+	a.counts(&out.Counts, w, &w.all)
+	if len(out.Expected.Variants) > 0 {
+		a.unexpected(w)
+	}
+	if len(out.Expected.Variants) > 1 && !a.clustered(out.Key) {
+		test := stats.Ratio(out.weighed(&w.all, w.order))
+		out.Test, out.Against = &test, AgainstExpected
+		a.test(FamilySplit, out.Test, func() { a.saySplit(out, nil, &out.Counts) })
+	} else if out.Words = out.Expected.None; out.Words == "" && len(w.order) > 1 {
+		out.Words = "no expected split is known"
+	}
+	a.allocation(&out.Counts, w, &w.all, nil)
+}
+
+// slices makes the slices of a flag.
+func (a *analysis) slices(w *flagWork) {
+	out, f := w.out, w.f
+	var parts []totals
+	for d := range a.groups {
+		for _, g := range a.groups[d] {
+			part := totals{
+				users: sum(a.c.all[d], g.places), noUserID: sum(a.c.noUserID[d], g.places), noDeviceID: sum(a.c.noDeviceID[d], g.places),
+				counts: make([]int64, len(f.variants)), left: make([]int64, len(f.variants)),
+			}
+			if part.users == 0 {
+				continue // all of them failed
+			}
+			for _, p := range g.places {
+				if int(p) >= len(f.bySlice[d]) {
+					continue
+				}
+				cell := &f.bySlice[d][p]
+				part.named += cell.named
+				for v, n := range cell.counts[:min(len(cell.counts), len(f.variants))] {
+					part.counts[v] += n
+				}
+				for v, n := range cell.left[:min(len(cell.left), len(f.variants))] {
+					part.left[v] += n
+				}
+			}
+			parts = append(parts, part)
+			out.Slices = append(out.Slices, FlagSlice{Column: a.c.dimensions[d].name, Label: g.label, Kind: g.kind})
+		}
+	}
+	for i := range out.Slices {
+		s, part := &out.Slices[i], &parts[i]
+		a.counts(&s.Counts, w, part)
+		switch {
+		case a.clustered(out.Key):
+		case len(out.Expected.Variants) > 1:
+			observed, weights := s.weighed(part, w.order)
+			all, _ := out.weighed(&w.all, w.order)
+			test := stats.Ratio(observed, weights)
+			s.Test, s.Against = a.sliceTest(test, out.Test, observed, all)
+		case len(w.order) > 1 && len(out.Expected.Variants) == 0:
+			t := stats.Homogeneity(part.chance(nil), w.all.chance(part))
+			for k, i := range w.order { // the test knows the variants by their first appearance
+				if t.Tested() && i == t.Worst {
+					t.Worst = k
+					break
+				}
+			}
+			s.Test, s.Against = &t, AgainstOthers
+		}
+		if s.Test != nil {
+			a.test(FamilySlices, s.Test, func() {})
+		}
+		a.allocation(&s.Counts, w, part, s)
+	}
+	a.after = append(a.after, func() { a.saySlices(out) })
+}
+
+// sliceTest is what a slice is tested by, where something is expected: against that, and where all users are not as
+// expected as [stats.Apart] says.
+func (a *analysis) sliceTest(expected stats.Test, overall *stats.Test, observed, all []int64) (t *stats.Test, against string) {
+	if overall.Verdict != stats.Warning && overall.Verdict != stats.Alarm {
+		return &expected, AgainstExpected
+	}
+	test, others := stats.Apart(expected, observed, all)
+	if others {
+		a.shares[&test] = expected.P < stats.Warn
+		return &test, AgainstOthers
+	}
+	return &test, AgainstExpected
+}
+
+// totals are counters of a flag: of all users, or of one slice.
+type totals struct {
+	users, noUserID, noDeviceID, named int64
+	counts, left                       []int64 // by variant of flagCounts
+}
+
+// chance are the users whose variant is left to chance, without those of another.
+func (t *totals) chance(without *totals) []int64 {
+	out := make([]int64, len(t.counts))
+	for i := range out {
+		out[i] = t.counts[i] - t.left[i]
+		if without != nil {
+			out[i] -= without.counts[i] - without.left[i]
+		}
+	}
+	return out
+}
+
+// counts fills in who got what.
+func (a *analysis) counts(out *Counts, w *flagWork, t *totals) {
+	expected := map[string]*Weight{}
+	for i := range w.out.Expected.Variants {
+		expected[w.out.Expected.Variants[i].Variant] = &w.out.Expected.Variants[i]
+	}
+	out.Users, out.Variants = t.users, []Variant{}
+	for v := range t.counts {
+		out.Assigned += t.counts[v]
+		out.LeftOut += t.left[v]
+	}
+	out.Users = max(out.Users, out.Assigned)
+	out.NotAssigned = out.Users - out.Assigned
+	out.Reach = share(out.Assigned, out.Users)
+	for _, i := range w.order {
+		v := Variant{Key: a.name(w, i)}
+		v.Treatment = !a.c.control(v.Key)
+		left := int64(0)
+		if i >= 0 {
+			v.Users, left = t.counts[i], t.left[i]
+		}
+		if out.Users > 0 {
+			v.OfUsers = float64(v.Users) / float64(out.Users)
+		}
+		v.Split = share(v.Users, out.Assigned)
+		if e := expected[v.Key]; e != nil {
+			share, n := e.Share, e.Share*float64(out.Assigned-out.LeftOut)+float64(left)
+			v.Expected, v.ExpectedUsers = &share, &n
+		}
+		out.Variants = append(out.Variants, v)
+	}
+}
+
+func share(n, of int64) Share {
+	s := Share{}
+	s.Low, s.High = stats.Wilson(n, of)
+	if of > 0 {
+		s.Share = float64(n) / float64(of)
+	}
+	return s
+}
+
+// clustered reports whether a flag's users are not independent of each other.
+func (a *analysis) clustered(flag string) bool {
+	e := a.c.expected[flag]
+	return e != nil && e.Clustered
+}
+
+// expected is what is known of how the flag should be split.
+func (a *analysis) expected(flag string) Split {
+	e := a.c.expected[flag]
+	if e == nil {
+		return Split{Variants: []Weight{}}
+	}
+	s := Split{Source: e.Source, None: e.None, Assigned: e.Assigned, Variants: []Weight{}}
+	var total float64
+	for _, w := range e.Weights {
+		total += w.Share
+	}
+	if total <= 0 {
+		return s
+	}
+	for _, w := range e.Weights {
+		s.Variants = append(s.Variants, Weight{w.Variant, w.Share / total})
+	}
+	slices.SortFunc(s.Variants, func(x, y Weight) int { return strings.Compare(x.Variant, y.Variant) })
+	return s
+}
+
+// weighed are the users left to chance by variant, and the expected shares. Variants that should not be there are left
+// out: they are a finding of their own.
+func (c *Counts) weighed(t *totals, order []int) (observed []int64, weights []float64) {
+	observed, weights = make([]int64, len(order)), make([]float64, len(order))
+	chance := t.chance(nil)
+	for k, i := range order {
+		if c.Variants[k].Expected == nil || *c.Variants[k].Expected == 0 {
+			continue
+		}
+		weights[k] = *c.Variants[k].Expected
+		if i >= 0 {
+			observed[k] = chance[i]
+		}
+	}
+	return observed, weights
+}
+
+// unexpected finds variants that should not be there.
+func (a *analysis) unexpected(w *flagWork) {
+	out, chance := w.out, w.all.chance(nil)
+	for k, i := range w.order {
+		if i < 0 || chance[i] <= 0 || out.Variants[k].Expected != nil && *out.Variants[k].Expected > 0 {
+			continue
+		}
+		a.find(Finding{Severity: Alert, Kind: KindUnexpected, Flag: out.Key,
+			Text: fmt.Sprintf("%s: %s variant %s, which %s does not provide for", out.Key, a.users(chance[i], "has", "have"), a.name(w, i), out.Expected.Source)})
+	}
+}
+
+// off says how a split deviates: "control 52.0 % instead of 50.0 % (2.0 points)".
+func off(c *Counts) string {
+	t, v := c.Test, &c.Variants[c.Test.Worst]
+	if c.Against == AgainstExpected {
+		return fmt.Sprintf("%s %s instead of %s, %s", v.Key, Percent(*v.Expected+t.Deviation), Percent(*v.Expected), effect(t))
+	}
+	got := v.Split.Share
+	return fmt.Sprintf("%s %s, elsewhere %s, %s", v.Key, Percent(got), Percent(got-t.Deviation), effect(t))
+}
+
+// saySplit puts the test of a flag, or of one slice of it, into words.
+func (a *analysis) saySplit(flag *Flag, s *FlagSlice, c *Counts) {
+	t := c.Test
+	known := len(flag.Expected.Variants) > 0
+	switch {
+	case t == nil:
+	case !t.Tested():
+		c.Words = "not tested: " + t.None
+	case t.Verdict == stats.OK && c.Against == AgainstOthers:
+		c.Words = "split like all others, " + pText(t)
+	case t.Verdict == stats.OK:
+		c.Words = "split as expected, " + pText(t)
+	case c.Against == AgainstOthers && known:
+		c.Words = "not split as expected, and unlike all others: " + off(c)
+	case c.Against == AgainstOthers:
+		c.Words = "split unlike all others: " + off(c)
+	default:
+		c.Words = "not split as expected: " + off(c)
+	}
+	if s == nil && t.Tested() && t.Verdict != stats.OK {
+		a.find(Finding{Severity: severityOf(t.Verdict), Kind: KindSplit, Flag: flag.Key, Text: flag.Key + ": " + c.Words})
+	}
+}
+
+// saySlices puts the slices of a flag into words and in order, and makes findings of those that are off.
+func (a *analysis) saySlices(flag *Flag) {
+	for i := range flag.Slices {
+		s := &flag.Slices[i]
+		a.saySplit(flag, s, &s.Counts)
+		known := len(flag.Expected.Variants) > 0
+		s.Verdict = sliceVerdicts[min(slices.Index(sliceVerdicts, a.verdictOf(s.Test, s.Against == AgainstOthers, known)),
+			slices.Index(sliceVerdicts, a.verdictOf(s.Allocation, s.AllocationAgainst == AgainstOthers, true)))]
+	}
+	rank := func(s *FlagSlice) (verdict int, p float64) {
+		if s.Test == nil || !s.Test.Tested() || s.Test.Verdict == stats.OK {
+			return 2, 0
+		}
+		if s.Test.Verdict == stats.Alarm {
+			return 0, s.Test.P
+		}
+		return 1, s.Test.P
+	}
+	slices.SortStableFunc(flag.Slices, func(x, y FlagSlice) int {
+		vx, px := rank(&x)
+		vy, py := rank(&y)
+		return cmp.Or(cmp.Compare(vx, vy), cmp.Compare(px, py))
+	})
+	more := 0
+	worst := Note
+	for i := range flag.Slices {
+		s := &flag.Slices[i]
+		if verdict, _ := rank(s); verdict == 2 {
+			break
+		}
+		severity := severityOf(s.Test.Verdict)
+		why := ""
+		if s.Verdict == SliceDiffers { // the split may be meant to differ
+			severity = milder(severity)
+			why = "; the targeting may be the reason"
+			if flag.Expected.None != "" {
+				severity = Note
+			}
+		}
+		if i >= maxSliceFindings {
+			if more++; severity == Alert || severity == Warn && worst != Alert {
+				worst = severity
+			}
+			continue
+		}
+		a.find(Finding{Severity: severity, Kind: KindSplit, Flag: flag.Key, Column: s.Column, Slice: s.Label,
+			Text: fmt.Sprintf("%s, where %s = %s: %s%s", flag.Key, s.Column, s.Label, s.Words, why)})
+	}
+	if more > 0 {
+		a.find(Finding{Severity: worst, Kind: KindSplit, Flag: flag.Key, Text: fmt.Sprintf("%s: the split is off in %d more slices", flag.Key, more)})
+	}
+}
+
+// verdictOf is what one test says of a slice; known is that something is expected of it.
+func (a *analysis) verdictOf(t *stats.Test, others, known bool) SliceVerdict {
+	switch {
+	case t == nil || !t.Tested():
+		return SliceNotTested
+	case t.Verdict == stats.OK && a.shares[t]:
+		return SliceShares
+	case t.Verdict == stats.OK:
+		return SliceOK
+	case others && !known:
+		return SliceDiffers
+	case t.Verdict == stats.Alarm:
+		return SliceAlert
+	}
+	return SliceWarn
+}
+
+// allocation tests how many users got a variant, where that should be up to the bucket alone.
+func (a *analysis) allocation(out *Counts, w *flagWork, t *totals, s *FlagSlice) {
+	flag := w.out
+	want := flag.Expected.Assigned
+	if want == nil || a.clustered(flag.Key) {
+		return
+	}
+	switch {
+	case !a.everybody:
+		out.AllocationWords = "not tested: users who got no variant are not in the file"
+		return
+	case a.unsure[flag.Key]:
+		out.AllocationWords = "not tested: not all of the runs know the flag"
+		return
+	}
+	eligible := t.users - t.named
+	whom := "" // a share of all users is told already, and would seem to contradict this one
+	switch w.f.bucketBy {
+	case byUserID:
+		eligible -= t.noUserID
+		whom = " with a user id"
+	case byDeviceID:
+		eligible -= t.noDeviceID
+		whom = " with a device id"
+	}
+	assigned := out.Assigned - out.LeftOut
+	out.Eligible = eligible
+	if out.Users > 0 {
+		reach := (*want*float64(eligible) + float64(out.LeftOut)) / float64(out.Users)
+		out.ExpectedReach = &reach
+	}
+	where := flag.Key
+	column, label := "", ""
+	if s != nil {
+		column, label = s.Column, s.Label
+		where += fmt.Sprintf(", where %s = %s", column, label)
+	}
+	if *want >= 1 || *want <= 0 { // nothing is left to chance
+		if missing := eligible - assigned; *want >= 1 && missing > 0 && s == nil {
+			out.AllocationWords = a.users(missing, "has", "have") + " no variant, and all should"
+			a.find(Finding{Severity: Alert, Kind: KindAllocation, Flag: flag.Key, Text: where + ": " + out.AllocationWords})
+		}
+		return
+	}
+	observed := []int64{assigned, eligible - assigned}
+	expected := stats.Ratio(observed, []float64{*want, 1 - *want})
+	test, family := &expected, FamilyAllocation
+	out.AllocationAgainst = AgainstExpected
+	if s != nil {
+		all := flag.Assigned - flag.LeftOut
+		test, out.AllocationAgainst = a.sliceTest(expected, flag.Allocation, observed, []int64{all, flag.Eligible - all})
+		family = FamilySlices
+	}
+	out.Allocation = test
+	a.test(family, test, func() {
+		have := fmt.Sprintf("%s of %s%s have a variant", Percent(float64(assigned)/float64(eligible)), a.r.Unit.Count(eligible), whom)
+		others := out.AllocationAgainst == AgainstOthers
+		switch {
+		case !test.Tested():
+			out.AllocationWords = "not tested: " + test.None
+		case test.Verdict == stats.OK && others:
+			out.AllocationWords = fmt.Sprintf("%s, like all others, %s", have, pText(test))
+		case test.Verdict == stats.OK:
+			out.AllocationWords = fmt.Sprintf("%s, as expected (%s), %s", have, Percent(*want), pText(test))
+		default:
+			out.AllocationWords = fmt.Sprintf("%s instead of %s, %s", have, Percent(*want), effect(test))
+			if others {
+				out.AllocationWords = fmt.Sprintf("%s instead of %s, and unlike all others, %s", have, Percent(*want), effect(test))
+			}
+			a.find(Finding{Severity: severityOf(test.Verdict), Kind: KindAllocation, Flag: flag.Key, Column: column, Slice: label,
+				Text: where + ": " + out.AllocationWords})
+		}
+	})
+}
+
+// finish puts the findings in order and says the verdict.
+func (a *analysis) finish() {
+	rank := map[Severity]int{Alert: 0, Warn: 1, Note: 2}
+	kinds := []string{KindSnapshot, KindExclusion, KindUnexpected, KindSplit, KindAllocation, KindDependence, KindDiffering, KindRepeated, KindFailed, KindNobody, KindWarning}
+	slices.SortStableFunc(a.r.Findings, func(x, y Finding) int {
+		return cmp.Or(cmp.Compare(rank[x.Severity], rank[y.Severity]), cmp.Compare(slices.Index(kinds, x.Kind), slices.Index(kinds, y.Kind)))
+	})
+	slices.SortStableFunc(a.r.Overlaps, func(x, y Overlap) int {
+		return cmp.Or(-compareBool(x.Exclusive && x.Assigned > 0, y.Exclusive && y.Assigned > 0), cmp.Compare(overlapP(&x), overlapP(&y)), cmp.Compare(y.Treatments, x.Treatments))
+	})
+	var alerts, warnings int
+	worst := map[string]Severity{}   // by flag
+	for _, f := range a.r.Findings { // the worst first
+		switch f.Severity {
+		case Alert:
+			alerts++
+		case Warn:
+			warnings++
+		}
+		for _, key := range []string{f.Flag, f.Other} {
+			if worst[key] == "" && f.Severity != Note {
+				worst[key] = f.Severity
+			}
+		}
+	}
+	untested := 0
+	for i := range a.r.Flags {
+		f := &a.r.Flags[i]
+		tested := func(t *stats.Test) bool { return t != nil && t.Tested() }
+		switch f.Verdict = worst[f.Key]; {
+		case f.Verdict != "":
+		case tested(f.Test) || tested(f.Allocation):
+			f.Verdict = OK
+		default:
+			f.Verdict = NotTested
+			untested++
+		}
+	}
+	v := &a.r.Verdict
+	tests := "by " + count(a.r.Tests, "test")
+	if a.r.Tests == 0 {
+		tests = "without any test"
+	}
+	without := ""
+	if untested > 0 {
+		without = fmt.Sprintf("; %d of %s not tested", untested, count(len(a.r.Flags), "flag"))
+	}
+	switch {
+	case alerts > 0:
+		v.Severity, v.Text = Alert, fmt.Sprintf("not as it should be: %s and %s, %s", count(alerts, "alert"), count(warnings, "warning"), tests+without)
+	case warnings > 0:
+		v.Severity, v.Text = Warn, fmt.Sprintf("to be looked at: %s, %s", count(warnings, "warning"), tests+without)
+	case a.r.Tests == 0:
+		v.Severity, v.Text = OK, "nothing found, but nothing was tested either: it is not known how users should be split"
+	default:
+		v.Severity, v.Text = OK, "nothing found "+tests+without
+	}
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return Thousands(int64(n)) + " " + noun + "s"
+}
+
+func compareBool(x, y bool) int {
+	switch {
+	case x == y:
+		return 0
+	case x:
+		return 1
+	}
+	return -1
+}
+
+// overlapP is the p-value of a pair whose test is a finding, for sorting; 1 of all others.
+func overlapP(o *Overlap) float64 {
+	if o.Test == nil || !o.Test.Tested() || o.Test.Verdict == stats.OK {
+		return 1
+	}
+	return o.Test.P
+}

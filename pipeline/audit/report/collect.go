@@ -1,0 +1,391 @@
+package report
+
+import (
+	"slices"
+	"strings"
+	"unsafe"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
+)
+
+const (
+	// maxPaired is how many flags are looked at in pairs: what is known of all pairs of so many takes 50 MiB.
+	maxPaired = 512
+
+	// maxRows is how many places the flags have together, more or less, and maxHeld how many bytes their counters take: a
+	// bound for files that are not what they seem to be.
+	maxRows = 1 << 20
+	maxHeld = 160 << 20
+)
+
+// collector counts users. It is used from one goroutine.
+type collector struct {
+	keys       *snapshot.Keys
+	dimensions []*dimension
+	controls   []string
+	expected   map[string]*Expectation
+
+	flags []*flagCounts // in the order in which they were found
+	at    []int32       // by report.Key: 1 and the position in flags; 0: not known
+	users int64
+	ids   stats.Distinct
+
+	// Slices: users by dimension and place, and those who have no id of a kind.
+	all, noUserID, noDeviceID [][]int64
+	failed                    [][]int64
+	noUser, noDevice          int64
+
+	named map[string][]int32 // ids that flags' configurations name: the flags, by position and for device ids -1-position
+
+	repeated int64   // users have the same flag twice, so often
+	held     []int64 // bytes of the flags' counters, by dimension
+
+	places   []int32 // of the user at hand, by dimension
+	assigned []pairing
+}
+
+// pairing is a flag that the user at hand has a variant of.
+type pairing struct {
+	flag      int32
+	treatment int32 // 0 or 1
+}
+
+// flagCounts are the counters of one flag.
+type flagCounts struct {
+	key         string
+	user        int64  // the last one, by collector.users
+	bucketBy    string // "user_id", "device_id" or "": it does not matter
+	variants    []variantOf
+	counts      []int64   // assigned users by variant
+	left        []int64   // of these, the ones whose variant is not left to chance
+	namedUsers  int64     // users named in the configuration who have the id, whatever they got
+	bySlice     [][]cells // by dimension and place
+	pairs       [][4]int64
+	last        snapshot.Key // a guess at the next user's variant
+	lastVariant int32
+	many        map[snapshot.Key]int32 // the variants beyond the first few
+}
+
+type variantOf struct {
+	key       snapshot.Key
+	treatment int32
+}
+
+// cells are the counters of one flag in one place.
+type cells struct {
+	counts []int64 // by variant
+	left   []int64 // nil: none
+	named  int64
+}
+
+func newCollector(keys *snapshot.Keys, o *Options) *collector {
+	c := &collector{keys: keys, controls: o.Controls, expected: map[string]*Expectation{}, named: map[string][]int32{}}
+	if c.controls == nil {
+		c.controls = DefaultControls
+	}
+	for i := range o.Expectations {
+		c.expected[o.Expectations[i].Flag] = &o.Expectations[i]
+	}
+	n := len(o.By)
+	c.all, c.failed, c.noUserID, c.noDeviceID = make([][]int64, n), make([][]int64, n), make([][]int64, n), make([][]int64, n)
+	c.places, c.held = make([]int32, n), make([]int64, n)
+	for i, name := range o.By {
+		d := newDimension(name)
+		d.remap = func(to []int32, n int) { c.remap(i, to, n) }
+		c.dimensions = append(c.dimensions, d)
+	}
+	return c
+}
+
+// place makes room for all places of a dimension in its counters.
+func grown[T any](s []T, n int) []T {
+	if n > len(s) {
+		s = append(s, make([]T, max(n, 2*len(s))-len(s))...)
+	}
+	return s
+}
+
+// remap moves the counters of dimension i, as [dimension] says.
+func (c *collector) remap(i int, to []int32, n int) {
+	for _, counters := range []*[]int64{&c.all[i], &c.failed[i], &c.noUserID[i], &c.noDeviceID[i]} {
+		moved := make([]int64, n)
+		for place, count := range *counters {
+			if place < len(to) {
+				moved[to[place]] += count
+			}
+		}
+		*counters = moved
+	}
+	c.held[i] = 0
+	for _, f := range c.flags {
+		moved := make([]cells, n)
+		c.held[i] += int64(n) * cellBytes
+		for place := range f.bySlice[i] {
+			if place < len(to) {
+				moved[to[place]].add(&f.bySlice[i][place])
+			}
+		}
+		for place := range moved {
+			c.held[i] += int64(cap(moved[place].counts)+cap(moved[place].left)) * 8
+		}
+		f.bySlice[i] = moved
+	}
+}
+
+// cellBytes is the size of cells, without what they point to.
+const cellBytes = int64(unsafe.Sizeof(cells{}))
+
+// full reports whether the counters take more memory than they may.
+func (c *collector) full() bool {
+	var sum int64
+	for _, n := range c.held {
+		sum += n
+	}
+	return sum > maxHeld
+}
+
+func (a *cells) add(b *cells) {
+	sum := func(a, b []int64) []int64 {
+		if a == nil {
+			return b
+		}
+		a = grown(a, len(b))
+		for i := range b {
+			a[i] += b[i]
+		}
+		return a
+	}
+	a.counts, a.left = sum(a.counts, b.counts), sum(a.left, b.left)
+	a.named += b.named
+}
+
+// flag is the position of a flag, which it gets if it has none.
+func (c *collector) flag(key snapshot.Key) int32 {
+	if int(key) < len(c.at) && c.at[key] != 0 {
+		return c.at[key] - 1
+	}
+	return c.newFlag(key)
+}
+
+func (c *collector) newFlag(key snapshot.Key) int32 {
+	c.at = grown(c.at, c.keys.Len())
+	at := int32(len(c.flags))
+	f := &flagCounts{key: c.keys.Name(key), bySlice: make([][]cells, len(c.dimensions))}
+	if at < maxPaired {
+		f.pairs = make([][4]int64, at)
+	}
+	if e := c.expected[f.key]; e != nil {
+		f.bucketBy = e.BucketBy
+		for _, id := range e.NamedUserIDs {
+			c.named[id] = append(c.named[id], at)
+		}
+		for _, id := range e.NamedDeviceIDs {
+			c.named[id] = append(c.named[id], -1-at)
+		}
+	}
+	c.flags = append(c.flags, f)
+	c.at[key] = at + 1
+	for _, d := range c.dimensions {
+		d.limit = min(maxValues, max(minValues, maxRows/(len(c.flags)*len(c.dimensions))))
+	}
+	return at
+}
+
+// fewVariants are looked through, which is faster than a map.
+const fewVariants = 8
+
+// variant is the position of a variant in f, which it gets if it has none.
+func (f *flagCounts) variant(c *collector, key snapshot.Key) int32 {
+	if key == f.last && len(f.variants) > 0 {
+		return f.lastVariant
+	}
+	i := int32(-1)
+	for k := range f.variants[:min(len(f.variants), fewVariants)] {
+		if f.variants[k].key == key {
+			i = int32(k)
+			break
+		}
+	}
+	if i < 0 {
+		var ok bool
+		if i, ok = f.many[key]; !ok {
+			i = int32(len(f.variants))
+			v := variantOf{key: key}
+			if !c.control(c.keys.Name(key)) {
+				v.treatment = 1
+			}
+			f.variants = append(f.variants, v)
+			f.counts, f.left = append(f.counts, 0), append(f.left, 0)
+			if i >= fewVariants {
+				if f.many == nil {
+					f.many = map[snapshot.Key]int32{}
+				}
+				f.many[key] = i
+			}
+		}
+	}
+	f.last, f.lastVariant = key, i
+	return i
+}
+
+func (c *collector) control(variant string) bool {
+	return slices.ContainsFunc(c.controls, func(name string) bool { return strings.EqualFold(name, variant) })
+}
+
+// add counts one user. carry are the positions of the dimensions' columns in u.Carry.
+func (c *collector) add(u *snapshot.User, carry []int) {
+	c.users++
+	noUserID, noDeviceID := len(u.UserID) == 0, len(u.DeviceID) == 0
+	if noUserID {
+		c.noUser++
+	}
+	if user, sampled := c.ids.Row(u.UserID, u.DeviceID); sampled {
+		c.ids.Answer(user, [2]uint64{answers(u)})
+	}
+	if noDeviceID {
+		c.noDevice++
+	}
+	for i, d := range c.dimensions {
+		p := d.at(&u.Carry[carry[i]])
+		c.places[i] = p
+		if n := len(d.places); int(p) >= len(c.all[i]) {
+			c.all[i], c.noUserID[i], c.noDeviceID[i] = grown(c.all[i], n), grown(c.noUserID[i], n), grown(c.noDeviceID[i], n)
+		}
+		c.all[i][p]++
+		if noUserID {
+			c.noUserID[i][p]++
+		}
+		if noDeviceID {
+			c.noDeviceID[i][p]++
+		}
+	}
+	// Flags that name this user must be known before it is looked for.
+	c.assigned = c.assigned[:0]
+	for i := range u.Assignments {
+		a := &u.Assignments[i]
+		at := c.flag(a.Flag)
+		f := c.flags[at]
+		if f.user == c.users {
+			c.repeated++
+		}
+		f.user = c.users
+		if !a.Assigned {
+			continue
+		}
+		v := f.variant(c, a.Variant)
+		f.counts[v]++
+		leftOut := f.bucketBy != "" && (noUserID && f.bucketBy == byUserID || noDeviceID && f.bucketBy == byDeviceID)
+		if !leftOut && len(c.named) > 0 {
+			leftOut = c.isNamed(u, at)
+		}
+		if leftOut {
+			f.left[v]++
+		}
+		for d, p := range c.places {
+			row := f.bySlice[d]
+			if int(p) >= len(row) {
+				c.held[d] -= int64(len(row)) * cellBytes
+				row = grown(row, len(c.dimensions[d].places))
+				c.held[d] += int64(len(row)) * cellBytes
+				f.bySlice[d] = row
+			}
+			cell := &row[p]
+			if int(v) >= len(cell.counts) {
+				c.held[d] -= int64(len(cell.counts)) * 8
+				cell.counts = grown(cell.counts, len(f.variants))
+				c.held[d] += int64(len(cell.counts)) * 8
+			}
+			cell.counts[v]++
+			if leftOut {
+				cell.left = grown(cell.left, len(cell.counts))
+				cell.left[v]++
+			}
+		}
+		if at < maxPaired {
+			c.assigned = append(c.assigned, pairing{at, f.variants[v].treatment})
+		}
+	}
+	if len(c.named) > 0 {
+		c.countNamed(u, noUserID, noDeviceID)
+	}
+	c.pair()
+}
+
+// answers is a hash of the variants that a user has, whatever their order.
+func answers(u *snapshot.User) (h uint64) {
+	for i := range u.Assignments {
+		if a := &u.Assignments[i]; a.Assigned {
+			x := (uint64(a.Flag)<<32 | uint64(uint32(a.Variant))) * 0x9e3779b97f4a7c15
+			x = (x ^ x>>29) * 0xbf58476d1ce4e5b9
+			h += x ^ x>>32
+		}
+	}
+	return h
+}
+
+// pair counts the pairs of flags that the user at hand has variants of.
+func (c *collector) pair() {
+	for i := range c.assigned {
+		a := c.assigned[i]
+		for _, b := range c.assigned[:i] {
+			x, y := a, b // the one that was found later has the counters
+			if x.flag < y.flag {
+				x, y = y, x
+			}
+			if x.flag != y.flag {
+				c.flags[x.flag].pairs[y.flag][x.treatment*2+y.treatment]++
+			}
+		}
+	}
+}
+
+// isNamed reports whether the configuration of the flag names the user.
+func (c *collector) isNamed(u *snapshot.User, flag int32) bool {
+	return slices.Contains(c.named[string(u.UserID)], flag) || slices.Contains(c.named[string(u.DeviceID)], -1-flag)
+}
+
+// countNamed counts the user for each flag whose configuration names it, and which could have bucketed it.
+func (c *collector) countNamed(u *snapshot.User, noUserID, noDeviceID bool) {
+	count := func(flag int32) {
+		f := c.flags[flag]
+		if noUserID && f.bucketBy == byUserID || noDeviceID && f.bucketBy == byDeviceID {
+			return // left out already
+		}
+		f.namedUsers++
+		for d, p := range c.places {
+			f.bySlice[d] = grown(f.bySlice[d], len(c.dimensions[d].places))
+			f.bySlice[d][p].named++
+		}
+	}
+	byUser := c.named[string(u.UserID)]
+	for _, flag := range byUser {
+		if flag >= 0 {
+			count(flag)
+		}
+	}
+	for _, flag := range c.named[string(u.DeviceID)] {
+		if flag < 0 && !slices.Contains(byUser, -1-flag) {
+			count(-1 - flag)
+		}
+	}
+}
+
+// fail counts one user who failed. columns are the dimensions' columns in the original row.
+func (c *collector) fail(values []pipeline.Value) {
+	var scratch [64]byte
+	for i, d := range c.dimensions {
+		v := snapshot.Value{Kind: values[i].Kind, Num: values[i].Num}
+		switch v.Kind {
+		case pipeline.Timestamp, pipeline.Date, pipeline.Int, pipeline.Float, pipeline.Bool, pipeline.Null:
+		case pipeline.List, pipeline.Object:
+			v.Text = values[i].AppendJSON(scratch[:0])
+		default:
+			v.Text = values[i].AppendText(scratch[:0])
+		}
+		p := d.at(&v)
+		c.failed[i] = grown(c.failed[i], len(d.places))
+		c.failed[i][p]++
+	}
+}

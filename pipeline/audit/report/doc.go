@@ -1,0 +1,21 @@
+// Package report answers the auditor's questions about finished snapshots: can they be trusted, who is exposed to
+// what, does the split hold, also in each slice, and is anybody in two experiments at once.
+//
+// How it works, in the order of the files:
+//
+//  1. [Build] (build.go) reads every snapshot once and hands each user to a collector (collect.go). The collector
+//     counts: users by flag and variant, by slice, by pair of flags. It knows flags, variants and slices as small
+//     numbers, and holds nothing of any user, so its memory does not grow with the input.
+//  2. A slice is the users with one value of a carried column. Which values there are, and whether they are numbers, is
+//     only known at the end; dimension.go counts finely on the way and folds then: numbers into bins of about as
+//     many users each, rare values into "other".
+//  3. analyze.go makes the [Report] (report.go) of the counts: shares and intervals, the tests, and the findings, worst
+//     first. Tests are corrected by family: flags' splits, who gets a flag, slices, pairs of flags, who failed. So what
+//     is said of a flag does not depend on how many slices are looked at. A slice of a flag that is off as a whole is a
+//     finding only if it is also unlike all others.
+//  4. table.go, markdown.go and [Report.JSON] print it.
+//
+// What is tested is the split among the users who got a variant. Who gets one at all is a matter of targeting, and
+// tested only where the flag configurations leave it to the bucket alone. What the expected shares are comes from
+// outside, as an [Expectation] for each flag; where there is none, a slice is held against all other users instead.
+package report

@@ -1,0 +1,270 @@
+package snapshot
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"unicode/utf8"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// jsonlTable reads JSONL as rollcall writes it: an object a line, all with the same names in the same order, which
+// the first line tells; without white space between them. A file without a line has no columns.
+type jsonlTable struct {
+	*textFile
+	cols  []column
+	keys  [][]byte // what stands before each value: `{"row_number":`, `,"user_id":`, …
+	row   []Value
+	scrap []byte // texts of the row that had escapes
+	first bool   // row holds the first row, which next has not returned yet
+}
+
+func newJSONL(t *textFile) (*jsonlTable, error) {
+	j := &jsonlTable{textFile: t}
+	line, err := t.nextLine()
+	if err == io.EOF {
+		return j, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := j.names(line); err != nil {
+		return nil, t.errorf("%w", err)
+	}
+	j.row = make([]Value, len(j.cols))
+	if err := j.parse(line); err != nil {
+		return nil, t.errorf("%w", err)
+	}
+	j.first = true
+	return j, nil
+}
+
+// names learns the columns from the first line.
+func (j *jsonlTable) names(line []byte) error {
+	before := byte('{')
+	seen := map[string]bool{}
+	for i := 0; ; {
+		if i >= len(line) || line[i] != before {
+			if i == len(line)-1 && line[i] == '}' && before == ',' {
+				return nil
+			}
+			return errors.New("not an object as rollcall writes it")
+		}
+		end, err := skipJSON(line, i+1)
+		if err != nil {
+			return err
+		}
+		var name string
+		if line[i+1] != '"' || json.Unmarshal(line[i+1:end], &name) != nil || end == len(line) || line[end] != ':' {
+			return errors.New("not an object as rollcall writes it")
+		}
+		if seen[name] {
+			return errors.New("a name twice in one object")
+		}
+		if len(j.cols) == maxColumns {
+			return errors.New("too many names")
+		}
+		seen[name] = true
+		j.cols = append(j.cols, column{name: name})
+		j.keys = append(j.keys, bytes.Clone(line[i:end+1]))
+		if i, err = skipJSON(line, end+1); err != nil {
+			return err
+		}
+		before = ','
+	}
+}
+
+func (j *jsonlTable) columns() []column { return j.cols }
+
+func (j *jsonlTable) want([]bool) {} // the values have to be skipped over anyway
+
+func (j *jsonlTable) next() ([]Value, error) {
+	if j.first {
+		j.first = false
+		j.line++
+		return j.row, nil
+	}
+	line, err := j.nextLine()
+	if err != nil {
+		return nil, err
+	}
+	if err := j.parse(line); err != nil {
+		return nil, j.errorf("%w", err)
+	}
+	j.line++
+	return j.row, nil
+}
+
+// parse cuts a line into values.
+func (j *jsonlTable) parse(line []byte) error {
+	if !utf8.Valid(line) {
+		return errors.New("not valid UTF-8")
+	}
+	j.scrap = j.scrap[:0]
+	i := 0
+	for c, key := range j.keys {
+		if !bytes.HasPrefix(line[i:], key) {
+			return errors.New("not the names of the first line")
+		}
+		i += len(key)
+		end, err := skipJSON(line, i)
+		if err != nil {
+			return err
+		}
+		text := line[i:end:end]
+		v := &j.row[c]
+		*v = Value{json: text, Text: text}
+		switch text[0] {
+		case '"':
+			v.Kind = pipeline.String
+			v.Text = text[1 : len(text)-1]
+			if bytes.IndexByte(v.Text, '\\') >= 0 {
+				from := len(j.scrap)
+				if j.scrap, err = appendUnescaped(j.scrap, v.Text); err != nil {
+					return err
+				}
+				v.Text = j.scrap[from:len(j.scrap):len(j.scrap)]
+			}
+		case '{', '[':
+			v.Kind = pipeline.Object
+			if text[0] == '[' {
+				v.Kind = pipeline.List
+			}
+		case 't', 'f':
+			v.Kind = pipeline.Bool
+			if text[0] == 't' {
+				v.Num = 1
+			}
+		case 'n':
+			v.Kind, v.Text = pipeline.Null, nil
+		default:
+			v.Kind = pipeline.Number
+		}
+		i = end
+	}
+	if i != len(line)-1 || line[i] != '}' {
+		return errors.New("not the names of the first line")
+	}
+	return nil
+}
+
+var errJSON = errors.New("not JSON")
+
+// skipJSON returns where the JSON value at data[i:] ends. It checks what the cutting depends on, and simple values
+// wholly; what is inside an object or a list is its producer's.
+func skipJSON(data []byte, i int) (end int, err error) {
+	if i >= len(data) {
+		return 0, errJSON
+	}
+	switch c := data[i]; {
+	case c == '"':
+		return skipString(data, i)
+	case c == '{' || c == '[':
+		depth := 0
+		for i < len(data) {
+			switch data[i] {
+			case '"':
+				if i, err = skipString(data, i); err != nil {
+					return 0, err
+				}
+				continue
+			case '{', '[':
+				depth++
+			case '}', ']':
+				if depth--; depth == 0 {
+					return i + 1, nil
+				}
+			}
+			i++
+		}
+		return 0, errJSON
+	case c == '-' || c >= '0' && c <= '9':
+		end = i + 1
+		for end < len(data) && isNumber[data[end]] {
+			end++
+		}
+		if _, ok := parseInt(data[i:end]); !ok && !json.Valid(data[i:end]) {
+			return 0, errJSON
+		}
+		return end, nil
+	}
+	for _, word := range literals {
+		if bytes.HasPrefix(data[i:], word) {
+			return i + len(word), nil
+		}
+	}
+	return 0, errJSON
+}
+
+var literals = [][]byte{[]byte("null"), []byte("true"), []byte("false")}
+
+var isNumber = [256]bool{'0': true, '1': true, '2': true, '3': true, '4': true, '5': true, '6': true, '7': true, '8': true, '9': true,
+	'.': true, 'e': true, 'E': true, '+': true, '-': true}
+
+// skipString returns where the JSON string at data[i:] ends.
+func skipString(data []byte, i int) (int, error) {
+	for from := i + 1; ; {
+		n := bytes.IndexByte(data[from:], '"')
+		if n < 0 {
+			return 0, errJSON
+		}
+		end := from + n
+		escapes := 0
+		for data[end-1-escapes] == '\\' && end-1-escapes > i {
+			escapes++
+		}
+		if escapes%2 == 0 {
+			return end + 1, nil
+		}
+		from = end + 1
+	}
+}
+
+// appendUnescaped appends the text of what stands between the quotes of a JSON string.
+func appendUnescaped(dst, s []byte) ([]byte, error) {
+	for {
+		i := bytes.IndexByte(s, '\\')
+		if i < 0 {
+			return append(dst, s...), nil
+		}
+		dst = append(dst, s[:i]...)
+		s = s[i:]
+		if len(s) < 2 {
+			return nil, errJSON
+		}
+		switch s[1] {
+		case '"', '\\', '/':
+			dst = append(dst, s[1])
+		case 'n':
+			dst = append(dst, '\n')
+		case 'r':
+			dst = append(dst, '\r')
+		case 't':
+			dst = append(dst, '\t')
+		case 'b':
+			dst = append(dst, '\b')
+		case 'f':
+			dst = append(dst, '\f')
+		case 'u': // rollcall writes these for control characters alone; a pair of surrogates is left to the library
+			end := 6
+			if len(s) >= 12 && s[6] == '\\' && s[7] == 'u' && (s[2] == 'd' || s[2] == 'D') {
+				end = 12
+			}
+			if len(s) < end {
+				return nil, errJSON
+			}
+			var text string
+			if err := json.Unmarshal(append(append([]byte{'"'}, s[:end]...), '"'), &text); err != nil {
+				return nil, errJSON
+			}
+			dst = append(dst, text...)
+			s = s[end:]
+			continue
+		default:
+			return nil, errJSON
+		}
+		s = s[2:]
+	}
+}

@@ -1,0 +1,406 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/big"
+	"os"
+
+	"github.com/apache/arrow/go/v15/parquet"
+	"github.com/apache/arrow/go/v15/parquet/compress"
+	"github.com/apache/arrow/go/v15/parquet/metadata"
+	"github.com/apache/arrow/go/v15/parquet/schema"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/parquetfile"
+)
+
+const (
+	parquetBatch = 1024    // rows that are decoded at a time
+	pageBuffer   = 4 << 20 // read ahead of all columns together; 64 KiB of one at most
+)
+
+// parquetOptions take what rollcall writes, and little else.
+var parquetOptions = parquetfile.Options{
+	Codecs: []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Zstd},
+	Encodings: []parquet.Encoding{parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict, parquet.Encodings.RLE,
+		parquet.Encodings.DeltaBinaryPacked, parquet.Encodings.DeltaLengthByteArray},
+	TightIndices: true,
+	Refuse: func(r parquetfile.Refusal) error {
+		switch r.Kind {
+		case parquetfile.LargePage:
+			return fmt.Errorf("a page of %d bytes cannot be read: rollcall writes none", r.Size)
+		case parquetfile.LargePages:
+			return errors.New("the pages of a row group take more than 256 MiB: rollcall writes none such")
+		case parquetfile.LargeDictionaries:
+			return errors.New("the dictionaries of a row group take more than 256 MiB: rollcall writes none such")
+		case parquetfile.Codec:
+			return fmt.Errorf("the compression %s is none that rollcall writes", r.Codec)
+		default:
+			return fmt.Errorf("the encoding %s is none that rollcall writes", r.Encoding)
+		}
+	},
+}
+
+// parquetTable reads a Parquet file that rollcall has written: flat columns of few types. arrow panics on damaged
+// files and believes sizes that a file claims, so parquetfile is between the file and it.
+type parquetTable struct {
+	name      string
+	file      *os.File
+	pq        *parquetfile.File
+	meta      map[string]string
+	createdBy string
+	cols      []column
+	leafs     []*leafReader
+	unwanted  []bool
+
+	group  int     // row groups begun
+	left   int64   // rows of the current one that are not decoded yet
+	row    int64   // the last that next returned, from 1
+	cells  []Value // of the batch, row by row
+	n, i   int     // rows of the batch, and how many are used
+	defs   []int16
+	values parquetfile.Values
+}
+
+// leafReader reads one column.
+type leafReader struct {
+	descr  *schema.Column
+	kind   pipeline.ValueKind
+	scale  int64 // what a number is multiplied with
+	column *parquetfile.Column
+
+	decimal *schema.DecimalLogicalType // nil: it has none
+	limit   *big.Int                   // which its numbers do not reach
+	texts   [][]byte                   // of the decimals that were read last
+	text    []byte                     // of those of the batch
+}
+
+func openParquet(path string) (table, error) {
+	f, err := OpenOutput(path)
+	if err != nil {
+		return nil, err
+	}
+	t := &parquetTable{name: path, file: f}
+	if err := parquetfile.Guard(path, t.open); err != nil {
+		f.Close() //nolint:errcheck // only read
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *parquetTable) open() (err error) {
+	if t.pq, err = parquetfile.Open(t.file, parquetOptions); err != nil {
+		return err
+	}
+	md := t.pq.Metadata()
+	t.createdBy, t.meta = md.GetCreatedBy(), map[string]string{}
+	for i, key := range md.KeyValueMetadata().Keys() {
+		t.meta[key] = md.KeyValueMetadata().Values()[i]
+	}
+	return t.readSchema(md.Schema)
+}
+
+func (t *parquetTable) readSchema(s *schema.Schema) error {
+	n := s.NumColumns()
+	if n == 0 || n > maxColumns {
+		return fmt.Errorf("%d columns", n)
+	}
+	seen := map[string]bool{}
+	for i := range n {
+		d := s.Column(i)
+		l := &leafReader{descr: d, scale: 1, column: t.pq.Column(d, min(64<<10, pageBuffer/n))}
+		c := column{name: d.Name(), typed: true, required: d.MaxDefinitionLevel() == 0, physical: d.PhysicalType().String()}
+		if d.Path() != c.name || d.MaxDefinitionLevel() > 1 || d.MaxRepetitionLevel() > 0 {
+			return fmt.Errorf("column %q is nested: rollcall writes none such", d.Path())
+		}
+		if seen[c.name] {
+			return fmt.Errorf("two columns are called %q", c.name)
+		}
+		seen[c.name] = true
+		decimal, isDecimal := d.LogicalType().(*schema.DecimalLogicalType)
+		switch typ := d.PhysicalType(); {
+		case isDecimal && typ != parquet.Types.ByteArray && decimal.Precision() <= pipeline.MaxPrecision &&
+			0 <= decimal.Scale() && decimal.Scale() <= decimal.Precision():
+			c.typ, l.kind, l.decimal = pipeline.TypeDecimal, pipeline.String, decimal
+			l.limit = new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(decimal.Precision())), nil)
+		case isDecimal:
+			return fmt.Errorf("column %q has the type %s, stored as %s, which rollcall never writes", c.name, decimal, typ)
+		case typ == parquet.Types.ByteArray:
+			l.kind = pipeline.String
+		case typ == parquet.Types.Double:
+			c.typ, l.kind = pipeline.TypeFloat, pipeline.Float
+		case typ == parquet.Types.Boolean:
+			c.typ, l.kind = pipeline.TypeBool, pipeline.Bool
+		case typ == parquet.Types.Int32 || typ == parquet.Types.Int64:
+			c.typ, l.kind = pipeline.TypeInt, pipeline.Int
+			switch logical := d.LogicalType().(type) {
+			case schema.DateLogicalType:
+				c.typ, l.kind = pipeline.TypeDate, pipeline.Date
+			case *schema.TimestampLogicalType:
+				c.typ, l.kind = pipeline.TypeTimestamp, pipeline.Timestamp
+				switch logical.TimeUnit() {
+				case schema.TimeUnitMillis:
+					c.millis, l.scale = true, 1000
+				case schema.TimeUnitMicros:
+				default:
+					return fmt.Errorf("column %q: a timestamp of another unit than milliseconds and microseconds", c.name)
+				}
+			}
+		default:
+			return fmt.Errorf("column %q has the type %s, which rollcall never writes", c.name, typ)
+		}
+		t.cols = append(t.cols, c)
+		t.leafs = append(t.leafs, l)
+	}
+	t.unwanted = make([]bool, n)
+	return nil
+}
+
+func (t *parquetTable) columns() []column { return t.cols }
+
+func (t *parquetTable) want(columns []bool) {
+	for i, w := range columns {
+		t.unwanted[i] = !w
+	}
+}
+
+func (t *parquetTable) where() string { return fmt.Sprintf("record %d", t.row) }
+
+func (t *parquetTable) next() ([]Value, error) {
+	if t.i == t.n {
+		if err := parquetfile.Guard(t.name, t.fill); err != nil {
+			return nil, err
+		}
+		if t.n == 0 {
+			return nil, io.EOF
+		}
+	}
+	width := len(t.cols)
+	row := t.cells[t.i*width : (t.i+1)*width]
+	t.i++
+	t.row++
+	return row, nil
+}
+
+// fill decodes the next batch. At the end of the file that has no rows.
+func (t *parquetTable) fill() error {
+	t.n, t.i = 0, 0
+	for t.left == 0 {
+		if t.group > 0 {
+			if err := t.endGroup(); err != nil {
+				return err
+			}
+		}
+		if t.group == t.pq.NumGroups() {
+			return nil
+		}
+		if err := t.nextGroup(); err != nil {
+			return err
+		}
+	}
+	rows := max(1, min(parquetBatch, 1<<18/len(t.cols))) // a cell takes 80 bytes, so many columns take no more memory
+	n := int(min(t.left, int64(rows)))
+	if t.cells == nil {
+		t.cells = make([]Value, rows*len(t.cols))
+	}
+	for i, l := range t.leafs {
+		if t.unwanted[i] {
+			continue
+		}
+		if err := t.decode(l, i, n); err != nil {
+			return t.inColumn(i, err)
+		}
+	}
+	t.n = n
+	t.left -= int64(n)
+	return nil
+}
+
+func (t *parquetTable) nextGroup() error {
+	g := t.pq.Group(t.group)
+	t.group++
+	t.left = g.NumRows()
+	if t.left == 0 {
+		return nil // writers leave out the pages
+	}
+	for i, l := range t.leafs {
+		if t.unwanted[i] {
+			continue
+		}
+		if err := t.openChunk(l, i, g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openChunk begins a column in a row group.
+func (t *parquetTable) openChunk(l *leafReader, index int, g *metadata.RowGroupMetaData) error {
+	md, err := g.ColumnChunk(index)
+	if err != nil {
+		return err
+	}
+	if md.CryptoMetadata() != nil {
+		return fmt.Errorf("column %s is encrypted", l.descr.Name())
+	}
+	if md.FilePath() != "" {
+		return fmt.Errorf("damaged Parquet: column %s is said to be in another file", l.descr.Name())
+	}
+	if err := l.column.Open(md); err == parquetfile.ErrOutside {
+		return fmt.Errorf("damaged Parquet: column %s lies outside of the file", l.descr.Name())
+	} else if err != nil {
+		return fmt.Errorf("column %s: %w", l.descr.Name(), err)
+	}
+	return nil
+}
+
+// endGroup makes sure that the columns end with the rows.
+func (t *parquetTable) endGroup() error {
+	for i, l := range t.leafs {
+		if t.unwanted[i] || !l.column.Begun() {
+			continue
+		}
+		if l.column.HasNext() {
+			return fmt.Errorf("damaged Parquet: column %s has more values than its row group has rows", t.cols[i].name)
+		}
+		if err := l.column.Err(); err != nil {
+			return t.inColumn(i, err)
+		}
+	}
+	return nil
+}
+
+// inColumn is err with the column, and with the row group, from 1, of a page whose checksum is wrong.
+func (t *parquetTable) inColumn(i int, err error) error {
+	if errors.Is(err, parquetfile.ErrChecksum) {
+		return fmt.Errorf("column %s, row group %d: %w", t.cols[i].name, t.group, err)
+	}
+	return fmt.Errorf("column %s: %w", t.cols[i].name, err)
+}
+
+// decode decodes n values of the column that has this index into the cells.
+func (t *parquetTable) decode(l *leafReader, index, n int) error {
+	if t.defs == nil {
+		t.defs = make([]int16, parquetBatch)
+	}
+	l.text = l.text[:0]
+	for done := 0; done < n; {
+		if !l.column.HasNext() {
+			if err := l.column.Err(); err != nil {
+				return err
+			}
+			return errors.New("damaged Parquet: fewer values than the row group has rows")
+		}
+		got, _, err := l.column.Read(&t.values, n-done, t.defs, nil)
+		if err != nil {
+			return err
+		}
+		switch typ := l.descr.PhysicalType(); {
+		case l.decimal != nil:
+			if err = l.decimals(&t.values); err == nil {
+				err = place(t, l, index, done, got, l.texts, func(b []byte, v *Value) { v.Text = b })
+			}
+		case typ == parquet.Types.ByteArray:
+			err = place(t, l, index, done, got, t.values.Bytes, func(b parquet.ByteArray, v *Value) { v.Text = b })
+		case typ == parquet.Types.Int64:
+			if l.scale > 1 {
+				for _, v := range t.values.Int64s {
+					if v > math.MaxInt64/l.scale || v < math.MinInt64/l.scale {
+						return errors.New("a timestamp that no clock has shown")
+					}
+				}
+			}
+			err = place(t, l, index, done, got, t.values.Int64s, func(n int64, v *Value) { v.Num = n * l.scale })
+		case typ == parquet.Types.Int32:
+			err = place(t, l, index, done, got, t.values.Int32s, func(n int32, v *Value) { v.Num = int64(n) * l.scale })
+		case typ == parquet.Types.Double:
+			err = place(t, l, index, done, got, t.values.Doubles, func(f float64, v *Value) { v.Num = int64(math.Float64bits(f)) })
+		case typ == parquet.Types.Boolean:
+			err = place(t, l, index, done, got, t.values.Bools, func(b bool, v *Value) {
+				if v.Num = 0; b {
+					v.Num = 1
+				}
+			})
+		}
+		if err != nil {
+			return err
+		}
+		done += got
+	}
+	return nil
+}
+
+// decimals makes texts of what was read.
+func (l *leafReader) decimals(v *parquetfile.Values) error {
+	l.texts = l.texts[:0]
+	add := func(n *big.Int) error {
+		if n.CmpAbs(l.limit) >= 0 {
+			return fmt.Errorf("a decimal of more than the %d digits that its column has", l.decimal.Precision())
+		}
+		from := len(l.text)
+		l.text = pipeline.AppendDecimal(l.text, n, int(l.decimal.Scale()))
+		l.texts = append(l.texts, l.text[from:len(l.text):len(l.text)])
+		return nil
+	}
+	var err error
+	switch l.descr.PhysicalType() {
+	case parquet.Types.Int32:
+		for i := 0; i < len(v.Int32s) && err == nil; i++ {
+			err = add(big.NewInt(int64(v.Int32s[i])))
+		}
+	case parquet.Types.Int64:
+		for i := 0; i < len(v.Int64s) && err == nil; i++ {
+			err = add(big.NewInt(v.Int64s[i]))
+		}
+	default:
+		for i := 0; i < len(v.Fixed) && err == nil; i++ {
+			err = add(pipeline.TwosComplement(v.Fixed[i]))
+		}
+	}
+	return err
+}
+
+// place puts what arrow has decoded into the cells of a column, from a row of the batch on.
+func place[T any](t *parquetTable, l *leafReader, index, row, n int, values []T, set func(T, *Value)) error {
+	if n <= 0 {
+		return errors.New("damaged Parquet: a page without values")
+	}
+	width := len(t.cols)
+	at := 0
+	optional := l.descr.MaxDefinitionLevel() > 0
+	for i := range n {
+		v := &t.cells[(row+i)*width+index]
+		if optional && t.defs[i] == 0 {
+			v.Kind, v.Num, v.Text = pipeline.Null, 0, nil
+			continue
+		}
+		if at == len(values) {
+			return errors.New("damaged Parquet: fewer values than belong there")
+		}
+		v.Kind = l.kind
+		set(values[at], v)
+		at++
+	}
+	if at != len(values) {
+		return errors.New("damaged Parquet: more values than belong there")
+	}
+	return nil
+}
+
+// rewind begins again, with other columns.
+func (t *parquetTable) rewind(columns []bool) {
+	t.want(columns)
+	t.group, t.left, t.row, t.n, t.i = 0, 0, 0, 0, 0
+	clear(t.cells)
+	for _, l := range t.leafs {
+		l.column.Release()
+	}
+}
+
+func (t *parquetTable) Close() error {
+	t.pq.Close()
+	return t.file.Close()
+}

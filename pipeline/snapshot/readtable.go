@@ -1,0 +1,130 @@
+package snapshot
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// table is a file of an output, row by row. It knows columns, and nothing of assignments.
+//
+// next returns the row's cells, which are valid until the next call, and io.EOF after the last row. Any error names
+// the file. A column that is not wanted has null cells, if leaving it out saves work.
+type table interface {
+	columns() []column
+	want(columns []bool)
+	next() ([]Value, error)
+	where() string // the last row's place in the file: "line 12"
+	Close() error
+}
+
+// column is a column of a file.
+type column struct {
+	name     string
+	typ      pipeline.Type // as far as the format can tell
+	typed    bool          // typ is known
+	millis   bool          // Parquet: a timestamp in milliseconds
+	required bool          // Parquet: never null
+	physical string        // Parquet
+}
+
+// Value is a cell of an output. How much it knows of its type depends on the format: CSV has texts alone, JSONL the
+// types of JSON, Parquet all.
+type Value struct {
+	// Kind is Null, String (Text), Number (Text, as written), Int, Float, Bool, Timestamp (microseconds) or Date (days),
+	// all in Num, or List or Object (Text is their JSON). A decimal is a String: the exact text of pipeline.AppendDecimal.
+	Kind pipeline.ValueKind
+	Num  int64
+	Text []byte // valid until the next row
+
+	json []byte // JSONL: the value as it stands in the file
+}
+
+// AppendText appends the value as a cell of a carried column holds it in a CSV output.
+func (v *Value) AppendText(dst []byte) []byte {
+	switch v.Kind {
+	case pipeline.Null:
+		return dst
+	case pipeline.Float:
+		switch f := math.Float64frombits(uint64(v.Num)); {
+		case math.IsNaN(f):
+			return append(dst, "NaN"...)
+		case math.IsInf(f, 1):
+			return append(dst, "Infinity"...)
+		case math.IsInf(f, -1):
+			return append(dst, "-Infinity"...)
+		}
+		return pipeline.Value{Kind: pipeline.Float, Num: v.Num}.AppendJSON(dst)
+	case pipeline.Int:
+		return strconv.AppendInt(dst, v.Num, 10)
+	case pipeline.Bool:
+		return strconv.AppendBool(dst, v.Num != 0)
+	case pipeline.Timestamp:
+		return time.UnixMicro(v.Num).UTC().AppendFormat(dst, "2006-01-02T15:04:05.000000Z")
+	case pipeline.Date:
+		return time.Unix(v.Num*86400, 0).UTC().AppendFormat(dst, time.DateOnly)
+	}
+	return append(dst, v.Text...)
+}
+
+const (
+	// maxRecord bounds a record of a text format. An answer about one user is at most 8 MiB, and escaping makes it
+	// at most six times as long.
+	maxRecord = 64 << 20
+	// maxColumns bounds the columns of a file.
+	maxColumns = 100_000
+)
+
+// formatOf is the format of a file by its name's ending, and its compression.
+func formatOf(path string) (base, compression string, ok bool) {
+	lower := strings.ToLower(filepath.Base(path))
+	for _, c := range []string{"gz", "zst"} {
+		if rest, found := strings.CutSuffix(lower, "."+c); found {
+			lower, compression = rest, c
+		}
+	}
+	base = strings.TrimPrefix(filepath.Ext(lower), ".")
+	switch base {
+	case "csv", "tsv", "jsonl":
+		return base, compression, true
+	case "parquet":
+		return base, "", compression == ""
+	}
+	return "", "", false
+}
+
+// openTable opens a file by the ending of its name.
+func openTable(path string) (table, error) {
+	base, compression, ok := formatOf(path)
+	if !ok {
+		return nil, pipeline.WithHint(fmt.Errorf("%s: not the name of an output", path),
+			"they end in .csv .tsv .jsonl (also .gz .zst) or .parquet")
+	}
+	if base == "parquet" {
+		return openParquet(path)
+	}
+	b, err := openText(path, compression)
+	if err != nil {
+		return nil, err
+	}
+	var t table
+	if base == "jsonl" {
+		t, err = newJSONL(b)
+	} else {
+		comma := byte(',')
+		if base == "tsv" {
+			comma = '\t'
+		}
+		t, err = newCSV(b, comma)
+	}
+	if err != nil {
+		b.Close() //nolint:errcheck // only read
+		return nil, err
+	}
+	return t, nil
+}

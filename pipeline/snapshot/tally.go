@@ -1,0 +1,164 @@
+package snapshot
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// Tally is a sink that counts. The zero value counts all flags that are answered; [NewTally] also those that
+// were asked for and are not. It is used from one goroutine.
+type Tally struct {
+	Read        int64 // users, failed ones included
+	Answered    int64
+	Assignments int64 // without not_assigned rows
+	Unasked     int64 // assignments that came without having been asked for, and were dropped
+	Failed      map[pipeline.Kind]int64
+
+	flags map[string]*flagTally
+	order []*flagTally // of the last outcome: the next one has most likely the same flags in the same places
+}
+
+// flagTally is how many users got each variant of a flag.
+type flagTally struct {
+	flag string
+	few  []VariantCount   // the first ones: a flag has few, and to look through them is faster than a map
+	many map[string]int64 // the others
+}
+
+const fewVariants = 8
+
+func (f *flagTally) add(variant string) {
+	for i := range f.few {
+		if f.few[i].Variant == variant {
+			f.few[i].Users++
+			return
+		}
+	}
+	// The text is part of an answer, which it would keep alive.
+	switch _, known := f.many[variant]; {
+	case known:
+		f.many[variant]++
+	case len(f.few) < fewVariants:
+		f.few = append(f.few, VariantCount{strings.Clone(variant), 1})
+	default:
+		if f.many == nil {
+			f.many = map[string]int64{}
+		}
+		f.many[strings.Clone(variant)] = 1
+	}
+}
+
+// NewTally counts flags, all of them also where nobody gets them. With none it counts what is answered.
+func NewTally(flags []string) *Tally {
+	t := &Tally{}
+	for i, flag := range flags {
+		t.at(i, flag)
+	}
+	return t
+}
+
+// Write counts one outcome. It never fails.
+func (t *Tally) Write(o *pipeline.Outcome) error {
+	t.Read++
+	if o.Err != nil {
+		if t.Failed == nil {
+			t.Failed = map[pipeline.Kind]int64{}
+		}
+		t.Failed[o.Err.Kind]++
+		return nil
+	}
+	t.Answered++
+	t.Unasked += int64(o.Unasked)
+	for i := range o.Assignments {
+		a := &o.Assignments[i]
+		if !a.Assigned {
+			continue
+		}
+		t.Assignments++
+		t.at(i, a.FlagKey).add(a.Key)
+	}
+	return nil
+}
+
+// at is the count of the flag that an outcome has in that place.
+func (t *Tally) at(i int, flag string) *flagTally {
+	if i < len(t.order) && t.order[i].flag == flag {
+		return t.order[i]
+	}
+	f := t.flags[flag]
+	if f == nil {
+		if t.flags == nil {
+			t.flags = map[string]*flagTally{}
+		}
+		f = &flagTally{flag: strings.Clone(flag)}
+		t.flags[f.flag] = f
+	}
+	if i < len(t.order) {
+		t.order[i] = f
+	} else if i == len(t.order) {
+		t.order = append(t.order, f)
+	}
+	return f
+}
+
+// Close does nothing.
+func (t *Tally) Close() error { return nil }
+
+// FailedUsers is the sum over the kinds.
+func (t *Tally) FailedUsers() int64 {
+	var n int64
+	for _, failed := range t.Failed {
+		n += failed
+	}
+	return n
+}
+
+// VariantCount is how many users got one variant.
+type VariantCount struct {
+	Variant string `json:"variant"`
+	Users   int64  `json:"users"`
+}
+
+// FlagCount is who got what of one flag. Assigned + NotAssigned is the answered users.
+type FlagCount struct {
+	Flag        string         `json:"flag"`
+	Assigned    int64          `json:"assigned"`
+	NotAssigned int64          `json:"not_assigned"`
+	Variants    []VariantCount `json:"variants"` // sorted by variant
+}
+
+// Flags are the counts of each flag, sorted by flag.
+func (t *Tally) Flags() []FlagCount {
+	counts := []FlagCount{}
+	for _, flag := range slices.Sorted(maps.Keys(t.flags)) {
+		c := FlagCount{Flag: flag, Variants: []VariantCount{}}
+		c.Variants = append(c.Variants, t.flags[flag].few...)
+		for variant, users := range t.flags[flag].many {
+			c.Variants = append(c.Variants, VariantCount{variant, users})
+		}
+		slices.SortFunc(c.Variants, func(a, b VariantCount) int { return strings.Compare(a.Variant, b.Variant) })
+		for _, v := range c.Variants {
+			c.Assigned += v.Users
+		}
+		c.NotAssigned = t.Answered - c.Assigned
+		counts = append(counts, c)
+	}
+	return counts
+}
+
+// Nobody are the flags that no user got, sorted. It says nothing where nobody was answered.
+func (t *Tally) Nobody() []string {
+	flags := []string{}
+	if t.Answered == 0 {
+		return flags
+	}
+	for _, c := range t.Flags() {
+		if c.Assigned == 0 {
+			flags = append(flags, c.Flag)
+		}
+	}
+	return flags
+}

@@ -1,0 +1,357 @@
+package snapshot
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// Verdict is what [Verify] found out about the outputs of one run.
+type Verdict struct {
+	OK       bool     `json:"ok"`
+	Manifest string   `json:"manifest"`
+	RunID    string   `json:"run_id"`
+	Checks   []*Check `json:"checks"`
+	Notes    []string `json:"notes"` // what an auditor should know and is not wrong
+}
+
+// Check is one thing that was looked at.
+type Check struct {
+	Name     string   `json:"check"`
+	File     string   `json:"file"` // "" where it is about the run
+	Status   string   `json:"status"`
+	Detail   string   `json:"detail"`   // what was found, or why nothing was
+	Findings int64    `json:"findings"` // how much is wrong
+	Examples []string `json:"examples"` // the first few of it of each kind, in words
+
+	kinds map[string]int
+}
+
+// The values of Check.Status.
+const (
+	StatusOK      = "ok"
+	StatusFailed  = "failed"
+	StatusSkipped = "skipped" // it could not be done; why is in Detail, and never is it the only sign of something wrong
+)
+
+// There are at most so many examples of one kind of finding, and in one check.
+const (
+	maxExamples = 10
+	maxPerCheck = 100
+)
+
+// fail adds a finding. Those of the same format are of one kind.
+func (c *Check) fail(format string, args ...any) { c.failAs(format, format, args...) }
+
+// failAs adds a finding of that kind.
+func (c *Check) failAs(kind, format string, args ...any) {
+	c.Status = StatusFailed
+	c.Findings++
+	if c.kinds == nil {
+		c.kinds = map[string]int{}
+	}
+	if c.kinds[kind] < maxExamples && len(c.Examples) < maxPerCheck {
+		c.kinds[kind]++
+		c.Examples = append(c.Examples, fmt.Sprintf(format, args...))
+	}
+}
+
+// Verify holds the outputs of a run against its manifest and against each other. The files are looked for beside the
+// manifest, or are among named; [Locate] says how. What is wrong is in the Verdict: an error says that ctx has ended.
+//
+// Checksums come first, and a file whose checksum is wrong is not read any further. Memory is bounded, whatever the
+// size of the files. No id of a user and no carried value is ever part of what it says.
+func Verify(ctx context.Context, manifest string, named []string) (*Verdict, error) {
+	v := &verifier{ctx: ctx, verdict: &Verdict{Manifest: manifest, Notes: []string{}}}
+	v.run(manifest, named)
+	v.verdict.OK = true
+	for _, c := range v.verdict.Checks {
+		v.verdict.OK = v.verdict.OK && c.Status != StatusFailed
+	}
+	return v.verdict, ctx.Err()
+}
+
+// verifier is one call of Verify.
+type verifier struct {
+	ctx     context.Context
+	verdict *Verdict
+	m       *Manifest
+	keys    Keys
+
+	flags   []string // asked for, in their order; with fromFile only as a set
+	asked   bool     // flags were asked for: each answered user has all of them
+	ordered bool     // flags are in the order asked for
+	escaped bool     // formulas in CSV have a '
+	snake   bool
+}
+
+func (v *verifier) check(name, file string) *Check {
+	c := &Check{Name: name, File: file, Status: StatusOK, Examples: []string{}}
+	v.verdict.Checks = append(v.verdict.Checks, c)
+	return c
+}
+
+func (v *verifier) note(format string, args ...any) {
+	v.verdict.Notes = append(v.verdict.Notes, fmt.Sprintf(format, args...))
+}
+
+func (v *verifier) run(manifest string, named []string) {
+	c := v.check("manifest", manifest)
+	m, err := readManifestFile(manifest)
+	if err != nil {
+		c.fail("%v", err)
+		return
+	}
+	v.m, v.verdict.RunID = m, m.RunID
+	v.options()
+	v.checkManifest(c)
+
+	var outputs []*output
+	records := &errorRecords{done: true}
+	var parquet []*located
+	files, side := Locate(manifest, m, named), LocateSideFiles(manifest, m, named)
+	for _, name := range named {
+		if !slices.ContainsFunc(slices.Concat(files, side), func(l Located) bool { return sameFile(l.Path, name) }) {
+			c.fail("%s is not among its outputs", name)
+		}
+	}
+	for i, f := range files {
+		if f.Note != "" {
+			v.note("%s", f.Note)
+		}
+		if f.Path == "" {
+			continue
+		}
+		l := &located{Located: f, errors: i == len(m.Outputs)-1}
+		v.checkSum(l)
+		if v.ctx.Err() != nil {
+			return
+		}
+		if !l.right {
+			continue
+		}
+		if l.errors {
+			records = v.newErrorRecords(l)
+		} else {
+			outputs = append(outputs, v.newOutput(l))
+		}
+		if base, _, _ := formatOf(l.Path); base == "parquet" {
+			l.second = v.check("two readers", l.Path)
+			parquet = append(parquet, l)
+		}
+	}
+	if summary := m.Options["summary"]; summary != "" && len(side) == 0 {
+		v.note("the manifest does not list the summary %s, so that is not checked: an earlier version of rollcall wrote it", show(summary))
+	}
+	for _, f := range side {
+		if f.Note != "" {
+			v.note("%s", f.Note)
+		}
+		v.checkSum(&located{Located: f})
+		if v.ctx.Err() != nil {
+			return
+		}
+	}
+	v.content(outputs, records)
+	for _, l := range parquet {
+		v.secondReader(l)
+	}
+}
+
+// options takes from the manifest what the outputs should look like.
+func (v *verifier) options() {
+	m := v.m
+	v.flags = m.List("flags")
+	v.ordered = m.Options["flags-from"] == ""
+	v.asked = len(v.flags) > 0 || !v.ordered
+	if !v.ordered {
+		v.flags = nil
+		for _, f := range m.Flags {
+			v.flags = append(v.flags, f.Flag)
+		}
+	}
+	v.escaped = m.Options["csv-formulas"] == "escape"
+	v.snake = m.Options["column-names"] == "snake"
+}
+
+// maxManifest is far more than any manifest takes.
+const maxManifest = 256 << 20
+
+// readManifestFile is [ReadManifest], for a file that may be anything.
+func readManifestFile(path string) (*Manifest, error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, errors.New("it is not there: its run is unfinished, or it was not copied along")
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("read manifest %s: not a file", path)
+	case info.Size() > maxManifest:
+		return nil, fmt.Errorf("read manifest %s: %d bytes are more than a manifest has", path, info.Size())
+	}
+	return ReadManifest(path)
+}
+
+// checkManifest makes sure that the manifest agrees with itself.
+func (v *verifier) checkManifest(c *Check) {
+	m := v.m
+	if m.Users.Read != m.Users.Answered+m.Users.Failed {
+		c.fail("%d users were read, but %d answered and %d failed", m.Users.Read, m.Users.Answered, m.Users.Failed)
+	}
+	var failed, assigned int64
+	for _, n := range m.Users.FailedByKind {
+		failed += n
+	}
+	if failed != m.Users.Failed {
+		c.fail("%d users failed, but %d by kind", m.Users.Failed, failed)
+	}
+	seen := map[string]bool{}
+	for _, f := range m.Flags {
+		var users int64
+		for _, variant := range f.Variants {
+			users += variant.Users
+		}
+		if users != f.Assigned || f.Assigned+f.NotAssigned != m.Users.Answered {
+			c.fail("flag %s: %d users by variant, %d assigned, %d not, of %d answered", show(f.Flag), users, f.Assigned, f.NotAssigned, m.Users.Answered)
+		}
+		if seen[f.Flag] {
+			c.fail("flag %s is listed twice", show(f.Flag))
+		}
+		seen[f.Flag] = true
+		assigned += f.Assigned
+	}
+	if assigned != m.Assignments {
+		c.fail("%d assignments, but %d by flag", m.Assignments, assigned)
+	}
+	for _, flag := range v.flags {
+		if v.ordered && !seen[flag] {
+			c.fail("flag %s was asked for and is not counted", show(flag))
+		}
+	}
+	if v.ordered && v.asked && len(seen) != len(v.flags) {
+		c.fail("%d flags were asked for, %d are counted", len(v.flags), len(seen))
+	}
+	if m.FinishedAt.Before(m.StartedAt) {
+		c.fail("it finished before it started")
+	}
+	if len(m.Outputs) == 0 {
+		c.fail("it lists no output")
+	} else if last := m.Outputs[len(m.Outputs)-1]; last.Rows != m.Users.Failed {
+		c.fail("%d users failed, but %s has %d rows", m.Users.Failed, show(last.Path), last.Rows)
+	}
+	c.Detail = fmt.Sprintf("%s, %s answered, %s failed", plural(m.Users.Read, "user"), thousands(m.Users.Answered), thousands(m.Users.Failed))
+}
+
+// located is a file of the run.
+type located struct {
+	Located
+	errors bool   // the error records
+	second *Check // by the second reader; nil: it is not Parquet
+	right  bool   // its checksum
+	read   bool   // it was read to its end without an error
+}
+
+// checkSum compares size and checksum.
+func (v *verifier) checkSum(l *located) {
+	c := v.check("checksum", l.Path)
+	info, err := os.Stat(l.Path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		c.fail("the file is not there")
+		return
+	case err != nil:
+		c.fail("%v", err)
+		return
+	case !info.Mode().IsRegular():
+		c.fail("not a file")
+		return
+	}
+	if info.Size() != l.File.Bytes {
+		c.fail("it has %d bytes, the manifest says %d", info.Size(), l.File.Bytes)
+	}
+	sum, err := v.hash(l.Path)
+	if err != nil {
+		c.fail("%v", err)
+	} else if sum != l.File.SHA256 {
+		c.fail("its SHA-256 is %.16s…, the manifest says %.16s…; it is not read any further", sum, l.File.SHA256)
+	}
+	l.right = c.Status == StatusOK
+	c.Detail = "SHA-256 and size as in the manifest"
+}
+
+func (v *verifier) hash(path string) (string, error) {
+	f, err := OpenOutput(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	h := sha256.New()
+	buf := make([]byte, 1<<20)
+	for {
+		n, err := f.Read(buf)
+		h.Write(buf[:n])
+		if err == io.EOF {
+			return hex.EncodeToString(h.Sum(nil)), nil
+		}
+		if err == nil {
+			err = v.ctx.Err()
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+}
+
+// show is a flag or a variant as a message has it: in quotes where it is not plain, and not too long.
+func show(s string) string {
+	if r := []rune(s); len(r) > 60 {
+		s = string(r[:59]) + "…"
+	}
+	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == ' ' || r == '"' || r == utf8.RuneError }) {
+		return fmt.Sprintf("%q", s)
+	}
+	return s
+}
+
+// thousands is a number as a person reads it.
+func thousands(n int64) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// plural is a count with its noun.
+func plural(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return thousands(n) + " " + noun + "s"
+}
+
+// kindsText says how many failed with which kind.
+func kindsText(kinds map[pipeline.Kind]int64) string {
+	var parts []string
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		if kinds[kind] > 0 {
+			parts = append(parts, fmt.Sprintf("%s %s", thousands(kinds[kind]), kind))
+		}
+	}
+	if len(parts) == 0 {
+		return "none"
+	}
+	return strings.Join(parts, ", ")
+}
