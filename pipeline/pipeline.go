@@ -204,7 +204,7 @@ func (p *Pipeline) evaluate(ctx context.Context, b *batch) error {
 	for i := range b.outcomes {
 		o := &b.outcomes[i]
 		if o.Row.Err != nil {
-			o.Fail(o.Row.Err, p.now())
+			o.SetError(o.Row.Err, p.now())
 			continue
 		}
 		if err := context.Cause(ctx); err != nil {
@@ -220,11 +220,11 @@ func (p *Pipeline) evaluate(ctx context.Context, b *batch) error {
 			return nil
 		}
 		if failure, ok := errors.AsType[*UserError](err); ok {
-			o.Fail(failure, p.now())
+			o.SetError(failure, p.now())
 		} else if err != nil {
 			return err
 		} else {
-			o.Answer(answer, p.Flags)
+			o.SetAnswer(answer, p.Flags)
 		}
 	}
 	return nil

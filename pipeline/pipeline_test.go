@@ -68,7 +68,7 @@ func run(t *testing.T, p pipeline.Pipeline) (written, pipeline.Stats, error) {
 }
 
 func TestOrderAndBytesAreTheSameWithAnyNumberOfWorkers(t *testing.T) {
-	mixed := pipelinetest.Evaluate(func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
+	mixed := pipelinetest.EvaluatorFunc(func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
 		if strings.HasSuffix(u.UserID, "7") {
 			return pipeline.Answer{}, fmt.Errorf("wrapped: %w", &pipeline.UserError{Kind: pipeline.KindRejected, Attempts: 2, Message: "no"})
 		}
@@ -125,7 +125,7 @@ func TestWorkersAndWindowAreBounds(t *testing.T) {
 			Source: &pipelinetest.Rows{N: 300, Change: func(*pipeline.Row) {
 				mostAhead.Store(max(mostAhead.Load(), read.Add(1)-done.Load()))
 			}},
-			Evaluator: pipelinetest.Evaluate(func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
+			Evaluator: pipelinetest.EvaluatorFunc(func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
 				n := atOnce.Add(1)
 				for old := mostAtOnce.Load(); n > old && !mostAtOnce.CompareAndSwap(old, n); old = mostAtOnce.Load() {
 				}
@@ -133,7 +133,7 @@ func TestWorkersAndWindowAreBounds(t *testing.T) {
 				return slowly(ctx, u)
 			}),
 			// A batch is freed when its last outcome is written.
-			Sink: pipelinetest.Write(func(o *pipeline.Outcome) error {
+			Sink: pipelinetest.SinkFunc(func(o *pipeline.Outcome) error {
 				if o.Row.Number%max(tt.batch, 1) == 0 {
 					done.Add(max(tt.batch, 1))
 				}
@@ -167,8 +167,8 @@ func TestLargeRowsMakeTheWindowSmaller(t *testing.T) {
 				row.Input = []pipeline.Member{{Name: "x", Value: pipeline.StringValue(strings.Repeat("x", int(tt.rowBytes)-100))}}
 				mostAhead.Store(max(mostAhead.Load(), read.Add(1)-done.Load()))
 			}},
-			Evaluator: pipelinetest.Evaluate(slowly),
-			Sink:      pipelinetest.Write(func(*pipeline.Outcome) error { done.Add(1); return nil }),
+			Evaluator: pipelinetest.EvaluatorFunc(slowly),
+			Sink:      pipelinetest.SinkFunc(func(*pipeline.Outcome) error { done.Add(1); return nil }),
 		})
 		if err != nil || stats.Answered != 200 {
 			t.Fatalf("%+v: %+v, %v", tt, stats, err)
@@ -184,7 +184,7 @@ func TestFatalErrorOfTheEvaluatorEndsTheRun(t *testing.T) {
 	var asked atomic.Int64
 	got, stats, err := run(t, pipeline.Pipeline{
 		Workers: 4, Window: 8, Source: &pipelinetest.Rows{N: 1000},
-		Evaluator: pipelinetest.Evaluate(func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
+		Evaluator: pipelinetest.EvaluatorFunc(func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
 			asked.Add(1)
 			if u.UserID == "user-20" {
 				return pipeline.Answer{}, fatal
@@ -207,8 +207,8 @@ func TestFailingSinkEndsTheRun(t *testing.T) {
 	full := errors.New("disk full")
 	writes := 0
 	_, stats, err := run(t, pipeline.Pipeline{
-		Workers: 4, Window: 8, Source: &pipelinetest.Rows{N: 1000}, Evaluator: pipelinetest.Evaluate(slowly),
-		Sink: pipelinetest.Write(func(o *pipeline.Outcome) error {
+		Workers: 4, Window: 8, Source: &pipelinetest.Rows{N: 1000}, Evaluator: pipelinetest.EvaluatorFunc(slowly),
+		Sink: pipelinetest.SinkFunc(func(o *pipeline.Outcome) error {
 			if writes++; writes == 10 {
 				return full
 			}
@@ -224,7 +224,7 @@ func TestFailingSourceDrains(t *testing.T) {
 	broken := errors.New("the file ends in the middle")
 	for _, size := range []int{1, 7, 100} {
 		got, stats, err := run(t, pipeline.Pipeline{
-			Workers: 4, Window: 8, Batch: size, Source: &pipelinetest.Rows{N: 50, Err: broken}, Evaluator: pipelinetest.Evaluate(slowly),
+			Workers: 4, Window: 8, Batch: size, Source: &pipelinetest.Rows{N: 50, Err: broken}, Evaluator: pipelinetest.EvaluatorFunc(slowly),
 		})
 		if !errors.Is(err, broken) || len(got) != 50 || stats.Read != 50 || stats.Answered != 50 {
 			t.Errorf("batches of %d: err = %v, %d outcomes, stats %+v; want %v and all 50 rows", size, err, len(got), stats, broken)
@@ -233,7 +233,7 @@ func TestFailingSourceDrains(t *testing.T) {
 }
 
 func TestEmptySource(t *testing.T) {
-	got, stats, err := run(t, pipeline.Pipeline{Workers: 4, Source: &pipelinetest.Rows{}, Evaluator: pipelinetest.Evaluate(slowly)})
+	got, stats, err := run(t, pipeline.Pipeline{Workers: 4, Source: &pipelinetest.Rows{}, Evaluator: pipelinetest.EvaluatorFunc(slowly)})
 	if err != nil || len(got) != 0 || stats != (pipeline.Stats{}) {
 		t.Errorf("err = %v, outcomes %v, stats %+v; want none", err, got, stats)
 	}
@@ -248,7 +248,7 @@ func TestCancelEndsAtOnce(t *testing.T) {
 		start := time.Now()
 		p := pipeline.Pipeline{
 			Workers: 4, Window: 100, Source: &pipelinetest.Rows{N: 1e6}, Sink: &w,
-			Evaluator: pipelinetest.Evaluate(func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
+			Evaluator: pipelinetest.EvaluatorFunc(func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
 				if u.UserID == "user-30" { // hangs; all others are answered
 					<-ctx.Done()
 					return pipeline.Answer{}, ctx.Err()
@@ -292,7 +292,7 @@ func TestSoftStopAsksNobodyElse(t *testing.T) {
 					Source: &pipelinetest.Rows{N: 1e6, Change: func(row *pipeline.Row) {
 						row.Input = []pipeline.Member{{Name: "x", Value: pipeline.StringValue(strings.Repeat("x", 100))}}
 					}},
-					Evaluator: pipelinetest.Evaluate(func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
+					Evaluator: pipelinetest.EvaluatorFunc(func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
 						if stopped.Load() {
 							t.Errorf("%s was asked after the stop", u.UserID)
 						}
@@ -334,7 +334,7 @@ func TestEvaluatorStops(t *testing.T) {
 				Workers: 4, Window: 50, Batch: tt.batch, WindowBytes: tt.windowBytes, Source: &pipelinetest.Rows{N: 1e5, Change: func(row *pipeline.Row) {
 					row.Input = []pipeline.Member{{Name: "x"}}
 				}},
-				Evaluator: pipelinetest.Evaluate(func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
+				Evaluator: pipelinetest.EvaluatorFunc(func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
 					if u.UserID == "user-30" {
 						return pipeline.Answer{}, fmt.Errorf("wrapped: %w", pipeline.ErrStopped)
 					}
@@ -353,8 +353,8 @@ func TestFailuresAreDated(t *testing.T) {
 	var at []time.Time
 	p := pipeline.Pipeline{
 		Source:    &pipelinetest.Rows{N: 1, Change: func(r *pipeline.Row) { r.Err = pipeline.Errorf(pipeline.KindMissingID, "no id") }},
-		Evaluator: pipelinetest.Evaluate(slowly), Now: func() time.Time { return now },
-		Sink: pipelinetest.Write(func(o *pipeline.Outcome) error { at = append(at, o.At); return nil }),
+		Evaluator: pipelinetest.EvaluatorFunc(slowly), Now: func() time.Time { return now },
+		Sink: pipelinetest.SinkFunc(func(o *pipeline.Outcome) error { at = append(at, o.At); return nil }),
 	}
 	if _, err := p.Run(t.Context()); err != nil || len(at) != 1 || !at[0].Equal(now) {
 		t.Errorf("err = %v, at = %v; want %v", err, at, now)
@@ -368,8 +368,8 @@ func TestAnyRunIsOneOutcomeARow(t *testing.T) {
 		n, workers, window, size := random.Int64N(300), random.IntN(20), random.IntN(50), random.IntN(30)
 		next := int64(1)
 		_, stats, err := run(t, pipeline.Pipeline{
-			Source: &pipelinetest.Rows{N: n}, Evaluator: pipelinetest.Evaluate(slowly), Workers: workers, Window: window, Batch: size,
-			Sink: pipelinetest.Write(func(o *pipeline.Outcome) error {
+			Source: &pipelinetest.Rows{N: n}, Evaluator: pipelinetest.EvaluatorFunc(slowly), Workers: workers, Window: window, Batch: size,
+			Sink: pipelinetest.SinkFunc(func(o *pipeline.Outcome) error {
 				if o.Row.Number != next {
 					t.Fatalf("n=%d workers=%d window=%d batch=%d: row %d came when %d was due", n, workers, window, size, o.Row.Number, next)
 				}
@@ -389,8 +389,8 @@ func BenchmarkRun(b *testing.B) {
 			b.ReportAllocs()
 			p := pipeline.Pipeline{
 				Source: &pipelinetest.Rows{N: int64(b.N)}, Workers: 2, Window: 4096, Batch: size,
-				Evaluator: pipelinetest.Evaluate(func(context.Context, *pipeline.User) (pipeline.Answer, error) { return pipeline.Answer{}, nil }),
-				Sink:      pipelinetest.Write(func(*pipeline.Outcome) error { return nil }),
+				Evaluator: pipelinetest.EvaluatorFunc(func(context.Context, *pipeline.User) (pipeline.Answer, error) { return pipeline.Answer{}, nil }),
+				Sink:      pipelinetest.SinkFunc(func(*pipeline.Outcome) error { return nil }),
 			}
 			if _, err := p.Run(b.Context()); err != nil {
 				b.Fatal(err)
@@ -426,8 +426,8 @@ func TestLargeRowsAreNotKept(t *testing.T) {
 				mostAhead.Store(max(mostAhead.Load(), i+1-done.Load()))
 			}
 		}},
-		Evaluator: pipelinetest.Evaluate(slowly),
-		Sink: pipelinetest.Write(func(*pipeline.Outcome) error {
+		Evaluator: pipelinetest.EvaluatorFunc(slowly),
+		Sink: pipelinetest.SinkFunc(func(*pipeline.Outcome) error {
 			if done.Add(1) == rows {
 				runtime.GC()
 				alive = 0

@@ -83,14 +83,14 @@ type Outcome struct {
 	Err         *UserError // the row's own, or the evaluator's; nil: answered
 }
 
-// Answer makes o the outcome of its row that an answer is. It uses the memory of o.Assignments again.
-func (o *Outcome) Answer(a Answer, flags []string) {
+// SetAnswer makes o the outcome of its row that an answer is. It uses the memory of o.Assignments again.
+func (o *Outcome) SetAnswer(a Answer, flags []string) {
 	*o = Outcome{Row: o.Row, Body: a.Body, At: a.At, Attempts: a.Attempts, Assignments: o.Assignments[:0]}
 	o.Assignments, o.Unasked = Flatten(o.Assignments, a.Variants, flags)
 }
 
-// Fail makes o the outcome of its row that a failure is.
-func (o *Outcome) Fail(err *UserError, at time.Time) {
+// SetError makes o the outcome of its row that a failure is.
+func (o *Outcome) SetError(err *UserError, at time.Time) {
 	*o = Outcome{Row: o.Row, At: at, Attempts: err.Attempts, Err: err, Assignments: o.Assignments[:0]}
 }
 

@@ -100,11 +100,11 @@ func (v *Value) Get(name string) *Value {
 	if v.Kind != Object {
 		return nil
 	}
-	return Find(v.Members, name)
+	return FindMember(v.Members, name)
 }
 
-// Find is the value of that name among sorted members; nil if there is none.
-func Find(members []Member, name string) *Value {
+// FindMember is the value of that name among sorted members; nil if there is none.
+func FindMember(members []Member, name string) *Value {
 	i, found := slices.BinarySearchFunc(members, name, func(m Member, name string) int { return strings.Compare(m.Name, name) })
 	if !found {
 		return nil

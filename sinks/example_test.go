@@ -26,7 +26,7 @@ func ExampleCreate() {
 		log.Fatal(err)
 	}
 	o := pipeline.Outcome{Row: pipeline.Row{Number: 1, User: pipeline.User{UserID: "ana"}}}
-	o.Answer(pipeline.Answer{
+	o.SetAnswer(pipeline.Answer{
 		Variants: []pipeline.Variant{{FlagKey: "checkout", Key: "treatment"}},
 		At:       time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 	}, []string{"checkout"})

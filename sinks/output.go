@@ -77,7 +77,7 @@ func (o *Output) open(w io.Writer, spec *Spec) (err error) {
 // fail keeps the first error and names the output in it.
 func (o *Output) fail(err error) error {
 	if err != nil && o.err == nil {
-		o.err = durable.Error("write", o.info.Path, err)
+		o.err = durable.WrapError("write", o.info.Path, err)
 	}
 	return o.err
 }

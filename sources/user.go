@@ -405,7 +405,7 @@ func nameGroups(leaves []leaf, base []pipeline.Member) []leaf {
 				v = leaves[i].value
 			}
 		}
-		if g := pipeline.Find(base, groups); v == nil && g != nil {
+		if g := pipeline.FindMember(base, groups); v == nil && g != nil {
 			v = g.Get(groupType)
 		}
 		switch {

@@ -104,7 +104,7 @@ var leftoverName = regexp.MustCompile(`^(\..+)\.rollcall(?:\.stdin(?:-[a-z0-9]+)
 func findLeftovers(dir string) ([]leftover, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, durable.Error("look at", dir, err)
+		return nil, durable.WrapError("look at", dir, err)
 	}
 	var found []leftover
 	for _, e := range entries {
@@ -117,7 +117,7 @@ func findLeftovers(dir string) ([]leftover, error) {
 			continue
 		}
 		if err != nil {
-			return nil, durable.Error("look at", filepath.Join(dir, e.Name()), err)
+			return nil, durable.WrapError("look at", filepath.Join(dir, e.Name()), err)
 		}
 		found = append(found, leftover{filepath.Join(dir, e.Name()), m[1], m[2] != "", info})
 	}

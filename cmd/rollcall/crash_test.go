@@ -380,7 +380,7 @@ func TestCrashOrderOfFileOperations(t *testing.T) {
 				t.Errorf("%sbefore %s and the journal were synced", line, temps[name])
 			}
 			unnamed[name] = true
-		case "syncfolder":
+		case "syncdir":
 			delete(unnamed, name)
 		case "remove":
 			if name == journalName && (len(unnamed) > 0 || renamed != len(crashOutputs)+1) {

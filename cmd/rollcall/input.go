@@ -127,14 +127,14 @@ func (in *input) keepSpool() error {
 	if in.spool == nil || in.kept {
 		return nil
 	}
-	if err := durable.Error("keep", in.keep, in.spool.Datasync()); err != nil {
+	if err := durable.WrapError("keep", in.keep, in.spool.Datasync()); err != nil {
 		return err
 	}
 	if err := durable.Rename(in.files[0].Path, in.keep); err != nil {
 		return err
 	}
 	in.kept, in.files[0].Path = true, in.keep
-	return durable.SyncFolder(in.keep)
+	return durable.SyncDir(in.keep)
 }
 
 // useKept makes the copy that an unfinished run has kept the input, in place of an empty one.
@@ -173,7 +173,7 @@ func (in *input) Close() {
 func removeSpools(kept string) error {
 	entries, err := os.ReadDir(filepath.Dir(kept))
 	if err != nil {
-		return durable.Error("look at", filepath.Dir(kept), err)
+		return durable.WrapError("look at", filepath.Dir(kept), err)
 	}
 	folder, name := filepath.Split(kept)
 	for _, e := range entries {

@@ -168,14 +168,14 @@ func (s *snapshotRun) replay(u *unfinished, src pipeline.Source, sink pipeline.S
 				"this version of rollcall may ask differently; --fresh asks about all users again")
 		}
 		if rec.Err != nil {
-			o.Fail(rec.Err, rec.At)
+			o.SetError(rec.Err, rec.At)
 		} else {
 			variants, err := requests.Decode(rec.Body)
 			if err != nil {
 				return pipeline.WithHint(fmt.Errorf("row %d: the answer in the journal cannot be used: %w", o.Row.Number, err),
 					"--fresh asks about all users again")
 			}
-			o.Answer(pipeline.Answer{Variants: variants, Body: rec.Body, At: rec.At, Attempts: rec.Attempts}, s.o.flags)
+			o.SetAnswer(pipeline.Answer{Variants: variants, Body: rec.Body, At: rec.At, Attempts: rec.Attempts}, s.o.flags)
 			if !s.newKey { // nobody was answered with this key yet
 				client.Known(&o.Row.User)
 			}

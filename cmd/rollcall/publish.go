@@ -102,10 +102,10 @@ func (s *snapshotRun) completeFiles(m *snapshot.Manifest) ([]publication, error)
 
 // commits is the list as the journal has it: names without folders, because the folders may be elsewhere when it is
 // read again, and because no file may say where to write.
-func commits(list []publication) []journal.Commit {
-	var files []journal.Commit
+func commits(list []publication) []journal.CommittedFile {
+	var files []journal.CommittedFile
 	for _, p := range list {
-		files = append(files, journal.Commit{Temp: filepath.Base(p.temp), Final: filepath.Base(p.final), SHA256: p.sha256, Bytes: p.bytes})
+		files = append(files, journal.CommittedFile{Temp: filepath.Base(p.temp), Final: filepath.Base(p.final), SHA256: p.sha256, Bytes: p.bytes})
 	}
 	return files
 }
@@ -120,7 +120,7 @@ func (s *snapshotRun) publishList(waiting []publication) error {
 		}
 		if p.final == manifest && s.o.overwrite {
 			// Where a manifest stands, its outputs are complete: the one of an earlier run goes before they do.
-			err := errors.Join(durable.Inherit(p.temp, manifest), durable.Remove(manifest), durable.SyncFolder(manifest))
+			err := errors.Join(durable.Inherit(p.temp, manifest), durable.Remove(manifest), durable.SyncDir(manifest))
 			if err != nil {
 				return stopped(err)
 			}
@@ -162,7 +162,7 @@ func (s *snapshotRun) finish(u *unfinished) (bool, error) {
 		return false, stopped(s.withdraw(published))
 	}
 	for _, p := range published {
-		if err := durable.SyncFolder(p.final); err != nil {
+		if err := durable.SyncDir(p.final); err != nil {
 			return false, stopped(err)
 		}
 	}
@@ -184,7 +184,7 @@ func (s *snapshotRun) finish(u *unfinished) (bool, error) {
 
 // findCommitted finds the files of a commit, by the names that this command's options give them: those that wait for
 // their final names, and those that have them. lost is the first that is neither, or "".
-func (s *snapshotRun) findCommitted(files []journal.Commit) (waiting, published []publication, lost string, err error) {
+func (s *snapshotRun) findCommitted(files []journal.CommittedFile) (waiting, published []publication, lost string, err error) {
 	for i, final := range s.finalNames() {
 		if i >= len(files) || filepath.Base(files[i].Final) != filepath.Base(final) {
 			if lost == "" {
@@ -227,7 +227,7 @@ func (s *snapshotRun) holds(path string, p publication) (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, durable.Error("look at", path, err)
+		return false, durable.WrapError("look at", path, err)
 	}
 	sum, _, err := hashFile(s.env.Soft, path)
 	return sum == p.sha256, err
@@ -245,7 +245,7 @@ func (s *snapshotRun) withdraw(published []publication) error {
 		}
 	}
 	for _, p := range published {
-		if err := errors.Join(durable.Remove(p.final), durable.SyncFolder(p.final)); err != nil {
+		if err := errors.Join(durable.Remove(p.final), durable.SyncDir(p.final)); err != nil {
 			return err
 		}
 	}
@@ -267,7 +267,7 @@ func (s *snapshotRun) checkFolders() error {
 	for i, path := range files {
 		var err error
 		if folders[i], err = os.Stat(filepath.Dir(path)); err != nil {
-			return durable.Error("create", path, err)
+			return durable.WrapError("create", path, err)
 		}
 		for j, other := range files[:i] {
 			if filepath.Base(path) == filepath.Base(other) && os.SameFile(folders[i], folders[j]) {
@@ -315,7 +315,7 @@ func (s *snapshotRun) checkPaths() error {
 // go. The outputs are created before it, too.
 func (s *snapshotRun) tryFiles() error {
 	for _, path := range s.o.sideFiles() {
-		if err := durable.Try(path); err != nil {
+		if err := durable.CheckWritable(path); err != nil {
 			return err
 		}
 	}

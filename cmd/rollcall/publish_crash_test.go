@@ -227,19 +227,19 @@ func TestCrashThenAnything(t *testing.T) {
 			return errors.Join(os.Rename(path, elsewhere), os.Symlink(elsewhere, path))
 		}, "", ""},
 		{"the journal has whole paths, as it had before", func(folder string) error {
-			return rewriteCommit(folder, func(c *journal.Commit) {
+			return rewriteCommit(folder, func(c *journal.CommittedFile) {
 				c.Temp, c.Final = filepath.Join("/nowhere", c.Temp), filepath.Join("/nowhere", c.Final)
 			})
 		}, "", ""},
 		{"the journal says to publish elsewhere", func(folder string) error {
-			return rewriteCommit(folder, func(c *journal.Commit) {
+			return rewriteCommit(folder, func(c *journal.CommittedFile) {
 				if c.Final == "a.errors.jsonl" {
 					c.Final = filepath.Join(filepath.Dir(folder), "evil.jsonl")
 				}
 			})
 		}, "", ""},
 		{"the journal says to publish another file", func(folder string) error {
-			return errors.Join(write(filepath.Join(folder, "secret"), "precious"), rewriteCommit(folder, func(c *journal.Commit) {
+			return errors.Join(write(filepath.Join(folder, "secret"), "precious"), rewriteCommit(folder, func(c *journal.CommittedFile) {
 				c.Temp = filepath.Join(folder, "secret")
 			}))
 		}, "", "secret"},
@@ -302,7 +302,7 @@ func (lab *crashLab) in(t *testing.T) *crashLab {
 }
 
 // rewriteCommit writes the journal in the folder anew, with its first commit's files changed.
-func rewriteCommit(folder string, change func(*journal.Commit)) error {
+func rewriteCommit(folder string, change func(*journal.CommittedFile)) error {
 	path := journal.PathFor(filepath.Join(folder, "a.csv"))
 	r, err := journal.Open(path)
 	if err != nil {
@@ -403,8 +403,8 @@ func TestCrashRenamesFoundEarly(t *testing.T) {
 		{"rename", "EXDEV", exitFailed, "create a.csv: invalid cross-device link"},
 		{"rename", "ENOSYS", exitFailed, "create a.csv: function not implemented"},
 		{"rename", "EBUSY", exitFailed, "create a.csv: device or resource busy"},
-		{"syncfolder", "EINVAL", exitSomeFailed, ""},
-		{"syncfolder", "ENOTSUP", exitSomeFailed, ""},
+		{"syncdir", "EINVAL", exitSomeFailed, ""},
+		{"syncdir", "ENOTSUP", exitSomeFailed, ""},
 	} {
 		t.Run(tt.kind+"/"+tt.errno, func(t *testing.T) {
 			lab := lab.in(t)

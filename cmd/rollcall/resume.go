@@ -25,7 +25,7 @@ const maxDifferences = 5
 // why, in lines.
 func (s *snapshotRun) decideResume(u *unfinished, h journal.Header, key amplitude.Key) (why string, err error) {
 	was := u.reader.Header()
-	newKey := !was.Key.Is(key.Secret())
+	newKey := !was.Key.Matches(key.Secret())
 	diff := was.Diff(h.Inputs, h.Options)
 	if len(diff) == 0 && (!newKey || s.o.acceptNewKey) {
 		s.newKey = newKey

@@ -128,14 +128,14 @@ func TestNewInputAfterCommit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var files []journal.Commit
+			var files []journal.CommittedFile
 			for _, final := range []string{out, filepath.Join(folder, "a.errors.jsonl"), out + ".manifest.json"} {
 				temp, err := durable.WriteTemp(final, []byte("earlier"))
 				if err != nil {
 					t.Fatal(err)
 				}
 				sum := sha256.Sum256([]byte("earlier"))
-				files = append(files, journal.Commit{Temp: filepath.Base(temp.Name()), Final: filepath.Base(final), Bytes: 7, SHA256: hex.EncodeToString(sum[:])})
+				files = append(files, journal.CommittedFile{Temp: filepath.Base(temp.Name()), Final: filepath.Base(final), Bytes: 7, SHA256: hex.EncodeToString(sum[:])})
 			}
 			if err := errors.Join(w.Commit(files), w.Close()); err != nil {
 				t.Fatal(err)

@@ -21,7 +21,7 @@ func TestCrashFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	operations := map[string][]string{ // the order is the promise: content before name, name before folder
-		"publish": {"create", "rename", "write", "sync", "close", "rename", "syncfolder"}, // the first rename is a trial
+		"publish": {"create", "rename", "write", "sync", "close", "rename", "syncdir"}, // the first rename is a trial
 		"log":     {"create", "write", "datasync", "truncate", "sync", "remove", "close"},
 	}
 	for child, want := range operations {
@@ -99,9 +99,9 @@ func TestCrashRenamesThatFail(t *testing.T) {
 		{"rename", "EXDEV", "create OUT: invalid cross-device link"},
 		{"rename", "ENOSYS", "create OUT: function not implemented"},
 		{"rename", "EBUSY", "create OUT: device or resource busy"},
-		{"syncfolder", "EINVAL", ""},
-		{"syncfolder", "ENOTSUP", ""},
-		{"syncfolder", "EIO", "publish OUT: input/output error"},
+		{"syncdir", "EINVAL", ""},
+		{"syncdir", "ENOTSUP", ""},
+		{"syncdir", "EIO", "publish OUT: input/output error"},
 	} {
 		t.Run(tt.kind+"/"+tt.errno, func(t *testing.T) {
 			folder := t.TempDir()

@@ -6,10 +6,10 @@
 //   - [Temp], for what must appear whole or not at all: outputs, error records, the manifest. It is written
 //     under a hidden name in the folder of the final one, and then, one step after the other, each checked:
 //
-//     CreateTemp → Write … → Sync → Close → Rename → SyncFolder
+//     CreateTemp → Write … → Sync → Close → Rename → SyncDir
 //
 //     CreateTemp tries a rename, so that what would keep the last one from working is found before the work.
-//     [Temp.Rename] replaces a file and keeps its mode, owner and group ([Inherit]); [RenameNew] replaces nothing.
+//     [Temp.Rename] replaces a file and keeps its mode, owner and group ([Inherit]); [Publish] replaces nothing unless it is told to.
 //
 //     The fsync before the rename, because a file system may otherwise keep the name and lose the content; the
 //     one of the folder after it, because the name itself is content of the folder. [WriteFile] is all of it.
@@ -25,7 +25,7 @@
 // it could not write, and a second fsync would then report success (Rebello et al., "Can Applications Recover
 // from fsync Failures?", USENIX ATC 2020). Nobody tries again.
 //
-// [Error] words an error for the person at the terminal: with the name that was given, not the temporary
+// [WrapError] words an error for the person at the terminal: with the name that was given, not the temporary
 // one, and with what to do about it.
 //
 // # Faults on purpose

@@ -11,20 +11,20 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// SyncFolder makes what happened to names in the folder of path survive a power loss. A file system that cannot
+// SyncDir makes what happened to names in the folder of path survive a power loss. A file system that cannot
 // sync a folder (CIFS, some of FUSE) answers EINVAL or ENOTSUP: there is nothing else to do there.
-func SyncFolder(path string) error {
-	err := op("syncfolder", path, nil)
+func SyncDir(path string) error {
+	err := op("syncdir", path, nil)
 	if err == nil {
-		err = syncFolder(filepath.Dir(path))
+		err = syncDir(filepath.Dir(path))
 	}
 	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
 		return nil
 	}
-	return Error("publish", path, err)
+	return WrapError("publish", path, err)
 }
 
-func syncFolder(name string) error {
+func syncDir(name string) error {
 	folder, err := os.Open(name)
 	if err != nil {
 		return err
@@ -41,7 +41,7 @@ func Remove(path string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return Error("remove", path, err)
+	return WrapError("remove", path, err)
 }
 
 // Exists reports whether there is something under that name, were it a dangling link.
@@ -51,7 +51,7 @@ func Exists(path string) (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, Error("look at", path, err)
+		return false, WrapError("look at", path, err)
 	}
 	return true, nil
 }
@@ -65,7 +65,7 @@ func WriteFile(path string, data []byte) error {
 	if err := t.Rename(); err != nil {
 		return errors.Join(err, t.Remove())
 	}
-	return t.SyncFolder()
+	return t.SyncDir()
 }
 
 // WriteTemp writes data, to the disk, under a temporary name beside path, for the caller to rename.
@@ -79,16 +79,16 @@ func WriteTemp(path string, data []byte) (*Temp, error) {
 		err = t.Sync()
 	}
 	if err = errors.Join(err, t.Close()); err != nil {
-		return nil, errors.Join(Error("write", path, err), t.Remove())
+		return nil, errors.Join(WrapError("write", path, err), t.Remove())
 	}
 	return t, nil
 }
 
 const mountedHint = "it is mounted by itself, as a container's -v FILE:FILE does: mount its folder instead"
 
-// Error is err about that file: with the name that the user gave instead of the temporary one, and with
+// WrapError is err about that file: with the name that the user gave instead of the temporary one, and with
 // what to do about it. A nil err stays nil.
-func Error(verb, name string, err error) error {
+func WrapError(verb, name string, err error) error {
 	if err == nil {
 		return nil
 	}

@@ -115,7 +115,7 @@ func TestTemp(t *testing.T) {
 	if ok, err := Exists(path); ok || err != nil {
 		t.Errorf("before rename: Exists = %v, %v", ok, err)
 	}
-	if err := errors.Join(temp.Rename(), temp.SyncFolder(), temp.Remove()); err != nil {
+	if err := errors.Join(temp.Rename(), temp.SyncDir(), temp.Remove()); err != nil {
 		t.Fatal(err)
 	}
 	if got := names(t, folder); !slices.Equal(got, []string{filepath.Base(path)}) {
@@ -143,7 +143,7 @@ func TestErrors(t *testing.T) {
 	for _, errno := range []syscall.Errno{
 		syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, syscall.ENOENT, syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.EMFILE, syscall.ENFILE,
 	} {
-		err := Error("write", "out/users.csv", &fs.PathError{Op: "write", Path: "out/.users.csv.rollcall-x.tmp", Err: errno})
+		err := WrapError("write", "out/users.csv", &fs.PathError{Op: "write", Path: "out/.users.csv.rollcall-x.tmp", Err: errno})
 		if got, want := err.Error(), "write out/users.csv: "+errno.Error(); got != want {
 			t.Errorf("%v: %q, want %q", errno, got, want)
 		}
@@ -151,10 +151,10 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%v: wrapped as %v with hint %q", errno, err, pipeline.Hint(err))
 		}
 	}
-	if err := Error("write", "x", syscall.EIO); pipeline.Hint(err) != "" {
+	if err := WrapError("write", "x", syscall.EIO); pipeline.Hint(err) != "" {
 		t.Errorf("EIO has the hint %q", pipeline.Hint(err))
 	}
-	if err := Error("write", "x", nil); err != nil {
+	if err := WrapError("write", "x", nil); err != nil {
 		t.Errorf("nil became %v", err)
 	}
 }
@@ -182,10 +182,10 @@ func TestSyncsAreReal(t *testing.T) {
 		t.Error("a second close: no error")
 	}
 	if _, err := os.Stat("/proc/self"); err == nil {
-		if err := syncFolder("/proc/self"); !errors.Is(err, syscall.EINVAL) {
+		if err := syncDir("/proc/self"); !errors.Is(err, syscall.EINVAL) {
 			t.Errorf("sync of /proc/self: %v, want EINVAL", err)
 		}
-		if err := SyncFolder("/proc/self/x"); err != nil {
+		if err := SyncDir("/proc/self/x"); err != nil {
 			t.Errorf("a file system that cannot sync folders: %v, want no error", err)
 		}
 	}

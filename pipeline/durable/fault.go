@@ -21,7 +21,7 @@ import (
 //	ROLLCALL_KILL_TORN=1    a write that is killed or fails has written half of its bytes
 //	ROLLCALL_OPS_LOG=FILE   append a line "N KIND PATH" before each operation
 //
-// The kinds: create write sync datasync close inherit rename syncfolder truncate remove.
+// The kinds: create write sync datasync close inherit rename syncdir truncate remove.
 var faults struct {
 	sync.Mutex
 	count int

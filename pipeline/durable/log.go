@@ -14,11 +14,11 @@ import (
 var ErrLocked = errors.New("it is in use by another process")
 
 // Log is a private file that grows, locked while it is open. It is used from one goroutine. The errors of Write,
-// Datasync, Truncate, ReadAt and Close are the system's: word them with [Error].
+// Datasync, Truncate, ReadAt and Close are the system's: word them with [WrapError].
 type Log struct{ f *os.File }
 
 // OpenLog opens the file to read and to append, and locks it. Without create a file that is not there is an
-// [fs.ErrNotExist]; with it, it is created with mode 0600, and the caller sees to [SyncFolder]. A file that somebody
+// [fs.ErrNotExist]; with it, it is created with mode 0600, and the caller sees to [SyncDir]. A file that somebody
 // else may have put there is refused: see [CheckOurs].
 func OpenLog(path string, create bool) (*Log, error) {
 	// O_NOFOLLOW: a link would lead us elsewhere; O_NONBLOCK: a named pipe would keep us waiting.
@@ -26,7 +26,7 @@ func OpenLog(path string, create bool) (*Log, error) {
 	if create {
 		flags |= os.O_CREATE
 		if err := op("create", path, nil); err != nil {
-			return nil, Error("create", path, err)
+			return nil, WrapError("create", path, err)
 		}
 	}
 	for {
@@ -51,7 +51,7 @@ func OpenLog(path string, create bool) (*Log, error) {
 		}
 		f.Close() // nothing was written
 		if err != nil {
-			return nil, Error("open", path, err)
+			return nil, WrapError("open", path, err)
 		}
 		// Whoever held the lock has removed the file meanwhile: look again at what has the name now.
 	}

@@ -139,5 +139,5 @@ func openError(path string, err error) error {
 			return fmt.Errorf("open %w", ours)
 		}
 	}
-	return Error("open", path, err)
+	return WrapError("open", path, err)
 }

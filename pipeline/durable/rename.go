@@ -9,24 +9,24 @@ import (
 	"syscall"
 )
 
-// Rename gives the file its new name, which may be taken by an older file: that one goes. Only [SyncFolder]
+// Rename gives the file its new name, which may be taken by an older file: that one goes. Only [SyncDir]
 // makes it last.
 func Rename(from, to string) error {
 	err := op("rename", to, nil)
 	if err == nil {
 		err = os.Rename(from, to)
 	}
-	return Error("publish", to, err)
+	return WrapError("publish", to, err)
 }
 
-// RenameNew gives the file its new name if nothing has it; else it is an [fs.ErrExist]. Linux does this in one step.
+// renameNew gives the file its new name if nothing has it; else it is an [fs.ErrExist]. Linux does this in one step.
 // Elsewhere, and on file systems that cannot, something that appears in the last moment is replaced.
-func RenameNew(from, to string) error {
+func renameNew(from, to string) error {
 	err := op("rename", to, nil)
 	if err == nil {
 		err = renameNoReplace(from, to)
 	}
-	return Error("publish", to, err)
+	return WrapError("publish", to, err)
 }
 
 // Publish gives a complete temporary file its name, for good. What has the name is replaced only if the caller says so,
@@ -34,14 +34,14 @@ func RenameNew(from, to string) error {
 func Publish(temp, path string, replace bool) error {
 	var err error
 	if !replace {
-		err = RenameNew(temp, path)
+		err = renameNew(temp, path)
 	} else if err = Inherit(temp, path); err == nil {
 		err = Rename(temp, path)
 	}
 	if err != nil {
 		return err
 	}
-	return SyncFolder(path)
+	return SyncDir(path)
 }
 
 // renameLooking is what renameNoReplace does where the system has no such operation.
@@ -68,7 +68,7 @@ func Inherit(temp, path string) error {
 	if err == nil {
 		err = inherit(temp, old)
 	}
-	return Error("publish", path, err)
+	return WrapError("publish", path, err)
 }
 
 // trusted reports whether the file is one whose mode and owner are worth keeping: a regular one, and in a folder

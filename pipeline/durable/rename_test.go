@@ -16,7 +16,7 @@ import (
 
 // TestRenameNew: what has the name stays, whatever it is.
 func TestRenameNew(t *testing.T) {
-	renames := map[string]func(from, to string) error{"RenameNew": RenameNew, "by looking": renameLooking}
+	renames := map[string]func(from, to string) error{"RenameNew": renameNew, "by looking": renameLooking}
 	for name, rename := range renames {
 		t.Run(name, func(t *testing.T) {
 			folder := t.TempDir()
@@ -256,13 +256,13 @@ func TestMountedFile(t *testing.T) {
 // TestTry leaves nothing, and finds what CreateTemp finds.
 func TestTry(t *testing.T) {
 	folder := t.TempDir()
-	if err := Try(filepath.Join(folder, "a.json")); err != nil {
+	if err := CheckWritable(filepath.Join(folder, "a.json")); err != nil {
 		t.Error(err)
 	}
-	if err := Try(folder); err == nil {
+	if err := CheckWritable(folder); err == nil {
 		t.Error("a folder: no error")
 	}
-	if err := Try(filepath.Join(folder, strings.Repeat("x", 256))); !errors.Is(err, syscall.ENAMETOOLONG) {
+	if err := CheckWritable(filepath.Join(folder, strings.Repeat("x", 256))); !errors.Is(err, syscall.ENAMETOOLONG) {
 		t.Errorf("a name that is too long: %v, want ENAMETOOLONG", err)
 	}
 	if got := names(t, folder); len(got) != 0 {

@@ -54,7 +54,7 @@ func RemoveStale(path string) error {
 	path = filepath.Clean(path)
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil {
-		return Error("look at", filepath.Dir(path), err)
+		return WrapError("look at", filepath.Dir(path), err)
 	}
 	folder, _ := filepath.Split(path)
 	for _, e := range entries {

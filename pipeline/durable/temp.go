@@ -12,7 +12,7 @@ import (
 )
 
 // Temp is a file that has not got its name yet. It is used from one goroutine. The errors of Write, Sync and
-// Close are the system's: word them with [Error].
+// Close are the system's: word them with [WrapError].
 type Temp struct {
 	f          *os.File
 	temp, path string
@@ -30,7 +30,7 @@ func CreateTemp(path string, mode fs.FileMode) (*Temp, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		return nil, Error("create", path, err)
+		return nil, WrapError("create", path, err)
 	case info.IsDir():
 		return nil, fmt.Errorf("create %s: it is a folder", path)
 	case info.Mode()&fs.ModeSymlink != 0:
@@ -39,29 +39,29 @@ func CreateTemp(path string, mode fs.FileMode) (*Temp, error) {
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("create %s: it is not a regular file", path)
 	case isMountPoint(path):
-		return nil, Error("create", path, syscall.EBUSY)
+		return nil, WrapError("create", path, syscall.EBUSY)
 	case !mayRemove(path, info):
-		return nil, Error("create", path, syscall.EPERM)
+		return nil, WrapError("create", path, syscall.EPERM)
 	}
 
 	temp := tempName(path)
 	if err := op("create", temp, nil); err != nil {
-		return nil, Error("create", path, err)
+		return nil, WrapError("create", path, err)
 	}
 	// O_EXCL refuses whatever is there, a symbolic link included, dangling or not (POSIX, open), so nobody
 	// who may write to the folder can lead us elsewhere.
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
-		return nil, Error("create", path, err)
+		return nil, WrapError("create", path, err)
 	}
 	t := &Temp{f: f, temp: temp, path: path}
 	if info, err = f.Stat(); err != nil {
-		return nil, errors.Join(Error("create", path, err), f.Close(), t.Remove())
+		return nil, errors.Join(WrapError("create", path, err), f.Close(), t.Remove())
 	}
 	t.mode = info.Mode().Perm()
 	_ = f.Chmod(t.mode & 0o600) // a file system without modes cannot keep anybody off
 	if err := t.tryRename(); err != nil {
-		return nil, errors.Join(Error("create", path, err), f.Close(), t.Remove())
+		return nil, errors.Join(WrapError("create", path, err), f.Close(), t.Remove())
 	}
 	return t, nil
 }
@@ -79,13 +79,13 @@ func (t *Temp) tryRename() error {
 	return nil
 }
 
-// Try finds out whether path can be written and renamed there, and leaves nothing.
-func Try(path string) error {
+// CheckWritable finds out whether path can be written and renamed there, and leaves nothing.
+func CheckWritable(path string) error {
 	t, err := CreateTemp(path, 0o600)
 	if err != nil {
 		return err
 	}
-	return errors.Join(Error("create", path, t.Close()), t.Remove())
+	return errors.Join(WrapError("create", path, t.Close()), t.Remove())
 }
 
 // Name is the temporary name. It is no longer there after Rename.
@@ -111,8 +111,8 @@ func (t *Temp) Rename() error {
 	return Rename(t.temp, t.path)
 }
 
-// SyncFolder makes the name survive a power loss.
-func (t *Temp) SyncFolder() error { return SyncFolder(t.path) }
+// SyncDir makes the name survive a power loss.
+func (t *Temp) SyncDir() error { return SyncDir(t.path) }
 
 // Remove removes the file under its temporary name. Once renamed it has none, and stays.
 func (t *Temp) Remove() error { return Remove(t.temp) }

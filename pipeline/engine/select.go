@@ -112,10 +112,10 @@ func idValue(id string, path []string, tmp *pipeline.Value) *pipeline.Value {
 	return tmp
 }
 
-// find is pipeline.Find, quicker where there are few members: most names differ in their length already.
+// find is pipeline.FindMember, quicker where there are few members: most names differ in their length already.
 func find(members []pipeline.Member, name string) *pipeline.Value {
 	if len(members) > 16 {
-		return pipeline.Find(members, name)
+		return pipeline.FindMember(members, name)
 	}
 	for i := range members {
 		if members[i].Name == name {

@@ -98,7 +98,7 @@ func (q *query) user(u *pipeline.User) error {
 			name string
 			to   *string
 		}{{"user_id", &u.UserID}, {"device_id", &u.DeviceID}} {
-			v := pipeline.Find(u.Context, id.name)
+			v := pipeline.FindMember(u.Context, id.name)
 			if v == nil {
 				continue
 			}

@@ -56,7 +56,7 @@ func FuzzQuery(f *testing.F) {
 			if q.userID != "" && u.UserID != q.userID {
 				t.Fatalf("%q: user id %q, want the query's %q", raw, u.UserID, q.userID)
 			}
-			if pipeline.Find(u.Context, "user_id") != nil || pipeline.Find(u.Context, "device_id") != nil {
+			if pipeline.FindMember(u.Context, "user_id") != nil || pipeline.FindMember(u.Context, "device_id") != nil {
 				t.Fatalf("%q: an id in the context", raw)
 			}
 			if !slices.IsSortedFunc(u.Context, func(a, b pipeline.Member) int { return strings.Compare(a.Name, b.Name) }) {

@@ -40,8 +40,8 @@ func TestCrashAtEveryOperation(t *testing.T) {
 	// The order is the promise: every frame is on the disk before the next, the outputs before the commit, the
 	// commit before the first rename, the names before the journal is gone.
 	frame := []string{"write", "datasync"}
-	wantKinds := slices.Concat([]string{"create"}, frame, []string{"syncfolder"}, frame, frame, frame,
-		[]string{"create", "rename", "write", "sync", "close"}, frame, frame, []string{"rename", "syncfolder", "remove", "syncfolder", "close"})
+	wantKinds := slices.Concat([]string{"create"}, frame, []string{"syncdir"}, frame, frame, frame,
+		[]string{"create", "rename", "write", "sync", "close"}, frame, frame, []string{"rename", "syncdir", "remove", "syncfolder", "close"})
 	if diff := cmp.Diff(wantKinds, kinds); diff != "" {
 		t.Fatalf("operations (-want +got):\n%s", diff)
 	}

@@ -124,7 +124,7 @@ type frames struct {
 func newFrames(path string, log *durable.Log) (*frames, error) {
 	size, err := log.Size()
 	if err != nil {
-		return nil, durable.Error("read journal", path, err)
+		return nil, durable.WrapError("read journal", path, err)
 	}
 	decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxText))
 	if err != nil {
@@ -193,7 +193,7 @@ func (f *frames) read(p []byte, offset int64) error {
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF // somebody cuts it while we read
 		}
-		return durable.Error("read journal", f.path, err)
+		return durable.WrapError("read journal", f.path, err)
 	}
 	return nil
 }

@@ -45,8 +45,8 @@ func NewKey(secret string) Key {
 	return Key{salt, mac(salt, secret)}
 }
 
-// Is reports whether k was made of that secret.
-func (k Key) Is(secret string) bool {
+// Matches reports whether k was made of that secret.
+func (k Key) Matches(secret string) bool {
 	if secret == "" || k.MAC == "" {
 		return secret == "" && k.MAC == ""
 	}

@@ -162,9 +162,9 @@ func TestResumeWithKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !r.Header().Key.Is(step.was) || r.Resumes() != i || r.NewKeys() != i/2 {
+		if !r.Header().Key.Matches(step.was) || r.Resumes() != i || r.NewKeys() != i/2 {
 			t.Errorf("resume %d: key of %q: %v; %d resumes, %d new keys; want that key, %d and %d",
-				i, step.was, r.Header().Key.Is(step.was), r.Resumes(), r.NewKeys(), i, i/2)
+				i, step.was, r.Header().Key.Matches(step.was), r.Resumes(), r.NewKeys(), i, i/2)
 		}
 		if step.next == "" {
 			w, err = r.Resume()
@@ -207,7 +207,7 @@ func TestDiff(t *testing.T) {
 		}
 	}
 	salted := NewKey("x")
-	if !(Key{}).Is("") || (Key{}).Is("x") || NewKey("") != (Key{}) || salted == NewKey("x") || NewKey("x").Is("") {
+	if !(Key{}).Matches("") || (Key{}).Matches("x") || NewKey("") != (Key{}) || salted == NewKey("x") || NewKey("x").Matches("") {
 		t.Error("keys: no key is only no key, and two salts are not the same")
 	}
 }
@@ -327,7 +327,7 @@ func TestResumeAndCommit(t *testing.T) {
 	}
 	r.Close()
 
-	files := []Commit{{"/a/.x.tmp", "/a/x", "aa", 12}, {"/a/.y.tmp", "/a/y", "bb", 0}}
+	files := []CommittedFile{{"/a/.x.tmp", "/a/x", "aa", 12}, {"/a/.y.tmp", "/a/y", "bb", 0}}
 	for i := 2; i < 6; i += 2 {
 		r, got, err := replay(path)
 		if err != nil || len(got) != i || r.Resumes() != i/2-1 || r.Torn() != 0 {
@@ -402,7 +402,7 @@ func TestResumedIsVoidCommit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(w.Commit([]Commit{{Final: "x"}}), w.Close()); err != nil {
+	if err := errors.Join(w.Commit([]CommittedFile{{Final: "x"}}), w.Close()); err != nil {
 		t.Fatal(err)
 	}
 	r, _, err := replay(path)
@@ -501,7 +501,7 @@ func run(path string) (err error) {
 					return err
 				}
 			}
-			return errors.Join(durable.SyncFolder(out), r.Remove())
+			return errors.Join(durable.SyncDir(out), r.Remove())
 		}
 		if w, err = r.Resume(); err != nil {
 			r.Close()
@@ -535,10 +535,10 @@ func run(path string) (err error) {
 	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
 		return errors.Join(err, w.Close())
 	}
-	if err := w.Commit([]Commit{{Temp: temp.Name(), Final: out}}); err != nil {
+	if err := w.Commit([]CommittedFile{{Temp: temp.Name(), Final: out}}); err != nil {
 		return errors.Join(err, w.Close())
 	}
-	if err := errors.Join(temp.Rename(), temp.SyncFolder()); err != nil {
+	if err := errors.Join(temp.Rename(), temp.SyncDir()); err != nil {
 		return errors.Join(err, w.Close())
 	}
 	return w.Remove()
@@ -609,7 +609,7 @@ func TestWriteErrorsStay(t *testing.T) {
 }
 
 func TestWriteErrorHasAHint(t *testing.T) {
-	err := error(&WriteError{"x", durable.Error("write journal", "x", syscall.ENOSPC)})
+	err := error(&WriteError{"x", durable.WrapError("write journal", "x", syscall.ENOSPC)})
 	if !errors.Is(err, syscall.ENOSPC) || pipeline.Hint(err) == "" || err.Error() != "write journal x: no space left on device" {
 		t.Errorf("%v with hint %q", err, pipeline.Hint(err))
 	}

@@ -22,7 +22,7 @@ type Reader struct {
 	given   int      // of them
 	resumes int
 	newKeys int
-	commit  []Commit
+	commit  []CommittedFile
 	done    bool  // a commit is the last frame so far
 	torn    int64 // bytes at the end that are no frame
 	end     error // io.EOF, or what ended it
@@ -207,7 +207,7 @@ func (r *Reader) Resumes() int { return r.resumes }
 func (r *Reader) NewKeys() int { return r.newKeys }
 
 // Committed is what is left to publish, if the run had come that far, and nil otherwise. It is known after io.EOF.
-func (r *Reader) Committed() []Commit { return r.commit }
+func (r *Reader) Committed() []CommittedFile { return r.commit }
 
 // Resume goes on with the journal after Next has returned io.EOF: it cuts what is torn, and notes the time. The
 // lock passes on; the reader is of no use any more. A commit is void from here on.
@@ -222,7 +222,7 @@ func (r *Reader) resume(key *Key) (*Writer, error) {
 	}
 	if r.torn > 0 {
 		if err := r.frames.log.Truncate(r.frames.offset); err != nil {
-			return nil, &WriteError{r.frames.path, durable.Error("resume journal", r.frames.path, err)}
+			return nil, &WriteError{r.frames.path, durable.WrapError("resume journal", r.frames.path, err)}
 		}
 	}
 	w, err := newWriter(r.frames.path, r.frames.log, r.frames.chain)
@@ -243,7 +243,7 @@ func (r *Reader) Remove() error {
 	}
 	err := r.frames.log.Remove()
 	if err == nil {
-		err = durable.SyncFolder(r.frames.path)
+		err = durable.SyncDir(r.frames.path)
 	}
 	return errors.Join(err, r.Close())
 }
@@ -253,7 +253,7 @@ func (r *Reader) Close() error {
 	if r.frames.log == nil {
 		return nil
 	}
-	err := durable.Error("close journal", r.frames.path, r.frames.log.Close())
+	err := durable.WrapError("close journal", r.frames.path, r.frames.log.Close())
 	r.frames.log = nil
 	r.end = fmt.Errorf("read journal %s: it is closed", r.frames.path)
 	r.batch, r.given = nil, 0

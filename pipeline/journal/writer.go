@@ -71,9 +71,9 @@ func create(path string, log *durable.Log, h Header) (*Writer, error) {
 		err = log.Truncate(0)
 	}
 	if err != nil {
-		err = &WriteError{path, durable.Error("create journal", path, err)}
+		err = &WriteError{path, durable.WrapError("create journal", path, err)}
 	} else if err = w.writeJSON(kindHeader, h); err == nil {
-		if err = durable.SyncFolder(path); err == nil {
+		if err = durable.SyncDir(path); err == nil {
 			return w, nil
 		}
 		err = &WriteError{path, err}
@@ -173,7 +173,7 @@ func (w *Writer) write(b block, text []byte) error {
 		err = w.log.Datasync()
 	}
 	if err != nil {
-		w.err = &WriteError{w.path, durable.Error("write journal", w.path, err)}
+		w.err = &WriteError{w.path, durable.WrapError("write journal", w.path, err)}
 		return w.err
 	}
 	w.chain.advance(&b)
@@ -197,9 +197,9 @@ type resumed struct {
 	Key *Key      `json:"key,omitempty"` // where it is another than before
 }
 
-// Commit is a complete output of the run under the name that it still has, and the one that it gets: base names of
+// CommittedFile is a complete output of the run under the name that it still has, and the one that it gets: base names of
 // one folder, which the run knows. Versions before had whole paths; whoever reads a Commit takes the last element.
-type Commit struct {
+type CommittedFile struct {
 	Temp   string `json:"temp"`
 	Final  string `json:"final"`
 	SHA256 string `json:"sha256"` // in hex
@@ -207,13 +207,13 @@ type Commit struct {
 }
 
 type commit struct {
-	Files []Commit `json:"files"`
+	Files []CommittedFile `json:"files"`
 }
 
 // Commit flushes, and ends the journal with the list of what is to be published. From here on the run is
 // finished, whatever happens: whoever opens the journal finds the list ([Reader.Committed]) and has only to
 // finish the renames. All Temp files must be on the disk before.
-func (w *Writer) Commit(files []Commit) error {
+func (w *Writer) Commit(files []CommittedFile) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.usable(); err != nil {
@@ -253,7 +253,7 @@ func (w *Writer) Remove() error {
 	}
 	err := w.log.Remove() // while it is locked
 	if err == nil {
-		err = durable.SyncFolder(w.path)
+		err = durable.SyncDir(w.path)
 	}
 	return errors.Join(err, w.release())
 }
@@ -267,7 +267,7 @@ func (w *Writer) release() error {
 	log := w.log
 	w.log = nil
 	if err := log.Close(); err != nil {
-		return &WriteError{w.path, durable.Error("close journal", w.path, err)}
+		return &WriteError{w.path, durable.WrapError("close journal", w.path, err)}
 	}
 	return nil
 }
@@ -284,7 +284,7 @@ func Discard(path string) error {
 	}
 	err = log.Remove()
 	if err == nil {
-		err = durable.SyncFolder(path)
+		err = durable.SyncDir(path)
 	}
-	return errors.Join(err, durable.Error("close journal", path, log.Close()))
+	return errors.Join(err, durable.WrapError("close journal", path, log.Close()))
 }

@@ -36,19 +36,19 @@ func (r *Rows) Next(row *pipeline.Row) error {
 // Close does nothing.
 func (r *Rows) Close() error { return nil }
 
-// Evaluate is an evaluator that is a function.
-type Evaluate func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error)
+// EvaluatorFunc is an evaluator that is a function.
+type EvaluatorFunc func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error)
 
 // Evaluate calls the function.
-func (f Evaluate) Evaluate(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
+func (f EvaluatorFunc) Evaluate(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
 	return f(ctx, u)
 }
 
-// Write is a sink that is a function. It has nothing to close.
-type Write func(o *pipeline.Outcome) error
+// SinkFunc is a sink that is a function. It has nothing to close.
+type SinkFunc func(o *pipeline.Outcome) error
 
 // Write calls the function.
-func (f Write) Write(o *pipeline.Outcome) error { return f(o) }
+func (f SinkFunc) Write(o *pipeline.Outcome) error { return f(o) }
 
 // Close does nothing.
-func (f Write) Close() error { return nil }
+func (f SinkFunc) Close() error { return nil }

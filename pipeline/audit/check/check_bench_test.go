@@ -27,7 +27,7 @@ func benchmarkCheck(b *testing.B, format string) {
 				variants = append(variants, pipeline.Variant{FlagKey: flag, Key: []string{"control", "treatment"}[(i/7+int64(f))%2], Payload: fmt.Sprintf(`{"title":"Buy now","discount":%d}`, i%4*5)})
 			}
 		}
-		o.Answer(pipeline.Answer{Variants: variants, At: o.At}, flags)
+		o.SetAnswer(pipeline.Answer{Variants: variants, At: o.At}, flags)
 		r.outcomes = append(r.outcomes, o)
 	}
 	path := r.write(b, filepath.Join(b.TempDir(), "a."+format))

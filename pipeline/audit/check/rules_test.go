@@ -102,7 +102,7 @@ func planned() *run {
 		o.Row.Number, o.Row.User.UserID, o.Row.User.DeviceID = i, fmt.Sprintf("user-%d", i), fmt.Sprintf("device-%d", i)
 		o.Row.Carry = make([]pipeline.Value, 3)
 		if i > 1200 {
-			o.Fail(pipeline.Errorf(pipeline.KindMissingID, "no id"), o.At)
+			o.SetError(pipeline.Errorf(pipeline.KindMissingID, "no id"), o.At)
 			o.Row.Input = []pipeline.Member{{Name: "country", Value: pipeline.StringValue("DE")}}
 			r.outcomes = append(r.outcomes, o)
 			continue
@@ -132,7 +132,7 @@ func planned() *run {
 		if i%10 == 5 {
 			variants = append(variants, pipeline.Variant{FlagKey: "dark-mode", Key: "on"})
 		}
-		o.Answer(pipeline.Answer{Variants: variants, At: o.At}, r.spec.Flags)
+		o.SetAnswer(pipeline.Answer{Variants: variants, At: o.At}, r.spec.Flags)
 		r.outcomes = append(r.outcomes, o)
 	}
 	return r
@@ -547,7 +547,7 @@ func bigRun(n int64) *run {
 	for i := range n {
 		o := pipeline.Outcome{At: began}
 		o.Row.Number, o.Row.User.UserID, o.Row.Carry = i+1, fmt.Sprint("u", i), []pipeline.Value{pipeline.StringValue(fmt.Sprint("c", i))}
-		o.Answer(pipeline.Answer{Variants: []pipeline.Variant{{FlagKey: "f", Key: []string{"control", "treatment"}[i%2]}}, At: began}, r.spec.Flags)
+		o.SetAnswer(pipeline.Answer{Variants: []pipeline.Variant{{FlagKey: "f", Key: []string{"control", "treatment"}[i%2]}}, At: began}, r.spec.Flags)
 		r.outcomes = append(r.outcomes, o)
 	}
 	return r
@@ -635,7 +635,7 @@ func randomRun(r *rand.Rand, asked bool) *run {
 			o.Row.Carry[0] = pipeline.Value{}
 		}
 		if r.IntN(20) == 0 {
-			o.Fail(pipeline.Errorf(pipeline.KindRejected, "no"), began)
+			o.SetError(pipeline.Errorf(pipeline.KindRejected, "no"), began)
 			out.outcomes = append(out.outcomes, o)
 			continue
 		}
@@ -656,7 +656,7 @@ func randomRun(r *rand.Rand, asked bool) *run {
 			flags = nil
 			slices.SortFunc(got, func(a, b pipeline.Variant) int { return cmp.Compare(a.FlagKey, b.FlagKey) })
 		}
-		o.Answer(pipeline.Answer{Variants: got, At: began}, flags)
+		o.SetAnswer(pipeline.Answer{Variants: got, At: began}, flags)
 		out.outcomes = append(out.outcomes, o)
 	}
 	return out
@@ -762,7 +762,7 @@ func TestRatio(t *testing.T) {
 			if treated {
 				key = "treatment"
 			}
-			o.Answer(pipeline.Answer{Variants: []pipeline.Variant{{FlagKey: "f", Key: key}}, At: began}, run.spec.Flags)
+			o.SetAnswer(pipeline.Answer{Variants: []pipeline.Variant{{FlagKey: "f", Key: key}}, At: began}, run.spec.Flags)
 			run.outcomes = append(run.outcomes, o)
 		}
 		path := run.write(t, filepath.Join(folder, fmt.Sprint(seed, ".parquet")))
@@ -1027,7 +1027,7 @@ func TestManyVariants(t *testing.T) {
 		if i%60 >= 50 { // not held out
 			other = "on"
 		}
-		o.Answer(pipeline.Answer{At: o.At, Variants: []pipeline.Variant{
+		o.SetAnswer(pipeline.Answer{At: o.At, Variants: []pipeline.Variant{
 			{FlagKey: "held", Key: fmt.Sprintf("holdout-%d", i%60)}, {FlagKey: "many", Key: fmt.Sprintf("v%d", i%600)}, {FlagKey: "other", Key: other},
 		}}, r.spec.Flags)
 		r.outcomes = append(r.outcomes, o)
