@@ -40,8 +40,8 @@ func reportCommand(env *env, con *console) *cobra.Command {
 what, whether the variants are split as they should be, also in each slice of
 the users, and who is in two experiments at once. Nothing is sent.
 
-SNAPSHOT is an output of a run, or its manifest. Several runs are added up; users
-who failed in one and were asked again in another are counted once.
+SNAPSHOT is an output of a run, or its manifest. Several runs are added up; who
+failed in one and was asked about again in another is counted once.
 What the split should be is in the flag configurations, or said with --expect.
 Slices are by columns that the snapshot was told to --carry.`,
 		Example: `  rollcall report assignments.parquet
