@@ -43,7 +43,7 @@ func benchmark(b *testing.B, format string, spec Spec) {
 	}
 	out, err := Create(filepath.Join(b.TempDir(), "out."+format), spec)
 	if strings.HasSuffix(b.Name(), "Stream") {
-		out, err = Stream(io.Discard, format, spec)
+		out, err = NewStream(io.Discard, format, spec)
 	}
 	if err != nil {
 		b.Fatal(err)

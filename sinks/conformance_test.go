@@ -69,7 +69,7 @@ func TestConformance(t *testing.T) {
 				},
 				Errors: func(path string) (pipelinetest.Output, error) { return wrap(CreateErrors(path, Spec{RunID: "run-1"})) },
 				Stream: func(w io.Writer, carry []pipeline.Column) (pipelinetest.Output, error) {
-					return wrap(Stream(w, format, Spec{Carry: carry}))
+					return wrap(NewStream(w, format, Spec{Carry: carry}))
 				},
 				Readers: readers[base],
 				JSON:    base == "jsonl",

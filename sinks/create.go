@@ -40,10 +40,10 @@ func Format(name string) (string, error) {
 			return f, nil
 		}
 	}
-	return "", unknownFormat(name)
+	return "", unknownFormatError(name)
 }
 
-func unknownFormat(name string) error {
+func unknownFormatError(name string) error {
 	return pipeline.WithHint(fmt.Errorf("unknown output format: %q", name),
 		"the formats are .csv, .tsv and .jsonl, each also with .gz or .zst after it, and .parquet")
 }
@@ -60,36 +60,36 @@ func TrimFormat(name string) string {
 // Create begins a file of assignments. Its format is the name's ending. What stands under that name stays
 // as it is: the caller renames what [Info] calls Temp when the output is closed, and asks before whether it may.
 func Create(path string, spec Spec) (*Output, error) {
-	table, err := spec.assignments()
+	table, err := spec.newAssignmentsTable()
 	if err != nil {
 		return nil, err
 	}
-	return create(path, 0o666, table, &spec) // as any new file, less the umask
+	return createOutput(path, 0o666, table, &spec) // as any new file, less the umask
 }
 
 // CreateErrors begins a file of error records, which only its owner may read: they hold the input's rows.
 func CreateErrors(path string, spec Spec) (*Output, error) {
-	return create(path, 0o600, errorRecords(spec.RunID), &spec)
+	return createOutput(path, 0o600, newErrorTable(spec.RunID), &spec)
 }
 
-// Stream writes assignments to w, which it does not close, in a format as [Format] names it. Discard does
+// NewStream writes assignments to w, which it does not close, in a format as [Format] names it. Discard does
 // nothing: what is written is written.
-func Stream(w io.Writer, format string, spec Spec) (*Output, error) {
+func NewStream(w io.Writer, format string, spec Spec) (*Output, error) {
 	f, err := Format("." + strings.TrimPrefix(format, "."))
 	if err != nil || strings.ContainsAny(format, `/\`) {
-		return nil, unknownFormat(format)
+		return nil, unknownFormatError(format)
 	}
-	table, err := spec.assignments()
+	table, err := spec.newAssignmentsTable()
 	if err != nil {
 		return nil, err
 	}
 	o := newOutput("standard output", f, table)
-	return o, o.open(w, &spec)
+	return o, o.startEncoder(w, &spec)
 }
 
 // encoder writes the rows of a table in one format.
 type encoder interface {
-	write(b *block) error
+	writeBlock(b *block) error
 
 	// finish writes what is left. It does not close the writer under it.
 	finish() error
@@ -122,5 +122,5 @@ func newEncoder(w io.Writer, format string, columns []column, spec *Spec) (encod
 		e, err := newParquet(w, columns, spec)
 		return e, closer, err
 	}
-	return nil, nil, unknownFormat(format)
+	return nil, nil, unknownFormatError(format)
 }

@@ -26,23 +26,23 @@ func newCSV(w io.Writer, columns []column, comma byte, escape bool) *csvEncoder 
 	for _, c := range []byte{comma, '"', '\r', '\n'} {
 		e.special[c] = true
 	}
-	e.cell = e.appendCell
+	e.appendCellFunc = e.appendCell
 	for i, c := range columns {
 		if i > 0 {
 			e.buf = append(e.buf, comma)
 		}
-		e.buf = e.header(e.buf, c.name)
+		e.buf = e.appendName(e.buf, c.name)
 	}
 	e.buf = append(e.buf, '\n')
 	return e
 }
 
-// header appends a column's name, always in quotes, which RFC 4180 allows. They tell a reader that finds out for itself
+// appendName appends a column's name, always in quotes, which RFC 4180 allows. They tell a reader that finds out for itself
 // what the quotes are. DuckDB's read_csv looks at 20,480 rows: without a quote in them it takes quotes for nothing
 // special from there on, so that "Jim ""Jimbo"" Jones" keeps its quotes and "Jones, Jim" is two cells; and it takes
 // apostrophes for quotes where cells have them at both ends (https://github.com/duckdb/duckdb/issues/21000).
-func (e *csvEncoder) header(dst []byte, name string) []byte {
-	return e.inQuotes(dst, e.formula(name))
+func (e *csvEncoder) appendName(dst []byte, name string) []byte {
+	return e.appendQuoted(dst, e.escapeFormula(name))
 }
 
 func (e *csvEncoder) finish() error { return e.flush() }
@@ -57,9 +57,9 @@ func (e *csvEncoder) appendCell(dst []byte, column int, c *cell) []byte {
 	}
 	switch col := &e.columns[column]; col.typ {
 	case pipeline.TypeString:
-		return e.text(dst, c.text)
+		return e.appendText(dst, c.text)
 	case pipeline.TypeJSON:
-		return e.quoted(dst, c.text) // no formula: JSON begins with a bracket, a quote, a letter, or is a number
+		return e.appendField(dst, c.text) // no formula: JSON begins with a bracket, a quote, a letter, or is a number
 	case pipeline.TypeInt:
 		return strconv.AppendInt(dst, c.num, 10)
 	case pipeline.TypeFloat:
@@ -69,20 +69,20 @@ func (e *csvEncoder) appendCell(dst []byte, column int, c *cell) []byte {
 	case pipeline.TypeDate, pipeline.TypeDecimal:
 		return append(dst, c.text...)
 	default: // timestamps
-		return e.clock.append(dst, c.num, col.millis)
+		return e.clock.appendTime(dst, c.num, col.millis)
 	}
 }
 
-// text appends a text.
-func (e *csvEncoder) text(dst []byte, s string) []byte { return e.quoted(dst, e.formula(s)) }
+// appendText appends a text.
+func (e *csvEncoder) appendText(dst []byte, s string) []byte { return e.appendField(dst, e.escapeFormula(s)) }
 
-// formula is the text as it is written. One that a spreadsheet would run as a formula is counted, and with
+// escapeFormula is the text as it is written. One that a spreadsheet would run as a formula is counted, and with
 // --csv-formulas escape it gets a ' in front (https://owasp.org/www-community/attacks/CSV_Injection).
-func (e *csvEncoder) formula(s string) string {
+func (e *csvEncoder) escapeFormula(s string) string {
 	if s != "" {
 		switch s[0] {
 		case '=', '+', '-', '@', '\t', '\r':
-			e.noted++
+			e.warnings++
 			if e.escape {
 				return "'" + s
 			}
@@ -91,17 +91,17 @@ func (e *csvEncoder) formula(s string) string {
 	return s
 }
 
-// quoted appends a text, in quotes where it needs them. Beyond what RFC 4180 demands these are: an empty
+// appendField appends a text, in quotes where it needs them. Beyond what RFC 4180 demands these are: an empty
 // string, which is not null; spaces at the ends, which some readers trim; and \. alone, which PostgreSQL's
 // COPY takes for the end of the data.
-func (e *csvEncoder) quoted(dst []byte, s string) []byte {
+func (e *csvEncoder) appendField(dst []byte, s string) []byte {
 	if s != "" && s[0] != ' ' && s[len(s)-1] != ' ' && s != `\.` && !e.hasSpecial(s) {
 		return append(dst, s...)
 	}
-	return e.inQuotes(dst, s)
+	return e.appendQuoted(dst, s)
 }
 
-func (e *csvEncoder) inQuotes(dst []byte, s string) []byte {
+func (e *csvEncoder) appendQuoted(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	for {
 		i := strings.IndexByte(s, '"')

@@ -19,9 +19,9 @@ func decimalWidth(precision int) int {
 	return limit.BitLen()/8 + 1 // the sign takes a bit; a power of ten is never one of two
 }
 
-// unscaled is the decimal, which is valid, as Parquet has it: the number that its digits are. Its width is 4 or 8, or that
+// parseUnscaled is the decimal, which is valid, as Parquet has it: the number that its digits are. Its width is 4 or 8, or that
 // of the big-endian two's complement that text is then.
-func unscaled(text string, width int) cell {
+func parseUnscaled(text string, width int) cell {
 	digits := strings.Replace(text, ".", "", 1)
 	if width <= 8 {
 		n, _ := strconv.ParseInt(digits, 10, 64) // at most 18 digits

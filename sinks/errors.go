@@ -4,11 +4,11 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// errorRecords is the layout of the error records: a row for each failed user, with the original row as JSON,
+// newErrorTable is the layout of the error records: a row for each failed user, with the original row as JSON,
 // so that the file is itself an input. Each names the run, so that whoever asks about these users again knows which run
 // that completes.
-func errorRecords(runID string) *table {
-	one := noTuple()
+func newErrorTable(runID string) *table {
+	one := newEmptyTuple()
 	return &table{
 		columns: []column{
 			{name: "row_number", typ: pipeline.TypeInt, required: true},
@@ -30,18 +30,18 @@ func errorRecords(runID string) *table {
 			b.rows = append(b.rows, one)
 			row := b.shared
 			row[0].num = o.Row.Number
-			row[1] = optional(o.Row.User.UserID)
-			row[2] = optional(o.Row.User.DeviceID)
-			row[3] = text(string(o.Err.Kind))
+			row[1] = newOptionalText(o.Row.User.UserID)
+			row[2] = newOptionalText(o.Row.User.DeviceID)
+			row[3] = newText(string(o.Err.Kind))
 			row[4] = cell{num: int64(o.Err.HTTPStatus), null: o.Err.HTTPStatus == 0}
 			row[5].num = int64(max(o.Attempts, o.Err.Attempts))
-			row[6] = text(o.Err.Message)
+			row[6] = newText(o.Err.Message)
 			row[7].num = o.At.UnixMilli()
 			row[8] = cell{null: true}
 			if o.Row.Input != nil {
-				row[8] = text(string(pipeline.AppendObject(nil, o.Row.Input)))
+				row[8] = newText(string(pipeline.AppendObject(nil, o.Row.Input)))
 			}
-			row[9] = optional(runID)
+			row[9] = newOptionalText(runID)
 			return nil
 		},
 	}

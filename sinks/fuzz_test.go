@@ -32,7 +32,7 @@ func FuzzCSV(f *testing.F) {
 		}
 		var buf bytes.Buffer
 		e := newCSV(&buf, []column{{name: a}, {name: b}, {name: "n"}}, comma, false)
-		row := []cell{{text: a}, optional(b), {null: true}}
+		row := []cell{{text: a}, newOptionalText(b), {null: true}}
 		if err := errors.Join(writeRow(e, row...), writeRow(e, row...), e.finish()); err != nil {
 			t.Fatal(err)
 		}
@@ -69,10 +69,10 @@ func FuzzJSONL(f *testing.F) {
 		if !json.Valid([]byte(payload)) {
 			payload = "null" // an answer's payload is JSON
 		}
-		name = "x" + text(name).text
+		name = "x" + newText(name).text
 		var buf bytes.Buffer
 		e := newJSONL(&buf, []column{{name: name}, {name: "payload", typ: pipeline.TypeJSON}})
-		row := []cell{text(value), text(payload)}
+		row := []cell{newText(value), newText(payload)}
 		if err := errors.Join(writeRow(e, row...), writeRow(e, row...), e.finish()); err != nil {
 			t.Fatal(err)
 		}

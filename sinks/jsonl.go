@@ -17,7 +17,7 @@ type jsonlEncoder struct {
 
 func newJSONL(w io.Writer, columns []column) *jsonlEncoder {
 	e := &jsonlEncoder{lines: newLines(w, columns, "}\n"), columns: columns}
-	e.cell = e.appendCell
+	e.appendCellFunc = e.appendCell
 	for i, c := range columns {
 		key := []byte{','}
 		if i == 0 {
@@ -42,7 +42,7 @@ func (e *jsonlEncoder) appendCell(dst []byte, column int, c *cell) []byte {
 	case pipeline.TypeJSON:
 		text, halves := pipeline.MendSurrogates(c.text)
 		if halves > 0 {
-			e.noted++
+			e.warnings++
 		}
 		return appendOneLine(dst, text)
 	case pipeline.TypeInt:
@@ -52,7 +52,7 @@ func (e *jsonlEncoder) appendCell(dst []byte, column int, c *cell) []byte {
 	case pipeline.TypeBool:
 		return strconv.AppendBool(dst, c.num != 0)
 	default: // timestamps
-		return append(e.clock.append(append(dst, '"'), c.num, col.millis), '"')
+		return append(e.clock.appendTime(append(dst, '"'), c.num, col.millis), '"')
 	}
 }
 

@@ -17,7 +17,7 @@ var (
 
 // Columns are the names of the columns of the assignments, in their order, or what is wrong with the Spec.
 func (s *Spec) Columns() ([]string, error) {
-	t, err := s.assignments()
+	t, err := s.newAssignmentsTable()
 	if err != nil {
 		return nil, err
 	}
@@ -28,15 +28,15 @@ func (s *Spec) Columns() ([]string, error) {
 	return names, nil
 }
 
-// assignments is the layout that the Spec asks for.
-func (s *Spec) assignments() (t *table, err error) {
+// newAssignmentsTable is the layout that the Spec asks for.
+func (s *Spec) newAssignmentsTable() (t *table, err error) {
 	if err := s.checkInclude(); err != nil {
 		return nil, err
 	}
 	if s.Wide {
-		t, err = s.wide()
+		t, err = s.newWideTable()
 	} else {
-		t = s.long()
+		t = s.newLongTable()
 	}
 	if err != nil {
 		return nil, err
@@ -69,10 +69,10 @@ func (s *Spec) checkInclude() error {
 	return nil
 }
 
-func (s *Spec) carryColumns() []column {
+func (s *Spec) carriedColumns() []column {
 	columns := make([]column, len(s.Carry))
 	for i := range s.Carry {
-		columns[i] = carriedColumn(&s.Carry[i])
+		columns[i] = newCarriedColumn(&s.Carry[i])
 	}
 	return columns
 }
@@ -80,8 +80,8 @@ func (s *Spec) carryColumns() []column {
 // Where the columns stand that both layouts begin with.
 const rowNumber, userID, deviceID, userColumns = 0, 1, 2, 3
 
-// long is the long layout: a row for each flag of each answered user.
-func (s *Spec) long() *table {
+// newLongTable is the long layout: a row for each flag of each answered user.
+func (s *Spec) newLongTable() *table {
 	columns := []column{
 		{name: "row_number", typ: pipeline.TypeInt, required: true},
 		{name: "user_id"},
@@ -102,25 +102,25 @@ func (s *Spec) long() *table {
 		columns = append(columns, c)
 	}
 	carry := len(columns)
-	columns = append(columns, s.carryColumns()...)
+	columns = append(columns, s.carriedColumns()...)
 
-	tuples := newTuples(s.Include)
+	tuples := newTupleCache(s.Include)
 	return &table{columns, func(o *pipeline.Outcome, b *block) error {
 		b.rows = b.rows[:0]
 		if o.Err != nil || len(o.Assignments) == 0 {
 			return nil
 		}
 		b.shared[rowNumber].num = o.Row.Number
-		b.shared[userID] = optional(o.Row.User.UserID)
-		b.shared[deviceID] = optional(o.Row.User.DeviceID)
+		b.shared[userID] = newOptionalText(o.Row.User.UserID)
+		b.shared[deviceID] = newOptionalText(o.Row.User.DeviceID)
 		b.shared[evaluatedAt].num = o.At.UnixMilli()
-		b.rows = tuples.appendAll(b.rows, o.Assignments)
-		return carried(b.shared[carry:], s.Carry, &o.Row)
+		b.rows = tuples.appendTuples(b.rows, o.Assignments)
+		return fillCarried(b.shared[carry:], s.Carry, &o.Row)
 	}}
 }
 
-// wide is the wide layout: a row for each answered user, a column for each flag.
-func (s *Spec) wide() (*table, error) {
+// newWideTable is the wide layout: a row for each answered user, a column for each flag.
+func (s *Spec) newWideTable() (*table, error) {
 	if len(s.Flags) == 0 {
 		return nil, pipeline.WithHint(errors.New("the wide layout has a column for each flag, and no flags are named"),
 			"name them with --flags or --flags-from")
@@ -139,9 +139,9 @@ func (s *Spec) wide() (*table, error) {
 	}
 	evaluatedAt := len(columns)
 	columns = append(columns, column{name: "evaluated_at", typ: pipeline.TypeTimestamp, millis: true, required: true})
-	columns = append(columns, s.carryColumns()...)
+	columns = append(columns, s.carriedColumns()...)
 
-	one := noTuple()
+	one := newEmptyTuple()
 	return &table{columns, func(o *pipeline.Outcome, b *block) error {
 		b.rows = b.rows[:0]
 		if o.Err != nil {
@@ -149,25 +149,25 @@ func (s *Spec) wide() (*table, error) {
 		}
 		b.rows = append(b.rows, one)
 		b.shared[rowNumber].num = o.Row.Number
-		b.shared[userID] = optional(o.Row.User.UserID)
-		b.shared[deviceID] = optional(o.Row.User.DeviceID)
+		b.shared[userID] = newOptionalText(o.Row.User.UserID)
+		b.shared[deviceID] = newOptionalText(o.Row.User.DeviceID)
 		b.shared[evaluatedAt].num = o.At.UnixMilli()
 		next := userColumns
 		for i, flag := range s.Flags {
-			a := find(o.Assignments, flag, i)
-			b.shared[next] = optional(a.Key)
+			a := findAssignment(o.Assignments, flag, i)
+			b.shared[next] = newOptionalText(a.Key)
 			next++
 			if payloads {
-				b.shared[next] = optional(a.Payload)
+				b.shared[next] = newOptionalText(a.Payload)
 				next++
 			}
 		}
-		return carried(b.shared[evaluatedAt+1:], s.Carry, &o.Row)
+		return fillCarried(b.shared[evaluatedAt+1:], s.Carry, &o.Row)
 	}}, nil
 }
 
-// find is the assignment of a flag, which is at its own place if the flags were asked for; or that of nobody.
-func find(assignments []pipeline.Assignment, flag string, place int) *pipeline.Assignment {
+// findAssignment is the assignment of a flag, which is at its own place if the flags were asked for; or that of nobody.
+func findAssignment(assignments []pipeline.Assignment, flag string, place int) *pipeline.Assignment {
 	if place < len(assignments) && assignments[place].FlagKey == flag {
 		return &assignments[place]
 	}

@@ -71,7 +71,7 @@ func TestColumnErrors(t *testing.T) {
 		{Spec{Include: []string{"metdata"}}, `include "metdata": the long layout can include metadata, evaluation_id, value`, `did you mean "metadata"?`},
 		{Spec{Include: []string{"value", "value"}}, `include "value": it is named twice`, ""},
 	} {
-		_, err := Stream(&bytes.Buffer{}, "csv", test.spec)
+		_, err := NewStream(&bytes.Buffer{}, "csv", test.spec)
 		if err == nil || !strings.Contains(err.Error(), test.err) || !strings.Contains(pipeline.Hint(err), test.hint) {
 			t.Errorf("%+v: error %v, hint %q; want %q, %q", test.spec, err, pipeline.Hint(err), test.err, test.hint)
 		}
@@ -88,11 +88,11 @@ func TestSnakeName(t *testing.T) {
 		"1st": "_1st", "-1": "_1", "a1B2": "a1_b2", "é": "", "été!": "t", "": "", "__": "", "A": "a", "ABc": "a_bc", "x.payload": "x_payload",
 		strings.Repeat("x", 400): strings.Repeat("x", 300),
 	} {
-		got := snakeName(in)
+		got := toSnakeName(in)
 		if got != want {
 			t.Errorf("snakeName(%q) = %q, want %q", in, got, want)
 		}
-		if again := snakeName(got); again != got {
+		if again := toSnakeName(got); again != got {
 			t.Errorf("snakeName(%q) = %q, and of that %q", in, got, again)
 		}
 	}
@@ -127,7 +127,7 @@ func TestLayouts(t *testing.T) {
 		},
 	} {
 		var buf bytes.Buffer
-		out, err := Stream(&buf, "jsonl", test.spec)
+		out, err := NewStream(&buf, "jsonl", test.spec)
 		own := goldenOutcomes()
 		for i := range own {
 			own[i].Row.Carry = own[i].Row.Carry[:len(test.spec.Carry)]
@@ -251,7 +251,7 @@ func TestLayoutsInAllFormats(t *testing.T) {
 			out, err := Create(path, spec)
 			info := writeFile(t, out, err, outcomes)
 			var again bytes.Buffer
-			out, err = Stream(&again, format, spec)
+			out, err = NewStream(&again, format, spec)
 			if writeFile(t, out, err, outcomes).SHA256 != info.SHA256 {
 				t.Errorf("%+v, %s: a second run writes other bytes", spec, format)
 			}
@@ -290,8 +290,8 @@ func firstDifference(want, got pipelinetest.Table) string {
 // TestTuples: what is the same again is the same tuple; what is not kept is right all the same; and what goes out of
 // use makes place.
 func TestTuples(t *testing.T) {
-	ts := newTuples(nil)
-	one := func(a pipeline.Assignment) *tuple { return ts.appendAll(nil, []pipeline.Assignment{a})[0] }
+	ts := newTupleCache(nil)
+	one := func(a pipeline.Assignment) *tuple { return ts.appendTuples(nil, []pipeline.Assignment{a})[0] }
 	common := pipeline.Assignment{Assigned: true, Variant: pipeline.Variant{FlagKey: "f", Key: "on", Payload: "1"}}
 	first, none := one(common), one(pipeline.Assignment{})
 	for _, other := range []pipeline.Assignment{

@@ -18,11 +18,11 @@ type lines struct {
 	end      string // of a line
 
 	// cell appends the cell of a column, with what stands before it.
-	cell func(dst []byte, column int, c *cell) []byte
+	appendCellFunc func(dst []byte, column int, c *cell) []byte
 
 	// noted counts cells, written or about to be, that there is something to say about: in CSV those that a spreadsheet
 	// would run, in JSONL those with half of a surrogate pair. cell counts them.
-	noted int64
+	warnings int64
 	buf   []byte
 	clock clock
 }
@@ -54,20 +54,20 @@ func newLines(w io.Writer, columns []column, end string) *lines {
 	return l
 }
 
-func (l *lines) write(b *block) error {
-	before := l.noted
+func (l *lines) writeBlock(b *block) error {
+	before := l.warnings
 	for i := range l.segments {
 		if s := &l.segments[i]; !s.varies {
-			s.shared = l.format(s.shared[:0], s, b.shared[s.from:s.to])
+			s.shared = l.appendSegment(s.shared[:0], s, b.shared[s.from:s.to])
 		}
 	}
-	l.noted = before + (l.noted-before)*int64(len(b.rows))
+	l.warnings = before + (l.warnings-before)*int64(len(b.rows))
 	buf := l.buf
 	for _, t := range b.rows {
 		if t.texts == nil || !t.kept {
 			l.formatTuple(t)
 		}
-		l.noted += t.noted
+		l.warnings += t.warnings
 		texts := t.texts
 		for i := range l.segments {
 			if s := &l.segments[i]; s.varies {
@@ -89,9 +89,9 @@ func (l *lines) write(b *block) error {
 	return nil
 }
 
-func (l *lines) format(dst []byte, s *segment, cells []cell) []byte {
+func (l *lines) appendSegment(dst []byte, s *segment, cells []cell) []byte {
 	for i := range cells {
-		dst = l.cell(dst, s.from+i, &cells[i])
+		dst = l.appendCellFunc(dst, s.from+i, &cells[i])
 	}
 	if s.last {
 		dst = append(dst, l.end...)
@@ -100,7 +100,7 @@ func (l *lines) format(dst []byte, s *segment, cells []cell) []byte {
 }
 
 func (l *lines) formatTuple(t *tuple) {
-	before, n := l.noted, 0
+	before, n := l.warnings, 0
 	for i := range l.segments {
 		s := &l.segments[i]
 		if !s.varies {
@@ -109,10 +109,10 @@ func (l *lines) formatTuple(t *tuple) {
 		if n == len(t.texts) {
 			t.texts = append(t.texts, nil)
 		}
-		t.texts[n] = l.format(t.texts[n][:0], s, t.cells[s.first:s.first+s.to-s.from])
+		t.texts[n] = l.appendSegment(t.texts[n][:0], s, t.cells[s.first:s.first+s.to-s.from])
 		n++
 	}
-	t.noted, l.noted = l.noted-before, before
+	t.warnings, l.warnings = l.warnings-before, before
 }
 
 // flush writes what there is.
@@ -133,10 +133,10 @@ type clock struct {
 	text   []byte // of the second, with the point after it
 }
 
-// append appends RFC 3339 in UTC, of milliseconds or microseconds since 1970, always with all of them: so texts sort as
+// appendTime appends RFC 3339 in UTC, of milliseconds or microseconds since 1970, always with all of them: so texts sort as
 // their times do, and readers that go by the form of a text know one form. Of a column in which some have a fraction and
 // some have not DuckDB's read_json makes texts.
-func (c *clock) append(dst []byte, n int64, millis bool) []byte {
+func (c *clock) appendTime(dst []byte, n int64, millis bool) []byte {
 	unit := int64(1_000_000)
 	if millis {
 		unit = 1000

@@ -26,7 +26,7 @@ type Info struct {
 
 	// Halves counts cells of JSONL that held half of a surrogate pair, which is written as U+FFFD; FirstHalf is the row
 	// number of the first.
-	Halves, FirstHalf int64
+	LoneSurrogates, FirstLoneSurrogate int64
 }
 
 // Output is one file of a run, or standard output. It is used from one goroutine.
@@ -50,7 +50,7 @@ func newOutput(name, format string, t *table) *Output {
 	return &Output{info: Info{Path: name, Format: format}, table: t, block: block{shared: make([]cell, len(t.columns))}}
 }
 
-func create(path string, mode fs.FileMode, t *table, spec *Spec) (*Output, error) {
+func createOutput(path string, mode fs.FileMode, t *table, spec *Spec) (*Output, error) {
 	format, err := Format(path)
 	if err != nil {
 		return nil, err
@@ -61,21 +61,21 @@ func create(path string, mode fs.FileMode, t *table, spec *Spec) (*Output, error
 	}
 	o := newOutput(path, format, t)
 	o.file, o.info.Temp = f, f.Name()
-	if err := o.open(f, spec); err != nil {
+	if err := o.startEncoder(f, spec); err != nil {
 		return nil, errors.Join(err, o.Discard())
 	}
 	return o, nil
 }
 
-func (o *Output) open(w io.Writer, spec *Spec) (err error) {
+func (o *Output) startEncoder(w io.Writer, spec *Spec) (err error) {
 	o.meter = meter{w: w, hash: sha256.New()}
 	o.buffer = bufio.NewWriterSize(&o.meter, 64<<10)
 	o.encoder, o.closer, err = newEncoder(o.buffer, o.info.Format, o.table.columns, spec)
-	return o.fail(err)
+	return o.recordError(err)
 }
 
-// fail keeps the first error and names the output in it.
-func (o *Output) fail(err error) error {
+// recordError keeps the first error and names the output in it.
+func (o *Output) recordError(err error) error {
 	if err != nil && o.err == nil {
 		o.err = durable.WrapError("write", o.info.Path, err)
 	}
@@ -91,17 +91,17 @@ func (o *Output) Write(out *pipeline.Outcome) error {
 		return o.err
 	}
 	if err := o.table.fill(out, &o.block); err != nil {
-		return o.fail(err)
+		return o.recordError(err)
 	}
 	if len(o.block.rows) == 0 {
 		return nil
 	}
 	o.info.Rows += int64(len(o.block.rows))
-	if err := o.encoder.write(&o.block); err != nil {
-		return o.fail(err)
+	if err := o.encoder.writeBlock(&o.block); err != nil {
+		return o.recordError(err)
 	}
-	if e, ok := o.encoder.(*jsonlEncoder); ok && e.noted > 0 && o.info.FirstHalf == 0 {
-		o.info.FirstHalf = out.Row.Number
+	if e, ok := o.encoder.(*jsonlEncoder); ok && e.warnings > 0 && o.info.FirstLoneSurrogate == 0 {
+		o.info.FirstLoneSurrogate = out.Row.Number
 	}
 	return nil
 }
@@ -114,9 +114,9 @@ func (o *Output) Flush() error {
 		return o.err
 	}
 	if err := e.flush(); err != nil {
-		return o.fail(err)
+		return o.recordError(err)
 	}
-	return o.fail(o.buffer.Flush())
+	return o.recordError(o.buffer.Flush())
 }
 
 // Close completes the output; a file still has its temporary name after it. A second Close returns what the
@@ -127,15 +127,15 @@ func (o *Output) Close() error {
 	}
 	o.closed = true
 	if o.err == nil {
-		o.fail(o.complete())
+		o.recordError(o.finishFile())
 	}
 	if o.file != nil {
-		o.fail(o.file.Close())
+		o.recordError(o.file.Close())
 	}
 	return o.err
 }
 
-func (o *Output) complete() error {
+func (o *Output) finishFile() error {
 	if err := o.encoder.finish(); err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (o *Output) Discard() error {
 	if o.file == nil {
 		return nil
 	}
-	o.fail(errors.New("it was discarded"))
+	o.recordError(errors.New("it was discarded"))
 	if !o.closed {
 		o.closed = true
 		o.file.Close() // whatever is lost was not wanted
@@ -176,9 +176,9 @@ func (o *Output) Info() Info {
 	info.Bytes = o.meter.n
 	switch e := o.encoder.(type) {
 	case *csvEncoder:
-		info.Formulas = e.noted
+		info.Formulas = e.warnings
 	case *jsonlEncoder:
-		info.Halves = e.noted
+		info.LoneSurrogates = e.warnings
 	}
 	return info
 }

@@ -51,7 +51,7 @@ func newParquet(w io.Writer, columns []column, spec *Spec) (*parquetEncoder, err
 	if spec.Version != "" {
 		createdBy += " version " + spec.Version // the form that readers parse: application version number
 	}
-	root, err := parquetSchema(columns)
+	root, err := newParquetSchema(columns)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func newParquet(w io.Writer, columns []column, spec *Spec) (*parquetEncoder, err
 	return e, err
 }
 
-func parquetSchema(columns []column) (*schema.GroupNode, error) {
+func newParquetSchema(columns []column) (*schema.GroupNode, error) {
 	var fields schema.FieldList
 	for _, c := range columns {
 		repetition := parquet.Repetitions.Optional
@@ -139,7 +139,7 @@ func parquetSchema(columns []column) (*schema.GroupNode, error) {
 	return schema.NewGroupNode("schema", parquet.Repetitions.Required, fields, -1)
 }
 
-func (e *parquetEncoder) write(b *block) error {
+func (e *parquetEncoder) writeBlock(b *block) error {
 	size := 1
 	for i := range b.shared {
 		if !e.columns[i].varies {
@@ -148,10 +148,10 @@ func (e *parquetEncoder) write(b *block) error {
 	}
 	for rest := b.rows; len(rest) > 0; {
 		n := min(len(rest), e.groupRows-e.rows, pieceRows, 1+pieceBytes/size)
-		e.add(b.shared, rest[:n])
+		e.appendRows(b.shared, rest[:n])
 		rest = rest[n:]
 		if e.rows += n; e.rows == e.groupRows || e.pages.held >= e.groupBytes {
-			if err := e.endGroup(); err != nil {
+			if err := e.writeGroup(); err != nil {
 				return err
 			}
 		}
@@ -159,11 +159,11 @@ func (e *parquetEncoder) write(b *block) error {
 	return nil
 }
 
-// add adds rows to the open row group, column by column.
-func (e *parquetEncoder) add(shared []cell, rows []*tuple) {
+// appendRows adds rows to the open row group, column by column.
+func (e *parquetEncoder) appendRows(shared []cell, rows []*tuple) {
 	for i, c := range e.columns {
 		if !c.varies {
-			c.add(&shared[i], len(rows))
+			c.appendCell(&shared[i], len(rows))
 		}
 	}
 	if len(e.varying) == 0 {
@@ -181,22 +181,22 @@ func (e *parquetEncoder) add(shared []cell, rows []*tuple) {
 	for k, c := range e.varying {
 		for _, t := range rows {
 			if i := t.indices[k]; i != unknownIndex && !c.plain {
-				c.push(i, 1)
+				c.appendRun(i, 1)
 			} else {
-				t.indices[k] = c.add(&t.cells[k], 1)
+				t.indices[k] = c.appendCell(&t.cells[k], 1)
 			}
 		}
-		c.flushFull()
+		c.flushFullPage()
 	}
 }
 
-// endGroup writes the open row group.
-func (e *parquetEncoder) endGroup() error {
+// writeGroup writes the open row group.
+func (e *parquetEncoder) writeGroup() error {
 	group := e.footer.AppendRowGroup()
 	group.SetNumRows(e.rows)
 	var size int64
 	for _, c := range e.columns {
-		n, err := c.end(e.w, group.NextColumnChunk())
+		n, err := c.writeChunk(e.w, group.NextColumnChunk())
 		if err != nil {
 			return err
 		}
@@ -213,7 +213,7 @@ func (e *parquetEncoder) endGroup() error {
 
 func (e *parquetEncoder) finish() error {
 	if e.rows > 0 {
-		if err := e.endGroup(); err != nil {
+		if err := e.writeGroup(); err != nil {
 			return err
 		}
 	}

@@ -176,7 +176,7 @@ func TestParquetRandomTables(t *testing.T) {
 		var b block
 		for range 1 + r.IntN(10) {
 			r.block(&b)
-			if err := e.write(&b); err != nil {
+			if err := e.writeBlock(&b); err != nil {
 				t.Fatal(err)
 			}
 		}

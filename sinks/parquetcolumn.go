@@ -80,8 +80,8 @@ func newParquetColumn(c column, pages *pageWriter, maxRows int) *parquetColumn {
 	return pc
 }
 
-// push adds a dictionary's value, or a null, n times.
-func (c *parquetColumn) push(index int32, n int) {
+// appendRun adds a dictionary's value, or a null, n times.
+func (c *parquetColumn) appendRun(index int32, n int) {
 	c.rows += n
 	if last := len(c.runs) - 1; last >= 0 && c.runs[last].index == index {
 		c.runs[last].n += int32(n)
@@ -90,54 +90,54 @@ func (c *parquetColumn) push(index int32, n int) {
 	c.runs = append(c.runs, run{index, int32(n)})
 }
 
-// flushFull completes the page if it is full.
-func (c *parquetColumn) flushFull() {
+// flushFullPage completes the page if it is full.
+func (c *parquetColumn) flushFullPage() {
 	if c.rows >= c.maxRows {
-		c.flush()
+		c.flushPage()
 	}
 }
 
-// add adds a cell n times, and returns its index in the dictionary, or nullIndex, or unknownIndex.
-func (c *parquetColumn) add(v *cell, n int) int32 {
+// appendCell adds a cell n times, and returns its index in the dictionary, or nullIndex, or unknownIndex.
+func (c *parquetColumn) appendCell(v *cell, n int) int32 {
 	if v.null && !c.required {
-		c.push(nullIndex, n)
-		c.flushFull()
+		c.appendRun(nullIndex, n)
+		c.flushFullPage()
 		return nullIndex
 	}
 	if c.typ == pipeline.TypeDecimal {
-		n := unscaled(v.text, c.width)
+		n := parseUnscaled(v.text, c.width)
 		v = &n
 	}
 	if !c.plain {
-		index, fresh := c.dictionary.index(v)
+		index, fresh := c.dictionary.findOrInsert(v)
 		if index >= 0 {
 			if fresh {
-				c.statistics.add(v)
-				c.pages.held += c.dictionary.size(v)
+				c.statistics.update(v)
+				c.pages.held += c.dictionary.entrySize(v)
 			}
-			c.push(index, n)
-			c.flushFull()
+			c.appendRun(index, n)
+			c.flushFullPage()
 			return index
 		}
-		c.flush() // full: the page so far is the last with the dictionary
+		c.flushPage() // full: the page so far is the last with the dictionary
 		c.plain = true
 	}
-	c.statistics.add(v)
+	c.statistics.update(v)
 	if c.width == 0 {
-		c.push(int32(v.num&1), n)
-		c.flushFull()
+		c.appendRun(int32(v.num&1), n)
+		c.flushFullPage()
 		return unknownIndex
 	}
 	for range n {
 		before := len(c.values)
 		c.values = appendPlain(c.values, v, c.width)
 		c.pages.held += len(c.values) - before
-		c.push(0, 1)
+		c.appendRun(0, 1)
 		if len(c.values) >= pageBytes {
-			c.flush()
+			c.flushPage()
 		}
 	}
-	c.flushFull()
+	c.flushFullPage()
 	return unknownIndex
 }
 
@@ -155,8 +155,8 @@ func appendPlain(dst []byte, v *cell, width int) []byte {
 	return append(binary.LittleEndian.AppendUint32(dst, uint32(len(v.text))), v.text...)
 }
 
-// flush completes the page. It has no effect on an empty one.
-func (c *parquetColumn) flush() {
+// flushPage completes the page. It has no effect on an empty one.
+func (c *parquetColumn) flushPage() {
 	if c.rows == 0 {
 		return
 	}
@@ -204,18 +204,18 @@ func (c *parquetColumn) flush() {
 	c.pages.body = body
 	before := len(c.chunk)
 	var size int
-	c.chunk, size = c.pages.append(c.chunk, body, dataPage, c.rows, encoding)
+	c.chunk, size = c.pages.appendPage(c.chunk, body, dataPage, c.rows, encoding)
 	c.bytes += int64(size)
 	c.pages.held += len(c.chunk) - before - len(c.values)
 	c.total += c.rows
 	c.nulls += int64(nulls)
-	c.runs, c.rows, c.values = c.runs[:0], 0, again(c.values)
+	c.runs, c.rows, c.values = c.runs[:0], 0, resetBuffer(c.values)
 }
 
-// end completes the row group's column, writes it and what there is to say about it, and returns its size
+// writeChunk completes the row group's column, writes it and what there is to say about it, and returns its size
 // without compression.
-func (c *parquetColumn) end(w *counter, meta *metadata.ColumnChunkMetaDataBuilder) (int64, error) {
-	c.flush()
+func (c *parquetColumn) writeChunk(w *counter, meta *metadata.ColumnChunkMetaDataBuilder) (int64, error) {
+	c.flushPage()
 	start := w.n
 	info := metadata.ChunkMetaInfo{NumValues: int64(c.total), IndexPageOffset: -1, DataPageOffset: w.n}
 	counts := metadata.EncodingStats{}
@@ -223,7 +223,7 @@ func (c *parquetColumn) end(w *counter, meta *metadata.ColumnChunkMetaDataBuilde
 		counts.DataEncodingStats = map[parquet.Encoding]int32{parquet.Encodings.Plain: int32(c.plainPages)}
 	}
 	if c.dictPages > 0 {
-		page, size := c.pages.append(c.pages.page[:0], c.dictionary.entries, dictionaryPage, c.dictionary.n, parquet.Encodings.Plain)
+		page, size := c.pages.appendPage(c.pages.page[:0], c.dictionary.entries, dictionaryPage, c.dictionary.n, parquet.Encodings.Plain)
 		c.pages.page = page
 		c.bytes += int64(size)
 		info.DictPageOffset = w.n
@@ -236,7 +236,7 @@ func (c *parquetColumn) end(w *counter, meta *metadata.ColumnChunkMetaDataBuilde
 		if _, err := w.Write(page); err != nil {
 			return 0, err
 		}
-		c.pages.page = again(c.pages.page)
+		c.pages.page = resetBuffer(c.pages.page)
 	}
 	if _, err := w.Write(c.chunk); err != nil {
 		return 0, err
@@ -249,13 +249,13 @@ func (c *parquetColumn) end(w *counter, meta *metadata.ColumnChunkMetaDataBuilde
 	size := c.bytes
 	c.dictionary.reset()
 	c.statistics.reset()
-	c.chunk = again(c.chunk)
+	c.chunk = resetBuffer(c.chunk)
 	c.plain, c.dictPages, c.plainPages, c.total, c.nulls, c.bytes = c.width == 0, 0, 0, 0, 0, 0
 	return size, nil
 }
 
-// again empties a buffer for its next use, unless it grew too large to keep.
-func again(b []byte) []byte {
+// resetBuffer empties a buffer for its next use, unless it grew too large to keep.
+func resetBuffer(b []byte) []byte {
 	if cap(b) > keptBuffer {
 		return nil
 	}
@@ -274,8 +274,8 @@ type dictionary struct {
 	slots   []int32 // index + 1, 0 where free; a power of two of them, at most half of them taken
 }
 
-// index is the number of the value, be it a fresh one; -1 if there is no room for it.
-func (d *dictionary) index(v *cell) (index int32, fresh bool) {
+// findOrInsert is the number of the value, be it a fresh one; -1 if there is no room for it.
+func (d *dictionary) findOrInsert(v *cell) (index int32, fresh bool) {
 	var hash uint32
 	if d.width < 0 || d.width > 8 {
 		hash = uint32(maphash.String(d.seed, v.text))
@@ -285,15 +285,15 @@ func (d *dictionary) index(v *cell) (index int32, fresh bool) {
 	mask := uint32(len(d.slots) - 1)
 	i := hash & mask
 	for ; len(d.slots) > 0 && d.slots[i] != 0; i = (i + 1) & mask {
-		if at := d.slots[i] - 1; d.hashes[at] == hash && d.equal(at, v) {
+		if at := d.slots[i] - 1; d.hashes[at] == hash && d.entryEquals(at, v) {
 			return at, false
 		}
 	}
-	if len(d.entries)+d.size(v) > dictionaryBytes {
+	if len(d.entries)+d.entrySize(v) > dictionaryBytes {
 		return -1, false
 	}
 	if 2*d.n >= len(d.slots) {
-		d.grow()
+		d.growSlots()
 		mask = uint32(len(d.slots) - 1)
 		for i = hash & mask; d.slots[i] != 0; i = (i + 1) & mask {
 		}
@@ -308,15 +308,15 @@ func (d *dictionary) index(v *cell) (index int32, fresh bool) {
 	return int32(d.n - 1), true
 }
 
-// size is how much a value takes in entries.
-func (d *dictionary) size(v *cell) int {
+// entrySize is how much a value takes in entries.
+func (d *dictionary) entrySize(v *cell) int {
 	if d.width < 0 {
 		return 4 + len(v.text)
 	}
 	return d.width
 }
 
-func (d *dictionary) equal(index int32, v *cell) bool {
+func (d *dictionary) entryEquals(index int32, v *cell) bool {
 	entry := d.entry(index)
 	switch d.width {
 	case 8:
@@ -338,7 +338,7 @@ func (d *dictionary) entry(index int32) []byte {
 	return d.entries[start:][:4+binary.LittleEndian.Uint32(d.entries[start:])]
 }
 
-func (d *dictionary) grow() {
+func (d *dictionary) growSlots() {
 	d.slots = make([]int32, max(256, 2*len(d.slots)))
 	mask := uint32(len(d.slots) - 1)
 	for n, hash := range d.hashes {
@@ -364,7 +364,7 @@ type statistics struct {
 	lowText, highText []byte
 }
 
-func (s *statistics) add(v *cell) {
+func (s *statistics) update(v *cell) {
 	switch {
 	case s.width < 0:
 		if !s.set || v.text < string(s.lowText) {
@@ -403,7 +403,7 @@ func (s *statistics) add(v *cell) {
 }
 
 func (s *statistics) reset() {
-	s.set, s.lowText, s.highText = false, again(s.lowText), again(s.highText)
+	s.set, s.lowText, s.highText = false, resetBuffer(s.lowText), resetBuffer(s.highText)
 }
 
 // encode is the statistics as the file has them.

@@ -22,14 +22,14 @@ type pageWriter struct {
 // The kinds of page, as the format numbers them (PageType in parquet.thrift).
 const dataPage, dictionaryPage = 0, 2
 
-// append appends a page with its header, and returns its size without compression.
-func (p *pageWriter) append(dst, body []byte, kind, values int, encoding parquet.Encoding) ([]byte, int) {
+// appendPage appends a page with its header, and returns its size without compression.
+func (p *pageWriter) appendPage(dst, body []byte, kind, values int, encoding parquet.Encoding) ([]byte, int) {
 	p.out = p.zstd.EncodeAll(body, p.out[:0])
 	before := len(dst)
 	dst = appendPageHeader(dst, kind, len(body), p.out, values, encoding)
 	size := len(dst) - before + len(body)
 	dst = append(dst, p.out...)
-	p.out, p.body = again(p.out), again(p.body)
+	p.out, p.body = resetBuffer(p.out), resetBuffer(p.body)
 	return dst, size
 }
 
@@ -72,10 +72,10 @@ func (p *pageWriter) appendLevels(dst []byte, runs []run) []byte {
 		for ; i < len(runs) && (runs[i].index != nullIndex) == (level == 1); i++ {
 			n += int(runs[i].n)
 		}
-		h.add(level, n)
+		h.appendRepeated(level, n)
 	}
 	p.packed = h.packed
-	return h.end()
+	return h.finish()
 }
 
 // appendIndices appends the numbers of runs that are not null, in the hybrid.
@@ -83,11 +83,11 @@ func (p *pageWriter) appendIndices(dst []byte, runs []run, width int) []byte {
 	h := hybrid{dst: dst, packed: p.packed[:0], width: width}
 	for _, r := range runs {
 		if r.index != nullIndex {
-			h.add(r.index, int(r.n))
+			h.appendRepeated(r.index, int(r.n))
 		}
 	}
 	p.packed = h.packed
-	return h.end()
+	return h.finish()
 }
 
 // hybrid writes numbers in Parquet's hybrid of runs and bit-packed groups of eight
@@ -98,8 +98,8 @@ type hybrid struct {
 	width  int     // bits of a number
 }
 
-// add adds a number n times.
-func (h *hybrid) add(value int32, n int) {
+// appendRepeated adds a number n times.
+func (h *hybrid) appendRepeated(value int32, n int) {
 	for ; n > 0 && len(h.packed)%8 > 0; n-- {
 		h.packed = append(h.packed, value)
 	}
@@ -113,7 +113,7 @@ func (h *hybrid) add(value int32, n int) {
 		}
 		return
 	}
-	h.flush()
+	h.flushGroups()
 	h.dst = binary.AppendUvarint(h.dst, uint64(n)<<1)
 	for w := h.width; w > 0; w -= 8 {
 		h.dst = append(h.dst, byte(value))
@@ -121,16 +121,16 @@ func (h *hybrid) add(value int32, n int) {
 	}
 }
 
-// flush writes the groups, the last one filled up with zeros.
-func (h *hybrid) flush() {
+// flushGroups writes the groups, the last one filled up with zeros.
+func (h *hybrid) flushGroups() {
 	if len(h.packed) > 0 {
 		h.dst = appendPacked(h.dst, h.packed, h.width)
 		h.packed = h.packed[:0]
 	}
 }
 
-func (h *hybrid) end() []byte {
-	h.flush()
+func (h *hybrid) finish() []byte {
+	h.flushGroups()
 	return h.dst
 }
 

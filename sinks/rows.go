@@ -21,12 +21,12 @@ func CreateRows(path string, columns []pipeline.Column, spec Spec) (*Output, err
 			return nil, fmt.Errorf("column %q is there twice", c.Name)
 		}
 		seen[c.Name] = true
-		t.columns = append(t.columns, carriedColumn(&c))
+		t.columns = append(t.columns, newCarriedColumn(&c))
 	}
-	one := noTuple()
+	one := newEmptyTuple()
 	t.fill = func(o *pipeline.Outcome, b *block) error {
 		b.rows = append(b.rows[:0], one)
-		return carried(b.shared, columns, &o.Row)
+		return fillCarried(b.shared, columns, &o.Row)
 	}
-	return create(path, 0o666, t, &spec)
+	return createOutput(path, 0o666, t, &spec)
 }

@@ -105,7 +105,7 @@ func writeFile(t *testing.T, out *Output, err error, outcomes []pipeline.Outcome
 
 // writeRow writes a row of a table in which nothing varies.
 func writeRow(e encoder, row ...cell) error {
-	return e.write(&block{shared: row, rows: []*tuple{noTuple()}})
+	return e.writeBlock(&block{shared: row, rows: []*tuple{newEmptyTuple()}})
 }
 
 func TestGolden(t *testing.T) {
@@ -174,11 +174,11 @@ func TestFormat(t *testing.T) {
 		}
 	}
 	for _, format := range []string{"", "xml", "parquet.gz", "a.csv/", "x/csv", "csv.gz.zst"} {
-		if _, err := Stream(&bytes.Buffer{}, format, Spec{}); err == nil {
+		if _, err := NewStream(&bytes.Buffer{}, format, Spec{}); err == nil {
 			t.Errorf("Stream(%q) succeeded", format)
 		}
 	}
-	if out, err := Stream(&bytes.Buffer{}, "CSV.gz", Spec{}); err != nil || out.Info().Format != "csv.gz" {
+	if out, err := NewStream(&bytes.Buffer{}, "CSV.gz", Spec{}); err != nil || out.Info().Format != "csv.gz" {
 		t.Errorf("Stream(CSV.gz): %v", err)
 	}
 	if _, err := Create(filepath.Join(t.TempDir(), "users.xls"), Spec{}); err == nil {
@@ -226,8 +226,8 @@ func TestCSVCells(t *testing.T) {
 				t.Errorf("%s of %q: %q, want %q", what, test.in, got, "\"x\"\n"+want+"\n")
 			}
 			formula := test.in != "" && strings.Contains("=+-@\t\r", test.in[:1])
-			if (e.noted == 1) != formula {
-				t.Errorf("%s of %q: %d formulas counted", what, test.in, e.noted)
+			if (e.warnings == 1) != formula {
+				t.Errorf("%s of %q: %d formulas counted", what, test.in, e.warnings)
 			}
 		}
 	}
@@ -235,7 +235,7 @@ func TestCSVCells(t *testing.T) {
 
 func TestFormulas(t *testing.T) {
 	var buf bytes.Buffer
-	out, err := Stream(&buf, "csv", Spec{Carry: []pipeline.Column{{Name: "=plan"}, {Name: "n", Type: pipeline.TypeInt}}, EscapeFormulas: true})
+	out, err := NewStream(&buf, "csv", Spec{Carry: []pipeline.Column{{Name: "=plan"}, {Name: "n", Type: pipeline.TypeInt}}, EscapeFormulas: true})
 	outcomes := []pipeline.Outcome{{
 		Row: pipeline.Row{Number: -1, User: pipeline.User{UserID: "@a"}, Carry: []pipeline.Value{{}, pipeline.IntValue(-5)}},
 		Assignments: []pipeline.Assignment{
@@ -254,7 +254,7 @@ func TestFormulas(t *testing.T) {
 // TestHalfSurrogatePairs: every JSON cell of JSONL is text that all readers take, in assignments and in error records.
 func TestHalfSurrogatePairs(t *testing.T) {
 	var buf bytes.Buffer
-	out, err := Stream(&buf, "jsonl", Spec{Include: []string{"metadata"}, Carry: []pipeline.Column{{Name: "c", Type: pipeline.TypeJSON}}})
+	out, err := NewStream(&buf, "jsonl", Spec{Include: []string{"metadata"}, Carry: []pipeline.Column{{Name: "c", Type: pipeline.TypeJSON}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,8 +274,8 @@ func TestHalfSurrogatePairs(t *testing.T) {
 		t.Fatal(err)
 	}
 	info := out.Info()
-	if info.Halves != 4 || info.FirstHalf != 2 {
-		t.Errorf("%d cells with halves, the first in row %d; want 4, and row 2", info.Halves, info.FirstHalf)
+	if info.LoneSurrogates != 4 || info.FirstLoneSurrogate != 2 {
+		t.Errorf("%d cells with halves, the first in row %d; want 4, and row 2", info.LoneSurrogates, info.FirstLoneSurrogate)
 	}
 	if n := strings.Count(buf.String(), `\ufffd`); n != 4 || strings.Contains(buf.String(), `\ud800`) || strings.Count(buf.String(), `\ud83d`) != 1 {
 		t.Errorf("%d halves replaced, want 4, and the pair as it was:\n%s", n, buf.String())
@@ -284,7 +284,7 @@ func TestHalfSurrogatePairs(t *testing.T) {
 
 func TestCarryErrors(t *testing.T) {
 	for _, carry := range [][]pipeline.Column{{{Name: "user_id"}}, {{Name: "a"}, {Name: "a"}}} {
-		_, err := Stream(&bytes.Buffer{}, "csv", Spec{Carry: carry})
+		_, err := NewStream(&bytes.Buffer{}, "csv", Spec{Carry: carry})
 		if err == nil || pipeline.Hint(err) == "" {
 			t.Errorf("carry %v: error %v, hint %q", carry, err, pipeline.Hint(err))
 		}
@@ -302,7 +302,7 @@ func TestCarryErrors(t *testing.T) {
 	}
 	for typ, good := range kinds {
 		for kind := pipeline.Null; kind <= pipeline.Object; kind++ {
-			out, err := Stream(&bytes.Buffer{}, "parquet", Spec{Carry: []pipeline.Column{{Name: "c", Type: typ, Precision: 3}}})
+			out, err := NewStream(&bytes.Buffer{}, "parquet", Spec{Carry: []pipeline.Column{{Name: "c", Type: typ, Precision: 3}}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -320,7 +320,7 @@ func TestCarryErrors(t *testing.T) {
 			}
 		}
 	}
-	out, err := Stream(&bytes.Buffer{}, "csv", Spec{})
+	out, err := NewStream(&bytes.Buffer{}, "csv", Spec{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -359,7 +359,7 @@ func TestDevFull(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer full.Close()
-		out, err := Stream(full, format, Spec{})
+		out, err := NewStream(full, format, Spec{})
 		if err != nil {
 			t.Fatal(err)
 		}

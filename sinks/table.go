@@ -20,7 +20,7 @@ type column struct {
 	precision, scale int // of a TypeDecimal
 }
 
-func carriedColumn(c *pipeline.Column) column {
+func newCarriedColumn(c *pipeline.Column) column {
 	return column{name: c.Name, typ: c.Type, precision: c.Precision, scale: c.Scale}
 }
 
@@ -32,20 +32,20 @@ type cell struct {
 	null bool
 }
 
-// text is the cell of a text that is never null.
-func text(s string) cell {
+// newText is the cell of a text that is never null.
+func newText(s string) cell {
 	if !utf8.ValidString(s) {
 		s = strings.ToValidUTF8(s, "\uFFFD") // doc.go says why
 	}
 	return cell{text: s}
 }
 
-// optional is the cell of a text that is null when it is empty.
-func optional(s string) cell {
+// newOptionalText is the cell of a text that is null when it is empty.
+func newOptionalText(s string) cell {
 	if s == "" {
 		return cell{null: true}
 	}
-	return text(s)
+	return newText(s)
 }
 
 // block is the rows that one outcome makes. Most cells of them are the same in all: a user's id, row number,
@@ -64,13 +64,13 @@ type tuple struct {
 	kept  bool // false: it may hold something else in the next block
 
 	texts   [][]byte // of a text format: each segment's
-	noted   int64    // of the cells in texts
+	warnings   int64    // of the cells in texts
 	group   int      // the row group of indices; 0 is none
 	indices []int32  // of Parquet: each cell's in its column's dictionary
 }
 
-// noTuple is the tuple of a layout in which nothing varies, and an outcome makes one row.
-func noTuple() *tuple { return &tuple{kept: true} }
+// newEmptyTuple is the tuple of a layout in which nothing varies, and an outcome makes one row.
+func newEmptyTuple() *tuple { return &tuple{kept: true} }
 
 // table is a layout: its columns, and what rows an outcome makes.
 type table struct {
@@ -80,13 +80,13 @@ type table struct {
 	fill func(o *pipeline.Outcome, b *block) error
 }
 
-// carried fills the cells of the carried columns.
-func carried(dst []cell, columns []pipeline.Column, row *pipeline.Row) error {
+// fillCarried fills the cells of the carried columns.
+func fillCarried(dst []cell, columns []pipeline.Column, row *pipeline.Row) error {
 	if len(row.Carry) != len(columns) {
 		return fmt.Errorf("row %d: %d carried values for %d columns", row.Number, len(row.Carry), len(columns))
 	}
 	for i := range columns {
-		c, err := carriedCell(&columns[i], &row.Carry[i])
+		c, err := newCarriedCell(&columns[i], &row.Carry[i])
 		if err != nil {
 			return fmt.Errorf("row %d: column %q: %w", row.Number, columns[i].Name, err)
 		}
@@ -95,9 +95,9 @@ func carried(dst []cell, columns []pipeline.Column, row *pipeline.Row) error {
 	return nil
 }
 
-// carriedCell is the cell of a carried value. A value of another kind than its column's type, which a source
+// newCarriedCell is the cell of a carried value. A value of another kind than its column's type, which a source
 // promises not to yield, is an error: it would be a wrong value in Parquet.
-func carriedCell(column *pipeline.Column, v *pipeline.Value) (cell, error) {
+func newCarriedCell(column *pipeline.Column, v *pipeline.Value) (cell, error) {
 	if v.Kind == pipeline.Null {
 		return cell{null: true}, nil
 	}
@@ -121,12 +121,12 @@ func carriedCell(column *pipeline.Column, v *pipeline.Value) (cell, error) {
 		}
 		ok = v.Kind == pipeline.String
 	case pipeline.TypeJSON:
-		return text(string(v.AppendJSON(nil))), nil
+		return newText(string(v.AppendJSON(nil))), nil
 	}
 	if !ok {
 		return cell{}, fmt.Errorf("the value is not of the column's type, %s", column.Type)
 	}
-	c := text(v.Text)
+	c := newText(v.Text)
 	c.num = v.Num
 	return c, nil
 }

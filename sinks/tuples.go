@@ -25,9 +25,9 @@ const (
 	tupleMisses = 64 << 10
 )
 
-// tuples makes the tuples of assignments, the same one for the same assignment. All it saves is work: what is not
+// tupleCache makes the tuples of assignments, the same one for the same assignment. All it saves is work: what is not
 // kept is made anew, so however the hash falls out, the output is the same.
-type tuples struct {
+type tupleCache struct {
 	include                       []string
 	metadata, evaluationID, value bool // included
 	seed                          maphash.Seed
@@ -43,8 +43,8 @@ type keptTuple struct {
 	tuple      *tuple // nil: the slot is free
 }
 
-func newTuples(include []string) *tuples {
-	return &tuples{
+func newTupleCache(include []string) *tupleCache {
+	return &tupleCache{
 		include:      include,
 		metadata:     slices.Contains(include, "metadata"),
 		evaluationID: slices.Contains(include, "evaluation_id"),
@@ -54,8 +54,8 @@ func newTuples(include []string) *tuples {
 	}
 }
 
-// appendAll appends the tuples of the assignments of one block.
-func (ts *tuples) appendAll(dst []*tuple, assignments []pipeline.Assignment) []*tuple {
+// appendTuples appends the tuples of the assignments of one block.
+func (ts *tupleCache) appendTuples(dst []*tuple, assignments []pipeline.Assignment) []*tuple {
 	if ts.misses > tupleMisses {
 		clear(ts.slots)
 		ts.count, ts.bytes, ts.misses = 0, 0, 0
@@ -69,8 +69,8 @@ func (ts *tuples) appendAll(dst []*tuple, assignments []pipeline.Assignment) []*
 		}
 		recent := &ts.recent[i%recentPlaces*recentKeys+look%recentKeys]
 		slot := *recent
-		if slot == nil || slot.tuple == nil || !ts.same(&slot.assignment, a) {
-			if slot = ts.find(a); slot != nil {
+		if slot == nil || slot.tuple == nil || !ts.equalCells(&slot.assignment, a) {
+			if slot = ts.findSlot(a); slot != nil {
 				*recent = slot
 			}
 		}
@@ -91,8 +91,8 @@ func (ts *tuples) appendAll(dst []*tuple, assignments []pipeline.Assignment) []*
 	return dst
 }
 
-// find is where the tuple of an assignment is kept, be it from now on; nil if there is no place for it.
-func (ts *tuples) find(a *pipeline.Assignment) *keptTuple {
+// findSlot is where the tuple of an assignment is kept, be it from now on; nil if there is no place for it.
+func (ts *tupleCache) findSlot(a *pipeline.Assignment) *keptTuple {
 	if a.EvaluationID != "" && ts.evaluationID {
 		return nil // each answer has another
 	}
@@ -100,24 +100,24 @@ func (ts *tuples) find(a *pipeline.Assignment) *keptTuple {
 	for i := range uint64(tupleProbe) {
 		slot := &ts.slots[(hash+i)%tupleSlots]
 		if slot.tuple == nil {
-			return ts.keep(slot, hash, a)
+			return ts.storeTuple(slot, hash, a)
 		}
-		if slot.hash == hash && ts.same(&slot.assignment, a) {
+		if slot.hash == hash && ts.equalCells(&slot.assignment, a) {
 			return slot
 		}
 	}
 	return nil
 }
 
-func (ts *tuples) same(a, b *pipeline.Assignment) bool {
+func (ts *tupleCache) equalCells(a, b *pipeline.Assignment) bool {
 	return a.FlagKey == b.FlagKey && a.Key == b.Key && a.Assigned == b.Assigned && a.Payload == b.Payload &&
 		a.ExperimentKey == b.ExperimentKey && (!ts.metadata || a.Metadata == b.Metadata) &&
 		(!ts.evaluationID || a.EvaluationID == b.EvaluationID) && (!ts.value || a.Value == b.Value)
 }
 
-// keep puts the assignment into a free slot. Its strings are copied: they are parts of an answer, which would all
+// storeTuple puts the assignment into a free slot. Its strings are copied: they are parts of an answer, which would all
 // stay in memory.
-func (ts *tuples) keep(slot *keptTuple, hash uint64, a *pipeline.Assignment) *keptTuple {
+func (ts *tupleCache) storeTuple(slot *keptTuple, hash uint64, a *pipeline.Assignment) *keptTuple {
 	own := pipeline.Assignment{Assigned: a.Assigned, Variant: pipeline.Variant{
 		FlagKey: a.FlagKey, Key: a.Key, Payload: a.Payload, ExperimentKey: a.ExperimentKey,
 	}}
@@ -145,20 +145,20 @@ func (ts *tuples) keep(slot *keptTuple, hash uint64, a *pipeline.Assignment) *ke
 }
 
 // appendCells appends the cells of the columns that vary.
-func (ts *tuples) appendCells(dst []cell, a *pipeline.Assignment) []cell {
+func (ts *tupleCache) appendCells(dst []cell, a *pipeline.Assignment) []cell {
 	outcome := cell{text: "not_assigned"}
 	if a.Assigned {
 		outcome.text = "assigned"
 	}
-	dst = append(dst, text(a.FlagKey), outcome, optional(a.Key), optional(a.Payload), optional(a.ExperimentKey))
+	dst = append(dst, newText(a.FlagKey), outcome, newOptionalText(a.Key), newOptionalText(a.Payload), newOptionalText(a.ExperimentKey))
 	for _, name := range ts.include {
 		switch name {
 		case "metadata":
-			dst = append(dst, optional(a.Metadata))
+			dst = append(dst, newOptionalText(a.Metadata))
 		case "evaluation_id":
-			dst = append(dst, optional(a.EvaluationID))
+			dst = append(dst, newOptionalText(a.EvaluationID))
 		case "value":
-			dst = append(dst, optional(a.Value))
+			dst = append(dst, newOptionalText(a.Value))
 		}
 	}
 	return dst

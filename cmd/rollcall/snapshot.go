@@ -358,7 +358,7 @@ func (s *snapshotRun) createOutputs(carry []pipeline.Column) (err error) {
 	for _, path := range s.o.outs {
 		var out *sinks.Output
 		if path == "-" {
-			out, err = sinks.Stream(streamWriter{s}, s.o.outFormat, spec)
+			out, err = sinks.NewStream(streamWriter{s}, s.o.outFormat, spec)
 		} else {
 			out, err = sinks.Create(path, spec)
 		}
@@ -595,9 +595,9 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 	for _, out := range s.outputs {
 		info := out.Info()
 		formulas = max(formulas, info.Formulas)
-		if info.Halves > 0 {
+		if info.LoneSurrogates > 0 {
 			s.con.Warn(fmt.Sprintf("%s: %s half of a surrogate pair, which is written as \\ufffd; the first is of row %d", info.Path,
-				plurals(info.Halves, "cell holds", "cells hold"), info.FirstHalf),
+				plurals(info.LoneSurrogates, "cell holds", "cells hold"), info.FirstLoneSurrogate),
 				"somebody cut a text in the middle of an emoji; CSV and Parquet keep it as it was answered")
 		}
 		m.Outputs = append(m.Outputs, snapshot.File{Path: info.Path, Bytes: info.Bytes, Rows: info.Rows, SHA256: info.SHA256})
