@@ -29,7 +29,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/pipelinetest"
 )
 
-// written makes an Output what the suite wants.
+// written adapts an Output to the suite.
 type written struct{ *Output }
 
 func (w written) Written() (rows, bytes int64, sha256 string) {
@@ -110,7 +110,7 @@ func readCSV(path string, comma byte) (table pipelinetest.Table, err error) {
 	if err != nil {
 		return table, err
 	}
-	// The usual reader sees the same, as far as it can: it knows no null, and turns \r\n into \n.
+	// encoding/csv reads the same, except that it has no null and turns \r\n into \n.
 	r := csv.NewReader(bytes.NewReader(data))
 	r.Comma = rune(comma)
 	usual, err := r.ReadAll()
@@ -136,7 +136,7 @@ func readCSV(path string, comma byte) (table pipelinetest.Table, err error) {
 	return table, nil
 }
 
-// parseCSV is RFC 4180 to the letter, but \n ends a record; a cell without quotes and without text is null.
+// parseCSV parses strictly by RFC 4180, except that \n ends a record and an unquoted empty cell is null.
 func parseCSV(data string, comma byte) (records [][]pipelinetest.Cell, err error) {
 	var record []pipelinetest.Cell
 	for data != "" {
@@ -186,7 +186,7 @@ func readJSONL(path string) (table pipelinetest.Table, err error) {
 	}
 	for line := range strings.Lines(string(data)) {
 		if !strings.HasSuffix(line, "}\n") || !json.Valid([]byte(line)) {
-			return table, fmt.Errorf("no JSON object: %q", line)
+			return table, fmt.Errorf("not a JSON object: %q", line)
 		}
 		dec := json.NewDecoder(strings.NewReader(line))
 		dec.Token() // {
@@ -223,7 +223,6 @@ func readJSONL(path string) (table pipelinetest.Table, err error) {
 	return table, nil
 }
 
-// numberCell is the cell of a float.
 func floatCell(f float64) pipelinetest.Cell {
 	switch {
 	case math.IsInf(f, 1):
@@ -244,7 +243,7 @@ func microsCell(n int64) pipelinetest.Cell {
 	return pipelinetest.Cell{Text: time.UnixMicro(n).UTC().Format("2006-01-02T15:04:05.000000Z")}
 }
 
-// decimalCell reads what Parquet has for a decimal with math/big alone: an integer, or big-endian two's complement.
+// decimalCell reads the unscaled number of a Parquet decimal with math/big alone.
 func decimalCell(n *big.Int, scale int) pipelinetest.Cell {
 	ten := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(scale)), nil)
 	return pipelinetest.Cell{Text: new(big.Rat).SetFrac(n, ten).FloatString(scale)}

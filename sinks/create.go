@@ -12,27 +12,27 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// Spec says what an output holds beyond what every output does. The zero value is of use: the long layout. Error
-// records have one layout; of all this RunID, Meta, Version and EscapeFormulas are for them.
+// Spec says what an output contains. The zero value is the long layout without additions. Error records have one
+// layout: they use only RunID, Meta, Version and EscapeFormulas.
 type Spec struct {
-	Wide       bool              // a row for each user with a column for each of Flags
-	Flags      []string          // the flags asked for; Wide needs them
-	Include    []string          // what is added: metadata, evaluation_id, value (long); payload (wide)
+	Wide       bool              // one row for each user, with a column for each of Flags
+	Flags      []string          // the requested flags; Wide needs them
+	Include    []string          // added columns: metadata, evaluation_id, value (long); payload (wide)
 	Carry      []pipeline.Column // the carried columns
-	SnakeNames bool              // the columns get names that BigQuery takes
+	SnakeNames bool              // convert column names to names that BigQuery accepts
 
-	RunID          string            // of the run, for its error records
-	Meta           map[string]string // the run's id, options, …: key-value metadata of Parquet
-	Version        string            // rollcall's, for Parquet's created_by
-	EscapeFormulas bool              // CSV and TSV: a ' before a text that a spreadsheet would run
+	RunID          string            // the run's id, for its error records
+	Meta           map[string]string // key-value metadata of Parquet: the run's id, options, …
+	Version        string            // rollcall's version, for Parquet's created_by
+	EscapeFormulas bool              // CSV and TSV: put a ' before a text that a spreadsheet would run
 }
 
-// formats are the formats, by the endings of their names.
+// formats are the names of the formats, which are the extensions of their files.
 var formats = []string{
 	"csv", "csv.gz", "csv.zst", "tsv", "tsv.gz", "tsv.zst", "jsonl", "jsonl.gz", "jsonl.zst", "parquet",
 }
 
-// Format is the format of a file by its name's ending: "csv", "jsonl.gz", "parquet", … Upper case is taken too.
+// Format returns the format that a file's extension names: "csv", "jsonl.gz", "parquet", … Case does not matter.
 func Format(name string) (string, error) {
 	lower := strings.ToLower(filepath.Base(name))
 	for _, f := range formats {
@@ -45,10 +45,10 @@ func Format(name string) (string, error) {
 
 func unknownFormatError(name string) error {
 	return pipeline.WithHint(fmt.Errorf("unknown output format: %q", name),
-		"the formats are .csv, .tsv and .jsonl, each also with .gz or .zst after it, and .parquet")
+		"the formats are .csv, .tsv, .jsonl (each also with .gz or .zst appended) and .parquet")
 }
 
-// TrimFormat is the name without the ending that [Format] knows it by; the whole name if there is none.
+// TrimFormat returns the name without the extension that [Format] recognizes. It returns other names unchanged.
 func TrimFormat(name string) string {
 	f, err := Format(name)
 	if err != nil {
@@ -57,8 +57,8 @@ func TrimFormat(name string) string {
 	return name[:len(name)-len(f)-1]
 }
 
-// Create begins a file of assignments. Its format is the name's ending. What stands under that name stays
-// as it is: the caller renames what [Info] calls Temp when the output is closed, and asks before whether it may.
+// Create begins a file of assignments, in the format of the name's extension. It does not touch an existing file of that
+// name: the caller renames [Info].Temp to it after Close, and checks first whether it may replace the file.
 func Create(path string, spec Spec) (*Output, error) {
 	table, err := spec.newAssignmentsTable()
 	if err != nil {
@@ -67,13 +67,13 @@ func Create(path string, spec Spec) (*Output, error) {
 	return createOutput(path, 0o666, table, &spec) // as any new file, less the umask
 }
 
-// CreateErrors begins a file of error records, which only its owner may read: they hold the input's rows.
+// CreateErrors begins a file of error records. Only its owner may read it, because it contains rows of the input.
 func CreateErrors(path string, spec Spec) (*Output, error) {
 	return createOutput(path, 0o600, newErrorTable(spec.RunID), &spec)
 }
 
-// NewStream writes assignments to w, which it does not close, in a format as [Format] names it. Discard does
-// nothing: what is written is written.
+// NewStream returns an output that writes assignments to w, in a format as [Format] names it. It does not close w, and
+// its Discard does nothing.
 func NewStream(w io.Writer, format string, spec Spec) (*Output, error) {
 	f, err := Format("." + strings.TrimPrefix(format, "."))
 	if err != nil || strings.ContainsAny(format, `/\`) {
@@ -91,11 +91,11 @@ func NewStream(w io.Writer, format string, spec Spec) (*Output, error) {
 type encoder interface {
 	writeBlock(b *block) error
 
-	// finish writes what is left. It does not close the writer under it.
+	// finish writes the rest of the file. It does not close the underlying writer.
 	finish() error
 }
 
-// newEncoder is the one switch over formats. The closer, if there is one, ends the compressed stream.
+// newEncoder holds the one switch over the formats. The closer is nil, or ends the compressed stream.
 func newEncoder(w io.Writer, format string, columns []column, spec *Spec) (encoder, io.Closer, error) {
 	base, compression, _ := strings.Cut(format, ".")
 	var closer io.Closer
@@ -104,7 +104,7 @@ func newEncoder(w io.Writer, format string, columns []column, spec *Spec) (encod
 		z := gzip.NewWriter(w)
 		w, closer = z, z
 	case "zst":
-		// One at a time: the bytes are the same, and an output that is discarded leaves no goroutine behind.
+		// Without concurrency the bytes are the same, and a discarded output leaves no goroutine running.
 		z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1))
 		if err != nil {
 			return nil, nil, err

@@ -9,14 +9,14 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// csvEncoder writes RFC 4180 with \n, or the same with tabs. encoding/csv can't: it has one form for null and
-// for the empty string.
+// csvEncoder writes RFC 4180 with \n, or the same with tabs. It is not encoding/csv, because that writes null and the
+// empty string the same way.
 type csvEncoder struct {
 	*lines
 	columns []column
 	comma   byte
 	special [256]bool // bytes that need quotes
-	escape  bool      // formulas get a ' in front
+	escape  bool      // put a ' before formulas
 }
 
 func newCSV(w io.Writer, columns []column, comma byte, escape bool) *csvEncoder {
@@ -26,7 +26,7 @@ func newCSV(w io.Writer, columns []column, comma byte, escape bool) *csvEncoder 
 	for _, c := range []byte{comma, '"', '\r', '\n'} {
 		e.special[c] = true
 	}
-	e.appendCellFunc = e.appendCell
+	e.formatCell = e.appendCell
 	for i, c := range columns {
 		if i > 0 {
 			e.buf = append(e.buf, comma)
@@ -37,10 +37,10 @@ func newCSV(w io.Writer, columns []column, comma byte, escape bool) *csvEncoder 
 	return e
 }
 
-// appendName appends a column's name, always in quotes, which RFC 4180 allows. They tell a reader that finds out for itself
-// what the quotes are. DuckDB's read_csv looks at 20,480 rows: without a quote in them it takes quotes for nothing
-// special from there on, so that "Jim ""Jimbo"" Jones" keeps its quotes and "Jones, Jim" is two cells; and it takes
-// apostrophes for quotes where cells have them at both ends (https://github.com/duckdb/duckdb/issues/21000).
+// appendName appends a column's name, always in quotes, which RFC 4180 allows. They show readers that guess the dialect
+// which character quotes. DuckDB's read_csv looks at 20,480 rows. If it finds no quotes there, it treats them as
+// ordinary characters from there on, so that "Jim ""Jimbo"" Jones" keeps its quotes and "Jones, Jim" is two cells; and
+// if cells have apostrophes at both ends, it treats those as quotes (https://github.com/duckdb/duckdb/issues/21000).
 func (e *csvEncoder) appendName(dst []byte, name string) []byte {
 	return e.appendQuoted(dst, e.escapeFormula(name))
 }
@@ -57,9 +57,9 @@ func (e *csvEncoder) appendCell(dst []byte, column int, c *cell) []byte {
 	}
 	switch col := &e.columns[column]; col.typ {
 	case pipeline.TypeString:
-		return e.appendText(dst, c.text)
+		return e.appendField(dst, e.escapeFormula(c.text))
 	case pipeline.TypeJSON:
-		return e.appendField(dst, c.text) // no formula: JSON begins with a bracket, a quote, a letter, or is a number
+		return e.appendField(dst, c.text) // never a formula: JSON is a number, or begins with a bracket, quote or letter
 	case pipeline.TypeInt:
 		return strconv.AppendInt(dst, c.num, 10)
 	case pipeline.TypeFloat:
@@ -73,11 +73,8 @@ func (e *csvEncoder) appendCell(dst []byte, column int, c *cell) []byte {
 	}
 }
 
-// appendText appends a text.
-func (e *csvEncoder) appendText(dst []byte, s string) []byte { return e.appendField(dst, e.escapeFormula(s)) }
-
-// escapeFormula is the text as it is written. One that a spreadsheet would run as a formula is counted, and with
-// --csv-formulas escape it gets a ' in front (https://owasp.org/www-community/attacks/CSV_Injection).
+// escapeFormula counts a text that a spreadsheet would run as a formula, and puts a ' before it if that was asked for
+// (https://owasp.org/www-community/attacks/CSV_Injection).
 func (e *csvEncoder) escapeFormula(s string) string {
 	if s != "" {
 		switch s[0] {
@@ -91,9 +88,8 @@ func (e *csvEncoder) escapeFormula(s string) string {
 	return s
 }
 
-// appendField appends a text, in quotes where it needs them. Beyond what RFC 4180 demands these are: an empty
-// string, which is not null; spaces at the ends, which some readers trim; and \. alone, which PostgreSQL's
-// COPY takes for the end of the data.
+// appendField appends a text, in quotes if it needs them. Besides what RFC 4180 demands, it quotes an empty string, which
+// is not null; spaces at the ends, which some readers trim; and \. alone, which ends the data for PostgreSQL's COPY.
 func (e *csvEncoder) appendField(dst []byte, s string) []byte {
 	if s != "" && s[0] != ' ' && s[len(s)-1] != ' ' && s != `\.` && !e.hasSpecial(s) {
 		return append(dst, s...)

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// decimalWidth is how many bytes Parquet has for each value of a decimal of that precision: the 4 and 8 of its integers,
-// which every reader knows best, or as few as hold all of them (LogicalTypes.md of the Parquet format, "DECIMAL").
+// decimalWidth returns the number of bytes of a Parquet decimal of that precision: 4 or 8, which are integers and the
+// best supported, or the fewest that hold all values (LogicalTypes.md of the Parquet format, "DECIMAL").
 func decimalWidth(precision int) int {
 	switch {
 	case precision <= 9:
@@ -19,8 +19,8 @@ func decimalWidth(precision int) int {
 	return limit.BitLen()/8 + 1 // the sign takes a bit; a power of ten is never one of two
 }
 
-// parseUnscaled is the decimal, which is valid, as Parquet has it: the number that its digits are. Its width is 4 or 8, or that
-// of the big-endian two's complement that text is then.
+// parseUnscaled returns a valid decimal as Parquet stores it: the number that its digits form without the point. For a
+// width of 4 or 8 it is num; for others it is text, in big-endian two's complement of that width.
 func parseUnscaled(text string, width int) cell {
 	digits := strings.Replace(text, ".", "", 1)
 	if width <= 8 {

@@ -1,60 +1,99 @@
-// Package sinks writes what came of a run: assignments and error records, as CSV, TSV, JSONL or Parquet.
+// Package sinks writes the results of a run: assignments and error records, as CSV, TSV, JSONL or Parquet.
 //
-// Start at [Create]: it makes an [Output] from a file name, whose ending is the format. An Output is a
-// [pipeline.Sink], so it takes outcomes; what it does with them is decided by two independent halves:
+// Start at [Create]: it makes an [Output] from a file name, whose extension is the format. An Output is a
+// [pipeline.Sink], so it takes outcomes. Two independent halves decide what it does with them:
 //
 //   - A table (table.go, layout.go, errors.go) knows the columns of a layout and turns an outcome into a block of
-//     rows. The long layout, the wide one and the error records are tables. Another layout is another table.
-//   - An encoder (csv.go, jsonl.go, parquet.go) writes blocks in one format. Another format is another encoder and
-//     another case of the one format switch, in create.go.
+//     rows. The long layout, the wide layout and the error records are tables. A new layout is a new table.
+//   - An encoder (csv.go, jsonl.go, parquet.go) writes blocks in one format. A new format is a new encoder and a case
+//     of the one format switch, in create.go.
 //
-// A block is made for speed: what a user's rows share (ids, times, carried columns) stands in it once, and what varies
-// (flag, variant, payload, …) is a tuple, of which a run has few, so that encoders remember what they made of it
-// (tuples.go). A text format's row is then two or three copies (lines.go); Parquet's is a run, or a number of a
-// dictionary's entry, in each column (parquetcolumn.go), and pages are our own (parquetpage.go).
+// A block is made for speed. What the rows of a user share (ids, times, carried columns) is in it once. What varies
+// (flag, variant, payload, …) is a tuple. A run has few different tuples, so encoders keep what they encoded for each
+// (tuples.go). A row of a text format is then two or three copies (lines.go); in Parquet it is a run, or the index of a
+// dictionary entry, in each column (parquetcolumn.go), and the pages are written here, not by arrow (parquetpage.go).
 //
-// A file appears under its final name only when it is complete (pipeline/durable):
+// # Life cycle
 //
-//	Create   a temporary file in the same folder, under a hidden name
-//	Write    … rows …
-//	Close    flush, finish the format, fsync, close; every error is checked
-//	Discard  instead of renaming it, at any time: nothing is left
+// A file gets its final name only when it is complete (pipeline/durable):
 //
-// Giving the files their names is the command's: it lists the renames of all files of a run in its journal first, so
-// that a crash between two of them is mended. [Multi] is several outputs of one run behind one sink.
+//	Create   makes a temporary file in the same directory, under a hidden name
+//	Write    adds rows
+//	Close    flushes, finishes the format, syncs, closes; every error is checked
+//	Discard  at any time instead of the rename: removes the file
 //
-// After an error an Output is of no use any more: Write and Close return that error again.
+// The command renames the files: it lists the renames of all files of a run in its journal first, so that a crash
+// between two of them can be repaired. [Multi] is several outputs of one run behind one sink.
+//
+// After an error an Output is unusable: Write and Close return that error again.
+//
+// # Columns of the assignments
+//
+// The long layout has a row for each flag of each answered user, with these columns:
+//
+//	row_number      integer    the row's number in the input, from 1; never null
+//	user_id         text       null if the user has none
+//	device_id       text       null if the user has none
+//	flag_key        text       never null
+//	outcome         text       assigned or not_assigned; never null
+//	variant         text       the variant's key; null if not assigned
+//	payload         JSON       the variant's payload; null if it has none
+//	experiment_key  text       null if the flag is not part of an experiment
+//	evaluated_at    timestamp  when the user was evaluated, in milliseconds and UTC; never null
+//	metadata        JSON       only if Spec.Include names it
+//	evaluation_id   text       only if Spec.Include names it
+//	value           text       the variant's value; only if Spec.Include names it
+//	…                          the carried columns, in the order of Spec.Carry
+//
+// The last three before the carried columns are in the order in which Spec.Include names them.
+//
+// The wide layout has one row for each answered user, whatever the answer was:
+//
+//	row_number, user_id, device_id
+//	<flag>          text       the variant's key; null if not assigned; a column for each of Spec.Flags
+//	<flag>.payload  JSON       after each flag, only if Spec.Include names payload
+//	evaluated_at
+//	…                          the carried columns
+//
+// No two columns have the same name; names.go says which names are the same.
+//
+// # Columns of the error records
+//
+// The error records have a row for each failed user. They are an input that rollcall reads again.
+//
+//	row_number   integer    the row's number in the input; never null
+//	user_id      text       null if the row has none, or does not decode
+//	device_id    text       null if the row has none, or does not decode
+//	kind         text       one of [pipeline.Kinds]; never null
+//	http_status  integer    null if there was no HTTP response
+//	attempts     integer    how often the API was asked; never null
+//	message      text       never null
+//	occurred_at  timestamp  in milliseconds and UTC; never null
+//	input        JSON       the original row, as an object of its cells by column name; null if it is unknown
+//	run_id       text       the run in which the user failed
 //
 // # Values in the formats
 //
-// Null is an empty cell in CSV and TSV, where an empty string is "" in quotes; null in JSONL; and null in
-// Parquet. JSON texts (a payload, an error record's input) keep their bytes, with one exception: in JSONL they
-// are values of their own, and one that was answered over several lines loses the white space between its
-// tokens, because a line is a record there; and an escape in it that is half of a surrogate pair, a text cut in the
-// middle of an emoji, becomes \ufffd, because DuckDB refuses a whole file for one ([Info] counts them). NaN and the infinities, which JSON lacks, are null in JSONL and
-// NaN, Infinity and -Infinity in CSV and TSV.
+// Null is an empty cell in CSV and TSV, where an empty string is "" in quotes. It is null in JSONL and in Parquet.
+//
+// JSON texts (a payload, an error record's input) keep their bytes. JSONL, where they are nested values, has two
+// exceptions. A text of several lines loses the white space between its tokens, because a line is a record. And a lone
+// surrogate, an escape that is left where a text was cut in the middle of an emoji, becomes \ufffd, because DuckDB
+// refuses a whole file for one ([Info] counts them).
+//
+// NaN and the infinities, which JSON lacks, are null in JSONL and NaN, Infinity and -Infinity in CSV and TSV.
 //
 // Carried columns keep their types in Parquet: 64-bit integers, doubles, booleans, dates, timestamps (in microseconds
-// and UTC), decimals, texts; lists and objects are their JSON as text. Timestamps of our own are in milliseconds. INT96
-// and nanoseconds are never written. In the text formats a carried timestamp always has six digits behind the second, and
-// one of our own three: DuckDB's read_json knows no timestamps in a column of which only some have a fraction.
+// and UTC), decimals, texts. Lists and objects are JSON texts. INT96 and nanoseconds are never written. In the text
+// formats a carried timestamp always has six digits after the second, and one of ours three: DuckDB's read_json does
+// not recognize timestamps in a column of which only some have a fraction.
 //
-// A decimal is its exact digits everywhere, and in JSONL they are in quotes. A JSON number with a point is a double to DuckDB
-// and pandas, which keeps 15 digits, and there is no way to have the others back. Of a JSON string DuckDB makes a VARCHAR, or
-// what columns = {price: 'DECIMAL(12,2)'} says; pandas guesses a float unless dtype=False or dtype={"price": str} says not to,
-// and then it has the text (https://pandas.pydata.org/docs/reference/api/pandas.read_json.html). In CSV nothing can tell the
-// two apart: both guess a double, unless the column is declared, with types = {price: 'DECIMAL(12,2)'} or dtype={"price": str}.
+// A decimal is its exact digits in every format, in quotes in JSONL. DuckDB and pandas read a JSON number with a point as
+// a double, which keeps 15 digits, and the others are lost. DuckDB reads a JSON string as VARCHAR, or as
+// columns = {price: 'DECIMAL(12,2)'} says; pandas guesses a float unless dtype=False or dtype={"price": str} is given
+// (https://pandas.pydata.org/docs/reference/api/pandas.read_json.html). In CSV nothing distinguishes the two: both guess
+// a double, unless the column is declared, with types = {price: 'DECIMAL(12,2)'} or dtype={"price": str}.
 //
-// Text is UTF-8 in every format. The sources see to that; should a text get here that is not, each bad
-// sequence becomes U+FFFD, since one such cell would make a whole Parquet or JSONL file unreadable to others.
-//
-// # Columns
-//
-//	long  row_number, user_id, device_id, flag_key, outcome, variant, payload, experiment_key, evaluated_at,
-//	      what Spec.Include names of metadata, evaluation_id and value, in that order of naming, the carried columns
-//	wide  row_number, user_id, device_id, each flag (and with payload included <flag>.payload after it), evaluated_at,
-//	      the carried columns
-//
-// In the wide layout an answered user has one row whatever was answered; a cell is null for a flag that was not
-// assigned. No two columns have the same name; names.go says what counts as the same.
+// Text is UTF-8 in every format. The sources ensure that. Should invalid text arrive, each bad sequence becomes U+FFFD,
+// since one such cell would make a whole Parquet or JSONL file unreadable to other tools.
 package sinks

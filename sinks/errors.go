@@ -4,9 +4,8 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// newErrorTable is the layout of the error records: a row for each failed user, with the original row as JSON,
-// so that the file is itself an input. Each names the run, so that whoever asks about these users again knows which run
-// that completes.
+// newErrorTable returns the layout of the error records: a row for each failed user. Each holds the original row as
+// JSON, so that the file is itself an input, and the run's id, so that a retry knows which run it completes.
 func newErrorTable(runID string) *table {
 	one := newEmptyTuple()
 	return &table{

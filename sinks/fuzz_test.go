@@ -20,7 +20,7 @@ var fuzzSeeds = []string{
 	"", "a", " ", `"`, `""`, ",", "\t", "\n", "\r\n", "\r", `\.`, "=1", "nul\x00", "\xff\xfe", "é🎉", "\u2028", `a"b,c` + "\n", "\x1f\x7f", `\`,
 }
 
-// FuzzCSV: whatever two texts stand beside each other, both readers get them back, and null is not empty.
+// FuzzCSV: two readers return any two adjacent texts unchanged, and null is not the empty string.
 func FuzzCSV(f *testing.F) {
 	for i, seed := range fuzzSeeds {
 		f.Add(seed, fuzzSeeds[len(fuzzSeeds)-1-i], i%2 == 0)
@@ -59,7 +59,7 @@ func FuzzCSV(f *testing.F) {
 	})
 }
 
-// FuzzJSONL: every line is one valid JSON object with the texts in it, whatever the names, texts and values are.
+// FuzzJSONL: every line is one valid JSON object with its texts unchanged, for all names, texts and values.
 func FuzzJSONL(f *testing.F) {
 	for i, seed := range fuzzSeeds {
 		f.Add(seed, fuzzSeeds[len(fuzzSeeds)-1-i], `{"a":`+"\n"+`[1, "b c"]}`)

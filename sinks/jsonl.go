@@ -8,16 +8,16 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// jsonlEncoder writes an object a line, its keys in the order of the columns, null where a cell is null.
+// jsonlEncoder writes one object per line, with its keys in the order of the columns.
 type jsonlEncoder struct {
 	*lines
 	columns []column
-	keys    [][]byte // what stands before each value: `{"row_number":`, `,"user_id":`, …
+	keys    [][]byte // the text before each value: `{"row_number":`, `,"user_id":`, …
 }
 
 func newJSONL(w io.Writer, columns []column) *jsonlEncoder {
 	e := &jsonlEncoder{lines: newLines(w, columns, "}\n"), columns: columns}
-	e.appendCellFunc = e.appendCell
+	e.formatCell = e.appendCell
 	for i, c := range columns {
 		key := []byte{','}
 		if i == 0 {
@@ -37,7 +37,7 @@ func (e *jsonlEncoder) appendCell(dst []byte, column int, c *cell) []byte {
 		return append(dst, "null"...)
 	}
 	switch col := &e.columns[column]; col.typ {
-	case pipeline.TypeString, pipeline.TypeDate, pipeline.TypeDecimal: // a JSON number would be a double to most readers
+	case pipeline.TypeString, pipeline.TypeDate, pipeline.TypeDecimal: // most readers read a JSON number as a double
 		return pipeline.AppendJSONString(dst, c.text)
 	case pipeline.TypeJSON:
 		text, halves := pipeline.MendSurrogates(c.text)
@@ -56,8 +56,8 @@ func (e *jsonlEncoder) appendCell(dst []byte, column int, c *cell) []byte {
 	}
 }
 
-// appendOneLine appends a JSON text as it is, unless it spans lines: then without the white space between its
-// tokens. (In valid JSON a line break is always between tokens.)
+// appendOneLine appends a JSON text unchanged, or, if it has several lines, without the white space between its tokens.
+// (In valid JSON a line break is always between tokens.)
 func appendOneLine(dst []byte, text string) []byte {
 	if !strings.ContainsAny(text, "\r\n") {
 		return append(dst, text...)

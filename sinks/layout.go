@@ -15,7 +15,7 @@ var (
 	wideIncludes = []string{"payload"}
 )
 
-// Columns are the names of the columns of the assignments, in their order, or what is wrong with the Spec.
+// Columns returns the names of the columns of the assignments, in order, or an error if the Spec is not valid.
 func (s *Spec) Columns() ([]string, error) {
 	t, err := s.newAssignmentsTable()
 	if err != nil {
@@ -28,7 +28,7 @@ func (s *Spec) Columns() ([]string, error) {
 	return names, nil
 }
 
-// newAssignmentsTable is the layout that the Spec asks for.
+// newAssignmentsTable returns the layout that the Spec asks for.
 func (s *Spec) newAssignmentsTable() (t *table, err error) {
 	if err := s.checkInclude(); err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func (s *Spec) checkInclude() error {
 	}
 	for i, name := range s.Include {
 		if slices.Contains(s.Include[:i], name) {
-			return fmt.Errorf("include %q: it is named twice", name)
+			return fmt.Errorf("include %q is duplicated", name)
 		}
 		if slices.Contains(known, name) {
 			continue
@@ -59,9 +59,9 @@ func (s *Spec) checkInclude() error {
 		hint := pipeline.Suggest(name, known)
 		switch {
 		case slices.Contains(wideIncludes, name):
-			hint = "the long layout has that column anyway"
+			hint = "the long layout always has that column"
 		case slices.Contains(longIncludes, name):
-			hint = "leave it out, or take the long layout"
+			hint = "leave it out, or use the long layout"
 		}
 		err := fmt.Errorf("include %q: the %s layout can include %s", name, layout, strings.Join(known, ", "))
 		return pipeline.WithHint(err, hint)
@@ -77,10 +77,10 @@ func (s *Spec) carriedColumns() []column {
 	return columns
 }
 
-// Where the columns stand that both layouts begin with.
+// Both layouts begin with these columns.
 const rowNumber, userID, deviceID, userColumns = 0, 1, 2, 3
 
-// newLongTable is the long layout: a row for each flag of each answered user.
+// newLongTable returns the long layout: a row for each flag of each answered user.
 func (s *Spec) newLongTable() *table {
 	columns := []column{
 		{name: "row_number", typ: pipeline.TypeInt, required: true},
@@ -119,10 +119,10 @@ func (s *Spec) newLongTable() *table {
 	}}
 }
 
-// newWideTable is the wide layout: a row for each answered user, a column for each flag.
+// newWideTable returns the wide layout: a row for each answered user, a column for each flag.
 func (s *Spec) newWideTable() (*table, error) {
 	if len(s.Flags) == 0 {
-		return nil, pipeline.WithHint(errors.New("the wide layout has a column for each flag, and no flags are named"),
+		return nil, pipeline.WithHint(errors.New("the wide layout has a column for each flag, but no flags are named"),
 			"name them with --flags or --flags-from")
 	}
 	columns := []column{
@@ -166,10 +166,11 @@ func (s *Spec) newWideTable() (*table, error) {
 	}}, nil
 }
 
-// findAssignment is the assignment of a flag, which is at its own place if the flags were asked for; or that of nobody.
-func findAssignment(assignments []pipeline.Assignment, flag string, place int) *pipeline.Assignment {
-	if place < len(assignments) && assignments[place].FlagKey == flag {
-		return &assignments[place]
+// findAssignment returns the assignment of a flag, or an empty one. It looks at index guess first, where the assignment
+// is if these flags were requested.
+func findAssignment(assignments []pipeline.Assignment, flag string, guess int) *pipeline.Assignment {
+	if guess < len(assignments) && assignments[guess].FlagKey == flag {
+		return &assignments[guess]
 	}
 	for i := range assignments {
 		if assignments[i].FlagKey == flag {

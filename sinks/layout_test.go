@@ -35,10 +35,12 @@ func TestColumns(t *testing.T) {
 		},
 		{Spec{Carry: []pipeline.Column{{Name: "Plan"}, {Name: "plan"}}}, "row_number user_id device_id flag_key outcome variant payload experiment_key evaluated_at Plan plan"},
 	} {
-		got, err := test.spec.Columns()
-		if err != nil || strings.Join(got, " ") != test.want {
-			t.Errorf("Columns of %+v: %q, %v; want %q", test.spec, got, err, test.want)
-		}
+		t.Run(test.want, func(t *testing.T) {
+			got, err := test.spec.Columns()
+			if err != nil || strings.Join(got, " ") != test.want {
+				t.Errorf("Columns of %+v: %q, %v", test.spec, got, err)
+			}
+		})
 	}
 }
 
@@ -53,31 +55,33 @@ func TestColumnErrors(t *testing.T) {
 		spec      Spec
 		err, hint string
 	}{
-		{Spec{Carry: carry("user_id")}, `carry column "user_id": the output has a column of that name already`, "--carry"},
-		{Spec{Carry: carry("a", "a")}, `carry column "a": the output has a column of that name already`, "--carry"},
+		{Spec{Carry: carry("user_id")}, `carry column "user_id": the output already has a column of that name`, "--carry"},
+		{Spec{Carry: carry("a", "a")}, `carry column "a": the output already has a column of that name`, "--carry"},
 		{Spec{Carry: carry("value"), Include: []string{"value"}}, `carry column "value"`, "--carry"},
 		{Spec{Carry: carry("Plan", "plan"), SnakeNames: true}, `columns "Plan" and "plan": both would have the name plan`, "--carry"},
 		{Spec{Carry: carry("userID"), SnakeNames: true}, `columns "user_id" and "userID": both would have the name user_id`, "--carry"},
-		{Spec{Carry: carry("日本"), SnakeNames: true}, `column "日本": no letter or digit of its name is left`, "--carry"},
+		{Spec{Carry: carry("日本"), SnakeNames: true}, `column "日本": its name has no ASCII letter or digit`, "--carry"},
 		{Spec{Carry: carry(""), SnakeNames: true}, `column ""`, "--carry"},
 		{Spec{Wide: true}, "no flags are named", "--flags"},
-		{Spec{Wide: true, Flags: []string{"a", "a"}}, `flag "a": the output has a column of that name already`, "long"},
+		{Spec{Wide: true, Flags: []string{"a", "a"}}, `flag "a": the output already has a column of that name`, "long"},
 		{Spec{Wide: true, Flags: []string{"user_id"}}, `flag "user_id"`, "long"},
 		{Spec{Wide: true, Flags: []string{"a", "a.payload"}, Include: []string{"payload"}}, `"a.payload"`, "long"},
 		{Spec{Wide: true, Flags: []string{"a-b", "a.b"}, SnakeNames: true}, `columns "a-b" and "a.b": both would have the name a_b`, "long"},
 		{Spec{Wide: true, Flags: []string{"a"}, Carry: carry("a")}, `carry column "a"`, "--carry"},
 		{Spec{Wide: true, Flags: []string{"a"}, Include: []string{"metadata"}}, `include "metadata": the wide layout can include payload`, "long layout"},
-		{Spec{Include: []string{"payload"}}, `include "payload": the long layout can include metadata, evaluation_id, value`, "anyway"},
+		{Spec{Include: []string{"payload"}}, `include "payload": the long layout can include metadata, evaluation_id, value`, "always"},
 		{Spec{Include: []string{"metdata"}}, `include "metdata": the long layout can include metadata, evaluation_id, value`, `did you mean "metadata"?`},
-		{Spec{Include: []string{"value", "value"}}, `include "value": it is named twice`, ""},
+		{Spec{Include: []string{"value", "value"}}, `include "value" is duplicated`, ""},
 	} {
-		_, err := NewStream(&bytes.Buffer{}, "csv", test.spec)
-		if err == nil || !strings.Contains(err.Error(), test.err) || !strings.Contains(pipeline.Hint(err), test.hint) {
-			t.Errorf("%+v: error %v, hint %q; want %q, %q", test.spec, err, pipeline.Hint(err), test.err, test.hint)
-		}
-		if _, columnsErr := test.spec.Columns(); columnsErr == nil || columnsErr.Error() != err.Error() {
-			t.Errorf("%+v: Columns fails with %v, Stream with %v", test.spec, columnsErr, err)
-		}
+		t.Run(test.err, func(t *testing.T) {
+			_, err := NewStream(&bytes.Buffer{}, "csv", test.spec)
+			if err == nil || !strings.Contains(err.Error(), test.err) || !strings.Contains(pipeline.Hint(err), test.hint) {
+				t.Errorf("%+v: error %v, hint %q; want %q, %q", test.spec, err, pipeline.Hint(err), test.err, test.hint)
+			}
+			if _, columnsErr := test.spec.Columns(); columnsErr == nil || columnsErr.Error() != err.Error() {
+				t.Errorf("%+v: Columns fails with %v, NewStream with %v", test.spec, columnsErr, err)
+			}
+		})
 	}
 }
 
@@ -88,13 +92,15 @@ func TestSnakeName(t *testing.T) {
 		"1st": "_1st", "-1": "_1", "a1B2": "a1_b2", "é": "", "été!": "t", "": "", "__": "", "A": "a", "ABc": "a_bc", "x.payload": "x_payload",
 		strings.Repeat("x", 400): strings.Repeat("x", 300),
 	} {
-		got := toSnakeName(in)
-		if got != want {
-			t.Errorf("snakeName(%q) = %q, want %q", in, got, want)
-		}
-		if again := toSnakeName(got); again != got {
-			t.Errorf("snakeName(%q) = %q, and of that %q", in, got, again)
-		}
+		t.Run(in, func(t *testing.T) {
+			got := toSnakeName(in)
+			if got != want {
+				t.Errorf("toSnakeName(%q) = %q, want %q", in, got, want)
+			}
+			if again := toSnakeName(got); again != got {
+				t.Errorf("toSnakeName(%q) = %q, and of that %q", in, got, again)
+			}
+		})
 	}
 }
 
@@ -119,30 +125,32 @@ func TestLayouts(t *testing.T) {
 {"row_number":3,"user_id":null,"device_id":"=cmd()","checkout":"control","dark-mode":"on","evaluated_at":"2026-01-02T03:04:07.678Z","plan":null}
 `,
 		},
-		"wide with payloads, another order, a flag of nobody": {
+		"wide with payloads, another order, a flag without assignments": {
 			Spec{Wide: true, Flags: []string{"dark-mode", "x", "checkout"}, Include: []string{"payload"}, SnakeNames: true},
 			`{"row_number":1,"user_id":"ana","device_id":"d-1","dark_mode":null,"dark_mode_payload":null,"x":null,"x_payload":null,"checkout":"treatment","checkout_payload":{"title": "Buy \"now\"", "n": 1},"evaluated_at":"2026-01-02T03:04:05.678Z"}
 {"row_number":3,"user_id":null,"device_id":"=cmd()","dark_mode":"on","dark_mode_payload":[1],"x":null,"x_payload":null,"checkout":"control","checkout_payload":-1,"evaluated_at":"2026-01-02T03:04:07.678Z"}
 `,
 		},
 	} {
-		var buf bytes.Buffer
-		out, err := NewStream(&buf, "jsonl", test.spec)
-		own := goldenOutcomes()
-		for i := range own {
-			own[i].Row.Carry = own[i].Row.Carry[:len(test.spec.Carry)]
-		}
-		info := writeFile(t, out, err, own)
-		if diff := cmp.Diff(test.want, buf.String()); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
-		if want := int64(strings.Count(test.want, "\n")); info.Rows != want {
-			t.Errorf("%s: %d rows, want %d", name, info.Rows, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			var buf bytes.Buffer
+			out, err := NewStream(&buf, "jsonl", test.spec)
+			own := goldenOutcomes()
+			for i := range own {
+				own[i].Row.Carry = own[i].Row.Carry[:len(test.spec.Carry)]
+			}
+			info := writeFile(t, out, err, own)
+			if diff := cmp.Diff(test.want, buf.String()); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if want := int64(strings.Count(test.want, "\n")); info.Rows != want {
+				t.Errorf("%d rows, want %d", info.Rows, want)
+			}
+		})
 	}
 }
 
-// layoutOutcomes are users with all fields of an answer, some the same again, some not, of many flags and of few.
+// layoutOutcomes are users with all fields of an answer, some repeated, some not, for many flags and for few.
 func layoutOutcomes() []pipeline.Outcome {
 	random := rand.New(rand.NewPCG(1, 2))
 	texts := []string{"", "on", "=off", "a,b", "tab\t", `q"q`, "line\nbreak", "ü🎉", " ", strings.Repeat("long ", 400)}
@@ -176,7 +184,7 @@ func layoutOutcomes() []pipeline.Outcome {
 	return outcomes
 }
 
-// wantTable is what the contract says of a layout, in words of its own.
+// wantTable is what the package comment says of a layout, written independently of the code under test.
 func wantTable(spec *Spec, outcomes []pipeline.Outcome) (table pipelinetest.Table) {
 	cell := func(text string) pipelinetest.Cell { return pipelinetest.Cell{Text: text, Null: text == ""} }
 	fields := map[string]func(*pipeline.Variant) string{
@@ -247,27 +255,29 @@ func TestLayoutsInAllFormats(t *testing.T) {
 	} {
 		want := wantTable(&spec, outcomes)
 		for _, format := range formats {
-			path := filepath.Join(t.TempDir(), "out."+format)
-			out, err := Create(path, spec)
-			info := writeFile(t, out, err, outcomes)
-			var again bytes.Buffer
-			out, err = NewStream(&again, format, spec)
-			if writeFile(t, out, err, outcomes).SHA256 != info.SHA256 {
-				t.Errorf("%+v, %s: a second run writes other bytes", spec, format)
-			}
-			base, _, _ := strings.Cut(format, ".")
-			for name, read := range readers[base] {
-				got, err := read(path)
-				if err != nil {
-					t.Fatalf("%+v, %s read by %s: %v", spec, format, name, err)
+			t.Run(fmt.Sprintf("%s, wide %v, including %v", format, spec.Wide, spec.Include), func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "out."+format)
+				out, err := Create(path, spec)
+				info := writeFile(t, out, err, outcomes)
+				var again bytes.Buffer
+				out, err = NewStream(&again, format, spec)
+				if writeFile(t, out, err, outcomes).SHA256 != info.SHA256 {
+					t.Errorf("a second run writes other bytes")
 				}
-				if diff := firstDifference(want, got); diff != "" {
-					t.Errorf("%+v, %s read by %s: %s", spec, format, name, diff)
+				base, _, _ := strings.Cut(format, ".")
+				for name, read := range readers[base] {
+					got, err := read(path)
+					if err != nil {
+						t.Fatalf("read by %s: %v", name, err)
+					}
+					if diff := firstDifference(want, got); diff != "" {
+						t.Errorf("read by %s: %s", name, diff)
+					}
 				}
-			}
-			if int(info.Rows) != len(want.Rows) {
-				t.Errorf("%+v, %s: %d rows, want %d", spec, format, info.Rows, len(want.Rows))
-			}
+				if int(info.Rows) != len(want.Rows) {
+					t.Errorf("%d rows, want %d", info.Rows, len(want.Rows))
+				}
+			})
 		}
 	}
 }
@@ -287,9 +297,9 @@ func firstDifference(want, got pipelinetest.Table) string {
 	return ""
 }
 
-// TestTuples: what is the same again is the same tuple; what is not kept is right all the same; and what goes out of
-// use makes place.
-func TestTuples(t *testing.T) {
+// TestTupleCache: equal assignments have the same tuple; tuples that are not kept are correct; and tuples that are out of
+// use are dropped.
+func TestTupleCache(t *testing.T) {
 	ts := newTupleCache(nil)
 	one := func(a pipeline.Assignment) *tuple { return ts.appendTuples(nil, []pipeline.Assignment{a})[0] }
 	common := pipeline.Assignment{Assigned: true, Variant: pipeline.Variant{FlagKey: "f", Key: "on", Payload: "1"}}
@@ -303,7 +313,7 @@ func TestTuples(t *testing.T) {
 			t.Errorf("%+v and %+v have one tuple", common, other)
 		}
 	}
-	common.EvaluationID = "not included, so of no account"
+	common.EvaluationID = "not included, so it makes no difference"
 	if one(common) != first || !first.kept {
 		t.Error("the same assignment has another tuple")
 	}
@@ -318,7 +328,7 @@ func TestTuples(t *testing.T) {
 		}
 	}
 	if again := one(pipeline.Assignment{}); one(common) == first || again == none || len(again.cells) != len(none.cells) {
-		t.Error("a tuple from long ago is kept for ever")
+		t.Error("a tuple that is out of use is never dropped")
 	}
 	kept := 0
 	for i := range 100 {
@@ -328,7 +338,7 @@ func TestTuples(t *testing.T) {
 			kept++
 		}
 	}
-	if kept < 50 { // which of them collide is up to the hash
+	if kept < 50 { // the hash decides which of them collide
 		t.Errorf("%d of 100 tuples are kept after many that were not", kept)
 	}
 	huge := common

@@ -6,34 +6,33 @@ import (
 )
 
 // textBuffer is how many bytes a text encoder collects before it writes them. With 64 KiB a row of JSONL takes a tenth
-// more CPU in all, with more than 512 no less.
+// more CPU time; more than 512 KiB saves nothing.
 const textBuffer = 512 << 10
 
-// lines writes the rows of the text formats: one line each, its cells in the order of the columns. What rows share
-// is formatted once a block, and what varies once for each tuple that is kept, so a row is mostly two or three
-// copies.
+// lines writes the rows of the text formats, one line each, with the cells in the order of the columns. It formats what
+// rows share once per block, and what varies once per kept tuple, so writing a row is mostly two or three copies.
 type lines struct {
 	w        io.Writer
 	segments []segment
 	end      string // of a line
 
-	// cell appends the cell of a column, with what stands before it.
-	appendCellFunc func(dst []byte, column int, c *cell) []byte
+	// formatCell appends the cell of a column, and the separator or key before it.
+	formatCell func(dst []byte, column int, c *cell) []byte
 
 	// noted counts cells, written or about to be, that there is something to say about: in CSV those that a spreadsheet
 	// would run, in JSONL those with half of a surrogate pair. cell counts them.
 	warnings int64
-	buf   []byte
-	clock clock
+	buf      []byte
+	clock    clock
 }
 
-// segment is a run of columns that are alike in whether they vary.
+// segment is a run of columns that all vary, or all do not.
 type segment struct {
 	varies   bool
-	from, to int    // columns
-	first    int    // varies: the cell of the tuple that is column from's
-	last     bool   // of a line
-	shared   []byte // the text of this block, if it does not vary
+	from, to int    // the columns
+	first    int    // if it varies: the index in a tuple's cells of column from
+	last     bool   // it ends the line
+	shared   []byte // if it does not vary: its text in this block
 }
 
 func newLines(w io.Writer, columns []column, end string) *lines {
@@ -91,7 +90,7 @@ func (l *lines) writeBlock(b *block) error {
 
 func (l *lines) appendSegment(dst []byte, s *segment, cells []cell) []byte {
 	for i := range cells {
-		dst = l.appendCellFunc(dst, s.from+i, &cells[i])
+		dst = l.formatCell(dst, s.from+i, &cells[i])
 	}
 	if s.last {
 		dst = append(dst, l.end...)
@@ -115,7 +114,7 @@ func (l *lines) formatTuple(t *tuple) {
 	t.warnings, l.warnings = l.warnings-before, before
 }
 
-// flush writes what there is.
+// flush writes the collected lines.
 func (l *lines) flush() error {
 	if len(l.buf) == 0 {
 		return nil
@@ -127,15 +126,15 @@ func (l *lines) flush() error {
 	return err
 }
 
-// clock formats times, and remembers the second of the last one.
+// clock formats times, and keeps the text of the last second.
 type clock struct {
 	second int64
-	text   []byte // of the second, with the point after it
+	text   []byte // the second as text, with a point appended
 }
 
-// appendTime appends RFC 3339 in UTC, of milliseconds or microseconds since 1970, always with all of them: so texts sort as
-// their times do, and readers that go by the form of a text know one form. Of a column in which some have a fraction and
-// some have not DuckDB's read_json makes texts.
+// appendTime appends milliseconds or microseconds since 1970 as RFC 3339 in UTC, always with all digits. So texts sort as
+// their times do, and all have one form, which readers that infer types need: DuckDB's read_json reads a column in which
+// only some have a fraction as texts.
 func (c *clock) appendTime(dst []byte, n int64, millis bool) []byte {
 	unit := int64(1_000_000)
 	if millis {

@@ -6,54 +6,52 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// nameColumns gives the columns the names that they have in the file; those from carry on are the carried ones.
-// Two of the same name are an error, because most readers know a column by its name.
+// nameColumns sets the names that the columns have in the file. The columns from index carry on are the carried ones.
+// Duplicate names are an error, because most readers find a column by its name.
 //
-// Names that differ only in case are two names, unless they are made snake ones: DuckDB tells them apart by adding
-// _1 to one, pandas, Spark and Excel need no help, and BigQuery, which takes neither, is what snake names are for.
+// Names that differ only in case are different, unless they become snake names: DuckDB appends _1 to one of them, pandas,
+// Spark and Excel accept both, and for BigQuery, which accepts neither, there are snake names.
 func nameColumns(columns []column, carry int, snake bool) error {
-	from := make(map[string]int)
+	indexes := make(map[string]int)
 	for i := range columns {
 		c := &columns[i]
 		asked := c.name
 		if c.name = newText(c.name).text; snake {
 			c.name = toSnakeName(c.name)
 		}
-		first, taken := from[c.name]
+		first, taken := indexes[c.name]
+		var err error
 		switch {
 		case c.name == "" && snake:
-			return pipeline.WithHint(fmt.Errorf("column %q: no letter or digit of its name is left", asked), hintForRename(i, carry))
+			err = fmt.Errorf("column %q: its name has no ASCII letter or digit to make a snake-case name of", asked)
 		case taken && !snake && i >= carry:
-			err := fmt.Errorf("carry column %q: the output has a column of that name already", asked)
-			return pipeline.WithHint(err, hintForRename(i, carry))
+			err = fmt.Errorf("carry column %q: the output already has a column of that name", asked)
 		case taken && !snake:
-			err := fmt.Errorf("flag %q: the output has a column of that name already", asked)
-			return pipeline.WithHint(err, hintForRename(i, carry))
+			err = fmt.Errorf("flag %q: the output already has a column of that name", asked)
 		case taken:
-			err := fmt.Errorf("columns %q and %q: both would have the name %s", columns[first].asked, asked, c.name)
-			return pipeline.WithHint(err, hintForRename(i, carry))
+			err = fmt.Errorf("columns %q and %q: both would have the name %s", columns[first].asked, asked, c.name)
+		}
+		if err != nil {
+			hint := "use the long layout, in which flags are values"
+			if i >= carry {
+				hint = "leave it out of --carry, or rename it in the input"
+			}
+			return pipeline.WithHint(err, hint)
 		}
 		c.asked = asked
-		from[c.name] = i
+		indexes[c.name] = i
 	}
 	return nil
 }
 
-func hintForRename(i, carry int) string {
-	if i >= carry {
-		return "leave it out of --carry, or rename it in the input"
-	}
-	return "take the long layout, in which flags are values"
-}
-
-// maxSnakeName is how long a name BigQuery takes.
+// maxSnakeName is the length of the longest name that BigQuery accepts.
 const maxSnakeName = 300
 
-// toSnakeName is the name in lower snake case: ASCII letters, digits and single underscores, none at the ends, except
-// that one is put before a digit at the start. It is "" if nothing is left.
+// toSnakeName converts a name to lower snake case: ASCII letters, digits and single underscores, with none at the ends
+// except before a digit at the start. It returns "" if no character can be used.
 //
-// BigQuery takes such names. The prefixes that it keeps for itself (_TABLE_, _FILE_, _PARTITION, _ROW_TIMESTAMP,
-// __ROOT__, _COLIDENTIFIER, _CHANGE_…) begin with an underscore and a letter, so none of these has one
+// BigQuery accepts such names. The prefixes that it reserves (_TABLE_, _FILE_, _PARTITION, _ROW_TIMESTAMP, __ROOT__,
+// _COLIDENTIFIER, _CHANGE_…) begin with an underscore and a letter, so no snake name has one
 // (https://cloud.google.com/bigquery/docs/schemas#column_names).
 func toSnakeName(name string) string {
 	var b []byte
@@ -63,7 +61,7 @@ func toSnakeName(name string) string {
 		upper := 'A' <= c && c <= 'Z'
 		switch {
 		case upper:
-			// A word begins after a small letter or digit, and with the last capital before a small letter: HTTPServer.
+			// A word begins after a lower-case letter or digit, and with the last capital before a lower-case letter: HTTPServer.
 			if i > 0 && (isLowerOrDigit(name[i-1]) || i+1 < len(name) && 'a' <= name[i+1] && name[i+1] <= 'z') {
 				gap = true
 			}

@@ -14,18 +14,18 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 )
 
-// Info is what there is to say about an output. The counts and SHA256 are final after Close.
+// Info describes an output. The counts and SHA256 are final after Close.
 type Info struct {
 	Path     string // as given
-	Temp     string // the name that it has until it is published; "" for a stream
+	Temp     string // the name of the file until it is renamed; "" for a stream
 	Format   string // as [Format] names it
 	Rows     int64  // without the header
 	Bytes    int64
 	SHA256   string // in hex; "" before Close
-	Formulas int64  // cells of CSV and TSV that a spreadsheet would run: escaped only if the Spec says so
+	Formulas int64  // cells of CSV and TSV that a spreadsheet would run; escaped only if the Spec says so
 
-	// Halves counts cells of JSONL that held half of a surrogate pair, which is written as U+FFFD; FirstHalf is the row
-	// number of the first.
+	// LoneSurrogates counts the cells of JSONL that had a lone surrogate, which is written as U+FFFD.
+	// FirstLoneSurrogate is the row number of the first.
 	LoneSurrogates, FirstLoneSurrogate int64
 }
 
@@ -37,7 +37,8 @@ type Output struct {
 	encoder encoder
 	closer  io.Closer // of the compressed stream; may be nil
 	buffer  *bufio.Writer
-	meter   meter
+	counter counter
+	hash    hash.Hash
 	file    *durable.Temp // nil: a stream
 
 	err    error // the first; every later call returns it
@@ -68,13 +69,14 @@ func createOutput(path string, mode fs.FileMode, t *table, spec *Spec) (*Output,
 }
 
 func (o *Output) startEncoder(w io.Writer, spec *Spec) (err error) {
-	o.meter = meter{w: w, hash: sha256.New()}
-	o.buffer = bufio.NewWriterSize(&o.meter, 64<<10)
+	o.hash = sha256.New()
+	o.counter.w = io.MultiWriter(w, o.hash)
+	o.buffer = bufio.NewWriterSize(&o.counter, 64<<10)
 	o.encoder, o.closer, err = newEncoder(o.buffer, o.info.Format, o.table.columns, spec)
 	return o.recordError(err)
 }
 
-// recordError keeps the first error and names the output in it.
+// recordError keeps the first error, with the name of the output, and returns it.
 func (o *Output) recordError(err error) error {
 	if err != nil && o.err == nil {
 		o.err = durable.WrapError("write", o.info.Path, err)
@@ -82,10 +84,10 @@ func (o *Output) recordError(err error) error {
 	return o.err
 }
 
-// Write writes the rows that the outcome makes; none is fine.
+// Write writes the rows of the outcome, if it has any.
 func (o *Output) Write(out *pipeline.Outcome) error {
 	if o.err == nil && o.closed {
-		return fmt.Errorf("write %s: it is closed", o.info.Path)
+		return fmt.Errorf("write %s: the output is closed", o.info.Path)
 	}
 	if o.err != nil {
 		return o.err
@@ -106,8 +108,8 @@ func (o *Output) Write(out *pipeline.Outcome) error {
 	return nil
 }
 
-// Flush passes on what was written so far, so that a reader of a stream has it now. It does so for uncompressed text; the
-// other formats pass on what they have when a block of it is complete.
+// Flush passes on what was written so far, so that the reader of a stream gets it now. It has an effect only on
+// uncompressed text: the other formats write block by block.
 func (o *Output) Flush() error {
 	e, text := o.encoder.(interface{ flush() error })
 	if o.err != nil || o.closed || !text || o.closer != nil {
@@ -119,8 +121,7 @@ func (o *Output) Flush() error {
 	return o.recordError(o.buffer.Flush())
 }
 
-// Close completes the output; a file still has its temporary name after it. A second Close returns what the
-// first did.
+// Close completes the output. A file still has its temporary name afterwards. A second Close returns the same error.
 func (o *Output) Close() error {
 	if o.closed {
 		return o.err
@@ -144,7 +145,7 @@ func (o *Output) finishFile() error {
 			return err
 		}
 	}
-	if err := o.buffer.Flush(); err != nil { // also what an encoder above did not pass on: it stays in the buffer
+	if err := o.buffer.Flush(); err != nil { // this also reports earlier errors that an encoder ignored
 		return err
 	}
 	if o.file != nil {
@@ -152,28 +153,28 @@ func (o *Output) finishFile() error {
 			return err
 		}
 	}
-	o.info.SHA256 = hex.EncodeToString(o.meter.hash.Sum(nil))
+	o.info.SHA256 = hex.EncodeToString(o.hash.Sum(nil))
 	return nil
 }
 
-// Discard removes the file, unless it was renamed. It may be called at any time and more than once, so
-// it can be deferred right after Create. Every later call but Info and Discard is an error.
+// Discard removes the file, unless it was renamed. It may be called at any time and more than once, so it can be deferred
+// right after Create. Later calls other than Info and Discard return an error.
 func (o *Output) Discard() error {
 	if o.file == nil {
 		return nil
 	}
-	o.recordError(errors.New("it was discarded"))
+	o.recordError(errors.New("the output was discarded"))
 	if !o.closed {
 		o.closed = true
-		o.file.Close() // whatever is lost was not wanted
+		o.file.Close() // an error does not matter: the file goes
 	}
 	return o.file.Remove()
 }
 
-// Info says what was written.
+// Info describes what was written so far.
 func (o *Output) Info() Info {
 	info := o.info
-	info.Bytes = o.meter.n
+	info.Bytes = o.counter.n
 	switch e := o.encoder.(type) {
 	case *csvEncoder:
 		info.Formulas = e.warnings
@@ -183,16 +184,14 @@ func (o *Output) Info() Info {
 	return info
 }
 
-// meter counts and hashes what goes through it.
-type meter struct {
-	w    io.Writer
-	hash hash.Hash
-	n    int64
+// counter counts the bytes that are written to w.
+type counter struct {
+	w io.Writer
+	n int64
 }
 
-func (m *meter) Write(p []byte) (int, error) {
-	n, err := m.w.Write(p)
-	m.hash.Write(p[:n])
-	m.n += int64(n)
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
 	return n, err
 }

@@ -18,45 +18,45 @@ import (
 
 const (
 	groupRows   = 128 << 10 // rows of a row group
-	groupBytes  = 32 << 20  // about what a row group may hold in memory; one of huge payloads is cut short
+	groupBytes  = 32 << 20  // about how much memory a row group may use; with huge payloads it has fewer rows
 	pieceRows   = 1 << 10   // rows added at once
-	pieceBytes  = 4 << 20   // text of the shared cells in them, counted once a row
-	keptBuffer  = 4 << 20   // larger buffers are not used again
+	pieceBytes  = 4 << 20   // text of the shared cells in them, counted once per row
+	keptBuffer  = 4 << 20   // larger buffers are not reused
 	parquetMark = "PAR1"
 )
 
-// parquetEncoder writes Parquet: pages of its own (parquetcolumn.go, parquetpage.go) under arrow's metadata.
+// parquetEncoder writes Parquet: its own pages (parquetcolumn.go, parquetpage.go) with arrow's metadata.
 //
-// arrow's file writer is made for columns that come one after the other. Fed with rows, it allocates 1 to 5 KB for
-// each of them, makes a zstd encoder for each page, and a row costs it 700 to 900 ns; this costs about a fifth,
-// because what the rows of a user share is a run, encoded as one, and the rest are the numbers of dictionary entries.
+// arrow's file writer is made for columns that arrive one after the other. For rows it allocates 1 to 5 KB each, makes
+// a zstd encoder for each page, and needs 700 to 900 ns per row. This encoder needs about a fifth, because what the rows
+// of a user share is encoded as one run, and the rest are indices of dictionary entries.
 //
-// A page is compressed as soon as it is full, and a row group written when it is, so memory is bounded by groupBytes
-// and not by the output.
+// A page is compressed as soon as it is full, and a full row group is written at once, so memory is bounded by groupBytes,
+// whatever the size of the output.
 type parquetEncoder struct {
 	w       *counter
 	footer  *metadata.FileMetaDataBuilder
 	pages   pageWriter
 	columns []*parquetColumn
-	varying []*parquetColumn // those of columns that vary
-	group   int              // from 1 on
+	varying []*parquetColumn // those that vary
+	group   int              // the number of the open row group, from 1
 	rows    int              // in the open row group
 
-	groupRows, groupBytes int // the constants, but for tests
+	groupRows, groupBytes int // the constants, except in tests
 }
 
-// newParquet writes the Parquet file's head to w.
+// newParquet begins a Parquet file.
 func newParquet(w io.Writer, columns []column, spec *Spec) (*parquetEncoder, error) {
 	createdBy := "rollcall"
 	if spec.Version != "" {
-		createdBy += " version " + spec.Version // the form that readers parse: application version number
+		createdBy += " version " + spec.Version // the form that readers parse
 	}
 	root, err := newParquetSchema(columns)
 	if err != nil {
 		return nil, err
 	}
 	meta := metadata.NewKeyValueMetadata()
-	for _, key := range slices.Sorted(maps.Keys(spec.Meta)) { // sorted: the same options give the same bytes
+	for _, key := range slices.Sorted(maps.Keys(spec.Meta)) { // sorted, so that the same options give the same bytes
 		if err := meta.Append(key, spec.Meta[key]); err != nil {
 			return nil, err
 		}
@@ -71,7 +71,7 @@ func newParquet(w io.Writer, columns []column, spec *Spec) (*parquetEncoder, err
 		groupRows:  groupRows,
 		groupBytes: groupBytes,
 	}
-	// The fastest level: on dictionary indices and short texts the next one saves a few percent for twice the time.
+	// On dictionary indices and short texts, the next level saves a few percent and takes twice the time.
 	e.pages.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
 		zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
 	if err != nil {
@@ -118,7 +118,7 @@ func newParquetSchema(columns []column) (*schema.GroupNode, error) {
 			physical, logical = parquet.Types.Int64, schema.NewTimestampLogicalType(true, unit)
 		case pipeline.TypeDecimal:
 			if c.precision < 1 || c.precision > pipeline.MaxPrecision || c.scale < 0 || c.scale > c.precision {
-				return nil, fmt.Errorf("column %q: there is no decimal(%d,%d)", c.name, c.precision, c.scale)
+				return nil, fmt.Errorf("column %q: decimal(%d,%d) is not a valid type", c.name, c.precision, c.scale)
 			}
 			logical = schema.NewDecimalLogicalType(int32(c.precision), int32(c.scale))
 			switch width := decimalWidth(c.precision); width {
@@ -159,7 +159,7 @@ func (e *parquetEncoder) writeBlock(b *block) error {
 	return nil
 }
 
-// appendRows adds rows to the open row group, column by column.
+// appendRows appends rows to the open row group, column by column.
 func (e *parquetEncoder) appendRows(shared []cell, rows []*tuple) {
 	for i, c := range e.columns {
 		if !c.varies {
@@ -228,16 +228,4 @@ func (e *parquetEncoder) finish() error {
 	end := binary.LittleEndian.AppendUint32(nil, uint32(e.w.n-before))
 	_, err = e.w.Write(append(end, parquetMark...))
 	return err
-}
-
-// counter knows how far into the file its writer is.
-type counter struct {
-	w io.Writer
-	n int64
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err
 }

@@ -21,11 +21,11 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/pipelinetest"
 )
 
-// randomTable is a table of random columns, and what its rows were meant to be.
+// randomTable is a table of random columns, and its rows as they should be read.
 type randomTable struct {
 	*rand.Rand
 	columns []column
-	pools   [][]cell // of each column: what it holds, many times or hardly ever again
+	pools   [][]cell // of each column: its possible values
 	kept    []*tuple
 	want    pipelinetest.Table
 	cells   [][]cell // of each column
@@ -58,7 +58,7 @@ func newRandomTable(seed uint64) *randomTable {
 	return r
 }
 
-// value is a random value, or one of those that are easy to get wrong.
+// value returns a random value, or an edge case.
 func (r *randomTable) value(c *column) cell {
 	n := []int64{0, -1, 1, math.MaxInt64, math.MinInt64, r.Int64(), -r.Int64N(1000), r.Int64N(1000)}[r.IntN(8)]
 	switch c.typ {
@@ -106,7 +106,7 @@ func (r *randomTable) tuple(t *tuple) *tuple {
 	return t
 }
 
-// block is the next block; its rows are put down as wanted.
+// block makes the next block, and adds its rows to r.want.
 func (r *randomTable) block(b *block) {
 	b.rows = b.rows[:0]
 	b.shared = slices.Grow(b.shared, len(r.columns))[:len(r.columns)]
@@ -155,8 +155,8 @@ func plainCell(column *column, c cell) pipelinetest.Cell {
 	return pipelinetest.Cell{Text: c.text}
 }
 
-// TestParquetRandomTables: two unrelated readers find every value of tables of all types, with many values and few,
-// with and without nulls, over pages and row groups that are cut anywhere; and the statistics are those of the values.
+// TestParquetRandomTables: two unrelated readers read every value of tables of all types, with many values and few, with
+// and without nulls, over pages and row groups of any size; and the statistics are correct.
 func TestParquetRandomTables(t *testing.T) {
 	for seed := range uint64(40) {
 		r := newRandomTable(seed)
@@ -233,7 +233,7 @@ func checkStatistics(t *testing.T, seed uint64, r *randomTable, path string) {
 	}
 }
 
-// decimalOf is the number that a decimal's digits are.
+// decimalOf returns a decimal without its point.
 func decimalOf(text string) *big.Int {
 	n, ok := new(big.Int).SetString(strings.Replace(text, ".", "", 1), 10)
 	if !ok {
@@ -242,7 +242,7 @@ func decimalOf(text string) *big.Int {
 	return n
 }
 
-// leastAndGreatest are the statistics as the format wants them, by sorting.
+// leastAndGreatest computes the statistics as the format defines them, by sorting.
 func leastAndGreatest(column *column, cells []cell) (low, high []byte, nulls int64) {
 	var sorted []cell
 	typ := column.typ
@@ -270,7 +270,7 @@ func leastAndGreatest(column *column, cells []cell) (low, high []byte, nulls int
 			case column.precision <= 18:
 				return binary.LittleEndian.AppendUint64(nil, uint64(n.Int64()))
 			}
-			// All numbers of the precision fit, and would not into a byte less.
+			// The fewest bytes in which all numbers of the precision fit.
 			limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(column.precision)), nil)
 			length := 1
 			for new(big.Int).Lsh(big.NewInt(1), uint(8*length-1)).Cmp(limit) < 0 {
@@ -299,7 +299,7 @@ func leastAndGreatest(column *column, cells []cell) (low, high []byte, nulls int
 			return decimalOf(a.text).Cmp(decimalOf(b.text))
 		case pipeline.TypeFloat:
 			x, y := math.Float64frombits(uint64(a.num)), math.Float64frombits(uint64(b.num))
-			return stdcmp.Compare(x, y) // no NaN is left, and the zeros are equal
+			return stdcmp.Compare(x, y) // there is no NaN, and the zeros are equal
 		}
 		return stdcmp.Compare(a.num, b.num)
 	})

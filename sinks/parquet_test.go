@@ -93,8 +93,8 @@ func TestParquetSchema(t *testing.T) {
 	}
 }
 
-// TestParquetDictionaries: what repeats has a dictionary, in the long layout the users' columns too; what does not, in the
-// wide layout those, has none.
+// TestParquetDictionaries: columns that repeat have a dictionary. In the long layout the users' columns repeat; in the wide
+// layout they do not, and have none.
 func TestParquetDictionaries(t *testing.T) {
 	outcomes := benchOutcomes(100)
 	for i := range outcomes {
@@ -138,7 +138,7 @@ func TestParquetDictionaries(t *testing.T) {
 	}
 }
 
-// readStatistics are the smallest and the largest text of a column of the first row group, and its nulls.
+// readStatistics returns the minimum and maximum text and the nulls of a column of the first row group.
 func readStatistics(t *testing.T, r *file.Reader, name string) (low, high string, nulls int64) {
 	t.Helper()
 	chunk, err := r.MetaData().RowGroup(0).ColumnChunk(r.MetaData().Schema.ColumnIndexByName(name))
@@ -168,7 +168,7 @@ func TestParquetStatistics(t *testing.T) {
 		}
 	}
 
-	// The empty text is the smallest there is.
+	// The empty text is the smallest.
 	outcomes := []pipeline.Outcome{{
 		Row:         pipeline.Row{Carry: []pipeline.Value{pipeline.StringValue("")}},
 		Assignments: []pipeline.Assignment{{}, {Variant: pipeline.Variant{FlagKey: "f"}}},
@@ -182,7 +182,7 @@ func TestParquetStatistics(t *testing.T) {
 	}
 }
 
-// TestParquetZeros: a zero as the least stands for both, and one as the greatest too.
+// TestParquetZeros: a minimum of zero is -0, and a maximum of zero is +0.
 func TestParquetZeros(t *testing.T) {
 	for _, zero := range []float64{0, math.Copysign(0, -1)} {
 		r, _ := openParquet(t, Spec{Carry: []pipeline.Column{{Name: "c", Type: pipeline.TypeFloat}}}, []pipeline.Outcome{{
@@ -202,7 +202,7 @@ func TestParquetZeros(t *testing.T) {
 	}
 }
 
-// TestParquetRowGroups: 128 Ki rows each, whatever the users make of them; and everything is still there.
+// TestParquetRowGroups: they have 128 Ki rows each, also if that splits a user, and no row is lost.
 func TestParquetRowGroups(t *testing.T) {
 	const users, flags = 43_700, 3
 	path := filepath.Join(t.TempDir(), "out.parquet")
@@ -253,7 +253,7 @@ func TestParquetRowGroups(t *testing.T) {
 	}
 }
 
-// readInts is a column that is never null.
+// readInts returns the values of a column that is never null.
 func readInts(t *testing.T, r *file.Reader, column int) (ints []int64) {
 	t.Helper()
 	for g := range r.NumRowGroups() {
@@ -274,7 +274,7 @@ func readInts(t *testing.T, r *file.Reader, column int) (ints []int64) {
 	return ints
 }
 
-// xitongsysColumn is a column as the other reader sees it.
+// xitongsysColumn returns a column as the other reader reads it.
 func xitongsysColumn(path string, column int64) ([]any, error) {
 	f, err := local.NewLocalFileReader(path)
 	if err != nil {
@@ -290,11 +290,11 @@ func xitongsysColumn(path string, column int64) ([]any, error) {
 	return values, err
 }
 
-// TestParquetLargePayloads: dictionaries that are never begun, or outgrow their worth, and row groups that outgrow the
+// TestParquetLargePayloads: dictionaries that are dropped or get too large, and row groups that get too large for the
 // memory.
 func TestParquetLargePayloads(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	payload := func(n int) string { // of little use to a compressor
+	payload := func(n int) string { // hardly compressible
 		b := make([]byte, n)
 		for i := range b {
 			b[i] = byte('!' + random.IntN(90))
@@ -358,7 +358,7 @@ func TestParquetLargePayloads(t *testing.T) {
 		if got := chunk.HasDictionaryPage(); got != test.dictionary {
 			t.Errorf("%d payloads of %d bytes: dictionary %v, want %v", test.rows, test.bytes, got, test.dictionary)
 		}
-		// A column that begins with a dictionary and goes on without names plain twice: as the dictionary's encoding too.
+		// A column that starts with a dictionary and continues without it lists plain twice: once for the dictionary.
 		plain := 0
 		for _, encoding := range chunk.Encodings() {
 			if encoding == parquet.Encodings.Plain {
@@ -386,7 +386,7 @@ func TestParquetLargePayloads(t *testing.T) {
 	}
 }
 
-// TestParquetNames: whatever a column is called, the file can be read.
+// TestParquetNames: the file can be read whatever the names of its columns are.
 func TestParquetNames(t *testing.T) {
 	names := []string{"", ".", "a.b", "a..b", "schema", "list.element", "日本", "User_ID", "tab\t", strings.Repeat("n", 1000), "a\x00b", "Ünï"}
 	var spec Spec

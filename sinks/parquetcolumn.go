@@ -13,44 +13,47 @@ import (
 )
 
 const (
-	// A page holds as many rows as keep the runs of all columns' pages small, within limits.
+	// The pages of all columns share pageRowsOfAll rows, within the limits of one page, so that their runs stay small.
 	pageRowsOfAll            = 256 << 10
 	minPageRows, maxPageRows = 1 << 10, 16 << 10
 	pageBytes                = 1 << 20 // plain values of a page
-	dictionaryBytes          = 1 << 20 // a larger dictionary is not worth it, and not what readers expect
+	dictionaryBytes          = 1 << 20 // a larger dictionary is not worth it, and readers do not expect one
 	statisticBytes           = 4 << 10 // a longer minimum or maximum is left out
 )
 
-// parquetColumn collects a column of a row group, in pages.
+// parquetColumn collects the pages of one column of a row group.
 //
-// A row group's column begins with a dictionary. It is dropped if the first page shows that values hardly repeat,
-// and given up when it gets too large; from there on values are plain until the row group ends.
+// In each row group a column starts with a dictionary. If the first page shows that values hardly repeat, the dictionary
+// is dropped. If it gets too large, it ends. In both cases values are plain until the row group ends.
 type parquetColumn struct {
 	column
 	pages   *pageWriter
 	maxRows int // of a page
-	width   int // of a plain value in bytes; 0: a bit (a boolean); -1: a text, with its length before it; above 8: a text of that length
 
-	// The page that is being filled.
+	// width is the number of bytes of a plain value: 4 or 8, or more for a text of that length. It is 0 for a boolean,
+	// which is a bit, and -1 for a text with its length before it.
+	width int
+
+	// The current page.
 	runs   []run
 	rows   int
-	values []byte // plain: the values
+	values []byte // if plain
 
-	// The row group's column.
-	plain      bool // no more dictionary
+	// The column in the current row group.
+	plain      bool // the dictionary is not used any more
 	dictionary dictionary
-	chunk      []byte // pages that are complete
+	chunk      []byte // the complete pages
 	dictPages  int
 	plainPages int
-	total      int // rows in them
+	total      int // rows in the complete pages
 	nulls      int64
 	bytes      int64 // uncompressed
 	statistics statistics
 }
 
-// run is a value that stands n times in a row.
+// run is n equal values in a row.
 type run struct {
-	index int32 // in the dictionary; 0 where values are plain, a boolean's value, or nullIndex
+	index int32 // of the dictionary entry; nullIndex; a boolean's value; or 0 if values are plain
 	n     int32
 }
 
@@ -80,7 +83,7 @@ func newParquetColumn(c column, pages *pageWriter, maxRows int) *parquetColumn {
 	return pc
 }
 
-// appendRun adds a dictionary's value, or a null, n times.
+// appendRun appends an index n times.
 func (c *parquetColumn) appendRun(index int32, n int) {
 	c.rows += n
 	if last := len(c.runs) - 1; last >= 0 && c.runs[last].index == index {
@@ -90,14 +93,14 @@ func (c *parquetColumn) appendRun(index int32, n int) {
 	c.runs = append(c.runs, run{index, int32(n)})
 }
 
-// flushFullPage completes the page if it is full.
+// flushFullPage ends the page if it is full.
 func (c *parquetColumn) flushFullPage() {
 	if c.rows >= c.maxRows {
 		c.flushPage()
 	}
 }
 
-// appendCell adds a cell n times, and returns its index in the dictionary, or nullIndex, or unknownIndex.
+// appendCell appends a cell n times, and returns its index in the dictionary, nullIndex or unknownIndex.
 func (c *parquetColumn) appendCell(v *cell, n int) int32 {
 	if v.null && !c.required {
 		c.appendRun(nullIndex, n)
@@ -109,9 +112,9 @@ func (c *parquetColumn) appendCell(v *cell, n int) int32 {
 		v = &n
 	}
 	if !c.plain {
-		index, fresh := c.dictionary.findOrInsert(v)
+		index, added := c.dictionary.findOrInsert(v)
 		if index >= 0 {
-			if fresh {
+			if added {
 				c.statistics.update(v)
 				c.pages.held += c.dictionary.entrySize(v)
 			}
@@ -119,7 +122,7 @@ func (c *parquetColumn) appendCell(v *cell, n int) int32 {
 			c.flushFullPage()
 			return index
 		}
-		c.flushPage() // full: the page so far is the last with the dictionary
+		c.flushPage() // the dictionary is full: this page is its last
 		c.plain = true
 	}
 	c.statistics.update(v)
@@ -155,7 +158,7 @@ func appendPlain(dst []byte, v *cell, width int) []byte {
 	return append(binary.LittleEndian.AppendUint32(dst, uint32(len(v.text))), v.text...)
 }
 
-// flushPage completes the page. It has no effect on an empty one.
+// flushPage ends the page, unless it is empty.
 func (c *parquetColumn) flushPage() {
 	if c.rows == 0 {
 		return
@@ -167,7 +170,7 @@ func (c *parquetColumn) flushPage() {
 		}
 	}
 	if !c.plain && c.dictPages == 0 && c.dictionary.n > (c.rows-nulls+1)/2 {
-		// Values hardly repeat.
+		// Values hardly repeat: drop the dictionary.
 		for _, r := range c.runs {
 			if r.index >= 0 {
 				entry := c.dictionary.entry(r.index)
@@ -177,7 +180,7 @@ func (c *parquetColumn) flushPage() {
 			}
 		}
 		c.pages.held += len(c.values) - len(c.dictionary.entries)
-		c.dictionary = dictionary{width: c.width, seed: c.dictionary.seed} // its memory is not needed before the next row group
+		c.dictionary = dictionary{width: c.width, seed: c.dictionary.seed} // frees its memory
 		c.plain = true
 	}
 	body := c.pages.body[:0]
@@ -212,8 +215,7 @@ func (c *parquetColumn) flushPage() {
 	c.runs, c.rows, c.values = c.runs[:0], 0, resetBuffer(c.values)
 }
 
-// writeChunk completes the row group's column, writes it and what there is to say about it, and returns its size
-// without compression.
+// writeChunk writes the column of the row group and its metadata, and returns its size without compression.
 func (c *parquetColumn) writeChunk(w *counter, meta *metadata.ColumnChunkMetaDataBuilder) (int64, error) {
 	c.flushPage()
 	start := w.n
@@ -231,7 +233,7 @@ func (c *parquetColumn) writeChunk(w *counter, meta *metadata.ColumnChunkMetaDat
 		counts.DictEncodingStats = map[parquet.Encoding]int32{parquet.Encodings.Plain: 1}
 		counts.DataEncodingStats = map[parquet.Encoding]int32{parquet.Encodings.RLEDict: int32(c.dictPages)}
 		if c.plainPages > 0 {
-			counts = metadata.EncodingStats{} // arrow would write two in the random order of a map
+			counts = metadata.EncodingStats{} // arrow would write the two in the random order of a map
 		}
 		if _, err := w.Write(page); err != nil {
 			return 0, err
@@ -254,7 +256,7 @@ func (c *parquetColumn) writeChunk(w *counter, meta *metadata.ColumnChunkMetaDat
 	return size, nil
 }
 
-// resetBuffer empties a buffer for its next use, unless it grew too large to keep.
+// resetBuffer returns the buffer emptied for its next use, or nil if it grew too large to keep.
 func resetBuffer(b []byte) []byte {
 	if cap(b) > keptBuffer {
 		return nil
@@ -262,20 +264,20 @@ func resetBuffer(b []byte) []byte {
 	return b[:0]
 }
 
-// dictionary numbers the different values of a column, as they come. An open hash table finds them; which hash
-// function it has makes no difference to the file.
+// dictionary numbers the different values of a column in the order in which they appear. An open hash table finds them.
+// The hash function has no influence on the file.
 type dictionary struct {
 	width   int // as in parquetColumn
 	seed    maphash.Seed
 	n       int
 	entries []byte   // in plain encoding: the dictionary page
-	starts  []uint32 // of texts, in entries
+	starts  []uint32 // offsets of texts in entries
 	hashes  []uint32
-	slots   []int32 // index + 1, 0 where free; a power of two of them, at most half of them taken
+	slots   []int32 // index + 1, or 0 if free; their number is a power of two, and at most half are in use
 }
 
-// findOrInsert is the number of the value, be it a fresh one; -1 if there is no room for it.
-func (d *dictionary) findOrInsert(v *cell) (index int32, fresh bool) {
+// findOrInsert returns the index of a value, and whether it added it; -1 if there is no room for the value.
+func (d *dictionary) findOrInsert(v *cell) (index int32, added bool) {
 	var hash uint32
 	if d.width < 0 || d.width > 8 {
 		hash = uint32(maphash.String(d.seed, v.text))
@@ -308,7 +310,7 @@ func (d *dictionary) findOrInsert(v *cell) (index int32, fresh bool) {
 	return int32(d.n - 1), true
 }
 
-// entrySize is how much a value takes in entries.
+// entrySize returns the size of a value in entries.
 func (d *dictionary) entrySize(v *cell) int {
 	if d.width < 0 {
 		return 4 + len(v.text)
@@ -329,7 +331,7 @@ func (d *dictionary) entryEquals(index int32, v *cell) bool {
 	return string(entry) == v.text
 }
 
-// entry is a value in plain encoding.
+// entry returns a value in plain encoding.
 func (d *dictionary) entry(index int32) []byte {
 	if d.width > 0 {
 		return d.entries[int(index)*d.width:][:d.width]
@@ -355,7 +357,7 @@ func (d *dictionary) reset() {
 	d.n, d.entries, d.starts, d.hashes = 0, d.entries[:0], d.starts[:0], d.hashes[:0]
 }
 
-// statistics are the least and the greatest value of a column in a row group.
+// statistics are the minimum and the maximum of a column in a row group.
 type statistics struct {
 	typ               pipeline.Type
 	width             int // as in parquetColumn
@@ -382,7 +384,7 @@ func (s *statistics) update(v *cell) {
 		}
 	case s.typ == pipeline.TypeFloat:
 		f := math.Float64frombits(uint64(v.num))
-		if math.IsNaN(f) { // has no place in the order, says the format
+		if math.IsNaN(f) { // the format excludes it from statistics
 			return
 		}
 		if !s.set || f < math.Float64frombits(uint64(s.low)) {
@@ -406,25 +408,25 @@ func (s *statistics) reset() {
 	s.set, s.lowText, s.highText = false, resetBuffer(s.lowText), resetBuffer(s.highText)
 }
 
-// encode is the statistics as the file has them.
+// encode returns the statistics as they are in the file.
 func (s *statistics) encode(nulls int64) metadata.EncodedStatistics {
 	var e metadata.EncodedStatistics
 	e.SetNullCount(nulls)
 	if !s.set {
 		return e
 	}
-	e.Signed = s.width >= 0 && s.width <= 8 // the old fields of minimum and maximum are right too
+	e.Signed = s.width >= 0 && s.width <= 8 // then the deprecated min and max fields are correct too
 	switch {
 	case s.width < 0:
 		if len(s.lowText) <= statisticBytes && len(s.highText) <= statisticBytes {
-			e.SetMin(append([]byte{}, s.lowText...)).SetMax(append([]byte{}, s.highText...)) // never nil, which is unset
+			e.SetMin(append([]byte{}, s.lowText...)).SetMax(append([]byte{}, s.highText...)) // not nil, which means unset
 		}
 	case s.width > 8:
 		e.SetMin(append([]byte{}, s.lowText...)).SetMax(append([]byte{}, s.highText...))
 	case s.width == 0:
 		e.SetMin([]byte{byte(s.low)}).SetMax([]byte{byte(s.high)})
 	case s.typ == pipeline.TypeFloat:
-		// Zero may stand for both zeros, says the format: so the least is -0 and the greatest +0.
+		// The format demands this because -0 and +0 are equal: a minimum of zero is -0, a maximum of zero +0.
 		if math.Float64frombits(uint64(s.low)) == 0 {
 			s.low = math.MinInt64
 		}

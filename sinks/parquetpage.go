@@ -8,15 +8,15 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// pageWriter makes pages for all columns of a file, in buffers that it uses again.
+// pageWriter makes pages for all columns of a file, in buffers that it reuses.
 type pageWriter struct {
 	zstd   *zstd.Encoder
-	body   []byte // a page before it is compressed
-	out    []byte // a page after
+	body   []byte // a page before compression
+	out    []byte // a page after compression
 	page   []byte // a dictionary page
 	packed []int32
 
-	held int // bytes in the columns' buffers: of pages, values and dictionaries
+	held int // bytes in the buffers of all columns: pages, values and dictionaries
 }
 
 // The kinds of page, as the format numbers them (PageType in parquet.thrift).
@@ -34,13 +34,13 @@ func (p *pageWriter) appendPage(dst, body []byte, kind, values int, encoding par
 }
 
 // appendPageHeader appends a PageHeader of parquet.thrift in Thrift's compact protocol
-// (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md): a field is a byte of how far
-// its number is from the last (high half) and its type (low half: 5 an i32, 12 a struct, 2 false), then its value. The checksum is
-// of the page as it is stored.
+// (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md). A field is a byte and a value. The
+// byte's high half is the difference from the previous field's number; its low half is the type: 5 is an i32, 12 a
+// struct, 2 false. The checksum is that of the compressed page.
 func appendPageHeader(dst []byte, kind, uncompressed int, compressed []byte, values int, encoding parquet.Encoding) []byte {
 	i32 := func(delta byte, n int) {
 		dst = append(dst, delta<<4|5)
-		dst = binary.AppendVarint(dst, int64(n)) // zigzag, as Thrift has it
+		dst = binary.AppendVarint(dst, int64(n)) // in zigzag, as in Thrift
 	}
 	i32(1, kind)
 	i32(1, uncompressed)
@@ -56,12 +56,12 @@ func appendPageHeader(dst []byte, kind, uncompressed int, compressed []byte, val
 		i32(1, values)
 		i32(1, int(encoding))
 		i32(1, int(parquet.Encodings.RLE)) // of definition levels
-		i32(1, int(parquet.Encodings.RLE)) // of repetition levels, of which there are none
+		i32(1, int(parquet.Encodings.RLE)) // of repetition levels; there are none
 	}
-	return append(dst, 0, 0) // the ends of both structs
+	return append(dst, 0, 0) // end both structs
 }
 
-// appendLevels appends the definition levels of runs, in the hybrid: 0 is null, 1 is not.
+// appendLevels appends the definition levels of runs in the hybrid encoding: 0 for null, 1 for a value.
 func (p *pageWriter) appendLevels(dst []byte, runs []run) []byte {
 	h := hybrid{dst: dst, packed: p.packed[:0], width: 1}
 	for i := 0; i < len(runs); {
@@ -78,7 +78,7 @@ func (p *pageWriter) appendLevels(dst []byte, runs []run) []byte {
 	return h.finish()
 }
 
-// appendIndices appends the numbers of runs that are not null, in the hybrid.
+// appendIndices appends the indices of the runs that are not null, in the hybrid encoding.
 func (p *pageWriter) appendIndices(dst []byte, runs []run, width int) []byte {
 	h := hybrid{dst: dst, packed: p.packed[:0], width: width}
 	for _, r := range runs {
@@ -90,24 +90,24 @@ func (p *pageWriter) appendIndices(dst []byte, runs []run, width int) []byte {
 	return h.finish()
 }
 
-// hybrid writes numbers in Parquet's hybrid of runs and bit-packed groups of eight
-// (https://parquet.apache.org/docs/file-format/data-pages/encodings/): as a run where that is shorter.
+// hybrid encodes numbers in Parquet's hybrid of runs and bit-packed groups of eight, whichever is shorter
+// (https://parquet.apache.org/docs/file-format/data-pages/encodings/).
 type hybrid struct {
 	dst    []byte
 	packed []int32 // numbers of groups that are not written yet
 	width  int     // bits of a number
 }
 
-// appendRepeated adds a number n times.
+// appendRepeated appends a number n times.
 func (h *hybrid) appendRepeated(value int32, n int) {
 	for ; n > 0 && len(h.packed)%8 > 0; n-- {
 		h.packed = append(h.packed, value)
 	}
-	worth := 8 * (1 + (h.width+7)/8) // bits of a run
+	runBits := 8 * (1 + (h.width+7)/8)
 	if len(h.packed) > 0 {
-		worth += 16 // the groups end, and begin again after it
+		runBits += 16 // a run ends the groups, and new ones need a header
 	}
-	if n*h.width <= worth {
+	if n*h.width <= runBits {
 		for ; n > 0; n-- {
 			h.packed = append(h.packed, value)
 		}
@@ -121,7 +121,7 @@ func (h *hybrid) appendRepeated(value int32, n int) {
 	}
 }
 
-// flushGroups writes the groups, the last one filled up with zeros.
+// flushGroups encodes the groups, and pads the last one with zeros.
 func (h *hybrid) flushGroups() {
 	if len(h.packed) > 0 {
 		h.dst = appendPacked(h.dst, h.packed, h.width)
@@ -134,7 +134,7 @@ func (h *hybrid) finish() []byte {
 	return h.dst
 }
 
-// appendPacked appends numbers, bit-packed, the lowest bits first.
+// appendPacked appends bit-packed numbers, lowest bits first.
 func appendPacked(dst []byte, values []int32, width int) []byte {
 	groups := (len(values) + 7) / 8
 	dst = binary.AppendUvarint(dst, uint64(groups)<<1|1)
@@ -155,7 +155,7 @@ func appendPacked(dst []byte, values []int32, width int) []byte {
 	return dst
 }
 
-// appendBits appends the booleans that are not null in plain encoding: bits, the lowest first.
+// appendBits appends the booleans that are not null in plain encoding: bits, lowest first.
 func appendBits(dst []byte, runs []run) []byte {
 	n := 0
 	for _, r := range runs {

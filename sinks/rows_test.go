@@ -54,7 +54,7 @@ func TestCreateRows(t *testing.T) {
 		t.Errorf("Parquet begins with %q", got[:4])
 	}
 	if _, err := CreateRows(filepath.Join(t.TempDir(), "a.csv"), append(columns, columns[0]), Spec{}); err == nil {
-		t.Error("a column that is there twice: want an error")
+		t.Error("a duplicated column: want an error")
 	}
 	if _, err := CreateRows(filepath.Join(t.TempDir(), "a.csv"), nil, Spec{}); err == nil {
 		t.Error("no columns: want an error")
@@ -63,8 +63,8 @@ func TestCreateRows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer out.Discard() //nolint:errcheck // in the test's folder
+	defer out.Discard() //nolint:errcheck // in the test's directory
 	if err := out.Write(&pipeline.Outcome{Row: pipeline.Row{Carry: rows[0][:2]}}); err == nil {
-		t.Error("a cell too few: want an error")
+		t.Error("a missing cell: want an error")
 	}
 }

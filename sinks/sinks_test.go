@@ -19,9 +19,9 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
-// goldenOutcomes are few and believable; what is strange is in the conformance suite.
+// goldenOutcomes are few and realistic; the conformance suite has the unusual ones.
 func goldenOutcomes() []pipeline.Outcome {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678_000_000, time.UTC)
 	return []pipeline.Outcome{
@@ -103,7 +103,7 @@ func writeFile(t *testing.T, out *Output, err error, outcomes []pipeline.Outcome
 	return out.Info()
 }
 
-// writeRow writes a row of a table in which nothing varies.
+// writeRow writes one row of a table in which nothing varies.
 func writeRow(e encoder, row ...cell) error {
 	return e.writeBlock(&block{shared: row, rows: []*tuple{newEmptyTuple()}})
 }
@@ -146,7 +146,7 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(string(want), string(got)); diff != "" {
-				t.Errorf("%s (-want +got; -update writes it anew):\n%s", golden, diff)
+				t.Errorf("%s (-want +got; -update rewrites it):\n%s", golden, diff)
 			}
 		})
 	}
@@ -158,13 +158,15 @@ func TestFormat(t *testing.T) {
 		"u.parquet": "parquet", ".csv": "csv",
 		"users": "", "csv": "", "users.json": "", "users.parquet.gz": "", "users.csv.bz2": "", "u.csv/out": "", "": "", "u.xcsv": "", "-": "",
 	} {
-		got, err := Format(name)
-		if got != want || (err == nil) != (want != "") {
-			t.Errorf("Format(%q) = %q, %v; want %q", name, got, err, want)
-		}
-		if err != nil && !strings.Contains(pipeline.Hint(err), ".jsonl") {
-			t.Errorf("Format(%q): the hint %q does not name the formats", name, pipeline.Hint(err))
-		}
+		t.Run(name, func(t *testing.T) {
+			got, err := Format(name)
+			if got != want || (err == nil) != (want != "") {
+				t.Errorf("Format(%q) = %q, %v; want %q", name, got, err, want)
+			}
+			if err != nil && !strings.Contains(pipeline.Hint(err), ".jsonl") {
+				t.Errorf("Format(%q): the hint %q does not name the formats", name, pipeline.Hint(err))
+			}
+		})
 	}
 	for name, want := range map[string]string{
 		"users.csv.gz": "users", "out.d/a.b.parquet": "out.d/a.b", "U.CSV": "U", "users": "users", "users.json": "users.json", "": "",
@@ -175,11 +177,11 @@ func TestFormat(t *testing.T) {
 	}
 	for _, format := range []string{"", "xml", "parquet.gz", "a.csv/", "x/csv", "csv.gz.zst"} {
 		if _, err := NewStream(&bytes.Buffer{}, format, Spec{}); err == nil {
-			t.Errorf("Stream(%q) succeeded", format)
+			t.Errorf("NewStream(%q) succeeded", format)
 		}
 	}
 	if out, err := NewStream(&bytes.Buffer{}, "CSV.gz", Spec{}); err != nil || out.Info().Format != "csv.gz" {
-		t.Errorf("Stream(CSV.gz): %v", err)
+		t.Errorf("NewStream(CSV.gz): %v", err)
 	}
 	if _, err := Create(filepath.Join(t.TempDir(), "users.xls"), Spec{}); err == nil {
 		t.Error("Create(users.xls) succeeded")
@@ -213,22 +215,24 @@ func TestCSVCells(t *testing.T) {
 	} {
 		columns := []column{{name: "x"}}
 		for what, want := range map[string]string{"csv": test.csv, "tsv": test.tsv, "escaped": test.escaped} {
-			comma := byte(',')
-			if what == "tsv" {
-				comma = '\t'
-			}
-			var buf bytes.Buffer
-			e := newCSV(&buf, columns, comma, what == "escaped")
-			if err := errors.Join(writeRow(e, cell{text: test.in}), e.finish()); err != nil {
-				t.Fatal(err)
-			}
-			if got := buf.String(); got != "\"x\"\n"+want+"\n" {
-				t.Errorf("%s of %q: %q, want %q", what, test.in, got, "\"x\"\n"+want+"\n")
-			}
-			formula := test.in != "" && strings.Contains("=+-@\t\r", test.in[:1])
-			if (e.warnings == 1) != formula {
-				t.Errorf("%s of %q: %d formulas counted", what, test.in, e.warnings)
-			}
+			t.Run(fmt.Sprintf("%s of %q", what, test.in), func(t *testing.T) {
+				comma := byte(',')
+				if what == "tsv" {
+					comma = '\t'
+				}
+				var buf bytes.Buffer
+				e := newCSV(&buf, columns, comma, what == "escaped")
+				if err := errors.Join(writeRow(e, cell{text: test.in}), e.finish()); err != nil {
+					t.Fatal(err)
+				}
+				if got := buf.String(); got != "\"x\"\n"+want+"\n" {
+					t.Errorf("%q, want %q", got, "\"x\"\n"+want+"\n")
+				}
+				formula := test.in != "" && strings.Contains("=+-@\t\r", test.in[:1])
+				if (e.warnings == 1) != formula {
+					t.Errorf("%d formulas counted", e.warnings)
+				}
+			})
 		}
 	}
 }
@@ -251,14 +255,14 @@ func TestFormulas(t *testing.T) {
 	}
 }
 
-// TestHalfSurrogatePairs: every JSON cell of JSONL is text that all readers take, in assignments and in error records.
-func TestHalfSurrogatePairs(t *testing.T) {
+// TestLoneSurrogates: no JSON cell of JSONL holds a lone surrogate, and those that did are counted.
+func TestLoneSurrogates(t *testing.T) {
 	var buf bytes.Buffer
 	out, err := NewStream(&buf, "jsonl", Spec{Include: []string{"metadata"}, Carry: []pipeline.Column{{Name: "c", Type: pipeline.TypeJSON}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	cut := pipeline.Value{Kind: pipeline.Number, Text: `"\udc00"`} // as it is, whatever may come to make one
+	cut := pipeline.Value{Kind: pipeline.Number, Text: `"\udc00"`} // one that AppendJSON does not replace
 	for row, payload := range []string{`"\ud83d\ude00"`, `"\ud83d"`, `"\ud83d"`} {
 		o := &pipeline.Outcome{Row: pipeline.Row{Number: int64(row + 1), User: pipeline.User{UserID: "u"}, Carry: []pipeline.Value{{}}}}
 		o.Assignments = []pipeline.Assignment{{Assigned: true, Variant: pipeline.Variant{FlagKey: "f", Key: "on", Payload: payload}}}
@@ -275,10 +279,10 @@ func TestHalfSurrogatePairs(t *testing.T) {
 	}
 	info := out.Info()
 	if info.LoneSurrogates != 4 || info.FirstLoneSurrogate != 2 {
-		t.Errorf("%d cells with halves, the first in row %d; want 4, and row 2", info.LoneSurrogates, info.FirstLoneSurrogate)
+		t.Errorf("%d cells with lone surrogates, the first in row %d; want 4, and row 2", info.LoneSurrogates, info.FirstLoneSurrogate)
 	}
 	if n := strings.Count(buf.String(), `\ufffd`); n != 4 || strings.Contains(buf.String(), `\ud800`) || strings.Count(buf.String(), `\ud83d`) != 1 {
-		t.Errorf("%d halves replaced, want 4, and the pair as it was:\n%s", n, buf.String())
+		t.Errorf("%d lone surrogates replaced, want 4, and the pair unchanged:\n%s", n, buf.String())
 	}
 }
 
@@ -311,13 +315,15 @@ func TestCarryErrors(t *testing.T) {
 			for _, k := range good {
 				want = want || k == kind
 			}
-			err = out.Write(&o)
-			if (err == nil) != want {
-				t.Errorf("kind %d in a column of type %s: %v", kind, typ, err)
-			}
-			if err != nil && (!strings.Contains(err.Error(), "row 7") || !strings.Contains(err.Error(), `"c"`)) {
-				t.Errorf("the error names no row or column: %v", err)
-			}
+			t.Run(fmt.Sprintf("kind %d as %s", kind, typ), func(t *testing.T) {
+				err := out.Write(&o)
+				if (err == nil) != want {
+					t.Errorf("error %v, want success: %v", err, want)
+				}
+				if err != nil && (!strings.Contains(err.Error(), "row 7") || !strings.Contains(err.Error(), `"c"`)) {
+					t.Errorf("the error does not name the row and the column: %v", err)
+				}
+			})
 		}
 	}
 	out, err := NewStream(&bytes.Buffer{}, "csv", Spec{})
@@ -330,46 +336,50 @@ func TestCarryErrors(t *testing.T) {
 	}
 }
 
-// TestInvalidUTF8: it must not make a file that others can't read.
+// TestInvalidUTF8: a text that is not UTF-8 does not make a file that other tools cannot read.
 func TestInvalidUTF8(t *testing.T) {
 	bad := "a\xffb"
 	for _, format := range []string{"csv", "jsonl", "parquet"} {
-		path := filepath.Join(t.TempDir(), "out."+format)
-		out, err := Create(path, Spec{Carry: []pipeline.Column{{Name: bad}}})
-		writeFile(t, out, err, []pipeline.Outcome{{
-			Row: pipeline.Row{User: pipeline.User{UserID: bad}, Carry: []pipeline.Value{pipeline.StringValue(bad)}},
-			Assignments: []pipeline.Assignment{{Assigned: true, Variant: pipeline.Variant{
-				FlagKey: bad, Key: bad, Payload: `"` + bad + `"`, ExperimentKey: bad,
-			}}},
-		}})
-		data, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if bytes.Contains(data, []byte(bad)) {
-			t.Errorf("%s holds invalid UTF-8: %q", format, data)
-		}
+		t.Run(format, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "out."+format)
+			out, err := Create(path, Spec{Carry: []pipeline.Column{{Name: bad}}})
+			writeFile(t, out, err, []pipeline.Outcome{{
+				Row: pipeline.Row{User: pipeline.User{UserID: bad}, Carry: []pipeline.Value{pipeline.StringValue(bad)}},
+				Assignments: []pipeline.Assignment{{Assigned: true, Variant: pipeline.Variant{
+					FlagKey: bad, Key: bad, Payload: `"` + bad + `"`, ExperimentKey: bad,
+				}}},
+			}})
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bytes.Contains(data, []byte(bad)) {
+				t.Errorf("the file holds invalid UTF-8: %q", data)
+			}
+		})
 	}
 }
 
 func TestDevFull(t *testing.T) {
 	for _, format := range formats {
-		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer full.Close()
-		out, err := NewStream(full, format, Spec{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := out.Write(&pipeline.Outcome{Assignments: make([]pipeline.Assignment, 1)}); err != nil {
-			t.Fatal(err)
-		}
-		err = out.Close()
-		if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "standard output") || pipeline.Hint(err) == "" {
-			t.Errorf("%s to /dev/full: %v, hint %q; want ENOSPC, the name and a hint", format, err, pipeline.Hint(err))
-		}
+		t.Run(format, func(t *testing.T) {
+			full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer full.Close()
+			out, err := NewStream(full, format, Spec{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := out.Write(&pipeline.Outcome{Assignments: make([]pipeline.Assignment, 1)}); err != nil {
+				t.Fatal(err)
+			}
+			err = out.Close()
+			if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "standard output") || pipeline.Hint(err) == "" {
+				t.Errorf("error %v, hint %q; want ENOSPC, the name and a hint", err, pipeline.Hint(err))
+			}
+		})
 	}
 }
 
@@ -384,19 +394,19 @@ func TestLongName(t *testing.T) {
 }
 
 func TestMulti(t *testing.T) {
-	open := func(t *testing.T, names ...string) (folder string, m Multi) {
-		folder = t.TempDir()
+	open := func(t *testing.T, names ...string) (dir string, m Multi) {
+		dir = t.TempDir()
 		for _, name := range names {
-			out, err := Create(filepath.Join(folder, name), Spec{Carry: goldenCarry})
+			out, err := Create(filepath.Join(dir, name), Spec{Carry: goldenCarry})
 			if err != nil {
 				t.Fatal(err)
 			}
 			m = append(m, out)
 		}
-		return folder, m
+		return dir, m
 	}
-	files := func(folder string) (names []string) {
-		entries, err := os.ReadDir(folder)
+	files := func(dir string) (names []string) {
+		entries, err := os.ReadDir(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -416,13 +426,13 @@ func TestMulti(t *testing.T) {
 	}
 
 	t.Run("all", func(t *testing.T) {
-		folder, m := open(t, "a.csv", "b.parquet", "c.jsonl.gz")
+		dir, m := open(t, "a.csv", "b.parquet", "c.jsonl.gz")
 		for _, err := range []error{write(m), m.Close(), publish(m...), m.Discard()} {
 			if err != nil {
 				t.Fatal(err)
 			}
 		}
-		if diff := cmp.Diff([]string{"a.csv", "b.parquet", "c.jsonl.gz"}, files(folder)); diff != "" {
+		if diff := cmp.Diff([]string{"a.csv", "b.parquet", "c.jsonl.gz"}, files(dir)); diff != "" {
 			t.Errorf("files (-want +got):\n%s", diff)
 		}
 		for _, out := range m {
@@ -432,7 +442,7 @@ func TestMulti(t *testing.T) {
 		}
 	})
 	t.Run("one fails", func(t *testing.T) {
-		folder, m := open(t, "a.csv", "b.csv", "c.csv")
+		dir, m := open(t, "a.csv", "b.csv", "c.csv")
 		m[1].file.Close() // so that its Close fails
 		if err := write(m); err != nil {
 			t.Fatal(err)
@@ -441,7 +451,7 @@ func TestMulti(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "b.csv") || strings.Contains(err.Error(), "c.csv") {
 			t.Errorf("Close: %v, want an error of b.csv alone", err)
 		}
-		for _, name := range files(folder) {
+		for _, name := range files(dir) {
 			if !strings.HasPrefix(name, ".") {
 				t.Errorf("%s was published though b.csv failed", name)
 			}
@@ -449,7 +459,7 @@ func TestMulti(t *testing.T) {
 		if err := m.Discard(); err != nil {
 			t.Error(err)
 		}
-		if got := files(folder); len(got) > 0 {
+		if got := files(dir); len(got) > 0 {
 			t.Errorf("Discard leaves %q", got)
 		}
 	})
@@ -474,21 +484,25 @@ func TestAppendOneLine(t *testing.T) {
 		"[1,\r2]":                             "[1,2]",
 		"\"\\":                                "\"\\",
 	} {
-		if got := string(appendOneLine(nil, in)); got != want {
-			t.Errorf("appendOneLine(%q) = %q, want %q", in, got, want)
-		}
+		t.Run(in, func(t *testing.T) {
+			if got := string(appendOneLine(nil, in)); got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
 	}
 }
 
 func TestFloats(t *testing.T) {
 	for f, want := range map[float64]string{0: "0", -0.5: "-0.5", 1e21: "1e+21", math.Inf(1): "Infinity", math.Inf(-1): "-Infinity"} {
-		var buf bytes.Buffer
-		e := newCSV(&buf, []column{{name: "x", typ: pipeline.TypeFloat}}, ',', false)
-		if err := errors.Join(writeRow(e, cell{num: int64(math.Float64bits(f))}), e.finish()); err != nil {
-			t.Fatal(err)
-		}
-		if got := buf.String(); got != fmt.Sprintf("\"x\"\n%s\n", want) {
-			t.Errorf("%v is written as %q, want %q", f, got, want)
-		}
+		t.Run(want, func(t *testing.T) {
+			var buf bytes.Buffer
+			e := newCSV(&buf, []column{{name: "x", typ: pipeline.TypeFloat}}, ',', false)
+			if err := errors.Join(writeRow(e, cell{num: int64(math.Float64bits(f))}), e.finish()); err != nil {
+				t.Fatal(err)
+			}
+			if got := buf.String(); got != fmt.Sprintf("\"x\"\n%s\n", want) {
+				t.Errorf("%v is written as %q", f, got)
+			}
+		})
 	}
 }

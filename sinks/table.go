@@ -11,7 +11,7 @@ import (
 // column is a column of an output, fixed before the first row.
 type column struct {
 	name     string // in the file
-	asked    string // before it was made a snake one
+	asked    string // before it became a snake name
 	typ      pipeline.Type
 	millis   bool // a TypeTimestamp in milliseconds; others are in microseconds
 	required bool // never null
@@ -24,23 +24,23 @@ func newCarriedColumn(c *pipeline.Column) column {
 	return column{name: c.Name, typ: c.Type, precision: c.Precision, scale: c.Scale}
 }
 
-// cell is one value of a row. Which fields count follows from its column's type: text for strings, decimals and JSON;
-// num for other numbers (a float's bits), booleans (0 or 1), dates (days; their text counts as well) and timestamps.
+// cell is one value of a row. The column's type says which fields are used: text for strings, decimals and JSON; num for
+// other numbers (a float's bits), booleans (0 or 1) and timestamps; both for dates (num is days since 1970).
 type cell struct {
 	text string
 	num  int64
 	null bool
 }
 
-// newText is the cell of a text that is never null.
+// newText returns the cell of a text, which is never null. See the package comment on invalid UTF-8.
 func newText(s string) cell {
 	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\uFFFD") // doc.go says why
+		s = strings.ToValidUTF8(s, "\uFFFD")
 	}
 	return cell{text: s}
 }
 
-// newOptionalText is the cell of a text that is null when it is empty.
+// newOptionalText returns the cell of a text that is null if empty.
 func newOptionalText(s string) cell {
 	if s == "" {
 		return cell{null: true}
@@ -48,39 +48,39 @@ func newOptionalText(s string) cell {
 	return newText(s)
 }
 
-// block is the rows that one outcome makes. Most cells of them are the same in all: a user's id, row number,
-// time and carried columns stand once, so that encoders can do their work on them once.
+// block is the rows of one outcome. Cells that are the same in all rows (a user's id, row number, time and carried
+// columns) are in it once, so that encoders encode them once.
 type block struct {
-	shared []cell   // a cell for each column; those of columns that vary count for nothing
+	shared []cell   // a cell for each column; those of columns that vary are not used
 	rows   []*tuple // one for each row
 }
 
-// tuple is what varies in a row: a cell for each column that does, in their order.
+// tuple is the varying part of a row: a cell for each column that varies, in order.
 //
-// Few tuples differ in a run, thousands of rows have the same one. A tuple that is kept is the same in memory
-// wherever its cells are the same, so an encoder, of which an output has one, leaves what it made of it beside it.
+// A run has few different tuples; thousands of rows have the same one. Rows with equal cells share a kept tuple, so the
+// output's encoder caches in it what it encoded for these cells.
 type tuple struct {
 	cells []cell
-	kept  bool // false: it may hold something else in the next block
+	kept  bool // false: the next block may reuse it for other cells
 
-	texts   [][]byte // of a text format: each segment's
-	warnings   int64    // of the cells in texts
-	group   int      // the row group of indices; 0 is none
-	indices []int32  // of Parquet: each cell's in its column's dictionary
+	texts    [][]byte // text formats: the text of each segment that varies
+	warnings int64    // text formats: lines.warnings of the cells in texts
+	group    int      // Parquet: the row group that indices are for; 0 is none
+	indices  []int32  // Parquet: the index of each cell in its column's dictionary
 }
 
-// newEmptyTuple is the tuple of a layout in which nothing varies, and an outcome makes one row.
+// newEmptyTuple returns the tuple of a layout in which nothing varies.
 func newEmptyTuple() *tuple { return &tuple{kept: true} }
 
-// table is a layout: its columns, and what rows an outcome makes.
+// table is a layout: its columns, and how an outcome becomes rows.
 type table struct {
 	columns []column
 
-	// fill sets b.rows, and those of b.shared that are not set once and for all. b.shared has a cell for each column.
+	// fill sets b.rows and b.shared, which has a cell for each column.
 	fill func(o *pipeline.Outcome, b *block) error
 }
 
-// fillCarried fills the cells of the carried columns.
+// fillCarried sets the cells of the carried columns.
 func fillCarried(dst []cell, columns []pipeline.Column, row *pipeline.Row) error {
 	if len(row.Carry) != len(columns) {
 		return fmt.Errorf("row %d: %d carried values for %d columns", row.Number, len(row.Carry), len(columns))
@@ -95,8 +95,8 @@ func fillCarried(dst []cell, columns []pipeline.Column, row *pipeline.Row) error
 	return nil
 }
 
-// newCarriedCell is the cell of a carried value. A value of another kind than its column's type, which a source
-// promises not to yield, is an error: it would be a wrong value in Parquet.
+// newCarriedCell returns the cell of a carried value. It is an error if the value does not have the column's type, because
+// it would be a wrong value in Parquet; sources do not return such values.
 func newCarriedCell(column *pipeline.Column, v *pipeline.Value) (cell, error) {
 	if v.Kind == pipeline.Null {
 		return cell{null: true}, nil
@@ -117,7 +117,7 @@ func newCarriedCell(column *pipeline.Column, v *pipeline.Value) (cell, error) {
 		ok = v.Kind == pipeline.Timestamp
 	case pipeline.TypeDecimal:
 		if v.Kind == pipeline.String && !pipeline.ValidDecimal(v.Text, column.Precision, column.Scale) {
-			return cell{}, fmt.Errorf("the value is no decimal(%d,%d)", column.Precision, column.Scale)
+			return cell{}, fmt.Errorf("the value is not a valid decimal(%d,%d)", column.Precision, column.Scale)
 		}
 		ok = v.Kind == pipeline.String
 	case pipeline.TypeJSON:

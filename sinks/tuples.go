@@ -8,33 +8,35 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// Bounds of what tuples keeps.
+// Bounds of a tupleCache.
 const (
 	tupleSlots = 4 << 10 // a power of two
 	tupleProbe = 8       // slots that a tuple may be in
 	maxTuples  = tupleSlots / 2
-	tupleBytes = 1 << 20  // text of all tuples that are kept
-	tupleText  = 16 << 10 // text of one
+	tupleBytes = 1 << 20  // text of all kept tuples
+	tupleText  = 16 << 10 // text of one tuple
 
-	// Where a slot was found for an assignment at this place of its user, by the look of its variant's key.
+	// The sizes of tupleCache.recent.
 	recentPlaces = 32
 	recentKeys   = 16
 
-	// tupleMisses is how many rows without a place there may be until everything is forgotten: what is kept has
-	// then gone out of use.
+	// After this many assignments without a slot the cache is cleared, because its tuples are out of use.
 	tupleMisses = 64 << 10
 )
 
-// tupleCache makes the tuples of assignments, the same one for the same assignment. All it saves is work: what is not
-// kept is made anew, so however the hash falls out, the output is the same.
+// tupleCache makes the tuples of assignments, and returns the same tuple for equal assignments. It only saves work: what
+// is not in the cache is made again, so the output does not depend on the hash.
 type tupleCache struct {
 	include                       []string
 	metadata, evaluationID, value bool // included
 	seed                          maphash.Seed
 	slots                         []keptTuple
-	recent                        [recentPlaces * recentKeys]*keptTuple
 	count, bytes, misses          int
-	scratch                       []*tuple // of a block's rows that are not kept
+	scratch                       []*tuple // for the rows of a block that are not kept
+
+	// recent holds the slots that were found last, by the assignment's place among those of its user and a few bits of
+	// its variant's key. It saves the hash.
+	recent [recentPlaces * recentKeys]*keptTuple
 }
 
 type keptTuple struct {
@@ -63,11 +65,11 @@ func (ts *tupleCache) appendTuples(dst []*tuple, assignments []pipeline.Assignme
 	spare := 0
 	for i := range assignments {
 		a := &assignments[i]
-		look := len(a.Key)
-		if look > 0 {
-			look += int(a.Key[0]) + int(a.Key[look-1])
+		key := len(a.Key)
+		if key > 0 {
+			key += int(a.Key[0]) + int(a.Key[key-1])
 		}
-		recent := &ts.recent[i%recentPlaces*recentKeys+look%recentKeys]
+		recent := &ts.recent[i%recentPlaces*recentKeys+key%recentKeys]
 		slot := *recent
 		if slot == nil || slot.tuple == nil || !ts.equalCells(&slot.assignment, a) {
 			if slot = ts.findSlot(a); slot != nil {
@@ -91,10 +93,10 @@ func (ts *tupleCache) appendTuples(dst []*tuple, assignments []pipeline.Assignme
 	return dst
 }
 
-// findSlot is where the tuple of an assignment is kept, be it from now on; nil if there is no place for it.
+// findSlot returns the slot of an assignment's tuple, which it fills if need be; nil if there is none.
 func (ts *tupleCache) findSlot(a *pipeline.Assignment) *keptTuple {
 	if a.EvaluationID != "" && ts.evaluationID {
-		return nil // each answer has another
+		return nil // each answer has its own
 	}
 	hash := maphash.String(ts.seed, a.FlagKey) + maphash.String(ts.seed, a.Key)*3 + uint64(len(a.Payload))*0x9e3779b97f4a7c15
 	for i := range uint64(tupleProbe) {
@@ -115,8 +117,8 @@ func (ts *tupleCache) equalCells(a, b *pipeline.Assignment) bool {
 		(!ts.evaluationID || a.EvaluationID == b.EvaluationID) && (!ts.value || a.Value == b.Value)
 }
 
-// storeTuple puts the assignment into a free slot. Its strings are copied: they are parts of an answer, which would all
-// stay in memory.
+// storeTuple puts the assignment into a free slot. It copies the strings, because they are parts of an answer, which
+// would stay in memory as a whole.
 func (ts *tupleCache) storeTuple(slot *keptTuple, hash uint64, a *pipeline.Assignment) *keptTuple {
 	own := pipeline.Assignment{Assigned: a.Assigned, Variant: pipeline.Variant{
 		FlagKey: a.FlagKey, Key: a.Key, Payload: a.Payload, ExperimentKey: a.ExperimentKey,
