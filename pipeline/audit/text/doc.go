@@ -10,5 +10,5 @@
 //	Clean, CleanLines, Markdown, Code    what is safe to print
 //	Thousands, Percent, PValue, Count    numbers
 //	List, Shorten, Capitalize            names
-//	Printer                              lines, wrapped text and tables of a width
+//	Printer, Align                       lines, wrapped text and tables of a width
 package text

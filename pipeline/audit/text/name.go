@@ -6,12 +6,12 @@ import (
 	"unicode/utf8"
 )
 
-// List joins names, the first most of them: "a, b and 3 more".
+// List cleans names and joins them, the first most of them: "a, b and 3 more".
 func List(names []string, most int) string {
 	if len(names) > most {
-		return fmt.Sprintf("%s and %s more", strings.Join(names[:most], ", "), Thousands(int64(len(names)-most)))
+		return fmt.Sprintf("%s and %s more", Clean(strings.Join(names[:most], ", ")), Thousands(int64(len(names)-most)))
 	}
-	return strings.Join(names, ", ")
+	return Clean(strings.Join(names, ", "))
 }
 
 // Shorten cleans a name, and cuts it after most characters, which would tear a table.

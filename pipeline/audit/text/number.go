@@ -15,19 +15,19 @@ func Thousands(n int64) string {
 }
 
 // Count is a count with its noun: "1 user", "1,200 users".
-func Count(n int64, noun string) string {
-	if n != 1 {
-		noun += "s"
+func Count(n int64, noun string) string { return Plural(n, noun, noun+"s") }
+
+// Plural is a count with a singular or a plural: "1 retry", "2 retries".
+func Plural(n int64, singular, plural string) string {
+	if n == 1 {
+		return "1 " + singular
 	}
-	return Thousands(n) + " " + noun
+	return Thousands(n) + " " + plural
 }
 
 // CountIs is a count with its noun and the verb that follows it, which is singular or plural: "1 user is", "2 users are".
 func CountIs(n int64, noun, singular, plural string) string {
-	if n == 1 {
-		return Count(n, noun) + " " + singular
-	}
-	return Count(n, noun) + " " + plural
+	return Plural(n, noun+" "+singular, noun+"s "+plural)
 }
 
 // Percent is a share as a percentage: "12.3 %", with more digits where the share is very near to none or all, and never

@@ -8,7 +8,8 @@ import (
 
 // Printer is text of a width. Its zero value prints nothing of use: set Width first.
 type Printer struct {
-	Width int // in columns
+	Width int  // in columns
+	Whole bool // Wrap never cuts a word, such as a path that somebody copies
 	b     strings.Builder
 }
 
@@ -22,13 +23,13 @@ func (p *Printer) Line(format string, args ...any) {
 }
 
 // Wrap cleans s and prints it after head, broken between words so that it fits the width, its further lines indented by
-// indent columns. A word that is longer than a line is cut.
+// indent columns. A word that is longer than a line is cut, if Whole is not set.
 func (p *Printer) Wrap(head string, indent int, s string) {
 	next := strings.Repeat(" ", indent)
 	line, width, empty := head, utf8.RuneCountInString(head), true
 	for word := range strings.FieldsSeq(Clean(s)) {
 		n := utf8.RuneCountInString(word)
-		for ; indent+n > p.Width && p.Width > indent; n = utf8.RuneCountInString(word) {
+		for ; !p.Whole && indent+n > p.Width && p.Width > indent; n = utf8.RuneCountInString(word) {
 			if !empty || width >= p.Width {
 				p.Line("%s", line)
 				line, width = next, indent
@@ -53,23 +54,29 @@ func (p *Printer) Wrap(head string, indent int, s string) {
 // Hang is [Printer.Wrap] with further lines below the end of head.
 func (p *Printer) Hang(head, s string) { p.Wrap(head, utf8.RuneCountInString(head), s) }
 
-// Table prints rows of cells below each other, which the caller has cleaned: the first left columns to the left, the
-// others to the right.
+// Table prints rows of cells as [Align] does, indented by two columns.
 func (p *Printer) Table(left int, rows [][]string) {
+	for _, line := range Align(left, rows) {
+		p.Line("  %s", line)
+	}
+}
+
+// Align makes a line of each row of cells, which the caller has cleaned, with two columns between cells: the first left
+// cells are aligned to the left, the others to the right.
+func Align(left int, rows [][]string) []string {
 	widths := columnWidths(rows)
-	for _, row := range rows {
-		var line strings.Builder
-		for i, cell := range row {
-			gap := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			line.WriteString("  ")
-			if i < left {
-				line.WriteString(cell + gap)
-			} else {
-				line.WriteString(gap + cell)
+	lines := make([]string, len(rows))
+	for i, row := range rows {
+		cells := make([]string, len(row))
+		for j, cell := range row {
+			gap := strings.Repeat(" ", widths[j]-utf8.RuneCountInString(cell))
+			if cells[j] = cell + gap; j >= left {
+				cells[j] = gap + cell
 			}
 		}
-		p.Line("%s", line.String())
+		lines[i] = strings.TrimRight(strings.Join(cells, "  "), " ")
 	}
+	return lines
 }
 
 // Fits reports whether [Printer.Table] of these rows is not wider than the printer.

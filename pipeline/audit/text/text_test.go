@@ -62,6 +62,8 @@ func TestNumbers(t *testing.T) {
 		{"almost all without digits", PercentDigits(0.999, 0), "99.9 %"},
 		{"p", PValue(0.042), "p = 0.04"}, {"a small p", PValue(0.00123), "p = 0.0012"}, {"a tiny p", PValue(1e-7), "p = 1e-07"},
 		{"the least p", PValue(0), "p < 1e-99"}, {"the largest p", PValue(0.999), "p = 1"},
+		{"one retry", Plural(1, "retry", "retries"), "1 retry"}, {"two retries", Plural(2, "retry", "retries"), "2 retries"},
+		{"a list with an escape", List([]string{"a\x1b", "b"}, 2), `a\x1b, b`},
 		{"a list", List([]string{"a", "b", "c"}, 3), "a, b, c"}, {"a long list", List([]string{"a", "b", "c"}, 2), "a, b and 1 more"},
 		{"a short name", Shorten("abc", 3), "abc"}, {"a long name", Shorten("abcd", 3), "ab…"}, {"a name with an escape", Shorten("\x1b", 3), `\x…`},
 		{"a sentence", Capitalize("état"), "État"}, {"no sentence", Capitalize(""), ""},
@@ -98,5 +100,13 @@ head words that are
 	}
 	if !p.Fits(rows) || (&Printer{Width: 13}).Fits(rows) {
 		t.Errorf("a table of 14 columns: fits 20 is %v, fits 13 is %v", p.Fits(rows), (&Printer{Width: 13}).Fits(rows))
+	}
+}
+
+func TestPrinterWhole(t *testing.T) {
+	p := Printer{Width: 20, Whole: true}
+	p.Hang("  ", "curl https://example.com/somewhere/far end")
+	if got, want := p.String(), "  curl\n  https://example.com/somewhere/far\n  end\n"; got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
 }
