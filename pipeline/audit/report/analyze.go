@@ -9,6 +9,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
 const (
@@ -152,10 +153,10 @@ func (a *analysis) snapshots() {
 		var kinds []string
 		for _, kind := range pipeline.Kinds {
 			if n := r.Users.FailedByKind[kind]; n > 0 {
-				kinds = append(kinds, fmt.Sprintf("%s %s", Thousands(n), kind))
+				kinds = append(kinds, fmt.Sprintf("%s %s", text.Thousands(n), kind))
 			}
 		}
-		a.find(Finding{Severity: severity, Kind: KindFailed, Text: fmt.Sprintf("%s without an answer (%s): %s", a.users(failed, "is", "are"), Percent(share), strings.Join(kinds, ", "))})
+		a.find(Finding{Severity: severity, Kind: KindFailed, Text: fmt.Sprintf("%s without an answer (%s): %s", a.users(failed, "is", "are"), text.Percent(share), strings.Join(kinds, ", "))})
 	}
 	if slices.ContainsFunc(a.all, func(s *source) bool { return !s.Everybody && !s.wide && !s.asked }) {
 		a.note("Users who got no variant of any flag are not in the file: slices are of the %s who got one. "+
@@ -326,8 +327,8 @@ func (a *analysis) failing(col *Column) {
 		if s := of[t.Worst]; s != nil {
 			label = s.Label
 		}
-		col.FailingWords = fmt.Sprintf("of the %s with %s = %s, %s failed, of all %s; %s", a.r.Unit.Noun(2), col.Name, label, Percent(float64(failed[t.Worst])/all[t.Worst]),
-			Percent(float64(t.N)/total), effect(&t))
+		col.FailingWords = fmt.Sprintf("of the %s with %s = %s, %s failed, of all %s; %s", a.r.Unit.Noun(2), col.Name, label, text.Percent(float64(failed[t.Worst])/all[t.Worst]),
+			text.Percent(float64(t.N)/total), effect(&t))
 		a.find(Finding{Severity: severityOf(t.Verdict), Kind: KindFailed, Column: col.Name, Slice: label,
 			Text: "failing depends on " + col.Name + ": " + col.FailingWords})
 	})
@@ -590,10 +591,10 @@ func (a *analysis) unexpected(w *flagWork) {
 func off(c *Counts) string {
 	t, v := c.Test, &c.Variants[c.Test.Worst]
 	if c.Against == AgainstExpected {
-		return fmt.Sprintf("%s %s instead of %s, %s", v.Key, Percent(*v.Expected+t.Deviation), Percent(*v.Expected), effect(t))
+		return fmt.Sprintf("%s %s instead of %s, %s", v.Key, text.Percent(*v.Expected+t.Deviation), text.Percent(*v.Expected), effect(t))
 	}
 	got := v.Split.Share
-	return fmt.Sprintf("%s %s, elsewhere %s, %s", v.Key, Percent(got), Percent(got-t.Deviation), effect(t))
+	return fmt.Sprintf("%s %s, elsewhere %s, %s", v.Key, text.Percent(got), text.Percent(got-t.Deviation), effect(t))
 }
 
 // saySplit puts the test of a flag, or of one slice of it, into words.
@@ -745,7 +746,7 @@ func (a *analysis) allocation(out *Counts, w *flagWork, t *totals, s *FlagSlice)
 	}
 	out.Allocation = test
 	a.test(family, test, func() {
-		have := fmt.Sprintf("%s of %s%s have a variant", Percent(float64(assigned)/float64(eligible)), a.r.Unit.Count(eligible), whom)
+		have := fmt.Sprintf("%s of %s%s have a variant", text.Percent(float64(assigned)/float64(eligible)), a.r.Unit.Count(eligible), whom)
 		others := out.AllocationAgainst == AgainstOthers
 		switch {
 		case !test.Tested():
@@ -753,11 +754,11 @@ func (a *analysis) allocation(out *Counts, w *flagWork, t *totals, s *FlagSlice)
 		case test.Verdict == stats.OK && others:
 			out.AllocationWords = fmt.Sprintf("%s, like all others, %s", have, pText(test))
 		case test.Verdict == stats.OK:
-			out.AllocationWords = fmt.Sprintf("%s, as expected (%s), %s", have, Percent(*want), pText(test))
+			out.AllocationWords = fmt.Sprintf("%s, as expected (%s), %s", have, text.Percent(*want), pText(test))
 		default:
-			out.AllocationWords = fmt.Sprintf("%s instead of %s, %s", have, Percent(*want), effect(test))
+			out.AllocationWords = fmt.Sprintf("%s instead of %s, %s", have, text.Percent(*want), effect(test))
 			if others {
-				out.AllocationWords = fmt.Sprintf("%s instead of %s, and unlike all others, %s", have, Percent(*want), effect(test))
+				out.AllocationWords = fmt.Sprintf("%s instead of %s, and unlike all others, %s", have, text.Percent(*want), effect(test))
 			}
 			a.find(Finding{Severity: severityOf(test.Verdict), Kind: KindAllocation, Flag: flag.Key, Column: column, Slice: label,
 				Text: where + ": " + out.AllocationWords})
@@ -804,31 +805,24 @@ func (a *analysis) finish() {
 		}
 	}
 	v := &a.r.Verdict
-	tests := "by " + count(a.r.Tests, "test")
+	tests := "by " + text.Count(int64(a.r.Tests), "test")
 	if a.r.Tests == 0 {
 		tests = "without any test"
 	}
 	without := ""
 	if untested > 0 {
-		without = fmt.Sprintf("; %d of %s not tested", untested, count(len(a.r.Flags), "flag"))
+		without = fmt.Sprintf("; %d of %s not tested", untested, text.Count(int64(len(a.r.Flags)), "flag"))
 	}
 	switch {
 	case alerts > 0:
-		v.Severity, v.Text = Alert, fmt.Sprintf("not as it should be: %s and %s, %s", count(alerts, "alert"), count(warnings, "warning"), tests+without)
+		v.Severity, v.Text = Alert, fmt.Sprintf("not as it should be: %s and %s, %s", text.Count(int64(alerts), "alert"), text.Count(int64(warnings), "warning"), tests+without)
 	case warnings > 0:
-		v.Severity, v.Text = Warn, fmt.Sprintf("to be looked at: %s, %s", count(warnings, "warning"), tests+without)
+		v.Severity, v.Text = Warn, fmt.Sprintf("to be looked at: %s, %s", text.Count(int64(warnings), "warning"), tests+without)
 	case a.r.Tests == 0:
 		v.Severity, v.Text = OK, "nothing found, but nothing was tested either: it is not known how users should be split"
 	default:
 		v.Severity, v.Text = OK, "nothing found "+tests+without
 	}
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return Thousands(int64(n)) + " " + noun + "s"
 }
 
 func compareBool(x, y bool) int {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
@@ -249,7 +250,7 @@ func (c *collector) read(ctx context.Context, s *source, o *Options) (err error)
 		}
 		last = max(last, u.EvaluatedAt)
 		if c.add(&u, carry); s.InFile%1024 == 0 && c.full() {
-			return pipeline.WithHint(fmt.Errorf("%s has more flags and variants than can be counted by %s at once", s.Path, count(len(o.By), "column")),
+			return pipeline.WithHint(fmt.Errorf("%s has more flags and variants than can be counted by %s at once", s.Path, text.Count(int64(len(o.By)), "column")),
 				"slice by fewer columns, or none")
 		}
 	}

@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"strings"
+
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
 // Markdown is the report as a comment on a pull request, or a page of a wiki: the verdict and the findings first.
@@ -10,11 +12,11 @@ func (r *Report) Markdown() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("# Exposure report: %s", r.Verdict.Severity)
-	line("\n%s.", escape(capital(r.Verdict.Text)))
+	line("\n%s.", text.Markdown(text.Capitalize(r.Verdict.Text)))
 	if len(r.Findings) > 0 {
 		line("\n## Findings\n")
 		for _, f := range r.Findings {
-			line("- **%s** %s", f.Severity, escape(f.Text))
+			line("- **%s** %s", f.Severity, text.Markdown(f.Text))
 		}
 	}
 	line("\n## Snapshots\n")
@@ -24,29 +26,29 @@ func (r *Report) Markdown() string {
 		if !s.Complete {
 			state = "**not to be trusted**"
 		}
-		line("- %s: %s", code(s.Path), state)
+		line("- %s: %s", text.Code(s.Path), state)
 		if s.Manifest != "" {
-			line("  - %s", escape(s.runText()))
-			if text := s.TrackingText(); text != "" {
-				line("  - %s", escape(text))
+			line("  - %s", text.Markdown(s.runText()))
+			if tracking := s.TrackingText(); tracking != "" {
+				line("  - %s", text.Markdown(tracking))
 			}
-			line("  - %s", escape(s.usersText(r.Unit)))
+			line("  - %s", text.Markdown(s.usersText(r.Unit)))
 		}
 	}
 	if len(r.Snapshots) > 1 {
-		line("\nAll together: %s.", escape(countsText(r.Unit, &r.Users.Users)))
+		line("\nAll together: %s.", text.Markdown(countsText(r.Unit, &r.Users.Users)))
 	}
 	for i := range r.Columns {
 		c := &r.Columns[i]
-		line("\n## Slices by %s\n", code(c.Name))
-		line("| %s | %s | failed |\n|---|---:|---:|", escape(c.Name), r.Unit.Noun(2))
+		line("\n## Slices by %s\n", text.Code(c.Name))
+		line("| %s | %s | failed |\n|---|---:|---:|", text.Markdown(c.Name), r.Unit.Noun(2))
 		for _, s := range c.Slices {
-			line("| %s | %s | %s |", escape(s.Label), Thousands(s.Users), Thousands(s.Failed))
+			line("| %s | %s | %s |", text.Markdown(s.Label), text.Thousands(s.Users), text.Thousands(s.Failed))
 		}
-		line("\nFailing: %s.", escape(c.FailingWords))
+		line("\nFailing: %s.", text.Markdown(c.FailingWords))
 	}
 	for _, f := range r.ByVerdict() {
-		line("\n## Flag %s\n\n%s.", code(f.Key), escape(capital(f.reachText(r.Unit))))
+		line("\n## Flag %s\n\n%s.", text.Code(f.Key), text.Markdown(text.Capitalize(f.reachText(r.Unit))))
 		if len(f.Variants) == 0 {
 			continue
 		}
@@ -58,14 +60,14 @@ func (r *Report) Markdown() string {
 			if len(f.Expected.Variants) > 0 {
 				expected = v.expected()
 			}
-			line("| %s | %s | %s | %s | %s |", escape(v.Key), Thousands(v.Users), Percent(v.Split.Share), v.Split.interval(), expected)
+			line("| %s | %s | %s | %s | %s |", text.Markdown(v.Key), text.Thousands(v.Users), text.Percent(v.Split.Share), v.Split.interval(), expected)
 		}
 		if more > 0 {
-			line("\nAnd %s with %s.", count(more, "more variant"), r.Unit.Count(rest))
+			line("\nAnd %s with %s.", text.Count(int64(more), "more variant"), r.Unit.Count(rest))
 		}
 		for _, words := range []string{f.Words, f.AllocationWords} {
 			if words != "" {
-				line("\n%s.", escape(capital(words)))
+				line("\n%s.", text.Markdown(text.Capitalize(words)))
 			}
 		}
 		if len(f.Slices) == 0 {
@@ -78,19 +80,19 @@ func (r *Report) Markdown() string {
 			names, _, _ = f.ShownVariants(maxSliceVariants)
 		}
 		for _, n := range names {
-			fmt.Fprintf(&b, " %s |", escape(f.Variants[n].Key))
+			fmt.Fprintf(&b, " %s |", text.Markdown(f.Variants[n].Key))
 			rule += "---:|"
 		}
 		line("\n%s", rule)
 		for k := range f.Slices {
 			s := &f.Slices[k]
-			fmt.Fprintf(&b, "| %s | %s | %s | %s |", s.mark(), escape(s.Column+" = "+s.Label), Thousands(s.Users), Percent(s.Reach.Share))
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |", s.mark(), text.Markdown(s.Column+" = "+s.Label), text.Thousands(s.Users), text.Percent(s.Reach.Share))
 			for _, n := range names {
-				text := "-"
+				cell := "-"
 				if s.Assigned > 0 {
-					text = fmt.Sprintf("%s (%s)", Thousands(s.Variants[n].Users), Percent(s.Variants[n].Split.Share))
+					cell = fmt.Sprintf("%s (%s)", text.Thousands(s.Variants[n].Users), text.Percent(s.Variants[n].Split.Share))
 				}
-				fmt.Fprintf(&b, " %s |", text)
+				fmt.Fprintf(&b, " %s |", cell)
 			}
 			b.WriteByte('\n')
 		}
@@ -99,30 +101,12 @@ func (r *Report) Markdown() string {
 		line("\n## Users in a treatment of two flags\n\n| | | | %s | by chance |\n|---|---|---|---:|---:|", r.Unit.Noun(2))
 		for i := range r.Overlaps {
 			o := &r.Overlaps[i]
-			line("| %s | %s | %s | %s | %s |", o.mark(), escape(o.A), escape(o.B), Thousands(o.Treatments), Thousands(int64(o.Independent+0.5)))
+			line("| %s | %s | %s | %s | %s |", o.mark(), text.Markdown(o.A), text.Markdown(o.B), text.Thousands(o.Treatments), text.Thousands(int64(o.Independent+0.5)))
 		}
 	}
 	for _, n := range r.Notes {
-		line("\n%s", escape(n))
+		line("\n%s", text.Markdown(n))
 	}
-	line("\n%s", escape(r.Reading()))
+	line("\n%s", text.Markdown(r.Reading()))
 	return b.String()
-}
-
-// markdown is what means something in Markdown or HTML.
-var markdown = strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "<", "&lt;", ">", "&gt;", "&", "&amp;", "|", `\|`, "~", `\~`)
-
-// escape is text that means itself.
-func escape(s string) string { return markdown.Replace(Printable(s)) }
-
-// code is text as code.
-func code(s string) string {
-	return "`" + strings.NewReplacer("`", "'", "|", "¦").Replace(Printable(s)) + "`"
-}
-
-func capital(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
 }

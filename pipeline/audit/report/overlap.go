@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
 // The types of a [Group].
@@ -40,7 +41,7 @@ func (a *analysis) overlaps() {
 		slices.SortStableFunc(list, func(x, y Overlap) int {
 			return cmp.Or(-compareBool(x.Group != "", y.Group != ""), cmp.Compare(testP(&x), testP(&y)), cmp.Compare(y.Treatments, x.Treatments))
 		})
-		a.note("Of %s pairs of flags that have users in common, %s are listed.", Thousands(int64(len(list))), Thousands(maxOverlaps))
+		a.note("Of %s pairs of flags that have users in common, %s are listed.", text.Thousands(int64(len(list))), text.Thousands(maxOverlaps))
 		for i := range list[maxOverlaps:] { // corrected for all the same
 			if t := list[maxOverlaps+i].Test; t != nil {
 				a.tests[FamilyOverlaps] = append(a.tests[FamilyOverlaps], t)
@@ -116,7 +117,7 @@ func (a *analysis) sayOverlap(o *Overlap) {
 	switch {
 	case o.Exclusive && o.Assigned > 0:
 		o.Words = fmt.Sprintf("%s a variant of both, %s a treatment of both, although group %s makes them exclude each other",
-			a.users(o.Assigned, "has", "have"), Thousands(o.Treatments), o.Group)
+			a.users(o.Assigned, "has", "have"), text.Thousands(o.Treatments), o.Group)
 		a.find(Finding{Severity: Alert, Kind: KindExclusion, Flag: o.A, Other: o.B, Text: pair + ": " + o.Words})
 	case o.Exclusive:
 		o.Words = fmt.Sprintf("nobody is in both, as group %s demands", o.Group)

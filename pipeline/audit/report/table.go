@@ -4,13 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
@@ -27,7 +25,7 @@ const (
 
 // Table is the report for a person at a terminal that is so many columns wide: the verdict and the findings first.
 func (r *Report) Table(width int) string {
-	p := &printer{Lines{Width: max(width, minWidth)}, r.Unit}
+	p := &printer{text.Printer{Width: max(width, minWidth)}, r.Unit}
 	p.Wrap(strings.ToUpper(string(r.Verdict.Severity))+"  ", 7, r.Verdict.Text)
 	if len(r.Findings) > 0 {
 		p.Line("")
@@ -58,21 +56,21 @@ func (r *Report) Table(width int) string {
 
 // Reading is how to read the figures, in a sentence or two.
 func (r *Report) Reading() string {
-	text := "Shares are of the " + r.Unit.Noun(2) + map[bool]string{false: " who", true: " that"}[r.Unit == stats.UnitRows] + " got a variant, with their 95 % interval (Wilson)."
+	said := "Shares are of the " + r.Unit.Noun(2) + map[bool]string{false: " who", true: " that"}[r.Unit == stats.UnitRows] + " got a variant, with their 95 % interval (Wilson)."
 	if r.Tests == 0 {
-		return text
+		return said
 	}
-	text += " p is of a chi-squared test"
+	said += " p is of a chi-squared test"
 	var families []string
 	for _, f := range r.Families {
 		if f.Tests > 1 {
-			families = append(families, fmt.Sprintf("%s %s", Thousands(int64(f.Tests)), familyWords[f.Name]))
+			families = append(families, fmt.Sprintf("%s %s", text.Thousands(int64(f.Tests)), familyWords[f.Name]))
 		}
 	}
 	if len(families) > 0 {
-		text += "; a corrected p is corrected (Holm) for all tests of its family: " + strings.Join(families, ", ")
+		said += "; a corrected p is corrected (Holm) for all tests of its family: " + strings.Join(families, ", ")
 	}
-	return text + fmt.Sprintf(". Below %v is an alert, below %v a warning. w is Cohen's effect size.", stats.Alert, stats.Warn)
+	return said + fmt.Sprintf(". Below %v is an alert, below %v a warning. w is Cohen's effect size.", stats.Alert, stats.Warn)
 }
 
 var familyWords = map[string]string{
@@ -95,60 +93,8 @@ func (r *Report) ByVerdict() []*Flag {
 }
 
 type printer struct {
-	Lines
+	text.Printer
 	unit stats.Unit
-}
-
-// Printable is text without what a terminal would act upon.
-func Printable(s string) string {
-	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		if unicode.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			quoted := strconv.QuoteRuneToASCII(r)
-			b.WriteString(quoted[1 : len(quoted)-1])
-		}
-	}
-	return b.String()
-}
-
-// shorten cuts a name that would tear a table.
-func shorten(s string, most int) string {
-	s = Printable(s)
-	if r := []rune(s); len(r) > most {
-		return string(r[:most-1]) + "…"
-	}
-	return s
-}
-
-// table prints rows below each other, all but the first left columns to the right. Rows are cut at the width.
-func (p *printer) table(left int, rows [][]string) {
-	var widths []int
-	for _, row := range rows {
-		for i, cell := range row {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	for _, row := range rows {
-		var line strings.Builder
-		for i, cell := range row {
-			gap := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			line.WriteString("  ")
-			if i < left {
-				line.WriteString(cell + gap)
-			} else {
-				line.WriteString(gap + cell)
-			}
-		}
-		p.Line("%s", line.String())
-	}
 }
 
 func (p *printer) snapshot(s *Snapshot) {
@@ -164,8 +110,8 @@ func (p *printer) snapshot(s *Snapshot) {
 	p.Wrap("  ", 2, state)
 	if s.Manifest != "" {
 		p.Wrap("  ", 2, s.runText())
-		if text := s.TrackingText(); text != "" {
-			p.Wrap("  ", 2, text)
+		if tracking := s.TrackingText(); tracking != "" {
+			p.Wrap("  ", 2, tracking)
 		}
 		p.Wrap("  ", 2, s.usersText(p.unit))
 	} else {
@@ -177,14 +123,14 @@ const minute = "2006-01-02 15:04"
 
 // runText is which run it was, and when.
 func (s *Snapshot) runText() string {
-	text := fmt.Sprintf("run %s, %s to %s UTC", s.RunID, s.StartedAt.UTC().Format(minute), s.FinishedAt.UTC().Format(minute))
+	said := fmt.Sprintf("run %s, %s to %s UTC", s.RunID, s.StartedAt.UTC().Format(minute), s.FinishedAt.UTC().Format(minute))
 	if s.Resumes > 0 {
-		text += ", resumed " + count(s.Resumes, "time")
+		said += ", resumed " + text.Count(int64(s.Resumes), "time")
 	}
 	if s.Completes != "" {
-		text += "; it asked again about the failed users of run " + s.Completes
+		said += "; it asked again about the failed users of run " + s.Completes
 	}
-	return text
+	return said
 }
 
 // TrackingText is what the run may have changed in the customer's analytics; "" is nothing.
@@ -200,38 +146,38 @@ func (s *Snapshot) TrackingText() string {
 
 // countsText is how many users were read, answered and failed.
 func countsText(unit stats.Unit, u *snapshot.Users) string {
-	text := fmt.Sprintf("%s: %s answered, %s failed", unit.Count(u.Read), Thousands(u.Answered), Thousands(u.Failed))
+	said := fmt.Sprintf("%s: %s answered, %s failed", unit.Count(u.Read), text.Thousands(u.Answered), text.Thousands(u.Failed))
 	var kinds []string
 	for _, kind := range pipeline.Kinds {
 		if n := u.FailedByKind[kind]; n > 0 {
-			kinds = append(kinds, fmt.Sprintf("%s %s", Thousands(n), kind))
+			kinds = append(kinds, fmt.Sprintf("%s %s", text.Thousands(n), kind))
 		}
 	}
 	if len(kinds) > 0 {
-		text += " (" + strings.Join(kinds, ", ") + ")"
+		said += " (" + strings.Join(kinds, ", ") + ")"
 	}
-	return text
+	return said
 }
 
 // usersText is how many users there are.
 func (s *Snapshot) usersText(unit stats.Unit) string {
-	text := countsText(unit, &s.Users)
+	said := countsText(unit, &s.Users)
 	if s.InFile != s.Users.Answered {
-		text += fmt.Sprintf("; %s in the file", Thousands(s.InFile))
+		said += fmt.Sprintf("; %s in the file", text.Thousands(s.InFile))
 	}
-	return text
+	return said
 }
 
 func (p *printer) column(c *Column) {
 	p.Line("")
 	p.Wrap("Slices by ", 2, c.Name)
-	rows := [][]string{{shorten(c.Name, labelWidth), strings.ToUpper(p.unit.Noun(2)), "FAILED"}}
+	rows := [][]string{{text.Shorten(c.Name, labelWidth), strings.ToUpper(p.unit.Noun(2)), "FAILED"}}
 	for _, s := range c.Slices {
-		rows = append(rows, []string{shorten(s.Label, labelWidth), Thousands(s.Users), Thousands(s.Failed)})
+		rows = append(rows, []string{text.Shorten(s.Label, labelWidth), text.Thousands(s.Users), text.Thousands(s.Failed)})
 	}
-	p.table(1, rows)
+	p.Table(1, rows)
 	if c.Folded > 0 {
-		p.Line("  (other): %s values or more", Thousands(c.Folded))
+		p.Line("  (other): %s values or more", text.Thousands(c.Folded))
 	}
 	p.Wrap("  failing: ", 2, c.FailingWords)
 }
@@ -251,15 +197,15 @@ func (p *printer) flag(f *Flag) {
 	shown, more, rest := f.ShownVariants(maxVariants)
 	for _, i := range shown {
 		v := &f.Variants[i]
-		row := []string{shorten(v.Key, labelWidth), Thousands(v.Users), Percent(v.Split.Share), v.Split.interval()}
+		row := []string{text.Shorten(v.Key, labelWidth), text.Thousands(v.Users), text.Percent(v.Split.Share), v.Split.interval()}
 		if expected {
 			row = append(row, v.expected())
 		}
 		rows = append(rows, row)
 	}
-	p.table(1, rows)
+	p.Table(1, rows)
 	if more > 0 {
-		p.Line("  and %s with %s", count(more, "more variant"), p.unit.Count(rest))
+		p.Line("  and %s with %s", text.Count(int64(more), "more variant"), p.unit.Count(rest))
 	}
 	if f.Words != "" {
 		p.Wrap("  ", 2, f.Words)
@@ -275,11 +221,11 @@ func (f *Flag) reachText(unit stats.Unit) string {
 	if f.Assigned == 0 {
 		return fmt.Sprintf("none of %s got a variant", unit.Count(f.Users))
 	}
-	text := fmt.Sprintf("%s of %s got a variant: %s [%s]", Thousands(f.Assigned), unit.Count(f.Users), Percent(f.Reach.Share), f.Reach.interval())
+	said := fmt.Sprintf("%s of %s got a variant: %s [%s]", text.Thousands(f.Assigned), unit.Count(f.Users), text.Percent(f.Reach.Share), f.Reach.interval())
 	if f.LeftOut > 0 {
-		text += fmt.Sprintf("; %s not by chance, and left out of tests", Thousands(f.LeftOut))
+		said += fmt.Sprintf("; %s not by chance, and left out of tests", text.Thousands(f.LeftOut))
 	}
-	return text
+	return said
 }
 
 // ShownVariants are the variants that are printed where at most so many are: all in their order, or the most frequent ones
@@ -302,7 +248,7 @@ func (v *Variant) expected() string {
 	if v.Expected == nil {
 		return "none"
 	}
-	return Percent(*v.Expected)
+	return text.Percent(*v.Expected)
 }
 
 // interval is "49.1 to 51.2".
@@ -325,7 +271,7 @@ func (p *printer) slices(f *Flag) {
 	}
 	few, shares := false, false
 	for _, column := range columns {
-		begin := [][]string{{"", shorten(column, labelWidth)}}
+		begin := [][]string{{"", text.Shorten(column, labelWidth)}}
 		counts := [][]string{{strings.ToUpper(p.unit.Noun(2)), "REACH"}}
 		var list []*FlagSlice
 		for i := range f.Slices {
@@ -335,24 +281,25 @@ func (p *printer) slices(f *Flag) {
 			}
 			list = append(list, s)
 			few, shares = few || s.Test != nil && !s.Test.Tested(), shares || s.Verdict == SliceShares
-			begin = append(begin, []string{s.mark(), shorten(s.Label, labelWidth)})
-			counts = append(counts, []string{Thousands(s.Users), Percent(s.Reach.Share)})
+			begin = append(begin, []string{s.mark(), text.Shorten(s.Label, labelWidth)})
+			counts = append(counts, []string{text.Thousands(s.Users), text.Percent(s.Reach.Share)})
 		}
 		rows := joinColumns(begin, counts)
 		for _, k := range variants {
 			cells := variantColumn(&f.Variants[k], k, list)
-			if tableWidth(rows)+2+columnWidth(cells, 0) > p.Width && len(rows[0]) > len(begin[0]) {
+			wider := joinColumns(rows, cells)
+			if !p.Fits(wider) && len(rows[0]) > len(begin[0]) {
 				p.Line("")
-				p.table(2, rows)
-				rows = begin
+				p.Table(2, rows)
+				wider = joinColumns(begin, cells)
 			}
-			rows = joinColumns(rows, cells)
+			rows = wider
 		}
 		p.Line("")
-		p.table(2, rows)
+		p.Table(2, rows)
 	}
 	if more := len(f.Variants) - len(variants); len(variants) > 0 && more > 0 && len(columns) > 0 {
-		p.Line("  and %s that are more rare", count(more, "variant"))
+		p.Line("  and %s that are more rare", text.Count(int64(more), "variant"))
 	}
 	if few {
 		p.Line("  -: too few %s to be tested", p.unit.Noun(2))
@@ -366,15 +313,15 @@ func (p *printer) slices(f *Flag) {
 func variantColumn(v *Variant, k int, list []*FlagSlice) [][]string {
 	wide := 0
 	for _, s := range list {
-		wide = max(wide, len(Thousands(s.Variants[k].Users)))
+		wide = max(wide, len(text.Thousands(s.Variants[k].Users)))
 	}
-	cells := [][]string{{shorten(v.Key, 2*labelWidth/3)}}
+	cells := [][]string{{text.Shorten(v.Key, 2*labelWidth/3)}}
 	for _, s := range list {
-		text := "-"
+		said := "-"
 		if s.Assigned > 0 {
-			text = fmt.Sprintf("%*s  %7s", wide, Thousands(s.Variants[k].Users), Percent(s.Variants[k].Split.Share))
+			said = fmt.Sprintf("%*s  %7s", wide, text.Thousands(s.Variants[k].Users), text.Percent(s.Variants[k].Split.Share))
 		}
-		cells = append(cells, []string{text})
+		cells = append(cells, []string{said})
 	}
 	return cells
 }
@@ -386,20 +333,6 @@ func joinColumns(a, b [][]string) [][]string {
 		rows[i] = slices.Concat(a[i], b[i])
 	}
 	return rows
-}
-
-func columnWidth(rows [][]string, column int) (width int) {
-	for _, row := range rows {
-		width = max(width, utf8.RuneCountInString(row[column]))
-	}
-	return width
-}
-
-func tableWidth(rows [][]string) (width int) {
-	for column := range rows[0] {
-		width += 2 + columnWidth(rows, column)
-	}
-	return width
 }
 
 // mark is the verdict of a slice in a word.
@@ -423,11 +356,11 @@ func (p *printer) overlaps(list []Overlap) {
 	rows := [][]string{{"", "", "", strings.ToUpper(p.unit.Noun(2)), "BY CHANCE"}}
 	for i := range list[:min(len(list), tableOverlaps)] {
 		o := &list[i]
-		rows = append(rows, []string{o.mark(), shorten(o.A, name), shorten(o.B, name), Thousands(o.Treatments), Thousands(int64(o.Independent + 0.5))})
+		rows = append(rows, []string{o.mark(), text.Shorten(o.A, name), text.Shorten(o.B, name), text.Thousands(o.Treatments), text.Thousands(int64(o.Independent + 0.5))})
 	}
-	p.table(3, rows)
+	p.Table(3, rows)
 	if len(list) > tableOverlaps {
-		p.Line("  and %s", count(len(list)-tableOverlaps, "pair"))
+		p.Line("  and %s", text.Count(int64(len(list)-tableOverlaps), "pair"))
 	}
 }
 
