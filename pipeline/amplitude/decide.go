@@ -2,6 +2,7 @@ package amplitude
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -128,8 +129,9 @@ type decision struct {
 // after it. Nothing else tells one user's failure from everybody's: that others were answered a moment ago says nothing
 // of now, and the last user of an input has no others.
 func decide(s state, r result, now time.Time, jitter float64) decision {
+	_, machine := errors.AsType[*MachineError](r.fatal) // no outage of the server, whoever was answered before
 	switch {
-	case r.fatal != nil && !s.known:
+	case r.fatal != nil && (!s.known || machine):
 		return decision{action: fatal, err: r.fatal}
 	case r.status == http.StatusOK && r.bad == "":
 		return decision{action: done}

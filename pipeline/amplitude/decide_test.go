@@ -3,6 +3,7 @@ package amplitude
 import (
 	"errors"
 	"fmt"
+	"syscall"
 	"testing"
 	"time"
 
@@ -35,6 +36,7 @@ func TestDecide(t *testing.T) {
 	}
 	const ms = time.Millisecond
 	dns := result{class: "dns", fatal: &ConnectError{Class: "dns"}}
+	files := result{class: "other", fatal: machineError(syscall.EMFILE)}
 	rows := []row{
 		{"answer", first, result{status: 200}, want{action: done}},
 		{"answer in an outage", out(known(first)), result{status: 200}, want{action: done}},
@@ -66,6 +68,8 @@ func TestDecide(t *testing.T) {
 		{"dns, others were answered", known(first), dns, want{action: again, wait: 100 * ms}},
 		{"dns, last", known(last), dns, want{action: ask}},
 		{"dns, last, known users get through", asked(last, there), dns, want{action: fail, kind: pipeline.KindUnavailable}},
+		{"too many open files, others were answered", known(first), files, want{action: fatal, err: &MachineError{}}},
+		{"too many open files, in an outage", out(known(first)), files, want{action: fatal, err: &MachineError{}}},
 		{"dns to the probe", probe, dns, want{action: outage}},
 		{"refused", first, result{class: "refused"}, want{action: again, wait: 100 * ms}},
 		{"refused in an outage", out(first), result{class: "refused"}, want{action: restart}},
