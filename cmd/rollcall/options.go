@@ -338,49 +338,11 @@ func (o *snapshotOptions) checkMapping() error {
 			return &exitError{err, exitUsage}
 		}
 	}
-	m := sources.Mapping{Map: map[string]string{}, Types: map[string]pipeline.Type{}, Trim: o.trim, MissingEmpty: o.missing == "empty", Carry: o.carry}
-	for _, pair := range o.mapping {
-		field, column, ok := strings.Cut(pair, "=")
-		if !ok || field == "" || column == "" {
-			return pipeline.WithHint(usageErrorf("--map %q is not FIELD=COLUMN", pair), "for example --map user_id=uid")
-		}
-		if m.Map[field] != "" {
-			return usageErrorf("--map: %s is mapped twice", field)
-		}
-		m.Map[field] = column
+	m, err := sources.ParseMapping(o.mapping, o.types, o.properties)
+	if err != nil {
+		return &exitError{err, exitUsage}
 	}
-	for _, pair := range o.types {
-		i := strings.LastIndexByte(pair, ':') // a column's name may hold a colon
-		if i <= 0 {
-			return pipeline.WithHint(usageErrorf("--types %q is not COLUMN:TYPE", pair), "for example --types seats:int")
-		}
-		column, name := pair[:i], pair[i+1:]
-		t, err := sources.ParseType(name)
-		if err != nil {
-			return wrapUsage("--types "+column, err)
-		}
-		if _, twice := m.Types[column]; twice {
-			return usageErrorf("--types: %s has two types", column)
-		}
-		m.Types[column] = t
-	}
-	if m.AllProperties = slices.Contains(o.properties, "all"); !m.AllProperties {
-		m.Properties = o.properties
-	}
-	for _, column := range o.properties {
-		without, minus := strings.CutPrefix(column, "-")
-		switch {
-		case minus && !m.AllProperties:
-			return pipeline.WithHint(usageErrorf("--properties %q leaves a column out, but of what?", column),
-				fmt.Sprintf("--properties 'all,%s' sends all others", column))
-		case minus && without == "":
-			return usageErrorf("--properties %q names no column", column)
-		case minus:
-			m.Exclude = append(m.Exclude, without)
-		case m.AllProperties && column != "all":
-			return pipeline.WithHint(usageErrorf("--properties all sends %q too", column), "name columns, or all; all,-COLUMN leaves one out")
-		}
-	}
+	m.Trim, m.MissingEmpty, m.Carry = o.trim, o.missing == "empty", o.carry
 	o.mapped = m
 	return nil
 }
