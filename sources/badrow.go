@@ -22,26 +22,26 @@ func IsBadRow(input []pipeline.Member) bool {
 	return len(input) == 1 && input[0].Name == badRowName
 }
 
-// badText is the input of a row of which nothing but its text is known.
-func badText(dst []pipeline.Member, line int64, text string) []pipeline.Member {
+// newBadTextRow is the input of a row of which nothing but its text is known.
+func newBadTextRow(dst []pipeline.Member, line int64, text string) []pipeline.Member {
 	if len(text) > maxBadText {
 		text = text[:maxBadText]
 	}
-	return badRow(dst, line, pipeline.Member{Name: "text", Value: pipeline.StringValue(strings.ToValidUTF8(text, ""))})
+	return newBadRow(dst, line, pipeline.Member{Name: "text", Value: pipeline.StringValue(strings.ToValidUTF8(text, ""))})
 }
 
-// badCells is the input of a row that has more or fewer cells than there are columns.
-func badCells(dst []pipeline.Member, line int64, columns, cells []string) []pipeline.Member {
-	return badRow(dst, line, pipeline.Member{Name: "cells", Value: listOf(cells)}, pipeline.Member{Name: "columns", Value: listOf(columns)})
+// newBadCellsRow is the input of a row that has more or fewer cells than there are columns.
+func newBadCellsRow(dst []pipeline.Member, line int64, columns, cells []string) []pipeline.Member {
+	return newBadRow(dst, line, pipeline.Member{Name: "cells", Value: newTextList(cells)}, pipeline.Member{Name: "columns", Value: newTextList(columns)})
 }
 
-func badRow(dst []pipeline.Member, line int64, members ...pipeline.Member) []pipeline.Member {
+func newBadRow(dst []pipeline.Member, line int64, members ...pipeline.Member) []pipeline.Member {
 	v := pipeline.Value{Kind: pipeline.Object, Members: append(members, pipeline.Member{Name: "line", Value: pipeline.IntValue(line)})}
 	pipeline.SortMembers(&v)
 	return append(dst[:0], pipeline.Member{Name: badRowName, Value: v})
 }
 
-func listOf(texts []string) pipeline.Value {
+func newTextList(texts []string) pipeline.Value {
 	v := pipeline.Value{Kind: pipeline.List, Members: make([]pipeline.Member, len(texts))}
 	for i, t := range texts {
 		v.Members[i].Value = pipeline.StringValue(t)
@@ -49,8 +49,8 @@ func listOf(texts []string) pipeline.Value {
 	return v
 }
 
-// raggedRow says what is wrong with a row of n cells.
-func raggedRow(n, columns int) string {
+// describeRaggedRow says what is wrong with a row of n cells.
+func describeRaggedRow(n, columns int) string {
 	return fmt.Sprintf("the row has %d cells and the header %d", n, columns)
 }
 
@@ -66,9 +66,9 @@ func padCells(cells []string, columns int) ([]string, bool) {
 	return append(padded, make([]string, columns-len(padded))...), true
 }
 
-// readBadRow reads what badCells and badText have written, out of an error record. The row is as bad as it was, unless
+// restoreBadRow reads what badCells and badText have written, out of an error record. The row is as bad as it was, unless
 // padding mends it.
-func readBadRow(rec *record, input []pipeline.Member, o csvOptions) {
+func restoreBadRow(rec *record, input []pipeline.Member, o csvOptions) {
 	v := &input[0].Value
 	line := ""
 	if n := v.Get("line"); n != nil {
@@ -78,24 +78,24 @@ func readBadRow(rec *record, input []pipeline.Member, o csvOptions) {
 		line = "?"
 	}
 	problem := "it did not decode"
-	cells, columns := textsOf(v.Get("cells")), textsOf(v.Get("columns"))
+	cells, columns := listTexts(v.Get("cells")), listTexts(v.Get("columns"))
 	if len(columns) > 0 {
 		padded, ok := padCells(cells, len(columns))
 		if rec.ragged = ok; ok && o.pad {
 			for i, cell := range padded {
 				rec.cells = append(rec.cells, pipeline.Member{Name: columns[i]})
-				o.set(&rec.cells[i].Value, cell)
+				o.setCell(&rec.cells[i].Value, cell)
 			}
 			return
 		}
-		problem = raggedRow(len(cells), len(columns))
+		problem = describeRaggedRow(len(cells), len(columns))
 	}
 	rec.cells = append(rec.cells, input...)
-	rec.err = pipeline.Errorf(pipeline.KindBadRow, "%sthe row was line %s of its input: %s", at(rec.line), line, problem)
+	rec.err = pipeline.Errorf(pipeline.KindBadRow, "%sthe row was line %s of its input: %s", linePrefix(rec.line), line, problem)
 }
 
-// textsOf are the texts of a list; nil if v is not one.
-func textsOf(v *pipeline.Value) (texts []string) {
+// listTexts are the texts of a list; nil if v is not one.
+func listTexts(v *pipeline.Value) (texts []string) {
 	if v == nil || v.Kind != pipeline.List {
 		return nil
 	}

@@ -14,7 +14,7 @@ func asRecords(rows []got) string {
 	var b strings.Builder
 	for _, r := range rows {
 		if r.Err != "" {
-			b.WriteString(`{"row_number":` + strings.Split(ids([]got{r}), ":")[0] + `,"user_id":null,"device_id":null,"kind":"bad_row","http_status":null,` +
+			b.WriteString(`{"row_number":` + strings.Split(joinIDs([]got{r}), ":")[0] + `,"user_id":null,"device_id":null,"kind":"bad_row","http_status":null,` +
 				`"attempts":0,"message":"m","occurred_at":"t","input":` + r.Input + "}\n")
 		}
 	}
@@ -65,8 +65,8 @@ func TestBadRowsAreKept(t *testing.T) {
 			padded: "1:!bad_row"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			rows, err := read(t, test.file, []byte(test.data), Options{Pad: test.pad})
-			if got := ids(rows); err != nil || got != test.rows {
+			rows, err := readRows(t, test.file, []byte(test.data), Options{Pad: test.pad})
+			if got := joinIDs(rows); err != nil || got != test.rows {
 				t.Fatalf("rows %q, %v, want %q", got, err, test.rows)
 			}
 			for _, r := range rows {
@@ -76,14 +76,14 @@ func TestBadRowsAreKept(t *testing.T) {
 			}
 			records := []byte(asRecords(rows))
 			for range 2 { // a record of a record says the same
-				again, err := read(t, "failed.errors.jsonl", records, Options{})
+				again, err := readRows(t, "failed.errors.jsonl", records, Options{})
 				if err != nil || len(again) != 1 || again[0].Err != test.again || again[0].Input != test.input {
 					t.Fatalf("read again: %.300v, %v; want %q", again, err, test.again)
 				}
 				records = []byte(asRecords(again))
 			}
-			padded, err := read(t, "failed.errors.jsonl", records, Options{Pad: true, NoHeader: true, Delimiter: ';'})
-			if got := ids(padded); err != nil || got != test.padded {
+			padded, err := readRows(t, "failed.errors.jsonl", records, Options{Pad: true, NoHeader: true, Delimiter: ';'})
+			if got := joinIDs(padded); err != nil || got != test.padded {
 				t.Errorf("padded: %q, %v, want %q", got, err, test.padded)
 			}
 		})
@@ -158,20 +158,20 @@ func TestNoHeader(t *testing.T) {
 		{name: "a byte order mark", file: "u.csv", data: "\ufeffuser-1\nuser-2\n", rows: "1:user-1 2:user-2"},
 		{name: "a first row of several lines", file: "u.csv", data: "\"user\n1\",x\n\"user-2\",y\n", rows: "1:user\n1 2:user-2"},
 		{name: "cells that look like a header", file: "u.tsv", data: "a\ta\nb\t\nc\n", rows: "1:a 2:b 3:!bad_row"},
-		{name: "compressed", file: "u.csv.gz", data: string(gz(t, []byte("user-1\n"))), rows: "1:user-1"},
+		{name: "compressed", file: "u.csv.gz", data: string(gzipBytes(t, []byte("user-1\n"))), rows: "1:user-1"},
 		{name: "nothing", file: "u.csv", data: "", err: "the file is empty"},
 		{name: "JSONL", file: "u.jsonl", data: `{"c1":"a"}`, err: "--no-header is for csv and tsv, but"},
 		{name: "error records", file: "e.csv", data: strings.Join(errorColumns[:9], ",") + "\n4,,,,,,,,\"{\"\"c1\"\":\"\"a\"\"}\"\n", rows: "4:a"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			rows, err := read(t, test.file, []byte(test.data), noHeader)
+			rows, err := readRows(t, test.file, []byte(test.data), noHeader)
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) {
 					t.Fatalf("%v, want %q", err, test.err)
 				}
 				return
 			}
-			if got := ids(rows); err != nil || got != test.rows {
+			if got := joinIDs(rows); err != nil || got != test.rows {
 				t.Errorf("rows %q, %v, want %q", got, err, test.rows)
 			}
 		})
@@ -183,7 +183,7 @@ func TestNoHeader(t *testing.T) {
 	}
 	defer mustClose(t, in)
 	rows, err := readAll(in)
-	if diff := cmp.Diff("1:a 2:b 3:c", ids(rows)); diff != "" || err != nil {
+	if diff := cmp.Diff("1:a 2:b 3:c", joinIDs(rows)); diff != "" || err != nil {
 		t.Errorf("two files: %v %s", err, diff)
 	}
 }
@@ -195,7 +195,7 @@ func TestSwallowedLinesAreReadOnce(t *testing.T) {
 	c := &csvReader{lines: newLines("x", strings.NewReader(data)), csvOptions: csvOptions{comma: ','}, header: []string{"user_id", "y"}}
 	for i, want := range []string{"a quote is opened and not closed within 1 MiB", "a quote is opened and never closed", "a quote is opened and never closed"} {
 		var rec record
-		if err := c.next(&rec); err != nil || rec.err == nil || !strings.HasSuffix(rec.err.Message, want) {
+		if err := c.readRecord(&rec); err != nil || rec.err == nil || !strings.HasSuffix(rec.err.Message, want) {
 			t.Fatalf("line %d: %v, %v, want %q", i+1, rec.err, err, want)
 		}
 	}

@@ -10,17 +10,25 @@ import (
 // Every format passes the suite.
 func TestConformance(t *testing.T) {
 	formats := map[string]func(tb testing.TB, header []string, rows [][]string) []byte{
-		"csv":     func(tb testing.TB, h []string, r [][]string) []byte { return csvBytes(tb, ',', false, h, r) },
-		"csv.gz":  func(tb testing.TB, h []string, r [][]string) []byte { return gz(tb, csvBytes(tb, ',', false, h, r)) },
-		"csv.zst": func(tb testing.TB, h []string, r [][]string) []byte { return zst(tb, csvBytes(tb, ',', false, h, r)) },
-		"tsv":     func(tb testing.TB, h []string, r [][]string) []byte { return csvBytes(tb, '\t', false, h, r) },
-		"tsv.gz":  func(tb testing.TB, h []string, r [][]string) []byte { return gz(tb, csvBytes(tb, '\t', false, h, r)) },
-		"tsv.zst": func(tb testing.TB, h []string, r [][]string) []byte { return zst(tb, csvBytes(tb, '\t', false, h, r)) },
-		"jsonl":   func(_ testing.TB, h []string, r [][]string) []byte { return jsonlBytes(h, r) },
-		"jsonl.gz": func(tb testing.TB, h []string, r [][]string) []byte {
-			return gz(tb, jsonlBytes(h, r))
+		"csv": func(tb testing.TB, h []string, r [][]string) []byte { return csvBytes(tb, ',', false, h, r) },
+		"csv.gz": func(tb testing.TB, h []string, r [][]string) []byte {
+			return gzipBytes(tb, csvBytes(tb, ',', false, h, r))
 		},
-		"jsonl.zst": func(tb testing.TB, h []string, r [][]string) []byte { return zst(tb, jsonlBytes(h, r)) },
+		"csv.zst": func(tb testing.TB, h []string, r [][]string) []byte {
+			return zstdBytes(tb, csvBytes(tb, ',', false, h, r))
+		},
+		"tsv": func(tb testing.TB, h []string, r [][]string) []byte { return csvBytes(tb, '\t', false, h, r) },
+		"tsv.gz": func(tb testing.TB, h []string, r [][]string) []byte {
+			return gzipBytes(tb, csvBytes(tb, '\t', false, h, r))
+		},
+		"tsv.zst": func(tb testing.TB, h []string, r [][]string) []byte {
+			return zstdBytes(tb, csvBytes(tb, '\t', false, h, r))
+		},
+		"jsonl": func(_ testing.TB, h []string, r [][]string) []byte { return jsonlBytes(h, r) },
+		"jsonl.gz": func(tb testing.TB, h []string, r [][]string) []byte {
+			return gzipBytes(tb, jsonlBytes(h, r))
+		},
+		"jsonl.zst": func(tb testing.TB, h []string, r [][]string) []byte { return zstdBytes(tb, jsonlBytes(h, r)) },
 		"parquet":   func(tb testing.TB, h []string, r [][]string) []byte { return parquetBytes(tb, textColumns(tb, h, r)) },
 		"errors.jsonl": func(_ testing.TB, h []string, r [][]string) []byte {
 			return errorJSONL(h, r)

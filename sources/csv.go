@@ -40,8 +40,8 @@ type csvOptions struct {
 	pad          bool // a row may lack cells at its end, or have empty ones more
 }
 
-// set makes v the value of a cell. It was null.
-func (o *csvOptions) set(v *pipeline.Value, cell string) {
+// setCell makes v the value of a cell. It was null.
+func (o *csvOptions) setCell(v *pipeline.Value, cell string) {
 	if o.trim {
 		cell = trimBlank(cell)
 	}
@@ -62,7 +62,7 @@ func openCSV(l *lines, c io.Closer, o csvOptions) (*csvReader, error) {
 }
 
 func (c *csvReader) readHeader() error {
-	if err := c.begin(); err != nil {
+	if err := c.checkStart(); err != nil {
 		return err
 	}
 	if err := c.readSeparator(); err != nil {
@@ -71,7 +71,7 @@ func (c *csvReader) readHeader() error {
 	var line int64
 	for {
 		line = c.line
-		problem, blank, err := c.parse()
+		problem, blank, err := c.parseRecord()
 		if err == io.EOF {
 			return pipeline.WithHint(fmt.Errorf("%s: the file is empty", c.file), "its first line must name the columns; without rows below there are no users")
 		}
@@ -106,13 +106,13 @@ func (c *csvReader) readHeader() error {
 		}
 		c.header = append(c.header, name)
 	}
-	c.called = nameColumns(c.header)
+	c.called = makeNamesUnique(c.header)
 	return nil
 }
 
 // readSeparator takes the line sep=; which Excel reads before the header.
 func (c *csvReader) readSeparator() error {
-	n, err := c.end(0)
+	n, err := c.findLineEnd(0)
 	if err == io.EOF || errors.Is(err, errTooLong) {
 		return nil
 	}
@@ -122,15 +122,15 @@ func (c *csvReader) readSeparator() error {
 	line := bytes.Trim(trimEOL(c.peek(n)), `"`)
 	if separator, ok := bytes.CutPrefix(bytes.ToLower(line), []byte("sep=")); ok && len(separator) == 1 && checkDelimiter(rune(separator[0])) == nil {
 		c.comma = separator[0]
-		c.advance(n)
+		c.consume(n)
 	}
 	return nil
 }
 
-// nameColumns gives a name to columns of a header that have none or share it, so that the cells of a row have different
+// makeNamesUnique gives a name to columns of a header that have none or share it, so that the cells of a row have different
 // names. Such a column is not used unless an option says this name. It returns what the file calls the columns; nil if
 // that is what they are called now.
-func nameColumns(header []string) (called []string) {
+func makeNamesUnique(header []string) (called []string) {
 	first := make(map[string]int, len(header))
 	rename := make([]bool, len(header))
 	some := false
@@ -172,13 +172,13 @@ func (c *csvReader) columns() []column {
 	return cols
 }
 
-// project does nothing: a line has to be read whole, and the error record wants all of it.
-func (c *csvReader) project([]bool) []int { return nil }
+// selectColumns does nothing: a line has to be read whole, and the error record wants all of it.
+func (c *csvReader) selectColumns([]bool) []int { return nil }
 
-func (c *csvReader) next(rec *record) error {
+func (c *csvReader) readRecord(rec *record) error {
 	for {
 		rec.line, rec.err = c.line, nil
-		problem, blank, err := c.parse()
+		problem, blank, err := c.parseRecord()
 		if err != nil {
 			return err
 		}
@@ -193,11 +193,11 @@ func (c *csvReader) next(rec *record) error {
 			if rec.ragged = ok; ok && c.pad {
 				c.fields = padded
 			} else {
-				problem = raggedRow(len(c.fields), len(c.header))
-				rec.cells = badCells(rec.cells, rec.line, c.header, c.fields)
+				problem = describeRaggedRow(len(c.fields), len(c.header))
+				rec.cells = newBadCellsRow(rec.cells, rec.line, c.header, c.fields)
 			}
 		} else if problem != "" {
-			rec.cells = badText(rec.cells, rec.line, c.bad)
+			rec.cells = newBadTextRow(rec.cells, rec.line, c.bad)
 		}
 		if problem != "" {
 			rec.err = pipeline.Errorf(pipeline.KindBadRow, "line %d: %s", rec.line, problem)
@@ -207,19 +207,19 @@ func (c *csvReader) next(rec *record) error {
 		for i, f := range c.fields {
 			m := &rec.cells[i]
 			*m = pipeline.Member{Name: c.header[i]}
-			c.set(&m.Value, f)
+			c.setCell(&m.Value, f)
 		}
 		return nil
 	}
 }
 
-// parse reads the next record into c.fields. A record that cannot be read is a problem, and is over with its
+// parseRecord reads the next record into c.fields. A record that cannot be read is a problem, and is over with its
 // first line: whatever a quote there swallowed is read again, so that one bad row does not take others along.
 //
 // That is linear: lines that were swallowed are read again once, because they swallow no others themselves.
-func (c *csvReader) parse() (problem string, blank bool, err error) {
+func (c *csvReader) parseRecord() (problem string, blank bool, err error) {
 	c.fields = c.fields[:0]
-	n, err := c.end(0)
+	n, err := c.findLineEnd(0)
 	if errors.Is(err, errTooLong) {
 		c.bad = string(c.peek(maxBadText))
 		return "the line is " + errTooLong.Error(), false, c.skipLine()
@@ -243,7 +243,7 @@ func (c *csvReader) parse() (problem string, blank bool, err error) {
 			}
 			c.fields = append(c.fields, text)
 		}
-	} else if n, problem, err = c.quoted(n); err != nil {
+	} else if n, problem, err = c.parseQuotedRecord(n); err != nil {
 		return "", false, err
 	}
 	if problem != "" {
@@ -262,7 +262,7 @@ func (c *csvReader) parse() (problem string, blank bool, err error) {
 	}
 	c.raw = n
 	if quotes {
-		c.advance(n)
+		c.consume(n)
 	} else { // one line
 		c.pos += n
 		c.line++
@@ -270,9 +270,9 @@ func (c *csvReader) parse() (problem string, blank bool, err error) {
 	return problem, blank, nil
 }
 
-// quoted parses a record of which the first n bytes are the first line. It returns how many bytes it has read: the
+// parseQuotedRecord parses a record of which the first n bytes are the first line. It returns how many bytes it has read: the
 // record's length, unless there is a problem. A quote counts where it begins a cell; elsewhere it is a character.
-func (c *csvReader) quoted(n int) (int, string, error) {
+func (c *csvReader) parseQuotedRecord(n int) (int, string, error) {
 	c.spans = c.spans[:0]
 	raw := c.peek(n)
 	for i := 0; ; i++ { // one field each time
@@ -285,7 +285,7 @@ func (c *csvReader) quoted(n int) (int, string, error) {
 					if c.line < c.whole {
 						return n, "a quote is opened and never closed", nil
 					}
-					m, err := c.end(n)
+					m, err := c.findLineEnd(n)
 					if err == io.EOF {
 						return n, "a quote is opened and never closed", nil
 					}

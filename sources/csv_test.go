@@ -58,7 +58,7 @@ func TestCSVFaults(t *testing.T) {
 		{"carriage return inside", "user_id,x\na\rb,1\n\"c\r\n\",2\n\"\r\",3\n", "1:a\rb 2:c\r\n 3:\r", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			rows, err := read(t, "users.csv", []byte(test.data), Options{})
+			rows, err := readRows(t, "users.csv", []byte(test.data), Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -68,7 +68,7 @@ func TestCSVFaults(t *testing.T) {
 				}
 				return
 			}
-			if g := ids(rows); g != test.rows {
+			if g := joinIDs(rows); g != test.rows {
 				t.Errorf("got %q, want %q", g, test.rows)
 			}
 			for _, r := range rows {
@@ -133,7 +133,7 @@ func TestCSVRefused(t *testing.T) {
 		{name: "Parquet", data: "PAR1\x00", want: "this is Parquet", hint: "parquet", encoding: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			rows, err := read(t, "users.csv", []byte(test.data), Options{})
+			rows, err := readRows(t, "users.csv", []byte(test.data), Options{})
 			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "users.csv") {
 				t.Fatalf("error %v, want the file and %q", err, test.want)
 			}
@@ -159,16 +159,16 @@ func TestTruncatedCompression(t *testing.T) {
 		rows = append(rows, []string{fmt.Sprint("u", i*7919)})
 	}
 	data := csvBytes(t, ',', false, []string{"user_id"}, rows)
-	for name, packed := range map[string][]byte{"u.csv.gz": gz(t, data), "u.csv.zst": zst(t, data)} {
-		if all, err := read(t, name, packed, Options{}); err != nil || len(all) != len(rows) {
+	for name, packed := range map[string][]byte{"u.csv.gz": gzipBytes(t, data), "u.csv.zst": zstdBytes(t, data)} {
+		if all, err := readRows(t, name, packed, Options{}); err != nil || len(all) != len(rows) {
 			t.Errorf("%s: %d rows, %v", name, len(all), err)
 		}
-		_, err := read(t, name, packed[:len(packed)/2], Options{})
+		_, err := readRows(t, name, packed[:len(packed)/2], Options{})
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("half of %s: %v, want an error with its name", name, err)
 		}
 		for _, plain := range []string{"user_id\na\n", "", "u"} {
-			_, err = read(t, name, []byte(plain), Options{})
+			_, err = readRows(t, name, []byte(plain), Options{})
 			if len(plain) < 2 && strings.HasSuffix(name, ".zst") {
 				continue // a file without frames is empty, and one of less than a header is cut off
 			}
@@ -177,9 +177,9 @@ func TestTruncatedCompression(t *testing.T) {
 			}
 		}
 	}
-	two := append(gz(t, []byte("user_id\na\n")), gz(t, []byte("b\n"))...)
-	if rows, err := read(t, "u.csv.gz", two, Options{}); err != nil || ids(rows) != "1:a 2:b" {
-		t.Errorf("two gzip members: %q, %v", ids(rows), err)
+	two := append(gzipBytes(t, []byte("user_id\na\n")), gzipBytes(t, []byte("b\n"))...)
+	if rows, err := readRows(t, "u.csv.gz", two, Options{}); err != nil || joinIDs(rows) != "1:a 2:b" {
+		t.Errorf("two gzip members: %q, %v", joinIDs(rows), err)
 	}
 }
 
@@ -237,12 +237,12 @@ func mustClose(tb testing.TB, c io.Closer) {
 	}
 }
 
-// records reads the file with the reader alone.
-func records(r io.Reader, width int) (rows [][]string, problems int, err error) {
+// readRecords reads the file with the reader alone.
+func readRecords(r io.Reader, width int) (rows [][]string, problems int, err error) {
 	c := &csvReader{lines: newLines("x", r), csvOptions: csvOptions{comma: ',', missingEmpty: true}, header: make([]string, width)}
 	for {
 		var rec record
-		switch err := c.next(&rec); {
+		switch err := c.readRecord(&rec); {
 		case err == io.EOF:
 			return rows, problems, nil
 		case err != nil:
@@ -262,15 +262,15 @@ func records(r io.Reader, width int) (rows [][]string, problems int, err error) 
 // It makes no difference in what portions the bytes come.
 func TestCSVPortions(t *testing.T) {
 	data := "a,\"b\r\n\"\"x\"\"\n\",c\n\n\"\",,\nbad\n1,\"2,3\n4,5,6\n"
-	want, problems, err := records(strings.NewReader(data), 3)
+	want, problems, err := readRecords(strings.NewReader(data), 3)
 	if err != nil || len(want) != 3 || problems != 2 {
 		t.Fatalf("%q, %d problems, %v", want, problems, err)
 	}
-	got, p, err := records(iotest.OneByteReader(strings.NewReader(data)), 3)
+	got, p, err := readRecords(iotest.OneByteReader(strings.NewReader(data)), 3)
 	if diff := cmp.Diff(want, got); diff != "" || p != problems || err != nil {
 		t.Errorf("byte by byte: %s%d problems, %v", diff, p, err)
 	}
-	_, _, err = records(io.MultiReader(strings.NewReader("a,b,c\nd,"), iotest.ErrReader(errors.New("disk on fire"))), 3)
+	_, _, err = readRecords(io.MultiReader(strings.NewReader("a,b,c\nd,"), iotest.ErrReader(errors.New("disk on fire"))), 3)
 	if err == nil || !strings.Contains(err.Error(), "x: line 2: disk on fire") {
 		t.Errorf("a read error: %v", err)
 	}
@@ -286,7 +286,7 @@ func FuzzCSV(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, field string) {
 		if rows, err := csv.NewReader(bytes.NewReader(data)).ReadAll(); err == nil && len(rows) > 0 && utf8.Valid(data) &&
 			!bytes.ContainsAny(data, "\r\x00") && len(rows[0]) > 1 {
-			got, problems, err := records(bytes.NewReader(data), len(rows[0]))
+			got, problems, err := readRecords(bytes.NewReader(data), len(rows[0]))
 			if diff := cmp.Diff(rows, got); err != nil || problems > 0 || diff != "" {
 				t.Fatalf("%q: %d problems, %v, not as encoding/csv reads it (-want +got):\n%s", data, problems, err, diff)
 			}
@@ -360,11 +360,11 @@ func TestSeparatorLine(t *testing.T) {
 		{"of two characters is a header", "sep=ab,user_id\nx,a\n", Options{}, `1:a {}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			rows, err := read(t, "u.csv", []byte(test.data), test.opts)
+			rows, err := readRows(t, "u.csv", []byte(test.data), test.opts)
 			if err != nil || len(rows) != 1 {
 				t.Fatalf("%d rows, %v, want 1", len(rows), err)
 			}
-			if got := ids(rows) + " " + rows[0].Context; got != test.want {
+			if got := joinIDs(rows) + " " + rows[0].Context; got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
 		})
@@ -380,8 +380,8 @@ func TestDelimiter(t *testing.T) {
 		}
 		data := csvBytes(t, comma, false, []string{"user_id", "country", "user_properties.note"},
 			[][]string{{"a", "DE", "one, two; three|four\tfive six^"}, {"b", "", `say "hi"`}})
-		for name, data := range map[string][]byte{"u.csv": data, "u.csv.gz": gz(t, data)} {
-			rows, err := read(t, name, data, Options{Delimiter: d})
+		for name, data := range map[string][]byte{"u.csv": data, "u.csv.gz": gzipBytes(t, data)} {
+			rows, err := readRows(t, name, data, Options{Delimiter: d})
 			if err != nil || len(rows) != 2 {
 				t.Fatalf("%q, %s: %d rows, %v", d, name, len(rows), err)
 			}
@@ -448,7 +448,7 @@ func BenchmarkCSV(b *testing.B) {
 			var rec record
 			for err == nil {
 				rec.cells = rec.cells[:0]
-				err = c.next(&rec)
+				err = c.readRecord(&rec)
 			}
 		}
 		b.ReportMetric(float64(b.N)*n/(cpuTime()-before).Seconds(), "users/CPU-s")

@@ -15,9 +15,9 @@ var errorColumns = []string{
 	"row_number", "user_id", "device_id", "kind", "http_status", "attempts", "message", "occurred_at", "input", "run_id",
 }
 
-// isErrorFile reports whether a file with these columns holds error records. Their order does not matter:
+// hasErrorColumns reports whether a file with these columns holds error records. Their order does not matter:
 // tools that rewrite JSON sort names.
-func isErrorFile(cols []column) bool {
+func hasErrorColumns(cols []column) bool {
 	names := make([]string, len(cols))
 	for i, c := range cols {
 		names[i] = c.name
@@ -39,7 +39,7 @@ func FailedRun(f File, opts Options) (string, error) {
 	if err := checkRegular(f); err != nil { // a named pipe can be read once, and not here
 		return "", err
 	}
-	r, _, records, err := open(f, &opts)
+	r, _, records, err := openFile(f, &opts)
 	if err != nil {
 		return "", err
 	}
@@ -49,7 +49,7 @@ func FailedRun(f File, opts Options) (string, error) {
 		return "", nil
 	}
 	var rec record
-	if err := e.next(&rec); err != nil && err != io.EOF {
+	if err := e.readRecord(&rec); err != nil && err != io.EOF {
 		return "", err
 	}
 	return e.runID, nil
@@ -73,24 +73,24 @@ func newErrorFile(name string, r reader, cells csvOptions) *errorFile {
 		for i, c := range cols {
 			wanted[i] = slices.Contains([]string{"row_number", "kind", "input", "run_id"}, c.name)
 		}
-		r.project(wanted)
+		r.selectColumns(wanted)
 	}
 	return &errorFile{reader: r, name: name, cells: cells}
 }
 
 func (e *errorFile) columns() []column { return nil }
 
-func (e *errorFile) project([]bool) []int { return nil }
+func (e *errorFile) selectColumns([]bool) []int { return nil }
 
-func (e *errorFile) next(rec *record) error {
+func (e *errorFile) readRecord(rec *record) error {
 	e.outer = record{cells: e.outer.cells[:0]}
-	if err := e.reader.next(&e.outer); err != nil {
+	if err := e.reader.readRecord(&e.outer); err != nil {
 		return err
 	}
 	rec.line, rec.err = e.outer.line, nil
 	damaged := func(why string) error {
-		why = strings.TrimPrefix(why, at(rec.line)) // which what the reader says may begin with
-		return pipeline.WithHint(fmt.Errorf("%s: %s%s", e.name, at(rec.line), why),
+		why = strings.TrimPrefix(why, linePrefix(rec.line)) // which what the reader says may begin with
+		return pipeline.WithHint(fmt.Errorf("%s: %s%s", e.name, linePrefix(rec.line), why),
 			"this is not an error record as rollcall writes them; without its row number it cannot be evaluated again")
 	}
 	if e.outer.err != nil {
@@ -112,7 +112,7 @@ func (e *errorFile) next(rec *record) error {
 			runID = c.Value
 		}
 	}
-	digits, err := text(&number)
+	digits, err := toText(&number)
 	if err != nil {
 		return damaged("row_number: " + err.Error())
 	}
@@ -126,12 +126,12 @@ func (e *errorFile) next(rec *record) error {
 	case e.runID == "":
 		e.runID = strings.Clone(id)
 	case id != e.runID:
-		return pipeline.WithHint(fmt.Errorf("%s: %sthe record is of run %s, those before it are of run %s", e.name, at(rec.line), id, e.runID),
+		return pipeline.WithHint(fmt.Errorf("%s: %sthe record is of run %s, those before it are of run %s", e.name, linePrefix(rec.line), id, e.runID),
 			"ask about the failed users of each run on their own")
 	}
 	switch {
 	case input.Kind == pipeline.Null || input.Kind == pipeline.String && input.Text == "":
-		rec.err = pipeline.Errorf(pipeline.KindBadRow, "%sthe row did not decode, so its error record holds no input", at(rec.line))
+		rec.err = pipeline.Errorf(pipeline.KindBadRow, "%sthe row did not decode, so its error record holds no input", linePrefix(rec.line))
 		return nil
 	case input.Kind == pipeline.String:
 		rec.size = len(input.Text)
@@ -141,11 +141,11 @@ func (e *errorFile) next(rec *record) error {
 		if IsBadRow(rec.cells) {
 			input := slices.Clone(rec.cells)
 			rec.cells = rec.cells[:0]
-			readBadRow(rec, input, e.cells)
+			restoreBadRow(rec, input, e.cells)
 		}
 	case input.Kind == pipeline.Object && IsBadRow(input.Members):
 		rec.size = e.outer.size
-		readBadRow(rec, input.Members, e.cells)
+		restoreBadRow(rec, input.Members, e.cells)
 	case input.Kind == pipeline.Object:
 		rec.size = e.outer.size
 		rec.cells = append(rec.cells, input.Members...)

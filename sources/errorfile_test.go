@@ -84,7 +84,7 @@ func TestErrorRecords(t *testing.T) {
 		{name: "a line that is no error record", data: record("1", `{"user_id":"a"}`) + strings.Repeat("\n", 3) + record("2", `{"user_id":"b"}`)[:14] + "}\n", err: "not JSON"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			rows, err := read(t, "failed.errors.jsonl", []byte(test.data), test.opts)
+			rows, err := readRows(t, "failed.errors.jsonl", []byte(test.data), test.opts)
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) || !strings.Contains(err.Error(), "failed.errors.jsonl") {
 					t.Fatalf("%v, want the file and %q", err, test.err)
@@ -105,13 +105,13 @@ func TestErrorRecords(t *testing.T) {
 func TestErrorRecordsGiveTheSameUser(t *testing.T) {
 	data := []byte("user_id,country,user_properties.a\nu,,\n")
 	for _, first := range []bool{false, true} {
-		before, err := read(t, "u.csv", data, Options{Mapping: Mapping{MissingEmpty: first}})
+		before, err := readRows(t, "u.csv", data, Options{Mapping: Mapping{MissingEmpty: first}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		rows := [][]string{{"1", "u", "", "rejected", "400", "1", "m", "t", before[0].Input, "run-1"}}
 		for _, again := range []bool{false, true} {
-			after, err := read(t, "e.csv", csvBytes(t, ',', false, errorColumns, rows), Options{Mapping: Mapping{MissingEmpty: again}})
+			after, err := readRows(t, "e.csv", csvBytes(t, ',', false, errorColumns, rows), Options{Mapping: Mapping{MissingEmpty: again}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -29,7 +29,7 @@ func writeFile(tb testing.TB, name string, data []byte) string {
 	return path
 }
 
-func gz(tb testing.TB, data []byte) []byte {
+func gzipBytes(tb testing.TB, data []byte) []byte {
 	tb.Helper()
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -42,7 +42,7 @@ func gz(tb testing.TB, data []byte) []byte {
 	return b.Bytes()
 }
 
-func zst(tb testing.TB, data []byte) []byte {
+func zstdBytes(tb testing.TB, data []byte) []byte {
 	tb.Helper()
 	w, err := zstd.NewWriter(nil)
 	if err != nil {
@@ -204,8 +204,8 @@ type got struct {
 	Err     string
 }
 
-// render is the row as text.
-func render(row *pipeline.Row) got {
+// renderRow is the row as text.
+func renderRow(row *pipeline.Row) got {
 	g := got{Number: row.Number, ID: row.User.UserID, Dev: row.User.DeviceID}
 	if row.Err != nil {
 		g.Err = row.Err.Error()
@@ -240,12 +240,12 @@ func readAll(in pipeline.Source) (rows []got, err error) {
 		if err != nil {
 			return rows, err
 		}
-		rows = append(rows, render(&row))
+		rows = append(rows, renderRow(&row))
 	}
 }
 
-// read writes data into a file of that name and reads it whole.
-func read(tb testing.TB, name string, data []byte, opts Options) ([]got, error) {
+// readRows writes data into a file of that name and reads it whole.
+func readRows(tb testing.TB, name string, data []byte, opts Options) ([]got, error) {
 	tb.Helper()
 	in, err := Open(filesAt(writeFile(tb, name, data)), opts)
 	if err != nil {
@@ -258,8 +258,8 @@ func read(tb testing.TB, name string, data []byte, opts Options) ([]got, error) 
 	return rows, err
 }
 
-// ids are the ids and the kinds of the errors, one text a row.
-func ids(rows []got) string {
+// joinIDs are the ids and the kinds of the errors, one text a row.
+func joinIDs(rows []got) string {
 	var out []string
 	for _, r := range rows {
 		s := fmt.Sprintf("%d:%s", r.Number, r.ID)

@@ -49,7 +49,7 @@ func (in *Input) DamagedIDs(row *pipeline.Row) Damage {
 	if row.Err != nil {
 		return 0
 	}
-	d := damageOf(row.User.UserID) | damageOf(row.User.DeviceID)
+	d := detectDamage(row.User.UserID) | detectDamage(row.User.DeviceID)
 	for i := range in.mapper.slots {
 		s := &in.mapper.slots[i]
 		if s.target.kind != toUserID && s.target.kind != toDeviceID {
@@ -72,14 +72,14 @@ func (in *Input) DamagedIDs(row *pipeline.Row) Damage {
 // maxNumber is longer than any number that a tool writes. Longer ids are not looked through.
 const maxNumber = 40
 
-// damageOf says what can be seen of one id alone. It looks at the ends first, because nearly all ids pass there.
-func damageOf(id string) (d Damage) {
+// detectDamage says what can be seen of one id alone. It looks at the ends first, because nearly all ids pass there.
+func detectDamage(id string) (d Damage) {
 	if id == "" {
 		return 0
 	}
 	first, last := id[0], id[len(id)-1]
-	if isBlankEnd(first) && leadingBlank(id) > 0 || isBlankEnd(last) && len(trimBlank(id)) < len(id) {
-		return DamageBlank | damageOf(trimBlank(id))
+	if isBlankEnd(first) && countLeadingBlank(id) > 0 || isBlankEnd(last) && len(trimBlank(id)) < len(id) {
+		return DamageBlank | detectDamage(trimBlank(id))
 	}
 	switch {
 	case len(id) > maxNumber:
@@ -87,7 +87,7 @@ func damageOf(id string) (d Damage) {
 		if last < '0' || last > '9' {
 			return 0
 		}
-		d = numberDamage(strings.TrimPrefix(id, "-"))
+		d = detectNumberDamage(strings.TrimPrefix(id, "-"))
 	case nothings[strings.ToLower(id)]:
 		d = DamageNothing
 	}
@@ -100,14 +100,14 @@ var nothings = map[string]bool{
 	"<null>": true, "(null)": true, `\n`: true, "nat": true, "[object object]": true,
 }
 
-// numberDamage says whether a number without its sign is 12345.0 or 1.23457E+15. The last byte is a digit. 1e5 and 12345e67
+// detectNumberDamage says whether a number without its sign is 12345.0 or 1.23457E+15. The last byte is a digit. 1e5 and 12345e67
 // are neither: no tool writes them so, and a hash may.
-func numberDamage(id string) Damage {
-	whole := digits(id)
+func detectNumberDamage(id string) Damage {
+	whole := countDigits(id)
 	rest := id[whole:]
 	fraction := 0
 	if strings.HasPrefix(rest, ".") {
-		fraction = digits(rest[1:])
+		fraction = countDigits(rest[1:])
 		if fraction == 0 {
 			return 0
 		}
@@ -127,14 +127,14 @@ func numberDamage(id string) Damage {
 		return 0
 	}
 	unsigned := strings.TrimPrefix(exponent, "+")
-	if digits(unsigned) < len(unsigned) || fraction == 0 && unsigned == exponent {
+	if countDigits(unsigned) < len(unsigned) || fraction == 0 && unsigned == exponent {
 		return 0
 	}
 	return DamageExponent
 }
 
-// digits is how many digits s begins with.
-func digits(s string) int {
+// countDigits is how many digits s begins with.
+func countDigits(s string) int {
 	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {
 			return i
@@ -149,8 +149,8 @@ func isBlankEnd(b byte) bool { return b <= ' ' || b >= utf8.RuneSelf }
 // isBlank reports whether r is white space, or takes no room at all.
 func isBlank(r rune) bool { return unicode.IsSpace(r) || r == '\u200b' || r == '\ufeff' }
 
-// leadingBlank is how many bytes of white space s begins with.
-func leadingBlank(s string) int { return len(s) - len(strings.TrimLeftFunc(s, isBlank)) }
+// countLeadingBlank is how many bytes of white space s begins with.
+func countLeadingBlank(s string) int { return len(s) - len(strings.TrimLeftFunc(s, isBlank)) }
 
 // trimBlank is s without white space around.
 func trimBlank(s string) string {

@@ -24,7 +24,7 @@ func TestDamageOf(t *testing.T) {
 		{"12345.0", DamageDecimal}, {"-12345.0", DamageDecimal}, {"0.0", DamageDecimal}, {"12345.00", DamageDecimal},
 		{"1.23457E+15", DamageExponent}, {"1.23457e+15", DamageExponent}, {"1E+15", DamageExponent}, {"-1.2E+15", DamageExponent}, {"1.23457E15", DamageExponent},
 	} {
-		if got := damageOf(test.id); got != test.want {
+		if got := detectDamage(test.id); got != test.want {
 			t.Errorf("damageOf(%q) = %b, want %b", test.id, got, test.want)
 		}
 	}
@@ -68,12 +68,12 @@ func TestDamagedIDs(t *testing.T) {
 				if err := in.Next(&row); err != nil {
 					t.Fatal(err)
 				}
-				rows = append(rows, render(&row))
+				rows = append(rows, renderRow(&row))
 				if got := in.DamagedIDs(&row); got != want {
 					t.Errorf("row %d: damage %b, want %b", i+1, got, want)
 				}
 			}
-			if got := ids(rows); got != test.ids {
+			if got := joinIDs(rows); got != test.ids {
 				t.Errorf("ids %q, want %q", got, test.ids)
 			}
 		})
@@ -84,7 +84,7 @@ func BenchmarkDamageOf(b *testing.B) {
 	texts := []string{"user-17", "8c7b6ef0-1b2c-4e5f-9a8b-7c6d5e4f3a2b", "1234567890", "nobody@example.com"}
 	for b.Loop() {
 		for _, id := range texts {
-			if damageOf(id) != 0 {
+			if detectDamage(id) != 0 {
 				b.Fatal(id)
 			}
 		}

@@ -18,7 +18,7 @@ type jsonlReader struct {
 
 func openJSONL(l *lines, c io.Closer, trim bool) (*jsonlReader, error) {
 	j := &jsonlReader{l, c, trim}
-	if err := l.begin(); err != nil {
+	if err := l.checkStart(); err != nil {
 		return j, err
 	}
 	return j, j.checkShape()
@@ -26,7 +26,7 @@ func openJSONL(l *lines, c io.Closer, trim bool) (*jsonlReader, error) {
 
 // checkShape refuses JSON that is not one object a line by its first line, because every line would be a bad row.
 func (j *jsonlReader) checkShape() error {
-	first, err := j.firstText()
+	first, err := j.peekFirstText()
 	switch {
 	case err != nil:
 		return err
@@ -40,14 +40,14 @@ func (j *jsonlReader) checkShape() error {
 
 func (j *jsonlReader) columns() []column { return nil }
 
-func (j *jsonlReader) project([]bool) []int { return nil }
+func (j *jsonlReader) selectColumns([]bool) []int { return nil }
 
-func (j *jsonlReader) next(rec *record) error {
+func (j *jsonlReader) readRecord(rec *record) error {
 	for {
 		rec.line, rec.err = j.line, nil
-		n, err := j.end(0)
+		n, err := j.findLineEnd(0)
 		if errors.Is(err, errTooLong) {
-			rec.cells = badText(rec.cells, rec.line, string(j.peek(maxBadText)))
+			rec.cells = newBadTextRow(rec.cells, rec.line, string(j.peek(maxBadText)))
 			rec.err = pipeline.Errorf(pipeline.KindBadRow, "line %d: the line is %s", rec.line, errTooLong)
 			return j.skipLine()
 		}
@@ -59,18 +59,18 @@ func (j *jsonlReader) next(rec *record) error {
 		}
 		text := bytes.Trim(j.peek(n), " \t\r\n") // the white space of JSON
 		if len(text) == 0 {
-			j.advance(n)
+			j.consume(n)
 			continue
 		}
 		rec.size = len(text)
 		line := string(text)
 		rec.cells, err = pipeline.ParseObject(rec.cells, line)
-		j.advance(n)
+		j.consume(n)
 		if j.trim {
 			trimCells(rec.cells)
 		}
 		if err != nil {
-			rec.cells = badText(rec.cells, rec.line, line)
+			rec.cells = newBadTextRow(rec.cells, rec.line, line)
 			rec.err = pipeline.Errorf(pipeline.KindBadRow, "line %d: %s", rec.line, err)
 		}
 		return nil

@@ -27,11 +27,11 @@ func TestJSONLFaults(t *testing.T) {
 		{"a line over 1 MiB", "{\"user_id\":\"" + strings.Repeat("x", maxRecord) + "\"}\n{\"user_id\":\"b\"}\n", "1:!bad_row 2:b", "line 1: the line is longer than 1 MiB"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			rows, err := read(t, "u.jsonl", []byte(test.data), Options{})
+			rows, err := readRows(t, "u.jsonl", []byte(test.data), Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if g := ids(rows); g != test.rows {
+			if g := joinIDs(rows); g != test.rows {
 				t.Errorf("got %q, want %q", g, test.rows)
 			}
 			for _, r := range rows {
@@ -42,7 +42,7 @@ func TestJSONLFaults(t *testing.T) {
 			}
 		})
 	}
-	rows, err := read(t, "u.jsonl", []byte(strings.Repeat("{\"user_id\":\"a\"}\n", 150)+"{\"user_id\":\"\xe9\"}\n"), Options{})
+	rows, err := readRows(t, "u.jsonl", []byte(strings.Repeat("{\"user_id\":\"a\"}\n", 150)+"{\"user_id\":\"\xe9\"}\n"), Options{})
 	if _, ok := errors.AsType[*EncodingError](err); !ok || !strings.Contains(err.Error(), "u.jsonl: line 151") || len(rows) != 150 {
 		t.Errorf("Latin-1: %d rows, %v", len(rows), err)
 	}
@@ -64,7 +64,7 @@ func TestJSONLColumnsOfLateRows(t *testing.T) {
 	if last.Context != `{"city":"c","user_properties":{"late":"l"}}` || last.Carry != "[null,null]" || rows[0].Carry != "[1,null]" {
 		t.Errorf("first %+v\nlast %+v", rows[0], last)
 	}
-	if got := strings.Join(in.Unseen(), " "); got != "gone never" {
+	if got := strings.Join(in.MissingColumns(), " "); got != "gone never" {
 		t.Errorf("unseen %q, want gone and never", got)
 	}
 	if in.HasLocation() {

@@ -31,7 +31,7 @@ func (e *EncodingError) Error() string {
 	return fmt.Sprintf("%s: line %d: %s", e.File, e.Line, e.What)
 }
 
-func encodingError(file string, line int64, what, hint string) error {
+func newEncodingError(file string, line int64, what, hint string) error {
 	return pipeline.WithHint(&EncodingError{file, line, what}, hint)
 }
 
@@ -49,9 +49,9 @@ func newLines(file string, r io.Reader) *lines {
 	return &lines{file: file, r: r, line: 1, buf: make([]byte, 0, 64<<10)}
 }
 
-// end is the number of unconsumed bytes up to and including the first newline at or behind from, or to the end
+// findLineEnd is the number of unconsumed bytes up to and including the first newline at or behind from, or to the end
 // of the file. It returns io.EOF if there is nothing behind from, and errTooLong.
-func (l *lines) end(from int) (int, error) {
+func (l *lines) findLineEnd(from int) (int, error) {
 	start := from
 	for {
 		if i := bytes.IndexByte(l.buf[l.pos+from:], '\n'); i >= 0 {
@@ -71,12 +71,12 @@ func (l *lines) end(from int) (int, error) {
 		case l.err != nil:
 			return from, nil
 		}
-		l.fill()
+		l.fillBuffer()
 	}
 }
 
-// fill reads more bytes into buf.
-func (l *lines) fill() {
+// fillBuffer reads more bytes into buf.
+func (l *lines) fillBuffer() {
 	if l.pos > 0 {
 		l.buf = l.buf[:copy(l.buf, l.buf[l.pos:])]
 		l.pos = 0
@@ -100,8 +100,8 @@ func (l *lines) fill() {
 // peek is the next n unconsumed bytes, valid until the next call of another method.
 func (l *lines) peek(n int) []byte { return l.buf[l.pos : l.pos+n] }
 
-// advance consumes n bytes.
-func (l *lines) advance(n int) {
+// consume consumes n bytes.
+func (l *lines) consume(n int) {
 	l.line += int64(bytes.Count(l.peek(n), []byte{'\n'}))
 	l.pos += n
 }
@@ -109,7 +109,7 @@ func (l *lines) advance(n int) {
 // skipLine consumes the rest of the line, however long it is.
 func (l *lines) skipLine() error {
 	for {
-		n, err := l.end(0)
+		n, err := l.findLineEnd(0)
 		if err != nil && !errors.Is(err, errTooLong) {
 			if err == io.EOF {
 				return nil
@@ -117,19 +117,19 @@ func (l *lines) skipLine() error {
 			return err
 		}
 		if i := bytes.IndexByte(l.peek(n), '\n'); i >= 0 {
-			l.advance(i + 1)
+			l.consume(i + 1)
 			return nil
 		}
-		l.advance(n)
+		l.consume(n)
 		if err == nil {
 			return nil // the last line
 		}
 	}
 }
 
-// begin looks at the first bytes: a byte order mark goes, and what is not UTF-8 text is refused.
-func (l *lines) begin() error {
-	n, err := l.end(0)
+// checkStart looks at the first bytes: a byte order mark goes, and what is not UTF-8 text is refused.
+func (l *lines) checkStart() error {
+	n, err := l.findLineEnd(0)
 	if err != nil && err != io.EOF && !errors.Is(err, errTooLong) {
 		return err
 	}
@@ -148,16 +148,16 @@ func (l *lines) begin() error {
 	}
 	for _, other := range otherFormats {
 		if bytes.HasPrefix(first, []byte(other.magic)) {
-			return encodingError(l.file, 1, "this is "+other.what, cmp.Or(other.hint, utf16))
+			return newEncodingError(l.file, 1, "this is "+other.what, cmp.Or(other.hint, utf16))
 		}
 	}
 	if bytes.IndexByte(first, 0) >= 0 {
-		return encodingError(l.file, 1, "NUL bytes: this is UTF-16 or no text at all", utf16)
+		return newEncodingError(l.file, 1, "NUL bytes: this is UTF-16 or no text at all", utf16)
 	}
 	if cr := bytes.IndexByte(first, '\r'); cr >= 0 && cr+1 < len(first) && first[cr+1] != '\n' && bytes.IndexByte(l.peek(n), '\n') < 0 {
 		return pipeline.WithHint(fmt.Errorf("%s: line 1: the lines end in a carriage return alone", l.file), hintCR)
 	}
-	text, err := l.firstText()
+	text, err := l.peekFirstText()
 	if err != nil {
 		return err
 	}
@@ -168,10 +168,10 @@ func (l *lines) begin() error {
 	return nil
 }
 
-// firstText is the first line that is not blank, without white space around it.
-func (l *lines) firstText() ([]byte, error) {
+// peekFirstText is the first line that is not blank, without white space around it.
+func (l *lines) peekFirstText() ([]byte, error) {
 	for n := 0; ; {
-		m, err := l.end(n)
+		m, err := l.findLineEnd(n)
 		if err != nil && err != io.EOF && !errors.Is(err, errTooLong) {
 			return nil, err
 		}
@@ -229,6 +229,6 @@ func (l *lines) checkUTF8(b []byte) error {
 		}
 		b = b[size:]
 	}
-	return encodingError(l.file, line, "not valid UTF-8",
+	return newEncodingError(l.file, line, "not valid UTF-8",
 		"if it is from Excel or Windows: iconv -f WINDOWS-1252 -t UTF-8")
 }

@@ -195,27 +195,27 @@ type mapper struct {
 	carryTypes []pipeline.Type
 	uses       map[string][]use // where the columns are not fixed: what each name seen is used for
 	seen       map[string]bool  // where the columns are not fixed: the names of options that a row had
-	like       []likeness       // where the columns are not fixed: the row that slots are for
+	slotsFor   []cellShape      // where the columns are not fixed: the row that slots are for
 	leaves     []leaf
 }
 
-// usesOf says what the column is used for. One that shares its name is used only for what that name itself is, so that it
+// findUses says what the column is used for. One that shares its name is used only for what that name itself is, so that it
 // is noticed that two columns want to be that; or if an option says the name that it has been given.
-func (c *column) usesOf(o *Mapping) []use {
+func (c *column) findUses(o *Mapping) []use {
 	if !c.ambiguous {
-		return usesOf(c.name, o)
+		return findUses(c.name, o)
 	}
 	all := *o
 	all.AllProperties = false
-	us := usesOf(c.name, &all)
-	if t, _, ok := parseTarget(c.called); ok && !o.excludes(c.called) {
+	us := findUses(c.name, &all)
+	if t, _, ok := parseTarget(c.called); ok && !o.isExcluded(c.called) {
 		us = append(us, use{t, rankExact})
 	}
 	return us
 }
 
-// usesOf says what the column of that name is used for.
-func usesOf(name string, o *Mapping) []use {
+// findUses says what the column of that name is used for.
+func findUses(name string, o *Mapping) []use {
 	var us []use
 	for field, column := range o.Map {
 		if strings.EqualFold(column, name) {
@@ -227,7 +227,7 @@ func usesOf(name string, o *Mapping) []use {
 			us = append(us, use{t, rank})
 		}
 	}
-	if o.excludes(name) {
+	if o.isExcluded(name) {
 		return us
 	}
 	if t, exact, ok := parseTarget(name); ok {
@@ -247,26 +247,26 @@ func usesOf(name string, o *Mapping) []use {
 			us = append(us, use{property, rank})
 		}
 	}
-	if len(us) == 0 && o.AllProperties && name != "" && !isIndex(name) {
+	if len(us) == 0 && o.AllProperties && name != "" && !isPandasIndex(name) {
 		us = append(us, use{property, rankAll})
 	}
 	return us
 }
 
-// excludes reports whether the column of that name is only sent as what Map says.
-func (o *Mapping) excludes(name string) bool {
+// isExcluded reports whether the column of that name is only sent as what Map says.
+func (o *Mapping) isExcluded(name string) bool {
 	return slices.ContainsFunc(o.Exclude, func(e string) bool { return strings.EqualFold(e, name) })
 }
 
-// isIndex reports whether a column is what pandas keeps its row numbers in: no one else knows it as a column.
-func isIndex(name string) bool {
+// isPandasIndex reports whether a column is what pandas keeps its row numbers in: no one else knows it as a column.
+func isPandasIndex(name string) bool {
 	n, ok := strings.CutPrefix(name, "__index_level_")
 	n, also := strings.CutSuffix(n, "__")
 	return ok && also && n != "" && strings.Trim(n, "0123456789") == ""
 }
 
-// choose sorts the slots and leaves one for each target: that of the highest rank.
-func choose(slots []slot, name func(cell int) string) ([]slot, error) {
+// resolveTargets sorts the slots and leaves one for each target: that of the highest rank.
+func resolveTargets(slots []slot, name func(cell int) string) ([]slot, error) {
 	slices.SortFunc(slots, func(a, b slot) int {
 		if c := a.target.compare(b.target); c != 0 {
 			return c
@@ -323,8 +323,8 @@ func checkMapping(o *Mapping) error {
 	return nil
 }
 
-// find is the position of the column that an option names.
-func find(cols []column, name, option string) (int, error) {
+// findColumn is the position of the column that an option names.
+func findColumn(cols []column, name, option string) (int, error) {
 	if i := slices.IndexFunc(cols, func(c column) bool { return c.name == name }); i >= 0 {
 		return i, nil
 	}
@@ -351,11 +351,11 @@ func find(cols []column, name, option string) (int, error) {
 	if folded >= 0 {
 		return folded, nil
 	}
-	return 0, pipeline.WithHint(fmt.Errorf("%s: the input has no column %q", option, name), suggest(cols, name))
+	return 0, pipeline.WithHint(fmt.Errorf("%s: the input has no column %q", option, name), suggestColumn(cols, name))
 }
 
-// suggest is the hint for a column that is not there: the nearest name, or all.
-func suggest(cols []column, name string) string {
+// suggestColumn is the hint for a column that is not there: the nearest name, or all.
+func suggestColumn(cols []column, name string) string {
 	names := make([]string, len(cols))
 	for i, c := range cols {
 		names[i] = c.name
@@ -373,18 +373,18 @@ func suggest(cols []column, name string) string {
 func newMapper(cols []column, fixed bool, o *Mapping) (*mapper, error) {
 	m := &mapper{opts: o, fixed: fixed, uses: map[string][]use{}, seen: map[string]bool{}}
 	for _, c := range o.Carry {
-		m.carryTypes = append(m.carryTypes, typeOf(c, o, pipeline.TypeString))
+		m.carryTypes = append(m.carryTypes, columnType(c, o, pipeline.TypeString))
 	}
 	if !fixed {
 		return m, nil
 	}
 	for field, c := range o.Map {
-		if _, err := find(cols, c, "--map "+field+"="+c); err != nil {
+		if _, err := findColumn(cols, c, "--map "+field+"="+c); err != nil {
 			return nil, err
 		}
 	}
 	for _, c := range o.Properties {
-		if _, err := find(cols, c, "--properties"); err != nil {
+		if _, err := findColumn(cols, c, "--properties"); err != nil {
 			return nil, err
 		}
 	}
@@ -394,40 +394,40 @@ func newMapper(cols []column, fixed bool, o *Mapping) (*mapper, error) {
 		}) {
 			continue // all of them, where there are several
 		}
-		if _, err := find(cols, name, "--properties"); err != nil {
+		if _, err := findColumn(cols, name, "--properties"); err != nil {
 			return nil, err
 		}
 	}
 	for c := range o.Types {
-		if _, err := find(cols, c, "--types"); err != nil {
+		if _, err := findColumn(cols, c, "--types"); err != nil {
 			return nil, err
 		}
 	}
 	for i, name := range o.Carry {
-		c, err := find(cols, name, "--carry")
+		c, err := findColumn(cols, name, "--carry")
 		if err != nil {
 			return nil, err
 		}
 		m.carry = append(m.carry, c)
-		m.carryTypes[i] = typeOf(cols[c].name, o, cols[c].typ)
+		m.carryTypes[i] = columnType(cols[c].name, o, cols[c].typ)
 	}
 	m.types = make([]*pipeline.Type, len(cols))
 	for i, c := range cols {
-		if t, ok := typed(c.name, o); ok {
+		if t, ok := lookupType(c.name, o); ok {
 			m.types[i] = &t
 		}
-		for _, u := range c.usesOf(o) {
+		for _, u := range c.findUses(o) {
 			if u.rank == rankAll && c.leftOut != "" {
 				continue
 			}
-			if u.target.kind == toObject && typeOf(c.name, o, c.typ) != pipeline.TypeJSON {
+			if u.target.kind == toObject && columnType(c.name, o, c.typ) != pipeline.TypeJSON {
 				continue // a text that happens to be called groups is no object
 			}
 			m.slots = append(m.slots, slot{u, i})
 		}
 	}
 	var err error
-	if m.slots, err = choose(m.slots, func(i int) string { return cols[i].name }); err != nil {
+	if m.slots, err = resolveTargets(m.slots, func(i int) string { return cols[i].name }); err != nil {
 		return nil, pipeline.WithHint(err, "say which one with --map FIELD=COLUMN, as the column is written here")
 	}
 	const hint = "leave the column out, or write the file again with it as text or JSON"
@@ -436,7 +436,7 @@ func newMapper(cols []column, fixed bool, o *Mapping) (*mapper, error) {
 			return nil, pipeline.WithHint(fmt.Errorf("column %s: %s cannot be %s", cols[s.cell].name, why, s.target), hint)
 		}
 		single := s.target.kind == toUserID || s.target.kind == toDeviceID || s.target.kind == toField
-		if c := cols[s.cell]; single && c.nested && typeOf(c.name, o, c.typ) == pipeline.TypeJSON {
+		if c := cols[s.cell]; single && c.nested && columnType(c.name, o, c.typ) == pipeline.TypeJSON {
 			return nil, fmt.Errorf("column %s: a column that holds %.200s cannot be %s", c.name, c.shape, s.target)
 		}
 	}
@@ -445,11 +445,11 @@ func newMapper(cols []column, fixed bool, o *Mapping) (*mapper, error) {
 			return nil, pipeline.WithHint(fmt.Errorf("column %s: %s cannot be carried", cols[c].name, why), hint)
 		}
 	}
-	return m, m.check(cols)
+	return m, m.checkIDs(cols)
 }
 
-// check refuses a header from which no user can come.
-func (m *mapper) check(cols []column) error {
+// checkIDs refuses a header from which no user can come.
+func (m *mapper) checkIDs(cols []column) error {
 	has := func(kind targetKind, top, key string) bool {
 		return slices.ContainsFunc(m.slots, func(s slot) bool {
 			return s.target.kind == kind && s.target.top == top && s.target.key == key
@@ -523,8 +523,8 @@ func LooksLikeID(name string) bool {
 	return strings.Contains(name, "@") || n > 0 && (2*n >= len(name) || strings.Contains(name, "-") || len(name) >= 20)
 }
 
-// move adapts the mapper to records without the cells of columns that nobody wants.
-func (m *mapper) move(at []int) {
+// remapCells adapts the mapper to records without the cells of columns that nobody wants.
+func (m *mapper) remapCells(at []int) {
 	types := make([]*pipeline.Type, len(m.types))
 	for i := range m.slots {
 		from := m.slots[i].cell
@@ -538,7 +538,7 @@ func (m *mapper) move(at []int) {
 	m.types = types
 }
 
-func typed(name string, o *Mapping) (pipeline.Type, bool) {
+func lookupType(name string, o *Mapping) (pipeline.Type, bool) {
 	if t, ok := o.Types[name]; ok {
 		return t, true
 	}
@@ -550,8 +550,8 @@ func typed(name string, o *Mapping) (pipeline.Type, bool) {
 	return 0, false
 }
 
-// carryColumns are the carried columns of a file that has the columns; those that hold only nulls there are of any type.
-func (m *mapper) carryColumns(cols []column) (carry []pipeline.Column, nulls []bool) {
+// carriedColumns are the carried columns of a file that has the columns; those that hold only nulls there are of any type.
+func (m *mapper) carriedColumns(cols []column) (carry []pipeline.Column, nulls []bool) {
 	for i, t := range m.carryTypes {
 		c := pipeline.Column{Name: m.opts.Carry[i], Type: t}
 		empty := false
@@ -567,20 +567,20 @@ func (m *mapper) carryColumns(cols []column) (carry []pipeline.Column, nulls []b
 	return carry, nulls
 }
 
-func typeOf(name string, o *Mapping, otherwise pipeline.Type) pipeline.Type {
-	if t, ok := typed(name, o); ok {
+func columnType(name string, o *Mapping, otherwise pipeline.Type) pipeline.Type {
+	if t, ok := lookupType(name, o); ok {
 		return t
 	}
 	return otherwise
 }
 
-// columnUses says what becomes of the columns.
-func (m *mapper) columnUses(cols []column) ([]ColumnUse, error) {
+// describeUses says what becomes of the columns.
+func (m *mapper) describeUses(cols []column) ([]ColumnUse, error) {
 	slots := m.slots
 	if !m.fixed {
 		slots = nil
 		for i, c := range cols {
-			for _, u := range usesOf(c.name, m.opts) {
+			for _, u := range findUses(c.name, m.opts) {
 				slots = append(slots, slot{u, i})
 			}
 		}
@@ -590,7 +590,7 @@ func (m *mapper) columnUses(cols []column) ([]ColumnUse, error) {
 	uses := make([]ColumnUse, len(cols))
 	for i, c := range cols {
 		uses[i].Name = c.name
-		if c.leftOut != "" && onlyAsAll(c.usesOf(m.opts)) {
+		if c.leftOut != "" && isOnlyAsAll(c.findUses(m.opts)) {
 			uses[i].LeftOut = c.leftOut
 		}
 	}
@@ -605,24 +605,24 @@ func (m *mapper) columnUses(cols []column) ([]ColumnUse, error) {
 		}
 	}
 	for _, name := range m.opts.Carry {
-		if i, err := find(cols, name, ""); err == nil {
+		if i, err := findColumn(cols, name, ""); err == nil {
 			uses[i].Carried = true
 		}
 	}
-	for _, name := range m.named() { // what the options say goes before what the target is called
-		if i, err := find(cols, name, ""); err == nil && cols[i].name != name {
+	for _, name := range m.namedColumns() { // what the options say goes before what the target is called
+		if i, err := findColumn(cols, name, ""); err == nil && cols[i].name != name {
 			uses[i].Folded = name
 		}
 	}
 	if m.fixed {
 		return uses, nil
 	}
-	for _, name := range m.named() { // columns that are mapped, but not in the first rows
-		if _, err := find(cols, name, ""); err == nil {
+	for _, name := range m.namedColumns() { // columns that are mapped, but not in the first rows
+		if _, err := findColumn(cols, name, ""); err == nil {
 			continue
 		}
 		u := ColumnUse{Name: name, Carried: slices.Contains(m.opts.Carry, name)}
-		for _, us := range usesOf(name, m.opts) {
+		for _, us := range findUses(name, m.opts) {
 			if u.Target != "" {
 				u.Target += ", "
 			}
@@ -633,14 +633,14 @@ func (m *mapper) columnUses(cols []column) ([]ColumnUse, error) {
 	return uses, nil
 }
 
-func (m *mapper) named() []string { return m.opts.named() }
+func (m *mapper) namedColumns() []string { return m.opts.namedColumns() }
 
 // optionColumns are the columns that the options name, those that they leave out included.
-func (m *mapper) optionColumns() []string { return slices.Concat(m.named(), m.opts.Exclude) }
+func (m *mapper) optionColumns() []string { return slices.Concat(m.namedColumns(), m.opts.Exclude) }
 
-// named are the columns that the options name, each once, sorted, but for those that they leave out: a part of a struct
+// namedColumns are the columns that the options name, each once, sorted, but for those that they leave out: a part of a struct
 // is a column of its own only where something is done with it.
-func (o *Mapping) named() []string {
+func (o *Mapping) namedColumns() []string {
 	names := slices.Concat(o.Properties, o.Carry)
 	for _, c := range o.Map {
 		names = append(names, c)
@@ -655,12 +655,12 @@ func (o *Mapping) named() []string {
 // maxNames is how many column names are remembered where each row may have its own.
 const maxNames = 10_000
 
-// rowSlots compiles the mapping for the cells of one row.
-func (m *mapper) rowSlots(cells []pipeline.Member) error {
-	if slices.EqualFunc(m.like, cells, func(a likeness, b pipeline.Member) bool { return a.kind == b.Value.Kind && a.name == b.Name }) {
+// updateSlots compiles the mapping for the cells of one row.
+func (m *mapper) updateSlots(cells []pipeline.Member) error {
+	if slices.EqualFunc(m.slotsFor, cells, func(a cellShape, b pipeline.Member) bool { return a.kind == b.Value.Kind && a.name == b.Name }) {
 		return nil // as the row before
 	}
-	m.like, m.slots = m.like[:0], m.slots[:0]
+	m.slotsFor, m.slots = m.slotsFor[:0], m.slots[:0]
 	for i := range cells {
 		c := &cells[i]
 		if c.Value.Kind == pipeline.Null {
@@ -668,7 +668,7 @@ func (m *mapper) rowSlots(cells []pipeline.Member) error {
 		}
 		us, ok := m.uses[c.Name]
 		if !ok {
-			us = usesOf(c.Name, m.opts)
+			us = findUses(c.Name, m.opts)
 			if len(m.uses) < maxNames {
 				m.uses[c.Name] = us
 				for _, n := range m.optionColumns() {
@@ -677,24 +677,24 @@ func (m *mapper) rowSlots(cells []pipeline.Member) error {
 			}
 		}
 		for _, u := range us {
-			if u.target.kind == toObject && c.Value.Kind == pipeline.String && typeOf(c.Name, m.opts, pipeline.TypeString) != pipeline.TypeJSON {
+			if u.target.kind == toObject && c.Value.Kind == pipeline.String && columnType(c.Name, m.opts, pipeline.TypeString) != pipeline.TypeJSON {
 				continue // a text that happens to be called groups is no object
 			}
 			m.slots = append(m.slots, slot{u, i})
 		}
 	}
 	var err error
-	if m.slots, err = choose(m.slots, func(i int) string { return cells[i].Name }); err != nil {
+	if m.slots, err = resolveTargets(m.slots, func(i int) string { return cells[i].Name }); err != nil {
 		return err
 	}
 	for i := range cells {
-		m.like = append(m.like, likeness{cells[i].Name, cells[i].Value.Kind})
+		m.slotsFor = append(m.slotsFor, cellShape{cells[i].Name, cells[i].Value.Kind})
 	}
 	return nil
 }
 
-// likeness is what the slots of a row depend on.
-type likeness struct {
+// cellShape is what the slots of a row depend on.
+type cellShape struct {
 	name string
 	kind pipeline.ValueKind
 }

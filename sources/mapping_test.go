@@ -122,7 +122,7 @@ func TestMapping(t *testing.T) {
 			}
 			test.want.Number = 1
 			if test.want.Err == "" && test.file == "u.jsonl" {
-				test.want.Input, rows[0].Input = canonical(t, test.want.Input), canonical(t, rows[0].Input)
+				test.want.Input, rows[0].Input = canonicalJSON(t, test.want.Input), canonicalJSON(t, rows[0].Input)
 			}
 			if diff := cmp.Diff(test.want, rows[0]); diff != "" {
 				t.Error(diff)
@@ -142,7 +142,7 @@ func TestMapping(t *testing.T) {
 	}
 }
 
-func canonical(t *testing.T, text string) string {
+func canonicalJSON(t *testing.T, text string) string {
 	t.Helper()
 	v, err := pipeline.ParseJSON(text)
 	if err != nil {
@@ -173,7 +173,7 @@ func TestMappingRefused(t *testing.T) {
 		{"no group", "user_id,group_properties.org.tier", Mapping{}, "group_properties.org.tier needs the column groups.org", "--map groups.org="},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := read(t, "u.csv", []byte(test.header+"\n"), Options{Mapping: test.mapping})
+			_, err := readRows(t, "u.csv", []byte(test.header+"\n"), Options{Mapping: test.mapping})
 			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(pipeline.Hint(err), test.hint) {
 				t.Errorf("%v, hint %q; want %q, %q", err, pipeline.Hint(err), test.want, test.hint)
 			}
@@ -226,8 +226,8 @@ func TestLayOutAndMergeAgree(t *testing.T) {
 				t.Fatal(err)
 			}
 			row := pipeline.Row{Input: cells}
-			m.apply(&row, &record{cells: cells})
-			return render(&row)
+			m.fillRow(&row, &record{cells: cells})
+			return renderRow(&row)
 		}
 		one, two := apply(flat), apply(split)
 		one.Input, two.Input = "", ""

@@ -46,17 +46,17 @@ func ParseDelimiter(text string) (rune, error) {
 			return d, nil
 		}
 	}
-	return 0, badDelimiter(text)
+	return 0, newDelimiterError(text)
 }
 
-func badDelimiter(text string) error {
+func newDelimiterError(text string) error {
 	return pipeline.WithHint(fmt.Errorf("--delimiter %q cannot stand between cells", text),
 		`a delimiter is one character of ASCII, such as ; or | or \t for a tab, and neither a quote nor the end of a line`)
 }
 
 func checkDelimiter(d rune) error {
 	if d <= 0 || d >= utf8.RuneSelf || d == '"' || d == '\n' || d == '\r' {
-		return badDelimiter(string(d))
+		return newDelimiterError(string(d))
 	}
 	return nil
 }
@@ -106,9 +106,9 @@ type reader interface {
 	columns() []column
 	// project says which columns are wanted, before the first record. It returns where in a record their cells
 	// are; nil says that nothing is left out.
-	project(wanted []bool) (at []int)
+	selectColumns(wanted []bool) (at []int)
 	// next appends the cells of the next record to rec.cells; io.EOF comes after the last.
-	next(rec *record) error
+	readRecord(rec *record) error
 	io.Closer
 }
 
@@ -132,7 +132,7 @@ func Open(files []File, opts Options) (*Input, error) {
 		if f.pin != nil {
 			f.pin.pass = nil
 		}
-		format, err := formatOf(f, opts.Format)
+		format, err := detectFormat(f, opts.Format)
 		if err != nil {
 			return nil, err
 		}
@@ -151,19 +151,19 @@ func Open(files []File, opts Options) (*Input, error) {
 		}
 	}
 	if in.format == "parquet" && opts.Mapping.AllProperties {
-		if err := in.findBinary(); err != nil {
+		if err := in.findBinaryColumns(); err != nil {
 			return nil, err
 		}
 	}
-	if err := in.openNext(); err != nil {
+	if err := in.openNextFile(); err != nil {
 		return nil, err
 	}
-	err := in.checkFormat()
+	err := in.checkFormatOptions()
 	if err == nil {
-		err = in.checkOthers()
+		err = in.checkOtherFiles()
 	}
 	if err == nil {
-		in.uses, err = in.mapper.columnUses(in.cols)
+		in.uses, err = in.mapper.describeUses(in.cols)
 	}
 	if err != nil {
 		_ = in.reader.Close()
@@ -172,9 +172,9 @@ func Open(files []File, opts Options) (*Input, error) {
 	return in, nil
 }
 
-// checkFormat refuses options that are not for the format. Error records have that of their own, whatever the options
+// checkFormatOptions refuses options that are not for the format. Error records have that of their own, whatever the options
 // said of the first input: the same command reads them.
-func (in *Input) checkFormat() error {
+func (in *Input) checkFormatOptions() error {
 	f := in.files[0]
 	switch {
 	case in.records:
@@ -186,22 +186,22 @@ func (in *Input) checkFormat() error {
 	return nil
 }
 
-// checkOthers opens the files behind the first one, and closes them again.
-func (in *Input) checkOthers() error {
+// checkOtherFiles opens the files behind the first one, and closes them again.
+func (in *Input) checkOtherFiles() error {
 	if !in.fixed {
 		return nil
 	}
 	for _, f := range in.files[1:] {
-		r, cols, records, err := open(f, &in.opts)
+		r, cols, records, err := openFile(f, &in.opts)
 		if err != nil {
-			return f.orChanged(err)
+			return f.explainError(err)
 		}
-		_, err = in.adopt(f, r, cols, records)
+		_, err = in.prepareFile(f, r, cols, records)
 		if cerr := r.Close(); err == nil {
 			err = cerr
 		}
 		if err != nil {
-			return f.orChanged(err)
+			return f.explainError(err)
 		}
 	}
 	return nil
@@ -222,8 +222,8 @@ func checkRegular(f File) error {
 	return nil
 }
 
-// formatOf is the format of a file: what the options say, or what its name says.
-func formatOf(f File, option string) (string, error) {
+// detectFormat is the format of a file: what the options say, or what its name says.
+func detectFormat(f File, option string) (string, error) {
 	valid := "formats are " + strings.Join(Formats, ", ")
 	option = strings.Replace(option, "ndjson", "jsonl", 1) // the same by another name
 	if option != "" {
@@ -247,11 +247,11 @@ func formatOf(f File, option string) (string, error) {
 
 // openFormat opens one file. It holds the one switch over the formats.
 func openFormat(f File, opts *Options) (reader, error) {
-	format, err := formatOf(f, opts.Format)
+	format, err := detectFormat(f, opts.Format)
 	if err != nil {
 		return nil, err
 	}
-	file, err := f.begin()
+	file, err := f.beginPass()
 	if err != nil {
 		return nil, err
 	}
@@ -268,31 +268,31 @@ func openFormat(f File, opts *Options) (reader, error) {
 	}
 	if err != nil {
 		_ = file.Close()
-		return nil, compressionError(f, format, compression, err)
+		return nil, newCompressionError(f, format, compression, err)
 	}
 	var r reader
 	switch format {
 	case "csv":
-		r, err = openCSV(newLines(f.String(), text), closer, opts.csv(','))
+		r, err = openCSV(newLines(f.String(), text), closer, opts.newCSVOptions(','))
 	case "tsv":
-		r, err = openCSV(newLines(f.String(), text), closer, opts.csv('\t'))
+		r, err = openCSV(newLines(f.String(), text), closer, opts.newCSVOptions('\t'))
 	case "jsonl":
 		r, err = openJSONL(newLines(f.String(), text), closer, opts.Mapping.Trim)
 	case "parquet":
-		r, err = openParquet(f.String(), file.file, file, opts.Mapping.named(), partitionsOf(f))
+		r, err = openParquet(f.String(), file.file, file, opts.Mapping.namedColumns(), parsePartitions(f))
 	}
 	if err != nil {
 		_ = closer.Close()
 		if errors.Is(err, zstd.ErrMagicMismatch) { // it reads nothing before the first line is wanted
-			return nil, compressionError(f, format, compression, zstd.ErrMagicMismatch)
+			return nil, newCompressionError(f, format, compression, zstd.ErrMagicMismatch)
 		}
 		return nil, err
 	}
 	return r, nil
 }
 
-// compressionError says of a file that it is not compressed, if that is what err means.
-func compressionError(f File, format, compression string, err error) error {
+// newCompressionError says of a file that it is not compressed, if that is what err means.
+func newCompressionError(f File, format, compression string, err error) error {
 	name := map[string]string{"gz": "gzip", "zst": "zstd"}[compression]
 	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, zstd.ErrMagicMismatch) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return pipeline.WithHint(fmt.Errorf("%s: this is not %s: %w", f, name, err),
@@ -301,8 +301,8 @@ func compressionError(f File, format, compression string, err error) error {
 	return fmt.Errorf("%s: %w", f, err)
 }
 
-// csv are the options for a file of cells that a comma delimits, or what they say instead.
-func (o *Options) csv(comma byte) csvOptions {
+// newCSVOptions are the options for a file of cells that a comma delimits, or what they say instead.
+func (o *Options) newCSVOptions(comma byte) csvOptions {
 	if o.Delimiter != 0 {
 		comma = byte(o.Delimiter) // Open has made sure that it is ASCII
 	}
@@ -325,14 +325,14 @@ const (
 	sampleBytes = 1 << 20
 )
 
-// sample is the columns of the first records, in the order in which they appear.
-func sample(r reader) ([]column, error) {
+// sampleColumns is the columns of the first records, in the order in which they appear.
+func sampleColumns(r reader) ([]column, error) {
 	var cols []column
 	seen := map[string]bool{}
 	size := 0
 	for i := 0; i < sampleRows && size < sampleBytes; i++ {
 		var rec record
-		err := r.next(&rec)
+		err := r.readRecord(&rec)
 		if err == io.EOF {
 			break
 		}
@@ -353,21 +353,21 @@ func sample(r reader) ([]column, error) {
 	return cols, nil
 }
 
-// open opens a file at its first record and finds out its columns, and whether it is one of error records.
-func open(f File, opts *Options) (r reader, cols []column, records bool, err error) {
+// openFile opens a file at its first record and finds out its columns, and whether it is one of error records.
+func openFile(f File, opts *Options) (r reader, cols []column, records bool, err error) {
 	for {
 		if r, err = openFormat(f, opts); err != nil {
 			return nil, nil, false, err
 		}
 		if records {
-			r = newErrorFile(f.String(), r, opts.csv(','))
+			r = newErrorFile(f.String(), r, opts.newCSVOptions(','))
 		}
 		cols = r.columns()
 		sampled := cols == nil
 		if sampled {
-			cols, err = sample(r)
+			cols, err = sampleColumns(r)
 		}
-		again := err == nil && !records && isErrorFile(cols)
+		again := err == nil && !records && hasErrorColumns(cols)
 		if err == nil && !sampled && !again {
 			return r, cols, records, nil
 		}
@@ -385,34 +385,34 @@ func open(f File, opts *Options) (r reader, cols []column, records bool, err err
 			return nil, nil, false, err
 		}
 		if records {
-			r = newErrorFile(f.String(), r, opts.csv(','))
+			r = newErrorFile(f.String(), r, opts.newCSVOptions(','))
 		}
 		return r, cols, records, nil
 	}
 }
 
-// openNext opens the next file; io.EOF says that there is none.
-func (in *Input) openNext() error {
+// openNextFile opens the next file; io.EOF says that there is none.
+func (in *Input) openNextFile() error {
 	if in.next == len(in.files) {
 		return io.EOF
 	}
 	f := in.files[in.next]
-	r, cols, records, err := open(f, &in.opts)
+	r, cols, records, err := openFile(f, &in.opts)
 	if err != nil {
-		return f.orChanged(err)
+		return f.explainError(err)
 	}
-	m, err := in.adopt(f, r, cols, records)
+	m, err := in.prepareFile(f, r, cols, records)
 	if err != nil {
 		_ = r.Close()
-		return f.orChanged(err)
+		return f.explainError(err)
 	}
 	in.reader, in.mapper = r, m
 	in.next++
 	return nil
 }
 
-// adopt checks a file that was opened against those before it, and compiles its mapping.
-func (in *Input) adopt(f File, r reader, cols []column, records bool) (*mapper, error) {
+// prepareFile checks a file that was opened against those before it, and compiles its mapping.
+func (in *Input) prepareFile(f File, r reader, cols []column, records bool) (*mapper, error) {
 	fixed := r.columns() != nil
 	first := in.next == 0
 	for i := range cols {
@@ -427,7 +427,7 @@ func (in *Input) adopt(f File, r reader, cols []column, records bool) (*mapper, 
 		return nil, pipeline.WithHint(fmt.Errorf("%s holds %s, but %s holds %s", f, what[records], in.files[0], what[in.records]),
 			"read them in runs of their own")
 	} else if fixed {
-		if err := sameColumns(f, cols, in.files[0], in.cols); err != nil {
+		if err := checkSameColumns(f, cols, in.files[0], in.cols); err != nil {
 			return nil, err
 		}
 	}
@@ -438,7 +438,7 @@ func (in *Input) adopt(f File, r reader, cols []column, records bool) (*mapper, 
 	if !first && !fixed {
 		m.seen = in.mapper.seen
 	}
-	carry, nulls := m.carryColumns(cols)
+	carry, nulls := m.carriedColumns(cols)
 	if first {
 		in.carry, in.carryNulls = carry, nulls
 	}
@@ -462,15 +462,15 @@ func (in *Input) adopt(f File, r reader, cols []column, records bool) (*mapper, 
 		for _, c := range m.carry {
 			wanted[c] = true
 		}
-		if at := r.project(wanted); at != nil {
-			m.move(at)
+		if at := r.selectColumns(wanted); at != nil {
+			m.remapCells(at)
 		}
 	}
 	return m, nil
 }
 
-// sameColumns makes sure that a file has the columns that the first one has. Their order does not matter.
-func sameColumns(f File, cols []column, first File, want []column) error {
+// checkSameColumns makes sure that a file has the columns that the first one has. Their order does not matter.
+func checkSameColumns(f File, cols []column, first File, want []column) error {
 	at := make(map[string]int, len(want))
 	for i, w := range want {
 		at[w.name] = i
@@ -501,31 +501,31 @@ func sameColumns(f File, cols []column, first File, want []column) error {
 // Next implements [pipeline.Source]. An error, io.EOF included, comes again at the next call.
 func (in *Input) Next(row *pipeline.Row) error {
 	if in.err == nil {
-		in.err = in.read(row)
+		in.err = in.readRow(row)
 	}
 	return in.err
 }
 
-func (in *Input) read(row *pipeline.Row) error {
+func (in *Input) readRow(row *pipeline.Row) error {
 	for {
 		in.rec = record{cells: row.Input[:0]}
-		err := in.reader.next(&in.rec)
+		err := in.reader.readRecord(&in.rec)
 		if err == nil {
 			break
 		}
 		f := in.files[in.next-1]
 		if err != io.EOF {
-			return f.orChanged(err)
+			return f.explainError(err)
 		}
 		if f.pin != nil {
-			if _, err := f.finish(); err != nil {
+			if _, err := f.finishPass(); err != nil {
 				return err
 			}
 		}
 		if err := in.reader.Close(); err != nil {
 			return err
 		}
-		if err := in.openNext(); err != nil {
+		if err := in.openNextFile(); err != nil {
 			in.reader = nil
 			return err
 		}
@@ -544,7 +544,7 @@ func (in *Input) read(row *pipeline.Row) error {
 			return err
 		}
 	}
-	in.mapper.apply(row, &in.rec)
+	in.mapper.fillRow(row, &in.rec)
 	if (in.rec.err != nil || in.rec.bad != nil) && !IsBadRow(row.Input) {
 		// A row that is not whole would be another user when its error record is read again, and be answered for that one.
 		// The ids that it has are in the record all the same.
@@ -607,9 +607,9 @@ func (in *Input) HasLocation() bool {
 	})
 }
 
-// Unseen are the columns that the options name and that no row has had so far. It is only of use after the
+// MissingColumns are the columns that the options name and that no row has had so far. It is only of use after the
 // last row: where there is a header, Open has looked, and it is empty.
-func (in *Input) Unseen() []string {
+func (in *Input) MissingColumns() []string {
 	if in.fixed {
 		return nil
 	}

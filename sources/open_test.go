@@ -14,8 +14,8 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// folder makes a folder of files.
-func folder(t *testing.T, files map[string]string) string {
+// makeDirectory makes a folder of files.
+func makeDirectory(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, data := range files {
@@ -41,7 +41,7 @@ func TestSeveralFiles(t *testing.T) {
 	}{
 		{name: "numbers run on", files: []string{"a.csv=user_id,x\na,1\nbad\n", "b.csv=user_id,x\n", "c.CSV=user_id,x\nb,1\n"}, rows: "1:a 2:!bad_row 3:b"},
 		{name: "columns in another order", files: []string{"a.csv=user_id,x\na,1\n", "b.csv=x,user_id\n1,b\n"}, rows: "1:a 2:b"},
-		{name: "compressed or not", files: []string{"a.csv=user_id\na\n", "b.csv.gz=" + string(gz(t, []byte("user_id\nb\n")))}, rows: "1:a 2:b"},
+		{name: "compressed or not", files: []string{"a.csv=user_id\na\n", "b.csv.gz=" + string(gzipBytes(t, []byte("user_id\nb\n")))}, rows: "1:a 2:b"},
 		{name: "JSONL", files: []string{"a.jsonl={\"user_id\":\"a\"}\n", "b.jsonl=", "c.jsonl={\"device_id\":\"b\"}"}, rows: "1:a 2:/b"},
 		{name: "error records", files: []string{"a.csv=" + errorHeader + "4,,,,,,,,\"{\"\"user_id\"\":\"\"a\"\"}\"\n", "b.csv=" + errorHeader + "9,,,,,,,,\"{\"\"user_id\"\":\"\"b\"\"}\"\n"}, rows: "4:a 9:b"},
 		{name: "error records, not in order", files: []string{"a.csv=" + errorHeader + "4,,,,,,,,\n", "b.csv=" + errorHeader + "2,,,,,,,,\n"}, rows: "4:!bad_row", err: "row number 2 comes after 4"},
@@ -50,7 +50,7 @@ func TestSeveralFiles(t *testing.T) {
 		{name: "error records among users", files: []string{"a.jsonl={\"user_id\":\"a\"}", "b.jsonl=" + string(errorJSONL([]string{"user_id"}, [][]string{{"b"}}))}, rows: "1:a", err: "b.jsonl holds error records, but"},
 		{name: "formats", files: []string{"a.csv=user_id\n", "b.tsv=user_id\n"}, err: "is tsv, but"},
 		{name: "one format for all", files: []string{"a.csv=user_id\na\n", "b.txt=user_id\nb\n"}, opts: Options{Format: "csv"}, rows: "1:a 2:b"},
-		{name: "ndjson is JSONL", files: []string{"a.ndjson={\"user_id\":\"a\"}\n", "b.NDJSON.gz=" + string(gz(t, []byte("{\"user_id\":\"b\"}\n"))), "c.ndjson.zst=" + string(zst(t, []byte("{\"user_id\":\"c\"}\n"))),
+		{name: "ndjson is JSONL", files: []string{"a.ndjson={\"user_id\":\"a\"}\n", "b.NDJSON.gz=" + string(gzipBytes(t, []byte("{\"user_id\":\"b\"}\n"))), "c.ndjson.zst=" + string(zstdBytes(t, []byte("{\"user_id\":\"c\"}\n"))),
 			"d.jsonl={\"user_id\":\"d\"}"}, rows: "1:a 2:b 3:c 4:d"},
 		{name: "ndjson by name", files: []string{"a.txt={\"user_id\":\"a\"}\n"}, opts: Options{Format: "ndjson"}, rows: "1:a"},
 		{name: "json", files: []string{"a.json=[]"}, err: "a .json file may hold anything"},
@@ -78,7 +78,7 @@ func TestSeveralFiles(t *testing.T) {
 				rows, err = readAll(in)
 				mustClose(t, in)
 			}
-			if g := ids(rows); g != test.rows {
+			if g := joinIDs(rows); g != test.rows {
 				t.Errorf("rows %q, want %q", g, test.rows)
 			}
 			if test.err == "" && err != nil || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
@@ -107,7 +107,7 @@ func TestErrorsNameTheFile(t *testing.T) {
 		{"csv", "user_id,x\na,1\n", "user_id,x\nb,1\nc\n", "bad_row: line 3: the row has 1 cells and the header 2"},
 		{"csv", "user_id,x\na,1\n", "user_id,x\n,1\n", "missing_id: line 2: neither a user id nor a device id"},
 		{"csv", "user_id,context\na,{}\n", "user_id,context\na,[]\n", "invalid_context: line 2: column context: not a JSON object"},
-		{"tsv.gz", string(gz(t, []byte("user_id\tx\na\t1\n"))), string(gz(t, []byte("user_id\tx\nb\n"))), "bad_row: line 2: the row has 1 cells and the header 2"},
+		{"tsv.gz", string(gzipBytes(t, []byte("user_id\tx\na\t1\n"))), string(gzipBytes(t, []byte("user_id\tx\nb\n"))), "bad_row: line 2: the row has 1 cells and the header 2"},
 		{"jsonl", "{\"user_id\":\"a\"}\n", "{\"user_id\":\"b\"}\n\n{", "bad_row: line 3: not JSON: unexpected EOF"},
 		{"jsonl", record("1", `{"user_id":"a"}`), record("7", "null"), "bad_row: line 1: the row did not decode, so its error record holds no input"},
 		{"parquet", string(decimals(999)), string(decimals(1000)), "bad_row: column country: a decimal of more than the 3 digits that its column has"},
@@ -148,7 +148,7 @@ func TestParquetSchemaDiffers(t *testing.T) {
 		return parquetColumn{node: leafNode(t, "p", required, logical, typ, -1), values: values}
 	}
 	tags := func(logical schema.LogicalType) parquetColumn {
-		return parquetColumn{node: group(t, "p", required, schema.ListLogicalType{}, group(t, "list", parquet.Repetitions.Repeated, nil,
+		return parquetColumn{node: newGroup(t, "p", required, schema.ListLogicalType{}, newGroup(t, "list", parquet.Repetitions.Repeated, nil,
 			leafNode(t, "element", required, logical, parquet.Types.ByteArray, -1))), values: []string{}, defs: []int16{0}, reps: []int16{0}}
 	}
 	text := leaf(schema.StringLogicalType{}, parquet.Types.ByteArray, []string{"x"})
@@ -182,8 +182,8 @@ func TestParquetSchemaDiffers(t *testing.T) {
 			rows, err = readAll(in)
 			mustClose(t, in)
 		}
-		if test.want == "" && (err != nil || ids(rows) != "1:u1 2:u1 3:u1"[:5*len(files)-1]) {
-			t.Errorf("%s: %s, %v", test.name, ids(rows), err)
+		if test.want == "" && (err != nil || joinIDs(rows) != "1:u1 2:u1 3:u1"[:5*len(files)-1]) {
+			t.Errorf("%s: %s, %v", test.name, joinIDs(rows), err)
 		}
 		if want := files[len(files)-1].Name + `: the column "p" ` + test.want; test.want != "" && (err == nil || !strings.HasPrefix(err.Error(), want) || len(rows) > 0) {
 			t.Errorf("%s: %d rows, %v; want %q before the first", test.name, len(rows), err, want)
@@ -252,7 +252,7 @@ func TestPartitions(t *testing.T) {
 }
 
 func TestOnlyRegularFiles(t *testing.T) {
-	dir := folder(t, map[string]string{"a.csv/x.csv": "user_id\n", "spool": "user_id,x\na,1\n\xff\n"})
+	dir := makeDirectory(t, map[string]string{"a.csv/x.csv": "user_id\n", "spool": "user_id,x\na,1\n\xff\n"})
 	fifo := filepath.Join(dir, "fifo.csv")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
@@ -275,7 +275,7 @@ func TestOnlyRegularFiles(t *testing.T) {
 }
 
 func TestExpandPaths(t *testing.T) {
-	dir := folder(t, map[string]string{"b.csv": "", "a.csv": "", "c[1].csv": "", "c1.csv": "", "parts/2.parquet": "", "parts/1.parquet": "", "parts/_SUCCESS": "", "par[t]s/9.parquet": "", "none/x": "", "deep/inner/1.parquet": "", "deep/0.parquet": ""})
+	dir := makeDirectory(t, map[string]string{"b.csv": "", "a.csv": "", "c[1].csv": "", "c1.csv": "", "parts/2.parquet": "", "parts/1.parquet": "", "parts/_SUCCESS": "", "par[t]s/9.parquet": "", "none/x": "", "deep/inner/1.parquet": "", "deep/0.parquet": ""})
 	t.Chdir(dir)
 	for _, test := range []struct {
 		args []string

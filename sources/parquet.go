@@ -25,14 +25,14 @@ const (
 // parquetReader reads the wanted columns of a Parquet file, row group by row group. arrow panics on damaged files and
 // believes sizes that a file claims, so parquetfile is between the file and it.
 type parquetReader struct {
-	name  string
-	file  *os.File
-	close io.Closer // of file, or nothing where it stays open
-	pq    *parquetfile.File
-	cols  []column
-	nodes []*parquetNode // of cols
-	read  []*parquetNode // the wanted ones
-	leafs []*leafReader  // of read
+	name   string
+	file   *os.File
+	close  io.Closer // of file, or nothing where it stays open
+	pq     *parquetfile.File
+	cols   []column
+	nodes  []*parquetNode // of cols
+	read   []*parquetNode // the wanted ones
+	leaves []*leafReader  // of read
 
 	group   int   // row groups begun
 	left    int64 // rows left in the current one
@@ -44,7 +44,7 @@ type leafReader struct {
 	index    int // among the leaves of the schema
 	descr    *schema.Column
 	max      int16 // the definition level of a value
-	most     int   // values of a batch
+	maxBatch int   // values of a batch
 	convert  converter
 	column   *parquetfile.Column
 	defs     []int16
@@ -58,11 +58,11 @@ type leafReader struct {
 // columns that have one value in all rows.
 func openParquet(name string, f *os.File, closer io.Closer, names []string, partitions []pipeline.Member) (*parquetReader, error) {
 	r := &parquetReader{name: name, file: f, close: closer}
-	err := parquetfile.Guard(name, func() error { return r.open(names, partitions) })
+	err := parquetfile.Guard(name, func() error { return r.readFooter(names, partitions) })
 	return r, err
 }
 
-func (r *parquetReader) open(names []string, partitions []pipeline.Member) error {
+func (r *parquetReader) readFooter(names []string, partitions []pipeline.Member) error {
 	encrypted := pipeline.WithHint(errors.New("this Parquet file is encrypted"), "decrypt it first")
 	pq, err := parquetfile.Open(r.file, parquetfile.Options{})
 	if magic := (*parquetfile.MagicError)(nil); errors.As(err, &magic) {
@@ -83,7 +83,7 @@ func (r *parquetReader) open(names []string, partitions []pipeline.Member) error
 
 func (r *parquetReader) readSchema(s *schema.Schema, names []string, partitions []pipeline.Member) {
 	add := func(n *parquetNode) {
-		r.cols = append(r.cols, n.column())
+		r.cols = append(r.cols, n.toColumn())
 		r.nodes = append(r.nodes, n)
 	}
 	b := newNodeBuilder(s, r.pq.BrokenTypes())
@@ -93,16 +93,16 @@ func (r *parquetReader) readSchema(s *schema.Schema, names []string, partitions 
 			header[i] = name
 		}
 	}
-	called := nameColumns(header)
+	called := makeNamesUnique(header)
 	for i, name := range header {
-		n := b.build(s.Root().Field(i), 0, 0, 0)
+		n := b.buildNode(s.Root().Field(i), 0, 0, 0)
 		n.name = name
 		add(n)
 		if called != nil && called[i] != name {
 			r.cols[i].ambiguous, r.cols[i].called = true, called[i]
 		}
 	}
-	if isErrorFile(r.cols) {
+	if hasErrorColumns(r.cols) {
 		return // the columns that count are in the rows that it holds
 	}
 	has := func(name string) bool {
@@ -112,7 +112,7 @@ func (r *parquetReader) readSchema(s *schema.Schema, names []string, partitions 
 		if !strings.Contains(name, ".") || has(name) {
 			continue
 		}
-		if n := b.find(name); n != nil && !has(n.name) {
+		if n := b.findPath(name); n != nil && !has(n.name) {
 			add(n)
 		}
 	}
@@ -126,54 +126,54 @@ func (r *parquetReader) readSchema(s *schema.Schema, names []string, partitions 
 
 func (r *parquetReader) columns() []column { return r.cols }
 
-// maxLeafs bounds the columns that are read at a time, those in nested ones counted: each has buffers.
-const maxLeafs = 10_000
+// maxLeaves bounds the columns that are read at a time, those in nested ones counted: each has buffers.
+const maxLeaves = 10_000
 
-func (r *parquetReader) project(wanted []bool) []int {
+func (r *parquetReader) selectColumns(wanted []bool) []int {
 	at := make([]int, len(wanted))
 	for i, w := range wanted {
 		at[i] = len(r.read)
 		if w {
 			r.read = append(r.read, r.nodes[i])
-			r.leafs = append(r.leafs, r.nodes[i].leaves...)
+			r.leaves = append(r.leaves, r.nodes[i].leaves...)
 		}
 	}
-	for _, l := range r.leafs { // many columns share what few would have
-		l.most = max(8, min(parquetBatch, 64*parquetBatch/len(r.leafs)))
-		l.column = r.pq.Column(l.descr, max(4<<10, min(pageBuffer, 64*pageBuffer/len(r.leafs))))
+	for _, l := range r.leaves { // many columns share what few would have
+		l.maxBatch = max(8, min(parquetBatch, 64*parquetBatch/len(r.leaves)))
+		l.column = r.pq.Column(l.descr, max(4<<10, min(pageBuffer, 64*pageBuffer/len(r.leaves))))
 	}
 	return at
 }
 
-func (r *parquetReader) next(rec *record) error {
-	if len(r.leafs) > maxLeafs {
-		return pipeline.WithHint(fmt.Errorf("%s: %d columns are wanted, and %d can be read at most", r.name, len(r.leafs), maxLeafs), "name the columns that you need")
+func (r *parquetReader) readRecord(rec *record) error {
+	if len(r.leaves) > maxLeaves {
+		return pipeline.WithHint(fmt.Errorf("%s: %d columns are wanted, and %d can be read at most", r.name, len(r.leaves), maxLeaves), "name the columns that you need")
 	}
 	for r.left == 0 {
 		if r.group == r.pq.NumGroups() {
 			return io.EOF
 		}
-		if err := parquetfile.Guard(r.name, r.nextGroup); err != nil {
+		if err := parquetfile.Guard(r.name, r.openGroup); err != nil {
 			return err
 		}
 	}
-	if err := parquetfile.Guard(r.name, func() error { return r.row(rec) }); err != nil {
+	if err := parquetfile.Guard(r.name, func() error { return r.appendRow(rec) }); err != nil {
 		return err
 	}
 	if r.left--; r.left == 0 {
-		return parquetfile.Guard(r.name, r.endGroup)
+		return parquetfile.Guard(r.name, r.checkGroupEnd)
 	}
 	return nil
 }
 
-func (r *parquetReader) nextGroup() error {
+func (r *parquetReader) openGroup() error {
 	g := r.pq.Group(r.group)
 	r.group++
 	r.left = g.NumRows()
 	if r.left == 0 {
 		return nil // writers leave out the pages
 	}
-	for _, l := range r.leafs {
+	for _, l := range r.leaves {
 		if err := r.openChunk(l, g); err != nil {
 			return err
 		}
@@ -200,8 +200,8 @@ func (r *parquetReader) openChunk(l *leafReader, g *metadata.RowGroupMetaData) e
 	return nil
 }
 
-// row appends the cells of one row.
-func (r *parquetReader) row(rec *record) error {
+// appendRow appends the cells of one row.
+func (r *parquetReader) appendRow(rec *record) error {
 	size := 0
 	nested := allowance{size: maxRecord}
 	for _, node := range r.read {
@@ -210,13 +210,13 @@ func (r *parquetReader) row(rec *record) error {
 		switch {
 		case node.flat:
 			if l := node.leaf; l.i < l.n {
-				v = l.take()
+				v = l.takeValue()
 			} else {
-				v, err = l.next(&r.scratch)
+				v, err = l.readValue(&r.scratch)
 			}
 			if v != nil {
 				if size += len(v.Text); len(v.Members) > 0 {
-					size += nested.sizeOf(v)
+					size += nested.measure(v)
 				}
 			}
 		case node.kind == constantNode:
@@ -224,19 +224,19 @@ func (r *parquetReader) row(rec *record) error {
 		default:
 			before := nested.size
 			var assembled pipeline.Value
-			assembled, err = node.next(&r.scratch, &nested)
+			assembled, err = node.readRow(&r.scratch, &nested)
 			v = &assembled
 			size += before - nested.size
 		}
 		if err != nil {
-			return r.inColumn(node.name, err)
+			return r.newColumnError(node.name, err)
 		}
 		if v.Kind == unreadable {
 			if rec.bad == nil {
 				rec.bad = pipeline.Errorf(pipeline.KindBadRow, "column %s: %s", node.name, v.Text)
 			}
 			v = &null
-			if nested.spent() { // and so does the row, but that says which column it is
+			if nested.isSpent() { // and so does the row, but that says which column it is
 				nested, size = allowance{}, 0
 			}
 		}
@@ -247,7 +247,7 @@ func (r *parquetReader) row(rec *record) error {
 			continue
 		}
 		rec.cells = slices.Grow(rec.cells, 1)[:len(rec.cells)+1]
-		set(&rec.cells[len(rec.cells)-1], node.name, v)
+		setMember(&rec.cells[len(rec.cells)-1], node.name, v)
 	}
 	return nil
 }
@@ -255,21 +255,21 @@ func (r *parquetReader) row(rec *record) error {
 // null is a value that is absent. It is not to be changed.
 var null pipeline.Value
 
-// endGroup makes sure that the columns end with the rows.
-func (r *parquetReader) endGroup() error {
-	for _, l := range r.leafs {
+// checkGroupEnd makes sure that the columns end with the rows.
+func (r *parquetReader) checkGroupEnd() error {
+	for _, l := range r.leaves {
 		if l.i < l.n || l.column.HasNext() {
 			return fmt.Errorf("damaged Parquet: the column %s has more values than its row group has rows", l.descr.Path())
 		}
 		if err := l.column.Err(); err != nil {
-			return r.inColumn(l.descr.Path(), err)
+			return r.newColumnError(l.descr.Path(), err)
 		}
 	}
 	return nil
 }
 
-// inColumn is err with the column, and with the row group, from 1, where that says which part of a file to look at.
-func (r *parquetReader) inColumn(name string, err error) error {
+// newColumnError is err with the column, and with the row group, from 1, where that says which part of a file to look at.
+func (r *parquetReader) newColumnError(name string, err error) error {
 	if errors.Is(err, parquetfile.ErrChecksum) {
 		return pipeline.WithHint(fmt.Errorf("column %s, row group %d: %w", name, r.group, err), "the file was damaged after it was written: copy it again from where it came")
 	}
@@ -281,18 +281,18 @@ func (r *parquetReader) Close() error {
 	return r.close.Close()
 }
 
-// next is the value of the next row of a column that is not nested in a list.
-func (l *leafReader) next(s *parquetfile.Values) (*pipeline.Value, error) {
-	if _, _, err := l.peek(s); err != nil {
+// readValue is the value of the next row of a column that is not nested in a list.
+func (l *leafReader) readValue(s *parquetfile.Values) (*pipeline.Value, error) {
+	if _, _, err := l.peekLevels(s); err != nil {
 		return nil, err
 	}
-	return l.take(), nil
+	return l.takeValue(), nil
 }
 
-// peek is the levels at which the next value is.
-func (l *leafReader) peek(s *parquetfile.Values) (def, rep int16, err error) {
+// peekLevels is the levels at which the next value is.
+func (l *leafReader) peekLevels(s *parquetfile.Values) (def, rep int16, err error) {
 	if l.i == l.n {
-		more, err := l.more(s)
+		more, err := l.hasMore(s)
 		if err != nil {
 			return 0, 0, err
 		}
@@ -303,8 +303,8 @@ func (l *leafReader) peek(s *parquetfile.Values) (def, rep int16, err error) {
 	return l.defs[l.i], l.reps[l.i], nil
 }
 
-// take is the value at the current level. It is good until the next batch, and not to be changed.
-func (l *leafReader) take() *pipeline.Value {
+// takeValue is the value at the current level. It is good until the next batch, and not to be changed.
+func (l *leafReader) takeValue() *pipeline.Value {
 	i := l.i
 	l.i++
 	if l.defs[i] != l.max {
@@ -319,28 +319,28 @@ func (l *leafReader) take() *pipeline.Value {
 	return v
 }
 
-// more makes sure that the batch holds a level that is not used; there is none at the end of the chunk.
-func (l *leafReader) more(s *parquetfile.Values) (bool, error) {
+// hasMore makes sure that the batch holds a level that is not used; there is none at the end of the chunk.
+func (l *leafReader) hasMore(s *parquetfile.Values) (bool, error) {
 	if l.i < l.n {
 		return true, nil
 	}
 	if !l.column.HasNext() {
 		return false, l.column.Err()
 	}
-	if err := l.fill(s); err != nil {
+	if err := l.decodeBatch(s); err != nil {
 		return false, err
 	}
 	return l.n > 0, nil
 }
 
-// fill decodes the next batch.
-func (l *leafReader) fill(s *parquetfile.Values) error {
+// decodeBatch decodes the next batch.
+func (l *leafReader) decodeBatch(s *parquetfile.Values) error {
 	if l.defs == nil {
-		l.defs, l.reps = make([]int16, l.most), make([]int16, l.most)
+		l.defs, l.reps = make([]int16, l.maxBatch), make([]int16, l.maxBatch)
 	}
 	l.values = l.values[:0]
 	l.i, l.at = 0, 0
-	n, k, err := l.column.Read(s, min(l.column.Most(), l.most), l.defs, l.reps)
+	n, k, err := l.column.Read(s, min(l.column.Most(), l.maxBatch), l.defs, l.reps)
 	if err != nil {
 		return err
 	}
@@ -359,7 +359,7 @@ func (l *leafReader) fill(s *parquetfile.Values) error {
 		}
 	case parquet.Types.Int96:
 		for _, v := range s.Int96s {
-			l.values = append(l.values, int96(v))
+			l.values = append(l.values, newInt96Timestamp(v))
 		}
 	case parquet.Types.Float:
 		for _, v := range s.Floats {
@@ -370,9 +370,9 @@ func (l *leafReader) fill(s *parquetfile.Values) error {
 			l.values = append(l.values, pipeline.FloatValue(v))
 		}
 	case parquet.Types.ByteArray:
-		l.values = appendBytes(l.values, s.Bytes, l.convert.bytes)
+		l.values = appendByteValues(l.values, s.Bytes, l.convert.bytes)
 	case parquet.Types.FixedLenByteArray:
-		l.values = appendBytes(l.values, s.Fixed, l.convert.bytes)
+		l.values = appendByteValues(l.values, s.Fixed, l.convert.bytes)
 	}
 	l.n = n
 	present := l.n

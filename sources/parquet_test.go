@@ -128,7 +128,7 @@ func TestParquetTypedIDs(t *testing.T) {
 		{node: leafNode(t, "groups.org", req, nil, parquet.Types.Int32, -1), values: []int32{1, 2}},
 		{node: leafNode(t, "__index_level_0__", req, nil, parquet.Types.Int64, -1), values: []int64{0, 1}},
 	})
-	rows, err := read(t, "u.parquet", data, Options{})
+	rows, err := readRows(t, "u.parquet", data, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestParquetTypedIDs(t *testing.T) {
 	}
 }
 
-func group(tb testing.TB, name string, rep parquet.Repetition, logical schema.LogicalType, fields ...schema.Node) schema.Node {
+func newGroup(tb testing.TB, name string, rep parquet.Repetition, logical schema.LogicalType, fields ...schema.Node) schema.Node {
 	tb.Helper()
 	var n schema.Node
 	var err error
@@ -163,21 +163,21 @@ func TestParquetNested(t *testing.T) {
 		return leafNode(t, name, r, schema.StringLogicalType{}, parquet.Types.ByteArray, -1)
 	}
 	cols := withID(t, 5,
-		parquetColumn{node: group(t, "user_properties", opt, nil, text("plan", opt), leafNode(t, "seats", req, nil, parquet.Types.Int32, -1)),
+		parquetColumn{node: newGroup(t, "user_properties", opt, nil, text("plan", opt), leafNode(t, "seats", req, nil, parquet.Types.Int32, -1)),
 			values: []string{"pro"}, defs: []int16{2, 1, 0, 0, 0}},
 		parquetColumn{values: []int32{1, 2}, defs: []int16{1, 1, 0, 0, 0}},
-		parquetColumn{node: group(t, "tags", opt, schema.ListLogicalType{}, group(t, "list", rep, nil, text("element", opt))),
+		parquetColumn{node: newGroup(t, "tags", opt, schema.ListLogicalType{}, newGroup(t, "list", rep, nil, text("element", opt))),
 			values: []string{"a", "b", "c"}, defs: []int16{3, 3, 0, 1, 2, 3, 1}, reps: []int16{0, 1, 0, 0, 0, 1, 0}},
-		parquetColumn{node: group(t, "old", req, schema.ListLogicalType{}, text("array", rep)),
+		parquetColumn{node: newGroup(t, "old", req, schema.ListLogicalType{}, text("array", rep)),
 			values: []string{"x", "y"}, defs: []int16{1, 1, 0, 0, 0, 0}, reps: []int16{0, 1, 0, 0, 0, 0}},
 		parquetColumn{node: leafNode(t, "bare", rep, nil, parquet.Types.Int64, -1),
 			values: []int64{7}, defs: []int16{0, 0, 0, 0, 1}, reps: []int16{0, 0, 0, 0, 0}},
-		parquetColumn{node: group(t, "attrs", opt, schema.MapLogicalType{}, group(t, "key_value", rep, nil, text("key", req), text("value", opt))),
+		parquetColumn{node: newGroup(t, "attrs", opt, schema.MapLogicalType{}, newGroup(t, "key_value", rep, nil, text("key", req), text("value", opt))),
 			values: []string{}, defs: []int16{0, 0, 0, 0, 0}, reps: []int16{0, 0, 0, 0, 0}},
 		parquetColumn{values: []string{}, defs: []int16{0, 0, 0, 0, 0}, reps: []int16{0, 0, 0, 0, 0}},
 	)
 	data := parquetBytes(t, cols)
-	rows, err := read(t, "u.parquet", data, Options{Mapping: Mapping{Properties: []string{"tags", "old", "bare"}, Carry: []string{"tags"}}})
+	rows, err := readRows(t, "u.parquet", data, Options{Mapping: Mapping{Properties: []string{"tags", "old", "bare"}, Carry: []string{"tags"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,13 +207,13 @@ func TestParquetNested(t *testing.T) {
 		{Mapping{Map: map[string]string{"device_id": "tags"}}, "column tags: a column that holds lists of texts cannot be device_id"},
 		{Mapping{Carry: []string{"user_properties.pln"}}, `no column "user_properties.pln"`},
 	} {
-		if _, err := read(t, "u.parquet", data, Options{Mapping: test.mapping}); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := readRows(t, "u.parquet", data, Options{Mapping: test.mapping}); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%+v: %v, want %q", test.mapping, err, test.want)
 		}
 	}
 	// A part of a struct is a column too where an option names it.
 	m := Mapping{Map: map[string]string{"country": "user_properties.plan"}, Carry: []string{"User_Properties.Seats"}}
-	if rows, err := read(t, "u.parquet", data, Options{Mapping: m}); err != nil || rows[0].Context != `{"country":"pro","user_properties":{"plan":"pro","seats":1}}` ||
+	if rows, err := readRows(t, "u.parquet", data, Options{Mapping: m}); err != nil || rows[0].Context != `{"country":"pro","user_properties":{"plan":"pro","seats":1}}` ||
 		rows[0].Carry != "[1]" || rows[4].Context != "{}" || rows[4].Carry != "[null]" {
 		t.Errorf("%+v, %v", rows, err)
 	}
@@ -226,11 +226,11 @@ func TestParquetObjectsOfTheUser(t *testing.T) {
 		return leafNode(t, name, opt, schema.StringLogicalType{}, parquet.Types.ByteArray, -1)
 	}
 	mapOf := func(name string, value schema.Node) schema.Node {
-		return group(t, name, opt, schema.MapLogicalType{}, group(t, "key_value", rep, nil,
+		return newGroup(t, name, opt, schema.MapLogicalType{}, newGroup(t, "key_value", rep, nil,
 			leafNode(t, "key", req, schema.StringLogicalType{}, parquet.Types.ByteArray, -1), value))
 	}
-	rows, err := read(t, "u.parquet", parquetBytes(t, []parquetColumn{
-		{node: group(t, "context", opt, nil, text("user_id"), text("country"), group(t, "user_properties", opt, nil, text("plan"), text("tier")), text("custom")),
+	rows, err := readRows(t, "u.parquet", parquetBytes(t, []parquetColumn{
+		{node: newGroup(t, "context", opt, nil, text("user_id"), text("country"), newGroup(t, "user_properties", opt, nil, text("plan"), text("tier")), text("custom")),
 			values: []string{"a", "b"}, defs: []int16{2, 2}},
 		{values: []string{"DE"}, defs: []int16{2, 1}},
 		{values: []string{"free", "free"}, defs: []int16{3, 3}},
@@ -238,9 +238,9 @@ func TestParquetObjectsOfTheUser(t *testing.T) {
 		{values: []string{"x"}, defs: []int16{1, 2}},
 		{node: mapOf("user_properties", text("value")), values: []string{"plan", "k"}, defs: []int16{2, 2, 1}, reps: []int16{0, 1, 0}},
 		{values: []string{"pro"}, defs: []int16{3, 2, 1}, reps: []int16{0, 1, 0}},
-		{node: group(t, "groups", req, nil, text("org"), leafNode(t, "team", opt, nil, parquet.Types.Int32, -1)), values: []string{"acme"}, defs: []int16{1, 0}},
+		{node: newGroup(t, "groups", req, nil, text("org"), leafNode(t, "team", opt, nil, parquet.Types.Int32, -1)), values: []string{"acme"}, defs: []int16{1, 0}},
 		{values: []int32{7, 8}, defs: []int16{1, 1}},
-		{node: group(t, "group_properties", req, nil, mapOf("org", group(t, "value", opt, nil, leafNode(t, "size", req, nil, parquet.Types.Int32, -1)))),
+		{node: newGroup(t, "group_properties", req, nil, mapOf("org", newGroup(t, "value", opt, nil, leafNode(t, "size", req, nil, parquet.Types.Int32, -1)))),
 			values: []string{"acme"}, defs: []int16{2, 0}, reps: []int16{0, 0}},
 		{values: []int32{3}, defs: []int16{3, 0}, reps: []int16{0, 0}},
 	}), Options{})
@@ -264,8 +264,8 @@ func TestParquetBatches(t *testing.T) {
 	var want []string
 	number := 0
 	for range 3 {
-		tags := parquetColumn{node: group(t, "user_properties", parquet.Repetitions.Required, nil,
-			group(t, "tags", parquet.Repetitions.Optional, schema.ListLogicalType{}, group(t, "list", parquet.Repetitions.Repeated, nil,
+		tags := parquetColumn{node: newGroup(t, "user_properties", parquet.Repetitions.Required, nil,
+			newGroup(t, "tags", parquet.Repetitions.Optional, schema.ListLogicalType{}, newGroup(t, "list", parquet.Repetitions.Repeated, nil,
 				leafNode(t, "element", parquet.Repetitions.Required, nil, parquet.Types.Int64, -1))))}
 		var values []int64
 		for i := range n {
@@ -286,7 +286,7 @@ func TestParquetBatches(t *testing.T) {
 		groups = append(groups, withID(t, n, tags))
 	}
 	data := parquetGroups(t, groups, parquet.WithDataPageSize(700), parquet.WithCompression(compress.Codecs.Zstd), parquet.WithDictionaryDefault(false))
-	rows, err := read(t, "u.parquet", data, Options{})
+	rows, err := readRows(t, "u.parquet", data, Options{})
 	if err != nil || len(rows) != len(want) {
 		t.Fatalf("%d rows, %v", len(rows), err)
 	}
@@ -302,7 +302,7 @@ func TestParquetCompressionAndPages(t *testing.T) {
 	for _, codec := range []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Gzip, compress.Codecs.Zstd, compress.Codecs.Brotli} {
 		for _, v := range []parquet.DataPageVersion{parquet.DataPageV1, parquet.DataPageV2} {
 			data := parquetBytes(t, textColumns(t, header, users), parquet.WithCompression(codec), parquet.WithDataPageVersion(v), parquet.WithDataPageSize(4096))
-			rows, err := read(t, "u.parquet", data, Options{})
+			rows, err := readRows(t, "u.parquet", data, Options{})
 			if err != nil || len(rows) != len(users) {
 				t.Fatalf("%s, page version %d: %d rows, %v", codec, v, len(rows), err)
 			}
@@ -322,8 +322,8 @@ func smallParquet(tb testing.TB, opts ...parquet.WriterProperty) []byte {
 		parquetColumn{node: leafNode(tb, "user_properties.n", opt, nil, parquet.Types.Int64, -1), values: []int64{1, 2, 3}, defs: []int16{1, 0, 1, 1}},
 		parquetColumn{node: leafNode(tb, "user_properties.b", opt, nil, parquet.Types.Boolean, -1), values: []bool{true, false}, defs: []int16{1, 0, 0, 1}},
 		parquetColumn{node: leafNode(tb, "country", opt, schema.StringLogicalType{}, parquet.Types.ByteArray, -1), values: []string{"DE", "DE", "FR"}, defs: []int16{1, 1, 1, 0}},
-		parquetColumn{node: group(tb, "user_properties", opt, nil,
-			group(tb, "tags", opt, schema.ListLogicalType{}, group(tb, "list", parquet.Repetitions.Repeated, nil,
+		parquetColumn{node: newGroup(tb, "user_properties", opt, nil,
+			newGroup(tb, "tags", opt, schema.ListLogicalType{}, newGroup(tb, "list", parquet.Repetitions.Repeated, nil,
 				leafNode(tb, "element", opt, schema.StringLogicalType{}, parquet.Types.ByteArray, -1)))),
 			values: []string{"a", "b"}, defs: []int16{4, 4, 0, 0, 0}, reps: []int16{0, 1, 0, 0, 0}},
 	)
@@ -350,15 +350,15 @@ func TestParquetRefused(t *testing.T) {
 		{"footer of nothing", tail(0, "PAR1"), "u.parquet: "},
 		{"magic alone", []byte("PAR1\x00\x00\x00\x00PAR1"), "u.parquet: "},
 	} {
-		rows, err := read(t, "u.parquet", test.data, Options{})
+		rows, err := readRows(t, "u.parquet", test.data, Options{})
 		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "u.parquet: ") {
 			t.Errorf("%s: %d rows, %v, want %q", test.name, len(rows), err, test.want)
 		}
 	}
-	if rows, err := read(t, "u.parquet", good, Options{}); err != nil || len(rows) != 4 {
+	if rows, err := readRows(t, "u.parquet", good, Options{}); err != nil || len(rows) != 4 {
 		t.Errorf("undamaged: %d rows, %v", len(rows), err)
 	}
-	if rows, err := read(t, "u.parquet", parquetGroups(t, [][]parquetColumn{withID(t, 0)}), Options{}); err != nil || len(rows) != 0 {
+	if rows, err := readRows(t, "u.parquet", parquetGroups(t, [][]parquetColumn{withID(t, 0)}), Options{}); err != nil || len(rows) != 0 {
 		t.Errorf("no rows: %d rows, %v", len(rows), err)
 	}
 }
@@ -446,14 +446,14 @@ func TestParquetSharedNames(t *testing.T) {
 		{"either", Mapping{Properties: []string{"x"}}, `2 columns of the header are called "x"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			rows, err := read(t, "u.parquet", data, Options{Mapping: test.mapping})
+			rows, err := readRows(t, "u.parquet", data, Options{Mapping: test.mapping})
 			if test.want[0] != '{' {
 				if err == nil || !strings.Contains(err.Error(), test.want) {
 					t.Errorf("%v, want %q", err, test.want)
 				}
 				return
 			}
-			if err != nil || ids(rows) != "1:u1" || rows[0].Context != test.want {
+			if err != nil || joinIDs(rows) != "1:u1" || rows[0].Context != test.want {
 				t.Errorf("%+v, %v; want %s", rows, err, test.want)
 			}
 		})

@@ -14,15 +14,15 @@ import (
 // Many writers leave texts unmarked, so whether a column of bytes is text is in its values. Where all columns are sent,
 // one that holds anything else is left out, in all files of the input, and of nested columns the whole.
 
-// findBinary notes which columns of the files hold bytes that are not text, of those that are sent only because all are.
-func (in *Input) findBinary() error {
+// findBinaryColumns notes which columns of the files hold bytes that are not text, of those that are sent only because all are.
+func (in *Input) findBinaryColumns() error {
 	for _, f := range in.files {
 		var names []string
 		var err error
 		if f.pin != nil && f.pin.scanned {
 			names = f.pin.binary
-		} else if names, err = binaryColumns(f, &in.opts); err != nil {
-			return f.orChanged(err)
+		} else if names, err = scanBinaryColumns(f, &in.opts); err != nil {
+			return f.explainError(err)
 		}
 		if f.pin != nil {
 			f.pin.binary, f.pin.scanned = names, true
@@ -37,24 +37,24 @@ func (in *Input) findBinary() error {
 	return nil
 }
 
-// binaryColumns are those columns of a file.
-func binaryColumns(f File, opts *Options) (names []string, err error) {
+// scanBinaryColumns are those columns of a file.
+func scanBinaryColumns(f File, opts *Options) (names []string, err error) {
 	ctx := context.Background()
 	if f.pin != nil {
 		ctx = f.pin.ctx
 	}
-	file, err := f.begin()
+	file, err := f.beginPass()
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close() //nolint:errcheck // only read
-	r, err := openParquet(f.String(), file.file, file, opts.Mapping.named(), nil)
+	r, err := openParquet(f.String(), file.file, file, opts.Mapping.namedColumns(), nil)
 	if err != nil {
 		return nil, err
 	}
 	defer r.pq.Close()
 	for i, n := range r.nodes {
-		if r.cols[i].unreadable != "" || !onlyAsAll(r.cols[i].usesOf(&opts.Mapping)) {
+		if r.cols[i].unreadable != "" || !isOnlyAsAll(r.cols[i].findUses(&opts.Mapping)) {
 			continue
 		}
 		for _, l := range n.leaves {
@@ -78,8 +78,8 @@ func binaryColumns(f File, opts *Options) (names []string, err error) {
 	return names, nil
 }
 
-// onlyAsAll reports whether a column is sent only because all are.
-func onlyAsAll(us []use) bool { return len(us) == 1 && us[0].rank == rankAll }
+// isOnlyAsAll reports whether a column is sent only because all are.
+func isOnlyAsAll(us []use) bool { return len(us) == 1 && us[0].rank == rankAll }
 
 // mayBeBinary reports whether nothing in the schema says what the bytes of a column are.
 func mayBeBinary(d *schema.Column) bool {
@@ -112,7 +112,7 @@ func (r *parquetReader) isBinary(ctx context.Context, l *leafReader) (bool, erro
 				err = errors.New("damaged Parquet: a page without values")
 			}
 			if err != nil {
-				return false, r.inColumn(l.descr.Path(), err)
+				return false, r.newColumnError(l.descr.Path(), err)
 			}
 			for _, b := range r.scratch.Bytes {
 				if !utf8.Valid(b) {
@@ -126,7 +126,7 @@ func (r *parquetReader) isBinary(ctx context.Context, l *leafReader) (bool, erro
 			}
 		}
 		if err := l.column.Err(); err != nil {
-			return false, r.inColumn(l.descr.Path(), err)
+			return false, r.newColumnError(l.descr.Path(), err)
 		}
 	}
 	return false, nil

@@ -19,7 +19,7 @@ func TestLeftOut(t *testing.T) {
 		return parquetColumn{node: leafNode(t, name, required, nil, parquet.Types.ByteArray, -1), values: values}
 	}
 	list := parquetColumn{values: []string{"a", "\xff"}, defs: []int16{1, 1}, reps: []int16{0, 0},
-		node: group(t, "list", required, schema.ListLogicalType{}, group(t, "list", parquet.Repetitions.Repeated, nil, leafNode(t, "element", required, nil, parquet.Types.ByteArray, -1)))}
+		node: newGroup(t, "list", required, schema.ListLogicalType{}, newGroup(t, "list", parquet.Repetitions.Repeated, nil, leafNode(t, "element", required, nil, parquet.Types.ByteArray, -1)))}
 	fixed := parquetColumn{node: leafNode(t, "fixed", required, nil, parquet.Types.FixedLenByteArray, 2), values: []string{"ok", "\xc3\x28"}}
 	bson := parquetColumn{node: leafNode(t, "bson", optional, schema.BSONLogicalType{}, parquet.Types.ByteArray, -1), values: []string{}, defs: []int16{0, 0}}
 	interval := parquetColumn{node: leafNode(t, "interval", required, schema.IntervalLogicalType{}, parquet.Types.FixedLenByteArray, 12), values: []string{"0123456789ab", "0123456789ab"}}

@@ -18,8 +18,8 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/parquetfile"
 )
 
-// allocated is how many bytes f allocates.
-func allocated(f func()) uint64 {
+// measureAllocation is how many bytes f allocates.
+func measureAllocation(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	f()
@@ -51,7 +51,7 @@ func TestParquetLongValuesOfADictionary(t *testing.T) {
 		if err := in.Next(&row); err != nil || row.Err != nil || len(row.User.Context[0].Value.Text) != len(long) {
 			t.Fatalf("row %d: %v, %v", i+1, err, row.Err)
 		}
-		if held := len(in.reader.(*parquetReader).leafs[1].values); held > most {
+		if held := len(in.reader.(*parquetReader).leaves[1].values); held > most {
 			most = held
 		}
 	}
@@ -67,18 +67,18 @@ func TestParquetLongRows(t *testing.T) {
 	rows := [][]string{{long, "a"}, {"b", "c"}, {half, half}, {"d", "e"}}
 	read1 := func(cols ...parquetColumn) []got {
 		t.Helper()
-		rows, err := read(t, "u.parquet", parquetBytes(t, withID(t, 4, cols...), parquet.WithCompression(compress.Codecs.Zstd)), Options{})
+		rows, err := readRows(t, "u.parquet", parquetBytes(t, withID(t, 4, cols...), parquet.WithCompression(compress.Codecs.Zstd)), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return rows
 	}
 	got := read1(textColumns(t, []string{"country", "city"}, rows)...)
-	if g := ids(got); g != "1:u1!bad_row 2:u2 3:!bad_row 4:u4" || !strings.Contains(got[0].Err, "column country: longer than 1 MiB") || !strings.Contains(got[2].Err, "the row is longer than 1 MiB") {
+	if g := joinIDs(got); g != "1:u1!bad_row 2:u2 3:!bad_row 4:u4" || !strings.Contains(got[0].Err, "column country: longer than 1 MiB") || !strings.Contains(got[2].Err, "the row is longer than 1 MiB") {
 		t.Errorf("%s: %s; %s", g, got[0].Err, got[2].Err)
 	}
-	list := group(t, "user_properties", parquet.Repetitions.Optional, nil,
-		group(t, "tags", parquet.Repetitions.Optional, schema.ListLogicalType{}, group(t, "list", parquet.Repetitions.Repeated, nil,
+	list := newGroup(t, "user_properties", parquet.Repetitions.Optional, nil,
+		newGroup(t, "tags", parquet.Repetitions.Optional, schema.ListLogicalType{}, newGroup(t, "list", parquet.Repetitions.Repeated, nil,
 			leafNode(t, "element", parquet.Repetitions.Optional, schema.StringLogicalType{}, parquet.Types.ByteArray, -1))))
 	c := parquetColumn{node: list}
 	var values []string
@@ -89,7 +89,7 @@ func TestParquetLongRows(t *testing.T) {
 		}
 	}
 	c.values = values
-	if g := ids(read1(c)); g != "1:u1 2:u2!bad_row 3:u3!bad_row 4:u4" {
+	if g := joinIDs(read1(c)); g != "1:u1 2:u2!bad_row 3:u3!bad_row 4:u4" {
 		t.Errorf("lists: %s", g)
 	}
 }
@@ -109,7 +109,7 @@ func TestParquetFooterBombs(t *testing.T) {
 		file = binary.LittleEndian.AppendUint32(file, uint32(len(footer)))
 		file = append(file, "PAR1"...)
 		var err error
-		n := allocated(func() { _, err = read(t, "u.parquet", file, Options{}) })
+		n := measureAllocation(func() { _, err = readRows(t, "u.parquet", file, Options{}) })
 		if err == nil || !strings.Contains(err.Error(), "u.parquet: ") || n > 4<<20+3*uint64(len(file)) {
 			t.Errorf("%s: %v, %d bytes allocated; want an error with the file's name, and less", name, err, n)
 		}
@@ -127,7 +127,7 @@ func TestParquetDelta(t *testing.T) {
 		for _, v := range []parquet.DataPageVersion{parquet.DataPageV1, parquet.DataPageV2} {
 			data := parquetBytes(t, textColumns(t, header, users), parquet.WithDictionaryDefault(false), parquet.WithEncoding(enc),
 				parquet.WithDataPageVersion(v), parquet.WithDataPageSize(4096))
-			rows, err := read(t, "u.parquet", data, Options{})
+			rows, err := readRows(t, "u.parquet", data, Options{})
 			if err != nil || len(rows) != len(users) {
 				t.Fatalf("%s, page version %d: %d rows, %v", enc, v, len(rows), err)
 			}
@@ -147,7 +147,7 @@ func FuzzParquetPages(f *testing.F) {
 	types := []parquet.Type{parquet.Types.Boolean, parquet.Types.Int32, parquet.Types.Int64, parquet.Types.Int96, parquet.Types.Float,
 		parquet.Types.Double, parquet.Types.ByteArray, parquet.Types.FixedLenByteArray}
 	codecs := []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Gzip, compress.Codecs.Zstd, compress.Codecs.Brotli, compress.Codecs.Lz4, 7}
-	list := parquetColumn{node: group(f, "tags", parquet.Repetitions.Optional, schema.ListLogicalType{}, group(f, "list", parquet.Repetitions.Repeated, nil,
+	list := parquetColumn{node: newGroup(f, "tags", parquet.Repetitions.Optional, schema.ListLogicalType{}, newGroup(f, "list", parquet.Repetitions.Repeated, nil,
 		leafNode(f, "element", parquet.Repetitions.Required, nil, parquet.Types.Int64, -1))),
 		values: []int64{1, 2, 3}, defs: []int16{2, 2, 1, 0, 2}, reps: []int16{0, 1, 0, 0, 0}}
 	for _, opts := range parquetVariants() {
@@ -174,18 +174,18 @@ func FuzzParquetPages(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, codec, typ, levels byte) {
 		node := leafNode(t, "x", parquet.Repetitions.Required, nil, types[int(typ)%len(types)], 12).(*schema.PrimitiveNode)
 		d := schema.NewColumn(node, int16(levels&3), int16(levels>>2&1))
-		_, c, _ := converterOf(d)
-		l := &leafReader{descr: d, max: d.MaxDefinitionLevel(), convert: c, most: parquetBatch, column: parquetfile.NewColumn(d, parquetfile.Options{}, pageBuffer)}
+		_, c, _ := newConverter(d)
+		l := &leafReader{descr: d, max: d.MaxDefinitionLevel(), convert: c, maxBatch: parquetBatch, column: parquetfile.NewColumn(d, parquetfile.Options{}, pageBuffer)}
 		column := &parquetNode{kind: flatNode, leaf: l, leaves: []*leafReader{l}, def: d.MaxDefinitionLevel()}
 		if d.MaxRepetitionLevel() > 0 {
-			column = newNodeBuilder(schema.NewSchema(group(t, "x", parquet.Repetitions.Required, nil).(*schema.GroupNode)), nil).list("x", column, max(0, d.MaxDefinitionLevel()-1), 0)
+			column = newNodeBuilder(schema.NewSchema(newGroup(t, "x", parquet.Repetitions.Required, nil).(*schema.GroupNode)), nil).newListNode("x", column, max(0, d.MaxDefinitionLevel()-1), 0)
 		}
 		if err := l.column.Begin(bytes.NewReader(data), 1<<20, codecs[int(codec)%len(codecs)]); err != nil {
 			t.Fatal(err)
 		}
 		var values parquetfile.Values
 		for range 2000 {
-			if err := parquetfile.Guard("x", func() error { _, err := column.next(&values, &allowance{size: maxRecord}); return err }); err != nil {
+			if err := parquetfile.Guard("x", func() error { _, err := column.readRow(&values, &allowance{size: maxRecord}); return err }); err != nil {
 				return
 			}
 		}
@@ -204,26 +204,26 @@ func TestOneLimitForNestedRows(t *testing.T) {
 		{"over 1 MiB", maxRecord/len("1234,") + 1, "1:u1!bad_row"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			list := parquetColumn{node: group(t, "user_properties", parquet.Repetitions.Required, nil, group(t, "p", parquet.Repetitions.Required, schema.ListLogicalType{},
-				group(t, "list", parquet.Repetitions.Repeated, nil, leafNode(t, "element", parquet.Repetitions.Required, nil, parquet.Types.Int32, -1))))}
+			list := parquetColumn{node: newGroup(t, "user_properties", parquet.Repetitions.Required, nil, newGroup(t, "p", parquet.Repetitions.Required, schema.ListLogicalType{},
+				newGroup(t, "list", parquet.Repetitions.Repeated, nil, leafNode(t, "element", parquet.Repetitions.Required, nil, parquet.Types.Int32, -1))))}
 			values := make([]int32, test.values)
 			for i := range values {
 				values[i] = 1234
 				list.defs, list.reps = append(list.defs, 1), append(list.reps, int16(min(i, 1)))
 			}
 			list.values = values
-			rows, err := read(t, "u.parquet", parquetBytes(t, withID(t, 1, list)), Options{})
-			if got := ids(rows); err != nil || got != test.want {
+			rows, err := readRows(t, "u.parquet", parquetBytes(t, withID(t, 1, list)), Options{})
+			if got := joinIDs(rows); err != nil || got != test.want {
 				t.Errorf("Parquet: %s, %v, want %s", got, err, test.want)
 			}
 			array := "[" + strings.Repeat("1234,", test.values-1) + "1234]"
-			rows, err = read(t, "u.jsonl", []byte(`{"user_id":"u1","user_properties":{"p":`+array+"}}\n"), Options{})
-			got := strings.Replace(ids(rows), "1:!", "1:u1!", 1) // a line that is not read has no id
+			rows, err = readRows(t, "u.jsonl", []byte(`{"user_id":"u1","user_properties":{"p":`+array+"}}\n"), Options{})
+			got := strings.Replace(joinIDs(rows), "1:!", "1:u1!", 1) // a line that is not read has no id
 			if err != nil || got != test.want {
 				t.Errorf("JSONL: %s, %v, want %s", got, err, test.want)
 			}
-			rows, err = read(t, "u.tsv", []byte("user_id\tuser_properties.p\nu1\t"+array+"\n"), Options{Mapping: Mapping{Types: types{"user_properties.p": pipeline.TypeJSON}}})
-			got = strings.Replace(ids(rows), "1:!", "1:u1!", 1)
+			rows, err = readRows(t, "u.tsv", []byte("user_id\tuser_properties.p\nu1\t"+array+"\n"), Options{Mapping: Mapping{Types: types{"user_properties.p": pipeline.TypeJSON}}})
+			got = strings.Replace(joinIDs(rows), "1:!", "1:u1!", 1)
 			if err != nil || got != test.want {
 				t.Errorf("TSV: %s, %v, want %s", got, err, test.want)
 			}

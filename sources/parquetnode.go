@@ -63,24 +63,24 @@ func newNodeBuilder(s *schema.Schema, broken map[schema.Node]string) *nodeBuilde
 	return b
 }
 
-// build is the node that n is, in a group that is there from the definition level def on.
-func (b *nodeBuilder) build(n schema.Node, def, rep int16, depth int) *parquetNode {
+// buildNode is the node that n is, in a group that is there from the definition level def on.
+func (b *nodeBuilder) buildNode(n schema.Node, def, rep int16, depth int) *parquetNode {
 	switch n.RepetitionType() {
 	case parquet.Repetitions.Optional:
 		def++
 	case parquet.Repetitions.Repeated: // not in a LIST: a list that is never null, and neither are its elements
-		return b.list(n.Name(), b.body(n, def+1, rep+1, depth), def, rep)
+		return b.newListNode(n.Name(), b.buildBody(n, def+1, rep+1, depth), def, rep)
 	}
-	return b.body(n, def, rep, depth)
+	return b.buildBody(n, def, rep, depth)
 }
 
-func (b *nodeBuilder) list(name string, element *parquetNode, def, rep int16) *parquetNode {
+func (b *nodeBuilder) newListNode(name string, element *parquetNode, def, rep int16) *parquetNode {
 	return &parquetNode{kind: listNode, name: name, fields: []*parquetNode{element}, leaves: element.leaves, def: def, elem: def + 1, rep: rep + 1,
 		typ: pipeline.TypeJSON, unreadable: element.unreadable}
 }
 
-// body is the node that n is, which itself is there from def on.
-func (b *nodeBuilder) body(n schema.Node, def, rep int16, depth int) *parquetNode {
+// buildBody is the node that n is, which itself is there from def on.
+func (b *nodeBuilder) buildBody(n schema.Node, def, rep int16, depth int) *parquetNode {
 	if depth > maxNesting {
 		return &parquetNode{name: n.Name(), unreadable: fmt.Sprintf("a column that is nested deeper than %d", maxNesting)}
 	}
@@ -93,21 +93,21 @@ func (b *nodeBuilder) body(n schema.Node, def, rep int16, depth int) *parquetNod
 		d := b.schema.Column(i)
 		l := &leafReader{index: i, descr: d, max: d.MaxDefinitionLevel()}
 		node := &parquetNode{kind: flatNode, name: n.Name(), leaf: l, leaves: []*leafReader{l}, def: def, flat: d.MaxRepetitionLevel() == 0}
-		node.typ, l.convert, node.unreadable = converterOf(l.descr)
+		node.typ, l.convert, node.unreadable = newConverter(l.descr)
 		return node
 	}
 	// LogicalTypes.md of the Parquet format, "Lists" and "Maps", with their rules for what older writers left out.
-	if group, ok := repeatedIn(g); ok && isAnnotated(g, schema.ConvertedTypes.List) {
+	if group, ok := findRepeatedField(g); ok && isAnnotated(g, schema.ConvertedTypes.List) {
 		inner, ok := group.(*schema.GroupNode)
 		if !ok || inner.NumFields() != 1 || inner.Name() == "array" || inner.Name() == g.Name()+"_tuple" ||
 			inner.Field(0).RepetitionType() == parquet.Repetitions.Repeated {
-			return b.list(g.Name(), b.body(group, def+1, rep+1, depth+1), def, rep)
+			return b.newListNode(g.Name(), b.buildBody(group, def+1, rep+1, depth+1), def, rep)
 		}
-		return b.list(g.Name(), b.build(inner.Field(0), def+1, rep+1, depth+1), def, rep)
+		return b.newListNode(g.Name(), b.buildNode(inner.Field(0), def+1, rep+1, depth+1), def, rep)
 	}
-	if group, ok := repeatedIn(g); ok && (isAnnotated(g, schema.ConvertedTypes.Map) || isAnnotated(g, schema.ConvertedTypes.MapKeyValue)) {
+	if group, ok := findRepeatedField(g); ok && (isAnnotated(g, schema.ConvertedTypes.Map) || isAnnotated(g, schema.ConvertedTypes.MapKeyValue)) {
 		if inner, ok := group.(*schema.GroupNode); ok && inner.NumFields() == 2 {
-			return b.mapping(g, inner, def, rep, depth)
+			return b.buildMapNode(g, inner, def, rep, depth)
 		}
 	}
 	node := &parquetNode{kind: structNode, name: g.Name(), def: def, typ: pipeline.TypeJSON}
@@ -115,8 +115,8 @@ func (b *nodeBuilder) body(n schema.Node, def, rep int16, depth int) *parquetNod
 		node.unreadable = "a struct without fields"
 	}
 	for i := range g.NumFields() {
-		f := b.build(g.Field(i), def, rep, depth+1)
-		node.add(f)
+		f := b.buildNode(g.Field(i), def, rep, depth+1)
+		node.addPart(f)
 		node.fields = append(node.fields, f)
 	}
 	slices.SortStableFunc(node.fields, func(a, b *parquetNode) int { return strings.Compare(a.name, b.name) })
@@ -128,15 +128,15 @@ func (b *nodeBuilder) body(n schema.Node, def, rep int16, depth int) *parquetNod
 	return node
 }
 
-func (b *nodeBuilder) mapping(g, inner *schema.GroupNode, def, rep int16, depth int) *parquetNode {
-	key, value := b.build(inner.Field(0), def+1, rep+1, depth+1), b.build(inner.Field(1), def+1, rep+1, depth+1)
+func (b *nodeBuilder) buildMapNode(g, inner *schema.GroupNode, def, rep int16, depth int) *parquetNode {
+	key, value := b.buildNode(inner.Field(0), def+1, rep+1, depth+1), b.buildNode(inner.Field(1), def+1, rep+1, depth+1)
 	node := &parquetNode{kind: mapNode, name: g.Name(), def: def, elem: def + 1, rep: rep + 1, typ: pipeline.TypeJSON,
 		fields: []*parquetNode{key, value}}
 	if key.kind != flatNode && key.unreadable == "" {
 		node.unreadable = "a map whose keys are nested"
 	}
-	node.add(key)
-	node.add(value)
+	node.addPart(key)
+	node.addPart(value)
 	return node
 }
 
@@ -177,16 +177,16 @@ func (n *parquetNode) describe(b *strings.Builder) {
 	}
 }
 
-// add takes what a part brings along.
-func (n *parquetNode) add(part *parquetNode) {
+// addPart takes what a part brings along.
+func (n *parquetNode) addPart(part *parquetNode) {
 	n.leaves = append(n.leaves, part.leaves...)
 	if n.unreadable == "" {
 		n.unreadable = part.unreadable
 	}
 }
 
-// repeatedIn is the one field of a group that is repeated.
-func repeatedIn(g *schema.GroupNode) (schema.Node, bool) {
+// findRepeatedField is the one field of a group that is repeated.
+func findRepeatedField(g *schema.GroupNode) (schema.Node, bool) {
 	if g.NumFields() != 1 || g.Field(0).RepetitionType() != parquet.Repetitions.Repeated {
 		return nil, false
 	}
@@ -206,28 +206,28 @@ func isAnnotated(g *schema.GroupNode, as schema.ConvertedType) bool {
 	return false
 }
 
-// find is the node at a path of names, separated by dots, below structs. Where none is of that very name, case does not
+// findPath is the node at a path of names, separated by dots, below structs. Where none is of that very name, case does not
 // matter.
-func (b *nodeBuilder) find(path string) *parquetNode {
+func (b *nodeBuilder) findPath(path string) *parquetNode {
 	for _, same := range []func(a, b string) bool{func(a, b string) bool { return a == b }, strings.EqualFold} {
-		if n := b.below(b.schema.Root(), path, 0, 0, same); n != nil {
+		if n := b.findBelow(b.schema.Root(), path, 0, 0, same); n != nil {
 			return n
 		}
 	}
 	return nil
 }
 
-func (b *nodeBuilder) below(g *schema.GroupNode, path string, def int16, depth int, same func(a, b string) bool) *parquetNode {
+func (b *nodeBuilder) findBelow(g *schema.GroupNode, path string, def int16, depth int, same func(a, b string) bool) *parquetNode {
 	for i := range g.NumFields() {
 		f := g.Field(i)
 		if same(f.Name(), path) {
-			return b.build(f, def, 0, depth)
+			return b.buildNode(f, def, 0, depth)
 		}
 		inner, ok := f.(*schema.GroupNode)
 		if _, broken := b.broken[f]; !ok || broken {
 			continue
 		}
-		if _, repeated := repeatedIn(inner); repeated || f.RepetitionType() == parquet.Repetitions.Repeated || len(path) <= len(f.Name())+1 ||
+		if _, repeated := findRepeatedField(inner); repeated || f.RepetitionType() == parquet.Repetitions.Repeated || len(path) <= len(f.Name())+1 ||
 			!same(path[:len(f.Name())], f.Name()) || path[len(f.Name())] != '.' || depth > maxNesting {
 			continue
 		}
@@ -235,7 +235,7 @@ func (b *nodeBuilder) below(g *schema.GroupNode, path string, def int16, depth i
 		if f.RepetitionType() == parquet.Repetitions.Optional {
 			at++
 		}
-		if n := b.below(inner, path[len(f.Name())+1:], at, depth+1, same); n != nil {
+		if n := b.findBelow(inner, path[len(f.Name())+1:], at, depth+1, same); n != nil {
 			n.name = f.Name() + "." + n.name // as the file spells it
 			return n
 		}
@@ -250,11 +250,11 @@ type allowance struct {
 	json []byte // to measure values
 }
 
-// take takes a value and its name off the allowance.
-func (a *allowance) take(v *pipeline.Value) { a.size -= a.sizeOf(v) }
+// spend takes a value and its name off the allowance.
+func (a *allowance) spend(v *pipeline.Value) { a.size -= a.measure(v) }
 
-// sizeOf is about how many bytes of JSON a value is.
-func (a *allowance) sizeOf(v *pipeline.Value) int {
+// measure is about how many bytes of JSON a value is.
+func (a *allowance) measure(v *pipeline.Value) int {
 	if v.Kind == pipeline.String {
 		return len(v.Text) + len(`"",`)
 	}
@@ -262,59 +262,59 @@ func (a *allowance) sizeOf(v *pipeline.Value) int {
 	return len(a.json) + len(",")
 }
 
-// spent reports whether the row takes too much. What is read from then on is thrown away.
-func (a *allowance) spent() bool { return a.size < 0 }
+// isSpent reports whether the row takes too much. What is read from then on is thrown away.
+func (a *allowance) isSpent() bool { return a.size < 0 }
 
 var errLevels = errors.New("damaged Parquet: the parts of a nested column do not fit together")
 
-// next is the value of the next row.
-func (n *parquetNode) next(s *parquetfile.Values, a *allowance) (pipeline.Value, error) {
+// readRow is the value of the next row.
+func (n *parquetNode) readRow(s *parquetfile.Values, a *allowance) (pipeline.Value, error) {
 	for _, l := range n.leaves {
-		if _, rep, err := l.peek(s); err != nil {
+		if _, rep, err := l.peekLevels(s); err != nil {
 			return pipeline.Value{}, err
 		} else if rep != 0 {
 			return pipeline.Value{}, errors.New("damaged Parquet: a row that begins inside a list")
 		}
 	}
 	a.bad = ""
-	v, err := n.read(s, a)
+	v, err := n.readValue(s, a)
 	switch {
 	case err != nil:
 		return v, err
-	case a.spent():
-		return cannot("the nested columns of the row are " + errTooLong.Error()), nil
+	case a.isSpent():
+		return newUnreadable("the nested columns of the row are " + errTooLong.Error()), nil
 	case a.bad != "":
-		return cannot(a.bad), nil
+		return newUnreadable(a.bad), nil
 	}
 	return v, nil
 }
 
-// read is the value that begins at the current level of the leaves.
-func (n *parquetNode) read(s *parquetfile.Values, a *allowance) (pipeline.Value, error) {
+// readValue is the value that begins at the current level of the leaves.
+func (n *parquetNode) readValue(s *parquetfile.Values, a *allowance) (pipeline.Value, error) {
 	var none pipeline.Value
 	if n.kind == flatNode {
-		if _, _, err := n.leaf.peek(s); err != nil {
+		if _, _, err := n.leaf.peekLevels(s); err != nil {
 			return none, err
 		}
-		v := n.leaf.take()
+		v := n.leaf.takeValue()
 		if v.Kind == unreadable {
 			if a.bad == "" {
 				a.bad = v.Text
 			}
 			return none, nil
 		}
-		if a.take(v); a.spent() {
+		if a.spend(v); a.isSpent() {
 			return none, nil
 		}
 		return *v, nil
 	}
-	def, _, err := n.leaves[0].peek(s)
+	def, _, err := n.leaves[0].peekLevels(s)
 	if err != nil {
 		return none, err
 	}
 	if def < n.def {
-		a.take(&none)
-		return none, n.skip(s, 0, n.def)
+		a.spend(&none)
+		return none, n.skipValue(s, 0, n.def)
 	}
 	a.size -= len("[],")
 	if n.kind == structNode {
@@ -325,36 +325,36 @@ func (n *parquetNode) read(s *parquetfile.Values, a *allowance) (pipeline.Value,
 		v.Kind = pipeline.Object
 	}
 	if def < n.elem {
-		return v, n.skip(s, n.def, n.elem)
+		return v, n.skipValue(s, n.def, n.elem)
 	}
 	for more := true; more; {
-		if err := n.all(s, func(def, _ int16) bool { return def >= n.elem }); err != nil {
+		if err := n.checkLevels(s, func(def, _ int16) bool { return def >= n.elem }); err != nil {
 			return none, err
 		}
 		var m pipeline.Member
 		if n.kind == mapNode {
-			key, err := n.fields[0].read(s, a)
+			key, err := n.fields[0].readValue(s, a)
 			if err != nil {
 				return none, err
 			}
-			if key.Kind == pipeline.Null && a.bad == "" && !a.spent() {
+			if key.Kind == pipeline.Null && a.bad == "" && !a.isSpent() {
 				a.bad = "a map with a key that is null"
 			}
 			m.Name = string(key.AppendText(nil))
 		}
-		if m.Value, err = n.fields[len(n.fields)-1].read(s, a); err != nil {
+		if m.Value, err = n.fields[len(n.fields)-1].readValue(s, a); err != nil {
 			return none, err
 		}
-		if !a.spent() {
+		if !a.isSpent() {
 			v.Members = append(v.Members, m)
 		}
 		// A further element begins in all leaves, or in none.
-		if more, err = n.leaves[0].more(s); err != nil {
+		if more, err = n.leaves[0].hasMore(s); err != nil {
 			return none, err
 		}
 		more = more && n.leaves[0].reps[n.leaves[0].i] >= n.rep
 		for _, l := range n.leaves {
-			has, err := l.more(s)
+			has, err := l.hasMore(s)
 			if err != nil {
 				return none, err
 			}
@@ -377,11 +377,11 @@ func (n *parquetNode) read(s *parquetfile.Values, a *allowance) (pipeline.Value,
 // readStruct leaves out the fields that are null: a struct has all of them, said or not.
 func (n *parquetNode) readStruct(s *parquetfile.Values, a *allowance) (pipeline.Value, error) {
 	v := pipeline.Value{Kind: pipeline.Object}
-	if err := n.all(s, func(def, _ int16) bool { return def >= n.def }); err != nil {
+	if err := n.checkLevels(s, func(def, _ int16) bool { return def >= n.def }); err != nil {
 		return v, err
 	}
 	for _, f := range n.fields {
-		value, err := f.read(s, a)
+		value, err := f.readValue(s, a)
 		if err != nil {
 			return v, err
 		}
@@ -393,10 +393,10 @@ func (n *parquetNode) readStruct(s *parquetfile.Values, a *allowance) (pipeline.
 	return v, nil
 }
 
-// all makes sure that something holds for the levels of all leaves.
-func (n *parquetNode) all(s *parquetfile.Values, holds func(def, rep int16) bool) error {
+// checkLevels makes sure that something holds for the levels of all leaves.
+func (n *parquetNode) checkLevels(s *parquetfile.Values, holds func(def, rep int16) bool) error {
 	for _, l := range n.leaves {
-		def, rep, err := l.peek(s)
+		def, rep, err := l.peekLevels(s)
 		if err != nil {
 			return err
 		}
@@ -407,9 +407,9 @@ func (n *parquetNode) all(s *parquetfile.Values, holds func(def, rep int16) bool
 	return nil
 }
 
-// skip goes beyond a value that is null or empty, which all leaves have to say.
-func (n *parquetNode) skip(s *parquetfile.Values, from, to int16) error {
-	if err := n.all(s, func(def, _ int16) bool { return def >= from && def < to }); err != nil {
+// skipValue goes beyond a value that is null or empty, which all leaves have to say.
+func (n *parquetNode) skipValue(s *parquetfile.Values, from, to int16) error {
+	if err := n.checkLevels(s, func(def, _ int16) bool { return def >= from && def < to }); err != nil {
 		return err
 	}
 	for _, l := range n.leaves {

@@ -31,19 +31,19 @@ type form struct {
 	absent func(def, rep int16)
 }
 
-func (s *shredder) form(name string, rep parquet.Repetition, depth int) form {
+func (s *shredder) newForm(name string, rep parquet.Repetition, depth int) form {
 	switch kind := s.rng.IntN(6); {
 	case depth == 0 || kind == 0:
-		return s.leaf(name, rep)
+		return s.newLeaf(name, rep)
 	case kind <= 2:
-		return s.structOf(name, rep, depth)
+		return s.newStruct(name, rep, depth)
 	case kind == 5:
-		return s.mapOf(name, rep, depth)
+		return s.newMap(name, rep, depth)
 	}
-	return s.listOf(name, rep, depth)
+	return s.newList(name, rep, depth)
 }
 
-func (s *shredder) leaf(name string, rep parquet.Repetition) form {
+func (s *shredder) newLeaf(name string, rep parquet.Repetition) form {
 	c := &parquetColumn{values: []string{}}
 	s.leaves = append(s.leaves, c)
 	write := func(def, rep int16) { c.defs, c.reps = append(c.defs, def), append(c.reps, rep) }
@@ -72,22 +72,22 @@ func (s *shredder) optional(rep parquet.Repetition, f form) form {
 	return f
 }
 
-func (s *shredder) any(name string, depth int) form {
+func (s *shredder) newAny(name string, depth int) form {
 	rep := parquet.Repetitions.Required
 	if s.rng.IntN(2) == 0 {
 		rep = parquet.Repetitions.Optional
 	}
-	return s.optional(rep, s.form(name, rep, depth))
+	return s.optional(rep, s.newForm(name, rep, depth))
 }
 
-func (s *shredder) structOf(name string, rep parquet.Repetition, depth int) form {
+func (s *shredder) newStruct(name string, rep parquet.Repetition, depth int) form {
 	var fields []form
 	var nodes []schema.Node
 	for i := range 1 + s.rng.IntN(3) {
-		f := s.any(string(rune('c'-i)), depth-1)
+		f := s.newAny(string(rune('c'-i)), depth-1)
 		fields, nodes = append(fields, f), append(nodes, f.node)
 	}
-	return form{group(s.tb, name, rep, nil, nodes...), func(def, at, maxRep int16) (pipeline.Value, string) {
+	return form{newGroup(s.tb, name, rep, nil, nodes...), func(def, at, maxRep int16) (pipeline.Value, string) {
 		v := pipeline.Value{Kind: pipeline.Object}
 		for i, f := range fields {
 			if m, _ := f.emit(def, at, maxRep); m.Kind != pipeline.Null {
@@ -103,33 +103,33 @@ func (s *shredder) structOf(name string, rep parquet.Repetition, depth int) form
 	}}
 }
 
-func (s *shredder) listOf(name string, rep parquet.Repetition, depth int) form {
+func (s *shredder) newList(name string, rep parquet.Repetition, depth int) form {
 	repeated := parquet.Repetitions.Repeated
 	var element form
 	var node schema.Node
 	switch style := s.rng.IntN(5); style {
 	case 0: // of the standard, and Spark's old one
-		element = s.any("element", depth-1)
-		node = group(s.tb, name, rep, schema.ListLogicalType{}, group(s.tb, []string{"list", "bag"}[s.rng.IntN(2)], repeated, nil, element.node))
+		element = s.newAny("element", depth-1)
+		node = newGroup(s.tb, name, rep, schema.ListLogicalType{}, newGroup(s.tb, []string{"list", "bag"}[s.rng.IntN(2)], repeated, nil, element.node))
 	case 1: // Avro, Thrift: no group in between
-		element = s.leaf([]string{"array", "element"}[s.rng.IntN(2)], repeated)
-		node = group(s.tb, name, rep, schema.ListLogicalType{}, element.node)
+		element = s.newLeaf([]string{"array", "element"}[s.rng.IntN(2)], repeated)
+		node = newGroup(s.tb, name, rep, schema.ListLogicalType{}, element.node)
 	case 2: // the same with a struct
-		element = s.structOf([]string{"array", name + "_tuple"}[s.rng.IntN(2)], repeated, depth)
-		node = group(s.tb, name, rep, schema.ListLogicalType{}, element.node)
+		element = s.newStruct([]string{"array", name + "_tuple"}[s.rng.IntN(2)], repeated, depth)
+		node = newGroup(s.tb, name, rep, schema.ListLogicalType{}, element.node)
 	case 3: // a struct whose list is not annotated
 		if rep == parquet.Repetitions.Repeated {
-			return s.listOf(name, rep, depth)
+			return s.newList(name, rep, depth)
 		}
-		element = s.leaf("bare", repeated)
+		element = s.newLeaf("bare", repeated)
 		inner := s.repeat(element)
-		return form{group(s.tb, name, rep, nil, element.node), func(def, at, maxRep int16) (pipeline.Value, string) {
+		return form{newGroup(s.tb, name, rep, nil, element.node), func(def, at, maxRep int16) (pipeline.Value, string) {
 			v, _ := inner.emit(def, at, maxRep)
 			return pipeline.Value{Kind: pipeline.Object, Members: []pipeline.Member{{Name: "bare", Value: v}}}, ""
 		}, inner.absent}
 	default:
-		element = s.any("item", depth-1)
-		node = group(s.tb, name, rep, schema.ListLogicalType{}, group(s.tb, "list", repeated, nil, element.node))
+		element = s.newAny("item", depth-1)
+		node = newGroup(s.tb, name, rep, schema.ListLogicalType{}, newGroup(s.tb, "list", repeated, nil, element.node))
 	}
 	f := s.repeat(element)
 	f.node = node
@@ -153,10 +153,10 @@ func (s *shredder) repeat(element form) form {
 	}, element.absent}
 }
 
-func (s *shredder) mapOf(name string, rep parquet.Repetition, depth int) form {
-	key := s.leaf("key", parquet.Repetitions.Required)
-	value := s.any("value", depth-1)
-	node := group(s.tb, name, rep, schema.MapLogicalType{}, group(s.tb, "key_value", parquet.Repetitions.Repeated, nil, key.node, value.node))
+func (s *shredder) newMap(name string, rep parquet.Repetition, depth int) form {
+	key := s.newLeaf("key", parquet.Repetitions.Required)
+	value := s.newAny("value", depth-1)
+	node := newGroup(s.tb, name, rep, schema.MapLogicalType{}, newGroup(s.tb, "key_value", parquet.Repetitions.Repeated, nil, key.node, value.node))
 	return form{node, func(def, at, maxRep int16) (pipeline.Value, string) {
 		v := pipeline.Value{Kind: pipeline.Object}
 		n := s.rng.IntN(3)
@@ -183,7 +183,7 @@ func TestParquetNestedRandomly(t *testing.T) {
 	const rows = 40
 	for seed := range uint64(150) {
 		s := &shredder{tb: t, rng: rand.New(rand.NewPCG(seed, 1))}
-		f := s.any("p", 4)
+		f := s.newAny("p", 4)
 		var want []string
 		for range rows {
 			v, _ := f.emit(0, 0, 0)
@@ -202,7 +202,7 @@ func TestParquetNestedRandomly(t *testing.T) {
 		}
 		data := parquetBytes(t, cols, parquet.WithDataPageSize(100), parquet.WithDictionaryDefault(seed%2 == 0),
 			parquet.WithDataPageVersion([]parquet.DataPageVersion{parquet.DataPageV1, parquet.DataPageV2}[seed/2%2]), parquet.WithCompression(compress.Codecs.Snappy))
-		got, err := read(t, "u.parquet", data, Options{Mapping: Mapping{Properties: []string{"p"}}})
+		got, err := readRows(t, "u.parquet", data, Options{Mapping: Mapping{Properties: []string{"p"}}})
 		if err != nil || len(got) != rows {
 			t.Fatalf("seed %d: %d rows, %v", seed, len(got), err)
 		}
@@ -217,17 +217,17 @@ func TestParquetNestedRandomly(t *testing.T) {
 // Maps that are no objects, and cells that hold too much, are the row's failure; the next row follows.
 func TestParquetNestedBadRows(t *testing.T) {
 	node := func(key parquet.Repetition) schema.Node {
-		return group(t, "p", parquet.Repetitions.Optional, schema.MapLogicalType{}, group(t, "key_value", parquet.Repetitions.Repeated, nil,
+		return newGroup(t, "p", parquet.Repetitions.Optional, schema.MapLogicalType{}, newGroup(t, "key_value", parquet.Repetitions.Repeated, nil,
 			leafNode(t, "key", key, schema.StringLogicalType{}, parquet.Types.ByteArray, -1),
 			leafNode(t, "value", parquet.Repetitions.Required, nil, parquet.Types.Int32, -1)))
 	}
 	read := func(cols ...parquetColumn) (string, []got) {
 		t.Helper()
-		rows, err := read(t, "u.parquet", parquetBytes(t, withID(t, 3, cols...)), Options{Mapping: Mapping{Properties: []string{"p"}}})
+		rows, err := readRows(t, "u.parquet", parquetBytes(t, withID(t, 3, cols...)), Options{Mapping: Mapping{Properties: []string{"p"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return ids(rows), rows
+		return joinIDs(rows), rows
 	}
 	got, rows := read(
 		parquetColumn{node: node(parquet.Repetitions.Required), values: []string{"b", "a", "k", "k", "c"}, defs: []int16{2, 2, 2, 2, 2}, reps: []int16{0, 1, 0, 1, 0}},
@@ -241,7 +241,7 @@ func TestParquetNestedBadRows(t *testing.T) {
 	if got != "1:u1 2:u2!bad_row 3:u3" || !strings.Contains(rows[1].Err, "a key that is null") {
 		t.Errorf("a key that is null: %s, %+v", got, rows)
 	}
-	many := parquetColumn{node: group(t, "p", parquet.Repetitions.Optional, schema.ListLogicalType{}, group(t, "list", parquet.Repetitions.Repeated, nil,
+	many := parquetColumn{node: newGroup(t, "p", parquet.Repetitions.Optional, schema.ListLogicalType{}, newGroup(t, "list", parquet.Repetitions.Repeated, nil,
 		leafNode(t, "element", parquet.Repetitions.Optional, nil, parquet.Types.Int32, -1)))}
 	for _, n := range []int{1, maxRecord/len("null,") + 1, 1} {
 		for i := range n {
@@ -276,7 +276,7 @@ func TestParquetDeepSchema(t *testing.T) {
 		file = binary.LittleEndian.AppendUint32(file, uint32(len(b)))
 		file = append(file, "PAR1"...)
 		var err error
-		n := allocated(func() { _, err = read(t, "u.parquet", file, Options{Mapping: Mapping{Properties: []string{"a"}}}) })
+		n := measureAllocation(func() { _, err = readRows(t, "u.parquet", file, Options{Mapping: Mapping{Properties: []string{"a"}}}) })
 		want := "none of the 1 columns"
 		if depth > maxNesting {
 			want = "column a: a column that is nested deeper than 100"
@@ -297,15 +297,15 @@ func newTypesParquet(tb testing.TB) []byte {
 		return leafNode(tb, name, required, schema.UUIDLogicalType{}, parquet.Types.FixedLenByteArray, 16)
 	}
 	variant := func(name string) schema.Node {
-		return group(tb, name, required, nil, bytes("metadata"), bytes("value"))
+		return newGroup(tb, name, required, nil, bytes("metadata"), bytes("value"))
 	}
 	text := parquetColumn{values: []string{"x"}}
 	point := parquetColumn{values: []string{"0123456789abcdef"}}
 	g, v, places, account := point, text, point, text
 	g.node, v.node = geometry("g"), variant("v")
-	places.node = group(tb, "places", required, schema.ListLogicalType{}, group(tb, "list", parquet.Repetitions.Repeated, nil, geometry("element")))
+	places.node = newGroup(tb, "places", required, schema.ListLogicalType{}, newGroup(tb, "list", parquet.Repetitions.Repeated, nil, geometry("element")))
 	places.defs, places.reps = []int16{1}, []int16{0}
-	account.node = group(tb, "account", required, nil, bytes("plan"), variant("extra"))
+	account.node = newGroup(tb, "account", required, nil, bytes("plan"), variant("extra"))
 	data := parquetBytes(tb, withID(tb, 1, g, v, text, places, account, text, text))
 	size := int(binary.LittleEndian.Uint32(data[len(data)-8:]))
 	rows, footer := string(data[:len(data)-8-size]), string(data[len(data)-8-size:len(data)-8])
@@ -343,13 +343,13 @@ func TestParquetUnknownTypes(t *testing.T) {
 		{Mapping{Carry: []string{"v.value"}}, `the input has no column "v.value"`}, // it is no text without what it is part of
 		{Mapping{AllProperties: true}, `{}`}, // they are left out
 	} {
-		rows, err := read(t, "u.parquet", data, Options{Mapping: test.mapping})
+		rows, err := readRows(t, "u.parquet", data, Options{Mapping: test.mapping})
 		switch {
 		case test.want[0] != '{':
 			if err == nil || !strings.Contains(err.Error(), test.want) || pipeline.Hint(err) == "" {
 				t.Errorf("%+v: %v, hint %q; want %q and a hint", test.mapping, err, pipeline.Hint(err), test.want)
 			}
-		case err != nil || ids(rows) != "1:u1" || rows[0].Context != test.want:
+		case err != nil || joinIDs(rows) != "1:u1" || rows[0].Context != test.want:
 			t.Errorf("%+v: %+v, %v; want %s", test.mapping, rows, err, test.want)
 		}
 	}
@@ -370,7 +370,7 @@ func TestParquetHiveMap(t *testing.T) {
 	}
 	defer in.Close() //nolint:errcheck // only read
 	rows, err := readAll(in)
-	if err != nil || ids(rows) != "1:u0 2:u1 3:u2" {
+	if err != nil || joinIDs(rows) != "1:u0 2:u1 3:u2" {
 		t.Fatalf("%+v, %v; want three users", rows, err)
 	}
 	if got, want := rows[2].Context, `{"user_properties":{"attrs":{"k2":2}}}`; got != want {
@@ -384,7 +384,7 @@ func TestParquetUnknownPhysicalType(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, why := converterOf(schema.NewColumn(n, 0, 0)); why != "a column of an unknown physical type" {
+	if _, _, why := newConverter(schema.NewColumn(n, 0, 0)); why != "a column of an unknown physical type" {
 		t.Errorf("a column of the physical type 9: %q", why)
 	}
 }

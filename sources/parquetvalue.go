@@ -20,7 +20,7 @@ import (
 // unreadable is the kind of a value that could not be decoded; Text says why. It does not leave this package.
 const unreadable pipeline.ValueKind = math.MaxUint8
 
-func cannot(why string) pipeline.Value { return pipeline.Value{Kind: unreadable, Text: why} }
+func newUnreadable(why string) pipeline.Value { return pipeline.Value{Kind: unreadable, Text: why} }
 
 // converter makes values of what is stored. Which function is set goes by the physical type.
 type converter struct {
@@ -32,8 +32,8 @@ type converter struct {
 	precision, scale int // of a decimal
 }
 
-// column is the node as a column of the file.
-func (n *parquetNode) column() column {
+// toColumn is the node as a column of the file.
+func (n *parquetNode) toColumn() column {
 	c := column{name: n.name, typ: n.typ, shape: n.shape(), nested: n.kind > constantNode, unreadable: n.unreadable}
 	if n.kind == flatNode && n.leaf != nil {
 		c.precision, c.scale = n.leaf.convert.precision, n.leaf.convert.scale
@@ -44,8 +44,8 @@ func (n *parquetNode) column() column {
 // shapeNulls is the shape of a column that holds nothing, as pandas writes one that is empty in this part.
 const shapeNulls = "nulls"
 
-// converterOf is the type of a column and how its values are made; or why they cannot be.
-func converterOf(d *schema.Column) (t pipeline.Type, c converter, why string) {
+// newConverter is the type of a column and how its values are made; or why they cannot be.
+func newConverter(d *schema.Column) (t pipeline.Type, c converter, why string) {
 	switch d.PhysicalType() {
 	case parquet.Types.Boolean:
 		c.shape = "booleans"
@@ -57,7 +57,7 @@ func converterOf(d *schema.Column) (t pipeline.Type, c converter, why string) {
 		c.shape = shapeTimestamps
 		return pipeline.TypeTimestamp, c, ""
 	case parquet.Types.Int32, parquet.Types.Int64:
-		return intConverter(d)
+		return newIntConverter(d)
 	case parquet.Types.ByteArray, parquet.Types.FixedLenByteArray:
 	default:
 		c.shape = "values of an unknown type"
@@ -66,10 +66,10 @@ func converterOf(d *schema.Column) (t pipeline.Type, c converter, why string) {
 	c.shape = shapeTexts
 	switch logical := d.LogicalType().(type) {
 	case *schema.DecimalLogicalType:
-		decimal, t, why := decimalConverter(&c, logical)
+		decimal, t, why := newDecimalConverter(&c, logical)
 		c.bytes = func(b []byte) pipeline.Value {
 			if len(b) > 64 {
-				return cannot("a decimal of more than 64 bytes")
+				return newUnreadable("a decimal of more than 64 bytes")
 			}
 			return decimal(pipeline.TwosComplement(b))
 		}
@@ -79,7 +79,7 @@ func converterOf(d *schema.Column) (t pipeline.Type, c converter, why string) {
 		c.parse = func(text string) pipeline.Value {
 			v, err := pipeline.ParseJSON(text)
 			if err != nil {
-				return cannot(err.Error())
+				return newUnreadable(err.Error())
 			}
 			return v
 		}
@@ -87,7 +87,7 @@ func converterOf(d *schema.Column) (t pipeline.Type, c converter, why string) {
 	case schema.UUIDLogicalType:
 		c.bytes = func(b []byte) pipeline.Value {
 			if len(b) != 16 {
-				return cannot("a UUID that is not of 16 bytes")
+				return newUnreadable("a UUID that is not of 16 bytes")
 			}
 			h := hex.EncodeToString(b)
 			return pipeline.StringValue(h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:])
@@ -97,9 +97,9 @@ func converterOf(d *schema.Column) (t pipeline.Type, c converter, why string) {
 		c.shape = "floats"
 		c.bytes = func(b []byte) pipeline.Value {
 			if len(b) != 2 {
-				return cannot("a float of 16 bits that is not of 2 bytes")
+				return newUnreadable("a float of 16 bits that is not of 2 bytes")
 			}
-			return float32Value(half(binary.LittleEndian.Uint16(b)))
+			return float32Value(decodeHalf(binary.LittleEndian.Uint16(b)))
 		}
 		return pipeline.TypeFloat, c, ""
 	case schema.BSONLogicalType:
@@ -117,28 +117,28 @@ const (
 	shapeTimestamps = "timestamps"
 )
 
-// decimalConverter makes exact texts of the numbers that a decimal is stored as. The precision is no part of the shape:
+// newDecimalConverter makes exact texts of the numbers that a decimal is stored as. The precision is no part of the shape:
 // the texts are the same.
-func decimalConverter(c *converter, logical *schema.DecimalLogicalType) (convert func(*big.Int) pipeline.Value, t pipeline.Type, why string) {
+func newDecimalConverter(c *converter, logical *schema.DecimalLogicalType) (convert func(*big.Int) pipeline.Value, t pipeline.Type, why string) {
 	precision, scale := int(logical.Precision()), int(logical.Scale())
 	if scale < 0 || scale > maxScale {
 		return nil, 0, "a decimal of this scale"
 	}
 	c.shape = fmt.Sprintf("decimals with %d places", scale)
 	if precision < 1 || precision > pipeline.MaxPrecision || scale > precision {
-		return func(n *big.Int) pipeline.Value { return decimal(n, scale) }, pipeline.TypeString, ""
+		return func(n *big.Int) pipeline.Value { return newDecimal(n, scale) }, pipeline.TypeString, ""
 	}
 	c.precision, c.scale = precision, scale
 	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(precision)), nil)
 	return func(n *big.Int) pipeline.Value {
 		if n.CmpAbs(limit) >= 0 {
-			return cannot(fmt.Sprintf("a decimal of more than the %d digits that its column has", precision))
+			return newUnreadable(fmt.Sprintf("a decimal of more than the %d digits that its column has", precision))
 		}
-		return decimal(n, scale)
+		return newDecimal(n, scale)
 	}, pipeline.TypeDecimal, ""
 }
 
-func intConverter(d *schema.Column) (t pipeline.Type, c converter, why string) {
+func newIntConverter(d *schema.Column) (t pipeline.Type, c converter, why string) {
 	t, c.int, c.shape = pipeline.TypeInt, pipeline.IntValue, "integers"
 	switch logical := d.LogicalType().(type) {
 	case schema.NullLogicalType:
@@ -157,15 +157,15 @@ func intConverter(d *schema.Column) (t pipeline.Type, c converter, why string) {
 			return pipeline.Value{Kind: pipeline.Number, Text: strconv.FormatUint(uint64(n), 10)}
 		}
 	case *schema.DecimalLogicalType:
-		decimal, t, why := decimalConverter(&c, logical)
+		decimal, t, why := newDecimalConverter(&c, logical)
 		c.int = func(n int64) pipeline.Value { return decimal(big.NewInt(n)) }
 		return t, c, why
 	case schema.DateLogicalType:
 		t, c.shape = pipeline.TypeDate, "dates"
 		c.int = func(n int64) pipeline.Value {
 			day := time.Unix(n*86400, 0).UTC() // n is an int32
-			if !fourDigits(day) {
-				return cannot("a date outside of the years 0 to 9999")
+			if !hasFourDigitYear(day) {
+				return newUnreadable("a date outside of the years 0 to 9999")
 			}
 			return pipeline.Value{Kind: pipeline.Date, Num: n, Text: day.Format(time.DateOnly)}
 		}
@@ -173,11 +173,11 @@ func intConverter(d *schema.Column) (t pipeline.Type, c converter, why string) {
 		t, c.shape = pipeline.TypeTimestamp, shapeTimestamps
 		switch logical.TimeUnit() {
 		case schema.TimeUnitMillis:
-			c.int = func(n int64) pipeline.Value { return timestamp(time.UnixMilli(n)) }
+			c.int = func(n int64) pipeline.Value { return newTimestamp(time.UnixMilli(n)) }
 		case schema.TimeUnitMicros:
-			c.int = func(n int64) pipeline.Value { return timestamp(time.UnixMicro(n)) }
+			c.int = func(n int64) pipeline.Value { return newTimestamp(time.UnixMicro(n)) }
 		case schema.TimeUnitNanos:
-			c.int = func(n int64) pipeline.Value { return timestamp(time.Unix(0, n)) }
+			c.int = func(n int64) pipeline.Value { return newTimestamp(time.Unix(0, n)) }
 		default:
 			return 0, c, "a timestamp of an unknown unit"
 		}
@@ -192,7 +192,7 @@ func intConverter(d *schema.Column) (t pipeline.Type, c converter, why string) {
 		}
 		c.int = func(n int64) pipeline.Value {
 			if n < 0 || n >= int64(24*time.Hour/unit) {
-				return cannot("a time outside of a day")
+				return newUnreadable("a time outside of a day")
 			}
 			return pipeline.StringValue(time.Unix(0, n*int64(unit)).UTC().Format("15:04:05.999999999"))
 		}
@@ -200,22 +200,22 @@ func intConverter(d *schema.Column) (t pipeline.Type, c converter, why string) {
 	return t, c, ""
 }
 
-func fourDigits(t time.Time) bool { return t.Year() >= 0 && t.Year() <= 9999 } // what RFC 3339 can write
+func hasFourDigitYear(t time.Time) bool { return t.Year() >= 0 && t.Year() <= 9999 } // what RFC 3339 can write
 
-// timestamp is the time in UTC. One that is stored without a zone is taken for UTC.
-func timestamp(t time.Time) pipeline.Value {
-	if t = t.UTC(); !fourDigits(t) {
-		return cannot("a timestamp outside of the years 0 to 9999")
+// newTimestamp is the time in UTC. One that is stored without a zone is taken for UTC.
+func newTimestamp(t time.Time) pipeline.Value {
+	if t = t.UTC(); !hasFourDigitYear(t) {
+		return newUnreadable("a timestamp outside of the years 0 to 9999")
 	}
 	return pipeline.Value{Kind: pipeline.Timestamp, Num: t.UnixMicro(), Text: t.Format(time.RFC3339Nano)}
 }
 
-// int96 is a timestamp as Impala and old Spark write it: nanoseconds of the day, then the Julian day.
-func int96(v parquet.Int96) pipeline.Value {
+// newInt96Timestamp is a timestamp as Impala and old Spark write it: nanoseconds of the day, then the Julian day.
+func newInt96Timestamp(v parquet.Int96) pipeline.Value {
 	const unixEpoch = 2440588 // as a Julian day
 	nanos := int64(v[0]) | int64(v[1])<<8 | int64(v[2])<<16 | int64(v[3])<<24 | int64(v[4])<<32 | int64(v[5])<<40 | int64(v[6])<<48 | int64(v[7])<<56
 	day := int64(uint32(v[8]) | uint32(v[9])<<8 | uint32(v[10])<<16 | uint32(v[11])<<24)
-	return timestamp(time.Unix((day-unixEpoch)*86400, 0).Add(time.Duration(nanos)))
+	return newTimestamp(time.Unix((day-unixEpoch)*86400, 0).Add(time.Duration(nanos)))
 }
 
 // float32Value is the float64 that prints like the float32: 0.1, not 0.10000000149011612.
@@ -230,8 +230,8 @@ func float32Value(f float32) pipeline.Value {
 	return pipeline.FloatValue(d)
 }
 
-// half is the number that the 16 bits of an IEEE 754 binary16 are; a float32 holds them all.
-func half(bits uint16) float32 {
+// decodeHalf is the number that the 16 bits of an IEEE 754 binary16 are; a float32 holds them all.
+func decodeHalf(bits uint16) float32 {
 	exponent, fraction := int(bits>>10&0x1f), float64(bits&0x3ff)
 	var f float64
 	switch exponent {
@@ -253,14 +253,14 @@ func half(bits uint16) float32 {
 // maxScale is far beyond any decimal in use, and keeps one cell small.
 const maxScale = 1000
 
-func decimal(n *big.Int, scale int) pipeline.Value {
+func newDecimal(n *big.Int, scale int) pipeline.Value {
 	return pipeline.StringValue(string(pipeline.AppendDecimal(nil, n, scale)))
 }
 
-// appendBytes makes values of byte arrays: text, unless convert says otherwise. The texts of a batch share one
+// appendByteValues makes values of byte arrays: text, unless convert says otherwise. The texts of a batch share one
 // string, because an allocation for each would cost more than everything else; long ones do not, because the string
 // lives for as long as one of them.
-func appendBytes[T ~[]byte](dst []pipeline.Value, arrays []T, convert func([]byte) pipeline.Value) []pipeline.Value {
+func appendByteValues[T ~[]byte](dst []pipeline.Value, arrays []T, convert func([]byte) pipeline.Value) []pipeline.Value {
 	size := 0
 	if convert == nil {
 		for _, b := range arrays {
@@ -280,7 +280,7 @@ func appendBytes[T ~[]byte](dst []pipeline.Value, arrays []T, convert func([]byt
 		var s string
 		switch {
 		case len(b) > maxRecord:
-			dst = append(dst, cannot(errTooLong.Error()))
+			dst = append(dst, newUnreadable(errTooLong.Error()))
 			continue
 		case convert != nil:
 			dst = append(dst, convert(b))
@@ -293,7 +293,7 @@ func appendBytes[T ~[]byte](dst []pipeline.Value, arrays []T, convert func([]byt
 		if utf8.ValidString(s) {
 			dst = append(dst, pipeline.StringValue(s))
 		} else {
-			dst = append(dst, cannot("not valid UTF-8"))
+			dst = append(dst, newUnreadable("not valid UTF-8"))
 		}
 	}
 	return dst

@@ -33,7 +33,7 @@ type ChangedError struct{ File string }
 
 func (e *ChangedError) Error() string { return e.File + " changed while it was read" }
 
-func changed(f File) error {
+func newChangedError(f File) error {
 	return pipeline.WithHint(&ChangedError{f.String()},
 		"rerun when nothing writes to it; a new version is best written under another name and renamed into place")
 }
@@ -102,7 +102,7 @@ func openRegular(f File) (*os.File, error) {
 	}
 	info, err := file.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = changed(f)
+		err = newChangedError(f)
 	}
 	if err != nil {
 		_ = file.Close()
@@ -133,8 +133,8 @@ type pass struct {
 	sum    *Sum // once it is known
 }
 
-// begin begins a pass.
-func (f File) begin() (*pass, error) {
+// beginPass begins a pass.
+func (f File) beginPass() (*pass, error) {
 	p := f.pin
 	if p == nil {
 		file, err := openRegular(f)
@@ -156,7 +156,7 @@ func (f File) begin() (*pass, error) {
 // reopen opens a file that did not stay open, and makes sure that it is the same one.
 func (p *pin) reopen(f File) (*os.File, error) {
 	if info, err := os.Stat(f.Path); errors.Is(err, fs.ErrNotExist) || err == nil && !(os.SameFile(info, p.info) && info.Mode().IsRegular()) {
-		return nil, changed(f)
+		return nil, newChangedError(f)
 	}
 	file, err := openRegular(f)
 	if err != nil {
@@ -164,7 +164,7 @@ func (p *pin) reopen(f File) (*os.File, error) {
 	}
 	info, err := file.Stat()
 	if err == nil && !(os.SameFile(info, p.info) && info.Size() == p.info.Size() && info.ModTime().Equal(p.info.ModTime())) {
-		err = changed(f)
+		err = newChangedError(f)
 	}
 	if err != nil {
 		_ = file.Close()
@@ -192,11 +192,11 @@ func (p *pass) Close() error {
 	return p.file.Close()
 }
 
-// finish reads what is left of a file, and makes sure that it is what the first pass has read.
-func (f File) finish() (Sum, error) {
+// finishPass reads what is left of a file, and makes sure that it is what the first pass has read.
+func (f File) finishPass() (Sum, error) {
 	p := f.pin
 	if p.pass == nil || p.pass.closed && p.pass.sum == nil {
-		if _, err := f.begin(); err != nil {
+		if _, err := f.beginPass(); err != nil {
 			return Sum{}, err
 		}
 		defer p.pass.Close() //nolint:errcheck // only read
@@ -211,17 +211,17 @@ func (f File) finish() (Sum, error) {
 		return *p.pass.sum, nil
 	}
 	if *p.sum != *p.pass.sum {
-		return Sum{}, changed(f)
+		return Sum{}, newChangedError(f)
 	}
 	return *p.sum, nil
 }
 
-// orChanged is err, or that the file has changed, which is why a file that was read well is not any more.
-func (f File) orChanged(err error) error {
+// explainError is err, or that the file has changed, which is why a file that was read well is not any more.
+func (f File) explainError(err error) error {
 	if f.pin == nil || f.pin.sum == nil {
 		return err
 	}
-	if _, cause := f.finish(); cause != nil {
+	if _, cause := f.finishPass(); cause != nil {
 		return cause
 	}
 	return err
@@ -233,7 +233,7 @@ func (in *Input) ReadRest() ([]Sum, error) {
 	sums := make([]Sum, len(in.files))
 	for i, f := range in.files {
 		var err error
-		if sums[i], err = f.finish(); err != nil {
+		if sums[i], err = f.finishPass(); err != nil {
 			return nil, err
 		}
 	}

@@ -25,7 +25,7 @@ type tableChecker map[string]error
 
 // check refuses path if it is in such a table, or is one: a link leads there as well. Text is in none of these formats.
 func (c tableChecker) check(path string) error {
-	if format, err := formatOf(File{Path: path}, ""); err == nil && format != "parquet" {
+	if format, err := detectFormat(File{Path: path}, ""); err == nil && format != "parquet" {
 		return nil
 	}
 	if resolved, err := filepath.EvalSymlinks(path); err == nil {
@@ -45,7 +45,7 @@ func (c tableChecker) checkDir(dir string) error {
 	}
 	var err error
 	for _, format := range tableFormats {
-		if found := globIn(dir, format.marker); found {
+		if found := hasMatch(dir, format.marker); found {
 			err = pipeline.WithHint(fmt.Errorf("%s is a %s table: its files hold rows that were deleted or replaced, too", dir, format.name),
 				"export the current version and read that:\n"+fmt.Sprintf(format.export, dir))
 			break
@@ -58,8 +58,8 @@ func (c tableChecker) checkDir(dir string) error {
 	return err
 }
 
-// globIn reports whether something in dir matches the pattern, of which only the last element has a *.
-func globIn(dir, pattern string) bool {
+// hasMatch reports whether something in dir matches the pattern, of which only the last element has a *.
+func hasMatch(dir, pattern string) bool {
 	within, last := filepath.Split(pattern)
 	suffix, isGlob := strings.CutPrefix(last, "*")
 	if !isGlob {

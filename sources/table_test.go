@@ -13,7 +13,7 @@ import (
 // A table whose log says which of its files count is refused, whatever path leads into it; a log that is elsewhere, or
 // is no log, is no matter.
 func TestTables(t *testing.T) {
-	dir := folder(t, map[string]string{
+	dir := makeDirectory(t, map[string]string{
 		"delta/_delta_log/00000000000000000000.json": "{}", "delta/1.parquet": "", "delta/day=1/2.parquet": "", "delta/notes.csv": "",
 		"hudi/.hoodie/hoodie.properties": "", "hudi/2026/11/27/1.parquet": "",
 		"iceberg/metadata/v1.metadata.json": "{}", "iceberg/data/day=1/1.parquet": "",
@@ -74,7 +74,7 @@ func TestTables(t *testing.T) {
 
 // A file that is there twice would double its users.
 func TestSameFileTwice(t *testing.T) {
-	t.Chdir(folder(t, map[string]string{"p1.csv": "user_id\na\n", "p2.csv": "user_id\nb\n", "copy.csv": "user_id\na\n", "d/1.parquet": "x"}))
+	t.Chdir(makeDirectory(t, map[string]string{"p1.csv": "user_id\na\n", "p2.csv": "user_id\nb\n", "copy.csv": "user_id\na\n", "d/1.parquet": "x"}))
 	here, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)

@@ -30,8 +30,8 @@ var twinTypes = types{
 	"user_properties.prefs": pipeline.TypeJSON, "user_properties.visits": pipeline.TypeJSON,
 }
 
-// twin is the users of testdata/users.csv, and its header and cells.
-func twin(tb testing.TB) (users []got, header []string, cells [][]string) {
+// twinUsers is the users of testdata/users.csv, and its header and cells.
+func twinUsers(tb testing.TB) (users []got, header []string, cells [][]string) {
 	tb.Helper()
 	data, err := os.ReadFile("testdata/users.csv")
 	if err != nil {
@@ -41,7 +41,7 @@ func twin(tb testing.TB) (users []got, header []string, cells [][]string) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	users, err = read(tb, "users.csv", data, Options{Mapping: Mapping{Types: twinTypes}})
+	users, err = readRows(tb, "users.csv", data, Options{Mapping: Mapping{Types: twinTypes}})
 	if err != nil || len(users) != len(records)-1 || len(users) < 30 {
 		tb.Fatalf("%d users, %v", len(users), err)
 	}
@@ -60,8 +60,8 @@ func twin(tb testing.TB) (users []got, header []string, cells [][]string) {
 	return users, records[0], records[1:]
 }
 
-// sameUsers compares users, but for where they stood.
-func sameUsers(tb testing.TB, name string, want, users []got) {
+// checkSameUsers compares users, but for where they stood.
+func checkSameUsers(tb testing.TB, name string, want, users []got) {
 	tb.Helper()
 	plain := func(rows []got) []got {
 		rows = slices.Clone(rows)
@@ -172,7 +172,7 @@ func twinParquet(tb testing.TB, header []string, cells [][]string, enc parquet.E
 
 // However the users come, they are the users of the plain CSV file.
 func TestTwins(t *testing.T) {
-	users, header, cells := twin(t)
+	users, header, cells := twinUsers(t)
 	fixtures, err := filepath.Glob("testdata/duckdb-v*.parquet")
 	if err != nil || len(fixtures) != 12 {
 		t.Fatalf("%d fixtures, %v", len(fixtures), err)
@@ -187,7 +187,7 @@ func TestTwins(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		sameUsers(t, path, users, rows)
+		checkSameUsers(t, path, users, rows)
 		mustClose(t, in)
 	}
 	for _, codec := range []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Gzip, compress.Codecs.Zstd, compress.Codecs.Brotli} {
@@ -199,12 +199,12 @@ func TestTwins(t *testing.T) {
 				opts := []parquet.WriterProperty{parquet.WithDictionaryDefault(enc == parquet.Encodings.PlainDict), parquet.WithCompression(codec),
 					parquet.WithDataPageVersion(version), parquet.WithDataPageSize(500)}
 				what := fmt.Sprintf("arrow, %s, page version %d, %s", codec, version, enc)
-				rows, err := read(t, "u.parquet", twinParquet(t, header, cells, enc, opts...), Options{})
+				rows, err := readRows(t, "u.parquet", twinParquet(t, header, cells, enc, opts...), Options{})
 				if err != nil {
 					t.Errorf("%s: %v", what, err)
 					continue
 				}
-				sameUsers(t, what, users, rows)
+				checkSameUsers(t, what, users, rows)
 			}
 		}
 	}
@@ -217,17 +217,17 @@ func TestTwins(t *testing.T) {
 		}
 		lines = append(append(lines, line...), '\n')
 	}
-	rows, err := read(t, "u.jsonl", lines, Options{})
+	rows, err := readRows(t, "u.jsonl", lines, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	sameUsers(t, "JSONL", users, rows)
+	checkSameUsers(t, "JSONL", users, rows)
 }
 
 // What failed comes again from its error records, as the user that it was and under its number, whichever format the
 // records have and whichever the user came from.
 func TestErrorRecordTwins(t *testing.T) {
-	users, _, _ := twin(t)
+	users, _, _ := twinUsers(t)
 	for _, from := range []string{"testdata/users.csv", "testdata/duckdb-v2-zstd.parquet"} {
 		in, err := Open(filesAt(from), Options{Mapping: Mapping{Types: twinTypes, Carry: []string{"country", "user_properties.born"}}})
 		if err != nil {
@@ -250,9 +250,9 @@ func TestErrorRecordTwins(t *testing.T) {
 		}
 		for name, data := range map[string][]byte{
 			"errors.csv": csvBytes(t, ',', false, errorColumns, records), "errors.tsv": csvBytes(t, '\t', false, errorColumns, records),
-			"errors.jsonl": errorLines(t, records), "errors.parquet": errorParquet(t, records), "errors.csv.gz": gz(t, csvBytes(t, ',', true, errorColumns, records)),
+			"errors.jsonl": errorLines(t, records), "errors.parquet": errorParquet(t, records), "errors.csv.gz": gzipBytes(t, csvBytes(t, ',', true, errorColumns, records)),
 		} {
-			again, err := read(t, name, data, Options{Mapping: Mapping{Types: twinTypes, Carry: []string{"country", "user_properties.born"}}})
+			again, err := readRows(t, name, data, Options{Mapping: Mapping{Types: twinTypes, Carry: []string{"country", "user_properties.born"}}})
 			if err != nil {
 				t.Errorf("%s of %s: %v", name, from, err)
 				continue
@@ -262,7 +262,7 @@ func TestErrorRecordTwins(t *testing.T) {
 					t.Errorf("%s of %s, row %d: carries %s, want %s", name, from, again[i].Number, again[i].Carry, failed[i].Carry)
 				}
 			}
-			sameUsers(t, name+" of "+from, failed, again)
+			checkSameUsers(t, name+" of "+from, failed, again)
 		}
 	}
 	if len(users) == 0 {
@@ -287,8 +287,8 @@ func TestErrorRecordTwins(t *testing.T) {
 		t.Errorf("error records in a partition: %+v, %v", rows, err)
 	}
 	mustClose(t, in)
-	rows, err = read(t, "errors.csv", csvBytes(t, ',', false, errorColumns, input), Options{Delimiter: ';'})
-	if err != nil || ids(rows) != "7:a" {
+	rows, err = readRows(t, "errors.csv", csvBytes(t, ',', false, errorColumns, input), Options{Delimiter: ';'})
+	if err != nil || joinIDs(rows) != "7:a" {
 		t.Errorf("error records of a file with another delimiter: %+v, %v", rows, err)
 	}
 }

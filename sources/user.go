@@ -17,15 +17,15 @@ type leaf struct {
 	value *pipeline.Value // of the cell, or made of it; not to be changed
 }
 
-// apply makes the row of a record. Its Input and Number are set.
-func (m *mapper) apply(row *pipeline.Row, rec *record) {
+// fillRow makes the row of a record. Its Input and Number are set.
+func (m *mapper) fillRow(row *pipeline.Row, rec *record) {
 	arena := row.User.Context[:0]
 	row.User = pipeline.User{Context: arena}
 	row.Carry = row.Carry[:0]
 	row.Err = rec.err
 	fail := func(kind pipeline.Kind, err error) {
 		if row.Err == nil {
-			row.Err = pipeline.Errorf(kind, "%s%s", at(rec.line), err)
+			row.Err = pipeline.Errorf(kind, "%s%s", linePrefix(rec.line), err)
 		}
 	}
 	if rec.err != nil {
@@ -36,12 +36,12 @@ func (m *mapper) apply(row *pipeline.Row, rec *record) {
 	}
 	row.Err = rec.bad
 	if !m.fixed {
-		if err := m.rowSlots(rec.cells); err != nil {
+		if err := m.updateSlots(rec.cells); err != nil {
 			fail(pipeline.KindBadRow, err)
 		}
 	}
 	for i, t := range m.carryTypes {
-		v, err := m.carried(rec.cells, i, t)
+		v, err := m.carryValue(rec.cells, i, t)
 		if err != nil {
 			fail(pipeline.KindBadRow, fmt.Errorf("column %s: %w", m.opts.Carry[i], err))
 		}
@@ -53,34 +53,34 @@ func (m *mapper) apply(row *pipeline.Row, rec *record) {
 	for i := range m.slots {
 		s := &m.slots[i]
 		cell := &rec.cells[s.cell]
-		v, err := m.value(rec.cells, s.cell)
-		if err == nil && absent(v) {
+		v, err := m.convertCell(rec.cells, s.cell)
+		if err == nil && isAbsent(v) {
 			continue
 		}
 		kind := pipeline.KindBadRow
 		if err == nil {
 			switch s.target.kind {
 			case toUserID:
-				row.User.UserID, err = text(v)
+				row.User.UserID, err = toText(v)
 			case toDeviceID:
-				row.User.DeviceID, err = text(v)
+				row.User.DeviceID, err = toText(v)
 			case toContext, toObject:
 				kind = pipeline.KindInvalidContext
 				var over []pipeline.Member
-				if over, err = objectOf(s.target, *v); err == nil {
-					base = merge(base, over, userDepth)
+				if over, err = parseUserObject(s.target, *v); err == nil {
+					base = mergeUser(base, over, userDepth)
 				}
 			case toField:
 				if v.Kind != pipeline.String {
 					var t string
-					t, err = text(v)
+					t, err = toText(v)
 					v = &pipeline.Value{Kind: pipeline.String, Text: t}
 				}
 				m.leaves = append(m.leaves, leaf{&s.target, v})
 			case toGroup:
 				if v.Kind != pipeline.String {
 					var names pipeline.Value
-					names, err = groupNames(v)
+					names, err = parseGroupNames(v)
 					v = &names
 				}
 				if len(v.Members) > 0 || v.Text != "" {
@@ -94,7 +94,7 @@ func (m *mapper) apply(row *pipeline.Row, rec *record) {
 			fail(kind, fmt.Errorf("column %s: %w", cell.Name, err))
 		}
 	}
-	base = liftIDs(base, &row.User)
+	base = moveIDs(base, &row.User)
 	if m.opts.Trim {
 		row.User.UserID, row.User.DeviceID = trimBlank(row.User.UserID), trimBlank(row.User.DeviceID)
 	}
@@ -106,24 +106,24 @@ func (m *mapper) apply(row *pipeline.Row, rec *record) {
 	}
 	leaves := m.leaves
 	if slices.ContainsFunc(leaves, func(l leaf) bool { return l.kind == toGroupProperty }) {
-		leaves = nameGroups(leaves, base)
+		leaves = insertGroupNames(leaves, base)
 	}
-	row.User.Context = layOut(arena, leaves)
+	row.User.Context = buildContext(arena, leaves)
 	if len(base) > 0 {
-		row.User.Context = merge(base, row.User.Context, userDepth)
+		row.User.Context = mergeUser(base, row.User.Context, userDepth)
 	}
 }
 
-// at begins the message about a record.
-func at(line int64) string {
+// linePrefix begins the message about a record.
+func linePrefix(line int64) string {
 	if line == 0 {
 		return ""
 	}
 	return fmt.Sprintf("line %d: ", line)
 }
 
-// value is a cell in the type that the options give its column. It is not to be changed.
-func (m *mapper) value(cells []pipeline.Member, i int) (*pipeline.Value, error) {
+// convertCell is a cell in the type that the options give its column. It is not to be changed.
+func (m *mapper) convertCell(cells []pipeline.Member, i int) (*pipeline.Value, error) {
 	v := &cells[i].Value
 	if m.fixed {
 		if m.types[i] == nil {
@@ -132,7 +132,7 @@ func (m *mapper) value(cells []pipeline.Member, i int) (*pipeline.Value, error) 
 		return converted(v, *m.types[i])
 	}
 	if len(m.opts.Types) > 0 {
-		if t, ok := typed(cells[i].Name, m.opts); ok {
+		if t, ok := lookupType(cells[i].Name, m.opts); ok {
 			return converted(v, t)
 		}
 	}
@@ -140,12 +140,12 @@ func (m *mapper) value(cells []pipeline.Member, i int) (*pipeline.Value, error) 
 }
 
 func converted(v *pipeline.Value, t pipeline.Type) (*pipeline.Value, error) {
-	c, err := convert(*v, t)
+	c, err := convertValue(*v, t)
 	return &c, err
 }
 
-// carried is the value of the i-th carried column, in its type.
-func (m *mapper) carried(cells []pipeline.Member, i int, t pipeline.Type) (pipeline.Value, error) {
+// carryValue is the value of the i-th carried column, in its type.
+func (m *mapper) carryValue(cells []pipeline.Member, i int, t pipeline.Type) (pipeline.Value, error) {
 	cell := -1
 	if m.fixed {
 		cell = m.carry[i]
@@ -163,7 +163,7 @@ func (m *mapper) carried(cells []pipeline.Member, i int, t pipeline.Type) (pipel
 	if cell < 0 {
 		return pipeline.Value{}, nil
 	}
-	v, err := m.value(cells, cell)
+	v, err := m.convertCell(cells, cell)
 	if err != nil || v.Kind == pipeline.Null {
 		return pipeline.Value{}, err
 	}
@@ -173,16 +173,16 @@ func (m *mapper) carried(cells []pipeline.Member, i int, t pipeline.Type) (pipel
 	return *v, nil
 }
 
-// absent reports whether a value says nothing about the user: null, or a number that JSON lacks.
-func absent(v *pipeline.Value) bool {
+// isAbsent reports whether a value says nothing about the user: null, or a number that JSON lacks.
+func isAbsent(v *pipeline.Value) bool {
 	if v.Kind == pipeline.Float {
 		return math.IsNaN(v.Float()) || math.IsInf(v.Float(), 0)
 	}
 	return v.Kind == pipeline.Null
 }
 
-// text is the value of a field that is a string in the API. Numbers keep their digits.
-func text(v *pipeline.Value) (string, error) {
+// toText is the value of a field that is a string in the API. Numbers keep their digits.
+func toText(v *pipeline.Value) (string, error) {
 	switch v.Kind {
 	case pipeline.String:
 		return v.Text, nil
@@ -194,8 +194,8 @@ func text(v *pipeline.Value) (string, error) {
 	return string(v.AppendText(nil)), nil
 }
 
-// convert gives a cell the type that --types says.
-func convert(v pipeline.Value, t pipeline.Type) (pipeline.Value, error) {
+// convertValue gives a cell the type that --types says.
+func convertValue(v pipeline.Value, t pipeline.Type) (pipeline.Value, error) {
 	if v.Kind == pipeline.Null || v.Kind == pipeline.String && v.Text == "" && t != pipeline.TypeString {
 		return pipeline.Value{}, nil
 	}
@@ -208,7 +208,7 @@ func convert(v pipeline.Value, t pipeline.Type) (pipeline.Value, error) {
 		}
 		return pipeline.Value{}, fmt.Errorf("not of the type %s", t)
 	}
-	s, err := text(&v)
+	s, err := toText(&v)
 	if err != nil {
 		return pipeline.Value{}, err
 	}
@@ -237,8 +237,8 @@ func convert(v pipeline.Value, t pipeline.Type) (pipeline.Value, error) {
 	return pipeline.StringValue(s), nil
 }
 
-// objectOf is a cell that holds a user, or one of its objects, as the members of a user.
-func objectOf(t target, v pipeline.Value) ([]pipeline.Member, error) {
+// parseUserObject is a cell that holds a user, or one of its objects, as the members of a user.
+func parseUserObject(t target, v pipeline.Value) ([]pipeline.Member, error) {
 	if v.Kind == pipeline.String && v.Text == "" {
 		return nil, nil // --missing empty: nothing to lay anything over
 	}
@@ -255,26 +255,26 @@ func objectOf(t target, v pipeline.Value) ([]pipeline.Member, error) {
 		return nil, errors.New("not a JSON object")
 	}
 	if t.kind == toObject {
-		return normalize([]pipeline.Member{{Name: t.top, Value: v}})
+		return normalizeUser([]pipeline.Member{{Name: t.top, Value: v}})
 	}
-	return normalize(v.Members)
+	return normalizeUser(v.Members)
 }
 
-// normalize checks a JSON user and gives its known parts the form in which they are sent. Nulls are absent.
+// normalizeUser checks a JSON user and gives its known parts the form in which they are sent. Nulls are absent.
 // The members it returns are its own.
-func normalize(members []pipeline.Member) ([]pipeline.Member, error) {
+func normalizeUser(members []pipeline.Member) ([]pipeline.Member, error) {
 	out := make([]pipeline.Member, 0, len(members))
 	for _, mem := range members {
-		if absent(&mem.Value) {
+		if isAbsent(&mem.Value) {
 			continue
 		}
 		var err error
 		switch name := mem.Name; {
 		case name == userProperties:
-			mem.Value, err = eachMember(mem.Value, func(v pipeline.Value) (pipeline.Value, error) { return v, nil })
+			mem.Value, err = mapMembers(mem.Value, func(v pipeline.Value) (pipeline.Value, error) { return v, nil })
 		case name == groups:
-			mem.Value, err = eachMember(mem.Value, func(v pipeline.Value) (pipeline.Value, error) {
-				v, err := groupNames(&v)
+			mem.Value, err = mapMembers(mem.Value, func(v pipeline.Value) (pipeline.Value, error) {
+				v, err := parseGroupNames(&v)
 				if err == nil && v.Kind == pipeline.String {
 					v = pipeline.Value{Kind: pipeline.List, Members: []pipeline.Member{{Value: v}}}
 				}
@@ -282,12 +282,12 @@ func normalize(members []pipeline.Member) ([]pipeline.Member, error) {
 			})
 		case name == groupProperties:
 			properties := func(v pipeline.Value) (pipeline.Value, error) {
-				return eachMember(v, func(v pipeline.Value) (pipeline.Value, error) { return v, nil })
+				return mapMembers(v, func(v pipeline.Value) (pipeline.Value, error) { return v, nil })
 			}
-			mem.Value, err = eachMember(mem.Value, func(v pipeline.Value) (pipeline.Value, error) { return eachMember(v, properties) })
+			mem.Value, err = mapMembers(mem.Value, func(v pipeline.Value) (pipeline.Value, error) { return mapMembers(v, properties) })
 		case name == "user_id" || name == "device_id" || slices.Contains(fields, name):
 			var s string
-			s, err = text(&mem.Value)
+			s, err = toText(&mem.Value)
 			mem.Value = pipeline.StringValue(s)
 		}
 		if err != nil {
@@ -301,31 +301,31 @@ func normalize(members []pipeline.Member) ([]pipeline.Member, error) {
 	return out, nil
 }
 
-// eachMember is an object with f done to each of its values, and without those that are absent or empty lists of names.
-func eachMember(v pipeline.Value, f func(pipeline.Value) (pipeline.Value, error)) (pipeline.Value, error) {
+// mapMembers is an object with f done to each of its values, and without those that are absent or empty lists of names.
+func mapMembers(v pipeline.Value, f func(pipeline.Value) (pipeline.Value, error)) (pipeline.Value, error) {
 	if v.Kind != pipeline.Object {
 		return v, errors.New("not an object")
 	}
 	out := pipeline.Value{Kind: pipeline.Object, Members: make([]pipeline.Member, 0, len(v.Members))}
 	for _, mem := range v.Members {
-		if absent(&mem.Value) {
+		if isAbsent(&mem.Value) {
 			continue
 		}
 		var err error
 		if mem.Value, err = f(mem.Value); err != nil {
 			return v, err
 		}
-		if !absent(&mem.Value) {
+		if !isAbsent(&mem.Value) {
 			out.Members = append(out.Members, mem)
 		}
 	}
 	return out, nil
 }
 
-// groupNames is the group of one type as a String, or the groups as a List of Strings; null if there is none.
-func groupNames(v *pipeline.Value) (pipeline.Value, error) {
+// parseGroupNames is the group of one type as a String, or the groups as a List of Strings; null if there is none.
+func parseGroupNames(v *pipeline.Value) (pipeline.Value, error) {
 	if v.Kind != pipeline.List {
-		s, err := text(v)
+		s, err := toText(v)
 		if err != nil || s == "" {
 			return pipeline.Value{}, err
 		}
@@ -333,10 +333,10 @@ func groupNames(v *pipeline.Value) (pipeline.Value, error) {
 	}
 	out := pipeline.Value{Kind: pipeline.List}
 	for _, mem := range v.Members {
-		if absent(&mem.Value) {
+		if isAbsent(&mem.Value) {
 			continue
 		}
-		s, err := text(&mem.Value)
+		s, err := toText(&mem.Value)
 		if err != nil {
 			return pipeline.Value{}, err
 		}
@@ -348,8 +348,8 @@ func groupNames(v *pipeline.Value) (pipeline.Value, error) {
 	return out, nil
 }
 
-// liftIDs moves the ids of a JSON user to where they belong, unless the row has its own.
-func liftIDs(base []pipeline.Member, u *pipeline.User) []pipeline.Member {
+// moveIDs moves the ids of a JSON user to where they belong, unless the row has its own.
+func moveIDs(base []pipeline.Member, u *pipeline.User) []pipeline.Member {
 	return slices.DeleteFunc(base, func(m pipeline.Member) bool {
 		switch m.Name {
 		case "user_id":
@@ -370,9 +370,9 @@ func liftIDs(base []pipeline.Member, u *pipeline.User) []pipeline.Member {
 // userDepth is how deep the objects of a JSON user are merged: a property that is itself an object is replaced.
 var userDepth = map[string]int{userProperties: 1, groups: 1, groupProperties: 3}
 
-// merge lays the members of over over those of base, both sorted by name. depth says which objects are merged
+// mergeUser lays the members of over over those of base, both sorted by name. depth says which objects are merged
 // rather than replaced. The result is new; base and over stay as they are.
-func merge(base, over []pipeline.Member, depth map[string]int) []pipeline.Member {
+func mergeUser(base, over []pipeline.Member, depth map[string]int) []pipeline.Member {
 	return mergeMembers(base, over, func(name string) int { return depth[name] })
 }
 
@@ -395,9 +395,9 @@ func mergeMembers(base, over []pipeline.Member, depth func(string) int) []pipeli
 	return append(append(out, base...), over...)
 }
 
-// nameGroups puts the group's name into the leaves of its properties: group_properties has one more level than
+// insertGroupNames puts the group's name into the leaves of its properties: group_properties has one more level than
 // the columns, the group that the row is in. Properties of a group that the row is not in go.
-func nameGroups(leaves []leaf, base []pipeline.Member) []leaf {
+func insertGroupNames(leaves []leaf, base []pipeline.Member) []leaf {
 	name := func(groupType string) string {
 		var v *pipeline.Value
 		for i := range leaves {
@@ -430,9 +430,9 @@ func nameGroups(leaves []leaf, base []pipeline.Member) []leaf {
 	return out
 }
 
-// layOut makes the context of sorted leaves. Everything that it needs is a part of one slice, the one that it
+// buildContext makes the context of sorted leaves. Everything that it needs is a part of one slice, the one that it
 // returns the beginning of, so that a row that is used again costs no memory.
-func layOut(arena []pipeline.Member, leaves []leaf) []pipeline.Member {
+func buildContext(arena []pipeline.Member, leaves []leaf) []pipeline.Member {
 	tops, need := 0, 0
 	for i := range leaves {
 		if i == 0 || leaves[i].top != leaves[i-1].top {
@@ -455,7 +455,7 @@ func layOut(arena []pipeline.Member, leaves []leaf) []pipeline.Member {
 		run := leaves[:n]
 		leaves = leaves[n:]
 		if run[0].kind == toField {
-			set(&context[i], run[0].top, run[0].value)
+			setMember(&context[i], run[0].top, run[0].value)
 			continue
 		}
 		context[i] = pipeline.Member{Name: run[0].top, Value: pipeline.Value{Kind: pipeline.Object}}
@@ -464,18 +464,18 @@ func layOut(arena []pipeline.Member, leaves []leaf) []pipeline.Member {
 		case toProperty:
 			o.Members = take(n)
 			for j := range run {
-				set(&o.Members[j], run[j].key, run[j].value)
+				setMember(&o.Members[j], run[j].key, run[j].value)
 			}
 		case toGroup:
 			o.Members = take(n)
 			for j := range run {
 				v := run[j].value
 				if v.Kind != pipeline.String {
-					set(&o.Members[j], run[j].key, v)
+					setMember(&o.Members[j], run[j].key, v)
 					continue
 				}
 				name := take(1)
-				set(&name[0], "", v)
+				setMember(&name[0], "", v)
 				o.Members[j] = pipeline.Member{Name: run[j].key, Value: pipeline.Value{Kind: pipeline.List, Members: name}}
 			}
 		case toGroupProperty:
@@ -498,9 +498,9 @@ func layOut(arena []pipeline.Member, leaves []leaf) []pipeline.Member {
 	return context
 }
 
-// set is *m = pipeline.Member{Name: name, Value: *v}, field by field: the cell was written a moment ago, in words, and to
+// setMember is *m = pipeline.Member{Name: name, Value: *v}, field by field: the cell was written a moment ago, in words, and to
 // read it in larger pieces would wait for these to arrive in the cache, which doubled the time of a row.
-func set(m *pipeline.Member, name string, v *pipeline.Value) {
+func setMember(m *pipeline.Member, name string, v *pipeline.Value) {
 	m.Name = name
 	m.Value.Kind = v.Kind
 	m.Value.Num = v.Num

@@ -85,7 +85,7 @@ func TestXitongsysFiles(t *testing.T) {
 		if err := w.WriteStop(); err != nil {
 			t.Fatal(err)
 		}
-		rows, err := read(t, "u.parquet", b.Bytes(), Options{Mapping: Mapping{Properties: names}})
+		rows, err := readRows(t, "u.parquet", b.Bytes(), Options{Mapping: Mapping{Properties: names}})
 		if err != nil || len(rows) != n {
 			t.Errorf("%s: %d rows, %v", codec, len(rows), err)
 			continue
@@ -163,8 +163,8 @@ func TestParquetUnsupported(t *testing.T) {
 				t.Errorf("not wanted: %v", err)
 				continue
 			}
-			if rows, err := readAll(in); err != nil || ids(rows) != "1:a" {
-				t.Errorf("not wanted: %s, %v", ids(rows), err)
+			if rows, err := readAll(in); err != nil || joinIDs(rows) != "1:a" {
+				t.Errorf("not wanted: %s, %v", joinIDs(rows), err)
 			}
 			mustClose(t, in)
 		} else if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), interval) {
@@ -172,7 +172,7 @@ func TestParquetUnsupported(t *testing.T) {
 		}
 	}
 	bson := parquetBytes(t, withID(t, 1, parquetColumn{node: leafNode(t, "b", parquet.Repetitions.Required, schema.BSONLogicalType{}, parquet.Types.ByteArray, -1), values: []string{"x"}}))
-	if _, err := read(t, "u.parquet", bson, Options{Mapping: Mapping{Properties: []string{"b"}}}); err == nil || !strings.Contains(err.Error(), "column b: a BSON column cannot be user_properties.b") {
+	if _, err := readRows(t, "u.parquet", bson, Options{Mapping: Mapping{Properties: []string{"b"}}}); err == nil || !strings.Contains(err.Error(), "column b: a BSON column cannot be user_properties.b") {
 		t.Errorf("BSON: %v", err)
 	}
 	// The encoding of a page is known only when it is read, and the codec of a column when its row group begins.
@@ -180,12 +180,12 @@ func TestParquetUnsupported(t *testing.T) {
 		parquet.WithDictionaryDefault(false), parquet.WithCompression(compress.Codecs.Snappy))
 	page := bytes.LastIndex(double, []byte{0x15, 0, 0x15, 6, 0x15, 6}) // plain, and the encodings of levels: of the last column
 	double[page+1] = 2 * 4                                             // BIT_PACKED
-	_, err := read(t, "u.parquet", double, Options{Mapping: Mapping{Properties: []string{"x"}}})
+	_, err := readRows(t, "u.parquet", double, Options{Mapping: Mapping{Properties: []string{"x"}}})
 	if err == nil || !strings.Contains(err.Error(), "u.parquet: column x: the encoding BIT_PACKED of values of the type DOUBLE cannot be read") || pipeline.Hint(err) == "" {
 		t.Errorf("BIT_PACKED: %v", err)
 	}
 	lzo := bytes.ReplaceAll(double, []byte("x\x15\x02"), []byte("x\x15\x06")) // the path in the column's metadata, and behind it the codec
-	_, err = read(t, "u.parquet", lzo, Options{Mapping: Mapping{Properties: []string{"x"}}})
+	_, err = readRows(t, "u.parquet", lzo, Options{Mapping: Mapping{Properties: []string{"x"}}})
 	if err == nil || !strings.Contains(err.Error(), "u.parquet: column x: the compression LZO cannot be read") || pipeline.Hint(err) == "" {
 		t.Errorf("LZO: %v", err)
 	}
@@ -240,7 +240,7 @@ func TestParquetDamaged(t *testing.T) {
 				}
 			}
 			// All that is allocated, most of it garbage soon: files that are not damaged take up to 20 MB of it.
-			if n := allocated(func() { readDamaged(t, data) }); n > 160<<20 {
+			if n := measureAllocation(func() { readDamaged(t, data) }); n > 160<<20 {
 				t.Errorf("file %d, mutation %d: %d MiB allocated", f, i, n>>20)
 			}
 			mutations++

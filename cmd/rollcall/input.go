@@ -289,7 +289,7 @@ func (in *input) preflight(ctx context.Context, each func(*pipeline.Row)) (*find
 			return nil, err
 		}
 		in.rows++
-		rows[src.File()]++
+		rows[src.FileIndex()]++
 		if in.sample > 0 {
 			continue
 		}
@@ -311,7 +311,7 @@ func (in *input) preflight(ctx context.Context, each func(*pipeline.Row)) (*find
 			return nil, err
 		}
 	}
-	found.columns, found.hasLocation, found.carry, found.unseen = src.Columns(), src.HasLocation(), src.Carry(), src.Unseen()
+	found.columns, found.hasLocation, found.carry, found.unseen = src.Columns(), src.HasLocation(), src.Carry(), src.MissingColumns()
 	found.failedRun = src.FailedRun()
 	return found, nil
 }

@@ -51,7 +51,7 @@ func ExpandPaths(args []string) ([]string, error) {
 			}
 			before := len(paths)
 			var err error
-			if paths, err = appendParts(paths, match, 0); err != nil {
+			if paths, err = appendDirectory(paths, match, 0); err != nil {
 				return nil, err
 			}
 			if len(paths) == before {
@@ -70,8 +70,8 @@ func ExpandPaths(args []string) ([]string, error) {
 // maxPartitions bounds how deep partitions nest: links may go in circles.
 const maxPartitions = 20
 
-// appendParts appends the Parquet files of a folder and its partitions, in the order of their names.
-func appendParts(paths []string, dir string, depth int) ([]string, error) {
+// appendDirectory appends the Parquet files of a folder and its partitions, in the order of their names.
+func appendDirectory(paths []string, dir string, depth int) ([]string, error) {
 	entries, err := os.ReadDir(dir) // sorted by name
 	if err != nil {
 		return nil, err
@@ -91,20 +91,20 @@ func appendParts(paths []string, dir string, depth int) ([]string, error) {
 			}
 			continue
 		}
-		if _, _, ok := partition(e.Name()); !ok || depth == maxPartitions {
+		if _, _, ok := parsePartition(e.Name()); !ok || depth == maxPartitions {
 			return nil, pipeline.WithHint(fmt.Errorf("the folder %s holds the folder %s, which is no partition (key=value)", dir, e.Name()),
 				"name the files to read, for example with a glob")
 		}
-		if paths, err = appendParts(paths, path, depth+1); err != nil {
+		if paths, err = appendDirectory(paths, path, depth+1); err != nil {
 			return nil, err
 		}
 	}
 	return paths, nil
 }
 
-// partition is what the name of a folder says about all rows in it, as Hive began it: country=DE. A value that
+// parsePartition is what the name of a folder says about all rows in it, as Hive began it: country=DE. A value that
 // cannot stand in a path is escaped, and null has a name of its own.
-func partition(name string) (key string, value pipeline.Value, ok bool) {
+func parsePartition(name string) (key string, value pipeline.Value, ok bool) {
 	key, text, ok := strings.Cut(name, "=")
 	if !ok {
 		return "", value, false
@@ -121,15 +121,15 @@ func partition(name string) (key string, value pipeline.Value, ok bool) {
 	return key, value, key != ""
 }
 
-// partitionsOf are the columns that a file has by the folders right above it, from the outermost in. That is what DuckDB
+// parsePartitions are the columns that a file has by the folders right above it, from the outermost in. That is what DuckDB
 // and pyarrow take from a path, whether a folder or the file itself was named.
-func partitionsOf(f File) []pipeline.Member {
+func parsePartitions(f File) []pipeline.Member {
 	if f.Name != "" {
 		return nil // the path is one of ours
 	}
 	var columns []pipeline.Member
 	for dir := filepath.Dir(f.Path); ; dir = filepath.Dir(dir) {
-		key, value, ok := partition(filepath.Base(dir))
+		key, value, ok := parsePartition(filepath.Base(dir))
 		if !ok {
 			slices.Reverse(columns)
 			return columns
