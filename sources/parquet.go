@@ -191,7 +191,7 @@ func (r *parquetReader) openChunk(l *leafReader, g *metadata.RowGroupMetaData) e
 		return pipeline.WithHint(fmt.Errorf("the column %s is encrypted", l.descr.Path()), "decrypt it first")
 	}
 	switch err := l.column.Open(md); {
-	case err == parquetfile.ErrOutside:
+	case err == parquetfile.ErrOutsideFile:
 		return fmt.Errorf("damaged Parquet: the column %s lies outside of the file", l.descr.Path())
 	case err != nil:
 		return fmt.Errorf("column %s: %w", l.descr.Path(), err)
@@ -340,7 +340,7 @@ func (l *leafReader) decodeBatch(s *parquetfile.Values) error {
 	}
 	l.values = l.values[:0]
 	l.i, l.at = 0, 0
-	n, k, err := l.column.Read(s, min(l.column.Most(), l.maxBatch), l.defs, l.reps)
+	n, k, err := l.column.Read(s, min(l.column.BatchSize(), l.maxBatch), l.defs, l.reps)
 	if err != nil {
 		return err
 	}

@@ -107,7 +107,7 @@ func (r *parquetReader) isBinary(ctx context.Context, l *leafReader) (bool, erro
 			if err := context.Cause(ctx); err != nil {
 				return false, err
 			}
-			levels, _, err := l.column.Read(&r.scratch, min(l.column.Most(), parquetBatch), defs, reps)
+			levels, _, err := l.column.Read(&r.scratch, min(l.column.BatchSize(), parquetBatch), defs, reps)
 			if err == nil && levels == 0 {
 				err = errors.New("damaged Parquet: a page without values")
 			}

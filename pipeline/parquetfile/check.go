@@ -14,10 +14,10 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// checkData makes sure of what arrow takes for granted in a page of values. Where the levels, or the indices of
+// checkPage makes sure of what arrow takes for granted in a page of values. Where the levels, or the indices of
 // a column without levels, end early or point outside of the dictionary, arrow's ReadBatch makes no progress, tells
 // no error, and turns forever. It returns where in the page its values begin. tight is Options.TightIndices.
-func checkData(page file.Page, descr *schema.Column, dict int, tight bool) (int, error) {
+func checkPage(page file.Page, descr *schema.Column, dict int, tight bool) (int, error) {
 	damaged := errors.New("damaged Parquet: a page ends before its values do, or points outside of its dictionary")
 	data, n := page.Data(), int(page.NumValues())
 	maxDef := descr.MaxDefinitionLevel()
@@ -38,7 +38,7 @@ func checkData(page file.Page, descr *schema.Column, dict int, tight bool) (int,
 				return 0, damaged
 			}
 			size := 4 + int(binary.LittleEndian.Uint32(data))
-			if !hybrid(data[4:size], bits.Len16(uint16(level.max)), n, nil) {
+			if !checkHybrid(data[4:size], bits.Len16(uint16(level.max)), n, nil) {
 				return 0, damaged
 			}
 			levels, data = data[4:size], data[size:]
@@ -49,7 +49,7 @@ func checkData(page file.Page, descr *schema.Column, dict int, tight bool) (int,
 			return 0, damaged
 		}
 		levels = data[reps : reps+defs]
-		if maxDef > 0 && !hybrid(levels, bits.Len16(uint16(maxDef)), n, nil) {
+		if maxDef > 0 && !checkHybrid(levels, bits.Len16(uint16(maxDef)), n, nil) {
 			return 0, damaged
 		}
 		data = data[reps+defs:]
@@ -72,23 +72,23 @@ func checkData(page file.Page, descr *schema.Column, dict int, tight bool) (int,
 		}
 		if wide && maxDef > 0 {
 			present = 0
-			hybrid(levels, bits.Len16(uint16(maxDef)), n, func(level uint64, times int) bool {
+			checkHybrid(levels, bits.Len16(uint16(maxDef)), n, func(level uint64, times int) bool {
 				if level == uint64(maxDef) {
 					present += times
 				}
 				return true
 			})
 		}
-		if (maxDef == 0 || wide) && !hybrid(data[1:], width, present, below(dict)) {
+		if (maxDef == 0 || wide) && !checkHybrid(data[1:], width, present, newLimitCheck(dict)) {
 			return 0, damaged
 		}
 	case parquet.Encodings.DeltaBinaryPacked, parquet.Encodings.DeltaLengthByteArray, parquet.Encodings.DeltaByteArray:
-		if total := deltaTotal(data); total > maxDelta && total <= uint64(n) {
+		if total := readDeltaTotal(data); total > maxDelta && total <= uint64(n) {
 			return 0, pipeline.WithHint(fmt.Errorf("a page of %d values in a delta encoding cannot be read", total), smallerPages)
 		}
-		rest, ok := deltaPacked(data, n, nil)
+		rest, ok := decodeDeltaPacked(data, n, nil)
 		if ok && parquet.Encoding(page.Encoding()) == parquet.Encodings.DeltaByteArray { // the lengths of the suffixes, behind those of the prefixes
-			_, ok = deltaPacked(rest, n, nil)
+			_, ok = decodeDeltaPacked(rest, n, nil)
 		}
 		if !ok {
 			return 0, damaged
@@ -97,8 +97,8 @@ func checkData(page file.Page, descr *schema.Column, dict int, tight bool) (int,
 	return values, nil
 }
 
-// deltaTotal is how many values the encoding DELTA_BINARY_PACKED says that it holds: the third number.
-func deltaTotal(data []byte) (total uint64) {
+// readDeltaTotal is how many values the encoding DELTA_BINARY_PACKED says that it holds: the third number.
+func readDeltaTotal(data []byte) (total uint64) {
 	for range 3 {
 		v, k := binary.Uvarint(data)
 		if k <= 0 {
@@ -109,10 +109,10 @@ func deltaTotal(data []byte) (total uint64) {
 	return total
 }
 
-// deltaPacked returns what stands behind n values at most in the encoding DELTA_BINARY_PACKED (Encodings.md of the
+// decodeDeltaPacked returns what stands behind n values at most in the encoding DELTA_BINARY_PACKED (Encodings.md of the
 // Parquet format); not ok is what does not hold as many values as it says. arrow allocates for as many as it says. Where
 // values is not nil, the values are appended to it.
-func deltaPacked(data []byte, n int, values *[]int64) (rest []byte, ok bool) {
+func decodeDeltaPacked(data []byte, n int, values *[]int64) (rest []byte, ok bool) {
 	varint := func() uint64 {
 		v, k := binary.Uvarint(data)
 		if k <= 0 {
@@ -154,7 +154,7 @@ func deltaPacked(data []byte, n int, values *[]int64) (rest []byte, ok bool) {
 				if values == nil {
 					break
 				}
-				value += least + int64(bitsAt(data, i, int(width)))
+				value += least + int64(readBits(data, i, int(width)))
 				*values = append(*values, value)
 			}
 			data = data[min(len(data), each/8*int(width)):]
@@ -164,9 +164,9 @@ func deltaPacked(data []byte, n int, values *[]int64) (rest []byte, ok bool) {
 	return data, true
 }
 
-// hybrid reports whether data holds n values of the RLE and bit-packed hybrid (Encodings.md of the Parquet
+// checkHybrid reports whether data holds n values of the RLE and bit-packed hybrid (Encodings.md of the Parquet
 // format), and ok of each of them; nil is of any. ok is asked once for values that stand in a run.
-func hybrid(data []byte, width, n int, ok func(value uint64, times int) bool) bool {
+func checkHybrid(data []byte, width, n int, ok func(value uint64, times int) bool) bool {
 	for n > 0 {
 		header, k := binary.Uvarint(data)
 		count := header >> 1
@@ -200,7 +200,7 @@ func hybrid(data []byte, width, n int, ok func(value uint64, times int) bool) bo
 		}
 		if ok != nil {
 			for i := range used {
-				if !ok(bitsAt(data, i, width), 1) {
+				if !ok(readBits(data, i, width), 1) {
 					return false
 				}
 			}
@@ -211,13 +211,13 @@ func hybrid(data []byte, width, n int, ok func(value uint64, times int) bool) bo
 	return true
 }
 
-// below is what hybrid asks of values that have a limit.
-func below(limit int) func(uint64, int) bool {
+// newLimitCheck is what hybrid asks of values that have a limit.
+func newLimitCheck(limit int) func(uint64, int) bool {
 	return func(value uint64, _ int) bool { return value < uint64(limit) }
 }
 
-// bitsAt is the i-th of numbers of that many bits each, the lowest bits first.
-func bitsAt(data []byte, i, width int) (value uint64) {
+// readBits is the i-th of numbers of that many bits each, the lowest bits first.
+func readBits(data []byte, i, width int) (value uint64) {
 	if at := i * width; width <= 56 && at/8+8 <= len(data) {
 		return binary.LittleEndian.Uint64(data[at/8:]) >> (at % 8) & (1<<width - 1)
 	}

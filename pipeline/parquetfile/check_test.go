@@ -40,9 +40,9 @@ func TestHybrid(t *testing.T) {
 	} {
 		var ok func(uint64, int) bool
 		if test.limit > 0 {
-			ok = below(test.limit)
+			ok = newLimitCheck(test.limit)
 		}
-		if g := hybrid(test.data, test.width, test.n, ok); g != test.want {
+		if g := checkHybrid(test.data, test.width, test.n, ok); g != test.want {
 			t.Errorf("%s: %v, want %v", test.name, g, test.want)
 		}
 	}
@@ -78,7 +78,7 @@ func TestDeltaPacked(t *testing.T) {
 		{"blocks that are not there", varints(128, 4, 1000, 0), 1000, 0, false},
 		{"nothing", nil, 1, 0, false},
 	} {
-		rest, ok := deltaPacked(test.data, test.n, nil)
+		rest, ok := decodeDeltaPacked(test.data, test.n, nil)
 		if ok != test.ok || ok && len(rest) != test.rest {
 			t.Errorf("%s: %d bytes behind it, %v; want %d, %v", test.name, len(rest), ok, test.rest, test.ok)
 		}
@@ -98,7 +98,7 @@ func TestManyDeltaValues(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			data := append(binary.AppendUvarint([]byte{128, 1, 4}, test.says), 0)
 			page := file.NewDataPageV1(memory.NewBufferBytes(data), int32(test.values), parquet.Encodings.DeltaBinaryPacked, parquet.Encodings.RLE, parquet.Encodings.RLE, int32(len(data)))
-			_, err := checkData(page, testColumn(t, parquet.Types.Int64, 0, 0), 0, false)
+			_, err := checkPage(page, testColumn(t, parquet.Types.Int64, 0, 0), 0, false)
 			if err == nil || !strings.Contains(err.Error(), test.want) || (pipeline.Hint(err) == "") != strings.HasPrefix(test.want, "damaged") {
 				t.Errorf("%v (hint %q), want %q", err, pipeline.Hint(err), test.want)
 			}

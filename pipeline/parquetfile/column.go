@@ -15,8 +15,8 @@ import (
 // MaxBatch is how many bytes the values take at most that [Column.Most] says, unless one alone takes more.
 const MaxBatch = 4 << 20
 
-// ErrOutside is of a column whose place in a row group is no place in the file.
-var ErrOutside = errors.New("damaged Parquet: a column lies outside of the file")
+// ErrOutsideFile is of a column whose place in a row group is no place in the file.
+var ErrOutsideFile = errors.New("damaged Parquet: a column lies outside of the file")
 
 // Column reads one column, row group by row group.
 type Column struct {
@@ -48,7 +48,7 @@ func (c *Column) Open(md *metadata.ColumnChunkMetaData) error {
 	}
 	size := c.file.size
 	if start < 4 || length < 0 || start > size || length > size {
-		return ErrOutside
+		return ErrOutsideFile
 	}
 	return c.Begin(io.NewSectionReader(c.file.r, start, min(length, size-start)), md.NumValues(), md.Compression())
 }
@@ -58,7 +58,7 @@ func (c *Column) Begin(r io.Reader, values int64, codec compress.Compression) er
 	if err := c.pages.opts.checkCodec(codec); err != nil {
 		return err
 	}
-	c.pages.begin(r, values, codec)
+	c.pages.beginChunk(r, values, codec)
 	c.chunk = file.NewColumnReader(c.pages.descr, &c.pages, memory.DefaultAllocator, &c.pages.buffers)
 	c.read = 0
 	return nil
@@ -66,7 +66,7 @@ func (c *Column) Begin(r io.Reader, values int64, codec compress.Compression) er
 
 // Release gives up the pages that the column holds, before its row group is at its end. Read it again after Open.
 func (c *Column) Release() {
-	c.pages.hold(0, 0)
+	c.pages.setHeld(0, 0)
 	c.chunk, c.pages.page = nil, nil
 }
 
@@ -80,11 +80,11 @@ func (c *Column) HasNext() bool { return c.chunk.HasNext() }
 // Err is what ended the row group early.
 func (c *Column) Err() error { return c.chunk.Err() }
 
-// Most is how many values, nulls included, are to be decoded at a time by a caller that copies them: as many as the page
+// BatchSize is how many values, nulls included, are to be decoded at a time by a caller that copies them: as many as the page
 // has left, and no more than [MaxBatch] bytes of them. It is known once HasNext has looked at the page.
 //
 // A value of a dictionary is there once, however many rows have it; and its copies are not.
-func (c *Column) Most() int { return min(c.pages.seen-c.read, c.pages.batch) }
+func (c *Column) BatchSize() int { return min(c.pages.seen-c.read, c.pages.batch) }
 
 // Values is what was decoded: the field of the column's physical type holds the values that are not null. The bytes of
 // texts stay as they are: the memory of a page is not used again. Columns can share one, one after the other.
@@ -108,27 +108,27 @@ type Values struct {
 func (c *Column) Read(v *Values, n int, defs, reps []int16) (levels, values int, err error) {
 	switch chunk := c.chunk.(type) {
 	case *file.BooleanColumnChunkReader:
-		levels, values, err = read(chunk.ReadBatch, &v.Bools, n, defs, reps)
+		levels, values, err = readBatch(chunk.ReadBatch, &v.Bools, n, defs, reps)
 	case *file.Int32ColumnChunkReader:
-		levels, values, err = read(chunk.ReadBatch, &v.Int32s, n, defs, reps)
+		levels, values, err = readBatch(chunk.ReadBatch, &v.Int32s, n, defs, reps)
 	case *file.Int64ColumnChunkReader:
-		levels, values, err = read(chunk.ReadBatch, &v.Int64s, n, defs, reps)
+		levels, values, err = readBatch(chunk.ReadBatch, &v.Int64s, n, defs, reps)
 	case *file.Int96ColumnChunkReader:
-		levels, values, err = read(chunk.ReadBatch, &v.Int96s, n, defs, reps)
+		levels, values, err = readBatch(chunk.ReadBatch, &v.Int96s, n, defs, reps)
 	case *file.Float32ColumnChunkReader:
-		levels, values, err = read(chunk.ReadBatch, &v.Floats, n, defs, reps)
+		levels, values, err = readBatch(chunk.ReadBatch, &v.Floats, n, defs, reps)
 	case *file.Float64ColumnChunkReader:
-		levels, values, err = read(chunk.ReadBatch, &v.Doubles, n, defs, reps)
+		levels, values, err = readBatch(chunk.ReadBatch, &v.Doubles, n, defs, reps)
 	case *file.ByteArrayColumnChunkReader:
-		levels, values, err = read(chunk.ReadBatch, &v.Bytes, n, defs, reps)
+		levels, values, err = readBatch(chunk.ReadBatch, &v.Bytes, n, defs, reps)
 	case *file.FixedLenByteArrayColumnChunkReader:
-		levels, values, err = read(chunk.ReadBatch, &v.Fixed, n, defs, reps)
+		levels, values, err = readBatch(chunk.ReadBatch, &v.Fixed, n, defs, reps)
 	}
 	c.read += levels
 	return levels, values, err
 }
 
-func read[T any](batch func(int64, []T, []int16, []int16) (int64, int, error), into *[]T, n int, defs, reps []int16) (levels, values int, err error) {
+func readBatch[T any](batch func(int64, []T, []int16, []int16) (int64, int, error), into *[]T, n int, defs, reps []int16) (levels, values int, err error) {
 	if cap(*into) < n {
 		*into = make([]T, len(defs))
 	}

@@ -24,13 +24,13 @@ const (
 
 // Guard runs f and turns a panic of arrow into an error. Errors name the file, io.EOF too.
 func Guard(name string, f func() error) (err error) {
-	if err := guard(f); err != nil {
+	if err := runGuarded(f); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
 }
 
-func guard(f func() error) (err error) {
+func runGuarded(f func() error) (err error) {
 	defer recoverPanic(&err)
 	return f()
 }
@@ -114,7 +114,7 @@ func Open(f *os.File, o Options) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.md, p.broken = md, nodesOf(md.Schema, broken)
+	p.md, p.broken = md, findNodes(md.Schema, broken)
 	var rows int64
 	for _, g := range md.RowGroups {
 		if g.NumRows < 0 {

@@ -102,7 +102,7 @@ func TestColumn(t *testing.T) {
 			for c.HasNext() {
 				n := len(defs)
 				if within {
-					n = min(n, c.Most())
+					n = min(n, c.BatchSize())
 				}
 				levels, k, err := c.Read(&values, n, defs, nil)
 				if err != nil || k != len(values.Int64s) {
@@ -134,7 +134,7 @@ func TestColumn(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.size = 100 // as if the file were shorter
-	if err := c.Open(md); err != ErrOutside {
+	if err := c.Open(md); err != ErrOutsideFile {
 		t.Errorf("a column behind the end: %v", err)
 	}
 }

@@ -74,7 +74,7 @@ func parseFooter(data []byte) (md *metadata.FileMetaData, broken map[int]string,
 	if md, err = f.parse(); err == nil {
 		return md, nil, nil
 	}
-	mended, broken := f.mend()
+	mended, broken := f.removeBadTypes()
 	if mended == nil {
 		return nil, nil, err
 	}
@@ -97,12 +97,12 @@ func (f *footer) parse() (md *metadata.FileMetaData, err error) {
 func checkFooter(data []byte) (f *footer, err error) {
 	t := newFooterReader(data)
 	f = &footer{data: data}
-	id, typ, err := t.field(0)
-	for ; err == nil && typ != 0; id, typ, err = t.field(id) {
+	id, typ, err := t.readField(0)
+	for ; err == nil && typ != 0; id, typ, err = t.readField(id) {
 		if id != footerSchema || typ != thriftList {
-			err = t.skipField(typ, 0, footerLayout.field(id))
+			err = t.skipField(typ, 0, footerLayout.findField(id))
 		} else {
-			f.elements, err = t.schema(len(data))
+			f.elements, err = t.readSchema(len(data))
 		}
 		if err != nil {
 			break
@@ -118,16 +118,16 @@ func newFooterReader(data []byte) *thriftReader {
 	return &thriftReader{r: bufio.NewReader(bytes.NewReader(data)), left: int64(len(data)), parts: maxFooterParts}
 }
 
-// schema reads the elements of the schema, and returns where in a footer of that size they begin and end.
-func (t *thriftReader) schema(size int) (at []int, err error) {
-	n, typ, err := t.list()
+// readSchema reads the elements of the schema, and returns where in a footer of that size they begin and end.
+func (t *thriftReader) readSchema(size int) (at []int, err error) {
+	n, typ, err := t.readListHeader()
 	if err != nil {
 		return nil, err
 	}
 	if n > 0 && typ != thriftNested {
 		return nil, errThrift
 	}
-	if err := t.room(n); err != nil {
+	if err := t.reserveParts(n); err != nil {
 		return nil, err
 	}
 	left := int64(n) - 1 // elements that may be children; arrow makes room for as many as a group claims
@@ -136,13 +136,13 @@ func (t *thriftReader) schema(size int) (at []int, err error) {
 		children := int64(0)
 		for id := int64(0); ; {
 			var typ byte
-			if id, typ, err = t.field(id); err != nil {
+			if id, typ, err = t.readField(id); err != nil {
 				return nil, err
 			}
 			switch {
 			case typ == 0:
 			case id == elementChildren && typ == thriftI32:
-				if children, err = t.int(); children < 0 || children > left {
+				if children, err = t.readInt(); children < 0 || children > left {
 					return nil, errThrift
 				}
 			default:
@@ -160,23 +160,23 @@ func (t *thriftReader) schema(size int) (at []int, err error) {
 	return append(at, size-int(t.left)), nil
 }
 
-// mend returns the footer without the types that arrow cannot take, and what they are; nil if the schema is not at
+// removeBadTypes returns the footer without the types that arrow cannot take, and what they are; nil if the schema is not at
 // fault.
-func (f *footer) mend() (data []byte, broken map[int]string) {
+func (f *footer) removeBadTypes() (data []byte, broken map[int]string) {
 	broken = map[int]string{}
 	done := 0 // bytes of f.data that are in data, or are left out
 	for i := range max(0, len(f.elements)-1) {
 		from, to := f.elements[i], f.elements[i+1]
 		e := parseElement(f.data[from:to])
 		e.group = e.group || i == 0
-		if e.works() {
+		if e.isAccepted() {
 			continue
 		}
-		what, ok := e.mend()
+		what, ok := e.removeBadType()
 		if !ok {
 			return nil, nil
 		}
-		data = e.append(append(data, f.data[done:from]...))
+		data = e.appendTo(append(data, f.data[done:from]...))
 		done = to
 		if what != "" {
 			broken[i] = what
@@ -209,13 +209,13 @@ func parseElement(data []byte) *element {
 	for id := int64(0); ; {
 		var typ byte
 		var err error
-		if id, typ, err = t.field(id); err != nil || typ == 0 {
+		if id, typ, err = t.readField(id); err != nil || typ == 0 {
 			return e
 		}
 		f := elementField{id: id, typ: typ}
 		from := len(data) - int(t.left)
 		if typ != thriftTrue && typ != thriftFalse {
-			if f.n, err = t.value(typ, 1, nil); err != nil {
+			if f.n, err = t.readValue(typ, 1, nil); err != nil {
 				return e
 			}
 		}
@@ -225,35 +225,35 @@ func parseElement(data []byte) *element {
 	}
 }
 
-// append appends the element as it stands in a file.
-func (e *element) append(dst []byte) []byte {
+// appendTo appends the element as it stands in a file.
+func (e *element) appendTo(dst []byte) []byte {
 	for _, f := range e.fields {
 		dst = append(binary.AppendVarint(append(dst, f.typ), f.id), f.value...) // the number in full
 	}
 	return append(dst, 0)
 }
 
-// works reports whether arrow takes a file with that element.
-func (e *element) works() bool {
+// isAccepted reports whether arrow takes a file with that element.
+func (e *element) isAccepted() bool {
 	const child = "\x15\x0c\x25\x02\x18\x01c\x00" // a column c
 	data := []byte("\x15\x02\x19\x2c")            // version, and a schema of two elements
 	if e.group {
 		one := elementField{elementChildren, thriftI32, []byte{2}, 1}
-		data = append((&element{fields: append(e.without(elementChildren), one)}).append(data), child...)
+		data = append((&element{fields: append(e.withoutField(elementChildren), one)}).appendTo(data), child...)
 	} else {
-		data = e.append(append(data, "\x48\x01r\x15\x02\x00"...)) // below a root r
+		data = e.appendTo(append(data, "\x48\x01r\x15\x02\x00"...)) // below a root r
 	}
 	_, err := (&footer{data: append(data, "\x16\x00\x19\x0c\x00"...)}).parse() // no rows in no row groups
 	return err == nil
 }
 
-// without is the fields but those of that number.
-func (e *element) without(id int64) []elementField {
+// withoutField is the fields but those of that number.
+func (e *element) withoutField(id int64) []elementField {
 	return slices.DeleteFunc(slices.Clone(e.fields), func(f elementField) bool { return f.id == id })
 }
 
-// last is the last field of that number and type, which is the one that counts.
-func (e *element) last(id int64, typ byte) (f elementField, ok bool) {
+// findLastField is the last field of that number and type, which is the one that counts.
+func (e *element) findLastField(id int64, typ byte) (f elementField, ok bool) {
 	for _, g := range e.fields {
 		if g.id == id && g.typ == typ {
 			f, ok = g, true
@@ -262,34 +262,34 @@ func (e *element) last(id int64, typ byte) (f elementField, ok bool) {
 	return f, ok
 }
 
-// mend takes from the element what arrow cannot take. It returns what that is, as a column is described, or "" where it
+// removeBadType takes from the element what arrow cannot take. It returns what that is, as a column is described, or "" where it
 // means nothing.
-func (e *element) mend() (what string, ok bool) {
-	if logical, has := e.last(elementLogical, thriftNested); has {
-		union, err := newFooterReader(logical.value).read(true, 2, nil)
+func (e *element) removeBadType() (what string, ok bool) {
+	if logical, has := e.findLastField(elementLogical, thriftNested); has {
+		union, err := newFooterReader(logical.value).readStruct(true, 2, nil)
 		if err != nil {
 			return "", false
 		}
 		what = union.describe(e.group)
-		e.fields = e.without(elementLogical)
-		if e.works() {
+		e.fields = e.withoutField(elementLogical)
+		if e.isAccepted() {
 			return what, true
 		}
 	}
-	if converted, has := e.last(elementConverted, thriftI32); has {
+	if converted, has := e.findLastField(elementConverted, thriftI32); has {
 		if what == "" {
 			what = fmt.Sprintf("of the misplaced converted type %s", schema.ConvertedType(converted.n))
 		}
-		e.fields = e.without(elementConverted)
-		if e.works() {
+		e.fields = e.withoutField(elementConverted)
+		if e.isAccepted() {
 			return what, true
 		}
 	}
-	e.fields = append(e.without(elementType), elementField{elementType, thriftI32, []byte{12}, 6}) // BYTE_ARRAY
+	e.fields = append(e.withoutField(elementType), elementField{elementType, thriftI32, []byte{12}, 6}) // BYTE_ARRAY
 	if what == "" {
 		what = "of values of an invalid length"
 	}
-	return what, e.works()
+	return what, e.isAccepted()
 }
 
 // describe says of which logical type a column is that arrow does not take for it. arrow knows 1 to 15, of which 9 is
@@ -319,8 +319,8 @@ func (s *thriftStruct) describe(group bool) string {
 	return fmt.Sprintf("of the logical type number %d", id)
 }
 
-// nodesOf are the nodes of a schema at these positions in the footer, where they stand depth first.
-func nodesOf(s *schema.Schema, at map[int]string) map[schema.Node]string {
+// findNodes are the nodes of a schema at these positions in the footer, where they stand depth first.
+func findNodes(s *schema.Schema, at map[int]string) map[schema.Node]string {
 	nodes := map[schema.Node]string{}
 	i := 0
 	var walk func(n schema.Node)

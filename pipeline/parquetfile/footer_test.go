@@ -198,7 +198,7 @@ func TestFooterBombs(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var err error
-			n := allocated(func() { _, _, err = parseFooter([]byte(test.footer)) })
+			n := measureAllocation(func() { _, _, err = parseFooter([]byte(test.footer)) })
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%v, want an error with %q", err, test.want)
 			}
@@ -225,7 +225,7 @@ func FuzzFooter(f *testing.F) {
 			}
 			return
 		}
-		if nodes := nodesOf(md.Schema, broken); len(nodes) != len(broken) {
+		if nodes := findNodes(md.Schema, broken); len(nodes) != len(broken) {
 			t.Fatalf("%q: %d of the broken types %v are in the schema", footer, len(nodes), broken)
 		}
 	})

@@ -17,7 +17,7 @@ func FuzzPages(f *testing.F) {
 	for i, codec := range codecs {
 		packed := bytes.Repeat([]byte{0x1f, 0x00, 0x01, 0x00, 0xff, 0x50}, 3) // not quite LZ4
 		if codec != compress.Codecs.Lz4 && codec != codecLZ4Raw {
-			packed = pack(f, codec, 400)
+			packed = packPage(f, codec, 400)
 		}
 		for _, kind := range []int64{0, 2, 3} {
 			f.Add(append(testPage(2, 400, 100, 0, packed), testPage(kind, 400, 100, 0, packed)...), byte(i), byte(kind)+4, byte(kind))
@@ -41,7 +41,7 @@ func FuzzPages(f *testing.F) {
 					if c.pages.held > maxHeld {
 						t.Fatalf("the pages take %d bytes", c.pages.held)
 					}
-					n := min(c.Most(), len(defs))
+					n := min(c.BatchSize(), len(defs))
 					levels, k, err := c.Read(&values, n, defs, reps)
 					if err != nil {
 						return err

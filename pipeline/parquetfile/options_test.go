@@ -12,8 +12,8 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// encoded is a data page of testPage whose values are in that encoding.
-func encoded(page []byte, enc parquet.Encoding) []byte {
+// encodePage is a data page of testPage whose values are in that encoding.
+func encodePage(page []byte, enc parquet.Encoding) []byte {
 	page = bytes.Clone(page)
 	page[bytes.Index(page, []byte{0x15, 0, 0x15, 6, 0x15, 6})+1] = byte(enc * 2)
 	return page
@@ -24,7 +24,7 @@ func TestOptions(t *testing.T) {
 	refused := errors.New("refused")
 	text := testPage(0, 5, 1, 0, []byte{1, 0, 0, 0, 'x'})
 	dictionary := testPage(2, 10, 2, 0, []byte{1, 0, 0, 0, 'a', 1, 0, 0, 0, 'b'})
-	wide := append(bytes.Clone(dictionary), encoded(testPage(0, 5, 8, 0, []byte{24, 8 << 1, 1, 0, 0}), parquet.Encodings.RLEDict)...)
+	wide := append(bytes.Clone(dictionary), encodePage(testPage(0, 5, 8, 0, []byte{24, 8 << 1, 1, 0, 0}), parquet.Encodings.RLEDict)...)
 	for _, test := range []struct {
 		name  string
 		codec compress.Compression
@@ -40,7 +40,7 @@ func TestOptions(t *testing.T) {
 			Refusal{Kind: Codec, Codec: compress.Codecs.Lzo}, "the compression LZO cannot be read"},
 		{"none of the encodings", compress.Codecs.Uncompressed, text, Options{Encodings: []parquet.Encoding{parquet.Encodings.RLEDict}},
 			Refusal{Kind: Encoding, Encoding: parquet.Encodings.Plain, Type: parquet.Types.ByteArray}, "the encoding PLAIN of values of the type BYTE_ARRAY cannot be read"},
-		{"not an encoding of the type", compress.Codecs.Uncompressed, encoded(text, parquet.Encodings.DeltaBinaryPacked), Options{Encodings: []parquet.Encoding{parquet.Encodings.DeltaBinaryPacked}},
+		{"not an encoding of the type", compress.Codecs.Uncompressed, encodePage(text, parquet.Encodings.DeltaBinaryPacked), Options{Encodings: []parquet.Encoding{parquet.Encodings.DeltaBinaryPacked}},
 			Refusal{Kind: Encoding, Encoding: parquet.Encodings.DeltaBinaryPacked, Type: parquet.Types.ByteArray}, "the encoding DELTA_BINARY_PACKED"},
 		{"a large page", compress.Codecs.Uncompressed, testPage(0, maxPage+1, 1, 0, nil), Options{}, Refusal{Kind: LargePage, Size: maxPage + 1}, "a page of 134217729 bytes cannot be read"},
 		{"wide indices", compress.Codecs.Uncompressed, wide, Options{}, Refusal{}, ""},

@@ -58,19 +58,19 @@ func (p *pageReader) Reset(parquet.BufferedReader, int64, compress.Compression, 
 	p.err = errors.New("not supported")
 }
 
-// begin starts with a chunk.
-func (p *pageReader) begin(r io.Reader, values int64, codec compress.Compression) {
+// beginChunk starts with a chunk.
+func (p *pageReader) beginChunk(r io.Reader, values int64, codec compress.Compression) {
 	if p.r == nil {
 		p.r = bufio.NewReaderSize(nil, p.buffer)
 	}
 	p.r.Reset(r)
-	p.hold(0, 0)
+	p.setHeld(0, 0)
 	p.codec, p.values = codec, values
 	p.page, p.seen, p.batch, p.dict, p.dictBatch, p.err = nil, 0, 0, 0, 0, nil
 }
 
-// hold accounts for the bytes that the page and the dictionary take.
-func (p *pageReader) hold(page, dict int64) {
+// setHeld accounts for the bytes that the page and the dictionary take.
+func (p *pageReader) setHeld(page, dict int64) {
 	p.held += page - p.pageHeld + dict - p.dictHeld
 	p.pageHeld, p.dictHeld = page, dict
 }
@@ -81,7 +81,7 @@ func (p *pageReader) Next() bool {
 		if _, err := p.r.Peek(1); err == io.EOF {
 			return false // the row group notices that values are missing
 		}
-		if p.err = p.read(); errors.Is(p.err, io.EOF) {
+		if p.err = p.readPage(); errors.Is(p.err, io.EOF) {
 			p.err = errors.New("damaged Parquet: a page ends early")
 		}
 	}
@@ -102,9 +102,9 @@ const (
 // ErrChecksum is of a page that was damaged after it was written.
 var ErrChecksum = errors.New("damaged Parquet: the checksum of a page is wrong")
 
-// read reads a page. One of a kind that holds no values is skipped, and p.page stays nil.
-func (p *pageReader) read() error {
-	header, err := (&thriftReader{r: p.r, left: maxHeader, parts: maxFooterParts}).read(true, 0, nil)
+// readPage reads a page. One of a kind that holds no values is skipped, and p.page stays nil.
+func (p *pageReader) readPage() error {
+	header, err := (&thriftReader{r: p.r, left: maxHeader, parts: maxFooterParts}).readStruct(true, 0, nil)
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (p *pageReader) read() error {
 		codec = compress.Codecs.Uncompressed
 	}
 	rest := &io.LimitedReader{R: stored, N: packed - levels}
-	data, err = p.unpack.page(data, codec, rest, size-levels)
+	data, err = p.unpack.unpackPage(data, codec, rest, size-levels)
 	if err == nil || checked { // a wrong checksum says more than what the decompression makes of it
 		if _, err := io.Copy(io.Discard, rest); err != nil {
 			return err
@@ -172,11 +172,11 @@ func (p *pageReader) read() error {
 	if err != nil {
 		return err
 	}
-	return p.take(header.ints[headerType], s, data)
+	return p.decodePage(header.ints[headerType], s, data)
 }
 
-// take makes a page of its header and data.
-func (p *pageReader) take(kind int64, s *thriftStruct, data []byte) error {
+// decodePage makes a page of its header and data.
+func (p *pageReader) decodePage(kind int64, s *thriftStruct, data []byte) error {
 	n := int32(s.ints[1])
 	encoding := func(field int64) parquet.Encoding { return parquet.Encoding(s.ints[field]) }
 	if kind == 2 {
@@ -186,15 +186,15 @@ func (p *pageReader) take(kind int64, s *thriftStruct, data []byte) error {
 		p.dict = int(n)
 		p.dictBatch = math.MaxInt
 		if p.descr.PhysicalType() == parquet.Types.ByteArray {
-			p.dictBatch = batchOf(longest(data))
+			p.dictBatch = computeBatch(findLongest(data))
 		}
-		if p.hold(p.pageHeld, int64(len(data))+24*int64(n)); p.held > maxHeld { // arrow makes a slice for each value
+		if p.setHeld(p.pageHeld, int64(len(data))+24*int64(n)); p.held > maxHeld { // arrow makes a slice for each value
 			return p.opts.refuse(Refusal{Kind: LargeDictionaries})
 		}
 		p.page = file.NewDictionaryPage(memory.NewBufferBytes(data), n, encoding(2))
 		return nil
 	}
-	p.hold(int64(len(data)), p.dictHeld)
+	p.setHeld(int64(len(data)), p.dictHeld)
 	p.values -= int64(n)
 	p.seen += int(n)
 	p.batch = math.MaxInt
@@ -217,28 +217,28 @@ func (p *pageReader) take(kind int64, s *thriftStruct, data []byte) error {
 	case parquet.Encodings.PlainDict, parquet.Encodings.RLEDict:
 		p.batch = max(1, p.dictBatch)
 	case parquet.Encodings.DeltaByteArray:
-		p.batch = batchOf(len(data)) // each value may be as long as all suffixes together
+		p.batch = computeBatch(len(data)) // each value may be as long as all suffixes together
 	}
-	values, err := checkData(page(data, enc), p.descr, p.dict, p.opts.TightIndices)
+	values, err := checkPage(page(data, enc), p.descr, p.dict, p.opts.TightIndices)
 	if err != nil {
 		return err
 	}
 	if enc == byteStreamSplit || enc == parquet.Encodings.DeltaByteArray && typ == parquet.Types.FixedLenByteArray {
-		if data, err = plain(data[:values:values], data[values:], enc, width(p.descr), int(n)); err != nil {
+		if data, err = convertToPlain(data[:values:values], data[values:], enc, valueWidth(p.descr), int(n)); err != nil {
 			return err
 		}
 		enc = parquet.Encodings.Plain
-		p.hold(int64(len(data)), p.dictHeld)
+		p.setHeld(int64(len(data)), p.dictHeld)
 	}
 	p.page = page(data, enc)
 	return nil
 }
 
-// batchOf is how many values of that length are decoded at a time.
-func batchOf(length int) int { return max(1, MaxBatch/max(1, length)) }
+// computeBatch is how many values of that length are decoded at a time.
+func computeBatch(length int) int { return max(1, MaxBatch/max(1, length)) }
 
-// longest is the length of the longest value of a dictionary of byte arrays.
-func longest(data []byte) int {
+// findLongest is the length of the longest value of a dictionary of byte arrays.
+func findLongest(data []byte) int {
 	most := uint32(0)
 	for len(data) >= 4 {
 		n := binary.LittleEndian.Uint32(data)

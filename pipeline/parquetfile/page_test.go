@@ -17,8 +17,8 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// pack compresses n zeros.
-func pack(tb testing.TB, codec compress.Compression, n int) []byte {
+// packPage compresses n zeros.
+func packPage(tb testing.TB, codec compress.Compression, n int) []byte {
 	tb.Helper()
 	c, err := compress.GetCodec(codec)
 	if err != nil {
@@ -76,7 +76,7 @@ func TestChecksums(t *testing.T) {
 					if codec == compress.Codecs.Lz4 {
 						packed = lz4Block(t, 400)
 					} else if codec != compress.Codecs.Uncompressed {
-						packed = pack(t, codec, 400)
+						packed = packPage(t, codec, 400)
 					}
 					data := withCRC(testPage(kind, 400, 100, 0, packed), len(packed), crc32.ChecksumIEEE(packed)+test.wrong)
 					switch test.damage {
@@ -122,12 +122,12 @@ func testPages(tb testing.TB, codec compress.Compression, held int64, data []byt
 	tb.Helper()
 	p := &NewColumn(testColumn(tb, parquet.Types.ByteArray, 0, 0), Options{}, 64<<10).pages
 	p.held = held
-	p.begin(bytes.NewReader(data), 1<<30, codec)
+	p.beginChunk(bytes.NewReader(data), 1<<30, codec)
 	return p
 }
 
-// allocated is how many bytes f allocates.
-func allocated(f func()) uint64 {
+// measureAllocation is how many bytes f allocates.
+func measureAllocation(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	f()
@@ -139,11 +139,11 @@ func allocated(f func()) uint64 {
 func TestPageBombs(t *testing.T) {
 	const big = 16 << 20
 	for _, codec := range []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Gzip, compress.Codecs.Zstd, compress.Codecs.Brotli} {
-		small, large := pack(t, codec, 100), []byte(nil)
+		small, large := packPage(t, codec, 100), []byte(nil)
 		if codec == compress.Codecs.Uncompressed {
 			small, large = make([]byte, 100), make([]byte, 200)
 		} else {
-			large = pack(t, codec, big)
+			large = packPage(t, codec, big)
 		}
 		for _, kind := range []int64{0, 2, 3} {
 			for _, test := range []struct {
@@ -163,7 +163,7 @@ func TestPageBombs(t *testing.T) {
 				name := fmt.Sprintf("%s, page type %d, %s", codec, kind, test.name)
 				p := testPages(t, codec, 0, testPage(kind, test.size, 1, 0, test.packed))
 				var more bool
-				n := allocated(func() { more = p.Next() })
+				n := measureAllocation(func() { more = p.Next() })
 				if more || p.Err() == nil || !strings.Contains(p.Err().Error(), test.want) {
 					t.Errorf("%s: %v, %v; want an error with %q", name, more, p.Err(), test.want)
 				}

@@ -27,8 +27,8 @@ var encodings = map[parquet.Type][]parquet.Encoding{
 		byteStreamSplit},
 }
 
-// width is how many bytes a value of a type takes; 0 is one whose values have no width.
-func width(d *schema.Column) int {
+// valueWidth is how many bytes a value of a type takes; 0 is one whose values have no width.
+func valueWidth(d *schema.Column) int {
 	switch d.PhysicalType() {
 	case parquet.Types.Int32, parquet.Types.Float:
 		return 4
@@ -40,9 +40,9 @@ func width(d *schema.Column) int {
 	return 0
 }
 
-// plain is a page in the encoding PLAIN, the levels with at most n values behind them, which are in an encoding that
+// convertToPlain is a page in the encoding PLAIN, the levels with at most n values behind them, which are in an encoding that
 // arrow does not know (Encodings.md of the Parquet format).
-func plain(levels, values []byte, enc parquet.Encoding, width, n int) ([]byte, error) {
+func convertToPlain(levels, values []byte, enc parquet.Encoding, width, n int) ([]byte, error) {
 	damaged := errors.New("damaged Parquet: a page of values that do not have their width")
 	if enc == byteStreamSplit { // the first bytes of all values, and then the second ones
 		if width < 1 || len(values)%width != 0 || len(values)/width > n {
@@ -58,9 +58,9 @@ func plain(levels, values []byte, enc parquet.Encoding, width, n int) ([]byte, e
 		return out, nil
 	}
 	var prefixes, suffixes []int64
-	rest, ok := deltaPacked(values, n, &prefixes)
+	rest, ok := decodeDeltaPacked(values, n, &prefixes)
 	if ok {
-		rest, ok = deltaPacked(rest, n, &suffixes)
+		rest, ok = decodeDeltaPacked(rest, n, &suffixes)
 	}
 	if !ok || len(prefixes) != len(suffixes) || int64(len(prefixes))*int64(width) > maxPage {
 		return nil, damaged

@@ -37,16 +37,16 @@ func TestPlain(t *testing.T) {
 				pages[parquet.Encodings.DeltaByteArray] = deltaByteArrays(values)
 			}
 			for enc, data := range pages {
-				out, err := plain([]byte("levels"), data, enc, test.width, n)
+				out, err := convertToPlain([]byte("levels"), data, enc, test.width, n)
 				if want := "levels" + string(slices.Concat(values...)); err != nil || string(out) != want {
 					t.Errorf("%s of %s, %d bytes, %d values: %v\ngot  %x\nwant %x", enc, test.typ, test.width, n, err, out, want)
 				}
 				for cut := range min(len(data), 40) { // whatever is missing is noticed
-					if out, err := plain(nil, data[:cut], enc, test.width, n); err == nil && len(out) >= n*test.width {
+					if out, err := convertToPlain(nil, data[:cut], enc, test.width, n); err == nil && len(out) >= n*test.width {
 						t.Errorf("%s of %s, %d values, cut at %d: %d bytes", enc, test.typ, n, cut, len(out))
 					}
 				}
-				if _, err := plain(nil, data, enc, test.width, n-1); err == nil {
+				if _, err := convertToPlain(nil, data, enc, test.width, n-1); err == nil {
 					t.Errorf("%s of %s: %d values in a page of %d", enc, test.typ, n, n-1)
 				}
 			}
@@ -60,7 +60,7 @@ func TestPlain(t *testing.T) {
 		"values of other widths":       slices.Concat(deltaInts([]int64{0, 0}), deltaInts([]int64{4, 3}), []byte("abcdefg")),
 		"more prefixes than suffixes":  slices.Concat(deltaInts([]int64{0, 4}), deltaInts([]int64{4}), []byte("abcd")),
 	} {
-		if out, err := plain(nil, data, parquet.Encodings.DeltaByteArray, 4, 10); err == nil {
+		if out, err := convertToPlain(nil, data, parquet.Encodings.DeltaByteArray, 4, 10); err == nil {
 			t.Errorf("%s: %q", name, out)
 		}
 	}

@@ -45,7 +45,7 @@ const thriftDepth = 16
 
 var errThrift = errors.New("damaged Parquet: a header or footer that is none")
 
-func (t *thriftReader) byte() (byte, error) {
+func (t *thriftReader) readByte() (byte, error) {
 	if t.left <= 0 {
 		return 0, errThrift
 	}
@@ -53,10 +53,10 @@ func (t *thriftReader) byte() (byte, error) {
 	return t.r.ReadByte()
 }
 
-func (t *thriftReader) uvarint() (uint64, error) {
+func (t *thriftReader) readUvarint() (uint64, error) {
 	var n uint64
 	for shift := 0; shift < 64; shift += 7 {
-		b, err := t.byte()
+		b, err := t.readByte()
 		if err != nil {
 			return 0, err
 		}
@@ -68,12 +68,12 @@ func (t *thriftReader) uvarint() (uint64, error) {
 	return 0, errThrift
 }
 
-func (t *thriftReader) int() (int64, error) {
-	n, err := t.uvarint()
+func (t *thriftReader) readInt() (int64, error) {
+	n, err := t.readUvarint()
 	return int64(n>>1) ^ -int64(n&1), err
 }
 
-func (t *thriftReader) skip(n uint64) error {
+func (t *thriftReader) skipBytes(n uint64) error {
 	if n > uint64(t.left) {
 		return errThrift
 	}
@@ -82,9 +82,9 @@ func (t *thriftReader) skip(n uint64) error {
 	return err
 }
 
-// field begins the field behind the one of that number: its number, and its type; 0 is the end of the struct.
-func (t *thriftReader) field(last int64) (id int64, typ byte, err error) {
-	b, err := t.byte()
+// readField begins the field behind the one of that number: its number, and its type; 0 is the end of the struct.
+func (t *thriftReader) readField(last int64) (id int64, typ byte, err error) {
+	b, err := t.readByte()
 	if err != nil || b == 0 {
 		return last, 0, err
 	}
@@ -92,7 +92,7 @@ func (t *thriftReader) field(last int64) (id int64, typ byte, err error) {
 		return last, 0, errThrift
 	}
 	if id = last + int64(b>>4); b>>4 == 0 {
-		if id, err = t.int(); err != nil {
+		if id, err = t.readInt(); err != nil {
 			return 0, 0, err
 		}
 	}
@@ -107,7 +107,7 @@ func (t *thriftReader) skipField(typ byte, depth int, l *layout) error {
 	if typ == thriftTrue || typ == thriftFalse {
 		return nil
 	}
-	_, err := t.value(typ, depth, l)
+	_, err := t.readValue(typ, depth, l)
 	return err
 }
 
@@ -117,16 +117,16 @@ type layout struct {
 	fields   map[int64]*layout // of a struct, or of each struct in the list
 }
 
-// field is the layout of a field; nil where arrow reads no list in it.
-func (l *layout) field(id int64) *layout {
+// findField is the layout of a field; nil where arrow reads no list in it.
+func (l *layout) findField(id int64) *layout {
 	if l == nil {
 		return nil
 	}
 	return l.fields[id]
 }
 
-// read reads a struct. Where keep is not set, it is only checked. What is kept counts as a part.
-func (t *thriftReader) read(keep bool, depth int, l *layout) (*thriftStruct, error) {
+// readStruct reads a struct. Where keep is not set, it is only checked. What is kept counts as a part.
+func (t *thriftReader) readStruct(keep bool, depth int, l *layout) (*thriftStruct, error) {
 	if depth > thriftDepth {
 		return nil, errThrift
 	}
@@ -137,11 +137,11 @@ func (t *thriftReader) read(keep bool, depth int, l *layout) (*thriftStruct, err
 	for id := int64(0); ; {
 		var typ byte
 		var err error
-		if id, typ, err = t.field(id); err != nil || typ == 0 {
+		if id, typ, err = t.readField(id); err != nil || typ == 0 {
 			return s, err
 		}
 		if keep {
-			if err := t.room(1); err != nil {
+			if err := t.reserveParts(1); err != nil {
 				return nil, err
 			}
 		}
@@ -150,7 +150,7 @@ func (t *thriftReader) read(keep bool, depth int, l *layout) (*thriftStruct, err
 		case thriftTrue, thriftFalse: // the type is the value
 			n = int64(thriftFalse - typ)
 		case thriftNested:
-			child, err := t.read(keep, depth+1, l.field(id))
+			child, err := t.readStruct(keep, depth+1, l.findField(id))
 			if err != nil {
 				return nil, err
 			}
@@ -159,7 +159,7 @@ func (t *thriftReader) read(keep bool, depth int, l *layout) (*thriftStruct, err
 			}
 			continue
 		default:
-			if n, err = t.value(typ, depth, l.field(id)); err != nil {
+			if n, err = t.readValue(typ, depth, l.findField(id)); err != nil {
 				return nil, err
 			}
 		}
@@ -169,62 +169,62 @@ func (t *thriftReader) read(keep bool, depth int, l *layout) (*thriftStruct, err
 	}
 }
 
-// value reads a value of that type, and returns it if it is a number. A boolean in a list is a byte.
-func (t *thriftReader) value(typ byte, depth int, l *layout) (int64, error) {
+// readValue reads a value of that type, and returns it if it is a number. A boolean in a list is a byte.
+func (t *thriftReader) readValue(typ byte, depth int, l *layout) (int64, error) {
 	switch typ {
 	case thriftTrue, thriftFalse, thriftByte:
-		b, err := t.byte()
+		b, err := t.readByte()
 		return int64(b), err
 	case thriftByte + 1, thriftI32, thriftI64:
-		return t.int()
+		return t.readInt()
 	case thriftDouble:
-		return 0, t.skip(8)
+		return 0, t.skipBytes(8)
 	case thriftBinary:
-		n, err := t.uvarint()
+		n, err := t.readUvarint()
 		if err != nil {
 			return 0, err
 		}
-		return 0, t.skip(n)
+		return 0, t.skipBytes(n)
 	case thriftList, thriftSet:
-		n, of, err := t.list()
+		n, of, err := t.readListHeader()
 		if err != nil {
 			return 0, err
 		}
 		if l != nil && n > 0 && of != l.elements {
 			return 0, errThrift
 		}
-		return 0, t.elements(n, depth, l, of)
+		return 0, t.readElements(n, depth, l, of)
 	case thriftMap:
-		n, err := t.uvarint()
+		n, err := t.readUvarint()
 		if err != nil || n == 0 {
 			return 0, err
 		}
-		b, err := t.byte()
+		b, err := t.readByte()
 		if err != nil {
 			return 0, err
 		}
-		return 0, t.elements(n, depth, nil, b>>4, b&15)
+		return 0, t.readElements(n, depth, nil, b>>4, b&15)
 	case thriftNested:
-		_, err := t.read(false, depth+1, l)
+		_, err := t.readStruct(false, depth+1, l)
 		return 0, err
 	}
 	return 0, errThrift
 }
 
-// list begins a list: how many elements it has, and of which type.
-func (t *thriftReader) list() (n uint64, typ byte, err error) {
-	b, err := t.byte()
+// readListHeader begins a list: how many elements it has, and of which type.
+func (t *thriftReader) readListHeader() (n uint64, typ byte, err error) {
+	b, err := t.readByte()
 	if err != nil {
 		return 0, 0, err
 	}
 	if n = uint64(b >> 4); n == 15 {
-		n, err = t.uvarint()
+		n, err = t.readUvarint()
 	}
 	return n, b & 15, err
 }
 
-// room makes sure that so many parts may come.
-func (t *thriftReader) room(n uint64) error {
+// reserveParts makes sure that so many parts may come.
+func (t *thriftReader) reserveParts(n uint64) error {
 	if n > uint64(t.left) { // each takes a byte
 		return errThrift
 	}
@@ -234,9 +234,9 @@ func (t *thriftReader) room(n uint64) error {
 	return nil
 }
 
-// elements reads n times a value of each type.
-func (t *thriftReader) elements(n uint64, depth int, l *layout, types ...byte) error {
-	if err := t.room(n); err != nil {
+// readElements reads n times a value of each type.
+func (t *thriftReader) readElements(n uint64, depth int, l *layout, types ...byte) error {
+	if err := t.reserveParts(n); err != nil {
 		return err
 	}
 	if depth > thriftDepth {
@@ -244,7 +244,7 @@ func (t *thriftReader) elements(n uint64, depth int, l *layout, types ...byte) e
 	}
 	for range n {
 		for _, typ := range types {
-			if _, err := t.value(typ, depth+1, l); err != nil {
+			if _, err := t.readValue(typ, depth+1, l); err != nil {
 				return err
 			}
 		}

@@ -32,9 +32,9 @@ const codecLZ4Raw compress.Compression = 7
 var codecs = []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Gzip, compress.Codecs.Zstd,
 	compress.Codecs.Brotli, compress.Codecs.Lz4, codecLZ4Raw}
 
-// page appends the page that r holds, and which has size bytes when it is decompressed. It has to have just these, and
+// unpackPage appends the page that r holds, and which has size bytes when it is decompressed. It has to have just these, and
 // room is made only for those that come. Of r, it may leave bytes that do not matter.
-func (u *unpacker) page(dst []byte, codec compress.Compression, r *io.LimitedReader, size int64) ([]byte, error) {
+func (u *unpacker) unpackPage(dst []byte, codec compress.Compression, r *io.LimitedReader, size int64) ([]byte, error) {
 	wrong := fmt.Errorf("damaged Parquet: a page that has not the %d bytes which its header says", size)
 	packed := r.N
 	var from io.Reader
@@ -80,7 +80,7 @@ func (u *unpacker) page(dst []byte, codec compress.Compression, r *io.LimitedRea
 		}
 		at := len(dst)
 		dst = slices.Grow(dst, int(size))[:at+int(size)]
-		if codec == compress.Codecs.Lz4 && lz4Hadoop(dst[at:], u.packed.Bytes()) {
+		if codec == compress.Codecs.Lz4 && unpackHadoopLZ4(dst[at:], u.packed.Bytes()) {
 			return dst, nil
 		}
 		if n, err := lz4.UncompressBlock(u.packed.Bytes(), dst[at:]); err != nil || n != int(size) {
@@ -169,9 +169,9 @@ func narrowWindow(head []byte, size int64) {
 // frame, or what Hadoop puts around blocks, or a block alone.
 var lz4Frame = []byte{0x04, 0x22, 0x4d, 0x18}
 
-// lz4Hadoop decompresses Hadoop's blocks into dst, which they have to fill: each begins with its size, and then, as often as
+// unpackHadoopLZ4 decompresses Hadoop's blocks into dst, which they have to fill: each begins with its size, and then, as often as
 // that takes, comes the length of a part and the part. It reports whether packed was that.
-func lz4Hadoop(dst, packed []byte) bool {
+func unpackHadoopLZ4(dst, packed []byte) bool {
 	number := func() (int, bool) {
 		if len(packed) < 4 {
 			return 0, false

@@ -113,7 +113,7 @@ func TestZstdWindows(t *testing.T) {
 			p := testPages(t, compress.Codecs.Zstd, 0, testPage(0, int64(len(data)), 1, 0, packed.Bytes()))
 			defer p.unpack.Close()
 			var more bool
-			n := allocated(func() { more = p.Next() })
+			n := measureAllocation(func() { more = p.Next() })
 			if !more || !bytes.Equal(p.Page().Data(), data) {
 				t.Fatalf("%v, %v; want the page", more, p.Err())
 			}

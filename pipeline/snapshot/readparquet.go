@@ -249,7 +249,7 @@ func (t *parquetTable) openChunk(l *leafReader, index int, g *metadata.RowGroupM
 	if md.FilePath() != "" {
 		return fmt.Errorf("damaged Parquet: column %s is said to be in another file", l.descr.Name())
 	}
-	if err := l.column.Open(md); err == parquetfile.ErrOutside {
+	if err := l.column.Open(md); err == parquetfile.ErrOutsideFile {
 		return fmt.Errorf("damaged Parquet: column %s lies outside of the file", l.descr.Name())
 	} else if err != nil {
 		return fmt.Errorf("column %s: %w", l.descr.Name(), err)
