@@ -10,9 +10,9 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
 // console is everything that is said on standard error. All of it goes through Log: as lines for a person, or
@@ -79,14 +79,14 @@ func (c *console) Warnings() []string {
 	defer c.mu.Unlock()
 	list := []string{}
 	for _, w := range c.warnings {
-		text := w.text
+		line := w.text
 		if w.times > 1 {
-			text += fmt.Sprintf(" (%s times)", thousands(int64(w.times)))
+			line += fmt.Sprintf(" (%s times)", text.Thousands(int64(w.times)))
 		}
-		list = append(list, text)
+		list = append(list, line)
 	}
 	if c.others > 0 {
-		list = append(list, "and "+plural(int64(c.others), "more warning"))
+		list = append(list, "and "+text.Count(int64(c.others), "more warning"))
 	}
 	return list
 }
@@ -131,13 +131,13 @@ func (c *console) End(err error, code int, took time.Duration, attrs []any) {
 }
 
 // Print writes text that is meant for a person, past the log; nothing with --quiet or --log-format json.
-func (c *console) Print(text string) {
+func (c *console) Print(s string) {
 	if c.quiet || c.json {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, _ = io.WriteString(c.out, text) // a closed standard error must not end a run
+	_, _ = io.WriteString(c.out, text.CleanLines(s)) // a closed standard error must not end a run
 }
 
 // SetBar has the progress bar cleared before anything is said; nil takes it away.
@@ -218,7 +218,7 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	if r.Level == slog.LevelWarn {
 		b.WriteString("warning: ")
 	}
-	b.WriteString(strings.ReplaceAll(r.Message, "\n", "\n  "))
+	b.WriteString(strings.ReplaceAll(text.CleanLines(r.Message), "\n", "\n  "))
 	hint, open := "", false
 	add := func(a slog.Attr) bool {
 		if a.Key == "hint" {
@@ -229,7 +229,7 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 		if !open {
 			sep, open = " (", true
 		}
-		fmt.Fprintf(&b, "%s%s %s", sep, strings.ReplaceAll(a.Key, "_", " "), a.Value)
+		fmt.Fprintf(&b, "%s%s %s", sep, strings.ReplaceAll(a.Key, "_", " "), text.Clean(a.Value.String()))
 		return true
 	}
 	for _, a := range h.attrs {
@@ -241,7 +241,7 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	}
 	b.WriteByte('\n')
 	if hint != "" {
-		b.WriteString(wrap(hint))
+		b.WriteString(wrapHint(hint))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -252,29 +252,11 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// wrap indents text, and breaks its lines between words so that they fit 80 columns.
-func wrap(text string) string {
-	const indent, columns = "  ", 80
-	var b strings.Builder
-	for line := range strings.SplitSeq(text, "\n") {
-		width := 0
-		for word := range strings.FieldsSeq(line) {
-			n := utf8.RuneCountInString(word)
-			switch {
-			case width == 0:
-				b.WriteString(indent)
-				width = len(indent)
-			case width+1+n > columns:
-				b.WriteString("\n" + indent)
-				width = len(indent)
-			default:
-				b.WriteByte(' ')
-				width++
-			}
-			b.WriteString(word)
-			width += n
-		}
-		b.WriteByte('\n')
+// wrapHint indents a hint, and breaks its lines between words so that they fit 80 columns.
+func wrapHint(hint string) string {
+	p := text.Printer{Width: 80, Whole: true}
+	for line := range strings.SplitSeq(hint, "\n") {
+		p.Hang("  ", line)
 	}
-	return b.String()
+	return p.String()
 }

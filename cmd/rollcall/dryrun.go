@@ -3,10 +3,10 @@ package main
 import (
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
 // dryRun says what a run would do, and sends nothing: how the columns map, how many users and bad rows there
@@ -70,18 +70,18 @@ func (s *snapshotRun) dryRun(config amplitude.Config) error {
 	found.bad[pipeline.KindRequestTooLong] += tooLong[pipeline.KindRequestTooLong]
 	var b strings.Builder
 	s.describeInput(&b, found, "(not sent)")
-	fmt.Fprintf(&b, "Requests:     %s", thousands(requests))
+	fmt.Fprintf(&b, "Requests:     %s", text.Thousands(requests))
 	if o.rate > 0 {
 		fmt.Fprintf(&b, ", about %s at %g/s", roundDuration(requestTime(requests, o.rate)), o.rate)
 	}
 	if longest > 0 {
-		fmt.Fprintf(&b, "\nLongest URL:  %s bytes (row %d; the limit is %s)", thousands(int64(longest)), longestRow, thousands(amplitude.MaxURLBytes))
+		fmt.Fprintf(&b, "\nLongest URL:  %s bytes (row %d; the limit is %s)", text.Thousands(int64(longest)), longestRow, text.Thousands(amplitude.MaxURLBytes))
 	}
 	if request != "" {
-		fmt.Fprintf(&b, "\n\nThe first request:\n%s", indent(request))
+		fmt.Fprintf(&b, "\n\nThe first request:\n%s", indentRequest(request))
 	}
 	b.WriteString("\nNothing was sent.\n")
-	_, err = fmt.Fprint(s.env.Stdout, b.String())
+	_, err = fmt.Fprint(s.env.Stdout, text.CleanLines(b.String()))
 	return err
 }
 
@@ -108,14 +108,14 @@ func (s *snapshotRun) dryRunLocal() error {
 	var b strings.Builder
 	s.describeInput(&b, found, "(not used)")
 	fmt.Fprintf(&b, "Requests:     %s\n\nNothing was sent.\n", requests)
-	_, err = fmt.Fprint(s.env.Stdout, b.String())
+	_, err = fmt.Fprint(s.env.Stdout, text.CleanLines(b.String()))
 	return err
 }
 
 // describeInput says how the columns map, and how many users there are and cannot be used.
 func (s *snapshotRun) describeInput(b *strings.Builder, found *findings, unused string) {
 	b.WriteString("Columns:\n")
-	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	var rows [][]string
 	for _, c := range found.columns {
 		use := c.Target
 		if use == "" {
@@ -127,14 +127,16 @@ func (s *snapshotRun) describeInput(b *strings.Builder, found *findings, unused 
 		if c.Carried {
 			use += ", carried"
 		}
-		fmt.Fprintf(table, "  %s\t%s\n", c.Name, use)
+		rows = append(rows, []string{text.Clean(c.Name), text.Clean(use)})
 	}
-	_ = table.Flush() // to a strings.Builder
+	for _, line := range text.Align(2, rows) {
+		fmt.Fprintln(b, "  "+line)
+	}
 
-	fmt.Fprintf(b, "\nUsers:        %s\n", thousands(s.in.total))
+	fmt.Fprintf(b, "\nUsers:        %s\n", text.Thousands(s.in.total))
 	for _, kind := range pipeline.Kinds {
 		if n := found.bad[kind]; n > 0 {
-			fmt.Fprintf(b, "  will fail:  %s %s\n", thousands(n), kind)
+			fmt.Fprintf(b, "  will fail:  %s %s\n", text.Thousands(n), kind)
 		}
 	}
 	if found.first.err != nil {
@@ -144,13 +146,14 @@ func (s *snapshotRun) describeInput(b *strings.Builder, found *findings, unused 
 		fmt.Fprintf(b, "  A run would stop: these are more than %s.\n", s.o.errLine.allows(s.in.total))
 	}
 	if found.ragged.n > 0 {
-		fmt.Fprintf(b, "  ragged:     %s (row %d)\n", thousands(found.ragged.n), found.ragged.first)
+		fmt.Fprintf(b, "  ragged:     %s (row %d)\n", text.Thousands(found.ragged.n), found.ragged.first)
 	}
 	for _, line := range found.ids.lines(s.in.total) {
 		fmt.Fprintf(b, "  odd ids:    %s\n", line)
 	}
 }
 
-func indent(text string) string {
-	return "  " + strings.ReplaceAll(strings.TrimSpace(strings.ReplaceAll(text, "\r\n", "\n")), "\n", "\n  ") + "\n"
+// indentRequest indents a request as the API gets it, whose lines end as those of HTTP do.
+func indentRequest(request string) string {
+	return "  " + strings.ReplaceAll(strings.TrimSpace(strings.ReplaceAll(request, "\r\n", "\n")), "\n", "\n  ") + "\n"
 }

@@ -10,13 +10,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 )
 
@@ -105,7 +105,7 @@ func (o *explainOptions) check(ctx context.Context, inputs []string) error {
 	case o.row > 0 && len(inputs) == 0:
 		return pipeline.WithHint(usageErrorf("--row %d of what? no INPUT given", o.row), "name a file of users, a glob, or - for standard input")
 	case o.row == 0 && len(inputs) > 0:
-		return pipeline.WithHint(usageErrorf("which user of %s? no --row given", list(inputs, 3)),
+		return pipeline.WithHint(usageErrorf("which user of %s? no --row given", text.List(inputs, 3)),
 			"--row N is the user in row N, as the row_number of the outputs says it")
 	case o.row == 0 && !described:
 		return pipeline.WithHint(usageErrorf("which user? neither --user-id nor --device-id given"), "or --row N INPUT: a user of a file")
@@ -167,15 +167,15 @@ func (o *explainOptions) run(env *env, con *console, inputs []string) error {
 		enc.SetEscapeHTML(false)
 		return enc.Encode(why)
 	}
-	_, err = io.WriteString(env.Stdout, why.text())
+	_, err = io.WriteString(env.Stdout, text.CleanLines(why.text()))
 	return err
 }
 
 // user is the user that the options describe. As in a request, --user-id and --device-id win over the context's.
 func (o *explainOptions) user() (pipeline.User, error) {
 	u := pipeline.User{}
-	for _, text := range []string{o.userID, o.deviceID} {
-		if !utf8.ValidString(text) {
+	for _, id := range []string{o.userID, o.deviceID} {
+		if !utf8.ValidString(id) {
 			return u, usageErrorf("--user-id and --device-id: not valid UTF-8")
 		}
 	}
@@ -231,12 +231,12 @@ func (o *explainOptions) readRow(env *env, inputs []string, row *pipeline.Row) e
 		err := src.Next(row)
 		switch {
 		case errors.Is(err, io.EOF):
-			return pipeline.WithHint(fmt.Errorf("%s: there is no row %s; the last one is %s", list(inputs, 3), thousands(o.row), thousands(last)),
+			return pipeline.WithHint(fmt.Errorf("%s: there is no row %s; the last one is %s", text.List(inputs, 3), text.Thousands(o.row), text.Thousands(last)),
 				"rows are numbered from 1, across files, without the header")
 		case err != nil:
 			return err
 		case row.Number == o.row && row.Err != nil:
-			return fmt.Errorf("row %s cannot be used (%s): %s", thousands(o.row), row.Err.Kind, row.Err.Message)
+			return fmt.Errorf("row %s cannot be used (%s): %s", text.Thousands(o.row), row.Err.Kind, row.Err.Message)
 		case row.Number == o.row:
 			return nil
 		}
@@ -273,10 +273,10 @@ func unknowns(u engine.Unknowable) []string {
 
 // text is the explanation for a person, within 80 columns.
 func (e *explained) text() string {
-	var b explanationText
+	b := explanationText{text.Printer{Width: 80, Whole: true}}
 	who := []string{}
 	if e.RowNumber > 0 {
-		who = append(who, "row "+thousands(e.RowNumber))
+		who = append(who, "row "+text.Thousands(e.RowNumber))
 	}
 	if e.UserID != "" {
 		who = append(who, "user_id "+quoted(e.UserID))
@@ -286,42 +286,18 @@ func (e *explained) text() string {
 	}
 	b.line(0, strings.Join(who, ", "))
 	for i := range e.Flags {
-		b.WriteByte('\n')
+		b.Line("")
 		b.flag(&e.Flags[i])
 	}
 	return b.String()
 }
 
 // explanationText is the text in the making.
-type explanationText struct{ strings.Builder }
+type explanationText struct{ text.Printer }
 
-// line breaks the words at 80 columns; what follows the first line stands two columns further in. What a terminal
-// would obey and not show is shown as a replacement character.
-func (b *explanationText) line(indent int, text string) {
-	text = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return utf8.RuneError
-		}
-		return r
-	}, text)
-	width := 0
-	for word := range strings.FieldsSeq(text) {
-		n := utf8.RuneCountInString(word)
-		switch {
-		case width == 0:
-			b.WriteString(strings.Repeat(" ", indent))
-			width = indent
-		case width+1+n > 80:
-			b.WriteString("\n" + strings.Repeat(" ", indent+2))
-			width = indent + 2
-		default:
-			b.WriteByte(' ')
-			width++
-		}
-		b.WriteString(word)
-		width += n
-	}
-	b.WriteByte('\n')
+// line breaks the words at 80 columns; what follows the first line is indented by two columns more.
+func (b *explanationText) line(indent int, s string) {
+	b.Wrap(strings.Repeat(" ", indent), indent+2, s)
 }
 
 func (b *explanationText) flag(f *explainedFlag) {
@@ -405,9 +381,9 @@ func (b *explanationText) check(what string, c *engine.Check) {
 	}
 	seen := "there is none"
 	if string(c.Seen) != "null" {
-		seen = "it is " + shorten(string(c.Seen), maxShown)
+		seen = "it is " + text.Shorten(string(c.Seen), maxShown)
 	}
-	b.line(4, what+selectorName(c.Selector)+" "+c.Op+" "+list(values, maxValues)+"; "+seen)
+	b.line(4, what+selectorName(c.Selector)+" "+c.Op+" "+text.List(values, maxValues)+"; "+seen)
 }
 
 func (b *explanationText) bucketing(s *engine.Trace) {
@@ -427,7 +403,7 @@ func (b *explanationText) bucketing(s *engine.Trace) {
 		if len(ranges) == 0 {
 			ranges = []string{"there is none"}
 		}
-		b.line(4, percent+"none ("+list(ranges, maxValues)+")")
+		b.line(4, percent+"none ("+text.List(ranges, maxValues)+")")
 		return
 	}
 	b.line(4, percent+rangeText(*by.Allocation))
@@ -459,7 +435,12 @@ func selectorName(selector []string) string {
 }
 
 // quoted is a value in quotes, cut where it is long.
-func quoted(s string) string { return strconv.Quote(shorten(s, maxShown)) }
+func quoted(s string) string {
+	if runes := []rune(s); len(runes) > maxShown {
+		s = string(runes[:maxShown-1]) + "…"
+	}
+	return strconv.Quote(s)
+}
 
 func orNothing(s *string, nothing string) string {
 	if s == nil {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/sources"
 )
 
@@ -45,7 +46,7 @@ func (d damagedIDs) countRow(src *sources.Input, row *pipeline.Row) {
 func (d damagedIDs) lines(total int64) (lines []string) {
 	for _, kind := range sources.Damages {
 		if rows := d[kind]; rows != nil {
-			lines = append(lines, fmt.Sprintf("%s of %s %s (row %d)", thousands(rows.n), thousands(total), kind, rows.first))
+			lines = append(lines, fmt.Sprintf("%s of %s %s (row %d)", text.Thousands(rows.n), text.Thousands(total), kind, rows.first))
 		}
 	}
 	return lines
@@ -72,7 +73,7 @@ func (f *findings) warnRagged(con *console, padded bool) {
 	if padded {
 		hint = "--ragged pad took them; a file that was cut off looks like that, too"
 	}
-	con.Warn(fmt.Sprintf("rows that lack cells at the end, or have empty ones too many: %s (row %d)", thousands(f.ragged.n), f.ragged.first), hint)
+	con.Warn(fmt.Sprintf("rows that lack cells at the end, or have empty ones too many: %s (row %d)", text.Thousands(f.ragged.n), f.ragged.first), hint)
 }
 
 const hintRagged = "--ragged pad takes cells that are missing at the end for empty"

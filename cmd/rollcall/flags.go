@@ -9,12 +9,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 )
@@ -145,14 +145,14 @@ func printFlags(w io.Writer, format string, infos []flagInfo) error {
 		out.Flush()
 		return errors.Join(err, out.Error())
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "FLAG\tTYPE\tMODE\tVARIANTS")
+	rows := [][]string{{"FLAG", "TYPE", "MODE", "VARIANTS"}}
 	for _, f := range infos {
 		kind := f.Type
 		if !f.Deployed {
 			kind += " (not deployed)"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", shorten(f.Flag, 30), kind, f.Mode, shorten(strings.Join(f.Variants, " "), 30))
+		rows = append(rows, []string{text.Shorten(f.Flag, 30), text.Clean(kind), text.Clean(f.Mode), text.Shorten(strings.Join(f.Variants, " "), 30)})
 	}
-	return table.Flush()
+	_, err := fmt.Fprintln(w, strings.Join(text.Align(4, rows), "\n"))
+	return err
 }

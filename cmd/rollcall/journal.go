@@ -13,6 +13,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
@@ -236,8 +237,8 @@ func spoolFile(o *snapshotOptions) string { return journal.PathFor(o.anchor()) +
 // sayKept says, when the run has ended early, what a rerun will not ask again.
 func (s *snapshotRun) sayKept() {
 	if s.tally != nil && s.tally.Read > 0 {
-		s.con.Log.Info(fmt.Sprintf("%s of %s users are kept in %s; the same command goes on from there", thousands(s.tally.Read),
-			thousands(s.in.total), journal.PathFor(s.o.anchor())))
+		s.con.Log.Info(fmt.Sprintf("%s of %s users are kept in %s; the same command goes on from there", text.Thousands(s.tally.Read),
+			text.Thousands(s.in.total), journal.PathFor(s.o.anchor())))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
 // splitList splits the text of a list option into its items: at commas and line ends, without the blanks around an
@@ -244,7 +245,7 @@ func warnOfOddKeys(con *console, keys []string) {
 		}
 	}
 	if len(odd) > 0 {
-		con.Warn("flag keys that look wrong: "+list(odd, 5), "the API does not say that a flag is unknown: check the list")
+		con.Warn("flag keys that look wrong: "+text.List(odd, 5), "the API does not say that a flag is unknown: check the list")
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sources"
@@ -111,7 +112,7 @@ func (l *localEvaluator) warn(con *console, flags, absent []string) {
 		text  string
 	}{{cohorts, "cohorts"}, {ids, "Amplitude ids"}, {sticky, "sticky bucketing"}, {remote, "remote evaluation mode"}} {
 		if len(reason.flags) > 0 {
-			unknown = append(unknown, fmt.Sprintf("%s (%s)", reason.text, list(reason.flags, 5)))
+			unknown = append(unknown, fmt.Sprintf("%s (%s)", reason.text, text.List(reason.flags, 5)))
 		}
 	}
 	if len(unknown) > 0 {
@@ -127,7 +128,7 @@ func (l *localEvaluator) warn(con *console, flags, absent []string) {
 		if i := slices.IndexFunc(absent, func(field string) bool { return !sources.IsField(field) }); i >= 0 {
 			hint += "; " + absent[i] + " can only be in a column context, which holds JSON"
 		}
-		con.Warn("the flags look at what no user has: "+list(absent, 10), hint)
+		con.Warn("the flags look at what no user has: "+text.List(absent, 10), hint)
 	}
 }
 

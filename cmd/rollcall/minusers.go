@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 )
 
@@ -43,15 +44,15 @@ func (s *snapshotRun) checkInputUsers(found *findings) error {
 	if usable >= least {
 		return nil
 	}
-	text := fmt.Sprintf("the input has %s, and --min-users is %s", plurals(usable, "user", "users"), thousands(least))
+	why := fmt.Sprintf("the input has %s, and --min-users is %s", text.Count(usable, "user"), text.Thousands(least))
 	if bad > 0 {
-		text = fmt.Sprintf("%s of %s can be used (%s), and --min-users is %s", thousands(usable), plurals(s.in.total, "row", "rows"),
-			kinds, thousands(least))
+		why = fmt.Sprintf("%s of %s can be used (%s), and --min-users is %s", text.Thousands(usable), text.Count(s.in.total, "row"),
+			kinds, text.Thousands(least))
 	}
 	if near := found.suggest(s.in.total); near != "" {
 		hint = near
 	}
-	return pipeline.WithHint(errors.New(text+"; nothing was sent"), hint)
+	return pipeline.WithHint(errors.New(why+"; nothing was sent"), hint)
 }
 
 // checkAnswered refuses to publish a run of which too few users were answered.
@@ -64,7 +65,7 @@ func (s *snapshotRun) checkAnswered(first *firstFailure) error {
 	case answered == 0:
 		err = fmt.Errorf("%w: %s", errNobody, describeFailures(s.tally.Failed, first))
 	default:
-		err = fmt.Errorf("%s answered, and --min-users is %s", plurals(answered, "user was", "users were"), thousands(least))
+		err = fmt.Errorf("%s answered, and --min-users is %s", text.CountIs(answered, "user", "was", "were"), text.Thousands(least))
 	}
 	return pipeline.WithHint(err, hint)
 }
@@ -91,9 +92,9 @@ func (f *firstFailure) see(row int64, err *pipeline.UserError) {
 // String is where it failed, and why.
 func (f *firstFailure) String() string {
 	if strings.HasPrefix(f.err.Message, "line ") {
-		return fmt.Sprintf("row %d, %s", f.row, f.err.Message)
+		return fmt.Sprintf("row %d, %s", f.row, text.Clean(f.err.Message))
 	}
-	return fmt.Sprintf("row %d: %s", f.row, f.err.Message)
+	return fmt.Sprintf("row %d: %s", f.row, text.Clean(f.err.Message))
 }
 
 // describeFailures is how many users failed in which ways, and the first of them: "20 bad_row; the first: row 6: …".
@@ -102,14 +103,14 @@ func describeFailures(byKind map[pipeline.Kind]int64, first *firstFailure) strin
 	var kinds []string
 	for _, kind := range pipeline.Kinds {
 		if n := byKind[kind]; n > 0 {
-			kinds = append(kinds, fmt.Sprintf("%s %s", thousands(n), kind))
+			kinds = append(kinds, fmt.Sprintf("%s %s", text.Thousands(n), kind))
 		}
 	}
-	text := strings.Join(kinds, ", ")
+	why := strings.Join(kinds, ", ")
 	if first != nil && first.err != nil {
-		text += "; the first: " + first.String()
+		why += "; the first: " + first.String()
 	}
-	return text
+	return why
 }
 
 func (f *firstFailure) Close() error { return nil }

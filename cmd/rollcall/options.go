@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/sinks"
 	"github.com/rollcall-cli/rollcall/sources"
 )
@@ -392,7 +393,7 @@ func (l *errorLimit) most(total int64) int64 {
 
 // allows says how many of so many users may fail.
 func (l *errorLimit) allows(total int64) string {
-	return fmt.Sprintf("the %s that --max-errors %s allows", thousands(l.most(total)), l.text)
+	return fmt.Sprintf("the %s that --max-errors %s allows", text.Thousands(l.most(total)), l.text)
 }
 
 // check refuses an input of which more rows cannot be used than may fail, before anything is sent.
@@ -402,5 +403,5 @@ func (l *errorLimit) check(found *findings, total int64) error {
 		return nil
 	}
 	return pipeline.WithHint(fmt.Errorf("%s of %s rows cannot be used, more than %s; nothing was sent: %s",
-		thousands(bad), thousands(total), l.allows(total), kinds), "--dry-run shows how the columns map")
+		text.Thousands(bad), text.Thousands(total), l.allows(total), kinds), "--dry-run shows how the columns map")
 }

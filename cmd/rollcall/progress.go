@@ -9,7 +9,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
-	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
@@ -102,15 +102,15 @@ func (p *progress) show(every time.Duration) {
 			d := time.Duration(float64(p.total-done) / perSecond * float64(time.Second))
 			left, remaining = roundDuration(d), slog.DurationValue(d)
 		}
-		text := fmt.Sprintf("%s of %s users, %.0f/s, %s failed, %s left", thousands(done), thousands(p.total), perSecond, thousands(failed), left)
+		line := fmt.Sprintf("%s of %s users, %.0f/s, %s failed, %s left", text.Thousands(done), text.Thousands(p.total), perSecond, text.Thousands(failed), left)
 		switch {
 		case p.bar != nil:
-			p.bar.Describe(text)
+			p.bar.Describe(line)
 			_ = p.bar.Set64(done)
 		case p.con.json:
 			p.con.Log.Info("progress", "users", done, "of", p.total, "per_second", perSecond, "failed", failed, "left", remaining)
 		default:
-			p.con.Log.Info(text)
+			p.con.Log.Info(line)
 		}
 	}
 }
@@ -129,6 +129,3 @@ func roundDuration(d time.Duration) string {
 	}
 	return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
 }
-
-// thousands is a count with separators: 1,234,567.
-func thousands(n int64) string { return report.Thousands(n) }

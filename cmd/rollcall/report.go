@@ -15,6 +15,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sources"
 )
@@ -111,7 +112,7 @@ func failedReport(r *report.Report, failOn string) error {
 	if failOn == "" || alerts == 0 && (failOn == "alert" || warnings == 0) {
 		return nil
 	}
-	return &exitError{fmt.Errorf("--fail-on %s: %s and %s", failOn, plural(alerts, "alert"), plural(warnings, "warning")), exitNotHeld}
+	return &exitError{fmt.Errorf("--fail-on %s: %s and %s", failOn, text.Count(alerts, "alert"), text.Count(warnings, "warning")), exitNotHeld}
 }
 
 // options makes ready what a report is built of.

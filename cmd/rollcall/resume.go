@@ -7,6 +7,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
 )
@@ -84,7 +85,7 @@ func (s *snapshotRun) openInput(args []string, earlier *unfinished) (err error) 
 func (s *snapshotRun) giveUp(u *unfinished, why string) error {
 	if u.records > 0 {
 		s.con.Warn(fmt.Sprintf("an unfinished run of %s is given up, with %s:\n%s", u.reader.Header().StartedAt.Local().Format("2006-01-02 15:04"),
-			plurals(u.records, "user that was asked about", "users that were asked about"), why), "--resume always refuses in such a case")
+			text.Plural(u.records, "user that was asked about", "users that were asked about"), why), "--resume always refuses in such a case")
 	}
 	return errors.Join(durable.Remove(spoolFile(s.o)), u.reader.Remove())
 }

@@ -109,11 +109,6 @@ func TestErrorLimit(t *testing.T) {
 }
 
 func TestHumanForms(t *testing.T) {
-	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1000: "-1,000"} {
-		if got := thousands(n); got != want {
-			t.Errorf("thousands(%d) = %s, want %s", n, got, want)
-		}
-	}
 	for d, want := range map[time.Duration]string{
 		9 * time.Millisecond: "10ms", 0: "0s", 1540 * time.Millisecond: "1.5s", 83 * time.Second: "1m23s", 2*time.Hour + 5*time.Minute: "2h05m", -1: "0s",
 	} {
@@ -128,7 +123,7 @@ func TestHumanForms(t *testing.T) {
 	}
 }
 
-func TestWrap(t *testing.T) {
+func TestWrapHint(t *testing.T) {
 	long := strings.Repeat("x", 100)
 	for text, want := range map[string]string{
 		"short":            "  short\n",
@@ -137,8 +132,8 @@ func TestWrap(t *testing.T) {
 		strings.Repeat("word ", 20): "  " + strings.TrimSpace(strings.Repeat("word ", 15)) + "\n  " +
 			strings.TrimSpace(strings.Repeat("word ", 5)) + "\n",
 	} {
-		if got := wrap(text); got != want {
-			t.Errorf("wrap(%q) = %q, want %q", text, got, want)
+		if got := wrapHint(text); got != want {
+			t.Errorf("wrapHint(%q) = %q, want %q", text, got, want)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
 )
@@ -199,7 +200,7 @@ func parseFlagConfigs(from string, data []byte, flags []string, skipUnsupported 
 		unanswered = append(unanswered, u.Flag)
 	}
 	if len(unanswered) > 0 {
-		con.Warn("flags that are left unanswered: "+list(unanswered, 10), "they, or what they depend on, have regular expressions that cannot run here; the API may assign them")
+		con.Warn("flags that are left unanswered: "+text.List(unanswered, 10), "they, or what they depend on, have regular expressions that cannot run here; the API may assign them")
 	}
 	var known []string
 	for _, f := range eng.Flags() {
@@ -215,7 +216,7 @@ func warnOfConfigs(from string, eng *engine.Engine, con *console) {
 		problems = append(problems, w.Error())
 	}
 	if len(problems) > 0 {
-		con.Warn(from+": "+list(problems, 3), "Amplitude ignores such parts, and so does rollcall")
+		con.Warn(from+": "+text.List(problems, 3), "Amplitude ignores such parts, and so does rollcall")
 	}
 }
 

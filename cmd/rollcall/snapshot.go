@@ -17,6 +17,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
@@ -303,7 +304,7 @@ func (s *snapshotRun) warnOf(found *findings, absent fields) {
 			"if it is a list of ids without a header: --no-header --map user_id=c1")
 	}
 	if len(found.unseen) > 0 {
-		s.con.Warn("columns that no row has: "+list(found.unseen, 10), "are they spelled as in the input?")
+		s.con.Warn("columns that no row has: "+text.List(found.unseen, 10), "are they spelled as in the input?")
 	}
 	var unsent, folded, leftOut []string
 	for _, c := range found.columns {
@@ -319,26 +320,18 @@ func (s *snapshotRun) warnOf(found *findings, absent fields) {
 		}
 	}
 	if len(folded) > 0 {
-		s.con.Warn("columns taken although they are spelled in another case: "+list(folded, 10), "--map says which column is which field")
+		s.con.Warn("columns taken although they are spelled in another case: "+text.List(folded, 10), "--map says which column is which field")
 	}
 	if len(leftOut) > 0 {
-		s.con.Warn("columns that --properties all leaves out: "+list(leftOut, 10), "--properties all,-COLUMN leaves it out without this warning")
+		s.con.Warn("columns that --properties all leaves out: "+text.List(leftOut, 10), "--properties all,-COLUMN leaves it out without this warning")
 	}
 	if len(unsent) > 0 {
 		not := "not sent"
 		if s.local != nil {
 			not = "not used"
 		}
-		s.con.Warn("columns that are "+not+": "+list(unsent, 10), "--properties sends columns as user_properties, --map as something else")
+		s.con.Warn("columns that are "+not+": "+text.List(unsent, 10), "--properties sends columns as user_properties, --map as something else")
 	}
-}
-
-// list joins names, the first few of them.
-func list(names []string, most int) string {
-	if len(names) > most {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
-	}
-	return strings.Join(names, ", ")
 }
 
 func (s *snapshotRun) createOutputs(carry []pipeline.Column) (err error) {
@@ -458,7 +451,7 @@ func (s *snapshotRun) stopSoftly(p *pipeline.Pipeline) (pipeline.Stats, error) {
 	unsaid := context.AfterFunc(s.env.Soft, func() {
 		defer close(said)
 		if n := s.remote.Stop(); n > 0 {
-			s.con.Log.Info(fmt.Sprintf("interrupted: finishing the %s in flight, at most %v; again to end at once", plural(int64(n), "request"), grace))
+			s.con.Log.Info(fmt.Sprintf("interrupted: finishing the %s in flight, at most %v; again to end at once", text.Count(int64(n), "request"), grace))
 		}
 	})
 	defer func() {
@@ -515,7 +508,7 @@ func (s *snapshotRun) resume(earlier *unfinished, rows pipeline.Source, sink pip
 		return stopped(err)
 	}
 	s.con.Log.Info(fmt.Sprintf("resuming the run of %s: %s of %s users are in its journal", s.started.Local().Format("2006-01-02 15:04"),
-		thousands(earlier.records), thousands(s.in.total)))
+		text.Thousands(earlier.records), text.Thousands(s.in.total)))
 	start := time.Now()
 	if torn := earlier.reader.Torn(); torn > 0 {
 		s.con.Log.Info(fmt.Sprintf("the last %d bytes of the journal were not written whole: whoever was in them is asked again", torn))
@@ -526,7 +519,7 @@ func (s *snapshotRun) resume(earlier *unfinished, rows pipeline.Source, sink pip
 	if err := s.replay(earlier, rows, sink, s.remote.Client); err != nil {
 		return err
 	}
-	s.con.Log.Info(fmt.Sprintf("replayed in %s; going on after row %s", roundDuration(time.Since(start)), thousands(s.lastRow)))
+	s.con.Log.Info(fmt.Sprintf("replayed in %s; going on after row %s", roundDuration(time.Since(start)), text.Thousands(s.lastRow)))
 	if s.newKey {
 		s.journal, err = earlier.reader.ResumeWithKey(journal.NewKey(s.remote.key.Secret()))
 	} else {
@@ -546,7 +539,7 @@ func (s *snapshotRun) explainStop(err error) error {
 			hint = "run the same command again"
 		}
 		return pipeline.WithHint(fmt.Errorf("%w after %s of %s users; nothing was published", context.Cause(s.env.Soft),
-			thousands(s.tally.Read), thousands(s.in.total)), hint)
+			text.Thousands(s.tally.Read), text.Thousands(s.in.total)), hint)
 	}
 	if s.streamCut { // nothing says whether the reader of --out - has seen enough, or has died
 		if _, terminal := s.con.Terminal(); !terminal { // a person knows what was closed; a log does not
@@ -565,11 +558,11 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 		if s.local != nil {
 			hint = "off, not targeted at these users, or not deployed: `rollcall explain` tells which"
 		}
-		s.con.Warn("flags that nobody got: "+list(nobody, 10), hint)
+		s.con.Warn("flags that nobody got: "+text.List(nobody, 10), hint)
 	}
 	if t.Unasked > 0 {
 		other := map[string]string{"flag_keys": "flag_key", "flag_key": "flag_keys"}[s.o.server.flagParam]
-		s.con.Warn(plurals(t.Unasked, "assignment of a flag that was not asked for was", "assignments of flags that were not asked for were")+" dropped",
+		s.con.Warn(text.Plural(t.Unasked, "assignment of a flag that was not asked for was", "assignments of flags that were not asked for were")+" dropped",
 			"this server may not know --flag-param "+s.o.server.flagParam+": try "+other)
 	}
 	m := &snapshot.Manifest{
@@ -596,14 +589,14 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 		info := out.Info()
 		formulas = max(formulas, info.Formulas)
 		if info.LoneSurrogates > 0 {
-			s.con.Warn(fmt.Sprintf("%s: %s half of a surrogate pair, which is written as \\ufffd; the first is of row %d", info.Path,
-				plurals(info.LoneSurrogates, "cell holds", "cells hold"), info.FirstLoneSurrogate),
+			s.con.Warn(fmt.Sprintf("%s: %s half of a surrogate pair, which is written as \\ufffd; the first is of row %d", text.Clean(info.Path),
+				text.CountIs(info.LoneSurrogates, "cell", "holds", "hold"), info.FirstLoneSurrogate),
 				"somebody cut a text in the middle of an emoji; CSV and Parquet keep it as it was answered")
 		}
 		m.Outputs = append(m.Outputs, snapshot.File{Path: info.Path, Bytes: info.Bytes, Rows: info.Rows, SHA256: info.SHA256})
 	}
 	if formulas > 0 && s.o.formulas != "escape" {
-		s.con.Warn(plurals(formulas, "cell begins", "cells begin")+" with = + - or @, which a spreadsheet may run as a formula",
+		s.con.Warn(text.CountIs(formulas, "cell", "begins", "begin")+" with = + - or @, which a spreadsheet may run as a formula",
 			"--csv-formulas escape writes a ' before them")
 	}
 	m.Warnings = s.con.Warnings()
@@ -694,7 +687,7 @@ func (g *guard) Write(o *pipeline.Outcome) error {
 			"it is the request or the input that is wrong, not the users; --dry-run shows a request")
 	}
 	if g.limit.set && failed > g.limit.most(g.total) {
-		return pipeline.WithHint(fmt.Errorf("%s failed, more than %s: %s", plural(failed, "user"), g.limit.allows(g.total),
+		return pipeline.WithHint(fmt.Errorf("%s failed, more than %s: %s", text.Count(failed, "user"), g.limit.allows(g.total),
 			describeFailures(g.tally.Failed, g.first)),
 			"nothing was published; a higher --max-errors goes on from there")
 	}

@@ -8,10 +8,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
@@ -73,16 +73,16 @@ func (s *snapshotRun) ending() []any {
 // failed, or "". Its table is at most so many columns wide: names that are too long are cut.
 func summaryText(m *snapshot.Manifest, failed string, took time.Duration, width int) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n%s: %s answered, %s failed, in %s\n", plural(m.Users.Read, "user"), thousands(m.Users.Answered), thousands(m.Users.Failed),
+	fmt.Fprintf(&b, "\n%s: %s answered, %s failed, in %s\n", text.Count(m.Users.Read, "user"), text.Thousands(m.Users.Answered), text.Thousands(m.Users.Failed),
 		roundDuration(took))
 	if failed != "" {
 		fmt.Fprintln(&b, failed)
 	}
-	fmt.Fprint(&b, plural(m.Assignments, "assignment"))
+	fmt.Fprint(&b, text.Count(m.Assignments, "assignment"))
 	if m.FlagConfigs != nil {
-		fmt.Fprintf(&b, " by %s of %s; nothing was sent\n", plural(m.FlagConfigs.Rows, "flag"), m.FlagConfigs.Path)
+		fmt.Fprintf(&b, " by %s of %s; nothing was sent\n", text.Count(m.FlagConfigs.Rows, "flag"), text.Clean(m.FlagConfigs.Path))
 	} else {
-		fmt.Fprintf(&b, ", %s (%.1f/s), %s\n", plural(m.Requests.Sent, "request"), m.Requests.PerSecond, plurals(m.Requests.Retries, "retry", "retries"))
+		fmt.Fprintf(&b, ", %s (%.1f/s), %s\n", text.Count(m.Requests.Sent, "request"), m.Requests.PerSecond, text.Plural(m.Requests.Retries, "retry", "retries"))
 	}
 	if m.Requests.Pauses > 0 {
 		fmt.Fprintln(&b, describePauses(&m.Requests))
@@ -91,30 +91,34 @@ func summaryText(m *snapshot.Manifest, failed string, took time.Duration, width 
 	if len(m.Flags) > 0 {
 		b.WriteByte('\n')
 		names := max(width-len("    999,999,999  100.0 %"), 20)
-		table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-		fmt.Fprintf(table, "FLAG\tVARIANT\t%9s\t%7s\n", "USERS", "SHARE")
+		rows := [][]string{{"FLAG", "VARIANT", fmt.Sprintf("%9s", "USERS"), fmt.Sprintf("%7s", "SHARE")}}
 		for _, f := range mostFrequent(m.Flags) {
 			name := f.Flag
 			for _, v := range append(f.Variants, snapshot.VariantCount{Variant: "(not assigned)", Users: f.NotAssigned}) {
 				if v.Users == 0 && f.Assigned > 0 {
 					continue
 				}
-				fmt.Fprintf(table, "%s\t%s\t%9s\t%5.1f %%\n", shorten(name, names*3/5), shorten(v.Variant, names*2/5), thousands(v.Users), share(v.Users, m.Users.Answered))
+				rows = append(rows, []string{text.Shorten(name, names*3/5), text.Shorten(v.Variant, names*2/5), text.Thousands(v.Users),
+					fmt.Sprintf("%.1f %%", share(v.Users, m.Users.Answered))})
 				name = ""
 			}
 		}
-		_ = table.Flush() // to a strings.Builder
+		for _, line := range text.Align(2, rows) {
+			fmt.Fprintln(&b, line)
+		}
 		if more := len(m.Flags) - maxSummaryFlags; more > 0 {
-			fmt.Fprintf(&b, "and %s; the manifest has all\n", plural(int64(more), "more flag"))
+			fmt.Fprintf(&b, "and %s; the manifest has all\n", text.Count(int64(more), "more flag"))
 		}
 	}
 
 	b.WriteString("\nwritten:\n")
-	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	var rows [][]string
 	for _, f := range m.Outputs {
-		fmt.Fprintf(table, "  %s\t%12s rows\t%10s\n", f.Path, thousands(f.Rows), size(f.Bytes))
+		rows = append(rows, []string{text.Clean(f.Path), fmt.Sprintf("%12s rows", text.Thousands(f.Rows)), fmt.Sprintf("%10s", size(f.Bytes))})
 	}
-	_ = table.Flush()
+	for _, line := range text.Align(1, rows) {
+		fmt.Fprintln(&b, "  "+line)
+	}
 	return b.String()
 }
 
@@ -138,7 +142,7 @@ func mostFrequent(flags []snapshot.FlagCount) []snapshot.FlagCount {
 			continue
 		}
 		slices.SortStableFunc(f.Variants, func(a, b snapshot.VariantCount) int { return cmp.Compare(b.Users, a.Users) })
-		rest := snapshot.VariantCount{Variant: fmt.Sprintf("(%s more)", thousands(int64(len(f.Variants)-maxSummaryVariants)))}
+		rest := snapshot.VariantCount{Variant: fmt.Sprintf("(%s more)", text.Thousands(int64(len(f.Variants)-maxSummaryVariants)))}
 		for _, v := range f.Variants[maxSummaryVariants:] {
 			rest.Users += v.Users
 		}
@@ -181,29 +185,19 @@ func summaryJSON(m *snapshot.Manifest) ([]byte, error) {
 // describePauses says how often the API asked for a pause, and with which rate it would not have: the one at which it
 // let requests through.
 func describePauses(r *snapshot.Requests) string {
-	text := "the API asked for " + plural(r.Pauses, "pause")
+	asked := "the API asked for " + text.Count(r.Pauses, "pause")
 	var answers int64
 	for _, n := range r.Statuses {
 		answers += n
 	}
 	if r.Pauses < 3 || answers == 0 { // too few to say that it is the rate
-		return text
+		return asked
 	}
 	rate := r.PerSecond * float64(answers-r.Statuses["429"]) / float64(answers)
 	if rate >= 1 {
 		rate = math.Floor(rate)
 	}
-	return text + fmt.Sprintf("; --rate %s would avoid them", strconv.FormatFloat(math.Max(math.Round(rate*100)/100, 0.01), 'f', -1, 64))
-}
-
-// plural is a count with its noun.
-func plural(n int64, noun string) string { return plurals(n, noun, noun+"s") }
-
-func plurals(n int64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return thousands(n) + " " + many
+	return asked + fmt.Sprintf("; --rate %s would avoid them", strconv.FormatFloat(math.Max(math.Round(rate*100)/100, 0.01), 'f', -1, 64))
 }
 
 func share(n, of int64) float64 {
@@ -211,14 +205,6 @@ func share(n, of int64) float64 {
 		return 0
 	}
 	return 100 * float64(n) / float64(of)
-}
-
-// shorten cuts a name that would tear the table.
-func shorten(s string, most int) string {
-	if r := []rune(s); len(r) > most {
-		return string(r[:most-1]) + "…"
-	}
-	return s
 }
 
 // size is a number of bytes as a person says it.

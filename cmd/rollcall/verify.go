@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
@@ -105,12 +104,12 @@ func runsOf(args []string) []*verifyRun {
 			runs[i].outputs = append(runs[i].outputs, arg)
 			continue
 		}
-		text := err.Error()
+		example := err.Error()
 		if hint := pipeline.Hint(err); hint != "" {
-			text += "; " + hint
+			example += "; " + hint
 		}
 		runs = append(runs, &verifyRun{verdict: &snapshot.Verdict{Notes: []string{}, Checks: []*snapshot.Check{{
-			Name: "manifest", File: arg, Status: snapshot.StatusFailed, Findings: 1, Examples: []string{text},
+			Name: "manifest", File: arg, Status: snapshot.StatusFailed, Findings: 1, Examples: []string{example},
 		}}}})
 	}
 	return runs
@@ -128,10 +127,10 @@ func printVerdicts(w io.Writer, format string, quiet bool, verdicts []*snapshot.
 			}
 		}
 	}
-	text := verdictText(verdicts)
-	verdict := fmt.Sprintf("OK: %s, complete and unchanged\n", plural(files, "file"))
+	output := verdictText(verdicts)
+	verdict := fmt.Sprintf("OK: %s, complete and unchanged\n", text.Count(files, "file"))
 	if findings > 0 {
-		verdict = fmt.Sprintf("NOT OK: %s\n", plural(findings, "finding"))
+		verdict = fmt.Sprintf("NOT OK: %s\n", text.Count(findings, "finding"))
 	}
 	if format == "json" {
 		data, err := json.MarshalIndent(struct {
@@ -141,78 +140,46 @@ func printVerdicts(w io.Writer, format string, quiet bool, verdicts []*snapshot.
 		if err != nil {
 			return err
 		}
-		text, verdict = string(data)+"\n", ""
+		output, verdict = string(data)+"\n", ""
 	}
 	var failed, printed error
 	if findings > 0 {
-		failed = &exitError{fmt.Errorf("the outputs are not what a finished run leaves: %s", plural(findings, "finding")), exitNotHeld}
+		failed = &exitError{fmt.Errorf("the outputs are not what a finished run leaves: %s", text.Count(findings, "finding")), exitNotHeld}
 	}
 	if !quiet || findings > 0 || format == "json" {
-		_, printed = io.WriteString(w, text+verdict)
+		_, printed = io.WriteString(w, output+verdict)
 	}
 	return keepVerdict(failed, printed)
 }
 
 // verdictText is the checks under the names of their files, a line each, with the first findings of each below it.
 func verdictText(verdicts []*snapshot.Verdict) string {
-	var b strings.Builder
+	p := text.Printer{Width: 80, Whole: true}
 	for _, v := range verdicts {
 		file := ""
 		for i, c := range v.Checks {
 			if c.File != file || i == 0 {
 				if file = c.File; file == "" {
-					b.WriteString("all files\n")
+					p.Line("all files")
 				} else {
-					b.WriteString(printable(file) + "\n")
+					p.Line("%s", text.Clean(file))
 				}
 			}
 			detail, status := c.Detail, map[string]string{snapshot.StatusOK: "ok", snapshot.StatusFailed: "FAIL", snapshot.StatusSkipped: "skip"}[c.Status]
 			if c.Status == snapshot.StatusFailed {
-				detail = plural(c.Findings, "finding")
+				detail = text.Count(c.Findings, "finding")
 			}
-			hanging(&b, fmt.Sprintf("  %-5s %-12s ", status, c.Name), detail)
+			p.Hang(fmt.Sprintf("  %-5s %-12s ", status, c.Name), detail)
 			for _, example := range c.Examples {
-				hanging(&b, "        - ", example)
+				p.Hang("        - ", example)
 			}
 			if more := c.Findings - int64(len(c.Examples)); more > 0 {
-				fmt.Fprintf(&b, "        - and %s more\n", thousands(more))
+				p.Line("        - and %s more", text.Thousands(more))
 			}
 		}
 		for _, note := range v.Notes {
-			hanging(&b, "  note  ", note)
+			p.Hang("  note  ", note)
 		}
 	}
-	return b.String()
-}
-
-// printable is text that a terminal does not act on: a manifest may list files of any names.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, text)
-}
-
-// hanging writes text behind begin, in lines of 80 columns that are indented as begin is wide.
-func hanging(b *strings.Builder, begin, text string) {
-	const columns = 80
-	b.WriteString(begin)
-	width, empty := len(begin), true
-	for word := range strings.FieldsSeq(printable(text)) {
-		n := len([]rune(word))
-		if !empty && width+1+n > columns {
-			b.WriteString("\n" + strings.Repeat(" ", len(begin)))
-			width, empty = len(begin), true
-		}
-		if !empty {
-			b.WriteByte(' ')
-			width++
-		}
-		b.WriteString(word)
-		width += n
-		empty = false
-	}
-	b.WriteByte('\n')
+	return p.String()
 }

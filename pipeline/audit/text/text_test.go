@@ -53,7 +53,7 @@ func FuzzClean(f *testing.F) {
 func TestNumbers(t *testing.T) {
 	for _, tt := range []struct{ name, got, want string }{
 		{"none", Thousands(0), "0"}, {"hundreds", Thousands(999), "999"}, {"thousands", Thousands(1000), "1,000"},
-		{"millions", Thousands(1234567), "1,234,567"}, {"negative", Thousands(-123456), "-123,456"}, {"less", Thousands(-1234567), "-1,234,567"},
+		{"millions", Thousands(1234567), "1,234,567"}, {"a negative thousand", Thousands(-1000), "-1,000"}, {"negative", Thousands(-123456), "-123,456"}, {"less", Thousands(-1234567), "-1,234,567"},
 		{"one", Count(1, "user"), "1 user"}, {"many", Count(1200, "user"), "1,200 users"}, {"no user", Count(0, "user"), "0 users"},
 		{"one is", CountIs(1, "user", "is", "are"), "1 user is"}, {"two are", CountIs(2, "user", "is", "are"), "2 users are"},
 		{"a share", Percent(0.1234), "12.3 %"}, {"nobody", Percent(0), "0.0 %"}, {"all", Percent(1), "100.0 %"},
