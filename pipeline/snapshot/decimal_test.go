@@ -92,7 +92,7 @@ func TestTextsOfValues(t *testing.T) {
 	spec := sinks.Spec{Carry: strangeCarry, Wide: true, Flags: []string{"a"}}
 	var readers []*Reader
 	for _, name := range []string{"a.csv", "a.parquet"} {
-		r, err := Open(writeOutput(t, name, spec, outcomes), Options{})
+		r, err := OpenReader(writeOutput(t, name, spec, outcomes), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

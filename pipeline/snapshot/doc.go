@@ -1,13 +1,39 @@
-// Package snapshot says what a run came to: a [Tally] counts outcomes while they pass, a [Manifest] is the record of a
-// finished run that is written beside its outputs, a [Reader] reads an output back, and [Verify] holds the outputs of a
-// run against its manifest and against each other.
+// Package snapshot is about the results of a run: a [Tally] counts outcomes while they pass, a [Manifest] is the record of
+// a finished run, which is published last and beside its outputs, a [Run] is a finished run that is read again, and
+// [Verify] checks all files of a run against its manifest and against each other.
 //
 // While a run goes on, start with [Tally.Write]: it is a sink like any other, and sees every outcome once, in input
 // order. Of a finished run, start with [Open]:
 //
-//	Open     an output of any format and layout, as users with their assignments: bounded memory, millions of rows a second
-//	Locate   the files of a manifest, wherever its folder is now
-//	Verify   checksums first, then everything that an output promises
+//	Open, OpenAll     a run by one of its outputs or its manifest; several runs whose users are added up
+//	Run.Layout        what its outputs look like: flags asked for, carried columns, formulas escaped
+//	Run.Users         the users of the output, of any format and layout: bounded memory, millions of rows a second
+//	Run.Problems      what is not as the manifest says; Describe makes sentences of them
+//	Run.CheckSize     is the output as long as the manifest says
+//	Run.Checksum      and does it have that checksum
+//	Run.EachFailed    the error records, with values of the users' original rows
+//	Run.Inputs        the inputs where they are now, if they are still the same
+//	Run.FlagConfigs   the flag configurations that were evaluated, if they are still the same
+//	Locate            the files of a manifest, wherever its directory is now
+//	Verify            checksums first, then everything that an output promises
+//
+// This is how report, check and diff read a snapshot:
+//
+//	runs, err := snapshot.OpenAll(paths) // refuses what cannot be added up, and error records
+//	for _, run := range runs {
+//		users, err := run.Users(snapshot.Options{Keys: keys, NoPayloads: true})
+//		for {
+//			err := users.Next(&u) // io.EOF after the last
+//			...
+//		}
+//		err = users.Close()
+//		fmt.Println(snapshot.Describe(run.Problems)) // all: of opening, and of what was read
+//	}
+//
+// Run.Users counts what is read by flag and variant, and compares it with the manifest at the end of the file. Nobody else
+// has to. A second reading of the same file sets Options.Uncounted. A run without a manifest can be read; its first problem
+// is [NoManifest], and Run.MissingManifest is the error for whoever cannot do without one. A [Problem] is data (a code, a
+// flag, numbers), and its String method the only place that words it.
 //
 // The files read*.go are the Reader. Below it, a table (readtable.go) is a file of any columns, row by row: readcsv.go,
 // readjsonl.go, readparquet.go. They take what rollcall writes and are strict about it, and damage is an error. The
@@ -15,6 +41,6 @@
 // much.
 //
 // The files verify*.go are Verify: verifylocate.go finds the files, verifyoutput.go reads all of them side by side and
-// looks at each, verifycompare.go holds one against another, verifyerrors.go reads the error records, and
+// looks at each, verifycompare.go compares one with another, verifyerrors.go reads the error records, and
 // verifysecond.go reads Parquet with an implementation that is not arrow.
 package snapshot

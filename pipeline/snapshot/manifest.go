@@ -99,13 +99,19 @@ func (m *Manifest) Marshal() ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
-// ReadManifest reads the manifest in file.
+// maxManifest is far more than any manifest takes.
+const maxManifest = 256 << 20
+
+// ReadManifest reads the manifest in file, which may be anything.
 func ReadManifest(file string) (*Manifest, error) {
 	f, err := OpenOutput(file)
 	if err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
 	}
-	data, err := io.ReadAll(f)
+	data, err := io.ReadAll(io.LimitReader(f, maxManifest+1))
+	if err == nil && len(data) > maxManifest {
+		err = fmt.Errorf("%s has more bytes than a manifest", file)
+	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
 	}

@@ -23,6 +23,8 @@ type Options struct {
 	// What need not be read. It saves time in Parquet.
 	NoIDs, NoPayloads, NoIncluded bool
 	NoCarried                     bool
+
+	Uncounted bool // for a further reading of the same output: see [Run.Users]
 }
 
 // Reader reads the assignments of one output, user by user, in the order of the file. It has bounded memory, and is
@@ -38,6 +40,11 @@ type Reader struct {
 	records int64
 	time    timeCache
 	err     error
+
+	layout  Layout
+	escaped bool     // a ' before a formula is not part of a text
+	counter *counter // nil: nothing is counted
+	run     *Run     // that the counter's problems are added to; nil: none
 }
 
 // Schema is what the columns of an output are.
@@ -118,8 +125,8 @@ var (
 	longExtras = []string{"metadata", "evaluation_id", "value"}
 )
 
-// Open opens an output of a snapshot, of any format and layout.
-func Open(path string, o Options) (*Reader, error) {
+// OpenReader opens an output of any format and layout, of which nothing else is known. [Run.Users] knows more.
+func OpenReader(path string, o Options) (*Reader, error) {
 	t, err := openTable(path)
 	if err != nil {
 		return nil, err
@@ -138,6 +145,10 @@ func newReader(path string, t table, o Options) (*Reader, error) {
 		r.Keys = &Keys{}
 	}
 	r.Format, _, _ = formatOf(path)
+	if o.Manifest != nil {
+		r.layout = layoutOf(o.Manifest)
+		r.escaped = r.layout.EscapeFormulas && (r.Format == "csv" || r.Format == "tsv")
+	}
 	if p, ok := t.(*parquetTable); ok {
 		r.Meta = p.meta
 	}
@@ -186,7 +197,7 @@ func (r *Reader) long(m *Manifest) {
 	r.at = places{at: colAt, include: longColumns, carry: longColumns}
 	most := len(longExtras)
 	if m != nil {
-		most = len(m.List("include"))
+		most = len(r.layout.Include)
 	}
 	for _, name := range r.Columns[longColumns:] {
 		if len(r.Included) == most || !slices.Contains(longExtras, name) || slices.Contains(r.Included, name) {
@@ -208,7 +219,7 @@ func (r *Reader) wide(m *Manifest) error {
 	names := r.Columns[colFlag:at]
 	snake := func(name string) string { return strings.TrimSuffix(strings.TrimSuffix(name, ".payload"), "_payload") }
 	if m != nil {
-		r.Payloads = slices.Contains(m.List("include"), "payload")
+		r.Payloads = slices.Contains(r.layout.Include, "payload")
 	} else {
 		r.Payloads = len(names) > 1 && names[1] != names[0] && snake(names[1]) == names[0]
 	}
@@ -219,7 +230,7 @@ func (r *Reader) wide(m *Manifest) error {
 		}
 	}
 	for i := 0; i < len(names); i += r.at.stride {
-		key, err := r.Keys.add([]byte(m.flagKey(names[i], i/r.at.stride, len(names)/r.at.stride)), NoKey)
+		key, err := r.Keys.add([]byte(flagKey(m, &r.layout, names[i], i/r.at.stride, len(names)/r.at.stride)), NoKey)
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.path, err)
 		}
@@ -230,12 +241,12 @@ func (r *Reader) wide(m *Manifest) error {
 
 // flagKey is the flag that a column of the wide layout stands for, the i-th of n flags. Snake names have another case
 // and other separators than the flags' keys.
-func (m *Manifest) flagKey(name string, i, n int) string {
+func flagKey(m *Manifest, l *Layout, name string, i, n int) string {
 	if m == nil {
 		return name
 	}
-	if flags := m.List("flags"); len(flags) == n && m.Options["flags-from"] == "" && plainName(flags[i]) == plainName(name) {
-		return flags[i]
+	if len(l.Flags) == n && !l.unordered && plainName(l.Flags[i]) == plainName(name) {
+		return l.Flags[i]
 	}
 	found, twice := "", false
 	for _, f := range m.Flags {
@@ -284,6 +295,13 @@ const (
 func (r *Reader) Next(u *User) error {
 	if r.err == nil {
 		r.err = r.next(u)
+		switch {
+		case r.counter == nil:
+		case r.err == nil:
+			r.counter.count(u)
+		case r.err == io.EOF && r.run != nil:
+			r.run.Problems = append(r.run.Problems, r.counter.problems(r, r.run.Manifest, r.run.Listed)...)
+		}
 	}
 	return r.err
 }
@@ -546,6 +564,25 @@ func (r *Reader) millis(v *Value) (int64, error) {
 	}
 	r.time.text, r.time.millis = append(r.time.text[:0], v.Text...), t.UnixMilli()
 	return r.time.millis, nil
+}
+
+// Text is the text of a key, without the ' that an output with escaped formulas has before it.
+func (r *Reader) Text(key Key) string { return r.Unescape(r.Keys.Name(key)) }
+
+// Unescape is a text of the output without that '.
+func (r *Reader) Unescape(s string) string {
+	if r.escaped {
+		return unescapeFormula(s)
+	}
+	return s
+}
+
+// Find is the key of a text, the way the output has it.
+func (r *Reader) Find(text string) (Key, bool) {
+	if r.escaped {
+		text = escapeFormula(text)
+	}
+	return r.Keys.Find(text)
 }
 
 // Records is how many records were read so far.

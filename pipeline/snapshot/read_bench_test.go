@@ -61,7 +61,7 @@ func benchmarkRead(b *testing.B, format string, wide bool) {
 	b.ResetTimer()
 	began := cpuTime(b)
 	for range b.N {
-		r, err := snapshot.Open(path, snapshot.Options{})
+		r, err := snapshot.OpenReader(path, snapshot.Options{})
 		if err != nil {
 			b.Fatal(err)
 		}

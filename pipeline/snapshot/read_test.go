@@ -45,7 +45,7 @@ func writeOutput(tb testing.TB, name string, spec sinks.Spec, outcomes []pipelin
 
 // lines are what a Reader says of a file, a text for each user.
 func lines(path string, o Options) (text []string, r *Reader, err error) {
-	r, err = Open(path, o)
+	r, err = OpenReader(path, o)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -2,11 +2,8 @@ package snapshot
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"slices"
@@ -15,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
 // Verdict is what [Verify] found out about the outputs of one run.
@@ -89,12 +87,11 @@ type verifier struct {
 	m       *Manifest
 	keys    Keys
 
-	flags   []string // asked for, in their order; with fromFile only as a set
-	asked   bool     // flags were asked for: each answered user has all of them
-	ordered bool     // flags are in the order asked for
-	escaped bool     // formulas in CSV have a '
-	snake   bool
+	layout Layout
 }
+
+// asked reports whether flags were asked for: each answered user has all of them.
+func (v *verifier) asked() bool { return v.layout.Flags != nil }
 
 func (v *verifier) check(name, file string) *Check {
 	c := &Check{Name: name, File: file, Status: StatusOK, Examples: []string{}}
@@ -108,13 +105,16 @@ func (v *verifier) note(format string, args ...any) {
 
 func (v *verifier) run(manifest string, named []string) {
 	c := v.check("manifest", manifest)
-	m, err := readManifestFile(manifest)
+	m, err := ReadManifest(manifest)
+	if errors.Is(err, os.ErrNotExist) {
+		err = errors.New("it does not exist: its run is unfinished, or it was not copied along")
+	}
 	if err != nil {
 		c.fail("%v", err)
 		return
 	}
 	v.m, v.verdict.RunID = m, m.RunID
-	v.options()
+	v.layout = layoutOf(m)
 	v.checkManifest(c)
 
 	var outputs []*output
@@ -169,41 +169,6 @@ func (v *verifier) run(manifest string, named []string) {
 	}
 }
 
-// options takes from the manifest what the outputs should look like.
-func (v *verifier) options() {
-	m := v.m
-	v.flags = m.List("flags")
-	v.ordered = m.Options["flags-from"] == ""
-	v.asked = len(v.flags) > 0 || !v.ordered
-	if !v.ordered {
-		v.flags = nil
-		for _, f := range m.Flags {
-			v.flags = append(v.flags, f.Flag)
-		}
-	}
-	v.escaped = m.Options["csv-formulas"] == "escape"
-	v.snake = m.Options["column-names"] == "snake"
-}
-
-// maxManifest is far more than any manifest takes.
-const maxManifest = 256 << 20
-
-// readManifestFile is [ReadManifest], for a file that may be anything.
-func readManifestFile(path string) (*Manifest, error) {
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return nil, errors.New("it is not there: its run is unfinished, or it was not copied along")
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("read manifest %s: not a file", path)
-	case info.Size() > maxManifest:
-		return nil, fmt.Errorf("read manifest %s: %d bytes are more than a manifest has", path, info.Size())
-	}
-	return ReadManifest(path)
-}
-
 // checkManifest makes sure that the manifest agrees with itself.
 func (v *verifier) checkManifest(c *Check) {
 	m := v.m
@@ -235,13 +200,17 @@ func (v *verifier) checkManifest(c *Check) {
 	if assigned != m.Assignments {
 		c.fail("%d assignments, but %d by flag", m.Assignments, assigned)
 	}
-	for _, flag := range v.flags {
-		if v.ordered && !seen[flag] {
+	asked := v.layout.Flags
+	if v.layout.unordered {
+		asked = nil
+	}
+	for _, flag := range asked {
+		if !seen[flag] {
 			c.fail("flag %s was asked for and is not counted", show(flag))
 		}
 	}
-	if v.ordered && v.asked && len(seen) != len(v.flags) {
-		c.fail("%d flags were asked for, %d are counted", len(v.flags), len(seen))
+	if asked != nil && len(seen) != len(asked) {
+		c.fail("%d flags were asked for, %d are counted", len(asked), len(seen))
 	}
 	if m.FinishedAt.Before(m.StartedAt) {
 		c.fail("it finished before it started")
@@ -251,7 +220,7 @@ func (v *verifier) checkManifest(c *Check) {
 	} else if last := m.Outputs[len(m.Outputs)-1]; last.Rows != m.Users.Failed {
 		c.fail("%d users failed, but %s has %d rows", m.Users.Failed, show(last.Path), last.Rows)
 	}
-	c.Detail = fmt.Sprintf("%s, %s answered, %s failed", plural(m.Users.Read, "user"), thousands(m.Users.Answered), thousands(m.Users.Failed))
+	c.Detail = fmt.Sprintf("%s, %s answered, %s failed", text.Count(m.Users.Read, "user"), text.Thousands(m.Users.Answered), text.Thousands(m.Users.Failed))
 }
 
 // located is a file of the run.
@@ -281,7 +250,7 @@ func (v *verifier) checkSum(l *located) {
 	if info.Size() != l.File.Bytes {
 		c.fail("it has %d bytes, the manifest says %d", info.Size(), l.File.Bytes)
 	}
-	sum, err := v.hash(l.Path)
+	sum, _, err := hashFile(v.ctx, l.Path)
 	if err != nil {
 		c.fail("%v", err)
 	} else if sum != l.File.SHA256 {
@@ -289,29 +258,6 @@ func (v *verifier) checkSum(l *located) {
 	}
 	l.right = c.Status == StatusOK
 	c.Detail = "SHA-256 and size as in the manifest"
-}
-
-func (v *verifier) hash(path string) (string, error) {
-	f, err := OpenOutput(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close() //nolint:errcheck // only read
-	h := sha256.New()
-	buf := make([]byte, 1<<20)
-	for {
-		n, err := f.Read(buf)
-		h.Write(buf[:n])
-		if err == io.EOF {
-			return hex.EncodeToString(h.Sum(nil)), nil
-		}
-		if err == nil {
-			err = v.ctx.Err()
-		}
-		if err != nil {
-			return "", err
-		}
-	}
 }
 
 // show is a flag or a variant as a message has it: in quotes where it is not plain, and not too long.
@@ -325,29 +271,12 @@ func show(s string) string {
 	return s
 }
 
-// thousands is a number as a person reads it.
-func thousands(n int64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-// plural is a count with its noun.
-func plural(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return thousands(n) + " " + noun + "s"
-}
-
 // kindsText says how many failed with which kind.
 func kindsText(kinds map[pipeline.Kind]int64) string {
 	var parts []string
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 		if kinds[kind] > 0 {
-			parts = append(parts, fmt.Sprintf("%s %s", thousands(kinds[kind]), kind))
+			parts = append(parts, fmt.Sprintf("%s %s", text.Thousands(kinds[kind]), kind))
 		}
 	}
 	if len(parts) == 0 {

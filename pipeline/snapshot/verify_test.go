@@ -316,7 +316,7 @@ func TestVerifyFinds(t *testing.T) {
 			"a.csv order: row 1: flag =a comes after \"Zeta flag\"",
 		}},
 		{"another variant", "flags asked for", "parquet", first(func(o *pipeline.Outcome) { o.Assignments[1].Key = "other" }), nil, []string{
-			"a.parquet counts: flag \"Zeta flag\", variant other: 1 users, the manifest has no such variant",
+			"a.parquet counts: flag \"Zeta flag\", variant other: 1 user, the manifest has no such variant",
 			"a.parquet counts: flag \"Zeta flag\", variant treatment: ",
 			"all agreement: row 1, flag \"Zeta flag\", column variant: other in a.parquet, treatment in a.csv",
 		}},
@@ -330,7 +330,7 @@ func TestVerifyFinds(t *testing.T) {
 			"a.csv outcomes: row 1, flag \"Zeta flag\": not assigned, and yet", "all agreement: row 1, flag \"Zeta flag\", column outcome: a.parquet and a.csv differ",
 		}},
 		{"not asked for", "flags asked for", "csv", first(func(o *pipeline.Outcome) { o.Assignments[1].FlagKey = "new" }), nil, []string{
-			"a.csv order: row 1: flag new was not asked for", "a.csv counts: flag new: 1 users, the manifest has no such flag",
+			"a.csv order: row 1: flag new was not asked for", "a.csv counts: flag new: 1 user, the manifest has no such flag",
 		}},
 		{"nobody's", "flags asked for", "csv", first(func(o *pipeline.Outcome) { o.Row.User = pipeline.User{} }), nil, []string{
 			"a.csv outcomes: row 1 has neither a user_id nor a device_id", "all agreement: row 1, column user_id: a.parquet and a.csv differ",
@@ -384,8 +384,8 @@ func TestVerifyFinds(t *testing.T) {
 			"a.csv.manifest.json manifest: 110 users were read, but 101 answered and 10 failed", "a.csv.manifest.json manifest: 10 users failed, but 11 by kind",
 			"a.csv.manifest.json manifest: flag =a: 66 users by variant, 67 assigned", "a.csv.manifest.json manifest: 202 assignments, but 201 by flag",
 		}},
-		{"the options", "wide", "", nil, func(m *Manifest) { m.Options["layout"] = "long" }, []string{"a.csv columns: the layout is not the one of the manifest, long"}},
-		{"carried", "flags asked for", "", nil, func(m *Manifest) { m.Options["carry"] = "x" }, []string{"a.csv columns: the columns behind column 9 are"}},
+		{"the options", "wide", "", nil, func(m *Manifest) { m.Options["layout"] = "long" }, []string{"a.csv columns: the layout is not the one in the manifest, long"}},
+		{"carried", "flags asked for", "", nil, func(m *Manifest) { m.Options["carry"] = "x" }, []string{"a.csv columns: the columns after column 9 are"}},
 		{"a column", "included", "", nil, func(m *Manifest) { m.Options["include"] = "metadata,value,evaluation_id" }, []string{
 			"a.csv columns: column 10 is value, want metadata",
 		}},

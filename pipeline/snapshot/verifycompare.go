@@ -113,11 +113,11 @@ func variantText(o *output, a *Assignment) string {
 }
 
 func (c *comparison) key(a, b *output, x, y Key) bool {
-	return x == y || (a.escaped != b.escaped || a.r.Format != b.r.Format) && a.text(x) == b.text(y)
+	return x == y || (a.r.escaped != b.r.escaped || a.r.Format != b.r.Format) && a.r.Text(x) == b.r.Text(y)
 }
 
 func (c *comparison) id(a, b *output, x, y []byte) bool {
-	return bytes.Equal(x, y) || a.escaped != b.escaped && a.unescape(string(x)) == b.unescape(string(y))
+	return bytes.Equal(x, y) || a.r.escaped != b.r.escaped && a.r.Unescape(string(x)) == b.r.Unescape(string(y))
 }
 
 // samePayload compares JSON texts. JSONL has one that spans lines without the white space between its tokens, \ufffd
@@ -164,7 +164,7 @@ func (c *comparison) value(column string, a, b *output, x, y *Value) bool {
 		return okX && okY && n == m
 	}
 	c.a, c.b = x.AppendText(c.a[:0]), y.AppendText(c.b[:0])
-	textSame := bytes.Equal(c.a, c.b) || a.escaped != b.escaped && a.unescape(string(c.a)) == b.unescape(string(c.b))
+	textSame := bytes.Equal(c.a, c.b) || a.r.escaped != b.r.escaped && a.r.Unescape(string(c.a)) == b.r.Unescape(string(c.b))
 	if x.json == nil && y.json == nil || x.json != nil && y.json != nil {
 		return textSame
 	}

@@ -1,11 +1,14 @@
 package snapshot
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"slices"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
 // errorColumns are the columns of the error records, as in sinks/errors.go. Older versions wrote no run_id.
@@ -15,15 +18,44 @@ var errorColumns = []string{
 
 const (
 	colKind  = 3
+	colInput = 8
 	colRunID = 9
 )
+
+// recordFile reads error records.
+type recordFile struct{ *Reader } // for its table, its number and its errors; it has no users
+
+var errRecordColumns = errors.New("its columns are not those of error records")
+
+func openErrorRecords(path string) (*recordFile, error) {
+	t, err := openTable(path)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, c := range t.columns() {
+		names = append(names, c.name)
+	}
+	if len(names) > 0 && !slices.Equal(names, errorColumns) && !slices.Equal(names, errorColumns[:colRunID]) {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, errRecordColumns), t.Close())
+	}
+	return &recordFile{&Reader{path: path, t: t}}, nil
+}
+
+// next is the cells of the next record, and its row number.
+func (f *recordFile) next() (cells []Value, number int64, err error) {
+	if cells, err = f.record(); err != nil {
+		return nil, 0, err
+	}
+	number, err = f.number(cells)
+	return cells, number, err
+}
 
 // errorRecords is the file of error records while it is verified.
 type errorRecords struct {
 	*located
 	v     *verifier
-	r     *Reader // for its number and errors; not for users
-	t     table
+	file  *recordFile
 	check *Check // nil: there is nothing to check
 	kinds *Check
 	done  bool
@@ -40,23 +72,13 @@ func (e *errorRecords) open() {
 	if e.check == nil {
 		return
 	}
-	t, err := openTable(e.Path)
-	if err != nil {
+	var err error
+	if e.file, err = openErrorRecords(e.Path); err != nil {
 		e.check.fail("%v", err)
-		e.kinds.Status, e.kinds.Detail, e.done = StatusSkipped, "the file cannot be opened", true
+		e.stop("the file cannot be opened")
 		return
 	}
-	e.t, e.r = t, &Reader{path: e.Path, t: t}
-	var names []string
-	for _, c := range t.columns() {
-		names = append(names, c.name)
-	}
-	if len(names) > 0 && !slices.Equal(names, errorColumns) && !slices.Equal(names, errorColumns[:colRunID]) {
-		e.check.fail("its columns are not those of error records")
-		e.stop("its columns are others")
-		return
-	}
-	if p, ok := t.(*parquetTable); ok {
+	if p, ok := e.file.t.(*parquetTable); ok {
 		checkParquetMeta(e.check, p, e.v.m.RunID)
 	}
 }
@@ -64,22 +86,20 @@ func (e *errorRecords) open() {
 func (e *errorRecords) stop(why string) {
 	e.done = true
 	e.kinds.Status, e.kinds.Detail = StatusSkipped, why
-	e.t.Close() //nolint:errcheck // only read
-	e.t = nil
+	if e.file != nil {
+		e.file.Close() //nolint:errcheck // only read
+		e.file = nil
+	}
 }
 
 func (e *errorRecords) next() {
 	if e.done {
 		return
 	}
-	cells, err := e.t.next()
+	cells, row, err := e.file.next()
 	if err == io.EOF {
 		e.done, e.read = true, true
 		return
-	}
-	var row int64
-	if err == nil {
-		row, err = e.r.number(cells)
 	}
 	if err != nil {
 		e.check.fail("%v", err)
@@ -106,17 +126,17 @@ func (e *errorRecords) next() {
 }
 
 func (e *errorRecords) finish() {
-	if e.t == nil {
+	if e.file == nil {
 		return
 	}
-	defer e.t.Close() //nolint:errcheck // only read
+	defer e.file.Close() //nolint:errcheck // only read
 	if e.n != e.File.Rows {
 		e.check.fail("it has %d rows, the manifest says %d", e.n, e.File.Rows)
 	}
 	if e.n != e.v.m.Users.Failed {
 		e.check.fail("it has %d rows, the manifest says that %d users failed", e.n, e.v.m.Users.Failed)
 	}
-	e.check.Detail = plural(e.n, "row") + ", sorted by row number"
+	e.check.Detail = text.Count(e.n, "row") + ", sorted by row number"
 	want := e.v.m.Users.FailedByKind
 	for _, kind := range pipeline.Kinds {
 		if e.count[kind] != want[kind] {

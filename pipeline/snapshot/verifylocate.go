@@ -160,7 +160,7 @@ func FindRun(dir, runID string) *Manifest {
 		if !IsManifest(e.Name()) {
 			continue
 		}
-		if m, err := readManifestFile(filepath.Join(dir, e.Name())); err == nil && m.RunID == runID {
+		if m, err := ReadManifest(filepath.Join(dir, e.Name())); err == nil && m.RunID == runID {
 			return m
 		}
 	}
@@ -171,7 +171,7 @@ func FindRun(dir, runID string) *Manifest {
 func Lists(manifest, path string) bool { return lists(manifest, path, []string{path}) }
 
 func lists(manifest, path string, named []string) bool {
-	m, err := readManifestFile(manifest)
+	m, err := ReadManifest(manifest)
 	if err != nil {
 		return false
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
 // output is one file of assignments while it is verified: its user at hand, and what was counted so far.
@@ -20,39 +21,28 @@ type output struct {
 
 	schema, rows, order, outcomes, counts *Check
 
-	done     bool
-	last     int64 // row number
-	users    int64
-	assigned int64
-	escaped  bool // a ' before a formula is not part of the text
-	flags    []flagSeen
-	asked    []Key // the flags in the order in which each user should have them; nil: sorted
-	sorted   []Key // the flags of the last user, which were in order
-}
-
-// flagSeen counts the users of a flag in one output.
-type flagSeen struct {
-	assigned, not int64
-	variants      []int64 // by Key
+	done   bool
+	last   int64 // row number
+	asked  []Key // the flags in the order in which each user should have them; nil: sorted
+	sorted []Key // the flags of the last user, which were in order
 }
 
 func (v *verifier) newOutput(l *located) *output {
-	base, _, _ := formatOf(l.Path)
 	return &output{
-		located: l, v: v, escaped: v.escaped && (base == "csv" || base == "tsv"),
-		schema: v.check("columns", l.Path), rows: v.check("rows", l.Path), order: v.check("order", l.Path),
+		located: l, v: v, schema: v.check("columns", l.Path), rows: v.check("rows", l.Path), order: v.check("order", l.Path),
 		outcomes: v.check("outcomes", l.Path), counts: v.check("counts", l.Path),
 	}
 }
 
 // open opens the file and looks at its columns.
 func (o *output) open() {
-	r, err := Open(o.Path, Options{Manifest: o.v.m, Keys: &o.v.keys})
+	r, err := OpenReader(o.Path, Options{Manifest: o.v.m, Keys: &o.v.keys})
 	if err != nil {
 		o.schema.fail("%v", err)
 		o.skip("the file cannot be opened")
 		return
 	}
+	r.counter = &counter{}
 	o.r = r
 	o.checkSchema()
 }
@@ -67,64 +57,60 @@ func (o *output) skip(why string) {
 	}
 }
 
-// wantColumns are the columns that the options make, without the carried ones; "" is one of any name.
-func (v *verifier) wantColumns() []string {
-	include := v.m.List("include")
-	if v.layout() == "long" {
-		return slices.Concat(longNames, include)
+// wantColumns are the columns that the layout has, without the carried ones; "" is one of any name.
+func (l *Layout) wantColumns() []string {
+	if !l.Wide {
+		return slices.Concat(longNames, l.Include)
 	}
 	names := slices.Clone(longNames[:colFlag])
-	for _, flag := range v.flags {
-		if !v.ordered {
-			flag = ""
+	for _, flag := range l.Flags {
+		payload := flag + ".payload"
+		if l.unordered {
+			flag, payload = "", ""
 		}
-		names = append(names, flag)
-		switch {
-		case len(include) > 0 && flag != "":
-			names = append(names, flag+".payload")
-		case len(include) > 0:
-			names = append(names, "")
+		if names = append(names, flag); len(l.Include) > 0 {
+			names = append(names, payload)
 		}
 	}
 	return append(names, longNames[colAt])
 }
 
-func (v *verifier) layout() string {
-	if v.m.Options["layout"] == "wide" {
-		return "wide"
-	}
-	return "long"
-}
-
 func (o *output) checkSchema() {
-	c, r, v := o.schema, o.r, o.v
-	c.Detail = fmt.Sprintf("%s layout, %d columns", v.layout(), len(r.Columns))
+	c, r, l := o.schema, o.r, &o.v.layout
+	layout := "long"
+	if l.Wide {
+		layout = "wide"
+	}
+	c.Detail = fmt.Sprintf("%s layout, %d columns", layout, len(r.Columns))
 	if len(r.Columns) == 0 { // JSONL says its columns in its rows
 		c.Detail = "no rows, so no columns"
 		return
 	}
-	if wide := v.layout() == "wide"; wide != r.Wide {
-		c.fail("the layout is not the one of the manifest, %s", v.layout())
+	if l.Wide != r.Wide {
+		c.fail("the layout is not the one in the manifest, %s", layout)
 		return
 	}
 	names := make([]string, len(r.Columns))
 	for i, name := range r.Columns {
-		names[i] = o.unescape(name)
+		names[i] = o.r.Unescape(name)
 	}
-	want := v.wantColumns()
+	want := l.wantColumns()
 	if len(names) < len(want) {
 		c.fail("it has %d columns, want %d at least", len(names), len(want))
 		return
 	}
 	for i, name := range want {
-		if name != "" && names[i] != name && !(v.snake && plainName(names[i]) == plainName(name)) {
+		if name != "" && names[i] != name && !(l.SnakeNames && plainName(names[i]) == plainName(name)) {
 			c.fail("column %d is %s, want %s", i+1, show(names[i]), show(name))
 		}
 	}
 	// A name may hold a comma, and may be asked for in another case than the input has it.
-	carried, asked := strings.Join(names[len(want):], ","), v.m.Options["carry"]
-	if !strings.EqualFold(carried, asked) && !(v.snake && plainName(carried) == plainName(asked)) {
-		c.fail("the columns behind column %d are %s, want those carried: %s", len(want), show(carried), show(asked))
+	var asked []string
+	for _, c := range l.Carry {
+		asked = append(asked, c.Column)
+	}
+	if carried, asked := strings.Join(names[len(want):], ","), strings.Join(asked, ","); !strings.EqualFold(carried, asked) && !(l.SnakeNames && plainName(carried) == plainName(asked)) {
+		c.fail("the columns after column %d are %s, want those carried: %s", len(want), show(carried), show(asked))
 	}
 	p, ok := r.t.(*parquetTable)
 	if !ok {
@@ -152,7 +138,7 @@ func (o *output) checkSchema() {
 			c.fail("column %s: nullable is %v, want %v", show(col.name), !col.required, !required)
 		}
 	}
-	checkParquetMeta(c, p, v.m.RunID)
+	checkParquetMeta(c, p, o.v.m.RunID)
 }
 
 // checkParquetMeta: a Parquet file carries the run that it is of.
@@ -181,7 +167,6 @@ func (o *output) next() {
 		return
 	}
 	u := &o.u
-	o.users++
 	if u.Row < 1 {
 		o.order.fail("row number %d is none", u.Row)
 	}
@@ -209,7 +194,7 @@ func (o *output) checkOrder(u *User) {
 		return // its columns are its flags
 	}
 	as := u.Assignments
-	if len(as) == len(o.sorted) && (o.asked != nil || !o.v.asked) {
+	if len(as) == len(o.sorted) && (o.asked != nil || !o.v.asked()) {
 		same := true
 		for i := range as {
 			same = same && as[i].Flag == o.sorted[i]
@@ -219,9 +204,9 @@ func (o *output) checkOrder(u *User) {
 		}
 	}
 	found := o.order.Findings
-	if !o.v.asked {
+	if !o.v.asked() {
 		for i := 1; i < len(as); i++ {
-			switch strings.Compare(o.text(as[i-1].Flag), o.text(as[i].Flag)) {
+			switch strings.Compare(o.r.Text(as[i-1].Flag), o.r.Text(as[i].Flag)) {
 			case 0:
 				o.order.fail("row %d: flag %s stands there twice", u.Row, o.name(as[i].Flag))
 			case 1:
@@ -274,8 +259,8 @@ func (o *output) checkAsked(u *User, as []Assignment) {
 // it is that of the first user.
 func (o *output) askedOf(first []Assignment) {
 	o.asked = []Key{}
-	for _, flag := range o.v.flags {
-		key, ok := o.find(flag)
+	for _, flag := range o.v.layout.Flags {
+		key, ok := o.r.Find(flag)
 		if !ok {
 			var err error
 			if key, err = o.v.keys.add([]byte(flag), NoKey); err != nil {
@@ -284,7 +269,7 @@ func (o *output) askedOf(first []Assignment) {
 		}
 		o.asked = append(o.asked, key)
 	}
-	if o.v.ordered {
+	if !o.v.layout.unordered {
 		return
 	}
 	place := map[Key]int{}
@@ -296,12 +281,7 @@ func (o *output) askedOf(first []Assignment) {
 
 // checkAssignment: the outcome agrees with the rest, and is counted.
 func (o *output) checkAssignment(u *User, a *Assignment) {
-	for int(a.Flag) >= len(o.flags) {
-		o.flags = append(o.flags, flagSeen{})
-	}
-	f := &o.flags[a.Flag]
 	if !a.Assigned {
-		f.not++
 		extra := a.Variant != NoKey || a.ExperimentKey != NoKey || len(a.Payload) > 0
 		for i := range a.Included {
 			extra = extra || a.Included[i].Kind != pipeline.Null
@@ -309,13 +289,11 @@ func (o *output) checkAssignment(u *User, a *Assignment) {
 		if extra {
 			o.outcomes.fail("row %d, flag %s: not assigned, and yet there is a variant, a payload or the like", u.Row, o.name(a.Flag))
 		}
-		if !o.v.asked {
+		if !o.v.asked() {
 			o.outcomes.fail("row %d, flag %s: a row that is not_assigned, though no flags were asked for", u.Row, o.name(a.Flag))
 		}
 		return
 	}
-	f.assigned++
-	o.assigned++
 	if o.r.Format == "jsonl" {
 		halved := hasHalf(a.Payload)
 		for i := range a.Included {
@@ -325,11 +303,7 @@ func (o *output) checkAssignment(u *User, a *Assignment) {
 			o.outcomes.fail("row %d, flag %s: half of a surrogate pair, for which other readers refuse the file", u.Row, o.name(a.Flag))
 		}
 	}
-	for int(a.Variant) >= len(f.variants) {
-		f.variants = append(f.variants, make([]int64, int(a.Variant)+1-len(f.variants))...)
-	}
-	f.variants[a.Variant]++
-	if a.Variant == NoKey && !o.v.emptyVariant(o.text(a.Flag)) {
+	if a.Variant == NoKey && !o.v.emptyVariant(o.r.Text(a.Flag)) {
 		o.outcomes.fail("row %d, flag %s: assigned, and column variant is null", u.Row, o.name(a.Flag))
 	}
 }
@@ -363,90 +337,31 @@ func (o *output) finish() {
 	if !o.read {
 		return
 	}
-	m, v := o.v.m, o.v
-	if n := o.r.Records(); n != o.File.Rows {
-		o.rows.fail("it has %d rows, the manifest says %d", n, o.File.Rows)
+	v := o.v
+	for _, p := range o.r.counter.problems(o.r, v.m, &o.File) {
+		switch {
+		case p.Flag != "":
+			o.counts.failAs(string(p.Code), "%s", p)
+		case p.Code == WrongRows || p.Code == WrongUsers: // of the others the findings name the rows
+			o.rows.failAs(string(p.Code), "%s", p)
+		}
 	}
-	switch answered := m.Users.Answered; {
-	case (v.asked || o.r.Wide) && o.users != answered:
-		o.rows.fail("it has %d users, the manifest says that %d were answered", o.users, answered)
-	case o.users > answered:
-		o.rows.fail("it has %d users, more than the %d who were answered", o.users, answered)
-	}
-	o.rows.Detail = plural(o.r.Records(), "row") + ", " + plural(o.users, "user")
+	o.rows.Detail = text.Count(o.r.Records(), "row") + ", " + text.Count(o.r.counter.users, "user")
 	o.order.Detail = "sorted by row number, each flag of a user once"
-	if v.asked {
+	if v.asked() {
 		o.order.Detail = "sorted by row number, each flag asked for once"
 	}
 	o.outcomes.Detail = "each outcome agrees with its variant"
-
-	known := make([]bool, len(o.flags))
 	variants := 0
-	for _, want := range m.Flags {
-		var got flagSeen
-		if key, ok := o.find(want.Flag); ok && int(key) < len(o.flags) {
-			got, known[key] = o.flags[key], true
-		}
-		if !v.asked && !o.r.Wide {
-			got.not = m.Users.Answered - got.assigned
-		}
-		if got.assigned != want.Assigned {
-			o.counts.fail("flag %s: %d users are assigned, the manifest says %d", show(want.Flag), got.assigned, want.Assigned)
-		}
-		if got.not != want.NotAssigned {
-			o.counts.fail("flag %s: %d users are not assigned, the manifest says %d", show(want.Flag), got.not, want.NotAssigned)
-		}
-		variants += len(want.Variants)
-		var seen []Key
-		for _, c := range want.Variants {
-			var users int64
-			key, ok := o.find(c.Variant)
-			if ok = ok || c.Variant == ""; ok && int(key) < len(got.variants) {
-				users = got.variants[key]
-				seen = append(seen, key)
-			}
-			if users != c.Users {
-				o.counts.fail("flag %s, variant %s: %d users, the manifest says %d", show(want.Flag), show(c.Variant), users, c.Users)
-			}
-		}
-		for key, users := range got.variants {
-			if users > 0 && !slices.Contains(seen, Key(key)) {
-				o.counts.fail("flag %s, variant %s: %d users, the manifest has no such variant", show(want.Flag), o.name(Key(key)), users)
-			}
-		}
+	for _, f := range v.m.Flags {
+		variants += len(f.Variants)
 	}
-	for key := range o.flags {
-		if f := &o.flags[key]; !known[key] && f.assigned+f.not > 0 {
-			o.counts.fail("flag %s: %d users, the manifest has no such flag", o.name(Key(key)), f.assigned+f.not)
-		}
-	}
-	o.counts.Detail = fmt.Sprintf("%s, %s, %s as in the manifest", plural(int64(len(m.Flags)), "flag"), plural(int64(variants), "variant"),
-		plural(o.assigned, "assignment"))
+	o.counts.Detail = fmt.Sprintf("%s, %s, %s as in the manifest", text.Count(int64(len(v.m.Flags)), "flag"),
+		text.Count(int64(variants), "variant"), text.Count(o.r.counter.assigned, "assignment"))
 }
 
 // name is a key as a message has it.
-func (o *output) name(key Key) string { return show(o.text(key)) }
-
-// text is the text of a key, without what was put before it for a spreadsheet.
-func (o *output) text(key Key) string { return o.unescape(o.v.keys.Name(key)) }
-
-// find is the key of a text, the way this output writes it.
-func (o *output) find(name string) (Key, bool) {
-	if o.escaped && name != "" && strings.ContainsRune(formulas, rune(name[0])) {
-		name = "'" + name
-	}
-	return o.v.keys.Find(name)
-}
-
-// formulas is what a cell begins with that a spreadsheet would run (sinks/csv.go).
-const formulas = "=+-@\t\r"
-
-func (o *output) unescape(s string) string {
-	if o.escaped && len(s) > 1 && s[0] == '\'' && strings.IndexByte(formulas, s[1]) >= 0 {
-		return s[1:]
-	}
-	return s
-}
+func (o *output) name(key Key) string { return show(o.r.Text(key)) }
 
 // content reads all outputs side by side, user by user, and the error records with them.
 func (v *verifier) content(outputs []*output, records *errorRecords) {
@@ -507,7 +422,7 @@ func (v *verifier) content(outputs []*output, records *errorRecords) {
 			whole++
 		}
 	}
-	agreement.Detail = fmt.Sprintf("%d outputs, the same values for %s", whole, plural(cmp.users, "user"))
+	agreement.Detail = fmt.Sprintf("%d outputs, the same values for %s", whole, text.Count(cmp.users, "user"))
 	if agreement.Status == StatusOK && whole < 2 {
 		agreement.Status, agreement.Detail = StatusSkipped, "fewer than two outputs can be read to their end"
 	}

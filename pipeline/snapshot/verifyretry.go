@@ -3,6 +3,8 @@ package snapshot
 import (
 	"context"
 	"io"
+
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
 // VerifyRetries checks runs that asked again about the failed users of another verified run: their users are among those
@@ -12,7 +14,7 @@ func VerifyRetries(ctx context.Context, verdicts []*Verdict, named [][]string) e
 	manifests := make([]*Manifest, len(verdicts))
 	at := map[string]int{}
 	for i, v := range verdicts {
-		if m, err := readManifestFile(v.Manifest); err == nil {
+		if m, err := ReadManifest(v.Manifest); err == nil {
 			manifests[i] = m
 			at[m.RunID] = i
 		}
@@ -62,8 +64,8 @@ func (v *verifier) retry(c *Check, failed *Manifest, records string, named []str
 			c.fail("%v", err)
 		}
 	}
-	c.Detail = plural(v.m.Users.Read, "user") + " of the " + thousands(failed.Users.Failed) + " who failed in run " + failed.RunID + " asked again: " +
-		thousands(v.m.Users.Answered) + " answered, " + thousands(v.m.Users.Failed) + " failed"
+	c.Detail = text.Count(v.m.Users.Read, "user") + " of the " + text.Thousands(failed.Users.Failed) + " who failed in run " + failed.RunID + " asked again: " +
+		text.Thousands(v.m.Users.Answered) + " answered, " + text.Thousands(v.m.Users.Failed) + " failed"
 }
 
 // among makes sure that each row of a file is one of the error records. Both are sorted by row number; where they are not,
@@ -107,33 +109,28 @@ func (v *verifier) among(c *Check, path string, errors bool, records string) err
 
 // rowNumbers reads the row numbers of an output or of error records.
 type rowNumbers struct {
-	r       *Reader
+	*Reader
 	u       User
 	records bool
 }
 
 func openRows(path string, m *Manifest, errorRecords bool) (*rowNumbers, error) {
 	if !errorRecords {
-		r, err := Open(path, Options{Manifest: m, NoIDs: true, NoPayloads: true, NoIncluded: true, NoCarried: true})
-		return &rowNumbers{r: r}, err
+		r, err := OpenReader(path, Options{Manifest: m, NoIDs: true, NoPayloads: true, NoIncluded: true, NoCarried: true})
+		return &rowNumbers{Reader: r}, err
 	}
-	t, err := openTable(path)
+	f, err := openErrorRecords(path)
 	if err != nil {
 		return nil, err
 	}
-	return &rowNumbers{r: &Reader{path: path, t: t}, records: true}, nil
+	return &rowNumbers{Reader: f.Reader, records: true}, nil
 }
 
 func (n *rowNumbers) next() (int64, error) {
 	if !n.records {
-		err := n.r.Next(&n.u)
+		err := n.Next(&n.u)
 		return n.u.Row, err
 	}
-	cells, err := n.r.t.next()
-	if err != nil {
-		return 0, err
-	}
-	return n.r.number(cells)
+	_, row, err := (&recordFile{n.Reader}).next()
+	return row, err
 }
-
-func (n *rowNumbers) Close() error { return n.r.Close() }

@@ -15,6 +15,7 @@ import (
 	"github.com/xitongsys/parquet-go/source"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
 const (
@@ -64,7 +65,7 @@ func (v *verifier) secondReader(l *located) {
 		}
 		values += n
 	}
-	c.Detail = fmt.Sprintf("arrow and xitongsys/parquet-go see the same %s values", thousands(values))
+	c.Detail = fmt.Sprintf("arrow and xitongsys/parquet-go see the same %s values", text.Thousands(values))
 }
 
 // second is the second reader of one file.

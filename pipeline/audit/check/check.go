@@ -78,7 +78,7 @@ func openAll(paths []string, keys *snapshot.Keys, set func(*snapshot.Options)) (
 		runs[s.m.RunID] = s.path
 		o := snapshot.Options{Manifest: s.m, Keys: keys, NoIncluded: true}
 		set(&o)
-		if s.r, err = snapshot.Open(s.path, o); err != nil {
+		if s.r, err = snapshot.OpenReader(s.path, o); err != nil {
 			return all, err
 		}
 		all = append(all, s)

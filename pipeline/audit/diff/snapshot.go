@@ -198,7 +198,7 @@ func (s *side) readManifest(manifest string) error {
 
 // open opens the file at its first row.
 func (s *side) open(payloads bool) (*snapshot.Reader, error) {
-	return snapshot.Open(s.Path, snapshot.Options{Manifest: s.manifest, Keys: s.keys, NoPayloads: !payloads, NoIncluded: true, NoCarried: true})
+	return snapshot.OpenReader(s.Path, snapshot.Options{Manifest: s.manifest, Keys: s.keys, NoPayloads: !payloads, NoIncluded: true, NoCarried: true})
 }
 
 func same(a, b string) bool {

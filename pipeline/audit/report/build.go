@@ -198,7 +198,7 @@ func (s *source) problem(format string, args ...any) {
 
 // read counts the users of one snapshot.
 func (c *collector) read(ctx context.Context, s *source, o *Options) (err error) {
-	r, err := snapshot.Open(s.Path, snapshot.Options{
+	r, err := snapshot.OpenReader(s.Path, snapshot.Options{
 		Manifest: s.manifest, Keys: c.keys, NoPayloads: true, NoIncluded: true, NoCarried: len(o.By) == 0,
 	})
 	if err != nil {

@@ -1,0 +1,75 @@
+package snapshot
+
+import (
+	"strings"
+)
+
+// Layout is what the outputs of a run look like. The format of each is in its name.
+type Layout struct {
+	Wide           bool      `json:"wide"`            // a row for each user; else one for each user and flag
+	Flags          []string  `json:"flags"`           // that were asked for, in their order; nil: none were named, so each user has what they got
+	Include        []string  `json:"include"`         // what --include added
+	Carry          []Carried `json:"carry"`           // columns that were copied from the input, the last ones
+	SnakeNames     bool      `json:"snake_names"`     // names of columns are in lower case, with _
+	EscapeFormulas bool      `json:"escape_formulas"` // CSV and TSV: a ' before a text that a spreadsheet would run
+
+	unordered bool // Flags are not in the order asked for, which the manifest does not have
+}
+
+// Carried is a column that was copied from the input.
+type Carried struct {
+	Column string `json:"column"` // its name in the outputs
+	Input  string `json:"input"`  // its name in the input
+}
+
+// Everybody reports whether each answered user has a row, also one who got no variant.
+func (l *Layout) Everybody() bool { return l.Wide || l.Flags != nil }
+
+// InputNames are the names that carried columns have in the input; their own where those are not known.
+func (l *Layout) InputNames(columns []CarriedColumn) []string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		if names[i] = c.Name; len(l.Carry) == len(columns) {
+			names[i] = l.Carry[i].Input
+		}
+	}
+	return names
+}
+
+// layoutOf is the layout that the options of a manifest of format 1 describe.
+func layoutOf(m *Manifest) Layout {
+	l := Layout{
+		Wide: m.Options["layout"] == "wide", Flags: m.List("flags"), Include: m.List("include"),
+		SnakeNames: m.Options["column-names"] == "snake", EscapeFormulas: m.Options["csv-formulas"] == "escape",
+		unordered: m.Options["flags-from"] != "",
+	}
+	if l.unordered {
+		l.Flags = []string{}
+		for _, f := range m.Flags {
+			l.Flags = append(l.Flags, f.Flag)
+		}
+	}
+	for _, name := range m.List("carry") {
+		l.Carry = append(l.Carry, Carried{name, name})
+	}
+	return l
+}
+
+// formulas is what a cell begins with that a spreadsheet would run (sinks/csv.go).
+const formulas = "=+-@\t\r"
+
+// escapeFormula is a text as an output with escaped formulas has it.
+func escapeFormula(s string) string {
+	if s != "" && strings.IndexByte(formulas, s[0]) >= 0 {
+		return "'" + s
+	}
+	return s
+}
+
+// unescapeFormula is a text without what [escapeFormula] put before it.
+func unescapeFormula(s string) string {
+	if len(s) > 1 && s[0] == '\'' && strings.IndexByte(formulas, s[1]) >= 0 {
+		return s[1:]
+	}
+	return s
+}
