@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"gonum.org/v1/gonum/mathext"
-	"gonum.org/v1/gonum/stat/distuv"
 )
 
 const (
@@ -202,7 +201,7 @@ func (t *Test) tooSmall() {
 func (t *Test) finish(categories int, exact func() float64) {
 	t.DF, t.Method, t.Verdict = categories-1, ChiSquared, OK
 	t.W = math.Sqrt(t.Chi2 / float64(t.N))
-	t.P = distuv.ChiSquared{K: float64(t.DF)}.Survival(t.Chi2)
+	t.P = mathext.GammaIncRegComp(float64(t.DF)/2, t.Chi2/2)
 	if t.P < Warn && t.MinExpected < sure { // no finding that only the approximation sees
 		p := exact()
 		if categories > 2 { // of two, one is the mirror of the other
