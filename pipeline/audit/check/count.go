@@ -90,7 +90,7 @@ func (c *counter) slotOf(key snapshot.Key) int32 {
 // add takes in what a user got.
 func (c *counter) add(u *snapshot.User) {
 	c.user++
-	user, sampled := c.ids.Row(u.UserID, u.DeviceID)
+	user, sampled := c.ids.CountRow(u.UserID, u.DeviceID)
 	var answers [2]uint64
 	for i := range u.Assignments {
 		a := &u.Assignments[i]
@@ -120,7 +120,7 @@ func (c *counter) add(u *snapshot.User) {
 		}
 	}
 	if sampled {
-		c.ids.Answer(user, answers)
+		c.ids.CompareAnswers(user, answers)
 	}
 }
 

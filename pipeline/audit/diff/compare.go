@@ -310,7 +310,7 @@ func (j *join) readPart(ctx context.Context, s, p *side, each func(*snapshot.Use
 		}
 		id := j.hasher.identify(u.UserID, u.DeviceID)
 		if s.first {
-			s.ids.RowOf(id.hi)
+			s.ids.CountHash(id.hi)
 		}
 		if id.hi < j.lo || id.hi > j.hi {
 			continue

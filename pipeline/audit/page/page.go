@@ -481,9 +481,9 @@ func testMark(t *stats.Test) mark {
 	switch {
 	case t == nil || !t.Tested():
 		return none
-	case t.Verdict == stats.Alarm:
+	case t.Verdict == stats.Alert:
 		return alert
-	case t.Verdict == stats.Warning:
+	case t.Verdict == stats.Warn:
 		return warn
 	}
 	return ok

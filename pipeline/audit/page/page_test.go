@@ -62,7 +62,7 @@ func example() *report.Report {
 	half, third := []float64{0.5, 0.5}, 1/3.
 	day := time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
 	fine := &stats.Test{Verdict: stats.OK, P: 0.2, Corrected: 1}
-	off := &stats.Test{Verdict: stats.Alarm, P: 1e-9, Corrected: 1e-7, W: 0.17}
+	off := &stats.Test{Verdict: stats.Alert, P: 1e-9, Corrected: 1e-7, W: 0.17}
 	small := &stats.Test{Verdict: stats.None, P: 1, Corrected: 1, None: "too few users: 3.1 expected in the smallest group, 5 are needed"}
 	r := &report.Report{
 		Format: 1, Tests: 60, Families: []report.Family{{Name: report.FamilySplit, Tests: 2}, {Name: report.FamilySlices, Tests: 58}},
@@ -81,7 +81,7 @@ func example() *report.Report {
 		},
 		Users: report.Users{Users: snapshot.Users{Read: 12010, Answered: 11980, Failed: 30}, InFile: 11980},
 		Columns: []report.Column{
-			{Name: "country", FailingWords: "of the users with country = DE, 2.0 % failed, of all 0.2 %; w = 0.010, p = 0.0050", Failing: &stats.Test{Verdict: stats.Warning}},
+			{Name: "country", FailingWords: "of the users with country = DE, 2.0 % failed, of all 0.2 %; w = 0.010, p = 0.0050", Failing: &stats.Test{Verdict: stats.Warn}},
 			{Name: "plan", FailingWords: "not tested: no user failed", Slices: []report.Slice{{Label: "free", Users: 11980}}},
 		},
 		Flags: []report.Flag{

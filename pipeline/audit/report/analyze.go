@@ -460,12 +460,12 @@ func (a *analysis) slices(w *flagWork) {
 // sliceTest is what a slice is tested by, where something is expected: against that, and where all users are not as
 // expected as [stats.Apart] says.
 func (a *analysis) sliceTest(expected stats.Test, overall *stats.Test, observed, all []int64) (t *stats.Test, against string) {
-	if overall.Verdict != stats.Warning && overall.Verdict != stats.Alarm {
+	if overall.Verdict != stats.Warn && overall.Verdict != stats.Alert {
 		return &expected, AgainstExpected
 	}
 	test, others := stats.Apart(expected, observed, all)
 	if others {
-		a.shares[&test] = expected.P < stats.Warn
+		a.shares[&test] = expected.P < stats.WarnBelow
 		return &test, AgainstOthers
 	}
 	return &test, AgainstExpected
@@ -634,7 +634,7 @@ func (a *analysis) saySlices(flag *Flag) {
 		if s.Test == nil || !s.Test.Tested() || s.Test.Verdict == stats.OK {
 			return 2, 0
 		}
-		if s.Test.Verdict == stats.Alarm {
+		if s.Test.Verdict == stats.Alert {
 			return 0, s.Test.P
 		}
 		return 1, s.Test.P
@@ -685,7 +685,7 @@ func (a *analysis) verdictOf(t *stats.Test, others, known bool) SliceVerdict {
 		return SliceOK
 	case others && !known:
 		return SliceDiffers
-	case t.Verdict == stats.Alarm:
+	case t.Verdict == stats.Alert:
 		return SliceAlert
 	}
 	return SliceWarn

@@ -241,8 +241,8 @@ func (c *collector) add(u *snapshot.User, carry []int) {
 	if noUserID {
 		c.noUser++
 	}
-	if user, sampled := c.ids.Row(u.UserID, u.DeviceID); sampled {
-		c.ids.Answer(user, [2]uint64{answers(u)})
+	if user, sampled := c.ids.CountRow(u.UserID, u.DeviceID); sampled {
+		c.ids.CompareAnswers(user, [2]uint64{answers(u)})
 	}
 	if noDeviceID {
 		c.noDevice++

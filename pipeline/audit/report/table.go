@@ -70,7 +70,7 @@ func (r *Report) Reading() string {
 	if len(families) > 0 {
 		said += "; a corrected p is corrected (Holm) for all tests of its family: " + strings.Join(families, ", ")
 	}
-	return said + fmt.Sprintf(". Below %v is an alert, below %v a warning. w is Cohen's effect size.", stats.Alert, stats.Warn)
+	return said + fmt.Sprintf(". Below %v is an alert, below %v a warning. w is Cohen's effect size.", stats.AlertBelow, stats.WarnBelow)
 }
 
 var familyWords = map[string]string{

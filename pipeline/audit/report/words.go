@@ -42,9 +42,9 @@ func effect(t *stats.Test) string {
 // severityOf is how bad a test's verdict is.
 func severityOf(v stats.Verdict) Severity {
 	switch v {
-	case stats.Alarm:
+	case stats.Alert:
 		return Alert
-	case stats.Warning:
+	case stats.Warn:
 		return Warn
 	}
 	return OK

@@ -1,18 +1,18 @@
 package stats
 
-import "strconv"
+import "github.com/rollcall-cli/rollcall/pipeline/audit/text"
 
-// maxSampled is how many users are remembered: with so many, their number is known to about half a percent.
+// maxSampled is how many users are remembered: enough to estimate the number of users to about half a percent.
 const maxSampled = 1 << 16
 
-// Distinct counts the different users among rows, and those who have different answers in different rows. A user is a user
-// id, or where there is none a device id. The zero value is ready. It is used from one goroutine.
+// Distinct counts the distinct users among rows, and those who have different answers in different rows. A user is
+// identified by the user id, or without one by the device id. The zero value is ready to use, by one goroutine.
 //
-// It remembers users by a hash of the id, all of them as long as there are few, and then every second, every fourth, … :
-// those whose hash ends in enough zeros. A user is remembered always or never, so that what is true of those is true of
-// all, and memory does not grow with the input.
+// It remembers users by a hash of the id: all of them while they are few, and then every second, every fourth and so on,
+// those whose hash ends in enough zeros. So either all rows of a user are counted or none, the users who are remembered
+// are a fair sample, and memory does not grow with the input.
 type Distinct struct {
-	rows    int64 // all of them
+	rows    int64 // of all users
 	sampled int64 // of the users who are remembered
 	users   map[uint64]remembered
 	mask    uint64
@@ -24,25 +24,25 @@ type remembered struct {
 	differs [2]bool
 }
 
-// Row counts a row. Where sampled is true the user is one of those who are remembered, and [Distinct.Answer] is to be told
-// what the row says of them.
-func (d *Distinct) Row(userID, deviceID []byte) (user uint64, sampled bool) {
+// CountRow counts a row. If sampled is true the user is remembered, and [Distinct.CompareAnswers] must be called with the
+// answers of the row.
+func (d *Distinct) CountRow(userID, deviceID []byte) (user uint64, sampled bool) {
 	h := uint64(14695981039346656037) // FNV-1a, and the end of MurmurHash3 so that the last bits depend on all
 	id := userID
 	if len(id) == 0 {
 		id = deviceID
-		h = (h ^ 1) * 1099511628211 // the same text as a user id is somebody else
+		h = (h ^ 1) * 1099511628211 // a user id of the same text is another user
 	}
 	for _, c := range id {
 		h = (h ^ uint64(c)) * 1099511628211
 	}
 	h = (h ^ h>>33) * 0xff51afd7ed558ccd
 	h ^= h >> 33
-	return h, d.RowOf(h)
+	return h, d.CountHash(h)
 }
 
-// RowOf counts a row of a user whose hash is known, all of whose bits are as good as random.
-func (d *Distinct) RowOf(user uint64) (sampled bool) {
+// CountHash counts a row of a user by a hash, each bit of which is as good as random.
+func (d *Distinct) CountHash(user uint64) (sampled bool) {
 	d.rows++
 	if user&d.mask != 0 {
 		return false
@@ -65,8 +65,9 @@ func (d *Distinct) RowOf(user uint64) (sampled bool) {
 	return user&d.mask == 0
 }
 
-// Answer says what the row that was counted last says of the user, as hashes of two kinds of answers.
-func (d *Distinct) Answer(user uint64, answers [2]uint64) {
+// CompareAnswers compares the answers of the row that was counted last, hashes of two kinds, with those of the user's
+// first row.
+func (d *Distinct) CompareAnswers(user uint64, answers [2]uint64) {
 	r, ok := d.users[user]
 	if !ok {
 		return
@@ -80,21 +81,21 @@ func (d *Distinct) Answer(user uint64, answers [2]uint64) {
 	d.users[user] = r
 }
 
-// Rows is how many rows there are.
+// Rows is the number of rows.
 func (d *Distinct) Rows() int64 { return d.rows }
 
-// Exact reports whether users were counted, and not estimated.
+// Exact reports whether the users were counted rather than estimated.
 func (d *Distinct) Exact() bool { return d.mask == 0 }
 
-// Users is how many users there are.
+// Users is the number of distinct users.
 func (d *Distinct) Users() int64 {
 	if d.sampled == 0 {
-		return d.rows // nobody is remembered: none, or far too many for that
+		return d.rows
 	}
 	return int64(float64(d.rows)*float64(len(d.users))/float64(d.sampled) + 0.5)
 }
 
-// Repeated is the share of the rows whose user was there before.
+// Repeated is the share of the rows whose user had a row before.
 func (d *Distinct) Repeated() float64 {
 	if d.sampled == 0 {
 		return 0
@@ -102,7 +103,7 @@ func (d *Distinct) Repeated() float64 {
 	return float64(d.sampled-int64(len(d.users))) / float64(d.sampled)
 }
 
-// Differing is how many users have different answers of the first or the second kind in different rows.
+// Differing is the number of users who have different answers of a kind, 0 or 1, in different rows.
 func (d *Distinct) Differing(kind int) int64 {
 	n := int64(0)
 	for _, r := range d.users {
@@ -113,7 +114,7 @@ func (d *Distinct) Differing(kind int) int64 {
 	return n * int64(d.mask+1)
 }
 
-// Unit is what counts of a snapshot are of: a row is a user, unless users are repeated.
+// Unit is what the counts of a snapshot count: users, or rows if users are repeated.
 func (d *Distinct) Unit() Unit {
 	if d.Repeated() > 0 {
 		return UnitRows
@@ -121,24 +122,22 @@ func (d *Distinct) Unit() Unit {
 	return UnitUsers
 }
 
-// Text is how many users there are, in words: "500 users in 505 rows", "about 90,000 users in 100,000 rows", "7 users".
-func (d *Distinct) Text() string {
-	return UsersInRows(d.Users(), d.rows, !d.Exact())
-}
+// Text is the number of users in words: "500 users in 505 rows", "about 90,000 users in 100,000 rows", "7 users".
+func (d *Distinct) Text() string { return UsersInRows(d.Users(), d.rows, !d.Exact()) }
 
-// UsersInRows is how many users there are in how many rows, in words.
+// UsersInRows is a number of users in a number of rows, in words.
 func UsersInRows(users, rows int64, estimated bool) string {
-	text := UnitUsers.Count(users)
+	s := UnitUsers.Count(users)
 	if users == rows {
-		return text
+		return s
 	}
 	if estimated {
-		text = "about " + text
+		s = "about " + s
 	}
-	return text + " in " + UnitRows.Count(rows)
+	return s + " in " + UnitRows.Count(rows)
 }
 
-// Unit is what something is a count of.
+// Unit is what a number counts.
 type Unit string
 
 // The units. A row is one of the input, with the row_number that it has in the output. The zero Unit is UnitUsers.
@@ -147,7 +146,7 @@ const (
 	UnitRows  Unit = "rows"
 )
 
-// Noun is the unit of so many: "user", "rows".
+// Noun is the noun that follows n: "user", "rows".
 func (u Unit) Noun(n int64) string {
 	if u == "" {
 		u = UnitUsers
@@ -158,14 +157,5 @@ func (u Unit) Noun(n int64) string {
 	return string(u)
 }
 
-// Count is so many of them: "1 user", "1,234 rows".
-func (u Unit) Count(n int64) string { return thousands(n) + " " + u.Noun(n) }
-
-// thousands is a count with separators.
-func thousands(n int64) string {
-	text := strconv.FormatInt(n, 10)
-	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
-}
+// Count is a count with its noun: "1 user", "1,234 rows".
+func (u Unit) Count(n int64) string { return text.Plural(n, u.Noun(1), u.Noun(2)) }

@@ -25,8 +25,8 @@ func TestDistinct(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var d Distinct
 			add := func(user, device string, answer uint64) {
-				if key, sampled := d.Row([]byte(user), []byte(device)); sampled {
-					d.Answer(key, [2]uint64{answer, 7})
+				if key, sampled := d.CountRow([]byte(user), []byte(device)); sampled {
+					d.CompareAnswers(key, [2]uint64{answer, 7})
 				}
 			}
 			for i := range test.users {

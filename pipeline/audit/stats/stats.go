@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -9,18 +10,18 @@ import (
 )
 
 const (
-	// Alert and Warn are the corrected p-values below which a test is a finding.
-	Alert = 0.001
-	Warn  = 0.01
+	// AlertBelow and WarnBelow are the corrected p-values below which a test is a finding.
+	AlertBelow = 0.001
+	WarnBelow  = 0.01
 
 	// MinExpected is the expected count below which nothing is tested: Cochran's rule ("Some methods for strengthening
 	// the common χ² tests", Biometrics 10, 1954), in its stricter form that no cell may be smaller.
 	MinExpected = 5
 
-	// sure is the expected count from which on chi-squared is close enough to the truth at the p-values that a
-	// correction for many tests asks for. Below, its tail is too thin: of a count of which 5 are expected, 15 has
-	// p = 1e-5 by chi-squared and 2e-4 in truth.
-	sure = 1000
+	// exactBelow is the expected count below which an exact test has to agree, because the tail of chi-squared is too thin
+	// at the p-values that a correction for many tests asks for: where 5 are expected, 15 have p = 1e-5 according to
+	// chi-squared, and 2e-4 in truth.
+	exactBelow = 1000
 )
 
 // Verdict is what a [Test] says.
@@ -28,28 +29,28 @@ type Verdict string
 
 // The verdicts.
 const (
-	None    Verdict = "none"  // nothing was tested
-	OK      Verdict = "ok"    // nothing was found
-	Warning Verdict = "warn"  // corrected p below Warn
-	Alarm   Verdict = "alert" // corrected p below Alert
+	None  Verdict = "none"  // nothing was tested
+	OK    Verdict = "ok"    // nothing was found
+	Warn  Verdict = "warn"  // corrected p below WarnBelow
+	Alert Verdict = "alert" // corrected p below AlertBelow
 )
 
 // The methods of a [Test].
 const (
 	ChiSquared = "chi-squared"
-	// Exact is each category's binomial or hypergeometric tails, times the number of categories (Bonferroni), and never
-	// more than Warn, where it takes over from chi-squared.
+	// Exact is each category's binomial or hypergeometric tails, times the number of categories (Bonferroni), and at most
+	// WarnBelow, where it takes over from chi-squared.
 	Exact = "exact"
 )
 
-// Test is one test. Where None is set nothing was tested, and P, Corrected, Chi2 and W say nothing.
+// Test is one test. Where None is set nothing was tested, and P, Corrected, Chi2 and W have no meaning.
 type Test struct {
 	Verdict   Verdict `json:"verdict"`
 	P         float64 `json:"p"`           // of this test alone
-	Corrected float64 `json:"p_corrected"` // for all tests of its family; Verdict is of this one. See [Correct]
+	Corrected float64 `json:"p_corrected"` // for all tests of the family, see [Correct]; the Verdict is based on it
 	Family    string  `json:"family"`      // the tests that it was corrected with; "": none yet
-	Tests     int     `json:"tests"`       // how many those are, this one included; of 1, p_corrected is p
-	Method    string  `json:"method"`      // which of the two P is from: the larger one
+	Tests     int     `json:"tests"`       // the number of tests in the family
+	Method    string  `json:"method"`      // the method that P is from: the one with the larger P
 	Chi2      float64 `json:"chi2"`
 	DF        int     `json:"df"`
 	N         int64   `json:"n"` // users
@@ -57,8 +58,8 @@ type Test struct {
 	// W is Cohen's effect size, which does not depend on the number of users; 0.1 is what Cohen calls small.
 	W float64 `json:"effect_w"`
 
-	// Worst is the category that is furthest from what it should be, and Deviation by how much of the whole: 0.02 is
-	// two percentage points too many.
+	// Worst is the category with the largest deviation, and Deviation is its share less the share that it should have:
+	// 0.02 is two percentage points too many.
 	Worst     int     `json:"worst"`
 	Deviation float64 `json:"deviation"`
 
@@ -69,8 +70,8 @@ type Test struct {
 // Tested reports whether there was a test.
 func (t *Test) Tested() bool { return t.None == "" }
 
-// Ratio tests whether counts are split by weights, which need not add up to anything. Categories of which neither are
-// any nor should be any are left out.
+// Ratio tests whether counts are split by weights, whose sum may be anything. Categories with a count and a weight of 0
+// are ignored.
 func Ratio(observed []int64, weights []float64) Test {
 	t := Test{Verdict: None, P: 1, Corrected: 1}
 	var sum float64
@@ -90,20 +91,19 @@ func Ratio(observed []int64, weights []float64) Test {
 		expected := float64(t.N) * w / sum
 		t.MinExpected = min(t.MinExpected, expected)
 		t.Chi2 += (float64(observed[i]) - expected) * (float64(observed[i]) - expected) / expected
-		t.furthest(i, float64(observed[i])/float64(t.N)-w/sum)
+		t.recordDeviation(i, float64(observed[i])/float64(t.N)-w/sum)
 	}
 	switch {
 	case t.N == 0:
-		return nothing("there are no users")
+		return untested("there are no users")
 	case impossible:
-		return nothing("there are users where there should be none")
+		return untested("there are users where there should be none")
 	case categories < 2:
-		return nothing("there is only one variant")
+		return untested("there is only one variant")
 	case t.MinExpected < MinExpected:
-		t.tooSmall()
-		return t
+		return t.tooSmall()
 	}
-	t.finish(categories, func() float64 {
+	t.computeP(categories, func() float64 {
 		p := 1.0
 		for i, w := range weights {
 			if w > 0 {
@@ -115,7 +115,7 @@ func Ratio(observed []int64, weights []float64) Test {
 	return t
 }
 
-// Homogeneity tests whether a group is split as the others are. Categories that neither has are left out.
+// Homogeneity tests whether a group is split as the others are. Categories that are empty in both are ignored.
 func Homogeneity(group, others []int64) Test {
 	t := Test{Verdict: None, P: 1, Corrected: 1}
 	var n, m int64
@@ -138,19 +138,18 @@ func Homogeneity(group, others []int64) Test {
 			t.MinExpected = min(t.MinExpected, expected)
 			t.Chi2 += (float64(c.observed) - expected) * (float64(c.observed) - expected) / expected
 		}
-		t.furthest(i, float64(group[i])/float64(n)-float64(others[i])/float64(m))
+		t.recordDeviation(i, float64(group[i])/float64(n)-float64(others[i])/float64(m))
 	}
 	switch {
 	case n == 0 || m == 0:
-		return nothing("there are no users to compare")
+		return untested("there are no users to compare")
 	case categories < 2:
-		return nothing("there is only one variant")
+		return untested("there is only one variant")
 	case t.MinExpected < MinExpected:
-		t.tooSmall()
-		return t
+		return t.tooSmall()
 	}
 	t.N = n + m // what W is relative to
-	t.finish(categories, func() float64 {
+	t.computeP(categories, func() float64 {
 		p := 1.0
 		for i := range group {
 			if total := group[i] + others[i]; total > 0 {
@@ -163,11 +162,11 @@ func Homogeneity(group, others []int64) Test {
 	return t
 }
 
-// Apart is the test of a slice of users who as a whole are not split as expected: observed are those of the slice, all those
-// of all users, and expected is the slice's [Ratio]. Most slices share what is off among all users, and to say so of each is
-// to say the same thing again. So a slice is off only if it is neither as expected nor as all others are, and its test is
-// the one of the two that says less: others reports whether that is the comparison with the others. Its chance of a false
-// alarm is at most that of either of them.
+// Apart tests a slice of users where the users as a whole are not split as expected: observed are the counts of the slice,
+// all those of all users, and expected is the slice's [Ratio]. Most slices deviate as all users do, and a finding for each
+// would repeat the same thing. So a slice is off only if it is neither as expected nor as all others are, and its test is
+// the one of the two with the larger p-value: others reports whether that is the comparison with the others. Its chance of
+// a false alarm is at most that of either of them.
 func Apart(expected Test, observed, all []int64) (t Test, others bool) {
 	if !expected.Tested() {
 		return expected, false
@@ -182,32 +181,33 @@ func Apart(expected Test, observed, all []int64) (t Test, others bool) {
 	return expected, false
 }
 
-func nothing(why string) Test { return Test{Verdict: None, P: 1, Corrected: 1, None: why} }
+func untested(why string) Test { return Test{Verdict: None, P: 1, Corrected: 1, None: why} }
 
-// furthest remembers the category with the largest deviation; of two alike the one that has too many.
-func (t *Test) furthest(i int, deviation float64) {
+// recordDeviation keeps the largest deviation; of two alike the positive one.
+func (t *Test) recordDeviation(i int, deviation float64) {
 	switch more := math.Abs(deviation) - math.Abs(t.Deviation); {
 	case more > 1e-12, more > -1e-12 && deviation > 0 && t.Deviation < 0:
 		t.Worst, t.Deviation = i, deviation
 	}
 }
 
-func (t *Test) tooSmall() {
+func (t Test) tooSmall() Test {
 	t.None = fmt.Sprintf("too few users: %.1f expected in the smallest group, %d are needed", t.MinExpected, MinExpected)
 	t.Chi2 = 0
+	return t
 }
 
-// finish makes the p-value. exact is the smallest exact p-value of the categories.
-func (t *Test) finish(categories int, exact func() float64) {
+// computeP sets the p-value. exact returns the smallest exact p-value of the categories.
+func (t *Test) computeP(categories int, exact func() float64) {
 	t.DF, t.Method, t.Verdict = categories-1, ChiSquared, OK
 	t.W = math.Sqrt(t.Chi2 / float64(t.N))
 	t.P = mathext.GammaIncRegComp(float64(t.DF)/2, t.Chi2/2)
-	if t.P < Warn && t.MinExpected < sure { // no finding that only the approximation sees
+	if t.P < WarnBelow && t.MinExpected < exactBelow { // no finding by the approximation alone
 		p := exact()
-		if categories > 2 { // of two, one is the mirror of the other
+		if categories > 2 { // of two, both have the same p-value
 			p *= float64(categories)
 		}
-		if p = min(p, Warn); p > t.P {
+		if p = min(p, WarnBelow); p > t.P {
 			t.P, t.Method = p, Exact
 		}
 	}
@@ -227,8 +227,7 @@ func binomial(x, n int64, p float64) float64 {
 	return min(1, 2*min(upper, lower))
 }
 
-// hypergeometric is the two-sided p-value of x marked ones among n that were drawn from all, of which so many are
-// marked.
+// hypergeometric is the two-sided p-value of x marked ones among n that were drawn from all.
 func hypergeometric(x, n, marked, all int64) float64 {
 	choose := func(n, k int64) float64 {
 		a, _ := math.Lgamma(float64(n + 1))
@@ -249,7 +248,7 @@ func hypergeometric(x, n, marked, all int64) float64 {
 	return min(1, 2*min(up, down))
 }
 
-// Wilson is the 95 % interval of the share n of all; from 0 to 1 where there are none.
+// Wilson is the 95 % interval of the share n of a whole; from 0 to 1 where the whole is 0.
 func Wilson(n, of int64) (low, high float64) {
 	if of <= 0 {
 		return 0, 1
@@ -260,7 +259,7 @@ func Wilson(n, of int64) (low, high float64) {
 	half := z * math.Sqrt(p*(1-p)/m+z*z/(4*m*m))
 	scale := 1 + z*z/m
 	low, high = max(0, (middle-half)/scale), min(1, (middle+half)/scale)
-	if n <= 0 { // exactly, which rounding is not
+	if n <= 0 { // exactly, whatever rounding does
 		low = 0
 	}
 	if n >= of {
@@ -277,15 +276,7 @@ func Holm(ps []float64) {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		switch {
-		case ps[a] < ps[b]:
-			return -1
-		case ps[a] > ps[b]:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(ps[a], ps[b]) })
 	largest := 0.0
 	for rank, i := range order {
 		largest = max(largest, min(1, ps[i]*float64(len(ps)-rank)))
@@ -293,7 +284,7 @@ func Holm(ps []float64) {
 	}
 }
 
-// Correct corrects the p-values of a family of tests for their number, gives each its verdict, and says how many
+// Correct corrects the p-values of a family of tests for their number, sets the verdict of each, and returns how many
 // there were.
 func Correct(family string, tests []*Test) (tested int) {
 	var ps []float64
@@ -310,19 +301,18 @@ func Correct(family string, tests []*Test) (tested int) {
 		}
 		t.Tests = len(ps)
 		t.Corrected = ps[tested]
-		t.Verdict = VerdictOf(t.Corrected)
+		t.Verdict = verdictOf(t.Corrected)
 		tested++
 	}
 	return tested
 }
 
-// VerdictOf is the verdict of a corrected p-value.
-func VerdictOf(p float64) Verdict {
+func verdictOf(p float64) Verdict {
 	switch {
-	case p < Alert:
-		return Alarm
-	case p < Warn:
-		return Warning
+	case p < AlertBelow:
+		return Alert
+	case p < WarnBelow:
+		return Warn
 	}
 	return OK
 }

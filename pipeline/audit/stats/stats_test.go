@@ -176,7 +176,7 @@ func TestCorrect(t *testing.T) {
 	b := Ratio([]int64{5000, 5000}, []float64{1, 1})
 	c := Ratio([]int64{1, 1}, []float64{1, 1})
 	d := Ratio([]int64{5155, 4845}, []float64{1, 1}) // p = 0.0019: nothing among four, a warning among one
-	if n := Correct("one", []*Test{&a, &b, &c, &d}); n != 3 || a.Verdict != Alarm || b.Verdict != OK || c.Verdict != None || d.Verdict != Warning {
+	if n := Correct("one", []*Test{&a, &b, &c, &d}); n != 3 || a.Verdict != Alert || b.Verdict != OK || c.Verdict != None || d.Verdict != Warn {
 		t.Errorf("Correct = %d: %+v %+v %+v %+v, want 3: alert ok none warn", n, a, b, c, d)
 	}
 	many := []*Test{&d}
@@ -237,13 +237,13 @@ func TestFalseAlarms(t *testing.T) {
 				counts[k]++
 			}
 			p := Ratio(counts, test.weights).P
-			for _, limit := range []float64{Warn, Alert, 1e-4} {
+			for _, limit := range []float64{WarnBelow, AlertBelow, 1e-4} {
 				if p < limit {
 					below[limit]++
 				}
 			}
 		}
-		for _, limit := range []float64{Warn, Alert, 1e-4} {
+		for _, limit := range []float64{WarnBelow, AlertBelow, 1e-4} {
 			if most := runs*limit + 4*math.Sqrt(runs*limit); float64(below[limit]) > most {
 				t.Errorf("%d users by %v: %d of %d p-values below %v, want at most %.0f", test.n, test.weights, below[limit], runs, limit, most)
 			}
@@ -262,8 +262,8 @@ func TestApart(t *testing.T) {
 	}{
 		{"shares what is off", []int64{600, 400}, []int64{6000, 4000}, true, OK},
 		{"as expected", []int64{500, 500}, []int64{6000, 4000}, false, OK},
-		{"off by itself", []int64{200, 800}, []int64{6000, 4000}, false, Alarm},
-		{"off by itself, less unlike the others", []int64{700, 300}, []int64{6000, 4000}, true, Alarm},
+		{"off by itself", []int64{200, 800}, []int64{6000, 4000}, false, Alert},
+		{"off by itself, less unlike the others", []int64{700, 300}, []int64{6000, 4000}, true, Alert},
 		{"all users", []int64{6000, 4000}, []int64{6000, 4000}, true, None},
 		{"few users", []int64{2, 3}, []int64{6000, 4000}, false, None},
 	} {
