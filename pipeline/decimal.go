@@ -2,12 +2,12 @@ package pipeline
 
 import "math/big"
 
-// MaxPrecision is how many digits a TypeDecimal has at most: as many as 128 bits hold, which is where DuckDB, Spark,
-// Snowflake and pyarrow's usual decimal end too.
+// MaxPrecision is the largest number of digits of a TypeDecimal: as many as fit into 128 bits, which is also the limit
+// of DuckDB, Spark, Snowflake and pyarrow's default decimal.
 const MaxPrecision = 38
 
-// AppendDecimal appends n / 10^scale with all its digits, and scale of them behind the point: 12345 with the scale 2 is
-// 123.45, -5 is -0.05.
+// AppendDecimal appends n / 10^scale with all its digits, scale of them after the point: 12345 with scale 2 is
+// 123.45, and -5 is -0.05.
 func AppendDecimal(dst []byte, n *big.Int, scale int) []byte {
 	var buf [MaxPrecision + 2]byte
 	digits := n.Append(buf[:0], 10)
@@ -30,8 +30,8 @@ func AppendDecimal(dst []byte, n *big.Int, scale int) []byte {
 	return append(dst, digits[whole:]...)
 }
 
-// ValidDecimal reports whether the text is one that [AppendDecimal] makes, of a number of no more digits than precision.
-// There is one such text for each number, so equal numbers are equal texts.
+// ValidDecimal reports whether text has the form that [AppendDecimal] gives a number of at most precision digits.
+// Each number has exactly one such text, so equal numbers are equal texts.
 func ValidDecimal(text string, precision, scale int) bool {
 	negative := len(text) > 0 && text[0] == '-'
 	if negative {
@@ -57,13 +57,13 @@ func ValidDecimal(text string, precision, scale int) bool {
 		}
 	}
 	if text[0] == '0' {
-		whole = 0 // it is there for the eye
+		whole = 0 // the zero before the point does not count as a digit
 	}
 	return whole+scale <= precision && !(zero && negative)
 }
 
-// TwosComplement is the number that the bytes are, big-endian in two's complement: how Parquet stores decimals of more than
-// 18 digits.
+// TwosComplement returns the number that b holds in big-endian two's complement, which is how Parquet stores decimals
+// of more than 18 digits.
 func TwosComplement(b []byte) *big.Int {
 	n := new(big.Int).SetBytes(b)
 	if len(b) > 0 && b[0]&0x80 != 0 {

@@ -4,6 +4,7 @@ import (
 	"math/big"
 	"math/rand/v2"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -20,21 +21,23 @@ func TestDecimals(t *testing.T) {
 		{"1", 38, "0.00000000000000000000000000000000000001"},
 		{"123456789012345678901234567890123456789012345678901", 3, "123456789012345678901234567890123456789012345678.901"},
 	} {
-		n, ok := new(big.Int).SetString(test.n, 10)
-		if got := string(AppendDecimal([]byte("x"), n, test.scale)); !ok || got != "x"+test.want {
-			t.Errorf("%s with %d places is %q, want %q behind x", test.n, test.scale, got, test.want)
-		}
-		digits := max(len(strings.TrimPrefix(test.n, "-")), test.scale, 1)
-		if !ValidDecimal(test.want, digits, test.scale) {
-			t.Errorf("ValidDecimal(%q, %d, %d) = false, want true", test.want, digits, test.scale)
-		}
-		if digits > max(test.scale, 1) && ValidDecimal(test.want, digits-1, test.scale) {
-			t.Errorf("ValidDecimal(%q, %d, %d) = true, want false", test.want, digits-1, test.scale)
-		}
+		t.Run(test.n+"/"+strconv.Itoa(test.scale), func(t *testing.T) {
+			n, ok := new(big.Int).SetString(test.n, 10)
+			if got := string(AppendDecimal([]byte("x"), n, test.scale)); !ok || got != "x"+test.want {
+				t.Errorf("%s with %d places is %q, want %q after x", test.n, test.scale, got, test.want)
+			}
+			digits := max(len(strings.TrimPrefix(test.n, "-")), test.scale, 1)
+			if !ValidDecimal(test.want, digits, test.scale) {
+				t.Errorf("ValidDecimal(%q, %d, %d) = false, want true", test.want, digits, test.scale)
+			}
+			if digits > max(test.scale, 1) && ValidDecimal(test.want, digits-1, test.scale) {
+				t.Errorf("ValidDecimal(%q, %d, %d) = true, want false", test.want, digits-1, test.scale)
+			}
+		})
 	}
 }
 
-// The one text of each number is valid, and nothing else is: what is valid is what AppendDecimal makes of its own digits.
+// A text is valid if and only if AppendDecimal gives it back for its own digits.
 func TestValidDecimal(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	alphabet := []string{"0", "0", "1", "9", "5", ".", "-", "+", "e", " ", ""}
@@ -60,6 +63,6 @@ func TestValidDecimal(t *testing.T) {
 		}
 	}
 	if valid < 1000 {
-		t.Errorf("only %d texts were valid: the test does not see what it should", valid)
+		t.Errorf("only %d texts were valid: the test checks too little", valid)
 	}
 }

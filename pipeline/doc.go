@@ -1,30 +1,56 @@
-// Package pipeline is the ordered run that turns users into assignments: one row in, one outcome out.
+// Package pipeline has the domain types of rollcall and the ordered run that turns users into assignments: one row in,
+// one outcome out. This comment is also the map of the module.
 //
 //	source ──rows──▶ N workers, an Evaluator ──outcomes, in input order──▶ sink
 //
-// # The stages
+// # The map
 //
-//  1. The reader, one goroutine, takes a free place of the window, fills it with a batch of rows, puts it
+// Each package, and the commands of rollcall that it serves:
+//
+//	cmd/rollcall          the command: options, wiring, exit codes; one file a command
+//	cmd/parity            not shipped: compares pipeline/engine with Amplitude's own engine
+//	cmd/benchjob          not shipped: measures whole jobs beside their peers (make bench)
+//	sources               reads users from CSV, JSONL and Parquet: snapshot, explain, report, check, diff
+//	sinks                 writes assignments and error records: snapshot
+//	pipeline              types, values, errors and the run: snapshot, and every other command
+//	pipeline/amplitude    asks Amplitude over HTTP, within a rate and with retries: snapshot, flags
+//	pipeline/engine       evaluates flag configurations in this process: snapshot, explain, flags, report, diff, serve
+//	pipeline/evalserver   serves the Evaluation API over the engine: serve, --server embedded, and the tests
+//	pipeline/journal      keeps the results of a run until they are published: snapshot, clean
+//	pipeline/durable      makes files that survive a crash, and locks: every command that writes a file
+//	pipeline/parquetfile  opens Parquet files that nobody vouches for: sources, snapshot, the audit
+//	pipeline/snapshot     writes the manifest, opens a finished run, verifies it: snapshot, verify, report, check, diff
+//	pipeline/audit/report finds what is wrong in a snapshot's splits: report
+//	pipeline/audit/check  checks a snapshot against rules: check
+//	pipeline/audit/diff   compares two snapshots user by user: diff
+//	pipeline/audit/page   renders their results as HTML: report, check, diff
+//	pipeline/audit/stats  counts and tests hypotheses: report, check, diff
+//	pipeline/audit/text   sanitizes, wraps and aligns what is printed: every command
+//	pipeline/pipelinetest fakes, and the suites that every source and every sink passes: the tests
+//
+// # The stages of a run
+//
+//  1. The reader, one goroutine, takes a free place in the window, fills it with a batch of rows, puts it
 //     into the ordered queue, and then hands it to the workers. While the window is full it reads nothing.
-//  2. The workers, N goroutines, evaluate the users of a batch and flatten the answers ([Flatten]).
-//  3. The emitter, one goroutine, takes the places in order, waits for each, writes
-//     its outcomes to the sink and frees it.
+//  2. The workers, N goroutines, evaluate the users of a batch and flatten the answers into assignments.
+//  3. The emitter, one goroutine, takes the places in order, waits for each, writes its outcomes to the sink and
+//     frees it.
 //
-// # What is guaranteed
+// # Guarantees
 //
-//   - Order: the sink sees one outcome for each row, in input order, from one goroutine; the same input
+//   - Order: the sink sees one outcome for each row, in input order, from one goroutine. The same input
 //     gives the same calls with 1 worker and with 64.
-//   - Bounds: at most Workers evaluations run at once, and at most Window rows are in memory, or fewer if they
+//   - Bounds: at most Workers evaluations run at once. At most Window rows are in memory, or fewer if they
 //     take more than WindowBytes.
 //   - A row that does not decode, and a user whose evaluation fails, are outcomes with an Err. They never
 //     end the run.
-//   - An evaluator's other errors and a sink's error end the run: everything is cancelled, nothing more is
-//     written, and Run returns that error.
-//   - A source's error drains: the rows that were read are evaluated and written, then Run returns it.
-//   - A soft stop ([Pipeline.Stop], or an evaluator's [ErrStopped]) reads and asks no more. What is being evaluated is
-//     finished, and written up to the first user who was not asked. Cancelling the context is the hard stop: nothing
-//     more is written.
-//   - When Run returns, none of its goroutines is left. It closes nothing: whoever opened the source and the
+//   - Any other error of an evaluator, and any error of a sink, ends the run: everything is cancelled, nothing more
+//     is written, and Run returns that error.
+//   - An error of a source drains the run: the rows read before it are evaluated and written, then Run returns it.
+//   - A soft stop ([Pipeline.Stop], or an evaluator's [ErrStopped]) reads no more rows and asks about no more users.
+//     Evaluations under way are finished, and written up to the first user who was not asked about. Cancelling the
+//     context is the hard stop: nothing more is written.
+//   - When Run returns, all of its goroutines have ended. It closes nothing: whoever opened the source and the
 //     sink closes them.
 //
 // # Who may call what

@@ -35,8 +35,10 @@ func TestSuggest(t *testing.T) {
 		"userid": `did you mean "user_id"?`, "User_ID": `did you mean "user_id"?`, "contry": `did you mean "country"?`,
 		"user_properties.plann": `did you mean "user_properties.plan"?`, "zzz": "", "": "", "USER_ID": `did you mean "user_id"?`, strings.Repeat("x", 300): "",
 	} {
-		if got := pipeline.Suggest(name, known); got != want {
-			t.Errorf("Suggest(%q) = %q, want %q", name, got, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := pipeline.Suggest(name, known); got != want {
+				t.Errorf("Suggest(%q) = %q, want %q", name, got, want)
+			}
+		})
 	}
 }

@@ -53,7 +53,7 @@ func (printer) Write(o *pipeline.Outcome) error {
 
 func (printer) Close() error { return nil }
 
-// Outcomes come in input order, whatever the number of workers. A user who fails is an outcome, too.
+// Outcomes come in input order, with any number of workers. A user who fails is an outcome, too.
 func ExamplePipeline_Run() {
 	p := pipeline.Pipeline{Source: &numbers{n: 4}, Evaluator: even{}, Sink: printer{}, Flags: []string{"checkout"}, Workers: 8, Window: 64}
 	stats, err := p.Run(context.Background())

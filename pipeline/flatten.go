@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Flatten turns the variants of one answer into assignment rows and appends them to dst.
+// flatten turns the variants of one answer into assignment rows and appends them to dst.
 //
-// With flags, there is exactly one row for each of them, in their order, assigned or not; variants of other
-// flags are dropped, and unasked says how many. Without, there is one row for each variant, sorted by flag key.
-func Flatten(dst []Assignment, variants []Variant, flags []string) (rows []Assignment, unasked int) {
+// With flags, there is exactly one row for each of them, in their order, assigned or not. Variants of other
+// flags are dropped; unasked counts them. Without flags, there is one row for each variant, sorted by flag key.
+func flatten(dst []Assignment, variants []Variant, flags []string) (rows []Assignment, unasked int) {
 	if len(flags) == 0 {
 		start := len(dst)
 		for _, v := range variants {
@@ -18,7 +18,7 @@ func Flatten(dst []Assignment, variants []Variant, flags []string) (rows []Assig
 		slices.SortFunc(dst[start:], func(a, b Assignment) int { return strings.Compare(a.FlagKey, b.FlagKey) })
 		return dst, 0
 	}
-	found, next := 0, 0 // answers mostly come in the order asked: the search goes on where the last one ended
+	found, next := 0, 0 // answers mostly come in the order asked: each search starts where the last one ended
 	for _, flag := range flags {
 		is := func(v Variant) bool { return v.FlagKey == flag }
 		i := slices.IndexFunc(variants[next:], is) + next

@@ -18,23 +18,23 @@ type Pipeline struct {
 	Evaluator Evaluator
 	Sink      Sink
 
-	Flags   []string // the flags asked for, each once; nil: whatever is answered ([Flatten])
-	Workers int      // evaluations at once; below 1 is 1
-	Window  int      // rows that are read and not yet written, at most; below Workers×Batch is that
-	Batch   int      // rows handed to a worker at a time; below 1 is 1
+	Flags   []string // the flags asked for, each once; nil for all flags that are answered
+	Workers int      // evaluations at once; at least 1
+	Window  int      // the most rows that are read and not yet written; at least Workers × Batch
+	Batch   int      // rows handed to a worker at a time; at least 1
 
-	// WindowBytes is about how much memory those rows may take, but for the batch that was read last; 0 is no bound.
-	// Rows of ordinary size never come near it.
+	// WindowBytes limits, roughly, how much memory those rows take, not counting the batch that was read last.
+	// 0 is no limit. Rows of ordinary size never come near it.
 	WindowBytes int64
 
-	// Stop, once it is closed, is a soft stop: nothing more is read, and nobody more is asked. What is being evaluated is
-	// finished, and written as far as no user is missing before it. nil: there is none.
+	// Stop, if not nil, stops the run softly when it is closed: no more rows are read, and no more users are asked
+	// about. Evaluations under way are finished, and written up to the first user who was not asked about.
 	Stop <-chan struct{}
 
-	Now func() time.Time // dates the failures; nil: time.Now
+	Now func() time.Time // gives the time of failures; nil for time.Now
 }
 
-// Stats counts what a run has written. Answered + Failed = Read, unless the run was stopped or cancelled.
+// Stats counts the rows of a run. Answered + Failed = Read, unless the run was stopped or cancelled.
 type Stats struct {
 	Read     int64 // rows taken from the source
 	Answered int64
@@ -43,20 +43,20 @@ type Stats struct {
 
 // batch is a place in the window: rows that one worker evaluates.
 type batch struct {
-	outcomes []Outcome // as long as the rows that were read
-	stopped  bool      // the rows after them were not evaluated: see Pipeline.Stop
-	bytes    int64     // taken of WindowBytes
+	outcomes []Outcome // one for each row that was read
+	stopped  bool      // the rows after outcomes were not evaluated: see Pipeline.Stop
+	bytes    int64     // its share of WindowBytes
 	done     chan struct{}
 }
 
-// Run moves all rows, and returns when the last outcome is written or the run has ended with an error. What
-// it guarantees stands in the package's documentation. It waits for a Next or Write that is under way.
+// Run evaluates all rows. It returns when the last outcome is written or the run has ended with an error, and waits
+// for a Next or Write that is under way. The package documentation lists its guarantees.
 func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 	workers, size := max(p.Workers, 1), max(p.Batch, 1)
 	places := max(p.Window/size, workers)
 
 	g, ctx := errgroup.WithContext(ctx)
-	// Each of the channels holds all places, so only waiting for a free one ever blocks the reader.
+	// Each channel has room for all places, so the reader blocks only while it waits for a free one.
 	free, order, work := make(chan *batch, places), make(chan *batch, places), make(chan *batch, places)
 	for range places {
 		free <- &batch{done: make(chan struct{}, 1)}
@@ -70,11 +70,11 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 
 	var stats Stats
 	var sourceErr error          // read after g.Wait
-	ended := make(chan struct{}) // closed when a user is missing: nothing more is written
+	ended := make(chan struct{}) // closed when a user was not asked about: nothing more is written
 	g.Go(func() error {
 		defer close(order)
 		defer close(work)
-		for sourceErr == nil && !p.stopped() {
+		for sourceErr == nil && !p.isStopped() {
 			var b *batch
 			select {
 			case b = <-free:
@@ -85,9 +85,9 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
-			sourceErr = b.fill(p.Source, size)
+			sourceErr = b.readRows(p.Source, size)
 			if len(b.outcomes) > 0 {
-				b.bytes = min(b.bytes, limit) // a batch that is larger than all has the window to itself
+				b.bytes = min(b.bytes, limit) // a batch larger than the limit has the window to itself
 				if err := memory.Acquire(ctx, b.bytes); err != nil {
 					return context.Cause(ctx)
 				}
@@ -101,7 +101,7 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 	for range workers {
 		g.Go(func() error {
 			for b := range work {
-				if err := p.evaluate(ctx, b); err != nil {
+				if err := p.evaluateBatch(ctx, b); err != nil {
 					return err
 				}
 				b.done <- struct{}{}
@@ -111,7 +111,7 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 	}
 	// The emitter is a goroutine of the group too, so that its error cancels the others.
 	g.Go(func() error {
-		missing := false
+		missing := false // a user before was not asked about
 		for b := range order {
 			select {
 			case <-b.done:
@@ -141,7 +141,7 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 			}
 			memory.Release(b.bytes)
 			if b.bytes > maxBatchBytes {
-				b.outcomes = nil // a place that is free must not keep what the window has no room for
+				b.outcomes = nil // a free place must not keep memory that no longer counts
 			}
 			free <- b
 		}
@@ -154,12 +154,12 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 	return stats, err
 }
 
-// maxBatchBytes is about how many bytes of rows make a batch, however few they are.
+// maxBatchBytes is about how many bytes of rows a batch may have: a batch that reaches it has fewer rows.
 const maxBatchBytes = 1 << 20
 
-// fill reads up to size rows into the batch, reusing their memory; fewer if they are large. It returns the source's
-// error; the rows before it are in the batch.
-func (b *batch) fill(source Source, size int) error {
+// readRows reads up to size rows into the batch, fewer if they are large, and reuses the memory of earlier rows.
+// On an error of the source, the batch has the rows before it.
+func (b *batch) readRows(source Source, size int) error {
 	if cap(b.outcomes) < size {
 		b.outcomes = make([]Outcome, size)
 	}
@@ -170,7 +170,7 @@ func (b *batch) fill(source Source, size int) error {
 			b.outcomes = b.outcomes[:i]
 			return err
 		}
-		if b.bytes += rowSize(row); b.bytes > maxBatchBytes {
+		if b.bytes += countRowBytes(row); b.bytes > maxBatchBytes {
 			b.outcomes = b.outcomes[:i+1]
 			return nil
 		}
@@ -178,28 +178,29 @@ func (b *batch) fill(source Source, size int) error {
 	return nil
 }
 
-// rowSize is about how many bytes a row takes. What its parts share is counted for each.
-func rowSize(row *Row) int64 {
-	n := membersSize(row.Input) + membersSize(row.User.Context)
+// countRowBytes estimates how many bytes a row takes. Memory that its parts share is counted for each part.
+func countRowBytes(row *Row) int64 {
+	n := countMemberBytes(row.Input) + countMemberBytes(row.User.Context)
 	for i := range row.Carry {
-		n += int64(unsafe.Sizeof(Value{})) + int64(len(row.Carry[i].Text)) + membersSize(row.Carry[i].Members)
+		n += int64(unsafe.Sizeof(Value{})) + int64(len(row.Carry[i].Text)) + countMemberBytes(row.Carry[i].Members)
 	}
 	return n
 }
 
-func membersSize(members []Member) (n int64) {
+func countMemberBytes(members []Member) (n int64) {
 	for i := range members {
 		v := &members[i].Value
 		n += int64(unsafe.Sizeof(Member{})) + int64(len(v.Text))
 		if len(v.Members) > 0 {
-			n += membersSize(v.Members)
+			n += countMemberBytes(v.Members)
 		}
 	}
 	return n
 }
 
-// evaluate makes the outcomes of the batch's rows, up to the first one that is not asked any more. Its error ends the run.
-func (p *Pipeline) evaluate(ctx context.Context, b *batch) error {
+// evaluateBatch fills in the outcomes of the batch, up to the first user who is not asked about any more. Its error
+// ends the run.
+func (p *Pipeline) evaluateBatch(ctx context.Context, b *batch) error {
 	b.stopped = false
 	for i := range b.outcomes {
 		o := &b.outcomes[i]
@@ -212,7 +213,7 @@ func (p *Pipeline) evaluate(ctx context.Context, b *batch) error {
 		}
 		var answer Answer
 		err := ErrStopped
-		if !p.stopped() {
+		if !p.isStopped() {
 			answer, err = p.Evaluator.Evaluate(ctx, &o.Row.User)
 		}
 		if errors.Is(err, ErrStopped) {
@@ -237,8 +238,8 @@ func (p *Pipeline) now() time.Time {
 	return time.Now()
 }
 
-// stopped reports whether Stop is closed.
-func (p *Pipeline) stopped() bool {
+// isStopped reports whether Stop has been closed.
+func (p *Pipeline) isStopped() bool {
 	select {
 	case <-p.Stop:
 		return true

@@ -19,26 +19,26 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/pipelinetest"
 )
 
-// answer is what the fake API says: "on" for the flag "f".
-func answer(*pipeline.User) pipeline.Answer {
+// answerOn is the answer of the fake API: "on" for the flag "f".
+func answerOn(*pipeline.User) pipeline.Answer {
 	return pipeline.Answer{Variants: []pipeline.Variant{{FlagKey: "f", Key: "on"}}, At: time.Now(), Attempts: 1}
 }
 
-// slowly answers each user after a time of its own, so that answers come in another order than the rows.
-func slowly(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
+// answerSlowly answers each user after a different time, so that answers do not come in the order of the rows.
+func answerSlowly(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
 	delay := time.Duration(len(u.UserID)*7919+int(u.UserID[len(u.UserID)-1])*104729) % 997 * time.Millisecond
 	select {
 	case <-time.After(delay):
-		return answer(u), nil
+		return answerOn(u), nil
 	case <-ctx.Done():
 		return pipeline.Answer{}, ctx.Err()
 	}
 }
 
-// written is a sink that keeps a line for each outcome.
-type written []string
+// lineSink is a sink that keeps a line for each outcome.
+type lineSink []string
 
-func (w *written) Write(o *pipeline.Outcome) error {
+func (w *lineSink) Write(o *pipeline.Outcome) error {
 	line := fmt.Sprintf("%d %s attempts=%d", o.Row.Number, o.Row.User.UserID, o.Attempts)
 	for _, a := range o.Assignments {
 		line += fmt.Sprintf(" %s=%s(%t)", a.FlagKey, a.Key, a.Assigned)
@@ -50,12 +50,12 @@ func (w *written) Write(o *pipeline.Outcome) error {
 	return nil
 }
 
-func (w *written) Close() error { return errors.New("Run must close nothing") }
+func (w *lineSink) Close() error { return errors.New("Run must close nothing") }
 
-// run runs p inside a synctest bubble, which fails the test if a goroutine is left behind.
-func run(t *testing.T, p pipeline.Pipeline) (written, pipeline.Stats, error) {
+// runPipeline runs p in a synctest bubble, which fails the test if a goroutine is left.
+func runPipeline(t *testing.T, p pipeline.Pipeline) (lineSink, pipeline.Stats, error) {
 	t.Helper()
-	var w written
+	var w lineSink
 	var stats pipeline.Stats
 	var err error
 	synctest.Test(t, func(t *testing.T) {
@@ -72,14 +72,14 @@ func TestOrderAndBytesAreTheSameWithAnyNumberOfWorkers(t *testing.T) {
 		if strings.HasSuffix(u.UserID, "7") {
 			return pipeline.Answer{}, fmt.Errorf("wrapped: %w", &pipeline.UserError{Kind: pipeline.KindRejected, Attempts: 2, Message: "no"})
 		}
-		return slowly(ctx, u)
+		return answerSlowly(ctx, u)
 	})
 	badRows := func(row *pipeline.Row) {
 		if row.Number%10 == 3 {
 			row.Err = pipeline.Errorf(pipeline.KindBadRow, "line %d", row.Number)
 		}
 	}
-	want, stats, err := run(t, pipeline.Pipeline{Source: &pipelinetest.Rows{N: 500, Change: badRows}, Evaluator: mixed, Workers: 1, Flags: []string{"f", "g"}})
+	want, stats, err := runPipeline(t, pipeline.Pipeline{Source: &pipelinetest.Rows{N: 500, Change: badRows}, Evaluator: mixed, Workers: 1, Flags: []string{"f", "g"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestOrderAndBytesAreTheSameWithAnyNumberOfWorkers(t *testing.T) {
 	}
 	for _, workers := range []int{2, 8, 64} {
 		for _, size := range []int{1, 7, 1000} {
-			got, _, err := run(t, pipeline.Pipeline{Source: &pipelinetest.Rows{N: 500, Change: badRows}, Evaluator: mixed, Workers: workers, Batch: size, Window: 100, Flags: []string{"f", "g"}})
+			got, _, err := runPipeline(t, pipeline.Pipeline{Source: &pipelinetest.Rows{N: 500, Change: badRows}, Evaluator: mixed, Workers: workers, Batch: size, Window: 100, Flags: []string{"f", "g"}})
 			if diff := cmp.Diff([]string(want), []string(got)); diff != "" || err != nil {
 				t.Errorf("%d workers, batches of %d: err = %v; differs from 1 worker (-want +got):\n%s", workers, size, err, diff)
 			}
@@ -119,77 +119,81 @@ func TestWorkersAndWindowAreBounds(t *testing.T) {
 		{0, 0, 0, 1, 1},
 	}
 	for _, tt := range tests {
-		var read, done, atOnce, mostAtOnce, mostAhead atomic.Int64
-		_, stats, err := run(t, pipeline.Pipeline{
-			Workers: int(tt.workers), Window: int(tt.window), Batch: int(tt.batch),
-			Source: &pipelinetest.Rows{N: 300, Change: func(*pipeline.Row) {
-				mostAhead.Store(max(mostAhead.Load(), read.Add(1)-done.Load()))
-			}},
-			Evaluator: pipelinetest.EvaluatorFunc(func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
-				n := atOnce.Add(1)
-				for old := mostAtOnce.Load(); n > old && !mostAtOnce.CompareAndSwap(old, n); old = mostAtOnce.Load() {
-				}
-				defer atOnce.Add(-1)
-				return slowly(ctx, u)
-			}),
-			// A batch is freed when its last outcome is written.
-			Sink: pipelinetest.SinkFunc(func(o *pipeline.Outcome) error {
-				if o.Row.Number%max(tt.batch, 1) == 0 {
-					done.Add(max(tt.batch, 1))
-				}
-				return nil
-			}),
+		t.Run(fmt.Sprintf("workers=%d window=%d batch=%d", tt.workers, tt.window, tt.batch), func(t *testing.T) {
+			var read, done, atOnce, mostAtOnce, mostAhead atomic.Int64
+			_, stats, err := runPipeline(t, pipeline.Pipeline{
+				Workers: int(tt.workers), Window: int(tt.window), Batch: int(tt.batch),
+				Source: &pipelinetest.Rows{N: 300, Change: func(*pipeline.Row) {
+					mostAhead.Store(max(mostAhead.Load(), read.Add(1)-done.Load()))
+				}},
+				Evaluator: pipelinetest.EvaluatorFunc(func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
+					n := atOnce.Add(1)
+					for old := mostAtOnce.Load(); n > old && !mostAtOnce.CompareAndSwap(old, n); old = mostAtOnce.Load() {
+					}
+					defer atOnce.Add(-1)
+					return answerSlowly(ctx, u)
+				}),
+				// A batch is freed when its last outcome is written.
+				Sink: pipelinetest.SinkFunc(func(o *pipeline.Outcome) error {
+					if o.Row.Number%max(tt.batch, 1) == 0 {
+						done.Add(max(tt.batch, 1))
+					}
+					return nil
+				}),
+			})
+			if err != nil || stats.Answered != 300 {
+				t.Fatalf("%+v: %+v, %v", tt, stats, err)
+			}
+			if got := mostAtOnce.Load(); got != tt.wantAtOnce {
+				t.Errorf("%+v: at most %d evaluations at once", tt, got)
+			}
+			if got := mostAhead.Load(); got != tt.wantAhead {
+				t.Errorf("%+v: at most %d rows read and not written", tt, got)
+			}
 		})
-		if err != nil || stats.Answered != 300 {
-			t.Fatalf("%+v: %+v, %v", tt, stats, err)
-		}
-		if got := mostAtOnce.Load(); got != tt.wantAtOnce {
-			t.Errorf("%+v: at most %d evaluations at once", tt, got)
-		}
-		if got := mostAhead.Load(); got != tt.wantAhead {
-			t.Errorf("%+v: at most %d rows read and not written", tt, got)
-		}
 	}
 }
 
 func TestLargeRowsMakeTheWindowSmaller(t *testing.T) {
 	for _, tt := range []struct{ rowBytes, windowBytes, wantAhead int64 }{
-		{1000, 0, 50},         // no bound
+		{1000, 0, 50},         // no limit
 		{1000, 100_000, 50},   // rows of ordinary size
 		{10_000, 100_000, 11}, // ten, and one that waits
 		{10_000, 15_000, 2},
-		{10_000, 1, 2}, // one that is larger than all goes alone; the next one has been read
+		{10_000, 1, 2}, // a row larger than the window goes alone; the next one has been read
 	} {
-		var read, done, mostAhead atomic.Int64
-		_, stats, err := run(t, pipeline.Pipeline{
-			Workers: 2, Window: 50, WindowBytes: tt.windowBytes,
-			Source: &pipelinetest.Rows{N: 200, Change: func(row *pipeline.Row) {
-				row.Input = []pipeline.Member{{Name: "x", Value: pipeline.StringValue(strings.Repeat("x", int(tt.rowBytes)-100))}}
-				mostAhead.Store(max(mostAhead.Load(), read.Add(1)-done.Load()))
-			}},
-			Evaluator: pipelinetest.EvaluatorFunc(slowly),
-			Sink:      pipelinetest.SinkFunc(func(*pipeline.Outcome) error { done.Add(1); return nil }),
+		t.Run(fmt.Sprintf("row=%d window=%d", tt.rowBytes, tt.windowBytes), func(t *testing.T) {
+			var read, done, mostAhead atomic.Int64
+			_, stats, err := runPipeline(t, pipeline.Pipeline{
+				Workers: 2, Window: 50, WindowBytes: tt.windowBytes,
+				Source: &pipelinetest.Rows{N: 200, Change: func(row *pipeline.Row) {
+					row.Input = []pipeline.Member{{Name: "x", Value: pipeline.StringValue(strings.Repeat("x", int(tt.rowBytes)-100))}}
+					mostAhead.Store(max(mostAhead.Load(), read.Add(1)-done.Load()))
+				}},
+				Evaluator: pipelinetest.EvaluatorFunc(answerSlowly),
+				Sink:      pipelinetest.SinkFunc(func(*pipeline.Outcome) error { done.Add(1); return nil }),
+			})
+			if err != nil || stats.Answered != 200 {
+				t.Fatalf("%+v: %+v, %v", tt, stats, err)
+			}
+			if got := mostAhead.Load(); got != tt.wantAhead {
+				t.Errorf("%+v: at most %d rows read and not written, want %d", tt, got, tt.wantAhead)
+			}
 		})
-		if err != nil || stats.Answered != 200 {
-			t.Fatalf("%+v: %+v, %v", tt, stats, err)
-		}
-		if got := mostAhead.Load(); got != tt.wantAhead {
-			t.Errorf("%+v: at most %d rows read and not written, want %d", tt, got, tt.wantAhead)
-		}
 	}
 }
 
 func TestFatalErrorOfTheEvaluatorEndsTheRun(t *testing.T) {
 	fatal := errors.New("the key is wrong")
 	var asked atomic.Int64
-	got, stats, err := run(t, pipeline.Pipeline{
+	got, stats, err := runPipeline(t, pipeline.Pipeline{
 		Workers: 4, Window: 8, Source: &pipelinetest.Rows{N: 1000},
 		Evaluator: pipelinetest.EvaluatorFunc(func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
 			asked.Add(1)
 			if u.UserID == "user-20" {
 				return pipeline.Answer{}, fatal
 			}
-			return slowly(ctx, u)
+			return answerSlowly(ctx, u)
 		}),
 	})
 	if !errors.Is(err, fatal) {
@@ -206,8 +210,8 @@ func TestFatalErrorOfTheEvaluatorEndsTheRun(t *testing.T) {
 func TestFailingSinkEndsTheRun(t *testing.T) {
 	full := errors.New("disk full")
 	writes := 0
-	_, stats, err := run(t, pipeline.Pipeline{
-		Workers: 4, Window: 8, Source: &pipelinetest.Rows{N: 1000}, Evaluator: pipelinetest.EvaluatorFunc(slowly),
+	_, stats, err := runPipeline(t, pipeline.Pipeline{
+		Workers: 4, Window: 8, Source: &pipelinetest.Rows{N: 1000}, Evaluator: pipelinetest.EvaluatorFunc(answerSlowly),
 		Sink: pipelinetest.SinkFunc(func(o *pipeline.Outcome) error {
 			if writes++; writes == 10 {
 				return full
@@ -223,8 +227,8 @@ func TestFailingSinkEndsTheRun(t *testing.T) {
 func TestFailingSourceDrains(t *testing.T) {
 	broken := errors.New("the file ends in the middle")
 	for _, size := range []int{1, 7, 100} {
-		got, stats, err := run(t, pipeline.Pipeline{
-			Workers: 4, Window: 8, Batch: size, Source: &pipelinetest.Rows{N: 50, Err: broken}, Evaluator: pipelinetest.EvaluatorFunc(slowly),
+		got, stats, err := runPipeline(t, pipeline.Pipeline{
+			Workers: 4, Window: 8, Batch: size, Source: &pipelinetest.Rows{N: 50, Err: broken}, Evaluator: pipelinetest.EvaluatorFunc(answerSlowly),
 		})
 		if !errors.Is(err, broken) || len(got) != 50 || stats.Read != 50 || stats.Answered != 50 {
 			t.Errorf("batches of %d: err = %v, %d outcomes, stats %+v; want %v and all 50 rows", size, err, len(got), stats, broken)
@@ -233,7 +237,7 @@ func TestFailingSourceDrains(t *testing.T) {
 }
 
 func TestEmptySource(t *testing.T) {
-	got, stats, err := run(t, pipeline.Pipeline{Workers: 4, Source: &pipelinetest.Rows{}, Evaluator: pipelinetest.EvaluatorFunc(slowly)})
+	got, stats, err := runPipeline(t, pipeline.Pipeline{Workers: 4, Source: &pipelinetest.Rows{}, Evaluator: pipelinetest.EvaluatorFunc(answerSlowly)})
 	if err != nil || len(got) != 0 || stats != (pipeline.Stats{}) {
 		t.Errorf("err = %v, outcomes %v, stats %+v; want none", err, got, stats)
 	}
@@ -244,7 +248,7 @@ func TestCancelEndsAtOnce(t *testing.T) {
 		interrupted := errors.New("interrupted")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(5*time.Second, func() { cancel(interrupted) })
-		var w written
+		var w lineSink
 		start := time.Now()
 		p := pipeline.Pipeline{
 			Workers: 4, Window: 100, Source: &pipelinetest.Rows{N: 1e6}, Sink: &w,
@@ -253,7 +257,7 @@ func TestCancelEndsAtOnce(t *testing.T) {
 					<-ctx.Done()
 					return pipeline.Answer{}, ctx.Err()
 				}
-				return slowly(ctx, u)
+				return answerSlowly(ctx, u)
 			}),
 		}
 		_, err := p.Run(ctx)
@@ -266,8 +270,8 @@ func TestCancelEndsAtOnce(t *testing.T) {
 	})
 }
 
-// TestSoftStopAsksNobodyElse: who is being asked is finished, who waits in the window is not asked, and what is written
-// is the first rows without a gap.
+// TestSoftStopAsksNobodyElse: evaluations under way are finished, users who wait in the window are not asked about, and
+// the outcomes written are those of the first rows, without a gap.
 func TestSoftStopAsksNobodyElse(t *testing.T) {
 	for name, tt := range map[string]struct {
 		workers, window, batch int
@@ -286,7 +290,7 @@ func TestSoftStopAsksNobodyElse(t *testing.T) {
 				var stopped atomic.Bool
 				time.AfterFunc(2*time.Second, func() { stopped.Store(true); close(stop) })
 				var asked, finished atomic.Int64
-				var w written
+				var w lineSink
 				p := pipeline.Pipeline{
 					Workers: tt.workers, Window: tt.window, Batch: tt.batch, WindowBytes: tt.windowBytes, Stop: stop, Sink: &w,
 					Source: &pipelinetest.Rows{N: 1e6, Change: func(row *pipeline.Row) {
@@ -298,7 +302,7 @@ func TestSoftStopAsksNobodyElse(t *testing.T) {
 						}
 						asked.Add(1)
 						defer finished.Add(1)
-						return slowly(ctx, u)
+						return answerSlowly(ctx, u)
 					}),
 				}
 				stats, err := p.Run(t.Context())
@@ -313,7 +317,7 @@ func TestSoftStopAsksNobodyElse(t *testing.T) {
 						t.Fatalf("outcome %d is %q, want it to begin with %q", i, line, want)
 					}
 				}
-				// Whoever was asked is written, but for those after the first one who was not: of each batch, one.
+				// All who were asked about are written, except those after the first one who was not: one a batch.
 				if lost := asked.Load() - int64(len(w)); tt.batch <= 1 && lost != 0 || lost > int64(tt.workers*max(tt.batch, 1)) {
 					t.Errorf("%d users were asked and %d written", asked.Load(), len(w))
 				}
@@ -322,15 +326,15 @@ func TestSoftStopAsksNobodyElse(t *testing.T) {
 	}
 }
 
-// TestEvaluatorStops: an evaluator that asks no more of some users ends the run in front of the first of them, whether
-// the pipeline was stopped or not.
+// TestEvaluatorStops: an evaluator that returns ErrStopped ends the run before the first such user, whether the
+// pipeline was stopped or not.
 func TestEvaluatorStops(t *testing.T) {
 	for name, tt := range map[string]struct {
 		batch       int
 		windowBytes int64
 	}{"rows": {1, 0}, "batches": {7, 0}, "no room for a row": {1, 1}} {
 		t.Run(name, func(t *testing.T) {
-			got, stats, err := run(t, pipeline.Pipeline{
+			got, stats, err := runPipeline(t, pipeline.Pipeline{
 				Workers: 4, Window: 50, Batch: tt.batch, WindowBytes: tt.windowBytes, Source: &pipelinetest.Rows{N: 1e5, Change: func(row *pipeline.Row) {
 					row.Input = []pipeline.Member{{Name: "x"}}
 				}},
@@ -338,7 +342,7 @@ func TestEvaluatorStops(t *testing.T) {
 					if u.UserID == "user-30" {
 						return pipeline.Answer{}, fmt.Errorf("wrapped: %w", pipeline.ErrStopped)
 					}
-					return slowly(ctx, u)
+					return answerSlowly(ctx, u)
 				}),
 			})
 			if err != nil || len(got) != 29 || stats.Answered != 29 || stats.Read > 200 {
@@ -353,7 +357,7 @@ func TestFailuresAreDated(t *testing.T) {
 	var at []time.Time
 	p := pipeline.Pipeline{
 		Source:    &pipelinetest.Rows{N: 1, Change: func(r *pipeline.Row) { r.Err = pipeline.Errorf(pipeline.KindMissingID, "no id") }},
-		Evaluator: pipelinetest.EvaluatorFunc(slowly), Now: func() time.Time { return now },
+		Evaluator: pipelinetest.EvaluatorFunc(answerSlowly), Now: func() time.Time { return now },
 		Sink: pipelinetest.SinkFunc(func(o *pipeline.Outcome) error { at = append(at, o.At); return nil }),
 	}
 	if _, err := p.Run(t.Context()); err != nil || len(at) != 1 || !at[0].Equal(now) {
@@ -361,14 +365,14 @@ func TestFailuresAreDated(t *testing.T) {
 	}
 }
 
-// TestAnyRunIsOneOutcomeARow runs random pipelines: whatever the shape, N rows in are N outcomes out, in order.
+// TestAnyRunIsOneOutcomeARow runs pipelines of random shapes: N rows in are N outcomes out, in order.
 func TestAnyRunIsOneOutcomeARow(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
 		n, workers, window, size := random.Int64N(300), random.IntN(20), random.IntN(50), random.IntN(30)
 		next := int64(1)
-		_, stats, err := run(t, pipeline.Pipeline{
-			Source: &pipelinetest.Rows{N: n}, Evaluator: pipelinetest.EvaluatorFunc(slowly), Workers: workers, Window: window, Batch: size,
+		_, stats, err := runPipeline(t, pipeline.Pipeline{
+			Source: &pipelinetest.Rows{N: n}, Evaluator: pipelinetest.EvaluatorFunc(answerSlowly), Workers: workers, Window: window, Batch: size,
 			Sink: pipelinetest.SinkFunc(func(o *pipeline.Outcome) error {
 				if o.Row.Number != next {
 					t.Fatalf("n=%d workers=%d window=%d batch=%d: row %d came when %d was due", n, workers, window, size, o.Row.Number, next)
@@ -399,14 +403,14 @@ func BenchmarkRun(b *testing.B) {
 	}
 }
 
-// Rows that are much larger in memory than in the file count as what they take, do not fill a batch, and are not kept in
-// places that are free.
+// Rows that are much larger in memory than in the file count with their size in memory, do not fill a batch, and are not
+// kept in free places.
 func TestLargeRowsAreNotKept(t *testing.T) {
 	const large, rows = 20, 100
 	var kept [large]weak.Pointer[pipeline.Member]
 	var n, mostAhead, done atomic.Int64
 	alive := -1
-	_, stats, err := run(t, pipeline.Pipeline{
+	_, stats, err := runPipeline(t, pipeline.Pipeline{
 		Workers: 2, Window: 200, Batch: 50, WindowBytes: 4 << 20,
 		Source: &pipelinetest.Rows{N: rows, Change: func(row *pipeline.Row) {
 			i := n.Add(1) - 1
@@ -426,7 +430,7 @@ func TestLargeRowsAreNotKept(t *testing.T) {
 				mostAhead.Store(max(mostAhead.Load(), i+1-done.Load()))
 			}
 		}},
-		Evaluator: pipelinetest.EvaluatorFunc(slowly),
+		Evaluator: pipelinetest.EvaluatorFunc(answerSlowly),
 		Sink: pipelinetest.SinkFunc(func(*pipeline.Outcome) error {
 			if done.Add(1) == rows {
 				runtime.GC()
@@ -447,6 +451,6 @@ func TestLargeRowsAreNotKept(t *testing.T) {
 		t.Errorf("%d large rows were read and not written, want at most 3", got)
 	}
 	if alive != 0 {
-		t.Errorf("%d large rows are kept after they were written, want none", alive)
+		t.Errorf("%d large rows are still in memory after they were written, want none", alive)
 	}
 }

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// maxSuggested bounds the work on names that come from outside.
+// maxSuggested is the longest name that is compared: names that come from outside can be of any length.
 const maxSuggested = 200
 
-// Suggest is a hint for a name that is not known: the nearest of those that are, whatever the case, or "" when
+// Suggest returns a hint for an unknown name: the nearest of the known ones, ignoring case, or "" if
 // none is near.
 func Suggest(name string, known []string) string {
 	best, bestDistance := "", len(name)/2+1
@@ -26,7 +26,7 @@ func Suggest(name string, known []string) string {
 	return fmt.Sprintf("did you mean %q?", best)
 }
 
-// editDistance is Levenshtein's, by bytes.
+// editDistance returns the Levenshtein distance of a and b, in bytes.
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -2,9 +2,9 @@ package pipeline
 
 import "strings"
 
-// MendSurrogates is a JSON text in which each \u escape that is half of a surrogate pair is \ufffd, the replacement
-// character. Halves are within JSON's grammar, but no text that there is, and many readers refuse the whole file
-// for one. halves counts them; where there are none, the text is as it was.
+// MendSurrogates replaces each \u escape in a JSON text that is only half of a surrogate pair by \ufffd, the
+// replacement character. JSON's grammar allows such halves, but they encode no character, and many readers refuse the
+// whole file for one. halves counts them; if there are none, mended is text itself.
 func MendSurrogates(text string) (mended string, halves int) {
 	var b strings.Builder
 	from := 0
@@ -14,13 +14,13 @@ func MendSurrogates(text string) (mended string, halves int) {
 			break
 		}
 		i += n
-		switch kind := surrogate(text[i:]); {
+		switch kind := surrogateHalf(text[i:]); {
 		case kind == 0:
 			i += 2 // also past an escaped backslash
 			if i > len(text) {
 				i = len(text)
 			}
-		case kind == highSurrogate && surrogate(text[i+6:]) == lowSurrogate:
+		case kind == highSurrogate && surrogateHalf(text[i+6:]) == lowSurrogate:
 			i += 12
 		default:
 			b.WriteString(text[from:i])
@@ -42,8 +42,8 @@ const (
 	lowSurrogate  = 'l'
 )
 
-// surrogate is the half of a pair that text begins with, as a \u escape; 0: something else.
-func surrogate(text string) rune {
+// surrogateHalf returns which half of a pair the text begins with, as a \u escape; 0 if neither.
+func surrogateHalf(text string) rune {
 	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' || text[2] != 'd' && text[2] != 'D' {
 		return 0
 	}

@@ -16,7 +16,7 @@ import (
 // ValueKind is the kind of a [Value].
 type ValueKind uint8
 
-// The kinds. Which fields of a Value they use is said beside each.
+// The kinds, and the fields of a Value that each of them uses.
 const (
 	Null      ValueKind = iota
 	String              // Text
@@ -31,7 +31,7 @@ const (
 )
 
 // Value is a value of a user: a property, a context field, a cell of the input. It is a JSON value that
-// remembers which type it had, and the exact digits of its number. The zero Value is null.
+// keeps the type it had in the input, and the exact digits of a number. The zero Value is null.
 type Value struct {
 	Kind    ValueKind
 	Num     int64
@@ -39,7 +39,7 @@ type Value struct {
 	Members []Member
 }
 
-// Member is a named value: a member of an object, a cell of a row, an element of a list (Name empty).
+// Member is a named value: a member of an object, a cell of a row, or an element of a list (with an empty Name).
 type Member struct {
 	Name  string
 	Value Value
@@ -48,7 +48,7 @@ type Member struct {
 // Type is the type of a carried column, fixed before the first row.
 type Type uint8
 
-// The types of carried columns, and the kinds of the values in them (Null is in all).
+// The types of carried columns, and the kinds of values that a column of the type has, besides Null.
 const (
 	TypeString    Type = iota // String, Number
 	TypeInt                   // Int
@@ -57,10 +57,10 @@ const (
 	TypeDate                  // Date
 	TypeTimestamp             // Timestamp
 	TypeJSON                  // any; written as JSON text
-	TypeDecimal               // String: a number in the form of [AppendDecimal], see [ValidDecimal]
+	TypeDecimal               // String: a number in the form of [AppendDecimal]; see [ValidDecimal]
 )
 
-// String is the type's name, as --types spells it.
+// String returns the name of the type, as --types spells it.
 func (t Type) String() string {
 	return [...]string{"string", "int", "float", "bool", "date", "timestamp", "json", "decimal"}[t]
 }
@@ -70,21 +70,21 @@ type Column struct {
 	Name string
 	Type Type
 
-	// Of a TypeDecimal: how many digits its values have at most, from 1 to [MaxPrecision], and how many of them stand
-	// behind the point in each, from 0 to Precision.
+	// For a TypeDecimal: the most digits that a value has, from 1 to [MaxPrecision], and how many of them come after
+	// the point, from 0 to Precision.
 	Precision, Scale int
 }
 
-// StringValue, IntValue, FloatValue and BoolValue make the simple values.
+// StringValue returns a String.
 func StringValue(s string) Value { return Value{Kind: String, Text: s} }
 
-// IntValue makes an Int.
+// IntValue returns an Int.
 func IntValue(n int64) Value { return Value{Kind: Int, Num: n} }
 
-// FloatValue makes a Float.
+// FloatValue returns a Float.
 func FloatValue(f float64) Value { return Value{Kind: Float, Num: int64(math.Float64bits(f))} }
 
-// BoolValue makes a Bool.
+// BoolValue returns a Bool.
 func BoolValue(b bool) Value {
 	if b {
 		return Value{Kind: Bool, Num: 1}
@@ -92,10 +92,10 @@ func BoolValue(b bool) Value {
 	return Value{Kind: Bool}
 }
 
-// Float is the float64 of a Float.
+// Float returns the float64 of a Float.
 func (v Value) Float() float64 { return math.Float64frombits(uint64(v.Num)) }
 
-// Get is the member of an object with that name; nil if there is none.
+// Get returns the value of the named member of an object; nil if v is not an object or has no such member.
 func (v *Value) Get(name string) *Value {
 	if v.Kind != Object {
 		return nil
@@ -103,7 +103,7 @@ func (v *Value) Get(name string) *Value {
 	return FindMember(v.Members, name)
 }
 
-// FindMember is the value of that name among sorted members; nil if there is none.
+// FindMember returns the value with that name among members, which are sorted; nil if there is none.
 func FindMember(members []Member, name string) *Value {
 	i, found := slices.BinarySearchFunc(members, name, func(m Member, name string) int { return strings.Compare(m.Name, name) })
 	if !found {
@@ -112,7 +112,7 @@ func FindMember(members []Member, name string) *Value {
 	return &members[i].Value
 }
 
-// AppendText appends the value as a cell of a text format holds it: a string as it is, null as nothing,
+// AppendText appends the value in the form that it has in a cell of a text format: a string as it is, null as nothing,
 // everything else as JSON.
 func (v Value) AppendText(dst []byte) []byte {
 	switch v.Kind {
@@ -124,8 +124,8 @@ func (v Value) AppendText(dst []byte) []byte {
 	return v.AppendJSON(dst)
 }
 
-// AppendJSON appends the value as JSON in its one canonical form: no spaces, members in their order,
-// numbers as written, only the escapes that JSON demands. NaN and the infinities, which JSON lacks, are null.
+// AppendJSON appends the value as canonical JSON: no spaces, members in their order, numbers as written, only the
+// escapes that JSON requires. NaN and the infinities, which JSON lacks, become null.
 func (v Value) AppendJSON(dst []byte) []byte {
 	switch v.Kind {
 	case String, Timestamp, Date:
@@ -139,7 +139,7 @@ func (v Value) AppendJSON(dst []byte) []byte {
 		if math.IsNaN(f) || math.IsInf(f, 0) {
 			return append(dst, "null"...)
 		}
-		if a := math.Abs(f); a != 0 && (a < 1e-6 || a >= 1e21) { // as ECMAScript and encoding/json print it
+		if a := math.Abs(f); a != 0 && (a < 1e-6 || a >= 1e21) { // as ECMAScript and encoding/json do
 			return strconv.AppendFloat(dst, f, 'e', -1, 64)
 		}
 		return strconv.AppendFloat(dst, f, 'f', -1, 64)
@@ -176,7 +176,7 @@ func AppendObject(dst []byte, members []Member) []byte {
 
 const hexDigits = "0123456789abcdef"
 
-// AppendJSONString appends s as a JSON string, escaping only what JSON demands (RFC 8259, 7).
+// AppendJSONString appends s as a JSON string, escaping only what JSON requires (RFC 8259, 7).
 func AppendJSONString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	start := 0
@@ -204,19 +204,19 @@ func AppendJSONString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// maxDepth is how deep a JSON value of the input may nest: more than any real user, little enough for the stack.
+// maxDepth is how deep a JSON value of the input may nest: deeper than any real user, and safe for the stack.
 const maxDepth = 100
 
-// ParseJSON reads one JSON value, strictly: valid UTF-8, no lone surrogates, no name twice in an object,
-// nothing after it. Anything else would have to be guessed at or altered. Objects come back sorted by name,
-// numbers as written. Its strings are parts of text wherever they can be.
+// ParseJSON parses one JSON value strictly: it requires valid UTF-8 and allows no lone surrogates, no duplicate names
+// in an object and nothing after the value, because it would have to guess what those mean. Members of objects are
+// sorted by name; numbers stay as written. Strings share memory with text where possible.
 //
-// It is not encoding/json, through which a row of JSONL took five times as long and six times the memory. The tests hold
-// it to the same grammar.
+// It does not use encoding/json, which took five times as long and six times the memory for a row of JSONL. The tests
+// check that both accept the same grammar.
 func ParseJSON(text string) (Value, error) { return parseJSON(nil, text, true) }
 
-// ParseObject is [ParseJSON] for the members of an object, which it appends to dst in the order in which they stand;
-// objects inside it are sorted. Where there is an error, dst comes back as it was.
+// ParseObject is like [ParseJSON] for an object. It appends the members to dst in the order of text; the members of
+// nested objects are sorted. If there is an error, it returns dst unchanged.
 func ParseObject(dst []Member, text string) ([]Member, error) {
 	v, err := parseJSON(dst, text, false)
 	if err != nil {
@@ -231,7 +231,7 @@ func ParseObject(dst []Member, text string) ([]Member, error) {
 	return v.Members, nil
 }
 
-// SortMembers puts the members of every object in v into their canonical order.
+// SortMembers sorts the members of v and of every object in it by name.
 func SortMembers(v *Value) {
 	for i := range v.Members {
 		SortMembers(&v.Members[i].Value)
@@ -243,25 +243,25 @@ func SortMembers(v *Value) {
 
 func compareNames(a, b Member) int { return strings.Compare(a.Name, b.Name) }
 
-// parseJSON parses text. Where that is an object, its members come behind those of dst; sorted if they may be.
+// parseJSON parses text. If it is an object, its members are appended to dst, sorted if sorted is set.
 func parseJSON(dst []Member, text string, sorted bool) (Value, error) {
 	if !utf8.ValidString(text) {
 		return Value{}, errors.New("not valid UTF-8")
 	}
-	p := parsers.Get().(*jsonParser)
-	defer p.done()
+	p := parserPool.Get().(*jsonParser)
+	defer p.release()
 	p.text, p.dst = text, dst
-	v, err := p.value(0)
+	v, err := p.parseValue(0)
 	if errors.Is(err, errSurrogate) {
 		return Value{}, err
 	}
 	if err == nil && v.Kind == Object && len(v.Members) > 0 {
-		err = unique(v.Members[len(dst):], sorted)
+		err = checkUnique(v.Members[len(dst):], sorted)
 	}
 	if err != nil {
 		return Value{}, fmt.Errorf("not JSON: %w", err)
 	}
-	if p.space(); p.pos < len(text) {
+	if p.skipSpace(); p.pos < len(text) {
 		return Value{}, errors.New("not JSON: more text after the value")
 	}
 	return v, nil
@@ -269,8 +269,8 @@ func parseJSON(dst []Member, text string, sorted bool) (Value, error) {
 
 var errSurrogate = errors.New(`a \u escape that is half of a surrogate pair`)
 
-// unique makes sure that no name stands twice among the members of an object, and sorts them if it may.
-func unique(members []Member, sort bool) error {
+// checkUnique returns an error if a name is duplicated among the members of an object. It sorts them if sort is set.
+func checkUnique(members []Member, sort bool) error {
 	increasing := true
 	for i := 1; i < len(members) && increasing; i++ {
 		increasing = members[i-1].Name < members[i].Name
@@ -279,11 +279,11 @@ func unique(members []Member, sort bool) error {
 		return nil
 	}
 	if !sort {
-		if len(members) <= 32 { // a row, which mostly has few; a copy to sort would cost more than the row itself
+		if len(members) <= 32 { // most rows have few members: to sort a copy would cost more than to parse them
 			for i := range members {
 				for j := range i {
 					if members[i].Name == members[j].Name {
-						return twice(members[i].Name)
+						return duplicateNameError(members[i].Name)
 					}
 				}
 			}
@@ -294,37 +294,39 @@ func unique(members []Member, sort bool) error {
 	slices.SortFunc(members, compareNames)
 	for i := 1; i < len(members); i++ {
 		if members[i-1].Name == members[i].Name {
-			return twice(members[i].Name)
+			return duplicateNameError(members[i].Name)
 		}
 	}
 	return nil
 }
 
-func twice(name string) error { return fmt.Errorf("the name %q stands twice in one object", name) }
+func duplicateNameError(name string) error {
+	return fmt.Errorf("the name %q is duplicated in one object", name)
+}
 
-// jsonParser reads JSON (RFC 8259) that is valid UTF-8.
+// jsonParser parses JSON (RFC 8259) that is valid UTF-8.
 type jsonParser struct {
 	text  string
 	pos   int
-	dst   []Member // what the members of the outermost object are appended to
-	stack []Member // of the lists and objects that are not complete
-	high  int      // how long the stack has been
+	dst   []Member // the members of the outermost object are appended to it
+	stack []Member // the members of the lists and objects that are not complete
+	high  int      // the greatest length of the stack so far
 }
 
-// parsers are parsers to be used again: their stacks take more memory than most values.
-var parsers = sync.Pool{New: func() any { return new(jsonParser) }}
+// parserPool reuses parsers: their stacks take more memory than most values.
+var parserPool = sync.Pool{New: func() any { return new(jsonParser) }}
 
-// done gives the parser back, without what it holds.
-func (p *jsonParser) done() {
+// release clears the parser and returns it to the pool.
+func (p *jsonParser) release() {
 	if cap(p.stack) <= 1<<10 {
 		clear(p.stack[:p.high])
 		*p = jsonParser{stack: p.stack[:0]}
-		parsers.Put(p)
+		parserPool.Put(p)
 	}
 }
 
-// space skips white space.
-func (p *jsonParser) space() {
+// skipSpace skips white space.
+func (p *jsonParser) skipSpace() {
 	for p.pos < len(p.text) {
 		switch p.text[p.pos] {
 		case ' ', '\t', '\n', '\r':
@@ -335,53 +337,53 @@ func (p *jsonParser) space() {
 	}
 }
 
-// next skips white space and is the byte behind it, which it leaves there; 0 at the end.
-func (p *jsonParser) next() byte {
-	p.space()
+// peekByte skips white space and returns the next byte without consuming it; 0 at the end.
+func (p *jsonParser) peekByte() byte {
+	p.skipSpace()
 	if p.pos == len(p.text) {
 		return 0
 	}
 	return p.text[p.pos]
 }
 
-// unexpected is the error for what stands at the current place.
-func (p *jsonParser) unexpected(wanted string) error {
+// syntaxError returns the error for text that does not have what is wanted at the current position.
+func (p *jsonParser) syntaxError(wanted string) error {
 	if p.pos >= len(p.text) {
 		return io.ErrUnexpectedEOF
 	}
 	r, _ := utf8.DecodeRuneInString(p.text[p.pos:])
-	return fmt.Errorf("invalid character %q where %s belongs", r, wanted)
+	return fmt.Errorf("invalid character %q, want %s", r, wanted)
 }
 
-func (p *jsonParser) value(depth int) (Value, error) {
-	switch c := p.next(); c {
+func (p *jsonParser) parseValue(depth int) (Value, error) {
+	switch c := p.peekByte(); c {
 	case '{', '[':
-		return p.members(c, depth)
+		return p.parseMembers(c, depth)
 	case '"':
-		s, err := p.string()
+		s, err := p.parseString()
 		return StringValue(s), err
 	case 't':
-		return BoolValue(true), p.literal("true")
+		return BoolValue(true), p.parseLiteral("true")
 	case 'f':
-		return BoolValue(false), p.literal("false")
+		return BoolValue(false), p.parseLiteral("false")
 	case 'n':
-		return Value{}, p.literal("null")
+		return Value{}, p.parseLiteral("null")
 	}
-	return p.number()
+	return p.parseNumber()
 }
 
-func (p *jsonParser) literal(name string) error {
+func (p *jsonParser) parseLiteral(name string) error {
 	for i := range len(name) {
 		if p.pos == len(p.text) || p.text[p.pos] != name[i] {
-			return p.unexpected(name)
+			return p.syntaxError(name)
 		}
 		p.pos++
 	}
 	return nil
 }
 
-// members reads a list or an object.
-func (p *jsonParser) members(open byte, depth int) (Value, error) {
+// parseMembers parses a list or an object, whose first byte is open.
+func (p *jsonParser) parseMembers(open byte, depth int) (Value, error) {
 	if depth >= maxDepth {
 		return Value{}, fmt.Errorf("nested deeper than %d", maxDepth)
 	}
@@ -390,7 +392,7 @@ func (p *jsonParser) members(open byte, depth int) (Value, error) {
 		v.Kind, end = Object, '}'
 	}
 	p.pos++
-	if p.next() == end {
+	if p.peekByte() == end {
 		p.pos++
 		return v, nil
 	}
@@ -399,23 +401,23 @@ func (p *jsonParser) members(open byte, depth int) (Value, error) {
 		var m Member
 		var err error
 		if open == '{' {
-			if p.next() != '"' {
-				return v, p.unexpected("a name")
+			if p.peekByte() != '"' {
+				return v, p.syntaxError("a name")
 			}
-			if m.Name, err = p.string(); err != nil {
+			if m.Name, err = p.parseString(); err != nil {
 				return v, err
 			}
-			if p.next() != ':' {
-				return v, p.unexpected("a colon")
+			if p.peekByte() != ':' {
+				return v, p.syntaxError("a colon")
 			}
 			p.pos++
 		}
-		if m.Value, err = p.value(depth + 1); err != nil {
+		if m.Value, err = p.parseValue(depth + 1); err != nil {
 			return v, err
 		}
 		p.stack = append(p.stack, m)
 		p.high = max(p.high, len(p.stack))
-		switch p.next() {
+		switch p.peekByte() {
 		case ',':
 			p.pos++
 		case end:
@@ -427,17 +429,17 @@ func (p *jsonParser) members(open byte, depth int) (Value, error) {
 			}
 			p.stack = p.stack[:start]
 			if open == '{' && depth > 0 {
-				err = unique(v.Members, true)
+				err = checkUnique(v.Members, true)
 			}
 			return v, err
 		default:
-			return v, p.unexpected("a comma")
+			return v, p.syntaxError("a comma")
 		}
 	}
 }
 
-// string reads a string, which begins here.
-func (p *jsonParser) string() (string, error) {
+// parseString parses a string, which begins at the current position.
+func (p *jsonParser) parseString() (string, error) {
 	p.pos++
 	var unescaped []byte
 	for start := p.pos; ; {
@@ -445,7 +447,7 @@ func (p *jsonParser) string() (string, error) {
 			p.pos++
 		}
 		if p.pos == len(p.text) || p.text[p.pos] < 0x20 {
-			return "", p.unexpected("the rest of a string")
+			return "", p.syntaxError("the rest of a string")
 		}
 		part := p.text[start:p.pos]
 		p.pos++
@@ -455,7 +457,7 @@ func (p *jsonParser) string() (string, error) {
 			}
 			return string(append(unescaped, part...)), nil
 		}
-		r, err := p.escape()
+		r, err := p.parseEscape()
 		if err != nil {
 			return "", err
 		}
@@ -464,10 +466,10 @@ func (p *jsonParser) string() (string, error) {
 	}
 }
 
-// escape reads what stands behind a backslash.
-func (p *jsonParser) escape() (rune, error) {
+// parseEscape parses the rest of an escape, after the backslash.
+func (p *jsonParser) parseEscape() (rune, error) {
 	if p.pos == len(p.text) {
-		return 0, p.unexpected("an escape")
+		return 0, p.syntaxError("an escape")
 	}
 	p.pos++
 	switch c := p.text[p.pos-1]; c {
@@ -484,7 +486,7 @@ func (p *jsonParser) escape() (rune, error) {
 	case 't':
 		return '\t', nil
 	case 'u':
-		r, err := p.hex4()
+		r, err := p.parseHex4()
 		if err != nil || !utf16.IsSurrogate(r) {
 			return r, err
 		}
@@ -492,7 +494,7 @@ func (p *jsonParser) escape() (rune, error) {
 			return 0, errSurrogate
 		}
 		p.pos += 2
-		low, err := p.hex4()
+		low, err := p.parseHex4()
 		if err != nil {
 			return 0, err
 		}
@@ -502,18 +504,18 @@ func (p *jsonParser) escape() (rune, error) {
 		return r, nil
 	}
 	p.pos--
-	return 0, p.unexpected("an escape")
+	return 0, p.syntaxError("an escape")
 }
 
-func (p *jsonParser) hex4() (rune, error) {
+func (p *jsonParser) parseHex4() (rune, error) {
 	var r rune
 	for range 4 {
 		if p.pos == len(p.text) {
-			return 0, p.unexpected("a hexadecimal digit")
+			return 0, p.syntaxError("a hexadecimal digit")
 		}
-		digit := strings.IndexByte("0123456789abcdef", p.text[p.pos]|0x20) // of letters, the lower case
+		digit := strings.IndexByte(hexDigits, p.text[p.pos]|0x20) // |0x20 makes letters lower case
 		if digit < 0 || p.text[p.pos] < '0' {
-			return 0, p.unexpected("a hexadecimal digit")
+			return 0, p.syntaxError("a hexadecimal digit")
 		}
 		r = r<<4 | rune(digit)
 		p.pos++
@@ -521,8 +523,8 @@ func (p *jsonParser) hex4() (rune, error) {
 	return r, nil
 }
 
-// number reads a number, and keeps it as it is written.
-func (p *jsonParser) number() (Value, error) {
+// parseNumber parses a number, and keeps it as written.
+func (p *jsonParser) parseNumber() (Value, error) {
 	start := p.pos
 	take := func(any string) bool {
 		if p.pos < len(p.text) && strings.IndexByte(any, p.text[p.pos]) >= 0 {
@@ -540,16 +542,16 @@ func (p *jsonParser) number() (Value, error) {
 	}
 	if minus := take("-"); !take("0") && !digits() {
 		if minus {
-			return Value{}, p.unexpected("a digit")
+			return Value{}, p.syntaxError("a digit")
 		}
-		return Value{}, p.unexpected("a value")
+		return Value{}, p.syntaxError("a value")
 	}
 	if take(".") && !digits() {
-		return Value{}, p.unexpected("a digit")
+		return Value{}, p.syntaxError("a digit")
 	}
 	if take("eE") {
 		if take("+-"); !digits() {
-			return Value{}, p.unexpected("a digit")
+			return Value{}, p.syntaxError("a digit")
 		}
 	}
 	return Value{Kind: Number, Text: p.text[start:p.pos]}, nil

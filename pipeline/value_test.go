@@ -22,10 +22,12 @@ func TestParseJSONGivesTheCanonicalForm(t *testing.T) {
 		{`{"B":1,"a":2,"é":3,"":4}`, `{"":4,"B":1,"a":2,"é":3}`},
 	}
 	for _, tt := range tests {
-		v, err := pipeline.ParseJSON(tt.text)
-		if got := string(v.AppendJSON(nil)); err != nil || got != tt.want {
-			t.Errorf("ParseJSON(%s) = %s, %v; want %s", tt.text, got, err, tt.want)
-		}
+		t.Run(tt.text, func(t *testing.T) {
+			v, err := pipeline.ParseJSON(tt.text)
+			if got := string(v.AppendJSON(nil)); err != nil || got != tt.want {
+				t.Errorf("ParseJSON(%s) = %s, %v; want %s", tt.text, got, err, tt.want)
+			}
+		})
 	}
 }
 
@@ -36,7 +38,7 @@ func TestParseJSONRefusesWhatItWouldHaveToGuess(t *testing.T) {
 		{`{"a":1`, "unexpected EOF"},
 		{`{"a":1} x`, "more text"},
 		{`{"a":1}{}`, "more text"},
-		{`{"a":1,"a":2}`, `"a" stands twice`},
+		{`{"a":1,"a":2}`, `"a" is duplicated`},
 		{`{'a':1}`, "invalid character"},
 		{`{"a":01}`, "not JSON"},
 		{`NaN`, "invalid character"},
@@ -48,10 +50,12 @@ func TestParseJSONRefusesWhatItWouldHaveToGuess(t *testing.T) {
 		{strings.Repeat("[", 200) + strings.Repeat("]", 200), "nested deeper"},
 	}
 	for _, tt := range tests {
-		v, err := pipeline.ParseJSON(tt.text)
-		if err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("ParseJSON(%s) = %v, %v; want an error with %q", tt.text, v, err, tt.want)
-		}
+		t.Run(tt.text, func(t *testing.T) {
+			v, err := pipeline.ParseJSON(tt.text)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("ParseJSON(%s) = %v, %v; want an error with %q", tt.text, v, err, tt.want)
+			}
+		})
 	}
 	if v, err := pipeline.ParseJSON(`"\\ud83d"`); err != nil || v.Text != `\ud83d` {
 		t.Errorf(`an escaped backslash before ud83d: %q, %v; want \ud83d`, v.Text, err)
@@ -103,12 +107,14 @@ func TestValuesAsJSONAndText(t *testing.T) {
 		{pipeline.Value{Kind: pipeline.List}, `[]`, `[]`},
 	}
 	for _, tt := range tests {
-		if got := string(tt.value.AppendJSON(nil)); got != tt.json {
-			t.Errorf("%+v as JSON = %s, want %s", tt.value, got, tt.json)
-		}
-		if got := string(tt.value.AppendText(nil)); got != tt.text {
-			t.Errorf("%+v as text = %s, want %s", tt.value, got, tt.text)
-		}
+		t.Run(tt.json, func(t *testing.T) {
+			if got := string(tt.value.AppendJSON(nil)); got != tt.json {
+				t.Errorf("%+v as JSON = %s, want %s", tt.value, got, tt.json)
+			}
+			if got := string(tt.value.AppendText(nil)); got != tt.text {
+				t.Errorf("%+v as text = %s, want %s", tt.value, got, tt.text)
+			}
+		})
 	}
 }
 
@@ -128,7 +134,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// FuzzParseJSON holds ParseJSON against encoding/json: what it takes means the same there, its canonical form
+// FuzzParseJSON checks ParseJSON against encoding/json: what it accepts means the same there, and its canonical form
 // means the same again and is stable.
 func FuzzParseJSON(f *testing.F) {
 	for _, seed := range []string{`{"a":[1,2.50,"\ud83d\ude00"],"b":{"c":null}}`, `"\ud83d"`, `{"a":1,"a":2}`, `[`, "\"\x7f\u2028\"", `-0`, `1e400`, `-`, `01`, `1.`, `1e+`, `1E-2`, `.5`, `tru`, `nulls`,
@@ -138,7 +144,7 @@ func FuzzParseJSON(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		v, err := pipeline.ParseJSON(text)
 		if err != nil {
-			for _, stricter := range []string{"UTF-8", "surrogate", "stands twice", "nested deeper"} {
+			for _, stricter := range []string{"UTF-8", "surrogate", "is duplicated", "nested deeper"} {
 				if strings.Contains(err.Error(), stricter) {
 					return
 				}
@@ -149,12 +155,12 @@ func FuzzParseJSON(f *testing.F) {
 			return
 		}
 		if !json.Valid([]byte(text)) {
-			t.Fatalf("ParseJSON takes %q, which is no JSON", text)
+			t.Fatalf("ParseJSON accepts %q, which is not JSON", text)
 		}
 		canonical := string(v.AppendJSON(nil))
 		var want, got any
 		if err := decode(text, &want); err != nil {
-			t.Fatalf("ParseJSON takes %q, encoding/json does not: %v", text, err)
+			t.Fatalf("ParseJSON accepts %q, encoding/json does not: %v", text, err)
 		}
 		if err := decode(canonical, &got); err != nil || !reflect.DeepEqual(want, got) {
 			t.Fatalf("%q became %q, which means something else (%v):\n%s", text, canonical, err, cmp.Diff(want, got))

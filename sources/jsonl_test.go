@@ -18,7 +18,7 @@ func TestJSONLFaults(t *testing.T) {
 		{"no JSON", "{\"user_id\":\"a\"}\n{\"user_id\":\n{\"user_id\":\"c\"}\n", "1:a 2:!bad_row 3:c", "line 2: not JSON"},
 		{"no object", "\"a\"\n[1]\nnull\n{\"user_id\":\"a\"}\n", "1:!bad_row 2:!bad_row 3:!bad_row 4:a", "not a JSON object"},
 		{"two objects on a line", `{"user_id":"a"}{"user_id":"b"}`, "1:!bad_row", "line 1"},
-		{"a name twice", `{"user_id":"a","user_id":"b"}`, "1:!bad_row", "twice"},
+		{"a duplicate name", `{"user_id":"a","user_id":"b"}`, "1:!bad_row", "duplicated"},
 		{"half a surrogate pair", `{"user_id":"\ud800"}`, "1:!bad_row", "surrogate"},
 		{"escapes", `{"user_id":"\u00e9\n\u0000"}`, "1:é\n\x00", ""},
 		{"nested too deep", `{"user_id":"a","x":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + "}", "1:!bad_row", "deeper"},
