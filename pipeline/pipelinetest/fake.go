@@ -11,13 +11,13 @@ import (
 // Rows is a source of N users, user-1 to user-N.
 type Rows struct {
 	N      int64
-	Change func(row *pipeline.Row) // if set, sees every row before it is handed out
-	Err    error                   // what comes after the last row; nil: io.EOF
+	Change func(row *pipeline.Row) // if set, is called with each row before Next returns it
+	Err    error                   // what Next returns after the last row; nil for io.EOF
 
 	read int64
 }
 
-// Next yields the next user.
+// Next fills row with the next user.
 func (r *Rows) Next(row *pipeline.Row) error {
 	if r.read == r.N {
 		if r.Err != nil {
@@ -36,18 +36,18 @@ func (r *Rows) Next(row *pipeline.Row) error {
 // Close does nothing.
 func (r *Rows) Close() error { return nil }
 
-// EvaluatorFunc is an evaluator that is a function.
+// EvaluatorFunc is a function that serves as an evaluator.
 type EvaluatorFunc func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error)
 
-// Evaluate calls the function.
+// Evaluate calls f.
 func (f EvaluatorFunc) Evaluate(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
 	return f(ctx, u)
 }
 
-// SinkFunc is a sink that is a function. It has nothing to close.
+// SinkFunc is a function that serves as a sink. It has nothing to close.
 type SinkFunc func(o *pipeline.Outcome) error
 
-// Write calls the function.
+// Write calls f.
 func (f SinkFunc) Write(o *pipeline.Outcome) error { return f(o) }
 
 // Close does nothing.

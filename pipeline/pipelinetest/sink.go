@@ -20,65 +20,65 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// SinkFormat is one format of outputs, for [TestSink] to put to the test.
+// SinkFormat is an output format for [TestSink] to test.
 type SinkFormat struct {
-	Format string // the ending of its files' names: csv.gz
+	Format string // the extension of its files, such as csv.gz
 
-	RunID string // that the error records name
+	RunID string // the run id in the error records
 
 	Assignments func(path string, carry []pipeline.Column) (Output, error)
 	Errors      func(path string) (Output, error)
 	Stream      func(w io.Writer, carry []pipeline.Column) (Output, error)
 
-	// Readers read a file back, by name: better two that have nothing in common with each other.
+	// Readers are functions that read a file back, by name; preferably two that share no code.
 	Readers map[string]func(path string) (Table, error)
 
-	// JSON: the file is empty without records; a record is a line, so a JSON text that spans lines loses the white space between its tokens, and
-	// a number that JSON lacks is null.
+	// JSON is set for JSON lines: a file without records is empty; a JSON text that spans lines loses the white space
+	// between its tokens, because a record is a line; and a number that JSON lacks is null.
 	JSON bool
 }
 
 // Output is a sink that ends in a file.
 type Output interface {
 	pipeline.Sink
-	Temp() (temp, path string) // the name until the file is renamed, and the one it gets; "" for a stream
+	Temp() (temp, path string) // the names before and after the file is renamed; "" for a stream
 	Discard() error
 	Written() (rows, bytes int64, sha256 string) // after Close
 }
 
-// Table is what stands in an output.
+// Table is the content of an output.
 type Table struct {
 	Columns []string
 	Rows    [][]Cell
 }
 
-// Cell is a value of any type, as text: numbers in decimal, times in RFC 3339 and UTC, JSON as written.
+// Cell is a value of any type as text: numbers in decimal, times in RFC 3339 and UTC, JSON as written.
 type Cell struct {
 	Text string
 	Null bool
 }
 
-// TestSink holds a format to what every output promises: what is written can be read back value by value;
-// nothing stands under the final name before it is renamed, and nothing is left after Discard; a run without rows
-// gives a valid file; errors are reported, and last; and nothing is retained of an outcome but its strings.
+// TestSink checks that a format does what every output must do: all values that are written can be read back; no file
+// has the final name before the rename, and none is left after Discard; a run without rows gives a valid file; an error
+// is reported by the call that meets it and by all later ones; and only strings of an outcome are retained.
 func TestSink(t *testing.T, f SinkFormat) {
-	t.Run("assignments", func(t *testing.T) { f.roundTrip(t, sinkOutcomes(), false) })
-	t.Run("errors", func(t *testing.T) { f.roundTrip(t, sinkOutcomes(), true) })
+	t.Run("assignments", func(t *testing.T) { f.checkRoundTrip(t, makeOutcomes(), false) })
+	t.Run("errors", func(t *testing.T) { f.checkRoundTrip(t, makeOutcomes(), true) })
 	t.Run("no outcomes", func(t *testing.T) {
-		f.roundTrip(t, nil, false)
-		f.roundTrip(t, nil, true)
+		f.checkRoundTrip(t, nil, false)
+		f.checkRoundTrip(t, nil, true)
 	})
 	t.Run("nobody answered, nobody failed", func(t *testing.T) {
 		var answered, failed []pipeline.Outcome
-		for _, o := range sinkOutcomes() {
+		for _, o := range makeOutcomes() {
 			if o.Err == nil {
 				answered = append(answered, o)
 			} else {
 				failed = append(failed, o)
 			}
 		}
-		f.roundTrip(t, failed, false)
-		f.roundTrip(t, answered, true)
+		f.checkRoundTrip(t, failed, false)
+		f.checkRoundTrip(t, answered, true)
 	})
 	t.Run("stream", f.testStream)
 	t.Run("published or not at all", f.testStages)
@@ -87,8 +87,8 @@ func TestSink(t *testing.T, f SinkFormat) {
 	t.Run("bad paths", f.testBadPaths)
 }
 
-// open begins an output of one of the two kinds.
-func (f *SinkFormat) open(t *testing.T, path string, records bool) Output {
+// createOutput creates an output for error records, or for assignments.
+func (f *SinkFormat) createOutput(t *testing.T, path string, records bool) Output {
 	t.Helper()
 	var o Output
 	var err error
@@ -103,7 +103,7 @@ func (f *SinkFormat) open(t *testing.T, path string, records bool) Output {
 	return o
 }
 
-// writeAll writes the outcomes as the pipeline does: from one place in memory, which is used again.
+// writeAll writes the outcomes as the pipeline does, reusing the memory of one Outcome.
 func writeAll(sink pipeline.Sink, outcomes []pipeline.Outcome) error {
 	var o pipeline.Outcome
 	for i := range outcomes {
@@ -124,10 +124,10 @@ func writeAll(sink pipeline.Sink, outcomes []pipeline.Outcome) error {
 	return nil
 }
 
-func (f *SinkFormat) roundTrip(t *testing.T, outcomes []pipeline.Outcome, records bool) {
+func (f *SinkFormat) checkRoundTrip(t *testing.T, outcomes []pipeline.Outcome, records bool) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "out."+f.Format)
-	out := f.open(t, path, records)
+	out := f.createOutput(t, path, records)
 	for _, err := range []error{writeAll(out, outcomes), out.Close(), publish(out)} {
 		if err != nil {
 			t.Fatal(err)
@@ -138,7 +138,7 @@ func (f *SinkFormat) roundTrip(t *testing.T, outcomes []pipeline.Outcome, record
 		want = f.wantErrors(outcomes)
 	}
 	if f.JSON && len(want.Rows) == 0 {
-		want.Columns = nil // each record names its columns, and there is none
+		want.Columns = nil // the columns are named in the records, and there are none
 	}
 	for name, read := range f.Readers {
 		got, err := read(path)
@@ -162,7 +162,7 @@ func (f *SinkFormat) roundTrip(t *testing.T, outcomes []pipeline.Outcome, record
 	}
 	mode := fs.FileMode(0o600)
 	if !records {
-		plain, err := os.Create(filepath.Join(t.TempDir(), "plain")) // tells the umask
+		plain, err := os.Create(filepath.Join(t.TempDir(), "plain")) // shows the umask
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,17 +178,17 @@ func (f *SinkFormat) roundTrip(t *testing.T, outcomes []pipeline.Outcome, record
 	}
 }
 
-// testStream: standard output gets the bytes that a file would, and so does a second run.
+// testStream checks that standard output gets the same bytes as a file.
 func (f *SinkFormat) testStream(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "out."+f.Format)
-	file := f.open(t, path, false)
+	file := f.createOutput(t, path, false)
 	var buf bytes.Buffer
 	stream, err := f.Stream(&buf, sinkCarry)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, out := range []Output{file, stream} {
-		for _, err := range []error{writeAll(out, sinkOutcomes()), out.Close(), publish(out), out.Discard()} {
+		for _, err := range []error{writeAll(out, makeOutcomes()), out.Close(), publish(out), out.Discard()} {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -207,7 +207,7 @@ func (f *SinkFormat) testStream(t *testing.T) {
 	}
 }
 
-// publish renames the file of a closed output, as the command does.
+// publish renames the file of a closed output, like the command.
 func publish(out Output) error {
 	temp, path := out.Temp()
 	if temp == "" {
@@ -216,11 +216,11 @@ func publish(out Output) error {
 	return os.Rename(temp, path)
 }
 
-// testStages: until it is renamed, whatever has the final name keeps it.
+// testStages checks that the file with the final name stays untouched until the rename.
 func (f *SinkFormat) testStages(t *testing.T) {
 	for _, before := range []string{"", "precious"} {
-		folder := t.TempDir()
-		path := filepath.Join(folder, "out."+f.Format)
+		dir := t.TempDir()
+		path := filepath.Join(dir, "out."+f.Format)
 		if before != "" {
 			if err := os.WriteFile(path, []byte(before), 0o644); err != nil {
 				t.Fatal(err)
@@ -233,9 +233,9 @@ func (f *SinkFormat) testStages(t *testing.T) {
 				t.Errorf("%s: %s holds %q (%v), want %q", stage, path, data, err, before)
 			}
 		}
-		out := f.open(t, path, false)
+		out := f.createOutput(t, path, false)
 		untouched("created")
-		if err := writeAll(out, sinkOutcomes()); err != nil {
+		if err := writeAll(out, makeOutcomes()); err != nil {
 			t.Fatal(err)
 		}
 		untouched("written")
@@ -252,8 +252,8 @@ func (f *SinkFormat) testStages(t *testing.T) {
 			if err := end(); err != nil {
 				t.Errorf("after the rename: %v", err)
 			}
-			if got := fileNames(t, folder); len(got) != 1 || got[0] != filepath.Base(path) {
-				t.Errorf("after the rename the folder holds %q, want only %q", got, filepath.Base(path))
+			if got := listFiles(t, dir); len(got) != 1 || got[0] != filepath.Base(path) {
+				t.Errorf("after the rename the directory has %q, want only %q", got, filepath.Base(path))
 			}
 		}
 		if data, err := os.ReadFile(path); err != nil || string(data) == before {
@@ -262,16 +262,16 @@ func (f *SinkFormat) testStages(t *testing.T) {
 	}
 }
 
-// testDiscard: whenever it is called, nothing is left, and nothing works any more.
+// testDiscard checks that Discard leaves no file at any stage, and that all later calls fail.
 func (f *SinkFormat) testDiscard(t *testing.T) {
 	stages := []func(Output) error{
 		func(Output) error { return nil },
-		func(o Output) error { return writeAll(o, sinkOutcomes()) },
-		func(o Output) error { return errors.Join(writeAll(o, sinkOutcomes()), o.Close()) },
+		func(o Output) error { return writeAll(o, makeOutcomes()) },
+		func(o Output) error { return errors.Join(writeAll(o, makeOutcomes()), o.Close()) },
 	}
 	for i, stage := range stages {
-		folder := t.TempDir()
-		out := f.open(t, filepath.Join(folder, "out."+f.Format), i%2 == 1)
+		dir := t.TempDir()
+		out := f.createOutput(t, filepath.Join(dir, "out."+f.Format), i%2 == 1)
 		if err := stage(out); err != nil {
 			t.Fatal(err)
 		}
@@ -280,14 +280,14 @@ func (f *SinkFormat) testDiscard(t *testing.T) {
 				t.Errorf("stage %d: Discard: %v", i, err)
 			}
 		}
-		if got := fileNames(t, folder); len(got) > 0 {
+		if got := listFiles(t, dir); len(got) > 0 {
 			t.Errorf("stage %d: Discard leaves %q", i, got)
 		}
 		if out.Write(&pipeline.Outcome{}) == nil || out.Close() == nil {
 			t.Errorf("stage %d: Write or Close succeeded after Discard", i)
 		}
-		if got := fileNames(t, folder); len(got) > 0 {
-			t.Errorf("stage %d: after Discard and all else there is %q", i, got)
+		if got := listFiles(t, dir); len(got) > 0 {
+			t.Errorf("stage %d: after Write and Close there is %q", i, got)
 		}
 	}
 }
@@ -306,20 +306,20 @@ func (w *failingWriter) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// testFailingWriter: wherever the writer fails, someone says so, everyone after it too, and it is never published.
+// testFailingWriter checks that an error of the writer is returned, at whatever byte it comes, and again by later calls.
 func (f *SinkFormat) testFailingWriter(t *testing.T) {
 	var whole bytes.Buffer
 	out, err := f.Stream(&whole, sinkCarry)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(writeAll(out, sinkOutcomes()), out.Close()); err != nil {
+	if err := errors.Join(writeAll(out, makeOutcomes()), out.Close()); err != nil {
 		t.Fatal(err)
 	}
 	for _, after := range []int{0, 1, 4, whole.Len() / 2, whole.Len() - 1} {
 		out, err := f.Stream(&failingWriter{after}, sinkCarry)
 		if err == nil {
-			err = writeAll(out, sinkOutcomes())
+			err = writeAll(out, makeOutcomes())
 		}
 		if err == nil {
 			err = out.Close()
@@ -329,7 +329,7 @@ func (f *SinkFormat) testFailingWriter(t *testing.T) {
 			continue
 		}
 		for name, again := range map[string]func() error{
-			"Write": func() error { return out.Write(&sinkOutcomes()[0]) }, "Close": out.Close,
+			"Write": func() error { return out.Write(&makeOutcomes()[0]) }, "Close": out.Close,
 		} {
 			if err := again(); !errors.Is(err, errDisk) {
 				t.Errorf("%s after the writer failed: %v, want the writer's error again", name, err)
@@ -338,27 +338,27 @@ func (f *SinkFormat) testFailingWriter(t *testing.T) {
 	}
 }
 
-// testBadPaths: what can't become a file is found out at once, and leaves nothing.
+// testBadPaths checks that a path that cannot become a file is refused at once, and that no file is left.
 func (f *SinkFormat) testBadPaths(t *testing.T) {
-	folder := t.TempDir()
-	taken := filepath.Join(folder, "folder."+f.Format)
+	dir := t.TempDir()
+	taken := filepath.Join(dir, "directory."+f.Format)
 	if err := os.Mkdir(taken, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	plain := filepath.Join(folder, "plain")
+	plain := filepath.Join(dir, "plain")
 	if err := os.WriteFile(plain, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	link := filepath.Join(folder, "link."+f.Format)
+	link := filepath.Join(dir, "link."+f.Format)
 	if err := os.Symlink(plain, link); err != nil {
 		t.Fatal(err)
 	}
-	before := fileNames(t, folder)
+	before := listFiles(t, dir)
 	for what, path := range map[string]string{
-		"missing folder":       filepath.Join(folder, "missing", "out."+f.Format),
-		"a file as the folder": filepath.Join(plain, "out."+f.Format),
-		"a folder of the name": taken,
-		"a symbolic link":      link,
+		"missing directory":              filepath.Join(dir, "missing", "out."+f.Format),
+		"a file in place of a directory": filepath.Join(plain, "out."+f.Format),
+		"a directory of that name":       taken,
+		"a symbolic link":                link,
 	} {
 		for kind, create := range map[string]func() (Output, error){
 			"assignments": func() (Output, error) { return f.Assignments(path, nil) },
@@ -369,14 +369,14 @@ func (f *SinkFormat) testBadPaths(t *testing.T) {
 			}
 		}
 	}
-	if diff := cmp.Diff(before, fileNames(t, folder)); diff != "" {
+	if diff := cmp.Diff(before, listFiles(t, dir)); diff != "" {
 		t.Errorf("files after failed creations (-before +after):\n%s", diff)
 	}
 }
 
-func fileNames(t *testing.T, folder string) (names []string) {
+func listFiles(t *testing.T, dir string) (names []string) {
 	t.Helper()
-	entries, err := os.ReadDir(folder)
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -400,8 +400,8 @@ var sinkCarry = []pipeline.Column{
 	{Name: "wei", Type: pipeline.TypeDecimal, Precision: 38, Scale: 18},
 }
 
-// sinkOutcomes are outcomes with everything in them that a format may get wrong.
-func sinkOutcomes() []pipeline.Outcome {
+// makeOutcomes returns outcomes with all values that a format may get wrong.
+func makeOutcomes() []pipeline.Outcome {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678_900_000, time.FixedZone("", 3600))
 	texts := []string{
 		"", "u1", "007", "1e5", " spaces ", "a,b", "a\tb", `say "hi"`, "two\nlines", "two\r\nlines", "cr\rcr", "\n", `"`, `""`,
@@ -462,7 +462,7 @@ func sinkOutcomes() []pipeline.Outcome {
 				{Name: text + "!", Value: row.Carry[1]},
 			}
 		}
-		if i%7 == 6 { // a row that did not decode has nothing
+		if i%7 == 6 { // a row that did not decode has no values
 			bad.Row.Carry = nil
 			bad.Row.User = pipeline.User{}
 		}
@@ -471,7 +471,7 @@ func sinkOutcomes() []pipeline.Outcome {
 	return outcomes
 }
 
-// wantAssignments is what the contract says of the outcomes, in words of its own.
+// wantAssignments returns the assignments of the outcomes as an independent implementation of the contract.
 func (f *SinkFormat) wantAssignments(outcomes []pipeline.Outcome) Table {
 	table := Table{Columns: []string{
 		"row_number", "user_id", "device_id", "flag_key", "outcome", "variant", "payload", "experiment_key", "evaluated_at",
@@ -489,11 +489,11 @@ func (f *SinkFormat) wantAssignments(outcomes []pipeline.Outcome) Table {
 				outcome = "assigned"
 			}
 			row := []Cell{
-				{Text: fmt.Sprint(o.Row.Number)}, orNull(o.Row.User.UserID), orNull(o.Row.User.DeviceID), {Text: a.FlagKey},
-				{Text: outcome}, orNull(a.Key), f.json(a.Payload), orNull(a.ExperimentKey), moment(o.At),
+				{Text: fmt.Sprint(o.Row.Number)}, textCell(o.Row.User.UserID), textCell(o.Row.User.DeviceID), {Text: a.FlagKey},
+				{Text: outcome}, textCell(a.Key), f.jsonCell(a.Payload), textCell(a.ExperimentKey), timeCell(o.At),
 			}
 			for i, v := range o.Row.Carry {
-				row = append(row, f.carried(sinkCarry[i].Type, v))
+				row = append(row, f.carriedCell(sinkCarry[i].Type, v))
 			}
 			table.Rows = append(table.Rows, row)
 		}
@@ -501,7 +501,7 @@ func (f *SinkFormat) wantAssignments(outcomes []pipeline.Outcome) Table {
 	return table
 }
 
-// wantErrors is the same for the error records.
+// wantErrors is like wantAssignments, for the error records.
 func (f *SinkFormat) wantErrors(outcomes []pipeline.Outcome) Table {
 	table := Table{Columns: []string{
 		"row_number", "user_id", "device_id", "kind", "http_status", "attempts", "message", "occurred_at", "input", "run_id",
@@ -518,34 +518,34 @@ func (f *SinkFormat) wantErrors(outcomes []pipeline.Outcome) Table {
 			input = Cell{Text: string(pipeline.AppendObject(nil, o.Row.Input))}
 		}
 		table.Rows = append(table.Rows, []Cell{
-			{Text: fmt.Sprint(o.Row.Number)}, orNull(o.Row.User.UserID), orNull(o.Row.User.DeviceID), {Text: string(o.Err.Kind)},
-			status, {Text: fmt.Sprint(o.Attempts)}, {Text: o.Err.Message}, moment(o.At), input, orNull(f.RunID),
+			{Text: fmt.Sprint(o.Row.Number)}, textCell(o.Row.User.UserID), textCell(o.Row.User.DeviceID), {Text: string(o.Err.Kind)},
+			status, {Text: fmt.Sprint(o.Attempts)}, {Text: o.Err.Message}, timeCell(o.At), input, textCell(f.RunID),
 		})
 	}
 	return table
 }
 
-func orNull(s string) Cell { return Cell{Text: s, Null: s == ""} }
+func textCell(s string) Cell { return Cell{Text: s, Null: s == ""} }
 
-func moment(t time.Time) Cell { return Cell{Text: t.UTC().Format("2006-01-02T15:04:05.000Z")} }
+func timeCell(t time.Time) Cell { return Cell{Text: t.UTC().Format("2006-01-02T15:04:05.000Z")} }
 
-func (f *SinkFormat) json(text string) Cell {
+func (f *SinkFormat) jsonCell(text string) Cell {
 	if f.JSON && strings.ContainsAny(text, "\r\n") {
 		text = `{"a":"x  y","b\"":[1,2]}` // the only one of sinkOutcomes
 	}
 	if f.JSON && text == "null" {
 		return Cell{Null: true} // a JSON null and an absent payload are the same there
 	}
-	return orNull(text)
+	return textCell(text)
 }
 
-func (f *SinkFormat) carried(typ pipeline.Type, v pipeline.Value) Cell {
+func (f *SinkFormat) carriedCell(typ pipeline.Type, v pipeline.Value) Cell {
 	if v.Kind == pipeline.Null {
 		return Cell{Null: true}
 	}
 	if v.Kind == pipeline.Float && (math.IsNaN(v.Float()) || math.IsInf(v.Float(), 0)) {
 		names := map[string]string{"NaN": "NaN", "+Inf": "Infinity", "-Inf": "-Infinity"}
-		return Cell{Text: names[fmt.Sprint(v.Float())], Null: f.JSON}.nullText()
+		return Cell{Text: names[fmt.Sprint(v.Float())], Null: f.JSON}.clearNullText()
 	}
 	if typ == pipeline.TypeTimestamp {
 		return Cell{Text: time.UnixMicro(v.Num).UTC().Format("2006-01-02T15:04:05.000000Z")}
@@ -556,8 +556,8 @@ func (f *SinkFormat) carried(typ pipeline.Type, v pipeline.Value) Cell {
 	return Cell{Text: string(v.AppendText(nil))}
 }
 
-// nullText drops the text of a null.
-func (c Cell) nullText() Cell {
+// clearNullText returns c without its text if it is null.
+func (c Cell) clearNullText() Cell {
 	if c.Null {
 		c.Text = ""
 	}

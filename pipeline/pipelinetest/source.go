@@ -11,8 +11,8 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// sourceHeader and sourceUsers are the users that every source has to read: what their cells are, and what
-// has to come of them. An empty cell is absent: an empty cell, a null, or no member at all.
+// sourceHeader and sourceUsers are the users that every source must read: their cells, and the expected users.
+// An empty cell stands for an absent value: an empty cell, a null, or no member at all.
 var sourceHeader = []string{
 	"plain", "user_id", "groups.org", "device_id", "user_properties.plan", "country", "group_properties.org.tier",
 	"user_properties.age", "context", "group_properties.org.size", "groups.team",
@@ -31,29 +31,29 @@ var sourceUsers = []struct {
 	{name: "device alone", cells: []string{"", "", "", "d3", "", "", "", "", "", "", ""}, dev: "d3", context: `{}`},
 	{name: "neither", cells: []string{"x", "", "acme", "", "pro", "DE", "", "", "", "", ""}, kind: pipeline.KindMissingID},
 	{name: "numeric id", cells: []string{"", "007", "", "1e5", "", "", "", "", "", "", ""}, id: "007", dev: "1e5", context: `{}`},
-	{name: "odd id", cells: []string{"", " a&flag_keys=x%2F+#\"' ", "", "🦊\n\t", "", "", "", "", "", "", ""},
+	{name: "id with special characters", cells: []string{"", " a&flag_keys=x%2F+#\"' ", "", "🦊\n\t", "", "", "", "", "", "", ""},
 		id: " a&flag_keys=x%2F+#\"' ", dev: "🦊\n\t", context: `{}`},
 	{name: "property of no group", cells: []string{"", "u7", "", "", "", "", "gold", "", "", "", ""}, id: "u7", context: `{}`},
 	{name: "context alone", cells: []string{"", "", "", "", "", "", "", "", `{"user_id":"c8","device_id":9007199254740993,"os":"ios","x":{"b":1,"a":[]}}`, "", ""},
 		id: "c8", dev: "9007199254740993", context: `{"os":"ios","x":{"a":[],"b":1}}`},
-	{name: "laid over a context", cells: []string{"", "u9", "acme", "", "pro", "DE", "gold", "", `{"user_id":"no","country":"FR","city":"Nice",` +
+	{name: "columns override a context", cells: []string{"", "u9", "acme", "", "pro", "DE", "gold", "", `{"user_id":"no","country":"FR","city":"Nice",` +
 		`"user_properties":{"plan":"free","seats":3,"gone":null},"groups":{"org":["old"],"team":"blue"},` +
 		`"group_properties":{"org":{"old":{"tier":"tin"},"acme":{"size":1.50,"tier":"tin"}}}}`, "", ""}, id: "u9",
 		context: `{"city":"Nice","country":"DE","group_properties":{"org":{"acme":{"size":1.50,"tier":"gold"},"old":{"tier":"tin"}}},` +
 			`"groups":{"org":["acme"],"team":["blue"]},"user_properties":{"plan":"pro","seats":3}}`},
 	{name: "group of the context", cells: []string{"", "u10", "", "", "", "", "gold", "", `{"groups":{"org":["old"]}}`, "", ""}, id: "u10",
 		context: `{"group_properties":{"org":{"old":{"tier":"gold"}}},"groups":{"org":["old"]}}`},
-	{name: "context of no object", cells: []string{"", "u11", "", "", "", "", "", "", `["a"]`, "", ""}, id: "u11", kind: pipeline.KindInvalidContext},
-	{name: "context of no JSON", cells: []string{"", "u12", "", "", "", "", "", "", `{"a":`, "", ""}, id: "u12", kind: pipeline.KindInvalidContext},
+	{name: "context that is not an object", cells: []string{"", "u11", "", "", "", "", "", "", `["a"]`, "", ""}, id: "u11", kind: pipeline.KindInvalidContext},
+	{name: "context that is not JSON", cells: []string{"", "u12", "", "", "", "", "", "", `{"a":`, "", ""}, id: "u12", kind: pipeline.KindInvalidContext},
 	{name: "context of a wrong shape", cells: []string{"", "u13", "", "", "", "", "", "", `{"user_properties":[]}`, "", ""}, id: "u13", kind: pipeline.KindInvalidContext},
 	{name: "context of a wrong group", cells: []string{"", "u14", "", "", "", "", "", "", `{"groups":{"org":{}}}`, "", ""}, id: "u14", kind: pipeline.KindInvalidContext},
 	{name: "last", cells: []string{"", "u15", "", "", "", "", "", "1", "", "", "t"}, id: "u15", context: `{"groups":{"team":["t"]},"user_properties":{"age":"1"}}`},
 }
 
-// TestSource is the suite that every source passes: the same users come out of every format.
+// TestSource is the suite that every source passes: all formats give the same users.
 //
-// open writes the header and the rows, in which "" is absent, in the source's format and opens them, with
-// columns going by their own names.
+// open writes the header and the rows, in which "" is absent, in the source's format and opens them without a mapping
+// of columns.
 func TestSource(t *testing.T, open func(tb testing.TB, header []string, rows [][]string) pipeline.Source) {
 	t.Helper()
 	var rows [][]string
@@ -64,7 +64,7 @@ func TestSource(t *testing.T, open func(tb testing.TB, header []string, rows [][
 	t.Run("users", func(t *testing.T) {
 		src := open(t, sourceHeader, rows)
 		defer mustClose(t, src)
-		var row pipeline.Row // used again, and full of another row's values
+		var row pipeline.Row // has the values of another row, like one that is reused
 		row.Carry = []pipeline.Value{pipeline.StringValue("stale")}
 		row.Err = pipeline.Errorf(pipeline.KindBadRow, "stale")
 		row.User.UserID = "stale"
@@ -111,7 +111,7 @@ func TestSource(t *testing.T, open func(tb testing.TB, header []string, rows [][
 			for i, name := range sourceHeader {
 				at := slices.IndexFunc(row.Input, func(m pipeline.Member) bool { return m.Name == name })
 				if at < 0 {
-					if u.cells[i] != "" && name != "plain" { // a source may leave out what is not used
+					if u.cells[i] != "" && name != "plain" { // a source may leave out columns that are not used
 						t.Errorf("%s: Input lacks %s", u.name, name)
 					}
 					continue
@@ -156,7 +156,7 @@ func TestSource(t *testing.T, open func(tb testing.TB, header []string, rows [][
 		}
 		src := open(t, []string{"user_id", "user_properties.plan"}, many)
 		defer mustClose(t, src)
-		ring := make([]pipeline.Row, 7) // as a pipeline uses its rows
+		ring := make([]pipeline.Row, 7) // a pipeline reuses its rows like this
 		for i := range many {
 			row := &ring[i%len(ring)]
 			mustNext(t, src, row)
