@@ -20,13 +20,13 @@ func TestCrashFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	operations := map[string][]string{ // the order is the promise: content before name, name before folder
+	operations := map[string][]string{ // the order is the promise: content before name, name before directory
 		"publish": {"create", "rename", "write", "sync", "close", "rename", "syncdir"}, // the first rename is a trial
 		"log":     {"create", "write", "datasync", "truncate", "sync", "remove", "close"},
 	}
 	for child, want := range operations {
 		log := filepath.Join(t.TempDir(), "ops")
-		if out, err := command(t, binary, child, t.TempDir(), "ROLLCALL_OPS_LOG="+log).CombinedOutput(); err != nil {
+		if out, err := childCommand(t, binary, child, t.TempDir(), "ROLLCALL_OPS_LOG="+log).CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v\n%s", child, err, out)
 		}
 		data, err := os.ReadFile(log)
@@ -45,10 +45,10 @@ func TestCrashFaults(t *testing.T) {
 			t.Errorf("%s: operations (-want +got):\n%s", child, diff)
 		}
 	}
-	for n := 1; n <= 9; n++ { // one more than in an empty folder: what is replaced leaves its mode
+	for n := 1; n <= 9; n++ { // one more than in an empty directory: what is replaced leaves its mode
 		for _, fault := range []string{"KILL_AT", "KILL_TORN", "FAIL_AT", "FAIL_FROM"} {
-			folder := t.TempDir()
-			path := filepath.Join(folder, "out.csv")
+			dir := t.TempDir()
+			path := filepath.Join(dir, "out.csv")
 			if err := os.WriteFile(path, []byte("old content"), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -56,7 +56,7 @@ func TestCrashFaults(t *testing.T) {
 			if fault == "KILL_TORN" {
 				env = []string{"ROLLCALL_KILL_AT=" + strconv.Itoa(n), "ROLLCALL_KILL_TORN=1"}
 			}
-			cmd := command(t, binary, "publish", folder, env...)
+			cmd := childCommand(t, binary, "publish", dir, env...)
 			out, err := cmd.CombinedOutput()
 			want := "old content"
 			if n >= 8 {
@@ -67,7 +67,7 @@ func TestCrashFaults(t *testing.T) {
 				t.Errorf("%s %d: final file has %q, %v; want %q", fault, n, got, readErr, want)
 			}
 			killed := cmd.ProcessState.Sys().(syscall.WaitStatus).Signaled()
-			left := slices.DeleteFunc(names(t, folder), func(name string) bool { return name == "out.csv" })
+			left := slices.DeleteFunc(listFiles(t, dir), func(name string) bool { return name == "out.csv" })
 			switch {
 			case n == 9: // there are eight
 				if err != nil {
@@ -80,7 +80,7 @@ func TestCrashFaults(t *testing.T) {
 			case fault == "FAIL_AT" && len(left) > 0:
 				t.Errorf("%s %d: left %q", fault, n, left)
 			case fault == "KILL_TORN" && n == 3:
-				if torn, err := os.ReadFile(filepath.Join(folder, left[0])); err != nil || string(torn) != "new c" {
+				if torn, err := os.ReadFile(filepath.Join(dir, left[0])); err != nil || string(torn) != "new c" {
 					t.Errorf("torn write left %q, %v; want half of it", torn, err)
 				}
 			}
@@ -89,7 +89,7 @@ func TestCrashFaults(t *testing.T) {
 }
 
 // TestCrashRenamesThatFail: a file system that cannot rename is found when the file is created; one that cannot sync a
-// folder is good enough.
+// directory is good enough.
 func TestCrashRenamesThatFail(t *testing.T) {
 	binary, err := os.Executable() // built with the tag faultfs
 	if err != nil {
@@ -104,14 +104,14 @@ func TestCrashRenamesThatFail(t *testing.T) {
 		{"syncdir", "EIO", "publish OUT: input/output error"},
 	} {
 		t.Run(tt.kind+"/"+tt.errno, func(t *testing.T) {
-			folder := t.TempDir()
-			cmd := command(t, binary, "publish", folder, "ROLLCALL_FAIL_KIND="+tt.kind, "ROLLCALL_FAIL_ERRNO="+tt.errno)
+			dir := t.TempDir()
+			cmd := childCommand(t, binary, "publish", dir, "ROLLCALL_FAIL_KIND="+tt.kind, "ROLLCALL_FAIL_ERRNO="+tt.errno)
 			out, err := cmd.CombinedOutput()
-			want := strings.ReplaceAll(tt.want, "OUT", filepath.Join(folder, "out.csv"))
+			want := strings.ReplaceAll(tt.want, "OUT", filepath.Join(dir, "out.csv"))
 			if (err == nil) != (want == "") || !strings.Contains(string(out), want) {
 				t.Errorf("got %v, %q; want %q", err, out, want)
 			}
-			if got := names(t, folder); len(got) > 0 && tt.kind == "rename" {
+			if got := listFiles(t, dir); len(got) > 0 && tt.kind == "rename" {
 				t.Errorf("left %q", got)
 			}
 		})

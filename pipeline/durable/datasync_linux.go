@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// datasync is fdatasync(2): unlike fsync it does not write the time of the last change, which would be a second
+// datasync calls fdatasync(2). Unlike fsync, it does not write the time of the last change, which is in another
 // place on the disk.
 func datasync(f *os.File) error {
 	for {

@@ -1,39 +1,40 @@
-// Package durable is the only place where rollcall makes files last. What must survive a crash, a full disk or
-// a power loss is written through it; nothing else in this module calls fsync or rename.
+// Package durable writes the files that must last. A file that must survive a crash, a full disk or a power loss is
+// written through it; nothing else in this module calls fsync or rename.
 //
 // There are two kinds of files:
 //
-//   - [Temp], for what must appear whole or not at all: outputs, error records, the manifest. It is written
-//     under a hidden name in the folder of the final one, and then, one step after the other, each checked:
+//   - [Temp], for files that must appear whole or not at all: outputs, error records, the manifest. A Temp is written
+//     under a hidden name in the directory of the final one, in steps that are each checked:
 //
 //     CreateTemp → Write … → Sync → Close → Rename → SyncDir
 //
-//     CreateTemp tries a rename, so that what would keep the last one from working is found before the work.
-//     [Temp.Rename] replaces a file and keeps its mode, owner and group ([Inherit]); [Publish] replaces nothing unless it is told to.
+//     CreateTemp tries a rename, so that a problem with the last rename is found before the work starts.
+//     [Temp.Rename] replaces a file and keeps its mode, owner and group ([Inherit]); [Publish] replaces a file only if
+//     the caller asks for it.
 //
-//     The fsync before the rename, because a file system may otherwise keep the name and lose the content; the
-//     one of the folder after it, because the name itself is content of the folder. [WriteFile] is all of it.
+//     The fsync comes before the rename because a file system may otherwise keep the name and lose the content. The
+//     directory is synced after the rename because the name is content of the directory. [WriteFile] does all steps.
 //
-//   - [Log], for what grows and must be there up to the last Datasync: the journal. It is private (0600), has
-//     one writer, and is locked as long as it is open ([ErrLocked] for everybody else); the lock is the kernel's
-//     (flock) and goes with the process, however that ends.
+//   - [Log], for a file that grows and must be complete up to the last Datasync: the journal. It is private (0600), has
+//     one writer, and is locked as long as it is open; everybody else gets [ErrLocked]. The lock belongs to the kernel
+//     (flock), which releases it when the process ends, however it ends.
 //
-// A hidden file that was there before is used only if this user has made it ([CheckOurs], [ErrNotOurs]): in a
-// shared folder somebody else can put files under names that can be guessed.
+// A hidden file that existed before is used only if this user made it ([CheckOurs], [ErrNotOurs]): in a
+// shared directory, other users can create files under names that they can guess.
 //
-// After an error of Sync or Datasync a file is of no use any more: the kernel may have dropped the pages that
+// A file is unusable after an error of Sync or Datasync: the kernel may have dropped the pages that
 // it could not write, and a second fsync would then report success (Rebello et al., "Can Applications Recover
-// from fsync Failures?", USENIX ATC 2020). Nobody tries again.
+// from fsync Failures?", USENIX ATC 2020). Do not retry.
 //
-// [WrapError] words an error for the person at the terminal: with the name that was given, not the temporary
-// one, and with what to do about it.
+// [WrapError] words an error for the person at the terminal: it names the file by its final name, not the temporary
+// one, and has a hint.
 //
-// # Faults on purpose
+// # Fault injection
 //
-// Every operation that changes a disk goes through one function, op. It does nothing, and the compiler drops
-// it, unless the program is built with the tag faultfs (fault.go): then environment variables kill the process
-// right before its Nth operation or make that fail, which is how the crash tests reach every one of them.
+// Every operation that changes a disk first calls one function, beforeOp. It does nothing, and the compiler removes
+// it, unless the program is built with the tag faultfs (fault.go). Then environment variables kill the process
+// just before its Nth operation, or make that operation fail. The crash tests reach every operation this way.
 //
-// The package runs where there is flock: Linux, macOS and the BSDs. It does not compile for Windows, where
-// LockFileEx of golang.org/x/sys/windows would be needed.
+// The package needs flock: Linux, macOS and the BSDs. It does not compile for Windows, where
+// it would need LockFileEx of golang.org/x/sys/windows.
 package durable

@@ -11,10 +11,10 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// SyncDir makes what happened to names in the folder of path survive a power loss. A file system that cannot
-// sync a folder (CIFS, some of FUSE) answers EINVAL or ENOTSUP: there is nothing else to do there.
+// SyncDir makes created, renamed and removed names in the directory of path survive a power loss. A file system that
+// cannot sync a directory (CIFS, some of FUSE) returns EINVAL or ENOTSUP; SyncDir then does nothing.
 func SyncDir(path string) error {
-	err := op("syncdir", path, nil)
+	err := beforeOp("syncdir", path, nil)
 	if err == nil {
 		err = syncDir(filepath.Dir(path))
 	}
@@ -25,16 +25,16 @@ func SyncDir(path string) error {
 }
 
 func syncDir(name string) error {
-	folder, err := os.Open(name)
+	dir, err := os.Open(name)
 	if err != nil {
 		return err
 	}
-	return errors.Join(folder.Sync(), folder.Close())
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// Remove removes the file; one that is not there is fine.
+// Remove removes the file. It is not an error if there is no such file.
 func Remove(path string) error {
-	err := op("remove", path, nil)
+	err := beforeOp("remove", path, nil)
 	if err == nil {
 		err = os.Remove(path)
 	}
@@ -44,19 +44,20 @@ func Remove(path string) error {
 	return WrapError("remove", path, err)
 }
 
-// Exists reports whether there is something under that name, were it a dangling link.
+// Exists reports whether something has that name, even a dangling link.
 func Exists(path string) (bool, error) {
 	_, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
-		return false, WrapError("look at", path, err)
+		return false, WrapError("stat", path, err)
 	}
 	return true, nil
 }
 
-// WriteFile publishes data under that name as outputs are: whole or not at all, and there after a power loss.
+// WriteFile writes data to the named file like an output: the file appears whole or not at all, and survives a power
+// loss.
 func WriteFile(path string, data []byte) error {
 	t, err := WriteTemp(path, data)
 	if err != nil {
@@ -68,7 +69,7 @@ func WriteFile(path string, data []byte) error {
 	return t.SyncDir()
 }
 
-// WriteTemp writes data, to the disk, under a temporary name beside path, for the caller to rename.
+// WriteTemp writes and syncs data under a temporary name beside path, for the caller to rename.
 func WriteTemp(path string, data []byte) (*Temp, error) {
 	t, err := CreateTemp(path, 0o666)
 	if err != nil {
@@ -84,10 +85,10 @@ func WriteTemp(path string, data []byte) (*Temp, error) {
 	return t, nil
 }
 
-const mountedHint = "it is mounted by itself, as a container's -v FILE:FILE does: mount its folder instead"
+const mountedHint = "it is a mount point, as with a container's -v FILE:FILE: mount its directory instead"
 
-// WrapError is err about that file: with the name that the user gave instead of the temporary one, and with
-// what to do about it. A nil err stays nil.
+// WrapError returns an error "verb name: cause", where name is the name that the user gave instead of the temporary
+// one, with a hint if there is something the user can do. A nil err stays nil.
 func WrapError(verb, name string, err error) error {
 	if err == nil {
 		return nil
@@ -99,22 +100,22 @@ func WrapError(verb, name string, err error) error {
 		cause = e.Err
 	}
 	wrapped := fmt.Errorf("%s %s: %w", verb, name, cause)
-	folder := filepath.Dir(name)
+	dir := filepath.Dir(name)
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return pipeline.WithHint(wrapped, "free some space there, or write the output to another disk")
 	case errors.Is(err, syscall.EFBIG):
 		return pipeline.WithHint(wrapped, "raise the limit on file sizes (ulimit -f), or write the output to another disk")
-	case errors.Is(err, fs.ErrNotExist) && isFolder(folder):
-		return pipeline.WithHint(wrapped, "a hidden file of the run is gone from "+folder+": does something clean it?")
+	case errors.Is(err, fs.ErrNotExist) && isDir(dir):
+		return pipeline.WithHint(wrapped, "a hidden file of the run is gone from "+dir+": does something clean it?")
 	case errors.Is(err, fs.ErrNotExist):
-		return pipeline.WithHint(wrapped, "create the folder first: mkdir -p "+folder)
+		return pipeline.WithHint(wrapped, "create the directory first: mkdir -p "+dir)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		if info, lerr := os.Lstat(name); lerr == nil && !mayRemove(name, info) {
 			return pipeline.WithHint(wrapped, fmt.Sprintf("it belongs to user %d, and only that user can replace or remove it in %s (sticky bit)",
-				ownerOf(info), folder))
+				ownerOf(info), dir))
 		}
-		return pipeline.WithHint(wrapped, "the folder must be writable, not just the file: "+folder)
+		return pipeline.WithHint(wrapped, "the directory must be writable, not just the file: "+dir)
 	case errors.Is(err, syscall.EBUSY):
 		return pipeline.WithHint(wrapped, mountedHint)
 	case errors.Is(err, syscall.EXDEV), errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.ENOTSUP):
@@ -125,30 +126,29 @@ func WrapError(verb, name string, err error) error {
 	return wrapped
 }
 
-func isFolder(path string) bool {
+func isDir(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
 }
 
-// The operations on open files. Their errors are as the system gave them: the caller knows the name to say.
+// The operations on open files. They return the errors of the system: the caller knows which name to report.
 
-func write(f *os.File, p []byte) (int, error) {
+func writeBytes(f *os.File, p []byte) (int, error) {
 	half := 0
-	if err := op("write", f.Name(), func() { half, _ = f.Write(p[:len(p)/2]) }); err != nil {
+	if err := beforeOp("write", f.Name(), func() { half, _ = f.Write(p[:len(p)/2]) }); err != nil {
 		return half, err
 	}
 	return f.Write(p)
 }
 
 func syncFile(f *os.File) error {
-	if err := op("sync", f.Name(), nil); err != nil {
+	if err := beforeOp("sync", f.Name(), nil); err != nil {
 		return err
 	}
 	return f.Sync()
 }
 
-// closeFile closes f in any case: an error of the hook, too, stands for a close that has happened (close(2): the
-// descriptor is released even when it fails).
+// closeFile closes f even if a fault is injected: close(2) releases the descriptor even when it fails.
 func closeFile(f *os.File) error {
-	return errors.Join(op("close", f.Name(), nil), f.Close())
+	return errors.Join(beforeOp("close", f.Name(), nil), f.Close())
 }

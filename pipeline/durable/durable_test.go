@@ -18,23 +18,23 @@ import (
 
 // TestMain is also the program that the tests of locks and faults run: this binary with ROLLCALL_TEST_CHILD set.
 func TestMain(m *testing.M) {
-	folder := os.Getenv("ROLLCALL_TEST_FOLDER")
+	dir := os.Getenv("ROLLCALL_TEST_DIR")
 	switch os.Getenv("ROLLCALL_TEST_CHILD") {
 	case "":
 		os.Exit(m.Run())
 	case "lock": // until it is killed
-		if _, err := OpenLog(filepath.Join(folder, "log"), true); err != nil {
+		if _, err := OpenLog(filepath.Join(dir, "log"), true); err != nil {
 			panic(err)
 		}
 		os.Stdout.WriteString("locked\n")
 		io.Copy(io.Discard, os.Stdin)
 	case "publish":
-		if err := WriteFile(filepath.Join(folder, "out.csv"), []byte("new content")); err != nil {
+		if err := WriteFile(filepath.Join(dir, "out.csv"), []byte("new content")); err != nil {
 			os.Stderr.WriteString(err.Error())
 			os.Exit(1)
 		}
 	case "log":
-		if err := useLog(filepath.Join(folder, "log")); err != nil {
+		if err := useLog(filepath.Join(dir, "log")); err != nil {
 			os.Stderr.WriteString(err.Error())
 			os.Exit(1)
 		}
@@ -60,8 +60,8 @@ func useLog(path string) error {
 }
 
 func TestWriteFile(t *testing.T) {
-	folder := t.TempDir()
-	path := filepath.Join(folder, "manifest.json")
+	dir := t.TempDir()
+	path := filepath.Join(dir, "manifest.json")
 	for _, want := range []string{"one", "another"} {
 		if err := WriteFile(path, []byte(want)); err != nil {
 			t.Fatal(err)
@@ -70,35 +70,35 @@ func TestWriteFile(t *testing.T) {
 			t.Errorf("read %q, %v; want %q", got, err, want)
 		}
 	}
-	if got := names(t, folder); !slices.Equal(got, []string{"manifest.json"}) {
+	if got := listFiles(t, dir); !slices.Equal(got, []string{"manifest.json"}) {
 		t.Errorf("left %q", got)
 	}
-	missing := filepath.Join(folder, "no", "x")
+	missing := filepath.Join(dir, "no", "x")
 	if err := WriteFile(missing, nil); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), missing) || pipeline.Hint(err) == "" {
-		t.Errorf("into a missing folder: %v", err)
+		t.Errorf("into a missing directory: %v", err)
 	}
 }
 
 func TestCreateTempRefusesWhatARenameWouldSpoil(t *testing.T) {
-	folder := t.TempDir()
-	link, pipe := filepath.Join(folder, "link"), filepath.Join(folder, "pipe")
+	dir := t.TempDir()
+	link, pipe := filepath.Join(dir, "link"), filepath.Join(dir, "pipe")
 	if err := errors.Join(os.Symlink("nowhere", link), syscall.Mkfifo(pipe, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]string{folder: "a folder", link: "a symbolic link", pipe: "not a regular file"} {
+	for path, want := range map[string]string{dir: "a directory", link: "a symbolic link", pipe: "not a regular file"} {
 		if _, err := CreateTemp(path, 0o666); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", path, err, want)
 		}
 	}
-	if got := names(t, folder); len(got) != 2 {
+	if got := listFiles(t, dir); len(got) != 2 {
 		t.Errorf("left %q", got)
 	}
 }
 
 // TestTemp: nothing under the final name before Rename; and Remove takes the temporary name alone.
 func TestTemp(t *testing.T) {
-	folder := t.TempDir()
-	path := filepath.Join(folder, strings.Repeat("n", 251)+".csv") // the temporary name must fit where the final one does
+	dir := t.TempDir()
+	path := filepath.Join(dir, strings.Repeat("n", 251)+".csv") // the temporary name must fit where the final one does
 	temp, err := CreateTemp(path, 0o600)
 	if err != nil {
 		t.Fatal(err)
@@ -118,18 +118,18 @@ func TestTemp(t *testing.T) {
 	if err := errors.Join(temp.Rename(), temp.SyncDir(), temp.Remove()); err != nil {
 		t.Fatal(err)
 	}
-	if got := names(t, folder); !slices.Equal(got, []string{filepath.Base(path)}) {
-		t.Errorf("folder has %q", got)
+	if got := listFiles(t, dir); !slices.Equal(got, []string{filepath.Base(path)}) {
+		t.Errorf("the directory has %q", got)
 	}
 }
 
 func TestExists(t *testing.T) {
-	folder := t.TempDir()
-	link := filepath.Join(folder, "link")
+	dir := t.TempDir()
+	link := filepath.Join(dir, "link")
 	if err := os.Symlink("nowhere", link); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]bool{folder: true, link: true, filepath.Join(folder, "x"): false} {
+	for path, want := range map[string]bool{dir: true, link: true, filepath.Join(dir, "x"): false} {
 		if got, err := Exists(path); got != want || err != nil {
 			t.Errorf("Exists(%s) = %v, %v; want %v", path, got, err, want)
 		}
@@ -159,7 +159,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestSyncsAreReal: the kernel is asked, not just the hook. It has no way to sync a pipe, or a folder of /proc.
+// TestSyncsAreReal: the kernel is asked, not just the hook. It has no way to sync a pipe, or a directory of /proc.
 func TestSyncsAreReal(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -186,7 +186,7 @@ func TestSyncsAreReal(t *testing.T) {
 			t.Errorf("sync of /proc/self: %v, want EINVAL", err)
 		}
 		if err := SyncDir("/proc/self/x"); err != nil {
-			t.Errorf("a file system that cannot sync folders: %v, want no error", err)
+			t.Errorf("a file system that cannot sync directories: %v, want no error", err)
 		}
 	}
 }
@@ -276,13 +276,13 @@ func TestLockIsOfTheFileThatHasTheName(t *testing.T) {
 }
 
 func TestLogIsARegularFile(t *testing.T) {
-	folder := t.TempDir()
-	target, link, pipe := filepath.Join(folder, "target"), filepath.Join(folder, "link"), filepath.Join(folder, "pipe")
+	dir := t.TempDir()
+	target, link, pipe := filepath.Join(dir, "target"), filepath.Join(dir, "link"), filepath.Join(dir, "pipe")
 	err := errors.Join(os.WriteFile(target, nil, 0o600), os.Symlink(target, link), syscall.Mkfifo(pipe, 0o600))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{link, pipe, folder} {
+	for _, path := range []string{link, pipe, dir} {
 		if log, err := OpenLog(path, true); err == nil {
 			log.Close()
 			t.Errorf("%s was opened", path)
@@ -292,9 +292,9 @@ func TestLogIsARegularFile(t *testing.T) {
 
 // TestLockGoesWithTheProcess, even one that is killed.
 func TestLockGoesWithTheProcess(t *testing.T) {
-	folder := t.TempDir()
-	path := filepath.Join(folder, "log")
-	child := command(t, os.Args[0], "lock", folder)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "log")
+	child := childCommand(t, os.Args[0], "lock", dir)
 	stdin, err := child.StdinPipe() // ends with this process, and the child with it
 	if err != nil {
 		t.Fatal(err)
@@ -324,16 +324,16 @@ func TestLockGoesWithTheProcess(t *testing.T) {
 	log.Close()
 }
 
-func command(t *testing.T, binary, child, folder string, env ...string) *exec.Cmd {
+func childCommand(t *testing.T, binary, child, dir string, env ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(binary)
-	cmd.Env = append(os.Environ(), append(env, "ROLLCALL_TEST_CHILD="+child, "ROLLCALL_TEST_FOLDER="+folder)...)
+	cmd.Env = append(os.Environ(), append(env, "ROLLCALL_TEST_CHILD="+child, "ROLLCALL_TEST_DIR="+dir)...)
 	return cmd
 }
 
-func names(t *testing.T, folder string) []string {
+func listFiles(t *testing.T, dir string) []string {
 	t.Helper()
-	entries, err := os.ReadDir(folder)
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

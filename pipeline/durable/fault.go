@@ -11,14 +11,14 @@ import (
 	"syscall"
 )
 
-// The faults that the environment asks for. Operations are counted from 1, over the whole process.
+// faults counts the operations of the whole process, from 1. The environment says which of them fail:
 //
-//	ROLLCALL_KILL_AT=N      SIGKILL right before the Nth operation
-//	ROLLCALL_FAIL_AT=N      the Nth operation fails, the others do not
+//	ROLLCALL_KILL_AT=N      SIGKILL just before the Nth operation
+//	ROLLCALL_FAIL_AT=N      only the Nth operation fails
 //	ROLLCALL_FAIL_FROM=N    the Nth operation and all after it fail
 //	ROLLCALL_FAIL_KIND=K    all operations of that kind fail
-//	ROLLCALL_FAIL_ERRNO=E   with what: EIO (the default), ENOSPC, EDQUOT, EFBIG, EROFS, EBUSY, EXDEV, ENOSYS, EINVAL, ENOTSUP, EPERM
-//	ROLLCALL_KILL_TORN=1    a write that is killed or fails has written half of its bytes
+//	ROLLCALL_FAIL_ERRNO=E   the error: EIO (the default), ENOSPC, EDQUOT, EFBIG, EROFS, EBUSY, EXDEV, ENOSYS, EINVAL, ENOTSUP, EPERM
+//	ROLLCALL_KILL_TORN=1    a write that fails or is killed writes half of its bytes first
 //	ROLLCALL_OPS_LOG=FILE   append a line "N KIND PATH" before each operation
 //
 // The kinds: create write sync datasync close inherit rename syncdir truncate remove.
@@ -27,7 +27,9 @@ var faults struct {
 	count int
 }
 
-func op(kind, path string, half func()) error {
+// beforeOp counts an operation and injects the fault that the environment asks for. half, if not nil, does half of the
+// operation.
+func beforeOp(kind, path string, half func()) error {
 	faults.Lock()
 	defer faults.Unlock()
 	faults.count++
@@ -35,7 +37,7 @@ func op(kind, path string, half func()) error {
 	if file := os.Getenv("ROLLCALL_OPS_LOG"); file != "" {
 		logOp(file, fmt.Sprintf("%d %s %s\n", n, kind, path))
 	}
-	killAt, failAt, failFrom := number("ROLLCALL_KILL_AT"), number("ROLLCALL_FAIL_AT"), number("ROLLCALL_FAIL_FROM")
+	killAt, failAt, failFrom := envNumber("ROLLCALL_KILL_AT"), envNumber("ROLLCALL_FAIL_AT"), envNumber("ROLLCALL_FAIL_FROM")
 	kill := n == killAt
 	if !kill && n != failAt && (failFrom == 0 || n < failFrom) && kind != os.Getenv("ROLLCALL_FAIL_KIND") {
 		return nil
@@ -47,9 +49,9 @@ func op(kind, path string, half func()) error {
 		if self, err := os.FindProcess(os.Getpid()); err == nil {
 			self.Kill()
 		}
-		select {} // the signal is on its way; nothing may happen in between
+		select {} // nothing may happen until the signal arrives
 	}
-	return &fs.PathError{Op: kind, Path: path, Err: errno()}
+	return &fs.PathError{Op: kind, Path: path, Err: envErrno()}
 }
 
 func logOp(file, line string) {
@@ -59,11 +61,11 @@ func logOp(file, line string) {
 		f.Close()
 	}
 	if err != nil {
-		panic("faultfs: " + err.Error()) // a test that can't see what it tests must not pass
+		panic("faultfs: " + err.Error()) // a test must not pass without its log
 	}
 }
 
-func number(name string) int {
+func envNumber(name string) int {
 	text := os.Getenv(name)
 	if text == "" {
 		return 0
@@ -75,7 +77,7 @@ func number(name string) int {
 	return n
 }
 
-func errno() error {
+func envErrno() error {
 	name := os.Getenv("ROLLCALL_FAIL_ERRNO")
 	known := map[string]error{
 		"": syscall.EIO, "EIO": syscall.EIO, "ENOSPC": syscall.ENOSPC, "EDQUOT": syscall.EDQUOT, "EFBIG": syscall.EFBIG, "EROFS": syscall.EROFS,
@@ -83,7 +85,7 @@ func errno() error {
 		"EPERM": syscall.EPERM,
 	}
 	if known[name] == nil {
-		panic("faultfs: ROLLCALL_FAIL_ERRNO is not known: " + name)
+		panic("faultfs: unknown ROLLCALL_FAIL_ERRNO: " + name)
 	}
 	return known[name]
 }

@@ -10,22 +10,22 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// ErrLocked says that another open [Log], most likely another process's, has the file.
+// ErrLocked says that another [Log] has the file open, most likely in another process.
 var ErrLocked = errors.New("it is in use by another process")
 
-// Log is a private file that grows, locked while it is open. It is used from one goroutine. The errors of Write,
-// Datasync, Truncate, ReadAt and Close are the system's: word them with [WrapError].
+// Log is a private file that grows. It is locked while it is open, and used from one goroutine. Write,
+// Datasync, Truncate, ReadAt and Close return the errors of the system: pass them to [WrapError].
 type Log struct{ f *os.File }
 
-// OpenLog opens the file to read and to append, and locks it. Without create a file that is not there is an
-// [fs.ErrNotExist]; with it, it is created with mode 0600, and the caller sees to [SyncDir]. A file that somebody
-// else may have put there is refused: see [CheckOurs].
+// OpenLog opens the file for reading and appending, and locks it. If there is no such file, it returns
+// [fs.ErrNotExist], or with create, creates the file with mode 0600; the caller must then call [SyncDir]. OpenLog
+// refuses a file that somebody else may have made: see [CheckOurs].
 func OpenLog(path string, create bool) (*Log, error) {
-	// O_NOFOLLOW: a link would lead us elsewhere; O_NONBLOCK: a named pipe would keep us waiting.
+	// O_NOFOLLOW does not follow a symbolic link; O_NONBLOCK does not wait for the writer of a named pipe.
 	flags := os.O_RDWR | os.O_APPEND | syscall.O_NOFOLLOW | syscall.O_NONBLOCK
 	if create {
 		flags |= os.O_CREATE
-		if err := op("create", path, nil); err != nil {
+		if err := beforeOp("create", path, nil); err != nil {
 			return nil, WrapError("create", path, err)
 		}
 	}
@@ -42,7 +42,7 @@ func OpenLog(path string, create bool) (*Log, error) {
 			f.Close() // nothing was written
 			return nil, fmt.Errorf("open %w", err)
 		}
-		err = lock(f)
+		err = lockFile(f)
 		if err == nil {
 			var current bool
 			if current, err = isCurrent(f, path); err == nil && current {
@@ -53,12 +53,12 @@ func OpenLog(path string, create bool) (*Log, error) {
 		if err != nil {
 			return nil, WrapError("open", path, err)
 		}
-		// Whoever held the lock has removed the file meanwhile: look again at what has the name now.
+		// The owner of the lock has removed the file in the meantime. Open the file that has the name now.
 	}
 }
 
-// lock takes the exclusive lock of f, or says that somebody else has it. It never waits.
-func lock(f *os.File) error {
+// lockFile takes the exclusive lock of f, or returns ErrLocked. It never waits.
+func lockFile(f *os.File) error {
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		switch {
@@ -73,7 +73,7 @@ func lock(f *os.File) error {
 	}
 }
 
-// isCurrent reports whether f still has the name under which it was opened.
+// isCurrent reports whether the file at path is still f.
 func isCurrent(f *os.File, path string) (bool, error) {
 	have, err := f.Stat()
 	if err != nil {
@@ -89,7 +89,7 @@ func isCurrent(f *os.File, path string) (bool, error) {
 	return os.SameFile(have, named), nil
 }
 
-// Size is how long the file is.
+// Size returns the size of the file in bytes.
 func (l *Log) Size() (int64, error) {
 	info, err := l.f.Stat()
 	if err != nil {
@@ -98,24 +98,23 @@ func (l *Log) Size() (int64, error) {
 	return info.Size(), nil
 }
 
-// ReadAt is that of [io.ReaderAt].
+// ReadAt implements [io.ReaderAt].
 func (l *Log) ReadAt(p []byte, offset int64) (int, error) { return l.f.ReadAt(p, offset) }
 
 // Write appends p.
-func (l *Log) Write(p []byte) (int, error) { return write(l.f, p) }
+func (l *Log) Write(p []byte) (int, error) { return writeBytes(l.f, p) }
 
-// Datasync makes what was written survive a power loss: the content and the length, not the times.
+// Datasync makes the content and the length of the file survive a power loss, but not its times.
 func (l *Log) Datasync() error {
-	if err := op("datasync", l.f.Name(), nil); err != nil {
+	if err := beforeOp("datasync", l.f.Name(), nil); err != nil {
 		return err
 	}
 	return datasync(l.f)
 }
 
-// Truncate cuts the file, and makes that last before it returns: what is appended next must not be followed by
-// what was cut.
+// Truncate cuts the file and syncs it: the bytes that were cut must never follow those that are appended next.
 func (l *Log) Truncate(size int64) error {
-	if err := op("truncate", l.f.Name(), nil); err != nil {
+	if err := beforeOp("truncate", l.f.Name(), nil); err != nil {
 		return err
 	}
 	if err := l.f.Truncate(size); err != nil {
@@ -124,12 +123,12 @@ func (l *Log) Truncate(size int64) error {
 	return syncFile(l.f)
 }
 
-// Remove removes the file from its folder, still locked. Where that fails the file is emptied, so that nobody takes
-// what is left for a journal.
+// Remove removes the file, which stays open and locked. If that fails, Remove empties the file, so that the rest is not
+// treated as a journal.
 func (l *Log) Remove() error {
 	err := Remove(l.f.Name())
 	if err != nil {
-		_ = l.Truncate(0) // the error above says what is left
+		_ = l.Truncate(0) // the error above is the one to report
 	}
 	return err
 }

@@ -2,5 +2,6 @@
 
 package durable
 
-// op is the hook before every file operation; see fault.go. In a program as it is shipped it is nothing.
-func op(kind, path string, half func()) error { return nil }
+// beforeOp is called before every file operation. It does nothing in a program built without the tag faultfs: see
+// fault.go.
+func beforeOp(kind, path string, half func()) error { return nil }

@@ -11,31 +11,31 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// ErrNotOurs says that a hidden file (a journal, a lock, a copy of standard input) may have been put there by
-// somebody else, and is not read, written or followed.
+// ErrNotOurs says that somebody else may have made a hidden file (a journal, a lock, a copy of standard input). Such a
+// file is not read, written or followed.
 var ErrNotOurs = errors.New("it is not ours")
 
-// CheckOurs refuses a file that somebody else may have made or changed. It must be a regular file with one name,
-// belong to the user who runs this process, and be writable by nobody else. info is of the open file, or of
+// CheckOurs refuses a file that somebody else may have made or changed: it must be a regular file with one name,
+// belong to the user who runs this process, and be writable by nobody else. info comes from the open file or from
 // [os.Lstat]. The error wraps [ErrNotOurs].
 //
-// A file system that has no owners or modes of its own (vfat, CIFS, NFS for root) shows all files alike: there a
-// file is ours if it looks like one that this process creates beside it.
+// A file system without owners and modes (vfat, CIFS, NFS for root) shows the same ones for all files. There, a
+// file is ours if it has the same owner and mode as a file that this process creates beside it.
 func CheckOurs(path string, info fs.FileInfo) error {
-	return checkOurs(path, info, os.Geteuid(), freshStat)
+	return checkOurs(path, info, os.Geteuid(), statNewFile)
 }
 
 func checkOurs(path string, info fs.FileInfo, user int, fresh func(string) (*syscall.Stat_t, error)) error {
 	stat, known := info.Sys().(*syscall.Stat_t)
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
-		return notOurs(path, "it is a symbolic link")
+		return newNotOursError(path, "it is a symbolic link")
 	case !info.Mode().IsRegular():
-		return notOurs(path, "it is not a regular file")
+		return newNotOursError(path, "it is not a regular file")
 	case !known:
-		return notOurs(path, "its owner is not known")
+		return newNotOursError(path, "its owner is unknown")
 	case stat.Nlink > 1:
-		return notOurs(path, fmt.Sprintf("it has %d names (hard links)", stat.Nlink))
+		return newNotOursError(path, fmt.Sprintf("it has %d names (hard links)", stat.Nlink))
 	}
 	foreign, shared := int(stat.Uid) != user, info.Mode().Perm()&0o022 != 0
 	if !foreign && !shared {
@@ -45,30 +45,30 @@ func checkOurs(path string, info fs.FileInfo, user int, fresh func(string) (*sys
 		return nil
 	}
 	if foreign {
-		return notOurs(path, fmt.Sprintf("it belongs to user %d, and this is user %d", stat.Uid, user))
+		return newNotOursError(path, fmt.Sprintf("it belongs to user %d, but rollcall runs as user %d", stat.Uid, user))
 	}
-	return notOurs(path, fmt.Sprintf("others may write to it (mode %04o)", info.Mode().Perm()))
+	return newNotOursError(path, fmt.Sprintf("others may write to it (mode %04o)", info.Mode().Perm()))
 }
 
-func notOurs(path, reason string) error {
+func newNotOursError(path, reason string) error {
 	err := fmt.Errorf("%s: %w: %s", path, ErrNotOurs, reason)
 	if info, lerr := os.Lstat(path); lerr == nil && !mayRemove(path, info) {
-		return pipeline.WithHint(err, "only its owner can remove it from this folder; or write to another folder")
+		return pipeline.WithHint(err, "only its owner can remove it from this directory; write to another directory")
 	}
-	return pipeline.WithHint(err, "remove it if nobody needs it (rm "+path+"), or write to another folder")
+	return pipeline.WithHint(err, "remove it if nobody needs it (rm "+path+"), or write to another directory")
 }
 
-// mayRemove reports whether the folder lets this process remove or replace the file: in one with the sticky bit,
-// as /tmp, that is for the owner of the file, of the folder, and for root.
+// mayRemove reports whether this process may remove or replace the file. In a directory with the sticky bit, such as
+// /tmp, only the owner of the file, the owner of the directory and root may.
 func mayRemove(path string, info fs.FileInfo) bool {
-	folder, err := os.Stat(filepath.Dir(path))
-	if err != nil || folder.Mode()&fs.ModeSticky == 0 || os.Geteuid() == 0 {
+	dir, err := os.Stat(filepath.Dir(path))
+	if err != nil || dir.Mode()&fs.ModeSticky == 0 || os.Geteuid() == 0 {
 		return true
 	}
-	return ownerOf(info) == os.Geteuid() || ownerOf(folder) == os.Geteuid()
+	return ownerOf(info) == os.Geteuid() || ownerOf(dir) == os.Geteuid()
 }
 
-// ownerOf is the user that a file belongs to; -1 where that is not known.
+// ownerOf returns the user id of the owner of a file; -1 if it is unknown.
 func ownerOf(info fs.FileInfo) int {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 		return int(stat.Uid)
@@ -76,7 +76,7 @@ func ownerOf(info fs.FileInfo) int {
 	return -1
 }
 
-// onOtherDevice reports whether the file is on another device than its folder.
+// onOtherDevice reports whether the file and its directory are on different devices.
 func onOtherDevice(path string) bool {
 	var devices [2]uint64
 	for i, name := range []string{path, filepath.Dir(path)} {
@@ -96,8 +96,8 @@ func onOtherDevice(path string) bool {
 	return devices[0] != devices[1]
 }
 
-// freshStat is what a private file looks like that this process creates in the folder of path.
-func freshStat(path string) (*syscall.Stat_t, error) {
+// statNewFile creates a private file in the directory of path, removes it, and returns what stat(2) said about it.
+func statNewFile(path string) (*syscall.Stat_t, error) {
 	probe := tempName(path)
 	f, err := os.OpenFile(probe, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -114,8 +114,8 @@ func freshStat(path string) (*syscall.Stat_t, error) {
 	return stat, nil
 }
 
-// OpenOurs opens a file to read that this process, or an earlier one of the same user, has made: see [CheckOurs].
-// A file that is not there is an [fs.ErrNotExist]. It follows no link and waits for no pipe.
+// OpenOurs opens a file for reading that a process of the same user has made: see [CheckOurs].
+// If there is no such file, it returns [fs.ErrNotExist]. It follows no symbolic link and waits for no pipe.
 func OpenOurs(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -132,7 +132,8 @@ func OpenOurs(path string) (*os.File, error) {
 	return f, nil
 }
 
-// openError words the error of opening a file that should be ours: that it is not is the better reason.
+// openError returns the error for a file that should be ours and could not be opened. If the file is not ours, that is
+// the reason it gives.
 func openError(path string, err error) error {
 	if info, lerr := os.Lstat(path); lerr == nil {
 		if ours := CheckOurs(path, info); ours != nil {

@@ -26,7 +26,7 @@ var planted = []struct {
 	{"writable by all", func(path string) error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, 0o602)) },
 		"others may write to it (mode 0602)", false},
 	{"of another user", func(path string) error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Chown(path, 4321, -1)) },
-		"it belongs to user 4321, and this is user 0", true},
+		"it belongs to user 4321, but rollcall runs as user 0", true},
 	{"a hard link", func(path string) error {
 		return errors.Join(os.WriteFile(path+".other", nil, 0o600), os.Link(path+".other", path))
 	}, "it has 2 names", false},
@@ -75,7 +75,7 @@ func TestPlantedFilesAreRefused(t *testing.T) {
 				if err := tt.make(path); err != nil {
 					t.Fatal(err)
 				}
-				before := names(t, filepath.Dir(path))
+				before := listFiles(t, filepath.Dir(path))
 				err := open(path)
 				if tt.want == "" {
 					if err != nil {
@@ -89,7 +89,7 @@ func TestPlantedFilesAreRefused(t *testing.T) {
 				if hint := pipeline.Hint(err); !strings.Contains(hint, "rm "+path) {
 					t.Errorf("got hint %q, want how to remove it", hint)
 				}
-				if after := names(t, filepath.Dir(path)); len(after) != len(before) {
+				if after := listFiles(t, filepath.Dir(path)); len(after) != len(before) {
 					t.Errorf("the directory has %q, and had %q", after, before)
 				}
 			})
@@ -102,8 +102,8 @@ func TestPlantedFilesAreRefused(t *testing.T) {
 	}
 }
 
-// TestOursWhereAllFilesLookAlike: on a file system without owners or modes of its own a file is ours if it looks like
-// one that was made just now.
+// TestOursWhereAllFilesLookAlike: on a file system without owners and modes, a file is ours if a new file has the same
+// owner and mode.
 func TestOursWhereAllFilesLookAlike(t *testing.T) {
 	us := os.Geteuid()
 	path := filepath.Join(t.TempDir(), "journal")
@@ -113,8 +113,8 @@ func TestOursWhereAllFilesLookAlike(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		mode      fs.FileMode // of the file, which is of user us
-		user      int         // who runs this
-		freshUID  int         // the owner of files that are made now
+		user      int         // who runs the process
+		freshUID  int         // the owner of new files
 		freshMode fs.FileMode
 		freshErr  error
 		want      bool

@@ -9,28 +9,28 @@ import (
 	"syscall"
 )
 
-// Rename gives the file its new name, which may be taken by an older file: that one goes. Only [SyncDir]
-// makes it last.
+// Rename renames the file and replaces one that has the new name. The new name survives a power loss only after
+// [SyncDir].
 func Rename(from, to string) error {
-	err := op("rename", to, nil)
+	err := beforeOp("rename", to, nil)
 	if err == nil {
 		err = os.Rename(from, to)
 	}
 	return WrapError("publish", to, err)
 }
 
-// renameNew gives the file its new name if nothing has it; else it is an [fs.ErrExist]. Linux does this in one step.
-// Elsewhere, and on file systems that cannot, something that appears in the last moment is replaced.
+// renameNew renames the file, and returns [fs.ErrExist] if something has the new name. Linux does this in one step.
+// On other systems, and on file systems that cannot, a file that appears at the last moment is replaced.
 func renameNew(from, to string) error {
-	err := op("rename", to, nil)
+	err := beforeOp("rename", to, nil)
 	if err == nil {
 		err = renameNoReplace(from, to)
 	}
 	return WrapError("publish", to, err)
 }
 
-// Publish gives a complete temporary file its name, for good. What has the name is replaced only if the caller says so,
-// and leaves its mode, owner and group; else it is an [fs.ErrExist].
+// Publish gives a complete temporary file its final name and makes that survive a power loss. With replace, it replaces
+// a file that has the name and keeps its mode, owner and group; without, such a file is an [fs.ErrExist].
 func Publish(temp, path string, replace bool) error {
 	var err error
 	if !replace {
@@ -44,8 +44,8 @@ func Publish(temp, path string, replace bool) error {
 	return SyncDir(path)
 }
 
-// renameLooking is what renameNoReplace does where the system has no such operation.
-func renameLooking(from, to string) error {
+// renameIfAbsent is renameNoReplace for systems without such an operation.
+func renameIfAbsent(from, to string) error {
 	if _, err := os.Lstat(to); err == nil {
 		return syscall.EEXIST
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -54,38 +54,38 @@ func renameLooking(from, to string) error {
 	return os.Rename(from, to)
 }
 
-// Inherit gives the temporary file the mode, the owner and the group of the file that it is about to replace. Where
-// this process may not give files away, they stay its own, and a group that cannot be kept may do no more than others may.
-// Where there is nothing to replace, it does nothing.
+// Inherit gives the temporary file the mode, owner and group of the file that it is about to replace. If this process
+// may not change the owner or group, they stay as they are; a different group then gets no more permissions than
+// others have. If there is nothing to replace, Inherit does nothing.
 func Inherit(temp, path string) error {
 	old, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !trusted(path, old) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !isTrusted(path, old) {
 		return nil
 	}
 	if err == nil {
-		err = op("inherit", temp, nil)
+		err = beforeOp("inherit", temp, nil)
 	}
 	if err == nil {
-		err = inherit(temp, old)
+		err = copyModeAndOwner(temp, old)
 	}
 	return WrapError("publish", path, err)
 }
 
-// trusted reports whether the file is one whose mode and owner are worth keeping: a regular one, and in a folder
-// with the sticky bit, as /tmp, one of ours or of the folder's owner. Anybody could have put another one there, for
-// us to give him what we write.
-func trusted(path string, old fs.FileInfo) bool {
-	folder, err := os.Stat(filepath.Dir(path))
+// isTrusted reports whether the mode and owner of the file may be kept: it must be a regular file and, in a directory
+// with the sticky bit such as /tmp, belong to us or to the owner of the directory. Otherwise anybody could put a file
+// there to become the owner of our output.
+func isTrusted(path string, old fs.FileInfo) bool {
+	dir, err := os.Stat(filepath.Dir(path))
 	if err != nil || !old.Mode().IsRegular() {
 		return false
 	}
-	return folder.Mode()&fs.ModeSticky == 0 || ownerOf(old) == os.Geteuid() || ownerOf(old) == ownerOf(folder)
+	return dir.Mode()&fs.ModeSticky == 0 || ownerOf(old) == os.Geteuid() || ownerOf(old) == ownerOf(dir)
 }
 
-func inherit(temp string, old fs.FileInfo) error {
+func copyModeAndOwner(temp string, old fs.FileInfo) error {
 	f, err := os.OpenFile(temp, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrPermission) {
-		return nil // an umask that keeps even us off: the file stays as it asks
+		return nil // the umask denies access even to us: keep the mode that it gives
 	}
 	if err != nil {
 		return err
@@ -100,10 +100,10 @@ func inherit(temp string, old fs.FileInfo) error {
 	mode := old.Mode().Perm()
 	if known && wasKnown {
 		if is.Gid != was.Gid && f.Chown(-1, int(was.Gid)) != nil {
-			mode &= mode<<3 | ^fs.FileMode(0o070) // another group: it may do what others may
+			mode &= mode<<3 | ^fs.FileMode(0o070) // another group: it gets what others have
 		}
 		if is.Uid != was.Uid {
-			_ = f.Chown(int(was.Uid), -1) // root may; for others the file stays theirs
+			_ = f.Chown(int(was.Uid), -1) // only root may
 		}
 	}
 	if err := f.Chmod(mode); err != nil && !errors.Is(err, fs.ErrPermission) { // vfat and CIFS have no modes

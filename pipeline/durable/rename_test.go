@@ -14,13 +14,13 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// TestRenameNew: what has the name stays, whatever it is.
+// TestRenameNew: nothing that has the new name is replaced.
 func TestRenameNew(t *testing.T) {
-	renames := map[string]func(from, to string) error{"RenameNew": renameNew, "by looking": renameLooking}
+	renames := map[string]func(from, to string) error{"RenameNew": renameNew, "by looking": renameIfAbsent}
 	for name, rename := range renames {
 		t.Run(name, func(t *testing.T) {
-			folder := t.TempDir()
-			from, to := filepath.Join(folder, "from"), filepath.Join(folder, "to")
+			dir := t.TempDir()
+			from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
 			if err := errors.Join(os.WriteFile(from, []byte("new"), 0o600), os.WriteFile(to, []byte("old"), 0o600)); err != nil {
 				t.Fatal(err)
 			}
@@ -42,14 +42,14 @@ func TestRenameNew(t *testing.T) {
 			if got, err := os.ReadFile(to); string(got) != "new" {
 				t.Errorf("the file has %q, %v; want new", got, err)
 			}
-			if err := rename(from, filepath.Join(folder, "other")); !errors.Is(err, fs.ErrNotExist) {
+			if err := rename(from, filepath.Join(dir, "other")); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("from a name that is not there: got %v, want ErrNotExist", err)
 			}
 		})
 	}
 }
 
-// TestInherit: what replaces a file has its mode, and its owner and group where this process may give them.
+// TestInherit: a file that replaces another one gets its mode, and its owner and group where this process may set them.
 func TestInherit(t *testing.T) {
 	tests := []struct {
 		name       string
@@ -64,7 +64,7 @@ func TestInherit(t *testing.T) {
 		{"of others", func(path string) error {
 			return errors.Join(os.WriteFile(path, nil, 0o600), os.Chown(path, 4321, 5432), os.Chmod(path, 0o640))
 		}, 4321, 5432, 0o640, true},
-		{"of others, in a folder as /tmp", func(path string) error {
+		{"of others, in a directory such as /tmp", func(path string) error {
 			return errors.Join(os.WriteFile(path, nil, 0o600), os.Chown(path, 4321, 5432), os.Chmod(path, 0o666),
 				os.Chmod(filepath.Dir(path), 0o777|fs.ModeSticky))
 		}, -1, -1, 0o600, true},
@@ -78,8 +78,8 @@ func TestInherit(t *testing.T) {
 			if tt.onlyByRoot && os.Geteuid() != 0 {
 				t.Skip("only root can give files away")
 			}
-			folder := t.TempDir()
-			temp, path := filepath.Join(folder, "temp"), filepath.Join(folder, "a.csv")
+			dir := t.TempDir()
+			temp, path := filepath.Join(dir, "temp"), filepath.Join(dir, "a.csv")
 			if err := errors.Join(os.WriteFile(temp, nil, 0o600), tt.make(path)); err != nil {
 				t.Fatal(err)
 			}
@@ -101,18 +101,18 @@ func TestInherit(t *testing.T) {
 	}
 }
 
-// TestInheritWithoutRights: a group that cannot be kept may do no more than others may. The user is one that no
-// machine has, and in no group.
+// TestInheritWithoutRights: a different group gets no more permissions than others have. The user id is one that no
+// machine uses, and in no group.
 func TestInheritWithoutRights(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can become somebody else")
 	}
-	folder := t.TempDir()
-	if err := os.Chmod(folder, 0o777); err != nil {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	openFolders(t, folder)
-	path := filepath.Join(folder, "out.csv")
+	makeTraversable(t, dir)
+	path := filepath.Join(dir, "out.csv")
 	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, 0o674)); err != nil {
 		t.Fatal(err)
 	}
@@ -120,11 +120,11 @@ func TestInheritWithoutRights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	binary := filepath.Join(folder, "test")
+	binary := filepath.Join(dir, "test")
 	if err := os.WriteFile(binary, self, 0o755); err != nil { //nolint:gosec // another user runs it
 		t.Fatal(err)
 	}
-	cmd := command(t, binary, "publish", folder)
+	cmd := childCommand(t, binary, "publish", dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 4321, Gid: 5432}}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -138,10 +138,10 @@ func TestInheritWithoutRights(t *testing.T) {
 	}
 }
 
-// openFolders lets other users enter the folder.
-func openFolders(t *testing.T, folder string) {
+// makeTraversable lets other users enter the directory.
+func makeTraversable(t *testing.T, dir string) {
 	t.Helper()
-	for p := folder; p != "/"; p = filepath.Dir(p) {
+	for p := dir; p != "/"; p = filepath.Dir(p) {
 		info, err := os.Stat(p)
 		if err != nil {
 			t.Fatal(err)
@@ -157,18 +157,18 @@ func openFolders(t *testing.T, folder string) {
 	}
 }
 
-// TestStickyFolder: what another user has left in a folder as /tmp is found before anything is written, with a hint
-// that helps: the folder is writable, the file cannot be replaced.
-func TestStickyFolder(t *testing.T) {
+// TestStickyDirectory: files of another user in a directory such as /tmp are found before anything is written, with a
+// hint that fits: the directory is writable, but the file cannot be replaced.
+func TestStickyDirectory(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make it")
 	}
-	folder := t.TempDir()
-	path := filepath.Join(folder, "a.csv")
-	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(folder, 0o777|fs.ModeSticky)); err != nil {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.csv")
+	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(dir, 0o777|fs.ModeSticky)); err != nil {
 		t.Fatal(err)
 	}
-	openFolders(t, folder)
+	makeTraversable(t, dir)
 	info, err := os.Lstat(path)
 	if err != nil {
 		t.Fatal(err)
@@ -193,14 +193,14 @@ func TestStickyFolder(t *testing.T) {
 	if !errors.Is(err, ErrNotOurs) || !strings.Contains(pipeline.Hint(err), "only its owner can remove it") {
 		t.Errorf("OpenLog: got %v with hint %q, want ErrNotOurs and who can remove it", err, pipeline.Hint(err))
 	}
-	if got := names(t, folder); len(got) != 1 {
+	if got := listFiles(t, dir); len(got) != 1 {
 		t.Errorf("left %q", got)
 	}
-	stale := filepath.Join(folder, ".b.csv.rollcall-abcdefg234.tmp") // of a run of root's that was killed
+	stale := filepath.Join(dir, ".b.csv.rollcall-abcdefg234.tmp") // left by a killed run of root
 	if err := os.WriteFile(stale, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := asUser(t, 4321, func() error { return RemoveStale(filepath.Join(folder, "b.csv")) }); err != nil {
+	if err := asUser(t, 4321, func() error { return RemoveStale(filepath.Join(dir, "b.csv")) }); err != nil {
 		t.Errorf("RemoveStale: got %v, want that the file of another user stays, and no error", err)
 	}
 	if _, err := os.Stat(stale); err != nil {
@@ -208,7 +208,7 @@ func TestStickyFolder(t *testing.T) {
 	}
 }
 
-// asUser calls f as another effective user, of all threads.
+// asUser calls f with another effective user id, in all threads.
 func asUser(t *testing.T, uid int, f func() error) error {
 	t.Helper()
 	if err := syscall.Setreuid(-1, uid); err != nil {
@@ -222,10 +222,10 @@ func asUser(t *testing.T, uid int, f func() error) error {
 	return f()
 }
 
-// TestMountedFile: a file that is mounted by itself cannot be replaced, which only the last rename would tell.
+// TestMountedFile: a file that is a mount point is refused early; otherwise only the last rename would fail.
 func TestMountedFile(t *testing.T) {
-	folder := t.TempDir()
-	path := filepath.Join(folder, "out.csv")
+	dir := t.TempDir()
+	path := filepath.Join(dir, "out.csv")
 	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -238,8 +238,8 @@ func TestMountedFile(t *testing.T) {
 	if _, err := os.Stat("/proc/self"); err == nil && !isMountPoint("/proc") {
 		t.Error("/proc is not a mount point")
 	}
-	script := `mount --bind "$ROLLCALL_TEST_FOLDER/out.csv" "$ROLLCALL_TEST_FOLDER/out.csv" || exit 42; exec "$0"`
-	cmd := command(t, "unshare", "publish", folder)
+	script := `mount --bind "$ROLLCALL_TEST_DIR/out.csv" "$ROLLCALL_TEST_DIR/out.csv" || exit 42; exec "$0"`
+	cmd := childCommand(t, "unshare", "publish", dir)
 	cmd.Args = []string{"unshare", "-m", "sh", "-c", script, os.Args[0]}
 	out, err := cmd.CombinedOutput()
 	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 || strings.Contains(string(out), "unshare") {
@@ -248,24 +248,24 @@ func TestMountedFile(t *testing.T) {
 	if !strings.Contains(string(out), "create "+path+": device or resource busy") {
 		t.Errorf("got %q, want that it is busy, before anything is written", out)
 	}
-	if got := names(t, folder); len(got) != 1 {
+	if got := listFiles(t, dir); len(got) != 1 {
 		t.Errorf("left %q", got)
 	}
 }
 
-// TestTry leaves nothing, and finds what CreateTemp finds.
-func TestTry(t *testing.T) {
-	folder := t.TempDir()
-	if err := CheckWritable(filepath.Join(folder, "a.json")); err != nil {
+// TestCheckWritable: it leaves no file, and finds the errors that CreateTemp finds.
+func TestCheckWritable(t *testing.T) {
+	dir := t.TempDir()
+	if err := CheckWritable(filepath.Join(dir, "a.json")); err != nil {
 		t.Error(err)
 	}
-	if err := CheckWritable(folder); err == nil {
-		t.Error("a folder: no error")
+	if err := CheckWritable(dir); err == nil {
+		t.Error("a directory: no error")
 	}
-	if err := CheckWritable(filepath.Join(folder, strings.Repeat("x", 256))); !errors.Is(err, syscall.ENAMETOOLONG) {
+	if err := CheckWritable(filepath.Join(dir, strings.Repeat("x", 256))); !errors.Is(err, syscall.ENAMETOOLONG) {
 		t.Errorf("a name that is too long: %v, want ENAMETOOLONG", err)
 	}
-	if got := names(t, folder); len(got) != 0 {
+	if got := listFiles(t, dir); len(got) != 0 {
 		t.Errorf("left %q", got)
 	}
 }

@@ -11,35 +11,35 @@ import (
 	"strings"
 )
 
-// longestName is how long a name may be for its hidden names to hold all of it: most file systems take 255 bytes,
-// and the longest, of a copy of standard input, add 27.
+// longestName is the longest name that a hidden name has in full: most file systems allow 255 bytes,
+// and the longest hidden name, for a copy of standard input, adds 27.
 const longestName = 220
 
-// Hidden is what the names of all hidden files of path begin with: ".NAME" in the same folder. A name that is too
-// long for that is cut, and ends with a hash of the whole: two names never share their hidden files.
+// Hidden returns the prefix of the names of all hidden files of path: ".NAME" in the same directory. A name that is too
+// long is cut, and gets a hash of the whole name, so that two names never share hidden files.
 func Hidden(path string) string {
-	folder, name := filepath.Split(path)
+	dir, name := filepath.Split(path)
 	if len(name) > longestName {
 		sum := sha256.Sum256([]byte(name))
 		tag := "-" + hex.EncodeToString(sum[:8])
-		name = strings.ToValidUTF8(name[:longestName-len(tag)], "") + tag // a file system may want whole characters
+		name = strings.ToValidUTF8(name[:longestName-len(tag)], "") + tag // some file systems require whole characters
 	}
-	return folder + "." + name
+	return dir + "." + name
 }
 
-// A temporary name is the hidden one with this around a random token of so many bytes.
+// A temporary name is the hidden name, tempMark, a random token of tempToken bytes, and tempEnd.
 const (
 	tempMark  = ".rollcall-"
 	tempEnd   = ".tmp"
 	tempToken = 10
 )
 
-// tempName is a new temporary name for path.
+// tempName returns a new temporary name for path.
 func tempName(path string) string {
 	return Hidden(path) + tempMark + strings.ToLower(rand.Text()[:tempToken]) + tempEnd
 }
 
-// IsTemp reports whether name, without a folder, is a temporary name of path.
+// IsTemp reports whether name, which is a base name, is a temporary name of path.
 func IsTemp(name, path string) bool {
 	token, begins := strings.CutPrefix(name, filepath.Base(Hidden(path))+tempMark)
 	token, ends := strings.CutSuffix(token, tempEnd)
@@ -49,21 +49,21 @@ func IsTemp(name, path string) bool {
 }
 
 // RemoveStale removes the temporary files of path that killed processes have left. The caller makes sure that nobody
-// writes path now. One that is of another user, and cannot be removed, stays: it is in nobody's way.
+// is writing path. A file of another user that cannot be removed stays; it does no harm.
 func RemoveStale(path string) error {
 	path = filepath.Clean(path)
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil {
-		return WrapError("look at", filepath.Dir(path), err)
+		return WrapError("read directory", filepath.Dir(path), err)
 	}
-	folder, _ := filepath.Split(path)
+	dir, _ := filepath.Split(path)
 	for _, e := range entries {
 		if !IsTemp(e.Name(), path) || !e.Type().IsRegular() && e.Type() != fs.ModeSymlink {
 			continue
 		}
-		err := Remove(folder + e.Name())
+		err := Remove(dir + e.Name())
 		if errors.Is(err, fs.ErrPermission) {
-			if info, lerr := os.Lstat(folder + e.Name()); lerr == nil && !mayRemove(folder+e.Name(), info) {
+			if info, lerr := os.Lstat(dir + e.Name()); lerr == nil && !mayRemove(dir+e.Name(), info) {
 				continue
 			}
 		}

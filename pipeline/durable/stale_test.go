@@ -18,7 +18,7 @@ func TestHiddenNames(t *testing.T) {
 		cut        bool
 	}{
 		{"short", "out/a.csv", false},
-		{"without a folder", "a.csv", false},
+		{"without a directory", "a.csv", false},
 		{"the longest that is kept", "out/" + strings.Repeat("n", longestName), false},
 		{"one more", "out/" + strings.Repeat("n", longestName+1), true},
 		{"same beginning, one end", "out/" + long + "-a.csv", true},
@@ -30,8 +30,8 @@ func TestHiddenNames(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got := Hidden(tt.path)
-			folder, name := filepath.Split(tt.path)
-			if whole := folder + "." + name; !tt.cut && got != whole || tt.cut && got == whole {
+			dir, name := filepath.Split(tt.path)
+			if whole := dir + "." + name; !tt.cut && got != whole || tt.cut && got == whole {
 				t.Errorf("Hidden(%q) = %q, want it cut: %v", tt.path, got, tt.cut)
 			}
 			if other, twice := seen[got]; twice {
@@ -67,18 +67,20 @@ func TestIsTemp(t *testing.T) {
 		"/etc/cron.d/.a.csv.rollcall-abcdefg234.tmp":         false,
 		".a.csv.rollcall-" + strings.Repeat("é", 5) + ".tmp": false,
 	} {
-		if got := IsTemp(name, "out/a.csv"); got != want {
-			t.Errorf("IsTemp(%q, out/a.csv) = %v, want %v", name, got, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := IsTemp(name, "out/a.csv"); got != want {
+				t.Errorf("IsTemp(%q, out/a.csv) = %v, want %v", name, got, want)
+			}
+		})
 	}
 }
 
 // TestRemoveStale: the temporary files of this output go, and nothing else does.
 func TestRemoveStale(t *testing.T) {
-	folder := t.TempDir()
+	dir := t.TempDir()
 	long := strings.Repeat("n", 240)
-	path, other := filepath.Join(folder, long+"-a.csv"), filepath.Join(folder, long+"-b.csv")
-	for _, p := range []string{path, other, filepath.Join(folder, "a.csv"), filepath.Join(folder, "a.csv.rollcall-b.csv")} {
+	path, other := filepath.Join(dir, long+"-a.csv"), filepath.Join(dir, long+"-b.csv")
+	for _, p := range []string{path, other, filepath.Join(dir, "a.csv"), filepath.Join(dir, "a.csv.rollcall-b.csv")} {
 		temp, err := CreateTemp(p, 0o600)
 		if err != nil {
 			t.Fatal(err)
@@ -87,21 +89,21 @@ func TestRemoveStale(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := syscall.Mkfifo(filepath.Join(folder, ".a.csv.rollcall-abcdefg234.tmp"), 0o600); err != nil {
+	if err := syscall.Mkfifo(filepath.Join(dir, ".a.csv.rollcall-abcdefg234.tmp"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	before := names(t, folder)
-	for _, p := range []string{path, filepath.Join(folder, "a.csv")} {
+	before := listFiles(t, dir)
+	for _, p := range []string{path, filepath.Join(dir, "a.csv")} {
 		if err := RemoveStale(p); err != nil {
 			t.Fatal(err)
 		}
 	}
-	after := names(t, folder)
+	after := listFiles(t, dir)
 	gone := slices.DeleteFunc(before, func(name string) bool { return slices.Contains(after, name) })
 	if len(gone) != 2 || !IsTemp(gone[0], path) && !IsTemp(gone[1], path) {
 		t.Errorf("removed %q, want the temporary files of %s and of a.csv", gone, path)
 	}
-	if _, err := os.Lstat(filepath.Join(folder, ".a.csv.rollcall-abcdefg234.tmp")); err != nil {
+	if _, err := os.Lstat(filepath.Join(dir, ".a.csv.rollcall-abcdefg234.tmp")); err != nil {
 		t.Errorf("the named pipe: %v", err)
 	}
 }

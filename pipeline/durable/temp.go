@@ -11,18 +11,18 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// Temp is a file that has not got its name yet. It is used from one goroutine. The errors of Write, Sync and
-// Close are the system's: word them with [WrapError].
+// Temp is a file that does not have its final name yet. It is used from one goroutine. Write, Sync and
+// Close return the errors of the system: pass them to [WrapError].
 type Temp struct {
 	f          *os.File
 	temp, path string
 	mode       fs.FileMode // once it is complete
 }
 
-// CreateTemp creates the temporary file of path, in the same folder, because a rename can't leave the file
-// system. It finds out early what would keep the last rename from working, and tries one.
+// CreateTemp creates the temporary file of path, in the same directory, because a rename cannot cross file
+// systems. It checks for problems with the last rename, and tries one.
 //
-// The file has the mode, less the umask, once Close has completed it. Before, and if the process is killed, only
+// The file gets the mode, less the umask, when Close completes it. Before that, or if the process is killed, only
 // its owner can read it.
 func CreateTemp(path string, mode fs.FileMode) (*Temp, error) {
 	path = filepath.Clean(path)
@@ -32,7 +32,7 @@ func CreateTemp(path string, mode fs.FileMode) (*Temp, error) {
 	case err != nil:
 		return nil, WrapError("create", path, err)
 	case info.IsDir():
-		return nil, fmt.Errorf("create %s: it is a folder", path)
+		return nil, fmt.Errorf("create %s: it is a directory", path)
 	case info.Mode()&fs.ModeSymlink != 0:
 		return nil, pipeline.WithHint(fmt.Errorf("create %s: it is a symbolic link, which the rename would replace", path),
 			"name the file that it points to")
@@ -45,11 +45,11 @@ func CreateTemp(path string, mode fs.FileMode) (*Temp, error) {
 	}
 
 	temp := tempName(path)
-	if err := op("create", temp, nil); err != nil {
+	if err := beforeOp("create", temp, nil); err != nil {
 		return nil, WrapError("create", path, err)
 	}
-	// O_EXCL refuses whatever is there, a symbolic link included, dangling or not (POSIX, open), so nobody
-	// who may write to the folder can lead us elsewhere.
+	// O_EXCL refuses anything that has the name, even a dangling symbolic link (POSIX, open), so nobody
+	// who may write to the directory can redirect us.
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return nil, WrapError("create", path, err)
@@ -59,7 +59,7 @@ func CreateTemp(path string, mode fs.FileMode) (*Temp, error) {
 		return nil, errors.Join(WrapError("create", path, err), f.Close(), t.Remove())
 	}
 	t.mode = info.Mode().Perm()
-	_ = f.Chmod(t.mode & 0o600) // a file system without modes cannot keep anybody off
+	_ = f.Chmod(t.mode & 0o600) // fails on a file system without modes
 	if err := t.tryRename(); err != nil {
 		return nil, errors.Join(WrapError("create", path, err), f.Close(), t.Remove())
 	}
@@ -69,7 +69,7 @@ func CreateTemp(path string, mode fs.FileMode) (*Temp, error) {
 // tryRename gives the file another temporary name.
 func (t *Temp) tryRename() error {
 	to := tempName(t.path)
-	if err := op("rename", to, nil); err != nil {
+	if err := beforeOp("rename", to, nil); err != nil {
 		return err
 	}
 	if err := renameNoReplace(t.temp, to); err != nil {
@@ -79,7 +79,7 @@ func (t *Temp) tryRename() error {
 	return nil
 }
 
-// CheckWritable finds out whether path can be written and renamed there, and leaves nothing.
+// CheckWritable checks that path can be created and replaced. It leaves no file.
 func CheckWritable(path string) error {
 	t, err := CreateTemp(path, 0o600)
 	if err != nil {
@@ -88,22 +88,22 @@ func CheckWritable(path string) error {
 	return errors.Join(WrapError("create", path, t.Close()), t.Remove())
 }
 
-// Name is the temporary name. It is no longer there after Rename.
+// Name returns the temporary name. No file has it after Rename.
 func (t *Temp) Name() string { return t.temp }
 
 // Write appends p.
-func (t *Temp) Write(p []byte) (int, error) { return write(t.f, p) }
+func (t *Temp) Write(p []byte) (int, error) { return writeBytes(t.f, p) }
 
-// Sync makes what was written survive a power loss.
+// Sync makes the content of the file survive a power loss.
 func (t *Temp) Sync() error { return syncFile(t.f) }
 
-// Close releases the file; it is still there under its temporary name.
+// Close closes the file, which keeps its temporary name.
 func (t *Temp) Close() error {
 	_ = t.f.Chmod(t.mode)
 	return closeFile(t.f)
 }
 
-// Rename gives the file its name, replacing what has it; mode, owner and group are those of what is replaced.
+// Rename gives the file its final name. If it replaces a file, it keeps that file's mode, owner and group.
 func (t *Temp) Rename() error {
 	if err := Inherit(t.temp, t.path); err != nil {
 		return err
@@ -111,8 +111,8 @@ func (t *Temp) Rename() error {
 	return Rename(t.temp, t.path)
 }
 
-// SyncDir makes the name survive a power loss.
+// SyncDir makes the final name survive a power loss.
 func (t *Temp) SyncDir() error { return SyncDir(t.path) }
 
-// Remove removes the file under its temporary name. Once renamed it has none, and stays.
+// Remove removes the file with the temporary name. After Rename there is none, and Remove does nothing.
 func (t *Temp) Remove() error { return Remove(t.temp) }
