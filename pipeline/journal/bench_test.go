@@ -14,9 +14,9 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// answer is what the API says about one user and five flags: as long as the answers for testdata/flags.json, with
-// an evaluation id as random as its.
-func answer(i int) string {
+// makeAnswer returns an answer of the API for one user and five flags: as long as the answers for testdata/flags.json, with
+// random evaluation ids like the API's.
+func makeAnswer(i int) string {
 	h := hashOf(fmt.Appendf(nil, "user %d", i))
 	variant := func(n int, names ...string) string { return names[int(h[n])%len(names)] }
 	id := fmt.Sprintf("%x_%d", h[:4], i%1000)
@@ -26,14 +26,14 @@ func answer(i int) string {
 		variant(4, "control", "low", "high"), 9+h[5]%3*5, variant(6, "bm25", "vector", "hybrid"), id)
 }
 
-// benchRecords are as many as a run of some minutes makes, at 100 users a second.
+// benchRecords is the number of records of a run of some minutes, at 100 users a second.
 var benchRecords = sync.OnceValue(func() []Record {
 	records := make([]Record, 20000)
 	at := time.UnixMilli(1767225600000).UTC()
 	for i := range records {
 		h := hashOf(fmt.Appendf(nil, "request %d", i))
 		at = at.Add(time.Duration(h[0]%20) * time.Millisecond)
-		records[i] = Record{Row: int64(1000000 + i), Request: [16]byte(h), Attempts: 1, At: at, Body: answer(i)}
+		records[i] = Record{Row: int64(1000000 + i), Request: [16]byte(h), Attempts: 1, At: at, Body: makeAnswer(i)}
 		if i%500 == 0 {
 			records[i].Body, records[i].Err = "", &pipeline.UserError{Kind: pipeline.KindBadAnswer, HTTPStatus: 200, Attempts: 3, Message: "the answer is not JSON"}
 		}
@@ -41,7 +41,7 @@ var benchRecords = sync.OnceValue(func() []Record {
 	return records
 })
 
-// BenchmarkAppend is one user; B/user-flag is what stays on the disk for each of its five flags.
+// BenchmarkAppend appends one user; B/user-flag is the size on disk for each of its five flags.
 func BenchmarkAppend(b *testing.B) {
 	records := benchRecords()
 	path := filepath.Join(b.TempDir(), ".x.rollcall")
@@ -70,7 +70,7 @@ func BenchmarkAppend(b *testing.B) {
 	b.ReportMetric(float64(text)/float64(users)/5, "body-B/user-flag")
 }
 
-// BenchmarkReplay is one user.
+// BenchmarkReplay replays one user.
 func BenchmarkReplay(b *testing.B) {
 	path := filepath.Join(b.TempDir(), ".x.rollcall")
 	w, err := Create(path, testHeader())
@@ -109,8 +109,8 @@ func BenchmarkReplay(b *testing.B) {
 	}
 }
 
-// TestDiskBudget: at most 64 bytes for each user and flag, here of five flags at 100 users a second, where a frame
-// holds 100 records.
+// TestDiskBudget: a journal takes at most 64 bytes for each user and flag, here with five flags at 100 users a second,
+// where a frame has 100 records.
 func TestDiskBudget(t *testing.T) {
 	records := benchRecords()
 	for _, perFrame := range []int{100, FrameRecords} {

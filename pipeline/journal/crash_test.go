@@ -18,9 +18,9 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 )
 
-// TestCrashAtEveryOperation kills or fails the run at its 1st, 2nd, … file operation until one comes through, and
-// reruns it: what it could rely on is there, nobody is asked twice but those of one frame, and the output is that
-// of an unbroken run.
+// TestCrashAtEveryOperation kills or fails the run at its 1st, 2nd, … file operation until a run completes, and
+// reruns it: all records that were on the disk are there, only users of one frame are asked about twice, and the output is
+// that of an uninterrupted run.
 func TestCrashAtEveryOperation(t *testing.T) {
 	binary, err := os.Executable() // built with the tag faultfs
 	if err != nil {
@@ -37,11 +37,11 @@ func TestCrashAtEveryOperation(t *testing.T) {
 	for line := range strings.Lines(string(readFile(t, ops))) {
 		kinds = append(kinds, strings.Fields(line)[1])
 	}
-	// The order is the promise: every frame is on the disk before the next, the outputs before the commit, the
-	// commit before the first rename, the names before the journal is gone.
+	// The order is guaranteed: every frame is on the disk before the next, the outputs before the commit, the
+	// commit before the first rename, and the names before the journal is removed.
 	frame := []string{"write", "datasync"}
 	wantKinds := slices.Concat([]string{"create"}, frame, []string{"syncdir"}, frame, frame, frame,
-		[]string{"create", "rename", "write", "sync", "close"}, frame, frame, []string{"rename", "syncdir", "remove", "syncfolder", "close"})
+		[]string{"create", "rename", "write", "sync", "close"}, frame, frame, []string{"rename", "syncdir", "remove", "syncdir", "close"})
 	if diff := cmp.Diff(wantKinds, kinds); diff != "" {
 		t.Fatalf("operations (-want +got):\n%s", diff)
 	}
@@ -71,7 +71,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 			if ok, err := durable.Exists(path); strings.Contains(name, "FAIL_AT") && n <= 4 && (ok || err != nil) {
 				t.Fatalf("%s: a journal that was not created is there: %v", name, err)
 			}
-			r, got, err := replay(path)
+			r, got, err := replayAll(path)
 			if err != nil && !errors.Is(err, ErrNone) {
 				t.Fatalf("%s: replay: %v", name, err)
 			}

@@ -17,21 +17,21 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// TestCutAnywhere: whatever a crash leaves of the last write, the frames before it are there, and the run goes on.
+// TestCutAnywhere: with any part of the last write, the frames before it are read, and the run can be resumed.
 func TestCutAnywhere(t *testing.T) {
-	records := someRecords(12)
-	data := readFile(t, write(t, records[:5], records[5:6], records[6:12]))
+	records := makeRecords(12)
+	data := readFile(t, writeJournal(t, records[:5], records[5:6], records[6:12]))
 	ends := frameEnds(t, data)
 	counts := []int{0, 5, 6, 12} // records up to the end of each frame
 	path := filepath.Join(t.TempDir(), ".x.rollcall")
-	more := someRecords(3)
+	more := makeRecords(3)
 	for cut := range len(data) + 1 {
 		writeFile(t, path, data[:cut])
 		whole := 0 // frames
 		for whole < len(ends) && ends[whole] <= cut {
 			whole++
 		}
-		r, got, err := replay(path)
+		r, got, err := replayAll(path)
 		if whole == 0 {
 			if !errors.Is(err, ErrNone) {
 				t.Fatalf("cut at %d, inside the header: %v, want ErrNone", cut, err)
@@ -40,15 +40,15 @@ func TestCutAnywhere(t *testing.T) {
 			if err != nil {
 				t.Fatalf("cut at %d: create: %v", cut, err)
 			}
-			add(t, w, more)
-			want(t, path, more)
+			appendBatches(t, w, more)
+			checkRecords(t, path, more)
 			continue
 		}
 		if err != nil {
 			t.Fatalf("cut at %d: %v", cut, err)
 		}
 		n := counts[whole-1]
-		if !same(records[:n], got) {
+		if !equalRecords(records[:n], got) {
 			t.Fatalf("cut at %d (-want +got):\n%s", cut, cmp.Diff(records[:n], got))
 		}
 		if got, want := r.Torn(), int64(cut-ends[whole-1]); got != want {
@@ -58,30 +58,30 @@ func TestCutAnywhere(t *testing.T) {
 		if err != nil {
 			t.Fatalf("cut at %d: resume: %v", cut, err)
 		}
-		add(t, w, more)
-		want(t, path, slices.Concat(records[:n], more))
+		appendBatches(t, w, more)
+		checkRecords(t, path, slices.Concat(records[:n], more))
 	}
 }
 
-// TestFlipAnywhere: no altered byte ever gives another record.
+// TestFlipAnywhere: no altered byte ever gives a different record.
 func TestFlipAnywhere(t *testing.T) {
-	records := someRecords(12)
-	data := readFile(t, write(t, records[:5], records[5:6], records[6:12]))
+	records := makeRecords(12)
+	data := readFile(t, writeJournal(t, records[:5], records[5:6], records[6:12]))
 	ends := frameEnds(t, data)
 	path := filepath.Join(t.TempDir(), ".x.rollcall")
 	for i := range data {
-		// Each bit has its turn, and so do several at once.
+		// Flip each single bit, and several at once.
 		for _, mask := range []byte{1 << (i % 8), 0xff} {
 			altered := bytes.Clone(data)
 			altered[i] ^= mask
 			writeFile(t, path, altered)
 			frame, _ := slices.BinarySearch(ends, i+1)
 			counts := []int{0, 0, 5, 6} // records before each frame
-			r, got, err := replay(path)
+			r, got, err := replayAll(path)
 			if r != nil {
 				r.Close()
 			}
-			if len(got) > counts[frame] || !same(got, records[:len(got)]) {
+			if len(got) > counts[frame] || !equalRecords(got, records[:len(got)]) {
 				t.Fatalf("byte %d ^ %#x, in frame %d: got %d records or altered ones, want %d", i, mask, frame, len(got), counts[frame])
 			}
 			_, isDamaged := errors.AsType[*DamagedError](err)
@@ -100,11 +100,11 @@ func TestFlipAnywhere(t *testing.T) {
 	}
 }
 
-// TestFramesOutOfPlace: each frame is whole, and the journal is not.
+// TestFramesOutOfPlace: frames that are valid, in a journal that is not.
 func TestFramesOutOfPlace(t *testing.T) {
-	records := someRecords(12)
-	data := readFile(t, write(t, records[:4], records[4:8], records[8:12]))
-	other := readFile(t, write(t, records[:4], records[4:8], records[8:12])) // another run of the same input
+	records := makeRecords(12)
+	data := readFile(t, writeJournal(t, records[:4], records[4:8], records[8:12]))
+	other := readFile(t, writeJournal(t, records[:4], records[4:8], records[8:12])) // another run of the same input
 	ends := frameEnds(t, data)
 	otherEnds := frameEnds(t, other)
 	frame := func(i int) []byte { return data[append([]int{0}, ends...)[i]:ends[i]] }
@@ -137,33 +137,35 @@ func TestFramesOutOfPlace(t *testing.T) {
 		{"text", []byte("user_id\n1\n"), 0, true},
 	}
 	for _, tt := range tests {
-		path := filepath.Join(t.TempDir(), ".x.rollcall")
-		writeFile(t, path, tt.data)
-		r, got, err := replay(path)
-		_, isDamaged := errors.AsType[*DamagedError](err)
-		if isDamaged != tt.damaged || !isDamaged && err != nil {
-			t.Errorf("%s: %v, want damage: %v", tt.name, err, tt.damaged)
-		}
-		if !same(got, records[:tt.records]) {
-			t.Errorf("%s: got %d records, want %d", tt.name, len(got), tt.records)
-		}
-		if r == nil {
-			continue
-		}
-		if w, err := r.Resume(); tt.damaged {
-			if err == nil {
-				t.Errorf("%s: it can be resumed", tt.name)
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), ".x.rollcall")
+			writeFile(t, path, tt.data)
+			r, got, err := replayAll(path)
+			_, isDamaged := errors.AsType[*DamagedError](err)
+			if isDamaged != tt.damaged || !isDamaged && err != nil {
+				t.Errorf("%v, want damage: %v", err, tt.damaged)
 			}
-		} else if err != nil {
-			t.Errorf("%s: resume: %v", tt.name, err)
-		} else {
-			w.Close()
-		}
-		r.Close()
+			if !equalRecords(got, records[:tt.records]) {
+				t.Errorf("got %d records, want %d", len(got), tt.records)
+			}
+			if r == nil {
+				return
+			}
+			if w, err := r.Resume(); tt.damaged {
+				if err == nil {
+					t.Error("it can be resumed")
+				}
+			} else if err != nil {
+				t.Errorf("resume: %v", err)
+			} else {
+				w.Close()
+			}
+			r.Close()
+		})
 	}
 }
 
-// TestDamagedIsNotReplaced: only --fresh removes what can't be read.
+// TestDamagedIsNotReplaced: only --fresh removes a journal that cannot be read.
 func TestDamagedIsNotReplaced(t *testing.T) {
 	path := filepath.Join(t.TempDir(), ".x.rollcall")
 	writeFile(t, path, []byte("somebody's notes, which happen to stand here and are longer than a block is, all in all a hundred bytes"))
@@ -189,7 +191,7 @@ func isDamage(err error) bool {
 	return ok
 }
 
-// forge makes a frame whose hashes are right.
+// forge returns a frame with valid hashes.
 func forge(b block, c *chain, text []byte) []byte {
 	w, err := newWriter("", nil, *c)
 	if err != nil {
@@ -206,12 +208,12 @@ func forge(b block, c *chain, text []byte) []byte {
 	if b.text == 0 {
 		b.text = uint32(len(text))
 	}
-	out := b.append(nil)
+	out := b.appendTo(nil)
 	c.advance(&b)
 	return append(out, content...)
 }
 
-// TestForgedFrames: hashes that are right do not make a frame right.
+// TestForgedFrames: a frame with valid hashes can still be invalid.
 func TestForgedFrames(t *testing.T) {
 	line := "7 - 0 0 answered - 2 {}\n"
 	type test struct {
@@ -225,16 +227,16 @@ func TestForgedFrames(t *testing.T) {
 		{"fewer records than it says", block{kind: kindRecords, records: 2, first: 7}, line, ""},
 		{"more records than it says", block{kind: kindRecords, records: 1, first: 7}, line + line, ""},
 		{"another first row", block{kind: kindRecords, records: 1, first: 8}, line, ""},
-		{"a count beyond any", block{kind: kindRecords, records: 1 << 31, first: 7}, line, "more records than any"},
+		{"a count beyond any", block{kind: kindRecords, records: 1 << 31, first: 7}, line, "too many records"},
 		{"an unknown kind", block{kind: "WHAT"}, line, ""},
 		{"a second header", block{kind: kindHeader}, "{}\n", ""},
-		{"a commit that is no JSON", block{kind: kindCommit}, "x\n", ""},
-		{"a resumption that is no JSON", block{kind: kindResumed}, "x\n", ""},
+		{"a commit that is not JSON", block{kind: kindCommit}, "x\n", ""},
+		{"a resumption that is not JSON", block{kind: kindResumed}, "x\n", ""},
 		{"a text longer than it says", block{kind: kindRecords, records: 1, first: 7, text: 3}, line, ""},
-		{"a text longer than any", block{kind: kindRecords, records: 1, first: 7, text: maxText + 1}, line, "larger than any"},
-		{"a content longer than any", block{kind: kindRecords, records: 1, first: 7, length: maxCompressed + 1}, line, "larger than any"},
+		{"a text longer than any", block{kind: kindRecords, records: 1, first: 7, text: maxText + 1}, line, "too large"},
+		{"a content longer than any", block{kind: kindRecords, records: 1, first: 7, length: maxCompressed + 1}, line, "too large"},
 		{"another format", block{kind: kindRecords, version: 2, records: 1, first: 7}, line, ""},
-		{"a body longer than any", block{kind: kindRecords, records: 1, first: 7}, fmt.Sprintf("7 - 0 0 answered - %d %s\n", MaxBody+1, make([]byte, MaxBody+1)), "not a record's"},
+		{"a body longer than any", block{kind: kindRecords, records: 1, first: 7}, fmt.Sprintf("7 - 0 0 answered - %d %s\n", MaxBody+1, make([]byte, MaxBody+1)), "not a valid record"},
 		{"a bomb", block{kind: kindRecords, records: 1, first: 7, text: 10}, string(make([]byte, maxText+1)), ""},
 	}
 	for _, bad := range []string{"", "x", "7", "7 - 0 0 answered - 2", "7 - 0 0 answered - 3 {}\n", "7 - 0 0 answered - 1 {}\n", "7 - 0 0 answered - -1 {}\n",
@@ -243,22 +245,24 @@ func TestForgedFrames(t *testing.T) {
 		tests = append(tests, test{"the line " + bad, block{kind: kindRecords, records: 1, first: 7}, bad, ""})
 	}
 	for _, tt := range tests {
-		var c chain
-		head := forge(block{kind: kindHeader}, &c, []byte("{}\n"))
-		good := forge(block{kind: kindRecords, records: 1, first: 7}, &c, []byte(line))
-		path := filepath.Join(t.TempDir(), ".x.rollcall")
-		writeFile(t, path, slices.Concat(head, good, forge(tt.b, &c, []byte(tt.text)), forge(block{kind: kindRecords, records: 1, first: 7}, &c, []byte(line))))
-		r, got, err := replay(path)
-		if len(got) != 1 || !isDamage(err) || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%s: %d records, %v; want 1 and a DamagedError: %s", tt.name, len(got), err, tt.want)
-		}
-		if r != nil {
-			r.Close()
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			var c chain
+			head := forge(block{kind: kindHeader}, &c, []byte("{}\n"))
+			good := forge(block{kind: kindRecords, records: 1, first: 7}, &c, []byte(line))
+			path := filepath.Join(t.TempDir(), ".x.rollcall")
+			writeFile(t, path, slices.Concat(head, good, forge(tt.b, &c, []byte(tt.text)), forge(block{kind: kindRecords, records: 1, first: 7}, &c, []byte(line))))
+			r, got, err := replayAll(path)
+			if len(got) != 1 || !isDamage(err) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%d records, %v; want 1 and a DamagedError: %s", len(got), err, tt.want)
+			}
+			if r != nil {
+				r.Close()
+			}
+		})
 	}
 }
 
-// TestBombs: what a frame decodes to is bounded, whether zstd's header tells how much it is or not.
+// TestBombs: the decoded size of a frame is bounded, whether zstd's header has it or not.
 func TestBombs(t *testing.T) {
 	const size = 200 << 20
 	for _, told := range []bool{false, true} {
@@ -282,13 +286,13 @@ func TestBombs(t *testing.T) {
 		var c chain
 		file := forge(block{kind: kindHeader}, &c, []byte("{}\n"))
 		b := block{version: formatVersion, kind: kindRecords, seq: c.seq, link: c.link, length: uint32(bomb.Len()), text: maxText, records: 1, content: hashOf(bomb.Bytes())}
-		file = append(b.append(file), bomb.Bytes()...)
+		file = append(b.appendTo(file), bomb.Bytes()...)
 		path := filepath.Join(t.TempDir(), ".x.rollcall")
 		writeFile(t, path, file)
 
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		r, got, err := replay(path)
+		r, got, err := replayAll(path)
 		runtime.ReadMemStats(&after)
 		if err != nil || len(got) > 0 || r.Torn() == 0 { // it is the last frame
 			t.Errorf("size told %v: %d records, %v", told, len(got), err)
@@ -300,7 +304,7 @@ func TestBombs(t *testing.T) {
 	}
 }
 
-// TestNothingAfterACommit but the note of a run that goes on.
+// TestNothingAfterACommit: only a CONT frame may follow a commit.
 func TestNothingAfterACommit(t *testing.T) {
 	line := []byte("7 - 0 0 answered - 2 {}\n")
 	for _, resumes := range []bool{false, true} {
@@ -311,7 +315,7 @@ func TestNothingAfterACommit(t *testing.T) {
 		}
 		path := filepath.Join(t.TempDir(), ".x.rollcall")
 		writeFile(t, path, append(data, forge(block{kind: kindRecords, records: 1, first: 7}, &c, line)...))
-		r, _, err := replay(path)
+		r, _, err := replayAll(path)
 		if isDamage(err) == resumes || resumes && err != nil {
 			t.Errorf("resumed %v: %v", resumes, err)
 		}
@@ -333,10 +337,10 @@ func TestAnotherVersion(t *testing.T) {
 	}
 }
 
-// FuzzOpen: any bytes give an error or records, which come out the same again when they are written.
+// FuzzOpen: any bytes give an error, or records that stay the same when they are written and read again.
 func FuzzOpen(f *testing.F) {
-	records := someRecords(9)
-	data := readFile(f, write(f, records[:5], records[5:]))
+	records := makeRecords(9)
+	data := readFile(f, writeJournal(f, records[:5], records[5:]))
 	ends := frameEnds(f, data)
 	f.Add([]byte{})
 	f.Add(data)
@@ -350,8 +354,8 @@ func FuzzOpen(f *testing.F) {
 	f.Add(slices.Concat(head, forge(block{kind: kindRecords, records: 1, first: 7}, &c, []byte("7 - 0 0 answered - 2 {}\n")), forge(block{kind: kindCommit}, &c, []byte(`{"files":[{}]}`))))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		path := filepath.Join(t.TempDir(), ".x.rollcall")
-		writeFile(t, path, mend(data))
-		r, got, err := replay(path)
+		writeFile(t, path, fixHashes(data))
+		r, got, err := replayAll(path)
 		if r == nil {
 			if err == nil {
 				t.Fatal("neither a reader nor an error")
@@ -372,7 +376,7 @@ func FuzzOpen(f *testing.F) {
 		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
-		want(t, path, got)
+		checkRecords(t, path, got)
 		for i := range got {
 			line, err := appendRecord(nil, &got[i])
 			if err != nil {
@@ -386,8 +390,8 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
-// mend makes the hashes of the frames right, as far as they can be found, so that the fuzzer gets past them.
-func mend(data []byte) []byte {
+// fixHashes corrects the hashes of all frames that it finds, so that the fuzzer gets past them.
+func fixHashes(data []byte) []byte {
 	out := bytes.Clone(data)
 	var c chain
 	for at := 0; len(out)-at >= blockSize; {
@@ -396,9 +400,9 @@ func mend(data []byte) []byte {
 			break
 		}
 		content := out[at+blockSize : at+blockSize+int(b.length)]
-		if bytes.Equal(out[at+8:at+16], []byte(mark)) {
+		if bytes.Equal(out[at+8:at+16], []byte(blockMark)) {
 			b.link, b.content = c.link, hashOf(content)
-			b.append(out[at:at])
+			b.appendTo(out[at:at])
 			c.advance(&b)
 		}
 		at += blockSize + len(content)

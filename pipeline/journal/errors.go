@@ -10,22 +10,22 @@ import (
 )
 
 var (
-	// ErrNone says that there is no journal: no file, or only the beginning of one, whose run died while
-	// creating it. Nothing is lost; [Create] makes one.
+	// ErrNone says that there is no journal: no file, or only the beginning of one, from a run that died while
+	// creating it. Nothing is lost; [Create] creates one.
 	ErrNone = errors.New("there is no journal")
 
-	// ErrLocked says that a run has the journal open, here or in another process.
+	// ErrLocked says that a run has the journal open, in this or in another process.
 	ErrLocked = durable.ErrLocked
 
-	// ErrExists says that [Create] found a journal, or something that is none.
-	ErrExists = errors.New("there is a journal already")
+	// ErrExists says that [Create] found a journal.
+	ErrExists = errors.New("there is already a journal")
 )
 
-// DamagedError says that a journal cannot be trusted: something in it is wrong, and it is not the end of a write
-// that did not complete.
+// DamagedError says that a journal cannot be trusted: something in it is wrong that cannot be an incomplete write at
+// its end.
 type DamagedError struct {
 	Path   string
-	Offset int64 // of the first frame that is not right
+	Offset int64 // of the first wrong frame
 	Reason string
 }
 
@@ -33,7 +33,7 @@ func (e *DamagedError) Error() string {
 	return fmt.Sprintf("the journal %s is damaged at byte %d: %s", e.Path, e.Offset, e.Reason)
 }
 
-// VersionError says that another version of rollcall has written the journal.
+// VersionError says that the journal has the format of another version of rollcall.
 type VersionError struct {
 	Path    string
 	Version uint32 // of the journal's format
@@ -43,8 +43,8 @@ func (e *VersionError) Error() string {
 	return fmt.Sprintf("the journal %s has format %d; this version of rollcall knows format %d", e.Path, e.Version, formatVersion)
 }
 
-// WriteError says that the journal could not be written: the run must end, and can be resumed. It wraps the
-// system's error.
+// WriteError says that the journal could not be written. The run must end, and can be resumed. It wraps the
+// error of the system.
 type WriteError struct {
 	Path string
 	Err  error
@@ -54,9 +54,9 @@ func (e *WriteError) Error() string { return e.Err.Error() }
 
 func (e *WriteError) Unwrap() error { return e.Err }
 
-const freshHint = "rerun with --fresh to forget the unfinished run and ask about all users again"
+const freshHint = "rerun with --fresh to discard the unfinished run and ask about all users again"
 
-func damaged(path string, offset int64, reason string) error {
+func newDamagedError(path string, offset int64, reason string) error {
 	return pipeline.WithHint(&DamagedError{path, offset, reason}, freshHint)
 }
 

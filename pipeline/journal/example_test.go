@@ -12,7 +12,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
 )
 
-// A run appends what was answered. The run that resumes it reads that back, and then appends to it.
+// A run appends the result of each row. The run that resumes it reads them back, and continues.
 func Example() {
 	dir, err := os.MkdirTemp("", "rollcall-example-")
 	if err != nil {

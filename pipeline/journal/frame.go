@@ -12,7 +12,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 )
 
-// The kinds of frames; they are readable in a hex dump.
+// The kinds of frames, readable in a hex dump.
 const (
 	kindHeader  = "HEAD"
 	kindRecords = "ROWS"
@@ -24,30 +24,30 @@ const (
 	// formatVersion is the version of the format in doc.go that this package writes and reads.
 	formatVersion = 1
 
-	blockSize = 100
-	magic     = 0x184D2A57 // one of the 16 of skippable frames (RFC 8878, 3.1.2)
-	mark      = "rollcall"
+	blockSize      = 100
+	skippableMagic = 0x184D2A57 // one of the 16 of skippable frames (RFC 8878, 3.1.2)
+	blockMark      = "rollcall"
 
-	// MaxBody is how long a record's body may be. Answers end at 8 MiB (amplitude).
+	// MaxBody is the length of the longest body of a record. Package amplitude accepts answers of at most 8 MiB.
 	MaxBody = 16 << 20
 
-	maxRecords    = 1 << 16                     // of one frame
-	maxText       = frameText + MaxBody + 1<<10 // of one frame
-	maxCompressed = maxText + 1<<20             // zstd adds little to what it can't compress
+	maxRecords    = 1 << 16                     // in one frame
+	maxText       = frameText + MaxBody + 1<<10 // in one frame
+	maxCompressed = maxText + 1<<20             // zstd adds little to data that it cannot compress
 )
 
-// MagicLen is how many bytes HasMagic looks at.
+// MagicLen is the number of bytes that HasMagic looks at.
 const MagicLen = 16
 
-// HasMagic reports whether a file that begins with head is a journal of any version, or what a crash leaves of one: its
-// first bytes, or zeros.
+// HasMagic reports whether a file that begins with head is a journal of any version, or the rest of one after a crash:
+// its first bytes, or zeros.
 func HasMagic(head []byte) bool {
 	n := min(len(head), MagicLen)
-	same := (&block{kind: kindHeader}).append(nil)
+	same := (&block{kind: kindHeader}).appendTo(nil)
 	return bytes.Equal(head[:n], same[:n]) || bytes.Equal(head[:n], make([]byte, n))
 }
 
-// hash is a truncated SHA-256. 128 bits: it is chance that must not hit it, and nobody gains from a collision.
+// hash is a truncated SHA-256. 128 bits protect against chance, and nobody gains from a collision.
 type hash [16]byte
 
 func hashOf(data []byte) hash {
@@ -55,7 +55,7 @@ func hashOf(data []byte) hash {
 	return hash(sum[:16])
 }
 
-// block is what stands before the compressed content of every frame; doc.go has its layout.
+// block precedes the compressed content of every frame; doc.go has its layout.
 type block struct {
 	version uint32
 	kind    string
@@ -64,18 +64,18 @@ type block struct {
 	text    uint32 // decoded
 	records uint32
 	first   int64
-	link    hash // the check of the frame before; of the first: zero
+	link    hash // the check of the frame before; zero in the first frame
 	content hash // of the compressed bytes
-	check   hash // of all bytes of the block before it
+	check   hash // of all bytes of the block before this field
 }
 
-// append appends the block's bytes and sets check.
-func (b *block) append(dst []byte) []byte {
+// appendTo appends the bytes of the block to dst and sets check.
+func (b *block) appendTo(dst []byte) []byte {
 	start := len(dst)
 	le := binary.LittleEndian
-	dst = le.AppendUint32(dst, magic)
+	dst = le.AppendUint32(dst, skippableMagic)
 	dst = le.AppendUint32(dst, blockSize-8)
-	dst = append(dst, mark...)
+	dst = append(dst, blockMark...)
 	dst = le.AppendUint32(dst, b.version)
 	dst = append(dst, b.kind...)
 	dst = le.AppendUint64(dst, b.seq)
@@ -89,7 +89,7 @@ func (b *block) append(dst []byte) []byte {
 	return append(dst, b.check[:]...)
 }
 
-// parseBlock reports whether data, blockSize bytes, is a block that somebody has written like this.
+// parseBlock parses data, which has blockSize bytes. ok reports whether it is a valid block, of any version.
 func parseBlock(data []byte) (b block, ok bool) {
 	le := binary.LittleEndian
 	b = block{
@@ -97,11 +97,11 @@ func parseBlock(data []byte) (b block, ok bool) {
 		length: le.Uint32(data[32:]), text: le.Uint32(data[36:]), records: le.Uint32(data[40:]), first: int64(le.Uint64(data[44:])),
 		link: hash(data[52:68]), content: hash(data[68:84]), check: hash(data[84:100]),
 	}
-	ok = le.Uint32(data) == magic && le.Uint32(data[4:]) == blockSize-8 && string(data[8:16]) == mark && hashOf(data[:84]) == b.check
+	ok = le.Uint32(data) == skippableMagic && le.Uint32(data[4:]) == blockSize-8 && string(data[8:16]) == blockMark && hashOf(data[:84]) == b.check
 	return b, ok
 }
 
-// chain is where in the sequence of frames one is.
+// chain is the position in the sequence of frames.
 type chain struct {
 	seq  uint64
 	link hash
@@ -118,7 +118,7 @@ type frames struct {
 	chain  chain
 	zstd   *zstd.Decoder
 
-	compressed, text []byte // memory for the next
+	compressed, text []byte // reused by readFrame
 }
 
 func newFrames(path string, log *durable.Log) (*frames, error) {
@@ -133,12 +133,12 @@ func newFrames(path string, log *durable.Log) (*frames, error) {
 	return &frames{path: path, log: log, size: size, zstd: decoder}, nil
 }
 
-// next is the next frame with its decoded text, which is valid until the next call. Nothing of a frame is handed
-// out before all of it has been verified.
+// readFrame returns the next frame with its decoded text, which is valid until the next call. It verifies all of a frame
+// before it returns any of it.
 //
-// A *brokenFrame says that there is none, and why; io.EOF, that the file ends here. Another error is one of
-// reading.
-func (f *frames) next() (block, []byte, error) {
+// It returns a *brokenFrame if there is no valid frame, io.EOF at the end of the file, and any other error if reading
+// failed.
+func (f *frames) readFrame() (block, []byte, error) {
 	if f.offset == f.size {
 		return block{}, nil, io.EOF
 	}
@@ -146,25 +146,25 @@ func (f *frames) next() (block, []byte, error) {
 	if f.size-f.offset < blockSize {
 		return block{}, nil, &brokenFrame{"the file ends inside a frame"}
 	}
-	if err := f.read(head[:], f.offset); err != nil {
+	if err := f.readAt(head[:], f.offset); err != nil {
 		return block{}, nil, err
 	}
 	b, ok := parseBlock(head[:])
 	left := f.size - f.offset - blockSize
 	switch {
 	case !ok:
-		return block{}, nil, &brokenFrame{"the bytes there are not a frame's"}
+		return block{}, nil, &brokenFrame{"not a valid frame"}
 	case b.version != formatVersion:
 		return block{}, nil, &brokenFrame{fmt.Sprintf("a frame of format %d", b.version)}
 	case b.seq != f.chain.seq || b.link != f.chain.link:
-		return block{}, nil, &brokenFrame{fmt.Sprintf("frame %d where frame %d of this journal belongs", b.seq, f.chain.seq)}
+		return block{}, nil, &brokenFrame{fmt.Sprintf("frame %d in place of frame %d of this journal", b.seq, f.chain.seq)}
 	case b.length > maxCompressed || b.text > maxText:
-		return block{}, nil, &brokenFrame{"a frame larger than any"}
-	case int64(b.length) > left: // before any memory is taken for it
+		return block{}, nil, &brokenFrame{"a frame that is too large"}
+	case int64(b.length) > left: // check before memory is allocated for it
 		return block{}, nil, &brokenFrame{"the file ends inside a frame"}
 	}
-	f.compressed = resize(f.compressed, int(b.length))
-	if err := f.read(f.compressed, f.offset+blockSize); err != nil {
+	f.compressed = resizeBuffer(f.compressed, int(b.length))
+	if err := f.readAt(f.compressed, f.offset+blockSize); err != nil {
 		return block{}, nil, err
 	}
 	if hashOf(f.compressed) != b.content {
@@ -175,7 +175,7 @@ func (f *frames) next() (block, []byte, error) {
 		return block{}, nil, &brokenFrame{"a frame's content does not decode: " + err.Error()}
 	}
 	if len(text) != int(b.text) {
-		return block{}, nil, &brokenFrame{"a frame's content is not as long as it says"}
+		return block{}, nil, &brokenFrame{"a frame's content does not have its length"}
 	}
 	f.text = text
 	f.offset += blockSize + int64(b.length)
@@ -183,33 +183,33 @@ func (f *frames) next() (block, []byte, error) {
 	return b, text, nil
 }
 
-// brokenFrame is why there is no valid frame at the offset.
+// brokenFrame says why there is no valid frame at the offset.
 type brokenFrame struct{ reason string }
 
 func (e *brokenFrame) Error() string { return e.reason }
 
-func (f *frames) read(p []byte, offset int64) error {
+func (f *frames) readAt(p []byte, offset int64) error {
 	if _, err := f.log.ReadAt(p, offset); err != nil {
 		if err == io.EOF {
-			err = io.ErrUnexpectedEOF // somebody cuts it while we read
+			err = io.ErrUnexpectedEOF // the file was cut while it was read
 		}
 		return durable.WrapError("read journal", f.path, err)
 	}
 	return nil
 }
 
-// followed reports whether a whole block stands anywhere from the offset on, other than the one that belongs
-// there. Then what is broken there is not the torn end of the last write.
-func (f *frames) followed() (bool, error) {
+// hasLaterBlock reports whether there is a valid block anywhere after the offset, not counting the expected one at the
+// offset. If there is one, the broken frame at the offset is not an incomplete last write.
+func (f *frames) hasLaterBlock() (bool, error) {
 	const markAt = 8 // in the block
 	buf := make([]byte, min(f.size-f.offset, 1<<20))
 	for at := f.offset; f.size-at >= blockSize; {
 		n := int(min(f.size-at, int64(len(buf))))
-		if err := f.read(buf[:n], at); err != nil {
+		if err := f.readAt(buf[:n], at); err != nil {
 			return false, err
 		}
 		for from := 0; n-from >= blockSize; {
-			i := bytes.Index(buf[from+markAt:n], []byte(mark))
+			i := bytes.Index(buf[from+markAt:n], []byte(blockMark))
 			if i < 0 || n-from-i < blockSize {
 				break
 			}
@@ -220,13 +220,13 @@ func (f *frames) followed() (bool, error) {
 			}
 			from += i + 1
 		}
-		at += int64(n - blockSize + 1) // one that began in the last bytes is seen whole next time
+		at += int64(n - blockSize + 1) // a block that begins in the last bytes is in the next part as a whole
 	}
 	return false, nil
 }
 
-// resize gives a slice of that length, reusing the memory.
-func resize(p []byte, n int) []byte {
+// resizeBuffer returns a slice of length n, reusing the memory of p if it is large enough.
+func resizeBuffer(p []byte, n int) []byte {
 	if cap(p) < n {
 		return make([]byte, n)
 	}

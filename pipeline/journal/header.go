@@ -11,15 +11,16 @@ import (
 	"time"
 )
 
-// Header binds a journal to what its answers depend on. A run may only resume one whose header differs in
-// nothing: see [Header.Diff].
+// Header records what the answers in a journal depend on. A run may only resume a journal if nothing in the header
+// has changed: see [Header.Diff].
 type Header struct {
-	RunID     string            `json:"run_id"`
-	StartedAt time.Time         `json:"started_at"`
-	Version   string            `json:"version"` // of rollcall; the format's stands before every frame
-	Inputs    []Input           `json:"inputs"`  // in their order
-	Options   map[string]string `json:"options"` // all that change an answer or an output's shape, by name without the dashes; never the key
-	Key       Key               `json:"key"`
+	RunID     string    `json:"run_id"`
+	StartedAt time.Time `json:"started_at"`
+	Version   string    `json:"version"` // of rollcall; every frame has the version of the format
+	Inputs    []Input   `json:"inputs"`  // in their order
+	// Options has all options that change an answer or the shape of an output, by name without the dashes; never the key.
+	Options map[string]string `json:"options"`
+	Key     Key               `json:"key"`
 }
 
 // Input is a file of users.
@@ -29,63 +30,64 @@ type Input struct {
 	SHA256 string `json:"sha256"` // in hex
 }
 
-// Key recognises an API key and does not give it away: it is an HMAC-SHA256 with a salt of its own. The zero Key
-// stands for a run without a key.
+// Key identifies an API key without revealing it: it is an HMAC-SHA256 with a random salt. The zero Key
+// is that of a run without a key.
 type Key struct {
 	Salt string `json:"salt,omitempty"`
 	MAC  string `json:"mac,omitempty"`
 }
 
-// NewKey is the Key of that secret; of "" it is zero.
+// NewKey returns a Key for the secret. For "" it is zero.
 func NewKey(secret string) Key {
 	if secret == "" {
 		return Key{}
 	}
 	salt := rand.Text()
-	return Key{salt, mac(salt, secret)}
+	return Key{salt, computeMAC(salt, secret)}
 }
 
-// Matches reports whether k was made of that secret.
+// Matches reports whether k was made from the secret.
 func (k Key) Matches(secret string) bool {
 	if secret == "" || k.MAC == "" {
 		return secret == "" && k.MAC == ""
 	}
-	return hmac.Equal([]byte(k.MAC), []byte(mac(k.Salt, secret)))
+	return hmac.Equal([]byte(k.MAC), []byte(computeMAC(k.Salt, secret)))
 }
 
-func mac(salt, secret string) string {
+func computeMAC(salt, secret string) string {
 	h := hmac.New(sha256.New, []byte(salt))
 	h.Write([]byte("rollcall journal key\n" + secret))
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Diff says, for the person at the terminal, what keeps a run with these inputs and options from going on with h: one
-// phrase each. None: it may, if Key is of the same secret, or the user says that the deployment is the same one.
+// Diff lists, for the person at the terminal, the differences that keep a run with these inputs and options from resuming
+// the journal with header h. If there are none, it may, provided that Key matches the same secret or the user says that
+// the deployment is the same.
 func (h *Header) Diff(inputs []Input, options map[string]string) []string {
 	var diff []string
-	say := func(format string, args ...any) { diff = append(diff, fmt.Sprintf(format, args...)) }
+	report := func(format string, args ...any) { diff = append(diff, fmt.Sprintf(format, args...)) }
 
-	named := func(inputs []Input, name string) int {
+	indexByName := func(inputs []Input, name string) int {
 		return slices.IndexFunc(inputs, func(in Input) bool { return in.Name == name })
 	}
 	for _, was := range h.Inputs {
-		i := named(inputs, was.Name)
+		i := indexByName(inputs, was.Name)
 		switch {
 		case i < 0:
-			say("the input %s is not named any more", was.Name)
+			report("the input %s is no longer given", was.Name)
 		case inputs[i].Bytes != was.Bytes:
-			say("the input %s has %d bytes, and had %d", was.Name, inputs[i].Bytes, was.Bytes)
+			report("the input %s has %d bytes, but had %d", was.Name, inputs[i].Bytes, was.Bytes)
 		case inputs[i].SHA256 != was.SHA256:
-			say("the input %s has changed (its size has not)", was.Name)
+			report("the input %s has changed (but not its size)", was.Name)
 		}
 	}
 	for _, is := range inputs {
-		if named(h.Inputs, is.Name) < 0 {
-			say("the input %s is new", is.Name)
+		if indexByName(h.Inputs, is.Name) < 0 {
+			report("the input %s is new", is.Name)
 		}
 	}
 	if len(diff) == 0 && !slices.Equal(h.Inputs, inputs) {
-		say("the inputs are named in another order, or not as often")
+		report("the inputs are given in another order, or not as often")
 	}
 
 	names := maps.Clone(h.Options)
@@ -98,11 +100,11 @@ func (h *Header) Diff(inputs []Input, options map[string]string) []string {
 		is, has := options[name]
 		switch {
 		case !had:
-			say("--%s is %q, and was not set", name, is)
+			report("--%s is %q, but was not set", name, is)
 		case !has:
-			say("--%s is not set, and was %q", name, was)
+			report("--%s is not set, but was %q", name, was)
 		case is != was:
-			say("--%s is %q, and was %q", name, is, was)
+			report("--%s is %q, but was %q", name, is, was)
 		}
 	}
 	return diff

@@ -25,8 +25,8 @@ func testHeader() Header {
 	}
 }
 
-// someRecords are n records of every sort.
-func someRecords(n int) []Record {
+// makeRecords returns n records of all kinds.
+func makeRecords(n int) []Record {
 	records := make([]Record, n)
 	for i := range records {
 		r := &records[i]
@@ -48,20 +48,20 @@ func someRecords(n int) []Record {
 	return records
 }
 
-// write makes a journal with a frame for each of those batches, and returns its path.
-func write(t testing.TB, batches ...[]Record) string {
+// writeJournal creates a journal with a frame for each batch, and returns its path.
+func writeJournal(t testing.TB, batches ...[]Record) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), PathFor("out.csv"))
 	w, err := Create(path, testHeader())
 	if err != nil {
 		t.Fatal(err)
 	}
-	add(t, w, batches...)
+	appendBatches(t, w, batches...)
 	return path
 }
 
-// add appends a frame for each of the batches and closes w.
-func add(t testing.TB, w *Writer, batches ...[]Record) {
+// appendBatches appends a frame for each batch and closes w.
+func appendBatches(t testing.TB, w *Writer, batches ...[]Record) {
 	t.Helper()
 	for _, records := range batches {
 		for i := range records {
@@ -78,9 +78,9 @@ func add(t testing.TB, w *Writer, batches ...[]Record) {
 	}
 }
 
-// replay is all that can be read of the journal, and the error that ended it; nil is io.EOF. The reader is to be
-// closed.
-func replay(path string) (*Reader, []Record, error) {
+// replayAll returns all records that can be read from the journal, and the error after them; nil for io.EOF. The caller
+// closes the Reader.
+func replayAll(path string) (*Reader, []Record, error) {
 	r, err := Open(path)
 	if err != nil {
 		return nil, nil, err
@@ -99,21 +99,23 @@ func replay(path string) (*Reader, []Record, error) {
 	}
 }
 
-// want replays the journal, which must hold exactly these records.
-func want(t testing.TB, path string, records []Record) {
+// checkRecords checks that the journal has exactly these records.
+func checkRecords(t testing.TB, path string, records []Record) {
 	t.Helper()
-	r, got, err := replay(path)
+	r, got, err := replayAll(path)
 	if err != nil {
 		t.Fatalf("replay: %v", err)
 	}
 	defer r.Close()
-	if !same(records, got) {
+	if !equalRecords(records, got) {
 		t.Fatalf("records (-want +got):\n%s", cmp.Diff(records, got))
 	}
 }
 
-// same compares records; none is none, nil or not. cmp is slow on thousands.
-func same(a, b []Record) bool { return len(a) == len(b) && (len(a) == 0 || reflect.DeepEqual(a, b)) }
+// equalRecords compares records; nil equals empty. cmp is slow on thousands.
+func equalRecords(a, b []Record) bool {
+	return len(a) == len(b) && (len(a) == 0 || reflect.DeepEqual(a, b))
+}
 
 func readFile(t testing.TB, path string) []byte {
 	t.Helper()
@@ -131,7 +133,7 @@ func writeFile(t testing.TB, path string, data []byte) {
 	}
 }
 
-// frameEnds are the offsets at which the frames of a journal end.
+// frameEnds returns the offsets at which the frames of a journal end.
 func frameEnds(t testing.TB, data []byte) []int {
 	t.Helper()
 	var ends []int

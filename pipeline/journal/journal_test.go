@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 		os.Stdout.WriteString("locked\n")
 		io.Copy(io.Discard, os.Stdin)
 	case "run":
-		if err := run(path); err != nil {
+		if err := runJob(path); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			if _, ok := errors.AsType[*WriteError](err); ok {
 				os.Exit(75)
@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// TestRoundTrip: whatever is appended comes back, however it falls into frames.
+// TestRoundTrip: all records that are appended are read back, with any division into frames.
 func TestRoundTrip(t *testing.T) {
 	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 1))
@@ -64,8 +64,8 @@ func TestRoundTrip(t *testing.T) {
 			batches = append(batches, records)
 			all = append(all, records...)
 		}
-		path := write(t, batches...)
-		want(t, path, all)
+		path := writeJournal(t, batches...)
+		checkRecords(t, path, all)
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("mode %v, %v; want 0600", info.Mode(), err)
 		}
@@ -113,15 +113,15 @@ func TestLongBodies(t *testing.T) {
 	if err := w.Append(&Record{Row: 9, Err: &pipeline.UserError{Kind: "odd"}}); err == nil {
 		t.Error("an unknown kind was taken")
 	}
-	add(t, w, records)
-	want(t, path, records)
+	appendBatches(t, w, records)
+	checkRecords(t, path, records)
 }
 
 func TestFailuresTakeTheirAttemptsFromTheError(t *testing.T) {
 	r := Record{Row: 1, Attempts: 9, At: time.UnixMilli(5).UTC(), Err: &pipeline.UserError{Kind: pipeline.KindUnavailable, HTTPStatus: 503, Attempts: 5}}
-	got := write(t, []Record{r})
+	got := writeJournal(t, []Record{r})
 	r.Attempts = 5
-	want(t, got, []Record{r})
+	checkRecords(t, got, []Record{r})
 }
 
 func TestHeaderComesBack(t *testing.T) {
@@ -131,11 +131,11 @@ func TestHeaderComesBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	add(t, w)
+	appendBatches(t, w)
 	if _, err := Create(path, h); !errors.Is(err, ErrExists) {
 		t.Errorf("create again: %v, want ErrExists", err)
 	}
-	r, _, err := replay(path)
+	r, _, err := replayAll(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestHeaderComesBack(t *testing.T) {
 	}
 }
 
-// TestResumeWithKey: the journal is bound to the key that the run went on with, and says that there were two.
+// TestResumeWithKey: the header has the key that the run was resumed with, and the journal says that there were two.
 func TestResumeWithKey(t *testing.T) {
 	h := testHeader()
 	path := filepath.Join(t.TempDir(), ".x.rollcall")
@@ -153,12 +153,12 @@ func TestResumeWithKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	add(t, w)
+	appendBatches(t, w)
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
 	for i, step := range []struct{ was, next string }{{secret, ""}, {secret, "rotated"}, {"rotated", ""}, {"rotated", "rotated again"}, {"rotated again", ""}} {
-		r, _, err := replay(path)
+		r, _, err := replayAll(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -192,23 +192,25 @@ func TestDiff(t *testing.T) {
 		want    []string
 	}{
 		{"nothing", []Input{users, more}, options(), nil},
-		{"a size", []Input{in("users.csv", 1001, "cc"), more}, options(), []string{"the input users.csv has 1001 bytes, and had 1000"}},
-		{"a content", []Input{in("users.csv", 1000, "cc"), more}, options(), []string{"the input users.csv has changed (its size has not)"}},
-		{"the order", []Input{more, users}, options(), []string{"the inputs are named in another order, or not as often"}},
-		{"one less", []Input{users}, options(), []string{"the input more.csv is not named any more"}},
-		{"one twice", []Input{users, more, more}, options(), []string{"the inputs are named in another order, or not as often"}},
-		{"a name", []Input{users, in("x.csv", 5, "bb")}, options(), []string{"the input more.csv is not named any more", "the input x.csv is new"}},
+		{"a size", []Input{in("users.csv", 1001, "cc"), more}, options(), []string{"the input users.csv has 1001 bytes, but had 1000"}},
+		{"a content", []Input{in("users.csv", 1000, "cc"), more}, options(), []string{"the input users.csv has changed (but not its size)"}},
+		{"the order", []Input{more, users}, options(), []string{"the inputs are given in another order, or not as often"}},
+		{"one less", []Input{users}, options(), []string{"the input more.csv is no longer given"}},
+		{"one twice", []Input{users, more, more}, options(), []string{"the inputs are given in another order, or not as often"}},
+		{"a name", []Input{users, in("x.csv", 5, "bb")}, options(), []string{"the input more.csv is no longer given", "the input x.csv is new"}},
 		{"options", []Input{users, more}, map[string]string{"flags": "b,a", "limit": "5"},
-			[]string{`--flags is "b,a", and was "a,b"`, `--layout is not set, and was "long"`, `--limit is "5", and was not set`}},
+			[]string{`--flags is "b,a", but was "a,b"`, `--layout is not set, but was "long"`, `--limit is "5", but was not set`}},
 	}
 	for _, tt := range tests {
-		if diff := cmp.Diff(tt.want, h.Diff(tt.inputs, tt.options)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, h.Diff(tt.inputs, tt.options)); diff != "" {
+				t.Errorf("differences (-want +got):\n%s", diff)
+			}
+		})
 	}
 	salted := NewKey("x")
 	if !(Key{}).Matches("") || (Key{}).Matches("x") || NewKey("") != (Key{}) || salted == NewKey("x") || NewKey("x").Matches("") {
-		t.Error("keys: no key is only no key, and two salts are not the same")
+		t.Error("keys: only the empty secret matches the zero Key, and two Keys have different salts")
 	}
 }
 
@@ -224,10 +226,10 @@ func TestPathFor(t *testing.T) {
 	}
 }
 
-// TestReadableWithZstdcat: a decoder that knows nothing of us prints the text.
+// TestReadableWithZstdcat: a plain zstd decoder prints the text.
 func TestReadableWithZstdcat(t *testing.T) {
 	at := time.UnixMilli(1767225600123)
-	path := write(t, []Record{
+	path := writeJournal(t, []Record{
 		{Row: 17, Request: [16]byte{0x9f, 15: 1}, Attempts: 1, At: at, Body: `{"dark-mode":{"key":"on"}}`},
 		{Row: 18, At: at, Err: &pipeline.UserError{Kind: pipeline.KindMissingID, Message: "no id"}},
 	}, []Record{
@@ -255,7 +257,7 @@ func TestReadableWithZstdcat(t *testing.T) {
 	}
 }
 
-// TestFlushes: by count, by size, and a second after the first record even if nothing more comes.
+// TestFlushes: a frame is written by count, by size, and a second after its first record even if no more come.
 func TestFlushes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), ".x.rollcall") // outside the bubble
 	synctest.Test(t, func(t *testing.T) {
@@ -310,8 +312,8 @@ func TestFlushes(t *testing.T) {
 }
 
 func TestResumeAndCommit(t *testing.T) {
-	records := someRecords(6)
-	path := write(t, records[:2])
+	records := makeRecords(6)
+	path := writeJournal(t, records[:2])
 	r, err := Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -329,7 +331,7 @@ func TestResumeAndCommit(t *testing.T) {
 
 	files := []CommittedFile{{"/a/.x.tmp", "/a/x", "aa", 12}, {"/a/.y.tmp", "/a/y", "bb", 0}}
 	for i := 2; i < 6; i += 2 {
-		r, got, err := replay(path)
+		r, got, err := replayAll(path)
 		if err != nil || len(got) != i || r.Resumes() != i/2-1 || r.Torn() != 0 {
 			t.Fatalf("%d records, %d resumes, %d torn, %v; want %d, %d, 0", len(got), r.Resumes(), r.Torn(), err, i, i/2-1)
 		}
@@ -365,8 +367,8 @@ func TestResumeAndCommit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want(t, path, records)
-	r, _, err = replay(path)
+	checkRecords(t, path, records)
+	r, _, err = replayAll(path)
 	if err != nil || r.Committed() == nil {
 		t.Fatalf("committed: %v, %v", r.Committed(), err)
 	}
@@ -395,7 +397,7 @@ func TestResumeAndCommit(t *testing.T) {
 	}
 }
 
-// TestResumedIsVoidCommit: a run that goes on after its commit is not finished.
+// TestResumedIsVoidCommit: a run that is resumed after its commit is not finished.
 func TestResumedIsVoidCommit(t *testing.T) {
 	path := filepath.Join(t.TempDir(), ".x.rollcall")
 	w, err := Create(path, testHeader())
@@ -405,7 +407,7 @@ func TestResumedIsVoidCommit(t *testing.T) {
 	if err := errors.Join(w.Commit([]CommittedFile{{Final: "x"}}), w.Close()); err != nil {
 		t.Fatal(err)
 	}
-	r, _, err := replay(path)
+	r, _, err := replayAll(path)
 	if err != nil || len(r.Committed()) != 1 {
 		t.Fatalf("committed %v, %v", r.Committed(), err)
 	}
@@ -413,7 +415,7 @@ func TestResumedIsVoidCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Close()
-	if r, _, err = replay(path); err != nil || r.Committed() != nil {
+	if r, _, err = replayAll(path); err != nil || r.Committed() != nil {
 		t.Fatalf("after resuming: committed %v, %v; want none", r.Committed(), err)
 	}
 	r.Close()
@@ -447,7 +449,7 @@ func TestLockGoesWithTheProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd.Wait()
-	want(t, path, nil)
+	checkRecords(t, path, nil)
 }
 
 func child(binary, mode, path string, env ...string) *exec.Cmd {
@@ -456,12 +458,12 @@ func child(binary, mode, path string, env ...string) *exec.Cmd {
 	return cmd
 }
 
-// The run of the crash tests: so many records, in frames of so many.
+// The number of records in the crash tests, and the number in a frame.
 const crashRecords, crashFrame = 10, 3
 
-// run is a run as the command makes it: it resumes what is there, goes on to the end, publishes its records as a
-// file, and keeps account of which rows were asked about and which it could rely on.
-func run(path string) (err error) {
+// runJob runs like the command: it resumes an existing journal, continues to the end, publishes its records as a
+// file, and records which rows were asked about and which were on the disk.
+func runJob(path string) (err error) {
 	out := path + ".out"
 	account := func(what string, row int64) {
 		f, err := os.OpenFile(path+"."+what, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
@@ -510,7 +512,7 @@ func run(path string) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, rec := range someRecords(crashRecords)[len(records):] {
+	for _, rec := range makeRecords(crashRecords)[len(records):] {
 		account("asked", rec.Row)
 		if err := w.Append(&rec); err != nil {
 			return errors.Join(err, w.Close())
@@ -552,7 +554,7 @@ func lines(path string) []string {
 	return strings.Fields(string(data))
 }
 
-// TestWriteErrorsStay: after a failed write nothing more is written, and every call says why.
+// TestWriteErrorsStay: after a failed write nothing more is written, and every call returns the error.
 func TestWriteErrorsStay(t *testing.T) {
 	for _, how := range []string{"count", "flush", "close", "commit", "timer"} {
 		path := filepath.Join(t.TempDir(), ".x.rollcall")
@@ -615,12 +617,11 @@ func TestWriteErrorHasAHint(t *testing.T) {
 	}
 }
 
-// TestNoSecretsInTheFile: neither as they are, nor in a form that they can be read back from, in the file or in
-// its text.
+// TestNoSecretsInTheFile: neither the file nor its text has a secret, in any form from which it can be recovered.
 func TestNoSecretsInTheFile(t *testing.T) {
 	const user = "canary-user@example.com"
 	sum := sha256.Sum256([]byte(user))
-	path := write(t, []Record{{Row: 1, Request: [16]byte(sum[:16]), At: time.UnixMilli(0), Body: `{}`}})
+	path := writeJournal(t, []Record{{Row: 1, Request: [16]byte(sum[:16]), At: time.UnixMilli(0), Body: `{}`}})
 	data := readFile(t, path)
 	dec, err := zstd.NewReader(bytes.NewReader(data))
 	if err != nil {

@@ -2,5 +2,5 @@
 
 package journal
 
-// FrameRecords is at how many records a frame is written.
+// FrameRecords is the number of records at which a frame is written.
 const FrameRecords = 1024

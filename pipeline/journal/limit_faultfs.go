@@ -2,5 +2,5 @@
 
 package journal
 
-// FrameRecords is at how many records a frame is written: few, so that the crash tests kill between many frames.
+// FrameRecords is the number of records at which a frame is written: small, so that the crash tests have many frames.
 const FrameRecords = 8

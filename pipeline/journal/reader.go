@@ -13,23 +13,24 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 )
 
-// Reader replays a journal, and holds its lock. It is used from one goroutine.
+// Reader replays a journal and holds its lock. It is used from one goroutine.
 type Reader struct {
 	frames frames
 	header Header
 
-	batch   []Record // of the frame that is being handed out
-	given   int      // of them
+	batch   []Record // the records of the current frame
+	given   int      // how many of them Next has returned
 	resumes int
 	newKeys int
 	commit  []CommittedFile
-	done    bool  // a commit is the last frame so far
-	torn    int64 // bytes at the end that are no frame
-	end     error // io.EOF, or what ended it
+	done    bool  // the last frame so far is a commit
+	torn    int64 // bytes of an incomplete frame at the end
+	end     error // io.EOF, or the error that ended the replay
 }
 
-// Open locks the journal and reads its header. [ErrNone] says that there is none, and a file that is only the beginning
-// of one is removed; [ErrLocked] that a run has it; a [DamagedError] or a [VersionError], that it can't be used.
+// Open locks the journal and reads its header. It returns [ErrNone] if there is no journal, and removes a file that has
+// only the beginning of a header; [ErrLocked] if a run has the journal open; and a [DamagedError] or a [VersionError] if
+// it cannot be used.
 func Open(path string) (*Reader, error) {
 	log, err := openLog(path, false)
 	if err != nil {
@@ -51,9 +52,9 @@ func newReader(path string, log *durable.Log) (*Reader, error) {
 		return nil, err
 	}
 	r := &Reader{frames: *f}
-	b, text, err := r.frames.next()
+	b, text, err := r.frames.readFrame()
 	if broken, ok := errors.AsType[*brokenFrame](err); ok {
-		return nil, r.noHeader(broken)
+		return nil, r.explainNoHeader(broken)
 	}
 	if err == io.EOF {
 		return nil, fmt.Errorf("%s is empty: %w", path, ErrNone)
@@ -62,72 +63,72 @@ func newReader(path string, log *durable.Log) (*Reader, error) {
 		return nil, err
 	}
 	if b.kind != kindHeader {
-		return nil, damaged(path, 0, "the first frame is not a header")
+		return nil, newDamagedError(path, 0, "the first frame is not a header")
 	}
 	if err := json.Unmarshal(text, &r.header); err != nil {
-		return nil, damaged(path, 0, "the header does not parse: "+err.Error())
+		return nil, newDamagedError(path, 0, "the header does not parse: "+err.Error())
 	}
 	return r, nil
 }
 
-// noHeader says what a file is that does not begin with a valid header.
-func (r *Reader) noHeader(broken *brokenFrame) error {
+// explainNoHeader returns the error for a file that does not begin with a valid header.
+func (r *Reader) explainNoHeader(broken *brokenFrame) error {
 	path := r.frames.path
 	head := make([]byte, min(r.frames.size, blockSize))
-	if err := r.frames.read(head, 0); err != nil {
+	if err := r.frames.readAt(head, 0); err != nil {
 		return err
 	}
 	// The bytes up to the version are the same in every version of the format.
-	same := (&block{version: formatVersion, kind: kindHeader}).append(nil)[:20]
+	same := (&block{version: formatVersion, kind: kindHeader}).appendTo(nil)[:20]
 	if len(head) >= 20 && bytes.Equal(head[:4], same[:4]) && bytes.Equal(head[8:16], same[8:16]) {
 		if version := binary.LittleEndian.Uint32(head[16:]); version != formatVersion && version != 0 {
-			return pipeline.WithHint(&VersionError{path, version}, "finish with the version of rollcall that began, or "+freshHint)
+			return pipeline.WithHint(&VersionError{path, version}, "finish with the version of rollcall that started the run, or "+freshHint)
 		}
 	}
-	if followed, err := r.frames.followed(); err != nil {
+	if followed, err := r.frames.hasLaterBlock(); err != nil {
 		return err
 	} else if followed {
-		return damaged(path, 0, broken.reason)
+		return newDamagedError(path, 0, broken.reason)
 	}
 	n := min(len(head), len(same))
 	if zero := make([]byte, len(head)); !bytes.Equal(head[:n], same[:n]) && !bytes.Equal(head, zero) {
-		return damaged(path, 0, "it is not a journal of rollcall")
+		return newDamagedError(path, 0, "it is not a journal of rollcall")
 	}
-	return fmt.Errorf("%s holds only the beginning of a header: %w", path, ErrNone)
+	return fmt.Errorf("%s has only the beginning of a header: %w", path, ErrNone)
 }
 
-// Header is what the journal is bound to.
+// Header returns the header.
 func (r *Reader) Header() *Header { return &r.header }
 
-// Next fills the next record. It returns io.EOF after the last one; a torn tail is not an error, see Torn. A
-// [DamagedError] says that frames are missing or altered: what Next gave before it was right, but it is not all
-// that was written.
+// Next fills rec with the next record. It returns io.EOF after the last one; an incomplete frame at the end is not an
+// error, see Torn. A [DamagedError] says that frames are missing or altered: the records before it are right, but they
+// are not all that were written.
 func (r *Reader) Next(rec *Record) error {
 	for r.given == len(r.batch) {
 		if r.end == nil {
-			r.end = r.advance()
+			r.end = r.readBatch()
 		}
 		if r.end != nil {
 			return r.end
 		}
 	}
 	*rec = r.batch[r.given]
-	r.batch[r.given] = Record{} // a long body is not kept until the next frame
+	r.batch[r.given] = Record{} // do not keep a long body until the next frame
 	r.given++
 	return nil
 }
 
-// advance reads the next frame.
-func (r *Reader) advance() error {
+// readBatch reads the next frame and accepts its content.
+func (r *Reader) readBatch() error {
 	offset := r.frames.offset
-	b, text, err := r.frames.next()
+	b, text, err := r.frames.readFrame()
 	if broken, ok := errors.AsType[*brokenFrame](err); ok {
-		followed, err := r.frames.followed()
+		followed, err := r.frames.hasLaterBlock()
 		if err != nil {
 			return err
 		}
 		if followed {
-			return damaged(r.frames.path, offset, broken.reason)
+			return newDamagedError(r.frames.path, offset, broken.reason)
 		}
 		r.torn = r.frames.size - offset
 		return io.EOF
@@ -135,25 +136,25 @@ func (r *Reader) advance() error {
 	if err != nil {
 		return err
 	}
-	if reason := r.take(&b, text); reason != "" {
-		return damaged(r.frames.path, offset, reason)
+	if reason := r.acceptFrame(&b, text); reason != "" {
+		return newDamagedError(r.frames.path, offset, reason)
 	}
 	return nil
 }
 
-// take keeps the content of a frame, or says what is wrong with it.
-func (r *Reader) take(b *block, text []byte) string {
+// acceptFrame keeps the content of a frame. It returns what is wrong with the frame, or "".
+func (r *Reader) acceptFrame(b *block, text []byte) string {
 	if r.done && b.kind != kindResumed {
-		return "a frame after the last"
+		return "a frame after the commit"
 	}
 	r.batch, r.given = r.batch[:0], 0
 	switch b.kind {
 	case kindRecords:
-		return r.takeRecords(b, text)
+		return r.acceptRecords(b, text)
 	case kindResumed:
 		r.resumes++
 		r.commit, r.done = nil, false
-		var c resumed
+		var c resumedFrame
 		if err := json.Unmarshal(text, &c); err != nil {
 			return err.Error()
 		}
@@ -162,7 +163,7 @@ func (r *Reader) take(b *block, text []byte) string {
 			r.header.Key = *c.Key
 		}
 	case kindCommit:
-		var c commit
+		var c commitFrame
 		if err := json.Unmarshal(text, &c); err != nil {
 			return err.Error()
 		}
@@ -173,9 +174,9 @@ func (r *Reader) take(b *block, text []byte) string {
 	return ""
 }
 
-func (r *Reader) takeRecords(b *block, text []byte) string {
+func (r *Reader) acceptRecords(b *block, text []byte) string {
 	if b.records > maxRecords {
-		return "a frame with more records than any"
+		return "a frame with too many records"
 	}
 	batch := r.batch
 	for len(text) > 0 {
@@ -190,35 +191,35 @@ func (r *Reader) takeRecords(b *block, text []byte) string {
 		batch = append(batch, rec)
 	}
 	if len(text) > 0 || len(batch) != int(b.records) || len(batch) == 0 || batch[0].Row != b.first {
-		return "a frame that does not hold the records it says"
+		return "a frame whose records are not those that its block announces"
 	}
 	r.batch = batch
 	return ""
 }
 
-// Torn is how many bytes at the end belong to a frame that was not written whole; the run that wrote them did not
-// get to rely on them. It is known after io.EOF.
+// Torn returns the number of bytes at the end that belong to an incomplete frame, which the run that wrote it never
+// relied on. It is known after io.EOF.
 func (r *Reader) Torn() int64 { return r.torn }
 
-// Resumes is how often the run was resumed before. It is known after io.EOF.
+// Resumes returns how often the run was resumed before. It is known after io.EOF.
 func (r *Reader) Resumes() int { return r.resumes }
 
-// NewKeys is how often the run went on with another key, which is then the one of Header. It is known after io.EOF.
+// NewKeys returns how often the run was resumed with another key, which Header then has. It is known after io.EOF.
 func (r *Reader) NewKeys() int { return r.newKeys }
 
-// Committed is what is left to publish, if the run had come that far, and nil otherwise. It is known after io.EOF.
+// Committed returns the files to publish if the run has committed them, and nil otherwise. It is known after io.EOF.
 func (r *Reader) Committed() []CommittedFile { return r.commit }
 
-// Resume goes on with the journal after Next has returned io.EOF: it cuts what is torn, and notes the time. The
-// lock passes on; the reader is of no use any more. A commit is void from here on.
+// Resume continues the journal after Next has returned io.EOF. It cuts off an incomplete frame, records the time, and
+// makes a commit void. The lock passes to the Writer, and the Reader can no longer be used.
 func (r *Reader) Resume() (*Writer, error) { return r.resume(nil) }
 
-// ResumeWithKey is Resume with another key of the same deployment, to which the journal is bound from here on.
+// ResumeWithKey is like Resume with another key of the same deployment, which replaces the key in the header.
 func (r *Reader) ResumeWithKey(key Key) (*Writer, error) { return r.resume(&key) }
 
 func (r *Reader) resume(key *Key) (*Writer, error) {
 	if r.frames.log == nil || r.end != io.EOF {
-		return nil, fmt.Errorf("resume journal %s: it has not been read to its end", r.frames.path)
+		return nil, fmt.Errorf("resume journal %s: it has not been read to the end", r.frames.path)
 	}
 	if r.torn > 0 {
 		if err := r.frames.log.Truncate(r.frames.offset); err != nil {
@@ -229,14 +230,14 @@ func (r *Reader) resume(key *Key) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := w.writeJSON(kindResumed, resumed{time.Now().UTC(), key}); err != nil {
+	if err := w.writeJSON(kindResumed, resumedFrame{time.Now().UTC(), key}); err != nil {
 		return nil, err
 	}
 	r.frames.log = nil
 	return w, nil
 }
 
-// Remove removes the journal and closes it: for the run that finds it committed, and has published.
+// Remove removes the journal and closes it, for a run that has found it committed and has published its files.
 func (r *Reader) Remove() error {
 	if r.frames.log == nil {
 		return fmt.Errorf("remove journal %s: it is closed", r.frames.path)
@@ -248,7 +249,7 @@ func (r *Reader) Remove() error {
 	return errors.Join(err, r.Close())
 }
 
-// Close gives the lock back, unless Resume has passed it on. The journal stays as it is.
+// Close releases the lock, unless Resume has passed it on. The journal stays as it is.
 func (r *Reader) Close() error {
 	if r.frames.log == nil {
 		return nil

@@ -12,33 +12,32 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// Record is what came of one row.
+// Record is the result of one row.
 type Record struct {
-	Row     int64    // its number in the input
-	Request [16]byte // hash of the canonical request; zero: the row made none
-	// Attempts on the wire. Of a failure it is Err.Attempts: that is what is written, whatever it says here.
-	Attempts int
+	Row      int64     // its number in the input
+	Request  [16]byte  // hash of the canonical request; zero if the row made none
+	Attempts int       // requests sent; for a failure, Err.Attempts is written instead
 	At       time.Time // when the answer, or the failure, came; to the millisecond, read back in UTC
-	Body     string    // the answer's bytes, verbatim
+	Body     string    // the bytes of the answer, unchanged
 	Err      *pipeline.UserError
 }
 
 const (
-	answered = "answered" // the kind of a record that is no failure
+	answered = "answered" // the kind of a record without a failure
 	absent   = "-"
 )
 
-// appendRecord appends the record's line.
+// appendRecord appends the record in the form that doc.go describes.
 func appendRecord(dst []byte, r *Record) ([]byte, error) {
 	kind, status, attempts, body := answered, 0, r.Attempts, r.Body
 	if e := r.Err; e != nil {
 		kind, status, attempts, body = string(e.Kind), e.HTTPStatus, e.Attempts, e.Message
 		if !slices.Contains(pipeline.Kinds, e.Kind) {
-			return dst, fmt.Errorf("row %d: a failure of the unknown kind %q", r.Row, kind)
+			return dst, fmt.Errorf("row %d: unknown kind of failure %q", r.Row, kind)
 		}
 	}
 	if len(body) > MaxBody {
-		return dst, fmt.Errorf("row %d: %d bytes are more than a journal takes for one user", r.Row, len(body))
+		return dst, fmt.Errorf("row %d: the answer has %d bytes, more than a journal can have for one user", r.Row, len(body))
 	}
 	dst = strconv.AppendInt(dst, r.Row, 10)
 	dst = append(dst, ' ')
@@ -66,28 +65,28 @@ func appendRecord(dst []byte, r *Record) ([]byte, error) {
 	return append(dst, '\n'), nil
 }
 
-var errRecord = errors.New("a line that is not a record's")
+var errRecord = errors.New("a line that is not a valid record")
 
-// parseRecord reads the first record of text into r and returns what follows it. What it makes has memory of its
-// own.
+// parseRecord parses the first record of text into r and returns the text after it. The record does not share memory
+// with text.
 func parseRecord(text []byte, r *Record) (rest []byte, err error) {
-	p := parser{text: text}
-	*r = Record{Row: p.number()}
-	if field := p.field(); string(field) != absent {
+	p := fieldParser{text: text}
+	*r = Record{Row: p.takeInt()}
+	if field := p.takeField(); string(field) != absent {
 		if n, err := hex.Decode(r.Request[:], field[:min(len(field), 32)]); err != nil || n != 16 || len(field) != 32 {
 			p.bad = true
 		}
 	}
-	r.Attempts = int(p.number())
-	r.At = time.UnixMilli(p.number()).UTC()
-	kind := string(p.field())
+	r.Attempts = int(p.takeInt())
+	r.At = time.UnixMilli(p.takeInt()).UTC()
+	kind := string(p.takeField())
 	status := 0
-	if string(p.peek()) == absent {
-		p.field()
+	if string(p.peekField()) == absent {
+		p.takeField()
 	} else {
-		status = int(p.number())
+		status = int(p.takeInt())
 	}
-	length := p.number()
+	length := p.takeInt()
 	if p.bad || length < 0 || length > MaxBody || int64(len(p.text)) <= length || p.text[length] != '\n' {
 		return nil, errRecord
 	}
@@ -103,13 +102,13 @@ func parseRecord(text []byte, r *Record) (rest []byte, err error) {
 	return p.text[length+1:], nil
 }
 
-// parser takes fields that end with a space. Once something is wrong, bad stays set.
-type parser struct {
+// fieldParser takes fields, each followed by a space, from a text. bad is set when a field is wrong, and stays set.
+type fieldParser struct {
 	text []byte
 	bad  bool
 }
 
-func (p *parser) peek() []byte {
+func (p *fieldParser) peekField() []byte {
 	const longest = 40
 	end := bytes.IndexByte(p.text[:min(len(p.text), longest)], ' ')
 	if end < 0 {
@@ -119,16 +118,16 @@ func (p *parser) peek() []byte {
 	return p.text[:end]
 }
 
-func (p *parser) field() []byte {
-	field := p.peek()
+func (p *fieldParser) takeField() []byte {
+	field := p.peekField()
 	if !p.bad {
 		p.text = p.text[len(field)+1:]
 	}
 	return field
 }
 
-func (p *parser) number() int64 {
-	n, err := strconv.ParseInt(string(p.field()), 10, 64)
+func (p *fieldParser) takeInt() int64 {
+	n, err := strconv.ParseInt(string(p.takeField()), 10, 64)
 	if err != nil {
 		p.bad = true
 	}

@@ -1,6 +1,6 @@
 package journal
 
-// Rewind goes back to the first record, for a run that has looked through the journal before it replays it.
+// Rewind goes back to the first record, for a run that has checked the journal and now replays it.
 func (r *Reader) Rewind() error {
 	log, size := r.frames.log, r.frames.size
 	again, err := newReader(r.frames.path, log)
@@ -9,7 +9,7 @@ func (r *Reader) Rewind() error {
 	}
 	*r = *again
 	if r.frames.size != size {
-		return damaged(r.frames.path, size, "it has changed while it was locked")
+		return newDamagedError(r.frames.path, size, "it changed while it was locked")
 	}
 	return nil
 }

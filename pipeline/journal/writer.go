@@ -12,19 +12,19 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 )
 
-// When a frame is written. What was appended since the last one is what a crash loses.
+// When a frame is written. A crash loses the records that were appended after the last frame.
 const (
-	FrameAge  = 1 * time.Second // when its first record is so old
-	frameText = 1 << 20         // at so many bytes, uncompressed
+	FrameAge  = 1 * time.Second // the age of the first record at which a frame is written
+	frameText = 1 << 20         // the number of uncompressed bytes at which a frame is written
 )
 
-// PathFor is where the journal of a run stands whose first output is that: beside it, hidden.
+// PathFor returns the path of the journal of a run whose first output is firstOut: a hidden file beside it.
 func PathFor(firstOut string) string { return durable.Hidden(firstOut) + ".rollcall" }
 
-// Writer appends to a journal, and holds its lock. Its methods are called from one goroutine.
+// Writer appends to a journal and holds its lock. Its methods are called from one goroutine.
 //
-// The first error of writing ends it: every later call returns that error again, a [WriteError]. It may come
-// late, because frames are also written by a timer: the Flush before anything is published sees it.
+// The first error of writing, a [WriteError], is returned again by every later call. It may come
+// late, because a timer writes frames, too: call Flush before publishing anything.
 type Writer struct {
 	path string
 
@@ -33,29 +33,29 @@ type Writer struct {
 	zstd    *zstd.Encoder
 	chain   chain
 	timer   *time.Timer
-	text    []byte // the records of the frame to come
+	text    []byte // the records of the next frame
 	records uint32
-	first   int64 // its first row
+	first   int64 // the row of the first one
 	buf     []byte
-	err     error // the first
+	err     error // the first error of writing
 	ended   bool  // committed or closed
 }
 
-// Create begins a journal. It returns [ErrExists] where one is, what [Open] does where something is that can't be
-// used, and [ErrLocked] while another run has it.
+// Create creates a journal. It returns [ErrExists] if there is one, [ErrLocked] if another run has it open, and the same
+// errors as [Open] for a file that cannot be used.
 func Create(path string, h Header) (*Writer, error) {
 	log, err := openLog(path, true)
 	if err != nil {
 		return nil, err
 	}
-	w, err := create(path, log, h)
+	w, err := createIn(path, log, h)
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
 	return w, nil
 }
 
-func create(path string, log *durable.Log, h Header) (*Writer, error) {
+func createIn(path string, log *durable.Log, h Header) (*Writer, error) {
 	switch _, err := newReader(path, log); {
 	case err == nil:
 		return nil, fmt.Errorf("create %s: %w", path, ErrExists)
@@ -78,11 +78,11 @@ func create(path string, log *durable.Log, h Header) (*Writer, error) {
 		}
 		err = &WriteError{path, err}
 	}
-	return nil, errors.Join(err, log.Remove()) // there is nothing in it
+	return nil, errors.Join(err, log.Remove()) // it has no records
 }
 
 func newWriter(path string, log *durable.Log, c chain) (*Writer, error) {
-	// Single segments and the fastest level: a frame is small, and the hashes in it do not compress anyway.
+	// The fastest level is enough: a frame is small, and the hashes in it do not compress.
 	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(true))
 	if err != nil {
 		return nil, err // the options are wrong
@@ -90,11 +90,11 @@ func newWriter(path string, log *durable.Log, c chain) (*Writer, error) {
 	return &Writer{path: path, log: log, zstd: encoder, chain: c}, nil
 }
 
-// Append adds a record; it is on the disk after the next Flush, or at most [FrameAge] later.
+// Append appends a record. It is on the disk after the next Flush, or at most [FrameAge] later.
 func (w *Writer) Append(r *Record) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.usable(); err != nil {
+	if err := w.checkUsable(); err != nil {
 		return err
 	}
 	text, err := appendRecord(w.text, r)
@@ -107,7 +107,7 @@ func (w *Writer) Append(r *Record) error {
 		w.startTimer()
 	}
 	if w.records >= FrameRecords || len(w.text) >= frameText {
-		return w.flush()
+		return w.flushLocked()
 	}
 	return nil
 }
@@ -120,54 +120,54 @@ func (w *Writer) startTimer() {
 	w.timer = time.AfterFunc(FrameAge, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		// It may have been late, and the records others than those it was set for: they are written early.
-		if w.usable() == nil {
-			w.flush() // keeps its error
+		// A late timer may flush newer records than those it was set for. Then they are written early.
+		if w.checkUsable() == nil {
+			w.flushLocked() // sets w.err
 		}
 	})
 }
 
-func (w *Writer) usable() error {
+func (w *Writer) checkUsable() error {
 	if w.err == nil && w.ended {
 		return fmt.Errorf("write journal %s: it is complete", w.path)
 	}
 	return w.err
 }
 
-// Flush puts everything appended so far onto the disk.
+// Flush writes all appended records to the disk.
 func (w *Writer) Flush() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.usable(); err != nil {
+	if err := w.checkUsable(); err != nil {
 		return err
 	}
-	return w.flush()
+	return w.flushLocked()
 }
 
-// flush writes the frame; the caller holds mu.
-func (w *Writer) flush() error {
+// flushLocked writes the appended records as a frame. The caller holds mu.
+func (w *Writer) flushLocked() error {
 	if w.records == 0 {
 		return nil
 	}
 	w.timer.Stop()
 	b := block{kind: kindRecords, records: w.records, first: w.first}
-	err := w.write(b, w.text)
+	err := w.writeFrame(b, w.text)
 	w.text, w.records = w.text[:0], 0
 	if cap(w.text) > 2*frameText {
-		w.text = nil // one long answer must not cost its memory for the rest of the run
+		w.text = nil // do not keep the memory of a long answer for the rest of the run
 		w.buf = nil
 	}
 	return err
 }
 
-// write appends one frame and waits until it is on the disk. The caller has made sure that there was no error yet.
-func (w *Writer) write(b block, text []byte) error {
-	w.buf = resize(w.buf, blockSize)
+// writeFrame appends one frame and syncs it. The caller has checked that there was no error before.
+func (w *Writer) writeFrame(b block, text []byte) error {
+	w.buf = resizeBuffer(w.buf, blockSize)
 	w.buf = w.zstd.EncodeAll(text, w.buf)
 	content := w.buf[blockSize:]
 	b.version, b.seq, b.link = formatVersion, w.chain.seq, w.chain.link
 	b.length, b.text, b.content = uint32(len(content)), uint32(len(text)), hashOf(content)
-	b.append(w.buf[:0])
+	b.appendTo(w.buf[:0])
 	_, err := w.log.Write(w.buf)
 	if err == nil {
 		err = w.log.Datasync()
@@ -186,19 +186,19 @@ func (w *Writer) writeJSON(kind string, v any) error {
 		return fmt.Errorf("write journal %s: %w", w.path, err)
 	}
 	if len(text) >= maxText {
-		return fmt.Errorf("write journal %s: %d bytes are more than a frame takes", w.path, len(text))
+		return fmt.Errorf("write journal %s: %d bytes are too many for a frame", w.path, len(text))
 	}
-	return w.write(block{kind: kind}, append(text, '\n'))
+	return w.writeFrame(block{kind: kind}, append(text, '\n'))
 }
 
-// resumed is the content of a frame that says where a run went on.
-type resumed struct {
+// resumedFrame is the content of a CONT frame.
+type resumedFrame struct {
 	At  time.Time `json:"resumed_at"`
-	Key *Key      `json:"key,omitempty"` // where it is another than before
+	Key *Key      `json:"key,omitempty"` // if it differs from the key before
 }
 
-// CommittedFile is a complete output of the run under the name that it still has, and the one that it gets: base names of
-// one folder, which the run knows. Versions before had whole paths; whoever reads a Commit takes the last element.
+// CommittedFile is a complete output of the run, with its temporary and its final name. They are base names in one
+// directory, which the run knows. Earlier versions wrote whole paths: readers must take the last element.
 type CommittedFile struct {
 	Temp   string `json:"temp"`
 	Final  string `json:"final"`
@@ -206,31 +206,31 @@ type CommittedFile struct {
 	Bytes  int64  `json:"bytes"`
 }
 
-type commit struct {
+type commitFrame struct {
 	Files []CommittedFile `json:"files"`
 }
 
-// Commit flushes, and ends the journal with the list of what is to be published. From here on the run is
-// finished, whatever happens: whoever opens the journal finds the list ([Reader.Committed]) and has only to
-// finish the renames. All Temp files must be on the disk before.
+// Commit flushes, and ends the journal with the list of files to publish. From then on the run counts as finished:
+// a run that opens the journal finds the list ([Reader.Committed]) and only has to finish the renames. The caller must
+// have synced all Temp files.
 func (w *Writer) Commit(files []CommittedFile) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.usable(); err != nil {
+	if err := w.checkUsable(); err != nil {
 		return err
 	}
-	if err := w.flush(); err != nil {
+	if err := w.flushLocked(); err != nil {
 		return err
 	}
-	if err := w.writeJSON(kindCommit, commit{files}); err != nil {
+	if err := w.writeJSON(kindCommit, commitFrame{files}); err != nil {
 		return err
 	}
 	w.ended = true
 	return nil
 }
 
-// Close flushes, and leaves the journal for the run that resumes it. It returns the error that ended the writer, if
-// one did. A second Close does nothing.
+// Close flushes, and keeps the journal for the run that resumes it. It returns the first error of writing, if there was
+// one. A second Close does nothing.
 func (w *Writer) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -239,12 +239,12 @@ func (w *Writer) Close() error {
 	}
 	err := w.err
 	if err == nil {
-		err = w.flush()
+		err = w.flushLocked()
 	}
-	return errors.Join(err, w.release())
+	return errors.Join(err, w.closeLog())
 }
 
-// Remove removes the journal, whose outputs are published, and closes it. When Remove returns, it is gone for good.
+// Remove removes the journal after its outputs have been published, and closes it. The removal survives a power loss.
 func (w *Writer) Remove() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -255,11 +255,11 @@ func (w *Writer) Remove() error {
 	if err == nil {
 		err = durable.SyncDir(w.path)
 	}
-	return errors.Join(err, w.release())
+	return errors.Join(err, w.closeLog())
 }
 
-// release ends the writer; the caller holds mu.
-func (w *Writer) release() error {
+// closeLog ends the Writer. The caller holds mu.
+func (w *Writer) closeLog() error {
 	if w.timer != nil {
 		w.timer.Stop()
 	}
@@ -272,8 +272,8 @@ func (w *Writer) release() error {
 	return nil
 }
 
-// Discard removes the journal at path, whatever it holds, unless a run has it open; none is fine. It is what
-// --fresh does.
+// Discard removes the journal at path, even a damaged one, unless a run has it open. It is not an error if there is
+// none. It implements --fresh.
 func Discard(path string) error {
 	log, err := openLog(path, false)
 	if errors.Is(err, ErrNone) {
