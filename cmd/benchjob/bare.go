@@ -32,10 +32,10 @@ type bareVariant struct {
 	ExpKey  string          `json:"expKey"`
 }
 
-// bare is the loop to beat: it asks about every user of the file and looks at the answers, and that is all. It has
+// runBare is the loop to beat: it asks about every user of the file and looks at the answers, and that is all. It has
 // no retries, no limits, no order and no output. It is neither tuned nor slowed down: it even does without the
 // timeout that nobody should do without.
-func bare(server, path string) error {
+func runBare(server, path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -47,7 +47,7 @@ func bare(server, path string) error {
 	for range inFlight {
 		g.Go(func() error {
 			for record := range records {
-				if err := ask(client, server, record); err != nil {
+				if err := askOnce(client, server, record); err != nil {
 					for range records { // let the reader end
 					}
 					return err
@@ -76,7 +76,7 @@ func bare(server, path string) error {
 	return g.Wait()
 }
 
-func ask(client *http.Client, server string, record []string) error {
+func askOnce(client *http.Client, server string, record []string) error {
 	u := bareUser{Country: record[colCountry], Platform: record[colPlatform], Version: record[colVersion]}
 	u.UserProperties.Plan = record[colPlan]
 	u.UserProperties.Seats = record[colSeats]

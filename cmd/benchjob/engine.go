@@ -57,13 +57,13 @@ type answers struct {
 	Answers map[string]int `json:"answers"`
 }
 
-// engine compares the engine with Amplitude's own on the same users and flags. Both have read them before, from the
+// measureEngine compares the engine with Amplitude's own on the same users and flags. Both have read them before, from the
 // same JSON, and have put the flags in order. Amplitude's has made its contexts, and had three seconds for V8 to
 // compile it; there is nothing more to prepare on this side: a user is evaluated as the sources read it.
 //
 // JSON and not CSV, because a user of a CSV holds on to its whole row, and 2,000 rows do not fit the processor's cache:
 // that costs 5 to 10 ns a flag here, but not in a run, which evaluates what it has just read.
-func (b *bench) engine(ctx context.Context) error {
+func (b *bench) measureEngine(ctx context.Context) error {
 	users, err := readUsers(testUsers)
 	if err != nil {
 		return err
@@ -96,19 +96,19 @@ func (b *bench) engine(ctx context.Context) error {
 		benchLine(os.Stdout, "Engine", ns, "cpu-ns/flag", allocated, "allocs/user")
 		return nil
 	}}
-	if nodeReady("@amplitude/experiment-core") && nodeReady("@amplitude/experiment-node-server") {
+	if hasNodeModule("@amplitude/experiment-core") && hasNodeModule("@amplitude/experiment-node-server") {
 		var said answers
-		npm, err := node(ctx, &said, "engine.js", configs, lines, strings.Join(asked, ","))
+		npm, err := startNode(ctx, &said, "engine.js", configs, lines, strings.Join(asked, ","))
 		if err != nil {
 			return err
 		}
 		defer npm.close()
-		if got := count(plan, users); !maps.Equal(got, said.Answers) {
+		if got := countAnswers(plan, users); !maps.Equal(got, said.Answers) {
 			return fmt.Errorf("the engines answer different things, so their times do not compare: %v here, %v there", got, said.Answers)
 		}
 		sides = append(sides, func() error {
 			var round flagNS
-			if err := npm.ask(strconv.FormatFloat(b.round.Seconds(), 'f', -1, 64), &round); err != nil {
+			if err := npm.requestRound(strconv.FormatFloat(b.round.Seconds(), 'f', -1, 64), &round); err != nil {
 				return err
 			}
 			theirs = append(theirs, round.NS)
@@ -116,7 +116,7 @@ func (b *bench) engine(ctx context.Context) error {
 			return nil
 		})
 	}
-	if err := turns(b.rounds, sides...); err != nil {
+	if err := takeTurns(b.rounds, sides...); err != nil {
 		return err
 	}
 	rows := []row{{"rollcall: Plan.Append", 1, ours}, {"allocations a user", 3, allocations}}
@@ -185,8 +185,8 @@ func writeJSON(path string, users []pipeline.User) error {
 	return f.Close()
 }
 
-// count is what the engine answers to all of the users.
-func count(plan *engine.Plan, users []pipeline.User) map[string]int {
+// countAnswers is what the engine answers to all of the users.
+func countAnswers(plan *engine.Plan, users []pipeline.User) map[string]int {
 	got := map[string]int{}
 	for i := range users {
 		for _, v := range plan.Append(nil, &users[i]) {

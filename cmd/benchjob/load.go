@@ -16,17 +16,17 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// load asks the server at address n times about the users of a file, in turn, over 64 connections, and says how
+// runLoad asks the server at address n times about the users of a file, in turn, over 64 connections, and says how
 // long that took. It is no HTTP client but as little as gets an answer out of a server, because net/http as a
 // client takes more CPU than the server that is measured.
-func load(address, path string, n int) (time.Duration, error) {
+func runLoad(address, path string, n int) (time.Duration, error) {
 	users, err := readUsers(path)
 	if err != nil {
 		return 0, err
 	}
 	requests := make([][]byte, len(users))
 	for i := range users {
-		requests[i] = request(address, &users[i])
+		requests[i] = formatRequest(address, &users[i])
 	}
 	var g errgroup.Group
 	start := time.Now()
@@ -53,8 +53,8 @@ func load(address, path string, n int) (time.Duration, error) {
 	return time.Since(start), err
 }
 
-// request is what rollcall sends for the user.
-func request(host string, u *pipeline.User) []byte {
+// formatRequest is what rollcall sends for the user.
+func formatRequest(host string, u *pipeline.User) []byte {
 	return fmt.Appendf(nil, "GET /v1/vardata?user_id=%s&device_id=%s&flag_keys=%s&context=%s HTTP/1.1\r\n"+
 		"Host: %s\r\nUser-Agent: rollcall\r\nAccept: application/json\r\nAccept-Encoding: gzip\r\nAuthorization: Api-Key bench\r\n"+
 		"X-Amp-Exp-Exposure-Track: no-track\r\nX-Amp-Exp-Track: no-track\r\n\r\n",

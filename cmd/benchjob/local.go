@@ -25,9 +25,9 @@ type copied struct {
 	Bytes   float64 `json:"bytes"`   // of the file
 }
 
-// local compares the whole job without the network with what DuckDB takes only to write the same rows, which it
+// measureLocal compares the whole job without the network with what DuckDB takes only to write the same rows, which it
 // has in memory, and takes the job's peak memory with few and with many users.
-func (b *bench) local(ctx context.Context) error {
+func (b *bench) measureLocal(ctx context.Context) error {
 	few, many := filepath.Join(b.dir, "few.csv"), filepath.Join(b.dir, "many.csv")
 	if err := writeInput(few, b.users, allColumns); err != nil {
 		return err
@@ -39,8 +39,8 @@ func (b *bench) local(ctx context.Context) error {
 	run := func(input string) (cost, error) {
 		cmd := exec.CommandContext(ctx, b.rollcall, "snapshot", input, "--evaluator", "local", "--flag-configs", configs,
 			"--flags", tenFlags, "--out", out, "--overwrite", "--quiet")
-		cmd.Env = quietEnv()
-		return finish(cmd)
+		cmd.Env = cleanEnv()
+		return runAndMeasure(cmd)
 	}
 	var job, wall, write, fewMB, manyMB []float64
 	sides := []func() error{func() error {
@@ -57,12 +57,12 @@ func (b *bench) local(ctx context.Context) error {
 		return nil
 	}}
 	var theirs copied
-	if nodeReady("@duckdb/node-api") {
+	if hasNodeModule("@duckdb/node-api") {
 		if _, err := run(many); err != nil { // for DuckDB to read
 			return err
 		}
 		var loaded loadedRows
-		duckdb, err := node(ctx, &loaded, "duckdb.js", out, b.dir)
+		duckdb, err := startNode(ctx, &loaded, "duckdb.js", out, b.dir)
 		if err != nil {
 			return err
 		}
@@ -71,7 +71,7 @@ func (b *bench) local(ctx context.Context) error {
 			return fmt.Errorf("the output has %d rows, want %d", loaded.Rows, want)
 		}
 		sides = append(sides, func() error {
-			if err := duckdb.ask("copy", &theirs); err != nil {
+			if err := duckdb.requestRound("copy", &theirs); err != nil {
 				return err
 			}
 			write = append(write, theirs.Seconds)
@@ -79,7 +79,7 @@ func (b *bench) local(ctx context.Context) error {
 			return nil
 		})
 	}
-	if err := turns(b.rounds, sides...); err != nil {
+	if err := takeTurns(b.rounds, sides...); err != nil {
 		return err
 	}
 	info, err := os.Stat(out)

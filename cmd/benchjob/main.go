@@ -40,16 +40,16 @@ var parts = []struct {
 	name    string
 	measure func(*bench, context.Context) error
 }{
-	{"engine", (*bench).engine},
-	{"local", (*bench).local},
-	{"serve", (*bench).serve},
-	{"remote", (*bench).remote},
+	{"engine", (*bench).measureEngine},
+	{"local", (*bench).measureLocal},
+	{"serve", (*bench).measureServe},
+	{"remote", (*bench).measureRemote},
 }
 
 // run is benchjob; the subcommand child is what it starts itself as.
 func run(ctx context.Context, args []string) error {
 	if len(args) > 0 && args[0] == "child" {
-		return child(args[1:])
+		return runChild(args[1:])
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM) // not for the children, which just die of it
 	defer stop()
@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string) error {
 	if set.NArg() > 0 || b.rounds < 1 || b.users < 1 || b.many < 1 || b.requests < inFlight || b.round <= 0 {
 		return fmt.Errorf("no such argument or number: %s; see -help", strings.Join(args, " "))
 	}
-	chosen, err := choose(*only)
+	chosen, err := parseParts(*only)
 	if err != nil {
 		return err
 	}
@@ -111,8 +111,8 @@ func run(ctx context.Context, args []string) error {
 	return nil
 }
 
-// choose reads the list of -only.
-func choose(list string) ([]string, error) {
+// parseParts reads the list of -only.
+func parseParts(list string) ([]string, error) {
 	var names []string
 	for _, part := range parts {
 		names = append(names, part.name)
@@ -126,30 +126,30 @@ func choose(list string) ([]string, error) {
 	return chosen, nil
 }
 
-// child is benchjob as one of its own children.
-func child(args []string) error {
+// runChild is benchjob as one of its own children.
+func runChild(args []string) error {
 	switch {
 	case len(args) == 1 && args[0] == "answer":
-		return answerAll()
+		return serveAnswers()
 	case len(args) == 3 && args[0] == "bare":
-		return bare(args[1], args[2])
+		return runBare(args[1], args[2])
 	case len(args) == 4 && args[0] == "load":
 		n, err := strconv.Atoi(args[3])
 		if err != nil {
 			return err
 		}
-		wall, err := load(args[1], args[2], n)
+		wall, err := runLoad(args[1], args[2], n)
 		if err != nil {
 			return err
 		}
-		return reply(loaded{Seconds: wall.Seconds()})
+		return printReply(loaded{Seconds: wall.Seconds()})
 	}
 	return fmt.Errorf("no such child: %s", strings.Join(args, " "))
 }
 
-// turns measures rounds times; each round all the sides, and who goes first changes, so that what else the machine
+// takeTurns measures rounds times; each round all the sides, and who goes first changes, so that what else the machine
 // does hits all of them.
-func turns(rounds int, sides ...func() error) error {
+func takeTurns(rounds int, sides ...func() error) error {
 	for round := range rounds {
 		for i := range sides {
 			if err := sides[(i+round)%len(sides)](); err != nil {

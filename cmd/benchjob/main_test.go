@@ -28,7 +28,7 @@ import (
 // What is measured has to be what the goal speaks of: five flags and about 300 bytes.
 func TestAnswer(t *testing.T) {
 	var got map[string]bareVariant
-	if err := json.Unmarshal([]byte(answer), &got); err != nil {
+	if err := json.Unmarshal([]byte(constantAnswer), &got); err != nil {
 		t.Fatal(err)
 	}
 	for flag := range strings.SplitSeq(fiveFlags, ",") {
@@ -36,8 +36,8 @@ func TestAnswer(t *testing.T) {
 			t.Errorf("the answer lacks %s, which is asked for", flag)
 		}
 	}
-	if len(got) != 5 || len(answer) < 280 || len(answer) > 320 {
-		t.Errorf("the answer has %d flags in %d bytes, want 5 in about 300", len(got), len(answer))
+	if len(got) != 5 || len(constantAnswer) < 280 || len(constantAnswer) > 320 {
+		t.Errorf("the answer has %d flags in %d bytes, want 5 in about 300", len(got), len(constantAnswer))
 	}
 }
 
@@ -57,12 +57,12 @@ func TestBareAsksAboutEveryUserOnce(t *testing.T) {
 		t.Fatalf("input has %d records of %d columns (%v), want %d of %d", len(records), len(records[0]), err, users+1, columns)
 	}
 
-	server := httptest.NewServer(handler())
+	server := httptest.NewServer(newHandler())
 	defer server.Close()
-	if err := bare(server.URL, path); err != nil {
+	if err := runBare(server.URL, path); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := asked(t.Context(), server.URL); err != nil || got != users {
+	if got, err := fetchAsked(t.Context(), server.URL); err != nil || got != users {
 		t.Errorf("the server was asked about %d users (%v), want %d", got, err, users)
 	}
 }
@@ -92,7 +92,7 @@ func testEngine(t *testing.T) (*engine.Engine, []pipeline.User) {
 func TestEachFlagTellsUsersApart(t *testing.T) {
 	e, users := testEngine(t)
 	asked := strings.Split(tenFlags, ",")
-	got := count(e.Plan(asked), users)
+	got := countAnswers(e.Plan(asked), users)
 	for _, flag := range asked {
 		most, some := 0, 0
 		for answer, n := range got {
@@ -156,7 +156,7 @@ func TestLoad(t *testing.T) {
 	defer running.Close()
 	address := strings.TrimPrefix(running.URL(), "http://")
 	const n = 4 * inFlight
-	if _, err := load(address, path, n); err != nil {
+	if _, err := runLoad(address, path, n); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.Stats(); got.Requests != n || got.Tracked != 0 {
@@ -168,7 +168,7 @@ func TestLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer refusing.Close()
-	if _, err := load(strings.TrimPrefix(refusing.URL(), "http://"), path, n); err == nil || !strings.Contains(err.Error(), "401") {
+	if _, err := runLoad(strings.TrimPrefix(refusing.URL(), "http://"), path, n); err == nil || !strings.Contains(err.Error(), "401") {
 		t.Errorf("a server that refuses: error %v, want one that says 401", err)
 	}
 }
@@ -263,11 +263,11 @@ func TestRatios(t *testing.T) {
 }
 
 func TestChoose(t *testing.T) {
-	if got, err := choose("remote,engine"); err != nil || !slices.Equal(got, []string{"remote", "engine"}) {
+	if got, err := parseParts("remote,engine"); err != nil || !slices.Equal(got, []string{"remote", "engine"}) {
 		t.Errorf("choose: %v, %v", got, err)
 	}
 	for _, list := range []string{"", "engine,", "all", "engine;local"} {
-		if _, err := choose(list); err == nil || !strings.Contains(err.Error(), "engine, local, serve, remote") {
+		if _, err := parseParts(list); err == nil || !strings.Contains(err.Error(), "engine, local, serve, remote") {
 			t.Errorf("choose(%q): error %v, want one that names the parts", list, err)
 		}
 	}
@@ -279,11 +279,11 @@ func TestTurns(t *testing.T) {
 	side := func(name string) func() error {
 		return func() error { order.WriteString(name); return nil }
 	}
-	if err := turns(3, side("a"), side("b")); err != nil || order.String() != "abbaab" {
+	if err := takeTurns(3, side("a"), side("b")); err != nil || order.String() != "abbaab" {
 		t.Errorf("turns: %q, %v; want abbaab", order.String(), err)
 	}
 	failing := func() error { return http.ErrServerClosed }
-	if err := turns(3, failing, side("c")); err != http.ErrServerClosed || strings.Contains(order.String(), "c") {
+	if err := takeTurns(3, failing, side("c")); err != http.ErrServerClosed || strings.Contains(order.String(), "c") {
 		t.Errorf("turns with a side that fails: %v after %q", err, order.String())
 	}
 }

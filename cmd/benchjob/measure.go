@@ -34,8 +34,8 @@ func costOf(state *os.ProcessState, start time.Time) cost {
 	}
 }
 
-// finish runs cmd to its end and says what it took.
-func finish(cmd *exec.Cmd) (cost, error) {
+// runAndMeasure runs cmd to its end and says what it took.
+func runAndMeasure(cmd *exec.Cmd) (cost, error) {
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	start := time.Now()
 	if err := cmd.Run(); err != nil {
@@ -62,8 +62,8 @@ func cpuNow() (time.Duration, error) {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), nil
 }
 
-// quietEnv is the environment without what would change what rollcall does.
-func quietEnv(more ...string) []string {
+// cleanEnv is the environment without what would change what rollcall does.
+func cleanEnv(more ...string) []string {
 	var env []string
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "ROLLCALL_") {
@@ -78,8 +78,8 @@ func canPin(ctx context.Context, cpu int) bool {
 	return exec.CommandContext(ctx, "taskset", "-c", strconv.Itoa(cpu), "true").Run() == nil
 }
 
-// pinned is a command on that CPU only, if that can be.
-func pinned(ctx context.Context, cpu int, name string, args ...string) *exec.Cmd {
+// pinnedCommand is a command on that CPU only, if that can be.
+func pinnedCommand(ctx context.Context, cpu int, name string, args ...string) *exec.Cmd {
 	if !canPin(ctx, cpu) {
 		return exec.CommandContext(ctx, name, args...)
 	}
@@ -89,8 +89,8 @@ func pinned(ctx context.Context, cpu int, name string, args ...string) *exec.Cmd
 // The npm packages to compare with: make bench installs them.
 const nodeModules = "testdata/node/node_modules"
 
-// nodeReady says whether the npm package can be used; if not, it prints what is left out.
-func nodeReady(pkg string) bool {
+// hasNodeModule says whether the npm package can be used; if not, it prints what is left out.
+func hasNodeModule(pkg string) bool {
 	_, err := exec.LookPath("node")
 	if err == nil {
 		if _, err = os.Stat(filepath.Join(nodeModules, pkg)); err == nil {
@@ -108,9 +108,9 @@ type helper struct {
 	out   *bufio.Reader
 }
 
-// node starts a script of this folder with the npm packages. hello is filled with its first answer, which needs
+// startNode starts a script of this folder with the npm packages. hello is filled with its first answer, which needs
 // no request.
-func node(ctx context.Context, hello any, script string, args ...string) (*helper, error) {
+func startNode(ctx context.Context, hello any, script string, args ...string) (*helper, error) {
 	cmd := exec.CommandContext(ctx, "node", append([]string{filepath.Join("cmd/benchjob", script)}, args...)...)
 	modules, err := filepath.Abs(nodeModules)
 	if err != nil {
@@ -130,22 +130,22 @@ func node(ctx context.Context, hello any, script string, args ...string) (*helpe
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	if err := h.read(hello); err != nil {
+	if err := h.readReply(hello); err != nil {
 		h.close()
 		return nil, err
 	}
 	return h, nil
 }
 
-// ask sends the line and fills to with what is answered.
-func (h *helper) ask(line string, to any) error {
+// requestRound sends the line and fills to with what is answered.
+func (h *helper) requestRound(line string, to any) error {
 	if _, err := fmt.Fprintln(h.stdin, line); err != nil {
 		return err
 	}
-	return h.read(to)
+	return h.readReply(to)
 }
 
-func (h *helper) read(to any) error {
+func (h *helper) readReply(to any) error {
 	line, err := h.out.ReadBytes('\n')
 	if err != nil {
 		return fmt.Errorf("%s ended without an answer: %w", strings.Join(h.cmd.Args[:2], " "), err)
@@ -159,8 +159,8 @@ func (h *helper) close() {
 	_ = h.cmd.Wait() // how it ends is of no interest any more
 }
 
-// reply is a child's answer.
-func reply(v any) error { return json.NewEncoder(os.Stdout).Encode(v) }
+// printReply is a child's answer.
+func printReply(v any) error { return json.NewEncoder(os.Stdout).Encode(v) }
 
 // parseReply reads what a child answered: a line of JSON without anything that was not asked for.
 func parseReply(line []byte, to any) error {

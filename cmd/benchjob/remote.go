@@ -22,9 +22,9 @@ const (
 	goalPeakMB = 128.0
 )
 
-// remote compares the whole job with the bare loop, both against the server of server.go in a process of its own.
-func (b *bench) remote(ctx context.Context) error {
-	server, stop, err := b.startAnswering(ctx)
+// measureRemote compares the whole job with the bare loop, both against the server of server.go in a process of its own.
+func (b *bench) measureRemote(ctx context.Context) error {
+	server, stop, err := b.startServer(ctx)
 	if err != nil {
 		return err
 	}
@@ -35,8 +35,8 @@ func (b *bench) remote(ctx context.Context) error {
 	}
 	per100k := 100_000 / float64(b.users)
 	var job, loop, few []float64
-	err = turns(b.rounds, func() error {
-		c, err := asking(ctx, server, b.users, b.remoteJob(ctx, server, input))
+	err = takeTurns(b.rounds, func() error {
+		c, err := runCounted(ctx, server, b.users, b.remoteCommand(ctx, server, input))
 		if err != nil {
 			return err
 		}
@@ -44,7 +44,7 @@ func (b *bench) remote(ctx context.Context) error {
 		benchLine(os.Stdout, "Remote", c.cpu*per100k, "cpu-s/100k-users", c.peakMB, "peak-MB")
 		return nil
 	}, func() error {
-		c, err := asking(ctx, server, b.users, exec.CommandContext(ctx, b.self, "child", "bare", server, input))
+		c, err := runCounted(ctx, server, b.users, exec.CommandContext(ctx, b.self, "child", "bare", server, input))
 		if err != nil {
 			return err
 		}
@@ -58,7 +58,7 @@ func (b *bench) remote(ctx context.Context) error {
 	if err := writeInput(input, b.many, columns); err != nil {
 		return err
 	}
-	c, err := asking(ctx, server, b.many, b.remoteJob(ctx, server, input))
+	c, err := runCounted(ctx, server, b.many, b.remoteCommand(ctx, server, input))
 	if err != nil {
 		return err
 	}
@@ -84,25 +84,25 @@ func memoryGoals(few, many []float64) []goal {
 	}
 }
 
-// remoteJob is rollcall with all of input.
-func (b *bench) remoteJob(ctx context.Context, server, input string) *exec.Cmd {
+// remoteCommand is rollcall with all of input.
+func (b *bench) remoteCommand(ctx context.Context, server, input string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, b.rollcall, "snapshot", input, "--out", filepath.Join(b.dir, "remote.parquet"), "--overwrite",
 		"--server", server, "--flags", fiveFlags, "--rate", "0", "--concurrency", strconv.Itoa(inFlight), "--quiet")
-	cmd.Env = quietEnv()
+	cmd.Env = cleanEnv()
 	return cmd
 }
 
-// asking runs cmd and says what it took. A cmd that did not ask about every user once has no cost.
-func asking(ctx context.Context, server string, users int, cmd *exec.Cmd) (cost, error) {
-	before, err := asked(ctx, server)
+// runCounted runs cmd and says what it took. A cmd that did not ask about every user once has no cost.
+func runCounted(ctx context.Context, server string, users int, cmd *exec.Cmd) (cost, error) {
+	before, err := fetchAsked(ctx, server)
 	if err != nil {
 		return cost{}, err
 	}
-	c, err := finish(cmd)
+	c, err := runAndMeasure(cmd)
 	if err != nil {
 		return cost{}, err
 	}
-	after, err := asked(ctx, server)
+	after, err := fetchAsked(ctx, server)
 	if err != nil {
 		return cost{}, err
 	}
@@ -112,8 +112,8 @@ func asking(ctx context.Context, server string, users int, cmd *exec.Cmd) (cost,
 	return c, nil
 }
 
-// startAnswering starts the server of server.go. stop ends it and waits until it has.
-func (b *bench) startAnswering(ctx context.Context) (url string, stop func(), err error) {
+// startServer starts the server of server.go. stop ends it and waits until it has.
+func (b *bench) startServer(ctx context.Context) (url string, stop func(), err error) {
 	cmd := exec.CommandContext(ctx, b.self, "child", "answer")
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
@@ -139,8 +139,8 @@ func (b *bench) startAnswering(ctx context.Context) (url string, stop func(), er
 	return strings.TrimSpace(line), stop, nil
 }
 
-// asked is how many users the server was asked about until now.
-func asked(ctx context.Context, server string) (int, error) {
+// fetchAsked is how many users the server was asked about until now.
+func fetchAsked(ctx context.Context, server string) (int, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server+"/asked", nil)
 	if err != nil {
 		return 0, err

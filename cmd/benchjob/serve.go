@@ -27,9 +27,9 @@ type loaded struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// serve compares `rollcall serve` with a net/http server that always says the same, each on one core: its own
+// measureServe compares `rollcall serve` with a net/http server that always says the same, each on one core: its own
 // where the machine has two and can pin them. The load comes from another process and another core.
-func (b *bench) serve(ctx context.Context) error {
+func (b *bench) measureServe(ctx context.Context) error {
 	input := filepath.Join(b.dir, "serve.csv")
 	if err := writeInput(input, servedUsers, allColumns); err != nil {
 		return err
@@ -38,7 +38,7 @@ func (b *bench) serve(ctx context.Context) error {
 	var rate, micros, bareRate, bareMicros []float64
 	side := func(name string, rate, micros *[]float64, args ...string) func() error {
 		return func() error {
-			perSecond, cpu, err := b.serving(ctx, input, requests, args...)
+			perSecond, cpu, err := b.measureServer(ctx, input, requests, args...)
 			if err != nil {
 				return err
 			}
@@ -47,7 +47,7 @@ func (b *bench) serve(ctx context.Context) error {
 			return nil
 		}
 	}
-	err := turns(b.rounds,
+	err := takeTurns(b.rounds,
 		side("Serve", &rate, &micros, b.rollcall, "serve", "--flag-configs", configs, "--listen", "127.0.0.1:0"),
 		side("ServeBare", &bareRate, &bareMicros, b.self, "child", "answer"))
 	if err != nil {
@@ -68,13 +68,13 @@ func (b *bench) serve(ctx context.Context) error {
 	return nil
 }
 
-var listening = regexp.MustCompile(`http://([0-9.:]+)`)
+var listenURL = regexp.MustCompile(`http://([0-9.:]+)`)
 
-// serving starts the server, sends it the requests, and ends it: requests a second as the load generator saw it,
+// measureServer starts the server, sends it the requests, and ends it: requests a second as the load generator saw it,
 // and CPU microseconds a request of the server, its start included.
-func (b *bench) serving(ctx context.Context, input string, requests int, args ...string) (perSecond, micros float64, err error) {
-	cmd := pinned(ctx, serverCPU, args[0], args[1:]...)
-	cmd.Env = quietEnv("GOMAXPROCS=1")
+func (b *bench) measureServer(ctx context.Context, input string, requests int, args ...string) (perSecond, micros float64, err error) {
+	cmd := pinnedCommand(ctx, serverCPU, args[0], args[1:]...)
+	cmd.Env = cleanEnv("GOMAXPROCS=1")
 	stdin, err := cmd.StdinPipe() // the constant server ends with it
 	if err != nil {
 		return 0, 0, err
@@ -91,7 +91,7 @@ func (b *bench) serving(ctx context.Context, input string, requests int, args ..
 		return 0, 0, err
 	}
 	start := time.Now()
-	seconds, err := b.loading(ctx, said, input, requests)
+	seconds, err := b.runLoadGenerator(ctx, said, input, requests)
 	_ = stdin.Close()
 	_ = cmd.Process.Signal(os.Interrupt)
 	_ = cmd.Wait() // it ends by the signal, one way or the other
@@ -102,18 +102,18 @@ func (b *bench) serving(ctx context.Context, input string, requests int, args ..
 	return float64(requests) / seconds, c.cpu * 1e6 / float64(requests), nil
 }
 
-// loading waits until the server says where it listens, and sends it the requests.
-func (b *bench) loading(ctx context.Context, said io.Reader, input string, requests int) (seconds float64, err error) {
+// runLoadGenerator waits until the server says where it listens, and sends it the requests.
+func (b *bench) runLoadGenerator(ctx context.Context, said io.Reader, input string, requests int) (seconds float64, err error) {
 	lines := bufio.NewScanner(said)
 	var address []string
 	for address == nil && lines.Scan() {
-		address = listening.FindStringSubmatch(lines.Text())
+		address = listenURL.FindStringSubmatch(lines.Text())
 	}
 	if address == nil {
 		return 0, fmt.Errorf("the server did not start: %q", lines.Text())
 	}
-	cmd := pinned(ctx, loadCPU, b.self, "child", "load", address[1], input, strconv.Itoa(requests))
-	cmd.Env = quietEnv("GOMAXPROCS=1")
+	cmd := pinnedCommand(ctx, loadCPU, b.self, "child", "load", address[1], input, strconv.Itoa(requests))
+	cmd.Env = cleanEnv("GOMAXPROCS=1")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

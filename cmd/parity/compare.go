@@ -169,7 +169,7 @@ func (ev *evaluation) compare(r *response) *difference {
 		user, flag := i/len(ev.request.asked), ev.request.asked[i%len(ev.request.asked)]
 		switch {
 		case v == nil:
-			return &difference{"missing", user, flag, none, describe(&r.Variants[answer])}
+			return &difference{"missing", user, flag, none, describeAnswer(&r.Variants[answer])}
 		case answer < 0:
 			return &difference{"surplus", user, flag, describeVariant(v), none}
 		}
@@ -179,7 +179,7 @@ func (ev *evaluation) compare(r *response) *difference {
 			checked[pair{v, answer}] = field
 		}
 		if field != "" {
-			return &difference{field, user, flag, describeVariant(v), describe(&r.Variants[answer])}
+			return &difference{field, user, flag, describeVariant(v), describeAnswer(&r.Variants[answer])}
 		}
 	}
 	return nil
@@ -200,13 +200,13 @@ func differingField(v *engine.Variant, want *referredVariant) string {
 	switch {
 	case v.Key != key:
 		return "key"
-	case !reflect.DeepEqual(decode(v.ValueJSON), decode(string(w.Value))), (v.ValueJSON == "") != (w.Value == nil) && v.ValueJSON != "null":
+	case !reflect.DeepEqual(decodeJSON(v.ValueJSON), decodeJSON(string(w.Value))), (v.ValueJSON == "") != (w.Value == nil) && v.ValueJSON != "null":
 		return "value"
 	case v.Value != want.Text:
 		return "value as text"
-	case !reflect.DeepEqual(decode(v.Payload), decode(string(w.Payload))), (v.Payload == "") != (w.Payload == nil) && v.Payload != "null":
+	case !reflect.DeepEqual(decodeJSON(v.Payload), decodeJSON(string(w.Payload))), (v.Payload == "") != (w.Payload == nil) && v.Payload != "null":
 		return "payload"
-	case !reflect.DeepEqual(decode(v.Metadata), metadata):
+	case !reflect.DeepEqual(decodeJSON(v.Metadata), metadata):
 		return "metadata"
 	case v.ExperimentKey != text("experimentKey"):
 		return "experiment key"
@@ -220,8 +220,8 @@ func differingField(v *engine.Variant, want *referredVariant) string {
 	return ""
 }
 
-// decode is the JSON value; of a name that stands twice the last value. What is absent is nil.
-func decode(text string) any {
+// decodeJSON is the JSON value; of a name that stands twice the last value. What is absent is nil.
+func decodeJSON(text string) any {
 	if text == "" {
 		return nil
 	}
@@ -236,7 +236,7 @@ func describeVariant(v *engine.Variant) string {
 	return fmt.Sprintf("key %q, value %s (%q), payload %s, metadata %s", v.Key, v.ValueJSON, v.Value, v.Payload, v.Metadata)
 }
 
-func describe(w *referredVariant) string {
+func describeAnswer(w *referredVariant) string {
 	metadata, _ := json.Marshal(w.Variant.Metadata) // JSON a moment ago
 	return fmt.Sprintf("key %q, value %s (%q), payload %s, metadata %s", w.Variant.Key, w.Variant.Value, w.Text, w.Variant.Payload, metadata)
 }

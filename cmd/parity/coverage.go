@@ -25,7 +25,7 @@ type coverage struct {
 
 type cell struct{ pairs, held int }
 
-func (c *coverage) count(d *deployment, probes map[string]probe, ev *evaluation) {
+func (c *coverage) countDeployment(d *deployment, probes map[string]probe, ev *evaluation) {
 	c.deployments++
 	c.pairs += len(ev.answers)
 	c.unanswered += ev.unanswered
@@ -42,11 +42,11 @@ func (c *coverage) count(d *deployment, probes map[string]probe, ev *evaluation)
 		if !ok {
 			continue
 		}
-		c.cell(p.op, shapeOf(&d.users[i/len(ev.request.asked)], p.selector)).add(v != nil)
+		c.findCell(p.op, classifyShape(&d.users[i/len(ev.request.asked)], p.selector)).countPair(v != nil)
 	}
 }
 
-func (c *coverage) cell(op, shape string) *cell {
+func (c *coverage) findCell(op, shape string) *cell {
 	if !slices.Contains(operators, op) {
 		op = "(unknown)"
 	}
@@ -60,14 +60,14 @@ func (c *coverage) cell(op, shape string) *cell {
 	return c.cells[key]
 }
 
-func (c *cell) add(held bool) {
+func (c *cell) countPair(held bool) {
 	c.pairs++
 	if held {
 		c.held++
 	}
 }
 
-func shapeOf(user *pipeline.Value, selector []string) string {
+func classifyShape(user *pipeline.Value, selector []string) string {
 	switch {
 	case len(selector) > 1 && selector[0] == "result":
 		return "result"
@@ -109,13 +109,13 @@ func shapeOf(user *pipeline.Value, selector []string) string {
 	}
 }
 
-// oneSided lists the operators that always held, or never.
-func (c *coverage) oneSided() (ops []string) {
+// listOneSided lists the operators that always held, or never.
+func (c *coverage) listOneSided() (ops []string) {
 	for _, op := range operators {
 		var sum cell
 		for _, shape := range shapes {
-			sum.pairs += c.cell(op, shape).pairs
-			sum.held += c.cell(op, shape).held
+			sum.pairs += c.findCell(op, shape).pairs
+			sum.held += c.findCell(op, shape).held
 		}
 		if sum.held == 0 || sum.held == sum.pairs {
 			ops = append(ops, op)
@@ -124,7 +124,7 @@ func (c *coverage) oneSided() (ops []string) {
 	return ops
 }
 
-func (c *coverage) print(w io.Writer, took time.Duration) {
+func (c *coverage) printSummary(w io.Writer, took time.Duration) {
 	fmt.Fprintf(w, "%d pairs of a flag and a user in %d deployments agree (%.0f a second); %d gave a variant\n",
 		c.pairs, c.deployments, float64(c.pairs)/took.Seconds(), c.variants)
 	fmt.Fprintf(w, "not evaluated: %d deployments with a dependency cycle, which both refuse; %d flags with regular expressions that "+
@@ -135,13 +135,13 @@ func (c *coverage) print(w io.Writer, took time.Duration) {
 	for _, op := range append(slices.Clone(operators), "(unknown)") {
 		fmt.Fprintf(t, "%s\t", op)
 		for _, shape := range shapes {
-			cell := c.cell(op, shape)
+			cell := c.findCell(op, shape)
 			fmt.Fprintf(t, "%d %.0f%%\t", (cell.pairs+999)/1000, 100*float64(cell.held)/float64(max(1, cell.pairs)))
 		}
 		fmt.Fprintln(t)
 	}
 	t.Flush()
-	if ops := c.oneSided(); len(ops) > 0 {
+	if ops := c.listOneSided(); len(ops) > 0 {
 		fmt.Fprintf(w, "always the same outcome: %q\n", ops)
 	}
 }

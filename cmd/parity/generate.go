@@ -70,7 +70,7 @@ func generate(seed, number uint64) (deployment, map[string]probe) {
 		g.names = append(g.names, inherited...)
 	}
 	g.ops = operators
-	if g.one(3) {
+	if g.oneIn(3) {
 		g.ops = []string{pick(g, operators...), pick(g, operators...)}
 	}
 	g.palette, g.numbers = []string{pick(g, "a", "ΑΣ", "ΣΑΣ'Σ 1")}, []string{"1"}
@@ -82,7 +82,7 @@ func generate(seed, number uint64) (deployment, map[string]probe) {
 		g.numbers = append(g.numbers, g.freshNumber())
 	}
 	for range 40 {
-		g.users = append(g.users, g.user())
+		g.users = append(g.users, g.randomUser())
 	}
 	d.users = g.users
 	for i := range 1 + g.IntN(16) {
@@ -90,13 +90,13 @@ func generate(seed, number uint64) (deployment, map[string]probe) {
 	}
 	d.flags = pipeline.Value{Kind: pipeline.List}
 	for i, key := range g.flags {
-		d.flags.Members = append(d.flags.Members, pipeline.Member{Value: g.flag(i, key)})
+		d.flags.Members = append(d.flags.Members, pipeline.Member{Value: g.randomFlag(i, key)})
 	}
 	g.Shuffle(len(d.flags.Members), func(i, j int) {
 		d.flags.Members[i], d.flags.Members[j] = d.flags.Members[j], d.flags.Members[i]
 	})
-	if g.one(6) {
-		g.duplicate(&d.flags)
+	if g.oneIn(6) {
+		g.duplicateMember(&d.flags)
 		clear(g.probes) // who knows what they are now
 	}
 	if g.IntN(4) == 0 {
@@ -110,10 +110,10 @@ func generate(seed, number uint64) (deployment, map[string]probe) {
 
 func pick[T any](g *generator, list ...T) T { return list[g.IntN(len(list))] }
 
-func (g *generator) one(in int) bool { return g.IntN(in) == 0 }
+func (g *generator) oneIn(in int) bool { return g.IntN(in) == 0 }
 
-// text is a string that a condition and a user may well have in common.
-func (g *generator) text() string {
+// randomText is a string that a condition and a user may well have in common.
+func (g *generator) randomText() string {
 	if g.IntN(4) > 0 {
 		return pick(g, g.palette...)
 	}
@@ -123,34 +123,34 @@ func (g *generator) text() string {
 func (g *generator) freshText() string {
 	switch g.IntN(14) {
 	case 12: // white space, or nearly
-		return g.drawn([]rune("\t\n\v\f\r \u0085\u00a0\u1680\u180e\u2000\u200a\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"), 2) + pick(g, "", "7", "a")
+		return g.randomRunes([]rune("\t\n\v\f\r \u0085\u00a0\u1680\u180e\u2000\u200a\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"), 2) + pick(g, "", "7", "a")
 	case 13: // where a sigma is final
-		return g.drawn([]rune("ΑαΣΣΣσς'.\u00ad\u02b0\u0345 1"), 5)
+		return g.randomRunes([]rune("ΑαΣΣΣσς'.\u00ad\u02b0\u0345 1"), 5)
 	case 0, 1:
 		return pick(g, words...)
 	case 2, 3:
 		return pick(g, numbers...)
 	case 4:
-		return g.version()
+		return g.randomVersion()
 	case 5:
 		return pick(g, dates...)
 	case 6, 7:
-		return g.letters(5)
+		return g.randomLetters(5)
 	case 8:
 		return strconv.FormatFloat(g.NormFloat64()*pick(g, 1, 1e3, 1e10, 1e21, 1e-6), pick[byte](g, 'f', 'e', 'g'), g.IntN(20)-1, 64)
 	case 9:
-		if g.one(3) {
+		if g.oneIn(3) {
 			return pick(g, malformed...)
 		}
-		return g.jsonList()
+		return g.randomJSONList()
 	case 10:
 		return pick(g, "", " ", "a", strconv.Itoa(g.IntN(20)))
 	}
 	return strconv.Itoa(g.IntN(2000) - 1000)
 }
 
-// drawn is up to so many of the letters.
-func (g *generator) drawn(letters []rune, most int) string {
+// randomRunes is up to so many of the letters.
+func (g *generator) randomRunes(letters []rune, most int) string {
 	s := make([]rune, 1+g.IntN(most))
 	for i := range s {
 		s[i] = pick(g, letters...)
@@ -158,11 +158,11 @@ func (g *generator) drawn(letters []rune, most int) string {
 	return string(s)
 }
 
-func (g *generator) letters(most int) string {
+func (g *generator) randomLetters(most int) string {
 	var b strings.Builder
 	for range g.IntN(most + 1) {
 		r := pick(g, letters...)
-		for g.one(6) || r >= 0xd800 && r <= 0xdfff || younger(r) {
+		for g.oneIn(6) || r >= 0xd800 && r <= 0xdfff || hasNewerCase(r) {
 			r = g.Int32N(pick[rune](g, 0x80, 0x800, 0x10000, unicode.MaxRune+1))
 		}
 		b.WriteRune(r)
@@ -170,63 +170,63 @@ func (g *generator) letters(most int) string {
 	return b.String()
 }
 
-// younger reports whether r may have a lower case in Node that Go's Unicode tables do not know, or be the lower case
+// hasNewerCase reports whether r may have a lower case in Node that Go's Unicode tables do not know, or be the lower case
 // of such a one; ../doc.go says so.
-func younger(r rune) bool { return r > 0x7f && !unicode.In(r, assigned...) }
+func hasNewerCase(r rune) bool { return r > 0x7f && !unicode.In(r, assigned...) }
 
 var assigned = []*unicode.RangeTable{unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Z, unicode.Cc, unicode.Cf, unicode.Co}
 
-func (g *generator) version() string {
-	if g.one(3) {
+func (g *generator) randomVersion() string {
+	if g.oneIn(3) {
 		return pick(g, versions...)
 	}
 	v := fmt.Sprintf("%d.%d", g.IntN(3), g.IntN(12))
-	if g.one(3) {
+	if g.oneIn(3) {
 		return v
 	}
 	v += fmt.Sprintf(".%d", g.IntN(12))
-	if g.one(2) {
+	if g.oneIn(2) {
 		v += "-" + pick(g, "", "a", "b", "rc.1", "rc.10", "beta", "B", "0", "_")
 	}
 	return v
 }
 
-// jsonList is a JSON array as a string; without halves of surrogate pairs, which ../doc.go names.
-func (g *generator) jsonList() string {
-	text := string(g.list(2).AppendJSON(nil))
-	if g.one(4) {
+// randomJSONList is a JSON array as a string; without halves of surrogate pairs, which ../doc.go names.
+func (g *generator) randomJSONList() string {
+	text := string(g.randomList(2).AppendJSON(nil))
+	if g.oneIn(4) {
 		text = strings.ReplaceAll(text, ",", pick(g, " ,", ",\n", "\t,\r "))
 	}
-	if g.one(6) {
+	if g.oneIn(6) {
 		text = "[" + `{"b":1,"a":{"2":0,"1":[]},"b":"twice"}` + strings.Replace(text, "[", pick(g, ",", ""), 1)
 	}
 	return text
 }
 
-// value is any JSON value.
-func (g *generator) value(depth int) pipeline.Value {
+// randomValue is any JSON value.
+func (g *generator) randomValue(depth int) pipeline.Value {
 	switch n := g.IntN(16); {
 	case n < 6:
-		return pipeline.StringValue(g.text())
+		return pipeline.StringValue(g.randomText())
 	case n < 9:
-		return g.number()
+		return g.randomNumber()
 	case n < 10:
-		return pipeline.BoolValue(g.one(2))
+		return pipeline.BoolValue(g.oneIn(2))
 	case n < 11:
 		return pipeline.Value{}
 	case depth == 0:
-		return pipeline.StringValue(g.text())
+		return pipeline.StringValue(g.randomText())
 	case n < 14:
-		return g.list(depth - 1)
+		return g.randomList(depth - 1)
 	case n < 15:
-		return pipeline.StringValue(g.jsonList())
+		return pipeline.StringValue(g.randomJSONList())
 	}
-	return g.object(depth - 1)
+	return g.randomObject(depth - 1)
 }
 
-func (g *generator) number() pipeline.Value {
+func (g *generator) randomNumber() pipeline.Value {
 	text := pick(g, g.numbers...)
-	if g.one(2) {
+	if g.oneIn(2) {
 		text = g.freshNumber()
 	}
 	return pipeline.Value{Kind: pipeline.Number, Text: text}
@@ -242,19 +242,19 @@ func (g *generator) freshNumber() string {
 	return pick(g, literals...)
 }
 
-func (g *generator) list(depth int) pipeline.Value {
+func (g *generator) randomList(depth int) pipeline.Value {
 	v := pipeline.Value{Kind: pipeline.List}
 	for range g.IntN(4) {
-		v.Members = append(v.Members, pipeline.Member{Value: g.value(depth)})
+		v.Members = append(v.Members, pipeline.Member{Value: g.randomValue(depth)})
 	}
 	return v
 }
 
-// object is one of the properties at hand: each once, in their canonical order.
-func (g *generator) object(depth int) pipeline.Value {
+// randomObject is one of the properties at hand: each once, in their canonical order.
+func (g *generator) randomObject(depth int) pipeline.Value {
 	v := pipeline.Value{Kind: pipeline.Object}
 	for range g.IntN(4) {
-		v.Members = setMember(v.Members, pick(g, g.names...), g.value(depth))
+		v.Members = setMember(v.Members, pick(g, g.names...), g.randomValue(depth))
 	}
 	pipeline.SortMembers(&v)
 	return v
@@ -270,11 +270,11 @@ func setMember(members []pipeline.Member, name string, v pipeline.Value) []pipel
 	return append(members, pipeline.Member{Name: name, Value: v})
 }
 
-func object(members ...pipeline.Member) pipeline.Value {
+func makeObject(members ...pipeline.Member) pipeline.Value {
 	return pipeline.Value{Kind: pipeline.Object, Members: members}
 }
 
-func texts(list []string) pipeline.Value {
+func makeTextList(list []string) pipeline.Value {
 	v := pipeline.Value{Kind: pipeline.List}
 	for _, s := range list {
 		v.Members = append(v.Members, pipeline.Member{Value: pipeline.StringValue(s)})
@@ -282,75 +282,75 @@ func texts(list []string) pipeline.Value {
 	return v
 }
 
-// user is an object as the sources make it: no id is the empty string, and groups are what the API knows as groups.
-func (g *generator) user() pipeline.Value {
-	u := object()
+// randomUser is an object as the sources make it: no id is the empty string, and groups are what the API knows as groups.
+func (g *generator) randomUser() pipeline.Value {
+	u := makeObject()
 	set := func(name string, v pipeline.Value) { u.Members = setMember(u.Members, name, v) }
 	id := func(name string) {
-		if s := pick(g, g.text(), fmt.Sprint("user-", g.IntN(1e6))); s != "" && !g.one(6) {
+		if s := pick(g, g.randomText(), fmt.Sprint("user-", g.IntN(1e6))); s != "" && !g.oneIn(6) {
 			set(name, pipeline.StringValue(s))
 		}
 	}
 	id("user_id")
 	id("device_id")
-	if g.one(2) {
-		set("country", g.value(0))
+	if g.oneIn(2) {
+		set("country", g.randomValue(0))
 	}
-	if g.one(3) {
-		set("cohort_ids", texts([]string{"c1", g.text()}))
+	if g.oneIn(3) {
+		set("cohort_ids", makeTextList([]string{"c1", g.randomText()}))
 	}
-	if g.one(8) {
-		set(pick(g, "p", "7", "version", "ünï"), g.value(2))
+	if g.oneIn(8) {
+		set(pick(g, "p", "7", "version", "ünï"), g.randomValue(2))
 	}
-	if !g.one(12) {
-		p := g.object(3)
-		p.Members = setMember(p.Members, "p", g.value(2))
-		p.Members = setMember(p.Members, "q", g.value(1))
-		if g.one(12) {
-			deep := g.value(1)
+	if !g.oneIn(12) {
+		p := g.randomObject(3)
+		p.Members = setMember(p.Members, "p", g.randomValue(2))
+		p.Members = setMember(p.Members, "q", g.randomValue(1))
+		if g.oneIn(12) {
+			deep := g.randomValue(1)
 			for range g.IntN(60) {
-				if g.one(8) {
+				if g.oneIn(8) {
 					deep = pipeline.Value{Kind: pipeline.List, Members: []pipeline.Member{{Value: deep}}}
 				} else {
-					deep = object(pipeline.Member{Name: "d", Value: deep})
+					deep = makeObject(pipeline.Member{Name: "d", Value: deep})
 				}
 			}
 			p.Members = setMember(p.Members, "d", deep)
 		}
 		set("user_properties", p)
 	}
-	if g.one(2) {
-		groups, properties, cohorts := object(), object(), object()
+	if g.oneIn(2) {
+		groups, properties, cohorts := makeObject(), makeObject(), makeObject()
 		for range g.IntN(4) {
 			groupType := pick(g, "org", "team", "7")
-			name := pipeline.StringValue(pick(g, "acme", g.text()))
-			if g.one(10) {
-				name = g.value(0)
+			name := pipeline.StringValue(pick(g, "acme", g.randomText()))
+			if g.oneIn(10) {
+				name = g.randomValue(0)
 			}
-			list := pipeline.Value{Kind: pipeline.List, Members: []pipeline.Member{{Value: name}, {Value: g.value(0)}}}
+			list := pipeline.Value{Kind: pipeline.List, Members: []pipeline.Member{{Value: name}, {Value: g.randomValue(0)}}}
 			list.Members = list.Members[:min(2, g.IntN(6))]
 			groups.Members = setMember(groups.Members, groupType, list)
-			key := g.text()
-			if name.Kind == pipeline.String && !g.one(4) {
+			key := g.randomText()
+			if name.Kind == pipeline.String && !g.oneIn(4) {
 				key = name.Text
 			}
-			if g.one(2) {
-				v := g.object(2)
-				if g.one(10) {
-					v = g.value(1)
+			if g.oneIn(2) {
+				v := g.randomObject(2)
+				if g.oneIn(10) {
+					v = g.randomValue(1)
 				}
-				properties.Members = setMember(properties.Members, groupType, object(pipeline.Member{Name: key, Value: v}))
+				properties.Members = setMember(properties.Members, groupType, makeObject(pipeline.Member{Name: key, Value: v}))
 			}
-			if g.one(2) {
-				v := texts([]string{"c1", g.text()}[:g.IntN(3)])
-				cohorts.Members = setMember(cohorts.Members, groupType, object(pipeline.Member{Name: key, Value: v}))
+			if g.oneIn(2) {
+				v := makeTextList([]string{"c1", g.randomText()}[:g.IntN(3)])
+				cohorts.Members = setMember(cohorts.Members, groupType, makeObject(pipeline.Member{Name: key, Value: v}))
 			}
 		}
 		set("groups", groups)
-		if !g.one(4) {
+		if !g.oneIn(4) {
 			set("group_properties", properties)
 		}
-		if g.one(2) {
+		if g.oneIn(2) {
 			set("group_cohort_ids", cohorts)
 		}
 	}
@@ -358,7 +358,7 @@ func (g *generator) user() pipeline.Value {
 	return u
 }
 
-func (g *generator) selector() []string {
+func (g *generator) randomSelector() []string {
 	switch g.IntN(10) {
 	case 0:
 		return pick(g, []string{"context", "user", "user_id"}, []string{"context", "user", "device_id"}, []string{"context", "user", "country"},
@@ -382,14 +382,14 @@ func (g *generator) selector() []string {
 		return append(s, "group_properties", pick(g, g.names...))
 	}
 	s := []string{"context", "user", "user_properties", pick(g, "p", "p", "q", "q", pick(g, g.names...))}
-	for g.one(4) {
+	for g.oneIn(4) {
 		name := pick(g, g.names...)
-		if g.one(2) {
+		if g.oneIn(2) {
 			name = pick(g, "0", "1", "2", "01", "-1", "length", "4294967295", "1.0")
 		}
 		s = append(s, name)
 	}
-	if g.one(20) {
+	if g.oneIn(20) {
 		s = s[:3]
 		for range g.IntN(60) {
 			s = append(s, pick(g, "d", "d", "d", "d", "d", "d", "d", "0"))
@@ -398,47 +398,47 @@ func (g *generator) selector() []string {
 	return s
 }
 
-// conditionValues are what an operator compares with.
-func (g *generator) conditionValues(op string, selector []string) []string {
+// randomConditionValues are what an operator compares with.
+func (g *generator) randomConditionValues(op string, selector []string) []string {
 	n := pick(g, 0, 1, 1, 1, 2, 2, 3, 12)
-	if n == 12 && !g.one(4) {
+	if n == 12 && !g.oneIn(4) {
 		n = 1
 	}
 	values := make([]string, n)
 	for i := range values {
 		switch {
-		case g.one(12):
+		case g.oneIn(12):
 			values[i] = "(none)"
 		case strings.HasPrefix(op, "regex"):
-			values[i] = g.pattern()
-		case strings.HasPrefix(op, "version") && !g.one(4):
-			values[i] = g.version()
-		case (strings.HasPrefix(op, "less") || strings.HasPrefix(op, "greater")) && !g.one(4):
+			values[i] = g.randomPattern()
+		case strings.HasPrefix(op, "version") && !g.oneIn(4):
+			values[i] = g.randomVersion()
+		case (strings.HasPrefix(op, "less") || strings.HasPrefix(op, "greater")) && !g.oneIn(4):
 			values[i] = pick(g, pick(g, numbers...), strconv.Itoa(g.IntN(200)-100))
-		case (op == "contains" || op == "does not contain") && g.one(8):
+		case (op == "contains" || op == "does not contain") && g.oneIn(8):
 			values[i] = pick(g, "σ", "ς", "Σ", "ας", "ασ", "k", "i\u0307", "\u0307", "ss")
-		case (op == "contains" || op == "does not contain") && g.one(2):
-			s := []rune(g.text())
+		case (op == "contains" || op == "does not contain") && g.oneIn(2):
+			s := []rune(g.randomText())
 			from := g.IntN(len(s) + 1)
 			values[i] = strings.ReplaceAll(string(s[from:min(len(s), from+1+g.IntN(3))]), "Σ", pick(g, "σ", "ς", "Σ"))
 		default:
-			values[i] = g.text()
+			values[i] = g.randomText()
 		}
-		if g.one(20) {
+		if g.oneIn(20) {
 			values[i] = strings.ToUpper(values[i])
-			if strings.ContainsFunc(values[i], younger) {
+			if strings.ContainsFunc(values[i], hasNewerCase) {
 				values[i] = ""
 			}
 		}
 	}
-	if len(values) > 0 && !strings.HasPrefix(op, "regex") && g.one(2) {
-		g.fromUser(values, selector)
+	if len(values) > 0 && !strings.HasPrefix(op, "regex") && g.oneIn(2) {
+		g.copyFromUser(values, selector)
 	}
 	return values
 }
 
-// fromUser makes values of what the selector finds in some user.
-func (g *generator) fromUser(values, selector []string) {
+// copyFromUser makes values of what the selector finds in some user.
+func (g *generator) copyFromUser(values, selector []string) {
 	v := lookUp(&g.users[g.IntN(len(g.users))], selector)
 	if v == nil {
 		return
@@ -450,38 +450,38 @@ func (g *generator) fromUser(values, selector []string) {
 	}
 	if v.Kind == pipeline.List {
 		for i := range min(len(values), len(v.Members)) {
-			values[i] = plain(&v.Members[i].Value)
+			values[i] = formatPlain(&v.Members[i].Value)
 		}
 		return
 	}
-	values[0] = plain(v)
+	values[0] = formatPlain(v)
 }
 
-// plain is the value as a text, its number mostly as JavaScript prints it.
-func plain(v *pipeline.Value) string {
+// formatPlain is the value as a text, its number mostly as JavaScript prints it.
+func formatPlain(v *pipeline.Value) string {
 	if f, err := strconv.ParseFloat(v.Text, 64); v.Kind == pipeline.Number && err == nil && f != 0 && math.Abs(f) < 1e21 && math.Abs(f) >= 1e-6 {
 		return strconv.FormatFloat(f, 'f', -1, 64)
 	}
 	return string(v.AppendText(nil))
 }
 
-func (g *generator) condition() (pipeline.Value, probe) {
-	p := probe{pick(g, g.ops...), g.selector()}
-	if g.one(100) {
+func (g *generator) randomCondition() (pipeline.Value, probe) {
+	p := probe{pick(g, g.ops...), g.randomSelector()}
+	if g.oneIn(100) {
 		p.op = pick(g, "no such operator", "", "IS", "constructor")
 	}
-	if g.one(6) && len(g.flags) > 0 {
+	if g.oneIn(6) && len(g.flags) > 0 {
 		p.selector = []string{"result", pick(g, g.resultNames()...), pick(g, "key", "key", "value", "payload", "metadata", "new"),
 			pick(g, append(slices.Clone(g.names), "0", "default", "segmentName")...)}[:1+g.IntN(4)]
 	}
-	values := g.conditionValues(p.op, p.selector)
+	values := g.randomConditionValues(p.op, p.selector)
 	if len(p.selector) > 2 && p.selector[2] == "key" && !strings.HasPrefix(p.op, "regex") && len(values) > 0 {
 		values[0] = pick(g, variantNames...)
 	}
-	return object(
-		pipeline.Member{Name: "selector", Value: texts(p.selector)},
+	return makeObject(
+		pipeline.Member{Name: "selector", Value: makeTextList(p.selector)},
 		pipeline.Member{Name: "op", Value: pipeline.StringValue(p.op)},
-		pipeline.Member{Name: "values", Value: texts(values)}), p
+		pipeline.Member{Name: "values", Value: makeTextList(values)}), p
 }
 
 // resultNames are flags, and what is none. (A flag cannot have an inherited name: the reference's topologicalSort finds
@@ -496,39 +496,39 @@ func (g *generator) resultNames() []string {
 
 var variantNames = []string{"on", "treatment", "control", "off", "7"}
 
-func (g *generator) flag(i int, key string) pipeline.Value {
-	f := object(pipeline.Member{Name: "key", Value: pipeline.StringValue(key)})
+func (g *generator) randomFlag(i int, key string) pipeline.Value {
+	f := makeObject(pipeline.Member{Name: "key", Value: pipeline.StringValue(key)})
 	set := func(o *pipeline.Value, name string, v pipeline.Value) {
 		o.Members = append(o.Members, pipeline.Member{Name: name, Value: v})
 	}
 	if g.IntN(3) > 0 {
-		condition, p := g.condition()
+		condition, p := g.randomCondition()
 		g.probes[key] = p
-		set(&f, "variants", object(pipeline.Member{Name: "on", Value: g.variant("on")}))
-		set(&f, "segments", listOf(object(
-			pipeline.Member{Name: "conditions", Value: listOf(listOf(condition))},
+		set(&f, "variants", makeObject(pipeline.Member{Name: "on", Value: g.randomVariant("on")}))
+		set(&f, "segments", makeList(makeObject(
+			pipeline.Member{Name: "conditions", Value: makeList(makeList(condition))},
 			pipeline.Member{Name: "variant", Value: pipeline.StringValue("on")})))
-		if g.one(4) {
-			set(&f, "dependencies", g.dependencies(i))
+		if g.oneIn(4) {
+			set(&f, "dependencies", g.randomDependencies(i))
 		}
 		return f
 	}
-	variants, names := object(), variantNames[:1+g.IntN(len(variantNames))]
+	variants, names := makeObject(), variantNames[:1+g.IntN(len(variantNames))]
 	for _, name := range names {
-		set(&variants, name, g.variant(name))
+		set(&variants, name, g.randomVariant(name))
 	}
-	if g.one(20) {
+	if g.oneIn(20) {
 		set(&variants, "nothing", pipeline.Value{})
 	}
 	if g.bare {
-		set(&variants, "constructor", g.variant("constructor"))
+		set(&variants, "constructor", g.randomVariant("constructor"))
 	}
 	variant := func() pipeline.Value {
 		name := pick(g, names...)
-		if g.one(30) {
+		if g.oneIn(30) {
 			return pipeline.Value{}
 		}
-		if g.one(10) {
+		if g.oneIn(10) {
 			name = pick(g, "gone", "nothing", "", "constructor")
 			if name == "constructor" && !g.bare {
 				name = ""
@@ -538,46 +538,46 @@ func (g *generator) flag(i int, key string) pipeline.Value {
 	}
 	segments := pipeline.Value{Kind: pipeline.List}
 	for range g.IntN(4) {
-		s := object()
-		if g.one(3) {
-			set(&s, "metadata", g.metadata())
+		s := makeObject()
+		if g.oneIn(3) {
+			set(&s, "metadata", g.randomMetadata())
 		}
 		if g.IntN(3) > 0 {
 			lists := pipeline.Value{Kind: pipeline.List}
 			for range g.IntN(4) {
 				list := pipeline.Value{Kind: pipeline.List}
 				for range g.IntN(4) {
-					condition, _ := g.condition()
+					condition, _ := g.randomCondition()
 					list.Members = append(list.Members, pipeline.Member{Value: condition})
 				}
 				lists.Members = append(lists.Members, pipeline.Member{Value: list})
 			}
 			set(&s, "conditions", lists)
-		} else if g.one(4) {
+		} else if g.oneIn(4) {
 			set(&s, "conditions", pipeline.Value{})
 		}
 		if g.IntN(3) > 0 {
 			set(&s, "variant", variant())
 		}
-		if g.one(2) {
-			set(&s, "bucket", g.bucket(variant))
-		} else if g.one(8) {
+		if g.oneIn(2) {
+			set(&s, "bucket", g.randomBucket(variant))
+		} else if g.oneIn(8) {
 			set(&s, "bucket", pipeline.Value{})
 		}
 		segments.Members = append(segments.Members, pipeline.Member{Value: s})
 	}
 	set(&f, "variants", variants)
 	set(&f, "segments", segments)
-	if g.one(2) {
-		set(&f, "metadata", g.metadata())
+	if g.oneIn(2) {
+		set(&f, "metadata", g.randomMetadata())
 	}
-	if g.one(2) {
-		set(&f, "dependencies", g.dependencies(i))
+	if g.oneIn(2) {
+		set(&f, "dependencies", g.randomDependencies(i))
 	}
 	return f
 }
 
-func listOf(values ...pipeline.Value) pipeline.Value {
+func makeList(values ...pipeline.Value) pipeline.Value {
 	v := pipeline.Value{Kind: pipeline.List}
 	for _, value := range values {
 		v.Members = append(v.Members, pipeline.Member{Value: value})
@@ -585,34 +585,34 @@ func listOf(values ...pipeline.Value) pipeline.Value {
 	return v
 }
 
-// dependencies are flags before i, so that they form no cycle; now and then they may.
-func (g *generator) dependencies(i int) pipeline.Value {
-	if g.one(10) {
+// randomDependencies are flags before i, so that they form no cycle; now and then they may.
+func (g *generator) randomDependencies(i int) pipeline.Value {
+	if g.oneIn(10) {
 		return pipeline.Value{}
 	}
 	var list []string
 	for range g.IntN(4) {
 		switch {
-		case g.one(8):
+		case g.oneIn(8):
 			list = append(list, "gone")
-		case g.one(400):
+		case g.oneIn(400):
 			list = append(list, pick(g, g.flags...))
 		case i > 0:
 			list = append(list, g.flags[g.IntN(i)])
 		}
 	}
-	return texts(list)
+	return makeTextList(list)
 }
 
-func (g *generator) bucket(variant func() pipeline.Value) pipeline.Value {
+func (g *generator) randomBucket(variant func() pipeline.Value) pipeline.Value {
 	selector := []string{"context", "user", "user_id"}
-	if g.one(3) {
-		selector = g.selector()
+	if g.oneIn(3) {
+		selector = g.randomSelector()
 	}
 	const top = 42949673
 	span := func(top int) pipeline.Value {
 		from, to := g.IntN(top+1), g.IntN(top+1)
-		if !g.one(10) { // or inverted
+		if !g.oneIn(10) { // or inverted
 			from, to = min(from, to), max(from, to)
 		}
 		text := func(n int) pipeline.Value {
@@ -625,8 +625,8 @@ func (g *generator) bucket(variant func() pipeline.Value) pipeline.Value {
 			}
 			return pipeline.Value{Kind: pipeline.Number, Text: s}
 		}
-		v := listOf(text(from), text(to))
-		if g.one(30) {
+		v := makeList(text(from), text(to))
+		if g.oneIn(30) {
 			v.Members = append(v.Members, pipeline.Member{Value: text(7)})
 		}
 		return v
@@ -635,62 +635,62 @@ func (g *generator) bucket(variant func() pipeline.Value) pipeline.Value {
 	for range g.IntN(4) {
 		distributions := pipeline.Value{Kind: pipeline.List}
 		for range g.IntN(4) {
-			d := object(pipeline.Member{Name: "variant", Value: variant()}, pipeline.Member{Name: "range", Value: span(top)})
-			if g.one(20) {
+			d := makeObject(pipeline.Member{Name: "variant", Value: variant()}, pipeline.Member{Name: "range", Value: span(top)})
+			if g.oneIn(20) {
 				d.Members = d.Members[1:]
 			}
 			distributions.Members = append(distributions.Members, pipeline.Member{Value: d})
 		}
 		allocation := span(100)
-		if g.one(2) {
-			allocation = listOf(pipeline.Value{Kind: pipeline.Number, Text: "0"}, pipeline.Value{Kind: pipeline.Number, Text: "100"})
+		if g.oneIn(2) {
+			allocation = makeList(pipeline.Value{Kind: pipeline.Number, Text: "0"}, pipeline.Value{Kind: pipeline.Number, Text: "100"})
 		}
-		allocations.Members = append(allocations.Members, pipeline.Member{Value: object(
+		allocations.Members = append(allocations.Members, pipeline.Member{Value: makeObject(
 			pipeline.Member{Name: "range", Value: allocation}, pipeline.Member{Name: "distributions", Value: distributions})})
 	}
-	return object(pipeline.Member{Name: "selector", Value: texts(selector)},
-		pipeline.Member{Name: "salt", Value: pipeline.StringValue(pick(g, "", "salt", "añ😀", g.letters(8)))},
+	return makeObject(pipeline.Member{Name: "selector", Value: makeTextList(selector)},
+		pipeline.Member{Name: "salt", Value: pipeline.StringValue(pick(g, "", "salt", "añ😀", g.randomLetters(8)))},
 		pipeline.Member{Name: "allocations", Value: allocations})
 }
 
-func (g *generator) variant(name string) pipeline.Value {
-	v := object()
+func (g *generator) randomVariant(name string) pipeline.Value {
+	v := makeObject()
 	set := func(name string, value pipeline.Value) {
 		v.Members = append(v.Members, pipeline.Member{Name: name, Value: value})
 	}
-	if !g.one(12) {
-		set("key", pipeline.StringValue(pick(g, name, name, name, g.text())))
+	if !g.oneIn(12) {
+		set("key", pipeline.StringValue(pick(g, name, name, name, g.randomText())))
 	}
-	if g.one(2) {
-		set("value", finite(g.value(2)))
+	if g.oneIn(2) {
+		set("value", replaceInfinities(g.randomValue(2)))
 	}
-	if g.one(3) {
-		set("metadata", g.metadata())
+	if g.oneIn(3) {
+		set("metadata", g.randomMetadata())
 	}
-	if g.one(2) {
-		set("payload", finite(g.value(3)))
+	if g.oneIn(2) {
+		set("payload", replaceInfinities(g.randomValue(3)))
 	}
-	if g.one(8) {
-		set(pick(g, "new", "7"), finite(g.value(1)))
+	if g.oneIn(8) {
+		set(pick(g, "new", "7"), replaceInfinities(g.randomValue(1)))
 	}
 	return v
 }
 
-func (g *generator) metadata() pipeline.Value {
-	if g.one(20) {
+func (g *generator) randomMetadata() pipeline.Value {
+	if g.oneIn(20) {
 		return pipeline.Value{}
 	}
-	m := object()
+	m := makeObject()
 	for range g.IntN(5) {
 		name := pick(g, "segmentName", "experimentKey", "flagType", "evaluationMode", "default", "deployed", "x", "7", "10", "cohortIds")
-		m.Members = setMember(m.Members, name, pick(g, pipeline.BoolValue(true), pipeline.BoolValue(false), pipeline.StringValue(g.text()),
-			pipeline.StringValue("true"), finite(g.value(2))))
+		m.Members = setMember(m.Members, name, pick(g, pipeline.BoolValue(true), pipeline.BoolValue(false), pipeline.StringValue(g.randomText()),
+			pipeline.StringValue("true"), replaceInfinities(g.randomValue(2))))
 	}
 	return m
 }
 
-// finite replaces what the reference cannot report: a number beyond float64 is Infinity to it, which JSON lacks.
-func finite(v pipeline.Value) pipeline.Value {
+// replaceInfinities replaces what the reference cannot report: a number beyond float64 is Infinity to it, which JSON lacks.
+func replaceInfinities(v pipeline.Value) pipeline.Value {
 	if v.Kind == pipeline.Number {
 		if _, err := strconv.ParseFloat(v.Text, 64); err != nil {
 			v.Text = "7"
@@ -698,13 +698,13 @@ func finite(v pipeline.Value) pipeline.Value {
 	}
 	v.Members = slices.Clone(v.Members)
 	for i := range v.Members {
-		v.Members[i].Value = finite(v.Members[i].Value)
+		v.Members[i].Value = replaceInfinities(v.Members[i].Value)
 	}
 	return v
 }
 
-// duplicate gives some object a member twice: the last one counts, at the place of the first.
-func (g *generator) duplicate(v *pipeline.Value) {
+// duplicateMember gives some object a member twice: the last one counts, at the place of the first.
+func (g *generator) duplicateMember(v *pipeline.Value) {
 	var objects []*pipeline.Value
 	var walk func(v *pipeline.Value)
 	walk = func(v *pipeline.Value) {
@@ -717,8 +717,8 @@ func (g *generator) duplicate(v *pipeline.Value) {
 	}
 	walk(v)
 	for _, o := range objects { // variants that are no longer there, and may be asked for
-		if i := slices.IndexFunc(o.Members, func(m pipeline.Member) bool { return m.Name == "variants" }); i >= 0 && g.one(4) {
-			o.Members = slices.Insert(slices.Clone(o.Members), i, pipeline.Member{Name: "variants", Value: object(pipeline.Member{Name: "gone", Value: g.variant("gone")})})
+		if i := slices.IndexFunc(o.Members, func(m pipeline.Member) bool { return m.Name == "variants" }); i >= 0 && g.oneIn(4) {
+			o.Members = slices.Insert(slices.Clone(o.Members), i, pipeline.Member{Name: "variants", Value: makeObject(pipeline.Member{Name: "gone", Value: g.randomVariant("gone")})})
 		}
 	}
 	o := pick(g, objects...)
@@ -734,22 +734,22 @@ func (g *generator) duplicate(v *pipeline.Value) {
 		return // the flag's own
 	}
 	o.Members = slices.Insert(slices.Clone(o.Members), g.IntN(2), m)
-	if o.Members[0].Name != m.Name && g.one(2) {
+	if o.Members[0].Name != m.Name && g.oneIn(2) {
 		o.Members[0], o.Members[1] = o.Members[1], o.Members[0]
 	}
 }
 
-// pattern is a regular expression of JavaScript's: often one that matches something, now and then an invalid one.
-func (g *generator) pattern() string {
-	if g.one(8) {
+// randomPattern is a regular expression of JavaScript's: often one that matches something, now and then an invalid one.
+func (g *generator) randomPattern() string {
+	if g.oneIn(8) {
 		return pick(g, `^\s+[7a]?$`, `\S`, `^[\s7a]*$`, `^\s`, `[^\s7a]`, `^.$`, `^\w+$`, `\b`, `^\W`, `^[^]$`, `\d$`)
 	}
-	if g.one(3) { // a text, parts of it made general
+	if g.oneIn(3) { // a text, parts of it made general
 		var b strings.Builder
-		if g.one(2) {
+		if g.oneIn(2) {
 			b.WriteByte('^')
 		}
-		for _, r := range g.text() {
+		for _, r := range g.randomText() {
 			switch g.IntN(8) {
 			case 0:
 				b.WriteString(pick(g, ".", `\w`, `\S`, `[^]`, `\D`, `.?`, `[^x]`))
@@ -762,15 +762,15 @@ func (g *generator) pattern() string {
 				b.WriteRune(r)
 			}
 		}
-		if g.one(2) {
+		if g.oneIn(2) {
 			b.WriteByte('$')
 		}
 		return b.String()
 	}
 	var b strings.Builder
-	g.alternatives(&b, 2)
+	g.writeAlternatives(&b, 2)
 	s := b.String()
-	if g.one(12) { // broken somewhere
+	if g.oneIn(12) { // broken somewhere
 		r := []rune(s)
 		if i := g.IntN(len(r) + 1); i < len(r) {
 			s = string(r[:i]) + pick(g, "", `\`, "(", ")", "[", "]", "{", "*", "^", "(?") + string(r[i+1:])
@@ -779,12 +779,12 @@ func (g *generator) pattern() string {
 	return s
 }
 
-func (g *generator) alternatives(b *strings.Builder, depth int) {
+func (g *generator) writeAlternatives(b *strings.Builder, depth int) {
 	for {
 		for range g.IntN(4) {
-			g.term(b, depth)
+			g.writeTerm(b, depth)
 		}
-		if !g.one(5) {
+		if !g.oneIn(5) {
 			return
 		}
 		b.WriteByte('|')
@@ -800,26 +800,26 @@ var (
 		`\cA`, `\c`, `\c1`, `\c_`, `\c*`, `\x41`, `\x`, `\u0061`, `\u`, `\ud83d`, `\udfff`, `\uffff`, `\]`, `\\`, `\-`, `\^`, `\k`, `\p{L}`, `\/`, `\e`, " ", "\n", "\ue000", "\U0010ffff"}
 )
 
-func (g *generator) term(b *strings.Builder, depth int) {
+func (g *generator) writeTerm(b *strings.Builder, depth int) {
 	switch n := g.IntN(14); {
 	case n == 0:
 		b.WriteString(pick(g, "^", "$", `\b`, `\B`))
-		if !g.one(20) {
+		if !g.oneIn(20) {
 			return
 		}
 	case n == 1 && depth > 0:
 		b.WriteString(pick(g, "(", "(", "(?:", "(?<n>", "(?<"+pick(g, "n", "m", "$", "é", "_1", "1", "𐐀", `\u0061`, "a b", "")+">"))
-		g.alternatives(b, depth-1)
+		g.writeAlternatives(b, depth-1)
 		b.WriteByte(')')
-	case n == 2 && depth > 0 && g.one(3):
+	case n == 2 && depth > 0 && g.oneIn(3):
 		b.WriteString(pick(g, "(?=", "(?!", "(?<=", "(?<!", "(?i:", "(?i)", "(?P<n>", "(?-i:", "(?#"))
-		g.alternatives(b, depth-1)
+		g.writeAlternatives(b, depth-1)
 		b.WriteByte(')')
 	case n < 5:
 		b.WriteString(pick(g, "[", "[", "[^"))
 		for range g.IntN(4) {
 			b.WriteString(pick(g, classAtoms...))
-			if g.one(3) {
+			if g.oneIn(3) {
 				b.WriteByte('-')
 			}
 		}
@@ -827,9 +827,9 @@ func (g *generator) term(b *strings.Builder, depth int) {
 	default:
 		b.WriteString(pick(g, atoms...))
 	}
-	if g.one(4) {
+	if g.oneIn(4) {
 		b.WriteString(pick(g, "*", "+", "?", "{2}", "{0}", "{1,}", "{0,2}", "{2,1}", "{01}", "{1001}", "{,1}", "{ 1}", "{1, 2}", "**", "+*"))
-		if g.one(4) {
+		if g.oneIn(4) {
 			b.WriteString(pick(g, "?", "+", "*"))
 		}
 	}

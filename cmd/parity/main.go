@@ -24,7 +24,7 @@ func run(w io.Writer, modules string, pairs int, seed uint64) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "package engine beside %s; seed %d\n", ref.is, seed)
+	fmt.Fprintf(w, "package engine beside %s; seed %d\n", ref.versions, seed)
 	begin := time.Now()
 	c, found, err := compareAll(ref, pairs, seed)
 	if err != nil {
@@ -36,12 +36,12 @@ func run(w io.Writer, modules string, pairs int, seed uint64) error {
 		}
 		return fmt.Errorf("the engines differ (seed %d, deployment %d, after %d pairs that agree)", seed, found.number, c.pairs)
 	}
-	c.print(w, time.Since(begin))
+	c.printSummary(w, time.Since(begin))
 	return ref.close()
 }
 
-// finding is the first difference of a run.
-type finding struct {
+// firstDifference is the first difference of a run.
+type firstDifference struct {
 	number     uint64
 	deployment *deployment
 	difference *difference
@@ -49,7 +49,7 @@ type finding struct {
 
 // compareAll compares until there are so many pairs, or a difference. At its return nothing is on its way to or from
 // the reference.
-func compareAll(ref reference, pairs int, seed uint64) (*coverage, *finding, error) {
+func compareAll(ref reference, pairs int, seed uint64) (*coverage, *firstDifference, error) {
 	type asked struct {
 		number uint64
 		d      *deployment
@@ -80,7 +80,7 @@ func compareAll(ref reference, pairs int, seed uint64) (*coverage, *finding, err
 		}
 	}()
 	c := &coverage{}
-	var found *finding
+	var found *firstDifference
 	for a := range queue {
 		r, err := ref.receive()
 		if err != nil {
@@ -90,11 +90,11 @@ func compareAll(ref reference, pairs int, seed uint64) (*coverage, *finding, err
 			continue
 		}
 		if difference := a.ev.compare(r); difference != nil {
-			found = &finding{a.number, a.d, difference}
+			found = &firstDifference{a.number, a.d, difference}
 			close(stop)
 			continue
 		}
-		c.count(a.d, a.probes, a.ev)
+		c.countDeployment(a.d, a.probes, a.ev)
 	}
 	select {
 	case err := <-failed:
@@ -105,8 +105,8 @@ func compareAll(ref reference, pairs int, seed uint64) (*coverage, *finding, err
 }
 
 // shrinkAndPrint prints the smallest form of the finding.
-func (f *finding) shrinkAndPrint(w io.Writer, ref reference) error {
-	d, difference, err := shrink(f.deployment, f.difference, func(d *deployment) (*difference, error) { return differs(ref, d) })
+func (f *firstDifference) shrinkAndPrint(w io.Writer, ref reference) error {
+	d, difference, err := shrink(f.deployment, f.difference, func(d *deployment) (*difference, error) { return compareEngines(ref, d) })
 	if err != nil {
 		return err
 	}
@@ -121,14 +121,14 @@ func (f *finding) shrinkAndPrint(w io.Writer, ref reference) error {
 		fmt.Fprintln(w, "        as Parquet types it")
 	}
 	if d.keys != nil {
-		fmt.Fprintf(w, "  asked %s\n", texts(d.keys).AppendJSON(nil))
+		fmt.Fprintf(w, "  asked %s\n", makeTextList(d.keys).AppendJSON(nil))
 	}
 	fmt.Fprintf(w, "  got   %s\n  want  %s\n", difference.got, difference.want)
 	return nil
 }
 
-// differs asks both engines about one deployment.
-func differs(ref reference, d *deployment) (*difference, error) {
+// compareEngines asks both engines about one deployment.
+func compareEngines(ref reference, d *deployment) (*difference, error) {
 	ev := evaluate(d)
 	if err := ref.send(&ev.request); err != nil {
 		return nil, err

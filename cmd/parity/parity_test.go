@@ -15,18 +15,18 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 )
 
-// self is a reference that needs no Node: this engine, with flaws planted.
-type self struct {
+// selfReference is a reference that needs no Node: this engine, with flaws planted.
+type selfReference struct {
 	change  func(flags pipeline.Value) pipeline.Value
 	spoil   func(*response)
 	answers chan *response
 }
 
-func newSelf(change func(pipeline.Value) pipeline.Value, spoil func(*response)) *self {
-	return &self{change, spoil, make(chan *response, 1)}
+func newSelf(change func(pipeline.Value) pipeline.Value, spoil func(*response)) *selfReference {
+	return &selfReference{change, spoil, make(chan *response, 1)}
 }
 
-func (s *self) send(r *request) error {
+func (s *selfReference) send(r *request) error {
 	d := deployment{flags: s.change(r.flags), keys: r.keys}
 	for _, m := range r.users.Members {
 		d.users = append(d.users, m.Value)
@@ -68,10 +68,10 @@ func (s *self) send(r *request) error {
 	return nil
 }
 
-func (s *self) receive() (*response, error) { return <-s.answers, nil }
+func (s *selfReference) receive() (*response, error) { return <-s.answers, nil }
 
-func same(flags pipeline.Value) pipeline.Value { return flags }
-func honest(*response)                         {}
+func keepFlags(flags pipeline.Value) pipeline.Value { return flags }
+func keepResponse(*response)                        {}
 
 // replaceText replaces a string wherever it is a value.
 func replaceText(v pipeline.Value, from, to string) pipeline.Value {
@@ -87,18 +87,18 @@ func replaceText(v pipeline.Value, from, to string) pipeline.Value {
 }
 
 func TestAgreesWithItself(t *testing.T) {
-	c, found, err := compareAll(newSelf(same, honest), 40_000, 1)
+	c, found, err := compareAll(newSelf(keepFlags, keepResponse), 40_000, 1)
 	if err != nil || found != nil {
 		t.Fatalf("found %+v, error %v", found, err)
 	}
 	if c.pairs < 40_000 || c.patterns == 0 || c.unanswered < c.patterns || c.variants < c.pairs/10 || c.variants > c.pairs/2 {
 		t.Errorf("%d pairs, %d of them with a variant, %d patterns refused, %d flags unanswered: too few", c.pairs, c.variants, c.patterns, c.unanswered)
 	}
-	if ops := c.oneSided(); len(ops) > 0 {
+	if ops := c.listOneSided(); len(ops) > 0 {
 		t.Errorf("%q always had the same outcome", ops)
 	}
 	var b bytes.Buffer
-	c.print(&b, 1)
+	c.printSummary(&b, 1)
 	for _, op := range append(operators, "(unknown)") {
 		if !strings.Contains(b.String(), " "+op+" ") {
 			t.Errorf("the summary lacks %q:\n%s", op, b.String())
@@ -128,7 +128,7 @@ func TestGenerate(t *testing.T) {
 		for i := range d.users {
 			u := d.users[i].AppendJSON(nil)
 			v, err := pipeline.ParseJSON(string(u))
-			if err != nil || !bytes.Equal(v.AppendJSON(nil), u) || !validUser(&v) {
+			if err != nil || !bytes.Equal(v.AppendJSON(nil), u) || !isValidUser(&v) {
 				t.Errorf("deployment %d, user %d: %s is no user as the sources make it (%v)", number, i, u, err)
 			}
 		}
@@ -145,7 +145,7 @@ func TestShrink(t *testing.T) {
 		{"set contains", "set contains any"},
 		{"regex match", "contains"},
 	} {
-		ref := newSelf(func(flags pipeline.Value) pipeline.Value { return replaceText(flags, tt.from, tt.to) }, honest)
+		ref := newSelf(func(flags pipeline.Value) pipeline.Value { return replaceText(flags, tt.from, tt.to) }, keepResponse)
 		_, found, err := compareAll(ref, 200_000, 3)
 		if err != nil || found == nil {
 			t.Errorf("%q taken for %q: no difference (%v)", tt.from, tt.to, err)
@@ -175,7 +175,7 @@ func TestCompareFields(t *testing.T) {
 		kind  string
 		spoil func(*response)
 	}{
-		{"", honest},
+		{"", keepResponse},
 		{"", func(r *response) { r.Variants[0].Variant.Payload = json.RawMessage(`{ "a": [1.0, null] }`) }},
 		{"key", func(r *response) { r.Variants[0].Variant.Key = "off" }},
 		{"value", func(r *response) { r.Variants[0].Variant.Value = json.RawMessage(`"1.5"`) }},
@@ -192,12 +192,12 @@ func TestCompareFields(t *testing.T) {
 	} {
 		d := &deployment{flags: v, users: []pipeline.Value{{Kind: pipeline.Object}}}
 		if tt.kind == "missing" { // another flag, which nobody gets
-			d.flags.Members = append(d.flags.Members[:1:1], pipeline.Member{Value: object(
+			d.flags.Members = append(d.flags.Members[:1:1], pipeline.Member{Value: makeObject(
 				pipeline.Member{Name: "key", Value: pipeline.StringValue("g")},
-				pipeline.Member{Name: "variants", Value: object()},
-				pipeline.Member{Name: "segments", Value: listOf()})})
+				pipeline.Member{Name: "variants", Value: makeObject()},
+				pipeline.Member{Name: "segments", Value: makeList()})})
 		}
-		got, err := differs(newSelf(same, tt.spoil), d)
+		got, err := compareEngines(newSelf(keepFlags, tt.spoil), d)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,10 +214,10 @@ func TestCompareRefusals(t *testing.T) {
 		spoil func(*response)
 		kind  string
 	}{
-		{fmt.Sprintf(flag, "("), honest, ""},
+		{fmt.Sprintf(flag, "("), keepResponse, ""},
 		{fmt.Sprintf(flag, "("), func(r *response) { r.Compiles[0] = true }, "pattern"},
 		{fmt.Sprintf(flag, "(?=a)"), func(r *response) { r.Compiles = []bool{} }, ""}, // on purpose
-		{`[{"key":"f","variants":{},"segments":[],"dependencies":["f"]}]`, honest, ""},
+		{`[{"key":"f","variants":{},"segments":[],"dependencies":["f"]}]`, keepResponse, ""},
 		{`[{"key":"f","variants":{},"segments":[],"dependencies":["f"]}]`, func(r *response) { r.Error = "" }, "refused:  f → f"},
 		{`[{"key":"f","variants":{}}]`, func(r *response) { r.Error = "" }, `refused:  "segments" is missing`},
 	} {
@@ -225,7 +225,7 @@ func TestCompareRefusals(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := differs(newSelf(same, tt.spoil), &deployment{flags: v, users: []pipeline.Value{{Kind: pipeline.Object}}})
+		got, err := compareEngines(newSelf(keepFlags, tt.spoil), &deployment{flags: v, users: []pipeline.Value{{Kind: pipeline.Object}}})
 		if err != nil {
 			t.Fatal(err)
 		}

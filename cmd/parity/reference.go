@@ -25,14 +25,14 @@ type request struct {
 	patterns     []string // regular expressions that are refused here
 }
 
-func (r *request) append(dst []byte) []byte {
+func (r *request) appendTo(dst []byte) []byte {
 	dst = r.flags.AppendJSON(append(dst, `{"flags":`...))
 	dst = r.users.AppendJSON(append(dst, `,"users":`...))
 	if r.keys != nil {
-		dst = texts(r.keys).AppendJSON(append(dst, `,"keys":`...))
+		dst = makeTextList(r.keys).AppendJSON(append(dst, `,"keys":`...))
 	}
-	dst = texts(r.asked).AppendJSON(append(dst, `,"asked":`...))
-	dst = texts(r.patterns).AppendJSON(append(dst, `,"patterns":`...))
+	dst = makeTextList(r.asked).AppendJSON(append(dst, `,"asked":`...))
+	dst = makeTextList(r.patterns).AppendJSON(append(dst, `,"patterns":`...))
 	return append(strconv.AppendBool(append(dst, `,"bare":`...), r.bare), '}', '\n')
 }
 
@@ -62,11 +62,11 @@ type reference interface {
 
 // node is the reference in a process of its own.
 type node struct {
-	cmd *exec.Cmd
-	in  *bufio.Writer
-	out *bufio.Reader
-	end io.Closer
-	is  string // its versions
+	cmd      *exec.Cmd
+	in       *bufio.Writer
+	out      *bufio.Reader
+	end      io.Closer
+	versions string // its versions
 
 	line []byte
 }
@@ -94,15 +94,15 @@ func startNode(modules string) (*node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("node does not start with the modules in %s (npm ci --prefix testdata/node puts them there): %w", modules, err)
 	}
-	n.is = fmt.Sprintf("experiment-core %s, experiment-node-server %s, Node %s", hello.Core, hello.Server, hello.Node)
+	n.versions = fmt.Sprintf("experiment-core %s, experiment-node-server %s, Node %s", hello.Core, hello.Server, hello.Node)
 	if hello.Core != "0.13.6" || hello.Server != "1.13.6" {
-		return nil, fmt.Errorf("%s: the reference is experiment-core 0.13.6 and experiment-node-server 1.13.6", n.is)
+		return nil, fmt.Errorf("%s: the reference is experiment-core 0.13.6 and experiment-node-server 1.13.6", n.versions)
 	}
 	return n, nil
 }
 
 func (n *node) send(r *request) error {
-	n.line = r.append(n.line[:0])
+	n.line = r.appendTo(n.line[:0])
 	if _, err := n.in.Write(n.line); err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func shrink(d *deployment, first *difference, differs func(*deployment) (*differ
 	}
 	for smaller := true; smaller; {
 		smaller = false
-		for candidate := range candidates(d) {
+		for candidate := range smallerDeployments(d) {
 			better, err := try(candidate)
 			if err != nil {
 				return nil, nil, err
@@ -42,8 +42,8 @@ func shrink(d *deployment, first *difference, differs func(*deployment) (*differ
 	return d, last, nil
 }
 
-// candidates are deployments that are a little smaller than d.
-func candidates(d *deployment) iter.Seq[*deployment] {
+// smallerDeployments are deployments that are a little smaller than d.
+func smallerDeployments(d *deployment) iter.Seq[*deployment] {
 	return func(yield func(*deployment) bool) {
 		with := func(change func(*deployment)) bool {
 			c := *d
@@ -61,14 +61,14 @@ func candidates(d *deployment) iter.Seq[*deployment] {
 				}
 			}
 		}
-		for v := range simpler(&d.flags) {
+		for v := range yieldSimpler(&d.flags) {
 			if v.Kind == pipeline.List && !with(func(c *deployment) { c.flags = v }) {
 				return
 			}
 		}
 		for i := range d.users {
-			for v := range simpler(&d.users[i]) {
-				if validUser(&v) && !with(func(c *deployment) { c.users = slices.Clone(d.users); c.users[i] = v }) {
+			for v := range yieldSimpler(&d.users[i]) {
+				if isValidUser(&v) && !with(func(c *deployment) { c.users = slices.Clone(d.users); c.users[i] = v }) {
 					return
 				}
 			}
@@ -85,8 +85,8 @@ func usesInherited(d *deployment) bool {
 	return slices.ContainsFunc(inherited, func(name string) bool { return strings.Contains(text, name) })
 }
 
-// validUser reports whether a source could have made the user; with others the engines differ on purpose.
-func validUser(v *pipeline.Value) bool {
+// isValidUser reports whether a source could have made the user; with others the engines differ on purpose.
+func isValidUser(v *pipeline.Value) bool {
 	if v.Kind != pipeline.Object {
 		return false
 	}
@@ -109,15 +109,15 @@ func validUser(v *pipeline.Value) bool {
 	return true
 }
 
-// simpler yields values that are a little smaller than v, the smallest ones first.
-func simpler(v *pipeline.Value) iter.Seq[pipeline.Value] {
+// yieldSimpler yields values that are a little smaller than v, the smallest ones first.
+func yieldSimpler(v *pipeline.Value) iter.Seq[pipeline.Value] {
 	return func(yield func(pipeline.Value) bool) { simplify(v, yield) }
 }
 
 func simplify(v *pipeline.Value, yield func(pipeline.Value) bool) bool {
 	switch v.Kind {
 	case pipeline.String:
-		return simplerTexts(v.Text, func(s string) bool { return yield(pipeline.StringValue(s)) })
+		return simplifyText(v.Text, func(s string) bool { return yield(pipeline.StringValue(s)) })
 	case pipeline.Number:
 		for _, s := range []string{"0", "1", strings.SplitN(v.Text, ".", 2)[0], v.Text[:max(1, len(v.Text)/2)], v.Text[:len(v.Text)-1]} {
 			if len(s) < len(v.Text) && s != "" && '0' <= s[len(s)-1] && s[len(s)-1] <= '9' && !yield(pipeline.Value{Kind: pipeline.Number, Text: s}) {
@@ -153,7 +153,7 @@ func simplify(v *pipeline.Value, yield func(pipeline.Value) bool) bool {
 	return true
 }
 
-func simplerTexts(s string, yield func(string) bool) bool {
+func simplifyText(s string, yield func(string) bool) bool {
 	r := []rune(s)
 	for n := len(r); n > 0; n /= 2 {
 		for from := 0; from+n <= len(r); from += n {

@@ -29,7 +29,7 @@ const (
 // SlowDelay is the time between two bytes of a [Slow] answer.
 const SlowDelay = 100 * time.Millisecond
 
-var kinds = []string{Reset, Truncate, HTML, Slow, Hang, Null, Empty, Redirect, Trailing}
+var faultKinds = []string{Reset, Truncate, HTML, Slow, Hang, Null, Empty, Redirect, Trailing}
 
 // Fault is something that goes wrong between the client and the API.
 type Fault struct {
@@ -53,8 +53,8 @@ func ParseFaults(list string) ([]Fault, error) {
 		if !ok {
 			return nil, fmt.Errorf("fault %q: want kind:probability, such as 503:0.05", item)
 		}
-		if status, err := strconv.Atoi(kind); !slices.Contains(kinds, kind) && (err != nil || status < 300 || status > 599) {
-			return nil, fmt.Errorf("fault %q: unknown kind %q: want a status from 300 to 599, or one of %s", item, kind, strings.Join(kinds, ", "))
+		if status, err := strconv.Atoi(kind); !slices.Contains(faultKinds, kind) && (err != nil || status < 300 || status > 599) {
+			return nil, fmt.Errorf("fault %q: unknown kind %q: want a status from 300 to 599, or one of %s", item, kind, strings.Join(faultKinds, ", "))
 		}
 		p, err := strconv.ParseFloat(probability, 64)
 		if err != nil || !(p >= 0 && p <= 1) {
@@ -69,19 +69,19 @@ func ParseFaults(list string) ([]Fault, error) {
 	return faults, nil
 }
 
-// fault decides which fault the request meets; nil is none.
-func (s *Server) fault(req *Request, vardata bool) *Fault {
+// chooseFault decides which fault the request meets; nil is none.
+func (s *Server) chooseFault(req *Request, vardata bool) *Fault {
 	if len(s.config.Faults) == 0 && s.config.Script == nil {
 		return nil
 	}
-	user := stableHash(req.UserID, req.DeviceID)
-	n := s.asked.again(user)
+	user := hashIDs(req.UserID, req.DeviceID)
+	n := s.asked.countAsk(user)
 	if s.config.Script != nil && vardata {
 		if f := s.config.Script(req, n); f != nil {
 			return f
 		}
 	}
-	p := float64(mix(s.config.Seed^user, uint64(n)+1)>>11) / (1 << 53)
+	p := float64(splitmix64(s.config.Seed^user, uint64(n)+1)>>11) / (1 << 53)
 	for i := range s.config.Faults {
 		f := &s.config.Faults[i]
 		if p < f.Probability {
@@ -92,8 +92,8 @@ func (s *Server) fault(req *Request, vardata bool) *Fault {
 	return nil
 }
 
-// stableHash is FNV-1a of the ids: the same in every process, so that a seed means the same faults.
-func stableHash(ids ...string) uint64 {
+// hashIDs is FNV-1a of the ids: the same in every process, so that a seed means the same faults.
+func hashIDs(ids ...string) uint64 {
 	h := uint64(14695981039346656037)
 	for _, id := range ids {
 		for i := range len(id) {
@@ -104,15 +104,15 @@ func stableHash(ids ...string) uint64 {
 	return h
 }
 
-// asked counts how often each user was asked.
-type asked struct {
+// askCounter counts how often each user was asked.
+type askCounter struct {
 	sync.Mutex
 	times map[uint64]int32
 }
 
 const maxAsked = 1 << 21 // users; then counting starts over, so that memory is bounded
 
-func (a *asked) again(user uint64) int {
+func (a *askCounter) countAsk(user uint64) int {
 	a.Lock()
 	defer a.Unlock()
 	if a.times == nil || len(a.times) >= maxAsked {
@@ -123,9 +123,9 @@ func (a *asked) again(user uint64) int {
 	return int(n)
 }
 
-// answer is what the fault makes of an answer. Its status is 0 where none will be sent, or a script's handler
+// alterAnswer is what the fault makes of an answer. Its status is 0 where none will be sent, or a script's handler
 // decides.
-func (f *Fault) answer(a answer) answer {
+func (f *Fault) alterAnswer(a answer) answer {
 	switch f.Kind {
 	case Reset, Hang, Handler:
 		return answer{}
@@ -135,13 +135,13 @@ func (f *Fault) answer(a answer) answer {
 		a.body = append(a.body, "{}"...)
 		return a
 	case HTML:
-		return answer{status: http.StatusOK, contentType: typeHTML, body: []byte(page)}
+		return answer{status: http.StatusOK, contentType: typeHTML, body: []byte(errorPage)}
 	case Null:
 		return answer{status: http.StatusOK, contentType: typeJSON, body: []byte("null")}
 	case Empty:
 		return answer{status: http.StatusOK, contentType: typeJSON}
 	case Redirect:
-		a = refuse(http.StatusTemporaryRedirect, "moved")
+		a = newRefusal(http.StatusTemporaryRedirect, "moved")
 		a.header = [2]string{"Location", "/redirected"}
 		return a
 	}
@@ -149,19 +149,19 @@ func (f *Fault) answer(a answer) answer {
 	if status < 300 || status > 599 {
 		status = http.StatusInternalServerError // a script's slip: visible, not a panic
 	}
-	a = refuse(status, "fault: "+f.Kind)
+	a = newRefusal(status, "fault: "+f.Kind)
 	if f.RetryAfter != "" {
 		a.header = [2]string{"Retry-After", f.RetryAfter}
 	}
 	return a
 }
 
-// happen sends the answer as the fault has it. It panics with http.ErrAbortHandler where the connection is to
+// sendFault sends the answer as the fault has it. It panics with http.ErrAbortHandler where the connection is to
 // break; the server does that silently.
-func (f *Fault) happen(w http.ResponseWriter, r *http.Request, req *Request, a answer, sc *scratch) {
+func (f *Fault) sendFault(w http.ResponseWriter, r *http.Request, req *Request, a answer, sc *scratch) {
 	switch f.Kind {
 	case Reset:
-		reset(w)
+		resetConnection(w)
 	case Hang:
 		<-r.Context().Done()
 	case Handler:
@@ -178,19 +178,19 @@ func (f *Fault) happen(w http.ResponseWriter, r *http.Request, req *Request, a a
 				return
 			}
 			_ = http.NewResponseController(w).Flush()
-			if !wait(r.Context(), SlowDelay) {
+			if !waitFor(r.Context(), SlowDelay) {
 				return
 			}
 		}
 	default:
-		write(w, req, a, sc)
+		sendAnswer(w, req, a, sc)
 	}
 }
 
-const page = "<!DOCTYPE html>\n<html><head><title>Error</title></head><body><h1>The request could not be satisfied.</h1></body></html>\n"
+const errorPage = "<!DOCTYPE html>\n<html><head><title>Error</title></head><body><h1>The request could not be satisfied.</h1></body></html>\n"
 
-// reset breaks the connection, with a TCP reset where the transport lets it.
-func reset(w http.ResponseWriter) {
+// resetConnection breaks the connection, with a TCP reset where the transport lets it.
+func resetConnection(w http.ResponseWriter) {
 	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
 		if tcp, ok := conn.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0)

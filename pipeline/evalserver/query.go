@@ -78,16 +78,16 @@ func parseQuery(raw string, proxy bool) (query, error) {
 
 var parameters = [5]string{"user_id", "device_id", "flag_keys", "flag_key", "context"}
 
-// flags is the flag list; nil is all flags.
-func (q *query) flags() []string {
+// splitFlags is the flag list; nil is all flags.
+func (q *query) splitFlags() []string {
 	if q.flagList == "" {
 		return nil
 	}
 	return strings.Split(q.flagList, ",")
 }
 
-// user fills in the user: the context, and over it the query's ids.
-func (q *query) user(u *pipeline.User) error {
+// fillUser fills in the user: the context, and over it the query's ids.
+func (q *query) fillUser(u *pipeline.User) error {
 	if q.hasContext {
 		v, err := pipeline.ParseJSON(q.context)
 		if err != nil || v.Kind != pipeline.Object {

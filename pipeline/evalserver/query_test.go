@@ -43,7 +43,7 @@ func FuzzQuery(f *testing.F) {
 				}
 			}
 			var u pipeline.User
-			userErr := q.user(&u)
+			userErr := q.fillUser(&u)
 			if v, err := pipeline.ParseJSON(q.context); q.hasContext && (err != nil || v.Kind != pipeline.Object) != errors.Is(userErr, errContext) {
 				t.Fatalf("context %q: %v, pipeline.ParseJSON says %v", q.context, userErr, err)
 			}

@@ -79,7 +79,7 @@ type Server struct {
 	answers [][]byte // by Variant.ID: "flag":{… without the closing brace; nil is never listed
 	limiter *rate.Limiter
 	plans   planCache
-	asked   asked
+	asked   askCounter
 	ids     atomic.Uint64
 
 	requests, tracked atomic.Int64
@@ -145,7 +145,7 @@ var (
 	typeHTML = []string{"text/html;charset=utf-8"}
 )
 
-func refuse(status int, message string) answer {
+func newRefusal(status int, message string) answer {
 	return answer{status: status, contentType: typeText, body: []byte(message + "\n")}
 }
 
@@ -178,35 +178,35 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		NoExposureTrack: r.Header.Get("X-Amp-Exp-Exposure-Track") == "no-track",
 		Gzip:            acceptsGzip(r.Header["Accept-Encoding"]),
 	}
-	s.count(req.Arrived)
+	s.countRequest(req.Arrived)
 	sc := scratches.Get().(*scratch)
 	defer scratches.Put(sc)
 
-	a, fault := s.answer(r, &req, sc)
-	if !wait(r.Context(), s.config.Latency) {
-		s.record(&req, "", 0)
+	a, fault := s.decideAnswer(r, &req, sc)
+	if !waitFor(r.Context(), s.config.Latency) {
+		s.recordRequest(&req, "", 0)
 		return
 	}
 	if fault == nil {
-		s.record(&req, "", a.status)
-		write(w, &req, a, sc)
+		s.recordRequest(&req, "", a.status)
+		sendAnswer(w, &req, a, sc)
 		return
 	}
-	a = fault.answer(a)
-	s.record(&req, fault.Kind, a.status)
-	fault.happen(w, r, &req, a, sc)
+	a = fault.alterAnswer(a)
+	s.recordRequest(&req, fault.Kind, a.status)
+	fault.sendFault(w, r, &req, a, sc)
 }
 
-// record tells Record before the client gets to know anything, so that who has the answer finds the record.
-func (s *Server) record(req *Request, fault string, status int) {
+// recordRequest tells Record before the client gets to know anything, so that who has the answer finds the record.
+func (s *Server) recordRequest(req *Request, fault string, status int) {
 	if s.config.Record != nil {
 		req.Fault, req.Status = fault, status
 		s.config.Record(*req)
 	}
 }
 
-// wait waits, and says whether there is still somebody to answer.
-func wait(ctx context.Context, d time.Duration) bool {
+// waitFor waits, and says whether there is still somebody to answer.
+func waitFor(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return true
 	}
@@ -220,7 +220,7 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-func (s *Server) count(now time.Time) {
+func (s *Server) countRequest(now time.Time) {
 	s.requests.Add(1)
 	second := now.Unix()
 	s.seconds.Lock()
@@ -248,8 +248,8 @@ func acceptsGzip(values []string) bool {
 	return false
 }
 
-// write sends the answer in one piece.
-func write(w http.ResponseWriter, req *Request, a answer, sc *scratch) {
+// sendAnswer sends the answer in one piece.
+func sendAnswer(w http.ResponseWriter, req *Request, a answer, sc *scratch) {
 	if req.Gzip && len(a.body) >= gzipFrom {
 		w.Header().Set("Content-Encoding", "gzip")
 		w.Header().Set("Vary", "Accept-Encoding")
@@ -281,8 +281,8 @@ func (sc *scratch) compress(body []byte) []byte {
 	return sc.packed
 }
 
-// answer decides what to answer, and which fault happens instead.
-func (s *Server) answer(r *http.Request, req *Request, sc *scratch) (answer, *Fault) {
+// decideAnswer decides what to answer, and which fault happens instead.
+func (s *Server) decideAnswer(r *http.Request, req *Request, sc *scratch) (answer, *Fault) {
 	vardata := false
 	switch r.URL.Path {
 	case "/v1/vardata":
@@ -292,19 +292,19 @@ func (s *Server) answer(r *http.Request, req *Request, sc *scratch) (answer, *Fa
 		}
 	case "/status":
 		if !s.config.Proxy {
-			return refuse(http.StatusNotFound, "not found"), nil
+			return newRefusal(http.StatusNotFound, "not found"), nil
 		}
 		return answer{status: http.StatusOK, contentType: typeText, body: []byte("OK")}, nil
 	case "/v1/flags":
 		if s.config.Proxy {
-			return refuse(http.StatusNotFound, "not found"), nil
+			return newRefusal(http.StatusNotFound, "not found"), nil
 		}
 	case "/sdk/v2/flags":
 	default:
-		return refuse(http.StatusNotFound, "not found"), nil
+		return newRefusal(http.StatusNotFound, "not found"), nil
 	}
 	if r.Method != http.MethodGet && !(vardata && r.Method == http.MethodPost) {
-		a := refuse(http.StatusMethodNotAllowed, "method not allowed")
+		a := newRefusal(http.StatusMethodNotAllowed, "method not allowed")
 		a.header = [2]string{"Allow", "GET"}
 		if vardata {
 			a.header[1] = "GET, POST"
@@ -312,37 +312,37 @@ func (s *Server) answer(r *http.Request, req *Request, sc *scratch) (answer, *Fa
 		return a, nil
 	}
 	if !s.authorized(r.Header.Get("Authorization")) {
-		return refuse(http.StatusUnauthorized, "Invalid deployment"), nil
+		return newRefusal(http.StatusUnauthorized, "Invalid deployment"), nil
 	}
 	if s.limiter != nil && !s.limiter.AllowN(req.Arrived, 1) {
-		a := refuse(http.StatusTooManyRequests, "too many requests")
+		a := newRefusal(http.StatusTooManyRequests, "too many requests")
 		a.header = [2]string{"Retry-After", "1"}
 		return a, nil
 	}
 	q, err := parseQuery(r.URL.RawQuery, s.config.Proxy)
 	if err != nil {
-		return refuse(http.StatusBadRequest, err.Error()), nil
+		return newRefusal(http.StatusBadRequest, err.Error()), nil
 	}
 	if !vardata {
-		return answer{status: http.StatusOK, contentType: typeJSON, body: s.engine.Configs(q.flags())}, s.fault(req, false)
+		return answer{status: http.StatusOK, contentType: typeJSON, body: s.engine.Configs(q.splitFlags())}, s.chooseFault(req, false)
 	}
 	var user pipeline.User
 	if r.Method == http.MethodPost {
 		var body []byte
 		body, err = io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
 		if _, tooBig := errors.AsType[*http.MaxBytesError](err); tooBig {
-			return refuse(http.StatusRequestEntityTooLarge, "the user is too large"), nil
+			return newRefusal(http.StatusRequestEntityTooLarge, "the user is too large"), nil
 		}
 		q.context, q.hasContext = string(body), true
 	}
 	if err == nil {
-		err = q.user(&user)
+		err = q.fillUser(&user)
 	}
 	if err != nil {
-		return refuse(http.StatusBadRequest, err.Error()), nil
+		return newRefusal(http.StatusBadRequest, err.Error()), nil
 	}
 	req.UserID, req.DeviceID = user.UserID, user.DeviceID
-	return answer{status: http.StatusOK, contentType: typeJSON, body: s.vardata(&q, &user, sc)}, s.fault(req, true)
+	return answer{status: http.StatusOK, contentType: typeJSON, body: s.evaluateUser(&q, &user, sc)}, s.chooseFault(req, true)
 }
 
 func (s *Server) authorized(header string) bool {
@@ -354,9 +354,9 @@ func (s *Server) authorized(header string) bool {
 	return s.config.Key == "" || subtle.ConstantTimeCompare([]byte(key), []byte(s.config.Key)) == 1
 }
 
-// vardata is the answer for one user, in sc's memory.
-func (s *Server) vardata(q *query, user *pipeline.User, sc *scratch) []byte {
-	sc.variants = s.plans.get(s.engine, q).Append(sc.variants[:0], user)
+// evaluateUser is the answer for one user, in sc's memory.
+func (s *Server) evaluateUser(q *query, user *pipeline.User, sc *scratch) []byte {
+	sc.variants = s.plans.planFor(s.engine, q).Append(sc.variants[:0], user)
 	dst := append(sc.body[:0], '{')
 	for _, v := range sc.variants {
 		text := s.answers[v.ID]
@@ -369,7 +369,7 @@ func (s *Server) vardata(q *query, user *pipeline.User, sc *scratch) []byte {
 		dst = append(dst, text...)
 		if s.config.EvaluationIDs {
 			dst = append(dst, `,"evaluationId":"`...)
-			dst = strconv.AppendUint(dst, mix(s.config.Seed, s.ids.Add(1)), 16)
+			dst = strconv.AppendUint(dst, splitmix64(s.config.Seed, s.ids.Add(1)), 16)
 			dst = append(dst, '"')
 		}
 		dst = append(dst, '}')
@@ -378,8 +378,8 @@ func (s *Server) vardata(q *query, user *pipeline.User, sc *scratch) []byte {
 	return sc.body
 }
 
-// mix spreads n over 64 bits (splitmix64).
-func mix(seed, n uint64) uint64 {
+// splitmix64 spreads n over 64 bits (splitmix64).
+func splitmix64(seed, n uint64) uint64 {
 	z := seed + n*0x9e3779b97f4a7c15
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 	z = (z ^ z>>27) * 0x94d049bb133111eb
@@ -394,11 +394,11 @@ type planCache struct {
 
 const maxPlans = 1000 // more lists than that are prepared anew each time
 
-func (c *planCache) get(e *engine.Engine, q *query) *engine.Plan {
+func (c *planCache) planFor(e *engine.Engine, q *query) *engine.Plan {
 	if p, ok := c.plans.Load(q.flagList); ok {
 		return p.(*engine.Plan)
 	}
-	p := e.Plan(q.flags())
+	p := e.Plan(q.splitFlags())
 	if c.size.Load() < maxPlans {
 		c.size.Add(1)
 		c.plans.Store(strings.Clone(q.flagList), p)
