@@ -1,30 +1,31 @@
-// Package evalserver is Amplitude's Evaluation API on this machine, answered by the engine: for `rollcall serve`,
-// for `--server embedded`, for the demo, and for tests that want real HTTP and no account.
+// Package evalserver serves Amplitude's Evaluation API on this machine, with answers from the engine: for
+// `rollcall serve`, for `--server embedded`, for the demo, and for tests that need real HTTP but no account.
 //
 //	server := evalserver.New(engine, evalserver.Config{})
 //	running, err := evalserver.Start("127.0.0.1:0", server)
 //	…
-//	defer running.Close() // running.URL() is the base that /v1/vardata is added to
+//	defer running.Close() // running.URL() is the base URL, without /v1/vardata
 //
 // [Server] is an http.Handler: it also works without a socket, and under testing/synctest.
 //
-// It answers
+// It serves
 //
 //   - GET and POST /v1/vardata: the variants of one user. The user is in the query (user_id, device_id, context),
-//     or the body of a POST is the user; ids in the query win. The flags are flag_keys or flag_key, a comma list;
-//     a parameter of any other name is ignored, so a misspelt one asks for all flags, as it does at Amplitude.
-//   - GET /v1/flags and /sdk/v2/flags: the configurations, as an array; with flag_keys those and what they
+//     or is the body of a POST; ids in the query take precedence. The flags are flag_keys or flag_key, a comma-separated
+//     list. Parameters of any other name are ignored, so a misspelt one asks for all flags, as with Amplitude.
+//   - GET /v1/flags and /sdk/v2/flags: the configurations as an array; with flag_keys, only those and the flags that they
 //     depend on.
-//   - GET /status, with [Config.Proxy] alone.
+//   - GET /status, only with [Config.Proxy].
 //
-// 401 without the right key, 400 without an id or with a context that is no JSON object, 404 and 405 for the rest.
+// It answers 401 without the right key, 400 without an id or with a context that is not a JSON object, and 404 or 405
+// for other requests.
 //
-// Of what the engine says, /v1/vardata drops the variants whose metadata is default: true, the flags with
-// deployed: false, and those of the types mutual-exclusion-group, holdout-group and release-group, as Amplitude's
-// evaluation does (its proxy's evaluateV1, its Kotlin engine's FlagConfig.kt, and its documentation: the result of
-// a group "isn't returned"). Answers are the same bytes for the same user, sorted by flag.
+// /v1/vardata leaves out variants whose metadata is default: true, flags with deployed: false, and flags of the types
+// mutual-exclusion-group, holdout-group and release-group. Amplitude's evaluation does the same (evaluateV1 of its proxy,
+// FlagConfig.kt of its Kotlin engine, and its documentation: the result of a group "isn't returned").
+// The answer for a user is always the same bytes, sorted by flag.
 //
-// What can go wrong between a client and the API is to be had on request: [Config.Latency], [Config.Limit],
-// [Config.Faults] at random, [Config.Script] at will. And it sees what Amplitude would do with a request that
-// does not say no-track twice: it is counted, and recorded as tracked.
+// It can simulate what goes wrong between a client and the API: [Config.Latency], [Config.Limit],
+// [Config.Faults] at random, and [Config.Script] for chosen requests. It also counts, and records as tracked, each
+// request that Amplitude would track because it does not have both no-track headers.
 package evalserver

@@ -11,19 +11,19 @@ import (
 	"time"
 )
 
-// The kinds of faults. A number from 300 to 599 is one too: that status, with a line of text; 429 and 503 say
+// The kinds of faults. A number from 300 to 599 is one, too: an answer with that status and a line of text, and with
 // Retry-After if the fault has one.
 const (
 	Reset    = "reset"    // the connection breaks before an answer
-	Truncate = "truncate" // it breaks amid the body
-	HTML     = "html"     // 200 with a page, as of a CDN
-	Slow     = "slow"     // the body comes byte by byte, one every [SlowDelay]
+	Truncate = "truncate" // the connection breaks in the middle of the body
+	HTML     = "html"     // 200 with an HTML page, like a CDN's
+	Slow     = "slow"     // the body comes one byte every [SlowDelay]
 	Hang     = "hang"     // nothing comes until the client goes away
 	Null     = "null"     // 200 with null
 	Empty    = "empty"    // 200 without a body
 	Redirect = "redirect" // 307 to /redirected on this server
-	Trailing = "trailing" // the answer, and something behind it
-	Handler  = "handler"  // whatever Fault.Handler does; for scripts
+	Trailing = "trailing" // the answer, and more text after it
+	Handler  = "handler"  // Fault.Handler answers; only for scripts
 )
 
 // SlowDelay is the time between two bytes of a [Slow] answer.
@@ -34,13 +34,12 @@ var faultKinds = []string{Reset, Truncate, HTML, Slow, Hang, Null, Empty, Redire
 // Fault is something that goes wrong between the client and the API.
 type Fault struct {
 	Kind        string
-	Probability float64      // for [Config.Faults]: 0 to 1, a request
-	RetryAfter  string       // the header of a status fault; "" is none
+	Probability float64      // for [Config.Faults]: of each request, 0 to 1
+	RetryAfter  string       // the header of a fault that is a status; "" for none
 	Handler     http.Handler // for the kind [Handler]
 }
 
-// ParseFaults reads a list such as "503:0.05,reset:0.01": kinds and their probabilities, which add up to 1 at
-// most.
+// ParseFaults parses a list such as "503:0.05,reset:0.01": kinds and their probabilities, which add up to at most 1.
 func ParseFaults(list string) ([]Fault, error) {
 	if list == "" {
 		return nil, nil
@@ -58,7 +57,7 @@ func ParseFaults(list string) ([]Fault, error) {
 		}
 		p, err := strconv.ParseFloat(probability, 64)
 		if err != nil || !(p >= 0 && p <= 1) {
-			return nil, fmt.Errorf("fault %q: %q is no probability from 0 to 1", item, probability)
+			return nil, fmt.Errorf("fault %q: %q is not a probability from 0 to 1", item, probability)
 		}
 		faults = append(faults, Fault{Kind: kind, Probability: p})
 		sum += p
@@ -69,7 +68,7 @@ func ParseFaults(list string) ([]Fault, error) {
 	return faults, nil
 }
 
-// chooseFault decides which fault the request meets; nil is none.
+// chooseFault returns the fault for the request, or nil.
 func (s *Server) chooseFault(req *Request, vardata bool) *Fault {
 	if len(s.config.Faults) == 0 && s.config.Script == nil {
 		return nil
@@ -92,7 +91,7 @@ func (s *Server) chooseFault(req *Request, vardata bool) *Fault {
 	return nil
 }
 
-// hashIDs is FNV-1a of the ids: the same in every process, so that a seed means the same faults.
+// hashIDs returns the FNV-1a hash of the ids. It is the same in every process, so that a seed gives the same faults.
 func hashIDs(ids ...string) uint64 {
 	h := uint64(14695981039346656037)
 	for _, id := range ids {
@@ -104,13 +103,13 @@ func hashIDs(ids ...string) uint64 {
 	return h
 }
 
-// askCounter counts how often each user was asked.
+// askCounter counts how often each user was asked about.
 type askCounter struct {
 	sync.Mutex
 	times map[uint64]int32
 }
 
-const maxAsked = 1 << 21 // users; then counting starts over, so that memory is bounded
+const maxAsked = 1 << 21 // users; above that, counting starts over to bound memory
 
 func (a *askCounter) countAsk(user uint64) int {
 	a.Lock()
@@ -123,8 +122,7 @@ func (a *askCounter) countAsk(user uint64) int {
 	return int(n)
 }
 
-// alterAnswer is what the fault makes of an answer. Its status is 0 where none will be sent, or a script's handler
-// decides.
+// alterAnswer returns the answer as the fault changes it. Its status is 0 if none is sent, or if a handler decides.
 func (f *Fault) alterAnswer(a answer) answer {
 	switch f.Kind {
 	case Reset, Hang, Handler:
@@ -147,7 +145,7 @@ func (f *Fault) alterAnswer(a answer) answer {
 	}
 	status, _ := strconv.Atoi(f.Kind)
 	if status < 300 || status > 599 {
-		status = http.StatusInternalServerError // a script's slip: visible, not a panic
+		status = http.StatusInternalServerError // a mistake in a script is visible, but does not panic
 	}
 	a = newRefusal(status, "fault: "+f.Kind)
 	if f.RetryAfter != "" {
@@ -156,8 +154,8 @@ func (f *Fault) alterAnswer(a answer) answer {
 	return a
 }
 
-// sendFault sends the answer as the fault has it. It panics with http.ErrAbortHandler where the connection is to
-// break; the server does that silently.
+// sendFault sends the altered answer in the way of the fault. To break the connection, it panics with
+// http.ErrAbortHandler, which the server handles silently.
 func (f *Fault) sendFault(w http.ResponseWriter, r *http.Request, req *Request, a answer, sc *scratch) {
 	switch f.Kind {
 	case Reset:
@@ -189,7 +187,7 @@ func (f *Fault) sendFault(w http.ResponseWriter, r *http.Request, req *Request, 
 
 const errorPage = "<!DOCTYPE html>\n<html><head><title>Error</title></head><body><h1>The request could not be satisfied.</h1></body></html>\n"
 
-// resetConnection breaks the connection, with a TCP reset where the transport lets it.
+// resetConnection breaks the connection, with a TCP reset if the transport allows it.
 func resetConnection(w http.ResponseWriter) {
 	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
 		if tcp, ok := conn.(*net.TCPConn); ok {

@@ -12,7 +12,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// Running is a server that listens.
+// Running is a server that is listening.
 type Running struct {
 	listener net.Listener
 	server   *http.Server
@@ -20,22 +20,22 @@ type Running struct {
 	err      error
 }
 
-// Start listens on addr, for example 127.0.0.1:0 for any free port of this machine, and serves h until Close.
+// Start listens on addr, such as 127.0.0.1:0 for any free port of this machine, and serves h until Close.
 func Start(addr string, h http.Handler) (*Running, error) {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, pipeline.WithHint(fmt.Errorf("start the evaluation server: %w", err),
-			"port 0 takes any that is free")
+			"port 0 takes any free port")
 	}
 	r := &Running{listener: listener}
 	r.server = &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      10 * time.Minute, // slow answers are asked for
+		WriteTimeout:      10 * time.Minute, // for the fault Slow
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          log.New(io.Discard, "", 0), // broken connections are asked for, and may carry ids
+		ErrorLog:          log.New(io.Discard, "", 0), // broken connections are expected, and messages may have ids
 		ConnState: func(_ net.Conn, state http.ConnState) {
 			switch state {
 			case http.StateNew:
@@ -53,10 +53,10 @@ func Start(addr string, h http.Handler) (*Running, error) {
 	return r, nil
 }
 
-// URL is the base URL of the server, without a slash at its end.
+// URL returns the base URL of the server, without a slash at the end.
 func (r *Running) URL() string { return "http://" + r.listener.Addr().String() }
 
-// Close breaks what is still open, and returns when everything has ended: no goroutine is left.
+// Close breaks all open connections, and returns when all goroutines have ended.
 func (r *Running) Close() error {
 	err := r.server.Close()
 	r.served.Wait()

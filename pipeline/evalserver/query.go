@@ -9,13 +9,13 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// maxBody bounds the user in a POST.
+// maxBody is the largest body of a POST.
 const maxBody = 1 << 20
 
-// query is what /v1/vardata reads from a query. Of a parameter that stands twice, the first counts.
+// query has the query parameters of /v1/vardata. If a parameter is duplicated, the first one counts.
 type query struct {
 	userID, deviceID string
-	flagList         string // comma separated; "" is all flags
+	flagList         string // comma-separated; "" for all flags
 	context          string
 	hasContext       bool
 }
@@ -27,7 +27,7 @@ var (
 	errNoID    = errors.New("a user_id or a device_id is required")
 )
 
-// parseQuery reads the parameters. The proxy knows flag_key alone.
+// parseQuery parses the parameters. The proxy knows only flag_key.
 func parseQuery(raw string, proxy bool) (query, error) {
 	var q query
 	var flagKeys, flagKey *string
@@ -78,7 +78,7 @@ func parseQuery(raw string, proxy bool) (query, error) {
 
 var parameters = [5]string{"user_id", "device_id", "flag_keys", "flag_key", "context"}
 
-// splitFlags is the flag list; nil is all flags.
+// splitFlags returns the flags of the list; nil for all flags.
 func (q *query) splitFlags() []string {
 	if q.flagList == "" {
 		return nil
@@ -86,7 +86,7 @@ func (q *query) splitFlags() []string {
 	return strings.Split(q.flagList, ",")
 }
 
-// fillUser fills in the user: the context, and over it the query's ids.
+// fillUser sets the fields of u from the context, and then its ids from the query if they are there.
 func (q *query) fillUser(u *pipeline.User) error {
 	if q.hasContext {
 		v, err := pipeline.ParseJSON(q.context)

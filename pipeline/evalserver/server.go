@@ -20,63 +20,63 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 )
 
-// Config says how a [Server] behaves. The zero Config answers everybody at once and without fault.
+// Config says how a [Server] behaves. With the zero Config, it answers every request at once and without faults.
 type Config struct {
-	Key     string        // the deployment key; "" takes any that is not empty
-	Latency time.Duration // before each answer, faults included
-	Limit   float64       // requests a second, and at most that many at once; what is above is a 429. 0: no limit
+	Key     string        // the deployment key; "" accepts any key that is not empty
+	Latency time.Duration // the delay before each answer, including faults
+	Limit   float64       // requests a second, and the burst; requests above get a 429. 0 is no limit
 
-	// Faults happen at random, each with its probability. Which request meets which fault depends on Seed, on
-	// the user, and on how often the user was asked, not on the order in which the requests come.
+	// Faults happen at random, each with its probability. Which request gets which fault depends on Seed, on
+	// the user, and on how often the user was asked about, but not on the order of the requests.
 	Faults []Fault
 	Seed   uint64
 
-	// Script, if set, decides about each request to /v1/vardata before Faults do: the fault it returns happens,
-	// nil is none. n is how often this user was asked before. It is called from many goroutines.
+	// Script, if set, is called for each request to /v1/vardata and returns its fault; if it returns nil, Faults decide.
+	// n is how often the user was asked about before. It is called from many goroutines.
 	Script func(r *Request, n int) *Fault
 
-	// Proxy makes the server behave as Amplitude's self-hosted evaluation proxy: it answers GET /status with
-	// OK, knows flag_key alone, has no /v1/flags, and tracks no matter what the headers say.
+	// Proxy makes the server behave like Amplitude's self-hosted evaluation proxy: it answers GET /status with
+	// OK, knows only flag_key, has no /v1/flags, and tracks every request, whatever its headers.
 	Proxy bool
 
-	// EvaluationIDs adds an evaluationId to each variant, another one each time, as the API does. Answers are
-	// then no longer the same bytes for the same user.
+	// EvaluationIDs adds a new evaluationId to each variant, as the API does. The answers for a user then differ
+	// from each other.
 	EvaluationIDs bool
 
-	// Record, if set, is called for each request just before it is answered. It is called from many goroutines.
+	// Record, if set, is called with each request just before it is answered. It is called from many goroutines.
 	Record func(Request)
 }
 
-// Request is what a server noticed about a request.
+// Request describes a request that a server received.
 type Request struct {
 	Arrived  time.Time
 	Method   string
 	Path     string
 	RawQuery string
-	UserID   string // with DeviceID: of the user that was asked about; "" where none was understood
+	UserID   string // UserID and DeviceID are the ids of the user; "" if the request has no valid user
 	DeviceID string
 
 	NoTrack         bool // X-Amp-Exp-Track: no-track
 	NoExposureTrack bool // X-Amp-Exp-Exposure-Track: no-track
-	Gzip            bool // the client accepts it
-	Tracked         bool // Amplitude, or the proxy, would have written to the customer's analytics
+	Gzip            bool // the client accepts gzip
+	Tracked         bool // Amplitude, or the proxy, would have tracked the user
 
-	Fault  string // the kind of the fault that happened; "" is none
-	Status int    // as answered; 0: no status was
+	Fault  string // the kind of the fault; "" for none
+	Status int    // of the answer; 0 if none was sent
 }
 
-// Stats counts what a server was asked.
+// Stats counts the requests of a server.
 type Stats struct {
 	Requests     int64 // of all paths
 	Tracked      int64 // see [Request.Tracked]
-	MaxPerSecond int64 // the most requests that arrived within one second of the clock
+	MaxPerSecond int64 // the most requests that arrived in the same second of the clock
 }
 
-// Server is the Evaluation API. Make it with [New].
+// Server is the Evaluation API. Create it with [New].
 type Server struct {
 	config  Config
 	engine  *engine.Engine
-	answers [][]byte // by Variant.ID: "flag":{… without the closing brace; nil is never listed
+	answers [][]byte // by Variant.ID: "flag":{… without the closing brace; nil if it is not listed
 	limiter *rate.Limiter
 	plans   planCache
 	asked   askCounter
@@ -89,27 +89,27 @@ type Server struct {
 	}
 }
 
-// New makes the API over the engine.
+// New returns a server with the answers of the engine.
 func New(e *engine.Engine, config Config) *Server {
 	s := &Server{config: config, engine: e, answers: make([][]byte, len(e.Variants()))}
 	if config.Limit > 0 {
 		s.limiter = rate.NewLimiter(rate.Limit(config.Limit), max(1, int(math.Min(config.Limit, math.MaxInt32))))
 	}
 	for _, v := range e.Variants() {
-		s.answers[v.ID] = appendVariant(v)
+		s.answers[v.ID] = formatVariant(v)
 	}
 	return s
 }
 
-// Stats is what the server was asked so far.
+// Stats returns the counts so far.
 func (s *Server) Stats() Stats {
 	s.seconds.Lock()
 	defer s.seconds.Unlock()
 	return Stats{Requests: s.requests.Load(), Tracked: s.tracked.Load(), MaxPerSecond: max(s.seconds.max, s.seconds.count)}
 }
 
-// appendVariant is the variant as /v1/vardata lists it, up to the closing brace; nil if it is not listed.
-func appendVariant(v *engine.Variant) []byte {
+// formatVariant returns the variant as /v1/vardata lists it, without the closing brace; nil if it is not listed.
+func formatVariant(v *engine.Variant) []byte {
 	if !v.Answered() {
 		return nil
 	}
@@ -122,7 +122,7 @@ func appendVariant(v *engine.Variant) []byte {
 	if v.ExperimentKey != "" {
 		dst = pipeline.AppendJSONString(append(dst, `,"expKey":`...), v.ExperimentKey)
 	}
-	if v.Value != "" { // always a string, though a configuration may hold something else: a client takes nothing else
+	if v.Value != "" { // always a string, whatever the configuration has: clients accept nothing else
 		dst = pipeline.AppendJSONString(append(dst, `,"value":`...), v.Value)
 	}
 	if v.Metadata != "" {
@@ -131,12 +131,12 @@ func appendVariant(v *engine.Variant) []byte {
 	return dst
 }
 
-// answer is a response that is written at once.
+// answer is a response that is sent in one piece.
 type answer struct {
 	status      int
 	contentType []string
 	body        []byte
-	header      [2]string // one header more
+	header      [2]string // one more header
 }
 
 var (
@@ -149,7 +149,7 @@ func newRefusal(status int, message string) answer {
 	return answer{status: status, contentType: typeText, body: []byte(message + "\n")}
 }
 
-// scratch is what one request needs. It is pooled.
+// scratch has the memory for one request. It is pooled.
 type scratch struct {
 	variants []*engine.Variant
 	body     []byte
@@ -159,7 +159,7 @@ type scratch struct {
 
 var scratches = sync.Pool{New: func() any { return &scratch{} }}
 
-// sliceWriter is an io.Writer into a slice.
+// sliceWriter appends what is written to a slice.
 type sliceWriter []byte
 
 func (w *sliceWriter) Write(p []byte) (int, error) {
@@ -197,7 +197,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fault.sendFault(w, r, &req, a, sc)
 }
 
-// recordRequest tells Record before the client gets to know anything, so that who has the answer finds the record.
+// recordRequest calls Record, before anything is sent, so that a client that has the answer finds the record.
 func (s *Server) recordRequest(req *Request, fault string, status int) {
 	if s.config.Record != nil {
 		req.Fault, req.Status = fault, status
@@ -205,7 +205,7 @@ func (s *Server) recordRequest(req *Request, fault string, status int) {
 	}
 }
 
-// waitFor waits, and says whether there is still somebody to answer.
+// waitFor waits, and reports whether the context is still alive.
 func waitFor(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return true
@@ -232,7 +232,7 @@ func (s *Server) countRequest(now time.Time) {
 	s.seconds.count++
 }
 
-// gzipFrom is the body size that is worth compressing.
+// gzipFrom is the size from which a body is compressed.
 const gzipFrom = 1024
 
 func acceptsGzip(values []string) bool {
@@ -248,7 +248,7 @@ func acceptsGzip(values []string) bool {
 	return false
 }
 
-// sendAnswer sends the answer in one piece.
+// sendAnswer sends the answer.
 func sendAnswer(w http.ResponseWriter, req *Request, a answer, sc *scratch) {
 	if req.Gzip && len(a.body) >= gzipFrom {
 		w.Header().Set("Content-Encoding", "gzip")
@@ -256,7 +256,7 @@ func sendAnswer(w http.ResponseWriter, req *Request, a answer, sc *scratch) {
 		a.body = sc.compress(a.body)
 	}
 	writeHeader(w, a)
-	_, _ = w.Write(a.body) // the client may be gone: its matter
+	_, _ = w.Write(a.body) // the client may be gone
 }
 
 func writeHeader(w http.ResponseWriter, a answer) {
@@ -272,7 +272,7 @@ func writeHeader(w http.ResponseWriter, a answer) {
 func (sc *scratch) compress(body []byte) []byte {
 	sc.packed = sc.packed[:0]
 	if sc.gzip == nil {
-		sc.gzip, _ = gzip.NewWriterLevel(&sc.packed, gzip.BestSpeed) // the level is a valid one
+		sc.gzip, _ = gzip.NewWriterLevel(&sc.packed, gzip.BestSpeed) // the level is valid
 	} else {
 		sc.gzip.Reset(&sc.packed)
 	}
@@ -281,7 +281,7 @@ func (sc *scratch) compress(body []byte) []byte {
 	return sc.packed
 }
 
-// decideAnswer decides what to answer, and which fault happens instead.
+// decideAnswer returns the answer to the request, and the fault that replaces it, if any.
 func (s *Server) decideAnswer(r *http.Request, req *Request, sc *scratch) (answer, *Fault) {
 	vardata := false
 	switch r.URL.Path {
@@ -354,7 +354,7 @@ func (s *Server) authorized(header string) bool {
 	return s.config.Key == "" || subtle.ConstantTimeCompare([]byte(key), []byte(s.config.Key)) == 1
 }
 
-// evaluateUser is the answer for one user, in sc's memory.
+// evaluateUser returns the body of the answer for one user, in the memory of sc.
 func (s *Server) evaluateUser(q *query, user *pipeline.User, sc *scratch) []byte {
 	sc.variants = s.plans.planFor(s.engine, q).Append(sc.variants[:0], user)
 	dst := append(sc.body[:0], '{')
@@ -378,7 +378,7 @@ func (s *Server) evaluateUser(q *query, user *pipeline.User, sc *scratch) []byte
 	return sc.body
 }
 
-// splitmix64 spreads n over 64 bits (splitmix64).
+// splitmix64 spreads n over 64 bits.
 func splitmix64(seed, n uint64) uint64 {
 	z := seed + n*0x9e3779b97f4a7c15
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
@@ -386,13 +386,13 @@ func splitmix64(seed, n uint64) uint64 {
 	return z ^ z>>31
 }
 
-// planCache keeps the plans of the flag lists that were asked for: usually it is one.
+// planCache keeps the plans of the flag lists that were asked for, usually one.
 type planCache struct {
 	plans sync.Map // flag list → *engine.Plan
 	size  atomic.Int64
 }
 
-const maxPlans = 1000 // more lists than that are prepared anew each time
+const maxPlans = 1000 // the plans of further lists are not kept
 
 func (c *planCache) planFor(e *engine.Engine, q *query) *engine.Plan {
 	if p, ok := c.plans.Load(q.flagList); ok {
