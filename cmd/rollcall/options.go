@@ -15,6 +15,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sinks"
 	"github.com/rollcall-cli/rollcall/sources"
 )
@@ -219,6 +220,21 @@ func (o *snapshotOptions) spec() sinks.Spec {
 		Wide: o.layout == "wide", Flags: o.flags, Include: o.include, SnakeNames: o.columnNames == "snake",
 		Version: version(), EscapeFormulas: o.formulas == "escape",
 	}
+}
+
+// describeLayout is what the manifest says of outputs of that spec.
+func describeLayout(spec *sinks.Spec) (snapshot.Layout, error) {
+	l := snapshot.Layout{Wide: spec.Wide, Flags: spec.Flags, Include: nonNil(spec.Include), Carry: []snapshot.Carried{},
+		SnakeNames: spec.SnakeNames, EscapeFormulas: spec.EscapeFormulas}
+	columns, err := spec.Columns()
+	if err != nil {
+		return l, err
+	}
+	columns = columns[len(columns)-len(spec.Carry):]
+	for i, c := range spec.Carry {
+		l.Carry = append(l.Carry, snapshot.Carried{Column: columns[i], Input: c.Name})
+	}
+	return l, nil
 }
 
 // checkLayout checks what the outputs are to hold. It wants the flags.

@@ -98,6 +98,7 @@ type snapshotRun struct {
 	locks   []*durable.Log
 	journal *journal.Writer
 	tally   *snapshot.Tally
+	layout  snapshot.Layout // of the outputs
 	first   firstFailure
 	outputs sinks.Multi   // the error records are the last
 	stream  *sinks.Output // of these, the one that is standard output, or nil
@@ -341,6 +342,9 @@ func (s *snapshotRun) createOutputs(carry []pipeline.Column) (err error) {
 	}
 	spec := s.o.spec()
 	spec.Carry = carry
+	if s.layout, err = describeLayout(&spec); err != nil {
+		return err
+	}
 	spec.RunID = s.runID
 	spec.Meta = map[string]string{"rollcall.run_id": s.runID, "rollcall.options": string(options)}
 	defer func() {
@@ -570,6 +574,7 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 		Completes: s.completes, Inputs: s.in.report, Assignments: t.Assignments, Flags: t.Flags(), NobodyGot: t.Nobody(), Unasked: t.Unasked,
 		Users: snapshot.Users{Read: t.Read, Answered: t.Answered, Failed: t.FailedUsers(), FailedByKind: t.Failed},
 	}
+	m.Layout = s.layout
 	m.SetOptions(s.options, s.typed)
 	var stats amplitude.Stats
 	if s.remote != nil {

@@ -8,12 +8,12 @@ import (
 type Layout struct {
 	Wide           bool      `json:"wide"`            // a row for each user; else one for each user and flag
 	Flags          []string  `json:"flags"`           // that were asked for, in their order; nil: none were named, so each user has what they got
-	Include        []string  `json:"include"`         // what --include added
+	Include        []string  `json:"include"`         // columns that were added to those of the layout
 	Carry          []Carried `json:"carry"`           // columns that were copied from the input, the last ones
 	SnakeNames     bool      `json:"snake_names"`     // names of columns are in lower case, with _
 	EscapeFormulas bool      `json:"escape_formulas"` // CSV and TSV: a ' before a text that a spreadsheet would run
 
-	unordered bool // Flags are not in the order asked for, which the manifest does not have
+	unordered bool // Flags are not in the order asked for, which a manifest of format 1 does not have
 }
 
 // Carried is a column that was copied from the input.

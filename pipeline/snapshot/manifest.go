@@ -12,7 +12,7 @@ import (
 
 // Manifest is the record of a finished run. It is published last: where it stands, the outputs are complete.
 type Manifest struct {
-	Format     int            `json:"format"` // of the manifest; 1
+	Format     int            `json:"format"` // of the manifest; see ManifestFormat
 	RunID      string         `json:"run_id"`
 	Version    string         `json:"version"` // of rollcall
 	StartedAt  time.Time      `json:"started_at"`
@@ -20,6 +20,8 @@ type Manifest struct {
 	Resumes    int            `json:"resumes"`
 	Options    RunOptions     `json:"options"` // never the key; set by SetOptions
 	typed      map[string]any // the options as they are in the file
+
+	Layout Layout `json:"layout"` // of the outputs
 
 	// Completes is set where the input was the error records of another run.
 	Completes *Completes `json:"completes,omitempty"`
@@ -47,8 +49,9 @@ type Manifest struct {
 	Warnings    []string    `json:"warnings"`
 }
 
-// ManifestFormat is the version of [Manifest] that this rollcall writes.
-const ManifestFormat = 1
+// ManifestFormat is the version of [Manifest] that this rollcall writes. Version 1 is read, too: it had no Layout, which
+// its options describe.
+const ManifestFormat = 2
 
 // File is an input or an output.
 type File struct {
@@ -119,7 +122,11 @@ func ReadManifest(file string) (*Manifest, error) {
 	if err := json.Unmarshal(data, &m); err != nil {
 		return nil, fmt.Errorf("read manifest %s: %w", file, err)
 	}
-	if m.Format != ManifestFormat {
+	switch m.Format {
+	case ManifestFormat:
+	case 1:
+		m.Layout = layoutOf(&m)
+	default:
 		return nil, pipeline.WithHint(fmt.Errorf("read manifest %s: format %d is not known", file, m.Format),
 			"it was written by another version of rollcall")
 	}

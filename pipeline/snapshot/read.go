@@ -146,7 +146,7 @@ func newReader(path string, t table, o Options) (*Reader, error) {
 	}
 	r.Format, _, _ = formatOf(path)
 	if o.Manifest != nil {
-		r.layout = layoutOf(o.Manifest)
+		r.layout = o.Manifest.Layout
 		r.escaped = r.layout.EscapeFormulas && (r.Format == "csv" || r.Format == "tsv")
 	}
 	if p, ok := t.(*parquetTable); ok {

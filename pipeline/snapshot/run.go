@@ -56,7 +56,7 @@ func Open(path string) (*Run, error) {
 	if r.Manifest, err = ReadManifest(r.ManifestPath); err != nil {
 		return nil, err
 	}
-	r.Layout, r.Once = layoutOf(r.Manifest), r.Manifest.Users
+	r.Layout, r.Once = r.Manifest.Layout, r.Manifest.Users
 	for i, l := range Locate(r.ManifestPath, r.Manifest, named) {
 		if l.Path == "" {
 			continue

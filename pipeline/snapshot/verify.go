@@ -114,7 +114,7 @@ func (v *verifier) run(manifest string, named []string) {
 		return
 	}
 	v.m, v.verdict.RunID = m, m.RunID
-	v.layout = layoutOf(m)
+	v.layout = m.Layout
 	v.checkManifest(c)
 
 	var outputs []*output

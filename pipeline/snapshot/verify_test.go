@@ -133,6 +133,10 @@ func (r *run) write(tb testing.TB, folder string) string {
 	for k, v := range r.options {
 		m.Options[k] = v
 	}
+	m.Layout = layoutOf(m)
+	if m.Layout.unordered {
+		m.Layout.Flags, m.Layout.unordered = spec.Flags, false
+	}
 	tally := NewTally(nil)
 	if m.Options["flags"] != "" || m.Options["flags-from"] != "" {
 		tally = NewTally(spec.Flags)
@@ -384,9 +388,9 @@ func TestVerifyFinds(t *testing.T) {
 			"a.csv.manifest.json manifest: 110 users were read, but 101 answered and 10 failed", "a.csv.manifest.json manifest: 10 users failed, but 11 by kind",
 			"a.csv.manifest.json manifest: flag =a: 66 users by variant, 67 assigned", "a.csv.manifest.json manifest: 202 assignments, but 201 by flag",
 		}},
-		{"the options", "wide", "", nil, func(m *Manifest) { m.Options["layout"] = "long" }, []string{"a.csv columns: the layout is not the one in the manifest, long"}},
-		{"carried", "flags asked for", "", nil, func(m *Manifest) { m.Options["carry"] = "x" }, []string{"a.csv columns: the columns after column 9 are"}},
-		{"a column", "included", "", nil, func(m *Manifest) { m.Options["include"] = "metadata,value,evaluation_id" }, []string{
+		{"the options", "wide", "", nil, func(m *Manifest) { m.Layout.Wide = false }, []string{"a.csv columns: the layout is not the one in the manifest, long"}},
+		{"carried", "flags asked for", "", nil, func(m *Manifest) { m.Layout.Carry = []Carried{{"x", "x"}} }, []string{"a.csv columns: the columns after column 9 are"}},
+		{"a column", "included", "", nil, func(m *Manifest) { m.Layout.Include = []string{"metadata", "value", "evaluation_id"} }, []string{
 			"a.csv columns: column 10 is value, want metadata",
 		}},
 		{"of another run", "wide", "", nil, func(m *Manifest) { m.RunID = "r2" }, []string{

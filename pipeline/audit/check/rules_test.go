@@ -46,9 +46,11 @@ func (r *run) write(tb testing.TB, path string) string {
 	tally := snapshot.NewTally(nil)
 	if r.asked {
 		m.Options["flags"] = strings.Join(r.spec.Flags, ",")
+		m.Layout.Flags = r.spec.Flags
 		tally = snapshot.NewTally(r.spec.Flags)
 	}
 	m.Options["include"] = strings.Join(r.spec.Include, ",")
+	m.Layout.Wide, m.Layout.Include = r.spec.Wide, r.spec.Include
 	out, err := sinks.Create(path, r.spec)
 	failed, err2 := sinks.CreateErrors(path+".errors.jsonl", sinks.Spec{})
 	if err := errors.Join(err, err2); err != nil {

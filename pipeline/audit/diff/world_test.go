@@ -113,6 +113,7 @@ func (w *world) write(tb testing.TB, name string, spec sinks.Spec) string {
 		Users:   snapshot.Users{Read: tally.Read, Answered: tally.Answered},
 		Outputs: []snapshot.File{{Path: path, Bytes: int64(len(data)), Rows: out.Info().Rows, SHA256: hex.EncodeToString(sum[:])}, {Path: path + ".errors.jsonl"}},
 	}
+	m.Layout = snapshot.Layout{Flags: w.flags, Include: spec.Include, EscapeFormulas: spec.EscapeFormulas}
 	if spec.EscapeFormulas {
 		m.Options["csv-formulas"] = "escape"
 	}

@@ -96,9 +96,7 @@ func (w *world) write(tb testing.TB, path string) *snapshot.Manifest {
 		}
 		m.Options["flags"] += flag
 	}
-	if w.wide {
-		m.Options["layout"] = "wide"
-	}
+	m.Layout = snapshot.Layout{Wide: w.wide, Flags: w.flags, Carry: []snapshot.Carried{{Column: "country", Input: "country"}, {Column: "age", Input: "age"}}}
 	for _, s := range []*sinks.Output{out, failed} {
 		if err := errors.Join(s.Close(), syscall.Rename(s.Info().Temp, s.Info().Path)); err != nil {
 			tb.Fatal(err)
