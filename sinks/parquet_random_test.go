@@ -159,43 +159,45 @@ func plainCell(column *column, c cell) pipelinetest.Cell {
 // and without nulls, over pages and row groups of any size; and the statistics are correct.
 func TestParquetRandomTables(t *testing.T) {
 	for seed := range uint64(40) {
-		r := newRandomTable(seed)
-		path := filepath.Join(t.TempDir(), "out.parquet")
-		f, err := os.Create(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		e, err := newParquet(f, r.columns, &Spec{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, c := range e.columns {
-			c.maxRows = 1 + r.IntN(2000)
-		}
-		e.groupRows = []int{100, 3000, groupRows}[r.IntN(3)]
-		var b block
-		for range 1 + r.IntN(10) {
-			r.block(&b)
-			if err := e.writeBlock(&b); err != nil {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			r := newRandomTable(seed)
+			path := filepath.Join(t.TempDir(), "out.parquet")
+			f, err := os.Create(path)
+			if err != nil {
 				t.Fatal(err)
 			}
-		}
-		if err := e.finish(); err != nil {
-			t.Fatal(err)
-		}
-		if err := f.Close(); err != nil {
-			t.Fatal(err)
-		}
-		for name, read := range map[string]func(string) (pipelinetest.Table, error){"arrow": readArrow, "xitongsys": readXitongsys} {
-			got, err := read(path)
+			e, err := newParquet(f, r.columns, &Spec{})
 			if err != nil {
-				t.Fatalf("seed %d, %s, columns %+v: %v", seed, name, r.columns, err)
+				t.Fatal(err)
 			}
-			if diff := firstDifference(r.want, got); diff != "" {
-				t.Fatalf("seed %d, %s: %s", seed, name, diff)
+			for _, c := range e.columns {
+				c.maxRows = 1 + r.IntN(2000)
 			}
-		}
-		checkStatistics(t, seed, r, path)
+			e.groupRows = []int{100, 3000, groupRows}[r.IntN(3)]
+			var b block
+			for range 1 + r.IntN(10) {
+				r.block(&b)
+				if err := e.writeBlock(&b); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := e.finish(); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.Close(); err != nil {
+				t.Fatal(err)
+			}
+			for name, read := range map[string]func(string) (pipelinetest.Table, error){"arrow": readArrow, "xitongsys": readXitongsys} {
+				got, err := read(path)
+				if err != nil {
+					t.Fatalf("seed %d, %s, columns %+v: %v", seed, name, r.columns, err)
+				}
+				if diff := firstDifference(r.want, got); diff != "" {
+					t.Fatalf("seed %d, %s: %s", seed, name, diff)
+				}
+			}
+			checkStatistics(t, seed, r, path)
+		})
 	}
 }
 

@@ -112,29 +112,31 @@ func TestParquetDictionaries(t *testing.T) {
 		{Spec{Carry: carry, Include: []string{"evaluation_id"}}, []string{"device_id", "evaluation_id", "beta", "nothing"}},
 		{Spec{Carry: carry, Wide: true, Flags: benchFlags}, []string{"row_number", "user_id", "device_id", "evaluated_at", "beta", "nothing"}},
 	} {
-		r, path := openParquet(t, test.spec, outcomes)
-		data, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var without []string
-		for i := range r.MetaData().Schema.NumColumns() {
-			chunk, err := r.MetaData().RowGroup(0).ColumnChunk(i)
+		t.Run(fmt.Sprintf("wide %v, including %v", test.spec.Wide, test.spec.Include), func(t *testing.T) {
+			r, path := openParquet(t, test.spec, outcomes)
+			data, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !chunk.HasDictionaryPage() {
-				without = append(without, r.MetaData().Schema.Column(i).Name())
-			} else if page := data[chunk.DictionaryPageOffset():]; string(page[:2]) != "\x15\x04" {
-				t.Errorf("column %d: where its dictionary page should be is % x", i, page[:2])
+			var without []string
+			for i := range r.MetaData().Schema.NumColumns() {
+				chunk, err := r.MetaData().RowGroup(0).ColumnChunk(i)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !chunk.HasDictionaryPage() {
+					without = append(without, r.MetaData().Schema.Column(i).Name())
+				} else if page := data[chunk.DictionaryPageOffset():]; string(page[:2]) != "\x15\x04" {
+					t.Errorf("column %d: where its dictionary page should be is % x", i, page[:2])
+				}
+				if page := data[chunk.DataPageOffset():]; string(page[:2]) != "\x15\x00" {
+					t.Errorf("column %d: where its first data page should be is % x", i, page[:2])
+				}
 			}
-			if page := data[chunk.DataPageOffset():]; string(page[:2]) != "\x15\x00" {
-				t.Errorf("column %d: where its first data page should be is % x", i, page[:2])
+			if diff := cmp.Diff(test.without, without); diff != "" {
+				t.Errorf("%+v: columns without a dictionary (-want +got):\n%s", test.spec, diff)
 			}
-		}
-		if diff := cmp.Diff(test.without, without); diff != "" {
-			t.Errorf("%+v: columns without a dictionary (-want +got):\n%s", test.spec, diff)
-		}
+		})
 	}
 }
 
@@ -162,10 +164,12 @@ func TestParquetStatistics(t *testing.T) {
 		"payload":  {"-1", `{"title": "Buy \"now\"", "n": 1}`, int64(1)},
 		"plan":     {"pro, annual", "pro, annual", int64(2)},
 	} {
-		low, high, nulls := readStatistics(t, r, name)
-		if diff := cmp.Diff(want, []any{low, high, nulls}); diff != "" {
-			t.Errorf("statistics of %s (-want +got):\n%s", name, diff)
-		}
+		t.Run(name, func(t *testing.T) {
+			low, high, nulls := readStatistics(t, r, name)
+			if diff := cmp.Diff(want, []any{low, high, nulls}); diff != "" {
+				t.Errorf("statistics of %s (-want +got):\n%s", name, diff)
+			}
+		})
 	}
 
 	// The empty text is the smallest.
@@ -185,20 +189,22 @@ func TestParquetStatistics(t *testing.T) {
 // TestParquetZeros: a minimum of zero is -0, and a maximum of zero is +0.
 func TestParquetZeros(t *testing.T) {
 	for _, zero := range []float64{0, math.Copysign(0, -1)} {
-		r, _ := openParquet(t, Spec{Carry: []pipeline.Column{{Name: "c", Type: pipeline.TypeFloat}}}, []pipeline.Outcome{{
-			Row: pipeline.Row{Carry: []pipeline.Value{pipeline.FloatValue(zero)}}, Assignments: make([]pipeline.Assignment, 1),
-		}})
-		chunk, err := r.MetaData().RowGroup(0).ColumnChunk(9)
-		if err != nil {
-			t.Fatal(err)
-		}
-		stats, err := chunk.Statistics()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if low, high := stats.EncodeMin(), stats.EncodeMax(); string(low) != "\x00\x00\x00\x00\x00\x00\x00\x80" || string(high) != "\x00\x00\x00\x00\x00\x00\x00\x00" {
-			t.Errorf("%v: from % x to % x, want from -0 to +0", zero, low, high)
-		}
+		t.Run(fmt.Sprint(zero), func(t *testing.T) {
+			r, _ := openParquet(t, Spec{Carry: []pipeline.Column{{Name: "c", Type: pipeline.TypeFloat}}}, []pipeline.Outcome{{
+				Row: pipeline.Row{Carry: []pipeline.Value{pipeline.FloatValue(zero)}}, Assignments: make([]pipeline.Assignment, 1),
+			}})
+			chunk, err := r.MetaData().RowGroup(0).ColumnChunk(9)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stats, err := chunk.Statistics()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if low, high := stats.EncodeMin(), stats.EncodeMax(); string(low) != "\x00\x00\x00\x00\x00\x00\x00\x80" || string(high) != "\x00\x00\x00\x00\x00\x00\x00\x00" {
+				t.Errorf("%v: from % x to % x, want from -0 to +0", zero, low, high)
+			}
+		})
 	}
 }
 
@@ -314,75 +320,77 @@ func TestParquetLargePayloads(t *testing.T) {
 		{120, 90_000, 1, 120, true, false},
 		{5, 2 << 20, 2, 0, false, true}, // larger than any dictionary
 	} {
-		path := filepath.Join(t.TempDir(), "out.parquet")
-		out, err := Create(path, Spec{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		out.encoder.(*parquetEncoder).groupBytes = 6 << 20
-		o := pipeline.Outcome{Assignments: make([]pipeline.Assignment, 1)}
-		o.Assignments[0].Assigned = true
-		var want []pipelinetest.Cell
-		for i := range test.rows {
-			o.Row.Number = int64(i + 1)
-			o.Assignments[0].FlagKey = "f"
-			o.Assignments[0].Payload = ""
-			switch {
-			case i%10 == 0:
-			case i > 10 && i < test.repeats:
-				o.Assignments[0].Payload = want[1+i%3].Text
-			default:
-				o.Assignments[0].Payload = payload(test.bytes)
-			}
-			want = append(want, pipelinetest.Cell{Text: o.Assignments[0].Payload, Null: i%10 == 0})
-			if err := out.Write(&o); err != nil {
+		t.Run(fmt.Sprintf("%d payloads of %d bytes, %d repeated", test.rows, test.bytes, test.repeats), func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "out.parquet")
+			out, err := Create(path, Spec{})
+			if err != nil {
 				t.Fatal(err)
 			}
-		}
-		writeFile(t, out, nil, nil)
-		if out.encoder.(*parquetEncoder).columns[6].plain {
-			t.Error("the next row group would not get a dictionary")
-		}
-
-		r, err := file.OpenParquetFile(path, false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := r.NumRowGroups(); got != test.groups {
-			t.Errorf("%d payloads of %d bytes: %d row groups, want %d", test.rows, test.bytes, got, test.groups)
-		}
-		chunk, err := r.MetaData().RowGroup(0).ColumnChunk(6)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := chunk.HasDictionaryPage(); got != test.dictionary {
-			t.Errorf("%d payloads of %d bytes: dictionary %v, want %v", test.rows, test.bytes, got, test.dictionary)
-		}
-		// A column that starts with a dictionary and continues without it lists plain twice: once for the dictionary.
-		plain := 0
-		for _, encoding := range chunk.Encodings() {
-			if encoding == parquet.Encodings.Plain {
-				plain++
-			}
-		}
-		if (plain == 2 || plain == 1 && !test.dictionary) != test.plain {
-			t.Errorf("%d payloads of %d bytes: encodings %v, want plain pages: %v", test.rows, test.bytes, chunk.Encodings(), test.plain)
-		}
-		r.Close()
-		for name, read := range map[string]func(string) (pipelinetest.Table, error){"arrow": readArrow, "xitongsys": readXitongsys} {
-			table, err := read(path)
-			if err != nil {
-				t.Fatalf("%d payloads of %d bytes, read by %s: %v", test.rows, test.bytes, name, err)
-			}
-			if len(table.Rows) != test.rows {
-				t.Fatalf("%s reads %d rows, want %d", name, len(table.Rows), test.rows)
-			}
-			for i, row := range table.Rows {
-				if row[0].Text != fmt.Sprint(i+1) || row[6] != want[i] {
-					t.Fatalf("%d payloads of %d bytes: %s reads row %d wrong", test.rows, test.bytes, name, i+1)
+			out.encoder.(*parquetEncoder).groupBytes = 6 << 20
+			o := pipeline.Outcome{Assignments: make([]pipeline.Assignment, 1)}
+			o.Assignments[0].Assigned = true
+			var want []pipelinetest.Cell
+			for i := range test.rows {
+				o.Row.Number = int64(i + 1)
+				o.Assignments[0].FlagKey = "f"
+				o.Assignments[0].Payload = ""
+				switch {
+				case i%10 == 0:
+				case i > 10 && i < test.repeats:
+					o.Assignments[0].Payload = want[1+i%3].Text
+				default:
+					o.Assignments[0].Payload = payload(test.bytes)
+				}
+				want = append(want, pipelinetest.Cell{Text: o.Assignments[0].Payload, Null: i%10 == 0})
+				if err := out.Write(&o); err != nil {
+					t.Fatal(err)
 				}
 			}
-		}
+			writeFile(t, out, nil, nil)
+			if out.encoder.(*parquetEncoder).columns[6].plain {
+				t.Error("the next row group would not get a dictionary")
+			}
+
+			r, err := file.OpenParquetFile(path, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := r.NumRowGroups(); got != test.groups {
+				t.Errorf("%d payloads of %d bytes: %d row groups, want %d", test.rows, test.bytes, got, test.groups)
+			}
+			chunk, err := r.MetaData().RowGroup(0).ColumnChunk(6)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := chunk.HasDictionaryPage(); got != test.dictionary {
+				t.Errorf("%d payloads of %d bytes: dictionary %v, want %v", test.rows, test.bytes, got, test.dictionary)
+			}
+			// A column that starts with a dictionary and continues without it lists plain twice: once for the dictionary.
+			plain := 0
+			for _, encoding := range chunk.Encodings() {
+				if encoding == parquet.Encodings.Plain {
+					plain++
+				}
+			}
+			if (plain == 2 || plain == 1 && !test.dictionary) != test.plain {
+				t.Errorf("%d payloads of %d bytes: encodings %v, want plain pages: %v", test.rows, test.bytes, chunk.Encodings(), test.plain)
+			}
+			r.Close()
+			for name, read := range map[string]func(string) (pipelinetest.Table, error){"arrow": readArrow, "xitongsys": readXitongsys} {
+				table, err := read(path)
+				if err != nil {
+					t.Fatalf("%d payloads of %d bytes, read by %s: %v", test.rows, test.bytes, name, err)
+				}
+				if len(table.Rows) != test.rows {
+					t.Fatalf("%s reads %d rows, want %d", name, len(table.Rows), test.rows)
+				}
+				for i, row := range table.Rows {
+					if row[0].Text != fmt.Sprint(i+1) || row[6] != want[i] {
+						t.Fatalf("%d payloads of %d bytes: %s reads row %d wrong", test.rows, test.bytes, name, i+1)
+					}
+				}
+			}
+		})
 	}
 }
 

@@ -9,20 +9,20 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// badRowName is the name of the only member of [pipeline.Row].Input where a row of a text format did not decode. Its
-// value is an object: the row's line, and either its cells and the names of the columns, or its text. So the error record
-// shows what the row was, and cannot be taken for a user when it is read again.
+// badRowName is the name of the only member of [pipeline.Row].Input if a row of a text format did not decode. Its value is
+// an object of the row's line, and either its cells and the names of the columns, or its text. So the error record shows
+// the row, and cannot be mistaken for a user when it is read again.
 const badRowName = "rollcall.bad_row"
 
-// maxBadText is how many bytes of a row that did not decode are kept.
+// maxBadText bounds the bytes that are kept of a row that did not decode.
 const maxBadText = 64 << 10
 
-// IsBadRow reports whether the input of a row is not its cells by name, because the row did not decode.
+// IsBadRow reports whether the input of a row is not an object of its cells, because the row did not decode.
 func IsBadRow(input []pipeline.Member) bool {
 	return len(input) == 1 && input[0].Name == badRowName
 }
 
-// newBadTextRow is the input of a row of which nothing but its text is known.
+// newBadTextRow returns the input of a row of which only the text is known.
 func newBadTextRow(dst []pipeline.Member, line int64, text string) []pipeline.Member {
 	if len(text) > maxBadText {
 		text = text[:maxBadText]
@@ -30,7 +30,7 @@ func newBadTextRow(dst []pipeline.Member, line int64, text string) []pipeline.Me
 	return newBadRow(dst, line, pipeline.Member{Name: "text", Value: pipeline.StringValue(strings.ToValidUTF8(text, ""))})
 }
 
-// newBadCellsRow is the input of a row that has more or fewer cells than there are columns.
+// newBadCellsRow returns the input of a row that has more or fewer cells than there are columns.
 func newBadCellsRow(dst []pipeline.Member, line int64, columns, cells []string) []pipeline.Member {
 	return newBadRow(dst, line, pipeline.Member{Name: "cells", Value: newTextList(cells)}, pipeline.Member{Name: "columns", Value: newTextList(columns)})
 }
@@ -49,13 +49,12 @@ func newTextList(texts []string) pipeline.Value {
 	return v
 }
 
-// describeRaggedRow says what is wrong with a row of n cells.
+// describeRaggedRow returns the error text for a row of n cells.
 func describeRaggedRow(n, columns int) string {
-	return fmt.Sprintf("the row has %d cells and the header %d", n, columns)
+	return fmt.Sprintf("the row has %d cells, but the header has %d", n, columns)
 }
 
-// padCells makes a row as long as the header, if nothing is lost by it: missing cells at the end are empty, and empty
-// ones too many go.
+// padCells makes a row as long as the header, if that loses nothing: it adds empty cells at the end, or removes empty ones.
 func padCells(cells []string, columns int) ([]string, bool) {
 	for i := columns; i < len(cells); i++ {
 		if cells[i] != "" {
@@ -66,8 +65,8 @@ func padCells(cells []string, columns int) ([]string, bool) {
 	return append(padded, make([]string, columns-len(padded))...), true
 }
 
-// restoreBadRow reads what badCells and badText have written, out of an error record. The row is as bad as it was, unless
-// padding mends it.
+// restoreBadRow reads what newBadCellsRow and newBadTextRow made from an error record. The row is as bad as before, unless
+// padding repairs it.
 func restoreBadRow(rec *record, input []pipeline.Member, o csvOptions) {
 	v := &input[0].Value
 	line := ""
@@ -94,7 +93,7 @@ func restoreBadRow(rec *record, input []pipeline.Member, o csvOptions) {
 	rec.err = pipeline.Errorf(pipeline.KindBadRow, "%sthe row was line %s of its input: %s", linePrefix(rec.line), line, problem)
 }
 
-// listTexts are the texts of a list; nil if v is not one.
+// listTexts returns the texts of a list; nil if v is not a list.
 func listTexts(v *pipeline.Value) (texts []string) {
 	if v == nil || v.Kind != pipeline.List {
 		return nil

@@ -14,33 +14,32 @@ import (
 
 // csvReader reads CSV (RFC 4180) and TSV.
 //
-// It reads what encoding/csv reads, and the tests hold it to that. It is not encoding/csv, because that one
-// turns \r\n inside quotes into \n, so that an id would not arrive byte for byte; drops blank lines, which are rows
-// in a file of one column; takes all the rest of the file, in memory, for one field where a quote is not
-// closed; and does not look at the encoding.
+// It reads what encoding/csv reads, as the tests check. It is not encoding/csv, because that changes \r\n inside quotes
+// to \n, so that an id would not be the same bytes; drops blank lines, which are rows in a file of one column; reads the
+// rest of the file into memory, as one field, if a quote is not closed; and does not check the encoding.
 type csvReader struct {
 	*lines
 	io.Closer
 	csvOptions
-	header []string // unique: see nameColumns
-	called []string // what the file calls the columns of header that have another name there; nil: none has
+	header []string // unique: see makeNamesUnique
+	called []string // the names in the file, if makeNamesUnique changed any; else nil
 	fields []string
 	spans  []span
-	raw    int    // bytes of the record that was read last
-	bad    string // of a record with a problem: its first line
-	whole  int64  // lines before this one were swallowed by a quote that is not closed, and swallow none themselves
+	raw    int    // bytes of the last record
+	bad    string // the first line of a record with a problem
+	whole  int64  // lines before this one are read on their own, because a quote before them is not closed
 }
 
-// csvOptions say how the cells of a file are to be read.
+// csvOptions say how to read the cells of a file.
 type csvOptions struct {
 	comma        byte
 	missingEmpty bool
-	noHeader     bool // the first line is a row; the columns are c1, c2, ...
-	trim         bool // white space around cells goes
-	pad          bool // a row may lack cells at its end, or have empty ones more
+	noHeader     bool // the first line is a row; the columns are c1, c2, …
+	trim         bool // remove white space around cells
+	pad          bool // accept rows that lack cells at the end, or have extra empty ones
 }
 
-// setCell makes v the value of a cell. It was null.
+// setCell sets v, which is null, to the value of a cell.
 func (o *csvOptions) setCell(v *pipeline.Value, cell string) {
 	if o.trim {
 		cell = trimBlank(cell)
@@ -50,7 +49,7 @@ func (o *csvOptions) setCell(v *pipeline.Value, cell string) {
 	}
 }
 
-// span is a field of a record: where it is, and whether quotes in it are doubled.
+// span is the position of a field in a record, and whether it has doubled quotes.
 type span struct {
 	from, to int
 	doubled  bool
@@ -73,7 +72,7 @@ func (c *csvReader) readHeader() error {
 		line = c.line
 		problem, blank, err := c.parseRecord()
 		if err == io.EOF {
-			return pipeline.WithHint(fmt.Errorf("%s: the file is empty", c.file), "its first line must name the columns; without rows below there are no users")
+			return pipeline.WithHint(fmt.Errorf("%s: the file is empty", c.file), "the first line must name the columns, and each line after it is a user")
 		}
 		if err != nil {
 			return err
@@ -85,7 +84,7 @@ func (c *csvReader) readHeader() error {
 			break
 		}
 	}
-	// Ours have commas, whatever the users had.
+	// Error records always have commas, even if the users had another delimiter.
 	if ours := strings.Split(c.fields[0], ","); len(c.fields) == 1 && isErrorHeader(ours) {
 		c.comma, c.fields = ',', ours
 	}
@@ -93,7 +92,7 @@ func (c *csvReader) readHeader() error {
 		for i := range c.fields {
 			c.header = append(c.header, "c"+strconv.Itoa(i+1))
 		}
-		c.pos -= c.raw // the line is a row; nothing was read since
+		c.pos -= c.raw // read the line again, as a row
 		c.line = line
 		return nil
 	}
@@ -110,7 +109,7 @@ func (c *csvReader) readHeader() error {
 	return nil
 }
 
-// readSeparator takes the line sep=; which Excel reads before the header.
+// readSeparator reads the line sep=; which Excel allows before the header.
 func (c *csvReader) readSeparator() error {
 	n, err := c.findLineEnd(0)
 	if err == io.EOF || errors.Is(err, errTooLong) {
@@ -127,9 +126,9 @@ func (c *csvReader) readSeparator() error {
 	return nil
 }
 
-// makeNamesUnique gives a name to columns of a header that have none or share it, so that the cells of a row have different
-// names. Such a column is not used unless an option says this name. It returns what the file calls the columns; nil if
-// that is what they are called now.
+// makeNamesUnique renames the columns of a header that have no name, or the same one, so that the cells of a row have
+// different names. Such a column is used only if an option has the new name. It returns the original names; nil if there
+// was nothing to rename.
 func makeNamesUnique(header []string) (called []string) {
 	first := make(map[string]int, len(header))
 	rename := make([]bool, len(header))
@@ -172,7 +171,7 @@ func (c *csvReader) columns() []column {
 	return cols
 }
 
-// selectColumns does nothing: a line has to be read whole, and the error record wants all of it.
+// selectColumns does nothing: a line must be read as a whole, and an error record holds all of it.
 func (c *csvReader) selectColumns([]bool) []int { return nil }
 
 func (c *csvReader) readRecord(rec *record) error {
@@ -203,7 +202,7 @@ func (c *csvReader) readRecord(rec *record) error {
 			rec.err = pipeline.Errorf(pipeline.KindBadRow, "line %d: %s", rec.line, problem)
 			return nil
 		}
-		rec.cells = slices.Grow(rec.cells, len(c.fields))[:len(c.fields)] // it came empty
+		rec.cells = slices.Grow(rec.cells, len(c.fields))[:len(c.fields)] // it was empty
 		for i, f := range c.fields {
 			m := &rec.cells[i]
 			*m = pipeline.Member{Name: c.header[i]}
@@ -213,10 +212,10 @@ func (c *csvReader) readRecord(rec *record) error {
 	}
 }
 
-// parseRecord reads the next record into c.fields. A record that cannot be read is a problem, and is over with its
-// first line: whatever a quote there swallowed is read again, so that one bad row does not take others along.
+// parseRecord reads the next record into c.fields. A record with a problem ends after its first line, even if a quote in
+// it included more lines: these are read again, so that one bad row does not spoil others.
 //
-// That is linear: lines that were swallowed are read again once, because they swallow no others themselves.
+// That takes linear time, because lines are read again only once: then a quote in them includes no further lines.
 func (c *csvReader) parseRecord() (problem string, blank bool, err error) {
 	c.fields = c.fields[:0]
 	n, err := c.findLineEnd(0)
@@ -270,8 +269,8 @@ func (c *csvReader) parseRecord() (problem string, blank bool, err error) {
 	return problem, blank, nil
 }
 
-// parseQuotedRecord parses a record of which the first n bytes are the first line. It returns how many bytes it has read: the
-// record's length, unless there is a problem. A quote counts where it begins a cell; elsewhere it is a character.
+// parseQuotedRecord parses a record whose first line has n bytes. It returns how many bytes it read, which is the length
+// of the record unless there is a problem. A quote is special only at the start of a cell.
 func (c *csvReader) parseQuotedRecord(n int) (int, string, error) {
 	c.spans = c.spans[:0]
 	raw := c.peek(n)
@@ -281,7 +280,7 @@ func (c *csvReader) parseQuotedRecord(n int) (int, string, error) {
 			s.from = i + 1
 			for j := s.from; ; {
 				q := bytes.IndexByte(raw[j:], '"')
-				if q < 0 { // the field goes on in the next line
+				if q < 0 { // the field continues on the next line
 					if c.line < c.whole {
 						return n, "a quote is opened and never closed", nil
 					}
@@ -335,7 +334,7 @@ func (c *csvReader) parseQuotedRecord(n int) (int, string, error) {
 	return n, "", nil
 }
 
-// trimEOL is the line without its end, \n or \r\n. Like encoding/csv, it takes a \r at the end of the file for one.
+// trimEOL removes the line end, \n or \r\n. Like encoding/csv, it also removes a \r at the end of the file.
 func trimEOL(line []byte) []byte {
 	line = bytes.TrimSuffix(line, []byte{'\n'})
 	return bytes.TrimSuffix(line, []byte{'\r'})

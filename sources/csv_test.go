@@ -33,8 +33,8 @@ func TestCSVFaults(t *testing.T) {
 		{"crlf", "user_id,x\r\na,1\r\nb,2\r\n", "1:a 2:b", ""},
 		{"no newline at the end", "user_id,x\na,1\nb,2", "1:a 2:b", ""},
 		{"quoted newlines", "user_id,x\n\"a\nb\",1\nc,\"1\n\n2\"\nd,\n", "1:a\nb 2:c 3:d", ""},
-		{"too few cells", "user_id,x,y\na,1\nb,1,2\n", "1:!bad_row 2:b", "line 2: the row has 2 cells and the header 3"},
-		{"too many cells", "user_id,x\na,1,\nb,1\n", "1:!bad_row 2:b", "line 2: the row has 3 cells and the header 2"},
+		{"too few cells", "user_id,x,y\na,1\nb,1,2\n", "1:!bad_row 2:b", "line 2: the row has 2 cells, but the header has 3"},
+		{"too many cells", "user_id,x\na,1,\nb,1\n", "1:!bad_row 2:b", "line 2: the row has 3 cells, but the header has 2"},
 		{"white space is no blank line", "user_id,x\n \na,1\n", "1:!bad_row 2:a", "line 2"},
 		{"a quote inside a cell is a character", "user_id,x\na,5\" disk\nb\",1\n\"c\",x\"y\"\n", "1:a 2:b\" 3:c", ""},
 		{"a quote inside a cell, then a quoted one", "user_id,x\na\",\"1\n2\"\nb,1\n", "1:a\" 2:b", ""},
@@ -123,11 +123,11 @@ func TestCSVRefused(t *testing.T) {
 		{name: "an old workbook", data: "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", want: "line 1: this is an Excel workbook", hint: "CSV UTF-8", encoding: true},
 		{name: "a page to sign in", data: "\ufeff\n<!DOCTYPE html>\n<html><title>Sign in</title>\n", want: "this is a web page", hint: "login"},
 		{name: "JSON", data: "{\"user_id\":\"a\"}\n", want: "none of the 1 columns", hint: "--input-format jsonl"},
-		{name: "User ID", data: "Plan,User ID\npro,a\n", want: "none of the 2 columns", hint: "--map user_id='User ID' takes"},
-		{name: "userID", data: "plan,userID\npro,a\n", want: "none of the 2 columns", hint: "--map user_id=userID takes"},
-		{name: "device-id", data: "plan,device-id\npro,a\n", want: "none of the 2 columns", hint: "--map device_id=device-id takes"},
-		{name: "a tab before User ID", data: "\tUser ID,\tPlan\n\ta,\tpro\n", want: "none of the 2 columns", hint: "--trim --map user_id='User ID' takes"},
-		{name: "a tab before user_id", data: "\tuser_id,\tPlan\n\ta,\tpro\n", want: "none of the 2 columns", hint: "--trim takes"},
+		{name: "User ID", data: "Plan,User ID\npro,a\n", want: "none of the 2 columns", hint: "--map user_id='User ID' uses"},
+		{name: "userID", data: "plan,userID\npro,a\n", want: "none of the 2 columns", hint: "--map user_id=userID uses"},
+		{name: "device-id", data: "plan,device-id\npro,a\n", want: "none of the 2 columns", hint: "--map device_id=device-id uses"},
+		{name: "a tab before User ID", data: "\tUser ID,\tPlan\n\ta,\tpro\n", want: "none of the 2 columns", hint: "--trim --map user_id='User ID' uses"},
+		{name: "a tab before user_id", data: "\tuser_id,\tPlan\n\ta,\tpro\n", want: "none of the 2 columns", hint: "--trim removes"},
 		{name: "a list", data: "u-17\nu-18\n", want: "none of the 1 columns", hint: "--no-header --map user_id=c1"},
 		{name: "gzip", data: "\x1f\x8b\x08\x00", want: "this is gzip", hint: "csv.gz", encoding: true},
 		{name: "Parquet", data: "PAR1\x00", want: "this is Parquet", hint: "parquet", encoding: true},
@@ -160,22 +160,24 @@ func TestTruncatedCompression(t *testing.T) {
 	}
 	data := csvBytes(t, ',', false, []string{"user_id"}, rows)
 	for name, packed := range map[string][]byte{"u.csv.gz": gzipBytes(t, data), "u.csv.zst": zstdBytes(t, data)} {
-		if all, err := readRows(t, name, packed, Options{}); err != nil || len(all) != len(rows) {
-			t.Errorf("%s: %d rows, %v", name, len(all), err)
-		}
-		_, err := readRows(t, name, packed[:len(packed)/2], Options{})
-		if err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("half of %s: %v, want an error with its name", name, err)
-		}
-		for _, plain := range []string{"user_id\na\n", "", "u"} {
-			_, err = readRows(t, name, []byte(plain), Options{})
-			if len(plain) < 2 && strings.HasSuffix(name, ".zst") {
-				continue // a file without frames is empty, and one of less than a header is cut off
+		t.Run(name, func(t *testing.T) {
+			if all, err := readRows(t, name, packed, Options{}); err != nil || len(all) != len(rows) {
+				t.Errorf("%s: %d rows, %v", name, len(all), err)
 			}
-			if err == nil || !strings.Contains(err.Error(), name+": this is not ") || !strings.Contains(pipeline.Hint(err), "--input-format csv;") {
-				t.Errorf("plain text %q as %s: %v, hint %q, want that it is not compressed", plain, name, err, pipeline.Hint(err))
+			_, err := readRows(t, name, packed[:len(packed)/2], Options{})
+			if err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("half of %s: %v, want an error with its name", name, err)
 			}
-		}
+			for _, plain := range []string{"user_id\na\n", "", "u"} {
+				_, err = readRows(t, name, []byte(plain), Options{})
+				if len(plain) < 2 && strings.HasSuffix(name, ".zst") {
+					continue // a file without frames is empty, and one of less than a header is cut off
+				}
+				if err == nil || !strings.Contains(err.Error(), name+": this is not ") || !strings.Contains(pipeline.Hint(err), "--input-format csv;") {
+					t.Errorf("plain text %q as %s: %v, hint %q, want that it is not compressed", plain, name, err, pipeline.Hint(err))
+				}
+			}
+		})
 	}
 	two := append(gzipBytes(t, []byte("user_id\na\n")), gzipBytes(t, []byte("b\n"))...)
 	if rows, err := readRows(t, "u.csv.gz", two, Options{}); err != nil || joinIDs(rows) != "1:a 2:b" {
@@ -397,25 +399,29 @@ func TestDelimiter(t *testing.T) {
 		opts       Options
 		want, hint string
 	}{
-		{"u.csv", "user_id\n", Options{Delimiter: '"'}, `--delimiter "\""`, "one character"},
-		{"u.csv", "user_id\n", Options{Delimiter: '\n'}, `--delimiter "\n"`, "one character"},
-		{"u.csv", "user_id\n", Options{Delimiter: '\r'}, `--delimiter "\r"`, "one character"},
+		{"u.csv", "user_id\n", Options{Delimiter: '"'}, `--delimiter "\""`, "one ASCII character"},
+		{"u.csv", "user_id\n", Options{Delimiter: '\n'}, `--delimiter "\n"`, "one ASCII character"},
+		{"u.csv", "user_id\n", Options{Delimiter: '\r'}, `--delimiter "\r"`, "one ASCII character"},
 		{"u.csv", "user_id\n", Options{Delimiter: '§'}, `--delimiter "§"`, "ASCII"},
-		{"u.tsv", "user_id\n", Options{Delimiter: ';'}, "--delimiter is for csv, but u.tsv is tsv", "if the file is delimited text, say so with --input-format csv"},
+		{"u.tsv", "user_id\n", Options{Delimiter: ';'}, "--delimiter is for csv, but u.tsv is tsv", "if the file is delimited text, add --input-format csv"},
 		{"u.jsonl", "{}\n", Options{Delimiter: ';'}, "--delimiter is for csv, but u.jsonl is jsonl", "leave --delimiter out; or"},
-		{"u.csv", "user_id;country\n", Options{}, "none of the 1 columns", `delimited by ";"? --delimiter`},
+		{"u.csv", "user_id;country\n", Options{}, "none of the 1 columns", `delimited by ";"? set it with --delimiter`},
 		{"u.tsv", "user_id,country\n", Options{}, "none of the 1 columns", `delimited by ","?`},
 	} {
-		path := writeFile(t, test.name, []byte(test.data))
-		_, err := Open([]File{{Path: path, Name: test.name}}, test.opts)
-		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(pipeline.Hint(err), test.hint) {
-			t.Errorf("%s with %q: %v, hint %q; want %q, %q", test.name, test.opts.Delimiter, err, pipeline.Hint(err), test.want, test.hint)
-		}
+		t.Run(fmt.Sprintf("%s, %q", test.name, test.opts.Delimiter), func(t *testing.T) {
+			path := writeFile(t, test.name, []byte(test.data))
+			_, err := Open([]File{{Path: path, Name: test.name}}, test.opts)
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(pipeline.Hint(err), test.hint) {
+				t.Errorf("%s with %q: %v, hint %q; want %q, %q", test.name, test.opts.Delimiter, err, pipeline.Hint(err), test.want, test.hint)
+			}
+		})
 	}
 	for text, want := range map[string]rune{";": ';', "|": '|', "\t": '\t', `\t`: '\t', " ": ' ', "": 0, ";;": 0, `"`: 0, "\n": 0, "\x00": 0, "ü": 0} {
-		if d, err := ParseDelimiter(text); d != want || (err == nil) != (want != 0) {
-			t.Errorf("ParseDelimiter(%q) = %q, %v; want %q", text, d, err, want)
-		}
+		t.Run(text, func(t *testing.T) {
+			if d, err := ParseDelimiter(text); d != want || (err == nil) != (want != 0) {
+				t.Errorf("ParseDelimiter(%q) = %q, %v; want %q", text, d, err, want)
+			}
+		})
 	}
 }
 

@@ -47,29 +47,31 @@ func TestDecimalsOfFiles(t *testing.T) {
 		{"integers", []string{nulls, narrow, integers}, pipeline.Column{}, nil, `the column "balance" holds integers, but in `},
 		{"another scale", []string{narrow, decimalFile(t, schema.NewDecimalLogicalType(3, 1), 1)}, pipeline.Column{}, nil, "decimals with 1 places"},
 	} {
-		in, err := Open(filesAt(test.files...), Options{Mapping: Mapping{Carry: []string{"balance"}}})
-		if err != nil {
-			if test.err == "" || !strings.Contains(err.Error(), test.err) {
-				t.Errorf("%s: error %v, want %q", test.name, err, test.err)
+		t.Run(test.name, func(t *testing.T) {
+			in, err := Open(filesAt(test.files...), Options{Mapping: Mapping{Carry: []string{"balance"}}})
+			if err != nil {
+				if test.err == "" || !strings.Contains(err.Error(), test.err) {
+					t.Errorf("%s: error %v, want %q", test.name, err, test.err)
+				}
+				return
 			}
-			continue
-		}
-		test.want.Name = "balance"
-		if got := in.Carry()[0]; got != test.want || test.err != "" {
-			t.Errorf("%s: the column is %+v, want %+v (error %q)", test.name, got, test.want, test.err)
-		}
-		rows, err := readAll(in)
-		if err != nil {
-			t.Errorf("%s: %v", test.name, err)
-		}
-		var carry []string
-		for _, r := range rows {
-			carry = append(carry, r.Carry)
-		}
-		if diff := cmp.Diff(test.carry, carry); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", test.name, diff)
-		}
-		mustClose(t, in)
+			test.want.Name = "balance"
+			if got := in.Carry()[0]; got != test.want || test.err != "" {
+				t.Errorf("%s: the column is %+v, want %+v (error %q)", test.name, got, test.want, test.err)
+			}
+			rows, err := readAll(in)
+			if err != nil {
+				t.Errorf("%s: %v", test.name, err)
+			}
+			var carry []string
+			for _, r := range rows {
+				carry = append(carry, r.Carry)
+			}
+			if diff := cmp.Diff(test.carry, carry); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", test.name, diff)
+			}
+			mustClose(t, in)
+		})
 	}
 }
 

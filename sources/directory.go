@@ -11,15 +11,14 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// ExpandPaths turns the arguments of a command into the paths of files: a glob into what it matches, a folder
-// into the Parquet files in it, each sorted by name. A file with that very name goes before a glob. "-" stays.
+// ExpandPaths turns the arguments of a command into the paths of files. A glob becomes the files that it matches, and a
+// directory the Parquet files in it, each sorted by name. A file whose name looks like a glob is that file. "-" is kept.
 //
-// A folder is what Spark, Hive, DuckDB and the like write as one table: names that begin with _ or . are theirs
-// (_SUCCESS, _temporary, .part.crc) and are skipped, and folders in it called key=value are partitions, which are read
-// too. Any other folder in it is refused, because nothing says whether it belongs to the table.
+// A directory is what Spark, Hive, DuckDB and others write as one table. Names in it that begin with _ or . are their
+// own (_SUCCESS, _temporary, .part.crc), and are skipped. Directories in it named key=value are partitions, and are read
+// too. Any other directory in it is an error, because it may not belong to the table.
 //
-// A table of Delta Lake, Hudi or Iceberg is refused, however a path leads into it. A file that is there twice is a
-// [*SameFileError].
+// A path in a table of Delta Lake, Hudi or Iceberg is an error. A duplicate file is a [*SameFileError].
 func ExpandPaths(args []string) ([]string, error) {
 	var paths []string
 	tables := tableChecker{}
@@ -37,16 +36,16 @@ func ExpandPaths(args []string) ([]string, error) {
 				return nil, fmt.Errorf("%s: %w", arg, err)
 			}
 			if len(matches) == 0 {
-				return nil, fmt.Errorf("nothing matches %s", arg)
+				return nil, fmt.Errorf("no file matches %s", arg)
 			}
 			slices.Sort(matches)
 		}
 		for _, match := range matches {
-			if err := tables.check(match); err != nil {
+			if err := tables.checkPath(match); err != nil {
 				return nil, err
 			}
 			if info, err := os.Stat(match); err != nil || !info.IsDir() {
-				paths = append(paths, match) // Open tells what is wrong with it
+				paths = append(paths, match) // if it cannot be read, Open returns the error
 				continue
 			}
 			before := len(paths)
@@ -55,10 +54,10 @@ func ExpandPaths(args []string) ([]string, error) {
 				return nil, err
 			}
 			if len(paths) == before {
-				return nil, pipeline.WithHint(fmt.Errorf("the folder %s holds no .parquet files", match), "files of other formats are named one by one, or with a glob")
+				return nil, pipeline.WithHint(fmt.Errorf("the directory %s has no .parquet files", match), "name files of other formats one by one, or with a glob")
 			}
-			for _, path := range paths[before:] { // a partition, or where a link leads
-				if err := tables.check(path); err != nil {
+			for _, path := range paths[before:] { // it may be in a partition, or behind a link
+				if err := tables.checkPath(path); err != nil {
 					return nil, err
 				}
 			}
@@ -67,10 +66,10 @@ func ExpandPaths(args []string) ([]string, error) {
 	return paths, checkDistinct(paths)
 }
 
-// maxPartitions bounds how deep partitions nest: links may go in circles.
+// maxPartitions bounds how deep partitions nest, because links may form a cycle.
 const maxPartitions = 20
 
-// appendDirectory appends the Parquet files of a folder and its partitions, in the order of their names.
+// appendDirectory appends the Parquet files of a directory and its partitions, in the order of their names.
 func appendDirectory(paths []string, dir string, depth int) ([]string, error) {
 	entries, err := os.ReadDir(dir) // sorted by name
 	if err != nil {
@@ -81,7 +80,7 @@ func appendDirectory(paths []string, dir string, depth int) ([]string, error) {
 		if strings.HasPrefix(e.Name(), "_") || strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		info, err := os.Stat(path) // where a link leads
+		info, err := os.Stat(path) // follows links
 		if err != nil {
 			return nil, err
 		}
@@ -92,7 +91,7 @@ func appendDirectory(paths []string, dir string, depth int) ([]string, error) {
 			continue
 		}
 		if _, _, ok := parsePartition(e.Name()); !ok || depth == maxPartitions {
-			return nil, pipeline.WithHint(fmt.Errorf("the folder %s holds the folder %s, which is no partition (key=value)", dir, e.Name()),
+			return nil, pipeline.WithHint(fmt.Errorf("the directory %s contains the directory %s, which is not a partition (key=value)", dir, e.Name()),
 				"name the files to read, for example with a glob")
 		}
 		if paths, err = appendDirectory(paths, path, depth+1); err != nil {
@@ -102,8 +101,8 @@ func appendDirectory(paths []string, dir string, depth int) ([]string, error) {
 	return paths, nil
 }
 
-// parsePartition is what the name of a folder says about all rows in it, as Hive began it: country=DE. A value that
-// cannot stand in a path is escaped, and null has a name of its own.
+// parsePartition returns the column that the name of a directory means for all rows in it, in Hive's form: country=DE. A
+// value that cannot be in a path is escaped, and null has a special name.
 func parsePartition(name string) (key string, value pipeline.Value, ok bool) {
 	key, text, ok := strings.Cut(name, "=")
 	if !ok {
@@ -121,11 +120,11 @@ func parsePartition(name string) (key string, value pipeline.Value, ok bool) {
 	return key, value, key != ""
 }
 
-// parsePartitions are the columns that a file has by the folders right above it, from the outermost in. That is what DuckDB
-// and pyarrow take from a path, whether a folder or the file itself was named.
+// parsePartitions returns the columns that the names of the directories directly above a file mean, outermost first. As in
+// DuckDB and pyarrow, it does not matter whether the directory or the file was named.
 func parsePartitions(f File) []pipeline.Member {
 	if f.Name != "" {
-		return nil // the path is one of ours
+		return nil // the path is that of a temporary file
 	}
 	var columns []pipeline.Member
 	for dir := filepath.Dir(f.Path); ; dir = filepath.Dir(dir) {

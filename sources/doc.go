@@ -1,62 +1,88 @@
 // Package sources reads users from CSV, TSV, JSONL and Parquet files.
 //
-// [Open] is where to start: it takes the files of one run and how their columns map, and returns an [Input],
-// which is a [pipeline.Source]. Inside, two steps turn a file into rows:
+// Start at [Open]: it takes the files of one run and the mapping of their columns, and returns an [Input], which is a
+// [pipeline.Source]. Two steps turn a file into rows:
 //
-//  1. A reader for each format (csv.go, jsonl.go, parquet.go) decodes one record after the other into cells,
-//     which are named values in the input's order. [Open] holds the one switch over the formats.
-//  2. One mapper lays the cells out as a user and its carried columns, the same way for every format. What a
-//     column is used for (mapping.go) is decided once for a file with a header, and once for each name in JSONL,
-//     where every row has its own columns; user.go then makes each row's user.
+//  1. A reader for each format (csv.go, jsonl.go, parquet.go) decodes one record after the other into cells, which are
+//     named values in the input's order. [Open] holds the one switch over the formats.
+//  2. One mapper turns the cells into a user and its carried columns, in the same way for every format. How each column
+//     is used (mapping.go) is decided once for a file with a header, and once for each name in JSONL, where every row
+//     has its own columns. user.go then makes the user of each row.
 //
-// A file of error records is an input too, in any format and known by its columns (errorfile.go): its cells are those
-// of the original row, under the original number.
+// # Fields of a user
 //
-// # Parquet
+// A column is a field of the user if its name is one of these, or if [Mapping].Map assigns it to one:
 //
-// parquet.go reads rows out of the columns that are wanted, with arrow's decoders. Between them and the file is
-// [github.com/rollcall-cli/rollcall/pipeline/parquetfile], because arrow believes what a file says of its sizes; it also
-// turns what arrow does not know (byte-stream-split, LZ4) into what it does. parquetnode.go puts nested columns
-// together: a struct or a map is an object, a list a list, as in JSONL; nulls of a struct are left out. Where an option
-// names a part of a struct with dots, that is a column of its own. parquetvalue.go says what becomes of each type:
-// decimals are exact texts, which are of a type of their own where they are carried, times and dates RFC 3339, a timestamp
-// without a zone is taken for UTC, and integers keep all their digits. What cannot be read, or is of a logical type that is
-// newer than arrow (VARIANT, GEOMETRY) or out of place, is refused by name, and only if it is wanted. Where all columns are
-// sent, such a column is left out, and so is one of bytes that are not text (parquetbinary.go). Pages that have a checksum
-// are checked against it.
+//	user_id, device_id            the ids; a row needs at least one of them
+//	context                       a JSON object: a whole user, on which the other columns are laid
+//	country, region, city, dma, language, platform, version, os, device_manufacturer, device_brand, device_model,
+//	carrier, library, ip_address  texts
+//	user_properties.NAME          a user property, of any type
+//	groups.TYPE                   the name of the user's group of that type, or a list of names
+//	group_properties.TYPE.NAME    a property of the user's group of that type; it needs groups.TYPE
+//	user_properties, groups,      the same as a whole: JSON objects
+//	group_properties
 //
-// The files of one input have one schema: the same columns, in any order, that hold the same; integers of different
-// sizes do, and so do floats, and decimals of one scale. Folders called key=value above a file are columns of texts, as DuckDB, pyarrow and Spark
-// have it, unless the file has a column of that name itself (folder.go). A table of Delta Lake, Hudi or Iceberg is refused,
-// because its log says which files count, and so is a file that is named twice (table.go).
+// Names match exactly first, and then regardless of case. Other columns are not sent, unless [Mapping].Properties or
+// AllProperties makes them user properties under their own names.
+//
+// Ids are used byte for byte, unless [Mapping].Trim is set. [Input.DamagedIDs] reports the ids that a tool has probably
+// changed: surrounding white space, null, 12345.0, 1.23457E+15, a header in the middle of the file, rounded floats
+// (ids.go).
+//
+// # Bad rows
+//
+// A bad row is a record that cannot be decoded or mapped. It is returned as a row with Err set, and the next record
+// follows. The kinds are [pipeline.KindBadRow] (broken quotes or JSON, a wrong number of cells, a value that is not of
+// its column's type, a NUL byte, more than 1 MiB, two columns for one field), [pipeline.KindMissingID] and
+// [pipeline.KindInvalidContext].
+//
+// The error names the line and the column, never a value, and the file only if there are several. If the record is
+// text, the row's Input holds its line and its cells or text, under one name that no user has (badrow.go). So the error
+// record shows it, and it can be read again as what it was.
+//
+// Damage that makes the rest of a file unusable, such as text that is not UTF-8, a damaged Parquet page or a read
+// error, is an error of Next, and ends the input. What is known before the first row, such as a header without an id
+// or an option that names a missing column, is an error of Open.
 //
 // # CSV and TSV
 //
-// A quote counts where it begins a cell; elsewhere it is a character, as in the JSON of a TSV. Columns of the header
-// that have no name, or one that another has too, get a name with their position, "x (column 3)", and are not used unless
-// an option says it. A first line sep=; is Excel's, and says the delimiter.
+// A quote is special only at the start of a cell; elsewhere it is a character, as in the JSON of a TSV. Columns of the
+// header without a name, or with a duplicate name, get a name with their position, "x (column 3)", and are not used
+// unless an option names them so. A first line sep=; comes from Excel, and sets the delimiter.
 //
-// # Ids
+// # Parquet
 //
-// Ids are taken byte for byte, unless Mapping.Trim says otherwise. [Input.DamagedIDs] says which of them a tool has
-// changed on the way: white space around, null, 12345.0, 1.23457E+15, a header in the middle, rounded floats (ids.go).
+// parquet.go reads rows from the wanted columns, with arrow's decoders. Between them and the file is
+// [github.com/rollcall-cli/rollcall/pipeline/parquetfile], because arrow trusts the sizes in a file; it also converts
+// what arrow does not know (byte-stream-split, LZ4).
 //
-// # What goes wrong, and how it is told
+// parquetnode.go assembles nested columns: a struct or a map is an object, a list is a list, as in JSONL; the nulls of a
+// struct are left out. A part of a struct that an option names with dots is a column of its own.
 //
-// A record that does not decode is a row with its Err set, and the next record follows. Where it is text, its Input holds
-// the line and the cells, or the text, under one name that no user has (badrow.go): so it can be looked at in the error
-// record, and read again as what it was. What makes the rest of
-// a file unusable, such as text that is not UTF-8, a damaged Parquet page or a read error, is an error of Next, and it
-// ends the input. What is known before the first row, such as a header without an id or an option that names
-// a column which is not there, is an error of Open. Errors name files, lines and columns, never a value; that of a row
-// names the file only where there are several.
+// parquetvalue.go converts each type. Decimals are exact texts, and keep their type where they are carried. Times and
+// dates are RFC 3339; a timestamp without a zone is treated as UTC. Integers keep all their digits.
 //
-// A run reads its input twice. [Pin] keeps the files open in between and hashes what each pass reads; a file that was
-// rewritten meanwhile is a [*ChangedError], and one that was replaced is read as it was (pin.go).
+// A column that cannot be read, or that has a logical type newer than arrow (VARIANT, GEOMETRY) or a misplaced one, is an
+// error that names it, but only if the column is wanted. With AllProperties such columns are left out, and so are
+// columns of bytes that are not text (parquetbinary.go). Pages with a checksum are checked against it.
+//
+// # Several files
+//
+// The files of one input have the same columns, in any order, with the same types; integers may differ in size, floats
+// too, and decimals in precision. Directories named key=value above a file are text columns, as in DuckDB, pyarrow and
+// Spark, unless the file itself has a column of that name (directory.go). A table of Delta Lake, Hudi or Iceberg is an
+// error, because only its log says which files are current; so is a file that is named twice (table.go).
+//
+// A file of error records is an input too, in any format; its columns identify it (errorfile.go). Its cells are those of
+// the original row, under the original number.
+//
+// A run reads its input twice. [Pin] keeps the files open in between and hashes what each pass reads. A file that was
+// rewritten in the meantime is a [*ChangedError]; one that was replaced is read as it was before (pin.go).
 //
 // # Bounds
 //
-// A record may take 1 MiB, and its nested values as much as JSON, in every format; a Parquet page 128 MiB decompressed,
-// and the pages of all columns 256 MiB. Nothing grows with the length of the input, and no room is made for a size that
-// a file merely claims.
+// In every format, a record may take 1 MiB, and its nested values as much as JSON. A Parquet page may take 128 MiB
+// decompressed, and the pages of all columns 256 MiB. Memory does not grow with the length of the input, and none is
+// allocated for a size that a file merely claims.
 package sources

@@ -10,13 +10,16 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
+// hintOneRun is the hint for error records of several runs.
+const hintOneRun = "retry the failed users of each run separately"
+
 // errorColumns are the columns of error records. Those of older versions lack run_id, the last one.
 var errorColumns = []string{
 	"row_number", "user_id", "device_id", "kind", "http_status", "attempts", "message", "occurred_at", "input", "run_id",
 }
 
-// hasErrorColumns reports whether a file with these columns holds error records. Their order does not matter:
-// tools that rewrite JSON sort names.
+// hasErrorColumns reports whether a file with these columns holds error records. The order does not matter, because tools
+// that rewrite JSON sort the names.
 func hasErrorColumns(cols []column) bool {
 	names := make([]string, len(cols))
 	for i, c := range cols {
@@ -25,7 +28,7 @@ func hasErrorColumns(cols []column) bool {
 	return isErrorHeader(names)
 }
 
-// isErrorHeader is isErrorFile for the names of the columns.
+// isErrorHeader is hasErrorColumns for the names of the columns.
 func isErrorHeader(names []string) bool {
 	n := len(errorColumns)
 	lacks := func(name string) bool { return !slices.Contains(names, name) }
@@ -33,10 +36,10 @@ func isErrorHeader(names []string) bool {
 		len(names) == n-1 && !slices.ContainsFunc(errorColumns[:n-1], lacks)
 }
 
-// FailedRun is the id of the run whose error records a file holds, from its first record; "" for a file of users, for
-// records without it, and for a file without records.
+// FailedRun returns the run id in the first record of a file of error records; "" for a file of users, for records
+// without run ids, and for a file without records.
 func FailedRun(f File, opts Options) (string, error) {
-	if err := checkRegular(f); err != nil { // a named pipe can be read once, and not here
+	if err := checkRegular(f); err != nil { // a named pipe can be read only once, so not here
 		return "", err
 	}
 	r, _, records, err := openFile(f, &opts)
@@ -57,14 +60,14 @@ func FailedRun(f File, opts Options) (string, error) {
 
 // errorFile reads the original rows out of error records.
 //
-// A cell that was absent is null in there and stays absent, and an empty string stays one: what --missing
-// made of the cells of the first run holds, whatever it says now, so that the same user comes out.
+// Null cells stay absent and empty strings stay empty: the --missing of the failed run applies, not the current one, so
+// that the user is the same.
 type errorFile struct {
 	reader
 	name  string
-	cells csvOptions // for rows that did not decode, and may now
-	outer record
-	runID string // of the run that failed, from the records so far; "" where they name none
+	cells csvOptions // for rows that did not decode, but may now
+	outer record     // the error record
+	runID string     // the run in the records so far; "" if they name none
 }
 
 func newErrorFile(name string, r reader, cells csvOptions) *errorFile {
@@ -89,9 +92,9 @@ func (e *errorFile) readRecord(rec *record) error {
 	}
 	rec.line, rec.err = e.outer.line, nil
 	damaged := func(why string) error {
-		why = strings.TrimPrefix(why, linePrefix(rec.line)) // which what the reader says may begin with
+		why = strings.TrimPrefix(why, linePrefix(rec.line)) // the reader may have added it
 		return pipeline.WithHint(fmt.Errorf("%s: %s%s", e.name, linePrefix(rec.line), why),
-			"this is not an error record as rollcall writes them; without its row number it cannot be evaluated again")
+			"this is not an error record that rollcall wrote; without its row number it cannot be evaluated again")
 	}
 	if e.outer.err != nil {
 		return damaged(e.outer.err.Message)
@@ -127,7 +130,7 @@ func (e *errorFile) readRecord(rec *record) error {
 		e.runID = strings.Clone(id)
 	case id != e.runID:
 		return pipeline.WithHint(fmt.Errorf("%s: %sthe record is of run %s, those before it are of run %s", e.name, linePrefix(rec.line), id, e.runID),
-			"ask about the failed users of each run on their own")
+			hintOneRun)
 	}
 	switch {
 	case input.Kind == pipeline.Null || input.Kind == pipeline.String && input.Text == "":

@@ -49,5 +49,5 @@ func ExampleOpen() {
 	}
 	// Output:
 	// 1 ana {"country":"Germany","user_properties":{"seats":7}}
-	// 2 bad_row line 3: column seats: not an int of 64 bits
+	// 2 bad_row line 3: column seats: not a 64-bit integer
 }

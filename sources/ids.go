@@ -9,42 +9,42 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// Damage is what a tool on the way here may have done to the ids of a row. They are sent as they are all the same.
+// Damage is what other tools have probably done to the ids of a row. The ids are sent unchanged all the same.
 type Damage uint8
 
 // The kinds of damage; a row may have several.
 const (
-	DamageBlank    Damage = 1 << iota // white space around: Amplitude's CSV export writes a tab before each cell
-	DamageNothing                     // a word for no value: null, NaN, None
-	DamageDecimal                     // 12345.0: an integer that was a float for a while
-	DamageExponent                    // 1.23457E+15: a spreadsheet's
+	DamageBlank    Damage = 1 << iota // surrounding white space: Amplitude's CSV export writes a tab before each cell
+	DamageNothing                     // a word for a missing value: null, NaN, None
+	DamageDecimal                     // 12345.0: an integer that was converted to a float
+	DamageExponent                    // 1.23457E+15: written by a spreadsheet
 	DamageHeader                      // the name of the column: a header in the middle of the file
 	DamageRounded                     // a float of 2^53 or more, which is not exact
 )
 
-// Damages are all kinds, in the order in which they are reported.
+// Damages are all kinds of damage, in the order in which they are reported.
 var Damages = []Damage{DamageBlank, DamageNothing, DamageDecimal, DamageExponent, DamageHeader, DamageRounded}
 
-// String says of ids what they are.
+// String completes the sentence "the ids …".
 func (d Damage) String() string {
 	switch d {
 	case DamageBlank:
 		return "begin or end with white space"
 	case DamageNothing:
-		return "are a word for no value, as null or NaN"
+		return "are a word for a missing value, such as null or NaN"
 	case DamageDecimal:
 		return "are integers that end in .0"
 	case DamageExponent:
-		return "are numbers with an exponent, as a spreadsheet writes them"
+		return "are numbers with an exponent, as spreadsheets write them"
 	case DamageHeader:
-		return "are the name of their column, as in a header"
+		return "are the name of their column, like a header"
 	case DamageRounded:
 		return "are floats of 2^53 or more, which are rounded"
 	}
 	return "are damaged"
 }
 
-// DamagedIDs says what is odd about the ids of the row that Next has read last.
+// DamagedIDs reports the probable damage of the ids of the row that Next returned last.
 func (in *Input) DamagedIDs(row *pipeline.Row) Damage {
 	if row.Err != nil {
 		return 0
@@ -69,10 +69,10 @@ func (in *Input) DamagedIDs(row *pipeline.Row) Damage {
 	return d
 }
 
-// maxNumber is longer than any number that a tool writes. Longer ids are not looked through.
+// maxNumber is longer than any number that a tool writes. Longer ids are not numbers.
 const maxNumber = 40
 
-// detectDamage says what can be seen of one id alone. It looks at the ends first, because nearly all ids pass there.
+// detectDamage returns the damage that an id shows by itself. It looks at the ends first, because nearly all ids are fine.
 func detectDamage(id string) (d Damage) {
 	if id == "" {
 		return 0
@@ -94,14 +94,14 @@ func detectDamage(id string) (d Damage) {
 	return d
 }
 
-// nothings are the words that tools write where there is no value: SQL, Python, pandas, JavaScript, Go, R, Excel, MySQL.
+// nothings are the words that tools write for a missing value: SQL, Python, pandas, JavaScript, Go, R, Excel, MySQL.
 var nothings = map[string]bool{
 	"null": true, "nan": true, "undefined": true, "none": true, "nil": true, "na": true, "n/a": true, "#n/a": true, "<na>": true,
 	"<null>": true, "(null)": true, `\n`: true, "nat": true, "[object object]": true,
 }
 
-// detectNumberDamage says whether a number without its sign is 12345.0 or 1.23457E+15. The last byte is a digit. 1e5 and 12345e67
-// are neither: no tool writes them so, and a hash may.
+// detectNumberDamage reports whether a number without its sign, which ends in a digit, is like 12345.0 or 1.23457E+15.
+// 1e5 and 12345e67 are not damage: no tool writes them so, but they may be hashes.
 func detectNumberDamage(id string) Damage {
 	whole := countDigits(id)
 	rest := id[whole:]
@@ -133,7 +133,7 @@ func detectNumberDamage(id string) Damage {
 	return DamageExponent
 }
 
-// countDigits is how many digits s begins with.
+// countDigits returns how many digits s begins with.
 func countDigits(s string) int {
 	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {
@@ -146,13 +146,13 @@ func countDigits(s string) int {
 // isBlankEnd reports whether a byte may be the first or last of a blank.
 func isBlankEnd(b byte) bool { return b <= ' ' || b >= utf8.RuneSelf }
 
-// isBlank reports whether r is white space, or takes no room at all.
+// isBlank reports whether r is white space, or has no width.
 func isBlank(r rune) bool { return unicode.IsSpace(r) || r == '\u200b' || r == '\ufeff' }
 
-// countLeadingBlank is how many bytes of white space s begins with.
+// countLeadingBlank returns how many bytes of white space s begins with.
 func countLeadingBlank(s string) int { return len(s) - len(strings.TrimLeftFunc(s, isBlank)) }
 
-// trimBlank is s without white space around.
+// trimBlank removes the white space around s.
 func trimBlank(s string) string {
 	if s == "" || !isBlankEnd(s[0]) && !isBlankEnd(s[len(s)-1]) {
 		return s
@@ -160,7 +160,7 @@ func trimBlank(s string) string {
 	return strings.TrimFunc(s, isBlank)
 }
 
-// trimCells takes the white space around texts away.
+// trimCells removes the white space around texts.
 func trimCells(cells []pipeline.Member) {
 	for i := range cells {
 		if v := &cells[i].Value; v.Kind == pipeline.String {

@@ -24,9 +24,11 @@ func TestDamageOf(t *testing.T) {
 		{"12345.0", DamageDecimal}, {"-12345.0", DamageDecimal}, {"0.0", DamageDecimal}, {"12345.00", DamageDecimal},
 		{"1.23457E+15", DamageExponent}, {"1.23457e+15", DamageExponent}, {"1E+15", DamageExponent}, {"-1.2E+15", DamageExponent}, {"1.23457E15", DamageExponent},
 	} {
-		if got := detectDamage(test.id); got != test.want {
-			t.Errorf("damageOf(%q) = %b, want %b", test.id, got, test.want)
-		}
+		t.Run(test.id, func(t *testing.T) {
+			if got := detectDamage(test.id); got != test.want {
+				t.Errorf("damageOf(%q) = %b, want %b", test.id, got, test.want)
+			}
+		})
 	}
 }
 

@@ -9,11 +9,11 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// jsonlReader reads one JSON object a line. Every row has its own columns.
+// jsonlReader reads one JSON object per line. Every row has its own columns.
 type jsonlReader struct {
 	*lines
 	io.Closer
-	trim bool // white space around texts goes
+	trim bool // remove white space around texts
 }
 
 func openJSONL(l *lines, c io.Closer, trim bool) (*jsonlReader, error) {
@@ -24,16 +24,17 @@ func openJSONL(l *lines, c io.Closer, trim bool) (*jsonlReader, error) {
 	return j, j.checkShape()
 }
 
-// checkShape refuses JSON that is not one object a line by its first line, because every line would be a bad row.
+// checkShape returns an error if the first line shows that the file is not one JSON object per line. Otherwise every line
+// would be a bad row.
 func (j *jsonlReader) checkShape() error {
 	first, err := j.peekFirstText()
 	switch {
 	case err != nil:
 		return err
 	case bytes.HasPrefix(first, []byte{'['}):
-		return pipeline.WithHint(fmt.Errorf("%s: this is a JSON array, not an object a line", j.file), "jq -c '.[]' users.json > users.jsonl makes that of it")
+		return pipeline.WithHint(fmt.Errorf("%s: this is a JSON array, not one object per line", j.file), "convert it: jq -c '.[]' users.json > users.jsonl")
 	case string(first) == "{":
-		return pipeline.WithHint(fmt.Errorf("%s: this is a JSON object of several lines, not an object a line", j.file), "jq -c . users.json > users.jsonl makes that of it")
+		return pipeline.WithHint(fmt.Errorf("%s: this is a JSON object of several lines, not one object per line", j.file), "convert it: jq -c . users.json > users.jsonl")
 	}
 	return nil
 }

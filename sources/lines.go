@@ -12,18 +12,18 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// maxRecord is how many bytes one record may take. A request takes 8,000, so there is room for columns that are not
-// sent; and a run holds hundreds of records at a time.
+// maxRecord is the number of bytes that one record may take. A request may take 8,000, so there is room for columns that
+// are not sent. A run holds hundreds of records at a time.
 const maxRecord = 1 << 20
 
-// errTooLong says that a line, or a record of several lines, is longer than maxRecord.
+// errTooLong means that a line, or a record of several lines, is longer than maxRecord.
 var errTooLong = errors.New("longer than 1 MiB")
 
-// EncodingError says that a text file is not UTF-8. It ends the input.
+// EncodingError is the error of a text file that is not UTF-8. It ends the input.
 type EncodingError struct {
 	File string
 	Line int64
-	What string // what it is instead, as far as that can be told
+	What string // what the file seems to be instead
 }
 
 // Error names the file and the line.
@@ -35,22 +35,22 @@ func newEncodingError(file string, line int64, what, hint string) error {
 	return pipeline.WithHint(&EncodingError{file, line, what}, hint)
 }
 
-// lines is a text file, line by line, of which it holds no more than a record.
+// lines reads a text file line by line. It holds at most one record in memory.
 type lines struct {
 	file string
 	r    io.Reader
 	buf  []byte
-	pos  int   // of the first byte in buf that is not consumed
+	pos  int   // the first byte in buf that is not consumed
 	line int64 // the number of the line at pos, from 1
-	err  error // what r returned last; io.EOF included
+	err  error // the last error of r, io.EOF included
 }
 
 func newLines(file string, r io.Reader) *lines {
 	return &lines{file: file, r: r, line: 1, buf: make([]byte, 0, 64<<10)}
 }
 
-// findLineEnd is the number of unconsumed bytes up to and including the first newline at or behind from, or to the end
-// of the file. It returns io.EOF if there is nothing behind from, and errTooLong.
+// findLineEnd returns the number of unconsumed bytes up to and including the first newline at or after from, or to the
+// end of the file. It returns io.EOF if there is nothing after from, or errTooLong.
 func (l *lines) findLineEnd(from int) (int, error) {
 	start := from
 	for {
@@ -97,7 +97,7 @@ func (l *lines) fillBuffer() {
 	l.err = io.ErrNoProgress
 }
 
-// peek is the next n unconsumed bytes, valid until the next call of another method.
+// peek returns the next n unconsumed bytes, which are valid until the next call of another method.
 func (l *lines) peek(n int) []byte { return l.buf[l.pos : l.pos+n] }
 
 // consume consumes n bytes.
@@ -127,7 +127,7 @@ func (l *lines) skipLine() error {
 	}
 }
 
-// checkStart looks at the first bytes: a byte order mark goes, and what is not UTF-8 text is refused.
+// checkStart skips a byte order mark, and returns an error if the first bytes are not UTF-8 text.
 func (l *lines) checkStart() error {
 	n, err := l.findLineEnd(0)
 	if err != nil && err != io.EOF && !errors.Is(err, errTooLong) {
@@ -135,7 +135,7 @@ func (l *lines) checkStart() error {
 	}
 	first := l.peek(min(n, 4096))
 	utf16 := "convert it to UTF-8, for example with: iconv -f UTF-16 -t UTF-8"
-	if len(first) > 1 { // without a mark, iconv has to be told which byte comes first
+	if len(first) > 1 { // without a byte order mark, iconv needs the byte order
 		if first[0] == 0 && first[1] != 0 {
 			utf16 = strings.Replace(utf16, "UTF-16", "UTF-16BE", 1)
 		} else if first[0] != 0 && first[1] == 0 {
@@ -152,7 +152,7 @@ func (l *lines) checkStart() error {
 		}
 	}
 	if bytes.IndexByte(first, 0) >= 0 {
-		return newEncodingError(l.file, 1, "NUL bytes: this is UTF-16 or no text at all", utf16)
+		return newEncodingError(l.file, 1, "NUL bytes: this is UTF-16, or not text", utf16)
 	}
 	if cr := bytes.IndexByte(first, '\r'); cr >= 0 && cr+1 < len(first) && first[cr+1] != '\n' && bytes.IndexByte(l.peek(n), '\n') < 0 {
 		return pipeline.WithHint(fmt.Errorf("%s: line 1: the lines end in a carriage return alone", l.file), hintCR)
@@ -163,12 +163,12 @@ func (l *lines) checkStart() error {
 	}
 	if isHTML(text) {
 		return pipeline.WithHint(fmt.Errorf("%s: line 1: this is a web page (HTML or XML), not users", l.file),
-			"a download without a login gives such a page; look at it in a browser")
+			"a download without a login results in such a page; look at it in a browser")
 	}
 	return nil
 }
 
-// peekFirstText is the first line that is not blank, without white space around it.
+// peekFirstText returns the first line that is not blank, without white space around it.
 func (l *lines) peekFirstText() ([]byte, error) {
 	for n := 0; ; {
 		m, err := l.findLineEnd(n)
@@ -182,9 +182,9 @@ func (l *lines) peekFirstText() ([]byte, error) {
 	}
 }
 
-const hintCR = `convert the ends of the lines: tr '\r' '\n' < users.csv > users-lf.csv`
+const hintCR = `convert the line ends: tr '\r' '\n' < users.csv > users-lf.csv`
 
-// otherFormats are files that are not text, by how they begin.
+// otherFormats are the formats that a file is recognized as by its first bytes, and that are not UTF-8 text.
 var otherFormats = []struct{ magic, what, hint string }{
 	{"\xff\xfe", "UTF-16, not UTF-8", ""},
 	{"\xfe\xff", "UTF-16, not UTF-8", ""},
@@ -202,7 +202,7 @@ var otherFormats = []struct{ magic, what, hint string }{
 	{"%PDF-", "a PDF, not text", "export the users as CSV"},
 }
 
-// isHTML reports whether text begins as a web page or XML does.
+// isHTML reports whether text begins like HTML or XML.
 func isHTML(text []byte) bool {
 	text = bytes.ToLower(text[:min(len(text), 16)])
 	for _, begin := range []string{"<!doctype", "<html", "<?xml", "<head", "<script"} {
@@ -213,7 +213,7 @@ func isHTML(text []byte) bool {
 	return false
 }
 
-// checkUTF8 makes sure that the bytes, which start at the current line, are UTF-8.
+// checkUTF8 checks that the bytes, which start at the current line, are UTF-8.
 func (l *lines) checkUTF8(b []byte) error {
 	if utf8.Valid(b) {
 		return nil

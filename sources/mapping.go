@@ -9,32 +9,34 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// Mapping says which columns of the input are which parts of the user, and which are copied to the output.
+// Mapping says which columns of the input are which fields of the user, and which are copied to the output.
 //
-// The zero Mapping takes every column by its own name: user_id, country, user_properties.plan, groups.org,
-// group_properties.org.tier, context. A column that maps to nothing is not sent. Columns are found by their
-// exact name first, and then regardless of case.
+// The zero Mapping uses every column by its own name: user_id, country, user_properties.plan, groups.org,
+// group_properties.org.tier, context. Other columns are not sent. Names match exactly first, and then regardless of case.
 type Mapping struct {
-	Map           map[string]string        // field of the user → column: user_id → uid, groups.org → company
-	Properties    []string                 // columns that are user properties under their own name
-	AllProperties bool                     // every column that maps to nothing else is a user property; but [ColumnUse].LeftOut, and pandas' index
-	Exclude       []string                 // columns that are not sent, unless Map names them; regardless of case
-	Types         map[string]pipeline.Type // column → string, int, float, bool or json; see [ParseType]
-	Trim          bool                     // white space around ids goes, and that around the cells of text formats
-	MissingEmpty  bool                     // an empty cell of a text format is an empty string, not absent
-	Carry         []string                 // columns to copy to the output, in this order
+	Map          map[string]string        // field of the user → column: user_id → uid, groups.org → company
+	Properties   []string                 // columns that are user properties under their own names
+	Exclude      []string                 // columns that are not sent, unless Map names them; regardless of case
+	Types        map[string]pipeline.Type // column → string, int, float, bool or json; see [ParseType]
+	Trim         bool                     // remove white space around ids, and around the cells of text formats
+	MissingEmpty bool                     // an empty cell of a text format is an empty string, not absent
+	Carry        []string                 // columns to copy to the output, in this order
+
+	// AllProperties makes every column that is not a field a user property, except pandas' index and columns that cannot
+	// be sent (see [ColumnUse].LeftOut).
+	AllProperties bool
 }
 
-// ColumnUse says what becomes of one column of the input.
+// ColumnUse reports how a column of the input is used.
 type ColumnUse struct {
 	Name    string
-	Target  string // "user_id", "user_properties.plan"; several with ", " between them; "" is not sent
+	Target  string // "user_id", "user_properties.plan"; several are separated by ", "; "" means not sent
 	Carried bool
-	Folded  string // the name that this column goes by, if it matches only when case does not matter
-	LeftOut string // why it is not sent although all columns are: "a column of the logical type VARIANT"; else ""
+	Folded  string // the name that the column matches only regardless of case; else ""
+	LeftOut string // why AllProperties does not send it, such as "a column of the logical type VARIANT"; else ""
 }
 
-// ParseType is the type of that name for [Mapping].Types.
+// ParseType returns the type of that name, for [Mapping].Types.
 func ParseType(name string) (pipeline.Type, error) {
 	for _, t := range columnTypes {
 		if t.String() == name {
@@ -46,29 +48,29 @@ func ParseType(name string) (pipeline.Type, error) {
 
 var columnTypes = []pipeline.Type{pipeline.TypeString, pipeline.TypeInt, pipeline.TypeFloat, pipeline.TypeBool, pipeline.TypeJSON}
 
-// column is a column of a file as its reader knows it.
+// column is a column of a file.
 type column struct {
 	name       string
-	ambiguous  bool // the file calls the column called, and another one too, or gives it no name: it is not used
-	called     string
+	ambiguous  bool   // the name was made by makeNamesUnique, because the name in the file is missing or duplicated
+	called     string // if ambiguous: the name in the file
 	typ        pipeline.Type
 	precision  int    // of a decimal
 	scale      int    // of a decimal
-	shape      string // what it holds, where the file says so; "" is a text format
+	shape      string // a description of its values, if the file has types; equal for columns that can be combined
 	nested     bool   // its cells are lists or objects
-	unreadable string // why its cells cannot be read; "" means they can
-	leftOut    string // why it is not sent although all are; "" means it is
+	unreadable string // why its cells cannot be read; else ""
+	leftOut    string // why AllProperties does not send it; else ""
 }
 
-// record is one decoded record: its cells in the input's order, or the reason why there are none.
+// record is one decoded record: its cells in the input's order, or an error.
 type record struct {
 	cells  []pipeline.Member
-	number int64 // the row's number where the record itself says so; 0: count
+	number int64 // the row number, if the record has one; else 0
 	line   int64 // where it starts; 0 in a format without lines
-	size   int   // about how many bytes it takes
+	size   int   // its approximate size in bytes
 	err    *pipeline.UserError
-	bad    *pipeline.UserError // a cell cannot be read; the others are there
-	ragged bool                // it lacks cells at its end, or has empty ones more
+	bad    *pipeline.UserError // a cell cannot be read; the others can
+	ragged bool                // it lacks cells at the end, or has extra empty ones
 
 	failedWith pipeline.Kind // of an error record
 }
@@ -79,14 +81,14 @@ const (
 	toUserID targetKind = iota
 	toDeviceID
 	toContext       // a JSON user
-	toObject        // user_properties, groups or group_properties as a whole
+	toObject        // all of user_properties, groups or group_properties
 	toField         // country, platform, …
 	toProperty      // user_properties.<key>
 	toGroup         // groups.<key>
 	toGroupProperty // group_properties.<key>.<sub>
 )
 
-// target is a place in the user. Targets sort by their names, which is the order of User.Context.
+// target is a field of the user. Targets sort by name, which is the order of User.Context.
 type target struct {
 	kind          targetKind
 	top, key, sub string
@@ -127,7 +129,7 @@ var fields = []string{
 
 var locationFields = []string{"country", "region", "city", "dma", "ip_address"}
 
-// parseTarget is the place in the user that a name stands for: exact says that it is spelled as it should be.
+// parseTarget returns the field of the user that a name means. exact reports whether its case is right.
 func parseTarget(name string) (t target, exact, ok bool) {
 	lower := strings.ToLower(name)
 	switch lower {
@@ -163,13 +165,13 @@ func parseTarget(name string) (t target, exact, ok bool) {
 	return t, exact, t.key != ""
 }
 
-// use is one thing that a column is used for. Where two columns want the same target, the higher rank has it.
+// use is one use of a column. If several columns have the same target, the one of the highest rank is used.
 type use struct {
 	target target
 	rank   int
 }
 
-// The ranks: what --map says goes before a column's own name, an exact name before one in another case.
+// The ranks: --map comes before a column's own name, and an exact name before one in another case.
 const (
 	rankAll = iota
 	rankFolded
@@ -178,29 +180,31 @@ const (
 	rankMapExact
 )
 
-// slot is a target and the cell it is filled from.
+// slot is a use and the index of its cell.
 type slot struct {
 	use
 	cell int
 }
 
-// mapper lays cells out as users. It is for one file, and not for concurrent use.
+// mapper turns cells into users. It is for one file, and not for concurrent use.
 type mapper struct {
 	opts  *Mapping
 	fixed bool
-	slots []slot // of the header, or of the row at hand; sorted by target
-	types []*pipeline.Type
-	carry []int // the cell of each carried column
+	slots []slot           // of the header, or of the current row; sorted by target
+	types []*pipeline.Type // the type that the options give each column, or nil
+	carry []int            // the cell of each carried column
 
 	carryTypes []pipeline.Type
-	uses       map[string][]use // where the columns are not fixed: what each name seen is used for
-	seen       map[string]bool  // where the columns are not fixed: the names of options that a row had
-	slotsFor   []cellShape      // where the columns are not fixed: the row that slots are for
 	leaves     []leaf
+
+	// If the columns are not fixed:
+	uses     map[string][]use // the uses of each name
+	seen     map[string]bool  // the names in the options that a row had
+	slotsFor []cellShape      // the row that slots are for
 }
 
-// findUses says what the column is used for. One that shares its name is used only for what that name itself is, so that it
-// is noticed that two columns want to be that; or if an option says the name that it has been given.
+// findUses returns the uses of the column. A duplicate column is used if an option has its new name; and as the field that
+// its name in the file means, so that two columns for one field are an error.
 func (c *column) findUses(o *Mapping) []use {
 	if !c.ambiguous {
 		return findUses(c.name, o)
@@ -214,12 +218,12 @@ func (c *column) findUses(o *Mapping) []use {
 	return us
 }
 
-// findUses says what the column of that name is used for.
+// findUses returns the uses of the column of that name.
 func findUses(name string, o *Mapping) []use {
 	var us []use
 	for field, column := range o.Map {
 		if strings.EqualFold(column, name) {
-			t, _, _ := parseTarget(field) // Open has made sure
+			t, _, _ := parseTarget(field) // checked by checkMapping
 			rank := rankMapFolded
 			if column == name {
 				rank = rankMapExact
@@ -253,19 +257,19 @@ func findUses(name string, o *Mapping) []use {
 	return us
 }
 
-// isExcluded reports whether the column of that name is only sent as what Map says.
+// isExcluded reports whether only Map can make the column of that name a field.
 func (o *Mapping) isExcluded(name string) bool {
 	return slices.ContainsFunc(o.Exclude, func(e string) bool { return strings.EqualFold(e, name) })
 }
 
-// isPandasIndex reports whether a column is what pandas keeps its row numbers in: no one else knows it as a column.
+// isPandasIndex reports whether a column holds the row numbers of pandas, which are not data.
 func isPandasIndex(name string) bool {
 	n, ok := strings.CutPrefix(name, "__index_level_")
 	n, also := strings.CutSuffix(n, "__")
 	return ok && also && n != "" && strings.Trim(n, "0123456789") == ""
 }
 
-// resolveTargets sorts the slots and leaves one for each target: that of the highest rank.
+// resolveTargets sorts the slots, and keeps the one of the highest rank for each target.
 func resolveTargets(slots []slot, name func(cell int) string) ([]slot, error) {
 	slices.SortFunc(slots, func(a, b slot) int {
 		if c := a.target.compare(b.target); c != 0 {
@@ -289,13 +293,13 @@ func resolveTargets(slots []slot, name func(cell int) string) ([]slot, error) {
 	return kept, nil
 }
 
-// IsField reports whether a column can be mapped to the field of a user. Others can only be in a context.
+// IsField reports whether a column can be mapped to that field of a user. Other fields can only be in a context.
 func IsField(field string) bool {
 	_, _, ok := parseTarget(field)
 	return ok
 }
 
-// checkMapping finds what is wrong with the options before any file is looked at.
+// checkMapping checks the options without looking at a file.
 func checkMapping(o *Mapping) error {
 	seen := map[target]string{}
 	for field := range o.Map {
@@ -323,7 +327,7 @@ func checkMapping(o *Mapping) error {
 	return nil
 }
 
-// findColumn is the position of the column that an option names.
+// findColumn returns the index of the column that an option names.
 func findColumn(cols []column, name, option string) (int, error) {
 	if i := slices.IndexFunc(cols, func(c column) bool { return c.name == name }); i >= 0 {
 		return i, nil
@@ -336,14 +340,14 @@ func findColumn(cols []column, name, option string) (int, error) {
 	}
 	if len(same) > 0 {
 		return 0, pipeline.WithHint(fmt.Errorf("%s: %d columns of the header are called %q", option, len(same), name),
-			"give each its own name, or name it as "+strings.Join(same, " or "))
+			"give each its own name, or use "+strings.Join(same, " or "))
 	}
 	folded := -1
 	for i, c := range cols {
 		if strings.EqualFold(c.name, name) {
 			if folded >= 0 {
-				return 0, pipeline.WithHint(fmt.Errorf("%s: the columns %s and %s are both %q", option, cols[folded].name, c.name, name),
-					"spell it as the header does")
+				return 0, pipeline.WithHint(fmt.Errorf("%s: the columns %s and %s both match %q", option, cols[folded].name, c.name, name),
+					"write it exactly as in the header")
 			}
 			folded = i
 		}
@@ -354,7 +358,7 @@ func findColumn(cols []column, name, option string) (int, error) {
 	return 0, pipeline.WithHint(fmt.Errorf("%s: the input has no column %q", option, name), suggestColumn(cols, name))
 }
 
-// suggestColumn is the hint for a column that is not there: the nearest name, or all.
+// suggestColumn returns the hint for a missing column: the most similar name, or all names.
 func suggestColumn(cols []column, name string) string {
 	names := make([]string, len(cols))
 	for i, c := range cols {
@@ -369,7 +373,7 @@ func suggestColumn(cols []column, name string) string {
 	return "its columns are " + strings.Join(names, ", ")
 }
 
-// newMapper compiles the mapping for a file. Where fixed is false, cols are only what the first rows have.
+// newMapper compiles the mapping for a file. If fixed is false, cols are only those of the first rows.
 func newMapper(cols []column, fixed bool, o *Mapping) (*mapper, error) {
 	m := &mapper{opts: o, fixed: fixed, uses: map[string][]use{}, seen: map[string]bool{}}
 	for _, c := range o.Carry {
@@ -392,7 +396,7 @@ func newMapper(cols []column, fixed bool, o *Mapping) (*mapper, error) {
 		if slices.ContainsFunc(cols, func(c column) bool {
 			return strings.EqualFold(c.name, name) || c.ambiguous && strings.EqualFold(c.called, name)
 		}) {
-			continue // all of them, where there are several
+			continue // it may match several
 		}
 		if _, err := findColumn(cols, name, "--properties"); err != nil {
 			return nil, err
@@ -421,14 +425,14 @@ func newMapper(cols []column, fixed bool, o *Mapping) (*mapper, error) {
 				continue
 			}
 			if u.target.kind == toObject && columnType(c.name, o, c.typ) != pipeline.TypeJSON {
-				continue // a text that happens to be called groups is no object
+				continue // a text column whose name happens to be groups
 			}
 			m.slots = append(m.slots, slot{u, i})
 		}
 	}
 	var err error
 	if m.slots, err = resolveTargets(m.slots, func(i int) string { return cols[i].name }); err != nil {
-		return nil, pipeline.WithHint(err, "say which one with --map FIELD=COLUMN, as the column is written here")
+		return nil, pipeline.WithHint(err, "choose one with --map FIELD=COLUMN, with the column as it is written here")
 	}
 	const hint = "leave the column out, or write the file again with it as text or JSON"
 	for _, s := range m.slots {
@@ -448,7 +452,7 @@ func newMapper(cols []column, fixed bool, o *Mapping) (*mapper, error) {
 	return m, m.checkIDs(cols)
 }
 
-// checkIDs refuses a header from which no user can come.
+// checkIDs returns an error if no row can have an id, or the group of a group property.
 func (m *mapper) checkIDs(cols []column) error {
 	has := func(kind targetKind, top, key string) bool {
 		return slices.ContainsFunc(m.slots, func(s slot) bool {
@@ -460,30 +464,30 @@ func (m *mapper) checkIDs(cols []column) error {
 		for i, c := range cols {
 			names[i] = c.name
 		}
-		hint := "the first line names the columns; --map user_id=COLUMN says which one holds the ids"
+		hint := "the first line names the columns; --map user_id=COLUMN names the one with the ids"
 		if near := SuggestID(names); near != "" {
 			hint = near
 		} else if len(cols) == 1 {
 			hint = "if it is a list of ids without a header: --no-header --map user_id=c1; else --map user_id=COLUMN names the column"
 			if i := strings.IndexAny(cols[0].name, ";,|\t"); i >= 0 {
-				hint = fmt.Sprintf("is the file delimited by %q? --delimiter says by what", cols[0].name[i:i+1])
+				hint = fmt.Sprintf("is the file delimited by %q? set it with --delimiter", cols[0].name[i:i+1])
 			}
 		}
 		if first := cols[0].name; strings.HasPrefix(first, "{") || strings.HasPrefix(first, "[") {
-			hint = "is it JSON? --input-format jsonl reads an object a line"
+			hint = "is it JSON? --input-format jsonl reads one object per line"
 		}
 		return pipeline.WithHint(fmt.Errorf("none of the %d columns is user_id or device_id", len(cols)), hint)
 	}
 	for _, s := range m.slots {
 		if s.target.kind == toGroupProperty && !has(toGroup, groups, s.target.key) && !has(toObject, groups, "") && !has(toContext, "context", "") {
 			return pipeline.WithHint(fmt.Errorf("%s needs the column groups.%s, which names the group", s.target, s.target.key),
-				fmt.Sprintf("--map groups.%s=COLUMN says which column that is", s.target.key))
+				fmt.Sprintf("--map groups.%s=COLUMN names that column", s.target.key))
 		}
 	}
 	return nil
 }
 
-// SuggestID is the hint for an input without ids, if one of its columns is called nearly as the id is: User ID, userID.
+// SuggestID returns the hint for an input without ids, if the name of a column is similar: User ID, userID.
 func SuggestID(names []string) string {
 	for _, field := range []string{"user_id", "device_id"} {
 		for _, name := range names {
@@ -504,15 +508,15 @@ func SuggestID(names []string) string {
 				name = "'" + name + "'"
 			}
 			if strings.EqualFold(name, field) {
-				return "--trim takes the white space around " + field + " away"
+				return "--trim removes the white space around " + field
 			}
-			return trim + "--map " + field + "=" + name + " takes that column"
+			return trim + "--map " + field + "=" + name + " uses that column"
 		}
 	}
 	return ""
 }
 
-// LooksLikeID reports whether the name of an only column is rather an id: the first line of a list without a header.
+// LooksLikeID reports whether the name of the only column is probably an id, so that the file is a list without a header.
 func LooksLikeID(name string) bool {
 	n := 0
 	for i := range len(name) {
@@ -523,7 +527,7 @@ func LooksLikeID(name string) bool {
 	return strings.Contains(name, "@") || n > 0 && (2*n >= len(name) || strings.Contains(name, "-") || len(name) >= 20)
 }
 
-// remapCells adapts the mapper to records without the cells of columns that nobody wants.
+// remapCells adapts the mapper to records without the cells of unwanted columns.
 func (m *mapper) remapCells(at []int) {
 	types := make([]*pipeline.Type, len(m.types))
 	for i := range m.slots {
@@ -538,6 +542,7 @@ func (m *mapper) remapCells(at []int) {
 	m.types = types
 }
 
+// lookupType returns the type that the options give a column.
 func lookupType(name string, o *Mapping) (pipeline.Type, bool) {
 	if t, ok := o.Types[name]; ok {
 		return t, true
@@ -550,7 +555,8 @@ func lookupType(name string, o *Mapping) (pipeline.Type, bool) {
 	return 0, false
 }
 
-// carriedColumns are the carried columns of a file that has the columns; those that hold only nulls there are of any type.
+// carriedColumns returns the carried columns of a file, and which of them hold only nulls there, so that their type does
+// not matter.
 func (m *mapper) carriedColumns(cols []column) (carry []pipeline.Column, nulls []bool) {
 	for i, t := range m.carryTypes {
 		c := pipeline.Column{Name: m.opts.Carry[i], Type: t}
@@ -567,6 +573,7 @@ func (m *mapper) carriedColumns(cols []column) (carry []pipeline.Column, nulls [
 	return carry, nulls
 }
 
+// columnType returns the type that the options give a column, or otherwise.
 func columnType(name string, o *Mapping, otherwise pipeline.Type) pipeline.Type {
 	if t, ok := lookupType(name, o); ok {
 		return t
@@ -574,7 +581,7 @@ func columnType(name string, o *Mapping, otherwise pipeline.Type) pipeline.Type 
 	return otherwise
 }
 
-// describeUses says what becomes of the columns.
+// describeUses reports how the columns are used.
 func (m *mapper) describeUses(cols []column) ([]ColumnUse, error) {
 	slots := m.slots
 	if !m.fixed {
@@ -584,7 +591,7 @@ func (m *mapper) describeUses(cols []column) ([]ColumnUse, error) {
 				slots = append(slots, slot{u, i})
 			}
 		}
-		// Two rows may spell a column differently; only two columns of one row collide, and that is the row's error.
+		// Rows may spell a column differently. Only two columns of one row are a conflict, which is an error of that row.
 		slices.SortStableFunc(slots, func(a, b slot) int { return a.target.compare(b.target) })
 	}
 	uses := make([]ColumnUse, len(cols))
@@ -609,7 +616,7 @@ func (m *mapper) describeUses(cols []column) ([]ColumnUse, error) {
 			uses[i].Carried = true
 		}
 	}
-	for _, name := range m.namedColumns() { // what the options say goes before what the target is called
+	for _, name := range m.opts.namedColumns() { // a name in the options comes before the name of the target
 		if i, err := findColumn(cols, name, ""); err == nil && cols[i].name != name {
 			uses[i].Folded = name
 		}
@@ -617,7 +624,7 @@ func (m *mapper) describeUses(cols []column) ([]ColumnUse, error) {
 	if m.fixed {
 		return uses, nil
 	}
-	for _, name := range m.namedColumns() { // columns that are mapped, but not in the first rows
+	for _, name := range m.opts.namedColumns() { // columns in the options that the first rows lack
 		if _, err := findColumn(cols, name, ""); err == nil {
 			continue
 		}
@@ -633,13 +640,13 @@ func (m *mapper) describeUses(cols []column) ([]ColumnUse, error) {
 	return uses, nil
 }
 
-func (m *mapper) namedColumns() []string { return m.opts.namedColumns() }
+// optionColumns returns the columns that the options name, including those that they leave out.
+func (m *mapper) optionColumns() []string {
+	return slices.Concat(m.opts.namedColumns(), m.opts.Exclude)
+}
 
-// optionColumns are the columns that the options name, those that they leave out included.
-func (m *mapper) optionColumns() []string { return slices.Concat(m.namedColumns(), m.opts.Exclude) }
-
-// namedColumns are the columns that the options name, each once, sorted, but for those that they leave out: a part of a struct
-// is a column of its own only where something is done with it.
+// namedColumns returns the columns that the options name, sorted and without duplicates, except those that they leave
+// out: a part of a struct is a column of its own only if it is used.
 func (o *Mapping) namedColumns() []string {
 	names := slices.Concat(o.Properties, o.Carry)
 	for _, c := range o.Map {
@@ -652,19 +659,19 @@ func (o *Mapping) namedColumns() []string {
 	return slices.Compact(names)
 }
 
-// maxNames is how many column names are remembered where each row may have its own.
+// maxNames bounds the column names that are remembered if every row may have its own.
 const maxNames = 10_000
 
 // updateSlots compiles the mapping for the cells of one row.
 func (m *mapper) updateSlots(cells []pipeline.Member) error {
 	if slices.EqualFunc(m.slotsFor, cells, func(a cellShape, b pipeline.Member) bool { return a.kind == b.Value.Kind && a.name == b.Name }) {
-		return nil // as the row before
+		return nil // same as the row before
 	}
 	m.slotsFor, m.slots = m.slotsFor[:0], m.slots[:0]
 	for i := range cells {
 		c := &cells[i]
 		if c.Value.Kind == pipeline.Null {
-			continue // absent; it must not stand before another column
+			continue // absent; it must not hide another column
 		}
 		us, ok := m.uses[c.Name]
 		if !ok {
@@ -678,7 +685,7 @@ func (m *mapper) updateSlots(cells []pipeline.Member) error {
 		}
 		for _, u := range us {
 			if u.target.kind == toObject && c.Value.Kind == pipeline.String && columnType(c.Name, m.opts, pipeline.TypeString) != pipeline.TypeJSON {
-				continue // a text that happens to be called groups is no object
+				continue // a text whose name happens to be groups
 			}
 			m.slots = append(m.slots, slot{u, i})
 		}

@@ -63,7 +63,7 @@ func TestMapping(t *testing.T) {
 			want: got{ID: "a", Context: `{"user_properties":{"b":true,"f":1.5,"i":-7,"j":[1,{"a":2,"b":1.0}],"s":"5"}}`, Carry: `[-7,[1,{"a":2,"b":1.0}]]`,
 				Input: `{"user_id":"a","user_properties.i":"-7","user_properties.f":"1.50","user_properties.b":"TRUE","user_properties.j":"[1,{\"b\":1.0,\"a\":2}]","user_properties.s":"5"}`}},
 		{name: "an int that is none", data: "user_id,n\na,seven\n", mapping: Mapping{Properties: []string{"n"}, Types: types{"n": pipeline.TypeInt}, Carry: []string{"n"}},
-			want: got{ID: "a", Carry: "[null]", Input: `{"user_id":"a","n":"seven"}`, Err: "bad_row: line 2: column n: not an int of 64 bits"}},
+			want: got{ID: "a", Carry: "[null]", Input: `{"user_id":"a","n":"seven"}`, Err: "bad_row: line 2: column n: not a 64-bit integer"}},
 		{name: "a float that JSON lacks", data: "n,user_id\nNaN,a\n", mapping: Mapping{Properties: []string{"n"}, Types: types{"n": pipeline.TypeFloat}},
 			want: got{ID: "a", Input: `{"n":"NaN","user_id":"a"}`, Err: "bad_row: line 2: column n: not a float"}},
 		{name: "a bool that is none", data: "n,user_id\nja,a\n", mapping: Mapping{Properties: []string{"n"}, Types: types{"n": pipeline.TypeBool}},
@@ -96,9 +96,9 @@ func TestMapping(t *testing.T) {
 		{name: "carried as JSON", file: "u.jsonl", data: `{"user_id":"a","o":{"b":1}}`, mapping: Mapping{Carry: []string{"o"}, Types: types{"o": pipeline.TypeJSON}},
 			want: got{ID: "a", Context: `{}`, Carry: `[{"b":1}]`, Input: `{"user_id":"a","o":{"b":1}}`}},
 		{name: "a field that is an object", file: "u.jsonl", data: `{"country":{"x":1},"user_id":"a"}`,
-			want: got{ID: "a", Input: `{"country":{"x":1},"user_id":"a"}`, Err: "bad_row: line 1: column country: an object where a text belongs"}},
+			want: got{ID: "a", Input: `{"country":{"x":1},"user_id":"a"}`, Err: "bad_row: line 1: column country: an object where a text is expected"}},
 		{name: "an id that is a list", file: "u.jsonl", data: `{"user_id":["a"],"device_id":"d"}`,
-			want: got{Dev: "d", Input: `{"user_id":["a"],"device_id":"d"}`, Err: "bad_row: line 1: column user_id: a list where a text belongs"}},
+			want: got{Dev: "d", Input: `{"user_id":["a"],"device_id":"d"}`, Err: "bad_row: line 1: column user_id: a list where a text is expected"}},
 		{name: "nested properties of a wrong shape", file: "u.jsonl", data: `{"user_id":"a","user_properties":3}`,
 			want: got{ID: "a", Input: `{"user_id":"a","user_properties":3}`, Err: "invalid_context: line 1: column user_properties: not a JSON object"}},
 		{name: "two columns of one row", file: "u.jsonl", data: `{"User_id":"a","USER_ID":"b"}`,
@@ -168,7 +168,7 @@ func TestMappingRefused(t *testing.T) {
 		{"types", "user_id,plan", Mapping{Types: types{"age": pipeline.TypeInt}}, `--types: the input has no column "age"`, "plan"},
 		{"type", "user_id,plan", Mapping{Types: types{"plan": pipeline.TypeTimestamp}}, `column plan: unknown column type "timestamp"`, "string, int, float, bool and json"},
 		{"two columns but for case", "User_ID,USER_ID", Mapping{}, "the columns User_ID and USER_ID are both user_id", "--map"},
-		{"an option's column in two cases", "user_id,Plan,PLAN", Mapping{Carry: []string{"plan"}}, "are both \"plan\"", "spell"},
+		{"an option's column in two cases", "user_id,Plan,PLAN", Mapping{Carry: []string{"plan"}}, "both match \"plan\"", "exactly"},
 		{"two columns for a property", "user_id,plan,user_properties.plan", Mapping{Properties: []string{"plan"}}, "are both user_properties.plan", "--map"},
 		{"no group", "user_id,group_properties.org.tier", Mapping{}, "group_properties.org.tier needs the column groups.org", "--map groups.org="},
 	} {
@@ -186,14 +186,16 @@ func TestHasLocation(t *testing.T) {
 		"user_id": false, "user_id,language": false, "user_id,Country": true, "user_id,region": true, "user_id,city": true, "user_id,dma": true,
 		"user_id,ip_address": true, "context": true, "user_id,user_properties.country": false,
 	} {
-		in, err := Open(filesAt(writeFile(t, "u.csv", []byte(header+"\n"))), Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if in.HasLocation() != want {
-			t.Errorf("%s: %v, want %v", header, !want, want)
-		}
-		mustClose(t, in)
+		t.Run(header, func(t *testing.T) {
+			in, err := Open(filesAt(writeFile(t, "u.csv", []byte(header+"\n"))), Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if in.HasLocation() != want {
+				t.Errorf("%s: %v, want %v", header, !want, want)
+			}
+			mustClose(t, in)
+		})
 	}
 }
 
@@ -264,20 +266,22 @@ func TestFoldedNames(t *testing.T) {
 		{"an exact name among two in other cases", "u.csv", "user_id,PLAN,Plan,plan\n", Mapping{Carry: []string{"plan"}}, ""},
 		{"JSONL", "u.jsonl", `{"User_Id":"a"}` + "\n" + `{"user_id":"a","Tag":1}`, Mapping{Carry: []string{"tag"}}, "User_Id as user_id, Tag as tag"},
 	} {
-		in, err := Open(filesAt(writeFile(t, test.file, []byte(test.data))), Options{Mapping: test.mapping})
-		if err != nil {
-			t.Errorf("%s: %v", test.name, err)
-			continue
-		}
-		var folded []string
-		for _, u := range in.Columns() {
-			if u.Folded != "" {
-				folded = append(folded, u.Name+" as "+u.Folded)
+		t.Run(test.name, func(t *testing.T) {
+			in, err := Open(filesAt(writeFile(t, test.file, []byte(test.data))), Options{Mapping: test.mapping})
+			if err != nil {
+				t.Errorf("%s: %v", test.name, err)
+				return
 			}
-		}
-		if g := strings.Join(folded, ", "); g != test.want {
-			t.Errorf("%s: %q, want %q", test.name, g, test.want)
-		}
-		mustClose(t, in)
+			var folded []string
+			for _, u := range in.Columns() {
+				if u.Folded != "" {
+					folded = append(folded, u.Name+" as "+u.Folded)
+				}
+			}
+			if g := strings.Join(folded, ", "); g != test.want {
+				t.Errorf("%s: %q, want %q", test.name, g, test.want)
+			}
+			mustClose(t, in)
+		})
 	}
 }

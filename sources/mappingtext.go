@@ -8,8 +8,8 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// ParseMapping is the [Mapping] that the options --map, --types and --properties of a run describe: FIELD=COLUMN,
-// COLUMN:TYPE, and columns, all, or -COLUMN.
+// ParseMapping returns the [Mapping] that the options --map, --types and --properties of a run describe: FIELD=COLUMN;
+// COLUMN:TYPE; and columns, all, or -COLUMN.
 func ParseMapping(fields, types, properties []string) (Mapping, error) {
 	m := Mapping{Map: map[string]string{}, Types: map[string]pipeline.Type{}}
 	for _, pair := range fields {

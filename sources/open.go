@@ -15,28 +15,28 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// Formats are the names that [Options].Format takes.
+// Formats are the valid values of [Options].Format.
 var Formats = []string{
 	"csv", "csv.gz", "csv.zst", "tsv", "tsv.gz", "tsv.zst", "jsonl", "jsonl.gz", "jsonl.zst", "parquet",
 }
 
-// maxWindow bounds the memory of a zstd stream. It is the window of zstd -20; -21 and -22 go beyond.
+// maxWindow bounds the memory of a zstd stream. It is the window of zstd -20; -21 and -22 use larger ones.
 const maxWindow = 32 << 20
 
 // Options say how to read the input.
 type Options struct {
-	Format  string // one of Formats; "" goes by the ending of each file's name
+	Format  string // one of Formats; "" means that each file's extension names it
 	Mapping Mapping
 
-	NoHeader bool // the first line of CSV and TSV is a row; the columns are called c1, c2, ...
-	Pad      bool // a row of CSV and TSV may lack cells at its end, which are empty then, or have empty ones more
+	NoHeader bool // the first line of CSV and TSV is a row; the columns are named c1, c2, …
+	Pad      bool // accept rows of CSV and TSV that lack cells at the end, which are empty then, or have extra empty ones
 
-	// Delimiter stands between the cells of CSV; 0 is a comma. Other formats have none to choose. [ParseDelimiter]
-	// makes one of what a person writes.
+	// Delimiter separates the cells of CSV; 0 is a comma. It must be 0 for other formats. [ParseDelimiter] makes one of
+	// what a person writes.
 	Delimiter rune
 }
 
-// ParseDelimiter is the delimiter that text names: one character of ASCII, or \t for a tab.
+// ParseDelimiter returns the delimiter that text names: one ASCII character, or \t for a tab.
 func ParseDelimiter(text string) (rune, error) {
 	if text == `\t` {
 		return '\t', nil
@@ -50,8 +50,8 @@ func ParseDelimiter(text string) (rune, error) {
 }
 
 func newDelimiterError(text string) error {
-	return pipeline.WithHint(fmt.Errorf("--delimiter %q cannot stand between cells", text),
-		`a delimiter is one character of ASCII, such as ; or | or \t for a tab, and neither a quote nor the end of a line`)
+	return pipeline.WithHint(fmt.Errorf("--delimiter %q is not a valid delimiter", text),
+		`a delimiter is one ASCII character other than a quote or a line end, such as ; or |, or \t for a tab`)
 }
 
 func checkDelimiter(d rune) error {
@@ -64,7 +64,7 @@ func checkDelimiter(d rune) error {
 // File is a file of the input.
 type File struct {
 	Path string
-	Name string // what errors call it; "" is Path
+	Name string // the name in errors; "" means Path
 
 	pin *pin // see [Pin]
 }
@@ -76,10 +76,10 @@ func (f File) String() string {
 	return f.Path
 }
 
-// Input is one or more files as one input: row numbers run across them. It is a [pipeline.Source].
+// Input is one or more files as one input: row numbers continue across them. It is a [pipeline.Source].
 //
-// It uses row.Input, row.Carry and row.User.Context again; Context may have capacity behind its length that
-// the values in it live in, so do not append to it.
+// It reuses row.Input, row.Carry and row.User.Context. Do not append to Context: its values may be in the capacity after
+// its length.
 type Input struct {
 	files      []File
 	opts       Options
@@ -88,33 +88,33 @@ type Input struct {
 	rec        record
 	mapper     *mapper
 	cols       []column        // of the first file
-	fixed      bool            // whether every row has these columns
-	records    bool            // whether the files are error records
-	failedRun  string          // whose error records they are
+	fixed      bool            // every row has these columns
+	records    bool            // the files are error records
+	failedRun  string          // the run that wrote the error records
 	format     string          // of the first file, without compression
 	binary     map[string]bool // columns whose bytes are not text; see findBinary
 	uses       []ColumnUse
 	carry      []pipeline.Column
-	carryNulls []bool // of these, which hold only nulls in the files so far
+	carryNulls []bool // the columns of carry that hold only nulls in the files so far
 	number     int64
 	err        error // sticky
 }
 
 // reader decodes the records of one file. The errors that it returns name the file.
 type reader interface {
-	// columns are those of the header; nil where every record has its own.
+	// columns returns the columns of the header; nil if every record has its own.
 	columns() []column
-	// project says which columns are wanted, before the first record. It returns where in a record their cells
-	// are; nil says that nothing is left out.
+	// selectColumns selects the wanted columns, before the first record. It returns the index of each column's cell in a
+	// record; nil if no column is left out.
 	selectColumns(wanted []bool) (at []int)
-	// next appends the cells of the next record to rec.cells; io.EOF comes after the last.
+	// readRecord appends the cells of the next record to rec.cells. It returns io.EOF after the last record.
 	readRecord(rec *record) error
 	io.Closer
 }
 
-// Open opens the files as one input. They must be regular files of one format with the same columns. The header of each
-// is looked at, so that the last one of many does not stop a run that is almost over; JSONL has none, so what is wrong
-// there is found when the file's turn comes.
+// Open opens the files as one input. They must be regular files of one format with the same columns. Open checks the
+// header of every file, so that the last one does not stop a run that is almost complete. JSONL has no header, so its
+// errors are found later, when the file is read.
 func Open(files []File, opts Options) (*Input, error) {
 	if len(files) == 0 {
 		return nil, errors.New("no input")
@@ -142,7 +142,7 @@ func Open(files []File, opts Options) (*Input, error) {
 		}
 		if format != in.format {
 			return nil, pipeline.WithHint(fmt.Errorf("%s is %s, but %s is %s", f, format, files[0], in.format),
-				"read files of different formats in runs of their own")
+				"read files of different formats in separate runs")
 		}
 		if f.pin == nil {
 			if err := checkRegular(f); err != nil {
@@ -172,21 +172,21 @@ func Open(files []File, opts Options) (*Input, error) {
 	return in, nil
 }
 
-// checkFormatOptions refuses options that are not for the format. Error records have that of their own, whatever the options
-// said of the first input: the same command reads them.
+// checkFormatOptions rejects options that are not for the format. It ignores them for error records, which have their
+// own format, so that the command of the failed run can be repeated with them.
 func (in *Input) checkFormatOptions() error {
 	f := in.files[0]
 	switch {
 	case in.records:
 	case in.opts.Delimiter != 0 && in.format != "csv":
-		return pipeline.WithHint(fmt.Errorf("--delimiter is for csv, but %s is %s", f, in.format), "leave --delimiter out; or, if the file is delimited text, say so with --input-format csv")
+		return pipeline.WithHint(fmt.Errorf("--delimiter is for csv, but %s is %s", f, in.format), "leave --delimiter out; or, if the file is delimited text, add --input-format csv")
 	case in.opts.NoHeader && in.format != "csv" && in.format != "tsv":
 		return pipeline.WithHint(fmt.Errorf("--no-header is for csv and tsv, but %s is %s", f, in.format), "leave --no-header out")
 	}
 	return nil
 }
 
-// checkOtherFiles opens the files behind the first one, and closes them again.
+// checkOtherFiles opens the files after the first one, and closes them again.
 func (in *Input) checkOtherFiles() error {
 	if !in.fixed {
 		return nil
@@ -215,17 +215,17 @@ func checkRegular(f File) error {
 	case err != nil:
 		return err // it names the path
 	case info.IsDir():
-		return pipeline.WithHint(fmt.Errorf("%s is a folder, not a file", f), "name its files, for example with a glob")
+		return pipeline.WithHint(fmt.Errorf("%s is a directory, not a file", f), "name its files, for example with a glob")
 	case !info.Mode().IsRegular():
 		return pipeline.WithHint(fmt.Errorf("%s is not a regular file", f), "write it to a file first, or pipe it in as -")
 	}
 	return nil
 }
 
-// detectFormat is the format of a file: what the options say, or what its name says.
+// detectFormat returns the format that the option names, or else the extension of the file's name.
 func detectFormat(f File, option string) (string, error) {
 	valid := "formats are " + strings.Join(Formats, ", ")
-	option = strings.Replace(option, "ndjson", "jsonl", 1) // the same by another name
+	option = strings.Replace(option, "ndjson", "jsonl", 1) // another name for the same format
 	if option != "" {
 		if !slices.Contains(Formats, option) {
 			return "", pipeline.WithHint(fmt.Errorf("unknown input format %q", option), valid)
@@ -240,9 +240,9 @@ func detectFormat(f File, option string) (string, error) {
 	}
 	if strings.HasSuffix(name, ".json") {
 		return "", pipeline.WithHint(fmt.Errorf("%s: a .json file may hold anything", f),
-			"an array: jq -c '.[]' users.json > users.jsonl; an object a line: --input-format jsonl")
+			"an array: jq -c '.[]' users.json > users.jsonl; one object per line: --input-format jsonl")
 	}
-	return "", pipeline.WithHint(fmt.Errorf("%s: the name does not tell the format", f), "say it with --input-format; "+valid)
+	return "", pipeline.WithHint(fmt.Errorf("%s: the extension is not that of a known format", f), "set the format with --input-format; "+valid)
 }
 
 // openFormat opens one file. It holds the one switch over the formats.
@@ -283,7 +283,7 @@ func openFormat(f File, opts *Options) (reader, error) {
 	}
 	if err != nil {
 		_ = closer.Close()
-		if errors.Is(err, zstd.ErrMagicMismatch) { // it reads nothing before the first line is wanted
+		if errors.Is(err, zstd.ErrMagicMismatch) { // zstd reads nothing before the first line is read
 			return nil, newCompressionError(f, format, compression, zstd.ErrMagicMismatch)
 		}
 		return nil, err
@@ -291,20 +291,20 @@ func openFormat(f File, opts *Options) (reader, error) {
 	return r, nil
 }
 
-// newCompressionError says of a file that it is not compressed, if that is what err means.
+// newCompressionError returns err, or, if that is what err means, an error that the file is not compressed.
 func newCompressionError(f File, format, compression string, err error) error {
 	name := map[string]string{"gz": "gzip", "zst": "zstd"}[compression]
 	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, zstd.ErrMagicMismatch) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return pipeline.WithHint(fmt.Errorf("%s: this is not %s: %w", f, name, err),
-			"if it is not compressed, say --input-format "+format+"; a browser may have unpacked it and kept its name")
+			"if it is not compressed, add --input-format "+format+"; a browser may have decompressed it and kept its name")
 	}
 	return fmt.Errorf("%s: %w", f, err)
 }
 
-// newCSVOptions are the options for a file of cells that a comma delimits, or what they say instead.
+// newCSVOptions returns the options for a file of cells. The delimiter is comma, unless the options name another.
 func (o *Options) newCSVOptions(comma byte) csvOptions {
 	if o.Delimiter != 0 {
-		comma = byte(o.Delimiter) // Open has made sure that it is ASCII
+		comma = byte(o.Delimiter) // Open has checked that it is ASCII
 	}
 	return csvOptions{comma: comma, missingEmpty: o.Mapping.MissingEmpty, noHeader: o.NoHeader, trim: o.Mapping.Trim, pad: o.Pad}
 }
@@ -319,13 +319,13 @@ func (c *zstdCloser) Close() error {
 	return c.file.Close()
 }
 
-// Where rows have columns of their own, the first ones say which there are.
+// If every row has its own columns, the first rows say which there are.
 const (
 	sampleRows  = 100
 	sampleBytes = 1 << 20
 )
 
-// sampleColumns is the columns of the first records, in the order in which they appear.
+// sampleColumns returns the columns of the first records, in the order in which they appear.
 func sampleColumns(r reader) ([]column, error) {
 	var cols []column
 	seen := map[string]bool{}
@@ -353,7 +353,7 @@ func sampleColumns(r reader) ([]column, error) {
 	return cols, nil
 }
 
-// openFile opens a file at its first record and finds out its columns, and whether it is one of error records.
+// openFile opens a file at its first record, and returns its columns and whether it holds error records.
 func openFile(f File, opts *Options) (r reader, cols []column, records bool, err error) {
 	for {
 		if r, err = openFormat(f, opts); err != nil {
@@ -391,7 +391,7 @@ func openFile(f File, opts *Options) (r reader, cols []column, records bool, err
 	}
 }
 
-// openNextFile opens the next file; io.EOF says that there is none.
+// openNextFile opens the next file. It returns io.EOF if there is none.
 func (in *Input) openNextFile() error {
 	if in.next == len(in.files) {
 		return io.EOF
@@ -411,7 +411,7 @@ func (in *Input) openNextFile() error {
 	return nil
 }
 
-// prepareFile checks a file that was opened against those before it, and compiles its mapping.
+// prepareFile checks an open file against those before it, and compiles its mapping.
 func (in *Input) prepareFile(f File, r reader, cols []column, records bool) (*mapper, error) {
 	fixed := r.columns() != nil
 	first := in.next == 0
@@ -425,7 +425,7 @@ func (in *Input) prepareFile(f File, r reader, cols []column, records bool) (*ma
 	} else if records != in.records {
 		what := map[bool]string{false: "users", true: "error records"}
 		return nil, pipeline.WithHint(fmt.Errorf("%s holds %s, but %s holds %s", f, what[records], in.files[0], what[in.records]),
-			"read them in runs of their own")
+			"read them in separate runs")
 	} else if fixed {
 		if err := checkSameColumns(f, cols, in.files[0], in.cols); err != nil {
 			return nil, err
@@ -451,7 +451,7 @@ func (in *Input) prepareFile(f File, r reader, cols []column, records bool) (*ma
 		case c.Type != was.Type:
 			return nil, fmt.Errorf("%s: the column %s is %s, but in %s it is %s", f, c.Name, c.Type, in.files[0], was.Type)
 		default:
-			was.Precision = max(was.Precision, c.Precision) // room for the decimals of all files; their scale is the same
+			was.Precision = max(was.Precision, c.Precision) // enough for the decimals of all files; their scale is the same
 		}
 	}
 	if fixed {
@@ -469,17 +469,17 @@ func (in *Input) prepareFile(f File, r reader, cols []column, records bool) (*ma
 	return m, nil
 }
 
-// checkSameColumns makes sure that a file has the columns that the first one has. Their order does not matter.
+// checkSameColumns checks that a file has the columns of the first one, in any order.
 func checkSameColumns(f File, cols []column, first File, want []column) error {
 	at := make(map[string]int, len(want))
 	for i, w := range want {
 		at[w.name] = i
 	}
-	hint := "files of one input have the same columns; read others in runs of their own"
+	hint := "files of one input have the same columns; read others in separate runs"
 	for _, c := range cols {
 		i, ok := at[c.name]
 		if !ok {
-			return pipeline.WithHint(fmt.Errorf("%s has the column %q, which %s has not", f, c.name, first), hint)
+			return pipeline.WithHint(fmt.Errorf("%s has the column %q, which %s lacks", f, c.name, first), hint)
 		}
 		w := &want[i]
 		if w.shape == shapeNulls {
@@ -498,7 +498,7 @@ func checkSameColumns(f File, cols []column, first File, want []column) error {
 	return nil
 }
 
-// Next implements [pipeline.Source]. An error, io.EOF included, comes again at the next call.
+// Next implements [pipeline.Source]. After an error, io.EOF included, it returns that error again.
 func (in *Input) Next(row *pipeline.Row) error {
 	if in.err == nil {
 		in.err = in.readRow(row)
@@ -534,7 +534,7 @@ func (in *Input) readRow(row *pipeline.Row) error {
 		in.rec.number = in.number + 1
 	} else if in.rec.number <= in.number {
 		return pipeline.WithHint(fmt.Errorf("%s: row number %d comes after %d", in.files[in.next-1], in.rec.number, in.number),
-			"error records are sorted by row; give the files of one input in its order")
+			"error records are sorted by row; name the files of one input in that order")
 	}
 	in.number = in.rec.number
 	row.Number, row.FailedWith = in.number, in.rec.failedWith
@@ -546,17 +546,16 @@ func (in *Input) readRow(row *pipeline.Row) error {
 	}
 	in.mapper.fillRow(row, &in.rec)
 	if (in.rec.err != nil || in.rec.bad != nil) && !IsBadRow(row.Input) {
-		// A row that is not whole would be another user when its error record is read again, and be answered for that one.
-		// The ids that it has are in the record all the same.
+		// Without the bad cells, the error record would be read again as another user. Its ids are in columns of their own.
 		row.Input = nil
 	}
-	if row.Err != nil && len(in.files) > 1 { // its line is that of a file
+	if row.Err != nil && len(in.files) > 1 { // the line number is useless without the file
 		row.Err.Message = in.files[in.next-1].String() + ": " + row.Err.Message
 	}
 	return nil
 }
 
-// checkRun makes sure that the error records of all files are of one run.
+// checkRun checks that the error records of all files are of one run.
 func (in *Input) checkRun() error {
 	e, ok := in.reader.(*errorFile)
 	if !ok || e.runID == in.failedRun || e.runID == "" {
@@ -564,17 +563,20 @@ func (in *Input) checkRun() error {
 	}
 	if in.failedRun != "" {
 		return pipeline.WithHint(fmt.Errorf("%s holds error records of run %s, the files before it of run %s", e.name, e.runID, in.failedRun),
-			"ask about the failed users of each run on their own")
+			hintOneRun)
 	}
 	in.failedRun = e.runID
 	return nil
 }
 
-// FailedRun is the id of the run whose error records the input holds, as far as they were read; "" for other inputs, and
-// for error records of versions that did not write it.
+// FailedRun returns the id of the run whose error records were read so far; "" for other inputs, and for error records of
+// versions that did not write it.
 func (in *Input) FailedRun() string { return in.failedRun }
 
-// Close closes the file that is open. It may be called again.
+// FileIndex returns the index in the files of the one that the last row came from.
+func (in *Input) FileIndex() int { return in.next - 1 }
+
+// Close closes the open file. It may be called more than once.
 func (in *Input) Close() error {
 	if in.err == nil {
 		in.err = errors.New("the input is closed")
@@ -587,18 +589,18 @@ func (in *Input) Close() error {
 	return err
 }
 
-// Columns says what becomes of the columns: of the header, or, where every row has its own (JSONL, error
-// records), of those in the first 100 rows and of those that the options name.
+// Columns reports how the columns are used: those of the header, or, if every row has its own (JSONL, error records),
+// those of the first 100 rows and those that the options name.
 func (in *Input) Columns() []ColumnUse { return slices.Clone(in.uses) }
 
-// Carry is the carried columns, in the order of [Mapping].Carry.
+// Carry returns the carried columns, in the order of [Mapping].Carry.
 func (in *Input) Carry() []pipeline.Column { return slices.Clone(in.carry) }
 
-// Ragged reports whether the row that Next has read last lacks cells at its end, or has empty ones too many. Options.Pad
-// takes such a row; else it is a bad row.
+// Ragged reports whether the last row lacks cells at its end, or has extra empty ones. Without Options.Pad it is a bad
+// row.
 func (in *Input) Ragged() bool { return in.rec.ragged }
 
-// HasLocation reports whether a column may say where a user is. Without one, the API takes the caller's place.
+// HasLocation reports whether a column may say where a user is. Without one, the API uses the location of the caller.
 func (in *Input) HasLocation() bool {
 	return slices.ContainsFunc(in.uses, func(u ColumnUse) bool {
 		return slices.ContainsFunc(strings.Split(u.Target, ", "), func(t string) bool {
@@ -607,8 +609,8 @@ func (in *Input) HasLocation() bool {
 	})
 }
 
-// MissingColumns are the columns that the options name and that no row has had so far. It is only of use after the
-// last row: where there is a header, Open has looked, and it is empty.
+// MissingColumns returns the columns that the options name and that no row had so far. Call it after the last row. It
+// returns none for files with a header, because Open checks those.
 func (in *Input) MissingColumns() []string {
 	if in.fixed {
 		return nil

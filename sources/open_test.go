@@ -54,10 +54,10 @@ func TestSeveralFiles(t *testing.T) {
 			"d.jsonl={\"user_id\":\"d\"}"}, rows: "1:a 2:b 3:c 4:d"},
 		{name: "ndjson by name", files: []string{"a.txt={\"user_id\":\"a\"}\n"}, opts: Options{Format: "ndjson"}, rows: "1:a"},
 		{name: "json", files: []string{"a.json=[]"}, err: "a .json file may hold anything"},
-		{name: "a JSON array", files: []string{"a.jsonl=\n [{\"user_id\":\"a\"},\n{}]"}, err: "this is a JSON array, not an object a line"},
+		{name: "a JSON array", files: []string{"a.jsonl=\n [{\"user_id\":\"a\"},\n{}]"}, err: "this is a JSON array, not one object per line"},
 		{name: "a JSON object of several lines", files: []string{"a.jsonl={\r\n \"user_id\":\"a\"\n}"}, err: "this is a JSON object of several lines"},
 		{name: "a web page as JSONL", files: []string{"a.jsonl=<html>"}, err: "this is a web page"},
-		{name: "unknown ending", files: []string{"a.txt=user_id\n"}, err: "the name does not tell the format"},
+		{name: "unknown extension", files: []string{"a.txt=user_id\n"}, err: "the extension is not that of a known format"},
 		{name: "unknown format", files: []string{"a.csv=user_id\n"}, opts: Options{Format: "xlsx"}, err: `unknown input format "xlsx"`},
 		{name: "no files", err: "no input"},
 	} {
@@ -104,40 +104,42 @@ func TestErrorsNameTheFile(t *testing.T) {
 		good, bad string
 		want      string // of the last row
 	}{
-		{"csv", "user_id,x\na,1\n", "user_id,x\nb,1\nc\n", "bad_row: line 3: the row has 1 cells and the header 2"},
+		{"csv", "user_id,x\na,1\n", "user_id,x\nb,1\nc\n", "bad_row: line 3: the row has 1 cells, but the header has 2"},
 		{"csv", "user_id,x\na,1\n", "user_id,x\n,1\n", "missing_id: line 2: neither a user id nor a device id"},
 		{"csv", "user_id,context\na,{}\n", "user_id,context\na,[]\n", "invalid_context: line 2: column context: not a JSON object"},
-		{"tsv.gz", string(gzipBytes(t, []byte("user_id\tx\na\t1\n"))), string(gzipBytes(t, []byte("user_id\tx\nb\n"))), "bad_row: line 2: the row has 1 cells and the header 2"},
+		{"tsv.gz", string(gzipBytes(t, []byte("user_id\tx\na\t1\n"))), string(gzipBytes(t, []byte("user_id\tx\nb\n"))), "bad_row: line 2: the row has 1 cells, but the header has 2"},
 		{"jsonl", "{\"user_id\":\"a\"}\n", "{\"user_id\":\"b\"}\n\n{", "bad_row: line 3: not JSON: unexpected EOF"},
 		{"jsonl", record("1", `{"user_id":"a"}`), record("7", "null"), "bad_row: line 1: the row did not decode, so its error record holds no input"},
 		{"parquet", string(decimals(999)), string(decimals(1000)), "bad_row: column country: a decimal of more than the 3 digits that its column has"},
 	} {
-		good, bad := writeFile(t, "good", []byte(test.good)), writeFile(t, "bad", []byte(test.bad))
-		for _, files := range [][]File{{{Path: bad}}, {{Path: good}, {Path: bad}}, {{Path: good}, {Path: bad, Name: "in/part-2"}}} {
-			in, err := Open(files, Options{Format: test.format})
-			if err != nil {
-				t.Fatalf("%s: %v", test.want, err)
-			}
-			rows, err := readAll(in)
-			mustClose(t, in)
-			if err != nil || len(rows) < len(files) {
-				t.Errorf("%s: %d rows, %v", test.want, len(rows), err)
-				continue
-			}
-			kind, message, _ := strings.Cut(test.want, ": ")
-			want := test.want
-			if len(files) > 1 {
-				want = kind + ": " + files[1].String() + ": " + message
-			}
-			if got := rows[len(rows)-1].Err; got != want {
-				t.Errorf("%d files: %q, want %q", len(files), got, want)
-			}
-			for _, r := range rows[:len(rows)-1] {
-				if r.Err != "" {
-					t.Errorf("%d files: row %d: %q, want none", len(files), r.Number, r.Err)
+		t.Run(test.format+": "+test.want, func(t *testing.T) {
+			good, bad := writeFile(t, "good", []byte(test.good)), writeFile(t, "bad", []byte(test.bad))
+			for _, files := range [][]File{{{Path: bad}}, {{Path: good}, {Path: bad}}, {{Path: good}, {Path: bad, Name: "in/part-2"}}} {
+				in, err := Open(files, Options{Format: test.format})
+				if err != nil {
+					t.Fatalf("%s: %v", test.want, err)
+				}
+				rows, err := readAll(in)
+				mustClose(t, in)
+				if err != nil || len(rows) < len(files) {
+					t.Errorf("%s: %d rows, %v", test.want, len(rows), err)
+					continue
+				}
+				kind, message, _ := strings.Cut(test.want, ": ")
+				want := test.want
+				if len(files) > 1 {
+					want = kind + ": " + files[1].String() + ": " + message
+				}
+				if got := rows[len(rows)-1].Err; got != want {
+					t.Errorf("%d files: %q, want %q", len(files), got, want)
+				}
+				for _, r := range rows[:len(rows)-1] {
+					if r.Err != "" {
+						t.Errorf("%d files: row %d: %q, want none", len(files), r.Number, r.Err)
+					}
 				}
 			}
-		}
+		})
 	}
 }
 
@@ -171,23 +173,25 @@ func TestParquetSchemaDiffers(t *testing.T) {
 		{"lists", []parquetColumn{tags(schema.StringLogicalType{}), tags(schema.JSONLogicalType{})}, `holds lists of JSON, but in first it holds lists of texts`},
 		{"a list and a text", []parquetColumn{text, tags(nil)}, `holds lists of texts, but in first it holds texts`},
 	} {
-		var files []File
-		for i, c := range test.files {
-			path := writeFile(t, "part.parquet", parquetBytes(t, withID(t, 1, c)))
-			files = append(files, File{Path: path, Name: []string{"first", "second", "third"}[i]})
-		}
-		var rows []got
-		in, err := Open(files, Options{Format: "parquet"})
-		if err == nil {
-			rows, err = readAll(in)
-			mustClose(t, in)
-		}
-		if test.want == "" && (err != nil || joinIDs(rows) != "1:u1 2:u1 3:u1"[:5*len(files)-1]) {
-			t.Errorf("%s: %s, %v", test.name, joinIDs(rows), err)
-		}
-		if want := files[len(files)-1].Name + `: the column "p" ` + test.want; test.want != "" && (err == nil || !strings.HasPrefix(err.Error(), want) || len(rows) > 0) {
-			t.Errorf("%s: %d rows, %v; want %q before the first", test.name, len(rows), err, want)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			var files []File
+			for i, c := range test.files {
+				path := writeFile(t, "part.parquet", parquetBytes(t, withID(t, 1, c)))
+				files = append(files, File{Path: path, Name: []string{"first", "second", "third"}[i]})
+			}
+			var rows []got
+			in, err := Open(files, Options{Format: "parquet"})
+			if err == nil {
+				rows, err = readAll(in)
+				mustClose(t, in)
+			}
+			if test.want == "" && (err != nil || joinIDs(rows) != "1:u1 2:u1 3:u1"[:5*len(files)-1]) {
+				t.Errorf("%s: %s, %v", test.name, joinIDs(rows), err)
+			}
+			if want := files[len(files)-1].Name + `: the column "p" ` + test.want; test.want != "" && (err == nil || !strings.HasPrefix(err.Error(), want) || len(rows) > 0) {
+				t.Errorf("%s: %d rows, %v; want %q before the first", test.name, len(rows), err, want)
+			}
+		})
 	}
 }
 
@@ -225,29 +229,31 @@ func TestPartitions(t *testing.T) {
 			`{"country":"DE","user_properties":{"plan":"a/b c"}}`, `{"country":"FR"}`}, ""},
 		{"t/country=DE", []string{`{"country":"DE","user_properties":{"plan":"a/b c"}}`, `{"country":"DE","user_properties":{"plan":"a/b c"}}`}, ""},
 		{"t/country=*/*/1.parquet", []string{`{"country":"","user_properties":{"plan":"x=y"}}`, `{"country":"DE","user_properties":{"plan":"a/b c"}}`, `{"country":"FR"}`}, ""},
-		{"mixed", nil, `country=DE/1.parquet has the column "country", which mixed/2.parquet has not`},
+		{"mixed", nil, `country=DE/1.parquet has the column "country", which mixed/2.parquet lacks`},
 		{"own", []string{`{"country":"IT"}`}, ""},
 	} {
-		paths, err := ExpandPaths([]string{test.arg})
-		if err != nil {
-			t.Errorf("%s: %v", test.arg, err)
-			continue
-		}
-		var rows []got
-		in, err := Open(filesAt(paths...), Options{})
-		if err == nil {
-			rows, err = readAll(in)
-			mustClose(t, in)
-		}
-		var contexts []string
-		for i, r := range rows {
-			if contexts = append(contexts, r.Context); r.Number != int64(i+1) {
-				t.Errorf("%s: row %d has the number %d", test.arg, i+1, r.Number)
+		t.Run(test.arg, func(t *testing.T) {
+			paths, err := ExpandPaths([]string{test.arg})
+			if err != nil {
+				t.Errorf("%s: %v", test.arg, err)
+				return
 			}
-		}
-		if diff := cmp.Diff(test.want, contexts); diff != "" || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
-			t.Errorf("%s: %v, want %q; %s", test.arg, err, test.err, diff)
-		}
+			var rows []got
+			in, err := Open(filesAt(paths...), Options{})
+			if err == nil {
+				rows, err = readAll(in)
+				mustClose(t, in)
+			}
+			var contexts []string
+			for i, r := range rows {
+				if contexts = append(contexts, r.Context); r.Number != int64(i+1) {
+					t.Errorf("%s: row %d has the number %d", test.arg, i+1, r.Number)
+				}
+			}
+			if diff := cmp.Diff(test.want, contexts); diff != "" || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
+				t.Errorf("%s: %v, want %q; %s", test.arg, err, test.err, diff)
+			}
+		})
 	}
 }
 
@@ -258,11 +264,13 @@ func TestOnlyRegularFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		filepath.Join(dir, "a.csv"): "is a folder", fifo: "is not a regular file", filepath.Join(dir, "none.csv"): "no such file", "/dev/null": "is not a regular file",
+		filepath.Join(dir, "a.csv"): "is a directory", fifo: "is not a regular file", filepath.Join(dir, "none.csv"): "no such file", "/dev/null": "is not a regular file",
 	} {
-		if _, err := Open(filesAt(path), Options{Format: "csv"}); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
-			t.Errorf("%s: %v, want %q", path, err, want)
-		}
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			if _, err := Open(filesAt(path), Options{Format: "csv"}); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+				t.Errorf("%s: %v, want %q", path, err, want)
+			}
+		})
 	}
 	in, err := Open([]File{{Path: filepath.Join(dir, "spool"), Name: "standard input"}}, Options{Format: "csv"})
 	if err != nil {
@@ -289,20 +297,22 @@ func TestExpandPaths(t *testing.T) {
 		{[]string{"parts"}, []string{"parts/1.parquet", "parts/2.parquet"}, ""},
 		{[]string{"par[t]s"}, []string{"par[t]s/9.parquet"}, ""},
 		{[]string{"-", "parts/*.parquet"}, []string{"-", "parts/1.parquet", "parts/2.parquet"}, ""},
-		{[]string{"*.txt"}, nil, "nothing matches *.txt"},
+		{[]string{"*.txt"}, nil, "no file matches *.txt"},
 		{[]string{"d.csv"}, nil, "d.csv: no such file"},
-		{[]string{"none"}, nil, "the folder none holds no .parquet files"},
+		{[]string{"none"}, nil, "the directory none has no .parquet files"},
 		{[]string{"part*"}, []string{"parts/1.parquet", "parts/2.parquet"}, ""},
-		{[]string{"deep"}, nil, "the folder deep holds the folder inner, which is no partition (key=value)"},
+		{[]string{"deep"}, nil, "the directory deep contains the directory inner, which is not a partition (key=value)"},
 		{[]string{"deep/*"}, []string{"deep/0.parquet", "deep/inner/1.parquet"}, ""},
 		{[]string{"[.csv"}, nil, "[.csv: syntax error in pattern"},
 	} {
-		got, err := ExpandPaths(test.args)
-		if diff := cmp.Diff(test.want, got); test.err == "" && (err != nil || diff != "") {
-			t.Errorf("%q: %v %s", test.args, err, diff)
-		}
-		if test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
-			t.Errorf("%q: %v, want %q", test.args, err, test.err)
-		}
+		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
+			got, err := ExpandPaths(test.args)
+			if diff := cmp.Diff(test.want, got); test.err == "" && (err != nil || diff != "") {
+				t.Errorf("%q: %v %s", test.args, err, diff)
+			}
+			if test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
+				t.Errorf("%q: %v, want %q", test.args, err, test.err)
+			}
+		})
 	}
 }

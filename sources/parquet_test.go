@@ -207,9 +207,11 @@ func TestParquetNested(t *testing.T) {
 		{Mapping{Map: map[string]string{"device_id": "tags"}}, "column tags: a column that holds lists of texts cannot be device_id"},
 		{Mapping{Carry: []string{"user_properties.pln"}}, `no column "user_properties.pln"`},
 	} {
-		if _, err := readRows(t, "u.parquet", data, Options{Mapping: test.mapping}); err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%+v: %v, want %q", test.mapping, err, test.want)
-		}
+		t.Run(test.want, func(t *testing.T) {
+			if _, err := readRows(t, "u.parquet", data, Options{Mapping: test.mapping}); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%+v: %v, want %q", test.mapping, err, test.want)
+			}
+		})
 	}
 	// A part of a struct is a column too where an option names it.
 	m := Mapping{Map: map[string]string{"country": "user_properties.plan"}, Carry: []string{"User_Properties.Seats"}}
@@ -350,10 +352,12 @@ func TestParquetRefused(t *testing.T) {
 		{"footer of nothing", tail(0, "PAR1"), "u.parquet: "},
 		{"magic alone", []byte("PAR1\x00\x00\x00\x00PAR1"), "u.parquet: "},
 	} {
-		rows, err := readRows(t, "u.parquet", test.data, Options{})
-		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "u.parquet: ") {
-			t.Errorf("%s: %d rows, %v, want %q", test.name, len(rows), err, test.want)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			rows, err := readRows(t, "u.parquet", test.data, Options{})
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "u.parquet: ") {
+				t.Errorf("%s: %d rows, %v, want %q", test.name, len(rows), err, test.want)
+			}
+		})
 	}
 	if rows, err := readRows(t, "u.parquet", good, Options{}); err != nil || len(rows) != 4 {
 		t.Errorf("undamaged: %d rows, %v", len(rows), err)

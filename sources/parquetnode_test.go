@@ -257,33 +257,35 @@ func TestParquetNestedBadRows(t *testing.T) {
 // A schema that is nested without sense is refused, and costs little.
 func TestParquetDeepSchema(t *testing.T) {
 	for _, depth := range []int{50, 150, 20_000} {
-		b := []byte{0x15, 2, 0x19, 0xfc} // version 1; a list of structs
-		b = binary.AppendUvarint(b, uint64(depth+2))
-		element := func(children uint64) { // field 3: repetition (required); 4: name; 5: children
-			b = append(b, 0x35, 0, 0x18, 1, 'a', 0x15)
-			b = binary.AppendUvarint(b, children*2)
-			b = append(b, 0)
-		}
-		b = append(b, 0x48, 6)
-		b = append(b, "schema"...)
-		b = append(b, 0x15, 2, 0)
-		for range depth {
-			element(1)
-		}
-		b = append(b, 0x15, 12, 0x25, 0, 0x18, 1, 'a', 0) // a leaf: type BYTE_ARRAY, required
-		b = append(b, 0x16, 0, 0x19, 0x0c, 0)             // no rows, no row groups
-		file := append([]byte("PAR1"), b...)
-		file = binary.LittleEndian.AppendUint32(file, uint32(len(b)))
-		file = append(file, "PAR1"...)
-		var err error
-		n := measureAllocation(func() { _, err = readRows(t, "u.parquet", file, Options{Mapping: Mapping{Properties: []string{"a"}}}) })
-		want := "none of the 1 columns"
-		if depth > maxNesting {
-			want = "column a: a column that is nested deeper than 100"
-		}
-		if err == nil || !strings.Contains(err.Error(), want) || n > 1<<20+1000*uint64(depth) {
-			t.Errorf("%d deep: %v, %d bytes allocated; want %q", depth, err, n, want)
-		}
+		t.Run(fmt.Sprint(depth), func(t *testing.T) {
+			b := []byte{0x15, 2, 0x19, 0xfc} // version 1; a list of structs
+			b = binary.AppendUvarint(b, uint64(depth+2))
+			element := func(children uint64) { // field 3: repetition (required); 4: name; 5: children
+				b = append(b, 0x35, 0, 0x18, 1, 'a', 0x15)
+				b = binary.AppendUvarint(b, children*2)
+				b = append(b, 0)
+			}
+			b = append(b, 0x48, 6)
+			b = append(b, "schema"...)
+			b = append(b, 0x15, 2, 0)
+			for range depth {
+				element(1)
+			}
+			b = append(b, 0x15, 12, 0x25, 0, 0x18, 1, 'a', 0) // a leaf: type BYTE_ARRAY, required
+			b = append(b, 0x16, 0, 0x19, 0x0c, 0)             // no rows, no row groups
+			file := append([]byte("PAR1"), b...)
+			file = binary.LittleEndian.AppendUint32(file, uint32(len(b)))
+			file = append(file, "PAR1"...)
+			var err error
+			n := measureAllocation(func() { _, err = readRows(t, "u.parquet", file, Options{Mapping: Mapping{Properties: []string{"a"}}}) })
+			want := "none of the 1 columns"
+			if depth > maxNesting {
+				want = "column a: a column that is nested deeper than 100"
+			}
+			if err == nil || !strings.Contains(err.Error(), want) || n > 1<<20+1000*uint64(depth) {
+				t.Errorf("%d deep: %v, %d bytes allocated; want %q", depth, err, n, want)
+			}
+		})
 	}
 }
 
@@ -343,15 +345,17 @@ func TestParquetUnknownTypes(t *testing.T) {
 		{Mapping{Carry: []string{"v.value"}}, `the input has no column "v.value"`}, // it is no text without what it is part of
 		{Mapping{AllProperties: true}, `{}`}, // they are left out
 	} {
-		rows, err := readRows(t, "u.parquet", data, Options{Mapping: test.mapping})
-		switch {
-		case test.want[0] != '{':
-			if err == nil || !strings.Contains(err.Error(), test.want) || pipeline.Hint(err) == "" {
-				t.Errorf("%+v: %v, hint %q; want %q and a hint", test.mapping, err, pipeline.Hint(err), test.want)
+		t.Run(fmt.Sprintf("%+v", test.mapping), func(t *testing.T) {
+			rows, err := readRows(t, "u.parquet", data, Options{Mapping: test.mapping})
+			switch {
+			case test.want[0] != '{':
+				if err == nil || !strings.Contains(err.Error(), test.want) || pipeline.Hint(err) == "" {
+					t.Errorf("%+v: %v, hint %q; want %q and a hint", test.mapping, err, pipeline.Hint(err), test.want)
+				}
+			case err != nil || joinIDs(rows) != "1:u1" || rows[0].Context != test.want:
+				t.Errorf("%+v: %+v, %v; want %s", test.mapping, rows, err, test.want)
 			}
-		case err != nil || joinIDs(rows) != "1:u1" || rows[0].Context != test.want:
-			t.Errorf("%+v: %+v, %v; want %s", test.mapping, rows, err, test.want)
-		}
+		})
 	}
 	// The files of an input are of the same types, wanted or not.
 	plain := parquetBytes(t, withID(t, 1, parquetColumn{node: leafNode(t, "g", parquet.Repetitions.Required, nil, parquet.Types.ByteArray, -1), values: []string{"x"}}))

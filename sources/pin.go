@@ -18,8 +18,8 @@ import (
 // maxPinned bounds the files of an input that stay open.
 const maxPinned = 128
 
-// pinLimit is how many files may stay open: a quarter of what the process may have, for the others are connections and
-// outputs.
+// pinLimit returns how many files may stay open: a quarter of what the process may open, because connections and outputs
+// need the rest.
 func pinLimit() int {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -28,32 +28,32 @@ func pinLimit() int {
 	return int(min(uint64(limit.Cur), 4*maxPinned) / 4)
 }
 
-// ChangedError says that a file is not what it was when it was read first.
+// ChangedError is the error of a file that changed between two passes, or during one.
 type ChangedError struct{ File string }
 
 func (e *ChangedError) Error() string { return e.File + " changed while it was read" }
 
 func newChangedError(f File) error {
 	return pipeline.WithHint(&ChangedError{f.String()},
-		"rerun when nothing writes to it; a new version is best written under another name and renamed into place")
+		"rerun when nothing writes to it; write a new version under another name, and then rename it")
 }
 
-// Sum is what was read of a file: all of its bytes.
+// Sum is the size and the hash of a file, as it was read.
 type Sum struct {
 	Bytes  int64
 	SHA256 string // in hex
 }
 
-// Pin opens the files for several passes. Each [Open] then reads the same files from their beginning, whatever gets their
-// names meanwhile. There is one pass at a time, and the caller ends with [Unpin].
+// Pin opens the files for several passes. Each [Open] then reads the same files from the start, even if other files have
+// their names by then. There is one pass at a time. The caller closes the files with [Unpin].
 //
-// The first pass that ends with [Input.ReadRest] notes the SHA-256 of each file. A later pass that reads anything else
-// ends with a [*ChangedError], as soon as it comes to the end of the file.
+// The first pass that ends with [Input.ReadRest] records the SHA-256 of each file. If a later pass reads anything else, it
+// ends with a [*ChangedError] at the end of that file.
 //
-// Of more than 128 files, or fewer where the process may not open that many, the others do not stay open. They are opened again for each pass, and one that is another file
-// by then, or has been written to, is a ChangedError too.
+// At most 128 files stay open, or fewer if the process may not open that many. Each of the others is opened again for each
+// pass; if it is another file by then, or was written to, that is a ChangedError too.
 //
-// ctx ends what may take long and reads no rows: the hash of a large Parquet file.
+// ctx ends what may take long without reading rows: the hash of a large Parquet file.
 func Pin(ctx context.Context, files []File) error {
 	limit := pinLimit()
 	for i := range files {
@@ -77,7 +77,7 @@ func Pin(ctx context.Context, files []File) error {
 	return nil
 }
 
-// PinOpen is [Pin] of one regular file that is open already, whatever its name is by now. Errors call it name.
+// PinOpen is [Pin] for one open regular file, whatever its current name. name is its name in errors.
 func PinOpen(ctx context.Context, file *os.File, name string) File {
 	return File{Path: file.Name(), Name: name, pin: &pin{ctx: ctx, held: file}}
 }
@@ -91,7 +91,8 @@ func Unpin(files []File) {
 	}
 }
 
-// openRegular opens a regular file. Nothing else is opened: a named pipe would block, and a device may do anything.
+// openRegular opens a regular file. It is an error if the path is anything else: a named pipe would block, and a device may
+// have side effects.
 func openRegular(f File) (*os.File, error) {
 	if err := checkRegular(f); err != nil {
 		return nil, err
@@ -114,23 +115,23 @@ func openRegular(f File) (*os.File, error) {
 // pin is a file that is read several times.
 type pin struct {
 	ctx  context.Context
-	held *os.File    // nil where too many are open
-	info fs.FileInfo // of what was opened first
-	pass *pass       // the current one
-	sum  *Sum        // of the first one that came to the end
+	held *os.File    // nil if too many are open
+	info fs.FileInfo // of the first pass
+	pass *pass       // the current pass
+	sum  *Sum        // of the first complete pass
 
-	binary  []string // see findBinary
+	binary  []string // see findBinaryColumns
 	scanned bool
 }
 
-// pass is one reading of a file, from its beginning. It hashes what is read in order.
+// pass is one reading of a file, from the start. It hashes what is read in order.
 type pass struct {
 	file   *os.File
 	own    bool // it was opened for this pass
 	closed bool
 	offset int64
 	hash   hash.Hash
-	sum    *Sum // once it is known
+	sum    *Sum // at the end of the pass
 }
 
 // beginPass begins a pass.
@@ -153,7 +154,7 @@ func (f File) beginPass() (*pass, error) {
 	return p.pass, nil
 }
 
-// reopen opens a file that did not stay open, and makes sure that it is the same one.
+// reopen opens a file that did not stay open, and checks that it is the same one.
 func (p *pin) reopen(f File) (*os.File, error) {
 	if info, err := os.Stat(f.Path); errors.Is(err, fs.ErrNotExist) || err == nil && !(os.SameFile(info, p.info) && info.Mode().IsRegular()) {
 		return nil, newChangedError(f)
@@ -173,7 +174,7 @@ func (p *pin) reopen(f File) (*os.File, error) {
 	return file, nil
 }
 
-// Read reads on to where the file ends now, not where it ended when it was opened: what was appended is a change.
+// Read reads to the current end of the file, not to the end when it was opened: appended bytes are a change.
 func (p *pass) Read(b []byte) (int, error) {
 	n, err := p.file.ReadAt(b, p.offset)
 	p.offset += int64(n)
@@ -183,7 +184,7 @@ func (p *pass) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Close closes what was opened for this pass.
+// Close closes the file if it was opened for this pass.
 func (p *pass) Close() error {
 	if !p.own || p.closed {
 		return nil
@@ -192,7 +193,7 @@ func (p *pass) Close() error {
 	return p.file.Close()
 }
 
-// finishPass reads what is left of a file, and makes sure that it is what the first pass has read.
+// finishPass reads the rest of a file, and checks that it is what the first pass read.
 func (f File) finishPass() (Sum, error) {
 	p := f.pin
 	if p.pass == nil || p.pass.closed && p.pass.sum == nil {
@@ -216,7 +217,7 @@ func (f File) finishPass() (Sum, error) {
 	return *p.sum, nil
 }
 
-// explainError is err, or that the file has changed, which is why a file that was read well is not any more.
+// explainError returns err, or a [*ChangedError] if the file has changed, because that explains err.
 func (f File) explainError(err error) error {
 	if f.pin == nil || f.pin.sum == nil {
 		return err
@@ -227,8 +228,8 @@ func (f File) explainError(err error) error {
 	return err
 }
 
-// ReadRest reads the bytes of all files that were not read yet, decoding nothing, and returns what was in each. It is for
-// files that are pinned, before Close.
+// ReadRest reads the rest of all files without decoding it, and returns the size and hash of each. The files must be pinned,
+// and the input not closed.
 func (in *Input) ReadRest() ([]Sum, error) {
 	sums := make([]Sum, len(in.files))
 	for i, f := range in.files {

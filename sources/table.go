@@ -9,22 +9,22 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// tableFormats are the formats that keep many versions of a table in one directory: a log in it says which of the Parquet
-// files are the current one. Without the log, rows that were deleted or replaced are read too.
+// tableFormats are the formats that keep several versions of a table in one directory. A log in it lists the Parquet files of
+// the current version. Without the log, deleted and replaced rows would be read too.
 var tableFormats = []struct {
-	name, marker string // the marker is a pattern below the directory
-	export       string // how the current version is exported from it
+	name, marker string // the marker is a pattern in the directory
+	export       string // a command that exports the current version
 }{
 	{"Delta Lake", "_delta_log", `duckdb -c "COPY (FROM delta_scan('%s')) TO 'users.parquet'"`},
 	{"Hudi", ".hoodie", `in Spark: spark.read.format("hudi").load("%s").write.parquet("users")`},
 	{"Iceberg", filepath.Join("metadata", "*.metadata.json"), `duckdb -c "COPY (FROM iceberg_scan('%s')) TO 'users.parquet'"`},
 }
 
-// tableChecker refuses what belongs to a table of one of these formats. It remembers the directories that it has looked at.
+// tableChecker finds tables of these formats. It caches the result for each directory.
 type tableChecker map[string]error
 
-// check refuses path if it is in such a table, or is one: a link leads there as well. Text is in none of these formats.
-func (c tableChecker) check(path string) error {
+// checkPath returns an error if path is in such a table, or is one, also through a link. Text files are never part of one.
+func (c tableChecker) checkPath(path string) error {
 	if format, err := detectFormat(File{Path: path}, ""); err == nil && format != "parquet" {
 		return nil
 	}
@@ -38,7 +38,7 @@ func (c tableChecker) check(path string) error {
 	return c.checkDir(dir)
 }
 
-// checkDir looks at a directory and at all that are around it, because the files of a table may lie deep in it.
+// checkDir checks a directory and all its parents, because the files of a table may be deep in it.
 func (c tableChecker) checkDir(dir string) error {
 	if err, seen := c[dir]; seen {
 		return err
@@ -46,7 +46,7 @@ func (c tableChecker) checkDir(dir string) error {
 	var err error
 	for _, format := range tableFormats {
 		if found := hasMatch(dir, format.marker); found {
-			err = pipeline.WithHint(fmt.Errorf("%s is a %s table: its files hold rows that were deleted or replaced, too", dir, format.name),
+			err = pipeline.WithHint(fmt.Errorf("%s is a %s table: its files also hold deleted and replaced rows", dir, format.name),
 				"export the current version and read that:\n"+fmt.Sprintf(format.export, dir))
 			break
 		}
@@ -58,7 +58,7 @@ func (c tableChecker) checkDir(dir string) error {
 	return err
 }
 
-// hasMatch reports whether something in dir matches the pattern, of which only the last element has a *.
+// hasMatch reports whether a name in dir matches the pattern, of which only the last element may have a *.
 func hasMatch(dir, pattern string) bool {
 	within, last := filepath.Split(pattern)
 	suffix, isGlob := strings.CutPrefix(last, "*")
@@ -78,7 +78,7 @@ func hasMatch(dir, pattern string) bool {
 	return false
 }
 
-// SameFileError is an input that names one file twice, so that its rows would be read twice.
+// SameFileError is the error of an input that names one file twice.
 type SameFileError struct{ A, B string }
 
 func (e *SameFileError) Error() string {
@@ -88,15 +88,15 @@ func (e *SameFileError) Error() string {
 	return e.A + " and " + e.B + " are the same file: its users would be read twice"
 }
 
-// checkDistinct refuses a file that is there twice, also by a link or in another spelling.
+// checkDistinct returns an error if a file is duplicated, also through a link or under another spelling.
 func checkDistinct(paths []string) error {
 	type key struct{ size, modified int64 }
-	seen := map[key][]int{} // of the files that may be the same
+	seen := map[key][]int{} // indices of files that may be the same
 	infos := make([]os.FileInfo, len(paths))
 	for i, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil {
-			continue // "-", or what Open tells more of
+			continue // "-", or an error of Open
 		}
 		infos[i] = info
 		k := key{info.Size(), info.ModTime().UnixNano()}

@@ -229,41 +229,43 @@ func TestTwins(t *testing.T) {
 func TestErrorRecordTwins(t *testing.T) {
 	users, _, _ := twinUsers(t)
 	for _, from := range []string{"testdata/users.csv", "testdata/duckdb-v2-zstd.parquet"} {
-		in, err := Open(filesAt(from), Options{Mapping: Mapping{Types: twinTypes, Carry: []string{"country", "user_properties.born"}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		rows, err := readAll(in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		mustClose(t, in)
-		var failed []got // every third one
-		var records [][]string
-		for i := 2; i < len(rows); i += 3 {
-			failed = append(failed, rows[i])
-			status := "503"
-			if i%2 == 0 {
-				status = ""
-			}
-			records = append(records, []string{fmt.Sprint(i + 1), rows[i].ID, rows[i].Dev, "unavailable", status, "5", "no, not now", "2026-01-01T00:00:00.5Z", rows[i].Input, "run-1"})
-		}
-		for name, data := range map[string][]byte{
-			"errors.csv": csvBytes(t, ',', false, errorColumns, records), "errors.tsv": csvBytes(t, '\t', false, errorColumns, records),
-			"errors.jsonl": errorLines(t, records), "errors.parquet": errorParquet(t, records), "errors.csv.gz": gzipBytes(t, csvBytes(t, ',', true, errorColumns, records)),
-		} {
-			again, err := readRows(t, name, data, Options{Mapping: Mapping{Types: twinTypes, Carry: []string{"country", "user_properties.born"}}})
+		t.Run(filepath.Base(from), func(t *testing.T) {
+			in, err := Open(filesAt(from), Options{Mapping: Mapping{Types: twinTypes, Carry: []string{"country", "user_properties.born"}}})
 			if err != nil {
-				t.Errorf("%s of %s: %v", name, from, err)
-				continue
+				t.Fatal(err)
 			}
-			for i := range again {
-				if i < len(failed) && again[i].Carry != failed[i].Carry {
-					t.Errorf("%s of %s, row %d: carries %s, want %s", name, from, again[i].Number, again[i].Carry, failed[i].Carry)
+			rows, err := readAll(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mustClose(t, in)
+			var failed []got // every third one
+			var records [][]string
+			for i := 2; i < len(rows); i += 3 {
+				failed = append(failed, rows[i])
+				status := "503"
+				if i%2 == 0 {
+					status = ""
 				}
+				records = append(records, []string{fmt.Sprint(i + 1), rows[i].ID, rows[i].Dev, "unavailable", status, "5", "no, not now", "2026-01-01T00:00:00.5Z", rows[i].Input, "run-1"})
 			}
-			checkSameUsers(t, name+" of "+from, failed, again)
-		}
+			for name, data := range map[string][]byte{
+				"errors.csv": csvBytes(t, ',', false, errorColumns, records), "errors.tsv": csvBytes(t, '\t', false, errorColumns, records),
+				"errors.jsonl": errorLines(t, records), "errors.parquet": errorParquet(t, records), "errors.csv.gz": gzipBytes(t, csvBytes(t, ',', true, errorColumns, records)),
+			} {
+				again, err := readRows(t, name, data, Options{Mapping: Mapping{Types: twinTypes, Carry: []string{"country", "user_properties.born"}}})
+				if err != nil {
+					t.Errorf("%s of %s: %v", name, from, err)
+					continue
+				}
+				for i := range again {
+					if i < len(failed) && again[i].Carry != failed[i].Carry {
+						t.Errorf("%s of %s, row %d: carries %s, want %s", name, from, again[i].Number, again[i].Carry, failed[i].Carry)
+					}
+				}
+				checkSameUsers(t, name+" of "+from, failed, again)
+			}
+		})
 	}
 	if len(users) == 0 {
 		t.Fatal("no users")

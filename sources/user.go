@@ -14,10 +14,10 @@ import (
 // leaf is a value and its place in the user's context.
 type leaf struct {
 	*target
-	value *pipeline.Value // of the cell, or made of it; not to be changed
+	value *pipeline.Value // must not be changed
 }
 
-// fillRow makes the row of a record. Its Input and Number are set.
+// fillRow fills a row from a record. Input and Number are set already.
 func (m *mapper) fillRow(row *pipeline.Row, rec *record) {
 	arena := row.User.Context[:0]
 	row.User = pipeline.User{Context: arena}
@@ -49,7 +49,7 @@ func (m *mapper) fillRow(row *pipeline.Row, rec *record) {
 	}
 
 	m.leaves = m.leaves[:0]
-	var base []pipeline.Member // what the cells are laid over
+	var base []pipeline.Member // the members on which the cells are laid
 	for i := range m.slots {
 		s := &m.slots[i]
 		cell := &rec.cells[s.cell]
@@ -114,7 +114,7 @@ func (m *mapper) fillRow(row *pipeline.Row, rec *record) {
 	}
 }
 
-// linePrefix begins the message about a record.
+// linePrefix returns the start of a message about a record.
 func linePrefix(line int64) string {
 	if line == 0 {
 		return ""
@@ -122,29 +122,26 @@ func linePrefix(line int64) string {
 	return fmt.Sprintf("line %d: ", line)
 }
 
-// convertCell is a cell in the type that the options give its column. It is not to be changed.
+// convertCell returns a cell in the type that the options give its column. The result must not be changed.
 func (m *mapper) convertCell(cells []pipeline.Member, i int) (*pipeline.Value, error) {
 	v := &cells[i].Value
+	var t pipeline.Type
+	ok := false
 	if m.fixed {
-		if m.types[i] == nil {
-			return v, nil
+		if ok = m.types[i] != nil; ok {
+			t = *m.types[i]
 		}
-		return converted(v, *m.types[i])
+	} else if len(m.opts.Types) > 0 {
+		t, ok = lookupType(cells[i].Name, m.opts)
 	}
-	if len(m.opts.Types) > 0 {
-		if t, ok := lookupType(cells[i].Name, m.opts); ok {
-			return converted(v, t)
-		}
+	if !ok {
+		return v, nil
 	}
-	return v, nil
-}
-
-func converted(v *pipeline.Value, t pipeline.Type) (*pipeline.Value, error) {
 	c, err := convertValue(*v, t)
 	return &c, err
 }
 
-// carryValue is the value of the i-th carried column, in its type.
+// carryValue returns the value of the i-th carried column, in its type.
 func (m *mapper) carryValue(cells []pipeline.Member, i int, t pipeline.Type) (pipeline.Value, error) {
 	cell := -1
 	if m.fixed {
@@ -181,20 +178,20 @@ func isAbsent(v *pipeline.Value) bool {
 	return v.Kind == pipeline.Null
 }
 
-// toText is the value of a field that is a string in the API. Numbers keep their digits.
+// toText returns the value of a field that is a string in the API. Numbers keep their digits.
 func toText(v *pipeline.Value) (string, error) {
 	switch v.Kind {
 	case pipeline.String:
 		return v.Text, nil
 	case pipeline.List:
-		return "", errors.New("a list where a text belongs")
+		return "", errors.New("a list where a text is expected")
 	case pipeline.Object:
-		return "", errors.New("an object where a text belongs")
+		return "", errors.New("an object where a text is expected")
 	}
 	return string(v.AppendText(nil)), nil
 }
 
-// convertValue gives a cell the type that --types says.
+// convertValue converts a cell to the type that --types gives it.
 func convertValue(v pipeline.Value, t pipeline.Type) (pipeline.Value, error) {
 	if v.Kind == pipeline.Null || v.Kind == pipeline.String && v.Text == "" && t != pipeline.TypeString {
 		return pipeline.Value{}, nil
@@ -206,7 +203,7 @@ func convertValue(v pipeline.Value, t pipeline.Type) (pipeline.Value, error) {
 		if t == pipeline.TypeString {
 			return pipeline.StringValue(string(v.AppendJSON(nil))), nil
 		}
-		return pipeline.Value{}, fmt.Errorf("not of the type %s", t)
+		return pipeline.Value{}, fmt.Errorf("not of type %s", t)
 	}
 	s, err := toText(&v)
 	if err != nil {
@@ -216,7 +213,7 @@ func convertValue(v pipeline.Value, t pipeline.Type) (pipeline.Value, error) {
 	case pipeline.TypeInt:
 		n, err := strconv.ParseInt(s, 10, 64)
 		if err != nil {
-			return pipeline.Value{}, errors.New("not an int of 64 bits")
+			return pipeline.Value{}, errors.New("not a 64-bit integer")
 		}
 		return pipeline.IntValue(n), nil
 	case pipeline.TypeFloat:
@@ -237,10 +234,10 @@ func convertValue(v pipeline.Value, t pipeline.Type) (pipeline.Value, error) {
 	return pipeline.StringValue(s), nil
 }
 
-// parseUserObject is a cell that holds a user, or one of its objects, as the members of a user.
+// parseUserObject returns the members of a user from a cell that holds a user, or one of its objects.
 func parseUserObject(t target, v pipeline.Value) ([]pipeline.Member, error) {
 	if v.Kind == pipeline.String && v.Text == "" {
-		return nil, nil // --missing empty: nothing to lay anything over
+		return nil, nil // --missing empty: there is no object
 	}
 	if v.Kind == pipeline.String {
 		var err error
@@ -260,8 +257,8 @@ func parseUserObject(t target, v pipeline.Value) ([]pipeline.Member, error) {
 	return normalizeUser(v.Members)
 }
 
-// normalizeUser checks a JSON user and gives its known parts the form in which they are sent. Nulls are absent.
-// The members it returns are its own.
+// normalizeUser checks a JSON user, and converts its known fields to the form in which they are sent. It drops nulls, and does
+// not change the members that it is given.
 func normalizeUser(members []pipeline.Member) ([]pipeline.Member, error) {
 	out := make([]pipeline.Member, 0, len(members))
 	for _, mem := range members {
@@ -301,7 +298,7 @@ func normalizeUser(members []pipeline.Member) ([]pipeline.Member, error) {
 	return out, nil
 }
 
-// mapMembers is an object with f done to each of its values, and without those that are absent or empty lists of names.
+// mapMembers returns an object with f applied to each value, without values that are absent before or after.
 func mapMembers(v pipeline.Value, f func(pipeline.Value) (pipeline.Value, error)) (pipeline.Value, error) {
 	if v.Kind != pipeline.Object {
 		return v, errors.New("not an object")
@@ -322,7 +319,7 @@ func mapMembers(v pipeline.Value, f func(pipeline.Value) (pipeline.Value, error)
 	return out, nil
 }
 
-// parseGroupNames is the group of one type as a String, or the groups as a List of Strings; null if there is none.
+// parseGroupNames returns the name of a group as a String, or several as a List of Strings; null if there is none.
 func parseGroupNames(v *pipeline.Value) (pipeline.Value, error) {
 	if v.Kind != pipeline.List {
 		s, err := toText(v)
@@ -348,7 +345,7 @@ func parseGroupNames(v *pipeline.Value) (pipeline.Value, error) {
 	return out, nil
 }
 
-// moveIDs moves the ids of a JSON user to where they belong, unless the row has its own.
+// moveIDs moves the ids of a JSON user from its members to u, unless u has its own.
 func moveIDs(base []pipeline.Member, u *pipeline.User) []pipeline.Member {
 	return slices.DeleteFunc(base, func(m pipeline.Member) bool {
 		switch m.Name {
@@ -370,8 +367,8 @@ func moveIDs(base []pipeline.Member, u *pipeline.User) []pipeline.Member {
 // userDepth is how deep the objects of a JSON user are merged: a property that is itself an object is replaced.
 var userDepth = map[string]int{userProperties: 1, groups: 1, groupProperties: 3}
 
-// mergeUser lays the members of over over those of base, both sorted by name. depth says which objects are merged
-// rather than replaced. The result is new; base and over stay as they are.
+// mergeUser lays the members of over on those of base; both are sorted by name. depth says which objects are merged and not
+// replaced. The result is new; base and over do not change.
 func mergeUser(base, over []pipeline.Member, depth map[string]int) []pipeline.Member {
 	return mergeMembers(base, over, func(name string) int { return depth[name] })
 }
@@ -395,8 +392,8 @@ func mergeMembers(base, over []pipeline.Member, depth func(string) int) []pipeli
 	return append(append(out, base...), over...)
 }
 
-// insertGroupNames puts the group's name into the leaves of its properties: group_properties has one more level than
-// the columns, the group that the row is in. Properties of a group that the row is not in go.
+// insertGroupNames adds the name of the group to the leaves of group properties, because group_properties has one more level
+// than the columns. It drops the properties of groups that the row is not in.
 func insertGroupNames(leaves []leaf, base []pipeline.Member) []leaf {
 	name := func(groupType string) string {
 		var v *pipeline.Value
@@ -412,7 +409,7 @@ func insertGroupNames(leaves []leaf, base []pipeline.Member) []leaf {
 		case v == nil:
 			return ""
 		case v.Kind == pipeline.List:
-			return v.Members[0].Value.Text // only the first name of a type counts (api-facts)
+			return v.Members[0].Value.Text // Amplitude uses only the first name of a type
 		}
 		return v.Text
 	}
@@ -430,8 +427,8 @@ func insertGroupNames(leaves []leaf, base []pipeline.Member) []leaf {
 	return out
 }
 
-// buildContext makes the context of sorted leaves. Everything that it needs is a part of one slice, the one that it
-// returns the beginning of, so that a row that is used again costs no memory.
+// buildContext returns the context of sorted leaves. All its members are in one slice, of which the context is the beginning,
+// so that a reused row needs no memory.
 func buildContext(arena []pipeline.Member, leaves []leaf) []pipeline.Member {
 	tops, need := 0, 0
 	for i := range leaves {
@@ -498,8 +495,8 @@ func buildContext(arena []pipeline.Member, leaves []leaf) []pipeline.Member {
 	return context
 }
 
-// setMember is *m = pipeline.Member{Name: name, Value: *v}, field by field: the cell was written a moment ago, in words, and to
-// read it in larger pieces would wait for these to arrive in the cache, which doubled the time of a row.
+// setMember is *m = pipeline.Member{Name: name, Value: *v}, field by field. The cell was written a moment ago, in words;
+// reading it in larger pieces would wait until these arrive in the cache, which doubled the time per row.
 func setMember(m *pipeline.Member, name string, v *pipeline.Value) {
 	m.Name = name
 	m.Value.Kind = v.Kind

@@ -378,7 +378,7 @@ func TestHostileRows(t *testing.T) {
 		{"byte order mark and CRLF", "u.csv", []byte("\ufeffuser_id,country\r\na,Germany\r\nb,France\r\n"), 2, "", nil},
 		{"quoted newlines", "u.csv", []byte("user_id,country\n\"a\n\nb\",Germany\nc,\"Fr\nance\"\n"), 2, "", nil},
 		{"ragged", "u.csv", []byte("user_id,country\na\nb,France,x\n\nc,Italy\n"), 3, "bad_row",
-			map[int64]string{1: "line 2: the row has 1 cells and the header 2", 2: "line 3: the row has 3 cells and the header 2"}},
+			map[int64]string{1: "line 2: the row has 1 cells, but the header has 2", 2: "line 3: the row has 3 cells, but the header has 2"}},
 		{"stray quote", "u.csv", []byte("user_id,country\na,\"5\" disk\"\nb,\"x\" y\nc,Italy\n"), 3, "bad_row",
 			map[int64]string{1: "line 2: a quote inside a quoted cell is not doubled", 2: "line 3: a quote inside a quoted cell is not doubled"}},
 		{"unclosed quote", "u.csv", []byte("user_id,country\na,\"oops\nb,France\nc,Italy\n"), 3, "bad_row",
@@ -401,7 +401,7 @@ func TestHostileRows(t *testing.T) {
 		{"JSON lines: nested too deep", "u.jsonl", []byte(`{"user_id":"a","user_properties":{"x":` + deep + "}}\n{\"user_id\":\"b\"}\n"), 2, "bad_row", map[int64]string{1: "line 1: not JSON: nested deeper"}},
 		{"JSON lines: names twice", "u.jsonl", []byte("{\"user_id\":\"a\",\"user_id\":\"b\"}\n{\"user_id\":\"c\"}\n"), 2, "bad_row", map[int64]string{1: "stands twice"}},
 		{"JSON lines: half a surrogate pair", "u.jsonl", []byte("{\"user_id\":\"\\ud83d\"}\n{\"user_id\":\"\\ud83d\\ude00\"}\n"), 2, "bad_row", map[int64]string{1: "surrogate"}},
-		{"JSON lines: an id that is an object", "u.jsonl", []byte("{\"user_id\":{}}\n{\"user_id\":7}\n"), 2, "bad_row", map[int64]string{1: "column user_id: an object where a text belongs"}},
+		{"JSON lines: an id that is an object", "u.jsonl", []byte("{\"user_id\":{}}\n{\"user_id\":7}\n"), 2, "bad_row", map[int64]string{1: "column user_id: an object where a text is expected"}},
 		{"a context that is none", "u.csv", []byte("user_id,context\na,{\nb,[]\nc,{}\n"), 3, "invalid_context",
 			map[int64]string{1: "line 2: column context: not JSON", 2: "line 3: column context: not a JSON object"}},
 	} {

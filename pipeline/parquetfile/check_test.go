@@ -38,13 +38,15 @@ func TestHybrid(t *testing.T) {
 		{"no values", nil, 1, 0, 0, true},
 		{"a long header", []byte{0x90, 0x80, 0x80, 0x80, 0x80, 0, 1}, 1, 8, 0, false},
 	} {
-		var ok func(uint64, int) bool
-		if test.limit > 0 {
-			ok = newLimitCheck(test.limit)
-		}
-		if g := checkHybrid(test.data, test.width, test.n, ok); g != test.want {
-			t.Errorf("%s: %v, want %v", test.name, g, test.want)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			var ok func(uint64, int) bool
+			if test.limit > 0 {
+				ok = newLimitCheck(test.limit)
+			}
+			if g := checkHybrid(test.data, test.width, test.n, ok); g != test.want {
+				t.Errorf("%s: %v, want %v", test.name, g, test.want)
+			}
+		})
 	}
 }
 
@@ -78,10 +80,12 @@ func TestDeltaPacked(t *testing.T) {
 		{"blocks that are not there", varints(128, 4, 1000, 0), 1000, 0, false},
 		{"nothing", nil, 1, 0, false},
 	} {
-		rest, ok := decodeDeltaPacked(test.data, test.n, nil)
-		if ok != test.ok || ok && len(rest) != test.rest {
-			t.Errorf("%s: %d bytes behind it, %v; want %d, %v", test.name, len(rest), ok, test.rest, test.ok)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			rest, ok := decodeDeltaPacked(test.data, test.n, nil)
+			if ok != test.ok || ok && len(rest) != test.rest {
+				t.Errorf("%s: %d bytes behind it, %v; want %d, %v", test.name, len(rest), ok, test.rest, test.ok)
+			}
+		})
 	}
 }
 

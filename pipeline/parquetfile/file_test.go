@@ -151,11 +151,13 @@ func TestOpenRefuses(t *testing.T) {
 		{"a footer beyond the file", "PAR1\xff\xff\x00\x00PAR1", "a footer of 65535 bytes in a file of 12", false, false},
 		{"a footer of text", "PAR1some text\x09\x00\x00\x00PAR1", "a header or footer that is none", false, false},
 	} {
-		_, err := openFile(t, []byte(test.data))
-		var magic *MagicError
-		if err == nil || !strings.Contains(err.Error(), test.want) || errors.As(err, &magic) != test.magic || test.magic && magic.Encrypted() != test.encrypted {
-			t.Errorf("%s: %v; want %q", test.name, err, test.want)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			_, err := openFile(t, []byte(test.data))
+			var magic *MagicError
+			if err == nil || !strings.Contains(err.Error(), test.want) || errors.As(err, &magic) != test.magic || test.magic && magic.Encrypted() != test.encrypted {
+				t.Errorf("%s: %v; want %q", test.name, err, test.want)
+			}
+		})
 	}
 }
 

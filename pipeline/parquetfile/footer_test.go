@@ -82,22 +82,24 @@ func TestUnknownTypes(t *testing.T) {
 			"before many":           "\x6c" + test.union + "\x11\x12\x1c\x00\x0c\x1a\x00\x15\x02\x00",
 			"twice, known at first": "\x6c\x1c\x00\x00\x0c\x14" + test.union + "\x00",
 		} {
-			if test.union == "\xfc\x00\x00" || typ != 6 && strings.HasPrefix(how, "twice") {
-				continue // types of their own
-			}
-			p, err := openFooter(t, testFooter(typ, field))
-			if err != nil {
-				t.Errorf("%q %s: %v", test.union, how, err)
-				continue
-			}
-			s := p.Metadata().Schema
-			if s.NumColumns() != 3 || s.Column(0).Name() != "a" || s.Column(1).Name() != "v" || s.Column(2).Name() != "z" {
-				t.Errorf("%q %s: the columns are %s", test.union, how, s)
-			}
-			broken := p.BrokenTypes()
-			if got, has := broken[s.Column(1).SchemaNode()]; got != test.want || has != (test.want != "") || len(broken) > 1 {
-				t.Errorf("%q %s: %q of %d, want %q", test.union, how, got, len(broken), test.want)
-			}
+			t.Run(how, func(t *testing.T) {
+				if test.union == "\xfc\x00\x00" || typ != 6 && strings.HasPrefix(how, "twice") {
+					return // types of their own
+				}
+				p, err := openFooter(t, testFooter(typ, field))
+				if err != nil {
+					t.Errorf("%q %s: %v", test.union, how, err)
+					return
+				}
+				s := p.Metadata().Schema
+				if s.NumColumns() != 3 || s.Column(0).Name() != "a" || s.Column(1).Name() != "v" || s.Column(2).Name() != "z" {
+					t.Errorf("%q %s: the columns are %s", test.union, how, s)
+				}
+				broken := p.BrokenTypes()
+				if got, has := broken[s.Column(1).SchemaNode()]; got != test.want || has != (test.want != "") || len(broken) > 1 {
+					t.Errorf("%q %s: %q of %d, want %q", test.union, how, got, len(broken), test.want)
+				}
+			})
 		}
 	}
 }

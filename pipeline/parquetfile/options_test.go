@@ -45,29 +45,31 @@ func TestOptions(t *testing.T) {
 		{"a large page", compress.Codecs.Uncompressed, testPage(0, maxPage+1, 1, 0, nil), Options{}, Refusal{Kind: LargePage, Size: maxPage + 1}, "a page of 134217729 bytes cannot be read"},
 		{"wide indices", compress.Codecs.Uncompressed, wide, Options{}, Refusal{}, ""},
 	} {
-		for _, own := range []bool{false, true} {
-			var got Refusal
-			if test.o.Refuse = nil; own {
-				test.o.Refuse = func(r Refusal) error { got = r; return refused }
-			}
-			c := NewColumn(testColumn(t, parquet.Types.ByteArray, 0, 0), test.o, 64)
-			err := c.Begin(bytes.NewReader(test.data), 8, test.codec)
-			if err == nil && !c.HasNext() {
-				err = c.Err()
-			}
-			switch {
-			case test.text == "":
-				if err != nil {
-					t.Errorf("%s: %v", test.name, err)
+		t.Run(test.name, func(t *testing.T) {
+			for _, own := range []bool{false, true} {
+				var got Refusal
+				if test.o.Refuse = nil; own {
+					test.o.Refuse = func(r Refusal) error { got = r; return refused }
 				}
-			case own:
-				if err != refused || got != test.want {
-					t.Errorf("%s: %v, refuses %+v; want %+v", test.name, err, got, test.want)
+				c := NewColumn(testColumn(t, parquet.Types.ByteArray, 0, 0), test.o, 64)
+				err := c.Begin(bytes.NewReader(test.data), 8, test.codec)
+				if err == nil && !c.HasNext() {
+					err = c.Err()
 				}
-			case err == nil || !strings.Contains(err.Error(), test.text) || pipeline.Hint(err) == "":
-				t.Errorf("%s: %v; want %q and a hint", test.name, err, test.text)
+				switch {
+				case test.text == "":
+					if err != nil {
+						t.Errorf("%s: %v", test.name, err)
+					}
+				case own:
+					if err != refused || got != test.want {
+						t.Errorf("%s: %v, refuses %+v; want %+v", test.name, err, got, test.want)
+					}
+				case err == nil || !strings.Contains(err.Error(), test.text) || pipeline.Hint(err) == "":
+					t.Errorf("%s: %v; want %q and a hint", test.name, err, test.text)
+				}
 			}
-		}
+		})
 	}
 	c := NewColumn(testColumn(t, parquet.Types.ByteArray, 0, 0), Options{TightIndices: true}, 64)
 	if err := c.Begin(bytes.NewReader(wide), 8, compress.Codecs.Uncompressed); err != nil || c.HasNext() || c.Err() == nil || !strings.Contains(c.Err().Error(), "points outside of its dictionary") {

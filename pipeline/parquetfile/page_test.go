@@ -139,53 +139,55 @@ func measureAllocation(f func()) uint64 {
 func TestPageBombs(t *testing.T) {
 	const big = 16 << 20
 	for _, codec := range []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Gzip, compress.Codecs.Zstd, compress.Codecs.Brotli} {
-		small, large := packPage(t, codec, 100), []byte(nil)
-		if codec == compress.Codecs.Uncompressed {
-			small, large = make([]byte, 100), make([]byte, 200)
-		} else {
-			large = packPage(t, codec, big)
-		}
-		for _, kind := range []int64{0, 2, 3} {
-			for _, test := range []struct {
-				name   string
-				size   int64
-				packed []byte
-				want   string
-			}{
-				{"more than it says", 100, large, "a page that has not the 100 bytes"},
-				{"says nothing and has a lot", 0, large, "a page that has not the 0 bytes"},
-				{"less than it says", maxPage, small, "a page that has not the 134217728 bytes"},
-				{"over the bound", maxPage + 1, small, "a page of 134217729 bytes cannot be read"},
-				{"over what an int32 holds", 1 << 40, small, "cannot be read"},
-				{"less than nothing", -1, small, "a header or footer that is none"},
-				{"nothing where there should be something", 100, nil, "damaged Parquet"},
-			} {
-				name := fmt.Sprintf("%s, page type %d, %s", codec, kind, test.name)
-				p := testPages(t, codec, 0, testPage(kind, test.size, 1, 0, test.packed))
-				var more bool
-				n := measureAllocation(func() { more = p.Next() })
-				if more || p.Err() == nil || !strings.Contains(p.Err().Error(), test.want) {
-					t.Errorf("%s: %v, %v; want an error with %q", name, more, p.Err(), test.want)
+		t.Run(codec.String(), func(t *testing.T) {
+			small, large := packPage(t, codec, 100), []byte(nil)
+			if codec == compress.Codecs.Uncompressed {
+				small, large = make([]byte, 100), make([]byte, 200)
+			} else {
+				large = packPage(t, codec, big)
+			}
+			for _, kind := range []int64{0, 2, 3} {
+				for _, test := range []struct {
+					name   string
+					size   int64
+					packed []byte
+					want   string
+				}{
+					{"more than it says", 100, large, "a page that has not the 100 bytes"},
+					{"says nothing and has a lot", 0, large, "a page that has not the 0 bytes"},
+					{"less than it says", maxPage, small, "a page that has not the 134217728 bytes"},
+					{"over the bound", maxPage + 1, small, "a page of 134217729 bytes cannot be read"},
+					{"over what an int32 holds", 1 << 40, small, "cannot be read"},
+					{"less than nothing", -1, small, "a header or footer that is none"},
+					{"nothing where there should be something", 100, nil, "damaged Parquet"},
+				} {
+					name := fmt.Sprintf("%s, page type %d, %s", codec, kind, test.name)
+					p := testPages(t, codec, 0, testPage(kind, test.size, 1, 0, test.packed))
+					var more bool
+					n := measureAllocation(func() { more = p.Next() })
+					if more || p.Err() == nil || !strings.Contains(p.Err().Error(), test.want) {
+						t.Errorf("%s: %v, %v; want an error with %q", name, more, p.Err(), test.want)
+					}
+					if limit := uint64(12<<20 + len(test.packed)*3); n > limit { // a zstd decoder has buffers of 8 MB
+						t.Errorf("%s: %d bytes were allocated, want %d at most", name, n, limit)
+					}
+					p.unpack.Close()
 				}
-				if limit := uint64(12<<20 + len(test.packed)*3); n > limit { // a zstd decoder has buffers of 8 MB
-					t.Errorf("%s: %d bytes were allocated, want %d at most", name, n, limit)
+				// What is as it says is read; what the other columns hold counts.
+				if kind == 0 && codec != compress.Codecs.Uncompressed {
+					p := testPages(t, codec, 0, testPage(kind, 100, 1, 0, small))
+					if !p.Next() || len(p.Page().Data()) != 100 {
+						t.Errorf("%s: an honest page: %v", codec, p.Err())
+					}
+					p.unpack.Close()
+				}
+				p := testPages(t, codec, maxHeld-99, testPage(kind, 100, 1, 0, small))
+				if p.Next() || p.Err() == nil || !strings.Contains(p.Err().Error(), "more than 256 MiB") || pipeline.Hint(p.Err()) == "" {
+					t.Errorf("%s, page type %d, when the others hold all: %v", codec, kind, p.Err())
 				}
 				p.unpack.Close()
 			}
-			// What is as it says is read; what the other columns hold counts.
-			if kind == 0 && codec != compress.Codecs.Uncompressed {
-				p := testPages(t, codec, 0, testPage(kind, 100, 1, 0, small))
-				if !p.Next() || len(p.Page().Data()) != 100 {
-					t.Errorf("%s: an honest page: %v", codec, p.Err())
-				}
-				p.unpack.Close()
-			}
-			p := testPages(t, codec, maxHeld-99, testPage(kind, 100, 1, 0, small))
-			if p.Next() || p.Err() == nil || !strings.Contains(p.Err().Error(), "more than 256 MiB") || pipeline.Hint(p.Err()) == "" {
-				t.Errorf("%s, page type %d, when the others hold all: %v", codec, kind, p.Err())
-			}
-			p.unpack.Close()
-		}
+		})
 	}
 	for name, data := range map[string][]byte{
 		"levels beyond the page":  testPage(3, 100, 1, 101, make([]byte, 100)),
@@ -197,9 +199,11 @@ func TestPageBombs(t *testing.T) {
 		"a header in a header":    bytes.Repeat([]byte{0x1c}, 1000),
 		"a header of another day": {0x18, 0xff, 0xff, 0xff, 0xff, 0x0f},
 	} {
-		p := testPages(t, compress.Codecs.Uncompressed, 0, data)
-		if p.Next() || p.Err() == nil {
-			t.Errorf("%s: %v, want an error", name, p.Err())
-		}
+		t.Run(name, func(t *testing.T) {
+			p := testPages(t, compress.Codecs.Uncompressed, 0, data)
+			if p.Next() || p.Err() == nil {
+				t.Errorf("%s: %v, want an error", name, p.Err())
+			}
+		})
 	}
 }

@@ -18,39 +18,41 @@ func TestPlain(t *testing.T) {
 		width int
 	}{{parquet.Types.Int32, 4}, {parquet.Types.Int64, 8}, {parquet.Types.Float, 4}, {parquet.Types.Double, 8}, {parquet.Types.FixedLenByteArray, 1},
 		{parquet.Types.FixedLenByteArray, 5}, {parquet.Types.FixedLenByteArray, 16}} {
-		for _, n := range []int{1, 7, 8, 1000} {
-			values := make([][]byte, n)
-			for i := range values {
-				values[i] = make([]byte, test.width)
-				for j := range values[i] {
-					values[i][j] = byte(rng.IntN(3)) // so that prefixes are the same
-				}
-			}
-			split := make([]byte, 0, n*test.width)
-			for j := range test.width {
-				for _, v := range values {
-					split = append(split, v[j])
-				}
-			}
-			pages := map[parquet.Encoding][]byte{byteStreamSplit: split}
-			if test.typ == parquet.Types.FixedLenByteArray {
-				pages[parquet.Encodings.DeltaByteArray] = deltaByteArrays(values)
-			}
-			for enc, data := range pages {
-				out, err := convertToPlain([]byte("levels"), data, enc, test.width, n)
-				if want := "levels" + string(slices.Concat(values...)); err != nil || string(out) != want {
-					t.Errorf("%s of %s, %d bytes, %d values: %v\ngot  %x\nwant %x", enc, test.typ, test.width, n, err, out, want)
-				}
-				for cut := range min(len(data), 40) { // whatever is missing is noticed
-					if out, err := convertToPlain(nil, data[:cut], enc, test.width, n); err == nil && len(out) >= n*test.width {
-						t.Errorf("%s of %s, %d values, cut at %d: %d bytes", enc, test.typ, n, cut, len(out))
+		t.Run(test.typ.String(), func(t *testing.T) {
+			for _, n := range []int{1, 7, 8, 1000} {
+				values := make([][]byte, n)
+				for i := range values {
+					values[i] = make([]byte, test.width)
+					for j := range values[i] {
+						values[i][j] = byte(rng.IntN(3)) // so that prefixes are the same
 					}
 				}
-				if _, err := convertToPlain(nil, data, enc, test.width, n-1); err == nil {
-					t.Errorf("%s of %s: %d values in a page of %d", enc, test.typ, n, n-1)
+				split := make([]byte, 0, n*test.width)
+				for j := range test.width {
+					for _, v := range values {
+						split = append(split, v[j])
+					}
+				}
+				pages := map[parquet.Encoding][]byte{byteStreamSplit: split}
+				if test.typ == parquet.Types.FixedLenByteArray {
+					pages[parquet.Encodings.DeltaByteArray] = deltaByteArrays(values)
+				}
+				for enc, data := range pages {
+					out, err := convertToPlain([]byte("levels"), data, enc, test.width, n)
+					if want := "levels" + string(slices.Concat(values...)); err != nil || string(out) != want {
+						t.Errorf("%s of %s, %d bytes, %d values: %v\ngot  %x\nwant %x", enc, test.typ, test.width, n, err, out, want)
+					}
+					for cut := range min(len(data), 40) { // whatever is missing is noticed
+						if out, err := convertToPlain(nil, data[:cut], enc, test.width, n); err == nil && len(out) >= n*test.width {
+							t.Errorf("%s of %s, %d values, cut at %d: %d bytes", enc, test.typ, n, cut, len(out))
+						}
+					}
+					if _, err := convertToPlain(nil, data, enc, test.width, n-1); err == nil {
+						t.Errorf("%s of %s: %d values in a page of %d", enc, test.typ, n, n-1)
+					}
 				}
 			}
-		}
+		})
 	}
 	for name, data := range map[string][]byte{
 		"a prefix of nothing":          slices.Concat(deltaInts([]int64{1}), deltaInts([]int64{3}), []byte("abc")),
@@ -60,9 +62,11 @@ func TestPlain(t *testing.T) {
 		"values of other widths":       slices.Concat(deltaInts([]int64{0, 0}), deltaInts([]int64{4, 3}), []byte("abcdefg")),
 		"more prefixes than suffixes":  slices.Concat(deltaInts([]int64{0, 4}), deltaInts([]int64{4}), []byte("abcd")),
 	} {
-		if out, err := convertToPlain(nil, data, parquet.Encodings.DeltaByteArray, 4, 10); err == nil {
-			t.Errorf("%s: %q", name, out)
-		}
+		t.Run(name, func(t *testing.T) {
+			if out, err := convertToPlain(nil, data, parquet.Encodings.DeltaByteArray, 4, 10); err == nil {
+				t.Errorf("%s: %q", name, out)
+			}
+		})
 	}
 }
 

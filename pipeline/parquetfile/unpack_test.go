@@ -50,21 +50,23 @@ func TestLZ4Framings(t *testing.T) {
 		"Hadoop, two parts":        {compress.Codecs.Lz4, slices.Concat(size(data), part(data[:half]), part(data[half:]))},
 		"a frame":                  {compress.Codecs.Lz4, frame.Bytes()},
 	} {
-		p := testPages(t, test.codec, 0, testPage(0, int64(len(data)), 1, 0, test.packed))
-		if !p.Next() || !bytes.Equal(p.Page().Data(), data) {
-			t.Errorf("%s: %v", name, p.Err())
-		}
-		for _, wrong := range [][]byte{test.packed[:len(test.packed)-9], test.packed[:5], append(bytes.Clone(test.packed), 1, 2, 3), bytes.Repeat([]byte{0xff}, 400)} {
-			for _, claims := range []int64{int64(len(data)), 0, 1, int64(len(data)) + 1, maxPage} {
-				if claims == int64(len(data)) && bytes.HasPrefix(wrong, test.packed) && strings.HasSuffix(name, "a frame") {
-					continue // bytes behind a frame are nobody's
-				}
-				p := testPages(t, test.codec, 0, testPage(0, claims, 1, 0, wrong))
-				if p.Next() || p.Err() == nil || !strings.Contains(p.Err().Error(), "damaged Parquet") {
-					t.Errorf("%s, %d bytes of %d, says %d: %v", name, len(wrong), len(test.packed), claims, p.Err())
+		t.Run(name, func(t *testing.T) {
+			p := testPages(t, test.codec, 0, testPage(0, int64(len(data)), 1, 0, test.packed))
+			if !p.Next() || !bytes.Equal(p.Page().Data(), data) {
+				t.Errorf("%s: %v", name, p.Err())
+			}
+			for _, wrong := range [][]byte{test.packed[:len(test.packed)-9], test.packed[:5], append(bytes.Clone(test.packed), 1, 2, 3), bytes.Repeat([]byte{0xff}, 400)} {
+				for _, claims := range []int64{int64(len(data)), 0, 1, int64(len(data)) + 1, maxPage} {
+					if claims == int64(len(data)) && bytes.HasPrefix(wrong, test.packed) && strings.HasSuffix(name, "a frame") {
+						continue // bytes behind a frame are nobody's
+					}
+					p := testPages(t, test.codec, 0, testPage(0, claims, 1, 0, wrong))
+					if p.Next() || p.Err() == nil || !strings.Contains(p.Err().Error(), "damaged Parquet") {
+						t.Errorf("%s, %d bytes of %d, says %d: %v", name, len(wrong), len(test.packed), claims, p.Err())
+					}
 				}
 			}
-		}
+		})
 	}
 	if err := (&Options{}).checkCodec(compress.Codecs.Lzo); err == nil || !strings.Contains(err.Error(), "LZO") || pipeline.Hint(err) == "" {
 		t.Errorf("LZO: %v", err)
