@@ -32,9 +32,9 @@ type bareVariant struct {
 	ExpKey  string          `json:"expKey"`
 }
 
-// runBare is the loop to beat: it asks about every user of the file and looks at the answers, and that is all. It has
-// no retries, no limits, no order and no output. It is neither tuned nor slowed down: it even does without the
-// timeout that nobody should do without.
+// runBare is the loop to beat: it asks about every user of the file and parses the answers, and does nothing else. It
+// has no retries, no limits, no order and no output. It is neither tuned nor slowed down, and does not even have the
+// timeout that every client should have.
 func runBare(server, path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -48,7 +48,7 @@ func runBare(server, path string) error {
 		g.Go(func() error {
 			for record := range records {
 				if err := askOnce(client, server, record); err != nil {
-					for range records { // let the reader end
+					for range records { // so that the reader ends
 					}
 					return err
 				}

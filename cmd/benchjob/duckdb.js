@@ -1,16 +1,16 @@
-// DuckDB, for the part local: node duckdb.js PARQUET FOLDER
-// It loads the rows of the file into a table in memory and says how many they are. Then each line on standard
-// input is a round: the table is written to zstd Parquet in the folder, on two threads.
+// DuckDB, for the part local: node duckdb.js PARQUET DIR
+// It loads the rows of the file into a table in memory and prints their number. Then each line on standard
+// input is a round: it writes the table to zstd Parquet in the directory, on two threads.
 'use strict';
 const fs = require('fs');
 const path = require('path');
 const { DuckDBInstance } = require('@duckdb/node-api');
-const [parquet, folder] = process.argv.slice(2);
+const [parquet, dir] = process.argv.slice(2);
 const quote = (text) => `'${text.replaceAll("'", "''")}'`;
-const out = path.join(folder, 'duckdb.parquet');
+const out = path.join(dir, 'duckdb.parquet');
 
 async function main() {
-  const instance = await DuckDBInstance.create(':memory:', { threads: '2', temp_directory: path.join(folder, 'duckdb.tmp') });
+  const instance = await DuckDBInstance.create(':memory:', { threads: '2', temp_directory: path.join(dir, 'duckdb.tmp') });
   const connection = await instance.connect();
   await connection.run(`CREATE TABLE t AS SELECT * FROM read_parquet(${quote(parquet)})`);
   const count = await connection.runAndReadAll('SELECT count(*)::INTEGER FROM t');

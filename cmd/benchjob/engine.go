@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	goalFlagNS = 55.0 // CPU of the engine for a flag and user
-	goalByNPM  = 10.0 // how often faster than Amplitude's own
+	goalFlagNS = 55.0 // CPU nanoseconds of the engine for each flag and user
+	goalByNPM  = 10.0 // how many times faster than Amplitude's own engine
 )
 
 // The test flags and users; testdata/generate.go describes them.
@@ -32,13 +32,13 @@ const (
 	testUsers = "testdata/users.csv"
 )
 
-// tenFlags are what local and serve ask for: releases and experiments, by percentage and by condition. Two are under
-// groups, which are evaluated, too, but never answered.
+// tenFlags are the flags that local and serve ask for: releases and experiments, by percentage and by condition. Two
+// depend on groups, which are evaluated, too, but never answered.
 const tenFlags = "dark-mode,checkout-redesign,express-pay,pricing-test,onboarding-flow,recommendations,new-player," +
 	"cookie-banner,partner-api,team-workspaces"
 
-// firstFlags are what engine evaluates: the first ten of the file, groups and what depends on them among them, so that
-// exactly ten are evaluated. They and the users are those of the engine package's BenchmarkAppend.
+// firstFlags returns the flags that engine evaluates: the first ten of the file, which include groups and the flags that
+// depend on them, so that exactly ten are evaluated. BenchmarkAppend of package engine has the same flags and users.
 func firstFlags(e *engine.Engine) []string {
 	var keys []string
 	for _, f := range e.Flags()[:10] {
@@ -47,22 +47,23 @@ func firstFlags(e *engine.Engine) []string {
 	return keys
 }
 
-// flagNS is a round of an engine.
+// flagNS is the result of a round of an engine.
 type flagNS struct {
-	NS float64 `json:"ns"` // CPU a flag and user
+	NS float64 `json:"ns"` // CPU nanoseconds for each flag and user
 }
 
-// answers is what an engine answered altogether: "flag variant" → users.
+// answers counts the answers of an engine: "flag variant" → users.
 type answers struct {
 	Answers map[string]int `json:"answers"`
 }
 
 // measureEngine compares the engine with Amplitude's own on the same users and flags. Both have read them before, from the
-// same JSON, and have put the flags in order. Amplitude's has made its contexts, and had three seconds for V8 to
-// compile it; there is nothing more to prepare on this side: a user is evaluated as the sources read it.
+// same JSON, and have sorted the flags. Amplitude's engine has made its contexts, and has warmed up for three seconds so
+// that V8 compiles it. This side needs no more preparation: it evaluates users as the sources read them.
 //
-// JSON and not CSV, because a user of a CSV holds on to its whole row, and 2,000 rows do not fit the processor's cache:
-// that costs 5 to 10 ns a flag here, but not in a run, which evaluates what it has just read.
+// The users come from JSON, because a user from CSV keeps its whole row in memory, and 2,000 rows do not fit into the
+// cache of the processor. That costs 5 to 10 ns a flag here, but nothing in a run, which evaluates rows that it has just
+// read.
 func (b *bench) measureEngine(ctx context.Context) error {
 	users, err := readUsers(testUsers)
 	if err != nil {
@@ -104,7 +105,7 @@ func (b *bench) measureEngine(ctx context.Context) error {
 		}
 		defer npm.close()
 		if got := countAnswers(plan, users); !maps.Equal(got, said.Answers) {
-			return fmt.Errorf("the engines answer different things, so their times do not compare: %v here, %v there", got, said.Answers)
+			return fmt.Errorf("the engines give different answers, so their times cannot be compared: %v here, %v there", got, said.Answers)
 		}
 		sides = append(sides, func() error {
 			var round flagNS
@@ -122,20 +123,20 @@ func (b *bench) measureEngine(ctx context.Context) error {
 	rows := []row{{"rollcall: Plan.Append", 1, ours}, {"allocations a user", 3, allocations}}
 	goals := []goal{
 		{fmt.Sprintf("at most %.0f ns", goalFlagNS), median(ours) <= goalFlagNS},
-		{`no allocations, but for the user whose id is "[1,2]", a list`, median(allocations) <= 10/float64(len(users))},
+		{`no allocations, except for the user whose id is a list, "[1,2]"`, median(allocations) <= 10/float64(len(users))},
 	}
 	if theirs != nil {
 		times := ratios(theirs, ours)
-		rows = append(rows, row{"npm: EvaluationEngine.evaluate, warmed up", 1, theirs}, row{"npm by rollcall", 1, times})
+		rows = append(rows, row{"npm: EvaluationEngine.evaluate, warmed up", 1, theirs}, row{"npm / rollcall", 1, times})
 		goals = append(goals, goal{fmt.Sprintf("npm takes at least %.0f times as long", goalByNPM), median(times) >= goalByNPM})
 	}
 	printTable(os.Stdout, fmt.Sprintf("engine: CPU ns a flag and user, %d flags, %d users", len(asked), len(users)), rows, goals,
-		"Not counted: reading users and flags, the flags' order (topologicalSort), and",
+		"Not counted: reading users and flags, sorting flags (topologicalSort), and",
 		"npm's contexts (convertUserToEvaluationContext) and 3 s for V8 to warm up.")
 	return nil
 }
 
-// readUsers reads the users of a file as a run would: three of the test users have no id, and are none.
+// readUsers reads the users of a file like a run. It leaves out rows without a user: three of testUsers have no id.
 func readUsers(path string) ([]pipeline.User, error) {
 	source, err := sources.Open([]sources.File{{Path: path}}, sources.Options{})
 	if err != nil {
@@ -144,7 +145,7 @@ func readUsers(path string) ([]pipeline.User, error) {
 	defer source.Close()
 	var users []pipeline.User
 	for {
-		var row pipeline.Row // a new one: its memory is kept
+		var row pipeline.Row // a new one each time: the user keeps its memory
 		err := source.Next(&row)
 		if errors.Is(err, io.EOF) {
 			return users, nil
@@ -158,7 +159,7 @@ func readUsers(path string) ([]pipeline.User, error) {
 	}
 }
 
-// writeJSON writes the users as Amplitude's SDKs take them, a line each.
+// writeJSON writes the users in the form of Amplitude's SDKs, one a line.
 func writeJSON(path string, users []pipeline.User) error {
 	f, err := os.Create(path)
 	if err != nil {
@@ -185,7 +186,7 @@ func writeJSON(path string, users []pipeline.User) error {
 	return f.Close()
 }
 
-// countAnswers is what the engine answers to all of the users.
+// countAnswers counts the answers of the engine for all users: "flag variant" → users.
 func countAnswers(plan *engine.Plan, users []pipeline.User) map[string]int {
 	got := map[string]int{}
 	for i := range users {
@@ -196,11 +197,11 @@ func countAnswers(plan *engine.Plan, users []pipeline.User) map[string]int {
 	return got
 }
 
-// evaluateFor evaluates all users over and over, until that much CPU is used: CPU nanoseconds a flag and user, and
-// allocations a user.
+// evaluateFor evaluates all users again and again until it has used that much CPU. It returns CPU nanoseconds for each
+// flag and user, and allocations for each user.
 func evaluateFor(d time.Duration, plan *engine.Plan, users []pipeline.User, flags int) (ns, allocations float64, err error) {
 	var dst []*engine.Variant
-	for i := range users { // the caches are cold after the other side's turn
+	for i := range users { // warm up: the caches are cold after the other side's turn
 		dst = plan.Append(dst[:0], &users[i])
 	}
 	var before, after runtime.MemStats

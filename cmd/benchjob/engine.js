@@ -1,13 +1,13 @@
 // Amplitude's own engine, for the part engine: node engine.js CONFIGS USERS FLAG,FLAG…
-// It reads the users (a line of JSON each), warms up, and says so. Then each line on standard input, a number of
-// seconds, is a round of that much CPU: every user, every flag, over and over.
+// It reads the users (a line of JSON each), warms up, and prints its answers. Then each line on standard input, a number
+// of seconds, is a round of that much CPU: it evaluates all users and flags again and again.
 'use strict';
 const fs = require('fs');
 const { EvaluationEngine, topologicalSort } = require('@amplitude/experiment-core');
 const { convertUserToEvaluationContext } = require('@amplitude/experiment-node-server/dist/src/util/user.js');
 const [configs, users, keys] = process.argv.slice(2);
 
-// What is not measured: reading, the order of the flags, the users' contexts.
+// Not measured: reading, sorting the flags, making the contexts of the users.
 const map = {};
 for (const flag of JSON.parse(fs.readFileSync(configs, 'utf8'))) map[flag.key] = flag;
 const asked = keys.split(',');
@@ -15,7 +15,7 @@ const flags = topologicalSort(map, asked);
 const contexts = fs.readFileSync(users, 'utf8').trim().split('\n').map((line) => convertUserToEvaluationContext(JSON.parse(line)));
 const engine = new EvaluationEngine();
 
-let kept = 0; // so that no evaluation is for nothing
+let kept = 0; // so that V8 does not optimize evaluations away
 function round(seconds) {
   const start = process.cpuUsage();
   let passes = 0;

@@ -10,7 +10,7 @@ import (
 	"strconv"
 )
 
-// The columns of the input. The remote part has the first; the others have all.
+// The columns of the input. The remote part has the first ones, up to columns; the others have all.
 const (
 	colUserID = iota
 	colDeviceID
@@ -29,7 +29,7 @@ const (
 var header = []string{"user_id", "device_id", "country", "platform", "version", "user_properties.plan",
 	"user_properties.seats", "user_properties.cohort", "user_properties.tags", "groups.org"}
 
-// writeInput writes a CSV of that many users and the first columns, the same every time.
+// writeInput writes a CSV with that many users and the first columns. It is the same file every time.
 func writeInput(path string, users, columns int) error {
 	f, err := os.Create(path)
 	if err != nil {
@@ -37,7 +37,7 @@ func writeInput(path string, users, columns int) error {
 	}
 	buffered := bufio.NewWriterSize(f, 1<<20)
 	w := csv.NewWriter(buffered)
-	_ = w.Write(header[:columns]) // Error says it below
+	_ = w.Write(header[:columns]) // w.Error returns the error below
 	countries := []string{"United States", "Germany", "Brazil", "Japan", "Côte d'Ivoire"}
 	platforms := []string{"iOS", "Android", "Web"}
 	plans := []string{"free", "pro", "team", "enterprise"}
@@ -45,7 +45,7 @@ func writeInput(path string, users, columns int) error {
 	orgs := []string{"", "", "", "Acme", "Initech", "Umbrella & Söhne"}
 	record := make([]string, allColumns)
 	for i := range users {
-		h := uint64(i+1) * 0x9e3779b97f4a7c15 // Fibonacci hashing: spread, and the same every time
+		h := uint64(i+1) * 0x9e3779b97f4a7c15 // Fibonacci hashing: well distributed, and the same every time
 		record[colUserID] = fmt.Sprintf("user-%07d@example.com", i)
 		record[colDeviceID] = fmt.Sprintf("%016x", h)
 		record[colCountry] = countries[h>>60%uint64(len(countries))]

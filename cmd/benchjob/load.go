@@ -16,9 +16,9 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// runLoad asks the server at address n times about the users of a file, in turn, over 64 connections, and says how
-// long that took. It is no HTTP client but as little as gets an answer out of a server, because net/http as a
-// client takes more CPU than the server that is measured.
+// runLoad asks the server at address n times about the users of a file, in turn, over 64 connections, and returns how
+// long that took. It has only the minimum of an HTTP client, because the client of net/http takes more CPU than the
+// server that is measured.
 func runLoad(address, path string, n int) (time.Duration, error) {
 	users, err := readUsers(path)
 	if err != nil {
@@ -53,7 +53,7 @@ func runLoad(address, path string, n int) (time.Duration, error) {
 	return time.Since(start), err
 }
 
-// formatRequest is what rollcall sends for the user.
+// formatRequest returns the request that rollcall sends for the user.
 func formatRequest(host string, u *pipeline.User) []byte {
 	return fmt.Appendf(nil, "GET /v1/vardata?user_id=%s&device_id=%s&flag_keys=%s&context=%s HTTP/1.1\r\n"+
 		"Host: %s\r\nUser-Agent: rollcall\r\nAccept: application/json\r\nAccept-Encoding: gzip\r\nAuthorization: Api-Key bench\r\n"+
@@ -62,7 +62,7 @@ func formatRequest(host string, u *pipeline.User) []byte {
 		url.QueryEscape(string(pipeline.AppendObject(nil, u.Context))), host)
 }
 
-// readAnswer reads one answer: a header that says 200 and how long the body is, and the body.
+// readAnswer reads one answer: a header with status 200 and a Content-Length, and the body.
 func readAnswer(conn net.Conn, buf []byte) error {
 	n, end := 0, -1
 	for n != end {
@@ -89,7 +89,7 @@ var (
 	bodySize  = []byte("\r\nContent-Length: ")
 )
 
-// answerEnd is where the answer that begins with b ends; -1: b does not say yet.
+// answerEnd returns the length of the answer that begins with b; -1 if b does not have the whole header.
 func answerEnd(b []byte) (int, error) {
 	header, _, ok := bytes.Cut(b, headerEnd)
 	if !ok {

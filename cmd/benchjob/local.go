@@ -11,22 +11,22 @@ import (
 	"strings"
 )
 
-// goalCopy is the CPU of the whole job by that of DuckDB's COPY of the same rows.
+// goalCopy is the CPU of the whole job divided by the CPU of DuckDB's COPY of the same rows.
 const goalCopy = 2.5
 
-// loadedRows is what duckdb.js says when it has read our output.
+// loadedRows is the first reply of duckdb.js, after it has read our output.
 type loadedRows struct {
 	Rows int `json:"rows"`
 }
 
-// copied is a COPY of duckdb.js.
+// copied is the reply of duckdb.js to a round, which is a COPY.
 type copied struct {
 	Seconds float64 `json:"seconds"` // CPU, of all threads
 	Bytes   float64 `json:"bytes"`   // of the file
 }
 
-// measureLocal compares the whole job without the network with what DuckDB takes only to write the same rows, which it
-// has in memory, and takes the job's peak memory with few and with many users.
+// measureLocal compares the whole job without the network with DuckDB, which only writes the same rows from memory. It
+// also measures the peak memory of the job with few and with many users.
 func (b *bench) measureLocal(ctx context.Context) error {
 	few, many := filepath.Join(b.dir, "few.csv"), filepath.Join(b.dir, "many.csv")
 	if err := writeInput(few, b.users, allColumns); err != nil {
@@ -88,14 +88,14 @@ func (b *bench) measureLocal(ctx context.Context) error {
 	}
 	rows := []row{
 		{"rollcall: CSV, engine, Parquet", 2, job},
-		{"wall time of it, s", 2, wall},
+		{"its wall time, s", 2, wall},
 		{"its file, MB", 1, []float64{float64(info.Size()) / 1e6}},
 	}
 	var goals []goal
 	if write != nil {
 		ratio := ratios(job, write)
 		rows = append(rows, row{"DuckDB: COPY to Parquet alone, 2 threads", 2, write}, row{"its file, MB", 1, []float64{theirs.Bytes / 1e6}},
-			row{"rollcall by DuckDB", 2, ratio})
+			row{"rollcall / DuckDB", 2, ratio})
 		goals = append(goals, goal{fmt.Sprintf("at most %.1f times DuckDB's COPY", goalCopy), median(ratio) <= goalCopy})
 	}
 	rows = append(rows, row{fmt.Sprintf("peak MB with %d users", b.users), 1, fewMB}, row{fmt.Sprintf("peak MB with %d users", b.many), 1, manyMB})

@@ -27,12 +27,12 @@ func main() {
 	}
 }
 
-// bench is what the parts share.
+// bench has the settings that the parts share.
 type bench struct {
 	dir, self, rollcall string
 	users, many, rounds int
-	requests            int           // of a round of serve
-	round               time.Duration // CPU of a round of engine
+	requests            int           // in a round of serve
+	round               time.Duration // CPU time of a round of engine
 }
 
 // parts are the measurements, in the order in which they run.
@@ -46,24 +46,24 @@ var parts = []struct {
 	{"remote", (*bench).measureRemote},
 }
 
-// run is benchjob; the subcommand child is what it starts itself as.
+// run runs benchjob. With the argument child, it runs as a child of another benchjob.
 func run(ctx context.Context, args []string) error {
 	if len(args) > 0 && args[0] == "child" {
 		return runChild(args[1:])
 	}
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM) // not for the children, which just die of it
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM) // children simply die from signals
 	defer stop()
 	var b bench
 	set := flag.NewFlagSet("benchjob", flag.ContinueOnError)
-	only := set.String("only", "engine,local,serve,remote", "what to measure: a comma list of these")
-	set.IntVar(&b.rounds, "rounds", 5, "rounds of each comparison, the two sides taking turns")
+	only := set.String("only", "engine,local,serve,remote", "what to measure: a comma-separated list of these")
+	set.IntVar(&b.rounds, "rounds", 5, "rounds of each comparison; the sides take turns")
 	set.IntVar(&b.users, "users", 100_000, "users of a round of remote, and of the small run for local's peak memory")
 	set.IntVar(&b.many, "many", 1_000_000, "users of a round of local, and of the large run for remote's peak memory")
 	set.IntVar(&b.requests, "requests", 100_000, "requests of a round of serve")
 	set.DurationVar(&b.round, "engine-time", time.Second, "CPU time of a round of engine")
-	quick := set.Bool("quick", false, "one small round of each: does it run at all?")
-	set.StringVar(&b.rollcall, "rollcall", "", "a rollcall that is built already, instead of this tree's")
-	limit := set.Duration("timeout", 15*time.Minute, "give up after so long")
+	quick := set.Bool("quick", false, "one small round of each part, to check that it runs")
+	set.StringVar(&b.rollcall, "rollcall", "", "path of a built rollcall, instead of building this tree")
+	limit := set.Duration("timeout", 15*time.Minute, "stop after this time")
 	if err := set.Parse(args); err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func run(ctx context.Context, args []string) error {
 		b.rounds, b.users, b.many, b.requests, b.round = 1, 5_000, 20_000, 5_000, 50*time.Millisecond
 	}
 	if set.NArg() > 0 || b.rounds < 1 || b.users < 1 || b.many < 1 || b.requests < inFlight || b.round <= 0 {
-		return fmt.Errorf("no such argument or number: %s; see -help", strings.Join(args, " "))
+		return fmt.Errorf("invalid arguments: %s; see -help", strings.Join(args, " "))
 	}
 	chosen, err := parseParts(*only)
 	if err != nil {
@@ -102,7 +102,7 @@ func run(ctx context.Context, args []string) error {
 		}
 		if err := part.measure(&b, ctx); err != nil {
 			if cause := context.Cause(ctx); cause != nil {
-				err = cause // the error is but what became of it
+				err = cause // err is only a consequence
 			}
 			return fmt.Errorf("%s: %w", part.name, err)
 		}
@@ -111,7 +111,7 @@ func run(ctx context.Context, args []string) error {
 	return nil
 }
 
-// parseParts reads the list of -only.
+// parseParts parses the list of -only.
 func parseParts(list string) ([]string, error) {
 	var names []string
 	for _, part := range parts {
@@ -120,13 +120,13 @@ func parseParts(list string) ([]string, error) {
 	chosen := strings.Split(list, ",")
 	for _, name := range chosen {
 		if !slices.Contains(names, name) {
-			return nil, fmt.Errorf("-only %q: want a comma list of %s", list, strings.Join(names, ", "))
+			return nil, fmt.Errorf("-only %q: want a comma-separated list of %s", list, strings.Join(names, ", "))
 		}
 	}
 	return chosen, nil
 }
 
-// runChild is benchjob as one of its own children.
+// runChild runs benchjob as a child of another benchjob.
 func runChild(args []string) error {
 	switch {
 	case len(args) == 1 && args[0] == "answer":
@@ -147,8 +147,8 @@ func runChild(args []string) error {
 	return fmt.Errorf("no such child: %s", strings.Join(args, " "))
 }
 
-// takeTurns measures rounds times; each round all the sides, and who goes first changes, so that what else the machine
-// does hits all of them.
+// takeTurns calls all sides in each round. Another side goes first in every round, so that other work of the machine
+// affects all of them.
 func takeTurns(rounds int, sides ...func() error) error {
 	for round := range rounds {
 		for i := range sides {

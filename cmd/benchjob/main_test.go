@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -25,7 +26,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
 )
 
-// What is measured has to be what the goal speaks of: five flags and about 300 bytes.
+// The answer must be what the goal says: five flags and about 300 bytes.
 func TestAnswer(t *testing.T) {
 	var got map[string]bareVariant
 	if err := json.Unmarshal([]byte(constantAnswer), &got); err != nil {
@@ -67,7 +68,7 @@ func TestBareAsksAboutEveryUserOnce(t *testing.T) {
 	}
 }
 
-// testEngine is what the part engine measures, but for fewer users.
+// testEngine returns the engine of the part engine, and fewer users.
 func testEngine(t *testing.T) (*engine.Engine, []pipeline.User) {
 	path := filepath.Join(t.TempDir(), "users.csv")
 	if err := writeInput(path, 500, allColumns); err != nil {
@@ -88,7 +89,7 @@ func testEngine(t *testing.T) (*engine.Engine, []pipeline.User) {
 	return e, users
 }
 
-// Ten flags that all give everybody the same would be measured in vain.
+// Flags that give everybody the same variant would measure too little.
 func TestEachFlagTellsUsersApart(t *testing.T) {
 	e, users := testEngine(t)
 	asked := strings.Split(tenFlags, ",")
@@ -109,7 +110,7 @@ func TestEachFlagTellsUsersApart(t *testing.T) {
 	}
 }
 
-// Ten flags are evaluated where ten are counted: none that is hidden behind them.
+// Exactly the ten flags that are counted are evaluated, and no dependencies.
 func TestFirstFlagsDependOnEachOtherOnly(t *testing.T) {
 	e, _ := testEngine(t)
 	first := firstFlags(e)
@@ -122,7 +123,7 @@ func TestFirstFlagsDependOnEachOtherOnly(t *testing.T) {
 	}
 }
 
-// The users that Amplitude's engine gets are those that ours has.
+// Amplitude's engine gets the same users as ours.
 func TestUsersSurviveJSON(t *testing.T) {
 	users, err := readUsers(filepath.Join("../..", testUsers))
 	if err != nil {
@@ -141,7 +142,7 @@ func TestUsersSurviveJSON(t *testing.T) {
 	}
 }
 
-// The load generator asks the embedded server what rollcall would, and notices when it is refused.
+// The load generator sends the requests of rollcall, and returns an error when it is refused.
 func TestLoad(t *testing.T) {
 	e, _ := testEngine(t)
 	path := filepath.Join(t.TempDir(), "users.csv")
@@ -160,7 +161,7 @@ func TestLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := s.Stats(); got.Requests != n || got.Tracked != 0 {
-		t.Errorf("the server noticed %+v, want %d requests and none tracked", got, n)
+		t.Errorf("the server counted %+v, want %d requests and none tracked", got, n)
 	}
 
 	refusing, err := evalserver.Start("127.0.0.1:0", evalserver.New(e, evalserver.Config{Key: "another"}))
@@ -173,7 +174,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// readOnly is a connection that there is something to read from.
+// readOnly is a connection for reading.
 type readOnly struct {
 	net.Conn
 	r io.Reader
@@ -195,15 +196,17 @@ func TestReadAnswer(t *testing.T) {
 		{"too long", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{}", "longer"},
 		{"does not fit", "HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + strings.Repeat("x", 200), "longer"},
 	} {
-		err := readAnswer(readOnly{r: strings.NewReader(tt.text)}, make([]byte, 128))
-		if tt.err == "" && err != nil || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
-			t.Errorf("%s: error %v, want one that says %q", tt.name, err, tt.err)
-		}
-		if tt.err == "" {
-			if err := readAnswer(readOnly{r: iotest.OneByteReader(strings.NewReader(tt.text))}, make([]byte, 128)); err != nil {
-				t.Errorf("%s, byte by byte: %v", tt.name, err)
+		t.Run(tt.name, func(t *testing.T) {
+			err := readAnswer(readOnly{r: strings.NewReader(tt.text)}, make([]byte, 128))
+			if tt.err == "" && err != nil || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
+				t.Errorf("error %v, want one that says %q", err, tt.err)
 			}
-		}
+			if tt.err == "" {
+				if err := readAnswer(readOnly{r: iotest.OneByteReader(strings.NewReader(tt.text))}, make([]byte, 128)); err != nil {
+					t.Errorf("byte by byte: %v", err)
+				}
+			}
+		})
 	}
 }
 
@@ -218,7 +221,7 @@ func TestParseReply(t *testing.T) {
 	}
 	for _, line := range []string{"", "\n", "Error: x\n", `{"seconds":"x"}`, `{"second":1}`, `{"seconds":1} {"seconds":2}`, `{"seconds":1`} {
 		if err := parseReply([]byte(line), new(copied)); err == nil || !strings.Contains(err.Error(), "read the answer") {
-			t.Errorf("parseReply(%q): error %v, want one that says what was read", line, err)
+			t.Errorf("parseReply(%q): error %v, want one that has the reply", line, err)
 		}
 	}
 }
@@ -234,7 +237,7 @@ func TestPrintTable(t *testing.T) {
 #                                                  median     least      most
 # rollcall: Plan.Append                              50.0      48.3      61.0
 # npm: EvaluationEngine.evaluate, warmed up      494327.2    1000.0  987654.3
-# goal: at most 55 ns                                                  held
+# goal: at most 55 ns                                                  met
 # goal: peak memory flat: at most 1.10 times (1.000)                   MISSED
 # Not counted: reading.
 `
@@ -297,8 +300,10 @@ func TestMedian(t *testing.T) {
 		{[]float64{3, 1, 2}, 2},
 		{[]float64{4, 1, 3, 2}, 2.5},
 	} {
-		if got := median(tt.values); got != tt.want {
-			t.Errorf("median(%v) = %v, want %v", tt.values, got, tt.want)
-		}
+		t.Run(fmt.Sprint(tt.values), func(t *testing.T) {
+			if got := median(tt.values); got != tt.want {
+				t.Errorf("median(%v) = %v, want %v", tt.values, got, tt.want)
+			}
+		})
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// cost is what one finished process took.
+// cost is the cost of a finished process.
 type cost struct {
 	cpu    float64 // seconds, user + system
 	peakMB float64
@@ -34,7 +34,7 @@ func costOf(state *os.ProcessState, start time.Time) cost {
 	}
 }
 
-// runAndMeasure runs cmd to its end and says what it took.
+// runAndMeasure runs cmd and returns its cost.
 func runAndMeasure(cmd *exec.Cmd) (cost, error) {
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	start := time.Now()
@@ -44,16 +44,16 @@ func runAndMeasure(cmd *exec.Cmd) (cost, error) {
 	return costOf(cmd.ProcessState, start), nil
 }
 
-// peakMB is the largest resident size that the process had, in units of 10^6 bytes.
+// peakMB returns the largest resident size of the process, in units of 10^6 bytes.
 func peakMB(state *os.ProcessState) float64 {
 	peak := float64(state.SysUsage().(*syscall.Rusage).Maxrss)
-	if runtime.GOOS != "darwin" { // there it is in bytes, elsewhere in KiB: getrusage(2)
+	if runtime.GOOS != "darwin" { // darwin reports bytes, others KiB: getrusage(2)
 		peak *= 1024
 	}
 	return peak / 1e6
 }
 
-// cpuNow is the CPU time, user + system, that this process took until now.
+// cpuNow returns the CPU time, user + system, of this process so far.
 func cpuNow() (time.Duration, error) {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
@@ -62,7 +62,7 @@ func cpuNow() (time.Duration, error) {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), nil
 }
 
-// cleanEnv is the environment without what would change what rollcall does.
+// cleanEnv returns the environment without the variables that change what rollcall does, and with more.
 func cleanEnv(more ...string) []string {
 	var env []string
 	for _, v := range os.Environ() {
@@ -73,12 +73,12 @@ func cleanEnv(more ...string) []string {
 	return append(append(env, "AMPLITUDE_DEPLOYMENT_KEY=bench"), more...)
 }
 
-// canPin says whether a command can be held to one CPU: taskset is there, and may.
+// canPin reports whether commands can be pinned to one CPU: taskset exists and has permission.
 func canPin(ctx context.Context, cpu int) bool {
 	return exec.CommandContext(ctx, "taskset", "-c", strconv.Itoa(cpu), "true").Run() == nil
 }
 
-// pinnedCommand is a command on that CPU only, if that can be.
+// pinnedCommand returns a command that is pinned to the CPU if that is possible.
 func pinnedCommand(ctx context.Context, cpu int, name string, args ...string) *exec.Cmd {
 	if !canPin(ctx, cpu) {
 		return exec.CommandContext(ctx, name, args...)
@@ -86,10 +86,10 @@ func pinnedCommand(ctx context.Context, cpu int, name string, args ...string) *e
 	return exec.CommandContext(ctx, "taskset", append([]string{"-c", strconv.Itoa(cpu), name}, args...)...)
 }
 
-// The npm packages to compare with: make bench installs them.
+// nodeModules has the npm packages to compare with; make bench installs them.
 const nodeModules = "testdata/node/node_modules"
 
-// hasNodeModule says whether the npm package can be used; if not, it prints what is left out.
+// hasNodeModule reports whether the npm package can be used. If not, it prints why.
 func hasNodeModule(pkg string) bool {
 	_, err := exec.LookPath("node")
 	if err == nil {
@@ -101,15 +101,15 @@ func hasNodeModule(pkg string) bool {
 	return false
 }
 
-// helper is a process that measures on request: to a line on its standard input it answers with a line of JSON.
+// helper is a process that measures on request: it answers each line on its standard input with a line of JSON.
 type helper struct {
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
 	out   *bufio.Reader
 }
 
-// startNode starts a script of this folder with the npm packages. hello is filled with its first answer, which needs
-// no request.
+// startNode starts a script of this directory with the npm packages, and decodes its first reply, which needs no
+// request, into hello.
 func startNode(ctx context.Context, hello any, script string, args ...string) (*helper, error) {
 	cmd := exec.CommandContext(ctx, "node", append([]string{filepath.Join("cmd/benchjob", script)}, args...)...)
 	modules, err := filepath.Abs(nodeModules)
@@ -137,7 +137,7 @@ func startNode(ctx context.Context, hello any, script string, args ...string) (*
 	return h, nil
 }
 
-// requestRound sends the line and fills to with what is answered.
+// requestRound sends the line and decodes the reply into to.
 func (h *helper) requestRound(line string, to any) error {
 	if _, err := fmt.Fprintln(h.stdin, line); err != nil {
 		return err
@@ -153,16 +153,16 @@ func (h *helper) readReply(to any) error {
 	return parseReply(line, to)
 }
 
-// close tells the helper to end, and waits until it has.
+// close tells the helper to exit, and waits for it.
 func (h *helper) close() {
 	_ = h.stdin.Close()
-	_ = h.cmd.Wait() // how it ends is of no interest any more
+	_ = h.cmd.Wait() // its exit code does not matter
 }
 
-// printReply is a child's answer.
+// printReply prints the reply of a child.
 func printReply(v any) error { return json.NewEncoder(os.Stdout).Encode(v) }
 
-// parseReply reads what a child answered: a line of JSON without anything that was not asked for.
+// parseReply decodes the reply of a child: a line of JSON without unknown fields.
 func parseReply(line []byte, to any) error {
 	dec := json.NewDecoder(strings.NewReader(string(line)))
 	dec.DisallowUnknownFields()

@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	goalBare   = 0.75 // CPU of the whole job by that of the bare loop
-	goalGrowth = 1.10 // peak memory with many users by that with few
+	goalBare   = 0.75 // CPU of the whole job divided by that of the bare loop
+	goalGrowth = 1.10 // peak memory with many users divided by that with few
 	goalPeakMB = 128.0
 )
 
-// measureRemote compares the whole job with the bare loop, both against the server of server.go in a process of its own.
+// measureRemote compares the whole job with the bare loop. Both ask the server of server.go in another process.
 func (b *bench) measureRemote(ctx context.Context) error {
 	server, stop, err := b.startServer(ctx)
 	if err != nil {
@@ -68,23 +68,23 @@ func (b *bench) measureRemote(ctx context.Context) error {
 	printTable(os.Stdout, fmt.Sprintf("remote: CPU s for 100,000 users, 5 flags, %d in flight, plain HTTP", inFlight), []row{
 		{"rollcall: CSV, requests, Parquet", 2, job},
 		{"bare loop: net/http, encoding/json, no output", 2, loop},
-		{"rollcall by bare loop", 3, ratio},
+		{"rollcall / bare loop", 3, ratio},
 		{fmt.Sprintf("peak MB with %d users", b.users), 1, few},
 		{fmt.Sprintf("peak MB with %d users", b.many), 1, many},
 	}, append([]goal{{fmt.Sprintf("at most %.2f of the bare loop", goalBare), median(ratio) <= goalBare}}, memoryGoals(few, many)...))
 	return nil
 }
 
-// memoryGoals compares the peaks of runs with few and with many users.
+// memoryGoals returns the goals for the peak memory of runs with few and with many users.
 func memoryGoals(few, many []float64) []goal {
 	growth := slices.Max(many) / slices.Max(few)
 	return []goal{
 		{fmt.Sprintf("peak memory flat: at most %.2f times (%.3f)", goalGrowth, growth), growth <= goalGrowth},
-		{fmt.Sprintf("peak memory under %.0f MB, always", goalPeakMB), max(slices.Max(few), slices.Max(many)) < goalPeakMB},
+		{fmt.Sprintf("peak memory under %.0f MB in every run", goalPeakMB), max(slices.Max(few), slices.Max(many)) < goalPeakMB},
 	}
 }
 
-// remoteCommand is rollcall with all of input.
+// remoteCommand returns rollcall for all users of input.
 func (b *bench) remoteCommand(ctx context.Context, server, input string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, b.rollcall, "snapshot", input, "--out", filepath.Join(b.dir, "remote.parquet"), "--overwrite",
 		"--server", server, "--flags", fiveFlags, "--rate", "0", "--concurrency", strconv.Itoa(inFlight), "--quiet")
@@ -92,7 +92,7 @@ func (b *bench) remoteCommand(ctx context.Context, server, input string) *exec.C
 	return cmd
 }
 
-// runCounted runs cmd and says what it took. A cmd that did not ask about every user once has no cost.
+// runCounted runs cmd and returns its cost. It is an error if cmd did not ask about every user once.
 func runCounted(ctx context.Context, server string, users int, cmd *exec.Cmd) (cost, error) {
 	before, err := fetchAsked(ctx, server)
 	if err != nil {
@@ -112,7 +112,7 @@ func runCounted(ctx context.Context, server string, users int, cmd *exec.Cmd) (c
 	return c, nil
 }
 
-// startServer starts the server of server.go. stop ends it and waits until it has.
+// startServer starts the server of server.go. stop ends it and waits for it.
 func (b *bench) startServer(ctx context.Context) (url string, stop func(), err error) {
 	cmd := exec.CommandContext(ctx, b.self, "child", "answer")
 	cmd.Stderr = os.Stderr
@@ -129,7 +129,7 @@ func (b *bench) startServer(ctx context.Context) (url string, stop func(), err e
 	}
 	stop = func() {
 		_ = stdin.Close()
-		_ = cmd.Wait() // it was told to end
+		_ = cmd.Wait() // the server was told to end
 	}
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
@@ -139,7 +139,7 @@ func (b *bench) startServer(ctx context.Context) (url string, stop func(), err e
 	return strings.TrimSpace(line), stop, nil
 }
 
-// fetchAsked is how many users the server was asked about until now.
+// fetchAsked returns how many users the server was asked about so far.
 func fetchAsked(ctx context.Context, server string) (int, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server+"/asked", nil)
 	if err != nil {

@@ -17,18 +17,18 @@ import (
 const (
 	inFlight    = 64     // connections, each with a request in flight
 	goalServed  = 20_000 // requests a second on one core
-	servedUsers = 2_000  // who are asked about, over and over
+	servedUsers = 2_000  // the number of users, who are asked about again and again
 	serverCPU   = 0
 	loadCPU     = 1
 )
 
-// loaded is what the load generator says: how long its requests took altogether.
+// loaded is the reply of the load generator: how long all its requests took.
 type loaded struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// measureServe compares `rollcall serve` with a net/http server that always says the same, each on one core: its own
-// where the machine has two and can pin them. The load comes from another process and another core.
+// measureServe compares `rollcall serve` with a net/http server with a constant answer. Each runs on one core, which is
+// reserved for it if the machine can pin processes. The load comes from another process on another core.
 func (b *bench) measureServe(ctx context.Context) error {
 	input := filepath.Join(b.dir, "serve.csv")
 	if err := writeInput(input, servedUsers, allColumns); err != nil {
@@ -53,33 +53,33 @@ func (b *bench) measureServe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cores := "Neither is held to a core: taskset is missing, may not, or there is one core."
+	cores := "Nothing is pinned: there is no taskset, no permission, or only one core."
 	if canPin(ctx, serverCPU) && canPin(ctx, loadCPU) {
-		cores = "Each is held to a core of its own (taskset)."
+		cores = "Server and load are pinned to a core each (taskset)."
 	}
 	printTable(os.Stdout, fmt.Sprintf("serve: %d requests, 10 flags, %d connections, GOMAXPROCS=1", requests, inFlight), []row{
 		{"rollcall serve: requests/s", 0, rate},
-		{"rollcall serve: server's CPU us a request", 1, micros},
+		{"rollcall serve: CPU us a request", 1, micros},
 		{"net/http, constant answer: requests/s", 0, bareRate},
 		{"net/http, constant answer: CPU us a request", 1, bareMicros},
-		{"rollcall by net/http, CPU", 2, ratios(micros, bareMicros)},
+		{"rollcall / net/http, CPU", 2, ratios(micros, bareMicros)},
 	}, []goal{{fmt.Sprintf("%d requests in a second of one core: at most %d us of CPU", goalServed, 1_000_000/goalServed), median(micros) <= 1e6/goalServed}},
-		"The load comes from another process. The server's start is counted, too.", cores)
+		"The load comes from another process. The start of the server is counted, too.", cores)
 	return nil
 }
 
 var listenURL = regexp.MustCompile(`http://([0-9.:]+)`)
 
-// measureServer starts the server, sends it the requests, and ends it: requests a second as the load generator saw it,
-// and CPU microseconds a request of the server, its start included.
+// measureServer starts the server, sends the requests, and ends the server. It returns the requests a second that the
+// load generator measured, and the CPU microseconds of the server for each request, including its start.
 func (b *bench) measureServer(ctx context.Context, input string, requests int, args ...string) (perSecond, micros float64, err error) {
 	cmd := pinnedCommand(ctx, serverCPU, args[0], args[1:]...)
 	cmd.Env = cleanEnv("GOMAXPROCS=1")
-	stdin, err := cmd.StdinPipe() // the constant server ends with it
+	stdin, err := cmd.StdinPipe() // the constant server ends when it is closed
 	if err != nil {
 		return 0, 0, err
 	}
-	said, w, err := os.Pipe() // rollcall says on standard error where it listens, the other on standard output
+	said, w, err := os.Pipe() // rollcall prints its address on standard error, the other on standard output
 	if err != nil {
 		return 0, 0, err
 	}
@@ -94,7 +94,7 @@ func (b *bench) measureServer(ctx context.Context, input string, requests int, a
 	seconds, err := b.runLoadGenerator(ctx, said, input, requests)
 	_ = stdin.Close()
 	_ = cmd.Process.Signal(os.Interrupt)
-	_ = cmd.Wait() // it ends by the signal, one way or the other
+	_ = cmd.Wait() // its exit code does not matter
 	if err != nil {
 		return 0, 0, err
 	}
@@ -102,7 +102,7 @@ func (b *bench) measureServer(ctx context.Context, input string, requests int, a
 	return float64(requests) / seconds, c.cpu * 1e6 / float64(requests), nil
 }
 
-// runLoadGenerator waits until the server says where it listens, and sends it the requests.
+// runLoadGenerator waits until the server prints its address, and sends it the requests.
 func (b *bench) runLoadGenerator(ctx context.Context, said io.Reader, input string, requests int) (seconds float64, err error) {
 	lines := bufio.NewScanner(said)
 	var address []string

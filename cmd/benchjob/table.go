@@ -8,21 +8,21 @@ import (
 	"unicode/utf8"
 )
 
-// row is a line of a table: the figures of one thing, one a round.
+// row is a line of a table: the figures of all rounds.
 type row struct {
 	name     string
 	decimals int
 	values   []float64
 }
 
-// goal is a line below a table. It is about medians unless it says otherwise.
+// goal is a line below a table. It refers to medians unless its text says otherwise.
 type goal struct {
 	text string
 	held bool
 }
 
-// printTable prints the median, the least and the most of each row, the goals, and what else there is to know, in 80
-// columns. Each line begins with #, which benchstat ignores.
+// printTable prints the median, the least and the most of each row, the goals, and notes, in 80 columns. Each line begins
+// with #, so benchstat ignores it.
 func printTable(w io.Writer, title string, rows []row, goals []goal, notes ...string) {
 	fmt.Fprintf(w, "#\n# %s\n", title)
 	fmt.Fprintf(w, "# %-45s %9s %9s %9s\n", "", "median", "least", "most")
@@ -31,18 +31,18 @@ func printTable(w io.Writer, title string, rows []row, goals []goal, notes ...st
 		fmt.Fprintf(w, "# %-45s %9s %9s %9s\n", r.name, figure(median(r.values)), figure(slices.Min(r.values)), figure(slices.Max(r.values)))
 	}
 	for _, g := range goals {
-		verdict := "held"
+		result := "met"
 		if !g.held {
-			verdict = "MISSED"
+			result = "MISSED"
 		}
-		fmt.Fprintf(w, "# %-*s %s\n", 70-utf8.RuneCountInString("# "), "goal: "+g.text, verdict)
+		fmt.Fprintf(w, "# %-*s %s\n", 70-utf8.RuneCountInString("# "), "goal: "+g.text, result)
 	}
 	for _, note := range notes {
 		fmt.Fprintln(w, "#", note)
 	}
 }
 
-// ratios divides round by round.
+// ratios returns a[i] / b[i] for each round.
 func ratios(a, b []float64) []float64 {
 	quotients := make([]float64, len(a))
 	for i := range a {
@@ -57,7 +57,7 @@ func median(values []float64) float64 {
 	return (values[(n-1)/2] + values[n/2]) / 2
 }
 
-// benchLine prints figures in the format of go test -bench, which benchstat reads: value and unit in turn.
+// benchLine prints figures, which are values and units in turn, in the format of go test -bench for benchstat.
 func benchLine(w io.Writer, name string, figures ...any) {
 	fmt.Fprintf(w, "Benchmark%s 1", name)
 	for _, f := range figures {

@@ -11,7 +11,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// The query is read as net/url reads it; ids and context come through byte for byte.
+// FuzzQuery checks parseQuery against net/url, and that ids and context stay the same bytes.
 func FuzzQuery(f *testing.F) {
 	for _, s := range []string{
 		"user_id=u&flag_keys=a,b&context=%7B%22country%22%3A%22DE%22%7D",
@@ -29,7 +29,7 @@ func FuzzQuery(f *testing.F) {
 			q, err := parseQuery(raw, proxy)
 			if err != nil {
 				if wantErr == nil {
-					t.Fatalf("parseQuery(%q): %v; net/url takes it", raw, err)
+					t.Fatalf("parseQuery(%q): %v; net/url accepts it", raw, err)
 				}
 				continue
 			}
@@ -63,7 +63,7 @@ func FuzzQuery(f *testing.F) {
 				t.Fatalf("%q: the context is not sorted", raw)
 			}
 			if !utf8.ValidString(q.context) && q.hasContext {
-				t.Fatalf("%q: a context that is not UTF-8 was taken", raw)
+				t.Fatalf("%q: a context that is not UTF-8 was accepted", raw)
 			}
 		}
 	})

@@ -58,8 +58,8 @@ func newServer(t testing.TB, c evalserver.Config) *evalserver.Server {
 	return evalserver.New(e, c)
 }
 
-// start serves over a real socket, and returns the base URL.
-func start(t testing.TB, s http.Handler) string {
+// startServer serves over a real socket, and returns the base URL.
+func startServer(t testing.TB, s http.Handler) string {
 	t.Helper()
 	running, err := evalserver.Start("127.0.0.1:0", s)
 	if err != nil {
@@ -85,14 +85,14 @@ func newRequest(t testing.TB, method, url, body string) *http.Request {
 	return r
 }
 
-// newClient follows no redirects, and leaves no connection behind.
+// newClient returns a client that follows no redirects. Its connections are closed at the end of the test.
 func newClient(t testing.TB) *http.Client {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-func read(t testing.TB, res *http.Response) string {
+func readBody(t testing.TB, res *http.Response) string {
 	t.Helper()
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
@@ -103,7 +103,7 @@ func read(t testing.TB, res *http.Response) string {
 }
 
 func TestVardata(t *testing.T) {
-	base := start(t, newServer(t, evalserver.Config{}))
+	base := startServer(t, newServer(t, evalserver.Config{}))
 	escape := url.QueryEscape
 	for _, tt := range []struct {
 		name, method, path, body string
@@ -111,7 +111,7 @@ func TestVardata(t *testing.T) {
 		want                     string // of a 200
 	}{
 		{name: "all flags", path: "/v1/vardata?user_id=u", status: 200, want: "{" + allOn + "," + slottedOn + "}"},
-		{name: "device alone", path: "/v1/vardata?device_id=d", status: 200, want: "{" + allOn + "," + slottedOn + "}"},
+		{name: "only a device id", path: "/v1/vardata?device_id=d", status: 200, want: "{" + allOn + "," + slottedOn + "}"},
 		{name: "context", path: "/v1/vardata?flag_keys=checkout&user_id=u&context=" + escape(`{"country":"DE"}`), status: 200, want: "{" + checkoutOn + "}"},
 		{name: "group", path: "/v1/vardata?flag_keys=checkout&user_id=u&context=" + escape(`{"groups":{"org":["acme","x"]}}`), status: 200, want: "{" + checkoutGroup + "}"},
 		{name: "group as a string", path: "/v1/vardata?flag_keys=checkout&user_id=u&context=" + escape(`{"groups":{"org":"acme"}}`), status: 200, want: "{" + checkoutGroup + "}"},
@@ -124,7 +124,7 @@ func TestVardata(t *testing.T) {
 		{name: "asked twice", path: "/v1/vardata?flag_keys=all,all&user_id=u", status: 200, want: "{" + allOn + "}"},
 		{name: "escaped", path: "/v1/vardata?flag%5Fkeys=" + escape(`no "case"`) + "&user_id=" + escape("odd a&b+c%"), status: 200,
 			want: `{"no \"case\"":{"key":"on","value":"7"}}`},
-		{name: "the query's ids win", path: "/v1/vardata?flag_keys=" + escape(`no "case"`) + "&user_id=other&context=" + escape(`{"user_id":"odd a&b+c%"}`), status: 200, want: "{}"},
+		{name: "ids of the query take precedence", path: "/v1/vardata?flag_keys=" + escape(`no "case"`) + "&user_id=other&context=" + escape(`{"user_id":"odd a&b+c%"}`), status: 200, want: "{}"},
 		{name: "id in the context", path: "/v1/vardata?flag_keys=" + escape(`no "case"`) + "&context=" + escape(`{"user_id":"odd a&b+c%"}`), status: 200,
 			want: `{"no \"case\"":{"key":"on","value":"7"}}`},
 		{name: "post", method: "POST", path: "/v1/vardata?flag_keys=checkout", body: `{"user_id":"u","country":"DE"}`, status: 200, want: "{" + checkoutOn + "}"},
@@ -132,7 +132,7 @@ func TestVardata(t *testing.T) {
 		{name: "no id", path: "/v1/vardata", status: 400},
 		{name: "empty id", path: "/v1/vardata?user_id=&device_id=", status: 400},
 		{name: "numeric id in the context", path: "/v1/vardata?context=" + escape(`{"user_id":7}`), status: 400},
-		{name: "context is no JSON", path: "/v1/vardata?user_id=u&context=" + escape(`{"country":`), status: 400},
+		{name: "context is not JSON", path: "/v1/vardata?user_id=u&context=" + escape(`{"country":`), status: 400},
 		{name: "context is empty", path: "/v1/vardata?user_id=u&context=", status: 400},
 		{name: "context is a list", path: "/v1/vardata?user_id=u&context=[]", status: 400},
 		{name: "context is null", path: "/v1/vardata?user_id=u&context=null", status: 400},
@@ -142,7 +142,7 @@ func TestVardata(t *testing.T) {
 		{name: "method", method: "PUT", path: "/v1/vardata?user_id=u", status: 405},
 		{name: "method of flags", method: "POST", path: "/v1/flags", status: 405},
 		{name: "path", path: "/v1/vardata/?user_id=u", status: 404},
-		{name: "status is the proxy's", path: "/status", status: 404},
+		{name: "only the proxy has status", path: "/status", status: 404},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.method == "" {
@@ -152,7 +152,7 @@ func TestVardata(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := read(t, res)
+			got := readBody(t, res)
 			if res.StatusCode != tt.status {
 				t.Fatalf("%s %s: status %d (%s), want %d", tt.method, tt.path, res.StatusCode, got, tt.status)
 			}
@@ -167,7 +167,7 @@ func TestVardata(t *testing.T) {
 }
 
 func TestFlags(t *testing.T) {
-	base := start(t, newServer(t, evalserver.Config{}))
+	base := startServer(t, newServer(t, evalserver.Config{}))
 	client := newClient(t)
 	for _, tt := range []struct {
 		path string
@@ -175,24 +175,26 @@ func TestFlags(t *testing.T) {
 	}{
 		{"/v1/flags", []string{"checkout", "all", `no "case"`, "undeployed", "mutex", "holdout", "group", "slotted"}},
 		{"/sdk/v2/flags", []string{"checkout", "all", `no "case"`, "undeployed", "mutex", "holdout", "group", "slotted"}},
-		{"/v1/flags?flag_keys=slotted,all", []string{"all", "mutex", "slotted"}}, // with what slotted depends on
+		{"/v1/flags?flag_keys=slotted,all", []string{"all", "mutex", "slotted"}}, // with the flag that slotted depends on
 		{"/v1/flags?flag_keys=nope", []string{}},
 	} {
-		res, err := client.Do(newRequest(t, "GET", base+tt.path, ""))
-		if err != nil {
-			t.Fatal(err)
-		}
-		e, err := engine.Parse([]byte(read(t, res)))
-		if err != nil {
-			t.Fatalf("%s does not read back: %v", tt.path, err)
-		}
-		got := []string{}
-		for _, f := range e.Flags() {
-			got = append(got, f.Key)
-		}
-		if diff := cmp.Diff(tt.want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", tt.path, diff)
-		}
+		t.Run(tt.path, func(t *testing.T) {
+			res, err := client.Do(newRequest(t, "GET", base+tt.path, ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, err := engine.Parse([]byte(readBody(t, res)))
+			if err != nil {
+				t.Fatalf("%s cannot be parsed: %v", tt.path, err)
+			}
+			got := []string{}
+			for _, f := range e.Flags() {
+				got = append(got, f.Key)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tt.path, diff)
+			}
+		})
 	}
 }
 
@@ -211,15 +213,17 @@ func TestAuthorization(t *testing.T) {
 		{"secret", "Api-Key secret2", 401},
 		{"secret", "secret", 401},
 	} {
-		for _, path := range []string{"/v1/vardata?user_id=u", "/v1/flags", "/sdk/v2/flags"} {
-			r := httptest.NewRequest("GET", path, nil)
-			r.Header.Set("Authorization", tt.header)
-			w := httptest.NewRecorder()
-			newServer(t, evalserver.Config{Key: tt.key}).ServeHTTP(w, r)
-			if w.Code != tt.want {
-				t.Errorf("key %q, header %q, %s: status %d, want %d", tt.key, tt.header, path, w.Code, tt.want)
+		t.Run(tt.key+"/"+tt.header, func(t *testing.T) {
+			for _, path := range []string{"/v1/vardata?user_id=u", "/v1/flags", "/sdk/v2/flags"} {
+				r := httptest.NewRequest("GET", path, nil)
+				r.Header.Set("Authorization", tt.header)
+				w := httptest.NewRecorder()
+				newServer(t, evalserver.Config{Key: tt.key}).ServeHTTP(w, r)
+				if w.Code != tt.want {
+					t.Errorf("key %q, header %q, %s: status %d, want %d", tt.key, tt.header, path, w.Code, tt.want)
+				}
 			}
-		}
+		})
 	}
 }
 
@@ -256,7 +260,7 @@ func TestTracking(t *testing.T) {
 }
 
 func TestProxy(t *testing.T) {
-	base := start(t, newServer(t, evalserver.Config{Proxy: true}))
+	base := startServer(t, newServer(t, evalserver.Config{Proxy: true}))
 	client := newClient(t)
 	for _, tt := range []struct {
 		path   string
@@ -265,21 +269,23 @@ func TestProxy(t *testing.T) {
 	}{
 		{"/status", 200, "OK"},
 		{"/v1/vardata?user_id=u&flag_key=all", 200, "{" + allOn + "}"},
-		{"/v1/vardata?user_id=u&flag_keys=all", 200, "{" + allOn + "," + slottedOn + "}"}, // not known there
+		{"/v1/vardata?user_id=u&flag_keys=all", 200, "{" + allOn + "," + slottedOn + "}"}, // the proxy ignores flag_keys
 		{"/v1/flags", 404, "not found\n"},
 	} {
-		res, err := client.Do(newRequest(t, "GET", base+tt.path, ""))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := read(t, res); res.StatusCode != tt.status || got != tt.want {
-			t.Errorf("%s: %d %q, want %d %q", tt.path, res.StatusCode, got, tt.status, tt.want)
-		}
+		t.Run(tt.path, func(t *testing.T) {
+			res, err := client.Do(newRequest(t, "GET", base+tt.path, ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := readBody(t, res); res.StatusCode != tt.status || got != tt.want {
+				t.Errorf("%s: %d %q, want %d %q", tt.path, res.StatusCode, got, tt.status, tt.want)
+			}
+		})
 	}
 }
 
 func TestGzip(t *testing.T) {
-	base := start(t, newServer(t, evalserver.Config{}))
+	base := startServer(t, newServer(t, evalserver.Config{}))
 	client := newClient(t)
 	for _, tt := range []struct {
 		path, accept string
@@ -291,32 +297,34 @@ func TestGzip(t *testing.T) {
 		{"/v1/flags", "gzip;q=0", false},
 		{"/v1/vardata?user_id=u", "gzip", false}, // too small to be worth it
 	} {
-		for range 2 { // the second comes from a compressor that is used again
-			r := newRequest(t, "GET", base+tt.path, "")
-			r.Header.Set("Accept-Encoding", tt.accept) // set by hand: the client does not decode
-			res, err := client.Do(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			body := read(t, res)
-			if got := res.Header.Get("Content-Encoding") == "gzip"; got != tt.want {
-				t.Fatalf("%s, Accept-Encoding %q: compressed %v, want %v", tt.path, tt.accept, got, tt.want)
-			}
-			if tt.want {
-				z, err := gzip.NewReader(strings.NewReader(body))
+		t.Run(tt.path+" "+tt.accept, func(t *testing.T) {
+			for range 2 { // the second answer comes from a compressor that is reused
+				r := newRequest(t, "GET", base+tt.path, "")
+				r.Header.Set("Accept-Encoding", tt.accept) // set by hand: the client does not decode
+				res, err := client.Do(r)
 				if err != nil {
 					t.Fatal(err)
 				}
-				plain, err := io.ReadAll(z)
-				if err != nil {
-					t.Fatal(err)
+				body := readBody(t, res)
+				if got := res.Header.Get("Content-Encoding") == "gzip"; got != tt.want {
+					t.Fatalf("%s, Accept-Encoding %q: compressed %v, want %v", tt.path, tt.accept, got, tt.want)
 				}
-				body = string(plain)
+				if tt.want {
+					z, err := gzip.NewReader(strings.NewReader(body))
+					if err != nil {
+						t.Fatal(err)
+					}
+					plain, err := io.ReadAll(z)
+					if err != nil {
+						t.Fatal(err)
+					}
+					body = string(plain)
+				}
+				if !strings.HasSuffix(body, "}") && !strings.HasSuffix(body, "]") {
+					t.Errorf("%s: body %q", tt.path, body)
+				}
 			}
-			if !strings.HasSuffix(body, "}") && !strings.HasSuffix(body, "]") {
-				t.Errorf("%s: body %q", tt.path, body)
-			}
-		}
+		})
 	}
 }
 
@@ -330,10 +338,10 @@ func TestFaults(t *testing.T) {
 			}
 		},
 	})
-	base := start(t, s)
+	base := startServer(t, s)
 	client := newClient(t)
 	do := func() (*http.Response, string, error) {
-		// A POST, because net/http sends a GET again by itself when a kept-alive connection breaks.
+		// A POST, because net/http resends a GET by itself when a kept-alive connection breaks.
 		res, err := client.Do(newRequest(t, "POST", base+"/v1/vardata?flag_keys=all", `{"user_id":"u"}`))
 		if err != nil {
 			return nil, "", err
@@ -359,15 +367,17 @@ func TestFaults(t *testing.T) {
 		{evalserver.Fault{Kind: "no such kind"}, 500, "fault: no such kind\n"},
 	}
 	for _, tt := range answers {
-		next.Store(&tt.fault)
-		res, body, err := do()
-		if err != nil {
-			t.Fatalf("%s: %v", tt.fault.Kind, err)
-		}
-		if res.StatusCode != tt.status || body != tt.body || res.Header.Get("Retry-After") != tt.fault.RetryAfter {
-			t.Errorf("%s: %d %q, Retry-After %q; want %d %q, %q", tt.fault.Kind,
-				res.StatusCode, body, res.Header.Get("Retry-After"), tt.status, tt.body, tt.fault.RetryAfter)
-		}
+		t.Run(tt.fault.Kind, func(t *testing.T) {
+			next.Store(&tt.fault)
+			res, body, err := do()
+			if err != nil {
+				t.Fatalf("%s: %v", tt.fault.Kind, err)
+			}
+			if res.StatusCode != tt.status || body != tt.body || res.Header.Get("Retry-After") != tt.fault.RetryAfter {
+				t.Errorf("%s: %d %q, Retry-After %q; want %d %q, %q", tt.fault.Kind,
+					res.StatusCode, body, res.Header.Get("Retry-After"), tt.status, tt.body, tt.fault.RetryAfter)
+			}
+		})
 	}
 
 	next.Store(&evalserver.Fault{Kind: evalserver.HTML})
@@ -391,7 +401,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// A slow body takes its time, and a hung answer ends with the server: both without a socket, in no time.
+// A slow body comes one byte every SlowDelay. The test needs no socket and no time.
 func TestSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, evalserver.Config{Script: func(*evalserver.Request, int) *evalserver.Fault {
@@ -459,7 +469,7 @@ func TestLatencyAndLimit(t *testing.T) {
 	})
 }
 
-// Which request meets which fault depends on the user and the seed, not on the order of the requests.
+// Which request gets which fault depends on the user and the seed, not on the order of the requests.
 func TestRandomFaults(t *testing.T) {
 	faults, err := evalserver.ParseFaults("503:0.2,null:0.1")
 	if err != nil {
@@ -493,10 +503,10 @@ func TestRandomFaults(t *testing.T) {
 		}
 	}
 	if unavailable < 150 || unavailable > 250 {
-		t.Errorf("%d of 1000 requests met the fault of probability 0.2", unavailable)
+		t.Errorf("%d of 1000 requests had the fault with probability 0.2", unavailable)
 	}
 
-	// The second time a user is asked is another draw.
+	// The script knows how often the user was asked about.
 	certain := evalserver.Config{Script: func(_ *evalserver.Request, n int) *evalserver.Fault {
 		if n < 2 {
 			return &evalserver.Fault{Kind: "503"}
@@ -533,16 +543,18 @@ func TestParseFaults(t *testing.T) {
 		{list: "handler:0.5", err: "unknown kind"},
 		{list: "503:0.5,", err: "want kind:probability"},
 	} {
-		got, err := evalserver.ParseFaults(tt.list)
-		if tt.err != "" {
-			if err == nil || !strings.Contains(err.Error(), tt.err) {
-				t.Errorf("ParseFaults(%q): error %v, want one that says %q", tt.list, err, tt.err)
+		t.Run(tt.list, func(t *testing.T) {
+			got, err := evalserver.ParseFaults(tt.list)
+			if tt.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.err) {
+					t.Errorf("ParseFaults(%q): error %v, want one that says %q", tt.list, err, tt.err)
+				}
+				return
 			}
-			continue
-		}
-		if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
-			t.Errorf("ParseFaults(%q): %v (-want +got):\n%s", tt.list, err, diff)
-		}
+			if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
+				t.Errorf("ParseFaults(%q): %v (-want +got):\n%s", tt.list, err, diff)
+			}
+		})
 	}
 }
 
@@ -563,7 +575,7 @@ func TestEvaluationIDs(t *testing.T) {
 	}
 }
 
-// Close ends what hangs, and connections that sit idle.
+// Close ends answers that hang, and idle connections.
 func TestClose(t *testing.T) {
 	hung := make(chan struct{})
 	s := newServer(t, evalserver.Config{Script: func(r *evalserver.Request, _ int) *evalserver.Fault {
@@ -582,7 +594,7 @@ func TestClose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	read(t, res)
+	readBody(t, res)
 	failed := make(chan error)
 	go func() {
 		_, err := client.Do(newRequest(t, "POST", running.URL()+"/v1/vardata", `{"user_id":"hang"}`))
@@ -595,8 +607,8 @@ func TestClose(t *testing.T) {
 	if err := <-failed; err == nil {
 		t.Error("the hanging request was answered")
 	}
-	// The last instructions of a goroutine may still be ahead of it: look again until none is there. The deadline only
-	// ends a hang.
+	// A goroutine may still have to run its last instructions: look until there is none. The deadline only ends a
+	// hang.
 	deadline := time.Now().Add(5 * time.Minute)
 	for {
 		var stacks strings.Builder
@@ -616,8 +628,8 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// A raw request line, as a client that tidies nothing would send it.
-func TestOddQuery(t *testing.T) {
+// A raw request line, from a client that does not normalize it.
+func TestUnusualQuery(t *testing.T) {
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(
 		"GET /v1/vardata?user_id=%F0%9F%98%80&&=&x&flag_keys=all HTTP/1.1\r\nHost: x\r\nAuthorization: Api-Key k\r\n\r\n")))
 	if err != nil {
@@ -631,7 +643,7 @@ func TestOddQuery(t *testing.T) {
 	}
 }
 
-// discard is a ResponseWriter that keeps nothing.
+// discard is a ResponseWriter that discards all.
 type discard struct{ header http.Header }
 
 func (d *discard) Header() http.Header         { return d.header }
