@@ -14,24 +14,24 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 )
 
-// difference is something that the engines do not agree on.
+// difference is a difference between the answers of the engines.
 type difference struct {
-	kind      string // what differs: the smaller form of it has to differ in the same way
-	user      int    // -1: it is the configuration itself
+	kind      string // what differs; a smaller form must have the same kind
+	user      int    // -1 if the configuration itself differs
 	flag      string
 	got, want string
 }
 
-// evaluation is a deployment as this engine sees it, and what the reference is asked about it.
+// evaluation has the answers of this engine for a deployment, and the request to the reference.
 type evaluation struct {
-	refused    error               // the configuration is
-	answers    []*engine.Variant   // user by user and flag by flag
-	unanswered int                 // flags
-	patterns   []engine.RegexError // that were refused, but for what ../doc.go says
+	refused    error               // why the configuration was refused
+	answers    []*engine.Variant   // by user, then by flag
+	unanswered int                 // the number of flags that are not evaluated
+	patterns   []engine.RegexError // refused patterns, except those that the doc.go of package engine lists
 	request    request
 }
 
-// evaluate asks this engine.
+// evaluate evaluates the deployment with this engine.
 func evaluate(d *deployment) *evaluation {
 	ev := &evaluation{request: request{flags: d.flags, users: pipeline.Value{Kind: pipeline.List}, keys: d.keys, bare: d.bare}}
 	e, err := engine.ParseLenient(d.flags.AppendJSON(nil))
@@ -48,7 +48,7 @@ func evaluate(d *deployment) *evaluation {
 			ev.request.patterns = append(ev.request.patterns, re.Pattern)
 		}
 	}
-	if len(unanswered) > 0 { // the reference answers those with nothing too
+	if len(unanswered) > 0 { // make the reference answer nothing for them, too
 		ev.request.flags.Members = slices.Clone(d.flags.Members)
 		for i := range ev.request.flags.Members {
 			if flag := &ev.request.flags.Members[i].Value; unanswered[flagKey(flag)] {
@@ -83,7 +83,7 @@ func evaluate(d *deployment) *evaluation {
 	return ev
 }
 
-// flagKey is the last key of a flag: it may stand there twice.
+// flagKey returns the last key of a flag; the key may be duplicated.
 func flagKey(flag *pipeline.Value) (key string) {
 	for i := range flag.Members {
 		if flag.Members[i].Name == "key" {
@@ -93,7 +93,7 @@ func flagKey(flag *pipeline.Value) (key string) {
 	return key
 }
 
-// makeUser is the user as the sources give it.
+// makeUser returns the user in the form that the sources give it.
 func makeUser(v *pipeline.Value, typed bool) *pipeline.User {
 	u := &pipeline.User{}
 	for i := range v.Members {
@@ -111,7 +111,8 @@ func makeUser(v *pipeline.Value, typed bool) *pipeline.User {
 	return u
 }
 
-// typedValue is the value as Parquet has it. To the reference, which knows JSON only, it stays what it is.
+// typedValue returns the value with the type that Parquet gives it. The reference, which knows only JSON, gets the
+// original.
 func typedValue(v pipeline.Value) pipeline.Value {
 	switch v.Kind {
 	case pipeline.Number:
@@ -136,7 +137,7 @@ func typedValue(v pipeline.Value) pipeline.Value {
 	return v
 }
 
-// compare holds the reference's answer beside this engine's. nil: they agree.
+// compare compares the answer of the reference with this engine's. It returns nil if they agree.
 func (ev *evaluation) compare(r *response) *difference {
 	const none = "no variant"
 	_, cycle := errors.AsType[*engine.CycleError](ev.refused)
@@ -153,7 +154,7 @@ func (ev *evaluation) compare(r *response) *difference {
 	}
 	for i, ok := range r.Compiles {
 		if ok {
-			return &difference{"pattern", -1, "", ev.patterns[i].Error(), fmt.Sprintf("regular expression %q: is one", ev.patterns[i].Pattern)}
+			return &difference{"pattern", -1, "", ev.patterns[i].Error(), fmt.Sprintf("regular expression %q is valid", ev.patterns[i].Pattern)}
 		}
 	}
 	type pair struct {
@@ -185,17 +186,17 @@ func (ev *evaluation) compare(r *response) *difference {
 	return nil
 }
 
-// differingField is the name of the first field that is not what the reference says, "" if there is none.
+// differingField returns the name of the first field that differs from the reference, or "".
 func differingField(v *engine.Variant, want *referredVariant) string {
 	w := &want.Variant
 	text := func(name string) string { s, _ := w.Metadata[name].(string); return s }
 	var metadata any = w.Metadata
-	if len(w.Metadata) == 0 { // the reference has an empty one where this engine has none
+	if len(w.Metadata) == 0 { // the reference has an empty object where this engine has none
 		metadata = nil
 	}
 	key := w.Key
 	if key == "" {
-		key = v.Name // on purpose: ../doc.go
+		key = v.Name // an intended difference: see the doc.go of package engine
 	}
 	switch {
 	case v.Key != key:
@@ -220,7 +221,7 @@ func differingField(v *engine.Variant, want *referredVariant) string {
 	return ""
 }
 
-// decodeJSON is the JSON value; of a name that stands twice the last value. What is absent is nil.
+// decodeJSON returns the decoded value; nil for "". If a name is duplicated, the last value counts.
 func decodeJSON(text string) any {
 	if text == "" {
 		return nil
@@ -237,6 +238,6 @@ func describeVariant(v *engine.Variant) string {
 }
 
 func describeAnswer(w *referredVariant) string {
-	metadata, _ := json.Marshal(w.Variant.Metadata) // JSON a moment ago
+	metadata, _ := json.Marshal(w.Variant.Metadata) // cannot fail: it was decoded from JSON
 	return fmt.Sprintf("key %q, value %s (%q), payload %s, metadata %s", w.Variant.Key, w.Variant.Value, w.Text, w.Variant.Payload, metadata)
 }

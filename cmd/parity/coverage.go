@@ -12,7 +12,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// shapes of the values that conditions meet, as the table names them.
+// shapes are the kinds of values that conditions meet, as the table names them.
 var shapes = []string{"missing", "null", "bool", "number", "empty", "text", "numeric text", "version", "date", "list", "JSON list", "object",
 	"group", "result", "other"}
 
@@ -20,7 +20,7 @@ var shapes = []string{"missing", "null", "bool", "number", "empty", "text", "num
 type coverage struct {
 	deployments, pairs, variants  int
 	refused, unanswered, patterns int
-	cells                         map[[2]string]*cell // by operator and shape, of the flags that are one condition
+	cells                         map[[2]string]*cell // by operator and shape; only flags with a single condition count
 }
 
 type cell struct{ pairs, held int }
@@ -74,7 +74,7 @@ func classifyShape(user *pipeline.Value, selector []string) string {
 	case len(selector) > 2 && selector[1] == "groups":
 		return "group"
 	case len(selector) < 3 || selector[1] != "user":
-		return "other" // wholes, and what leads nowhere
+		return "other" // whole objects, and paths that lead nowhere
 	}
 	v := lookUp(user, selector)
 	if v == nil {
@@ -109,7 +109,7 @@ func classifyShape(user *pipeline.Value, selector []string) string {
 	}
 }
 
-// listOneSided lists the operators that always held, or never.
+// listOneSided returns the operators that always held or never did.
 func (c *coverage) listOneSided() (ops []string) {
 	for _, op := range operators {
 		var sum cell
@@ -127,9 +127,9 @@ func (c *coverage) listOneSided() (ops []string) {
 func (c *coverage) printSummary(w io.Writer, took time.Duration) {
 	fmt.Fprintf(w, "%d pairs of a flag and a user in %d deployments agree (%.0f a second); %d gave a variant\n",
 		c.pairs, c.deployments, float64(c.pairs)/took.Seconds(), c.variants)
-	fmt.Fprintf(w, "not evaluated: %d deployments with a dependency cycle, which both refuse; %d flags with regular expressions that "+
-		"Go lacks or both refuse (%d), and those that depend on them\n\n", c.refused, c.unanswered, c.patterns)
-	fmt.Fprintf(w, "flags of one condition, by the value that it met: pairs (thousands), and how many of them held\n")
+	fmt.Fprintf(w, "not evaluated: %d deployments with a dependency cycle, which both refuse; %d flags whose regular expressions "+
+		"are unknown to Go or refused by both (%d), and flags that depend on them\n\n", c.refused, c.unanswered, c.patterns)
+	fmt.Fprintf(w, "flags with one condition, by the value that it met: pairs (thousands), and how many of them held\n")
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(t, "\t%s\t\n", strings.Join(shapes, "\t"))
 	for _, op := range append(slices.Clone(operators), "(unknown)") {
@@ -142,6 +142,6 @@ func (c *coverage) printSummary(w io.Writer, took time.Duration) {
 	}
 	t.Flush()
 	if ops := c.listOneSided(); len(ops) > 0 {
-		fmt.Fprintf(w, "always the same outcome: %q\n", ops)
+		fmt.Fprintf(w, "always the same result: %q\n", ops)
 	}
 }

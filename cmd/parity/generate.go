@@ -16,12 +16,12 @@ import (
 type deployment struct {
 	flags pipeline.Value   // a list of flag configurations
 	users []pipeline.Value // objects as [pipeline.ParseJSON] makes them
-	keys  []string         // what is asked for; nil is everything
-	bare  bool             // names that JavaScript's objects inherit are used; see reference.js
-	typed bool             // the users come from Parquet: their numbers are integers and floats, their texts dates
+	keys  []string         // the flags asked for; nil for all
+	bare  bool             // it has names that JavaScript's objects inherit; see reference.js
+	typed bool             // the users have the types of Parquet: integers, floats, dates
 }
 
-// probe is a flag of one condition and no bucket: whether it is on says whether the condition held.
+// probe is a flag with one condition and no bucket: it is on if the condition held.
 type probe struct {
 	op       string
 	selector []string
@@ -31,7 +31,7 @@ var operators = []string{"is", "is not", "contains", "does not contain", "less",
 	"version less", "version less or equal", "version greater", "version greater or equal", "set is", "set is not",
 	"set contains", "set does not contain", "set contains any", "set does not contain any", "regex match", "regex does not match"}
 
-// What surprises: as configured values, and as values of users.
+// Unusual values, for conditions and for users.
 var (
 	words   = strings.Split("a b A ab pro Pro free DE de acme on true TRUE False tRuE false null undefined NaN (none) {} c1 fal\u017fe \u212a", " ")
 	numbers = []string{"0", "-0", "1", "1.0", "01", "+1", "-1", "10", "9", "1e3", "1E3", "1e+3", "1000", "0x10", "0X1f", "-0x10", "0x", "0b11", "0o17",
@@ -44,7 +44,7 @@ var (
 	literals = []string{"0", "-0", "1", "1.0", "1.50", "-1", "9", "10", "1e3", "1E+3", "1e21", "1E21", "123456789012345678901", "1e-7", "0.000001", "1e400",
 		"-1e400", "12345678901234567890", "9007199254740993", "0.1", "1e-400", "123456789012345678", "31", "5", "2.5", "1e20", "0.30000000000000004", "5e-324"}
 	letters = []rune("aAbBzß\u1e9eΣσςΑαİıK\u212aÅ\u212bǅǆﬁé\u0301\u00ad'.:-_ \u200d\u0345\u03a9\u1f88\u1f80Ა\u10d0\u13a0\uab70\U00010400\U00010428😀😎\ue000\uffee\uffff\u00a0\u2028\n\t\"\\/\b\f\x01\x7f\U0010ffff")
-	// Names that JavaScript's objects have without having been given them, and "length", which its lists have.
+	// Names that JavaScript's objects inherit, and "length", which its lists have.
 	inherited = []string{"constructor", "isPrototypeOf", "hasOwnProperty", "valueOf", "__proto__", "length"}
 	malformed = []string{"[", "[a]", `["a",]`, `["a"] x`, " [\"a\"]", `["a"]]`, "[]", "[1,2", "[\u00a01]", `[01]`, `["\x"]`, "[\n\"a\"\t]", "[nul]", "[-]", `["a" "b"]`, "[\"\t\"]"}
 )
@@ -52,16 +52,16 @@ var (
 type generator struct {
 	*rand.Rand
 	bare    bool
-	palette []string // what the users and the conditions of this deployment have in common
-	numbers []string // likewise, as JSON
+	palette []string // texts that users and conditions of this deployment share
+	numbers []string // numbers that they share, as JSON
 	names   []string // of properties
 	flags   []string // all keys
-	ops     []string // those of this deployment
+	ops     []string // the operators of this deployment
 	probes  map[string]probe
 	users   []pipeline.Value
 }
 
-// generate makes the deployment of that number.
+// generate returns the deployment with that number.
 func generate(seed, number uint64) (deployment, map[string]probe) {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, number)), probes: map[string]probe{}}
 	g.bare = g.IntN(8) == 0
@@ -97,7 +97,7 @@ func generate(seed, number uint64) (deployment, map[string]probe) {
 	})
 	if g.oneIn(6) {
 		g.duplicateMember(&d.flags)
-		clear(g.probes) // who knows what they are now
+		clear(g.probes) // the flags may not be probes any more
 	}
 	if g.IntN(4) == 0 {
 		d.keys = []string{}
@@ -112,7 +112,7 @@ func pick[T any](g *generator, list ...T) T { return list[g.IntN(len(list))] }
 
 func (g *generator) oneIn(in int) bool { return g.IntN(in) == 0 }
 
-// randomText is a string that a condition and a user may well have in common.
+// randomText returns a string that a condition and a user often share.
 func (g *generator) randomText() string {
 	if g.IntN(4) > 0 {
 		return pick(g, g.palette...)
@@ -122,9 +122,9 @@ func (g *generator) randomText() string {
 
 func (g *generator) freshText() string {
 	switch g.IntN(14) {
-	case 12: // white space, or nearly
+	case 12: // white space, and characters like it
 		return g.randomRunes([]rune("\t\n\v\f\r \u0085\u00a0\u1680\u180e\u2000\u200a\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"), 2) + pick(g, "", "7", "a")
-	case 13: // where a sigma is final
+	case 13: // with a final sigma or not
 		return g.randomRunes([]rune("ΑαΣΣΣσς'.\u00ad\u02b0\u0345 1"), 5)
 	case 0, 1:
 		return pick(g, words...)
@@ -149,7 +149,7 @@ func (g *generator) freshText() string {
 	return strconv.Itoa(g.IntN(2000) - 1000)
 }
 
-// randomRunes is up to so many of the letters.
+// randomRunes returns 1 to most of the letters.
 func (g *generator) randomRunes(letters []rune, most int) string {
 	s := make([]rune, 1+g.IntN(most))
 	for i := range s {
@@ -170,8 +170,8 @@ func (g *generator) randomLetters(most int) string {
 	return b.String()
 }
 
-// hasNewerCase reports whether r may have a lower case in Node that Go's Unicode tables do not know, or be the lower case
-// of such a one; ../doc.go says so.
+// hasNewerCase reports whether r may have a lower case in Node that Go's Unicode tables do not know, or be such a lower
+// case: see the doc.go of package engine.
 func hasNewerCase(r rune) bool { return r > 0x7f && !unicode.In(r, assigned...) }
 
 var assigned = []*unicode.RangeTable{unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Z, unicode.Cc, unicode.Cf, unicode.Co}
@@ -191,7 +191,7 @@ func (g *generator) randomVersion() string {
 	return v
 }
 
-// randomJSONList is a JSON array as a string; without halves of surrogate pairs, which ../doc.go names.
+// randomJSONList returns a JSON array as a string, without halves of surrogate pairs: see the doc.go of package engine.
 func (g *generator) randomJSONList() string {
 	text := string(g.randomList(2).AppendJSON(nil))
 	if g.oneIn(4) {
@@ -203,7 +203,7 @@ func (g *generator) randomJSONList() string {
 	return text
 }
 
-// randomValue is any JSON value.
+// randomValue returns any JSON value.
 func (g *generator) randomValue(depth int) pipeline.Value {
 	switch n := g.IntN(16); {
 	case n < 6:
@@ -250,7 +250,7 @@ func (g *generator) randomList(depth int) pipeline.Value {
 	return v
 }
 
-// randomObject is one of the properties at hand: each once, in their canonical order.
+// randomObject returns an object with some of the names, each once and sorted.
 func (g *generator) randomObject(depth int) pipeline.Value {
 	v := pipeline.Value{Kind: pipeline.Object}
 	for range g.IntN(4) {
@@ -282,7 +282,7 @@ func makeTextList(list []string) pipeline.Value {
 	return v
 }
 
-// randomUser is an object as the sources make it: no id is the empty string, and groups are what the API knows as groups.
+// randomUser returns an object in the form of the sources: no id is empty, and groups have the form of the API.
 func (g *generator) randomUser() pipeline.Value {
 	u := makeObject()
 	set := func(name string, v pipeline.Value) { u.Members = setMember(u.Members, name, v) }
@@ -398,7 +398,7 @@ func (g *generator) randomSelector() []string {
 	return s
 }
 
-// randomConditionValues are what an operator compares with.
+// randomConditionValues returns the values that an operator compares with.
 func (g *generator) randomConditionValues(op string, selector []string) []string {
 	n := pick(g, 0, 1, 1, 1, 2, 2, 3, 12)
 	if n == 12 && !g.oneIn(4) {
@@ -437,7 +437,7 @@ func (g *generator) randomConditionValues(op string, selector []string) []string
 	return values
 }
 
-// copyFromUser makes values of what the selector finds in some user.
+// copyFromUser sets values to what the selector finds in a random user.
 func (g *generator) copyFromUser(values, selector []string) {
 	v := lookUp(&g.users[g.IntN(len(g.users))], selector)
 	if v == nil {
@@ -457,7 +457,7 @@ func (g *generator) copyFromUser(values, selector []string) {
 	values[0] = formatPlain(v)
 }
 
-// formatPlain is the value as a text, its number mostly as JavaScript prints it.
+// formatPlain returns the value as text; most numbers as JavaScript prints them.
 func formatPlain(v *pipeline.Value) string {
 	if f, err := strconv.ParseFloat(v.Text, 64); v.Kind == pipeline.Number && err == nil && f != 0 && math.Abs(f) < 1e21 && math.Abs(f) >= 1e-6 {
 		return strconv.FormatFloat(f, 'f', -1, 64)
@@ -484,8 +484,8 @@ func (g *generator) randomCondition() (pipeline.Value, probe) {
 		pipeline.Member{Name: "values", Value: makeTextList(values)}), p
 }
 
-// resultNames are flags, and what is none. (A flag cannot have an inherited name: the reference's topologicalSort finds
-// something else under it once it has been there.)
+// resultNames returns names of flags, and names that are not flags. (A flag cannot have an inherited name: the
+// topologicalSort of the reference finds the inherited member in its place.)
 func (g *generator) resultNames() []string {
 	names := append(slices.Clone(g.flags), "gone")
 	if g.bare {
@@ -585,7 +585,7 @@ func makeList(values ...pipeline.Value) pipeline.Value {
 	return v
 }
 
-// randomDependencies are flags before i, so that they form no cycle; now and then they may.
+// randomDependencies returns flags before i, so that there is no cycle; and any flags now and then.
 func (g *generator) randomDependencies(i int) pipeline.Value {
 	if g.oneIn(10) {
 		return pipeline.Value{}
@@ -612,7 +612,7 @@ func (g *generator) randomBucket(variant func() pipeline.Value) pipeline.Value {
 	const top = 42949673
 	span := func(top int) pipeline.Value {
 		from, to := g.IntN(top+1), g.IntN(top+1)
-		if !g.oneIn(10) { // or inverted
+		if !g.oneIn(10) { // otherwise the range may be inverted
 			from, to = min(from, to), max(from, to)
 		}
 		text := func(n int) pipeline.Value {
@@ -689,7 +689,7 @@ func (g *generator) randomMetadata() pipeline.Value {
 	return m
 }
 
-// replaceInfinities replaces what the reference cannot report: a number beyond float64 is Infinity to it, which JSON lacks.
+// replaceInfinities replaces numbers beyond float64: they are Infinity to the reference, which it cannot report in JSON.
 func replaceInfinities(v pipeline.Value) pipeline.Value {
 	if v.Kind == pipeline.Number {
 		if _, err := strconv.ParseFloat(v.Text, 64); err != nil {
@@ -703,7 +703,7 @@ func replaceInfinities(v pipeline.Value) pipeline.Value {
 	return v
 }
 
-// duplicateMember gives some object a member twice: the last one counts, at the place of the first.
+// duplicateMember duplicates a member of some object. The last one counts, at the position of the first.
 func (g *generator) duplicateMember(v *pipeline.Value) {
 	var objects []*pipeline.Value
 	var walk func(v *pipeline.Value)
@@ -716,14 +716,14 @@ func (g *generator) duplicateMember(v *pipeline.Value) {
 		}
 	}
 	walk(v)
-	for _, o := range objects { // variants that are no longer there, and may be asked for
+	for _, o := range objects { // variants that are overridden, but may still be named
 		if i := slices.IndexFunc(o.Members, func(m pipeline.Member) bool { return m.Name == "variants" }); i >= 0 && g.oneIn(4) {
 			o.Members = slices.Insert(slices.Clone(o.Members), i, pipeline.Member{Name: "variants", Value: makeObject(pipeline.Member{Name: "gone", Value: g.randomVariant("gone")})})
 		}
 	}
 	o := pick(g, objects...)
 	m := pick(g, o.Members...)
-	for range 20 { // a value that such a member has elsewhere
+	for range 20 { // give it the value of such a member of another object
 		other := pick(g, objects...)
 		if i := slices.IndexFunc(other.Members, func(n pipeline.Member) bool { return n.Name == m.Name && n.Value.Kind == m.Value.Kind }); i >= 0 && other != o {
 			m.Value = other.Members[i].Value
@@ -731,7 +731,7 @@ func (g *generator) duplicateMember(v *pipeline.Value) {
 		}
 	}
 	if m.Name == "key" && slices.ContainsFunc(o.Members, func(n pipeline.Member) bool { return n.Name == "segments" }) {
-		return // the flag's own
+		return // the key of the flag itself
 	}
 	o.Members = slices.Insert(slices.Clone(o.Members), g.IntN(2), m)
 	if o.Members[0].Name != m.Name && g.oneIn(2) {
@@ -739,12 +739,12 @@ func (g *generator) duplicateMember(v *pipeline.Value) {
 	}
 }
 
-// randomPattern is a regular expression of JavaScript's: often one that matches something, now and then an invalid one.
+// randomPattern returns a regular expression of JavaScript. It often matches something, and is sometimes invalid.
 func (g *generator) randomPattern() string {
 	if g.oneIn(8) {
 		return pick(g, `^\s+[7a]?$`, `\S`, `^[\s7a]*$`, `^\s`, `[^\s7a]`, `^.$`, `^\w+$`, `\b`, `^\W`, `^[^]$`, `\d$`)
 	}
-	if g.oneIn(3) { // a text, parts of it made general
+	if g.oneIn(3) { // a text, with some characters generalized
 		var b strings.Builder
 		if g.oneIn(2) {
 			b.WriteByte('^')
@@ -770,7 +770,7 @@ func (g *generator) randomPattern() string {
 	var b strings.Builder
 	g.writeAlternatives(&b, 2)
 	s := b.String()
-	if g.oneIn(12) { // broken somewhere
+	if g.oneIn(12) { // break it somewhere
 		r := []rune(s)
 		if i := g.IntN(len(r) + 1); i < len(r) {
 			s = string(r[:i]) + pick(g, "", `\`, "(", ")", "[", "]", "{", "*", "^", "(?") + string(r[i+1:])
@@ -835,8 +835,8 @@ func (g *generator) writeTerm(b *strings.Builder, depth int) {
 	}
 }
 
-// lookUp is the value that the selector finds in the user, for the table of what was covered; nil if there is none, or
-// if it is not in the user itself.
+// lookUp returns the value that the selector finds in the user; nil if there is none, or if the selector does not lead
+// into the user.
 func lookUp(user *pipeline.Value, selector []string) *pipeline.Value {
 	if len(selector) < 3 || selector[0] != "context" || selector[1] != "user" {
 		return nil

@@ -9,9 +9,9 @@ import (
 )
 
 func main() {
-	pairs := flag.Int("pairs", 2_000_000, "how many pairs of a flag and a user to compare, at least")
-	seed := flag.Uint64("seed", uint64(time.Now().UnixNano())%1_000_000, "what is generated; every run another one if it is not given")
-	modules := flag.String("modules", "testdata/node/node_modules", "folder of the npm packages")
+	pairs := flag.Int("pairs", 2_000_000, "the least number of pairs of a flag and a user to compare")
+	seed := flag.Uint64("seed", uint64(time.Now().UnixNano())%1_000_000, "seed of the generator; a different one in every run by default")
+	modules := flag.String("modules", "testdata/node/node_modules", "directory of the npm packages")
 	flag.Parse()
 	if err := run(os.Stdout, *modules, *pairs, *seed); err != nil {
 		fmt.Fprintln(os.Stderr, "parity:", err)
@@ -24,7 +24,7 @@ func run(w io.Writer, modules string, pairs int, seed uint64) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "package engine beside %s; seed %d\n", ref.versions, seed)
+	fmt.Fprintf(w, "package engine compared with %s; seed %d\n", ref.versions, seed)
 	begin := time.Now()
 	c, found, err := compareAll(ref, pairs, seed)
 	if err != nil {
@@ -47,8 +47,8 @@ type firstDifference struct {
 	difference *difference
 }
 
-// compareAll compares until there are so many pairs, or a difference. At its return nothing is on its way to or from
-// the reference.
+// compareAll compares until it has that many pairs, or a difference. When it returns, no request to the reference is
+// pending.
 func compareAll(ref reference, pairs int, seed uint64) (*coverage, *firstDifference, error) {
 	type asked struct {
 		number uint64
@@ -56,7 +56,7 @@ func compareAll(ref reference, pairs int, seed uint64) (*coverage, *firstDiffere
 		probes map[string]probe
 		ev     *evaluation
 	}
-	queue := make(chan asked, 8) // the reference works on these meanwhile
+	queue := make(chan asked, 8) // requests that the reference is working on
 	stop := make(chan struct{})
 	failed := make(chan error, 1)
 	go func() {
@@ -73,7 +73,7 @@ func compareAll(ref reference, pairs int, seed uint64) (*coverage, *firstDiffere
 			select {
 			case queue <- asked{number, &d, probes, ev}:
 			case <-stop:
-				// This one was sent too: whoever stops has to take its answer.
+				// This one was sent, too: its answer must be received.
 				queue <- asked{number, &d, probes, ev}
 				return
 			}
@@ -104,7 +104,7 @@ func compareAll(ref reference, pairs int, seed uint64) (*coverage, *firstDiffere
 	}
 }
 
-// shrinkAndPrint prints the smallest form of the finding.
+// shrinkAndPrint prints the smallest form of the difference.
 func (f *firstDifference) shrinkAndPrint(w io.Writer, ref reference) error {
 	d, difference, err := shrink(f.deployment, f.difference, func(d *deployment) (*difference, error) { return compareEngines(ref, d) })
 	if err != nil {
@@ -118,7 +118,7 @@ func (f *firstDifference) shrinkAndPrint(w io.Writer, ref reference) error {
 		fmt.Fprintf(w, "  user  %s\n", d.users[i].AppendJSON(nil))
 	}
 	if d.typed {
-		fmt.Fprintln(w, "        as Parquet types it")
+		fmt.Fprintln(w, "        with the types of Parquet")
 	}
 	if d.keys != nil {
 		fmt.Fprintf(w, "  asked %s\n", makeTextList(d.keys).AppendJSON(nil))
@@ -127,7 +127,7 @@ func (f *firstDifference) shrinkAndPrint(w io.Writer, ref reference) error {
 	return nil
 }
 
-// compareEngines asks both engines about one deployment.
+// compareEngines asks both engines about one deployment. It returns nil if they agree.
 func compareEngines(ref reference, d *deployment) (*difference, error) {
 	ev := evaluate(d)
 	if err := ref.send(&ev.request); err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 )
 
-// selfReference is a reference that needs no Node: this engine, with flaws planted.
+// selfReference is a reference that needs no Node: this engine, with deliberate errors.
 type selfReference struct {
 	change  func(flags pipeline.Value) pipeline.Value
 	spoil   func(*response)
@@ -95,7 +95,7 @@ func TestAgreesWithItself(t *testing.T) {
 		t.Errorf("%d pairs, %d of them with a variant, %d patterns refused, %d flags unanswered: too few", c.pairs, c.variants, c.patterns, c.unanswered)
 	}
 	if ops := c.listOneSided(); len(ops) > 0 {
-		t.Errorf("%q always had the same outcome", ops)
+		t.Errorf("%q always had the same result", ops)
 	}
 	var b bytes.Buffer
 	c.printSummary(&b, 1)
@@ -118,7 +118,7 @@ func TestGenerate(t *testing.T) {
 		d, _ := generate(7, number)
 		again, _ := generate(7, number)
 		if diff := cmp.Diff(text(&d), text(&again)); diff != "" {
-			t.Fatalf("deployment %d is another one the second time:\n%s", number, diff)
+			t.Fatalf("deployment %d differs the second time:\n%s", number, diff)
 		}
 		if _, err := engine.ParseLenient(d.flags.AppendJSON(nil)); err != nil {
 			if _, ok := errors.AsType[*engine.CycleError](err); !ok {
@@ -129,13 +129,13 @@ func TestGenerate(t *testing.T) {
 			u := d.users[i].AppendJSON(nil)
 			v, err := pipeline.ParseJSON(string(u))
 			if err != nil || !bytes.Equal(v.AppendJSON(nil), u) || !isValidUser(&v) {
-				t.Errorf("deployment %d, user %d: %s is no user as the sources make it (%v)", number, i, u, err)
+				t.Errorf("deployment %d, user %d: %s is not a user in the form of the sources (%v)", number, i, u, err)
 			}
 		}
 	}
 }
 
-// A difference is found, and made small.
+// TestShrink: a difference is found and made small.
 func TestShrink(t *testing.T) {
 	for _, tt := range []struct{ from, to string }{
 		{"less or equal", "less"},
@@ -145,25 +145,27 @@ func TestShrink(t *testing.T) {
 		{"set contains", "set contains any"},
 		{"regex match", "contains"},
 	} {
-		ref := newSelf(func(flags pipeline.Value) pipeline.Value { return replaceText(flags, tt.from, tt.to) }, keepResponse)
-		_, found, err := compareAll(ref, 200_000, 3)
-		if err != nil || found == nil {
-			t.Errorf("%q taken for %q: no difference (%v)", tt.from, tt.to, err)
-			continue
-		}
-		var b bytes.Buffer
-		if err := found.shrinkAndPrint(&b, ref); err != nil {
-			t.Fatal(err)
-		}
-		out := b.String()
-		if !strings.Contains(out, `"op":"`+tt.from+`"`) || strings.Count(out, "  flag  ") != 1 || strings.Count(out, "  user  ") != 1 ||
-			strings.Count(out, `"op"`) != 1 || !strings.Contains(out, "  got   ") || len(out) > 500 {
-			t.Errorf("%q taken for %q: not in its smallest form:\n%s", tt.from, tt.to, out)
-		}
+		t.Run(tt.from+" as "+tt.to, func(t *testing.T) {
+			ref := newSelf(func(flags pipeline.Value) pipeline.Value { return replaceText(flags, tt.from, tt.to) }, keepResponse)
+			_, found, err := compareAll(ref, 200_000, 3)
+			if err != nil || found == nil {
+				t.Errorf("no difference (%v)", err)
+				return
+			}
+			var b bytes.Buffer
+			if err := found.shrinkAndPrint(&b, ref); err != nil {
+				t.Fatal(err)
+			}
+			out := b.String()
+			if !strings.Contains(out, `"op":"`+tt.from+`"`) || strings.Count(out, "  flag  ") != 1 || strings.Count(out, "  user  ") != 1 ||
+				strings.Count(out, `"op"`) != 1 || !strings.Contains(out, "  got   ") || len(out) > 500 {
+				t.Errorf("not in its smallest form:\n%s", out)
+			}
+		})
 	}
 }
 
-// Every field is compared.
+// TestCompareFields: every field is compared.
 func TestCompareFields(t *testing.T) {
 	const flags = `[{"key":"f","metadata":{"experimentKey":"e","flagType":"release","deployed":true},"variants":{"on":{"key":"on","value":1.50,
 		"payload":{"a":[1,null]},"metadata":{"default":true}}},"segments":[{"variant":"on"}]}]`
@@ -190,20 +192,22 @@ func TestCompareFields(t *testing.T) {
 		{"length", func(r *response) { r.Answers = nil }},
 		{"thrown: oops", func(r *response) { r.Error = "oops" }},
 	} {
-		d := &deployment{flags: v, users: []pipeline.Value{{Kind: pipeline.Object}}}
-		if tt.kind == "missing" { // another flag, which nobody gets
-			d.flags.Members = append(d.flags.Members[:1:1], pipeline.Member{Value: makeObject(
-				pipeline.Member{Name: "key", Value: pipeline.StringValue("g")},
-				pipeline.Member{Name: "variants", Value: makeObject()},
-				pipeline.Member{Name: "segments", Value: makeList()})})
-		}
-		got, err := compareEngines(newSelf(keepFlags, tt.spoil), d)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if kind := kindOf(got); kind != tt.kind {
-			t.Errorf("difference %q, want %q", kind, tt.kind)
-		}
+		t.Run(fmt.Sprintf("difference %q", tt.kind), func(t *testing.T) {
+			d := &deployment{flags: v, users: []pipeline.Value{{Kind: pipeline.Object}}}
+			if tt.kind == "missing" { // another flag, which nobody gets
+				d.flags.Members = append(d.flags.Members[:1:1], pipeline.Member{Value: makeObject(
+					pipeline.Member{Name: "key", Value: pipeline.StringValue("g")},
+					pipeline.Member{Name: "variants", Value: makeObject()},
+					pipeline.Member{Name: "segments", Value: makeList()})})
+			}
+			got, err := compareEngines(newSelf(keepFlags, tt.spoil), d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if kind := kindOf(got); kind != tt.kind {
+				t.Errorf("difference %q, want %q", kind, tt.kind)
+			}
+		})
 	}
 }
 
@@ -216,22 +220,24 @@ func TestCompareRefusals(t *testing.T) {
 	}{
 		{fmt.Sprintf(flag, "("), keepResponse, ""},
 		{fmt.Sprintf(flag, "("), func(r *response) { r.Compiles[0] = true }, "pattern"},
-		{fmt.Sprintf(flag, "(?=a)"), func(r *response) { r.Compiles = []bool{} }, ""}, // on purpose
+		{fmt.Sprintf(flag, "(?=a)"), func(r *response) { r.Compiles = []bool{} }, ""}, // an intended difference
 		{`[{"key":"f","variants":{},"segments":[],"dependencies":["f"]}]`, keepResponse, ""},
 		{`[{"key":"f","variants":{},"segments":[],"dependencies":["f"]}]`, func(r *response) { r.Error = "" }, "refused:  f → f"},
 		{`[{"key":"f","variants":{}}]`, func(r *response) { r.Error = "" }, `refused:  "segments" is missing`},
 	} {
-		v, err := pipeline.ParseJSON(tt.flags)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := compareEngines(newSelf(keepFlags, tt.spoil), &deployment{flags: v, users: []pipeline.Value{{Kind: pipeline.Object}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if kind := kindOf(got); kind != tt.kind {
-			t.Errorf("flags %s: difference %q, want %q", tt.flags, kind, tt.kind)
-		}
+		t.Run(fmt.Sprintf("difference %q", tt.kind), func(t *testing.T) {
+			v, err := pipeline.ParseJSON(tt.flags)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := compareEngines(newSelf(keepFlags, tt.spoil), &deployment{flags: v, users: []pipeline.Value{{Kind: pipeline.Object}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if kind := kindOf(got); kind != tt.kind {
+				t.Errorf("flags %s: difference %q, want %q", tt.flags, kind, tt.kind)
+			}
+		})
 	}
 }
 

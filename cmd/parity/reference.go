@@ -16,13 +16,13 @@ import (
 //go:embed reference.js
 var referenceJS string
 
-// request is what the reference is asked: the variants of the flags in asked for each of the users.
+// request asks the reference for the variants of the flags in asked for each user.
 type request struct {
 	flags, users pipeline.Value
-	keys         []string // nil: all
+	keys         []string // nil for all
 	asked        []string
 	bare         bool
-	patterns     []string // regular expressions that are refused here
+	patterns     []string // regular expressions that this engine refuses
 }
 
 func (r *request) appendTo(dst []byte) []byte {
@@ -36,12 +36,12 @@ func (r *request) appendTo(dst []byte) []byte {
 	return append(strconv.AppendBool(append(dst, `,"bare":`...), r.bare), '}', '\n')
 }
 
-// response is its answer.
+// response is the answer of the reference.
 type response struct {
-	Answers  []int             `json:"answers"`  // user by user and flag by flag: an index of Variants, -1 is none
-	Variants []referredVariant `json:"variants"` // each once
-	Compiles []bool            `json:"compiles"` // the patterns
-	Error    string            `json:"error"`    // what was thrown
+	Answers  []int             `json:"answers"`  // by user, then by flag: an index of Variants, or -1
+	Variants []referredVariant `json:"variants"` // each variant once
+	Compiles []bool            `json:"compiles"` // whether each of the patterns does
+	Error    string            `json:"error"`    // of an exception
 }
 
 type referredVariant struct {
@@ -51,22 +51,22 @@ type referredVariant struct {
 		Payload  json.RawMessage `json:"payload"`
 		Metadata map[string]any  `json:"metadata"`
 	} `json:"variant"`
-	Text string `json:"text"` // the value as the SDKs give it
+	Text string `json:"text"` // the value in the form of the SDKs
 }
 
-// reference answers requests in their order. Send and receive may run in two goroutines.
+// reference answers requests in order. send and receive may run in different goroutines.
 type reference interface {
 	send(*request) error
 	receive() (*response, error)
 }
 
-// node is the reference in a process of its own.
+// node is the reference in a Node process.
 type node struct {
 	cmd      *exec.Cmd
 	in       *bufio.Writer
 	out      *bufio.Reader
 	end      io.Closer
-	versions string // its versions
+	versions string // of the packages and of Node
 
 	line []byte
 }
@@ -92,11 +92,11 @@ func startNode(modules string) (*node, error) {
 		err = json.Unmarshal(line, &hello)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("node does not start with the modules in %s (npm ci --prefix testdata/node puts them there): %w", modules, err)
+		return nil, fmt.Errorf("start node with the modules in %s (npm ci --prefix testdata/node installs them): %w", modules, err)
 	}
 	n.versions = fmt.Sprintf("experiment-core %s, experiment-node-server %s, Node %s", hello.Core, hello.Server, hello.Node)
 	if hello.Core != "0.13.6" || hello.Server != "1.13.6" {
-		return nil, fmt.Errorf("%s: the reference is experiment-core 0.13.6 and experiment-node-server 1.13.6", n.versions)
+		return nil, fmt.Errorf("found %s, want experiment-core 0.13.6 and experiment-node-server 1.13.6", n.versions)
 	}
 	return n, nil
 }
@@ -112,7 +112,7 @@ func (n *node) send(r *request) error {
 func (n *node) receive() (*response, error) {
 	line, err := n.out.ReadBytes('\n')
 	if err != nil {
-		return nil, fmt.Errorf("node went away: %w", err)
+		return nil, fmt.Errorf("node ended: %w", err)
 	}
 	r := &response{}
 	return r, json.Unmarshal(line, r)

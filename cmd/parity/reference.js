@@ -1,4 +1,4 @@
-// Amplitude's engine, asked over pipes: one JSON line in, one out. package parity starts it with `node -e`.
+// Amplitude's engine, asked over pipes: one JSON line in, one out. Parity starts it with `node -e`.
 'use strict';
 const fs = require('fs');
 const path = require('path');
@@ -7,8 +7,8 @@ const load = (name) => require(path.join(modules, '@amplitude', name));
 const core = load('experiment-core');
 const { convertUserToEvaluationContext } = load('experiment-node-server/dist/src/util/user.js');
 
-// Bare objects have no inherited names, as rollcall's have none (../doc.go): "constructor" is absent unless it is there.
-// What the engine calls on them is kept: turning an object into a string, and the map of a list.
+// Bare objects have no inherited names, like rollcall's (see the doc.go of package engine): "constructor" is absent unless
+// it is set. They keep the methods that the engine calls: conversion to a string, and the map of a list.
 const bareObject = Object.create(null, { [Symbol.toPrimitive]: { value: () => '[object Object]' } });
 const bareList = Object.create(null, { map: { value: Array.prototype.map }, [Symbol.iterator]: { value: Array.prototype[Symbol.iterator] },
   some: { value: Array.prototype.some }, toString: { value: Array.prototype.toString }, join: { value: Array.prototype.join } });
@@ -41,7 +41,7 @@ function answer(request) {
   try {
     const map = {};
     for (const flag of flags) map[flag.key] = flag;
-    core.topologicalSort(map); // of all: rollcall refuses cycles wherever they are
+    core.topologicalSort(map); // of all flags: rollcall refuses any cycle
     const sorted = core.topologicalSort(map, keys || undefined);
     if (bare) flags.forEach(strip);
     const seen = new Map();

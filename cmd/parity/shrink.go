@@ -8,7 +8,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// shrink makes the deployment as small as it gets with differs still saying the same kind of difference.
+// shrink makes the deployment as small as possible while differs still returns a difference of the same kind.
 func shrink(d *deployment, first *difference, differs func(*deployment) (*difference, error)) (*deployment, *difference, error) {
 	last := first
 	try := func(candidate *deployment) (bool, error) {
@@ -35,14 +35,14 @@ func shrink(d *deployment, first *difference, differs func(*deployment) (*differ
 			}
 			if better {
 				smaller = true
-				break // and begin again with the smaller one
+				break // start again with the smaller one
 			}
 		}
 	}
 	return d, last, nil
 }
 
-// smallerDeployments are deployments that are a little smaller than d.
+// smallerDeployments yields deployments that are a little smaller than d.
 func smallerDeployments(d *deployment) iter.Seq[*deployment] {
 	return func(yield func(*deployment) bool) {
 		with := func(change func(*deployment)) bool {
@@ -76,7 +76,7 @@ func smallerDeployments(d *deployment) iter.Seq[*deployment] {
 	}
 }
 
-// usesInherited reports whether a name that JavaScript's objects inherit is in d.
+// usesInherited reports whether d has a name that JavaScript's objects inherit.
 func usesInherited(d *deployment) bool {
 	text := string(d.flags.AppendJSON(nil))
 	for i := range d.users {
@@ -85,7 +85,7 @@ func usesInherited(d *deployment) bool {
 	return slices.ContainsFunc(inherited, func(name string) bool { return strings.Contains(text, name) })
 }
 
-// isValidUser reports whether a source could have made the user; with others the engines differ on purpose.
+// isValidUser reports whether a source could have made the user. For other users, the engines may differ.
 func isValidUser(v *pipeline.Value) bool {
 	if v.Kind != pipeline.Object {
 		return false
@@ -109,7 +109,7 @@ func isValidUser(v *pipeline.Value) bool {
 	return true
 }
 
-// yieldSimpler yields values that are a little smaller than v, the smallest ones first.
+// yieldSimpler yields values that are a little smaller than v, the smallest first.
 func yieldSimpler(v *pipeline.Value) iter.Seq[pipeline.Value] {
 	return func(yield func(pipeline.Value) bool) { simplify(v, yield) }
 }
@@ -125,7 +125,7 @@ func simplify(v *pipeline.Value, yield func(pipeline.Value) bool) bool {
 			}
 		}
 	case pipeline.List, pipeline.Object:
-		for n := len(v.Members); n > 0; n /= 2 { // without all, halves, quarters, single members
+		for n := len(v.Members); n > 0; n /= 2 { // remove all, halves, quarters, single members
 			for from := 0; from+n <= len(v.Members); from += n {
 				w := *v
 				w.Members = slices.Delete(slices.Clone(v.Members), from, from+n)
@@ -134,7 +134,7 @@ func simplify(v *pipeline.Value, yield func(pipeline.Value) bool) bool {
 				}
 			}
 		}
-		for i := range v.Members { // one of them instead of it
+		for i := range v.Members { // replace the value by one of its members
 			if m := &v.Members[i].Value; !yield(*m) {
 				return false
 			}
