@@ -52,7 +52,7 @@ func (o *pageOptions) write(r *report.Report, configs *snapshot.File) error {
 	for i := range r.Snapshots {
 		read = append(read, snapshotFile{r.Snapshots[i].Path, r.Snapshots[i].Manifest})
 	}
-	return o.publish(read, configs, func(origin page.Origin) ([]byte, error) { return page.HTML(r, origin) })
+	return o.publish(read, configs, func(origin page.Origin) ([]byte, error) { return page.Report(r, origin) })
 }
 
 // writeDiff writes the page of a diff.

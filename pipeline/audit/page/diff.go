@@ -3,35 +3,30 @@ package page
 import (
 	"cmp"
 	"fmt"
-	"html/template"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline/audit/diff"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
 const (
-	matrixEnds = 5  // columns of a matrix of transitions that a phone has room for; wider ones are lists
+	matrixEnds = 5  // columns of a matrix of transitions that a phone has room for; more are shown as a list
 	listMoves  = 50 // of a flag
 	looksShown = 20 // variants that the legend and the name of a bar have
 )
 
-// What the template of a diff prints.
 type (
 	diffView struct {
 		frame
-		Snapshots []diffSnapshot
+		Snapshots []snapshotView
 		Configs   string
 		Changes   []fact
 		Figures   []fact
 		Flags     []*diffSection
 		Unchanged []string
-	}
-	diffSnapshot struct {
-		snapshotView
-		Which string
 	}
 	diffSection struct {
 		ID, Key        string
@@ -42,113 +37,96 @@ type (
 		Legend         []legend
 		Matrix         *matrix
 		Moves          []move
-		MoreMoves      string
+		More           int // transitions that are not among the moves
 	}
 	legend struct{ Look, Name string }
 	move   struct{ From, To, Users string }
 )
 
-// Diff is the report on what changed between two snapshots as one file.
-func Diff(r *diff.Report, o Origin) ([]byte, error) {
-	return execute("diff.html", newDiffView(r, o))
-}
+var changed = mark{"note", "●", "changed"}
+
+// Diff is a diff as one HTML file.
+func Diff(r *diff.Report, o Origin) ([]byte, error) { return execute("diff.html", newDiffView(r, o)) }
 
 func newDiffView(r *diff.Report, o Origin) *diffView {
-	v := &diffView{frame: frame{CSS: template.CSS(pageCSS), Kind: "Snapshot diff", Units: r.Unit.Noun(2), Verdict: mark{"note", "●", "changed"}, Sentence: capital(clean(r.Verdict.Text))}}
-	v.Unit = capital(v.Units)
+	verdict := changed
 	switch {
 	case !r.Verdict.OK || !r.Before.Complete || !r.After.Complete:
-		v.Verdict = mark{"alert", "▲", "not ok"}
+		verdict = mark{"alert", "▲", "not ok"}
 	case r.Verdict.Same:
-		v.Verdict = mark{"ok", "✓", "same"}
+		verdict = mark{"ok", "✓", "same"}
 	}
-	before, after := clean(filepath.Base(r.Before.Path)), clean(filepath.Base(r.After.Path))
-	v.Names = before + " → " + after
-	v.Title = fmt.Sprintf("Snapshot diff: %s (%s)", v.Names, v.Verdict.Word)
+	names := filepath.Base(r.Before.Path) + " → " + filepath.Base(r.After.Path)
+	v := &diffView{frame: newFrame("Snapshot diff", names, r.Unit, verdict, r.Verdict.Text, o), Configs: r.Configs.Words}
 	for i, s := range []*diff.Snapshot{&r.Before, &r.After} {
 		which := []string{"before", "after"}[i]
-		if when := between(s.StartedAt, s.FinishedAt); when != "" {
-			v.About = append(v.About, which+" "+when)
+		if span := formatSpan(s.StartedAt, s.FinishedAt); span != "" {
+			v.About = append(v.About, which+" "+span)
 		}
-		v.Snapshots = append(v.Snapshots, newDiffSnapshot(s, capital(which), v.Units))
+		v.Snapshots = append(v.Snapshots, newDiffSnapshot(s, which, v.Units))
 		for _, p := range s.Problems {
-			v.Findings = append(v.Findings, finding{Mark: alert, Text: []part{{Name: clean(filepath.Base(s.Path))}, {Text: ": " + prose(p)}}})
+			v.Findings = append(v.Findings, finding{Mark: alert, Text: []part{{Name: filepath.Base(s.Path)}, {Text: ": " + p}}})
 		}
+		v.addRun(s.RunID, s.Path, "", s.StartedAt, s.FinishedAt)
 	}
 	v.Figures = []fact{
-		{v.Units + " in both", report.Thousands(r.Users.Both)},
-		{"changed", report.Thousands(r.Users.Changed)},
-		{"added", report.Thousands(r.Users.Added)},
-		{"removed", report.Thousands(r.Users.Removed)},
+		{v.Units + " in both", text.Thousands(r.Users.Both)},
+		{"changed", text.Thousands(r.Users.Changed)},
+		{"added", text.Thousands(r.Users.Added)},
+		{"removed", text.Thousands(r.Users.Removed)},
 	}
-	v.Configs = capital(clean(r.Configs.Words)) + "."
 	for _, c := range r.Configs.Changed {
-		text := clean(c.Change)
+		change := c.Change
 		if len(c.Parts) > 0 {
-			text += ": " + clean(strings.Join(c.Parts, ", "))
+			change += ": " + strings.Join(c.Parts, ", ")
 		}
-		v.Changes = append(v.Changes, fact{clean(c.Flag), text})
+		v.Changes = append(v.Changes, fact{c.Flag, change})
 	}
-	v.diffFlags(r)
-	v.fold()
-	for _, n := range r.Notes {
-		v.Notes = append(v.Notes, clean(n))
+	v.addFlags(r)
+	unfoldFew(&v.Findings, &v.Folded)
+	v.Notes = append(slices.Clone(r.Notes),
+		"A user has changed who gets another variant, payload or experiment key of at least one flag. Users are the same where user id and device id are.")
+	return v
+}
+
+func newDiffSnapshot(s *diff.Snapshot, which, noun string) snapshotView {
+	v := newSnapshotView(s.Path, s.Complete, s.Problems)
+	v.Which = text.Capitalize(which)
+	v.Figures = []fact{
+		{noun, text.Thousands(s.Users)},
+		{"assignments", text.Thousands(s.Assignments)},
+		{"failed", text.Thousands(s.Failed)},
 	}
-	v.Notes = append(v.Notes, "A user has changed who gets another variant, payload or experiment key of at least one flag. Users are the same where user id and device id are.")
-	v.Footer = o.footer()
-	for _, s := range []*diff.Snapshot{&r.Before, &r.After} {
-		v.Footer.run(s.RunID, s.Path, "", s.StartedAt, s.FinishedAt)
+	if len(s.Retries) > 0 {
+		v.Facts = append(v.Facts, fact{"Asked again", strings.Join(s.Retries, ", ")})
+	}
+	if s.RunID != "" {
+		v.Facts = append(v.Facts, fact{"Run", formatSpan(s.StartedAt, s.FinishedAt)})
 	}
 	return v
 }
 
-func newDiffSnapshot(s *diff.Snapshot, which, noun string) diffSnapshot {
-	out := diffSnapshot{Which: which}
-	out.Name, out.Mark = clean(filepath.Base(s.Path)), mark{"ok", "✓", "complete"}
-	if !s.Complete {
-		out.Mark = mark{"alert", "▲", "not to be trusted"}
-	}
-	for _, p := range s.Problems {
-		out.Problems = append(out.Problems, capital(prose(p)))
-	}
-	out.Figures = []fact{
-		{noun, report.Thousands(s.Users)},
-		{"assignments", report.Thousands(s.Assignments)},
-		{"failed", report.Thousands(s.Failed)},
-	}
-	if filepath.Base(s.Path) != s.Path {
-		out.Facts = append(out.Facts, fact{"File", clean(s.Path)})
-	}
-	if len(s.Retries) > 0 {
-		out.Facts = append(out.Facts, fact{"Asked again", clean(strings.Join(s.Retries, ", "))})
-	}
-	if s.RunID != "" {
-		out.Facts = append(out.Facts, fact{"Run", between(s.StartedAt, s.FinishedAt)})
-	}
-	return out
-}
-
-// diffFlags makes the sections of the flags of which something changed, and the findings, the most users first.
-func (v *diffView) diffFlags(r *diff.Report) {
-	var changed []*diff.Flag
+// addFlags adds a section and a finding for each flag that changed, those with the most users first.
+func (v *diffView) addFlags(r *diff.Report) {
+	var list []*diff.Flag
 	for i := range r.Flags {
 		f := &r.Flags[i]
 		moved := slices.ContainsFunc(f.Transitions, func(t diff.Transition) bool { return !t.Same() })
 		if moved || f.NotAsked != "" || f.Changed > 0 || slices.Contains(r.OnlyIn.Before, f.Key) || slices.Contains(r.OnlyIn.After, f.Key) {
-			changed = append(changed, f)
+			list = append(list, f)
 		} else {
-			v.Unchanged = append(v.Unchanged, clean(f.Key))
+			v.Unchanged = append(v.Unchanged, f.Key)
 		}
 	}
-	slices.SortStableFunc(changed, func(a, b *diff.Flag) int { return cmp.Compare(b.Changed, a.Changed) })
-	for i, f := range changed {
+	slices.SortStableFunc(list, func(a, b *diff.Flag) int { return cmp.Compare(b.Changed, a.Changed) })
+	for i, f := range list {
 		out := newDiffSection(f, r)
 		out.ID = fmt.Sprintf("flag-%d", i+1)
 		v.Flags = append(v.Flags, out)
 		if f.Changed == 0 {
 			continue
 		}
-		said := finding{Mark: mark{"note", "●", "changed"}, Text: []part{{Name: out.Key, Link: out.ID}, {Text: ": " + strings.TrimSuffix(strings.Join(out.Words, " "), ".")}}}
+		said := finding{Mark: changed, Text: []part{{Name: out.Key, Link: out.ID}, {Text: ": " + strings.TrimSuffix(strings.Join(out.Words, " "), ".")}}}
 		if len(v.Findings) < openFindings {
 			v.Findings = append(v.Findings, said)
 		} else {
@@ -160,7 +138,7 @@ func (v *diffView) diffFlags(r *diff.Report) {
 // end is what users have on one side.
 type end struct{ outcome, variant string }
 
-func ends(t *diff.Transition) (before, after end) {
+func endsOf(t *diff.Transition) (before, after end) {
 	before, after = end{outcome: t.BeforeOutcome}, end{outcome: t.AfterOutcome}
 	if t.Before != nil {
 		before.variant = *t.Before
@@ -171,15 +149,15 @@ func ends(t *diff.Transition) (before, after end) {
 	return before, after
 }
 
-// label is what it is called. A variant with the name of an outcome stands in quotes.
+// label is the name of the variant or the outcome. A variant with the name of an outcome is in quotes.
 func (e end) label() string {
 	switch {
 	case e.outcome != diff.Assigned:
 		return strings.ReplaceAll(e.outcome, "_", " ")
 	case e.variant == "" || e.variant == diff.Absent || e.variant == "not assigned" || e.variant == "not asked" || strings.TrimSpace(e.variant) != e.variant:
-		return `"` + clean(e.variant) + `"`
+		return `"` + e.variant + `"`
 	}
-	return clean(e.variant)
+	return e.variant
 }
 
 func compareEnds(a, b end) int {
@@ -205,9 +183,9 @@ var causeWords = map[diff.Cause]string{
 }
 
 func newDiffSection(f *diff.Flag, r *diff.Report) *diffSection {
-	out := &diffSection{Key: clean(f.Key), Changed: report.Thousands(f.Changed), Share: report.Percent(ratio(f.Changed, r.Users.Both))}
-	out.Bar = &bar{Name: "Changed " + out.Share}
-	out.Bar.add("v1", ratio(f.Changed, r.Users.Both))
+	share := ratio(f.Changed, r.Users.Both)
+	out := &diffSection{Key: f.Key, Changed: text.Thousands(f.Changed), Share: text.Percent(share)}
+	out.Bar = newBar("", []labelled{{"v1", "Changed", share}}, 0)
 	if f.NotAsked != "" {
 		out.Changed, out.Share, out.Bar.Name = "–", "not compared", "Not compared"
 	}
@@ -232,12 +210,12 @@ func newDiffSection(f *diff.Flag, r *diff.Report) *diffSection {
 		parts = []string{"nothing changed for " + r.Unit.Noun(2) + " in both"}
 	}
 	if len(parts) > 0 {
-		out.Words = append(out.Words, capital(strings.Join(parts, "; "))+".")
+		out.Words = append(out.Words, text.Capitalize(strings.Join(parts, "; "))+".")
 	}
 	parts = nil
 	for _, c := range diff.Causes {
 		if n := f.Causes[c]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%s (%s)", causeWords[c], report.Thousands(n)))
+			parts = append(parts, fmt.Sprintf("%s (%s)", causeWords[c], text.Thousands(n)))
 		}
 	}
 	if len(parts) > 0 {
@@ -249,7 +227,7 @@ func newDiffSection(f *diff.Flag, r *diff.Report) *diffSection {
 	had, has := map[end]int64{}, map[end]int64{}
 	for i := range f.Transitions {
 		t := &f.Transitions[i]
-		before, after := ends(t)
+		before, after := endsOf(t)
 		if _, seen := had[before]; !seen {
 			rows = append(rows, before)
 		}
@@ -262,9 +240,9 @@ func newDiffSection(f *diff.Flag, r *diff.Report) *diffSection {
 	}
 	slices.SortFunc(rows, compareEnds)
 	slices.SortFunc(columns, compareEnds)
-	out.bars(rows, columns, had, has)
+	out.addBars(rows, columns, had, has)
 	if len(columns) > matrixEnds {
-		out.moves(f)
+		out.addMoves(f)
 		return out
 	}
 	out.Matrix = &matrix{}
@@ -276,7 +254,7 @@ func newDiffSection(f *diff.Flag, r *diff.Report) *diffSection {
 		for _, to := range columns {
 			c := cell{Text: "–"}
 			if n := cells[[2]end{from, to}]; n > 0 {
-				c.Text, c.Class = report.Thousands(n), "m3"
+				c.Text, c.Class = text.Thousands(n), "m3"
 				if from == to || f.NotAsked != "" || from.outcome != diff.Assigned && to.outcome != diff.Assigned {
 					c.Class = "m0"
 				}
@@ -288,9 +266,9 @@ func newDiffSection(f *diff.Flag, r *diff.Report) *diffSection {
 	return out
 }
 
-// bars are what the users who are in a snapshot have in it.
-func (d *diffSection) bars(rows, columns []end, had, has map[end]int64) {
-	var all []report.Variant
+// addBars adds a bar for what users had before, one for what they have after, and the legend.
+func (d *diffSection) addBars(rows, columns []end, had, has map[end]int64) {
+	var treatments []bool
 	both := slices.Concat(rows, columns)
 	slices.SortFunc(both, compareEnds)
 	both = slices.DeleteFunc(slices.Compact(both), func(e end) bool { return e.outcome == diff.Absent || e.outcome == diff.NotAsked })
@@ -301,9 +279,9 @@ func (d *diffSection) bars(rows, columns []end, had, has map[end]int64) {
 		slices.SortFunc(both, compareEnds)
 	}
 	for _, e := range both {
-		all = append(all, report.Variant{Key: e.variant, Treatment: e.outcome == diff.Assigned && !e.control()})
+		treatments = append(treatments, e.outcome == diff.Assigned && !e.control())
 	}
-	looks := looksOf(all)
+	looks := looksOf(treatments)
 	for i, e := range both {
 		if e.outcome != diff.Assigned {
 			looks[i] = "empty"
@@ -311,9 +289,9 @@ func (d *diffSection) bars(rows, columns []end, had, has map[end]int64) {
 		d.Legend = append(d.Legend, legend{looks[i], e.label()})
 	}
 	if more > 0 {
-		d.Legend = append(d.Legend, legend{"rest", count(int64(more), "more variant")})
+		d.Legend = append(d.Legend, legend{"rest", text.Count(int64(more), "more variant")})
 	}
-	newBar := func(name string, users map[end]int64) *bar {
+	barOf := func(name string, users map[end]int64) *bar {
 		var total int64
 		for e, n := range users {
 			if e.outcome != diff.Absent && e.outcome != diff.NotAsked {
@@ -323,33 +301,22 @@ func (d *diffSection) bars(rows, columns []end, had, has map[end]int64) {
 		if total == 0 {
 			return nil
 		}
-		b := &bar{}
-		var said []string
-		rest := 1.0
+		var shares []labelled
 		for i, e := range both {
-			share := ratio(users[e], total)
-			b.add(looks[i], share)
-			said = append(said, short(e.label())+" "+report.Percent(share))
-			rest -= share
+			shares = append(shares, labelled{looks[i], e.label(), ratio(users[e], total)})
 		}
-		if b.others(rest) {
-			said = append(said, "others "+report.Percent(rest))
-		}
-		b.Name = name + ": " + strings.Join(said, ", ")
-		return b
+		return newBar(name+": ", shares, 1)
 	}
-	d.Before, d.After = newBar("Before", had), newBar("After", has)
+	d.Before, d.After = barOf("Before", had), barOf("After", has)
 }
 
-// moves are the transitions in which something changed, as a list.
-func (d *diffSection) moves(f *diff.Flag) {
+// addMoves adds the transitions in which something changed, as a list.
+func (d *diffSection) addMoves(f *diff.Flag) {
 	moves := slices.DeleteFunc(slices.Clone(f.Transitions), func(t diff.Transition) bool { return t.Same() })
 	slices.SortStableFunc(moves, func(a, b diff.Transition) int { return cmp.Compare(b.Users, a.Users) })
 	for i := range moves[:min(len(moves), listMoves)] {
-		before, after := ends(&moves[i])
-		d.Moves = append(d.Moves, move{before.label(), after.label(), report.Thousands(moves[i].Users)})
+		before, after := endsOf(&moves[i])
+		d.Moves = append(d.Moves, move{before.label(), after.label(), text.Thousands(moves[i].Users)})
 	}
-	if more := len(moves) - listMoves; more > 0 {
-		d.MoreMoves = count(int64(more), "more transition")
-	}
+	d.More = max(0, len(moves)-listMoves)
 }

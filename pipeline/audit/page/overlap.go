@@ -8,53 +8,67 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
-// overlaps makes the matrix of the pairs of flags, and their list, the worst first as they come.
-func (v *view) overlaps(r *report.Report) {
+const (
+	openPairs   = 10 // pairs of flags
+	matrixFlags = 12 // as many as a phone has room for
+)
+
+type pair struct {
+	*report.Overlap
+	Mark      mark
+	Explained bool
+}
+
+// addOverlaps adds the matrix of the pairs of flags, and their list, which comes with the worst first.
+func (v *reportView) addOverlaps(r *report.Report) {
 	for i := range r.Overlaps {
 		o := &r.Overlaps[i]
-		p := pair{Mark: overlapMark(o), A: clean(o.A), B: clean(o.B), Users: report.Thousands(o.Treatments),
-			Chance: report.Thousands(int64(o.Independent + 0.5)), Shares: times(o)}
-		if p.Mark != ok && p.Mark != none || o.Group != "" {
-			p.Words = capital(prose(o.Words)) + "."
-		}
-		if i < openPairs || p.Mark == alert || p.Mark == warn {
+		p := pair{Overlap: o, Mark: overlapMark(o)}
+		p.Explained = p.Mark != ok && p.Mark != none || o.Group != ""
+		if i < openPairs || p.Mark.bad() {
 			v.Pairs = append(v.Pairs, p)
 		} else {
 			v.More = append(v.More, p)
 		}
 	}
-	if len(v.More) <= fewMore {
-		v.Pairs, v.More = append(v.Pairs, v.More...), nil
-	}
-	v.MorePairs = count(int64(len(v.More)), "more pair")
+	unfoldFew(&v.Pairs, &v.More)
 	v.Matrix = newMatrix(r)
 }
 
-// overlapMark is what is the matter with a pair. Whether a dependence between two flags is meant the report cannot know:
-// then it is a difference, and no warning.
+var depends = mark{"warn", "◆", "depends"}
+
+// overlapMark is the mark of a pair. The report cannot know whether one flag is meant to depend on the other: so that is a
+// difference, and not a warning.
 func overlapMark(o *report.Overlap) mark {
-	if o.Exclusive && o.Assigned > 0 {
-		return alert
-	}
 	m := testMark(o.Test)
-	if m == alert || m == warn {
-		return mark{"warn", "◆", "depends"}
-	}
-	if o.Exclusive {
+	switch {
+	case o.Exclusive && o.Assigned > 0:
+		return alert
+	case m.bad():
+		return depends
+	case o.Exclusive:
 		return ok
 	}
 	return m
 }
 
-// times is how many times as many users as by chance.
-func times(o *report.Overlap) string {
+// chanceRatio is how many times as many users are in a treatment of both as by chance; 1 if chance gives none.
+func chanceRatio(o *report.Overlap) float64 {
 	if o.Independent < 0.5 {
-		return "–"
+		return 1
 	}
-	ratio := float64(o.Treatments) / o.Independent
+	return float64(o.Treatments) / o.Independent
+}
+
+// times is the ratio to chance in few characters.
+func times(o *report.Overlap) string {
+	ratio := chanceRatio(o)
 	switch {
+	case o.Independent < 0.5:
+		return "–"
 	case ratio >= 99.5:
 		return ">99"
 	case ratio >= 9.95:
@@ -67,8 +81,7 @@ func times(o *report.Overlap) string {
 	return strconv.FormatFloat(ratio, 'f', 1, 64)
 }
 
-// newMatrix makes the matrix of the flags that have most to do with each other. nil: of fewer than three flags there is
-// none.
+// newMatrix is the matrix of the flags that overlap most, or nil if there are fewer than three.
 func newMatrix(r *report.Report) *matrix {
 	weight := map[string]float64{}
 	pairs := map[[2]string]*report.Overlap{}
@@ -98,12 +111,10 @@ func newMatrix(r *report.Report) *matrix {
 		keys = keys[:matrixFlags]
 		slices.Sort(keys)
 	}
-	for _, key := range keys[:len(keys)-1] {
-		m.Columns = append(m.Columns, clean(key))
-	}
+	m.Columns = keys[:len(keys)-1]
 	for i, b := range keys[1:] {
-		row := matrixRow{Name: clean(b)}
-		for k, a := range keys[:len(keys)-1] {
+		row := matrixRow{Name: b}
+		for k, a := range m.Columns {
 			switch o := pairs[[2]string{a, b}]; {
 			case k > i:
 				row.Cells = append(row.Cells, cell{None: true})
@@ -120,16 +131,12 @@ func newMatrix(r *report.Report) *matrix {
 
 func newCell(o *report.Overlap, unit stats.Unit) cell {
 	c := cell{Class: "m0", Text: times(o)}
-	c.Name = fmt.Sprintf("%s in a treatment of both, by chance %s", unit.Count(o.Treatments), report.Thousands(int64(o.Independent+0.5)))
-	ratio := 1.0
-	if o.Independent >= 0.5 {
-		ratio = float64(o.Treatments) / o.Independent
-	}
-	switch {
+	c.Name = fmt.Sprintf("%s in a treatment of both, by chance %s", unit.Count(o.Treatments), round(o.Independent))
+	switch ratio := chanceRatio(o); {
 	case o.Exclusive && o.Assigned > 0:
 		c.Class, c.Text, c.Name = "mx", "▲", c.Name+", although they exclude each other"
 	case o.Exclusive:
-		c.Class, c.Text, c.Name = "m0", "✓", "nobody is in both, as group "+short(o.Group)+" demands"
+		c.Text, c.Name = "✓", "nobody is in both, as group "+text.Shorten(o.Group, nameLength)+" demands"
 	case ratio >= 2:
 		c.Class = "m4"
 	case ratio >= 1.25:

@@ -6,28 +6,17 @@ import (
 	"fmt"
 	"html/template"
 	"path/filepath"
-	"regexp"
-	"slices"
-	"strings"
+	"reflect"
 	"time"
 
-	"github.com/rollcall-cli/rollcall/pipeline"
-	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
 const (
-	openFindings = 8  // more are folded
-	openOfFlag   = 3  // of them of one flag, that others have a place on the first screen, too
-	openSlices   = 8  // of one column; those that are off are never folded
-	openRows     = 6  // of a table of users by slice, where failing does not depend on it
-	fewMore      = 2  // take no more room than what would unfold them
-	openPairs    = 10 // pairs of flags
-	matrixFlags  = 12 // as many as a phone has room for
-	looks        = 8  // colours and patterns of variants
-	nameLength   = 60 // of a name inside an accessible name
-	maxVariants  = 20 // of a flag, the most frequent ones
+	openFindings = 8 // more are folded
+	fewMore      = 2 // are not folded: the line that unfolds them would take as much room
 )
 
 var (
@@ -36,57 +25,38 @@ var (
 	//go:embed page.css
 	pageCSS string
 
-	templates = template.Must(template.ParseFS(files, "*.html"))
+	templates = template.Must(template.New("").Funcs(template.FuncMap{
+		"clean": text.Clean, "prose": prose, "sentence": sentence, "percent": text.Percent, "interval": interval,
+		"thousands":   func(n any) string { return text.Thousands(reflect.ValueOf(n).Int()) },
+		"count":       func(n any, noun string) string { return text.Count(reflect.ValueOf(n).Int(), noun) },
+		"round":       round,
+		"failedShare": failedShare,
+		"times":       times,
+	}).ParseFS(files, "*.html"))
 )
 
-// Origin is what the footer says beside the report.
+// Origin says how a page was made. It is the footer of the page.
 type Origin struct {
 	Made    time.Time
 	Version string          // of rollcall
-	Files   []snapshot.File // what the report was made of, with checksums where they are known
+	Files   []snapshot.File // what the page was made from, with checksums where they are known
 }
 
-// HTML is the report as one file.
-func HTML(r *report.Report, o Origin) ([]byte, error) {
-	return execute("page.html", newView(r, o))
-}
-
-func execute(name string, view any) ([]byte, error) {
-	var b bytes.Buffer
-	if err := templates.ExecuteTemplate(&b, name, view); err != nil {
-		return nil, fmt.Errorf("make the page: %w", err)
-	}
-	return b.Bytes(), nil
-}
-
-// What the template prints.
 type (
-	// frame is what every page has: a head with the verdict, and a foot.
+	// frame is what all pages have: a head with the verdict and the findings, and a foot.
 	frame struct {
-		CSS          template.CSS
-		Kind         string
-		Unit, Units  string // what is counted: "Users", "users"
-		Title        string // of the window
-		Names        string // of the snapshots
-		About        []string
-		Verdict      mark
-		Sentence     string
-		Findings     []finding
-		Folded       []finding
-		MoreFindings string
-		Notes        []string
-		Footer       footer
-	}
-
-	view struct {
-		frame
-		Snapshot  []snapshotView
-		Columns   []column
-		Flags     []*section
-		Pairs     []pair
-		More      []pair
-		MorePairs string
-		Matrix    *matrix
+		CSS              template.CSS
+		Kind             string
+		Unit, Units      string // what is counted: "Users", "users"
+		Names            string // of the snapshots
+		About            []string
+		Verdict          mark
+		Sentence         string
+		Findings, Folded []finding
+		Notes            []string
+		Made             string
+		Runs             []fact
+		Files            []snapshot.File
 	}
 
 	// mark is a verdict: a class for its colour, a sign and a word.
@@ -102,75 +72,13 @@ type (
 	fact struct{ Name, Value string }
 
 	snapshotView struct {
-		Name     string
-		Mark     mark
-		Figures  []fact
-		Facts    []fact
-		Problems []string
+		Which          string // before or after, of a diff
+		Name           string
+		Mark           mark
+		Problems       []string
+		Figures, Facts []fact
 	}
 
-	column struct {
-		Name, Words string
-		Off         *mark
-		Other       string // what is in (other)
-		Rows        []columnRow
-		Fold        string // what unfolds the rows; "": they are not folded
-	}
-	columnRow struct{ Label, Users, Failed, Share string }
-
-	section struct {
-		ID, Key  string
-		Mark     mark
-		Reach    string // who got a variant
-		Percent  string
-		Whole    *bar // who got a variant, of all
-		Split    *bar // which, of those
-		Caption  string
-		Expected *bar
-		Variants []variant
-		More     string // how many variants are not shown
-		Any      bool   // an expected share is known
-		Words    []string
-		Pairs    []finding // about it and another flag
-		Legend   string    // of the line in the bars of slices
-		Groups   []group
-	}
-	variant struct {
-		Look                                   string
-		Key, Users, OfAll, Share, CI, Expected string
-		Control                                bool
-	}
-	group struct {
-		Name       string
-		Open, More []slice
-	}
-	slice struct {
-		Mark   mark
-		Label  string
-		Users  string
-		Bar    *bar
-		Shares []share
-		Reach  string
-		Words  string
-	}
-	share struct{ Look, Percent string }
-
-	// bar is a stacked bar.
-	bar struct {
-		Name  string // its accessible name
-		Parts []segment
-		Lines []template.CSS // where shares should end
-	}
-	segment struct {
-		Look  string
-		Style template.CSS
-	}
-
-	pair struct {
-		Mark                        mark
-		A, B, Users, Chance, Shares string
-		Words                       string
-	}
 	matrix struct {
 		Columns []string
 		Rows    []matrixRow
@@ -182,174 +90,119 @@ type (
 	}
 	cell struct {
 		Class, Text, Name string
-		None              bool // the other half
-	}
-
-	footer struct {
-		Made  string
-		Runs  []fact
-		Files []fact
+		None              bool // of the other half
 	}
 )
+
+func newFrame(kind, names string, unit stats.Unit, verdict mark, sentence string, o Origin) frame {
+	f := frame{CSS: template.CSS(pageCSS), Kind: kind, Names: names, Units: unit.Noun(2), Verdict: verdict, Sentence: sentence,
+		Made: "Made by rollcall", Files: o.Files}
+	f.Unit = text.Capitalize(f.Units)
+	if o.Version != "" {
+		f.Made += " " + o.Version
+	}
+	if !o.Made.IsZero() {
+		f.Made += ", " + o.Made.UTC().Format(minute) + " UTC"
+	}
+	f.Made += "."
+	return f
+}
+
+// addRun adds the run of a snapshot to the footer.
+func (f *frame) addRun(id, path, version string, from, to time.Time) {
+	if id == "" {
+		return
+	}
+	value := path + ", " + formatSpan(from, to)
+	if version != "" {
+		value += ", by rollcall " + version
+	}
+	f.Runs = append(f.Runs, fact{id, value})
+}
+
+func newSnapshotView(path string, complete bool, problems []string) snapshotView {
+	v := snapshotView{Name: filepath.Base(path), Mark: mark{"ok", "✓", "complete"}, Problems: problems}
+	if !complete {
+		v.Mark = mark{"alert", "▲", "not to be trusted"}
+	}
+	if v.Name != path {
+		v.Facts = append(v.Facts, fact{"File", path})
+	}
+	return v
+}
+
+// unfoldFew opens what is folded if that is little.
+func unfoldFew[T any](open, folded *[]T) {
+	if len(*folded) <= fewMore {
+		*open, *folded = append(*open, *folded...), nil
+	}
+}
 
 // The marks.
 var (
 	alert   = mark{"alert", "▲", "alert"}
 	warn    = mark{"warn", "◆", "warning"}
-	note    = mark{"note", "●", "note"}
-	ok      = mark{"ok", "✓", "ok"}
 	differs = mark{"note", "●", "differs"}
-	shares  = mark{"note", "●", "as all"} // it shares what is off among all
+	note    = mark{"note", "●", "note"}
+	shares  = mark{"note", "●", "as all"} // deviates as all users do
+	ok      = mark{"ok", "✓", "ok"}
 	none    = mark{"none", "–", "not tested"}
 )
 
-var sliceMarks = map[report.SliceVerdict]mark{
-	report.SliceAlert: alert, report.SliceWarn: warn, report.SliceDiffers: differs, report.SliceShares: shares,
-	report.SliceOK: ok, report.SliceNotTested: none, "": none,
-}
+// verdicts are the marks of all verdicts and severities, the worst first. Any other is not tested.
+var verdicts = []struct {
+	verdict string
+	mark    mark
+}{{"alert", alert}, {"warn", warn}, {"differs", differs}, {"note", note}, {"shares", shares}, {"ok", ok}, {"", none}}
 
-func severityMark(s report.Severity) mark {
-	switch s {
-	case report.Alert:
-		return alert
-	case report.Warn:
-		return warn
-	case report.OK:
-		return ok
-	}
-	return note
-}
-
-func newView(r *report.Report, o Origin) *view {
-	v := &view{frame: frame{CSS: template.CSS(pageCSS), Kind: "Exposure report", Units: r.Unit.Noun(2), Verdict: severityMark(r.Verdict.Severity), Sentence: capital(clean(r.Verdict.Text))}}
-	v.Unit = capital(v.Units)
-	var paths, runs []string
-	for i := range r.Snapshots {
-		s := &r.Snapshots[i]
-		paths = append(paths, clean(filepath.Base(s.Path)))
-		if s.RunID != "" {
-			runs = append(runs, clean(s.RunID))
-		}
-		v.Snapshot = append(v.Snapshot, newSnapshot(s, v.Units))
-	}
-	v.Names = few(paths)
-	v.Title = fmt.Sprintf("Exposure report: %s (%s)", v.Names, v.Verdict.Word)
-	v.About = []string{r.Unit.Count(r.Users.Read), count(int64(len(r.Flags)), "flag")}
-	if when := span(r.Snapshots); when != "" {
-		v.About = append(v.About, when)
-	}
-	if len(runs) > 0 {
-		v.About = append(v.About, "run "+few(runs))
-	}
-	for i := range r.Columns {
-		v.Columns = append(v.Columns, newColumn(&r.Columns[i]))
-	}
-	v.flags(r)
-	ids := map[string]string{}
-	for _, f := range v.Flags {
-		ids[f.Key] = f.ID
-	}
-	about := map[string]int{} // how many are there already of a flag
-	for i := range r.Findings {
-		f := newFinding(&r.Findings[i], ids, v.Units)
-		worse := r.Findings[i].Severity != report.Note || len(v.Folded) == 0 // no note stands before a folded alert
-		if key := r.Findings[i].Flag; worse && len(v.Findings) < openFindings && (key == "" || about[key] < openOfFlag) {
-			about[key]++
-			v.Findings = append(v.Findings, f)
-		} else {
-			v.Folded = append(v.Folded, f)
-		}
-		if other := r.Findings[i].Other; other != "" {
-			for _, flag := range v.Flags {
-				if flag.Key == clean(r.Findings[i].Flag) || flag.Key == clean(other) {
-					flag.Pairs = append(flag.Pairs, f)
-				}
-			}
+func markOf[V ~string](verdict V) mark {
+	for _, v := range verdicts {
+		if v.verdict == string(verdict) {
+			return v.mark
 		}
 	}
-	v.fold()
-	v.overlaps(r)
-	for _, n := range append(slices.Clone(r.Notes), r.Reading()) {
-		v.Notes = append(v.Notes, clean(n))
-	}
-	v.Footer = newFooter(r, o)
-	return v
+	return none
 }
 
-// fold ends the findings.
-func (f *frame) fold() {
-	if len(f.Folded) <= fewMore {
-		f.Findings, f.Folded = append(f.Findings, f.Folded...), nil
+// testMark is the mark of a test, which may be nil.
+func testMark(t *stats.Test) mark {
+	if t == nil || !t.Tested() {
+		return none
 	}
-	f.MoreFindings = count(int64(len(f.Folded)), "more finding")
+	return markOf(t.Verdict)
 }
 
-// clean is text without what is none: broken UTF-8, control characters, overrides of the writing direction.
-func clean(s string) string { return report.Printable(strings.ToValidUTF8(s, "\uFFFD")) }
+func (m mark) bad() bool { return m == alert || m == warn }
 
-// short is a name inside of an accessible name, which repeats it for each bar.
-func short(s string) string {
-	s = clean(s)
-	if r := []rune(s); len(r) > nameLength {
-		return string(r[:nameLength-1]) + "…"
+func worse(a, b mark) mark {
+	for _, v := range verdicts {
+		if v.mark == a || v.mark == b {
+			return v.mark
+		}
 	}
-	return s
+	return none
 }
 
-// unbroken is where a line should not break, inside of what reports say.
-var unbroken = regexp.MustCompile(`\d %|\b[pw] [=<] \d(\.\d+)?(e-\d+)?|\d points`)
+// prose is a sentence with no line broken inside a number.
+func prose(s string) string { return text.Unbroken(text.Clean(s)) }
 
-// prose is a sentence: "p = 4e-07" stays on one line, and is written with a minus sign.
-func prose(s string) string {
-	return unbroken.ReplaceAllStringFunc(clean(s), func(m string) string {
-		return strings.NewReplacer(" ", "\u00a0", "e-", "e\u2212").Replace(m)
-	})
-}
+// sentence is prose that begins with a capital letter.
+func sentence(s string) string { return text.Capitalize(prose(s)) }
 
-// capital is a sentence of a report's words.
-func capital(s string) string {
-	if s == "" || s[0] < 'a' || s[0] > 'z' {
-		return s
+// round is a number that is not whole as a count.
+func round(n float64) string { return text.Thousands(int64(n + 0.5)) }
+
+func ratio(n, of int64) float64 {
+	if of == 0 {
+		return 0
 	}
-	return strings.ToUpper(s[:1]) + s[1:]
-}
-
-func count(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return report.Thousands(n) + " " + noun + "s"
-}
-
-func few(names []string) string {
-	const most = 3
-	if len(names) > most {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most-1], ", "), len(names)-most+1)
-	}
-	return strings.Join(names, ", ")
+	return float64(n) / float64(of)
 }
 
 const minute = "2006-01-02 15:04"
 
-// span is from when to when the runs were.
-func span(list []report.Snapshot) string {
-	var first, last time.Time
-	for i := range list {
-		s := &list[i]
-		if s.StartedAt.IsZero() {
-			continue
-		}
-		if first.IsZero() || s.StartedAt.Before(first) {
-			first = s.StartedAt
-		}
-		if s.FinishedAt.After(last) {
-			last = s.FinishedAt
-		}
-	}
-	return between(first, last)
-}
-
-func between(first, last time.Time) string {
+// formatSpan is a time span in UTC, without what its ends have in common.
+func formatSpan(first, last time.Time) string {
 	if first.IsZero() {
 		return ""
 	}
@@ -360,183 +213,13 @@ func between(first, last time.Time) string {
 	case from[:10] == to[:10]:
 		to = to[11:]
 	}
-	return from + " to " + to + " UTC"
+	return fmt.Sprintf("%s to %s UTC", from, to)
 }
 
-// newFinding sets the names at the beginning of a finding apart: see [exposure.Finding].
-func newFinding(f *report.Finding, ids map[string]string, noun string) finding {
-	out := finding{Mark: severityMark(f.Severity)}
-	rest := f.Text
-	take := func(before, name string, link bool) bool {
-		after, found := strings.CutPrefix(rest, before+name)
-		if !found || name == "" {
-			return false
-		}
-		p := part{Text: before, Name: clean(name)}
-		if link {
-			p.Link = ids[p.Name]
-		}
-		out.Text, rest = append(out.Text, p), after
-		return true
+func execute(name string, view any) ([]byte, error) {
+	var b bytes.Buffer
+	if err := templates.ExecuteTemplate(&b, name, view); err != nil {
+		return nil, fmt.Errorf("make the page: %w", err)
 	}
-	if take("", f.Flag, true) {
-		take(" and ", f.Other, true)
-		if take(", where ", f.Column, false) {
-			take(" = ", f.Slice, false)
-		}
-	} else if take("failing depends on ", f.Column, false) && take(": of the "+noun+" with ", f.Column, false) {
-		take(" = ", f.Slice, false)
-	}
-	out.Text = append(out.Text, part{Text: prose(rest)})
-	return out
-}
-
-func newSnapshot(s *report.Snapshot, noun string) snapshotView {
-	out := snapshotView{Name: clean(filepath.Base(s.Path)), Mark: mark{"ok", "✓", "complete"}}
-	if !s.Complete {
-		out.Mark = mark{"alert", "▲", "not to be trusted"}
-	}
-	for _, p := range s.Problems {
-		out.Problems = append(out.Problems, capital(clean(p)))
-	}
-	if filepath.Base(s.Path) != s.Path {
-		out.Facts = append(out.Facts, fact{"File", clean(s.Path)})
-	}
-	if s.Manifest == "" {
-		out.Figures = []fact{{noun + " in the file", report.Thousands(s.InFile)}, {"records", report.Thousands(s.Records)}}
-		return out
-	}
-	out.Figures = []fact{
-		{noun + " read", report.Thousands(s.Users.Read)},
-		{"answered", report.Thousands(s.Users.Answered)},
-		{"failed", report.Thousands(s.Users.Failed)},
-		{"in the file", report.Thousands(s.InFile)},
-		{"records", report.Thousands(s.Records)},
-	}
-	checked := "counts agree with the manifest; checksum not compared"
-	switch {
-	case !s.Complete:
-		checked = "not what the manifest says"
-	case s.Checksum:
-		checked = "counts and checksum agree with the manifest"
-	}
-	out.Facts = append(out.Facts, fact{"Checked", checked})
-	var kinds []string
-	for _, kind := range pipeline.Kinds {
-		if n := s.Users.FailedByKind[kind]; n > 0 {
-			kinds = append(kinds, fmt.Sprintf("%s %s", report.Thousands(n), kind))
-		}
-	}
-	if len(kinds) > 0 {
-		out.Facts = append(out.Facts, fact{"Failed", fmt.Sprintf("%s: %s", report.Percent(ratio(s.Users.Failed, s.Users.Read)), strings.Join(kinds, ", "))})
-	}
-	out.Facts = append(out.Facts, fact{"Run", between(s.StartedAt, s.FinishedAt)})
-	if s.Completes != "" {
-		out.Facts = append(out.Facts, fact{"Asked again", "about the failed users of run " + clean(s.Completes)})
-	}
-	if !s.First.IsZero() {
-		out.Facts = append(out.Facts, fact{"Answers", between(s.First, s.Last)})
-	}
-	if s.Resumes > 0 {
-		out.Facts = append(out.Facts, fact{"Resumed", count(int64(s.Resumes), "time")})
-	}
-	if text := s.TrackingText(); text != "" {
-		out.Facts = append(out.Facts, fact{"Tracking", text})
-	}
-	for _, w := range s.Warnings {
-		out.Facts = append(out.Facts, fact{"Warning", clean(w)})
-	}
-	return out
-}
-
-func ratio(n, of int64) float64 {
-	if of == 0 {
-		return 0
-	}
-	return float64(n) / float64(of)
-}
-
-func newColumn(c *report.Column) column {
-	out := column{Name: clean(c.Name), Words: "Failing: " + prose(c.FailingWords)}
-	if c.Failing != nil {
-		if m := testMark(c.Failing); m == alert || m == warn {
-			out.Off = &m
-		}
-	}
-	if c.Folded > 0 {
-		out.Other = count(c.Folded, "value") + " or more are in (other)."
-	}
-	for i := range c.Slices {
-		s := &c.Slices[i]
-		out.Rows = append(out.Rows, columnRow{clean(s.Label), report.Thousands(s.Users), report.Thousands(s.Failed), report.Percent(ratio(s.Failed, s.Users+s.Failed))})
-	}
-	if len(out.Rows) > openRows && out.Off == nil {
-		out.Fold = count(int64(len(out.Rows)), "slice")
-	}
-	return out
-}
-
-// testMark is what a test says; a nil one says nothing.
-func testMark(t *stats.Test) mark {
-	switch {
-	case t == nil || !t.Tested():
-		return none
-	case t.Verdict == stats.Alert:
-		return alert
-	case t.Verdict == stats.Warn:
-		return warn
-	}
-	return ok
-}
-
-// marks are in the order of how bad they are.
-var marks = []mark{alert, warn, differs, note, shares, ok, none}
-
-func worse(a, b mark) mark {
-	if slices.Index(marks, b) < slices.Index(marks, a) {
-		return b
-	}
-	return a
-}
-
-func newFooter(r *report.Report, o Origin) footer {
-	f := o.footer()
-	for i := range r.Snapshots {
-		s := &r.Snapshots[i]
-		f.run(s.RunID, s.Path, s.Version, s.StartedAt, s.FinishedAt)
-	}
-	return f
-}
-
-// run adds the run of a snapshot.
-func (f *footer) run(id, path, version string, from, to time.Time) {
-	if id == "" {
-		return
-	}
-	text := clean(path) + ", " + between(from, to)
-	if version != "" {
-		text += ", by rollcall " + clean(version)
-	}
-	f.Runs = append(f.Runs, fact{clean(id), text})
-}
-
-// footer is a footer without runs.
-func (o *Origin) footer() footer {
-	var f footer
-	f.Made = "Made by rollcall"
-	if o.Version != "" {
-		f.Made += " " + clean(o.Version)
-	}
-	if !o.Made.IsZero() {
-		f.Made += ", " + o.Made.UTC().Format(minute) + " UTC"
-	}
-	f.Made += "."
-	for _, file := range o.Files {
-		sum := file.SHA256
-		if sum == "" {
-			sum = "not known"
-		}
-		f.Files = append(f.Files, fact{clean(file.Path), clean(sum)})
-	}
-	return f
+	return b.Bytes(), nil
 }

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -134,7 +136,7 @@ func example() *report.Report {
 
 func render(tb testing.TB, r *report.Report) []byte {
 	tb.Helper()
-	data, err := HTML(r, origin)
+	data, err := Report(r, origin)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -165,8 +167,12 @@ var elements = strings.Fields(`html head meta title style body a header p h1 h2 
 // attributes are all that its elements have.
 var attributes = strings.Fields(`lang dir charset http-equiv content name class id href style scope role aria-label aria-labelledby aria-hidden`)
 
-// checkPage reads the page as XML, which it is, too: so every element is closed where it was opened.
+// checkPage reads the page as XML, which it is too: so every element is closed where it was opened. Nothing in it is
+// invisible, or changes the direction of text.
 func checkPage(data []byte) error {
+	if at := bytes.IndexFunc(data, func(r rune) bool { return !unicode.IsPrint(r) && r != '\n' && r != '\u00a0' }); at >= 0 || !utf8.Valid(data) {
+		return fmt.Errorf("the page is not clean: at byte %d", at)
+	}
 	d := xml.NewDecoder(bytes.NewReader(data))
 	var stack, texts, used []string
 	ids := map[string]bool{}
@@ -322,7 +328,7 @@ func FuzzHTML(f *testing.F) {
 		for i := range r.Overlaps {
 			r.Overlaps[i].A, r.Overlaps[i].B, r.Overlaps[i].Words, r.Overlaps[i].Group = key+r.Overlaps[i].A, key+r.Overlaps[i].B, label, key
 		}
-		data, err := HTML(r, Origin{Version: key, Files: []snapshot.File{{Path: label, SHA256: key}}})
+		data, err := Report(r, Origin{Version: key, Files: []snapshot.File{{Path: label, SHA256: key}}})
 		if err == nil {
 			err = checkPage(data)
 		}
@@ -476,7 +482,7 @@ func TestLines(t *testing.T) {
 	c.Variants[0].ExpectedUsers, c.Variants[1].ExpectedUsers, c.ExpectedReach = &bold, &control, &reach
 	f := report.Flag{Key: "f", Counts: c, Expected: report.Split{Source: "flags.json", Variants: []report.Weight{{Variant: "bold-1", Share: 0.5}, {Variant: "control", Share: 0.5}}}}
 	f.Slices = []report.FlagSlice{{Column: "country", Label: "DE", Counts: c}}
-	out := newFlag(&f, stats.UnitUsers)
+	out := newSection(&f, stats.UnitUsers)
 	if got := out.Groups[0].Open[0].Bar; string(got.Lines[0]) != "left:37.5%" || string(got.Parts[0].Style) != "width:37.5%" {
 		t.Errorf("control has %s, and should end at %s; want 37.5%%, the 300 of 800 users who got one", got.Parts[0].Style, got.Lines[0])
 	}
@@ -499,7 +505,7 @@ func TestNotesLast(t *testing.T) {
 	for i := range 3 {
 		r.Findings = append(r.Findings, report.Finding{Severity: report.Note, Kind: report.KindWarning, Text: fmt.Sprintf("note %d", i)})
 	}
-	v := newView(r, origin)
+	v := newReportView(r, origin)
 	seen := false
 	for _, f := range slices.Concat(v.Findings, v.Folded) {
 		if seen && f.Mark == alert {
@@ -519,7 +525,7 @@ func TestOrder(t *testing.T) {
 		{Key: "a", Verdict: report.OK}, {Key: "b", Verdict: report.NotTested}, {Key: "c", Verdict: report.Warn}, {Key: "d", Verdict: report.Alert}, {Key: "e", Verdict: report.NotTested},
 	}}
 	var order []string
-	for _, f := range newView(r, origin).Flags {
+	for _, f := range newReportView(r, origin).Flags {
 		order = append(order, f.Key)
 	}
 	if got := strings.Join(order, " "); got != "d c b e a" {

@@ -8,7 +8,7 @@
 // line at most, and never move a cursor.
 //
 //	Clean, CleanLines, Markdown, Code    what is safe to print
-//	Thousands, Percent, PValue, Count    numbers
+//	Thousands, Percent, PValue, Count    numbers; Unbroken for pages
 //	List, Shorten, Capitalize            names
 //	Printer, Align                       lines, wrapped text and tables of a width
 package text

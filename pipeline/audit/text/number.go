@@ -1,6 +1,7 @@
 package text
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -63,4 +64,15 @@ func PValue(p float64) string {
 		return "p = 1"
 	}
 	return "p = " + strconv.FormatFloat(p, 'f', 2, 64)
+}
+
+// unbroken matches what [Percent] and [PValue] print, and an effect size.
+var unbroken = regexp.MustCompile(`\d %|\b[pw] [=<] \d(\.\d+)?(e-\d+)?|\d points`)
+
+// Unbroken returns a clean sentence with no-break spaces inside numbers, and a minus sign in "p = 4e-07". It is for pages:
+// [Clean] would escape the spaces.
+func Unbroken(s string) string {
+	return unbroken.ReplaceAllStringFunc(s, func(m string) string {
+		return strings.NewReplacer(" ", "\u00a0", "e-", "e\u2212").Replace(m)
+	})
 }

@@ -63,6 +63,7 @@ func TestNumbers(t *testing.T) {
 		{"p", PValue(0.042), "p = 0.04"}, {"a small p", PValue(0.00123), "p = 0.0012"}, {"a tiny p", PValue(1e-7), "p = 1e-07"},
 		{"the least p", PValue(0), "p < 1e-99"}, {"the largest p", PValue(0.999), "p = 1"},
 		{"one retry", Plural(1, "retry", "retries"), "1 retry"}, {"two retries", Plural(2, "retry", "retries"), "2 retries"},
+		{"unbroken", Unbroken("12.5 % of it, w = 0.010, corrected p = 4e-07"), "12.5\u00a0% of it, w\u00a0=\u00a00.010, corrected p\u00a0=\u00a04e\u221207"},
 		{"a list with an escape", List([]string{"a\x1b", "b"}, 2), `a\x1b, b`},
 		{"a list", List([]string{"a", "b", "c"}, 3), "a, b, c"}, {"a long list", List([]string{"a", "b", "c"}, 2), "a, b and 1 more"},
 		{"a short name", Shorten("abc", 3), "abc"}, {"a long name", Shorten("abcd", 3), "ab…"}, {"a name with an escape", Shorten("\x1b", 3), `\x…`},

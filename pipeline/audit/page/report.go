@@ -1,0 +1,199 @@
+package page
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+)
+
+const (
+	openOfFlag = 3 // findings of one flag, so that others have a place on the first screen too
+	openRows   = 6 // of a table of users by slice, where failing does not depend on it
+)
+
+type (
+	reportView struct {
+		frame
+		Snapshots   []snapshotView
+		Columns     []column
+		Flags       []*section
+		Pairs, More []pair
+		Matrix      *matrix
+	}
+
+	column struct {
+		*report.Column
+		Mark mark
+		Off  bool
+		Fold bool
+	}
+)
+
+// Report is a report as one HTML file.
+func Report(r *report.Report, o Origin) ([]byte, error) {
+	return execute("report.html", newReportView(r, o))
+}
+
+func newReportView(r *report.Report, o Origin) *reportView {
+	var paths, runs []string
+	for i := range r.Snapshots {
+		paths = append(paths, filepath.Base(r.Snapshots[i].Path))
+		if id := r.Snapshots[i].RunID; id != "" {
+			runs = append(runs, id)
+		}
+	}
+	v := &reportView{frame: newFrame("Exposure report", text.List(paths, 3), r.Unit, markOf(r.Verdict.Severity), r.Verdict.Text, o)}
+	v.About = []string{r.Unit.Count(r.Users.Read), text.Count(int64(len(r.Flags)), "flag")}
+	if span := spanOf(r.Snapshots); span != "" {
+		v.About = append(v.About, span)
+	}
+	if len(runs) > 0 {
+		v.About = append(v.About, "run "+text.List(runs, 3))
+	}
+	for i := range r.Snapshots {
+		s := &r.Snapshots[i]
+		v.Snapshots = append(v.Snapshots, newReportSnapshot(s, v.Units))
+		v.addRun(s.RunID, s.Path, s.Version, s.StartedAt, s.FinishedAt)
+	}
+	for i := range r.Columns {
+		c := column{Column: &r.Columns[i], Mark: testMark(r.Columns[i].Failing)}
+		c.Off = c.Mark.bad()
+		c.Fold = len(c.Slices) > openRows && !c.Off
+		v.Columns = append(v.Columns, c)
+	}
+	v.addFlags(r)
+	v.addFindings(r)
+	v.addOverlaps(r)
+	v.Notes = append(slices.Clone(r.Notes), r.Reading())
+	return v
+}
+
+// spanOf is from when to when the runs were.
+func spanOf(list []report.Snapshot) string {
+	var first, last time.Time
+	for i := range list {
+		s := &list[i]
+		if s.StartedAt.IsZero() {
+			continue
+		}
+		if first.IsZero() || s.StartedAt.Before(first) {
+			first = s.StartedAt
+		}
+		if s.FinishedAt.After(last) {
+			last = s.FinishedAt
+		}
+	}
+	return formatSpan(first, last)
+}
+
+func newReportSnapshot(s *report.Snapshot, noun string) snapshotView {
+	v := newSnapshotView(s.Path, s.Complete, s.Problems)
+	inFile := []fact{{"in the file", text.Thousands(s.InFile)}, {"records", text.Thousands(s.Records)}}
+	if s.Manifest == "" {
+		inFile[0].Name = noun + " in the file"
+		v.Figures = inFile
+		return v
+	}
+	v.Figures = append([]fact{
+		{noun + " read", text.Thousands(s.Users.Read)},
+		{"answered", text.Thousands(s.Users.Answered)},
+		{"failed", text.Thousands(s.Users.Failed)},
+	}, inFile...)
+	add := func(name, value string) {
+		if value != "" {
+			v.Facts = append(v.Facts, fact{name, value})
+		}
+	}
+	switch {
+	case !s.Complete:
+		add("Checked", "not what the manifest says")
+	case s.Checksum:
+		add("Checked", "counts and checksum agree with the manifest")
+	default:
+		add("Checked", "counts agree with the manifest; checksum not compared")
+	}
+	var kinds []string
+	for _, kind := range pipeline.Kinds {
+		if n := s.Users.FailedByKind[kind]; n > 0 {
+			kinds = append(kinds, fmt.Sprintf("%s %s", text.Thousands(n), kind))
+		}
+	}
+	if len(kinds) > 0 {
+		add("Failed", text.Percent(ratio(s.Users.Failed, s.Users.Read))+": "+strings.Join(kinds, ", "))
+	}
+	add("Run", formatSpan(s.StartedAt, s.FinishedAt))
+	if s.Completes != "" {
+		add("Asked again", "about the failed users of run "+s.Completes)
+	}
+	add("Answers", formatSpan(s.First, s.Last))
+	if s.Resumes > 0 {
+		add("Resumed", text.Count(int64(s.Resumes), "time"))
+	}
+	add("Tracking", s.TrackingText())
+	for _, w := range s.Warnings {
+		add("Warning", w)
+	}
+	return v
+}
+
+func failedShare(s report.Slice) string { return text.Percent(ratio(s.Failed, s.Users+s.Failed)) }
+
+// addFindings adds the findings, to the sections of pairs of flags too.
+func (v *reportView) addFindings(r *report.Report) {
+	ids := map[string]string{}
+	for _, f := range v.Flags {
+		ids[f.Key] = f.ID
+	}
+	ofFlag := map[string]int{}
+	for i := range r.Findings {
+		rf := &r.Findings[i]
+		f := newFinding(rf, ids, v.Units)
+		before := rf.Severity != report.Note || len(v.Folded) == 0 // no note comes before a folded alert
+		if before && len(v.Findings) < openFindings && (rf.Flag == "" || ofFlag[rf.Flag] < openOfFlag) {
+			ofFlag[rf.Flag]++
+			v.Findings = append(v.Findings, f)
+		} else {
+			v.Folded = append(v.Folded, f)
+		}
+		for _, flag := range v.Flags {
+			if rf.Other != "" && (flag.Key == rf.Flag || flag.Key == rf.Other) {
+				flag.Pairs = append(flag.Pairs, f)
+			}
+		}
+	}
+	unfoldFew(&v.Findings, &v.Folded)
+}
+
+// newFinding sets the names at the beginning of a finding apart.
+func newFinding(f *report.Finding, ids map[string]string, noun string) finding {
+	out := finding{Mark: markOf(f.Severity)}
+	rest := f.Text
+	take := func(before, name string, link bool) bool {
+		after, found := strings.CutPrefix(rest, before+name)
+		if !found || name == "" {
+			return false
+		}
+		p := part{Text: before, Name: name}
+		if link {
+			p.Link = ids[p.Name]
+		}
+		out.Text, rest = append(out.Text, p), after
+		return true
+	}
+	if take("", f.Flag, true) {
+		take(" and ", f.Other, true)
+		if take(", where ", f.Column, false) {
+			take(" = ", f.Slice, false)
+		}
+	} else if take("failing depends on ", f.Column, false) && take(": of the "+noun+" with ", f.Column, false) {
+		take(" = ", f.Slice, false)
+	}
+	out.Text = append(out.Text, part{Text: rest})
+	return out
+}
