@@ -25,7 +25,7 @@ func TestDependencyRule(t *testing.T) {
 		"pipeline":              {},
 		"pipeline/amplitude":    {"pipeline"},
 		"pipeline/audit/check":  {"pipeline", "pipeline/audit/stats", "pipeline/audit/text", "pipeline/snapshot"},
-		"pipeline/audit/diff":   {"pipeline", "pipeline/audit/report", "pipeline/audit/stats", "pipeline/audit/text", "pipeline/engine", "pipeline/snapshot", "sources"},
+		"pipeline/audit/diff":   {"pipeline", "pipeline/audit/stats", "pipeline/audit/text", "pipeline/engine", "pipeline/snapshot", "sources"},
 		"pipeline/audit/page":   {"pipeline", "pipeline/audit/diff", "pipeline/audit/report", "pipeline/audit/stats", "pipeline/audit/text", "pipeline/snapshot"},
 		"pipeline/audit/report": {"pipeline", "pipeline/audit/stats", "pipeline/audit/text", "pipeline/engine", "pipeline/snapshot"},
 		"pipeline/audit/stats":  {"pipeline/audit/text"},

@@ -52,8 +52,7 @@ user's new properties.`,
 			if !slices.Contains([]string{"table", "json", "markdown"}, format) {
 				return usageErrorf("--format %q is not known: it is one of table json markdown", format)
 			}
-			o := diff.Options{Before: args[0], After: args[1], Retries: args[2:], Causes: causesOf(env.Soft)}
-			o.Configs = func(run diff.Run) ([]byte, error) { return keptConfigs(env.Soft, run) }
+			o := diff.Options{Before: args[0], After: args[1], Retries: args[2:]}
 			if o.Limit, err = parseMaxChanged(maxChanged); err != nil {
 				return err
 			}
@@ -77,7 +76,7 @@ user's new properties.`,
 				defer func() { err = errors.Join(err, changes.out.Discard()) }()
 				o.Each = changes.write
 			}
-			r, err := diff.Build(env.Soft, o)
+			r, err := diff.Compare(env.Soft, o)
 			if err != nil {
 				return err
 			}

@@ -80,10 +80,3 @@ func readFlagConfigs(ctx context.Context, file string) ([]byte, error) {
 	}
 	return data, err
 }
-
-// isRegular reports whether path is a regular file, which is what a manifest may name: a pipe of another run may be one
-// of anything by now.
-func isRegular(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular()
-}

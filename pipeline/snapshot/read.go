@@ -230,7 +230,11 @@ func (r *Reader) wide(m *Manifest) error {
 		}
 	}
 	for i := 0; i < len(names); i += r.at.stride {
-		key, err := r.Keys.add([]byte(flagKey(m, &r.layout, names[i], i/r.at.stride, len(names)/r.at.stride)), NoKey)
+		flag := flagKey(m, &r.layout, names[i], i/r.at.stride, len(names)/r.at.stride)
+		if r.escaped {
+			flag = escapeFormula(unescapeFormula(flag)) // as [Reader.Find] looks for it
+		}
+		key, err := r.Keys.add([]byte(flag), NoKey)
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.path, err)
 		}

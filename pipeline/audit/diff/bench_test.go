@@ -63,7 +63,7 @@ func benchmarkDiff(b *testing.B, format string, wide bool, memory int64) {
 	b.ResetTimer()
 	began := cpuTime(b)
 	for range b.N {
-		r, err := Build(b.Context(), Options{Before: paths[0], After: paths[1], Memory: memory})
+		r, err := Compare(b.Context(), Options{Before: paths[0], After: paths[1], Memory: memory})
 		if err != nil || r.Users.Changed != int64(users/100) {
 			b.Fatalf("%+v, %v", r.Users, err)
 		}

@@ -131,7 +131,7 @@ func TestPasses(t *testing.T) {
 			t.Errorf("manifest %v: changes of one pass and of many (-one +many):\n%s", manifest, diff)
 		}
 		o.Memory = 1
-		if _, err := Build(t.Context(), o); err == nil || pipeline.Hint(err) == "" {
+		if _, err := Compare(t.Context(), o); err == nil || pipeline.Hint(err) == "" {
 			t.Errorf("one byte of memory: error %v, want one with a hint", err)
 		}
 	}
@@ -200,7 +200,7 @@ func TestWhatIsADifference(t *testing.T) {
 			a := base
 			test.change(&a)
 			got := ""
-			_, err := Build(t.Context(), Options{Before: one(base).write(t, "a.csv", sinks.Spec{}), After: one(a).write(t, format, sinks.Spec{}),
+			_, err := Compare(t.Context(), Options{Before: one(base).write(t, "a.csv", sinks.Spec{}), After: one(a).write(t, format, sinks.Spec{}),
 				Each: func(c *Change) error { got += c.What; return nil }})
 			if err != nil || got != test.want {
 				t.Errorf("%s, %s: %q, %v, want %q", name, format, got, err, test.want)
@@ -262,7 +262,7 @@ func TestMemory(t *testing.T) {
 				if got := u.find(id); got != -1 {
 					t.Fatalf("user %d is there before it was added, as %d", i, got)
 				}
-				at := u.add(id, i)
+				at := u.insert(id, i)
 				for f := range c {
 					bytes += c[f].set(at, uint32(1+i%200))
 				}
@@ -296,10 +296,10 @@ func TestUntrusted(t *testing.T) {
 		want  string
 	}{
 		"no manifest":      {func(path string, _ *snapshot.Manifest) { os.Remove(path + ".manifest.json") }, "there is no manifest beside it"}, //nolint:errcheck // seen below
-		"another file":     {func(_ string, m *snapshot.Manifest) { m.Outputs[0].Path += "x" }, "its manifest does not list it"},
-		"records":          {func(_ string, m *snapshot.Manifest) { m.Outputs[0].Rows++ }, "records, and by its manifest"},
+		"another file":     {func(_ string, m *snapshot.Manifest) { m.Outputs[0].Path += "x" }, "the manifest does not list it"},
+		"records":          {func(_ string, m *snapshot.Manifest) { m.Outputs[0].Rows++ }, " rows, the manifest says "},
 		"users":            {func(_ string, m *snapshot.Manifest) { m.Users.Answered++ }, "were answered"},
-		"users of variant": {func(_ string, m *snapshot.Manifest) { m.Flags[1].Variants[0].Users++ }, "rows with variant"},
+		"users of variant": {func(_ string, m *snapshot.Manifest) { m.Flags[1].Variants[0].Users++ }, "flag checkout, variant +on: "},
 	} {
 		path := good.write(t, "a.csv", sinks.Spec{})
 		fine := good.write(t, "b.csv", sinks.Spec{})
@@ -336,14 +336,14 @@ func TestDamaged(t *testing.T) {
 			if err := os.WriteFile(path, data[:cut], 0o600); err != nil {
 				t.Fatal(err)
 			}
-			r, err := Build(t.Context(), Options{Before: path, After: fine})
+			r, err := Compare(t.Context(), Options{Before: path, After: fine})
 			if err == nil && r.Before.Complete { // a text that ends at the end of a line is a file
 				t.Errorf("%s cut to %d of %d bytes: %s, want an error or a problem", name, cut, len(data), r.Verdict.Text)
 			}
 		}
 	}
 	for _, path := range []string{filepath.Join(t.TempDir(), "none.csv"), t.TempDir(), "compare.go", fine + ".errors.jsonl"} {
-		if r, err := Build(t.Context(), Options{Before: fine, After: path}); err == nil {
+		if r, err := Compare(t.Context(), Options{Before: fine, After: path}); err == nil {
 			t.Errorf("%s: %+v, want an error", path, r.Verdict)
 		}
 	}
@@ -417,7 +417,7 @@ func TestNotAsked(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var told []string
-			r, err := Build(t.Context(), Options{Before: test.before.write(t, "a.csv", test.spec), After: test.after.write(t, "b.csv", test.spec),
+			r, err := Compare(t.Context(), Options{Before: test.before.write(t, "a.csv", test.spec), After: test.after.write(t, "b.csv", test.spec),
 				Limit: &Limit{Text: "0"}, Each: func(c *Change) error {
 					if c.Flag == "new" {
 						told = append(told, strings.TrimSpace(fmt.Sprintf("%s %s: %s %s", c.Flag, c.What, c.Before.Outcome, c.Before.Variant))+

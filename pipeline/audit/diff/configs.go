@@ -1,18 +1,18 @@
 package diff
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
-	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
 )
 
 // Configs is what differs between the flag configurations of the two runs.
 type Configs struct {
-	// Compared is false where not both runs have kept theirs; Words say why.
+	// Compared is false where not both runs have kept theirs; Words says why.
 	Compared bool           `json:"compared"`
 	Words    string         `json:"words"`
 	Flags    int            `json:"flags"` // in either
@@ -26,38 +26,31 @@ type ConfigChange struct {
 	Parts  []string `json:"parts"`  // the members of the configuration that differ, such as segments or variants
 }
 
-// compareConfigs compares the flag configurations of both runs, and remembers whether they can tell causes.
-func (j *join) compareConfigs() Configs {
-	c := Configs{Changed: []ConfigChange{}}
-	var runs [2]Run
+// compareConfigs compares the flag configurations of both runs. Where they can be, causes can be found.
+func (c *comparison) compareConfigs(ctx context.Context) (Configs, error) {
+	out := Configs{Changed: []ConfigChange{}}
 	var flags [2]map[string]map[string]string
-	for i, s := range []*side{j.before, j.after} {
-		name := []string{"before", "after"}[i]
-		runs[i] = Run{s.Manifest, s.manifest}
-		switch {
-		case s.manifest == nil:
-			c.Words = "the flag configurations of the run " + name + " are not known: it has no manifest"
-			return c
-		case s.manifest.FlagConfigs == nil:
-			c.Words = "the run " + name + " asked the API, and did not keep its flag configurations: what made users change is not known"
-			return c
-		case j.o.Configs == nil:
-			c.Words = "the flag configurations were not looked at"
-			return c
+	for i, s := range c.sides() {
+		run := s.files[0].Run
+		if run.Manifest == nil || run.Manifest.FlagConfigs == nil {
+			out.Words = configsMissing(s)
+			return out, nil
 		}
-		data, err := j.o.Configs(runs[i])
-		if err == nil {
-			flags[i], err = parseConfigs(data)
+		var err error
+		if c.configs[i], err = run.FlagConfigs(ctx); err == nil {
+			flags[i], err = parseConfigs(c.configs[i])
+		}
+		if ctx.Err() != nil {
+			return out, context.Cause(ctx)
 		}
 		if err != nil {
-			c.Words = "the flag configurations of the run " + name + " cannot be compared: " + err.Error()
-			return c
+			out.Words = configsUnreadable(s, err)
+			return out, nil
 		}
 	}
-	c.Compared = true
 	all := maps.Clone(flags[0])
 	maps.Copy(all, flags[1])
-	c.Flags = len(all)
+	out.Compared, out.Flags, c.causes = true, len(all), true
 	for _, key := range slices.Sorted(maps.Keys(all)) {
 		before, was := flags[0][key]
 		after, is := flags[1][key]
@@ -79,14 +72,10 @@ func (j *join) compareConfigs() Configs {
 				continue
 			}
 		}
-		c.Changed = append(c.Changed, change)
+		out.Changed = append(out.Changed, change)
 	}
-	c.Words = fmt.Sprintf("%d of %d changed", len(c.Changed), c.Flags)
-	if len(c.Changed) == 0 {
-		c.Words = "none of " + report.Thousands(int64(c.Flags)) + " changed"
-	}
-	j.causing, j.runs = j.o.Causes != nil, runs
-	return c
+	out.Words = configsCompared(&out)
+	return out, nil
 }
 
 // parseConfigs is the members of each flag's configuration, in a form in which equal ones are equal.
@@ -106,7 +95,7 @@ func parseConfigs(data []byte) (map[string]map[string]string, error) {
 			return nil, fmt.Errorf("flag %d has no key", i+1)
 		}
 		if flags[key.Text] != nil {
-			return nil, fmt.Errorf("flag %s stands there twice", key.Text)
+			return nil, fmt.Errorf("flag %s is duplicated", key.Text)
 		}
 		members := map[string]string{}
 		for _, m := range v.Members {

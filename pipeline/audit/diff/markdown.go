@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
 // maxColumns are the rows and columns of a matrix in Markdown, whose width nobody knows.
@@ -15,83 +15,71 @@ const maxColumns = 12
 func (r *Report) Markdown() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	line("# Snapshot diff: %s", r.Verdict.word())
-	line("\n%s.", escape(capital(r.Verdict.Text)))
+	sentence := func(s string) string { return text.Markdown(text.Capitalize(s)) + "." }
+	line("# Snapshot diff: %s", r.Verdict.Word())
+	line("\n%s", sentence(r.Verdict.Text))
 	line("\n## Snapshots\n")
 	for i, s := range []*Snapshot{&r.Before, &r.After} {
-		line("- %s: %s", []string{"before", "after"}[i], code(s.Path))
-		for _, text := range s.lines(r.Unit) {
-			line("  - %s", escape(strings.TrimPrefix(text, "- ")))
+		line("- %s: %s", sideNames[i], text.Code(s.Path))
+		for _, s := range s.lines(r.Unit) {
+			line("  - %s", text.Markdown(strings.TrimPrefix(s, "- ")))
 		}
 	}
-	line("\n## Flag configurations\n\n%s.", escape(capital(r.Configs.Words)))
+	line("\n## Flag configurations\n\n%s", sentence(r.Configs.Words))
 	if len(r.Configs.Changed) > 0 {
 		line("")
 	}
 	for i := range r.Configs.Changed {
-		line("- %s", escape(r.Configs.Changed[i].text()))
+		line("- %s", text.Markdown(r.Configs.Changed[i].String()))
 	}
-	var still []string
+	var unchanged []string
 	for i := range r.Flags {
 		f := &r.Flags[i]
-		if f.unchanged(r) {
-			still = append(still, code(f.Key))
+		if r.Unchanged(f) {
+			unchanged = append(unchanged, text.Code(f.Key))
 			continue
 		}
-		line("\n## Flag %s", code(f.Key))
-		for _, text := range f.lines(r) {
-			line("\n%s.", escape(capital(text)))
+		line("\n## Flag %s", text.Code(f.Key))
+		for _, s := range r.Sentences(f) {
+			line("\n%s", sentence(s))
 		}
-		if f.still() {
-			continue
-		}
-		matrix := f.matrix(maxColumns)
-		if matrix == nil {
-			line("\n| before | after | %s |\n|---|---|---:|", r.Unit.Noun(2))
-			moves := f.moves()
-			for k, t := range moves {
-				if k == 5*maxMoves {
-					line("| and %s | | |", count(int64(len(moves)-k), "more transition"))
-					break
-				}
-				line("| %s | %s | %s |", escape(label(t.BeforeOutcome, t.Before)), escape(label(t.AfterOutcome, t.After)), report.Thousands(t.Users))
-			}
-			continue
-		}
-		line("")
-		for k, row := range matrix {
-			for _, cell := range row {
-				fmt.Fprintf(&b, "| %s ", escape(cell))
-			}
-			line("|")
-			if k == 0 {
-				line("|---|%s", strings.Repeat("---:|", len(row)-1))
-			}
+		if f.Moved() {
+			b.WriteString(r.markdownTransitions(f))
 		}
 	}
-	if len(still) > 0 {
-		line("\nUnchanged flags: %s.", strings.Join(still, ", "))
+	if len(unchanged) > 0 {
+		line("\nUnchanged flags: %s.", strings.Join(unchanged, ", "))
 	}
 	for _, n := range r.Notes {
-		line("\n%s", escape(n))
+		line("\n%s", text.Markdown(n))
 	}
 	return b.String()
 }
 
-// markdown is what means something in Markdown or HTML.
-var markdown = strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "<", "&lt;", ">", "&gt;", "&", "&amp;", "|", `\|`, "~", `\~`)
-
-// escape is text that means itself.
-func escape(s string) string { return markdown.Replace(report.Printable(s)) }
-
-// code is text as code.
-func code(s string) string {
-	return "`" + strings.NewReplacer("`", "'", "|", "¦").Replace(report.Printable(s)) + "`"
-}
-
-func capital(s string) string {
-	if s == "" {
-		return s
+// markdownTransitions is a matrix, or a list where that would be too wide.
+func (r *Report) markdownTransitions(f *Flag) string {
+	rows, labels := f.Matrix().cells(maxColumns), 1
+	if rows == nil {
+		rows, labels = [][]string{{"before", "after", r.Unit.Noun(2)}}, 2
+		moves := f.Moves()
+		for i := range moves {
+			if i == 5*maxMoves {
+				rows = append(rows, []string{"and " + text.Count(int64(len(moves)-i), "more transition"), "", ""})
+				break
+			}
+			before, after := moves[i].Ends()
+			rows = append(rows, []string{before.Label(), after.Label(), text.Thousands(moves[i].Users)})
+		}
 	}
-	return strings.ToUpper(s[:1]) + s[1:]
+	var b strings.Builder
+	for i, row := range rows {
+		b.WriteString("\n|")
+		for _, cell := range row {
+			b.WriteString(strings.TrimRight(" "+text.Markdown(cell), " ") + " |")
+		}
+		if i == 0 {
+			b.WriteString("\n|" + strings.Repeat("---|", labels) + strings.Repeat("---:|", len(row)-labels))
+		}
+	}
+	return b.String() + "\n"
 }

@@ -44,7 +44,7 @@ func sample() *Report {
 	for i := range 30 {
 		r.Flags[5].Transitions = append(r.Flags[5].Transitions, Transition{Assigned, name(fmt.Sprintf("variant-%d", i)), Assigned, name(fmt.Sprintf("variant-%d", i+1)), int64(i + 1)})
 	}
-	r.Verdict = verdict(r, &Limit{Share: 0.01, IsShare: true, Text: "1%"})
+	r.Verdict = newVerdict(r, &Limit{Share: 0.01, IsShare: true, Text: "1%"})
 	return r
 }
 

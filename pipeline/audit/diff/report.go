@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"math"
 	"slices"
 	"strings"
+	"time"
 
-	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
 )
 
@@ -34,6 +33,24 @@ type Verdict struct {
 	Same bool   `json:"same"` // nobody changed, came or went
 	OK   bool   `json:"ok"`   // within the limit, and both snapshots can be trusted; true where no limit was asked for
 	Text string `json:"text"`
+}
+
+// Snapshot is one of the two, and whether it can be trusted.
+type Snapshot struct {
+	Path        string    `json:"path"`
+	Manifest    string    `json:"manifest"` // "" where there is none
+	RunID       string    `json:"run_id"`
+	StartedAt   time.Time `json:"started_at"`
+	FinishedAt  time.Time `json:"finished_at"`
+	Users       int64     `json:"users"` // in the file; rows where Report.Unit is that
+	Distinct    int64     `json:"distinct_users"`
+	Estimated   bool      `json:"estimated"` // Distinct is
+	Failed      int64     `json:"failed"`
+	Assignments int64     `json:"assignments"` // of a variant
+	Complete    bool      `json:"complete"`
+	Problems    []string  `json:"problems"` // why it is not to be trusted
+
+	Retries []string `json:"retries,omitempty"` // outputs of runs that asked again about its failed users; they are part of it
 }
 
 // Users counts the users of both.
@@ -85,15 +102,69 @@ type Transition struct {
 	Users         int64   `json:"users"`
 }
 
+// End is what users have of a flag before or after a [Transition].
+type End struct {
+	Outcome string
+	Variant string // "" where the outcome is not Assigned
+}
+
+// Ends are what these users had before, and have after.
+func (t *Transition) Ends() (before, after End) {
+	before, after = End{Outcome: t.BeforeOutcome}, End{Outcome: t.AfterOutcome}
+	if t.Before != nil {
+		before.Variant = *t.Before
+	}
+	if t.After != nil {
+		after.Variant = *t.After
+	}
+	return before, after
+}
+
 // Same reports whether nothing changed for these users, as far as it is known.
 func (t *Transition) Same() bool {
-	switch {
-	case t.BeforeOutcome == NotAsked, t.AfterOutcome == NotAsked:
+	before, after := t.Ends()
+	if before.Outcome == NotAsked || after.Outcome == NotAsked || before.Outcome != Assigned && after.Outcome != Assigned {
 		return true
-	case t.Before == nil || t.After == nil:
-		return t.Before == nil && t.After == nil
 	}
-	return *t.Before == *t.After
+	return before == after
+}
+
+// Moved reports whether there is a transition in which something changed, or may have.
+func (f *Flag) Moved() bool {
+	return f.NotAsked != "" || slices.ContainsFunc(f.Transitions, func(t Transition) bool { return !t.Same() })
+}
+
+// Unchanged reports whether there is nothing to say about the flag.
+func (r *Report) Unchanged(f *Flag) bool {
+	return !f.Moved() && f.Changed == 0 && !slices.Contains(r.OnlyIn.Before, f.Key) && !slices.Contains(r.OnlyIn.After, f.Key)
+}
+
+// Moves are the transitions in which something changed, those of the most users first.
+func (f *Flag) Moves() []Transition {
+	moves := slices.DeleteFunc(slices.Clone(f.Transitions), func(t Transition) bool { return t.Same() })
+	slices.SortStableFunc(moves, func(a, b Transition) int { return cmp.Compare(b.Users, a.Users) })
+	return moves
+}
+
+// Matrix is the transitions of a flag as a table: the users by what they had before and have after.
+type Matrix struct {
+	Before, After []End // sorted
+	Users         map[[2]End]int64
+}
+
+// Matrix makes a table of the transitions.
+func (f *Flag) Matrix() *Matrix {
+	m := &Matrix{Users: map[[2]End]int64{}}
+	for i := range f.Transitions {
+		before, after := f.Transitions[i].Ends()
+		m.Before, m.After = append(m.Before, before), append(m.After, after)
+		m.Users[[2]End{before, after}] += f.Transitions[i].Users
+	}
+	for _, ends := range []*[]End{&m.Before, &m.After} {
+		slices.SortFunc(*ends, compareEnds)
+		*ends = slices.Compact(*ends)
+	}
+	return m
 }
 
 // JSON is the report as JSON.
@@ -106,242 +177,134 @@ func (r *Report) JSON() ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// report is what the passes came to.
-func (j *join) report(configs Configs) *Report {
-	for _, s := range []*side{j.before, j.after} {
-		s.Distinct, s.Estimated = s.ids.Users(), !s.ids.Exact()
-	}
+// report makes the report when all passes are done.
+func (c *comparison) report(configs Configs) *Report {
 	r := &Report{
 		Unit:     stats.UnitUsers,
-		Users:    Users{Both: j.both, Changed: j.changed, Added: j.added, Removed: j.removed},
+		Users:    Users{Both: c.both, Changed: c.changed, Added: c.added, Removed: c.removed},
 		Configs:  configs,
 		Flags:    []Flag{},
-		OnlyIn:   OnlyIn{only(j.before.has, j.after.has), only(j.after.has, j.before.has)},
-		Compared: Compared{j.payloads, j.experiments},
-		Passes:   j.passes,
-		Notes:    []string{},
+		OnlyIn:   OnlyIn{flagsOnlyIn(c.before, c.after), flagsOnlyIn(c.after, c.before)},
+		Compared: Compared{c.payloads, c.experiments},
+		Passes:   c.passes,
 	}
-	if j.before.twice+j.after.twice > 0 || j.before.ids.Repeated()+j.after.ids.Repeated() > 0 {
+	if c.before.duplicates+c.after.duplicates > 0 || c.before.ids.Repeated()+c.after.ids.Repeated() > 0 {
 		r.Unit = stats.UnitRows
 	}
-	if j.both > 0 {
-		r.Users.Share = float64(j.changed) / float64(j.both)
+	if c.both > 0 {
+		r.Users.Share = float64(c.changed) / float64(c.both)
 	}
-	slices.SortFunc(j.order, func(a, b *flag) int { return strings.Compare(a.name, b.name) })
-	for _, f := range j.order {
-		r.Flags = append(r.Flags, j.flagReport(f, configs))
-	}
-	for i, s := range []*side{j.before, j.after} {
-		s.check(func(key, variant string) int64 { return j.got(i, key, variant) })
-		for _, f := range r.Flags {
-			for _, t := range f.Transitions {
-				if i == 0 && t.Before != nil || i == 1 && t.After != nil {
-					s.Assignments += t.Users
-				}
+	slices.SortFunc(c.order, func(a, b *flag) int { return strings.Compare(a.name, b.name) })
+	for _, f := range c.order {
+		out := c.flagReport(f, configs)
+		for _, t := range out.Transitions {
+			if t.Before != nil {
+				c.before.Assignments += t.Users
+			}
+			if t.After != nil {
+				c.after.Assignments += t.Users
 			}
 		}
+		r.Flags = append(r.Flags, out)
 	}
-	r.Before, r.After = *j.before.Snapshot, *j.after.Snapshot
-	j.notes(r)
-	r.Verdict = verdict(r, j.o.Limit)
+	for _, s := range c.sides() {
+		s.finish()
+	}
+	r.Before, r.After = *c.before.Snapshot, *c.after.Snapshot
+	r.Notes = c.notes(r)
+	r.Verdict = newVerdict(r, c.o.Limit)
 	return r
 }
 
-// got is how many users of a side got a variant.
-func (j *join) got(side int, key, variant string) (n int64) {
-	f := j.flags[key]
-	if f == nil {
-		return 0
-	}
-	number, ok := j.names.index[variant]
-	if !ok {
-		return 0
-	}
-	if f.got[side] == nil {
-		f.countSides()
-	}
-	return f.got[side][number+1]
-}
-
-// countSides counts the users of each side by their variant.
-func (f *flag) countSides() {
-	f.got = [2]map[uint32]int64{maps.Clone(f.removed), maps.Clone(f.added)}
-	for t, users := range f.transitions {
-		f.got[0][uint32(t>>32)] += users
-		f.got[1][uint32(t)] += users
-	}
-}
-
-func (j *join) flagReport(f *flag, configs Configs) Flag {
+func (c *comparison) flagReport(f *flag, configs Configs) Flag {
 	out := Flag{Key: f.name, NotAsked: f.notAsked, Changed: f.changed, Payloads: f.payload, ExperimentKeys: f.experiment,
-		Variants: f.changed - f.payload - f.experiment, Causes: map[Cause]int64{}, Transitions: []Transition{}}
-	for cause, n := range f.causes {
-		if cause != CauseUnknown {
-			out.Causes[cause] = n
-		}
-	}
+		Variants: f.changed - f.payload - f.experiment, Causes: f.causes, Transitions: []Transition{}}
 	if configs.Compared {
 		out.Config = "same"
-		for _, c := range configs.Changed {
-			if c.Flag == f.name {
-				out.Config = c.Change
-			}
+		if i := slices.IndexFunc(configs.Changed, func(change ConfigChange) bool { return change.Flag == f.name }); i >= 0 {
+			out.Config = configs.Changed[i].Change
 		}
 	}
-	nothing := func(s *side) string { return j.nothing(s, f) }
-	type ends struct {
-		beforeOutcome, afterOutcome string
-		before, after               uint32
+	noneBefore, noneAfter := End{Outcome: c.noVariant(c.before, f)}, End{Outcome: c.noVariant(c.after, f)}
+	absent := End{Outcome: Absent}
+	end := func(variant uint32, none End) End {
+		if variant == 0 {
+			return none
+		}
+		return End{Assigned, c.names.variant(variant)}
 	}
-	index := map[ends]int{}
-	add := func(beforeOutcome string, before uint32, afterOutcome string, after uint32, n int64) {
-		if n == 0 {
-			return
-		}
-		t := Transition{BeforeOutcome: beforeOutcome, AfterOutcome: afterOutcome, Users: n}
-		if before != 0 {
-			name := j.names.variant(before)
-			t.BeforeOutcome, t.Before = Assigned, &name
-		}
-		if after != 0 {
-			name := j.names.variant(after)
-			t.AfterOutcome, t.After = Assigned, &name
-		}
-		key := ends{t.BeforeOutcome, t.AfterOutcome, before, after}
-		if i, seen := index[key]; seen { // an absent flag and an absent user are the same line
-			out.Transitions[i].Users += n
-			return
-		}
-		index[key] = len(out.Transitions)
-		out.Transitions = append(out.Transitions, t)
-	}
-	rest, restAdded, restRemoved := j.both, j.added, j.removed
+	users := map[[2]End]int64{} // an absent flag and an absent user are the same line
+	rest, restAdded, restRemoved := c.both, c.added, c.removed
 	for t, n := range f.transitions {
 		rest -= n
-		add(nothing(j.before), uint32(t>>32), nothing(j.after), uint32(t), n)
+		users[[2]End{end(uint32(t>>32), noneBefore), end(uint32(t), noneAfter)}] += n
 	}
 	for v, n := range f.added {
 		restAdded -= n
-		add(Absent, 0, nothing(j.after), v, n)
+		users[[2]End{absent, end(v, noneAfter)}] += n
 	}
 	for v, n := range f.removed {
 		restRemoved -= n
-		add(nothing(j.before), v, Absent, 0, n)
+		users[[2]End{end(v, noneBefore), absent}] += n
 	}
-	add(nothing(j.before), 0, nothing(j.after), 0, rest)
-	add(Absent, 0, nothing(j.after), 0, restAdded)
-	add(nothing(j.before), 0, Absent, 0, restRemoved)
-	slices.SortFunc(out.Transitions, func(a, b Transition) int {
-		return cmp.Or(compareSides(a.BeforeOutcome, a.Before, b.BeforeOutcome, b.Before), compareSides(a.AfterOutcome, a.After, b.AfterOutcome, b.After))
-	})
+	users[[2]End{noneBefore, noneAfter}] += rest
+	users[[2]End{absent, noneAfter}] += restAdded
+	users[[2]End{noneBefore, absent}] += restRemoved
+	for _, ends := range slices.SortedFunc(maps.Keys(users), func(a, b [2]End) int {
+		return cmp.Or(compareEnds(a[0], b[0]), compareEnds(a[1], b[1]))
+	}) {
+		if n := users[ends]; n > 0 {
+			out.Transitions = append(out.Transitions, Transition{BeforeOutcome: ends[0].Outcome, Before: ends[0].variant(),
+				AfterOutcome: ends[1].Outcome, After: ends[1].variant(), Users: n})
+		}
+	}
 	return out
+}
+
+// variant is nil where none is assigned.
+func (e End) variant() *string {
+	if e.Outcome != Assigned {
+		return nil
+	}
+	return &e.Variant
 }
 
 // outcomes are the outcomes in the order in which they are shown.
 var outcomes = []string{Assigned, NotAssigned, NotAsked, Absent}
 
-func compareSides(outcome string, variant *string, otherOutcome string, other *string) int {
-	if outcome != otherOutcome {
-		return cmp.Compare(slices.Index(outcomes, outcome), slices.Index(outcomes, otherOutcome))
-	}
-	if variant == nil || other == nil {
-		return 0
-	}
-	return strings.Compare(*variant, *other)
+func compareEnds(a, b End) int {
+	return cmp.Or(cmp.Compare(slices.Index(outcomes, a.Outcome), slices.Index(outcomes, b.Outcome)), strings.Compare(a.Variant, b.Variant))
 }
 
-// notes say what somebody who reads the figures has to know.
-func (j *join) notes(r *Report) {
-	note := func(format string, args ...any) { r.Notes = append(r.Notes, fmt.Sprintf(format, args...)) }
-	if !j.before.everybody() || !j.after.everybody() {
-		note("A long output of a run without --flags has no row of a user who gets nothing: such users count as added or removed where the other snapshot has them.")
-	}
-	if b, a := j.before.Failed, j.after.Failed; b+a > 0 {
-		note("Users who failed are in no snapshot (before %s, after %s): they count as added or removed where the other snapshot has them.", report.Thousands(b), report.Thousands(a))
-	}
-	if !j.payloads {
-		note("Payloads are not compared: a wide output has them only with --include payload.")
-	}
-	if !j.experiments {
-		note("Experiment keys are not compared: a wide output does not have them.")
-	}
-	if r.Unit == stats.UnitRows {
-		note("Some users have several rows (before: %s, after: %s): rows with the same user and device id are compared in their order, and what is counted are rows.",
-			j.before.ids.Text(), j.after.ids.Text())
-	}
-	if j.before.RunID != "" && j.before.RunID == j.after.RunID {
-		note("Both are outputs of the same run.")
-	}
-	if j.causeNote != "" {
-		r.Notes = append(r.Notes, j.causeNote)
-	}
-}
-
-func verdict(r *Report, limit *Limit) Verdict {
+// newVerdict is the answer: whether something changed, and whether that is within the limit.
+func newVerdict(r *Report, limit *Limit) Verdict {
 	u := &r.Users
-	v := Verdict{Same: u.Changed+u.Added+u.Removed == 0, OK: true}
-	notAsked := r.notAsked()
-	nothing := len(notAsked) > 0 && len(notAsked) == len(r.Flags) // is compared
-	v.Same = v.Same && !nothing
-	var parts []string
-	switch {
-	case u.Both > 0 && nothing:
-		parts = append(parts, fmt.Sprintf("nothing is compared for %s in both: the runs have no flag in common", r.Unit.Count(u.Both)))
-	case u.Both == 0 && u.Added+u.Removed > 0:
-		parts = append(parts, "no user is in both snapshots")
-	case u.Both == 0:
-		parts = append(parts, "both snapshots are empty")
-	case u.Changed == 0:
-		parts = append(parts, fmt.Sprintf("nothing changed for %s in both", r.Unit.Count(u.Both)))
-	default:
-		parts = append(parts, fmt.Sprintf("%s of %s in both changed (%s)", report.Thousands(u.Changed), r.Unit.Count(u.Both), report.Percent(u.Share)))
+	v := Verdict{Same: u.Changed+u.Added+u.Removed == 0 && !r.nothingCompared(), OK: true}
+	most := int64(0)
+	if limit != nil {
+		if most = limit.Users; limit.IsShare {
+			most = int64(math.Floor(limit.Share*float64(u.Both) + 1e-9))
+		}
+		v.OK = u.Changed <= most && r.trusted() && !r.nothingCompared() && (u.Both > 0 || u.Added+u.Removed == 0)
 	}
-	if u.Added > 0 {
-		parts = append(parts, report.Thousands(u.Added)+" added")
-	}
-	if u.Removed > 0 {
-		parts = append(parts, report.Thousands(u.Removed)+" removed")
-	}
-	v.Text = strings.Join(parts, ", ")
-	if len(notAsked) > 0 && !nothing {
-		v.Text += "; not compared: " + count(int64(len(notAsked)), "flag") + " that only one of the runs asked for"
-	}
-	untrusted := !r.Before.Complete || !r.After.Complete
-	if untrusted {
-		v.Text += "; but not both snapshots can be trusted"
-	}
-	if limit == nil {
-		return v
-	}
-	without := "" // flags that the limit does not count
-	switch n := len(notAsked); {
-	case nothing, n == 0:
-	case n == 1:
-		without = " (it does not count that flag)"
-	default:
-		without = " (it does not count those flags)"
-	}
-	most := limit.Users
-	if limit.IsShare {
-		most = int64(math.Floor(limit.Share*float64(u.Both) + 1e-9))
-	}
-	switch {
-	case u.Changed > most:
-		v.OK, v.Text = false, v.Text+"; --max-changed "+limit.Text+" allows "+report.Thousands(most)+without
-	case u.Both == 0 && u.Added+u.Removed > 0, untrusted, nothing:
-		v.OK, v.Text = false, v.Text+"; so --max-changed cannot be said to hold"
-	default:
-		v.Text += "; --max-changed " + limit.Text + " holds" + without
-	}
+	v.Text = verdictText(r, limit, most, v.OK)
 	return v
 }
 
-// notAsked are the flags that only one of the runs asked for.
-func (r *Report) notAsked() (list []*Flag) {
+// notAsked is how many flags only one of the runs asked for.
+func (r *Report) notAsked() (n int64) {
 	for i := range r.Flags {
 		if r.Flags[i].NotAsked != "" {
-			list = append(list, &r.Flags[i])
+			n++
 		}
 	}
-	return list
+	return n
 }
+
+// nothingCompared reports whether the runs have no flag in common.
+func (r *Report) nothingCompared() bool {
+	return len(r.Flags) > 0 && r.notAsked() == int64(len(r.Flags))
+}
+
+// trusted reports whether both snapshots are what their runs wrote.
+func (r *Report) trusted() bool { return r.Before.Complete && r.After.Complete }

@@ -2,7 +2,6 @@ package diff
 
 import (
 	"crypto/sha256"
-	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
@@ -106,12 +105,12 @@ func canonical(payload []byte) []byte {
 
 // flag is a flag of either snapshot.
 type flag struct {
-	name     string
-	notAsked string // the run that did not ask for it: NotAskedBefore or NotAskedAfter; "": none
-	codes    codes  // what each user of BEFORE has, as a number among states
-	cross    codes  // what the changed ones would have with the other configuration
-	index    map[state]uint32
-	states   []state
+	name      string
+	notAsked  string // the run that did not ask for it: NotAskedBefore or NotAskedAfter; "": none
+	codes     codes  // what each user of BEFORE has, as a number among states
+	evaluated codes  // what the changed ones get with the other configuration
+	index     map[state]uint32
+	states    []state
 
 	// transitions count the users in both by the variants before (high) and after (low); from nothing to nothing is
 	// what is left. added and removed count the others by their variant.
@@ -122,51 +121,59 @@ type flag struct {
 	changed        int64
 	causes         map[Cause]int64
 
-	got [2]map[uint32]int64 // by side and variant: the users, when all passes are done; nil: not counted yet
-
-	current state // of the user at hand
-	seen    int64 // which user current is of
+	current state // of the current user
+	seen    int64 // the number of the user that current is of
 }
 
 const stateCost = 64 // bytes of an entry of a flag's index, and of its state
 
-// maxRecent is how many bytes of payloads are remembered as they stand in a file.
+// maxRecent is how many bytes of payloads keep their numbers, as they are in a file.
 const maxRecent = 4 << 20
 
-// lookup is the state that an assignment is.
-func (j *join) lookup(s *side, a *snapshot.Assignment) state {
-	if !a.Assigned || j.wide && a.Variant == snapshot.NoKey { // the wide layout has nothing but the name
+// stateOf is the state of an assignment.
+func (c *comparison) stateOf(s *side, a *snapshot.Assignment) state {
+	if !a.Assigned || c.wide && a.Variant == snapshot.NoKey { // the wide layout has nothing but the name
 		return state{}
 	}
-	st := state{variant: s.name(j.names, a.Variant) + 1}
-	if j.experiments {
-		st.experiment = s.name(j.names, a.ExperimentKey)
+	st := state{variant: c.nameOf(s.file, a.Variant) + 1}
+	if c.experiments {
+		st.experiment = c.nameOf(s.file, a.ExperimentKey)
 	}
-	if j.payloads && len(a.Payload) > 0 {
-		st.payload = j.payload(s, a.Payload)
+	if c.payloads && len(a.Payload) > 0 {
+		st.payload = c.payloadNumber(s, a.Payload)
 	}
 	return st
 }
 
-// payload is the number of a payload as it stands in a file. Few differ in most files.
-func (j *join) payload(s *side, text []byte) uint32 {
+// nameOf is the number of the text of a key.
+func (c *comparison) nameOf(f *file, key snapshot.Key) uint32 {
+	for len(f.names) <= int(key) {
+		f.names = append(f.names, unknownName)
+	}
+	if f.names[key] == unknownName {
+		f.names[key] = c.names.number(f.reader.Text(key))
+	}
+	return f.names[key]
+}
+
+// payloadNumber is the number of a payload as it is in a file. Most files have few different ones.
+func (c *comparison) payloadNumber(s *side, text []byte) uint32 {
 	if n, ok := s.recent[string(text)]; ok {
 		return n
 	}
 	if s.recentBytes += len(text) + payloadCost; s.recentBytes > maxRecent {
-		s.forget()
+		s.clearPayloads()
 		s.recentBytes = len(text) + payloadCost
 	}
-	n := j.interned.number(canonical(text), s.number == 0)
+	n := c.interned.number(canonical(text), s == c.before)
 	s.recent[string(text)] = n
 	return n
 }
 
-// forget forgets the numbers of payloads.
-func (s *side) forget() { s.recent, s.recentBytes = map[string]uint32{}, 0 }
+func (s *side) clearPayloads() { s.recent, s.recentBytes = map[string]uint32{}, 0 }
 
 // code is the number of a state among the flag's.
-func (j *join) code(f *flag, st state) uint32 {
+func (c *comparison) code(f *flag, st state) uint32 {
 	if st == (state{}) {
 		return 0
 	}
@@ -175,33 +182,7 @@ func (j *join) code(f *flag, st state) uint32 {
 		code = uint32(len(f.states))
 		f.index[st] = code
 		f.states = append(f.states, st)
-		j.bytes += stateCost
+		c.bytes += stateCost
 	}
 	return code
-}
-
-// name is the number of a key of a file.
-func (s *side) name(n *names, key snapshot.Key) uint32 {
-	for len(s.names) <= int(key) {
-		s.names = append(s.names, ^uint32(0))
-	}
-	if s.names[key] == ^uint32(0) {
-		s.names[key] = n.number(s.unescape(s.keys.Name(key)))
-	}
-	return s.names[key]
-}
-
-// unescape takes away what --csv-formulas escape put before a text (sinks/csv.go).
-func (s *side) unescape(text string) string {
-	if s.escaped && len(text) > 1 && text[0] == '\'' && strings.IndexByte("=+-@\t\r", text[1]) >= 0 {
-		return text[1:]
-	}
-	return text
-}
-
-func (s *side) unescapeID(id []byte) []byte {
-	if s.escaped && len(id) > 1 && id[0] == '\'' && strings.IndexByte("=+-@\t\r", id[1]) >= 0 {
-		return id[1:]
-	}
-	return id
 }

@@ -40,6 +40,11 @@ type user struct {
 	after  uint32 // users of AFTER with this pair; of the others 1 where one was matched. Its top bit: changed
 }
 
+// matches is how many users of AFTER were matched with this one, or with one of the same pair.
+func (u *user) matches() uint32 { return u.after &^ changedBit }
+
+func (u *user) changed() bool { return u.after&changedBit != 0 }
+
 const (
 	userBytes = 32
 	chunkBits = 10
@@ -64,7 +69,7 @@ func newUsers(expected int64) *users {
 	return &users{index: make([]uint32, size), bytes: int64(size) * 4}
 }
 
-func (u *users) at(i int) *user { return &u.chunks[i>>chunkBits][i&(chunkSize-1)] }
+func (u *users) user(i int) *user { return &u.chunks[i>>chunkBits][i&(chunkSize-1)] }
 
 // find is the number of the user with that identity, or -1.
 func (u *users) find(id identity) int {
@@ -74,14 +79,14 @@ func (u *users) find(id identity) int {
 		if i == 0 {
 			return -1
 		}
-		if u.at(int(i-1)).id == id {
+		if u.user(int(i-1)).id == id {
 			return int(i - 1)
 		}
 	}
 }
 
-// add adds a user who is not there yet, and returns the number.
-func (u *users) add(id identity, row int64) int {
+// insert adds a user who is not there yet, and returns their number.
+func (u *users) insert(id identity, row int64) int {
 	if u.n+1 > len(u.index)/4*3 {
 		u.grow()
 	}
@@ -91,12 +96,12 @@ func (u *users) add(id identity, row int64) int {
 	}
 	i := u.n
 	u.n++
-	*u.at(i) = user{id: id, row: row, before: 1}
-	u.place(id, i)
+	*u.user(i) = user{id: id, row: row, before: 1}
+	u.setIndex(id, i)
 	return i
 }
 
-func (u *users) place(id identity, i int) {
+func (u *users) setIndex(id identity, i int) {
 	mask := len(u.index) - 1
 	slot := int(id.lo) & mask
 	for u.index[slot] != 0 {
@@ -109,7 +114,7 @@ func (u *users) grow() {
 	u.index = make([]uint32, 2*len(u.index))
 	u.bytes += int64(len(u.index)) * 2
 	for i := range u.n {
-		u.place(u.at(i).id, i)
+		u.setIndex(u.user(i).id, i)
 	}
 }
 

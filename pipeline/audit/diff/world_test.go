@@ -140,7 +140,7 @@ func build(tb testing.TB, o Options) (*Report, []string) {
 		changes = append(changes, fmt.Sprintf("%s|%s %d>%d %s %s: %v > %v %s", c.UserID, c.DeviceID, c.BeforeRow, c.AfterRow, c.Flag, c.What, c.Before, c.After, c.Cause))
 		return nil
 	}
-	r, err := Build(tb.Context(), o)
+	r, err := Compare(tb.Context(), o)
 	if err != nil {
 		tb.Fatal(err)
 	}

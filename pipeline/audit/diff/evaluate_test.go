@@ -1,8 +1,11 @@
 package diff
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -12,33 +15,30 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sinks"
+	"github.com/rollcall-cli/rollcall/sources"
 )
 
-// fakeReplay evaluates with a function of (which configuration, which user's properties, row).
-type fakeReplay struct {
-	after  bool
-	answer func(newConfig, newUser bool, row int64) string
-	last   int64
-	of     int64 // rows after which it begins again
-}
-
-func (f *fakeReplay) variants(newConfig bool, row int64) []pipeline.Variant {
-	key, payload, _ := strings.Cut(f.answer(newConfig, f.after, row), "/")
-	if key == "" {
-		return nil
+// makeLocal makes the run of an output one that has read an input, and has evaluated flag configurations on this machine.
+func makeLocal(tb testing.TB, path, input, configs string) {
+	tb.Helper()
+	m, err := snapshot.ReadManifest(path + ".manifest.json")
+	if err != nil {
+		tb.Fatal(err)
 	}
-	return []pipeline.Variant{{FlagKey: "a"}, {FlagKey: "f", Key: key, Payload: payload}, {FlagKey: "z", Key: "on"}}
+	m.Inputs = []snapshot.File{writeFile(tb, path+".input.csv", input)}
+	file := writeFile(tb, path+".flags.json", configs)
+	m.FlagConfigs = &file
+	writeManifest(tb, path, m)
 }
 
-func (f *fakeReplay) Row(row int64) (own, other []pipeline.Variant, ok bool, err error) {
-	if row <= f.last {
-		return nil, nil, false, fmt.Errorf("row %d was asked for after %d", row, f.last)
+func writeFile(tb testing.TB, path, text string) snapshot.File {
+	tb.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		tb.Fatal(err)
 	}
-	f.last = row
-	return f.variants(f.after, row), f.variants(!f.after, row), (row-1)%f.of != 5, nil
+	sum := sha256.Sum256([]byte(text))
+	return snapshot.File{Path: path, Bytes: int64(len(text)), SHA256: hex.EncodeToString(sum[:])}
 }
-
-func (f *fakeReplay) Close() error { return nil }
 
 // TestCauses: a row for each way in which the four evaluations of old and new can agree.
 func TestCauses(t *testing.T) {
@@ -78,12 +78,44 @@ func TestCauses(t *testing.T) {
 	}
 	worlds := [2]*world{{flags: []string{"f"}}, {flags: []string{"f"}}}
 	counts := map[Cause]int64{}
+	var inputs, configs [2]strings.Builder
+	for side := range inputs {
+		inputs[side].WriteString("user_id,user_properties.row,user_properties.new\n")
+		configs[side].WriteString(`[{"key":"a","variants":{"on":{"key":"on"}},"segments":[{"variant":"on"}]},` +
+			`{"key":"f","variants":{"on":{"key":"on"},"off":{"key":"off"}`)
+		for row := range n {
+			for newUser := range 2 {
+				if key, payload, ok := strings.Cut(answer(side == 1, newUser == 1, row+1), "/"); ok {
+					fmt.Fprintf(&configs[side], `,"%d-%d":{"key":%q,"payload":%s}`, row, newUser, key, payload)
+				}
+			}
+		}
+		configs[side].WriteString(`},"segments":[`)
+		for row := range n {
+			for newUser := range 2 {
+				variant := answer(side == 1, newUser == 1, row+1)
+				if strings.Contains(variant, "/") {
+					variant = fmt.Sprintf("%d-%d", row, newUser)
+				}
+				if variant != "" {
+					fmt.Fprintf(&configs[side], `{"conditions":[[{"selector":["context","user","user_properties","row"],"op":"is","values":["%d"]},`+
+						`{"selector":["context","user","user_properties","new"],"op":"is","values":["%d"]}]],"variant":%q},`, row, newUser, variant)
+				}
+			}
+		}
+		configs[side].WriteString(`{"conditions":[[{"selector":["context","user","user_id"],"op":"is","values":["nobody"]}]],"variant":"on"}]}]`)
+	}
 	for i := range times * n {
 		r := rows[i%n]
 		if r.want != "" {
 			counts[r.want]++
 		}
 		for side, w := range worlds {
+			id := fmt.Sprint(i + 1)
+			if i%n == 5 {
+				id = ""
+			}
+			fmt.Fprintf(&inputs[side], "%s,%d,%d\n", id, i%n, side)
 			text := answer(side == 1, side == 1, i+1)
 			if side == 0 && r.recorded != "" {
 				text = r.recorded
@@ -96,22 +128,13 @@ func TestCauses(t *testing.T) {
 		}
 	}
 	paths := [2]string{worlds[0].write(t, "a.csv", sinks.Spec{}), worlds[1].write(t, "b.jsonl", sinks.Spec{})}
-	for _, path := range paths {
-		m, err := snapshot.ReadManifest(path + ".manifest.json")
-		if err != nil {
-			t.Fatal(err)
-		}
-		m.FlagConfigs = &snapshot.File{Path: "flags.json"}
-		writeManifest(t, path, m)
+	for side, path := range paths {
+		makeLocal(t, path, inputs[side].String(), configs[side].String())
 	}
-	o := Options{Before: paths[0], After: paths[1],
-		Configs: func(Run) ([]byte, error) { return []byte(`[{"key":"f"}]`), nil },
-		Causes: func(Run, Run) (func(bool) (Replay, error), error) {
-			return func(after bool) (Replay, error) { return &fakeReplay{after: after, answer: answer, of: n}, nil }, nil
-		}}
+	o := Options{Before: paths[0], After: paths[1]}
 	for _, memory := range []int64{0, 50 << 10} {
 		o.Memory, o.Each = memory, nil
-		quiet, err := Build(t.Context(), o)
+		quiet, err := Compare(t.Context(), o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +143,7 @@ func TestCauses(t *testing.T) {
 			got[c.AfterRow] = c.Cause
 			return nil
 		}
-		r, err := Build(t.Context(), o)
+		r, err := Compare(t.Context(), o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,7 +152,7 @@ func TestCauses(t *testing.T) {
 		}
 		for i := range times * n {
 			if row := rows[i%n]; got[i+1] != row.want {
-				t.Fatalf("row %d (%+v): cause %q, want %q", i+1, row, got[i+1], row.want)
+				t.Fatalf("row %d (%+v): cause %q, want %q; notes %q, configurations %q", i+1, row, got[i+1], row.want, r.Notes, r.Configs.Words)
 			}
 		}
 		if diff := cmp.Diff(counts, r.Flags[0].Causes); diff != "" {
@@ -142,9 +165,34 @@ func TestCauses(t *testing.T) {
 		}
 	}
 
-	o.Causes = func(Run, Run) (func(bool) (Replay, error), error) { return nil, errors.New("the input is gone") }
-	if r, err := Build(t.Context(), o); err != nil || len(r.Flags[0].Causes) > 0 || !strings.Contains(strings.Join(r.Notes, " "), "is not known: the input is gone.") {
+	if err := os.Remove(paths[1] + ".input.csv"); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := Compare(t.Context(), o); err != nil || len(r.Flags[0].Causes) > 0 || !strings.Contains(strings.Join(r.Notes, " "), ".input.csv is no longer there.") {
 		t.Errorf("inputs that are gone: %v, causes %v, notes %q", err, r.Flags[0].Causes, r.Notes)
+	}
+}
+
+// TestCausesOfChangedInput: an input that changes between its check and its reading ends the diff.
+func TestCausesOfChangedInput(t *testing.T) {
+	w := one(pipeline.Assignment{Assigned: true, Variant: pipeline.Variant{Key: "on"}})
+	path := w.write(t, "a.csv", sinks.Spec{})
+	makeLocal(t, path, "user_id\nu\n", "[]")
+	run, err := snapshot.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := newRerun(t.Context(), run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer (&reruns{r, nil}).unpin()
+	writeFile(t, path+".input.csv", "user_id\nv\n")
+	if err := r.open(); err != nil {
+		t.Fatal(err)
+	}
+	if _, changed := errors.AsType[*sources.ChangedError](r.close()); !changed {
+		t.Error("the input has changed, and the pass that read it has no error")
 	}
 }
 
@@ -158,19 +206,11 @@ func TestCausesNeedTheOrderOfTheInput(t *testing.T) {
 				w.outcomes[0].Row.Number = 1000
 			}
 			paths[i] = w.write(t, "a.csv", sinks.Spec{})
-			m, err := snapshot.ReadManifest(paths[i] + ".manifest.json")
-			if err != nil {
-				t.Fatal(err)
-			}
-			m.FlagConfigs = &snapshot.File{Path: "flags.json"}
-			writeManifest(t, paths[i], m)
 		}
 		o := Options{Before: paths[0], After: paths[1]}
 		_, want := build(t, o)
-		o.Configs = func(Run) ([]byte, error) { return []byte(`[]`), nil }
-		o.Causes = func(Run, Run) (func(bool) (Replay, error), error) {
-			t.Error("the inputs were asked for")
-			return nil, errors.New("no")
+		for _, path := range paths {
+			makeLocal(t, path, "user_id\n", "[]")
 		}
 		r, got := build(t, o)
 		if diff := cmp.Diff(want, got); diff != "" || len(got) == 0 || !strings.Contains(strings.Join(r.Notes, " "), "not in the order of the input") {
@@ -182,14 +222,6 @@ func TestCausesNeedTheOrderOfTheInput(t *testing.T) {
 func TestConfigs(t *testing.T) {
 	w := one(pipeline.Assignment{})
 	paths := [2]string{w.write(t, "a.csv", sinks.Spec{}), w.write(t, "b.csv", sinks.Spec{})}
-	for _, path := range paths {
-		m, err := snapshot.ReadManifest(path + ".manifest.json")
-		if err != nil {
-			t.Fatal(err)
-		}
-		m.FlagConfigs = &snapshot.File{Path: path}
-		writeManifest(t, path, m)
-	}
 	const base = `[{"key":"a","segments":[{"variant":"on","x":1.0}],"metadata":{"flagVersion":1,"deployed":true}},{"key":"b","variants":{}}]`
 	for name, test := range map[string]struct {
 		before, after string
@@ -205,23 +237,25 @@ func TestConfigs(t *testing.T) {
 		"no JSON":    {base, `[`, "the flag configurations of the run after cannot be compared: unexpected end of JSON input", nil},
 		"no list":    {`{}`, base, "the flag configurations of the run before cannot be compared: json: cannot unmarshal object into Go value of type []json.RawMessage", nil},
 		"no key":     {base, `[{}]`, "the flag configurations of the run after cannot be compared: flag 1 has no key", nil},
-		"twice":      {base, `[{"key":"a"},{"key":"a"}]`, "the flag configurations of the run after cannot be compared: flag a stands there twice", nil},
+		"twice":      {base, `[{"key":"a"},{"key":"a"}]`, "the flag configurations of the run after cannot be compared: flag a is duplicated", nil},
 	} {
-		r, _ := build(t, Options{Before: paths[0], After: paths[1], Configs: func(run Run) ([]byte, error) {
-			if run.Path == paths[0]+".manifest.json" {
-				return []byte(test.before), nil
+		t.Run(name, func(t *testing.T) {
+			makeLocal(t, paths[0], "user_id\n", test.before)
+			makeLocal(t, paths[1], "user_id\n", test.after)
+			r, _ := build(t, Options{Before: paths[0], After: paths[1]})
+			if test.changed == nil {
+				test.changed = []ConfigChange{}
 			}
-			return []byte(test.after), nil
-		}})
-		if test.changed == nil {
-			test.changed = []ConfigChange{}
-		}
-		if diff := cmp.Diff(test.changed, r.Configs.Changed); diff != "" || r.Configs.Words != test.words {
-			t.Errorf("%s: %q, want %q; changed (-want +got):\n%s", name, r.Configs.Words, test.words, diff)
-		}
+			if diff := cmp.Diff(test.changed, r.Configs.Changed); diff != "" || r.Configs.Words != test.words {
+				t.Errorf("%q, want %q; changed (-want +got):\n%s", r.Configs.Words, test.words, diff)
+			}
+		})
 	}
-	r, _ := build(t, Options{Before: paths[0], After: paths[1], Configs: func(Run) ([]byte, error) { return nil, errors.New("flags.json is gone") }})
-	if want := "the flag configurations of the run before cannot be compared: flags.json is gone"; r.Configs.Words != want || r.Configs.Compared {
+	if err := os.Remove(paths[0] + ".flags.json"); err != nil {
+		t.Fatal(err)
+	}
+	r, _ := build(t, Options{Before: paths[0], After: paths[1]})
+	if want := "the flag configurations of the run before cannot be compared: " + paths[0] + ".flags.json is no longer there"; r.Configs.Words != want || r.Configs.Compared {
 		t.Errorf("configurations that are gone: %+v, want %q", r.Configs, want)
 	}
 }
