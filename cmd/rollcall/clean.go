@@ -293,6 +293,6 @@ func (s *snapshotRun) warnUnfinished() {
 	}
 	if len(others) > 0 {
 		s.con.Warn("unfinished runs beside this one: "+text.List(others, 3),
-			"the command that began one goes on from there; `rollcall clean "+dir+" --older-than 7d` removes old ones")
+			"the command that began one goes on from there; `rollcall clean "+text.Clean(dir)+" --older-than 7d` removes old ones")
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
 // applyConfig gives every option that was not set on the command line the value of ROLLCALL_<NAME>, or else
@@ -60,7 +61,7 @@ func applyFile(ctx context.Context, cmd *cobra.Command, options *pflag.FlagSet) 
 	}
 	top, err := parseConfig(data)
 	if err != nil {
-		return wrapUsage("read --config "+file, err)
+		return wrapUsage("read --config "+text.Clean(file), err)
 	}
 	if top == nil {
 		return nil
@@ -68,7 +69,7 @@ func applyFile(ctx context.Context, cmd *cobra.Command, options *pflag.FlagSet) 
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(top.Content); i += 2 {
 		key, node := top.Content[i], top.Content[i+1]
-		where := fmt.Sprintf("--config %s line %d", file, key.Line)
+		where := fmt.Sprintf("--config %s line %d", text.Clean(file), key.Line)
 		if key.Value == "config" {
 			return pipeline.WithHint(usageErrorf("%s: a configuration cannot name another one", where), "write all options into one file")
 		}
@@ -78,7 +79,7 @@ func applyFile(ctx context.Context, cmd *cobra.Command, options *pflag.FlagSet) 
 				pipeline.Suggest(key.Value, optionNames(options)))
 		}
 		if seen[key.Value] {
-			return usageErrorf("%s: %s is given twice", where, key.Value)
+			return usageErrorf("%s: %s is given twice", where, text.Clean(key.Value))
 		}
 		seen[key.Value] = true
 		if o.Changed {
@@ -132,13 +133,13 @@ func parseConfig(data []byte) (*yaml.Node, error) {
 // notConfigurable are options that make sense on the command line only.
 var notConfigurable = map[string]bool{"help": true}
 
-// setOption sets an option to the text that was found in where. The text of a list is split.
-func setOption(options *pflag.FlagSet, o *pflag.Flag, text, where string) error {
+// setOption sets an option to the value that was found in where. That of a list is split.
+func setOption(options *pflag.FlagSet, o *pflag.Flag, value, where string) error {
 	if list, ok := o.Value.(*listValue); ok {
 		o.Changed = true
-		return wrapUsage(where+": "+o.Name, list.SetList(text))
+		return wrapUsage(where+": "+o.Name, list.SetList(value))
 	}
-	err := options.Set(o.Name, text)
+	err := options.Set(o.Name, value)
 	if err == nil {
 		return nil
 	}
@@ -146,11 +147,11 @@ func setOption(options *pflag.FlagSet, o *pflag.Flag, text, where string) error 
 	if number, ok := errors.AsType[*strconv.NumError](err); ok {
 		err = number.Err
 	}
-	err = usageErrorf("%s: %s cannot be %q: %w", where, o.Name, text, err)
+	err = usageErrorf("%s: %s cannot be %q: %w", where, o.Name, value, err)
 	switch kind := o.Value.Type(); {
-	case kind == "bool" && slices.Contains([]string{"yes", "y", "on"}, strings.ToLower(text)):
+	case kind == "bool" && slices.Contains([]string{"yes", "y", "on"}, strings.ToLower(value)):
 		return pipeline.WithHint(err, "write true")
-	case kind == "bool" && slices.Contains([]string{"no", "n", "off"}, strings.ToLower(text)):
+	case kind == "bool" && slices.Contains([]string{"no", "n", "off"}, strings.ToLower(value)):
 		return pipeline.WithHint(err, "write false")
 	case kind == "duration":
 		return pipeline.WithHint(err, "a time has a unit: 500ms, 15s, 15m, 2h")

@@ -142,7 +142,7 @@ func (o *explainOptions) run(env *env, con *console, inputs []string) error {
 	}
 	eng, err := engine.ParseLenient(data) // a flag that cannot be evaluated here says so itself
 	if err != nil {
-		return fmt.Errorf("%s: %w", from, err)
+		return fmt.Errorf("%s: %w", text.Clean(from), err)
 	}
 	warnOfConfigs(from, eng, con)
 	var known []string
@@ -236,7 +236,7 @@ func (o *explainOptions) readRow(env *env, inputs []string, row *pipeline.Row) e
 		case err != nil:
 			return err
 		case row.Number == o.row && row.Err != nil:
-			return fmt.Errorf("row %s cannot be used (%s): %s", text.Thousands(o.row), row.Err.Kind, row.Err.Message)
+			return fmt.Errorf("row %s cannot be used (%s): %s", text.Thousands(o.row), row.Err.Kind, text.Clean(row.Err.Message))
 		case row.Number == o.row:
 			return nil
 		}

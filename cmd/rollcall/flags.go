@@ -82,11 +82,11 @@ func flagsCommand(env *env, con *console) *cobra.Command {
 				}
 			}
 			if parseErr != nil {
-				return fmt.Errorf("%s: %w", from, parseErr)
+				return fmt.Errorf("%s: %w", text.Clean(from), parseErr)
 			}
 			warnOfConfigs(from, eng, con)
 			if save != "" {
-				con.Log.Info(fmt.Sprintf("saved %d flags to %s", len(eng.Flags()), save))
+				con.Log.Info(fmt.Sprintf("saved %d flags to %s", len(eng.Flags()), text.Clean(save)))
 				return nil
 			}
 			infos := []flagInfo{}
@@ -118,7 +118,7 @@ func nonNil(list []string) []string {
 
 // errExists refuses to replace a file.
 func errExists(path string) error {
-	return pipeline.WithHint(fmt.Errorf("%s exists", path), "--overwrite replaces it")
+	return pipeline.WithHint(fmt.Errorf("%s exists", text.Clean(path)), "--overwrite replaces it")
 }
 
 func printFlags(w io.Writer, format string, infos []flagInfo) error {

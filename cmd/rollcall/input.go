@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sources"
@@ -75,7 +76,7 @@ func openInput(ctx context.Context, env *env, o *snapshotOptions, args []string,
 func (in *input) spoolFrom(ctx context.Context, r io.Reader, name string) error {
 	w, file, err := in.createSpool()
 	if err != nil {
-		return fmt.Errorf("keep %s: %w", name, err)
+		return fmt.Errorf("keep %s: %w", text.Clean(name), err)
 	}
 	in.files = []sources.File{sources.PinOpen(ctx, file, name)}
 	copied := make(chan error, 1)
@@ -92,7 +93,7 @@ func (in *input) spoolFrom(ctx context.Context, r io.Reader, name string) error 
 	}
 	if err != nil {
 		in.Close()
-		return fmt.Errorf("read %s: %w", name, err)
+		return fmt.Errorf("read %s: %w", text.Clean(name), err)
 	}
 	in.empty = bytes == 0
 	return nil
@@ -143,13 +144,13 @@ func (in *input) useKept(ctx context.Context) error {
 	in.Close()
 	var err error
 	if in.spool, err = durable.OpenLog(in.keep, false); err != nil {
-		return fmt.Errorf("read what was kept of %s: %w", name, err)
+		return fmt.Errorf("read what was kept of %s: %w", text.Clean(name), err)
 	}
 	in.kept = true
 	f, err := durable.OpenOurs(in.keep)
 	if err != nil {
 		in.Close()
-		return fmt.Errorf("read what was kept of %s: %w", name, err)
+		return fmt.Errorf("read what was kept of %s: %w", text.Clean(name), err)
 	}
 	in.files = []sources.File{sources.PinOpen(ctx, f, name)}
 	return nil
@@ -364,7 +365,7 @@ func hashFile(ctx context.Context, path string) (sum string, bytes int64, err er
 	defer f.Close() //nolint:errcheck // only read
 	h := sha256.New()
 	if bytes, err = io.Copy(h, contextReader{ctx, f}); err != nil {
-		return "", 0, fmt.Errorf("read %s: %w", path, err)
+		return "", 0, fmt.Errorf("read %s: %w", text.Clean(path), err)
 	}
 	return hex.EncodeToString(h.Sum(nil)), bytes, nil
 }

@@ -86,7 +86,7 @@ func (s *snapshotRun) lockOutputs() error {
 		name := journal.PathFor(path)
 		lock, err := durable.OpenLog(name, true)
 		if errors.Is(err, durable.ErrLocked) {
-			return pipeline.WithHint(fmt.Errorf("another run is writing %s: %w", path, err), "wait until it has ended, or name another output")
+			return pipeline.WithHint(fmt.Errorf("another run is writing %s: %w", text.Clean(path), err), "wait until it has ended, or name another output")
 		}
 		if err != nil {
 			return err
@@ -96,8 +96,8 @@ func (s *snapshotRun) lockOutputs() error {
 			return err
 		} else if size > 0 {
 			s.locks = s.locks[:len(s.locks)-1]
-			return errors.Join(pipeline.WithHint(fmt.Errorf("an unfinished run has %s as its first output", path),
-				"finish it, or forget it: rollcall clean "+path), lock.Close())
+			return errors.Join(pipeline.WithHint(fmt.Errorf("an unfinished run has %s as its first output", text.Clean(path)),
+				"finish it, or forget it: rollcall clean "+text.Clean(path)), lock.Close())
 		}
 	}
 	return nil
@@ -238,7 +238,7 @@ func spoolFile(o *snapshotOptions) string { return journal.PathFor(o.anchor()) +
 func (s *snapshotRun) sayKept() {
 	if s.tally != nil && s.tally.Read > 0 {
 		s.con.Log.Info(fmt.Sprintf("%s of %s users are kept in %s; the same command goes on from there", text.Thousands(s.tally.Read),
-			text.Thousands(s.in.total), journal.PathFor(s.o.anchor())))
+			text.Thousands(s.in.total), text.Clean(journal.PathFor(s.o.anchor()))))
 	}
 }
 

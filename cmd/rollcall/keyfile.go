@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
 // credentialsVariable is the directory in which systemd gives a service its credentials (LoadCredential=NAME:FILE).
@@ -44,9 +45,9 @@ func checkKeyFile(env *env, con *console, f *os.File) error {
 		if mode&0o022 != 0 {
 			does = "written"
 		}
-		return pipeline.WithHint(usageErrorf("--key-file %s can be %s by others (mode %04o)", f.Name(), does, mode), "chmod 600 "+f.Name())
+		return pipeline.WithHint(usageErrorf("--key-file %s can be %s by others (mode %04o)", text.Clean(f.Name()), does, mode), "chmod 600 "+text.Clean(f.Name()))
 	case keyWarned:
-		con.Warn(fmt.Sprintf("--key-file %s can be read by others (mode %04o)", f.Name(), mode), "")
+		con.Warn(fmt.Sprintf("--key-file %s can be read by others (mode %04o)", text.Clean(f.Name()), mode), "")
 	}
 	return nil
 }

@@ -257,7 +257,7 @@ func checkKnown(keys, known []string, from string) error {
 	}
 	for _, key := range keys {
 		if !has[key] {
-			return pipeline.WithHint(usageErrorf("flag %s is not in %s", quoteOdd(key), from), pipeline.Suggest(key, known))
+			return pipeline.WithHint(usageErrorf("flag %s is not in %s", quoteOdd(key), text.Clean(from)), pipeline.Suggest(key, known))
 		}
 	}
 	return nil

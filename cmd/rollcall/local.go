@@ -126,7 +126,7 @@ func (l *localEvaluator) warn(con *console, flags, absent []string) {
 	if len(absent) > 0 {
 		hint := "--map FIELD=COLUMN names the column, if there is one"
 		if i := slices.IndexFunc(absent, func(field string) bool { return !sources.IsField(field) }); i >= 0 {
-			hint += "; " + absent[i] + " can only be in a column context, which holds JSON"
+			hint += "; " + text.Clean(absent[i]) + " can only be in a column context, which holds JSON"
 		}
 		con.Warn("the flags look at what no user has: "+text.List(absent, 10), hint)
 	}

@@ -26,7 +26,7 @@ func (s *snapshotRun) minUsers() (n int64, hint string, err error) {
 	if s.o.overwrite {
 		for _, path := range append(s.o.files(), s.o.sideFiles()...) {
 			if exists, err := durable.Exists(path); exists || err != nil {
-				return 1, path + " was not replaced; --min-users 0 replaces it with no users", err
+				return 1, text.Clean(path) + " was not replaced; --min-users 0 replaces it with no users", err
 			}
 		}
 	}

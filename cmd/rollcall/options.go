@@ -251,7 +251,7 @@ func (o *snapshotOptions) checkOutputs() error {
 	seen := map[string]bool{}
 	for _, out := range o.outs {
 		if seen[out] {
-			return usageErrorf("--out %s is given twice", out)
+			return usageErrorf("--out %s is given twice", text.Clean(out))
 		}
 		seen[out] = true
 		if out == "-" {
@@ -277,7 +277,7 @@ func (o *snapshotOptions) checkOutputs() error {
 		o.errorsFile = sinks.TrimFormat(o.outs[0]) + ".errors.jsonl"
 	}
 	if o.summary != "" && !strings.HasSuffix(o.summary, ".json") {
-		return pipeline.WithHint(usageErrorf("--summary %s: it is written as JSON", o.summary), "name a file that ends in .json")
+		return pipeline.WithHint(usageErrorf("--summary %s: it is written as JSON", text.Clean(o.summary)), "name a file that ends in .json")
 	}
 	if o.errorsFile == "-" {
 		return usageErrorf("--errors cannot be standard output")
@@ -286,10 +286,10 @@ func (o *snapshotOptions) checkOutputs() error {
 		return &exitError{fmt.Errorf("--errors: %w", err), exitUsage}
 	}
 	if o.summary != "" && (o.summary == o.manifestFile() || o.summary == o.flagsFile()) {
-		return usageErrorf("--summary %s is a file that the run writes anyway", o.summary)
+		return usageErrorf("--summary %s is a file that the run writes anyway", text.Clean(o.summary))
 	}
 	if seen[o.errorsFile] {
-		return usageErrorf("--errors %s is also an --out", o.errorsFile)
+		return usageErrorf("--errors %s is also an --out", text.Clean(o.errorsFile))
 	}
 	return nil
 }
@@ -331,7 +331,7 @@ func (o *snapshotOptions) checkFlags(ctx context.Context) error {
 		}
 		o.flags = append(o.flags, keys...)
 		if len(o.flags) == 0 {
-			return usageErrorf("--flags-from %s names no flag", o.flagsFrom)
+			return usageErrorf("--flags-from %s names no flag", text.Clean(o.flagsFrom))
 		}
 	}
 	seen := map[string]bool{}
@@ -340,7 +340,7 @@ func (o *snapshotOptions) checkFlags(ctx context.Context) error {
 		case key == "" || strings.ContainsAny(key, ",\n"):
 			return usageErrorf("--flags: %q cannot be a flag key", key)
 		case seen[key]:
-			return usageErrorf("--flags: %s is named twice", key)
+			return usageErrorf("--flags: %s is named twice", text.Clean(key))
 		}
 		seen[key] = true
 	}

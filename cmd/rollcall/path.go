@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
 // checkPathNames refuses paths, given as arguments or options, that no file of this machine has: those of object
@@ -53,6 +54,7 @@ var copyCommands = map[string]string{
 // checkPathName refuses a path that is not one of this machine. what says where it was found.
 func checkPathName(what, path string, written bool) error {
 	if scheme := storePattern.FindStringSubmatch(path); scheme != nil {
+		path := text.Clean(path)
 		hint := "copy the file here first"
 		copying, known := copyCommands[strings.ToLower(scheme[1])]
 		switch {
@@ -79,6 +81,7 @@ func checkPathName(what, path string, written bool) error {
 	if first != "~" && rest == "" {
 		return nil // a name such as ~users.csv
 	}
+	path, first, rest = text.Clean(path), text.Clean(first), text.Clean(rest)
 	hint := "only a shell replaces ~, and only at the start of a word: write the whole path"
 	if home, err := os.UserHomeDir(); err == nil && first == "~" {
 		hint += fmt.Sprintf(": %s/%s", home, rest)

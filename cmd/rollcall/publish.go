@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
@@ -158,7 +159,7 @@ func (s *snapshotRun) finish(u *unfinished) (bool, error) {
 		lost = "standard output" // whoever reads it now has nothing yet
 	}
 	if lost != "" {
-		s.con.Log.Info(fmt.Sprintf("an earlier run had finished asking, but what it had written to %s is gone or changed: everything is written again", lost))
+		s.con.Log.Info(fmt.Sprintf("an earlier run had finished asking, but what it had written to %s is gone or changed: everything is written again", text.Clean(lost)))
 		return false, stopped(s.withdraw(published))
 	}
 	for _, p := range published {
@@ -271,7 +272,7 @@ func (s *snapshotRun) checkFolders() error {
 		}
 		for j, other := range files[:i] {
 			if filepath.Base(path) == filepath.Base(other) && os.SameFile(folders[i], folders[j]) {
-				return usageErrorf("%s and %s are the same file", other, path)
+				return usageErrorf("%s and %s are the same file", text.Clean(other), text.Clean(path))
 			}
 		}
 		for _, read := range []struct{ option, file string }{
@@ -279,7 +280,7 @@ func (s *snapshotRun) checkFolders() error {
 			{"--config", s.options["config"]},
 		} {
 			if sameFile(path, read.file) {
-				return usageErrorf("%s is the file of %s, and would be replaced", path, read.option)
+				return usageErrorf("%s is the file of %s, and would be replaced", text.Clean(path), read.option)
 			}
 		}
 	}
@@ -301,7 +302,7 @@ func (s *snapshotRun) checkPaths() error {
 	for _, path := range s.finalNames() {
 		for _, f := range s.in.files {
 			if sameFile(path, f.Path) {
-				return usageErrorf("%s is an input, and would be replaced", path)
+				return usageErrorf("%s is an input, and would be replaced", text.Clean(path))
 			}
 		}
 		if err := s.mayReplace(path); err != nil {

@@ -77,7 +77,7 @@ func (s *snapshotRun) openInput(args []string, earlier *unfinished) (err error) 
 	}
 	name := s.in.files[0].Name
 	s.in.Close()
-	return pipeline.WithHint(fmt.Errorf("%s is empty, and an unfinished run of these outputs has kept what it read from it", name),
+	return pipeline.WithHint(fmt.Errorf("%s is empty, and an unfinished run of these outputs has kept what it read from it", text.Clean(name)),
 		"--resume always goes on with what was kept; --resume never forgets it")
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sources"
 )
@@ -36,7 +37,7 @@ func inheritOptions(options *pflag.FlagSet, inputs []string, format string) (sai
 	}
 	m := snapshot.FindRun(filepath.Dir(paths[0]), runID)
 	if m == nil {
-		return "these users failed in run " + runID + ", whose manifest is not beside " + paths[0],
+		return "these users failed in run " + text.Clean(runID) + ", whose manifest is not beside " + text.Clean(paths[0]),
 			"give the options of that run again: --flags, --map, ...", nil
 	}
 	var taken []string
@@ -50,22 +51,22 @@ func inheritOptions(options *pflag.FlagSet, inputs []string, format string) (sai
 			return
 		}
 		if o.Name == "server" && !slices.Contains([]string{"us", "eu", "embedded"}, value) {
-			err = pipeline.WithHint(usageErrorf("these users failed in run %s, which asked a server of its own", runID),
-				"say --server "+value+" if it is that one: who gets the key is not read from a file")
+			err = pipeline.WithHint(usageErrorf("these users failed in run %s, which asked a server of its own", text.Clean(runID)),
+				"say --server "+text.Clean(value)+" if it is that one: who gets the key is not read from a file")
 			return
 		}
 		if list, ok := o.Value.(pflag.SliceValue); ok { // whose items may hold commas
 			o.Changed = true
 			err = list.Replace(m.List(o.Name))
 		} else {
-			err = setOption(options, o, value, "the manifest of run "+runID)
+			err = setOption(options, o, value, "the manifest of run "+text.Clean(runID))
 		}
-		taken = append(taken, "--"+o.Name+" "+value)
+		taken = append(taken, "--"+o.Name+" "+text.Clean(value))
 	})
 	if err != nil {
 		return "", "", err
 	}
-	said = fmt.Sprintf("these users failed in run %s: this run completes it", runID)
+	said = fmt.Sprintf("these users failed in run %s: this run completes it", text.Clean(runID))
 	if len(taken) > 0 {
 		said += ", with its options " + strings.Join(taken, " ")
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
 // The exit codes. They are part of the contract: people script against them.
@@ -145,7 +146,7 @@ checks, reports on and compares.`),
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpTemplate(helpTemplate)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return pipeline.WithHint(usageErrorf("%w", err), fmt.Sprintf("see `%s --help`", cmd.CommandPath()))
+		return pipeline.WithHint(usageErrorf("%s", text.Clean(err.Error())), fmt.Sprintf("see `%s --help`", cmd.CommandPath()))
 	})
 	con := newConsole(env)
 	root.AddCommand(snapshotCommand(env, con), explainCommand(env, con), verifyCommand(env, con), reportCommand(env, con), checkCommand(env, con),

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
 )
 
@@ -60,7 +61,7 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
 			key, _ := env.LookupEnv(keyVariable)
 			server, err := evalserver.Start(listen, evalserver.New(eng, evalserver.Config{Key: key, Latency: latency, Limit: limit, Faults: faults}))
 			if err != nil {
-				return fmt.Errorf("listen on %s: %w", listen, err)
+				return fmt.Errorf("listen on %s: %w", text.Clean(listen), err)
 			}
 			defer func() { _ = server.Close() }()
 			con.Log.Info(fmt.Sprintf("serving %d flags on %s; end with Ctrl-C", len(eng.Flags()), server.URL()))

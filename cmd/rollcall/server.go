@@ -54,7 +54,7 @@ func (o *serverOptions) check(local bool) error {
 	}
 	if !o.embedded() {
 		if o.flagConfigs != "" && !local {
-			return pipeline.WithHint(usageErrorf("--flag-configs is for --evaluator local and --server embedded; %s has its own", o.server),
+			return pipeline.WithHint(usageErrorf("--flag-configs is for --evaluator local and --server embedded; %s has its own", text.Clean(o.server)),
 				"add --evaluator local to evaluate on this machine, or leave --flag-configs out")
 		}
 		_, err := amplitude.BaseURL(o.server, o.allowHTTP)
@@ -77,12 +77,12 @@ func (o *serverOptions) check(local bool) error {
 // machine could read it.
 func (o *serverOptions) key(env *env, con *console) (amplitude.Key, string, error) {
 	if o.keyFile == "" {
-		text, _ := env.LookupEnv(keyVariable)
-		if text == "" {
+		value, _ := env.LookupEnv(keyVariable)
+		if value == "" {
 			return amplitude.Key{}, "", pipeline.WithHint(&exitError{errors.New("no deployment key"), exitUsage},
 				"set "+keyVariable+", or name a file that only you can read with --key-file\n(Amplitude: Experiment > Deployments; `--server embedded` needs none)")
 		}
-		key, err := amplitude.NewKey(text)
+		key, err := amplitude.NewKey(value)
 		return key, keyVariable, wrapUsage("the key in "+keyVariable, err)
 	}
 	path := o.keyPath(env)
@@ -94,12 +94,12 @@ func (o *serverOptions) key(env *env, con *console) (amplitude.Key, string, erro
 	if err := checkKeyFile(env, con, f); err != nil {
 		return amplitude.Key{}, "", err
 	}
-	text, err := await(env.Soft, func() ([]byte, error) { return readMost(f, path, maxKeyBytes) })
+	content, err := await(env.Soft, func() ([]byte, error) { return readMost(f, path, maxKeyBytes) })
 	if err != nil {
-		return amplitude.Key{}, "", usageErrorf("read --key-file %s: %w", path, err)
+		return amplitude.Key{}, "", usageErrorf("read --key-file %s: %w", text.Clean(path), err)
 	}
-	key, err := amplitude.NewKey(string(text))
-	return key, "--key-file " + path, wrapUsage("the key in "+path, err)
+	key, err := amplitude.NewKey(string(content))
+	return key, "--key-file " + text.Clean(path), wrapUsage("the key in "+text.Clean(path), err)
 }
 
 // wrapUsage makes a usage error of err; nil stays nil.
@@ -192,7 +192,7 @@ func parseFlagConfigs(from string, data []byte, flags []string, skipUnsupported 
 		err = pipeline.WithHint(err, "ask the API about this flag (--evaluator remote), or leave it unanswered with --skip-unsupported")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", from, err)
+		return nil, fmt.Errorf("%s: %w", text.Clean(from), err)
 	}
 	warnOfConfigs(from, eng, con)
 	var unanswered []string
@@ -216,7 +216,7 @@ func warnOfConfigs(from string, eng *engine.Engine, con *console) {
 		problems = append(problems, w.Error())
 	}
 	if len(problems) > 0 {
-		con.Warn(from+": "+text.List(problems, 3), "Amplitude ignores such parts, and so does rollcall")
+		con.Warn(text.Clean(from)+": "+text.List(problems, 3), "Amplitude ignores such parts, and so does rollcall")
 	}
 }
 

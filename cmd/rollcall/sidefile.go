@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
 // Files that the user names are opened and read here. They may be pipes, as <(command) and /dev/stdin are: each is read
@@ -58,7 +59,7 @@ func readMost(r io.Reader, path string, most int64) ([]byte, error) {
 		if most < 1<<20 {
 			size = fmt.Sprintf("%d bytes", most)
 		}
-		err = fmt.Errorf("%s is larger than %s", path, size)
+		err = fmt.Errorf("%s is larger than %s", text.Clean(path), size)
 	}
 	return data, err
 }
