@@ -16,6 +16,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sources"
 )
@@ -134,9 +135,11 @@ func (o *reportOptions) options(ctx context.Context, snapshots []string, con *co
 		}
 		sum := sha256.Sum256(data)
 		options.Configs = &snapshot.File{Path: o.configs, SHA256: hex.EncodeToString(sum[:])}
-		if options.Expectations, options.Groups, err = expectations(o.configs, eng); err != nil {
-			return options, err
+		splits, groups := eng.Splits()
+		for _, split := range splits {
+			options.Expectations = append(options.Expectations, report.Expectation{Source: o.configs, Split: split})
 		}
+		options.Groups = groups
 	}
 	given := map[string]bool{}
 	for _, text := range o.expect {
@@ -155,9 +158,9 @@ func (o *reportOptions) options(ctx context.Context, snapshots []string, con *co
 			continue
 		}
 		c := &options.Expectations[at]
-		c.Source, c.Weights, c.Assigned = e.Source, e.Weights, e.Assigned
+		c.Source, c.Variants, c.Assigned = e.Source, e.Variants, e.Assigned
 		if !c.Clustered {
-			c.None = ""
+			c.None = engine.NoSplit{}
 		}
 	}
 	return options, nil
@@ -176,7 +179,7 @@ func parseExpect(text string) (report.Expectation, error) {
 	if flag = strings.TrimFunc(flag, isBlank); !ok || flag == "" {
 		return bad("it is not FLAG=VARIANT:WEIGHT,…")
 	}
-	e := report.Expectation{Flag: flag, Source: report.SourceExpect}
+	e := report.Expectation{Source: report.SourceExpect, Split: engine.Split{Flag: flag}}
 	var sum, none float64
 	seen := map[string]bool{}
 	parts, err := splitList(list, ':')
@@ -194,10 +197,10 @@ func parseExpect(text string) (report.Expectation, error) {
 		variant := part[:at]
 		weight, err := strconv.ParseFloat(part[at+1:], 64)
 		if err != nil || !(weight >= 0 && weight <= 1e12) {
-			return bad("%q is no weight", part[at+1:])
+			return bad("%q is not a valid weight", part[at+1:])
 		}
 		if seen[variant] {
-			return bad("variant %q stands there twice", variant)
+			return bad("variant %q is duplicated", variant)
 		}
 		seen[variant] = true
 		if variant == notAssigned {
@@ -205,11 +208,15 @@ func parseExpect(text string) (report.Expectation, error) {
 			continue
 		}
 		sum += weight
-		e.Weights = append(e.Weights, report.Weight{Variant: variant, Share: weight})
+		e.Variants = append(e.Variants, engine.Weight{Variant: variant, Share: weight})
 	}
 	if sum <= 0 {
 		return bad("the weights add up to nothing")
 	}
+	for i := range e.Variants {
+		e.Variants[i].Share /= sum
+	}
+	slices.SortFunc(e.Variants, func(a, b engine.Weight) int { return strings.Compare(a.Variant, b.Variant) })
 	if seen[notAssigned] {
 		assigned := sum / (sum + none)
 		e.Assigned = &assigned

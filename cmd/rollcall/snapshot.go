@@ -557,13 +557,6 @@ func (s *snapshotRun) explainStop(err error) error {
 // manifest is the record of the run. It warns of what can only be known at the end.
 func (s *snapshotRun) manifest() *snapshot.Manifest {
 	t := s.tally
-	if nobody := t.Nobody(); len(nobody) > 0 {
-		hint := "off, not targeted at these users, not deployed, or a typo: the API does not tell which"
-		if s.local != nil {
-			hint = "off, not targeted at these users, or not deployed: `rollcall explain` tells which"
-		}
-		s.con.Warn("flags that nobody got: "+text.List(nobody, 10), hint)
-	}
 	if t.Unasked > 0 {
 		other := map[string]string{"flag_keys": "flag_key", "flag_key": "flag_keys"}[s.o.server.flagParam]
 		s.con.Warn(text.Plural(t.Unasked, "assignment of a flag that was not asked for was", "assignments of flags that were not asked for were")+" dropped",
@@ -604,7 +597,14 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 		s.con.Warn(text.CountIs(formulas, "cell", "begins", "begin")+" with = + - or @, which a spreadsheet may run as a formula",
 			"--csv-formulas escape writes a ' before them")
 	}
-	m.Warnings = s.con.Warnings()
+	m.Warnings = s.con.Warnings() // the next one is in NobodyGot
+	if nobody := m.NobodyGot; len(nobody) > 0 {
+		hint := "off, not targeted at these users, not deployed, or a typo: the API does not tell which"
+		if s.local != nil {
+			hint = "off, not targeted at these users, or not deployed: `rollcall explain` tells which"
+		}
+		s.con.Warn("flags that nobody got: "+text.List(nobody, 10), hint)
+	}
 	return m
 }
 

@@ -525,7 +525,7 @@ func (c *compiler) variant(b *base, metadata object) (*Variant, error) {
 }
 
 // groupTypes are the types of flags that only exist so that others depend on them.
-var groupTypes = []string{"mutual-exclusion-group", "holdout-group", "release-group"}
+var groupTypes = []string{MutualExclusion, Holdout, "release-group"}
 
 // compact is JSON text without white space, as the API answers it; strings and numbers stay as they are. A file
 // of configurations that people edit has some.

@@ -112,7 +112,7 @@ func newSection(f *report.Flag, unit stats.Unit) *section {
 	if f.LeftOut > 0 {
 		s.Reach += fmt.Sprintf(" %s not by chance, and left out of tests.", text.Thousands(f.LeftOut))
 	}
-	for _, words := range []string{f.Words, f.AllocationWords} {
+	for _, words := range []string{f.Result.String(), f.AllocationResult.String()} {
 		if words != "" {
 			s.Words = append(s.Words, words)
 		}
@@ -186,11 +186,11 @@ func (s *section) newSlice(fs *report.FlagSlice, split bool) slice {
 		out.Bar = s.wholeBar(&fs.Counts)
 	}
 	var words []string
-	if (testMark(fs.Test) != ok || out.Mark == shares) && fs.Words != "" {
-		words = append(words, fs.Words)
+	if result := fs.Result.String(); (testMark(fs.Test) != ok || out.Mark == shares) && result != "" {
+		words = append(words, result)
 	}
 	if m := testMark(fs.Allocation); m.bad() || m == ok && fs.AllocationAgainst == report.AgainstOthers {
-		words = append(words, fs.AllocationWords)
+		words = append(words, fs.AllocationResult.String())
 	}
 	out.Words = strings.Join(words, "; ")
 	return out

@@ -22,6 +22,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
+	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
@@ -70,10 +71,10 @@ func example() *report.Report {
 		Format: 1, Tests: 60, Families: []report.Family{{Name: report.FamilySplit, Tests: 2}, {Name: report.FamilySlices, Tests: 58}},
 		Verdict: report.Verdict{Severity: report.Alert, Text: "not as it should be: 2 alerts and 1 warning, by 60 tests"},
 		Findings: []report.Finding{
-			{Severity: report.Alert, Kind: report.KindExclusion, Flag: "checkout", Other: "pay", Text: "checkout and pay: 12 users have a variant of both, 5 a treatment of both, although group mutex makes them exclude each other"},
-			{Severity: report.Alert, Kind: report.KindSplit, Flag: "checkout", Column: "country", Slice: "FR", Text: "checkout, where country = FR: not split as expected: control 41.7 % instead of 50.0 %, w = 0.165, p = 7e-15"},
-			{Severity: report.Warn, Kind: report.KindNobody, Flag: "old", Text: "old: nobody got a variant"},
-			{Severity: report.Note, Kind: report.KindFailed, Column: "country", Slice: "DE", Text: "failing depends on country: of the users with country = DE, 2.0 % failed, of all 0.2 %; w = 0.010, p = 0.0050"},
+			{Severity: report.Alert, Kind: report.KindExclusion, Flag: "checkout", Other: "pay", Says: report.Statement{Text: "12 users have a variant of both, 5 a treatment of both, although group mutex makes them exclude each other"}},
+			{Severity: report.Alert, Kind: report.KindSplit, Flag: "checkout", Column: "country", Slice: "FR", Says: report.Statement{Text: "not split as expected: control 41.7 % instead of 50.0 %, w = 0.165, p = 7e-15"}},
+			{Severity: report.Warn, Kind: report.KindNobody, Flag: "old", Says: report.Statement{Text: "nobody got a variant"}},
+			{Severity: report.Note, Kind: report.KindFailed, Column: "country", Slice: "DE", Says: report.Statement{Text: "2.0 % failed, of all 0.2 %; w = 0.010, p = 0.0050"}},
 		},
 		Snapshots: []report.Snapshot{
 			{Path: "out/example.parquet", Manifest: "out/example.parquet.manifest.json", RunID: "20260102T030405Z-example", Version: "1.2.2", StartedAt: day, FinishedAt: day.Add(time.Hour), Resumes: 1,
@@ -83,31 +84,31 @@ func example() *report.Report {
 		},
 		Users: report.Users{Users: snapshot.Users{Read: 12010, Answered: 11980, Failed: 30}, InFile: 11980},
 		Columns: []report.Column{
-			{Name: "country", FailingWords: "of the users with country = DE, 2.0 % failed, of all 0.2 %; w = 0.010, p = 0.0050", Failing: &stats.Test{Verdict: stats.Warn}},
-			{Name: "plan", FailingWords: "not tested: no user failed", Slices: []report.Slice{{Label: "free", Users: 11980}}},
+			{Name: "country", FailingResult: report.Statement{Text: "of the users with country = DE, 2.0 % failed, of all 0.2 %; w = 0.010, p = 0.0050"}, Failing: &stats.Test{Verdict: stats.Warn}},
+			{Name: "plan", FailingResult: report.Statement{Text: "not tested: no user failed"}, Slices: []report.Slice{{Label: "free", Users: 11980}}},
 		},
 		Flags: []report.Flag{
-			{Key: "checkout", Verdict: report.Alert, Expected: report.Split{Source: "--expect", Variants: []report.Weight{{Variant: "bold-1", Share: 0.5}, {Variant: "control", Share: 0.5}}}, Counts: counts(11980, half, 5826, 6144)},
+			{Key: "checkout", Verdict: report.Alert, Expected: report.Expectation{Source: "--expect", Split: engine.Split{Variants: []engine.Weight{{Variant: "bold-1", Share: 0.5}, {Variant: "control", Share: 0.5}}}}, Counts: counts(11980, half, 5826, 6144)},
 			{Key: "old", Verdict: report.Warn, Counts: counts(11980, nil)},
-			{Key: "pay", Verdict: report.Alert, Expected: report.Split{Source: "flags.json", Assigned: &third}, Counts: counts(11980, nil, 0, 3990)},
-			{Key: "prices", Verdict: report.NotTested, Expected: report.Split{Source: "flags.json", None: "no one split is expected"}, Counts: counts(11980, nil, 2000, 1000, 1000)},
+			{Key: "pay", Verdict: report.Alert, Expected: report.Expectation{Source: "flags.json", Split: engine.Split{Assigned: &third}}, Counts: counts(11980, nil, 0, 3990)},
+			{Key: "prices", Verdict: report.NotTested, Expected: report.Expectation{Source: "flags.json", Split: engine.Split{None: engine.NoSplit{Reason: engine.SplitIDsDiffer}}}, Counts: counts(11980, nil, 2000, 1000, 1000)},
 		},
 		Overlaps: []report.Overlap{
-			{A: "checkout", B: "pay", Treatments: 5, Independent: 2046, Assigned: 12, Group: "mutex", GroupType: report.MutualExclusion, Exclusive: true, Words: "12 users have a variant of both"},
-			{A: "checkout", B: "prices", Treatments: 1900, Independent: 1025.7, Assigned: 4000, Test: off, Words: "which variant of one a user gets depends on the other"},
-			{A: "pay", B: "prices", Treatments: 670, Independent: 666.1, Assigned: 1400, Test: fine, Words: "670 users are in a treatment of both"},
+			{A: "checkout", B: "pay", Treatments: 5, Independent: 2046, Assigned: 12, Group: "mutex", GroupType: engine.MutualExclusion, Exclusive: true, Result: report.Statement{Text: "12 users have a variant of both"}},
+			{A: "checkout", B: "prices", Treatments: 1900, Independent: 1025.7, Assigned: 4000, Test: off, Result: report.Statement{Text: "which variant of one a user gets depends on the other"}},
+			{A: "pay", B: "prices", Treatments: 670, Independent: 666.1, Assigned: 1400, Test: fine, Result: report.Statement{Text: "670 users are in a treatment of both"}},
 		},
 		Notes: []string{"Of more than 1024 flags, only the first ones in the file are looked at in pairs."},
 	}
-	r.Flags[0].Test, r.Flags[0].Against, r.Flags[0].Words = fine, report.AgainstExpected, "split as expected, p = 0.20"
+	r.Flags[0].Test, r.Flags[0].Against, r.Flags[0].Result.Text = fine, report.AgainstExpected, "split as expected, p = 0.20"
 	r.Flags[0].LeftOut = 2
 	fifth := 0.29 // those with a device id, of whom a third should have it
 	r.Flags[2].ExpectedReach = &fifth
 	r.Flags[2].Variants = slices.DeleteFunc(r.Flags[2].Variants, func(v report.Variant) bool { return v.Key == "control" })
-	r.Flags[2].Allocation, r.Flags[2].AllocationWords = fine, "as many as expected (33.3 %) have a variant, p = 1"
-	r.Flags[3].Words = "no one split is expected"
+	r.Flags[2].Allocation, r.Flags[2].AllocationResult.Text = fine, "as many as expected (33.3 %) have a variant, p = 1"
+	r.Flags[3].Result.Text = "no one split is expected"
 	slice := func(label string, c report.Counts, test *stats.Test, against, words string) report.FlagSlice {
-		c.Test, c.Against, c.Words = test, against, words
+		c.Test, c.Against, c.Result.Text = test, against, words
 		s := report.FlagSlice{Column: "country", Label: label, Kind: report.SliceValue, Counts: c, Verdict: report.SliceNotTested}
 		switch {
 		case test == nil || !test.Tested():
@@ -310,23 +311,23 @@ func FuzzHTML(f *testing.F) {
 		r := example()
 		r.Verdict.Text, r.Notes = label, []string{key}
 		r.Snapshots[0].Path, r.Snapshots[0].RunID, r.Snapshots[0].Version, r.Snapshots[0].Warnings, r.Snapshots[1].Problems = key, label, key, []string{label}, []string{key}
-		r.Columns[0].Name, r.Columns[0].FailingWords, r.Columns[0].Slices[0].Label = key, label, label
+		r.Columns[0].Name, r.Columns[0].FailingResult.Text, r.Columns[0].Slices[0].Label = key, label, label
 		for i := range r.Flags {
 			fl := &r.Flags[i]
-			fl.Key, fl.Words = key+fl.Key, label
+			fl.Key, fl.Result.Text = key+fl.Key, label
 			for k := range fl.Variants {
 				fl.Variants[k].Key += label
 			}
 			for k := range fl.Slices {
-				fl.Slices[k].Column, fl.Slices[k].Label, fl.Slices[k].Words = key, label, label
+				fl.Slices[k].Column, fl.Slices[k].Label, fl.Slices[k].Result.Text = key, label, label
 			}
 		}
 		for i := range r.Findings {
 			fi := &r.Findings[i]
-			fi.Flag, fi.Column, fi.Slice, fi.Text = key+fi.Flag, key, label, key+fi.Text
+			fi.Flag, fi.Column, fi.Slice, fi.Says.Text = key+fi.Flag, key, label, label
 		}
 		for i := range r.Overlaps {
-			r.Overlaps[i].A, r.Overlaps[i].B, r.Overlaps[i].Words, r.Overlaps[i].Group = key+r.Overlaps[i].A, key+r.Overlaps[i].B, label, key
+			r.Overlaps[i].A, r.Overlaps[i].B, r.Overlaps[i].Result.Text, r.Overlaps[i].Group = key+r.Overlaps[i].A, key+r.Overlaps[i].B, label, key
 		}
 		data, err := Report(r, Origin{Version: key, Files: []snapshot.File{{Path: label, SHA256: key}}})
 		if err == nil {
@@ -351,13 +352,13 @@ func many(flags, slices int) *report.Report {
 		f.Slices = nil
 		for k := range slices {
 			s := report.FlagSlice{Column: []string{"country", "plan"}[k%2], Label: fmt.Sprintf("a country with number %d", k), Counts: counts(600_000, third, 200_000, 190_000, 210_000)}
-			s.Test, s.Against, s.Words = &stats.Test{Verdict: stats.OK}, report.AgainstExpected, "split as expected, p = 1"
+			s.Test, s.Against, s.Result.Text = &stats.Test{Verdict: stats.OK}, report.AgainstExpected, "split as expected, p = 1"
 			f.Slices = append(f.Slices, s)
 		}
 		r.Flags = append(r.Flags, f)
 		for k := range i {
 			if len(r.Overlaps) < 5000 {
-				r.Overlaps = append(r.Overlaps, report.Overlap{A: r.Flags[k].Key, B: f.Key, Treatments: 500, Independent: 490.2, Assigned: 2000, Words: "500 users are in a treatment of both"})
+				r.Overlaps = append(r.Overlaps, report.Overlap{A: r.Flags[k].Key, B: f.Key, Treatments: 500, Independent: 490.2, Assigned: 2000, Result: report.Statement{Text: "500 users are in a treatment of both"}})
 			}
 		}
 	}
@@ -480,7 +481,7 @@ func TestLines(t *testing.T) {
 	c.LeftOut = 200
 	bold, control, reach := 500., 300., 0.9
 	c.Variants[0].ExpectedUsers, c.Variants[1].ExpectedUsers, c.ExpectedReach = &bold, &control, &reach
-	f := report.Flag{Key: "f", Counts: c, Expected: report.Split{Source: "flags.json", Variants: []report.Weight{{Variant: "bold-1", Share: 0.5}, {Variant: "control", Share: 0.5}}}}
+	f := report.Flag{Key: "f", Counts: c, Expected: report.Expectation{Source: "flags.json", Split: engine.Split{Variants: []engine.Weight{{Variant: "bold-1", Share: 0.5}, {Variant: "control", Share: 0.5}}}}}
 	f.Slices = []report.FlagSlice{{Column: "country", Label: "DE", Counts: c}}
 	out := newSection(&f, stats.UnitUsers)
 	if got := out.Groups[0].Open[0].Bar; string(got.Lines[0]) != "left:37.5%" || string(got.Parts[0].Style) != "width:37.5%" {
@@ -499,11 +500,11 @@ func TestNotesLast(t *testing.T) {
 	r := example()
 	r.Findings = nil
 	for i := range 6 {
-		r.Findings = append(r.Findings, report.Finding{Severity: report.Alert, Kind: report.KindSplit, Flag: "checkout", Text: fmt.Sprintf("checkout: alert %d", i)})
+		r.Findings = append(r.Findings, report.Finding{Severity: report.Alert, Kind: report.KindSplit, Flag: "checkout", Says: report.Statement{Text: fmt.Sprintf("alert %d", i)}})
 	}
-	r.Findings = append(r.Findings, report.Finding{Severity: report.Warn, Kind: report.KindNobody, Flag: "old", Text: "old: a warning"})
+	r.Findings = append(r.Findings, report.Finding{Severity: report.Warn, Kind: report.KindNobody, Flag: "old", Says: report.Statement{Text: "a warning"}})
 	for i := range 3 {
-		r.Findings = append(r.Findings, report.Finding{Severity: report.Note, Kind: report.KindWarning, Text: fmt.Sprintf("note %d", i)})
+		r.Findings = append(r.Findings, report.Finding{Severity: report.Note, Kind: report.KindWarning, Says: report.Statement{Text: fmt.Sprintf("note %d", i)}})
 	}
 	v := newReportView(r, origin)
 	seen := false

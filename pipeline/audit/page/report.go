@@ -1,13 +1,10 @@
 package page
 
 import (
-	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
@@ -118,14 +115,8 @@ func newReportSnapshot(s *report.Snapshot, noun string) snapshotView {
 	default:
 		add("Checked", "counts agree with the manifest; checksum not compared")
 	}
-	var kinds []string
-	for _, kind := range pipeline.Kinds {
-		if n := s.Users.FailedByKind[kind]; n > 0 {
-			kinds = append(kinds, fmt.Sprintf("%s %s", text.Thousands(n), kind))
-		}
-	}
-	if len(kinds) > 0 {
-		add("Failed", text.Percent(ratio(s.Users.Failed, s.Users.Read))+": "+strings.Join(kinds, ", "))
+	if kinds := report.KindsText(&s.Users); kinds != "" {
+		add("Failed", text.Percent(ratio(s.Users.Failed, s.Users.Read))+": "+kinds)
 	}
 	add("Run", formatSpan(s.StartedAt, s.FinishedAt))
 	if s.Completes != "" {
@@ -153,7 +144,7 @@ func (v *reportView) addFindings(r *report.Report) {
 	ofFlag := map[string]int{}
 	for i := range r.Findings {
 		rf := &r.Findings[i]
-		f := newFinding(rf, ids, v.Units)
+		f := newFinding(rf, ids)
 		before := rf.Severity != report.Note || len(v.Folded) == 0 // no note comes before a folded alert
 		if before && len(v.Findings) < openFindings && (rf.Flag == "" || ofFlag[rf.Flag] < openOfFlag) {
 			ofFlag[rf.Flag]++
@@ -170,30 +161,15 @@ func (v *reportView) addFindings(r *report.Report) {
 	unfoldFew(&v.Findings, &v.Folded)
 }
 
-// newFinding sets the names at the beginning of a finding apart.
-func newFinding(f *report.Finding, ids map[string]string, noun string) finding {
+// newFinding sets the names of what a finding is about apart: see [report.Finding.Parts].
+func newFinding(f *report.Finding, ids map[string]string) finding {
 	out := finding{Mark: markOf(f.Severity)}
-	rest := f.Text
-	take := func(before, name string, link bool) bool {
-		after, found := strings.CutPrefix(rest, before+name)
-		if !found || name == "" {
-			return false
+	for _, p := range f.Parts() {
+		piece := part{Text: p.Text, Name: p.Name}
+		if p.IsFlag {
+			piece.Link = ids[p.Name]
 		}
-		p := part{Text: before, Name: name}
-		if link {
-			p.Link = ids[p.Name]
-		}
-		out.Text, rest = append(out.Text, p), after
-		return true
+		out.Text = append(out.Text, piece)
 	}
-	if take("", f.Flag, true) {
-		take(" and ", f.Other, true)
-		if take(", where ", f.Column, false) {
-			take(" = ", f.Slice, false)
-		}
-	} else if take("failing depends on ", f.Column, false) && take(": of the "+noun+" with ", f.Column, false) {
-		take(" = ", f.Slice, false)
-	}
-	out.Text = append(out.Text, part{Text: rest})
 	return out
 }

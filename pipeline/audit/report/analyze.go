@@ -10,6 +10,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/engine"
 )
 
 const (
@@ -118,49 +119,36 @@ func (a *analysis) snapshots() {
 		for kind, n := range in.FailedByKind {
 			r.Users.FailedByKind[kind] += n
 		}
-		name := s.Path
 		for _, p := range s.Problems {
-			a.find(Finding{Severity: Alert, Kind: KindSnapshot, Text: name + ": " + p})
+			a.find(Finding{Severity: Alert, Kind: KindSnapshot, Snapshot: s.Path, Says: Statement{Text: p}})
 		}
 		for _, w := range s.Warnings {
-			if strings.HasPrefix(w, "flags that nobody got") {
-				continue // said below, of all runs together
-			}
-			a.find(Finding{Severity: Note, Kind: KindWarning, Text: "the run warned: " + w})
+			a.find(Finding{Severity: Note, Kind: KindWarning, Says: Statement{Code: Warned, Text: w}})
 		}
 		a.configs(s)
 		if s.Resumes > 0 {
-			a.find(Finding{Severity: Note, Kind: KindSnapshot, Text: fmt.Sprintf("%s: the run was resumed %d times", name, s.Resumes)})
+			a.find(Finding{Severity: Note, Kind: KindSnapshot, Snapshot: s.Path, Says: Statement{Code: Resumed, N: int64(s.Resumes)}})
 		}
 		if span := s.Last.Sub(s.First); span > longSpan {
-			a.find(Finding{Severity: Note, Kind: KindSnapshot, Text: fmt.Sprintf("%s: between the first answer and the last are %d hours, in which flags may have changed", name, int(span.Hours()))})
+			a.find(Finding{Severity: Note, Kind: KindSnapshot, Snapshot: s.Path, Says: Statement{Code: LongSpan, N: int64(span.Hours())}})
 		}
 	}
 	if r.Users.Read == 0 {
-		a.find(Finding{Severity: Warn, Kind: KindSnapshot, Text: "nobody was asked about: the input had no users"})
+		a.find(Finding{Severity: Warn, Kind: KindSnapshot, Says: Statement{Code: NobodyAsked}})
 	}
 	a.answered = max(r.Users.Answered, r.Users.InFile)
 	a.repeated()
 	if failed := r.Users.Failed; failed > 0 {
 		share := float64(failed) / float64(max(r.Users.Read, 1))
-		severity := Note
-		switch {
-		case share >= tooManyFailed:
+		severity := severityAbove(share, manyFailed)
+		if share >= tooManyFailed {
 			severity = Alert
-		case share >= manyFailed:
-			severity = Warn
 		}
-		var kinds []string
-		for _, kind := range pipeline.Kinds {
-			if n := r.Users.FailedByKind[kind]; n > 0 {
-				kinds = append(kinds, fmt.Sprintf("%s %s", text.Thousands(n), kind))
-			}
-		}
-		a.find(Finding{Severity: severity, Kind: KindFailed, Text: fmt.Sprintf("%s without an answer (%s): %s", a.users(failed, "is", "are"), text.Percent(share), strings.Join(kinds, ", "))})
+		a.find(Finding{Severity: severity, Kind: KindFailed, Says: Statement{Code: Failed, Unit: r.Unit, N: failed, Share: share, Users: &r.Users}})
 	}
 	if slices.ContainsFunc(a.all, func(s *source) bool { return !s.Everybody && !s.wide && !s.asked }) {
 		a.note("Users who got no variant of any flag are not in the file: slices are of the %s who got one. "+
-			"`snapshot --flags` and `--layout wide` write all.", a.users(r.Users.InFile, "", ""))
+			"`snapshot --flags` and `--layout wide` write all.", r.Unit.Count(r.Users.InFile))
 	}
 	a.differentFlags()
 }
@@ -170,24 +158,20 @@ func (a *analysis) repeated() {
 	u, ids := &a.r.Users, &a.c.ids
 	u.Distinct, u.Repeated, u.Differing, u.Estimated = ids.Users(), ids.Repeated(), ids.Differing(0), !ids.Exact()
 	if u.Repeated > 0 {
-		severity := Note
-		if u.Repeated >= manyRepeated {
-			severity = Warn
-		}
-		a.find(Finding{Severity: severity, Kind: KindRepeated, Text: fmt.Sprintf("%s: each row counts, and intervals are wider, and "+
-			"p-values larger, than said here, which takes rows for independent", ids.Text())})
+		a.find(Finding{Severity: severityAbove(u.Repeated, manyRepeated), Kind: KindRepeated, Says: Statement{Code: Repeated, Users: u}})
 	}
 	if u.Differing > 0 {
-		about, severity := "", Note
-		if u.Estimated {
-			about = "about "
-		}
-		if float64(u.Differing) >= manyRepeated*float64(u.Distinct) {
-			severity = Warn
-		}
-		a.find(Finding{Severity: severity, Kind: KindDiffering, Text: fmt.Sprintf("%s%s different variants in different rows, and each row counts as it is",
-			about, countOf(stats.UnitUsers, u.Differing, "has", "have"))})
+		severity := severityAbove(float64(u.Differing), manyRepeated*float64(u.Distinct))
+		a.find(Finding{Severity: severity, Kind: KindDiffering, Says: Statement{Code: Differing, Users: u}})
 	}
+}
+
+// severityAbove is a note, and from the limit on a warning.
+func severityAbove(share, limit float64) Severity {
+	if share >= limit {
+		return Warn
+	}
+	return Note
 }
 
 // configs says whether the expectations are from what a run evaluated.
@@ -200,8 +184,7 @@ func (a *analysis) configs(s *source) {
 	case given == nil:
 		a.note("%s evaluated the flag configurations in %s: --flag-configs takes from there how users should be split.", s.Path, evaluated.Path)
 	case given.SHA256 != evaluated.SHA256:
-		a.find(Finding{Severity: Note, Kind: KindSnapshot,
-			Text: fmt.Sprintf("%s evaluated other flag configurations than what %s has now: it may be held against shares that it never had", s.Path, given.Path)})
+		a.find(Finding{Severity: Note, Kind: KindSnapshot, Snapshot: s.Path, Says: Statement{Code: ConfigsOther, Name: given.Path}})
 	}
 }
 
@@ -277,7 +260,7 @@ func (a *analysis) failing(col *Column) {
 		col.FailingNone = "users who got no variant are not in the file, so it is not known how many did not fail"
 	}
 	if col.FailingNone != "" {
-		col.FailingWords = "not tested: " + col.FailingNone
+		col.FailingResult = Statement{Code: Untested, Text: col.FailingNone}
 		return
 	}
 	// Of the failed users, each slice should have its share of all users. (Drawing without putting back would vary less:
@@ -305,32 +288,32 @@ func (a *analysis) failing(col *Column) {
 		all[len(all)-1] += float64(s.Users + s.Failed)
 	}
 	if len(of) < 2 {
-		col.FailingNone = fmt.Sprintf("%s too few to tell", a.users(a.r.Users.Failed, "is", "are"))
+		col.FailingNone = text.CountIs(a.r.Users.Failed, a.r.Unit.Noun(1), "is", "are") + " too few to tell"
 		if len(col.Slices) < 2 {
 			col.FailingNone = "there is only one slice"
 		}
-		col.FailingWords = "not tested: " + col.FailingNone
+		col.FailingResult = Statement{Code: Untested, Text: col.FailingNone}
 		return
 	}
 	t := stats.Ratio(failed, all)
 	col.Failing = &t
 	a.test(FamilyFailing, &t, func() {
+		says := Statement{Code: FailingAlike, Unit: a.r.Unit, Test: &t, Text: t.None}
 		if !t.Tested() {
-			col.FailingWords = "not tested: " + t.None
-			return
+			says.Code = Untested
 		}
-		col.FailingWords = a.r.Unit.Noun(2) + " of all slices fail alike, " + pText(&t)
-		if t.Verdict == stats.OK {
+		if col.FailingResult = says; !found(&t) {
 			return
 		}
 		label := "(several small slices)"
 		if s := of[t.Worst]; s != nil {
 			label = s.Label
 		}
-		col.FailingWords = fmt.Sprintf("of the %s with %s = %s, %s failed, of all %s; %s", a.r.Unit.Noun(2), col.Name, label, text.Percent(float64(failed[t.Worst])/all[t.Worst]),
-			text.Percent(float64(t.N)/total), effect(&t))
-		a.find(Finding{Severity: severityOf(t.Verdict), Kind: KindFailed, Column: col.Name, Slice: label,
-			Text: "failing depends on " + col.Name + ": " + col.FailingWords})
+		says.Name, says.Other, says.Share, says.Expected = col.Name, label, float64(failed[t.Worst])/all[t.Worst], float64(t.N)/total
+		says.Code = FailingMore
+		col.FailingResult = says
+		says.Code = FailingShare
+		a.find(Finding{Severity: severityOf(t.Verdict), Kind: KindFailed, Column: col.Name, Slice: label, Says: says})
 	})
 }
 
@@ -361,8 +344,7 @@ func (a *analysis) flags() {
 		out := &a.r.Flags[i]
 		a.flag(out, f)
 		if out.Assigned == 0 && out.Users > 0 {
-			a.find(Finding{Severity: Warn, Kind: KindNobody, Flag: out.Key,
-				Text: out.Key + ": nobody got a variant: it is off, targets none of these users, is not deployed, or its name is misspelt"})
+			a.find(Finding{Severity: Warn, Kind: KindNobody, Flag: out.Key, Says: Statement{Code: NobodyGot}})
 		}
 	}
 }
@@ -389,12 +371,14 @@ func (a *analysis) flag(out *Flag, f *flagCounts) {
 	if len(out.Expected.Variants) > 0 {
 		a.unexpected(w)
 	}
-	if len(out.Expected.Variants) > 1 && !a.clustered(out.Key) {
+	if len(out.Expected.Variants) > 1 && !out.Expected.Clustered {
 		test := stats.Ratio(out.weighed(&w.all, w.order))
 		out.Test, out.Against = &test, AgainstExpected
 		a.test(FamilySplit, out.Test, func() { a.saySplit(out, nil, &out.Counts) })
-	} else if out.Words = out.Expected.None; out.Words == "" && len(w.order) > 1 {
-		out.Words = "no expected split is known"
+	} else if out.Expected.None.Reason != "" {
+		out.Result = Statement{Code: SplitNone, NoSplit: &out.Expected.None}
+	} else if len(w.order) > 1 {
+		out.Result = Statement{Code: SplitUnknown}
 	}
 	a.allocation(&out.Counts, w, &w.all, nil)
 }
@@ -433,7 +417,7 @@ func (a *analysis) slices(w *flagWork) {
 		s, part := &out.Slices[i], &parts[i]
 		a.counts(&s.Counts, w, part)
 		switch {
-		case a.clustered(out.Key):
+		case out.Expected.Clustered:
 		case len(out.Expected.Variants) > 1:
 			observed, weights := s.weighed(part, w.order)
 			all, _ := out.weighed(&w.all, w.order)
@@ -491,7 +475,7 @@ func (t *totals) chance(without *totals) []int64 {
 
 // counts fills in who got what.
 func (a *analysis) counts(out *Counts, w *flagWork, t *totals) {
-	expected := map[string]*Weight{}
+	expected := map[string]*engine.Weight{}
 	for i := range w.out.Expected.Variants {
 		expected[w.out.Expected.Variants[i].Variant] = &w.out.Expected.Variants[i]
 	}
@@ -531,31 +515,16 @@ func share(n, of int64) Share {
 	return s
 }
 
-// clustered reports whether a flag's users are not independent of each other.
-func (a *analysis) clustered(flag string) bool {
-	e := a.c.expected[flag]
-	return e != nil && e.Clustered
-}
-
 // expected is what is known of how the flag should be split.
-func (a *analysis) expected(flag string) Split {
-	e := a.c.expected[flag]
-	if e == nil {
-		return Split{Variants: []Weight{}}
+func (a *analysis) expected(flag string) Expectation {
+	e := Expectation{}
+	if known := a.c.expected[flag]; known != nil {
+		e = *known
 	}
-	s := Split{Source: e.Source, None: e.None, Assigned: e.Assigned, Variants: []Weight{}}
-	var total float64
-	for _, w := range e.Weights {
-		total += w.Share
+	if e.Variants == nil {
+		e.Variants = []engine.Weight{}
 	}
-	if total <= 0 {
-		return s
-	}
-	for _, w := range e.Weights {
-		s.Variants = append(s.Variants, Weight{w.Variant, w.Share / total})
-	}
-	slices.SortFunc(s.Variants, func(x, y Weight) int { return strings.Compare(x.Variant, y.Variant) })
-	return s
+	return e
 }
 
 // weighed are the users left to chance by variant, and the expected shares. Variants that should not be there are left
@@ -583,45 +552,41 @@ func (a *analysis) unexpected(w *flagWork) {
 			continue
 		}
 		a.find(Finding{Severity: Alert, Kind: KindUnexpected, Flag: out.Key,
-			Text: fmt.Sprintf("%s: %s variant %s, which %s does not provide for", out.Key, a.users(chance[i], "has", "have"), a.name(w, i), out.Expected.Source)})
+			Says: Statement{Code: Unexpected, Unit: a.r.Unit, N: chance[i], Name: a.name(w, i), Other: out.Expected.Source}})
 	}
 }
 
-// off says how a split deviates: "control 52.0 % instead of 50.0 % (2.0 points)".
-func off(c *Counts) string {
-	t, v := c.Test, &c.Variants[c.Test.Worst]
-	if c.Against == AgainstExpected {
-		return fmt.Sprintf("%s %s instead of %s, %s", v.Key, text.Percent(*v.Expected+t.Deviation), text.Percent(*v.Expected), effect(t))
-	}
-	got := v.Split.Share
-	return fmt.Sprintf("%s %s, elsewhere %s, %s", v.Key, text.Percent(got), text.Percent(got-t.Deviation), effect(t))
-}
-
-// saySplit puts the test of a flag, or of one slice of it, into words.
+// saySplit says what the test of a flag found, or of one slice of it.
 func (a *analysis) saySplit(flag *Flag, s *FlagSlice, c *Counts) {
 	t := c.Test
-	known := len(flag.Expected.Variants) > 0
-	switch {
-	case t == nil:
-	case !t.Tested():
-		c.Words = "not tested: " + t.None
-	case t.Verdict == stats.OK && c.Against == AgainstOthers:
-		c.Words = "split like all others, " + pText(t)
-	case t.Verdict == stats.OK:
-		c.Words = "split as expected, " + pText(t)
-	case c.Against == AgainstOthers && known:
-		c.Words = "not split as expected, and unlike all others: " + off(c)
-	case c.Against == AgainstOthers:
-		c.Words = "split unlike all others: " + off(c)
-	default:
-		c.Words = "not split as expected: " + off(c)
+	if t == nil {
+		return
 	}
-	if s == nil && t.Tested() && t.Verdict != stats.OK {
-		a.find(Finding{Severity: severityOf(t.Verdict), Kind: KindSplit, Flag: flag.Key, Text: flag.Key + ": " + c.Words})
+	c.Result = Statement{Code: SplitHolds, Against: c.Against, Test: t, Text: t.None}
+	switch {
+	case !t.Tested():
+		c.Result.Code = Untested
+		return
+	case t.Verdict == stats.OK:
+		return
+	case c.Against == AgainstOthers && len(flag.Expected.Variants) > 0:
+		c.Result.Code = SplitOffHere
+	default:
+		c.Result.Code = SplitOff
+	}
+	v := &c.Variants[t.Worst]
+	c.Result.Name = v.Key
+	if c.Against == AgainstExpected {
+		c.Result.Share, c.Result.Expected = *v.Expected+t.Deviation, *v.Expected
+	} else {
+		c.Result.Share, c.Result.Expected = v.Split.Share, v.Split.Share-t.Deviation
+	}
+	if s == nil {
+		a.find(Finding{Severity: severityOf(t.Verdict), Kind: KindSplit, Flag: flag.Key, Says: c.Result})
 	}
 }
 
-// saySlices puts the slices of a flag into words and in order, and makes findings of those that are off.
+// saySlices says what was found in the slices of a flag, and puts them in order, and makes findings of those that are off.
 func (a *analysis) saySlices(flag *Flag) {
 	for i := range flag.Slices {
 		s := &flag.Slices[i]
@@ -631,7 +596,7 @@ func (a *analysis) saySlices(flag *Flag) {
 			slices.Index(sliceVerdicts, a.verdictOf(s.Allocation, s.AllocationAgainst == AgainstOthers, true)))]
 	}
 	rank := func(s *FlagSlice) (verdict int, p float64) {
-		if s.Test == nil || !s.Test.Tested() || s.Test.Verdict == stats.OK {
+		if !found(s.Test) {
 			return 2, 0
 		}
 		if s.Test.Verdict == stats.Alert {
@@ -652,11 +617,11 @@ func (a *analysis) saySlices(flag *Flag) {
 			break
 		}
 		severity := severityOf(s.Test.Verdict)
-		why := ""
+		says := s.Result
 		if s.Verdict == SliceDiffers { // the split may be meant to differ
 			severity = milder(severity)
-			why = "; the targeting may be the reason"
-			if flag.Expected.None != "" {
+			says.And = &Statement{Code: Targeting}
+			if flag.Expected.None.Reason != "" {
 				severity = Note
 			}
 		}
@@ -666,11 +631,10 @@ func (a *analysis) saySlices(flag *Flag) {
 			}
 			continue
 		}
-		a.find(Finding{Severity: severity, Kind: KindSplit, Flag: flag.Key, Column: s.Column, Slice: s.Label,
-			Text: fmt.Sprintf("%s, where %s = %s: %s%s", flag.Key, s.Column, s.Label, s.Words, why)})
+		a.find(Finding{Severity: severity, Kind: KindSplit, Flag: flag.Key, Column: s.Column, Slice: s.Label, Says: says})
 	}
 	if more > 0 {
-		a.find(Finding{Severity: worst, Kind: KindSplit, Flag: flag.Key, Text: fmt.Sprintf("%s: the split is off in %d more slices", flag.Key, more)})
+		a.find(Finding{Severity: worst, Kind: KindSplit, Flag: flag.Key, Says: Statement{Code: SplitsOff, N: int64(more)}})
 	}
 }
 
@@ -695,26 +659,23 @@ func (a *analysis) verdictOf(t *stats.Test, others, known bool) SliceVerdict {
 func (a *analysis) allocation(out *Counts, w *flagWork, t *totals, s *FlagSlice) {
 	flag := w.out
 	want := flag.Expected.Assigned
-	if want == nil || a.clustered(flag.Key) {
+	if want == nil || flag.Expected.Clustered {
 		return
 	}
 	switch {
 	case !a.everybody:
-		out.AllocationWords = "not tested: users who got no variant are not in the file"
+		out.AllocationResult = Statement{Code: Untested, Text: "users who got no variant are not in the file"}
 		return
 	case a.unsure[flag.Key]:
-		out.AllocationWords = "not tested: not all of the runs know the flag"
+		out.AllocationResult = Statement{Code: Untested, Text: "not all of the runs know the flag"}
 		return
 	}
 	eligible := t.users - t.named
-	whom := "" // a share of all users is told already, and would seem to contradict this one
 	switch w.f.bucketBy {
 	case byUserID:
 		eligible -= t.noUserID
-		whom = " with a user id"
 	case byDeviceID:
 		eligible -= t.noDeviceID
-		whom = " with a device id"
 	}
 	assigned := out.Assigned - out.LeftOut
 	out.Eligible = eligible
@@ -722,16 +683,15 @@ func (a *analysis) allocation(out *Counts, w *flagWork, t *totals, s *FlagSlice)
 		reach := (*want*float64(eligible) + float64(out.LeftOut)) / float64(out.Users)
 		out.ExpectedReach = &reach
 	}
-	where := flag.Key
-	column, label := "", ""
+	finding := Finding{Severity: Alert, Kind: KindAllocation, Flag: flag.Key}
 	if s != nil {
-		column, label = s.Column, s.Label
-		where += fmt.Sprintf(", where %s = %s", column, label)
+		finding.Column, finding.Slice = s.Column, s.Label
 	}
 	if *want >= 1 || *want <= 0 { // nothing is left to chance
 		if missing := eligible - assigned; *want >= 1 && missing > 0 && s == nil {
-			out.AllocationWords = a.users(missing, "has", "have") + " no variant, and all should"
-			a.find(Finding{Severity: Alert, Kind: KindAllocation, Flag: flag.Key, Text: where + ": " + out.AllocationWords})
+			out.AllocationResult = Statement{Code: ReachMissing, Unit: a.r.Unit, N: missing}
+			finding.Says = out.AllocationResult
+			a.find(finding)
 		}
 		return
 	}
@@ -746,23 +706,17 @@ func (a *analysis) allocation(out *Counts, w *flagWork, t *totals, s *FlagSlice)
 	}
 	out.Allocation = test
 	a.test(family, test, func() {
-		have := fmt.Sprintf("%s of %s%s have a variant", text.Percent(float64(assigned)/float64(eligible)), a.r.Unit.Count(eligible), whom)
-		others := out.AllocationAgainst == AgainstOthers
+		says := Statement{Code: ReachHolds, Unit: a.r.Unit, N: eligible, BucketBy: w.f.bucketBy, Against: out.AllocationAgainst, Test: test,
+			Share: float64(assigned) / float64(eligible), Expected: *want, Text: test.None}
 		switch {
 		case !test.Tested():
-			out.AllocationWords = "not tested: " + test.None
-		case test.Verdict == stats.OK && others:
-			out.AllocationWords = fmt.Sprintf("%s, like all others, %s", have, pText(test))
-		case test.Verdict == stats.OK:
-			out.AllocationWords = fmt.Sprintf("%s, as expected (%s), %s", have, text.Percent(*want), pText(test))
-		default:
-			out.AllocationWords = fmt.Sprintf("%s instead of %s, %s", have, text.Percent(*want), effect(test))
-			if others {
-				out.AllocationWords = fmt.Sprintf("%s instead of %s, and unlike all others, %s", have, text.Percent(*want), effect(test))
-			}
-			a.find(Finding{Severity: severityOf(test.Verdict), Kind: KindAllocation, Flag: flag.Key, Column: column, Slice: label,
-				Text: where + ": " + out.AllocationWords})
+			says.Code = Untested
+		case test.Verdict != stats.OK:
+			says.Code = ReachOff
+			finding.Severity, finding.Says = severityOf(test.Verdict), says
+			a.find(finding)
 		}
+		out.AllocationResult = says
 	})
 }
 
@@ -794,10 +748,9 @@ func (a *analysis) finish() {
 	untested := 0
 	for i := range a.r.Flags {
 		f := &a.r.Flags[i]
-		tested := func(t *stats.Test) bool { return t != nil && t.Tested() }
 		switch f.Verdict = worst[f.Key]; {
 		case f.Verdict != "":
-		case tested(f.Test) || tested(f.Allocation):
+		case f.Test != nil && f.Test.Tested() || f.Allocation != nil && f.Allocation.Tested():
 			f.Verdict = OK
 		default:
 			f.Verdict = NotTested
@@ -835,10 +788,35 @@ func compareBool(x, y bool) int {
 	return -1
 }
 
+// found reports whether a test found something; a nil one did not.
+func found(t *stats.Test) bool { return t != nil && t.Tested() && t.Verdict != stats.OK }
+
 // overlapP is the p-value of a pair whose test is a finding, for sorting; 1 of all others.
 func overlapP(o *Overlap) float64 {
-	if o.Test == nil || !o.Test.Tested() || o.Test.Verdict == stats.OK {
+	if !found(o.Test) {
 		return 1
 	}
 	return o.Test.P
+}
+
+// severityOf is how bad a test's verdict is.
+func severityOf(v stats.Verdict) Severity {
+	switch v {
+	case stats.Alert:
+		return Alert
+	case stats.Warn:
+		return Warn
+	}
+	return OK
+}
+
+// milder is one step less.
+func milder(s Severity) Severity {
+	switch s {
+	case Alert:
+		return Warn
+	case Warn:
+		return Note
+	}
+	return s
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
+	"github.com/rollcall-cli/rollcall/pipeline/engine"
 )
 
 func BenchmarkReportCSV(b *testing.B)         { benchmarkReport(b, "csv", false) }
@@ -26,7 +27,7 @@ func benchmarkReport(b *testing.B, format string, wide bool) {
 	w.write(b, path)
 	var expect []report.Expectation
 	for _, flag := range w.flags {
-		expect = append(expect, report.Expectation{Flag: flag, Source: "flags.json", BucketBy: "user_id", Weights: half})
+		expect = append(expect, report.Expectation{Source: "flags.json", Split: engine.Split{Flag: flag, BucketBy: "user_id", Variants: half}})
 	}
 	b.ReportAllocs()
 	b.ResetTimer()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
@@ -28,7 +29,7 @@ type Options struct {
 	Controls []string // variants that are no treatment, whatever the case; nil: DefaultControls
 
 	Expectations []Expectation // at most one for each flag
-	Groups       []Group
+	Groups       []engine.Group
 
 	// Failures calls each for every error record in the file that has its original row, with the values of the columns
 	// in it, Null where there is none. nil: error records are not looked at.
@@ -48,42 +49,6 @@ const (
 	byUserID   = "user_id"
 	byDeviceID = "device_id"
 )
-
-// Expectation is how a flag's users should be split, as far as it is known before looking at them.
-type Expectation struct {
-	Flag   string
-	Source string // what the report calls it: "--expect", "flags.json"
-
-	// Weights are the variants' shares of the users who get one; they need not add up to anything. None says why there is
-	// no one set of them for all users.
-	Weights []Weight
-	None    string
-
-	// Assigned is the share of users who get a variant, where that is up to the bucket alone and not to conditions. nil:
-	// not known.
-	Assigned *float64
-
-	// Clustered: users are bucketed by something that many of them have in common, such as their organization. They are
-	// not independent of each other then, and nothing is tested.
-	Clustered bool
-
-	BucketBy                     string   // user_id or device_id: users without it are not bucketed. "": it does not matter
-	NamedUserIDs, NamedDeviceIDs []string // users whom the configuration names, who are not left to chance
-}
-
-// Group is a mutual-exclusion or holdout group, and the flags in it.
-type Group struct {
-	Key   string
-	Type  string // mutual-exclusion-group or holdout-group
-	Flags []Member
-}
-
-// Member is a flag of a group. Slots are the group's variants that let a user into the flag; flags without a slot in
-// common exclude each other. Empty: not known, and taken as one of its own.
-type Member struct {
-	Flag  string
-	Slots []string
-}
 
 // source is one of the snapshots, opened.
 type source struct {
@@ -259,13 +224,13 @@ func (c *collector) read(ctx context.Context, s *source, o *Options) (err error)
 		s.First, s.Last = time.UnixMilli(first).UTC(), time.UnixMilli(last).UTC()
 	}
 	if disordered > 0 {
-		s.problem("%s at or before the user before them by row number: users may stand there twice", c.countOf(disordered, "stands", "stand"))
+		s.problem("%s at or before the user before them by row number: users may stand there twice", text.CountIs(disordered, c.ids.Unit().Noun(1), "stands", "stand"))
 	}
 	if differing > 0 {
-		s.problem("%s records that disagree, in column %s for example", c.countOf(differing, "has", "have"), differs)
+		s.problem("%s records that disagree, in column %s for example", text.CountIs(differing, c.ids.Unit().Noun(1), "has", "have"), differs)
 	}
 	if n := c.repeated - before.repeated; n > 0 {
-		s.problem("%s the same flag more than once", c.countOf(n, "has", "have"))
+		s.problem("%s the same flag more than once", text.CountIs(n, c.ids.Unit().Noun(1), "has", "have"))
 	}
 	s.Everybody = s.wide || s.asked
 	if s.manifest != nil {
@@ -347,7 +312,7 @@ func (c *collector) compare(s *source, before counted) {
 		s.problem("its manifest does not list it")
 	}
 	if (s.wide || s.asked) && s.InFile != m.Users.Answered || s.InFile > m.Users.Answered {
-		s.problem("it has %s, and by its manifest %d were answered", c.countOf(s.InFile, "", ""), m.Users.Answered)
+		s.problem("it has %s, and by its manifest %d were answered", c.ids.Unit().Count(s.InFile), m.Users.Answered)
 	}
 	const most = 3
 	wrong := 0
@@ -367,7 +332,7 @@ func (c *collector) compare(s *source, before counted) {
 		for _, v := range want.Variants {
 			if got[v.Variant] != v.Users {
 				if wrong++; wrong <= most {
-					s.problem("flag %s: it has %s with variant %s, and by its manifest %d", want.Flag, c.countOf(got[v.Variant], "", ""), v.Variant, v.Users)
+					s.problem("flag %s: it has %s with variant %s, and by its manifest %d", want.Flag, c.ids.Unit().Count(got[v.Variant]), v.Variant, v.Users)
 				}
 			}
 		}
@@ -477,7 +442,7 @@ func (c *collector) checkControls(o *Options) error {
 		learn(name)
 	}
 	for _, e := range o.Expectations {
-		for _, w := range e.Weights {
+		for _, w := range e.Variants {
 			learn(w.Variant)
 		}
 	}

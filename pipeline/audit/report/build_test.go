@@ -17,6 +17,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
+	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
@@ -206,7 +207,7 @@ func TestTrust(t *testing.T) {
 		w := world{seed: 1, users: 300, flags: []string{"one", "two"}}
 		w.write(t, path)
 		test.damage(t, path)
-		r := build(t, report.Options{Snapshots: []string{path}, Checksums: true, Expectations: []report.Expectation{{Flag: "one", Source: "x", BucketBy: "user_id", Weights: half}}})
+		r := build(t, report.Options{Snapshots: []string{path}, Checksums: true, Expectations: []report.Expectation{{Source: "x", Split: engine.Split{Flag: "one", BucketBy: "user_id", Variants: half}}}})
 		s := r.Snapshots[0]
 		problems := strings.Join(s.Problems, "\n")
 		if s.Complete != (test.want == "") || !strings.Contains(problems, test.want) || test.want != "" && (r.Verdict.Severity != report.Alert || r.Findings[0].Kind != report.KindSnapshot) {
@@ -239,7 +240,7 @@ func TestRefused(t *testing.T) {
 		{report.Options{Snapshots: []string{path + ".nowhere"}}, "no such file", ""},
 		{report.Options{Snapshots: []string{path}, By: []string{"Country"}}, `has no carried column "Country"`, `did you mean "country"?`},
 		{report.Options{Snapshots: []string{path}, By: []string{"subscription"}}, `has no carried column "subscription"`, "--carry subscription"},
-		{report.Options{Snapshots: []string{path}, Expectations: []report.Expectation{{Flag: "onne", Source: report.SourceExpect}}}, `--expect names flag "onne"`, `did you mean "one"?`},
+		{report.Options{Snapshots: []string{path}, Expectations: []report.Expectation{{Source: report.SourceExpect, Split: engine.Split{Flag: "onne"}}}}, `--expect names flag "onne"`, `did you mean "one"?`},
 	} {
 		_, err := report.Build(t.Context(), test.o)
 		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(pipeline.Hint(err), test.hint) {
@@ -286,10 +287,10 @@ func TestFailing(t *testing.T) {
 			want = []string{"alert country FR", "warn"}
 		}
 		if got := findings(r, report.KindFailed); !slices.Equal(got, want) {
-			t.Errorf("%d times as many failed users in FR: findings %q, want %q; %s", more, got, want, r.Columns[0].FailingWords)
+			t.Errorf("%d times as many failed users in FR: findings %q, want %q; %s", more, got, want, r.Columns[0].FailingResult)
 		}
-		if more == 1 && !strings.HasPrefix(r.Columns[0].FailingWords, "users of all slices fail alike, corrected p = ") {
-			t.Errorf("words %q", r.Columns[0].FailingWords)
+		if more == 1 && !strings.HasPrefix(r.Columns[0].FailingResult.String(), "users of all slices fail alike, corrected p = ") {
+			t.Errorf("words %q", r.Columns[0].FailingResult)
 		}
 	}
 }
@@ -313,7 +314,7 @@ func TestLeftToChance(t *testing.T) {
 	for i := range 6000 {
 		staff = append(staff, fmt.Sprint("staff", i))
 	}
-	e := report.Expectation{Flag: "one", Source: "flags.json", Weights: half}
+	e := report.Expectation{Source: "flags.json", Split: engine.Split{Flag: "one", Variants: half}}
 	if r := build(t, report.Options{Snapshots: []string{path}, Expectations: []report.Expectation{e}}); r.Flags[0].LeftOut != 0 || r.Tests != 1 {
 		t.Errorf("nobody is left out: %+v", r.Flags[0].Counts)
 	}
@@ -343,7 +344,7 @@ func TestAllocation(t *testing.T) {
 		want     []string
 	}{{0.3, []string{}}, {0.4, []string{"alert one"}}, {1, []string{"alert one"}}} {
 		r := build(t, report.Options{Snapshots: []string{path}, By: []string{"country"}, Expectations: []report.Expectation{
-			{Flag: "one", Source: report.SourceExpect, Weights: half, Assigned: &test.assigned}}})
+			{Source: report.SourceExpect, Split: engine.Split{Flag: "one", Variants: half, Assigned: &test.assigned}}}})
 		got := findings(r, report.KindAllocation)
 		if !slices.Equal(got, test.want) { // what is off everywhere is not repeated for each country
 			t.Errorf("of 30 %% instead of %v: findings %q, want %q", test.assigned, got, test.want)
@@ -362,7 +363,7 @@ func TestUnexpected(t *testing.T) {
 	}
 	w.write(t, path)
 	r := build(t, report.Options{Snapshots: []string{path}, Expectations: []report.Expectation{
-		{Flag: "one", Source: report.SourceExpect, Weights: append([]report.Weight{{Variant: "never", Share: 0}}, half...)}}})
+		{Source: report.SourceExpect, Split: engine.Split{Flag: "one", Variants: append([]engine.Weight{{Variant: "never", Share: 0}}, half...)}}}})
 	if got := findings(r, report.KindUnexpected); !slices.Equal(got, []string{"alert one"}) || r.Flags[0].Test.N != 999 || len(r.Flags[0].Variants) != 4 {
 		t.Errorf("findings %q, test %+v of variants %+v", got, r.Flags[0].Test, r.Flags[0].Variants)
 	}
@@ -452,9 +453,9 @@ func TestOverlap(t *testing.T) {
 		}
 	}
 	w.write(t, path)
-	groups := []report.Group{
-		{Key: "mutex", Type: report.MutualExclusion, Flags: []report.Member{{Flag: "slot-a", Slots: []string{"1"}}, {Flag: "slot-b", Slots: []string{"2"}}, {Flag: "slot-a-too", Slots: []string{"1", "3"}}}},
-		{Key: "holdout", Type: report.Holdout, Flags: []report.Member{{Flag: "alone"}, {Flag: "slot-a"}}},
+	groups := []engine.Group{
+		{Key: "mutex", Type: engine.MutualExclusion, Flags: []engine.Member{{Flag: "slot-a", Slots: []string{"1"}}, {Flag: "slot-b", Slots: []string{"2"}}, {Flag: "slot-a-too", Slots: []string{"1", "3"}}}},
+		{Key: "holdout", Type: engine.Holdout, Flags: []engine.Member{{Flag: "alone"}, {Flag: "slot-a"}}},
 	}
 	r := build(t, report.Options{Snapshots: []string{path}, Groups: groups})
 	if got, want := findings(r, report.KindExclusion), []string{"alert slot-a slot-b", "alert slot-a-too slot-b", "note alone slot-a", "note slot-a slot-a-too"}; !slices.Equal(got, want) {
@@ -471,7 +472,7 @@ func TestOverlap(t *testing.T) {
 			t.Errorf("overlap of two independent flags %+v, want about 500 in both", o)
 		}
 	}
-	clustered := []report.Expectation{{Flag: "alone", Source: "f", Clustered: true, None: "not tested"}}
+	clustered := []report.Expectation{{Source: "f", Split: engine.Split{Flag: "alone", Clustered: true, None: engine.NoSplit{Reason: engine.SplitClustered}}}}
 	if got := findings(build(t, report.Options{Snapshots: []string{path}, Expectations: clustered}), report.KindDependence); len(got) > 0 {
 		t.Errorf("of a flag that buckets groups of users: findings %q, want none", got)
 	}
@@ -502,11 +503,12 @@ func example(t *testing.T) *report.Report {
 	return build(t, report.Options{
 		Snapshots: []string{"example.csv"}, By: []string{"country", "age"},
 		Expectations: []report.Expectation{
-			{Flag: "checkout-redesign", Source: "--expect", Weights: half},
-			{Flag: "one-click-pay", Source: "flags.json", Weights: half, Assigned: &third},
-			{Flag: w.flags[2], Source: "flags.json", None: `no one split is expected: "Staff" gives everybody whom it matches treatment`},
+			{Source: "--expect", Split: engine.Split{Flag: "checkout-redesign", Variants: half}},
+			{Source: "flags.json", Split: engine.Split{Flag: "one-click-pay", Variants: half, Assigned: &third}},
+			{Source: "flags.json", Split: engine.Split{Flag: w.flags[2],
+				None: engine.NoSplit{Reason: engine.SplitTargeted, Segments: [2]string{"Staff"}, Variant: "treatment"}}},
 		},
-		Groups: []report.Group{{Key: "mutex", Type: report.MutualExclusion, Flags: []report.Member{{Flag: "checkout-redesign"}, {Flag: "one-click-pay"}}}},
+		Groups: []engine.Group{{Key: "mutex", Type: engine.MutualExclusion, Flags: []engine.Member{{Flag: "checkout-redesign"}, {Flag: "one-click-pay"}}}},
 	})
 }
 
@@ -543,10 +545,39 @@ func TestGolden(t *testing.T) {
 			}
 		}
 	}
-	var back report.Report
+	var back struct {
+		report.Report
+		Findings []struct {
+			report.Finding
+			Text string
+		} `json:"findings"`
+		Flags []struct {
+			report.Flag
+			Expected struct {
+				Source   string
+				Assigned *float64
+				Variants []engine.Weight
+			} `json:"expected"`
+		} `json:"flags"`
+	}
 	if err := json.Unmarshal(data, &back); err != nil {
-		t.Error(err)
-	} else if diff := cmp.Diff(r, &back); diff != "" {
+		t.Fatal(err)
+	}
+	back.Report.Findings, back.Report.Flags = nil, nil
+	for i, f := range back.Findings {
+		if f.Text != r.Findings[i].Text() {
+			t.Errorf("finding %d: the JSON says %q, want %q", i, f.Text, r.Findings[i].Text())
+		}
+		f.Snapshot, f.Says = r.Findings[i].Snapshot, r.Findings[i].Says
+		back.Report.Findings = append(back.Report.Findings, f.Finding)
+	}
+	for i, f := range back.Flags {
+		f.Flag.Expected = r.Flags[i].Expected
+		f.Flag.Expected.Source, f.Flag.Expected.Assigned, f.Flag.Expected.Variants = f.Expected.Source, f.Expected.Assigned, f.Expected.Variants
+		back.Report.Flags = append(back.Report.Flags, f.Flag)
+	}
+	sentences := cmp.Comparer(func(a, b report.Statement) bool { return a.String() == b.String() })
+	if diff := cmp.Diff(r, &back.Report, sentences); diff != "" {
 		t.Errorf("the report is not what its JSON says:\n%s", diff)
 	}
 	for _, width := range []int{60, 80, 100, 160} {

@@ -15,8 +15,9 @@ func (r *Report) Markdown() string {
 	line("\n%s.", text.Markdown(text.Capitalize(r.Verdict.Text)))
 	if len(r.Findings) > 0 {
 		line("\n## Findings\n")
-		for _, f := range r.Findings {
-			line("- **%s** %s", f.Severity, text.Markdown(f.Text))
+		for i := range r.Findings {
+			f := &r.Findings[i]
+			line("- **%s** %s", f.Severity, text.Markdown(f.Text()))
 		}
 	}
 	line("\n## Snapshots\n")
@@ -45,7 +46,7 @@ func (r *Report) Markdown() string {
 		for _, s := range c.Slices {
 			line("| %s | %s | %s |", text.Markdown(s.Label), text.Thousands(s.Users), text.Thousands(s.Failed))
 		}
-		line("\nFailing: %s.", text.Markdown(c.FailingWords))
+		line("\nFailing: %s.", text.Markdown(c.FailingResult.String()))
 	}
 	for _, f := range r.ByVerdict() {
 		line("\n## Flag %s\n\n%s.", text.Code(f.Key), text.Markdown(text.Capitalize(f.reachText(r.Unit))))
@@ -65,9 +66,9 @@ func (r *Report) Markdown() string {
 		if more > 0 {
 			line("\nAnd %s with %s.", text.Count(int64(more), "more variant"), r.Unit.Count(rest))
 		}
-		for _, words := range []string{f.Words, f.AllocationWords} {
-			if words != "" {
-				line("\n%s.", text.Markdown(text.Capitalize(words)))
+		for _, said := range []string{f.Result.String(), f.AllocationResult.String()} {
+			if said != "" {
+				line("\n%s.", text.Markdown(text.Capitalize(said)))
 			}
 		}
 		if len(f.Slices) == 0 {

@@ -2,18 +2,12 @@ package report
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
-)
-
-// The types of a [Group].
-const (
-	MutualExclusion = "mutual-exclusion-group"
-	Holdout         = "holdout-group"
+	"github.com/rollcall-cli/rollcall/pipeline/engine"
 )
 
 // overlaps looks at the flags in pairs.
@@ -82,18 +76,18 @@ func (a *analysis) overlap(i, j int) Overlap {
 	if a.answered > 0 {
 		o.Independent = float64(fi.treated()) / float64(a.answered) * float64(fj.treated())
 	}
-	if !a.clustered(o.A) && !a.clustered(o.B) && cell(1, 0)+cell(1, 1) > 0 && cell(0, 0)+cell(0, 1) > 0 && cell(0, 1)+cell(1, 1) > 0 && cell(0, 0)+cell(1, 0) > 0 {
+	if !a.expected(o.A).Clustered && !a.expected(o.B).Clustered && cell(1, 0)+cell(1, 1) > 0 && cell(0, 0)+cell(0, 1) > 0 && cell(0, 1)+cell(1, 1) > 0 && cell(0, 0)+cell(1, 0) > 0 {
 		t := stats.Homogeneity([]int64{cell(1, 0), cell(1, 1)}, []int64{cell(0, 0), cell(0, 1)})
 		t.N = o.Assigned
 		o.Test = &t
 	}
 	for _, g := range a.o.Groups {
-		mi := slices.IndexFunc(g.Flags, func(m Member) bool { return m.Flag == o.A })
-		mj := slices.IndexFunc(g.Flags, func(m Member) bool { return m.Flag == o.B })
+		mi := slices.IndexFunc(g.Flags, func(m engine.Member) bool { return m.Flag == o.A })
+		mj := slices.IndexFunc(g.Flags, func(m engine.Member) bool { return m.Flag == o.B })
 		if mi < 0 || mj < 0 {
 			continue
 		}
-		exclusive := g.Type == MutualExclusion && !slices.ContainsFunc(g.Flags[mi].Slots, func(s string) bool { return slices.Contains(g.Flags[mj].Slots, s) })
+		exclusive := g.Type == engine.MutualExclusion && !slices.ContainsFunc(g.Flags[mi].Slots, func(s string) bool { return slices.Contains(g.Flags[mj].Slots, s) })
 		if o.Group == "" || exclusive && !o.Exclusive {
 			o.Group, o.GroupType, o.Exclusive = g.Key, g.Type, exclusive
 		}
@@ -111,35 +105,35 @@ func (f *flagCounts) treated() (n int64) {
 	return n
 }
 
-// sayOverlap puts a pair into words.
+// sayOverlap says what is the matter with a pair.
 func (a *analysis) sayOverlap(o *Overlap) {
-	pair := o.A + " and " + o.B
+	o.Result = Statement{Code: Together, Unit: a.r.Unit, N: o.Treatments, Name: o.Group}
+	find := func(severity Severity, kind string, says Statement) {
+		a.find(Finding{Severity: severity, Kind: kind, Flag: o.A, Other: o.B, Says: says})
+	}
 	switch {
 	case o.Exclusive && o.Assigned > 0:
-		o.Words = fmt.Sprintf("%s a variant of both, %s a treatment of both, although group %s makes them exclude each other",
-			a.users(o.Assigned, "has", "have"), text.Thousands(o.Treatments), o.Group)
-		a.find(Finding{Severity: Alert, Kind: KindExclusion, Flag: o.A, Other: o.B, Text: pair + ": " + o.Words})
+		o.Result.Code, o.Result.N, o.Result.Other = ExclusionBroken, o.Assigned, text.Thousands(o.Treatments)
+		find(Alert, KindExclusion, o.Result)
 	case o.Exclusive:
-		o.Words = fmt.Sprintf("nobody is in both, as group %s demands", o.Group)
+		o.Result.Code = ExclusionHolds
 	case o.Group != "" && o.Treatments > 0:
-		o.Words = fmt.Sprintf("%s in a treatment of both; they share group %s", a.users(o.Treatments, "is", "are"), o.Group)
-		why := ", which keeps the same users out of both and does not separate them"
-		if o.GroupType == MutualExclusion {
-			why = ", and a slot of it"
+		o.Result.Code = GroupShared
+		says := o.Result
+		if says.Code = HoldoutShared; o.GroupType == engine.MutualExclusion {
+			says.Code = SlotShared
 		}
-		a.find(Finding{Severity: Note, Kind: KindExclusion, Flag: o.A, Other: o.B, Text: pair + ": " + o.Words + why})
-	default:
-		o.Words = a.users(o.Treatments, "is", "are") + " in a treatment of both"
+		find(Note, KindExclusion, says)
 	}
-	t := o.Test
-	if t == nil || !t.Tested() || t.Verdict == stats.OK {
+	if !found(o.Test) {
 		return
 	}
-	severity := severityOf(t.Verdict)
-	if a.c.expected[o.A] == nil || a.c.expected[o.B] == nil || a.c.expected[o.A].Weights == nil || a.c.expected[o.B].Weights == nil {
+	severity := severityOf(o.Test.Verdict)
+	if len(a.expected(o.A).Variants) == 0 || len(a.expected(o.B).Variants) == 0 {
 		severity = milder(severity) // some of the variants may be targeted
 	}
-	words := fmt.Sprintf("which variant of one a user gets depends on the other: %s in a treatment of both; %s", a.users(o.Treatments, "is", "are"), effect(t))
-	o.Words += "; " + words
-	a.find(Finding{Severity: severity, Kind: KindDependence, Flag: o.A, Other: o.B, Text: pair + ": " + words + "; do they share a salt?"})
+	says := Statement{Code: Depends, Unit: a.r.Unit, N: o.Treatments, Test: o.Test}
+	o.Result.And = new(says)
+	says.And = &Statement{Code: SaltShared}
+	find(severity, KindDependence, says)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
+	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
@@ -86,7 +87,9 @@ type Finding struct {
 	Other    string   `json:"other"`  // the second flag of a pair; "": none
 	Column   string   `json:"column"` // of the slice; "": about all users
 	Slice    string   `json:"slice"`  // its label
-	Text     string   `json:"text"`   // a sentence that stands for itself, the flag's key and the slice's label in it
+
+	Snapshot string    `json:"-"` // the path of the one that it is about; "": about all of them, or about a flag
+	Says     Statement `json:"-"` // what is said of these; [Finding.Text] is the whole sentence, and in the JSON
 }
 
 // Snapshot is one run, and whether it can be trusted.
@@ -151,9 +154,9 @@ type Column struct {
 	Folded int64   `json:"folded"` // values in the slice other, at least
 
 	// Failing tests whether users of some slices fail more than others. nil: it could not be told.
-	Failing      *stats.Test `json:"failing"`
-	FailingNone  string      `json:"failing_none"` // why Failing is nil
-	FailingWords string      `json:"failing_words"`
+	Failing       *stats.Test `json:"failing"`
+	FailingNone   string      `json:"failing_none"` // why Failing is nil
+	FailingResult Statement   `json:"failing_words"`
 }
 
 // Slice is the users who have the same value, or values of the same range, in a column.
@@ -166,10 +169,10 @@ type Slice struct {
 
 // Flag is who got what of one flag.
 type Flag struct {
-	Key      string   `json:"key"`
-	Verdict  Severity `json:"verdict"` // alert, warn, not_tested (neither the split nor the allocation among all users) or ok
-	Counts            // of all users
-	Expected Split    `json:"expected"`
+	Key      string      `json:"key"`
+	Verdict  Severity    `json:"verdict"` // alert, warn, not_tested (neither the split nor the allocation among all users) or ok
+	Counts               // of all users
+	Expected Expectation `json:"expected"`
 
 	// Slices are those of all columns: first the ones where the split is off, by p-value, then in the order of the
 	// columns.
@@ -195,8 +198,8 @@ type Counts struct {
 	Test *stats.Test `json:"test"`
 	// Against is what Test compared with: expected, others or "".
 	Against string `json:"against"`
-	// Words is Test in words, or why there is none.
-	Words string `json:"words"`
+	// Result is the result of Test, or why there is none.
+	Result Statement `json:"words"`
 
 	// Eligible are the users who should get a variant with the chance Expected.Assigned: they have the id that is bucketed,
 	// and are not named one by one. 0: not known. ExpectedReach is the share of all users who should have one: those, and
@@ -208,7 +211,7 @@ type Counts struct {
 	// others as Test is. nil: not known, or the file does not tell.
 	Allocation        *stats.Test `json:"allocation"`
 	AllocationAgainst string      `json:"allocation_against"`
-	AllocationWords   string      `json:"allocation_words"`
+	AllocationResult  Statement   `json:"allocation_words"`
 }
 
 // What a [Counts] was compared with.
@@ -238,18 +241,11 @@ type Share struct {
 	High  float64 `json:"high"`
 }
 
-// Split is how a flag's users should be split.
-type Split struct {
-	Source   string   `json:"source"`   // where it is from: "--expect", a file's name; "": nowhere
-	None     string   `json:"none"`     // why there is no expected split although there is a Source; "": there is one
-	Assigned *float64 `json:"assigned"` // the share of users who should get a variant; nil: targeting decides
-	Variants []Weight `json:"variants"` // of the assigned users; they add up to 1. Empty: not known
-}
-
-// Weight is the share that a variant should have.
-type Weight struct {
-	Variant string  `json:"variant"`
-	Share   float64 `json:"share"`
+// Expectation is how a flag's users should be split, and who says so. In the JSON it is the source, the reason why there is
+// no one split, the share of users who should get a variant, and the variants' shares.
+type Expectation struct {
+	Source string // "--expect", a file's name; "": nothing is known
+	engine.Split
 }
 
 // FlagSlice is who got what of one flag in one slice.
@@ -292,10 +288,10 @@ type Overlap struct {
 	Assigned int64       `json:"assigned"`
 	Test     *stats.Test `json:"test"`
 
-	Group     string `json:"group"`      // that both are in; "": none
-	GroupType string `json:"group_type"` // mutual-exclusion-group or holdout-group
-	Exclusive bool   `json:"exclusive"`  // the group makes sure that nobody is in both
-	Words     string `json:"words"`
+	Group     string    `json:"group"`      // that both are in; "": none
+	GroupType string    `json:"group_type"` // mutual-exclusion-group or holdout-group
+	Exclusive bool      `json:"exclusive"`  // the group makes sure that nobody is in both
+	Result    Statement `json:"words"`
 }
 
 // JSON is the report for a program.

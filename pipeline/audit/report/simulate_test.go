@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
@@ -62,8 +63,8 @@ func (s *simulation) run(w sim) *Report {
 	o := Options{By: w.by}
 	if w.known {
 		o.Expectations = []Expectation{
-			{Flag: "even", Source: SourceExpect, Weights: []Weight{{"control", 1}, {"treatment", 1}}},
-			{Flag: "skewed", Source: SourceExpect, Weights: []Weight{{"control", 90}, {"treatment", 10}}},
+			{Source: SourceExpect, Split: engine.Split{Flag: "even", Variants: []engine.Weight{{Variant: "control", Share: 0.5}, {Variant: "treatment", Share: 0.5}}}},
+			{Source: SourceExpect, Split: engine.Split{Flag: "skewed", Variants: []engine.Weight{{Variant: "control", Share: 0.9}, {Variant: "treatment", Share: 0.1}}}},
 		}
 		if w.reach > 0 {
 			o.Expectations[0].Assigned = &w.reach
@@ -185,9 +186,9 @@ func TestSlicingDoesNotMatter(t *testing.T) {
 			alone = r
 		}
 		even, first := r.Flags[0], alone.Flags[0]
-		if even.Verdict != Alert || even.Words != first.Words || even.Test.Corrected != first.Test.Corrected || even.Test.Tests != 2 {
-			t.Errorf("by %v: %s, %q, corrected p %v for %d tests; without slices %s, %q, %v", by, even.Verdict, even.Words, even.Test.Corrected, even.Test.Tests,
-				first.Verdict, first.Words, first.Test.Corrected)
+		if even.Verdict != Alert || even.Result.String() != first.Result.String() || even.Test.Corrected != first.Test.Corrected || even.Test.Tests != 2 {
+			t.Errorf("by %v: %s, %q, corrected p %v for %d tests; without slices %s, %q, %v", by, even.Verdict, even.Result, even.Test.Corrected, even.Test.Tests,
+				first.Verdict, first.Result, first.Test.Corrected)
 		}
 		if len(r.Findings) != 1 {
 			t.Errorf("by %v: findings %+v, want one", by, r.Findings)

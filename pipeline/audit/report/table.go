@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
@@ -29,8 +28,9 @@ func (r *Report) Table(width int) string {
 	p.Wrap(strings.ToUpper(string(r.Verdict.Severity))+"  ", 7, r.Verdict.Text)
 	if len(r.Findings) > 0 {
 		p.Line("")
-		for _, f := range r.Findings {
-			p.Wrap(fmt.Sprintf("  %-6s", f.Severity), 8, f.Text)
+		for i := range r.Findings {
+			f := &r.Findings[i]
+			p.Wrap(fmt.Sprintf("  %-6s", f.Severity), 8, f.Text())
 		}
 	}
 	for i := range r.Snapshots {
@@ -147,14 +147,8 @@ func (s *Snapshot) TrackingText() string {
 // countsText is how many users were read, answered and failed.
 func countsText(unit stats.Unit, u *snapshot.Users) string {
 	said := fmt.Sprintf("%s: %s answered, %s failed", unit.Count(u.Read), text.Thousands(u.Answered), text.Thousands(u.Failed))
-	var kinds []string
-	for _, kind := range pipeline.Kinds {
-		if n := u.FailedByKind[kind]; n > 0 {
-			kinds = append(kinds, fmt.Sprintf("%s %s", text.Thousands(n), kind))
-		}
-	}
-	if len(kinds) > 0 {
-		said += " (" + strings.Join(kinds, ", ") + ")"
+	if kinds := KindsText(u); kinds != "" {
+		said += " (" + kinds + ")"
 	}
 	return said
 }
@@ -179,7 +173,7 @@ func (p *printer) column(c *Column) {
 	if c.Folded > 0 {
 		p.Line("  (other): %s values or more", text.Thousands(c.Folded))
 	}
-	p.Wrap("  failing: ", 2, c.FailingWords)
+	p.Wrap("  failing: ", 2, c.FailingResult.String())
 }
 
 func (p *printer) flag(f *Flag) {
@@ -207,11 +201,10 @@ func (p *printer) flag(f *Flag) {
 	if more > 0 {
 		p.Line("  and %s with %s", text.Count(int64(more), "more variant"), p.unit.Count(rest))
 	}
-	if f.Words != "" {
-		p.Wrap("  ", 2, f.Words)
-	}
-	if f.AllocationWords != "" {
-		p.Wrap("  ", 2, f.AllocationWords)
+	for _, said := range []string{f.Result.String(), f.AllocationResult.String()} {
+		if said != "" {
+			p.Wrap("  ", 2, said)
+		}
 	}
 	p.slices(f)
 }
@@ -369,7 +362,7 @@ func (o *Overlap) mark() string {
 	switch {
 	case o.Exclusive && o.Assigned > 0:
 		return string(Alert)
-	case overlapP(o) < 1:
+	case found(o.Test):
 		return "depends"
 	}
 	return ""

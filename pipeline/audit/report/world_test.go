@@ -12,13 +12,13 @@ import (
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
-	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
+	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sinks"
 )
 
 // half is an even split of control and treatment.
-var half = []report.Weight{{Variant: "control", Share: 50}, {Variant: "treatment", Share: 50}}
+var half = []engine.Weight{{Variant: "control", Share: 0.5}, {Variant: "treatment", Share: 0.5}}
 
 var countries = []string{"DE", "FR", "US", "BR", "JP", "IN", "PL", "TR"}
 
