@@ -12,7 +12,6 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/check"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
-	"github.com/rollcall-cli/rollcall/sources"
 )
 
 var checkFormats = []string{"table", "json", "junit", "markdown"}
@@ -22,13 +21,14 @@ func checkCommand(env *env, con *console) *cobra.Command {
 	var quiet, ids, first bool
 	cmd := &cobra.Command{
 		Use: "check RULES.yaml SNAPSHOT... [options]", DisableFlagsInUseLine: true,
-		Short: "Hold snapshots against a file of rules",
-		Long: `check holds finished snapshots against the rules in a file, which lives beside
-the experiment's code. The exit code is 0 if all hold, and 4 if one does not.
-SNAPSHOT is an output of a run, or its manifest. Several runs are added up.
+		Short: "Check snapshots against a rules file",
+		Long: `check reads finished snapshots, and says which checks in a rules file hold. The
+file is kept beside the experiment's code. The exit code is 0 if all checks
+hold, and 4 if one does not. SNAPSHOT is an output of a run, or its manifest.
+Several runs are added up.
 
   version: 1
-  flag: checkout-redesign                # of the checks that name none
+  flag: checkout-redesign                # of checks without a flag
   checks:
     - variant: treatment
       where: country == "DE" and plan != "free"    # over --carry columns
@@ -45,12 +45,13 @@ SNAPSHOT is an output of a run, or its manifest. Several runs are added up.
     - flags: [checkout-redesign, pricing-test]
     - younger: 24h
 
-The README says more. --init writes a first file from what a snapshot shows.`,
+The README explains all keys. --init prints a first file from what a snapshot
+shows.`,
 		Example: `  rollcall check --init assignments.parquet > checkout.rules.yaml
   rollcall check checkout.rules.yaml assignments.parquet
   rollcall check checkout.rules.yaml eu.csv us.csv --format junit > junit.xml`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			n, hint := 2, "name a rules file and the output of a run; `rollcall check --init SNAPSHOT` writes a first rules file"
+			n, hint := 2, "name a rules file and the output of a run; `rollcall check --init SNAPSHOT` prints a first rules file"
 			if first {
 				n, hint = 1, "name the output of a run, for example assignments.parquet"
 			}
@@ -89,14 +90,15 @@ The README says more. --init writes a first file from what a snapshot shows.`,
 
 func runCheck(env *env, args []string, format string, ids bool) error {
 	path, snapshots := args[0], args[1:]
-	if snapshot.IsManifest(path) || slices.ContainsFunc([]string{".csv", ".tsv", ".jsonl", ".parquet", ".gz", ".zst"}, func(end string) bool { return strings.HasSuffix(path, end) }) {
-		return pipeline.WithHint(usageErrorf("%s is not a rules file", path), "it stands before the snapshots: rollcall check RULES.yaml SNAPSHOT...")
+	data := []string{".csv", ".tsv", ".jsonl", ".parquet", ".gz", ".zst"}
+	if snapshot.IsManifest(path) || slices.ContainsFunc(data, func(ext string) bool { return strings.HasSuffix(path, ext) }) {
+		return pipeline.WithHint(usageErrorf("%s is not a rules file", path), "put the rules file before the snapshots: rollcall check RULES.yaml SNAPSHOT...")
 	}
 	file, err := await(env.Soft, func() (*check.File, error) { return check.Load(path) }) // and the schemas that it names
 	if err != nil {
 		return pipeline.WithHint(usageErrorf("%w", err), pipeline.Hint(err))
 	}
-	r, err := check.Check(env.Soft, file, check.Options{Snapshots: snapshots, IDs: ids, Now: clock(), FailedRows: failedRows})
+	r, err := check.Run(env.Soft, file, check.Options{Snapshots: snapshots, IDs: ids, Now: clock()})
 	if err != nil {
 		if _, ok := errors.AsType[*check.Error](err); ok {
 			return pipeline.WithHint(usageErrorf("%w", err), pipeline.Hint(err))
@@ -108,23 +110,4 @@ func runCheck(env *env, args []string, format string, ids bool) error {
 		verdict = &exitError{fmt.Errorf("%s: %s", path, r.Verdict()), exitNotHeld}
 	}
 	return keepVerdict(verdict, printResult(env.Stdout, format, r))
-}
-
-// failedRows are the row numbers of the first error records.
-func failedRows(file string, most int) (numbers []int64, err error) {
-	in, err := sources.Open([]sources.File{{Path: file}}, sources.Options{})
-	if err != nil {
-		return nil, err
-	}
-	defer in.Close() //nolint:errcheck // only read
-	var row pipeline.Row
-	for len(numbers) < most {
-		if err := in.Next(&row); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return nil, err
-		}
-		numbers = append(numbers, row.Number)
-	}
-	return numbers, nil
 }

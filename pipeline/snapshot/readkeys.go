@@ -38,6 +38,9 @@ func (k *Keys) Find(name string) (Key, bool) {
 	return key, ok
 }
 
+// Intern is the key of a text, which it gets if it has none.
+func (k *Keys) Intern(name string) (Key, error) { return k.add([]byte(name), NoKey) }
+
 // add is the key of a text, which it gets if it has none. A right guess spares the look-up.
 func (k *Keys) add(name []byte, guess Key) (Key, error) {
 	if guess != NoKey && int(guess) < len(k.names) && k.names[guess] == string(name) {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"slices"
 	"time"
 
@@ -19,138 +19,154 @@ type Options struct {
 
 	IDs bool      // examples with the users' ids
 	Now time.Time // what younger is measured from; zero: the clock's
-
-	// FailedRows are the row numbers of the first few error records in a file. nil: they are not looked at.
-	FailedRows func(file string, most int) ([]int64, error)
 }
 
-// snapshot is one finished run.
-type openRun struct {
-	path     string
-	manifest string
-	m        *snapshot.Manifest
-	once     snapshot.Users // m.Users, less those whom another of the snapshots asked about again
-	errors   string         // the file of error records; "": not known
-	listed   snapshot.File  // what the manifest says of the file at path
-	r        *snapshot.Reader
-	inFile   int64
-}
-
-// Check holds the snapshots against the rules. An [*Error] is a mistake in the rules file; every other error is about a
-// snapshot that cannot be read, or is not what its manifest says. What does not hold is in the Report.
-func Check(ctx context.Context, f *File, o Options) (_ *Report, err error) {
+// Run checks snapshots. An [*Error] is a mistake in the rules file; every other error is about a snapshot that cannot be
+// read, or is not what its manifest says. The results of the checks are in the Report.
+func Run(ctx context.Context, f *File, o Options) (_ *Report, err error) {
 	if o.Now.IsZero() {
 		o.Now = time.Now()
 	}
-	keys := &snapshot.Keys{}
-	all, err := openAll(o.Snapshots, keys, func(ro *snapshot.Options) {
-		ro.NoPayloads = !slices.ContainsFunc(f.Checks, func(r *Rule) bool { return r.Kind == Payload })
-		ro.NoCarried = !slices.ContainsFunc(f.Checks, func(r *Rule) bool { return r.Where != "" || len(r.By) > 0 })
+	runs, err := openRuns(o.Snapshots, snapshot.Options{
+		NoPayloads: !slices.ContainsFunc(f.Checks, func(c *Check) bool { return c.Kind == Payload }),
+		NoCarried:  !slices.ContainsFunc(f.Checks, func(c *Check) bool { return c.Where != "" || len(c.By) > 0 }),
 	})
-	defer func() { err = errors.Join(err, closeAll(all)) }()
+	defer func() { err = errors.Join(err, closeRuns(runs)) }()
 	if err != nil {
 		return nil, err
 	}
-	c := &counting{file: f, o: &o, keys: keys, counter: newCounter(keys)}
-	if err := c.bind(all); err != nil {
+	p, err := newPass(f, &o, runs)
+	if err != nil {
 		return nil, err
 	}
-	for _, s := range all {
-		if err := c.read(ctx, s); err != nil {
+	for _, r := range runs {
+		if err := p.countRun(ctx, r); err != nil {
 			return nil, err
 		}
 	}
-	return judge(c, all), nil
+	return judgeAll(p), nil
 }
 
-// openAll opens snapshots, each of a run of its own.
-func openAll(paths []string, keys *snapshot.Keys, set func(*snapshot.Options)) (all []*openRun, err error) {
-	runs := map[string]string{}
-	for _, path := range paths {
-		s, err := open(path)
-		if err != nil {
-			return all, err
-		}
-		if first, twice := runs[s.m.RunID]; twice {
-			return all, pipeline.WithHint(fmt.Errorf("%s and %s are of the same run, and its users would count twice", first, s.path),
-				"name one output of each run")
-		}
-		runs[s.m.RunID] = s.path
-		o := snapshot.Options{Manifest: s.m, Keys: keys, NoIncluded: true}
-		set(&o)
-		if s.r, err = snapshot.OpenReader(s.path, o); err != nil {
-			return all, err
-		}
-		all = append(all, s)
-	}
-	manifests := make([]*snapshot.Manifest, len(all))
-	for i, s := range all {
-		manifests[i] = s.m
-	}
-	once, err := snapshot.CountOnce(manifests)
+// openRun is a finished run and the reader of its users.
+type openRun struct {
+	*snapshot.Run
+	users *snapshot.Reader
+	keys  []snapshot.Key // by key of an escaped text: the key of the text; see unescape
+}
+
+// openRuns opens snapshots, each of another run. The readers share their keys.
+func openRuns(paths []string, o snapshot.Options) (runs []*openRun, err error) {
+	all, err := snapshot.OpenAll(paths)
 	if err != nil {
-		return all, err
+		return nil, err
 	}
-	for i, s := range all {
-		s.once = once[i]
+	o.Keys, o.NoIncluded = &snapshot.Keys{}, true
+	for _, r := range all {
+		if r.Manifest != nil && (r.Manifest.RunID == "" || r.Manifest.StartedAt.IsZero()) {
+			return runs, pipeline.WithHint(fmt.Errorf("%s is not complete: it lacks the run's id or start", r.ManifestPath),
+				"`rollcall verify` says more")
+		}
+		if err := errors.Join(r.CheckSize(), problemOf(r)); err != nil {
+			return runs, err
+		}
+		users, err := r.Users(o)
+		if err != nil {
+			return runs, err
+		}
+		runs = append(runs, &openRun{Run: r, users: users})
 	}
-	return all, nil
+	return runs, nil
 }
 
-func closeAll(all []*openRun) error {
+func closeRuns(runs []*openRun) error {
 	var errs []error
-	for _, s := range all {
-		errs = append(errs, s.r.Close())
+	for _, r := range runs {
+		errs = append(errs, r.users.Close())
 	}
 	return errors.Join(errs...)
 }
 
-// open finds the manifest of a snapshot, or the output of a manifest.
-func open(path string) (*openRun, error) {
-	s := &openRun{path: path}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	s.manifest = path
-	if !snapshot.IsManifest(path) {
-		if s.manifest, err = snapshot.FindManifest(path); err != nil {
-			return nil, err
-		}
-	}
-	if s.m, err = snapshot.ReadManifest(s.manifest); err != nil {
-		return nil, err
-	}
-	if len(s.m.Outputs) < 2 || s.m.RunID == "" || s.m.StartedAt.IsZero() {
-		return nil, pipeline.WithHint(fmt.Errorf("%s is not complete: it does not list the outputs of a run", s.manifest), "`rollcall verify` says more")
-	}
-	found := false
-	for i, l := range snapshot.Locate(s.manifest, s.m, []string{path}) {
-		there, err := os.Stat(l.Path)
-		last := i == len(s.m.Outputs)-1 // the error records
-		switch {
-		case l.Path == "" || err != nil:
-		case last && os.SameFile(info, there):
-			return nil, pipeline.WithHint(fmt.Errorf("%s holds the error records of a run, not its assignments", path), "name one of its other outputs")
-		case last:
-			s.errors = l.Path
-		case !found && (path == s.manifest || os.SameFile(info, there)):
-			s.path, s.listed, found = l.Path, l.File, true
-			info = there
-		}
-	}
+// problemOf is the first problem of a run as an error.
+func problemOf(r *snapshot.Run) error {
 	switch {
-	case !found && path == s.manifest:
-		return nil, pipeline.WithHint(fmt.Errorf("%s: no output of this run is a file that can be read", path), "name the output")
-	case !found:
-		return nil, fmt.Errorf("%s: its manifest %s does not list it", path, s.manifest)
-	case info.Size() != s.listed.Bytes:
-		return nil, s.tampered("it has %d bytes, and by its manifest %d", info.Size(), s.listed.Bytes)
+	case r.MissingManifest != nil:
+		return r.MissingManifest
+	case len(r.Problems) > 0:
+		return pipeline.WithHint(fmt.Errorf("%s is not what its manifest says: %s", r.Path, r.Problems[0]), "`rollcall verify` says more")
 	}
-	return s, nil
+	return nil
 }
 
-// tampered is the error of a file that is not the one which the run wrote.
-func (s *openRun) tampered(format string, args ...any) error {
-	return pipeline.WithHint(fmt.Errorf("%s is not what its manifest says: %s", s.path, fmt.Sprintf(format, args...)), "`rollcall verify` says more")
+// eachUser calls each for every user, and then reports what is wrong with the output.
+func (r *openRun) eachUser(ctx context.Context, each func(*snapshot.User) error) error {
+	var u snapshot.User
+	for n := 1; ; n++ {
+		err := r.users.Next(&u)
+		if err == io.EOF {
+			return problemOf(r.Run)
+		}
+		if err == nil && n%4096 == 0 {
+			err = context.Cause(ctx)
+		}
+		if err == nil && r.Layout.EscapeFormulas {
+			err = r.unescape(&u)
+		}
+		if err == nil {
+			err = each(&u)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// unescape takes away the ' of escaped formulas, which rules and other outputs do not have.
+func (r *openRun) unescape(u *snapshot.User) error {
+	for i := range u.Carry {
+		if v := &u.Carry[i]; v.Kind == pipeline.String && len(r.users.Unescape(string(v.Text))) < len(v.Text) {
+			v.Text = v.Text[1:]
+		}
+	}
+	for i := range u.Assignments {
+		for _, key := range []*snapshot.Key{&u.Assignments[i].Flag, &u.Assignments[i].Variant} {
+			for int(*key) >= len(r.keys) {
+				next := snapshot.Key(len(r.keys))
+				if next != snapshot.NoKey {
+					var err error
+					if next, err = r.users.Keys.Intern(r.users.Text(next)); err != nil {
+						return err
+					}
+				}
+				r.keys = append(r.keys, next)
+			}
+			*key = r.keys[*key]
+		}
+	}
+	return nil
+}
+
+// flagCounts are the users of each variant of each flag in all runs. Flags that nobody got have no variants.
+func flagCounts(runs []*openRun) map[string]map[string]int64 {
+	counts := map[string]map[string]int64{}
+	variantsOf := func(flag string) map[string]int64 {
+		if counts[flag] == nil {
+			counts[flag] = map[string]int64{}
+		}
+		return counts[flag]
+	}
+	for _, r := range runs {
+		for _, f := range r.Manifest.Flags {
+			variants := variantsOf(f.Flag)
+			for _, v := range f.Variants {
+				variants[v.Variant] += v.Users
+			}
+		}
+		for _, flag := range r.Manifest.NobodyGot {
+			variantsOf(flag)
+		}
+		for _, key := range r.users.Flags {
+			variantsOf(r.users.Text(key))
+		}
+	}
+	return counts
 }

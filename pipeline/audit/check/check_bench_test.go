@@ -46,7 +46,7 @@ checks:
 	b.ReportAllocs()
 	b.ResetTimer()
 	for range b.N {
-		if _, err := Check(b.Context(), f, Options{Snapshots: []string{path}}); err != nil {
+		if _, err := Run(b.Context(), f, Options{Snapshots: []string{path}}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -2,10 +2,7 @@ package check
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"slices"
 	"strings"
 
@@ -14,198 +11,76 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
-// counter counts who got what of every flag, and knows what the user at hand got. It is used from one goroutine.
-type counter struct {
-	keys  *snapshot.Keys
-	slots []int32 // by report.Key: 1 and the flag's slot; 0: not known
-	names map[string]int32
-	flags []*flagCount // by slot
+// pass reads all snapshots once, and counts for all checks together. It is used from one goroutine.
+type pass struct {
+	file   *File
+	o      *Options
+	runs   []*openRun
+	flags  map[string]map[string]int64 // users by flag and variant, according to the manifests
+	checks []*checkCounts              // in the order of the file
+	wheres []*where                    // each text once
 
-	// Of the user at hand, by slot: the variant, NoKey: none; and the payload.
-	got     []snapshot.Key
+	user       user
+	holds      []bool // of wheres, for the current user
+	treatments []bool // by variant: it is not a control
+	controls   []string
+	path       string // of the current snapshot
+	ids        stats.Distinct
+	together   []bool // by flag: a check looks at whether users have it and another one. The second kind of answers of ids
+	missing    int64  // answered users who are not in a file, because they got no variant
+}
+
+// user is what the current user got, by flag.
+type user struct {
+	keys    *snapshot.Keys
+	got     []snapshot.Key // NoKey: no variant
 	payload [][]byte
-
-	user     int64
-	ids      stats.Distinct // users, and whether they have the same answers in all rows
-	apart    []bool         // by slot: a check looks whether users have this flag and others; the second kind of answers
-	repeated int64          // users who have a flag twice
-	odd      int64          // assigned, and no variant
 }
 
-// flagCount counts the variants of one flag.
-type flagCount struct {
-	name  string
-	few   []variantCount // the first ones: to look through them is faster than a map
-	many  map[snapshot.Key]int64
-	users int64 // who have a variant
-	last  int   // the last user's, a guess at the next one's
-	seen  int64 // the user who had the flag last
-}
-
-type variantCount struct {
-	key   snapshot.Key
-	users int64
-}
-
-const fewVariants = 8
-
-func newCounter(keys *snapshot.Keys) *counter {
-	return &counter{keys: keys, names: map[string]int32{}}
-}
-
-// slot is the slot of a flag by its name, which it gets if it has none.
-func (c *counter) slot(name string) int {
-	if at, ok := c.names[name]; ok {
-		return int(at)
+// assign takes over what a user got.
+func (u *user) assign(assignments []snapshot.Assignment) {
+	if n := u.keys.Len(); n > len(u.got) {
+		u.got = append(u.got, make([]snapshot.Key, n-len(u.got))...)
+		u.payload = append(u.payload, make([][]byte, n-len(u.payload))...)
 	}
-	at := int32(len(c.flags))
-	c.names[name] = at
-	c.flags = append(c.flags, &flagCount{name: name})
-	c.got, c.payload = append(c.got, snapshot.NoKey), append(c.payload, nil)
-	return int(at)
-}
-
-// keepApart says that a check looks at which of these flags a user has together.
-func (c *counter) keepApart(slots ...int) {
-	for _, slot := range slots {
-		for len(c.apart) <= slot {
-			c.apart = append(c.apart, false)
-		}
-		c.apart[slot] = true
-	}
-}
-
-func (c *counter) slotOf(key snapshot.Key) int32 {
-	if int(key) < len(c.slots) && c.slots[key] != 0 {
-		return c.slots[key] - 1
-	}
-	at := int32(c.slot(c.keys.Name(key)))
-	if n := c.keys.Len(); n > len(c.slots) {
-		c.slots = append(c.slots, make([]int32, max(n, 2*len(c.slots))-len(c.slots))...)
-	}
-	c.slots[key] = at + 1
-	return at
-}
-
-// add takes in what a user got.
-func (c *counter) add(u *snapshot.User) {
-	c.user++
-	user, sampled := c.ids.CountRow(u.UserID, u.DeviceID)
-	var answers [2]uint64
-	for i := range u.Assignments {
-		a := &u.Assignments[i]
-		at := c.slotOf(a.Flag)
-		f := c.flags[at]
-		if f.seen == c.user {
-			c.repeated++
-			continue
-		}
-		f.seen = c.user
-		if !a.Assigned {
-			continue
-		}
-		if a.Variant == snapshot.NoKey {
-			c.odd++
-			continue
-		}
-		c.got[at], c.payload[at] = a.Variant, a.Payload
-		f.count(a.Variant)
-		if sampled {
-			x := (uint64(at)<<32 | uint64(uint32(a.Variant))) * 0x9e3779b97f4a7c15
-			x = (x ^ x>>29) * 0xbf58476d1ce4e5b9
-			answers[0] += x ^ x>>32
-			if int(at) < len(c.apart) && c.apart[at] {
-				answers[1] += x ^ x>>32
-			}
+	for i := range assignments {
+		if a := &assignments[i]; a.Assigned {
+			u.got[a.Flag], u.payload[a.Flag] = a.Variant, a.Payload
 		}
 	}
-	if sampled {
-		c.ids.CompareAnswers(user, answers)
+}
+
+// clear forgets what a user got.
+func (u *user) clear(assignments []snapshot.Assignment) {
+	for i := range assignments {
+		u.got[assignments[i].Flag] = snapshot.NoKey
 	}
 }
 
-// forget ends the user at hand.
-func (c *counter) forget(u *snapshot.User) {
-	for i := range u.Assignments {
-		c.got[c.slotOf(u.Assignments[i].Flag)] = snapshot.NoKey
-	}
-}
-
-func (f *flagCount) count(key snapshot.Key) {
-	f.users++
-	if f.last < len(f.few) && f.few[f.last].key == key {
-		f.few[f.last].users++
-		return
-	}
-	for i := range f.few {
-		if f.few[i].key == key {
-			f.last = i
-			f.few[i].users++
-			return
-		}
-	}
-	if len(f.few) < fewVariants {
-		f.last = len(f.few)
-		f.few = append(f.few, variantCount{key, 1})
-		return
-	}
-	if f.many == nil {
-		f.many = map[snapshot.Key]int64{}
-	}
-	f.many[key]++
-}
-
-// variants are the users of each variant.
-func (f *flagCount) variants(keys *snapshot.Keys) map[string]int64 {
-	counts := map[string]int64{}
-	for _, v := range f.few {
-		counts[keys.Name(v.key)] = v.users
-	}
-	for key, users := range f.many {
-		counts[keys.Name(key)] = users
-	}
-	return counts
-}
-
-// counting counts for all checks together.
-type counting struct {
-	*counter
-	file *File
-	o    *Options
-	keys *snapshot.Keys
-
-	states     []*state // of the checks, in their order
-	wheres     []*where // each text once
-	holds      []bool   // of the user at hand, by where
-	treatments []bool   // by report.Key: it is not a control
-	path       string   // of the snapshot at hand
-	missing    int64    // answered users who are not in a file, because they got nothing
-}
-
-// state is what was counted for one check.
-type state struct {
-	*Rule
-	where   int // in counting.wheres; -1: all users
-	slot    int
-	slots   []int // of Flags
-	set     set   // variants that count: named ones, or treatments
-	held    set   // of Holdout: the variants that hold a user out
-	weights set   // of Ratio
-	nobody  int   // of Ratio: the place of not_assigned among the weights; -1: it is not there
+// checkCounts are the counts of one check.
+type checkCounts struct {
+	*Check
+	where    int // in pass.wheres; -1: all users
+	flag     snapshot.Key
+	flags    []snapshot.Key
+	variants variantSet // that count: named ones, or treatments
+	held     variantSet // of Holdout: the variants that hold a user out
+	weights  variantSet // of Ratio
+	nobody   int        // of Ratio: the place of not_assigned among the weights; -1: it is not there
 
 	users, hits   int64
 	with, without []Row // examples of hits, and of the others
 	inFlags       []int64
 	all           *cell
-	by            []*slicing
-	payloads      payloads
+	by            []*columnCells
+	payloads      payloadChecker
 	absent        int64 // users without a payload
 }
 
-// slicing is the cells of one column.
-type slicing struct {
+// columnCells are the cells of one column.
+type columnCells struct {
 	column string
-	at     int // in the carried columns of the snapshot at hand
+	index  int // in the carried columns of the current snapshot
 	cells  map[string]*cell
 	none   *cell // users without a value
 	full   bool  // there are more values than maxSlices
@@ -217,316 +92,313 @@ const maxSlices = 1000
 
 // cell counts variants by weight; the last count is of variants without a weight.
 type cell struct {
-	counts   []int64
-	examples map[int][]Row
-	strange  []snapshot.Key // the first variants without a weight
+	counts     []int64
+	examples   map[int][]Row
+	unweighted []snapshot.Key // the first variants without a weight
 }
 
-func newCell(n int) *cell { return &cell{counts: make([]int64, n+1), examples: map[int][]Row{}} }
+func newCell(weights int) *cell {
+	return &cell{counts: make([]int64, weights+1), examples: map[int][]Row{}}
+}
 
-// set is a set of variants by name, or all treatments.
-type set struct {
-	names      []string
-	places     map[string]int       // of the names
-	keys       map[snapshot.Key]int // of the names that somebody has: their places
+// variantSet is a set of variants by name, or of all treatments, or of all variants.
+type variantSet struct {
+	places     map[snapshot.Key]int // of the names
 	treatments bool
-	any        bool // all variants
-	none       bool // not having any is in the set
-
-	last   snapshot.Key // that at was asked for
-	lastAt int
+	any        bool
+	none       bool // not having a variant is in the set
 }
 
-func setOf(names []string) set {
-	s := set{names: names, places: make(map[string]int, len(names)), keys: map[snapshot.Key]int{}, none: slices.Contains(names, NotAssigned)}
-	for i, name := range names {
-		s.places[name] = i
-	}
-	return s
-}
-
-// at is the place of a variant among the names, or -1.
-func (s *set) at(key snapshot.Key) int {
-	if key == s.last && key != snapshot.NoKey {
-		return s.lastAt
-	}
-	at, ok := s.keys[key]
-	if !ok {
-		at = -1
-	}
-	s.last, s.lastAt = key, at
-	return at
-}
-
-func (c *counting) in(s *set, key snapshot.Key) bool {
+// contains reports whether a variant, or NoKey, is in a set.
+func (p *pass) contains(s *variantSet, variant snapshot.Key) bool {
 	switch {
-	case key == snapshot.NoKey:
+	case variant == snapshot.NoKey:
 		return s.none
 	case s.any:
 		return true
 	case s.treatments:
-		return c.treatments[key]
+		return p.isTreatment(variant)
 	}
-	return s.at(key) >= 0
+	_, ok := s.places[variant]
+	return ok
 }
 
-// learn takes note of keys that are new: which flags and variants of the rules they are.
-func (c *counting) learn() {
-	for key := snapshot.Key(len(c.treatments)); int(key) < c.keys.Len(); key++ {
-		name := c.keys.Name(key)
-		controls := c.file.Controls
-		if controls == nil {
-			controls = DefaultControls
+func (p *pass) isTreatment(variant snapshot.Key) bool {
+	for int(variant) >= len(p.treatments) {
+		name := p.user.keys.Name(snapshot.Key(len(p.treatments)))
+		isControl := slices.ContainsFunc(p.controls, func(control string) bool { return strings.EqualFold(control, name) })
+		p.treatments = append(p.treatments, !isControl)
+	}
+	return p.treatments[variant]
+}
+
+// newPass checks the names in a rules file against the snapshots, and prepares to count.
+func newPass(f *File, o *Options, runs []*openRun) (*pass, error) {
+	p := &pass{file: f, o: o, runs: runs, flags: flagCounts(runs), controls: f.Controls}
+	if p.controls == nil {
+		p.controls = DefaultControls
+	}
+	if len(runs) > 0 {
+		p.user.keys = runs[0].users.Keys
+	}
+	b := newBinder(f, p.flags, runs)
+	if err := b.checkFile(f); err != nil {
+		return nil, err
+	}
+	wheres := map[string]int{}
+	for _, check := range f.Checks {
+		if err := b.checkNames(check); err != nil {
+			return nil, err
 		}
-		c.treatments = append(c.treatments, key != snapshot.NoKey &&
-			!slices.ContainsFunc(controls, func(control string) bool { return strings.EqualFold(control, name) }))
-		if key == snapshot.NoKey {
+		c, err := p.newCounts(check)
+		if err != nil {
+			return nil, err
+		}
+		p.checks = append(p.checks, c)
+		if check.Where == "" || !b.rows {
 			continue
 		}
-		for _, s := range c.states {
-			for _, set := range []*set{&s.set, &s.held, &s.weights} {
-				if i, ok := set.places[name]; ok {
-					set.keys[key] = i
-					set.last = snapshot.NoKey
-				}
+		index, ok := wheres[check.Where]
+		if !ok {
+			w, err := b.compileWhere(check)
+			if err != nil {
+				return nil, err
 			}
+			index = len(p.wheres)
+			wheres[check.Where], p.wheres = index, append(p.wheres, w)
 		}
+		c.where = index
 	}
+	p.holds = make([]bool, len(p.wheres))
+	return p, nil
 }
 
-// read counts the users of one snapshot.
-func (c *counting) read(ctx context.Context, s *openRun) error {
-	c.path = s.path
-	c.place(s)
-	before := c.user
-	err := c.counter.read(ctx, s, func(u *snapshot.User) error {
-		if c.keys.Len() > len(c.treatments) {
-			c.learn()
+// newCounts prepares the counts of a check.
+func (p *pass) newCounts(check *Check) (c *checkCounts, err error) {
+	key := func(name string) (key snapshot.Key) {
+		if err == nil {
+			key, err = p.user.keys.Intern(name)
 		}
-		for i, w := range c.wheres {
+		return key
+	}
+	set := func(names []string) variantSet {
+		s := variantSet{places: map[snapshot.Key]int{}, none: slices.Contains(names, NotAssigned)}
+		for i, name := range names {
+			s.places[key(name)] = i
+		}
+		return s
+	}
+	c = &checkCounts{Check: check, where: -1, nobody: -1, inFlags: make([]int64, len(check.Flags))}
+	if check.Flag != "" {
+		c.flag = key(check.Flag)
+	}
+	for _, flag := range check.Flags {
+		c.flags = append(c.flags, key(flag))
+	}
+	switch check.Kind {
+	case Share, Count, Payload:
+		c.variants = set(check.Variants)
+	case Exposed, Holdout, Exclusive:
+		c.variants = set(check.Treatments)
+		c.variants.treatments = check.Treatments == nil
+		c.variants.any = check.Kind == Exclusive && check.Who == ofAssigned
+		c.held = set(check.Variants)
+	case Ratio:
+		var names []string
+		for _, w := range check.Weights {
+			names = append(names, w.Variant)
+		}
+		c.weights, c.nobody, c.all = set(names), slices.Index(names, NotAssigned), newCell(len(names))
+		for _, column := range check.By {
+			c.by = append(c.by, &columnCells{column: column, cells: map[string]*cell{}})
+		}
+	}
+	c.payloads.schema = check.schema
+	if check.Kind == Holdout || check.Kind == Exclusive {
+		p.together = append(p.together, make([]bool, p.user.keys.Len()-len(p.together))...)
+		for _, flag := range append(c.flags, c.flag) { // of Exclusive that is NoKey
+			p.together[flag] = true
+		}
+	}
+	return c, err
+}
+
+// countRun counts the users of one snapshot.
+func (p *pass) countRun(ctx context.Context, r *openRun) error {
+	p.path = r.Path
+	for _, w := range p.wheres {
+		for i, name := range w.columns {
+			w.indexes[i] = columnIndex(r, name)
+		}
+	}
+	for _, c := range p.checks {
+		for _, by := range c.by {
+			by.index = columnIndex(r, by.column)
+		}
+	}
+	before := p.ids.Rows()
+	err := r.eachUser(ctx, func(u *snapshot.User) error {
+		p.user.assign(u.Assignments)
+		p.countAnswers(u)
+		for i, w := range p.wheres {
 			var err error
-			if c.holds[i], err = w.holds(u.Carry); err != nil {
-				return fmt.Errorf("row %d: %w", u.Row, err)
+			if p.holds[i], err = w.evaluate(u.Carry); err != nil {
+				return fmt.Errorf("%s: row %d: %w", r.Path, u.Row, err)
 			}
 		}
-		for _, st := range c.states {
-			if st.where < 0 || c.holds[st.where] {
-				c.count(st, u)
+		for _, c := range p.checks {
+			if c.where < 0 || p.holds[c.where] {
+				p.count(c, u)
 			}
 		}
+		p.user.clear(u.Assignments)
 		return nil
 	})
-	c.missing += s.m.Users.Answered - (c.user - before)
+	p.missing += r.Manifest.Users.Answered - (p.ids.Rows() - before)
 	return err
 }
 
-// read reads a snapshot to its end, and holds it against its manifest.
-func (c *counter) read(ctx context.Context, s *openRun, each func(*snapshot.User) error) error {
-	before := map[string]map[string]int64{}
-	for _, f := range c.flags {
-		before[f.name] = f.variants(c.keys)
+// countAnswers counts the different users, and notes whether their rows have the same answers.
+func (p *pass) countAnswers(u *snapshot.User) {
+	id, sampled := p.ids.CountRow(u.UserID, u.DeviceID)
+	if !sampled {
+		return
 	}
-	c.repeated, c.odd = 0, 0
-	var u snapshot.User
-	var last, disordered, differing int64
-	for {
-		if err := s.r.Next(&u); err == io.EOF {
-			break
-		} else if err != nil {
-			return err
+	var answers [2]uint64
+	for i := range u.Assignments {
+		a := &u.Assignments[i]
+		if !a.Assigned {
+			continue
 		}
-		if s.inFile++; s.inFile%4096 == 0 && ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if u.Row <= last {
-			disordered++
-		}
-		last = u.Row
-		if u.Differs != "" {
-			differing++
-		}
-		c.add(&u)
-		if err := each(&u); err != nil {
-			if _, ok := errors.AsType[*Error](err); ok {
-				return err
-			}
-			return fmt.Errorf("%s: %w", s.path, err)
-		}
-		c.forget(&u)
-	}
-	everybody := s.r.Wide || s.m.Options["flags"] != "" || s.m.Options["flags-from"] != ""
-	switch answered := s.m.Users.Answered; {
-	case s.r.Records() != s.listed.Rows:
-		return s.tampered("it has %d records, and by its manifest %d", s.r.Records(), s.listed.Rows)
-	case everybody && s.inFile != answered, s.inFile > answered:
-		return s.tampered("it has %d users, and by its manifest %d were answered", s.inFile, answered)
-	case disordered > 0:
-		return s.tampered("%d users are not sorted by row number", disordered)
-	case differing > 0:
-		return s.tampered("%d users have records that disagree", differing)
-	case c.repeated > 0:
-		return s.tampered("flags stand there twice for the same user, %d times", c.repeated)
-	case c.odd > 0:
-		return s.tampered("%d users are assigned and have no variant", c.odd)
-	}
-	for _, f := range c.flags {
-		want := map[string]int64{}
-		if i := slices.IndexFunc(s.m.Flags, func(m snapshot.FlagCount) bool { return m.Flag == f.name }); i >= 0 {
-			for _, v := range s.m.Flags[i].Variants {
-				want[v.Variant] = v.Users
-			}
-		}
-		got := f.variants(c.keys)
-		for v := range got {
-			got[v] -= before[f.name][v]
-		}
-		for v := range want {
-			got[v] += 0
-		}
-		for _, v := range slices.Sorted(maps.Keys(got)) {
-			if got[v] != want[v] {
-				return s.tampered("flag %s, variant %s: %d users, and by its manifest %d", f.name, v, got[v], want[v])
-			}
+		x := (uint64(a.Flag)<<32 | uint64(uint32(a.Variant))) * 0x9e3779b97f4a7c15
+		x = (x ^ x>>29) * 0xbf58476d1ce4e5b9
+		answers[0] += x ^ x>>32
+		if int(a.Flag) < len(p.together) && p.together[a.Flag] {
+			answers[1] += x ^ x>>32
 		}
 	}
-	for _, m := range s.m.Flags {
-		if _, ok := c.names[m.Flag]; !ok && m.Assigned > 0 {
-			return s.tampered("flag %s is missing, and by its manifest %d users have it", m.Flag, m.Assigned)
-		}
-	}
-	return nil
+	p.ids.CompareAnswers(id, answers)
 }
 
-// example is the user at hand.
-func (c *counting) example(u *snapshot.User, note string) Row {
-	row := Row{Snapshot: c.path, Row: u.Row, Note: note}
-	if c.o.IDs {
+// newExample makes an example of the current user.
+func (p *pass) newExample(u *snapshot.User, note string) Row {
+	row := Row{Snapshot: p.path, Row: u.Row, Note: note}
+	if p.o.IDs {
 		row.UserID, row.DeviceID = string(u.UserID), string(u.DeviceID)
 	}
 	return row
 }
 
-func (c *counting) keep(rows *[]Row, u *snapshot.User) {
+func (p *pass) keepExample(rows *[]Row, u *snapshot.User) {
 	if len(*rows) < MaxExamples {
-		*rows = append(*rows, c.example(u, ""))
+		*rows = append(*rows, p.newExample(u, ""))
 	}
 }
 
-// count counts the user at hand for one check.
-func (c *counting) count(s *state, u *snapshot.User) {
-	switch s.Kind {
+// count counts the current user for one check.
+func (p *pass) count(c *checkCounts, u *snapshot.User) {
+	got := p.user.got[c.flag]
+	switch c.Kind {
 	case Share, Count, Exposed:
-		got := c.got[s.slot]
-		if s.Of == ofAssigned && got == snapshot.NoKey {
+		if c.Of == ofAssigned && got == snapshot.NoKey {
 			return
 		}
-		s.users++
-		if c.in(&s.set, got) {
-			s.hits++
-			c.keep(&s.with, u)
+		c.users++
+		if p.contains(&c.variants, got) {
+			c.hits++
+			p.keepExample(&c.with, u)
 		} else {
-			c.keep(&s.without, u)
+			p.keepExample(&c.without, u)
 		}
-	case Exclusive:
-		s.users++
+	case Exclusive, Holdout:
+		if c.Kind == Holdout && !p.contains(&c.held, got) {
+			return
+		}
+		c.users++
 		n := 0
-		for i, slot := range s.slots {
-			if got := c.got[slot]; got != snapshot.NoKey && c.in(&s.set, got) {
-				s.inFlags[i]++
+		for i, flag := range c.flags {
+			if p.contains(&c.variants, p.user.got[flag]) {
+				c.inFlags[i]++
 				n++
 			}
 		}
-		if n > 1 {
-			s.hits++
-			c.keepWith(s, u)
-		}
-	case Holdout:
-		if !c.in(&s.held, c.got[s.slot]) {
-			return
-		}
-		s.users++
-		for _, slot := range s.slots {
-			if c.in(&s.set, c.got[slot]) {
-				s.hits++
-				c.keepWith(s, u)
-				break
-			}
+		if n > 1 || n > 0 && c.Kind == Holdout {
+			c.hits++
+			p.keepVariants(c, u)
 		}
 	case Ratio:
-		got := c.got[s.slot]
-		place := s.nobody
+		place := c.nobody
 		if got != snapshot.NoKey {
-			if place = s.weights.at(got); place < 0 {
-				place = len(s.Weights)
+			var ok bool
+			if place, ok = c.weights.places[got]; !ok {
+				place = len(c.Weights)
 			}
 		}
 		if place < 0 {
 			return
 		}
-		s.users++
-		c.tell(s.all, place, got, u)
-		for _, by := range s.by {
-			if cell := by.cell(&u.Carry[by.at], len(s.Weights)); cell != nil {
-				c.tell(cell, place, got, u)
+		c.users++
+		p.countInCell(c.all, place, got, u)
+		for _, by := range c.by {
+			if cell := by.findCell(&u.Carry[by.index], len(c.Weights)); cell != nil {
+				p.countInCell(cell, place, got, u)
 			}
 		}
 	case Payload:
-		got := c.got[s.slot]
-		if got == snapshot.NoKey || len(s.set.names) > 0 && !c.in(&s.set, got) {
+		if got == snapshot.NoKey || len(c.Variants) > 0 && !p.contains(&c.variants, got) {
 			return
 		}
-		payload, wrong := c.payload[s.slot], "no payload"
+		payload, wrong := p.user.payload[c.flag], "no payload"
 		switch {
 		case len(payload) > 0:
-			wrong = s.payloads.wrong(payload)
-		case s.Optional:
-			s.absent++
+			wrong = c.payloads.findError(payload)
+		case c.Optional:
+			c.absent++
 			return
 		}
-		s.users++
+		c.users++
 		if wrong != "" {
-			s.hits++
-			if len(s.with) < MaxExamples {
-				s.with = append(s.with, c.example(u, wrong))
+			c.hits++
+			if len(c.with) < MaxExamples {
+				c.with = append(c.with, p.newExample(u, wrong))
 			}
 		}
 	}
 }
 
-// keepWith keeps an example that says which variants of the check's flags the user has.
-func (c *counting) keepWith(s *state, u *snapshot.User) {
-	if len(s.with) == MaxExamples {
+// keepVariants keeps an example that says which variants of the check's flags the user has.
+func (p *pass) keepVariants(c *checkCounts, u *snapshot.User) {
+	if len(c.with) == MaxExamples {
 		return
 	}
 	var has []string
-	for i, slot := range s.slots {
-		if got := c.got[slot]; got != snapshot.NoKey && c.in(&s.set, got) {
-			has = append(has, s.Flags[i]+" "+c.keys.Name(got))
+	for i, flag := range c.flags {
+		if got := p.user.got[flag]; p.contains(&c.variants, got) {
+			has = append(has, c.Flags[i]+" "+p.user.keys.Name(got))
 		}
 	}
-	s.with = append(s.with, c.example(u, strings.Join(has, ", ")))
+	c.with = append(c.with, p.newExample(u, strings.Join(has, ", ")))
 }
 
-// tell counts a user in a cell.
-func (c *counting) tell(cell *cell, place int, got snapshot.Key, u *snapshot.User) {
+func (p *pass) countInCell(cell *cell, place int, got snapshot.Key, u *snapshot.User) {
 	cell.counts[place]++
-	if place == len(cell.counts)-1 && len(cell.strange) < MaxExamples && !slices.Contains(cell.strange, got) {
-		cell.strange = append(cell.strange, got)
+	if place == len(cell.counts)-1 && len(cell.unweighted) < MaxExamples && !slices.Contains(cell.unweighted, got) {
+		cell.unweighted = append(cell.unweighted, got)
 	}
 	if rows := cell.examples[place]; len(rows) < MaxExamples {
-		cell.examples[place] = append(rows, c.example(u, ""))
+		cell.examples[place] = append(rows, p.newExample(u, ""))
 	}
 }
 
-// cell is that of a value; nil where there are too many.
-func (b *slicing) cell(v *snapshot.Value, n int) *cell {
-	text := v.Text
+// findCell returns the cell of a value; nil if there are too many values.
+func (b *columnCells) findCell(v *snapshot.Value, weights int) *cell {
 	if v.Kind == pipeline.Null {
 		if b.none == nil {
-			b.none = newCell(n)
+			b.none = newCell(weights)
 		}
 		return b.none
 	}
+	text := v.Text
 	if v.Kind != pipeline.String && v.Kind != pipeline.Number {
 		b.text = v.AppendText(b.text[:0])
 		text = b.text
@@ -537,7 +409,7 @@ func (b *slicing) cell(v *snapshot.Value, n int) *cell {
 	if b.full = b.full || len(b.cells) >= maxSlices || len(text) > maxFile; b.full {
 		return nil
 	}
-	made := newCell(n)
+	made := newCell(weights)
 	b.cells[string(text)] = made
 	return made
 }

@@ -18,95 +18,137 @@ import (
 )
 
 const (
-	maxPaired     = 128 // flags that are looked at in pairs
+	maxPaired     = 128 // experiments that are looked at in pairs
 	maxExclusive  = 20  // pairs that are written
-	maxHoldouts   = 20  // variants that are called a holdout, and are looked at
-	maxDistinct   = 256 // payloads of a variant that a schema is made of
+	maxHoldouts   = 20  // variants with the name of a holdout that are looked at
+	maxDistinct   = 256 // different payloads of a variant that a schema is made of
 	maxProperties = 20  // of a schema that is written
 
-	// sureUsers is how many users coincidence would have to keep out of something for it to be no coincidence.
-	sureUsers = 20
-	// surelyEqual is the p-value above which variants are taken to have equal weights.
-	surelyEqual = 0.05
+	// minExpected is how many users have to be expected in something for it to be no coincidence that nobody is in it.
+	minExpected = 20
+	// minEqual is the p-value above which variants are treated as having equal weights.
+	minEqual = 0.05
 )
 
 // sketch is what a first rules file is made of.
 type sketch struct {
-	*counter
+	flags                  map[string]map[string]int64 // users by flag and variant
+	names                  []string                    // of the flags that somebody got, sorted
 	read, answered, failed int64
+	ids                    stats.Distinct
 
-	assigned []int32 // flags of the user at hand, by slot
-	pairs    map[[2]int32]int64
-	payloads map[[2]int32]*shape // by slot and the variant's key
-	held     map[int32]*heldOut  // by slot
-	holdouts int                 // variants in held
-	keys     *snapshot.Keys
+	user        user
+	experiments []snapshot.Key // flags that have a control
+	holdouts    []*holdout
+	together    map[[2]snapshot.Key]bool // experiments that some user is in
+	payloads    map[[2]snapshot.Key]*shape
 }
 
-// heldOut are the users who have a variant that is called a holdout.
-type heldOut struct {
-	users   map[string]int64   // by variant
-	treated map[string][]int64 // by variant, and slot of another flag
+// holdout is a variant with the name of a holdout, and how many of its users are in a treatment of each flag.
+type holdout struct {
+	flag, variant       string
+	flagKey, variantKey snapshot.Key
+	treated             map[snapshot.Key]int64
 }
 
 // shape is what the payloads of a variant have in common.
 type shape struct {
 	seen     map[string]bool
 	types    map[string]string // of the properties that all have; "": of several types
-	hopeless bool              // too many, or not objects
+	hopeless bool              // too many payloads, or not objects
 }
 
 // Init writes a first rules file, from what snapshots show. It holds for them.
 func Init(ctx context.Context, paths []string) (_ string, err error) {
-	keys := &snapshot.Keys{}
-	all, err := openAll(paths, keys, func(o *snapshot.Options) { o.NoCarried = true })
-	defer func() { err = errors.Join(err, closeAll(all)) }()
+	runs, err := openRuns(paths, snapshot.Options{NoCarried: true})
+	defer func() { err = errors.Join(err, closeRuns(runs)) }()
 	if err != nil {
 		return "", err
 	}
-	k := &sketch{counter: newCounter(keys), pairs: map[[2]int32]int64{}, payloads: map[[2]int32]*shape{}, held: map[int32]*heldOut{}, keys: keys}
-	for _, s := range all {
-		k.read += s.once.Read
-		k.answered += s.once.Answered
-		k.failed += s.once.Failed
-		if err := k.counter.read(ctx, s, func(u *snapshot.User) error { k.add(u); return nil }); err != nil {
+	s := &sketch{flags: flagCounts(runs), together: map[[2]snapshot.Key]bool{}, payloads: map[[2]snapshot.Key]*shape{}}
+	s.user.keys = runs[0].users.Keys
+	if err := s.findCandidates(); err != nil {
+		return "", err
+	}
+	var files []string
+	for _, r := range runs {
+		s.read += r.Once.Read
+		s.answered += r.Once.Answered
+		s.failed += r.Once.Failed
+		files = append(files, quoteYAML(filepath.Base(r.Path)))
+		if err := r.eachUser(ctx, s.addUser); err != nil {
 			return "", err
 		}
 	}
-	if k.answered == 0 {
+	if s.answered == 0 {
 		return "", errors.New("nobody was answered, and there is nothing to write rules from")
 	}
-	var names []string
-	for _, s := range all {
-		names = append(names, quoted(filepath.Base(s.path)))
+	return s.format(files), nil
+}
+
+// findCandidates finds the flags and variants whose users are looked at.
+func (s *sketch) findCandidates() error {
+	for _, flag := range slices.Sorted(maps.Keys(s.flags)) {
+		if flag == "" || len(s.flags[flag]) == 0 {
+			continue
+		}
+		s.names = append(s.names, flag)
+		flagKey, err := s.user.keys.Intern(flag)
+		if err != nil {
+			return err
+		}
+		experiment := false
+		for _, variant := range slices.Sorted(maps.Keys(s.flags[flag])) {
+			experiment = experiment || strings.EqualFold(variant, "control")
+			if !isHoldout(variant) || len(s.holdouts) == maxHoldouts {
+				continue
+			}
+			variantKey, err := s.user.keys.Intern(variant)
+			if err != nil {
+				return err
+			}
+			s.holdouts = append(s.holdouts, &holdout{flag, variant, flagKey, variantKey, map[snapshot.Key]int64{}})
+		}
+		if experiment && len(s.experiments) < maxPaired {
+			s.experiments = append(s.experiments, flagKey)
+		}
 	}
-	return k.file(names), nil
+	return nil
 }
 
 // users is how many different users were answered.
-func (k *sketch) users() int64 { return k.answered - k.ids.Rows() + k.ids.Users() }
+func (s *sketch) users() int64 { return s.answered - s.ids.Rows() + s.ids.Users() }
 
-// add takes in the user at hand.
-func (k *sketch) add(u *snapshot.User) {
-	k.assigned = k.assigned[:0]
+func (s *sketch) addUser(u *snapshot.User) error {
+	s.ids.CountRow(u.UserID, u.DeviceID)
+	s.user.assign(u.Assignments)
 	for i := range u.Assignments {
-		slot := k.slotOf(u.Assignments[i].Flag)
-		if k.got[slot] != snapshot.NoKey {
-			k.assigned = append(k.assigned, slot)
+		if a := &u.Assignments[i]; a.Assigned {
+			s.shape(a.Flag, a.Variant).addPayload(a.Payload)
 		}
 	}
-	for i, a := range k.assigned {
-		got := k.got[a]
-		k.shape(a, got).add(k.payload[a])
-		if isHoldout(k.keys.Name(got)) {
-			k.hold(a, k.keys.Name(got))
+	for _, h := range s.holdouts {
+		if s.user.got[h.flagKey] != h.variantKey {
+			continue
 		}
-		for _, b := range k.assigned[:i] {
-			if max(a, b) < maxPaired {
-				k.pairs[[2]int32{min(a, b), max(a, b)}]++
+		for i := range u.Assignments {
+			if a := &u.Assignments[i]; a.Assigned && !isControl(s.user.keys.Name(a.Variant)) {
+				h.treated[a.Flag]++
 			}
 		}
 	}
+	for i, a := range s.experiments {
+		if s.user.got[a] == snapshot.NoKey {
+			continue
+		}
+		for _, b := range s.experiments[:i] {
+			if s.user.got[b] != snapshot.NoKey {
+				s.together[[2]snapshot.Key{b, a}] = true
+			}
+		}
+	}
+	s.user.clear(u.Assignments)
+	return nil
 }
 
 func isHoldout(variant string) bool {
@@ -117,42 +159,15 @@ func isControl(variant string) bool {
 	return slices.ContainsFunc(DefaultControls, func(c string) bool { return strings.EqualFold(c, variant) })
 }
 
-func (k *sketch) hold(slot int32, variant string) {
-	h := k.held[slot]
-	if h == nil || h.users[variant] == 0 {
-		if k.holdouts == maxHoldouts {
-			return
-		}
-		k.holdouts++
+func (s *sketch) shape(flag, variant snapshot.Key) *shape {
+	key := [2]snapshot.Key{flag, variant}
+	if s.payloads[key] == nil {
+		s.payloads[key] = &shape{seen: map[string]bool{}}
 	}
-	if h == nil {
-		h = &heldOut{map[string]int64{}, map[string][]int64{}}
-		k.held[slot] = h
-	}
-	h.users[variant]++
-	treated := h.treated[variant]
-	if n := len(k.flags); n > len(treated) {
-		treated = append(treated, make([]int64, n-len(treated))...)
-		h.treated[variant] = treated
-	}
-	for _, b := range k.assigned {
-		if !isControl(k.keys.Name(k.got[b])) {
-			treated[b]++
-		}
-	}
+	return s.payloads[key]
 }
 
-func (k *sketch) shape(slot int32, variant snapshot.Key) *shape {
-	at := [2]int32{slot, int32(variant)}
-	s := k.payloads[at]
-	if s == nil {
-		s = &shape{seen: map[string]bool{}}
-		k.payloads[at] = s
-	}
-	return s
-}
-
-func (s *shape) add(payload []byte) {
+func (s *shape) addPayload(payload []byte) {
 	if s.hopeless || s.seen[string(payload)] {
 		return
 	}
@@ -197,52 +212,41 @@ func jsonType(v any) string {
 	return ""
 }
 
-// file writes the rules.
-func (k *sketch) file(snapshots []string) string {
+// format is the rules file.
+func (s *sketch) format(files []string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# What has to hold of a snapshot: `rollcall check RULES SNAPSHOT`.\n")
-	fmt.Fprintf(&b, "# Written by `rollcall check --init` from what %s shows, %s. It is a beginning:\n", strings.Join(snapshots, ", "), stats.UsersInRows(k.users(), k.answered, !k.ids.Exact()))
+	fmt.Fprintf(&b, "# Written by `rollcall check --init` from what %s shows, %s. It is a beginning:\n", strings.Join(files, ", "),
+		stats.UsersInRows(s.users(), s.answered, !s.ids.Exact()))
 	b.WriteString("# say what you know better, and take out what only happens to be so.\nversion: 1\nchecks:\n  # The snapshot as a whole.\n")
-	fmt.Fprintf(&b, "  - failed: {max: %d%%}\n", max(1, int(math.Ceil(100*float64(k.failed)/float64(k.read)))))
-	fmt.Fprintf(&b, "  - users: {min: %d}\n", roundDown(k.users()*9/10))
-
-	var order []int32 // flags that somebody got, by name
-	for slot, f := range k.flags {
-		if f.users > 0 && f.name != "" {
-			order = append(order, int32(slot))
-		}
-	}
-	slices.SortFunc(order, func(a, b int32) int { return strings.Compare(k.flags[a].name, k.flags[b].name) })
-	var names []string
-	for _, slot := range order {
-		names = append(names, quoted(k.flags[slot].name))
-	}
-	if len(names) > 0 {
-		fmt.Fprintf(&b, "  - flags: [%s]\n", strings.Join(names, ", "))
+	fmt.Fprintf(&b, "  - failed: {max: %d%%}\n", max(1, int(math.Ceil(100*float64(s.failed)/float64(s.read)))))
+	fmt.Fprintf(&b, "  - users: {min: %d}\n", roundDown(s.users()*9/10))
+	if len(s.names) > 0 {
+		fmt.Fprintf(&b, "  - flags: [%s]\n", quoteAll(s.names))
 	}
 	b.WriteString("  # - younger: 24h\n")
 	written := 3
-	for _, slot := range order {
-		f := k.flags[slot]
-		n := 2 * (len(f.few) + len(f.many)) // and one ratio: more than one variant is needed for it
-		if written+n+1 > maxChecks-maxExclusive-k.holdouts {
+	for _, flag := range s.names {
+		n := 2*len(s.flags[flag]) + 1 // a share and a payload for each variant, and a ratio
+		if written+n > maxChecks-maxExclusive-len(s.holdouts) {
 			b.WriteString("\n  # There are more flags than a rules file can have checks.\n")
 			break
 		}
-		written += n + 1
-		k.writeFlag(&b, slot, f)
+		written += n
+		s.writeFlag(&b, flag)
 	}
-	k.writeHoldouts(&b)
-	k.writeExclusive(&b, order)
+	s.writeHoldouts(&b)
+	s.writeExclusive(&b)
 	return b.String()
 }
 
-func (k *sketch) writeFlag(b *strings.Builder, slot int32, f *flagCount) {
-	counts := f.variants(k.keys)
+func (s *sketch) writeFlag(b *strings.Builder, flag string) {
+	counts := s.flags[flag]
 	variants := slices.DeleteFunc(slices.Sorted(maps.Keys(counts)), func(v string) bool { return v == "" || v == NotAssigned })
-	fmt.Fprintf(b, "\n  # %s\n", quoted(f.name))
+	name := quoteYAML(flag)
+	fmt.Fprintf(b, "\n  # %s\n", name)
 	for _, v := range variants {
-		low, high := stats.Wilson(counts[v], k.answered)
+		low, high := stats.Wilson(counts[v], s.answered)
 		var limits []string
 		if from := math.Floor(100*low) - 1; from > 0 {
 			limits = append(limits, fmt.Sprintf("min: %.0f%%", from))
@@ -250,36 +254,38 @@ func (k *sketch) writeFlag(b *strings.Builder, slot int32, f *flagCount) {
 		if to := math.Ceil(100*high) + 1; to < 100 {
 			limits = append(limits, fmt.Sprintf("max: %.0f%%", to))
 		}
-		if len(limits) == 0 {
-			continue
+		if len(limits) > 0 {
+			fmt.Fprintf(b, "  - flag: %s\n    variant: %s\n    share: {%s}\n", name, quoteYAML(v), strings.Join(limits, ", "))
 		}
-		fmt.Fprintf(b, "  - flag: %s\n    variant: %s\n    share: {%s}\n", quoted(f.name), quoted(v), strings.Join(limits, ", "))
 	}
-	if weights := k.equal(counts); weights != "" && len(variants) == len(counts) {
-		fmt.Fprintf(b, "  - flag: %s\n    ratio: {%s}\n", quoted(f.name), weights)
+	if len(variants) == len(counts) {
+		s.writeRatio(b, name, variants, counts)
 	}
+	flagKey, _ := s.user.keys.Find(flag)
 	for _, v := range variants {
-		key, _ := k.keys.Find(v)
-		if s := k.payloads[[2]int32{slot, int32(key)}]; s != nil && !s.hopeless {
-			fmt.Fprintf(b, "  - flag: %s\n    variant: %s\n    payload: %s\n", quoted(f.name), quoted(v), s.schema())
+		key, _ := s.user.keys.Find(v)
+		if shape := s.payloads[[2]snapshot.Key{flagKey, key}]; shape != nil && !shape.hopeless {
+			fmt.Fprintf(b, "  - flag: %s\n    variant: %s\n    payload: %s\n", name, quoteYAML(v), shape.schema())
 		}
 	}
 }
 
-// equal are equal weights, if the counts look like it; "": they do not.
-func (k *sketch) equal(counts map[string]int64) string {
+// writeRatio writes equal weights, if the counts agree with them.
+func (s *sketch) writeRatio(b *strings.Builder, name string, variants []string, counts map[string]int64) {
 	var observed []int64
 	var weights []float64
 	var texts []string
-	each := map[bool]string{true: "50", false: "1"}[len(counts) == 2]
-	for _, v := range slices.Sorted(maps.Keys(counts)) {
+	weight := ": 1"
+	if len(variants) == 2 {
+		weight = ": 50"
+	}
+	for _, v := range variants {
 		observed, weights = append(observed, counts[v]), append(weights, 1)
-		texts = append(texts, quoted(v)+": "+each)
+		texts = append(texts, quoteYAML(v)+weight)
 	}
-	if t := stats.Ratio(observed, weights); !t.Tested() || t.P < surelyEqual {
-		return ""
+	if t := stats.Ratio(observed, weights); t.Tested() && t.P >= minEqual {
+		fmt.Fprintf(b, "  - flag: %s\n    ratio: {%s}\n", name, strings.Join(texts, ", "))
 	}
-	return strings.Join(texts, ", ")
 }
 
 // schema is a JSON Schema of what all payloads have.
@@ -289,9 +295,9 @@ func (s *shape) schema() string {
 		if len(required) == maxProperties || len(name) > 100 || name == "" {
 			continue
 		}
-		required = append(required, quoted(name))
+		required = append(required, quoteYAML(name))
 		if t := s.types[name]; t != "" {
-			properties = append(properties, quoted(name)+": {type: "+t+"}")
+			properties = append(properties, quoteYAML(name)+": {type: "+t+"}")
 		}
 	}
 	text := "{type: object"
@@ -305,73 +311,52 @@ func (s *shape) schema() string {
 }
 
 // writeHoldouts writes which flags a holdout keeps its users out of.
-func (k *sketch) writeHoldouts(b *strings.Builder) {
-	if len(k.held) == 0 {
-		return
-	}
-	treated := make([]float64, len(k.flags))
-	for slot, f := range k.flags {
-		treated[slot] = k.treated(f)
-	}
-	for _, slot := range slices.Sorted(maps.Keys(k.held)) {
-		h := k.held[slot]
-		for _, v := range slices.Sorted(maps.Keys(h.users)) {
-			var flags []string
-			for other, f := range k.flags {
-				var in int64
-				if t := h.treated[v]; other < len(t) {
-					in = t[other]
-				}
-				if in == 0 && int32(other) != slot && f.name != "" && treated[other]*float64(h.users[v])/float64(k.answered) >= sureUsers {
-					flags = append(flags, quoted(f.name))
+func (s *sketch) writeHoldouts(b *strings.Builder) {
+	for _, h := range s.holdouts {
+		var flags []string
+		for _, flag := range s.names {
+			var treated int64
+			for variant, users := range s.flags[flag] {
+				if !isControl(variant) {
+					treated += users
 				}
 			}
-			if slices.Sort(flags); len(flags) > 0 {
-				fmt.Fprintf(b, "\n  # Nobody who is held out is exposed to these.\n  - holdout: %s\n    variant: %s\n    flags: [%s]\n",
-					quoted(k.flags[slot].name), quoted(v), strings.Join(flags, ", "))
+			key, _ := s.user.keys.Find(flag)
+			if flag != h.flag && h.treated[key] == 0 && s.expectTogether(treated, s.flags[h.flag][h.variant]) {
+				flags = append(flags, flag)
 			}
+		}
+		if len(flags) > 0 {
+			fmt.Fprintf(b, "\n  # Nobody who is held out is exposed to these.\n  - holdout: %s\n    variant: %s\n    flags: [%s]\n",
+				quoteYAML(h.flag), quoteYAML(h.variant), quoteAll(flags))
 		}
 	}
 }
 
-// treated is how many users are in a treatment of a flag.
-func (k *sketch) treated(f *flagCount) float64 {
-	var n int64
-	for v, users := range f.variants(k.keys) {
-		if !isControl(v) {
-			n += users
-		}
-	}
-	return float64(n)
+// expectTogether reports whether users would be in both of two groups by coincidence.
+func (s *sketch) expectTogether(a, b int64) bool {
+	return float64(a)*float64(b)/float64(s.answered) >= minExpected
 }
 
-// writeExclusive writes which experiments exclude each other: those with a control, and nobody in both where many
-// should be.
-func (k *sketch) writeExclusive(b *strings.Builder, order []int32) {
-	var list []string
-	order = slices.DeleteFunc(slices.Clone(order), func(slot int32) bool {
-		if slot >= maxPaired {
-			return true
+// writeExclusive writes which experiments exclude each other: nobody is in both, although users should be.
+func (s *sketch) writeExclusive(b *strings.Builder) {
+	written := 0
+	assigned := func(flag snapshot.Key) (users int64) {
+		for _, n := range s.flags[s.user.keys.Name(flag)] {
+			users += n
 		}
-		for v := range k.flags[slot].variants(k.keys) {
-			if strings.EqualFold(v, "control") {
-				return false
-			}
-		}
-		return true
-	})
-	for i, x := range order {
-		for _, y := range order[i+1:] {
-			if k.pairs[[2]int32{min(x, y), max(x, y)}] > 0 || len(list) == maxExclusive {
+		return users
+	}
+	for i, x := range s.experiments {
+		for _, y := range s.experiments[i+1:] {
+			if s.together[[2]snapshot.Key{x, y}] || written == maxExclusive || !s.expectTogether(assigned(x), assigned(y)) {
 				continue
 			}
-			if float64(k.flags[x].users)*float64(k.flags[y].users)/float64(k.answered) >= sureUsers {
-				list = append(list, fmt.Sprintf("  - exclusive: [%s, %s]\n", quoted(k.flags[x].name), quoted(k.flags[y].name)))
+			if written++; written == 1 {
+				b.WriteString("\n  # Nobody is in both.\n")
 			}
+			fmt.Fprintf(b, "  - exclusive: [%s]\n", quoteAll([]string{s.user.keys.Name(x), s.user.keys.Name(y)}))
 		}
-	}
-	if len(list) > 0 {
-		b.WriteString("\n  # Nobody is in both.\n" + strings.Join(list, ""))
 	}
 }
 
@@ -386,17 +371,25 @@ func roundDown(n int64) int64 {
 
 var plainText = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,99}$`)
 
-// quoted is a text as YAML has it: in quotes unless nothing could take it for something else.
-func quoted(text string) string {
+// quoteYAML is a text in YAML, in quotes unless it can only be read as a text.
+func quoteYAML(text string) string {
 	if plainText.MatchString(text) && !slices.Contains([]string{"true", "false", "null", "yes", "no", "on", "off", "y", "n"}, strings.ToLower(text)) {
 		return text
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(text); err != nil { // of a text there is none
+	if err := e.Encode(text); err != nil { // never of a text
 		return `""`
 	}
 	out := strings.TrimSuffix(b.String(), "\n")
 	return strings.NewReplacer("\x7f", `\u007f`, "\u0085", `\u0085`, "\ufeff", `\ufeff`).Replace(out)
+}
+
+func quoteAll(texts []string) string {
+	quoted := make([]string, len(texts))
+	for i, text := range texts {
+		quoted[i] = quoteYAML(text)
+	}
+	return strings.Join(quoted, ", ")
 }

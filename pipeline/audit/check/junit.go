@@ -4,6 +4,8 @@ import (
 	"encoding/xml"
 	"fmt"
 	"strings"
+
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
 // The elements of JUnit's XML, as far as build servers agree on them.
@@ -41,13 +43,14 @@ type (
 
 // JUnit is the report as a build server reads it: a test case for each check, an error where it could not be decided.
 func (r *Report) JUnit() ([]byte, error) {
-	suite := junitSuite{Name: clean(r.Rules), Tests: len(r.Checks), Failures: r.Failed, Errors: r.Errors}
+	rules := text.Clean(r.Rules)
+	suite := junitSuite{Name: rules, Tests: len(r.Checks), Failures: r.Failed, Errors: r.Errors}
 	for i := range r.Checks {
 		res := &r.Checks[i]
-		c := junitCase{Name: clean(res.Name), Class: clean(r.Rules), File: clean(r.Rules), Line: res.Line}
+		c := junitCase{Name: text.Clean(res.Name), Class: rules, File: rules, Line: res.Line}
 		switch res.Status {
 		case Held:
-			c.Out = clean(res.Found)
+			c.Out = text.Clean(r.found(res))
 		case NotHeld:
 			c.Failure = r.junitFailure(res)
 		default:
@@ -55,7 +58,8 @@ func (r *Report) JUnit() ([]byte, error) {
 		}
 		suite.Cases = append(suite.Cases, c)
 	}
-	data, err := xml.MarshalIndent(junitSuites{Tests: suite.Tests, Failures: suite.Failures, Errors: suite.Errors, Suites: []junitSuite{suite}}, "", "  ")
+	suites := junitSuites{Tests: suite.Tests, Failures: suite.Failures, Errors: suite.Errors, Suites: []junitSuite{suite}}
+	data, err := xml.MarshalIndent(suites, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encode report: %w", err)
 	}
@@ -63,13 +67,12 @@ func (r *Report) JUnit() ([]byte, error) {
 }
 
 func (r *Report) junitFailure(res *Result) *junitFailure {
-	lines := []string{"expected: " + res.Expected, "found: " + res.Found}
-	lines = append(lines, res.Details...)
-	for _, text := range r.rows(res) {
-		lines = append(lines, "for example: "+text)
+	lines := append([]string{"expected: " + r.expected(res.Check), "found: " + r.found(res)}, r.details(res)...)
+	for _, row := range r.exampleRows(res) {
+		lines = append(lines, "for example: "+row)
 	}
 	for i := range lines {
-		lines[i] = clean(lines[i])
+		lines[i] = text.Clean(lines[i])
 	}
-	return &junitFailure{Message: clean(res.Found), Type: string(res.Kind), Text: "\n" + strings.Join(lines, "\n") + "\n"}
+	return &junitFailure{Message: text.Clean(r.found(res)), Type: string(res.Kind), Text: "\n" + strings.Join(lines, "\n") + "\n"}
 }

@@ -3,6 +3,7 @@ package check
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
 )
@@ -10,10 +11,10 @@ import (
 // Format is the version of [Report] as JSON.
 const Format = 1
 
-// Report is what the checks came to. Lists are never null in its JSON.
+// Report is the results of all checks. It holds data; words.go makes the sentences.
 type Report struct {
 	Format    int      `json:"format"`
-	OK        bool     `json:"ok"` // all hold
+	OK        bool     `json:"ok"` // all checks hold
 	Rules     string   `json:"rules"`
 	Snapshots []string `json:"snapshots"`
 	Users     int64    `json:"users"` // answered: different ones, by user id or else device id
@@ -29,10 +30,10 @@ type Report struct {
 	Held   int      `json:"held"`
 	Failed int      `json:"failed"`
 	Errors int      `json:"errors"` // checks that could not be decided, which is as bad
-	Checks []Result `json:"checks"` // as in the file
+	Checks []Result `json:"-"`      // in the order of the file
 }
 
-// Status is what came of one check.
+// Status says whether a check holds.
 type Status string
 
 // The statuses.
@@ -42,22 +43,83 @@ const (
 	Undecided Status = "error" // vacuous, or the snapshot does not tell; it counts as not holding
 )
 
-// Result is what came of one check.
+// Result is the result of one check.
 type Result struct {
-	Name     string `json:"name"`
-	Kind     Kind   `json:"kind"`
-	Line     int    `json:"line"`
-	Flag     string `json:"flag"`  // "": it is not about one
-	Where    string `json:"where"` // "": about all users
-	Status   Status `json:"status"`
-	Expected string `json:"expected"`
-	Found    string `json:"found"`
+	*Check
+	Status Status
+	Reason Note // why the check is Undecided
 
-	Users      int64    `json:"users"`      // that were looked at; rows where Report.Unit is that, but for the check users
-	Violations int64    `json:"violations"` // users because of whom it does not hold, where they can be told
-	Details    []string `json:"details"`
-	Examples   []Row    `json:"examples"` // at most ten
+	Users      int64 // that were looked at; rows where Report.Unit is that, but for the check users
+	Hits       int64 // of them: those whom the check counts
+	Violations int64 // users because of whom the check does not hold, where they can be told
+
+	Absent    int64 // of Payload: users without a payload, who may lack it
+	Differing int64 // of Exclusive and Holdout: users who have different variants of such flags in different rows
+	Split     *Split
+	Run       *RunAge
+	Notes     []Note
+	Examples  []Row // at most ten
 }
+
+// Split is the result of a ratio.
+type Split struct {
+	All              Slice
+	Off              []Slice // slices that are not split by the weights, the most significant first
+	Tested, Untested int     // how many slices
+	AllOff           bool    // all users are not split by the weights
+}
+
+// Slice is the users whose column has a value, and how they are split. The zero Column is all users.
+type Slice struct {
+	Column, Value string
+	Null          bool    // they have no value
+	Counts        []int64 // by weight; the last count is of variants without a weight
+	Unweighted    []string
+	Test          stats.Test
+
+	cell *cell
+}
+
+// RunAge is the age of the oldest run.
+type RunAge struct {
+	Path  string // "": it is the only run
+	Began time.Time
+	Age   time.Duration // negative: it began in the future
+}
+
+// Note is something about a result: what it is, about which subject, and how many.
+type Note struct {
+	Code    NoteCode
+	Subject string
+	N       int64
+	Hint    string
+}
+
+// NoteCode says what a [Note] is.
+type NoteCode string
+
+// The reasons why a check is undecided.
+const (
+	NoUsers        NoteCode = "no_users"        // that the check is about
+	NobodyAnswered NoteCode = "nobody_answered" //
+	NobodyHeldOut  NoteCode = "nobody_held_out" //
+	NoOtherFlag    NoteCode = "no_other_flag"   // than Subject is a flag that somebody has; "": there is none at all
+	NoVariant      NoteCode = "no_variant"      // of the flag that somebody has
+	NoPayload      NoteCode = "no_payload"      // that somebody has
+	ColumnsUnknown NoteCode = "columns_unknown" // of N users, who are not in the file
+	TooManyValues  NoteCode = "too_many_values" // of column Subject
+	NotTested      NoteCode = "not_tested"      // Subject says why
+	NoSliceTested  NoteCode = "no_slice_tested" //
+)
+
+// The details of a check that does not hold.
+const (
+	FlagUsers      NoteCode = "flag_users"      // N users are in flag Subject
+	NotInFile      NoteCode = "not_in_file"     // N of the users
+	NobodyGot      NoteCode = "nobody_got"      // flag Subject
+	AskedAgain     NoteCode = "asked_again"     // some of the failed users of snapshot Subject
+	RecordsUnknown NoteCode = "records_unknown" // the error records of snapshot Subject cannot be read
+)
 
 // Row is a user as an example. The ids are there if they were asked for.
 type Row struct {
@@ -71,45 +133,39 @@ type Row struct {
 // MaxExamples is how many examples a check has.
 const MaxExamples = 10
 
-// JSON is the report for a program.
+// resultJSON is a Result for a program.
+type resultJSON struct {
+	Name       string   `json:"name"`
+	Kind       Kind     `json:"kind"`
+	Line       int      `json:"line"`
+	Flag       string   `json:"flag"`  // "": it is not about one
+	Where      string   `json:"where"` // "": about all users
+	Status     Status   `json:"status"`
+	Expected   string   `json:"expected"`
+	Found      string   `json:"found"`
+	Users      int64    `json:"users"`
+	Violations int64    `json:"violations"`
+	Details    []string `json:"details"`
+	Examples   []Row    `json:"examples"`
+}
+
+// JSON is the report for a program. Lists are never null in it.
 func (r *Report) JSON() ([]byte, error) {
-	data, err := json.MarshalIndent(r, "", "  ")
+	out := struct {
+		*Report
+		Checks []resultJSON `json:"checks"`
+	}{r, []resultJSON{}}
+	for i := range r.Checks {
+		out.Checks = append(out.Checks, r.newResultJSON(&r.Checks[i]))
+	}
+	data, err := json.MarshalIndent(out, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encode report: %w", err)
 	}
 	return append(data, '\n'), nil
 }
 
-// usersText is how many users there are, and in how many rows.
-func (r *Report) usersText() string { return stats.UsersInRows(r.Users, r.Rows, r.Estimated) }
-
-// differingText says that users have different answers in different rows; "" where none has.
-func (r *Report) differingText() string {
-	if r.Differing == 0 {
-		return ""
-	}
-	text := stats.UnitUsers.Count(r.Differing) + map[bool]string{true: " has", false: " have"}[r.Differing == 1]
-	if r.Estimated {
-		text = "about " + text
-	}
-	return text + " different variants in different rows, and each row counts as it is"
-}
-
-// Verdict is the report in a sentence.
-func (r *Report) Verdict() string {
-	n := len(r.Checks)
-	if r.OK {
-		if n == 1 {
-			return "the check holds"
-		}
-		return fmt.Sprintf("all %d checks hold", n)
-	}
-	text := fmt.Sprintf("%d of %d checks fail", r.Failed, n)
-	switch {
-	case r.Failed == 0:
-		text = fmt.Sprintf("%d of %d checks cannot be decided", r.Errors, n)
-	case r.Errors > 0:
-		text += fmt.Sprintf(", and %d cannot be decided", r.Errors)
-	}
-	return text
+func (r *Report) newResultJSON(res *Result) resultJSON {
+	return resultJSON{res.Name, res.Kind, res.Line, res.Flag, res.Where, res.Status, r.expected(res.Check), r.found(res),
+		res.Users, res.Violations, r.details(res), append([]Row{}, res.Examples...)}
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -18,37 +20,37 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// nowhere is a loader of schemas that finds none: nothing is fetched, and no other file is read.
-type nowhere struct{}
+// noLoader loads no schema: nothing is fetched, and no other file is read.
+type noLoader struct{}
 
-func (nowhere) Load(url string) (any, error) {
+func (noLoader) Load(url string) (any, error) {
 	return nil, fmt.Errorf("%s is outside of the schema, and nothing is fetched", url)
 }
 
-// schemaURL is the name of a schema within the library.
+// schemaURL is what the library calls the schema.
 const schemaURL = "rules://file/schema.json"
 
-// parseSchema compiles a schema: the name of a file, or the schema itself.
-func parseSchema(d *decoder, n *yaml.Node, folder fs.FS) (*jsonschema.Schema, error) {
+// parseSchema compiles a schema, which is given by the name of a file or written out.
+func parseSchema(d *decoder, n *yaml.Node, dir fs.FS) (*jsonschema.Schema, error) {
 	var doc any
 	what := "the schema"
 	if n.Kind == yaml.ScalarNode {
-		name, err := d.text(n, "payload")
+		name, err := d.parseText(n, "payload")
 		if err != nil {
 			return nil, err
 		}
 		what = "the schema " + name
-		if doc, err = readSchema(folder, name); err != nil {
+		if doc, err = readSchema(dir, name); err != nil {
 			return nil, d.errorf(n.Line, "%s: %w", what, err)
 		}
 	} else {
 		var err error
-		if doc, err = d.tree(n, 0); err != nil {
+		if doc, err = d.parseJSON(n); err != nil {
 			return nil, err
 		}
 	}
 	c := jsonschema.NewCompiler()
-	c.UseLoader(nowhere{})
+	c.UseLoader(noLoader{})
 	err := c.AddResource(schemaURL, doc)
 	var s *jsonschema.Schema
 	if err == nil {
@@ -68,11 +70,11 @@ func parseSchema(d *decoder, n *yaml.Node, folder fs.FS) (*jsonschema.Schema, er
 	return s, nil
 }
 
-func readSchema(folder fs.FS, name string) (any, error) {
+func readSchema(dir fs.FS, name string) (any, error) {
 	if !fs.ValidPath(name) {
-		return nil, pipeline.WithHint(errors.New("not the name of a file"), "it stands beside the rules file or below its folder, and is named from there")
+		return nil, pipeline.WithHint(errors.New("not a valid file name"), "put the schema in the directory of the rules file or below, and name it from there")
 	}
-	f, err := folder.Open(name)
+	f, err := dir.Open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +88,7 @@ func readSchema(folder fs.FS, name string) (any, error) {
 	return decodeJSON(data)
 }
 
-// decodeJSON decodes one JSON value, as the library wants it.
+// decodeJSON decodes one JSON value as the library needs it.
 func decodeJSON(data []byte) (any, error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
@@ -103,7 +105,7 @@ func decodeJSON(data []byte) (any, error) {
 	return v, nil
 }
 
-// hugeNumber finds numbers that the library would make fractions of gigabytes of.
+// hugeNumber finds numbers that the library would convert to fractions of gigabytes.
 func hugeNumber(v any) bool {
 	switch v := v.(type) {
 	case json.Number:
@@ -113,78 +115,63 @@ func hugeNumber(v any) bool {
 		f, err := v.Float64()
 		return err != nil || f == 0 && strings.ContainsAny(v.String(), "eE")
 	case []any:
-		for _, item := range v {
-			if hugeNumber(item) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(v, hugeNumber)
 	case map[string]any:
-		for _, item := range v {
-			if hugeNumber(item) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(slices.Collect(maps.Values(v)), hugeNumber)
 	}
 	return false
 }
 
 const (
-	maxVerdicts     = 4096
-	maxVerdictBytes = 16 << 20
+	maxRememberedPayloads = 4096
+	maxRememberedBytes    = 16 << 20
 )
 
-// payloads remembers what was found out about payloads: most users have one of a few.
-type payloads struct {
-	schema   *jsonschema.Schema
-	verdicts map[string]string
-	bytes    int
+// payloadChecker remembers the results of payloads, because most users have one of a few.
+type payloadChecker struct {
+	schema *jsonschema.Schema
+	errors map[string]string // by payload; "": it conforms
+	bytes  int
 }
 
-// wrong says what is wrong with a payload; "" is nothing.
-func (p *payloads) wrong(payload []byte) string {
-	if verdict, ok := p.verdicts[string(payload)]; ok {
-		return verdict
+// findError says why a payload does not conform; "" if it does.
+func (p *payloadChecker) findError(payload []byte) string {
+	if text, ok := p.errors[string(payload)]; ok {
+		return text
 	}
-	verdict := judgePayload(p.schema, payload)
-	if len(p.verdicts) < maxVerdicts && p.bytes+len(payload) <= maxVerdictBytes {
-		if p.verdicts == nil {
-			p.verdicts = map[string]string{}
-		}
-		p.verdicts[string(payload)] = verdict
-		p.bytes += len(payload)
-	}
-	return verdict
-}
-
-func judgePayload(s *jsonschema.Schema, payload []byte) string {
-	v, err := decodeJSON(payload)
-	if err != nil {
-		return err.Error()
-	}
-	err = s.Validate(v)
+	text := ""
+	value, err := decodeJSON(payload)
 	if err == nil {
-		return ""
+		err = p.schema.Validate(value)
 	}
 	if e, ok := errors.AsType[*jsonschema.ValidationError](err); ok {
-		return explain(e)
+		text = explain(e)
+	} else if err != nil {
+		text = err.Error()
 	}
-	return err.Error()
+	if len(p.errors) < maxRememberedPayloads && p.bytes+len(payload) <= maxRememberedBytes {
+		if p.errors == nil {
+			p.errors = map[string]string{}
+		}
+		p.errors[string(payload)] = text
+		p.bytes += len(payload)
+	}
+	return text
 }
 
 var english = message.NewPrinter(language.English)
 
-// explain is the first thing that is wrong by a schema: "/steps: got string, want integer".
+// explain is the first reason why a value does not conform: "/steps: got string, want integer".
 func explain(e *jsonschema.ValidationError) string {
 	for len(e.Causes) > 0 {
 		e = e.Causes[0]
 	}
-	where := "/" + strings.Join(e.InstanceLocation, "/")
-	text := e.ErrorKind.LocalizedString(english)
+	reason := e.ErrorKind.LocalizedString(english)
 	if _, ok := e.ErrorKind.(*kind.FalseSchema); ok {
-		text = "not allowed"
+		reason = "not allowed"
 	}
-	if most := 200; len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
+	if most := 200; len(reason) > most {
+		reason = strings.ToValidUTF8(reason[:most], "") + "…"
 	}
-	return where + ": " + text
+	return "/" + strings.Join(e.InstanceLocation, "/") + ": " + reason
 }

@@ -5,13 +5,11 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
-
-	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
 // ratioOf judges the check ratio: {control: 50, treatment: 50} by country of simulated users: treatment has off more
 // everywhere, and bias more in country 0.
-func ratioOf(t *testing.T, seed uint64, users int, off, bias float64, by bool) Result {
+func ratioOf(t *testing.T, seed uint64, users int, off, bias float64, by bool) resultJSON {
 	t.Helper()
 	text := "checks:\n  - flag: f\n    ratio: {control: 50, treatment: 50}\n"
 	if by {
@@ -21,9 +19,9 @@ func ratioOf(t *testing.T, seed uint64, users int, off, bias float64, by bool) R
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &state{Rule: file.Checks[0], nobody: -1, weights: setOf([]string{"control", "treatment"}), all: newCell(2)}
+	c := &checkCounts{Check: file.Checks[0], nobody: -1, all: newCell(2)}
 	if by {
-		s.by = []*slicing{{column: "country", cells: map[string]*cell{}}}
+		c.by = []*columnCells{{column: "country", cells: map[string]*cell{}}}
 	}
 	r := rand.New(rand.NewPCG(seed, 7))
 	for range users {
@@ -36,20 +34,18 @@ func ratioOf(t *testing.T, seed uint64, users int, off, bias float64, by bool) R
 		if r.Float64() < chance {
 			place = 1
 		}
-		s.all.counts[place]++
-		s.users++
+		c.all.counts[place]++
+		c.users++
 		if by {
 			name := fmt.Sprint(country)
-			if s.by[0].cells[name] == nil {
-				s.by[0].cells[name] = newCell(2)
+			if c.by[0].cells[name] == nil {
+				c.by[0].cells[name] = newCell(2)
 			}
-			s.by[0].cells[name].counts[place]++
+			c.by[0].cells[name].counts[place]++
 		}
 	}
-	j := &judgement{counting: &counting{counter: newCounter(&snapshot.Keys{}), file: file}}
-	res := Result{Status: Held, Users: s.users}
-	j.judge(s, &res)
-	return res
+	j := &judge{pass: &pass{file: file}}
+	return (&Report{}).newResultJSON(j.judge(c))
 }
 
 // TestRatioFalseAlarms: of a thousand snapshots in which nothing is wrong, the ratio of all users fails in at most one of a

@@ -37,25 +37,25 @@ const (
 // functions are those of the language that take a bounded time on one value.
 var functions = []string{"len", "lower", "upper", "trim", "abs"}
 
-// where is a compiled expression. The values that it looks at are few in most columns, so results are remembered.
+// where is a compiled expression. Most columns have few different values, so results are remembered.
 type where struct {
 	columns []string // that it looks at
 	types   []pipeline.Type
+	indexes []int // of columns, in the carried columns of the current snapshot
 
 	program *vm.Program
 	machine vm.VM
 	env     map[string]any
-	at      []int // of columns, in the carried columns of the snapshot at hand
 
 	results map[string]bool
 	key     []byte
 }
 
-// compileWhere checks an expression against the columns and compiles it. usable may refuse a column that there is.
-func compileWhere(text string, columns map[string]pipeline.Type, usable func(name string) error) (w *where, err error) {
-	defer func() { // the library's compiler reports by panicking
+// compileWhere checks an expression against the columns and compiles it. checkColumn may refuse a column that exists.
+func compileWhere(text string, columns map[string]pipeline.Type, checkColumn func(name string) error) (w *where, err error) {
+	defer func() { // the library's compiler reports errors by panicking
 		if p := recover(); p != nil {
-			w, err = nil, fmt.Errorf("it cannot be compiled: %s", plain(fmt.Sprint(p)))
+			w, err = nil, fmt.Errorf("it cannot be compiled: %s", cleanMessage(fmt.Sprint(p)))
 		}
 	}()
 	env := types.Map{}
@@ -75,7 +75,7 @@ func compileWhere(text string, columns map[string]pipeline.Type, usable func(nam
 	if err != nil {
 		return nil, exprError(err)
 	}
-	r := &resolver{columns: columns, usable: usable, used: map[string]bool{}}
+	r := &resolver{columns: columns, checkColumn: checkColumn, used: map[string]bool{}}
 	if tree.Node = r.resolve(tree.Node); r.err != nil {
 		return nil, r.err
 	}
@@ -85,7 +85,7 @@ func compileWhere(text string, columns map[string]pipeline.Type, usable func(nam
 	if len(r.used) == 0 {
 		return nil, errors.New("it looks at no column")
 	}
-	tree.Node = guard(tree.Node)
+	tree.Node = addGuards(tree.Node)
 	if _, err := checker.Check(tree, config); err != nil {
 		return nil, exprError(err)
 	}
@@ -104,7 +104,7 @@ func compileWhere(text string, columns map[string]pipeline.Type, usable func(nam
 	for _, name := range w.columns {
 		w.types = append(w.types, columns[name])
 	}
-	w.at = make([]int, len(w.columns))
+	w.indexes = make([]int, len(w.columns))
 	return w, nil
 }
 
@@ -123,25 +123,25 @@ func exprType(t pipeline.Type) types.Type {
 // exprError is an error of the library in one line.
 func exprError(err error) error {
 	if e, ok := errors.AsType[*file.Error](err); ok {
-		return fmt.Errorf("%s (column %d of the expression)", plain(e.Message), e.Column+1)
+		return fmt.Errorf("%s (column %d of the expression)", cleanMessage(e.Message), e.Column+1)
 	}
 	return err
 }
 
-// plain is what the library says on one line, and without Go's name for a panic of its runtime.
-func plain(message string) string {
+// cleanMessage is a message of the library in one line, and without Go's name for a panic of its runtime.
+func cleanMessage(message string) string {
 	return strings.TrimPrefix(strings.Join(strings.Fields(message), " "), "runtime error: ")
 }
 
 // resolver replaces names by columns, and refuses what the language of the rules does not have.
 type resolver struct {
-	columns map[string]pipeline.Type
-	usable  func(name string) error
-	used    map[string]bool
-	err     error
+	columns     map[string]pipeline.Type
+	checkColumn func(name string) error
+	used        map[string]bool
+	err         error
 }
 
-func (r *resolver) fail(n ast.Node, hint, format string, args ...any) {
+func (r *resolver) setError(n ast.Node, hint, format string, args ...any) {
 	if r.err == nil {
 		at := fmt.Sprintf(" (column %d of the expression)", n.Location().From+1)
 		r.err = pipeline.WithHint(fmt.Errorf(format+at, args...), hint)
@@ -149,12 +149,12 @@ func (r *resolver) fail(n ast.Node, hint, format string, args ...any) {
 }
 
 func (r *resolver) resolve(n ast.Node) ast.Node {
-	if name, ok := dotted(n); ok {
+	if name, ok := columnName(n); ok {
 		if _, known := r.columns[name]; !known {
-			r.fail(n, missingHint(name, r.columns), "there is no carried column %q", name)
+			r.setError(n, missingHint(name, r.columns), "there is no carried column %q", name)
 			return n
 		}
-		if err := r.usable(name); err != nil && r.err == nil {
+		if err := r.checkColumn(name); err != nil && r.err == nil {
 			r.err = err
 		}
 		r.used[name] = true
@@ -168,10 +168,10 @@ func (r *resolver) resolve(n ast.Node) ast.Node {
 		n.Node = r.resolve(n.Node)
 	case *ast.BinaryNode:
 		if _, constant := n.Right.(*ast.StringNode); n.Operator == "matches" && !constant {
-			r.fail(n, "", "matches needs a regular expression in quotes")
+			r.setError(n, "", "matches needs a regular expression in quotes")
 		}
 		if n.Operator == ".." || n.Operator == "|" {
-			r.fail(n, "", "%s is not known in rules", n.Operator)
+			r.setError(n, "", "%s is not allowed in rules", n.Operator)
 		}
 		n.Left, n.Right = r.resolve(n.Left), r.resolve(n.Right)
 	case *ast.ArrayNode:
@@ -179,27 +179,27 @@ func (r *resolver) resolve(n ast.Node) ast.Node {
 			n.Nodes[i] = r.resolve(n.Nodes[i])
 		}
 	case *ast.BuiltinNode:
-		r.arguments(n, n.Name, n.Arguments)
+		r.resolveArguments(n, n.Name, n.Arguments)
 	case *ast.CallNode:
-		name, _ := dotted(n.Callee)
-		r.arguments(n, name, n.Arguments)
+		name, _ := columnName(n.Callee)
+		r.resolveArguments(n, name, n.Arguments)
 	default:
-		r.fail(n, "rules have conditions on columns, combined by and, or, not", "%s is not known in rules", strings.TrimPrefix(fmt.Sprintf("%T", n), "*ast."))
+		r.setError(n, "rules have conditions on columns, combined by and, or, not", "%s is not allowed in rules", strings.TrimPrefix(fmt.Sprintf("%T", n), "*ast."))
 	}
 	return n
 }
 
-func (r *resolver) arguments(n ast.Node, name string, arguments []ast.Node) {
+func (r *resolver) resolveArguments(n ast.Node, name string, arguments []ast.Node) {
 	if !slices.Contains(functions, name) {
-		r.fail(n, pipeline.Suggest(name, functions), "%s is not a function of rules; they are %s", name, strings.Join(functions, " "))
+		r.setError(n, pipeline.Suggest(name, functions), "%s is not a function of rules; they are %s", name, strings.Join(functions, " "))
 	}
 	for i := range arguments {
 		arguments[i] = r.resolve(arguments[i])
 	}
 }
 
-// dotted is the name that a node stands for: plan, user_properties.plan or $env["lifetime value"].
-func dotted(n ast.Node) (string, bool) {
+// columnName is the name that a node is: plan, user_properties.plan or $env["lifetime value"].
+func columnName(n ast.Node) (string, bool) {
 	switch n := n.(type) {
 	case *ast.IdentifierNode:
 		return n.Value, true
@@ -208,7 +208,7 @@ func dotted(n ast.Node) (string, bool) {
 		if !ok || n.Optional || n.Method {
 			return "", false
 		}
-		before, ok := dotted(n.Node)
+		before, ok := columnName(n.Node)
 		switch {
 		case !ok:
 			return "", false
@@ -217,7 +217,7 @@ func dotted(n ast.Node) (string, bool) {
 		}
 		return before + "." + property.Value, true
 	case *ast.ChainNode:
-		return dotted(n.Node)
+		return columnName(n.Node)
 	}
 	return "", false
 }
@@ -234,36 +234,36 @@ func missingHint(name string, columns map[string]pipeline.Type) string {
 	return "`rollcall snapshot --carry " + name + "` copies a column of the input to the output"
 }
 
-// guard makes conditions on missing values false, as doc.go says: each condition c on columns x, y becomes
+// addGuards makes conditions on missing values false, as doc.go says: each condition c on columns x, y becomes
 // x != nil and y != nil and c, but for those with nil itself.
-func guard(n ast.Node) ast.Node {
+func addGuards(n ast.Node) ast.Node {
 	switch n := n.(type) {
 	case *ast.UnaryNode:
 		if n.Operator == "not" || n.Operator == "!" {
-			n.Node = guard(n.Node)
+			n.Node = addGuards(n.Node)
 			return n
 		}
 	case *ast.BinaryNode:
 		switch n.Operator {
 		case "and", "&&", "or", "||":
-			n.Left, n.Right = guard(n.Left), guard(n.Right)
+			n.Left, n.Right = addGuards(n.Left), addGuards(n.Right)
 			return n
 		case "==", "!=":
 			if isNil(n.Left) || isNil(n.Right) {
 				return n
 			}
 			if isBool(n.Left) && isBool(n.Right) && (isCondition(n.Left) || isCondition(n.Right)) {
-				n.Left, n.Right = guard(n.Left), guard(n.Right) // conditions are never missing
+				n.Left, n.Right = addGuards(n.Left), addGuards(n.Right) // conditions are never missing
 				return n
 			}
 			if n.Operator == "!=" {
 				n.Operator = "=="
-				return &ast.UnaryNode{Operator: "not", Node: guard(n)}
+				return &ast.UnaryNode{Operator: "not", Node: addGuards(n)}
 			}
 		}
 	}
 	var columns []string
-	collect(n, &columns)
+	collectColumns(n, &columns)
 	var out = n
 	for _, name := range slices.Backward(columns) {
 		out = &ast.BinaryNode{Operator: "and", Right: out,
@@ -287,40 +287,40 @@ func isCondition(n ast.Node) bool {
 	return false
 }
 
-// collect finds the columns that a condition needs a value of: not those before ??.
-func collect(n ast.Node, columns *[]string) {
+// collectColumns finds the columns of which a condition needs a value: not those before ??.
+func collectColumns(n ast.Node, columns *[]string) {
 	switch n := n.(type) {
 	case *ast.IdentifierNode:
 		if !slices.Contains(*columns, n.Value) {
 			*columns = append(*columns, n.Value)
 		}
 	case *ast.UnaryNode:
-		collect(n.Node, columns)
+		collectColumns(n.Node, columns)
 	case *ast.BinaryNode:
 		if n.Operator != "??" {
-			collect(n.Left, columns)
+			collectColumns(n.Left, columns)
 		}
-		collect(n.Right, columns)
+		collectColumns(n.Right, columns)
 	case *ast.ArrayNode:
 		for _, item := range n.Nodes {
-			collect(item, columns)
+			collectColumns(item, columns)
 		}
 	case *ast.BuiltinNode:
 		for _, argument := range n.Arguments {
-			collect(argument, columns)
+			collectColumns(argument, columns)
 		}
 	case *ast.CallNode:
 		for _, argument := range n.Arguments {
-			collect(argument, columns)
+			collectColumns(argument, columns)
 		}
 	}
 }
 
-// holds evaluates the expression for one user.
-func (w *where) holds(carry []snapshot.Value) (bool, error) {
+// evaluate reports whether the condition holds for a user.
+func (w *where) evaluate(carry []snapshot.Value) (bool, error) {
 	key := w.key[:0]
-	for _, at := range w.at {
-		v := &carry[at]
+	for _, index := range w.indexes {
+		v := &carry[index]
 		key = append(key, byte(v.Kind))
 		if v.Text != nil {
 			key = binary.AppendUvarint(key, uint64(len(v.Text)))
@@ -345,7 +345,7 @@ func (w *where) holds(carry []snapshot.Value) (bool, error) {
 
 func (w *where) run(carry []snapshot.Value) (bool, error) {
 	for i, name := range w.columns {
-		value, err := convert(&carry[w.at[i]], w.types[i])
+		value, err := convertValue(&carry[w.indexes[i]], w.types[i])
 		if err != nil {
 			return false, fmt.Errorf("column %s: %w", name, err)
 		}
@@ -358,8 +358,8 @@ func (w *where) run(carry []snapshot.Value) (bool, error) {
 	return out == true, nil
 }
 
-// convert makes the value that an expression sees. Its errors do not show the value, which may be personal data.
-func convert(v *snapshot.Value, t pipeline.Type) (any, error) {
+// convertValue makes the value that an expression sees. Its errors do not show the value, which may be personal data.
+func convertValue(v *snapshot.Value, t pipeline.Type) (any, error) {
 	if v.Kind == pipeline.Null {
 		return nil, nil
 	}
@@ -368,7 +368,7 @@ func convert(v *snapshot.Value, t pipeline.Type) (any, error) {
 		if v.Kind == pipeline.Int {
 			return int(v.Num), nil
 		}
-		if n, err := strconv.ParseInt(textOf(v), 10, 64); err == nil {
+		if n, err := strconv.ParseInt(formatValue(v), 10, 64); err == nil {
 			return int(n), nil
 		}
 	case pipeline.TypeFloat:
@@ -378,27 +378,27 @@ func convert(v *snapshot.Value, t pipeline.Type) (any, error) {
 		case pipeline.Int:
 			return float64(v.Num), nil
 		}
-		if f, err := decimal(textOf(v)); err == nil {
+		if f, err := parseDecimal(formatValue(v)); err == nil {
 			return f, nil
 		}
 	case pipeline.TypeBool:
 		if v.Kind == pipeline.Bool {
 			return v.Num != 0, nil
 		}
-		switch text := textOf(v); {
+		switch text := formatValue(v); {
 		case strings.EqualFold(text, "true"):
 			return true, nil
 		case strings.EqualFold(text, "false"):
 			return false, nil
 		}
 	default:
-		return textOf(v), nil
+		return formatValue(v), nil
 	}
-	return nil, fmt.Errorf("a value that is no %s", t)
+	return nil, fmt.Errorf("a value that is not a valid %s", t)
 }
 
-// textOf is a value as a CSV output has it; but a time always has its microseconds, so that texts order as times do.
-func textOf(v *snapshot.Value) string {
+// formatValue is a value as a CSV output has it; but a time always has its microseconds, so that texts order as times do.
+func formatValue(v *snapshot.Value) string {
 	switch v.Kind {
 	case pipeline.String, pipeline.Number:
 		return string(v.Text)

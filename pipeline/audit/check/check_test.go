@@ -7,7 +7,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sinks"
 )
@@ -45,11 +45,9 @@ func (r *run) write(tb testing.TB, path string) string {
 	m := &snapshot.Manifest{Format: snapshot.ManifestFormat, RunID: fmt.Sprint("run-", runs), StartedAt: began, FinishedAt: began.Add(time.Minute), Options: map[string]string{}}
 	tally := snapshot.NewTally(nil)
 	if r.asked {
-		m.Options["flags"] = strings.Join(r.spec.Flags, ",")
 		m.Layout.Flags = r.spec.Flags
 		tally = snapshot.NewTally(r.spec.Flags)
 	}
-	m.Options["include"] = strings.Join(r.spec.Include, ",")
 	m.Layout.Wide, m.Layout.Include = r.spec.Wide, r.spec.Include
 	out, err := sinks.Create(path, r.spec)
 	failed, err2 := sinks.CreateErrors(path+".errors.jsonl", sinks.Spec{})
@@ -165,7 +163,7 @@ func (r *run) like(wide, asked bool) *run {
 	return &other
 }
 
-var schemaFolder = fstest.MapFS{
+var schemaDir = fstest.MapFS{
 	"checkout.json":   {Data: []byte(`{"type":"object","required":["steps"],"properties":{"steps":{"type":"integer"}}}`)},
 	"outside.json":    {Data: []byte(`{"$ref":"other.json"}`)},
 	"remote.json":     {Data: []byte(`{"$ref":"https://example.com/schema.json"}`)},
@@ -182,7 +180,7 @@ func parse(tb testing.TB, text string) *File {
 	if !strings.Contains(text, "checks:") {
 		text = "checks:\n" + text
 	}
-	f, err := Parse("r.yaml", []byte(text), schemaFolder)
+	f, err := Parse("r.yaml", []byte(text), schemaDir)
 	if err != nil {
 		tb.Fatalf("%s\n%v", text, err)
 	}
@@ -194,16 +192,22 @@ func check(tb testing.TB, text string, o Options) *Report {
 	if o.Now.IsZero() {
 		o.Now = began.Add(3 * time.Hour)
 	}
-	r, err := Check(context.Background(), parse(tb, text), o)
+	r, err := Run(context.Background(), parse(tb, text), o)
 	if err != nil {
 		tb.Fatalf("%s\n%v (%s)", text, err, pipeline.Hint(err))
 	}
 	return r
 }
 
+// checkOne returns the only result.
+func checkOne(tb testing.TB, text string, o Options) resultJSON {
+	tb.Helper()
+	r := check(tb, text, o)
+	return r.newResultJSON(&r.Checks[0])
+}
+
 func TestKinds(t *testing.T) {
 	path := planned().write(t, filepath.Join(t.TempDir(), "a.parquet"))
-	failedRows := func(string, int) ([]int64, error) { return []int64{1201, 1202, 1203}, nil }
 	for _, test := range []struct {
 		rule     string
 		status   Status
@@ -235,24 +239,24 @@ func TestKinds(t *testing.T) {
 		{`{flag: checkout, exposed: everybody, where: seats != 1 and seats == nil}`, NotHeld, "57 of 133 users", ""},
 		{`{flag: dark-mode, exposed: nobody, where: country == "AT"}`, Undecided, "vacuous", ""},
 
-		{"{exclusive: [checkout, pricing]}", Held, "nobody of 1,200 users", ""},
+		{"{exclusive: [checkout, pricing]}", Held, "none of 1,200 users", ""},
 		{"{exclusive: [checkout, dark-mode]}", NotHeld, "120 of 1,200 users", "5 checkout control, dark-mode on|15 checkout treatment, dark-mode on"},
 		{"{exclusive: [checkout, dark-mode], who: exposed}", NotHeld, "60 of 1,200 users", "15 checkout treatment, dark-mode on|35 checkout treatment, dark-mode on"},
-		{"{exclusive: [checkout, dark-mode, pricing], who: exposed, treatments: [treatment, discount]}", Held, "nobody", ""},
-		{"{exclusive: [checkout, unused]}", Undecided, "vacuous: of these users nobody has another of the flags than checkout", ""},
-		{`{exclusive: [checkout, pricing], where: country == "AT"}`, Undecided, "vacuous: nobody of these users has any of the flags", ""},
+		{"{exclusive: [checkout, dark-mode, pricing], who: exposed, treatments: [treatment, discount]}", Held, "none of 1,200 users", ""},
+		{"{exclusive: [checkout, unused]}", Undecided, "vacuous: none of these users has any of the flags but checkout", ""},
+		{`{exclusive: [checkout, pricing], where: country == "AT"}`, Undecided, "vacuous: none of these users has any of the flags", ""},
 
-		{"{holdout: holdout-h1, variant: holdout, flags: [checkout, dark-mode]}", Held, "none of 120 users are held out exposed", ""},
-		{"{holdout: holdout-h1, variant: holdout, flags: [checkout, pricing]}", NotHeld, "60 of 120 users", "10 pricing discount|30 pricing discount"},
-		{"{holdout: holdout-h1, variant: holdout, flags: [pricing], treatments: [control]}", NotHeld, "60 of 120 users", "20 pricing control|40 pricing control"},
+		{"{holdout: holdout-h1, variant: holdout, flags: [checkout, dark-mode]}", Held, "none of 120 held-out users is exposed", ""},
+		{"{holdout: holdout-h1, variant: holdout, flags: [checkout, pricing]}", NotHeld, "60 of 120 held-out users are exposed", "10 pricing discount|30 pricing discount"},
+		{"{holdout: holdout-h1, variant: holdout, flags: [pricing], treatments: [control]}", NotHeld, "60 of 120 held-out users are exposed", "20 pricing control|40 pricing control"},
 		{`{holdout: holdout-h1, variant: holdout, flags: [checkout], where: country == "AT"}`, Undecided, "vacuous: nobody is held out", ""},
 
-		{"{flag: checkout, ratio: {control: 50, treatment: 50}}", Held, "control 50.00 % (540), treatment 50.00 % (540); p = 1.000", ""},
+		{"{flag: checkout, ratio: {control: 50, treatment: 50}}", Held, "control 50.00 % (540), treatment 50.00 % (540); p = 1", ""},
 		{"{flag: checkout, ratio: {control: 40, treatment: 60}}", NotHeld, "p = 4e-11", "1 3 5 7 9 12 14 16 18 21"},
 		{"{flag: checkout, ratio: {control: 60, treatment: 40}}", NotHeld, "p = 4e-11", "2 4 6 8 11 13 15 17 19 22"},
 		{"{flag: checkout, ratio: {control: 45, treatment: 45, not_assigned: 10}}", Held, "not_assigned 10.00 % (120)", ""},
 		{"{flag: checkout, ratio: {control: 50, treatment: 50}, by: [country, seats]}", NotHeld, "", "11 31 51 71 91 111 131 151 191 211"},
-		{"{flag: checkout, ratio: {control: 50, treatment: 50}, by: country}", Held, "p = 1.000", ""},
+		{"{flag: checkout, ratio: {control: 50, treatment: 50}, by: country}", Held, "p = 1", ""},
 		{"{flag: checkout, ratio: {control: 50, treatmnt: 50}}", NotHeld, "others 50.00 % (540)", "2 4 6 8 11 13 15 17 19 22"},
 		{"{flag: unused, ratio: {control: 50, treatment: 50}}", Undecided, "vacuous: none of the users has a variant of the flag", ""},
 		{"{flag: checkout, ratio: {control: 50, treatment: 50}, where: seats == 1 and country == nil}", Undecided, "vacuous", ""},
@@ -266,8 +270,8 @@ func TestKinds(t *testing.T) {
 		{"{flag: checkout, variant: treatment, payload: sub/schema.json}", Held, "all 540 conform", ""},
 		{"{flag: checkout, variant: control, payload: {type: object, required: [steps], properties: {steps: {maximum: 4, multipleOf: 0.5}}}}", Held, "all 540 conform", ""},
 		{"{flag: dark-mode, payload: checkout.json}", NotHeld, "120 of 120", "5 no payload|15 no payload"},
-		{"{flag: dark-mode, payload: checkout.json, optional: true}", Undecided, "vacuous: no user has a payload", ""},
-		{"{flag: unused, payload: checkout.json}", Undecided, "vacuous: no user has a variant", ""},
+		{"{flag: dark-mode, payload: checkout.json, optional: true}", Undecided, "vacuous: none of the users has a payload", ""},
+		{"{flag: unused, payload: checkout.json}", Undecided, "vacuous: none of the users has a variant of the flag", ""},
 
 		{"{failed: {max: 3}}", Held, "3 of 1,203 users (0.25 %)", ""},
 		{"{failed: {max: 2}}", NotHeld, "3 of 1,203 users", "1201 1202 1203"},
@@ -282,8 +286,8 @@ func TestKinds(t *testing.T) {
 		{"{younger: 3h}", NotHeld, "it began 3h ago", ""},
 		{"{younger: 0.1d}", NotHeld, "it began 3h ago", ""},
 	} {
-		r := check(t, "- "+test.rule, Options{Snapshots: []string{path}, FailedRows: failedRows})
-		got := r.Checks[0]
+		r := check(t, "- "+test.rule, Options{Snapshots: []string{path}})
+		got := r.newResultJSON(&r.Checks[0])
 		want := test.status
 		var rows, notes []string
 		for _, row := range got.Examples {
@@ -319,7 +323,7 @@ func TestMistakes(t *testing.T) {
 		{"chekcs: []", `r.yaml:1: "chekcs" is not a key of a rules file`, `did you mean "checks"?`},
 		{"checks: [{users: {min: 1}}]\n---\nchecks: []", "r.yaml:2: a second document", ""},
 		{"checks:\n- {users: {min: 1}\n", "not YAML", ""},
-		{"checks: [{users: {min: 1}}]\nchecks: []", "r.yaml:2: checks stands there twice", ""},
+		{"checks: [{users: {min: 1}}]\nchecks: []", "r.yaml:2: key checks is duplicated", ""},
 		{"checks:\n- usres: {min: 1}", `r.yaml:2: "usres" is not a key of a check`, `did you mean "users"?`},
 		{"checks:\n- users: {mins: 1}", `r.yaml:2: "mins" is not a key of users: it has min max`, `did you mean "min"?`},
 		{"checks:\n- users: {}", "r.yaml:2: users has no limit", ""},
@@ -331,8 +335,8 @@ func TestMistakes(t *testing.T) {
 		{"checks:\n- failed: {max: 150%}", `"150%" is not a share`, "45% or 0.45"},
 		{"checks:\n- name: x", "r.yaml:2: a check that asserts nothing", "it needs one of share count exposed"},
 		{"checks:\n- users: {min: 1}\n  failed: {max: 1}", "r.yaml:2: a check is one assertion, and this is two: failed and users", ""},
-		{"checks:\n- users: {min: 1}\n  where: a == 1", "r.yaml:3: where does not go with users", ""},
-		{"checks:\n- users: {min: 1}\n- users: {min: 2}", `r.yaml:3: a second check that is called "answered users"`, "name of its own"},
+		{"checks:\n- users: {min: 1}\n  where: a == 1", "r.yaml:3: a check of kind users cannot have where", "beside its kind it can have name"},
+		{"checks:\n- users: {min: 1}\n- users: {min: 2}", `r.yaml:3: two checks have the name "answered users"`, "another name"},
 		{"checks:\n- variant: a\n  share: {min: 1%}", "r.yaml:2: share needs a flag", ""},
 		{"checks:\n- flag: checkout\n  share: {min: 1%}", "r.yaml:2: share needs a variant", ""},
 		{"checks:\n- flag: checkout\n  variant: a\n  share: {min: 45}", `"45" is not a share`, "45% or 0.45"},
@@ -340,20 +344,20 @@ func TestMistakes(t *testing.T) {
 		{"checks:\n- flag: checkout\n  exposed: no", `exposed cannot be "no"`, ""},
 		{"checks:\n- flag: checkout\n  exposed: everbody", `exposed cannot be "everbody": it is one of nobody everybody`, `did you mean "everybody"?`},
 		{"checks:\n- exclusive: [checkout]", "exclusive needs two flags", ""},
-		{"checks:\n- exclusive: [checkout, checkout]", `exclusive has "checkout" twice`, ""},
-		{"checks:\n- exclusive: [checkout, pricing]\n  treatments: [control]", "treatments only matter with who: exposed", ""},
+		{"checks:\n- exclusive: [checkout, checkout]", `exclusive: "checkout" is duplicated`, ""},
+		{"checks:\n- exclusive: [checkout, pricing]\n  treatments: [control]", "treatments needs who: exposed", ""},
 		{"checks:\n- holdout: holdout-h1\n  variant: holdout", "holdout needs the flags", ""},
 		{"checks:\n- flag: checkout\n  ratio: {control: 1}", "ratio needs two variants", ""},
 		{"checks:\n- flag: checkout\n  ratio: {control: 1, treatment: 0}", `"0" is not a number greater than 0`, ""},
 		{"checks:\n- flag: checkout\n  ratio: {control: 1, treatment: 1}\n  alert: 0.9", "r.yaml:4: alert is a p-value", ""},
 		{"checks:\n- younger: soon", `"soon" is not a time`, "90m, 24h or 7d"},
 		{"checks:\n- younger: -1h", `"-1h" is not a time`, ""},
-		{"checks:\n- &a {users: {min: 1}}\n- *a", "r.yaml:3: a check is not a mapping", ""},
-		{"checks:\n- name: !x y\n  users: {min: 1}", "tags (!x) are not known", "quotes"},
-		{"checks:\n- name: ~\n  users: {min: 1}", "name is ~, which is no value in YAML", "quotes"},
+		{"checks:\n- &a {users: {min: 1}}\n- *a", "r.yaml:3: a rules file cannot have aliases (*a)", ""},
+		{"checks:\n- name: !x y\n  users: {min: 1}", "a rules file cannot have tags (!x)", "quotes"},
+		{"checks:\n- name: ~\n  users: {min: 1}", "name is ~, which means no value in YAML", "quotes"},
 		{"types: {seats: number}\nchecks: [{users: {min: 1}}]", `the type of seats cannot be "number": it is one of string int float bool`, ""},
-		{"checks:\n- flag: checkout\n  payload: ../x.json", "not the name of a file", "beside the rules file"},
-		{"checks:\n- flag: checkout\n  payload: /etc/passwd", "not the name of a file", ""},
+		{"checks:\n- flag: checkout\n  payload: ../x.json", "not a valid file name", "the directory of the rules file"},
+		{"checks:\n- flag: checkout\n  payload: /etc/passwd", "not a valid file name", ""},
 		{"checks:\n- flag: checkout\n  payload: nowhere.json", "nowhere.json", ""},
 		{"checks:\n- flag: checkout\n  payload: broken.json", "the schema broken.json: not JSON", ""},
 		{"checks:\n- flag: checkout\n  payload: wrong.json", "the schema wrong.json is not a JSON Schema: /type: ", ""},
@@ -376,11 +380,11 @@ func TestMistakes(t *testing.T) {
 		{"flag: checkout\nchecks:\n- exposed: nobody\n  where: email == 'DE'", `there is no carried column "email"`, "--carry email"},
 		{"flag: checkout\nchecks:\n- exposed: nobody\n  where: seats > 3", "r.yaml:4: where: invalid operation: > (mismatched types string and int) (column 7 of the expression)", ""},
 		{"flag: checkout\nchecks:\n- ratio: {control: 1, treatment: 1}\n  by: contry", `r.yaml:4: there is no carried column "contry"`, "country"},
-		{"types: {country: int}\nflag: checkout\nchecks:\n- exposed: nobody\n  where: country > 3", "row 1: column country: a value that is no int", ""},
+		{"types: {country: int}\nflag: checkout\nchecks:\n- exposed: nobody\n  where: country > 3", "row 1: column country: a value that is not a valid int", ""},
 	} {
-		f, err := Parse("r.yaml", []byte(test.text), schemaFolder)
+		f, err := Parse("r.yaml", []byte(test.text), schemaDir)
 		if err == nil {
-			_, err = Check(t.Context(), f, Options{Snapshots: []string{path}})
+			_, err = Run(t.Context(), f, Options{Snapshots: []string{path}})
 		}
 		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(pipeline.Hint(err), test.hint) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s\ngot  %v (%s)\nwant %s (%s)", test.text, err, pipeline.Hint(err), test.want, test.hint)
@@ -397,7 +401,7 @@ func TestMistakes(t *testing.T) {
 
 // TestFormats: all formats and layouts give the same results.
 func TestFormats(t *testing.T) {
-	folder, r := t.TempDir(), planned()
+	dir, r := t.TempDir(), planned()
 	rules := `
 flag: checkout
 types: {seats: int}
@@ -411,7 +415,7 @@ checks:
 `
 	want := ""
 	for _, name := range []string{"a.parquet", "b.csv", "c.tsv.gz", "d.jsonl.zst", "wide.parquet", "wide.csv", "wide.jsonl"} {
-		path := r.like(strings.HasPrefix(name, "wide"), true).write(t, filepath.Join(folder, name))
+		path := r.like(strings.HasPrefix(name, "wide"), true).write(t, filepath.Join(dir, name))
 		got := check(t, rules, Options{Snapshots: []string{path}, IDs: true})
 		data, err := got.JSON()
 		if err != nil {
@@ -430,6 +434,41 @@ checks:
 	}
 	if !strings.Contains(want, `"user_id": "user-6"`) || !strings.Contains(want, `"device_id": "device-6"`) {
 		t.Errorf("no ids in %s", want)
+	}
+}
+
+// TestEscapedFormulas: rules name flags, variants and values as they are, and not as a CSV for a spreadsheet has them.
+func TestEscapedFormulas(t *testing.T) {
+	const rules = `
+flag: =f
+checks:
+- {variant: -on, where: country == "=DE", count: {min: 2, max: 2}}
+- {exposed: nobody}
+- {ratio: {-on: 1, control: 1}, by: country}
+`
+	dir, want := t.TempDir(), ""
+	for _, name := range []string{"a.csv", "b.parquet", "c.tsv", "wide.csv"} {
+		t.Run(name, func(t *testing.T) {
+			r := &run{asked: true, spec: sinks.Spec{Flags: []string{"=f"}, Carry: []pipeline.Column{{Name: "country"}}, EscapeFormulas: true}}
+			r.spec.Wide = strings.HasPrefix(name, "wide")
+			r.edit = func(m *snapshot.Manifest) { m.Layout.EscapeFormulas = true }
+			for i := range int64(4) {
+				o := pipeline.Outcome{At: began}
+				o.Row.Number, o.Row.User.UserID = i+1, fmt.Sprint("u", i)
+				o.Row.Carry = []pipeline.Value{pipeline.StringValue([]string{"=DE", "'FR"}[i%2])}
+				variant := pipeline.Variant{FlagKey: "=f", Key: []string{"-on", "control"}[i%2]}
+				o.SetAnswer(pipeline.Answer{Variants: []pipeline.Variant{variant}, At: began}, r.spec.Flags)
+				r.outcomes = append(r.outcomes, o)
+			}
+			path := r.write(t, filepath.Join(dir, name))
+			got := check(t, rules, Options{Snapshots: []string{path}}).Table(80)
+			if want == "" {
+				want = got
+			}
+			if got != want || !strings.Contains(got, "2 of 4 users are exposed") || strings.Contains(got, "others") {
+				t.Errorf("got:\n%s\nwant as of a.csv:\n%s", got, want)
+			}
+		})
 	}
 }
 
@@ -458,9 +497,9 @@ func TestNotInFile(t *testing.T) {
 		{`{flag: holdout-h1, variant: in, share: {min: 1%}, of: assigned, where: country == "DE"}`, Held, ""},
 		{`{flag: holdout-h1, ratio: {in: 1040, holdout: 120, not_assigned: 40}, by: country}`, Undecided, "not known"},
 		{`{flag: holdout-h1, ratio: {in: 9, holdout: 1}, by: country}`, Held, ""},
-		{"{exclusive: [checkout, pricing]}", Held, "nobody of 1,200 users"},
+		{"{exclusive: [checkout, pricing]}", Held, "none of 1,200 users"},
 	} {
-		got := check(t, "- "+test.rule, Options{Snapshots: []string{path}}).Checks[0]
+		got := checkOne(t, "- "+test.rule, Options{Snapshots: []string{path}})
 		if got.Status != test.status || !strings.Contains(got.Found, test.found) {
 			t.Errorf("%s: %s: %s, want %s: %s", test.rule, got.Status, got.Found, test.status, test.found)
 		}
@@ -469,7 +508,7 @@ func TestNotInFile(t *testing.T) {
 
 // TestTampered: a file that is not the one which its run wrote is an error, and not a result.
 func TestTampered(t *testing.T) {
-	folder := t.TempDir()
+	dir := t.TempDir()
 	rules := parse(t, "- {users: {min: 1}}")
 	for i, test := range []struct {
 		name string
@@ -477,16 +516,16 @@ func TestTampered(t *testing.T) {
 		do   func(path string) error
 		want string
 	}{
-		{"a row less by the manifest", func(m *snapshot.Manifest) { m.Outputs[0].Rows-- }, nil, "it has 500 records, and by its manifest 499"},
-		{"bytes", func(m *snapshot.Manifest) { m.Outputs[0].Bytes++ }, nil, "bytes, and by its manifest"},
-		{"users", func(m *snapshot.Manifest) { m.Users.Answered++ }, nil, "it has 100 users, and by its manifest 101 were answered"},
-		{"variants", func(m *snapshot.Manifest) { m.Flags[0].Variants[0].Users++ }, nil, "flag checkout, variant control: 45 users, and by its manifest 46"},
-		{"a variant", func(m *snapshot.Manifest) { m.Flags[0].Variants[0].Variant = "x" }, nil, "flag checkout, variant control: 45 users, and by its manifest 0"},
+		{"a row less by the manifest", func(m *snapshot.Manifest) { m.Outputs[0].Rows-- }, nil, "it has 500 rows, the manifest says 499"},
+		{"bytes", func(m *snapshot.Manifest) { m.Outputs[0].Bytes++ }, nil, "bytes, the manifest says"},
+		{"users", func(m *snapshot.Manifest) { m.Users.Answered++ }, nil, "it has 100 users, the manifest says that 101 were answered"},
+		{"variants", func(m *snapshot.Manifest) { m.Flags[0].Variants[0].Users++ }, nil, "flag checkout, variant control: 45 users, the manifest says 46"},
+		{"a variant", func(m *snapshot.Manifest) { m.Flags[0].Variants[0].Variant = "x" }, nil, "flag checkout, variant x: 0 users, the manifest says 45"},
 		{"a flag", func(m *snapshot.Manifest) {
 			m.Flags = append(m.Flags, snapshot.FlagCount{Flag: "more", Assigned: 1})
-		}, nil, "flag more is missing, and by its manifest 1 users have it"},
-		{"no outputs", func(m *snapshot.Manifest) { m.Outputs = nil }, nil, "is not complete"},
-		{"no outputs, and the manifest named", func(m *snapshot.Manifest) { m.Outputs = nil }, func(path string) error { return os.Remove(path) }, "is not complete"},
+		}, nil, "flag more: 0 users are assigned, the manifest says 1"},
+		{"no outputs", func(m *snapshot.Manifest) { m.Outputs = nil }, nil, "does not list it"},
+		{"no outputs, and the manifest named", func(m *snapshot.Manifest) { m.Outputs = nil }, func(path string) error { return os.Remove(path) }, "no output of this run is a file that can be read"},
 		{"no start", func(m *snapshot.Manifest) { m.StartedAt = time.Time{} }, nil, "is not complete"},
 		{"another file", func(m *snapshot.Manifest) { m.Outputs[0].Path = "other.csv" }, nil, "does not list it"},
 		{"no manifest", nil, func(path string) error { return os.Remove(path + ".manifest.json") }, "there is no manifest"},
@@ -495,7 +534,7 @@ func TestTampered(t *testing.T) {
 		{"a line less", nil, func(path string) error {
 			data, err := os.ReadFile(path)
 			return errors.Join(err, os.WriteFile(path, data[:len(data)-40], 0o600))
-		}, "bytes, and by its manifest"},
+		}, "bytes, the manifest says"},
 		{"two users swapped", nil, func(path string) error {
 			data, err := os.ReadFile(path)
 			lines := strings.SplitAfter(string(data), "\n")
@@ -503,11 +542,11 @@ func TestTampered(t *testing.T) {
 				lines[k], lines[k+5] = lines[k+5], lines[k]
 			}
 			return errors.Join(err, os.WriteFile(path, []byte(strings.Join(lines, "")), 0o600))
-		}, "1 users are not sorted by row number"},
+		}, "1 user is not sorted by row number"},
 	} {
 		r := planned()
 		r.outcomes, r.edit = r.outcomes[:100], test.edit
-		path := r.write(t, filepath.Join(folder, fmt.Sprint(i, ".csv")))
+		path := r.write(t, filepath.Join(dir, fmt.Sprint(i, ".csv")))
 		arg := path
 		if test.do != nil {
 			if err := test.do(path); err != nil {
@@ -517,12 +556,12 @@ func TestTampered(t *testing.T) {
 				arg = path + ".manifest.json"
 			}
 		}
-		got, err := Check(t.Context(), rules, Options{Snapshots: []string{arg}})
+		got, err := Run(t.Context(), rules, Options{Snapshots: []string{arg}})
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, %v, want an error: %s", test.name, got, err, test.want)
 		}
 	}
-	path := planned().write(t, filepath.Join(folder, "a.csv"))
+	path := planned().write(t, filepath.Join(dir, "a.csv"))
 	for _, test := range []struct {
 		args []string
 		want string
@@ -530,15 +569,15 @@ func TestTampered(t *testing.T) {
 		{[]string{path, path}, "are of the same run"},
 		{[]string{path, path + ".manifest.json"}, "are of the same run"},
 		{[]string{path + ".errors.jsonl"}, "holds the error records of a run"},
-		{[]string{filepath.Join(folder, "nowhere.csv")}, "no such file"},
+		{[]string{filepath.Join(dir, "nowhere.csv")}, "no such file"},
 	} {
-		if _, err := Check(t.Context(), rules, Options{Snapshots: test.args}); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := Run(t.Context(), rules, Options{Snapshots: test.args}); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%v: %v, want %s", test.args, err, test.want)
 		}
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("stop"))
-	if _, err := Check(ctx, rules, Options{Snapshots: []string{bigRun(4500).write(t, filepath.Join(folder, "b.csv"))}}); err == nil || err.Error() != "stop" {
+	if _, err := Run(ctx, rules, Options{Snapshots: []string{bigRun(4500).write(t, filepath.Join(dir, "b.csv"))}}); err == nil || err.Error() != "stop" {
 		t.Errorf("canceled: %v, want stop", err)
 	}
 }
@@ -557,12 +596,12 @@ func bigRun(n int64) *run {
 
 func TestTooManySlices(t *testing.T) {
 	path := bigRun(3000).write(t, filepath.Join(t.TempDir(), "a.csv"))
-	got := check(t, "- {flag: f, ratio: {control: 1, treatment: 1}, by: country}", Options{Snapshots: []string{path}}).Checks[0]
+	got := checkOne(t, "- {flag: f, ratio: {control: 1, treatment: 1}, by: country}", Options{Snapshots: []string{path}})
 	if got.Status != Undecided || got.Found != "not tested: column country has more than 1,000 values" {
 		t.Errorf("3,000 slices: %+v, want that they are too many", got)
 	}
 	path = bigRun(900).write(t, filepath.Join(t.TempDir(), "b.csv"))
-	got = check(t, "- {flag: f, ratio: {control: 1, treatment: 1}, by: country}", Options{Snapshots: []string{path}}).Checks[0]
+	got = checkOne(t, "- {flag: f, ratio: {control: 1, treatment: 1}, by: country}", Options{Snapshots: []string{path}})
 	if got.Status != Undecided || !strings.Contains(got.Found, "no slice by country has enough users") {
 		t.Errorf("slices of one user: %+v, want that they are too small", got)
 	}
@@ -570,10 +609,10 @@ func TestTooManySlices(t *testing.T) {
 
 // TestSeveral: runs are added up, and the oldest one counts.
 func TestSeveral(t *testing.T) {
-	folder := t.TempDir()
+	dir := t.TempDir()
 	second := planned()
 	second.edit = func(m *snapshot.Manifest) { m.StartedAt = began.Add(-48 * time.Hour) }
-	paths := []string{planned().write(t, filepath.Join(folder, "a.parquet")), second.write(t, filepath.Join(folder, "b.csv"))}
+	paths := []string{planned().write(t, filepath.Join(dir, "a.parquet")), second.write(t, filepath.Join(dir, "b.csv"))}
 	r := check(t, `
 types: {seats: int}
 flag: checkout
@@ -584,30 +623,30 @@ checks:
 - {ratio: {control: 1, treatment: 1}, by: [seats, country]}
 - {failed: {max: 0}}
 - {flag: dark-mode, exposed: nobody}
-`, Options{Snapshots: paths, FailedRows: func(string, int) ([]int64, error) { return []int64{1201, 1202, 1203}, nil }})
-	if r.Users != 1200 || r.Rows != 2400 || r.Checks[0].Status != Held || !strings.Contains(r.Checks[1].Found, "b.csv: it began 2d3h ago") {
+`, Options{Snapshots: paths})
+	if r.Users != 1200 || r.Rows != 2400 || r.Checks[0].Status != Held || !strings.Contains(r.found(&r.Checks[1]), "b.csv: it began 2d3h ago") {
 		t.Errorf("two runs: %s", r.Table(100))
 	}
-	if rows := r.rows(&r.Checks[4]); len(rows) != 2 || !strings.HasSuffix(rows[1], "b.csv rows 1201, 1202, 1203") {
+	if rows := r.exampleRows(&r.Checks[4]); len(rows) != 2 || !strings.HasSuffix(rows[1], "b.csv rows 1201, 1202, 1203") {
 		t.Errorf("failed rows of two runs: %q", rows)
 	}
-	_, err := Check(t.Context(), parse(t, "- {flag: checkout, exposed: nobody, where: seats > 3}"), Options{Snapshots: paths})
-	if err == nil || !strings.Contains(err.Error(), "column seats has no one type: it is int in") {
-		t.Errorf("int and string: %v, want that the column has no one type", err)
+	_, err := Run(t.Context(), parse(t, "- {flag: checkout, exposed: nobody, where: seats > 3}"), Options{Snapshots: paths})
+	if err == nil || !strings.Contains(err.Error(), "column seats has different types: it is int in") {
+		t.Errorf("int and string: %v, want that the column has different types", err)
 	}
 	less := planned()
 	less.spec.Carry = less.spec.Carry[:1]
 	for i := range less.outcomes {
 		less.outcomes[i].Row.Carry = less.outcomes[i].Row.Carry[:1]
 	}
-	paths[1] = less.write(t, filepath.Join(folder, "c.csv"))
-	_, err = Check(t.Context(), parse(t, "- {flag: checkout, exposed: nobody, where: seats > 3}"), Options{Snapshots: paths})
+	paths[1] = less.write(t, filepath.Join(dir, "c.csv"))
+	_, err = Run(t.Context(), parse(t, "- {flag: checkout, exposed: nobody, where: seats > 3}"), Options{Snapshots: paths})
 	if err == nil || !strings.Contains(err.Error(), `c.csv has no carried column "seats"`) {
 		t.Errorf("a column that one run lacks: %v", err)
 	}
 	future := planned()
 	future.edit = func(m *snapshot.Manifest) { m.StartedAt = began.Add(24 * time.Hour) }
-	got := check(t, "- younger: 24h", Options{Snapshots: []string{future.write(t, filepath.Join(folder, "f.csv"))}}).Checks[0]
+	got := checkOne(t, "- younger: 24h", Options{Snapshots: []string{future.write(t, filepath.Join(dir, "f.csv"))}})
 	if got.Status != NotHeld || !strings.Contains(got.Found, "it began 21h in the future") {
 		t.Errorf("a run of the future: %+v", got)
 	}
@@ -666,11 +705,11 @@ func randomRun(r *rand.Rand, asked bool) *run {
 
 // TestInit: what --init writes holds for the snapshot that it is written from.
 func TestInit(t *testing.T) {
-	folder := t.TempDir()
+	dir := t.TempDir()
 	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		run := randomRun(r, seed%2 == 0)
-		path := run.write(t, filepath.Join(folder, fmt.Sprint(seed, ".", []string{"csv", "jsonl", "parquet"}[seed%3])))
+		path := run.write(t, filepath.Join(dir, fmt.Sprint(seed, ".", []string{"csv", "jsonl", "parquet"}[seed%3])))
 		text, err := Init(t.Context(), []string{path})
 		if err != nil {
 			if strings.Contains(err.Error(), "nobody was answered") {
@@ -682,12 +721,12 @@ func TestInit(t *testing.T) {
 		if err != nil {
 			t.Fatalf("seed %d: %v\n%s", seed, err, text)
 		}
-		got, err := Check(t.Context(), f, Options{Snapshots: []string{path}})
+		got, err := Run(t.Context(), f, Options{Snapshots: []string{path}})
 		if err != nil || !got.OK {
 			t.Fatalf("seed %d: %v\n%s\n%s", seed, err, text, got.Table(100))
 		}
 	}
-	path := planned().write(t, filepath.Join(folder, "planned.csv"))
+	path := planned().write(t, filepath.Join(dir, "planned.csv"))
 	text, err := Init(t.Context(), []string{path})
 	if err != nil {
 		t.Fatal(err)
@@ -695,7 +734,7 @@ func TestInit(t *testing.T) {
 	golden(t, "init.yaml", text)
 	r := planned()
 	r.outcomes = r.outcomes[1200:]
-	path = r.write(t, filepath.Join(folder, "nobody.csv"))
+	path = r.write(t, filepath.Join(dir, "nobody.csv"))
 	if _, err := Init(t.Context(), []string{path}); err == nil || !strings.Contains(err.Error(), "nobody was answered") {
 		t.Errorf("of a run that answered nobody: %v", err)
 	}
@@ -707,16 +746,16 @@ func TestInit(t *testing.T) {
 
 // TestSlicesAddUp: the users of each value of a column, and those without one, are all users.
 func TestSlicesAddUp(t *testing.T) {
-	folder := t.TempDir()
+	dir := t.TempDir()
 	for seed := range uint64(10) {
 		run := randomRun(rand.New(rand.NewPCG(seed, 2)), true).like(seed%2 == 0, true)
-		path := run.write(t, filepath.Join(folder, fmt.Sprint(seed, ".csv")))
+		path := run.write(t, filepath.Join(dir, fmt.Sprint(seed, ".csv")))
 		flag := run.spec.Flags[0]
 		rule := func(where string) string {
-			return fmt.Sprintf("- {name: %[1]s, flag: %[2]s, variant: not_assigned, count: {min: 0}, where: %[1]s}\n", quoted(where), quoted(flag))
+			return fmt.Sprintf("- {name: %[1]s, flag: %[2]s, variant: not_assigned, count: {min: 0}, where: %[1]s}\n", quoteYAML(where), quoteYAML(flag))
 		}
 		slices := []string{`c == "DE"`, `c == "FR"`, `c not in ["DE", "FR"] and c != nil`, "c == nil"}
-		text := "- {flag: " + quoted(flag) + ", variant: not_assigned, count: {min: 0}, name: all}\n"
+		text := "- {flag: " + quoteYAML(flag) + ", variant: not_assigned, count: {min: 0}, name: all}\n"
 		for _, s := range slices {
 			text += rule(s)
 		}
@@ -727,7 +766,7 @@ func TestSlicesAddUp(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, text)
 		}
-		r, err := Check(t.Context(), f, Options{Snapshots: []string{path}})
+		r, err := Run(t.Context(), f, Options{Snapshots: []string{path}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -746,7 +785,7 @@ func TestSlicesAddUp(t *testing.T) {
 
 // TestRatio: a bias in one slice is found, and healthy splits are left alone.
 func TestRatio(t *testing.T) {
-	folder := t.TempDir()
+	dir := t.TempDir()
 	alarms := 0
 	for seed := range uint64(15) {
 		r := rand.New(rand.NewPCG(seed, 3))
@@ -767,8 +806,8 @@ func TestRatio(t *testing.T) {
 			o.SetAnswer(pipeline.Answer{Variants: []pipeline.Variant{{FlagKey: "f", Key: key}}, At: began}, run.spec.Flags)
 			run.outcomes = append(run.outcomes, o)
 		}
-		path := run.write(t, filepath.Join(folder, fmt.Sprint(seed, ".parquet")))
-		got := check(t, "- {flag: f, ratio: {control: 1, treatment: 1}, by: country}", Options{Snapshots: []string{path}}).Checks[0]
+		path := run.write(t, filepath.Join(dir, fmt.Sprint(seed, ".parquet")))
+		got := checkOne(t, "- {flag: f, ratio: {control: 1, treatment: 1}, by: country}", Options{Snapshots: []string{path}})
 		switch {
 		case biased && (got.Status != NotHeld || !slices.ContainsFunc(got.Details, func(d string) bool { return strings.HasPrefix(d, "country = PL: control ") })):
 			t.Errorf("a bias in one country: %+v", got)
@@ -783,21 +822,21 @@ func TestRatio(t *testing.T) {
 
 func TestPayloadBounds(t *testing.T) {
 	f := parse(t, "- {flag: f, payload: checkout.json}")
-	p := payloads{schema: f.Checks[0].schema}
-	for i := range maxVerdicts + 10 {
-		if wrong := p.wrong([]byte(fmt.Sprintf(`{"steps":%d}`, i))); wrong != "" {
+	p := payloadChecker{schema: f.Checks[0].schema}
+	for i := range maxRememberedPayloads + 10 {
+		if wrong := p.findError([]byte(fmt.Sprintf(`{"steps":%d}`, i))); wrong != "" {
 			t.Fatalf("payload %d: %s", i, wrong)
 		}
 	}
-	if len(p.verdicts) > maxVerdicts {
-		t.Errorf("%d verdicts are remembered, want at most %d", len(p.verdicts), maxVerdicts)
+	if len(p.errors) > maxRememberedPayloads {
+		t.Errorf("%d payloads are remembered, want at most %d", len(p.errors), maxRememberedPayloads)
 	}
-	if wrong := p.wrong([]byte(`{"steps":"` + strings.Repeat("x", maxVerdictBytes) + `"}`)); wrong == "" || p.bytes > maxVerdictBytes {
+	if wrong := p.findError([]byte(`{"steps":"` + strings.Repeat("x", maxRememberedBytes) + `"}`)); wrong == "" || p.bytes > maxRememberedBytes {
 		t.Errorf("a huge payload: %q, %d bytes are remembered", wrong, p.bytes)
 	}
 	for _, payload := range []string{`{"steps":1e999999999}`, `{"steps":1e-999999999}`, `{"steps":` + strings.Repeat("9", 2000) + `}`, `{"steps":1} x`, `{`, "", "\xff",
 		strings.Repeat("[", 20000)} {
-		if wrong := p.wrong([]byte(payload)); wrong == "" {
+		if wrong := p.findError([]byte(payload)); wrong == "" {
 			t.Errorf("payload %.40q conforms, want that it does not", payload)
 		}
 	}
@@ -806,6 +845,9 @@ func TestPayloadBounds(t *testing.T) {
 // mixed is a report with a check of every outcome, and hostile names.
 func mixed(t *testing.T) *Report {
 	path := planned().write(t, filepath.Join(t.TempDir(), "a.csv"))
+	if err := os.Remove(path + ".errors.jsonl"); err != nil {
+		t.Fatal(err)
+	}
 	r := check(t, `
 flag: checkout
 types: {seats: int}
@@ -819,14 +861,16 @@ checks:
 - {failed: {max: 1}}
 - {flags: [checkout, pricng]}
 - {younger: 7d}
-`, Options{Snapshots: []string{path}, IDs: true, FailedRows: func(string, int) ([]int64, error) { return nil, io.ErrUnexpectedEOF }})
+`, Options{Snapshots: []string{path}, IDs: true})
 	r.Snapshots[0] = "a.csv"
 	for i := range r.Checks {
 		for k := range r.Checks[i].Examples {
 			r.Checks[i].Examples[k].Snapshot = "a.csv"
 		}
-		for k, d := range r.Checks[i].Details {
-			r.Checks[i].Details[k] = strings.ReplaceAll(d, path, "a.csv")
+		for k := range r.Checks[i].Notes {
+			if n := &r.Checks[i].Notes[k]; n.Subject == path {
+				n.Subject = "a.csv"
+			}
 		}
 	}
 	return r
@@ -876,7 +920,7 @@ func TestRender(t *testing.T) {
 		if c.Error != nil {
 			errs++
 		}
-		if c.Line != r.Checks[i].Line || c.Name != clean(r.Checks[i].Name) {
+		if c.Line != r.Checks[i].Line || c.Name != text.Clean(r.Checks[i].Name) {
 			t.Errorf("case %d: %+v, want %s of line %d", i, c, r.Checks[i].Name, r.Checks[i].Line)
 		}
 	}
@@ -902,7 +946,7 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(text), "country == 'DE'")
 	}
 	f.Fuzz(func(t *testing.T, data []byte, where string) {
-		file, err := Parse("r.yaml", data, schemaFolder)
+		file, err := Parse("r.yaml", data, schemaDir)
 		if err != nil {
 			if _, ok := errors.AsType[*Error](err); !ok {
 				t.Errorf("%q: a %T, want an *Error: %v", data, err, err)
@@ -917,11 +961,11 @@ func FuzzParse(f *testing.F) {
 		if len(where) > maxWhere {
 			return
 		}
-		w, err := compileWhere(where, whereColumns, usable)
+		w, err := compileWhere(where, whereColumns, acceptColumn)
 		if err != nil {
 			return
 		}
-		if _, err := w.holds(make([]snapshot.Value, len(w.columns))); err != nil && !strings.Contains(err.Error(), "divide") {
+		if _, err := w.evaluate(make([]snapshot.Value, len(w.columns))); err != nil && !strings.Contains(err.Error(), "divide") {
 			t.Errorf("%q of missing values: %v", where, err)
 		}
 	})
@@ -948,7 +992,7 @@ func TestDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	keys := []string{"version", "flag", "controls", "variants", "types", "checks", "name"}
-	for _, k := range belong {
+	for _, k := range kinds {
 		keys = append(append(keys, string(k.kind)), k.keys...)
 	}
 	for _, key := range keys {
@@ -979,10 +1023,10 @@ func TestRepeatedUsers(t *testing.T) {
 		want   []string
 	}{
 		{"same answers", false, []string{"ok 1,200 users in 1,260 rows", "ok 45.00 %, 567 of 1,260 rows", "ok control 50.00 % (567), treatment 50.00 % (567)",
-			"ok nobody of 1,260 rows", "ok none of 126 rows are held out", "ok 3 of 1,263 rows"}},
+			"ok none of 1,260 rows", "ok none of 126 held-out rows is exposed", "ok 3 of 1,263 rows"}},
 		{"other answers", true, []string{"ok 1,200 users in 1,260 rows", "ok ", "ok ",
-			"ok nobody of 1,260 rows; row by row: 60 users have different variants of such flags in different rows",
-			"ok none of 180 rows are held out exposed; row by row: 60 users have", "ok 3 of 1,263 rows"}},
+			"ok none of 1,260 rows; row by row: 60 users have different variants of such flags in different rows",
+			"ok none of 180 held-out rows is exposed; row by row: 60 users have", "ok 3 of 1,263 rows"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := planned()
@@ -1006,7 +1050,7 @@ func TestRepeatedUsers(t *testing.T) {
 				t.Errorf("%d users, %d rows, unit %s, %d differing; want 1200, 1260, rows, some: %v", got.Users, got.Rows, got.Unit, got.Differing, test.differ)
 			}
 			for i, want := range test.want {
-				if res := got.Checks[i]; !strings.HasPrefix(string(res.Status)+" "+res.Found, want) {
+				if res := got.newResultJSON(&got.Checks[i]); !strings.HasPrefix(string(res.Status)+" "+res.Found, want) {
 					t.Errorf("check %s: %s %s, want %s", res.Name, res.Status, res.Found, want)
 				}
 			}
@@ -1048,7 +1092,7 @@ func TestManyVariants(t *testing.T) {
 	if got := check(t, text, Options{Snapshots: []string{path}}); !got.OK {
 		t.Errorf("the first rules do not hold:\n%s", got.Table(100))
 	}
-	res := check(t, "- {flag: many, ratio: {"+strings.Join(weights, ", ")+"}}", Options{Snapshots: []string{path}}).Checks[0]
+	res := checkOne(t, "- {flag: many, ratio: {"+strings.Join(weights, ", ")+"}}", Options{Snapshots: []string{path}})
 	if res.Status != Held || len(res.Found) > 1000 || len(res.Expected) > 1000 || !strings.Contains(res.Found, "and 580 more variants 96.67 % (5,800)") {
 		t.Errorf("ratio of 600 variants: %s, found %q, expected %q; want 20 of them listed", res.Status, res.Found, res.Expected)
 	}
@@ -1065,21 +1109,21 @@ func TestSlips(t *testing.T) {
 		{"on is a name", "flag: f\nchecks:\n- {variant: on, share: {min: 1%}}", "", ""},
 		{"a name in quotes", "flag: f\nchecks:\n- {variant: \"~\", share: {min: 1%}}", "", ""},
 		{"a comma in quotes", "checks:\n- flags: \"a,b\"", "", ""},
-		{"tilde", "flag: f\nchecks:\n- variant: ~\n  share: {min: 1%}", "r.yaml:3: variant is ~, which is no value in YAML", `put it in quotes: "~"`},
-		{"null in a list", "checks:\n- flags: [a, null]", "r.yaml:2: an element of flags is null, which is no value in YAML", `put it in quotes: "null"`},
-		{"a list without brackets", "checks:\n- flags: a, b", `r.yaml:2: flags is one text with a comma, "a, b", and not a list`, "a list is written [a, b]"},
-		{"exclusive without brackets", "checks:\n- exclusive: a,b,", `r.yaml:2: exclusive is one text with a comma`, "a list is written [a, b]"},
-		{"controls without brackets", "controls: off,old\nchecks:\n- flags: a", `r.yaml:1: controls is one text with a comma`, "[off, old]"},
+		{"tilde", "flag: f\nchecks:\n- variant: ~\n  share: {min: 1%}", "r.yaml:3: variant is ~, which means no value in YAML", `put it in quotes: "~"`},
+		{"null in a list", "checks:\n- flags: [a, null]", "r.yaml:2: an element of flags is null, which means no value in YAML", `put it in quotes: "null"`},
+		{"a list without brackets", "checks:\n- flags: a, b", `r.yaml:2: flags is one text with a comma, "a, b", and not a list`, "write a list as [a"},
+		{"exclusive without brackets", "checks:\n- exclusive: a,b,", `r.yaml:2: exclusive is one text with a comma`, "write a list as [a"},
+		{"controls without brackets", "controls: off,old\nchecks:\n- flags: a", `r.yaml:1: controls is one text with a comma`, "[off,old]"},
 		{"by without brackets", "flag: f\nchecks:\n- ratio: {a: 1, b: 1}\n  by: x, y", `r.yaml:4: by is one text with a comma`, "[x, y]"},
 		{"a list at the top", "- flags: [a]", "r.yaml:1: a rules file is not a list", "checks:"},
-		{"rules", "rules:\n- flags: [a]", `r.yaml:1: "rules" is not a key of a rules file`, "stands under checks:"},
-		{"a check at the top", "flag: a\nratio: {a: 1, b: 1}", `r.yaml:2: "ratio" is not a key of a rules file, but of a check`, "checks: [{ratio: …}]"},
+		{"rules", "rules:\n- flags: [a]", `r.yaml:1: "rules" is not a key of a rules file`, "under checks:"},
+		{"a check at the top", "flag: a\nratio: {a: 1, b: 1}", `r.yaml:2: "ratio" is a key of a check, and not of a rules file`, "checks: [{ratio: …}]"},
 		{"type", "checks:\n- type: share\n  min: 0.4", `r.yaml:2: "type" is not a key of a check`, "the kind of a check is its key"},
 		{"srm", "flag: f\nchecks:\n- srm: {a: 1, b: 1}", `r.yaml:3: "srm" is not a key of a check`, "ratio: {control: 50, treatment: 50}"},
 		{"where as a mapping", "flag: f\nchecks:\n- exposed: nobody\n  where: {country: DE}", "r.yaml:4: where is not a text", `country == "DE"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			f, err := Parse("r.yaml", []byte(test.text), schemaFolder)
+			f, err := Parse("r.yaml", []byte(test.text), schemaDir)
 			switch {
 			case test.want == "" && (err != nil || len(f.Checks) != 1):
 				t.Errorf("%s\nerror %v, want one check", test.text, err)
