@@ -161,7 +161,7 @@ func (f *Flag) Matrix() *Matrix {
 		m.Users[[2]End{before, after}] += f.Transitions[i].Users
 	}
 	for _, ends := range []*[]End{&m.Before, &m.After} {
-		slices.SortFunc(*ends, compareEnds)
+		slices.SortFunc(*ends, CompareEnds)
 		*ends = slices.Compact(*ends)
 	}
 	return m
@@ -251,7 +251,7 @@ func (c *comparison) flagReport(f *flag, configs Configs) Flag {
 	users[[2]End{absent, noneAfter}] += restAdded
 	users[[2]End{noneBefore, absent}] += restRemoved
 	for _, ends := range slices.SortedFunc(maps.Keys(users), func(a, b [2]End) int {
-		return cmp.Or(compareEnds(a[0], b[0]), compareEnds(a[1], b[1]))
+		return cmp.Or(CompareEnds(a[0], b[0]), CompareEnds(a[1], b[1]))
 	}) {
 		if n := users[ends]; n > 0 {
 			out.Transitions = append(out.Transitions, Transition{BeforeOutcome: ends[0].Outcome, Before: ends[0].variant(),
@@ -272,7 +272,8 @@ func (e End) variant() *string {
 // outcomes are the outcomes in the order in which they are shown.
 var outcomes = []string{Assigned, NotAssigned, NotAsked, Absent}
 
-func compareEnds(a, b End) int {
+// CompareEnds orders ends as they are shown: by outcome, then by variant.
+func CompareEnds(a, b End) int {
 	return cmp.Or(cmp.Compare(slices.Index(outcomes, a.Outcome), slices.Index(outcomes, b.Outcome)), strings.Compare(a.Variant, b.Variant))
 }
 

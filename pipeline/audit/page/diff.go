@@ -3,6 +3,7 @@ package page
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -110,12 +111,10 @@ func newDiffSnapshot(s *diff.Snapshot, which, noun string) snapshotView {
 func (v *diffView) addFlags(r *diff.Report) {
 	var list []*diff.Flag
 	for i := range r.Flags {
-		f := &r.Flags[i]
-		moved := slices.ContainsFunc(f.Transitions, func(t diff.Transition) bool { return !t.Same() })
-		if moved || f.NotAsked != "" || f.Changed > 0 || slices.Contains(r.OnlyIn.Before, f.Key) || slices.Contains(r.OnlyIn.After, f.Key) {
-			list = append(list, f)
-		} else {
+		if f := &r.Flags[i]; r.Unchanged(f) {
 			v.Unchanged = append(v.Unchanged, f.Key)
+		} else {
+			list = append(list, f)
 		}
 	}
 	slices.SortStableFunc(list, func(a, b *diff.Flag) int { return cmp.Compare(b.Changed, a.Changed) })
@@ -126,7 +125,7 @@ func (v *diffView) addFlags(r *diff.Report) {
 		if f.Changed == 0 {
 			continue
 		}
-		said := finding{Mark: changed, Text: []part{{Name: out.Key, Link: out.ID}, {Text: ": " + strings.TrimSuffix(strings.Join(out.Words, " "), ".")}}}
+		said := finding{Mark: changed, Text: []part{{Name: out.Key, Link: out.ID}, {Text: ": " + strings.Join(out.Words, "; ")}}}
 		if len(v.Findings) < openFindings {
 			v.Findings = append(v.Findings, said)
 		} else {
@@ -135,188 +134,112 @@ func (v *diffView) addFlags(r *diff.Report) {
 	}
 }
 
-// end is what users have on one side.
-type end struct{ outcome, variant string }
-
-func endsOf(t *diff.Transition) (before, after end) {
-	before, after = end{outcome: t.BeforeOutcome}, end{outcome: t.AfterOutcome}
-	if t.Before != nil {
-		before.variant = *t.Before
-	}
-	if t.After != nil {
-		after.variant = *t.After
-	}
-	return before, after
+func isControl(e diff.End) bool {
+	return e.Outcome == diff.Assigned && slices.Contains(report.DefaultControls, strings.ToLower(e.Variant))
 }
 
-// label is the name of the variant or the outcome. A variant with the name of an outcome is in quotes.
-func (e end) label() string {
+// compareEnds orders ends as bars have them, which begin with the controls.
+func compareEnds(a, b diff.End) int {
 	switch {
-	case e.outcome != diff.Assigned:
-		return strings.ReplaceAll(e.outcome, "_", " ")
-	case e.variant == "" || e.variant == diff.Absent || e.variant == "not assigned" || e.variant == "not asked" || strings.TrimSpace(e.variant) != e.variant:
-		return `"` + e.variant + `"`
+	case isControl(a) == isControl(b):
+		return diff.CompareEnds(a, b)
+	case isControl(a):
+		return -1
 	}
-	return e.variant
-}
-
-func compareEnds(a, b end) int {
-	rank := func(e end) int {
-		return slices.Index([]string{diff.Assigned, diff.NotAssigned, diff.NotAsked, diff.Absent}, e.outcome)
-	}
-	control := func(e end) int { // first, where bars begin
-		if e.control() {
-			return 0
-		}
-		return 1
-	}
-	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(control(a), control(b)), strings.Compare(a.variant, b.variant))
-}
-
-func (e end) control() bool {
-	return e.outcome == diff.Assigned && slices.Contains(report.DefaultControls, strings.ToLower(e.variant))
-}
-
-var causeWords = map[diff.Cause]string{
-	diff.CauseConfiguration: "the new configuration", diff.CauseUser: "the user's new properties", diff.CauseBoth: "both together",
-	diff.CauseEither: "either alone", diff.CauseUnclear: "unclear",
+	return 1
 }
 
 func newDiffSection(f *diff.Flag, r *diff.Report) *diffSection {
 	share := ratio(f.Changed, r.Users.Both)
-	out := &diffSection{Key: f.Key, Changed: text.Thousands(f.Changed), Share: text.Percent(share)}
-	out.Bar = newBar("", []labelled{{"v1", "Changed", share}}, 0)
+	s := &diffSection{Key: f.Key, Changed: text.Thousands(f.Changed), Share: text.Percent(share), Words: r.Sentences(f)}
+	s.Bar = newBar("", []labelled{{"v1", "Changed", share}}, 0)
 	if f.NotAsked != "" {
-		out.Changed, out.Share, out.Bar.Name = "–", "not compared", "Not compared"
+		s.Changed, s.Share, s.Bar.Name = "–", "not compared", "Not compared"
 	}
-	switch {
-	case f.NotAsked != "":
-		out.Words = append(out.Words, "Not compared: the run "+f.NotAsked+" did not ask for it.")
-	case slices.Contains(r.OnlyIn.Before, f.Key):
-		out.Words = append(out.Words, "It is not in the snapshot after.")
-	case slices.Contains(r.OnlyIn.After, f.Key):
-		out.Words = append(out.Words, "It is not in the snapshot before.")
+	m := f.Matrix()
+	slices.SortFunc(m.Before, compareEnds)
+	slices.SortFunc(m.After, compareEnds)
+	s.addBars(m)
+	if len(m.After) > matrixEnds {
+		s.addMoves(f)
+		return s
 	}
-	var parts []string
-	for _, p := range []struct {
-		n    int64
-		text string
-	}{{f.Variants, "another variant"}, {f.Payloads, "the same variant with another payload"}, {f.ExperimentKeys, "the same variant with another experiment key"}} {
-		if p.n > 0 {
-			parts = append(parts, r.Unit.Count(p.n)+": "+p.text)
-		}
+	s.Matrix = &matrix{}
+	for _, to := range m.After {
+		s.Matrix.Columns = append(s.Matrix.Columns, to.Label())
 	}
-	if len(parts) == 0 && f.NotAsked == "" {
-		parts = []string{"nothing changed for " + r.Unit.Noun(2) + " in both"}
-	}
-	if len(parts) > 0 {
-		out.Words = append(out.Words, text.Capitalize(strings.Join(parts, "; "))+".")
-	}
-	parts = nil
-	for _, c := range diff.Causes {
-		if n := f.Causes[c]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%s (%s)", causeWords[c], text.Thousands(n)))
-		}
-	}
-	if len(parts) > 0 {
-		out.Words = append(out.Words, "Cause: "+strings.Join(parts, ", ")+".")
-	}
-
-	var rows, columns []end
-	cells := map[[2]end]int64{}
-	had, has := map[end]int64{}, map[end]int64{}
-	for i := range f.Transitions {
-		t := &f.Transitions[i]
-		before, after := endsOf(t)
-		if _, seen := had[before]; !seen {
-			rows = append(rows, before)
-		}
-		if _, seen := has[after]; !seen {
-			columns = append(columns, after)
-		}
-		cells[[2]end{before, after}] += t.Users
-		had[before] += t.Users
-		has[after] += t.Users
-	}
-	slices.SortFunc(rows, compareEnds)
-	slices.SortFunc(columns, compareEnds)
-	out.addBars(rows, columns, had, has)
-	if len(columns) > matrixEnds {
-		out.addMoves(f)
-		return out
-	}
-	out.Matrix = &matrix{}
-	for _, c := range columns {
-		out.Matrix.Columns = append(out.Matrix.Columns, c.label())
-	}
-	for _, from := range rows {
-		row := matrixRow{Name: from.label()}
-		for _, to := range columns {
+	for _, from := range m.Before {
+		row := matrixRow{Name: from.Label()}
+		for _, to := range m.After {
 			c := cell{Text: "–"}
-			if n := cells[[2]end{from, to}]; n > 0 {
+			if n := m.Users[[2]diff.End{from, to}]; n > 0 {
 				c.Text, c.Class = text.Thousands(n), "m3"
-				if from == to || f.NotAsked != "" || from.outcome != diff.Assigned && to.outcome != diff.Assigned {
+				if from == to || f.NotAsked != "" || from.Outcome != diff.Assigned && to.Outcome != diff.Assigned {
 					c.Class = "m0"
 				}
 			}
 			row.Cells = append(row.Cells, c)
 		}
-		out.Matrix.Rows = append(out.Matrix.Rows, row)
+		s.Matrix.Rows = append(s.Matrix.Rows, row)
 	}
-	return out
+	return s
 }
 
-// addBars adds a bar for what users had before, one for what they have after, and the legend.
-func (d *diffSection) addBars(rows, columns []end, had, has map[end]int64) {
-	var treatments []bool
-	both := slices.Concat(rows, columns)
-	slices.SortFunc(both, compareEnds)
-	both = slices.DeleteFunc(slices.Compact(both), func(e end) bool { return e.outcome == diff.Absent || e.outcome == diff.NotAsked })
-	more := len(both) - looksShown
-	if more > 0 { // the most frequent ones
-		slices.SortStableFunc(both, func(a, b end) int { return cmp.Compare(had[b]+has[b], had[a]+has[a]) })
-		both = both[:looksShown]
-		slices.SortFunc(both, compareEnds)
-	}
-	for _, e := range both {
-		treatments = append(treatments, e.outcome == diff.Assigned && !e.control())
-	}
-	looks := looksOf(treatments)
-	for i, e := range both {
-		if e.outcome != diff.Assigned {
-			looks[i] = "empty"
-		}
-		d.Legend = append(d.Legend, legend{looks[i], e.label()})
-	}
-	if more > 0 {
-		d.Legend = append(d.Legend, legend{"rest", text.Count(int64(more), "more variant")})
-	}
-	barOf := func(name string, users map[end]int64) *bar {
-		var total int64
-		for e, n := range users {
-			if e.outcome != diff.Absent && e.outcome != diff.NotAsked {
-				total += n
+// addBars adds a bar for what users had before, one for what they have after, and the legend. Users who are not in a
+// snapshot are not in its bar.
+func (s *diffSection) addBars(m *diff.Matrix) {
+	users := [2]map[diff.End]int64{{}, {}} // before, after
+	var total [2]int64
+	known := map[diff.End]int64{} // users of both
+	for ends, n := range m.Users {
+		for i, e := range ends {
+			if e.Outcome != diff.Absent && e.Outcome != diff.NotAsked {
+				users[i][e] += n
+				total[i] += n
+				known[e] += n
 			}
 		}
-		if total == 0 {
+	}
+	shown := slices.SortedFunc(maps.Keys(known), compareEnds)
+	more := len(shown) - looksShown
+	if more > 0 { // the most frequent ones
+		slices.SortStableFunc(shown, func(a, b diff.End) int { return cmp.Compare(known[b], known[a]) })
+		shown = shown[:looksShown]
+		slices.SortFunc(shown, compareEnds)
+	}
+	var treatments []bool
+	for _, e := range shown {
+		treatments = append(treatments, e.Outcome == diff.Assigned && !isControl(e))
+	}
+	looks := looksOf(treatments)
+	for i, e := range shown {
+		if e.Outcome != diff.Assigned {
+			looks[i] = "empty"
+		}
+		s.Legend = append(s.Legend, legend{looks[i], e.Label()})
+	}
+	if more > 0 {
+		s.Legend = append(s.Legend, legend{"rest", text.Count(int64(more), "more variant")})
+	}
+	barOf := func(name string, side int) *bar {
+		if total[side] == 0 {
 			return nil
 		}
 		var shares []labelled
-		for i, e := range both {
-			shares = append(shares, labelled{looks[i], e.label(), ratio(users[e], total)})
+		for i, e := range shown {
+			shares = append(shares, labelled{looks[i], e.Label(), ratio(users[side][e], total[side])})
 		}
 		return newBar(name+": ", shares, 1)
 	}
-	d.Before, d.After = barOf("Before", had), barOf("After", has)
+	s.Before, s.After = barOf("Before", 0), barOf("After", 1)
 }
 
 // addMoves adds the transitions in which something changed, as a list.
-func (d *diffSection) addMoves(f *diff.Flag) {
-	moves := slices.DeleteFunc(slices.Clone(f.Transitions), func(t diff.Transition) bool { return t.Same() })
-	slices.SortStableFunc(moves, func(a, b diff.Transition) int { return cmp.Compare(b.Users, a.Users) })
-	for i := range moves[:min(len(moves), listMoves)] {
-		before, after := endsOf(&moves[i])
-		d.Moves = append(d.Moves, move{before.label(), after.label(), text.Thousands(moves[i].Users)})
+func (s *diffSection) addMoves(f *diff.Flag) {
+	moves := f.Moves()
+	s.More = max(0, len(moves)-listMoves)
+	for _, t := range moves[:len(moves)-s.More] {
+		before, after := t.Ends()
+		s.Moves = append(s.Moves, move{before.Label(), after.Label(), text.Thousands(t.Users)})
 	}
-	d.More = max(0, len(moves)-listMoves)
 }

@@ -81,7 +81,7 @@ func TestDiff(t *testing.T) {
 	text := string(got)
 	for _, want := range []string{
 		`not ok</span> <span class="sentence">30 of 1,000 users in both changed`, `<bdi>tuesday.csv</bdi>: there is no manifest`,
-		`<a href="#flag-1"><bdi>checkout</bdi></a>: 22 users: another variant; 8 users: the same variant with another payload. Cause: the new configuration (25), the user&#39;s new properties (5)`,
+		`<a href="#flag-1"><bdi>checkout</bdi></a>: 22 users: another variant; 8 users: the same variant with another payload; cause: the new configuration (25), the user&#39;s new properties (5)`,
 		`not to be trusted`, `1 of 3 changed.`, `changed: segments, variants`,
 		`aria-label="Changed 3.0 %"`, `Unchanged: <bdi>still</bdi>.`,
 		`aria-label="Before: control 40.0 %, bold 42.0 %, not assigned 18.0 %"`, `aria-label="After: control 41.8 %, bold 40.5 %, not assigned 17.7 %"`,
