@@ -8,9 +8,11 @@ import (
 	"syscall"
 
 	"golang.org/x/term"
+
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
-// result is what came of reading finished snapshots, in the forms in which it is printed.
+// result is what report, check and diff found out, in the forms in which it is printed.
 type result interface {
 	JSON() ([]byte, error)
 	Markdown() string
@@ -18,27 +20,27 @@ type result interface {
 }
 
 // printResult prints a result in one of the formats: json, junit where it has that form, markdown, or a table as wide
-// as the terminal.
+// as the terminal. The last two are for a person, and hold nothing that a terminal acts on.
 func printResult(w io.Writer, format string, r result) (err error) {
-	var text []byte
+	var output []byte
 	switch format {
 	case "json":
-		text, err = r.JSON()
+		output, err = r.JSON()
 	case "junit":
-		text, err = r.(interface{ JUnit() ([]byte, error) }).JUnit()
+		output, err = r.(interface{ JUnit() ([]byte, error) }).JUnit()
 	case "markdown":
-		text = []byte(r.Markdown())
+		output = []byte(text.CleanLines(r.Markdown()))
 	default:
 		width, ok := terminalWidth(w)
 		if !ok {
 			width = 80
 		}
-		text = []byte(r.Table(max(width, 40)))
+		output = []byte(text.CleanLines(r.Table(max(width, 40))))
 	}
 	if err != nil {
 		return err
 	}
-	_, err = w.Write(text)
+	_, err = w.Write(output)
 	if err != nil {
 		return fmt.Errorf("print: %w", err)
 	}
