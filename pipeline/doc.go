@@ -18,13 +18,13 @@
 //	pipeline/evalserver   serves the Evaluation API over the engine: serve, --server embedded, and the tests
 //	pipeline/journal      keeps the results of a run until they are published: snapshot, clean
 //	pipeline/durable      makes files that survive a crash, and locks: every command that writes a file
-//	pipeline/parquetfile  opens Parquet files that nobody vouches for: sources, snapshot, the audit
+//	pipeline/parquetfile  opens Parquet files, which it does not trust: every command that reads one
 //	pipeline/snapshot     writes the manifest, opens a finished run, verifies it: snapshot, verify, report, check, diff
 //	pipeline/audit/report finds what is wrong in a snapshot's splits: report
 //	pipeline/audit/check  checks a snapshot against rules: check
 //	pipeline/audit/diff   compares two snapshots user by user: diff
 //	pipeline/audit/page   renders their results as HTML: report, check, diff
-//	pipeline/audit/stats  counts and tests hypotheses: report, check, diff
+//	pipeline/audit/stats  computes shares, intervals and p-values: report, check, diff
 //	pipeline/audit/text   sanitizes, wraps and aligns what is printed: every command
 //	pipeline/pipelinetest fakes, and the suites that every source and every sink passes: the tests
 //

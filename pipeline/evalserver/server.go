@@ -67,9 +67,8 @@ type Request struct {
 
 // Stats counts the requests of a server.
 type Stats struct {
-	Requests     int64 // of all paths
-	Tracked      int64 // see [Request.Tracked]
-	MaxPerSecond int64 // the most requests that arrived in the same second of the clock
+	Requests int64 // of all paths
+	Tracked  int64 // see [Request.Tracked]
 }
 
 // Server is the Evaluation API. Create it with [New].
@@ -83,10 +82,6 @@ type Server struct {
 	ids     atomic.Uint64
 
 	requests, tracked atomic.Int64
-	seconds           struct {
-		sync.Mutex
-		now, count, max int64
-	}
 }
 
 // New returns a server with the answers of the engine.
@@ -103,9 +98,7 @@ func New(e *engine.Engine, config Config) *Server {
 
 // Stats returns the counts so far.
 func (s *Server) Stats() Stats {
-	s.seconds.Lock()
-	defer s.seconds.Unlock()
-	return Stats{Requests: s.requests.Load(), Tracked: s.tracked.Load(), MaxPerSecond: max(s.seconds.max, s.seconds.count)}
+	return Stats{Requests: s.requests.Load(), Tracked: s.tracked.Load()}
 }
 
 // formatVariant returns the variant as /v1/vardata lists it, without the closing brace; nil if it is not listed.
@@ -178,7 +171,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		NoExposureTrack: r.Header.Get("X-Amp-Exp-Exposure-Track") == "no-track",
 		Gzip:            acceptsGzip(r.Header["Accept-Encoding"]),
 	}
-	s.countRequest(req.Arrived)
+	s.requests.Add(1)
 	sc := scratches.Get().(*scratch)
 	defer scratches.Put(sc)
 
@@ -220,27 +213,19 @@ func waitFor(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-func (s *Server) countRequest(now time.Time) {
-	s.requests.Add(1)
-	second := now.Unix()
-	s.seconds.Lock()
-	defer s.seconds.Unlock()
-	if second != s.seconds.now {
-		s.seconds.max = max(s.seconds.max, s.seconds.count)
-		s.seconds.now, s.seconds.count = second, 0
-	}
-	s.seconds.count++
-}
-
 // gzipFrom is the size from which a body is compressed.
 const gzipFrom = 1024
 
+// acceptsGzip reports whether Accept-Encoding headers allow gzip.
 func acceptsGzip(values []string) bool {
 	for _, v := range values {
 		for name := range strings.SplitSeq(v, ",") {
 			name, q, _ := strings.Cut(name, ";")
-			if q = strings.ReplaceAll(q, " ", ""); strings.EqualFold(strings.TrimSpace(name), "gzip") &&
-				strings.Trim(strings.TrimPrefix(q, "q="), "0.") != "" || strings.EqualFold(strings.TrimSpace(name), "gzip") && q == "" {
+			if !strings.EqualFold(strings.TrimSpace(name), "gzip") {
+				continue
+			}
+			q = strings.ReplaceAll(q, " ", "")
+			if q == "" || strings.Trim(strings.TrimPrefix(q, "q="), "0.") != "" {
 				return true
 			}
 		}

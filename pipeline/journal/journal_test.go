@@ -546,14 +546,6 @@ func runJob(path string) (err error) {
 	return w.Remove()
 }
 
-func lines(path string) []string {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil
-	}
-	return strings.Fields(string(data))
-}
-
 // TestWriteErrorsStay: after a failed write nothing more is written, and every call returns the error.
 func TestWriteErrorsStay(t *testing.T) {
 	for _, how := range []string{"count", "flush", "close", "commit", "timer"} {
