@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +17,6 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
-	"github.com/rollcall-cli/rollcall/sources"
 )
 
 // reportOptions are what a report on snapshots is made of; check and others take them too.
@@ -118,7 +116,7 @@ func failedReport(r *report.Report, failOn string) error {
 
 // options makes ready what a report is built of.
 func (o *reportOptions) options(ctx context.Context, snapshots []string, con *console) (report.Options, error) {
-	options := report.Options{Snapshots: snapshots, By: o.by, Controls: o.controls, Failures: readFailures, Checksums: o.checksum}
+	options := report.Options{Snapshots: snapshots, By: o.by, Controls: o.controls, Checksums: o.checksum}
 	for i, name := range o.by {
 		if slices.Contains(o.by[:i], name) {
 			return options, usageErrorf("--by names column %q twice", name)
@@ -222,32 +220,4 @@ func parseExpect(text string) (report.Expectation, error) {
 		e.Assigned = &assigned
 	}
 	return e, nil
-}
-
-// readFailures reads the original rows of error records.
-func readFailures(file string, columns []string, each func([]pipeline.Value)) error {
-	in, err := sources.Open([]sources.File{{Path: file}}, sources.Options{})
-	if err != nil {
-		return err
-	}
-	defer in.Close() //nolint:errcheck // only read
-	var row pipeline.Row
-	values := make([]pipeline.Value, len(columns))
-	for {
-		if err := in.Next(&row); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		if len(row.Input) == 0 || sources.IsBadRow(row.Input) {
-			continue
-		}
-		for i, name := range columns {
-			values[i] = pipeline.Value{}
-			if v := member(row.Input, name); v != nil {
-				values[i] = *v
-			}
-		}
-		each(values)
-	}
 }

@@ -108,8 +108,8 @@ func (a *analysis) snapshots() {
 	for _, s := range a.all {
 		r.Snapshots = append(r.Snapshots, s.Snapshot)
 		a.everybody = a.everybody && s.Everybody
-		in := s.once
-		if s.manifest == nil {
+		in := s.run.Once
+		if s.run.Manifest == nil {
 			in.Read, in.Answered = s.InFile, s.InFile
 		}
 		r.Users.Read += in.Read
@@ -146,7 +146,7 @@ func (a *analysis) snapshots() {
 		}
 		a.find(Finding{Severity: severity, Kind: KindFailed, Says: Statement{Code: Failed, Unit: r.Unit, N: failed, Share: share, Users: &r.Users}})
 	}
-	if slices.ContainsFunc(a.all, func(s *source) bool { return !s.Everybody && !s.wide && !s.asked }) {
+	if slices.ContainsFunc(a.all, func(s *source) bool { return !s.Everybody && !s.full }) {
 		a.note("Users who got no variant of any flag are not in the file: slices are of the %s who got one. "+
 			"`snapshot --flags` and `--layout wide` write all.", r.Unit.Count(r.Users.InFile))
 	}
@@ -176,10 +176,10 @@ func severityAbove(share, limit float64) Severity {
 
 // configs says whether the expectations are from what a run evaluated.
 func (a *analysis) configs(s *source) {
-	if s.manifest == nil || s.manifest.FlagConfigs == nil {
+	if s.run.Manifest == nil || s.run.Manifest.FlagConfigs == nil {
 		return
 	}
-	evaluated, given := s.manifest.FlagConfigs, a.o.Configs
+	evaluated, given := s.run.Manifest.FlagConfigs, a.o.Configs
 	switch {
 	case given == nil:
 		a.note("%s evaluated the flag configurations in %s: --flag-configs takes from there how users should be split.", s.Path, evaluated.Path)
@@ -195,14 +195,14 @@ func (a *analysis) differentFlags() {
 	}
 	runs := map[string]int{}
 	for _, s := range a.all {
-		if s.manifest == nil {
+		if s.run.Manifest == nil {
 			continue
 		}
 		here := map[string]bool{}
-		for _, f := range s.manifest.Flags {
+		for _, f := range s.run.Manifest.Flags {
 			here[f.Flag] = true
 		}
-		for _, flag := range s.manifest.NobodyGot {
+		for _, flag := range s.run.Manifest.NobodyGot {
 			here[flag] = true
 		}
 		for flag := range here {
@@ -323,10 +323,10 @@ func (a *analysis) flags() {
 		keys[f.key] = i
 	}
 	for _, s := range a.all { // those that nobody got are not in every layout
-		if s.manifest == nil {
+		if s.run.Manifest == nil {
 			continue
 		}
-		for _, flag := range s.manifest.NobodyGot {
+		for _, flag := range s.run.Manifest.NobodyGot {
 			if _, ok := keys[flag]; !ok {
 				keys[flag] = -1
 			}

@@ -2,13 +2,10 @@ package report
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -31,10 +28,6 @@ type Options struct {
 	Expectations []Expectation // at most one for each flag
 	Groups       []engine.Group
 
-	// Failures calls each for every error record in the file that has its original row, with the values of the columns
-	// in it, Null where there is none. nil: error records are not looked at.
-	Failures func(file string, columns []string, each func(values []pipeline.Value)) error
-
 	Checksums bool // compare the files' checksums, too
 
 	// Configs is the file of flag configurations that Expectations are from; its Path and SHA256 count. nil: there is none.
@@ -53,45 +46,32 @@ const (
 // source is one of the snapshots, opened.
 type source struct {
 	Snapshot
-	manifest *snapshot.Manifest
-	once     snapshot.Users // Users, less those whom another of the snapshots asked about again
-	errors   string         // the file of error records; "" is none
-	failing  string         // why they could not be read
-	input    []string       // what Options.By is called in the input
-	wide     bool
-	asked    bool // flags were asked for: each answered user has all of them
+	run     *snapshot.Run
+	failing string   // why the error records could not be read
+	input   []string // what Options.By is called in the input
+	full    bool     // the layout has each answered user
 }
 
 // Build reads the snapshots and reports on them. Its errors are about what cannot be read, or was asked for and is not
 // there; what is wrong with a snapshot is in the Report.
 func Build(ctx context.Context, o Options) (*Report, error) {
-	keys := &snapshot.Keys{}
-	c := newCollector(keys, &o)
-	var all []*source
-	runs := map[string]string{}
-	for _, path := range o.Snapshots {
-		s, err := open(path)
-		if err != nil {
-			return nil, err
-		}
-		if first, twice := runs[s.RunID]; twice && s.RunID != "" {
-			return nil, pipeline.WithHint(fmt.Errorf("%s and %s are of the same run, and its users would count twice", first, s.Path),
-				"name one output of each run")
-		}
-		runs[s.RunID] = s.Path
-		all = append(all, s)
-	}
-	manifests := make([]*snapshot.Manifest, len(all))
-	for i, s := range all {
-		manifests[i] = s.manifest
-	}
-	once, err := snapshot.CountOnce(manifests)
+	runs, err := snapshot.OpenAll(o.Snapshots)
 	if err != nil {
 		return nil, err
 	}
-	for i, s := range all {
-		s.once = once[i]
-		if err := c.read(ctx, s, &o); err != nil {
+	c := newCollector(&snapshot.Keys{}, &o)
+	var all []*source
+	for _, run := range runs {
+		s := &source{run: run, Snapshot: Snapshot{Path: run.Path, Manifest: run.ManifestPath, Warnings: []string{}}}
+		if m := run.Manifest; m != nil {
+			s.RunID, s.Version, s.StartedAt, s.FinishedAt, s.Resumes = m.RunID, m.Version, m.StartedAt, m.FinishedAt, m.Resumes
+			s.Users, s.NoTrack, s.Warnings = m.Users, m.NoTrack, append(s.Warnings, m.Warnings...)
+			if m.Completes != nil {
+				s.Completes = m.Completes.RunID
+			}
+		}
+		all = append(all, s)
+		if err := c.countSnapshot(ctx, s, &o); err != nil {
 			return nil, err
 		}
 	}
@@ -104,78 +84,39 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 	return analyze(c, all, &o), nil
 }
 
-// open finds the manifest of a snapshot.
-func open(path string) (*source, error) {
-	s := &source{}
-	s.Path, s.Problems, s.Warnings = path, []string{}, []string{}
-	if _, err := os.Stat(path); err != nil {
-		return nil, err
+// countSnapshot counts the users of one snapshot, and finds whether it can be trusted.
+func (c *collector) countSnapshot(ctx context.Context, s *source, o *Options) error {
+	if err := c.countUsers(ctx, s, o); err != nil {
+		return err
 	}
-	manifest := path
-	if !snapshot.IsManifest(path) {
+	if s.run.Manifest != nil {
+		s.Everybody = s.InFile == s.Users.Answered
+	}
+	if o.Checksums {
 		var err error
-		if manifest, err = snapshot.FindManifest(path); err != nil {
-			s.problem("there is no manifest beside it: the run is not finished, or the file was moved alone")
-			return s, nil
+		if s.Checksum, err = s.run.Checksum(ctx); err != nil {
+			return err
 		}
 	}
-	m, err := snapshot.ReadManifest(manifest)
-	if err != nil {
-		return nil, err
-	}
-	s.manifest, s.Manifest = m, manifest
-	s.RunID, s.Version, s.StartedAt, s.FinishedAt, s.Resumes, s.Users = m.RunID, m.Version, m.StartedAt, m.FinishedAt, m.Resumes, m.Users
-	s.NoTrack = m.NoTrack
-	s.Warnings = append(s.Warnings, m.Warnings...)
-	if m.Completes != nil {
-		s.Completes = m.Completes.RunID
-	}
-	s.asked = m.Options["flags"] != "" || m.Options["flags-from"] != ""
-	located := snapshot.Locate(manifest, m, nil)
-	for i, l := range located {
-		last := i == len(located)-1 // the error records
-		switch {
-		case l.Path == "":
-		case last:
-			s.errors = l.Path
-			if s.Path == manifest {
-				return nil, pipeline.WithHint(fmt.Errorf("%s: no output of this run is a file that can be read", manifest), "name the output")
-			}
-			if same(s.Path, l.Path) {
-				return nil, pipeline.WithHint(fmt.Errorf("%s holds the error records of a run, not its assignments", path), "name one of its other outputs")
-			}
-		case s.Path == manifest:
-			s.Path = l.Path
-		}
-	}
-	return s, nil
+	s.Problems = snapshot.Describe(s.run.Problems)
+	s.Complete = len(s.Problems) == 0
+	c.countFailed(s, o)
+	return nil
 }
 
-func same(a, b string) bool {
-	ia, errA := os.Stat(a)
-	ib, errB := os.Stat(b)
-	return errA == nil && errB == nil && os.SameFile(ia, ib)
-}
-
-func (s *source) problem(format string, args ...any) {
-	s.Problems = append(s.Problems, fmt.Sprintf(format, args...))
-}
-
-// read counts the users of one snapshot.
-func (c *collector) read(ctx context.Context, s *source, o *Options) (err error) {
-	r, err := snapshot.OpenReader(s.Path, snapshot.Options{
-		Manifest: s.manifest, Keys: c.keys, NoPayloads: true, NoIncluded: true, NoCarried: len(o.By) == 0,
-	})
+func (c *collector) countUsers(ctx context.Context, s *source, o *Options) (err error) {
+	r, err := s.run.Users(snapshot.Options{Keys: c.keys, NoPayloads: true, NoIncluded: true, NoCarried: len(o.By) == 0})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	s.wide = r.Wide
+	s.full = r.Wide || s.run.Layout.Everybody()
+	s.Everybody = s.full
 	for _, flag := range r.Flags {
 		c.flag(flag)
 	}
 	var carry []int
-	input := s.carried(r.Carry)
+	input := s.run.Layout.InputNames(r.Carry)
 	for _, name := range o.By {
 		at := slices.IndexFunc(r.Carry, func(col snapshot.CarriedColumn) bool { return col.Name == name })
 		if at < 0 {
@@ -189,11 +130,8 @@ func (c *collector) read(ctx context.Context, s *source, o *Options) (err error)
 		}
 		s.input = append(s.input, name)
 	}
-	before := c.snapshot()
 	var u snapshot.User
-	var row, disordered, differing int64
-	var differs string
-	first, last := int64(0), int64(0)
+	var first, last int64
 	for {
 		if err := r.Next(&u); err == io.EOF {
 			break
@@ -203,62 +141,20 @@ func (c *collector) read(ctx context.Context, s *source, o *Options) (err error)
 		if s.InFile++; s.InFile%4096 == 0 && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if u.Row <= row {
-			disordered++
-		}
-		row = u.Row
-		if u.Differs != "" {
-			differing, differs = differing+1, u.Differs
-		}
 		if first == 0 || u.EvaluatedAt < first {
 			first = u.EvaluatedAt
 		}
 		last = max(last, u.EvaluatedAt)
-		if c.add(&u, carry); s.InFile%1024 == 0 && c.full() {
-			return pipeline.WithHint(fmt.Errorf("%s has more flags and variants than can be counted by %s at once", s.Path, text.Count(int64(len(o.By)), "column")),
-				"slice by fewer columns, or none")
+		if c.countUser(&u, carry); s.InFile%1024 == 0 && c.isFull() {
+			return pipeline.WithHint(fmt.Errorf("%s has more flags and variants than can be counted by %s at once", s.Path,
+				text.Count(int64(len(o.By)), "column")), "slice by fewer columns, or none")
 		}
 	}
 	s.Records = r.Records()
 	if s.InFile > 0 {
 		s.First, s.Last = time.UnixMilli(first).UTC(), time.UnixMilli(last).UTC()
 	}
-	if disordered > 0 {
-		s.problem("%s at or before the user before them by row number: users may stand there twice", text.CountIs(disordered, c.ids.Unit().Noun(1), "stands", "stand"))
-	}
-	if differing > 0 {
-		s.problem("%s records that disagree, in column %s for example", text.CountIs(differing, c.ids.Unit().Noun(1), "has", "have"), differs)
-	}
-	if n := c.repeated - before.repeated; n > 0 {
-		s.problem("%s the same flag more than once", text.CountIs(n, c.ids.Unit().Noun(1), "has", "have"))
-	}
-	s.Everybody = s.wide || s.asked
-	if s.manifest != nil {
-		s.Everybody = s.InFile == s.Users.Answered
-		c.compare(s, before)
-		if o.Checksums {
-			if err := s.checksum(ctx); err != nil {
-				return err
-			}
-		}
-	}
-	s.Complete = len(s.Problems) == 0
-	c.readFailures(s, o)
 	return nil
-}
-
-// carried is how the carried columns are called in the input: the output's names may be others.
-func (s *source) carried(columns []snapshot.CarriedColumn) []string {
-	if s.manifest != nil {
-		if names := s.manifest.List("carry"); len(names) == len(columns) {
-			return names
-		}
-	}
-	var names []string
-	for _, col := range columns {
-		names = append(names, col.Name)
-	}
-	return names
 }
 
 func missingColumn(path, name string, carried []snapshot.CarriedColumn) error {
@@ -281,119 +177,25 @@ func (e *OptionError) Error() string { return e.Err.Error() }
 // Unwrap is what is wrong.
 func (e *OptionError) Unwrap() error { return e.Err }
 
-// counted is what was counted before a snapshot.
-type counted struct {
-	counts   [][]int64
-	repeated int64
-}
-
-func (c *collector) snapshot() counted {
-	before := counted{repeated: c.repeated}
-	for _, f := range c.flags {
-		before.counts = append(before.counts, slices.Clone(f.counts))
-	}
-	return before
-}
-
-// compare holds what was counted against the manifest.
-func (c *collector) compare(s *source, before counted) {
-	m := s.manifest
-	listed := false
-	for i, l := range snapshot.Locate(s.Manifest, m, []string{s.Path}) {
-		if i == len(m.Outputs)-1 || l.Path == "" || !same(l.Path, s.Path) {
-			continue
-		}
-		listed = true
-		if l.File.Rows != s.Records {
-			s.problem("it has %d records, and by its manifest %d", s.Records, l.File.Rows)
-		}
-	}
-	if !listed {
-		s.problem("its manifest does not list it")
-	}
-	if (s.wide || s.asked) && s.InFile != m.Users.Answered || s.InFile > m.Users.Answered {
-		s.problem("it has %s, and by its manifest %d were answered", c.ids.Unit().Count(s.InFile), m.Users.Answered)
-	}
-	const most = 3
-	wrong := 0
-	for _, want := range m.Flags {
-		got := map[string]int64{}
-		if key, ok := c.keys.Find(want.Flag); ok && int(key) < len(c.at) && c.at[key] != 0 {
-			at := c.at[key] - 1
-			f := c.flags[at]
-			for v := range f.counts {
-				n := f.counts[v]
-				if int(at) < len(before.counts) && v < len(before.counts[at]) {
-					n -= before.counts[at][v]
-				}
-				got[c.keys.Name(f.variants[v].key)] = n
-			}
-		}
-		for _, v := range want.Variants {
-			if got[v.Variant] != v.Users {
-				if wrong++; wrong <= most {
-					s.problem("flag %s: it has %s with variant %s, and by its manifest %d", want.Flag, c.ids.Unit().Count(got[v.Variant]), v.Variant, v.Users)
-				}
-			}
-		}
-	}
-	if wrong > most {
-		s.problem("and %d more variants whose users are not as many as its manifest says", wrong-most)
-	}
-}
-
-// checksum compares the file's checksum.
-func (s *source) checksum(ctx context.Context) error {
-	for i, l := range snapshot.Locate(s.Manifest, s.manifest, []string{s.Path}) {
-		if i == len(s.manifest.Outputs)-1 || l.Path == "" || !same(l.Path, s.Path) {
-			continue
-		}
-		f, err := snapshot.OpenOutput(s.Path)
-		if err != nil {
-			return err
-		}
-		h := sha256.New()
-		_, err = io.Copy(h, &canceled{ctx, f})
-		if err = errors.Join(err, f.Close()); err != nil {
-			return err
-		}
-		s.Checksum = true
-		if hex.EncodeToString(h.Sum(nil)) != l.File.SHA256 {
-			s.problem("its checksum is not that of its manifest: it was changed after the run")
-		}
-	}
-	return nil
-}
-
-// canceled is a reader that ends with its context.
-type canceled struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c *canceled) Read(p []byte) (int, error) {
-	if c.ctx.Err() != nil {
-		return 0, context.Cause(c.ctx)
-	}
-	return c.r.Read(p)
-}
-
-// readFailures counts the failed users by slice.
-func (c *collector) readFailures(s *source, o *Options) {
+// countFailed counts the failed users by slice.
+func (c *collector) countFailed(s *source, o *Options) {
 	switch {
-	case s.manifest == nil || s.once.Failed == 0 || len(o.By) == 0:
+	case s.run.Once.Failed == 0 || len(o.By) == 0:
 		return
-	case s.once.Failed != s.Users.Failed:
+	case s.run.Once.Failed != s.Users.Failed:
 		s.failing = "some of the failed users were asked about again, and nothing says which"
 		return
-	case o.Failures == nil || s.errors == "":
+	case s.run.ErrorRecords == "":
 		s.failing = "the error records were not read"
 		return
 	}
 	var n int64
-	err := o.Failures(s.errors, s.input, func(values []pipeline.Value) {
-		n++
-		c.fail(values)
+	err := s.run.EachFailed(s.input, func(_ int64, values []pipeline.Value) bool {
+		if values != nil {
+			n++
+			c.countFailedUser(values)
+		}
+		return true
 	})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -412,11 +214,11 @@ func (c *collector) checkExpected(all []*source, o *Options) error {
 		known = append(known, f.key)
 	}
 	for _, s := range all {
-		if s.manifest != nil {
-			for _, f := range s.manifest.Flags {
+		if s.run.Manifest != nil {
+			for _, f := range s.run.Manifest.Flags {
 				known = append(known, f.Flag)
 			}
-			known = append(known, s.manifest.NobodyGot...)
+			known = append(known, s.run.Manifest.NobodyGot...)
 		}
 	}
 	for _, e := range o.Expectations {

@@ -39,8 +39,7 @@ type collector struct {
 
 	named map[string][]int32 // ids that flags' configurations name: the flags, by position and for device ids -1-position
 
-	repeated int64   // users have the same flag twice, so often
-	held     []int64 // bytes of the flags' counters, by dimension
+	held []int64 // bytes of the flags' counters, by dimension
 
 	places   []int32 // of the user at hand, by dimension
 	assigned []pairing
@@ -55,7 +54,6 @@ type pairing struct {
 // flagCounts are the counters of one flag.
 type flagCounts struct {
 	key         string
-	user        int64  // the last one, by collector.users
 	bucketBy    string // "user_id", "device_id" or "": it does not matter
 	variants    []variantOf
 	counts      []int64   // assigned users by variant
@@ -137,8 +135,8 @@ func (c *collector) remap(i int, to []int32, n int) {
 // cellBytes is the size of cells, without what they point to.
 const cellBytes = int64(unsafe.Sizeof(cells{}))
 
-// full reports whether the counters take more memory than they may.
-func (c *collector) full() bool {
+// isFull reports whether the counters take more memory than they may.
+func (c *collector) isFull() bool {
 	var sum int64
 	for _, n := range c.held {
 		sum += n
@@ -234,8 +232,8 @@ func (c *collector) control(variant string) bool {
 	return slices.ContainsFunc(c.controls, func(name string) bool { return strings.EqualFold(name, variant) })
 }
 
-// add counts one user. carry are the positions of the dimensions' columns in u.Carry.
-func (c *collector) add(u *snapshot.User, carry []int) {
+// countUser counts one user. carry are the positions of the dimensions' columns in u.Carry.
+func (c *collector) countUser(u *snapshot.User, carry []int) {
 	c.users++
 	noUserID, noDeviceID := len(u.UserID) == 0, len(u.DeviceID) == 0
 	if noUserID {
@@ -267,10 +265,6 @@ func (c *collector) add(u *snapshot.User, carry []int) {
 		a := &u.Assignments[i]
 		at := c.flag(a.Flag)
 		f := c.flags[at]
-		if f.user == c.users {
-			c.repeated++
-		}
-		f.user = c.users
 		if !a.Assigned {
 			continue
 		}
@@ -372,8 +366,8 @@ func (c *collector) countNamed(u *snapshot.User, noUserID, noDeviceID bool) {
 	}
 }
 
-// fail counts one user who failed. columns are the dimensions' columns in the original row.
-func (c *collector) fail(values []pipeline.Value) {
+// countFailedUser counts one user who failed. columns are the dimensions' columns in the original row.
+func (c *collector) countFailedUser(values []pipeline.Value) {
 	var scratch [64]byte
 	for i, d := range c.dimensions {
 		v := snapshot.Value{Kind: values[i].Kind, Num: values[i].Num}

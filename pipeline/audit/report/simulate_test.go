@@ -87,7 +87,7 @@ func (s *simulation) run(w sim) *Report {
 			for _, at := range carry {
 				values = append(values, pipeline.Value{Kind: u.Carry[at].Kind, Num: u.Carry[at].Num, Text: string(u.Carry[at].Text)})
 			}
-			c.fail(values)
+			c.countFailedUser(values)
 			continue
 		}
 		for i, chance := range []float64{0.5 + w.off, 0.1} {
@@ -100,11 +100,11 @@ func (s *simulation) run(w sim) *Report {
 				a.Variant = s.treated
 			}
 		}
-		c.add(&u, carry)
+		c.countUser(&u, carry)
 	}
 	users := int64(w.users - w.failed)
 	read := snapshot.Users{Read: int64(w.users), Answered: users, Failed: int64(w.failed)}
-	snapshot := &source{Snapshot: Snapshot{Path: "simulated", InFile: users, Everybody: true, Users: read}, once: read, manifest: &snapshot.Manifest{}}
+	snapshot := &source{Snapshot: Snapshot{Path: "simulated", InFile: users, Everybody: true, Users: read}, run: &snapshot.Run{Manifest: &snapshot.Manifest{}, Once: read}}
 	return analyze(c, []*source{snapshot}, &o)
 }
 
