@@ -399,7 +399,7 @@ func TestHostileRows(t *testing.T) {
 		{"JSON lines: what is no user", "u.jsonl", []byte("\"a\"\n[1]\nnull\n7\n{\"user_id\":\n{\"user_id\":\"a\"}{\"user_id\":\"b\"}\n{\"user_id\":\"c\"}\n"), 7, "bad_row",
 			map[int64]string{1: "line 1: not a JSON object", 2: "line 2: not a JSON object", 3: "line 3: not a JSON object", 4: "line 4: not a JSON object", 5: "line 5: not JSON", 6: "line 6: not JSON"}},
 		{"JSON lines: nested too deep", "u.jsonl", []byte(`{"user_id":"a","user_properties":{"x":` + deep + "}}\n{\"user_id\":\"b\"}\n"), 2, "bad_row", map[int64]string{1: "line 1: not JSON: nested deeper"}},
-		{"JSON lines: names twice", "u.jsonl", []byte("{\"user_id\":\"a\",\"user_id\":\"b\"}\n{\"user_id\":\"c\"}\n"), 2, "bad_row", map[int64]string{1: "stands twice"}},
+		{"JSON lines: names twice", "u.jsonl", []byte("{\"user_id\":\"a\",\"user_id\":\"b\"}\n{\"user_id\":\"c\"}\n"), 2, "bad_row", map[int64]string{1: "is duplicated"}},
 		{"JSON lines: half a surrogate pair", "u.jsonl", []byte("{\"user_id\":\"\\ud83d\"}\n{\"user_id\":\"\\ud83d\\ude00\"}\n"), 2, "bad_row", map[int64]string{1: "surrogate"}},
 		{"JSON lines: an id that is an object", "u.jsonl", []byte("{\"user_id\":{}}\n{\"user_id\":7}\n"), 2, "bad_row", map[int64]string{1: "column user_id: an object where a text is expected"}},
 		{"a context that is none", "u.csv", []byte("user_id,context\na,{\nb,[]\nc,{}\n"), 3, "invalid_context",

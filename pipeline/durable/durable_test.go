@@ -143,13 +143,15 @@ func TestErrors(t *testing.T) {
 	for _, errno := range []syscall.Errno{
 		syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, syscall.ENOENT, syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.EMFILE, syscall.ENFILE,
 	} {
-		err := WrapError("write", "out/users.csv", &fs.PathError{Op: "write", Path: "out/.users.csv.rollcall-x.tmp", Err: errno})
-		if got, want := err.Error(), "write out/users.csv: "+errno.Error(); got != want {
-			t.Errorf("%v: %q, want %q", errno, got, want)
-		}
-		if !errors.Is(err, errno) || pipeline.Hint(err) == "" {
-			t.Errorf("%v: wrapped as %v with hint %q", errno, err, pipeline.Hint(err))
-		}
+		t.Run(errno.Error(), func(t *testing.T) {
+			err := WrapError("write", "out/users.csv", &fs.PathError{Op: "write", Path: "out/.users.csv.rollcall-x.tmp", Err: errno})
+			if got, want := err.Error(), "write out/users.csv: "+errno.Error(); got != want {
+				t.Errorf("%v: %q, want %q", errno, got, want)
+			}
+			if !errors.Is(err, errno) || pipeline.Hint(err) == "" {
+				t.Errorf("%v: wrapped as %v with hint %q", errno, err, pipeline.Hint(err))
+			}
+		})
 	}
 	if err := WrapError("write", "x", syscall.EIO); pipeline.Hint(err) != "" {
 		t.Errorf("EIO has the hint %q", pipeline.Hint(err))
