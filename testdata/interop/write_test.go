@@ -366,10 +366,10 @@ func TestErrorRecords(t *testing.T) {
 			original = appendJSON(original, v)
 		}
 		want.rows = append(want.rows, []value{int64(i + 1), nil, nil, "missing_id", nil, int64(0),
-			"neither a user id nor a device id", moment{}, anyJSON(append(original, '}'))})
+			"neither a user id nor a device id", moment{}, anyJSON(append(original, '}')), nil})
 	}
 	common := map[string]string{"row_number": "BIGINT", "user_id": "VARCHAR", "device_id": "VARCHAR", "kind": "VARCHAR", "attempts": "BIGINT",
-		"message": "VARCHAR", "occurred_at": "TIMESTAMP WITH TIME ZONE", "input": "VARCHAR"}
+		"message": "VARCHAR", "occurred_at": "TIMESTAMP WITH TIME ZONE", "input": "VARCHAR", "run_id": "VARCHAR"}
 	inJSONL := merge(common, map[string]string{"user_id": "JSON", "device_id": "JSON", "http_status": "JSON", "occurred_at": "TIMESTAMP"}) // all are null
 	delete(inJSONL, "input")                                                                                                               // a struct of all columns
 	for _, f := range formats {
@@ -382,7 +382,7 @@ func TestErrorRecords(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, row := range want.rows {
-			row[7] = moment{m.StartedAt.Truncate(time.Millisecond), m.FinishedAt}
+			row[7], row[9] = moment{m.StartedAt.Truncate(time.Millisecond), m.FinishedAt}, m.RunID
 		}
 		is := format{types: merge(common, map[string]string{"http_status": "BIGINT"})}
 		switch kind(file) {
@@ -431,7 +431,7 @@ func TestEmptyFiles(t *testing.T) {
 		run(t, 0, "snapshot", "../few.csv", "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", "--overwrite",
 			"--out", filepath.Join(folder, "out.jsonl"), "--errors", file)
 		got := query(t, "SELECT * FROM "+reader(file))
-		wantColumns := 9
+		wantColumns := 10
 		if kind(file) == "jsonl" {
 			wantColumns = 1 // an empty file names none; DuckDB makes one of its own
 		}
@@ -446,8 +446,14 @@ func TestParquetMetadata(t *testing.T) {
 	folder := t.TempDir()
 	file := filepath.Join(folder, "out.parquet")
 	inputs := []string{"snapshot"}
-	for range 10 {
-		inputs = append(inputs, usersFile)
+	users, err := os.ReadFile(usersFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10 { // the same file twice would be refused
+		copied := filepath.Join(folder, fmt.Sprintf("users-%d.csv", i))
+		write(t, copied, string(users))
+		inputs = append(inputs, copied)
 	}
 	run(t, 3, append(inputs, "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", "--flags", strings.Join(someFlags, ","),
 		"--carry", "lifetime_value,user_properties.seats,user_properties.beta", "--types", "lifetime_value:float,user_properties.seats:int,user_properties.beta:bool",
