@@ -10,7 +10,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// Manifest is the record of a finished run. It is published last: where it stands, the outputs are complete.
+// Manifest is the record of a finished run. It is published last: where there is a manifest, the outputs are complete.
 type Manifest struct {
 	Format     int            `json:"format"` // of the manifest; see ManifestFormat
 	RunID      string         `json:"run_id"`
@@ -23,21 +23,22 @@ type Manifest struct {
 
 	Layout Layout `json:"layout"` // of the outputs
 
-	// Completes is set where the input was the error records of another run.
+	// Completes is set if the input was the error records of another run.
 	Completes *Completes `json:"completes,omitempty"`
 
 	Inputs  []File `json:"inputs"`
-	Outputs []File `json:"outputs"` // the error records are the last
+	Outputs []File `json:"outputs"` // the last one is the error records
 
 	// SideFiles are the other files of the run: the summary, and flag configurations that were downloaded.
 	SideFiles []File `json:"side_files,omitempty"`
 
-	// FlagConfigs is the file of flag configurations that a local run evaluated; its rows are flags. nil: the API's were.
+	// FlagConfigs is the file of flag configurations that a local run evaluated; its rows are flags. nil: a server evaluated
+	// its own.
 	FlagConfigs *File `json:"flag_configs,omitempty"`
 
-	// NoTrack says whether the server that was asked heeds no-track: "honoured" (a documented host, or a server with signs
-	// of the API's that Amplitude's self-hosted proxy has not), "embedded" and "local" (in this process, on this machine),
-	// "unproven" (nothing told), or "ignored" (the proxy, with --allow-tracking). "": nobody was asked.
+	// NoTrack says whether the server that was asked honours no-track: "honoured" (a documented host, or a server whose
+	// answers show that it is not Amplitude's self-hosted proxy), "embedded" and "local" (in this process, on this machine),
+	// "unproven" (nothing showed it), or "ignored" (the proxy, with --allow-tracking). "": no server was asked.
 	NoTrack string `json:"no_track,omitempty"`
 
 	Users       Users       `json:"users"`
@@ -69,9 +70,9 @@ type Users struct {
 	FailedByKind map[pipeline.Kind]int64 `json:"failed_by_kind"`
 }
 
-// Requests is what was on the wire. Times are in milliseconds. Sent, Retries and Statuses are of all processes of the
-// run: of those before the last, what the journal had kept, which is all but what was in flight when they ended.
-// Pauses, PerSecond and Latency are of the last process.
+// Requests counts the requests that were sent. Times are in milliseconds. Sent, Retries and Statuses are of all processes of
+// the run; of a process that was interrupted, without the requests that were in flight then, which the journal does not
+// have. Pauses, PerSecond and Latency are of the last process.
 type Requests struct {
 	Sent      int64            `json:"sent"`
 	Retries   int64            `json:"retries"`
@@ -81,8 +82,7 @@ type Requests struct {
 	Latency   Latency          `json:"latency_ms"`
 }
 
-// StatusUnknown stands for the attempts of earlier processes whose status the journal does not keep: all but the last of
-// a user.
+// StatusUnknown is the status of attempts of earlier processes that the journal does not have: all but the last of a user.
 const StatusUnknown = "unknown"
 
 // Latency is the quantiles of the time that answers took, in milliseconds.
@@ -93,7 +93,7 @@ type Latency struct {
 	Max float64 `json:"max"`
 }
 
-// Marshal is the manifest as it stands in its file.
+// Marshal returns the manifest as its file has it.
 func (m *Manifest) Marshal() ([]byte, error) {
 	data, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
@@ -105,7 +105,7 @@ func (m *Manifest) Marshal() ([]byte, error) {
 // maxManifest is far more than any manifest takes.
 const maxManifest = 256 << 20
 
-// ReadManifest reads the manifest in file, which may be anything.
+// ReadManifest reads the manifest in file. It is safe on any file: what is too long, or not regular, is refused.
 func ReadManifest(file string) (*Manifest, error) {
 	f, err := OpenOutput(file)
 	if err != nil {
@@ -127,7 +127,7 @@ func ReadManifest(file string) (*Manifest, error) {
 	case 1:
 		m.Layout = layoutOf(&m)
 	default:
-		return nil, pipeline.WithHint(fmt.Errorf("read manifest %s: format %d is not known", file, m.Format),
+		return nil, pipeline.WithHint(fmt.Errorf("read manifest %s: it has format %d, which is not known", file, m.Format),
 			"it was written by another version of rollcall")
 	}
 	return &m, nil

@@ -11,16 +11,16 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// Options say what is known of an output, and what is wanted from it. The zero value is of use.
+// Options say what is known of an output, and what is wanted from it. The zero value reads everything.
 type Options struct {
-	// Manifest is that of the run, nil where it is not known. It tells included columns from carried ones of the same
-	// name, and the keys of flags that columns with --column-names snake stand for.
+	// Manifest is that of the run; nil: it is not known. It tells included columns from carried ones of the same name, and
+	// which flags the columns of a wide output with snake names are. [Run.Users] sets it.
 	Manifest *Manifest
 
-	// Keys are shared with other Readers, so that the same key means the same in all; nil: Keys of its own.
+	// Keys are shared with other Readers, so that a Key means the same in all of them. nil: the Reader has its own.
 	Keys *Keys
 
-	// What need not be read. It saves time in Parquet.
+	// What is not read. That saves time with Parquet.
 	NoIDs, NoPayloads, NoIncluded bool
 	NoCarried                     bool
 
@@ -28,7 +28,8 @@ type Options struct {
 }
 
 // Reader reads the assignments of one output, user by user, in the order of the file. It has bounded memory, and is
-// used from one goroutine. It reports what cannot be an output; what an output should not look like is for [Verify].
+// used from one goroutine. A file that cannot be an output is an error; whether an output is as it should be is for
+// [Verify].
 type Reader struct {
 	Schema
 	Keys *Keys
@@ -36,7 +37,7 @@ type Reader struct {
 	path    string
 	t       table
 	at      places
-	pending []Value // the first row of the next user; nil: none is read
+	pending []Value // the first row of the next user; nil: it is not read yet
 	records int64
 	time    timeCache
 	err     error
@@ -51,10 +52,10 @@ type Reader struct {
 type Schema struct {
 	Format   string   // csv, tsv, jsonl or parquet
 	Wide     bool     // a row for each user; else one for each user and flag
-	Columns  []string // all, in the order of the file; none for JSONL without a row
+	Columns  []string // all, in the order of the file; empty for JSONL without a row
 	Flags    []Key    // of the wide layout, in the order of the columns
 	Payloads bool     // there are payloads; always in the long layout
-	Included []string // what --include added to the long layout: metadata, evaluation_id, value
+	Included []string // columns that --include added to the long layout: metadata, evaluation_id, value
 	Carry    []CarriedColumn
 	Meta     map[string]string // Parquet's key-value metadata
 }
@@ -63,7 +64,7 @@ type Schema struct {
 type CarriedColumn struct {
 	Name string
 	Type pipeline.Type // TypeString where Typed is false
-	// Typed: the file says of which type the values are. That is Parquet; JSONL says it of each value, CSV of none.
+	// Typed is set if the file gives the type of the column: Parquet does; JSONL gives that of each value, CSV of none.
 	Typed bool
 }
 
@@ -75,16 +76,16 @@ type User struct {
 	DeviceID    []byte // empty: null
 	EvaluatedAt int64  // milliseconds since 1970
 	Carry       []Value
-	Assignments []Assignment // in the order of the file; of the wide layout all flags, in the order of the columns
+	Assignments []Assignment // in the order of the file; in the wide layout, of all flags, in the order of the columns
 
-	// Records is how many records of the file the user has, and First which one is the first, from 1.
+	// Records is how many records of the file the user has, and First the number of the first one, from 1.
 	Records int
 	First   int64
 
-	// Differs names a column in which the user's records differ and should not, such as user_id; "" is as it should be.
+	// Differs is a column in which the user's records differ and should not, such as user_id; "": there is none.
 	Differs string
 
-	text []byte // what does not stay in the table's memory
+	text []byte // copies of what the table overwrites
 }
 
 // Assignment is what one user got of one flag.
@@ -97,12 +98,12 @@ type Assignment struct {
 	Included      []Value // in the order of Schema.Included
 }
 
-// places are where the columns stand.
+// places are the indices of the columns.
 type places struct {
 	at      int // evaluated_at
 	carry   int // the first carried column
 	include int // the first included column; long
-	stride  int // columns of a flag; wide
+	stride  int // how many columns a flag has; wide
 }
 
 // The long layout's columns, as in sinks/layout.go.
@@ -119,7 +120,6 @@ const (
 	longColumns
 )
 
-// LongColumns and the others are the names of columns that every output has.
 var (
 	longNames  = []string{"row_number", "user_id", "device_id", "flag_key", "outcome", "variant", "payload", "experiment_key", "evaluated_at"}
 	longExtras = []string{"metadata", "evaluation_id", "value"}
@@ -165,8 +165,8 @@ func newReader(path string, t table, o Options) (*Reader, error) {
 	}
 	var err error
 	if len(cols) >= longColumns && slices.Equal(r.Columns[:longColumns], longNames) {
-		r.long(o.Manifest)
-	} else if err = r.wide(o.Manifest); err != nil {
+		r.placeLong(o.Manifest)
+	} else if err = r.placeWide(o.Manifest); err != nil {
 		return nil, err
 	}
 	for _, c := range cols[r.at.carry:] {
@@ -187,12 +187,12 @@ func newReader(path string, t table, o Options) (*Reader, error) {
 			wanted[i] = true
 		}
 	}
-	t.want(wanted)
+	t.selectColumns(wanted)
 	return r, nil
 }
 
-// long finds the places of the long layout.
-func (r *Reader) long(m *Manifest) {
+// placeLong finds the places of the long layout.
+func (r *Reader) placeLong(m *Manifest) {
 	r.Payloads = true
 	r.at = places{at: colAt, include: longColumns, carry: longColumns}
 	most := len(longExtras)
@@ -208,8 +208,8 @@ func (r *Reader) long(m *Manifest) {
 	}
 }
 
-// wide finds the places of the wide layout.
-func (r *Reader) wide(m *Manifest) error {
+// placeWide finds the places of the wide layout.
+func (r *Reader) placeWide(m *Manifest) error {
 	r.Wide = true
 	at := slices.Index(r.Columns, "evaluated_at")
 	if at < colFlag {
@@ -226,7 +226,7 @@ func (r *Reader) wide(m *Manifest) error {
 	if r.Payloads {
 		r.at.stride = 2
 		if len(names)%2 != 0 {
-			return fmt.Errorf("%s: not an output: a flag without its payload", r.path)
+			return fmt.Errorf("%s: not an output: a flag lacks its payload", r.path)
 		}
 	}
 	for i := 0; i < len(names); i += r.at.stride {
@@ -234,7 +234,7 @@ func (r *Reader) wide(m *Manifest) error {
 		if r.escaped {
 			flag = escapeFormula(unescapeFormula(flag)) // as [Reader.Find] looks for it
 		}
-		key, err := r.Keys.add([]byte(flag), NoKey)
+		key, err := r.Keys.intern([]byte(flag), NoKey)
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.path, err)
 		}
@@ -243,8 +243,8 @@ func (r *Reader) wide(m *Manifest) error {
 	return nil
 }
 
-// flagKey is the flag that a column of the wide layout stands for, the i-th of n flags. Snake names have another case
-// and other separators than the flags' keys.
+// flagKey is the flag that a column of the wide layout is of, the i-th of n flags. Snake names have another case and
+// other separators than the flags' keys.
 func flagKey(m *Manifest, l *Layout, name string, i, n int) string {
 	if m == nil {
 		return name
@@ -268,7 +268,7 @@ func flagKey(m *Manifest, l *Layout, name string, i, n int) string {
 	return found
 }
 
-// plainName is what a name and its snake form have in common.
+// plainName is what a name and its snake form have in common: letters and digits, in lower case.
 func plainName(name string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -283,22 +283,22 @@ func plainName(name string) string {
 
 // errorf is an error of the last record.
 func (r *Reader) errorf(format string, args ...any) error {
-	return fmt.Errorf("%s: %s: %w", r.path, r.t.where(), fmt.Errorf(format, args...))
+	return fmt.Errorf("%s: %s: %w", r.path, r.t.position(), fmt.Errorf(format, args...))
 }
 
 const (
-	// maxUser bounds what one user may have: an answer is at most 8 MiB, a request names a few thousand flags.
+	// These bound what one user may have: an answer is at most 8 MiB, a request names a few thousand flags.
 	maxUserRecords = 1 << 16
 	maxUserText    = 64 << 20
 )
 
 // Next reads the next user, reusing u's memory. It returns io.EOF after the last one; any other error ends the file,
-// and comes again at the next call.
+// and is returned again by the next call.
 //
-// Records of the same row_number that follow each other are one user, of the wide layout each record is.
+// Consecutive records of the same row_number are one user; in the wide layout, each record is.
 func (r *Reader) Next(u *User) error {
 	if r.err == nil {
-		r.err = r.next(u)
+		r.err = r.nextUser(u)
 		switch {
 		case r.counter == nil:
 		case r.err == nil:
@@ -310,16 +310,16 @@ func (r *Reader) Next(u *User) error {
 	return r.err
 }
 
-func (r *Reader) next(u *User) error {
+func (r *Reader) nextUser(u *User) error {
 	row := r.pending
 	if row == nil {
 		var err error
-		if row, err = r.record(); err != nil {
+		if row, err = r.nextRecord(); err != nil {
 			return err
 		}
 	}
 	r.pending = nil
-	number, err := r.number(row)
+	number, err := r.rowNumber(row)
 	if err != nil {
 		return err
 	}
@@ -327,40 +327,40 @@ func (r *Reader) next(u *User) error {
 	u.text = u.text[:0]
 	u.Assignments = u.Assignments[:0]
 	if r.Wide {
-		u.UserID, u.DeviceID, u.Carry = id(&row[colUser]), id(&row[colDevice]), row[r.at.carry:]
-		if u.EvaluatedAt, err = r.millis(&row[r.at.at]); err != nil {
+		u.UserID, u.DeviceID, u.Carry = idText(&row[colUser]), idText(&row[colDevice]), row[r.at.carry:]
+		if u.EvaluatedAt, err = r.parseMillis(&row[r.at.at]); err != nil {
 			return err
 		}
 		for i, flag := range r.Flags {
-			if err := r.add(u, i).wide(r, flag, row[colFlag+i*r.at.stride:]); err != nil {
+			if err := u.assignmentAt(i).readWide(r, flag, row[colFlag+i*r.at.stride:]); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 
-	// A long record: the table's memory is lost with the next one, so everything is copied.
-	u.UserID, u.DeviceID = u.keep(id(&row[colUser])), u.keep(id(&row[colDevice]))
-	if u.EvaluatedAt, err = r.millis(&row[colAt]); err != nil {
+	// A long record: the next one overwrites the table's memory, so everything is copied.
+	u.UserID, u.DeviceID = u.copyText(idText(&row[colUser])), u.copyText(idText(&row[colDevice]))
+	if u.EvaluatedAt, err = r.parseMillis(&row[colAt]); err != nil {
 		return err
 	}
 	u.Carry = u.Carry[:0]
 	for i := range row[r.at.carry:] {
-		u.Carry = append(u.Carry, u.keepValue(&row[r.at.carry+i]))
+		u.Carry = append(u.Carry, u.copyValue(&row[r.at.carry+i]))
 	}
 	for {
-		if err := r.add(u, len(u.Assignments)).long(r, u, row); err != nil {
+		if err := u.assignmentAt(len(u.Assignments)).readLong(r, u, row); err != nil {
 			return err
 		}
 		if u.Records > maxUserRecords || len(u.text) > maxUserText {
-			return r.errorf("row number %d has more records, or longer ones, than one user can have", number)
+			return r.errorf("row number %d has more or longer records than one user can have", number)
 		}
-		if row, err = r.record(); err == io.EOF {
-			return nil // and again at the next call
+		if row, err = r.nextRecord(); err == io.EOF {
+			return nil // the next call gets it again
 		} else if err != nil {
 			return err
 		}
-		next, err := r.number(row)
+		next, err := r.rowNumber(row)
 		if err != nil {
 			return err
 		}
@@ -369,13 +369,13 @@ func (r *Reader) next(u *User) error {
 			return nil
 		}
 		u.Records++
-		if err := r.same(u, row); err != nil {
+		if err := r.compareRow(u, row); err != nil {
 			return err
 		}
 	}
 }
 
-func (r *Reader) record() ([]Value, error) {
+func (r *Reader) nextRecord() ([]Value, error) {
 	row, err := r.t.next()
 	if err == nil {
 		r.records++
@@ -383,18 +383,18 @@ func (r *Reader) record() ([]Value, error) {
 	return row, err
 }
 
-// same makes sure that a further record agrees with the user's first.
-func (r *Reader) same(u *User, row []Value) error {
-	at, err := r.millis(&row[colAt])
+// compareRow sets u.Differs if a further row of the user does not agree with the first.
+func (r *Reader) compareRow(u *User, row []Value) error {
+	at, err := r.parseMillis(&row[colAt])
 	switch {
 	case err != nil:
 		return err
 	case u.Differs != "":
 	case at != u.EvaluatedAt:
 		u.Differs = "evaluated_at"
-	case !bytes.Equal(u.UserID, id(&row[colUser])):
+	case !bytes.Equal(u.UserID, idText(&row[colUser])):
 		u.Differs = "user_id"
-	case !bytes.Equal(u.DeviceID, id(&row[colDevice])):
+	case !bytes.Equal(u.DeviceID, idText(&row[colDevice])):
 		u.Differs = "device_id"
 	default:
 		for i := range u.Carry {
@@ -407,8 +407,8 @@ func (r *Reader) same(u *User, row []Value) error {
 	return nil
 }
 
-// add is the i-th assignment of u, with the keys that the last user had there as a guess.
-func (r *Reader) add(u *User, i int) *Assignment {
+// assignmentAt is the i-th assignment of u, with the keys that the last user had there as a guess.
+func (u *User) assignmentAt(i int) *Assignment {
 	if i < cap(u.Assignments) {
 		u.Assignments = u.Assignments[:i+1]
 	} else {
@@ -417,14 +417,14 @@ func (r *Reader) add(u *User, i int) *Assignment {
 	return &u.Assignments[i]
 }
 
-func (a *Assignment) long(r *Reader, u *User, row []Value) (err error) {
-	if a.Flag, err = r.key(&row[colFlag], a.Flag, longNames[colFlag]); err != nil {
+func (a *Assignment) readLong(r *Reader, u *User, row []Value) (err error) {
+	if a.Flag, err = r.readKey(&row[colFlag], a.Flag, longNames[colFlag]); err != nil {
 		return err
 	}
-	if a.Variant, err = r.key(&row[colVariant], a.Variant, longNames[colVariant]); err != nil {
+	if a.Variant, err = r.readKey(&row[colVariant], a.Variant, longNames[colVariant]); err != nil {
 		return err
 	}
-	if a.ExperimentKey, err = r.key(&row[colExperiment], a.ExperimentKey, longNames[colExperiment]); err != nil {
+	if a.ExperimentKey, err = r.readKey(&row[colExperiment], a.ExperimentKey, longNames[colExperiment]); err != nil {
 		return err
 	}
 	switch string(row[colOutcome].Text) {
@@ -433,46 +433,46 @@ func (a *Assignment) long(r *Reader, u *User, row []Value) (err error) {
 	case "not_assigned":
 		a.Assigned = false
 	default:
-		return r.errorf("column outcome: neither assigned nor not_assigned")
+		return r.errorf("column outcome is neither assigned nor not_assigned")
 	}
-	a.Payload = u.keep(payload(&row[colPayload]))
+	a.Payload = u.copyText(payloadText(&row[colPayload]))
 	a.Included = a.Included[:0]
 	for i := range r.Included {
-		a.Included = append(a.Included, u.keepValue(&row[r.at.include+i]))
+		a.Included = append(a.Included, u.copyValue(&row[r.at.include+i]))
 	}
 	return nil
 }
 
-func (a *Assignment) wide(r *Reader, flag Key, cells []Value) (err error) {
+func (a *Assignment) readWide(r *Reader, flag Key, cells []Value) (err error) {
 	a.Flag, a.ExperimentKey, a.Included = flag, NoKey, nil
-	if a.Variant, err = r.key(&cells[0], a.Variant, "variant"); err != nil {
+	if a.Variant, err = r.readKey(&cells[0], a.Variant, "variant"); err != nil {
 		return err
 	}
 	a.Assigned = a.Variant != NoKey
 	a.Payload = nil
 	if r.at.stride == 2 {
-		a.Payload = payload(&cells[1])
+		a.Payload = payloadText(&cells[1])
 	}
 	return nil
 }
 
-// key is the key that a cell holds.
-func (r *Reader) key(v *Value, guess Key, name string) (Key, error) {
+// readKey is the key that a cell holds.
+func (r *Reader) readKey(v *Value, guess Key, name string) (Key, error) {
 	if v.Kind == pipeline.Null {
 		return NoKey, nil
 	}
 	if v.Kind != pipeline.String {
-		return NoKey, r.errorf("column %s: not a text", name)
+		return NoKey, r.errorf("column %s is not a text", name)
 	}
-	key, err := r.Keys.add(v.Text, guess)
+	key, err := r.Keys.intern(v.Text, guess)
 	if err != nil {
 		return NoKey, r.errorf("column %s: %w", name, err)
 	}
 	return key, nil
 }
 
-// keep copies what the next record would overwrite.
-func (u *User) keep(b []byte) []byte {
+// copyText copies a text that the next row would overwrite.
+func (u *User) copyText(b []byte) []byte {
 	if len(b) == 0 {
 		return nil
 	}
@@ -481,29 +481,29 @@ func (u *User) keep(b []byte) []byte {
 	return u.text[at:len(u.text):len(u.text)]
 }
 
-func (u *User) keepValue(v *Value) Value {
+func (u *User) copyValue(v *Value) Value {
 	kept := *v
-	kept.Text = u.keep(v.Text)
+	kept.Text = u.copyText(v.Text)
 	switch {
 	case v.json == nil:
 	case v.Kind == pipeline.String: // in quotes
-		kept.json = u.keep(v.json)
+		kept.json = u.copyText(v.json)
 	default:
 		kept.json = kept.Text
 	}
 	return kept
 }
 
-// id is a text that is null where it is empty.
-func id(v *Value) []byte {
+// idText is a text; nil for null.
+func idText(v *Value) []byte {
 	if v.Kind == pipeline.Null {
 		return nil
 	}
 	return v.Text
 }
 
-// payload is the JSON text of a cell.
-func payload(v *Value) []byte {
+// payloadText is the JSON text of a cell; nil for null.
+func payloadText(v *Value) []byte {
 	switch {
 	case v.Kind == pipeline.Null:
 		return nil
@@ -513,8 +513,8 @@ func payload(v *Value) []byte {
 	return v.Text
 }
 
-// number is the row_number of a record.
-func (r *Reader) number(row []Value) (int64, error) {
+// rowNumber is the row_number of a record.
+func (r *Reader) rowNumber(row []Value) (int64, error) {
 	v := &row[colRow]
 	switch v.Kind {
 	case pipeline.Int:
@@ -524,7 +524,7 @@ func (r *Reader) number(row []Value) (int64, error) {
 			return n, nil
 		}
 	}
-	return 0, r.errorf("column row_number: not a number")
+	return 0, r.errorf("column row_number is not a number")
 }
 
 // parseInt parses an integer in its canonical form.
@@ -554,8 +554,8 @@ type timeCache struct {
 	millis int64
 }
 
-// millis is an evaluated_at.
-func (r *Reader) millis(v *Value) (int64, error) {
+// parseMillis is an evaluated_at, in milliseconds.
+func (r *Reader) parseMillis(v *Value) (int64, error) {
 	if v.Kind == pipeline.Timestamp {
 		return v.Num / 1000, nil
 	}
@@ -564,7 +564,7 @@ func (r *Reader) millis(v *Value) (int64, error) {
 	}
 	t, err := time.Parse("2006-01-02T15:04:05.000Z", string(v.Text))
 	if v.Kind != pipeline.String || err != nil {
-		return 0, r.errorf("column evaluated_at: not a time in milliseconds")
+		return 0, r.errorf("column evaluated_at is not a time in milliseconds")
 	}
 	r.time.text, r.time.millis = append(r.time.text[:0], v.Text...), t.UnixMilli()
 	return r.time.millis, nil

@@ -15,13 +15,13 @@ type csvTable struct {
 	comma   byte
 	cols    []column
 	row     []Value
-	unquote []byte // texts of the row in which quotes were doubled
-	last    int64  // the line on which the last record begins
+	unquote []byte // the texts of the row that had doubled quotes
+	last    int64  // the line where the last record begins
 }
 
 func newCSV(t *textFile, comma byte) (*csvTable, error) {
 	c := &csvTable{textFile: t, comma: comma}
-	if err := c.read(); err != nil {
+	if err := c.readRecord(); err != nil {
 		if err == io.EOF {
 			err = t.errorf("no header: the file is empty")
 		}
@@ -31,7 +31,7 @@ func newCSV(t *textFile, comma byte) (*csvTable, error) {
 	for _, v := range c.row {
 		name := string(v.Text)
 		if seen[name] {
-			return nil, t.errorf("two columns are called %q", name)
+			return nil, t.errorf("column %q is duplicated", name)
 		}
 		seen[name] = true
 		c.cols = append(c.cols, column{name: name})
@@ -41,20 +41,20 @@ func newCSV(t *textFile, comma byte) (*csvTable, error) {
 
 func (c *csvTable) columns() []column { return c.cols }
 
-func (c *csvTable) want([]bool) {} // a cell costs little where a record is cut into cells anyway
+func (c *csvTable) selectColumns([]bool) {} // it would save nothing: each record is cut into cells anyway
 
-func (c *csvTable) where() string { return (&textFile{line: c.last}).where() }
+func (c *csvTable) position() string { return (&textFile{line: c.last}).position() }
 
 func (c *csvTable) next() ([]Value, error) {
-	if err := c.read(); err != nil {
+	if err := c.readRecord(); err != nil {
 		return nil, err
 	}
 	return c.row, nil
 }
 
-var errShort = errors.New("short") // the record goes on behind the buffer
+var errShort = errors.New("short") // the record goes on after the buffer
 
-func (c *csvTable) read() error {
+func (c *csvTable) readRecord() error {
 	for {
 		n, lines, err := c.parse(c.buf[c.start:c.end])
 		if err == nil {
@@ -72,7 +72,7 @@ func (c *csvTable) read() error {
 			}
 			return c.errorf("the file ends in the middle of a record")
 		}
-		if err := c.more(); err != nil {
+		if err := c.readMore(); err != nil {
 			return err
 		}
 	}

@@ -10,15 +10,15 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// jsonlTable reads JSONL as rollcall writes it: an object a line, all with the same names in the same order, which
-// the first line tells; without white space between them. A file without a line has no columns.
+// jsonlTable reads JSONL as rollcall writes it: each line an object without white space between its tokens, with the names
+// of the first line in the same order. A file without a line has no columns.
 type jsonlTable struct {
 	*textFile
 	cols  []column
-	keys  [][]byte // what stands before each value: `{"row_number":`, `,"user_id":`, …
+	keys  [][]byte // what is before each value: `{"row_number":`, `,"user_id":`, …
 	row   []Value
-	scrap []byte // texts of the row that had escapes
-	first bool   // row holds the first row, which next has not returned yet
+	scrap []byte // the texts of the row that had escapes
+	first bool   // row is the first row, which next has not returned yet
 }
 
 func newJSONL(t *textFile) (*jsonlTable, error) {
@@ -30,7 +30,7 @@ func newJSONL(t *textFile) (*jsonlTable, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := j.names(line); err != nil {
+	if err := j.learnColumns(line); err != nil {
 		return nil, t.errorf("%w", err)
 	}
 	j.row = make([]Value, len(j.cols))
@@ -41,8 +41,8 @@ func newJSONL(t *textFile) (*jsonlTable, error) {
 	return j, nil
 }
 
-// names learns the columns from the first line.
-func (j *jsonlTable) names(line []byte) error {
+// learnColumns learns the columns from the first line.
+func (j *jsonlTable) learnColumns(line []byte) error {
 	before := byte('{')
 	seen := map[string]bool{}
 	for i := 0; ; {
@@ -61,7 +61,7 @@ func (j *jsonlTable) names(line []byte) error {
 			return errors.New("not an object as rollcall writes it")
 		}
 		if seen[name] {
-			return errors.New("a name twice in one object")
+			return errors.New("a name is duplicated in one object")
 		}
 		if len(j.cols) == maxColumns {
 			return errors.New("too many names")
@@ -78,7 +78,7 @@ func (j *jsonlTable) names(line []byte) error {
 
 func (j *jsonlTable) columns() []column { return j.cols }
 
-func (j *jsonlTable) want([]bool) {} // the values have to be skipped over anyway
+func (j *jsonlTable) selectColumns([]bool) {} // it would save nothing: the values have to be skipped anyway
 
 func (j *jsonlTable) next() ([]Value, error) {
 	if j.first {
@@ -106,7 +106,7 @@ func (j *jsonlTable) parse(line []byte) error {
 	i := 0
 	for c, key := range j.keys {
 		if !bytes.HasPrefix(line[i:], key) {
-			return errors.New("not the names of the first line")
+			return errors.New("its names are not those of the first line")
 		}
 		i += len(key)
 		end, err := skipJSON(line, i)
@@ -145,15 +145,15 @@ func (j *jsonlTable) parse(line []byte) error {
 		i = end
 	}
 	if i != len(line)-1 || line[i] != '}' {
-		return errors.New("not the names of the first line")
+		return errors.New("its names are not those of the first line")
 	}
 	return nil
 }
 
 var errJSON = errors.New("not JSON")
 
-// skipJSON returns where the JSON value at data[i:] ends. It checks what the cutting depends on, and simple values
-// wholly; what is inside an object or a list is its producer's.
+// skipJSON returns where the JSON value at data[i:] ends. It checks simple values; of objects and lists only that they
+// end.
 func skipJSON(data []byte, i int) (end int, err error) {
 	if i >= len(data) {
 		return 0, errJSON
@@ -222,7 +222,7 @@ func skipString(data []byte, i int) (int, error) {
 	}
 }
 
-// appendUnescaped appends the text of what stands between the quotes of a JSON string.
+// appendUnescaped appends the text of a JSON string, which s is without its quotes.
 func appendUnescaped(dst, s []byte) ([]byte, error) {
 	for {
 		i := bytes.IndexByte(s, '\\')
@@ -247,7 +247,7 @@ func appendUnescaped(dst, s []byte) ([]byte, error) {
 			dst = append(dst, '\b')
 		case 'f':
 			dst = append(dst, '\f')
-		case 'u': // rollcall writes these for control characters alone; a pair of surrogates is left to the library
+		case 'u': // rollcall writes only control characters so; pairs of surrogates are left to encoding/json
 			end := 6
 			if len(s) >= 12 && s[6] == '\\' && s[7] == 'u' && (s[2] == 'd' || s[2] == 'D') {
 				end = 12

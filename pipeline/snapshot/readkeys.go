@@ -2,14 +2,14 @@ package snapshot
 
 import "errors"
 
-// Key stands for a flag key, a variant or an experiment key: a small number that compares and counts faster than a
-// text. Which text it is, [Keys] knows.
+// Key stands for a flag key, a variant or an experiment key: a small number that is faster to compare and to count than
+// a text. [Keys] has the texts.
 type Key int32
 
 // NoKey is the Key of null.
 const NoKey Key = 0
 
-// Keys are all keys of the outputs that share them. The zero value is empty. It is used from one goroutine.
+// Keys holds the keys of the outputs that share it. The zero value is empty. It is used from one goroutine.
 type Keys struct {
 	index map[string]Key
 	names []string // by Key
@@ -29,20 +29,20 @@ func (k *Keys) Name(key Key) string {
 	return ""
 }
 
-// Len is one more than the largest Key: keys are numbered from 1 on, so a slice of this length can be indexed by them.
+// Len is one more than the largest Key, so a slice of this length can be indexed by keys.
 func (k *Keys) Len() int { return max(len(k.names), 1) }
 
-// Find is the key of a text that has one.
+// Find is the key of a text, if it has one.
 func (k *Keys) Find(name string) (Key, bool) {
 	key, ok := k.index[name]
 	return key, ok
 }
 
-// Intern is the key of a text, which it gets if it has none.
-func (k *Keys) Intern(name string) (Key, error) { return k.add([]byte(name), NoKey) }
+// Intern is the key of a text, which it makes if there is none.
+func (k *Keys) Intern(name string) (Key, error) { return k.intern([]byte(name), NoKey) }
 
-// add is the key of a text, which it gets if it has none. A right guess spares the look-up.
-func (k *Keys) add(name []byte, guess Key) (Key, error) {
+// intern is [Keys.Intern]. A right guess spares the look-up.
+func (k *Keys) intern(name []byte, guess Key) (Key, error) {
 	if guess != NoKey && int(guess) < len(k.names) && k.names[guess] == string(name) {
 		return guess, nil
 	}
@@ -50,7 +50,7 @@ func (k *Keys) add(name []byte, guess Key) (Key, error) {
 		return key, nil
 	}
 	if len(k.names) >= maxKeys || k.bytes+len(name) > maxKeyBytes {
-		return NoKey, errors.New("more different flags and variants than an output of rollcall has")
+		return NoKey, errors.New("it has more different flags and variants than rollcall writes")
 	}
 	if k.index == nil {
 		k.index, k.names = map[string]Key{}, []string{""}

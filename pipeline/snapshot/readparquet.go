@@ -22,7 +22,7 @@ const (
 	pageBuffer   = 4 << 20 // read ahead of all columns together; 64 KiB of one at most
 )
 
-// parquetOptions take what rollcall writes, and little else.
+// parquetOptions accept what rollcall writes, and little else.
 var parquetOptions = parquetfile.Options{
 	Codecs: []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Zstd},
 	Encodings: []parquet.Encoding{parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict, parquet.Encodings.RLE,
@@ -31,21 +31,21 @@ var parquetOptions = parquetfile.Options{
 	Refuse: func(r parquetfile.Refusal) error {
 		switch r.Kind {
 		case parquetfile.LargePage:
-			return fmt.Errorf("a page of %d bytes cannot be read: rollcall writes none", r.Size)
+			return fmt.Errorf("a page of %d bytes cannot be read: rollcall never writes one", r.Size)
 		case parquetfile.LargePages:
-			return errors.New("the pages of a row group take more than 256 MiB: rollcall writes none such")
+			return errors.New("the pages of a row group take more than 256 MiB, which rollcall never writes")
 		case parquetfile.LargeDictionaries:
-			return errors.New("the dictionaries of a row group take more than 256 MiB: rollcall writes none such")
+			return errors.New("the dictionaries of a row group take more than 256 MiB, which rollcall never writes")
 		case parquetfile.Codec:
-			return fmt.Errorf("the compression %s is none that rollcall writes", r.Codec)
+			return fmt.Errorf("rollcall never writes the compression %s", r.Codec)
 		default:
-			return fmt.Errorf("the encoding %s is none that rollcall writes", r.Encoding)
+			return fmt.Errorf("rollcall never writes the encoding %s", r.Encoding)
 		}
 	},
 }
 
 // parquetTable reads a Parquet file that rollcall has written: flat columns of few types. arrow panics on damaged
-// files and believes sizes that a file claims, so parquetfile is between the file and it.
+// files and trusts the sizes in a file, so parquetfile is between the two.
 type parquetTable struct {
 	name      string
 	file      *os.File
@@ -58,7 +58,7 @@ type parquetTable struct {
 
 	group  int     // row groups begun
 	left   int64   // rows of the current one that are not decoded yet
-	row    int64   // the last that next returned, from 1
+	row    int64   // the number of the last row that next returned, from 1
 	cells  []Value // of the batch, row by row
 	n, i   int     // rows of the batch, and how many are used
 	defs   []int16
@@ -69,13 +69,13 @@ type parquetTable struct {
 type leafReader struct {
 	descr  *schema.Column
 	kind   pipeline.ValueKind
-	scale  int64 // what a number is multiplied with
+	scale  int64 // numbers are multiplied by it
 	column *parquetfile.Column
 
-	decimal *schema.DecimalLogicalType // nil: it has none
-	limit   *big.Int                   // which its numbers do not reach
-	texts   [][]byte                   // of the decimals that were read last
-	text    []byte                     // of those of the batch
+	decimal *schema.DecimalLogicalType // nil: it is not a decimal
+	limit   *big.Int                   // the first number that has too many digits
+	texts   [][]byte                   // the decimals that were read last
+	text    []byte                     // the bytes of those of the batch
 }
 
 func openParquet(path string) (table, error) {
@@ -84,14 +84,14 @@ func openParquet(path string) (table, error) {
 		return nil, err
 	}
 	t := &parquetTable{name: path, file: f}
-	if err := parquetfile.Guard(path, t.open); err != nil {
+	if err := parquetfile.Guard(path, t.readFooter); err != nil {
 		f.Close() //nolint:errcheck // only read
 		return nil, err
 	}
 	return t, nil
 }
 
-func (t *parquetTable) open() (err error) {
+func (t *parquetTable) readFooter() (err error) {
 	if t.pq, err = parquetfile.Open(t.file, parquetOptions); err != nil {
 		return err
 	}
@@ -114,10 +114,10 @@ func (t *parquetTable) readSchema(s *schema.Schema) error {
 		l := &leafReader{descr: d, scale: 1, column: t.pq.Column(d, min(64<<10, pageBuffer/n))}
 		c := column{name: d.Name(), typed: true, required: d.MaxDefinitionLevel() == 0, physical: d.PhysicalType().String()}
 		if d.Path() != c.name || d.MaxDefinitionLevel() > 1 || d.MaxRepetitionLevel() > 0 {
-			return fmt.Errorf("column %q is nested: rollcall writes none such", d.Path())
+			return fmt.Errorf("column %q is nested, which rollcall never writes", d.Path())
 		}
 		if seen[c.name] {
-			return fmt.Errorf("two columns are called %q", c.name)
+			return fmt.Errorf("column %q is duplicated", c.name)
 		}
 		seen[c.name] = true
 		decimal, isDecimal := d.LogicalType().(*schema.DecimalLogicalType)
@@ -146,7 +146,7 @@ func (t *parquetTable) readSchema(s *schema.Schema) error {
 					c.millis, l.scale = true, 1000
 				case schema.TimeUnitMicros:
 				default:
-					return fmt.Errorf("column %q: a timestamp of another unit than milliseconds and microseconds", c.name)
+					return fmt.Errorf("column %q is a timestamp in another unit than milliseconds or microseconds", c.name)
 				}
 			}
 		default:
@@ -161,17 +161,17 @@ func (t *parquetTable) readSchema(s *schema.Schema) error {
 
 func (t *parquetTable) columns() []column { return t.cols }
 
-func (t *parquetTable) want(columns []bool) {
+func (t *parquetTable) selectColumns(columns []bool) {
 	for i, w := range columns {
 		t.unwanted[i] = !w
 	}
 }
 
-func (t *parquetTable) where() string { return fmt.Sprintf("record %d", t.row) }
+func (t *parquetTable) position() string { return fmt.Sprintf("record %d", t.row) }
 
 func (t *parquetTable) next() ([]Value, error) {
 	if t.i == t.n {
-		if err := parquetfile.Guard(t.name, t.fill); err != nil {
+		if err := parquetfile.Guard(t.name, t.decodeBatch); err != nil {
 			return nil, err
 		}
 		if t.n == 0 {
@@ -185,8 +185,8 @@ func (t *parquetTable) next() ([]Value, error) {
 	return row, nil
 }
 
-// fill decodes the next batch. At the end of the file that has no rows.
-func (t *parquetTable) fill() error {
+// decodeBatch decodes the next batch, which has no rows at the end of the file.
+func (t *parquetTable) decodeBatch() error {
 	t.n, t.i = 0, 0
 	for t.left == 0 {
 		if t.group > 0 {
@@ -210,7 +210,7 @@ func (t *parquetTable) fill() error {
 		if t.unwanted[i] {
 			continue
 		}
-		if err := t.decode(l, i, n); err != nil {
+		if err := t.decodeColumn(l, i, n); err != nil {
 			return t.inColumn(i, err)
 		}
 	}
@@ -224,7 +224,7 @@ func (t *parquetTable) nextGroup() error {
 	t.group++
 	t.left = g.NumRows()
 	if t.left == 0 {
-		return nil // writers leave out the pages
+		return nil // there are no pages
 	}
 	for i, l := range t.leafs {
 		if t.unwanted[i] {
@@ -247,10 +247,10 @@ func (t *parquetTable) openChunk(l *leafReader, index int, g *metadata.RowGroupM
 		return fmt.Errorf("column %s is encrypted", l.descr.Name())
 	}
 	if md.FilePath() != "" {
-		return fmt.Errorf("damaged Parquet: column %s is said to be in another file", l.descr.Name())
+		return fmt.Errorf("damaged Parquet: column %s refers to another file", l.descr.Name())
 	}
 	if err := l.column.Open(md); err == parquetfile.ErrOutsideFile {
-		return fmt.Errorf("damaged Parquet: column %s lies outside of the file", l.descr.Name())
+		return fmt.Errorf("damaged Parquet: column %s is outside of the file", l.descr.Name())
 	} else if err != nil {
 		return fmt.Errorf("column %s: %w", l.descr.Name(), err)
 	}
@@ -273,7 +273,7 @@ func (t *parquetTable) endGroup() error {
 	return nil
 }
 
-// inColumn is err with the column, and with the row group, from 1, of a page whose checksum is wrong.
+// inColumn adds the column to an error; of a page whose checksum is wrong, also the number of the row group, from 1.
 func (t *parquetTable) inColumn(i int, err error) error {
 	if errors.Is(err, parquetfile.ErrChecksum) {
 		return fmt.Errorf("column %s, row group %d: %w", t.cols[i].name, t.group, err)
@@ -281,8 +281,8 @@ func (t *parquetTable) inColumn(i int, err error) error {
 	return fmt.Errorf("column %s: %w", t.cols[i].name, err)
 }
 
-// decode decodes n values of the column that has this index into the cells.
-func (t *parquetTable) decode(l *leafReader, index, n int) error {
+// decodeColumn decodes n values of the column that has this index into the cells.
+func (t *parquetTable) decodeColumn(l *leafReader, index, n int) error {
 	if t.defs == nil {
 		t.defs = make([]int16, parquetBatch)
 	}
@@ -292,7 +292,7 @@ func (t *parquetTable) decode(l *leafReader, index, n int) error {
 			if err := l.column.Err(); err != nil {
 				return err
 			}
-			return errors.New("damaged Parquet: fewer values than the row group has rows")
+			return errors.New("damaged Parquet: the column has fewer values than its row group has rows")
 		}
 		got, _, err := l.column.Read(&t.values, n-done, t.defs, nil)
 		if err != nil {
@@ -300,26 +300,26 @@ func (t *parquetTable) decode(l *leafReader, index, n int) error {
 		}
 		switch typ := l.descr.PhysicalType(); {
 		case l.decimal != nil:
-			if err = l.decimals(&t.values); err == nil {
-				err = place(t, l, index, done, got, l.texts, func(b []byte, v *Value) { v.Text = b })
+			if err = l.formatDecimals(&t.values); err == nil {
+				err = placeValues(t, l, index, done, got, l.texts, func(b []byte, v *Value) { v.Text = b })
 			}
 		case typ == parquet.Types.ByteArray:
-			err = place(t, l, index, done, got, t.values.Bytes, func(b parquet.ByteArray, v *Value) { v.Text = b })
+			err = placeValues(t, l, index, done, got, t.values.Bytes, func(b parquet.ByteArray, v *Value) { v.Text = b })
 		case typ == parquet.Types.Int64:
 			if l.scale > 1 {
 				for _, v := range t.values.Int64s {
 					if v > math.MaxInt64/l.scale || v < math.MinInt64/l.scale {
-						return errors.New("a timestamp that no clock has shown")
+						return errors.New("a timestamp is out of range")
 					}
 				}
 			}
-			err = place(t, l, index, done, got, t.values.Int64s, func(n int64, v *Value) { v.Num = n * l.scale })
+			err = placeValues(t, l, index, done, got, t.values.Int64s, func(n int64, v *Value) { v.Num = n * l.scale })
 		case typ == parquet.Types.Int32:
-			err = place(t, l, index, done, got, t.values.Int32s, func(n int32, v *Value) { v.Num = int64(n) * l.scale })
+			err = placeValues(t, l, index, done, got, t.values.Int32s, func(n int32, v *Value) { v.Num = int64(n) * l.scale })
 		case typ == parquet.Types.Double:
-			err = place(t, l, index, done, got, t.values.Doubles, func(f float64, v *Value) { v.Num = int64(math.Float64bits(f)) })
+			err = placeValues(t, l, index, done, got, t.values.Doubles, func(f float64, v *Value) { v.Num = int64(math.Float64bits(f)) })
 		case typ == parquet.Types.Boolean:
-			err = place(t, l, index, done, got, t.values.Bools, func(b bool, v *Value) {
+			err = placeValues(t, l, index, done, got, t.values.Bools, func(b bool, v *Value) {
 				if v.Num = 0; b {
 					v.Num = 1
 				}
@@ -333,12 +333,12 @@ func (t *parquetTable) decode(l *leafReader, index, n int) error {
 	return nil
 }
 
-// decimals makes texts of what was read.
-func (l *leafReader) decimals(v *parquetfile.Values) error {
+// formatDecimals makes texts of the decimals that were read.
+func (l *leafReader) formatDecimals(v *parquetfile.Values) error {
 	l.texts = l.texts[:0]
 	add := func(n *big.Int) error {
 		if n.CmpAbs(l.limit) >= 0 {
-			return fmt.Errorf("a decimal of more than the %d digits that its column has", l.decimal.Precision())
+			return fmt.Errorf("a decimal has more than the %d digits of its column", l.decimal.Precision())
 		}
 		from := len(l.text)
 		l.text = pipeline.AppendDecimal(l.text, n, int(l.decimal.Scale()))
@@ -363,10 +363,10 @@ func (l *leafReader) decimals(v *parquetfile.Values) error {
 	return err
 }
 
-// place puts what arrow has decoded into the cells of a column, from a row of the batch on.
-func place[T any](t *parquetTable, l *leafReader, index, row, n int, values []T, set func(T, *Value)) error {
+// placeValues puts the values that arrow has decoded into the cells of a column, from a row of the batch on.
+func placeValues[T any](t *parquetTable, l *leafReader, index, row, n int, values []T, set func(T, *Value)) error {
 	if n <= 0 {
-		return errors.New("damaged Parquet: a page without values")
+		return errors.New("damaged Parquet: a page has no values")
 	}
 	width := len(t.cols)
 	at := 0
@@ -378,21 +378,21 @@ func place[T any](t *parquetTable, l *leafReader, index, row, n int, values []T,
 			continue
 		}
 		if at == len(values) {
-			return errors.New("damaged Parquet: fewer values than belong there")
+			return errors.New("damaged Parquet: a page has fewer values than rows")
 		}
 		v.Kind = l.kind
 		set(values[at], v)
 		at++
 	}
 	if at != len(values) {
-		return errors.New("damaged Parquet: more values than belong there")
+		return errors.New("damaged Parquet: a page has more values than rows")
 	}
 	return nil
 }
 
-// rewind begins again, with other columns.
+// rewind starts again, with other columns.
 func (t *parquetTable) rewind(columns []bool) {
-	t.want(columns)
+	t.selectColumns(columns)
 	t.group, t.left, t.row, t.n, t.i = 0, 0, 0, 0, 0
 	clear(t.cells)
 	for _, l := range t.leafs {

@@ -3,23 +3,25 @@ package snapshot
 import (
 	"fmt"
 	"math"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// table is a file of an output, row by row. It knows columns, and nothing of assignments.
+// table reads a file of any columns, row by row. It knows nothing of assignments.
 //
-// next returns the row's cells, which are valid until the next call, and io.EOF after the last row. Any error names
-// the file. A column that is not wanted has null cells, if leaving it out saves work.
+// next returns the cells of the next row, which are valid until the next call, and io.EOF after the last row. Its errors
+// name the file. A column that was not selected has null cells, if that saves work.
 type table interface {
 	columns() []column
-	want(columns []bool)
+	selectColumns(columns []bool)
 	next() ([]Value, error)
-	where() string // the last row's place in the file: "line 12"
+	position() string // of the last row in the file: "line 12"
 	Close() error
 }
 
@@ -27,14 +29,14 @@ type table interface {
 type column struct {
 	name     string
 	typ      pipeline.Type // as far as the format can tell
-	typed    bool          // typ is known
+	typed    bool          // typ is that of the file
 	millis   bool          // Parquet: a timestamp in milliseconds
 	required bool          // Parquet: never null
 	physical string        // Parquet
 }
 
-// Value is a cell of an output. How much it knows of its type depends on the format: CSV has texts alone, JSONL the
-// types of JSON, Parquet all.
+// Value is a cell of an output. What is known of its type depends on the format: CSV has only texts, JSONL the types of
+// JSON, Parquet all.
 type Value struct {
 	// Kind is Null, String (Text), Number (Text, as written), Int, Float, Bool, Timestamp (microseconds) or Date (days),
 	// all in Num, or List or Object (Text is their JSON). A decimal is a String: the exact text of pipeline.AppendDecimal.
@@ -42,10 +44,10 @@ type Value struct {
 	Num  int64
 	Text []byte // valid until the next row
 
-	json []byte // JSONL: the value as it stands in the file
+	json []byte // JSONL: the value as the file has it
 }
 
-// AppendText appends the value as a cell of a carried column holds it in a CSV output.
+// AppendText appends the value as a carried column of a CSV output has it.
 func (v *Value) AppendText(dst []byte) []byte {
 	switch v.Kind {
 	case pipeline.Null:
@@ -80,7 +82,7 @@ const (
 	maxColumns = 100_000
 )
 
-// formatOf is the format of a file by its name's ending, and its compression.
+// formatOf is the format of a file, according to its extension, and its compression.
 func formatOf(path string) (base, compression string, ok bool) {
 	lower := strings.ToLower(filepath.Base(path))
 	for _, c := range []string{"gz", "zst"} {
@@ -98,12 +100,12 @@ func formatOf(path string) (base, compression string, ok bool) {
 	return "", "", false
 }
 
-// openTable opens a file by the ending of its name.
+// openTable opens a file of the format that its extension says.
 func openTable(path string) (table, error) {
 	base, compression, ok := formatOf(path)
 	if !ok {
 		return nil, pipeline.WithHint(fmt.Errorf("%s: not the name of an output", path),
-			"they end in .csv .tsv .jsonl (also .gz .zst) or .parquet")
+			"its extension is .csv .tsv .jsonl (also .gz .zst) or .parquet")
 	}
 	if base == "parquet" {
 		return openParquet(path)
@@ -127,4 +129,22 @@ func openTable(path string) (table, error) {
 		return nil, err
 	}
 	return t, nil
+}
+
+// OpenOutput opens a file that a run has written. It refuses what is not a regular file: opening a named pipe would block
+// until somebody writes to it.
+func OpenOutput(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file", path)
+	}
+	if err != nil {
+		_ = f.Close() // only opened
+		return nil, err
+	}
+	return f, nil
 }

@@ -12,13 +12,13 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// textFile is the decompressed bytes of a file, of which it holds a window.
+// textFile reads the decompressed bytes of a file through a buffer.
 type textFile struct {
 	name  string
 	file  *os.File
 	zstd  *zstd.Decoder
 	r     io.Reader
-	buf   []byte // buf[start:end] is read and not used
+	buf   []byte // buf[start:end] is read and not used yet
 	start int
 	end   int
 	eof   bool
@@ -40,7 +40,7 @@ func openText(path, compression string) (*textFile, error) {
 	case "gz":
 		t.r, err = gzip.NewReader(f)
 	case "zst":
-		// Two of them would be faster, but a report has other work for the second processor.
+		// Two decoders would be faster, but a report uses the second processor for other work.
 		t.zstd, err = zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 		t.r = t.zstd
 	}
@@ -54,15 +54,15 @@ func openText(path, compression string) (*textFile, error) {
 	return t, nil
 }
 
-// more reads on. What was in buf[start:end] stands at the buffer's begin after it. At the end of the file it sets eof.
-func (t *textFile) more() error {
+// readMore reads on, and moves buf[start:end] to the start of the buffer. At the end of the file it sets eof.
+func (t *textFile) readMore() error {
 	if t.start > 0 {
 		copy(t.buf, t.buf[t.start:t.end])
 		t.start, t.end = 0, t.end-t.start
 	}
 	if t.end == len(t.buf) {
 		if len(t.buf) >= maxRecord {
-			return fmt.Errorf("%s: line %d: a record of more than %d bytes", t.name, t.line+1, maxRecord)
+			return fmt.Errorf("%s: line %d: a record has more than %d bytes", t.name, t.line+1, maxRecord)
 		}
 		t.buf = slices.Grow(t.buf, len(t.buf))[:2*len(t.buf)]
 	}
@@ -88,7 +88,7 @@ func (t *textFile) errorf(format string, args ...any) error {
 	return fmt.Errorf("%s: line %d: %w", t.name, t.line+1, fmt.Errorf(format, args...))
 }
 
-func (t *textFile) where() string { return fmt.Sprintf("line %d", t.line) }
+func (t *textFile) position() string { return fmt.Sprintf("line %d", t.line) }
 
 func (t *textFile) Close() error {
 	if t.zstd != nil {
@@ -97,7 +97,7 @@ func (t *textFile) Close() error {
 	return t.file.Close()
 }
 
-// nextLine is the next line without its end; io.EOF after the last one, which has to end in \n as well.
+// nextLine is the next line without its \n, which the last one has to have as well; io.EOF after that.
 func (t *textFile) nextLine() ([]byte, error) {
 	for seen := 0; ; {
 		if i := bytes.IndexByte(t.buf[t.start+seen:t.end], '\n'); i >= 0 {
@@ -112,7 +112,7 @@ func (t *textFile) nextLine() ([]byte, error) {
 			return nil, t.errorf("the file ends in the middle of it")
 		}
 		seen = t.end - t.start
-		if err := t.more(); err != nil {
+		if err := t.readMore(); err != nil {
 			return nil, err
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// Completes says which run's failed users a run asked about again.
+// Completes says which run's failed users a run asked about again. It is an earlier run than the one of the manifest.
 type Completes struct {
 	RunID        string                  `json:"run_id"`
 	FailedByKind map[pipeline.Kind]int64 `json:"failed_by_kind"` // how these users had failed there
@@ -22,10 +22,10 @@ func (c *Completes) Users() int64 {
 	return n
 }
 
-// CountOnce returns the users of each of runs, such that their sum counts nobody twice: a user who failed in one run, and
-// was asked about again by another one of them, counts in the latter alone. A run may be nil; it counts nobody.
+// CountOnce returns the users of each of runs such that their sum counts nobody twice: a user who failed in one run, and
+// was asked about again by another one of them, counts in the latter only. A run may be nil; it has no users.
 //
-// It is an error if two of the runs asked again about the failed users of a third, because nothing says whether they are
+// It is an error if two of the runs asked again about the failed users of a third, because nothing tells whether they are
 // the same users.
 func CountOnce(runs []*Manifest) ([]Users, error) {
 	counts := make([]Users, len(runs))

@@ -237,7 +237,7 @@ func (r *Run) EachFailed(columns []string, each func(number int64, values []pipe
 			return err
 		}
 		var kept []pipeline.Value
-		if input := payload(&cells[colInput]); len(columns) > 0 && len(input) > 0 {
+		if input := payloadText(&cells[colInput]); len(columns) > 0 && len(input) > 0 {
 			if members, err = pipeline.ParseObject(members[:0], string(input)); err != nil {
 				return records.errorf("column input: %w", err)
 			}

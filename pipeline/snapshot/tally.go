@@ -8,36 +8,36 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// Tally is a sink that counts. The zero value counts all flags that are answered; [NewTally] also those that
-// were asked for and are not. It is used from one goroutine.
+// Tally is a sink that counts. The zero value counts all flags that are answered; [NewTally] also counts flags that were
+// asked for and that nobody got. It is used from one goroutine.
 type Tally struct {
 	Read        int64 // users, failed ones included
 	Answered    int64
 	Assignments int64 // without not_assigned rows
-	Unasked     int64 // assignments that came without having been asked for, and were dropped
+	Unasked     int64 // assignments that were not asked for, and were dropped
 	Failed      map[pipeline.Kind]int64
 
 	flags map[string]*flagTally
-	order []*flagTally // of the last outcome: the next one has most likely the same flags in the same places
+	order []*flagTally // of the last outcome: the next one most likely has the same flags in the same order
 }
 
 // flagTally is how many users got each variant of a flag.
 type flagTally struct {
 	flag string
-	few  []VariantCount   // the first ones: a flag has few, and to look through them is faster than a map
+	few  []VariantCount   // the first ones: most flags have few, and searching them is faster than a map
 	many map[string]int64 // the others
 }
 
 const fewVariants = 8
 
-func (f *flagTally) add(variant string) {
+func (f *flagTally) countVariant(variant string) {
 	for i := range f.few {
 		if f.few[i].Variant == variant {
 			f.few[i].Users++
 			return
 		}
 	}
-	// The text is part of an answer, which it would keep alive.
+	// The variant is a part of the answer, all of which it would keep in memory: hence the clones.
 	switch _, known := f.many[variant]; {
 	case known:
 		f.many[variant]++
@@ -51,11 +51,11 @@ func (f *flagTally) add(variant string) {
 	}
 }
 
-// NewTally counts flags, all of them also where nobody gets them. With none it counts what is answered.
+// NewTally returns a Tally of these flags, which it counts even if nobody gets them; nil: of all that are answered.
 func NewTally(flags []string) *Tally {
 	t := &Tally{}
 	for i, flag := range flags {
-		t.at(i, flag)
+		t.flagAt(i, flag)
 	}
 	return t
 }
@@ -78,13 +78,13 @@ func (t *Tally) Write(o *pipeline.Outcome) error {
 			continue
 		}
 		t.Assignments++
-		t.at(i, a.FlagKey).add(a.Key)
+		t.flagAt(i, a.FlagKey).countVariant(a.Key)
 	}
 	return nil
 }
 
-// at is the count of the flag that an outcome has in that place.
-func (t *Tally) at(i int, flag string) *flagTally {
+// flagAt is the count of the flag that is the i-th of an outcome.
+func (t *Tally) flagAt(i int, flag string) *flagTally {
 	if i < len(t.order) && t.order[i].flag == flag {
 		return t.order[i]
 	}
@@ -122,7 +122,7 @@ type VariantCount struct {
 	Users   int64  `json:"users"`
 }
 
-// FlagCount is who got what of one flag. Assigned + NotAssigned is the answered users.
+// FlagCount counts the users of one flag. Assigned + NotAssigned is the answered users.
 type FlagCount struct {
 	Flag        string         `json:"flag"`
 	Assigned    int64          `json:"assigned"`
@@ -130,7 +130,7 @@ type FlagCount struct {
 	Variants    []VariantCount `json:"variants"` // sorted by variant
 }
 
-// Flags are the counts of each flag, sorted by flag.
+// Flags is the counts of each flag, sorted by flag.
 func (t *Tally) Flags() []FlagCount {
 	counts := []FlagCount{}
 	for _, flag := range slices.Sorted(maps.Keys(t.flags)) {
@@ -149,7 +149,7 @@ func (t *Tally) Flags() []FlagCount {
 	return counts
 }
 
-// Nobody are the flags that no user got, sorted. It says nothing where nobody was answered.
+// Nobody is the flags that no user got, sorted. It is empty if no user was answered.
 func (t *Tally) Nobody() []string {
 	flags := []string{}
 	if t.Answered == 0 {

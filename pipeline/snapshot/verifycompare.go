@@ -94,7 +94,7 @@ func (c *comparison) same(a, b *output) {
 			name := a.r.Included[j]
 			same := false
 			if name == "metadata" {
-				same = samePayload(payload(&x.Included[j]), payload(&y.Included[j]))
+				same = samePayload(payloadText(&x.Included[j]), payloadText(&y.Included[j]))
 			} else {
 				same = c.value(name, a, b, &x.Included[j], &y.Included[j])
 			}

@@ -44,10 +44,10 @@ func openErrorRecords(path string) (*recordFile, error) {
 
 // next is the cells of the next record, and its row number.
 func (f *recordFile) next() (cells []Value, number int64, err error) {
-	if cells, err = f.record(); err != nil {
+	if cells, err = f.nextRecord(); err != nil {
 		return nil, 0, err
 	}
-	number, err = f.number(cells)
+	number, err = f.rowNumber(cells)
 	return cells, number, err
 }
 

@@ -263,7 +263,7 @@ func (o *output) askedOf(first []Assignment) {
 		key, ok := o.r.Find(flag)
 		if !ok {
 			var err error
-			if key, err = o.v.keys.add([]byte(flag), NoKey); err != nil {
+			if key, err = o.v.keys.intern([]byte(flag), NoKey); err != nil {
 				continue // and it is missing, for everybody
 			}
 		}

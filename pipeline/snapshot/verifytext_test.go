@@ -143,7 +143,7 @@ func TestVerifyFindsOtherSchemas(t *testing.T) {
 		{"as it should be", columns(millis, required, int64s), "rollcall version 1", "it is of the run \"\", the manifest of r1"},
 		{"another writer", columns(millis, required, int64s), "other", "it was not created by rollcall but by other"},
 		{"microseconds", columns(micros, required, int64s), "rollcall", "column evaluated_at is not in milliseconds"},
-		{"nanoseconds", columns(schema.NewTimestampLogicalType(true, schema.TimeUnitNanos), required, int64s), "rollcall", "a timestamp of another unit"},
+		{"nanoseconds", columns(schema.NewTimestampLogicalType(true, schema.TimeUnitNanos), required, int64s), "rollcall", "a timestamp in another unit"},
 		{"no time", columns(schema.NoLogicalType{}, required, int64s), "rollcall", "column evaluated_at has the type int (INT64), want timestamp"},
 		{"nullable", columns(millis, parquet.Repetitions.Optional, int64s), "rollcall", "column flag_key: nullable is true, want false"},
 		{"a list", columns(millis, parquet.Repetitions.Repeated, int64s), "rollcall", "column \"flag_key\" is nested"},
@@ -183,7 +183,7 @@ func TestReaderBounds(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "a.csv")
 	for want, text := range map[string]string{
-		"more records, or longer ones":      endless(func(int, []string) {}, maxUserRecords+2),
+		"more or longer records":      endless(func(int, []string) {}, maxUserRecords+2),
 		"more different flags and variants": endless(func(i int, c []string) { c[0] = strconv.Itoa(i); c[5] = "v" + c[0] }, maxKeys+2),
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
