@@ -15,23 +15,23 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
-// Verdict is what [Verify] found out about the outputs of one run.
+// Verdict is the result of [Verify] for the outputs of one run.
 type Verdict struct {
 	OK       bool     `json:"ok"`
 	Manifest string   `json:"manifest"`
 	RunID    string   `json:"run_id"`
 	Checks   []*Check `json:"checks"`
-	Notes    []string `json:"notes"` // what an auditor should know and is not wrong
+	Notes    []string `json:"notes"` // what an auditor should know, though nothing is wrong
 }
 
-// Check is one thing that was looked at.
+// Check is one thing that was checked.
 type Check struct {
 	Name     string   `json:"check"`
-	File     string   `json:"file"` // "" where it is about the run
+	File     string   `json:"file"` // "": it is about the run
 	Status   string   `json:"status"`
 	Detail   string   `json:"detail"`   // what was found, or why nothing was
-	Findings int64    `json:"findings"` // how much is wrong
-	Examples []string `json:"examples"` // the first few of it of each kind, in words
+	Findings int64    `json:"findings"` // how many
+	Examples []string `json:"examples"` // the first few findings of each kind, in words
 
 	kinds map[string]int
 }
@@ -40,16 +40,15 @@ type Check struct {
 const (
 	StatusOK      = "ok"
 	StatusFailed  = "failed"
-	StatusSkipped = "skipped" // it could not be done; why is in Detail, and never is it the only sign of something wrong
+	StatusSkipped = "skipped" // it could not be done: Detail says why. If something is wrong, another check has failed.
 )
 
-// There are at most so many examples of one kind of finding, and in one check.
 const (
-	maxExamples = 10
-	maxPerCheck = 100
+	maxExamples = 10  // of one kind of finding
+	maxPerCheck = 100 // of a check
 )
 
-// fail adds a finding. Those of the same format are of one kind.
+// fail adds a finding. Findings of the same format are of one kind.
 func (c *Check) fail(format string, args ...any) { c.failAs(format, format, args...) }
 
 // failAs adds a finding of that kind.
@@ -65,14 +64,14 @@ func (c *Check) failAs(kind, format string, args ...any) {
 	}
 }
 
-// Verify holds the outputs of a run against its manifest and against each other. The files are looked for beside the
-// manifest, or are among named; [Locate] says how. What is wrong is in the Verdict: an error says that ctx has ended.
+// Verify checks the outputs of a run against its manifest and against each other. The files are beside the manifest, or
+// among named; see [Locate]. What is wrong is in the Verdict: an error means that ctx has ended.
 //
 // Checksums come first, and a file whose checksum is wrong is not read any further. Memory is bounded, whatever the
-// size of the files. No id of a user and no carried value is ever part of what it says.
+// size of the files. The Verdict never has an id of a user or a carried value.
 func Verify(ctx context.Context, manifest string, named []string) (*Verdict, error) {
 	v := &verifier{ctx: ctx, verdict: &Verdict{Manifest: manifest, Notes: []string{}}}
-	v.run(manifest, named)
+	v.verify(manifest, named)
 	v.verdict.OK = true
 	for _, c := range v.verdict.Checks {
 		v.verdict.OK = v.verdict.OK && c.Status != StatusFailed
@@ -93,18 +92,18 @@ type verifier struct {
 // asked reports whether flags were asked for: each answered user has all of them.
 func (v *verifier) asked() bool { return v.layout.Flags != nil }
 
-func (v *verifier) check(name, file string) *Check {
+func (v *verifier) newCheck(name, file string) *Check {
 	c := &Check{Name: name, File: file, Status: StatusOK, Examples: []string{}}
 	v.verdict.Checks = append(v.verdict.Checks, c)
 	return c
 }
 
-func (v *verifier) note(format string, args ...any) {
+func (v *verifier) addNote(format string, args ...any) {
 	v.verdict.Notes = append(v.verdict.Notes, fmt.Sprintf(format, args...))
 }
 
-func (v *verifier) run(manifest string, named []string) {
-	c := v.check("manifest", manifest)
+func (v *verifier) verify(manifest string, named []string) {
+	c := v.newCheck("manifest", manifest)
 	m, err := ReadManifest(manifest)
 	if errors.Is(err, os.ErrNotExist) {
 		err = errors.New("it does not exist: its run is unfinished, or it was not copied along")
@@ -128,7 +127,7 @@ func (v *verifier) run(manifest string, named []string) {
 	}
 	for i, f := range files {
 		if f.Note != "" {
-			v.note("%s", f.Note)
+			v.addNote("%s", f.Note)
 		}
 		if f.Path == "" {
 			continue
@@ -147,25 +146,25 @@ func (v *verifier) run(manifest string, named []string) {
 			outputs = append(outputs, v.newOutput(l))
 		}
 		if base, _, _ := formatOf(l.Path); base == "parquet" {
-			l.second = v.check("two readers", l.Path)
+			l.second = v.newCheck("two readers", l.Path)
 			parquet = append(parquet, l)
 		}
 	}
 	if summary := m.Options["summary"]; summary != "" && len(side) == 0 {
-		v.note("the manifest does not list the summary %s, so that is not checked: an earlier version of rollcall wrote it", show(summary))
+		v.addNote("the manifest does not list the summary %s, so that file is not checked: an earlier version of rollcall wrote the manifest", show(summary))
 	}
 	for _, f := range side {
 		if f.Note != "" {
-			v.note("%s", f.Note)
+			v.addNote("%s", f.Note)
 		}
 		v.checkSum(&located{Located: f})
 		if v.ctx.Err() != nil {
 			return
 		}
 	}
-	v.content(outputs, records)
+	v.checkContent(outputs, records)
 	for _, l := range parquet {
-		v.secondReader(l)
+		v.checkSecond(l)
 	}
 }
 
@@ -189,10 +188,10 @@ func (v *verifier) checkManifest(c *Check) {
 			users += variant.Users
 		}
 		if users != f.Assigned || f.Assigned+f.NotAssigned != m.Users.Answered {
-			c.fail("flag %s: %d users by variant, %d assigned, %d not, of %d answered", show(f.Flag), users, f.Assigned, f.NotAssigned, m.Users.Answered)
+			c.fail("flag %s: %d users by variant, %d assigned, %d not assigned, of %d answered", show(f.Flag), users, f.Assigned, f.NotAssigned, m.Users.Answered)
 		}
 		if seen[f.Flag] {
-			c.fail("flag %s is listed twice", show(f.Flag))
+			c.fail("flag %s is duplicated", show(f.Flag))
 		}
 		seen[f.Flag] = true
 		assigned += f.Assigned
@@ -223,32 +222,32 @@ func (v *verifier) checkManifest(c *Check) {
 	c.Detail = fmt.Sprintf("%s, %s answered, %s failed", text.Count(m.Users.Read, "user"), text.Thousands(m.Users.Answered), text.Thousands(m.Users.Failed))
 }
 
-// located is a file of the run.
+// located is a file of the run while it is verified.
 type located struct {
 	Located
 	errors bool   // the error records
-	second *Check // by the second reader; nil: it is not Parquet
-	right  bool   // its checksum
+	second *Check // of two readers; nil: it is not Parquet
+	right  bool   // its size and checksum are those of the manifest
 	read   bool   // it was read to its end without an error
 }
 
 // checkSum compares size and checksum.
 func (v *verifier) checkSum(l *located) {
-	c := v.check("checksum", l.Path)
+	c := v.newCheck("checksum", l.Path)
 	info, err := os.Stat(l.Path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		c.fail("the file is not there")
+		c.fail("the file does not exist")
 		return
 	case err != nil:
 		c.fail("%v", err)
 		return
 	case !info.Mode().IsRegular():
-		c.fail("not a file")
+		c.fail("it is not a regular file")
 		return
 	}
 	if info.Size() != l.File.Bytes {
-		c.fail("it has %d bytes, the manifest says %d", info.Size(), l.File.Bytes)
+		c.fail("%s", Problem{Code: WrongSize, Got: info.Size(), Want: l.File.Bytes})
 	}
 	sum, _, err := hashFile(v.ctx, l.Path)
 	if err != nil {
@@ -260,7 +259,7 @@ func (v *verifier) checkSum(l *located) {
 	c.Detail = "SHA-256 and size as in the manifest"
 }
 
-// show is a flag or a variant as a message has it: in quotes where it is not plain, and not too long.
+// show is a flag or a variant for a message: in quotes if it is not plain, and cut if it is too long.
 func show(s string) string {
 	if r := []rune(s); len(r) > 60 {
 		s = string(r[:59]) + "…"
@@ -271,7 +270,7 @@ func show(s string) string {
 	return s
 }
 
-// kindsText says how many failed with which kind.
+// kindsText says how many users failed with each kind.
 func kindsText(kinds map[pipeline.Kind]int64) string {
 	var parts []string
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {

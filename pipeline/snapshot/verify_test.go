@@ -299,22 +299,22 @@ func TestVerifyFinds(t *testing.T) {
 		}},
 		{"a flag less", "flags asked for", "parquet", first(func(o *pipeline.Outcome) { o.Assignments = o.Assignments[1:] }), nil, []string{
 			"a.parquet order: row 1: flag b-flag is missing",
-			"all agreement: row 1: a.parquet and a.csv have not the same flags",
+			"all agreement: row 1: a.parquet and a.csv do not have the same flags",
 		}},
 		{"a row twice", "flags asked for", "jsonl", first(func(o *pipeline.Outcome) {
 			o.Assignments = append(o.Assignments[:1:1], o.Assignments...)
-		}), nil, []string{"a.jsonl order: row 1: flag b-flag stands there twice"}},
+		}), nil, []string{"a.jsonl order: row 1: flag b-flag is duplicated"}},
 		{"a row twice, sorted", "all flags", "jsonl", first(func(o *pipeline.Outcome) {
 			o.Assignments = append(o.Assignments[:1:1], o.Assignments...)
-		}), nil, []string{"a.jsonl order: row 1: flag =a stands there twice"}},
+		}), nil, []string{"a.jsonl order: row 1: flag =a is duplicated"}},
 		{"a user twice", "wide", "csv", func(o outcomes) outcomes { return append(outcomes{o[0]}, o...) }, nil, []string{
-			"a.csv order: row 1 stands there twice", "a.csv rows: it has 101 users",
+			"a.csv order: row 1 is duplicated", "a.csv rows: it has 101 users",
 		}},
 		{"users swapped", "wide", "csv", func(o outcomes) outcomes { o[0], o[1] = o[1], o[0]; return o }, nil, []string{
 			"a.csv order: row 1 comes after row 3",
 		}},
 		{"flags swapped", "flags asked for", "csv", first(func(o *pipeline.Outcome) { slices.Reverse(o.Assignments) }), nil, []string{
-			"a.csv order: row 1: flag \"Zeta flag\" is not in the order asked for", "all agreement: row 1: a.parquet and a.csv have not the same flags",
+			"a.csv order: row 1: flag \"Zeta flag\" is not in the order asked for", "all agreement: row 1: a.parquet and a.csv do not have the same flags",
 		}},
 		{"flags swapped, sorted", "all flags", "csv", first(func(o *pipeline.Outcome) { slices.Reverse(o.Assignments) }), nil, []string{
 			"a.csv order: row 1: flag =a comes after \"Zeta flag\"",
@@ -328,10 +328,10 @@ func TestVerifyFinds(t *testing.T) {
 			"a.jsonl counts: flag \"Zeta flag\", variant control:", "all agreement: row 1, flag \"Zeta flag\", column variant: treatment in a.parquet, control in a.jsonl",
 		}},
 		{"assigned without a variant", "flags asked for", "csv", first(func(o *pipeline.Outcome) { o.Assignments[1].Key = "" }), nil, []string{
-			"a.csv outcomes: row 1, flag \"Zeta flag\": assigned, and column variant is null",
+			"a.csv outcomes: row 1, flag \"Zeta flag\": it is assigned, but column variant is null",
 		}},
 		{"a variant and not assigned", "flags asked for", "csv", first(func(o *pipeline.Outcome) { o.Assignments[1].Assigned = false }), nil, []string{
-			"a.csv outcomes: row 1, flag \"Zeta flag\": not assigned, and yet", "all agreement: row 1, flag \"Zeta flag\", column outcome: a.parquet and a.csv differ",
+			"a.csv outcomes: row 1, flag \"Zeta flag\": it is not assigned, but", "all agreement: row 1, flag \"Zeta flag\", column outcome: a.parquet and a.csv differ",
 		}},
 		{"not asked for", "flags asked for", "csv", first(func(o *pipeline.Outcome) { o.Assignments[1].FlagKey = "new" }), nil, []string{
 			"a.csv order: row 1: flag new was not asked for", "a.csv counts: flag new: 1 user, the manifest has no such flag",
@@ -372,11 +372,11 @@ func TestVerifyFinds(t *testing.T) {
 		{"another kind", "wide", "errors", func(o outcomes) outcomes {
 			o[3].Err = pipeline.Errorf("odd", "")
 			return o
-		}, nil, []string{"a.errors.csv kinds: row 7: odd is no kind of failure", "a.errors.csv kinds: 1 users with request_too_long, the manifest says 2"}},
+		}, nil, []string{"a.errors.csv kinds: row 7: odd is not a kind of failure", "a.errors.csv kinds: 1 users with request_too_long, the manifest says 2"}},
 		{"answered and failed", "wide", "errors", func(o outcomes) outcomes {
 			o[2].Err = pipeline.Errorf(pipeline.KindBadRow, "")
 			return o
-		}, nil, []string{"all overlap: row 5 is in the outputs and in the error records"}},
+		}, nil, []string{"all overlap: row 5 is both in the outputs and in the error records"}},
 		{"errors swapped", "wide", "errors", func(o outcomes) outcomes { slices.Reverse(o); return o }, nil, []string{"a.errors.csv rows: row 183 comes after row 205"}},
 		{"a count of rows", "wide", "", nil, func(m *Manifest) { m.Outputs[1].Rows++ }, []string{"a.csv.gz rows: it has 100 rows, the manifest says 101"}},
 		{"sums", "wide", "", nil, func(m *Manifest) {
@@ -394,7 +394,7 @@ func TestVerifyFinds(t *testing.T) {
 			"a.csv columns: column 10 is value, want metadata",
 		}},
 		{"of another run", "wide", "", nil, func(m *Manifest) { m.RunID = "r2" }, []string{
-			"a.parquet columns: it is of the run r1, the manifest of r2", "a.errors.csv rows: row 7 is of another run",
+			"a.parquet columns: it is of run r1, the manifest is of run r2", "a.errors.csv rows: row 7 is of another run",
 		}},
 		{"outputs that are none", "wide", "", nil, func(m *Manifest) { m.Outputs = nil }, []string{"a.csv.manifest.json manifest: it lists no output"}},
 	}

@@ -9,8 +9,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// comparison holds what several outputs say of a user against each other: the one whose format says the most against
-// every other one.
+// comparison compares what several outputs have of a user: the one whose format tells most with each of the others.
 type comparison struct {
 	check   *Check
 	outputs []*output
@@ -19,7 +18,7 @@ type comparison struct {
 	a, b    []byte
 }
 
-// textMode is whether a column holds texts or JSON. In CSV and Parquet both are texts, JSONL tells them apart, so the
+// textMode is whether a column has texts or JSON. CSV and Parquet have both as texts, JSONL tells them apart, so the
 // first value that can be only one of them decides for its column.
 type textMode uint8
 
@@ -29,8 +28,8 @@ const (
 	modeJSON
 )
 
-// compare compares the outputs' users of this row. One that lacks it has another, or none.
-func (c *comparison) compare(row int64) {
+// compareRow compares the outputs' users of this row. An output that lacks it is at a later row, or at its end.
+func (c *comparison) compareRow(row int64) {
 	c.users++
 	var first *output
 	for _, o := range c.outputs {
@@ -40,51 +39,51 @@ func (c *comparison) compare(row int64) {
 	}
 	for _, o := range c.outputs {
 		switch {
-		case o == first || o.r == nil || o.done && !o.read: // the latter has its own finding
+		case o == first || o.r == nil || o.done && !o.read: // what cannot be read has its own finding
 		case o.done || o.u.Row != row:
 			c.check.fail("row %d is in %s and not in %s", row, first.Path, o.Path)
 		default:
-			c.same(first, o)
+			c.compareUsers(first, o)
 		}
 	}
 }
 
-func (c *comparison) same(a, b *output) {
+func (c *comparison) compareUsers(a, b *output) {
 	differ := func(flag Key, column string) {
 		where := ""
 		if flag != NoKey {
-			where = ", flag " + a.name(flag)
+			where = ", flag " + a.showKey(flag)
 		}
 		c.check.failAs(column+" "+b.Path, "row %d%s, column %s: %s and %s differ", a.u.Row, where, show(column), a.Path, b.Path)
 	}
-	if !c.id(a, b, a.u.UserID, b.u.UserID) {
+	if !c.sameID(a, b, a.u.UserID, b.u.UserID) {
 		differ(NoKey, "user_id")
 	}
-	if !c.id(a, b, a.u.DeviceID, b.u.DeviceID) {
+	if !c.sameID(a, b, a.u.DeviceID, b.u.DeviceID) {
 		differ(NoKey, "device_id")
 	}
 	if a.u.EvaluatedAt != b.u.EvaluatedAt {
 		differ(NoKey, "evaluated_at")
 	}
 	for i := range min(len(a.u.Carry), len(b.u.Carry)) {
-		if name := a.r.Carry[i].Name; !c.value(name, a, b, &a.u.Carry[i], &b.u.Carry[i]) {
+		if name := a.r.Carry[i].Name; !c.sameValue(name, a, b, &a.u.Carry[i], &b.u.Carry[i]) {
 			differ(NoKey, name)
 		}
 	}
 	for i := range max(len(a.u.Assignments), len(b.u.Assignments)) {
-		if i >= len(a.u.Assignments) || i >= len(b.u.Assignments) || !c.key(a, b, a.u.Assignments[i].Flag, b.u.Assignments[i].Flag) {
-			c.check.fail("row %d: %s and %s have not the same flags", a.u.Row, a.Path, b.Path)
+		if i >= len(a.u.Assignments) || i >= len(b.u.Assignments) || !c.sameKey(a, b, a.u.Assignments[i].Flag, b.u.Assignments[i].Flag) {
+			c.check.fail("row %d: %s and %s do not have the same flags", a.u.Row, a.Path, b.Path)
 			return
 		}
 		x, y := &a.u.Assignments[i], &b.u.Assignments[i]
 		if x.Assigned != y.Assigned {
 			differ(x.Flag, "outcome")
 		}
-		if !c.key(a, b, x.Variant, y.Variant) {
-			c.check.fail("row %d, flag %s, column variant: %s in %s, %s in %s", a.u.Row, a.name(x.Flag),
+		if !c.sameKey(a, b, x.Variant, y.Variant) {
+			c.check.fail("row %d, flag %s, column variant: %s in %s, %s in %s", a.u.Row, a.showKey(x.Flag),
 				variantText(a, x), a.Path, variantText(b, y), b.Path)
 		}
-		if !c.key(a, b, x.ExperimentKey, y.ExperimentKey) {
+		if !c.sameKey(a, b, x.ExperimentKey, y.ExperimentKey) {
 			differ(x.Flag, "experiment_key")
 		}
 		if !samePayload(x.Payload, y.Payload) {
@@ -96,7 +95,7 @@ func (c *comparison) same(a, b *output) {
 			if name == "metadata" {
 				same = samePayload(payloadText(&x.Included[j]), payloadText(&y.Included[j]))
 			} else {
-				same = c.value(name, a, b, &x.Included[j], &y.Included[j])
+				same = c.sameValue(name, a, b, &x.Included[j], &y.Included[j])
 			}
 			if !same {
 				differ(x.Flag, name)
@@ -109,19 +108,19 @@ func variantText(o *output, a *Assignment) string {
 	if a.Variant == NoKey {
 		return "null"
 	}
-	return o.name(a.Variant)
+	return o.showKey(a.Variant)
 }
 
-func (c *comparison) key(a, b *output, x, y Key) bool {
+func (c *comparison) sameKey(a, b *output, x, y Key) bool {
 	return x == y || (a.r.escaped != b.r.escaped || a.r.Format != b.r.Format) && a.r.Text(x) == b.r.Text(y)
 }
 
-func (c *comparison) id(a, b *output, x, y []byte) bool {
+func (c *comparison) sameID(a, b *output, x, y []byte) bool {
 	return bytes.Equal(x, y) || a.r.escaped != b.r.escaped && a.r.Unescape(string(x)) == b.r.Unescape(string(y))
 }
 
-// samePayload compares JSON texts. JSONL has one that spans lines without the white space between its tokens, \ufffd
-// for half of a surrogate pair, and null for one that is absent or null.
+// samePayload compares JSON texts. JSONL has a text that spans lines without the white space between its tokens, \ufffd in
+// place of half of a surrogate pair, and null for a payload that is absent.
 func samePayload(a, b []byte) bool {
 	if bytes.Equal(a, b) {
 		return true
@@ -147,20 +146,20 @@ func mendSurrogates(json []byte) []byte {
 
 func isNull(b []byte) bool { return len(b) == 0 || string(b) == "null" }
 
-// value compares two cells of a column, as far as their formats can tell.
-func (c *comparison) value(column string, a, b *output, x, y *Value) bool {
-	if (a.csv() || b.csv()) && x.empty() && y.empty() { // null and empty are one there
+// sameValue compares two cells of a column, as far as their formats can tell.
+func (c *comparison) sameValue(column string, a, b *output, x, y *Value) bool {
+	if (a.csv() || b.csv()) && x.isEmpty() && y.isEmpty() { // which has no other way to write null
 		return true
 	}
 	if x.Kind == pipeline.Null || y.Kind == pipeline.Null {
-		return x.Kind == y.Kind || lacks(a, x, b, y) || lacks(b, y, a, x)
+		return x.Kind == y.Kind || isNullFor(a, x, b, y) || isNullFor(b, y, a, x)
 	}
 	if x.Kind == y.Kind && x.Num == y.Num && bytes.Equal(x.Text, y.Text) && (x.json == nil) == (y.json == nil) {
 		return true
 	}
 	if x.Kind == pipeline.Timestamp || y.Kind == pipeline.Timestamp {
-		n, okX := x.micros()
-		m, okY := y.micros()
+		n, okX := x.parseMicros()
+		m, okY := y.parseMicros()
 		return okX && okY && n == m
 	}
 	c.a, c.b = x.AppendText(c.a[:0]), y.AppendText(c.b[:0])
@@ -188,7 +187,7 @@ func (c *comparison) value(column string, a, b *output, x, y *Value) bool {
 	return textSame || jsonSame
 }
 
-// exactness: Parquet knows all types, JSONL those of JSON, CSV not even null.
+// exactness orders formats by what they tell: Parquet has all types, JSONL those of JSON, CSV not even null.
 func (o *output) exactness() int {
 	switch o.r.Format {
 	case "parquet":
@@ -202,13 +201,13 @@ func (o *output) exactness() int {
 // csv reports whether the output is CSV or TSV.
 func (o *output) csv() bool { return o.r.Format == "csv" || o.r.Format == "tsv" }
 
-// empty: what CSV has an empty cell for.
-func (v *Value) empty() bool {
+// empty reports whether CSV has an empty cell for the value.
+func (v *Value) isEmpty() bool {
 	return v.Kind == pipeline.Null || v.Kind == pipeline.String && len(v.Text) == 0
 }
 
-// lacks reports whether x, in JSONL, is the null for a number that JSON has not, and y is that number.
-func lacks(a *output, x *Value, b *output, y *Value) bool {
+// isNullFor reports whether x, in JSONL, is null because y is a number that JSON lacks.
+func isNullFor(a *output, x *Value, b *output, y *Value) bool {
 	if a.r.Format != "jsonl" || x.Kind != pipeline.Null {
 		return false
 	}
@@ -220,8 +219,8 @@ func lacks(a *output, x *Value, b *output, y *Value) bool {
 	return b.csv() && (text == "NaN" || text == "Infinity" || text == "-Infinity")
 }
 
-// micros is a time in microseconds.
-func (v *Value) micros() (int64, bool) {
+// parseMicros is a time in microseconds.
+func (v *Value) parseMicros() (int64, bool) {
 	if v.Kind == pipeline.Timestamp {
 		return v.Num, true
 	}

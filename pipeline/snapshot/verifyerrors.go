@@ -51,21 +51,21 @@ func (f *recordFile) next() (cells []Value, number int64, err error) {
 	return cells, number, err
 }
 
-// errorRecords is the file of error records while it is verified.
+// errorRecords is the file of error records of the run while it is verified.
 type errorRecords struct {
 	*located
 	v     *verifier
 	file  *recordFile
-	check *Check // nil: there is nothing to check
+	check *Check // nil: there is no file to check
 	kinds *Check
 	done  bool
-	row   int64 // the current one
-	n     int64
+	row   int64 // of the current record
+	n     int64 // records
 	count map[pipeline.Kind]int64
 }
 
 func (v *verifier) newErrorRecords(l *located) *errorRecords {
-	return &errorRecords{located: l, v: v, check: v.check("rows", l.Path), kinds: v.check("kinds", l.Path), count: map[pipeline.Kind]int64{}}
+	return &errorRecords{located: l, v: v, check: v.newCheck("rows", l.Path), kinds: v.newCheck("kinds", l.Path), count: map[pipeline.Kind]int64{}}
 }
 
 func (e *errorRecords) open() {
@@ -75,7 +75,7 @@ func (e *errorRecords) open() {
 	var err error
 	if e.file, err = openErrorRecords(e.Path); err != nil {
 		e.check.fail("%v", err)
-		e.stop("the file cannot be opened")
+		e.skip("the file cannot be opened")
 		return
 	}
 	if p, ok := e.file.t.(*parquetTable); ok {
@@ -83,7 +83,8 @@ func (e *errorRecords) open() {
 	}
 }
 
-func (e *errorRecords) stop(why string) {
+// skip ends the reading, and says why the kinds were not checked.
+func (e *errorRecords) skip(why string) {
 	e.done = true
 	e.kinds.Status, e.kinds.Detail = StatusSkipped, why
 	if e.file != nil {
@@ -103,12 +104,12 @@ func (e *errorRecords) next() {
 	}
 	if err != nil {
 		e.check.fail("%v", err)
-		e.stop("the file cannot be read to its end")
+		e.skip("the file cannot be read to the end")
 		return
 	}
 	e.n++
 	if row < 1 {
-		e.check.fail("row number %d is none", row)
+		e.check.fail("row number %d is not valid", row)
 	}
 	if e.n > 1 && row <= e.row {
 		e.check.fail("row %d comes after row %d", row, e.row)
@@ -119,7 +120,7 @@ func (e *errorRecords) next() {
 	}
 	kind := pipeline.Kind(cells[colKind].Text)
 	if !slices.Contains(pipeline.Kinds, kind) {
-		e.kinds.fail("row %d: %s is no kind of failure", row, show(string(kind)))
+		e.kinds.fail("row %d: %s is not a kind of failure", row, show(string(kind)))
 		return
 	}
 	e.count[kind]++
@@ -145,7 +146,7 @@ func (e *errorRecords) finish() {
 	}
 	for _, kind := range slices.Sorted(maps.Keys(want)) {
 		if !slices.Contains(pipeline.Kinds, kind) {
-			e.kinds.fail("the manifest has users with %s, which is no kind of failure", show(string(kind)))
+			e.kinds.fail("the manifest has users with %s, which is not a kind of failure", show(string(kind)))
 		}
 	}
 	e.kinds.Detail = kindsText(e.count) + ", as in the manifest"

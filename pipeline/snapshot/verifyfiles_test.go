@@ -39,15 +39,15 @@ func TestLocate(t *testing.T) {
 		{"in the folder of the run", []string{"a.csv", "sub/b.csv"}, nil, []string{"m/a.csv", "m/sub/b.csv"}},
 		{"in a folder below it", []string{"out/a.csv", "out/sub/b.csv"}, nil, []string{"m/a.csv", "m/sub/b.csv"}},
 		{"by absolute names", []string{"/old/place/a.csv", "/old/place/sub/b.csv"}, nil, []string{"m/a.csv", "m/sub/b.csv"}},
-		{"standard output", []string{"standard output", "x/a.csv"}, nil, []string{" an output of this run went to standard output, and is not looked at", "m/a.csv"}},
-		{"outside", []string{"out/a.csv", "elsewhere/c.csv"}, nil, []string{"m/a.csv", "elsewhere/c.csv elsewhere/c.csv is outside of the manifest's folder"}},
+		{"standard output", []string{"standard output", "x/a.csv"}, nil, []string{" an output of this run went to standard output, and is not checked", "m/a.csv"}},
+		{"outside", []string{"out/a.csv", "elsewhere/c.csv"}, nil, []string{"m/a.csv", "elsewhere/c.csv elsewhere/c.csv is outside of the manifest's directory"}},
 		{"outside and named", []string{"out/a.csv", "elsewhere/c.csv"}, []string{"elsewhere/c.csv"}, []string{"m/a.csv", "elsewhere/c.csv"}},
 		{"moved and named", []string{"out/a.csv", "/gone/c.csv"}, []string{"elsewhere/c.csv"}, []string{"m/a.csv", "elsewhere/c.csv"}},
 		{"outside, and beside now", []string{"out/a.csv", "elsewhere/beside.csv"}, nil, []string{
-			"m/a.csv", "m/beside.csv beside.csv was written to another folder than the manifest's; it is taken from beside the manifest",
+			"m/a.csv", "m/beside.csv beside.csv was written to another directory than the manifest's; the file beside the manifest is used",
 		}},
-		{"a link that leads outside", []string{"a.csv", "link.csv"}, nil, []string{"m/a.csv", "m/link.csv m/link.csv is outside of the manifest's folder"}},
-		{"up and away", []string{"a.csv", "sub/../../../etc/passwd"}, nil, []string{"m/a.csv", "../etc/passwd ../etc/passwd is outside of the manifest's folder"}},
+		{"a link that leads outside", []string{"a.csv", "link.csv"}, nil, []string{"m/a.csv", "m/link.csv m/link.csv is outside of the manifest's directory"}},
+		{"up and away", []string{"a.csv", "sub/../../../etc/passwd"}, nil, []string{"m/a.csv", "../etc/passwd ../etc/passwd is outside of the manifest's directory"}},
 	} {
 		m := &Manifest{}
 		for _, path := range tt.paths {
@@ -76,9 +76,9 @@ func TestVerifyNoFile(t *testing.T) {
 	if err := os.Mkdir(path, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"a.jsonl checksum: not a file"}
+	want := []string{"a.jsonl checksum: it is not a regular file"}
 	if diff := cmp.Diff(want, findings(t, manifest)); diff != "" {
-		t.Errorf("a folder for a file (-want +got):\n%s", diff)
+		t.Errorf("a directory for a file (-want +got):\n%s", diff)
 	}
 }
 
@@ -107,11 +107,11 @@ func twoReaders(t *testing.T, a, b string) string {
 	}
 	defer f.Close() //nolint:errcheck // only read
 	s := &second{check: l.second, first: first.(*parquetTable), path: a, file: f}
-	if err := s.do(s.open); err != nil {
+	if err := s.guard(s.open); err != nil {
 		return err.Error()
 	}
 	for i := range s.first.cols {
-		if _, err := s.column(&verifier{ctx: t.Context()}, i); err != nil {
+		if _, err := s.compareColumn(&verifier{ctx: t.Context()}, i); err != nil {
 			return err.Error()
 		}
 	}
@@ -144,7 +144,7 @@ func TestTwoReaders(t *testing.T) {
 		other := strangeOutcomes("a", "b", "c")[:400]
 		f(&other[390])
 		got := twoReaders(t, whole, writeOutput(t, "b.parquet", spec, other))
-		if want := "column " + column + ": the two see different values"; !strings.Contains(got, want) || strings.Contains(got, "x,") {
+		if want := "column " + column + ": the two read different values"; !strings.Contains(got, want) || strings.Contains(got, "x,") {
 			t.Errorf("another %s: %q, want %q", column, got, want)
 		}
 	}
@@ -163,17 +163,17 @@ func bare(outcomes []pipeline.Outcome) []pipeline.Outcome {
 // TestSecondReaderPanicsAndHangs: neither ends the process.
 func TestSecondReaderPanicsAndHangs(t *testing.T) {
 	s := &second{}
-	if err := s.do(func() error { panic("oh") }); err == nil || err.Error() != "it panics: oh" {
+	if err := s.guard(func() error { panic("oh") }); err == nil || err.Error() != "it panics: oh" {
 		t.Errorf("a panic: %v", err)
 	}
 	var none []int
-	if err := s.do(func() error { none[3]++; return nil }); err == nil || err.Error() != "it panics" {
+	if err := s.guard(func() error { none[3]++; return nil }); err == nil || err.Error() != "it panics" {
 		t.Errorf("a panic of Go's runtime: %v", err)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		end := make(chan struct{})
-		err := s.do(func() error { <-end; return nil })
-		if err == nil || err.Error() != "it hangs: nothing came in 1m0s" {
+		err := s.guard(func() error { <-end; return nil })
+		if err == nil || err.Error() != "it hangs: it took more than 1m0s" {
 			t.Errorf("a hang: %v", err)
 		}
 		close(end)

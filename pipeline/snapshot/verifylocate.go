@@ -10,7 +10,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-const manifestEnding = ".manifest.json"
+const manifestExtension = ".manifest.json"
 
 // streamName is the path that a manifest has for an output that went to standard output.
 const streamName = "standard output"
@@ -18,25 +18,25 @@ const streamName = "standard output"
 // Located is an output of a manifest, and where it is now.
 type Located struct {
 	File File
-	Path string // "" where there is nothing to look at
-	Note string // what is unusual about it; "" is nothing
+	Path string // "": there is no file
+	Note string // what is unusual about it; "": nothing
 }
 
-// Locate says where the files that the manifest lists are. A manifest has the paths that the run was given, relative
-// to the folder that it ran in, while the manifest itself stands beside the first output; so a file is where it was
-// relative to that, wherever the folder is now. One that was not in the manifest's folder or below it is looked for
-// beside the manifest, and then where it was, with a note, unless it is among named.
+// Locate says where the outputs that the manifest lists are now. A manifest has the paths that the run was given, relative
+// to the working directory of the run, while the manifest itself is beside the first output; so a file is where it was
+// relative to that, wherever the directory is now. A file that was neither in the manifest's directory nor below it is
+// looked for beside the manifest and then where it was, with a note, unless it is among named.
 func Locate(manifest string, m *Manifest, named []string) []Located {
-	return locate(manifest, m, m.Outputs, named)
+	return locateFiles(manifest, m, m.Outputs, named)
 }
 
 // LocateSideFiles is [Locate] for the files of a run that hold no rows: the summary, and flag configurations that were
 // downloaded.
 func LocateSideFiles(manifest string, m *Manifest, named []string) []Located {
-	return locate(manifest, m, m.SideFiles, named)
+	return locateFiles(manifest, m, m.SideFiles, named)
 }
 
-func locate(manifest string, m *Manifest, list []File, named []string) []Located {
+func locateFiles(manifest string, m *Manifest, list []File, named []string) []Located {
 	var files []Located
 	first := ""
 	for _, f := range m.Outputs {
@@ -45,64 +45,63 @@ func locate(manifest string, m *Manifest, list []File, named []string) []Located
 			break
 		}
 	}
-	folder := filepath.Dir(manifest)
+	directory := filepath.Dir(manifest)
 	for _, f := range list {
 		l := Located{File: f}
 		if f.Path == streamName {
-			l.Note = "an output of this run went to standard output, and is not looked at"
+			l.Note = "an output of this run went to standard output, and is not checked"
 			files = append(files, l)
 			continue
 		}
 		rel, err := filepath.Rel(filepath.Dir(first), f.Path)
 		inside := err == nil && filepath.IsLocal(rel)
 		if inside {
-			l.Path = filepath.Join(folder, rel)
+			l.Path = filepath.Join(directory, rel)
 		} else {
-			l.Path = outside(folder, f.Path, rel, err == nil)
+			l.Path = findOutside(directory, f.Path, rel, err == nil)
 		}
 		if i := slices.IndexFunc(named, func(n string) bool {
 			return sameFile(n, l.Path) || !inside && filepath.Base(n) == filepath.Base(l.Path)
 		}); i >= 0 {
 			l.Path = named[i]
-		} else if !within(folder, l.Path) {
-			l.Note = fmt.Sprintf("%s is outside of the manifest's folder", l.Path)
+		} else if !within(directory, l.Path) {
+			l.Note = fmt.Sprintf("%s is outside of the manifest's directory", l.Path)
 		} else if !inside {
-			l.Note = fmt.Sprintf("%s was written to another folder than the manifest's; it is taken from beside the manifest", filepath.Base(f.Path))
+			l.Note = fmt.Sprintf("%s was written to another directory than the manifest's; the file beside the manifest is used", filepath.Base(f.Path))
 		}
 		files = append(files, l)
 	}
 	return files
 }
 
-// outside is the path of a file that was not below the manifest's folder.
-func outside(folder, path, rel string, related bool) string {
-	beside := filepath.Join(folder, filepath.Base(path))
+// findOutside is the path of a file that was not below the manifest's directory.
+func findOutside(directory, path, rel string, related bool) string {
+	beside := filepath.Join(directory, filepath.Base(path))
 	if _, err := os.Stat(beside); err == nil {
 		return beside
 	}
 	if related {
-		return filepath.Join(folder, rel)
+		return filepath.Join(directory, rel)
 	}
 	return path
 }
 
-// within reports whether the file is in the folder or below it, links followed. A file that is not there is where its
-// name says.
-func within(folder, path string) bool {
+// within reports whether the file is in the directory or below it, after links are followed.
+func within(directory, path string) bool {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
-	if real, err := filepath.EvalSymlinks(folder); err == nil {
-		folder = real
+	if real, err := filepath.EvalSymlinks(directory); err == nil {
+		directory = real
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return false
 	}
-	if folder, err = filepath.Abs(folder); err != nil {
+	if directory, err = filepath.Abs(directory); err != nil {
 		return false
 	}
-	rel, err := filepath.Rel(folder, path)
+	rel, err := filepath.Rel(directory, path)
 	return err == nil && filepath.IsLocal(rel)
 }
 
@@ -115,31 +114,21 @@ func sameFile(a, b string) bool {
 	return errA == nil && errB == nil && os.SameFile(ia, ib)
 }
 
-// IsManifest reports whether the file has the name of a manifest.
-func IsManifest(path string) bool { return strings.HasSuffix(path, manifestEnding) }
+// IsManifest reports whether the file has the extension of a manifest.
+func IsManifest(path string) bool { return strings.HasSuffix(path, manifestExtension) }
 
-// FindManifest is the manifest of an output: the one that has its name, or another one in the same folder that
-// lists it.
+// FindManifest is the manifest of an output: the one that has its name, or another one in the same directory that lists
+// it.
 func FindManifest(path string) (string, error) {
-	own := path + manifestEnding
+	own := path + manifestExtension
 	if _, err := os.Lstat(own); err == nil {
 		return own, nil
 	}
-	folder := filepath.Dir(path)
-	entries, err := os.ReadDir(folder)
+	manifests, err := findManifests(filepath.Dir(path))
 	if err != nil {
 		return "", err
 	}
-	var found []string
-	for _, e := range entries {
-		if !IsManifest(e.Name()) {
-			continue
-		}
-		manifest := filepath.Join(folder, e.Name())
-		if lists(manifest, path, nil) {
-			found = append(found, manifest)
-		}
-	}
+	found := slices.DeleteFunc(manifests, func(manifest string) bool { return !listsFile(manifest, path, nil) })
 	switch len(found) {
 	case 0:
 		return "", pipeline.WithHint(fmt.Errorf("%s: there is no manifest %s, and no other one beside it lists it", path, own),
@@ -147,30 +136,35 @@ func FindManifest(path string) (string, error) {
 	case 1:
 		return found[0], nil
 	}
-	return "", pipeline.WithHint(fmt.Errorf("%s: %d manifests beside it list it", path, len(found)), "name the manifest of the run that is meant")
+	return "", pipeline.WithHint(fmt.Errorf("%s: %d manifests beside it list it", path, len(found)), "name the manifest of the run")
 }
 
-// FindRun is the manifest of a run, among those in a directory; nil if it is not there.
+// FindRun is the manifest of a run among those in a directory; nil if there is none.
 func FindRun(dir, runID string) *Manifest {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil
-	}
-	for _, e := range entries {
-		if !IsManifest(e.Name()) {
-			continue
-		}
-		if m, err := ReadManifest(filepath.Join(dir, e.Name())); err == nil && m.RunID == runID {
+	manifests, _ := findManifests(dir) // none, if the directory cannot be read
+	for _, manifest := range manifests {
+		if m, err := ReadManifest(manifest); err == nil && m.RunID == runID {
 			return m
 		}
 	}
 	return nil
 }
 
-// Lists reports whether the manifest can be read and lists the file, wherever it is now.
-func Lists(manifest, path string) bool { return lists(manifest, path, []string{path}) }
+// findManifests are the files in a directory that have the extension of a manifest.
+func findManifests(dir string) (found []string, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if IsManifest(e.Name()) {
+			found = append(found, filepath.Join(dir, e.Name()))
+		}
+	}
+	return found, err
+}
 
-func lists(manifest, path string, named []string) bool {
+// Lists reports whether the manifest can be read and lists the file, wherever the file is now.
+func Lists(manifest, path string) bool { return listsFile(manifest, path, []string{path}) }
+
+func listsFile(manifest, path string, named []string) bool {
 	m, err := ReadManifest(manifest)
 	if err != nil {
 		return false

@@ -12,7 +12,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
-// output is one file of assignments while it is verified: its user at hand, and what was counted so far.
+// output is one file of assignments while it is verified: its current user, and what was counted so far.
 type output struct {
 	*located
 	v *verifier
@@ -23,18 +23,18 @@ type output struct {
 
 	done   bool
 	last   int64 // row number
-	asked  []Key // the flags in the order in which each user should have them; nil: sorted
-	sorted []Key // the flags of the last user, which were in order
+	asked  []Key // the flags in the order in which each user should have them; nil: they are sorted
+	sorted []Key // the flags of the last user whose flags were in order
 }
 
 func (v *verifier) newOutput(l *located) *output {
 	return &output{
-		located: l, v: v, schema: v.check("columns", l.Path), rows: v.check("rows", l.Path), order: v.check("order", l.Path),
-		outcomes: v.check("outcomes", l.Path), counts: v.check("counts", l.Path),
+		located: l, v: v, schema: v.newCheck("columns", l.Path), rows: v.newCheck("rows", l.Path), order: v.newCheck("order", l.Path),
+		outcomes: v.newCheck("outcomes", l.Path), counts: v.newCheck("counts", l.Path),
 	}
 }
 
-// open opens the file and looks at its columns.
+// open opens the file and checks its columns.
 func (o *output) open() {
 	r, err := OpenReader(o.Path, Options{Manifest: o.v.m, Keys: &o.v.keys})
 	if err != nil {
@@ -82,7 +82,7 @@ func (o *output) checkSchema() {
 		layout = "wide"
 	}
 	c.Detail = fmt.Sprintf("%s layout, %d columns", layout, len(r.Columns))
-	if len(r.Columns) == 0 { // JSONL says its columns in its rows
+	if len(r.Columns) == 0 { // JSONL has its columns in its rows
 		c.Detail = "no rows, so no columns"
 		return
 	}
@@ -96,7 +96,7 @@ func (o *output) checkSchema() {
 	}
 	want := l.wantColumns()
 	if len(names) < len(want) {
-		c.fail("it has %d columns, want %d at least", len(names), len(want))
+		c.fail("it has %d columns, want at least %d", len(names), len(want))
 		return
 	}
 	for i, name := range want {
@@ -104,7 +104,7 @@ func (o *output) checkSchema() {
 			c.fail("column %d is %s, want %s", i+1, show(names[i]), show(name))
 		}
 	}
-	// A name may hold a comma, and may be asked for in another case than the input has it.
+	// Manifests of format 1 have the names as they were asked for, in any case, and do not tell which comma is part of one.
 	var asked []string
 	for _, c := range l.Carry {
 		asked = append(asked, c.Column)
@@ -141,17 +141,17 @@ func (o *output) checkSchema() {
 	checkParquetMeta(c, p, o.v.m.RunID)
 }
 
-// checkParquetMeta: a Parquet file carries the run that it is of.
+// checkParquetMeta checks who wrote a Parquet file, and in which run.
 func checkParquetMeta(c *Check, p *parquetTable, run string) {
 	if !strings.HasPrefix(p.createdBy, "rollcall") {
 		c.fail("it was not created by rollcall but by %s", show(p.createdBy))
 	}
 	if id := p.meta["rollcall.run_id"]; id != run {
-		c.fail("it is of the run %s, the manifest of %s", show(id), show(run))
+		c.fail("it is of run %s, the manifest is of run %s", show(id), show(run))
 	}
 }
 
-// next is the next user, with everything that can be said of them alone.
+// next reads the next user, and checks what can be checked of them alone.
 func (o *output) next() {
 	if o.done {
 		return
@@ -163,15 +163,15 @@ func (o *output) next() {
 	}
 	if err != nil {
 		o.rows.fail("%v", err)
-		o.skip("the file cannot be read to its end")
+		o.skip("the file cannot be read to the end")
 		return
 	}
 	u := &o.u
 	if u.Row < 1 {
-		o.order.fail("row number %d is none", u.Row)
+		o.order.fail("row number %d is not valid", u.Row)
 	}
 	if o.last > 0 && u.Row == o.last {
-		o.order.fail("row %d stands there twice", u.Row)
+		o.order.fail("row %d is duplicated", u.Row)
 	} else if u.Row < o.last {
 		o.order.fail("row %d comes after row %d", u.Row, o.last)
 	}
@@ -188,7 +188,7 @@ func (o *output) next() {
 	}
 }
 
-// checkOrder: each flag once, in the order asked for or sorted, and all that were asked for.
+// checkOrder checks that the user has each flag once, in the order asked for or sorted, and all that were asked for.
 func (o *output) checkOrder(u *User) {
 	if o.r.Wide {
 		return // its columns are its flags
@@ -208,9 +208,9 @@ func (o *output) checkOrder(u *User) {
 		for i := 1; i < len(as); i++ {
 			switch strings.Compare(o.r.Text(as[i-1].Flag), o.r.Text(as[i].Flag)) {
 			case 0:
-				o.order.fail("row %d: flag %s stands there twice", u.Row, o.name(as[i].Flag))
+				o.order.fail("row %d: flag %s is duplicated", u.Row, o.showKey(as[i].Flag))
 			case 1:
-				o.order.fail("row %d: flag %s comes after %s", u.Row, o.name(as[i].Flag), o.name(as[i-1].Flag))
+				o.order.fail("row %d: flag %s comes after %s", u.Row, o.showKey(as[i].Flag), o.showKey(as[i-1].Flag))
 			}
 		}
 	} else {
@@ -224,10 +224,10 @@ func (o *output) checkOrder(u *User) {
 	}
 }
 
-// checkAsked: just the flags that were asked for, in their order.
+// checkAsked checks that the user has exactly the flags that were asked for, in their order.
 func (o *output) checkAsked(u *User, as []Assignment) {
 	if o.asked == nil { // the first user
-		o.askedOf(as)
+		o.learnAsked(as)
 	}
 	place, seen := map[Key]int{}, map[Key]bool{}
 	for i, flag := range o.asked {
@@ -238,33 +238,33 @@ func (o *output) checkAsked(u *User, as []Assignment) {
 		at, known := place[as[i].Flag]
 		switch {
 		case !known:
-			o.order.fail("row %d: flag %s was not asked for", u.Row, o.name(as[i].Flag))
+			o.order.fail("row %d: flag %s was not asked for", u.Row, o.showKey(as[i].Flag))
 			continue
 		case seen[as[i].Flag]:
-			o.order.fail("row %d: flag %s stands there twice", u.Row, o.name(as[i].Flag))
+			o.order.fail("row %d: flag %s is duplicated", u.Row, o.showKey(as[i].Flag))
 		case at < before:
-			o.order.fail("row %d: flag %s is not in the order asked for", u.Row, o.name(as[i].Flag))
+			o.order.fail("row %d: flag %s is not in the order asked for", u.Row, o.showKey(as[i].Flag))
 		}
 		before = at
 		seen[as[i].Flag] = true
 	}
 	for _, flag := range o.asked {
 		if !seen[flag] {
-			o.order.fail("row %d: flag %s is missing", u.Row, o.name(flag))
+			o.order.fail("row %d: flag %s is missing", u.Row, o.showKey(flag))
 		}
 	}
 }
 
-// askedOf makes the list of the flags asked for. Of those that came from a file the manifest has not the order, so
-// it is that of the first user.
-func (o *output) askedOf(first []Assignment) {
+// learnAsked makes the list of the flags asked for. If the manifest does not have their order, it is that of the first
+// user.
+func (o *output) learnAsked(first []Assignment) {
 	o.asked = []Key{}
 	for _, flag := range o.v.layout.Flags {
 		key, ok := o.r.Find(flag)
 		if !ok {
 			var err error
 			if key, err = o.v.keys.intern([]byte(flag), NoKey); err != nil {
-				continue // and it is missing, for everybody
+				continue // it is missing for everybody
 			}
 		}
 		o.asked = append(o.asked, key)
@@ -279,7 +279,7 @@ func (o *output) askedOf(first []Assignment) {
 	slices.SortStableFunc(o.asked, func(a, b Key) int { return place[a] - place[b] })
 }
 
-// checkAssignment: the outcome agrees with the rest, and is counted.
+// checkAssignment checks that the outcome agrees with the other columns.
 func (o *output) checkAssignment(u *User, a *Assignment) {
 	if !a.Assigned {
 		extra := a.Variant != NoKey || a.ExperimentKey != NoKey || len(a.Payload) > 0
@@ -287,10 +287,10 @@ func (o *output) checkAssignment(u *User, a *Assignment) {
 			extra = extra || a.Included[i].Kind != pipeline.Null
 		}
 		if extra {
-			o.outcomes.fail("row %d, flag %s: not assigned, and yet there is a variant, a payload or the like", u.Row, o.name(a.Flag))
+			o.outcomes.fail("row %d, flag %s: it is not assigned, but has a variant, a payload or the like", u.Row, o.showKey(a.Flag))
 		}
 		if !o.v.asked() {
-			o.outcomes.fail("row %d, flag %s: a row that is not_assigned, though no flags were asked for", u.Row, o.name(a.Flag))
+			o.outcomes.fail("row %d, flag %s: it is not_assigned, though no flags were asked for", u.Row, o.showKey(a.Flag))
 		}
 		return
 	}
@@ -300,16 +300,16 @@ func (o *output) checkAssignment(u *User, a *Assignment) {
 			halved = halved || hasHalf(a.Included[i].json)
 		}
 		if halved {
-			o.outcomes.fail("row %d, flag %s: half of a surrogate pair, for which other readers refuse the file", u.Row, o.name(a.Flag))
+			o.outcomes.fail("row %d, flag %s: it has half of a surrogate pair, for which other readers refuse the file", u.Row, o.showKey(a.Flag))
 		}
 	}
 	if a.Variant == NoKey && !o.v.emptyVariant(o.r.Text(a.Flag)) {
-		o.outcomes.fail("row %d, flag %s: assigned, and column variant is null", u.Row, o.name(a.Flag))
+		o.outcomes.fail("row %d, flag %s: it is assigned, but column variant is null", u.Row, o.showKey(a.Flag))
 	}
 }
 
-// hasHalf reports an escape that is half of a surrogate pair, which rollcall writes to CSV and Parquet alone, where it is
-// part of a text.
+// hasHalf reports whether there is an escape that is half of a surrogate pair. rollcall writes it to CSV and Parquet only,
+// where it is part of a text.
 func hasHalf(json []byte) bool {
 	if bytes.IndexByte(json, '\\') < 0 {
 		return false
@@ -318,7 +318,7 @@ func hasHalf(json []byte) bool {
 	return halves > 0
 }
 
-// emptyVariant reports whether the run saw a variant without a name.
+// emptyVariant reports whether the flag has a variant without a name.
 func (v *verifier) emptyVariant(flag string) bool {
 	for _, f := range v.m.Flags {
 		if f.Flag == flag {
@@ -328,7 +328,7 @@ func (v *verifier) emptyVariant(flag string) bool {
 	return false
 }
 
-// finish holds the counts against the manifest.
+// finish compares the counts with the manifest.
 func (o *output) finish() {
 	if o.r == nil {
 		return
@@ -360,20 +360,20 @@ func (o *output) finish() {
 		text.Count(int64(variants), "variant"), text.Count(o.r.counter.assigned, "assignment"))
 }
 
-// name is a key as a message has it.
-func (o *output) name(key Key) string { return show(o.r.Text(key)) }
+// showKey is a key for a message.
+func (o *output) showKey(key Key) string { return show(o.r.Text(key)) }
 
-// content reads all outputs side by side, user by user, and the error records with them.
-func (v *verifier) content(outputs []*output, records *errorRecords) {
+// checkContent reads all outputs side by side, user by user, and the error records with them.
+func (v *verifier) checkContent(outputs []*output, records *errorRecords) {
 	records.open()
 	agreement := &Check{}
 	if len(outputs) > 1 {
-		agreement = v.check("agreement", "")
+		agreement = v.newCheck("agreement", "")
 	}
 	overlap := &Check{}
 	if len(outputs) > 0 && records.check != nil {
-		overlap = v.check("overlap", "")
-		overlap.Detail = "nobody is in an output and in the error records"
+		overlap = v.newCheck("overlap", "")
+		overlap.Detail = "nobody is both in an output and in the error records"
 	}
 	for _, o := range outputs {
 		if o.open(); o.r != nil {
@@ -400,9 +400,9 @@ func (v *verifier) content(outputs []*output, records *errorRecords) {
 			records.next()
 		}
 		if !records.done && records.row == row {
-			overlap.fail("row %d is in the outputs and in the error records", row)
+			overlap.fail("row %d is both in the outputs and in the error records", row)
 		}
-		cmp.compare(row)
+		cmp.compareRow(row)
 		for _, o := range outputs {
 			if !o.done && o.u.Row == row {
 				o.next()
@@ -424,6 +424,6 @@ func (v *verifier) content(outputs []*output, records *errorRecords) {
 	}
 	agreement.Detail = fmt.Sprintf("%d outputs, the same values for %s", whole, text.Count(cmp.users, "user"))
 	if agreement.Status == StatusOK && whole < 2 {
-		agreement.Status, agreement.Detail = StatusSkipped, "fewer than two outputs can be read to their end"
+		agreement.Status, agreement.Detail = StatusSkipped, "fewer than two outputs can be read to the end"
 	}
 }

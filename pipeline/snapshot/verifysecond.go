@@ -20,16 +20,16 @@ import (
 
 const (
 	secondBatch = 1024 // values that the second reader decodes at a time
-	// secondPatience is how long it may take for one batch, which takes it a millisecond; it hangs on some files.
+	// secondPatience is how long it may take for one batch, which normally takes a millisecond: some files make it hang.
 	secondPatience = time.Minute
 )
 
-// secondReader reads a Parquet file again, column by column, with an implementation that has nothing in common with
-// arrow, and compares the values. That one believes what it reads: it gets only what arrow has read to the end.
-func (v *verifier) secondReader(l *located) {
+// checkSecond reads a Parquet file again, column by column, with an implementation that has nothing in common with arrow,
+// and compares the values. The second reader trusts what it reads, so it gets only what arrow has read to the end.
+func (v *verifier) checkSecond(l *located) {
 	c := l.second
 	if !l.read {
-		c.Status, c.Detail = StatusSkipped, "the file cannot be read to its end by the first"
+		c.Status, c.Detail = StatusSkipped, "the first cannot read the file to the end"
 		return
 	}
 	first, err := openParquet(l.Path)
@@ -46,17 +46,17 @@ func (v *verifier) secondReader(l *located) {
 	}
 	defer f.Close() //nolint:errcheck // only read; and if the second reader hangs, its next read fails
 	s.file = f
-	if a, b, ok := s.alike(); ok {
+	if a, b, ok := s.similarColumns(); ok {
 		c.Status, c.Detail = StatusSkipped, fmt.Sprintf("the second one cannot tell the columns %s and %s apart", show(a), show(b))
 		return
 	}
 	var values int64
-	if err := s.do(s.open); err != nil {
+	if err := s.guard(s.open); err != nil {
 		c.fail("xitongsys/parquet-go: %v", err)
 		return
 	}
 	for i := range s.first.cols {
-		n, err := s.column(v, i)
+		n, err := s.compareColumn(v, i)
 		if err != nil {
 			if v.ctx.Err() == nil {
 				c.fail("column %s: %v", show(s.first.cols[i].name), err)
@@ -65,7 +65,7 @@ func (v *verifier) secondReader(l *located) {
 		}
 		values += n
 	}
-	c.Detail = fmt.Sprintf("arrow and xitongsys/parquet-go see the same %s values", text.Thousands(values))
+	c.Detail = fmt.Sprintf("arrow and xitongsys/parquet-go read the same %s values", text.Thousands(values))
 }
 
 // second is the second reader of one file.
@@ -78,8 +78,8 @@ type second struct {
 	values []any
 }
 
-// alike are two columns whose names are the same to the second reader.
-func (s *second) alike() (a, b string, ok bool) {
+// similarColumns are two columns whose names are the same to the second reader.
+func (s *second) similarColumns() (a, b string, ok bool) {
 	seen := map[string]string{}
 	for _, c := range s.first.cols {
 		name := common.StringToVariableName(c.name)
@@ -91,7 +91,7 @@ func (s *second) alike() (a, b string, ok bool) {
 	return "", "", false
 }
 
-// panicked is a panic of the second reader. What Go's runtime says of it is of use to nobody who has the file.
+// panicked is the error of a panic of the second reader. The text of a runtime error would help nobody who has the file.
 func panicked(p any) error {
 	if _, ok := p.(runtime.Error); ok {
 		return errors.New("it panics")
@@ -99,9 +99,8 @@ func panicked(p any) error {
 	return fmt.Errorf("it panics: %v", p)
 }
 
-// do runs f, which uses the second reader, and turns its panic into an error, and its hanging too: its goroutine is
-// left behind then.
-func (s *second) do(f func() error) error {
+// guard runs f, which uses the second reader. It returns an error if f panics, or hangs: its goroutine stays then.
+func (s *second) guard(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		defer func() {
@@ -117,7 +116,7 @@ func (s *second) do(f func() error) error {
 	case err := <-done:
 		return err
 	case <-timer.C:
-		return fmt.Errorf("it hangs: nothing came in %s", secondPatience)
+		return fmt.Errorf("it hangs: it took more than %s", secondPatience)
 	}
 }
 
@@ -144,8 +143,8 @@ func (s *second) open() error {
 	return nil
 }
 
-// column compares one column, and returns how many values it has.
-func (s *second) column(v *verifier, i int) (int64, error) {
+// compareColumn compares one column, and returns how many values it has.
+func (s *second) compareColumn(v *verifier, i int) (int64, error) {
 	wanted := make([]bool, len(s.first.cols))
 	wanted[i] = true
 	s.first.rewind(wanted)
@@ -155,7 +154,7 @@ func (s *second) column(v *verifier, i int) (int64, error) {
 			return at, err
 		}
 		n := min(secondBatch, rows-at)
-		err := s.do(func() (err error) {
+		err := s.guard(func() (err error) {
 			s.values, _, _, err = s.r.ReadColumnByIndex(int64(i), n)
 			return err
 		})
@@ -172,7 +171,7 @@ func (s *second) column(v *verifier, i int) (int64, error) {
 			}
 			at++
 			if !s.first.leafs[i].sameSecond(&row[i], s.values[j]) {
-				s.check.fail("record %d, column %s: the two see different values", at, show(s.first.cols[i].name))
+				s.check.fail("record %d, column %s: the two read different values", at, show(s.first.cols[i].name))
 			}
 		}
 	}
@@ -180,7 +179,7 @@ func (s *second) column(v *verifier, i int) (int64, error) {
 	return rows, nil
 }
 
-// sameSecond compares a value with what the second reader has made of it.
+// sameSecond compares a value with that of the second reader.
 func (l *leafReader) sameSecond(v *Value, got any) bool {
 	if l.decimal != nil && got != nil {
 		var n *big.Int
@@ -216,8 +215,8 @@ func (l *leafReader) sameSecond(v *Value, got any) bool {
 	return false
 }
 
-// sectionFile is the file for the second reader. It opens no other one, whatever a Parquet file says, and the columns
-// share one descriptor.
+// sectionFile is the file for the second reader. It opens no other file, whatever the Parquet file refers to, and its
+// columns share one descriptor.
 type sectionFile struct{ *io.SectionReader }
 
 func (f *sectionFile) Open(name string) (source.ParquetFile, error) {

@@ -57,19 +57,19 @@ func TestVerifyFindsInText(t *testing.T) {
 		last            bool // the last of old, not the first
 	}{
 		{"another id in a user's second row", "flags asked for", "a.csv", "\n15,u7,,Zeta", "\n15,u8,,Zeta", nil, "a.csv order: row 15: its records differ in column user_id", false},
-		{"row 0", "wide", "a.csv", row("1"), row("0"), nil, "a.csv order: row number 0 is none", false},
+		{"row 0", "wide", "a.csv", row("1"), row("0"), nil, "a.csv order: row number 0 is not valid", false},
 		{"a device", "wide", "a.csv", "\n3,,only,", "\n3,,other,", nil, "agreement: row 3, column device_id: a.parquet and a.csv differ", false},
 		{"nobody asked", "all flags", "a.jsonl", `"outcome":"assigned","variant":"treatment"`, `"outcome":"not_assigned","variant":null`, nil,
-			"a.jsonl outcomes: row 1, flag \"Zeta flag\": a row that is not_assigned, though no flags were asked for", false},
+			"a.jsonl outcomes: row 1, flag \"Zeta flag\": it is not_assigned, though no flags were asked for", false},
 		{"quotes are text", "wide", "a.jsonl", `"text"}`, `"\"text\""}`, nil, "column \"any thing, Else\": a.parquet and a.jsonl differ", true},
 		{"null is no NaN", "wide", "a.jsonl", `"seats":-9223372036854775808,"score":0.1`, `"seats":-9223372036854775808,"score":null`, nil, "agreement: row 1, column score: a.parquet and a.jsonl differ", false},
 		{"a flag's row", "flags asked for", "a.csv", "not_assigned,,,,", "assigned,x,,,", nil, "a.csv counts: flag b-flag: 32 users are not assigned, the manifest says 33", false},
 		{"more users", "all flags", "a.csv", "", "", func(m *Manifest) { m.Users.Answered = 1 }, "a.csv rows: it has 100 users, the manifest says that 1 were answered", false},
 		{"rows of errors", "wide", "a.errors.csv", "", "", func(m *Manifest) { m.Outputs[len(m.Outputs)-1].Rows++ }, "a.errors.csv rows: it has 10 rows, the manifest says 11", false},
-		{"row 0 of errors", "wide", "a.errors.csv", row("7"), row("0"), nil, "a.errors.csv rows: row number 0 is none", false},
+		{"row 0 of errors", "wide", "a.errors.csv", row("7"), row("0"), nil, "a.errors.csv rows: row number 0 is not valid", false},
 		{"errors that are none", "wide", "a.errors.csv", `,"message",`, `,"massage",`, nil, "a.errors.csv rows: a.errors.csv: its columns are not those of error records", false},
 		{"errors cut short", "wide", "a.errors.csv", "\n7,", "\n7", nil, "a.errors.csv rows: ", false},
-		{"a flag twice", "wide", "a.csv", "", "", func(m *Manifest) { m.Flags = append(m.Flags, m.Flags[0]) }, "a.parquet.manifest.json manifest: flag =a is listed twice", false},
+		{"a flag twice", "wide", "a.csv", "", "", func(m *Manifest) { m.Flags = append(m.Flags, m.Flags[0]) }, "a.parquet.manifest.json manifest: flag =a is duplicated", false},
 		{"a flag less", "wide", "a.csv", "", "", func(m *Manifest) { m.Flags = m.Flags[1:] }, "a.parquet.manifest.json manifest: flag =a was asked for and is not counted", false},
 		{"a flag more", "wide", "a.csv", "", "", func(m *Manifest) { m.Flags = append(m.Flags, FlagCount{Flag: "x", NotAssigned: m.Users.Answered}) },
 			"a.parquet.manifest.json manifest: 3 flags were asked for, 4 are counted", false},
@@ -140,7 +140,7 @@ func TestVerifyFindsOtherSchemas(t *testing.T) {
 		by     string
 		want   string
 	}{
-		{"as it should be", columns(millis, required, int64s), "rollcall version 1", "it is of the run \"\", the manifest of r1"},
+		{"as it should be", columns(millis, required, int64s), "rollcall version 1", "it is of run \"\", the manifest is of run r1"},
 		{"another writer", columns(millis, required, int64s), "other", "it was not created by rollcall but by other"},
 		{"microseconds", columns(micros, required, int64s), "rollcall", "column evaluated_at is not in milliseconds"},
 		{"nanoseconds", columns(schema.NewTimestampLogicalType(true, schema.TimeUnitNanos), required, int64s), "rollcall", "a timestamp in another unit"},
@@ -183,7 +183,7 @@ func TestReaderBounds(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "a.csv")
 	for want, text := range map[string]string{
-		"more or longer records":      endless(func(int, []string) {}, maxUserRecords+2),
+		"more or longer records":            endless(func(int, []string) {}, maxUserRecords+2),
 		"more different flags and variants": endless(func(i int, c []string) { c[0] = strconv.Itoa(i); c[5] = "v" + c[0] }, maxKeys+2),
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
