@@ -127,7 +127,7 @@ func ReadManifest(file string) (*Manifest, error) {
 	case 1:
 		m.Layout = layoutOf(&m)
 	default:
-		return nil, pipeline.WithHint(fmt.Errorf("read manifest %s: it has format %d, which is not known", file, m.Format),
+		return nil, pipeline.WithHint(fmt.Errorf("read manifest %s: format %d is not known", file, m.Format),
 			"it was written by another version of rollcall")
 	}
 	return &m, nil

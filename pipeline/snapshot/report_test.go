@@ -117,7 +117,7 @@ func TestManifestReadsBack(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(snapshot.Manifest{}, snapshot.Layout{}), cmpopts.EquateEmpty()); diff != "" || err != nil {
 		t.Errorf("err = %v (-want +got):\n%s", err, diff)
 	}
-	for text, wantErr := range map[string]string{`{"format":99}`: "it has format 99", `{`: "unexpected end"} {
+	for text, wantErr := range map[string]string{`{"format":99}`: "format 99 is not known", `{`: "unexpected end"} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
