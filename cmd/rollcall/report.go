@@ -76,7 +76,7 @@ Slices are by columns that the snapshot was told to --carry.`,
 			if err != nil {
 				return err
 			}
-			if err := html.write(r, options.Configs); err != nil {
+			if err := html.write(r); err != nil {
 				return err
 			}
 			return keepVerdict(failedReport(r, failOn), printResult(env.Stdout, format, r))

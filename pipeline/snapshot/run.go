@@ -148,6 +148,18 @@ func (r *Run) Checksum(ctx context.Context) (compared bool, err error) {
 	return err == nil, err
 }
 
+// Files are what the users of the run are from: its inputs and the output, with the checksums in the manifest.
+func (r *Run) Files() []File {
+	output := File{Path: r.Path}
+	if r.Manifest == nil {
+		return []File{output}
+	}
+	if r.Listed != nil {
+		output.SHA256 = r.Listed.SHA256
+	}
+	return append(slices.Clone(r.Manifest.Inputs), output)
+}
+
 // Inputs are the input files of the run, if they are still there, or have moved along with the outputs, and are still
 // what the run read.
 func (r *Run) Inputs(ctx context.Context) ([]Located, error) {

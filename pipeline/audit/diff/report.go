@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
 // Report is what changed between two snapshots.
@@ -26,6 +27,8 @@ type Report struct {
 	Compared Compared   `json:"compared"`      // what both have
 	Passes   int        `json:"passes"`        // in which the files were read
 	Notes    []string   `json:"notes"`
+
+	Files []snapshot.File `json:"-"` // the inputs and outputs of both runs, with the checksums in their manifests
 }
 
 // Verdict is the answer in a sentence.
@@ -211,6 +214,7 @@ func (c *comparison) report(configs Configs) *Report {
 		s.finish()
 	}
 	r.Before, r.After = *c.before.Snapshot, *c.after.Snapshot
+	r.Files = slices.Concat(c.before.files[0].Files(), c.after.files[0].Files())
 	r.Notes = c.notes(r)
 	r.Verdict = newVerdict(r, c.o.Limit)
 	return r

@@ -58,7 +58,7 @@ func newDiffView(r *diff.Report, o Origin) *diffView {
 		verdict = mark{"ok", "✓", "same"}
 	}
 	names := filepath.Base(r.Before.Path) + " → " + filepath.Base(r.After.Path)
-	v := &diffView{frame: newFrame("Snapshot diff", names, r.Unit, verdict, r.Verdict.Text, o), Configs: r.Configs.Words}
+	v := &diffView{frame: newFrame("Snapshot diff", names, r.Unit, verdict, r.Verdict.Text, r.Files, o), Configs: r.Configs.Words}
 	for i, s := range []*diff.Snapshot{&r.Before, &r.After} {
 		which := []string{"before", "after"}[i]
 		if span := formatSpan(s.StartedAt, s.FinishedAt); span != "" {

@@ -28,6 +28,7 @@ func transition(before, after string, users int64) diff.Transition {
 func exampleDiff() *diff.Report {
 	day := time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
 	r := &diff.Report{
+		Files:   exampleFiles(),
 		Verdict: diff.Verdict{Text: "30 of 1,000 users in both changed (3.0 %), 5 added; but not both snapshots can be trusted"},
 		Before:  diff.Snapshot{Path: "out/monday.parquet", Manifest: "out/monday.parquet.manifest.json", RunID: "run-1", StartedAt: day, FinishedAt: day.Add(time.Minute), Users: 1000, Assignments: 1500, Complete: true},
 		After:   diff.Snapshot{Path: "tuesday.csv", Users: 1005, Assignments: 1510, Failed: 2, Problems: []string{"there is no manifest beside it"}},

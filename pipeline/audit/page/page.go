@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
@@ -35,11 +36,10 @@ var (
 	}).ParseFS(files, "*.html"))
 )
 
-// Origin says how a page was made. It is the footer of the page.
+// Origin says how a page was made.
 type Origin struct {
 	Made    time.Time
-	Version string          // of rollcall
-	Files   []snapshot.File // what the page was made from, with checksums where they are known
+	Version string // of rollcall
 }
 
 type (
@@ -94,9 +94,15 @@ type (
 	}
 )
 
-func newFrame(kind, names string, unit stats.Unit, verdict mark, sentence string, o Origin) frame {
+func newFrame(kind, names string, unit stats.Unit, verdict mark, sentence string, files []snapshot.File, o Origin) frame {
 	f := frame{CSS: template.CSS(pageCSS), Kind: kind, Names: names, Units: unit.Noun(2), Verdict: verdict, Sentence: sentence,
-		Made: "Made by rollcall", Files: o.Files}
+		Made: "Made by rollcall"}
+	for _, file := range files {
+		same := func(f snapshot.File) bool { return f.Path == file.Path && f.SHA256 == file.SHA256 }
+		if !slices.ContainsFunc(f.Files, same) {
+			f.Files = append(f.Files, file)
+		}
+	}
 	f.Unit = text.Capitalize(f.Units)
 	if o.Version != "" {
 		f.Made += " " + o.Version

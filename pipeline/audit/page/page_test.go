@@ -28,9 +28,12 @@ import (
 
 var update = flag.Bool("update", false, "write the golden file anew")
 
-var origin = Origin{Made: time.Date(2026, 1, 3, 9, 30, 0, 0, time.UTC), Version: "1.2.3", Files: []snapshot.File{
-	{Path: "users.csv", SHA256: strings.Repeat("1f", 32)}, {Path: "out/example.parquet", SHA256: strings.Repeat("0a", 32)}, {Path: "elsewhere.csv"},
-}}
+var origin = Origin{Made: time.Date(2026, 1, 3, 9, 30, 0, 0, time.UTC), Version: "1.2.3"}
+
+func exampleFiles() []snapshot.File {
+	return []snapshot.File{{Path: "users.csv", SHA256: strings.Repeat("1f", 32)}, {Path: "out/example.parquet", SHA256: strings.Repeat("0a", 32)},
+		{Path: "users.csv", SHA256: strings.Repeat("1f", 32)}, {Path: "elsewhere.csv"}}
+}
 
 func counts(users int64, expected []float64, treatments ...int64) report.Counts { // the first is control
 	c := report.Counts{Users: users}
@@ -68,7 +71,7 @@ func example() *report.Report {
 	off := &stats.Test{Verdict: stats.Alert, P: 1e-9, Corrected: 1e-7, W: 0.17}
 	small := &stats.Test{Verdict: stats.None, P: 1, Corrected: 1, None: "too few users: 3.1 expected in the smallest group, 5 are needed"}
 	r := &report.Report{
-		Format: 1, Tests: 60, Families: []report.Family{{Name: report.FamilySplit, Tests: 2}, {Name: report.FamilySlices, Tests: 58}},
+		Files: exampleFiles(), Format: 1, Tests: 60, Families: []report.Family{{Name: report.FamilySplit, Tests: 2}, {Name: report.FamilySlices, Tests: 58}},
 		Verdict: report.Verdict{Severity: report.Alert, Text: "not as it should be: 2 alerts and 1 warning, by 60 tests"},
 		Findings: []report.Finding{
 			{Severity: report.Alert, Kind: report.KindExclusion, Flag: "checkout", Other: "pay", Says: report.Statement{Text: "12 users have a variant of both, 5 a treatment of both, although group mutex makes them exclude each other"}},
@@ -329,7 +332,8 @@ func FuzzHTML(f *testing.F) {
 		for i := range r.Overlaps {
 			r.Overlaps[i].A, r.Overlaps[i].B, r.Overlaps[i].Result.Text, r.Overlaps[i].Group = key+r.Overlaps[i].A, key+r.Overlaps[i].B, label, key
 		}
-		data, err := Report(r, Origin{Version: key, Files: []snapshot.File{{Path: label, SHA256: key}}})
+		r.Files = []snapshot.File{{Path: label, SHA256: key}}
+		data, err := Report(r, Origin{Version: key})
 		if err == nil {
 			err = checkPage(data)
 		}

@@ -81,7 +81,14 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 	if err := c.checkControls(&o); err != nil {
 		return nil, err
 	}
-	return analyze(c, all, &o), nil
+	r := analyze(c, all, &o)
+	for _, run := range runs {
+		r.Files = append(r.Files, run.Files()...)
+	}
+	if o.Configs != nil {
+		r.Files = append(r.Files, *o.Configs)
+	}
+	return r, nil
 }
 
 // countSnapshot counts the users of one snapshot, and finds whether it can be trusted.

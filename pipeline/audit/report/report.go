@@ -28,6 +28,8 @@ type Report struct {
 	Flags     []Flag     `json:"flags"`   // sorted by key
 	Overlaps  []Overlap  `json:"overlaps"`
 	Notes     []string   `json:"notes"` // what one has to know to read the figures, and is no finding
+
+	Files []snapshot.File `json:"-"` // what it is made from: inputs and outputs with the checksums in the manifests, configurations
 }
 
 // Family is tests that are corrected together: the chance that any of them is an alert or a warning by luck is that of a
