@@ -198,15 +198,8 @@ func (a *analysis) differentFlags() {
 		if s.run.Manifest == nil {
 			continue
 		}
-		here := map[string]bool{}
 		for _, f := range s.run.Manifest.Flags {
-			here[f.Flag] = true
-		}
-		for _, flag := range s.run.Manifest.NobodyGot {
-			here[flag] = true
-		}
-		for flag := range here {
-			runs[flag]++
+			runs[f.Flag]++
 		}
 	}
 	var names []string
@@ -247,20 +240,20 @@ func sum(counts []int64, places []int32) (n int64) {
 }
 
 func (a *analysis) failing(col *Column) {
+	none := func(why string) { col.FailingNone, col.FailingResult = why, Statement{Code: Untested, Text: why} }
+	if a.r.Users.Failed == 0 {
+		none("no user failed")
+		return
+	}
 	for _, s := range a.all {
 		if s.failing != "" {
-			col.FailingNone = s.failing
+			none(s.failing)
 		}
 	}
-	switch {
-	case a.r.Users.Failed == 0:
-		col.FailingNone = "no user failed"
-	case col.FailingNone != "":
-	case !a.everybody:
-		col.FailingNone = "users who got no variant are not in the file, so it is not known how many did not fail"
+	if col.FailingNone == "" && !a.everybody {
+		none("users who got no variant are not in the file, so it is not known how many did not fail")
 	}
 	if col.FailingNone != "" {
-		col.FailingResult = Statement{Code: Untested, Text: col.FailingNone}
 		return
 	}
 	// Of the failed users, each slice should have its share of all users. (Drawing without putting back would vary less:
@@ -288,11 +281,10 @@ func (a *analysis) failing(col *Column) {
 		all[len(all)-1] += float64(s.Users + s.Failed)
 	}
 	if len(of) < 2 {
-		col.FailingNone = text.CountIs(a.r.Users.Failed, a.r.Unit.Noun(1), "is", "are") + " too few to tell"
+		none(text.CountIs(a.r.Users.Failed, a.r.Unit.Noun(1), "is", "are") + " too few to tell")
 		if len(col.Slices) < 2 {
-			col.FailingNone = "there is only one slice"
+			none("there is only one slice")
 		}
-		col.FailingResult = Statement{Code: Untested, Text: col.FailingNone}
 		return
 	}
 	t := stats.Ratio(failed, all)
@@ -313,7 +305,7 @@ func (a *analysis) failing(col *Column) {
 		says.Code = FailingMore
 		col.FailingResult = says
 		says.Code = FailingShare
-		a.find(Finding{Severity: severityOf(t.Verdict), Kind: KindFailed, Column: col.Name, Slice: label, Says: says})
+		a.find(Finding{Severity: Severity(t.Verdict), Kind: KindFailed, Column: col.Name, Slice: label, Says: says})
 	})
 }
 
@@ -374,7 +366,12 @@ func (a *analysis) flag(out *Flag, f *flagCounts) {
 	if len(out.Expected.Variants) > 1 && !out.Expected.Clustered {
 		test := stats.Ratio(out.weighed(&w.all, w.order))
 		out.Test, out.Against = &test, AgainstExpected
-		a.test(FamilySplit, out.Test, func() { a.saySplit(out, nil, &out.Counts) })
+		a.test(FamilySplit, out.Test, func() {
+			out.saySplit(out)
+			if found(out.Test) {
+				a.find(Finding{Severity: Severity(out.Test.Verdict), Kind: KindSplit, Flag: out.Key, Says: out.Result})
+			}
+		})
 	} else if out.Expected.None.Reason != "" {
 		out.Result = Statement{Code: SplitNone, NoSplit: &out.Expected.None}
 	} else if len(w.order) > 1 {
@@ -389,27 +386,21 @@ func (a *analysis) slices(w *flagWork) {
 	var parts []totals
 	for d := range a.groups {
 		for _, g := range a.groups[d] {
-			part := totals{
-				users: sum(a.c.all[d], g.places), noUserID: sum(a.c.noUserID[d], g.places), noDeviceID: sum(a.c.noDeviceID[d], g.places),
-				counts: make([]int64, len(f.variants)), left: make([]int64, len(f.variants)),
-			}
-			if part.users == 0 {
+			users := sum(a.c.all[d], g.places)
+			if users == 0 {
 				continue // all of them failed
 			}
+			n := len(f.variants)
+			all := cells{counts: make([]int64, n), left: make([]int64, n)}
 			for _, p := range g.places {
-				if int(p) >= len(f.bySlice[d]) {
-					continue
-				}
-				cell := &f.bySlice[d][p]
-				part.named += cell.named
-				for v, n := range cell.counts[:min(len(cell.counts), len(f.variants))] {
-					part.counts[v] += n
-				}
-				for v, n := range cell.left[:min(len(cell.left), len(f.variants))] {
-					part.left[v] += n
+				if int(p) < len(f.bySlice[d]) {
+					all.merge(&f.bySlice[d][p])
 				}
 			}
-			parts = append(parts, part)
+			parts = append(parts, totals{
+				users: users, noUserID: sum(a.c.noUserID[d], g.places), noDeviceID: sum(a.c.noDeviceID[d], g.places),
+				named: all.named, counts: all.counts[:n], left: all.left[:n],
+			})
 			out.Slices = append(out.Slices, FlagSlice{Column: a.c.dimensions[d].name, Label: g.label, Kind: g.kind})
 		}
 	}
@@ -425,11 +416,8 @@ func (a *analysis) slices(w *flagWork) {
 			s.Test, s.Against = a.sliceTest(test, out.Test, observed, all)
 		case len(w.order) > 1 && len(out.Expected.Variants) == 0:
 			t := stats.Homogeneity(part.chance(nil), w.all.chance(part))
-			for k, i := range w.order { // the test knows the variants by their first appearance
-				if t.Tested() && i == t.Worst {
-					t.Worst = k
-					break
-				}
+			if t.Tested() { // it knows the variants by their first appearance
+				t.Worst = slices.Index(w.order, t.Worst)
 			}
 			s.Test, s.Against = &t, AgainstOthers
 		}
@@ -444,7 +432,7 @@ func (a *analysis) slices(w *flagWork) {
 // sliceTest is what a slice is tested by, where something is expected: against that, and where all users are not as
 // expected as [stats.Apart] says.
 func (a *analysis) sliceTest(expected stats.Test, overall *stats.Test, observed, all []int64) (t *stats.Test, against string) {
-	if overall.Verdict != stats.Warn && overall.Verdict != stats.Alert {
+	if !found(overall) {
 		return &expected, AgainstExpected
 	}
 	test, others := stats.Apart(expected, observed, all)
@@ -557,7 +545,7 @@ func (a *analysis) unexpected(w *flagWork) {
 }
 
 // saySplit says what the test of a flag found, or of one slice of it.
-func (a *analysis) saySplit(flag *Flag, s *FlagSlice, c *Counts) {
+func (c *Counts) saySplit(flag *Flag) {
 	t := c.Test
 	if t == nil {
 		return
@@ -581,42 +569,26 @@ func (a *analysis) saySplit(flag *Flag, s *FlagSlice, c *Counts) {
 	} else {
 		c.Result.Share, c.Result.Expected = v.Split.Share, v.Split.Share-t.Deviation
 	}
-	if s == nil {
-		a.find(Finding{Severity: severityOf(t.Verdict), Kind: KindSplit, Flag: flag.Key, Says: c.Result})
-	}
 }
 
 // saySlices says what was found in the slices of a flag, and puts them in order, and makes findings of those that are off.
 func (a *analysis) saySlices(flag *Flag) {
 	for i := range flag.Slices {
 		s := &flag.Slices[i]
-		a.saySplit(flag, s, &s.Counts)
+		s.saySplit(flag)
 		known := len(flag.Expected.Variants) > 0
 		s.Verdict = sliceVerdicts[min(slices.Index(sliceVerdicts, a.verdictOf(s.Test, s.Against == AgainstOthers, known)),
 			slices.Index(sliceVerdicts, a.verdictOf(s.Allocation, s.AllocationAgainst == AgainstOthers, true)))]
 	}
-	rank := func(s *FlagSlice) (verdict int, p float64) {
-		if !found(s.Test) {
-			return 2, 0
-		}
-		if s.Test.Verdict == stats.Alert {
-			return 0, s.Test.P
-		}
-		return 1, s.Test.P
-	}
-	slices.SortStableFunc(flag.Slices, func(x, y FlagSlice) int {
-		vx, px := rank(&x)
-		vy, py := rank(&y)
-		return cmp.Or(cmp.Compare(vx, vy), cmp.Compare(px, py))
-	})
+	slices.SortStableFunc(flag.Slices, func(x, y FlagSlice) int { return cmp.Compare(foundP(x.Test), foundP(y.Test)) })
 	more := 0
 	worst := Note
 	for i := range flag.Slices {
 		s := &flag.Slices[i]
-		if verdict, _ := rank(s); verdict == 2 {
+		if !found(s.Test) {
 			break
 		}
-		severity := severityOf(s.Test.Verdict)
+		severity := Severity(s.Test.Verdict)
 		says := s.Result
 		if s.Verdict == SliceDiffers { // the split may be meant to differ
 			severity = milder(severity)
@@ -713,7 +685,7 @@ func (a *analysis) allocation(out *Counts, w *flagWork, t *totals, s *FlagSlice)
 			says.Code = Untested
 		case test.Verdict != stats.OK:
 			says.Code = ReachOff
-			finding.Severity, finding.Says = severityOf(test.Verdict), says
+			finding.Severity, finding.Says = Severity(test.Verdict), says
 			a.find(finding)
 		}
 		out.AllocationResult = says
@@ -728,7 +700,7 @@ func (a *analysis) finish() {
 		return cmp.Or(cmp.Compare(rank[x.Severity], rank[y.Severity]), cmp.Compare(slices.Index(kinds, x.Kind), slices.Index(kinds, y.Kind)))
 	})
 	slices.SortStableFunc(a.r.Overlaps, func(x, y Overlap) int {
-		return cmp.Or(-compareBool(x.Exclusive && x.Assigned > 0, y.Exclusive && y.Assigned > 0), cmp.Compare(overlapP(&x), overlapP(&y)), cmp.Compare(y.Treatments, x.Treatments))
+		return cmp.Or(first(x.breaksGroup(), y.breaksGroup()), cmp.Compare(foundP(x.Test), foundP(y.Test)), cmp.Compare(y.Treatments, x.Treatments))
 	})
 	var alerts, warnings int
 	worst := map[string]Severity{}   // by flag
@@ -778,36 +750,17 @@ func (a *analysis) finish() {
 	}
 }
 
-func compareBool(x, y bool) int {
-	switch {
-	case x == y:
-		return 0
-	case x:
-		return 1
-	}
-	return -1
-}
-
 // found reports whether a test found something; a nil one did not.
-func found(t *stats.Test) bool { return t != nil && t.Tested() && t.Verdict != stats.OK }
-
-// overlapP is the p-value of a pair whose test is a finding, for sorting; 1 of all others.
-func overlapP(o *Overlap) float64 {
-	if !found(o.Test) {
-		return 1
-	}
-	return o.Test.P
+func found(t *stats.Test) bool {
+	return t != nil && (t.Verdict == stats.Warn || t.Verdict == stats.Alert)
 }
 
-// severityOf is how bad a test's verdict is.
-func severityOf(v stats.Verdict) Severity {
-	switch v {
-	case stats.Alert:
-		return Alert
-	case stats.Warn:
-		return Warn
+// foundP is the p-value of a test that found something, for sorting; 1 of all others.
+func foundP(t *stats.Test) float64 {
+	if !found(t) {
+		return 1
 	}
-	return OK
+	return t.P
 }
 
 // milder is one step less.

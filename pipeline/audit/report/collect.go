@@ -41,11 +41,11 @@ type collector struct {
 
 	held []int64 // bytes of the flags' counters, by dimension
 
-	places   []int32 // of the user at hand, by dimension
+	places   []int32 // of the current user, by dimension
 	assigned []pairing
 }
 
-// pairing is a flag that the user at hand has a variant of.
+// pairing is a flag that the current user has a variant of.
 type pairing struct {
 	flag      int32
 	treatment int32 // 0 or 1
@@ -53,17 +53,15 @@ type pairing struct {
 
 // flagCounts are the counters of one flag.
 type flagCounts struct {
-	key         string
-	bucketBy    string // "user_id", "device_id" or "": it does not matter
-	variants    []variantOf
-	counts      []int64   // assigned users by variant
-	left        []int64   // of these, the ones whose variant is not left to chance
-	namedUsers  int64     // users named in the configuration who have the id, whatever they got
-	bySlice     [][]cells // by dimension and place
-	pairs       [][4]int64
-	last        snapshot.Key // a guess at the next user's variant
-	lastVariant int32
-	many        map[snapshot.Key]int32 // the variants beyond the first few
+	key        string
+	bucketBy   string // "user_id", "device_id" or "": it does not matter
+	variants   []variantOf
+	counts     []int64   // assigned users by variant
+	left       []int64   // of these, the ones whose variant is not left to chance
+	namedUsers int64     // users named in the configuration who have the id, whatever they got
+	bySlice    [][]cells // by dimension and place
+	pairs      [][4]int64
+	many       map[snapshot.Key]int32 // the variants beyond the first few
 }
 
 type variantOf struct {
@@ -97,7 +95,7 @@ func newCollector(keys *snapshot.Keys, o *Options) *collector {
 	return c
 }
 
-// place makes room for all places of a dimension in its counters.
+// grown makes room for n counters.
 func grown[T any](s []T, n int) []T {
 	if n > len(s) {
 		s = append(s, make([]T, max(n, 2*len(s))-len(s))...)
@@ -122,7 +120,7 @@ func (c *collector) remap(i int, to []int32, n int) {
 		c.held[i] += int64(n) * cellBytes
 		for place := range f.bySlice[i] {
 			if place < len(to) {
-				moved[to[place]].add(&f.bySlice[i][place])
+				moved[to[place]].merge(&f.bySlice[i][place])
 			}
 		}
 		for place := range moved {
@@ -144,7 +142,7 @@ func (c *collector) isFull() bool {
 	return sum > maxHeld
 }
 
-func (a *cells) add(b *cells) {
+func (a *cells) merge(b *cells) {
 	sum := func(a, b []int64) []int64 {
 		if a == nil {
 			return b
@@ -196,35 +194,26 @@ const fewVariants = 8
 
 // variant is the position of a variant in f, which it gets if it has none.
 func (f *flagCounts) variant(c *collector, key snapshot.Key) int32 {
-	if key == f.last && len(f.variants) > 0 {
-		return f.lastVariant
-	}
-	i := int32(-1)
-	for k := range f.variants[:min(len(f.variants), fewVariants)] {
-		if f.variants[k].key == key {
-			i = int32(k)
-			break
+	for i := range f.variants[:min(len(f.variants), fewVariants)] {
+		if f.variants[i].key == key {
+			return int32(i)
 		}
 	}
-	if i < 0 {
-		var ok bool
-		if i, ok = f.many[key]; !ok {
-			i = int32(len(f.variants))
-			v := variantOf{key: key}
-			if !c.control(c.keys.Name(key)) {
-				v.treatment = 1
-			}
-			f.variants = append(f.variants, v)
-			f.counts, f.left = append(f.counts, 0), append(f.left, 0)
-			if i >= fewVariants {
-				if f.many == nil {
-					f.many = map[snapshot.Key]int32{}
-				}
-				f.many[key] = i
-			}
-		}
+	if i, ok := f.many[key]; ok {
+		return i
 	}
-	f.last, f.lastVariant = key, i
+	i := int32(len(f.variants))
+	v := variantOf{key: key}
+	if !c.control(c.keys.Name(key)) {
+		v.treatment = 1
+	}
+	f.variants, f.counts, f.left = append(f.variants, v), append(f.counts, 0), append(f.left, 0)
+	if i >= fewVariants {
+		if f.many == nil {
+			f.many = map[snapshot.Key]int32{}
+		}
+		f.many[key] = i
+	}
 	return i
 }
 
@@ -319,7 +308,7 @@ func answers(u *snapshot.User) (h uint64) {
 	return h
 }
 
-// pair counts the pairs of flags that the user at hand has variants of.
+// pair counts the pairs of flags that the current user has variants of.
 func (c *collector) pair() {
 	for i := range c.assigned {
 		a := c.assigned[i]

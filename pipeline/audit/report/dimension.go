@@ -220,22 +220,30 @@ func (d *dimension) turn() bool {
 	default:
 		return false
 	}
-	old := d.places
 	d.index, d.ranges, d.gone = nil, map[int64]int32{}, nil
+	d.rebuild(func(_ int, p place) int32 {
+		to := int32(placeOther)
+		if x := of(&p); !math.IsNaN(x) {
+			to = d.rangeAt(x)
+		} else {
+			d.folded++
+		}
+		d.places[to].n += p.n
+		return to
+	})
+	return true
+}
+
+// rebuild empties the places, and moves each of a value or a range to where move puts it.
+func (d *dimension) rebuild(move func(i int, p place) int32) {
+	old := d.places
 	d.places = append(make([]place, 0, len(old)), old[:firstPlace]...)
 	to := make([]int32, len(old))
 	to[placeOther] = placeOther
 	for i := firstPlace; i < len(old); i++ {
-		to[i] = placeOther
-		if x := of(&old[i]); !math.IsNaN(x) {
-			to[i] = d.rangeAt(x)
-		} else {
-			d.folded++
-		}
-		d.places[to[i]].n += old[i].n
+		to[i] = move(i, old[i])
 	}
 	d.remap(to, len(d.places))
-	return true
 }
 
 // rangeAt is the place of the range that x is in.
@@ -286,26 +294,20 @@ func (d *dimension) ordinal(x float64) int64 {
 // coarsen makes each range twice as wide.
 func (d *dimension) coarsen() {
 	d.shift++
-	old := d.places
 	d.ranges = map[int64]int32{}
-	d.places = append(make([]place, 0, len(old)), old[:firstPlace]...)
-	to := make([]int32, len(old))
-	to[placeOther] = placeOther
-	for i := firstPlace; i < len(old); i++ {
-		p := old[i]
+	d.rebuild(func(_ int, p place) int32 {
 		p.ordinal >>= 1
-		at, ok := d.ranges[p.ordinal]
+		to, ok := d.ranges[p.ordinal]
 		if !ok {
-			at = int32(len(d.places))
-			d.ranges[p.ordinal] = at
+			to = int32(len(d.places))
+			d.ranges[p.ordinal] = to
 			d.places = append(d.places, p)
-		} else {
-			q := &d.places[at]
-			q.min, q.max, q.n = min(q.min, p.min), max(q.max, p.max), q.n+p.n
+			return to
 		}
-		to[i] = at
-	}
-	d.remap(to, len(d.places))
+		q := &d.places[to]
+		q.min, q.max, q.n = min(q.min, p.min), max(q.max, p.max), q.n+p.n
+		return to
+	})
 }
 
 // giveUp counts the rarer half of the values as other from now on.
@@ -322,24 +324,19 @@ func (d *dimension) giveUp() {
 	for _, i := range order[:len(order)/2] {
 		stays[i] = true
 	}
-	old := d.places
-	d.places = append(make([]place, 0, len(old)), old[:firstPlace]...)
-	to := make([]int32, len(old))
-	to[placeOther] = placeOther
 	clear(d.index)
-	for i := firstPlace; i < len(old); i++ {
+	d.rebuild(func(i int, p place) int32 {
 		if stays[i] {
-			to[i] = int32(len(d.places))
-			d.index[old[i].text] = to[i]
-			d.places = append(d.places, old[i])
-			continue
+			to := int32(len(d.places))
+			d.index[p.text] = to
+			d.places = append(d.places, p)
+			return to
 		}
-		to[i] = placeOther
-		d.places[placeOther].n += old[i].n
-		d.gone[maphash.String(d.seed, old[i].text)] = struct{}{}
+		d.places[placeOther].n += p.n
+		d.gone[maphash.String(d.seed, p.text)] = struct{}{}
 		d.folded++
-	}
-	d.remap(to, len(d.places))
+		return placeOther
+	})
 }
 
 // group is a slice to be, and the places in it.

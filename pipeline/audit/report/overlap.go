@@ -33,7 +33,7 @@ func (a *analysis) overlaps() {
 	}
 	if len(list) > maxOverlaps {
 		slices.SortStableFunc(list, func(x, y Overlap) int {
-			return cmp.Or(-compareBool(x.Group != "", y.Group != ""), cmp.Compare(testP(&x), testP(&y)), cmp.Compare(y.Treatments, x.Treatments))
+			return cmp.Or(first(x.Group != "", y.Group != ""), cmp.Compare(testP(&x), testP(&y)), cmp.Compare(y.Treatments, x.Treatments))
 		})
 		a.note("Of %s pairs of flags that have users in common, %s are listed.", text.Thousands(int64(len(list))), text.Thousands(maxOverlaps))
 		for i := range list[maxOverlaps:] { // corrected for all the same
@@ -52,6 +52,15 @@ func (a *analysis) overlaps() {
 		a.after = append(a.after, func() { a.sayOverlap(o) })
 	}
 }
+
+// first orders what is so before what is not.
+func first(x, y bool) int {
+	rank := map[bool]int{true: 0, false: 1}
+	return rank[x] - rank[y]
+}
+
+// breaksGroup reports whether users are in both flags although the flags exclude each other.
+func (o *Overlap) breaksGroup() bool { return o.Exclusive && o.Assigned > 0 }
 
 func testP(o *Overlap) float64 {
 	if o.Test == nil || !o.Test.Tested() {
@@ -112,7 +121,7 @@ func (a *analysis) sayOverlap(o *Overlap) {
 		a.find(Finding{Severity: severity, Kind: kind, Flag: o.A, Other: o.B, Says: says})
 	}
 	switch {
-	case o.Exclusive && o.Assigned > 0:
+	case o.breaksGroup():
 		o.Result.Code, o.Result.N, o.Result.Other = ExclusionBroken, o.Assigned, text.Thousands(o.Treatments)
 		find(Alert, KindExclusion, o.Result)
 	case o.Exclusive:
@@ -128,7 +137,7 @@ func (a *analysis) sayOverlap(o *Overlap) {
 	if !found(o.Test) {
 		return
 	}
-	severity := severityOf(o.Test.Verdict)
+	severity := Severity(o.Test.Verdict)
 	if len(a.expected(o.A).Variants) == 0 || len(a.expected(o.B).Variants) == 0 {
 		severity = milder(severity) // some of the variants may be targeted
 	}

@@ -360,7 +360,7 @@ func (p *printer) overlaps(list []Overlap) {
 // mark is what is the matter with a pair; "" is nothing.
 func (o *Overlap) mark() string {
 	switch {
-	case o.Exclusive && o.Assigned > 0:
+	case o.breaksGroup():
 		return string(Alert)
 	case found(o.Test):
 		return "depends"
