@@ -99,15 +99,7 @@ Slices are by columns that the snapshot was told to --carry.`,
 
 // failedReport is the error of a report that is as bad as --fail-on says, or worse; nil if it is not.
 func failedReport(r *report.Report, failOn string) error {
-	var alerts, warnings int64
-	for _, f := range r.Findings {
-		switch f.Severity {
-		case report.Alert:
-			alerts++
-		case report.Warn:
-			warnings++
-		}
-	}
+	alerts, warnings := r.Count(report.Alert), r.Count(report.Warn)
 	if failOn == "" || alerts == 0 && (failOn == "alert" || warnings == 0) {
 		return nil
 	}

@@ -702,15 +702,9 @@ func (a *analysis) finish() {
 	slices.SortStableFunc(a.r.Overlaps, func(x, y Overlap) int {
 		return cmp.Or(first(x.breaksGroup(), y.breaksGroup()), cmp.Compare(foundP(x.Test), foundP(y.Test)), cmp.Compare(y.Treatments, x.Treatments))
 	})
-	var alerts, warnings int
+	alerts, warnings := a.r.Count(Alert), a.r.Count(Warn)
 	worst := map[string]Severity{}   // by flag
 	for _, f := range a.r.Findings { // the worst first
-		switch f.Severity {
-		case Alert:
-			alerts++
-		case Warn:
-			warnings++
-		}
 		for _, key := range []string{f.Flag, f.Other} {
 			if worst[key] == "" && f.Severity != Note {
 				worst[key] = f.Severity
@@ -730,23 +724,19 @@ func (a *analysis) finish() {
 		}
 	}
 	v := &a.r.Verdict
-	tests := "by " + text.Count(int64(a.r.Tests), "test")
-	if a.r.Tests == 0 {
-		tests = "without any test"
-	}
-	without := ""
+	tests := choose(a.r.Tests > 0, "by "+text.Count(int64(a.r.Tests), "test"), "without any test")
 	if untested > 0 {
-		without = fmt.Sprintf("; %d of %s not tested", untested, text.Count(int64(len(a.r.Flags)), "flag"))
+		tests += fmt.Sprintf("; %d of %s not tested", untested, text.Count(int64(len(a.r.Flags)), "flag"))
 	}
 	switch {
 	case alerts > 0:
-		v.Severity, v.Text = Alert, fmt.Sprintf("not as it should be: %s and %s, %s", text.Count(int64(alerts), "alert"), text.Count(int64(warnings), "warning"), tests+without)
+		v.Severity, v.Text = Alert, fmt.Sprintf("not as it should be: %s and %s, %s", text.Count(alerts, "alert"), text.Count(warnings, "warning"), tests)
 	case warnings > 0:
-		v.Severity, v.Text = Warn, fmt.Sprintf("to be looked at: %s, %s", text.Count(int64(warnings), "warning"), tests+without)
+		v.Severity, v.Text = Warn, fmt.Sprintf("to be looked at: %s, %s", text.Count(warnings, "warning"), tests)
 	case a.r.Tests == 0:
 		v.Severity, v.Text = OK, "nothing found, but nothing was tested either: it is not known how users should be split"
 	default:
-		v.Severity, v.Text = OK, "nothing found "+tests+without
+		v.Severity, v.Text = OK, "nothing found "+tests
 	}
 }
 

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -169,11 +170,8 @@ func missingColumn(path, name string, carried []snapshot.CarriedColumn) error {
 	for _, col := range carried {
 		names = append(names, col.Name)
 	}
-	hint := pipeline.Suggest(name, names)
-	if hint == "" {
-		hint = "`rollcall snapshot --carry " + name + "` copies a column of the input to the output"
-	}
-	return pipeline.WithHint(&OptionError{fmt.Errorf("%s has no carried column %q", path, name)}, hint)
+	return optionError(cmp.Or(pipeline.Suggest(name, names), "`rollcall snapshot --carry "+name+"` copies a column of the input to the output"),
+		"%s has no carried column %q", path, name)
 }
 
 // OptionError is a name in [Options] that the snapshots do not have: the command was called wrongly.
@@ -183,6 +181,10 @@ func (e *OptionError) Error() string { return e.Err.Error() }
 
 // Unwrap is what is wrong.
 func (e *OptionError) Unwrap() error { return e.Err }
+
+func optionError(hint, format string, args ...any) error {
+	return pipeline.WithHint(&OptionError{fmt.Errorf(format, args...)}, hint)
+}
 
 // countFailed counts the failed users by slice.
 func (c *collector) countFailed(s *source, o *Options) {
@@ -225,12 +227,11 @@ func (c *collector) checkExpected(all []*source, o *Options) error {
 			for _, f := range s.run.Manifest.Flags {
 				known = append(known, f.Flag)
 			}
-			known = append(known, s.run.Manifest.NobodyGot...)
 		}
 	}
 	for _, e := range o.Expectations {
 		if e.Source == SourceExpect && !slices.Contains(known, e.Flag) {
-			return pipeline.WithHint(&OptionError{fmt.Errorf("%s names flag %q, which no snapshot has", SourceExpect, e.Flag)}, pipeline.Suggest(e.Flag, known))
+			return optionError(pipeline.Suggest(e.Flag, known), "%s names flag %q, which no snapshot has", SourceExpect, e.Flag)
 		}
 	}
 	return nil
@@ -239,34 +240,23 @@ func (c *collector) checkExpected(all []*source, o *Options) error {
 // checkControls refuses a control that is not a variant of any flag: with it misspelt, the real one would be a treatment.
 // It may be one that nobody got, if an expectation has it.
 func (c *collector) checkControls(o *Options) error {
-	seen := map[string]bool{}
-	var known []string
-	learn := func(variant string) {
-		if !seen[variant] {
-			seen[variant] = true
-			known = append(known, variant)
-		}
-	}
-	for _, name := range DefaultControls {
-		learn(name)
-	}
+	known := slices.Clone(DefaultControls)
 	for _, e := range o.Expectations {
 		for _, w := range e.Variants {
-			learn(w.Variant)
+			known = append(known, w.Variant)
 		}
 	}
 	for _, f := range c.flags {
 		for _, v := range f.variants {
-			learn(c.keys.Name(v.key))
+			known = append(known, c.keys.Name(v.key))
 		}
 	}
+	slices.Sort(known)
+	known = slices.Compact(known)
 	for _, control := range o.Controls {
 		if !slices.ContainsFunc(known, func(name string) bool { return strings.EqualFold(name, control) }) {
-			hint := pipeline.Suggest(control, known)
-			if hint == "" {
-				hint = "leave it out if nobody has it"
-			}
-			return pipeline.WithHint(&OptionError{fmt.Errorf("--controls names variant %q, which nobody has of any flag", control)}, hint)
+			return optionError(cmp.Or(pipeline.Suggest(control, known), "leave it out if nobody has it"),
+				"--controls names variant %q, which nobody has of any flag", control)
 		}
 	}
 	return nil

@@ -11,6 +11,16 @@ import (
 func (r *Report) Markdown() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	table := func(left int, rows [][]string) {
+		for i, row := range rows {
+			for _, cell := range row {
+				b.WriteString("| " + text.Markdown(cell) + choose(i == 0 && cell == "", "", " "))
+			}
+			if line("|"); i == 0 {
+				line("%s|", strings.Repeat("|---", left)+strings.Repeat("|---:", len(row)-left))
+			}
+		}
+	}
 	line("# Exposure report: %s", r.Verdict.Severity)
 	line("\n%s.", text.Markdown(text.Capitalize(r.Verdict.Text)))
 	if len(r.Findings) > 0 {
@@ -42,10 +52,7 @@ func (r *Report) Markdown() string {
 	for i := range r.Columns {
 		c := &r.Columns[i]
 		line("\n## Slices by %s\n", text.Code(c.Name))
-		line("| %s | %s | failed |\n|---|---:|---:|", text.Markdown(c.Name), r.Unit.Noun(2))
-		for _, s := range c.Slices {
-			line("| %s | %s | %s |", text.Markdown(s.Label), text.Thousands(s.Users), text.Thousands(s.Failed))
-		}
+		table(1, c.rows(r.Unit))
 		line("\nFailing: %s.", text.Markdown(c.FailingResult.String()))
 	}
 	for _, f := range r.ByVerdict() {
@@ -53,18 +60,12 @@ func (r *Report) Markdown() string {
 		if len(f.Variants) == 0 {
 			continue
 		}
-		line("\n| variant | %s | share | 95 %% interval | expected |\n|---|---:|---:|---:|---:|", r.Unit.Noun(2))
-		shown, more, rest := f.ShownVariants(maxVariants)
-		for _, k := range shown {
-			v := &f.Variants[k]
-			expected := ""
-			if len(f.Expected.Variants) > 0 {
-				expected = v.expected()
-			}
-			line("| %s | %s | %s | %s | %s |", text.Markdown(v.Key), text.Thousands(v.Users), text.Percent(v.Split.Share), v.Split.interval(), expected)
-		}
-		if more > 0 {
-			line("\nAnd %s with %s.", text.Count(int64(more), "more variant"), r.Unit.Count(rest))
+		rows, more := f.variantRows(r.Unit)
+		rows[0][4] = "expected"
+		line("")
+		table(1, rows)
+		if more != "" {
+			line("\nAnd %s.", more)
 		}
 		for _, said := range []string{f.Result.String(), f.AllocationResult.String()} {
 			if said != "" {
@@ -74,36 +75,32 @@ func (r *Report) Markdown() string {
 		if len(f.Slices) == 0 {
 			continue
 		}
-		fmt.Fprintf(&b, "\n| | slice | %s | reach |", r.Unit.Noun(2))
-		rule := "|---|---|---:|---:|"
 		var names []int
 		if len(f.Variants) > 1 {
 			names, _, _ = f.ShownVariants(maxSliceVariants)
 		}
+		rows = [][]string{{"", "slice", r.Unit.Noun(2), "reach"}}
 		for _, n := range names {
-			fmt.Fprintf(&b, " %s |", text.Markdown(f.Variants[n].Key))
-			rule += "---:|"
+			rows[0] = append(rows[0], f.Variants[n].Key)
 		}
-		line("\n%s", rule)
 		for k := range f.Slices {
 			s := &f.Slices[k]
-			fmt.Fprintf(&b, "| %s | %s | %s | %s |", s.mark(), text.Markdown(s.Column+" = "+s.Label), text.Thousands(s.Users), text.Percent(s.Reach.Share))
+			row := []string{s.mark(), s.Column + " = " + s.Label, text.Thousands(s.Users), text.Percent(s.Reach.Share)}
 			for _, n := range names {
 				cell := "-"
 				if s.Assigned > 0 {
 					cell = fmt.Sprintf("%s (%s)", text.Thousands(s.Variants[n].Users), text.Percent(s.Variants[n].Split.Share))
 				}
-				fmt.Fprintf(&b, " %s |", cell)
+				row = append(row, cell)
 			}
-			b.WriteByte('\n')
+			rows = append(rows, row)
 		}
+		line("")
+		table(2, rows)
 	}
 	if len(r.Overlaps) > 0 {
-		line("\n## Users in a treatment of two flags\n\n| | | | %s | by chance |\n|---|---|---|---:|---:|", r.Unit.Noun(2))
-		for i := range r.Overlaps {
-			o := &r.Overlaps[i]
-			line("| %s | %s | %s | %s | %s |", o.mark(), text.Markdown(o.A), text.Markdown(o.B), text.Thousands(o.Treatments), text.Thousands(int64(o.Independent+0.5)))
-		}
+		line("\n## Users in a treatment of two flags\n")
+		table(3, overlapRows(r.Unit, r.Overlaps))
 	}
 	for _, n := range r.Notes {
 		line("\n%s", text.Markdown(n))

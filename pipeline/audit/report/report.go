@@ -296,6 +296,16 @@ type Overlap struct {
 	Result    Statement `json:"words"`
 }
 
+// Count is how many findings of a severity there are.
+func (r *Report) Count(severity Severity) (n int64) {
+	for i := range r.Findings {
+		if r.Findings[i].Severity == severity {
+			n++
+		}
+	}
+	return n
+}
+
 // JSON is the report for a program.
 func (r *Report) JSON() ([]byte, error) {
 	data, err := json.MarshalIndent(r, "", "  ")

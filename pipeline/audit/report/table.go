@@ -162,14 +162,61 @@ func (s *Snapshot) usersText(unit stats.Unit) string {
 	return said
 }
 
+// table prints rows, the first one in capital letters from the column caps on. The first left columns are names.
+func (p *printer) table(left, caps, width int, rows [][]string) {
+	for i := caps; i < len(rows[0]); i++ {
+		rows[0][i] = strings.ToUpper(rows[0][i])
+	}
+	for _, row := range rows {
+		for i := range left {
+			row[i] = text.Shorten(row[i], width)
+		}
+	}
+	p.Table(left, rows)
+}
+
+// rows are the table of a column, its head first.
+func (c *Column) rows(unit stats.Unit) [][]string {
+	rows := [][]string{{c.Name, unit.Noun(2), "failed"}}
+	for _, s := range c.Slices {
+		rows = append(rows, []string{s.Label, text.Thousands(s.Users), text.Thousands(s.Failed)})
+	}
+	return rows
+}
+
+// variantRows are the table of a flag's variants, its head first, and how many more there are.
+func (f *Flag) variantRows(unit stats.Unit) (rows [][]string, more string) {
+	known := len(f.Expected.Variants) > 0
+	rows = [][]string{{"variant", unit.Noun(2), "share", "95 % interval", choose(known, "expected", "")}}
+	shown, left, rest := f.ShownVariants(maxVariants)
+	for _, i := range shown {
+		v := &f.Variants[i]
+		expected := choose(known, "none", "")
+		if v.Expected != nil {
+			expected = text.Percent(*v.Expected)
+		}
+		rows = append(rows, []string{v.Key, text.Thousands(v.Users), text.Percent(v.Split.Share), v.Split.interval(), expected})
+	}
+	if left > 0 {
+		more = fmt.Sprintf("%s with %s", text.Count(int64(left), "more variant"), unit.Count(rest))
+	}
+	return rows, more
+}
+
+// overlapRows are the table of pairs of flags, its head first.
+func overlapRows(unit stats.Unit, list []Overlap) [][]string {
+	rows := [][]string{{"", "", "", unit.Noun(2), "by chance"}}
+	for i := range list {
+		o := &list[i]
+		rows = append(rows, []string{o.mark(), o.A, o.B, text.Thousands(o.Treatments), text.Thousands(int64(o.Independent + 0.5))})
+	}
+	return rows
+}
+
 func (p *printer) column(c *Column) {
 	p.Line("")
 	p.Wrap("Slices by ", 2, c.Name)
-	rows := [][]string{{text.Shorten(c.Name, labelWidth), strings.ToUpper(p.unit.Noun(2)), "FAILED"}}
-	for _, s := range c.Slices {
-		rows = append(rows, []string{text.Shorten(s.Label, labelWidth), text.Thousands(s.Users), text.Thousands(s.Failed)})
-	}
-	p.Table(1, rows)
+	p.table(1, 1, labelWidth, c.rows(p.unit))
 	if c.Folded > 0 {
 		p.Line("  (other): %s values or more", text.Thousands(c.Folded))
 	}
@@ -183,23 +230,10 @@ func (p *printer) flag(f *Flag) {
 	if len(f.Variants) == 0 {
 		return
 	}
-	rows := [][]string{{"VARIANT", strings.ToUpper(p.unit.Noun(2)), "SHARE", "95 % INTERVAL"}}
-	expected := len(f.Expected.Variants) > 0
-	if expected {
-		rows[0] = append(rows[0], "EXPECTED")
-	}
-	shown, more, rest := f.ShownVariants(maxVariants)
-	for _, i := range shown {
-		v := &f.Variants[i]
-		row := []string{text.Shorten(v.Key, labelWidth), text.Thousands(v.Users), text.Percent(v.Split.Share), v.Split.interval()}
-		if expected {
-			row = append(row, v.expected())
-		}
-		rows = append(rows, row)
-	}
-	p.Table(1, rows)
-	if more > 0 {
-		p.Line("  and %s with %s", text.Count(int64(more), "more variant"), p.unit.Count(rest))
+	rows, more := f.variantRows(p.unit)
+	p.table(1, 0, labelWidth, rows)
+	if more != "" {
+		p.Line("  and %s", more)
 	}
 	for _, said := range []string{f.Result.String(), f.AllocationResult.String()} {
 		if said != "" {
@@ -235,13 +269,6 @@ func (c *Counts) ShownVariants(most int) (shown []int, more int, rest int64) {
 		rest += c.Variants[i].Users
 	}
 	return shown[:most], len(shown) - most, rest
-}
-
-func (v *Variant) expected() string {
-	if v.Expected == nil {
-		return "none"
-	}
-	return text.Percent(*v.Expected)
 }
 
 // interval is "49.1 to 51.2".
@@ -346,12 +373,7 @@ func (p *printer) overlaps(list []Overlap) {
 	p.Line("")
 	p.Line("Users in a treatment of two flags")
 	name := (p.Width - 7 - 2*2 - 2*13) / 2
-	rows := [][]string{{"", "", "", strings.ToUpper(p.unit.Noun(2)), "BY CHANCE"}}
-	for i := range list[:min(len(list), tableOverlaps)] {
-		o := &list[i]
-		rows = append(rows, []string{o.mark(), text.Shorten(o.A, name), text.Shorten(o.B, name), text.Thousands(o.Treatments), text.Thousands(int64(o.Independent + 0.5))})
-	}
-	p.Table(3, rows)
+	p.table(3, 0, name, overlapRows(p.unit, list[:min(len(list), tableOverlaps)]))
 	if len(list) > tableOverlaps {
 		p.Line("  and %s", text.Count(int64(len(list)-tableOverlaps), "pair"))
 	}
