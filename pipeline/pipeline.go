@@ -12,16 +12,16 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Pipeline is one run: every row of Source through Evaluator into Sink. Its fields are not changed while it runs.
+// Pipeline is one run: it passes every row of Source through Evaluator to Sink. Do not change its fields while it runs.
 type Pipeline struct {
 	Source    Source
 	Evaluator Evaluator
 	Sink      Sink
 
 	Flags   []string // the flags asked for, each once; nil for all flags that are answered
-	Workers int      // evaluations at once; at least 1
-	Window  int      // the most rows that are read and not yet written; at least Workers × Batch
-	Batch   int      // rows handed to a worker at a time; at least 1
+	Workers int      // evaluations at once; less than 1 means 1
+	Window  int      // the most rows that are read and not yet written; less than Workers × Batch means that
+	Batch   int      // rows handed to a worker at a time; less than 1 means 1
 
 	// WindowBytes limits, roughly, how much memory those rows take, not counting the batch that was read last.
 	// 0 is no limit. Rows of ordinary size never come near it.
