@@ -110,7 +110,7 @@ func TestErrorsNameTheFile(t *testing.T) {
 		{"tsv.gz", string(gzipBytes(t, []byte("user_id\tx\na\t1\n"))), string(gzipBytes(t, []byte("user_id\tx\nb\n"))), "bad_row: line 2: the row has 1 cells, but the header has 2"},
 		{"jsonl", "{\"user_id\":\"a\"}\n", "{\"user_id\":\"b\"}\n\n{", "bad_row: line 3: not JSON: unexpected EOF"},
 		{"jsonl", record("1", `{"user_id":"a"}`), record("7", "null"), "bad_row: line 1: the row did not decode, so its error record holds no input"},
-		{"parquet", string(decimals(999)), string(decimals(1000)), "bad_row: column country: a decimal of more than the 3 digits that its column has"},
+		{"parquet", string(decimals(999)), string(decimals(1000)), "bad_row: column country: a decimal of more than the 3 digits of its column"},
 	} {
 		t.Run(test.format+": "+test.want, func(t *testing.T) {
 			good, bad := writeFile(t, "good", []byte(test.good)), writeFile(t, "bad", []byte(test.bad))
@@ -167,7 +167,7 @@ func TestParquetSchemaDiffers(t *testing.T) {
 		{"nothing but nulls", []parquetColumn{text, nulls, text}, ""},
 		{"nothing but nulls at first", []parquetColumn{nulls, int64s, text}, `holds texts, but in first it holds integers`},
 		{"integers and texts", []parquetColumn{text, int64s}, `holds integers, but in first it holds texts`},
-		{"unsigned", []parquetColumn{int64s, leaf(schema.NewIntLogicalType(64, false), parquet.Types.Int64, []int64{1})}, `holds unsigned integers of 64 bits, but in first it holds integers`},
+		{"unsigned", []parquetColumn{int64s, leaf(schema.NewIntLogicalType(64, false), parquet.Types.Int64, []int64{1})}, `holds unsigned 64-bit integers, but in first it holds integers`},
 		{"decimals", []parquetColumn{leaf(schema.NewDecimalLogicalType(9, 2), parquet.Types.Int32, []int32{1}), leaf(schema.NewDecimalLogicalType(9, 3), parquet.Types.Int32, []int32{1})},
 			`holds decimals with 3 places, but in first it holds decimals with 2 places`},
 		{"lists", []parquetColumn{tags(schema.StringLogicalType{}), tags(schema.JSONLogicalType{})}, `holds lists of JSON, but in first it holds lists of texts`},

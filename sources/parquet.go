@@ -18,12 +18,12 @@ import (
 )
 
 const (
-	parquetBatch = 512      // values of a column that are decoded at a time
-	pageBuffer   = 64 << 10 // read ahead of each column
+	parquetBatch = 512      // values decoded at a time per column
+	pageBuffer   = 64 << 10 // bytes read ahead per column
 )
 
-// parquetReader reads the wanted columns of a Parquet file, row group by row group. arrow panics on damaged files and
-// believes sizes that a file claims, so parquetfile is between the file and it.
+// parquetReader reads the wanted columns of a Parquet file, row group by row group. Package parquetfile is between the file
+// and arrow, because arrow panics on damaged files and trusts the sizes in them.
 type parquetReader struct {
 	name   string
 	file   *os.File
@@ -34,12 +34,12 @@ type parquetReader struct {
 	read   []*parquetNode // the wanted ones
 	leaves []*leafReader  // of read
 
-	group   int   // row groups begun
-	left    int64 // rows left in the current one
+	group   int   // the number of the current row group, from 1
+	left    int64 // rows left in it
 	scratch parquetfile.Values
 }
 
-// leafReader reads one column, of which it holds a batch.
+// leafReader reads one column, a batch at a time.
 type leafReader struct {
 	index    int // among the leaves of the schema
 	descr    *schema.Column
@@ -50,12 +50,12 @@ type leafReader struct {
 	defs     []int16
 	reps     []int16
 	values   []pipeline.Value
-	parsed   pipeline.Value // what convert.parse made of the value that was taken last
-	n, i, at int            // levels in the batch, and how many levels and values of it are used
+	parsed   pipeline.Value // the last result of convert.parse
+	n, i, at int            // the number of levels in the batch, of used levels, and of used values
 }
 
-// openParquet opens a file. Of the names, those that a column below structs has become columns too. The partitions are
-// columns that have one value in all rows.
+// openParquet opens a file. Those of the names that are columns inside structs become columns too. The partitions become
+// columns with one value in all rows.
 func openParquet(name string, f *os.File, closer io.Closer, names []string, partitions []pipeline.Member) (*parquetReader, error) {
 	r := &parquetReader{name: name, file: f, close: closer}
 	err := parquetfile.Guard(name, func() error { return r.readFooter(names, partitions) })
@@ -69,7 +69,7 @@ func (r *parquetReader) readFooter(names []string, partitions []pipeline.Member)
 		if magic.Encrypted() {
 			return encrypted
 		}
-		return pipeline.WithHint(err, "if it is text, say so with --input-format")
+		return pipeline.WithHint(err, "if it is text, set its format with --input-format")
 	}
 	if err != nil {
 		return err
@@ -103,7 +103,7 @@ func (r *parquetReader) readSchema(s *schema.Schema, names []string, partitions 
 		}
 	}
 	if hasErrorColumns(r.cols) {
-		return // the columns that count are in the rows that it holds
+		return // the columns of the users are inside the records
 	}
 	has := func(name string) bool {
 		return slices.ContainsFunc(r.cols, func(c column) bool { return strings.EqualFold(c.name, name) })
@@ -118,7 +118,7 @@ func (r *parquetReader) readSchema(s *schema.Schema, names []string, partitions 
 	}
 	for _, p := range partitions {
 		if has(p.Name) {
-			continue // the file says it itself, and in its own type
+			continue // the file's own column has a type
 		}
 		add(&parquetNode{kind: constantNode, name: p.Name, value: p.Value, typ: pipeline.TypeString})
 	}
@@ -126,7 +126,7 @@ func (r *parquetReader) readSchema(s *schema.Schema, names []string, partitions 
 
 func (r *parquetReader) columns() []column { return r.cols }
 
-// maxLeaves bounds the columns that are read at a time, those in nested ones counted: each has buffers.
+// maxLeaves bounds the columns that are read at a time, including nested ones, because each has buffers.
 const maxLeaves = 10_000
 
 func (r *parquetReader) selectColumns(wanted []bool) []int {
@@ -138,7 +138,7 @@ func (r *parquetReader) selectColumns(wanted []bool) []int {
 			r.leaves = append(r.leaves, r.nodes[i].leaves...)
 		}
 	}
-	for _, l := range r.leaves { // many columns share what few would have
+	for _, l := range r.leaves { // with many columns, each gets less memory
 		l.maxBatch = max(8, min(parquetBatch, 64*parquetBatch/len(r.leaves)))
 		l.column = r.pq.Column(l.descr, max(4<<10, min(pageBuffer, 64*pageBuffer/len(r.leaves))))
 	}
@@ -147,7 +147,7 @@ func (r *parquetReader) selectColumns(wanted []bool) []int {
 
 func (r *parquetReader) readRecord(rec *record) error {
 	if len(r.leaves) > maxLeaves {
-		return pipeline.WithHint(fmt.Errorf("%s: %d columns are wanted, and %d can be read at most", r.name, len(r.leaves), maxLeaves), "name the columns that you need")
+		return pipeline.WithHint(fmt.Errorf("%s: %d columns are wanted, but at most %d can be read", r.name, len(r.leaves), maxLeaves), "name the columns that you need")
 	}
 	for r.left == 0 {
 		if r.group == r.pq.NumGroups() {
@@ -171,7 +171,7 @@ func (r *parquetReader) openGroup() error {
 	r.group++
 	r.left = g.NumRows()
 	if r.left == 0 {
-		return nil // writers leave out the pages
+		return nil // writers leave out its pages
 	}
 	for _, l := range r.leaves {
 		if err := r.openChunk(l, g); err != nil {
@@ -236,11 +236,11 @@ func (r *parquetReader) appendRow(rec *record) error {
 				rec.bad = pipeline.Errorf(pipeline.KindBadRow, "column %s: %s", node.name, v.Text)
 			}
 			v = &null
-			if nested.isSpent() { // and so does the row, but that says which column it is
+			if nested.isSpent() { // the row is too long as well, but this error names the column
 				nested, size = allowance{}, 0
 			}
 		}
-		if size > maxRecord { // the other columns have to move on, too
+		if size > maxRecord { // continue, because the other columns must advance too
 			clear(rec.cells)
 			rec.cells, rec.bad = rec.cells[:0], nil
 			rec.err = pipeline.Errorf(pipeline.KindBadRow, "the row is %s", errTooLong)
@@ -252,10 +252,10 @@ func (r *parquetReader) appendRow(rec *record) error {
 	return nil
 }
 
-// null is a value that is absent. It is not to be changed.
+// null is an absent value. It must not be changed.
 var null pipeline.Value
 
-// checkGroupEnd makes sure that the columns end with the rows.
+// checkGroupEnd checks that the columns have no more values than the row group has rows.
 func (r *parquetReader) checkGroupEnd() error {
 	for _, l := range r.leaves {
 		if l.i < l.n || l.column.HasNext() {
@@ -268,10 +268,10 @@ func (r *parquetReader) checkGroupEnd() error {
 	return nil
 }
 
-// newColumnError is err with the column, and with the row group, from 1, where that says which part of a file to look at.
+// newColumnError adds the column to err, and, if it tells which part of the file is damaged, the row group, from 1.
 func (r *parquetReader) newColumnError(name string, err error) error {
 	if errors.Is(err, parquetfile.ErrChecksum) {
-		return pipeline.WithHint(fmt.Errorf("column %s, row group %d: %w", name, r.group, err), "the file was damaged after it was written: copy it again from where it came")
+		return pipeline.WithHint(fmt.Errorf("column %s, row group %d: %w", name, r.group, err), "the file was damaged after it was written: copy it again from its origin")
 	}
 	return fmt.Errorf("column %s: %w", name, err)
 }
@@ -281,7 +281,7 @@ func (r *parquetReader) Close() error {
 	return r.close.Close()
 }
 
-// readValue is the value of the next row of a column that is not nested in a list.
+// readValue returns the value of the next row. The column must not be nested in a list.
 func (l *leafReader) readValue(s *parquetfile.Values) (*pipeline.Value, error) {
 	if _, _, err := l.peekLevels(s); err != nil {
 		return nil, err
@@ -289,7 +289,7 @@ func (l *leafReader) readValue(s *parquetfile.Values) (*pipeline.Value, error) {
 	return l.takeValue(), nil
 }
 
-// peekLevels is the levels at which the next value is.
+// peekLevels returns the levels of the next value.
 func (l *leafReader) peekLevels(s *parquetfile.Values) (def, rep int16, err error) {
 	if l.i == l.n {
 		more, err := l.hasMore(s)
@@ -303,7 +303,7 @@ func (l *leafReader) peekLevels(s *parquetfile.Values) (def, rep int16, err erro
 	return l.defs[l.i], l.reps[l.i], nil
 }
 
-// takeValue is the value at the current level. It is good until the next batch, and not to be changed.
+// takeValue returns the value at the current level. It is valid until the next batch, and must not be changed.
 func (l *leafReader) takeValue() *pipeline.Value {
 	i := l.i
 	l.i++
@@ -319,7 +319,7 @@ func (l *leafReader) takeValue() *pipeline.Value {
 	return v
 }
 
-// hasMore makes sure that the batch holds a level that is not used; there is none at the end of the chunk.
+// hasMore decodes the next batch if the current one is used up, and reports whether the chunk has more levels.
 func (l *leafReader) hasMore(s *parquetfile.Values) (bool, error) {
 	if l.i < l.n {
 		return true, nil
@@ -394,7 +394,7 @@ func (l *leafReader) decodeBatch(s *parquetfile.Values) error {
 		}
 	}
 	if present != k {
-		return fmt.Errorf("damaged Parquet: %d values where %d belong", k, present)
+		return fmt.Errorf("damaged Parquet: %d values instead of %d", k, present)
 	}
 	return nil
 }

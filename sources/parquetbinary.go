@@ -11,10 +11,10 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/parquetfile"
 )
 
-// Many writers leave texts unmarked, so whether a column of bytes is text is in its values. Where all columns are sent,
-// one that holds anything else is left out, in all files of the input, and of nested columns the whole.
+// Many writers do not mark text columns, so only its values show whether a column of bytes is text. AllProperties leaves
+// out a column with other values, in all files of the input. A nested column is left out as a whole.
 
-// findBinaryColumns notes which columns of the files hold bytes that are not text, of those that are sent only because all are.
+// findBinaryColumns records the columns of all files that hold bytes that are not text, and that only AllProperties sends.
 func (in *Input) findBinaryColumns() error {
 	for _, f := range in.files {
 		var names []string
@@ -37,7 +37,7 @@ func (in *Input) findBinaryColumns() error {
 	return nil
 }
 
-// scanBinaryColumns are those columns of a file.
+// scanBinaryColumns returns these columns of one file.
 func scanBinaryColumns(f File, opts *Options) (names []string, err error) {
 	ctx := context.Background()
 	if f.pin != nil {
@@ -78,10 +78,10 @@ func scanBinaryColumns(f File, opts *Options) (names []string, err error) {
 	return names, nil
 }
 
-// isOnlyAsAll reports whether a column is sent only because all are.
+// isOnlyAsAll reports whether only AllProperties sends a column.
 func isOnlyAsAll(us []use) bool { return len(us) == 1 && us[0].rank == rankAll }
 
-// mayBeBinary reports whether nothing in the schema says what the bytes of a column are.
+// mayBeBinary reports whether the schema does not say what the bytes of a column are.
 func mayBeBinary(d *schema.Column) bool {
 	if t := d.PhysicalType(); t != parquet.Types.ByteArray && t != parquet.Types.FixedLenByteArray {
 		return false

@@ -13,26 +13,26 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/parquetfile"
 )
 
-// parquetNode is a column of a Parquet file, or a part of a nested one, and puts its values together: a struct and a
-// map are objects, a list is a list.
+// parquetNode assembles the values of a column of a Parquet file, or of a part of a nested one: a struct or a map is an
+// object, a list is a list.
 //
-// How the levels of the leaves say where a value begins and ends is in "Nested Encoding" of the Parquet format, after
-// the Dremel paper. All leaves below a node have to agree on it, so what is damaged is found out.
+// The levels of the leaves say where a value begins and ends: see "Nested Encoding" of the Parquet format, which follows the
+// Dremel paper. All leaves of a node must agree, so damage is detected.
 type parquetNode struct {
 	kind   nodeKind
 	leaf   *leafReader
-	flat   bool           // it is a leaf that no list is around
+	flat   bool           // it is a leaf that is not in a list
 	value  pipeline.Value // of a constant
-	fields []*parquetNode // of a struct, sorted by name; the element of a list; the key of a map and its value
+	fields []*parquetNode // of a struct, sorted by name; the element of a list; the key and the value of a map
 	name   string
-	leaves []*leafReader // all below it
+	leaves []*leafReader // all leaves in it
 
-	def  int16 // the definition level from which on it is there; below, it or something around it is null
-	elem int16 // of a list or a map: the definition level from which on it has an element
-	rep  int16 // of a list or a map: the repetition level at which a further element begins
+	def  int16 // the lowest definition level at which it is present; below, it or a node around it is null
+	elem int16 // of a list or a map: the lowest definition level at which it has an element
+	rep  int16 // of a list or a map: the repetition level at which another element begins
 
 	typ        pipeline.Type
-	unreadable string // why it cannot be read; "" means it can
+	unreadable string // why it cannot be read; else ""
 }
 
 type nodeKind uint8
@@ -52,7 +52,7 @@ const maxNesting = 100
 type nodeBuilder struct {
 	schema *schema.Schema
 	index  map[schema.Node]int    // of the leaves
-	broken map[schema.Node]string // the types that cannot be read
+	broken map[schema.Node]string // the nodes that cannot be read; see parquetfile.File.BrokenTypes
 }
 
 func newNodeBuilder(s *schema.Schema, broken map[schema.Node]string) *nodeBuilder {
@@ -63,12 +63,12 @@ func newNodeBuilder(s *schema.Schema, broken map[schema.Node]string) *nodeBuilde
 	return b
 }
 
-// buildNode is the node that n is, in a group that is there from the definition level def on.
+// buildNode returns the node of n, in a group that is present from definition level def.
 func (b *nodeBuilder) buildNode(n schema.Node, def, rep int16, depth int) *parquetNode {
 	switch n.RepetitionType() {
 	case parquet.Repetitions.Optional:
 		def++
-	case parquet.Repetitions.Repeated: // not in a LIST: a list that is never null, and neither are its elements
+	case parquet.Repetitions.Repeated: // outside a LIST: a list that is never null, and whose elements are never null
 		return b.newListNode(n.Name(), b.buildBody(n, def+1, rep+1, depth), def, rep)
 	}
 	return b.buildBody(n, def, rep, depth)
@@ -79,12 +79,12 @@ func (b *nodeBuilder) newListNode(name string, element *parquetNode, def, rep in
 		typ: pipeline.TypeJSON, unreadable: element.unreadable}
 }
 
-// buildBody is the node that n is, which itself is there from def on.
+// buildBody returns the node of n, which itself is present from definition level def.
 func (b *nodeBuilder) buildBody(n schema.Node, def, rep int16, depth int) *parquetNode {
 	if depth > maxNesting {
 		return &parquetNode{name: n.Name(), unreadable: fmt.Sprintf("a column that is nested deeper than %d", maxNesting)}
 	}
-	if what, ok := b.broken[n]; ok { // whatever is below it makes no sense without it
+	if what, ok := b.broken[n]; ok { // its parts make no sense without it
 		return &parquetNode{name: n.Name(), unreadable: "a column " + what, leaf: &leafReader{convert: converter{shape: "values " + what}}}
 	}
 	g, ok := n.(*schema.GroupNode)
@@ -96,7 +96,7 @@ func (b *nodeBuilder) buildBody(n schema.Node, def, rep int16, depth int) *parqu
 		node.typ, l.convert, node.unreadable = newConverter(l.descr)
 		return node
 	}
-	// LogicalTypes.md of the Parquet format, "Lists" and "Maps", with their rules for what older writers left out.
+	// See LogicalTypes.md of the Parquet format, "Lists" and "Maps", including the rules for older writers.
 	if group, ok := findRepeatedField(g); ok && isAnnotated(g, schema.ConvertedTypes.List) {
 		inner, ok := group.(*schema.GroupNode)
 		if !ok || inner.NumFields() != 1 || inner.Name() == "array" || inner.Name() == g.Name()+"_tuple" ||
@@ -140,7 +140,7 @@ func (b *nodeBuilder) buildMapNode(g, inner *schema.GroupNode, def, rep int16, d
 	return node
 }
 
-// shape is what the column holds, in words: the same for columns that give the same values.
+// shape describes the values of the column. It is the same for columns with the same kind of values.
 func (n *parquetNode) shape() string {
 	var b strings.Builder
 	n.describe(&b)
@@ -177,7 +177,7 @@ func (n *parquetNode) describe(b *strings.Builder) {
 	}
 }
 
-// addPart takes what a part brings along.
+// addPart adds the leaves and the problem of a part.
 func (n *parquetNode) addPart(part *parquetNode) {
 	n.leaves = append(n.leaves, part.leaves...)
 	if n.unreadable == "" {
@@ -185,7 +185,7 @@ func (n *parquetNode) addPart(part *parquetNode) {
 	}
 }
 
-// findRepeatedField is the one field of a group that is repeated.
+// findRepeatedField returns the only field of a group, if it is repeated.
 func findRepeatedField(g *schema.GroupNode) (schema.Node, bool) {
 	if g.NumFields() != 1 || g.Field(0).RepetitionType() != parquet.Repetitions.Repeated {
 		return nil, false
@@ -206,8 +206,8 @@ func isAnnotated(g *schema.GroupNode, as schema.ConvertedType) bool {
 	return false
 }
 
-// findPath is the node at a path of names, separated by dots, below structs. Where none is of that very name, case does not
-// matter.
+// findPath returns the node at a path of names, separated by dots, through structs. It ignores case if there is no exact
+// match.
 func (b *nodeBuilder) findPath(path string) *parquetNode {
 	for _, same := range []func(a, b string) bool{func(a, b string) bool { return a == b }, strings.EqualFold} {
 		if n := b.findBelow(b.schema.Root(), path, 0, 0, same); n != nil {
@@ -236,24 +236,24 @@ func (b *nodeBuilder) findBelow(g *schema.GroupNode, path string, def int16, dep
 			at++
 		}
 		if n := b.findBelow(inner, path[len(f.Name())+1:], at, depth+1, same); n != nil {
-			n.name = f.Name() + "." + n.name // as the file spells it
+			n.name = f.Name() + "." + n.name // as in the file
 			return n
 		}
 	}
 	return nil
 }
 
-// allowance is what the nested values of a row may still take, and why one of them cannot be read.
+// allowance bounds the size of the nested values of a row, and keeps the first reason why one cannot be read.
 type allowance struct {
-	size int // as JSON, so that a row is not too long in one format only
+	size int // as JSON, so that all formats have the same limit
 	bad  string
-	json []byte // to measure values
+	json []byte // buffer of measure
 }
 
-// spend takes a value and its name off the allowance.
+// spend takes the size of a value off the allowance.
 func (a *allowance) spend(v *pipeline.Value) { a.size -= a.measure(v) }
 
-// measure is about how many bytes of JSON a value is.
+// measure returns the approximate size of a value in JSON.
 func (a *allowance) measure(v *pipeline.Value) int {
 	if v.Kind == pipeline.String {
 		return len(v.Text) + len(`"",`)
@@ -262,12 +262,12 @@ func (a *allowance) measure(v *pipeline.Value) int {
 	return len(a.json) + len(",")
 }
 
-// isSpent reports whether the row takes too much. What is read from then on is thrown away.
+// isSpent reports whether the row is too large. Values that are read after that are dropped.
 func (a *allowance) isSpent() bool { return a.size < 0 }
 
 var errLevels = errors.New("damaged Parquet: the parts of a nested column do not fit together")
 
-// readRow is the value of the next row.
+// readRow returns the value of the next row.
 func (n *parquetNode) readRow(s *parquetfile.Values, a *allowance) (pipeline.Value, error) {
 	for _, l := range n.leaves {
 		if _, rep, err := l.peekLevels(s); err != nil {
@@ -289,7 +289,7 @@ func (n *parquetNode) readRow(s *parquetfile.Values, a *allowance) (pipeline.Val
 	return v, nil
 }
 
-// readValue is the value that begins at the current level of the leaves.
+// readValue returns the value that begins at the current level of the leaves.
 func (n *parquetNode) readValue(s *parquetfile.Values, a *allowance) (pipeline.Value, error) {
 	var none pipeline.Value
 	if n.kind == flatNode {
@@ -338,7 +338,7 @@ func (n *parquetNode) readValue(s *parquetfile.Values, a *allowance) (pipeline.V
 				return none, err
 			}
 			if key.Kind == pipeline.Null && a.bad == "" && !a.isSpent() {
-				a.bad = "a map with a key that is null"
+				a.bad = "a map with a null key"
 			}
 			m.Name = string(key.AppendText(nil))
 		}
@@ -348,7 +348,7 @@ func (n *parquetNode) readValue(s *parquetfile.Values, a *allowance) (pipeline.V
 		if !a.isSpent() {
 			v.Members = append(v.Members, m)
 		}
-		// A further element begins in all leaves, or in none.
+		// Another element begins in all leaves, or in none.
 		if more, err = n.leaves[0].hasMore(s); err != nil {
 			return none, err
 		}
@@ -367,14 +367,14 @@ func (n *parquetNode) readValue(s *parquetfile.Values, a *allowance) (pipeline.V
 		slices.SortFunc(v.Members, func(a, b pipeline.Member) int { return strings.Compare(a.Name, b.Name) })
 		for i := 1; i < len(v.Members); i++ {
 			if v.Members[i].Name == v.Members[i-1].Name && a.bad == "" {
-				a.bad = "a map with a key twice"
+				a.bad = "a map with a duplicate key"
 			}
 		}
 	}
 	return v, nil
 }
 
-// readStruct leaves out the fields that are null: a struct has all of them, said or not.
+// readStruct leaves out fields that are null, because every struct has all fields.
 func (n *parquetNode) readStruct(s *parquetfile.Values, a *allowance) (pipeline.Value, error) {
 	v := pipeline.Value{Kind: pipeline.Object}
 	if err := n.checkLevels(s, func(def, _ int16) bool { return def >= n.def }); err != nil {
@@ -393,7 +393,7 @@ func (n *parquetNode) readStruct(s *parquetfile.Values, a *allowance) (pipeline.
 	return v, nil
 }
 
-// checkLevels makes sure that something holds for the levels of all leaves.
+// checkLevels checks a condition on the levels of all leaves.
 func (n *parquetNode) checkLevels(s *parquetfile.Values, holds func(def, rep int16) bool) error {
 	for _, l := range n.leaves {
 		def, rep, err := l.peekLevels(s)
@@ -407,7 +407,7 @@ func (n *parquetNode) checkLevels(s *parquetfile.Values, holds func(def, rep int
 	return nil
 }
 
-// skipValue goes beyond a value that is null or empty, which all leaves have to say.
+// skipValue skips a value that is null or empty, which all leaves must agree on.
 func (n *parquetNode) skipValue(s *parquetfile.Values, from, to int16) error {
 	if err := n.checkLevels(s, func(def, _ int16) bool { return def >= from && def < to }); err != nil {
 		return err

@@ -232,14 +232,14 @@ func TestParquetNestedBadRows(t *testing.T) {
 	got, rows := read(
 		parquetColumn{node: node(parquet.Repetitions.Required), values: []string{"b", "a", "k", "k", "c"}, defs: []int16{2, 2, 2, 2, 2}, reps: []int16{0, 1, 0, 1, 0}},
 		parquetColumn{values: []int32{1, 2, 3, 4, 5}, defs: []int16{2, 2, 2, 2, 2}, reps: []int16{0, 1, 0, 1, 0}})
-	if got != "1:u1 2:u2!bad_row 3:u3" || rows[0].Context != `{"user_properties":{"p":{"a":2,"b":1}}}` || !strings.Contains(rows[1].Err, "column p: a map with a key twice") {
-		t.Errorf("a key twice: %s, %+v", got, rows)
+	if got != "1:u1 2:u2!bad_row 3:u3" || rows[0].Context != `{"user_properties":{"p":{"a":2,"b":1}}}` || !strings.Contains(rows[1].Err, "column p: a map with a duplicate key") {
+		t.Errorf("a duplicate key: %s, %+v", got, rows)
 	}
 	got, rows = read(
 		parquetColumn{node: node(parquet.Repetitions.Optional), values: []string{"b", "c"}, defs: []int16{3, 2, 3}, reps: []int16{0, 0, 0}},
 		parquetColumn{values: []int32{1, 2, 3}, defs: []int16{2, 2, 2}, reps: []int16{0, 0, 0}})
-	if got != "1:u1 2:u2!bad_row 3:u3" || !strings.Contains(rows[1].Err, "a key that is null") {
-		t.Errorf("a key that is null: %s, %+v", got, rows)
+	if got != "1:u1 2:u2!bad_row 3:u3" || !strings.Contains(rows[1].Err, "a null key") {
+		t.Errorf("a null key: %s, %+v", got, rows)
 	}
 	many := parquetColumn{node: newGroup(t, "p", parquet.Repetitions.Optional, schema.ListLogicalType{}, newGroup(t, "list", parquet.Repetitions.Repeated, nil,
 		leafNode(t, "element", parquet.Repetitions.Optional, nil, parquet.Types.Int32, -1)))}

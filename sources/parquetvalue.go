@@ -17,22 +17,22 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// unreadable is the kind of a value that could not be decoded; Text says why. It does not leave this package.
+// unreadable is the kind of a value that could not be decoded; Text says why. It is never returned from this package.
 const unreadable pipeline.ValueKind = math.MaxUint8
 
 func newUnreadable(why string) pipeline.Value { return pipeline.Value{Kind: unreadable, Text: why} }
 
-// converter makes values of what is stored. Which function is set goes by the physical type.
+// converter converts stored values. The physical type decides which function is used.
 type converter struct {
 	int   func(int64) pipeline.Value
-	bytes func([]byte) pipeline.Value // nil: text
-	parse func(string) pipeline.Value // of a text, when its row comes: a batch would be too large; nil: it is the value
-	shape string                      // what comes of it, in words: the same for columns that give the same values
+	bytes func([]byte) pipeline.Value // nil means text
+	parse func(string) pipeline.Value // converts a text when its row is read, because a batch would be too large; may be nil
+	shape string                      // see parquetNode.shape
 
 	precision, scale int // of a decimal
 }
 
-// toColumn is the node as a column of the file.
+// toColumn returns the node as a column of the file.
 func (n *parquetNode) toColumn() column {
 	c := column{name: n.name, typ: n.typ, shape: n.shape(), nested: n.kind > constantNode, unreadable: n.unreadable}
 	if n.kind == flatNode && n.leaf != nil {
@@ -41,10 +41,10 @@ func (n *parquetNode) toColumn() column {
 	return c
 }
 
-// shapeNulls is the shape of a column that holds nothing, as pandas writes one that is empty in this part.
+// shapeNulls is the shape of a column without values. pandas writes it for a column that is empty in one file.
 const shapeNulls = "nulls"
 
-// newConverter is the type of a column and how its values are made; or why they cannot be.
+// newConverter returns the type of a column and the converter of its values, or why they cannot be read.
 func newConverter(d *schema.Column) (t pipeline.Type, c converter, why string) {
 	switch d.PhysicalType() {
 	case parquet.Types.Boolean:
@@ -87,7 +87,7 @@ func newConverter(d *schema.Column) (t pipeline.Type, c converter, why string) {
 	case schema.UUIDLogicalType:
 		c.bytes = func(b []byte) pipeline.Value {
 			if len(b) != 16 {
-				return newUnreadable("a UUID that is not of 16 bytes")
+				return newUnreadable("a UUID that does not have 16 bytes")
 			}
 			h := hex.EncodeToString(b)
 			return pipeline.StringValue(h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:])
@@ -97,7 +97,7 @@ func newConverter(d *schema.Column) (t pipeline.Type, c converter, why string) {
 		c.shape = "floats"
 		c.bytes = func(b []byte) pipeline.Value {
 			if len(b) != 2 {
-				return newUnreadable("a float of 16 bits that is not of 2 bytes")
+				return newUnreadable("a 16-bit float that does not have 2 bytes")
 			}
 			return float32Value(decodeHalf(binary.LittleEndian.Uint16(b)))
 		}
@@ -109,7 +109,7 @@ func newConverter(d *schema.Column) (t pipeline.Type, c converter, why string) {
 		c.shape = "intervals"
 		return 0, c, "an interval column"
 	}
-	return pipeline.TypeString, c, "" // STRING, ENUM, and what old writers leave unmarked
+	return pipeline.TypeString, c, "" // STRING, ENUM, and the unmarked texts of old writers
 }
 
 const (
@@ -117,8 +117,8 @@ const (
 	shapeTimestamps = "timestamps"
 )
 
-// newDecimalConverter makes exact texts of the numbers that a decimal is stored as. The precision is no part of the shape:
-// the texts are the same.
+// newDecimalConverter converts stored numbers to exact texts. The precision is not part of the shape, because the texts are the
+// same.
 func newDecimalConverter(c *converter, logical *schema.DecimalLogicalType) (convert func(*big.Int) pipeline.Value, t pipeline.Type, why string) {
 	precision, scale := int(logical.Precision()), int(logical.Scale())
 	if scale < 0 || scale > maxScale {
@@ -132,7 +132,7 @@ func newDecimalConverter(c *converter, logical *schema.DecimalLogicalType) (conv
 	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(precision)), nil)
 	return func(n *big.Int) pipeline.Value {
 		if n.CmpAbs(limit) >= 0 {
-			return newUnreadable(fmt.Sprintf("a decimal of more than the %d digits that its column has", precision))
+			return newUnreadable(fmt.Sprintf("a decimal of more than the %d digits of its column", precision))
 		}
 		return newDecimal(n, scale)
 	}, pipeline.TypeDecimal, ""
@@ -151,8 +151,8 @@ func newIntConverter(d *schema.Column) (t pipeline.Type, c converter, why string
 			c.int = func(n int64) pipeline.Value { return pipeline.IntValue(int64(uint32(n))) }
 			break
 		}
-		// The upper half has no int64, so the column is one of exact digits.
-		t, c.shape = pipeline.TypeString, "unsigned integers of 64 bits"
+		// Large values do not fit into an int64, so the values are their digits.
+		t, c.shape = pipeline.TypeString, "unsigned 64-bit integers"
 		c.int = func(n int64) pipeline.Value {
 			return pipeline.Value{Kind: pipeline.Number, Text: strconv.FormatUint(uint64(n), 10)}
 		}
@@ -165,7 +165,7 @@ func newIntConverter(d *schema.Column) (t pipeline.Type, c converter, why string
 		c.int = func(n int64) pipeline.Value {
 			day := time.Unix(n*86400, 0).UTC() // n is an int32
 			if !hasFourDigitYear(day) {
-				return newUnreadable("a date outside of the years 0 to 9999")
+				return newUnreadable("a date outside the years 0 to 9999")
 			}
 			return pipeline.Value{Kind: pipeline.Date, Num: n, Text: day.Format(time.DateOnly)}
 		}
@@ -192,7 +192,7 @@ func newIntConverter(d *schema.Column) (t pipeline.Type, c converter, why string
 		}
 		c.int = func(n int64) pipeline.Value {
 			if n < 0 || n >= int64(24*time.Hour/unit) {
-				return newUnreadable("a time outside of a day")
+				return newUnreadable("a time outside a day")
 			}
 			return pipeline.StringValue(time.Unix(0, n*int64(unit)).UTC().Format("15:04:05.999999999"))
 		}
@@ -200,17 +200,18 @@ func newIntConverter(d *schema.Column) (t pipeline.Type, c converter, why string
 	return t, c, ""
 }
 
-func hasFourDigitYear(t time.Time) bool { return t.Year() >= 0 && t.Year() <= 9999 } // what RFC 3339 can write
+// hasFourDigitYear reports whether RFC 3339 can represent t.
+func hasFourDigitYear(t time.Time) bool { return t.Year() >= 0 && t.Year() <= 9999 }
 
-// newTimestamp is the time in UTC. One that is stored without a zone is taken for UTC.
+// newTimestamp returns a time in UTC. A time that is stored without a zone is treated as UTC.
 func newTimestamp(t time.Time) pipeline.Value {
 	if t = t.UTC(); !hasFourDigitYear(t) {
-		return newUnreadable("a timestamp outside of the years 0 to 9999")
+		return newUnreadable("a timestamp outside the years 0 to 9999")
 	}
 	return pipeline.Value{Kind: pipeline.Timestamp, Num: t.UnixMicro(), Text: t.Format(time.RFC3339Nano)}
 }
 
-// newInt96Timestamp is a timestamp as Impala and old Spark write it: nanoseconds of the day, then the Julian day.
+// newInt96Timestamp decodes the timestamps of Impala and old Spark: nanoseconds of the day, then the Julian day.
 func newInt96Timestamp(v parquet.Int96) pipeline.Value {
 	const unixEpoch = 2440588 // as a Julian day
 	nanos := int64(v[0]) | int64(v[1])<<8 | int64(v[2])<<16 | int64(v[3])<<24 | int64(v[4])<<32 | int64(v[5])<<40 | int64(v[6])<<48 | int64(v[7])<<56
@@ -218,7 +219,7 @@ func newInt96Timestamp(v parquet.Int96) pipeline.Value {
 	return newTimestamp(time.Unix((day-unixEpoch)*86400, 0).Add(time.Duration(nanos)))
 }
 
-// float32Value is the float64 that prints like the float32: 0.1, not 0.10000000149011612.
+// float32Value returns the float64 that prints like the float32: 0.1, not 0.10000000149011612.
 func float32Value(f float32) pipeline.Value {
 	if f != f || math.IsInf(float64(f), 0) {
 		return pipeline.FloatValue(float64(f))
@@ -230,7 +231,7 @@ func float32Value(f float32) pipeline.Value {
 	return pipeline.FloatValue(d)
 }
 
-// decodeHalf is the number that the 16 bits of an IEEE 754 binary16 are; a float32 holds them all.
+// decodeHalf decodes the 16 bits of an IEEE 754 binary16; a float32 represents them exactly.
 func decodeHalf(bits uint16) float32 {
 	exponent, fraction := int(bits>>10&0x1f), float64(bits&0x3ff)
 	var f float64
@@ -250,16 +251,16 @@ func decodeHalf(bits uint16) float32 {
 	return float32(f)
 }
 
-// maxScale is far beyond any decimal in use, and keeps one cell small.
+// maxScale is far beyond any decimal in use, and keeps a cell small.
 const maxScale = 1000
 
 func newDecimal(n *big.Int, scale int) pipeline.Value {
 	return pipeline.StringValue(string(pipeline.AppendDecimal(nil, n, scale)))
 }
 
-// appendByteValues makes values of byte arrays: text, unless convert says otherwise. The texts of a batch share one
-// string, because an allocation for each would cost more than everything else; long ones do not, because the string
-// lives for as long as one of them.
+// appendByteValues appends the values of byte arrays: texts, unless convert makes something else. The texts of a batch share
+// one string, because an allocation for each would cost more than everything else. Long ones do not, because the string
+// stays in memory as long as one of them.
 func appendByteValues[T ~[]byte](dst []pipeline.Value, arrays []T, convert func([]byte) pipeline.Value) []pipeline.Value {
 	size := 0
 	if convert == nil {
@@ -299,5 +300,5 @@ func appendByteValues[T ~[]byte](dst []pipeline.Value, arrays []T, convert func(
 	return dst
 }
 
-// maxShared is how many bytes the texts of a batch may share.
+// maxShared bounds the bytes of texts that share a string.
 const maxShared = 256 << 10
