@@ -27,7 +27,7 @@ const (
 type parquetReader struct {
 	name   string
 	file   *os.File
-	close  io.Closer // of file, or nothing where it stays open
+	close  io.Closer // of file; does nothing if the file stays open
 	pq     *parquetfile.File
 	cols   []column
 	nodes  []*parquetNode // of cols

@@ -183,7 +183,7 @@ func TestParquetUnsupported(t *testing.T) {
 	page := bytes.LastIndex(double, []byte{0x15, 0, 0x15, 6, 0x15, 6}) // plain, and the encodings of levels: of the last column
 	double[page+1] = 2 * 4                                             // BIT_PACKED
 	_, err := readRows(t, "u.parquet", double, Options{Mapping: Mapping{Properties: []string{"x"}}})
-	if err == nil || !strings.Contains(err.Error(), "u.parquet: column x: the encoding BIT_PACKED of values of the type DOUBLE cannot be read") || pipeline.Hint(err) == "" {
+	if err == nil || !strings.Contains(err.Error(), "u.parquet: column x: the encoding BIT_PACKED of values of type DOUBLE cannot be read") || pipeline.Hint(err) == "" {
 		t.Errorf("BIT_PACKED: %v", err)
 	}
 	lzo := bytes.ReplaceAll(double, []byte("x\x15\x02"), []byte("x\x15\x06")) // the path in the column's metadata, and behind it the codec

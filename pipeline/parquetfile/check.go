@@ -14,11 +14,11 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// checkPage makes sure of what arrow takes for granted in a page of values. Where the levels, or the indices of
-// a column without levels, end early or point outside of the dictionary, arrow's ReadBatch makes no progress, tells
-// no error, and turns forever. It returns where in the page its values begin. tight is Options.TightIndices.
+// checkPage checks what arrow takes for granted in a page of values. If the levels, or the indices of a column without levels,
+// end early or are not in the dictionary, arrow's ReadBatch makes no progress, returns no error, and loops forever.
+// checkPage returns the offset of the values in the page. tight is Options.TightIndices.
 func checkPage(page file.Page, descr *schema.Column, dict int, tight bool) (int, error) {
-	damaged := errors.New("damaged Parquet: a page ends before its values do, or points outside of its dictionary")
+	damaged := errors.New("damaged Parquet: a page ends before its values do, or has indices that are not in its dictionary")
 	data, n := page.Data(), int(page.NumValues())
 	maxDef := descr.MaxDefinitionLevel()
 	var levels []byte // the definition levels
@@ -63,8 +63,8 @@ func checkPage(page file.Page, descr *schema.Column, dict int, tight bool) (int,
 	}
 	switch parquet.Encoding(page.Encoding()) {
 	case parquet.Encodings.PlainDict, parquet.Encodings.RLEDict:
-		// The first byte is the width of the indices. arrow allocates for the largest index that it meets. Where one of
-		// that width may be too large for that, which is usual for xitongsys/parquet-go alone, they are looked at.
+		// The first byte is the width of the indices. arrow allocates for the largest index that it finds. If an index of
+		// that width may be too large, which only xitongsys/parquet-go writes regularly, all are checked.
 		width, present := int(data[0]), n
 		wide := width > 20 && width > bits.Len(uint(dict))
 		if width > 32 || wide && tight {
@@ -87,7 +87,7 @@ func checkPage(page file.Page, descr *schema.Column, dict int, tight bool) (int,
 			return 0, pipeline.WithHint(fmt.Errorf("a page of %d values in a delta encoding cannot be read", total), smallerPages)
 		}
 		rest, ok := decodeDeltaPacked(data, n, nil)
-		if ok && parquet.Encoding(page.Encoding()) == parquet.Encodings.DeltaByteArray { // the lengths of the suffixes, behind those of the prefixes
+		if ok && parquet.Encoding(page.Encoding()) == parquet.Encodings.DeltaByteArray { // the lengths of the suffixes, after those of the prefixes
 			_, ok = decodeDeltaPacked(rest, n, nil)
 		}
 		if !ok {
@@ -97,7 +97,7 @@ func checkPage(page file.Page, descr *schema.Column, dict int, tight bool) (int,
 	return values, nil
 }
 
-// readDeltaTotal is how many values the encoding DELTA_BINARY_PACKED says that it holds: the third number.
+// readDeltaTotal returns the number of values in the header of DELTA_BINARY_PACKED data: the third number.
 func readDeltaTotal(data []byte) (total uint64) {
 	for range 3 {
 		v, k := binary.Uvarint(data)
@@ -109,9 +109,9 @@ func readDeltaTotal(data []byte) (total uint64) {
 	return total
 }
 
-// decodeDeltaPacked returns what stands behind n values at most in the encoding DELTA_BINARY_PACKED (Encodings.md of the
-// Parquet format); not ok is what does not hold as many values as it says. arrow allocates for as many as it says. Where
-// values is not nil, the values are appended to it.
+// decodeDeltaPacked decodes at most n values of the encoding DELTA_BINARY_PACKED (Encodings.md of the Parquet format), and
+// returns the data after them. It appends the values to *values, unless values is nil. ok is false if the data does not hold
+// as many values as it claims, for which arrow would allocate.
 func decodeDeltaPacked(data []byte, n int, values *[]int64) (rest []byte, ok bool) {
 	varint := func() uint64 {
 		v, k := binary.Uvarint(data)
@@ -145,7 +145,7 @@ func decodeDeltaPacked(data []byte, n int, values *[]int64) (rest []byte, ok boo
 		data = data[minis:]
 		for _, width := range widths {
 			if left <= 0 {
-				break // no bytes for these
+				break // these have no bytes
 			}
 			if width > 64 || len(data)*8 < min(left, each)*int(width) {
 				return nil, false
@@ -164,8 +164,8 @@ func decodeDeltaPacked(data []byte, n int, values *[]int64) (rest []byte, ok boo
 	return data, true
 }
 
-// checkHybrid reports whether data holds n values of the RLE and bit-packed hybrid (Encodings.md of the Parquet
-// format), and ok of each of them; nil is of any. ok is asked once for values that stand in a run.
+// checkHybrid reports whether data holds n values of the RLE and bit-packed hybrid (Encodings.md of the Parquet format), and
+// whether ok accepts each of them; a nil ok accepts all. It calls ok once for all values of a run.
 func checkHybrid(data []byte, width, n int, ok func(value uint64, times int) bool) bool {
 	for n > 0 {
 		header, k := binary.Uvarint(data)
@@ -194,7 +194,7 @@ func checkHybrid(data []byte, width, n int, ok func(value uint64, times int) boo
 		if count > math.MaxInt32/8 {
 			return false
 		}
-		used := min(n, int(count)*8) // groups of eight values, one after the other, from the lowest bit on
+		used := min(n, int(count)*8) // groups of eight values, lowest bits first
 		if len(data)*8 < used*width {
 			return false
 		}
@@ -211,12 +211,12 @@ func checkHybrid(data []byte, width, n int, ok func(value uint64, times int) boo
 	return true
 }
 
-// newLimitCheck is what hybrid asks of values that have a limit.
+// newLimitCheck returns an ok for checkHybrid that accepts values below a limit.
 func newLimitCheck(limit int) func(uint64, int) bool {
 	return func(value uint64, _ int) bool { return value < uint64(limit) }
 }
 
-// readBits is the i-th of numbers of that many bits each, the lowest bits first.
+// readBits returns the i-th of numbers of width bits each, lowest bits first.
 func readBits(data []byte, i, width int) (value uint64) {
 	if at := i * width; width <= 56 && at/8+8 <= len(data) {
 		return binary.LittleEndian.Uint64(data[at/8:]) >> (at % 8) & (1<<width - 1)

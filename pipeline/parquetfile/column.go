@@ -12,32 +12,32 @@ import (
 	"github.com/apache/arrow/go/v15/parquet/schema"
 )
 
-// MaxBatch is how many bytes the values take at most that [Column.Most] says, unless one alone takes more.
+// MaxBatch is the most bytes that the values of a [Column.BatchSize] take, unless a single value takes more.
 const MaxBatch = 4 << 20
 
-// ErrOutsideFile is of a column whose place in a row group is no place in the file.
+// ErrOutsideFile is the error of a column whose position in a row group is not inside the file.
 var ErrOutsideFile = errors.New("damaged Parquet: a column lies outside of the file")
 
 // Column reads one column, row group by row group.
 type Column struct {
-	file  *File // nil: it is in none
+	file  *File // nil if it is not in a file
 	pages pageReader
 	chunk file.ColumnChunkReader
-	read  int // values of the chunk that were decoded
+	read  int // values of the chunk decoded so far
 }
 
-// NewColumn is a column that is in no file: its pages come from [Column.Begin]. It is for tests of what is made of values,
-// which a footer would be in the way of.
+// NewColumn returns a column without a file: its pages come from [Column.Begin]. It lets tests of converted values do without
+// a footer.
 func NewColumn(d *schema.Column, o Options, readAhead int) *Column {
 	s := &shared{}
 	s.init(o)
 	return &Column{pages: pageReader{descr: d, shared: s, buffer: readAhead}}
 }
 
-// Open begins the column in a row group, of which md is this column's part. arrow's own way there reads all of it into
-// memory. Whether it is encrypted, or in another file, is for the caller to look at.
+// Open begins the column in the row group that md describes. arrow's own reader would read all of it into memory. The caller
+// must check whether the column is encrypted, or in another file.
 //
-// Nothing is read yet. The error is [ErrOutside], or of a codec that is refused.
+// Open reads nothing yet. The error is [ErrOutsideFile], or that of a codec that is not accepted.
 func (c *Column) Open(md *metadata.ColumnChunkMetaData) error {
 	start, length := md.DataPageOffset(), md.TotalCompressedSize()
 	if md.HasDictionaryPage() && md.DictionaryPageOffset() > 0 && md.DictionaryPageOffset() < start {
@@ -53,7 +53,7 @@ func (c *Column) Open(md *metadata.ColumnChunkMetaData) error {
 	return c.Begin(io.NewSectionReader(c.file.r, start, min(length, size-start)), md.NumValues(), md.Compression())
 }
 
-// Begin begins with pages that stand in r and have so many values, which [Column.Open] does with those of a row group.
+// Begin begins with the pages in r, which have that many values. [Column.Open] calls it with the pages of a row group.
 func (c *Column) Begin(r io.Reader, values int64, codec compress.Compression) error {
 	if err := c.pages.opts.checkCodec(codec); err != nil {
 		return err
@@ -64,7 +64,7 @@ func (c *Column) Begin(r io.Reader, values int64, codec compress.Compression) er
 	return nil
 }
 
-// Release gives up the pages that the column holds, before its row group is at its end. Read it again after Open.
+// Release frees the pages of the column before its row group ends. Call Open before the next Read.
 func (c *Column) Release() {
 	c.pages.setHeld(0, 0)
 	c.chunk, c.pages.page = nil, nil
@@ -73,21 +73,20 @@ func (c *Column) Release() {
 // Begun reports whether the column is in a row group.
 func (c *Column) Begun() bool { return c.chunk != nil }
 
-// HasNext reports whether there are more values in the row group. Where there are none, Err says whether that is because
-// of an error.
+// HasNext reports whether the row group has more values. If it has none, Err reports whether an error is the reason.
 func (c *Column) HasNext() bool { return c.chunk.HasNext() }
 
-// Err is what ended the row group early.
+// Err returns the error that ended the row group early.
 func (c *Column) Err() error { return c.chunk.Err() }
 
-// BatchSize is how many values, nulls included, are to be decoded at a time by a caller that copies them: as many as the page
-// has left, and no more than [MaxBatch] bytes of them. It is known once HasNext has looked at the page.
+// BatchSize returns how many values, nulls included, a caller that copies them should decode at a time: the rest of the page,
+// but no more than [MaxBatch] bytes. It is valid after HasNext.
 //
-// A value of a dictionary is there once, however many rows have it; and its copies are not.
+// A value of a dictionary is in memory once, however many rows have it, but each row has its own copy.
 func (c *Column) BatchSize() int { return min(c.pages.seen-c.read, c.pages.batch) }
 
-// Values is what was decoded: the field of the column's physical type holds the values that are not null. The bytes of
-// texts stay as they are: the memory of a page is not used again. Columns can share one, one after the other.
+// Values holds decoded values: the field of the column's physical type has those that are not null. The bytes of texts stay
+// valid, because the memory of a page is not reused. Several columns can use one Values, one after the other.
 type Values struct {
 	Bools   []bool
 	Int32s  []int32
@@ -99,12 +98,12 @@ type Values struct {
 	Fixed   []parquet.FixedLenByteArray
 }
 
-// Read decodes up to n values, nulls included, into v. n is at most the length of defs, and of reps, into which the
-// levels of each go: which are null, and where lists begin. reps may be nil for a column that is in no list, and levels
+// Read decodes up to n values, nulls included, into v. n is at most the length of defs, and of reps, which receive the levels
+// of each value: whether it is null, and where lists begin. reps may be nil for a column that is not in a list. Levels
 // that are always the same are not written.
 //
-// levels is how many values there were, nulls included, and values how many are in v. They are as the file has it: that
-// levels are within their bounds, and that they say as many values as there are, is for the caller to check.
+// levels is the number of values, nulls included, and values is the number in v. Both are as in the file: the caller checks
+// that the levels are within their bounds, and that they match the number of values.
 func (c *Column) Read(v *Values, n int, defs, reps []int16) (levels, values int, err error) {
 	switch chunk := c.chunk.(type) {
 	case *file.BooleanColumnChunkReader:

@@ -17,12 +17,12 @@ import (
 
 const (
 	maxFooter = 64 << 20
-	// maxFooterParts bounds what arrow makes of a footer: a column in a row group takes 90 bytes there at least, and
-	// several hundred in memory.
+	// maxFooterParts bounds the memory of a footer in arrow: a column in a row group has at least 90 bytes in the file,
+	// and several hundred in memory.
 	maxFooterParts = 500_000
 )
 
-// Guard runs f and turns a panic of arrow into an error. Errors name the file, io.EOF too.
+// Guard runs f and turns a panic of arrow into an error. It adds the name of the file to all errors, io.EOF included.
 func Guard(name string, f func() error) (err error) {
 	if err := runGuarded(f); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -35,8 +35,8 @@ func runGuarded(f func() error) (err error) {
 	return f()
 }
 
-// recoverPanic, deferred, turns a panic of arrow into an error. What Go's runtime says of it is of use to nobody who has
-// the file.
+// recoverPanic, deferred, turns a panic of arrow into an error. It replaces the texts of Go's runtime, which mean nothing to
+// users.
 func recoverPanic(err *error) {
 	p := recover()
 	if p == nil {
@@ -49,7 +49,7 @@ func recoverPanic(err *error) {
 	*err = fmt.Errorf("damaged Parquet: %s", text)
 }
 
-// MagicError is of a file that does not end as Parquet does.
+// MagicError is the error of a file that does not end like a Parquet file.
 type MagicError struct {
 	Magic string // the last four bytes
 }
@@ -58,7 +58,7 @@ func (e *MagicError) Error() string {
 	return "not a Parquet file, or a truncated one: it does not end in PAR1"
 }
 
-// Encrypted reports whether it ends as Parquet does whose footer is encrypted.
+// Encrypted reports whether the file ends like a Parquet file with an encrypted footer.
 func (e *MagicError) Encrypted() bool { return e.Magic == "PARE" }
 
 // File is an open Parquet file. It is used from one goroutine, and so are its columns.
@@ -83,8 +83,8 @@ func (s *shared) init(o Options) {
 	s.buffers.New = func() any { return memory.NewResizableBuffer(memory.DefaultAllocator) }
 }
 
-// Open reads the footer of a file, and makes sure that its row groups are what the schema and the number of rows say.
-// The file stays the caller's, who closes it after the File. The error is a [*MagicError] where it is no Parquet file.
+// Open reads the footer of a file, and checks that its row groups match the schema and the number of rows. The caller closes
+// f, after the File. The error is a [*MagicError] if the file is not a Parquet file.
 func Open(f *os.File, o Options) (*File, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -118,10 +118,10 @@ func Open(f *os.File, o Options) (*File, error) {
 	var rows int64
 	for _, g := range md.RowGroups {
 		if g.NumRows < 0 {
-			return nil, errors.New("damaged Parquet: a row group of less than no rows")
+			return nil, errors.New("damaged Parquet: a row group with a negative number of rows")
 		}
 		if len(g.Columns) != md.Schema.NumColumns() {
-			return nil, errors.New("damaged Parquet: a row group has not the columns of the schema")
+			return nil, errors.New("damaged Parquet: a row group does not have the columns of the schema")
 		}
 		rows += g.NumRows
 	}
@@ -131,27 +131,27 @@ func Open(f *os.File, o Options) (*File, error) {
 	return p, nil
 }
 
-// Metadata is the footer: the schema, and what the writer has said of the file.
+// Metadata returns the footer: the schema, and what the writer wrote about the file.
 func (f *File) Metadata() *metadata.FileMetaData { return f.md }
 
-// BrokenTypes are the parts of the schema with a type that arrow does not know, or that does not fit them, and what it
-// is, as in "a column of the logical type VARIANT". Metadata has them without it, so their values must not be read for
-// what is stored.
+// BrokenTypes returns the parts of the schema whose type arrow does not know, or that is misplaced. The text completes the
+// sentence "a column …", such as "of the logical type VARIANT". Metadata lacks these types, so their values must not be
+// read as what is stored.
 func (f *File) BrokenTypes() map[schema.Node]string { return f.broken }
 
-// NumRows is how many rows there are, in all row groups.
+// NumRows returns the number of rows in all row groups.
 func (f *File) NumRows() int64 { return f.md.NumRows }
 
-// NumGroups is how many row groups there are.
+// NumGroups returns the number of row groups.
 func (f *File) NumGroups() int { return len(f.md.RowGroups) }
 
-// Group is a row group, from 0. It may have no rows, and then it often has no pages either.
+// Group returns a row group, from 0. It may have no rows, and then it often has no pages either.
 func (f *File) Group(i int) *metadata.RowGroupMetaData { return f.md.RowGroup(i) }
 
-// Column is a reader of a column of this file, which reads that many bytes ahead.
+// Column returns a reader of a column, which reads readAhead bytes ahead.
 func (f *File) Column(d *schema.Column, readAhead int) *Column {
 	return &Column{file: f, pages: pageReader{descr: d, shared: &f.shared, buffer: readAhead}}
 }
 
-// Close ends what the File has begun.
+// Close frees the decoders of the File. It does not close the file itself.
 func (f *File) Close() { f.unpack.Close() }

@@ -149,7 +149,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"text", "a,b\n1,2\n3,4\n", "does not end in PAR1", true, false},
 		{"encrypted", string(data[:len(data)-4]) + "PARE", "does not end in PAR1", true, true},
 		{"a footer beyond the file", "PAR1\xff\xff\x00\x00PAR1", "a footer of 65535 bytes in a file of 12", false, false},
-		{"a footer of text", "PAR1some text\x09\x00\x00\x00PAR1", "a header or footer that is none", false, false},
+		{"a footer of text", "PAR1some text\x09\x00\x00\x00PAR1", "an invalid header or footer", false, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := openFile(t, []byte(test.data))

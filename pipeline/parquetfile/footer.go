@@ -14,8 +14,8 @@ import (
 	"github.com/apache/arrow/go/v15/parquet/schema"
 )
 
-// The fields of a footer that matter here (parquet.thrift of the Parquet format): FileMetaData.schema is a list of
-// SchemaElement, SchemaElement.type its physical type, and SchemaElement.logicalType a union, LogicalType.
+// The relevant fields of a footer (parquet.thrift of the Parquet format): FileMetaData.schema is a list of SchemaElement.
+// SchemaElement.type is the physical type, and SchemaElement.logicalType a union, LogicalType.
 const (
 	footerSchema     = 2
 	elementType      = 1
@@ -24,7 +24,7 @@ const (
 	elementLogical   = 10
 )
 
-// footerLayout is where arrow reads lists in a footer.
+// footerLayout says where arrow reads lists in a footer.
 var footerLayout = &layout{fields: map[int64]*layout{
 	footerSchema: {elements: thriftNested},
 	4: {elements: thriftNested, fields: map[int64]*layout{ // row_groups
@@ -45,27 +45,25 @@ var footerLayout = &layout{fields: map[int64]*layout{
 	7: {elements: thriftNested}, // column_orders
 }}
 
-// logicalNames are the members of LogicalType, of which arrow v15 does not know the last three.
+// logicalNames are the members of LogicalType. arrow v15 does not know the last three.
 var logicalNames = map[int64]string{
 	1: "STRING", 2: "MAP", 3: "LIST", 4: "ENUM", 5: "DECIMAL", 6: "DATE", 7: "TIME", 8: "TIMESTAMP", 10: "INTEGER", 11: "UNKNOWN",
 	12: "JSON", 13: "BSON", 14: "UUID", 15: "FLOAT16", 16: "VARIANT", 17: "GEOMETRY", 18: "GEOGRAPHY",
 }
 
-// logicalUnknown is the logical type of a column that holds only nulls. Hive writes it on groups too, where it means
-// nothing.
+// logicalUnknown is the logical type of a column that holds only nulls. Hive also writes it on groups, where it means nothing.
 const logicalUnknown = 11
 
-// footer is a footer whose parts are as long as they say.
+// footer is a footer whose parts have the lengths that they claim.
 type footer struct {
 	data     []byte
-	elements []int // where each element of the schema begins, and where the last one ends
+	elements []int // the offset of each element of the schema, and the end of the last one
 }
 
-// parseFooter makes arrow's metadata of a footer.
+// parseFooter returns arrow's metadata of a footer.
 //
-// arrow takes no file with a type in its schema that it does not know or that does not belong there, though nobody may
-// read that column. So where it refuses, the types at fault are left out of the schema. broken says what they are, by
-// the position of the element.
+// arrow rejects a file if its schema has a type that arrow does not know, or a misplaced one, even if nobody reads that column.
+// In that case, parseFooter removes these types from the schema. broken describes them, by the index of the element.
 func parseFooter(data []byte) (md *metadata.FileMetaData, broken map[int]string, err error) {
 	f, err := checkFooter(data)
 	if err != nil {
@@ -74,16 +72,16 @@ func parseFooter(data []byte) (md *metadata.FileMetaData, broken map[int]string,
 	if md, err = f.parse(); err == nil {
 		return md, nil, nil
 	}
-	mended, broken := f.removeBadTypes()
-	if mended == nil {
+	repaired, broken := f.removeBadTypes()
+	if repaired == nil {
 		return nil, nil, err
 	}
-	f.data = mended
+	f.data = repaired
 	md, err = f.parse()
 	return md, broken, err
 }
 
-// parse lets arrow parse the footer.
+// parse calls arrow's parser.
 func (f *footer) parse() (md *metadata.FileMetaData, err error) {
 	defer recoverPanic(&err)
 	if md, err = metadata.NewFileMetaData(f.data, nil); err != nil {
@@ -92,7 +90,7 @@ func (f *footer) parse() (md *metadata.FileMetaData, err error) {
 	return md, nil
 }
 
-// checkFooter makes sure that a footer is as long as it says, in all its parts: arrow allocates for the length that a
+// checkFooter checks that all parts of a footer have the lengths that they claim, because arrow allocates for the length that a
 // list claims.
 func checkFooter(data []byte) (f *footer, err error) {
 	t := newFooterReader(data)
@@ -118,7 +116,7 @@ func newFooterReader(data []byte) *thriftReader {
 	return &thriftReader{r: bufio.NewReader(bytes.NewReader(data)), left: int64(len(data)), parts: maxFooterParts}
 }
 
-// readSchema reads the elements of the schema, and returns where in a footer of that size they begin and end.
+// readSchema reads the elements of the schema, and returns their offsets in a footer of that size, and the end of the last.
 func (t *thriftReader) readSchema(size int) (at []int, err error) {
 	n, typ, err := t.readListHeader()
 	if err != nil {
@@ -130,7 +128,7 @@ func (t *thriftReader) readSchema(size int) (at []int, err error) {
 	if err := t.reserveParts(n); err != nil {
 		return nil, err
 	}
-	left := int64(n) - 1 // elements that may be children; arrow makes room for as many as a group claims
+	left := int64(n) - 1 // elements that may be children; arrow allocates for as many as a group claims
 	for range n {
 		at = append(at, size-int(t.left))
 		children := int64(0)
@@ -160,11 +158,11 @@ func (t *thriftReader) readSchema(size int) (at []int, err error) {
 	return append(at, size-int(t.left)), nil
 }
 
-// removeBadTypes returns the footer without the types that arrow cannot take, and what they are; nil if the schema is not at
-// fault.
+// removeBadTypes returns the footer without the types that arrow rejects, and a description of these; nil if the schema is
+// not the problem.
 func (f *footer) removeBadTypes() (data []byte, broken map[int]string) {
 	broken = map[int]string{}
-	done := 0 // bytes of f.data that are in data, or are left out
+	done := 0 // bytes of f.data that are in data, or were removed
 	for i := range max(0, len(f.elements)-1) {
 		from, to := f.elements[i], f.elements[i+1]
 		e := parseElement(f.data[from:to])
@@ -194,15 +192,15 @@ type element struct {
 	group  bool
 }
 
-// elementField is a field of a struct: its number, its type, and its value as it stands in the file.
+// elementField is a field of a struct: its number, its type, and its value as in the file.
 type elementField struct {
 	id    int64
 	typ   byte
 	value []byte
-	n     int64 // the value, where it is a number
+	n     int64 // the value, if it is a number
 }
 
-// parseElement reads an element that checkFooter has checked.
+// parseElement parses an element that checkFooter has checked.
 func parseElement(data []byte) *element {
 	t := newFooterReader(data)
 	e := &element{}
@@ -225,15 +223,15 @@ func parseElement(data []byte) *element {
 	}
 }
 
-// appendTo appends the element as it stands in a file.
+// appendTo appends the element in the form of a file.
 func (e *element) appendTo(dst []byte) []byte {
 	for _, f := range e.fields {
-		dst = append(binary.AppendVarint(append(dst, f.typ), f.id), f.value...) // the number in full
+		dst = append(binary.AppendVarint(append(dst, f.typ), f.id), f.value...) // the long form, with the number
 	}
 	return append(dst, 0)
 }
 
-// isAccepted reports whether arrow takes a file with that element.
+// isAccepted reports whether arrow accepts a file with that element.
 func (e *element) isAccepted() bool {
 	const child = "\x15\x0c\x25\x02\x18\x01c\x00" // a column c
 	data := []byte("\x15\x02\x19\x2c")            // version, and a schema of two elements
@@ -247,12 +245,12 @@ func (e *element) isAccepted() bool {
 	return err == nil
 }
 
-// withoutField is the fields but those of that number.
+// withoutField returns the fields except those of that number.
 func (e *element) withoutField(id int64) []elementField {
 	return slices.DeleteFunc(slices.Clone(e.fields), func(f elementField) bool { return f.id == id })
 }
 
-// findLastField is the last field of that number and type, which is the one that counts.
+// findLastField returns the last field of that number and type, which is the one that is used.
 func (e *element) findLastField(id int64, typ byte) (f elementField, ok bool) {
 	for _, g := range e.fields {
 		if g.id == id && g.typ == typ {
@@ -262,8 +260,8 @@ func (e *element) findLastField(id int64, typ byte) (f elementField, ok bool) {
 	return f, ok
 }
 
-// removeBadType takes from the element what arrow cannot take. It returns what that is, as a column is described, or "" where it
-// means nothing.
+// removeBadType removes from the element what arrow rejects. It returns a description of that as in [File.BrokenTypes], or ""
+// if it means nothing.
 func (e *element) removeBadType() (what string, ok bool) {
 	if logical, has := e.findLastField(elementLogical, thriftNested); has {
 		union, err := newFooterReader(logical.value).readStruct(true, 2, nil)
@@ -292,8 +290,8 @@ func (e *element) removeBadType() (what string, ok bool) {
 	return what, e.isAccepted()
 }
 
-// describe says of which logical type a column is that arrow does not take for it. arrow knows 1 to 15, of which 9 is
-// reserved, and units of time up to nanoseconds; of several members of the union it takes the first one that it knows.
+// describe returns a description of a logical type that arrow rejects. arrow knows 1 to 15, of which 9 is reserved, and units
+// of time up to nanoseconds. Of several members of the union it uses the first one that it knows.
 func (s *thriftStruct) describe(group bool) string {
 	for id := int64(1); id <= 15; id++ {
 		member := s.structs[id]
@@ -319,7 +317,7 @@ func (s *thriftStruct) describe(group bool) string {
 	return fmt.Sprintf("of the logical type number %d", id)
 }
 
-// findNodes are the nodes of a schema at these positions in the footer, where they stand depth first.
+// findNodes returns the nodes of a schema at these indices in the footer, which lists them depth first.
 func findNodes(s *schema.Schema, at map[int]string) map[schema.Node]string {
 	nodes := map[schema.Node]string{}
 	i := 0

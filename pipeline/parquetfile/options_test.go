@@ -39,7 +39,7 @@ func TestOptions(t *testing.T) {
 		{"a codec that cannot be read", compress.Codecs.Lzo, text, Options{Codecs: []compress.Compression{compress.Codecs.Lzo}},
 			Refusal{Kind: Codec, Codec: compress.Codecs.Lzo}, "the compression LZO cannot be read"},
 		{"none of the encodings", compress.Codecs.Uncompressed, text, Options{Encodings: []parquet.Encoding{parquet.Encodings.RLEDict}},
-			Refusal{Kind: Encoding, Encoding: parquet.Encodings.Plain, Type: parquet.Types.ByteArray}, "the encoding PLAIN of values of the type BYTE_ARRAY cannot be read"},
+			Refusal{Kind: Encoding, Encoding: parquet.Encodings.Plain, Type: parquet.Types.ByteArray}, "the encoding PLAIN of values of type BYTE_ARRAY cannot be read"},
 		{"not an encoding of the type", compress.Codecs.Uncompressed, encodePage(text, parquet.Encodings.DeltaBinaryPacked), Options{Encodings: []parquet.Encoding{parquet.Encodings.DeltaBinaryPacked}},
 			Refusal{Kind: Encoding, Encoding: parquet.Encodings.DeltaBinaryPacked, Type: parquet.Types.ByteArray}, "the encoding DELTA_BINARY_PACKED"},
 		{"a large page", compress.Codecs.Uncompressed, testPage(0, maxPage+1, 1, 0, nil), Options{}, Refusal{Kind: LargePage, Size: maxPage + 1}, "a page of 134217729 bytes cannot be read"},
@@ -72,7 +72,7 @@ func TestOptions(t *testing.T) {
 		})
 	}
 	c := NewColumn(testColumn(t, parquet.Types.ByteArray, 0, 0), Options{TightIndices: true}, 64)
-	if err := c.Begin(bytes.NewReader(wide), 8, compress.Codecs.Uncompressed); err != nil || c.HasNext() || c.Err() == nil || !strings.Contains(c.Err().Error(), "points outside of its dictionary") {
+	if err := c.Begin(bytes.NewReader(wide), 8, compress.Codecs.Uncompressed); err != nil || c.HasNext() || c.Err() == nil || !strings.Contains(c.Err().Error(), "has indices that are not in its dictionary") {
 		t.Errorf("wide indices that are not taken: %v, %v", err, c.Err())
 	}
 }

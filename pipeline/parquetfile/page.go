@@ -17,17 +17,15 @@ import (
 
 const (
 	maxPage   = 128 << 20 // bytes of a page, decompressed; DuckDB writes pages of up to 100 MB
-	maxHeld   = 256 << 20 // bytes of the pages of all columns at a time
+	maxHeld   = 256 << 20 // bytes of the current pages of all columns
 	maxHeader = 16 << 20  // bytes of a page header, whose statistics may hold two values
 	maxDelta  = 4 << 20   // values of a page in a delta encoding, for which arrow allocates
 )
 
 // pageReader reads the pages of a column chunk for arrow's column reader.
 //
-// arrow's own page reader believes what a file says of itself: it allocates the size that a page header claims, and its
-// decompressors go on for as long as the data do, so a file of a few kilobytes takes gigabytes. This one makes room
-// for no byte that has not come, and checks what arrow's value decoders take for granted. Each page has memory of its own,
-// so that values may point into it.
+// It replaces arrow's page reader, which trusts the file: see the package comment. It allocates only for bytes that it has
+// read, and checks what arrow's decoders take for granted. Each page has its own memory, so that values may point into it.
 type pageReader struct {
 	*shared
 	descr  *schema.Column
@@ -35,12 +33,12 @@ type pageReader struct {
 	buffer int // bytes to read ahead
 
 	r      *bufio.Reader
-	values int64 // of the chunk, in pages that were not read yet
+	values int64 // values of the chunk in pages that were not read yet
 
 	page      file.Page
-	seen      int // values of the pages that were read
-	batch     int // how many of the page's values may be decoded at a time
-	dict      int // values of the dictionary
+	seen      int // values in the pages read so far
+	batch     int // values of the page that may be decoded at a time
+	dict      int // values in the dictionary
 	dictBatch int
 	dictHeld  int64
 	pageHeld  int64
@@ -53,12 +51,12 @@ func (p *pageReader) Page() file.Page { return p.page }
 
 func (p *pageReader) Err() error { return p.err }
 
-// Reset is not for this reader: begin takes a section of the file, not a codec by arrow's idea of it.
+// Reset is not supported: beginChunk takes a section of the file and this package's codecs.
 func (p *pageReader) Reset(parquet.BufferedReader, int64, compress.Compression, *file.CryptoContext) {
 	p.err = errors.New("not supported")
 }
 
-// beginChunk starts with a chunk.
+// beginChunk begins a chunk.
 func (p *pageReader) beginChunk(r io.Reader, values int64, codec compress.Compression) {
 	if p.r == nil {
 		p.r = bufio.NewReaderSize(nil, p.buffer)
@@ -69,7 +67,7 @@ func (p *pageReader) beginChunk(r io.Reader, values int64, codec compress.Compre
 	p.page, p.seen, p.batch, p.dict, p.dictBatch, p.err = nil, 0, 0, 0, 0, nil
 }
 
-// setHeld accounts for the bytes that the page and the dictionary take.
+// setHeld sets the bytes that the page and the dictionary hold.
 func (p *pageReader) setHeld(page, dict int64) {
 	p.held += page - p.pageHeld + dict - p.dictHeld
 	p.pageHeld, p.dictHeld = page, dict
@@ -93,16 +91,16 @@ const (
 	headerType   = 1
 	headerSize   = 2 // decompressed
 	headerPacked = 3
-	headerCRC    = 4 // of the page as it is stored, which not all writers compute
+	headerCRC    = 4 // of the stored page; optional
 	headerData   = 5
 	headerDict   = 7
 	headerDataV2 = 8
 )
 
-// ErrChecksum is of a page that was damaged after it was written.
+// ErrChecksum is the error of a page that was damaged after it was written.
 var ErrChecksum = errors.New("damaged Parquet: the checksum of a page is wrong")
 
-// readPage reads a page. One of a kind that holds no values is skipped, and p.page stays nil.
+// readPage reads a page. If its kind holds no values, it skips the page, and p.page stays nil.
 func (p *pageReader) readPage() error {
 	header, err := (&thriftReader{r: p.r, left: maxHeader, parts: maxFooterParts}).readStruct(true, 0, nil)
 	if err != nil {
@@ -147,7 +145,7 @@ func (p *pageReader) readPage() error {
 		stored = io.TeeReader(p.r, sum)
 	}
 	data := []byte{}
-	if levels > 0 { // of a page of version 2: never compressed
+	if levels > 0 { // of a page of version 2, where they are never compressed
 		if data, err = readUpTo(data, stored, levels); err != nil {
 			return err
 		}
@@ -158,7 +156,7 @@ func (p *pageReader) readPage() error {
 	}
 	rest := &io.LimitedReader{R: stored, N: packed - levels}
 	data, err = p.unpack.unpackPage(data, codec, rest, size-levels)
-	if err == nil || checked { // a wrong checksum says more than what the decompression makes of it
+	if err == nil || checked { // a wrong checksum is a better error than that of the decompression
 		if _, err := io.Copy(io.Discard, rest); err != nil {
 			return err
 		}
@@ -175,7 +173,7 @@ func (p *pageReader) readPage() error {
 	return p.decodePage(header.ints[headerType], s, data)
 }
 
-// decodePage makes a page of its header and data.
+// decodePage makes p.page of a header and data.
 func (p *pageReader) decodePage(kind int64, s *thriftStruct, data []byte) error {
 	n := int32(s.ints[1])
 	encoding := func(field int64) parquet.Encoding { return parquet.Encoding(s.ints[field]) }
@@ -234,16 +232,16 @@ func (p *pageReader) decodePage(kind int64, s *thriftStruct, data []byte) error 
 	return nil
 }
 
-// computeBatch is how many values of that length are decoded at a time.
+// computeBatch returns how many values of that length are decoded at a time.
 func computeBatch(length int) int { return max(1, MaxBatch/max(1, length)) }
 
-// findLongest is the length of the longest value of a dictionary of byte arrays.
+// findLongest returns the length of the longest value of a dictionary of byte arrays.
 func findLongest(data []byte) int {
 	most := uint32(0)
 	for len(data) >= 4 {
 		n := binary.LittleEndian.Uint32(data)
 		if data = data[4:]; uint64(n) > uint64(len(data)) {
-			break // arrow will notice
+			break // arrow returns an error
 		}
 		most = max(most, n)
 		data = data[n:]

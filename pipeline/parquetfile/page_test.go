@@ -153,12 +153,12 @@ func TestPageBombs(t *testing.T) {
 					packed []byte
 					want   string
 				}{
-					{"more than it says", 100, large, "a page that has not the 100 bytes"},
-					{"says nothing and has a lot", 0, large, "a page that has not the 0 bytes"},
-					{"less than it says", maxPage, small, "a page that has not the 134217728 bytes"},
+					{"more than it says", 100, large, "a page does not have the 100 bytes"},
+					{"says nothing and has a lot", 0, large, "a page does not have the 0 bytes"},
+					{"less than it says", maxPage, small, "a page does not have the 134217728 bytes"},
 					{"over the bound", maxPage + 1, small, "a page of 134217729 bytes cannot be read"},
 					{"over what an int32 holds", 1 << 40, small, "cannot be read"},
-					{"less than nothing", -1, small, "a header or footer that is none"},
+					{"less than nothing", -1, small, "an invalid header or footer"},
 					{"nothing where there should be something", 100, nil, "damaged Parquet"},
 				} {
 					name := fmt.Sprintf("%s, page type %d, %s", codec, kind, test.name)

@@ -8,10 +8,10 @@ import (
 	"github.com/apache/arrow/go/v15/parquet/schema"
 )
 
-// byteStreamSplit is BYTE_STREAM_SPLIT, which arrow has no name for (parquet.thrift of the Parquet format, Encoding).
+// byteStreamSplit is BYTE_STREAM_SPLIT, for which arrow has no name (parquet.thrift of the Parquet format, Encoding).
 const byteStreamSplit parquet.Encoding = 9
 
-// encodings are those that each type of values has, as far as they can be read.
+// encodings are the encodings of each type that can be read.
 var encodings = map[parquet.Type][]parquet.Encoding{
 	parquet.Types.Boolean: {parquet.Encodings.Plain, parquet.Encodings.RLE},
 	parquet.Types.Int32: {parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict, parquet.Encodings.DeltaBinaryPacked,
@@ -27,7 +27,7 @@ var encodings = map[parquet.Type][]parquet.Encoding{
 		byteStreamSplit},
 }
 
-// valueWidth is how many bytes a value of a type takes; 0 is one whose values have no width.
+// valueWidth returns the number of bytes of a value; 0 if values have no fixed width.
 func valueWidth(d *schema.Column) int {
 	switch d.PhysicalType() {
 	case parquet.Types.Int32, parquet.Types.Float:
@@ -40,11 +40,11 @@ func valueWidth(d *schema.Column) int {
 	return 0
 }
 
-// convertToPlain is a page in the encoding PLAIN, the levels with at most n values behind them, which are in an encoding that
+// convertToPlain converts a page to the encoding PLAIN: levels followed by at most n values, which are in an encoding that
 // arrow does not know (Encodings.md of the Parquet format).
 func convertToPlain(levels, values []byte, enc parquet.Encoding, width, n int) ([]byte, error) {
 	damaged := errors.New("damaged Parquet: a page of values that do not have their width")
-	if enc == byteStreamSplit { // the first bytes of all values, and then the second ones
+	if enc == byteStreamSplit { // the first bytes of all values, then the second bytes, and so on
 		if width < 1 || len(values)%width != 0 || len(values)/width > n {
 			return nil, damaged
 		}

@@ -5,13 +5,13 @@ import (
 	"io"
 )
 
-// thriftReader reads Thrift's compact protocol (thrift-compact-protocol.md of the Thrift project) without knowing
-// what is in it: enough for a page header, and to find out whether a footer is what it says. It believes no size:
-// nothing is allocated for one, and what is longer than the rest is an error.
+// thriftReader reads Thrift's compact protocol (thrift-compact-protocol.md of the Thrift project) without knowing the
+// structs: enough for a page header, and to check the lengths in a footer. It does not trust sizes: it allocates nothing for
+// one, and a size of more than the rest of the data is an error.
 type thriftReader struct {
 	r     thriftSource
 	left  int64 // bytes that may still be read
-	parts int   // elements of lists, and fields that are kept, that may still come
+	parts int   // list elements and kept fields that may still be read
 }
 
 type thriftSource interface {
@@ -19,7 +19,7 @@ type thriftSource interface {
 	Discard(n int) (int, error)
 }
 
-// thriftStruct is what a struct holds of numbers, booleans among them, and of structs.
+// thriftStruct holds the numbers, booleans and structs in a struct.
 type thriftStruct struct {
 	ints    map[int64]int64
 	structs map[int64]*thriftStruct
@@ -30,7 +30,7 @@ const (
 	thriftTrue   = 1
 	thriftFalse  = 2
 	thriftByte   = 3
-	thriftI32    = 5 // 4 is i16: it, i32 and i64 are one number
+	thriftI32    = 5 // 4 is i16; i16, i32 and i64 have the same encoding
 	thriftI64    = 6
 	thriftDouble = 7
 	thriftBinary = 8
@@ -43,7 +43,7 @@ const (
 // thriftDepth is deeper than any struct of Parquet.
 const thriftDepth = 16
 
-var errThrift = errors.New("damaged Parquet: a header or footer that is none")
+var errThrift = errors.New("damaged Parquet: an invalid header or footer")
 
 func (t *thriftReader) readByte() (byte, error) {
 	if t.left <= 0 {
@@ -82,7 +82,7 @@ func (t *thriftReader) skipBytes(n uint64) error {
 	return err
 }
 
-// readField begins the field behind the one of that number: its number, and its type; 0 is the end of the struct.
+// readField reads the header of the next field, after the one of number last. typ 0 is the end of the struct.
 func (t *thriftReader) readField(last int64) (id int64, typ byte, err error) {
 	b, err := t.readByte()
 	if err != nil || b == 0 {
@@ -102,7 +102,7 @@ func (t *thriftReader) readField(last int64) (id int64, typ byte, err error) {
 	return id, typ, nil
 }
 
-// skipField goes beyond the value of a field. That of a boolean is in its type.
+// skipField skips the value of a field. That of a boolean is in its type.
 func (t *thriftReader) skipField(typ byte, depth int, l *layout) error {
 	if typ == thriftTrue || typ == thriftFalse {
 		return nil
@@ -111,13 +111,13 @@ func (t *thriftReader) skipField(typ byte, depth int, l *layout) error {
 	return err
 }
 
-// layout is where arrow reads lists: it takes their elements for what they should be, whatever type they have.
+// layout says where arrow reads lists: it assumes the type of their elements, whatever the data says.
 type layout struct {
 	elements byte              // the type of the elements of a list
 	fields   map[int64]*layout // of a struct, or of each struct in the list
 }
 
-// findField is the layout of a field; nil where arrow reads no list in it.
+// findField returns the layout of a field; nil if arrow reads no list in it.
 func (l *layout) findField(id int64) *layout {
 	if l == nil {
 		return nil
@@ -125,7 +125,7 @@ func (l *layout) findField(id int64) *layout {
 	return l.fields[id]
 }
 
-// readStruct reads a struct. Where keep is not set, it is only checked. What is kept counts as a part.
+// readStruct reads a struct. If keep is false, it only checks the struct. Each kept field counts as a part.
 func (t *thriftReader) readStruct(keep bool, depth int, l *layout) (*thriftStruct, error) {
 	if depth > thriftDepth {
 		return nil, errThrift
@@ -211,7 +211,7 @@ func (t *thriftReader) readValue(typ byte, depth int, l *layout) (int64, error) 
 	return 0, errThrift
 }
 
-// readListHeader begins a list: how many elements it has, and of which type.
+// readListHeader reads the number and the type of a list's elements.
 func (t *thriftReader) readListHeader() (n uint64, typ byte, err error) {
 	b, err := t.readByte()
 	if err != nil {
@@ -223,18 +223,18 @@ func (t *thriftReader) readListHeader() (n uint64, typ byte, err error) {
 	return n, b & 15, err
 }
 
-// reserveParts makes sure that so many parts may come.
+// reserveParts checks that n more parts are allowed.
 func (t *thriftReader) reserveParts(n uint64) error {
 	if n > uint64(t.left) { // each takes a byte
 		return errThrift
 	}
 	if t.parts -= int(n); t.parts < 0 {
-		return errors.New("a header or footer of too many parts: more row groups and columns than can be read in bounded memory")
+		return errors.New("a header or footer with too many parts: more row groups and columns than can be read in bounded memory")
 	}
 	return nil
 }
 
-// readElements reads n times a value of each type.
+// readElements reads a value of each type, n times.
 func (t *thriftReader) readElements(n uint64, depth int, l *layout, types ...byte) error {
 	if err := t.reserveParts(n); err != nil {
 		return err

@@ -25,17 +25,17 @@ type unpacker struct {
 	zstd   *zstd.Decoder
 }
 
-// codecLZ4Raw is LZ4_RAW, which arrow has no name for (parquet.thrift of the Parquet format, CompressionCodec).
+// codecLZ4Raw is LZ4_RAW, for which arrow has no name (parquet.thrift of the Parquet format, CompressionCodec).
 const codecLZ4Raw compress.Compression = 7
 
-// codecs are those that can be read. LZO cannot: no decoder of it can be bounded.
+// codecs are the codecs that can be read. LZO is not one: its decoders have no limit.
 var codecs = []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Gzip, compress.Codecs.Zstd,
 	compress.Codecs.Brotli, compress.Codecs.Lz4, codecLZ4Raw}
 
-// unpackPage appends the page that r holds, and which has size bytes when it is decompressed. It has to have just these, and
-// room is made only for those that come. Of r, it may leave bytes that do not matter.
+// unpackPage decompresses the page in r, and appends it to dst. It must have exactly size bytes; memory is allocated only for
+// bytes that exist. unpackPage may leave bytes in r that do not matter.
 func (u *unpacker) unpackPage(dst []byte, codec compress.Compression, r *io.LimitedReader, size int64) ([]byte, error) {
-	wrong := fmt.Errorf("damaged Parquet: a page that has not the %d bytes which its header says", size)
+	wrong := fmt.Errorf("damaged Parquet: a page does not have the %d bytes that its header says", size)
 	packed := r.N
 	var from io.Reader
 	switch codec {
@@ -71,7 +71,7 @@ func (u *unpacker) unpackPage(dst []byte, codec compress.Compression, r *io.Limi
 		if _, err := io.CopyN(&u.packed, r, packed); err != nil {
 			return nil, err
 		}
-		if size > 255*packed { // no byte of LZ4 stands for more
+		if size > 255*packed { // no byte of LZ4 can represent more
 			return nil, wrong
 		}
 		if codec == compress.Codecs.Lz4 && bytes.HasPrefix(u.packed.Bytes(), lz4Frame) {
@@ -125,7 +125,7 @@ func (u *unpacker) unpackPage(dst []byte, codec compress.Compression, r *io.Limi
 		}
 		from = c.NewReader(r)
 	default:
-		return nil, Refusal{Kind: Codec, Codec: codec}.Err() // Begin has refused it
+		return nil, Refusal{Kind: Codec, Codec: codec}.Err() // unreachable: Begin checks the codec
 	}
 	dst, err := readUpTo(dst, from, size)
 	if err != nil {
@@ -146,15 +146,15 @@ func (u *unpacker) unpackPage(dst []byte, codec compress.Compression, r *io.Limi
 const (
 	zstdFrame    = "\x28\xb5\x2f\xfd"
 	zstdHead     = 6       // bytes of a frame up to its window
-	leastWindow  = 1 << 20 // a smaller one has smaller blocks
+	leastWindow  = 1 << 20 // smaller windows have smaller blocks
 	zstdMinLog   = 10
-	zstdSingle   = 1 << 5 // the flag of a frame without a window: that is its content
-	zstdFlags    = 4      // where they are
+	zstdSingle   = 1 << 5 // the flag of a frame without a window: its content is the window
+	zstdFlags    = 4      // the offset of the flags
 	zstdWindowAt = 5
 )
 
-// narrowWindow makes the window of a zstd frame (RFC 8878, 3.1.1.1) as small as its content of size bytes can be, because
-// the decoder makes room for all of it. A high level claims 128 MiB for a page of 1 MiB.
+// narrowWindow reduces the window of a zstd frame (RFC 8878, 3.1.1.1) to the least for content of size bytes, because the
+// decoder allocates all of it. High levels claim 128 MiB for a page of 1 MiB.
 func narrowWindow(head []byte, size int64) {
 	if len(head) < zstdHead || string(head[:zstdFlags]) != zstdFrame || head[zstdFlags]&zstdSingle != 0 {
 		return
@@ -165,12 +165,12 @@ func narrowWindow(head []byte, size int64) {
 	}
 }
 
-// What the codec LZ4 means was never written down, so each writer has its own (Compression.md of the Parquet format): a
-// frame, or what Hadoop puts around blocks, or a block alone.
+// The codec LZ4 was never specified, so each writer has its own (Compression.md of the Parquet format): a frame, Hadoop's
+// framing of blocks, or a block alone.
 var lz4Frame = []byte{0x04, 0x22, 0x4d, 0x18}
 
-// unpackHadoopLZ4 decompresses Hadoop's blocks into dst, which they have to fill: each begins with its size, and then, as often as
-// that takes, comes the length of a part and the part. It reports whether packed was that.
+// unpackHadoopLZ4 decompresses Hadoop's blocks into dst, which they must fill. Each block has its size, and then parts, each
+// with its length before it. It reports whether packed has that form.
 func unpackHadoopLZ4(dst, packed []byte) bool {
 	number := func() (int, bool) {
 		if len(packed) < 4 {
@@ -200,14 +200,14 @@ func unpackHadoopLZ4(dst, packed []byte) bool {
 	return len(dst) == 0
 }
 
-// Close ends what the unpacker has begun.
+// Close frees the zstd decoder.
 func (u *unpacker) Close() {
 	if u.zstd != nil {
 		u.zstd.Close()
 	}
 }
 
-// readUpTo appends n bytes of r. dst grows with what comes.
+// readUpTo appends n bytes of r. dst grows with what was read.
 func readUpTo(dst []byte, r io.Reader, n int64) ([]byte, error) {
 	for chunk := int64(1 << 20); n > 0; chunk *= 2 {
 		chunk = min(chunk, n)
