@@ -9,7 +9,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// asRecords are error records of the rows that failed, as JSONL.
+// asRecords returns error records of the rows that failed, as JSONL.
 func asRecords(rows []got) string {
 	var b strings.Builder
 	for _, r := range rows {
@@ -21,7 +21,7 @@ func asRecords(rows []got) string {
 	return b.String()
 }
 
-// The error record of a row that does not decode holds it, and does not become another user when it is read again.
+// The error record of a row that does not decode contains the row, and does not become another user when it is read again.
 func TestBadRowsAreKept(t *testing.T) {
 	for _, test := range []struct {
 		name, file, data string
@@ -90,7 +90,7 @@ func TestBadRowsAreKept(t *testing.T) {
 	}
 }
 
-// Columns of one name, or without one, are in the way only where they are used.
+// Columns with a duplicate name, or without a name, are an error only if they are used.
 func TestColumnsWithoutAName(t *testing.T) {
 	for _, test := range []struct {
 		name, data string
@@ -188,8 +188,8 @@ func TestNoHeader(t *testing.T) {
 	}
 }
 
-// Lines that a quote has swallowed are read again once each: cells that look as if they closed one quote and opened the
-// next must not swallow the rest of the file again, line for line.
+// Lines after an unclosed quote are read again once each: cells that seem to close one quote and open the next must not
+// make every line read the rest of the file again.
 func TestSwallowedLinesAreReadOnce(t *testing.T) {
 	data := strings.Repeat("x\",\"\n", 3*maxRecord/len("x\",\"\n"))
 	c := &csvReader{lines: newLines("x", strings.NewReader(data)), csvOptions: csvOptions{comma: ','}, header: []string{"user_id", "y"}}

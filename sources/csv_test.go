@@ -20,7 +20,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// The rows of faults.md about CSV, and their like. rows are as ids writes them.
+// Well-formed and broken rows of CSV. rows are as joinIDs writes them.
 func TestCSVFaults(t *testing.T) {
 	long := strings.Repeat("x", maxRecord+10)
 	for _, test := range []struct {
@@ -86,7 +86,7 @@ func TestCSVFaults(t *testing.T) {
 	}
 }
 
-// What makes a file of no use is refused, with the file, the line and a hint.
+// A file that cannot be used is an error that names the file and the line, with a hint.
 func TestCSVRefused(t *testing.T) {
 	utf16 := func(s string) string {
 		var b []byte
@@ -185,7 +185,7 @@ func TestTruncatedCompression(t *testing.T) {
 	}
 }
 
-// Any strings that encoding/csv writes arrive byte for byte.
+// All strings that encoding/csv writes are read byte for byte.
 func TestCSVByteForByte(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	alphabet := []string{"a", "b", ",", "\"", "\"\"", "\n", "\r", "\r\n", " ", "\t", "é", "🦊", "'", "\\", "%2F", "\ufeff", ";"}
@@ -239,7 +239,7 @@ func mustClose(tb testing.TB, c io.Closer) {
 	}
 }
 
-// readRecords reads the file with the reader alone.
+// readRecords reads the file with the reader alone, without a mapping.
 func readRecords(r io.Reader, width int) (rows [][]string, problems int, err error) {
 	c := &csvReader{lines: newLines("x", r), csvOptions: csvOptions{comma: ',', missingEmpty: true}, header: make([]string, width)}
 	for {
@@ -261,7 +261,7 @@ func readRecords(r io.Reader, width int) (rows [][]string, problems int, err err
 	}
 }
 
-// It makes no difference in what portions the bytes come.
+// The size of the pieces in which the bytes are read makes no difference.
 func TestCSVPortions(t *testing.T) {
 	data := "a,\"b\r\n\"\"x\"\"\n\",c\n\n\"\",,\nbad\n1,\"2,3\n4,5,6\n"
 	want, problems, err := readRecords(strings.NewReader(data), 3)
@@ -278,8 +278,8 @@ func TestCSVPortions(t *testing.T) {
 	}
 }
 
-// FuzzCSV holds the reader to encoding/csv where that keeps every byte, and runs everything else through the
-// whole of an input with a mapping.
+// FuzzCSV compares the reader with encoding/csv if that keeps every byte, and reads everything else as an input with a
+// mapping.
 func FuzzCSV(f *testing.F) {
 	f.Add([]byte("user_id,x\na,1\n\"b\"\"\",\"2\n\"\n"), "country")
 	f.Add([]byte("user_id\n\na\n\"\n"), "groups.org")
@@ -348,7 +348,7 @@ func checkSorted(t *testing.T, v pipeline.Value) {
 	}
 }
 
-// Excel writes and reads a first line that says the delimiter.
+// Excel writes and reads a first line that sets the delimiter.
 func TestSeparatorLine(t *testing.T) {
 	for _, test := range []struct {
 		name, data string
@@ -373,7 +373,7 @@ func TestSeparatorLine(t *testing.T) {
 	}
 }
 
-// --delimiter says what stands between the cells of CSV, compressed or not, and of nothing else.
+// Delimiter sets the delimiter of CSV, compressed or not, and is an error for other formats.
 func TestDelimiter(t *testing.T) {
 	for _, d := range []rune{0, ',', ';', '|', '\t', '\x01', ' ', '^'} {
 		comma := d
@@ -425,7 +425,7 @@ func TestDelimiter(t *testing.T) {
 	}
 }
 
-// typicalUsers is a CSV file of ten columns.
+// typicalUsers returns the header and rows of a CSV file of ten columns.
 func typicalUsers(n int) ([]string, [][]string) {
 	header := []string{"user_id", "device_id", "country", "language", "platform", "version",
 		"user_properties.plan", "user_properties.seats", "groups.org", "signup_note"}
@@ -475,7 +475,7 @@ func BenchmarkCSV(b *testing.B) {
 	})
 }
 
-// cpuTime is the time that the process has kept a processor busy, which others on the machine change less than the clock.
+// cpuTime returns the CPU time of the process, on which other processes have less influence than on the clock.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

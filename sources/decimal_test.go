@@ -11,7 +11,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// decimalFile is a Parquet file with a column of decimals, of which an integer stands in each row.
+// decimalFile writes a Parquet file with a column of decimals, which are stored as integers.
 func decimalFile(t *testing.T, logical schema.LogicalType, values ...int32) string {
 	t.Helper()
 	c := parquetColumn{node: leafNode(t, "balance", parquet.Repetitions.Optional, logical, parquet.Types.Int32, -1), values: values}
@@ -22,7 +22,7 @@ func decimalFile(t *testing.T, logical schema.LogicalType, values ...int32) stri
 	return writeFile(t, "u.parquet", parquetBytes(t, withID(t, len(values)+1, c)))
 }
 
-// Decimals of several files have room in one column, whose type is known before the first row.
+// The type of a carried column has room for the decimals of all files, and is known before the first row.
 func TestDecimalsOfFiles(t *testing.T) {
 	narrow := decimalFile(t, schema.NewDecimalLogicalType(3, 2), 999, -5)
 	wide := decimalFile(t, schema.NewDecimalLogicalType(9, 2), 123456789)
@@ -75,7 +75,7 @@ func TestDecimalsOfFiles(t *testing.T) {
 	}
 }
 
-// A number that has more digits than its column is none of it: no output could hold it.
+// A number that has more digits than its column is an error, because no output could hold it.
 func TestDecimalsOfTooManyDigits(t *testing.T) {
 	file := decimalFile(t, schema.NewDecimalLogicalType(3, 2), 999, 1000, -999, -1000)
 	in, err := Open(filesAt(file), Options{Mapping: Mapping{Carry: []string{"balance"}}})

@@ -12,7 +12,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// errorRows are the rows as error records.
+// errorRows returns the rows as error records.
 func errorRows(header []string, rows [][]string) [][]string {
 	var out [][]string
 	for i, row := range rows {
@@ -30,7 +30,7 @@ func errorRows(header []string, rows [][]string) [][]string {
 	return out
 }
 
-// errorJSONL is those records as JSONL, where input is an object.
+// errorJSONL returns the records as JSONL, in which input is an object.
 func errorJSONL(header []string, rows [][]string) []byte {
 	var b []byte
 	for _, row := range errorRows(header, rows) {
@@ -50,7 +50,7 @@ func errorJSONL(header []string, rows [][]string) []byte {
 	return b
 }
 
-// A run's error records are an input: the original rows, under their original numbers.
+// The error records of a run are an input: the original rows, under their original numbers.
 func TestErrorRecords(t *testing.T) {
 	record := func(number, input string) string {
 		return `{"row_number":` + number + `,"user_id":"not this","device_id":null,"kind":"unavailable","http_status":503,"attempts":5,"message":"m","occurred_at":"t","input":` + input + "}\n"
@@ -101,7 +101,7 @@ func TestErrorRecords(t *testing.T) {
 	}
 }
 
-// What a CSV row was is what its error record gives, whatever --missing says.
+// An error record results in the same user as its CSV row, whatever --missing says.
 func TestErrorRecordsGiveTheSameUser(t *testing.T) {
 	data := []byte("user_id,country,user_properties.a\nu,,\n")
 	for _, first := range []bool{false, true} {
@@ -122,7 +122,7 @@ func TestErrorRecordsGiveTheSameUser(t *testing.T) {
 	}
 }
 
-// Whose error records an input holds is known before its first row, of each format, and of files after the first.
+// The run of an input's error records is known before the first row, in each format, and for files after the first.
 func TestFailedRun(t *testing.T) {
 	rows := func(run string) [][]string {
 		return [][]string{{"1", "u", "", "rejected", "400", "1", "m", "t", `{"user_id":"u"}`, run}}

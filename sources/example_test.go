@@ -34,7 +34,7 @@ func ExampleOpen() {
 		log.Fatal(err)
 	}
 	defer in.Close()
-	var row pipeline.Row // its memory is used again
+	var row pipeline.Row // its memory is reused
 	for {
 		if err := in.Next(&row); errors.Is(err, io.EOF) {
 			break

@@ -204,7 +204,7 @@ type got struct {
 	Err     string
 }
 
-// renderRow is the row as text.
+// renderRow returns the row as text.
 func renderRow(row *pipeline.Row) got {
 	g := got{Number: row.Number, ID: row.User.UserID, Dev: row.User.DeviceID}
 	if row.Err != nil {
@@ -244,7 +244,7 @@ func readAll(in pipeline.Source) (rows []got, err error) {
 	}
 }
 
-// readRows writes data into a file of that name and reads it whole.
+// readRows writes data to a file of that name, and reads all rows.
 func readRows(tb testing.TB, name string, data []byte, opts Options) ([]got, error) {
 	tb.Helper()
 	in, err := Open(filesAt(writeFile(tb, name, data)), opts)
@@ -258,7 +258,7 @@ func readRows(tb testing.TB, name string, data []byte, opts Options) ([]got, err
 	return rows, err
 }
 
-// joinIDs are the ids and the kinds of the errors, one text a row.
+// joinIDs returns the row numbers, ids and kinds of errors, separated by spaces.
 func joinIDs(rows []got) string {
 	var out []string
 	for _, r := range rows {
@@ -275,7 +275,7 @@ func joinIDs(rows []got) string {
 	return strings.Join(out, " ")
 }
 
-// filesAt are the files at these paths, under their own names.
+// filesAt returns the files at these paths, under their own names.
 func filesAt(paths ...string) []File {
 	files := make([]File, len(paths))
 	for i, p := range paths {

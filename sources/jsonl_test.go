@@ -48,7 +48,7 @@ func TestJSONLFaults(t *testing.T) {
 	}
 }
 
-// A column that comes late is mapped all the same, and one that never comes is told.
+// A column that first appears in a late row is mapped too, and one that never appears is reported.
 func TestJSONLColumnsOfLateRows(t *testing.T) {
 	data := strings.Repeat("{\"user_id\":\"a\",\"x\":1}\n", 200) + `{"user_id":"b","late":"l","City":"c"}` + "\n"
 	in, err := Open(filesAt(writeFile(t, "u.jsonl", []byte(data))), Options{Mapping: Mapping{Properties: []string{"Late", "never"}, Carry: []string{"x", "gone"}}})

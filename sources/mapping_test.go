@@ -12,7 +12,7 @@ import (
 
 type types = map[string]pipeline.Type
 
-// What the options make of columns. Each file has one row.
+// The options map columns to fields. Each file has one row.
 func TestMapping(t *testing.T) {
 	for _, test := range []struct {
 		name, file, data string
@@ -199,7 +199,7 @@ func TestHasLocation(t *testing.T) {
 	}
 }
 
-// Merging a context with cells, and laying the cells out alone, are two ways to the same context.
+// Merging a context with cells, and building a context of the cells alone, have the same result.
 func TestLayOutAndMergeAgree(t *testing.T) {
 	header := []string{"user_id", "country", "city", "user_properties.a", "user_properties.b", "groups.t", "groups.u", "group_properties.t.p", "group_properties.t.q", "group_properties.u.p"}
 	for mask := range 1 << (len(header) - 1) {
@@ -250,7 +250,7 @@ func TestParseType(t *testing.T) {
 	}
 }
 
-// A column that matches only when case does not matter is taken, and said.
+// A column that matches only regardless of case is used, and reported.
 func TestFoldedNames(t *testing.T) {
 	for _, test := range []struct {
 		name, file, data string

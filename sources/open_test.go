@@ -14,7 +14,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// makeDirectory makes a folder of files.
+// makeDirectory makes a directory of files.
 func makeDirectory(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -91,7 +91,7 @@ func TestSeveralFiles(t *testing.T) {
 	}
 }
 
-// A row of several files says in which of them it is, as its line is that one's; a row of a single file need not.
+// An error of a row names its file if there are several, because the line number is that of a file.
 func TestErrorsNameTheFile(t *testing.T) {
 	decimals := func(n int32) []byte {
 		return parquetBytes(t, withID(t, 1, parquetColumn{node: leafNode(t, "country", parquet.Repetitions.Required, schema.NewDecimalLogicalType(3, 0), parquet.Types.Int32, -1), values: []int32{n}}))
@@ -143,7 +143,7 @@ func TestErrorsNameTheFile(t *testing.T) {
 	}
 }
 
-// The Parquet files of an input have one schema: the same columns, which hold the same.
+// The Parquet files of an input have one schema: the same columns with the same types.
 func TestParquetSchemaDiffers(t *testing.T) {
 	required := parquet.Repetitions.Required
 	leaf := func(logical schema.LogicalType, typ parquet.Type, values any) parquetColumn {
@@ -159,7 +159,7 @@ func TestParquetSchemaDiffers(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		files []parquetColumn
-		want  string // what the last file holds, and the first; "" if they go together
+		want  string // the types of the last file, and of the first; "" if they match
 	}{
 		{"the same", []parquetColumn{text, text}, ""},
 		{"integers of two sizes", []parquetColumn{int64s, leaf(nil, parquet.Types.Int32, []int32{1})}, ""},
@@ -195,7 +195,7 @@ func TestParquetSchemaDiffers(t *testing.T) {
 	}
 }
 
-// Folders called key=value say a column of all files below them, unless the files have it.
+// Directories named key=value are columns of all files in them, unless the files have the column.
 func TestPartitions(t *testing.T) {
 	dir := t.TempDir()
 	write := func(path string, data []byte) {

@@ -19,7 +19,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// withID are the columns with an id before them, so that there are users.
+// withID puts a column of ids before the columns, so that the rows are users.
 func withID(tb testing.TB, n int, cols ...parquetColumn) []parquetColumn {
 	tb.Helper()
 	id := parquetColumn{node: leafNode(tb, "user_id", parquet.Repetitions.Required, schema.StringLogicalType{}, parquet.Types.ByteArray, -1)}
@@ -118,7 +118,7 @@ func TestParquetTypes(t *testing.T) {
 	}
 }
 
-// Ids and fields are strings in the API: what is typed becomes its exact digits.
+// Ids and fields are strings in the API: typed values become their exact digits.
 func TestParquetTypedIDs(t *testing.T) {
 	req := parquet.Repetitions.Required
 	data := parquetBytes(t, []parquetColumn{
@@ -156,7 +156,7 @@ func newGroup(tb testing.TB, name string, rep parquet.Repetition, logical schema
 	return n
 }
 
-// Structs and maps are objects, lists are lists, in whichever of the ways writers have had for them.
+// Structs and maps are objects, lists are lists, in all the forms that writers have used.
 func TestParquetNested(t *testing.T) {
 	opt, req, rep := parquet.Repetitions.Optional, parquet.Repetitions.Required, parquet.Repetitions.Repeated
 	text := func(name string, r parquet.Repetition) schema.Node {
@@ -213,7 +213,7 @@ func TestParquetNested(t *testing.T) {
 			}
 		})
 	}
-	// A part of a struct is a column too where an option names it.
+	// A part of a struct is a column too if an option names it.
 	m := Mapping{Map: map[string]string{"country": "user_properties.plan"}, Carry: []string{"User_Properties.Seats"}}
 	if rows, err := readRows(t, "u.parquet", data, Options{Mapping: m}); err != nil || rows[0].Context != `{"country":"pro","user_properties":{"plan":"pro","seats":1}}` ||
 		rows[0].Carry != "[1]" || rows[4].Context != "{}" || rows[4].Carry != "[null]" {
@@ -221,7 +221,7 @@ func TestParquetNested(t *testing.T) {
 	}
 }
 
-// A column that is an object may be a whole part of the user: user_properties, groups, group_properties or context.
+// A column of objects may be all of user_properties, groups, group_properties or context.
 func TestParquetObjectsOfTheUser(t *testing.T) {
 	opt, req, rep := parquet.Repetitions.Optional, parquet.Repetitions.Required, parquet.Repetitions.Repeated
 	text := func(name string) schema.Node {
@@ -259,7 +259,7 @@ func TestParquetObjectsOfTheUser(t *testing.T) {
 	}
 }
 
-// Lists and row groups run across the batches in which arrow decodes.
+// Lists and row groups continue across the batches in which arrow decodes.
 func TestParquetBatches(t *testing.T) {
 	const n = 2000
 	var groups [][]parquetColumn
@@ -367,7 +367,7 @@ func TestParquetRefused(t *testing.T) {
 	}
 }
 
-// A damaged file gives rows or an error, and neither a panic nor a hang.
+// A damaged file results in rows or an error, never in a panic or a hang.
 func TestParquetMutations(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for _, opts := range parquetVariants() {
@@ -432,7 +432,7 @@ func BenchmarkParquet(b *testing.B) {
 	benchmarkInput(b, writeFile(b, "users.parquet", data), n, int64(len(data)))
 }
 
-// A column that shares its name, or has none, takes the file from nobody who does not want it.
+// A column with a duplicate name, or without one, is an error only if it is wanted.
 func TestParquetSharedNames(t *testing.T) {
 	text := func(name, value string) parquetColumn {
 		return parquetColumn{node: leafNode(t, name, parquet.Repetitions.Required, schema.StringLogicalType{}, parquet.Types.ByteArray, -1), values: []string{value}}

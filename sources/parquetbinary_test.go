@@ -11,8 +11,8 @@ import (
 	"github.com/apache/arrow/go/v15/parquet/schema"
 )
 
-// Of all columns, those that cannot be sent are left out: what cannot be read, and bytes that are not text. One that is
-// named is what it ever was.
+// AllProperties leaves out columns that cannot be sent: those that cannot be read, and bytes that are not text. It makes no
+// difference to a column that is named.
 func TestLeftOut(t *testing.T) {
 	required, optional := parquet.Repetitions.Required, parquet.Repetitions.Optional
 	bytes := func(name string, values ...string) parquetColumn {
@@ -56,7 +56,7 @@ func TestLeftOut(t *testing.T) {
 					}
 					defer Unpin(files)
 				}
-				for range 2 { // the second pass knows from the first
+				for range 2 { // the second pass uses what the first one found
 					in, err := Open(files, Options{Mapping: test.mapping})
 					if err != nil {
 						t.Fatal(err)
@@ -86,7 +86,7 @@ func TestLeftOut(t *testing.T) {
 	}
 }
 
-// DuckDB's BLOB, of which each third is not text.
+// DuckDB's BLOB, in which every third value is not text.
 func TestBlob(t *testing.T) {
 	rows, err := readPath("testdata/blob.parquet", Options{Mapping: Mapping{AllProperties: true}})
 	if err != nil || len(rows) != 60 {

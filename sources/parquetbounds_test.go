@@ -18,7 +18,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/parquetfile"
 )
 
-// measureAllocation is how many bytes f allocates.
+// measureAllocation returns how many bytes f allocates.
 func measureAllocation(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -27,7 +27,7 @@ func measureAllocation(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// A dictionary's value that many rows have is in memory a few times, not once for each row of a batch.
+// A dictionary value of many rows is in memory a few times, not once for each row of a batch.
 func TestParquetLongValuesOfADictionary(t *testing.T) {
 	const n = 300
 	long := strings.Repeat("x", 300<<10)
@@ -60,7 +60,7 @@ func TestParquetLongValuesOfADictionary(t *testing.T) {
 	}
 }
 
-// A cell, a list or a row that is too long is that row's failure, and the next one follows.
+// A cell, list or row that is too long is an error of that row, and the next row follows.
 func TestParquetLongRows(t *testing.T) {
 	long := strings.Repeat("x", maxRecord+1)
 	half := long[:maxRecord*2/3]
@@ -94,7 +94,7 @@ func TestParquetLongRows(t *testing.T) {
 	}
 }
 
-// arrow makes room for as many parts as a footer says there are.
+// arrow allocates for as many parts as a footer claims.
 func TestParquetFooterBombs(t *testing.T) {
 	for name, footer := range map[string][]byte{
 		"a list of 4 billion":     {0x15, 2, 0x19, 0xfc, 0xff, 0xff, 0xff, 0xff, 0x0f},
@@ -118,7 +118,7 @@ func TestParquetFooterBombs(t *testing.T) {
 	}
 }
 
-// What the delta encodings hold arrives.
+// The delta encodings are read.
 func TestParquetDelta(t *testing.T) {
 	header, users := typicalUsers(3000)
 	rng := rand.New(rand.NewPCG(5, 6))
@@ -142,9 +142,8 @@ func TestParquetDelta(t *testing.T) {
 	}
 }
 
-// FuzzParquetPages reads the pages of one column: every compression, type and nesting, without the footer in the way,
-// which FuzzParquet has to get right first. What the pages themselves may be is fuzzed in parquetfile; here it is what is
-// made of their levels.
+// FuzzParquetPages reads the pages of one column: every compression, type and nesting, without a footer, which FuzzParquet
+// must get right first. Package parquetfile fuzzes the pages themselves; this fuzzes how their levels are assembled.
 func FuzzParquetPages(f *testing.F) {
 	types := []parquet.Type{parquet.Types.Boolean, parquet.Types.Int32, parquet.Types.Int64, parquet.Types.Int96, parquet.Types.Float,
 		parquet.Types.Double, parquet.Types.ByteArray, parquet.Types.FixedLenByteArray}
@@ -194,7 +193,7 @@ func FuzzParquetPages(f *testing.F) {
 	})
 }
 
-// A nested row is too long by its bytes as JSON, in whatever format it comes.
+// The limit of a nested row is its length as JSON, in every format.
 func TestOneLimitForNestedRows(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -220,7 +219,7 @@ func TestOneLimitForNestedRows(t *testing.T) {
 			}
 			array := "[" + strings.Repeat("1234,", test.values-1) + "1234]"
 			rows, err = readRows(t, "u.jsonl", []byte(`{"user_id":"u1","user_properties":{"p":`+array+"}}\n"), Options{})
-			got := strings.Replace(joinIDs(rows), "1:!", "1:u1!", 1) // a line that is not read has no id
+			got := strings.Replace(joinIDs(rows), "1:!", "1:u1!", 1) // a line that is too long has no id
 			if err != nil || got != test.want {
 				t.Errorf("JSONL: %s, %v, want %s", got, err, test.want)
 			}

@@ -14,8 +14,8 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// shredder makes nested values and their columns: the other direction of parquetNode, written from "Nested Encoding"
-// of the format and not from the code under test.
+// shredder makes nested values and their columns: the inverse of parquetNode, written from "Nested Encoding" of the format
+// and not from the code under test.
 type shredder struct {
 	tb     testing.TB
 	rng    *rand.Rand
@@ -23,8 +23,8 @@ type shredder struct {
 	n      int
 }
 
-// form is a random schema. Its emit writes a random value that is in a group of these levels (def, rep), of which rep is
-// where the value begins and maxRep where a further element of the list around it would; absent writes null.
+// form is a random schema. emit writes a random value in a group of these levels: the value begins at rep, and another
+// element of the list around it would begin at maxRep. absent writes null.
 type form struct {
 	node   schema.Node
 	emit   func(def, rep, maxRep int16) (pipeline.Value, string)
@@ -56,7 +56,7 @@ func (s *shredder) newLeaf(name string, rep parquet.Repetition) form {
 	}, write}
 }
 
-// optional makes the value null now and then, if it may be.
+// optional makes some values null, if they may be.
 func (s *shredder) optional(rep parquet.Repetition, f form) form {
 	emit := f.emit
 	f.emit = func(def, at, maxRep int16) (pipeline.Value, string) {
@@ -108,10 +108,10 @@ func (s *shredder) newList(name string, rep parquet.Repetition, depth int) form 
 	var element form
 	var node schema.Node
 	switch style := s.rng.IntN(5); style {
-	case 0: // of the standard, and Spark's old one
+	case 0: // the standard form, and Spark's old one
 		element = s.newAny("element", depth-1)
 		node = newGroup(s.tb, name, rep, schema.ListLogicalType{}, newGroup(s.tb, []string{"list", "bag"}[s.rng.IntN(2)], repeated, nil, element.node))
-	case 1: // Avro, Thrift: no group in between
+	case 1: // Avro and Thrift: without the inner group
 		element = s.newLeaf([]string{"array", "element"}[s.rng.IntN(2)], repeated)
 		node = newGroup(s.tb, name, rep, schema.ListLogicalType{}, element.node)
 	case 2: // the same with a struct
@@ -136,7 +136,7 @@ func (s *shredder) newList(name string, rep parquet.Repetition, depth int) form 
 	return f
 }
 
-// repeat is a list of an element.
+// repeat returns a list of an element.
 func (s *shredder) repeat(element form) form {
 	return form{nil, func(def, at, maxRep int16) (pipeline.Value, string) {
 		v := pipeline.Value{Kind: pipeline.List}
@@ -178,7 +178,7 @@ func (s *shredder) newMap(name string, rep parquet.Repetition, depth int) form {
 	}}
 }
 
-// What is shredded comes together again, whatever the schema.
+// Values of any schema that are shredded are assembled again unchanged.
 func TestParquetNestedRandomly(t *testing.T) {
 	const rows = 40
 	for seed := range uint64(150) {
@@ -214,7 +214,7 @@ func TestParquetNestedRandomly(t *testing.T) {
 	}
 }
 
-// Maps that are no objects, and cells that hold too much, are the row's failure; the next row follows.
+// Maps that cannot be objects, and cells that are too large, are errors of the row, and the next row follows.
 func TestParquetNestedBadRows(t *testing.T) {
 	node := func(key parquet.Repetition) schema.Node {
 		return newGroup(t, "p", parquet.Repetitions.Optional, schema.MapLogicalType{}, newGroup(t, "key_value", parquet.Repetitions.Repeated, nil,
@@ -254,7 +254,7 @@ func TestParquetNestedBadRows(t *testing.T) {
 	}
 }
 
-// A schema that is nested without sense is refused, and costs little.
+// A schema that is nested too deep is an error, and costs little.
 func TestParquetDeepSchema(t *testing.T) {
 	for _, depth := range []int{50, 150, 20_000} {
 		t.Run(fmt.Sprint(depth), func(t *testing.T) {
@@ -289,8 +289,8 @@ func TestParquetDeepSchema(t *testing.T) {
 	}
 }
 
-// newTypesParquet is a file of one user with columns of types that arrow does not know, so it cannot write them: g is a
-// GEOMETRY, v a VARIANT, places a list of GEOMETRY, and account a struct that has a plan and a VARIANT, extra.
+// newTypesParquet returns a file of one user with columns of types that arrow does not know, so it cannot write them: g is
+// a GEOMETRY, v a VARIANT, places a list of GEOMETRY, and account a struct of a plan and a VARIANT, extra.
 func newTypesParquet(tb testing.TB) []byte {
 	tb.Helper()
 	required := parquet.Repetitions.Required
@@ -327,7 +327,7 @@ func newTypesParquet(tb testing.TB) []byte {
 	return append(binary.LittleEndian.AppendUint32([]byte(rows+footer), uint32(len(footer))), "PAR1"...)
 }
 
-// A column of a type that arrow does not know is no matter where nobody wants it, and refused by name where somebody does.
+// A column of a type that arrow does not know is an error that names it if it is wanted, and else does not matter.
 func TestParquetUnknownTypes(t *testing.T) {
 	data := newTypesParquet(t)
 	for _, test := range []struct {
@@ -357,7 +357,7 @@ func TestParquetUnknownTypes(t *testing.T) {
 			}
 		})
 	}
-	// The files of an input are of the same types, wanted or not.
+	// The files of an input have the same types, also in unwanted columns.
 	plain := parquetBytes(t, withID(t, 1, parquetColumn{node: leafNode(t, "g", parquet.Repetitions.Required, nil, parquet.Types.ByteArray, -1), values: []string{"x"}}))
 	_, err := Open([]File{{Path: writeFile(t, "a", data), Name: "a"}, {Path: writeFile(t, "b", plain), Name: "b"}}, Options{Format: "parquet"})
 	if want := `b: the column "g" holds texts, but in a it holds values of the logical type GEOMETRY`; err == nil || err.Error() != want {
@@ -366,7 +366,7 @@ func TestParquetUnknownTypes(t *testing.T) {
 }
 
 // Hive's maps have an inner group of the logical type UNKNOWN, which means nothing there. The file is Impala's
-// create_table_like_parquet_test.parquet with a column less.
+// create_table_like_parquet_test.parquet without one column.
 func TestParquetHiveMap(t *testing.T) {
 	in, err := Open(filesAt("testdata/hive-map.parquet"), Options{Mapping: Mapping{AllProperties: true}})
 	if err != nil {
@@ -382,7 +382,7 @@ func TestParquetHiveMap(t *testing.T) {
 	}
 }
 
-// A physical type that there is not is told before a value is read.
+// An unknown physical type is an error before a value is read.
 func TestParquetUnknownPhysicalType(t *testing.T) {
 	n, err := schema.NewPrimitiveNode("x", parquet.Repetitions.Required, 9, -1, -1)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// readPass is a pass over the files up to the end, or to so many rows where most is not 0.
+// readPass reads the files to the end, or at most that many rows if most is not 0.
 func readPass(files []File, most int) (ids []string, sums []Sum, err error) {
 	in, err := Open(files, Options{})
 	if err != nil {
@@ -39,7 +39,7 @@ func readPass(files []File, most int) (ids []string, sums []Sum, err error) {
 	return ids, sums, err
 }
 
-// TestPinnedSums: the sums are of the bytes of the files, whatever of them was decoded.
+// TestPinnedSums: the sums are those of the whole files, however much was decoded.
 func TestPinnedSums(t *testing.T) {
 	csv := []byte("user_id\na\nb\nc\n")
 	var gz, zst bytes.Buffer
@@ -83,8 +83,8 @@ func TestPinnedSums(t *testing.T) {
 	}
 }
 
-// TestPinnedFiles: of many files, those that stay open are read as they were, and those that do not are missed when they
-// are replaced.
+// TestPinnedFiles: of many files, those that stay open are read as they were. If one of the others is replaced, that is an
+// error.
 func TestPinnedFiles(t *testing.T) {
 	const n = maxPinned + 2
 	content := func(i int) []byte { return fmt.Appendf(nil, "user_id\nu-%03d\n", i) }
@@ -103,7 +103,7 @@ func TestPinnedFiles(t *testing.T) {
 		{"one that does not is replaced by its like", func(paths []string) error { return replace(paths[n-1], content(n-1)) }, n - 1},
 		{"one that does not is removed", func(paths []string) error { return os.Remove(paths[n-2]) }, n - 2},
 		{"one that does not is longer", func(paths []string) error { return os.WriteFile(paths[n-1], []byte("user_id\nx\ny\nlonger\n"), 0o600) }, n - 1},
-		{"it has become a folder", func(paths []string) error {
+		{"it has become a directory", func(paths []string) error {
 			return errors.Join(os.Remove(paths[n-1]), os.Mkdir(paths[n-1], 0o700))
 		}, n - 1},
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// A table whose log says which of its files count is refused, whatever path leads into it; a log that is elsewhere, or
-// is no log, is no matter.
+// A path into a table whose log lists its current files is an error. A log elsewhere, or a file that only has such a
+// name, is not.
 func TestTables(t *testing.T) {
 	dir := makeDirectory(t, map[string]string{
 		"delta/_delta_log/00000000000000000000.json": "{}", "delta/1.parquet": "", "delta/day=1/2.parquet": "", "delta/notes.csv": "",
@@ -33,7 +33,7 @@ func TestTables(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name, arg string
-		table     string // below here; "" is taken
+		table     string // the table's directory; "" means no error
 		format    string
 		hint      string
 	}{
@@ -52,7 +52,7 @@ func TestTables(t *testing.T) {
 		{"its metadata, compressed", "gz/data/1.parquet", "gz", "Iceberg", "iceberg_scan"},
 		{"a partition that is a table", "lake", "lake/kind=b", "Delta Lake", "delta_scan"},
 		{"a glob over tables", "*/*.parquet", "delta", "Delta Lake", "delta_scan"},
-		{"a link in a folder", "plain/?.parquet", "delta", "Delta Lake", "delta_scan"},
+		{"a link in a directory", "plain/?.parquet", "delta", "Delta Lake", "delta_scan"},
 		{"other metadata", "plain/1.parquet", "", "", ""},
 		{"a file of that name", "plain2", "", "", ""},
 	} {
@@ -72,7 +72,7 @@ func TestTables(t *testing.T) {
 	}
 }
 
-// A file that is there twice would double its users.
+// A duplicate file would double its users.
 func TestSameFileTwice(t *testing.T) {
 	t.Chdir(makeDirectory(t, map[string]string{"p1.csv": "user_id\na\n", "p2.csv": "user_id\nb\n", "copy.csv": "user_id\na\n", "d/1.parquet": "x"}))
 	here, err := os.Getwd()
@@ -85,15 +85,15 @@ func TestSameFileTwice(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		args []string
-		a, b string // "" is taken
+		a, b string // "" means no error
 	}{
 		{"a glob and a name", []string{"p*.csv", "p1.csv"}, "p1.csv", "p1.csv"},
 		{"another spelling", []string{"p1.csv", "./p2.csv", "../" + filepath.Base(here) + "/p1.csv"}, "p1.csv", "../" + filepath.Base(here) + "/p1.csv"},
 		{"the whole path", []string{"p1.csv", here + "/p1.csv"}, "p1.csv", here + "/p1.csv"},
 		{"a link", []string{"p1.csv", "link.csv"}, "p1.csv", "link.csv"},
 		{"a hard link", []string{"hard.csv", "p?.csv"}, "hard.csv", "p2.csv"},
-		{"a folder and a link to it", []string{"d", "e"}, "d/1.parquet", "e/1.parquet"},
-		{"a folder and a file in it", []string{"d", "d/1.parquet"}, "d/1.parquet", "d/1.parquet"},
+		{"a directory and a link to it", []string{"d", "e"}, "d/1.parquet", "e/1.parquet"},
+		{"a directory and a file in it", []string{"d", "d/1.parquet"}, "d/1.parquet", "d/1.parquet"},
 		{"two files of the same content", []string{"p1.csv", "copy.csv"}, "", ""},
 		{"two files", []string{"p?.csv"}, "", ""},
 	} {

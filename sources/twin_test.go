@@ -21,7 +21,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// twinTypes are what --types has to say of testdata/users.csv so that it gives the users that its typed twins give.
+// twinTypes are the --types of testdata/users.csv with which it results in the same users as its typed twins.
 var twinTypes = types{
 	"user_properties.seats": pipeline.TypeInt, "user_properties.small": pipeline.TypeInt, "user_properties.medium": pipeline.TypeInt,
 	"user_properties.unsigned32": pipeline.TypeInt, "user_properties.unsigned": pipeline.TypeJSON, "user_properties.score": pipeline.TypeFloat,
@@ -30,7 +30,7 @@ var twinTypes = types{
 	"user_properties.prefs": pipeline.TypeJSON, "user_properties.visits": pipeline.TypeJSON,
 }
 
-// twinUsers is the users of testdata/users.csv, and its header and cells.
+// twinUsers returns the users of testdata/users.csv, and its header and cells.
 func twinUsers(tb testing.TB) (users []got, header []string, cells [][]string) {
 	tb.Helper()
 	data, err := os.ReadFile("testdata/users.csv")
@@ -60,7 +60,7 @@ func twinUsers(tb testing.TB) (users []got, header []string, cells [][]string) {
 	return users, records[0], records[1:]
 }
 
-// checkSameUsers compares users, but for where they stood.
+// checkSameUsers compares users, without their lines.
 func checkSameUsers(tb testing.TB, name string, want, users []got) {
 	tb.Helper()
 	plain := func(rows []got) []got {
@@ -80,7 +80,7 @@ func checkSameUsers(tb testing.TB, name string, want, users []got) {
 	}
 }
 
-// twinParquet is the users as arrow writes them, the texts in that encoding.
+// twinParquet returns the users as a Parquet file by arrow, with the texts in that encoding.
 func twinParquet(tb testing.TB, header []string, cells [][]string, enc parquet.Encoding, opts ...parquet.WriterProperty) []byte {
 	tb.Helper()
 	var cols []parquetColumn
@@ -104,13 +104,13 @@ func twinParquet(tb testing.TB, header []string, cells [][]string, enc parquet.E
 			c.defs = append(c.defs, def)
 		}
 		switch _, short, _ := strings.Cut(name, "."); {
-		case short == "seen": // as Spark has it
+		case short == "seen": // as Spark writes it
 			node(nil, parquet.Types.Int96)
 			var vs []parquet.Int96
 			for _, s := range texts {
 				at, err := time.Parse(time.RFC3339, s)
 				parsed(err)
-				var v parquet.Int96 // nanoseconds of the day, and the day, of which 1970 began with number 2440588
+				var v parquet.Int96 // nanoseconds of the day, and the Julian day: 1970 began on day 2440588
 				binary.LittleEndian.PutUint64(v[:8], uint64(at.UnixNano()%int64(24*time.Hour)))
 				binary.LittleEndian.PutUint32(v[8:], uint32(at.Unix()/86400+2440588))
 				vs = append(vs, v)
@@ -170,7 +170,7 @@ func twinParquet(tb testing.TB, header []string, cells [][]string, enc parquet.E
 	return parquetBytes(tb, cols, opts...)
 }
 
-// However the users come, they are the users of the plain CSV file.
+// The users are the same in every format as in the plain CSV file.
 func TestTwins(t *testing.T) {
 	users, header, cells := twinUsers(t)
 	fixtures, err := filepath.Glob("testdata/duckdb-v*.parquet")
@@ -194,7 +194,7 @@ func TestTwins(t *testing.T) {
 		for _, version := range []parquet.DataPageVersion{parquet.DataPageV1, parquet.DataPageV2} {
 			for _, enc := range []parquet.Encoding{parquet.Encodings.PlainDict, parquet.Encodings.Plain, parquet.Encodings.DeltaLengthByteArray, parquet.Encodings.DeltaByteArray} {
 				if codec != compress.Codecs.Snappy && enc != parquet.Encodings.PlainDict {
-					continue // what is compressed does not depend on how
+					continue // the compression does not depend on these
 				}
 				opts := []parquet.WriterProperty{parquet.WithDictionaryDefault(enc == parquet.Encodings.PlainDict), parquet.WithCompression(codec),
 					parquet.WithDataPageVersion(version), parquet.WithDataPageSize(500)}
@@ -224,8 +224,7 @@ func TestTwins(t *testing.T) {
 	checkSameUsers(t, "JSONL", users, rows)
 }
 
-// What failed comes again from its error records, as the user that it was and under its number, whichever format the
-// records have and whichever the user came from.
+// Error records result in the same users under the same numbers, in every format of the records and of the users.
 func TestErrorRecordTwins(t *testing.T) {
 	users, _, _ := twinUsers(t)
 	for _, from := range []string{"testdata/users.csv", "testdata/duckdb-v2-zstd.parquet"} {
@@ -270,7 +269,7 @@ func TestErrorRecordTwins(t *testing.T) {
 	if len(users) == 0 {
 		t.Fatal("no users")
 	}
-	// They are known by their columns, whatever the options say of the users' file, and wherever they are kept.
+	// Their columns identify them, whatever the options for the users' file are, and wherever they are.
 	input := [][]string{{"7", "a", "", "rejected", "400", "1", "m", "t", `{"user_id":"a"}`, "run-1"}}
 	dir := filepath.Join(t.TempDir(), "country=DE")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -295,7 +294,7 @@ func TestErrorRecordTwins(t *testing.T) {
 	}
 }
 
-// errorLines is error records as the command writes them as JSONL.
+// errorLines returns error records as the command writes them in JSONL.
 func errorLines(tb testing.TB, records [][]string) (b []byte) {
 	tb.Helper()
 	for _, r := range records {
@@ -320,7 +319,7 @@ func errorLines(tb testing.TB, records [][]string) (b []byte) {
 	return b
 }
 
-// errorParquet is error records as Parquet, in their types.
+// errorParquet returns error records as Parquet, with their types.
 func errorParquet(tb testing.TB, records [][]string) []byte {
 	tb.Helper()
 	var cols []parquetColumn

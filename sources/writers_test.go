@@ -23,7 +23,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// xitongsysUser is a user as a Go program writes one with xitongsys/parquet-go.
+// xitongsysUser is a user as a Go program with xitongsys/parquet-go writes it.
 type xitongsysUser struct {
 	ID      *string          `parquet:"name=user_id, type=BYTE_ARRAY, convertedtype=UTF8, encoding=DELTA_BYTE_ARRAY"`
 	Seats   *int64           `parquet:"name=seats, type=INT64, encoding=DELTA_BINARY_PACKED"`
@@ -44,7 +44,7 @@ type xitongsysUser struct {
 	} `parquet:"name=address"`
 }
 
-// Another writer's files: its encodings, INT96, lists and maps of old and new make, and LZ4 in frames.
+// Files of another writer: its encodings, INT96, old and new lists and maps, and LZ4 in frames.
 func TestXitongsysFiles(t *testing.T) {
 	names := []string{"seats", "big", "seen", "born", "at", "price", "fixed", "plan", "note", "tags", "bare", "prefs", "address"}
 	for _, codec := range []xparquet.CompressionCodec{xparquet.CompressionCodec_UNCOMPRESSED, xparquet.CompressionCodec_SNAPPY, xparquet.CompressionCodec_GZIP,
@@ -102,7 +102,7 @@ func seenAt(i int) time.Time {
 	return time.Date(2001, 2, 3, 4, 5, 6, 7e6+i*1000, time.UTC).AddDate(0, -i, 0)
 }
 
-// xitongsysWant is the context of the i-th user.
+// xitongsysWant returns the context of the i-th user.
 func xitongsysWant(u xitongsysUser, i int) string {
 	properties := pipeline.Value{Kind: pipeline.Object}
 	add := func(name, value string) {
@@ -145,7 +145,7 @@ func xitongsysWant(u xitongsysUser, i int) string {
 	return `{"user_properties":` + string(properties.AppendJSON(nil)) + "}"
 }
 
-// What cannot be read is refused by its name and the column's, if it is wanted.
+// A wanted column that cannot be read is an error that names the column and the reason.
 func TestParquetUnsupported(t *testing.T) {
 	interval := "testdata/duckdb-interval.parquet"
 	for _, test := range []struct {
@@ -193,7 +193,7 @@ func TestParquetUnsupported(t *testing.T) {
 	}
 }
 
-// Damaged files of every writer, codec and encoding give rows or an error: no panic, no hang, and no gigabytes.
+// Damaged files of every writer, codec and encoding result in rows or an error: no panic, no hang, and no gigabytes.
 func TestParquetDamaged(t *testing.T) {
 	var files [][]byte
 	paths, err := filepath.Glob("testdata/*.parquet")
@@ -241,7 +241,7 @@ func TestParquetDamaged(t *testing.T) {
 					}
 				}
 			}
-			// All that is allocated, most of it garbage soon: files that are not damaged take up to 20 MB of it.
+			// The limit is for all allocations, most of which are soon garbage: undamaged files need up to 20 MB.
 			if n := measureAllocation(func() { readDamaged(t, data) }); n > 160<<20 {
 				t.Errorf("file %d, mutation %d: %d MiB allocated", f, i, n>>20)
 			}

@@ -12,7 +12,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// Each of these made arrow turn forever, or hand out values that are not in the file.
+// Each of these made arrow loop forever, or return values that are not in the file.
 func TestHybrid(t *testing.T) {
 	for _, test := range []struct {
 		name     string
@@ -89,7 +89,7 @@ func TestDeltaPacked(t *testing.T) {
 	}
 }
 
-// A page of more values than arrow is to make room for is not damaged, and is not said to be.
+// A page of more values than arrow may allocate for is an error, but is not called damaged.
 func TestManyDeltaValues(t *testing.T) {
 	for _, test := range []struct {
 		name         string

@@ -15,7 +15,7 @@ import (
 	"github.com/apache/arrow/go/v15/parquet/schema"
 )
 
-// openFile opens a file of that content.
+// openFile opens a file with that content.
 func openFile(t *testing.T, data []byte) (*File, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "a.parquet")
@@ -30,8 +30,8 @@ func openFile(t *testing.T, data []byte) (*File, error) {
 	return Open(f, Options{})
 }
 
-// twoGroups is a file of two row groups, in each of which the one column has the numbers up to 3000 and a null behind
-// every tenth, on many pages.
+// twoGroups returns a file of two row groups. In each, the only column has the numbers up to 3000 and a null after every
+// tenth, in many pages.
 func twoGroups(t *testing.T) (data []byte, want []string) {
 	t.Helper()
 	node, err := schema.NewPrimitiveNode("x", parquet.Repetitions.Optional, parquet.Types.Int64, -1, -1)
@@ -70,8 +70,8 @@ func twoGroups(t *testing.T) (data []byte, want []string) {
 	return []byte(b.String()), want
 }
 
-// A column gives what was written, in row group after row group and from the beginning again, whether a batch stays
-// within its page or not.
+// A column returns what was written, for each row group and again from the start, whether or not batches stay within a
+// page.
 func TestColumn(t *testing.T) {
 	data, want := twoGroups(t)
 	f, err := openFile(t, data)

@@ -10,7 +10,7 @@ import (
 	"github.com/apache/arrow/go/v15/parquet/schema"
 )
 
-// logicalTypes are the bytes of a LogicalType, and what BrokenTypes says of it; "" is one that arrow takes for a column.
+// logicalTypes are the bytes of a LogicalType, and its text in BrokenTypes; "" if arrow accepts it for a column.
 var logicalTypes = []struct{ union, want string }{
 	{"\x1c\x00\x00", ""},                                                                     // STRING
 	{"\x6c\x00\x00", ""},                                                                     // DATE
@@ -30,7 +30,7 @@ var logicalTypes = []struct{ union, want string }{
 	{"\x1c\x00\x0c\x20\x00\x00", ""},                                                         // STRING and VARIANT: arrow takes what it knows
 }
 
-// testFooter is a footer of columns a, v and z, of which v has the fields in the end of its element. There are no rows.
+// testFooter returns a footer with columns a, v and z and without rows. The element of v ends with the fields.
 func testFooter(typ byte, fields string) []byte {
 	v := "\x15" + string(typ<<1) + "\x25\x02\x18\x01v" + fields
 	return []byte("\x15\x02\x19\x4c\x48\x01r\x15\x06\x00" + "\x15\x0c\x25\x02\x18\x01a\x00" + v +
@@ -63,7 +63,7 @@ func openFooter(t testing.TB, footer []byte) (*File, error) {
 	return p, err
 }
 
-// What a logical type is called that arrow does not know, however it is written; and the columns around it are as ever.
+// A logical type that arrow does not know is described, however it is encoded, and the columns around it can be read.
 func TestUnknownTypes(t *testing.T) {
 	for _, test := range logicalTypes {
 		typ := byte(6) // BYTE_ARRAY
@@ -77,7 +77,7 @@ func TestUnknownTypes(t *testing.T) {
 			"in short":              "\x6c" + test.union + "\x00",
 			"in full":               "\x0c\x14" + test.union + "\x00",
 			"at length":             "\x0c\x94\x00" + test.union + "\x00",
-			"behind another":        "\x55\x00\x1c" + test.union + "\x00", // field_id, 9
+			"after another":         "\x55\x00\x1c" + test.union + "\x00", // field_id, 9
 			"before one":            "\x6c" + test.union + "\x15\x02\x00", // 11
 			"before many":           "\x6c" + test.union + "\x11\x12\x1c\x00\x0c\x1a\x00\x15\x02\x00",
 			"twice, known at first": "\x6c\x1c\x00\x00\x0c\x14" + test.union + "\x00",
@@ -104,7 +104,7 @@ func TestUnknownTypes(t *testing.T) {
 	}
 }
 
-// Groups have logical types too, and what is below them is not moved.
+// Groups have logical types too. Removing one does not affect the columns in the group.
 func TestUnknownTypeOfGroup(t *testing.T) {
 	footer := "\x15\x02\x19\x5c\x48\x01r\x15\x04\x00" + "\x35\x02\x18\x01v\x15\x04\x5c\x0c\x20\x13\x01\x00\x00\x00" +
 		"\x15\x0c\x25\x00\x18\x01m\x00" + "\x15\x0c\x25\x00\x18\x01p\x6c\x0c\x22\x00\x00\x00" + "\x15\x0c\x25\x02\x18\x01z\x00" + "\x16\x00\x19\x0c\x00"
@@ -121,7 +121,7 @@ func TestUnknownTypeOfGroup(t *testing.T) {
 	}
 }
 
-// A type that does not fit where it stands takes no file away from whoever wants the other columns.
+// A misplaced type does not prevent the other columns from being read.
 func TestMisplacedTypes(t *testing.T) {
 	const microseconds = "\x8c\x11\x1c\x2c\x00\x00\x00\x00"
 	for _, test := range []struct {
@@ -159,7 +159,7 @@ func TestMisplacedTypes(t *testing.T) {
 	}
 }
 
-// Groups have misplaced types, too. Hive's UNKNOWN means nothing there, and the converted type counts.
+// Groups have misplaced types too. Hive's UNKNOWN means nothing there, and the converted type is used.
 func TestMisplacedTypeOfGroup(t *testing.T) {
 	for _, test := range []struct {
 		name, fields string
@@ -184,7 +184,7 @@ func TestMisplacedTypeOfGroup(t *testing.T) {
 	}
 }
 
-// A footer cannot make much of few bytes.
+// A small footer does not allocate much.
 func TestFooterBombs(t *testing.T) {
 	const rest = "\x16\x00\x19\x0c\x00"
 	confused := "\x15\x02\x19\x1c\x48\x01r\x00\x16\x00\x19\xf3\x0b" + "\x19\xfc\xff\xff\xff\x2f" + strings.Repeat("\x00", 6) + "\x00"
@@ -211,7 +211,7 @@ func TestFooterBombs(t *testing.T) {
 	}
 }
 
-// FuzzFooter: a type that arrow cannot take keeps no file from being read, and what keeps it is said in our words.
+// FuzzFooter: a type that arrow rejects does not prevent a file from being read, and errors are not arrow's.
 func FuzzFooter(f *testing.F) {
 	for _, test := range logicalTypes {
 		f.Add(testFooter(6, "\x6c"+test.union+"\x00"))

@@ -9,8 +9,8 @@ import (
 	"github.com/apache/arrow/go/v15/parquet/compress"
 )
 
-// FuzzPages reads the pages of one column: every compression, type and nesting, without the footer in the way. What
-// is made of the levels is fuzzed in sources.
+// FuzzPages reads the pages of one column: every compression, type and nesting, without a footer. Package sources fuzzes
+// how levels are assembled.
 func FuzzPages(f *testing.F) {
 	types := []parquet.Type{parquet.Types.Boolean, parquet.Types.Int32, parquet.Types.Int64, parquet.Types.Int96, parquet.Types.Float,
 		parquet.Types.Double, parquet.Types.ByteArray, parquet.Types.FixedLenByteArray}

@@ -12,14 +12,14 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// encodePage is a data page of testPage whose values are in that encoding.
+// encodePage returns a data page of testPage with its values in that encoding.
 func encodePage(page []byte, enc parquet.Encoding) []byte {
 	page = bytes.Clone(page)
 	page[bytes.Index(page, []byte{0x15, 0, 0x15, 6, 0x15, 6})+1] = byte(enc * 2)
 	return page
 }
 
-// What is not taken is refused as the caller says it, and by default with a hint.
+// The caller makes the error of what is not accepted; the default one has a hint.
 func TestOptions(t *testing.T) {
 	refused := errors.New("refused")
 	text := testPage(0, 5, 1, 0, []byte{1, 0, 0, 0, 'x'})

@@ -27,7 +27,7 @@ func packPage(tb testing.TB, codec compress.Compression, n int) []byte {
 	return c.Encode(make([]byte, c.CompressBound(int64(n))), make([]byte, n))
 }
 
-// testPage is a page as a file holds it: a header, and below it the packed data.
+// testPage returns a page as it is in a file: a header, and then the packed data.
 func testPage(kind, size int64, values int64, levels int64, packed []byte) []byte {
 	zigzag := func(dst []byte, n int64) []byte { return binary.AppendVarint(append(dst, 0x15), n) }
 	b := zigzag(zigzag(zigzag(nil, kind), size), int64(len(packed)))
@@ -44,8 +44,7 @@ func testPage(kind, size int64, values int64, levels int64, packed []byte) []byt
 	return append(append(b, 0, 0), packed...)
 }
 
-// withCRC is the page with the checksum that its header has as the field 4; what follows it has a number that is counted
-// from there.
+// withCRC returns the page with a checksum, which is field 4 of its header. The number of the next field is relative to it.
 func withCRC(page []byte, packed int, crc uint32) []byte {
 	header := page[:len(page)-packed]
 	at := bytes.LastIndexAny(header, "\x2c\x4c\x5c") // the field 5, 7 or 8, a struct
@@ -53,7 +52,7 @@ func withCRC(page []byte, packed int, crc uint32) []byte {
 	return append(append(out, header[at]-0x10), page[at+1:]...)
 }
 
-// A checksum that is there is that of the page as it is stored, in all kinds of pages and all compressions.
+// A checksum is that of the page as it is stored, for all kinds of pages and all compressions.
 func TestChecksums(t *testing.T) {
 	for _, codec := range codecs {
 		if codec == codecLZ4Raw {
@@ -62,7 +61,7 @@ func TestChecksums(t *testing.T) {
 		for _, kind := range []int64{0, 2, 3} {
 			for _, test := range []struct {
 				name   string
-				damage int // where a byte is another one than in the checksum, from the end
+				damage int // the offset of a changed byte, from the end
 				wrong  uint32
 				want   string
 			}{
@@ -97,7 +96,7 @@ func TestChecksums(t *testing.T) {
 	}
 }
 
-// lz4Block is n zeros as a block of LZ4.
+// lz4Block returns n zeros as a block of LZ4.
 func lz4Block(t *testing.T, n int) []byte {
 	t.Helper()
 	dst := make([]byte, lz4.CompressBlockBound(n))
@@ -108,7 +107,7 @@ func lz4Block(t *testing.T, n int) []byte {
 	return dst[:size]
 }
 
-// testColumn is a column of that type and these levels. Values of a fixed length have 12 bytes.
+// testColumn returns a column of that type and these levels. Values of a fixed length have 12 bytes.
 func testColumn(tb testing.TB, typ parquet.Type, def, rep int16) *schema.Column {
 	tb.Helper()
 	n, err := schema.NewPrimitiveNode("x", parquet.Repetitions.Required, typ, -1, 12)
@@ -126,7 +125,7 @@ func testPages(tb testing.TB, codec compress.Compression, held int64, data []byt
 	return p
 }
 
-// measureAllocation is how many bytes f allocates.
+// measureAllocation returns how many bytes f allocates.
 func measureAllocation(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -135,7 +134,7 @@ func measureAllocation(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// What a page claims costs nothing, whoever claims it: its header, or the compressed data.
+// The size that a page header or compressed data claims costs no memory.
 func TestPageBombs(t *testing.T) {
 	const big = 16 << 20
 	for _, codec := range []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Gzip, compress.Codecs.Zstd, compress.Codecs.Brotli} {

@@ -9,8 +9,8 @@ import (
 	"github.com/apache/arrow/go/v15/parquet"
 )
 
-// Values in encodings that arrow does not know arrive: those of every width, with nulls and without, in both versions of
-// pages; written here from Encodings.md of the Parquet format.
+// Values in encodings that arrow does not know are read: of every width, with nulls and without, in both versions of pages.
+// The test encodes them by Encodings.md of the Parquet format.
 func TestPlain(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 9))
 	for _, test := range []struct {
@@ -70,7 +70,7 @@ func TestPlain(t *testing.T) {
 	}
 }
 
-// deltaInts is numbers in the encoding DELTA_BINARY_PACKED, in blocks of 128 with 4 parts of 64 bits a difference.
+// deltaInts encodes numbers in DELTA_BINARY_PACKED, in blocks of 128 with 4 parts and 64 bits per difference.
 func deltaInts(values []int64) []byte {
 	b := binary.AppendUvarint(binary.AppendUvarint(binary.AppendUvarint(nil, 128), 4), uint64(len(values)))
 	b = binary.AppendVarint(b, values[0])

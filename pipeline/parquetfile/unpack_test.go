@@ -14,7 +14,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// LZ4 stands in files in four ways.
+// Files have LZ4 in four forms.
 func TestLZ4Framings(t *testing.T) {
 	data := []byte(strings.Repeat("a page of a column, and the like of it again. ", 500))
 	block := func(data []byte) []byte {
@@ -58,7 +58,7 @@ func TestLZ4Framings(t *testing.T) {
 			for _, wrong := range [][]byte{test.packed[:len(test.packed)-9], test.packed[:5], append(bytes.Clone(test.packed), 1, 2, 3), bytes.Repeat([]byte{0xff}, 400)} {
 				for _, claims := range []int64{int64(len(data)), 0, 1, int64(len(data)) + 1, maxPage} {
 					if claims == int64(len(data)) && bytes.HasPrefix(wrong, test.packed) && strings.HasSuffix(name, "a frame") {
-						continue // bytes behind a frame are nobody's
+						continue // bytes after a frame are ignored
 					}
 					p := testPages(t, test.codec, 0, testPage(0, claims, 1, 0, wrong))
 					if p.Next() || p.Err() == nil || !strings.Contains(p.Err().Error(), "damaged Parquet") {
@@ -73,7 +73,7 @@ func TestLZ4Framings(t *testing.T) {
 	}
 }
 
-// A zstd frame says how far it looks back: at the highest level 128 MiB, whatever it holds. The page alone counts.
+// A zstd frame claims a window, of 128 MiB at the highest level. Only the size of the page matters.
 func TestZstdWindows(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -88,7 +88,7 @@ func TestZstdWindows(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			data := make([]byte, test.size)
-			for i := range data { // far apart, so that the window is of use
+			for i := range data { // far apart, so that the window matters
 				data[i] = byte(i >> 17 * 31 % 251)
 			}
 			var packed bytes.Buffer
