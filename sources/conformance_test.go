@@ -9,7 +9,7 @@ import (
 
 // Every format passes the suite.
 func TestConformance(t *testing.T) {
-	formats := map[string]func(tb testing.TB, header []string, rows [][]string) []byte{
+	writers := map[string]func(tb testing.TB, header []string, rows [][]string) []byte{
 		"csv": func(tb testing.TB, h []string, r [][]string) []byte { return csvBytes(tb, ',', false, h, r) },
 		"csv.gz": func(tb testing.TB, h []string, r [][]string) []byte {
 			return gzipBytes(tb, csvBytes(tb, ',', false, h, r))
@@ -40,12 +40,12 @@ func TestConformance(t *testing.T) {
 			return parquetBytes(tb, textColumns(tb, errorColumns, errorRows(h, r)))
 		},
 	}
-	for _, f := range Formats {
-		if formats[f] == nil {
+	for _, f := range formats {
+		if writers[f] == nil {
 			t.Errorf("the format %s is not tested", f)
 		}
 	}
-	for name, write := range formats {
+	for name, write := range writers {
 		t.Run(name, func(t *testing.T) {
 			pipelinetest.TestSource(t, func(tb testing.TB, header []string, rows [][]string) pipeline.Source {
 				in, err := Open(filesAt(writeFile(tb, "users."+name, write(tb, header, rows))), Options{})

@@ -140,8 +140,8 @@ func TestCSVRefused(t *testing.T) {
 			if !strings.Contains(pipeline.Hint(err), test.hint) || test.hint != "" && pipeline.Hint(err) == "" {
 				t.Errorf("hint %q, want %q", pipeline.Hint(err), test.hint)
 			}
-			if _, ok := errors.AsType[*EncodingError](err); ok != test.encoding {
-				t.Errorf("is an EncodingError: %v, want %v", ok, test.encoding)
+			if _, ok := errors.AsType[*encodingError](err); ok != test.encoding {
+				t.Errorf("is an encodingError: %v, want %v", ok, test.encoding)
 			}
 			if len(rows) != test.afterHeader {
 				t.Errorf("%d rows before the error, want %d", len(rows), test.afterHeader)

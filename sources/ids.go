@@ -88,14 +88,14 @@ func detectDamage(id string) (d Damage) {
 			return 0
 		}
 		d = detectNumberDamage(strings.TrimPrefix(id, "-"))
-	case nothings[strings.ToLower(id)]:
+	case missingWords[strings.ToLower(id)]:
 		d = DamageNothing
 	}
 	return d
 }
 
-// nothings are the words that tools write for a missing value: SQL, Python, pandas, JavaScript, Go, R, Excel, MySQL.
-var nothings = map[string]bool{
+// missingWords are the words that tools write for a missing value: SQL, Python, pandas, JavaScript, Go, R, Excel, MySQL.
+var missingWords = map[string]bool{
 	"null": true, "nan": true, "undefined": true, "none": true, "nil": true, "na": true, "n/a": true, "#n/a": true, "<na>": true,
 	"<null>": true, "(null)": true, `\n`: true, "nat": true, "[object object]": true,
 }

@@ -43,7 +43,7 @@ func TestJSONLFaults(t *testing.T) {
 		})
 	}
 	rows, err := readRows(t, "u.jsonl", []byte(strings.Repeat("{\"user_id\":\"a\"}\n", 150)+"{\"user_id\":\"\xe9\"}\n"), Options{})
-	if _, ok := errors.AsType[*EncodingError](err); !ok || !strings.Contains(err.Error(), "u.jsonl: line 151") || len(rows) != 150 {
+	if _, ok := errors.AsType[*encodingError](err); !ok || !strings.Contains(err.Error(), "u.jsonl: line 151") || len(rows) != 150 {
 		t.Errorf("Latin-1: %d rows, %v", len(rows), err)
 	}
 }

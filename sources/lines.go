@@ -19,20 +19,20 @@ const maxRecord = 1 << 20
 // errTooLong means that a line, or a record of several lines, is longer than maxRecord.
 var errTooLong = errors.New("longer than 1 MiB")
 
-// EncodingError is the error of a text file that is not UTF-8. It ends the input.
-type EncodingError struct {
+// encodingError is the error of a text file that is not UTF-8. It ends the input.
+type encodingError struct {
 	File string
 	Line int64
 	What string // what the file seems to be instead
 }
 
 // Error names the file and the line.
-func (e *EncodingError) Error() string {
+func (e *encodingError) Error() string {
 	return fmt.Sprintf("%s: line %d: %s", e.File, e.Line, e.What)
 }
 
 func newEncodingError(file string, line int64, what, hint string) error {
-	return pipeline.WithHint(&EncodingError{file, line, what}, hint)
+	return pipeline.WithHint(&encodingError{file, line, what}, hint)
 }
 
 // lines reads a text file line by line. It holds at most one record in memory.

@@ -17,7 +17,7 @@ type Mapping struct {
 	Map          map[string]string        // field of the user → column: user_id → uid, groups.org → company
 	Properties   []string                 // columns that are user properties under their own names
 	Exclude      []string                 // columns that are not sent, unless Map names them; regardless of case
-	Types        map[string]pipeline.Type // column → string, int, float, bool or json; see [ParseType]
+	Types        map[string]pipeline.Type // column → string, int, float, bool or json
 	Trim         bool                     // remove white space around ids, and around the cells of text formats
 	MissingEmpty bool                     // an empty cell of a text format is an empty string, not absent
 	Carry        []string                 // columns to copy to the output, in this order
@@ -36,8 +36,8 @@ type ColumnUse struct {
 	LeftOut string // why AllProperties does not send it, such as "a column of the logical type VARIANT"; else ""
 }
 
-// ParseType returns the type of that name, for [Mapping].Types.
-func ParseType(name string) (pipeline.Type, error) {
+// parseType returns the type of that name, for [Mapping].Types.
+func parseType(name string) (pipeline.Type, error) {
 	for _, t := range columnTypes {
 		if t.String() == name {
 			return t, nil
@@ -315,7 +315,7 @@ func checkMapping(o *Mapping) error {
 	}
 	for column, t := range o.Types {
 		if !slices.Contains(columnTypes, t) {
-			_, err := ParseType(t.String())
+			_, err := parseType(t.String())
 			return fmt.Errorf("column %s: %w", column, err)
 		}
 	}

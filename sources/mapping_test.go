@@ -241,11 +241,11 @@ func TestLayOutAndMergeAgree(t *testing.T) {
 
 func TestParseType(t *testing.T) {
 	for _, name := range []string{"string", "int", "float", "bool", "json"} {
-		if typ, err := ParseType(name); err != nil || typ.String() != name {
+		if typ, err := parseType(name); err != nil || typ.String() != name {
 			t.Errorf("%s: %s, %v", name, typ, err)
 		}
 	}
-	if _, err := ParseType("date"); err == nil || !strings.Contains(pipeline.Hint(err), "json") {
+	if _, err := parseType("date"); err == nil || !strings.Contains(pipeline.Hint(err), "json") {
 		t.Errorf("date: %v", err)
 	}
 }

@@ -28,7 +28,7 @@ func ParseMapping(fields, types, properties []string) (Mapping, error) {
 			return m, pipeline.WithHint(fmt.Errorf("--types %q is not COLUMN:TYPE", pair), "for example --types seats:int")
 		}
 		column := pair[:i]
-		t, err := ParseType(pair[i+1:])
+		t, err := parseType(pair[i+1:])
 		if err != nil {
 			return m, fmt.Errorf("--types %s: %w", column, err)
 		}
@@ -44,7 +44,7 @@ func ParseMapping(fields, types, properties []string) (Mapping, error) {
 		without, minus := strings.CutPrefix(column, "-")
 		switch {
 		case minus && !m.AllProperties:
-			return m, pipeline.WithHint(fmt.Errorf("--properties %q leaves a column out, but of what?", column),
+			return m, pipeline.WithHint(fmt.Errorf("--properties %q has no effect without all", column),
 				fmt.Sprintf("--properties 'all,%s' sends all others", column))
 		case minus && without == "":
 			return m, fmt.Errorf("--properties %q names no column", column)

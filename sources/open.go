@@ -15,8 +15,8 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// Formats are the valid values of [Options].Format.
-var Formats = []string{
+// formats are the valid values of [Options].Format.
+var formats = []string{
 	"csv", "csv.gz", "csv.zst", "tsv", "tsv.gz", "tsv.zst", "jsonl", "jsonl.gz", "jsonl.zst", "parquet",
 }
 
@@ -25,7 +25,7 @@ const maxWindow = 32 << 20
 
 // Options say how to read the input.
 type Options struct {
-	Format  string // one of Formats; "" means that each file's extension names it
+	Format  string // "csv", "tsv.gz", "jsonl.zst", "parquet", …; "" means that each file's extension names it
 	Mapping Mapping
 
 	NoHeader bool // the first line of CSV and TSV is a row; the columns are named c1, c2, …
@@ -224,16 +224,16 @@ func checkRegular(f File) error {
 
 // detectFormat returns the format that the option names, or else the extension of the file's name.
 func detectFormat(f File, option string) (string, error) {
-	valid := "formats are " + strings.Join(Formats, ", ")
+	valid := "formats are " + strings.Join(formats, ", ")
 	option = strings.Replace(option, "ndjson", "jsonl", 1) // another name for the same format
 	if option != "" {
-		if !slices.Contains(Formats, option) {
+		if !slices.Contains(formats, option) {
 			return "", pipeline.WithHint(fmt.Errorf("unknown input format %q", option), valid)
 		}
 		return option, nil
 	}
 	name := strings.ToLower(f.String())
-	for _, format := range Formats {
+	for _, format := range formats {
 		if strings.HasSuffix(name, "."+format) || strings.HasSuffix(name, "."+strings.Replace(format, "jsonl", "ndjson", 1)) {
 			return format, nil
 		}

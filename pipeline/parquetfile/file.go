@@ -24,13 +24,11 @@ const (
 
 // Guard runs f and turns a panic of arrow into an error. It adds the name of the file to all errors, io.EOF included.
 func Guard(name string, f func() error) (err error) {
-	if err := runGuarded(f); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
-}
-
-func runGuarded(f func() error) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%s: %w", name, err)
+		}
+	}()
 	defer recoverPanic(&err)
 	return f()
 }
