@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"math"
-	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -26,18 +25,19 @@ func diffCommand(env *env, con *console) *cobra.Command {
 		Use: "diff BEFORE AFTER [RETRY...] [options]", DisableFlagsInUseLine: true,
 		Short: "What changed between two snapshots",
 		Long: `diff compares two finished snapshots, user by user: who gets another variant of
-which flag, another payload or experiment key, who came and who went. Users are
-the same where user id and device id are. Format, layout and order may differ;
-row numbers, times and evaluation ids are never differences. A flag that one of
-the runs did not ask for is not compared, and --max-changed does not count it;
---out lists who has a variant of it, as not_asked. Nothing is sent.
+which flag, another payload or experiment key, who was added, and who was
+removed. Users are the same where user id and device id are. Format, layout and
+order may differ; row numbers, times and evaluation ids are never differences. A
+flag that one of the runs did not ask for is not compared, and --max-changed
+does not count it; --out lists who has a variant of it, as not_asked. Nothing is
+sent.
 
-BEFORE and AFTER are outputs of runs, or their manifests; RETRY is of a run that
-asked again about the failed users of one of them, and is part of it. Where both runs
-evaluated flag configurations on this machine (--evaluator local), diff says
-which of them changed. Where their inputs are still as they were, it evaluates
-who changed once more, and says whether the new configuration did it or the
-user's new properties.`,
+BEFORE and AFTER are outputs of runs, or their manifests; RETRY is an output of
+a run that asked again about the failed users of one of them, and is part of it.
+Where both runs evaluated flag configurations on this machine (--evaluator
+local), diff says which of them changed. Where their inputs are unchanged, too,
+it evaluates the users who changed again, and says whether the new configuration
+or the user's new properties caused it.`,
 		Example: `  rollcall diff monday.parquet tuesday.parquet
   rollcall diff before.csv after.parquet --out changed.csv
   rollcall diff monday.parquet tuesday.parquet --max-changed 1%`,
@@ -53,8 +53,11 @@ user's new properties.`,
 				return usageErrorf("--format %q is not known: it is one of table json markdown", format)
 			}
 			o := diff.Options{Before: args[0], After: args[1], Retries: args[2:]}
-			if o.Limit, err = parseMaxChanged(maxChanged); err != nil {
-				return err
+			if maxChanged != "" {
+				o.Limit = &diff.Limit{Text: maxChanged}
+				if o.Limit.Users, o.Limit.Share, o.Limit.IsShare, err = parseLimit("--max-changed", maxChanged); err != nil {
+					return err
+				}
 			}
 			if o.Memory, err = parseMemory(memory); err != nil {
 				return err
@@ -108,28 +111,6 @@ user's new properties.`,
 	return cmd
 }
 
-// parseMaxChanged parses --max-changed; "" is no limit.
-func parseMaxChanged(text string) (*diff.Limit, error) {
-	if text == "" {
-		return nil, nil
-	}
-	l := &diff.Limit{Text: text}
-	if p, ok := strings.CutSuffix(text, "%"); ok {
-		percent, err := strconv.ParseFloat(p, 64)
-		if err != nil || !(percent >= 0 && percent <= 100) { // NaN included
-			return nil, usageErrorf("--max-changed %q is neither a number nor a share such as 1%%", text)
-		}
-		l.Share, l.IsShare = percent/100, true
-		return l, nil
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 0 {
-		return nil, usageErrorf("--max-changed %q is neither a number nor a share such as 1%%", text)
-	}
-	l.Users = n
-	return l, nil
-}
-
 // parseMemory parses a size such as 512MiB.
 func parseMemory(text string) (int64, error) {
 	bad := pipeline.WithHint(usageErrorf("--memory %q is not a size", text), "for example --memory 512MiB")
@@ -162,28 +143,27 @@ var changeColumns = []pipeline.Column{
 	{Name: "row_number_before", Type: pipeline.TypeInt}, {Name: "row_number_after", Type: pipeline.TypeInt},
 }
 
-func createChanges(path string, overwrite bool, inputs []string) (*changeList, error) {
+// createChanges creates the list of changes between snapshots, which it may not replace.
+func createChanges(path string, overwrite bool, snapshots []string) (*changeList, error) {
 	if _, err := sinks.Format(path); err != nil {
 		return nil, &exitError{err, exitUsage}
 	}
-	l := &changeList{path: path}
-	if out, err := os.Stat(path); err == nil {
-		for _, input := range inputs {
-			if in, err := os.Stat(input); err == nil && os.SameFile(in, out) {
-				return nil, usageErrorf("%s is a snapshot, and would be replaced", path)
-			}
+	for _, snapshot := range snapshots {
+		if sameFile(snapshot, path) {
+			return nil, usageErrorf("%s is a snapshot, and would be replaced", path)
 		}
 	}
-	if err := l.mayWrite(overwrite); err != nil {
+	l := &changeList{path: path}
+	if err := l.checkReplace(overwrite); err != nil {
 		return nil, err
 	}
 	var err error
 	l.out, err = sinks.CreateRows(path, changeColumns, sinks.Spec{Version: version()})
-	l.outcome.Row.Carry = make([]pipeline.Value, len(changeColumns))
 	return l, err
 }
 
-func (l *changeList) mayWrite(overwrite bool) error {
+// checkReplace refuses to replace an existing file without --overwrite.
+func (l *changeList) checkReplace(overwrite bool) error {
 	exists, err := durable.Exists(l.path)
 	if err == nil && exists && !overwrite {
 		return errExists(l.path)
@@ -211,18 +191,16 @@ func (l *changeList) write(c *diff.Change) error {
 		}
 		return pipeline.IntValue(n)
 	}
-	row := l.outcome.Row.Carry
-	row = append(row[:0], text(string(c.UserID)), text(string(c.DeviceID)), text(c.Flag), text(c.What),
+	l.outcome.Row.Carry = append(l.outcome.Row.Carry[:0], text(string(c.UserID)), text(string(c.DeviceID)), text(c.Flag), text(c.What),
 		text(c.Before.Outcome), text(c.After.Outcome), text(c.Before.Variant), text(c.After.Variant),
 		payload(c.Before.Payload), payload(c.After.Payload), text(c.Before.ExperimentKey), text(c.After.ExperimentKey), text(string(c.Cause)),
 		number(c.BeforeRow), number(c.AfterRow))
-	l.outcome.Row.Carry = row
 	return l.out.Write(&l.outcome)
 }
 
 // publish gives the complete file its name.
 func (l *changeList) publish(overwrite bool) error {
-	if err := errors.Join(l.out.Close(), l.mayWrite(overwrite)); err != nil {
+	if err := errors.Join(l.out.Close(), l.checkReplace(overwrite)); err != nil {
 		return err
 	}
 	return durable.Publish(l.out.Info().Temp, l.path, overwrite)

@@ -28,5 +28,5 @@
 //	help.go       the options in the help, under headings
 //	clock.go      the clock and run ids, which stand still in the crash tests (tag faultfs)
 //	serve.go flags.go explain.go version.go
-//	verify.go report.go reportpage.go check.go diff.go diffcause.go   what a finished run left, read back
+//	verify.go report.go reportpage.go check.go diff.go   what a finished run left, read back
 package main

@@ -383,20 +383,21 @@ func (l *errorLimit) parse(text string) error {
 		return nil
 	}
 	l.set, l.text = true, text
-	if p, ok := strings.CutSuffix(text, "%"); ok {
-		share, err := strconv.ParseFloat(p, 64)
-		if err != nil || !(share >= 0 && share <= 100) { // NaN included
-			return usageErrorf("--max-errors %q is neither a number nor a share such as 1%%", text)
+	var err error
+	l.users, l.share, l.isPct, err = parseLimit("--max-errors", text)
+	return err
+}
+
+// parseLimit parses a number of users, or a share of all with a %.
+func parseLimit(option, text string) (users int64, share float64, isShare bool, err error) {
+	if percent, isShare := strings.CutSuffix(text, "%"); isShare {
+		if share, err = strconv.ParseFloat(percent, 64); err == nil && share >= 0 && share <= 100 { // not NaN
+			return 0, share / 100, true, nil
 		}
-		l.share, l.isPct = share/100, true
-		return nil
+	} else if users, err = strconv.ParseInt(text, 10, 64); err == nil && users >= 0 {
+		return users, 0, false, nil
 	}
-	users, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || users < 0 {
-		return usageErrorf("--max-errors %q is neither a number nor a share such as 1%%", text)
-	}
-	l.users = users
-	return nil
+	return 0, 0, false, usageErrorf("%s %q is neither a number nor a share such as 1%%", option, text)
 }
 
 // most is how many of so many users may fail.
