@@ -23,7 +23,7 @@
 //	Discard  at any time instead of the rename: removes the file
 //
 // The command renames the files: it lists the renames of all files of a run in its journal first, so that a crash
-// between two of them can be repaired. [Multi] is several outputs of one run behind one sink.
+// between two of them can be repaired. [Multi] is several sinks behind one.
 //
 // After an error an Output is unusable: Write and Close return that error again.
 //

@@ -6,35 +6,37 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// Multi is several outputs of one run behind one sink.
-type Multi []*Output
+// Multi is several sinks behind one: the outputs of a run, and whatever else looks at its outcomes.
+type Multi []pipeline.Sink
 
 var _ pipeline.Sink = Multi(nil)
 
-// Write writes o to every output. The first error ends it.
+// Write writes o to every sink. The first error ends it.
 func (m Multi) Write(o *pipeline.Outcome) error {
-	for _, out := range m {
-		if err := out.Write(o); err != nil {
+	for _, sink := range m {
+		if err := sink.Write(o); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Close completes every output, also those after one that fails, and returns all errors.
+// Close completes every sink, also those after one that fails, and returns all errors.
 func (m Multi) Close() error {
 	var errs []error
-	for _, out := range m {
-		errs = append(errs, out.Close())
+	for _, sink := range m {
+		errs = append(errs, sink.Close())
 	}
 	return errors.Join(errs...)
 }
 
-// Discard discards every output.
+// Discard discards every sink that can be discarded, as an [Output] can.
 func (m Multi) Discard() error {
 	var errs []error
-	for _, out := range m {
-		errs = append(errs, out.Discard())
+	for _, sink := range m {
+		if d, ok := sink.(interface{ Discard() error }); ok {
+			errs = append(errs, d.Discard())
+		}
 	}
 	return errors.Join(errs...)
 }

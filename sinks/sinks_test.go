@@ -394,16 +394,16 @@ func TestLongName(t *testing.T) {
 }
 
 func TestMulti(t *testing.T) {
-	open := func(t *testing.T, names ...string) (dir string, m Multi) {
+	open := func(t *testing.T, names ...string) (dir string, outs []*Output, m Multi) {
 		dir = t.TempDir()
 		for _, name := range names {
 			out, err := Create(filepath.Join(dir, name), Spec{Carry: goldenCarry})
 			if err != nil {
 				t.Fatal(err)
 			}
-			m = append(m, out)
+			outs, m = append(outs, out), append(m, out)
 		}
-		return dir, m
+		return dir, outs, m
 	}
 	files := func(dir string) (names []string) {
 		entries, err := os.ReadDir(dir)
@@ -426,8 +426,8 @@ func TestMulti(t *testing.T) {
 	}
 
 	t.Run("all", func(t *testing.T) {
-		dir, m := open(t, "a.csv", "b.parquet", "c.jsonl.gz")
-		for _, err := range []error{write(m), m.Close(), publish(m...), m.Discard()} {
+		dir, outs, m := open(t, "a.csv", "b.parquet", "c.jsonl.gz")
+		for _, err := range []error{write(m), m.Close(), publish(outs...), m.Discard()} {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -435,15 +435,15 @@ func TestMulti(t *testing.T) {
 		if diff := cmp.Diff([]string{"a.csv", "b.parquet", "c.jsonl.gz"}, files(dir)); diff != "" {
 			t.Errorf("files (-want +got):\n%s", diff)
 		}
-		for _, out := range m {
+		for _, out := range outs {
 			if out.Info().Rows != 4 {
 				t.Errorf("%s: %d rows, want 4", out.Info().Path, out.Info().Rows)
 			}
 		}
 	})
 	t.Run("one fails", func(t *testing.T) {
-		dir, m := open(t, "a.csv", "b.csv", "c.csv")
-		m[1].file.Close() // so that its Close fails
+		dir, outs, m := open(t, "a.csv", "b.csv", "c.csv")
+		outs[1].file.Close() // so that its Close fails
 		if err := write(m); err != nil {
 			t.Fatal(err)
 		}
@@ -464,7 +464,7 @@ func TestMulti(t *testing.T) {
 		}
 	})
 	t.Run("write error", func(t *testing.T) {
-		_, m := open(t, "a.csv", "b.csv")
+		_, _, m := open(t, "a.csv", "b.csv")
 		defer m.Discard()
 		if err := m.Write(&pipeline.Outcome{Assignments: make([]pipeline.Assignment, 1)}); err == nil {
 			t.Error("Write without the carried values succeeded")

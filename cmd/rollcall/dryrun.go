@@ -11,12 +11,17 @@ import (
 
 // dryRun says what a run would do, and sends nothing: how the columns map, how many users and bad rows there
 // are, how long it takes, and one request in full.
-func (s *snapshotRun) dryRun(config amplitude.Config) error {
-	ctx, o, in := s.env.Soft, s.o, s.in
+func (s *snapshotRun) dryRun(args []string) error {
+	ctx, o := s.env.Soft, s.o
+	in, err := openInput(ctx, s.env, o, args, "")
+	if err != nil {
+		return err
+	}
+	s.in = in
 	if o.local() {
 		return s.dryRunLocal()
 	}
-	var err error
+	config := o.clientConfig()
 	// No request is sent, so no key and no server is needed.
 	if config.Key, err = amplitude.NewKey("none"); err != nil {
 		return err

@@ -104,12 +104,12 @@ func (s *snapshotRun) lockOutputs() error {
 }
 
 // unlock gives the locks back.
-func (s *snapshotRun) unlock() error {
+func (c *claim) unlock() error {
 	var errs []error
-	for _, lock := range s.locks {
+	for _, lock := range c.locks {
 		errs = append(errs, lock.Remove(), lock.Close())
 	}
-	s.locks = nil
+	c.locks = nil
 	return errors.Join(errs...)
 }
 
@@ -122,14 +122,33 @@ func (s *snapshotRun) header(key amplitude.Key) journal.Header {
 	return h
 }
 
-// bindingOptions are the options that change an answer or an output's shape: a run that resumes another has the same.
+// freeOptions are the options that a run may change when it resumes another, with the reason. All others bind it,
+// because they may change an answer or the shape of an output.
+var freeOptions = map[string]string{
+	"flags":            "bound as the list of flags, see bindingOptions",
+	"flags-from":       "bound as the list of flags",
+	"flag-configs":     "bound by its content",
+	"skip-unsupported": "without it, a flag that it leaves out ends the run before it begins",
+	"key-file":         "bound by the key; --accept-new-key lets another one resume",
+	"accept-new-key":   "it is what lets such a run resume",
+
+	"rate": "how fast it asks", "burst": "how fast it asks", "concurrency": "how fast it asks",
+	"timeout": "how long it waits", "max-attempts": "how long it waits", "max-outage": "how long it waits",
+	"allow-http": "whether it asks at all", "allow-tracking": "whether it asks at all", "strict": "whether it asks at all",
+	"max-errors": "whether it publishes", "min-users": "whether it publishes", "overwrite": "whether it publishes",
+	"resume": "whether it resumes", "fresh": "whether it resumes", "dry-run": "a dry run resumes nothing",
+
+	"config": "its options count, wherever they were given",
+	"quiet":  "what it prints", "log-format": "what it prints", "progress": "what it prints",
+}
+
+// bindingOptions are the options that bind a run: one that resumes another has the same.
 func bindingOptions(ctx context.Context, all map[string]string, o *snapshotOptions) (map[string]string, error) {
 	bound := map[string]string{}
-	for _, name := range []string{"input-format", "map", "properties", "types", "missing", "limit", "sample", "out", "out-format",
-		"errors", "carry", "csv-formulas", "flag-param", "server", "evaluator",
-		"delimiter", "no-header", "ragged", "trim", // which users there are
-		"summary", "layout", "include", "column-names"} {
-		bound[name] = all[name]
+	for name, value := range all {
+		if freeOptions[name] == "" {
+			bound[name] = value
+		}
 	}
 	bound["flags"] = strings.Join(o.flags, ",") // those of --flags-from included
 	if o.server.flagConfigs != "" && o.server.flagConfigs != "fetch" {

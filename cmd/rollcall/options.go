@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sinks"
@@ -209,6 +210,13 @@ func (o *snapshotOptions) check(ctx context.Context, inputs []string) error {
 		}
 	}
 	return errors.Join(o.checkOutputs(), o.checkFlags(ctx), o.checkLayout(), o.checkMapping(), o.errLine.parse(o.maxErrors), o.server.check(o.local()))
+}
+
+// clientConfig is how the API is asked.
+func (o *snapshotOptions) clientConfig() amplitude.Config {
+	return amplitude.Config{
+		FlagKeys: o.flags, Rate: o.rate, Burst: o.burst, Concurrency: o.concurrency, MaxAttempts: o.maxAttempts, MaxOutage: o.maxOutage,
+	}
 }
 
 // local reports whether the flags are evaluated in this process.

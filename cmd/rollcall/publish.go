@@ -30,7 +30,7 @@ func (s *snapshotRun) finalNames() []string { return append(s.o.files(), s.o.sid
 // publish gives the complete files their names, the manifest last. Once the journal has the list of them, the run is
 // finished, whatever happens: a rerun only has to finish the renames.
 func (s *snapshotRun) publish() error {
-	if err := s.outputs.Close(); err != nil {
+	if err := s.outputSinks().Close(); err != nil {
 		return s.explainStop(stopped(err))
 	}
 	if err := s.checkPaths(); err != nil { // somebody else may have written there meanwhile
@@ -261,8 +261,8 @@ func (s *snapshotRun) tidy(removeJournal func() error) {
 	}
 }
 
-// checkFolders refuses outputs in folders that are not there, two names of one file, and files that the run reads.
-func (s *snapshotRun) checkFolders() error {
+// checkDirectories refuses outputs in directories that do not exist, two names of one file, and files that the run reads.
+func (s *snapshotRun) checkDirectories() error {
 	files := s.finalNames()
 	folders := make([]fs.FileInfo, len(files))
 	for i, path := range files {

@@ -76,44 +76,215 @@ groups.T, context, ... are sent as that; all others are not sent.`,
 	return cmd
 }
 
-// snapshot is one run of the command.
+// snapshotRun is one run of the command. What its steps have taken is in the structs of their names; see run.
 type snapshotRun struct {
 	env     *env
 	con     *console
 	o       *snapshotOptions
 	options map[string]string // all of them
 	typed   map[string]any    // those that are no strings, for the manifest
-	bound   map[string]string // those that the journal is bound to
 	began   time.Time         // this process
 	started time.Time         // the run, which an earlier process may have begun
 	runID   string
 	resumes int
-	newKey  bool // it goes on with another key than the one that it had
+	newKey  bool // it resumes a run with another key
 
-	remote  *connection // who is asked; nil: nobody is
-	noTrack amplitude.NoTrack
-	local   *localEvaluator // what evaluates in this process instead
+	preflight
+	claim
+	evaluation
 
-	in      *input
-	locks   []*durable.Log
-	journal *journal.Writer
-	tally   *snapshot.Tally
-	layout  snapshot.Layout // of the outputs
-	first   firstFailure
-	outputs sinks.Multi   // the error records are the last
-	stream  *sinks.Output // of these, the one that is standard output, or nil
+	published *snapshot.Manifest // nil: nothing was
+}
 
-	streamCut bool // its reader has closed it
+// preflight is what a run reads and decides before it writes anything.
+type preflight struct {
+	unfinished *unfinished // an earlier run of these outputs, whose lock keeps other runs off; nil: there is none
+	in         *input
+	remote     *connection     // who is asked; nil: nobody is
+	local      *localEvaluator // what evaluates in this process instead
+	found      *findings
+	absent     fields              // what the flags read and no user has
+	completes  *snapshot.Completes // the run that this one completes; nil: it is a run of its own
 
-	committed bool // the journal may hold the list of what to publish
+	bound   map[string]string // the options that the journal is bound to
+	binding journal.Header    // what it is bound to in all
+	earlier *unfinished       // the unfinished run, if this one resumes it
+	givenUp *unfinished       // the unfinished run, if this one does not
+	why     string            // it does not
+
+	restoreMemory func() // see tuneMemory
+}
+
+// Close ends the connection, closes the input, and leaves the unfinished run's journal as it is, if it is still there and
+// nobody has resumed it.
+func (p *preflight) Close() error {
+	if p.restoreMemory != nil {
+		p.restoreMemory()
+	}
+	if p.remote != nil {
+		p.remote.Close()
+	}
+	if p.in != nil {
+		p.in.Close()
+	}
+	if p.unfinished != nil {
+		return p.unfinished.reader.Close()
+	}
+	return nil
+}
+
+// claim is what keeps other runs off the outputs.
+type claim struct {
+	journal   *journal.Writer // of the first output; nil until it is created or resumed
+	locks     []*durable.Log  // of the other outputs
+	committed bool            // the journal may hold the list of what to publish
+}
+
+// Close gives the outputs back. It leaves the journal for the run that resumes this one, which ends with err, or removes
+// it where there is nothing to resume.
+func (c *claim) Close(s *snapshotRun, err error) error {
+	return errors.Join(s.endJournal(err), c.unlock())
+}
+
+// evaluation is what a run writes, and what it counts.
+type evaluation struct {
+	outputs   []*sinks.Output // temporary files; the error records are the last
+	stream    *sinks.Output   // of these, the one that is standard output, or nil
+	streamCut bool            // its reader has closed it
+	layout    snapshot.Layout // of the outputs
+	tally     *snapshot.Tally
+	first     firstFailure
+	noTrack   amplitude.NoTrack
 
 	// Of the users in the journal.
 	replayedAttempts, replayedRetries int64
 	replayedStatuses                  map[string]int64
 	lastRow                           int64
+}
 
-	published *snapshot.Manifest  // nil: nothing was
-	completes *snapshot.Completes // the run that this one completes; nil: it is a run of its own
+// outputSinks is the outputs behind one sink.
+func (e *evaluation) outputSinks() sinks.Multi {
+	var m sinks.Multi
+	for _, out := range e.outputs {
+		m = append(m, out)
+	}
+	return m
+}
+
+// Close discards the outputs. Those that are published are no longer among them.
+func (e *evaluation) Close() error { return e.outputSinks().Discard() }
+
+// run is the whole run, in four steps: it checks everything that can be checked, claims the outputs, evaluates, and
+// publishes all files or none. What a step has taken is undone at the end, however far it came.
+func (s *snapshotRun) run(args []string) (err error) {
+	s.runID, s.started = newRunID(s.began), clock()
+	if s.bound, err = bindingOptions(s.env.Soft, s.options, s.o); err != nil {
+		return err
+	}
+	defer func() { err = s.undo(err) }()
+	if s.o.dryRun {
+		return s.dryRun(args)
+	}
+	if err := s.prepare(args); err != nil {
+		return err
+	}
+	if finished, err := s.claimOutputs(); finished || err != nil {
+		return err
+	}
+	if err := s.evaluate(); err != nil {
+		return s.explainStop(err)
+	}
+	return s.publish()
+}
+
+// undo closes what the steps have taken, the last step first, and returns the error with which the run ends. The order
+// is what a crash at any point relies on:
+//
+//  1. The outputs are discarded while the journal is there and locked: as long as it is, the next run of these outputs
+//     removes what is left of them, and no run can begin to write them.
+//  2. The journal is closed or removed, and the locks of the other outputs are given back. If the journal goes, it is the
+//     last of the hidden files to go.
+//  3. The connection ends, and the input is closed. Its copy, if it was standard input, has its own lock until then.
+//  4. The reader of an unfinished run's journal is closed, with the lock that it has held since before the input was
+//     opened, unless the journal was resumed or removed.
+func (s *snapshotRun) undo(err error) error {
+	err = errors.Join(err, s.evaluation.Close())
+	err = errors.Join(err, s.claim.Close(s, err))
+	return errors.Join(err, s.preflight.Close())
+}
+
+// prepare is the preflight: it finds what is wrong before anything is written or, but for flag configurations that are
+// downloaded, sent.
+func (s *snapshotRun) prepare(args []string) error {
+	err := s.checkDirectories()
+	if err != nil {
+		return err
+	}
+	if s.unfinished, err = s.findUnfinished(); err != nil {
+		return stoppedIfLocked(err)
+	}
+	if err := s.openInput(args, s.unfinished); err != nil {
+		return err
+	}
+	if s.o.local() {
+		s.local, err = newLocal(s)
+	} else {
+		s.remote, err = s.o.server.dial(s.env, s.con, s.o.clientConfig())
+	}
+	if err != nil {
+		return err
+	}
+	s.tuneMemory()
+	if s.local != nil {
+		s.absent = s.local.eng.Reads(s.o.flags)
+	}
+	if s.found, err = s.in.preflight(s.env.Soft, s.absent.see); err != nil {
+		return err
+	}
+	s.completes = s.found.completes()
+	if err := s.o.errLine.check(s.found, s.in.total); err != nil {
+		return err
+	}
+	var key amplitude.Key
+	if s.remote != nil {
+		key = s.remote.key
+	}
+	s.binding = s.header(key)
+	if s.unfinished == nil {
+		return nil
+	}
+	if s.why, err = s.decideResume(s.unfinished, s.binding, key); err != nil {
+		return err
+	}
+	if s.why != "" {
+		s.givenUp = s.unfinished
+		return nil
+	}
+	s.earlier = s.unfinished
+	h := s.earlier.reader.Header()
+	s.runID, s.started, s.resumes = h.RunID, h.StartedAt, s.earlier.reader.Resumes()+1
+	return nil
+}
+
+// tuneMemory trades memory for time, as a batch job may: with the default of 100 the collector costs a tenth of the run.
+// The limit is a soft one, for the collector to work harder; the live heap is about 35 MB, whatever the input, and what
+// the flag configurations take: with a limit below that the collector would do nothing but collect.
+func (s *snapshotRun) tuneMemory() {
+	percent, limit := -1, int64(-1)
+	if _, set := s.env.LookupEnv("GOGC"); !set {
+		percent = debug.SetGCPercent(400)
+	}
+	if _, set := s.env.LookupEnv("GOMEMLIMIT"); !set {
+		limit = debug.SetMemoryLimit(90<<20 + liveHeap())
+	}
+	s.restoreMemory = func() {
+		if percent >= 0 {
+			debug.SetGCPercent(percent)
+		}
+		if limit >= 0 {
+			debug.SetMemoryLimit(limit)
+		}
+	}
 }
 
 // liveHeap is how many bytes are in use.
@@ -124,136 +295,41 @@ func liveHeap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// run is the whole run: check everything that can be checked, evaluate, and publish all files or none.
-func (s *snapshotRun) run(args []string) (err error) {
-	o := s.o
-	s.runID, s.started = newRunID(s.began), clock()
-	if s.bound, err = bindingOptions(s.env.Soft, s.options, o); err != nil {
-		return err
-	}
-	config := amplitude.Config{
-		FlagKeys: o.flags, Rate: o.rate, Burst: o.burst, Concurrency: o.concurrency, MaxAttempts: o.maxAttempts, MaxOutage: o.maxOutage,
-	}
-	if o.dryRun {
-		if s.in, err = openInput(s.env.Soft, s.env, o, args, ""); err != nil {
-			return err
-		}
-		defer s.in.Close()
-		return s.dryRun(config)
-	}
-
-	if err := s.checkFolders(); err != nil {
-		return err
-	}
-	earlier, err := s.findUnfinished()
-	if err != nil {
-		return stoppedIfLocked(err)
-	}
-	if earlier != nil {
-		reader := earlier.reader
-		defer func() { err = errors.Join(err, reader.Close()) }() // nothing, where the journal was resumed or removed
-	}
-	if err := s.openInput(args, earlier); err != nil {
-		return err
-	}
-	defer s.in.Close()
-	if o.local() {
-		if s.local, err = newLocal(s); err != nil {
-			return err
-		}
-	} else {
-		if s.remote, err = o.server.dial(s.env, s.con, config); err != nil {
-			return err
-		}
-		defer s.remote.Close()
-	}
-	// A batch job trades memory for time: with the default of 100 the collector costs a tenth of the run. The limit
-	// is a soft one, for the collector to work harder; the live heap is about 35 MB, whatever the input, and what the flag
-	// configurations take: with a limit below that the collector would do nothing but collect.
-	if _, set := s.env.LookupEnv("GOGC"); !set {
-		defer debug.SetGCPercent(debug.SetGCPercent(400))
-	}
-	if _, set := s.env.LookupEnv("GOMEMLIMIT"); !set {
-		defer debug.SetMemoryLimit(debug.SetMemoryLimit(90<<20 + liveHeap()))
-	}
-	var absent fields // what the flags look at and no user has
-	if s.local != nil {
-		absent = s.local.eng.Reads(o.flags)
-	}
-	found, err := s.in.preflight(s.env.Soft, absent.see)
-	if err != nil {
-		return err
-	}
-	s.completes = found.completes()
-	if err := o.errLine.check(found, s.in.total); err != nil {
-		return err
-	}
-	var key amplitude.Key
-	if s.remote != nil {
-		key = s.remote.key
-	}
-	header := s.header(key)
-	var givenUp *unfinished
-	var why string // it is given up
-	if earlier != nil {
-		if why, err = s.decideResume(earlier, header, key); err != nil {
-			return err
-		}
-		if h := earlier.reader.Header(); why == "" {
-			s.runID, s.started, s.resumes = h.RunID, h.StartedAt, earlier.reader.Resumes()+1
-		} else {
-			givenUp, earlier = earlier, nil
-		}
-	}
-	defer func() { err = errors.Join(err, s.unlock()) }()
+// claimOutputs locks the outputs, first finishes what an earlier run of them had completed, and creates the journal. The
+// run is finished if that earlier run was the same one.
+func (s *snapshotRun) claimOutputs() (finished bool, err error) {
 	if err := s.lockOutputs(); err != nil {
-		return stoppedIfLocked(err)
+		return false, stoppedIfLocked(err)
 	}
-	if earlier != nil && earlier.reader.Committed() != nil {
-		if finished, err := s.finish(earlier); finished || err != nil {
-			return err
+	if s.earlier != nil && s.earlier.reader.Committed() != nil {
+		if finished, err := s.finish(s.earlier); finished || err != nil {
+			return finished, err
 		}
 	}
-	if givenUp != nil && givenUp.reader.Committed() != nil {
-		if published, err := s.publishEarlier(givenUp); err != nil {
-			return err
+	if s.givenUp != nil && s.givenUp.reader.Committed() != nil {
+		if published, err := s.publishEarlier(s.givenUp); err != nil {
+			return false, err
 		} else if published {
-			givenUp = nil
+			s.givenUp = nil
 		}
 	}
 	if err := s.checkPaths(); err != nil {
-		return err
+		return false, err
 	}
-	if err := s.checkInputUsers(found); err != nil {
-		return err
+	if err := s.checkInputUsers(s.found); err != nil {
+		return false, err
 	}
-	defer func() { err = errors.Join(err, s.endJournal(err)) }()
-	if givenUp != nil {
-		if err := s.giveUp(givenUp, why); err != nil {
-			return err
+	if s.givenUp != nil {
+		if err := s.giveUp(s.givenUp, s.why); err != nil {
+			return false, err
 		}
 	}
-	if earlier == nil {
-		if s.journal, err = journal.Create(journal.PathFor(o.anchor()), header); err != nil {
-			return stoppedIfLocked(err)
+	if s.earlier == nil {
+		if s.journal, err = journal.Create(journal.PathFor(s.o.anchor()), s.binding); err != nil {
+			return false, stoppedIfLocked(err)
 		}
 	}
-	if err := errors.Join(s.removeStale(), s.in.keepSpool()); err != nil {
-		return err
-	}
-	s.warnUnfinished()
-	s.warnOf(found, absent)
-	if err := s.createOutputs(found.carry); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.outputs.Discard()) }()
-	if err := s.tryFiles(); err != nil {
-		return err
-	}
-	if err := s.evaluate(earlier); err != nil {
-		return s.explainStop(err)
-	}
-	return s.publish()
+	return false, errors.Join(s.removeStale(), s.in.keepSpool())
 }
 
 // stoppedIfLocked gives err the exit code of a run that can be repeated, if another run is in its way.
@@ -335,7 +411,8 @@ func (s *snapshotRun) warnOf(found *findings, absent fields) {
 	}
 }
 
-func (s *snapshotRun) createOutputs(carry []pipeline.Column) (err error) {
+// createOutputs creates the temporary files of the outputs. Where one fails, undo discards the others.
+func (s *snapshotRun) createOutputs(carry []pipeline.Column) error {
 	options, err := json.Marshal(s.options)
 	if err != nil {
 		return err
@@ -347,11 +424,6 @@ func (s *snapshotRun) createOutputs(carry []pipeline.Column) (err error) {
 	}
 	spec.RunID = s.runID
 	spec.Meta = map[string]string{"rollcall.run_id": s.runID, "rollcall.options": string(options)}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.outputs.Discard())
-		}
-	}()
 	for _, path := range s.o.outs {
 		var out *sinks.Output
 		if path == "-" {
@@ -375,9 +447,22 @@ func (s *snapshotRun) createOutputs(carry []pipeline.Column) (err error) {
 	return nil
 }
 
-// evaluate runs the pipeline from the first row to the last, or from the one after those that an earlier run has in
+// evaluate creates the outputs and fills them.
+func (s *snapshotRun) evaluate() error {
+	s.warnUnfinished()
+	s.warnOf(s.found, s.absent)
+	if err := s.createOutputs(s.found.carry); err != nil {
+		return err
+	}
+	if err := s.tryFiles(); err != nil {
+		return err
+	}
+	return s.runPipeline()
+}
+
+// runPipeline runs the pipeline from the first row to the last, or from the one after those that an earlier run has in
 // its journal.
-func (s *snapshotRun) evaluate(earlier *unfinished) error {
+func (s *snapshotRun) runPipeline() error {
 	src, err := s.in.Open()
 	if err != nil {
 		return err
@@ -388,11 +473,10 @@ func (s *snapshotRun) evaluate(earlier *unfinished) error {
 	if s.local != nil && s.o.flags == nil {
 		s.tally = snapshot.NewTally(s.local.answerable())
 	}
-	guard := &guard{tally: s.tally, limit: s.o.errLine, total: s.in.total}
-	guard.first = &s.first
-	sink := fanOut{s.tally, &s.first, guard, stoppable{s.outputs}}
-	if earlier != nil {
-		if err := s.resume(earlier, rows, sink); err != nil {
+	guard := &guard{tally: s.tally, first: &s.first, limit: s.o.errLine, total: s.in.total}
+	sink := sinks.Multi{s.tally, &s.first, guard, stoppable{s.outputSinks()}}
+	if s.earlier != nil {
+		if err := s.resume(s.earlier, rows, sink); err != nil {
 			if _, changed := src.ReadRest(); isChanged(changed) {
 				return changed // and so the journal is of other users
 			}
@@ -421,9 +505,9 @@ func (s *snapshotRun) evaluate(earlier *unfinished) error {
 	} else {
 		p.Evaluator, p.Workers = s.remote, s.o.concurrency
 		p.Window = min(max(16*p.Workers, minWindow), 4096) // one user's retries must not hold up the others
-		p.Sink = append(fanOut{stoppable{&journalSink{s.journal, s.remote.Replay()}}}, p.Sink)
+		p.Sink = append(sinks.Multi{stoppable{&journalSink{s.journal, s.remote.Replay()}}}, p.Sink)
 		if s.stream != nil {
-			p.Sink = fanOut{p.Sink, stoppable{flusher{s.stream}}}
+			p.Sink = sinks.Multi{p.Sink, stoppable{flusher{s.stream}}}
 		}
 	}
 	stats, err := s.stopSoftly(&p)
@@ -620,20 +704,6 @@ func requests(stats amplitude.Stats) snapshot.Requests {
 	r.Latency = snapshot.Latency{P50: ms(stats.P50), P90: ms(stats.P90), P99: ms(stats.P99), Max: ms(stats.Max)}
 	return r
 }
-
-// fanOut is several sinks behind one.
-type fanOut []pipeline.Sink
-
-func (f fanOut) Write(o *pipeline.Outcome) error {
-	for _, sink := range f {
-		if err := sink.Write(o); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (f fanOut) Close() error { return nil } // the command closes each itself
 
 // stoppable is a sink whose errors are the machine's, not the run's: a full disk, say. The run can be repeated.
 type stoppable struct{ pipeline.Sink }
