@@ -251,7 +251,7 @@ func (c *cleaner) removeFile(l leftover, remove func() error) error {
 	if c.quiet {
 		return nil
 	}
-	_, err := fmt.Fprintf(c.env.Stdout, "%s %s (%s, last written %s)\n", done, text.Clean(l.path), size(l.info.Size()),
+	_, err := fmt.Fprintf(c.env.Stdout, "%s %s (%s, last written %s)\n", done, text.Clean(l.path), formatBytes(l.info.Size()),
 		l.info.ModTime().Format("2006-01-02 15:04"))
 	return err
 }

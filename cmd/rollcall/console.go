@@ -61,7 +61,7 @@ func (c *console) Configure(quiet bool, format string) error {
 	return nil
 }
 
-// Terminal is the width of the terminal that standard error is; ok is false where it is none.
+// Terminal is the width of standard error; ok is false if it is not a terminal.
 func (c *console) Terminal() (width int, ok bool) { return terminalWidth(c.out) }
 
 // Warn says what the user should know and the run goes on with. A hint may be "".
@@ -155,8 +155,8 @@ func (c *console) enabled(level slog.Level) bool {
 	return level >= slog.LevelInfo
 }
 
-// keep remembers a warning, said or not.
-func (c *console) keep(r slog.Record) {
+// keepWarning remembers a warning, said or not.
+func (c *console) keepWarning(r slog.Record) {
 	if r.Level != slog.LevelWarn {
 		return
 	}
@@ -184,7 +184,7 @@ func (h *jsonHandler) Enabled(_ context.Context, level slog.Level) bool {
 }
 
 func (h *jsonHandler) Handle(ctx context.Context, r slog.Record) error {
-	h.console.keep(r)
+	h.console.keepWarning(r)
 	if !h.console.enabled(r.Level) {
 		return nil
 	}
@@ -209,7 +209,7 @@ func (h *lineHandler) WithGroup(string) slog.Handler { return h } // nothing her
 
 func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	c := h.console
-	c.keep(r)
+	c.keepWarning(r)
 	if !c.enabled(r.Level) {
 		return nil
 	}

@@ -5,9 +5,9 @@
 // calls run, which turns a command's error into an exit code. There is one file for each command; they read
 // their options, wire a source, an evaluator and sinks to a pipeline, and run it.
 //
-//	snapshot.go   rollcall snapshot: the run from preflight to manifest
+//	snapshot.go   rollcall snapshot: preflight, claim, evaluation, and the manifest
 //	options.go    its options, checked
-//	journal.go    an unfinished run: locks and replay
+//	journal.go    an unfinished run: locks, replay, and the options that bind it
 //	minusers.go   --min-users: what an empty or failed input must not replace
 //	clean.go      rollcall clean, and what is said of unfinished runs of other outputs
 //	resume.go     whether a run goes on with an unfinished one, or begins anew

@@ -103,7 +103,7 @@ func (s *snapshotRun) dryRunLocal() error {
 		}
 		absent = s.local.eng.Reads(s.o.flags)
 	}
-	found, err := s.in.preflight(s.env.Soft, absent.see)
+	found, err := s.in.preflight(s.env.Soft, absent.removePresent)
 	if err != nil {
 		return err
 	}

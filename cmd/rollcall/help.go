@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// groupKey is the annotation that says under which heading an option stands in the help.
+// groupKey is the annotation that says under which heading the help lists an option.
 const groupKey = "group"
 
 // group puts the options that define adds under one heading of the help, in their order.
@@ -54,7 +54,7 @@ func optionHelp(options *pflag.FlagSet) string {
 }
 
 func init() {
-	cobra.EnableCommandSorting = false // they stand in the order in which they are of use
+	cobra.EnableCommandSorting = false // they are listed in the order in which they are used
 	cobra.AddTemplateFunc("optionHelp", optionHelp)
 }
 

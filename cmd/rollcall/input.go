@@ -176,10 +176,10 @@ func removeSpools(kept string) error {
 	if err != nil {
 		return durable.WrapError("look at", filepath.Dir(kept), err)
 	}
-	folder, name := filepath.Split(kept)
+	directory, name := filepath.Split(kept)
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), name+"-") {
-			if _, err := removeUnlocked(folder + e.Name()); err != nil {
+			if _, err := removeUnlocked(directory + e.Name()); err != nil {
 				return err
 			}
 		}
@@ -228,15 +228,15 @@ func (s *selection) Next(row *pipeline.Row) error {
 			return err
 		}
 		s.seen++
-		if s.in.sample == 0 || s.seen == sampled(s.kept, s.in.rows, s.in.total)+1 {
+		if s.in.sample == 0 || s.seen == sampledRow(s.kept, s.in.rows, s.in.total)+1 {
 			s.kept++
 			return nil
 		}
 	}
 }
 
-// sampled is ⌊i·rows/n⌋ without overflow.
-func sampled(i, rows, n int64) int64 { return i*(rows/n) + i*(rows%n)/n }
+// sampledRow is ⌊i·rows/n⌋ without overflow.
+func sampledRow(i, rows, n int64) int64 { return i*(rows/n) + i*(rows%n)/n }
 
 // findings is what preflight found.
 type findings struct {
@@ -294,7 +294,7 @@ func (in *input) preflight(ctx context.Context, each func(*pipeline.Row)) (*find
 		if in.sample > 0 {
 			continue
 		}
-		found.see(src, &row, each)
+		found.inspectRow(src, &row, each)
 	}
 	sums, err := src.ReadRest()
 	if err != nil {
@@ -308,7 +308,7 @@ func (in *input) preflight(ctx context.Context, each func(*pipeline.Row)) (*find
 		in.total = in.sample
 	}
 	if in.sample > 0 { // which rows are in the sample is known only now
-		if err := in.eachSampled(ctx, func(src *sources.Input, row *pipeline.Row) { found.see(src, row, each) }); err != nil {
+		if err := in.eachSampled(ctx, func(src *sources.Input, row *pipeline.Row) { found.inspectRow(src, row, each) }); err != nil {
 			return nil, err
 		}
 	}
@@ -317,11 +317,11 @@ func (in *input) preflight(ctx context.Context, each func(*pipeline.Row)) (*find
 	return found, nil
 }
 
-func (f *findings) see(src *sources.Input, row *pipeline.Row, each func(*pipeline.Row)) {
+func (f *findings) inspectRow(src *sources.Input, row *pipeline.Row, each func(*pipeline.Row)) {
 	if row.Err != nil {
 		f.bad[row.Err.Kind]++
 	}
-	f.first.see(row.Number, row.Err)
+	f.first.record(row.Number, row.Err)
 	if row.FailedWith != "" {
 		f.failedWith[row.FailedWith]++
 	}

@@ -235,7 +235,7 @@ func (s *snapshotRun) countStatuses(rec *journal.Record) {
 	}
 }
 
-// journalSink is the sink that keeps what came of each row.
+// journalSink is the sink that keeps the result of each row.
 type journalSink struct {
 	*journal.Writer
 	requests *amplitude.Replay
@@ -253,8 +253,8 @@ func (j *journalSink) Write(o *pipeline.Outcome) error {
 // spoolFile is where standard input is kept while its run is unfinished.
 func spoolFile(o *snapshotOptions) string { return journal.PathFor(o.anchor()) + ".stdin" }
 
-// sayKept says, when the run has ended early, what a rerun will not ask again.
-func (s *snapshotRun) sayKept() {
+// logKept says, when the run has ended early, what a rerun will not ask again.
+func (s *snapshotRun) logKept() {
 	if s.tally != nil && s.tally.Read > 0 {
 		s.con.Log.Info(fmt.Sprintf("%s of %s users are kept in %s; the same command goes on from there", text.Thousands(s.tally.Read),
 			text.Thousands(s.in.total), text.Clean(journal.PathFor(s.o.anchor()))))

@@ -125,7 +125,7 @@ func definePaths(options *pflag.FlagSet, items *[]string, name, shorthand, usage
 // Set adds what the command line says.
 func (l *listValue) Set(text string) error {
 	if l.whole {
-		return l.add([]string{text})
+		return l.appendItems([]string{text})
 	}
 	return l.SetList(text)
 }
@@ -136,10 +136,10 @@ func (l *listValue) SetList(text string) error {
 	if err != nil {
 		return err
 	}
-	return l.add(items)
+	return l.appendItems(items)
 }
 
-func (l *listValue) add(items []string) error {
+func (l *listValue) appendItems(items []string) error {
 	if !l.set { // the default goes
 		*l.items, l.set = nil, true
 	}
@@ -177,7 +177,7 @@ func (l *listValue) GetSlice() []string { return *l.items }
 const maxListBytes = 64 << 20
 
 // readList reads a file that is a list: items on lines, or between commas. Blank lines, and what follows a # that
-// stands at the start of a line or after a blank, are not items. A byte order mark is skipped.
+// is at the start of a line or after a blank, are not items. A byte order mark is skipped.
 func readList(r io.Reader) ([]string, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxListBytes+1))
 	if err != nil {

@@ -85,7 +85,7 @@ func (l *localEvaluator) answerable() []string {
 	return slices.Sorted(maps.Keys(keys))
 }
 
-// warn says, once, what an evaluation on this machine cannot know of the flags at hand. absent is what they read and
+// warn says, once, what an evaluation on this machine cannot know of the current flags. absent is what they read and
 // no user has.
 func (l *localEvaluator) warn(con *console, flags, absent []string) {
 	known := func(prefix string) bool {
@@ -135,8 +135,8 @@ func (l *localEvaluator) warn(con *console, flags, absent []string) {
 // fields are fields of a user that are looked for. What is found is taken from the list.
 type fields []string
 
-// see looks at one more user.
-func (f *fields) see(row *pipeline.Row) {
+// removePresent removes the fields that a user has.
+func (f *fields) removePresent(row *pipeline.Row) {
 	if len(*f) > 0 && row.Err == nil {
 		*f = slices.DeleteFunc(*f, func(field string) bool { return hasField(&row.User, field) })
 	}

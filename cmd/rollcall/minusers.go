@@ -77,12 +77,12 @@ type firstFailure struct {
 }
 
 func (f *firstFailure) Write(o *pipeline.Outcome) error {
-	f.see(o.Row.Number, o.Err)
+	f.record(o.Row.Number, o.Err)
 	return nil
 }
 
-// see looks at one more user; err is nil if it did not fail.
-func (f *firstFailure) see(row int64, err *pipeline.UserError) {
+// record looks at one more user; err is nil if it did not fail.
+func (f *firstFailure) record(row int64, err *pipeline.UserError) {
 	if err != nil && f.err == nil {
 		kept := *err
 		f.row, f.err = row, &kept

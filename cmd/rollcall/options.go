@@ -80,7 +80,7 @@ type snapshotOptions struct {
 // define adds the options to the command, in the order of the help.
 func (o *snapshotOptions) define(options *pflag.FlagSet) {
 	group(options, "Input", func() {
-		options.StringVar(&o.inputFormat, "input-format", "", "`F` csv tsv jsonl (each .gz .zst) parquet; else by ending")
+		options.StringVar(&o.inputFormat, "input-format", "", "`F` csv tsv jsonl (each .gz .zst) parquet [by extension]")
 		options.StringVar(&o.delimiter, "delimiter", "", "`C` between the cells of a CSV [,]")
 		options.BoolVar(&o.noHeader, "no-header", false, "a CSV without a header: its columns are c1, c2, ..")
 		options.StringVar(&o.ragged, "ragged", "fail", "`MODE` pad: rows may lack cells at the end of the line [fail]")
@@ -276,7 +276,7 @@ func (o *snapshotOptions) checkOutputs() error {
 		}
 	}
 	if o.outFormat != "" && !seen["-"] {
-		return usageErrorf("--out-format is for --out -; files have their format by their ending")
+		return usageErrorf("--out-format is for --out -; a file has the format of its extension")
 	}
 	if o.errorsFile == "" {
 		if o.outs[0] == "-" {
@@ -408,7 +408,7 @@ func parseLimit(option, text string) (users int64, share float64, isShare bool, 
 	return 0, 0, false, usageErrorf("%s %q is neither a number nor a share such as 1%%", option, text)
 }
 
-// most is how many of so many users may fail.
+// most is how many of total users may fail.
 func (l *errorLimit) most(total int64) int64 {
 	if l.isPct {
 		return int64(l.share * float64(total))
@@ -416,7 +416,7 @@ func (l *errorLimit) most(total int64) int64 {
 	return l.users
 }
 
-// allows says how many of so many users may fail.
+// allows says how many of total users may fail.
 func (l *errorLimit) allows(total int64) string {
 	return fmt.Sprintf("the %s that --max-errors %s allows", text.Thousands(l.most(total)), l.text)
 }

@@ -67,7 +67,7 @@ func keepVerdict(verdict, printed error) error {
 	return errors.Join(verdict, printed)
 }
 
-// terminalWidth is how many columns the terminal has that w is; ok is false where it is none.
+// terminalWidth is how many columns w has; ok is false if w is not a terminal.
 func terminalWidth(w io.Writer) (columns int, ok bool) {
 	if s, ok := w.(stdout); ok {
 		w = s.Writer

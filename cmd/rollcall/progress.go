@@ -13,7 +13,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
-// lineEvery is how often progress is said where there is no terminal.
+// lineEvery is how often progress is logged where there is no terminal.
 const lineEvery = 10 * time.Second
 
 // progress is a sink that shows how far the run is: a bar on a terminal, a line now and then elsewhere.
@@ -29,7 +29,7 @@ type progress struct {
 	stopped chan struct{}
 }
 
-// startProgress begins to show the progress of a run of total users, of whom so many are done. mode is --progress.
+// startProgress begins to show the progress of a run of total users; sofar counts those that an earlier process did. mode is --progress.
 func startProgress(con *console, mode string, total int64, sofar *snapshot.Tally) *progress {
 	p := &progress{con: con, total: total, started: time.Now(), before: sofar.Read, stop: make(chan struct{}), stopped: make(chan struct{})}
 	p.done.Store(sofar.Read)

@@ -42,7 +42,7 @@ func (s *snapshotRun) publish() error {
 		return stopped(errors.Join(err, s.removeStale()))
 	}
 	s.outputs, s.committed = nil, true // from here on they belong to the journal, which may hold the list even if writing it fails
-	if err := s.journal.Commit(commits(list)); err != nil {
+	if err := s.journal.Commit(committedFiles(list)); err != nil {
 		return stopped(err)
 	}
 	if err := s.publishList(list); err != nil {
@@ -101,9 +101,9 @@ func (s *snapshotRun) completeFiles(m *snapshot.Manifest) ([]publication, error)
 	return list, nil
 }
 
-// commits is the list as the journal has it: names without folders, because the folders may be elsewhere when it is
+// committedFiles returns the list as the journal has it: names without directories, because the directories may be elsewhere when it is
 // read again, and because no file may say where to write.
-func commits(list []publication) []journal.CommittedFile {
+func committedFiles(list []publication) []journal.CommittedFile {
 	var files []journal.CommittedFile
 	for _, p := range list {
 		files = append(files, journal.CommittedFile{Temp: filepath.Base(p.temp), Final: filepath.Base(p.final), SHA256: p.sha256, Bytes: p.bytes})
@@ -116,7 +116,7 @@ func commits(list []publication) []journal.CommittedFile {
 func (s *snapshotRun) publishList(waiting []publication) error {
 	manifest := s.o.manifestFile()
 	for _, p := range waiting {
-		if err := s.mayReplace(p.final); err != nil {
+		if err := s.checkReplace(p.final); err != nil {
 			return err
 		}
 		if p.final == manifest && s.o.overwrite {
@@ -139,8 +139,8 @@ func (s *snapshotRun) publishList(waiting []publication) error {
 	return nil
 }
 
-// mayReplace refuses a name that is taken, without --overwrite.
-func (s *snapshotRun) mayReplace(path string) error {
+// checkReplace refuses a name that is taken, without --overwrite.
+func (s *snapshotRun) checkReplace(path string) error {
 	exists, err := durable.Exists(path)
 	if err == nil && exists && !s.o.overwrite {
 		return errExists(path)
@@ -148,9 +148,9 @@ func (s *snapshotRun) mayReplace(path string) error {
 	return err
 }
 
-// finish publishes what an earlier run had completed when it died. It reports false where some of that is gone or
+// finishEarlier publishes what an earlier run had completed when it died. It reports false where some of that is gone or
 // changed: then the run goes on from its journal as one that had not come so far, and writes all files again.
-func (s *snapshotRun) finish(u *unfinished) (bool, error) {
+func (s *snapshotRun) finishEarlier(u *unfinished) (bool, error) {
 	waiting, published, lost, err := s.findCommitted(u.reader.Committed())
 	if err != nil {
 		return false, stopped(err)
@@ -160,7 +160,7 @@ func (s *snapshotRun) finish(u *unfinished) (bool, error) {
 	}
 	if lost != "" {
 		s.con.Log.Info(fmt.Sprintf("an earlier run had finished asking, but what it had written to %s is gone or changed: everything is written again", text.Clean(lost)))
-		return false, stopped(s.withdraw(published))
+		return false, stopped(s.withdrawPublished(published))
 	}
 	for _, p := range published {
 		if err := durable.SyncDir(p.final); err != nil {
@@ -170,7 +170,7 @@ func (s *snapshotRun) finish(u *unfinished) (bool, error) {
 	if err := s.publishList(waiting); err != nil {
 		return false, err
 	}
-	s.tidy(u.reader.Remove)
+	s.removeHidden(u.reader.Remove)
 	s.con.Log.Info("an earlier run had finished asking; its outputs are published now")
 	manifestFile := s.o.manifestFile()
 	if manifestFile == "" {
@@ -197,7 +197,7 @@ func (s *snapshotRun) findCommitted(files []journal.CommittedFile) (waiting, pub
 		p := publication{filepath.Join(filepath.Dir(final), temp), final, files[i].SHA256, files[i].Bytes}
 		waits := false
 		if durable.IsTemp(temp, final) {
-			if waits, err = s.holds(p.temp, p); err != nil {
+			if waits, err = s.hasContent(p.temp, p); err != nil {
 				return nil, nil, "", err
 			}
 		}
@@ -205,7 +205,7 @@ func (s *snapshotRun) findCommitted(files []journal.CommittedFile) (waiting, pub
 			waiting = append(waiting, p)
 			continue
 		}
-		has, err := s.holds(final, p)
+		has, err := s.hasContent(final, p)
 		if err != nil {
 			return nil, nil, "", err
 		}
@@ -218,8 +218,8 @@ func (s *snapshotRun) findCommitted(files []journal.CommittedFile) (waiting, pub
 	return waiting, published, lost, nil
 }
 
-// holds reports whether the file of that name has the content that was committed. A temporary one must be ours.
-func (s *snapshotRun) holds(path string, p publication) (bool, error) {
+// hasContent reports whether the file of that name has the content that was committed. A temporary one must be ours.
+func (s *snapshotRun) hasContent(path string, p publication) (bool, error) {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && (!info.Mode().IsRegular() || info.Size() != p.bytes) {
 		return false, nil
@@ -234,9 +234,9 @@ func (s *snapshotRun) holds(path string, p publication) (bool, error) {
 	return sum == p.sha256, err
 }
 
-// withdraw takes the final names from files of a run that is not complete, so that they can be written again. With
+// withdrawPublished takes the final names from files of a run that is not complete, so that they can be written again. With
 // --overwrite they are replaced; where a manifest stands, they belong to that.
-func (s *snapshotRun) withdraw(published []publication) error {
+func (s *snapshotRun) withdrawPublished(published []publication) error {
 	if s.o.overwrite {
 		return nil
 	}
@@ -253,9 +253,9 @@ func (s *snapshotRun) withdraw(published []publication) error {
 	return nil
 }
 
-// tidy removes the hidden files of a run that has published, the journal last: as long as it is there, a rerun clears
+// removeHidden removes the hidden files of a run that has published, the journal last: as long as it is there, a rerun clears
 // up. What cannot be removed is said, and changes nothing about the outputs.
-func (s *snapshotRun) tidy(removeJournal func() error) {
+func (s *snapshotRun) removeHidden(removeJournal func() error) {
 	if err := errors.Join(s.unlock(), durable.Remove(spoolFile(s.o)), removeJournal()); err != nil {
 		s.con.Warn(fmt.Sprintf("the outputs are published, but hidden files are left: %v", err), "the next run of these outputs removes them")
 	}
@@ -264,14 +264,14 @@ func (s *snapshotRun) tidy(removeJournal func() error) {
 // checkDirectories refuses outputs in directories that do not exist, two names of one file, and files that the run reads.
 func (s *snapshotRun) checkDirectories() error {
 	files := s.finalNames()
-	folders := make([]fs.FileInfo, len(files))
+	directories := make([]fs.FileInfo, len(files))
 	for i, path := range files {
 		var err error
-		if folders[i], err = os.Stat(filepath.Dir(path)); err != nil {
+		if directories[i], err = os.Stat(filepath.Dir(path)); err != nil {
 			return durable.WrapError("create", path, err)
 		}
 		for j, other := range files[:i] {
-			if filepath.Base(path) == filepath.Base(other) && os.SameFile(folders[i], folders[j]) {
+			if filepath.Base(path) == filepath.Base(other) && os.SameFile(directories[i], directories[j]) {
 				return usageErrorf("%s and %s are the same file", text.Clean(other), text.Clean(path))
 			}
 		}
@@ -305,7 +305,7 @@ func (s *snapshotRun) checkPaths() error {
 				return usageErrorf("%s is an input, and would be replaced", text.Clean(path))
 			}
 		}
-		if err := s.mayReplace(path); err != nil {
+		if err := s.checkReplace(path); err != nil {
 			return err
 		}
 	}

@@ -75,9 +75,9 @@ func TestSampledRowsAreSpreadEvenly(t *testing.T) {
 	for _, tt := range []struct{ n, rows int64 }{{4, 10}, {1, 10}, {10, 10}, {3, 1000}, {7, 8}, {1 << 30, 1 << 40}} {
 		last, smallest, largest := int64(-1), int64(1)<<62, int64(0)
 		for i := range min(tt.n, 1000) {
-			row := sampled(i, tt.rows, tt.n)
+			row := sampledRow(i, tt.rows, tt.n)
 			if row <= last || row >= tt.rows {
-				t.Fatalf("sampled(%d, %d, %d) = %d after %d, want more than that and less than the rows", i, tt.rows, tt.n, row, last)
+				t.Fatalf("sampledRow(%d, %d, %d) = %d after %d, want more than that and less than the rows", i, tt.rows, tt.n, row, last)
 			}
 			if last >= 0 {
 				smallest, largest = min(smallest, row-last), max(largest, row-last)
@@ -117,8 +117,8 @@ func TestHumanForms(t *testing.T) {
 		}
 	}
 	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 1_500_000: "1.5 MB"} {
-		if got := size(n); got != want {
-			t.Errorf("size(%d) = %s, want %s", n, got, want)
+		if got := formatBytes(n); got != want {
+			t.Errorf("formatBytes(%d) = %s, want %s", n, got, want)
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 // Files that the user names are opened and read here. They may be pipes, as <(command) and /dev/stdin are: each is read
 // once, from its beginning to its end. Opening a named pipe waits for whoever writes it, and no deadline ends that.
 
-// await runs f, which may wait for ever in the operating system, until it returns or ctx ends. Then f is left behind:
+// await runs f, which may wait forever in the operating system, until it returns or ctx ends. Then f is abandoned:
 // the process is about to end.
 func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type result struct {
@@ -39,7 +39,7 @@ func openFile(ctx context.Context, path string) (*os.File, error) {
 	return await(ctx, func() (*os.File, error) { return os.Open(path) })
 }
 
-// readFile reads a file of at most so many bytes.
+// readFile reads a file, which may have at most that many bytes.
 func readFile(ctx context.Context, path string, most int64) ([]byte, error) {
 	return await(ctx, func() (data []byte, err error) {
 		f, err := os.Open(path)
@@ -51,7 +51,7 @@ func readFile(ctx context.Context, path string, most int64) ([]byte, error) {
 	})
 }
 
-// readMost reads what r holds, if that is not more than so many bytes.
+// readMost reads what r holds, if that is not more than that many bytes.
 func readMost(r io.Reader, path string, most int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, most+1))
 	if err == nil && int64(len(data)) > most {

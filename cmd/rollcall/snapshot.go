@@ -68,7 +68,7 @@ groups.T, context, ... are sent as that; all others are not sent.`,
 			} else if inherited != "" {
 				con.Log.Info(inherited)
 			}
-			s = &snapshotRun{env: env, con: con, o: &o, began: time.Now(), options: optionValues(cmd.Flags()), typed: typedValues(cmd.Flags())}
+			s = &snapshotRun{env: env, con: con, o: &o, began: time.Now(), options: collectOptions(cmd.Flags()), typed: collectTypedOptions(cmd.Flags())}
 			return s.run(args)
 		},
 	}
@@ -238,7 +238,7 @@ func (s *snapshotRun) prepare(args []string) error {
 	if s.local != nil {
 		s.absent = s.local.eng.Reads(s.o.flags)
 	}
-	if s.found, err = s.in.preflight(s.env.Soft, s.absent.see); err != nil {
+	if s.found, err = s.in.preflight(s.env.Soft, s.absent.removePresent); err != nil {
 		return err
 	}
 	s.completes = s.found.completes()
@@ -275,7 +275,7 @@ func (s *snapshotRun) tuneMemory() {
 		percent = debug.SetGCPercent(400)
 	}
 	if _, set := s.env.LookupEnv("GOMEMLIMIT"); !set {
-		limit = debug.SetMemoryLimit(90<<20 + liveHeap())
+		limit = debug.SetMemoryLimit(90<<20 + measureLiveHeap())
 	}
 	s.restoreMemory = func() {
 		if percent >= 0 {
@@ -287,8 +287,8 @@ func (s *snapshotRun) tuneMemory() {
 	}
 }
 
-// liveHeap is how many bytes are in use.
-func liveHeap() int64 {
+// measureLiveHeap returns how many bytes are in use.
+func measureLiveHeap() int64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
@@ -302,7 +302,7 @@ func (s *snapshotRun) claimOutputs() (finished bool, err error) {
 		return false, stoppedIfLocked(err)
 	}
 	if s.earlier != nil && s.earlier.reader.Committed() != nil {
-		if finished, err := s.finish(s.earlier); finished || err != nil {
+		if finished, err := s.finishEarlier(s.earlier); finished || err != nil {
 			return finished, err
 		}
 	}
@@ -348,14 +348,14 @@ func (s *snapshotRun) endJournal(err error) error {
 	}
 	worthless := s.local != nil && !s.committed || s.tally == nil || s.tally.Read == 0 || errors.Is(err, errHopeless) || errors.Is(err, errNobody) || isChanged(err)
 	if err == nil || errors.Is(err, errSomeFailed) {
-		s.tidy(s.journal.Remove)
+		s.removeHidden(s.journal.Remove)
 		return nil
 	}
 	if worthless {
 		return errors.Join(s.unlock(), durable.Remove(spoolFile(s.o)), s.journal.Remove())
 	}
 	if _, terminal := s.con.Terminal(); !terminal || !errors.Is(err, errQuiet) {
-		s.sayKept()
+		s.logKept()
 	}
 	return s.journal.Close()
 }
@@ -366,8 +366,8 @@ func isChanged(err error) bool {
 	return ok
 }
 
-// warnOf says what an analyst should know of the input before the run.
-func (s *snapshotRun) warnOf(found *findings, absent fields) {
+// warnOfInput says what an analyst should know of the input before the run.
+func (s *snapshotRun) warnOfInput(found *findings, absent fields) {
 	if s.local != nil {
 		s.local.warn(s.con, s.o.flags, absent)
 	} else if !found.hasLocation && !s.o.server.embedded() {
@@ -377,7 +377,7 @@ func (s *snapshotRun) warnOf(found *findings, absent fields) {
 	found.ids.warn(s.con, s.in.total)
 	found.warnRagged(s.con, s.o.ragged == "pad")
 	if len(found.columns) == 1 && sources.LooksLikeID(found.columns[0].Name) && !s.o.noHeader {
-		s.con.Warn("the name of the only column looks like an id, and a header is no user",
+		s.con.Warn("the name of the only column looks like an id, and a header is not a user",
 			"if it is a list of ids without a header: --no-header --map user_id=c1")
 	}
 	if len(found.unseen) > 0 {
@@ -450,7 +450,7 @@ func (s *snapshotRun) createOutputs(carry []pipeline.Column) error {
 // evaluate creates the outputs and fills them.
 func (s *snapshotRun) evaluate() error {
 	s.warnUnfinished()
-	s.warnOf(s.found, s.absent)
+	s.warnOfInput(s.found, s.absent)
 	if err := s.createOutputs(s.found.carry); err != nil {
 		return err
 	}
@@ -499,7 +499,7 @@ func (s *snapshotRun) runPipeline() error {
 		Flags:       s.o.flags,
 		Now:         clock,
 	}
-	if s.local != nil { // no journal: to evaluate again is cheaper than to read what came of it
+	if s.local != nil { // no journal: evaluating again is cheaper than reading the results
 		p.Evaluator, p.Workers, p.Batch = s.local, runtime.GOMAXPROCS(0), localBatch
 		p.Window = 4 * p.Workers * p.Batch
 	} else {
@@ -619,7 +619,7 @@ func (s *snapshotRun) resume(earlier *unfinished, rows pipeline.Source, sink pip
 	return stopped(err)
 }
 
-// explainStop makes of the error that ended the run the one that is said.
+// explainStop turns the error that ended the run into the one that is reported.
 func (s *snapshotRun) explainStop(err error) error {
 	if s.env.Soft.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(s.env.Soft))) {
 		hint := "run the same command again: it goes on from there"
@@ -660,7 +660,7 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 		m.FlagConfigs = s.local.file
 	}
 	m.NoTrack = string(s.noTrack)
-	m.Requests = requests(stats)
+	m.Requests = summarizeRequests(stats)
 	m.Requests.Sent += s.replayedAttempts
 	m.Requests.Retries += s.replayedRetries
 	for status, n := range s.replayedStatuses {
@@ -692,7 +692,7 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 	return m
 }
 
-func requests(stats amplitude.Stats) snapshot.Requests {
+func summarizeRequests(stats amplitude.Stats) snapshot.Requests {
 	r := snapshot.Requests{Sent: stats.Requests, Retries: stats.Retries, Pauses: stats.Pauses, PerSecond: stats.EffectiveRate, Statuses: map[string]int64{}}
 	for status, n := range stats.Statuses {
 		r.Statuses[fmt.Sprint(status)] = n
@@ -738,7 +738,7 @@ func stopped(err error) error {
 // ofServer are the kinds of failure that a server's answers cause.
 var ofServer = []pipeline.Kind{pipeline.KindRejected, pipeline.KindBadAnswer, pipeline.KindUnavailable}
 
-// hopeless is how many users may all fail at the start before the run is given up. Those whom the server was not asked
+// hopeless is how many users may all fail at the start before the run is given up. Users that the server was not asked
 // about do not count: rows without an id, say, which a warehouse sorts to the front.
 const hopeless = 50
 
@@ -778,8 +778,8 @@ func (g *guard) failedAtServer() (n int64) {
 
 func (g *guard) Close() error { return nil }
 
-// optionValues are all options with their values, for the manifest. The key is none of them.
-func optionValues(options *pflag.FlagSet) map[string]string {
+// collectOptions returns all options with their values, for the manifest. The key is not an option.
+func collectOptions(options *pflag.FlagSet) map[string]string {
 	values := map[string]string{}
 	options.VisitAll(func(o *pflag.Flag) {
 		if o.Name == "help" || o.Hidden {
@@ -793,8 +793,8 @@ func optionValues(options *pflag.FlagSet) map[string]string {
 	return values
 }
 
-// typedValues are the options that are numbers, booleans or lists, with their values.
-func typedValues(options *pflag.FlagSet) map[string]any {
+// collectTypedOptions returns the options that are numbers, booleans or lists, with their values.
+func collectTypedOptions(options *pflag.FlagSet) map[string]any {
 	values := map[string]any{}
 	options.VisitAll(func(o *pflag.Flag) {
 		if list, ok := o.Value.(pflag.SliceValue); ok {

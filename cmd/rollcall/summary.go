@@ -60,7 +60,7 @@ func (s *snapshotRun) ending() []any {
 		users = snapshot.Users{Read: s.tally.Read, Answered: s.tally.Answered, Failed: s.tally.FailedUsers(), FailedByKind: s.tally.Failed}
 	}
 	if s.remote != nil {
-		r = requests(s.remote.Stats())
+		r = summarizeRequests(s.remote.Stats())
 	}
 	if s.first.err != nil {
 		attrs = append(attrs, "first_failure", s.first.String())
@@ -69,8 +69,8 @@ func (s *snapshotRun) ending() []any {
 		"requests", r.Sent+s.replayedAttempts, "retries", r.Retries+s.replayedRetries, "pauses", r.Pauses, "resumes", s.resumes)
 }
 
-// summaryText is the closing summary of a run whose last process took so long. failed is what it says of the users that
-// failed, or "". Its table is at most so many columns wide: names that are too long are cut.
+// summaryText is the closing summary of a run whose last process took that long. failed is what it says of the users that
+// failed, or "". Its table is at most width columns wide: names that are too long are cut.
 func summaryText(m *snapshot.Manifest, failed string, took time.Duration, width int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%s: %s answered, %s failed, in %s\n", text.Count(m.Users.Read, "user"), text.Thousands(m.Users.Answered), text.Thousands(m.Users.Failed),
@@ -114,7 +114,7 @@ func summaryText(m *snapshot.Manifest, failed string, took time.Duration, width 
 	b.WriteString("\nwritten:\n")
 	var rows [][]string
 	for _, f := range m.Outputs {
-		rows = append(rows, []string{text.Clean(f.Path), fmt.Sprintf("%12s rows", text.Thousands(f.Rows)), fmt.Sprintf("%10s", size(f.Bytes))})
+		rows = append(rows, []string{text.Clean(f.Path), fmt.Sprintf("%12s rows", text.Thousands(f.Rows)), fmt.Sprintf("%10s", formatBytes(f.Bytes))})
 	}
 	for _, line := range text.Align(1, rows) {
 		fmt.Fprintln(&b, "  "+line)
@@ -122,7 +122,7 @@ func summaryText(m *snapshot.Manifest, failed string, took time.Duration, width 
 	return b.String()
 }
 
-// The summary has so many flags, and of each so many variants: those that most users got.
+// How many flags the summary has at most, and how many variants of each: those that most users got.
 const (
 	maxSummaryFlags    = 50
 	maxSummaryVariants = 20
@@ -207,8 +207,8 @@ func share(n, of int64) float64 {
 	return 100 * float64(n) / float64(of)
 }
 
-// size is a number of bytes as a person says it.
-func size(bytes int64) string {
+// formatBytes is a number of bytes as a person says it.
+func formatBytes(bytes int64) string {
 	units := []string{"B", "kB", "MB", "GB", "TB"}
 	n, i := float64(bytes), 0
 	for n >= 1000 && i < len(units)-1 {
@@ -220,7 +220,7 @@ func size(bytes int64) string {
 	return fmt.Sprintf("%.1f %s", n, units[i])
 }
 
-// requestTime is how long so many requests take.
+// requestTime is how long requests take.
 func requestTime(requests int64, perSecond float64) time.Duration {
 	return time.Duration(float64(requests) / perSecond * float64(time.Second))
 }
