@@ -286,25 +286,27 @@ func TestKinds(t *testing.T) {
 		{"{younger: 3h}", NotHeld, "it began 3h ago", ""},
 		{"{younger: 0.1d}", NotHeld, "it began 3h ago", ""},
 	} {
-		r := check(t, "- "+test.rule, Options{Snapshots: []string{path}})
-		got := r.newResultJSON(&r.Checks[0])
-		want := test.status
-		var rows, notes []string
-		for _, row := range got.Examples {
-			rows = append(rows, fmt.Sprint(row.Row))
-			notes = append(notes, fmt.Sprint(row.Row, " ", row.Note))
-		}
-		examples := strings.Join(rows, " ")
-		if strings.ContainsAny(test.examples, "|/") || strings.Contains(test.examples, "payload") {
-			examples = strings.Join(notes[:min(len(notes), strings.Count(test.examples, "|")+1)], "|")
-		}
-		if got.Status != want || !strings.Contains(got.Found, test.found) || test.examples != "" && examples != test.examples ||
-			(got.Status == NotHeld) != (r.Failed == 1) || r.OK != (want == Held) || got.Status != NotHeld && len(got.Examples) > 0 || len(got.Examples) > MaxExamples {
-			t.Errorf("%s:\ngot  %s: %s, rows %q\nwant %s: %s, rows %q\n%q", test.rule, got.Status, got.Found, examples, want, test.found, test.examples, got.Details)
-		}
-		if got.Expected == "" || len(r.Table(80)) == 0 {
-			t.Errorf("%s: nothing is expected", test.rule)
-		}
+		t.Run(test.rule, func(t *testing.T) {
+			r := check(t, "- "+test.rule, Options{Snapshots: []string{path}})
+			got := r.newResultJSON(&r.Checks[0])
+			want := test.status
+			var rows, notes []string
+			for _, row := range got.Examples {
+				rows = append(rows, fmt.Sprint(row.Row))
+				notes = append(notes, fmt.Sprint(row.Row, " ", row.Note))
+			}
+			examples := strings.Join(rows, " ")
+			if strings.ContainsAny(test.examples, "|/") || strings.Contains(test.examples, "payload") {
+				examples = strings.Join(notes[:min(len(notes), strings.Count(test.examples, "|")+1)], "|")
+			}
+			if got.Status != want || !strings.Contains(got.Found, test.found) || test.examples != "" && examples != test.examples ||
+				(got.Status == NotHeld) != (r.Failed == 1) || r.OK != (want == Held) || got.Status != NotHeld && len(got.Examples) > 0 || len(got.Examples) > MaxExamples {
+				t.Errorf("%s:\ngot  %s: %s, rows %q\nwant %s: %s, rows %q\n%q", test.rule, got.Status, got.Found, examples, want, test.found, test.examples, got.Details)
+			}
+			if got.Expected == "" || len(r.Table(80)) == 0 {
+				t.Errorf("%s: nothing is expected", test.rule)
+			}
+		})
 	}
 }
 
@@ -382,16 +384,18 @@ func TestMistakes(t *testing.T) {
 		{"flag: checkout\nchecks:\n- ratio: {control: 1, treatment: 1}\n  by: contry", `r.yaml:4: there is no carried column "contry"`, "country"},
 		{"types: {country: int}\nflag: checkout\nchecks:\n- exposed: nobody\n  where: country > 3", "row 1: column country: a value that is not a valid int", ""},
 	} {
-		f, err := Parse("r.yaml", []byte(test.text), schemaDir)
-		if err == nil {
-			_, err = Run(t.Context(), f, Options{Snapshots: []string{path}})
-		}
-		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(pipeline.Hint(err), test.hint) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%s\ngot  %v (%s)\nwant %s (%s)", test.text, err, pipeline.Hint(err), test.want, test.hint)
-		}
-		if _, ok := errors.AsType[*Error](err); !ok && !strings.Contains(test.want, "row 1") {
-			t.Errorf("%s: a %T, want an *Error", test.text, err)
-		}
+		t.Run(test.text, func(t *testing.T) {
+			f, err := Parse("r.yaml", []byte(test.text), schemaDir)
+			if err == nil {
+				_, err = Run(t.Context(), f, Options{Snapshots: []string{path}})
+			}
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(pipeline.Hint(err), test.hint) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%s\ngot  %v (%s)\nwant %s (%s)", test.text, err, pipeline.Hint(err), test.want, test.hint)
+			}
+			if _, ok := errors.AsType[*Error](err); !ok && !strings.Contains(test.want, "row 1") {
+				t.Errorf("%s: a %T, want an *Error", test.text, err)
+			}
+		})
 	}
 	declared := "variants: {checkout: [new], unused: [on]}\nflag: checkout\nchecks:\n- variant: new\n  count: {max: 0}\n- {flag: unused, variant: [on], count: {max: 0}}"
 	if r := check(t, declared, Options{Snapshots: []string{path}}); !r.OK {
@@ -499,10 +503,12 @@ func TestNotInFile(t *testing.T) {
 		{`{flag: holdout-h1, ratio: {in: 9, holdout: 1}, by: country}`, Held, ""},
 		{"{exclusive: [checkout, pricing]}", Held, "none of 1,200 users"},
 	} {
-		got := checkOne(t, "- "+test.rule, Options{Snapshots: []string{path}})
-		if got.Status != test.status || !strings.Contains(got.Found, test.found) {
-			t.Errorf("%s: %s: %s, want %s: %s", test.rule, got.Status, got.Found, test.status, test.found)
-		}
+		t.Run(test.rule, func(t *testing.T) {
+			got := checkOne(t, "- "+test.rule, Options{Snapshots: []string{path}})
+			if got.Status != test.status || !strings.Contains(got.Found, test.found) {
+				t.Errorf("%s: %s: %s, want %s: %s", test.rule, got.Status, got.Found, test.status, test.found)
+			}
+		})
 	}
 }
 
@@ -544,22 +550,24 @@ func TestTampered(t *testing.T) {
 			return errors.Join(err, os.WriteFile(path, []byte(strings.Join(lines, "")), 0o600))
 		}, "1 user is not sorted by row number"},
 	} {
-		r := planned()
-		r.outcomes, r.edit = r.outcomes[:100], test.edit
-		path := r.write(t, filepath.Join(dir, fmt.Sprint(i, ".csv")))
-		arg := path
-		if test.do != nil {
-			if err := test.do(path); err != nil {
-				t.Fatal(err)
+		t.Run(test.name, func(t *testing.T) {
+			r := planned()
+			r.outcomes, r.edit = r.outcomes[:100], test.edit
+			path := r.write(t, filepath.Join(dir, fmt.Sprint(i, ".csv")))
+			arg := path
+			if test.do != nil {
+				if err := test.do(path); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := os.Stat(path); err != nil {
+					arg = path + ".manifest.json"
+				}
 			}
-			if _, err := os.Stat(path); err != nil {
-				arg = path + ".manifest.json"
+			got, err := Run(t.Context(), rules, Options{Snapshots: []string{arg}})
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%s: %v, %v, want an error: %s", test.name, got, err, test.want)
 			}
-		}
-		got, err := Run(t.Context(), rules, Options{Snapshots: []string{arg}})
-		if err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s: %v, %v, want an error: %s", test.name, got, err, test.want)
-		}
+		})
 	}
 	path := planned().write(t, filepath.Join(dir, "a.csv"))
 	for _, test := range []struct {
@@ -571,9 +579,11 @@ func TestTampered(t *testing.T) {
 		{[]string{path + ".errors.jsonl"}, "holds the error records of a run"},
 		{[]string{filepath.Join(dir, "nowhere.csv")}, "no such file"},
 	} {
-		if _, err := Run(t.Context(), rules, Options{Snapshots: test.args}); err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%v: %v, want %s", test.args, err, test.want)
-		}
+		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
+			if _, err := Run(t.Context(), rules, Options{Snapshots: test.args}); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v: %v, want %s", test.args, err, test.want)
+			}
+		})
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("stop"))
@@ -654,7 +664,7 @@ checks:
 
 // randomRun is a run with random flags, variants, columns and payloads, odd names among them.
 func randomRun(r *rand.Rand, asked bool) *run {
-	odd := []string{"a-flag", "on", "null", "x: y", "# not", "'q'", `"`, "ü ö", "- dash", "*star", "&and", "!tag", "{", "a, b", "0x10", "1.5", "yes", " lead", "\ttab", "new\nline", "\u0085", "%", "holdout-x"}
+	odd := []string{"a-flag", "on", "null", "x: y", "# not", "'q'", `"`, "ü ö", "- dash", "*star", "&and", "!tag", "{", "a, b", "0x10", "1.5", "yes", " lead", "\ttab", "new\nline", "\u0085", "%", "holdout-x", "\u202e", "\x1b[31m", "\u009b", "\U000e0001"}
 	pick := func(n int) (list []string) {
 		for _, i := range r.Perm(len(odd))[:n] {
 			list = append(list, odd[i])
@@ -710,28 +720,31 @@ func TestInit(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		run := randomRun(r, seed%2 == 0)
 		path := run.write(t, filepath.Join(dir, fmt.Sprint(seed, ".", []string{"csv", "jsonl", "parquet"}[seed%3])))
-		text, err := Init(t.Context(), []string{path})
+		rules, err := Init(t.Context(), []string{path})
 		if err != nil {
 			if strings.Contains(err.Error(), "nobody was answered") {
 				continue
 			}
 			t.Fatalf("seed %d: %v", seed, err)
 		}
-		f, err := Parse("init.yaml", []byte(text), nil)
+		f, err := Parse("init.yaml", []byte(rules), nil)
 		if err != nil {
-			t.Fatalf("seed %d: %v\n%s", seed, err, text)
+			t.Fatalf("seed %d: %v\n%s", seed, err, rules)
+		}
+		if rules != text.CleanLines(rules) {
+			t.Errorf("seed %d: not safe to print: %q", seed, rules)
 		}
 		got, err := Run(t.Context(), f, Options{Snapshots: []string{path}})
 		if err != nil || !got.OK {
-			t.Fatalf("seed %d: %v\n%s\n%s", seed, err, text, got.Table(100))
+			t.Fatalf("seed %d: %v\n%s\n%s", seed, err, rules, got.Table(100))
 		}
 	}
 	path := planned().write(t, filepath.Join(dir, "planned.csv"))
-	text, err := Init(t.Context(), []string{path})
+	rules, err := Init(t.Context(), []string{path})
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "init.yaml", text)
+	golden(t, "init.yaml", rules)
 	r := planned()
 	r.outcomes = r.outcomes[1200:]
 	path = r.write(t, filepath.Join(dir, "nobody.csv"))
@@ -978,10 +991,12 @@ func TestControls(t *testing.T) {
 		controls string
 		exposed  int64
 	}{{"[control]", 540}, {"[CONTROL, off]", 540}, {"treatment", 540}, {"[control, treatment]", 0}, {"[off]", 1080}} {
-		r := check(t, "controls: "+test.controls+"\nflag: checkout\nchecks:\n- exposed: nobody", Options{Snapshots: []string{path}})
-		if got := r.Checks[0]; got.Violations != test.exposed {
-			t.Errorf("controls %s: %d users are exposed, want %d", test.controls, got.Violations, test.exposed)
-		}
+		t.Run(test.controls, func(t *testing.T) {
+			r := check(t, "controls: "+test.controls+"\nflag: checkout\nchecks:\n- exposed: nobody", Options{Snapshots: []string{path}})
+			if got := r.Checks[0]; got.Violations != test.exposed {
+				t.Errorf("controls %s: %d users are exposed, want %d", test.controls, got.Violations, test.exposed)
+			}
+		})
 	}
 }
 

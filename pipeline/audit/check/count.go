@@ -23,7 +23,6 @@ type pass struct {
 	user       user
 	holds      []bool // of wheres, for the current user
 	treatments []bool // by variant: it is not a control
-	controls   []string
 	path       string // of the current snapshot
 	ids        stats.Distinct
 	together   []bool // by flag: a check looks at whether users have it and another one. The second kind of answers of ids
@@ -59,7 +58,7 @@ func (u *user) clear(assignments []snapshot.Assignment) {
 
 // checkCounts are the counts of one check.
 type checkCounts struct {
-	*Check
+	Result
 	where    int // in pass.wheres; -1: all users
 	flag     snapshot.Key
 	flags    []snapshot.Key
@@ -68,13 +67,11 @@ type checkCounts struct {
 	weights  variantSet // of Ratio
 	nobody   int        // of Ratio: the place of not_assigned among the weights; -1: it is not there
 
-	users, hits   int64
 	with, without []Row // examples of hits, and of the others
 	inFlags       []int64
 	all           *cell
 	by            []*columnCells
 	payloads      payloadChecker
-	absent        int64 // users without a payload
 }
 
 // columnCells are the cells of one column.
@@ -93,12 +90,12 @@ const maxSlices = 1000
 // cell counts variants by weight; the last count is of variants without a weight.
 type cell struct {
 	counts     []int64
-	examples   map[int][]Row
+	examples   [][]Row
 	unweighted []snapshot.Key // the first variants without a weight
 }
 
 func newCell(weights int) *cell {
-	return &cell{counts: make([]int64, weights+1), examples: map[int][]Row{}}
+	return &cell{counts: make([]int64, weights+1), examples: make([][]Row, weights+1)}
 }
 
 // variantSet is a set of variants by name, or of all treatments, or of all variants.
@@ -126,7 +123,7 @@ func (p *pass) contains(s *variantSet, variant snapshot.Key) bool {
 func (p *pass) isTreatment(variant snapshot.Key) bool {
 	for int(variant) >= len(p.treatments) {
 		name := p.user.keys.Name(snapshot.Key(len(p.treatments)))
-		isControl := slices.ContainsFunc(p.controls, func(control string) bool { return strings.EqualFold(control, name) })
+		isControl := slices.ContainsFunc(p.file.Controls, func(control string) bool { return strings.EqualFold(control, name) })
 		p.treatments = append(p.treatments, !isControl)
 	}
 	return p.treatments[variant]
@@ -134,10 +131,7 @@ func (p *pass) isTreatment(variant snapshot.Key) bool {
 
 // newPass checks the names in a rules file against the snapshots, and prepares to count.
 func newPass(f *File, o *Options, runs []*openRun) (*pass, error) {
-	p := &pass{file: f, o: o, runs: runs, flags: flagCounts(runs), controls: f.Controls}
-	if p.controls == nil {
-		p.controls = DefaultControls
-	}
+	p := &pass{file: f, o: o, runs: runs, flags: flagCounts(runs)}
 	if len(runs) > 0 {
 		p.user.keys = runs[0].users.Keys
 	}
@@ -188,7 +182,7 @@ func (p *pass) newCounts(check *Check) (c *checkCounts, err error) {
 		}
 		return s
 	}
-	c = &checkCounts{Check: check, where: -1, nobody: -1, inFlags: make([]int64, len(check.Flags))}
+	c = &checkCounts{Result: Result{Check: check, Status: Held}, where: -1, nobody: -1, inFlags: make([]int64, len(check.Flags))}
 	if check.Flag != "" {
 		c.flag = key(check.Flag)
 	}
@@ -280,19 +274,16 @@ func (p *pass) countAnswers(u *snapshot.User) {
 	p.ids.CompareAnswers(id, answers)
 }
 
-// newExample makes an example of the current user.
-func (p *pass) newExample(u *snapshot.User, note string) Row {
+// keepExample keeps the current user as an example.
+func (p *pass) keepExample(rows *[]Row, u *snapshot.User, note string) {
+	if len(*rows) == MaxExamples {
+		return
+	}
 	row := Row{Snapshot: p.path, Row: u.Row, Note: note}
 	if p.o.IDs {
 		row.UserID, row.DeviceID = string(u.UserID), string(u.DeviceID)
 	}
-	return row
-}
-
-func (p *pass) keepExample(rows *[]Row, u *snapshot.User) {
-	if len(*rows) < MaxExamples {
-		*rows = append(*rows, p.newExample(u, ""))
-	}
+	*rows = append(*rows, row)
 }
 
 // count counts the current user for one check.
@@ -303,18 +294,18 @@ func (p *pass) count(c *checkCounts, u *snapshot.User) {
 		if c.Of == ofAssigned && got == snapshot.NoKey {
 			return
 		}
-		c.users++
+		c.Users++
 		if p.contains(&c.variants, got) {
-			c.hits++
-			p.keepExample(&c.with, u)
+			c.Hits++
+			p.keepExample(&c.with, u, "")
 		} else {
-			p.keepExample(&c.without, u)
+			p.keepExample(&c.without, u, "")
 		}
 	case Exclusive, Holdout:
 		if c.Kind == Holdout && !p.contains(&c.held, got) {
 			return
 		}
-		c.users++
+		c.Users++
 		n := 0
 		for i, flag := range c.flags {
 			if p.contains(&c.variants, p.user.got[flag]) {
@@ -323,7 +314,7 @@ func (p *pass) count(c *checkCounts, u *snapshot.User) {
 			}
 		}
 		if n > 1 || n > 0 && c.Kind == Holdout {
-			c.hits++
+			c.Hits++
 			p.keepVariants(c, u)
 		}
 	case Ratio:
@@ -337,7 +328,7 @@ func (p *pass) count(c *checkCounts, u *snapshot.User) {
 		if place < 0 {
 			return
 		}
-		c.users++
+		c.Users++
 		p.countInCell(c.all, place, got, u)
 		for _, by := range c.by {
 			if cell := by.findCell(&u.Carry[by.index], len(c.Weights)); cell != nil {
@@ -353,15 +344,13 @@ func (p *pass) count(c *checkCounts, u *snapshot.User) {
 		case len(payload) > 0:
 			wrong = c.payloads.findError(payload)
 		case c.Optional:
-			c.absent++
+			c.Absent++
 			return
 		}
-		c.users++
+		c.Users++
 		if wrong != "" {
-			c.hits++
-			if len(c.with) < MaxExamples {
-				c.with = append(c.with, p.newExample(u, wrong))
-			}
+			c.Hits++
+			p.keepExample(&c.with, u, wrong)
 		}
 	}
 }
@@ -377,7 +366,7 @@ func (p *pass) keepVariants(c *checkCounts, u *snapshot.User) {
 			has = append(has, c.Flags[i]+" "+p.user.keys.Name(got))
 		}
 	}
-	c.with = append(c.with, p.newExample(u, strings.Join(has, ", ")))
+	p.keepExample(&c.with, u, strings.Join(has, ", "))
 }
 
 func (p *pass) countInCell(cell *cell, place int, got snapshot.Key, u *snapshot.User) {
@@ -385,9 +374,7 @@ func (p *pass) countInCell(cell *cell, place int, got snapshot.Key, u *snapshot.
 	if place == len(cell.counts)-1 && len(cell.unweighted) < MaxExamples && !slices.Contains(cell.unweighted, got) {
 		cell.unweighted = append(cell.unweighted, got)
 	}
-	if rows := cell.examples[place]; len(rows) < MaxExamples {
-		cell.examples[place] = append(rows, p.newExample(u, ""))
-	}
+	p.keepExample(&cell.examples[place], u, "")
 }
 
 // findCell returns the cell of a value; nil if there are too many values.

@@ -1,7 +1,6 @@
 package check
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
@@ -44,11 +44,11 @@ type sketch struct {
 	payloads    map[[2]snapshot.Key]*shape
 }
 
-// holdout is a variant with the name of a holdout, and how many of its users are in a treatment of each flag.
+// holdout is a variant with the name of a holdout, and the flags in a treatment of which one of its users is.
 type holdout struct {
 	flag, variant       string
 	flagKey, variantKey snapshot.Key
-	treated             map[snapshot.Key]int64
+	treated             map[snapshot.Key]bool
 }
 
 // shape is what the payloads of a variant have in common.
@@ -87,33 +87,30 @@ func Init(ctx context.Context, paths []string) (_ string, err error) {
 }
 
 // findCandidates finds the flags and variants whose users are looked at.
-func (s *sketch) findCandidates() error {
+func (s *sketch) findCandidates() (err error) {
+	key := func(name string) (key snapshot.Key) {
+		if err == nil {
+			key, err = s.user.keys.Intern(name)
+		}
+		return key
+	}
 	for _, flag := range slices.Sorted(maps.Keys(s.flags)) {
-		if flag == "" || len(s.flags[flag]) == 0 {
+		variants := slices.Sorted(maps.Keys(s.flags[flag]))
+		if flag == "" || len(variants) == 0 {
 			continue
 		}
 		s.names = append(s.names, flag)
-		flagKey, err := s.user.keys.Intern(flag)
-		if err != nil {
-			return err
-		}
-		experiment := false
-		for _, variant := range slices.Sorted(maps.Keys(s.flags[flag])) {
-			experiment = experiment || strings.EqualFold(variant, "control")
-			if !isHoldout(variant) || len(s.holdouts) == maxHoldouts {
-				continue
+		for _, v := range variants {
+			if isHoldout(v) && len(s.holdouts) < maxHoldouts {
+				s.holdouts = append(s.holdouts, &holdout{flag, v, key(flag), key(v), map[snapshot.Key]bool{}})
 			}
-			variantKey, err := s.user.keys.Intern(variant)
-			if err != nil {
-				return err
-			}
-			s.holdouts = append(s.holdouts, &holdout{flag, variant, flagKey, variantKey, map[snapshot.Key]int64{}})
 		}
-		if experiment && len(s.experiments) < maxPaired {
-			s.experiments = append(s.experiments, flagKey)
+		isControl := func(v string) bool { return strings.EqualFold(v, "control") }
+		if slices.ContainsFunc(variants, isControl) && len(s.experiments) < maxPaired {
+			s.experiments = append(s.experiments, key(flag))
 		}
 	}
-	return nil
+	return err
 }
 
 // users is how many different users were answered.
@@ -123,8 +120,12 @@ func (s *sketch) addUser(u *snapshot.User) error {
 	s.ids.CountRow(u.UserID, u.DeviceID)
 	s.user.assign(u.Assignments)
 	for i := range u.Assignments {
-		if a := &u.Assignments[i]; a.Assigned {
-			s.shape(a.Flag, a.Variant).addPayload(a.Payload)
+		a := &u.Assignments[i]
+		if key := [2]snapshot.Key{a.Flag, a.Variant}; a.Assigned {
+			if s.payloads[key] == nil {
+				s.payloads[key] = &shape{seen: map[string]bool{}}
+			}
+			s.payloads[key].addPayload(a.Payload)
 		}
 	}
 	for _, h := range s.holdouts {
@@ -133,7 +134,7 @@ func (s *sketch) addUser(u *snapshot.User) error {
 		}
 		for i := range u.Assignments {
 			if a := &u.Assignments[i]; a.Assigned && !isControl(s.user.keys.Name(a.Variant)) {
-				h.treated[a.Flag]++
+				h.treated[a.Flag] = true
 			}
 		}
 	}
@@ -157,14 +158,6 @@ func isHoldout(variant string) bool {
 
 func isControl(variant string) bool {
 	return slices.ContainsFunc(DefaultControls, func(c string) bool { return strings.EqualFold(c, variant) })
-}
-
-func (s *sketch) shape(flag, variant snapshot.Key) *shape {
-	key := [2]snapshot.Key{flag, variant}
-	if s.payloads[key] == nil {
-		s.payloads[key] = &shape{seen: map[string]bool{}}
-	}
-	return s.payloads[key]
 }
 
 func (s *shape) addPayload(payload []byte) {
@@ -315,14 +308,8 @@ func (s *sketch) writeHoldouts(b *strings.Builder) {
 	for _, h := range s.holdouts {
 		var flags []string
 		for _, flag := range s.names {
-			var treated int64
-			for variant, users := range s.flags[flag] {
-				if !isControl(variant) {
-					treated += users
-				}
-			}
 			key, _ := s.user.keys.Find(flag)
-			if flag != h.flag && h.treated[key] == 0 && s.expectTogether(treated, s.flags[h.flag][h.variant]) {
+			if flag != h.flag && !h.treated[key] && s.expectTogether(s.countUsers(flag, isControl), s.flags[h.flag][h.variant]) {
 				flags = append(flags, flag)
 			}
 		}
@@ -341,23 +328,29 @@ func (s *sketch) expectTogether(a, b int64) bool {
 // writeExclusive writes which experiments exclude each other: nobody is in both, although users should be.
 func (s *sketch) writeExclusive(b *strings.Builder) {
 	written := 0
-	assigned := func(flag snapshot.Key) (users int64) {
-		for _, n := range s.flags[s.user.keys.Name(flag)] {
-			users += n
-		}
-		return users
-	}
 	for i, x := range s.experiments {
 		for _, y := range s.experiments[i+1:] {
-			if s.together[[2]snapshot.Key{x, y}] || written == maxExclusive || !s.expectTogether(assigned(x), assigned(y)) {
+			flagX, flagY := s.user.keys.Name(x), s.user.keys.Name(y)
+			expected := s.expectTogether(s.countUsers(flagX, nil), s.countUsers(flagY, nil))
+			if s.together[[2]snapshot.Key{x, y}] || written == maxExclusive || !expected {
 				continue
 			}
 			if written++; written == 1 {
 				b.WriteString("\n  # Nobody is in both.\n")
 			}
-			fmt.Fprintf(b, "  - exclusive: [%s]\n", quoteAll([]string{s.user.keys.Name(x), s.user.keys.Name(y)}))
+			fmt.Fprintf(b, "  - exclusive: [%s]\n", quoteAll([]string{flagX, flagY}))
 		}
 	}
+}
+
+// countUsers is how many users have a variant of a flag, but for some variants.
+func (s *sketch) countUsers(flag string, except func(variant string) bool) (users int64) {
+	for variant, n := range s.flags[flag] {
+		if except == nil || !except(variant) {
+			users += n
+		}
+	}
+	return users
 }
 
 // roundDown is n with two significant digits; at least 1.
@@ -376,14 +369,7 @@ func quoteYAML(text string) string {
 	if plainText.MatchString(text) && !slices.Contains([]string{"true", "false", "null", "yes", "no", "on", "off", "y", "n"}, strings.ToLower(text)) {
 		return text
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(text); err != nil { // never of a text
-		return `""`
-	}
-	out := strings.TrimSuffix(b.String(), "\n")
-	return strings.NewReplacer("\x7f", `\u007f`, "\u0085", `\u0085`, "\ufeff", `\ufeff`).Replace(out)
+	return strconv.Quote(text) // all escapes of Go are escapes of YAML
 }
 
 func quoteAll(texts []string) string {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -34,8 +35,8 @@ func judgeAll(p *pass) *Report {
 	}
 	r.Unit, r.Users, r.Rows, r.Estimated, r.Differing = p.ids.Unit(), j.answered(), j.users.Answered, !p.ids.Exact(), p.ids.Differing(0)
 	for _, c := range p.checks {
-		res := j.judge(c)
-		switch res.Status {
+		j.judge(c)
+		switch c.Status {
 		case Held:
 			r.Held++
 		case NotHeld:
@@ -43,7 +44,7 @@ func judgeAll(p *pass) *Report {
 		default:
 			r.Errors++
 		}
-		r.Checks = append(r.Checks, *res)
+		r.Checks = append(r.Checks, c.Result)
 	}
 	r.OK = r.Held == len(r.Checks)
 	return r
@@ -59,129 +60,116 @@ func (res *Result) leaveUndecided(code NoteCode, subject string) {
 	res.Status, res.Reason = Undecided, Note{Code: code, Subject: subject}
 }
 
-func (j *judge) judge(c *checkCounts) *Result {
-	res := &Result{Check: c.Check, Status: Held, Users: c.users, Hits: c.hits, Absent: c.absent}
+// emptyReasons say why a check that is about nobody is undecided.
+var emptyReasons = map[Kind]NoteCode{Share: NoUsers, Count: NoUsers, Exposed: NoUsers, Failed: NoUsers, Users: NobodyAnswered,
+	Flags: NobodyAnswered, Holdout: NobodyHeldOut, Ratio: NoVariant, Payload: NoVariant}
+
+func (j *judge) judge(c *checkCounts) {
 	// If the answered users who are not in the files matter, too, their columns have to be known.
 	all := c.Kind == Share && c.Of == ofUsers || c.Kind == Count && c.variants.none || c.Kind == Exposed && c.Everybody ||
 		c.Kind == Ratio && c.nobody >= 0
 	if all && j.missing > 0 && (c.Where != "" || len(c.by) > 0) {
-		res.leaveUndecided(ColumnsUnknown, "")
-		res.Reason.N = j.missing
-		return res
+		c.leaveUndecided(ColumnsUnknown, "")
+		c.Reason.N = j.missing
+		return
 	}
 	missing := j.missing
 	if c.Where != "" {
 		missing = 0
 	}
-	switch c.Kind {
-	case Share, Count:
-		j.judgeLimits(c, res, missing)
-	case Exposed:
-		j.judgeExposed(c, res, missing)
-	case Exclusive:
-		j.judgeExclusive(c, res, missing)
-	case Holdout:
-		j.judgeHoldout(c, res)
-	case Ratio:
-		j.judgeRatio(c, res, missing)
-	case Payload:
-		j.judgePayload(c, res)
-	case Failed:
-		j.judgeFailed(c, res)
-	case Users:
-		res.Users = j.answered()
-		if j.users.Answered == 0 {
-			res.leaveUndecided(NobodyAnswered, "")
-		} else if compareLimits(c.Check, float64(res.Users)) != 0 {
-			res.fail(0, nil)
+	j.completeCounts(c, missing)
+	if reason := emptyReasons[c.Kind]; reason != "" && c.Users == 0 {
+		if c.Absent > 0 {
+			reason = NoPayload
 		}
-	case Flags:
-		j.judgeFlags(c, res)
-	case Younger:
-		j.judgeYounger(c, res)
-	}
-	return res
-}
-
-// compareLimits is 1 above the largest value that holds, and -1 below the smallest one.
-func compareLimits(c *Check, value float64) int {
-	switch {
-	case c.Max != nil && value > *c.Max:
-		return 1
-	case c.Min != nil && value < *c.Min:
-		return -1
-	}
-	return 0
-}
-
-func (j *judge) judgeLimits(c *checkCounts, res *Result, missing int64) {
-	if c.Of == ofUsers {
-		res.Users += missing
-		if c.variants.none {
-			res.Hits += missing
-		}
-	}
-	if res.Users == 0 {
-		res.leaveUndecided(NoUsers, "")
+		c.leaveUndecided(reason, "")
 		return
 	}
-	value := float64(res.Hits)
-	if c.Shares {
-		value /= float64(res.Users)
-	}
-	switch compareLimits(c.Check, value) {
-	case 1:
-		res.fail(res.Hits, c.with)
-	case -1:
-		res.fail(res.Users-res.Hits, c.without)
-	}
-}
-
-func (j *judge) judgeExposed(c *checkCounts, res *Result, missing int64) {
-	res.Users += missing
-	switch {
-	case res.Users == 0:
-		res.leaveUndecided(NoUsers, "")
-	case !c.Everybody && res.Hits > 0:
-		res.fail(res.Hits, c.with)
-	case c.Everybody && res.Hits < res.Users:
-		res.fail(res.Users-res.Hits, c.without)
-		if missing > 0 {
-			res.Notes = append(res.Notes, Note{Code: NotInFile, N: missing})
+	switch c.Kind {
+	case Share, Count, Users, Failed:
+		j.judgeLimits(c)
+	case Exposed, Holdout, Payload:
+		if c.Everybody && c.Hits < c.Users {
+			c.fail(c.Users-c.Hits, c.without)
+			if missing > 0 {
+				c.Notes = append(c.Notes, Note{Code: NotInFile, N: missing})
+			}
+		} else if !c.Everybody && c.Hits > 0 {
+			c.fail(c.Hits, c.with)
 		}
+	case Exclusive:
+		j.judgeExclusive(c)
+	case Ratio:
+		j.judgeRatio(c)
+	case Flags:
+		j.judgeFlags(c)
+	case Younger:
+		j.judgeYounger(c)
 	}
 }
 
-func (j *judge) judgeExclusive(c *checkCounts, res *Result, missing int64) {
+// completeCounts adds the users who are not in the files, and what is counted in the manifests alone.
+func (j *judge) completeCounts(c *checkCounts, missing int64) {
+	switch c.Kind {
+	case Share, Count, Exposed, Exclusive:
+		if c.Of == ofUsers {
+			c.Users += missing
+		}
+		if c.variants.none {
+			c.Hits += missing
+		}
+	case Ratio:
+		if c.nobody >= 0 {
+			c.all.counts[c.nobody] += missing
+			c.Users += missing
+		}
+	case Failed:
+		c.Users, c.Hits = j.users.Read, j.users.Failed
+	case Users:
+		c.Users = j.answered()
+	case Flags, Younger:
+		c.Users = j.users.Answered
+	}
+	if c.Kind == Exclusive || c.Kind == Holdout {
+		c.Differing = j.ids.Differing(1)
+	}
+}
+
+func (j *judge) judgeLimits(c *checkCounts) {
+	value := float64(c.Hits)
+	switch {
+	case c.Kind == Users:
+		value = float64(c.Users)
+	case c.Shares:
+		value /= float64(c.Users)
+	}
+	tooMany, tooFew := c.Max != nil && value > *c.Max, c.Min != nil && value < *c.Min
+	switch {
+	case c.Kind == Users && (tooMany || tooFew):
+		c.fail(0, nil)
+	case tooMany:
+		c.fail(c.Hits, c.with)
+	case tooFew:
+		c.fail(c.Users-c.Hits, c.without)
+	}
+	if c.Kind == Failed && tooMany {
+		j.listFailed(c)
+	}
+}
+
+func (j *judge) judgeExclusive(c *checkCounts) {
 	var present []string
 	for i, n := range c.inFlags {
-		res.Notes = append(res.Notes, Note{Code: FlagUsers, Subject: c.Flags[i], N: n})
+		c.Notes = append(c.Notes, Note{Code: FlagUsers, Subject: c.Flags[i], N: n})
 		if n > 0 {
 			present = append(present, c.Flags[i])
 		}
 	}
 	if len(present) < 2 {
-		res.leaveUndecided(NoOtherFlag, "")
-		if res.Notes = nil; len(present) == 1 {
-			res.Reason.Subject = present[0]
-		}
-		return
-	}
-	res.Users += missing
-	res.Differing = j.ids.Differing(1)
-	if c.hits > 0 {
-		res.fail(c.hits, c.with)
-	}
-}
-
-func (j *judge) judgeHoldout(c *checkCounts, res *Result) {
-	if c.users == 0 {
-		res.leaveUndecided(NobodyHeldOut, "")
-		return
-	}
-	res.Differing = j.ids.Differing(1)
-	if c.hits > 0 {
-		res.fail(c.hits, c.with)
+		c.Notes = nil
+		c.leaveUndecided(NoOtherFlag, strings.Join(present, ""))
+	} else if c.Hits > 0 {
+		c.fail(c.Hits, c.with)
 	}
 }
 
@@ -191,18 +179,10 @@ const (
 	familySlices = "slices"
 )
 
-func (j *judge) judgeRatio(c *checkCounts, res *Result, missing int64) {
-	if c.nobody >= 0 {
-		c.all.counts[c.nobody] += missing
-		res.Users += missing
-	}
-	if res.Users == 0 {
-		res.leaveUndecided(NoVariant, "")
-		return
-	}
+func (j *judge) judgeRatio(c *checkCounts) {
 	parts, full := j.cutSlices(c)
 	if full != "" {
-		res.leaveUndecided(TooManyValues, full)
+		c.leaveUndecided(TooManyValues, full)
 		return
 	}
 	var weights []float64
@@ -213,35 +193,35 @@ func (j *judge) judgeRatio(c *checkCounts, res *Result, missing int64) {
 	all := &parts[0]
 	all.Test = stats.Ratio(all.Counts[:len(weights)], weights)
 	stats.Correct(familyAll, []*stats.Test{&all.Test})
-	res.Split = &Split{All: *all, AllOff: all.Test.Tested() && all.Test.Corrected < c.Alert}
+	c.Split = &Split{All: *all, AllOff: all.Test.Tested() && all.Test.Corrected < c.Alert}
 	if !all.Test.Tested() && all.countUnweighted() == 0 {
-		res.leaveUndecided(NotTested, all.Test.None)
+		c.leaveUndecided(NotTested, all.Test.None)
 		return
 	}
 	var tests []*stats.Test
 	for i := range parts[1:] {
 		s := &parts[1+i]
 		s.Test = stats.Ratio(s.Counts[:len(weights)], weights)
-		if res.Split.AllOff {
+		if c.Split.AllOff {
 			s.Test, _ = stats.Apart(s.Test, s.Counts[:len(weights)], all.Counts[:len(weights)])
 		}
 		tests = append(tests, &s.Test)
 	}
-	res.Split.Tested = stats.Correct(familySlices, tests)
-	res.Split.Untested = len(tests) - res.Split.Tested
+	c.Split.Tested = stats.Correct(familySlices, tests)
+	c.Split.Untested = len(tests) - c.Split.Tested
 	for _, s := range parts[1:] {
 		if s.Test.Tested() && s.Test.Corrected < c.Alert {
-			res.Split.Off = append(res.Split.Off, s)
+			c.Split.Off = append(c.Split.Off, s)
 		}
 	}
-	slices.SortStableFunc(res.Split.Off, func(a, b Slice) int { return cmp.Compare(a.Test.P, b.Test.P) })
+	slices.SortStableFunc(c.Split.Off, func(a, b Slice) int { return cmp.Compare(a.Test.P, b.Test.P) })
 	switch {
-	case res.Split.AllOff || all.countUnweighted() > 0:
-		res.fail(all.countUnweighted(), all.examples(weights))
-	case len(res.Split.Off) > 0:
-		res.fail(res.Split.Off[0].countUnweighted(), res.Split.Off[0].examples(weights))
-	case len(c.by) > 0 && res.Split.Tested == 0:
-		res.leaveUndecided(NoSliceTested, "")
+	case c.Split.AllOff || all.countUnweighted() > 0:
+		c.fail(all.countUnweighted(), all.examples(weights))
+	case len(c.Split.Off) > 0:
+		c.fail(c.Split.Off[0].countUnweighted(), c.Split.Off[0].examples(weights))
+	case len(c.by) > 0 && c.Split.Tested == 0:
+		c.leaveUndecided(NoSliceTested, "")
 	}
 }
 
@@ -291,56 +271,29 @@ func (j *judge) cutSlices(c *checkCounts) (list []Slice, full string) {
 	return list, ""
 }
 
-func (j *judge) judgePayload(c *checkCounts, res *Result) {
-	switch {
-	case c.users == 0 && c.absent > 0:
-		res.leaveUndecided(NoPayload, "")
-	case c.users == 0:
-		res.leaveUndecided(NoVariant, "")
-	case c.hits > 0:
-		res.fail(c.hits, c.with)
-	}
-}
-
-func (j *judge) judgeFailed(c *checkCounts, res *Result) {
-	res.Users, res.Hits = j.users.Read, j.users.Failed
-	if res.Users == 0 {
-		res.leaveUndecided(NoUsers, "")
-		return
-	}
-	value := float64(res.Hits)
-	if c.Shares {
-		value /= float64(res.Users)
-	}
-	if compareLimits(c.Check, value) == 0 {
-		return
-	}
-	res.fail(res.Hits, nil)
+// listFailed lists examples of failed users, whom the outputs do not have.
+func (j *judge) listFailed(c *checkCounts) {
 	for _, r := range j.runs {
 		switch {
 		case r.Once.Failed == 0:
 			continue
 		case r.Once.Failed != r.Manifest.Users.Failed:
-			res.Notes = append(res.Notes, Note{Code: AskedAgain, Subject: r.Path})
+			c.Notes = append(c.Notes, Note{Code: AskedAgain, Subject: r.Path})
 			continue
 		}
 		err := r.EachFailed(nil, func(number int64, _ []pipeline.Value) bool {
-			if len(res.Examples) < MaxExamples {
-				res.Examples = append(res.Examples, Row{Snapshot: r.Path, Row: number})
+			if len(c.Examples) < MaxExamples {
+				c.Examples = append(c.Examples, Row{Snapshot: r.Path, Row: number})
 			}
-			return len(res.Examples) < MaxExamples
+			return len(c.Examples) < MaxExamples
 		})
 		if err != nil {
-			res.Notes = append(res.Notes, Note{Code: RecordsUnknown, Subject: r.Path})
+			c.Notes = append(c.Notes, Note{Code: RecordsUnknown, Subject: r.Path})
 		}
 	}
 }
 
-func (j *judge) judgeFlags(c *checkCounts, res *Result) {
-	if res.Users = j.users.Answered; res.Users == 0 {
-		res.leaveUndecided(NobodyAnswered, "")
-		return
-	}
+func (j *judge) judgeFlags(c *checkCounts) {
 	var present []string
 	for flag, variants := range j.flags {
 		if len(variants) > 0 {
@@ -350,20 +303,19 @@ func (j *judge) judgeFlags(c *checkCounts, res *Result) {
 	slices.Sort(present)
 	for _, flag := range c.Flags {
 		if !slices.Contains(present, flag) {
-			res.Notes = append(res.Notes, Note{Code: NobodyGot, Subject: flag, Hint: pipeline.Suggest(flag, present)})
-			res.Status = NotHeld
+			c.Notes = append(c.Notes, Note{Code: NobodyGot, Subject: flag, Hint: pipeline.Suggest(flag, present)})
+			c.Status = NotHeld
 		}
 	}
 }
 
-func (j *judge) judgeYounger(c *checkCounts, res *Result) {
+func (j *judge) judgeYounger(c *checkCounts) {
 	oldest := slices.MinFunc(j.runs, func(a, b *openRun) int { return a.Manifest.StartedAt.Compare(b.Manifest.StartedAt) })
-	res.Users = j.users.Answered
-	res.Run = &RunAge{Began: oldest.Manifest.StartedAt, Age: j.o.Now.Sub(oldest.Manifest.StartedAt)}
+	c.Run = &RunAge{Began: oldest.Manifest.StartedAt, Age: j.o.Now.Sub(oldest.Manifest.StartedAt)}
 	if len(j.runs) > 1 {
-		res.Run.Path = oldest.Path
+		c.Run.Path = oldest.Path
 	}
-	if res.Run.Age >= c.Younger || res.Run.Age < -clockSkew {
-		res.fail(0, nil)
+	if c.Run.Age >= c.Younger || c.Run.Age < -clockSkew {
+		c.fail(0, nil)
 	}
 }

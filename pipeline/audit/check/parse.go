@@ -20,7 +20,7 @@ import (
 // File is a rules file: a list of checks. It has not been compared with a snapshot.
 type File struct {
 	Path     string
-	Controls []string // nil: DefaultControls
+	Controls []string // variants that are no treatment
 	Types    map[string]pipeline.Type
 	Checks   []*Check
 
@@ -28,7 +28,7 @@ type File struct {
 	lines    map[string]int      // of controls, of "types NAME" and of "variants FLAG"
 }
 
-// DefaultControls are the variants that are no treatment, as in `rollcall report`.
+// DefaultControls are the controls of a file that has none, as in `rollcall report`.
 var DefaultControls = []string{"control", "off", "default"}
 
 // NotAssigned is the name of having no variant.
@@ -146,8 +146,8 @@ func Load(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err = errors.Join(err, f.Close()); err != nil {
+	data, err := readAll(f)
+	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	root, err := os.OpenRoot(filepath.Dir(path))
@@ -156,6 +156,12 @@ func Load(path string) (*File, error) {
 	}
 	defer root.Close() //nolint:errcheck // only read
 	return Parse(path, data, root.FS())
+}
+
+// readAll reads a file to its end, or a little more than is allowed, and closes it.
+func readAll(f io.ReadCloser) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	return data, errors.Join(err, f.Close())
 }
 
 // Parse reads the text of a rules file, and its schemas from dir. Errors call the file path.
@@ -172,7 +178,8 @@ func Parse(path string, data []byte, dir fs.FS) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &File{Path: path, Types: map[string]pipeline.Type{}, variants: map[string][]string{}, lines: map[string]int{}}
+	f := &File{Path: path, Controls: DefaultControls, Types: map[string]pipeline.Type{}, variants: map[string][]string{},
+		lines: map[string]int{}}
 	flag := ""
 	var checks *yaml.Node
 	for _, e := range entries {
@@ -249,10 +256,7 @@ func (f *File) parseVariants(d *decoder, n *yaml.Node) error {
 func (f *File) parseTypes(d *decoder, n *yaml.Node) error {
 	entries, err := d.parseMapping(n, "types")
 	types := []pipeline.Type{pipeline.TypeString, pipeline.TypeInt, pipeline.TypeFloat, pipeline.TypeBool}
-	var names []string
-	for _, t := range types {
-		names = append(names, t.String())
-	}
+	names := []string{"string", "int", "float", "bool"}
 	for _, e := range entries {
 		name, err := d.parseOneOf(e.value, "the type of "+e.key, names...)
 		if err != nil {
@@ -264,30 +268,22 @@ func (f *File) parseTypes(d *decoder, n *yaml.Node) error {
 	return err
 }
 
-// oldKeys are keys of other formats of rules, and what is written instead.
-var oldKeys = map[string]string{
-	"type":               "the kind of a check is its key, as in share: {min: 45%}",
-	"kind":               "the kind of a check is its key, as in share: {min: 45%}",
-	"check":              "the kind of a check is its key, as in share: {min: 45%}",
-	"assert":             "the kind of a check is its key, as in share: {min: 45%}",
-	"expect":             "put what is expected under the kind of the check, as in share: {min: 45%}",
-	"min":                "put limits under the kind of the check, as in share: {min: 45%, max: 55%}",
-	"max":                "put limits under the kind of the check, as in share: {min: 45%, max: 55%}",
-	"min_share":          "write share: {min: 45%}",
-	"max_share":          "write share: {max: 55%}",
-	"between":            "write share: {min: 45%, max: 55%}",
-	"min_users":          "write users: {min: 1000}",
-	"max_failed":         "write failed: {max: 1%}",
-	"max_age":            "write younger: 24h",
-	"srm":                "write ratio: {control: 50, treatment: 50}",
-	"split":              "write ratio: {control: 50, treatment: 50}",
-	"weights":            "write ratio: {control: 50, treatment: 50}",
-	"mutually_exclusive": "write exclusive: [flag, other-flag]",
-	"schema":             "write payload: checkout.schema.json",
-	"filter":             "write where: country == \"DE\"",
-	"when":               "write where: country == \"DE\"",
-	"if":                 "write where: country == \"DE\"",
-	"not_exposed":        "write exposed: nobody",
+// otherKeys are keys of other formats of rules, and what is written instead.
+var otherKeys = []struct{ keys, hint string }{
+	{"type kind check assert", "the kind of a check is its key, as in share: {min: 45%}"},
+	{"expect", "put what is expected under the kind of the check, as in share: {min: 45%}"},
+	{"min max", "put limits under the kind of the check, as in share: {min: 45%, max: 55%}"},
+	{"min_share", "write share: {min: 45%}"},
+	{"max_share", "write share: {max: 55%}"},
+	{"between", "write share: {min: 45%, max: 55%}"},
+	{"min_users", "write users: {min: 1000}"},
+	{"max_failed", "write failed: {max: 1%}"},
+	{"max_age", "write younger: 24h"},
+	{"srm split weights", "write ratio: {control: 50, treatment: 50}"},
+	{"mutually_exclusive", "write exclusive: [flag, other-flag]"},
+	{"schema", "write payload: checkout.schema.json"},
+	{"filter when if", "write where: country == \"DE\""},
+	{"not_exposed", "write exposed: nobody"},
 }
 
 // parseCheck reads one check; flag is the flag of a check that has none.
@@ -311,13 +307,18 @@ func parseCheck(d *decoder, n *yaml.Node, flag string, dir fs.FS) (*Check, error
 		c.Kind, keys = k.kind, k.keys
 	}
 	for _, e := range entries {
-		switch hint := oldKeys[e.key]; {
-		case hint != "":
-			return nil, pipeline.WithHint(d.errorf(e.line, "%q is not a key of a check", e.key), hint)
+		switch {
 		case !slices.Contains(checkKeys, e.key):
-			return nil, d.unknownName(e.line, e.key, checkKeys, "%q is not a key of a check", e.key)
+			hint := pipeline.Suggest(e.key, checkKeys)
+			for _, other := range otherKeys {
+				if slices.Contains(strings.Fields(other.keys), e.key) {
+					hint = other.hint
+				}
+			}
+			return nil, pipeline.WithHint(d.errorf(e.line, "%q is not a key of a check", e.key), hint)
 		case c.Kind != "" && e.key != "name" && e.key != string(c.Kind) && !slices.Contains(keys, e.key):
-			return nil, pipeline.WithHint(d.errorf(e.line, "a check of kind %s cannot have %s", c.Kind, e.key), keysHint(keys))
+			return nil, pipeline.WithHint(d.errorf(e.line, "a check of kind %s cannot have %s", c.Kind, e.key),
+				"beside its kind it can have "+strings.Join(append([]string{"name"}, keys...), " "))
 		}
 	}
 	if c.Kind == "" {
@@ -337,10 +338,6 @@ func parseCheck(d *decoder, n *yaml.Node, flag string, dir fs.FS) (*Check, error
 		c.Name = c.defaultName()
 	}
 	return c, c.validate(d)
-}
-
-func keysHint(keys []string) string {
-	return "beside its kind it can have " + strings.Join(append([]string{"name"}, keys...), " ")
 }
 
 func (c *Check) parseKey(d *decoder, e entry, dir fs.FS) (err error) {

@@ -19,7 +19,7 @@ func ratioOf(t *testing.T, seed uint64, users int, off, bias float64, by bool) r
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &checkCounts{Check: file.Checks[0], nobody: -1, all: newCell(2)}
+	c := &checkCounts{Result: Result{Check: file.Checks[0], Status: Held}, nobody: -1, all: newCell(2)}
 	if by {
 		c.by = []*columnCells{{column: "country", cells: map[string]*cell{}}}
 	}
@@ -35,7 +35,7 @@ func ratioOf(t *testing.T, seed uint64, users int, off, bias float64, by bool) r
 			place = 1
 		}
 		c.all.counts[place]++
-		c.users++
+		c.Users++
 		if by {
 			name := fmt.Sprint(country)
 			if c.by[0].cells[name] == nil {
@@ -45,7 +45,8 @@ func ratioOf(t *testing.T, seed uint64, users int, off, bias float64, by bool) r
 		}
 	}
 	j := &judge{pass: &pass{file: file}}
-	return (&Report{}).newResultJSON(j.judge(c))
+	j.judge(c)
+	return (&Report{}).newResultJSON(&c.Result)
 }
 
 // TestRatioFalseAlarms: of a thousand snapshots in which nothing is wrong, the ratio of all users fails in at most one of a

@@ -163,9 +163,7 @@ func (r *resolver) resolve(n ast.Node) ast.Node {
 		return id
 	}
 	switch n := n.(type) {
-	case *ast.NilNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.StringNode:
-	case *ast.UnaryNode:
-		n.Node = r.resolve(n.Node)
+	case *ast.NilNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.StringNode, *ast.UnaryNode, *ast.ArrayNode:
 	case *ast.BinaryNode:
 		if _, constant := n.Right.(*ast.StringNode); n.Operator == "matches" && !constant {
 			r.setError(n, "", "matches needs a regular expression in quotes")
@@ -173,29 +171,46 @@ func (r *resolver) resolve(n ast.Node) ast.Node {
 		if n.Operator == ".." || n.Operator == "|" {
 			r.setError(n, "", "%s is not allowed in rules", n.Operator)
 		}
-		n.Left, n.Right = r.resolve(n.Left), r.resolve(n.Right)
-	case *ast.ArrayNode:
-		for i := range n.Nodes {
-			n.Nodes[i] = r.resolve(n.Nodes[i])
-		}
 	case *ast.BuiltinNode:
-		r.resolveArguments(n, n.Name, n.Arguments)
+		r.checkFunction(n, n.Name)
 	case *ast.CallNode:
 		name, _ := columnName(n.Callee)
-		r.resolveArguments(n, name, n.Arguments)
+		r.checkFunction(n, name)
 	default:
-		r.setError(n, "rules have conditions on columns, combined by and, or, not", "%s is not allowed in rules", strings.TrimPrefix(fmt.Sprintf("%T", n), "*ast."))
+		r.setError(n, "rules have conditions on columns, combined by and, or, not", "%s is not allowed in rules",
+			strings.TrimPrefix(fmt.Sprintf("%T", n), "*ast."))
+	}
+	for _, operand := range operands(n) {
+		*operand = r.resolve(*operand)
 	}
 	return n
 }
 
-func (r *resolver) resolveArguments(n ast.Node, name string, arguments []ast.Node) {
+func (r *resolver) checkFunction(n ast.Node, name string) {
 	if !slices.Contains(functions, name) {
 		r.setError(n, pipeline.Suggest(name, functions), "%s is not a function of rules; they are %s", name, strings.Join(functions, " "))
 	}
-	for i := range arguments {
-		arguments[i] = r.resolve(arguments[i])
+}
+
+// operands are the nodes that a node has the values of.
+func operands(n ast.Node) (list []*ast.Node) {
+	var nodes []ast.Node
+	switch n := n.(type) {
+	case *ast.UnaryNode:
+		return []*ast.Node{&n.Node}
+	case *ast.BinaryNode:
+		return []*ast.Node{&n.Left, &n.Right}
+	case *ast.ArrayNode:
+		nodes = n.Nodes
+	case *ast.BuiltinNode:
+		nodes = n.Arguments
+	case *ast.CallNode:
+		nodes = n.Arguments
 	}
+	for i := range nodes {
+		list = append(list, &nodes[i])
+	}
+	return list
 }
 
 // columnName is the name that a node is: plan, user_properties.plan or $env["lifetime value"].
@@ -289,30 +304,15 @@ func isCondition(n ast.Node) bool {
 
 // collectColumns finds the columns of which a condition needs a value: not those before ??.
 func collectColumns(n ast.Node, columns *[]string) {
-	switch n := n.(type) {
-	case *ast.IdentifierNode:
-		if !slices.Contains(*columns, n.Value) {
-			*columns = append(*columns, n.Value)
-		}
-	case *ast.UnaryNode:
-		collectColumns(n.Node, columns)
-	case *ast.BinaryNode:
-		if n.Operator != "??" {
-			collectColumns(n.Left, columns)
-		}
-		collectColumns(n.Right, columns)
-	case *ast.ArrayNode:
-		for _, item := range n.Nodes {
-			collectColumns(item, columns)
-		}
-	case *ast.BuiltinNode:
-		for _, argument := range n.Arguments {
-			collectColumns(argument, columns)
-		}
-	case *ast.CallNode:
-		for _, argument := range n.Arguments {
-			collectColumns(argument, columns)
-		}
+	if id, ok := n.(*ast.IdentifierNode); ok && !slices.Contains(*columns, id.Value) {
+		*columns = append(*columns, id.Value)
+	}
+	list := operands(n)
+	if b, ok := n.(*ast.BinaryNode); ok && b.Operator == "??" {
+		list = list[1:]
+	}
+	for _, operand := range list {
+		collectColumns(*operand, columns)
 	}
 }
 
@@ -360,39 +360,28 @@ func (w *where) run(carry []snapshot.Value) (bool, error) {
 
 // convertValue makes the value that an expression sees. Its errors do not show the value, which may be personal data.
 func convertValue(v *snapshot.Value, t pipeline.Type) (any, error) {
-	if v.Kind == pipeline.Null {
+	switch {
+	case v.Kind == pipeline.Null:
 		return nil, nil
+	case v.Kind == pipeline.Float && t == pipeline.TypeFloat: // also infinities
+		return math.Float64frombits(uint64(v.Num)), nil
 	}
+	text := formatValue(v)
 	switch t {
 	case pipeline.TypeInt:
-		if v.Kind == pipeline.Int {
-			return int(v.Num), nil
-		}
-		if n, err := strconv.ParseInt(formatValue(v), 10, 64); err == nil {
-			return int(n), nil
+		if n, err := strconv.Atoi(text); err == nil {
+			return n, nil
 		}
 	case pipeline.TypeFloat:
-		switch v.Kind {
-		case pipeline.Float:
-			return math.Float64frombits(uint64(v.Num)), nil
-		case pipeline.Int:
-			return float64(v.Num), nil
-		}
-		if f, err := parseDecimal(formatValue(v)); err == nil {
+		if f, err := parseDecimal(text); err == nil {
 			return f, nil
 		}
 	case pipeline.TypeBool:
-		if v.Kind == pipeline.Bool {
-			return v.Num != 0, nil
-		}
-		switch text := formatValue(v); {
-		case strings.EqualFold(text, "true"):
-			return true, nil
-		case strings.EqualFold(text, "false"):
-			return false, nil
+		if strings.EqualFold(text, "true") || strings.EqualFold(text, "false") {
+			return strings.EqualFold(text, "true"), nil
 		}
 	default:
-		return formatValue(v), nil
+		return text, nil
 	}
 	return nil, fmt.Errorf("a value that is not a valid %s", t)
 }

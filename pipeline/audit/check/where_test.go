@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -78,21 +79,23 @@ func TestWhere(t *testing.T) {
 		{`seen > "2023-11-14T22:13:20.4" and seen < "2023-11-14T22:13:20.6"`, true, false},
 		{`abs(seats - 20) < 10`, true, false},
 	} {
-		w, err := compileWhere(test.text, whereColumns, acceptColumn)
-		if err != nil {
-			t.Errorf("%s: %v", test.text, err)
-			continue
-		}
-		for i, user := range []map[string]snapshot.Value{full, {}, full} { // the last one is remembered
-			want := test.full
-			if i == 1 {
-				want = test.none
+		t.Run(test.text, func(t *testing.T) {
+			w, err := compileWhere(test.text, whereColumns, acceptColumn)
+			if err != nil {
+				t.Errorf("%s: %v", test.text, err)
+				return
 			}
-			got, err := w.evaluate(cells(w, user))
-			if err != nil || got != want {
-				t.Errorf("%s for user %d: %v, %v, want %v", test.text, i, got, err, want)
+			for i, user := range []map[string]snapshot.Value{full, {}, full} { // the last one is remembered
+				want := test.full
+				if i == 1 {
+					want = test.none
+				}
+				got, err := w.evaluate(cells(w, user))
+				if err != nil || got != want {
+					t.Errorf("%s for user %d: %v, %v, want %v", test.text, i, got, err, want)
+				}
 			}
-		}
+		})
 	}
 }
 
@@ -123,10 +126,12 @@ func TestWhereErrors(t *testing.T) {
 		{`now() > seats`, "", ""},
 		{strings.Repeat("not ", 1500) + "beta", "exceeds", ""},
 	} {
-		_, err := compileWhere(test.text, whereColumns, acceptColumn)
-		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(pipeline.Hint(err), test.hint) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%.60s: error %v (hint %q), want %q (%q) in one line", test.text, err, pipeline.Hint(err), test.want, test.hint)
-		}
+		t.Run(fmt.Sprintf("%.60s", test.text), func(t *testing.T) {
+			_, err := compileWhere(test.text, whereColumns, acceptColumn)
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(pipeline.Hint(err), test.hint) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%.60s: error %v (hint %q), want %q (%q) in one line", test.text, err, pipeline.Hint(err), test.want, test.hint)
+			}
+		})
 	}
 	w, err := compileWhere(`seats % (seats - 1) == 0`, whereColumns, acceptColumn)
 	if err != nil {

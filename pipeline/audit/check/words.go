@@ -424,42 +424,36 @@ func formatAge(d time.Duration) string {
 
 // exampleRows are the examples as texts; those of which only the row is said are put together.
 func (r *Report) exampleRows(res *Result) []string {
-	var texts, numbers []string
-	flush := func(snapshot string) {
-		if len(numbers) == 0 {
-			return
-		}
-		if len(r.Snapshots) > 1 {
-			snapshot += " "
-		} else {
-			snapshot = ""
-		}
-		texts = append(texts, snapshot+map[bool]string{true: "row ", false: "rows "}[len(numbers) == 1]+strings.Join(numbers, ", "))
-		numbers = nil
-	}
-	last := ""
-	for _, row := range res.Examples {
-		plain := row.Note == "" && row.UserID == "" && row.DeviceID == ""
-		if row.Snapshot != last || !plain {
-			flush(last)
-		}
-		last = row.Snapshot
-		numbers = append(numbers, strconv.FormatInt(row.Row, 10))
-		if plain {
-			continue
-		}
-		flush(last)
-		text := &texts[len(texts)-1]
+	var texts []string
+	details := func(row Row) (text string) {
 		if row.UserID != "" {
-			*text += ", user_id " + row.UserID
+			text += ", user_id " + row.UserID
 		}
 		if row.DeviceID != "" {
-			*text += ", device_id " + row.DeviceID
+			text += ", device_id " + row.DeviceID
 		}
 		if row.Note != "" {
-			*text += ": " + row.Note
+			text += ": " + row.Note
 		}
+		return text
 	}
-	flush(last)
+	for rest := res.Examples; len(rest) > 0; {
+		first, n := rest[0], 1
+		for details(first) == "" && n < len(rest) && rest[n].Snapshot == first.Snapshot && details(rest[n]) == "" {
+			n++
+		}
+		label, numbers := "row ", []string{}
+		if n > 1 {
+			label = "rows "
+		}
+		if len(r.Snapshots) > 1 {
+			label = first.Snapshot + " " + label
+		}
+		for _, row := range rest[:n] {
+			numbers = append(numbers, strconv.FormatInt(row.Row, 10))
+		}
+		texts = append(texts, label+strings.Join(numbers, ", ")+details(first))
+		rest = rest[n:]
+	}
 	return texts
 }
