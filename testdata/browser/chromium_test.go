@@ -45,8 +45,8 @@ type message struct {
 	} `json:"error,omitempty"`
 }
 
-// startChromium starts one with a profile of its own in folder.
-func startChromium(folder string) (*chromium, error) {
+// startChromium starts one with a profile of its own in dir.
+func startChromium(dir string) (*chromium, error) {
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if found, err := exec.LookPath(name); err == nil {
@@ -69,7 +69,7 @@ func startChromium(folder string) (*chromium, error) {
 	// As root its sandbox does not work (--no-sandbox). It opens only files that this test wrote. /dev/shm is small in
 	// containers. The others keep it from looking for updates and the like.
 	c.cmd = exec.Command(path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe",
-		"--user-data-dir="+folder, "--no-first-run", "--disable-extensions", "--disable-background-networking", "--disable-component-update",
+		"--user-data-dir="+dir, "--no-first-run", "--disable-extensions", "--disable-background-networking", "--disable-component-update",
 		"--disable-sync", "--hide-scrollbars", "--font-render-hinting=none", "--lang=en-US")
 	c.cmd.ExtraFiles = []*os.File{theirIn, theirOut} // its file descriptors 3 and 4
 	c.cmd.Stderr = &c.stderr
@@ -78,7 +78,7 @@ func startChromium(folder string) (*chromium, error) {
 	if err := errors.Join(err, theirIn.Close(), theirOut.Close()); err != nil {
 		return nil, err
 	}
-	go c.read(out)
+	go c.readMessages(out)
 	return c, nil
 }
 
@@ -88,8 +88,8 @@ func (c *chromium) kill() {
 	_ = c.cmd.Wait()
 }
 
-// read takes in what it says, until it ends.
-func (c *chromium) read(out io.Reader) {
+// readMessages receives answers and events until Chromium ends.
+func (c *chromium) readMessages(out io.Reader) {
 	r := bufio.NewReaderSize(out, 1<<20)
 	for {
 		data, err := r.ReadBytes(0)
@@ -159,8 +159,8 @@ func (c *chromium) call(session, method string, params, out any) error {
 	}
 }
 
-// happened are the events of a session until now.
-func (c *chromium) happened(session string) []message {
+// eventsOf are the events of a session until now.
+func (c *chromium) eventsOf(session string) []message {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append([]message(nil), c.events[session]...)

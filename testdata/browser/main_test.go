@@ -10,12 +10,12 @@ import (
 	"testing"
 )
 
-// outFolder is where screenshots and PDFs are left.
-const outFolder = "../../out/browser"
+// outDir is where screenshots and PDFs are left.
+const outDir = "../../out/browser"
 
 var (
 	rollcall string // the command
-	folder   string // of all pages and runs
+	tempDir  string // of all pages and runs
 	chrome   *chromium
 )
 
@@ -30,18 +30,18 @@ func TestMain(m *testing.M) {
 
 func runAll(m *testing.M) (int, error) {
 	var err error
-	if folder, err = os.MkdirTemp("", "browser"); err != nil {
+	if tempDir, err = os.MkdirTemp("", "browser"); err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(folder) //nolint:errcheck // a folder of its own in /tmp
-	if err := os.MkdirAll(outFolder, 0o777); err != nil {
+	defer os.RemoveAll(tempDir) //nolint:errcheck // a directory of its own in /tmp
+	if err := os.MkdirAll(outDir, 0o777); err != nil {
 		return 0, err
 	}
-	rollcall = filepath.Join(folder, "rollcall")
+	rollcall = filepath.Join(tempDir, "rollcall")
 	if out, err := exec.Command("go", "build", "-o", rollcall, "../../cmd/rollcall").CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("build the command: %w\n%s", err, out)
 	}
-	if chrome, err = startChromium(filepath.Join(folder, "profile")); err != nil {
+	if chrome, err = startChromium(filepath.Join(tempDir, "profile")); err != nil {
 		return 0, err
 	}
 	defer chrome.kill()

@@ -20,7 +20,7 @@ func TestPages(t *testing.T) {
 		make func(t *testing.T) string
 		want []string // role and pattern of the accessible name
 	}{
-		{"as-is", asIs, []string{
+		{"as-is", makeAsIs, []string{
 			`heading Can the snapshot be trusted\?`,
 			`heading legacy-export warning`,
 			`figure Variants of the 1,723 rows that got one`,
@@ -32,7 +32,7 @@ func TestPages(t *testing.T) {
 			`cell 846`,
 			`list Findings`,
 		}},
-		{"planted", planted, []string{
+		{"planted", makePlanted, []string{
 			`heading ALERT Not as it should be: .*`,
 			`image control 76\.8 %, treatment 23\.2 %`,
 			`image With a variant 24\.1 %, expected 43\.5 %`,
@@ -40,13 +40,13 @@ func TestPages(t *testing.T) {
 			`link pricing-test`,
 			`DisclosureTriangle \d+ more slices by city`,
 		}},
-		{"hostile", hostile, []string{
+		{"hostile", makeHostile, []string{
 			`heading <script>alert\(1\)</script> .*`,
 			`link "><img src=x onerror=alert\(1\)>`,
 			`table Variants of תשלום-מהיר`,
 			`rowheader tab\\there\\x1b\[31m`,
 		}},
-		{"diff", diffOf, []string{
+		{"diff", makeDiff, []string{
 			`heading CHANGED .* users in both changed .*`,
 			`heading After: after.csv complete`,
 			`link pricing-test`,
@@ -55,26 +55,26 @@ func TestPages(t *testing.T) {
 			`table Users by what they had before \(rows\) and have after \(columns\)`,
 			`columnheader annual-first`,
 		}},
-		{"hostile-diff", hostileDiff, []string{
+		{"hostile-diff", makeHostileDiff, []string{
 			`heading <script>alert\(1\)</script>`,
 			`rowheader \\u202egnorw yaw eht\\u202c`,
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			file := test.make(t)
-			p := open(t, file)
-			p.keyboard(t)
+			p := openPage(t, file)
+			p.checkKeyboard(t)
 			for _, width := range []int{390, 1280} {
 				for _, scheme := range []string{"light", "dark"} {
-					p.look(t, width, scheme)
-					p.wide(t, width)
-					p.first(t, width)
-					p.shoot(t, width, fmt.Sprintf("%s-%d-%s", test.name, width, scheme))
+					p.setScreen(t, width, scheme)
+					p.checkWidth(t, width)
+					p.checkFirstScreen(t, width)
+					p.saveScreenshot(t, width, fmt.Sprintf("%s-%d-%s", test.name, width, scheme))
 				}
 			}
-			p.accessible(t, test.want)
-			p.print(t, test.name)
-			p.quiet(t, file)
+			p.checkAccessibility(t, test.want)
+			p.savePDF(t, test.name)
+			p.checkSilence(t, file)
 		})
 	}
 }
@@ -84,45 +84,45 @@ type page struct {
 	session string
 }
 
-// must calls Chromium.
-func (p *page) must(t *testing.T, method string, params, out any) {
+// call calls Chromium.
+func (p *page) call(t *testing.T, method string, params, out any) {
 	t.Helper()
 	if err := chrome.call(p.session, method, params, out); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// open opens a file, and waits until it is there.
-func open(t *testing.T, file string) *page {
+// openPage opens a file, and waits until it is loaded.
+func openPage(t *testing.T, file string) *page {
 	t.Helper()
 	p := &page{}
 	var target struct{ TargetID string }
-	p.must(t, "Target.createTarget", map[string]any{"url": "about:blank"}, &target)
+	p.call(t, "Target.createTarget", map[string]any{"url": "about:blank"}, &target)
 	var attached struct{ SessionID string }
-	p.must(t, "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &attached)
+	p.call(t, "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &attached)
 	p.session = attached.SessionID
 	for _, domain := range []string{"Page", "Network", "Runtime", "Log", "Accessibility"} {
-		p.must(t, domain+".enable", nil, nil)
+		p.call(t, domain+".enable", nil, nil)
 	}
 	t.Cleanup(func() { _ = chrome.call("", "Target.closeTarget", map[string]any{"targetId": target.TargetID}, nil) })
 	var navigated struct{ ErrorText string }
-	p.must(t, "Page.navigate", map[string]any{"url": "file://" + file}, &navigated)
+	p.call(t, "Page.navigate", map[string]any{"url": "file://" + file}, &navigated)
 	if navigated.ErrorText != "" {
 		t.Fatalf("open %s: %s", file, navigated.ErrorText)
 	}
 	var ready bool
-	p.eval(t, `new Promise(done => { if (document.readyState === "complete") done(true); else addEventListener("load", () => done(true)) })`, &ready)
+	p.evaluate(t, `new Promise(done => { if (document.readyState === "complete") done(true); else addEventListener("load", () => done(true)) })`, &ready)
 	return p
 }
 
-// eval evaluates an expression in the page, which itself has no script.
-func (p *page) eval(t *testing.T, expression string, out any) {
+// evaluate evaluates an expression in the page, which itself has no script.
+func (p *page) evaluate(t *testing.T, expression string, out any) {
 	t.Helper()
 	var result struct {
 		Result           struct{ Value json.RawMessage }
 		ExceptionDetails json.RawMessage
 	}
-	p.must(t, "Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true}, &result)
+	p.call(t, "Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true}, &result)
 	if result.ExceptionDetails != nil {
 		t.Fatalf("%s: %s", expression, result.ExceptionDetails)
 	}
@@ -134,23 +134,23 @@ func (p *page) eval(t *testing.T, expression string, out any) {
 // screen is the height of the window.
 const screen = 844
 
-// look sets the width of the window and the colour scheme.
-func (p *page) look(t *testing.T, width int, scheme string) {
+// setScreen sets the width of the window and the colour scheme.
+func (p *page) setScreen(t *testing.T, width int, scheme string) {
 	t.Helper()
-	p.must(t, "Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": screen, "deviceScaleFactor": 1, "mobile": width < 600}, nil)
-	p.must(t, "Emulation.setEmulatedMedia", map[string]any{"media": "", "features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
+	p.call(t, "Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": screen, "deviceScaleFactor": 1, "mobile": width < 600}, nil)
+	p.call(t, "Emulation.setEmulatedMedia", map[string]any{"media": "", "features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
 	var background string
-	p.eval(t, "getComputedStyle(document.body).backgroundColor", &background)
+	p.evaluate(t, "getComputedStyle(document.body).backgroundColor", &background)
 	if light := background == "rgb(255, 255, 255)"; light != (scheme == "light") {
 		t.Errorf("in %s mode the background is %s", scheme, background)
 	}
 }
 
-// wide: nothing is wider than the window, folded or not.
-func (p *page) wide(t *testing.T, width int) {
+// checkWidth checks that nothing is wider than the window, folded or not.
+func (p *page) checkWidth(t *testing.T, width int) {
 	t.Helper()
 	var over []string
-	p.eval(t, `(() => {
+	p.evaluate(t, `(() => {
 		const folded = [...document.querySelectorAll("details")].filter(d => !d.open);
 		folded.forEach(d => d.open = true);
 		const over = [];
@@ -168,73 +168,73 @@ func (p *page) wide(t *testing.T, width int) {
 	}
 }
 
-// first: the verdict and the first findings are on the first screen.
-func (p *page) first(t *testing.T, width int) {
+// checkFirstScreen checks that the verdict and the first findings are on the first screen.
+func (p *page) checkFirstScreen(t *testing.T, width int) {
 	t.Helper()
 	var bottoms []float64
-	p.eval(t, `[...document.querySelectorAll("#verdict > h2, #verdict > ul > li:nth-child(-n+2)")].map(e => e.getBoundingClientRect().bottom + scrollY)`, &bottoms)
+	p.evaluate(t, `[...document.querySelectorAll("#verdict > h2, #verdict > ul > li:nth-child(-n+2)")].map(e => e.getBoundingClientRect().bottom + scrollY)`, &bottoms)
 	if len(bottoms) < 3 || slices.Max(bottoms) > screen {
 		t.Errorf("at %d pixels the verdict and two findings end at %.0f, want on the first screen of %d", width, bottoms, screen)
 	}
 }
 
-// keyboard: the first thing that it reaches leads to the verdict.
-func (p *page) keyboard(t *testing.T) {
+// checkKeyboard checks that the first thing that the keyboard reaches leads to the verdict.
+func (p *page) checkKeyboard(t *testing.T) {
 	t.Helper()
 	for _, kind := range []string{"keyDown", "keyUp"} {
-		p.must(t, "Input.dispatchKeyEvent", map[string]any{"type": kind, "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9}, nil)
+		p.call(t, "Input.dispatchKeyEvent", map[string]any{"type": kind, "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9}, nil)
 	}
 	var focused []string
-	p.eval(t, `[document.activeElement.className, document.activeElement.getBoundingClientRect().top >= 0 ? "seen" : "hidden"]`, &focused)
+	p.evaluate(t, `[document.activeElement.className, document.activeElement.getBoundingClientRect().top >= 0 ? "seen" : "hidden"]`, &focused)
 	if !slices.Equal(focused, []string{"skip", "seen"}) {
 		t.Errorf("the first thing that the keyboard reaches is %q, want the link to the verdict", focused)
 	}
-	p.eval(t, "document.activeElement.blur(), scrollTo(0, 0), []", &focused)
+	p.evaluate(t, "document.activeElement.blur(), scrollTo(0, 0), []", &focused)
 }
 
 // tall is how much of a page is in its picture: all but of the longest ones.
 const tall = 9000
 
-// shoot leaves a picture of the page.
-func (p *page) shoot(t *testing.T, width int, name string) {
+// saveScreenshot saves a picture of the page.
+func (p *page) saveScreenshot(t *testing.T, width int, name string) {
 	t.Helper()
 	var shot struct{ Data string }
 	var height float64
-	p.eval(t, "document.documentElement.scrollHeight", &height)
+	p.evaluate(t, "document.documentElement.scrollHeight", &height)
 	clip := map[string]any{"x": 0, "y": 0, "width": width, "height": min(height, tall), "scale": 1}
-	p.must(t, "Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": true, "optimizeForSpeed": true, "clip": clip}, &shot)
-	keep(t, name+".png", shot.Data)
+	p.call(t, "Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": true, "optimizeForSpeed": true, "clip": clip}, &shot)
+	saveFile(t, name+".png", shot.Data)
 }
 
-func keep(t *testing.T, name, encoded string) {
+func saveFile(t *testing.T, name, encoded string) {
 	t.Helper()
 	data, err := base64.StdEncoding.DecodeString(encoded)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(outFolder, name), data, 0o666)
+		err = os.WriteFile(filepath.Join(outDir, name), data, 0o666)
 	}
 	if err != nil || len(data) < 1000 {
 		t.Errorf("%s: %d bytes, %v", name, len(data), err)
 	}
 }
 
-// print leaves a PDF. On paper all that is folded is there, and dark mode is not.
-func (p *page) print(t *testing.T, name string) {
+// savePDF saves a PDF, and checks that on paper everything is unfolded, and nothing in dark mode.
+func (p *page) savePDF(t *testing.T, name string) {
 	t.Helper()
-	p.must(t, "Emulation.setEmulatedMedia", map[string]any{"media": "print", "features": []map[string]string{{"name": "prefers-color-scheme", "value": "dark"}}}, nil)
+	p.call(t, "Emulation.setEmulatedMedia", map[string]any{"media": "print", "features": []map[string]string{{"name": "prefers-color-scheme", "value": "dark"}}}, nil)
 	var hidden []string
-	p.eval(t, `new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done( // what is not shown is laid out late
+	p.evaluate(t, `new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done( // what is not shown is laid out late
 		[...document.querySelectorAll("details li, details tr")].filter(e => !e.checkVisibility() || e.getBoundingClientRect().height < 5).map(e => e.textContent.slice(0, 80))))))`, &hidden)
 	if len(hidden) > 0 {
 		t.Errorf("%d things are not on paper, %q for example", len(hidden), hidden[0])
 	}
 	var background string
-	p.eval(t, "getComputedStyle(document.body).backgroundColor", &background)
+	p.evaluate(t, "getComputedStyle(document.body).backgroundColor", &background)
 	if background != "rgb(255, 255, 255)" {
 		t.Errorf("paper is %s", background)
 	}
 	var pdf struct{ Data string }
-	p.must(t, "Page.printToPDF", map[string]any{"paperWidth": 8.27, "paperHeight": 11.69, "preferCSSPageSize": true}, &pdf)
-	keep(t, name+".pdf", pdf.Data)
+	p.call(t, "Page.printToPDF", map[string]any{"paperWidth": 8.27, "paperHeight": 11.69, "preferCSSPageSize": true}, &pdf)
+	saveFile(t, name+".pdf", pdf.Data)
 }
 
 // node is what a screen reader knows of a thing.
@@ -249,11 +249,11 @@ type node struct {
 	}
 }
 
-// accessible looks at the accessibility tree: what is wanted is there, by its name, and nothing is without one.
-func (p *page) accessible(t *testing.T, want []string) {
+// checkAccessibility checks the accessibility tree: it has what is wanted, and nothing without a name.
+func (p *page) checkAccessibility(t *testing.T, want []string) {
 	t.Helper()
 	var tree struct{ Nodes []node }
-	p.must(t, "Accessibility.getFullAXTree", nil, &tree)
+	p.call(t, "Accessibility.getFullAXTree", nil, &tree)
 	landmarks := map[string]int{}
 	var all []string
 	level := 0
@@ -302,10 +302,10 @@ func (p *page) accessible(t *testing.T, want []string) {
 	}
 }
 
-// quiet: the page said nothing, and asked for nothing but itself.
-func (p *page) quiet(t *testing.T, file string) {
+// checkSilence checks that the page logged nothing, and requested nothing but itself.
+func (p *page) checkSilence(t *testing.T, file string) {
 	t.Helper()
-	for _, m := range chrome.happened(p.session) {
+	for _, m := range chrome.eventsOf(p.session) {
 		switch m.Method {
 		case "Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded", "Page.javascriptDialogOpening":
 			t.Errorf("the page said %s: %s", m.Method, m.Params)

@@ -22,8 +22,8 @@ const (
 	by    = "country,user_properties.plan,city"
 )
 
-// run runs the command. Users that failed are in the test data on purpose.
-func run(t *testing.T, args ...string) {
+// runCommand runs the command. Users that failed are in the test data on purpose.
+func runCommand(t *testing.T, args ...string) {
 	t.Helper()
 	out, err := exec.Command(rollcall, args...).CombinedOutput()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 3 && args[0] == "snapshot" {
@@ -34,38 +34,38 @@ func run(t *testing.T, args ...string) {
 	}
 }
 
-// snapshot evaluates users, and returns the output's name.
-func snapshot(t *testing.T, name, users, configs, by string, more ...string) string {
+// runSnapshot evaluates users, and returns the output's name.
+func runSnapshot(t *testing.T, name, users, configs, by string, more ...string) string {
 	t.Helper()
-	out := filepath.Join(folder, name)
-	run(t, append([]string{"snapshot", users, "--out", out, "--evaluator", "local", "--flag-configs", configs, "--carry", by, "--quiet"}, more...)...)
+	out := filepath.Join(tempDir, name)
+	runCommand(t, append([]string{"snapshot", users, "--out", out, "--evaluator", "local", "--flag-configs", configs, "--carry", by, "--quiet"}, more...)...)
 	return out
 }
 
-// pageOf writes the page of a report.
-func pageOf(t *testing.T, name string, args ...string) string {
+// writePage writes the page of a report.
+func writePage(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	file := filepath.Join(folder, name+".html")
-	run(t, append([]string{"report", "--html", file, "--quiet"}, args...)...)
+	file := filepath.Join(tempDir, name+".html")
+	runCommand(t, append([]string{"report", "--html", file, "--quiet"}, args...)...)
 	return file
 }
 
-// asIs is the page of the test users with the test flags.
-func asIs(t *testing.T) string {
+// makeAsIs is the page of the test users with the test flags.
+func makeAsIs(t *testing.T) string {
 	const by = "country,user_properties.seats"
-	return pageOf(t, "as-is", snapshot(t, "as-is.parquet", users, flags, by, "--flags", asked), "--by", by, "--flag-configs", flags, "--checksums")
+	return writePage(t, "as-is", runSnapshot(t, "as-is.parquet", users, flags, by, "--flags", asked), "--by", by, "--flag-configs", flags, "--checksums")
 }
 
-// planted is the page of a run with three things that should be found: checkout-redesign is split 80:20 in France,
+// makePlanted is the page of a run with three things that should be found: checkout-redesign is split 80:20 in France,
 // pricing-test lets everybody in whom the group keeps for onboarding-flow, and dark-mode is for 30 %, not for half.
-func planted(t *testing.T) string {
-	return pageOf(t, "planted", plantedRun(t, "planted.parquet"), "--by", by, "--flag-configs", flags,
+func makePlanted(t *testing.T) string {
+	return writePage(t, "planted", runPlanted(t, "planted.parquet"), "--by", by, "--flag-configs", flags,
 		"--expect", "checkout-redesign=control:50,treatment:50", "--expect", "dark-mode=on:50,not_assigned:50")
 }
 
-func plantedRun(t *testing.T, name string) string {
+func runPlanted(t *testing.T, name string) string {
 	var configs []map[string]any
-	read(t, flags, &configs)
+	readJSON(t, flags, &configs)
 	for _, f := range configs {
 		segments, _ := f["segments"].([]any)
 		switch f["key"] {
@@ -84,28 +84,28 @@ func plantedRun(t *testing.T, name string) string {
 			f["segments"] = slices.Insert(segments, len(segments)-1, any(biased))
 		}
 	}
-	evaluated := write(t, "planted-flags.json", configs)
-	return snapshot(t, name, users, evaluated, by, "--flags", "checkout-redesign,dark-mode,express-pay,legacy-export,onboarding-flow,pricing-test")
+	evaluated := writeJSON(t, "planted-flags.json", configs)
+	return runSnapshot(t, name, users, evaluated, by, "--flags", "checkout-redesign,dark-mode,express-pay,legacy-export,onboarding-flow,pricing-test")
 }
 
-// diffOf is the page of what the planted run changes.
-func diffOf(t *testing.T) string {
-	before := snapshot(t, "before.parquet", users, flags, by, "--flags", asked)
-	after := plantedRun(t, "after.csv")
-	file := filepath.Join(folder, "diff.html")
-	run(t, "diff", before, after, "--html", file, "--quiet")
+// makeDiff is the page of what the planted run changes.
+func makeDiff(t *testing.T) string {
+	before := runSnapshot(t, "before.parquet", users, flags, by, "--flags", asked)
+	after := runPlanted(t, "after.csv")
+	file := filepath.Join(tempDir, "diff.html")
+	runCommand(t, "diff", before, after, "--html", file, "--quiet")
 	return file
 }
 
-// hostileDiff is the page of what changes between names that would break a page: the users of the second run are half of
+// makeHostileDiff is the page of what changes between names that would break a page: the users of the second run are half of
 // the first one's, and others.
-func hostileDiff(t *testing.T) string {
-	configs := write(t, "hostile-diff-flags.json", evilFlags(0))
-	changed := write(t, "hostile-diff-flags2.json", evilFlags(3))
-	before := snapshot(t, "<b>before.csv", evilUsers(t, "before-users.csv", 0, "country"), configs, "country")
-	after := snapshot(t, evil[4]+".csv", evilUsers(t, "after-users.csv", 1500, "country"), changed, "country")
-	file := filepath.Join(folder, "hostile-diff.html")
-	run(t, "diff", before, after, "--html", file, "--quiet")
+func makeHostileDiff(t *testing.T) string {
+	configs := writeJSON(t, "hostile-diff-flags.json", evilFlags(0))
+	changed := writeJSON(t, "hostile-diff-flags2.json", evilFlags(3))
+	before := runSnapshot(t, "<b>before.csv", evilUsers(t, "before-users.csv", 0, "country"), configs, "country")
+	after := runSnapshot(t, evil[4]+".csv", evilUsers(t, "after-users.csv", 1500, "country"), changed, "country")
+	file := filepath.Join(tempDir, "hostile-diff.html")
+	runCommand(t, "diff", before, after, "--html", file, "--quiet")
 	return file
 }
 
@@ -141,7 +141,7 @@ func evilFlags(shift int) []map[string]any {
 // evilUsers are 3,000 users, from one on, with such values.
 func evilUsers(t *testing.T, name string, from int, columns ...string) string {
 	t.Helper()
-	file := filepath.Join(folder, name)
+	file := filepath.Join(tempDir, name)
 	out, err := os.Create(file)
 	if err != nil {
 		t.Fatal(err)
@@ -158,15 +158,15 @@ func evilUsers(t *testing.T, name string, from int, columns ...string) string {
 	return file
 }
 
-// hostile is the page of users, flags, variants and columns with such names.
-func hostile(t *testing.T) string {
+// makeHostile is the page of users, flags, variants and columns with such names.
+func makeHostile(t *testing.T) string {
 	column := `<b onclick="x">` + strings.Repeat("column", 20)
 	named := `country,"` + strings.ReplaceAll(column, `"`, `""`) + `"` // --carry and --by are lists as in CSV
-	configs := write(t, "hostile-flags.json", evilFlags(0))
-	return pageOf(t, "hostile", snapshot(t, "hostile <&>.csv", evilUsers(t, "hostile.csv", 0, "country", column), configs, named), "--by", named, "--expect", evil[0]+"=control:20,x:80")
+	configs := writeJSON(t, "hostile-flags.json", evilFlags(0))
+	return writePage(t, "hostile", runSnapshot(t, "hostile <&>.csv", evilUsers(t, "hostile.csv", 0, "country", column), configs, named), "--by", named, "--expect", evil[0]+"=control:20,x:80")
 }
 
-func read(t *testing.T, file string, v any) {
+func readJSON(t *testing.T, file string, v any) {
 	t.Helper()
 	data, err := os.ReadFile(file)
 	if err == nil {
@@ -177,9 +177,9 @@ func read(t *testing.T, file string, v any) {
 	}
 }
 
-func write(t *testing.T, name string, v any) string {
+func writeJSON(t *testing.T, name string, v any) string {
 	t.Helper()
-	file := filepath.Join(folder, name)
+	file := filepath.Join(tempDir, name)
 	data, err := json.Marshal(v)
 	if err == nil {
 		err = os.WriteFile(file, data, 0o600)
