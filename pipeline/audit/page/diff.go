@@ -86,7 +86,7 @@ func newDiffView(r *diff.Report, o Origin) *diffView {
 	v.addFlags(r)
 	unfoldFew(&v.Findings, &v.Folded)
 	v.Notes = append(slices.Clone(r.Notes),
-		"A user has changed who gets another variant, payload or experiment key of at least one flag. Users are the same where user id and device id are.")
+		"A user has changed if at least one flag has another variant, payload or experiment key. Two users are the same if their user ids and device ids are.")
 	return v
 }
 

@@ -110,7 +110,7 @@ func newSection(f *report.Flag, unit stats.Unit) *section {
 		s.Reach = fmt.Sprintf("%s of %s got a variant: %s (%s).", text.Thousands(f.Assigned), unit.Count(f.Users), s.Percent, interval(f.Reach))
 	}
 	if f.LeftOut > 0 {
-		s.Reach += fmt.Sprintf(" %s not by chance, and left out of tests.", text.Thousands(f.LeftOut))
+		s.Reach += " " + text.Plural(f.LeftOut, "did not get it by chance, and is left out of tests.", "did not get it by chance, and are left out of tests.")
 	}
 	for _, words := range []string{f.Result.String(), f.AllocationResult.String()} {
 		if words != "" {

@@ -213,7 +213,7 @@ func checkPage(data []byte) error {
 			}
 			if id := has["id"]; id != "" {
 				if ids[id] {
-					return fmt.Errorf("id %s is there twice", id)
+					return fmt.Errorf("id %s is duplicated", id)
 				}
 				ids[id] = true
 			}
@@ -286,7 +286,7 @@ func TestSays(t *testing.T) {
 		`<a href="#flag-1"><bdi>checkout</bdi></a> and <a href="#flag-2"><bdi>pay</bdi></a>: 12 users`, // both alert, before old
 		`, where <bdi>country</bdi> = <bdi>FR</bdi>: not split as expected: control 41.7` + "\u00a0%",
 		"p\u00a0=\u00a07e\u221215",
-		`failing depends on <bdi>country</bdi>: of the users with <bdi>country</bdi> = <bdi>DE</bdi>`,
+		`Failing depends on <bdi>country</bdi>: of the users with <bdi>country</bdi> = <bdi>DE</bdi>`,
 		`Can the snapshot be trusted?`, `complete</span>`, `30 unavailable`, `1 time<`, `not to be trusted</span>`, `There is no manifest beside it`,
 		`<article id="flag-1"`, `aria-label="Split: control 48.7 %, bold-1 51.3 %"`, `aria-label="Expected: control 50.0 %, bold-1 50.0 %"`,
 		`<bdi>FR</bdi> <span class="mark alert">`, `aria-label="control 41.7 %, bold-1 58.3 %"`, `style="left:50%"`, `7 more slices by <bdi>country</bdi>`, `too few users`, `nobody here got a variant`,
@@ -499,7 +499,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// TestNotesLast: no note stands before an alert, also where alerts are folded.
+// TestNotesLast: no note comes before an alert, also where alerts are folded.
 func TestNotesLast(t *testing.T) {
 	r := example()
 	r.Findings = nil
@@ -514,7 +514,7 @@ func TestNotesLast(t *testing.T) {
 	seen := false
 	for _, f := range slices.Concat(v.Findings, v.Folded) {
 		if seen && f.Mark == alert {
-			t.Errorf("findings %+v, folded %+v: a note stands before an alert", v.Findings, v.Folded)
+			t.Errorf("findings %+v, folded %+v: a note comes before an alert", v.Findings, v.Folded)
 			break
 		}
 		seen = seen || f.Mark == note

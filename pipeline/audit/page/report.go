@@ -171,5 +171,6 @@ func newFinding(f *report.Finding, ids map[string]string) finding {
 		}
 		out.Text = append(out.Text, piece)
 	}
+	out.Text[0].Text = text.Capitalize(out.Text[0].Text)
 	return out
 }

@@ -9,7 +9,7 @@ import (
 func TestDistinct(t *testing.T) {
 	for _, test := range []struct {
 		name                   string
-		users, twice, devices  int // users, those of them who are there twice, and as many device ids of the same texts
+		users, twice, devices  int // users, those of them who have two rows, and device ids with the same texts
 		rows, distinct, differ int64
 		exact                  bool
 		unit                   Unit
