@@ -76,7 +76,7 @@ func newComparison(o *Options) (*comparison, error) {
 	c.experiments = !c.wide
 	for _, s := range c.sides() {
 		for _, name := range slices.Sorted(maps.Keys(s.flags)) {
-			c.flag(name)
+			c.addFlag(name)
 		}
 	}
 	return c, nil
@@ -84,8 +84,8 @@ func newComparison(o *Options) (*comparison, error) {
 
 func (c *comparison) sides() []*side { return []*side{c.before, c.after} }
 
-// flag is the flag of that name.
-func (c *comparison) flag(name string) *flag {
+// addFlag is the flag of that name, which is added if it is not known.
+func (c *comparison) addFlag(name string) *flag {
 	f := c.flags[name]
 	if f == nil {
 		f = &flag{name: name, index: map[state]uint32{}, states: make([]state, 1), seen: -1,
@@ -112,7 +112,7 @@ func (c *comparison) flagOf(s *side, key snapshot.Key) *flag {
 	if f.flags[key] == nil {
 		name := f.reader.Text(key)
 		s.flags[name] = true
-		f.flags[key] = c.flag(name)
+		f.flags[key] = c.addFlag(name)
 	}
 	return f.flags[key]
 }
@@ -227,17 +227,17 @@ func (c *comparison) readFile(ctx context.Context, s *side, f *file, each func(*
 
 // storeUser puts a user of BEFORE into memory.
 func (c *comparison) storeUser(u *snapshot.User, id identity) error {
-	if i := c.users.find(id); i >= 0 {
+	if i := c.users.findUser(id); i >= 0 {
 		first := c.users.user(i)
 		first.before++
 		c.before.duplicates++
 		id = id.repeated(first.before)
 	}
-	i := c.users.insert(id, u.Row)
+	i := c.users.insertUser(id, u.Row)
 	c.setCurrent(c.before, u)
 	for k := range u.Assignments {
 		f := c.flagOf(c.before, u.Assignments[k].Flag)
-		c.bytes += f.codes.set(i, c.code(f, f.current))
+		c.bytes += f.codes.set(i, c.codeOf(f, f.current))
 	}
 	if c.users.bytes+c.bytes+c.interned.bytes > c.o.Memory {
 		return errMemory
@@ -292,7 +292,7 @@ func (c *comparison) compareUser(u *snapshot.User, id identity) error {
 // matchUser finds the user of BEFORE with that identity, and marks them as matched; -1 if there is none. Of users who
 // share it, the second of AFTER is matched with the second of BEFORE.
 func (c *comparison) matchUser(id identity) int {
-	i := c.users.find(id)
+	i := c.users.findUser(id)
 	if i < 0 {
 		return i
 	}
@@ -302,7 +302,7 @@ func (c *comparison) matchUser(id identity) int {
 		if c.counting {
 			c.after.duplicates++
 		}
-		if i = c.users.find(id.repeated(n)); i >= 0 {
+		if i = c.users.findUser(id.repeated(n)); i >= 0 {
 			c.users.user(i).after++
 		}
 	}

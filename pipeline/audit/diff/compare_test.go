@@ -259,16 +259,16 @@ func TestMemory(t *testing.T) {
 			var bytes int64
 			for i := range n {
 				id := identity{uint64(i) * 0x9e3779b97f4a7c15, uint64(i) * 0xbf58476d1ce4e5b9}
-				if got := u.find(id); got != -1 {
+				if got := u.findUser(id); got != -1 {
 					t.Fatalf("user %d is there before it was added, as %d", i, got)
 				}
-				at := u.insert(id, i)
+				at := u.insertUser(id, i)
 				for f := range c {
 					bytes += c[f].set(at, uint32(1+i%200))
 				}
 			}
 			for i := range n {
-				if got := u.find(identity{uint64(i) * 0x9e3779b97f4a7c15, uint64(i) * 0xbf58476d1ce4e5b9}); got != int(i) {
+				if got := u.findUser(identity{uint64(i) * 0x9e3779b97f4a7c15, uint64(i) * 0xbf58476d1ce4e5b9}); got != int(i) {
 					t.Fatalf("user %d is found as %d", i, got)
 				}
 			}

@@ -82,5 +82,5 @@ func Compare(ctx context.Context, o Options) (*Report, error) {
 	if err := c.comparePasses(ctx); err != nil {
 		return nil, err
 	}
-	return c.report(configs), nil
+	return c.makeReport(configs), nil
 }

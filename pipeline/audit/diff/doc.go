@@ -10,7 +10,7 @@
 //	comparePass                reads BEFORE (storeUser), then AFTER (compareUser)
 //	compareUser                finds the same user of BEFORE (matchUser)
 //	countUser                  compares each flag, and counts
-//	report                     turns the counts into a Report
+//	makeReport                 turns the counts into a Report
 //
 // The files:
 //

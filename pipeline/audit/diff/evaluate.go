@@ -93,15 +93,15 @@ func (r *reruns) unpin() {
 	}
 }
 
-// open opens the input at its first row.
-func (r *rerun) open() (err error) {
+// openInput opens the input at its first row.
+func (r *rerun) openInput() (err error) {
 	r.row.Number = 0
 	r.src, err = sources.Open(r.files, r.options)
 	return err
 }
 
-// close closes the input. It is an error if what was read is not what the run had read.
-func (r *rerun) close() error {
+// closeInput closes it. It is an error if what was read is not what the run had read.
+func (r *rerun) closeInput() error {
 	sums, err := r.src.ReadRest()
 	if err == nil && !slices.Equal(sums, r.sums) {
 		err = &sources.ChangedError{File: r.files[0].String()}
@@ -169,10 +169,10 @@ func (c *comparison) findCauses(ctx context.Context, changed bool) (err error) {
 			return err
 		}
 		after := c.reruns[1]
-		if err := after.open(); err != nil {
+		if err := after.openInput(); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, after.close()) }()
+		defer func() { err = errors.Join(err, after.closeInput()) }()
 	}
 	if !evaluate && c.o.Each == nil {
 		return nil
@@ -188,10 +188,10 @@ func (c *comparison) findCauses(ctx context.Context, changed bool) (err error) {
 // evaluateBefore evaluates the changed users of BEFORE with both configurations.
 func (c *comparison) evaluateBefore(ctx context.Context) (err error) {
 	before := c.reruns[0]
-	if err := before.open(); err != nil {
+	if err := before.openInput(); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, before.close()) }()
+	defer func() { err = errors.Join(err, before.closeInput()) }()
 	for i := range c.users.n {
 		u := c.users.user(i)
 		if !u.changed() {
@@ -209,14 +209,14 @@ func (c *comparison) evaluateBefore(ctx context.Context) (err error) {
 			if !e.ok || c.evaluatedState(f, e.own) != f.states[f.codes.get(i)] {
 				st = unclear
 			}
-			f.evaluated.set(i, c.code(f, st))
+			f.evaluated.set(i, c.codeOf(f, st))
 		}
 	}
 	return nil
 }
 
-// cause is what made a flag of the i-th user what it is now, with that payload; e is the user of AFTER evaluated again.
-func (c *comparison) cause(f *flag, i int, is state, payload string, e *evaluation) Cause {
+// causeOf is what made a flag of the i-th user what it is now, with that payload; e is the user of AFTER evaluated again.
+func (c *comparison) causeOf(f *flag, i int, is state, payload string, e *evaluation) Cause {
 	st := f.states[f.evaluated.get(i)]
 	if st == unclear || !e.ok || !c.hasState(f, e.own, is, payload) {
 		return CauseUnclear
@@ -248,12 +248,12 @@ func (c *comparison) evaluatedState(f *flag, variants []pipeline.Variant) (st st
 	if v == nil {
 		return st
 	}
-	st.variant = 1 + c.names.number(v.Key)
+	st.variant = 1 + c.names.numberOf(v.Key)
 	if c.experiments {
-		st.experiment = c.names.number(v.ExperimentKey)
+		st.experiment = c.names.numberOf(v.ExperimentKey)
 	}
 	if c.payloads {
-		st.payload = c.interned.number(canonical([]byte(v.Payload)), true)
+		st.payload = c.interned.numberOf(canonicalize([]byte(v.Payload)), true)
 	}
 	return st
 }
@@ -265,5 +265,5 @@ func (c *comparison) hasState(f *flag, variants []pipeline.Variant, is state, pa
 		return v == nil && is.variant == 0
 	}
 	return v.Key == c.names.variant(is.variant) && (!c.experiments || v.ExperimentKey == c.names.texts[is.experiment]) &&
-		(!c.payloads || string(canonical([]byte(v.Payload))) == payload)
+		(!c.payloads || string(canonicalize([]byte(v.Payload))) == payload)
 }

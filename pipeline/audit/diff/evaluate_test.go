@@ -188,10 +188,10 @@ func TestCausesOfChangedInput(t *testing.T) {
 	}
 	defer (&reruns{r, nil}).unpin()
 	writeFile(t, path+".input.csv", "user_id\nv\n")
-	if err := r.open(); err != nil {
+	if err := r.openInput(); err != nil {
 		t.Fatal(err)
 	}
-	if _, changed := errors.AsType[*sources.ChangedError](r.close()); !changed {
+	if _, changed := errors.AsType[*sources.ChangedError](r.closeInput()); !changed {
 		t.Error("the input has changed, and the pass that read it has no error")
 	}
 }

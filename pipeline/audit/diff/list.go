@@ -29,13 +29,13 @@ func (c *comparison) listChanges(u *snapshot.User, i int, changed bool) error {
 		case f.notAsked != "":
 			change.What = FlagNotAsked
 		case causes:
-			change.Cause = c.cause(f, i, is, payload, &e)
+			change.Cause = c.causeOf(f, i, is, payload, &e)
 			f.causes[change.Cause]++
 		}
 		if c.o.Each == nil {
 			continue
 		}
-		change.Before, change.After = c.side(c.before, f, was, c.interned.text(was.payload)), c.side(c.after, f, is, payload)
+		change.Before, change.After = c.newSide(c.before, f, was, c.interned.textOf(was.payload)), c.newSide(c.after, f, is, payload)
 		if err := c.o.Each(&change); err != nil {
 			return err
 		}
@@ -53,7 +53,7 @@ func (c *comparison) listAdded(u *snapshot.User) error {
 			continue
 		}
 		none = false
-		change.Flag, change.After = f.name, c.side(c.after, f, f.current, string(canonical(u.Assignments[k].Payload)))
+		change.Flag, change.After = f.name, c.newSide(c.after, f, f.current, string(canonicalize(u.Assignments[k].Payload)))
 		f.seen = 0 // once
 		if err := c.o.Each(&change); err != nil {
 			return err
@@ -85,7 +85,7 @@ func (c *comparison) listRemoved(ctx context.Context) error {
 				continue
 			}
 			none = false
-			change.Flag, change.Before = f.name, c.side(c.before, f, was, c.interned.text(was.payload))
+			change.Flag, change.Before = f.name, c.newSide(c.before, f, was, c.interned.textOf(was.payload))
 			if err := c.o.Each(&change); err != nil {
 				return err
 			}
@@ -102,14 +102,14 @@ func (c *comparison) listRemoved(ctx context.Context) error {
 func (c *comparison) payloadOf(u *snapshot.User, f *flag) string {
 	for k := range u.Assignments {
 		if c.flagOf(c.after, u.Assignments[k].Flag) == f {
-			return string(canonical(u.Assignments[k].Payload))
+			return string(canonicalize(u.Assignments[k].Payload))
 		}
 	}
 	return ""
 }
 
-// side is one side of a change. payload is its text, because the number of one that only AFTER has says nothing.
-func (c *comparison) side(s *side, f *flag, st state, payload string) Side {
+// newSide is one side of a change. payload is its text, because the number of one that only AFTER has says nothing.
+func (c *comparison) newSide(s *side, f *flag, st state, payload string) Side {
 	out := Side{Outcome: Assigned, Variant: c.names.variant(st.variant), ExperimentKey: c.names.texts[st.experiment]}
 	if st.payload != 0 && c.payloads {
 		out.Payload = payload

@@ -21,7 +21,7 @@ func (r *Report) Markdown() string {
 	line("\n## Snapshots\n")
 	for i, s := range []*Snapshot{&r.Before, &r.After} {
 		line("- %s: %s", sideNames[i], text.Code(s.Path))
-		for _, s := range s.lines(r.Unit) {
+		for _, s := range s.describe(r.Unit) {
 			line("  - %s", text.Markdown(strings.TrimPrefix(s, "- ")))
 		}
 	}
@@ -43,7 +43,7 @@ func (r *Report) Markdown() string {
 		for _, s := range r.Sentences(f) {
 			line("\n%s", sentence(s))
 		}
-		if f.Moved() {
+		if f.MayHaveChanged() {
 			b.WriteString(r.markdownTransitions(f))
 		}
 	}
@@ -61,14 +61,14 @@ func (r *Report) markdownTransitions(f *Flag) string {
 	rows, labels := f.Matrix().cells(maxColumns), 1
 	if rows == nil {
 		rows, labels = [][]string{{"before", "after", r.Unit.Noun(2)}}, 2
-		moves := f.Moves()
-		for i := range moves {
-			if i == 5*maxMoves {
-				rows = append(rows, []string{"and " + text.Count(int64(len(moves)-i), "more transition"), "", ""})
+		transitions := f.ChangedTransitions()
+		for i := range transitions {
+			if i == 5*maxListed {
+				rows = append(rows, []string{"and " + text.Count(int64(len(transitions)-i), "more transition"), "", ""})
 				break
 			}
-			before, after := moves[i].Ends()
-			rows = append(rows, []string{before.Label(), after.Label(), text.Thousands(moves[i].Users)})
+			before, after := transitions[i].Ends()
+			rows = append(rows, []string{before.Label(), after.Label(), text.Thousands(transitions[i].Users)})
 		}
 	}
 	var b strings.Builder

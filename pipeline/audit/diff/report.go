@@ -132,21 +132,21 @@ func (t *Transition) Same() bool {
 	return before == after
 }
 
-// Moved reports whether there is a transition in which something changed, or may have.
-func (f *Flag) Moved() bool {
+// MayHaveChanged reports whether there is a transition in which something changed, or may have.
+func (f *Flag) MayHaveChanged() bool {
 	return f.NotAsked != "" || slices.ContainsFunc(f.Transitions, func(t Transition) bool { return !t.Same() })
 }
 
 // Unchanged reports whether there is nothing to say about the flag.
 func (r *Report) Unchanged(f *Flag) bool {
-	return !f.Moved() && f.Changed == 0 && !slices.Contains(r.OnlyIn.Before, f.Key) && !slices.Contains(r.OnlyIn.After, f.Key)
+	return !f.MayHaveChanged() && f.Changed == 0 && !slices.Contains(r.OnlyIn.Before, f.Key) && !slices.Contains(r.OnlyIn.After, f.Key)
 }
 
-// Moves are the transitions in which something changed, those of the most users first.
-func (f *Flag) Moves() []Transition {
-	moves := slices.DeleteFunc(slices.Clone(f.Transitions), func(t Transition) bool { return t.Same() })
-	slices.SortStableFunc(moves, func(a, b Transition) int { return cmp.Compare(b.Users, a.Users) })
-	return moves
+// ChangedTransitions are those in which something changed, the most users first.
+func (f *Flag) ChangedTransitions() []Transition {
+	changed := slices.DeleteFunc(slices.Clone(f.Transitions), func(t Transition) bool { return t.Same() })
+	slices.SortStableFunc(changed, func(a, b Transition) int { return cmp.Compare(b.Users, a.Users) })
+	return changed
 }
 
 // Matrix is the transitions of a flag as a table: the users by what they had before and have after.
@@ -180,8 +180,8 @@ func (r *Report) JSON() ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// report makes the report when all passes are done.
-func (c *comparison) report(configs Configs) *Report {
+// makeReport makes the report when all passes are done.
+func (c *comparison) makeReport(configs Configs) *Report {
 	r := &Report{
 		Unit:     stats.UnitUsers,
 		Users:    Users{Both: c.both, Changed: c.changed, Added: c.added, Removed: c.removed},
@@ -258,15 +258,15 @@ func (c *comparison) flagReport(f *flag, configs Configs) Flag {
 		return cmp.Or(CompareEnds(a[0], b[0]), CompareEnds(a[1], b[1]))
 	}) {
 		if n := users[ends]; n > 0 {
-			out.Transitions = append(out.Transitions, Transition{BeforeOutcome: ends[0].Outcome, Before: ends[0].variant(),
-				AfterOutcome: ends[1].Outcome, After: ends[1].variant(), Users: n})
+			out.Transitions = append(out.Transitions, Transition{BeforeOutcome: ends[0].Outcome, Before: ends[0].nullableVariant(),
+				AfterOutcome: ends[1].Outcome, After: ends[1].nullableVariant(), Users: n})
 		}
 	}
 	return out
 }
 
-// variant is nil where none is assigned.
-func (e End) variant() *string {
+// nullableVariant is nil where none is assigned.
+func (e End) nullableVariant() *string {
 	if e.Outcome != Assigned {
 		return nil
 	}

@@ -127,8 +127,8 @@ func (c *ConfigChange) String() string {
 	return s
 }
 
-// lines say which snapshot it is, and whether it can be trusted.
-func (s *Snapshot) lines(unit stats.Unit) []string {
+// describe says which snapshot it is, and whether it can be trusted, in lines.
+func (s *Snapshot) describe(unit stats.Unit) []string {
 	lines := []string{"complete, according to its manifest"}
 	if !s.Complete {
 		lines = []string{"NOT TO BE TRUSTED:"}
@@ -137,7 +137,7 @@ func (s *Snapshot) lines(unit stats.Unit) []string {
 		}
 	}
 	if s.Manifest != "" {
-		lines = append(lines, fmt.Sprintf("run %s, %s to %s UTC", s.RunID, minute(s.StartedAt), minute(s.FinishedAt)))
+		lines = append(lines, fmt.Sprintf("run %s, %s to %s UTC", s.RunID, formatMinute(s.StartedAt), formatMinute(s.FinishedAt)))
 	}
 	line := fmt.Sprintf("%s with %s", unit.Count(s.Users), text.Count(s.Assignments, "assignment"))
 	if s.Failed > 0 {
@@ -149,7 +149,7 @@ func (s *Snapshot) lines(unit stats.Unit) []string {
 	return append(lines, line)
 }
 
-func minute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }
+func formatMinute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }
 
 // Sentences say what changed of a flag, each without a capital letter and a full stop.
 func (r *Report) Sentences(f *Flag) []string {

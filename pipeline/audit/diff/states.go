@@ -25,7 +25,7 @@ type names struct {
 
 func newNames() *names { return &names{map[string]uint32{"": 0}, []string{""}} }
 
-func (n *names) number(s string) uint32 {
+func (n *names) numberOf(s string) uint32 {
 	i, ok := n.index[s]
 	if !ok {
 		i = uint32(len(n.texts))
@@ -53,12 +53,12 @@ type payloads struct {
 
 const payloadCost = 64 // bytes of an entry of the index, about
 
-// number is the number of a payload in its canonical form; without add it may be unknownPayload.
-func (p *payloads) number(canonical []byte, add bool) uint32 {
+// numberOf is the number of a payload in its canonical form; without add it may be unknownPayload.
+func (p *payloads) numberOf(canonical []byte, add bool) uint32 {
 	if len(canonical) == 0 {
 		return 0
 	}
-	id := short(sha256.Sum256(canonical))
+	id := truncate(sha256.Sum256(canonical))
 	n, ok := p.index[id]
 	switch {
 	case ok:
@@ -79,16 +79,16 @@ func (p *payloads) number(canonical []byte, add bool) uint32 {
 	return n
 }
 
-func (p *payloads) text(n uint32) string {
+func (p *payloads) textOf(n uint32) string {
 	if int(n) < len(p.texts) {
 		return p.texts[n]
 	}
 	return ""
 }
 
-// canonical is a payload with its names sorted and without white space; numbers stay as they are written. null is no
+// canonicalize is a payload with its names sorted and without white space; numbers stay as they are written. null is no
 // payload, and half of a surrogate pair is \ufffd, because JSONL cannot tell them apart. What is not JSON stays as it is.
-func canonical(payload []byte) []byte {
+func canonicalize(payload []byte) []byte {
 	if len(payload) == 0 || string(payload) == "null" {
 		return nil
 	}
@@ -151,7 +151,7 @@ func (c *comparison) nameOf(f *file, key snapshot.Key) uint32 {
 		f.names = append(f.names, unknownName)
 	}
 	if f.names[key] == unknownName {
-		f.names[key] = c.names.number(f.reader.Text(key))
+		f.names[key] = c.names.numberOf(f.reader.Text(key))
 	}
 	return f.names[key]
 }
@@ -165,15 +165,15 @@ func (c *comparison) payloadNumber(s *side, text []byte) uint32 {
 		s.clearPayloads()
 		s.recentBytes = len(text) + payloadCost
 	}
-	n := c.interned.number(canonical(text), s == c.before)
+	n := c.interned.numberOf(canonicalize(text), s == c.before)
 	s.recent[string(text)] = n
 	return n
 }
 
 func (s *side) clearPayloads() { s.recent, s.recentBytes = map[string]uint32{}, 0 }
 
-// code is the number of a state among the flag's.
-func (c *comparison) code(f *flag, st state) uint32 {
+// codeOf is the number of a state among the flag's.
+func (c *comparison) codeOf(f *flag, st state) uint32 {
 	if st == (state{}) {
 		return 0
 	}

@@ -10,8 +10,8 @@ import (
 const (
 	minWidth   = 60
 	labelWidth = 28
-	maxMoves   = 20 // transitions that are listed where the matrix is too wide
-	maxEnds    = 40 // rows and columns of a matrix
+	maxListed  = 20 // transitions that are listed where the matrix is too wide
+	maxCells   = 40 // rows and columns of a matrix
 )
 
 // Table is the report for a terminal of that width in columns: the verdict first.
@@ -21,7 +21,7 @@ func (r *Report) Table(width int) string {
 	for i, s := range []*Snapshot{&r.Before, &r.After} {
 		p.Line("")
 		p.Wrap([]string{"Before  ", "After   "}[i], 8, s.Path)
-		for _, line := range s.lines(r.Unit) {
+		for _, line := range s.describe(r.Unit) {
 			p.Wrap("        ", 10, line)
 		}
 	}
@@ -42,7 +42,7 @@ func (r *Report) Table(width int) string {
 		for _, s := range r.Sentences(f) {
 			p.Wrap("  ", 4, s)
 		}
-		if f.Moved() {
+		if f.MayHaveChanged() {
 			f.printTransitions(p)
 		}
 	}
@@ -61,18 +61,18 @@ func (r *Report) Table(width int) string {
 
 // printTransitions prints a matrix, or a list where that would be too wide.
 func (f *Flag) printTransitions(p *text.Printer) {
-	if cells := f.Matrix().cells(maxEnds); cells != nil && p.Fits(cells) {
+	if cells := f.Matrix().cells(maxCells); cells != nil && p.Fits(cells) {
 		p.Table(1, cells)
 		return
 	}
 	p.Line("  BEFORE → AFTER")
-	moves := f.Moves()
-	for i := range moves {
-		if i == maxMoves {
-			p.Line("  and %s", text.Count(int64(len(moves)-i), "more transition"))
+	transitions := f.ChangedTransitions()
+	for i := range transitions {
+		if i == maxListed {
+			p.Line("  and %s", text.Count(int64(len(transitions)-i), "more transition"))
 			break
 		}
-		before, after := moves[i].Ends()
-		p.Wrap("  ", 4, fmt.Sprintf("%s → %s: %s", before.Label(), after.Label(), text.Thousands(moves[i].Users)))
+		before, after := transitions[i].Ends()
+		p.Wrap("  ", 4, fmt.Sprintf("%s → %s: %s", before.Label(), after.Label(), text.Thousands(transitions[i].Users)))
 	}
 }

@@ -16,10 +16,10 @@ func (h *hasher) identify(user, device []byte) identity {
 	h.buf = binary.LittleEndian.AppendUint32(h.buf[:0], uint32(len(user))) // so that a|bc is not ab|c
 	h.buf = append(h.buf, user...)
 	h.buf = append(h.buf, device...)
-	return short(sha256.Sum256(h.buf))
+	return truncate(sha256.Sum256(h.buf))
 }
 
-func short(sum [sha256.Size]byte) identity {
+func truncate(sum [sha256.Size]byte) identity {
 	return identity{binary.BigEndian.Uint64(sum[:]), binary.BigEndian.Uint64(sum[8:])}
 }
 
@@ -29,7 +29,7 @@ func (id identity) repeated(n uint32) identity {
 	binary.BigEndian.PutUint64(b[:], id.hi)
 	binary.BigEndian.PutUint64(b[8:], id.lo)
 	binary.BigEndian.PutUint32(b[16:], n)
-	return short(sha256.Sum256(b[:]))
+	return truncate(sha256.Sum256(b[:]))
 }
 
 // user is a user of BEFORE. It has 32 bytes.
@@ -71,8 +71,8 @@ func newUsers(expected int64) *users {
 
 func (u *users) user(i int) *user { return &u.chunks[i>>chunkBits][i&(chunkSize-1)] }
 
-// find is the number of the user with that identity, or -1.
-func (u *users) find(id identity) int {
+// findUser is the number of the user with that identity, or -1.
+func (u *users) findUser(id identity) int {
 	mask := len(u.index) - 1
 	for slot := int(id.lo) & mask; ; slot = (slot + 1) & mask {
 		i := u.index[slot]
@@ -85,8 +85,8 @@ func (u *users) find(id identity) int {
 	}
 }
 
-// insert adds a user who is not there yet, and returns their number.
-func (u *users) insert(id identity, row int64) int {
+// insertUser adds a user who is not there yet, and returns their number.
+func (u *users) insertUser(id identity, row int64) int {
 	if u.n+1 > len(u.index)/4*3 {
 		u.grow()
 	}

@@ -236,7 +236,7 @@ func (s *diffSection) addBars(m *diff.Matrix) {
 
 // addMoves adds the transitions in which something changed, as a list.
 func (s *diffSection) addMoves(f *diff.Flag) {
-	moves := f.Moves()
+	moves := f.ChangedTransitions()
 	s.More = max(0, len(moves)-listMoves)
 	for _, t := range moves[:len(moves)-s.More] {
 		before, after := t.Ends()
