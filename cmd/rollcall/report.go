@@ -106,12 +106,12 @@ func failedReport(r *report.Report, failOn string) error {
 	return &exitError{fmt.Errorf("--fail-on %s: %s and %s", failOn, text.Count(alerts, "alert"), text.Count(warnings, "warning")), exitNotHeld}
 }
 
-// options makes ready what a report is built of.
+// options returns the options of a report, with the flag configurations read.
 func (o *reportOptions) options(ctx context.Context, snapshots []string, con *console) (report.Options, error) {
 	options := report.Options{Snapshots: snapshots, By: o.by, Controls: o.controls, Checksums: o.checksum}
 	for i, name := range o.by {
 		if slices.Contains(o.by[:i], name) {
-			return options, usageErrorf("--by names column %q twice", name)
+			return options, usageErrorf("--by names column %q more than once", name)
 		}
 	}
 	if o.configs != "" {
@@ -138,7 +138,7 @@ func (o *reportOptions) options(ctx context.Context, snapshots []string, con *co
 			return options, err
 		}
 		if given[e.Flag] {
-			return options, usageErrorf("--expect says twice what to expect of flag %q", e.Flag)
+			return options, usageErrorf("--expect is given more than once for flag %q", e.Flag)
 		}
 		given[e.Flag] = true
 		// Who is bucketed by what, the configuration still says.

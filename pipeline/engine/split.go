@@ -12,7 +12,7 @@ import (
 //
 // Whoever sees which user got what does not see which segment gave it. So there is one split only if it is the same
 // whichever segment it was: all segments that assign users at random do so with the same weights, by the same id, and no
-// other segment gives a variant, except to users whom it names one by one. Where a segment lets some of its users on to
+// other segment gives a variant, except to users that it names one by one. Where a segment lets some of its users on to
 // the next one, what those get depends on both.
 type Split struct {
 	Flag string
@@ -31,7 +31,7 @@ type Split struct {
 	Clustered bool
 
 	BucketBy                     string   // user_id or device_id: users without it are not bucketed. "": it does not matter
-	NamedUserIDs, NamedDeviceIDs []string // users whom the configuration names, who are not left to chance
+	NamedUserIDs, NamedDeviceIDs []string // users that the configuration names, who are not left to chance
 }
 
 // Weight is the share that a variant should have.
@@ -55,7 +55,7 @@ type NoSplitReason string
 // The reasons.
 const (
 	SplitTooFine   NoSplitReason = "too_fine"  // a segment has more ranges than are worked out
-	SplitTargeted  NoSplitReason = "targeted"  // a segment gives everybody whom it matches one variant
+	SplitTargeted  NoSplitReason = "targeted"  // a segment gives everybody it matches one variant
 	SplitLetsOn    NoSplitReason = "lets_on"   // a segment lets some of its users on to another
 	SplitIDsDiffer NoSplitReason = "ids"       // segments bucket by different ids
 	SplitsDiffer   NoSplitReason = "differ"    // segments split differently
@@ -196,7 +196,7 @@ type share struct {
 // maxCuts bounds the ranges of a bucket that are worked out; those that people make have a few.
 const maxCuts = 1024
 
-// shareOf works out what share of the users whom the segment matches gets which variant. It is not ok where the bucket
+// shareOf works out what share of the users that the segment matches gets which variant. It is not ok where the bucket
 // has too many ranges.
 func (e *Engine) shareOf(s *segment) (out share, ok bool) {
 	shares := map[string]float64{}
@@ -251,7 +251,7 @@ func (e *Engine) shareOf(s *segment) (out share, ok bool) {
 	return out, true
 }
 
-// namedUsers returns the users whom the segment names one by one, if it does nothing else.
+// namedUsers returns the users that the segment names one by one, if it does nothing else.
 func (s *segment) namedUsers() (userIDs, deviceIDs []string, ok bool) {
 	if len(s.conditions) == 0 {
 		return nil, nil, false

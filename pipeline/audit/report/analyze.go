@@ -49,8 +49,8 @@ type flagWork struct {
 	all   totals
 }
 
-// name is the key of a variant in order.
-func (a *analysis) name(w *flagWork, i int) string {
+// variantName is the key of a variant in order.
+func (a *analysis) variantName(w *flagWork, i int) string {
 	if i < 0 {
 		return w.out.Expected.Variants[-1-i].Variant
 	}
@@ -62,33 +62,33 @@ func analyze(c *collector, all []*source, o *Options) *Report {
 		Format: Format, Findings: []Finding{}, Families: []Family{}, Snapshots: []Snapshot{}, Columns: []Column{}, Flags: []Flag{}, Overlaps: []Overlap{}, Notes: []string{},
 	}}
 	a.r.Unit = c.ids.Unit()
-	a.snapshots()
-	a.columns()
-	a.flags()
-	a.overlaps()
-	a.correct(FamilySplit, FamilyAllocation, FamilyOverlaps, FamilyFailing)
+	a.addSnapshots()
+	a.addColumns()
+	a.addFlags()
+	a.addOverlaps()
+	a.correctFamilies(FamilySplit, FamilyAllocation, FamilyOverlaps, FamilyFailing)
 	for _, w := range a.work { // what their tests are depends on what was found among all users
-		a.slices(w)
+		a.addSlices(w)
 	}
-	a.correct(FamilySlices)
+	a.correctFamilies(FamilySlices)
 	a.finish()
 	return a.r
 }
 
-func (a *analysis) find(f Finding) { a.r.Findings = append(a.r.Findings, f) }
+func (a *analysis) addFinding(f Finding) { a.r.Findings = append(a.r.Findings, f) }
 
-func (a *analysis) note(format string, args ...any) {
+func (a *analysis) addNote(format string, args ...any) {
 	a.r.Notes = append(a.r.Notes, fmt.Sprintf(format, args...))
 }
 
-// test has the test corrected with all others of its family, and say called then.
-func (a *analysis) test(family string, t *stats.Test, say func()) {
+// addTest has the test corrected with all others of its family, and calls say when that is done.
+func (a *analysis) addTest(family string, t *stats.Test, say func()) {
 	a.tests[family] = append(a.tests[family], t)
 	a.after = append(a.after, say)
 }
 
-// correct corrects families of tests, each for itself, and has said what comes of it.
-func (a *analysis) correct(families ...string) {
+// correctFamilies corrects families of tests, each by itself, and calls what waits for the results.
+func (a *analysis) correctFamilies(families ...string) {
 	for _, family := range families {
 		if n := stats.Correct(family, a.tests[family]); n > 0 {
 			a.r.Families = append(a.r.Families, Family{family, n})
@@ -101,8 +101,8 @@ func (a *analysis) correct(families ...string) {
 	a.after = nil
 }
 
-// snapshots says whether they can be trusted.
-func (a *analysis) snapshots() {
+// addSnapshots adds the snapshots, and finds whether they can be trusted.
+func (a *analysis) addSnapshots() {
 	r := a.r
 	r.Users.FailedByKind = map[pipeline.Kind]int64{}
 	for _, s := range a.all {
@@ -120,49 +120,49 @@ func (a *analysis) snapshots() {
 			r.Users.FailedByKind[kind] += n
 		}
 		for _, p := range s.Problems {
-			a.find(Finding{Severity: Alert, Kind: KindSnapshot, Snapshot: s.Path, Says: Statement{Text: p}})
+			a.addFinding(Finding{Severity: Alert, Kind: KindSnapshot, Snapshot: s.Path, Says: Statement{Text: p}})
 		}
 		for _, w := range s.Warnings {
-			a.find(Finding{Severity: Note, Kind: KindWarning, Says: Statement{Code: Warned, Text: w}})
+			a.addFinding(Finding{Severity: Note, Kind: KindWarning, Says: Statement{Code: Warned, Text: w}})
 		}
-		a.configs(s)
+		a.compareConfigs(s)
 		if s.Resumes > 0 {
-			a.find(Finding{Severity: Note, Kind: KindSnapshot, Snapshot: s.Path, Says: Statement{Code: Resumed, N: int64(s.Resumes)}})
+			a.addFinding(Finding{Severity: Note, Kind: KindSnapshot, Snapshot: s.Path, Says: Statement{Code: Resumed, N: int64(s.Resumes)}})
 		}
 		if span := s.Last.Sub(s.First); span > longSpan {
-			a.find(Finding{Severity: Note, Kind: KindSnapshot, Snapshot: s.Path, Says: Statement{Code: LongSpan, N: int64(span.Hours())}})
+			a.addFinding(Finding{Severity: Note, Kind: KindSnapshot, Snapshot: s.Path, Says: Statement{Code: LongSpan, N: int64(span.Hours())}})
 		}
 	}
 	if r.Users.Read == 0 {
-		a.find(Finding{Severity: Warn, Kind: KindSnapshot, Says: Statement{Code: NobodyAsked}})
+		a.addFinding(Finding{Severity: Warn, Kind: KindSnapshot, Says: Statement{Code: NobodyAsked}})
 	}
 	a.answered = max(r.Users.Answered, r.Users.InFile)
-	a.repeated()
+	a.findRepeated()
 	if failed := r.Users.Failed; failed > 0 {
 		share := float64(failed) / float64(max(r.Users.Read, 1))
 		severity := severityAbove(share, manyFailed)
 		if share >= tooManyFailed {
 			severity = Alert
 		}
-		a.find(Finding{Severity: severity, Kind: KindFailed, Says: Statement{Code: Failed, Unit: r.Unit, N: failed, Share: share, Users: &r.Users}})
+		a.addFinding(Finding{Severity: severity, Kind: KindFailed, Says: Statement{Code: Failed, Unit: r.Unit, N: failed, Share: share, Users: &r.Users}})
 	}
 	if slices.ContainsFunc(a.all, func(s *source) bool { return !s.Everybody && !s.full }) {
-		a.note("Users who got no variant of any flag are not in the file: slices are of the %s who got one. "+
+		a.addNote("Users who got no variant of any flag are not in the file: slices are of the %s who got one. "+
 			"`snapshot --flags` and `--layout wide` write all.", r.Unit.Count(r.Users.InFile))
 	}
-	a.differentFlags()
+	a.findDifferentFlags()
 }
 
-// repeated says whether users have several rows, and different answers in them.
-func (a *analysis) repeated() {
+// findRepeated finds whether users have several rows, and different answers in them.
+func (a *analysis) findRepeated() {
 	u, ids := &a.r.Users, &a.c.ids
 	u.Distinct, u.Repeated, u.Differing, u.Estimated = ids.Users(), ids.Repeated(), ids.Differing(0), !ids.Exact()
 	if u.Repeated > 0 {
-		a.find(Finding{Severity: severityAbove(u.Repeated, manyRepeated), Kind: KindRepeated, Says: Statement{Code: Repeated, Users: u}})
+		a.addFinding(Finding{Severity: severityAbove(u.Repeated, manyRepeated), Kind: KindRepeated, Says: Statement{Code: Repeated, Users: u}})
 	}
 	if u.Differing > 0 {
 		severity := severityAbove(float64(u.Differing), manyRepeated*float64(u.Distinct))
-		a.find(Finding{Severity: severity, Kind: KindDiffering, Says: Statement{Code: Differing, Users: u}})
+		a.addFinding(Finding{Severity: severity, Kind: KindDiffering, Says: Statement{Code: Differing, Users: u}})
 	}
 }
 
@@ -174,22 +174,22 @@ func severityAbove(share, limit float64) Severity {
 	return Note
 }
 
-// configs says whether the expectations are from what a run evaluated.
-func (a *analysis) configs(s *source) {
+// compareConfigs finds whether the expectations are from the configurations that a run evaluated.
+func (a *analysis) compareConfigs(s *source) {
 	if s.run.Manifest == nil || s.run.Manifest.FlagConfigs == nil {
 		return
 	}
 	evaluated, given := s.run.Manifest.FlagConfigs, a.o.Configs
 	switch {
 	case given == nil:
-		a.note("%s evaluated the flag configurations in %s: --flag-configs takes from there how users should be split.", s.Path, evaluated.Path)
+		a.addNote("%s evaluated the flag configurations in %s: --flag-configs takes from there how users should be split.", s.Path, evaluated.Path)
 	case given.SHA256 != evaluated.SHA256:
-		a.find(Finding{Severity: Note, Kind: KindSnapshot, Snapshot: s.Path, Says: Statement{Code: ConfigsOther, Name: given.Path}})
+		a.addFinding(Finding{Severity: Note, Kind: KindSnapshot, Snapshot: s.Path, Says: Statement{Code: ConfigsOther, Name: given.Path}})
 	}
 }
 
-// differentFlags finds the flags that some runs evaluated and others did not.
-func (a *analysis) differentFlags() {
+// findDifferentFlags finds the flags that some runs evaluated and others did not.
+func (a *analysis) findDifferentFlags() {
 	if len(a.all) < 2 {
 		return
 	}
@@ -210,14 +210,14 @@ func (a *analysis) differentFlags() {
 		}
 	}
 	if slices.Sort(names); len(names) > 0 {
-		a.note("Not all of the runs know these flags, and the other runs' users count as without a variant: %s.", strings.Join(names, ", "))
+		a.addNote("Not all of the runs know these flags, and the other runs' users count as without a variant: %s.", strings.Join(names, ", "))
 	}
 }
 
-// columns folds the slices, and tests whether users of some fail more.
-func (a *analysis) columns() {
+// addColumns makes the slices, and tests whether users of some fail more.
+func (a *analysis) addColumns() {
 	for i, d := range a.c.dimensions {
-		groups := d.fold()
+		groups := d.makeGroups()
 		a.groups = append(a.groups, groups)
 		col := Column{Name: d.name, Slices: []Slice{}, Folded: d.folded}
 		for _, g := range groups {
@@ -226,7 +226,7 @@ func (a *analysis) columns() {
 		a.r.Columns = append(a.r.Columns, col)
 	}
 	for i := range a.r.Columns {
-		a.failing(&a.r.Columns[i])
+		a.testFailing(&a.r.Columns[i])
 	}
 }
 
@@ -239,7 +239,7 @@ func sum(counts []int64, places []int32) (n int64) {
 	return n
 }
 
-func (a *analysis) failing(col *Column) {
+func (a *analysis) testFailing(col *Column) {
 	none := func(why string) { col.FailingNone, col.FailingResult = why, Statement{Code: Untested, Text: why} }
 	if a.r.Users.Failed == 0 {
 		none("no user failed")
@@ -289,7 +289,7 @@ func (a *analysis) failing(col *Column) {
 	}
 	t := stats.Ratio(failed, all)
 	col.Failing = &t
-	a.test(FamilyFailing, &t, func() {
+	a.addTest(FamilyFailing, &t, func() {
 		says := Statement{Code: FailingAlike, Unit: a.r.Unit, Test: &t, Text: t.None}
 		if !t.Tested() {
 			says.Code = Untested
@@ -305,11 +305,11 @@ func (a *analysis) failing(col *Column) {
 		says.Code = FailingMore
 		col.FailingResult = says
 		says.Code = FailingShare
-		a.find(Finding{Severity: Severity(t.Verdict), Kind: KindFailed, Column: col.Name, Slice: label, Says: says})
+		a.addFinding(Finding{Severity: Severity(t.Verdict), Kind: KindFailed, Column: col.Name, Slice: label, Says: says})
 	})
 }
 
-func (a *analysis) flags() {
+func (a *analysis) addFlags() {
 	keys := map[string]int{}
 	for i, f := range a.c.flags {
 		keys[f.key] = i
@@ -334,42 +334,42 @@ func (a *analysis) flags() {
 			f = a.c.flags[at]
 		}
 		out := &a.r.Flags[i]
-		a.flag(out, f)
+		a.addFlag(out, f)
 		if out.Assigned == 0 && out.Users > 0 {
-			a.find(Finding{Severity: Warn, Kind: KindNobody, Flag: out.Key, Says: Statement{Code: NobodyGot}})
+			a.addFinding(Finding{Severity: Warn, Kind: KindNobody, Flag: out.Key, Says: Statement{Code: NobodyGot}})
 		}
 	}
 }
 
-// flag makes the report of one flag.
-func (a *analysis) flag(out *Flag, f *flagCounts) {
-	out.Expected, out.Slices = a.expected(out.Key), []FlagSlice{}
+// addFlag adds the report of one flag.
+func (a *analysis) addFlag(out *Flag, f *flagCounts) {
+	out.Expected, out.Slices = a.expectationOf(out.Key), []FlagSlice{}
 	w := &flagWork{out: out, f: f}
 	a.work = append(a.work, w)
 	names := map[string]bool{}
 	for i := range f.variants {
 		w.order = append(w.order, i)
-		names[a.name(w, i)] = true
+		names[a.variantName(w, i)] = true
 	}
 	for i, e := range out.Expected.Variants {
 		if !names[e.Variant] {
 			w.order = append(w.order, -1-i)
 		}
 	}
-	slices.SortFunc(w.order, func(i, j int) int { return strings.Compare(a.name(w, i), a.name(w, j)) })
+	slices.SortFunc(w.order, func(i, j int) int { return strings.Compare(a.variantName(w, i), a.variantName(w, j)) })
 
 	w.all = totals{users: a.answered, noUserID: a.c.noUser, noDeviceID: a.c.noDevice, named: f.namedUsers, counts: f.counts, left: f.left}
-	a.counts(&out.Counts, w, &w.all)
+	a.fillCounts(&out.Counts, w, &w.all)
 	if len(out.Expected.Variants) > 0 {
-		a.unexpected(w)
+		a.findUnexpected(w)
 	}
 	if len(out.Expected.Variants) > 1 && !out.Expected.Clustered {
-		test := stats.Ratio(out.weighed(&w.all, w.order))
+		test := stats.Ratio(out.observedAndExpected(&w.all, w.order))
 		out.Test, out.Against = &test, AgainstExpected
-		a.test(FamilySplit, out.Test, func() {
+		a.addTest(FamilySplit, out.Test, func() {
 			out.saySplit(out)
 			if found(out.Test) {
-				a.find(Finding{Severity: Severity(out.Test.Verdict), Kind: KindSplit, Flag: out.Key, Says: out.Result})
+				a.addFinding(Finding{Severity: Severity(out.Test.Verdict), Kind: KindSplit, Flag: out.Key, Says: out.Result})
 			}
 		})
 	} else if out.Expected.None.Reason != "" {
@@ -377,11 +377,11 @@ func (a *analysis) flag(out *Flag, f *flagCounts) {
 	} else if len(w.order) > 1 {
 		out.Result = Statement{Code: SplitUnknown}
 	}
-	a.allocation(&out.Counts, w, &w.all, nil)
+	a.testAllocation(&out.Counts, w, &w.all, nil)
 }
 
-// slices makes the slices of a flag.
-func (a *analysis) slices(w *flagWork) {
+// addSlices adds the slices of a flag.
+func (a *analysis) addSlices(w *flagWork) {
 	out, f := w.out, w.f
 	var parts []totals
 	for d := range a.groups {
@@ -406,32 +406,32 @@ func (a *analysis) slices(w *flagWork) {
 	}
 	for i := range out.Slices {
 		s, part := &out.Slices[i], &parts[i]
-		a.counts(&s.Counts, w, part)
+		a.fillCounts(&s.Counts, w, part)
 		switch {
 		case out.Expected.Clustered:
 		case len(out.Expected.Variants) > 1:
-			observed, weights := s.weighed(part, w.order)
-			all, _ := out.weighed(&w.all, w.order)
+			observed, weights := s.observedAndExpected(part, w.order)
+			all, _ := out.observedAndExpected(&w.all, w.order)
 			test := stats.Ratio(observed, weights)
-			s.Test, s.Against = a.sliceTest(test, out.Test, observed, all)
+			s.Test, s.Against = a.chooseSliceTest(test, out.Test, observed, all)
 		case len(w.order) > 1 && len(out.Expected.Variants) == 0:
-			t := stats.Homogeneity(part.chance(nil), w.all.chance(part))
+			t := stats.Homogeneity(part.leftToChance(nil), w.all.leftToChance(part))
 			if t.Tested() { // it knows the variants by their first appearance
 				t.Worst = slices.Index(w.order, t.Worst)
 			}
 			s.Test, s.Against = &t, AgainstOthers
 		}
 		if s.Test != nil {
-			a.test(FamilySlices, s.Test, func() {})
+			a.addTest(FamilySlices, s.Test, func() {})
 		}
-		a.allocation(&s.Counts, w, part, s)
+		a.testAllocation(&s.Counts, w, part, s)
 	}
 	a.after = append(a.after, func() { a.saySlices(out) })
 }
 
-// sliceTest is what a slice is tested by, where something is expected: against that, and where all users are not as
+// chooseSliceTest returns what a slice is tested by, where something is expected: against that, and where all users are not as
 // expected as [stats.Apart] says.
-func (a *analysis) sliceTest(expected stats.Test, overall *stats.Test, observed, all []int64) (t *stats.Test, against string) {
+func (a *analysis) chooseSliceTest(expected stats.Test, overall *stats.Test, observed, all []int64) (t *stats.Test, against string) {
 	if !found(overall) {
 		return &expected, AgainstExpected
 	}
@@ -449,8 +449,8 @@ type totals struct {
 	counts, left                       []int64 // by variant of flagCounts
 }
 
-// chance are the users whose variant is left to chance, without those of another.
-func (t *totals) chance(without *totals) []int64 {
+// leftToChance are the users whose variant is left to chance, without those of another.
+func (t *totals) leftToChance(without *totals) []int64 {
 	out := make([]int64, len(t.counts))
 	for i := range out {
 		out[i] = t.counts[i] - t.left[i]
@@ -461,8 +461,8 @@ func (t *totals) chance(without *totals) []int64 {
 	return out
 }
 
-// counts fills in who got what.
-func (a *analysis) counts(out *Counts, w *flagWork, t *totals) {
+// fillCounts fills in who got what.
+func (a *analysis) fillCounts(out *Counts, w *flagWork, t *totals) {
 	expected := map[string]*engine.Weight{}
 	for i := range w.out.Expected.Variants {
 		expected[w.out.Expected.Variants[i].Variant] = &w.out.Expected.Variants[i]
@@ -474,10 +474,10 @@ func (a *analysis) counts(out *Counts, w *flagWork, t *totals) {
 	}
 	out.Users = max(out.Users, out.Assigned)
 	out.NotAssigned = out.Users - out.Assigned
-	out.Reach = share(out.Assigned, out.Users)
+	out.Reach = newShare(out.Assigned, out.Users)
 	for _, i := range w.order {
-		v := Variant{Key: a.name(w, i)}
-		v.Treatment = !a.c.control(v.Key)
+		v := Variant{Key: a.variantName(w, i)}
+		v.Treatment = !a.c.isControl(v.Key)
 		left := int64(0)
 		if i >= 0 {
 			v.Users, left = t.counts[i], t.left[i]
@@ -485,7 +485,7 @@ func (a *analysis) counts(out *Counts, w *flagWork, t *totals) {
 		if out.Users > 0 {
 			v.OfUsers = float64(v.Users) / float64(out.Users)
 		}
-		v.Split = share(v.Users, out.Assigned)
+		v.Split = newShare(v.Users, out.Assigned)
 		if e := expected[v.Key]; e != nil {
 			share, n := e.Share, e.Share*float64(out.Assigned-out.LeftOut)+float64(left)
 			v.Expected, v.ExpectedUsers = &share, &n
@@ -494,7 +494,7 @@ func (a *analysis) counts(out *Counts, w *flagWork, t *totals) {
 	}
 }
 
-func share(n, of int64) Share {
+func newShare(n, of int64) Share {
 	s := Share{}
 	s.Low, s.High = stats.Wilson(n, of)
 	if of > 0 {
@@ -503,8 +503,8 @@ func share(n, of int64) Share {
 	return s
 }
 
-// expected is what is known of how the flag should be split.
-func (a *analysis) expected(flag string) Expectation {
+// expectationOf is what is known of how the flag should be split.
+func (a *analysis) expectationOf(flag string) Expectation {
 	e := Expectation{}
 	if known := a.c.expected[flag]; known != nil {
 		e = *known
@@ -515,11 +515,11 @@ func (a *analysis) expected(flag string) Expectation {
 	return e
 }
 
-// weighed are the users left to chance by variant, and the expected shares. Variants that should not be there are left
+// observedAndExpected are the users left to chance by variant, and the expected shares. Variants that should not be there are left
 // out: they are a finding of their own.
-func (c *Counts) weighed(t *totals, order []int) (observed []int64, weights []float64) {
+func (c *Counts) observedAndExpected(t *totals, order []int) (observed []int64, weights []float64) {
 	observed, weights = make([]int64, len(order)), make([]float64, len(order))
-	chance := t.chance(nil)
+	chance := t.leftToChance(nil)
 	for k, i := range order {
 		if c.Variants[k].Expected == nil || *c.Variants[k].Expected == 0 {
 			continue
@@ -532,15 +532,15 @@ func (c *Counts) weighed(t *totals, order []int) (observed []int64, weights []fl
 	return observed, weights
 }
 
-// unexpected finds variants that should not be there.
-func (a *analysis) unexpected(w *flagWork) {
-	out, chance := w.out, w.all.chance(nil)
+// findUnexpected finds variants that should not be there.
+func (a *analysis) findUnexpected(w *flagWork) {
+	out, chance := w.out, w.all.leftToChance(nil)
 	for k, i := range w.order {
 		if i < 0 || chance[i] <= 0 || out.Variants[k].Expected != nil && *out.Variants[k].Expected > 0 {
 			continue
 		}
-		a.find(Finding{Severity: Alert, Kind: KindUnexpected, Flag: out.Key,
-			Says: Statement{Code: Unexpected, Unit: a.r.Unit, N: chance[i], Name: a.name(w, i), Other: out.Expected.Source}})
+		a.addFinding(Finding{Severity: Alert, Kind: KindUnexpected, Flag: out.Key,
+			Says: Statement{Code: Unexpected, Unit: a.r.Unit, N: chance[i], Name: a.variantName(w, i), Other: out.Expected.Source}})
 	}
 }
 
@@ -571,7 +571,7 @@ func (c *Counts) saySplit(flag *Flag) {
 	}
 }
 
-// saySlices says what was found in the slices of a flag, and puts them in order, and makes findings of those that are off.
+// saySlices says what was found in the slices of a flag, puts them in order, and adds findings for those that are off.
 func (a *analysis) saySlices(flag *Flag) {
 	for i := range flag.Slices {
 		s := &flag.Slices[i]
@@ -603,10 +603,10 @@ func (a *analysis) saySlices(flag *Flag) {
 			}
 			continue
 		}
-		a.find(Finding{Severity: severity, Kind: KindSplit, Flag: flag.Key, Column: s.Column, Slice: s.Label, Says: says})
+		a.addFinding(Finding{Severity: severity, Kind: KindSplit, Flag: flag.Key, Column: s.Column, Slice: s.Label, Says: says})
 	}
 	if more > 0 {
-		a.find(Finding{Severity: worst, Kind: KindSplit, Flag: flag.Key, Says: Statement{Code: SplitsOff, N: int64(more)}})
+		a.addFinding(Finding{Severity: worst, Kind: KindSplit, Flag: flag.Key, Says: Statement{Code: SplitsOff, N: int64(more)}})
 	}
 }
 
@@ -627,8 +627,8 @@ func (a *analysis) verdictOf(t *stats.Test, others, known bool) SliceVerdict {
 	return SliceWarn
 }
 
-// allocation tests how many users got a variant, where that should be up to the bucket alone.
-func (a *analysis) allocation(out *Counts, w *flagWork, t *totals, s *FlagSlice) {
+// testAllocation tests how many users got a variant, where that should be up to the bucket alone.
+func (a *analysis) testAllocation(out *Counts, w *flagWork, t *totals, s *FlagSlice) {
 	flag := w.out
 	want := flag.Expected.Assigned
 	if want == nil || flag.Expected.Clustered {
@@ -663,7 +663,7 @@ func (a *analysis) allocation(out *Counts, w *flagWork, t *totals, s *FlagSlice)
 		if missing := eligible - assigned; *want >= 1 && missing > 0 && s == nil {
 			out.AllocationResult = Statement{Code: ReachMissing, Unit: a.r.Unit, N: missing}
 			finding.Says = out.AllocationResult
-			a.find(finding)
+			a.addFinding(finding)
 		}
 		return
 	}
@@ -673,11 +673,11 @@ func (a *analysis) allocation(out *Counts, w *flagWork, t *totals, s *FlagSlice)
 	out.AllocationAgainst = AgainstExpected
 	if s != nil {
 		all := flag.Assigned - flag.LeftOut
-		test, out.AllocationAgainst = a.sliceTest(expected, flag.Allocation, observed, []int64{all, flag.Eligible - all})
+		test, out.AllocationAgainst = a.chooseSliceTest(expected, flag.Allocation, observed, []int64{all, flag.Eligible - all})
 		family = FamilySlices
 	}
 	out.Allocation = test
-	a.test(family, test, func() {
+	a.addTest(family, test, func() {
 		says := Statement{Code: ReachHolds, Unit: a.r.Unit, N: eligible, BucketBy: w.f.bucketBy, Against: out.AllocationAgainst, Test: test,
 			Share: float64(assigned) / float64(eligible), Expected: *want, Text: test.None}
 		switch {
@@ -686,13 +686,13 @@ func (a *analysis) allocation(out *Counts, w *flagWork, t *totals, s *FlagSlice)
 		case test.Verdict != stats.OK:
 			says.Code = ReachOff
 			finding.Severity, finding.Says = Severity(test.Verdict), says
-			a.find(finding)
+			a.addFinding(finding)
 		}
 		out.AllocationResult = says
 	})
 }
 
-// finish puts the findings in order and says the verdict.
+// finish sorts the findings and makes the verdict.
 func (a *analysis) finish() {
 	rank := map[Severity]int{Alert: 0, Warn: 1, Note: 2}
 	kinds := []string{KindSnapshot, KindExclusion, KindUnexpected, KindSplit, KindAllocation, KindDependence, KindDiffering, KindRepeated, KindFailed, KindNobody, KindWarning}
@@ -700,7 +700,7 @@ func (a *analysis) finish() {
 		return cmp.Or(cmp.Compare(rank[x.Severity], rank[y.Severity]), cmp.Compare(slices.Index(kinds, x.Kind), slices.Index(kinds, y.Kind)))
 	})
 	slices.SortStableFunc(a.r.Overlaps, func(x, y Overlap) int {
-		return cmp.Or(first(x.breaksGroup(), y.breaksGroup()), cmp.Compare(foundP(x.Test), foundP(y.Test)), cmp.Compare(y.Treatments, x.Treatments))
+		return cmp.Or(trueFirst(x.breaksGroup(), y.breaksGroup()), cmp.Compare(foundP(x.Test), foundP(y.Test)), cmp.Compare(y.Treatments, x.Treatments))
 	})
 	alerts, warnings := a.r.Count(Alert), a.r.Count(Warn)
 	worst := map[string]Severity{}   // by flag

@@ -121,7 +121,7 @@ func (c *collector) countUsers(ctx context.Context, s *source, o *Options) (err 
 	s.full = r.Wide || s.run.Layout.Everybody()
 	s.Everybody = s.full
 	for _, flag := range r.Flags {
-		c.flag(flag)
+		c.flagIndex(flag)
 	}
 	var carry []int
 	input := s.run.Layout.InputNames(r.Carry)

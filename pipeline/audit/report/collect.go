@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	// maxPaired is how many flags are looked at in pairs: what is known of all pairs of so many takes 50 MiB.
+	// maxPaired is how many flags are looked at in pairs: the counters of all pairs of them take 50 MiB.
 	maxPaired = 512
 
 	// maxRows is how many places the flags have together, more or less, and maxHeld how many bytes their counters take: a
-	// bound for files that are not what they seem to be.
+	// bound for files that are damaged or hostile.
 	maxRows = 1 << 20
 	maxHeld = 160 << 20
 )
@@ -28,7 +28,7 @@ type collector struct {
 	expected   map[string]*Expectation
 
 	flags []*flagCounts // in the order in which they were found
-	at    []int32       // by report.Key: 1 and the position in flags; 0: not known
+	at    []int32       // by snapshot.Key: 1 and the position in flags; 0: not known
 	users int64
 	ids   stats.Distinct
 
@@ -95,8 +95,8 @@ func newCollector(keys *snapshot.Keys, o *Options) *collector {
 	return c
 }
 
-// grown makes room for n counters.
-func grown[T any](s []T, n int) []T {
+// growTo makes room for n counters.
+func growTo[T any](s []T, n int) []T {
 	if n > len(s) {
 		s = append(s, make([]T, max(n, 2*len(s))-len(s))...)
 	}
@@ -147,7 +147,7 @@ func (a *cells) merge(b *cells) {
 		if a == nil {
 			return b
 		}
-		a = grown(a, len(b))
+		a = growTo(a, len(b))
 		for i := range b {
 			a[i] += b[i]
 		}
@@ -157,16 +157,16 @@ func (a *cells) merge(b *cells) {
 	a.named += b.named
 }
 
-// flag is the position of a flag, which it gets if it has none.
-func (c *collector) flag(key snapshot.Key) int32 {
+// flagIndex is the position of a flag, which it gets if it has none.
+func (c *collector) flagIndex(key snapshot.Key) int32 {
 	if int(key) < len(c.at) && c.at[key] != 0 {
 		return c.at[key] - 1
 	}
-	return c.newFlag(key)
+	return c.addFlag(key)
 }
 
-func (c *collector) newFlag(key snapshot.Key) int32 {
-	c.at = grown(c.at, c.keys.Len())
+func (c *collector) addFlag(key snapshot.Key) int32 {
+	c.at = growTo(c.at, c.keys.Len())
 	at := int32(len(c.flags))
 	f := &flagCounts{key: c.keys.Name(key), bySlice: make([][]cells, len(c.dimensions))}
 	if at < maxPaired {
@@ -192,8 +192,8 @@ func (c *collector) newFlag(key snapshot.Key) int32 {
 // fewVariants are looked through, which is faster than a map.
 const fewVariants = 8
 
-// variant is the position of a variant in f, which it gets if it has none.
-func (f *flagCounts) variant(c *collector, key snapshot.Key) int32 {
+// variantIndex is the position of a variant in f, which it gets if it has none.
+func (f *flagCounts) variantIndex(c *collector, key snapshot.Key) int32 {
 	for i := range f.variants[:min(len(f.variants), fewVariants)] {
 		if f.variants[i].key == key {
 			return int32(i)
@@ -204,7 +204,7 @@ func (f *flagCounts) variant(c *collector, key snapshot.Key) int32 {
 	}
 	i := int32(len(f.variants))
 	v := variantOf{key: key}
-	if !c.control(c.keys.Name(key)) {
+	if !c.isControl(c.keys.Name(key)) {
 		v.treatment = 1
 	}
 	f.variants, f.counts, f.left = append(f.variants, v), append(f.counts, 0), append(f.left, 0)
@@ -217,7 +217,7 @@ func (f *flagCounts) variant(c *collector, key snapshot.Key) int32 {
 	return i
 }
 
-func (c *collector) control(variant string) bool {
+func (c *collector) isControl(variant string) bool {
 	return slices.ContainsFunc(c.controls, func(name string) bool { return strings.EqualFold(name, variant) })
 }
 
@@ -235,10 +235,10 @@ func (c *collector) countUser(u *snapshot.User, carry []int) {
 		c.noDevice++
 	}
 	for i, d := range c.dimensions {
-		p := d.at(&u.Carry[carry[i]])
+		p := d.countValue(&u.Carry[carry[i]])
 		c.places[i] = p
 		if n := len(d.places); int(p) >= len(c.all[i]) {
-			c.all[i], c.noUserID[i], c.noDeviceID[i] = grown(c.all[i], n), grown(c.noUserID[i], n), grown(c.noDeviceID[i], n)
+			c.all[i], c.noUserID[i], c.noDeviceID[i] = growTo(c.all[i], n), growTo(c.noUserID[i], n), growTo(c.noDeviceID[i], n)
 		}
 		c.all[i][p]++
 		if noUserID {
@@ -252,12 +252,12 @@ func (c *collector) countUser(u *snapshot.User, carry []int) {
 	c.assigned = c.assigned[:0]
 	for i := range u.Assignments {
 		a := &u.Assignments[i]
-		at := c.flag(a.Flag)
+		at := c.flagIndex(a.Flag)
 		f := c.flags[at]
 		if !a.Assigned {
 			continue
 		}
-		v := f.variant(c, a.Variant)
+		v := f.variantIndex(c, a.Variant)
 		f.counts[v]++
 		leftOut := f.bucketBy != "" && (noUserID && f.bucketBy == byUserID || noDeviceID && f.bucketBy == byDeviceID)
 		if !leftOut && len(c.named) > 0 {
@@ -270,19 +270,19 @@ func (c *collector) countUser(u *snapshot.User, carry []int) {
 			row := f.bySlice[d]
 			if int(p) >= len(row) {
 				c.held[d] -= int64(len(row)) * cellBytes
-				row = grown(row, len(c.dimensions[d].places))
+				row = growTo(row, len(c.dimensions[d].places))
 				c.held[d] += int64(len(row)) * cellBytes
 				f.bySlice[d] = row
 			}
 			cell := &row[p]
 			if int(v) >= len(cell.counts) {
 				c.held[d] -= int64(len(cell.counts)) * 8
-				cell.counts = grown(cell.counts, len(f.variants))
+				cell.counts = growTo(cell.counts, len(f.variants))
 				c.held[d] += int64(len(cell.counts)) * 8
 			}
 			cell.counts[v]++
 			if leftOut {
-				cell.left = grown(cell.left, len(cell.counts))
+				cell.left = growTo(cell.left, len(cell.counts))
 				cell.left[v]++
 			}
 		}
@@ -293,7 +293,7 @@ func (c *collector) countUser(u *snapshot.User, carry []int) {
 	if len(c.named) > 0 {
 		c.countNamed(u, noUserID, noDeviceID)
 	}
-	c.pair()
+	c.countPairs()
 }
 
 // answers is a hash of the variants that a user has, whatever their order.
@@ -308,8 +308,8 @@ func answers(u *snapshot.User) (h uint64) {
 	return h
 }
 
-// pair counts the pairs of flags that the current user has variants of.
-func (c *collector) pair() {
+// countPairs counts the pairs of flags that the current user has variants of.
+func (c *collector) countPairs() {
 	for i := range c.assigned {
 		a := c.assigned[i]
 		for _, b := range c.assigned[:i] {
@@ -338,7 +338,7 @@ func (c *collector) countNamed(u *snapshot.User, noUserID, noDeviceID bool) {
 		}
 		f.namedUsers++
 		for d, p := range c.places {
-			f.bySlice[d] = grown(f.bySlice[d], len(c.dimensions[d].places))
+			f.bySlice[d] = growTo(f.bySlice[d], len(c.dimensions[d].places))
 			f.bySlice[d][p].named++
 		}
 	}
@@ -367,8 +367,8 @@ func (c *collector) countFailedUser(values []pipeline.Value) {
 		default:
 			v.Text = values[i].AppendText(scratch[:0])
 		}
-		p := d.at(&v)
-		c.failed[i] = grown(c.failed[i], len(d.places))
+		p := d.countValue(&v)
+		c.failed[i] = growTo(c.failed[i], len(d.places))
 		c.failed[i][p]++
 	}
 }

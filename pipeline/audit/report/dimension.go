@@ -35,7 +35,7 @@ const (
 )
 
 // dimension finds the place of a user in one column: a small number that counters can be indexed by. Which places will
-// be slices is decided by fold, when all users are counted.
+// be slices is decided by makeGroups, when all users are counted.
 //
 // It starts with a place for each value. If the values turn out to be numbers or dates, and many, places become ranges
 // that are fine and round: two significant digits, or a day, and coarser if they become too many. If they are many
@@ -82,14 +82,14 @@ func newDimension(name string) *dimension {
 	}
 }
 
-// at is the place of a value, which counts one more user.
-func (d *dimension) at(v *snapshot.Value) int32 {
-	i := d.find(v)
+// countValue counts one more user at the place of a value, and returns the place.
+func (d *dimension) countValue(v *snapshot.Value) int32 {
+	i := d.findPlace(v)
 	d.places[i].n++
 	return i
 }
 
-func (d *dimension) find(v *snapshot.Value) int32 {
+func (d *dimension) findPlace(v *snapshot.Value) int32 {
 	if v.Kind == pipeline.Null {
 		return placeMissing
 	}
@@ -101,7 +101,7 @@ func (d *dimension) find(v *snapshot.Value) int32 {
 			}
 			return placeOther
 		}
-		return d.rangeAt(x)
+		return d.rangeOf(x)
 	}
 	text := d.textOf(v)
 	switch {
@@ -113,8 +113,8 @@ func (d *dimension) find(v *snapshot.Value) int32 {
 	if i, ok := d.index[string(text)]; ok {
 		return i
 	}
-	if len(d.index) >= maxExact && len(d.index)%8 == 0 && d.turn() {
-		return d.find(v)
+	if len(d.index) >= maxExact && len(d.index)%8 == 0 && d.useRanges() {
+		return d.findPlace(v)
 	}
 	if d.gone != nil {
 		if _, ok := d.gone[maphash.Bytes(d.seed, text)]; ok || len(d.gone) >= maxGone {
@@ -122,7 +122,7 @@ func (d *dimension) find(v *snapshot.Value) int32 {
 		}
 	}
 	if len(d.index) >= d.limit {
-		d.giveUp()
+		d.dropRarest()
 	}
 	i := int32(len(d.places))
 	p := place{text: string(text), number: math.NaN(), day: math.NaN()}
@@ -198,8 +198,8 @@ func dayOf(v *snapshot.Value) float64 {
 	return math.NaN()
 }
 
-// turn makes ranges of the values, if nearly all are numbers, or dates.
-func (d *dimension) turn() bool {
+// useRanges makes ranges of the values, if nearly all are numbers, or dates.
+func (d *dimension) useRanges() bool {
 	var numbers, days int
 	for i := range d.places[firstPlace:] {
 		p := &d.places[firstPlace+i]
@@ -224,7 +224,7 @@ func (d *dimension) turn() bool {
 	d.rebuild(func(_ int, p place) int32 {
 		to := int32(placeOther)
 		if x := of(&p); !math.IsNaN(x) {
-			to = d.rangeAt(x)
+			to = d.rangeOf(x)
 		} else {
 			d.folded++
 		}
@@ -246,14 +246,14 @@ func (d *dimension) rebuild(move func(i int, p place) int32) {
 	d.remap(to, len(d.places))
 }
 
-// rangeAt is the place of the range that x is in.
-func (d *dimension) rangeAt(x float64) int32 {
+// rangeOf is the place of the range that x is in.
+func (d *dimension) rangeOf(x float64) int32 {
 	o := d.ordinal(x) >> d.shift
 	i, ok := d.ranges[o]
 	if !ok {
 		if len(d.ranges) >= d.limit {
 			d.coarsen()
-			return d.rangeAt(x)
+			return d.rangeOf(x)
 		}
 		i = int32(len(d.places))
 		d.ranges[o] = i
@@ -310,8 +310,8 @@ func (d *dimension) coarsen() {
 	})
 }
 
-// giveUp counts the rarer half of the values as other from now on.
-func (d *dimension) giveUp() {
+// dropRarest counts the rarer half of the values as other from now on.
+func (d *dimension) dropRarest() {
 	order := make([]int, 0, len(d.places)-firstPlace)
 	for i := firstPlace; i < len(d.places); i++ {
 		order = append(order, i)
@@ -347,8 +347,8 @@ type group struct {
 	n      int64
 }
 
-// fold makes slices of the places: ranges ascending, values by users, then those without a value and all others.
-func (d *dimension) fold() []group {
+// makeGroups makes slices of the places: ranges ascending, values by users, then those without a value and all others.
+func (d *dimension) makeGroups() []group {
 	var order []int32
 	for i := firstPlace; i < len(d.places); i++ {
 		order = append(order, int32(i))
@@ -363,7 +363,7 @@ func (d *dimension) fold() []group {
 	switch {
 	case d.scale != scaleValues:
 		slices.SortFunc(order, func(a, b int32) int { return cmp.Compare(at(a).ordinal, at(b).ordinal) })
-		groups = d.bins(order)
+		groups = d.makeBins(order)
 	case len(order) <= maxExact && (every(number) || every(day)): // few: each as it is, in its order
 		of := number
 		if !every(number) {
@@ -395,8 +395,8 @@ func (d *dimension) fold() []group {
 	return groups
 }
 
-// bins puts ranges together, so that about as many users are in each.
-func (d *dimension) bins(order []int32) []group {
+// makeBins joins ranges, so that each bin has about the same number of users.
+func (d *dimension) makeBins(order []int32) []group {
 	var total int64
 	for _, i := range order {
 		total += d.places[i].n
@@ -406,7 +406,7 @@ func (d *dimension) bins(order []int32) []group {
 	var low, high float64
 	label := func() {
 		if last >= 0 {
-			groups[len(groups)-1].label = d.label(low, high)
+			groups[len(groups)-1].label = d.rangeLabel(low, high)
 		}
 	}
 	for _, i := range order {
@@ -425,7 +425,7 @@ func (d *dimension) bins(order []int32) []group {
 	return groups
 }
 
-func (d *dimension) label(low, high float64) string {
+func (d *dimension) rangeLabel(low, high float64) string {
 	text := func(x float64) string {
 		if d.scale == scaleDates {
 			return time.Unix(int64(x)*86400, 0).UTC().Format(time.DateOnly)

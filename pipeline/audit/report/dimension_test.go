@@ -27,12 +27,12 @@ func foldAll(values []snapshot.Value) (labels []string, users map[string]int64, 
 		counts = moved
 	}
 	for i := range values {
-		p := d.at(&values[i])
-		counts = grown(counts, len(d.places))
+		p := d.countValue(&values[i])
+		counts = growTo(counts, len(d.places))
 		counts[p]++
 	}
 	users = map[string]int64{}
-	for _, g := range d.fold() {
+	for _, g := range d.makeGroups() {
 		label := g.label
 		if g.kind == SliceMissing || g.kind == SliceOther { // a value may be called "(none)"
 			label = g.kind
@@ -200,7 +200,7 @@ func TestFoldProperties(t *testing.T) {
 		if total != 5000 || len(labels) > TopValues+3 || len(d.places) > maxValues+firstPlace+1 || !cmp.Equal(len(users), len(labels)) {
 			t.Errorf("seed %d: %d users in %d slices of %d places", seed, total, len(labels), len(d.places))
 		}
-		for _, g := range d.fold() {
+		for _, g := range d.makeGroups() {
 			if n, known := want[g.label]; known && g.kind == SliceValue && n != users[g.label] {
 				t.Errorf("seed %d: slice %q has %d users, want %d", seed, g.label, users[g.label], n)
 			}

@@ -85,7 +85,7 @@ func (r *Report) Markdown() string {
 		}
 		for k := range f.Slices {
 			s := &f.Slices[k]
-			row := []string{s.mark(), s.Column + " = " + s.Label, text.Thousands(s.Users), text.Percent(s.Reach.Share)}
+			row := []string{s.verdictWord(), s.Column + " = " + s.Label, text.Thousands(s.Users), text.Percent(s.Reach.Share)}
 			for _, n := range names {
 				cell := "-"
 				if s.Assigned > 0 {

@@ -10,15 +10,15 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 )
 
-// overlaps looks at the flags in pairs.
-func (a *analysis) overlaps() {
+// addOverlaps looks at the flags in pairs.
+func (a *analysis) addOverlaps() {
 	order := make([]int, len(a.c.flags)) // by key
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortFunc(order, func(i, j int) int { return strings.Compare(a.c.flags[i].key, a.c.flags[j].key) })
 	if len(order) > maxPaired {
-		a.note("Of more than %d flags, only the first ones in the file are looked at in pairs.", maxPaired)
+		a.addNote("Of more than %d flags, only the first ones in the file are looked at in pairs.", maxPaired)
 	}
 	var list []Overlap
 	for x, i := range order {
@@ -26,16 +26,16 @@ func (a *analysis) overlaps() {
 			if max(i, j) >= maxPaired {
 				continue
 			}
-			if o := a.overlap(i, j); o.Assigned > 0 || o.Group != "" {
+			if o := a.newOverlap(i, j); o.Assigned > 0 || o.Group != "" {
 				list = append(list, o)
 			}
 		}
 	}
 	if len(list) > maxOverlaps {
 		slices.SortStableFunc(list, func(x, y Overlap) int {
-			return cmp.Or(first(x.Group != "", y.Group != ""), cmp.Compare(testP(&x), testP(&y)), cmp.Compare(y.Treatments, x.Treatments))
+			return cmp.Or(trueFirst(x.Group != "", y.Group != ""), cmp.Compare(testP(&x), testP(&y)), cmp.Compare(y.Treatments, x.Treatments))
 		})
-		a.note("Of %s pairs of flags that have users in common, %s are listed.", text.Thousands(int64(len(list))), text.Thousands(maxOverlaps))
+		a.addNote("Of %s pairs of flags that have users in common, %s are listed.", text.Thousands(int64(len(list))), text.Thousands(maxOverlaps))
 		for i := range list[maxOverlaps:] { // corrected for all the same
 			if t := list[maxOverlaps+i].Test; t != nil {
 				a.tests[FamilyOverlaps] = append(a.tests[FamilyOverlaps], t)
@@ -53,8 +53,8 @@ func (a *analysis) overlaps() {
 	}
 }
 
-// first orders what is so before what is not.
-func first(x, y bool) int {
+// trueFirst orders what is so before what is not.
+func trueFirst(x, y bool) int {
 	rank := map[bool]int{true: 0, false: 1}
 	return rank[x] - rank[y]
 }
@@ -69,8 +69,8 @@ func testP(o *Overlap) float64 {
 	return o.Test.P
 }
 
-// overlap is that of the flags at i and j, i's key first.
-func (a *analysis) overlap(i, j int) Overlap {
+// newOverlap is that of the flags at i and j, i's key first.
+func (a *analysis) newOverlap(i, j int) Overlap {
 	fi, fj := a.c.flags[i], a.c.flags[j]
 	cell := func(ti, tj int) int64 { // ti, tj: in a treatment of i, of j
 		if i > j {
@@ -85,7 +85,7 @@ func (a *analysis) overlap(i, j int) Overlap {
 	if a.answered > 0 {
 		o.Independent = float64(fi.treated()) / float64(a.answered) * float64(fj.treated())
 	}
-	if !a.expected(o.A).Clustered && !a.expected(o.B).Clustered && cell(1, 0)+cell(1, 1) > 0 && cell(0, 0)+cell(0, 1) > 0 && cell(0, 1)+cell(1, 1) > 0 && cell(0, 0)+cell(1, 0) > 0 {
+	if !a.expectationOf(o.A).Clustered && !a.expectationOf(o.B).Clustered && cell(1, 0)+cell(1, 1) > 0 && cell(0, 0)+cell(0, 1) > 0 && cell(0, 1)+cell(1, 1) > 0 && cell(0, 0)+cell(1, 0) > 0 {
 		t := stats.Homogeneity([]int64{cell(1, 0), cell(1, 1)}, []int64{cell(0, 0), cell(0, 1)})
 		t.N = o.Assigned
 		o.Test = &t
@@ -114,11 +114,11 @@ func (f *flagCounts) treated() (n int64) {
 	return n
 }
 
-// sayOverlap says what is the matter with a pair.
+// sayOverlap says what was found about a pair.
 func (a *analysis) sayOverlap(o *Overlap) {
 	o.Result = Statement{Code: Together, Unit: a.r.Unit, N: o.Treatments, Name: o.Group}
 	find := func(severity Severity, kind string, says Statement) {
-		a.find(Finding{Severity: severity, Kind: kind, Flag: o.A, Other: o.B, Says: says})
+		a.addFinding(Finding{Severity: severity, Kind: kind, Flag: o.A, Other: o.B, Says: says})
 	}
 	switch {
 	case o.breaksGroup():
@@ -138,7 +138,7 @@ func (a *analysis) sayOverlap(o *Overlap) {
 		return
 	}
 	severity := Severity(o.Test.Verdict)
-	if len(a.expected(o.A).Variants) == 0 || len(a.expected(o.B).Variants) == 0 {
+	if len(a.expectationOf(o.A).Variants) == 0 || len(a.expectationOf(o.B).Variants) == 0 {
 		severity = milder(severity) // some of the variants may be targeted
 	}
 	says := Statement{Code: Depends, Unit: a.r.Unit, N: o.Treatments, Test: o.Test}

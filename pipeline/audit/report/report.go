@@ -21,10 +21,10 @@ type Report struct {
 	Findings  []Finding  `json:"findings"`  // worst first
 	Tests     int        `json:"tests"`     // how many there were, of all families
 	Families  []Family   `json:"families"`  // of tests; each is corrected for itself. Those without a test are left out
-	Snapshots []Snapshot `json:"snapshots"` // as named
+	Snapshots []Snapshot `json:"snapshots"` // in the order given
 	Unit      stats.Unit `json:"unit"`      // what all counts are of: users; or rows, where some users have several
 	Users     Users      `json:"users"`
-	Columns   []Column   `json:"columns"` // --by, as named
+	Columns   []Column   `json:"columns"` // of --by, in the order given
 	Flags     []Flag     `json:"flags"`   // sorted by key
 	Overlaps  []Overlap  `json:"overlaps"`
 	Notes     []string   `json:"notes"` // what one has to know to read the figures, and is no finding
@@ -103,8 +103,8 @@ type Snapshot struct {
 	StartedAt  time.Time      `json:"started_at"`
 	FinishedAt time.Time      `json:"finished_at"`
 	Resumes    int            `json:"resumes"`
-	NoTrack    string         `json:"no_track"` // see [report.Manifest]
-	Users      snapshot.Users `json:"users"`    // by the manifest
+	NoTrack    string         `json:"no_track"` // see [snapshot.Manifest]
+	Users      snapshot.Users `json:"users"`    // according to the manifest
 
 	// Completes is the run whose failed users this one asked about again; "" where it is a run of its own. Users of both
 	// are in the Users of each, and once in those of the Report.
@@ -166,7 +166,7 @@ type Slice struct {
 	Label  string `json:"label"` // "DE", "10 to 99", "(none)", "(other)"
 	Kind   string `json:"kind"`
 	Users  int64  `json:"users"`  // in the files
-	Failed int64  `json:"failed"` // by the error records
+	Failed int64  `json:"failed"` // according to the error records
 }
 
 // Flag is who got what of one flag.

@@ -15,14 +15,14 @@ const (
 	minWidth      = 60
 	tableOverlaps = 20 // pairs that a table lists
 
-	// Of a flag with many variants, the most frequent ones are printed: so many, and so many for each slice.
+	// Of a flag with many variants, the most frequent ones are printed, also in each slice.
 	maxVariants      = 20
 	maxSliceVariants = 20
 
 	labelWidth = 28
 )
 
-// Table is the report for a person at a terminal that is so many columns wide: the verdict and the findings first.
+// Table is the report for a terminal of that many columns: the verdict and the findings first.
 func (r *Report) Table(width int) string {
 	p := &printer{text.Printer{Width: max(width, minWidth)}, r.Unit}
 	p.Wrap(strings.ToUpper(string(r.Verdict.Severity))+"  ", 7, r.Verdict.Text)
@@ -34,19 +34,19 @@ func (r *Report) Table(width int) string {
 		}
 	}
 	for i := range r.Snapshots {
-		p.snapshot(&r.Snapshots[i])
+		p.printSnapshot(&r.Snapshots[i])
 	}
 	if len(r.Snapshots) > 1 {
 		p.Line("")
 		p.Wrap("All together: ", 2, countsText(r.Unit, &r.Users.Users))
 	}
 	for i := range r.Columns {
-		p.column(&r.Columns[i])
+		p.printColumn(&r.Columns[i])
 	}
 	for _, f := range r.ByVerdict() {
-		p.flag(f)
+		p.printFlag(f)
 	}
-	p.overlaps(r.Overlaps)
+	p.printOverlaps(r.Overlaps)
 	p.Line("")
 	for _, n := range append(slices.Clone(r.Notes), r.Reading()) {
 		p.Wrap("", 0, n)
@@ -97,10 +97,10 @@ type printer struct {
 	unit stats.Unit
 }
 
-func (p *printer) snapshot(s *Snapshot) {
+func (p *printer) printSnapshot(s *Snapshot) {
 	p.Line("")
 	p.Wrap("Snapshot ", 2, s.Path)
-	state := "complete, by its manifest"
+	state := "complete, according to its manifest"
 	if s.Checksum {
 		state += " and checksum"
 	}
@@ -162,8 +162,8 @@ func (s *Snapshot) usersText(unit stats.Unit) string {
 	return said
 }
 
-// table prints rows, the first one in capital letters from the column caps on. The first left columns are names.
-func (p *printer) table(left, caps, width int, rows [][]string) {
+// printTable prints rows, the first one in capital letters from the column caps on. The first left columns are names.
+func (p *printer) printTable(left, caps, width int, rows [][]string) {
 	for i := caps; i < len(rows[0]); i++ {
 		rows[0][i] = strings.ToUpper(rows[0][i])
 	}
@@ -208,22 +208,22 @@ func overlapRows(unit stats.Unit, list []Overlap) [][]string {
 	rows := [][]string{{"", "", "", unit.Noun(2), "by chance"}}
 	for i := range list {
 		o := &list[i]
-		rows = append(rows, []string{o.mark(), o.A, o.B, text.Thousands(o.Treatments), text.Thousands(int64(o.Independent + 0.5))})
+		rows = append(rows, []string{o.verdictWord(), o.A, o.B, text.Thousands(o.Treatments), text.Thousands(int64(o.Independent + 0.5))})
 	}
 	return rows
 }
 
-func (p *printer) column(c *Column) {
+func (p *printer) printColumn(c *Column) {
 	p.Line("")
 	p.Wrap("Slices by ", 2, c.Name)
-	p.table(1, 1, labelWidth, c.rows(p.unit))
+	p.printTable(1, 1, labelWidth, c.rows(p.unit))
 	if c.Folded > 0 {
 		p.Line("  (other): %s values or more", text.Thousands(c.Folded))
 	}
 	p.Wrap("  failing: ", 2, c.FailingResult.String())
 }
 
-func (p *printer) flag(f *Flag) {
+func (p *printer) printFlag(f *Flag) {
 	p.Line("")
 	p.Wrap("Flag ", 2, f.Key)
 	p.Wrap("  ", 2, f.reachText(p.unit))
@@ -231,7 +231,7 @@ func (p *printer) flag(f *Flag) {
 		return
 	}
 	rows, more := f.variantRows(p.unit)
-	p.table(1, 0, labelWidth, rows)
+	p.printTable(1, 0, labelWidth, rows)
 	if more != "" {
 		p.Line("  and %s", more)
 	}
@@ -240,7 +240,7 @@ func (p *printer) flag(f *Flag) {
 			p.Wrap("  ", 2, said)
 		}
 	}
-	p.slices(f)
+	p.printSlices(f)
 }
 
 // reachText is how many users got a variant.
@@ -255,7 +255,7 @@ func (f *Flag) reachText(unit stats.Unit) string {
 	return said
 }
 
-// ShownVariants are the variants that are printed where at most so many are: all in their order, or the most frequent ones
+// ShownVariants are the variants that are printed if most are allowed: all in their order, or the most frequent ones
 // first, and how many more there are, with how many users.
 func (c *Counts) ShownVariants(most int) (shown []int, more int, rest int64) {
 	for i := range c.Variants {
@@ -276,9 +276,9 @@ func (s Share) interval() string {
 	return fmt.Sprintf("%.1f to %.1f", 100*s.Low, 100*s.High)
 }
 
-// slices prints the slices of a flag: for each column of the input a table with a column for each variant, and further
+// printSlices prints the slices of a flag: for each column of the input a table with a column for each variant, and further
 // tables where they are too many for one.
-func (p *printer) slices(f *Flag) {
+func (p *printer) printSlices(f *Flag) {
 	var columns []string
 	for i := range f.Slices {
 		if !slices.Contains(columns, f.Slices[i].Column) {
@@ -301,7 +301,7 @@ func (p *printer) slices(f *Flag) {
 			}
 			list = append(list, s)
 			few, shares = few || s.Test != nil && !s.Test.Tested(), shares || s.Verdict == SliceShares
-			begin = append(begin, []string{s.mark(), text.Shorten(s.Label, labelWidth)})
+			begin = append(begin, []string{s.verdictWord(), text.Shorten(s.Label, labelWidth)})
 			counts = append(counts, []string{text.Thousands(s.Users), text.Percent(s.Reach.Share)})
 		}
 		rows := joinColumns(begin, counts)
@@ -355,8 +355,8 @@ func joinColumns(a, b [][]string) [][]string {
 	return rows
 }
 
-// mark is the verdict of a slice in a word.
-func (s *FlagSlice) mark() string {
+// verdictWord is the verdict of a slice in a word.
+func (s *FlagSlice) verdictWord() string {
 	switch s.Verdict {
 	case SliceNotTested:
 		return "-"
@@ -366,21 +366,21 @@ func (s *FlagSlice) mark() string {
 	return string(s.Verdict)
 }
 
-func (p *printer) overlaps(list []Overlap) {
+func (p *printer) printOverlaps(list []Overlap) {
 	if len(list) == 0 {
 		return
 	}
 	p.Line("")
 	p.Line("Users in a treatment of two flags")
 	name := (p.Width - 7 - 2*2 - 2*13) / 2
-	p.table(3, 0, name, overlapRows(p.unit, list[:min(len(list), tableOverlaps)]))
+	p.printTable(3, 0, name, overlapRows(p.unit, list[:min(len(list), tableOverlaps)]))
 	if len(list) > tableOverlaps {
 		p.Line("  and %s", text.Count(int64(len(list)-tableOverlaps), "pair"))
 	}
 }
 
-// mark is what is the matter with a pair; "" is nothing.
-func (o *Overlap) mark() string {
+// verdictWord is what was found about a pair; "" is nothing.
+func (o *Overlap) verdictWord() string {
 	switch {
 	case o.breaksGroup():
 		return string(Alert)
