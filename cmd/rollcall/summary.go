@@ -44,10 +44,7 @@ func (s *snapshotRun) ending() []any {
 	if s == nil {
 		return []any{"run_id", "", "published", false, "users", 0, "answered", 0, "failed", 0, "outputs", []string{}}
 	}
-	outputs := []string{}
-	for _, path := range s.finalNames() {
-		outputs = append(outputs, path)
-	}
+	outputs := append([]string{}, s.finalNames()...) // a list in JSON, if it is empty, too
 	attrs := []any{"run_id", s.runID, "published", s.published != nil, "outputs", outputs}
 	if m := s.published; m != nil {
 		return append(attrs, "users", m.Users.Read, "answered", m.Users.Answered, "failed", m.Users.Failed, "failed_by_kind", m.Users.FailedByKind,
