@@ -122,10 +122,12 @@ func (r *openRun) eachUser(ctx context.Context, each func(*snapshot.User) error)
 
 // unescape takes away the ' of escaped formulas, which rules and other outputs do not have.
 func (r *openRun) unescape(u *snapshot.User) error {
+	texts := []*[]byte{&u.UserID, &u.DeviceID}
 	for i := range u.Carry {
-		if v := &u.Carry[i]; v.Kind == pipeline.String && len(r.users.Unescape(string(v.Text))) < len(v.Text) {
-			v.Text = v.Text[1:]
-		}
+		texts = append(texts, &u.Carry[i].Text)
+	}
+	for _, text := range texts {
+		*text = (*text)[len(*text)-len(r.users.Unescape(string(*text))):]
 	}
 	for i := range u.Assignments {
 		for _, key := range []*snapshot.Key{&u.Assignments[i].Flag, &u.Assignments[i].Variant} {

@@ -458,14 +458,14 @@ checks:
 			r.edit = func(m *snapshot.Manifest) { m.Layout.EscapeFormulas = true }
 			for i := range int64(4) {
 				o := pipeline.Outcome{At: began}
-				o.Row.Number, o.Row.User.UserID = i+1, fmt.Sprint("u", i)
+				o.Row.Number, o.Row.User.UserID = i+1, fmt.Sprint("@u", i)
 				o.Row.Carry = []pipeline.Value{pipeline.StringValue([]string{"=DE", "'FR"}[i%2])}
 				variant := pipeline.Variant{FlagKey: "=f", Key: []string{"-on", "control"}[i%2]}
 				o.SetAnswer(pipeline.Answer{Variants: []pipeline.Variant{variant}, At: began}, r.spec.Flags)
 				r.outcomes = append(r.outcomes, o)
 			}
 			path := r.write(t, filepath.Join(dir, name))
-			got := check(t, rules, Options{Snapshots: []string{path}}).Table(80)
+			got := check(t, rules, Options{Snapshots: []string{path}, IDs: true}).Table(80)
 			if want == "" {
 				want = got
 			}
