@@ -41,9 +41,9 @@ func inheritOptions(options *pflag.FlagSet, inputs []string, format string) (sai
 			"give the options of that run again: --flags, --map, ...", nil
 	}
 	var taken []string
-	local := m.Options["evaluator"] == "local" || m.Options["server"] == "embedded"
+	local := m.Options.Text("evaluator") == "local" || m.Options.Text("server") == "embedded"
 	options.VisitAll(func(o *pflag.Flag) {
-		value := m.Options[o.Name]
+		value := m.Options.Text(o.Name)
 		if err != nil || o.Changed || o.Hidden || slices.Contains(notInherited, o.Name) || value == "" || value == o.Value.String() {
 			return
 		}
@@ -57,7 +57,7 @@ func inheritOptions(options *pflag.FlagSet, inputs []string, format string) (sai
 		}
 		if list, ok := o.Value.(pflag.SliceValue); ok { // whose items may hold commas
 			o.Changed = true
-			err = list.Replace(m.List(o.Name))
+			err = list.Replace(m.Options.List(o.Name))
 		} else {
 			err = setOption(options, o, value, "the manifest of run "+text.Clean(runID))
 		}

@@ -81,10 +81,10 @@ type snapshotRun struct {
 	env     *env
 	con     *console
 	o       *snapshotOptions
-	options map[string]string // all of them
-	typed   map[string]any    // those that are no strings, for the manifest
-	began   time.Time         // this process
-	started time.Time         // the run, which an earlier process may have begun
+	options map[string]string   // all of them
+	typed   snapshot.RunOptions // and with their types, for the manifest
+	began   time.Time           // this process
+	started time.Time           // the run, which an earlier process may have begun
 	runID   string
 	resumes int
 	newKey  bool // it resumes a run with another key
@@ -652,7 +652,7 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 		Users: snapshot.Users{Read: t.Read, Answered: t.Answered, Failed: t.FailedUsers(), FailedByKind: t.Failed},
 	}
 	m.Layout = s.layout
-	m.SetOptions(s.options, s.typed)
+	m.Options = s.typed
 	var stats amplitude.Stats
 	if s.remote != nil {
 		stats = s.remote.Stats()
@@ -797,6 +797,10 @@ func collectOptions(options *pflag.FlagSet) map[string]string {
 func collectTypedOptions(options *pflag.FlagSet) map[string]any {
 	values := map[string]any{}
 	options.VisitAll(func(o *pflag.Flag) {
+		if o.Name == "help" || o.Hidden {
+			return
+		}
+		values[o.Name] = o.Value.String()
 		if list, ok := o.Value.(pflag.SliceValue); ok {
 			values[o.Name] = nonNil(list.GetSlice())
 			return

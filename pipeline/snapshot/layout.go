@@ -39,9 +39,9 @@ func (l *Layout) InputNames(columns []CarriedColumn) []string {
 // layoutOf is the layout that the options of a manifest of format 1 describe.
 func layoutOf(m *Manifest) Layout {
 	l := Layout{
-		Wide: m.Options["layout"] == "wide", Flags: m.List("flags"), Include: m.List("include"),
-		SnakeNames: m.Options["column-names"] == "snake", EscapeFormulas: m.Options["csv-formulas"] == "escape",
-		unordered: m.Options["flags-from"] != "",
+		Wide: m.Options.Text("layout") == "wide", Flags: m.Options.List("flags"), Include: m.Options.List("include"),
+		SnakeNames: m.Options.Text("column-names") == "snake", EscapeFormulas: m.Options.Text("csv-formulas") == "escape",
+		unordered: m.Options.Text("flags-from") != "",
 	}
 	if l.unordered {
 		l.Flags = []string{}
@@ -49,7 +49,7 @@ func layoutOf(m *Manifest) Layout {
 			l.Flags = append(l.Flags, f.Flag)
 		}
 	}
-	for _, name := range m.List("carry") {
+	for _, name := range m.Options.List("carry") {
 		l.Carry = append(l.Carry, Carried{name, name})
 	}
 	return l

@@ -12,14 +12,13 @@ import (
 
 // Manifest is the record of a finished run. It is published last: where there is a manifest, the outputs are complete.
 type Manifest struct {
-	Format     int            `json:"format"` // of the manifest; see ManifestFormat
-	RunID      string         `json:"run_id"`
-	Version    string         `json:"version"` // of rollcall
-	StartedAt  time.Time      `json:"started_at"`
-	FinishedAt time.Time      `json:"finished_at"`
-	Resumes    int            `json:"resumes"`
-	Options    RunOptions     `json:"options"` // never the key; set by SetOptions
-	typed      map[string]any // the options as they are in the file
+	Format     int        `json:"format"` // of the manifest; see ManifestFormat
+	RunID      string     `json:"run_id"`
+	Version    string     `json:"version"` // of rollcall
+	StartedAt  time.Time  `json:"started_at"`
+	FinishedAt time.Time  `json:"finished_at"`
+	Resumes    int        `json:"resumes"`
+	Options    RunOptions `json:"options"` // never the key
 
 	Layout Layout `json:"layout"` // of the outputs
 

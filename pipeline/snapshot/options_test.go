@@ -12,9 +12,9 @@ import (
 
 // TestOptionsAreTyped: in the file, options have their types; what reads them has texts, and lists.
 func TestOptionsAreTyped(t *testing.T) {
-	m := Manifest{Format: ManifestFormat, RunID: "r"}
-	m.SetOptions(map[string]string{"rate": "1e+06", "limit": "5", "overwrite": "true", "flags": "a,b, c", "carry": "", "timeout": "15s", "layout": "wide"},
-		map[string]any{"rate": 1e6, "limit": 5.0, "overwrite": true, "flags": []string{"a", "b, c"}, "carry": []string{}, "layout": "long"})
+	m := Manifest{Format: ManifestFormat, RunID: "r", Options: RunOptions{
+		"rate": 1e6, "limit": 5.0, "overwrite": true, "flags": []string{"a", "b, c"}, "carry": []string{}, "timeout": "15s",
+	}}
 	data, err := m.Marshal()
 	if err != nil {
 		t.Fatal(err)
@@ -23,7 +23,7 @@ func TestOptionsAreTyped(t *testing.T) {
 	if err := json.Unmarshal(data, &file); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]any{"rate": 1e6, "limit": 5.0, "overwrite": true, "flags": []any{"a", "b, c"}, "carry": []any{}, "timeout": "15s", "layout": "wide"}
+	want := map[string]any{"rate": 1e6, "limit": 5.0, "overwrite": true, "flags": []any{"a", "b, c"}, "carry": []any{}, "timeout": "15s"}
 	if diff := cmp.Diff(want, file["options"]); diff != "" {
 		t.Errorf("options (-want +got):\n%s", diff)
 	}
@@ -35,12 +35,18 @@ func TestOptionsAreTyped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	texts := RunOptions{"rate": "1000000", "limit": "5", "overwrite": "true", "flags": "a,b, c", "carry": "", "timeout": "15s", "layout": "wide"}
-	if diff := cmp.Diff(texts, read.Options); diff != "" || read.RunID != "r" {
-		t.Errorf("read again, run %q (-want +got):\n%s", read.RunID, diff)
-	}
-	if diff := cmp.Diff([]string{"a", "b, c"}, read.List("flags")); diff != "" || read.List("carry") != nil {
-		t.Errorf("lists: %q (-want +got):\n%s", read.List("carry"), diff)
+	for _, options := range []RunOptions{m.Options, read.Options} {
+		texts := map[string]string{}
+		for name := range options {
+			texts[name] = options.Text(name)
+		}
+		want := map[string]string{"rate": "1000000", "limit": "5", "overwrite": "true", "flags": "a,b, c", "carry": "", "timeout": "15s"}
+		if diff := cmp.Diff(want, texts); diff != "" || options.Text("other") != "" {
+			t.Errorf("texts (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]string{"a", "b, c"}, options.List("flags")); diff != "" || options.List("carry") != nil {
+			t.Errorf("lists: %q (-want +got):\n%s", options.List("carry"), diff)
+		}
 	}
 	again, err := read.Marshal()
 	if err != nil || !strings.Contains(string(again), `"b, c"`) || !strings.Contains(string(again), `"overwrite": true`) {
@@ -57,7 +63,7 @@ func TestOptionsOfOldManifests(t *testing.T) {
 	if diff := cmp.Diff(RunOptions{"rate": "100", "overwrite": "false", "flags": "a,b", "carry": ""}, m.Options); diff != "" || m.Users.Read != 3 {
 		t.Errorf("%d users (-want +got):\n%s", m.Users.Read, diff)
 	}
-	if diff := cmp.Diff([]string{"a", "b"}, m.List("flags")); diff != "" {
+	if diff := cmp.Diff([]string{"a", "b"}, m.Options.List("flags")); diff != "" || m.Options.List("carry") != nil {
 		t.Errorf("flags (-want +got):\n%s", diff)
 	}
 }

@@ -584,9 +584,7 @@ func (r *Reader) Unescape(s string) string {
 // Find is the key of a text, the way the output has it.
 func (r *Reader) Find(text string) (Key, bool) {
 	if r.escaped {
-		if key, ok := r.Keys.Find(escapeFormula(text)); ok {
-			return key, true
-		} // but the flags of the wide layout are as in the manifest
+		text = escapeFormula(text)
 	}
 	return r.Keys.Find(text)
 }

@@ -110,7 +110,7 @@ func TestReader(t *testing.T) {
 		`1 "ana, \"a\"" "d\n1" 1767323045678 1@1 plan=pro seats=12 [a true on  {"x":"\u00e9"}] [b-flag false   ]`,
 		`3 "" "d3" 1767323046678 1@2 plan= seats= [a true off  ] [b-flag true on  "p"]`,
 	}
-	snake := &Manifest{Options: map[string]string{"column-names": "snake"}, Flags: []FlagCount{{Flag: "a"}, {Flag: "b-flag"}}}
+	snake := &Manifest{Layout: Layout{SnakeNames: true}, Flags: []FlagCount{{Flag: "a"}, {Flag: "b-flag"}}}
 	for _, tt := range []struct {
 		name string
 		spec sinks.Spec

@@ -150,7 +150,7 @@ func (v *verifier) verify(manifest string, named []string) {
 			parquet = append(parquet, l)
 		}
 	}
-	if summary := m.Options["summary"]; summary != "" && len(side) == 0 {
+	if summary := m.Options.Text("summary"); summary != "" && len(side) == 0 {
 		v.addNote("the manifest does not list the summary %s, so that file is not checked: an earlier version of rollcall wrote the manifest", show(summary))
 	}
 	for _, f := range side {

@@ -127,7 +127,7 @@ func (r *run) write(tb testing.TB, folder string) string {
 	spec := r.spec
 	spec.Version, spec.Meta = "1", map[string]string{"rollcall.run_id": "r1"}
 	m := &Manifest{
-		Format: ManifestFormat, RunID: "r1", StartedAt: time.Unix(1, 0), FinishedAt: time.Unix(2, 0), Options: map[string]string{},
+		Format: ManifestFormat, RunID: "r1", StartedAt: time.Unix(1, 0), FinishedAt: time.Unix(2, 0), Options: RunOptions{},
 		Users: Users{FailedByKind: map[pipeline.Kind]int64{}},
 	}
 	for k, v := range r.options {
@@ -138,7 +138,7 @@ func (r *run) write(tb testing.TB, folder string) string {
 		m.Layout.Flags, m.Layout.unordered = spec.Flags, false
 	}
 	tally := NewTally(nil)
-	if m.Options["flags"] != "" || m.Options["flags-from"] != "" {
+	if m.Layout.Flags != nil {
 		tally = NewTally(spec.Flags)
 	}
 	for i := range r.outcomes {

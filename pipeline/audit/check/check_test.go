@@ -42,7 +42,7 @@ var runs int
 func (r *run) write(tb testing.TB, path string) string {
 	tb.Helper()
 	runs++
-	m := &snapshot.Manifest{Format: snapshot.ManifestFormat, RunID: fmt.Sprint("run-", runs), StartedAt: began, FinishedAt: began.Add(time.Minute), Options: map[string]string{}}
+	m := &snapshot.Manifest{Format: snapshot.ManifestFormat, RunID: fmt.Sprint("run-", runs), StartedAt: began, FinishedAt: began.Add(time.Minute)}
 	tally := snapshot.NewTally(nil)
 	if r.asked {
 		m.Layout.Flags = r.spec.Flags

@@ -63,17 +63,17 @@ func (c *comparison) openReruns(ctx context.Context) (err error) {
 // newRerun finds the inputs of a run.
 func newRerun(ctx context.Context, run *snapshot.Run) (*rerun, error) {
 	m := run.Manifest
-	r := &rerun{options: sources.Options{Format: m.Options["input-format"], NoHeader: m.Options["no-header"] == "true", Pad: m.Options["ragged"] == "pad"}}
+	r := &rerun{options: sources.Options{Format: m.Options.Text("input-format"), NoHeader: m.Options.Text("no-header") == "true", Pad: m.Options.Text("ragged") == "pad"}}
 	var err error
-	if text := m.Options["delimiter"]; text != "" {
+	if text := m.Options.Text("delimiter"); text != "" {
 		if r.options.Delimiter, err = sources.ParseDelimiter(text); err != nil {
 			return nil, fmt.Errorf("%s: %w", run.ManifestPath, err)
 		}
 	}
-	if r.options.Mapping, err = sources.ParseMapping(m.List("map"), m.List("types"), m.List("properties")); err != nil {
+	if r.options.Mapping, err = sources.ParseMapping(m.Options.List("map"), m.Options.List("types"), m.Options.List("properties")); err != nil {
 		return nil, fmt.Errorf("%s: %w", run.ManifestPath, err)
 	}
-	r.options.Mapping.Trim, r.options.Mapping.MissingEmpty = m.Options["trim"] == "true", m.Options["missing"] == "empty"
+	r.options.Mapping.Trim, r.options.Mapping.MissingEmpty = m.Options.Text("trim") == "true", m.Options.Text("missing") == "empty"
 	inputs, err := run.Inputs(ctx)
 	if err != nil {
 		return nil, err

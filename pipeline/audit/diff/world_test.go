@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -109,14 +108,11 @@ func (w *world) write(tb testing.TB, name string, spec sinks.Spec) string {
 	sum := sha256.Sum256(data)
 	m := &snapshot.Manifest{
 		Format: snapshot.ManifestFormat, RunID: "run-" + name, StartedAt: time.UnixMilli(1767323045000).UTC(), FinishedAt: time.UnixMilli(1767326645000).UTC(),
-		Options: map[string]string{"flags": strings.Join(w.flags, ","), "include": strings.Join(spec.Include, ",")}, Flags: tally.Flags(), NobodyGot: tally.Nobody(),
+		Flags: tally.Flags(), NobodyGot: tally.Nobody(),
 		Users:   snapshot.Users{Read: tally.Read, Answered: tally.Answered},
 		Outputs: []snapshot.File{{Path: path, Bytes: int64(len(data)), Rows: out.Info().Rows, SHA256: hex.EncodeToString(sum[:])}, {Path: path + ".errors.jsonl"}},
 	}
 	m.Layout = snapshot.Layout{Flags: w.flags, Include: spec.Include, EscapeFormulas: spec.EscapeFormulas}
-	if spec.EscapeFormulas {
-		m.Options["csv-formulas"] = "escape"
-	}
 	writeManifest(tb, path, m)
 	return path
 }

@@ -84,17 +84,11 @@ func (w *world) write(tb testing.TB, path string) *snapshot.Manifest {
 	}
 	m := &snapshot.Manifest{
 		Format: snapshot.ManifestFormat, RunID: w.runID, StartedAt: time.UnixMilli(1767323045000).UTC(), FinishedAt: time.UnixMilli(1767326645000).UTC(),
-		Options: map[string]string{"carry": "country,age"}, Flags: tally.Flags(), NobodyGot: tally.Nobody(), Assignments: tally.Assignments,
+		Flags: tally.Flags(), NobodyGot: tally.Nobody(), Assignments: tally.Assignments,
 		Users: snapshot.Users{Read: tally.Read, Answered: tally.Answered, Failed: tally.FailedUsers(), FailedByKind: tally.Failed},
 	}
 	if w.runID == "" {
 		m.RunID = fmt.Sprintf("run-%d", w.seed)
-	}
-	for _, flag := range w.flags {
-		if m.Options["flags"] != "" {
-			m.Options["flags"] += ","
-		}
-		m.Options["flags"] += flag
 	}
 	m.Layout = snapshot.Layout{Wide: w.wide, Flags: w.flags, Carry: []snapshot.Carried{{Column: "country", Input: "country"}, {Column: "age", Input: "age"}}}
 	for _, s := range []*sinks.Output{out, failed} {
