@@ -15,24 +15,27 @@ func near(got, want, tolerance float64) bool {
 // Of two categories p is erfc(sqrt(chi2/2)), of three exp(-chi2/2): both computed with Python's math.
 func TestRatioKnown(t *testing.T) {
 	for _, test := range []struct {
+		name     string
 		observed []int64
 		weights  []float64
 		chi2, p  float64
 		method   string
 	}{
-		{[]int64{16, 18, 16, 14, 12, 12}, []float64{1, 1, 1, 1, 1, 1}, 2, 0.84914503608460956, ChiSquared},
-		{[]int64{16, 18, 16, 14, 12, 12}, []float64{16, 16, 16, 16, 16, 8}, 3.5, 0.62338762774958223, ChiSquared},
-		{[]int64{5200, 4800}, []float64{50, 50}, 16, 6.334248366623996e-05, ChiSquared},
-		{[]int64{4800, 5200}, []float64{0.5, 0.5}, 16, 6.334248366623996e-05, ChiSquared},
-		{[]int64{4915, 5000, 5085}, []float64{1, 1, 1}, 2.89, 0.2357460766555, ChiSquared},
-		{[]int64{1000, 0, 1000}, []float64{2, 0, 2}, 0, 1, ChiSquared},
+		{"SciPy, uniform", []int64{16, 18, 16, 14, 12, 12}, []float64{1, 1, 1, 1, 1, 1}, 2, 0.84914503608460956, ChiSquared},
+		{"SciPy, weighted", []int64{16, 18, 16, 14, 12, 12}, []float64{16, 16, 16, 16, 16, 8}, 3.5, 0.62338762774958223, ChiSquared},
+		{"two", []int64{5200, 4800}, []float64{50, 50}, 16, 6.334248366623996e-05, ChiSquared},
+		{"two, the other way around", []int64{4800, 5200}, []float64{0.5, 0.5}, 16, 6.334248366623996e-05, ChiSquared},
+		{"three", []int64{4915, 5000, 5085}, []float64{1, 1, 1}, 2.89, 0.2357460766555, ChiSquared},
+		{"an empty one without a weight", []int64{1000, 0, 1000}, []float64{2, 0, 2}, 0, 1, ChiSquared},
 		// Of 500 users 5 are expected in the first: chi-squared says 7.1e-06, twice the exact tail 4.1e-04.
-		{[]int64{15, 485}, []float64{1, 99}, 20.202020202020204, 0.0004113557296400682, Exact},
+		{"few expected", []int64{15, 485}, []float64{1, 99}, 20.202020202020204, 0.0004113557296400682, Exact},
 	} {
-		got := Ratio(test.observed, test.weights)
-		if !got.Tested() || !near(got.Chi2, test.chi2, 1e-12) || !near(got.P, test.p, 1e-6) || got.Method != test.method {
-			t.Errorf("Ratio(%v, %v) = %+v, want chi2 %v p %v by %s", test.observed, test.weights, got, test.chi2, test.p, test.method)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			got := Ratio(test.observed, test.weights)
+			if !got.Tested() || !near(got.Chi2, test.chi2, 1e-12) || !near(got.P, test.p, 1e-6) || got.Method != test.method {
+				t.Errorf("Ratio(%v, %v) = %+v, want chi2 %v p %v by %s", test.observed, test.weights, got, test.chi2, test.p, test.method)
+			}
+		})
 	}
 }
 
@@ -50,21 +53,24 @@ func TestRatioEffect(t *testing.T) {
 
 func TestNoTest(t *testing.T) {
 	for _, test := range []struct {
+		name     string
 		observed []int64
 		weights  []float64
 		none     string
 	}{
-		{[]int64{0, 0}, []float64{1, 1}, "there are no users"},
-		{[]int64{10}, []float64{1}, "there is only one variant"},
-		{[]int64{10, 0}, []float64{1, 0}, "there is only one variant"},
-		{[]int64{10, 10, 1}, []float64{1, 1, 0}, "there are users where there should be none"},
-		{[]int64{4, 5}, []float64{1, 1}, "too few users: 4.5 expected in the smallest group, 5 are needed"},
-		{nil, nil, "there are no users"},
+		{"nobody", []int64{0, 0}, []float64{1, 1}, "there are no users"},
+		{"one variant", []int64{10}, []float64{1}, "there is only one variant"},
+		{"one variant with a weight", []int64{10, 0}, []float64{1, 0}, "there is only one variant"},
+		{"users of a weight of 0", []int64{10, 10, 1}, []float64{1, 1, 0}, "there are users where there should be none"},
+		{"few users", []int64{4, 5}, []float64{1, 1}, "too few users: 4.5 expected in the smallest group, 5 are needed"},
+		{"no variants", nil, nil, "there are no users"},
 	} {
-		got := Ratio(test.observed, test.weights)
-		if got.Tested() || got.None != test.none || got.Verdict != None || got.P != 1 {
-			t.Errorf("Ratio(%v, %v) = %+v, want no test: %s", test.observed, test.weights, got, test.none)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			got := Ratio(test.observed, test.weights)
+			if got.Tested() || got.None != test.none || got.Verdict != None || got.P != 1 {
+				t.Errorf("Ratio(%v, %v) = %+v, want no test: %s", test.observed, test.weights, got, test.none)
+			}
+		})
 	}
 	if got := Homogeneity([]int64{3, 3}, []int64{3, 3}); got.Tested() {
 		t.Errorf("Homogeneity of 12 users = %+v, want no test", got)
