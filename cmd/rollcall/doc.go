@@ -23,7 +23,7 @@
 //	config.go     --config and ROLLCALL_… for every option
 //	list.go       options and files that are lists
 //	path.go       paths that no file of this machine has
-//	console.go    what is said on standard error
+//	console.go    what is said on standard error; the last place where it is cleaned
 //	print.go      what report, check and diff print, in each format
 //	help.go       the options in the help, under headings
 //	clock.go      the clock and run ids, which stand still in the crash tests (tag faultfs)

@@ -220,6 +220,7 @@ func TestHostileNames(t *testing.T) {
 		{"check, an unknown key", []string{"check", "rules-key.yaml", "a.csv"}},
 		{"check, an unknown flag", []string{"check", "rules-flag.yaml", "a.csv"}},
 		{"check, rules nowhere", []string{"check", hostileName + ".yaml", "a.csv"}},
+		{"check, first rules", []string{"check", "--init", "a.csv"}},
 		{"diff", []string{"diff", "a.csv", "c.csv"}},
 		{"diff, of the API", []string{"diff", "a.csv", "f.csv"}},
 		{"diff, hostile names", []string{"diff", "a.csv", hostileName + ".out.csv"}},
