@@ -33,8 +33,8 @@ func (p *parser) reset(body []byte) error {
 	return nil
 }
 
-// begin takes the opening bracket of the answer.
-func (p *parser) begin(open jsontext.Kind, what string) error {
+// expectStart takes the opening bracket of the answer.
+func (p *parser) expectStart(open jsontext.Kind, what string) error {
 	switch kind := p.dec.PeekKind(); {
 	case kind == open:
 		return nil
@@ -47,16 +47,16 @@ func (p *parser) begin(open jsontext.Kind, what string) error {
 	return fmt.Errorf("not a JSON %s", what)
 }
 
-// end makes sure that nothing follows.
-func (p *parser) end() error {
+// expectEnd makes sure that nothing follows.
+func (p *parser) expectEnd() error {
 	if _, err := p.dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return errors.New("more text after the end")
 	}
 	return nil
 }
 
-// syntax is the error for what jsontext refuses, without the text that its own error quotes.
-func syntax(err error) error {
+// syntaxError is the error for what jsontext refuses, without the text that its own error quotes.
+func syntaxError(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return errTruncated
 	}
@@ -65,25 +65,25 @@ func syntax(err error) error {
 
 var errTruncated = errors.New("not complete")
 
-// variants reads an answer of /v1/vardata: one JSON object, complete, with nothing after it. text is the same as
+// parseVariants reads an answer of /v1/vardata: one JSON object, complete, with nothing after it. text is the same as
 // body; the strings of the variants, payloads and metadata included, are parts of it. size is a guess at how many
 // there will be.
-func (p *parser) variants(body []byte, text string, size int) ([]pipeline.Variant, error) {
+func (p *parser) parseVariants(body []byte, text string, size int) ([]pipeline.Variant, error) {
 	if err := p.reset(body); err != nil {
 		return nil, err
 	}
-	if err := p.begin('{', "object"); err != nil {
+	if err := p.expectStart('{', "object"); err != nil {
 		return nil, err
 	}
 	if _, err := p.dec.ReadToken(); err != nil {
-		return nil, syntax(err)
+		return nil, syntaxError(err)
 	}
 	p.text = text
 	defer func() { p.text = "" }()
 	variants := make([]pipeline.Variant, 0, size)
 	var names map[string]bool // of the flags, once there are many
 	for p.dec.PeekKind() == '"' {
-		flag, ok, err := p.string()
+		flag, ok, err := p.readString()
 		switch {
 		case err != nil:
 			return nil, err
@@ -96,24 +96,24 @@ func (p *parser) variants(body []byte, text string, size int) ([]pipeline.Varian
 				names[variants[i].FlagKey] = true
 			}
 		}
-		if names[flag] || names == nil && contains(variants, flag) {
+		if names[flag] || names == nil && containsFlag(variants, flag) {
 			return nil, errors.New("a flag stands in it twice")
 		}
 		if names != nil {
 			names[flag] = true
 		}
 		variants = append(variants, pipeline.Variant{FlagKey: flag})
-		if err := p.variant(&variants[len(variants)-1]); err != nil {
+		if err := p.parseVariant(&variants[len(variants)-1]); err != nil {
 			return nil, err
 		}
 	}
 	if _, err := p.dec.ReadToken(); err != nil { // }
-		return nil, syntax(err)
+		return nil, syntaxError(err)
 	}
-	return variants, p.end()
+	return variants, p.expectEnd()
 }
 
-func contains(variants []pipeline.Variant, flag string) bool {
+func containsFlag(variants []pipeline.Variant, flag string) bool {
 	for i := range variants {
 		if variants[i].FlagKey == flag {
 			return true
@@ -122,34 +122,34 @@ func contains(variants []pipeline.Variant, flag string) bool {
 	return false
 }
 
-// array makes sure that body is one JSON array.
-func (p *parser) array(body []byte) error {
+// parseArray makes sure that body is one JSON array.
+func (p *parser) parseArray(body []byte) error {
 	if err := p.reset(body); err != nil {
 		return err
 	}
-	if err := p.begin('[', "array"); err != nil {
+	if err := p.expectStart('[', "array"); err != nil {
 		return err
 	}
 	if err := p.dec.SkipValue(); err != nil {
-		return syntax(err)
+		return syntaxError(err)
 	}
-	return p.end()
+	return p.expectEnd()
 }
 
-// raw reads the next value, of any kind, or a name.
-func (p *parser) raw() (string, error) {
+// readRaw reads the next value, of any kind, or a name.
+func (p *parser) readRaw() (string, error) {
 	v, err := p.dec.ReadValue()
 	if err != nil {
-		return "", syntax(err)
+		return "", syntaxError(err)
 	}
 	end := int(p.dec.InputOffset())
 	return p.text[end-len(v) : end], nil
 }
 
-// string reads a string or a name. ok is false where it holds half of a surrogate pair, which no string of ours
+// readString reads a string or a name. ok is false where it holds half of a surrogate pair, which no string of ours
 // can.
-func (p *parser) string() (s string, ok bool, err error) {
-	raw, err := p.raw()
+func (p *parser) readString() (s string, ok bool, err error) {
+	raw, err := p.readRaw()
 	if err != nil {
 		return "", false, err
 	}
@@ -166,28 +166,28 @@ func unquote(quoted string) (string, bool) {
 	return string(b), err == nil
 }
 
-// variant reads the object of one flag. Fields that it does not know go into the metadata, whose own members win; one
+// parseVariant reads the object of one flag. Fields that it does not know go into the metadata, whose own members win; one
 // that it knows and that is there twice, or is of another type, could mean anything, so the answer is not used.
-func (p *parser) variant(v *pipeline.Variant) error {
+func (p *parser) parseVariant(v *pipeline.Variant) error {
 	if kind := p.dec.PeekKind(); kind != '{' {
 		if _, err := p.dec.ReadValue(); err != nil {
-			return syntax(err)
+			return syntaxError(err)
 		}
 		return errors.New("a flag's variant is not a JSON object")
 	}
 	if _, err := p.dec.ReadToken(); err != nil {
-		return syntax(err)
+		return syntaxError(err)
 	}
 	var otherKey string // experiment_key
 	var hasKey, hasValue bool
 	var seen uint
 	var others []pipeline.Member // the unknown fields; Text is their JSON
 	for p.dec.PeekKind() == '"' {
-		name, ok, err := p.string()
+		name, ok, err := p.readString()
 		if err != nil {
 			return err
 		}
-		raw, err := p.raw()
+		raw, err := p.readRaw()
 		if err != nil {
 			return err
 		}
@@ -235,10 +235,10 @@ func (p *parser) variant(v *pipeline.Variant) error {
 		}
 	}
 	if _, err := p.dec.ReadToken(); err != nil { // }
-		return syntax(err)
+		return syntaxError(err)
 	}
 	if others != nil {
-		v.Metadata = withMembers(v.Metadata, others)
+		v.Metadata = addMembers(v.Metadata, others)
 	}
 	if v.ExperimentKey == "" {
 		v.ExperimentKey = otherKey
@@ -252,9 +252,9 @@ func (p *parser) variant(v *pipeline.Variant) error {
 	return nil
 }
 
-// withMembers is a JSON object ("" is an empty one) with more members, whose Text is JSON: of a name that is there
+// addMembers is a JSON object ("" is an empty one) with more members, whose Text is JSON: of a name that is there
 // already, or twice among them, the first counts.
-func withMembers(object string, members []pipeline.Member) string {
+func addMembers(object string, members []pipeline.Member) string {
 	if object == "" {
 		object = "{}"
 	}

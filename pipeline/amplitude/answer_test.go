@@ -12,9 +12,9 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-func parse(text string) ([]pipeline.Variant, error) {
+func parseAnswer(text string) ([]pipeline.Variant, error) {
 	var p parser
-	return p.variants([]byte(text), text, 0)
+	return p.parseVariants([]byte(text), text, 0)
 }
 
 func TestAnswer(t *testing.T) {
@@ -45,7 +45,7 @@ func TestAnswer(t *testing.T) {
 		{`{"\u0066":{"\u006bey":"\"\ud83d\ude00"}}`, []pipeline.Variant{{FlagKey: "f", Key: `"😀`}}},
 		{`{"f":{"\ud800":1,"key":"on"}}`, []pipeline.Variant{{FlagKey: "f", Key: "on"}}},
 	} {
-		got, err := parse(tt.in)
+		got, err := parseAnswer(tt.in)
 		if err != nil {
 			t.Errorf("%.200s: %v", tt.in, err)
 		} else if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -94,7 +94,7 @@ func TestAnswerThatCannotBeUsed(t *testing.T) {
 		{`{"f":{"key":"on","payload":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}}`, "not JSON"},
 		{"\ufeff{}", "not a JSON object"},
 	} {
-		got, err := parse(tt.in)
+		got, err := parseAnswer(tt.in)
 		if err == nil || err.Error() != tt.want {
 			t.Errorf("%.100q: got %v, error %v; want %s", tt.in, got, err, tt.want)
 		}
@@ -107,12 +107,12 @@ func TestAnswerWithManyFlags(t *testing.T) {
 		fmt.Fprintf(&b, `,"f%d":{"key":"on"}`, i)
 	}
 	text := "{" + b.String()[1:] + "}"
-	got, err := parse(text)
+	got, err := parseAnswer(text)
 	if err != nil || len(got) != 1000 || got[999].FlagKey != "f999" {
 		t.Errorf("%d variants, %v", len(got), err)
 	}
 	for _, again := range []string{"f0", "f31", "f32", "f999"} {
-		if _, err := parse(text[:len(text)-1] + `,"` + again + `":{"key":"on"}}`); err == nil {
+		if _, err := parseAnswer(text[:len(text)-1] + `,"` + again + `":{"key":"on"}}`); err == nil {
 			t.Errorf("%s twice, and no error", again)
 		}
 	}
@@ -123,7 +123,7 @@ func TestFlagsMustBeAnArray(t *testing.T) {
 		`[]`: true, ` [{"key":"f"}] `: true, `{}`: false, `[`: false, `[] []`: false, ``: false, `null`: false, "[\"\xff\"]": false, `[1,]`: false,
 	} {
 		var p parser
-		if err := p.array([]byte(in)); (err == nil) != ok {
+		if err := p.parseArray([]byte(in)); (err == nil) != ok {
 			t.Errorf("%q: %v, want ok %v", in, err, ok)
 		}
 	}
@@ -135,7 +135,7 @@ func FuzzAnswer(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		got, err := parse(text)
+		got, err := parseAnswer(text)
 		if err != nil {
 			if !json.Valid([]byte(text)) || !utf8.ValidString(text) {
 				return

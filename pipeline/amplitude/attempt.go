@@ -69,7 +69,7 @@ func (c *Client) newWire(ctx context.Context, to *endpoint, header http.Header) 
 // takes another one and sends a GET again by itself (Transport.roundTrip and http2Transport.RoundTripOpt), past
 // the limiter and every count. The second connection is therefore the end of the attempt: with its context
 // cancelled HTTP/2 does not write (encodeAndWriteHeaders asks first), and with its connection closed HTTP/1
-// cannot. Trying again is the business of Client.do.
+// cannot. Trying again is the business of Client.sendUntilDecided.
 //
 // Over HTTP/1, net/http ends a connection on which something comes unasked, but only once its goroutine gets to it.
 // Until then the connection is handed out, and what came is taken for the answer to the next request. So this looks.
@@ -100,8 +100,8 @@ func (w *wire) wroteRequest(info httptrace.WroteRequestInfo) {
 	}
 }
 
-// take is memory for an Evaluate; give must be called with it.
-func (c *Client) take() *attempt {
+// getAttempt is memory for an Evaluate; putAttempt must be called with it.
+func (c *Client) getAttempt() *attempt {
 	select {
 	case a := <-c.free:
 		return a
@@ -110,7 +110,7 @@ func (c *Client) take() *attempt {
 	}
 }
 
-func (c *Client) give(a *attempt) {
+func (c *Client) putAttempt(a *attempt) {
 	a.text, a.variants = "", nil
 	if cap(a.body) > keepBody {
 		a.body, a.parser = nil, parser{}
@@ -118,12 +118,12 @@ func (c *Client) give(a *attempt) {
 	select {
 	case c.free <- a:
 	default:
-		a.drop()
+		a.releaseWire()
 	}
 }
 
-// drop ends what the wire holds on to: its context hangs on the one of the run.
-func (a *attempt) drop() {
+// releaseWire ends what the wire holds on to: its context hangs on the one of the run.
+func (a *attempt) releaseWire() {
 	if a.wire != nil {
 		a.wire.timer.Stop()
 		a.wire.cancel(nil)
@@ -135,7 +135,7 @@ func (a *attempt) drop() {
 func (c *Client) send(ctx context.Context, a *attempt, call *call, query string) (result, error) {
 	w := a.wire
 	if w == nil || w.parent != ctx.Done() || call != &c.vardata {
-		a.drop()
+		a.releaseWire()
 		w = c.newWire(ctx, &call.endpoint, call.header)
 		a.wire = w
 	}
@@ -143,7 +143,7 @@ func (c *Client) send(ctx context.Context, a *attempt, call *call, query string)
 	w.conns.Store(0)
 	w.wrote.Store(0)
 	start := time.Now()
-	c.counters.sent(start)
+	c.counters.countSent(start)
 	w.timer.Reset(c.timeout)
 	r, clean, err := c.roundTrip(a, w, call)
 	a.at = time.Now()
@@ -156,22 +156,22 @@ func (c *Client) send(ctx context.Context, a *attempt, call *call, query string)
 		err = &ProxyError{Variable: c.proxy, Status: r.status}
 	}
 	if err == nil {
-		c.counters.answered(r.status, a.at.Sub(start))
+		c.counters.countAnswer(r.status, a.at.Sub(start))
 		if !clean || !inTime || w.ctx.Err() != nil || w.conns.Load() != w.wrote.Load() || c.distrusted.Load() {
-			a.drop()
+			a.releaseWire()
 		}
 		return r, nil
 	}
 	cause := context.Cause(w.ctx)
-	a.drop()
+	a.releaseWire()
 	if ctx.Err() != nil {
 		return result{}, context.Cause(ctx)
 	}
 	if cause != nil {
 		err = cause // why we gave up says more than how it then failed
 	}
-	class, fatal := classifyAtProxy(err, !c.circuit.connected(), c.proxy)
-	c.counters.broke(class)
+	class, fatal := classifyAtProxy(err, !c.circuit.everAnswered(), c.proxy)
+	c.counters.countFailure(class)
 	return result{class: class, fatal: fatal}, nil
 }
 
@@ -180,7 +180,7 @@ func (c *Client) send(ctx context.Context, a *attempt, call *call, query string)
 func (c *Client) roundTrip(a *attempt, w *wire, call *call) (r result, clean bool, err error) {
 	var resp *http.Response
 	if c.directTo != "" {
-		resp, err = w.direct()
+		resp, err = w.sendDirect()
 	} else {
 		resp, err = c.transport.RoundTrip(w.req)
 	}
@@ -189,8 +189,8 @@ func (c *Client) roundTrip(a *attempt, w *wire, call *call) (r result, clean boo
 	}
 	if w.conn == nil {
 		defer func() { _ = resp.Body.Close() }() // read to its end, or its connection is given up
-	} // else closing would read on without bound; drop closes the connection
-	r, err = c.read(a, w, call, resp)
+	} // else closing would read on without bound; releaseWire closes the connection
+	r, err = c.readAnswer(a, w, call, resp)
 	if err != nil || r.broken {
 		return r, false, err
 	}
@@ -198,15 +198,15 @@ func (c *Client) roundTrip(a *attempt, w *wire, call *call) (r result, clean boo
 	if err != io.EOF {
 		return r, false, nil
 	}
-	if err := w.answered(); err != nil {
+	if err := w.noteAnswerRead(); err != nil {
 		return result{}, false, err
 	}
 	return r, (n == 0 || r.status != http.StatusOK) && !resp.Close, nil
 }
 
-// read reads and judges an answer. It leaves bytes behind that nobody wants; broken says that it is no use to
+// readAnswer reads and judges an answer. It leaves bytes behind that nobody wants; broken says that it is no use to
 // read them.
-func (c *Client) read(a *attempt, w *wire, call *call, resp *http.Response) (r result, err error) {
+func (c *Client) readAnswer(a *attempt, w *wire, call *call, resp *http.Response) (r result, err error) {
 	r.status = resp.StatusCode
 	if r.status != http.StatusOK {
 		r.retryAfter, r.date = resp.Header.Get("Retry-After"), resp.Header.Get("Date")
@@ -222,7 +222,7 @@ func (c *Client) read(a *attempt, w *wire, call *call, resp *http.Response) (r r
 	switch encoding := resp.Header.Get("Content-Encoding"); {
 	case encoding == "" || strings.EqualFold(encoding, "identity"):
 		if resp.ContentLength > call.max {
-			r.bad, r.broken = tooLarge(call.max), true
+			r.bad, r.broken = tooLargeMessage(call.max), true
 			return r, nil
 		}
 	case strings.EqualFold(encoding, "gzip"):
@@ -230,7 +230,7 @@ func (c *Client) read(a *attempt, w *wire, call *call, resp *http.Response) (r r
 			a.gzip = new(gzip.Reader)
 		}
 		switch err := a.gzip.Reset(resp.Body); {
-		case isNetwork(w, err):
+		case isNetworkError(w, err):
 			return result{}, err
 		case err != nil:
 			r.bad, r.broken = "not gzip, though it says so", true
@@ -244,8 +244,8 @@ func (c *Client) read(a *attempt, w *wire, call *call, resp *http.Response) (r r
 	a.body, err = readAll(a.body[:0], body, call.max)
 	switch {
 	case err == errTooLarge:
-		r.bad, r.broken = tooLarge(call.max), true
-	case isNetwork(w, err):
+		r.bad, r.broken = tooLargeMessage(call.max), true
+	case isNetworkError(w, err):
 		return result{}, err
 	case err != nil:
 		r.bad, r.broken = errTruncated.Error(), true // fewer bytes than announced, or broken gzip
@@ -258,10 +258,10 @@ func (c *Client) read(a *attempt, w *wire, call *call, resp *http.Response) (r r
 	return r, nil
 }
 
-func tooLarge(n int64) string { return fmt.Sprintf("larger than %d MiB", n>>20) }
+func tooLargeMessage(n int64) string { return fmt.Sprintf("larger than %d MiB", n>>20) }
 
-// isNetwork tells a body that broke off because the network did, or our patience, from one that is wrong.
-func isNetwork(w *wire, err error) bool {
+// isNetworkError tells a body that broke off because the network did, or our patience, from one that is wrong.
+func isNetworkError(w *wire, err error) bool {
 	if err == nil {
 		return false
 	}

@@ -63,7 +63,7 @@ func BenchmarkAnswer(b *testing.B) {
 		var p parser
 		body := []byte(answer5)
 		for b.Loop() {
-			if _, err := p.variants(body, answer5, 5); err != nil {
+			if _, err := p.parseVariants(body, answer5, 5); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -93,15 +93,15 @@ func answerer() http.Handler {
 	})
 }
 
-// inFlight calls f b.N times from 64 goroutines.
-func inFlight(b *testing.B, f func() error) {
+// runInFlight calls f b.N times from 64 goroutines.
+func runInFlight(b *testing.B, f func() error) {
 	b.ReportAllocs()
 	runtime.GC()
 	var wg sync.WaitGroup
 	var left atomic.Int64
 	left.Store(int64(b.N))
 	b.ResetTimer()
-	before := cpu()
+	before := cpuTime()
 	for range 64 {
 		wg.Go(func() {
 			for left.Add(-1) >= 0 {
@@ -113,7 +113,7 @@ func inFlight(b *testing.B, f func() error) {
 		})
 	}
 	wg.Wait()
-	b.ReportMetric(float64(cpu()-before)/float64(b.N), "cpu-ns/op")
+	b.ReportMetric(float64(cpuTime()-before)/float64(b.N), "cpu-ns/op")
 }
 
 // BenchmarkEvaluate and BenchmarkBareLoop share one server in the same process, so its cost is in both. Set
@@ -127,7 +127,7 @@ func BenchmarkEvaluate(b *testing.B) {
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	u := benchUser()
-	inFlight(b, func() error {
+	runInFlight(b, func() error {
 		_, err := c.Evaluate(ctx, u)
 		return err
 	})
@@ -137,7 +137,7 @@ func BenchmarkBareLoop(b *testing.B) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConns: 64, MaxIdleConnsPerHost: 64}}
 	defer client.CloseIdleConnections()
 	base, u := benchServer(b), benchUser()
-	inFlight(b, func() error {
+	runInFlight(b, func() error {
 		q := url.Values{}
 		q.Set("user_id", u.UserID)
 		q.Set("flag_keys", strings.Join(flags5, ","))

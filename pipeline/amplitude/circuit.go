@@ -56,11 +56,11 @@ type circuit struct {
 	answered bool // anything came back over the network, ever
 }
 
-// ticket is the permission to send one attempt, and must go back through note or drop.
+// ticket is the permission to send one attempt, and must be given back with noteResult or returnTicket.
 type ticket struct {
 	gen   int
 	probe bool
-	known bool // a known user is to be asked: see Client.ask
+	known bool // a known user is to be asked: see Client.askKnownUser
 }
 
 // pauseSeries are pauses that follow each other, as long as the rate is higher than the API takes. It says each change
@@ -74,8 +74,8 @@ type pauseSeries struct {
 // seriesEnd is how long there must be no pause for the series to be over.
 const seriesEnd = 5 * time.Minute
 
-// begin says that a pause begins if it is the first one, or the first one after it, or much longer than those before.
-func (s *pauseSeries) begin(log *slog.Logger, now, until time.Time) {
+// notePause says that a pause begins if it is the first one, or the first one after it, or much longer than those before.
+func (s *pauseSeries) notePause(log *slog.Logger, now, until time.Time) {
 	wait := until.Sub(now)
 	s.pauses++
 	switch attr := slog.Duration("for", wait.Round(time.Millisecond)); {
@@ -89,15 +89,15 @@ func (s *pauseSeries) begin(log *slog.Logger, now, until time.Time) {
 	s.longest, s.last = max(s.longest, wait), until
 }
 
-// over says that a pause is over if it is the first one.
-func (s *pauseSeries) over(log *slog.Logger) {
+// notePauseOver says that a pause is over if it is the first one.
+func (s *pauseSeries) notePauseOver(log *slog.Logger) {
 	if s.pauses == 1 {
 		log.Info("the pause is over")
 	}
 }
 
-// end says that there are no more pauses, if that is so.
-func (s *pauseSeries) end(log *slog.Logger) {
+// endIfOver says that there are no more pauses, if that is so.
+func (s *pauseSeries) endIfOver(log *slog.Logger) {
 	if s.pauses == 0 || time.Since(s.last) < seriesEnd {
 		return
 	}
@@ -116,8 +116,8 @@ func newCircuit(maxOutage time.Duration, source string, log *slog.Logger) *circu
 	return c
 }
 
-// admit waits until an attempt may go, and for lim's token.
-func (c *circuit) admit(ctx context.Context, lim *limiter) (t ticket, err error) {
+// admitAttempt waits until an attempt may go, and for lim's token.
+func (c *circuit) admitAttempt(ctx context.Context, lim *limiter) (t ticket, err error) {
 	for {
 		c.mu.Lock()
 		err, t.gen = c.err, c.gen
@@ -126,7 +126,7 @@ func (c *circuit) admit(ctx context.Context, lim *limiter) (t ticket, err error)
 		c.mu.Unlock()
 		switch {
 		case err != nil:
-			c.drop(t)
+			c.returnTicket(t)
 			return ticket{}, err
 		case !flowing && !t.probe:
 			select {
@@ -141,7 +141,7 @@ func (c *circuit) admit(ctx context.Context, lim *limiter) (t ticket, err error)
 		case !until.IsZero():
 			if wait := time.Until(until); wait > 0 {
 				if err := sleep(ctx, wait, c.dead); err != nil {
-					c.drop(t)
+					c.returnTicket(t)
 					return ticket{}, err
 				}
 				continue
@@ -150,8 +150,8 @@ func (c *circuit) admit(ctx context.Context, lim *limiter) (t ticket, err error)
 		if lim == nil {
 			return t, nil
 		}
-		if err := lim.wait(ctx, c.dead); err != nil {
-			c.drop(t)
+		if err := lim.waitForToken(ctx, c.dead); err != nil {
+			c.returnTicket(t)
 			return ticket{}, err
 		}
 		c.mu.Lock()
@@ -163,42 +163,42 @@ func (c *circuit) admit(ctx context.Context, lim *limiter) (t ticket, err error)
 	}
 }
 
-// drop gives a ticket back of which nothing came.
-func (c *circuit) drop(t ticket) {
+// returnTicket gives a ticket back of which nothing came.
+func (c *circuit) returnTicket(t ticket) {
 	if t.probe {
 		c.turn <- struct{}{}
 	}
 }
 
-// note takes note of the result of an attempt, and of what decide says about it. during says that an outage is on: the
+// noteResult takes note of the result of an attempt, and of what decide says about it. during says that an outage is on: the
 // attempt failed because of it, whatever its result was.
-func (c *circuit) note(t ticket, d decision, r result) (during bool, err error) {
+func (c *circuit) noteResult(t ticket, d decision, r result) (during bool, err error) {
 	switch {
-	case r.bad != "" && d.action != outage:
-		return c.answer(t, false), nil
-	case d.action == done, d.action == fail: // that this user is refused proves that the API is there
-		return c.answer(t, true), nil
+	case r.bad != "" && d.action != actionOutage:
+		return c.noteAnswer(t, false), nil
+	case d.action == actionDone, d.action == actionFail: // that this user is refused proves that the API is there
+		return c.noteAnswer(t, true), nil
 	}
-	return c.failed(t, d, r)
+	return c.noteFailure(t, d, r)
 }
 
-// answer takes note of an answer: a good one, one that refuses this user alone, or, not good, one that cannot be
+// noteAnswer takes note of an answer: a good one, one that refuses this user alone, or, not good, one that cannot be
 // used. The last proves no more than that something listens, so it does not end an outage.
-func (c *circuit) answer(t ticket, good bool) (during bool) {
-	defer c.drop(t)
+func (c *circuit) noteAnswer(t ticket, good bool) (during bool) {
+	defer c.returnTicket(t)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.answered = true
 	if c.outage && !good && c.err == nil {
 		now := time.Now()
 		if t.gen == c.gen {
-			c.pause(now, c.nextWait())
+			c.pauseAll(now, c.nextWait())
 		}
-		_ = c.over(now, result{class: "answers that cannot be used"})
+		_ = c.endRunIfTooLong(now, result{class: "answers that cannot be used"})
 		return true // if it is over, admit will say so
 	}
 	if good {
-		c.series.end(c.log)
+		c.series.endIfOver(c.log)
 		c.budget = min(c.budget+budgetEarned, budgetSize)
 	}
 	if t.gen != c.gen || c.trouble.IsZero() && c.flowing {
@@ -208,7 +208,7 @@ func (c *circuit) answer(t ticket, good bool) (during bool) {
 		c.budget = budgetSize
 		c.log.Info("the API answers again", "after", time.Since(c.trouble).Round(time.Second))
 	} else if c.paused {
-		c.series.over(c.log)
+		c.series.notePauseOver(c.log)
 	}
 	c.trouble, c.until, c.waits, c.refusals, c.outage, c.paused = time.Time{}, time.Time{}, 0, 0, false, false
 	if !c.flowing {
@@ -219,16 +219,16 @@ func (c *circuit) answer(t ticket, good bool) (during bool) {
 	return false
 }
 
-// connected reports whether anything ever came back over the network.
-func (c *circuit) connected() bool {
+// everAnswered reports whether anything ever came back over the network.
+func (c *circuit) everAnswered() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.answered
 }
 
-// failed takes note of any other result.
-func (c *circuit) failed(t ticket, d decision, r result) (during bool, err error) {
-	defer c.drop(t)
+// noteFailure takes note of any other result.
+func (c *circuit) noteFailure(t ticket, d decision, r result) (during bool, err error) {
+	defer c.returnTicket(t)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
@@ -241,12 +241,12 @@ func (c *circuit) failed(t ticket, d decision, r result) (during bool, err error
 	c.answered = c.answered || r.status != 0
 	current := t.gen == c.gen
 	switch d.action {
-	case fatal:
+	case actionFatal:
 		if d.err == nil {
-			d.err = c.refused(r.status)
+			d.err = c.keyRefusedError(r.status)
 		}
-		return false, c.kill(d.err)
-	case pause:
+		return false, c.endRun(d.err)
+	case actionPause:
 		if current {
 			c.paused = true
 			c.pauses++
@@ -254,48 +254,48 @@ func (c *circuit) failed(t ticket, d decision, r result) (during bool, err error
 			if wait == 0 {
 				wait = c.nextWait()
 			}
-			c.gate() // one request finds out whether it is over
-			c.pause(now, wait)
-			c.series.begin(c.log, now, c.until)
+			c.closeGate() // one request finds out whether it is over
+			c.pauseAll(now, wait)
+			c.series.notePause(c.log, now, c.until)
 		}
-	case refuse:
+	case actionRefuse:
 		if current {
 			if c.refusals++; c.refusals > maxRefused {
-				return false, c.kill(c.refused(r.status))
+				return false, c.endRun(c.keyRefusedError(r.status))
 			}
-			c.gate()
-			c.pause(now, time.Duration(c.refusals)*refusedWait)
+			c.closeGate()
+			c.pauseAll(now, time.Duration(c.refusals)*refusedWait)
 		}
 		return c.outage, nil // it ends by its count: that the key is refused must not be taken for an outage
-	case again, ask, outage:
+	case actionAgain, actionAsk, actionOutage:
 		c.budget--
 		if c.outage {
 			if current {
-				c.pause(now, c.nextWait())
+				c.pauseAll(now, c.nextWait())
 			}
-		} else if d.action == outage || c.budget < 0 {
+		} else if d.action == actionOutage || c.budget < 0 {
 			c.outage = true
 			c.outages++
-			c.gate()
-			c.pause(now, c.nextWait())
+			c.closeGate()
+			c.pauseAll(now, c.nextWait())
 			c.log.Warn("the API is not there; everybody waits while one request at a time tries",
-				"last", r.last(), "max_outage", c.maxOutage)
+				"last", r.describe(), "max_outage", c.maxOutage)
 		}
 	}
-	return c.outage, c.over(now, r)
+	return c.outage, c.endRunIfTooLong(now, r)
 }
 
-// stop has nothing more sent: whoever wants to send gets err, at once.
-func (c *circuit) stop(err error) {
+// stopSending has nothing more sent: whoever wants to send gets err, at once.
+func (c *circuit) stopSending(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err == nil {
-		_ = c.kill(err)
+		_ = c.endRun(err)
 	}
 }
 
-// down reports whether an outage is on.
-func (c *circuit) down() bool {
+// inOutage reports whether an outage is on.
+func (c *circuit) inOutage() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.outage
@@ -303,38 +303,38 @@ func (c *circuit) down() bool {
 
 // The methods below want the lock.
 
-func (c *circuit) refused(status int) error {
+func (c *circuit) keyRefusedError(status int) error {
 	return pipeline.WithHint(&AuthError{status, c.source}, "is it the deployment's key (not the project's or the management API's), and is --server the right region?")
 }
 
-func (c *circuit) kill(err error) error {
+func (c *circuit) endRun(err error) error {
 	c.err = err
 	c.gen++
 	close(c.dead)
 	return err
 }
 
-// over ends the run if the trouble has lasted too long.
-func (c *circuit) over(now time.Time, last result) error {
+// endRunIfTooLong ends the run if the trouble has lasted too long.
+func (c *circuit) endRunIfTooLong(now time.Time, last result) error {
 	if d := now.Sub(c.trouble); d >= c.maxOutage {
 		hint := "nobody was written off: run the same command again when the API is back"
 		if last.status == http.StatusForbidden {
 			hint = "it did answer before: was the key withdrawn, or does a firewall block this machine?\n" + hint
 		}
-		return c.kill(pipeline.WithHint(&OutageError{d, last.status, last.class}, hint))
+		return c.endRun(pipeline.WithHint(&OutageError{d, last.status, last.class}, hint))
 	}
 	return nil
 }
 
-func (c *circuit) gate() {
+func (c *circuit) closeGate() {
 	if c.flowing {
 		c.flowing, c.flows = false, make(chan struct{})
 	}
 	c.gen++
 }
 
-// pause stops everybody; not beyond the moment at which one last attempt decides whether the outage is too long.
-func (c *circuit) pause(now time.Time, wait time.Duration) {
+// pauseAll stops everybody; not beyond the moment at which one last attempt decides whether the outage is too long.
+func (c *circuit) pauseAll(now time.Time, wait time.Duration) {
 	c.until = now.Add(wait)
 	if end := c.trouble.Add(c.maxOutage); c.until.After(end) {
 		c.until = end

@@ -135,13 +135,13 @@ func New(cfg Config) (*Client, error) {
 		circuit: newCircuit(cfg.MaxOutage, cfg.KeySource, cfg.Logger),
 		free:    make(chan *attempt, cfg.Concurrency),
 	}
-	keyless := header(cfg.UserAgent)
-	keyed := header(cfg.UserAgent)
+	keyless := newHeader(cfg.UserAgent)
+	keyed := newHeader(cfg.UserAgent)
 	if !cfg.Key.IsZero() {
 		keyed["Authorization"] = []string{"Api-Key " + cfg.Key.Secret()}
 	}
 	c.vardata = call{header: keyed, max: maxAnswer, check: c.checkVariants}
-	c.flags = call{header: keyed, max: maxFlags, check: func(a *attempt) error { return a.parser.array(a.body) }}
+	c.flags = call{header: keyed, max: maxFlags, check: func(a *attempt) error { return a.parser.parseArray(a.body) }}
 	c.status = call{header: keyless, max: maxDrain, check: func(*attempt) error { return nil }}
 	c.flagsV1 = call{header: keyed, max: maxAnswer, check: c.flags.check}
 	c.flagsV2 = c.flagsV1
@@ -166,8 +166,8 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// header is what every request of every kind carries. Names are in the canonical form that net/http sends.
-func header(userAgent string) http.Header {
+// newHeader is what every request of every kind carries. Names are in the canonical form that net/http sends.
+func newHeader(userAgent string) http.Header {
 	return http.Header{
 		"X-Amp-Exp-Track":          {"no-track"}, // without it a call writes to the customer's analytics
 		"X-Amp-Exp-Exposure-Track": {"no-track"},
@@ -230,16 +230,16 @@ func (c *Client) Close() {
 	for {
 		select {
 		case a := <-c.free:
-			a.drop()
+			a.releaseWire()
 			continue
 		default:
 		}
 		break
 	}
-	c.closeIdle()
+	c.closeIdleConnections()
 }
 
-func (c *Client) closeIdle() {
+func (c *Client) closeIdleConnections() {
 	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
 	}
@@ -254,81 +254,81 @@ func (c *Client) Evaluate(ctx context.Context, u *pipeline.User) (pipeline.Answe
 	if u.UserID == "" && u.DeviceID == "" {
 		return pipeline.Answer{}, pipeline.Errorf(pipeline.KindMissingID, "neither a user id nor a device id")
 	}
-	a := c.take()
-	defer c.give(a)
+	a := c.getAttempt()
+	defer c.putAttempt(a)
 	a.query, a.scratch = appendQuery(a.query[:0], a.scratch, u, c.flagList)
 	query := string(a.query)
 	if n := len(c.vardata.text) + 1 + len(query); n > MaxURLBytes {
-		return pipeline.Answer{}, tooLong(n, query)
+		return pipeline.Answer{}, tooLongError(n, query)
 	}
-	attempts, err := c.do(ctx, a, &c.vardata, query)
+	attempts, err := c.sendUntilDecided(ctx, a, &c.vardata, query)
 	if err != nil {
 		return pipeline.Answer{}, err
 	}
 	return pipeline.Answer{Variants: a.variants, Body: a.text, At: c.now(), Attempts: attempts}, nil
 }
 
-// Known tells the client of a user who was answered with this key in an earlier part of the run. See [Client.ask].
+// Known tells the client of a user who was answered with this key in an earlier part of the run. See Client.askKnownUser.
 func (c *Client) Known(u *pipeline.User) {
 	query, _ := appendQuery(nil, nil, u, c.flagList)
-	c.known.add(string(query))
+	c.known.addUser(string(query))
 }
 
 // Stop has nothing more sent. Users in flight are still answered; Evaluate returns [pipeline.ErrStopped] for the others.
 // It returns the number of requests in flight.
 func (c *Client) Stop() int {
-	c.circuit.stop(pipeline.ErrStopped)
+	c.circuit.stopSending(pipeline.ErrStopped)
 	return int(c.inFlight.Load())
 }
 
 // maxAsked is how many known users are asked at most, one after the other, before their failures are an outage.
 const maxAsked = 3
 
-// ask asks for users who were answered before, until one is answered: then the API is there. If none is, it is an
+// askKnownUser asks for users who were answered before, until one is answered: then the API is there. If none is, it is an
 // outage, and the circuit is told so. Any one of them may have begun to fail for a reason of its own, so there are
 // several, and the next call begins with the one who was answered last. The nonce makes it a request that the CDN has
 // no answer to.
-func (c *Client) ask(ctx context.Context, a *attempt) (verdict, error) {
-	t, err := c.circuit.admit(ctx, c.limiter)
+func (c *Client) askKnownUser(ctx context.Context, a *attempt) (apiState, error) {
+	t, err := c.circuit.admitAttempt(ctx, c.limiter)
 	if err != nil {
-		return away, err
+		return apiAway, err
 	}
-	return c.askWith(ctx, a, t)
+	return c.askKnownUserWith(ctx, a, t)
 }
 
-// askWith is ask with the permission to send the first request.
-func (c *Client) askWith(ctx context.Context, a *attempt, t ticket) (verdict, error) {
+// askKnownUserWith is askKnownUser with the permission to send the first request.
+func (c *Client) askKnownUserWith(ctx context.Context, a *attempt, t ticket) (apiState, error) {
 	for n := 1; ; {
-		query, size := c.known.get()
-		r, err := c.count(ctx, a, &c.vardata, query+"&nonce="+crand.Text())
+		query, size := c.known.currentUser()
+		r, err := c.sendCounted(ctx, a, &c.vardata, query+"&nonce="+crand.Text())
 		if err != nil {
-			c.circuit.drop(t)
-			return away, err
+			c.circuit.returnTicket(t)
+			return apiAway, err
 		}
 		d := decide(state{path: c.vardata.url.Path, known: true, probe: true, spent: 1, bad: maxBad + 1, denied: maxDenied + 1}, r, a.at, 0)
-		failed := d.action == outage
+		failed := d.action == actionOutage
 		if failed {
-			c.known.next()
-			if n < min(size, maxAsked) && !c.circuit.down() {
-				d.action = again
+			c.known.moveOn()
+			if n < min(size, maxAsked) && !c.circuit.inOutage() {
+				d.action = actionAgain
 			}
 		}
-		during, err := c.circuit.note(t, d, r)
+		during, err := c.circuit.noteResult(t, d, r)
 		switch {
 		case err != nil:
-			return away, err
-		case d.action == done || d.action == fail:
+			return apiAway, err
+		case d.action == actionDone || d.action == actionFail:
 			if n > 1 {
-				return back, nil
+				return apiBack, nil
 			}
-			return there, nil
+			return apiThere, nil
 		case during:
-			return away, nil
+			return apiAway, nil
 		case failed:
 			n++
 		} // else a pause, or a refused key
-		if t, err = c.circuit.admit(ctx, c.limiter); err != nil {
-			return away, err
+		if t, err = c.circuit.admitAttempt(ctx, c.limiter); err != nil {
+			return apiAway, err
 		}
 	}
 }
@@ -342,8 +342,8 @@ type ring struct {
 	current int // who is asked
 }
 
-// add puts a user in the place of the oldest one.
-func (r *ring) add(query string) {
+// addUser puts a user in the place of the oldest one.
+func (r *ring) addUser(query string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if slices.Contains(r.queries[:r.size], query) {
@@ -354,57 +354,57 @@ func (r *ring) add(query string) {
 	r.oldest = (r.oldest + 1) % len(r.queries)
 }
 
-func (r *ring) empty() bool {
+func (r *ring) isEmpty() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.size == 0
 }
 
-// get is the user who is asked now, and how many there are.
-func (r *ring) get() (query string, size int) {
+// currentUser is the user who is asked now, and how many there are.
+func (r *ring) currentUser() (query string, size int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.queries[r.current], r.size
 }
 
-// next has another user asked from now on.
-func (r *ring) next() {
+// moveOn has another user asked from now on.
+func (r *ring) moveOn() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.current = (r.current + 1) % r.size
 }
 
-// count is send, and counts the requests in flight.
-func (c *Client) count(ctx context.Context, a *attempt, call *call, query string) (result, error) {
+// sendCounted is send, and counts the requests in flight.
+func (c *Client) sendCounted(ctx context.Context, a *attempt, call *call, query string) (result, error) {
 	c.inFlight.Add(1)
 	defer c.inFlight.Add(-1)
 	return c.send(ctx, a, call, query)
 }
 
 func (c *Client) checkVariants(a *attempt) (err error) {
-	a.variants, err = a.parser.variants(a.body, a.text, c.flagCount)
+	a.variants, err = a.parser.parseVariants(a.body, a.text, c.flagCount)
 	return err
 }
 
-// do makes attempts, and obeys decide. An error is a *pipeline.UserError, or ends the run.
-func (c *Client) do(ctx context.Context, a *attempt, call *call, query string) (attempts int, err error) {
+// sendUntilDecided makes attempts, and obeys decide. An error is a *pipeline.UserError, or ends the run.
+func (c *Client) sendUntilDecided(ctx context.Context, a *attempt, call *call, query string) (attempts int, err error) {
 	s := state{path: call.url.Path, max: c.maxAttempts}
 	for {
-		s.known = call == &c.vardata && !c.known.empty()
-		if s.known && attempts > 0 && s.last() { // no time for a backoff in between, in which an outage could begin
-			if s.api, err = c.ask(ctx, a); err != nil {
+		s.known = call == &c.vardata && !c.known.isEmpty()
+		if s.known && attempts > 0 && s.nextIsLast() { // no time for a backoff in between, in which an outage could begin
+			if s.api, err = c.askKnownUser(ctx, a); err != nil {
 				return attempts, err
 			}
-			if s.api == away {
-				s.restart()
+			if s.api == apiAway {
+				s.forgetAttempts()
 			}
 		}
-		t, err := c.circuit.admit(ctx, c.limiter)
+		t, err := c.circuit.admitAttempt(ctx, c.limiter)
 		if err != nil {
 			return attempts, err
 		}
 		if t.known && s.known {
-			if _, err := c.askWith(ctx, a, t); err != nil {
+			if _, err := c.askKnownUserWith(ctx, a, t); err != nil {
 				return attempts, err
 			}
 			continue
@@ -412,40 +412,40 @@ func (c *Client) do(ctx context.Context, a *attempt, call *call, query string) (
 		if attempts++; attempts > 1 {
 			c.counters.retries.Add(1)
 		}
-		r, err := c.count(ctx, a, call, query)
+		r, err := c.sendCounted(ctx, a, call, query)
 		if err != nil {
-			c.circuit.drop(t)
+			c.circuit.returnTicket(t)
 			return attempts, err
 		}
 		if call == &c.vardata && r.status == http.StatusOK && r.bad == "" {
-			c.known.add(query) // before the circuit lets others go
+			c.known.addUser(query) // before the circuit lets others go
 		}
-		s.known = call == &c.vardata && !c.known.empty()
-		s.count(r)
+		s.known = call == &c.vardata && !c.known.isEmpty()
+		s.countResult(r)
 		d := decide(s, r, a.at, rand.Float64())
-		if s.outage, err = c.circuit.note(t, d, r); err != nil {
+		if s.outage, err = c.circuit.noteResult(t, d, r); err != nil {
 			return attempts, err
 		}
-		if d.action == ask && !s.outage {
-			if s.api, err = c.ask(ctx, a); err != nil {
+		if d.action == actionAsk && !s.outage {
+			if s.api, err = c.askKnownUser(ctx, a); err != nil {
 				return attempts, err
 			}
 		}
-		if d.action == ask || s.outage {
+		if d.action == actionAsk || s.outage {
 			d = decide(s, r, a.at, rand.Float64())
 		}
 		switch d.action {
-		case done:
+		case actionDone:
 			return attempts, nil
-		case fail:
+		case actionFail:
 			d.user.Attempts = attempts
 			return attempts, d.user
-		case again:
+		case actionAgain:
 			if err := sleep(ctx, d.wait, c.circuit.dead); err != nil {
 				return attempts, err
 			}
-		case restart, outage:
-			s.restart()
+		case actionRestart, actionOutage:
+			s.forgetAttempts()
 		}
 	}
 }
@@ -454,8 +454,8 @@ func (c *Client) do(ctx context.Context, a *attempt, call *call, query string) (
 // that GET /v1/flags answers, as it is. Failures are handled as those of Evaluate.
 func (c *Client) Flags(ctx context.Context) ([]byte, error) {
 	a := &attempt{}
-	defer a.drop()
-	_, err := c.do(ctx, a, &c.flags, string(c.flagList))
+	defer a.releaseWire()
+	_, err := c.sendUntilDecided(ctx, a, &c.flags, string(c.flagList))
 	if ue, ok := errors.AsType[*pipeline.UserError](err); ok {
 		return nil, fmt.Errorf("cannot download the flag configurations: %s", ue.Message) // there is no user
 	}
@@ -489,7 +489,7 @@ func (c *Client) Describe(u *pipeline.User) string {
 
 // Stats is what the client did so far. It may be called at any time.
 func (c *Client) Stats() Stats {
-	s := c.counters.snapshot()
+	s := c.counters.snapshotStats()
 	c.circuit.mu.Lock()
 	defer c.circuit.mu.Unlock()
 	s.Pauses, s.Outages = c.circuit.pauses, c.circuit.outages

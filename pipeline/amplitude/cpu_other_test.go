@@ -4,4 +4,4 @@ package amplitude
 
 import "time"
 
-func cpu() time.Duration { return 0 } // not measured here
+func cpuTime() time.Duration { return 0 } // not measured here

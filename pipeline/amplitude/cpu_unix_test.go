@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// cpu is the user and system time of this process so far.
-func cpu() time.Duration {
+// cpuTime is the user and system time of this process so far.
+func cpuTime() time.Duration {
 	var r syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
 		return 0

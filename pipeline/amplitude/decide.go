@@ -32,22 +32,22 @@ type result struct {
 	fatal      error  // set where no answer came and trying again does not help
 }
 
-// last is what was seen: a status, or why there was none.
-func (r result) last() string {
+// describe is what was seen: a status, or why there was none.
+func (r result) describe() string {
 	if r.status == 0 {
 		return cmp.Or(classWords[r.class], r.class)
 	}
 	return "status " + strconv.Itoa(r.status)
 }
 
-// verdict is what a known user, one who was answered before, says about the API.
-type verdict uint8
+// apiState is what a known user, one who was answered before, says about the API.
+type apiState uint8
 
 const (
-	unasked verdict = iota
-	there           // the first one who was asked was answered
-	back            // another one was, after the first: the API may have been away a moment ago
-	away            // none was
+	apiUnasked apiState = iota
+	apiThere            // the first one who was asked was answered
+	apiBack             // another one was, after the first: the API may have been away a moment ago
+	apiAway             // none was
 )
 
 // state is what decide knows besides the result of an attempt.
@@ -61,13 +61,13 @@ type state struct {
 	known   bool // somebody was answered with this key, and can be asked about again
 	probe   bool // this attempt is about a known user, to find out whether the API is there
 
-	outage bool    // an outage is on, by the circuit
-	api    verdict // of a known user who was asked about right after this attempt
+	outage bool     // an outage is on, by the circuit
+	api    apiState // of a known user who was asked about right after this attempt
 }
 
-// count takes note of the result of another attempt.
-func (s *state) count(r result) {
-	s.outage, s.api = false, unasked
+// countResult takes note of the result of another attempt.
+func (s *state) countResult(r result) {
+	s.outage, s.api = false, apiUnasked
 	switch {
 	case r.status == http.StatusTooManyRequests: // not the user's fault
 		return
@@ -82,11 +82,13 @@ func (s *state) count(r result) {
 	s.spent++
 }
 
-// restart forgets the attempts: an outage is to blame for them.
-func (s *state) restart() { s.spent, s.bad, s.refused, s.denied = 0, 0, 0, 0 }
+// forgetAttempts forgets the attempts: an outage is to blame for them.
+func (s *state) forgetAttempts() { s.spent, s.bad, s.refused, s.denied = 0, 0, 0, 0 }
 
-// last reports whether the next attempt may be this user's last.
-func (s *state) last() bool { return s.spent >= s.max-1 || s.bad >= maxBad || s.denied >= maxDenied }
+// nextIsLast reports whether the next attempt may be this user's last.
+func (s *state) nextIsLast() bool {
+	return s.spent >= s.max-1 || s.bad >= maxBad || s.denied >= maxDenied
+}
 
 // isDenial reports a status that ends the run if nobody was answered before, because then the key or the server is
 // wrong. Later it comes from a firewall that
@@ -104,15 +106,15 @@ func isDenial(status int) bool {
 type action uint8
 
 const (
-	done    action = iota
-	again          // the same user, after wait
-	pause          // everybody, until wait is over (0: the API did not say); then the same user
-	refuse         // the key was refused: the same user, but nobody else meanwhile
-	ask            // a known user, now; then decide again
-	restart        // the same user, whose attempts start over: an outage is to blame for them
-	outage         // nobody gets through: everybody, when the API is back, and attempts start over
-	fail           // this user, with user
-	fatal          // the run, with err
+	actionDone    action = iota
+	actionAgain          // the same user, after wait
+	actionPause          // everybody, until wait is over (0: the API did not say); then the same user
+	actionRefuse         // the key was refused: the same user, but nobody else meanwhile
+	actionAsk            // a known user, now; then decide again
+	actionRestart        // the same user, whose attempts start over: an outage is to blame for them
+	actionOutage         // nobody gets through: everybody, when the API is back, and attempts start over
+	actionFail           // this user, with user
+	actionFatal          // the run, with err
 )
 
 type decision struct {
@@ -125,95 +127,95 @@ type decision struct {
 // decide says what to do after an attempt. It is pure: now dates a Retry-After, and jitter, in [0, 1), is the
 // randomness of the backoff.
 //
-// A user is written off only if a known user was answered right before the last attempt (Client.do) and is again right
+// A user is written off only if a known user was answered right before the last attempt (Client.sendUntilDecided) and is again right
 // after it. Nothing else tells one user's failure from everybody's: that others were answered a moment ago says nothing
 // of now, and the last user of an input has no others.
 func decide(s state, r result, now time.Time, jitter float64) decision {
 	_, machine := errors.AsType[*MachineError](r.fatal) // no outage of the server, whoever was answered before
 	switch {
 	case r.fatal != nil && (!s.known || machine):
-		return decision{action: fatal, err: r.fatal}
+		return decision{action: actionFatal, err: r.fatal}
 	case r.status == http.StatusOK && r.bad == "":
-		return decision{action: done}
+		return decision{action: actionDone}
 	case r.status >= 300 && r.status < 400:
-		return decision{action: fatal, err: pipeline.WithHint(&RedirectError{r.status, r.location}, "give --server the URL that it redirects to, if you trust it")}
+		return decision{action: actionFatal, err: pipeline.WithHint(&RedirectError{r.status, r.location}, "give --server the URL that it redirects to, if you trust it")}
 	case s.refused > maxRefused:
-		return decision{action: fatal} // the circuit has the error
+		return decision{action: actionFatal} // the circuit has the error
 	case s.outage:
-		return decision{action: restart}
+		return decision{action: actionRestart}
 	case r.status == 0: // a host that is not found any more, too
-		return retry(s, r, now, jitter)
+		return retryOrGiveUp(s, r, now, jitter)
 	case r.status < 300: // 200 with a body that cannot be used; also a 204 and the like: the API has no such answer
 		if s.bad > maxBad || s.spent >= s.max {
 			return giveUp(s, r, pipeline.KindBadAnswer, "the API's answer could not be used: "+r.bad)
 		}
-		return decision{action: again, wait: backoff(s.bad, jitter)}
+		return decision{action: actionAgain, wait: backoffWait(s.bad, jitter)}
 	case r.status == http.StatusTooManyRequests:
-		wait, _ := retryAfter(r, now)
-		return decision{action: pause, wait: wait}
+		wait, _ := parseRetryAfter(r, now)
+		return decision{action: actionPause, wait: wait}
 	case r.status == http.StatusUnauthorized, r.status == http.StatusForbidden && !s.known:
-		return decision{action: refuse}
+		return decision{action: actionRefuse}
 	case isDenial(r.status) && !s.known:
-		return decision{action: fatal, err: pipeline.WithHint(&ServerError{r.status, s.path}, "is --server the base URL of the Evaluation API?")}
+		return decision{action: actionFatal, err: pipeline.WithHint(&ServerError{r.status, s.path}, "is --server the base URL of the Evaluation API?")}
 	case isDenial(r.status):
 		if s.denied > maxDenied || s.spent >= s.max {
-			return giveUp(s, r, pipeline.KindRejected, rejected(r)+", and answered others")
+			return giveUp(s, r, pipeline.KindRejected, rejectedMessage(r)+", and answered others")
 		}
-		return decision{action: again, wait: backoff(s.spent, jitter)}
+		return decision{action: actionAgain, wait: backoffWait(s.spent, jitter)}
 	case r.status >= 500, // 500 502 503 504, a CDN's 520 to 530, and what comes up tomorrow
 		r.status == http.StatusRequestTimeout, r.status == http.StatusTooEarly,
 		r.status == http.StatusMisdirectedRequest: // a matter of the connection, RFC 9110, 15.5.20
-		return retry(s, r, now, jitter)
+		return retryOrGiveUp(s, r, now, jitter)
 	}
-	return failure(pipeline.KindRejected, r, rejected(r))
+	return failUser(pipeline.KindRejected, r, rejectedMessage(r))
 }
 
-// retry is for failures that pass.
-func retry(s state, r result, now time.Time, jitter float64) decision {
+// retryOrGiveUp is for failures that pass.
+func retryOrGiveUp(s state, r result, now time.Time, jitter float64) decision {
 	if s.spent >= s.max {
-		return giveUp(s, r, pipeline.KindUnavailable, unavailable(r))
+		return giveUp(s, r, pipeline.KindUnavailable, unavailableMessage(r))
 	}
-	wait := backoff(s.spent, jitter)
-	if after, ok := retryAfter(r, now); ok {
+	wait := backoffWait(s.spent, jitter)
+	if after, ok := parseRetryAfter(r, now); ok {
 		wait = max(wait, after)
 	}
-	return decision{action: again, wait: wait}
+	return decision{action: actionAgain, wait: wait}
 }
 
 // giveUp is for a user whose attempts ran out. Whether that is this user's failure or everybody's, a known user tells.
 func giveUp(s state, r result, kind pipeline.Kind, message string) decision {
 	switch {
 	case s.probe:
-		return decision{action: outage}
+		return decision{action: actionOutage}
 	case !s.known && kind == pipeline.KindBadAnswer:
-		return failure(kind, r, message) // something answers: this may be all it ever does
+		return failUser(kind, r, message) // something answers: this may be all it ever does
 	case !s.known:
-		return decision{action: outage} // nobody ever got through
-	case s.api == unasked:
-		return decision{action: ask}
-	case s.api == away:
-		return decision{action: restart}
-	case s.api == back:
-		return decision{action: again}
+		return decision{action: actionOutage} // nobody ever got through
+	case s.api == apiUnasked:
+		return decision{action: actionAsk}
+	case s.api == apiAway:
+		return decision{action: actionRestart}
+	case s.api == apiBack:
+		return decision{action: actionAgain}
 	}
-	return failure(kind, r, message)
+	return failUser(kind, r, message)
 }
 
-func rejected(r result) string {
+func rejectedMessage(r result) string {
 	return "the API refused the request with status " + strconv.Itoa(r.status)
 }
 
-func unavailable(r result) string {
-	return "no attempt got an answer, while those of others did; last: " + r.last()
+func unavailableMessage(r result) string {
+	return "no attempt got an answer, while those of others did; last: " + r.describe()
 }
 
-func failure(kind pipeline.Kind, r result, message string) decision {
-	return decision{action: fail, user: &pipeline.UserError{Kind: kind, HTTPStatus: r.status, Message: message}}
+func failUser(kind pipeline.Kind, r result, message string) decision {
+	return decision{action: actionFail, user: &pipeline.UserError{Kind: kind, HTTPStatus: r.status, Message: message}}
 }
 
-// backoff is exponential with full jitter: anything from 0 to the cap of this attempt, so that those who failed
+// backoffWait is exponential with full jitter: anything from 0 to the cap of this attempt, so that those who failed
 // together do not come back together.
-func backoff(attempt int, jitter float64) time.Duration {
+func backoffWait(attempt int, jitter float64) time.Duration {
 	limit := backoffCap
 	if attempt < 8 { // beyond, the shift is over the cap anyway
 		limit = min(limit, backoffBase<<max(attempt-1, 0))
@@ -221,9 +223,9 @@ func backoff(attempt int, jitter float64) time.Duration {
 	return time.Duration(jitter * float64(limit))
 }
 
-// retryAfter reads a Retry-After header: seconds or an HTTP date (RFC 9110, 10.2.3). It is never negative and
+// parseRetryAfter reads a Retry-After header: seconds or an HTTP date (RFC 9110, 10.2.3). It is never negative and
 // never above maxRetryAfter; ok is false where the header says nothing.
-func retryAfter(r result, now time.Time) (wait time.Duration, ok bool) {
+func parseRetryAfter(r result, now time.Time) (wait time.Duration, ok bool) {
 	text := strings.TrimSpace(r.retryAfter)
 	if text == "" {
 		return 0, false

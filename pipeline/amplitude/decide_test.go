@@ -17,7 +17,7 @@ func TestDecide(t *testing.T) {
 	last := state{spent: 5, max: 5}
 	// One more thing is known than in s.
 	known := func(s state) state { s.known = true; return s }
-	asked := func(s state, v verdict) state { s.known, s.api = true, v; return s }
+	asked := func(s state, v apiState) state { s.known, s.api = true, v; return s }
 	denied := func(n int) state { return state{path: "/v1/vardata", spent: n, denied: n, max: 5, known: true} }
 	lastBad := state{spent: 4, bad: 4, max: 5}
 	probe := state{spent: 1, bad: maxBad + 1, denied: maxDenied + 1, known: true, probe: true}
@@ -38,84 +38,84 @@ func TestDecide(t *testing.T) {
 	dns := result{class: "dns", fatal: &ConnectError{Class: "dns"}}
 	files := result{class: "other", fatal: machineError(syscall.EMFILE)}
 	rows := []row{
-		{"answer", first, result{status: 200}, want{action: done}},
-		{"answer in an outage", out(known(first)), result{status: 200}, want{action: done}},
-		{"429 without Retry-After", first, result{status: 429}, want{action: pause}},
-		{"429 seconds", first, result{status: 429, retryAfter: "7"}, want{action: pause, wait: 7 * time.Second}},
-		{"429 date", first, result{status: 429, retryAfter: "Fri, 02 Jan 2026 03:04:35 GMT"}, want{action: pause, wait: 30 * time.Second}},
-		{"429 never uses up attempts", last, result{status: 429, retryAfter: "7"}, want{action: pause, wait: 7 * time.Second}},
-		{"429 in an outage", out(known(last)), result{status: 429, retryAfter: "7"}, want{action: restart}},
-		{"429 to the probe", probe, result{status: 429}, want{action: pause}},
+		{"answer", first, result{status: 200}, want{action: actionDone}},
+		{"answer in an outage", out(known(first)), result{status: 200}, want{action: actionDone}},
+		{"429 without Retry-After", first, result{status: 429}, want{action: actionPause}},
+		{"429 seconds", first, result{status: 429, retryAfter: "7"}, want{action: actionPause, wait: 7 * time.Second}},
+		{"429 date", first, result{status: 429, retryAfter: "Fri, 02 Jan 2026 03:04:35 GMT"}, want{action: actionPause, wait: 30 * time.Second}},
+		{"429 never uses up attempts", last, result{status: 429, retryAfter: "7"}, want{action: actionPause, wait: 7 * time.Second}},
+		{"429 in an outage", out(known(last)), result{status: 429, retryAfter: "7"}, want{action: actionRestart}},
+		{"429 to the probe", probe, result{status: 429}, want{action: actionPause}},
 
-		{"401 first", state{refused: 1}, result{status: 401}, want{action: refuse}},
-		{"401 third", state{refused: 3}, result{status: 401}, want{action: fatal}},
-		{"401 first, others were answered", state{refused: 1, known: true}, result{status: 401}, want{action: refuse}},
-		{"401 third, others were answered", state{refused: 3, known: true}, result{status: 401}, want{action: fatal}},
-		{"401 third, in an outage", state{refused: 3, known: true, outage: true}, result{status: 401}, want{action: fatal}},
-		{"401 to the probe", probe, result{status: 401}, want{action: refuse}},
-		{"403 first, nobody was answered", state{refused: 1}, result{status: 403}, want{action: refuse}},
-		{"403 third, nobody was answered", state{refused: 3}, result{status: 403}, want{action: fatal}},
-		{"403 first, others were answered", denied(1), result{status: 403}, want{action: again, wait: 100 * ms}},
-		{"403 second, others were answered", denied(2), result{status: 403}, want{action: ask}},
-		{"403 second, a known user is answered", asked(denied(2), there), result{status: 403}, want{action: fail, kind: pipeline.KindRejected}},
-		{"403 second, the second known user is answered", asked(denied(2), back), result{status: 403}, want{action: again}},
-		{"403 second, known users get it too", asked(denied(2), away), result{status: 403}, want{action: restart}},
-		{"403 to the probe", probe, result{status: 403}, want{action: outage}},
-		{"403 in an outage", out(denied(2)), result{status: 403}, want{action: restart}},
-		{"403, one attempt only", state{spent: 1, denied: 1, max: 1, known: true}, result{status: 403}, want{action: ask}},
+		{"401 first", state{refused: 1}, result{status: 401}, want{action: actionRefuse}},
+		{"401 third", state{refused: 3}, result{status: 401}, want{action: actionFatal}},
+		{"401 first, others were answered", state{refused: 1, known: true}, result{status: 401}, want{action: actionRefuse}},
+		{"401 third, others were answered", state{refused: 3, known: true}, result{status: 401}, want{action: actionFatal}},
+		{"401 third, in an outage", state{refused: 3, known: true, outage: true}, result{status: 401}, want{action: actionFatal}},
+		{"401 to the probe", probe, result{status: 401}, want{action: actionRefuse}},
+		{"403 first, nobody was answered", state{refused: 1}, result{status: 403}, want{action: actionRefuse}},
+		{"403 third, nobody was answered", state{refused: 3}, result{status: 403}, want{action: actionFatal}},
+		{"403 first, others were answered", denied(1), result{status: 403}, want{action: actionAgain, wait: 100 * ms}},
+		{"403 second, others were answered", denied(2), result{status: 403}, want{action: actionAsk}},
+		{"403 second, a known user is answered", asked(denied(2), apiThere), result{status: 403}, want{action: actionFail, kind: pipeline.KindRejected}},
+		{"403 second, the second known user is answered", asked(denied(2), apiBack), result{status: 403}, want{action: actionAgain}},
+		{"403 second, known users get it too", asked(denied(2), apiAway), result{status: 403}, want{action: actionRestart}},
+		{"403 to the probe", probe, result{status: 403}, want{action: actionOutage}},
+		{"403 in an outage", out(denied(2)), result{status: 403}, want{action: actionRestart}},
+		{"403, one attempt only", state{spent: 1, denied: 1, max: 1, known: true}, result{status: 403}, want{action: actionAsk}},
 
-		{"dns", first, dns, want{action: fatal, err: &ConnectError{}}},
-		{"dns, others were answered", known(first), dns, want{action: again, wait: 100 * ms}},
-		{"dns, last", known(last), dns, want{action: ask}},
-		{"dns, last, known users get through", asked(last, there), dns, want{action: fail, kind: pipeline.KindUnavailable}},
-		{"too many open files, others were answered", known(first), files, want{action: fatal, err: &MachineError{}}},
-		{"too many open files, in an outage", out(known(first)), files, want{action: fatal, err: &MachineError{}}},
-		{"dns to the probe", probe, dns, want{action: outage}},
-		{"refused", first, result{class: "refused"}, want{action: again, wait: 100 * ms}},
-		{"refused in an outage", out(first), result{class: "refused"}, want{action: restart}},
-		{"timeout, last, nobody was answered", last, result{class: "timeout"}, want{action: outage}},
-		{"timeout, last", known(last), result{class: "timeout"}, want{action: ask}},
-		{"timeout, last, a known user is answered", asked(last, there), result{class: "timeout"}, want{action: fail, kind: pipeline.KindUnavailable}},
-		{"timeout, last, the second known user is answered", asked(last, back), result{class: "timeout"}, want{action: again}},
-		{"timeout, last, no known user is answered", asked(last, away), result{class: "timeout"}, want{action: restart}},
-		{"timeout of the probe", probe, result{class: "timeout"}, want{action: outage}},
-		{"503, last, nobody was answered", last, result{status: 503}, want{action: outage}},
-		{"503, last", known(last), result{status: 503}, want{action: ask}},
-		{"503, last, a known user is answered", asked(last, there), result{status: 503}, want{action: fail, kind: pipeline.KindUnavailable}},
-		{"503 in an outage", out(known(first)), result{status: 503}, want{action: restart}},
-		{"503 with Retry-After", first, result{status: 503, retryAfter: "4"}, want{action: again, wait: 4 * time.Second}},
-		{"503 with a shorter Retry-After", state{spent: 4, max: 5}, result{status: 503, retryAfter: "0"}, want{action: again, wait: 800 * ms}},
-		{"one attempt only", state{spent: 1, max: 1, known: true}, result{status: 500}, want{action: ask}},
+		{"dns", first, dns, want{action: actionFatal, err: &ConnectError{}}},
+		{"dns, others were answered", known(first), dns, want{action: actionAgain, wait: 100 * ms}},
+		{"dns, last", known(last), dns, want{action: actionAsk}},
+		{"dns, last, known users get through", asked(last, apiThere), dns, want{action: actionFail, kind: pipeline.KindUnavailable}},
+		{"too many open files, others were answered", known(first), files, want{action: actionFatal, err: &MachineError{}}},
+		{"too many open files, in an outage", out(known(first)), files, want{action: actionFatal, err: &MachineError{}}},
+		{"dns to the probe", probe, dns, want{action: actionOutage}},
+		{"refused", first, result{class: "refused"}, want{action: actionAgain, wait: 100 * ms}},
+		{"refused in an outage", out(first), result{class: "refused"}, want{action: actionRestart}},
+		{"timeout, last, nobody was answered", last, result{class: "timeout"}, want{action: actionOutage}},
+		{"timeout, last", known(last), result{class: "timeout"}, want{action: actionAsk}},
+		{"timeout, last, a known user is answered", asked(last, apiThere), result{class: "timeout"}, want{action: actionFail, kind: pipeline.KindUnavailable}},
+		{"timeout, last, the second known user is answered", asked(last, apiBack), result{class: "timeout"}, want{action: actionAgain}},
+		{"timeout, last, no known user is answered", asked(last, apiAway), result{class: "timeout"}, want{action: actionRestart}},
+		{"timeout of the probe", probe, result{class: "timeout"}, want{action: actionOutage}},
+		{"503, last, nobody was answered", last, result{status: 503}, want{action: actionOutage}},
+		{"503, last", known(last), result{status: 503}, want{action: actionAsk}},
+		{"503, last, a known user is answered", asked(last, apiThere), result{status: 503}, want{action: actionFail, kind: pipeline.KindUnavailable}},
+		{"503 in an outage", out(known(first)), result{status: 503}, want{action: actionRestart}},
+		{"503 with Retry-After", first, result{status: 503, retryAfter: "4"}, want{action: actionAgain, wait: 4 * time.Second}},
+		{"503 with a shorter Retry-After", state{spent: 4, max: 5}, result{status: 503, retryAfter: "0"}, want{action: actionAgain, wait: 800 * ms}},
+		{"one attempt only", state{spent: 1, max: 1, known: true}, result{status: 500}, want{action: actionAsk}},
 
-		{"bad, first", state{spent: 1, bad: 1, max: 5}, result{status: 200, bad: "empty"}, want{action: again, wait: 100 * ms}},
-		{"bad, third retry", state{spent: 3, bad: 3, max: 5}, result{status: 200, bad: "empty"}, want{action: again, wait: 400 * ms}},
-		{"bad, after three retries, nobody was answered", lastBad, result{status: 200, bad: "empty"}, want{action: fail, kind: pipeline.KindBadAnswer}},
-		{"bad, after three retries", known(lastBad), result{status: 200, bad: "empty"}, want{action: ask}},
-		{"bad, after three retries, a known user is answered", asked(lastBad, there), result{status: 200, bad: "empty"}, want{action: fail, kind: pipeline.KindBadAnswer}},
-		{"bad, after three retries, in an outage", out(lastBad), result{status: 200, bad: "empty"}, want{action: restart}},
-		{"bad, no attempts left", state{spent: 2, bad: 1, max: 2, known: true}, result{status: 200, bad: "empty"}, want{action: ask}},
-		{"bad to the probe", probe, result{status: 200, bad: "empty"}, want{action: outage}},
-		{"204", known(lastBad), result{status: 204, bad: "status 204"}, want{action: ask}},
+		{"bad, first", state{spent: 1, bad: 1, max: 5}, result{status: 200, bad: "empty"}, want{action: actionAgain, wait: 100 * ms}},
+		{"bad, third retry", state{spent: 3, bad: 3, max: 5}, result{status: 200, bad: "empty"}, want{action: actionAgain, wait: 400 * ms}},
+		{"bad, after three retries, nobody was answered", lastBad, result{status: 200, bad: "empty"}, want{action: actionFail, kind: pipeline.KindBadAnswer}},
+		{"bad, after three retries", known(lastBad), result{status: 200, bad: "empty"}, want{action: actionAsk}},
+		{"bad, after three retries, a known user is answered", asked(lastBad, apiThere), result{status: 200, bad: "empty"}, want{action: actionFail, kind: pipeline.KindBadAnswer}},
+		{"bad, after three retries, in an outage", out(lastBad), result{status: 200, bad: "empty"}, want{action: actionRestart}},
+		{"bad, no attempts left", state{spent: 2, bad: 1, max: 2, known: true}, result{status: 200, bad: "empty"}, want{action: actionAsk}},
+		{"bad to the probe", probe, result{status: 200, bad: "empty"}, want{action: actionOutage}},
+		{"204", known(lastBad), result{status: 204, bad: "status 204"}, want{action: actionAsk}},
 	}
 	for _, status := range []int{408, 421, 425, 500, 502, 503, 504, 506, 520, 521, 522, 523, 524, 525, 526, 527, 528, 529, 530, 599} {
-		rows = append(rows, row{fmt.Sprint(status), first, result{status: status}, want{action: again, wait: 100 * ms}},
-			row{fmt.Sprint(status, " to the probe"), probe, result{status: status}, want{action: outage}})
+		rows = append(rows, row{fmt.Sprint(status), first, result{status: status}, want{action: actionAgain, wait: 100 * ms}},
+			row{fmt.Sprint(status, " to the probe"), probe, result{status: status}, want{action: actionOutage}})
 	}
 	for _, status := range []int{400, 413, 414, 431, 402, 409, 418, 422, 451} {
-		rows = append(rows, row{fmt.Sprint(status), first, result{status: status}, want{action: fail, kind: pipeline.KindRejected}},
-			row{fmt.Sprint(status, " to the probe"), probe, result{status: status}, want{action: fail, kind: pipeline.KindRejected}})
+		rows = append(rows, row{fmt.Sprint(status), first, result{status: status}, want{action: actionFail, kind: pipeline.KindRejected}},
+			row{fmt.Sprint(status, " to the probe"), probe, result{status: status}, want{action: actionFail, kind: pipeline.KindRejected}})
 	}
 	for _, status := range []int{404, 405, 501, 407, 410, 426, 505} {
 		r := result{status: status}
-		rows = append(rows, row{fmt.Sprint(status), first, r, want{action: fatal, err: &ServerError{}}},
-			row{fmt.Sprint(status, " first, others were answered"), denied(1), r, want{action: again, wait: 100 * ms}},
-			row{fmt.Sprint(status, " second, others were answered"), denied(2), r, want{action: ask}},
-			row{fmt.Sprint(status, " second, known users get it too"), asked(denied(2), away), r, want{action: restart}},
-			row{fmt.Sprint(status, " to the probe"), probe, r, want{action: outage}})
+		rows = append(rows, row{fmt.Sprint(status), first, r, want{action: actionFatal, err: &ServerError{}}},
+			row{fmt.Sprint(status, " first, others were answered"), denied(1), r, want{action: actionAgain, wait: 100 * ms}},
+			row{fmt.Sprint(status, " second, others were answered"), denied(2), r, want{action: actionAsk}},
+			row{fmt.Sprint(status, " second, known users get it too"), asked(denied(2), apiAway), r, want{action: actionRestart}},
+			row{fmt.Sprint(status, " to the probe"), probe, r, want{action: actionOutage}})
 	}
 	for _, status := range []int{300, 301, 302, 303, 304, 307, 308} {
 		for name, s := range map[string]state{"": first, " in an outage": out(known(first)), " to the probe": probe} {
-			rows = append(rows, row{fmt.Sprint(status, name), s, result{status: status, location: "https://x"}, want{action: fatal, err: &RedirectError{}}})
+			rows = append(rows, row{fmt.Sprint(status, name), s, result{status: status, location: "https://x"}, want{action: actionFatal, err: &RedirectError{}}})
 		}
 	}
 	for _, tt := range rows {
@@ -164,32 +164,32 @@ func TestDecideIsTotal(t *testing.T) {
 	for _, r := range results {
 		for bits := range 1 << 9 {
 			on := func(n int) bool { return bits>>n&1 == 1 }
-			s := state{max: 5, known: on(0), outage: on(1), probe: on(0) && on(2), api: verdict(bits >> 3 & 3)}
+			s := state{max: 5, known: on(0), outage: on(1), probe: on(0) && on(2), api: apiState(bits >> 3 & 3)}
 			for n, count := range map[int]*int{5: &s.spent, 6: &s.bad, 7: &s.refused, 8: &s.denied} {
 				if on(n) {
 					*count = 5
 				}
 			}
 			if !s.known {
-				s.api = unasked
+				s.api = apiUnasked
 			}
 			d := decide(s, r, time.Time{}, 0)
 			refusal := r.status >= 400 && r.status < 500 && !isDenial(r.status) && r.status != 401
 			switch d.action {
-			case fail:
-				alone := refusal || !s.known && r.bad != "" || s.api == there
+			case actionFail:
+				alone := refusal || !s.known && r.bad != "" || s.api == apiThere
 				if d.user == nil || !alone {
 					t.Fatalf("decide(%+v, %+v): the user fails with %v, and no known user was answered", s, r, d.user)
 				}
-			case fatal:
+			case actionFatal:
 				if d.err == nil && s.refused <= maxRefused {
 					t.Fatalf("decide(%+v, %+v): the run ends without an error", s, r)
 				}
-			case ask:
-				if s.api != unasked || !s.known || s.probe {
+			case actionAsk:
+				if s.api != apiUnasked || !s.known || s.probe {
 					t.Fatalf("decide(%+v, %+v): asks a known user again", s, r)
 				}
-			case done, again, pause, refuse, restart, outage:
+			case actionDone, actionAgain, actionPause, actionRefuse, actionRestart, actionOutage:
 			default:
 				t.Fatalf("decide(%+v, %+v) = %+v", s, r, d)
 			}
@@ -230,7 +230,7 @@ func TestRetryAfter(t *testing.T) {
 		{date(10 * time.Second), "garbage", 10 * time.Second, true},
 		{"Fri, 99 Foo 2026 03:04:05 GMT", "", 0, false},
 	} {
-		wait, ok := retryAfter(result{retryAfter: tt.header, date: tt.date}, now)
+		wait, ok := parseRetryAfter(result{retryAfter: tt.header, date: tt.date}, now)
 		if wait != tt.wait || ok != tt.ok {
 			t.Errorf("Retry-After %q, Date %q: %v %v, want %v %v", tt.header, tt.date, wait, ok, tt.wait, tt.ok)
 		}
@@ -243,7 +243,7 @@ func TestBackoff(t *testing.T) {
 		6: 6400 * time.Millisecond, 7: 10 * time.Second, 8: 10 * time.Second, 1000: 10 * time.Second,
 	} {
 		for _, jitter := range []float64{0, 0.25, 0.999} {
-			if got, want := backoff(attempt, jitter), time.Duration(jitter*float64(limit)); got != want {
+			if got, want := backoffWait(attempt, jitter), time.Duration(jitter*float64(limit)); got != want {
 				t.Errorf("backoff(%d, %v) = %v, want %v", attempt, jitter, got, want)
 			}
 		}
@@ -253,7 +253,7 @@ func TestBackoff(t *testing.T) {
 func TestHistogram(t *testing.T) {
 	var h histogram
 	for i := 1; i <= 1000; i++ {
-		h.add(time.Duration(i) * time.Millisecond)
+		h.addDuration(time.Duration(i) * time.Millisecond)
 	}
 	for q, want := range map[float64]time.Duration{0.5: 500 * time.Millisecond, 0.9: 900 * time.Millisecond, 0.99: 990 * time.Millisecond} {
 		if got := h.quantile(q); got < want || float64(got) > 1.07*float64(want) {
@@ -261,9 +261,9 @@ func TestHistogram(t *testing.T) {
 		}
 	}
 	for _, d := range []time.Duration{-1, 0, 1, time.Microsecond, 15 * time.Microsecond, 16 * time.Microsecond, 1 << 40, 1<<63 - 1} {
-		b := bucket(d)
-		if b < 0 || b >= len(h.counts) || upper(b) < d && upper(b) > 0 {
-			t.Errorf("bucket(%v) = %d, which ends at %v", d, b, upper(b))
+		b := bucketOf(d)
+		if b < 0 || b >= len(h.counts) || bucketEnd(b) < d && bucketEnd(b) > 0 {
+			t.Errorf("bucket(%v) = %d, which ends at %v", d, b, bucketEnd(b))
 		}
 	}
 }

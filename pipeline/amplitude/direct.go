@@ -58,10 +58,10 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// direct sends the wire's request over its own connection. The wire's context bounds all of it, and the reading
+// sendDirect sends the wire's request over its own connection. The wire's context bounds all of it, and the reading
 // of the body.
-func (w *wire) direct() (*http.Response, error) {
-	if err := w.connect(); err != nil {
+func (w *wire) sendDirect() (*http.Response, error) {
+	if err := w.ensureConn(); err != nil {
 		return nil, err
 	}
 	w.conns.Add(1)
@@ -85,9 +85,9 @@ func (w *wire) direct() (*http.Response, error) {
 	}
 }
 
-// connect makes sure that the wire has a connection, and that nothing has come on it since its last answer: not its
+// ensureConn makes sure that the wire has a connection, and that nothing has come on it since its last answer: not its
 // end, and no second answer, which the next user would be given.
-func (w *wire) connect() error {
+func (w *wire) ensureConn() error {
 	if c := w.conn; c != nil {
 		if w.client.stayedQuiet(w.ctx, c.looker) {
 			return nil
@@ -120,20 +120,20 @@ const firstRest = 20 * time.Millisecond
 func (c *Client) stayedQuiet(ctx context.Context, l *looker) bool {
 	c.rested.Do(func() {
 		_ = sleep(ctx, c.firstRest, nil) // if ctx is over, so is the attempt
-		if f := l.look(); f == foundBytes || f == foundEnd && l.shared {
+		if f := l.inspectConn(); f == foundBytes || f == foundEnd && l.shared {
 			c.distrustServer()
 		}
 	})
-	found := l.look()
+	found := l.inspectConn()
 	if found == foundBytes {
 		c.distrustServer()
 	}
 	return found == foundNothing && !c.distrusted.Load()
 }
 
-// answered takes note that an answer was read to its end. If more has come than that, there is one answer too many on
+// noteAnswerRead takes note that an answer was read to its end. If more has come than that, there is one answer too many on
 // this connection, and only the first one on it is certain to be for the request that it followed.
-func (w *wire) answered() error {
+func (w *wire) noteAnswerRead() error {
 	c := w.conn
 	if c == nil {
 		return nil // the transport's
@@ -152,7 +152,7 @@ func (w *wire) answered() error {
 // distrustServer has each request from now on made over a connection of its own.
 func (c *Client) distrustServer() {
 	if c.distrusted.CompareAndSwap(false, true) {
-		c.closeIdle()
+		c.closeIdleConnections()
 		c.circuit.log.Warn("the server did not stay quiet after an answer; from now on each request has a connection of its own",
 			"hint", "a server that sends an answer twice may have given the second to another user before this was seen: compare with a second run (rollcall diff)")
 	}

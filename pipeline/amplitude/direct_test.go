@@ -20,8 +20,8 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// variantOf asks about a user, and returns the key of the only variant.
-func variantOf(t *testing.T, c *Client, user string) string {
+// askForVariant asks about a user, and returns the key of the only variant.
+func askForVariant(t *testing.T, c *Client, user string) string {
 	t.Helper()
 	a, err := c.Evaluate(t.Context(), &pipeline.User{UserID: user})
 	if err != nil {
@@ -78,9 +78,9 @@ func (s *talker) sendLater(t *testing.T, c *Client, text string) {
 	if _, err := io.WriteString(s.first, text); err != nil {
 		t.Fatal(err)
 	}
-	a := c.take()
-	defer c.give(a)
-	for a.wire.conn.look() == foundNothing {
+	a := c.getAttempt()
+	defer c.putAttempt(a)
+	for a.wire.conn.inspectConn() == foundNothing {
 		runtime.Gosched()
 	}
 }
@@ -135,7 +135,7 @@ func TestAnswersThatNobodyAskedFor(t *testing.T) {
 			c := newClient(t, Config{BaseURL: s.base, Concurrency: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			c.firstRest = 0 // what that would find is found at any later use of a connection, too
 			for i, user := range []string{"a", "b", "c"} {
-				if got := variantOf(t, c, user); got != user {
+				if got := askForVariant(t, c, user); got != user {
 					t.Errorf("user %s was given the answer for %s", user, got)
 				}
 				if i == 0 && tt.later != "" {
@@ -242,17 +242,17 @@ func TestUnaskedAnswersThroughTheTransport(t *testing.T) {
 	}
 	s := newTalker(t, func(_ int, user string) string { return answerFor(user) })
 	c := newClient(t, Config{BaseURL: s.base, RoundTripper: rt, Concurrency: 1})
-	if got := variantOf(t, c, "a"); got != "a" {
+	if got := askForVariant(t, c, "a"); got != "a" {
 		t.Fatalf("user a was given the answer for %s", got)
 	}
 	if _, err := io.WriteString(s.first, answerFor("a")); err != nil {
 		t.Fatal(err)
 	}
-	for newLooker(conns[0]).look() == foundNothing {
+	for newLooker(conns[0]).inspectConn() == foundNothing {
 		runtime.Gosched()
 	}
 	for _, user := range []string{"b", "c"} {
-		if got := variantOf(t, c, user); got != user {
+		if got := askForVariant(t, c, user); got != user {
 			t.Errorf("user %s was given the answer for %s", user, got)
 		}
 	}
@@ -261,7 +261,7 @@ func TestUnaskedAnswersThroughTheTransport(t *testing.T) {
 // TestInterimAnswers: any number of them may come before the answer, of at most maxHeader bytes, whatever carries them.
 func TestInterimAnswers(t *testing.T) {
 	hints := func(n int) string { return strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", n) }
-	bothWays(t, func(t *testing.T, rt http.RoundTripper) {
+	testBothTransports(t, func(t *testing.T, rt http.RoundTripper) {
 		for _, tt := range []struct {
 			name  string
 			hints int
@@ -355,9 +355,9 @@ func TestDeadHTTP2ConnectionIsReplaced(t *testing.T) {
 		return dialer.DialContext(ctx, network, hole.addr)
 	}
 	c := newClient(t, Config{BaseURL: s.URL, RoundTripper: tr, Concurrency: 1, MaxAttempts: 100, Timeout: time.Hour})
-	variantOf(t, c, "a")
+	askForVariant(t, c, "a")
 	hole.dead.Store(hole.conns.Load())
-	variantOf(t, c, "b") // which would wait for an hour
+	askForVariant(t, c, "b") // which would wait for an hour
 	if st := c.Stats(); st.TransportErrors["http2"] == 0 {
 		t.Errorf("the dead connection was not noticed: %+v", st)
 	}

@@ -12,7 +12,7 @@
 //     A server without TLS is spoken to on a connection of the wire's own (direct.go), at half the CPU.
 //  4. The answer is read within bounds of bytes and time and parsed strictly (answer.go).
 //  5. Any other result is judged by a pure function, decide (decide.go): done, again, a pause for all, this user's
-//     failure, or the end of the run. Client.do obeys it and starts over at 2. Before a user is written off, Client.ask
+//     failure, or the end of the run. Client.sendUntilDecided obeys it and starts over at 2. Before a user is written off, Client.askKnownUser
 //     asks about users who were answered before: if none of them is, it is an outage, and nobody's failure.
 //
 // Before the first user, [Client.Preflight] (notrack.go) finds out whether the server heeds the no-track headers.

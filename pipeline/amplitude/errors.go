@@ -41,7 +41,7 @@ type OutageError struct {
 
 // Error says for how long, and what was seen last.
 func (e *OutageError) Error() string {
-	return fmt.Sprintf("the API has not answered for %v (last: %s)", e.For.Round(time.Second), result{status: e.Status, class: e.Class}.last())
+	return fmt.Sprintf("the API has not answered for %v (last: %s)", e.For.Round(time.Second), result{status: e.Status, class: e.Class}.describe())
 }
 
 // RedirectError says that the server wanted to send us elsewhere. It ends the run: following would carry the key

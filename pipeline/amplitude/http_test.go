@@ -33,8 +33,8 @@ func newServer(t *testing.T, h http.HandlerFunc) string {
 	return s.URL
 }
 
-// bothWays runs a test through a wire's own connection and through net/http's transport.
-func bothWays(t *testing.T, test func(t *testing.T, rt http.RoundTripper)) {
+// testBothTransports runs a test through a wire's own connection and through net/http's transport.
+func testBothTransports(t *testing.T, test func(t *testing.T, rt http.RoundTripper)) {
 	t.Run("direct", func(t *testing.T) { test(t, nil) })
 	t.Run("transport", func(t *testing.T) {
 		rt, err := newTransport(&url.URL{Scheme: "http", Host: "127.0.0.1"}, 64)
@@ -56,7 +56,9 @@ func newClient(t *testing.T, cfg Config) *Client {
 	return c
 }
 
-func TestServerReceivesExactlyTheBytes(t *testing.T) { bothWays(t, testServerReceivesExactlyTheBytes) }
+func TestServerReceivesExactlyTheBytes(t *testing.T) {
+	testBothTransports(t, testServerReceivesExactlyTheBytes)
+}
 
 func testServerReceivesExactlyTheBytes(t *testing.T, rt http.RoundTripper) {
 	var got url.Values
@@ -147,7 +149,7 @@ func TestFatalAnswersStopAtOnce(t *testing.T) {
 			w.Header().Set("Location", "https://user:SECRET@evil.example/SECRET?"+r.URL.RawQuery)
 			w.WriteHeader(tt.status)
 		})
-		errs := evaluate(t.Context(), newClient(t, Config{BaseURL: base}), 200, 64)
+		errs := evaluateUsers(t.Context(), newClient(t, Config{BaseURL: base}), 200, 64)
 		for _, err := range errs {
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "SECRET") || pipeline.Hint(err) == "" {
 				t.Fatalf("%d: %v", tt.status, err)
@@ -159,7 +161,7 @@ func TestFatalAnswersStopAtOnce(t *testing.T) {
 	}
 }
 
-func TestGzip(t *testing.T) { bothWays(t, testGzip) }
+func TestGzip(t *testing.T) { testBothTransports(t, testGzip) }
 
 func testGzip(t *testing.T, rt http.RoundTripper) {
 	pack := func(s string) []byte {
@@ -197,14 +199,14 @@ func testGzip(t *testing.T, rt http.RoundTripper) {
 			if err != nil || len(a.Variants) != 1 || a.Variants[0].Key != "on" {
 				t.Errorf("%s: %+v, %v", tt.name, a, err)
 			}
-		} else if ue := userError(t, err, pipeline.KindBadAnswer); !strings.Contains(ue.Message, tt.want) {
+		} else if ue := requireUserError(t, err, pipeline.KindBadAnswer); !strings.Contains(ue.Message, tt.want) {
 			t.Errorf("%s: %v", tt.name, ue)
 		}
 	}
 }
 
 // TestConnectionsAreUsedAgain counts connections: 20 workers need 20 at most, whatever comes back.
-func TestConnectionsAreUsedAgain(t *testing.T) { bothWays(t, testConnectionsAreUsedAgain) }
+func TestConnectionsAreUsedAgain(t *testing.T) { testBothTransports(t, testConnectionsAreUsedAgain) }
 
 func testConnectionsAreUsedAgain(t *testing.T, rt http.RoundTripper) {
 	for name, h := range map[string]http.HandlerFunc{
@@ -229,7 +231,7 @@ func testConnectionsAreUsedAgain(t *testing.T, rt http.RoundTripper) {
 			}
 		}
 		s.Start()
-		evaluate(t.Context(), newClient(t, Config{BaseURL: s.URL, RoundTripper: rt, Concurrency: 20}), 150, 20)
+		evaluateUsers(t.Context(), newClient(t, Config{BaseURL: s.URL, RoundTripper: rt, Concurrency: 20}), 150, 20)
 		if n := conns.Load(); n > 40 { // a worker may dial while another is about to give a connection back
 			t.Errorf("%s: %d connections for 20 workers", name, n)
 		}
@@ -280,7 +282,7 @@ func rawServer(t *testing.T, handle func(conn net.Conn, nth int, req *http.Reque
 	return "http://" + l.Addr().String()
 }
 
-func ok(conn net.Conn, body string) bool {
+func writeOK(conn net.Conn, body string) bool {
 	_, err := fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	return err == nil
 }
@@ -288,13 +290,13 @@ func ok(conn net.Conn, body string) bool {
 // TestNoHiddenResends is about net/http's habit of sending a GET again when a kept-alive connection drops. The
 // server drops every connection at its second request, after reading it: each request it reads must be one that
 // the client counted as an attempt, and paid for.
-func TestNoHiddenResends(t *testing.T) { bothWays(t, testNoHiddenResends) }
+func TestNoHiddenResends(t *testing.T) { testBothTransports(t, testNoHiddenResends) }
 
 func testNoHiddenResends(t *testing.T, rt http.RoundTripper) {
 	var received atomic.Int64
 	base := rawServer(t, func(conn net.Conn, nth int, _ *http.Request) bool {
 		received.Add(1)
-		return nth == 1 && ok(conn, "{}")
+		return nth == 1 && writeOK(conn, "{}")
 	})
 	c := newClient(t, Config{BaseURL: base, RoundTripper: rt, MaxAttempts: 50, Concurrency: 8})
 	var attempts atomic.Int64
@@ -326,7 +328,7 @@ func TestNetHTTPResends(t *testing.T) {
 	var received atomic.Int64
 	base := rawServer(t, func(conn net.Conn, nth int, _ *http.Request) bool {
 		received.Add(1)
-		return nth == 1 && ok(conn, "{}")
+		return nth == 1 && writeOK(conn, "{}")
 	})
 	tr := &http.Transport{}
 	defer tr.CloseIdleConnections()
@@ -345,7 +347,7 @@ func TestNetHTTPResends(t *testing.T) {
 }
 
 func TestDroppedOrGarbledAnswersAreRetried(t *testing.T) {
-	bothWays(t, testDroppedOrGarbledAnswersAreRetried)
+	testBothTransports(t, testDroppedOrGarbledAnswersAreRetried)
 }
 
 func testDroppedOrGarbledAnswersAreRetried(t *testing.T, rt http.RoundTripper) {
@@ -372,7 +374,7 @@ func testDroppedOrGarbledAnswersAreRetried(t *testing.T, rt http.RoundTripper) {
 				_, _ = io.WriteString(conn, tt.send)
 				return false
 			}
-			return ok(conn, `{"f":{"key":"on"}}`)
+			return writeOK(conn, `{"f":{"key":"on"}}`)
 		})
 		c := newClient(t, Config{BaseURL: base, RoundTripper: rt})
 		a, err := c.Evaluate(t.Context(), &pipeline.User{UserID: "u"})
@@ -389,7 +391,7 @@ func testDroppedOrGarbledAnswersAreRetried(t *testing.T, rt http.RoundTripper) {
 	}
 }
 
-func TestSlowAnswersAreGivenUp(t *testing.T) { bothWays(t, testSlowAnswersAreGivenUp) }
+func TestSlowAnswersAreGivenUp(t *testing.T) { testBothTransports(t, testSlowAnswersAreGivenUp) }
 
 func testSlowAnswersAreGivenUp(t *testing.T, rt http.RoundTripper) {
 	for name, begin := range map[string]string{
@@ -405,7 +407,7 @@ func testSlowAnswersAreGivenUp(t *testing.T, rt http.RoundTripper) {
 			var n atomic.Int32
 			base := rawServer(t, func(conn net.Conn, _ int, req *http.Request) bool {
 				if n.Add(1) > 1 && !errorPage {
-					return ok(conn, "{}")
+					return writeOK(conn, "{}")
 				}
 				_, err := io.WriteString(conn, begin)
 				for name == "dripping" && err == nil { // until the client hangs up
@@ -418,7 +420,7 @@ func testSlowAnswersAreGivenUp(t *testing.T, rt http.RoundTripper) {
 			c := newClient(t, Config{BaseURL: base, RoundTripper: rt, Timeout: 500 * time.Millisecond, MaxAttempts: 1000})
 			a, err := c.Evaluate(t.Context(), &pipeline.User{UserID: "u"})
 			if errorPage { // its status says enough
-				userError(t, err, pipeline.KindRejected)
+				requireUserError(t, err, pipeline.KindRejected)
 				return
 			}
 			if err != nil || a.Attempts < 2 {
@@ -458,7 +460,7 @@ func TestHTTP2(t *testing.T) {
 		_, _ = io.WriteString(w, answer5)
 	}))
 	c := newClient(t, Config{BaseURL: s.URL, RoundTripper: tr, Concurrency: 64})
-	noErrors(t, evaluate(t.Context(), c, 500, 64))
+	requireNoErrors(t, evaluateUsers(t.Context(), c, 500, 64))
 	if st := c.Stats(); st.Requests != 500 || st.Retries != 0 || other.Load() != 0 {
 		t.Errorf("%d not over HTTP/2; %+v", other.Load(), st)
 	}
@@ -474,7 +476,7 @@ func TestHTTP2GoAway(t *testing.T) {
 		_, _ = io.WriteString(w, "{}")
 	}))
 	c := newClient(t, Config{BaseURL: s.URL, RoundTripper: tr, Concurrency: 8, MaxAttempts: 50})
-	noErrors(t, evaluate(t.Context(), c, 600, 8))
+	requireNoErrors(t, evaluateUsers(t.Context(), c, 600, 8))
 	if st := c.Stats(); received.Load() > st.Requests || st.Requests > 600+st.Retries {
 		t.Errorf("the server received %d; the client counted %d, %d of them again", received.Load(), st.Requests, st.Retries)
 	}
@@ -496,7 +498,7 @@ func TestHTTP2StreamErrors(t *testing.T) {
 		_, _ = io.WriteString(w, "{}")
 	}))
 	c := newClient(t, Config{BaseURL: s.URL, RoundTripper: tr, MaxAttempts: 50})
-	noErrors(t, evaluate(t.Context(), c, 50, 8))
+	requireNoErrors(t, evaluateUsers(t.Context(), c, 50, 8))
 	if st := c.Stats(); st.Retries == 0 || st.Requests != 50+st.Retries || st.TransportErrors["http2"] != st.Retries {
 		t.Errorf("%+v", st)
 	}
@@ -527,7 +529,7 @@ func TestConnectionsThatWaitingDoesNotMend(t *testing.T) {
 		}}, "dns"},
 	} {
 		c := newClient(t, Config{BaseURL: tt.base, RoundTripper: tt.rt})
-		errs := evaluate(t.Context(), c, 100, 64)
+		errs := evaluateUsers(t.Context(), c, 100, 64)
 		_, err := newClient(t, Config{BaseURL: tt.base, RoundTripper: tt.rt}).Preflight(t.Context())
 		for _, err := range append(errs, err) {
 			ce, ok := errors.AsType[*ConnectError](err)
@@ -581,7 +583,7 @@ func TestDescribeIsWhatIsSent(t *testing.T) {
 		fmt.Fprintf(&b, "%s %s %s\r\nHost: %s\r\n", r.Method, r.RequestURI, r.Proto, r.Host)
 		_ = h.Write(&b)
 		got = b.String() + "\r\n"
-		return ok(conn, "{}")
+		return writeOK(conn, "{}")
 	})
 	key, _ := NewKey(canary)
 	c := newClient(t, Config{BaseURL: base, Key: key})

@@ -36,8 +36,8 @@ func newLimiter(perSecond float64, burst int) *limiter {
 	return l
 }
 
-// wait returns when one attempt may go; dead ends it early without an error.
-func (l *limiter) wait(ctx context.Context, dead <-chan struct{}) error {
+// waitForToken returns when one attempt may go; dead ends it early without an error.
+func (l *limiter) waitForToken(ctx context.Context, dead <-chan struct{}) error {
 	if l == nil {
 		return nil
 	}

@@ -9,4 +9,4 @@ type looker struct{ shared bool }
 
 func newLooker(net.Conn) *looker { return &looker{} }
 
-func (*looker) look() found { return foundNothing }
+func (*looker) inspectConn() found { return foundNothing }

@@ -34,8 +34,8 @@ func newLooker(nc net.Conn) *looker {
 	return l
 }
 
-// look says what there is to read.
-func (l *looker) look() found {
+// inspectConn says what there is to read.
+func (l *looker) inspectConn() found {
 	if l.raw == nil {
 		return foundNothing // no socket that could be looked at
 	}

@@ -42,15 +42,15 @@ type sign struct {
 	text string
 }
 
-// final reports whether there is an answer that another request would not change.
-func (s *sign) final() bool {
+// isFinal reports whether there is an answer that another request would not change.
+func (s *sign) isFinal() bool {
 	return s.r.status != 0 && s.r.status < 500 && s.r.status != http.StatusTooManyRequests && s.r.bad != errTruncated.Error()
 }
 
-// good reports whether the answer is what the path is for.
-func (s *sign) good() bool { return s.r.status == http.StatusOK && s.r.bad == "" }
+// isGood reports whether the answer is what the path is for.
+func (s *sign) isGood() bool { return s.r.status == http.StatusOK && s.r.bad == "" }
 
-func (s *sign) seen() string {
+func (s *sign) describe() string {
 	text := "GET " + s.path + ": "
 	switch {
 	case s.r.status == 0 && s.r.class == "":
@@ -58,7 +58,7 @@ func (s *sign) seen() string {
 	case s.r.bad != "":
 		return text + s.r.bad
 	}
-	return text + s.r.last()
+	return text + s.r.describe()
 }
 
 // Preflight finds out whether the server heeds the no-track headers. Amplitude's self-hosted proxy does not, and it
@@ -71,7 +71,7 @@ func (c *Client) Preflight(ctx context.Context) (Tracking, error) {
 		return Tracking{NoTrack: Honoured}, nil
 	}
 	a := &attempt{}
-	defer a.drop()
+	defer a.releaseWire()
 	local := isLoopback(c.vardata.url.Hostname())
 	signs := []sign{{call: &c.status, path: "/status"}, {call: &c.flagsV1, path: "/v1/flags"}, {call: &c.flagsV2, path: "/sdk/v2/flags"}}
 	if local {
@@ -81,25 +81,25 @@ func (c *Client) Preflight(ctx context.Context) (Tracking, error) {
 	for n := 0; ; n++ {
 		for i := range signs {
 			s := &signs[i]
-			if s.final() || left <= 0 {
+			if s.isFinal() || left <= 0 {
 				continue
 			}
-			if err := c.limiter.wait(ctx, nil); err != nil {
+			if err := c.limiter.waitForToken(ctx, nil); err != nil {
 				return Tracking{}, err
 			}
 			began := time.Now()
-			if err := c.look(ctx, a, s, min(left, c.preflightTime*2/5)); err != nil {
+			if err := c.requestSign(ctx, a, s, min(left, c.preflightTime*2/5)); err != nil {
 				return Tracking{}, err
 			}
 			left -= time.Since(began)
-			if s.r.fatal != nil && c.known.empty() { // else it is an outage, which Evaluate waits for
+			if s.r.fatal != nil && c.known.isEmpty() { // else it is an outage, which Evaluate waits for
 				return Tracking{}, s.r.fatal
 			}
 			if s.r.status == 0 && s.r.class != "timeout" {
 				break // the others will not be answered either
 			}
 		}
-		t, decided := judge(signs, local)
+		t, decided := judgeSigns(signs, local)
 		wait := probeFirst << min(n, 10)
 		if decided || left <= wait {
 			return t, nil
@@ -117,8 +117,8 @@ func (c *Client) Documented() bool {
 	return slices.Contains(documentedHosts, strings.ToLower(host))
 }
 
-// look makes the request of a sign. An error is that ctx is over.
-func (c *Client) look(ctx context.Context, a *attempt, s *sign, most time.Duration) error {
+// requestSign makes the request of a sign. An error is that ctx is over.
+func (c *Client) requestSign(ctx context.Context, a *attempt, s *sign, most time.Duration) error {
 	within, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	query := ""
@@ -136,18 +136,18 @@ func (c *Client) look(ctx context.Context, a *attempt, s *sign, most time.Durati
 	return nil
 }
 
-// judge says what the signs prove. decided says that no other answers would change that.
-func judge(signs []sign, local bool) (t Tracking, decided bool) {
+// judgeSigns says what the signs prove. decided says that no other answers would change that.
+func judgeSigns(signs []sign, local bool) (t Tracking, decided bool) {
 	var seen []string
 	decided = true
 	for i := range signs {
-		seen = append(seen, signs[i].seen())
-		decided = decided && signs[i].final()
+		seen = append(seen, signs[i].describe())
+		decided = decided && signs[i].isFinal()
 	}
 	t = Tracking{NoTrack: Unproven, Seen: strings.Join(seen, ", ")}
 	status := &signs[0]
 	switch {
-	case status.good() && strings.TrimSpace(status.text) == "OK":
+	case status.isGood() && strings.TrimSpace(status.text) == "OK":
 		return Tracking{NoTrack: Ignored, Seen: "GET /status"}, true
 	case local:
 		if decided {
@@ -157,9 +157,9 @@ func judge(signs []sign, local bool) (t Tracking, decided bool) {
 	}
 	v1, v2 := &signs[1], &signs[2]
 	switch {
-	case v1.r.status == http.StatusNotFound && v2.good():
+	case v1.r.status == http.StatusNotFound && v2.isGood():
 		return Tracking{NoTrack: Ignored, Seen: "GET /sdk/v2/flags, but not GET /v1/flags,"}, true
-	case v1.good():
+	case v1.isGood():
 		t.NoTrack = Honoured
 	}
 	return t, decided

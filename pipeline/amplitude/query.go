@@ -123,8 +123,8 @@ func appendQuery(dst, scratch []byte, u *pipeline.User, flags []byte) (query, sc
 	return dst, scratch
 }
 
-// tooLong is the failure of a user whose URL would be n bytes long. It names the largest parameter, never a value.
-func tooLong(n int, query string) *pipeline.UserError {
+// tooLongError is the failure of a user whose URL would be n bytes long. It names the largest parameter, never a value.
+func tooLongError(n int, query string) *pipeline.UserError {
 	name, size := "", 0
 	for p := range strings.SplitSeq(query, "&") {
 		k, v, _ := strings.Cut(p, "=")

@@ -139,10 +139,10 @@ func TestTooLongIsNotSent(t *testing.T) {
 		t.Errorf("URLLength = %d, want %d", n, MaxURLBytes)
 	}
 	_, err = c.Evaluate(t.Context(), &pipeline.User{UserID: fits.UserID + "x"})
-	ue := userError(t, err, pipeline.KindRequestTooLong)
+	ue := requireUserError(t, err, pipeline.KindRequestTooLong)
 	if ue.Attempts != 0 || strings.Contains(ue.Message, "SECRET") || !strings.Contains(ue.Message, "8001") || !strings.Contains(ue.Message, "user_id") {
 		t.Errorf("got %+v", ue)
 	}
 	_, err = c.Evaluate(t.Context(), &pipeline.User{})
-	userError(t, err, pipeline.KindMissingID)
+	requireUserError(t, err, pipeline.KindMissingID)
 }

@@ -28,5 +28,5 @@ func (r *Replay) Request(u *pipeline.User) (hash [16]byte) {
 // Decode reads the answer with these bytes. Its variants share the memory of body.
 func (r *Replay) Decode(body string) ([]pipeline.Variant, error) {
 	r.body = append(r.body[:0], body...)
-	return r.parser.variants(r.body, body, r.client.flagCount)
+	return r.parser.parseVariants(r.body, body, r.client.flagCount)
 }

@@ -35,21 +35,21 @@ type counters struct {
 	classes map[string]int64
 }
 
-func (c *counters) sent(at time.Time) {
+func (c *counters) countSent(at time.Time) {
 	n := at.UnixNano()
 	c.first.CompareAndSwap(0, n)
 	c.last.Store(n)
 	c.attempts.Add(1)
 }
 
-func (c *counters) answered(status int, latency time.Duration) {
+func (c *counters) countAnswer(status int, latency time.Duration) {
 	if status >= 0 && status < len(c.statuses) {
 		c.statuses[status].Add(1)
 	}
-	c.latency.add(latency)
+	c.latency.addDuration(latency)
 }
 
-func (c *counters) broke(class string) {
+func (c *counters) countFailure(class string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.classes == nil {
@@ -58,7 +58,7 @@ func (c *counters) broke(class string) {
 	c.classes[class]++
 }
 
-func (c *counters) snapshot() Stats {
+func (c *counters) snapshotStats() Stats {
 	s := Stats{
 		Requests: c.requests.Load(), Retries: c.retries.Load(),
 		Statuses: map[int]int64{}, TransportErrors: map[string]int64{},
@@ -90,8 +90,8 @@ type histogram struct {
 	max    atomic.Int64
 }
 
-func (h *histogram) add(d time.Duration) {
-	h.counts[bucket(d)].Add(1)
+func (h *histogram) addDuration(d time.Duration) {
+	h.counts[bucketOf(d)].Add(1)
 	for {
 		old := h.max.Load()
 		if int64(d) <= old || h.max.CompareAndSwap(old, int64(d)) {
@@ -100,7 +100,7 @@ func (h *histogram) add(d time.Duration) {
 	}
 }
 
-func bucket(d time.Duration) int {
+func bucketOf(d time.Duration) int {
 	us := uint64(max(d.Microseconds(), 0))
 	if us < 16 {
 		return int(us)
@@ -109,8 +109,8 @@ func bucket(d time.Duration) int {
 	return shift*16 + int(us>>shift)
 }
 
-// upper is where a bucket ends.
-func upper(bucket int) time.Duration {
+// bucketEnd is where a bucket ends.
+func bucketEnd(bucket int) time.Duration {
 	if bucket < 16 {
 		return time.Duration(bucket+1) * time.Microsecond
 	}
@@ -126,7 +126,7 @@ func (h *histogram) quantile(q float64) time.Duration {
 	rank, seen := int64(q*float64(total)), int64(0)
 	for i := range h.counts {
 		if seen += h.counts[i].Load(); seen > rank {
-			return min(upper(i), time.Duration(h.max.Load()))
+			return min(bucketEnd(i), time.Duration(h.max.Load()))
 		}
 	}
 	return time.Duration(h.max.Load())

@@ -66,7 +66,7 @@ func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body))}, nil
 }
 
-func (f *fake) times(start time.Time) (at []time.Duration) {
+func (f *fake) sendTimes(start time.Time) (at []time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, s := range f.sent {
@@ -85,8 +85,8 @@ func newFake(t *testing.T, cfg Config, f *fake) *Client {
 	return c
 }
 
-// evaluate asks for n users with so many workers and returns the errors by user.
-func evaluate(ctx context.Context, c *Client, n, workers int) []error {
+// evaluateUsers asks for n users with so many workers and returns the errors by user.
+func evaluateUsers(ctx context.Context, c *Client, n, workers int) []error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	errs := make([]error, n)
@@ -108,7 +108,7 @@ func evaluate(ctx context.Context, c *Client, n, workers int) []error {
 	return errs
 }
 
-func noErrors(t *testing.T, errs []error) {
+func requireNoErrors(t *testing.T, errs []error) {
 	t.Helper()
 	for i, err := range errs {
 		if err != nil {
@@ -117,7 +117,7 @@ func noErrors(t *testing.T, errs []error) {
 	}
 }
 
-func userError(t *testing.T, err error, kind pipeline.Kind) *pipeline.UserError {
+func requireUserError(t *testing.T, err error, kind pipeline.Kind) *pipeline.UserError {
 	t.Helper()
 	ue, ok := errors.AsType[*pipeline.UserError](err)
 	if !ok || ue.Kind != kind {
@@ -162,8 +162,8 @@ func TestNoSecondHoldsMoreThanTheRate(t *testing.T) {
 			}
 			c := newFake(t, Config{Rate: tt.rate, Burst: tt.burst}, f)
 			start := time.Now()
-			noErrors(t, evaluate(t.Context(), c, max(int(10*tt.rate), 5), tt.workers))
-			at := f.times(start)
+			requireNoErrors(t, evaluateUsers(t.Context(), c, max(int(10*tt.rate), 5), tt.workers))
+			at := f.sendTimes(start)
 			limit := int(tt.rate) + tt.burst
 			for i := range at {
 				if j := i + limit; j < len(at) && at[j]-at[i] < time.Second {
@@ -189,8 +189,8 @@ func TestFirstRequestGoesAlone(t *testing.T) {
 		f := &fake{latency: time.Second}
 		c := newFake(t, Config{}, f)
 		start := time.Now()
-		noErrors(t, evaluate(t.Context(), c, 200, 64))
-		if at := f.times(start); at[0] != 0 || at[1] != time.Second || at[64] != time.Second {
+		requireNoErrors(t, evaluateUsers(t.Context(), c, 200, 64))
+		if at := f.sendTimes(start); at[0] != 0 || at[1] != time.Second || at[64] != time.Second {
 			t.Errorf("requests at %v", at[:70])
 		}
 		if most := f.most.Load(); most != 64 {
@@ -207,7 +207,7 @@ func TestWrongKeyStopsWithinAHandfulOfRequests(t *testing.T) {
 			}}
 			key, _ := NewKey(canary)
 			c := newFake(t, Config{Key: key, KeySource: "AMPLITUDE_DEPLOYMENT_KEY"}, f)
-			errs := evaluate(t.Context(), c, 1000, 64)
+			errs := evaluateUsers(t.Context(), c, 1000, 64)
 			if n := len(f.sent); n != 3 {
 				t.Errorf("%d requests, want 3", n)
 			}
@@ -242,7 +242,7 @@ func TestKeyRefusedOnceIsForgiven(t *testing.T) {
 			}
 			return 200, nil, "{}", nil
 		}}
-		noErrors(t, evaluate(t.Context(), newFake(t, Config{}, f), 1000, 40))
+		requireNoErrors(t, evaluateUsers(t.Context(), newFake(t, Config{}, f), 1000, 40))
 	})
 }
 
@@ -254,7 +254,7 @@ func TestKeyRevokedMidRun(t *testing.T) {
 			}
 			return 200, nil, "{}", nil
 		}}
-		errs := evaluate(t.Context(), newFake(t, Config{}, f), 1000, 64)
+		errs := evaluateUsers(t.Context(), newFake(t, Config{}, f), 1000, 64)
 		if n := len(f.sent); n > 100+64+2 {
 			t.Errorf("%d requests, want at most those in flight and two more", n)
 		}
@@ -285,8 +285,8 @@ func TestManyTooManyRequestsAreOnePause(t *testing.T) {
 			var log bytes.Buffer
 			c := newFake(t, Config{MaxAttempts: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))}, f)
 			start := time.Now()
-			noErrors(t, evaluate(t.Context(), c, 400, 64))
-			at := f.times(start)
+			requireNoErrors(t, evaluateUsers(t.Context(), c, 400, 64))
+			at := f.sendTimes(start)
 			gaps := 0
 			for i := range at[1:] {
 				if gap := at[i+1] - at[i]; gap > 500*time.Millisecond {
@@ -332,7 +332,7 @@ func TestPausesOfAnHourAreAFewLines(t *testing.T) {
 				}
 				var log bytes.Buffer
 				c := newFake(t, Config{Rate: 2, Logger: slog.New(slog.NewTextHandler(&log, nil))}, f)
-				noErrors(t, evaluate(t.Context(), c, 4500, 4)) // an hour, and the rest
+				requireNoErrors(t, evaluateUsers(t.Context(), c, 4500, 4)) // an hour, and the rest
 				lines := strings.Split(strings.TrimSpace(log.String()), "\n")
 				want := strings.Split(tt.want, ",")
 				for i, line := range lines {
@@ -355,7 +355,7 @@ func TestNothingBut429Ends(t *testing.T) {
 				return 429, http.Header{"Retry-After": {header}}, "", nil
 			}}
 			start := time.Now()
-			errs := evaluate(t.Context(), newFake(t, Config{}, f), 100, 64)
+			errs := evaluateUsers(t.Context(), newFake(t, Config{}, f), 100, 64)
 			for _, err := range errs {
 				if _, ok := errors.AsType[*OutageError](err); !ok {
 					t.Fatalf("Retry-After %q: %v", header, err)
@@ -390,9 +390,9 @@ func TestOutageIsNobodysFailure(t *testing.T) {
 				}
 				var log bytes.Buffer
 				c := newFake(t, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}, f)
-				noErrors(t, evaluate(t.Context(), c, 3000, 64))
+				requireNoErrors(t, evaluateUsers(t.Context(), c, 3000, 64))
 				during := 0
-				for _, at := range f.times(start) {
+				for _, at := range f.sendTimes(start) {
 					if at > 30*time.Second && at < 10*time.Minute {
 						during++
 					}
@@ -418,7 +418,7 @@ func TestOutageEndsAfterMaxOutage(t *testing.T) {
 			}
 			return 200, nil, "{}", nil
 		}
-		errs := evaluate(t.Context(), newFake(t, Config{MaxOutage: 5 * time.Minute}, f), 1000, 64)
+		errs := evaluateUsers(t.Context(), newFake(t, Config{MaxOutage: 5 * time.Minute}, f), 1000, 64)
 		answered := 0
 		for _, err := range errs {
 			if err == nil {
@@ -454,9 +454,9 @@ func TestMaintenancePageDuringAnOutage(t *testing.T) {
 				}
 				return 503, nil, "", nil
 			}
-			errs := evaluate(t.Context(), newFake(t, Config{}, f), 2000, 64)
+			errs := evaluateUsers(t.Context(), newFake(t, Config{}, f), 2000, 64)
 			if back {
-				noErrors(t, errs)
+				requireNoErrors(t, errs)
 				return
 			}
 			for _, err := range errs {
@@ -480,14 +480,14 @@ func TestUnavailableWhileOthersGoThrough(t *testing.T) {
 			return 200, nil, "{}", nil
 		}}
 		c := newFake(t, Config{}, f)
-		for i, err := range evaluate(t.Context(), c, 2000, 8) {
+		for i, err := range evaluateUsers(t.Context(), c, 2000, 8) {
 			if i != 7 {
 				if err != nil {
 					t.Fatalf("user %d: %v", i, err)
 				}
 				continue
 			}
-			if ue := userError(t, err, pipeline.KindUnavailable); ue.Attempts != 5 || ue.HTTPStatus != 500 || strings.Contains(ue.Error(), "SECRET") {
+			if ue := requireUserError(t, err, pipeline.KindUnavailable); ue.Attempts != 5 || ue.HTTPStatus != 500 || strings.Contains(ue.Error(), "SECRET") {
 				t.Errorf("got %+v", ue)
 			}
 		}
@@ -588,7 +588,7 @@ func TestShortOutagesAreNobodysFailure(t *testing.T) {
 				answered[name] = true
 				return 200, nil, "{}", nil
 			}}
-			for i, err := range evaluate(t.Context(), newFake(t, Config{}, f), users, workers) {
+			for i, err := range evaluateUsers(t.Context(), newFake(t, Config{}, f), users, workers) {
 				var got pipeline.Kind
 				if ue, ok := errors.AsType[*pipeline.UserError](err); ok {
 					got = ue.Kind
@@ -632,7 +632,7 @@ func TestOneUserIsToldFromAnOutage(t *testing.T) {
 					}
 					continue
 				}
-				if ue := userError(t, err, pipeline.KindUnavailable); ue.HTTPStatus != 503 {
+				if ue := requireUserError(t, err, pipeline.KindUnavailable); ue.HTTPStatus != 503 {
 					t.Errorf("%s: got %+v", name, ue)
 				}
 			}
@@ -686,10 +686,10 @@ func TestRefusedAfterAnswers(t *testing.T) {
 					if resumed {
 						c.Known(&pipeline.User{UserID: "SECRET-0"})
 					} else {
-						noErrors(t, evaluate(t.Context(), c, users, 4))
+						requireNoErrors(t, evaluateUsers(t.Context(), c, users, 4))
 					}
 					_, err := c.Evaluate(t.Context(), &pipeline.User{UserID: "SECRET-7"})
-					if ue := userError(t, err, tt.kind); ue.HTTPStatus != tt.status || ue.Attempts < 2 || strings.Contains(ue.Error(), "SECRET") {
+					if ue := requireUserError(t, err, tt.kind); ue.HTTPStatus != tt.status || ue.Attempts < 2 || strings.Contains(ue.Error(), "SECRET") {
 						t.Errorf("got %+v, want status %d after another attempt", ue, tt.status)
 					}
 					if log.Len() > 0 {
@@ -713,7 +713,7 @@ func TestRefusedAfterAnswers(t *testing.T) {
 					}
 					start := time.Now()
 					answered := 0
-					for i, err := range evaluate(t.Context(), c, 1000, 64) {
+					for i, err := range evaluateUsers(t.Context(), c, 1000, 64) {
 						if err == nil {
 							answered++
 						} else if out, ok := errors.AsType[*OutageError](err); !ok || out.Status != tt.status || pipeline.Hint(err) == "" {
@@ -745,10 +745,10 @@ func TestKnownUserBeginsToFail(t *testing.T) {
 					return 200, nil, "{}", nil
 				}}
 				c := newFake(t, Config{}, f)
-				noErrors(t, evaluate(t.Context(), c, 16, 1))
+				requireNoErrors(t, evaluateUsers(t.Context(), c, 16, 1))
 				start := time.Now()
 				_, err := c.Evaluate(t.Context(), &pipeline.User{UserID: "SECRET-20"})
-				userError(t, err, pipeline.KindUnavailable)
+				requireUserError(t, err, pipeline.KindUnavailable)
 				if took := time.Since(start); took > 10*time.Minute {
 					t.Errorf("written off after %v, want it long before an outage ends the run", took)
 				}
@@ -762,22 +762,22 @@ func TestKnownUserBeginsToFail(t *testing.T) {
 
 func TestRing(t *testing.T) {
 	var r ring
-	if !r.empty() {
+	if !r.isEmpty() {
 		t.Error("the zero ring is not empty")
 	}
 	for i := range 100 {
 		for range 2 { // a second time changes nothing
-			r.add(fmt.Sprint(i / 2))
+			r.addUser(fmt.Sprint(i / 2))
 		}
-		if query, size := r.get(); query == "" || size != min(i/2+1, len(r.queries)) || r.empty() {
+		if query, size := r.currentUser(); query == "" || size != min(i/2+1, len(r.queries)) || r.isEmpty() {
 			t.Fatalf("after %d users: %q of %d", i/2+1, query, size)
 		}
 	}
 	seen := map[string]bool{}
 	for range r.queries {
-		query, _ := r.get()
+		query, _ := r.currentUser()
 		seen[query] = true
-		r.next()
+		r.moveOn()
 	}
 	for i := range r.queries {
 		if last := fmt.Sprint(49 - i); !seen[last] {
@@ -817,7 +817,7 @@ func TestPersistentFailuresDrainTheBudget(t *testing.T) {
 			return 200, nil, "{}", nil
 		}}
 		c := newFake(t, Config{MaxAttempts: 20}, f)
-		noErrors(t, evaluate(t.Context(), c, 3000, 64))
+		requireNoErrors(t, evaluateUsers(t.Context(), c, 3000, 64))
 		if s := c.Stats(); s.Outages == 0 {
 			t.Errorf("half of all requests failed, and the run never slowed down: %+v", s)
 		}
@@ -831,7 +831,7 @@ func TestBadAnswersAreRetriedThreeTimes(t *testing.T) {
 			c := newFake(t, Config{}, f)
 			_, err := c.Evaluate(t.Context(), &pipeline.User{UserID: "u"})
 			c.Close()
-			ue := userError(t, err, pipeline.KindBadAnswer)
+			ue := requireUserError(t, err, pipeline.KindBadAnswer)
 			if len(f.sent) != 4 || ue.Attempts != 4 || ue.HTTPStatus != 200 || strings.Contains(ue.Message, "SECRET") {
 				t.Errorf("%q: %d requests, %+v", body, len(f.sent), ue)
 			}
@@ -843,8 +843,8 @@ func TestRejectedIsOneAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{latency: time.Millisecond, answer: func(int, *http.Request) (int, http.Header, string, error) { return 400, nil, "SECRET", nil }}
 		c := newFake(t, Config{}, f)
-		for _, err := range evaluate(t.Context(), c, 100, 64) {
-			if ue := userError(t, err, pipeline.KindRejected); ue.Attempts != 1 || ue.HTTPStatus != 400 {
+		for _, err := range evaluateUsers(t.Context(), c, 100, 64) {
+			if ue := requireUserError(t, err, pipeline.KindRejected); ue.Attempts != 1 || ue.HTTPStatus != 400 {
 				t.Errorf("got %+v", ue)
 			}
 		}
@@ -888,7 +888,7 @@ func TestCancelEndsEveryWait(t *testing.T) {
 				c := newFake(t, Config{Timeout: time.Hour, Rate: rate}, f)
 				defer time.AfterFunc(70*time.Second, func() { cancel(why) }).Stop()
 				start := time.Now()
-				errs := evaluate(ctx, c, 64, 64)
+				errs := evaluateUsers(ctx, c, 64, 64)
 				if took := time.Since(start); took > 70*time.Second {
 					t.Errorf("%s, rate %v: returned after %v", name, rate, took)
 				}

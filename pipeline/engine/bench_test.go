@@ -58,14 +58,14 @@ func benchEngine(b *testing.B) *engine.Engine {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return parse(b, string(configs))
+	return parseConfigs(b, string(configs))
 }
 
-func benchmark(b *testing.B, e *engine.Engine, flags []string, n int) {
+func benchmarkFlags(b *testing.B, e *engine.Engine, flags []string, n int) {
 	users := benchUsers(b)
 	plan := e.Plan(flags)
 	var variants []*engine.Variant
-	i, start := 0, cpu()
+	i, start := 0, cpuTime()
 	b.ReportAllocs()
 	for b.Loop() {
 		variants = plan.Append(variants[:0], users[i])
@@ -73,7 +73,7 @@ func benchmark(b *testing.B, e *engine.Engine, flags []string, n int) {
 			i = 0
 		}
 	}
-	b.ReportMetric(float64((cpu()-start).Nanoseconds())/float64(b.N)/float64(n), "cpu-ns/flag") // others may use the machine too
+	b.ReportMetric(float64((cpuTime()-start).Nanoseconds())/float64(b.N)/float64(n), "cpu-ns/flag") // others may use the machine too
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/flag")
 }
 
@@ -85,20 +85,20 @@ func BenchmarkAppend(b *testing.B) {
 	for _, f := range e.Flags()[:10] {
 		flags = append(flags, f.Key)
 	}
-	benchmark(b, e, flags, len(flags))
+	benchmarkFlags(b, e, flags, len(flags))
 }
 
 // All fifteen: those that read lists, groups and regular expressions too.
-func BenchmarkDeployment(b *testing.B) { benchmark(b, benchEngine(b), nil, 15) }
+func BenchmarkDeployment(b *testing.B) { benchmarkFlags(b, benchEngine(b), nil, 15) }
 
 // One flag alone, with what it depends on, shows what its kind costs; "none" is what a user costs.
 func BenchmarkFlag(b *testing.B) {
 	e := benchEngine(b)
-	b.Run("none", func(b *testing.B) { benchmark(b, e, []string{}, 1) })
+	b.Run("none", func(b *testing.B) { benchmarkFlags(b, e, []string{}, 1) })
 	for _, f := range e.Flags() {
-		b.Run(f.Key, func(b *testing.B) { benchmark(b, e, []string{f.Key}, 1) })
+		b.Run(f.Key, func(b *testing.B) { benchmarkFlags(b, e, []string{f.Key}, 1) })
 	}
 }
 
 // Twenty flags alike, of the kind that most are.
-func BenchmarkTargeted(b *testing.B) { benchmark(b, parse(b, realistic()), nil, 20) }
+func BenchmarkTargeted(b *testing.B) { benchmarkFlags(b, parseConfigs(b, realisticConfigs()), nil, 20) }

@@ -42,7 +42,7 @@ func coerceString(v *pipeline.Value) (s string, ok bool) {
 	case pipeline.List, pipeline.Object:
 		return string(appendJSON(nil, v)), true
 	}
-	return string(appendNumber(nil, number(v))), true
+	return string(appendNumber(nil, floatOf(v))), true
 }
 
 const maxSafe = 1<<53 - 1 // integers up to here are exact in JavaScript
@@ -55,8 +55,8 @@ func plainInteger(s string) bool {
 	return !strings.ContainsAny(s, ".eE")
 }
 
-// number is the float64 of a Number, Int or Float.
-func number(v *pipeline.Value) float64 {
+// floatOf is the float64 of a Number, Int or Float.
+func floatOf(v *pipeline.Value) float64 {
 	switch v.Kind {
 	case pipeline.Int:
 		return float64(v.Num)
@@ -97,7 +97,7 @@ func appendJSON(dst []byte, v *pipeline.Value) []byte {
 	case pipeline.Bool:
 		return strconv.AppendBool(dst, v.Num != 0)
 	case pipeline.Number, pipeline.Int, pipeline.Float:
-		if f := number(v); !math.IsNaN(f) && !math.IsInf(f, 0) {
+		if f := floatOf(v); !math.IsNaN(f) && !math.IsInf(f, 0) {
 			return appendNumber(dst, f)
 		}
 	case pipeline.List:
@@ -451,7 +451,7 @@ func compareStrings(a, b string) int {
 			a, b = a[n:], b[m:]
 			continue
 		}
-		return int(firstUnit(r)) - int(firstUnit(s)) + tie(r, s)
+		return int(firstUnit(r)) - int(firstUnit(s)) + compareTied(r, s)
 	}
 	return len(a) - len(b)
 }
@@ -464,8 +464,8 @@ func firstUnit(r rune) rune {
 	return 0xd800 + (r-0x10000)>>10
 }
 
-// tie decides between characters that share their first code unit.
-func tie(r, s rune) int {
+// compareTied decides between characters that share their first code unit.
+func compareTied(r, s rune) int {
 	if firstUnit(r) == firstUnit(s) {
 		return int(r - s)
 	}

@@ -125,13 +125,13 @@ type (
 
 // Parse compiles flag configurations: a JSON array, as GET /v1/flags answers it. Fields that it does not know are
 // ignored. What is wrong with a flag is a *[ConfigError].
-func Parse(data []byte) (*Engine, error) { return parse(data, false) }
+func Parse(data []byte) (*Engine, error) { return parseConfigs(data, false) }
 
 // ParseLenient is [Parse], but a flag with a regular expression that this engine cannot run is no error: nobody
 // gets a variant of it, nor of a flag that depends on it. [Engine.Unanswered] names them.
-func ParseLenient(data []byte) (*Engine, error) { return parse(data, true) }
+func ParseLenient(data []byte) (*Engine, error) { return parseConfigs(data, true) }
 
-func parse(data []byte, lenient bool) (*Engine, error) {
+func parseConfigs(data []byte, lenient bool) (*Engine, error) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	options := json.JoinOptions(jsontext.AllowDuplicateNames(true))
 	var raw []jsontext.Value
@@ -145,7 +145,7 @@ func parse(data []byte, lenient bool) (*Engine, error) {
 	e := &Engine{index: map[string]int32{}}
 	for i, text := range raw {
 		c := &configs[i]
-		err := json.Unmarshal(lastNames(text), c, options)
+		err := json.Unmarshal(keepLastNames(text), c, options)
 		switch {
 		case text.Kind() == 'n':
 			return nil, fmt.Errorf("flag configurations: flag %d of the list is null", i+1)
@@ -166,26 +166,26 @@ func parse(data []byte, lenient bool) (*Engine, error) {
 	}
 	c := compiler{engine: e, selectors: map[string]int32{}}
 	for i := range configs {
-		if err := c.flag(&configs[i], raw[i]); err != nil {
+		if err := c.compileFlag(&configs[i], raw[i]); err != nil {
 			return nil, err
 		}
 	}
 	if err := c.checkCycles(); err != nil {
 		return nil, err
 	}
-	e.settle()
+	e.precomputeAnswers()
 	all := make([]int32, len(e.flags))
 	for i, m := range propertyOrder(keyMembers(configs)) { // the SDKs keep the flags in an object
 		all[i] = e.index[m.Name]
 	}
-	e.all = e.plan(all)
+	e.all = e.newPlan(all)
 	e.states.New = func() any { return e.newState() }
 	return e, nil
 }
 
-// lastNames leaves of members of the same name the last one, at the place of the first, as JSON.parse does; package
+// keepLastNames leaves of members of the same name the last one, at the place of the first, as JSON.parse does; package
 // json would make one of both.
-func lastNames(text jsontext.Value) jsontext.Value {
+func keepLastNames(text jsontext.Value) jsontext.Value {
 	if text.IsValid() || text.Kind() != '{' && text.Kind() != '[' { // valid: no name stands twice
 		return text
 	}
@@ -208,10 +208,10 @@ func lastNames(text jsontext.Value) jsontext.Value {
 		if err != nil {
 			return text
 		}
-		value = lastNames(slices.Clone(value))
+		value = keepLastNames(slices.Clone(value))
 		if text.Kind() == '{' {
 			p.value = string(value)
-			o = o.set(p)
+			o = o.setProperty(p)
 			continue
 		}
 		if len(list) > 1 {
@@ -220,7 +220,7 @@ func lastNames(text jsontext.Value) jsontext.Value {
 		list = append(list, value...)
 	}
 	if text.Kind() == '{' {
-		return o.append(nil)
+		return o.appendJSON(nil)
 	}
 	return append(list, ']')
 }
@@ -266,27 +266,27 @@ type compiler struct {
 	bases  []*base     // likewise; nil for a variant that is null: nothing, says the reference
 }
 
-func (c *compiler) fail(path string, err error) error {
+func (c *compiler) configError(path string, err error) error {
 	return &ConfigError{*c.config.Key, path, err}
 }
 
-func (c *compiler) missing(path, field string) error {
-	return c.fail(path, fmt.Errorf("%q %w", field, ErrMissing))
+func (c *compiler) missingError(path, field string) error {
+	return c.configError(path, fmt.Errorf("%q %w", field, ErrMissing))
 }
 
-func (c *compiler) warn(path string, err error) {
+func (c *compiler) addWarning(path string, err error) {
 	c.engine.warnings = append(c.engine.warnings, &ConfigError{*c.config.Key, path, err})
 }
 
-func (c *compiler) flag(config *flagConfig, text []byte) error {
+func (c *compiler) compileFlag(config *flagConfig, text []byte) error {
 	c.config = config
 	switch {
 	case config.Variants == nil:
-		return c.missing("", "variants")
+		return c.missingError("", "variants")
 	case config.Segments == nil:
-		return c.missing("", "segments")
+		return c.missingError("", "segments")
 	}
-	metadata, err := c.metadata("", config.Metadata)
+	metadata, err := c.parseMetadata("", config.Metadata)
 	if err != nil {
 		return err
 	}
@@ -298,7 +298,7 @@ func (c *compiler) flag(config *flagConfig, text []byte) error {
 	c.bases = make([]*base, len(c.names))
 	for i, name := range c.names {
 		if raw := config.Variants[name]; raw.Kind() != 'n' {
-			if c.bases[i], err = c.base(name, raw); err != nil {
+			if c.bases[i], err = c.compileBase(name, raw); err != nil {
 				return err
 			}
 		}
@@ -308,20 +308,20 @@ func (c *compiler) flag(config *flagConfig, text []byte) error {
 		Key:            *config.Key,
 		Variants:       slices.Clone(c.names),
 		Dependencies:   config.Dependencies,
-		FlagType:       metadata.string("flagType"),
-		EvaluationMode: metadata.string("evaluationMode"),
-		ExperimentKey:  metadata.string("experimentKey"),
-		Deployed:       metadata.get("deployed") != "false",
+		FlagType:       metadata.findString("flagType"),
+		EvaluationMode: metadata.findString("evaluationMode"),
+		ExperimentKey:  metadata.findString("experimentKey"),
+		Deployed:       metadata.findRaw("deployed") != "false",
 	}}
 	for i, key := range config.Dependencies {
 		if d, ok := c.engine.index[key]; ok {
 			f.dependencies = append(f.dependencies, d)
 		} else {
-			c.warn(fmt.Sprintf("dependencies[%d]", i), &UnknownError{"dependency", key})
+			c.addWarning(fmt.Sprintf("dependencies[%d]", i), &UnknownError{"dependency", key})
 		}
 	}
 	for i := range config.Segments {
-		s, err := c.segment(fmt.Sprintf("segments[%d]", i), &config.Segments[i], metadata)
+		s, err := c.compileSegment(fmt.Sprintf("segments[%d]", i), &config.Segments[i], metadata)
 		if err != nil {
 			return err
 		}
@@ -332,21 +332,21 @@ func (c *compiler) flag(config *flagConfig, text []byte) error {
 	return nil
 }
 
-func (c *compiler) segment(path string, config *segmentConfig, flagMetadata object) (segment, error) {
+func (c *compiler) compileSegment(path string, config *segmentConfig, flagMetadata object) (segment, error) {
 	s := segment{always: config.Conditions == nil}
-	own, err := c.metadata(path, config.Metadata)
+	own, err := c.parseMetadata(path, config.Metadata)
 	if err != nil {
 		return s, err
 	}
-	s.name = own.string("segmentName")
-	metadata := flagMetadata.merge(own)
+	s.name = own.findString("segmentName")
+	metadata := flagMetadata.mergeOver(own)
 	variants := map[string]*Variant{}
 	for i, name := range c.names {
 		variants[name] = nil
 		if c.bases[i] == nil {
 			continue
 		}
-		if variants[name], err = c.variant(c.bases[i], metadata); err != nil {
+		if variants[name], err = c.compileVariant(c.bases[i], metadata); err != nil {
 			return s, err
 		}
 	}
@@ -356,7 +356,7 @@ func (c *compiler) segment(path string, config *segmentConfig, flagMetadata obje
 		}
 		v, ok := variants[*name]
 		if !ok {
-			c.warn(path, &UnknownError{"variant", *name})
+			c.addWarning(path, &UnknownError{"variant", *name})
 		}
 		return resultOf(v)
 	}
@@ -364,7 +364,7 @@ func (c *compiler) segment(path string, config *segmentConfig, flagMetadata obje
 	for i, list := range config.Conditions {
 		conditions := make([]condition, len(list))
 		for j := range list {
-			if conditions[j], err = c.condition(fmt.Sprintf("%s.conditions[%d][%d]", path, i, j), &list[j]); err != nil {
+			if conditions[j], err = c.compileCondition(fmt.Sprintf("%s.conditions[%d][%d]", path, i, j), &list[j]); err != nil {
 				return s, err
 			}
 		}
@@ -376,24 +376,24 @@ func (c *compiler) segment(path string, config *segmentConfig, flagMetadata obje
 	path += ".bucket"
 	switch {
 	case config.Bucket.Salt == nil:
-		return s, c.missing(path, "salt")
+		return s, c.missingError(path, "salt")
 	case config.Bucket.Allocations == nil:
-		return s, c.missing(path, "allocations")
+		return s, c.missingError(path, "allocations")
 	}
-	s.bucket = &bucket{config: config.Bucket, selector: c.selector(config.Bucket.Selector), salt: newSaltHash(*config.Bucket.Salt)}
+	s.bucket = &bucket{config: config.Bucket, selector: c.compileSelector(config.Bucket.Selector), salt: newSaltHash(*config.Bucket.Salt)}
 	for i, a := range config.Bucket.Allocations {
 		path := fmt.Sprintf("%s.allocations[%d]", path, i)
 		if a.Distributions == nil {
-			return s, c.missing(path, "distributions")
+			return s, c.missingError(path, "distributions")
 		}
-		start, end, err := c.limits(path, a.Range)
+		start, end, err := c.compileRange(path, a.Range)
 		if err != nil {
 			return s, err
 		}
 		out := allocation{start: start, end: end}
 		for j, d := range a.Distributions {
 			path := fmt.Sprintf("%s.distributions[%d]", path, j)
-			start, end, err := c.limits(path, d.Range)
+			start, end, err := c.compileRange(path, d.Range)
 			if err != nil {
 				return s, err
 			}
@@ -401,20 +401,20 @@ func (c *compiler) segment(path string, config *segmentConfig, flagMetadata obje
 		}
 		s.bucket.allocations = append(s.bucket.allocations, out)
 	}
-	s.bucket.compile()
+	s.bucket.compileRows()
 	return s, nil
 }
 
-// limits turns a range of numbers into one of integers that holds the same integers.
-func (c *compiler) limits(path string, numbers []float64) (start, end uint32, err error) {
+// compileRange turns a range of numbers into one of integers that holds the same integers.
+func (c *compiler) compileRange(path string, numbers []float64) (start, end uint32, err error) {
 	if len(numbers) < 2 {
-		return 0, 0, c.fail(path, errors.New("its range is not two numbers"))
+		return 0, 0, c.configError(path, errors.New("its range is not two numbers"))
 	}
 	limit := func(f float64) uint32 { return uint32(min(max(math.Ceil(f), 0), math.MaxUint32)) }
 	return limit(numbers[0]), limit(numbers[1]), nil
 }
 
-func (c *compiler) selector(path []string) int32 {
+func (c *compiler) compileSelector(path []string) int32 {
 	key := fmt.Sprintf("%q", path)
 	i, ok := c.selectors[key]
 	if !ok {
@@ -425,20 +425,20 @@ func (c *compiler) selector(path []string) int32 {
 	return i
 }
 
-func (c *compiler) condition(path string, config *conditionConfig) (condition, error) {
+func (c *compiler) compileCondition(path string, config *conditionConfig) (condition, error) {
 	out := condition{
 		config:   config,
-		selector: c.selector(config.Selector),
+		selector: c.compileSelector(config.Selector),
 		op:       ops[config.Op],
 		values:   config.Values,
 		none:     slices.Contains(config.Values, "(none)"),
 	}
 	if config.Values == nil {
-		return out, c.missing(path, "values")
+		return out, c.missingError(path, "values")
 	}
 	switch out.op {
 	case opUnknown:
-		c.warn(path, &UnknownError{"operator", config.Op})
+		c.addWarning(path, &UnknownError{"operator", config.Op})
 	case opIs, opIsNot, opSetContains, opSetContainsNot, opSetContainsAny, opSetContainsAnyNot:
 		out.set = newValueSet(config.Values, canonBool)
 	case opSetIs, opSetIsNot:
@@ -461,7 +461,7 @@ func (c *compiler) condition(path string, config *conditionConfig) (condition, e
 		for _, v := range config.Values {
 			re, err := compileRegex(v)
 			if err != nil {
-				return out, c.fail(path, regexError(v, err))
+				return out, c.configError(path, regexError(v, err))
 			}
 			out.regexes = append(out.regexes, re)
 		}
@@ -475,23 +475,23 @@ type base struct {
 	metadata object
 }
 
-func (c *compiler) base(name string, raw jsontext.Value) (*base, error) {
+func (c *compiler) compileBase(name string, raw jsontext.Value) (*base, error) {
 	path := fmt.Sprintf("variants[%q]", name)
 	var config variantConfig
 	if err := json.Unmarshal(raw, &config, jsontext.AllowDuplicateNames(true)); err != nil {
-		return nil, c.fail(path, jsonError(err))
+		return nil, c.configError(path, jsonError(err))
 	}
-	metadata, err := c.metadata(path, config.Metadata)
+	metadata, err := c.parseMetadata(path, config.Metadata)
 	if err != nil {
 		return nil, err
 	}
 	tree, err := parseOrdered(bytes.NewReader(raw))
 	if err != nil {
-		return nil, c.fail(path, jsonError(err))
+		return nil, c.configError(path, jsonError(err))
 	}
 	b := &base{Variant{Name: name, ValueJSON: string(config.Value), tree: tree}, metadata}
 	b.variant.FlagKey, b.variant.Key = *c.config.Key, name
-	b.variant.Payload = compact(config.Payload)
+	b.variant.Payload = compactJSON(config.Payload)
 	if config.Key != nil && *config.Key != "" {
 		b.variant.Key = *config.Key
 	}
@@ -501,24 +501,24 @@ func (c *compiler) base(name string, raw jsontext.Value) (*base, error) {
 	return b, nil
 }
 
-// variant makes the answer that a segment gives with one of the flag's variants.
-func (c *compiler) variant(b *base, metadata object) (*Variant, error) {
-	metadata = metadata.merge(b.metadata)
-	text := metadata.append(nil)
+// compileVariant makes the answer that a segment gives with one of the flag's variants.
+func (c *compiler) compileVariant(b *base, metadata object) (*Variant, error) {
+	metadata = metadata.mergeOver(b.metadata)
+	text := metadata.appendJSON(nil)
 	merged, err := parseOrdered(bytes.NewReader(text))
 	if err != nil {
-		return nil, c.fail("", jsonError(err))
+		return nil, c.configError("", jsonError(err))
 	}
 	v := b.variant
 	v.ID = len(c.engine.variants)
 	v.tree.Members = setMember(slices.Clone(v.tree.Members), "metadata", merged)
-	v.FlagType = metadata.string("flagType")
-	v.Default = metadata.get("default") == "true"
-	v.Deployed = metadata.get("deployed") != "false"
-	v.ExperimentKey = metadata.string("experimentKey")
+	v.FlagType = metadata.findString("flagType")
+	v.Default = metadata.findRaw("default") == "true"
+	v.Deployed = metadata.findRaw("deployed") != "false"
+	v.ExperimentKey = metadata.findString("experimentKey")
 	v.answered = !v.Default && v.Deployed && !slices.Contains(groupTypes, v.FlagType)
 	if len(metadata) > 0 {
-		v.Metadata = compact(text)
+		v.Metadata = compactJSON(text)
 	}
 	c.engine.variants = append(c.engine.variants, &v)
 	return &v, nil
@@ -527,9 +527,9 @@ func (c *compiler) variant(b *base, metadata object) (*Variant, error) {
 // groupTypes are the types of flags that only exist so that others depend on them.
 var groupTypes = []string{MutualExclusion, Holdout, "release-group"}
 
-// compact is JSON text without white space, as the API answers it; strings and numbers stay as they are. A file
+// compactJSON is JSON text without white space, as the API answers it; strings and numbers stay as they are. A file
 // of configurations that people edit has some.
-func compact(text jsontext.Value) string {
+func compactJSON(text jsontext.Value) string {
 	text = slices.Clone(text)
 	if err := text.Compact(); err != nil {
 		return string(text) // not reached: it has been parsed
@@ -545,35 +545,35 @@ type property struct {
 	value string
 }
 
-func (c *compiler) metadata(path string, raw jsontext.Value) (object, error) {
+func (c *compiler) parseMetadata(path string, raw jsontext.Value) (object, error) {
 	if raw.Kind() != '{' {
 		if len(raw) == 0 || raw.Kind() == 'n' {
 			return nil, nil
 		}
-		return nil, c.fail(path, errors.New("its metadata is not an object"))
+		return nil, c.configError(path, errors.New("its metadata is not an object"))
 	}
 	var o object
 	dec := jsontext.NewDecoder(bytes.NewReader(raw), jsontext.AllowDuplicateNames(true))
 	if _, err := dec.ReadToken(); err != nil {
-		return nil, c.fail(path, jsonError(err))
+		return nil, c.configError(path, jsonError(err))
 	}
 	for dec.PeekKind() != '}' {
 		name, err := dec.ReadToken()
 		if err != nil {
-			return nil, c.fail(path, jsonError(err))
+			return nil, c.configError(path, jsonError(err))
 		}
 		p := property{name: name.String()}
 		value, err := dec.ReadValue()
 		if err != nil {
-			return nil, c.fail(path, jsonError(err))
+			return nil, c.configError(path, jsonError(err))
 		}
 		p.value = string(value)
-		o = o.set(p)
+		o = o.setProperty(p)
 	}
 	return o, nil
 }
 
-func (o object) set(p property) object {
+func (o object) setProperty(p property) object {
 	for i := range o {
 		if o[i].name == p.name {
 			o[i] = p
@@ -583,16 +583,16 @@ func (o object) set(p property) object {
 	return append(o, p)
 }
 
-// merge is Object.assign of both into a new object.
-func (o object) merge(over object) object {
+// mergeOver is Object.assign of both into a new object.
+func (o object) mergeOver(over object) object {
 	merged := slices.Clone(o)
 	for _, p := range over {
-		merged = merged.set(p)
+		merged = merged.setProperty(p)
 	}
 	return merged
 }
 
-func (o object) get(name string) string {
+func (o object) findRaw(name string) string {
 	for _, p := range o {
 		if p.name == name {
 			return p.value
@@ -601,9 +601,9 @@ func (o object) get(name string) string {
 	return ""
 }
 
-// string is the value of a member that is a string, "" otherwise.
-func (o object) string(name string) string {
-	text := o.get(name)
+// findString is the value of a member that is a string, "" otherwise.
+func (o object) findString(name string) string {
+	text := o.findRaw(name)
 	if text == "" || text[0] != '"' {
 		return ""
 	}
@@ -614,7 +614,7 @@ func (o object) string(name string) string {
 	return string(s)
 }
 
-func (o object) append(dst []byte) []byte {
+func (o object) appendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	for i, p := range o {
 		if i > 0 {

@@ -153,11 +153,11 @@ func (e *Engine) Plan(flagKeys []string) *Plan {
 			asked = append(asked, i)
 		}
 	}
-	return e.plan(asked)
+	return e.newPlan(asked)
 }
 
-// plan orders the flags as the reference's topologicalSort does: as asked, each after its dependencies.
-func (e *Engine) plan(asked []int32) *Plan {
+// newPlan orders the flags as the reference's topologicalSort does: as asked, each after its dependencies.
+func (e *Engine) newPlan(asked []int32) *Plan {
 	p := &Plan{engine: e, asked: asked}
 	seen := make([]bool, len(e.flags))
 	var visit func(i int32)
@@ -232,18 +232,18 @@ func resultOf(v *Variant) result {
 func (f *flag) evaluate(st *state) result {
 	for i := range f.segments {
 		s := &f.segments[i]
-		if !s.always && !s.match(st) {
+		if !s.always && !s.matches(st) {
 			continue
 		}
-		if r := s.pick(st); r != 0 {
+		if r := s.pickVariant(st); r != 0 {
 			return r
 		}
 	}
 	return 0
 }
 
-// match reports whether one of the lists holds whole.
-func (s *segment) match(st *state) bool {
+// matches reports whether one of the lists holds whole.
+func (s *segment) matches(st *state) bool {
 	for i := range s.conditions {
 		if matchAll(st, s.conditions[i]) {
 			return true
@@ -261,25 +261,25 @@ func matchAll(st *state, list []condition) bool {
 	return true
 }
 
-// pick is the variant of a segment that matches: the bucket's, or the segment's own where the bucket says
+// pickVariant is the variant of a segment that matches: the bucket's, or the segment's own where the bucket says
 // nothing. 0: the segment gives none, and the next one is tried.
-func (s *segment) pick(st *state) result {
+func (s *segment) pickVariant(st *state) result {
 	b := s.bucket
 	if b == nil {
 		return s.variant
 	}
-	value := st.load(b.selector).bucketing()
+	value := st.loadSlot(b.selector).asBucketing()
 	if value == "" {
 		return s.variant
 	}
-	hash := b.salt.sum(value)
+	hash := b.salt.hashValue(value)
 	percent, position := hash%100, hash/100
 	r := result(0)
 	if b.rows != nil {
-		row := &b.rows[b.percents.index(percent)]
-		r = row.results[row.index(position)]
+		row := &b.rows[b.percents.countUpTo(percent)]
+		r = row.results[row.countUpTo(position)]
 	} else {
-		r = b.find(percent, position)
+		r = b.findResult(percent, position)
 	}
 	if r == noBucket {
 		return s.variant
@@ -290,8 +290,8 @@ func (s *segment) pick(st *state) result {
 // noBucket is the result where no distribution has the user. Where one has it and names no variant, it is 0.
 const noBucket result = -1
 
-// find is the variant of the first distribution that has the user.
-func (b *bucket) find(percent, position uint32) result {
+// findResult is the variant of the first distribution that has the user.
+func (b *bucket) findResult(percent, position uint32) result {
 	for i := range b.allocations {
 		a := &b.allocations[i]
 		if percent < a.start || percent >= a.end {
@@ -309,9 +309,9 @@ func (b *bucket) find(percent, position uint32) result {
 // maxDistributions is how many a bucket may have for rows; those that people make have a few.
 const maxDistributions = 64
 
-// compile makes the rows: which bucket is whose is as good as random, and a processor that has to guess which way
+// compileRows makes the rows: which bucket is whose is as good as random, and a processor that has to guess which way
 // a comparison goes is wrong half of the time. So find is turned into steps, which are counted.
-func (b *bucket) compile() {
+func (b *bucket) compileRows() {
 	percents, positions := []uint32{0}, []uint32{0}
 	for i := range b.allocations {
 		a := &b.allocations[i]
@@ -331,7 +331,7 @@ func (b *bucket) compile() {
 	for _, percent := range ordered(percents, 100) {
 		var next row
 		for _, position := range positions {
-			r := b.find(percent, position)
+			r := b.findResult(percent, position)
 			if n := len(next.results); n == 0 || next.results[n-1] != r {
 				next.results = append(next.results, r)
 				if n > 0 {
@@ -349,8 +349,8 @@ func (b *bucket) compile() {
 // steps are numbers in ascending order.
 type steps []uint32
 
-// index counts the steps up to n, without a branch.
-func (s steps) index(n uint32) int {
+// countUpTo counts the steps up to n, without a branch.
+func (s steps) countUpTo(n uint32) int {
 	i := uint64(0)
 	for _, step := range s {
 		i += 1 - (uint64(n)-uint64(step))>>63
@@ -387,7 +387,7 @@ func (st *state) countDistinct(set *valueSet, list []string, canon func(string) 
 	}
 	st.count++
 	for _, s := range list {
-		switch i := set.index(canon(s)); {
+		switch i := set.indexOf(canon(s)); {
 		case i < 0:
 			others = true
 		case st.marks[i] != st.count:

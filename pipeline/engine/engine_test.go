@@ -15,7 +15,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 )
 
-func parse(t testing.TB, configs string) *engine.Engine {
+func parseConfigs(t testing.TB, configs string) *engine.Engine {
 	t.Helper()
 	e, err := engine.Parse([]byte(configs))
 	if err != nil {
@@ -24,7 +24,7 @@ func parse(t testing.TB, configs string) *engine.Engine {
 	return e
 }
 
-func user(t testing.TB, id, context string) *pipeline.User {
+func parseUserJSON(t testing.TB, id, context string) *pipeline.User {
 	t.Helper()
 	v, err := pipeline.ParseJSON(context)
 	if err != nil {
@@ -33,8 +33,8 @@ func user(t testing.TB, id, context string) *pipeline.User {
 	return &pipeline.User{UserID: id, Context: v.Members}
 }
 
-// keys are the variants as flag=variant.
-func keys(variants []*engine.Variant) []string {
+// variantKeys are the variants as flag=variant.
+func variantKeys(variants []*engine.Variant) []string {
 	s := []string{}
 	for _, v := range variants {
 		s = append(s, v.FlagKey+"="+v.Key)
@@ -94,16 +94,16 @@ func TestOperators(t *testing.T) {
 		if tt.value != "" {
 			context = `{"user_properties":{"p":` + tt.value + `}}`
 		}
-		e := parse(t, `[{"key":"f","variants":{"on":{"key":"on"}},"segments":[{"variant":"on","conditions":
+		e := parseConfigs(t, `[{"key":"f","variants":{"on":{"key":"on"}},"segments":[{"variant":"on","conditions":
 			[[{"selector":["context","user","user_properties","p"],"op":`+strconv.Quote(tt.op)+`,"values":`+tt.values+`}]]}]}]`)
-		if got := len(e.Evaluate(user(t, "u", context), nil)) == 1; got != tt.want {
+		if got := len(e.Evaluate(parseUserJSON(t, "u", context), nil)) == 1; got != tt.want {
 			t.Errorf("%s %s %s: %v, want %v", tt.value, tt.op, tt.values, got, tt.want)
 		}
 	}
 }
 
 func TestSelectors(t *testing.T) {
-	u := &pipeline.User{UserID: "u", DeviceID: "d", Context: user(t, "", `{
+	u := &pipeline.User{UserID: "u", DeviceID: "d", Context: parseUserJSON(t, "", `{
 		"country":"DE",
 		"group_properties":{"blank":{"":{"x":1}},"number":{"n":250},"org":{"acme":{"size":250}},"text":{"t":"T"}},
 		"groups":{"number":["n"],"org":["acme","other"],"text":["t"],"plain":"name","none":[],"blank":[""]},
@@ -135,7 +135,7 @@ func TestSelectors(t *testing.T) {
 		if want == "" {
 			want = "(none)"
 		}
-		e := parse(t, `[{"key":"f","variants":{"on":{"key":"on"}},"segments":[{"variant":"on","conditions":
+		e := parseConfigs(t, `[{"key":"f","variants":{"on":{"key":"on"}},"segments":[{"variant":"on","conditions":
 			[[{"selector":`+selector+`,"op":"`+op+`","values":[`+strconv.Quote(want)+`]}]]}]}]`)
 		if len(e.Evaluate(u, nil)) != 1 {
 			t.Errorf("%s is not %q", tt.selector, want)
@@ -149,7 +149,7 @@ const bucketed = `[{"key":"f","variants":{"on":{"key":"on"},"off":{"key":"off"},
 
 // Half of the users are allocated; of those a quarter is on. Three standard deviations of slack: the hash does not change.
 func TestBucketDistribution(t *testing.T) {
-	e := parse(t, bucketed)
+	e := parseConfigs(t, bucketed)
 	const n = 100_000
 	got := map[string]int{}
 	for i := range n {
@@ -171,7 +171,7 @@ const dependent = `[
 	{"key":"a","variants":{"slot":{"key":"slot"}},"segments":[{"variant":"slot"}]}]`
 
 func TestDependencies(t *testing.T) {
-	e := parse(t, dependent)
+	e := parseConfigs(t, dependent)
 	for _, tt := range []struct {
 		ask  []string
 		want []string
@@ -181,7 +181,7 @@ func TestDependencies(t *testing.T) {
 		{[]string{"c", "a", "c", "nope"}, []string{"a=slot", "c=on"}},
 		{[]string{}, []string{}},
 	} {
-		if diff := cmp.Diff(tt.want, keys(e.Evaluate(&pipeline.User{UserID: "u"}, tt.ask))); diff != "" {
+		if diff := cmp.Diff(tt.want, variantKeys(e.Evaluate(&pipeline.User{UserID: "u"}, tt.ask))); diff != "" {
 			t.Errorf("asked for %q (-want +got):\n%s", tt.ask, diff)
 		}
 	}
@@ -191,7 +191,7 @@ func TestDependencies(t *testing.T) {
 }
 
 func TestMetadataAndPayload(t *testing.T) {
-	e := parse(t, `[{"key":"f",
+	e := parseConfigs(t, `[{"key":"f",
 		"metadata":{"flagType":"experiment","experimentKey":"flag","a":1,"b":[1, 2],"deployed":true,"evaluationMode":"local"},
 		"variants":{"on":{"key":"on","value":"v","payload":{"n": 12345678901234567890 , "s":"<&>"},"metadata":{"a":3,"d":null},"new":1},
 			"number":{"key":"number","value":12.50,"payload":null},"default":{"key":"default","metadata":{"default":true}}},
@@ -245,7 +245,7 @@ func TestAnswered(t *testing.T) {
 		{`{"flagType":"holdout-group"}`, false},
 		{`{"flagType":"release-group"}`, false},
 	} {
-		e := parse(t, `[{"key":"f","metadata":`+tt.metadata+`,"variants":{"on":{}},"segments":[{"variant":"on"}]}]`)
+		e := parseConfigs(t, `[{"key":"f","metadata":`+tt.metadata+`,"variants":{"on":{}},"segments":[{"variant":"on"}]}]`)
 		v := e.Evaluate(&pipeline.User{UserID: "u"}, nil)[0]
 		if v.Answered() != tt.want || v.Key != "on" { // without a key, its name
 			t.Errorf("metadata %s: key %q, answered %v, want %v", tt.metadata, v.Key, v.Answered(), tt.want)
@@ -263,7 +263,7 @@ func TestDuplicateNames(t *testing.T) {
 		{`{"key":"f","variants":{"a":{"key":"a"}},"segments":[{"variant":"a","bucket":{"salt":"s"},"bucket":{"selector":[],"salt":"t","allocations":[]}}]}`, "f=a"},
 		{`{"key":"g","key":"f","variants":{"a":{"key":"b","key":"a"}},"segments":[{"variant":"a"}]}`, "f=a"},
 	} {
-		got := strings.Join(keys(parse(t, "["+tt.flag+"]").Evaluate(&pipeline.User{UserID: "u"}, nil)), " ")
+		got := strings.Join(variantKeys(parseConfigs(t, "["+tt.flag+"]").Evaluate(&pipeline.User{UserID: "u"}, nil)), " ")
 		if got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.flag, got, tt.want)
 		}
@@ -333,14 +333,14 @@ func TestParseErrors(t *testing.T) {
 
 // What the reference tolerates is tolerated, and said.
 func TestTolerated(t *testing.T) {
-	e := parse(t, "\ufeff"+`[{"key":"f","new":{"x":[1]},"dependencies":["gone"],"variants":{"on":{"key":"on","new":1},"null":null},"metadata":null,
+	e := parseConfigs(t, "\ufeff"+`[{"key":"f","new":{"x":[1]},"dependencies":["gone"],"variants":{"on":{"key":"on","new":1},"null":null},"metadata":null,
 		"segments":[{"conditions":[[{"selector":["context"],"op":"resembles","values":["x"],"new":1}]],"variant":"on"},
 			{"conditions":[],"variant":"on"},
 			{"variant":null,"bucket":null},
 			{"variant":"null"},
 			{"variant":"gone","conditions":null,"metadata":null},
 			{"conditions":[[]],"variant":"on"}]}]`)
-	if diff := cmp.Diff([]string{"f=on"}, keys(e.Evaluate(&pipeline.User{UserID: "u"}, nil))); diff != "" {
+	if diff := cmp.Diff([]string{"f=on"}, variantKeys(e.Evaluate(&pipeline.User{UserID: "u"}, nil))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	got := []string{}
@@ -355,15 +355,15 @@ func TestTolerated(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Warnings (-want +got):\n%s", diff)
 	}
-	if e := parse(t, `[]`); len(e.Evaluate(&pipeline.User{UserID: "u"}, nil)) != 0 {
+	if e := parseConfigs(t, `[]`); len(e.Evaluate(&pipeline.User{UserID: "u"}, nil)) != 0 {
 		t.Error("no flags, but variants")
 	}
 }
 
 // Many goroutines, one engine, one user, different plans: the race detector is the judge, and each answer is right.
 func TestConcurrent(t *testing.T) {
-	e := parse(t, dependent)
-	u := user(t, "u", `{"groups":{"org":["acme"]},"user_properties":{"b":1,"a":2}}`)
+	e := parseConfigs(t, dependent)
+	u := parseUserJSON(t, "u", `{"groups":{"org":["acme"]},"user_properties":{"b":1,"a":2}}`)
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
@@ -375,7 +375,7 @@ func TestConcurrent(t *testing.T) {
 			var variants []*engine.Variant
 			for range 1000 {
 				variants = plan.Append(variants[:0], u)
-				if got := keys(variants); len(got) != 1 || got[0] != want {
+				if got := variantKeys(variants); len(got) != 1 || got[0] != want {
 					t.Errorf("got %q, want %s", got, want)
 					return
 				}
@@ -385,8 +385,8 @@ func TestConcurrent(t *testing.T) {
 	wg.Wait()
 }
 
-// realistic is a deployment of the kind that --evaluator local is made for.
-func realistic() string {
+// realisticConfigs is a deployment of the kind that --evaluator local is made for.
+func realisticConfigs() string {
 	flags := []string{}
 	for i := range 20 {
 		flags = append(flags, fmt.Sprintf(`{"key":"flag-%02d","metadata":{"flagType":"experiment","experimentKey":"exp-1"},"variants":{"control":{"key":"control"},"treatment":{"key":"treatment","payload":{"x":1}},"off":{"key":"off","metadata":{"default":true}}},
@@ -400,7 +400,7 @@ func realistic() string {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{dependent, bucketed, realistic(), `[]`, `{}`, `[{"key":"f","variants":{"on":{}},"segments":[{"conditions":[[{"selector":["context"],"op":"regex match","values":["[^]\\c{2}"]}]]}]}]`} {
+	for _, s := range []string{dependent, bucketed, realisticConfigs(), `[]`, `{}`, `[{"key":"f","variants":{"on":{}},"segments":[{"conditions":[[{"selector":["context"],"op":"regex match","values":["[^]\\c{2}"]}]]}]}]`} {
 		f.Add([]byte(s), `{"country":"DE","groups":{"org":["acme"]},"user_properties":{"p":[1,"a",null]}}`)
 	}
 	f.Fuzz(func(t *testing.T, configs []byte, context string) {
@@ -417,7 +417,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatalf("Configs does not read back: %v", err)
 		}
-		if diff := cmp.Diff(keys(first), keys(again.Evaluate(u, nil))); diff != "" {
+		if diff := cmp.Diff(variantKeys(first), variantKeys(again.Evaluate(u, nil))); diff != "" {
 			t.Fatalf("Configs means something else (-first +again):\n%s", diff)
 		}
 		explained := []string{}
@@ -426,7 +426,7 @@ func FuzzParse(f *testing.F) {
 				explained = append(explained, x.Flag+"="+*x.Variant)
 			}
 		}
-		if diff := cmp.Diff(keys(first), explained); diff != "" {
+		if diff := cmp.Diff(variantKeys(first), explained); diff != "" {
 			t.Fatalf("Explain explains something else (-answer +explanation):\n%s", diff)
 		}
 	})

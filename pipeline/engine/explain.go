@@ -79,7 +79,7 @@ func (p *Plan) Explain(u *pipeline.User) []Explanation {
 	all := make([]Explanation, len(e.flags))
 	for k, i := range p.order {
 		st.done = k
-		st.results[i] = e.flags[i].explain(st, &all[i])
+		st.results[i] = e.flags[i].explainFlag(st, &all[i])
 	}
 	explanations := make([]Explanation, len(p.asked))
 	for k, i := range p.asked {
@@ -93,24 +93,24 @@ func (p *Plan) Explain(u *pipeline.User) []Explanation {
 	return explanations
 }
 
-// explain is evaluate, and writes down what it sees.
-func (f *flag) explain(st *state, x *Explanation) result {
+// explainFlag is evaluate, but also records what it sees.
+func (f *flag) explainFlag(st *state, x *Explanation) result {
 	*x = Explanation{Flag: f.info.Key, Deployed: f.info.Deployed, FlagType: f.info.FlagType, Dependencies: []Dependency{}, Segments: []Trace{}}
 	for _, i := range f.dependencies {
-		x.Dependencies = append(x.Dependencies, Dependency{st.engine.flags[i].info.Key, st.key(st.results[i])})
+		x.Dependencies = append(x.Dependencies, Dependency{st.engine.flags[i].info.Key, st.keyOf(st.results[i])})
 	}
 	for i := range f.segments {
 		s := &f.segments[i]
 		t := Trace{Segment: i + 1, Name: s.name, Matched: s.always}
 		if !s.always {
-			t.Conditions, t.Matched = s.check(st)
+			t.Conditions, t.Matched = s.traceConditions(st)
 		}
 		r := result(0)
 		if t.Matched {
-			r = s.pick(st)
-			t.Variant = st.key(r)
+			r = s.pickVariant(st)
+			t.Variant = st.keyOf(r)
 			if s.bucket != nil {
-				t.Bucketing = s.bucket.explain(st)
+				t.Bucketing = s.bucket.explainBucket(st)
 			}
 		}
 		x.Segments = append(x.Segments, t)
@@ -123,16 +123,16 @@ func (f *flag) explain(st *state, x *Explanation) result {
 	return 0
 }
 
-// key is the key of the variant that was given; nil: none.
-func (st *state) key(r result) *string {
+// keyOf is the key of the variant that was given; nil: none.
+func (st *state) keyOf(r result) *string {
 	if r == 0 {
 		return nil
 	}
 	return &st.engine.variants[r-1].Key
 }
 
-// check is match, and writes down what it sees.
-func (s *segment) check(st *state) (lists [][]Check, matched bool) {
+// traceConditions is matches, but also records what it sees.
+func (s *segment) traceConditions(st *state) (lists [][]Check, matched bool) {
 	lists = [][]Check{}
 	for i := range s.conditions {
 		list, holds := []Check{}, true
@@ -140,7 +140,7 @@ func (s *segment) check(st *state) (lists [][]Check, matched bool) {
 			c := &s.conditions[i][j]
 			holds = c.holds(st)
 			check := Check{Selector: c.config.Selector, Op: c.config.Op, Values: c.config.Values, Seen: jsontext.Value("null"), Holds: holds}
-			if v := st.load(c.selector); v.value != nil {
+			if v := st.loadSlot(c.selector); v.value != nil {
 				check.Seen = v.value.AppendJSON(nil)
 			}
 			list = append(list, check)
@@ -152,17 +152,17 @@ func (s *segment) check(st *state) (lists [][]Check, matched bool) {
 	return lists, false
 }
 
-func (b *bucket) explain(st *state) *Bucketed {
+func (b *bucket) explainBucket(st *state) *Bucketed {
 	out := &Bucketed{Selector: b.config.Selector, Salt: *b.config.Salt, Allocations: []Range{}}
 	for _, a := range b.allocations {
 		out.Allocations = append(out.Allocations, Range{a.start, a.end})
 	}
-	value := st.load(b.selector).bucketing()
+	value := st.loadSlot(b.selector).asBucketing()
 	if value == "" {
 		return out
 	}
 	out.Value = &value
-	out.Hash = b.salt.sum(value)
+	out.Hash = b.salt.hashValue(value)
 	out.Percent, out.Position = out.Hash%100, out.Hash/100
 	for i, a := range b.allocations {
 		if out.Percent < a.start || out.Percent >= a.end {

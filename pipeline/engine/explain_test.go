@@ -82,7 +82,7 @@ func checkExplanation(t *testing.T, x *Explanation) {
 		if matched != s.Matched || s.Variant != nil && !s.Matched || (s.Variant != nil) != (x.Variant != nil && i == len(x.Segments)-1) {
 			t.Errorf("flag %s, segment %d: matched %v and a variant %v do not go with its conditions", x.Flag, s.Segment, s.Matched, s.Variant)
 		}
-		if b := s.Bucketing; b != nil && b.Value != nil && (b.Percent != b.Hash%100 || b.Position != b.Hash/100 || b.Hash != newSaltHash(b.Salt).sum(*b.Value) ||
+		if b := s.Bucketing; b != nil && b.Value != nil && (b.Percent != b.Hash%100 || b.Position != b.Hash/100 || b.Hash != newSaltHash(b.Salt).hashValue(*b.Value) ||
 			b.Distribution != nil && (b.Allocation == nil || b.Position < b.Distribution.Start || b.Position >= b.Distribution.End)) {
 			t.Errorf("flag %s, segment %d: %+v does not fit together", x.Flag, s.Segment, b)
 		}
@@ -282,15 +282,15 @@ func TestBucketRows(t *testing.T) {
 			}
 			b.allocations = append(b.allocations, a)
 		}
-		if b.compile(); b.rows == nil {
+		if b.compileRows(); b.rows == nil {
 			continue
 		}
 		withRows++
 		for range 200 {
 			hash := r.Uint32()
 			percent, position := hash%100, hash/100
-			row := &b.rows[b.percents.index(percent)]
-			if got, want := row.results[row.index(position)], b.find(percent, position); got != want {
+			row := &b.rows[b.percents.countUpTo(percent)]
+			if got, want := row.results[row.countUpTo(position)], b.findResult(percent, position); got != want {
 				t.Fatalf("allocations %+v\npercent %d, position %d: %d, want %d", b.allocations, percent, position, got, want)
 			}
 		}

@@ -16,7 +16,7 @@ func leaveUnanswered(configs []flagConfig) []*ConfigError {
 	dependents := map[string][]dependent{} // by the flag that they depend on
 	var queue []int                        // flags that are left, whose dependents are not looked at yet
 	for i := range configs {
-		if why[i] = configs[i].checkRegexes(); why[i] != nil {
+		if why[i] = configs[i].findRegexError(); why[i] != nil {
 			queue = append(queue, i)
 			continue
 		}
@@ -41,8 +41,8 @@ func leaveUnanswered(configs []flagConfig) []*ConfigError {
 	return slices.DeleteFunc(why, func(err *ConfigError) bool { return err == nil })
 }
 
-// checkRegexes is what is wrong with the first regular expression that does not compile; nil: they all do.
-func (c *flagConfig) checkRegexes() (failure *ConfigError) {
+// findRegexError is what is wrong with the first regular expression that does not compile; nil: they all do.
+func (c *flagConfig) findRegexError() (failure *ConfigError) {
 	c.eachCondition(func(path string, condition *conditionConfig) {
 		if op := ops[condition.Op]; failure != nil || op != opRegex && op != opRegexNot {
 			return

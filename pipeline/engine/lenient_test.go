@@ -59,7 +59,7 @@ func TestParseLenient(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Unanswered (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"fine=on", "plain=on"}, keys(e.Evaluate(&pipeline.User{UserID: "u"}, nil))); diff != "" {
+	if diff := cmp.Diff([]string{"fine=on", "plain=on"}, variantKeys(e.Evaluate(&pipeline.User{UserID: "u"}, nil))); diff != "" {
 		t.Errorf("variants (-want +got):\n%s", diff)
 	}
 	if len(e.Flags()) != 9 || e.Flags()[2].Variants[0] != "on" {

@@ -86,19 +86,19 @@ func (c *condition) holds(st *state) bool {
 	}
 	v := &st.slots[c.selector]
 	if v.user != st.number {
-		st.fill(v, &st.engine.selectors[c.selector])
+		st.fillSlot(v, &st.engine.selectors[c.selector])
 	}
 	if c.op == opIs && v.shape == shapeScalar { // what most are
-		return c.set.index(canonBool(v.text)) >= 0
+		return c.set.indexOf(canonBool(v.text)) >= 0
 	}
-	return c.match(st, v)
+	return c.matchSlot(st, v)
 }
 
 // maxAnswers bounds the memory of all condition.answers. Real deployments need a few hundred.
 const maxAnswers = 1 << 20
 
-// settle finds out beforehand what the conditions on other flags' answers say: there are only so many answers.
-func (e *Engine) settle() {
+// precomputeAnswers finds out beforehand what the conditions on other flags' answers say: there are only so many answers.
+func (e *Engine) precomputeAnswers() {
 	st, left := e.newState(), maxAnswers
 	st.number++ // the slots are those of number 0
 	for i := range e.flags {
@@ -114,10 +114,10 @@ func (e *Engine) settle() {
 					if left -= int(to - from + 1); left < 0 {
 						return
 					}
-					answers := []bool{c.match(st, st.load(c.selector))}
+					answers := []bool{c.matchSlot(st, st.loadSlot(c.selector))}
 					for id := from; id < to; id++ {
 						st.results[s.flag] = id + 1
-						answers = append(answers, c.match(st, st.load(c.selector)))
+						answers = append(answers, c.matchSlot(st, st.loadSlot(c.selector)))
 					}
 					st.results[s.flag] = 0
 					c.answers, c.flag, c.first = answers, s.flag, from
@@ -150,8 +150,8 @@ func newValueSet(values []string, canon func(string) string) valueSet {
 	return valueSet{many: many, size: len(distinct)}
 }
 
-// index is the number of s in the set, -1 if it is not there.
-func (s *valueSet) index(v string) int {
+// indexOf is the number of s in the set, -1 if it is not there.
+func (s *valueSet) indexOf(v string) int {
 	if s.many == nil {
 		for i := range s.few {
 			if s.few[i] == v {
@@ -166,8 +166,8 @@ func (s *valueSet) index(v string) int {
 	return -1
 }
 
-// match reports whether the condition holds for the value at its selector.
-func (c *condition) match(st *state, v *slot) bool {
+// matchSlot reports whether the condition holds for the value at its selector.
+func (c *condition) matchSlot(st *state, v *slot) bool {
 	switch v.shape {
 	case shapeMissing:
 		return c.matchMissing()
@@ -195,9 +195,9 @@ func (c *condition) match(st *state, v *slot) bool {
 	}
 	switch c.op { // what a slot remembers
 	case opLess, opLessEqual, opGreater, opGreaterEqual:
-		return c.compareNumber(v.number())
+		return c.compareNumber(v.asNumber())
 	case opVersionLess, opVersionLessEqual, opVersionGreater, opVersionGreaterEqual:
-		version, ok := v.version()
+		version, ok := v.asVersion()
 		return c.compareVersion(v.text, version, ok)
 	}
 	return c.matchString(v.text)
@@ -218,13 +218,13 @@ func (c *condition) matchMissing() bool {
 func (c *condition) matchString(s string) bool {
 	switch c.op {
 	case opIs:
-		return c.set.index(canonBool(s)) >= 0
+		return c.set.indexOf(canonBool(s)) >= 0
 	case opIsNot:
-		return c.set.index(canonBool(s)) < 0
+		return c.set.indexOf(canonBool(s)) < 0
 	case opContains:
-		return c.contains(s)
+		return c.matchContains(s)
 	case opContainsNot:
-		return !c.contains(s)
+		return !c.matchContains(s)
 	case opLess, opLessEqual, opGreater, opGreaterEqual:
 		return c.compareNumber(parseNumber(s))
 	case opVersionLess, opVersionLessEqual, opVersionGreater, opVersionGreaterEqual:
@@ -238,7 +238,7 @@ func (c *condition) matchString(s string) bool {
 	return false // a set operator on a value that is no list
 }
 
-func (c *condition) contains(s string) bool {
+func (c *condition) matchContains(s string) bool {
 	for _, needle := range c.lower {
 		if containsLower(s, needle) {
 			return true
@@ -273,21 +273,21 @@ func (c *condition) compareNumber(n float64) bool {
 func (c *condition) compareVersion(s string, v *version, ok bool) bool {
 	if !ok || len(c.versions) == 0 {
 		for _, w := range c.values {
-			if c.ordered(compareStrings(s, w)) {
+			if c.acceptsOrder(compareStrings(s, w)) {
 				return true
 			}
 		}
 		return false
 	}
 	for i := range c.versions {
-		if c.ordered(v.compare(&c.versions[i])) {
+		if c.acceptsOrder(v.compare(&c.versions[i])) {
 			return true
 		}
 	}
 	return false
 }
 
-func (c *condition) ordered(order int) bool {
+func (c *condition) acceptsOrder(order int) bool {
 	switch c.op {
 	case opVersionLess:
 		return order < 0
@@ -326,7 +326,7 @@ func (c *condition) setContainsAll(st *state, list []string) bool {
 
 func (c *condition) setContainsAny(list []string) bool {
 	for _, s := range list {
-		if c.set.index(canonBool(s)) >= 0 {
+		if c.set.indexOf(canonBool(s)) >= 0 {
 			return true
 		}
 	}

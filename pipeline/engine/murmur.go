@@ -34,8 +34,8 @@ func newSaltHash(salt string) saltHash {
 	return h
 }
 
-// sum is the hash of salt + "/" + value.
-func (h saltHash) sum(value string) uint32 {
+// hashValue is the hash of salt + "/" + value.
+func (h saltHash) hashValue(value string) uint32 {
 	hash, length := h.hash, h.length+uint32(len(value))
 	// The prefix's tail shifts every block of the value: a block is its bytes so far, and the value's next
 	// four above them. The masks tell the compiler that the shifts are small.

@@ -10,8 +10,8 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 )
 
-// reading is a flag that reads what the selectors say; the last one is its bucket's.
-func reading(key, metadata, dependencies string, selectors ...string) string {
+// flagReading is a flag that reads what the selectors say; the last one is its bucket's.
+func flagReading(key, metadata, dependencies string, selectors ...string) string {
 	conditions := []string{}
 	for _, s := range selectors[:len(selectors)-1] {
 		conditions = append(conditions, fmt.Sprintf(`[{"selector":["%s"],"op":"is","values":["x"]}]`, strings.ReplaceAll(s, "/", `","`)))
@@ -22,16 +22,16 @@ func reading(key, metadata, dependencies string, selectors ...string) string {
 }
 
 func TestReads(t *testing.T) {
-	e := parse(t, "["+strings.Join([]string{
-		reading("plain", `"evaluationMode":"local"`, ``, "context/user/country", "context/user/user_properties/plan/deep", "context/user/user_properties", "context/user/device_id"),
-		reading("cohort", ``, ``, "context/user/cohort_ids", "context/user/user_id"),
-		reading("group-cohort", ``, ``, "context/groups/org/cohort_ids", "context/groups/org/group_name"),
-		reading("group", ``, ``, "context/groups/org/group_properties/tier", "context/groups/org/group_properties", "context/groups/team"),
-		reading("amplitude", ``, ``, "context/user/amplitude_id"),
-		reading("sticky", ``, ``, "context/user/user_properties/[Experiment] sticky", "context/user/user_id"),
-		reading("remote", `"evaluationMode":"remote"`, ``, "context/user/user_id"),
-		reading("dependent", ``, `"remote","cohort"`, "result/remote/key", "context/user/city"),
-		reading("nothing", ``, ``, "context/user/groups/org", "context", "user/country"),
+	e := parseConfigs(t, "["+strings.Join([]string{
+		flagReading("plain", `"evaluationMode":"local"`, ``, "context/user/country", "context/user/user_properties/plan/deep", "context/user/user_properties", "context/user/device_id"),
+		flagReading("cohort", ``, ``, "context/user/cohort_ids", "context/user/user_id"),
+		flagReading("group-cohort", ``, ``, "context/groups/org/cohort_ids", "context/groups/org/group_name"),
+		flagReading("group", ``, ``, "context/groups/org/group_properties/tier", "context/groups/org/group_properties", "context/groups/team"),
+		flagReading("amplitude", ``, ``, "context/user/amplitude_id"),
+		flagReading("sticky", ``, ``, "context/user/user_properties/[Experiment] sticky", "context/user/user_id"),
+		flagReading("remote", `"evaluationMode":"remote"`, ``, "context/user/user_id"),
+		flagReading("dependent", ``, `"remote","cohort"`, "result/remote/key", "context/user/city"),
+		flagReading("nothing", ``, ``, "context/user/groups/org", "context", "user/country"),
 	}, ",")+"]")
 	for _, tt := range []struct {
 		flags      []string

@@ -142,46 +142,46 @@ func (p *regexParser) translate() error {
 		case '^', '$':
 			p.out.WriteRune(c)
 			p.pos++
-			if err := p.noQuantifier(); err != nil {
+			if err := p.refuseQuantifier(); err != nil {
 				return err
 			}
 			continue
 		case '|', ')', '*', '+', '?':
 			p.out.WriteRune(c)
 		case '(':
-			if err := p.group(); err != nil {
+			if err := p.translateGroup(); err != nil {
 				return err
 			}
 			continue
 		case '{':
-			if err := p.quantifier(); err != nil {
+			if err := p.translateQuantifier(); err != nil {
 				return err
 			}
 			continue
 		case '[':
-			if err := p.class(); err != nil {
+			if err := p.translateClass(); err != nil {
 				return err
 			}
 			continue
 		case '\\':
-			if err := p.escape(); err != nil {
+			if err := p.translateEscape(); err != nil {
 				return err
 			}
 			continue
 		default:
-			p.literal(c)
+			p.writeLiteral(c)
 		}
 		p.pos++
 	}
 	return nil
 }
 
-func (p *regexParser) literal(unit rune) {
+func (p *regexParser) writeLiteral(unit rune) {
 	p.out.WriteString(regexp.QuoteMeta(string(unitRune(unit))))
 }
 
-// group begins a group. None needs to capture: all that counts is whether something matches.
-func (p *regexParser) group() error {
+// translateGroup begins a group. None needs to capture: all that counts is whether something matches.
+func (p *regexParser) translateGroup() error {
 	switch {
 	case p.hasPrefix("(?="), p.hasPrefix("(?!"):
 		return errors.New("lookahead is not supported")
@@ -191,7 +191,7 @@ func (p *regexParser) group() error {
 		p.pos += 3
 	case p.hasPrefix("(?<"):
 		p.pos += 3
-		if err := p.groupName(); err != nil {
+		if err := p.readGroupName(); err != nil {
 			return err
 		}
 	case p.hasPrefix("(?"):
@@ -203,15 +203,15 @@ func (p *regexParser) group() error {
 	return nil
 }
 
-// groupName reads the name of a group and the bracket after it: an identifier, each once.
-func (p *regexParser) groupName() error {
+// readGroupName reads the name of a group and the bracket after it: an identifier, each once.
+func (p *regexParser) readGroupName() error {
 	var name []rune
 	for p.peek(0) != '>' {
 		r := p.peek(0)
 		p.pos++
 		if r == '\\' {
 			var ok bool
-			if r, ok = p.unicodeEscape(); !ok {
+			if r, ok = p.readUnicodeEscape(); !ok {
 				return errGroupName
 			}
 		}
@@ -219,7 +219,7 @@ func (p *regexParser) groupName() error {
 			low := p.peek(0)
 			p.pos++
 			if low == '\\' {
-				low, _ = p.unicodeEscape()
+				low, _ = p.readUnicodeEscape()
 			}
 			r = utf16.DecodeRune(r, low)
 		}
@@ -239,14 +239,14 @@ func (p *regexParser) groupName() error {
 
 var errGroupName = errors.New("a group's name is no identifier, or stands twice")
 
-// unicodeEscape reads u0061 or u{61}.
-func (p *regexParser) unicodeEscape() (rune, bool) {
+// readUnicodeEscape reads u0061 or u{61}.
+func (p *regexParser) readUnicodeEscape() (rune, bool) {
 	if p.peek(0) != 'u' {
 		return 0, false
 	}
 	p.pos++
 	if p.peek(0) != '{' {
-		return p.hex(4)
+		return p.readHex(4)
 	}
 	end := slices.Index(p.in[p.pos:], '}')
 	if end < 0 {
@@ -257,22 +257,22 @@ func (p *regexParser) unicodeEscape() (rune, bool) {
 	return rune(n), err == nil && n <= unicode.MaxRune
 }
 
-// noQuantifier refuses to repeat an assertion, as JavaScript does.
-func (p *regexParser) noQuantifier() error {
+// refuseQuantifier refuses to repeat an assertion, as JavaScript does.
+func (p *regexParser) refuseQuantifier() error {
 	switch p.peek(0) {
 	case '*', '+', '?':
 		return errors.New("nothing to repeat")
 	case '{':
-		if p.quantifierEnd() > 0 {
+		if p.findQuantifierEnd() > 0 {
 			return errors.New("nothing to repeat")
 		}
 	}
 	return nil
 }
 
-// quantifier writes {2}, {2,} or {2,3}; any other brace is itself.
-func (p *regexParser) quantifier() error {
-	end := p.quantifierEnd()
+// translateQuantifier writes {2}, {2,} or {2,3}; any other brace is itself.
+func (p *regexParser) translateQuantifier() error {
+	end := p.findQuantifierEnd()
 	if end == 0 {
 		p.out.WriteString(`\{`)
 		p.pos++
@@ -305,8 +305,8 @@ func (p *regexParser) quantifier() error {
 // Go bounds what a repetition, and all around it, may come to.
 var errTooMany = errors.New("a repetition of more than 1,000 is not supported")
 
-// quantifierEnd is where the quantifier that begins with this brace ends; 0 if it is none.
-func (p *regexParser) quantifierEnd() int {
+// findQuantifierEnd is where the quantifier that begins with this brace ends; 0 if it is none.
+func (p *regexParser) findQuantifierEnd() int {
 	end := p.pos + 1
 	digits := func() bool {
 		start := end
@@ -326,14 +326,14 @@ func (p *regexParser) quantifierEnd() int {
 	return end + 1
 }
 
-// escape writes what a backslash begins outside a class.
-func (p *regexParser) escape() error {
+// translateEscape writes what a backslash begins outside a class.
+func (p *regexParser) translateEscape() error {
 	switch c := p.peek(1); {
 	case c == 'b' || c == 'B':
 		p.out.WriteRune('\\')
 		p.out.WriteRune(c)
 		p.pos += 2
-		return p.noQuantifier()
+		return p.refuseQuantifier()
 	case '1' <= c && c <= '9':
 		n, end := 0, p.pos+1
 		for end < len(p.in) && '0' <= p.in[end] && p.in[end] <= '9' && n <= p.groups {
@@ -346,20 +346,20 @@ func (p *regexParser) escape() error {
 	case c == 'k' && p.named:
 		return errors.New("a backreference is not supported")
 	}
-	unit, class, err := p.escaped()
+	unit, class, err := p.readEscape()
 	switch {
 	case err != nil:
 		return err
 	case class == "":
-		p.literal(unit)
+		p.writeLiteral(unit)
 	default:
 		p.out.WriteString("[" + class + "]")
 	}
 	return nil
 }
 
-// escaped reads an escape that a class may hold too: one code unit, or the inside of a class.
-func (p *regexParser) escaped() (unit rune, class string, err error) {
+// readEscape reads an escape that a class may hold too: one code unit, or the inside of a class.
+func (p *regexParser) readEscape() (unit rune, class string, err error) {
 	p.pos++
 	c := p.peek(0)
 	p.pos++
@@ -390,11 +390,11 @@ func (p *regexParser) escaped() (unit rune, class string, err error) {
 		p.pos-- // \c is a backslash and a c
 		return '\\', "", nil
 	case 'x':
-		if n, ok := p.hex(2); ok {
+		if n, ok := p.readHex(2); ok {
 			return n, "", nil
 		}
 	case 'u':
-		if n, ok := p.hex(4); ok {
+		if n, ok := p.readHex(4); ok {
 			return n, "", nil
 		}
 	case '0', '1', '2', '3', '4', '5', '6', '7':
@@ -410,7 +410,7 @@ func (p *regexParser) escaped() (unit rune, class string, err error) {
 	return c, "", nil
 }
 
-func (p *regexParser) hex(digits int) (rune, bool) {
+func (p *regexParser) readHex(digits int) (rune, bool) {
 	if p.pos+digits > len(p.in) {
 		return 0, false
 	}
@@ -423,8 +423,8 @@ func (p *regexParser) hex(digits int) (rune, bool) {
 	return rune(n), true
 }
 
-// class writes a character class.
-func (p *regexParser) class() error {
+// translateClass writes a character class.
+func (p *regexParser) translateClass() error {
 	p.pos++
 	negated := p.peek(0) == '^'
 	if negated {
@@ -440,7 +440,7 @@ func (p *regexParser) class() error {
 			p.pos++
 			break
 		}
-		from, fromClass, err := p.classAtom()
+		from, fromClass, err := p.readClassAtom()
 		if err != nil {
 			return err
 		}
@@ -449,7 +449,7 @@ func (p *regexParser) class() error {
 			continue
 		}
 		p.pos++
-		to, toClass, err := p.classAtom()
+		to, toClass, err := p.readClassAtom()
 		switch {
 		case err != nil:
 			return err
@@ -476,7 +476,7 @@ func (p *regexParser) class() error {
 	return nil
 }
 
-func (p *regexParser) classAtom() (unit rune, class string, err error) {
+func (p *regexParser) readClassAtom() (unit rune, class string, err error) {
 	if p.peek(0) != '\\' {
 		p.pos++
 		return p.peek(-1), "", nil
@@ -492,7 +492,7 @@ func (p *regexParser) classAtom() (unit rune, class string, err error) {
 		p.pos += 3
 		return c % 32, "", nil
 	}
-	return p.escaped()
+	return p.readEscape()
 }
 
 func writeAtom(b *strings.Builder, unit rune, class string) {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// allocated is how many bytes f allocates. It tells work that grows with the square of the flags without a clock.
-func allocated(f func()) uint64 {
+// measureAllocated is how many bytes f allocates. It tells work that grows with the square of the flags without a clock.
+func measureAllocated(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	f()
@@ -40,7 +40,7 @@ func TestWorkIsLinear(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			found := 0
-			bytes := allocated(func() { found = tt.do() })
+			bytes := measureAllocated(func() { found = tt.do() })
 			if found != n {
 				t.Errorf("%s found %d flags, want all %d", tt.name, found, n)
 			}

@@ -69,36 +69,36 @@ func newSelector(path []string, flags map[string]int32) selector {
 	return s
 }
 
-// find is the value at the selector for the user of st; nil or a Null if there is none. It may be held in *tmp.
-func (s *selector) find(st *state, tmp *pipeline.Value) *pipeline.Value {
+// findValue is the value at the selector for the user of st; nil or a Null if there is none. It may be held in *tmp.
+func (s *selector) findValue(st *state, tmp *pipeline.Value) *pipeline.Value {
 	switch s.root {
 	case rootUserID:
 		return idValue(st.user.UserID, s.path, tmp)
 	case rootDeviceID:
 		return idValue(st.user.DeviceID, s.path, tmp)
 	case rootField:
-		v := find(st.user.Context, s.name)
+		v := findMember(st.user.Context, s.name)
 		if len(s.path) == 0 {
 			return v
 		}
-		return walk(v, s.path, find, tmp)
+		return walkPath(v, s.path, findMember, tmp)
 	case rootProperty:
 		v := st.userProperties()
 		if v == nil || v.Kind != pipeline.Object {
-			return walk(v, s.path, find, tmp)
+			return walkPath(v, s.path, findMember, tmp)
 		}
-		if v = find(v.Members, s.name); len(s.path) == 1 {
+		if v = findMember(v.Members, s.name); len(s.path) == 1 {
 			return v
 		}
-		return walk(v, s.path[1:], find, tmp)
+		return walkPath(v, s.path[1:], findMember, tmp)
 	case rootGroup:
 		return s.findGroup(st.user, tmp)
 	case rootResult:
 		if r := st.results[s.flag]; r != 0 {
-			return walk(&st.engine.variants[r-1].tree, s.path, findOrdered, tmp)
+			return walkPath(&st.engine.variants[r-1].tree, s.path, findOrdered, tmp)
 		}
 	case rootWhole:
-		*tmp = s.whole(st)
+		*tmp = s.buildWhole(st)
 		return tmp
 	}
 	return nil
@@ -112,8 +112,8 @@ func idValue(id string, path []string, tmp *pipeline.Value) *pipeline.Value {
 	return tmp
 }
 
-// find is pipeline.FindMember, quicker where there are few members: most names differ in their length already.
-func find(members []pipeline.Member, name string) *pipeline.Value {
+// findMember is pipeline.FindMember, quicker where there are few members: most names differ in their length already.
+func findMember(members []pipeline.Member, name string) *pipeline.Value {
 	if len(members) > 16 {
 		return pipeline.FindMember(members, name)
 	}
@@ -125,8 +125,8 @@ func find(members []pipeline.Member, name string) *pipeline.Value {
 	return nil
 }
 
-// walk follows the path through objects, and through lists by index and length as JavaScript does.
-func walk(v *pipeline.Value, path []string, find func([]pipeline.Member, string) *pipeline.Value, tmp *pipeline.Value) *pipeline.Value {
+// walkPath follows the path through objects, and through lists by index and length as JavaScript does.
+func walkPath(v *pipeline.Value, path []string, find func([]pipeline.Member, string) *pipeline.Value, tmp *pipeline.Value) *pipeline.Value {
 	for _, name := range path {
 		switch {
 		case v == nil:
@@ -170,18 +170,18 @@ func (s *selector) findGroup(u *pipeline.User, tmp *pipeline.Value) *pipeline.Va
 	}
 	switch s.path[0] {
 	case "group_name":
-		return walk(name, s.path[1:], find, tmp)
+		return walkPath(name, s.path[1:], findMember, tmp)
 	case "group_properties":
-		return walk(groupPart(u, "group_properties", s.name, name), s.path[1:], find, tmp)
+		return walkPath(groupPart(u, "group_properties", s.name, name), s.path[1:], findMember, tmp)
 	case "cohort_ids":
-		return walk(groupPart(u, "group_cohort_ids", s.name, name), s.path[1:], find, tmp)
+		return walkPath(groupPart(u, "group_cohort_ids", s.name, name), s.path[1:], findMember, tmp)
 	}
 	return nil
 }
 
 // groupName is the name of the user's group of that type: the first of a list counts. nil if there is none.
 func groupName(u *pipeline.User, groupType string) *pipeline.Value {
-	groups := find(u.Context, "groups")
+	groups := findMember(u.Context, "groups")
 	if groups == nil {
 		return nil
 	}
@@ -207,7 +207,7 @@ func isFalsy(v *pipeline.Value) bool {
 	case pipeline.Bool:
 		return v.Num == 0
 	case pipeline.Number, pipeline.Int, pipeline.Float:
-		f := number(v)
+		f := floatOf(v)
 		return f == 0 || math.IsNaN(f)
 	}
 	return false
@@ -215,7 +215,7 @@ func isFalsy(v *pipeline.Value) bool {
 
 // groupPart is field.<type>.<name> of the user, nil if it has nothing in it.
 func groupPart(u *pipeline.User, field, groupType string, name *pipeline.Value) *pipeline.Value {
-	types := find(u.Context, field)
+	types := findMember(u.Context, field)
 	if types == nil {
 		return nil
 	}
@@ -242,8 +242,8 @@ func groupObject(u *pipeline.User, groupType string, name *pipeline.Value) pipel
 	return v
 }
 
-// whole puts together what only exists in parts here. Nobody targets on it; it is for the sake of agreeing.
-func (s *selector) whole(st *state) pipeline.Value {
+// buildWhole puts together what only exists in parts here. Nobody targets on it; it is for the sake of agreeing.
+func (s *selector) buildWhole(st *state) pipeline.Value {
 	if s.path[0] == "result" {
 		v := pipeline.Value{Kind: pipeline.Object}
 		for _, f := range st.plan.order[:st.done] {
@@ -295,7 +295,7 @@ func contextUser(u *pipeline.User) pipeline.Value {
 // contextGroups is context.groups; Null if there are none.
 func contextGroups(u *pipeline.User) pipeline.Value {
 	v := pipeline.Value{Kind: pipeline.Object}
-	if groups := find(u.Context, "groups"); groups != nil && groups.Kind == pipeline.Object {
+	if groups := findMember(u.Context, "groups"); groups != nil && groups.Kind == pipeline.Object {
 		for _, m := range groups.Members {
 			if name := groupName(u, m.Name); name != nil {
 				v.Members = append(v.Members, pipeline.Member{Name: m.Name, Value: groupObject(u, m.Name, name)})
@@ -332,21 +332,21 @@ type slot struct {
 	tmp        pipeline.Value
 }
 
-// load is the slot of the selector, filled for the user at hand.
-func (st *state) load(i int32) *slot {
+// loadSlot is the slot of the selector, filled for the user at hand.
+func (st *state) loadSlot(i int32) *slot {
 	sl := &st.slots[i]
 	if sl.user != st.number {
-		st.fill(sl, &st.engine.selectors[i])
+		st.fillSlot(sl, &st.engine.selectors[i])
 	}
 	return sl
 }
 
-func (st *state) fill(sl *slot, s *selector) {
+func (st *state) fillSlot(sl *slot, s *selector) {
 	if s.root != rootResult && s.root != rootWhole { // those change while flags are evaluated
 		sl.user = st.number
 	}
 	sl.shape, sl.hasNumber, sl.hasVersion = shapeMissing, false, false
-	sl.value = s.find(st, &sl.tmp)
+	sl.value = s.findValue(st, &sl.tmp)
 	switch {
 	case sl.value == nil:
 		sl.text = ""
@@ -420,13 +420,13 @@ func skipSpace(s string, i int) int {
 // userProperties are the user's user_properties, looked up once a user; nil if there are none.
 func (st *state) userProperties() *pipeline.Value {
 	if st.propertiesOf != st.number {
-		st.propertiesOf, st.properties = st.number, find(st.user.Context, "user_properties")
+		st.propertiesOf, st.properties = st.number, findMember(st.user.Context, "user_properties")
 	}
 	return st.properties
 }
 
-// number is the value as JavaScript's Number() reads its string.
-func (sl *slot) number() float64 {
+// asNumber is the value as JavaScript's Number() reads its string.
+func (sl *slot) asNumber() float64 {
 	if !sl.hasNumber {
 		sl.hasNumber = true
 		if n, rest, ok := cutNumber(sl.text); ok && rest == "" { // digits alone: most are
@@ -438,8 +438,8 @@ func (sl *slot) number() float64 {
 	return sl.num
 }
 
-// version is the value as a version, if it is one.
-func (sl *slot) version() (*version, bool) {
+// asVersion is the value as a version, if it is one.
+func (sl *slot) asVersion() (*version, bool) {
 	if !sl.hasVersion {
 		sl.hasVersion = true
 		sl.ver, sl.verOK = parseVersion(sl.text)
@@ -447,8 +447,8 @@ func (sl *slot) version() (*version, bool) {
 	return &sl.ver, sl.verOK
 }
 
-// bucketing is the string that is hashed; "" if there is none.
-func (sl *slot) bucketing() string {
+// asBucketing is the string that is hashed; "" if there is none.
+func (sl *slot) asBucketing() string {
 	if sl.shape == shapeList && sl.text == "" {
 		sl.text, _ = coerceString(sl.value)
 	}

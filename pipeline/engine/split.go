@@ -107,7 +107,7 @@ func (e *Engine) Splits() ([]Split, []Group) {
 
 func (e *Engine) splitOf(f *flag) Split {
 	split := Split{Flag: f.info.Key}
-	clustered := slices.ContainsFunc(f.segments, func(s segment) bool { return s.bucket != nil && !s.bucket.byUser() })
+	clustered := slices.ContainsFunc(f.segments, func(s segment) bool { return s.bucket != nil && !s.bucket.bucketsByUser() })
 	none := func(why NoSplit) Split { return Split{Flag: f.info.Key, Clustered: clustered, None: why} }
 	var by []string
 	var first, last share // of the segments that leave it to chance
@@ -158,8 +158,8 @@ func (e *Engine) splitOf(f *flag) Split {
 	return split
 }
 
-// byUser reports whether the bucket is by an id that hardly any two users have in common.
-func (b *bucket) byUser() bool {
+// bucketsByUser reports whether the bucket is by an id that hardly any two users have in common.
+func (b *bucket) bucketsByUser() bool {
 	path := strings.Join(b.config.Selector, ".")
 	return path == pathUserID || path == pathDeviceID
 }
@@ -228,7 +228,7 @@ func (e *Engine) shareOf(s *segment) (out share, ok bool) {
 		}
 		for percent := range uint32(100) {
 			for i := range cuts[1:] {
-				give(s.bucket.find(percent, uint32(min(cuts[i], last))), (cuts[i+1]-cuts[i])/positions/100)
+				give(s.bucket.findResult(percent, uint32(min(cuts[i], last))), (cuts[i+1]-cuts[i])/positions/100)
 			}
 		}
 	}

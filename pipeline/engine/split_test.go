@@ -113,7 +113,7 @@ func TestSplits(t *testing.T) {
 		{"nothing", `{"variant":"off"}`, ":"},
 		{"no segment", ``, ":"},
 		{"an unknown variant", `{` + strings.ReplaceAll(even, `"variant":"b"`, `"variant":"c"`) + `,"variant":"off"}`, "user_id: a 1"},
-		{"ranges without end", `{"bucket":{"selector":["context","user","user_id"],"salt":"s","allocations":[{"range":[0,100],"distributions":[` + ranges(2000) + `]}]}}`,
+		{"ranges without end", `{"bucket":{"selector":["context","user","user_id"],"salt":"s","allocations":[{"range":[0,100],"distributions":[` + manyRanges(2000) + `]}]}}`,
 			"too_fine: segment 1"},
 		{"by organization, and some get a", `{` + fr + `,"variant":"a"},{` + strings.Replace(even, `"user","user_id"`, `"groups","org","group_name"`, 1) + `,"variant":"off"}`,
 			"clustered, targeted: segment 1 a"},
@@ -133,8 +133,8 @@ func TestSplits(t *testing.T) {
 	}
 }
 
-// ranges are n distributions beside each other.
-func ranges(n int) string {
+// manyRanges are n distributions beside each other.
+func manyRanges(n int) string {
 	var list []string
 	for i := range n {
 		list = append(list, fmt.Sprintf(`{"variant":"a","range":[%d,%d]}`, i, i+1))
