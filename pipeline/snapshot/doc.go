@@ -35,6 +35,10 @@
 // is [NoManifest], and Run.MissingManifest is the error for whoever cannot do without one. A [Problem] is data (a code, a
 // flag, numbers), and its String method the only place that words it.
 //
+// The file of a manifest is the JSON of [Manifest], named after the first output: OUT.manifest.json. Its format is
+// [ManifestFormat]; readers ignore names that they do not know, and refuse other formats. Format 1 had no layout: what its
+// options say of it is converted when it is read.
+//
 // The files read*.go are the Reader. Below it, a table (readtable.go) is a file of any columns, row by row: readcsv.go,
 // readjsonl.go, readparquet.go. They take what rollcall writes and are strict about it, and damage is an error. The
 // pages of Parquet are read in [github.com/rollcall-cli/rollcall/pipeline/parquetfile], because arrow trusts them too

@@ -85,8 +85,7 @@ type verifier struct {
 	verdict *Verdict
 	m       *Manifest
 	keys    Keys
-
-	layout Layout
+	layout  Layout
 }
 
 // asked reports whether flags were asked for: each answered user has all of them.
@@ -112,8 +111,7 @@ func (v *verifier) verify(manifest string, named []string) {
 		c.fail("%v", err)
 		return
 	}
-	v.m, v.verdict.RunID = m, m.RunID
-	v.layout = m.Layout
+	v.m, v.verdict.RunID, v.layout = m, m.RunID, m.Layout
 	v.checkManifest(c)
 
 	var outputs []*output
