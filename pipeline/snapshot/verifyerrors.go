@@ -25,8 +25,6 @@ const (
 // recordFile reads error records.
 type recordFile struct{ *Reader } // for its table, its number and its errors; it has no users
 
-var errRecordColumns = errors.New("its columns are not those of error records")
-
 func openErrorRecords(path string) (*recordFile, error) {
 	t, err := openTable(path)
 	if err != nil {
@@ -37,7 +35,7 @@ func openErrorRecords(path string) (*recordFile, error) {
 		names = append(names, c.name)
 	}
 	if len(names) > 0 && !slices.Equal(names, errorColumns) && !slices.Equal(names, errorColumns[:colRunID]) {
-		return nil, errors.Join(fmt.Errorf("%s: %w", path, errRecordColumns), t.Close())
+		return nil, errors.Join(fmt.Errorf("%s: its columns are not those of error records", path), t.Close())
 	}
 	return &recordFile{&Reader{path: path, t: t}}, nil
 }
