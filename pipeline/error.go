@@ -20,7 +20,8 @@ const (
 )
 
 // Kinds lists all kinds, in the order in which they are reported.
-var Kinds = []Kind{KindBadRow, KindMissingID, KindInvalidContext, KindRequestTooLong, KindRejected, KindBadAnswer, KindUnavailable}
+var Kinds = []Kind{KindBadRow, KindMissingID, KindInvalidContext, KindRequestTooLong, KindRejected, KindBadAnswer,
+	KindUnavailable}
 
 // UserError is the failure of one user. It never ends a run.
 //

@@ -33,7 +33,8 @@ func TestSuggest(t *testing.T) {
 	known := []string{"user_id", "device_id", "country", "user_properties.plan"}
 	for name, want := range map[string]string{
 		"userid": `did you mean "user_id"?`, "User_ID": `did you mean "user_id"?`, "contry": `did you mean "country"?`,
-		"user_properties.plann": `did you mean "user_properties.plan"?`, "zzz": "", "": "", "USER_ID": `did you mean "user_id"?`, strings.Repeat("x", 300): "",
+		"user_properties.plann": `did you mean "user_properties.plan"?`, "zzz": "", "": "",
+		"USER_ID": `did you mean "user_id"?`, strings.Repeat("x", 300): "",
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := pipeline.Suggest(name, known); got != want {

@@ -55,7 +55,8 @@ func (printer) Close() error { return nil }
 
 // Outcomes come in input order, with any number of workers. A user who fails is an outcome, too.
 func ExamplePipeline_Run() {
-	p := pipeline.Pipeline{Source: &numbers{n: 4}, Evaluator: even{}, Sink: printer{}, Flags: []string{"checkout"}, Workers: 8, Window: 64}
+	p := pipeline.Pipeline{Source: &numbers{n: 4}, Evaluator: even{}, Sink: printer{}, Flags: []string{"checkout"},
+		Workers: 8, Window: 64}
 	stats, err := p.Run(context.Background())
 	if err != nil && !errors.Is(err, context.Canceled) {
 		log.Fatal(err)

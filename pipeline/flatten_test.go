@@ -21,10 +21,13 @@ func TestFlatten(t *testing.T) {
 		want        []Assignment
 		wantUnasked int
 	}{
-		{"all flags, sorted by key", []Variant{on("c"), on("a"), on("b")}, nil, []Assignment{got("a"), got("b"), got("c")}, 0},
+		{"all flags, sorted by key", []Variant{on("c"), on("a"), on("b")}, nil, []Assignment{got("a"), got("b"), got("c")},
+			0},
 		{"no assignment, no row", nil, nil, nil, 0},
-		{"asked for, in the order asked", []Variant{on("a"), on("b")}, []string{"b", "a"}, []Assignment{got("b"), got("a")}, 0},
-		{"asked for and not answered", []Variant{on("b")}, []string{"a", "b", "c"}, []Assignment{not("a"), got("b"), not("c")}, 0},
+		{"asked for, in the order asked", []Variant{on("a"), on("b")}, []string{"b", "a"}, []Assignment{got("b"), got("a")},
+			0},
+		{"asked for and not answered", []Variant{on("b")}, []string{"a", "b", "c"},
+			[]Assignment{not("a"), got("b"), not("c")}, 0},
 		{"no assignment, a row for each flag", nil, []string{"a", "b"}, []Assignment{not("a"), not("b")}, 0},
 		{"not asked for", []Variant{on("x"), on("a"), on("y")}, []string{"a"}, []Assignment{got("a")}, 2},
 	}
@@ -32,7 +35,8 @@ func TestFlatten(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			rows, unasked := flatten(nil, tt.variants, tt.flags)
 			if diff := cmp.Diff(tt.want, rows); diff != "" || unasked != tt.wantUnasked {
-				t.Errorf("flatten(%v, %v): unasked = %d, want %d; rows (-want +got):\n%s", tt.variants, tt.flags, unasked, tt.wantUnasked, diff)
+				t.Errorf("flatten(%v, %v): unasked = %d, want %d; rows (-want +got):\n%s", tt.variants, tt.flags, unasked,
+					tt.wantUnasked, diff)
 			}
 		})
 	}

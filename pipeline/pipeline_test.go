@@ -70,7 +70,8 @@ func runPipeline(t *testing.T, p pipeline.Pipeline) (lineSink, pipeline.Stats, e
 func TestOrderAndBytesAreTheSameWithAnyNumberOfWorkers(t *testing.T) {
 	mixed := pipelinetest.EvaluatorFunc(func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
 		if strings.HasSuffix(u.UserID, "7") {
-			return pipeline.Answer{}, fmt.Errorf("wrapped: %w", &pipeline.UserError{Kind: pipeline.KindRejected, Attempts: 2, Message: "no"})
+			return pipeline.Answer{}, fmt.Errorf("wrapped: %w",
+				&pipeline.UserError{Kind: pipeline.KindRejected, Attempts: 2, Message: "no"})
 		}
 		return answerSlowly(ctx, u)
 	})
@@ -79,7 +80,8 @@ func TestOrderAndBytesAreTheSameWithAnyNumberOfWorkers(t *testing.T) {
 			row.Err = pipeline.Errorf(pipeline.KindBadRow, "line %d", row.Number)
 		}
 	}
-	want, stats, err := runPipeline(t, pipeline.Pipeline{Source: &pipelinetest.Rows{N: 500, Change: badRows}, Evaluator: mixed, Workers: 1, Flags: []string{"f", "g"}})
+	want, stats, err := runPipeline(t, pipeline.Pipeline{Source: &pipelinetest.Rows{N: 500, Change: badRows},
+		Evaluator: mixed, Workers: 1, Flags: []string{"f", "g"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +104,8 @@ func TestOrderAndBytesAreTheSameWithAnyNumberOfWorkers(t *testing.T) {
 	}
 	for _, workers := range []int{2, 8, 64} {
 		for _, size := range []int{1, 7, 1000} {
-			got, _, err := runPipeline(t, pipeline.Pipeline{Source: &pipelinetest.Rows{N: 500, Change: badRows}, Evaluator: mixed, Workers: workers, Batch: size, Window: 100, Flags: []string{"f", "g"}})
+			got, _, err := runPipeline(t, pipeline.Pipeline{Source: &pipelinetest.Rows{N: 500, Change: badRows},
+				Evaluator: mixed, Workers: workers, Batch: size, Window: 100, Flags: []string{"f", "g"}})
 			if diff := cmp.Diff([]string(want), []string(got)); diff != "" || err != nil {
 				t.Errorf("%d workers, batches of %d: err = %v; differs from 1 worker (-want +got):\n%s", workers, size, err, diff)
 			}
@@ -220,7 +223,8 @@ func TestFailingSinkEndsTheRun(t *testing.T) {
 		}),
 	})
 	if !errors.Is(err, full) || writes != 10 || stats.Answered != 9 || stats.Read > 10+8 {
-		t.Errorf("err = %v after %d writes, stats %+v; want %v after 10, 9 answered, at most 18 read", err, writes, stats, full)
+		t.Errorf("err = %v after %d writes, stats %+v; want %v after 10, 9 answered, at most 18 read", err, writes, stats,
+			full)
 	}
 }
 
@@ -228,16 +232,19 @@ func TestFailingSourceDrains(t *testing.T) {
 	broken := errors.New("the file ends in the middle")
 	for _, size := range []int{1, 7, 100} {
 		got, stats, err := runPipeline(t, pipeline.Pipeline{
-			Workers: 4, Window: 8, Batch: size, Source: &pipelinetest.Rows{N: 50, Err: broken}, Evaluator: pipelinetest.EvaluatorFunc(answerSlowly),
+			Workers: 4, Window: 8, Batch: size, Source: &pipelinetest.Rows{N: 50, Err: broken},
+			Evaluator: pipelinetest.EvaluatorFunc(answerSlowly),
 		})
 		if !errors.Is(err, broken) || len(got) != 50 || stats.Read != 50 || stats.Answered != 50 {
-			t.Errorf("batches of %d: err = %v, %d outcomes, stats %+v; want %v and all 50 rows", size, err, len(got), stats, broken)
+			t.Errorf("batches of %d: err = %v, %d outcomes, stats %+v; want %v and all 50 rows", size, err, len(got), stats,
+				broken)
 		}
 	}
 }
 
 func TestEmptySource(t *testing.T) {
-	got, stats, err := runPipeline(t, pipeline.Pipeline{Workers: 4, Source: &pipelinetest.Rows{}, Evaluator: pipelinetest.EvaluatorFunc(answerSlowly)})
+	got, stats, err := runPipeline(t, pipeline.Pipeline{Workers: 4, Source: &pipelinetest.Rows{},
+		Evaluator: pipelinetest.EvaluatorFunc(answerSlowly)})
 	if err != nil || len(got) != 0 || stats != (pipeline.Stats{}) {
 		t.Errorf("err = %v, outcomes %v, stats %+v; want none", err, got, stats)
 	}
@@ -306,7 +313,8 @@ func TestSoftStopAsksNobodyElse(t *testing.T) {
 					}),
 				}
 				stats, err := p.Run(t.Context())
-				if err != nil || stats.Answered == 0 || stats.Answered != int64(len(w)) || stats.Failed != 0 || stats.Read < stats.Answered {
+				if err != nil || stats.Answered == 0 || stats.Answered != int64(len(w)) || stats.Failed != 0 ||
+					stats.Read < stats.Answered {
 					t.Errorf("err = %v, %d outcomes, stats %+v; want no error, and some outcomes", err, len(w), stats)
 				}
 				if asked.Load() != finished.Load() {
@@ -335,7 +343,8 @@ func TestEvaluatorStops(t *testing.T) {
 	}{"rows": {1, 0}, "batches": {7, 0}, "no room for a row": {1, 1}} {
 		t.Run(name, func(t *testing.T) {
 			got, stats, err := runPipeline(t, pipeline.Pipeline{
-				Workers: 4, Window: 50, Batch: tt.batch, WindowBytes: tt.windowBytes, Source: &pipelinetest.Rows{N: 1e5, Change: func(row *pipeline.Row) {
+				Workers: 4, Window: 50, Batch: tt.batch, WindowBytes: tt.windowBytes,
+				Source: &pipelinetest.Rows{N: 1e5, Change: func(row *pipeline.Row) {
 					row.Input = []pipeline.Member{{Name: "x"}}
 				}},
 				Evaluator: pipelinetest.EvaluatorFunc(func(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
@@ -356,7 +365,10 @@ func TestFailuresAreDated(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	var at []time.Time
 	p := pipeline.Pipeline{
-		Source:    &pipelinetest.Rows{N: 1, Change: func(r *pipeline.Row) { r.Err = pipeline.Errorf(pipeline.KindMissingID, "no id") }},
+		Source: &pipelinetest.Rows{N: 1, Change: func(r *pipeline.Row) {
+			r.Err = pipeline.Errorf(pipeline.KindMissingID,
+				"no id")
+		}},
 		Evaluator: pipelinetest.EvaluatorFunc(answerSlowly), Now: func() time.Time { return now },
 		Sink: pipelinetest.SinkFunc(func(o *pipeline.Outcome) error { at = append(at, o.At); return nil }),
 	}
@@ -372,10 +384,12 @@ func TestAnyRunIsOneOutcomeARow(t *testing.T) {
 		n, workers, window, size := random.Int64N(300), random.IntN(20), random.IntN(50), random.IntN(30)
 		next := int64(1)
 		_, stats, err := runPipeline(t, pipeline.Pipeline{
-			Source: &pipelinetest.Rows{N: n}, Evaluator: pipelinetest.EvaluatorFunc(answerSlowly), Workers: workers, Window: window, Batch: size,
+			Source: &pipelinetest.Rows{N: n}, Evaluator: pipelinetest.EvaluatorFunc(answerSlowly), Workers: workers,
+			Window: window, Batch: size,
 			Sink: pipelinetest.SinkFunc(func(o *pipeline.Outcome) error {
 				if o.Row.Number != next {
-					t.Fatalf("n=%d workers=%d window=%d batch=%d: row %d came when %d was due", n, workers, window, size, o.Row.Number, next)
+					t.Fatalf("n=%d workers=%d window=%d batch=%d: row %d came when %d was due", n, workers, window, size, o.Row.Number,
+						next)
 				}
 				next++
 				return nil
@@ -393,8 +407,11 @@ func BenchmarkRun(b *testing.B) {
 			b.ReportAllocs()
 			p := pipeline.Pipeline{
 				Source: &pipelinetest.Rows{N: int64(b.N)}, Workers: 2, Window: 4096, Batch: size,
-				Evaluator: pipelinetest.EvaluatorFunc(func(context.Context, *pipeline.User) (pipeline.Answer, error) { return pipeline.Answer{}, nil }),
-				Sink:      pipelinetest.SinkFunc(func(*pipeline.Outcome) error { return nil }),
+				Evaluator: pipelinetest.EvaluatorFunc(func(context.Context, *pipeline.User) (pipeline.Answer,
+					error) {
+					return pipeline.Answer{}, nil
+				}),
+				Sink: pipelinetest.SinkFunc(func(*pipeline.Outcome) error { return nil }),
 			}
 			if _, err := p.Run(b.Context()); err != nil {
 				b.Fatal(err)
@@ -403,8 +420,8 @@ func BenchmarkRun(b *testing.B) {
 	}
 }
 
-// Rows that are much larger in memory than in the file count with their size in memory, do not fill a batch, and are not
-// kept in free places.
+// Rows that are much larger in memory than in the file count with their size in memory, do not fill a batch, and are
+// not kept in free places.
 func TestLargeRowsAreNotKept(t *testing.T) {
 	const large, rows = 20, 100
 	var kept [large]weak.Pointer[pipeline.Member]

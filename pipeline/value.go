@@ -105,7 +105,8 @@ func (v *Value) Get(name string) *Value {
 
 // FindMember returns the value with that name among members, which are sorted; nil if there is none.
 func FindMember(members []Member, name string) *Value {
-	i, found := slices.BinarySearchFunc(members, name, func(m Member, name string) int { return strings.Compare(m.Name, name) })
+	i, found := slices.BinarySearchFunc(members, name,
+		func(m Member, name string) int { return strings.Compare(m.Name, name) })
 	if !found {
 		return nil
 	}

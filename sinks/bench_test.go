@@ -32,9 +32,9 @@ var benchFlags = []string{
 	"email-digest", "loyalty-banner", "push-opt-in", "recommendations-v3", "trial-length",
 }
 
-// benchmark writes users of ten flags with three variants. A fifth is not assigned; a third of the flags has a payload of 40
-// bytes. Every user has its own id, of 20 bytes, and a time. One b.N is one user; rows/CPU-s counts assignments, also in
-// the wide layout. CPU time is user and system time, garbage collection included.
+// benchmark writes users of ten flags with three variants. A fifth is not assigned; a third of the flags has a payload
+// of 40 bytes. Every user has its own id, of 20 bytes, and a time. One b.N is one user; rows/CPU-s counts assignments,
+// also in the wide layout. CPU time is user and system time, garbage collection included.
 func benchmark(b *testing.B, format string, spec Spec) {
 	users := benchOutcomes(1000)
 	ids := make([]string, 1<<20)

@@ -206,7 +206,8 @@ func readJSONL(path string) (table pipelinetest.Table, err error) {
 			switch {
 			case c.Text == "null":
 				c = pipelinetest.Cell{Null: true}
-			case slices.Contains([]string{"payload", "input", "tags", "metadata"}, name.(string)), strings.HasSuffix(name.(string), ".payload"):
+			case slices.Contains([]string{"payload", "input", "tags", "metadata"}, name.(string)),
+				strings.HasSuffix(name.(string), ".payload"):
 			case raw[0] == '"':
 				if err := json.Unmarshal(raw, &c.Text); err != nil {
 					return table, err
@@ -313,7 +314,10 @@ func arrowCells(column file.ColumnChunkReader, n int64) ([]pipelinetest.Cell, er
 		})
 	case *file.Int32ColumnChunkReader:
 		if l, ok := descr.LogicalType().(*schema.DecimalLogicalType); ok {
-			return arrowBatch(descr, n, r.ReadBatch, func(n int32) pipelinetest.Cell { return decimalCell(big.NewInt(int64(n)), int(l.Scale())) })
+			return arrowBatch(descr, n, r.ReadBatch, func(n int32) pipelinetest.Cell {
+				return decimalCell(big.NewInt(int64(n)),
+					int(l.Scale()))
+			})
 		}
 		return arrowBatch(descr, n, r.ReadBatch, dateCell)
 	case *file.FixedLenByteArrayColumnChunkReader:
@@ -330,7 +334,8 @@ func arrowCells(column file.ColumnChunkReader, n int64) ([]pipelinetest.Cell, er
 }
 
 func arrowBatch[T any](
-	descr *schema.Column, n int64, read func(int64, []T, []int16, []int16) (int64, int, error), cell func(T) pipelinetest.Cell,
+	descr *schema.Column, n int64, read func(int64, []T, []int16, []int16) (int64, int, error),
+	cell func(T) pipelinetest.Cell,
 ) ([]pipelinetest.Cell, error) {
 	var cells []pipelinetest.Cell
 	values, levels := make([]T, n), make([]int16, n)

@@ -57,8 +57,8 @@ func TrimFormat(name string) string {
 	return name[:len(name)-len(f)-1]
 }
 
-// Create begins a file of assignments, in the format of the name's extension. It does not touch an existing file of that
-// name: the caller renames [Info].Temp to it after Close, and checks first whether it may replace the file.
+// Create begins a file of assignments, in the format of the name's extension. It does not touch an existing file of
+// that name: the caller renames [Info].Temp to it after Close, and checks first whether it may replace the file.
 func Create(path string, spec Spec) (*Output, error) {
 	table, err := spec.newAssignmentsTable()
 	if err != nil {

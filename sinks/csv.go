@@ -88,8 +88,9 @@ func (e *csvEncoder) escapeFormula(s string) string {
 	return s
 }
 
-// appendField appends a text, in quotes if it needs them. Besides what RFC 4180 demands, it quotes an empty string, which
-// is not null; spaces at the ends, which some readers trim; and \. alone, which ends the data for PostgreSQL's COPY.
+// appendField appends a text, in quotes if it needs them. Besides what RFC 4180 demands, it quotes an empty string,
+// which is not null; spaces at the ends, which some readers trim; and \. alone, which ends the data for PostgreSQL's
+// COPY.
 func (e *csvEncoder) appendField(dst []byte, s string) []byte {
 	if s != "" && s[0] != ' ' && s[len(s)-1] != ' ' && s != `\.` && !e.hasSpecial(s) {
 		return append(dst, s...)

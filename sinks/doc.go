@@ -88,11 +88,11 @@
 // formats a carried timestamp always has six digits after the second, and one of ours three: DuckDB's read_json does
 // not recognize timestamps in a column of which only some have a fraction.
 //
-// A decimal is its exact digits in every format, in quotes in JSONL. DuckDB and pandas read a JSON number with a point as
-// a double, which keeps 15 digits, and the others are lost. DuckDB reads a JSON string as VARCHAR, or as
+// A decimal is its exact digits in every format, in quotes in JSONL. DuckDB and pandas read a JSON number with a point
+// as a double, which keeps 15 digits, and the others are lost. DuckDB reads a JSON string as VARCHAR, or as
 // columns = {price: 'DECIMAL(12,2)'} says; pandas guesses a float unless dtype=False or dtype={"price": str} is given
-// (https://pandas.pydata.org/docs/reference/api/pandas.read_json.html). In CSV nothing distinguishes the two: both guess
-// a double, unless the column is declared, with types = {price: 'DECIMAL(12,2)'} or dtype={"price": str}.
+// (https://pandas.pydata.org/docs/reference/api/pandas.read_json.html). In CSV nothing distinguishes the two: both
+// guess a double, unless the column is declared, with types = {price: 'DECIMAL(12,2)'} or dtype={"price": str}.
 //
 // Text is UTF-8 in every format. The sources ensure that. Should invalid text arrive, each bad sequence becomes U+FFFD,
 // since one such cell would make a whole Parquet or JSONL file unreadable to other tools.

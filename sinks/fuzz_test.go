@@ -17,7 +17,8 @@ import (
 )
 
 var fuzzSeeds = []string{
-	"", "a", " ", `"`, `""`, ",", "\t", "\n", "\r\n", "\r", `\.`, "=1", "nul\x00", "\xff\xfe", "é🎉", "\u2028", `a"b,c` + "\n", "\x1f\x7f", `\`,
+	"", "a", " ", `"`, `""`, ",", "\t", "\n", "\r\n", "\r", `\.`, "=1", "nul\x00", "\xff\xfe", "é🎉", "\u2028", `a"b,c` +
+		"\n", "\x1f\x7f", `\`,
 }
 
 // FuzzCSV: two readers return any two adjacent texts unchanged, and null is not the empty string.

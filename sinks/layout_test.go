@@ -26,14 +26,17 @@ func TestColumns(t *testing.T) {
 		{Spec{}, "row_number user_id device_id flag_key outcome variant payload experiment_key evaluated_at"},
 		{
 			Spec{Carry: carry, Include: []string{"value", "metadata", "evaluation_id"}, Flags: []string{"a"}},
-			"row_number user_id device_id flag_key outcome variant payload experiment_key evaluated_at value metadata evaluation_id Plan Name n",
+			"row_number user_id device_id flag_key outcome variant payload experiment_key evaluated_at value metadata " +
+				"evaluation_id Plan Name n",
 		},
-		{Spec{Wide: true, Flags: []string{"a", "b-c"}, Carry: carry}, "row_number user_id device_id a b-c evaluated_at Plan Name n"},
+		{Spec{Wide: true, Flags: []string{"a", "b-c"}, Carry: carry},
+			"row_number user_id device_id a b-c evaluated_at Plan Name n"},
 		{
 			Spec{Wide: true, Flags: []string{"a", "b-c"}, Carry: carry, Include: []string{"payload"}, SnakeNames: true},
 			"row_number user_id device_id a a_payload b_c b_c_payload evaluated_at plan_name n",
 		},
-		{Spec{Carry: []pipeline.Column{{Name: "Plan"}, {Name: "plan"}}}, "row_number user_id device_id flag_key outcome variant payload experiment_key evaluated_at Plan plan"},
+		{Spec{Carry: []pipeline.Column{{Name: "Plan"}, {Name: "plan"}}},
+			"row_number user_id device_id flag_key outcome variant payload experiment_key evaluated_at Plan plan"},
 	} {
 		t.Run(test.want, func(t *testing.T) {
 			got, err := test.spec.Columns()
@@ -58,19 +61,25 @@ func TestColumnErrors(t *testing.T) {
 		{Spec{Carry: carry("user_id")}, `carry column "user_id": the output already has a column of that name`, "--carry"},
 		{Spec{Carry: carry("a", "a")}, `carry column "a": the output already has a column of that name`, "--carry"},
 		{Spec{Carry: carry("value"), Include: []string{"value"}}, `carry column "value"`, "--carry"},
-		{Spec{Carry: carry("Plan", "plan"), SnakeNames: true}, `columns "Plan" and "plan": both would have the name plan`, "--carry"},
-		{Spec{Carry: carry("userID"), SnakeNames: true}, `columns "user_id" and "userID": both would have the name user_id`, "--carry"},
+		{Spec{Carry: carry("Plan", "plan"), SnakeNames: true}, `columns "Plan" and "plan": both would have the name plan`,
+			"--carry"},
+		{Spec{Carry: carry("userID"), SnakeNames: true}, `columns "user_id" and "userID": both would have the name user_id`,
+			"--carry"},
 		{Spec{Carry: carry("日本"), SnakeNames: true}, `column "日本": its name has no ASCII letter or digit`, "--carry"},
 		{Spec{Carry: carry(""), SnakeNames: true}, `column ""`, "--carry"},
 		{Spec{Wide: true}, "no flags are named", "--flags"},
 		{Spec{Wide: true, Flags: []string{"a", "a"}}, `flag "a": the output already has a column of that name`, "long"},
 		{Spec{Wide: true, Flags: []string{"user_id"}}, `flag "user_id"`, "long"},
 		{Spec{Wide: true, Flags: []string{"a", "a.payload"}, Include: []string{"payload"}}, `"a.payload"`, "long"},
-		{Spec{Wide: true, Flags: []string{"a-b", "a.b"}, SnakeNames: true}, `columns "a-b" and "a.b": both would have the name a_b`, "long"},
+		{Spec{Wide: true, Flags: []string{"a-b", "a.b"}, SnakeNames: true},
+			`columns "a-b" and "a.b": both would have the name a_b`, "long"},
 		{Spec{Wide: true, Flags: []string{"a"}, Carry: carry("a")}, `carry column "a"`, "--carry"},
-		{Spec{Wide: true, Flags: []string{"a"}, Include: []string{"metadata"}}, `include "metadata": the wide layout can include payload`, "long layout"},
-		{Spec{Include: []string{"payload"}}, `include "payload": the long layout can include metadata, evaluation_id, value`, "always"},
-		{Spec{Include: []string{"metdata"}}, `include "metdata": the long layout can include metadata, evaluation_id, value`, `did you mean "metadata"?`},
+		{Spec{Wide: true, Flags: []string{"a"}, Include: []string{"metadata"}},
+			`include "metadata": the wide layout can include payload`, "long layout"},
+		{Spec{Include: []string{"payload"}}, `include "payload": the long layout can include metadata, evaluation_id, value`,
+			"always"},
+		{Spec{Include: []string{"metdata"}}, `include "metdata": the long layout can include metadata, evaluation_id, value`,
+			`did you mean "metadata"?`},
 		{Spec{Include: []string{"value", "value"}}, `include "value" is duplicated`, ""},
 	} {
 		t.Run(test.err, func(t *testing.T) {
@@ -88,8 +97,11 @@ func TestColumnErrors(t *testing.T) {
 func TestSnakeName(t *testing.T) {
 	for in, want := range map[string]string{
 		"plan": "plan", "Plan Name": "plan_name", "planName": "plan_name", "HTTPServer": "http_server", "userID": "user_id",
-		"user_properties.Plan": "user_properties_plan", "a--b": "a_b", "_TABLE_x": "table_x", "__ROOT__": "root", "_PARTITIONTIME": "partitiontime",
-		"1st": "_1st", "-1": "_1", "a1B2": "a1_b2", "é": "", "été!": "t", "": "", "__": "", "A": "a", "ABc": "a_bc", "x.payload": "x_payload",
+		"user_properties.Plan": "user_properties_plan", "a--b": "a_b", "_TABLE_x": "table_x", "__ROOT__": "root",
+		"_PARTITIONTIME": "partitiontime",
+		"1st":            "_1st", "-1": "_1", "a1B2": "a1_b2", "é": "", "été!": "t", "": "", "__": "", "A": "a",
+		"ABc":                    "a_bc",
+		"x.payload":              "x_payload",
 		strings.Repeat("x", 400): strings.Repeat("x", 300),
 	} {
 		t.Run(in, func(t *testing.T) {
@@ -232,7 +244,8 @@ func wantTable(spec *Spec, outcomes []pipeline.Outcome) (table pipelinetest.Tabl
 			if a.Assigned {
 				outcome = "assigned"
 			}
-			row := append(slices.Clone(user), cell(a.FlagKey), cell(outcome), cell(a.Key), cell(a.Payload), cell(a.ExperimentKey), millisCell(o.At.UnixMilli()))
+			row := append(slices.Clone(user), cell(a.FlagKey), cell(outcome), cell(a.Key), cell(a.Payload),
+				cell(a.ExperimentKey), millisCell(o.At.UnixMilli()))
 			for _, name := range spec.Include {
 				row = append(row, cell(fields[name](&a.Variant)))
 			}
@@ -297,8 +310,8 @@ func firstDifference(want, got pipelinetest.Table) string {
 	return ""
 }
 
-// TestTupleCache: equal assignments have the same tuple; tuples that are not kept are correct; and tuples that are out of
-// use are dropped.
+// TestTupleCache: equal assignments have the same tuple; tuples that are not kept are correct; and tuples that are out
+// of use are dropped.
 func TestTupleCache(t *testing.T) {
 	ts := newTupleCache(nil)
 	one := func(a pipeline.Assignment) *tuple { return ts.appendTuples(nil, []pipeline.Assignment{a})[0] }
@@ -306,7 +319,8 @@ func TestTupleCache(t *testing.T) {
 	first, none := one(common), one(pipeline.Assignment{})
 	for _, other := range []pipeline.Assignment{
 		{Variant: common.Variant}, {Assigned: true, Variant: pipeline.Variant{FlagKey: "f", Key: "on", Payload: "2"}},
-		{Assigned: true, Variant: pipeline.Variant{FlagKey: "f", Key: "on"}}, {Assigned: true, Variant: pipeline.Variant{FlagKey: "g", Key: "on", Payload: "1"}},
+		{Assigned: true, Variant: pipeline.Variant{FlagKey: "f", Key: "on"}},
+		{Assigned: true, Variant: pipeline.Variant{FlagKey: "g", Key: "on", Payload: "1"}},
 		{Assigned: true, Variant: pipeline.Variant{FlagKey: "f", Key: "on", Payload: "1", ExperimentKey: "e"}},
 	} {
 		if one(other) == first {

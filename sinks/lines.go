@@ -132,9 +132,9 @@ type clock struct {
 	text   []byte // the second as text, with a point appended
 }
 
-// appendTime appends milliseconds or microseconds since 1970 as RFC 3339 in UTC, always with all digits. So texts sort as
-// their times do, and all have one form, which readers that infer types need: DuckDB's read_json reads a column in which
-// only some have a fraction as texts.
+// appendTime appends milliseconds or microseconds since 1970 as RFC 3339 in UTC, always with all digits. So texts sort
+// as their times do, and all have one form, which readers that infer types need: DuckDB's read_json reads a column in
+// which only some have a fraction as texts.
 func (c *clock) appendTime(dst []byte, n int64, millis bool) []byte {
 	unit := int64(1_000_000)
 	if millis {

@@ -9,8 +9,8 @@ import (
 // nameColumns sets the names that the columns have in the file. The columns from index carry on are the carried ones.
 // Duplicate names are an error, because most readers find a column by its name.
 //
-// Names that differ only in case are different, unless they become snake names: DuckDB appends _1 to one of them, pandas,
-// Spark and Excel accept both, and for BigQuery, which accepts neither, there are snake names.
+// Names that differ only in case are different, unless they become snake names: DuckDB appends _1 to one of them,
+// pandas, Spark and Excel accept both, and for BigQuery, which accepts neither, there are snake names.
 func nameColumns(columns []column, carry int, snake bool) error {
 	indexes := make(map[string]int)
 	for i := range columns {
@@ -61,7 +61,8 @@ func toSnakeName(name string) string {
 		upper := 'A' <= c && c <= 'Z'
 		switch {
 		case upper:
-			// A word begins after a lower-case letter or digit, and with the last capital before a lower-case letter: HTTPServer.
+			// A word begins after a lower-case letter or digit, and with the last capital before a lower-case letter:
+			// HTTPServer.
 			if i > 0 && (isLowerOrDigit(name[i-1]) || i+1 < len(name) && 'a' <= name[i+1] && name[i+1] <= 'z') {
 				gap = true
 			}

@@ -157,8 +157,8 @@ func (o *Output) finishFile() error {
 	return nil
 }
 
-// Discard removes the file, unless it was renamed. It may be called at any time and more than once, so it can be deferred
-// right after Create. Later calls other than Info and Discard return an error.
+// Discard removes the file, unless it was renamed. It may be called at any time and more than once, so it can be
+// deferred right after Create. Later calls other than Info and Discard return an error.
 func (o *Output) Discard() error {
 	if o.file == nil {
 		return nil

@@ -28,11 +28,11 @@ const (
 // parquetEncoder writes Parquet: its own pages (parquetcolumn.go, parquetpage.go) with arrow's metadata.
 //
 // arrow's file writer is made for columns that arrive one after the other. For rows it allocates 1 to 5 KB each, makes
-// a zstd encoder for each page, and needs 700 to 900 ns per row. This encoder needs about a fifth, because what the rows
-// of a user share is encoded as one run, and the rest are indices of dictionary entries.
+// a zstd encoder for each page, and needs 700 to 900 ns per row. This encoder needs about a fifth, because what the
+// rows of a user share is encoded as one run, and the rest are indices of dictionary entries.
 //
-// A page is compressed as soon as it is full, and a full row group is written at once, so memory is bounded by groupBytes,
-// whatever the size of the output.
+// A page is compressed as soon as it is full, and a full row group is written at once, so memory is bounded by
+// groupBytes, whatever the size of the output.
 type parquetEncoder struct {
 	w       *counter
 	footer  *metadata.FileMetaDataBuilder

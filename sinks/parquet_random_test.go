@@ -34,7 +34,8 @@ type randomTable struct {
 func newRandomTable(seed uint64) *randomTable {
 	r := &randomTable{Rand: rand.New(rand.NewPCG(seed, 1))}
 	for i := range 1 + r.IntN(7) {
-		c := column{name: fmt.Sprintf("c%d", i), typ: pipeline.Type(r.IntN(int(pipeline.TypeDecimal) + 1)), required: r.IntN(3) == 0, varies: r.IntN(2) == 0}
+		c := column{name: fmt.Sprintf("c%d", i), typ: pipeline.Type(r.IntN(int(pipeline.TypeDecimal) + 1)),
+			required: r.IntN(3) == 0, varies: r.IntN(2) == 0}
 		c.millis = c.typ == pipeline.TypeTimestamp && r.IntN(2) == 0
 		if c.typ == pipeline.TypeDecimal {
 			c.precision = 1 + r.IntN(pipeline.MaxPrecision)
@@ -82,7 +83,8 @@ func (r *randomTable) value(c *column) cell {
 		}
 		return cell{text: texts[r.IntN(len(texts))]}
 	case pipeline.TypeFloat:
-		floats := []float64{0, math.Copysign(0, -1), math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, r.NormFloat64(), -1.5}
+		floats := []float64{0, math.Copysign(0, -1), math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, r.NormFloat64(),
+			-1.5}
 		return cell{num: int64(math.Float64bits(floats[r.IntN(len(floats))]))}
 	case pipeline.TypeBool:
 		return cell{num: n & 1}
@@ -155,8 +157,8 @@ func plainCell(column *column, c cell) pipelinetest.Cell {
 	return pipelinetest.Cell{Text: c.text}
 }
 
-// TestParquetRandomTables: two unrelated readers read every value of tables of all types, with many values and few, with
-// and without nulls, over pages and row groups of any size; and the statistics are correct.
+// TestParquetRandomTables: two unrelated readers read every value of tables of all types, with many values and few,
+// with and without nulls, over pages and row groups of any size; and the statistics are correct.
 func TestParquetRandomTables(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -187,7 +189,8 @@ func TestParquetRandomTables(t *testing.T) {
 			if err := f.Close(); err != nil {
 				t.Fatal(err)
 			}
-			for name, read := range map[string]func(string) (pipelinetest.Table, error){"arrow": readArrow, "xitongsys": readXitongsys} {
+			for name, read := range map[string]func(string) (pipelinetest.Table, error){"arrow": readArrow,
+				"xitongsys": readXitongsys} {
 				got, err := read(path)
 				if err != nil {
 					t.Fatalf("seed %d, %s, columns %+v: %v", seed, name, r.columns, err)
@@ -228,7 +231,8 @@ func checkStatistics(t *testing.T, seed uint64, r *randomTable, path string) {
 			if s.HasMinMax() != wantSet {
 				t.Errorf("seed %d, group %d, column %+v: has statistics %v, want %v", seed, g, r.columns[i], s.HasMinMax(), wantSet)
 			} else if wantSet && (string(s.EncodeMin()) != string(low) || string(s.EncodeMax()) != string(high)) {
-				t.Errorf("seed %d, group %d, column %+v: from %q to %q, want %q to %q", seed, g, r.columns[i], s.EncodeMin(), s.EncodeMax(), low, high)
+				t.Errorf("seed %d, group %d, column %+v: from %q to %q, want %q to %q", seed, g, r.columns[i], s.EncodeMin(),
+					s.EncodeMax(), low, high)
 			}
 		}
 		first += int(group.NumRows())

@@ -44,9 +44,11 @@ func TestParquetSchema(t *testing.T) {
 	var got []string
 	for i := range r.MetaData().Schema.NumColumns() {
 		c := r.MetaData().Schema.Column(i)
-		got = append(got, fmt.Sprintf("%s %s %s %s", c.SchemaNode().RepetitionType(), c.PhysicalType(), c.Name(), c.LogicalType()))
+		got = append(got, fmt.Sprintf("%s %s %s %s", c.SchemaNode().RepetitionType(), c.PhysicalType(), c.Name(),
+			c.LogicalType()))
 	}
-	millis := "Timestamp(isAdjustedToUTC=true, timeUnit=milliseconds, is_from_converted_type=false, force_set_converted_type=false)"
+	millis := "Timestamp(isAdjustedToUTC=true, timeUnit=milliseconds, is_from_converted_type=false, " +
+		"force_set_converted_type=false)"
 	want := []string{
 		"required INT64 row_number None",
 		"optional BYTE_ARRAY user_id String",
@@ -93,8 +95,8 @@ func TestParquetSchema(t *testing.T) {
 	}
 }
 
-// TestParquetDictionaries: columns that repeat have a dictionary. In the long layout the users' columns repeat; in the wide
-// layout they do not, and have none.
+// TestParquetDictionaries: columns that repeat have a dictionary. In the long layout the users' columns repeat; in the
+// wide layout they do not, and have none.
 func TestParquetDictionaries(t *testing.T) {
 	outcomes := benchOutcomes(100)
 	for i := range outcomes {
@@ -110,7 +112,8 @@ func TestParquetDictionaries(t *testing.T) {
 	}{
 		{Spec{Carry: carry}, []string{"device_id", "beta", "nothing"}},
 		{Spec{Carry: carry, Include: []string{"evaluation_id"}}, []string{"device_id", "evaluation_id", "beta", "nothing"}},
-		{Spec{Carry: carry, Wide: true, Flags: benchFlags}, []string{"row_number", "user_id", "device_id", "evaluated_at", "beta", "nothing"}},
+		{Spec{Carry: carry, Wide: true, Flags: benchFlags},
+			[]string{"row_number", "user_id", "device_id", "evaluated_at", "beta", "nothing"}},
 	} {
 		t.Run(fmt.Sprintf("wide %v, including %v", test.spec.Wide, test.spec.Include), func(t *testing.T) {
 			r, path := openParquet(t, test.spec, outcomes)
@@ -201,7 +204,8 @@ func TestParquetZeros(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if low, high := stats.EncodeMin(), stats.EncodeMax(); string(low) != "\x00\x00\x00\x00\x00\x00\x00\x80" || string(high) != "\x00\x00\x00\x00\x00\x00\x00\x00" {
+			if low, high := stats.EncodeMin(), stats.EncodeMax(); string(low) != "\x00\x00\x00\x00\x00\x00\x00\x80" ||
+				string(high) != "\x00\x00\x00\x00\x00\x00\x00\x00" {
 				t.Errorf("%v: from % x to % x, want from -0 to +0", zero, low, high)
 			}
 		})
@@ -373,10 +377,12 @@ func TestParquetLargePayloads(t *testing.T) {
 				}
 			}
 			if (plain == 2 || plain == 1 && !test.dictionary) != test.plain {
-				t.Errorf("%d payloads of %d bytes: encodings %v, want plain pages: %v", test.rows, test.bytes, chunk.Encodings(), test.plain)
+				t.Errorf("%d payloads of %d bytes: encodings %v, want plain pages: %v", test.rows, test.bytes, chunk.Encodings(),
+					test.plain)
 			}
 			r.Close()
-			for name, read := range map[string]func(string) (pipelinetest.Table, error){"arrow": readArrow, "xitongsys": readXitongsys} {
+			for name, read := range map[string]func(string) (pipelinetest.Table, error){"arrow": readArrow,
+				"xitongsys": readXitongsys} {
 				table, err := read(path)
 				if err != nil {
 					t.Fatalf("%d payloads of %d bytes, read by %s: %v", test.rows, test.bytes, name, err)
@@ -396,7 +402,8 @@ func TestParquetLargePayloads(t *testing.T) {
 
 // TestParquetNames: the file can be read whatever the names of its columns are.
 func TestParquetNames(t *testing.T) {
-	names := []string{"", ".", "a.b", "a..b", "schema", "list.element", "日本", "User_ID", "tab\t", strings.Repeat("n", 1000), "a\x00b", "Ünï"}
+	names := []string{"", ".", "a.b", "a..b", "schema", "list.element", "日本", "User_ID", "tab\t",
+		strings.Repeat("n", 1000), "a\x00b", "Ünï"}
 	var spec Spec
 	outcomes := []pipeline.Outcome{{Assignments: make([]pipeline.Assignment, 1)}}
 	for _, name := range names {

@@ -23,8 +23,8 @@ const (
 
 // parquetColumn collects the pages of one column of a row group.
 //
-// In each row group a column starts with a dictionary. If the first page shows that values hardly repeat, the dictionary
-// is dropped. If it gets too large, it ends. In both cases values are plain until the row group ends.
+// In each row group a column starts with a dictionary. If the first page shows that values hardly repeat, the
+// dictionary is dropped. If it gets too large, it ends. In both cases values are plain until the row group ends.
 type parquetColumn struct {
 	column
 	pages   *pageWriter
@@ -225,7 +225,8 @@ func (c *parquetColumn) writeChunk(w *counter, meta *metadata.ColumnChunkMetaDat
 		counts.DataEncodingStats = map[parquet.Encoding]int32{parquet.Encodings.Plain: int32(c.plainPages)}
 	}
 	if c.dictPages > 0 {
-		page, size := c.pages.appendPage(c.pages.page[:0], c.dictionary.entries, dictionaryPage, c.dictionary.n, parquet.Encodings.Plain)
+		page, size := c.pages.appendPage(c.pages.page[:0], c.dictionary.entries, dictionaryPage, c.dictionary.n,
+			parquet.Encodings.Plain)
 		c.pages.page = page
 		c.bytes += int64(size)
 		info.DictPageOffset = w.n

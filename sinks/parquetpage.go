@@ -34,10 +34,11 @@ func (p *pageWriter) appendPage(dst, body []byte, kind, values int, encoding par
 }
 
 // appendPageHeader appends a PageHeader of parquet.thrift in Thrift's compact protocol
-// (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md). A field is a byte and a value. The
-// byte's high half is the difference from the previous field's number; its low half is the type: 5 is an i32, 12 a
+// (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md). A field is a byte and a value.
+// The byte's high half is the difference from the previous field's number; its low half is the type: 5 is an i32, 12 a
 // struct, 2 false. The checksum is that of the compressed page.
-func appendPageHeader(dst []byte, kind, uncompressed int, compressed []byte, values int, encoding parquet.Encoding) []byte {
+func appendPageHeader(dst []byte, kind, uncompressed int, compressed []byte, values int,
+	encoding parquet.Encoding) []byte {
 	i32 := func(delta byte, n int) {
 		dst = append(dst, delta<<4|5)
 		dst = binary.AppendVarint(dst, int64(n)) // in zigzag, as in Thrift

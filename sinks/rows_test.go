@@ -13,7 +13,8 @@ import (
 
 // TestCreateRows writes a table of any columns, in the text formats; Parquet is read back.
 func TestCreateRows(t *testing.T) {
-	columns := []pipeline.Column{{Name: "who"}, {Name: "n", Type: pipeline.TypeInt}, {Name: "payload", Type: pipeline.TypeJSON}}
+	columns := []pipeline.Column{{Name: "who"}, {Name: "n", Type: pipeline.TypeInt},
+		{Name: "payload", Type: pipeline.TypeJSON}}
 	object, err := pipeline.ParseJSON(`{"b":[1.50,null],"a":"x"}`)
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +47,8 @@ func TestCreateRows(t *testing.T) {
 		}
 		return string(data)
 	}
-	want := `{"who":"=ana","n":-3,"payload":{"a":"x","b":[1.50,null]}}` + "\n" + `{"who":null,"n":null,"payload":null}` + "\n" + `{"who":"ü","n":1,"payload":"text"}` + "\n"
+	want := `{"who":"=ana","n":-3,"payload":{"a":"x","b":[1.50,null]}}` + "\n" + `{"who":null,"n":null,"payload":null}` +
+		"\n" + `{"who":"ü","n":1,"payload":"text"}` + "\n"
 	if diff := cmp.Diff(want, write("a.jsonl", Spec{})); diff != "" {
 		t.Errorf("JSONL (-want +got):\n%s", diff)
 	}

@@ -154,9 +154,11 @@ func TestGolden(t *testing.T) {
 
 func TestFormat(t *testing.T) {
 	for name, want := range map[string]string{
-		"users.csv": "csv", "out/users.csv.gz": "csv.gz", "a.b.tsv.zst": "tsv.zst", "X.JSONL": "jsonl", "x.jsonl.zst": "jsonl.zst",
-		"u.parquet": "parquet", ".csv": "csv",
-		"users": "", "csv": "", "users.json": "", "users.parquet.gz": "", "users.csv.bz2": "", "u.csv/out": "", "": "", "u.xcsv": "", "-": "",
+		"users.csv": "csv", "out/users.csv.gz": "csv.gz", "a.b.tsv.zst": "tsv.zst", "X.JSONL": "jsonl",
+		"x.jsonl.zst": "jsonl.zst",
+		"u.parquet":   "parquet", ".csv": "csv",
+		"users": "", "csv": "", "users.json": "", "users.parquet.gz": "", "users.csv.bz2": "", "u.csv/out": "", "": "",
+		"u.xcsv": "", "-": "",
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := Format(name)
@@ -169,7 +171,8 @@ func TestFormat(t *testing.T) {
 		})
 	}
 	for name, want := range map[string]string{
-		"users.csv.gz": "users", "out.d/a.b.parquet": "out.d/a.b", "U.CSV": "U", "users": "users", "users.json": "users.json", "": "",
+		"users.csv.gz": "users", "out.d/a.b.parquet": "out.d/a.b", "U.CSV": "U", "users": "users", "users.json": "users.json",
+		"": "",
 	} {
 		if got := TrimFormat(name); got != want {
 			t.Errorf("TrimFormat(%q) = %q, want %q", name, got, want)
@@ -239,11 +242,13 @@ func TestCSVCells(t *testing.T) {
 
 func TestFormulas(t *testing.T) {
 	var buf bytes.Buffer
-	out, err := NewStream(&buf, "csv", Spec{Carry: []pipeline.Column{{Name: "=plan"}, {Name: "n", Type: pipeline.TypeInt}}, EscapeFormulas: true})
+	out, err := NewStream(&buf, "csv", Spec{Carry: []pipeline.Column{{Name: "=plan"}, {Name: "n", Type: pipeline.TypeInt}},
+		EscapeFormulas: true})
 	outcomes := []pipeline.Outcome{{
 		Row: pipeline.Row{Number: -1, User: pipeline.User{UserID: "@a"}, Carry: []pipeline.Value{{}, pipeline.IntValue(-5)}},
 		Assignments: []pipeline.Assignment{
-			{Assigned: true, Variant: pipeline.Variant{FlagKey: "f", Key: "+on", Payload: "-1"}}, {Variant: pipeline.Variant{FlagKey: "g"}},
+			{Assigned: true, Variant: pipeline.Variant{FlagKey: "f", Key: "+on", Payload: "-1"}},
+			{Variant: pipeline.Variant{FlagKey: "g"}},
 		},
 	}}
 	info := writeFile(t, out, err, outcomes)
@@ -258,14 +263,17 @@ func TestFormulas(t *testing.T) {
 // TestLoneSurrogates: no JSON cell of JSONL holds a lone surrogate, and those that did are counted.
 func TestLoneSurrogates(t *testing.T) {
 	var buf bytes.Buffer
-	out, err := NewStream(&buf, "jsonl", Spec{Include: []string{"metadata"}, Carry: []pipeline.Column{{Name: "c", Type: pipeline.TypeJSON}}})
+	out, err := NewStream(&buf, "jsonl", Spec{Include: []string{"metadata"},
+		Carry: []pipeline.Column{{Name: "c", Type: pipeline.TypeJSON}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	cut := pipeline.Value{Kind: pipeline.Number, Text: `"\udc00"`} // one that AppendJSON does not replace
 	for row, payload := range []string{`"\ud83d\ude00"`, `"\ud83d"`, `"\ud83d"`} {
-		o := &pipeline.Outcome{Row: pipeline.Row{Number: int64(row + 1), User: pipeline.User{UserID: "u"}, Carry: []pipeline.Value{{}}}}
-		o.Assignments = []pipeline.Assignment{{Assigned: true, Variant: pipeline.Variant{FlagKey: "f", Key: "on", Payload: payload}}}
+		o := &pipeline.Outcome{Row: pipeline.Row{Number: int64(row + 1), User: pipeline.User{UserID: "u"},
+			Carry: []pipeline.Value{{}}}}
+		o.Assignments = []pipeline.Assignment{{Assigned: true,
+			Variant: pipeline.Variant{FlagKey: "f", Key: "on", Payload: payload}}}
 		if row == 2 {
 			o.Row.Carry[0] = cut
 			o.Assignments[0].Metadata = `{"\ud800":1}`
@@ -279,9 +287,11 @@ func TestLoneSurrogates(t *testing.T) {
 	}
 	info := out.Info()
 	if info.LoneSurrogates != 4 || info.FirstLoneSurrogate != 2 {
-		t.Errorf("%d cells with lone surrogates, the first in row %d; want 4, and row 2", info.LoneSurrogates, info.FirstLoneSurrogate)
+		t.Errorf("%d cells with lone surrogates, the first in row %d; want 4, and row 2", info.LoneSurrogates,
+			info.FirstLoneSurrogate)
 	}
-	if n := strings.Count(buf.String(), `\ufffd`); n != 4 || strings.Contains(buf.String(), `\ud800`) || strings.Count(buf.String(), `\ud83d`) != 1 {
+	if n := strings.Count(buf.String(), `\ufffd`); n != 4 || strings.Contains(buf.String(), `\ud800`) ||
+		strings.Count(buf.String(), `\ud83d`) != 1 {
 		t.Errorf("%d lone surrogates replaced, want 4, and the pair unchanged:\n%s", n, buf.String())
 	}
 }
@@ -296,8 +306,9 @@ func TestCarryErrors(t *testing.T) {
 
 	// A value that is not of its column's type would be a wrong value in Parquet.
 	kinds := map[pipeline.Type][]pipeline.ValueKind{
-		pipeline.TypeString: {pipeline.String, pipeline.Number}, pipeline.TypeInt: {pipeline.Int}, pipeline.TypeFloat: {pipeline.Float},
-		pipeline.TypeBool: {pipeline.Bool}, pipeline.TypeDate: {pipeline.Date}, pipeline.TypeTimestamp: {pipeline.Timestamp},
+		pipeline.TypeString: {pipeline.String, pipeline.Number}, pipeline.TypeInt: {pipeline.Int},
+		pipeline.TypeFloat: {pipeline.Float},
+		pipeline.TypeBool:  {pipeline.Bool}, pipeline.TypeDate: {pipeline.Date}, pipeline.TypeTimestamp: {pipeline.Timestamp},
 		pipeline.TypeJSON: {
 			pipeline.String, pipeline.Number, pipeline.Int, pipeline.Float, pipeline.Bool, pipeline.Timestamp, pipeline.Date,
 			pipeline.List, pipeline.Object,
@@ -306,11 +317,13 @@ func TestCarryErrors(t *testing.T) {
 	}
 	for typ, good := range kinds {
 		for kind := pipeline.Null; kind <= pipeline.Object; kind++ {
-			out, err := NewStream(&bytes.Buffer{}, "parquet", Spec{Carry: []pipeline.Column{{Name: "c", Type: typ, Precision: 3}}})
+			out, err := NewStream(&bytes.Buffer{}, "parquet",
+				Spec{Carry: []pipeline.Column{{Name: "c", Type: typ, Precision: 3}}})
 			if err != nil {
 				t.Fatal(err)
 			}
-			o := pipeline.Outcome{Row: pipeline.Row{Number: 7, Carry: []pipeline.Value{{Kind: kind, Text: "0"}}}, Assignments: make([]pipeline.Assignment, 1)}
+			o := pipeline.Outcome{Row: pipeline.Row{Number: 7, Carry: []pipeline.Value{{Kind: kind, Text: "0"}}},
+				Assignments: make([]pipeline.Assignment, 1)}
 			want := kind == pipeline.Null
 			for _, k := range good {
 				want = want || k == kind
@@ -493,7 +506,8 @@ func TestAppendOneLine(t *testing.T) {
 }
 
 func TestFloats(t *testing.T) {
-	for f, want := range map[float64]string{0: "0", -0.5: "-0.5", 1e21: "1e+21", math.Inf(1): "Infinity", math.Inf(-1): "-Infinity"} {
+	for f, want := range map[float64]string{0: "0", -0.5: "-0.5", 1e21: "1e+21", math.Inf(1): "Infinity",
+		math.Inf(-1): "-Infinity"} {
 		t.Run(want, func(t *testing.T) {
 			var buf bytes.Buffer
 			e := newCSV(&buf, []column{{name: "x", typ: pipeline.TypeFloat}}, ',', false)

@@ -24,8 +24,8 @@ func newCarriedColumn(c *pipeline.Column) column {
 	return column{name: c.Name, typ: c.Type, precision: c.Precision, scale: c.Scale}
 }
 
-// cell is one value of a row. The column's type says which fields are used: text for strings, decimals and JSON; num for
-// other numbers (a float's bits), booleans (0 or 1) and timestamps; both for dates (num is days since 1970).
+// cell is one value of a row. The column's type says which fields are used: text for strings, decimals and JSON; num
+// for other numbers (a float's bits), booleans (0 or 1) and timestamps; both for dates (num is days since 1970).
 type cell struct {
 	text string
 	num  int64
@@ -95,8 +95,8 @@ func fillCarried(dst []cell, columns []pipeline.Column, row *pipeline.Row) error
 	return nil
 }
 
-// newCarriedCell returns the cell of a carried value. It is an error if the value does not have the column's type, because
-// it would be a wrong value in Parquet; sources do not return such values.
+// newCarriedCell returns the cell of a carried value. It is an error if the value does not have the column's type,
+// because it would be a wrong value in Parquet; sources do not return such values.
 func newCarriedCell(column *pipeline.Column, v *pipeline.Value) (cell, error) {
 	if v.Kind == pipeline.Null {
 		return cell{null: true}, nil

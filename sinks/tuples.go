@@ -24,8 +24,8 @@ const (
 	tupleMisses = 64 << 10
 )
 
-// tupleCache makes the tuples of assignments, and returns the same tuple for equal assignments. It only saves work: what
-// is not in the cache is made again, so the output does not depend on the hash.
+// tupleCache makes the tuples of assignments, and returns the same tuple for equal assignments. It only saves work:
+// what is not in the cache is made again, so the output does not depend on the hash.
 type tupleCache struct {
 	include                       []string
 	metadata, evaluationID, value bool // included
@@ -98,7 +98,8 @@ func (ts *tupleCache) findSlot(a *pipeline.Assignment) *keptTuple {
 	if a.EvaluationID != "" && ts.evaluationID {
 		return nil // each answer has its own
 	}
-	hash := maphash.String(ts.seed, a.FlagKey) + maphash.String(ts.seed, a.Key)*3 + uint64(len(a.Payload))*0x9e3779b97f4a7c15
+	hash := maphash.String(ts.seed, a.FlagKey) + maphash.String(ts.seed, a.Key)*3 +
+		uint64(len(a.Payload))*0x9e3779b97f4a7c15
 	for i := range uint64(tupleProbe) {
 		slot := &ts.slots[(hash+i)%tupleSlots]
 		if slot.tuple == nil {
@@ -152,7 +153,8 @@ func (ts *tupleCache) appendCells(dst []cell, a *pipeline.Assignment) []cell {
 	if a.Assigned {
 		outcome.text = "assigned"
 	}
-	dst = append(dst, newText(a.FlagKey), outcome, newOptionalText(a.Key), newOptionalText(a.Payload), newOptionalText(a.ExperimentKey))
+	dst = append(dst, newText(a.FlagKey), outcome, newOptionalText(a.Key), newOptionalText(a.Payload),
+		newOptionalText(a.ExperimentKey))
 	for _, name := range ts.include {
 		switch name {
 		case "metadata":

@@ -9,9 +9,9 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// badRowName is the name of the only member of [pipeline.Row].Input if a row of a text format did not decode. Its value is
-// an object of the row's line, and either its cells and the names of the columns, or its text. So the error record shows
-// the row, and cannot be mistaken for a user when it is read again.
+// badRowName is the name of the only member of [pipeline.Row].Input if a row of a text format did not decode. Its
+// value is an object of the row's line, and either its cells and the names of the columns, or its text. So the error
+// record shows the row, and cannot be mistaken for a user when it is read again.
 const badRowName = "rollcall.bad_row"
 
 // maxBadText bounds the bytes that are kept of a row that did not decode.
@@ -32,11 +32,13 @@ func newBadTextRow(dst []pipeline.Member, line int64, text string) []pipeline.Me
 
 // newBadCellsRow returns the input of a row that has more or fewer cells than there are columns.
 func newBadCellsRow(dst []pipeline.Member, line int64, columns, cells []string) []pipeline.Member {
-	return newBadRow(dst, line, pipeline.Member{Name: "cells", Value: newTextList(cells)}, pipeline.Member{Name: "columns", Value: newTextList(columns)})
+	return newBadRow(dst, line, pipeline.Member{Name: "cells", Value: newTextList(cells)},
+		pipeline.Member{Name: "columns", Value: newTextList(columns)})
 }
 
 func newBadRow(dst []pipeline.Member, line int64, members ...pipeline.Member) []pipeline.Member {
-	v := pipeline.Value{Kind: pipeline.Object, Members: append(members, pipeline.Member{Name: "line", Value: pipeline.IntValue(line)})}
+	v := pipeline.Value{Kind: pipeline.Object, Members: append(members,
+		pipeline.Member{Name: "line", Value: pipeline.IntValue(line)})}
 	pipeline.SortMembers(&v)
 	return append(dst[:0], pipeline.Member{Name: badRowName, Value: v})
 }
@@ -54,7 +56,8 @@ func describeRaggedRow(n, columns int) string {
 	return fmt.Sprintf("the row has %d cells, but the header has %d", n, columns)
 }
 
-// padCells makes a row as long as the header, if that loses nothing: it adds empty cells at the end, or removes empty ones.
+// padCells makes a row as long as the header, if that loses nothing: it adds empty cells at the end, or removes empty
+// ones.
 func padCells(cells []string, columns int) ([]string, bool) {
 	for i := columns; i < len(cells); i++ {
 		if cells[i] != "" {
@@ -65,8 +68,8 @@ func padCells(cells []string, columns int) ([]string, bool) {
 	return append(padded, make([]string, columns-len(padded))...), true
 }
 
-// restoreBadRow reads what newBadCellsRow and newBadTextRow made from an error record. The row is as bad as before, unless
-// padding repairs it.
+// restoreBadRow reads what newBadCellsRow and newBadTextRow made from an error record. The row is as bad as before,
+// unless padding repairs it.
 func restoreBadRow(rec *record, input []pipeline.Member, o csvOptions) {
 	v := &input[0].Value
 	line := ""
@@ -90,7 +93,8 @@ func restoreBadRow(rec *record, input []pipeline.Member, o csvOptions) {
 		problem = describeRaggedRow(len(cells), len(columns))
 	}
 	rec.cells = append(rec.cells, input...)
-	rec.err = pipeline.Errorf(pipeline.KindBadRow, "%sthe row was line %s of its input: %s", linePrefix(rec.line), line, problem)
+	rec.err = pipeline.Errorf(pipeline.KindBadRow, "%sthe row was line %s of its input: %s", linePrefix(rec.line), line,
+		problem)
 }
 
 // listTexts returns the texts of a list; nil if v is not a list.

@@ -15,8 +15,8 @@ import (
 // csvReader reads CSV (RFC 4180) and TSV.
 //
 // It reads what encoding/csv reads, as the tests check. It is not encoding/csv, because that changes \r\n inside quotes
-// to \n, so that an id would not be the same bytes; drops blank lines, which are rows in a file of one column; reads the
-// rest of the file into memory, as one field, if a quote is not closed; and does not check the encoding.
+// to \n, so that an id would not be the same bytes; drops blank lines, which are rows in a file of one column; reads
+// the rest of the file into memory, as one field, if a quote is not closed; and does not check the encoding.
 type csvReader struct {
 	*lines
 	io.Closer
@@ -72,7 +72,8 @@ func (c *csvReader) readHeader() error {
 		line = c.line
 		problem, blank, err := c.parseRecord()
 		if err == io.EOF {
-			return pipeline.WithHint(fmt.Errorf("%s: the file is empty", c.file), "the first line must name the columns, and each line after it is a user")
+			return pipeline.WithHint(fmt.Errorf("%s: the file is empty", c.file),
+				"the first line must name the columns, and each line after it is a user")
 		}
 		if err != nil {
 			return err
@@ -119,7 +120,8 @@ func (c *csvReader) readSeparator() error {
 		return err
 	}
 	line := bytes.Trim(trimEOL(c.peek(n)), `"`)
-	if separator, ok := bytes.CutPrefix(bytes.ToLower(line), []byte("sep=")); ok && len(separator) == 1 && checkDelimiter(rune(separator[0])) == nil {
+	if separator, ok := bytes.CutPrefix(bytes.ToLower(line), []byte("sep=")); ok && len(separator) == 1 &&
+		checkDelimiter(rune(separator[0])) == nil {
 		c.comma = separator[0]
 		c.consume(n)
 	}
@@ -127,8 +129,8 @@ func (c *csvReader) readSeparator() error {
 }
 
 // makeNamesUnique renames the columns of a header that have no name, or the same one, so that the cells of a row have
-// different names. Such a column is used only if an option has the new name. It returns the original names; nil if there
-// was nothing to rename.
+// different names. Such a column is used only if an option has the new name. It returns the original names; nil if
+// there was nothing to rename.
 func makeNamesUnique(header []string) (called []string) {
 	first := make(map[string]int, len(header))
 	rename := make([]bool, len(header))
@@ -212,8 +214,8 @@ func (c *csvReader) readRecord(rec *record) error {
 	}
 }
 
-// parseRecord reads the next record into c.fields. A record with a problem ends after its first line, even if a quote in
-// it included more lines: these are read again, so that one bad row does not spoil others.
+// parseRecord reads the next record into c.fields. A record with a problem ends after its first line, even if a quote
+// in it included more lines: these are read again, so that one bad row does not spoil others.
 //
 // That takes linear time, because lines are read again only once: then a quote in them includes no further lines.
 func (c *csvReader) parseRecord() (problem string, blank bool, err error) {
@@ -269,8 +271,8 @@ func (c *csvReader) parseRecord() (problem string, blank bool, err error) {
 	return problem, blank, nil
 }
 
-// parseQuotedRecord parses a record whose first line has n bytes. It returns how many bytes it read, which is the length
-// of the record unless there is a problem. A quote is special only at the start of a cell.
+// parseQuotedRecord parses a record whose first line has n bytes. It returns how many bytes it read, which is the
+// length of the record unless there is a problem. A quote is special only at the start of a cell.
 func (c *csvReader) parseQuotedRecord(n int) (int, string, error) {
 	c.spans = c.spans[:0]
 	raw := c.peek(n)

@@ -38,15 +38,21 @@ func TestCSVFaults(t *testing.T) {
 		{"white space is no blank line", "user_id,x\n \na,1\n", "1:!bad_row 2:a", "line 2"},
 		{"a quote inside a cell is a character", "user_id,x\na,5\" disk\nb\",1\n\"c\",x\"y\"\n", "1:a 2:b\" 3:c", ""},
 		{"a quote inside a cell, then a quoted one", "user_id,x\na\",\"1\n2\"\nb,1\n", "1:a\" 2:b", ""},
-		{"unclosed quote before a row of several lines", "user_id,x\na,\"oops\nb,\"1\n2\"\nc,1\n", "1:!bad_row 2:b 3:c", "line 2: a quote inside"},
+		{"unclosed quote before a row of several lines", "user_id,x\na,\"oops\nb,\"1\n2\"\nc,1\n", "1:!bad_row 2:b 3:c",
+			"line 2: a quote inside"},
 		{"quote that is not doubled", "user_id,x\na,\"5\" disk\"\nb,1\n", "1:!bad_row 2:b", "line 2: a quote inside"},
-		{"unclosed quote", "user_id,x\na,1\nb,\"oops\nc,3\nd,4\n", "1:a 2:!bad_row 3:c 4:d", "line 3: a quote is opened and never closed"},
+		{"unclosed quote", "user_id,x\na,1\nb,\"oops\nc,3\nd,4\n", "1:a 2:!bad_row 3:c 4:d",
+			"line 3: a quote is opened and never closed"},
 		{"unclosed quote at the end", "user_id,x\na,1\nb,\"", "1:a 2:!bad_row", "line 3"},
-		{"unclosed quote before quoted rows", "user_id,x\nb,\"oops\n\"c\",3\n\"d\",\"4\"\n", "1:!bad_row 2:c 3:d", "line 2: a quote inside"},
-		{"unclosed quote, then doubled ones", "user_id,x\nb,\"oops\n\"\"\"\"\"\",3\nc,\"\"\n", "1:!bad_row 2:\"\" 3:c", "line 2"},
-		{"unclosed quote over 1 MiB", "user_id,x\na,\"" + strings.Repeat("\nb,"+long[:1<<16], 1+maxRecord>>16) + "\"\n", "", ""},
+		{"unclosed quote before quoted rows", "user_id,x\nb,\"oops\n\"c\",3\n\"d\",\"4\"\n", "1:!bad_row 2:c 3:d",
+			"line 2: a quote inside"},
+		{"unclosed quote, then doubled ones", "user_id,x\nb,\"oops\n\"\"\"\"\"\",3\nc,\"\"\n", "1:!bad_row 2:\"\" 3:c",
+			"line 2"},
+		{"unclosed quote over 1 MiB", "user_id,x\na,\"" + strings.Repeat("\nb,"+long[:1<<16], 1+maxRecord>>16) + "\"\n", "",
+			""},
 		{"blank lines", "\n\nuser_id,x\n\na,1\n\r\n\nb,2\n\n", "1:a 2:b", ""},
-		{"blank lines in one column", "user_id\na\n\nb\n\r\nc\n", "1:a 2:!missing_id 3:b 4:!missing_id 5:c", "line 3: neither"},
+		{"blank lines in one column", "user_id\na\n\nb\n\r\nc\n", "1:a 2:!missing_id 3:b 4:!missing_id 5:c",
+			"line 3: neither"},
 		{"empty cell in one column", "user_id\n\"\"\na\n", "1:!missing_id 2:a", ""},
 		{"NUL", "user_id,x\na\x00b,1\nc,2\n", "1:!bad_row 2:c", "line 2: the row holds a NUL byte"},
 		{"a line over 1 MiB", "user_id,x\na," + long + "\nb,1\n", "1:!bad_row 2:b", "line 2: the line is longer than 1 MiB"},
@@ -76,7 +82,8 @@ func TestCSVFaults(t *testing.T) {
 					if !strings.Contains(r.Err, test.message) {
 						t.Errorf("message %q, want %q", r.Err, test.message)
 					}
-					if bad := fmt.Sprintf(`{"%s":{`, badRowName); strings.HasPrefix(r.Err, "bad_row") && !strings.HasPrefix(r.Input, bad) {
+					if bad := fmt.Sprintf(`{"%s":{`, badRowName); strings.HasPrefix(r.Err, "bad_row") &&
+						!strings.HasPrefix(r.Input, bad) {
 						t.Errorf("a row that does not decode has the input %s, want one that begins with %s", r.Input, bad)
 					}
 					break
@@ -104,30 +111,48 @@ func TestCSVRefused(t *testing.T) {
 		{name: "empty file", data: "", want: "the file is empty", hint: "first line"},
 		{name: "blank lines only", data: "\n\n", want: "the file is empty", hint: "first line"},
 		{name: "byte order mark only", data: "\ufeff", want: "the file is empty", hint: "first line"},
-		{name: "two ids", data: "user_id,x,user_id\n", want: "the columns user_id (column 1) and user_id (column 3) are both user_id", hint: "--map"},
-		{name: "no header", data: "u-17,DE\nu-18,FR\n", want: "none of the 2 columns is user_id or device_id", hint: "first line"},
-		{name: "unclosed quote in the header", data: "\"user_id,x\na,1\n", want: "line 1: the header cannot be read", hint: ""},
+		{name: "two ids", data: "user_id,x,user_id\n", want: "the columns user_id (column 1) and user_id (column 3) are " +
+			"both user_id", hint: "--map"},
+		{name: "no header", data: "u-17,DE\nu-18,FR\n", want: "none of the 2 columns is user_id or device_id",
+			hint: "first line"},
+		{name: "unclosed quote in the header", data: "\"user_id,x\na,1\n", want: "line 1: the header cannot be read",
+			hint: ""},
 		{name: "lines that end in \\r", data: "user_id,x\ra,1\rb,2\r", want: "carriage return", hint: `\r`},
 		{name: "\\r in the header", data: "user_id,x\ry\na,1\n", want: "a carriage return in the header", hint: `\r`},
-		{name: "UTF-16 with a mark", data: "\xff\xfe" + utf16("user_id,x\na,1\n"), want: "line 1: this is UTF-16", hint: "iconv", encoding: true},
+		{name: "UTF-16 with a mark", data: "\xff\xfe" + utf16("user_id,x\na,1\n"), want: "line 1: this is UTF-16",
+			hint: "iconv", encoding: true},
 		{name: "UTF-16 big endian", data: "\xfe\xff\x00u", want: "line 1: this is UTF-16", hint: "iconv", encoding: true},
-		{name: "UTF-16 without a mark", data: utf16("user_id,x\na,1\n"), want: "line 1: NUL bytes", hint: "-f UTF-16LE", encoding: true},
-		{name: "UTF-16 big endian without a mark", data: "\x00u\x00s\x00\n", want: "line 1: NUL bytes", hint: "-f UTF-16BE", encoding: true},
-		{name: "NUL bytes in some other place", data: "abc\x00\n", want: "line 1: NUL bytes", hint: "-f UTF-16 ", encoding: true},
-		{name: "Latin-1 header", data: "user_id,caf\xe9\na,1\n", want: "line 1: not valid UTF-8", hint: "WINDOWS-1252", encoding: true},
-		{name: "Latin-1 row", data: "user_id,x\na,1\n\nb,caf\xe9\nc,1\n", want: "line 4: not valid UTF-8", hint: "WINDOWS-1252", encoding: true, afterHeader: 1},
-		{name: "Latin-1 in a quoted line", data: "user_id,x\na,1\nb,\"\n\ncaf\xe9\"\nc,1\n", want: "line 5: not valid UTF-8", hint: "WINDOWS-1252", encoding: true, afterHeader: 1},
-		{name: "\\r after quotes", data: "\"user_id\",\"x\"\r\"a\",\"1\"\r", want: "line 1: the lines end in a carriage return alone", hint: "tr '\\r' '\\n'"},
-		{name: "\\r in one column", data: "user_id\ra\rb", want: "line 1: the lines end in a carriage return alone", hint: "tr '\\r' '\\n'"},
-		{name: "a workbook", data: "PK\x03\x04\x14\x00", want: "line 1: this is a zip archive", hint: "CSV UTF-8", encoding: true},
-		{name: "an old workbook", data: "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", want: "line 1: this is an Excel workbook", hint: "CSV UTF-8", encoding: true},
-		{name: "a page to sign in", data: "\ufeff\n<!DOCTYPE html>\n<html><title>Sign in</title>\n", want: "this is a web page", hint: "login"},
+		{name: "UTF-16 without a mark", data: utf16("user_id,x\na,1\n"), want: "line 1: NUL bytes", hint: "-f UTF-16LE",
+			encoding: true},
+		{name: "UTF-16 big endian without a mark", data: "\x00u\x00s\x00\n", want: "line 1: NUL bytes", hint: "-f UTF-16BE",
+			encoding: true},
+		{name: "NUL bytes in some other place", data: "abc\x00\n", want: "line 1: NUL bytes", hint: "-f UTF-16 ",
+			encoding: true},
+		{name: "Latin-1 header", data: "user_id,caf\xe9\na,1\n", want: "line 1: not valid UTF-8", hint: "WINDOWS-1252",
+			encoding: true},
+		{name: "Latin-1 row", data: "user_id,x\na,1\n\nb,caf\xe9\nc,1\n", want: "line 4: not valid UTF-8",
+			hint: "WINDOWS-1252", encoding: true, afterHeader: 1},
+		{name: "Latin-1 in a quoted line", data: "user_id,x\na,1\nb,\"\n\ncaf\xe9\"\nc,1\n", want: "line 5: not valid UTF-8",
+			hint: "WINDOWS-1252", encoding: true, afterHeader: 1},
+		{name: "\\r after quotes", data: "\"user_id\",\"x\"\r\"a\",\"1\"\r",
+			want: "line 1: the lines end in a carriage return alone", hint: "tr '\\r' '\\n'"},
+		{name: "\\r in one column", data: "user_id\ra\rb", want: "line 1: the lines end in a carriage return alone",
+			hint: "tr '\\r' '\\n'"},
+		{name: "a workbook", data: "PK\x03\x04\x14\x00", want: "line 1: this is a zip archive", hint: "CSV UTF-8",
+			encoding: true},
+		{name: "an old workbook", data: "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", want: "line 1: this is an Excel workbook",
+			hint: "CSV UTF-8", encoding: true},
+		{name: "a page to sign in", data: "\ufeff\n<!DOCTYPE html>\n<html><title>Sign in</title>\n",
+			want: "this is a web page", hint: "login"},
 		{name: "JSON", data: "{\"user_id\":\"a\"}\n", want: "none of the 1 columns", hint: "--input-format jsonl"},
 		{name: "User ID", data: "Plan,User ID\npro,a\n", want: "none of the 2 columns", hint: "--map user_id='User ID' uses"},
 		{name: "userID", data: "plan,userID\npro,a\n", want: "none of the 2 columns", hint: "--map user_id=userID uses"},
-		{name: "device-id", data: "plan,device-id\npro,a\n", want: "none of the 2 columns", hint: "--map device_id=device-id uses"},
-		{name: "a tab before User ID", data: "\tUser ID,\tPlan\n\ta,\tpro\n", want: "none of the 2 columns", hint: "--trim --map user_id='User ID' uses"},
-		{name: "a tab before user_id", data: "\tuser_id,\tPlan\n\ta,\tpro\n", want: "none of the 2 columns", hint: "--trim removes"},
+		{name: "device-id", data: "plan,device-id\npro,a\n", want: "none of the 2 columns",
+			hint: "--map device_id=device-id uses"},
+		{name: "a tab before User ID", data: "\tUser ID,\tPlan\n\ta,\tpro\n", want: "none of the 2 columns",
+			hint: "--trim --map user_id='User ID' uses"},
+		{name: "a tab before user_id", data: "\tuser_id,\tPlan\n\ta,\tpro\n", want: "none of the 2 columns",
+			hint: "--trim removes"},
 		{name: "a list", data: "u-17\nu-18\n", want: "none of the 1 columns", hint: "--no-header --map user_id=c1"},
 		{name: "gzip", data: "\x1f\x8b\x08\x00", want: "this is gzip", hint: "csv.gz", encoding: true},
 		{name: "Parquet", data: "PAR1\x00", want: "this is Parquet", hint: "parquet", encoding: true},
@@ -173,7 +198,8 @@ func TestTruncatedCompression(t *testing.T) {
 				if len(plain) < 2 && strings.HasSuffix(name, ".zst") {
 					continue // a file without frames is empty, and one of less than a header is cut off
 				}
-				if err == nil || !strings.Contains(err.Error(), name+": this is not ") || !strings.Contains(pipeline.Hint(err), "--input-format csv;") {
+				if err == nil || !strings.Contains(err.Error(), name+": this is not ") ||
+					!strings.Contains(pipeline.Hint(err), "--input-format csv;") {
 					t.Errorf("plain text %q as %s: %v, hint %q, want that it is not compressed", plain, name, err, pipeline.Hint(err))
 				}
 			}
@@ -188,7 +214,8 @@ func TestTruncatedCompression(t *testing.T) {
 // All strings that encoding/csv writes are read byte for byte.
 func TestCSVByteForByte(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	alphabet := []string{"a", "b", ",", "\"", "\"\"", "\n", "\r", "\r\n", " ", "\t", "é", "🦊", "'", "\\", "%2F", "\ufeff", ";"}
+	alphabet := []string{"a", "b", ",", "\"", "\"\"", "\n", "\r", "\r\n", " ", "\t", "é", "🦊", "'", "\\", "%2F", "\ufeff",
+		";"}
 	for range 300 {
 		width := 1 + rng.IntN(4)
 		header := []string{"user_id", "device_id", "country", "user_properties.p"}[:width]
@@ -207,7 +234,8 @@ func TestCSVByteForByte(t *testing.T) {
 			if name == "u.tsv" {
 				comma = '\t'
 			}
-			in, err := Open(filesAt(writeFile(t, name, csvBytes(t, comma, false, header, rows))), Options{Mapping: Mapping{MissingEmpty: true}})
+			in, err := Open(filesAt(writeFile(t, name, csvBytes(t, comma, false, header, rows))),
+				Options{Mapping: Mapping{MissingEmpty: true}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -241,7 +269,8 @@ func mustClose(tb testing.TB, c io.Closer) {
 
 // readRecords reads the file with the reader alone, without a mapping.
 func readRecords(r io.Reader, width int) (rows [][]string, problems int, err error) {
-	c := &csvReader{lines: newLines("x", r), csvOptions: csvOptions{comma: ',', missingEmpty: true}, header: make([]string, width)}
+	c := &csvReader{lines: newLines("x", r), csvOptions: csvOptions{comma: ',', missingEmpty: true},
+		header: make([]string, width)}
 	for {
 		var rec record
 		switch err := c.readRecord(&rec); {
@@ -272,7 +301,8 @@ func TestCSVPortions(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || p != problems || err != nil {
 		t.Errorf("byte by byte: %s%d problems, %v", diff, p, err)
 	}
-	_, _, err = readRecords(io.MultiReader(strings.NewReader("a,b,c\nd,"), iotest.ErrReader(errors.New("disk on fire"))), 3)
+	_, _, err = readRecords(io.MultiReader(strings.NewReader("a,b,c\nd,"), iotest.ErrReader(errors.New("disk on fire"))),
+		3)
 	if err == nil || !strings.Contains(err.Error(), "x: line 2: disk on fire") {
 		t.Errorf("a read error: %v", err)
 	}
@@ -294,10 +324,12 @@ func FuzzCSV(f *testing.F) {
 			}
 		}
 		path := writeFile(t, "u.csv", data)
-		if in, err := Open(filesAt(path), Options{Mapping: Mapping{Map: map[string]string{field: "x"}, AllProperties: true}}); err == nil {
+		if in, err := Open(filesAt(path), Options{Mapping: Mapping{Map: map[string]string{field: "x"},
+			AllProperties: true}}); err == nil {
 			checkRows(t, in)
 		}
-		list := Options{NoHeader: true, Pad: true, Mapping: Mapping{Trim: true, Map: map[string]string{"user_id": "c1"}, AllProperties: true}}
+		list := Options{NoHeader: true, Pad: true, Mapping: Mapping{Trim: true, Map: map[string]string{"user_id": "c1"},
+			AllProperties: true}}
 		if in, err := Open(filesAt(path), list); err == nil {
 			checkRows(t, in)
 		}
@@ -358,7 +390,8 @@ func TestSeparatorLine(t *testing.T) {
 		{"of Excel", "sep=;\r\nuser_id;country\r\na;DE\r\n", Options{}, `1:a {"country":"DE"}`},
 		{"in quotes, after a mark", "\ufeff\"sep=|\"\nuser_id|country\na|DE\n", Options{}, `1:a {"country":"DE"}`},
 		{"and --delimiter", "SEP=;\nuser_id;country\na;DE\n", Options{Delimiter: ';'}, `1:a {"country":"DE"}`},
-		{"and --no-header", "sep=;\na;DE\n", Options{NoHeader: true, Mapping: Mapping{Map: map[string]string{"user_id": "c1", "country": "c2"}}}, `1:a {"country":"DE"}`},
+		{"and --no-header", "sep=;\na;DE\n", Options{NoHeader: true,
+			Mapping: Mapping{Map: map[string]string{"user_id": "c1", "country": "c2"}}}, `1:a {"country":"DE"}`},
 		{"of two characters is a header", "sep=ab,user_id\nx,a\n", Options{}, `1:a {}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -387,7 +420,8 @@ func TestDelimiter(t *testing.T) {
 			if err != nil || len(rows) != 2 {
 				t.Fatalf("%q, %s: %d rows, %v", d, name, len(rows), err)
 			}
-			for i, want := range []string{`{"country":"DE","user_properties":{"note":"one, two; three|four\tfive six^"}}`, `{"user_properties":{"note":"say \"hi\""}}`} {
+			for i, want := range []string{`{"country":"DE","user_properties":{"note":"one, two; three|four\tfive six^"}}`,
+				`{"user_properties":{"note":"say \"hi\""}}`} {
 				if rows[i].Context != want {
 					t.Errorf("%q, %s, row %d: %s, want %s", d, name, i+1, rows[i].Context, want)
 				}
@@ -403,8 +437,10 @@ func TestDelimiter(t *testing.T) {
 		{"u.csv", "user_id\n", Options{Delimiter: '\n'}, `--delimiter "\n"`, "one ASCII character"},
 		{"u.csv", "user_id\n", Options{Delimiter: '\r'}, `--delimiter "\r"`, "one ASCII character"},
 		{"u.csv", "user_id\n", Options{Delimiter: '§'}, `--delimiter "§"`, "ASCII"},
-		{"u.tsv", "user_id\n", Options{Delimiter: ';'}, "--delimiter is for csv, but u.tsv is tsv", "if the file is delimited text, add --input-format csv"},
-		{"u.jsonl", "{}\n", Options{Delimiter: ';'}, "--delimiter is for csv, but u.jsonl is jsonl", "leave --delimiter out; or"},
+		{"u.tsv", "user_id\n", Options{Delimiter: ';'}, "--delimiter is for csv, but u.tsv is tsv",
+			"if the file is delimited text, add --input-format csv"},
+		{"u.jsonl", "{}\n", Options{Delimiter: ';'}, "--delimiter is for csv, but u.jsonl is jsonl",
+			"leave --delimiter out; or"},
 		{"u.csv", "user_id;country\n", Options{}, "none of the 1 columns", `delimited by ";"? set it with --delimiter`},
 		{"u.tsv", "user_id,country\n", Options{}, "none of the 1 columns", `delimited by ","?`},
 	} {
@@ -412,11 +448,13 @@ func TestDelimiter(t *testing.T) {
 			path := writeFile(t, test.name, []byte(test.data))
 			_, err := Open([]File{{Path: path, Name: test.name}}, test.opts)
 			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(pipeline.Hint(err), test.hint) {
-				t.Errorf("%s with %q: %v, hint %q; want %q, %q", test.name, test.opts.Delimiter, err, pipeline.Hint(err), test.want, test.hint)
+				t.Errorf("%s with %q: %v, hint %q; want %q, %q", test.name, test.opts.Delimiter, err, pipeline.Hint(err), test.want,
+					test.hint)
 			}
 		})
 	}
-	for text, want := range map[string]rune{";": ';', "|": '|', "\t": '\t', `\t`: '\t', " ": ' ', "": 0, ";;": 0, `"`: 0, "\n": 0, "\x00": 0, "ü": 0} {
+	for text, want := range map[string]rune{";": ';', "|": '|', "\t": '\t', `\t`: '\t', " ": ' ', "": 0, ";;": 0, `"`: 0,
+		"\n": 0, "\x00": 0, "ü": 0} {
 		t.Run(text, func(t *testing.T) {
 			if d, err := ParseDelimiter(text); d != want || (err == nil) != (want != 0) {
 				t.Errorf("ParseDelimiter(%q) = %q, %v; want %q", text, d, err, want)
@@ -431,7 +469,8 @@ func typicalUsers(n int) ([]string, [][]string) {
 		"user_properties.plan", "user_properties.seats", "groups.org", "signup_note"}
 	rows := make([][]string, n)
 	for i := range rows {
-		rows[i] = []string{fmt.Sprintf("user-%08d", i), fmt.Sprintf("0f8fad5b-d9cb-469f-a165-%012d", i), "DE", "German", "iOS", "4.12.1",
+		rows[i] = []string{fmt.Sprintf("user-%08d", i), fmt.Sprintf("0f8fad5b-d9cb-469f-a165-%012d", i), "DE", "German",
+			"iOS", "4.12.1",
 			[]string{"pro", "free", "team"}[i%3], fmt.Sprint(i % 50), fmt.Sprintf("org-%d", i%1000), "met at the fair"}
 	}
 	return header, rows

@@ -14,7 +14,8 @@ import (
 // decimalFile writes a Parquet file with a column of decimals, which are stored as integers.
 func decimalFile(t *testing.T, logical schema.LogicalType, values ...int32) string {
 	t.Helper()
-	c := parquetColumn{node: leafNode(t, "balance", parquet.Repetitions.Optional, logical, parquet.Types.Int32, -1), values: values}
+	c := parquetColumn{node: leafNode(t, "balance", parquet.Repetitions.Optional, logical, parquet.Types.Int32, -1),
+		values: values}
 	for range values {
 		c.defs = append(c.defs, 1)
 	}
@@ -35,17 +36,22 @@ func TestDecimalsOfFiles(t *testing.T) {
 		carry []string
 		err   string
 	}{
-		{"one", []string{narrow}, pipeline.Column{Type: pipeline.TypeDecimal, Precision: 3, Scale: 2}, []string{`["9.99"]`, `["-0.05"]`, "[null]"}, ""},
+		{"one", []string{narrow}, pipeline.Column{Type: pipeline.TypeDecimal, Precision: 3, Scale: 2},
+			[]string{`["9.99"]`, `["-0.05"]`, "[null]"}, ""},
 		{"wider", []string{narrow, wide}, pipeline.Column{Type: pipeline.TypeDecimal, Precision: 9, Scale: 2},
 			[]string{`["9.99"]`, `["-0.05"]`, "[null]", `["1234567.89"]`, "[null]"}, ""},
 		{"narrower", []string{wide, narrow}, pipeline.Column{Type: pipeline.TypeDecimal, Precision: 9, Scale: 2},
 			[]string{`["1234567.89"]`, "[null]", `["9.99"]`, `["-0.05"]`, "[null]"}, ""},
 		{"nothing first", []string{nulls, narrow, nulls}, pipeline.Column{Type: pipeline.TypeDecimal, Precision: 3, Scale: 2},
 			[]string{"[null]", `["9.99"]`, `["-0.05"]`, "[null]", "[null]"}, ""},
-		{"nothing but nothing", []string{nulls, nulls}, pipeline.Column{Type: pipeline.TypeString}, []string{"[null]", "[null]"}, ""},
-		{"nothing, then integers", []string{nulls, integers}, pipeline.Column{Type: pipeline.TypeInt}, []string{"[null]", "[7]", "[null]"}, ""},
-		{"integers", []string{nulls, narrow, integers}, pipeline.Column{}, nil, `the column "balance" holds integers, but in `},
-		{"another scale", []string{narrow, decimalFile(t, schema.NewDecimalLogicalType(3, 1), 1)}, pipeline.Column{}, nil, "decimals with 1 places"},
+		{"nothing but nothing", []string{nulls, nulls}, pipeline.Column{Type: pipeline.TypeString},
+			[]string{"[null]", "[null]"}, ""},
+		{"nothing, then integers", []string{nulls, integers}, pipeline.Column{Type: pipeline.TypeInt},
+			[]string{"[null]", "[7]", "[null]"}, ""},
+		{"integers", []string{nulls, narrow, integers}, pipeline.Column{}, nil,
+			`the column "balance" holds integers, but in `},
+		{"another scale", []string{narrow, decimalFile(t, schema.NewDecimalLogicalType(3, 1), 1)}, pipeline.Column{}, nil,
+			"decimals with 1 places"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			in, err := Open(filesAt(test.files...), Options{Mapping: Mapping{Carry: []string{"balance"}}})

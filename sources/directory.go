@@ -12,11 +12,12 @@ import (
 )
 
 // ExpandPaths turns the arguments of a command into the paths of files. A glob becomes the files that it matches, and a
-// directory the Parquet files in it, each sorted by name. A file whose name looks like a glob is that file. "-" is kept.
+// directory the Parquet files in it, each sorted by name. A file whose name looks like a glob is that file. "-" is
+// kept.
 //
 // A directory is what Spark, Hive, DuckDB and others write as one table. Names in it that begin with _ or . are their
-// own (_SUCCESS, _temporary, .part.crc), and are skipped. Directories in it named key=value are partitions, and are read
-// too. Any other directory in it is an error, because it may not belong to the table.
+// own (_SUCCESS, _temporary, .part.crc), and are skipped. Directories in it named key=value are partitions, and are
+// read too. Any other directory in it is an error, because it may not belong to the table.
 //
 // A path in a table of Delta Lake, Hudi or Iceberg is an error. A duplicate file is a [*SameFileError].
 func ExpandPaths(args []string) ([]string, error) {
@@ -54,7 +55,8 @@ func ExpandPaths(args []string) ([]string, error) {
 				return nil, err
 			}
 			if len(paths) == before {
-				return nil, pipeline.WithHint(fmt.Errorf("the directory %s has no .parquet files", match), "name files of other formats one by one, or with a glob")
+				return nil, pipeline.WithHint(fmt.Errorf("the directory %s has no .parquet files", match),
+					"name files of other formats one by one, or with a glob")
 			}
 			for _, path := range paths[before:] { // it may be in a partition, or behind a link
 				if err := tables.checkPath(path); err != nil {
@@ -91,7 +93,8 @@ func appendDirectory(paths []string, dir string, depth int) ([]string, error) {
 			continue
 		}
 		if _, _, ok := parsePartition(e.Name()); !ok || depth == maxPartitions {
-			return nil, pipeline.WithHint(fmt.Errorf("the directory %s contains the directory %s, which is not a partition (key=value)", dir, e.Name()),
+			return nil, pipeline.WithHint(fmt.Errorf("the directory %s contains the directory %s, which is not a partition "+
+				"(key=value)", dir, e.Name()),
 				"name the files to read, for example with a glob")
 		}
 		if paths, err = appendDirectory(paths, path, depth+1); err != nil {
@@ -101,8 +104,8 @@ func appendDirectory(paths []string, dir string, depth int) ([]string, error) {
 	return paths, nil
 }
 
-// parsePartition returns the column that the name of a directory means for all rows in it, in Hive's form: country=DE. A
-// value that cannot be in a path is escaped, and null has a special name.
+// parsePartition returns the column that the name of a directory means for all rows in it, in Hive's form: country=DE.
+// A value that cannot be in a path is escaped, and null has a special name.
 func parsePartition(name string) (key string, value pipeline.Value, ok bool) {
 	key, text, ok := strings.Cut(name, "=")
 	if !ok {
@@ -120,8 +123,8 @@ func parsePartition(name string) (key string, value pipeline.Value, ok bool) {
 	return key, value, key != ""
 }
 
-// parsePartitions returns the columns that the names of the directories directly above a file mean, outermost first. As in
-// DuckDB and pyarrow, it does not matter whether the directory or the file was named.
+// parsePartitions returns the columns that the names of the directories directly above a file mean, outermost first.
+// As in DuckDB and pyarrow, it does not matter whether the directory or the file was named.
 func parsePartitions(f File) []pipeline.Member {
 	if f.Name != "" {
 		return nil // the path is that of a temporary file

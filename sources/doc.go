@@ -57,14 +57,14 @@
 // [github.com/rollcall-cli/rollcall/pipeline/parquetfile], because arrow trusts the sizes in a file; it also converts
 // what arrow does not know (byte-stream-split, LZ4).
 //
-// parquetnode.go assembles nested columns: a struct or a map is an object, a list is a list, as in JSONL; the nulls of a
-// struct are left out. A part of a struct that an option names with dots is a column of its own.
+// parquetnode.go assembles nested columns: a struct or a map is an object, a list is a list, as in JSONL; the nulls of
+// a struct are left out. A part of a struct that an option names with dots is a column of its own.
 //
 // parquetvalue.go converts each type. Decimals are exact texts, and keep their type where they are carried. Times and
 // dates are RFC 3339; a timestamp without a zone is treated as UTC. Integers keep all their digits.
 //
-// A column that cannot be read, or that has a logical type newer than arrow (VARIANT, GEOMETRY) or a misplaced one, is an
-// error that names it, but only if the column is wanted. With AllProperties such columns are left out, and so are
+// A column that cannot be read, or that has a logical type newer than arrow (VARIANT, GEOMETRY) or a misplaced one, is
+// an error that names it, but only if the column is wanted. With AllProperties such columns are left out, and so are
 // columns of bytes that are not text (parquetbinary.go). Pages with a checksum are checked against it.
 //
 // # Several files
@@ -74,8 +74,8 @@
 // Spark, unless the file itself has a column of that name (directory.go). A table of Delta Lake, Hudi or Iceberg is an
 // error, because only its log says which files are current; so is a file that is named twice (table.go).
 //
-// A file of error records is an input too, in any format; its columns identify it (errorfile.go). Its cells are those of
-// the original row, under the original number.
+// A file of error records is an input too, in any format; its columns identify it (errorfile.go). Its cells are those
+// of the original row, under the original number.
 //
 // A run reads its input twice. [Pin] keeps the files open in between and hashes what each pass reads. A file that was
 // rewritten in the meantime is a [*ChangedError]; one that was replaced is read as it was before (pin.go).

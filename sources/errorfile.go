@@ -18,8 +18,8 @@ var errorColumns = []string{
 	"row_number", "user_id", "device_id", "kind", "http_status", "attempts", "message", "occurred_at", "input", "run_id",
 }
 
-// hasErrorColumns reports whether a file with these columns holds error records. The order does not matter, because tools
-// that rewrite JSON sort the names.
+// hasErrorColumns reports whether a file with these columns holds error records. The order does not matter, because
+// tools that rewrite JSON sort the names.
 func hasErrorColumns(cols []column) bool {
 	names := make([]string, len(cols))
 	for i, c := range cols {
@@ -129,12 +129,14 @@ func (e *errorFile) readRecord(rec *record) error {
 	case e.runID == "":
 		e.runID = strings.Clone(id)
 	case id != e.runID:
-		return pipeline.WithHint(fmt.Errorf("%s: %sthe record is of run %s, those before it are of run %s", e.name, linePrefix(rec.line), id, e.runID),
+		return pipeline.WithHint(fmt.Errorf("%s: %sthe record is of run %s, those before it are of run %s", e.name,
+			linePrefix(rec.line), id, e.runID),
 			hintOneRun)
 	}
 	switch {
 	case input.Kind == pipeline.Null || input.Kind == pipeline.String && input.Text == "":
-		rec.err = pipeline.Errorf(pipeline.KindBadRow, "%sthe row did not decode, so its error record holds no input", linePrefix(rec.line))
+		rec.err = pipeline.Errorf(pipeline.KindBadRow, "%sthe row did not decode, so its error record holds no input",
+			linePrefix(rec.line))
 		return nil
 	case input.Kind == pipeline.String:
 		rec.size = len(input.Text)

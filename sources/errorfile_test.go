@@ -24,7 +24,8 @@ func errorRows(header []string, rows [][]string) [][]string {
 			}
 			input = append(input, pipeline.Member{Name: header[j], Value: v})
 		}
-		out = append(out, []string{strconv.Itoa(i + 1), "other", "", "unavailable", "503", "5", "message", "2026-01-01T00:00:00Z",
+		out = append(out, []string{strconv.Itoa(i + 1), "other", "", "unavailable", "503", "5", "message",
+			"2026-01-01T00:00:00Z",
 			string(pipeline.AppendObject(nil, input)), "run-1"})
 	}
 	return out
@@ -65,23 +66,30 @@ func TestErrorRecords(t *testing.T) {
 		err        string
 	}{
 		{name: "none", data: ""},
-		{name: "numbers and columns of the first run", data: record("3", `{"uid":"a","plan":"pro","n":"7","gone":null}`) + record("17", `{"UID":"b","plan":""}`),
-			opts: Options{Mapping: Mapping{Map: map[string]string{"user_id": "uid"}, Properties: []string{"plan", "n"}, Types: types{"n": pipeline.TypeInt}, Carry: []string{"plan"}}},
+		{name: "numbers and columns of the first run", data: record("3", `{"uid":"a","plan":"pro","n":"7","gone":null}`) +
+			record("17", `{"UID":"b","plan":""}`),
+			opts: Options{Mapping: Mapping{Map: map[string]string{"user_id": "uid"}, Properties: []string{"plan", "n"},
+				Types: types{"n": pipeline.TypeInt}, Carry: []string{"plan"}}},
 			want: []got{
-				{Number: 3, ID: "a", Context: `{"user_properties":{"n":7,"plan":"pro"}}`, Carry: `["pro"]`, Input: `{"gone":null,"n":"7","plan":"pro","uid":"a"}`},
+				{Number: 3, ID: "a", Context: `{"user_properties":{"n":7,"plan":"pro"}}`, Carry: `["pro"]`,
+					Input: `{"gone":null,"n":"7","plan":"pro","uid":"a"}`},
 				{Number: 17, ID: "b", Context: `{"user_properties":{"plan":""}}`, Carry: `[""]`, Input: `{"UID":"b","plan":""}`}}},
 		{name: "a row that had not decoded", data: record("2", "null") + record("5", `{"user_id":"a"}`),
-			want: []got{{Number: 2, Err: "bad_row: line 1: the row did not decode, so its error record holds no input"}, {Number: 5, ID: "a", Context: "{}", Input: `{"user_id":"a"}`}}},
+			want: []got{{Number: 2, Err: "bad_row: line 1: the row did not decode, so its error record holds no input"},
+				{Number: 5, ID: "a", Context: "{}", Input: `{"user_id":"a"}`}}},
 		{name: "of a run", data: of("run-1", record("3", `{"user_id":"a"}`)) + of("run-1", record("7", `{"user_id":"b"}`)),
-			want: []got{{Number: 3, ID: "a", Context: "{}", Input: `{"user_id":"a"}`}, {Number: 7, ID: "b", Context: "{}", Input: `{"user_id":"b"}`}}},
+			want: []got{{Number: 3, ID: "a", Context: "{}", Input: `{"user_id":"a"}`},
+				{Number: 7, ID: "b", Context: "{}", Input: `{"user_id":"b"}`}}},
 		{name: "of two runs", data: of("run-1", record("3", `{"user_id":"a"}`)) + of("run-2", record("7", `{"user_id":"b"}`)),
 			err: "line 2: the record is of run run-2, those before it are of run run-1"},
-		{name: "not sorted", data: record("5", `{"user_id":"a"}`) + record("5", `{"user_id":"a"}`), err: "row number 5 comes after 5"},
+		{name: "not sorted", data: record("5", `{"user_id":"a"}`) + record("5", `{"user_id":"a"}`),
+			err: "row number 5 comes after 5"},
 		{name: "no number", data: record(`"x"`, `{"user_id":"a"}`), err: "line 1: row_number is not a row number"},
 		{name: "number 0", data: record("0", `{"user_id":"a"}`), err: "line 1: row_number is not a row number"},
 		{name: "input of another kind", data: record("1", `[1]`), err: "line 1: input is not a JSON object"},
 		{name: "a damaged line", data: record("1", `{"user_id":"a"}`) + "{\n", err: "failed.errors.jsonl: line 2: not JSON"},
-		{name: "a line that is no error record", data: record("1", `{"user_id":"a"}`) + strings.Repeat("\n", 3) + record("2", `{"user_id":"b"}`)[:14] + "}\n", err: "not JSON"},
+		{name: "a line that is no error record", data: record("1", `{"user_id":"a"}`) + strings.Repeat("\n", 3) +
+			record("2", `{"user_id":"b"}`)[:14] + "}\n", err: "not JSON"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			rows, err := readRows(t, "failed.errors.jsonl", []byte(test.data), test.opts)
@@ -111,7 +119,8 @@ func TestErrorRecordsGiveTheSameUser(t *testing.T) {
 		}
 		rows := [][]string{{"1", "u", "", "rejected", "400", "1", "m", "t", before[0].Input, "run-1"}}
 		for _, again := range []bool{false, true} {
-			after, err := readRows(t, "e.csv", csvBytes(t, ',', false, errorColumns, rows), Options{Mapping: Mapping{MissingEmpty: again}})
+			after, err := readRows(t, "e.csv", csvBytes(t, ',', false, errorColumns, rows),
+				Options{Mapping: Mapping{MissingEmpty: again}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -158,7 +158,8 @@ func parquetGroups(tb testing.TB, groups [][]parquetColumn, opts ...parquet.Writ
 	return b.Bytes()
 }
 
-func leafNode(tb testing.TB, name string, rep parquet.Repetition, logical schema.LogicalType, typ parquet.Type, length int) schema.Node {
+func leafNode(tb testing.TB, name string, rep parquet.Repetition, logical schema.LogicalType, typ parquet.Type,
+	length int) schema.Node {
 	tb.Helper()
 	var n schema.Node
 	var err error
@@ -178,7 +179,8 @@ func textColumns(tb testing.TB, header []string, rows [][]string) []parquetColum
 	tb.Helper()
 	var cols []parquetColumn
 	for i, name := range header {
-		c := parquetColumn{node: leafNode(tb, name, parquet.Repetitions.Optional, schema.StringLogicalType{}, parquet.Types.ByteArray, -1)}
+		c := parquetColumn{node: leafNode(tb, name, parquet.Repetitions.Optional, schema.StringLogicalType{},
+			parquet.Types.ByteArray, -1)}
 		values := []string{}
 		for _, row := range rows {
 			if row[i] == "" {

@@ -72,7 +72,8 @@ func (in *Input) DamagedIDs(row *pipeline.Row) Damage {
 // maxNumber is longer than any number that a tool writes. Longer ids are not numbers.
 const maxNumber = 40
 
-// detectDamage returns the damage that an id shows by itself. It looks at the ends first, because nearly all ids are fine.
+// detectDamage returns the damage that an id shows by itself. It looks at the ends first, because nearly all ids are
+// fine.
 func detectDamage(id string) (d Damage) {
 	if id == "" {
 		return 0
@@ -94,9 +95,11 @@ func detectDamage(id string) (d Damage) {
 	return d
 }
 
-// missingWords are the words that tools write for a missing value: SQL, Python, pandas, JavaScript, Go, R, Excel, MySQL.
+// missingWords are the words that tools write for a missing value: SQL, Python, pandas, JavaScript, Go, R, Excel,
+// MySQL.
 var missingWords = map[string]bool{
-	"null": true, "nan": true, "undefined": true, "none": true, "nil": true, "na": true, "n/a": true, "#n/a": true, "<na>": true,
+	"null": true, "nan": true, "undefined": true, "none": true, "nil": true, "na": true, "n/a": true, "#n/a": true,
+	"<na>":   true,
 	"<null>": true, "(null)": true, `\n`: true, "nat": true, "[object object]": true,
 }
 

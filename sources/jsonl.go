@@ -24,17 +24,19 @@ func openJSONL(l *lines, c io.Closer, trim bool) (*jsonlReader, error) {
 	return j, j.checkShape()
 }
 
-// checkShape returns an error if the first line shows that the file is not one JSON object per line. Otherwise every line
-// would be a bad row.
+// checkShape returns an error if the first line shows that the file is not one JSON object per line. Otherwise every
+// line would be a bad row.
 func (j *jsonlReader) checkShape() error {
 	first, err := j.peekFirstText()
 	switch {
 	case err != nil:
 		return err
 	case bytes.HasPrefix(first, []byte{'['}):
-		return pipeline.WithHint(fmt.Errorf("%s: this is a JSON array, not one object per line", j.file), "convert it: jq -c '.[]' users.json > users.jsonl")
+		return pipeline.WithHint(fmt.Errorf("%s: this is a JSON array, not one object per line", j.file),
+			"convert it: jq -c '.[]' users.json > users.jsonl")
 	case string(first) == "{":
-		return pipeline.WithHint(fmt.Errorf("%s: this is a JSON object of several lines, not one object per line", j.file), "convert it: jq -c . users.json > users.jsonl")
+		return pipeline.WithHint(fmt.Errorf("%s: this is a JSON object of several lines, not one object per line", j.file),
+			"convert it: jq -c . users.json > users.jsonl")
 	}
 	return nil
 }

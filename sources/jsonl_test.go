@@ -21,10 +21,14 @@ func TestJSONLFaults(t *testing.T) {
 		{"a duplicate name", `{"user_id":"a","user_id":"b"}`, "1:!bad_row", "duplicated"},
 		{"half a surrogate pair", `{"user_id":"\ud800"}`, "1:!bad_row", "surrogate"},
 		{"escapes", `{"user_id":"\u00e9\n\u0000"}`, "1:é\n\x00", ""},
-		{"nested too deep", `{"user_id":"a","x":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + "}", "1:!bad_row", "deeper"},
-		{"a list of as many as there is room for", `{"user_id":"a","x":[` + strings.Repeat("0,", maxRecord/2-20) + "0]}\n{\"user_id\":\"b\"}", "1:a 2:b", ""},
-		{"a context of many", `{"user_id":"a","context":"{\"x\":[` + strings.Repeat("0,", maxRecord/2-30) + "0]}\"}\n{\"user_id\":\"b\"}", "1:a 2:b", ""},
-		{"a line over 1 MiB", "{\"user_id\":\"" + strings.Repeat("x", maxRecord) + "\"}\n{\"user_id\":\"b\"}\n", "1:!bad_row 2:b", "line 1: the line is longer than 1 MiB"},
+		{"nested too deep", `{"user_id":"a","x":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + "}", "1:!bad_row",
+			"deeper"},
+		{"a list of as many as there is room for", `{"user_id":"a","x":[` + strings.Repeat("0,", maxRecord/2-20) +
+			"0]}\n{\"user_id\":\"b\"}", "1:a 2:b", ""},
+		{"a context of many", `{"user_id":"a","context":"{\"x\":[` + strings.Repeat("0,", maxRecord/2-30) +
+			"0]}\"}\n{\"user_id\":\"b\"}", "1:a 2:b", ""},
+		{"a line over 1 MiB", "{\"user_id\":\"" + strings.Repeat("x", maxRecord) + "\"}\n{\"user_id\":\"b\"}\n",
+			"1:!bad_row 2:b", "line 1: the line is longer than 1 MiB"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			rows, err := readRows(t, "u.jsonl", []byte(test.data), Options{})
@@ -42,8 +46,10 @@ func TestJSONLFaults(t *testing.T) {
 			}
 		})
 	}
-	rows, err := readRows(t, "u.jsonl", []byte(strings.Repeat("{\"user_id\":\"a\"}\n", 150)+"{\"user_id\":\"\xe9\"}\n"), Options{})
-	if _, ok := errors.AsType[*encodingError](err); !ok || !strings.Contains(err.Error(), "u.jsonl: line 151") || len(rows) != 150 {
+	rows, err := readRows(t, "u.jsonl", []byte(strings.Repeat("{\"user_id\":\"a\"}\n", 150)+"{\"user_id\":\"\xe9\"}\n"),
+		Options{})
+	if _, ok := errors.AsType[*encodingError](err); !ok || !strings.Contains(err.Error(), "u.jsonl: line 151") ||
+		len(rows) != 150 {
 		t.Errorf("Latin-1: %d rows, %v", len(rows), err)
 	}
 }
@@ -51,7 +57,8 @@ func TestJSONLFaults(t *testing.T) {
 // A column that first appears in a late row is mapped too, and one that never appears is reported.
 func TestJSONLColumnsOfLateRows(t *testing.T) {
 	data := strings.Repeat("{\"user_id\":\"a\",\"x\":1}\n", 200) + `{"user_id":"b","late":"l","City":"c"}` + "\n"
-	in, err := Open(filesAt(writeFile(t, "u.jsonl", []byte(data))), Options{Mapping: Mapping{Properties: []string{"Late", "never"}, Carry: []string{"x", "gone"}}})
+	in, err := Open(filesAt(writeFile(t, "u.jsonl", []byte(data))),
+		Options{Mapping: Mapping{Properties: []string{"Late", "never"}, Carry: []string{"x", "gone"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +68,8 @@ func TestJSONLColumnsOfLateRows(t *testing.T) {
 		t.Fatalf("%d rows, %v", len(rows), err)
 	}
 	last := rows[200]
-	if last.Context != `{"city":"c","user_properties":{"late":"l"}}` || last.Carry != "[null,null]" || rows[0].Carry != "[1,null]" {
+	if last.Context != `{"city":"c","user_properties":{"late":"l"}}` || last.Carry != "[null,null]" ||
+		rows[0].Carry != "[1,null]" {
 		t.Errorf("first %+v\nlast %+v", rows[0], last)
 	}
 	if got := strings.Join(in.MissingColumns(), " "); got != "gone never" {
@@ -77,8 +85,9 @@ func FuzzJSONL(f *testing.F) {
 	f.Add([]byte("{\"context\":{\"user_id\":1,\"groups\":{\"t\":[]}},\"groups.t\":[\"a\",2]}\n\n[]\n{"))
 	f.Add([]byte(`{"row_number":7,"user_id":"a","device_id":null,"kind":"unavailable","http_status":503,"attempts":5,"message":"m","occurred_at":"t","input":{"user_id":"a"}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		in, err := Open(filesAt(writeFile(t, "u.jsonl", data)), Options{Mapping: Mapping{AllProperties: true, Carry: []string{"x", "input"},
-			Types: map[string]pipeline.Type{"x": pipeline.TypeInt}}})
+		in, err := Open(filesAt(writeFile(t, "u.jsonl", data)),
+			Options{Mapping: Mapping{AllProperties: true, Carry: []string{"x", "input"},
+				Types: map[string]pipeline.Type{"x": pipeline.TypeInt}}})
 		if err == nil {
 			checkRows(t, in)
 		}

@@ -12,8 +12,8 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// maxRecord is the number of bytes that one record may take. A request may take 8,000, so there is room for columns that
-// are not sent. A run holds hundreds of records at a time.
+// maxRecord is the number of bytes that one record may take. A request may take 8,000, so there is room for columns
+// that are not sent. A run holds hundreds of records at a time.
 const maxRecord = 1 << 20
 
 // errTooLong means that a line, or a record of several lines, is longer than maxRecord.
@@ -154,7 +154,8 @@ func (l *lines) checkStart() error {
 	if bytes.IndexByte(first, 0) >= 0 {
 		return newEncodingError(l.file, 1, "NUL bytes: this is UTF-16, or not text", utf16)
 	}
-	if cr := bytes.IndexByte(first, '\r'); cr >= 0 && cr+1 < len(first) && first[cr+1] != '\n' && bytes.IndexByte(l.peek(n), '\n') < 0 {
+	if cr := bytes.IndexByte(first, '\r'); cr >= 0 && cr+1 < len(first) && first[cr+1] != '\n' &&
+		bytes.IndexByte(l.peek(n), '\n') < 0 {
 		return pipeline.WithHint(fmt.Errorf("%s: line 1: the lines end in a carriage return alone", l.file), hintCR)
 	}
 	text, err := l.peekFirstText()
@@ -191,7 +192,8 @@ var otherFormats = []struct{ magic, what, hint string }{
 	{"\x1f\x8b", "gzip, not text", "name the format: --input-format csv.gz, for example"},
 	{"\x28\xb5\x2f\xfd", "zstd, not text", "name the format: --input-format csv.zst, for example"},
 	{"PAR1", "Parquet, not text", "name the format: --input-format parquet"},
-	{"PK\x03\x04", "a zip archive, as an Excel workbook (.xlsx) is, not text", "save the sheet as \"CSV UTF-8\" in Excel; unzip an archive"},
+	{"PK\x03\x04", "a zip archive, as an Excel workbook (.xlsx) is, not text",
+		"save the sheet as \"CSV UTF-8\" in Excel; unzip an archive"},
 	{"\xd0\xcf\x11\xe0", "an Excel workbook (.xls), not text", "save the sheet as \"CSV UTF-8\" in Excel"},
 	{"BZh91AY&SY", "bzip2, not text", "unpack it first: bunzip2"},
 	{"\xfd7zXZ\x00", "xz, not text", "unpack it first: unxz"},

@@ -12,7 +12,8 @@ import (
 // Mapping says which columns of the input are which fields of the user, and which are copied to the output.
 //
 // The zero Mapping uses every column by its own name: user_id, country, user_properties.plan, groups.org,
-// group_properties.org.tier, context. Other columns are not sent. Names match exactly first, and then regardless of case.
+// group_properties.org.tier, context. Other columns are not sent. Names match exactly first, and then regardless of
+// case.
 type Mapping struct {
 	Map          map[string]string        // field of the user → column: user_id → uid, groups.org → company
 	Properties   []string                 // columns that are user properties under their own names
@@ -46,7 +47,8 @@ func parseType(name string) (pipeline.Type, error) {
 	return 0, pipeline.WithHint(fmt.Errorf("unknown column type %q", name), "types are string, int, float, bool and json")
 }
 
-var columnTypes = []pipeline.Type{pipeline.TypeString, pipeline.TypeInt, pipeline.TypeFloat, pipeline.TypeBool, pipeline.TypeJSON}
+var columnTypes = []pipeline.Type{pipeline.TypeString, pipeline.TypeInt, pipeline.TypeFloat, pipeline.TypeBool,
+	pipeline.TypeJSON}
 
 // column is a column of a file.
 type column struct {
@@ -203,8 +205,8 @@ type mapper struct {
 	slotsFor []cellShape      // the row that slots are for
 }
 
-// findUses returns the uses of the column. A duplicate column is used if an option has its new name; and as the field that
-// its name in the file means, so that two columns for one field are an error.
+// findUses returns the uses of the column. A duplicate column is used if an option has its new name; and as the field
+// that its name in the file means, so that two columns for one field are an error.
 func (c *column) findUses(o *Mapping) []use {
 	if !c.ambiguous {
 		return findUses(c.name, o)
@@ -346,7 +348,8 @@ func findColumn(cols []column, name, option string) (int, error) {
 	for i, c := range cols {
 		if strings.EqualFold(c.name, name) {
 			if folded >= 0 {
-				return 0, pipeline.WithHint(fmt.Errorf("%s: the columns %s and %s both match %q", option, cols[folded].name, c.name, name),
+				return 0, pipeline.WithHint(fmt.Errorf("%s: the columns %s and %s both match %q", option, cols[folded].name, c.name,
+					name),
 					"write it exactly as in the header")
 			}
 			folded = i
@@ -468,7 +471,8 @@ func (m *mapper) checkIDs(cols []column) error {
 		if near := SuggestID(names); near != "" {
 			hint = near
 		} else if len(cols) == 1 {
-			hint = "if it is a list of ids without a header: --no-header --map user_id=c1; else --map user_id=COLUMN names the column"
+			hint = "if it is a list of ids without a header: --no-header --map user_id=c1; else --map user_id=COLUMN names " +
+				"the column"
 			if i := strings.IndexAny(cols[0].name, ";,|\t"); i >= 0 {
 				hint = fmt.Sprintf("is the file delimited by %q? set it with --delimiter", cols[0].name[i:i+1])
 			}
@@ -479,7 +483,8 @@ func (m *mapper) checkIDs(cols []column) error {
 		return pipeline.WithHint(fmt.Errorf("none of the %d columns is user_id or device_id", len(cols)), hint)
 	}
 	for _, s := range m.slots {
-		if s.target.kind == toGroupProperty && !has(toGroup, groups, s.target.key) && !has(toObject, groups, "") && !has(toContext, "context", "") {
+		if s.target.kind == toGroupProperty && !has(toGroup, groups, s.target.key) && !has(toObject, groups, "") &&
+			!has(toContext, "context", "") {
 			return pipeline.WithHint(fmt.Errorf("%s needs the column groups.%s, which names the group", s.target, s.target.key),
 				fmt.Sprintf("--map groups.%s=COLUMN names that column", s.target.key))
 		}
@@ -516,7 +521,8 @@ func SuggestID(names []string) string {
 	return ""
 }
 
-// LooksLikeID reports whether the name of the only column is probably an id, so that the file is a list without a header.
+// LooksLikeID reports whether the name of the only column is probably an id, so that the file is a list without a
+// header.
 func LooksLikeID(name string) bool {
 	n := 0
 	for i := range len(name) {
@@ -555,8 +561,8 @@ func lookupType(name string, o *Mapping) (pipeline.Type, bool) {
 	return 0, false
 }
 
-// carriedColumns returns the carried columns of a file, and which of them hold only nulls there, so that their type does
-// not matter.
+// carriedColumns returns the carried columns of a file, and which of them hold only nulls there, so that their type
+// does not matter.
 func (m *mapper) carriedColumns(cols []column) (carry []pipeline.Column, nulls []bool) {
 	for i, t := range m.carryTypes {
 		c := pipeline.Column{Name: m.opts.Carry[i], Type: t}
@@ -664,7 +670,10 @@ const maxNames = 10_000
 
 // updateSlots compiles the mapping for the cells of one row.
 func (m *mapper) updateSlots(cells []pipeline.Member) error {
-	if slices.EqualFunc(m.slotsFor, cells, func(a cellShape, b pipeline.Member) bool { return a.kind == b.Value.Kind && a.name == b.Name }) {
+	if slices.EqualFunc(m.slotsFor, cells, func(a cellShape, b pipeline.Member) bool {
+		return a.kind == b.Value.Kind &&
+			a.name == b.Name
+	}) {
 		return nil // same as the row before
 	}
 	m.slotsFor, m.slots = m.slotsFor[:0], m.slots[:0]
@@ -684,7 +693,8 @@ func (m *mapper) updateSlots(cells []pipeline.Member) error {
 			}
 		}
 		for _, u := range us {
-			if u.target.kind == toObject && c.Value.Kind == pipeline.String && columnType(c.Name, m.opts, pipeline.TypeString) != pipeline.TypeJSON {
+			if u.target.kind == toObject && c.Value.Kind == pipeline.String &&
+				columnType(c.Name, m.opts, pipeline.TypeString) != pipeline.TypeJSON {
 				continue // a text whose name happens to be groups
 			}
 			m.slots = append(m.slots, slot{u, i})

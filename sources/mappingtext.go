@@ -51,7 +51,8 @@ func ParseMapping(fields, types, properties []string) (Mapping, error) {
 		case minus:
 			m.Exclude = append(m.Exclude, without)
 		case m.AllProperties && column != "all":
-			return m, pipeline.WithHint(fmt.Errorf("--properties all sends %q too", column), "name columns, or all; all,-COLUMN leaves one out")
+			return m, pipeline.WithHint(fmt.Errorf("--properties all sends %q too", column),
+				"name columns, or all; all,-COLUMN leaves one out")
 		}
 	}
 	return m, nil

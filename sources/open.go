@@ -78,8 +78,8 @@ func (f File) String() string {
 
 // Input is one or more files as one input: row numbers continue across them. It is a [pipeline.Source].
 //
-// It reuses row.Input, row.Carry and row.User.Context. Do not append to Context: its values may be in the capacity after
-// its length.
+// It reuses row.Input, row.Carry and row.User.Context. Do not append to Context: its values may be in the capacity
+// after its length.
 type Input struct {
 	files      []File
 	opts       Options
@@ -179,9 +179,11 @@ func (in *Input) checkFormatOptions() error {
 	switch {
 	case in.records:
 	case in.opts.Delimiter != 0 && in.format != "csv":
-		return pipeline.WithHint(fmt.Errorf("--delimiter is for csv, but %s is %s", f, in.format), "leave --delimiter out; or, if the file is delimited text, add --input-format csv")
+		return pipeline.WithHint(fmt.Errorf("--delimiter is for csv, but %s is %s", f, in.format),
+			"leave --delimiter out; or, if the file is delimited text, add --input-format csv")
 	case in.opts.NoHeader && in.format != "csv" && in.format != "tsv":
-		return pipeline.WithHint(fmt.Errorf("--no-header is for csv and tsv, but %s is %s", f, in.format), "leave --no-header out")
+		return pipeline.WithHint(fmt.Errorf("--no-header is for csv and tsv, but %s is %s", f, in.format),
+			"leave --no-header out")
 	}
 	return nil
 }
@@ -242,7 +244,8 @@ func detectFormat(f File, option string) (string, error) {
 		return "", pipeline.WithHint(fmt.Errorf("%s: a .json file may hold anything", f),
 			"an array: jq -c '.[]' users.json > users.jsonl; one object per line: --input-format jsonl")
 	}
-	return "", pipeline.WithHint(fmt.Errorf("%s: the extension is not that of a known format", f), "set the format with --input-format; "+valid)
+	return "", pipeline.WithHint(fmt.Errorf("%s: the extension is not that of a known format", f),
+		"set the format with --input-format; "+valid)
 }
 
 // openFormat opens one file. It holds the one switch over the formats.
@@ -263,7 +266,8 @@ func openFormat(f File, opts *Options) (reader, error) {
 		text, err = gzip.NewReader(file)
 	case "zst":
 		var z *zstd.Decoder
-		z, err = zstd.NewReader(file, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		z, err = zstd.NewReader(file, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(maxWindow))
 		text, closer = z, &zstdCloser{z, file}
 	}
 	if err != nil {
@@ -294,7 +298,8 @@ func openFormat(f File, opts *Options) (reader, error) {
 // newCompressionError returns err, or, if that is what err means, an error that the file is not compressed.
 func newCompressionError(f File, format, compression string, err error) error {
 	name := map[string]string{"gz": "gzip", "zst": "zstd"}[compression]
-	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, zstd.ErrMagicMismatch) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, zstd.ErrMagicMismatch) || errors.Is(err, io.EOF) ||
+		errors.Is(err, io.ErrUnexpectedEOF) {
 		return pipeline.WithHint(fmt.Errorf("%s: this is not %s: %w", f, name, err),
 			"if it is not compressed, add --input-format "+format+"; a browser may have decompressed it and kept its name")
 	}
@@ -306,7 +311,8 @@ func (o *Options) newCSVOptions(comma byte) csvOptions {
 	if o.Delimiter != 0 {
 		comma = byte(o.Delimiter) // Open has checked that it is ASCII
 	}
-	return csvOptions{comma: comma, missingEmpty: o.Mapping.MissingEmpty, noHeader: o.NoHeader, trim: o.Mapping.Trim, pad: o.Pad}
+	return csvOptions{comma: comma, missingEmpty: o.Mapping.MissingEmpty, noHeader: o.NoHeader, trim: o.Mapping.Trim,
+		pad: o.Pad}
 }
 
 type zstdCloser struct {
@@ -424,7 +430,8 @@ func (in *Input) prepareFile(f File, r reader, cols []column, records bool) (*ma
 		in.cols, in.fixed, in.records = cols, fixed, records
 	} else if records != in.records {
 		what := map[bool]string{false: "users", true: "error records"}
-		return nil, pipeline.WithHint(fmt.Errorf("%s holds %s, but %s holds %s", f, what[records], in.files[0], what[in.records]),
+		return nil, pipeline.WithHint(fmt.Errorf("%s holds %s, but %s holds %s", f, what[records], in.files[0],
+			what[in.records]),
 			"read them in separate runs")
 	} else if fixed {
 		if err := checkSameColumns(f, cols, in.files[0], in.cols); err != nil {
@@ -486,7 +493,8 @@ func checkSameColumns(f File, cols []column, first File, want []column) error {
 			w.shape = c.shape
 		}
 		if c.shape != w.shape && c.shape != shapeNulls {
-			return pipeline.WithHint(fmt.Errorf("%s: the column %q holds %.200s, but in %s it holds %.200s", f, c.name, c.shape, first, w.shape), hint)
+			return pipeline.WithHint(fmt.Errorf("%s: the column %q holds %.200s, but in %s it holds %.200s", f, c.name, c.shape,
+				first, w.shape), hint)
 		}
 		delete(at, c.name)
 	}
@@ -533,7 +541,8 @@ func (in *Input) readRow(row *pipeline.Row) error {
 	if in.rec.number == 0 {
 		in.rec.number = in.number + 1
 	} else if in.rec.number <= in.number {
-		return pipeline.WithHint(fmt.Errorf("%s: row number %d comes after %d", in.files[in.next-1], in.rec.number, in.number),
+		return pipeline.WithHint(fmt.Errorf("%s: row number %d comes after %d", in.files[in.next-1], in.rec.number,
+			in.number),
 			"error records are sorted by row; name the files of one input in that order")
 	}
 	in.number = in.rec.number
@@ -562,15 +571,16 @@ func (in *Input) checkRun() error {
 		return nil
 	}
 	if in.failedRun != "" {
-		return pipeline.WithHint(fmt.Errorf("%s holds error records of run %s, the files before it of run %s", e.name, e.runID, in.failedRun),
+		return pipeline.WithHint(fmt.Errorf("%s holds error records of run %s, the files before it of run %s", e.name,
+			e.runID, in.failedRun),
 			hintOneRun)
 	}
 	in.failedRun = e.runID
 	return nil
 }
 
-// FailedRun returns the id of the run whose error records were read so far; "" for other inputs, and for error records of
-// versions that did not write it.
+// FailedRun returns the id of the run whose error records were read so far; "" for other inputs, and for error records
+// of versions that did not write it.
 func (in *Input) FailedRun() string { return in.failedRun }
 
 // FileIndex returns the index in the files of the one that the last row came from.

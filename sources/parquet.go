@@ -22,8 +22,8 @@ const (
 	pageBuffer   = 64 << 10 // bytes read ahead per column
 )
 
-// parquetReader reads the wanted columns of a Parquet file, row group by row group. Package parquetfile is between the file
-// and arrow, because arrow panics on damaged files and trusts the sizes in them.
+// parquetReader reads the wanted columns of a Parquet file, row group by row group. Package parquetfile is between the
+// file and arrow, because arrow panics on damaged files and trusts the sizes in them.
 type parquetReader struct {
 	name   string
 	file   *os.File
@@ -54,9 +54,10 @@ type leafReader struct {
 	n, i, at int            // the number of levels in the batch, of used levels, and of used values
 }
 
-// openParquet opens a file. Those of the names that are columns inside structs become columns too. The partitions become
-// columns with one value in all rows.
-func openParquet(name string, f *os.File, closer io.Closer, names []string, partitions []pipeline.Member) (*parquetReader, error) {
+// openParquet opens a file. Those of the names that are columns inside structs become columns too. The partitions
+// become columns with one value in all rows.
+func openParquet(name string, f *os.File, closer io.Closer, names []string,
+	partitions []pipeline.Member) (*parquetReader, error) {
 	r := &parquetReader{name: name, file: f, close: closer}
 	err := parquetfile.Guard(name, func() error { return r.readFooter(names, partitions) })
 	return r, err
@@ -147,7 +148,8 @@ func (r *parquetReader) selectColumns(wanted []bool) []int {
 
 func (r *parquetReader) readRecord(rec *record) error {
 	if len(r.leaves) > maxLeaves {
-		return pipeline.WithHint(fmt.Errorf("%s: %d columns are wanted, but at most %d can be read", r.name, len(r.leaves), maxLeaves), "name the columns that you need")
+		return pipeline.WithHint(fmt.Errorf("%s: %d columns are wanted, but at most %d can be read", r.name, len(r.leaves),
+			maxLeaves), "name the columns that you need")
 	}
 	for r.left == 0 {
 		if r.group == r.pq.NumGroups() {
@@ -271,7 +273,8 @@ func (r *parquetReader) checkGroupEnd() error {
 // newColumnError adds the column to err, and, if it tells which part of the file is damaged, the row group, from 1.
 func (r *parquetReader) newColumnError(name string, err error) error {
 	if errors.Is(err, parquetfile.ErrChecksum) {
-		return pipeline.WithHint(fmt.Errorf("column %s, row group %d: %w", name, r.group, err), "the file was damaged after it was written: copy it again from its origin")
+		return pipeline.WithHint(fmt.Errorf("column %s, row group %d: %w", name, r.group, err),
+			"the file was damaged after it was written: copy it again from its origin")
 	}
 	return fmt.Errorf("column %s: %w", name, err)
 }

@@ -22,7 +22,8 @@ import (
 // withID puts a column of ids before the columns, so that the rows are users.
 func withID(tb testing.TB, n int, cols ...parquetColumn) []parquetColumn {
 	tb.Helper()
-	id := parquetColumn{node: leafNode(tb, "user_id", parquet.Repetitions.Required, schema.StringLogicalType{}, parquet.Types.ByteArray, -1)}
+	id := parquetColumn{node: leafNode(tb, "user_id", parquet.Repetitions.Required, schema.StringLogicalType{},
+		parquet.Types.ByteArray, -1)}
 	var values []string
 	for i := range n {
 		values = append(values, fmt.Sprintf("u%d", i+1))
@@ -48,43 +49,74 @@ func TestParquetTypes(t *testing.T) {
 		want    []string // as JSON; "!" begins a bad row
 		typed   pipeline.Type
 	}{
-		{"string", schema.StringLogicalType{}, parquet.Types.ByteArray, -1, []string{"a", "é", ""}, []string{`"a"`, `"é"`, `""`}, pipeline.TypeString},
-		{"binary", nil, parquet.Types.ByteArray, -1, []string{"a", "\xff"}, []string{`"a"`, "!not valid UTF-8"}, pipeline.TypeString},
-		{"enum", schema.EnumLogicalType{}, parquet.Types.ByteArray, -1, []string{"RED"}, []string{`"RED"`}, pipeline.TypeString},
-		{"json", schema.JSONLogicalType{}, parquet.Types.ByteArray, -1, []string{`{"b":1.0,"a":[]}`, `{`}, []string{`{"a":[],"b":1.0}`, "!not JSON"}, pipeline.TypeJSON},
+		{"string", schema.StringLogicalType{}, parquet.Types.ByteArray, -1, []string{"a", "é", ""},
+			[]string{`"a"`, `"é"`, `""`}, pipeline.TypeString},
+		{"binary", nil, parquet.Types.ByteArray, -1, []string{"a", "\xff"}, []string{`"a"`, "!not valid UTF-8"},
+			pipeline.TypeString},
+		{"enum", schema.EnumLogicalType{}, parquet.Types.ByteArray, -1, []string{"RED"}, []string{`"RED"`},
+			pipeline.TypeString},
+		{"json", schema.JSONLogicalType{}, parquet.Types.ByteArray, -1, []string{`{"b":1.0,"a":[]}`, `{`},
+			[]string{`{"a":[],"b":1.0}`, "!not JSON"}, pipeline.TypeJSON},
 		{"bool", nil, parquet.Types.Boolean, -1, []bool{true, false}, []string{"true", "false"}, pipeline.TypeBool},
-		{"int8", schema.NewIntLogicalType(8, true), parquet.Types.Int32, -1, []int32{-128, 127}, []string{"-128", "127"}, pipeline.TypeInt},
-		{"int16", schema.NewIntLogicalType(16, true), parquet.Types.Int32, -1, []int32{-32768}, []string{"-32768"}, pipeline.TypeInt},
-		{"int32", nil, parquet.Types.Int32, -1, []int32{math.MinInt32, math.MaxInt32}, []string{"-2147483648", "2147483647"}, pipeline.TypeInt},
-		{"int64", nil, parquet.Types.Int64, -1, []int64{math.MinInt64, math.MaxInt64}, []string{"-9223372036854775808", "9223372036854775807"}, pipeline.TypeInt},
-		{"uint8", schema.NewIntLogicalType(8, false), parquet.Types.Int32, -1, []int32{255}, []string{"255"}, pipeline.TypeInt},
-		{"uint32", schema.NewIntLogicalType(32, false), parquet.Types.Int32, -1, []int32{-1}, []string{"4294967295"}, pipeline.TypeInt},
-		{"uint64", schema.NewIntLogicalType(64, false), parquet.Types.Int64, -1, []int64{-1, 5}, []string{"18446744073709551615", "5"}, pipeline.TypeString},
-		{"float", nil, parquet.Types.Float, -1, []float32{0.1, 1e30, float32(math.NaN())}, []string{"0.1", "1e+30", ""}, pipeline.TypeFloat},
-		{"double", nil, parquet.Types.Double, -1, []float64{0.1, 12, math.Inf(1)}, []string{"0.1", "12", ""}, pipeline.TypeFloat},
-		{"decimal32", schema.NewDecimalLogicalType(9, 2), parquet.Types.Int32, -1, []int32{12345, -5, 0}, []string{`"123.45"`, `"-0.05"`, `"0.00"`}, pipeline.TypeDecimal},
-		{"decimal64", schema.NewDecimalLogicalType(18, 0), parquet.Types.Int64, -1, []int64{123456789012345678}, []string{`"123456789012345678"`}, pipeline.TypeDecimal},
+		{"int8", schema.NewIntLogicalType(8, true), parquet.Types.Int32, -1, []int32{-128, 127}, []string{"-128", "127"},
+			pipeline.TypeInt},
+		{"int16", schema.NewIntLogicalType(16, true), parquet.Types.Int32, -1, []int32{-32768}, []string{"-32768"},
+			pipeline.TypeInt},
+		{"int32", nil, parquet.Types.Int32, -1, []int32{math.MinInt32, math.MaxInt32}, []string{"-2147483648", "2147483647"},
+			pipeline.TypeInt},
+		{"int64", nil, parquet.Types.Int64, -1, []int64{math.MinInt64, math.MaxInt64},
+			[]string{"-9223372036854775808", "9223372036854775807"}, pipeline.TypeInt},
+		{"uint8", schema.NewIntLogicalType(8, false), parquet.Types.Int32, -1, []int32{255}, []string{"255"},
+			pipeline.TypeInt},
+		{"uint32", schema.NewIntLogicalType(32, false), parquet.Types.Int32, -1, []int32{-1}, []string{"4294967295"},
+			pipeline.TypeInt},
+		{"uint64", schema.NewIntLogicalType(64, false), parquet.Types.Int64, -1, []int64{-1, 5},
+			[]string{"18446744073709551615", "5"}, pipeline.TypeString},
+		{"float", nil, parquet.Types.Float, -1, []float32{0.1, 1e30, float32(math.NaN())}, []string{"0.1", "1e+30", ""},
+			pipeline.TypeFloat},
+		{"double", nil, parquet.Types.Double, -1, []float64{0.1, 12, math.Inf(1)}, []string{"0.1", "12", ""},
+			pipeline.TypeFloat},
+		{"decimal32", schema.NewDecimalLogicalType(9, 2), parquet.Types.Int32, -1, []int32{12345, -5, 0},
+			[]string{`"123.45"`, `"-0.05"`, `"0.00"`}, pipeline.TypeDecimal},
+		{"decimal64", schema.NewDecimalLogicalType(18, 0), parquet.Types.Int64, -1, []int64{123456789012345678},
+			[]string{`"123456789012345678"`}, pipeline.TypeDecimal},
 		{"decimal fixed", schema.NewDecimalLogicalType(20, 3), parquet.Types.FixedLenByteArray, 9,
-			[]string{"\xff\xff\xff\xff\xff\xff\xff\xff\xff", "\x01\x00\x00\x00\x00\x00\x00\x00\x00"}, []string{`"-0.001"`, `"18446744073709551.616"`}, pipeline.TypeDecimal},
-		{"decimal bytes", schema.NewDecimalLogicalType(38, 1), parquet.Types.ByteArray, -1, []string{"\x7f", "\x80", strings.Repeat("x", 65)}, []string{`"12.7"`, `"-12.8"`, "!more than 64 bytes"}, pipeline.TypeDecimal},
-		{"date", schema.DateLogicalType{}, parquet.Types.Int32, -1, []int32{0, 19782, -1, math.MaxInt32}, []string{`"1970-01-01"`, `"2024-02-29"`, `"1969-12-31"`, "!a date outside"}, pipeline.TypeDate},
-		{"timestamp ms", schema.NewTimestampLogicalType(true, schema.TimeUnitMillis), parquet.Types.Int64, -1, []int64{ms.UnixMilli(), math.MaxInt64}, []string{`"2024-02-29T12:30:15.25Z"`, "!a timestamp outside"}, pipeline.TypeTimestamp},
-		{"timestamp us", schema.NewTimestampLogicalType(true, schema.TimeUnitMicros), parquet.Types.Int64, -1, []int64{ms.UnixMicro() + 1, -1}, []string{`"2024-02-29T12:30:15.250001Z"`, `"1969-12-31T23:59:59.999999Z"`}, pipeline.TypeTimestamp},
-		{"timestamp ns", schema.NewTimestampLogicalType(false, schema.TimeUnitNanos), parquet.Types.Int64, -1, []int64{ms.UnixNano() + 1}, []string{`"2024-02-29T12:30:15.250000001Z"`}, pipeline.TypeTimestamp},
-		{"int96", nil, parquet.Types.Int96, -1, []parquet.Int96{int96Of(2440588, 0), int96Of(2440587, 1e9), int96Of(1<<31, 0)}, []string{`"1970-01-01T00:00:00Z"`, `"1969-12-31T00:00:01Z"`, "!a timestamp outside"}, pipeline.TypeTimestamp},
-		{"time", schema.NewTimeLogicalType(true, schema.TimeUnitMillis), parquet.Types.Int32, -1, []int32{3723500, -1}, []string{`"01:02:03.5"`, "!a time outside"}, pipeline.TypeString},
-		{"uuid", schema.UUIDLogicalType{}, parquet.Types.FixedLenByteArray, 16, []string{"\x0f\x8f\xad\x5b\xd9\xcb\x46\x9f\xa1\x65\x70\x86\x77\x28\x95\x0e"}, []string{`"0f8fad5b-d9cb-469f-a165-70867728950e"`}, pipeline.TypeString},
+			[]string{"\xff\xff\xff\xff\xff\xff\xff\xff\xff", "\x01\x00\x00\x00\x00\x00\x00\x00\x00"},
+			[]string{`"-0.001"`, `"18446744073709551.616"`}, pipeline.TypeDecimal},
+		{"decimal bytes", schema.NewDecimalLogicalType(38, 1), parquet.Types.ByteArray, -1,
+			[]string{"\x7f", "\x80", strings.Repeat("x", 65)}, []string{`"12.7"`, `"-12.8"`, "!more than 64 bytes"},
+			pipeline.TypeDecimal},
+		{"date", schema.DateLogicalType{}, parquet.Types.Int32, -1, []int32{0, 19782, -1, math.MaxInt32},
+			[]string{`"1970-01-01"`, `"2024-02-29"`, `"1969-12-31"`, "!a date outside"}, pipeline.TypeDate},
+		{"timestamp ms", schema.NewTimestampLogicalType(true, schema.TimeUnitMillis), parquet.Types.Int64, -1,
+			[]int64{ms.UnixMilli(), math.MaxInt64}, []string{`"2024-02-29T12:30:15.25Z"`, "!a timestamp outside"},
+			pipeline.TypeTimestamp},
+		{"timestamp us", schema.NewTimestampLogicalType(true, schema.TimeUnitMicros), parquet.Types.Int64, -1,
+			[]int64{ms.UnixMicro() + 1, -1}, []string{`"2024-02-29T12:30:15.250001Z"`, `"1969-12-31T23:59:59.999999Z"`},
+			pipeline.TypeTimestamp},
+		{"timestamp ns", schema.NewTimestampLogicalType(false, schema.TimeUnitNanos), parquet.Types.Int64, -1,
+			[]int64{ms.UnixNano() + 1}, []string{`"2024-02-29T12:30:15.250000001Z"`}, pipeline.TypeTimestamp},
+		{"int96", nil, parquet.Types.Int96, -1, []parquet.Int96{int96Of(2440588, 0), int96Of(2440587, 1e9),
+			int96Of(1<<31, 0)}, []string{`"1970-01-01T00:00:00Z"`, `"1969-12-31T00:00:01Z"`, "!a timestamp outside"},
+			pipeline.TypeTimestamp},
+		{"time", schema.NewTimeLogicalType(true, schema.TimeUnitMillis), parquet.Types.Int32, -1, []int32{3723500, -1},
+			[]string{`"01:02:03.5"`, "!a time outside"}, pipeline.TypeString},
+		{"uuid", schema.UUIDLogicalType{}, parquet.Types.FixedLenByteArray, 16,
+			[]string{"\x0f\x8f\xad\x5b\xd9\xcb\x46\x9f\xa1\x65\x70\x86\x77\x28\x95\x0e"},
+			[]string{`"0f8fad5b-d9cb-469f-a165-70867728950e"`}, pipeline.TypeString},
 	} {
 		for _, dictionary := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s/dictionary=%v", test.name, dictionary), func(t *testing.T) {
 				n := len(test.want)
-				c := parquetColumn{node: leafNode(t, "user_properties.p", opt, test.logical, test.typ, test.length), values: test.values}
+				c := parquetColumn{node: leafNode(t, "user_properties.p", opt, test.logical, test.typ, test.length),
+					values: test.values}
 				for range n {
 					c.defs = append(c.defs, 1)
 				}
 				c.defs = append(c.defs, 0) // a null comes last
 				data := parquetBytes(t, withID(t, n+1, c), parquet.WithDictionaryDefault(dictionary))
-				in, err := Open(filesAt(writeFile(t, "u.parquet", data)), Options{Mapping: Mapping{Carry: []string{"user_properties.p"}}})
+				in, err := Open(filesAt(writeFile(t, "u.parquet", data)),
+					Options{Mapping: Mapping{Carry: []string{"user_properties.p"}}})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -99,7 +131,8 @@ func TestParquetTypes(t *testing.T) {
 				for i, want := range append(test.want, "") {
 					r := rows[i]
 					if why, bad := strings.CutPrefix(want, "!"); bad {
-						if !strings.HasPrefix(r.Err, "bad_row: column user_properties.p: ") || !strings.Contains(r.Err, why) || r.ID == "" || r.Input != "" {
+						if !strings.HasPrefix(r.Err, "bad_row: column user_properties.p: ") || !strings.Contains(r.Err, why) ||
+							r.ID == "" || r.Input != "" {
 							t.Errorf("row %d: %+v, want a bad row: %s", i+1, r, why)
 						}
 						continue
@@ -123,7 +156,8 @@ func TestParquetTypedIDs(t *testing.T) {
 	req := parquet.Repetitions.Required
 	data := parquetBytes(t, []parquetColumn{
 		{node: leafNode(t, "user_id", req, nil, parquet.Types.Int64, -1), values: []int64{9007199254740993, 0}},
-		{node: leafNode(t, "device_id", parquet.Repetitions.Optional, nil, parquet.Types.Double, -1), values: []float64{12, math.NaN()}, defs: []int16{1, 1}},
+		{node: leafNode(t, "device_id", parquet.Repetitions.Optional, nil, parquet.Types.Double, -1),
+			values: []float64{12, math.NaN()}, defs: []int16{1, 1}},
 		{node: leafNode(t, "version", req, nil, parquet.Types.Int32, -1), values: []int32{7, 8}},
 		{node: leafNode(t, "groups.org", req, nil, parquet.Types.Int32, -1), values: []int32{1, 2}},
 		{node: leafNode(t, "__index_level_0__", req, nil, parquet.Types.Int64, -1), values: []int64{0, 1}},
@@ -133,15 +167,18 @@ func TestParquetTypedIDs(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []got{
-		{Number: 1, ID: "9007199254740993", Dev: "12", Context: `{"groups":{"org":["1"]},"version":"7"}`, Input: `{"user_id":9007199254740993,"device_id":12,"version":7,"groups.org":1}`},
-		{Number: 2, ID: "0", Context: `{"groups":{"org":["2"]},"version":"8"}`, Input: `{"user_id":0,"device_id":null,"version":8,"groups.org":2}`},
+		{Number: 1, ID: "9007199254740993", Dev: "12", Context: `{"groups":{"org":["1"]},"version":"7"}`,
+			Input: `{"user_id":9007199254740993,"device_id":12,"version":7,"groups.org":1}`},
+		{Number: 2, ID: "0", Context: `{"groups":{"org":["2"]},"version":"8"}`,
+			Input: `{"user_id":0,"device_id":null,"version":8,"groups.org":2}`},
 	}
 	if diff := cmp.Diff(want, rows); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func newGroup(tb testing.TB, name string, rep parquet.Repetition, logical schema.LogicalType, fields ...schema.Node) schema.Node {
+func newGroup(tb testing.TB, name string, rep parquet.Repetition, logical schema.LogicalType,
+	fields ...schema.Node) schema.Node {
 	tb.Helper()
 	var n schema.Node
 	var err error
@@ -163,21 +200,25 @@ func TestParquetNested(t *testing.T) {
 		return leafNode(t, name, r, schema.StringLogicalType{}, parquet.Types.ByteArray, -1)
 	}
 	cols := withID(t, 5,
-		parquetColumn{node: newGroup(t, "user_properties", opt, nil, text("plan", opt), leafNode(t, "seats", req, nil, parquet.Types.Int32, -1)),
+		parquetColumn{node: newGroup(t, "user_properties", opt, nil, text("plan", opt),
+			leafNode(t, "seats", req, nil, parquet.Types.Int32, -1)),
 			values: []string{"pro"}, defs: []int16{2, 1, 0, 0, 0}},
 		parquetColumn{values: []int32{1, 2}, defs: []int16{1, 1, 0, 0, 0}},
-		parquetColumn{node: newGroup(t, "tags", opt, schema.ListLogicalType{}, newGroup(t, "list", rep, nil, text("element", opt))),
+		parquetColumn{node: newGroup(t, "tags", opt, schema.ListLogicalType{},
+			newGroup(t, "list", rep, nil, text("element", opt))),
 			values: []string{"a", "b", "c"}, defs: []int16{3, 3, 0, 1, 2, 3, 1}, reps: []int16{0, 1, 0, 0, 0, 1, 0}},
 		parquetColumn{node: newGroup(t, "old", req, schema.ListLogicalType{}, text("array", rep)),
 			values: []string{"x", "y"}, defs: []int16{1, 1, 0, 0, 0, 0}, reps: []int16{0, 1, 0, 0, 0, 0}},
 		parquetColumn{node: leafNode(t, "bare", rep, nil, parquet.Types.Int64, -1),
 			values: []int64{7}, defs: []int16{0, 0, 0, 0, 1}, reps: []int16{0, 0, 0, 0, 0}},
-		parquetColumn{node: newGroup(t, "attrs", opt, schema.MapLogicalType{}, newGroup(t, "key_value", rep, nil, text("key", req), text("value", opt))),
+		parquetColumn{node: newGroup(t, "attrs", opt, schema.MapLogicalType{},
+			newGroup(t, "key_value", rep, nil, text("key", req), text("value", opt))),
 			values: []string{}, defs: []int16{0, 0, 0, 0, 0}, reps: []int16{0, 0, 0, 0, 0}},
 		parquetColumn{values: []string{}, defs: []int16{0, 0, 0, 0, 0}, reps: []int16{0, 0, 0, 0, 0}},
 	)
 	data := parquetBytes(t, cols)
-	rows, err := readRows(t, "u.parquet", data, Options{Mapping: Mapping{Properties: []string{"tags", "old", "bare"}, Carry: []string{"tags"}}})
+	rows, err := readRows(t, "u.parquet", data, Options{Mapping: Mapping{Properties: []string{"tags", "old", "bare"},
+		Carry: []string{"tags"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,19 +244,23 @@ func TestParquetNested(t *testing.T) {
 		mapping Mapping
 		want    string
 	}{
-		{Mapping{Map: map[string]string{"country": "attrs"}}, "column attrs: a column that holds maps from texts to texts cannot be country"},
-		{Mapping{Map: map[string]string{"device_id": "tags"}}, "column tags: a column that holds lists of texts cannot be device_id"},
+		{Mapping{Map: map[string]string{"country": "attrs"}},
+			"column attrs: a column that holds maps from texts to texts cannot be country"},
+		{Mapping{Map: map[string]string{"device_id": "tags"}},
+			"column tags: a column that holds lists of texts cannot be device_id"},
 		{Mapping{Carry: []string{"user_properties.pln"}}, `no column "user_properties.pln"`},
 	} {
 		t.Run(test.want, func(t *testing.T) {
-			if _, err := readRows(t, "u.parquet", data, Options{Mapping: test.mapping}); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, err := readRows(t, "u.parquet", data, Options{Mapping: test.mapping}); err == nil ||
+				!strings.Contains(err.Error(), test.want) {
 				t.Errorf("%+v: %v, want %q", test.mapping, err, test.want)
 			}
 		})
 	}
 	// A part of a struct is a column too if an option names it.
 	m := Mapping{Map: map[string]string{"country": "user_properties.plan"}, Carry: []string{"User_Properties.Seats"}}
-	if rows, err := readRows(t, "u.parquet", data, Options{Mapping: m}); err != nil || rows[0].Context != `{"country":"pro","user_properties":{"plan":"pro","seats":1}}` ||
+	if rows, err := readRows(t, "u.parquet", data, Options{Mapping: m}); err != nil ||
+		rows[0].Context != `{"country":"pro","user_properties":{"plan":"pro","seats":1}}` ||
 		rows[0].Carry != "[1]" || rows[4].Context != "{}" || rows[4].Carry != "[null]" {
 		t.Errorf("%+v, %v", rows, err)
 	}
@@ -232,17 +277,21 @@ func TestParquetObjectsOfTheUser(t *testing.T) {
 			leafNode(t, "key", req, schema.StringLogicalType{}, parquet.Types.ByteArray, -1), value))
 	}
 	rows, err := readRows(t, "u.parquet", parquetBytes(t, []parquetColumn{
-		{node: newGroup(t, "context", opt, nil, text("user_id"), text("country"), newGroup(t, "user_properties", opt, nil, text("plan"), text("tier")), text("custom")),
+		{node: newGroup(t, "context", opt, nil, text("user_id"), text("country"),
+			newGroup(t, "user_properties", opt, nil, text("plan"), text("tier")), text("custom")),
 			values: []string{"a", "b"}, defs: []int16{2, 2}},
 		{values: []string{"DE"}, defs: []int16{2, 1}},
 		{values: []string{"free", "free"}, defs: []int16{3, 3}},
 		{values: []string{"gold"}, defs: []int16{3, 2}},
 		{values: []string{"x"}, defs: []int16{1, 2}},
-		{node: mapOf("user_properties", text("value")), values: []string{"plan", "k"}, defs: []int16{2, 2, 1}, reps: []int16{0, 1, 0}},
+		{node: mapOf("user_properties", text("value")), values: []string{"plan", "k"}, defs: []int16{2, 2, 1},
+			reps: []int16{0, 1, 0}},
 		{values: []string{"pro"}, defs: []int16{3, 2, 1}, reps: []int16{0, 1, 0}},
-		{node: newGroup(t, "groups", req, nil, text("org"), leafNode(t, "team", opt, nil, parquet.Types.Int32, -1)), values: []string{"acme"}, defs: []int16{1, 0}},
+		{node: newGroup(t, "groups", req, nil, text("org"), leafNode(t, "team", opt, nil, parquet.Types.Int32, -1)),
+			values: []string{"acme"}, defs: []int16{1, 0}},
 		{values: []int32{7, 8}, defs: []int16{1, 1}},
-		{node: newGroup(t, "group_properties", req, nil, mapOf("org", newGroup(t, "value", opt, nil, leafNode(t, "size", req, nil, parquet.Types.Int32, -1)))),
+		{node: newGroup(t, "group_properties", req, nil,
+			mapOf("org", newGroup(t, "value", opt, nil, leafNode(t, "size", req, nil, parquet.Types.Int32, -1)))),
 			values: []string{"acme"}, defs: []int16{2, 0}, reps: []int16{0, 0}},
 		{values: []int32{3}, defs: []int16{3, 0}, reps: []int16{0, 0}},
 	}), Options{})
@@ -267,8 +316,9 @@ func TestParquetBatches(t *testing.T) {
 	number := 0
 	for range 3 {
 		tags := parquetColumn{node: newGroup(t, "user_properties", parquet.Repetitions.Required, nil,
-			newGroup(t, "tags", parquet.Repetitions.Optional, schema.ListLogicalType{}, newGroup(t, "list", parquet.Repetitions.Repeated, nil,
-				leafNode(t, "element", parquet.Repetitions.Required, nil, parquet.Types.Int64, -1))))}
+			newGroup(t, "tags", parquet.Repetitions.Optional, schema.ListLogicalType{},
+				newGroup(t, "list", parquet.Repetitions.Repeated, nil,
+					leafNode(t, "element", parquet.Repetitions.Required, nil, parquet.Types.Int64, -1))))}
 		var values []int64
 		for i := range n {
 			number++
@@ -287,7 +337,8 @@ func TestParquetBatches(t *testing.T) {
 		tags.values = values
 		groups = append(groups, withID(t, n, tags))
 	}
-	data := parquetGroups(t, groups, parquet.WithDataPageSize(700), parquet.WithCompression(compress.Codecs.Zstd), parquet.WithDictionaryDefault(false))
+	data := parquetGroups(t, groups, parquet.WithDataPageSize(700), parquet.WithCompression(compress.Codecs.Zstd),
+		parquet.WithDictionaryDefault(false))
 	rows, err := readRows(t, "u.parquet", data, Options{})
 	if err != nil || len(rows) != len(want) {
 		t.Fatalf("%d rows, %v", len(rows), err)
@@ -301,9 +352,11 @@ func TestParquetBatches(t *testing.T) {
 
 func TestParquetCompressionAndPages(t *testing.T) {
 	header, users := typicalUsers(1200)
-	for _, codec := range []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Gzip, compress.Codecs.Zstd, compress.Codecs.Brotli} {
+	for _, codec := range []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy,
+		compress.Codecs.Gzip, compress.Codecs.Zstd, compress.Codecs.Brotli} {
 		for _, v := range []parquet.DataPageVersion{parquet.DataPageV1, parquet.DataPageV2} {
-			data := parquetBytes(t, textColumns(t, header, users), parquet.WithCompression(codec), parquet.WithDataPageVersion(v), parquet.WithDataPageSize(4096))
+			data := parquetBytes(t, textColumns(t, header, users), parquet.WithCompression(codec),
+				parquet.WithDataPageVersion(v), parquet.WithDataPageSize(4096))
 			rows, err := readRows(t, "u.parquet", data, Options{})
 			if err != nil || len(rows) != len(users) {
 				t.Fatalf("%s, page version %d: %d rows, %v", codec, v, len(rows), err)
@@ -321,9 +374,12 @@ func smallParquet(tb testing.TB, opts ...parquet.WriterProperty) []byte {
 	tb.Helper()
 	opt := parquet.Repetitions.Optional
 	cols := withID(tb, 4,
-		parquetColumn{node: leafNode(tb, "user_properties.n", opt, nil, parquet.Types.Int64, -1), values: []int64{1, 2, 3}, defs: []int16{1, 0, 1, 1}},
-		parquetColumn{node: leafNode(tb, "user_properties.b", opt, nil, parquet.Types.Boolean, -1), values: []bool{true, false}, defs: []int16{1, 0, 0, 1}},
-		parquetColumn{node: leafNode(tb, "country", opt, schema.StringLogicalType{}, parquet.Types.ByteArray, -1), values: []string{"DE", "DE", "FR"}, defs: []int16{1, 1, 1, 0}},
+		parquetColumn{node: leafNode(tb, "user_properties.n", opt, nil, parquet.Types.Int64, -1), values: []int64{1, 2, 3},
+			defs: []int16{1, 0, 1, 1}},
+		parquetColumn{node: leafNode(tb, "user_properties.b", opt, nil, parquet.Types.Boolean, -1),
+			values: []bool{true, false}, defs: []int16{1, 0, 0, 1}},
+		parquetColumn{node: leafNode(tb, "country", opt, schema.StringLogicalType{}, parquet.Types.ByteArray, -1),
+			values: []string{"DE", "DE", "FR"}, defs: []int16{1, 1, 1, 0}},
 		parquetColumn{node: newGroup(tb, "user_properties", opt, nil,
 			newGroup(tb, "tags", opt, schema.ListLogicalType{}, newGroup(tb, "list", parquet.Repetitions.Repeated, nil,
 				leafNode(tb, "element", opt, schema.StringLogicalType{}, parquet.Types.ByteArray, -1)))),
@@ -362,7 +418,8 @@ func TestParquetRefused(t *testing.T) {
 	if rows, err := readRows(t, "u.parquet", good, Options{}); err != nil || len(rows) != 4 {
 		t.Errorf("undamaged: %d rows, %v", len(rows), err)
 	}
-	if rows, err := readRows(t, "u.parquet", parquetGroups(t, [][]parquetColumn{withID(t, 0)}), Options{}); err != nil || len(rows) != 0 {
+	if rows, err := readRows(t, "u.parquet", parquetGroups(t, [][]parquetColumn{withID(t, 0)}), Options{}); err != nil ||
+		len(rows) != 0 {
 		t.Errorf("no rows: %d rows, %v", len(rows), err)
 	}
 }
@@ -389,9 +446,11 @@ func parquetVariants() [][]parquet.WriterProperty {
 	return [][]parquet.WriterProperty{
 		{parquet.WithDictionaryDefault(true), parquet.WithCompression(compress.Codecs.Snappy)},
 		{parquet.WithDictionaryDefault(false)},
-		{parquet.WithDictionaryDefault(false), parquet.WithDataPageVersion(parquet.DataPageV2), parquet.WithCompression(compress.Codecs.Zstd)},
+		{parquet.WithDictionaryDefault(false), parquet.WithDataPageVersion(parquet.DataPageV2),
+			parquet.WithCompression(compress.Codecs.Zstd)},
 		{parquet.WithDictionaryDefault(false), parquet.WithEncodingFor("country", parquet.Encodings.DeltaByteArray),
-			parquet.WithEncodingFor("user_properties.n", parquet.Encodings.DeltaBinaryPacked), parquet.WithCompression(compress.Codecs.Gzip)},
+			parquet.WithEncodingFor("user_properties.n", parquet.Encodings.DeltaBinaryPacked),
+			parquet.WithCompression(compress.Codecs.Gzip)},
 		{parquet.WithDictionaryDefault(false), parquet.WithEncodingFor("country", parquet.Encodings.DeltaLengthByteArray),
 			parquet.WithDataPageVersion(parquet.DataPageV2), parquet.WithCompression(compress.Codecs.Brotli)},
 	}
@@ -435,9 +494,11 @@ func BenchmarkParquet(b *testing.B) {
 // A column with a duplicate name, or without one, is an error only if it is wanted.
 func TestParquetSharedNames(t *testing.T) {
 	text := func(name, value string) parquetColumn {
-		return parquetColumn{node: leafNode(t, name, parquet.Repetitions.Required, schema.StringLogicalType{}, parquet.Types.ByteArray, -1), values: []string{value}}
+		return parquetColumn{node: leafNode(t, name, parquet.Repetitions.Required, schema.StringLogicalType{},
+			parquet.Types.ByteArray, -1), values: []string{value}}
 	}
-	data := parquetBytes(t, withID(t, 1, text("x", "a"), text("", "b"), text("x", "c"), text("\xff", "d"), text("city", "Rome")))
+	data := parquetBytes(t, withID(t, 1, text("x", "a"), text("", "b"), text("x", "c"), text("\xff", "d"),
+		text("city", "Rome")))
 	for _, test := range []struct {
 		name    string
 		mapping Mapping
@@ -445,7 +506,8 @@ func TestParquetSharedNames(t *testing.T) {
 	}{
 		{"not wanted", Mapping{}, `{"city":"Rome"}`},
 		{"all", Mapping{AllProperties: true}, `{"city":"Rome"}`},
-		{"the second one, by the name that it has been given", Mapping{Map: map[string]string{"country": "x (column 4)"}}, `{"city":"Rome","country":"c"}`},
+		{"the second one, by the name that it has been given", Mapping{Map: map[string]string{"country": "x (column 4)"}},
+			`{"city":"Rome","country":"c"}`},
 		{"the one without a name", Mapping{Map: map[string]string{"country": "(column 3)"}}, `{"city":"Rome","country":"b"}`},
 		{"either", Mapping{Properties: []string{"x"}}, `2 columns of the header are called "x"`},
 	} {

@@ -11,10 +11,11 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/parquetfile"
 )
 
-// Many writers do not mark text columns, so only its values show whether a column of bytes is text. AllProperties leaves
-// out a column with other values, in all files of the input. A nested column is left out as a whole.
+// Many writers do not mark text columns, so only its values show whether a column of bytes is text. AllProperties
+// leaves out a column with other values, in all files of the input. A nested column is left out as a whole.
 
-// findBinaryColumns records the columns of all files that hold bytes that are not text, and that only AllProperties sends.
+// findBinaryColumns records the columns of all files that hold bytes that are not text, and that only AllProperties
+// sends.
 func (in *Input) findBinaryColumns() error {
 	for _, f := range in.files {
 		var names []string

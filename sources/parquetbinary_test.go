@@ -11,18 +11,23 @@ import (
 	"github.com/apache/arrow/go/v15/parquet/schema"
 )
 
-// AllProperties leaves out columns that cannot be sent: those that cannot be read, and bytes that are not text. It makes no
-// difference to a column that is named.
+// AllProperties leaves out columns that cannot be sent: those that cannot be read, and bytes that are not text. It
+// makes no difference to a column that is named.
 func TestLeftOut(t *testing.T) {
 	required, optional := parquet.Repetitions.Required, parquet.Repetitions.Optional
 	bytes := func(name string, values ...string) parquetColumn {
 		return parquetColumn{node: leafNode(t, name, required, nil, parquet.Types.ByteArray, -1), values: values}
 	}
 	list := parquetColumn{values: []string{"a", "\xff"}, defs: []int16{1, 1}, reps: []int16{0, 0},
-		node: newGroup(t, "list", required, schema.ListLogicalType{}, newGroup(t, "list", parquet.Repetitions.Repeated, nil, leafNode(t, "element", required, nil, parquet.Types.ByteArray, -1)))}
-	fixed := parquetColumn{node: leafNode(t, "fixed", required, nil, parquet.Types.FixedLenByteArray, 2), values: []string{"ok", "\xc3\x28"}}
-	bson := parquetColumn{node: leafNode(t, "bson", optional, schema.BSONLogicalType{}, parquet.Types.ByteArray, -1), values: []string{}, defs: []int16{0, 0}}
-	interval := parquetColumn{node: leafNode(t, "interval", required, schema.IntervalLogicalType{}, parquet.Types.FixedLenByteArray, 12), values: []string{"0123456789ab", "0123456789ab"}}
+		node: newGroup(t, "list", required, schema.ListLogicalType{},
+			newGroup(t, "list", parquet.Repetitions.Repeated, nil,
+				leafNode(t, "element", required, nil, parquet.Types.ByteArray, -1)))}
+	fixed := parquetColumn{node: leafNode(t, "fixed", required, nil, parquet.Types.FixedLenByteArray, 2),
+		values: []string{"ok", "\xc3\x28"}}
+	bson := parquetColumn{node: leafNode(t, "bson", optional, schema.BSONLogicalType{}, parquet.Types.ByteArray, -1),
+		values: []string{}, defs: []int16{0, 0}}
+	interval := parquetColumn{node: leafNode(t, "interval", required, schema.IntervalLogicalType{},
+		parquet.Types.FixedLenByteArray, 12), values: []string{"0123456789ab", "0123456789ab"}}
 	good := parquetBytes(t, withID(t, 2, bytes("old", "text", "ü"), bytes("raw", "a", "b")))
 	bad := parquetBytes(t, withID(t, 2, bytes("old", "more", "text"), bytes("raw", "a", "b\xff")))
 	odd := parquetBytes(t, withID(t, 2, bytes("old", "text", "ü"), list, fixed, bson, interval))
@@ -34,15 +39,21 @@ func TestLeftOut(t *testing.T) {
 		last    string // the last user
 		leftOut string
 	}{
-		{"texts without a mark", [][]byte{good}, Mapping{AllProperties: true}, `{"user_properties":{"old":"ü","raw":"b"}}`, ""},
+		{"texts without a mark", [][]byte{good}, Mapping{AllProperties: true}, `{"user_properties":{"old":"ü","raw":"b"}}`,
+			""},
 		{"bytes", [][]byte{bad}, Mapping{AllProperties: true}, `{"user_properties":{"old":"text"}}`, "raw: " + leaves},
-		{"bytes in a file before", [][]byte{bad, good}, Mapping{AllProperties: true}, `{"user_properties":{"old":"ü"}}`, "raw: " + leaves},
-		{"bytes in a file to come", [][]byte{good, good, bad}, Mapping{AllProperties: true}, `{"user_properties":{"old":"text"}}`, "raw: " + leaves},
+		{"bytes in a file before", [][]byte{bad, good}, Mapping{AllProperties: true}, `{"user_properties":{"old":"ü"}}`,
+			"raw: " + leaves},
+		{"bytes in a file to come", [][]byte{good, good, bad}, Mapping{AllProperties: true},
+			`{"user_properties":{"old":"text"}}`, "raw: " + leaves},
 		{"what cannot be read", [][]byte{odd}, Mapping{AllProperties: true}, `{"user_properties":{"old":"ü"}}`,
 			"list: " + leaves + ", fixed: " + leaves + ", bson: a BSON column, interval: an interval column"},
-		{"left out by the user", [][]byte{odd}, Mapping{AllProperties: true, Exclude: []string{"list", "fixed", "bson", "interval"}}, `{"user_properties":{"old":"ü"}}`, ""},
-		{"named", [][]byte{bad}, Mapping{AllProperties: true, Properties: []string{"raw"}}, `bad_row: column raw: not valid UTF-8`, ""},
-		{"mapped", [][]byte{bad}, Mapping{AllProperties: true, Map: map[string]string{"country": "raw"}}, `bad_row: column raw: not valid UTF-8`, ""},
+		{"left out by the user", [][]byte{odd}, Mapping{AllProperties: true,
+			Exclude: []string{"list", "fixed", "bson", "interval"}}, `{"user_properties":{"old":"ü"}}`, ""},
+		{"named", [][]byte{bad}, Mapping{AllProperties: true, Properties: []string{"raw"}},
+			`bad_row: column raw: not valid UTF-8`, ""},
+		{"mapped", [][]byte{bad}, Mapping{AllProperties: true, Map: map[string]string{"country": "raw"}},
+			`bad_row: column raw: not valid UTF-8`, ""},
 	} {
 		for _, pinned := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/pinned %v", test.name, pinned), func(t *testing.T) {
@@ -68,7 +79,8 @@ func TestLeftOut(t *testing.T) {
 					if err = errors.Join(err, in.Close()); err != nil || len(rows) != 2*len(test.files) {
 						t.Fatalf("%d rows, %v", len(rows), err)
 					}
-					if last := rows[len(rows)-1]; last.Context != test.last && !strings.HasSuffix(last.Err, strings.TrimPrefix(test.last, "bad_row: ")) {
+					if last := rows[len(rows)-1]; last.Context != test.last &&
+						!strings.HasSuffix(last.Err, strings.TrimPrefix(test.last, "bad_row: ")) {
 						t.Errorf("the last user is %s %s, want %s", last.Context, last.Err, test.last)
 					}
 					var leftOut []string

@@ -36,7 +36,8 @@ func TestParquetLongValuesOfADictionary(t *testing.T) {
 		rows[i] = []string{long}
 	}
 	data := parquetBytes(t, withID(t, n, textColumns(t, []string{"country"}, rows)...),
-		parquet.WithDictionaryDefault(true), parquet.WithCompression(compress.Codecs.Zstd), parquet.WithDictionaryPageSizeLimit(1<<20))
+		parquet.WithDictionaryDefault(true), parquet.WithCompression(compress.Codecs.Zstd),
+		parquet.WithDictionaryPageSizeLimit(1<<20))
 	if len(data) > 64<<10 {
 		t.Fatalf("the file takes %d bytes: not a bomb", len(data))
 	}
@@ -67,19 +68,23 @@ func TestParquetLongRows(t *testing.T) {
 	rows := [][]string{{long, "a"}, {"b", "c"}, {half, half}, {"d", "e"}}
 	read1 := func(cols ...parquetColumn) []got {
 		t.Helper()
-		rows, err := readRows(t, "u.parquet", parquetBytes(t, withID(t, 4, cols...), parquet.WithCompression(compress.Codecs.Zstd)), Options{})
+		rows, err := readRows(t, "u.parquet", parquetBytes(t, withID(t, 4, cols...),
+			parquet.WithCompression(compress.Codecs.Zstd)), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return rows
 	}
 	got := read1(textColumns(t, []string{"country", "city"}, rows)...)
-	if g := joinIDs(got); g != "1:u1!bad_row 2:u2 3:!bad_row 4:u4" || !strings.Contains(got[0].Err, "column country: longer than 1 MiB") || !strings.Contains(got[2].Err, "the row is longer than 1 MiB") {
+	if g := joinIDs(got); g != "1:u1!bad_row 2:u2 3:!bad_row 4:u4" ||
+		!strings.Contains(got[0].Err, "column country: longer than 1 MiB") ||
+		!strings.Contains(got[2].Err, "the row is longer than 1 MiB") {
 		t.Errorf("%s: %s; %s", g, got[0].Err, got[2].Err)
 	}
 	list := newGroup(t, "user_properties", parquet.Repetitions.Optional, nil,
-		newGroup(t, "tags", parquet.Repetitions.Optional, schema.ListLogicalType{}, newGroup(t, "list", parquet.Repetitions.Repeated, nil,
-			leafNode(t, "element", parquet.Repetitions.Optional, schema.StringLogicalType{}, parquet.Types.ByteArray, -1))))
+		newGroup(t, "tags", parquet.Repetitions.Optional, schema.ListLogicalType{},
+			newGroup(t, "list", parquet.Repetitions.Repeated, nil,
+				leafNode(t, "element", parquet.Repetitions.Optional, schema.StringLogicalType{}, parquet.Types.ByteArray, -1))))
 	c := parquetColumn{node: list}
 	var values []string
 	for row, n := range []int{1, maxRecord/4 + 1, 4, 2} {
@@ -127,7 +132,8 @@ func TestParquetDelta(t *testing.T) {
 	}
 	for _, enc := range []parquet.Encoding{parquet.Encodings.DeltaByteArray, parquet.Encodings.DeltaLengthByteArray} {
 		for _, v := range []parquet.DataPageVersion{parquet.DataPageV1, parquet.DataPageV2} {
-			data := parquetBytes(t, textColumns(t, header, users), parquet.WithDictionaryDefault(false), parquet.WithEncoding(enc),
+			data := parquetBytes(t, textColumns(t, header, users), parquet.WithDictionaryDefault(false),
+				parquet.WithEncoding(enc),
 				parquet.WithDataPageVersion(v), parquet.WithDataPageSize(4096))
 			rows, err := readRows(t, "u.parquet", data, Options{})
 			if err != nil || len(rows) != len(users) {
@@ -142,14 +148,18 @@ func TestParquetDelta(t *testing.T) {
 	}
 }
 
-// FuzzParquetPages reads the pages of one column: every compression, type and nesting, without a footer, which FuzzParquet
-// must get right first. Package parquetfile fuzzes the pages themselves; this fuzzes how their levels are assembled.
+// FuzzParquetPages reads the pages of one column: every compression, type and nesting, without a footer, which
+// FuzzParquet must get right first. Package parquetfile fuzzes the pages themselves; this fuzzes how their levels are
+// assembled.
 func FuzzParquetPages(f *testing.F) {
-	types := []parquet.Type{parquet.Types.Boolean, parquet.Types.Int32, parquet.Types.Int64, parquet.Types.Int96, parquet.Types.Float,
+	types := []parquet.Type{parquet.Types.Boolean, parquet.Types.Int32, parquet.Types.Int64, parquet.Types.Int96,
+		parquet.Types.Float,
 		parquet.Types.Double, parquet.Types.ByteArray, parquet.Types.FixedLenByteArray}
-	codecs := []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Gzip, compress.Codecs.Zstd, compress.Codecs.Brotli, compress.Codecs.Lz4, 7}
-	list := parquetColumn{node: newGroup(f, "tags", parquet.Repetitions.Optional, schema.ListLogicalType{}, newGroup(f, "list", parquet.Repetitions.Repeated, nil,
-		leafNode(f, "element", parquet.Repetitions.Required, nil, parquet.Types.Int64, -1))),
+	codecs := []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Gzip,
+		compress.Codecs.Zstd, compress.Codecs.Brotli, compress.Codecs.Lz4, 7}
+	list := parquetColumn{node: newGroup(f, "tags", parquet.Repetitions.Optional, schema.ListLogicalType{},
+		newGroup(f, "list", parquet.Repetitions.Repeated, nil,
+			leafNode(f, "element", parquet.Repetitions.Required, nil, parquet.Types.Int64, -1))),
 		values: []int64{1, 2, 3}, defs: []int16{2, 2, 1, 0, 2}, reps: []int16{0, 1, 0, 0, 0}}
 	for _, opts := range parquetVariants() {
 		for _, whole := range [][]byte{smallParquet(f, opts...), parquetBytes(f, withID(f, 4, list), opts...)} {
@@ -167,7 +177,8 @@ func FuzzParquetPages(f *testing.F) {
 				if chunk.HasDictionaryPage() {
 					start = chunk.DictionaryPageOffset()
 				}
-				f.Add(whole[start:start+chunk.TotalCompressedSize()], byte(slices.Index(codecs, chunk.Compression())), byte(slices.Index(types, d.PhysicalType())),
+				f.Add(whole[start:start+chunk.TotalCompressedSize()], byte(slices.Index(codecs, chunk.Compression())),
+					byte(slices.Index(types, d.PhysicalType())),
 					byte(d.MaxDefinitionLevel()|d.MaxRepetitionLevel()<<2))
 			}
 		}
@@ -176,17 +187,23 @@ func FuzzParquetPages(f *testing.F) {
 		node := leafNode(t, "x", parquet.Repetitions.Required, nil, types[int(typ)%len(types)], 12).(*schema.PrimitiveNode)
 		d := schema.NewColumn(node, int16(levels&3), int16(levels>>2&1))
 		_, c, _ := newConverter(d)
-		l := &leafReader{descr: d, max: d.MaxDefinitionLevel(), convert: c, maxBatch: parquetBatch, column: parquetfile.NewColumn(d, parquetfile.Options{}, pageBuffer)}
+		l := &leafReader{descr: d, max: d.MaxDefinitionLevel(), convert: c, maxBatch: parquetBatch,
+			column: parquetfile.NewColumn(d, parquetfile.Options{}, pageBuffer)}
 		column := &parquetNode{kind: flatNode, leaf: l, leaves: []*leafReader{l}, def: d.MaxDefinitionLevel()}
 		if d.MaxRepetitionLevel() > 0 {
-			column = newNodeBuilder(schema.NewSchema(newGroup(t, "x", parquet.Repetitions.Required, nil).(*schema.GroupNode)), nil).newListNode("x", column, max(0, d.MaxDefinitionLevel()-1), 0)
+			column = newNodeBuilder(schema.NewSchema(newGroup(t, "x", parquet.Repetitions.Required, nil).(*schema.GroupNode)),
+				nil).newListNode("x", column, max(0, d.MaxDefinitionLevel()-1), 0)
 		}
 		if err := l.column.Begin(bytes.NewReader(data), 1<<20, codecs[int(codec)%len(codecs)]); err != nil {
 			t.Fatal(err)
 		}
 		var values parquetfile.Values
 		for range 2000 {
-			if err := parquetfile.Guard("x", func() error { _, err := column.readRow(&values, &allowance{size: maxRecord}); return err }); err != nil {
+			if err := parquetfile.Guard("x", func() error {
+				_,
+					err := column.readRow(&values, &allowance{size: maxRecord})
+				return err
+			}); err != nil {
 				return
 			}
 		}
@@ -205,8 +222,10 @@ func TestOneLimitForNestedRows(t *testing.T) {
 		{"over 1 MiB", maxRecord/len("1234,") + 1, "1:u1!bad_row"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			list := parquetColumn{node: newGroup(t, "user_properties", parquet.Repetitions.Required, nil, newGroup(t, "p", parquet.Repetitions.Required, schema.ListLogicalType{},
-				newGroup(t, "list", parquet.Repetitions.Repeated, nil, leafNode(t, "element", parquet.Repetitions.Required, nil, parquet.Types.Int32, -1))))}
+			list := parquetColumn{node: newGroup(t, "user_properties", parquet.Repetitions.Required, nil,
+				newGroup(t, "p", parquet.Repetitions.Required, schema.ListLogicalType{},
+					newGroup(t, "list", parquet.Repetitions.Repeated, nil,
+						leafNode(t, "element", parquet.Repetitions.Required, nil, parquet.Types.Int32, -1))))}
 			values := make([]int32, test.values)
 			for i := range values {
 				values[i] = 1234
@@ -223,7 +242,8 @@ func TestOneLimitForNestedRows(t *testing.T) {
 			if err != nil || got != test.want {
 				t.Errorf("JSONL: %s, %v, want %s", got, err, test.want)
 			}
-			rows, err = readRows(t, "u.tsv", []byte("user_id\tuser_properties.p\nu1\t"+array+"\n"), Options{Mapping: Mapping{Types: types{"user_properties.p": pipeline.TypeJSON}}})
+			rows, err = readRows(t, "u.tsv", []byte("user_id\tuser_properties.p\nu1\t"+array+"\n"),
+				Options{Mapping: Mapping{Types: types{"user_properties.p": pipeline.TypeJSON}}})
 			got = strings.Replace(joinIDs(rows), "1:!", "1:u1!", 1)
 			if err != nil || got != test.want {
 				t.Errorf("TSV: %s, %v, want %s", got, err, test.want)

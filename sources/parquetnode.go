@@ -16,8 +16,8 @@ import (
 // parquetNode assembles the values of a column of a Parquet file, or of a part of a nested one: a struct or a map is an
 // object, a list is a list.
 //
-// The levels of the leaves say where a value begins and ends: see "Nested Encoding" of the Parquet format, which follows the
-// Dremel paper. All leaves of a node must agree, so damage is detected.
+// The levels of the leaves say where a value begins and ends: see "Nested Encoding" of the Parquet format, which
+// follows the Dremel paper. All leaves of a node must agree, so damage is detected.
 type parquetNode struct {
 	kind   nodeKind
 	leaf   *leafReader
@@ -75,7 +75,8 @@ func (b *nodeBuilder) buildNode(n schema.Node, def, rep int16, depth int) *parqu
 }
 
 func (b *nodeBuilder) newListNode(name string, element *parquetNode, def, rep int16) *parquetNode {
-	return &parquetNode{kind: listNode, name: name, fields: []*parquetNode{element}, leaves: element.leaves, def: def, elem: def + 1, rep: rep + 1,
+	return &parquetNode{kind: listNode, name: name, fields: []*parquetNode{element}, leaves: element.leaves, def: def,
+		elem: def + 1, rep: rep + 1,
 		typ: pipeline.TypeJSON, unreadable: element.unreadable}
 }
 
@@ -85,14 +86,16 @@ func (b *nodeBuilder) buildBody(n schema.Node, def, rep int16, depth int) *parqu
 		return &parquetNode{name: n.Name(), unreadable: fmt.Sprintf("a column that is nested deeper than %d", maxNesting)}
 	}
 	if what, ok := b.broken[n]; ok { // its parts make no sense without it
-		return &parquetNode{name: n.Name(), unreadable: "a column " + what, leaf: &leafReader{convert: converter{shape: "values " + what}}}
+		return &parquetNode{name: n.Name(), unreadable: "a column " + what,
+			leaf: &leafReader{convert: converter{shape: "values " + what}}}
 	}
 	g, ok := n.(*schema.GroupNode)
 	if !ok {
 		i := b.index[n]
 		d := b.schema.Column(i)
 		l := &leafReader{index: i, descr: d, max: d.MaxDefinitionLevel()}
-		node := &parquetNode{kind: flatNode, name: n.Name(), leaf: l, leaves: []*leafReader{l}, def: def, flat: d.MaxRepetitionLevel() == 0}
+		node := &parquetNode{kind: flatNode, name: n.Name(), leaf: l, leaves: []*leafReader{l}, def: def,
+			flat: d.MaxRepetitionLevel() == 0}
 		node.typ, l.convert, node.unreadable = newConverter(l.descr)
 		return node
 	}
@@ -105,7 +108,8 @@ func (b *nodeBuilder) buildBody(n schema.Node, def, rep int16, depth int) *parqu
 		}
 		return b.newListNode(g.Name(), b.buildNode(inner.Field(0), def+1, rep+1, depth+1), def, rep)
 	}
-	if group, ok := findRepeatedField(g); ok && (isAnnotated(g, schema.ConvertedTypes.Map) || isAnnotated(g, schema.ConvertedTypes.MapKeyValue)) {
+	if group, ok := findRepeatedField(g); ok && (isAnnotated(g, schema.ConvertedTypes.Map) ||
+		isAnnotated(g, schema.ConvertedTypes.MapKeyValue)) {
 		if inner, ok := group.(*schema.GroupNode); ok && inner.NumFields() == 2 {
 			return b.buildMapNode(g, inner, def, rep, depth)
 		}
@@ -206,8 +210,8 @@ func isAnnotated(g *schema.GroupNode, as schema.ConvertedType) bool {
 	return false
 }
 
-// findPath returns the node at a path of names, separated by dots, through structs. It ignores case if there is no exact
-// match.
+// findPath returns the node at a path of names, separated by dots, through structs. It ignores case if there is no
+// exact match.
 func (b *nodeBuilder) findPath(path string) *parquetNode {
 	for _, same := range []func(a, b string) bool{func(a, b string) bool { return a == b }, strings.EqualFold} {
 		if n := b.findBelow(b.schema.Root(), path, 0, 0, same); n != nil {
@@ -217,7 +221,8 @@ func (b *nodeBuilder) findPath(path string) *parquetNode {
 	return nil
 }
 
-func (b *nodeBuilder) findBelow(g *schema.GroupNode, path string, def int16, depth int, same func(a, b string) bool) *parquetNode {
+func (b *nodeBuilder) findBelow(g *schema.GroupNode, path string, def int16, depth int,
+	same func(a, b string) bool) *parquetNode {
 	for i := range g.NumFields() {
 		f := g.Field(i)
 		if same(f.Name(), path) {
@@ -227,7 +232,8 @@ func (b *nodeBuilder) findBelow(g *schema.GroupNode, path string, def int16, dep
 		if _, broken := b.broken[f]; !ok || broken {
 			continue
 		}
-		if _, repeated := findRepeatedField(inner); repeated || f.RepetitionType() == parquet.Repetitions.Repeated || len(path) <= len(f.Name())+1 ||
+		if _, repeated := findRepeatedField(inner); repeated || f.RepetitionType() == parquet.Repetitions.Repeated ||
+			len(path) <= len(f.Name())+1 ||
 			!same(path[:len(f.Name())], f.Name()) || path[len(f.Name())] != '.' || depth > maxNesting {
 			continue
 		}

@@ -14,8 +14,8 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// shredder makes nested values and their columns: the inverse of parquetNode, written from "Nested Encoding" of the format
-// and not from the code under test.
+// shredder makes nested values and their columns: the inverse of parquetNode, written from "Nested Encoding" of the
+// format and not from the code under test.
 type shredder struct {
 	tb     testing.TB
 	rng    *rand.Rand
@@ -47,13 +47,14 @@ func (s *shredder) newLeaf(name string, rep parquet.Repetition) form {
 	c := &parquetColumn{values: []string{}}
 	s.leaves = append(s.leaves, c)
 	write := func(def, rep int16) { c.defs, c.reps = append(c.defs, def), append(c.reps, rep) }
-	return form{leafNode(s.tb, name, rep, schema.StringLogicalType{}, parquet.Types.ByteArray, -1), func(def, rep, _ int16) (pipeline.Value, string) {
-		s.n++
-		text := fmt.Sprint("v", s.n)
-		write(def, rep)
-		c.values = append(c.values.([]string), text)
-		return pipeline.StringValue(text), ""
-	}, write}
+	return form{leafNode(s.tb, name, rep, schema.StringLogicalType{}, parquet.Types.ByteArray, -1),
+		func(def, rep, _ int16) (pipeline.Value, string) {
+			s.n++
+			text := fmt.Sprint("v", s.n)
+			write(def, rep)
+			c.values = append(c.values.([]string), text)
+			return pipeline.StringValue(text), ""
+		}, write}
 }
 
 // optional makes some values null, if they may be.
@@ -110,7 +111,8 @@ func (s *shredder) newList(name string, rep parquet.Repetition, depth int) form 
 	switch style := s.rng.IntN(5); style {
 	case 0: // the standard form, and Spark's old one
 		element = s.newAny("element", depth-1)
-		node = newGroup(s.tb, name, rep, schema.ListLogicalType{}, newGroup(s.tb, []string{"list", "bag"}[s.rng.IntN(2)], repeated, nil, element.node))
+		node = newGroup(s.tb, name, rep, schema.ListLogicalType{},
+			newGroup(s.tb, []string{"list", "bag"}[s.rng.IntN(2)], repeated, nil, element.node))
 	case 1: // Avro and Thrift: without the inner group
 		element = s.newLeaf([]string{"array", "element"}[s.rng.IntN(2)], repeated)
 		node = newGroup(s.tb, name, rep, schema.ListLogicalType{}, element.node)
@@ -156,7 +158,8 @@ func (s *shredder) repeat(element form) form {
 func (s *shredder) newMap(name string, rep parquet.Repetition, depth int) form {
 	key := s.newLeaf("key", parquet.Repetitions.Required)
 	value := s.newAny("value", depth-1)
-	node := newGroup(s.tb, name, rep, schema.MapLogicalType{}, newGroup(s.tb, "key_value", parquet.Repetitions.Repeated, nil, key.node, value.node))
+	node := newGroup(s.tb, name, rep, schema.MapLogicalType{},
+		newGroup(s.tb, "key_value", parquet.Repetitions.Repeated, nil, key.node, value.node))
 	return form{node, func(def, at, maxRep int16) (pipeline.Value, string) {
 		v := pipeline.Value{Kind: pipeline.Object}
 		n := s.rng.IntN(3)
@@ -201,7 +204,8 @@ func TestParquetNestedRandomly(t *testing.T) {
 			cols = append(cols, *l)
 		}
 		data := parquetBytes(t, cols, parquet.WithDataPageSize(100), parquet.WithDictionaryDefault(seed%2 == 0),
-			parquet.WithDataPageVersion([]parquet.DataPageVersion{parquet.DataPageV1, parquet.DataPageV2}[seed/2%2]), parquet.WithCompression(compress.Codecs.Snappy))
+			parquet.WithDataPageVersion([]parquet.DataPageVersion{parquet.DataPageV1, parquet.DataPageV2}[seed/2%2]),
+			parquet.WithCompression(compress.Codecs.Snappy))
 		got, err := readRows(t, "u.parquet", data, Options{Mapping: Mapping{Properties: []string{"p"}}})
 		if err != nil || len(got) != rows {
 			t.Fatalf("seed %d: %d rows, %v", seed, len(got), err)
@@ -217,39 +221,46 @@ func TestParquetNestedRandomly(t *testing.T) {
 // Maps that cannot be objects, and cells that are too large, are errors of the row, and the next row follows.
 func TestParquetNestedBadRows(t *testing.T) {
 	node := func(key parquet.Repetition) schema.Node {
-		return newGroup(t, "p", parquet.Repetitions.Optional, schema.MapLogicalType{}, newGroup(t, "key_value", parquet.Repetitions.Repeated, nil,
-			leafNode(t, "key", key, schema.StringLogicalType{}, parquet.Types.ByteArray, -1),
-			leafNode(t, "value", parquet.Repetitions.Required, nil, parquet.Types.Int32, -1)))
+		return newGroup(t, "p", parquet.Repetitions.Optional, schema.MapLogicalType{},
+			newGroup(t, "key_value", parquet.Repetitions.Repeated, nil,
+				leafNode(t, "key", key, schema.StringLogicalType{}, parquet.Types.ByteArray, -1),
+				leafNode(t, "value", parquet.Repetitions.Required, nil, parquet.Types.Int32, -1)))
 	}
 	read := func(cols ...parquetColumn) (string, []got) {
 		t.Helper()
-		rows, err := readRows(t, "u.parquet", parquetBytes(t, withID(t, 3, cols...)), Options{Mapping: Mapping{Properties: []string{"p"}}})
+		rows, err := readRows(t, "u.parquet", parquetBytes(t, withID(t, 3, cols...)),
+			Options{Mapping: Mapping{Properties: []string{"p"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return joinIDs(rows), rows
 	}
 	got, rows := read(
-		parquetColumn{node: node(parquet.Repetitions.Required), values: []string{"b", "a", "k", "k", "c"}, defs: []int16{2, 2, 2, 2, 2}, reps: []int16{0, 1, 0, 1, 0}},
+		parquetColumn{node: node(parquet.Repetitions.Required), values: []string{"b", "a", "k", "k", "c"},
+			defs: []int16{2, 2, 2, 2, 2}, reps: []int16{0, 1, 0, 1, 0}},
 		parquetColumn{values: []int32{1, 2, 3, 4, 5}, defs: []int16{2, 2, 2, 2, 2}, reps: []int16{0, 1, 0, 1, 0}})
-	if got != "1:u1 2:u2!bad_row 3:u3" || rows[0].Context != `{"user_properties":{"p":{"a":2,"b":1}}}` || !strings.Contains(rows[1].Err, "column p: a map with a duplicate key") {
+	if got != "1:u1 2:u2!bad_row 3:u3" || rows[0].Context != `{"user_properties":{"p":{"a":2,"b":1}}}` ||
+		!strings.Contains(rows[1].Err, "column p: a map with a duplicate key") {
 		t.Errorf("a duplicate key: %s, %+v", got, rows)
 	}
 	got, rows = read(
-		parquetColumn{node: node(parquet.Repetitions.Optional), values: []string{"b", "c"}, defs: []int16{3, 2, 3}, reps: []int16{0, 0, 0}},
+		parquetColumn{node: node(parquet.Repetitions.Optional), values: []string{"b", "c"}, defs: []int16{3, 2, 3},
+			reps: []int16{0, 0, 0}},
 		parquetColumn{values: []int32{1, 2, 3}, defs: []int16{2, 2, 2}, reps: []int16{0, 0, 0}})
 	if got != "1:u1 2:u2!bad_row 3:u3" || !strings.Contains(rows[1].Err, "a null key") {
 		t.Errorf("a null key: %s, %+v", got, rows)
 	}
-	many := parquetColumn{node: newGroup(t, "p", parquet.Repetitions.Optional, schema.ListLogicalType{}, newGroup(t, "list", parquet.Repetitions.Repeated, nil,
-		leafNode(t, "element", parquet.Repetitions.Optional, nil, parquet.Types.Int32, -1)))}
+	many := parquetColumn{node: newGroup(t, "p", parquet.Repetitions.Optional, schema.ListLogicalType{},
+		newGroup(t, "list", parquet.Repetitions.Repeated, nil,
+			leafNode(t, "element", parquet.Repetitions.Optional, nil, parquet.Types.Int32, -1)))}
 	for _, n := range []int{1, maxRecord/len("null,") + 1, 1} {
 		for i := range n {
 			many.defs, many.reps = append(many.defs, 2), append(many.reps, int16(min(i, 1))) // nulls cost as much as values
 		}
 	}
 	many.values = []int32{}
-	if got, rows = read(many); got != "1:u1 2:u2!bad_row 3:u3" || !strings.Contains(rows[1].Err, "column p: the nested columns of the row are longer than 1 MiB") {
+	if got, rows = read(many); got != "1:u1 2:u2!bad_row 3:u3" ||
+		!strings.Contains(rows[1].Err, "column p: the nested columns of the row are longer than 1 MiB") {
 		t.Errorf("many values: %s, %s", got, rows[1].Err)
 	}
 }
@@ -277,7 +288,10 @@ func TestParquetDeepSchema(t *testing.T) {
 			file = binary.LittleEndian.AppendUint32(file, uint32(len(b)))
 			file = append(file, "PAR1"...)
 			var err error
-			n := measureAllocation(func() { _, err = readRows(t, "u.parquet", file, Options{Mapping: Mapping{Properties: []string{"a"}}}) })
+			n := measureAllocation(func() {
+				_, err = readRows(t, "u.parquet", file,
+					Options{Mapping: Mapping{Properties: []string{"a"}}})
+			})
 			want := "none of the 1 columns"
 			if depth > maxNesting {
 				want = "column a: a column that is nested deeper than 100"
@@ -289,8 +303,8 @@ func TestParquetDeepSchema(t *testing.T) {
 	}
 }
 
-// newTypesParquet returns a file of one user with columns of types that arrow does not know, so it cannot write them: g is
-// a GEOMETRY, v a VARIANT, places a list of GEOMETRY, and account a struct of a plan and a VARIANT, extra.
+// newTypesParquet returns a file of one user with columns of types that arrow does not know, so it cannot write them:
+// g is a GEOMETRY, v a VARIANT, places a list of GEOMETRY, and account a struct of a plan and a VARIANT, extra.
 func newTypesParquet(tb testing.TB) []byte {
 	tb.Helper()
 	required := parquet.Repetitions.Required
@@ -305,7 +319,8 @@ func newTypesParquet(tb testing.TB) []byte {
 	point := parquetColumn{values: []string{"0123456789abcdef"}}
 	g, v, places, account := point, text, point, text
 	g.node, v.node = geometry("g"), variant("v")
-	places.node = newGroup(tb, "places", required, schema.ListLogicalType{}, newGroup(tb, "list", parquet.Repetitions.Repeated, nil, geometry("element")))
+	places.node = newGroup(tb, "places", required, schema.ListLogicalType{},
+		newGroup(tb, "list", parquet.Repetitions.Repeated, nil, geometry("element")))
 	places.defs, places.reps = []int16{1}, []int16{0}
 	account.node = newGroup(tb, "account", required, nil, bytes("plan"), variant("extra"))
 	data := parquetBytes(tb, withID(tb, 1, g, v, text, places, account, text, text))
@@ -336,13 +351,19 @@ func TestParquetUnknownTypes(t *testing.T) {
 	}{
 		{Mapping{}, `{}`},
 		{Mapping{Map: map[string]string{"user_properties.plan": "account.plan"}}, `{"user_properties":{"plan":"x"}}`},
-		{Mapping{Properties: []string{"v"}}, "u.parquet: column v: a column of the logical type VARIANT cannot be user_properties.v"},
-		{Mapping{Properties: []string{"places"}}, "column places: a column of the logical type GEOMETRY cannot be user_properties.places"},
-		{Mapping{Map: map[string]string{"context": "account"}}, "column account: a column of the logical type VARIANT cannot be context"},
-		{Mapping{Map: map[string]string{"country": "g"}}, "column g: a column of the logical type GEOMETRY cannot be country"},
+		{Mapping{Properties: []string{"v"}}, "u.parquet: column v: a column of the logical type VARIANT cannot be " +
+			"user_properties.v"},
+		{Mapping{Properties: []string{"places"}}, "column places: a column of the logical type GEOMETRY cannot be " +
+			"user_properties.places"},
+		{Mapping{Map: map[string]string{"context": "account"}},
+			"column account: a column of the logical type VARIANT cannot be context"},
+		{Mapping{Map: map[string]string{"country": "g"}},
+			"column g: a column of the logical type GEOMETRY cannot be country"},
 		{Mapping{Carry: []string{"g"}}, "column g: a column of the logical type GEOMETRY cannot be carried"},
-		{Mapping{Carry: []string{"account.extra"}}, "column account.extra: a column of the logical type VARIANT cannot be carried"},
-		{Mapping{Carry: []string{"v.value"}}, `the input has no column "v.value"`}, // it is no text without what it is part of
+		{Mapping{Carry: []string{"account.extra"}}, "column account.extra: a column of the logical type VARIANT cannot be " +
+			"carried"},
+		// it is no text without what it is part of
+		{Mapping{Carry: []string{"v.value"}}, `the input has no column "v.value"`},
 		{Mapping{AllProperties: true}, `{}`}, // they are left out
 	} {
 		t.Run(fmt.Sprintf("%+v", test.mapping), func(t *testing.T) {
@@ -358,9 +379,12 @@ func TestParquetUnknownTypes(t *testing.T) {
 		})
 	}
 	// The files of an input have the same types, also in unwanted columns.
-	plain := parquetBytes(t, withID(t, 1, parquetColumn{node: leafNode(t, "g", parquet.Repetitions.Required, nil, parquet.Types.ByteArray, -1), values: []string{"x"}}))
-	_, err := Open([]File{{Path: writeFile(t, "a", data), Name: "a"}, {Path: writeFile(t, "b", plain), Name: "b"}}, Options{Format: "parquet"})
-	if want := `b: the column "g" holds texts, but in a it holds values of the logical type GEOMETRY`; err == nil || err.Error() != want {
+	plain := parquetBytes(t, withID(t, 1, parquetColumn{node: leafNode(t, "g", parquet.Repetitions.Required, nil,
+		parquet.Types.ByteArray, -1), values: []string{"x"}}))
+	_, err := Open([]File{{Path: writeFile(t, "a", data), Name: "a"}, {Path: writeFile(t, "b", plain), Name: "b"}},
+		Options{Format: "parquet"})
+	if want := `b: the column "g" holds texts, but in a it holds values of the logical type GEOMETRY`; err == nil ||
+		err.Error() != want {
 		t.Errorf("another type in another file: %v, want %q", err, want)
 	}
 }

@@ -26,8 +26,9 @@ func newUnreadable(why string) pipeline.Value { return pipeline.Value{Kind: unre
 type converter struct {
 	int   func(int64) pipeline.Value
 	bytes func([]byte) pipeline.Value // nil means text
-	parse func(string) pipeline.Value // converts a text when its row is read, because a batch would be too large; may be nil
-	shape string                      // see parquetNode.shape
+	// converts a text when its row is read, because a batch would be too large; may be nil
+	parse func(string) pipeline.Value
+	shape string // see parquetNode.shape
 
 	precision, scale int // of a decimal
 }
@@ -117,9 +118,10 @@ const (
 	shapeTimestamps = "timestamps"
 )
 
-// newDecimalConverter converts stored numbers to exact texts. The precision is not part of the shape, because the texts are the
-// same.
-func newDecimalConverter(c *converter, logical *schema.DecimalLogicalType) (convert func(*big.Int) pipeline.Value, t pipeline.Type, why string) {
+// newDecimalConverter converts stored numbers to exact texts. The precision is not part of the shape, because the
+// texts are the same.
+func newDecimalConverter(c *converter, logical *schema.DecimalLogicalType) (convert func(*big.Int) pipeline.Value,
+	t pipeline.Type, why string) {
 	precision, scale := int(logical.Precision()), int(logical.Scale())
 	if scale < 0 || scale > maxScale {
 		return nil, 0, "a decimal of this scale"
@@ -258,10 +260,11 @@ func newDecimal(n *big.Int, scale int) pipeline.Value {
 	return pipeline.StringValue(string(pipeline.AppendDecimal(nil, n, scale)))
 }
 
-// appendByteValues appends the values of byte arrays: texts, unless convert makes something else. The texts of a batch share
-// one string, because an allocation for each would cost more than everything else. Long ones do not, because the string
-// stays in memory as long as one of them.
-func appendByteValues[T ~[]byte](dst []pipeline.Value, arrays []T, convert func([]byte) pipeline.Value) []pipeline.Value {
+// appendByteValues appends the values of byte arrays: texts, unless convert makes something else. The texts of a batch
+// share one string, because an allocation for each would cost more than everything else. Long ones do not, because the
+// string stays in memory as long as one of them.
+func appendByteValues[T ~[]byte](dst []pipeline.Value, arrays []T,
+	convert func([]byte) pipeline.Value) []pipeline.Value {
 	size := 0
 	if convert == nil {
 		for _, b := range arrays {

@@ -18,8 +18,8 @@ import (
 // maxPinned bounds the files of an input that stay open.
 const maxPinned = 128
 
-// pinLimit returns how many files may stay open: a quarter of what the process may open, because connections and outputs
-// need the rest.
+// pinLimit returns how many files may stay open: a quarter of what the process may open, because connections and
+// outputs need the rest.
 func pinLimit() int {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -44,14 +44,14 @@ type Sum struct {
 	SHA256 string // in hex
 }
 
-// Pin opens the files for several passes. Each [Open] then reads the same files from the start, even if other files have
-// their names by then. There is one pass at a time. The caller closes the files with [Unpin].
+// Pin opens the files for several passes. Each [Open] then reads the same files from the start, even if other files
+// have their names by then. There is one pass at a time. The caller closes the files with [Unpin].
 //
-// The first pass that ends with [Input.ReadRest] records the SHA-256 of each file. If a later pass reads anything else, it
-// ends with a [*ChangedError] at the end of that file.
+// The first pass that ends with [Input.ReadRest] records the SHA-256 of each file. If a later pass reads anything
+// else, it ends with a [*ChangedError] at the end of that file.
 //
-// At most 128 files stay open, or fewer if the process may not open that many. Each of the others is opened again for each
-// pass; if it is another file by then, or was written to, that is a ChangedError too.
+// At most 128 files stay open, or fewer if the process may not open that many. Each of the others is opened again for
+// each pass; if it is another file by then, or was written to, that is a ChangedError too.
 //
 // ctx ends what may take long without reading rows: the hash of a large Parquet file.
 func Pin(ctx context.Context, files []File) error {
@@ -91,8 +91,8 @@ func Unpin(files []File) {
 	}
 }
 
-// openRegular opens a regular file. It is an error if the path is anything else: a named pipe would block, and a device may
-// have side effects.
+// openRegular opens a regular file. It is an error if the path is anything else: a named pipe would block, and a
+// device may have side effects.
 func openRegular(f File) (*os.File, error) {
 	if err := checkRegular(f); err != nil {
 		return nil, err
@@ -156,7 +156,8 @@ func (f File) beginPass() (*pass, error) {
 
 // reopen opens a file that did not stay open, and checks that it is the same one.
 func (p *pin) reopen(f File) (*os.File, error) {
-	if info, err := os.Stat(f.Path); errors.Is(err, fs.ErrNotExist) || err == nil && !(os.SameFile(info, p.info) && info.Mode().IsRegular()) {
+	if info, err := os.Stat(f.Path); errors.Is(err, fs.ErrNotExist) || err == nil &&
+		!(os.SameFile(info, p.info) && info.Mode().IsRegular()) {
 		return nil, newChangedError(f)
 	}
 	file, err := openRegular(f)
@@ -164,7 +165,8 @@ func (p *pin) reopen(f File) (*os.File, error) {
 		return nil, err
 	}
 	info, err := file.Stat()
-	if err == nil && !(os.SameFile(info, p.info) && info.Size() == p.info.Size() && info.ModTime().Equal(p.info.ModTime())) {
+	if err == nil && !(os.SameFile(info, p.info) && info.Size() == p.info.Size() &&
+		info.ModTime().Equal(p.info.ModTime())) {
 		err = newChangedError(f)
 	}
 	if err != nil {
@@ -228,8 +230,8 @@ func (f File) explainError(err error) error {
 	return err
 }
 
-// ReadRest reads the rest of all files without decoding it, and returns the size and hash of each. The files must be pinned,
-// and the input not closed.
+// ReadRest reads the rest of all files without decoding it, and returns the size and hash of each. The files must be
+// pinned, and the input not closed.
 func (in *Input) ReadRest() ([]Sum, error) {
 	sums := make([]Sum, len(in.files))
 	for i, f := range in.files {

@@ -83,8 +83,8 @@ func TestPinnedSums(t *testing.T) {
 	}
 }
 
-// TestPinnedFiles: of many files, those that stay open are read as they were. If one of the others is replaced, that is an
-// error.
+// TestPinnedFiles: of many files, those that stay open are read as they were. If one of the others is replaced, that
+// is an error.
 func TestPinnedFiles(t *testing.T) {
 	const n = maxPinned + 2
 	content := func(i int) []byte { return fmt.Appendf(nil, "user_id\nu-%03d\n", i) }
@@ -97,12 +97,20 @@ func TestPinnedFiles(t *testing.T) {
 		want   int // the file that changed; -1: none
 	}{
 		{"none", func([]string) error { return nil }, -1},
-		{"one that stays open is replaced", func(paths []string) error { return replace(paths[3], []byte("user_id\nother\n")) }, -1},
+		{"one that stays open is replaced", func(paths []string) error {
+			return replace(paths[3],
+				[]byte("user_id\nother\n"))
+		}, -1},
 		{"one that stays open is removed", func(paths []string) error { return os.Remove(paths[3]) }, -1},
-		{"one that stays open is rewritten", func(paths []string) error { return os.WriteFile(paths[3], content(4), 0o600) }, 3},
-		{"one that does not is replaced by its like", func(paths []string) error { return replace(paths[n-1], content(n-1)) }, n - 1},
+		{"one that stays open is rewritten", func(paths []string) error { return os.WriteFile(paths[3], content(4), 0o600) },
+			3},
+		{"one that does not is replaced by its like", func(paths []string) error { return replace(paths[n-1], content(n-1)) },
+			n - 1},
 		{"one that does not is removed", func(paths []string) error { return os.Remove(paths[n-2]) }, n - 2},
-		{"one that does not is longer", func(paths []string) error { return os.WriteFile(paths[n-1], []byte("user_id\nx\ny\nlonger\n"), 0o600) }, n - 1},
+		{"one that does not is longer", func(paths []string) error {
+			return os.WriteFile(paths[n-1],
+				[]byte("user_id\nx\ny\nlonger\n"), 0o600)
+		}, n - 1},
 		{"it has become a directory", func(paths []string) error {
 			return errors.Join(os.Remove(paths[n-1]), os.Mkdir(paths[n-1], 0o700))
 		}, n - 1},

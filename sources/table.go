@@ -9,21 +9,23 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// tableFormats are the formats that keep several versions of a table in one directory. A log in it lists the Parquet files of
-// the current version. Without the log, deleted and replaced rows would be read too.
+// tableFormats are the formats that keep several versions of a table in one directory. A log in it lists the Parquet
+// files of the current version. Without the log, deleted and replaced rows would be read too.
 var tableFormats = []struct {
 	name, marker string // the marker is a pattern in the directory
 	export       string // a command that exports the current version
 }{
 	{"Delta Lake", "_delta_log", `duckdb -c "COPY (FROM delta_scan('%s')) TO 'users.parquet'"`},
 	{"Hudi", ".hoodie", `in Spark: spark.read.format("hudi").load("%s").write.parquet("users")`},
-	{"Iceberg", filepath.Join("metadata", "*.metadata.json"), `duckdb -c "COPY (FROM iceberg_scan('%s')) TO 'users.parquet'"`},
+	{"Iceberg", filepath.Join("metadata", "*.metadata.json"),
+		`duckdb -c "COPY (FROM iceberg_scan('%s')) TO 'users.parquet'"`},
 }
 
 // tableChecker finds tables of these formats. It caches the result for each directory.
 type tableChecker map[string]error
 
-// checkPath returns an error if path is in such a table, or is one, also through a link. Text files are never part of one.
+// checkPath returns an error if path is in such a table, or is one, also through a link. Text files are never part of
+// one.
 func (c tableChecker) checkPath(path string) error {
 	if format, err := detectFormat(File{Path: path}, ""); err == nil && format != "parquet" {
 		return nil
@@ -46,7 +48,8 @@ func (c tableChecker) checkDir(dir string) error {
 	var err error
 	for _, format := range tableFormats {
 		if found := hasMatch(dir, format.marker); found {
-			err = pipeline.WithHint(fmt.Errorf("%s is a %s table: its files also hold deleted and replaced rows", dir, format.name),
+			err = pipeline.WithHint(fmt.Errorf("%s is a %s table: its files also hold deleted and replaced rows", dir,
+				format.name),
 				"export the current version and read that:\n"+fmt.Sprintf(format.export, dir))
 			break
 		}

@@ -14,7 +14,8 @@ import (
 // name, is not.
 func TestTables(t *testing.T) {
 	dir := makeDirectory(t, map[string]string{
-		"delta/_delta_log/00000000000000000000.json": "{}", "delta/1.parquet": "", "delta/day=1/2.parquet": "", "delta/notes.csv": "",
+		"delta/_delta_log/00000000000000000000.json": "{}", "delta/1.parquet": "", "delta/day=1/2.parquet": "",
+		"delta/notes.csv":                "",
 		"hudi/.hoodie/hoodie.properties": "", "hudi/2026/11/27/1.parquet": "",
 		"iceberg/metadata/v1.metadata.json": "{}", "iceberg/data/day=1/1.parquet": "",
 		"gz/metadata/00001-x.gz.metadata.json": "", "gz/data/1.parquet": "",
@@ -22,7 +23,8 @@ func TestTables(t *testing.T) {
 		"plain/metadata/readme.json": "", "plain/1.parquet": "", "plain2/1.parquet": "", "plain2/_delta_log": "",
 	})
 	t.Chdir(dir)
-	for link, to := range map[string]string{"link": "delta", "file.parquet": "hudi/2026/11/27/1.parquet", "plain/z.parquet": "../delta/1.parquet"} {
+	for link, to := range map[string]string{"link": "delta", "file.parquet": "hudi/2026/11/27/1.parquet",
+		"plain/z.parquet": "../delta/1.parquet"} {
 		if err := os.Symlink(to, link); err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +68,8 @@ func TestTables(t *testing.T) {
 			}
 			want := filepath.Join(here, test.table) + " is a " + test.format + " table"
 			if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(pipeline.Hint(err), test.hint) {
-				t.Errorf("%s: %v, %v (hint %q); want %q and a hint with %q", test.arg, paths, err, pipeline.Hint(err), want, test.hint)
+				t.Errorf("%s: %v, %v (hint %q); want %q and a hint with %q", test.arg, paths, err, pipeline.Hint(err), want,
+					test.hint)
 			}
 		})
 	}
@@ -74,12 +77,14 @@ func TestTables(t *testing.T) {
 
 // A duplicate file would double its users.
 func TestSameFileTwice(t *testing.T) {
-	t.Chdir(makeDirectory(t, map[string]string{"p1.csv": "user_id\na\n", "p2.csv": "user_id\nb\n", "copy.csv": "user_id\na\n", "d/1.parquet": "x"}))
+	t.Chdir(makeDirectory(t, map[string]string{"p1.csv": "user_id\na\n", "p2.csv": "user_id\nb\n",
+		"copy.csv": "user_id\na\n", "d/1.parquet": "x"}))
 	here, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(os.Symlink("p1.csv", "link.csv"), os.Link("p2.csv", "hard.csv"), os.Symlink("d", "e")); err != nil {
+	if err := errors.Join(os.Symlink("p1.csv", "link.csv"), os.Link("p2.csv", "hard.csv"),
+		os.Symlink("d", "e")); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
@@ -88,7 +93,8 @@ func TestSameFileTwice(t *testing.T) {
 		a, b string // "" means no error
 	}{
 		{"a glob and a name", []string{"p*.csv", "p1.csv"}, "p1.csv", "p1.csv"},
-		{"another spelling", []string{"p1.csv", "./p2.csv", "../" + filepath.Base(here) + "/p1.csv"}, "p1.csv", "../" + filepath.Base(here) + "/p1.csv"},
+		{"another spelling", []string{"p1.csv", "./p2.csv", "../" + filepath.Base(here) + "/p1.csv"}, "p1.csv", "../" +
+			filepath.Base(here) + "/p1.csv"},
 		{"the whole path", []string{"p1.csv", here + "/p1.csv"}, "p1.csv", here + "/p1.csv"},
 		{"a link", []string{"p1.csv", "link.csv"}, "p1.csv", "link.csv"},
 		{"a hard link", []string{"hard.csv", "p?.csv"}, "hard.csv", "p2.csv"},

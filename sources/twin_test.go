@@ -23,11 +23,15 @@ import (
 
 // twinTypes are the --types of testdata/users.csv with which it results in the same users as its typed twins.
 var twinTypes = types{
-	"user_properties.seats": pipeline.TypeInt, "user_properties.small": pipeline.TypeInt, "user_properties.medium": pipeline.TypeInt,
-	"user_properties.unsigned32": pipeline.TypeInt, "user_properties.unsigned": pipeline.TypeJSON, "user_properties.score": pipeline.TypeFloat,
-	"user_properties.ratio": pipeline.TypeFloat, "user_properties.pro": pipeline.TypeBool, "user_properties.json": pipeline.TypeJSON,
-	"user_properties.tags": pipeline.TypeJSON, "user_properties.deep": pipeline.TypeJSON, "user_properties.address": pipeline.TypeJSON,
-	"user_properties.prefs": pipeline.TypeJSON, "user_properties.visits": pipeline.TypeJSON,
+	"user_properties.seats": pipeline.TypeInt, "user_properties.small": pipeline.TypeInt,
+	"user_properties.medium":     pipeline.TypeInt,
+	"user_properties.unsigned32": pipeline.TypeInt, "user_properties.unsigned": pipeline.TypeJSON,
+	"user_properties.score": pipeline.TypeFloat,
+	"user_properties.ratio": pipeline.TypeFloat, "user_properties.pro": pipeline.TypeBool,
+	"user_properties.json": pipeline.TypeJSON,
+	"user_properties.tags": pipeline.TypeJSON, "user_properties.deep": pipeline.TypeJSON,
+	"user_properties.address": pipeline.TypeJSON,
+	"user_properties.prefs":   pipeline.TypeJSON, "user_properties.visits": pipeline.TypeJSON,
 }
 
 // twinUsers returns the users of testdata/users.csv, and its header and cells.
@@ -81,7 +85,8 @@ func checkSameUsers(tb testing.TB, name string, want, users []got) {
 }
 
 // twinParquet returns the users as a Parquet file by arrow, with the texts in that encoding.
-func twinParquet(tb testing.TB, header []string, cells [][]string, enc parquet.Encoding, opts ...parquet.WriterProperty) []byte {
+func twinParquet(tb testing.TB, header []string, cells [][]string, enc parquet.Encoding,
+	opts ...parquet.WriterProperty) []byte {
 	tb.Helper()
 	var cols []parquetColumn
 	parsed := func(err error) {
@@ -190,13 +195,16 @@ func TestTwins(t *testing.T) {
 		checkSameUsers(t, path, users, rows)
 		mustClose(t, in)
 	}
-	for _, codec := range []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Gzip, compress.Codecs.Zstd, compress.Codecs.Brotli} {
+	for _, codec := range []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy,
+		compress.Codecs.Gzip, compress.Codecs.Zstd, compress.Codecs.Brotli} {
 		for _, version := range []parquet.DataPageVersion{parquet.DataPageV1, parquet.DataPageV2} {
-			for _, enc := range []parquet.Encoding{parquet.Encodings.PlainDict, parquet.Encodings.Plain, parquet.Encodings.DeltaLengthByteArray, parquet.Encodings.DeltaByteArray} {
+			for _, enc := range []parquet.Encoding{parquet.Encodings.PlainDict, parquet.Encodings.Plain,
+				parquet.Encodings.DeltaLengthByteArray, parquet.Encodings.DeltaByteArray} {
 				if codec != compress.Codecs.Snappy && enc != parquet.Encodings.PlainDict {
 					continue // the compression does not depend on these
 				}
-				opts := []parquet.WriterProperty{parquet.WithDictionaryDefault(enc == parquet.Encodings.PlainDict), parquet.WithCompression(codec),
+				opts := []parquet.WriterProperty{parquet.WithDictionaryDefault(enc == parquet.Encodings.PlainDict),
+					parquet.WithCompression(codec),
 					parquet.WithDataPageVersion(version), parquet.WithDataPageSize(500)}
 				what := fmt.Sprintf("arrow, %s, page version %d, %s", codec, version, enc)
 				rows, err := readRows(t, "u.parquet", twinParquet(t, header, cells, enc, opts...), Options{})
@@ -229,7 +237,8 @@ func TestErrorRecordTwins(t *testing.T) {
 	users, _, _ := twinUsers(t)
 	for _, from := range []string{"testdata/users.csv", "testdata/duckdb-v2-zstd.parquet"} {
 		t.Run(filepath.Base(from), func(t *testing.T) {
-			in, err := Open(filesAt(from), Options{Mapping: Mapping{Types: twinTypes, Carry: []string{"country", "user_properties.born"}}})
+			in, err := Open(filesAt(from), Options{Mapping: Mapping{Types: twinTypes,
+				Carry: []string{"country", "user_properties.born"}}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -246,13 +255,17 @@ func TestErrorRecordTwins(t *testing.T) {
 				if i%2 == 0 {
 					status = ""
 				}
-				records = append(records, []string{fmt.Sprint(i + 1), rows[i].ID, rows[i].Dev, "unavailable", status, "5", "no, not now", "2026-01-01T00:00:00.5Z", rows[i].Input, "run-1"})
+				records = append(records, []string{fmt.Sprint(i + 1), rows[i].ID, rows[i].Dev, "unavailable", status, "5",
+					"no, not now", "2026-01-01T00:00:00.5Z", rows[i].Input, "run-1"})
 			}
 			for name, data := range map[string][]byte{
-				"errors.csv": csvBytes(t, ',', false, errorColumns, records), "errors.tsv": csvBytes(t, '\t', false, errorColumns, records),
-				"errors.jsonl": errorLines(t, records), "errors.parquet": errorParquet(t, records), "errors.csv.gz": gzipBytes(t, csvBytes(t, ',', true, errorColumns, records)),
+				"errors.csv":   csvBytes(t, ',', false, errorColumns, records),
+				"errors.tsv":   csvBytes(t, '\t', false, errorColumns, records),
+				"errors.jsonl": errorLines(t, records), "errors.parquet": errorParquet(t, records),
+				"errors.csv.gz": gzipBytes(t, csvBytes(t, ',', true, errorColumns, records)),
 			} {
-				again, err := readRows(t, name, data, Options{Mapping: Mapping{Types: twinTypes, Carry: []string{"country", "user_properties.born"}}})
+				again, err := readRows(t, name, data, Options{Mapping: Mapping{Types: twinTypes,
+					Carry: []string{"country", "user_properties.born"}}})
 				if err != nil {
 					t.Errorf("%s of %s: %v", name, from, err)
 					continue

@@ -257,8 +257,8 @@ func parseUserObject(t target, v pipeline.Value) ([]pipeline.Member, error) {
 	return normalizeUser(v.Members)
 }
 
-// normalizeUser checks a JSON user, and converts its known fields to the form in which they are sent. It drops nulls, and does
-// not change the members that it is given.
+// normalizeUser checks a JSON user, and converts its known fields to the form in which they are sent. It drops nulls,
+// and does not change the members that it is given.
 func normalizeUser(members []pipeline.Member) ([]pipeline.Member, error) {
 	out := make([]pipeline.Member, 0, len(members))
 	for _, mem := range members {
@@ -281,7 +281,10 @@ func normalizeUser(members []pipeline.Member) ([]pipeline.Member, error) {
 			properties := func(v pipeline.Value) (pipeline.Value, error) {
 				return mapMembers(v, func(v pipeline.Value) (pipeline.Value, error) { return v, nil })
 			}
-			mem.Value, err = mapMembers(mem.Value, func(v pipeline.Value) (pipeline.Value, error) { return mapMembers(v, properties) })
+			mem.Value, err = mapMembers(mem.Value, func(v pipeline.Value) (pipeline.Value,
+				error) {
+				return mapMembers(v, properties)
+			})
 		case name == "user_id" || name == "device_id" || slices.Contains(fields, name):
 			var s string
 			s, err = toText(&mem.Value)
@@ -367,8 +370,8 @@ func moveIDs(base []pipeline.Member, u *pipeline.User) []pipeline.Member {
 // userDepth is how deep the objects of a JSON user are merged: a property that is itself an object is replaced.
 var userDepth = map[string]int{userProperties: 1, groups: 1, groupProperties: 3}
 
-// mergeUser lays the members of over on those of base; both are sorted by name. depth says which objects are merged and not
-// replaced. The result is new; base and over do not change.
+// mergeUser lays the members of over on those of base; both are sorted by name. depth says which objects are merged
+// and not replaced. The result is new; base and over do not change.
 func mergeUser(base, over []pipeline.Member, depth map[string]int) []pipeline.Member {
 	return mergeMembers(base, over, func(name string) int { return depth[name] })
 }
@@ -392,8 +395,8 @@ func mergeMembers(base, over []pipeline.Member, depth func(string) int) []pipeli
 	return append(append(out, base...), over...)
 }
 
-// insertGroupNames adds the name of the group to the leaves of group properties, because group_properties has one more level
-// than the columns. It drops the properties of groups that the row is not in.
+// insertGroupNames adds the name of the group to the leaves of group properties, because group_properties has one more
+// level than the columns. It drops the properties of groups that the row is not in.
 func insertGroupNames(leaves []leaf, base []pipeline.Member) []leaf {
 	name := func(groupType string) string {
 		var v *pipeline.Value
@@ -420,15 +423,16 @@ func insertGroupNames(leaves []leaf, base []pipeline.Member) []leaf {
 			if group == "" {
 				continue
 			}
-			l.value = &pipeline.Value{Kind: pipeline.Object, Text: group, Members: []pipeline.Member{{Name: l.sub, Value: *l.value}}}
+			l.value = &pipeline.Value{Kind: pipeline.Object, Text: group,
+				Members: []pipeline.Member{{Name: l.sub, Value: *l.value}}}
 		}
 		out = append(out, l)
 	}
 	return out
 }
 
-// buildContext returns the context of sorted leaves. All its members are in one slice, of which the context is the beginning,
-// so that a reused row needs no memory.
+// buildContext returns the context of sorted leaves. All its members are in one slice, of which the context is the
+// beginning, so that a reused row needs no memory.
 func buildContext(arena []pipeline.Member, leaves []leaf) []pipeline.Member {
 	tops, need := 0, 0
 	for i := range leaves {
@@ -486,8 +490,10 @@ func buildContext(arena []pipeline.Member, leaves []leaf) []pipeline.Member {
 				for j := range properties {
 					properties[j] = run[j].value.Members[0]
 				}
-				group[0] = pipeline.Member{Name: run[0].value.Text, Value: pipeline.Value{Kind: pipeline.Object, Members: properties}}
-				o.Members = append(o.Members, pipeline.Member{Name: run[0].key, Value: pipeline.Value{Kind: pipeline.Object, Members: group}})
+				group[0] = pipeline.Member{Name: run[0].value.Text,
+					Value: pipeline.Value{Kind: pipeline.Object, Members: properties}}
+				o.Members = append(o.Members, pipeline.Member{Name: run[0].key,
+					Value: pipeline.Value{Kind: pipeline.Object, Members: group}})
 				run = run[k:]
 			}
 		}
@@ -495,8 +501,8 @@ func buildContext(arena []pipeline.Member, leaves []leaf) []pipeline.Member {
 	return context
 }
 
-// setMember is *m = pipeline.Member{Name: name, Value: *v}, field by field. The cell was written a moment ago, in words;
-// reading it in larger pieces would wait until these arrive in the cache, which doubled the time per row.
+// setMember is *m = pipeline.Member{Name: name, Value: *v}, field by field. The cell was written a moment ago, in
+// words; reading it in larger pieces would wait until these arrive in the cache, which doubled the time per row.
 func setMember(m *pipeline.Member, name string, v *pipeline.Value) {
 	m.Name = name
 	m.Value.Kind = v.Kind

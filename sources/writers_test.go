@@ -46,8 +46,10 @@ type xitongsysUser struct {
 
 // Files of another writer: its encodings, INT96, old and new lists and maps, and LZ4 in frames.
 func TestXitongsysFiles(t *testing.T) {
-	names := []string{"seats", "big", "seen", "born", "at", "price", "fixed", "plan", "note", "tags", "bare", "prefs", "address"}
-	for _, codec := range []xparquet.CompressionCodec{xparquet.CompressionCodec_UNCOMPRESSED, xparquet.CompressionCodec_SNAPPY, xparquet.CompressionCodec_GZIP,
+	names := []string{"seats", "big", "seen", "born", "at", "price", "fixed", "plan", "note", "tags", "bare", "prefs",
+		"address"}
+	for _, codec := range []xparquet.CompressionCodec{xparquet.CompressionCodec_UNCOMPRESSED,
+		xparquet.CompressionCodec_SNAPPY, xparquet.CompressionCodec_GZIP,
 		xparquet.CompressionCodec_ZSTD, xparquet.CompressionCodec_LZ4} {
 		var b bytes.Buffer
 		w, err := writer.NewParquetWriterFromWriter(&b, new(xitongsysUser), 1)
@@ -58,7 +60,8 @@ func TestXitongsysFiles(t *testing.T) {
 		const n = 300
 		var want []string
 		for i := range n {
-			u := xitongsysUser{Big: -1 - int64(i), Seen: xtypes.TimeToINT96(seenAt(i)), Born: int32(i), At: int64(i) * 1e6, Price: int32(i - 5), Fixed: xtypes.StrIntToBinary(fmt.Sprint(i-7), "BigEndian", 3, true),
+			u := xitongsysUser{Big: -1 - int64(i), Seen: xtypes.TimeToINT96(seenAt(i)), Born: int32(i), At: int64(i) * 1e6,
+				Price: int32(i - 5), Fixed: xtypes.StrIntToBinary(fmt.Sprint(i-7), "BigEndian", 3, true),
 				Plan: []string{"free", "pro"}[i%2], Note: strings.Repeat("n", i%5), Prefs: map[string]int64{"k": int64(i)}}
 			id, seats, zip := fmt.Sprintf("user-%d", i), int64(math.MaxInt64-i), int32(i)
 			u.ID = &id
@@ -173,22 +176,29 @@ func TestParquetUnsupported(t *testing.T) {
 			}
 		})
 	}
-	bson := parquetBytes(t, withID(t, 1, parquetColumn{node: leafNode(t, "b", parquet.Repetitions.Required, schema.BSONLogicalType{}, parquet.Types.ByteArray, -1), values: []string{"x"}}))
-	if _, err := readRows(t, "u.parquet", bson, Options{Mapping: Mapping{Properties: []string{"b"}}}); err == nil || !strings.Contains(err.Error(), "column b: a BSON column cannot be user_properties.b") {
+	bson := parquetBytes(t, withID(t, 1, parquetColumn{node: leafNode(t, "b", parquet.Repetitions.Required,
+		schema.BSONLogicalType{}, parquet.Types.ByteArray, -1), values: []string{"x"}}))
+	if _, err := readRows(t, "u.parquet", bson, Options{Mapping: Mapping{Properties: []string{"b"}}}); err == nil ||
+		!strings.Contains(err.Error(), "column b: a BSON column cannot be user_properties.b") {
 		t.Errorf("BSON: %v", err)
 	}
 	// The encoding of a page is known only when it is read, and the codec of a column when its row group begins.
-	double := parquetBytes(t, withID(t, 1, parquetColumn{node: leafNode(t, "x", parquet.Repetitions.Required, nil, parquet.Types.Double, -1), values: []float64{1}}),
+	double := parquetBytes(t, withID(t, 1, parquetColumn{node: leafNode(t, "x", parquet.Repetitions.Required, nil,
+		parquet.Types.Double, -1), values: []float64{1}}),
 		parquet.WithDictionaryDefault(false), parquet.WithCompression(compress.Codecs.Snappy))
-	page := bytes.LastIndex(double, []byte{0x15, 0, 0x15, 6, 0x15, 6}) // plain, and the encodings of levels: of the last column
-	double[page+1] = 2 * 4                                             // BIT_PACKED
+	// plain, and the encodings of levels: of the last column
+	page := bytes.LastIndex(double, []byte{0x15, 0, 0x15, 6, 0x15, 6})
+	double[page+1] = 2 * 4 // BIT_PACKED
 	_, err := readRows(t, "u.parquet", double, Options{Mapping: Mapping{Properties: []string{"x"}}})
-	if err == nil || !strings.Contains(err.Error(), "u.parquet: column x: the encoding BIT_PACKED of values of type DOUBLE cannot be read") || pipeline.Hint(err) == "" {
+	if err == nil || !strings.Contains(err.Error(), "u.parquet: column x: the encoding BIT_PACKED of values of type "+
+		"DOUBLE cannot be read") || pipeline.Hint(err) == "" {
 		t.Errorf("BIT_PACKED: %v", err)
 	}
-	lzo := bytes.ReplaceAll(double, []byte("x\x15\x02"), []byte("x\x15\x06")) // the path in the column's metadata, and behind it the codec
+	// the path in the column's metadata, and behind it the codec
+	lzo := bytes.ReplaceAll(double, []byte("x\x15\x02"), []byte("x\x15\x06"))
 	_, err = readRows(t, "u.parquet", lzo, Options{Mapping: Mapping{Properties: []string{"x"}}})
-	if err == nil || !strings.Contains(err.Error(), "u.parquet: column x: the compression LZO cannot be read") || pipeline.Hint(err) == "" {
+	if err == nil || !strings.Contains(err.Error(), "u.parquet: column x: the compression LZO cannot be read") ||
+		pipeline.Hint(err) == "" {
 		t.Errorf("LZO: %v", err)
 	}
 }

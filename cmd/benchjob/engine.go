@@ -37,8 +37,9 @@ const (
 const tenFlags = "dark-mode,checkout-redesign,express-pay,pricing-test,onboarding-flow,recommendations,new-player," +
 	"cookie-banner,partner-api,team-workspaces"
 
-// firstFlags returns the flags that engine evaluates: the first ten of the file, which include groups and the flags that
-// depend on them, so that exactly ten are evaluated. BenchmarkAppend of package engine has the same flags and users.
+// firstFlags returns the flags that engine evaluates: the first ten of the file, which include groups and the flags
+// that depend on them, so that exactly ten are evaluated. BenchmarkAppend of package engine has the same flags and
+// users.
 func firstFlags(e *engine.Engine) []string {
 	var keys []string
 	for _, f := range e.Flags()[:10] {
@@ -57,13 +58,13 @@ type answers struct {
 	Answers map[string]int `json:"answers"`
 }
 
-// measureEngine compares the engine with Amplitude's own on the same users and flags. Both have read them before, from the
-// same JSON, and have sorted the flags. Amplitude's engine has made its contexts, and has warmed up for three seconds so
-// that V8 compiles it. This side needs no more preparation: it evaluates users as the sources read them.
+// measureEngine compares the engine with Amplitude's own on the same users and flags. Both have read them before, from
+// the same JSON, and have sorted the flags. Amplitude's engine has made its contexts, and has warmed up for three
+// seconds so that V8 compiles it. This side needs no more preparation: it evaluates users as the sources read them.
 //
 // The users come from JSON, because a user from CSV keeps its whole row in memory, and 2,000 rows do not fit into the
-// cache of the processor. That costs 5 to 10 ns a flag here, but nothing in a run, which evaluates rows that it has just
-// read.
+// cache of the processor. That costs 5 to 10 ns a flag here, but nothing in a run, which evaluates rows that it has
+// just read.
 func (b *bench) measureEngine(ctx context.Context) error {
 	users, err := readUsers(testUsers)
 	if err != nil {
@@ -105,7 +106,8 @@ func (b *bench) measureEngine(ctx context.Context) error {
 		}
 		defer npm.close()
 		if got := countAnswers(plan, users); !maps.Equal(got, said.Answers) {
-			return fmt.Errorf("the engines give different answers, so their times cannot be compared: %v here, %v there", got, said.Answers)
+			return fmt.Errorf("the engines give different answers, so their times cannot be compared: %v here, %v there", got,
+				said.Answers)
 		}
 		sides = append(sides, func() error {
 			var round flagNS
@@ -128,9 +130,11 @@ func (b *bench) measureEngine(ctx context.Context) error {
 	if theirs != nil {
 		times := ratios(theirs, ours)
 		rows = append(rows, row{"npm: EvaluationEngine.evaluate, warmed up", 1, theirs}, row{"npm / rollcall", 1, times})
-		goals = append(goals, goal{fmt.Sprintf("npm takes at least %.0f times as long", goalByNPM), median(times) >= goalByNPM})
+		goals = append(goals, goal{fmt.Sprintf("npm takes at least %.0f times as long", goalByNPM),
+			median(times) >= goalByNPM})
 	}
-	printTable(os.Stdout, fmt.Sprintf("engine: CPU ns a flag and user, %d flags, %d users", len(asked), len(users)), rows, goals,
+	printTable(os.Stdout, fmt.Sprintf("engine: CPU ns a flag and user, %d flags, %d users", len(asked), len(users)), rows,
+		goals,
 		"Not counted: reading users and flags, sorting flags (topologicalSort), and",
 		"npm's contexts (convertUserToEvaluationContext) and 3 s for V8 to warm up.")
 	return nil
@@ -199,7 +203,8 @@ func countAnswers(plan *engine.Plan, users []pipeline.User) map[string]int {
 
 // evaluateFor evaluates all users again and again until it has used that much CPU. It returns CPU nanoseconds for each
 // flag and user, and allocations for each user.
-func evaluateFor(d time.Duration, plan *engine.Plan, users []pipeline.User, flags int) (ns, allocations float64, err error) {
+func evaluateFor(d time.Duration, plan *engine.Plan, users []pipeline.User, flags int) (ns, allocations float64,
+	err error) {
 	var dst []*engine.Variant
 	for i := range users { // warm up: the caches are cold after the other side's turn
 		dst = plan.Append(dst[:0], &users[i])

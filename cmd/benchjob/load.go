@@ -56,7 +56,8 @@ func runLoad(address, path string, n int) (time.Duration, error) {
 // formatRequest returns the request that rollcall sends for the user.
 func formatRequest(host string, u *pipeline.User) []byte {
 	return fmt.Appendf(nil, "GET /v1/vardata?user_id=%s&device_id=%s&flag_keys=%s&context=%s HTTP/1.1\r\n"+
-		"Host: %s\r\nUser-Agent: rollcall\r\nAccept: application/json\r\nAccept-Encoding: gzip\r\nAuthorization: Api-Key bench\r\n"+
+		"Host: %s\r\nUser-Agent: rollcall\r\nAccept: application/json\r\nAccept-Encoding: gzip\r\nAuthorization: Api-Key "+
+		"bench\r\n"+
 		"X-Amp-Exp-Exposure-Track: no-track\r\nX-Amp-Exp-Track: no-track\r\n\r\n",
 		url.QueryEscape(u.UserID), url.QueryEscape(u.DeviceID), url.QueryEscape(tenFlags),
 		url.QueryEscape(string(pipeline.AppendObject(nil, u.Context))), host)

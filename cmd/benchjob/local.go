@@ -52,7 +52,8 @@ func (b *bench) measureLocal(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		job, wall, fewMB, manyMB = append(job, c.cpu), append(wall, c.wall.Seconds()), append(fewMB, small.peakMB), append(manyMB, c.peakMB)
+		job, wall, fewMB, manyMB = append(job, c.cpu), append(wall, c.wall.Seconds()), append(fewMB, small.peakMB),
+			append(manyMB, c.peakMB)
 		benchLine(os.Stdout, fmt.Sprintf("Local/users=%d", b.many), c.cpu, "cpu-s", c.peakMB, "peak-MB")
 		return nil
 	}}
@@ -94,12 +95,15 @@ func (b *bench) measureLocal(ctx context.Context) error {
 	var goals []goal
 	if write != nil {
 		ratio := ratios(job, write)
-		rows = append(rows, row{"DuckDB: COPY to Parquet alone, 2 threads", 2, write}, row{"its file, MB", 1, []float64{theirs.Bytes / 1e6}},
+		rows = append(rows, row{"DuckDB: COPY to Parquet alone, 2 threads", 2, write},
+			row{"its file, MB", 1, []float64{theirs.Bytes / 1e6}},
 			row{"rollcall / DuckDB", 2, ratio})
 		goals = append(goals, goal{fmt.Sprintf("at most %.1f times DuckDB's COPY", goalCopy), median(ratio) <= goalCopy})
 	}
-	rows = append(rows, row{fmt.Sprintf("peak MB with %d users", b.users), 1, fewMB}, row{fmt.Sprintf("peak MB with %d users", b.many), 1, manyMB})
-	printTable(os.Stdout, fmt.Sprintf("local: CPU s for %d users x 10 flags to zstd Parquet", b.many), rows, append(goals, memoryGoals(fewMB, manyMB)...),
+	rows = append(rows, row{fmt.Sprintf("peak MB with %d users", b.users), 1, fewMB},
+		row{fmt.Sprintf("peak MB with %d users", b.many), 1, manyMB})
+	printTable(os.Stdout, fmt.Sprintf("local: CPU s for %d users x 10 flags to zstd Parquet", b.many), rows,
+		append(goals, memoryGoals(fewMB, manyMB)...),
 		"Not counted: DuckDB's reading of our file into the table in memory.")
 	return nil
 }

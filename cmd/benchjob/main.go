@@ -95,7 +95,8 @@ func run(ctx context.Context, args []string) error {
 		}
 	}
 	start := time.Now()
-	fmt.Printf("goos: %s\ngoarch: %s\n# %s, %d CPUs, %d rounds\n", runtime.GOOS, runtime.GOARCH, runtime.Version(), runtime.NumCPU(), b.rounds)
+	fmt.Printf("goos: %s\ngoarch: %s\n# %s, %d CPUs, %d rounds\n", runtime.GOOS, runtime.GOARCH, runtime.Version(),
+		runtime.NumCPU(), b.rounds)
 	for _, part := range parts {
 		if !slices.Contains(chosen, part.name) {
 			continue

@@ -55,7 +55,8 @@ func TestBareAsksAboutEveryUserOnce(t *testing.T) {
 	defer f.Close()
 	records, err := csv.NewReader(f).ReadAll()
 	if err != nil || len(records) != users+1 || len(records[0]) != columns {
-		t.Fatalf("input has %d records of %d columns (%v), want %d of %d", len(records), len(records[0]), err, users+1, columns)
+		t.Fatalf("input has %d records of %d columns (%v), want %d of %d", len(records), len(records[0]), err, users+1,
+			columns)
 	}
 
 	server := httptest.NewServer(newHandler())
@@ -169,7 +170,8 @@ func TestLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer refusing.Close()
-	if _, err := runLoad(strings.TrimPrefix(refusing.URL(), "http://"), path, n); err == nil || !strings.Contains(err.Error(), "401") {
+	if _, err := runLoad(strings.TrimPrefix(refusing.URL(), "http://"), path, n); err == nil ||
+		!strings.Contains(err.Error(), "401") {
 		t.Errorf("a server that refuses: error %v, want one that says 401", err)
 	}
 }
@@ -216,10 +218,12 @@ func TestParseReply(t *testing.T) {
 		t.Errorf("parseReply: %+v, %v", got, err)
 	}
 	var said answers
-	if err := parseReply([]byte(`{"answers":{"dark-mode on":7}}`), &said); err != nil || !maps.Equal(said.Answers, map[string]int{"dark-mode on": 7}) {
+	if err := parseReply([]byte(`{"answers":{"dark-mode on":7}}`), &said); err != nil ||
+		!maps.Equal(said.Answers, map[string]int{"dark-mode on": 7}) {
 		t.Errorf("parseReply: %+v, %v", said, err)
 	}
-	for _, line := range []string{"", "\n", "Error: x\n", `{"seconds":"x"}`, `{"second":1}`, `{"seconds":1} {"seconds":2}`, `{"seconds":1`} {
+	for _, line := range []string{"", "\n", "Error: x\n", `{"seconds":"x"}`, `{"second":1}`, `{"seconds":1} {"seconds":2}`,
+		`{"seconds":1`} {
 		if err := parseReply([]byte(line), new(copied)); err == nil || !strings.Contains(err.Error(), "read the answer") {
 			t.Errorf("parseReply(%q): error %v, want one that has the reply", line, err)
 		}

@@ -63,15 +63,18 @@ func (b *bench) measureRemote(ctx context.Context) error {
 		return err
 	}
 	many := []float64{c.peakMB}
-	benchLine(os.Stdout, fmt.Sprintf("Remote/users=%d", b.many), c.cpu*100_000/float64(b.many), "cpu-s/100k-users", c.peakMB, "peak-MB")
+	benchLine(os.Stdout, fmt.Sprintf("Remote/users=%d", b.many), c.cpu*100_000/float64(b.many), "cpu-s/100k-users",
+		c.peakMB, "peak-MB")
 	ratio := ratios(job, loop)
-	printTable(os.Stdout, fmt.Sprintf("remote: CPU s for 100,000 users, 5 flags, %d in flight, plain HTTP", inFlight), []row{
-		{"rollcall: CSV, requests, Parquet", 2, job},
-		{"bare loop: net/http, encoding/json, no output", 2, loop},
-		{"rollcall / bare loop", 3, ratio},
-		{fmt.Sprintf("peak MB with %d users", b.users), 1, few},
-		{fmt.Sprintf("peak MB with %d users", b.many), 1, many},
-	}, append([]goal{{fmt.Sprintf("at most %.2f of the bare loop", goalBare), median(ratio) <= goalBare}}, memoryGoals(few, many)...))
+	printTable(os.Stdout, fmt.Sprintf("remote: CPU s for 100,000 users, 5 flags, %d in flight, plain HTTP", inFlight),
+		[]row{
+			{"rollcall: CSV, requests, Parquet", 2, job},
+			{"bare loop: net/http, encoding/json, no output", 2, loop},
+			{"rollcall / bare loop", 3, ratio},
+			{fmt.Sprintf("peak MB with %d users", b.users), 1, few},
+			{fmt.Sprintf("peak MB with %d users", b.many), 1, many},
+		}, append([]goal{{fmt.Sprintf("at most %.2f of the bare loop", goalBare), median(ratio) <= goalBare}},
+			memoryGoals(few, many)...))
 	return nil
 }
 
@@ -80,13 +83,15 @@ func memoryGoals(few, many []float64) []goal {
 	growth := slices.Max(many) / slices.Max(few)
 	return []goal{
 		{fmt.Sprintf("peak memory flat: at most %.2f times (%.3f)", goalGrowth, growth), growth <= goalGrowth},
-		{fmt.Sprintf("peak memory under %.0f MB in every run", goalPeakMB), max(slices.Max(few), slices.Max(many)) < goalPeakMB},
+		{fmt.Sprintf("peak memory under %.0f MB in every run", goalPeakMB),
+			max(slices.Max(few), slices.Max(many)) < goalPeakMB},
 	}
 }
 
 // remoteCommand returns rollcall for all users of input.
 func (b *bench) remoteCommand(ctx context.Context, server, input string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, b.rollcall, "snapshot", input, "--out", filepath.Join(b.dir, "remote.parquet"), "--overwrite",
+	cmd := exec.CommandContext(ctx, b.rollcall, "snapshot", input, "--out", filepath.Join(b.dir, "remote.parquet"),
+		"--overwrite",
 		"--server", server, "--flags", fiveFlags, "--rate", "0", "--concurrency", strconv.Itoa(inFlight), "--quiet")
 	cmd.Env = cleanEnv()
 	return cmd

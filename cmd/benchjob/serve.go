@@ -57,13 +57,15 @@ func (b *bench) measureServe(ctx context.Context) error {
 	if canPin(ctx, serverCPU) && canPin(ctx, loadCPU) {
 		cores = "Server and load are pinned to a core each (taskset)."
 	}
-	printTable(os.Stdout, fmt.Sprintf("serve: %d requests, 10 flags, %d connections, GOMAXPROCS=1", requests, inFlight), []row{
-		{"rollcall serve: requests/s", 0, rate},
-		{"rollcall serve: CPU us a request", 1, micros},
-		{"net/http, constant answer: requests/s", 0, bareRate},
-		{"net/http, constant answer: CPU us a request", 1, bareMicros},
-		{"rollcall / net/http, CPU", 2, ratios(micros, bareMicros)},
-	}, []goal{{fmt.Sprintf("%d requests in a second of one core: at most %d us of CPU", goalServed, 1_000_000/goalServed), median(micros) <= 1e6/goalServed}},
+	printTable(os.Stdout, fmt.Sprintf("serve: %d requests, 10 flags, %d connections, GOMAXPROCS=1", requests, inFlight),
+		[]row{
+			{"rollcall serve: requests/s", 0, rate},
+			{"rollcall serve: CPU us a request", 1, micros},
+			{"net/http, constant answer: requests/s", 0, bareRate},
+			{"net/http, constant answer: CPU us a request", 1, bareMicros},
+			{"rollcall / net/http, CPU", 2, ratios(micros, bareMicros)},
+		}, []goal{{fmt.Sprintf("%d requests in a second of one core: at most %d us of CPU", goalServed, 1_000_000/goalServed),
+			median(micros) <= 1e6/goalServed}},
 		"The load comes from another process. The start of the server is counted, too.", cores)
 	return nil
 }
@@ -72,7 +74,8 @@ var listenURL = regexp.MustCompile(`http://([0-9.:]+)`)
 
 // measureServer starts the server, sends the requests, and ends the server. It returns the requests a second that the
 // load generator measured, and the CPU microseconds of the server for each request, including its start.
-func (b *bench) measureServer(ctx context.Context, input string, requests int, args ...string) (perSecond, micros float64, err error) {
+func (b *bench) measureServer(ctx context.Context, input string, requests int, args ...string) (perSecond,
+	micros float64, err error) {
 	cmd := pinnedCommand(ctx, serverCPU, args[0], args[1:]...)
 	cmd.Env = cleanEnv("GOMAXPROCS=1")
 	stdin, err := cmd.StdinPipe() // the constant server ends when it is closed
@@ -103,7 +106,8 @@ func (b *bench) measureServer(ctx context.Context, input string, requests int, a
 }
 
 // runLoadGenerator waits until the server prints its address, and sends it the requests.
-func (b *bench) runLoadGenerator(ctx context.Context, said io.Reader, input string, requests int) (seconds float64, err error) {
+func (b *bench) runLoadGenerator(ctx context.Context, said io.Reader, input string, requests int) (seconds float64,
+	err error) {
 	lines := bufio.NewScanner(said)
 	var address []string
 	for address == nil && lines.Scan() {

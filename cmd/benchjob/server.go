@@ -22,8 +22,8 @@ const constantAnswer = `{"dark-mode":{"key":"on"},` +
 	`"new-player":{"key":"on","payload":true},` +
 	`"cookie-banner":{"key":"on","payload":{"policy":"https://example.com/cookies"}}}`
 
-// serveAnswers listens on a port of the loopback interface and prints its URL. It ends when standard input does: then its
-// parent is gone. GET /asked returns how many users were asked about. It does as little as a net/http server can.
+// serveAnswers listens on a port of the loopback interface and prints its URL. It ends when standard input does: then
+// its parent is gone. GET /asked returns how many users were asked about. It does as little as a net/http server can.
 func serveAnswers() error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -21,14 +21,15 @@ type goal struct {
 	held bool
 }
 
-// printTable prints the median, the least and the most of each row, the goals, and notes, in 80 columns. Each line begins
-// with #, so benchstat ignores it.
+// printTable prints the median, the least and the most of each row, the goals, and notes, in 80 columns. Each line
+// begins with #, so benchstat ignores it.
 func printTable(w io.Writer, title string, rows []row, goals []goal, notes ...string) {
 	fmt.Fprintf(w, "#\n# %s\n", title)
 	fmt.Fprintf(w, "# %-45s %9s %9s %9s\n", "", "median", "least", "most")
 	for _, r := range rows {
 		figure := func(f float64) string { return strconv.FormatFloat(f, 'f', r.decimals, 64) }
-		fmt.Fprintf(w, "# %-45s %9s %9s %9s\n", r.name, figure(median(r.values)), figure(slices.Min(r.values)), figure(slices.Max(r.values)))
+		fmt.Fprintf(w, "# %-45s %9s %9s %9s\n", r.name, figure(median(r.values)), figure(slices.Min(r.values)),
+			figure(slices.Max(r.values)))
 	}
 	for _, g := range goals {
 		result := "met"

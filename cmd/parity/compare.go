@@ -33,7 +33,8 @@ type evaluation struct {
 
 // evaluate evaluates the deployment with this engine.
 func evaluate(d *deployment) *evaluation {
-	ev := &evaluation{request: request{flags: d.flags, users: pipeline.Value{Kind: pipeline.List}, keys: d.keys, bare: d.bare}}
+	ev := &evaluation{request: request{flags: d.flags, users: pipeline.Value{Kind: pipeline.List}, keys: d.keys,
+		bare: d.bare}}
 	e, err := engine.ParseLenient(d.flags.AppendJSON(nil))
 	if err != nil {
 		ev.refused = err
@@ -52,7 +53,8 @@ func evaluate(d *deployment) *evaluation {
 		ev.request.flags.Members = slices.Clone(d.flags.Members)
 		for i := range ev.request.flags.Members {
 			if flag := &ev.request.flags.Members[i].Value; unanswered[flagKey(flag)] {
-				flag.Members = append(slices.Clone(flag.Members), pipeline.Member{Name: "segments", Value: pipeline.Value{Kind: pipeline.List}})
+				flag.Members = append(slices.Clone(flag.Members),
+					pipeline.Member{Name: "segments", Value: pipeline.Value{Kind: pipeline.List}})
 			}
 		}
 	}
@@ -154,7 +156,8 @@ func (ev *evaluation) compare(r *response) *difference {
 	}
 	for i, ok := range r.Compiles {
 		if ok {
-			return &difference{"pattern", -1, "", ev.patterns[i].Error(), fmt.Sprintf("regular expression %q is valid", ev.patterns[i].Pattern)}
+			return &difference{"pattern", -1, "", ev.patterns[i].Error(),
+				fmt.Sprintf("regular expression %q is valid", ev.patterns[i].Pattern)}
 		}
 	}
 	type pair struct {
@@ -201,11 +204,13 @@ func differingField(v *engine.Variant, want *referredVariant) string {
 	switch {
 	case v.Key != key:
 		return "key"
-	case !reflect.DeepEqual(decodeJSON(v.ValueJSON), decodeJSON(string(w.Value))), (v.ValueJSON == "") != (w.Value == nil) && v.ValueJSON != "null":
+	case !reflect.DeepEqual(decodeJSON(v.ValueJSON), decodeJSON(string(w.Value))),
+		(v.ValueJSON == "") != (w.Value == nil) && v.ValueJSON != "null":
 		return "value"
 	case v.Value != want.Text:
 		return "value as text"
-	case !reflect.DeepEqual(decodeJSON(v.Payload), decodeJSON(string(w.Payload))), (v.Payload == "") != (w.Payload == nil) && v.Payload != "null":
+	case !reflect.DeepEqual(decodeJSON(v.Payload), decodeJSON(string(w.Payload))),
+		(v.Payload == "") != (w.Payload == nil) && v.Payload != "null":
 		return "payload"
 	case !reflect.DeepEqual(decodeJSON(v.Metadata), metadata):
 		return "metadata"
@@ -234,10 +239,12 @@ func decodeJSON(text string) any {
 }
 
 func describeVariant(v *engine.Variant) string {
-	return fmt.Sprintf("key %q, value %s (%q), payload %s, metadata %s", v.Key, v.ValueJSON, v.Value, v.Payload, v.Metadata)
+	return fmt.Sprintf("key %q, value %s (%q), payload %s, metadata %s", v.Key, v.ValueJSON, v.Value, v.Payload,
+		v.Metadata)
 }
 
 func describeAnswer(w *referredVariant) string {
 	metadata, _ := json.Marshal(w.Variant.Metadata) // cannot fail: it was decoded from JSON
-	return fmt.Sprintf("key %q, value %s (%q), payload %s, metadata %s", w.Variant.Key, w.Variant.Value, w.Text, w.Variant.Payload, metadata)
+	return fmt.Sprintf("key %q, value %s (%q), payload %s, metadata %s", w.Variant.Key, w.Variant.Value, w.Text,
+		w.Variant.Payload, metadata)
 }

@@ -13,7 +13,8 @@ import (
 )
 
 // shapes are the kinds of values that conditions meet, as the table names them.
-var shapes = []string{"missing", "null", "bool", "number", "empty", "text", "numeric text", "version", "date", "list", "JSON list", "object",
+var shapes = []string{"missing", "null", "bool", "number", "empty", "text", "numeric text", "version", "date", "list",
+	"JSON list", "object",
 	"group", "result", "other"}
 
 // coverage counts what was compared.
@@ -127,7 +128,8 @@ func (c *coverage) listOneSided() (ops []string) {
 func (c *coverage) printSummary(w io.Writer, took time.Duration) {
 	fmt.Fprintf(w, "%d pairs of a flag and a user in %d deployments agree (%.0f a second); %d gave a variant\n",
 		c.pairs, c.deployments, float64(c.pairs)/took.Seconds(), c.variants)
-	fmt.Fprintf(w, "not evaluated: %d deployments with a dependency cycle, which both refuse; %d flags whose regular expressions "+
+	fmt.Fprintf(w, "not evaluated: %d deployments with a dependency cycle, which both refuse; %d flags whose regular "+
+		"expressions "+
 		"are unknown to Go or refused by both (%d), and flags that depend on them\n\n", c.refused, c.unanswered, c.patterns)
 	fmt.Fprintf(w, "flags with one condition, by the value that it met: pairs (thousands), and how many of them held\n")
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)

@@ -27,26 +27,38 @@ type probe struct {
 	selector []string
 }
 
-var operators = []string{"is", "is not", "contains", "does not contain", "less", "less or equal", "greater", "greater or equal",
+var operators = []string{"is", "is not", "contains", "does not contain", "less", "less or equal", "greater",
+	"greater or equal",
 	"version less", "version less or equal", "version greater", "version greater or equal", "set is", "set is not",
-	"set contains", "set does not contain", "set contains any", "set does not contain any", "regex match", "regex does not match"}
+	"set contains", "set does not contain", "set contains any", "set does not contain any", "regex match",
+	"regex does not match"}
 
 // Unusual values, for conditions and for users.
 var (
-	words   = strings.Split("a b A ab pro Pro free DE de acme on true TRUE False tRuE false null undefined NaN (none) {} c1 fal\u017fe \u212a", " ")
-	numbers = []string{"0", "-0", "1", "1.0", "01", "+1", "-1", "10", "9", "1e3", "1E3", "1e+3", "1000", "0x10", "0X1f", "-0x10", "0x", "0b11", "0o17",
-		"0b2", "1_000", "0x1_0", "Infinity", "-Infinity", "+Infinity", "infinity", "inf", "1e21", "1e400", "-1e400", "1e-400", "1e-7", ".5", "5.", ".", "-.5",
-		"e5", "5e", "1e1.5", " 5 ", "\u00a05", "5\ufeff", "\u180e5", "\t5\n", "\u20285", "5\u200b", "5 5", "12345678901234567890", "9007199254740993", "0.1",
+	words = strings.Split("a b A ab pro Pro free DE de acme on true TRUE False tRuE false null undefined NaN (none) "+
+		"{} c1 fal\u017fe \u212a", " ")
+	numbers = []string{"0", "-0", "1", "1.0", "01", "+1", "-1", "10", "9", "1e3", "1E3", "1e+3", "1000", "0x10", "0X1f",
+		"-0x10", "0x", "0b11", "0o17",
+		"0b2", "1_000", "0x1_0", "Infinity", "-Infinity", "+Infinity", "infinity", "inf", "1e21", "1e400", "-1e400", "1e-400",
+		"1e-7", ".5", "5.", ".", "-.5",
+		"e5", "5e", "1e1.5", " 5 ", "\u00a05", "5\ufeff", "\u180e5", "\t5\n", "\u20285", "5\u200b", "5 5",
+		"12345678901234567890", "9007199254740993", "0.1",
 		"1,000", "٣", "１", "0x1fffffffffffff8", "-", "+", "--1", "0.30000000000000004", "5e-324", "1.7976931348623159e308"}
-	versions = []string{"1.2", "1.2.3", "1.10", "1.2.3-beta", "1.2.3-beta.1", "1.2.3-", "1.2.3-a..b", "1.2.3-.a", "1.2.3-a.", "1.2.3-a_b", "1.2-a", "1.2.3+b",
-		"v1.2.3", "1.2.3.4", "1", "1.", "01.02", "99999999999999999999.1", "1.99999999999999999999", "1.2.3-beta.10", "1.2.3-rc", " 1.2", "1.2\n", "1.٣", "1.2.3--"}
+	versions = []string{"1.2", "1.2.3", "1.10", "1.2.3-beta", "1.2.3-beta.1", "1.2.3-", "1.2.3-a..b", "1.2.3-.a",
+		"1.2.3-a.", "1.2.3-a_b", "1.2-a", "1.2.3+b",
+		"v1.2.3", "1.2.3.4", "1", "1.", "01.02", "99999999999999999999.1", "1.99999999999999999999", "1.2.3-beta.10",
+		"1.2.3-rc", " 1.2", "1.2\n", "1.٣", "1.2.3--"}
 	dates    = []string{"2024-01-15", "2024-01-15T10:00:00Z", "2023-12-31", "2024-02", "1705312800000", "2024-1-5"}
-	literals = []string{"0", "-0", "1", "1.0", "1.50", "-1", "9", "10", "1e3", "1E+3", "1e21", "1E21", "123456789012345678901", "1e-7", "0.000001", "1e400",
-		"-1e400", "12345678901234567890", "9007199254740993", "0.1", "1e-400", "123456789012345678", "31", "5", "2.5", "1e20", "0.30000000000000004", "5e-324"}
-	letters = []rune("aAbBzß\u1e9eΣσςΑαİıK\u212aÅ\u212bǅǆﬁé\u0301\u00ad'.:-_ \u200d\u0345\u03a9\u1f88\u1f80Ა\u10d0\u13a0\uab70\U00010400\U00010428😀😎\ue000\uffee\uffff\u00a0\u2028\n\t\"\\/\b\f\x01\x7f\U0010ffff")
+	literals = []string{"0", "-0", "1", "1.0", "1.50", "-1", "9", "10", "1e3", "1E+3", "1e21", "1E21",
+		"123456789012345678901", "1e-7", "0.000001", "1e400",
+		"-1e400", "12345678901234567890", "9007199254740993", "0.1", "1e-400", "123456789012345678", "31", "5", "2.5", "1e20",
+		"0.30000000000000004", "5e-324"}
+	letters = []rune("aAbBzß\u1e9eΣσςΑαİıK\u212aÅ\u212bǅǆﬁé\u0301\u00ad'.:-_ " +
+		"\u200d\u0345\u03a9\u1f88\u1f80Ა\u10d0\u13a0\uab70\U00010400\U00010428😀😎\ue000\uffee\uffff\u00a0\u2028\n\t\"\\/\b\f\x01\x7f\U0010ffff")
 	// Names that JavaScript's objects inherit, and "length", which its lists have.
 	inherited = []string{"constructor", "isPrototypeOf", "hasOwnProperty", "valueOf", "__proto__", "length"}
-	malformed = []string{"[", "[a]", `["a",]`, `["a"] x`, " [\"a\"]", `["a"]]`, "[]", "[1,2", "[\u00a01]", `[01]`, `["\x"]`, "[\n\"a\"\t]", "[nul]", "[-]", `["a" "b"]`, "[\"\t\"]"}
+	malformed = []string{"[", "[a]", `["a",]`, `["a"] x`, " [\"a\"]", `["a"]]`, "[]", "[1,2", "[\u00a01]", `[01]`,
+		`["\x"]`, "[\n\"a\"\t]", "[nul]", "[-]", `["a" "b"]`, "[\"\t\"]"}
 )
 
 type generator struct {
@@ -137,7 +149,8 @@ func (g *generator) freshText() string {
 	case 6, 7:
 		return g.randomLetters(5)
 	case 8:
-		return strconv.FormatFloat(g.NormFloat64()*pick(g, 1, 1e3, 1e10, 1e21, 1e-6), pick[byte](g, 'f', 'e', 'g'), g.IntN(20)-1, 64)
+		return strconv.FormatFloat(g.NormFloat64()*pick(g, 1, 1e3, 1e10, 1e21, 1e-6), pick[byte](g, 'f', 'e', 'g'),
+			g.IntN(20)-1, 64)
 	case 9:
 		if g.oneIn(3) {
 			return pick(g, malformed...)
@@ -174,7 +187,8 @@ func (g *generator) randomLetters(most int) string {
 // case: see the doc.go of package engine.
 func hasNewerCase(r rune) bool { return r > 0x7f && !unicode.In(r, assigned...) }
 
-var assigned = []*unicode.RangeTable{unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Z, unicode.Cc, unicode.Cf, unicode.Co}
+var assigned = []*unicode.RangeTable{unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Z, unicode.Cc,
+	unicode.Cf, unicode.Co}
 
 func (g *generator) randomVersion() string {
 	if g.oneIn(3) {
@@ -237,7 +251,8 @@ func (g *generator) freshNumber() string {
 	case 0:
 		return strconv.Itoa(g.IntN(200) - 100)
 	case 1:
-		return strconv.FormatFloat(g.NormFloat64()*pick(g, 1, 1e3, 1e15, 1e21, 1e-6, 1e-300, 1e300), pick[byte](g, 'f', 'e'), g.IntN(18)-1, 64)
+		return strconv.FormatFloat(g.NormFloat64()*pick(g, 1, 1e3, 1e15, 1e21, 1e-6, 1e-300, 1e300), pick[byte](g, 'f', 'e'),
+			g.IntN(18)-1, 64)
 	}
 	return pick(g, literals...)
 }
@@ -361,12 +376,16 @@ func (g *generator) randomUser() pipeline.Value {
 func (g *generator) randomSelector() []string {
 	switch g.IntN(10) {
 	case 0:
-		return pick(g, []string{"context", "user", "user_id"}, []string{"context", "user", "device_id"}, []string{"context", "user", "country"},
+		return pick(g, []string{"context", "user", "user_id"}, []string{"context", "user", "device_id"},
+			[]string{"context", "user", "country"},
 			[]string{"context", "user", "cohort_ids"}, []string{"context", "user", "version"}, []string{"context", "user", "7"})
 	case 1:
-		return pick(g, []string{"context"}, []string{"context", "user"}, []string{"context", "groups"}, []string{"result"}, []string{}, []string{""},
-			[]string{"context", ""}, []string{"context", "user", "groups"}, []string{"context", "user", "user_properties"}, []string{"context", "user", "user_id", "length"},
-			[]string{"context", "user", "user_properties", ""}, []string{"other"}, []string{"context", "other"}, []string{"context", "user", "country", "0"})
+		return pick(g, []string{"context"}, []string{"context", "user"}, []string{"context", "groups"}, []string{"result"},
+			[]string{}, []string{""},
+			[]string{"context", ""}, []string{"context", "user", "groups"}, []string{"context", "user", "user_properties"},
+			[]string{"context", "user", "user_id", "length"},
+			[]string{"context", "user", "user_properties", ""}, []string{"other"}, []string{"context", "other"},
+			[]string{"context", "user", "country", "0"})
 	case 2:
 		s := []string{"context", "groups", pick(g, "org", "org", "team", "7")}
 		switch g.IntN(6) {
@@ -459,7 +478,8 @@ func (g *generator) copyFromUser(values, selector []string) {
 
 // formatPlain returns the value as text; most numbers as JavaScript prints them.
 func formatPlain(v *pipeline.Value) string {
-	if f, err := strconv.ParseFloat(v.Text, 64); v.Kind == pipeline.Number && err == nil && f != 0 && math.Abs(f) < 1e21 && math.Abs(f) >= 1e-6 {
+	if f, err := strconv.ParseFloat(v.Text, 64); v.Kind == pipeline.Number && err == nil && f != 0 && math.Abs(f) < 1e21 &&
+		math.Abs(f) >= 1e-6 {
 		return strconv.FormatFloat(f, 'f', -1, 64)
 	}
 	return string(v.AppendText(nil))
@@ -471,7 +491,8 @@ func (g *generator) randomCondition() (pipeline.Value, probe) {
 		p.op = pick(g, "no such operator", "", "IS", "constructor")
 	}
 	if g.oneIn(6) && len(g.flags) > 0 {
-		p.selector = []string{"result", pick(g, g.resultNames()...), pick(g, "key", "key", "value", "payload", "metadata", "new"),
+		p.selector = []string{"result", pick(g, g.resultNames()...),
+			pick(g, "key", "key", "value", "payload", "metadata", "new"),
 			pick(g, append(slices.Clone(g.names), "0", "default", "segmentName")...)}[:1+g.IntN(4)]
 	}
 	values := g.randomConditionValues(p.op, p.selector)
@@ -643,7 +664,8 @@ func (g *generator) randomBucket(variant func() pipeline.Value) pipeline.Value {
 		}
 		allocation := span(100)
 		if g.oneIn(2) {
-			allocation = makeList(pipeline.Value{Kind: pipeline.Number, Text: "0"}, pipeline.Value{Kind: pipeline.Number, Text: "100"})
+			allocation = makeList(pipeline.Value{Kind: pipeline.Number, Text: "0"},
+				pipeline.Value{Kind: pipeline.Number, Text: "100"})
 		}
 		allocations.Members = append(allocations.Members, pipeline.Member{Value: makeObject(
 			pipeline.Member{Name: "range", Value: allocation}, pipeline.Member{Name: "distributions", Value: distributions})})
@@ -682,14 +704,17 @@ func (g *generator) randomMetadata() pipeline.Value {
 	}
 	m := makeObject()
 	for range g.IntN(5) {
-		name := pick(g, "segmentName", "experimentKey", "flagType", "evaluationMode", "default", "deployed", "x", "7", "10", "cohortIds")
-		m.Members = setMember(m.Members, name, pick(g, pipeline.BoolValue(true), pipeline.BoolValue(false), pipeline.StringValue(g.randomText()),
+		name := pick(g, "segmentName", "experimentKey", "flagType", "evaluationMode", "default", "deployed", "x", "7", "10",
+			"cohortIds")
+		m.Members = setMember(m.Members, name, pick(g, pipeline.BoolValue(true), pipeline.BoolValue(false),
+			pipeline.StringValue(g.randomText()),
 			pipeline.StringValue("true"), replaceInfinities(g.randomValue(2))))
 	}
 	return m
 }
 
-// replaceInfinities replaces numbers beyond float64: they are Infinity to the reference, which it cannot report in JSON.
+// replaceInfinities replaces numbers beyond float64: they are Infinity to the reference, which it cannot report in
+// JSON.
 func replaceInfinities(v pipeline.Value) pipeline.Value {
 	if v.Kind == pipeline.Number {
 		if _, err := strconv.ParseFloat(v.Text, 64); err != nil {
@@ -717,15 +742,20 @@ func (g *generator) duplicateMember(v *pipeline.Value) {
 	}
 	walk(v)
 	for _, o := range objects { // variants that are overridden, but may still be named
-		if i := slices.IndexFunc(o.Members, func(m pipeline.Member) bool { return m.Name == "variants" }); i >= 0 && g.oneIn(4) {
-			o.Members = slices.Insert(slices.Clone(o.Members), i, pipeline.Member{Name: "variants", Value: makeObject(pipeline.Member{Name: "gone", Value: g.randomVariant("gone")})})
+		if i := slices.IndexFunc(o.Members, func(m pipeline.Member) bool { return m.Name == "variants" }); i >= 0 &&
+			g.oneIn(4) {
+			o.Members = slices.Insert(slices.Clone(o.Members), i,
+				pipeline.Member{Name: "variants", Value: makeObject(pipeline.Member{Name: "gone", Value: g.randomVariant("gone")})})
 		}
 	}
 	o := pick(g, objects...)
 	m := pick(g, o.Members...)
 	for range 20 { // give it the value of such a member of another object
 		other := pick(g, objects...)
-		if i := slices.IndexFunc(other.Members, func(n pipeline.Member) bool { return n.Name == m.Name && n.Value.Kind == m.Value.Kind }); i >= 0 && other != o {
+		if i := slices.IndexFunc(other.Members, func(n pipeline.Member) bool {
+			return n.Name == m.Name &&
+				n.Value.Kind == m.Value.Kind
+		}); i >= 0 && other != o {
 			m.Value = other.Members[i].Value
 			break
 		}
@@ -792,12 +822,17 @@ func (g *generator) writeAlternatives(b *strings.Builder, depth int) {
 }
 
 var (
-	atoms = []string{"a", "b", "A", "1", "_", " ", "é", "😀", ".", "-", ",", "]", "}", "{", "{,2}", "{a}", "{1", "x{1,", `\d`, `\D`, `\w`, `\W`, `\s`, `\s`, `\S`, `\S`, `\t`, `\n`, `\v`,
-		`\f`, `\r`, `\0`, `\01`, `\12`, `\101`, `\377`, `\400`, `\8`, `\9`, `\1`, `\2`, `\k`, `\k<n>`, `\cA`, `\cz`, `\c`, `\c1`, `\x41`, `\x4`, `\xg`, `\u0061`, `\u006`, `\u{61}`,
-		`\ud83d`, `\ude00`, `\ud83d\ude00`, `\p{L}`, `\P`, `\A`, `\z`, `\Z`, `\Q`, `\E`, `\G`, `\e`, `\a`, `\/`, `\.`, `\-`, `\$`, `\{`, `\_`, `\é`, `\😀`, `\` + "\n", "\u2028", "\n", "/",
+	atoms = []string{"a", "b", "A", "1", "_", " ", "é", "😀", ".", "-", ",", "]", "}", "{", "{,2}", "{a}", "{1", "x{1,",
+		`\d`, `\D`, `\w`, `\W`, `\s`, `\s`, `\S`, `\S`, `\t`, `\n`, `\v`,
+		`\f`, `\r`, `\0`, `\01`, `\12`, `\101`, `\377`, `\400`, `\8`, `\9`, `\1`, `\2`, `\k`, `\k<n>`, `\cA`, `\cz`, `\c`,
+		`\c1`, `\x41`, `\x4`, `\xg`, `\u0061`, `\u006`, `\u{61}`,
+		`\ud83d`, `\ude00`, `\ud83d\ude00`, `\p{L}`, `\P`, `\A`, `\z`, `\Z`, `\Q`, `\E`, `\G`, `\e`, `\a`, `\/`, `\.`, `\-`,
+		`\$`, `\{`, `\_`, `\é`, `\😀`, `\` + "\n", "\u2028", "\n", "/",
 		"&&", "#", "~", "\ue000", "\U0010ffff", "\x00", `\00`, `\u2028`}
-	classAtoms = []string{"a", "b", "z", "A", "0", "9", "-", "^", "[", "[:alpha:]", ".", "*", "é", "😀", "&&", "--", "~~", `\d`, `\D`, `\w`, `\W`, `\s`, `\S`, `\b`, `\B`, `\n`, `\0`, `\01`, `\8`,
-		`\cA`, `\c`, `\c1`, `\c_`, `\c*`, `\x41`, `\x`, `\u0061`, `\u`, `\ud83d`, `\udfff`, `\uffff`, `\]`, `\\`, `\-`, `\^`, `\k`, `\p{L}`, `\/`, `\e`, " ", "\n", "\ue000", "\U0010ffff"}
+	classAtoms = []string{"a", "b", "z", "A", "0", "9", "-", "^", "[", "[:alpha:]", ".", "*", "é", "😀", "&&", "--", "~~",
+		`\d`, `\D`, `\w`, `\W`, `\s`, `\S`, `\b`, `\B`, `\n`, `\0`, `\01`, `\8`,
+		`\cA`, `\c`, `\c1`, `\c_`, `\c*`, `\x41`, `\x`, `\u0061`, `\u`, `\ud83d`, `\udfff`, `\uffff`, `\]`, `\\`, `\-`, `\^`,
+		`\k`, `\p{L}`, `\/`, `\e`, " ", "\n", "\ue000", "\U0010ffff"}
 )
 
 func (g *generator) writeTerm(b *strings.Builder, depth int) {
@@ -808,7 +843,8 @@ func (g *generator) writeTerm(b *strings.Builder, depth int) {
 			return
 		}
 	case n == 1 && depth > 0:
-		b.WriteString(pick(g, "(", "(", "(?:", "(?<n>", "(?<"+pick(g, "n", "m", "$", "é", "_1", "1", "𐐀", `\u0061`, "a b", "")+">"))
+		b.WriteString(pick(g, "(", "(", "(?:", "(?<n>", "(?<"+
+			pick(g, "n", "m", "$", "é", "_1", "1", "𐐀", `\u0061`, "a b", "")+">"))
 		g.writeAlternatives(b, depth-1)
 		b.WriteByte(')')
 	case n == 2 && depth > 0 && g.oneIn(3):
@@ -828,7 +864,8 @@ func (g *generator) writeTerm(b *strings.Builder, depth int) {
 		b.WriteString(pick(g, atoms...))
 	}
 	if g.oneIn(4) {
-		b.WriteString(pick(g, "*", "+", "?", "{2}", "{0}", "{1,}", "{0,2}", "{2,1}", "{01}", "{1001}", "{,1}", "{ 1}", "{1, 2}", "**", "+*"))
+		b.WriteString(pick(g, "*", "+", "?", "{2}", "{0}", "{1,}", "{0,2}", "{2,1}", "{01}", "{1001}", "{,1}", "{ 1}",
+			"{1, 2}", "**", "+*"))
 		if g.oneIn(4) {
 			b.WriteString(pick(g, "?", "+", "*"))
 		}

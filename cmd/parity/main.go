@@ -10,7 +10,8 @@ import (
 
 func main() {
 	pairs := flag.Int("pairs", 2_000_000, "the least number of pairs of a flag and a user to compare")
-	seed := flag.Uint64("seed", uint64(time.Now().UnixNano())%1_000_000, "seed of the generator; a different one in every run by default")
+	seed := flag.Uint64("seed", uint64(time.Now().UnixNano())%1_000_000,
+		"seed of the generator; a different one in every run by default")
 	modules := flag.String("modules", "testdata/node/node_modules", "directory of the npm packages")
 	flag.Parse()
 	if err := run(os.Stdout, *modules, *pairs, *seed); err != nil {
@@ -34,7 +35,8 @@ func run(w io.Writer, modules string, pairs int, seed uint64) error {
 		if err := found.shrinkAndPrint(w, ref); err != nil {
 			return err
 		}
-		return fmt.Errorf("the engines differ (seed %d, deployment %d, after %d pairs that agree)", seed, found.number, c.pairs)
+		return fmt.Errorf("the engines differ (seed %d, deployment %d, after %d pairs that agree)", seed, found.number,
+			c.pairs)
 	}
 	c.printSummary(w, time.Since(begin))
 	return ref.close()
@@ -106,7 +108,8 @@ func compareAll(ref reference, pairs int, seed uint64) (*coverage, *firstDiffere
 
 // shrinkAndPrint prints the smallest form of the difference.
 func (f *firstDifference) shrinkAndPrint(w io.Writer, ref reference) error {
-	d, difference, err := shrink(f.deployment, f.difference, func(d *deployment) (*difference, error) { return compareEngines(ref, d) })
+	d, difference, err := shrink(f.deployment, f.difference,
+		func(d *deployment) (*difference, error) { return compareEngines(ref, d) })
 	if err != nil {
 		return err
 	}

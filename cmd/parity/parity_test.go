@@ -91,8 +91,10 @@ func TestAgreesWithItself(t *testing.T) {
 	if err != nil || found != nil {
 		t.Fatalf("found %+v, error %v", found, err)
 	}
-	if c.pairs < 40_000 || c.patterns == 0 || c.unanswered < c.patterns || c.variants < c.pairs/10 || c.variants > c.pairs/2 {
-		t.Errorf("%d pairs, %d of them with a variant, %d patterns refused, %d flags unanswered: too few", c.pairs, c.variants, c.patterns, c.unanswered)
+	if c.pairs < 40_000 || c.patterns == 0 || c.unanswered < c.patterns || c.variants < c.pairs/10 ||
+		c.variants > c.pairs/2 {
+		t.Errorf("%d pairs, %d of them with a variant, %d patterns refused, %d flags unanswered: too few", c.pairs,
+			c.variants, c.patterns, c.unanswered)
 	}
 	if ops := c.listOneSided(); len(ops) > 0 {
 		t.Errorf("%q always had the same result", ops)
@@ -157,7 +159,8 @@ func TestShrink(t *testing.T) {
 				t.Fatal(err)
 			}
 			out := b.String()
-			if !strings.Contains(out, `"op":"`+tt.from+`"`) || strings.Count(out, "  flag  ") != 1 || strings.Count(out, "  user  ") != 1 ||
+			if !strings.Contains(out, `"op":"`+tt.from+`"`) || strings.Count(out, "  flag  ") != 1 ||
+				strings.Count(out, "  user  ") != 1 ||
 				strings.Count(out, `"op"`) != 1 || !strings.Contains(out, "  got   ") || len(out) > 500 {
 				t.Errorf("not in its smallest form:\n%s", out)
 			}
@@ -222,7 +225,8 @@ func TestCompareRefusals(t *testing.T) {
 		{fmt.Sprintf(flag, "("), func(r *response) { r.Compiles[0] = true }, "pattern"},
 		{fmt.Sprintf(flag, "(?=a)"), func(r *response) { r.Compiles = []bool{} }, ""}, // an intended difference
 		{`[{"key":"f","variants":{},"segments":[],"dependencies":["f"]}]`, keepResponse, ""},
-		{`[{"key":"f","variants":{},"segments":[],"dependencies":["f"]}]`, func(r *response) { r.Error = "" }, "refused:  f → f"},
+		{`[{"key":"f","variants":{},"segments":[],"dependencies":["f"]}]`, func(r *response) { r.Error = "" },
+			"refused:  f → f"},
 		{`[{"key":"f","variants":{}}]`, func(r *response) { r.Error = "" }, `refused:  "segments" is missing`},
 	} {
 		t.Run(fmt.Sprintf("difference %q", tt.kind), func(t *testing.T) {
@@ -230,7 +234,8 @@ func TestCompareRefusals(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := compareEngines(newSelf(keepFlags, tt.spoil), &deployment{flags: v, users: []pipeline.Value{{Kind: pipeline.Object}}})
+			got, err := compareEngines(newSelf(keepFlags, tt.spoil),
+				&deployment{flags: v, users: []pipeline.Value{{Kind: pipeline.Object}}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -92,9 +92,11 @@ func startNode(modules string) (*node, error) {
 		err = json.Unmarshal(line, &hello)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("start node with the modules in %s (npm ci --prefix testdata/node installs them): %w", modules, err)
+		return nil, fmt.Errorf("start node with the modules in %s (npm ci --prefix testdata/node installs them): %w", modules,
+			err)
 	}
-	n.versions = fmt.Sprintf("experiment-core %s, experiment-node-server %s, Node %s", hello.Core, hello.Server, hello.Node)
+	n.versions = fmt.Sprintf("experiment-core %s, experiment-node-server %s, Node %s", hello.Core, hello.Server,
+		hello.Node)
 	if hello.Core != "0.13.6" || hello.Server != "1.13.6" {
 		return nil, fmt.Errorf("found %s, want experiment-core 0.13.6 and experiment-node-server 1.13.6", n.versions)
 	}

@@ -9,7 +9,8 @@ import (
 )
 
 // shrink makes the deployment as small as possible while differs still returns a difference of the same kind.
-func shrink(d *deployment, first *difference, differs func(*deployment) (*difference, error)) (*deployment, *difference, error) {
+func shrink(d *deployment, first *difference, differs func(*deployment) (*difference, error)) (*deployment, *difference,
+	error) {
 	last := first
 	try := func(candidate *deployment) (bool, error) {
 		found, err := differs(candidate)
@@ -50,7 +51,8 @@ func smallerDeployments(d *deployment) iter.Seq[*deployment] {
 			change(&c)
 			return yield(&c)
 		}
-		if d.typed && !with(func(c *deployment) { c.typed = false }) || d.keys != nil && !with(func(c *deployment) { c.keys = nil }) ||
+		if d.typed && !with(func(c *deployment) { c.typed = false }) || d.keys != nil &&
+			!with(func(c *deployment) { c.keys = nil }) ||
 			d.bare && !usesInherited(d) && !with(func(c *deployment) { c.bare = false }) {
 			return
 		}
@@ -97,11 +99,13 @@ func isValidUser(v *pipeline.Value) bool {
 				return false
 			}
 		case "groups":
-			if m.Value.Kind != pipeline.Object || slices.ContainsFunc(m.Value.Members, func(m pipeline.Member) bool { return m.Value.Kind != pipeline.List }) {
+			if m.Value.Kind != pipeline.Object || slices.ContainsFunc(m.Value.Members,
+				func(m pipeline.Member) bool { return m.Value.Kind != pipeline.List }) {
 				return false
 			}
 		case "group_properties", "group_cohort_ids":
-			if m.Value.Kind != pipeline.Object || slices.ContainsFunc(m.Value.Members, func(m pipeline.Member) bool { return m.Value.Kind != pipeline.Object }) {
+			if m.Value.Kind != pipeline.Object || slices.ContainsFunc(m.Value.Members,
+				func(m pipeline.Member) bool { return m.Value.Kind != pipeline.Object }) {
 				return false
 			}
 		}
@@ -119,8 +123,10 @@ func simplify(v *pipeline.Value, yield func(pipeline.Value) bool) bool {
 	case pipeline.String:
 		return simplifyText(v.Text, func(s string) bool { return yield(pipeline.StringValue(s)) })
 	case pipeline.Number:
-		for _, s := range []string{"0", "1", strings.SplitN(v.Text, ".", 2)[0], v.Text[:max(1, len(v.Text)/2)], v.Text[:len(v.Text)-1]} {
-			if len(s) < len(v.Text) && s != "" && '0' <= s[len(s)-1] && s[len(s)-1] <= '9' && !yield(pipeline.Value{Kind: pipeline.Number, Text: s}) {
+		for _, s := range []string{"0", "1", strings.SplitN(v.Text, ".", 2)[0], v.Text[:max(1, len(v.Text)/2)],
+			v.Text[:len(v.Text)-1]} {
+			if len(s) < len(v.Text) && s != "" && '0' <= s[len(s)-1] && s[len(s)-1] <= '9' &&
+				!yield(pipeline.Value{Kind: pipeline.Number, Text: s}) {
 				return false
 			}
 		}

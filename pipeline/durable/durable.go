@@ -112,7 +112,8 @@ func WrapError(verb, name string, err error) error {
 		return pipeline.WithHint(wrapped, "create the directory first: mkdir -p "+dir)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		if info, lerr := os.Lstat(name); lerr == nil && !mayRemove(name, info) {
-			return pipeline.WithHint(wrapped, fmt.Sprintf("it belongs to user %d, and only that user can replace or remove it in %s (sticky bit)",
+			return pipeline.WithHint(wrapped, fmt.Sprintf("it belongs to user %d, and only that user can replace or remove "+
+				"it in %s (sticky bit)",
 				ownerOf(info), dir))
 		}
 		return pipeline.WithHint(wrapped, "the directory must be writable, not just the file: "+dir)

@@ -74,7 +74,8 @@ func TestWriteFile(t *testing.T) {
 		t.Errorf("left %q", got)
 	}
 	missing := filepath.Join(dir, "no", "x")
-	if err := WriteFile(missing, nil); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), missing) || pipeline.Hint(err) == "" {
+	if err := WriteFile(missing, nil); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), missing) ||
+		pipeline.Hint(err) == "" {
 		t.Errorf("into a missing directory: %v", err)
 	}
 }
@@ -141,10 +142,12 @@ func TestExists(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	for _, errno := range []syscall.Errno{
-		syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, syscall.ENOENT, syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.EMFILE, syscall.ENFILE,
+		syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, syscall.ENOENT, syscall.EACCES, syscall.EPERM, syscall.EROFS,
+		syscall.EMFILE, syscall.ENFILE,
 	} {
 		t.Run(errno.Error(), func(t *testing.T) {
-			err := WrapError("write", "out/users.csv", &fs.PathError{Op: "write", Path: "out/.users.csv.rollcall-x.tmp", Err: errno})
+			err := WrapError("write", "out/users.csv", &fs.PathError{Op: "write", Path: "out/.users.csv.rollcall-x.tmp",
+				Err: errno})
 			if got, want := err.Error(), "write out/users.csv: "+errno.Error(); got != want {
 				t.Errorf("%v: %q, want %q", errno, got, want)
 			}

@@ -37,7 +37,8 @@ func beforeOp(kind, path string, half func()) error {
 	if file := os.Getenv("ROLLCALL_OPS_LOG"); file != "" {
 		logOp(file, fmt.Sprintf("%d %s %s\n", n, kind, path))
 	}
-	killAt, failAt, failFrom := envNumber("ROLLCALL_KILL_AT"), envNumber("ROLLCALL_FAIL_AT"), envNumber("ROLLCALL_FAIL_FROM")
+	killAt, failAt, failFrom := envNumber("ROLLCALL_KILL_AT"), envNumber("ROLLCALL_FAIL_AT"),
+		envNumber("ROLLCALL_FAIL_FROM")
 	kill := n == killAt
 	if !kill && n != failAt && (failFrom == 0 || n < failFrom) && kind != os.Getenv("ROLLCALL_FAIL_KIND") {
 		return nil
@@ -80,9 +81,11 @@ func envNumber(name string) int {
 func envErrno() error {
 	name := os.Getenv("ROLLCALL_FAIL_ERRNO")
 	known := map[string]error{
-		"": syscall.EIO, "EIO": syscall.EIO, "ENOSPC": syscall.ENOSPC, "EDQUOT": syscall.EDQUOT, "EFBIG": syscall.EFBIG, "EROFS": syscall.EROFS,
-		"EBUSY": syscall.EBUSY, "EXDEV": syscall.EXDEV, "ENOSYS": syscall.ENOSYS, "EINVAL": syscall.EINVAL, "ENOTSUP": syscall.ENOTSUP,
-		"EPERM": syscall.EPERM,
+		"": syscall.EIO, "EIO": syscall.EIO, "ENOSPC": syscall.ENOSPC, "EDQUOT": syscall.EDQUOT, "EFBIG": syscall.EFBIG,
+		"EROFS": syscall.EROFS,
+		"EBUSY": syscall.EBUSY, "EXDEV": syscall.EXDEV, "ENOSYS": syscall.ENOSYS, "EINVAL": syscall.EINVAL,
+		"ENOTSUP": syscall.ENOTSUP,
+		"EPERM":   syscall.EPERM,
 	}
 	if known[name] == nil {
 		panic("faultfs: unknown ROLLCALL_FAIL_ERRNO: " + name)

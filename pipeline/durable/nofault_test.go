@@ -14,7 +14,8 @@ func TestNoFaultsWithoutTheTag(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, child := range []string{"publish", "log"} {
-		if out, err := childCommand(t, binary, child, t.TempDir(), "ROLLCALL_KILL_AT=1", "ROLLCALL_FAIL_FROM=1").CombinedOutput(); err != nil {
+		if out, err := childCommand(t, binary, child, t.TempDir(), "ROLLCALL_KILL_AT=1",
+			"ROLLCALL_FAIL_FROM=1").CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", child, err, out)
 		}
 	}

@@ -20,12 +20,24 @@ var planted = []struct {
 	root bool   // only root can make it
 }{
 	{"our own", func(path string) error { return os.WriteFile(path, []byte("x"), 0o600) }, "", false},
-	{"readable by others", func(path string) error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, 0o644)) }, "", false},
-	{"writable by the group", func(path string) error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, 0o620)) },
+	{"readable by others", func(path string) error {
+		return errors.Join(os.WriteFile(path, nil, 0o600),
+			os.Chmod(path, 0o644))
+	}, "", false},
+	{"writable by the group", func(path string) error {
+		return errors.Join(os.WriteFile(path, nil, 0o600),
+			os.Chmod(path, 0o620))
+	},
 		"others may write to it (mode 0620)", false},
-	{"writable by all", func(path string) error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, 0o602)) },
+	{"writable by all", func(path string) error {
+		return errors.Join(os.WriteFile(path, nil, 0o600),
+			os.Chmod(path, 0o602))
+	},
 		"others may write to it (mode 0602)", false},
-	{"of another user", func(path string) error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Chown(path, 4321, -1)) },
+	{"of another user", func(path string) error {
+		return errors.Join(os.WriteFile(path, nil, 0o600),
+			os.Chown(path, 4321, -1))
+	},
 		"it belongs to user 4321, but rollcall runs as user 0", true},
 	{"a hard link", func(path string) error {
 		return errors.Join(os.WriteFile(path+".other", nil, 0o600), os.Link(path+".other", path))
@@ -140,7 +152,8 @@ func TestOursWhereAllFilesLookAlike(t *testing.T) {
 			fresh := func(string) (*syscall.Stat_t, error) {
 				var stat syscall.Stat_t
 				made := path + ".made"
-				err := errors.Join(os.WriteFile(made, nil, 0o600), os.Chmod(made, tt.freshMode), syscall.Stat(made, &stat), tt.freshErr)
+				err := errors.Join(os.WriteFile(made, nil, 0o600), os.Chmod(made, tt.freshMode), syscall.Stat(made, &stat),
+					tt.freshErr)
 				stat.Uid = uint32(tt.freshUID)
 				return &stat, err
 			}

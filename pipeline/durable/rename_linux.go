@@ -15,7 +15,8 @@ func renameNoReplace(from, to string) error {
 		case errors.Is(err, unix.EINTR):
 			continue
 		// From kernels before 3.15, file systems that do not know the flag (NFS, some of FUSE), and sandboxes.
-		case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.EPERM):
+		case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOTSUP),
+			errors.Is(err, unix.EPERM):
 			return renameIfAbsent(from, to)
 		case err != nil:
 			return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}

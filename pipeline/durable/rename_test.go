@@ -59,7 +59,10 @@ func TestInherit(t *testing.T) {
 		onlyByRoot bool
 	}{
 		{"nothing to replace", func(string) error { return nil }, -1, -1, 0o600, false},
-		{"readable by all", func(path string) error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, 0o664)) }, -1, -1, 0o664, false},
+		{"readable by all", func(path string) error {
+			return errors.Join(os.WriteFile(path, nil, 0o600),
+				os.Chmod(path, 0o664))
+		}, -1, -1, 0o664, false},
 		{"private", func(path string) error { return os.WriteFile(path, nil, 0o400) }, -1, -1, 0o400, false},
 		{"of others", func(path string) error {
 			return errors.Join(os.WriteFile(path, nil, 0o600), os.Chown(path, 4321, 5432), os.Chmod(path, 0o640))
@@ -94,7 +97,8 @@ func TestInherit(t *testing.T) {
 			if info.Mode() != tt.mode {
 				t.Errorf("got mode %v, want %v", info.Mode(), tt.mode)
 			}
-			if tt.uid >= 0 && (int(stat.Uid) != tt.uid || int(stat.Gid) != tt.gid) || tt.uid < 0 && int(stat.Uid) != os.Geteuid() {
+			if tt.uid >= 0 && (int(stat.Uid) != tt.uid || int(stat.Gid) != tt.gid) || tt.uid < 0 &&
+				int(stat.Uid) != os.Geteuid() {
 				t.Errorf("it belongs to %d:%d, want %d:%d (-1: us)", stat.Uid, stat.Gid, tt.uid, tt.gid)
 			}
 		})
@@ -242,7 +246,8 @@ func TestMountedFile(t *testing.T) {
 	cmd := childCommand(t, "unshare", "publish", dir)
 	cmd.Args = []string{"unshare", "-m", "sh", "-c", script, os.Args[0]}
 	out, err := cmd.CombinedOutput()
-	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 || strings.Contains(string(out), "unshare") {
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 ||
+		strings.Contains(string(out), "unshare") {
 		t.Skipf("no mounts here: %v\n%s", err, out)
 	}
 	if !strings.Contains(string(out), "create "+path+": device or resource busy") {

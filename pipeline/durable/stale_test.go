@@ -39,7 +39,8 @@ func TestHiddenNames(t *testing.T) {
 			}
 			seen[got] = tt.path
 			if longest := filepath.Base(got) + ".rollcall.stdin-4294967295"; len(longest) > 255 || !utf8.ValidString(longest) {
-				t.Errorf("Hidden(%q) = %q makes a name of %d bytes, valid UTF-8: %v", tt.path, got, len(longest), utf8.ValidString(longest))
+				t.Errorf("Hidden(%q) = %q makes a name of %d bytes, valid UTF-8: %v", tt.path, got, len(longest),
+					utf8.ValidString(longest))
 			}
 			if temp := filepath.Base(tempName(tt.path)); len(temp) > 255 || !IsTemp(temp, tt.path) {
 				t.Errorf("the temporary name %q of %q has %d bytes, IsTemp: %v", temp, tt.path, len(temp), IsTemp(temp, tt.path))

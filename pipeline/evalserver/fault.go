@@ -52,8 +52,10 @@ func ParseFaults(list string) ([]Fault, error) {
 		if !ok {
 			return nil, fmt.Errorf("fault %q: want kind:probability, such as 503:0.05", item)
 		}
-		if status, err := strconv.Atoi(kind); !slices.Contains(faultKinds, kind) && (err != nil || status < 300 || status > 599) {
-			return nil, fmt.Errorf("fault %q: unknown kind %q: want a status from 300 to 599, or one of %s", item, kind, strings.Join(faultKinds, ", "))
+		if status, err := strconv.Atoi(kind); !slices.Contains(faultKinds, kind) &&
+			(err != nil || status < 300 || status > 599) {
+			return nil, fmt.Errorf("fault %q: unknown kind %q: want a status from 300 to 599, or one of %s", item, kind,
+				strings.Join(faultKinds, ", "))
 		}
 		p, err := strconv.ParseFloat(probability, 64)
 		if err != nil || !(p >= 0 && p <= 1) {
@@ -185,7 +187,8 @@ func (f *Fault) sendFault(w http.ResponseWriter, r *http.Request, req *Request, 
 	}
 }
 
-const errorPage = "<!DOCTYPE html>\n<html><head><title>Error</title></head><body><h1>The request could not be satisfied.</h1></body></html>\n"
+const errorPage = "<!DOCTYPE html>\n<html><head><title>Error</title></head><body><h1>The request could not be " +
+	"satisfied.</h1></body></html>\n"
 
 // resetConnection breaks the connection, with a TCP reset if the transport allows it.
 func resetConnection(w http.ResponseWriter) {

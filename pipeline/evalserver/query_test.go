@@ -15,11 +15,14 @@ import (
 func FuzzQuery(f *testing.F) {
 	for _, s := range []string{
 		"user_id=u&flag_keys=a,b&context=%7B%22country%22%3A%22DE%22%7D",
-		"device_id=a%26flag_keys%3Dx&flag_key=f", "user_id=%2F+%23%F0%9F%98%80", "user%5Fid=x&user_id=y", "&&=&x", "user_id=%zz", "context=[]&user_id=u",
+		"device_id=a%26flag_keys%3Dx&flag_key=f", "user_id=%2F+%23%F0%9F%98%80", "user%5Fid=x&user_id=y", "&&=&x",
+		"user_id=%zz", "context=[]&user_id=u",
 		"context=%7B%22user_id%22%3A%22c%22%2C%22device_id%22%3Anull%7D", "flag_keys=a&flag_key=b&user_id=%00",
-		"user_id=u&context={\"a\":[1e400,-0,\"\\ud83d\\ude00\",null,true,{\"b\":{},\"a\":[]}]}", "user_id=u&context={\"a\":\"\\ud83d\"}", "user_id=u&context={\"a\":1,\"a\":2}",
+		"user_id=u&context={\"a\":[1e400,-0,\"\\ud83d\\ude00\",null,true,{\"b\":{},\"a\":[]}]}",
+		"user_id=u&context={\"a\":\"\\ud83d\"}", "user_id=u&context={\"a\":1,\"a\":2}",
 		"user_id=u&context={} {}", "user_id=u&context={\"a\":\"\xff\"}", "user_id=u&context=" + strings.Repeat("[", 101),
-		"user_id=u&context=" + strings.Repeat("[", 100) + strings.Repeat("]", 100), "user_id=u&context={\"a\":" + strings.Repeat("[", 99) + strings.Repeat("]", 99) + "}",
+		"user_id=u&context=" + strings.Repeat("[", 100) + strings.Repeat("]", 100), "user_id=u&context={\"a\":" +
+			strings.Repeat("[", 99) + strings.Repeat("]", 99) + "}",
 	} {
 		f.Add(s)
 	}
@@ -38,13 +41,15 @@ func FuzzQuery(f *testing.F) {
 				if want.Has("flag_keys") && !proxy {
 					list = want.Get("flag_keys")
 				}
-				if q.userID != want.Get("user_id") || q.deviceID != want.Get("device_id") || q.context != want.Get("context") || q.flagList != list {
+				if q.userID != want.Get("user_id") || q.deviceID != want.Get("device_id") || q.context != want.Get("context") ||
+					q.flagList != list {
 					t.Fatalf("parseQuery(%q, %v) = %+v, net/url says %v", raw, proxy, q, want)
 				}
 			}
 			var u pipeline.User
 			userErr := q.fillUser(&u)
-			if v, err := pipeline.ParseJSON(q.context); q.hasContext && (err != nil || v.Kind != pipeline.Object) != errors.Is(userErr, errContext) {
+			if v, err := pipeline.ParseJSON(q.context); q.hasContext &&
+				(err != nil || v.Kind != pipeline.Object) != errors.Is(userErr, errContext) {
 				t.Fatalf("context %q: %v, pipeline.ParseJSON says %v", q.context, userErr, err)
 			}
 			if userErr != nil {

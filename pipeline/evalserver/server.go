@@ -309,7 +309,8 @@ func (s *Server) decideAnswer(r *http.Request, req *Request, sc *scratch) (answe
 		return newRefusal(http.StatusBadRequest, err.Error()), nil
 	}
 	if !vardata {
-		return answer{status: http.StatusOK, contentType: typeJSON, body: s.engine.Configs(q.splitFlags())}, s.chooseFault(req, false)
+		return answer{status: http.StatusOK, contentType: typeJSON, body: s.engine.Configs(q.splitFlags())},
+			s.chooseFault(req, false)
 	}
 	var user pipeline.User
 	if r.Method == http.MethodPost {
@@ -327,7 +328,8 @@ func (s *Server) decideAnswer(r *http.Request, req *Request, sc *scratch) (answe
 		return newRefusal(http.StatusBadRequest, err.Error()), nil
 	}
 	req.UserID, req.DeviceID = user.UserID, user.DeviceID
-	return answer{status: http.StatusOK, contentType: typeJSON, body: s.evaluateUser(&q, &user, sc)}, s.chooseFault(req, true)
+	return answer{status: http.StatusOK, contentType: typeJSON, body: s.evaluateUser(&q, &user, sc)},
+		s.chooseFault(req, true)
 }
 
 func (s *Server) authorized(header string) bool {

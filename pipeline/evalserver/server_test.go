@@ -89,7 +89,10 @@ func newRequest(t testing.TB, method, url, body string) *http.Request {
 func newClient(t testing.TB) *http.Client {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request,
+		[]*http.Request) error {
+		return http.ErrUseLastResponse
+	}}
 }
 
 func readBody(t testing.TB, res *http.Response) string {
@@ -112,22 +115,32 @@ func TestVardata(t *testing.T) {
 	}{
 		{name: "all flags", path: "/v1/vardata?user_id=u", status: 200, want: "{" + allOn + "," + slottedOn + "}"},
 		{name: "only a device id", path: "/v1/vardata?device_id=d", status: 200, want: "{" + allOn + "," + slottedOn + "}"},
-		{name: "context", path: "/v1/vardata?flag_keys=checkout&user_id=u&context=" + escape(`{"country":"DE"}`), status: 200, want: "{" + checkoutOn + "}"},
-		{name: "group", path: "/v1/vardata?flag_keys=checkout&user_id=u&context=" + escape(`{"groups":{"org":["acme","x"]}}`), status: 200, want: "{" + checkoutGroup + "}"},
-		{name: "group as a string", path: "/v1/vardata?flag_keys=checkout&user_id=u&context=" + escape(`{"groups":{"org":"acme"}}`), status: 200, want: "{" + checkoutGroup + "}"},
+		{name: "context", path: "/v1/vardata?flag_keys=checkout&user_id=u&context=" + escape(`{"country":"DE"}`), status: 200,
+			want: "{" + checkoutOn + "}"},
+		{name: "group", path: "/v1/vardata?flag_keys=checkout&user_id=u&context=" + escape(`{"groups":{"org":["acme","x"]}}`),
+			status: 200, want: "{" + checkoutGroup + "}"},
+		{name: "group as a string", path: "/v1/vardata?flag_keys=checkout&user_id=u&context=" +
+			escape(`{"groups":{"org":"acme"}}`), status: 200, want: "{" + checkoutGroup + "}"},
 		{name: "the default is dropped", path: "/v1/vardata?flag_keys=checkout&user_id=u", status: 200, want: "{}"},
 		{name: "older parameter", path: "/v1/vardata?flag_key=all,checkout&user_id=u", status: 200, want: "{" + allOn + "}"},
-		{name: "unknown parameter: all flags", path: "/v1/vardata?flags=checkout&user_id=u", status: 200, want: "{" + allOn + "," + slottedOn + "}"},
+		{name: "unknown parameter: all flags", path: "/v1/vardata?flags=checkout&user_id=u", status: 200, want: "{" + allOn +
+			"," + slottedOn + "}"},
 		{name: "unknown flag", path: "/v1/vardata?flag_keys=nope&user_id=u", status: 200, want: "{}"},
-		{name: "empty list: all flags", path: "/v1/vardata?flag_keys=&user_id=u", status: 200, want: "{" + allOn + "," + slottedOn + "}"},
-		{name: "dependencies are not listed", path: "/v1/vardata?flag_keys=slotted&user_id=u", status: 200, want: "{" + slottedOn + "}"},
+		{name: "empty list: all flags", path: "/v1/vardata?flag_keys=&user_id=u", status: 200, want: "{" + allOn + "," +
+			slottedOn + "}"},
+		{name: "dependencies are not listed", path: "/v1/vardata?flag_keys=slotted&user_id=u", status: 200, want: "{" +
+			slottedOn + "}"},
 		{name: "asked twice", path: "/v1/vardata?flag_keys=all,all&user_id=u", status: 200, want: "{" + allOn + "}"},
-		{name: "escaped", path: "/v1/vardata?flag%5Fkeys=" + escape(`no "case"`) + "&user_id=" + escape("odd a&b+c%"), status: 200,
+		{name: "escaped", path: "/v1/vardata?flag%5Fkeys=" + escape(`no "case"`) + "&user_id=" + escape("odd a&b+c%"),
+			status: 200,
+			want:   `{"no \"case\"":{"key":"on","value":"7"}}`},
+		{name: "ids of the query take precedence", path: "/v1/vardata?flag_keys=" + escape(`no "case"`) +
+			"&user_id=other&context=" + escape(`{"user_id":"odd a&b+c%"}`), status: 200, want: "{}"},
+		{name: "id in the context", path: "/v1/vardata?flag_keys=" + escape(`no "case"`) + "&context=" +
+			escape(`{"user_id":"odd a&b+c%"}`), status: 200,
 			want: `{"no \"case\"":{"key":"on","value":"7"}}`},
-		{name: "ids of the query take precedence", path: "/v1/vardata?flag_keys=" + escape(`no "case"`) + "&user_id=other&context=" + escape(`{"user_id":"odd a&b+c%"}`), status: 200, want: "{}"},
-		{name: "id in the context", path: "/v1/vardata?flag_keys=" + escape(`no "case"`) + "&context=" + escape(`{"user_id":"odd a&b+c%"}`), status: 200,
-			want: `{"no \"case\"":{"key":"on","value":"7"}}`},
-		{name: "post", method: "POST", path: "/v1/vardata?flag_keys=checkout", body: `{"user_id":"u","country":"DE"}`, status: 200, want: "{" + checkoutOn + "}"},
+		{name: "post", method: "POST", path: "/v1/vardata?flag_keys=checkout", body: `{"user_id":"u","country":"DE"}`,
+			status: 200, want: "{" + checkoutOn + "}"},
 
 		{name: "no id", path: "/v1/vardata", status: 400},
 		{name: "empty id", path: "/v1/vardata?user_id=&device_id=", status: 400},
@@ -242,14 +255,16 @@ func TestTracking(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var records []evalserver.Request
-			s := newServer(t, evalserver.Config{Proxy: tt.proxy, Record: func(r evalserver.Request) { records = append(records, r) }})
+			s := newServer(t, evalserver.Config{Proxy: tt.proxy,
+				Record: func(r evalserver.Request) { records = append(records, r) }})
 			r := newRequest(t, "GET", "/v1/vardata?user_id=u&device_id=d", "")
 			tt.change(r.Header)
 			s.ServeHTTP(httptest.NewRecorder(), r)
 			if len(records) != 1 || records[0].Tracked != tt.want {
 				t.Fatalf("recorded %+v, want one request with Tracked %v", records, tt.want)
 			}
-			if r := records[0]; r.UserID != "u" || r.DeviceID != "d" || r.Status != 200 || r.Path != "/v1/vardata" || r.RawQuery != "user_id=u&device_id=d" {
+			if r := records[0]; r.UserID != "u" || r.DeviceID != "d" || r.Status != 200 || r.Path != "/v1/vardata" ||
+				r.RawQuery != "user_id=u&device_id=d" {
 				t.Errorf("recorded %+v", r)
 			}
 			if got := s.Stats().Tracked == 1; got != tt.want {
@@ -390,13 +405,15 @@ func TestFaults(t *testing.T) {
 		t.Errorf("reset: answered %v", res)
 	}
 	next.Store(&evalserver.Fault{Kind: evalserver.Truncate})
-	if res, body, err := do(); !errors.Is(err, io.ErrUnexpectedEOF) || body == "" || !strings.HasPrefix("{"+allOn+"}", body) {
+	if res, body, err := do(); !errors.Is(err, io.ErrUnexpectedEOF) || body == "" ||
+		!strings.HasPrefix("{"+allOn+"}", body) {
 		t.Errorf("truncate: %v %q %v, want half of the body and an unexpected EOF", res, body, err)
 	}
 	next.Store(&evalserver.Fault{Kind: evalserver.Hang})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if res, err := client.Do(newRequest(t, "POST", base+"/v1/vardata", `{"user_id":"u"}`).WithContext(ctx)); !errors.Is(err, context.DeadlineExceeded) {
+	if res, err := client.Do(newRequest(t, "POST", base+"/v1/vardata",
+		`{"user_id":"u"}`).WithContext(ctx)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("hang: %v %v", res, err)
 	}
 }
@@ -532,7 +549,8 @@ func TestParseFaults(t *testing.T) {
 		err  string
 	}{
 		{list: ""},
-		{list: "503:0.05, reset:0.01", want: []evalserver.Fault{{Kind: "503", Probability: 0.05}, {Kind: "reset", Probability: 0.01}}},
+		{list: "503:0.05, reset:0.01", want: []evalserver.Fault{{Kind: "503", Probability: 0.05},
+			{Kind: "reset", Probability: 0.01}}},
 		{list: "503", err: "want kind:probability"},
 		{list: "200:0.5", err: "unknown kind"},
 		{list: "boom:0.5", err: "reset, truncate, html"},
@@ -615,7 +633,8 @@ func TestClose(t *testing.T) {
 		if err := pprof.Lookup("goroutine").WriteTo(&stacks, 2); err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(stacks.String(), "net/http.(*conn).serve") && !strings.Contains(stacks.String(), "net/http.(*Server).Serve") {
+		if !strings.Contains(stacks.String(), "net/http.(*conn).serve") &&
+			!strings.Contains(stacks.String(), "net/http.(*Server).Serve") {
 			break
 		}
 		if time.Now().After(deadline) {

@@ -14,8 +14,8 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// makeAnswer returns an answer of the API for one user and five flags: as long as the answers for testdata/flags.json, with
-// random evaluation ids like the API's.
+// makeAnswer returns an answer of the API for one user and five flags: as long as the answers for testdata/flags.json,
+// with random evaluation ids like the API's.
 func makeAnswer(i int) string {
 	h := hashOf(fmt.Appendf(nil, "user %d", i))
 	variant := func(n int, names ...string) string { return names[int(h[n])%len(names)] }
@@ -35,7 +35,8 @@ var benchRecords = sync.OnceValue(func() []Record {
 		at = at.Add(time.Duration(h[0]%20) * time.Millisecond)
 		records[i] = Record{Row: int64(1000000 + i), Request: [16]byte(h), Attempts: 1, At: at, Body: makeAnswer(i)}
 		if i%500 == 0 {
-			records[i].Body, records[i].Err = "", &pipeline.UserError{Kind: pipeline.KindBadAnswer, HTTPStatus: 200, Attempts: 3, Message: "the answer is not JSON"}
+			records[i].Body, records[i].Err = "", &pipeline.UserError{Kind: pipeline.KindBadAnswer, HTTPStatus: 200, Attempts: 3,
+				Message: "the answer is not JSON"}
 		}
 	}
 	return records
@@ -135,7 +136,8 @@ func TestDiskBudget(t *testing.T) {
 			t.Fatal(err)
 		}
 		size := float64(len(readFile(t, path))) / float64(users) / 5
-		t.Logf("%d records a frame: %.1f bytes a user and flag, of %.1f answered", perFrame, size, float64(body)/float64(users)/5)
+		t.Logf("%d records a frame: %.1f bytes a user and flag, of %.1f answered", perFrame, size,
+			float64(body)/float64(users)/5)
 		if size > 64 {
 			t.Errorf("%d records a frame: %.1f bytes a user and flag, want at most 64", perFrame, size)
 		}

@@ -19,8 +19,8 @@ import (
 )
 
 // TestCrashAtEveryOperation kills or fails the run at its 1st, 2nd, … file operation until a run completes, and
-// reruns it: all records that were on the disk are there, only users of one frame are asked about twice, and the output is
-// that of an uninterrupted run.
+// reruns it: all records that were on the disk are there, only users of one frame are asked about twice, and the
+// output is that of an uninterrupted run.
 func TestCrashAtEveryOperation(t *testing.T) {
 	binary, err := os.Executable() // built with the tag faultfs
 	if err != nil {
@@ -41,7 +41,8 @@ func TestCrashAtEveryOperation(t *testing.T) {
 	// commit before the first rename, and the names before the journal is removed.
 	frame := []string{"write", "datasync"}
 	wantKinds := slices.Concat([]string{"create"}, frame, []string{"syncdir"}, frame, frame, frame,
-		[]string{"create", "rename", "write", "sync", "close"}, frame, frame, []string{"rename", "syncdir", "remove", "syncdir", "close"})
+		[]string{"create", "rename", "write", "sync", "close"}, frame, frame,
+		[]string{"rename", "syncdir", "remove", "syncdir", "close"})
 	if diff := cmp.Diff(wantKinds, kinds); diff != "" {
 		t.Fatalf("operations (-want +got):\n%s", diff)
 	}

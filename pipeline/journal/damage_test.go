@@ -82,14 +82,16 @@ func TestFlipAnywhere(t *testing.T) {
 				r.Close()
 			}
 			if len(got) > counts[frame] || !equalRecords(got, records[:len(got)]) {
-				t.Fatalf("byte %d ^ %#x, in frame %d: got %d records or altered ones, want %d", i, mask, frame, len(got), counts[frame])
+				t.Fatalf("byte %d ^ %#x, in frame %d: got %d records or altered ones, want %d", i, mask, frame, len(got),
+					counts[frame])
 			}
 			_, isDamaged := errors.AsType[*DamagedError](err)
 			_, isVersion := errors.AsType[*VersionError](err)
 			switch {
 			case frame == len(ends)-1: // may be the end of a torn write
 				if err != nil || r.Torn() != int64(len(data)-ends[frame-1]) || len(got) != counts[frame] {
-					t.Fatalf("byte %d ^ %#x, in the last frame: %d records, %v; want %d and a torn tail", i, mask, len(got), err, counts[frame])
+					t.Fatalf("byte %d ^ %#x, in the last frame: %d records, %v; want %d and a torn tail", i, mask, len(got), err,
+						counts[frame])
 				}
 			case !isDamaged && !(isVersion && i >= 16 && i < 20):
 				t.Fatalf("byte %d ^ %#x, in frame %d: %v, want a DamagedError", i, mask, frame, err)
@@ -130,7 +132,8 @@ func TestFramesOutOfPlace(t *testing.T) {
 		{"zeros after it", slices.Concat(data, make([]byte, 5000)), 12, false},
 		{"garbage inside", slices.Concat(data[:ends[1]], garbage, data[ends[1]:]), 4, true},
 		{"a hole before the last frame", slices.Concat(data[:ends[1]], make([]byte, 3<<20), frame(3)), 4, true},
-		{"a frame across two chunks of the search", slices.Concat(data[:ends[1]], make([]byte, 1<<20-blockSize/2), frame(3)), 4, true},
+		{"a frame across two chunks of the search", slices.Concat(data[:ends[1]], make([]byte, 1<<20-blockSize/2), frame(3)),
+			4, true},
 		{"bytes missing inside", slices.Concat(data[:ends[1]+150], data[ends[1]+151:]), 4, true},
 		{"a torn frame, then more", slices.Concat(data[:ends[2]-1], frame(3)), 4, true},
 		{"garbage", garbage, 0, true},
@@ -168,7 +171,8 @@ func TestFramesOutOfPlace(t *testing.T) {
 // TestDamagedIsNotReplaced: only --fresh removes a journal that cannot be read.
 func TestDamagedIsNotReplaced(t *testing.T) {
 	path := filepath.Join(t.TempDir(), ".x.rollcall")
-	writeFile(t, path, []byte("somebody's notes, which happen to stand here and are longer than a block is, all in all a hundred bytes"))
+	writeFile(t, path, []byte("somebody's notes, which happen to stand here and are longer than a block is, all in all "+
+		"a hundred bytes"))
 	if _, err := Create(path, testHeader()); !isDamage(err) {
 		t.Errorf("create: %v, want a DamagedError", err)
 	}
@@ -234,14 +238,19 @@ func TestForgedFrames(t *testing.T) {
 		{"a resumption that is not JSON", block{kind: kindResumed}, "x\n", ""},
 		{"a text longer than it says", block{kind: kindRecords, records: 1, first: 7, text: 3}, line, ""},
 		{"a text longer than any", block{kind: kindRecords, records: 1, first: 7, text: maxText + 1}, line, "too large"},
-		{"a content longer than any", block{kind: kindRecords, records: 1, first: 7, length: maxCompressed + 1}, line, "too large"},
+		{"a content longer than any", block{kind: kindRecords, records: 1, first: 7, length: maxCompressed + 1}, line,
+			"too large"},
 		{"another format", block{kind: kindRecords, version: 2, records: 1, first: 7}, line, ""},
-		{"a body longer than any", block{kind: kindRecords, records: 1, first: 7}, fmt.Sprintf("7 - 0 0 answered - %d %s\n", MaxBody+1, make([]byte, MaxBody+1)), "not a valid record"},
+		{"a body longer than any", block{kind: kindRecords, records: 1, first: 7},
+			fmt.Sprintf("7 - 0 0 answered - %d %s\n", MaxBody+1, make([]byte, MaxBody+1)), "not a valid record"},
 		{"a bomb", block{kind: kindRecords, records: 1, first: 7, text: 10}, string(make([]byte, maxText+1)), ""},
 	}
-	for _, bad := range []string{"", "x", "7", "7 - 0 0 answered - 2", "7 - 0 0 answered - 3 {}\n", "7 - 0 0 answered - 1 {}\n", "7 - 0 0 answered - -1 {}\n",
-		"7 - 0 0 answered - 99999999999999999999 {}\n", "7 - 0 0 answered - 33554433 {}\n", "7 abcd 0 0 answered - 2 {}\n", "7 - x 0 answered - 2 {}\n", "7 - 0 0 odd - 2 {}\n",
-		"7 zz000000000000000000000000000000 0 0 answered - 2 {}\n", "7 - 0 0 answered - 2 {}x", "7 - 0 0 answered - 2 {}x\n", "7 0000000000000000000000000000000000 0 0 answered - 2 {}\n", "7  0 0 answered - 2 {}\n"} {
+	for _, bad := range []string{"", "x", "7", "7 - 0 0 answered - 2", "7 - 0 0 answered - 3 {}\n",
+		"7 - 0 0 answered - 1 {}\n", "7 - 0 0 answered - -1 {}\n",
+		"7 - 0 0 answered - 99999999999999999999 {}\n", "7 - 0 0 answered - 33554433 {}\n", "7 abcd 0 0 answered - 2 {}\n",
+		"7 - x 0 answered - 2 {}\n", "7 - 0 0 odd - 2 {}\n",
+		"7 zz000000000000000000000000000000 0 0 answered - 2 {}\n", "7 - 0 0 answered - 2 {}x", "7 - 0 0 answered - 2 {}x\n",
+		"7 0000000000000000000000000000000000 0 0 answered - 2 {}\n", "7  0 0 answered - 2 {}\n"} {
 		tests = append(tests, test{"the line " + bad, block{kind: kindRecords, records: 1, first: 7}, bad, ""})
 	}
 	for _, tt := range tests {
@@ -250,7 +259,8 @@ func TestForgedFrames(t *testing.T) {
 			head := forge(block{kind: kindHeader}, &c, []byte("{}\n"))
 			good := forge(block{kind: kindRecords, records: 1, first: 7}, &c, []byte(line))
 			path := filepath.Join(t.TempDir(), ".x.rollcall")
-			writeFile(t, path, slices.Concat(head, good, forge(tt.b, &c, []byte(tt.text)), forge(block{kind: kindRecords, records: 1, first: 7}, &c, []byte(line))))
+			writeFile(t, path, slices.Concat(head, good, forge(tt.b, &c, []byte(tt.text)),
+				forge(block{kind: kindRecords, records: 1, first: 7}, &c, []byte(line))))
 			r, got, err := replayAll(path)
 			if len(got) != 1 || !isDamage(err) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("%d records, %v; want 1 and a DamagedError: %s", len(got), err, tt.want)
@@ -285,7 +295,8 @@ func TestBombs(t *testing.T) {
 		}
 		var c chain
 		file := forge(block{kind: kindHeader}, &c, []byte("{}\n"))
-		b := block{version: formatVersion, kind: kindRecords, seq: c.seq, link: c.link, length: uint32(bomb.Len()), text: maxText, records: 1, content: hashOf(bomb.Bytes())}
+		b := block{version: formatVersion, kind: kindRecords, seq: c.seq, link: c.link, length: uint32(bomb.Len()),
+			text: maxText, records: 1, content: hashOf(bomb.Bytes())}
 		file = append(b.appendTo(file), bomb.Bytes()...)
 		path := filepath.Join(t.TempDir(), ".x.rollcall")
 		writeFile(t, path, file)
@@ -309,7 +320,8 @@ func TestNothingAfterACommit(t *testing.T) {
 	line := []byte("7 - 0 0 answered - 2 {}\n")
 	for _, resumes := range []bool{false, true} {
 		var c chain
-		data := slices.Concat(forge(block{kind: kindHeader}, &c, []byte("{}\n")), forge(block{kind: kindCommit}, &c, []byte("{}\n")))
+		data := slices.Concat(forge(block{kind: kindHeader}, &c, []byte("{}\n")),
+			forge(block{kind: kindCommit}, &c, []byte("{}\n")))
 		if resumes {
 			data = append(data, forge(block{kind: kindResumed}, &c, []byte("{}\n"))...)
 		}
@@ -351,7 +363,8 @@ func FuzzOpen(f *testing.F) {
 	f.Add(slices.Concat(data[:ends[1]], []byte("rollcall"), data[ends[1]:]))
 	var c chain
 	head := forge(block{kind: kindHeader}, &c, []byte("{}\n"))
-	f.Add(slices.Concat(head, forge(block{kind: kindRecords, records: 1, first: 7}, &c, []byte("7 - 0 0 answered - 2 {}\n")), forge(block{kind: kindCommit}, &c, []byte(`{"files":[{}]}`))))
+	f.Add(slices.Concat(head, forge(block{kind: kindRecords, records: 1, first: 7}, &c,
+		[]byte("7 - 0 0 answered - 2 {}\n")), forge(block{kind: kindCommit}, &c, []byte(`{"files":[{}]}`))))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		path := filepath.Join(t.TempDir(), ".x.rollcall")
 		writeFile(t, path, fixHashes(data))

@@ -40,7 +40,8 @@ type VersionError struct {
 }
 
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("the journal %s has format %d; this version of rollcall knows format %d", e.Path, e.Version, formatVersion)
+	return fmt.Sprintf("the journal %s has format %d; this version of rollcall knows format %d", e.Path, e.Version,
+		formatVersion)
 }
 
 // WriteError says that the journal could not be written. The run must end, and can be resumed. It wraps the
@@ -63,7 +64,8 @@ func newDamagedError(path string, offset int64, reason string) error {
 func openLog(path string, create bool) (*durable.Log, error) {
 	log, err := durable.OpenLog(path, create)
 	if errors.Is(err, ErrLocked) {
-		err = pipeline.WithHint(fmt.Errorf("another run is writing these outputs: %w", err), "wait until it has ended, or name another --out")
+		err = pipeline.WithHint(fmt.Errorf("another run is writing these outputs: %w", err),
+			"wait until it has ended, or name another --out")
 	}
 	if !create && errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("open %s: %w", path, ErrNone)

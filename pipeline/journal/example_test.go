@@ -21,11 +21,13 @@ func Example() {
 	defer os.RemoveAll(dir)
 	path := journal.PathFor(filepath.Join(dir, "assignments.csv"))
 
-	w, err := journal.Create(path, journal.Header{RunID: "run-1", StartedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Version: "1"})
+	w, err := journal.Create(path, journal.Header{RunID: "run-1", StartedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		Version: "1"})
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := w.Append(&journal.Record{Row: 1, Attempts: 1, At: time.Date(2026, 1, 2, 3, 4, 6, 0, time.UTC), Body: "{}"}); err != nil {
+	if err := w.Append(&journal.Record{Row: 1, Attempts: 1, At: time.Date(2026, 1, 2, 3, 4, 6, 0, time.UTC),
+		Body: "{}"}); err != nil {
 		log.Fatal(err)
 	}
 	if err := w.Close(); err != nil { // a process that is killed loses at most the last second

@@ -94,10 +94,12 @@ func parseBlock(data []byte) (b block, ok bool) {
 	le := binary.LittleEndian
 	b = block{
 		version: le.Uint32(data[16:]), kind: string(data[20:24]), seq: le.Uint64(data[24:]),
-		length: le.Uint32(data[32:]), text: le.Uint32(data[36:]), records: le.Uint32(data[40:]), first: int64(le.Uint64(data[44:])),
-		link: hash(data[52:68]), content: hash(data[68:84]), check: hash(data[84:100]),
+		length: le.Uint32(data[32:]), text: le.Uint32(data[36:]), records: le.Uint32(data[40:]),
+		first: int64(le.Uint64(data[44:])),
+		link:  hash(data[52:68]), content: hash(data[68:84]), check: hash(data[84:100]),
 	}
-	ok = le.Uint32(data) == skippableMagic && le.Uint32(data[4:]) == blockSize-8 && string(data[8:16]) == blockMark && hashOf(data[:84]) == b.check
+	ok = le.Uint32(data) == skippableMagic && le.Uint32(data[4:]) == blockSize-8 && string(data[8:16]) == blockMark &&
+		hashOf(data[:84]) == b.check
 	return b, ok
 }
 
@@ -133,8 +135,8 @@ func newFrames(path string, log *durable.Log) (*frames, error) {
 	return &frames{path: path, log: log, size: size, zstd: decoder}, nil
 }
 
-// readFrame returns the next frame with its decoded text, which is valid until the next call. It verifies all of a frame
-// before it returns any of it.
+// readFrame returns the next frame with its decoded text, which is valid until the next call. It verifies all of a
+// frame before it returns any of it.
 //
 // It returns a *brokenFrame if there is no valid frame, io.EOF at the end of the file, and any other error if reading
 // failed.

@@ -60,9 +60,9 @@ func computeMAC(salt, secret string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Diff lists, for the person at the terminal, the differences that keep a run with these inputs and options from resuming
-// the journal with header h. If there are none, it may, provided that Key matches the same secret or the user says that
-// the deployment is the same.
+// Diff lists, for the person at the terminal, the differences that keep a run with these inputs and options from
+// resuming the journal with header h. If there are none, it may, provided that Key matches the same secret or the user
+// says that the deployment is the same.
 func (h *Header) Diff(inputs []Input, options map[string]string) []string {
 	var diff []string
 	report := func(format string, args ...any) { diff = append(diff, fmt.Sprintf(format, args...)) }

@@ -36,7 +36,8 @@ func makeRecords(n int) []Record {
 		r.Body = `{"dark-mode":{"key":"on","payload":{"n":` + r.At.Format("05.000") + `}}}`
 		switch i % 7 {
 		case 3:
-			r.Err = &pipeline.UserError{Kind: pipeline.KindRejected, HTTPStatus: 400, Attempts: r.Attempts, Message: "the API refused row " + r.At.Format("5")}
+			r.Err = &pipeline.UserError{Kind: pipeline.KindRejected, HTTPStatus: 400, Attempts: r.Attempts,
+				Message: "the API refused row " + r.At.Format("5")}
 			r.Body = ""
 		case 5:
 			r.Err = &pipeline.UserError{Kind: pipeline.KindMissingID, Message: "two\nlines 1 - 2\x00"}

@@ -87,7 +87,8 @@ func randomRecord(rng *rand.Rand) Record {
 	if rng.IntN(3) > 0 {
 		r.Body = string(text)
 	} else {
-		r.Err = &pipeline.UserError{Kind: pipeline.Kinds[rng.IntN(len(pipeline.Kinds))], HTTPStatus: rng.IntN(2) * 503, Attempts: r.Attempts, Message: string(text)}
+		r.Err = &pipeline.UserError{Kind: pipeline.Kinds[rng.IntN(len(pipeline.Kinds))], HTTPStatus: rng.IntN(2) * 503,
+			Attempts: r.Attempts, Message: string(text)}
 	}
 	return r
 }
@@ -118,7 +119,8 @@ func TestLongBodies(t *testing.T) {
 }
 
 func TestFailuresTakeTheirAttemptsFromTheError(t *testing.T) {
-	r := Record{Row: 1, Attempts: 9, At: time.UnixMilli(5).UTC(), Err: &pipeline.UserError{Kind: pipeline.KindUnavailable, HTTPStatus: 503, Attempts: 5}}
+	r := Record{Row: 1, Attempts: 9, At: time.UnixMilli(5).UTC(),
+		Err: &pipeline.UserError{Kind: pipeline.KindUnavailable, HTTPStatus: 503, Attempts: 5}}
 	got := writeJournal(t, []Record{r})
 	r.Attempts = 5
 	checkRecords(t, got, []Record{r})
@@ -157,7 +159,8 @@ func TestResumeWithKey(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for i, step := range []struct{ was, next string }{{secret, ""}, {secret, "rotated"}, {"rotated", ""}, {"rotated", "rotated again"}, {"rotated again", ""}} {
+	for i, step := range []struct{ was, next string }{{secret, ""}, {secret, "rotated"}, {"rotated", ""},
+		{"rotated", "rotated again"}, {"rotated again", ""}} {
 		r, _, err := replayAll(path)
 		if err != nil {
 			t.Fatal(err)
@@ -192,14 +195,19 @@ func TestDiff(t *testing.T) {
 		want    []string
 	}{
 		{"nothing", []Input{users, more}, options(), nil},
-		{"a size", []Input{in("users.csv", 1001, "cc"), more}, options(), []string{"the input users.csv has 1001 bytes, but had 1000"}},
-		{"a content", []Input{in("users.csv", 1000, "cc"), more}, options(), []string{"the input users.csv has changed (but not its size)"}},
+		{"a size", []Input{in("users.csv", 1001, "cc"), more}, options(),
+			[]string{"the input users.csv has 1001 bytes, but had 1000"}},
+		{"a content", []Input{in("users.csv", 1000, "cc"), more}, options(),
+			[]string{"the input users.csv has changed (but not its size)"}},
 		{"the order", []Input{more, users}, options(), []string{"the inputs are given in another order, or not as often"}},
 		{"one less", []Input{users}, options(), []string{"the input more.csv is no longer given"}},
-		{"one twice", []Input{users, more, more}, options(), []string{"the inputs are given in another order, or not as often"}},
-		{"a name", []Input{users, in("x.csv", 5, "bb")}, options(), []string{"the input more.csv is no longer given", "the input x.csv is new"}},
+		{"one twice", []Input{users, more, more}, options(),
+			[]string{"the inputs are given in another order, or not as often"}},
+		{"a name", []Input{users, in("x.csv", 5, "bb")}, options(),
+			[]string{"the input more.csv is no longer given", "the input x.csv is new"}},
 		{"options", []Input{users, more}, map[string]string{"flags": "b,a", "limit": "5"},
-			[]string{`--flags is "b,a", but was "a,b"`, `--layout is not set, but was "long"`, `--limit is "5", but was not set`}},
+			[]string{`--flags is "b,a", but was "a,b"`, `--layout is not set, but was "long"`,
+				`--limit is "5", but was not set`}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -209,7 +217,8 @@ func TestDiff(t *testing.T) {
 		})
 	}
 	salted := NewKey("x")
-	if !(Key{}).Matches("") || (Key{}).Matches("x") || NewKey("") != (Key{}) || salted == NewKey("x") || NewKey("x").Matches("") {
+	if !(Key{}).Matches("") || (Key{}).Matches("x") || NewKey("") != (Key{}) || salted == NewKey("x") ||
+		NewKey("x").Matches("") {
 		t.Error("keys: only the empty secret matches the zero Key, and two Keys have different salts")
 	}
 }
@@ -233,7 +242,8 @@ func TestReadableWithZstdcat(t *testing.T) {
 		{Row: 17, Request: [16]byte{0x9f, 15: 1}, Attempts: 1, At: at, Body: `{"dark-mode":{"key":"on"}}`},
 		{Row: 18, At: at, Err: &pipeline.UserError{Kind: pipeline.KindMissingID, Message: "no id"}},
 	}, []Record{
-		{Row: 19, Request: [16]byte{1}, At: at, Err: &pipeline.UserError{Kind: pipeline.KindRejected, HTTPStatus: 400, Attempts: 1, Message: "refused"}},
+		{Row: 19, Request: [16]byte{1}, At: at, Err: &pipeline.UserError{Kind: pipeline.KindRejected, HTTPStatus: 400,
+			Attempts: 1, Message: "refused"}},
 	})
 	dec, err := zstd.NewReader(bytes.NewReader(readFile(t, path)))
 	if err != nil {
@@ -439,7 +449,8 @@ func TestLockGoesWithTheProcess(t *testing.T) {
 	if _, err := io.ReadFull(stdout, make([]byte, len("locked\n"))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(path); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "another run is writing these outputs") || pipeline.Hint(err) == "" {
+	if _, err := Open(path); !errors.Is(err, ErrLocked) ||
+		!strings.Contains(err.Error(), "another run is writing these outputs") || pipeline.Hint(err) == "" {
 		t.Errorf("open: %v, want ErrLocked", err)
 	}
 	if _, err := Create(path, testHeader()); !errors.Is(err, ErrLocked) {
@@ -578,7 +589,8 @@ func TestWriteErrorsStay(t *testing.T) {
 				synctest.Wait()
 				err = w.Append(&Record{Row: 2})
 			}
-			if _, ok := errors.AsType[*WriteError](err); !ok || !errors.Is(err, fs.ErrClosed) || !strings.Contains(err.Error(), path) {
+			if _, ok := errors.AsType[*WriteError](err); !ok || !errors.Is(err, fs.ErrClosed) ||
+				!strings.Contains(err.Error(), path) {
 				t.Errorf("%s: %v, want a WriteError that wraps the cause and names the file", how, err)
 			}
 			if !strings.Contains(err.Error(), "write journal") { // that the close failed too is not enough
@@ -586,7 +598,8 @@ func TestWriteErrorsStay(t *testing.T) {
 			}
 			if how != "close" {
 				first := err
-				for name, again := range map[string]error{"append": w.Append(&Record{Row: 3}), "flush": w.Flush(), "commit": w.Commit(nil)} {
+				for name, again := range map[string]error{"append": w.Append(&Record{Row: 3}), "flush": w.Flush(),
+					"commit": w.Commit(nil)} {
 					if again != first {
 						t.Errorf("%s, then %s: %v, want %v", how, name, again, first)
 					}
@@ -604,7 +617,8 @@ func TestWriteErrorsStay(t *testing.T) {
 
 func TestWriteErrorHasAHint(t *testing.T) {
 	err := error(&WriteError{"x", durable.WrapError("write journal", "x", syscall.ENOSPC)})
-	if !errors.Is(err, syscall.ENOSPC) || pipeline.Hint(err) == "" || err.Error() != "write journal x: no space left on device" {
+	if !errors.Is(err, syscall.ENOSPC) || pipeline.Hint(err) == "" ||
+		err.Error() != "write journal x: no space left on device" {
 		t.Errorf("%v with hint %q", err, pipeline.Hint(err))
 	}
 }
@@ -627,7 +641,8 @@ func TestNoSecretsInTheFile(t *testing.T) {
 	keySum, keyMD5 := sha256.Sum256([]byte(secret)), md5.Sum([]byte(secret))
 	for _, canary := range []string{user, secret, string(keySum[:]), string(keyMD5[:])} {
 		for form, needle := range map[string]string{
-			"raw": canary, "hex": hex.EncodeToString([]byte(canary)), "base64": base64.RawStdEncoding.EncodeToString([]byte(canary)),
+			"raw": canary, "hex": hex.EncodeToString([]byte(canary)),
+			"base64":    base64.RawStdEncoding.EncodeToString([]byte(canary)),
 			"base64url": base64.RawURLEncoding.EncodeToString([]byte(canary)),
 		} {
 			if bytes.Contains(data, []byte(needle)) || bytes.Contains(bytes.ToLower(text), bytes.ToLower([]byte(needle))) {

@@ -29,8 +29,8 @@ type Reader struct {
 }
 
 // Open locks the journal and reads its header. It returns [ErrNone] if there is no journal, and removes a file that has
-// only the beginning of a header; [ErrLocked] if a run has the journal open; and a [DamagedError] or a [VersionError] if
-// it cannot be used.
+// only the beginning of a header; [ErrLocked] if a run has the journal open; and a [DamagedError] or a [VersionError]
+// if it cannot be used.
 func Open(path string) (*Reader, error) {
 	log, err := openLog(path, false)
 	if err != nil {
@@ -82,7 +82,8 @@ func (r *Reader) explainNoHeader(broken *brokenFrame) error {
 	same := (&block{version: formatVersion, kind: kindHeader}).appendTo(nil)[:20]
 	if len(head) >= 20 && bytes.Equal(head[:4], same[:4]) && bytes.Equal(head[8:16], same[8:16]) {
 		if version := binary.LittleEndian.Uint32(head[16:]); version != formatVersion && version != 0 {
-			return pipeline.WithHint(&VersionError{path, version}, "finish with the version of rollcall that started the run, or "+freshHint)
+			return pipeline.WithHint(&VersionError{path, version},
+				"finish with the version of rollcall that started the run, or "+freshHint)
 		}
 	}
 	if followed, err := r.frames.hasLaterBlock(); err != nil {

@@ -41,8 +41,8 @@ type Writer struct {
 	ended   bool  // committed or closed
 }
 
-// Create creates a journal. It returns [ErrExists] if there is one, [ErrLocked] if another run has it open, and the same
-// errors as [Open] for a file that cannot be used.
+// Create creates a journal. It returns [ErrExists] if there is one, [ErrLocked] if another run has it open, and the
+// same errors as [Open] for a file that cannot be used.
 func Create(path string, h Header) (*Writer, error) {
 	log, err := openLog(path, true)
 	if err != nil {
@@ -83,7 +83,8 @@ func createIn(path string, log *durable.Log, h Header) (*Writer, error) {
 
 func newWriter(path string, log *durable.Log, c chain) (*Writer, error) {
 	// The fastest level is enough: a frame is small, and the hashes in it do not compress.
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(true))
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest),
+		zstd.WithEncoderCRC(true))
 	if err != nil {
 		return nil, err // the options are wrong
 	}

@@ -14,11 +14,12 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// checkPage checks what arrow takes for granted in a page of values. If the levels, or the indices of a column without levels,
-// end early or are not in the dictionary, arrow's ReadBatch makes no progress, returns no error, and loops forever.
-// checkPage returns the offset of the values in the page. tight is Options.TightIndices.
+// checkPage checks what arrow takes for granted in a page of values. If the levels, or the indices of a column without
+// levels, end early or are not in the dictionary, arrow's ReadBatch makes no progress, returns no error, and loops
+// forever. checkPage returns the offset of the values in the page. tight is Options.TightIndices.
 func checkPage(page file.Page, descr *schema.Column, dict int, tight bool) (int, error) {
-	damaged := errors.New("damaged Parquet: a page ends before its values do, or has indices that are not in its dictionary")
+	damaged := errors.New("damaged Parquet: a page ends before its values do, or has indices that are not in its " +
+		"dictionary")
 	data, n := page.Data(), int(page.NumValues())
 	maxDef := descr.MaxDefinitionLevel()
 	var levels []byte // the definition levels
@@ -84,10 +85,12 @@ func checkPage(page file.Page, descr *schema.Column, dict int, tight bool) (int,
 		}
 	case parquet.Encodings.DeltaBinaryPacked, parquet.Encodings.DeltaLengthByteArray, parquet.Encodings.DeltaByteArray:
 		if total := readDeltaTotal(data); total > maxDelta && total <= uint64(n) {
-			return 0, pipeline.WithHint(fmt.Errorf("a page of %d values in a delta encoding cannot be read", total), smallerPages)
+			return 0, pipeline.WithHint(fmt.Errorf("a page of %d values in a delta encoding cannot be read", total),
+				smallerPages)
 		}
 		rest, ok := decodeDeltaPacked(data, n, nil)
-		if ok && parquet.Encoding(page.Encoding()) == parquet.Encodings.DeltaByteArray { // the lengths of the suffixes, after those of the prefixes
+		// the lengths of the suffixes, after those of the prefixes
+		if ok && parquet.Encoding(page.Encoding()) == parquet.Encodings.DeltaByteArray {
 			_, ok = decodeDeltaPacked(rest, n, nil)
 		}
 		if !ok {
@@ -109,9 +112,9 @@ func readDeltaTotal(data []byte) (total uint64) {
 	return total
 }
 
-// decodeDeltaPacked decodes at most n values of the encoding DELTA_BINARY_PACKED (Encodings.md of the Parquet format), and
-// returns the data after them. It appends the values to *values, unless values is nil. ok is false if the data does not hold
-// as many values as it claims, for which arrow would allocate.
+// decodeDeltaPacked decodes at most n values of the encoding DELTA_BINARY_PACKED (Encodings.md of the Parquet format),
+// and returns the data after them. It appends the values to *values, unless values is nil. ok is false if the data does
+// not hold as many values as it claims, for which arrow would allocate.
 func decodeDeltaPacked(data []byte, n int, values *[]int64) (rest []byte, ok bool) {
 	varint := func() uint64 {
 		v, k := binary.Uvarint(data)
@@ -129,7 +132,8 @@ func decodeDeltaPacked(data []byte, n int, values *[]int64) (rest []byte, ok boo
 		return int64(v>>1) ^ -int64(v&1)
 	}
 	value := zigzag() // the first one
-	if !ok || block == 0 || block > 1<<16 || minis == 0 || minis > block || block%minis != 0 || block/minis%8 != 0 || total > uint64(n) || total > maxDelta {
+	if !ok || block == 0 || block > 1<<16 || minis == 0 || minis > block || block%minis != 0 || block/minis%8 != 0 ||
+		total > uint64(n) || total > maxDelta {
 		return nil, false
 	}
 	each := int(block / minis)
@@ -164,8 +168,8 @@ func decodeDeltaPacked(data []byte, n int, values *[]int64) (rest []byte, ok boo
 	return data, true
 }
 
-// checkHybrid reports whether data holds n values of the RLE and bit-packed hybrid (Encodings.md of the Parquet format), and
-// whether ok accepts each of them; a nil ok accepts all. It calls ok once for all values of a run.
+// checkHybrid reports whether data holds n values of the RLE and bit-packed hybrid (Encodings.md of the Parquet
+// format), and whether ok accepts each of them; a nil ok accepts all. It calls ok once for all values of a run.
 func checkHybrid(data []byte, width, n int, ok func(value uint64, times int) bool) bool {
 	for n > 0 {
 		header, k := binary.Uvarint(data)

@@ -66,7 +66,8 @@ func TestDeltaPacked(t *testing.T) {
 	}{
 		{"one value", append(varints(128, 4, 1, 7), 'x'), 1, 1, true},
 		{"none", varints(128, 4, 0, 0), 5, 0, true},
-		{"a block, with only the widths that it needs", append(varints(128, 4, 33, 0, 0, 1, 0, 0, 0), "1234xy"...), 33, 2, true},
+		{"a block, with only the widths that it needs", append(varints(128, 4, 33, 0, 0, 1, 0, 0, 0), "1234xy"...), 33, 2,
+			true},
 		{"a width of 0 takes no bytes", varints(128, 4, 129, 0, 0, 0, 0, 0, 0), 129, 0, true},
 		{"two blocks", varints(128, 4, 130, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), 130, 0, true},
 		{"more values than the page", varints(128, 4, 3, 0), 2, 0, false},
@@ -101,9 +102,11 @@ func TestManyDeltaValues(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			data := append(binary.AppendUvarint([]byte{128, 1, 4}, test.says), 0)
-			page := file.NewDataPageV1(memory.NewBufferBytes(data), int32(test.values), parquet.Encodings.DeltaBinaryPacked, parquet.Encodings.RLE, parquet.Encodings.RLE, int32(len(data)))
+			page := file.NewDataPageV1(memory.NewBufferBytes(data), int32(test.values), parquet.Encodings.DeltaBinaryPacked,
+				parquet.Encodings.RLE, parquet.Encodings.RLE, int32(len(data)))
 			_, err := checkPage(page, testColumn(t, parquet.Types.Int64, 0, 0), 0, false)
-			if err == nil || !strings.Contains(err.Error(), test.want) || (pipeline.Hint(err) == "") != strings.HasPrefix(test.want, "damaged") {
+			if err == nil || !strings.Contains(err.Error(), test.want) ||
+				(pipeline.Hint(err) == "") != strings.HasPrefix(test.want, "damaged") {
 				t.Errorf("%v (hint %q), want %q", err, pipeline.Hint(err), test.want)
 			}
 		})

@@ -26,16 +26,16 @@ type Column struct {
 	read  int // values of the chunk decoded so far
 }
 
-// NewColumn returns a column without a file: its pages come from [Column.Begin]. It lets tests of converted values do without
-// a footer.
+// NewColumn returns a column without a file: its pages come from [Column.Begin]. It lets tests of converted values do
+// without a footer.
 func NewColumn(d *schema.Column, o Options, readAhead int) *Column {
 	s := &shared{}
 	s.init(o)
 	return &Column{pages: pageReader{descr: d, shared: s, buffer: readAhead}}
 }
 
-// Open begins the column in the row group that md describes. arrow's own reader would read all of it into memory. The caller
-// must check whether the column is encrypted, or in another file.
+// Open begins the column in the row group that md describes. arrow's own reader would read all of it into memory. The
+// caller must check whether the column is encrypted, or in another file.
 //
 // Open reads nothing yet. The error is [ErrOutsideFile], or that of a codec that is not accepted.
 func (c *Column) Open(md *metadata.ColumnChunkMetaData) error {
@@ -79,14 +79,14 @@ func (c *Column) HasNext() bool { return c.chunk.HasNext() }
 // Err returns the error that ended the row group early.
 func (c *Column) Err() error { return c.chunk.Err() }
 
-// BatchSize returns how many values, nulls included, a caller that copies them should decode at a time: the rest of the page,
-// but no more than [MaxBatch] bytes. It is valid after HasNext.
+// BatchSize returns how many values, nulls included, a caller that copies them should decode at a time: the rest of
+// the page, but no more than [MaxBatch] bytes. It is valid after HasNext.
 //
 // A value of a dictionary is in memory once, however many rows have it, but each row has its own copy.
 func (c *Column) BatchSize() int { return min(c.pages.seen-c.read, c.pages.batch) }
 
-// Values holds decoded values: the field of the column's physical type has those that are not null. The bytes of texts stay
-// valid, because the memory of a page is not reused. Several columns can use one Values, one after the other.
+// Values holds decoded values: the field of the column's physical type has those that are not null. The bytes of texts
+// stay valid, because the memory of a page is not reused. Several columns can use one Values, one after the other.
 type Values struct {
 	Bools   []bool
 	Int32s  []int32
@@ -98,12 +98,12 @@ type Values struct {
 	Fixed   []parquet.FixedLenByteArray
 }
 
-// Read decodes up to n values, nulls included, into v. n is at most the length of defs, and of reps, which receive the levels
-// of each value: whether it is null, and where lists begin. reps may be nil for a column that is not in a list. Levels
-// that are always the same are not written.
+// Read decodes up to n values, nulls included, into v. n is at most the length of defs, and of reps, which receive the
+// levels of each value: whether it is null, and where lists begin. reps may be nil for a column that is not in a list.
+// Levels that are always the same are not written.
 //
-// levels is the number of values, nulls included, and values is the number in v. Both are as in the file: the caller checks
-// that the levels are within their bounds, and that they match the number of values.
+// levels is the number of values, nulls included, and values is the number in v. Both are as in the file: the caller
+// checks that the levels are within their bounds, and that they match the number of values.
 func (c *Column) Read(v *Values, n int, defs, reps []int16) (levels, values int, err error) {
 	switch chunk := c.chunk.(type) {
 	case *file.BooleanColumnChunkReader:
@@ -127,7 +127,8 @@ func (c *Column) Read(v *Values, n int, defs, reps []int16) (levels, values int,
 	return levels, values, err
 }
 
-func readBatch[T any](batch func(int64, []T, []int16, []int16) (int64, int, error), into *[]T, n int, defs, reps []int16) (levels, values int, err error) {
+func readBatch[T any](batch func(int64, []T, []int16, []int16) (int64, int, error), into *[]T, n int, defs,
+	reps []int16) (levels, values int, err error) {
 	if cap(*into) < n {
 		*into = make([]T, len(defs))
 	}

@@ -33,8 +33,8 @@ func Guard(name string, f func() error) (err error) {
 	return f()
 }
 
-// recoverPanic, deferred, turns a panic of arrow into an error. It replaces the texts of Go's runtime, which mean nothing to
-// users.
+// recoverPanic, deferred, turns a panic of arrow into an error. It replaces the texts of Go's runtime, which mean
+// nothing to users.
 func recoverPanic(err *error) {
 	p := recover()
 	if p == nil {
@@ -81,8 +81,8 @@ func (s *shared) init(o Options) {
 	s.buffers.New = func() any { return memory.NewResizableBuffer(memory.DefaultAllocator) }
 }
 
-// Open reads the footer of a file, and checks that its row groups match the schema and the number of rows. The caller closes
-// f, after the File. The error is a [*MagicError] if the file is not a Parquet file.
+// Open reads the footer of a file, and checks that its row groups match the schema and the number of rows. The caller
+// closes f, after the File. The error is a [*MagicError] if the file is not a Parquet file.
 func Open(f *os.File, o Options) (*File, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -132,9 +132,9 @@ func Open(f *os.File, o Options) (*File, error) {
 // Metadata returns the footer: the schema, and what the writer wrote about the file.
 func (f *File) Metadata() *metadata.FileMetaData { return f.md }
 
-// BrokenTypes returns the parts of the schema whose type arrow does not know, or that is misplaced. The text completes the
-// sentence "a column …", such as "of the logical type VARIANT". Metadata lacks these types, so their values must not be
-// read as what is stored.
+// BrokenTypes returns the parts of the schema whose type arrow does not know, or that is misplaced. The text completes
+// the sentence "a column …", such as "of the logical type VARIANT". Metadata lacks these types, so their values must
+// not be read as what is stored.
 func (f *File) BrokenTypes() map[schema.Node]string { return f.broken }
 
 // NumRows returns the number of rows in all row groups.

@@ -30,8 +30,8 @@ func openFile(t *testing.T, data []byte) (*File, error) {
 	return Open(f, Options{})
 }
 
-// twoGroups returns a file of two row groups. In each, the only column has the numbers up to 3000 and a null after every
-// tenth, in many pages.
+// twoGroups returns a file of two row groups. In each, the only column has the numbers up to 3000 and a null after
+// every tenth, in many pages.
 func twoGroups(t *testing.T) (data []byte, want []string) {
 	t.Helper()
 	node, err := schema.NewPrimitiveNode("x", parquet.Repetitions.Optional, parquet.Types.Int64, -1, -1)
@@ -119,7 +119,8 @@ func TestColumn(t *testing.T) {
 				}
 			}
 			if c.Err() != nil || !slices.Equal(got, want) || within && pages < 10 {
-				t.Errorf("row group %d, within pages %v: %d values in %d batches, %v; want %d", group, within, len(got), pages, c.Err(), len(want))
+				t.Errorf("row group %d, within pages %v: %d values in %d batches, %v; want %d", group, within, len(got), pages,
+					c.Err(), len(want))
 			}
 		}
 	}
@@ -154,7 +155,8 @@ func TestOpenRefuses(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := openFile(t, []byte(test.data))
 			var magic *MagicError
-			if err == nil || !strings.Contains(err.Error(), test.want) || errors.As(err, &magic) != test.magic || test.magic && magic.Encrypted() != test.encrypted {
+			if err == nil || !strings.Contains(err.Error(), test.want) || errors.As(err, &magic) != test.magic || test.magic &&
+				magic.Encrypted() != test.encrypted {
 				t.Errorf("%s: %v; want %q", test.name, err, test.want)
 			}
 		})
@@ -163,14 +165,17 @@ func TestOpenRefuses(t *testing.T) {
 
 func TestGuard(t *testing.T) {
 	cause := errors.New("cause")
-	if err := Guard("a.parquet", func() error { return cause }); !errors.Is(err, cause) || err.Error() != "a.parquet: cause" {
+	if err := Guard("a.parquet", func() error { return cause }); !errors.Is(err, cause) ||
+		err.Error() != "a.parquet: cause" {
 		t.Errorf("an error: %v", err)
 	}
-	if err := Guard("a.parquet", func() error { panic("index out of range") }); err == nil || err.Error() != "a.parquet: damaged Parquet: index out of range" {
+	if err := Guard("a.parquet", func() error { panic("index out of range") }); err == nil ||
+		err.Error() != "a.parquet: damaged Parquet: index out of range" {
 		t.Errorf("a panic: %v", err)
 	}
 	var none []int
-	if err := Guard("a.parquet", func() error { none[3]++; return nil }); err == nil || err.Error() != "a.parquet: damaged Parquet: its parts contradict each other" {
+	if err := Guard("a.parquet", func() error { none[3]++; return nil }); err == nil ||
+		err.Error() != "a.parquet: damaged Parquet: its parts contradict each other" {
 		t.Errorf("a panic of Go's runtime: %v", err)
 	}
 	if err := Guard("a.parquet", func() error { return nil }); err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/apache/arrow/go/v15/parquet/schema"
 )
 
-// The relevant fields of a footer (parquet.thrift of the Parquet format): FileMetaData.schema is a list of SchemaElement.
-// SchemaElement.type is the physical type, and SchemaElement.logicalType a union, LogicalType.
+// The relevant fields of a footer (parquet.thrift of the Parquet format): FileMetaData.schema is a list of
+// SchemaElement. SchemaElement.type is the physical type, and SchemaElement.logicalType a union, LogicalType.
 const (
 	footerSchema     = 2
 	elementType      = 1
@@ -47,11 +47,13 @@ var footerLayout = &layout{fields: map[int64]*layout{
 
 // logicalNames are the members of LogicalType. arrow v15 does not know the last three.
 var logicalNames = map[int64]string{
-	1: "STRING", 2: "MAP", 3: "LIST", 4: "ENUM", 5: "DECIMAL", 6: "DATE", 7: "TIME", 8: "TIMESTAMP", 10: "INTEGER", 11: "UNKNOWN",
+	1: "STRING", 2: "MAP", 3: "LIST", 4: "ENUM", 5: "DECIMAL", 6: "DATE", 7: "TIME", 8: "TIMESTAMP", 10: "INTEGER",
+	11: "UNKNOWN",
 	12: "JSON", 13: "BSON", 14: "UUID", 15: "FLOAT16", 16: "VARIANT", 17: "GEOMETRY", 18: "GEOGRAPHY",
 }
 
-// logicalUnknown is the logical type of a column that holds only nulls. Hive also writes it on groups, where it means nothing.
+// logicalUnknown is the logical type of a column that holds only nulls. Hive also writes it on groups, where it means
+// nothing.
 const logicalUnknown = 11
 
 // footer is a footer whose parts have the lengths that they claim.
@@ -62,8 +64,9 @@ type footer struct {
 
 // parseFooter returns arrow's metadata of a footer.
 //
-// arrow rejects a file if its schema has a type that arrow does not know, or a misplaced one, even if nobody reads that column.
-// In that case, parseFooter removes these types from the schema. broken describes them, by the index of the element.
+// arrow rejects a file if its schema has a type that arrow does not know, or a misplaced one, even if nobody reads
+// that column. In that case, parseFooter removes these types from the schema. broken describes them, by the index of
+// the element.
 func parseFooter(data []byte) (md *metadata.FileMetaData, broken map[int]string, err error) {
 	f, err := checkFooter(data)
 	if err != nil {
@@ -90,8 +93,8 @@ func (f *footer) parse() (md *metadata.FileMetaData, err error) {
 	return md, nil
 }
 
-// checkFooter checks that all parts of a footer have the lengths that they claim, because arrow allocates for the length that a
-// list claims.
+// checkFooter checks that all parts of a footer have the lengths that they claim, because arrow allocates for the
+// length that a list claims.
 func checkFooter(data []byte) (f *footer, err error) {
 	t := newFooterReader(data)
 	f = &footer{data: data}
@@ -116,7 +119,8 @@ func newFooterReader(data []byte) *thriftReader {
 	return &thriftReader{r: bufio.NewReader(bytes.NewReader(data)), left: int64(len(data)), parts: maxFooterParts}
 }
 
-// readSchema reads the elements of the schema, and returns their offsets in a footer of that size, and the end of the last.
+// readSchema reads the elements of the schema, and returns their offsets in a footer of that size, and the end of the
+// last.
 func (t *thriftReader) readSchema(size int) (at []int, err error) {
 	n, typ, err := t.readListHeader()
 	if err != nil {
@@ -158,8 +162,8 @@ func (t *thriftReader) readSchema(size int) (at []int, err error) {
 	return append(at, size-int(t.left)), nil
 }
 
-// removeBadTypes returns the footer without the types that arrow rejects, and a description of these; nil if the schema is
-// not the problem.
+// removeBadTypes returns the footer without the types that arrow rejects, and a description of these; nil if the
+// schema is not the problem.
 func (f *footer) removeBadTypes() (data []byte, broken map[int]string) {
 	broken = map[int]string{}
 	done := 0 // bytes of f.data that are in data, or were removed
@@ -260,8 +264,8 @@ func (e *element) findLastField(id int64, typ byte) (f elementField, ok bool) {
 	return f, ok
 }
 
-// removeBadType removes from the element what arrow rejects. It returns a description of that as in [File.BrokenTypes], or ""
-// if it means nothing.
+// removeBadType removes from the element what arrow rejects. It returns a description of that as in
+// [File.BrokenTypes], or "" if it means nothing.
 func (e *element) removeBadType() (what string, ok bool) {
 	if logical, has := e.findLastField(elementLogical, thriftNested); has {
 		union, err := newFooterReader(logical.value).readStruct(true, 2, nil)
@@ -290,8 +294,8 @@ func (e *element) removeBadType() (what string, ok bool) {
 	return what, e.isAccepted()
 }
 
-// describe returns a description of a logical type that arrow rejects. arrow knows 1 to 15, of which 9 is reserved, and units
-// of time up to nanoseconds. Of several members of the union it uses the first one that it knows.
+// describe returns a description of a logical type that arrow rejects. arrow knows 1 to 15, of which 9 is reserved,
+// and units of time up to nanoseconds. Of several members of the union it uses the first one that it knows.
 func (s *thriftStruct) describe(group bool) string {
 	for id := int64(1); id <= 15; id++ {
 		member := s.structs[id]

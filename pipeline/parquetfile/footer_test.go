@@ -12,11 +12,12 @@ import (
 
 // logicalTypes are the bytes of a LogicalType, and its text in BrokenTypes; "" if arrow accepts it for a column.
 var logicalTypes = []struct{ union, want string }{
-	{"\x1c\x00\x00", ""},                                                                     // STRING
-	{"\x6c\x00\x00", ""},                                                                     // DATE
-	{"\x8c\x11\x1c\x2c\x00\x00\x00\x00", ""},                                                 // TIMESTAMP in microseconds
-	{"\xfc\x00\x00", ""},                                                                     // FLOAT16
-	{"\x0c\x02\x00\x00", ""},                                                                 // STRING, with its number in full
+	{"\x1c\x00\x00", ""},                     // STRING
+	{"\x6c\x00\x00", ""},                     // DATE
+	{"\x8c\x11\x1c\x2c\x00\x00\x00\x00", ""}, // TIMESTAMP in microseconds
+	{"\xfc\x00\x00", ""},                     // FLOAT16
+	// STRING, with its number in full
+	{"\x0c\x02\x00\x00", ""},
 	{"\x0c\x20\x13\x01\x00\x00", "of the logical type VARIANT"},                              // of the version 1
 	{"\x0c\x22\x18\x03OGC\x00\x00", "of the logical type GEOMETRY"},                          // in a reference system
 	{"\x0c\x24\x00\x00", "of the logical type GEOGRAPHY"},                                    //
@@ -27,7 +28,8 @@ var logicalTypes = []struct{ union, want string }{
 	{"\x15\x02\x00", "of a logical type without a number"},                                   // a number, and no struct
 	{"\x7c\x12\x1c\x4c\x00\x00\x00\x00", "of the logical type TIME of an unknown unit"},      // the fourth
 	{"\x8c\x11\x1c\x4c\x00\x00\x00\x00", "of the logical type TIMESTAMP of an unknown unit"}, // the fourth
-	{"\x1c\x00\x0c\x20\x00\x00", ""},                                                         // STRING and VARIANT: arrow takes what it knows
+	// STRING and VARIANT: arrow takes what it knows
+	{"\x1c\x00\x0c\x20\x00\x00", ""},
 }
 
 // testFooter returns a footer with columns a, v and z and without rows. The element of v ends with the fields.
@@ -107,7 +109,8 @@ func TestUnknownTypes(t *testing.T) {
 // Groups have logical types too. Removing one does not affect the columns in the group.
 func TestUnknownTypeOfGroup(t *testing.T) {
 	footer := "\x15\x02\x19\x5c\x48\x01r\x15\x04\x00" + "\x35\x02\x18\x01v\x15\x04\x5c\x0c\x20\x13\x01\x00\x00\x00" +
-		"\x15\x0c\x25\x00\x18\x01m\x00" + "\x15\x0c\x25\x00\x18\x01p\x6c\x0c\x22\x00\x00\x00" + "\x15\x0c\x25\x02\x18\x01z\x00" + "\x16\x00\x19\x0c\x00"
+		"\x15\x0c\x25\x00\x18\x01m\x00" + "\x15\x0c\x25\x00\x18\x01p\x6c\x0c\x22\x00\x00\x00" +
+		"\x15\x0c\x25\x02\x18\x01z\x00" + "\x16\x00\x19\x0c\x00"
 	p, err := openFooter(t, []byte(footer))
 	if err != nil {
 		t.Fatal(err)
@@ -187,16 +190,22 @@ func TestMisplacedTypeOfGroup(t *testing.T) {
 // A small footer does not allocate much.
 func TestFooterBombs(t *testing.T) {
 	const rest = "\x16\x00\x19\x0c\x00"
-	confused := "\x15\x02\x19\x1c\x48\x01r\x00\x16\x00\x19\xf3\x0b" + "\x19\xfc\xff\xff\xff\x2f" + strings.Repeat("\x00", 6) + "\x00"
+	confused := "\x15\x02\x19\x1c\x48\x01r\x00\x16\x00\x19\xf3\x0b" + "\x19\xfc\xff\xff\xff\x2f" +
+		strings.Repeat("\x00", 6) + "\x00"
 	for _, test := range []struct{ name, footer, want string }{
-		{"numbers beyond those that there are", string(testFooter(6, "\x6c"+strings.Repeat("\x15\x02", 40_000)+"\x00\x00")), errThrift.Error()},
-		{"structs beyond the numbers that there are", string(testFooter(6, "\x6c"+strings.Repeat("\x1c\x00", 40_000)+"\x00\x00")), errThrift.Error()},
-		{"a logical type of many members", string(testFooter(6, "\x6c"+strings.Repeat("\x05\x22\x02", 600_000)+"\x00\x00")), "invalid logical type"},
+		{"numbers beyond those that there are", string(testFooter(6, "\x6c"+strings.Repeat("\x15\x02", 40_000)+"\x00\x00")),
+			errThrift.Error()},
+		{"structs beyond the numbers that there are", string(testFooter(6, "\x6c"+strings.Repeat("\x1c\x00", 40_000)+
+			"\x00\x00")), errThrift.Error()},
+		{"a logical type of many members", string(testFooter(6, "\x6c"+strings.Repeat("\x05\x22\x02", 600_000)+"\x00\x00")),
+			"invalid logical type"},
 		{"a list of bytes that arrow takes for structs", confused, errThrift.Error()},
 		{"a schema of bytes", "\x15\x02\x19\x13\x00" + rest, errThrift.Error()},
-		{"a group of more children than there are", "\x15\x02\x19\x1c\x48\x01r\x15\xfe\xff\xff\xff\x0f\x00" + rest, errThrift.Error()},
+		{"a group of more children than there are", "\x15\x02\x19\x1c\x48\x01r\x15\xfe\xff\xff\xff\x0f\x00" + rest,
+			errThrift.Error()},
 		{"a group of less than no children", "\x15\x02\x19\x1c\x48\x01r\x15\x01\x00" + rest, errThrift.Error()},
-		{"groups that share their children", "\x15\x02\x19\x3c" + strings.Repeat("\x48\x01r\x15\x04\x00", 3) + rest, errThrift.Error()},
+		{"groups that share their children", "\x15\x02\x19\x3c" + strings.Repeat("\x48\x01r\x15\x04\x00", 3) + rest,
+			errThrift.Error()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var err error
@@ -220,7 +229,8 @@ func FuzzFooter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, footer []byte) {
 		md, broken, err := parseFooter(footer)
 		if err != nil {
-			for _, text := range []string{"invalid logical type", "TimeUnit must be", "cannot be applied to", "can only annotate", "runtime error"} {
+			for _, text := range []string{"invalid logical type", "TimeUnit must be", "cannot be applied to",
+				"can only annotate", "runtime error"} {
 				if strings.Contains(err.Error(), text) {
 					t.Fatalf("%q: %v", footer, err)
 				}

@@ -9,10 +9,11 @@ import (
 	"github.com/apache/arrow/go/v15/parquet/compress"
 )
 
-// FuzzPages reads the pages of one column: every compression, type and nesting, without a footer. Package sources fuzzes
-// how levels are assembled.
+// FuzzPages reads the pages of one column: every compression, type and nesting, without a footer. Package sources
+// fuzzes how levels are assembled.
 func FuzzPages(f *testing.F) {
-	types := []parquet.Type{parquet.Types.Boolean, parquet.Types.Int32, parquet.Types.Int64, parquet.Types.Int96, parquet.Types.Float,
+	types := []parquet.Type{parquet.Types.Boolean, parquet.Types.Int32, parquet.Types.Int64, parquet.Types.Int96,
+		parquet.Types.Float,
 		parquet.Types.Double, parquet.Types.ByteArray, parquet.Types.FixedLenByteArray}
 	for i, codec := range codecs {
 		packed := bytes.Repeat([]byte{0x1f, 0x00, 0x01, 0x00, 0xff, 0x50}, 3) // not quite LZ4
@@ -20,13 +21,15 @@ func FuzzPages(f *testing.F) {
 			packed = packPage(f, codec, 400)
 		}
 		for _, kind := range []int64{0, 2, 3} {
-			f.Add(append(testPage(2, 400, 100, 0, packed), testPage(kind, 400, 100, 0, packed)...), byte(i), byte(kind)+4, byte(kind))
+			f.Add(append(testPage(2, 400, 100, 0, packed), testPage(kind, 400, 100, 0, packed)...), byte(i), byte(kind)+4,
+				byte(kind))
 		}
 	}
 	f.Add(testPage(0, 7, 8, 0, []byte{2, 0, 0, 0, 16, 1, 0xaa}), byte(0), byte(0), byte(1))
 	f.Fuzz(func(t *testing.T, data []byte, codec, typ, levels byte) {
 		d := testColumn(t, types[int(typ)%len(types)], int16(levels&3), int16(levels>>2&1))
-		for _, o := range []Options{{}, {Codecs: codecs[:2], Encodings: []parquet.Encoding{parquet.Encodings.Plain, parquet.Encodings.RLEDict}, TightIndices: true}} {
+		for _, o := range []Options{{}, {Codecs: codecs[:2],
+			Encodings: []parquet.Encoding{parquet.Encodings.Plain, parquet.Encodings.RLEDict}, TightIndices: true}} {
 			c := NewColumn(d, o, 64<<10)
 			var values Values
 			defs, reps := make([]int16, 512), make([]int16, 512)

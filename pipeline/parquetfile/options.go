@@ -54,13 +54,16 @@ func (r Refusal) Err() error {
 	case LargePage:
 		return pipeline.WithHint(fmt.Errorf("a page of %d bytes cannot be read", r.Size), smallerPages)
 	case LargePages:
-		return pipeline.WithHint(errors.New("the pages of this row group take more than 256 MiB and cannot be read"), smallerPages)
+		return pipeline.WithHint(errors.New("the pages of this row group take more than 256 MiB and cannot be read"),
+			smallerPages)
 	case LargeDictionaries:
 		return pipeline.WithHint(errors.New("the dictionary pages of this row group take more than 256 MiB and cannot be read"), smallerPages)
 	case Codec:
-		return pipeline.WithHint(fmt.Errorf("the compression %s cannot be read", r.Codec), "write the file again with zstd or snappy")
+		return pipeline.WithHint(fmt.Errorf("the compression %s cannot be read", r.Codec),
+			"write the file again with zstd or snappy")
 	default:
-		return pipeline.WithHint(fmt.Errorf("the encoding %s of values of type %s cannot be read", r.Encoding, r.Type), "write the file again in the usual encodings, plain or dictionary")
+		return pipeline.WithHint(fmt.Errorf("the encoding %s of values of type %s cannot be read", r.Encoding, r.Type),
+			"write the file again in the usual encodings, plain or dictionary")
 	}
 }
 

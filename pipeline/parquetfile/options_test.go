@@ -24,7 +24,8 @@ func TestOptions(t *testing.T) {
 	refused := errors.New("refused")
 	text := testPage(0, 5, 1, 0, []byte{1, 0, 0, 0, 'x'})
 	dictionary := testPage(2, 10, 2, 0, []byte{1, 0, 0, 0, 'a', 1, 0, 0, 0, 'b'})
-	wide := append(bytes.Clone(dictionary), encodePage(testPage(0, 5, 8, 0, []byte{24, 8 << 1, 1, 0, 0}), parquet.Encodings.RLEDict)...)
+	wide := append(bytes.Clone(dictionary), encodePage(testPage(0, 5, 8, 0, []byte{24, 8 << 1, 1, 0, 0}),
+		parquet.Encodings.RLEDict)...)
 	for _, test := range []struct {
 		name  string
 		codec compress.Compression
@@ -34,15 +35,23 @@ func TestOptions(t *testing.T) {
 		text  string  // without it
 	}{
 		{"all", compress.Codecs.Uncompressed, text, Options{}, Refusal{}, ""},
-		{"one of the codecs", compress.Codecs.Uncompressed, text, Options{Codecs: []compress.Compression{compress.Codecs.Uncompressed}}, Refusal{}, ""},
-		{"none of the codecs", compress.Codecs.Gzip, text, Options{Codecs: codecs[:2]}, Refusal{Kind: Codec, Codec: compress.Codecs.Gzip}, "the compression GZIP cannot be read"},
-		{"a codec that cannot be read", compress.Codecs.Lzo, text, Options{Codecs: []compress.Compression{compress.Codecs.Lzo}},
+		{"one of the codecs", compress.Codecs.Uncompressed, text,
+			Options{Codecs: []compress.Compression{compress.Codecs.Uncompressed}}, Refusal{}, ""},
+		{"none of the codecs", compress.Codecs.Gzip, text, Options{Codecs: codecs[:2]},
+			Refusal{Kind: Codec, Codec: compress.Codecs.Gzip}, "the compression GZIP cannot be read"},
+		{"a codec that cannot be read", compress.Codecs.Lzo, text,
+			Options{Codecs: []compress.Compression{compress.Codecs.Lzo}},
 			Refusal{Kind: Codec, Codec: compress.Codecs.Lzo}, "the compression LZO cannot be read"},
-		{"none of the encodings", compress.Codecs.Uncompressed, text, Options{Encodings: []parquet.Encoding{parquet.Encodings.RLEDict}},
-			Refusal{Kind: Encoding, Encoding: parquet.Encodings.Plain, Type: parquet.Types.ByteArray}, "the encoding PLAIN of values of type BYTE_ARRAY cannot be read"},
-		{"not an encoding of the type", compress.Codecs.Uncompressed, encodePage(text, parquet.Encodings.DeltaBinaryPacked), Options{Encodings: []parquet.Encoding{parquet.Encodings.DeltaBinaryPacked}},
-			Refusal{Kind: Encoding, Encoding: parquet.Encodings.DeltaBinaryPacked, Type: parquet.Types.ByteArray}, "the encoding DELTA_BINARY_PACKED"},
-		{"a large page", compress.Codecs.Uncompressed, testPage(0, maxPage+1, 1, 0, nil), Options{}, Refusal{Kind: LargePage, Size: maxPage + 1}, "a page of 134217729 bytes cannot be read"},
+		{"none of the encodings", compress.Codecs.Uncompressed, text,
+			Options{Encodings: []parquet.Encoding{parquet.Encodings.RLEDict}},
+			Refusal{Kind: Encoding, Encoding: parquet.Encodings.Plain, Type: parquet.Types.ByteArray},
+			"the encoding PLAIN of values of type BYTE_ARRAY cannot be read"},
+		{"not an encoding of the type", compress.Codecs.Uncompressed, encodePage(text, parquet.Encodings.DeltaBinaryPacked),
+			Options{Encodings: []parquet.Encoding{parquet.Encodings.DeltaBinaryPacked}},
+			Refusal{Kind: Encoding, Encoding: parquet.Encodings.DeltaBinaryPacked, Type: parquet.Types.ByteArray},
+			"the encoding DELTA_BINARY_PACKED"},
+		{"a large page", compress.Codecs.Uncompressed, testPage(0, maxPage+1, 1, 0, nil), Options{},
+			Refusal{Kind: LargePage, Size: maxPage + 1}, "a page of 134217729 bytes cannot be read"},
 		{"wide indices", compress.Codecs.Uncompressed, wide, Options{}, Refusal{}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -72,7 +81,8 @@ func TestOptions(t *testing.T) {
 		})
 	}
 	c := NewColumn(testColumn(t, parquet.Types.ByteArray, 0, 0), Options{TightIndices: true}, 64)
-	if err := c.Begin(bytes.NewReader(wide), 8, compress.Codecs.Uncompressed); err != nil || c.HasNext() || c.Err() == nil || !strings.Contains(c.Err().Error(), "has indices that are not in its dictionary") {
+	if err := c.Begin(bytes.NewReader(wide), 8, compress.Codecs.Uncompressed); err != nil || c.HasNext() ||
+		c.Err() == nil || !strings.Contains(c.Err().Error(), "has indices that are not in its dictionary") {
 		t.Errorf("wide indices that are not taken: %v, %v", err, c.Err())
 	}
 }

@@ -24,8 +24,9 @@ const (
 
 // pageReader reads the pages of a column chunk for arrow's column reader.
 //
-// It replaces arrow's page reader, which trusts the file: see the package comment. It allocates only for bytes that it has
-// read, and checks what arrow's decoders take for granted. Each page has its own memory, so that values may point into it.
+// It replaces arrow's page reader, which trusts the file: see the package comment. It allocates only for bytes that it
+// has read, and checks what arrow's decoders take for granted. Each page has its own memory, so that values may point
+// into it.
 type pageReader struct {
 	*shared
 	descr  *schema.Column
@@ -132,7 +133,8 @@ func (p *pageReader) readPage() error {
 		_, err := p.r.Discard(int(packed))
 		return err
 	}
-	if s == nil || s.ints[1] < 0 || s.ints[1] > math.MaxInt32 || levels < 0 || levels > min(size, packed) || s.ints[5] < 0 || s.ints[6] < 0 {
+	if s == nil || s.ints[1] < 0 || s.ints[1] > math.MaxInt32 || levels < 0 || levels > min(size, packed) ||
+		s.ints[5] < 0 || s.ints[6] < 0 {
 		return errThrift
 	}
 	if p.held-p.pageHeld+size > maxHeld {
@@ -201,7 +203,8 @@ func (p *pageReader) decodePage(kind int64, s *thriftStruct, data []byte) error 
 		if kind == 0 {
 			return file.NewDataPageV1(buffer, n, enc, encoding(3), encoding(4), int32(len(data)))
 		}
-		return file.NewDataPageV2(buffer, n, int32(s.ints[2]), int32(s.ints[3]), enc, int32(s.ints[5]), int32(s.ints[6]), int32(len(data)), false)
+		return file.NewDataPageV2(buffer, n, int32(s.ints[2]), int32(s.ints[3]), enc, int32(s.ints[5]), int32(s.ints[6]),
+			int32(len(data)), false)
 	}
 	enc := encoding(2)
 	if kind == 3 {

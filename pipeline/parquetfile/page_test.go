@@ -44,7 +44,8 @@ func testPage(kind, size int64, values int64, levels int64, packed []byte) []byt
 	return append(append(b, 0, 0), packed...)
 }
 
-// withCRC returns the page with a checksum, which is field 4 of its header. The number of the next field is relative to it.
+// withCRC returns the page with a checksum, which is field 4 of its header. The number of the next field is relative
+// to it.
 func withCRC(page []byte, packed int, crc uint32) []byte {
 	header := page[:len(page)-packed]
 	at := bytes.LastIndexAny(header, "\x2c\x4c\x5c") // the field 5, 7 or 8, a struct
@@ -87,7 +88,8 @@ func TestChecksums(t *testing.T) {
 					p := testPages(t, codec, 0, data)
 					defer p.unpack.Close()
 					more := p.Next()
-					if test.want == "" && (!more || p.Err() != nil) || test.want != "" && (more || p.Err() == nil || p.Err().Error() != test.want) {
+					if test.want == "" && (!more || p.Err() != nil) || test.want != "" &&
+						(more || p.Err() == nil || p.Err().Error() != test.want) {
 						t.Errorf("%v, %v; want %q", more, p.Err(), test.want)
 					}
 				})
@@ -137,7 +139,8 @@ func measureAllocation(f func()) uint64 {
 // The size that a page header or compressed data claims costs no memory.
 func TestPageBombs(t *testing.T) {
 	const big = 16 << 20
-	for _, codec := range []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Gzip, compress.Codecs.Zstd, compress.Codecs.Brotli} {
+	for _, codec := range []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy,
+		compress.Codecs.Gzip, compress.Codecs.Zstd, compress.Codecs.Brotli} {
 		t.Run(codec.String(), func(t *testing.T) {
 			small, large := packPage(t, codec, 100), []byte(nil)
 			if codec == compress.Codecs.Uncompressed {
@@ -181,7 +184,8 @@ func TestPageBombs(t *testing.T) {
 					p.unpack.Close()
 				}
 				p := testPages(t, codec, maxHeld-99, testPage(kind, 100, 1, 0, small))
-				if p.Next() || p.Err() == nil || !strings.Contains(p.Err().Error(), "more than 256 MiB") || pipeline.Hint(p.Err()) == "" {
+				if p.Next() || p.Err() == nil || !strings.Contains(p.Err().Error(), "more than 256 MiB") ||
+					pipeline.Hint(p.Err()) == "" {
 					t.Errorf("%s, page type %d, when the others hold all: %v", codec, kind, p.Err())
 				}
 				p.unpack.Close()

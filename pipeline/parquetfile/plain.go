@@ -14,16 +14,22 @@ const byteStreamSplit parquet.Encoding = 9
 // encodings are the encodings of each type that can be read.
 var encodings = map[parquet.Type][]parquet.Encoding{
 	parquet.Types.Boolean: {parquet.Encodings.Plain, parquet.Encodings.RLE},
-	parquet.Types.Int32: {parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict, parquet.Encodings.DeltaBinaryPacked,
+	parquet.Types.Int32: {parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict,
+		parquet.Encodings.DeltaBinaryPacked,
 		byteStreamSplit},
-	parquet.Types.Int64: {parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict, parquet.Encodings.DeltaBinaryPacked,
+	parquet.Types.Int64: {parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict,
+		parquet.Encodings.DeltaBinaryPacked,
 		byteStreamSplit},
-	parquet.Types.Int96:  {parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict},
-	parquet.Types.Float:  {parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict, byteStreamSplit},
-	parquet.Types.Double: {parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict, byteStreamSplit},
-	parquet.Types.ByteArray: {parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict, parquet.Encodings.DeltaLengthByteArray,
+	parquet.Types.Int96: {parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict},
+	parquet.Types.Float: {parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict,
+		byteStreamSplit},
+	parquet.Types.Double: {parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict,
+		byteStreamSplit},
+	parquet.Types.ByteArray: {parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict,
+		parquet.Encodings.DeltaLengthByteArray,
 		parquet.Encodings.DeltaByteArray},
-	parquet.Types.FixedLenByteArray: {parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict, parquet.Encodings.DeltaByteArray,
+	parquet.Types.FixedLenByteArray: {parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict,
+		parquet.Encodings.DeltaByteArray,
 		byteStreamSplit},
 }
 
@@ -40,8 +46,8 @@ func valueWidth(d *schema.Column) int {
 	return 0
 }
 
-// convertToPlain converts a page to the encoding PLAIN: levels followed by at most n values, which are in an encoding that
-// arrow does not know (Encodings.md of the Parquet format).
+// convertToPlain converts a page to the encoding PLAIN: levels followed by at most n values, which are in an encoding
+// that arrow does not know (Encodings.md of the Parquet format).
 func convertToPlain(levels, values []byte, enc parquet.Encoding, width, n int) ([]byte, error) {
 	damaged := errors.New("damaged Parquet: a page of values that do not have their width")
 	if enc == byteStreamSplit { // the first bytes of all values, then the second bytes, and so on
@@ -68,7 +74,8 @@ func convertToPlain(levels, values []byte, enc parquet.Encoding, width, n int) (
 	out := levels
 	for i, prefix := range prefixes {
 		suffix := suffixes[i]
-		if prefix < 0 || suffix < 0 || prefix > int64(width) || prefix+suffix != int64(width) || suffix > int64(len(rest)) || i == 0 && prefix > 0 {
+		if prefix < 0 || suffix < 0 || prefix > int64(width) || prefix+suffix != int64(width) || suffix > int64(len(rest)) ||
+			i == 0 && prefix > 0 {
 			return nil, damaged
 		}
 		before := len(out) - width

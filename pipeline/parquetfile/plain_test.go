@@ -9,14 +9,15 @@ import (
 	"github.com/apache/arrow/go/v15/parquet"
 )
 
-// Values in encodings that arrow does not know are read: of every width, with nulls and without, in both versions of pages.
-// The test encodes them by Encodings.md of the Parquet format.
+// Values in encodings that arrow does not know are read: of every width, with nulls and without, in both versions of
+// pages. The test encodes them by Encodings.md of the Parquet format.
 func TestPlain(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 9))
 	for _, test := range []struct {
 		typ   parquet.Type
 		width int
-	}{{parquet.Types.Int32, 4}, {parquet.Types.Int64, 8}, {parquet.Types.Float, 4}, {parquet.Types.Double, 8}, {parquet.Types.FixedLenByteArray, 1},
+	}{{parquet.Types.Int32, 4}, {parquet.Types.Int64, 8}, {parquet.Types.Float, 4}, {parquet.Types.Double, 8},
+		{parquet.Types.FixedLenByteArray, 1},
 		{parquet.Types.FixedLenByteArray, 5}, {parquet.Types.FixedLenByteArray, 16}} {
 		t.Run(test.typ.String(), func(t *testing.T) {
 			for _, n := range []int{1, 7, 8, 1000} {
@@ -57,10 +58,11 @@ func TestPlain(t *testing.T) {
 	for name, data := range map[string][]byte{
 		"a prefix of nothing":          slices.Concat(deltaInts([]int64{1}), deltaInts([]int64{3}), []byte("abc")),
 		"a prefix longer than a value": slices.Concat(deltaInts([]int64{0, 5}), deltaInts([]int64{4, 0}), []byte("abcd")),
-		"a prefix of less than 0":      slices.Concat(deltaInts([]int64{0, -1}), deltaInts([]int64{4, 5}), []byte("abcdefghi")),
-		"a suffix of less than 0":      slices.Concat(deltaInts([]int64{0, 5}), deltaInts([]int64{4, -1}), []byte("abcd")),
-		"values of other widths":       slices.Concat(deltaInts([]int64{0, 0}), deltaInts([]int64{4, 3}), []byte("abcdefg")),
-		"more prefixes than suffixes":  slices.Concat(deltaInts([]int64{0, 4}), deltaInts([]int64{4}), []byte("abcd")),
+		"a prefix of less than 0": slices.Concat(deltaInts([]int64{0, -1}), deltaInts([]int64{4, 5}),
+			[]byte("abcdefghi")),
+		"a suffix of less than 0":     slices.Concat(deltaInts([]int64{0, 5}), deltaInts([]int64{4, -1}), []byte("abcd")),
+		"values of other widths":      slices.Concat(deltaInts([]int64{0, 0}), deltaInts([]int64{4, 3}), []byte("abcdefg")),
+		"more prefixes than suffixes": slices.Concat(deltaInts([]int64{0, 4}), deltaInts([]int64{4}), []byte("abcd")),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if out, err := convertToPlain(nil, data, parquet.Encodings.DeltaByteArray, 4, 10); err == nil {

@@ -6,8 +6,8 @@ import (
 )
 
 // thriftReader reads Thrift's compact protocol (thrift-compact-protocol.md of the Thrift project) without knowing the
-// structs: enough for a page header, and to check the lengths in a footer. It does not trust sizes: it allocates nothing for
-// one, and a size of more than the rest of the data is an error.
+// structs: enough for a page header, and to check the lengths in a footer. It does not trust sizes: it allocates
+// nothing for one, and a size of more than the rest of the data is an error.
 type thriftReader struct {
 	r     thriftSource
 	left  int64 // bytes that may still be read
@@ -229,7 +229,8 @@ func (t *thriftReader) reserveParts(n uint64) error {
 		return errThrift
 	}
 	if t.parts -= int(n); t.parts < 0 {
-		return errors.New("a header or footer with too many parts: more row groups and columns than can be read in bounded memory")
+		return errors.New("a header or footer with too many parts: more row groups and columns than can be read in " +
+			"bounded memory")
 	}
 	return nil
 }

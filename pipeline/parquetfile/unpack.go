@@ -29,11 +29,12 @@ type unpacker struct {
 const codecLZ4Raw compress.Compression = 7
 
 // codecs are the codecs that can be read. LZO is not one: its decoders have no limit.
-var codecs = []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Gzip, compress.Codecs.Zstd,
+var codecs = []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Gzip,
+	compress.Codecs.Zstd,
 	compress.Codecs.Brotli, compress.Codecs.Lz4, codecLZ4Raw}
 
-// unpackPage decompresses the page in r, and appends it to dst. It must have exactly size bytes; memory is allocated only for
-// bytes that exist. unpackPage may leave bytes in r that do not matter.
+// unpackPage decompresses the page in r, and appends it to dst. It must have exactly size bytes; memory is allocated
+// only for bytes that exist. unpackPage may leave bytes in r that do not matter.
 func (u *unpacker) unpackPage(dst []byte, codec compress.Compression, r *io.LimitedReader, size int64) ([]byte, error) {
 	wrong := fmt.Errorf("damaged Parquet: a page does not have the %d bytes that its header says", size)
 	packed := r.N
@@ -49,7 +50,8 @@ func (u *unpacker) unpackPage(dst []byte, codec compress.Compression, r *io.Limi
 		if _, err := io.CopyN(&u.packed, r, packed); err != nil {
 			return nil, err
 		}
-		if n, err := snappy.DecodedLen(u.packed.Bytes()); err != nil || int64(n) != size || size > 32*packed { // at most 22 times
+		// at most 22 times
+		if n, err := snappy.DecodedLen(u.packed.Bytes()); err != nil || int64(n) != size || size > 32*packed {
 			if size == 0 && packed == 0 {
 				return dst, nil
 			}
@@ -107,7 +109,8 @@ func (u *unpacker) unpackPage(dst []byte, codec compress.Compression, r *io.Limi
 		source := io.MultiReader(bytes.NewReader(head), r)
 		var err error
 		if u.zstd == nil {
-			u.zstd, err = zstd.NewReader(source, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxPage))
+			u.zstd, err = zstd.NewReader(source, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+				zstd.WithDecoderMaxWindow(maxPage))
 		} else {
 			err = u.zstd.Reset(source)
 		}
@@ -133,7 +136,8 @@ func (u *unpacker) unpackPage(dst []byte, codec compress.Compression, r *io.Limi
 			return nil, wrong
 		}
 		if errors.Is(err, zstd.ErrWindowSizeExceeded) {
-			return nil, pipeline.WithHint(fmt.Errorf("a page with a zstd window of more than %d MiB cannot be read", maxPage>>20), "write the file again with smaller pages")
+			return nil, pipeline.WithHint(fmt.Errorf("a page with a zstd window of more than %d MiB cannot be read",
+				maxPage>>20), "write the file again with smaller pages")
 		}
 		return nil, fmt.Errorf("damaged Parquet: %w", err)
 	}
@@ -153,8 +157,8 @@ const (
 	zstdWindowAt = 5
 )
 
-// narrowWindow reduces the window of a zstd frame (RFC 8878, 3.1.1.1) to the least for content of size bytes, because the
-// decoder allocates all of it. High levels claim 128 MiB for a page of 1 MiB.
+// narrowWindow reduces the window of a zstd frame (RFC 8878, 3.1.1.1) to the least for content of size bytes, because
+// the decoder allocates all of it. High levels claim 128 MiB for a page of 1 MiB.
 func narrowWindow(head []byte, size int64) {
 	if len(head) < zstdHead || string(head[:zstdFlags]) != zstdFrame || head[zstdFlags]&zstdSingle != 0 {
 		return
@@ -165,12 +169,12 @@ func narrowWindow(head []byte, size int64) {
 	}
 }
 
-// The codec LZ4 was never specified, so each writer has its own (Compression.md of the Parquet format): a frame, Hadoop's
-// framing of blocks, or a block alone.
+// The codec LZ4 was never specified, so each writer has its own (Compression.md of the Parquet format): a frame,
+// Hadoop's framing of blocks, or a block alone.
 var lz4Frame = []byte{0x04, 0x22, 0x4d, 0x18}
 
-// unpackHadoopLZ4 decompresses Hadoop's blocks into dst, which they must fill. Each block has its size, and then parts, each
-// with its length before it. It reports whether packed has that form.
+// unpackHadoopLZ4 decompresses Hadoop's blocks into dst, which they must fill. Each block has its size, and then
+// parts, each with its length before it. It reports whether packed has that form.
 func unpackHadoopLZ4(dst, packed []byte) bool {
 	number := func() (int, bool) {
 		if len(packed) < 4 {

@@ -46,16 +46,18 @@ func TestLZ4Framings(t *testing.T) {
 		"a block":                  {codecLZ4Raw, block(data)},
 		"a block of the old codec": {compress.Codecs.Lz4, block(data)},
 		"Hadoop":                   {compress.Codecs.Lz4, slices.Concat(size(data), part(data))},
-		"Hadoop, two blocks":       {compress.Codecs.Lz4, slices.Concat(size(data[:half]), part(data[:half]), size(data[half:]), part(data[half:]))},
-		"Hadoop, two parts":        {compress.Codecs.Lz4, slices.Concat(size(data), part(data[:half]), part(data[half:]))},
-		"a frame":                  {compress.Codecs.Lz4, frame.Bytes()},
+		"Hadoop, two blocks": {compress.Codecs.Lz4,
+			slices.Concat(size(data[:half]), part(data[:half]), size(data[half:]), part(data[half:]))},
+		"Hadoop, two parts": {compress.Codecs.Lz4, slices.Concat(size(data), part(data[:half]), part(data[half:]))},
+		"a frame":           {compress.Codecs.Lz4, frame.Bytes()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := testPages(t, test.codec, 0, testPage(0, int64(len(data)), 1, 0, test.packed))
 			if !p.Next() || !bytes.Equal(p.Page().Data(), data) {
 				t.Errorf("%s: %v", name, p.Err())
 			}
-			for _, wrong := range [][]byte{test.packed[:len(test.packed)-9], test.packed[:5], append(bytes.Clone(test.packed), 1, 2, 3), bytes.Repeat([]byte{0xff}, 400)} {
+			for _, wrong := range [][]byte{test.packed[:len(test.packed)-9], test.packed[:5],
+				append(bytes.Clone(test.packed), 1, 2, 3), bytes.Repeat([]byte{0xff}, 400)} {
 				for _, claims := range []int64{int64(len(data)), 0, 1, int64(len(data)) + 1, maxPage} {
 					if claims == int64(len(data)) && bytes.HasPrefix(wrong, test.packed) && strings.HasSuffix(name, "a frame") {
 						continue // bytes after a frame are ignored
@@ -68,7 +70,8 @@ func TestLZ4Framings(t *testing.T) {
 			}
 		})
 	}
-	if err := (&Options{}).checkCodec(compress.Codecs.Lzo); err == nil || !strings.Contains(err.Error(), "LZO") || pipeline.Hint(err) == "" {
+	if err := (&Options{}).checkCodec(compress.Codecs.Lzo); err == nil || !strings.Contains(err.Error(), "LZO") ||
+		pipeline.Hint(err) == "" {
 		t.Errorf("LZO: %v", err)
 	}
 }

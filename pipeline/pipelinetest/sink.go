@@ -306,7 +306,8 @@ func (w *failingWriter) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// testFailingWriter checks that an error of the writer is returned, at whatever byte it comes, and again by later calls.
+// testFailingWriter checks that an error of the writer is returned, at whatever byte it comes, and again by later
+// calls.
 func (f *SinkFormat) testFailingWriter(t *testing.T) {
 	var whole bytes.Buffer
 	out, err := f.Stream(&whole, sinkCarry)
@@ -404,18 +405,24 @@ var sinkCarry = []pipeline.Column{
 func makeOutcomes() []pipeline.Outcome {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678_900_000, time.FixedZone("", 3600))
 	texts := []string{
-		"", "u1", "007", "1e5", " spaces ", "a,b", "a\tb", `say "hi"`, "two\nlines", "two\r\nlines", "cr\rcr", "\n", `"`, `""`,
-		`\.`, "null", "NULL", "NaN", "=1+1", "+1", "-1", "@x", "\ttab", "nul\x00nul", "\x01\x1f\x7f", "Grüße 🎉", "\u2028\u2029",
+		"", "u1", "007", "1e5", " spaces ", "a,b", "a\tb", `say "hi"`, "two\nlines", "two\r\nlines", "cr\rcr", "\n", `"`,
+		`""`,
+		`\.`, "null", "NULL", "NaN", "=1+1", "+1", "-1", "@x", "\ttab", "nul\x00nul", "\x01\x1f\x7f", "Grüße 🎉",
+		"\u2028\u2029",
 		"\ufeffbom", "</script>&", "{}", strings.Repeat("long ", 2000),
 	}
 	payloads := []string{
-		"", "null", "true", "-12.50", "12345678901234567890", `""`, `"=1+1"`, `"quote \" comma , tab \t"`, "[]", `[1, 2 ,{"a": "b c"}]`,
-		"{\n  \"a\": \"x  y\",\r\n\t\"b\\\"\": [1, 2]\n}", `{"ü":"\u00fc"}`, strings.Repeat("[", 500) + strings.Repeat("]", 500),
+		"", "null", "true", "-12.50", "12345678901234567890", `""`, `"=1+1"`, `"quote \" comma , tab \t"`, "[]",
+		`[1, 2 ,{"a": "b c"}]`,
+		"{\n  \"a\": \"x  y\",\r\n\t\"b\\\"\": [1, 2]\n}", `{"ü":"\u00fc"}`, strings.Repeat("[", 500) +
+			strings.Repeat("]", 500),
 	}
 	micros := []int64{0, 1_767_323_045_678_901, -1, 1_767_323_045_000_000}
 	decimals := [][3]string{
-		{"0.000000000", "0", "0.000000000000000000"}, {"-0.999999999", "-999999999999999999", "-99999999999999999999.999999999999999999"},
-		{"0.999999999", "999999999999999999", "99999999999999999999.999999999999999999"}, {"-0.000000001", "-1", "-0.000000000000000001"},
+		{"0.000000000", "0", "0.000000000000000000"}, {"-0.999999999", "-999999999999999999",
+			"-99999999999999999999.999999999999999999"},
+		{"0.999999999", "999999999999999999", "99999999999999999999.999999999999999999"},
+		{"-0.000000001", "-1", "-0.000000000000000001"},
 	}
 	floats := []float64{0, -0.5, 1e21, 1e-7, math.MaxFloat64, math.NaN(), math.Inf(1), math.Inf(-1), 1.0 / 3}
 	var outcomes []pipeline.Outcome
@@ -429,7 +436,8 @@ func makeOutcomes() []pipeline.Outcome {
 			pipeline.BoolValue(i%2 == 0),
 			{Kind: pipeline.Date, Num: day, Text: time.Unix(day*86400, 0).UTC().Format(time.DateOnly)},
 			{Kind: pipeline.Timestamp, Num: stamp, Text: time.UnixMicro(stamp).UTC().Format(time.RFC3339Nano)},
-			{Kind: pipeline.List, Members: []pipeline.Member{{Value: pipeline.StringValue(text)}, {Value: pipeline.IntValue(1)}}},
+			{Kind: pipeline.List, Members: []pipeline.Member{{Value: pipeline.StringValue(text)},
+				{Value: pipeline.IntValue(1)}}},
 		}
 		for _, d := range decimals[i%len(decimals)] {
 			row.Carry = append(row.Carry, pipeline.StringValue(d))
@@ -518,7 +526,8 @@ func (f *SinkFormat) wantErrors(outcomes []pipeline.Outcome) Table {
 			input = Cell{Text: string(pipeline.AppendObject(nil, o.Row.Input))}
 		}
 		table.Rows = append(table.Rows, []Cell{
-			{Text: fmt.Sprint(o.Row.Number)}, textCell(o.Row.User.UserID), textCell(o.Row.User.DeviceID), {Text: string(o.Err.Kind)},
+			{Text: fmt.Sprint(o.Row.Number)}, textCell(o.Row.User.UserID), textCell(o.Row.User.DeviceID),
+			{Text: string(o.Err.Kind)},
 			status, {Text: fmt.Sprint(o.Attempts)}, {Text: o.Err.Message}, timeCell(o.At), input, textCell(f.RunID),
 		})
 	}

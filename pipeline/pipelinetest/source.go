@@ -25,29 +25,41 @@ var sourceUsers = []struct {
 	context string // as JSON
 	kind    pipeline.Kind
 }{
-	{name: "everything", cells: []string{"not sent", "u1", "acme", "d1", "pro", "DE", "gold", "42", "", "9", "red"}, id: "u1", dev: "d1",
+	{name: "everything", cells: []string{"not sent", "u1", "acme", "d1", "pro", "DE", "gold", "42", "", "9", "red"},
+		id: "u1", dev: "d1",
 		context: `{"country":"DE","group_properties":{"org":{"acme":{"size":"9","tier":"gold"}}},"groups":{"org":["acme"],"team":["red"]},"user_properties":{"age":"42","plan":"pro"}}`},
 	{name: "id alone", cells: []string{"", "u2", "", "", "", "", "", "", "", "", ""}, id: "u2", context: `{}`},
 	{name: "device alone", cells: []string{"", "", "", "d3", "", "", "", "", "", "", ""}, dev: "d3", context: `{}`},
 	{name: "neither", cells: []string{"x", "", "acme", "", "pro", "DE", "", "", "", "", ""}, kind: pipeline.KindMissingID},
-	{name: "numeric id", cells: []string{"", "007", "", "1e5", "", "", "", "", "", "", ""}, id: "007", dev: "1e5", context: `{}`},
-	{name: "id with special characters", cells: []string{"", " a&flag_keys=x%2F+#\"' ", "", "🦊\n\t", "", "", "", "", "", "", ""},
+	{name: "numeric id", cells: []string{"", "007", "", "1e5", "", "", "", "", "", "", ""}, id: "007", dev: "1e5",
+		context: `{}`},
+	{name: "id with special characters", cells: []string{"", " a&flag_keys=x%2F+#\"' ", "", "🦊\n\t", "", "", "", "", "",
+		"", ""},
 		id: " a&flag_keys=x%2F+#\"' ", dev: "🦊\n\t", context: `{}`},
-	{name: "property of no group", cells: []string{"", "u7", "", "", "", "", "gold", "", "", "", ""}, id: "u7", context: `{}`},
-	{name: "context alone", cells: []string{"", "", "", "", "", "", "", "", `{"user_id":"c8","device_id":9007199254740993,"os":"ios","x":{"b":1,"a":[]}}`, "", ""},
+	{name: "property of no group", cells: []string{"", "u7", "", "", "", "", "gold", "", "", "", ""}, id: "u7",
+		context: `{}`},
+	{name: "context alone", cells: []string{"", "", "", "", "", "", "", "",
+		`{"user_id":"c8","device_id":9007199254740993,"os":"ios","x":{"b":1,"a":[]}}`, "", ""},
 		id: "c8", dev: "9007199254740993", context: `{"os":"ios","x":{"a":[],"b":1}}`},
-	{name: "columns override a context", cells: []string{"", "u9", "acme", "", "pro", "DE", "gold", "", `{"user_id":"no","country":"FR","city":"Nice",` +
-		`"user_properties":{"plan":"free","seats":3,"gone":null},"groups":{"org":["old"],"team":"blue"},` +
-		`"group_properties":{"org":{"old":{"tier":"tin"},"acme":{"size":1.50,"tier":"tin"}}}}`, "", ""}, id: "u9",
+	{name: "columns override a context", cells: []string{"", "u9", "acme", "", "pro", "DE", "gold", "",
+		`{"user_id":"no","country":"FR","city":"Nice",` +
+			`"user_properties":{"plan":"free","seats":3,"gone":null},"groups":{"org":["old"],"team":"blue"},` +
+			`"group_properties":{"org":{"old":{"tier":"tin"},"acme":{"size":1.50,"tier":"tin"}}}}`, "", ""}, id: "u9",
 		context: `{"city":"Nice","country":"DE","group_properties":{"org":{"acme":{"size":1.50,"tier":"gold"},"old":{"tier":"tin"}}},` +
 			`"groups":{"org":["acme"],"team":["blue"]},"user_properties":{"plan":"pro","seats":3}}`},
-	{name: "group of the context", cells: []string{"", "u10", "", "", "", "", "gold", "", `{"groups":{"org":["old"]}}`, "", ""}, id: "u10",
+	{name: "group of the context", cells: []string{"", "u10", "", "", "", "", "gold", "", `{"groups":{"org":["old"]}}`, "",
+		""}, id: "u10",
 		context: `{"group_properties":{"org":{"old":{"tier":"gold"}}},"groups":{"org":["old"]}}`},
-	{name: "context that is not an object", cells: []string{"", "u11", "", "", "", "", "", "", `["a"]`, "", ""}, id: "u11", kind: pipeline.KindInvalidContext},
-	{name: "context that is not JSON", cells: []string{"", "u12", "", "", "", "", "", "", `{"a":`, "", ""}, id: "u12", kind: pipeline.KindInvalidContext},
-	{name: "context of a wrong shape", cells: []string{"", "u13", "", "", "", "", "", "", `{"user_properties":[]}`, "", ""}, id: "u13", kind: pipeline.KindInvalidContext},
-	{name: "context of a wrong group", cells: []string{"", "u14", "", "", "", "", "", "", `{"groups":{"org":{}}}`, "", ""}, id: "u14", kind: pipeline.KindInvalidContext},
-	{name: "last", cells: []string{"", "u15", "", "", "", "", "", "1", "", "", "t"}, id: "u15", context: `{"groups":{"team":["t"]},"user_properties":{"age":"1"}}`},
+	{name: "context that is not an object", cells: []string{"", "u11", "", "", "", "", "", "", `["a"]`, "", ""}, id: "u11",
+		kind: pipeline.KindInvalidContext},
+	{name: "context that is not JSON", cells: []string{"", "u12", "", "", "", "", "", "", `{"a":`, "", ""}, id: "u12",
+		kind: pipeline.KindInvalidContext},
+	{name: "context of a wrong shape", cells: []string{"", "u13", "", "", "", "", "", "", `{"user_properties":[]}`, "",
+		""}, id: "u13", kind: pipeline.KindInvalidContext},
+	{name: "context of a wrong group", cells: []string{"", "u14", "", "", "", "", "", "", `{"groups":{"org":{}}}`, "", ""},
+		id: "u14", kind: pipeline.KindInvalidContext},
+	{name: "last", cells: []string{"", "u15", "", "", "", "", "", "1", "", "", "t"}, id: "u15",
+		context: `{"groups":{"team":["t"]},"user_properties":{"age":"1"}}`},
 }
 
 // TestSource is the suite that every source passes: all formats give the same users.

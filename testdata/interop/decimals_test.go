@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Decimals of every size that Parquet stores in its own way, up to the limits and with the point anywhere, keep their types
-// and all their digits.
+// Decimals of every size that Parquet stores in its own way, up to the limits and with the point anywhere, keep their
+// types and all their digits.
 func TestDecimals(t *testing.T) {
 	u := &users{columns: []userColumn{{"user_id", "VARCHAR"}}}
 	u.rows = make([][]value, 7)
@@ -28,7 +28,8 @@ func TestDecimals(t *testing.T) {
 			carry = append(carry, name)
 			types[name] = fmt.Sprintf("DECIMAL(%d,%d)", precision, scale)
 			u.columns = append(u.columns, userColumn{name, types[name]})
-			for i, digits := range []string{strings.Repeat("9", precision), "1", "0", "", "-" + strings.Repeat("9", precision), "-1", strings.Repeat("7", (precision+1)/2)} {
+			for i, digits := range []string{strings.Repeat("9", precision), "1", "0", "", "-" + strings.Repeat("9", precision),
+				"-1", strings.Repeat("7", (precision+1)/2)} {
 				var v value
 				if digits != "" {
 					v = decimal(withPoint(digits, scale))
@@ -58,7 +59,9 @@ func TestDecimals(t *testing.T) {
 			for _, row := range want.rows {
 				alone.rows = append(alone.rows, row[len(row)-len(carry):])
 			}
-			alone.compare(t, filepath.Base(file)+", declared", query(t, fmt.Sprintf("SELECT * FROM read_json(%s, columns = {%s})", quote(file), strings.Join(declared[2:], ", "))), format{types: types})
+			alone.compare(t, filepath.Base(file)+", declared",
+				query(t, fmt.Sprintf("SELECT * FROM read_json(%s, columns = {%s})", quote(file), strings.Join(declared[2:], ", "))),
+				format{types: types})
 		case "csv", "tsv":
 			from = fmt.Sprintf("read_csv(%s, types = {%s})", quote(file), strings.Join(declared, ", "))
 		}
@@ -67,7 +70,8 @@ func TestDecimals(t *testing.T) {
 
 	// The statistics are the least and the greatest, and a filter that they help finds what a scan does.
 	for i, name := range carry {
-		got := row(query(t, fmt.Sprintf("SELECT stats_min_value, stats_max_value, stats_null_count FROM parquet_metadata(%s) WHERE path_in_schema = '%s'", quote(files[0]), name)), 0)
+		got := row(query(t, fmt.Sprintf("SELECT stats_min_value, stats_max_value, stats_null_count FROM "+
+			"parquet_metadata(%s) WHERE path_in_schema = '%s'", quote(files[0]), name)), 0)
 		least, most := u.rows[4][i+1].(decimal), u.rows[0][i+1].(decimal)
 		// DuckDB leaves out the zero before the point where the type has no place for it.
 		if withZero(got[0]) != string(least) || withZero(got[1]) != string(most) || got[2] != "1" {
@@ -77,7 +81,8 @@ func TestDecimals(t *testing.T) {
 			if v[i+1] == nil {
 				continue
 			}
-			found := row(query(t, fmt.Sprintf("SELECT (SELECT count(*) FROM read_parquet(%s) WHERE %s = '%s'::%s), (SELECT count(*) FILTER (%[2]s = '%[3]s'::%[4]s) FROM read_parquet(%[1]s))",
+			found := row(query(t, fmt.Sprintf("SELECT (SELECT count(*) FROM read_parquet(%s) WHERE %s = '%s'::%s), (SELECT "+
+				"count(*) FILTER (%[2]s = '%[3]s'::%[4]s) FROM read_parquet(%[1]s))",
 				quote(files[0]), name, v[i+1], types[name])), 0)
 			if found[0] != found[1] || found[0] == "0" {
 				t.Errorf("%s = %s finds %s rows, a scan %s", name, v[i+1], found[0], found[1])
@@ -87,7 +92,8 @@ func TestDecimals(t *testing.T) {
 
 	// An output is an input like another.
 	again, m := takeSnapshot(t, 0, []string{files[0]}, args...)
-	u.expect(t, layout{flags: []string{"dark-mode"}, carry: carry}, m).compare(t, "a snapshot of the output", query(t, "SELECT * FROM "+reader(again[0])), format{types: types})
+	u.expect(t, layout{flags: []string{"dark-mode"}, carry: carry}, m).compare(t, "a snapshot of the output",
+		query(t, "SELECT * FROM "+reader(again[0])), format{types: types})
 }
 
 // withPoint is the number with a point before its last digits.

@@ -1,7 +1,7 @@
 //go:build interop
 
-// Package interop holds rollcall against DuckDB, in both directions: DuckDB reads what rollcall writes and finds what was
-// meant, and rollcall reads what DuckDB writes and gives the users the assignments that a plain CSV of them gives.
+// Package interop holds rollcall against DuckDB, in both directions: DuckDB reads what rollcall writes and finds what
+// was meant, and rollcall reads what DuckDB writes and gives the users the assignments that a plain CSV of them gives.
 //
 //	make interop
 //

@@ -123,7 +123,8 @@ func (u *users) expect(t *testing.T, l layout, m *snapshot.Manifest) *table {
 			if assigned {
 				outcome = "assigned"
 			}
-			long := slices.Concat(start, []value{flag, outcome, optional(a.Key), payload(a.Payload), optional(a.ExperimentKey), when})
+			long := slices.Concat(start, []value{flag, outcome, optional(a.Key), payload(a.Payload), optional(a.ExperimentKey),
+				when})
 			for _, column := range l.include {
 				switch column {
 				case "metadata":
@@ -192,7 +193,8 @@ func (want *table) compare(t *testing.T, file string, got *result, f format) {
 				if is != nil {
 					said = fmt.Sprintf("%q", shorten(*is))
 				}
-				t.Errorf("%s: row %d, column %q (%s): got %s, want %s", file, i+1, names[j], got.Columns[j].Type, said, shorten(fmt.Sprintf("%T %#v", v, v)))
+				t.Errorf("%s: row %d, column %q (%s): got %s, want %s", file, i+1, names[j], got.Columns[j].Type, said,
+					shorten(fmt.Sprintf("%T %#v", v, v)))
 			}
 		}
 	}

@@ -13,7 +13,8 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
-// namesThatLookLikeOtherThings are flags that are called like a number, and variants that are called like numbers and booleans.
+// namesThatLookLikeOtherThings are flags that are called like a number, and variants that are called like numbers and
+// booleans.
 const namesThatLookLikeOtherThings = `[
 	{"key": "numbers", "variants": {"1": {"key": "1", "value": "1", "payload": 1.10}, "02": {"key": "02", "value": "02", "payload": 9007199254740993}}, "segments": [
 		{"conditions": [[{"selector": ["context", "user", "platform"], "op": "is", "values": ["iOS", "Web"]}]], "variant": "1"}, {"variant": "02"}]},

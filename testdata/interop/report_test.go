@@ -12,7 +12,8 @@ import (
 func TestReport(t *testing.T) {
 	folder := t.TempDir()
 	out, counts := filepath.Join(folder, "out.parquet"), filepath.Join(folder, "report.json")
-	snapshot := exec.Command(rollcall, "snapshot", "../users.csv", "--quiet", "--evaluator", "local", "--flag-configs", "../flags.json",
+	snapshot := exec.Command(rollcall, "snapshot", "../users.csv", "--quiet", "--evaluator", "local", "--flag-configs",
+		"../flags.json",
 		"--carry", "country,user_properties.plan", "--out", out)
 	if text, err := snapshot.CombinedOutput(); snapshot.ProcessState.ExitCode() != 3 { // three of the users have no id
 		t.Fatalf("%v: %v\n%s", snapshot.Args, err, text)
@@ -27,7 +28,8 @@ func TestReport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check := exec.Command("node", "../../pipeline/audit/report/testdata/duckdb.cjs", node, counts, out, "country", "user_properties.plan")
+	check := exec.Command("node", "../../pipeline/audit/report/testdata/duckdb.cjs", node, counts, out, "country",
+		"user_properties.plan")
 	if text, err := check.CombinedOutput(); err != nil {
 		t.Errorf("%v: %v\n%s", check.Args, err, text)
 	}

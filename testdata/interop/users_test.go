@@ -23,7 +23,8 @@ const (
 	usersFile   = "../users.csv"
 )
 
-// value is a cell as it was meant: nil, string, int64, float64, bool, time.Time (a timestamp), or one of the types below.
+// value is a cell as it was meant: nil, string, int64, float64, bool, time.Time (a timestamp), or one of the types
+// below.
 type value any
 
 type (
@@ -80,9 +81,12 @@ func testUsers(t *testing.T) *users {
 var nastyIDs = []string{
 	"007", " lead", "trail ", "1e5", "NULL", "null", "nan", "NaN", "inf", "true", "t", "0", "-0", "0x1F", "1_000", "١٢٣",
 	"9007199254740993", "18446744073709551616", "1.50", ".5", "2024-02-29", "2024-02-29T12:00:00Z", "12:30", "1 000",
-	`say "hi"`, `"`, `""`, `"quoted"`, "a,b", "a;b", "a|b", "a\tb", "line\nbreak", "line\r\nbreak", "cr\ronly", "\n", "\r\n", "\t", ",", `\`, `\.`, `\n`, "back\\",
-	"'", "it's", "=1+1", "+49", "-1", "@SUM(A1)", "#hash", "# comment", "//", "--", "/*", "%2F", "{}", `{"id":1}`, "[1,2]", "[]", "<a>&amp;",
-	"🦊", "👩‍👩‍👧", "e\u0301", "é", "\u200b", "a\u00a0b", "\ufeffbom", "\u2028", "\u0085", "\x01\x02", "\x1b[31m", "\x7f", "田中さくら", "محمد",
+	`say "hi"`, `"`, `""`, `"quoted"`, "a,b", "a;b", "a|b", "a\tb", "line\nbreak", "line\r\nbreak", "cr\ronly", "\n",
+	"\r\n", "\t", ",", `\`, `\.`, `\n`, "back\\",
+	"'", "it's", "=1+1", "+49", "-1", "@SUM(A1)", "#hash", "# comment", "//", "--", "/*", "%2F", "{}", `{"id":1}`, "[1,2]",
+	"[]", "<a>&amp;",
+	"🦊", "👩‍👩‍👧", "e\u0301", "é", "\u200b", "a\u00a0b", "\ufeffbom", "\u2028", "\u0085", "\x01\x02", "\x1b[31m", "\x7f",
+	"田中さくら", "محمد",
 	"_", "user_id", "(empty)", "N/A", "None", "undefined", "\\N", "NA",
 }
 
@@ -90,10 +94,13 @@ var nastyIDs = []string{
 // column is hard in another row, and null in some.
 func nastyUsers() *users {
 	u := &users{columns: []userColumn{
-		{"user_id", "VARCHAR"}, {"device_id", "VARCHAR"}, {"country", "VARCHAR"}, {"platform", "VARCHAR"}, {"version", "VARCHAR"},
-		{"user_properties.plan", "VARCHAR"}, {"user_properties.seats", "BIGINT"}, {"user_properties.tags", "VARCHAR[]"}, {"groups.org", "VARCHAR"},
+		{"user_id", "VARCHAR"}, {"device_id", "VARCHAR"}, {"country", "VARCHAR"}, {"platform", "VARCHAR"},
+		{"version", "VARCHAR"},
+		{"user_properties.plan", "VARCHAR"}, {"user_properties.seats", "BIGINT"}, {"user_properties.tags", "VARCHAR[]"},
+		{"groups.org", "VARCHAR"},
 		{"an_int", "BIGINT"}, {"a_float", "DOUBLE"}, {"a_bool", "BOOLEAN"}, {"a_date", "DATE"}, {"a_time", "TIMESTAMP"},
-		{"a_zoned_time", "TIMESTAMP WITH TIME ZONE"}, {"a_decimal", "DECIMAL(38,10)"}, {"a_text", "VARCHAR"}, {"aList", "VARCHAR[]"}, {"Ein Text, \"quoted\"", "VARCHAR"},
+		{"a_zoned_time", "TIMESTAMP WITH TIME ZONE"}, {"a_decimal", "DECIMAL(38,10)"}, {"a_text", "VARCHAR"},
+		{"aList", "VARCHAR[]"}, {"Ein Text, \"quoted\"", "VARCHAR"},
 	}}
 	at := func(s string) value {
 		t, err := time.Parse(time.RFC3339Nano, s)
@@ -103,16 +110,23 @@ func nastyUsers() *users {
 		return t
 	}
 	// DuckDB's dictionaries make one of the two zeros, so there is only the negative one.
-	ints := []value{int64(0), int64(1 << 53), int64(1<<53 + 1), int64(-1<<53 - 1), int64(math.MaxInt64), int64(math.MinInt64), nil, int64(-7)}
-	floats := []value{1e-300, 0.1, math.MaxFloat64, math.SmallestNonzeroFloat64, 1e21, 1e-7, 123456789.125, nil, 1.0, -2.5e-10, 9007199254740993.0, math.Copysign(0, -1)}
+	ints := []value{int64(0), int64(1 << 53), int64(1<<53 + 1), int64(-1<<53 - 1), int64(math.MaxInt64),
+		int64(math.MinInt64), nil, int64(-7)}
+	floats := []value{1e-300, 0.1, math.MaxFloat64, math.SmallestNonzeroFloat64, 1e21, 1e-7, 123456789.125, nil, 1.0,
+		-2.5e-10, 9007199254740993.0, math.Copysign(0, -1)}
 	bools := []value{true, false, nil}
-	days := []value{day("1969-12-31"), day("0001-01-01"), day("1582-10-15"), day("2024-02-29"), day("9999-12-31"), nil, day("1970-01-01")}
-	times := []value{at("1969-12-31T23:59:59.999999Z"), at("0001-01-01T00:00:00Z"), at("2024-02-29T12:30:15Z"), at("9999-12-31T23:59:59.999999Z"), nil,
+	days := []value{day("1969-12-31"), day("0001-01-01"), day("1582-10-15"), day("2024-02-29"), day("9999-12-31"), nil,
+		day("1970-01-01")}
+	times := []value{at("1969-12-31T23:59:59.999999Z"), at("0001-01-01T00:00:00Z"), at("2024-02-29T12:30:15Z"),
+		at("9999-12-31T23:59:59.999999Z"), nil,
 		at("2026-03-29T02:30:00.5Z"), at("1900-01-01T00:00:00.000001Z")}
-	decimals := []value{decimal("0.0000000000"), decimal("-0.0000000001"), decimal("1234567890123456789012345678.9012345678"), nil, decimal("0.1000000000"),
+	decimals := []value{decimal("0.0000000000"), decimal("-0.0000000001"),
+		decimal("1234567890123456789012345678.9012345678"), nil, decimal("0.1000000000"),
 		decimal("-99999999999999999999.9900000000")}
-	texts := []value{"plain", nil, "comma, quote \" and\nnewline", " both ends ", "=HYPERLINK(\"x\")", "🙂\r\n", "007", "\x01", "NULL", ""}
-	lists := []value{jsonText(`["a","b"]`), nil, jsonText(`[]`), jsonText(`["comma, quote \" and\nnewline","","007"]`), jsonText(`["🙂"]`), jsonText(`["a",null]`)}
+	texts := []value{"plain", nil, "comma, quote \" and\nnewline", " both ends ", "=HYPERLINK(\"x\")", "🙂\r\n", "007",
+		"\x01", "NULL", ""}
+	lists := []value{jsonText(`["a","b"]`), nil, jsonText(`[]`), jsonText(`["comma, quote \" and\nnewline","","007"]`),
+		jsonText(`["🙂"]`), jsonText(`["a",null]`)}
 	plans := []value{"free", "pro", "team", "enterprise", nil}
 	countries := []value{"United States", "Germany", nil, "Côte d'Ivoire", "Türkiye"}
 	seats := []value{int64(5), int64(1), nil, int64(40)}
@@ -136,16 +150,18 @@ func nastyUsers() *users {
 			userID, deviceID = deviceID, id
 		}
 		u.rows = append(u.rows, []value{
-			userID, deviceID, pick(countries, i), pick(platforms, i/2), pick(versions, i/3), pick(plans, i), pick(seats, i/4), pick(tags, i/2), pick(orgs, i),
-			pick(ints, i), pick(floats, i), pick(bools, i), pick(days, i), pick(times, i), pick(times, i/2), pick(decimals, i), pick(texts, i), pick(lists, i), pick(texts, i+2),
+			userID, deviceID, pick(countries, i), pick(platforms, i/2), pick(versions, i/3), pick(plans, i), pick(seats, i/4),
+			pick(tags, i/2), pick(orgs, i),
+			pick(ints, i), pick(floats, i), pick(bools, i), pick(days, i), pick(times, i), pick(times, i/2), pick(decimals, i),
+			pick(texts, i), pick(lists, i), pick(texts, i+2),
 		})
 	}
 	u.rows[5][u.column("a_text")] = strings.Repeat("long, \"text\"\n", 24000)
 	return u
 }
 
-// asTexts are the users as a text format has them: of the columns that are to be carried, those without a type there are
-// texts. In a CSV, an empty text is null.
+// asTexts are the users as a text format has them: of the columns that are to be carried, those without a type there
+// are texts. In a CSV, an empty text is null.
 func (u *users) asTexts(emptyIsNull bool, typed ...string) *users {
 	texts := &users{columns: u.columns}
 	for _, row := range u.rows {
@@ -163,8 +179,8 @@ func (u *users) asTexts(emptyIsNull bool, typed ...string) *users {
 	return texts
 }
 
-// cellText is how a text format holds the value, of the input and of the output: null and "" are both empty, and a time has
-// its microseconds.
+// cellText is how a text format holds the value, of the input and of the output: null and "" are both empty, and a
+// time has its microseconds.
 func cellText(v value) string {
 	switch v := v.(type) {
 	case nil:
@@ -262,7 +278,8 @@ func (u *users) load(t *testing.T, table string) string {
 		}
 		casts = append(casts, cast+" AS "+name(c.name))
 	}
-	query(t, fmt.Sprintf("CREATE OR REPLACE TABLE %s AS SELECT %s FROM read_json(%s, format='newline_delimited', columns={%s})",
+	query(t, fmt.Sprintf("CREATE OR REPLACE TABLE %s AS SELECT %s FROM read_json(%s, format='newline_delimited', "+
+		"columns={%s})",
 		table, strings.Join(casts, ", "), quote(file), strings.Join(texts, ", ")))
 	if got := query(t, "SELECT count(*) FROM "+table); *got.Rows[0][0] != strconv.Itoa(len(u.rows)) {
 		t.Fatalf("DuckDB has %s of %d users", *got.Rows[0][0], len(u.rows))

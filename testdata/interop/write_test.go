@@ -23,10 +23,11 @@ import (
 )
 
 // someFlags are flags of testdata/flags.json in an order of their own: one of them is switched off.
-var someFlags = []string{"pricing-test", "checkout-redesign", "dark-mode", "recommendations", "onboarding-flow", "legacy-export", "partner-api", "new-player", "team-workspaces"}
+var someFlags = []string{"pricing-test", "checkout-redesign", "dark-mode", "recommendations", "onboarding-flow",
+	"legacy-export", "partner-api", "new-player", "team-workspaces"}
 
-// reader is the function of DuckDB that reads the file, with its default options: but that the ids of a CSV are declared,
-// as the README does, because a CSV cannot say that 007 is a text.
+// reader is the function of DuckDB that reads the file, with its default options: but that the ids of a CSV are
+// declared, as the README does, because a CSV cannot say that 007 is a text.
 func reader(file string) string {
 	switch kind(file) {
 	case "parquet":
@@ -43,7 +44,8 @@ func kind(file string) string {
 	return strings.TrimPrefix(filepath.Ext(base), ".")
 }
 
-var formats = []string{"parquet", "csv", "csv.gz", "csv.zst", "tsv", "tsv.gz", "tsv.zst", "jsonl", "jsonl.gz", "jsonl.zst"}
+var formats = []string{"parquet", "csv", "csv.gz", "csv.zst", "tsv", "tsv.gz", "tsv.zst", "jsonl", "jsonl.gz",
+	"jsonl.zst"}
 
 // snapshot runs the command once for all formats, and returns the files and the manifest.
 func takeSnapshot(t *testing.T, code int, inputs []string, args ...string) (files []string, m *snapshot.Manifest) {
@@ -81,24 +83,27 @@ func byKind(common, parquet, csv, jsonl map[string]string) map[string]format {
 	// -0 is an integer to read_json. An empty string in quotes is null to read_csv, unless allow_quoted_nulls is false.
 	texts := format{types: with(csv), emptyIsNull: true}
 	return map[string]format{
-		"parquet": {types: with(parquet)}, "csv": texts, "tsv": texts, "jsonl": {types: with(jsonl), jsonIsValue: true, oneZero: true},
+		"parquet": {types: with(parquet)}, "csv": texts, "tsv": texts,
+		"jsonl": {types: with(jsonl), jsonIsValue: true, oneZero: true},
 	}
 }
 
 var (
 	longTypes = map[string]string{
-		"row_number": "BIGINT", "user_id": "VARCHAR", "device_id": "VARCHAR", "flag_key": "VARCHAR", "outcome": "VARCHAR", "variant": "VARCHAR",
+		"row_number": "BIGINT", "user_id": "VARCHAR", "device_id": "VARCHAR", "flag_key": "VARCHAR", "outcome": "VARCHAR",
+		"variant": "VARCHAR",
 		"payload": "VARCHAR", "experiment_key": "VARCHAR", "evaluated_at": "TIMESTAMP WITH TIME ZONE",
 	}
-	// What carried columns are in each format. A list is JSON in a text. read_csv takes a decimal for a DOUBLE unless it is
-	// declared, and in JSON lines decimals are texts, because as numbers they would be DOUBLEs. read_json has TIMESTAMP for those
-	// of UTC, and none but HUGEINT for integers that may be negative.
+	// What carried columns are in each format. A list is JSON in a text. read_csv takes a decimal for a DOUBLE unless it
+	// is declared, and in JSON lines decimals are texts, because as numbers they would be DOUBLEs. read_json has TIMESTAMP
+	// for those of UTC, and none but HUGEINT for integers that may be negative.
 	carryTypes = map[string]string{
 		"an_int": "BIGINT", "a_float": "DOUBLE", "a_bool": "BOOLEAN", "a_date": "DATE", "a_time": "TIMESTAMP WITH TIME ZONE",
 		"a_zoned_time": "TIMESTAMP WITH TIME ZONE", "a_decimal": "DECIMAL(38,10)", "a_text": "VARCHAR", "aList": "VARCHAR",
 	}
 	carryCSV   = map[string]string{"a_decimal": "DOUBLE"}
-	carryJSONL = map[string]string{"an_int": "HUGEINT", "a_time": "TIMESTAMP", "a_zoned_time": "TIMESTAMP", "a_decimal": "VARCHAR", "aList": "VARCHAR[]"}
+	carryJSONL = map[string]string{"an_int": "HUGEINT", "a_time": "TIMESTAMP", "a_zoned_time": "TIMESTAMP",
+		"a_decimal": "VARCHAR", "aList": "VARCHAR[]"}
 	jsonlTypes = map[string]string{"payload": "JSON", "evaluated_at": "TIMESTAMP"}
 )
 
@@ -110,7 +115,8 @@ func merge(all ...map[string]string) map[string]string {
 	return merged
 }
 
-var carried = []string{"an_int", "a_float", "a_bool", "a_date", "a_time", "a_zoned_time", "a_decimal", "a_text", "aList", `Ein Text, "quoted"`}
+var carried = []string{"an_int", "a_float", "a_bool", "a_date", "a_time", "a_zoned_time", "a_decimal", "a_text",
+	"aList", `Ein Text, "quoted"`}
 
 // carry is the option for them: a name with a comma or a quote is quoted, as in a CSV.
 func carry() string {
@@ -138,14 +144,16 @@ func nastyParquet(t *testing.T) (*users, string) {
 
 func TestLongLayout(t *testing.T) {
 	u, file := nastyParquet(t)
-	files, m := takeSnapshot(t, 3, []string{file}, "--evaluator", "local", "--flags", strings.Join(someFlags, ","), carry())
+	files, m := takeSnapshot(t, 3, []string{file}, "--evaluator", "local", "--flags", strings.Join(someFlags, ","),
+		carry())
 	want := u.expect(t, layout{flags: someFlags, carry: carried}, m)
 	check(t, files, want, byKind(merge(longTypes, carryTypes), nil, carryCSV, merge(jsonlTypes, carryJSONL)))
 }
 
 func TestLongLayoutOfAllFlagsWithAllThatCanBeIncluded(t *testing.T) {
 	u := testUsers(t)
-	files, m := takeSnapshot(t, 3, []string{usersFile}, "--evaluator", "local", "--include", "metadata,evaluation_id,value")
+	files, m := takeSnapshot(t, 3, []string{usersFile}, "--evaluator", "local", "--include",
+		"metadata,evaluation_id,value")
 	want := u.expect(t, layout{include: []string{"metadata", "evaluation_id", "value"}}, m)
 	included := map[string]string{"metadata": "VARCHAR", "evaluation_id": "VARCHAR", "value": "VARCHAR"}
 	// A column without any value, as evaluation_id is here, is JSON to read_json.
@@ -156,22 +164,27 @@ func TestLongLayoutOfAllFlagsWithAllThatCanBeIncluded(t *testing.T) {
 
 func TestWideLayout(t *testing.T) {
 	u, file := nastyParquet(t)
-	files, m := takeSnapshot(t, 3, []string{file}, "--evaluator", "local", "--flags", strings.Join(someFlags, ","), carry(), "--layout", "wide")
-	common := merge(carryTypes, map[string]string{"row_number": "BIGINT", "user_id": "VARCHAR", "device_id": "VARCHAR", "evaluated_at": "TIMESTAMP WITH TIME ZONE"})
+	files, m := takeSnapshot(t, 3, []string{file}, "--evaluator", "local", "--flags", strings.Join(someFlags, ","),
+		carry(), "--layout", "wide")
+	common := merge(carryTypes, map[string]string{"row_number": "BIGINT", "user_id": "VARCHAR", "device_id": "VARCHAR",
+		"evaluated_at": "TIMESTAMP WITH TIME ZONE"})
 	for _, flag := range someFlags {
 		common[flag] = "VARCHAR"
 	}
 	inJSONL := map[string]string{"evaluated_at": "TIMESTAMP", "legacy-export": "JSON"} // which nobody gets
-	check(t, files, u.expect(t, layout{wide: true, flags: someFlags, carry: carried}, m), byKind(common, nil, carryCSV, merge(carryJSONL, inJSONL)))
+	check(t, files, u.expect(t, layout{wide: true, flags: someFlags, carry: carried}, m),
+		byKind(common, nil, carryCSV, merge(carryJSONL, inJSONL)))
 }
 
 func TestWideLayoutWithPayloadsAndSnakeNames(t *testing.T) {
 	u, file := nastyParquet(t)
-	files, m := takeSnapshot(t, 3, []string{file}, "--evaluator", "local", "--flags", strings.Join(someFlags, ","), carry(), "--layout", "wide",
+	files, m := takeSnapshot(t, 3, []string{file}, "--evaluator", "local", "--flags", strings.Join(someFlags, ","),
+		carry(), "--layout", "wide",
 		"--include", "payload", "--column-names", "snake")
 	l := layout{wide: true, flags: someFlags, include: []string{"payload"}, carry: carried,
 		names: map[string]string{"aList": "a_list", `Ein Text, "quoted"`: "ein_text_quoted"}}
-	common := map[string]string{"row_number": "BIGINT", "user_id": "VARCHAR", "device_id": "VARCHAR", "evaluated_at": "TIMESTAMP WITH TIME ZONE", "a_list": "VARCHAR"}
+	common := map[string]string{"row_number": "BIGINT", "user_id": "VARCHAR", "device_id": "VARCHAR",
+		"evaluated_at": "TIMESTAMP WITH TIME ZONE", "a_list": "VARCHAR"}
 	for _, flag := range someFlags {
 		snake := strings.ReplaceAll(flag, "-", "_")
 		l.names[flag], l.names[flag+".payload"] = snake, snake+"_payload"
@@ -179,19 +192,25 @@ func TestWideLayoutWithPayloadsAndSnakeNames(t *testing.T) {
 	}
 	// Where all payloads of a flag are numbers they are one to DuckDB, and where they are of one shape a struct or a list.
 	inCSV := map[string]string{"pricing_test_payload": "DOUBLE", "new_player_payload": "BOOLEAN"}
-	inJSONL := map[string]string{"evaluated_at": "TIMESTAMP", "legacy_export": "JSON", "legacy_export_payload": "JSON", "dark_mode_payload": "JSON",
-		"partner_api_payload": "JSON", "new_player_payload": "BOOLEAN", "team_workspaces_payload": "JSON", "pricing_test_payload": "DOUBLE",
+	inJSONL := map[string]string{"evaluated_at": "TIMESTAMP", "legacy_export": "JSON", "legacy_export_payload": "JSON",
+		"dark_mode_payload":   "JSON",
+		"partner_api_payload": "JSON", "new_player_payload": "BOOLEAN", "team_workspaces_payload": "JSON",
+		"pricing_test_payload":      "DOUBLE",
 		"checkout_redesign_payload": `STRUCT("layout" VARCHAR, "steps" BIGINT, "cta" STRUCT("text" VARCHAR, "color" VARCHAR), "wallets" VARCHAR[])`,
 		"recommendations_payload":   "JSON[]", "a_list": "VARCHAR[]"}
 	check(t, files, u.expect(t, l, m), byKind(common, nil, inCSV, inJSONL))
 }
 
-// The answers that go through HTTP are written down as those of this process are. The user with the longest id fails: it
-// does not fit into a request.
+// The answers that go through HTTP are written down as those of this process are. The user with the longest id fails:
+// it does not fit into a request.
 func TestEmbeddedServer(t *testing.T) {
 	u, file := nastyParquet(t)
-	files, m := takeSnapshot(t, 3, []string{file}, "--server", "embedded", "--flags", strings.Join(someFlags, ","), carry())
-	long := slices.IndexFunc(u.rows, func(row []value) bool { return len(cellText(row[0]))+len(cellText(row[1])) > 100_000 })
+	files, m := takeSnapshot(t, 3, []string{file}, "--server", "embedded", "--flags", strings.Join(someFlags, ","),
+		carry())
+	long := slices.IndexFunc(u.rows, func(row []value) bool {
+		return len(cellText(row[0]))+
+			len(cellText(row[1])) > 100_000
+	})
 	want := u.expect(t, layout{flags: someFlags, carry: carried, failed: []int{long + 1}}, m)
 	check(t, files, want, byKind(merge(longTypes, carryTypes), nil, carryCSV, merge(jsonlTypes, carryJSONL)))
 }
@@ -201,7 +220,8 @@ func TestFilesOfOneUser(t *testing.T) {
 	u, input := nastyParquet(t)
 	folder := t.TempDir()
 	file := filepath.Join(folder, "out.csv")
-	run(t, 3, "snapshot", input, "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", "--flags", strings.Join(someFlags, ","),
+	run(t, 3, "snapshot", input, "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", "--flags",
+		strings.Join(someFlags, ","),
 		"--layout", "wide", "--include", "payload", "--out", file)
 	m, err := snapshot.ReadManifest(file + ".manifest.json")
 	if err != nil {
@@ -229,20 +249,23 @@ func TestFilesOfOneUser(t *testing.T) {
 	}
 }
 
-// What DuckDB makes of ids by default where all of them look like something else: of those of a CSV sometimes numbers, hence the
-// declaration in the README; those of JSON lines stay texts, unless they look like UUIDs or dates. Parquet has its types.
+// What DuckDB makes of ids by default where all of them look like something else: of those of a CSV sometimes numbers,
+// hence the declaration in the README; those of JSON lines stay texts, unless they look like UUIDs or dates. Parquet
+// has its types.
 func TestIDsThatAllLookAlike(t *testing.T) {
 	for _, tt := range []struct{ id, csv, jsonl, jsonlType string }{
 		{"007", "007", "007", "VARCHAR"},
 		{"1e5", "100000", "1e5", "VARCHAR"},
 		{"true", "true", "true", "VARCHAR"},
-		{"5DF2208C-EDA6-4E16-B875-84332083FB0B", "5DF2208C-EDA6-4E16-B875-84332083FB0B", "5df2208c-eda6-4e16-b875-84332083fb0b", "UUID"},
+		{"5DF2208C-EDA6-4E16-B875-84332083FB0B", "5DF2208C-EDA6-4E16-B875-84332083FB0B",
+			"5df2208c-eda6-4e16-b875-84332083fb0b", "UUID"},
 		{"2024-02-29", "2024-02-29", "2024-02-29", "DATE"},
 	} {
 		folder := t.TempDir()
 		input := filepath.Join(folder, "users.csv")
 		write(t, input, "user_id\n"+strings.Repeat(tt.id+"\n", 3))
-		args := []string{"snapshot", input, "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", "--flags", "dark-mode"}
+		args := []string{"snapshot", input, "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", "--flags",
+			"dark-mode"}
 		for _, f := range []string{"csv", "jsonl", "parquet"} {
 			args = append(args, "--out", filepath.Join(folder, "out."+f))
 		}
@@ -255,16 +278,17 @@ func TestIDsThatAllLookAlike(t *testing.T) {
 		} {
 			got := query(t, "SELECT DISTINCT user_id FROM "+from.table)
 			if len(got.Rows) != 1 || *got.Rows[0][0] != from.id || from.typ != "" && got.Columns[0].Type != from.typ {
-				t.Errorf("id %s: %s finds %q as %s, want %q as %s", tt.id, from.table, texts(got), got.Columns[0].Type, from.id, from.typ)
+				t.Errorf("id %s: %s finds %q as %s, want %q as %s", tt.id, from.table, texts(got), got.Columns[0].Type, from.id,
+					from.typ)
 			}
 		}
 	}
 }
 
-// read_csv looks at 20,480 rows to find out what a CSV is like. Where there is no quote in them it takes quotes for nothing
-// special from there on, and finds another text, or another number of columns, in a cell that has them
-// (https://github.com/duckdb/duckdb/issues/21000); and where there are apostrophes instead, it takes those for the quotes.
-// Quotes in the header are enough to tell it.
+// read_csv looks at 20,480 rows to find out what a CSV is like. Where there is no quote in them it takes quotes for
+// nothing special from there on, and finds another text, or another number of columns, in a cell that has them
+// (https://github.com/duckdb/duckdb/issues/21000); and where there are apostrophes instead, it takes those for the
+// quotes. Quotes in the header are enough to tell it.
 func TestQuotesAreFoundOut(t *testing.T) {
 	var many []string
 	for i := range 25_000 {
@@ -285,7 +309,8 @@ func TestQuotesAreFoundOut(t *testing.T) {
 		u.writeCSV(t, input, ',')
 		for _, f := range []string{"csv", "tsv"} {
 			file := filepath.Join(folder, "out."+f)
-			run(t, 0, "snapshot", input, "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", "--flags", "dark-mode", "--overwrite", "--out", file)
+			run(t, 0, "snapshot", input, "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", "--flags",
+				"dark-mode", "--overwrite", "--out", file)
 			got, err := duck.query("SELECT user_id FROM " + reader(file) + " ORDER BY row_number")
 			if err != nil {
 				t.Errorf("%s, %s: %s", what, f, strings.SplitN(err.Error(), "\n", 2)[0])
@@ -312,7 +337,8 @@ func TestEmptyTexts(t *testing.T) {
 		}
 		for _, f := range []string{"out.csv", "out.tsv", "out.jsonl", "out.parquet"} {
 			file := filepath.Join(folder, f)
-			run(t, 0, "snapshot", input, "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", "--flags", "dark-mode", "--overwrite",
+			run(t, 0, "snapshot", input, "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", "--flags",
+				"dark-mode", "--overwrite",
 				"--carry", "nothing,something", "--missing", missing, "--out", file)
 			from := reader(file)
 			if kind(file) != "jsonl" && kind(file) != "parquet" {
@@ -340,9 +366,11 @@ func TestUsersFromTexts(t *testing.T) {
 	} {
 		file := filepath.Join(t.TempDir(), name)
 		in.write(file)
-		files, m := takeSnapshot(t, 3, []string{file}, "--evaluator", "local", "--flags", strings.Join(someFlags, ","), carry(), types)
+		files, m := takeSnapshot(t, 3, []string{file}, "--evaluator", "local", "--flags", strings.Join(someFlags, ","),
+			carry(), types)
 		want := in.users.expect(t, layout{flags: someFlags, carry: carried}, m)
-		texts := map[string]string{"a_date": "VARCHAR", "a_time": "VARCHAR", "a_zoned_time": "VARCHAR", "a_decimal": "VARCHAR"}
+		texts := map[string]string{"a_date": "VARCHAR", "a_time": "VARCHAR", "a_zoned_time": "VARCHAR",
+			"a_decimal": "VARCHAR"}
 		for _, out := range files[:1] { // what the other formats make of such a table is known from the tests above
 			want.compare(t, name+" to "+filepath.Base(out), query(t, "SELECT * FROM "+reader(out)),
 				byKind(merge(longTypes, carryTypes, texts), nil, nil, nil)[kind(out)])
@@ -352,7 +380,8 @@ func TestUsersFromTexts(t *testing.T) {
 
 func TestErrorRecords(t *testing.T) {
 	u, input := nastyParquet(t)
-	want := &table{columns: []string{"row_number", "user_id", "device_id", "kind", "http_status", "attempts", "message", "occurred_at", "input", "run_id"}}
+	want := &table{columns: []string{"row_number", "user_id", "device_id", "kind", "http_status", "attempts", "message",
+		"occurred_at", "input", "run_id"}}
 	for i, row := range u.rows {
 		if row[0] != nil || row[1] != nil {
 			continue
@@ -368,15 +397,20 @@ func TestErrorRecords(t *testing.T) {
 		want.rows = append(want.rows, []value{int64(i + 1), nil, nil, "missing_id", nil, int64(0),
 			"neither a user id nor a device id", moment{}, anyJSON(append(original, '}')), nil})
 	}
-	common := map[string]string{"row_number": "BIGINT", "user_id": "VARCHAR", "device_id": "VARCHAR", "kind": "VARCHAR", "attempts": "BIGINT",
-		"message": "VARCHAR", "occurred_at": "TIMESTAMP WITH TIME ZONE", "input": "VARCHAR", "run_id": "VARCHAR"}
-	inJSONL := merge(common, map[string]string{"user_id": "JSON", "device_id": "JSON", "http_status": "JSON", "occurred_at": "TIMESTAMP"}) // all are null
-	delete(inJSONL, "input")                                                                                                               // a struct of all columns
+	common := map[string]string{"row_number": "BIGINT", "user_id": "VARCHAR", "device_id": "VARCHAR", "kind": "VARCHAR",
+		"attempts": "BIGINT",
+		"message":  "VARCHAR", "occurred_at": "TIMESTAMP WITH TIME ZONE", "input": "VARCHAR", "run_id": "VARCHAR"}
+	// all are null
+	inJSONL := merge(common, map[string]string{"user_id": "JSON", "device_id": "JSON", "http_status": "JSON",
+		"occurred_at": "TIMESTAMP"})
+	// a struct of all columns
+	delete(inJSONL, "input")
 	for _, f := range formats {
 		folder := t.TempDir()
 		file := filepath.Join(folder, "failed."+f)
 		out := filepath.Join(folder, "out.jsonl")
-		run(t, 3, "snapshot", input, "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", carry(), "--out", out, "--errors", file)
+		run(t, 3, "snapshot", input, "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", carry(), "--out", out,
+			"--errors", file)
 		m, err := snapshot.ReadManifest(out + ".manifest.json")
 		if err != nil {
 			t.Fatal(err)
@@ -411,8 +445,10 @@ func TestErrorRecordsOfTheAPI(t *testing.T) {
 		input := filepath.Join(folder, "users.csv")
 		write(t, input, "user_id\nuser-1\nuser-2\nuser-11\n")
 		file := filepath.Join(folder, "failed."+f)
-		run(t, 3, "snapshot", input, "--quiet", "--server", api.URL, "--rate", "0", "--out", filepath.Join(folder, "out.jsonl"), "--errors", file)
-		got := query(t, "SELECT row_number, user_id, kind, http_status, attempts, typeof(http_status), typeof(attempts), message <> '' FROM "+reader(file))
+		run(t, 3, "snapshot", input, "--quiet", "--server", api.URL, "--rate", "0", "--out",
+			filepath.Join(folder, "out.jsonl"), "--errors", file)
+		got := query(t, "SELECT row_number, user_id, kind, http_status, attempts, typeof(http_status), typeof(attempts), "+
+			"message <> '' FROM "+reader(file))
 		want := [][]string{
 			{"1", "user-1", "rejected", "400", "1", "BIGINT", "BIGINT", "true"},
 			{"3", "user-11", "rejected", "400", "1", "BIGINT", "BIGINT", "true"},
@@ -441,7 +477,8 @@ func TestEmptyFiles(t *testing.T) {
 	}
 }
 
-// What a Parquet file says of itself, according to DuckDB, and that it is true: a reader skips what the statistics rule out.
+// What a Parquet file says of itself, according to DuckDB, and that it is true: a reader skips what the statistics
+// rule out.
 func TestParquetMetadata(t *testing.T) {
 	folder := t.TempDir()
 	file := filepath.Join(folder, "out.parquet")
@@ -455,8 +492,10 @@ func TestParquetMetadata(t *testing.T) {
 		write(t, copied, string(users))
 		inputs = append(inputs, copied)
 	}
-	run(t, 3, append(inputs, "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", "--flags", strings.Join(someFlags, ","),
-		"--carry", "lifetime_value,user_properties.seats,user_properties.beta", "--types", "lifetime_value:float,user_properties.seats:int,user_properties.beta:bool",
+	run(t, 3, append(inputs, "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", "--flags",
+		strings.Join(someFlags, ","),
+		"--carry", "lifetime_value,user_properties.seats,user_properties.beta", "--types",
+		"lifetime_value:float,user_properties.seats:int,user_properties.beta:bool",
 		"--out", file)...)
 	m, err := snapshot.ReadManifest(file + ".manifest.json")
 	if err != nil {
@@ -475,12 +514,15 @@ func TestParquetMetadata(t *testing.T) {
 	}
 	got = query(t, "SELECT decode(key), decode(value) FROM parquet_kv_metadata"+source+" ORDER BY 1")
 	var options map[string]string
-	if len(got.Rows) != 2 || *got.Rows[0][0] != "rollcall.options" || json.Unmarshal([]byte(*got.Rows[0][1]), &options) != nil ||
-		options["flags"] != strings.Join(someFlags, ",") || *got.Rows[1][0] != "rollcall.run_id" || *got.Rows[1][1] != m.RunID {
+	if len(got.Rows) != 2 || *got.Rows[0][0] != "rollcall.options" ||
+		json.Unmarshal([]byte(*got.Rows[0][1]), &options) != nil ||
+		options["flags"] != strings.Join(someFlags, ",") || *got.Rows[1][0] != "rollcall.run_id" ||
+		*got.Rows[1][1] != m.RunID {
 		t.Errorf("key-value metadata = %q, want the options and the run id %s", texts(got), m.RunID)
 	}
 
-	got = query(t, "SELECT name, type, repetition_type, coalesce(converted_type, ''), logical_type LIKE '%isAdjustedToUTC=1%MILLIS=MilliSeconds%' "+
+	got = query(t, "SELECT name, type, repetition_type, coalesce(converted_type, ''), logical_type LIKE "+
+		"'%isAdjustedToUTC=1%MILLIS=MilliSeconds%' "+
 		"FROM parquet_schema"+source+" WHERE num_children IS NULL")
 	wantSchema := [][]string{
 		{"row_number", "INT64", "REQUIRED", "", "null"},
@@ -510,16 +552,20 @@ func TestParquetMetadata(t *testing.T) {
 		truth := row(query(t, fmt.Sprintf("SELECT count(*) - count(x), min(x), max(x), min(x)::VARCHAR, max(x)::VARCHAR FROM "+
 			"(SELECT %s AS x FROM read_parquet(%s) LIMIT 131072 OFFSET %d)", name(column), quote(file), first)), 0)
 		if is[2] != "ZSTD" || is[3] != truth[0] || is[4] != truth[3] || is[5] != truth[4] {
-			t.Errorf("row group %s, column %s: compression, nulls, min, max = %q, want ZSTD, %q", group, column, is[2:6], []string{truth[0], truth[3], truth[4]})
+			t.Errorf("row group %s, column %s: compression, nulls, min, max = %q, want ZSTD, %q", group, column, is[2:6],
+				[]string{truth[0], truth[3], truth[4]})
 		}
 		if repeats := column != "user_properties.beta"; (is[6] == "true") != repeats {
 			t.Errorf("row group %s, column %s: a dictionary: %s, want %t", group, column, is[6], repeats)
 		}
 	}
 	// A filter, which the statistics help, finds what a scan of everything finds.
-	for _, filter := range []string{"row_number = 17000", "user_id = '007'", "flag_key = 'dark-mode'", "flag_key > 'z'", "variant IS NULL", "lifetime_value < 1",
-		"\"user_properties.seats\" = 41", "evaluated_at < '1970-01-01'", "row_number BETWEEN 14000 AND 15000 AND outcome = 'assigned'"} {
-		counts := row(query(t, fmt.Sprintf("SELECT (SELECT count(*) FROM read_parquet(%s) WHERE %s), (SELECT count(*) FILTER (%[2]s) FROM read_parquet(%[1]s))",
+	for _, filter := range []string{"row_number = 17000", "user_id = '007'", "flag_key = 'dark-mode'", "flag_key > 'z'",
+		"variant IS NULL", "lifetime_value < 1",
+		"\"user_properties.seats\" = 41", "evaluated_at < '1970-01-01'",
+		"row_number BETWEEN 14000 AND 15000 AND outcome = 'assigned'"} {
+		counts := row(query(t, fmt.Sprintf("SELECT (SELECT count(*) FROM read_parquet(%s) WHERE %s), (SELECT count(*) "+
+			"FILTER (%[2]s) FROM read_parquet(%[1]s))",
 			quote(file), filter)), 0)
 		if counts[0] != counts[1] {
 			t.Errorf("WHERE %s finds %s rows, a scan %s", filter, counts[0], counts[1])

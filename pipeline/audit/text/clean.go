@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// Clean returns s without anything that a terminal acts on or a reader cannot see: control characters, the ends of lines
-// among them, marks that change the direction of text, other format characters, and bytes that are not UTF-8 become
-// escapes such as \x1b and \u202e. A text that is clean comes back as it is.
+// Clean returns s without anything that a terminal acts on or a reader cannot see: control characters, the ends of
+// lines among them, marks that change the direction of text, other format characters, and bytes that are not UTF-8
+// become escapes such as \x1b and \u202e. A text that is clean comes back as it is.
 func Clean(s string) string { return clean(s, "") }
 
 // CleanLines is [Clean] for a text of several lines: their ends stay.
@@ -40,7 +40,8 @@ func clean(s, keep string) string {
 }
 
 // markdown is what means something in Markdown or HTML.
-var markdown = strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "{", `\{`, "}", `\}`, "[", `\[`, "]", `\]`,
+var markdown = strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "{", `\{`, "}", `\}`, "[", `\[`, "]",
+	`\]`,
 	"#", `\#`, "|", `\|`, "~", `\~`, "!", `\!`, "$", `\$`, "<", "&lt;", ">", "&gt;", "&", "&amp;")
 
 // Markdown is s as a text of Markdown: nothing in it is markup.

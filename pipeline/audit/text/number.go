@@ -26,7 +26,8 @@ func Plural(n int64, singular, plural string) string {
 	return Thousands(n) + " " + plural
 }
 
-// CountIs is a count with its noun and the verb that follows it, which is singular or plural: "1 user is", "2 users are".
+// CountIs is a count with its noun and the verb that follows it, which is singular or plural: "1 user is", "2 users
+// are".
 func CountIs(n int64, noun, singular, plural string) string {
 	return Plural(n, noun+" "+singular, noun+"s "+plural)
 }
@@ -69,8 +70,8 @@ func PValue(p float64) string {
 // unbroken matches what [Percent] and [PValue] print, and an effect size.
 var unbroken = regexp.MustCompile(`\d %|\b[pw] [=<] \d(\.\d+)?(e-\d+)?|\d points`)
 
-// Unbroken returns a clean sentence with no-break spaces inside numbers, and a minus sign in "p = 4e-07". It is for pages:
-// [Clean] would escape the spaces.
+// Unbroken returns a clean sentence with no-break spaces inside numbers, and a minus sign in "p = 4e-07". It is for
+// pages: [Clean] would escape the spaces.
 func Unbroken(s string) string {
 	return unbroken.ReplaceAllStringFunc(s, func(m string) string {
 		return strings.NewReplacer(" ", "\u00a0", "e-", "e\u2212").Replace(m)

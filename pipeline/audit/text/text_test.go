@@ -39,8 +39,10 @@ func FuzzClean(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		for what, got := range map[string]string{"Clean": Clean(s), "CleanLines": strings.ReplaceAll(CleanLines(s), "\n", "")} {
-			if !utf8.ValidString(got) || strings.ContainsFunc(got, func(r rune) bool { return !unicode.IsPrint(r) && r != utf8.RuneError }) {
+		for what, got := range map[string]string{"Clean": Clean(s),
+			"CleanLines": strings.ReplaceAll(CleanLines(s), "\n", "")} {
+			if !utf8.ValidString(got) || strings.ContainsFunc(got,
+				func(r rune) bool { return !unicode.IsPrint(r) && r != utf8.RuneError }) {
 				t.Errorf("%s(%q) = %q", what, s, got)
 			}
 		}
@@ -53,20 +55,27 @@ func FuzzClean(f *testing.F) {
 func TestNumbers(t *testing.T) {
 	for _, tt := range []struct{ name, got, want string }{
 		{"none", Thousands(0), "0"}, {"hundreds", Thousands(999), "999"}, {"thousands", Thousands(1000), "1,000"},
-		{"millions", Thousands(1234567), "1,234,567"}, {"a negative thousand", Thousands(-1000), "-1,000"}, {"negative", Thousands(-123456), "-123,456"}, {"less", Thousands(-1234567), "-1,234,567"},
-		{"one", Count(1, "user"), "1 user"}, {"many", Count(1200, "user"), "1,200 users"}, {"no user", Count(0, "user"), "0 users"},
+		{"millions", Thousands(1234567), "1,234,567"}, {"a negative thousand", Thousands(-1000), "-1,000"},
+		{"negative", Thousands(-123456), "-123,456"}, {"less", Thousands(-1234567), "-1,234,567"},
+		{"one", Count(1, "user"), "1 user"}, {"many", Count(1200, "user"), "1,200 users"},
+		{"no user", Count(0, "user"), "0 users"},
 		{"one is", CountIs(1, "user", "is", "are"), "1 user is"}, {"two are", CountIs(2, "user", "is", "are"), "2 users are"},
 		{"a share", Percent(0.1234), "12.3 %"}, {"nobody", Percent(0), "0.0 %"}, {"all", Percent(1), "100.0 %"},
-		{"almost nobody", Percent(0.0004), "0.04 %"}, {"one in ten million", Percent(1e-9), "< 0.0001 %"}, {"almost all", Percent(0.9996), "99.96 %"},
+		{"almost nobody", Percent(0.0004), "0.04 %"}, {"one in ten million", Percent(1e-9), "< 0.0001 %"},
+		{"almost all", Percent(0.9996), "99.96 %"},
 		{"all but one in a billion", Percent(1 - 1e-9), "> 99.9999 %"}, {"no digits", PercentDigits(0.5, 0), "50 %"},
 		{"almost all without digits", PercentDigits(0.999, 0), "99.9 %"},
-		{"p", PValue(0.042), "p = 0.04"}, {"a small p", PValue(0.00123), "p = 0.0012"}, {"a tiny p", PValue(1e-7), "p = 1e-07"},
+		{"p", PValue(0.042), "p = 0.04"}, {"a small p", PValue(0.00123), "p = 0.0012"},
+		{"a tiny p", PValue(1e-7), "p = 1e-07"},
 		{"the least p", PValue(0), "p < 1e-99"}, {"the largest p", PValue(0.999), "p = 1"},
 		{"one retry", Plural(1, "retry", "retries"), "1 retry"}, {"two retries", Plural(2, "retry", "retries"), "2 retries"},
-		{"unbroken", Unbroken("12.5 % of it, w = 0.010, corrected p = 4e-07"), "12.5\u00a0% of it, w\u00a0=\u00a00.010, corrected p\u00a0=\u00a04e\u221207"},
+		{"unbroken", Unbroken("12.5 % of it, w = 0.010, corrected p = 4e-07"),
+			"12.5\u00a0% of it, w\u00a0=\u00a00.010, corrected p\u00a0=\u00a04e\u221207"},
 		{"a list with an escape", List([]string{"a\x1b", "b"}, 2), `a\x1b, b`},
-		{"a list", List([]string{"a", "b", "c"}, 3), "a, b, c"}, {"a long list", List([]string{"a", "b", "c"}, 2), "a, b and 1 more"},
-		{"a short name", Shorten("abc", 3), "abc"}, {"a long name", Shorten("abcd", 3), "ab…"}, {"a name with an escape", Shorten("\x1b", 3), `\x…`},
+		{"a list", List([]string{"a", "b", "c"}, 3), "a, b, c"},
+		{"a long list", List([]string{"a", "b", "c"}, 2), "a, b and 1 more"},
+		{"a short name", Shorten("abc", 3), "abc"}, {"a long name", Shorten("abcd", 3), "ab…"},
+		{"a name with an escape", Shorten("\x1b", 3), `\x…`},
 		{"a sentence", Capitalize("état"), "État"}, {"no sentence", Capitalize(""), ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
