@@ -85,7 +85,8 @@ var noID = map[int]bool{404: true, 1203: true, 1777: true}
 var oddIDs = []string{
 	"007", "1e5", "0", "-1", "+4915201234567", "1_000", "0x1F", "NaN", "null", "true", "undefined", "9007199254740993",
 	"ana+news@example.com", "a&flag_keys=x", "50%", "%2F", "a%20b", "#42", "?id=1", "a/b/../c", `back\slash`, "tab\tin",
-	`Jim "Jimbo" Jones`, "O'Neil", "Smith, Anna", " leading", "trailing ", "two  spaces", "=1+1", "@handle", `{"id":1}`, "[1,2]",
+	`Jim "Jimbo" Jones`, "O'Neil", "Smith, Anna", " leading", "trailing ", "two  spaces", "=1+1", "@handle", `{"id":1}`,
+	"[1,2]",
 	"Zoë Müller", "Łukasz", "Ολυμπία", "Дарья", "田中さくら", "김민준", "محمد", "🦊", "👩‍👩‍👧", "e\u0301", "é", "a\u200db", "ﬁ",
 	strings.Repeat("x7f-", 75), // 300 bytes
 }
@@ -112,15 +113,20 @@ var places = []place{
 }
 
 var (
-	firstNames = []string{"Maria", "James", "Zoë", "José", "Łukasz", "Ayşe", "Søren", "Nguyễn", "Дарья", "さくら", "Priya", "Chloé", "Ali", "Ingrid", "Mateo", "Anna"}
-	lastNames  = []string{"Santos", "Smith", "Müller", "O'Neil", "García", "Kowalska", "Yılmaz", "Ångström", "Иванова", "田中", "Patel", "d'Arc", "Khan", "Berg", "López", "van der Berg"}
-	mailNames  = []string{"maria", "james", "zoe", "jose", "lukasz", "ayse", "soren", "nguyen", "darya", "sakura", "priya", "chloe", "ali", "ingrid", "mateo", "anna"}
-	plans      = []string{"free", "free", "free", "free", "pro", "pro", "team", "team", "enterprise"}
-	orgs       = []string{"Acme", "Globex", "Initech", "Umbrella & Söhne", "Hooli", "Stark, Inc.", "Wayne \"Bats\" Ltd", "株式会社さくら"}
-	allTags    = []string{"beta-tester", "partner", "vip", "newsletter", "at-risk", "student"}
-	versions   = []string{"4.12.1", "4.12.0", "4.10.0", "4.9.3", "4.9.0", "4.2.11", "3.19.0", "3.0.0", "5.0.0-rc.1"}
-	systems    = map[string][]string{"iOS": {"iOS 18.4", "iOS 17.6.1"}, "Android": {"Android 15", "Android 13"}, "Web": {"Windows 11", "macOS 15", "Linux"}}
-	notes      = []string{
+	firstNames = []string{"Maria", "James", "Zoë", "José", "Łukasz", "Ayşe", "Søren", "Nguyễn", "Дарья", "さくら", "Priya",
+		"Chloé", "Ali", "Ingrid", "Mateo", "Anna"}
+	lastNames = []string{"Santos", "Smith", "Müller", "O'Neil", "García", "Kowalska", "Yılmaz", "Ångström", "Иванова",
+		"田中", "Patel", "d'Arc", "Khan", "Berg", "López", "van der Berg"}
+	mailNames = []string{"maria", "james", "zoe", "jose", "lukasz", "ayse", "soren", "nguyen", "darya", "sakura", "priya",
+		"chloe", "ali", "ingrid", "mateo", "anna"}
+	plans = []string{"free", "free", "free", "free", "pro", "pro", "team", "team", "enterprise"}
+	orgs  = []string{"Acme", "Globex", "Initech", "Umbrella & Söhne", "Hooli", "Stark, Inc.", "Wayne \"Bats\" Ltd",
+		"株式会社さくら"}
+	allTags  = []string{"beta-tester", "partner", "vip", "newsletter", "at-risk", "student"}
+	versions = []string{"4.12.1", "4.12.0", "4.10.0", "4.9.3", "4.9.0", "4.2.11", "3.19.0", "3.0.0", "5.0.0-rc.1"}
+	systems  = map[string][]string{"iOS": {"iOS 18.4", "iOS 17.6.1"}, "Android": {"Android 15", "Android 13"},
+		"Web": {"Windows 11", "macOS 15", "Linux"}}
+	notes = []string{
 		"Asked for an invoice.\nPaid on the second reminder.",
 		`Says "it just works", twice.`,
 		"Prefers mail, not phone;\n\n\tnever on Mondays",

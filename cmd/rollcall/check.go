@@ -91,8 +91,10 @@ shows.`,
 func runCheck(env *env, args []string, format string, ids bool) error {
 	path, snapshots := args[0], args[1:]
 	data := []string{".csv", ".tsv", ".jsonl", ".parquet", ".gz", ".zst"}
-	if snapshot.IsManifest(path) || slices.ContainsFunc(data, func(ext string) bool { return strings.HasSuffix(path, ext) }) {
-		return pipeline.WithHint(usageErrorf("%s is not a rules file", path), "put the rules file before the snapshots: rollcall check RULES.yaml SNAPSHOT...")
+	if snapshot.IsManifest(path) || slices.ContainsFunc(data,
+		func(ext string) bool { return strings.HasSuffix(path, ext) }) {
+		return pipeline.WithHint(usageErrorf("%s is not a rules file", path),
+			"put the rules file before the snapshots: rollcall check RULES.yaml SNAPSHOT...")
 	}
 	file, err := await(env.Soft, func() (*check.File, error) { return check.Load(path) }) // and the schemas that it names
 	if err != nil {

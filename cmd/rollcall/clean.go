@@ -139,7 +139,8 @@ func (c *cleaner) clean(arg string) error {
 	dir, only := arg, []string(nil)
 	if info, err := os.Stat(arg); err != nil || !info.IsDir() {
 		dir = filepath.Dir(arg)
-		for _, name := range []string{arg, sinks.TrimFormat(arg) + ".errors.jsonl", arg + ".manifest.json", arg + ".flags.json"} {
+		for _, name := range []string{arg, sinks.TrimFormat(arg) + ".errors.jsonl", arg + ".manifest.json", arg +
+			".flags.json"} {
 			only = append(only, filepath.Base(durable.Hidden(name)))
 		}
 	}
@@ -206,8 +207,8 @@ func (c *cleaner) cleanOutput(hidden string, files []leftover) error {
 	return errors.Join(errs...)
 }
 
-// settled is how old a temporary file without a journal or a lock must be. Such files are the small ones of a run, which
-// have their names within a moment.
+// settled is how old a temporary file without a journal or a lock must be. Such files are the small ones of a run,
+// which have their names within a moment.
 const settled = time.Hour
 
 // remove removes a leftover that is not the journal.
@@ -251,7 +252,8 @@ func (c *cleaner) removeFile(l leftover, remove func() error) error {
 	if c.quiet {
 		return nil
 	}
-	_, err := fmt.Fprintf(c.env.Stdout, "%s %s (%s, last written %s)\n", done, text.Clean(l.path), formatBytes(l.info.Size()),
+	_, err := fmt.Fprintf(c.env.Stdout, "%s %s (%s, last written %s)\n", done, text.Clean(l.path),
+		formatBytes(l.info.Size()),
 		l.info.ModTime().Format("2006-01-02 15:04"))
 	return err
 }
@@ -293,6 +295,7 @@ func (s *snapshotRun) warnUnfinished() {
 	}
 	if len(others) > 0 {
 		s.con.Warn("unfinished runs beside this one: "+text.List(others, 3),
-			"the command that began one goes on from there; `rollcall clean "+text.Clean(dir)+" --older-than 7d` removes old ones")
+			"the command that began one goes on from there; `rollcall clean "+text.Clean(dir)+
+				" --older-than 7d` removes old ones")
 	}
 }

@@ -71,7 +71,8 @@ func applyFile(ctx context.Context, cmd *cobra.Command, options *pflag.FlagSet) 
 		key, node := top.Content[i], top.Content[i+1]
 		where := fmt.Sprintf("--config %s line %d", text.Clean(file), key.Line)
 		if key.Value == "config" {
-			return pipeline.WithHint(usageErrorf("%s: a configuration cannot name another one", where), "write all options into one file")
+			return pipeline.WithHint(usageErrorf("%s: a configuration cannot name another one", where),
+				"write all options into one file")
 		}
 		o := options.Lookup(key.Value)
 		if o == nil || notConfigurable[key.Value] {
@@ -125,7 +126,8 @@ func parseConfig(data []byte) (*yaml.Node, error) {
 		return nil, nil
 	}
 	if top.Kind != yaml.MappingNode {
-		return nil, pipeline.WithHint(errors.New("it is not a mapping of options to values"), "a line of it is, for example, rate: 100")
+		return nil, pipeline.WithHint(errors.New("it is not a mapping of options to values"),
+			"a line of it is, for example, rate: 100")
 	}
 	return top, nil
 }

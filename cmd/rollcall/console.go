@@ -191,8 +191,9 @@ func (h *jsonHandler) Handle(ctx context.Context, r slog.Record) error {
 	return h.Handler.Handle(ctx, r)
 }
 
-// lineHandler prints "rollcall: warning: message (key value, …)" and the hint on a line of its own. All of it is cleaned,
-// and further lines are indented: whatever name is in a message, it cannot begin one that looks like rollcall's.
+// lineHandler prints "rollcall: warning: message (key value, …)" and the hint on a line of its own. All of it is
+// cleaned, and further lines are indented: whatever name is in a message, it cannot begin one that looks like
+// rollcall's.
 type lineHandler struct {
 	console *console
 	attrs   []slog.Attr

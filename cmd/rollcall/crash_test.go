@@ -1,7 +1,7 @@
 //go:build faultfs
 
-// The tests here run in a binary that is built with the tag faultfs (`make test` does): it is the command that they kill,
-// too. Their names begin with TestCrash: `go test -tags faultfs -run TestCrash ./cmd/rollcall`.
+// The tests here run in a binary that is built with the tag faultfs (`make test` does): it is the command that they
+// kill, too. Their names begin with TestCrash: `go test -tags faultfs -run TestCrash ./cmd/rollcall`.
 
 package main
 
@@ -211,7 +211,8 @@ func (lab *crashLab) check(what, folder string, crashes int) {
 		lab.t.Errorf("%s: %d users were asked, want %d", what, len(lab.asked), users)
 	}
 	if again > crashes*minWindow {
-		lab.t.Errorf("%s: %d users were asked again, want no more than a window (%d) for each of %d crashes", what, again, minWindow, crashes)
+		lab.t.Errorf("%s: %d users were asked again, want no more than a window (%d) for each of %d crashes", what, again,
+			minWindow, crashes)
 	}
 }
 
@@ -289,7 +290,8 @@ func failingFileOperations(t *testing.T, lab *crashLab) {
 			if code == exitSomeFailed && !strings.Contains(out, "no space left") {
 				break // the run has fewer operations
 			}
-			published := code == exitSomeFailed && strings.Contains(out, "hidden files are left") // what fails then is no failure of the run
+			// what fails then is no failure of the run
+			published := code == exitSomeFailed && strings.Contains(out, "hidden files are left")
 			if code != exitStopped && code != exitFailed && !published {
 				t.Fatalf("%s: exit code %d, want %d or %d; it said:\n%s", what, code, exitStopped, exitFailed, out)
 			}
@@ -338,8 +340,8 @@ func TestCrashKilledAtRandom(t *testing.T) {
 	}
 }
 
-// TestCrashOrderOfFileOperations holds the run against what makes files last: what is missing here would only show after a
-// power loss, which no test can make.
+// TestCrashOrderOfFileOperations holds the run against what makes files last: what is missing here would only show
+// after a power loss, which no test can make.
 func TestCrashOrderOfFileOperations(t *testing.T) {
 	lab := newCrashLab(t, crashCommand(t), 40, false)
 	folder, log := t.TempDir(), filepath.Join(t.TempDir(), "ops")
@@ -389,7 +391,8 @@ func TestCrashOrderOfFileOperations(t *testing.T) {
 		}
 	}
 	if renamed != len(crashOutputs)+1 || len(dirty) > 0 || len(unnamed) > 0 {
-		t.Errorf("%d renames, %v not synced, %v may not last; want %d, and nothing", renamed, dirty, unnamed, len(crashOutputs)+1)
+		t.Errorf("%d renames, %v not synced, %v may not last; want %d, and nothing", renamed, dirty, unnamed,
+			len(crashOutputs)+1)
 	}
 }
 

@@ -16,18 +16,22 @@ import (
 // golang.org/x/sync.
 func TestDependencyRule(t *testing.T) {
 	const module = "github.com/rollcall-cli/rollcall"
-	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, module+"/...").CombinedOutput()
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, module+
+		"/...").CombinedOutput()
 	if err != nil {
 		t.Fatalf("go list: %v\n%s", err, out)
 	}
 	// What a package may import of this module. evalserver is the API over the engine.
 	allowed := map[string][]string{
-		"pipeline":              {},
-		"pipeline/amplitude":    {"pipeline"},
-		"pipeline/audit/check":  {"pipeline", "pipeline/audit/stats", "pipeline/audit/text", "pipeline/snapshot"},
-		"pipeline/audit/diff":   {"pipeline", "pipeline/audit/stats", "pipeline/audit/text", "pipeline/engine", "pipeline/snapshot", "sources"},
-		"pipeline/audit/page":   {"pipeline", "pipeline/audit/diff", "pipeline/audit/report", "pipeline/audit/stats", "pipeline/audit/text", "pipeline/snapshot"},
-		"pipeline/audit/report": {"pipeline", "pipeline/audit/stats", "pipeline/audit/text", "pipeline/engine", "pipeline/snapshot"},
+		"pipeline":             {},
+		"pipeline/amplitude":   {"pipeline"},
+		"pipeline/audit/check": {"pipeline", "pipeline/audit/stats", "pipeline/audit/text", "pipeline/snapshot"},
+		"pipeline/audit/diff": {"pipeline", "pipeline/audit/stats", "pipeline/audit/text", "pipeline/engine",
+			"pipeline/snapshot", "sources"},
+		"pipeline/audit/page": {"pipeline", "pipeline/audit/diff", "pipeline/audit/report", "pipeline/audit/stats",
+			"pipeline/audit/text", "pipeline/snapshot"},
+		"pipeline/audit/report": {"pipeline", "pipeline/audit/stats", "pipeline/audit/text", "pipeline/engine",
+			"pipeline/snapshot"},
 		"pipeline/audit/stats":  {"pipeline/audit/text"},
 		"pipeline/audit/text":   {},
 		"pipeline/durable":      {"pipeline"},

@@ -115,7 +115,8 @@ or the user's new properties caused it.`,
 func parseMemory(text string) (int64, error) {
 	bad := pipeline.WithHint(usageErrorf("--memory %q is not a size", text), "for example --memory 512MiB")
 	number := strings.TrimRight(text, "KMGTiBkb ")
-	units := map[string]float64{"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
+	units := map[string]float64{"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": 1 << 10, "MIB": 1 << 20,
+		"GIB": 1 << 30, "TIB": 1 << 40}
 	unit, known := units[strings.ToUpper(strings.TrimSpace(text[len(number):]))]
 	n, err := strconv.ParseFloat(number, 64)
 	if err != nil || !known || !(n > 0) || n*unit > 1<<50 {
@@ -191,9 +192,11 @@ func (l *changeList) write(c *diff.Change) error {
 		}
 		return pipeline.IntValue(n)
 	}
-	l.outcome.Row.Carry = append(l.outcome.Row.Carry[:0], text(string(c.UserID)), text(string(c.DeviceID)), text(c.Flag), text(c.What),
+	l.outcome.Row.Carry = append(l.outcome.Row.Carry[:0], text(string(c.UserID)), text(string(c.DeviceID)), text(c.Flag),
+		text(c.What),
 		text(c.Before.Outcome), text(c.After.Outcome), text(c.Before.Variant), text(c.After.Variant),
-		payload(c.Before.Payload), payload(c.After.Payload), text(c.Before.ExperimentKey), text(c.After.ExperimentKey), text(string(c.Cause)),
+		payload(c.Before.Payload), payload(c.After.Payload), text(c.Before.ExperimentKey), text(c.After.ExperimentKey),
+		text(string(c.Cause)),
 		number(c.BeforeRow), number(c.AfterRow))
 	return l.out.Write(&l.outcome)
 }

@@ -80,7 +80,8 @@ func (s *snapshotRun) dryRun(args []string) error {
 		fmt.Fprintf(&b, ", about %s at %g/s", roundDuration(requestTime(requests, o.rate)), o.rate)
 	}
 	if longest > 0 {
-		fmt.Fprintf(&b, "\nLongest URL:  %s bytes (row %d; the limit is %s)", text.Thousands(int64(longest)), longestRow, text.Thousands(amplitude.MaxURLBytes))
+		fmt.Fprintf(&b, "\nLongest URL:  %s bytes (row %d; the limit is %s)", text.Thousands(int64(longest)), longestRow,
+			text.Thousands(amplitude.MaxURLBytes))
 	}
 	if request != "" {
 		fmt.Fprintf(&b, "\n\nThe first request:\n%s", indentRequest(request))

@@ -50,7 +50,8 @@ func (o *explainOptions) define(options *pflag.FlagSet) {
 		share("input-format", "delimiter", "no-header", "ragged", "trim", "map", "properties", "types", "missing")
 	})
 	group(options, "Flags", func() {
-		options.StringVar(&o.server.flagConfigs, "flag-configs", "", "`FILE` flag configurations, or fetch, which downloads them")
+		options.StringVar(&o.server.flagConfigs, "flag-configs", "",
+			"`FILE` flag configurations, or fetch, which downloads them")
 		share("flags", "flags-from", "server", "key-file", "timeout", "allow-http")
 	})
 	group(options, "Other", func() {
@@ -94,7 +95,8 @@ func (o *explainOptions) check(ctx context.Context, inputs []string) error {
 		return usageErrorf("--format %q is not known: it is one of text json", o.format)
 	}
 	if o.server.flagConfigs == "" {
-		return pipeline.WithHint(usageErrorf("explain needs --flag-configs"), "a FILE of flag configurations, or fetch, which downloads them")
+		return pipeline.WithHint(usageErrorf("explain needs --flag-configs"),
+			"a FILE of flag configurations, or fetch, which downloads them")
 	}
 	described := o.userID != "" || o.deviceID != "" || o.context != ""
 	switch {
@@ -103,12 +105,14 @@ func (o *explainOptions) check(ctx context.Context, inputs []string) error {
 	case o.row > 0 && described:
 		return usageErrorf("--row and --user-id, --device-id or --context do not go together: there is one user to explain")
 	case o.row > 0 && len(inputs) == 0:
-		return pipeline.WithHint(usageErrorf("--row %d of what? no INPUT given", o.row), "name a file of users, a glob, or - for standard input")
+		return pipeline.WithHint(usageErrorf("--row %d of what? no INPUT given", o.row),
+			"name a file of users, a glob, or - for standard input")
 	case o.row == 0 && len(inputs) > 0:
 		return pipeline.WithHint(usageErrorf("which user of %s? no --row given", text.List(inputs, 3)),
 			"--row N is the user in row N, as the row_number of the outputs says it")
 	case o.row == 0 && !described:
-		return pipeline.WithHint(usageErrorf("which user? neither --user-id nor --device-id given"), "or --row N INPUT: a user of a file")
+		return pipeline.WithHint(usageErrorf("which user? neither --user-id nor --device-id given"),
+			"or --row N INPUT: a user of a file")
 	case slices.Contains(inputs, "-") && len(inputs) > 1:
 		return usageErrorf("standard input (-) cannot be read together with files")
 	}
@@ -185,7 +189,8 @@ func (o *explainOptions) user() (pipeline.User, error) {
 			err = errors.New("not a JSON object")
 		}
 		if err != nil {
-			return u, pipeline.WithHint(usageErrorf("--context: %w", err), `for example --context '{"country":"Japan","user_properties":{"plan":"pro"}}'`)
+			return u, pipeline.WithHint(usageErrorf("--context: %w", err),
+				`for example --context '{"country":"Japan","user_properties":{"plan":"pro"}}'`)
 		}
 		for _, m := range v.Members {
 			id := map[string]*string{"user_id": &u.UserID, "device_id": &u.DeviceID}[m.Name]
@@ -206,7 +211,8 @@ func (o *explainOptions) user() (pipeline.User, error) {
 		u.DeviceID = o.deviceID
 	}
 	if u.UserID == "" && u.DeviceID == "" {
-		return u, pipeline.WithHint(usageErrorf("which user? neither a user id nor a device id given"), "add --user-id, as every request needs one of the two")
+		return u, pipeline.WithHint(usageErrorf("which user? neither a user id nor a device id given"),
+			"add --user-id, as every request needs one of the two")
 	}
 	return u, nil
 }
@@ -231,7 +237,8 @@ func (o *explainOptions) readRow(env *env, inputs []string, row *pipeline.Row) e
 		err := src.Next(row)
 		switch {
 		case errors.Is(err, io.EOF):
-			return pipeline.WithHint(fmt.Errorf("%s: there is no row %s; the last one is %s", text.List(inputs, 3), text.Thousands(o.row), text.Thousands(last)),
+			return pipeline.WithHint(fmt.Errorf("%s: there is no row %s; the last one is %s", text.List(inputs, 3),
+				text.Thousands(o.row), text.Thousands(last)),
 				"rows are numbered from 1, across files, without the header")
 		case err != nil:
 			return err
@@ -263,7 +270,8 @@ func unknowns(u engine.Unknowable) []string {
 	for _, one := range []struct {
 		is   bool
 		name string
-	}{{u.Cohorts, "cohorts"}, {u.AmplitudeID, "amplitude_id"}, {u.Sticky, "sticky_bucketing"}, {u.Remote, "remote_evaluation"}} {
+	}{{u.Cohorts, "cohorts"}, {u.AmplitudeID, "amplitude_id"}, {u.Sticky, "sticky_bucketing"},
+		{u.Remote, "remote_evaluation"}} {
 		if one.is {
 			names = append(names, one.name)
 		}
@@ -318,7 +326,8 @@ func (b *explanationText) flag(f *explainedFlag) {
 		b.line(0, f.Flag+": "+*f.Variant+" (a "+f.FlagType+": the API leaves it out)")
 	}
 	if len(f.Unknown) > 0 {
-		b.line(2, "the API may answer otherwise, for what only it knows: "+strings.ReplaceAll(strings.Join(f.Unknown, ", "), "_", " "))
+		b.line(2, "the API may answer otherwise, for what only it knows: "+
+			strings.ReplaceAll(strings.Join(f.Unknown, ", "), "_", " "))
 	}
 	for _, d := range f.Dependencies {
 		b.line(2, "depends on "+d.Flag+": "+orNothing(d.Variant, "no variant"))

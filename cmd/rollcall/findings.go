@@ -46,7 +46,8 @@ func (d damagedIDs) countRow(src *sources.Input, row *pipeline.Row) {
 func (d damagedIDs) lines(total int64) (lines []string) {
 	for _, kind := range sources.Damages {
 		if rows := d[kind]; rows != nil {
-			lines = append(lines, fmt.Sprintf("%s of %s %s (row %d)", text.Thousands(rows.n), text.Thousands(total), kind, rows.first))
+			lines = append(lines, fmt.Sprintf("%s of %s %s (row %d)", text.Thousands(rows.n), text.Thousands(total), kind,
+				rows.first))
 		}
 	}
 	return lines
@@ -59,7 +60,8 @@ func (d damagedIDs) warn(con *console, total int64) {
 	}
 	hint := "they are used as they are; see how the file came about"
 	if d[sources.DamageBlank] != nil {
-		hint = "they are used as they are; --trim takes the white space away (Amplitude's CSV export writes a tab before each cell)"
+		hint = "they are used as they are; --trim takes the white space away (Amplitude's CSV export writes a tab before " +
+			"each cell)"
 	}
 	con.Warn("damaged ids: "+strings.Join(d.lines(total), "; "), hint)
 }
@@ -73,13 +75,14 @@ func (f *findings) warnRagged(con *console, padded bool) {
 	if padded {
 		hint = "--ragged pad took them; a file that was cut off looks like that, too"
 	}
-	con.Warn(fmt.Sprintf("rows that lack cells at the end, or have empty ones too many: %s (row %d)", text.Thousands(f.ragged.n), f.ragged.first), hint)
+	con.Warn(fmt.Sprintf("rows that lack cells at the end, or have empty ones too many: %s (row %d)",
+		text.Thousands(f.ragged.n), f.ragged.first), hint)
 }
 
 const hintRagged = "--ragged pad takes cells that are missing at the end for empty"
 
-// suggest is the hint for an input of which no row can be used, if it is known how they could be: a column is called nearly
-// as the id is (where there is a header, such an input is refused; JSONL has none), or all rows lack cells.
+// suggest is the hint for an input of which no row can be used, if it is known how they could be: a column is called
+// nearly as the id is (where there is a header, such an input is refused; JSONL has none), or all rows lack cells.
 func (f *findings) suggest(total int64) string {
 	if total > 0 && f.ragged.n > 0 && f.bad[pipeline.KindBadRow] == total {
 		return hintRagged

@@ -137,7 +137,8 @@ func printFlags(w io.Writer, format string, infos []flagInfo) error {
 		return nil
 	case "csv":
 		out := csv.NewWriter(w)
-		err := out.Write([]string{"flag", "type", "evaluation_mode", "deployed", "variants", "experiment_key", "dependencies"})
+		err := out.Write([]string{"flag", "type", "evaluation_mode", "deployed", "variants", "experiment_key",
+			"dependencies"})
 		for _, f := range infos {
 			err = errors.Join(err, out.Write([]string{f.Flag, f.Type, f.Mode, strconv.FormatBool(f.Deployed),
 				strings.Join(f.Variants, " "), f.ExperimentKey, strings.Join(f.Dependencies, " ")}))
@@ -151,7 +152,8 @@ func printFlags(w io.Writer, format string, infos []flagInfo) error {
 		if !f.Deployed {
 			kind += " (not deployed)"
 		}
-		rows = append(rows, []string{text.Shorten(f.Flag, 30), text.Clean(kind), text.Clean(f.Mode), text.Shorten(strings.Join(f.Variants, " "), 30)})
+		rows = append(rows, []string{text.Shorten(f.Flag, 30), text.Clean(kind), text.Clean(f.Mode),
+			text.Shorten(strings.Join(f.Variants, " "), 30)})
 	}
 	_, err := fmt.Fprintln(w, strings.Join(text.Align(4, rows), "\n"))
 	return err

@@ -29,13 +29,16 @@ func inProcess(t *testing.T, args ...string) (code int, stderr string) {
 func TestGolden(t *testing.T) {
 	folder := t.TempDir()
 	users := filepath.Join(folder, "users.csv")
-	code, stderr := inProcess(t, "snapshot", "../../testdata/users.csv", "--server", "embedded", "--flag-configs", "../../testdata/flags.json", "--out", users)
+	code, stderr := inProcess(t, "snapshot", "../../testdata/users.csv", "--server", "embedded", "--flag-configs",
+		"../../testdata/flags.json", "--out", users)
 	if code != exitSomeFailed {
 		t.Fatalf("exit code %d, want %d:\n%s", code, exitSomeFailed, stderr)
 	}
 	few := filepath.Join(folder, "few")
-	code, stderr = inProcess(t, "snapshot", "../../testdata/few.csv", "--server", "embedded", "--flag-configs", "../../testdata/flags.json",
-		"--out", few+".csv", "--out", few+".tsv", "--out", few+".jsonl", "--carry", "user_properties.seats", "--types", "user_properties.seats:int")
+	code, stderr = inProcess(t, "snapshot", "../../testdata/few.csv", "--server", "embedded", "--flag-configs",
+		"../../testdata/flags.json",
+		"--out", few+".csv", "--out", few+".tsv", "--out", few+".jsonl", "--carry", "user_properties.seats", "--types",
+		"user_properties.seats:int")
 	if code != exitOK {
 		t.Fatalf("exit code %d, want %d:\n%s", code, exitOK, stderr)
 	}
@@ -44,7 +47,9 @@ func TestGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden := filepath.Join("..", "..", "testdata", "golden")
-	compare(t, filepath.Join(golden, "users.summary.txt"), []byte(summaryText(&snapshot.Manifest{Users: m.Users, Assignments: m.Assignments, Flags: m.Flags}, "failed: "+describeFailures(m.Users.FailedByKind, nil), 0, 80)))
+	compare(t, filepath.Join(golden, "users.summary.txt"),
+		[]byte(summaryText(&snapshot.Manifest{Users: m.Users, Assignments: m.Assignments, Flags: m.Flags}, "failed: "+
+			describeFailures(m.Users.FailedByKind, nil), 0, 80)))
 	for _, name := range []string{"users.errors.jsonl", "few.csv", "few.tsv", "few.jsonl"} {
 		got, err := os.ReadFile(filepath.Join(folder, name))
 		if err != nil {
@@ -74,7 +79,8 @@ func compare(t *testing.T, file string, got []byte) {
 // TestTestdataIsWhatItsGeneratorMakes runs testdata/generate.go and compares.
 func TestTestdataIsWhatItsGeneratorMakes(t *testing.T) {
 	folder := t.TempDir()
-	if out, err := exec.CommandContext(t.Context(), "go", "run", "../../testdata/generate.go", "-dir", folder).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "run", "../../testdata/generate.go", "-dir",
+		folder).CombinedOutput(); err != nil {
 		t.Fatalf("go run testdata/generate.go: %v\n%s", err, out)
 	}
 	for _, name := range []string{"users.csv", "users.parquet", "few.csv"} {

@@ -159,7 +159,8 @@ func (r *hostileRun) says(texts ...string) {
 			r.t.Errorf("%s: it does not say %q:\n%s", r.name, want, r.stderr)
 		}
 	}
-	if strings.Contains(r.stderr, "canary") || strings.Contains(r.stderr, "panic") || strings.Contains(r.stderr, "goroutine ") {
+	if strings.Contains(r.stderr, "canary") || strings.Contains(r.stderr, "panic") ||
+		strings.Contains(r.stderr, "goroutine ") {
 		r.t.Errorf("%s: it says what it should not:\n%s", r.name, r.stderr)
 	}
 }
@@ -238,7 +239,8 @@ func (r *hostileRun) lines(name string) func(func(string) bool) {
 // readIDs are the ids of an output by row.
 func (r *hostileRun) readIDs(name string) map[int64]string {
 	r.t.Helper()
-	in, err := sources.Open([]sources.File{{Path: r.path(name)}}, sources.Options{Mapping: sources.Mapping{Carry: []string{"row_number"}}})
+	in, err := sources.Open([]sources.File{{Path: r.path(name)}},
+		sources.Options{Mapping: sources.Mapping{Carry: []string{"row_number"}}})
 	r.must(err)
 	defer in.Close() //nolint:errcheck // only read
 	ids := map[int64]string{}
@@ -321,25 +323,36 @@ func TestHostileFiles(t *testing.T) {
 	}{
 		{"empty file", "u.csv", nil, []string{"u.csv: the file is empty", "first line must name the columns"}},
 		{"blank lines alone", "u.csv", []byte("\r\n\n"), []string{"u.csv: the file is empty"}},
-		{"duplicate header", "u.csv", []byte("user_id,country,country\na,1,2\n"), []string{"the columns country (column 2) and country (column 3) are both country", "--map"}},
-		{"missing header", "u.csv", []byte("secret-id,Germany\nb,France\n"), []string{"none of the 2 columns is user_id or device_id", "first line names the columns"}},
+		{"duplicate header", "u.csv", []byte("user_id,country,country\na,1,2\n"),
+			[]string{"the columns country (column 2) and country (column 3) are both country", "--map"}},
+		{"missing header", "u.csv", []byte("secret-id,Germany\nb,France\n"),
+			[]string{"none of the 2 columns is user_id or device_id", "first line names the columns"}},
 		{"unnamed columns alone", "u.csv", []byte(",\n0,a\n"), []string{"none of the 2 columns is user_id or device_id"}},
 		{"a header that is not closed", "u.csv", []byte("\"user_id,x\na,1\n"), []string{"line 1: the header cannot be read"}},
-		{"UTF-16 LE with a mark", "u.csv", append([]byte{0xff, 0xfe}, encodeUTF16(binary.LittleEndian, good)...), []string{"u.csv: line 1: this is UTF-16", "iconv"}},
-		{"UTF-16 BE with a mark", "u.csv", append([]byte{0xfe, 0xff}, encodeUTF16(binary.BigEndian, good)...), []string{"u.csv: line 1: this is UTF-16", "iconv"}},
-		{"UTF-16 LE", "u.csv", encodeUTF16(binary.LittleEndian, good), []string{"u.csv: line 1: NUL bytes: this is UTF-16, or not text", "iconv"}},
+		{"UTF-16 LE with a mark", "u.csv", append([]byte{0xff, 0xfe}, encodeUTF16(binary.LittleEndian, good)...),
+			[]string{"u.csv: line 1: this is UTF-16", "iconv"}},
+		{"UTF-16 BE with a mark", "u.csv", append([]byte{0xfe, 0xff}, encodeUTF16(binary.BigEndian, good)...),
+			[]string{"u.csv: line 1: this is UTF-16", "iconv"}},
+		{"UTF-16 LE", "u.csv", encodeUTF16(binary.LittleEndian, good),
+			[]string{"u.csv: line 1: NUL bytes: this is UTF-16, or not text", "iconv"}},
 		{"UTF-16 BE", "u.csv", encodeUTF16(binary.BigEndian, good), []string{"u.csv: line 1: NUL bytes", "iconv"}},
-		{"UTF-16, JSON lines", "u.jsonl", encodeUTF16(binary.LittleEndian, `{"user_id":"a"}`), []string{"u.jsonl: line 1: NUL bytes", "iconv"}},
-		{"Latin-1, early", "u.csv", []byte("user_id,country\na,Germany\nM\xfcller,Germany\n"), []string{"u.csv: line 3: not valid UTF-8", "iconv -f WINDOWS-1252"}},
-		{"Latin-1, 1 MiB into the file", "u.csv", []byte(late + "M\xfcller,Germany\n"), []string{"u.csv: line 65538: not valid UTF-8", "iconv -f WINDOWS-1252"}},
-		{"Latin-1, compressed", "u.csv.gz", gzipped(t, []byte(late+"M\xfcller,Germany\n")), []string{"u.csv.gz: line 65538: not valid UTF-8"}},
-		{"Latin-1, JSON lines", "u.jsonl", []byte("{\"user_id\":\"a\"}\n{\"user_id\":\"M\xfcller\"}\n"), []string{"u.jsonl: line 2: not valid UTF-8"}},
+		{"UTF-16, JSON lines", "u.jsonl", encodeUTF16(binary.LittleEndian, `{"user_id":"a"}`),
+			[]string{"u.jsonl: line 1: NUL bytes", "iconv"}},
+		{"Latin-1, early", "u.csv", []byte("user_id,country\na,Germany\nM\xfcller,Germany\n"),
+			[]string{"u.csv: line 3: not valid UTF-8", "iconv -f WINDOWS-1252"}},
+		{"Latin-1, 1 MiB into the file", "u.csv", []byte(late + "M\xfcller,Germany\n"),
+			[]string{"u.csv: line 65538: not valid UTF-8", "iconv -f WINDOWS-1252"}},
+		{"Latin-1, compressed", "u.csv.gz", gzipped(t, []byte(late+"M\xfcller,Germany\n")),
+			[]string{"u.csv.gz: line 65538: not valid UTF-8"}},
+		{"Latin-1, JSON lines", "u.jsonl", []byte("{\"user_id\":\"a\"}\n{\"user_id\":\"M\xfcller\"}\n"),
+			[]string{"u.jsonl: line 2: not valid UTF-8"}},
 		{"gzip under another name", "u.csv", gzipped(t, []byte(good)), []string{"u.csv: line 1: this is gzip", "csv.gz"}},
 		{"text under the name of gzip", "u.csv.gz", []byte(good), []string{"u.csv.gz: "}},
 		{"gzip cut short", "u.csv.gz", gzipped(t, []byte(late))[:4000], []string{"u.csv.gz: line "}},
 		{"gzip with a wrong checksum", "u.csv.gz", flip(gzipped(t, []byte(late)), -6), []string{"u.csv.gz: line "}},
 		{"zstd cut short", "u.csv.zst", zstded(t, nil, []byte(late))[:60], []string{"u.csv.zst: line "}},
-		{"zstd with a window of gigabytes", "u.csv.zst", []byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xb0, 0x03, 0x00, 0x10, 'a', 0x01, 0x00, 0x00}, []string{"u.csv.zst: "}},
+		{"zstd with a window of gigabytes", "u.csv.zst",
+			[]byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xb0, 0x03, 0x00, 0x10, 'a', 0x01, 0x00, 0x00}, []string{"u.csv.zst: "}},
 	} {
 		r := runHostile(t, api, tt.name, tt.file, tt.content)
 		r.refused(tt.says...)
@@ -378,30 +391,44 @@ func TestHostileRows(t *testing.T) {
 		{"byte order mark and CRLF", "u.csv", []byte("\ufeffuser_id,country\r\na,Germany\r\nb,France\r\n"), 2, "", nil},
 		{"quoted newlines", "u.csv", []byte("user_id,country\n\"a\n\nb\",Germany\nc,\"Fr\nance\"\n"), 2, "", nil},
 		{"ragged", "u.csv", []byte("user_id,country\na\nb,France,x\n\nc,Italy\n"), 3, "bad_row",
-			map[int64]string{1: "line 2: the row has 1 cells, but the header has 2", 2: "line 3: the row has 3 cells, but the header has 2"}},
+			map[int64]string{1: "line 2: the row has 1 cells, but the header has 2",
+				2: "line 3: the row has 3 cells, but the header has 2"}},
 		{"stray quote", "u.csv", []byte("user_id,country\na,\"5\" disk\"\nb,\"x\" y\nc,Italy\n"), 3, "bad_row",
-			map[int64]string{1: "line 2: a quote inside a quoted cell is not doubled", 2: "line 3: a quote inside a quoted cell is not doubled"}},
+			map[int64]string{1: "line 2: a quote inside a quoted cell is not doubled",
+				2: "line 3: a quote inside a quoted cell is not doubled"}},
 		{"unclosed quote", "u.csv", []byte("user_id,country\na,\"oops\nb,France\nc,Italy\n"), 3, "bad_row",
 			map[int64]string{1: "line 2: a quote is opened and never closed"}},
 		{"blank lines", "u.csv", []byte("\nuser_id,country\n\na,Germany\n\n\nb,France\n\n"), 2, "", nil},
-		{"blank lines in one column", "u.csv", []byte("user_id\na\n\nb\n"), 3, "missing_id", map[int64]string{2: "line 3: neither a user id nor a device id"}},
-		{"NUL", "u.csv", []byte("user_id,country\na\x00b,Germany\nc,France\n"), 2, "bad_row", map[int64]string{1: "line 2: the row holds a NUL byte"}},
+		{"blank lines in one column", "u.csv", []byte("user_id\na\n\nb\n"), 3, "missing_id",
+			map[int64]string{2: "line 3: neither a user id nor a device id"}},
+		{"NUL", "u.csv", []byte("user_id,country\na\x00b,Germany\nc,France\n"), 2, "bad_row",
+			map[int64]string{1: "line 2: the row holds a NUL byte"}},
 		{"header only", "u.csv", []byte("user_id,country\n"), 0, "", nil},
 		{"header only, no newline", "u.tsv", []byte("user_id\tcountry"), 0, "", nil},
 		{"no rows at all, JSON lines", "u.jsonl", nil, 0, "", nil},
-		{"a field of 100 MB", "u.csv", slices.Concat([]byte("user_id,country\na,"), bytes.Join(hundred, nil), []byte("\nb,France\n")), 2, "bad_row",
+		{"a field of 100 MB", "u.csv", slices.Concat([]byte("user_id,country\na,"), bytes.Join(hundred, nil),
+			[]byte("\nb,France\n")), 2, "bad_row",
 			map[int64]string{1: "line 2: the line is longer than 1 MiB"}},
-		{"a gzip bomb", "u.csv.gz", gzipped(t, slices.Concat([][]byte{[]byte("user_id,country\na,")}, hundred, [][]byte{[]byte("\nb,France\n")})...), 2, "bad_row",
+		{"a gzip bomb", "u.csv.gz", gzipped(t, slices.Concat([][]byte{[]byte("user_id,country\na,")}, hundred,
+			[][]byte{[]byte("\nb,France\n")})...), 2, "bad_row",
 			map[int64]string{1: "line 2: the line is longer than 1 MiB"}},
-		{"a zstd bomb", "u.csv.zst", zstded(t, nil, slices.Concat([][]byte{[]byte("user_id,country\na,")}, hundred, [][]byte{[]byte("\nb,France\n")})...), 2, "bad_row",
+		{"a zstd bomb", "u.csv.zst", zstded(t, nil, slices.Concat([][]byte{[]byte("user_id,country\na,")}, hundred,
+			[][]byte{[]byte("\nb,France\n")})...), 2, "bad_row",
 			map[int64]string{1: "line 2: the line is longer than 1 MiB"}},
-		{"JSON lines: byte order mark and CRLF", "u.jsonl", []byte("\ufeff{\"user_id\":\"a\"}\r\n\r\n{\"user_id\":\"b\"}\r\n"), 2, "", nil},
+		{"JSON lines: byte order mark and CRLF", "u.jsonl",
+			[]byte("\ufeff{\"user_id\":\"a\"}\r\n\r\n{\"user_id\":\"b\"}\r\n"), 2, "", nil},
 		{"JSON lines: what is no user", "u.jsonl", []byte("\"a\"\n[1]\nnull\n7\n{\"user_id\":\n{\"user_id\":\"a\"}{\"user_id\":\"b\"}\n{\"user_id\":\"c\"}\n"), 7, "bad_row",
-			map[int64]string{1: "line 1: not a JSON object", 2: "line 2: not a JSON object", 3: "line 3: not a JSON object", 4: "line 4: not a JSON object", 5: "line 5: not JSON", 6: "line 6: not JSON"}},
-		{"JSON lines: nested too deep", "u.jsonl", []byte(`{"user_id":"a","user_properties":{"x":` + deep + "}}\n{\"user_id\":\"b\"}\n"), 2, "bad_row", map[int64]string{1: "line 1: not JSON: nested deeper"}},
-		{"JSON lines: names twice", "u.jsonl", []byte("{\"user_id\":\"a\",\"user_id\":\"b\"}\n{\"user_id\":\"c\"}\n"), 2, "bad_row", map[int64]string{1: "is duplicated"}},
-		{"JSON lines: half a surrogate pair", "u.jsonl", []byte("{\"user_id\":\"\\ud83d\"}\n{\"user_id\":\"\\ud83d\\ude00\"}\n"), 2, "bad_row", map[int64]string{1: "surrogate"}},
-		{"JSON lines: an id that is an object", "u.jsonl", []byte("{\"user_id\":{}}\n{\"user_id\":7}\n"), 2, "bad_row", map[int64]string{1: "column user_id: an object where a text is expected"}},
+			map[int64]string{1: "line 1: not a JSON object", 2: "line 2: not a JSON object", 3: "line 3: not a JSON object",
+				4: "line 4: not a JSON object", 5: "line 5: not JSON", 6: "line 6: not JSON"}},
+		{"JSON lines: nested too deep", "u.jsonl", []byte(`{"user_id":"a","user_properties":{"x":` + deep +
+			"}}\n{\"user_id\":\"b\"}\n"), 2, "bad_row", map[int64]string{1: "line 1: not JSON: nested deeper"}},
+		{"JSON lines: names twice", "u.jsonl", []byte("{\"user_id\":\"a\",\"user_id\":\"b\"}\n{\"user_id\":\"c\"}\n"), 2,
+			"bad_row", map[int64]string{1: "is duplicated"}},
+		{"JSON lines: half a surrogate pair", "u.jsonl",
+			[]byte("{\"user_id\":\"\\ud83d\"}\n{\"user_id\":\"\\ud83d\\ude00\"}\n"), 2, "bad_row",
+			map[int64]string{1: "surrogate"}},
+		{"JSON lines: an id that is an object", "u.jsonl", []byte("{\"user_id\":{}}\n{\"user_id\":7}\n"), 2, "bad_row",
+			map[int64]string{1: "column user_id: an object where a text is expected"}},
 		{"a context that is none", "u.csv", []byte("user_id,context\na,{\nb,[]\nc,{}\n"), 3, "invalid_context",
 			map[int64]string{1: "line 2: column context: not JSON", 2: "line 3: column context: not a JSON object"}},
 	} {
@@ -418,9 +445,12 @@ func TestHostileRows(t *testing.T) {
 func TestHostileIDs(t *testing.T) {
 	api := newLedgerAPI(t, evalserver.Config{})
 	ids := []string{
-		"", " ", "   ", " a", "a ", "\t", "007", "1e5", "1.0", "-0", "NaN", "null", "true", "0x10", "😀", "👩‍👩‍👧", "é", "e\u0301", "\u202e", "\ufeffx",
-		"a&flag_keys=x", "a?b=c", "%2F", "%", "%zz", "+", "a+b", "a b", "#", "a#b", "/../..", "a/b", "\\", `"`, `""`, `"a"`, "'", "`", "a,b", "a;b", "a\tb",
-		"a\nb", "\n", "a\r\nb", "\r", "{}", "[1]", "=1+1", "@x", "-x", "&", "=", "user_id", "<script>", "\x01", "\x7f", "\u2028",
+		"", " ", "   ", " a", "a ", "\t", "007", "1e5", "1.0", "-0", "NaN", "null", "true", "0x10", "😀", "👩‍👩‍👧", "é",
+		"e\u0301", "\u202e", "\ufeffx",
+		"a&flag_keys=x", "a?b=c", "%2F", "%", "%zz", "+", "a+b", "a b", "#", "a#b", "/../..", "a/b", "\\", `"`, `""`, `"a"`,
+		"'", "`", "a,b", "a;b", "a\tb",
+		"a\nb", "\n", "a\r\nb", "\r", "{}", "[1]", "=1+1", "@x", "-x", "&", "=", "user_id", "<script>", "\x01", "\x7f",
+		"\u2028",
 	}
 	// A CSV cell is "" or holds something: what is empty is missing. 10 KB are too long for a URL.
 	huge := strings.Repeat("é", 5<<10)
@@ -443,7 +473,8 @@ func TestHostileIDs(t *testing.T) {
 		if err := w.Write([]string{id, "Germany"}); err != nil {
 			t.Fatal(err)
 		}
-		lines = append(pipeline.AppendObject(lines, []pipeline.Member{{Name: "user_id", Value: pipeline.StringValue(id)}}), '\n')
+		lines = append(pipeline.AppendObject(lines, []pipeline.Member{{Name: "user_id", Value: pipeline.StringValue(id)}}),
+			'\n')
 	}
 	w.Flush()
 	check := func(name, file string, content []byte, n int) *hostileRun {
@@ -517,7 +548,8 @@ func TestHostileParquet(t *testing.T) {
 		{"a footer of too little", footer(50, "PAR1"), "u.parquet: "},
 		{"text", []byte(users.String()), "u.parquet: not a Parquet file, or a truncated one"},
 		{"its middle is gone", slices.Concat(good[:100], good[200:]), "u.parquet: "},
-		{"a byte of a page", damagePage(t, first.path("a.parquet"), 1), "u.parquet: column user_id, row group 1: damaged Parquet: the checksum of a page is wrong"},
+		{"a byte of a page", damagePage(t, first.path("a.parquet"), 1),
+			"u.parquet: column user_id, row group 1: damaged Parquet: the checksum of a page is wrong"},
 	} {
 		r := runHostile(t, api, tt.name, "u.parquet", tt.content)
 		r.refused(tt.says)

@@ -301,18 +301,23 @@ func (in *input) preflight(ctx context.Context, each func(*pipeline.Row)) (*find
 		return nil, err
 	}
 	for i, f := range in.files {
-		in.report = append(in.report, snapshot.File{Path: f.String(), Rows: rows[i], Bytes: sums[i].Bytes, SHA256: sums[i].SHA256})
+		in.report = append(in.report, snapshot.File{Path: f.String(), Rows: rows[i], Bytes: sums[i].Bytes,
+			SHA256: sums[i].SHA256})
 	}
 	in.total = in.rows
 	if in.sample > 0 && in.sample < in.rows {
 		in.total = in.sample
 	}
 	if in.sample > 0 { // which rows are in the sample is known only now
-		if err := in.eachSampled(ctx, func(src *sources.Input, row *pipeline.Row) { found.inspectRow(src, row, each) }); err != nil {
+		if err := in.eachSampled(ctx, func(src *sources.Input,
+			row *pipeline.Row) {
+			found.inspectRow(src, row, each)
+		}); err != nil {
 			return nil, err
 		}
 	}
-	found.columns, found.hasLocation, found.carry, found.unseen = src.Columns(), src.HasLocation(), src.Carry(), src.MissingColumns()
+	found.columns, found.hasLocation, found.carry, found.unseen = src.Columns(), src.HasLocation(), src.Carry(),
+		src.MissingColumns()
 	found.failedRun = src.FailedRun()
 	return found, nil
 }

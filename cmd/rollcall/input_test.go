@@ -27,8 +27,8 @@ func wideUsers(prefix string, n int) []byte {
 	return b.Bytes()
 }
 
-// TestInputChangesDuringRun changes the input when the first request arrives, which is after preflight. What is published
-// is what preflight has read, or nothing is.
+// TestInputChangesDuringRun changes the input when the first request arrives, which is after preflight. What is
+// published is what preflight has read, or nothing is.
 func TestInputChangesDuringRun(t *testing.T) {
 	const rows = 800
 	parquet, err := os.ReadFile("../../testdata/users.parquet")
@@ -57,7 +57,8 @@ func TestInputChangesDuringRun(t *testing.T) {
 		change  func(t *testing.T, folder string)
 		changed string // the file that is named; "" if the run goes on with what it had
 	}{
-		{"the second file is replaced", map[string][]byte{"p1.csv": wideUsers("a", rows), "p2.csv": wideUsers("b", rows)}, nil,
+		{"the second file is replaced", map[string][]byte{"p1.csv": wideUsers("a", rows), "p2.csv": wideUsers("b", rows)},
+			nil,
 			func(t *testing.T, folder string) { replace(t, filepath.Join(folder, "p2.csv"), wideUsers("c", rows)) }, ""},
 		{"the second file is removed", map[string][]byte{"p1.csv": wideUsers("a", rows), "p2.csv": wideUsers("b", rows)}, nil,
 			func(t *testing.T, folder string) {
@@ -114,7 +115,8 @@ func TestInputChangesDuringRun(t *testing.T) {
 				}
 			}}
 			out := filepath.Join(folder, "out.csv")
-			args := append(append([]string{"snapshot", "--server", api.start(t), "--out", out, "--rate", "0", "--concurrency", "4"}, inputs...), tt.args...)
+			args := append(append([]string{"snapshot", "--server", api.start(t), "--out", out, "--rate", "0", "--concurrency",
+				"4"}, inputs...), tt.args...)
 			code, said := runWithKey(t, args...)
 			if tt.changed != "" {
 				if code != exitStopped || !strings.Contains(said, tt.changed+" changed while it was read") {
@@ -214,7 +216,8 @@ func TestCopyOfStandardInput(t *testing.T) {
 		}
 		return found
 	}
-	for _, next := range [][]string{{"-"}, {filepath.Join(testdata, "few.csv")}, {filepath.Join(testdata, "few.csv"), "--fresh"}} {
+	for _, next := range [][]string{{"-"}, {filepath.Join(testdata, "few.csv")},
+		{filepath.Join(testdata, "few.csv"), "--fresh"}} {
 		killed, stdin := start("-")
 		if _, err := stdin.Write(users); err != nil {
 			t.Fatal(err)

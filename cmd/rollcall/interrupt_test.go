@@ -80,7 +80,8 @@ func TestInterrupt(t *testing.T) {
 			signal := sync.OnceFunc(func() { close(signalled) })
 			defer signal()
 
-			cmd := exec.CommandContext(t.Context(), command, "snapshot", filepath.Join(testdata, "users.csv"), "--server", server.URL(),
+			cmd := exec.CommandContext(t.Context(), command, "snapshot", filepath.Join(testdata, "users.csv"), "--server",
+				server.URL(),
 				"--out", "a.csv", "--out", "a.parquet", "--rate", "0", "--concurrency", "4")
 			cmd.Dir = folder
 			cmd.Env = append(os.Environ(), keyVariable+"=canary")
@@ -101,8 +102,11 @@ func TestInterrupt(t *testing.T) {
 			if !errors.As(err, &exit) || exit.ExitCode() != tt.want {
 				t.Errorf("%v: exit %v, want code %d; it said:\n%s", tt.signals, err, tt.want, &stderr)
 			}
-			if got := stderr.String(); !strings.Contains(got, "interrupted") || !strings.Contains(got, "nothing was published") || !strings.Contains(got, "run the same command again: it goes on") {
-				t.Errorf("%v: it said\n%s\nwant that it was interrupted, that nothing was published, and what to do", tt.signals, got)
+			if got := stderr.String(); !strings.Contains(got, "interrupted") ||
+				!strings.Contains(got, "nothing was published") ||
+				!strings.Contains(got, "run the same command again: it goes on") {
+				t.Errorf("%v: it said\n%s\nwant that it was interrupted, that nothing was published, and what to do", tt.signals,
+					got)
 			}
 			if n := answered.Load(); n > 1000 {
 				t.Errorf("%v: %d of 2,000 users were answered, want it to stop", tt.signals, n)
@@ -146,7 +150,8 @@ func TestInterruptAsksNobodyElse(t *testing.T) {
 			}
 		},
 	}.do(t)
-	r.wantNothing(t, 130, "interrupted: finishing the 4 requests in flight", "24 of 200 users are kept", "interrupted (interrupt) after 24 of 200 users")
+	r.wantNothing(t, 130, "interrupted: finishing the 4 requests in flight", "24 of 200 users are kept",
+		"interrupted (interrupt) after 24 of 200 users")
 	if n := asked.Load(); n != first+inFlight {
 		t.Errorf("%d users were asked about, want %d and those in flight: %d", n, first, first+inFlight)
 	}
@@ -158,7 +163,8 @@ func TestInterruptAsksNobodyElse(t *testing.T) {
 
 // TestInterruptDuringAPause: whoever waits for a pause, an outage or the rate is not in flight, and is not waited for.
 func TestInterruptDuringAPause(t *testing.T) {
-	for name, fault := range map[string]*evalserver.Fault{"a pause": {Kind: "429", RetryAfter: "300"}, "an outage": status(503)} {
+	for name, fault := range map[string]*evalserver.Fault{"a pause": {Kind: "429", RetryAfter: "300"},
+		"an outage": status(503)} {
 		t.Run(name, func(t *testing.T) {
 			var down atomic.Bool
 			api := &faultyAPI{Script: func(user string, _ int) *evalserver.Fault {
@@ -171,7 +177,8 @@ func TestInterruptDuringAPause(t *testing.T) {
 			soft, stop := context.WithCancelCause(context.Background())
 			defer stop(nil)
 			r := networkRun{
-				Server: api.start(t), Users: names("u", 200), Args: []string{"--concurrency", "4", "--max-attempts", "1"}, Soft: soft,
+				Server: api.start(t), Users: names("u", 200), Args: []string{"--concurrency", "4", "--max-attempts", "1"},
+				Soft: soft,
 				Said: func(text string) {
 					if strings.Contains(text, "the API asks for a pause") || strings.Contains(text, "the API is not there") {
 						stop(&interruptedError{os.Interrupt})

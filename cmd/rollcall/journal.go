@@ -86,7 +86,8 @@ func (s *snapshotRun) lockOutputs() error {
 		name := journal.PathFor(path)
 		lock, err := durable.OpenLog(name, true)
 		if errors.Is(err, durable.ErrLocked) {
-			return pipeline.WithHint(fmt.Errorf("another run is writing %s: %w", text.Clean(path), err), "wait until it has ended, or name another output")
+			return pipeline.WithHint(fmt.Errorf("another run is writing %s: %w", text.Clean(path), err),
+				"wait until it has ended, or name another output")
 		}
 		if err != nil {
 			return err
@@ -115,7 +116,8 @@ func (c *claim) unlock() error {
 
 // header is what binds the journal to this run.
 func (s *snapshotRun) header(key amplitude.Key) journal.Header {
-	h := journal.Header{RunID: s.runID, StartedAt: s.started.UTC(), Version: version(), Options: s.bound, Key: journal.NewKey(key.Secret())}
+	h := journal.Header{RunID: s.runID, StartedAt: s.started.UTC(), Version: version(), Options: s.bound,
+		Key: journal.NewKey(key.Secret())}
 	for _, f := range s.in.report {
 		h.Inputs = append(h.Inputs, journal.Input{Name: f.Path, Bytes: f.Bytes, SHA256: f.SHA256})
 	}
@@ -177,14 +179,16 @@ func (s *snapshotRun) replay(u *unfinished, src pipeline.Source, sink pipeline.S
 			return err
 		}
 		if err := src.Next(&o.Row); err != nil {
-			return pipeline.WithHint(fmt.Errorf("the journal knows more rows than the input has: %w", err), "--fresh asks about all users again")
+			return pipeline.WithHint(fmt.Errorf("the journal knows more rows than the input has: %w", err),
+				"--fresh asks about all users again")
 		}
 		var request [16]byte
 		if o.Row.Err == nil {
 			request = requests.Request(&o.Row.User)
 		}
 		if rec.Row != o.Row.Number || rec.Request != request {
-			return pipeline.WithHint(fmt.Errorf("row %d: the request is not the one that the journal has the answer to", o.Row.Number),
+			return pipeline.WithHint(fmt.Errorf("row %d: the request is not the one that the journal has the answer to",
+				o.Row.Number),
 				"this version of rollcall may ask differently; --fresh asks about all users again")
 		}
 		if rec.Err != nil {
@@ -256,7 +260,8 @@ func spoolFile(o *snapshotOptions) string { return journal.PathFor(o.anchor()) +
 // logKept says, when the run has ended early, what a rerun will not ask again.
 func (s *snapshotRun) logKept() {
 	if s.tally != nil && s.tally.Read > 0 {
-		s.con.Log.Info(fmt.Sprintf("%s of %s users are kept in %s; the same command goes on from there", text.Thousands(s.tally.Read),
+		s.con.Log.Info(fmt.Sprintf("%s of %s users are kept in %s; the same command goes on from there",
+			text.Thousands(s.tally.Read),
 			text.Thousands(s.in.total), text.Clean(journal.PathFor(s.o.anchor()))))
 	}
 }

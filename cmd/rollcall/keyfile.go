@@ -45,7 +45,8 @@ func checkKeyFile(env *env, con *console, f *os.File) error {
 		if mode&0o022 != 0 {
 			does = "written"
 		}
-		return pipeline.WithHint(usageErrorf("--key-file %s can be %s by others (mode %04o)", text.Clean(f.Name()), does, mode), "chmod 600 "+text.Clean(f.Name()))
+		return pipeline.WithHint(usageErrorf("--key-file %s can be %s by others (mode %04o)", text.Clean(f.Name()), does,
+			mode), "chmod 600 "+text.Clean(f.Name()))
 	case keyWarned:
 		con.Warn(fmt.Sprintf("--key-file %s can be read by others (mode %04o)", text.Clean(f.Name()), mode), "")
 	}

@@ -73,14 +73,16 @@ func TestKeyInMemory(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var stderr bytes.Buffer
-			env := &env{Soft: t.Context(), Stderr: &stderr, LookupEnv: func(name string) (string, bool) { return tt.credentials, name == credentialsVariable }}
+			env := &env{Soft: t.Context(), Stderr: &stderr,
+				LookupEnv: func(name string) (string, bool) { return tt.credentials, name == credentialsVariable }}
 			con := newConsole(env)
 			o := serverOptions{keyFile: tt.keyFile}
 			key, source, err := o.key(env, con)
 			if err != nil {
 				con.Error(err)
 			}
-			if code := exitCode(err); code != tt.code || !strings.Contains(stderr.String(), tt.said) || strings.Contains(stderr.String(), "canary") {
+			if code := exitCode(err); code != tt.code || !strings.Contains(stderr.String(), tt.said) ||
+				strings.Contains(stderr.String(), "canary") {
 				t.Errorf("--key-file %s: code %d, want %d; it said\n%s\nwant %q", tt.keyFile, code, tt.code, &stderr, tt.said)
 			}
 			if err == nil && (key.Secret() != "canary" || source != "--key-file "+path) {

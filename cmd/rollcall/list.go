@@ -186,7 +186,8 @@ func readList(r io.Reader) ([]string, error) {
 	if len(data) > maxListBytes {
 		return nil, fmt.Errorf("it is larger than %d MiB", maxListBytes>>20)
 	}
-	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) || bytes.IndexByte(data, 0) >= 0 {
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) ||
+		bytes.IndexByte(data, 0) >= 0 {
 		return nil, pipeline.WithHint(fmt.Errorf("it is not UTF-8: it looks like UTF-16"),
 			"save it as UTF-8, or convert it: iconv -f UTF-16 -t UTF-8")
 	}
@@ -245,7 +246,8 @@ func warnOfOddKeys(con *console, keys []string) {
 		}
 	}
 	if len(odd) > 0 {
-		con.Warn("flag keys that look wrong: "+text.List(odd, 5), "the API does not say that a flag is unknown: check the list")
+		con.Warn("flag keys that look wrong: "+text.List(odd, 5),
+			"the API does not say that a flag is unknown: check the list")
 	}
 }
 
@@ -257,7 +259,8 @@ func checkKnown(keys, known []string, from string) error {
 	}
 	for _, key := range keys {
 		if !has[key] {
-			return pipeline.WithHint(usageErrorf("flag %s is not in %s", quoteOdd(key), text.Clean(from)), pipeline.Suggest(key, known))
+			return pipeline.WithHint(usageErrorf("flag %s is not in %s", quoteOdd(key), text.Clean(from)),
+				pipeline.Suggest(key, known))
 		}
 	}
 	return nil

@@ -75,7 +75,8 @@ func TestReadList(t *testing.T) {
 			got, err := readList(strings.NewReader(tt.text))
 			if tt.err != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.err) || !strings.Contains(pipeline.Hint(err), tt.hint) {
-					t.Fatalf("readList(%q): %q, %v, hint %q; want the error %q, and %q in the hint", tt.text, got, err, pipeline.Hint(err), tt.err, tt.hint)
+					t.Fatalf("readList(%q): %q, %v, hint %q; want the error %q, and %q in the hint", tt.text, got, err,
+						pipeline.Hint(err), tt.err, tt.hint)
 				}
 				return
 			}
@@ -88,8 +89,9 @@ func TestReadList(t *testing.T) {
 
 func TestOddKey(t *testing.T) {
 	for key, want := range map[string]string{
-		"checkout-redesign": "", "a.b/c:d_e[1]": "", "a b": "blank", "a\u00a0b": "blank", "a\x01": "cannot be seen", "a\u200bb": "cannot be seen",
-		"“a”": "“", "a#b": "#", `a"`: `"`, "größe": "ö", "a\xff": "cannot be seen",
+		"checkout-redesign": "", "a.b/c:d_e[1]": "", "a b": "blank", "a\u00a0b": "blank", "a\x01": "cannot be seen",
+		"a\u200bb": "cannot be seen",
+		"“a”":      "“", "a#b": "#", `a"`: `"`, "größe": "ö", "a\xff": "cannot be seen",
 	} {
 		if got := oddKey(key); want == "" && got != "" || !strings.Contains(got, want) {
 			t.Errorf("oddKey(%q) = %q, want %q in it", key, got, want)

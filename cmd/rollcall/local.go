@@ -50,7 +50,8 @@ func newLocal(s *snapshotRun) (*localEvaluator, error) {
 	l.plan = l.eng.Plan(o.flags)
 	l.scratch.New = func() any { return new([]*engine.Variant) }
 	sum := sha256.Sum256(l.configs)
-	l.file = &snapshot.File{Path: o.server.flagConfigs, Bytes: int64(len(l.configs)), Rows: int64(len(l.eng.Flags())), SHA256: hex.EncodeToString(sum[:])}
+	l.file = &snapshot.File{Path: o.server.flagConfigs, Bytes: int64(len(l.configs)), Rows: int64(len(l.eng.Flags())),
+		SHA256: hex.EncodeToString(sum[:])}
 	if file := o.flagsFile(); file != "" {
 		l.file.Path = file
 	}
@@ -162,7 +163,10 @@ func hasField(u *pipeline.User, field string) bool {
 	if v = member(v.Members, group); v == nil {
 		return false
 	}
-	return slices.ContainsFunc(v.Members, func(name pipeline.Member) bool { return member(name.Value.Members, property) != nil })
+	return slices.ContainsFunc(v.Members, func(name pipeline.Member) bool {
+		return member(name.Value.Members,
+			property) != nil
+	})
 }
 
 // member is the value of that name; nil if there is none.

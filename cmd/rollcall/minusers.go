@@ -46,7 +46,8 @@ func (s *snapshotRun) checkInputUsers(found *findings) error {
 	}
 	why := fmt.Sprintf("the input has %s, and --min-users is %s", text.Count(usable, "user"), text.Thousands(least))
 	if bad > 0 {
-		why = fmt.Sprintf("%s of %s can be used (%s), and --min-users is %s", text.Thousands(usable), text.Count(s.in.total, "row"),
+		why = fmt.Sprintf("%s of %s can be used (%s), and --min-users is %s", text.Thousands(usable),
+			text.Count(s.in.total, "row"),
 			kinds, text.Thousands(least))
 	}
 	if near := found.suggest(s.in.total); near != "" {
@@ -65,7 +66,8 @@ func (s *snapshotRun) checkAnswered(first *firstFailure) error {
 	case answered == 0:
 		err = fmt.Errorf("%w: %s", errNobody, describeFailures(s.tally.Failed, first))
 	default:
-		err = fmt.Errorf("%s answered, and --min-users is %s", text.CountIs(answered, "user", "was", "were"), text.Thousands(least))
+		err = fmt.Errorf("%s answered, and --min-users is %s", text.CountIs(answered, "user", "was", "were"),
+			text.Thousands(least))
 	}
 	return pipeline.WithHint(err, hint)
 }

@@ -60,15 +60,19 @@ func TestNetworkAnswersThatCannotBeUsed(t *testing.T) {
 	bad := []*evalserver.Fault{
 		answering(200, "text/html", page),
 		ok(page), ok(""), ok(" "), ok("null"), ok("[]"), ok("[" + good + "]"), ok(`"x"`), ok("7"), ok("true"),
-		ok(good + good), ok(good + "x"), ok(good + "\x00"), ok(good[:len(good)-1]), ok("\xef\xbb\xbf" + good), ok("{" + good[2:]),
-		ok(`{"f":null}`), ok(`{"f":"a"}`), ok(`{"f":[]}`), ok(`{"f":{}}`), ok(`{"f":{"key":7}}`), ok(`{"f":{"key":"a","key":"b"}}`),
-		ok(`{"f":{"key":"a"},"f":{"key":"b"}}`), ok(`{"f":{"key":"` + "\xff" + `"}}`), ok(`{"f":{"key":"\ud800"}}`), ok(`{'f':{'key':'a'}}`),
+		ok(good + good), ok(good + "x"), ok(good + "\x00"), ok(good[:len(good)-1]), ok("\xef\xbb\xbf" + good),
+		ok("{" + good[2:]),
+		ok(`{"f":null}`), ok(`{"f":"a"}`), ok(`{"f":[]}`), ok(`{"f":{}}`), ok(`{"f":{"key":7}}`),
+		ok(`{"f":{"key":"a","key":"b"}}`),
+		ok(`{"f":{"key":"a"},"f":{"key":"b"}}`), ok(`{"f":{"key":"` + "\xff" + `"}}`), ok(`{"f":{"key":"\ud800"}}`),
+		ok(`{'f':{'key':'a'}}`),
 		ok(`{"f":{"key":"a","payload":NaN}}`), ok(`{"f":{"key":"a","payload":01}}`), ok(`{"f":{"key":"a","metadata":"x"}}`),
 		ok(`{"f":{"key":"a","payload":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}}`),
 		ok(strings.Repeat("[", 1<<20)),
 		encoded("gzip", good), encoded("gzip", packed(good)[:20]), encoded("gzip", packed(good)+"more"), encoded("gzip", ""),
 		encoded("br", good), encoded("deflate", good), encoded("gzip, gzip", packed(packed(good))),
-		answering(201, "application/json", good), answering(202, "application/json", good), answering(206, "application/json", good),
+		answering(201, "application/json", good), answering(202, "application/json", good),
+		answering(206, "application/json", good),
 		handling(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }),
 	}
 	always := len(bad)
@@ -166,14 +170,18 @@ func TestNetworkAnswersThatAreKept(t *testing.T) {
 	t.Parallel()
 	deep := strings.Repeat(`[{"a":`, 2000) + "1" + strings.Repeat("}]", 2000)
 	payloads := []string{
-		`12345678901234567890`, `-0`, `1.0`, `1e400`, `0.1000000000000000055511151231257827`, `1E+2`, `true`, `false`, `""`, `[]`, `{}`,
-		`"é\u00e9\/\n\u2028"`, `"\ud83d\ude00"`, `"\ud800"`, `{"a":1,"a":2}`, `{"z":1,"a":{"y":[1,2,{"x":null}]}}`, `[1,  2 ]`,
-		`"a,b\"c\"\r\n"`, `"=1+1"`, `"<script>&amp;"`, `"` + strings.Repeat("x", 1<<20) + `"`, `[` + strings.Repeat("12345678901234567890,", 5_000) + `0]`, deep,
+		`12345678901234567890`, `-0`, `1.0`, `1e400`, `0.1000000000000000055511151231257827`, `1E+2`, `true`, `false`, `""`,
+		`[]`, `{}`,
+		`"é\u00e9\/\n\u2028"`, `"\ud83d\ude00"`, `"\ud800"`, `{"a":1,"a":2}`, `{"z":1,"a":{"y":[1,2,{"x":null}]}}`,
+		`[1,  2 ]`,
+		`"a,b\"c\"\r\n"`, `"=1+1"`, `"<script>&amp;"`, `"` + strings.Repeat("x", 1<<20) + `"`, `[` +
+			strings.Repeat("12345678901234567890,", 5_000) + `0]`, deep,
 	}
 	answers := map[string]string{}
 	users := names("u", len(payloads))
 	for i, user := range users {
-		answers[user] = ` {"f" : {"new_field":{"a":[` + payloads[i] + `]},"key":"v","payload":` + payloads[i] + `, "expKey":"e" } }` + "\n"
+		answers[user] = ` {"f" : {"new_field":{"a":[` + payloads[i] + `]},"key":"v","payload":` + payloads[i] +
+			`, "expKey":"e" } }` + "\n"
 	}
 	special := map[string]string{ // answers, and the variant of f that they give
 		"none":     `{}`,
@@ -230,10 +238,12 @@ func TestNetworkAnswersThatAreKept(t *testing.T) {
 			wantJSON += strings.ReplaceAll(payload, `"\ud800"`, `"\ufffd"`) + "," // half a pair, which readers of JSON refuse
 		}
 		if !strings.Contains(r.text["a.csv"], "\n"+wantCSV) {
-			t.Errorf("answer %.200q: a.csv lacks %.200q; it has\n%.300s", answers[user], wantCSV, linesOf(r.text["a.csv"], ","+user+","))
+			t.Errorf("answer %.200q: a.csv lacks %.200q; it has\n%.300s", answers[user], wantCSV,
+				linesOf(r.text["a.csv"], ","+user+","))
 		}
 		if !strings.Contains(r.text["a.jsonl"], wantJSON) {
-			t.Errorf("answer %.200q: a.jsonl lacks %.300q; it has\n%.400s", answers[user], wantJSON, linesOf(r.text["a.jsonl"], `"`+user+`"`))
+			t.Errorf("answer %.200q: a.jsonl lacks %.300q; it has\n%.400s", answers[user], wantJSON,
+				linesOf(r.text["a.jsonl"], `"`+user+`"`))
 		}
 	}
 	if r.manifest.Unasked != 3 {
@@ -263,7 +273,8 @@ func TestNetworkAnswerCutAtEveryByte(t *testing.T) {
 			return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 		},
 		"chunks": func(body string) string {
-			return fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n", body[:5], len(body)-5, body[5:])
+			return fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n", body[:5],
+				len(body)-5, body[5:])
 		},
 		"until closed": func(body string) string { return "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + body },
 		"HTTP/1.0":     func(body string) string { return "HTTP/1.0 200 OK\r\n\r\n" + body },
@@ -273,7 +284,8 @@ func TestNetworkAnswerCutAtEveryByte(t *testing.T) {
 		},
 		"gzip in chunks": func(body string) string {
 			body = packed(body)
-			return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(body), body)
+			return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: "+
+				"chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(body), body)
 		},
 	}
 	tests := map[string]func(*testing.T){}
@@ -330,12 +342,18 @@ func sever(w http.ResponseWriter, raw string, reset bool) {
 func TestNetworkGarbledHeaders(t *testing.T) {
 	t.Parallel()
 	garbled := []string{
-		"", "\r\n\r\n", "SSH-2.0-OpenSSH_9.6\r\n", "HTTP/1.1\r\n\r\n", "HTTP/1.1 abc OK\r\n\r\n", "HTTP/9.9 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n{}", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
-		"HTTP/1.1 200 OK\r\nContent-Length: 9999999999999999999999\r\n\r\n{}", "HTTP/1.1 200 OK\r\nContent-Length: 9000000000000000000\r\n\r\n{}",
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: rot13\r\n\r\n{}", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffffff\r\n{}",
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-2\r\n{}\r\n0\r\n\r\n", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20),
-		strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 1000), "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+		"", "\r\n\r\n", "SSH-2.0-OpenSSH_9.6\r\n", "HTTP/1.1\r\n\r\n", "HTTP/1.1 abc OK\r\n\r\n", "HTTP/9.9 200 OK\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n{}",
+		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+		"HTTP/1.1 200 OK\r\nContent-Length: 9999999999999999999999\r\n\r\n{}",
+		"HTTP/1.1 200 OK\r\nContent-Length: 9000000000000000000\r\n\r\n{}",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: rot13\r\n\r\n{}",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffffff\r\n{}",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-2\r\n{}\r\n0\r\n\r\n", "HTTP/1.1 200 OK\r\nX: " +
+			strings.Repeat("x", 1<<20),
+		strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 1000),
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
 		"HTTP/1.1 200 OK\r\n" + strings.Repeat("X: y\r\n", 100_000),
 	}
 	api := &faultyAPI{Script: func(user string, n int) *evalserver.Fault {
@@ -414,7 +432,8 @@ func TestNetworkSlowness(t *testing.T) {
 		"dripping interim": drip("", strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 7)+strings.Repeat("x", 2000)),
 		"dripping body":    drip(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", len(body)), body),
 		"dripping error":   drip(fmt.Sprintf("HTTP/1.1 503 Sorry\r\nContent-Length: %d\r\n\r\n", len(body)), body),
-		"dripping gzip":    drip("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", packed(body)+strings.Repeat("\x00", 2000)),
+		"dripping gzip": drip("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", packed(body)+
+			strings.Repeat("\x00", 2000)),
 		"hung after headers": handling(func(w http.ResponseWriter, r *http.Request) {
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
@@ -429,7 +448,8 @@ func TestNetworkSlowness(t *testing.T) {
 				}
 				return nil
 			}}
-			r := networkRun{Server: api.start(t), Users: names("u", 30), Args: []string{"--timeout", "3s", "--max-attempts", "3"}}.do(t)
+			r := networkRun{Server: api.start(t), Users: names("u", 30),
+				Args: []string{"--timeout", "3s", "--max-attempts", "3"}}.do(t)
 			code := 0
 			if name == "dripping error" {
 				code = 503
@@ -444,8 +464,8 @@ func TestNetworkSlowness(t *testing.T) {
 	together(t, tests)
 }
 
-// TestNetworkHalfSurrogatePairs: JSON has escapes for half of a surrogate pair, and a server may cut a text there. It is
-// kept where it is part of a text, and replaced in JSONL, of which DuckDB would not read a line for it.
+// TestNetworkHalfSurrogatePairs: JSON has escapes for half of a surrogate pair, and a server may cut a text there. It
+// is kept where it is part of a text, and replaced in JSONL, of which DuckDB would not read a line for it.
 func TestNetworkHalfSurrogatePairs(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -455,7 +475,8 @@ func TestNetworkHalfSurrogatePairs(t *testing.T) {
 		if user >= "u-002" {
 			cut = `\ud83d`
 		}
-		return answering(200, "application/json", `{"f":{"key":"on","payload":{"title":"Hi `+cut+`"},"metadata":{"m":["`+cut+`x"]}},"g":{"key":"on","payload":"\ud83d\ude00"}}`)
+		return answering(200, "application/json", `{"f":{"key":"on","payload":{"title":"Hi `+cut+`"},"metadata":{"m":["`+cut+
+			`x"]}},"g":{"key":"on","payload":"\ud83d\ude00"}}`)
 	}}
 	r := networkRun{
 		Server: api.start(t), Users: names("u", 4), Folder: folder,
@@ -480,7 +501,8 @@ func TestNetworkHalfSurrogatePairs(t *testing.T) {
 	// An older version left such a file.
 	whole, manifest := read(t, file("a.jsonl")), read(t, file("a.csv.manifest.json"))
 	half := strings.Replace(whole, `Hi \ufffd`, `Hi \ud83d`, 1)
-	manifest = strings.Replace(manifest, fmt.Sprintf("%x", sha256.Sum256([]byte(whole))), fmt.Sprintf("%x", sha256.Sum256([]byte(half))), 1)
+	manifest = strings.Replace(manifest, fmt.Sprintf("%x", sha256.Sum256([]byte(whole))),
+		fmt.Sprintf("%x", sha256.Sum256([]byte(half))), 1)
 	for name, text := range map[string]string{"a.jsonl": half, "a.csv.manifest.json": manifest} {
 		if err := os.WriteFile(file(name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -488,7 +510,8 @@ func TestNetworkHalfSurrogatePairs(t *testing.T) {
 	}
 	var found bytes.Buffer
 	code := run([]string{"verify", file("a.csv")}, &env{
-		Stdout: &found, Stderr: &found, LookupEnv: func(string) (string, bool) { return "", false }, Soft: t.Context(), Hard: t.Context(),
+		Stdout: &found, Stderr: &found, LookupEnv: func(string) (string, bool) { return "", false }, Soft: t.Context(),
+		Hard: t.Context(),
 	})
 	if want := "row 3, flag f: half of a surrogate pair"; code == exitOK || !strings.Contains(found.String(), want) {
 		t.Errorf("verify: exit code %d, want another than 0, and %q:\n%s", code, want, found.String())

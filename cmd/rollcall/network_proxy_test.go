@@ -133,7 +133,8 @@ func TestNetworkToxics(t *testing.T) {
 				}
 			}}
 			proxy = newToxic(t, api.start(t))
-			r := networkRun{Server: proxy.URL(), Users: names("u", 40), Args: []string{"--timeout", "2s", "--concurrency", "8"}}.do(t)
+			r := networkRun{Server: proxy.URL(), Users: names("u", 40),
+				Args: []string{"--timeout", "2s", "--concurrency", "8"}}.do(t)
 			r.wantPublished(t)
 			if n := api.requests(); n < 45 {
 				t.Errorf("%s for 10 requests, and there were %d for 40 users", tt, n)
@@ -205,7 +206,8 @@ func TestNetworkPauseOfTheAPI(t *testing.T) {
 		},
 		"every answer lost, forever": func(t *testing.T) {
 			api := &faultyAPI{Script: func(string, int) *evalserver.Fault { return &evalserver.Fault{Kind: evalserver.Reset} }}
-			r := networkRun{Server: api.start(t), Users: names("u", 40), Process: true, Args: []string{"--max-outage", "600ms"}}.do(t)
+			r := networkRun{Server: api.start(t), Users: names("u", 40), Process: true,
+				Args: []string{"--max-outage", "600ms"}}.do(t)
 			r.wantNothing(t, exitStopped, "has not answered", "run the same command again")
 			ledger{outage: true}.check(t, api, r)
 		},
@@ -369,7 +371,8 @@ func TestNetworkProxyRefuses(t *testing.T) {
 	} {
 		tests[fmt.Sprintf("%s %d", tt.variable, tt.status)] = func(t *testing.T) {
 			proxy := &connectProxy{status: func(int32) int { return tt.status }}
-			run := networkRun{Server: "https://api.example.test", Users: names("u", 20), Process: true, Env: map[string]string{tt.variable: proxy.start(t)}}
+			run := networkRun{Server: "https://api.example.test", Users: names("u", 20), Process: true,
+				Env: map[string]string{tt.variable: proxy.start(t)}}
 			if strings.HasPrefix(strings.ToUpper(tt.variable), "HTTP_") {
 				run.Server, run.Args = "http://api.example.test", []string{"--allow-http"}
 			}
@@ -414,7 +417,8 @@ func TestNetworkProxyRefusesLater(t *testing.T) {
 			_, _ = w.Write(trueAnswer(r))
 		})
 	}}
-	base, file := startTLS(t, api, &tls.Config{Certificates: []tls.Certificate{certificate(t, now.Add(-time.Hour), now.Add(time.Hour), "api.example.test")}})
+	base, file := startTLS(t, api, &tls.Config{Certificates: []tls.Certificate{certificate(t, now.Add(-time.Hour),
+		now.Add(time.Hour), "api.example.test")}})
 	proxy := &connectProxy{to: strings.TrimPrefix(base, "https://"), status: func(n int32) int {
 		if n == 2 {
 			return http.StatusBadGateway
@@ -443,7 +447,8 @@ func TestNetworkTooManyOpenFiles(t *testing.T) {
 		}
 		return &evalserver.Fault{Kind: evalserver.Hang} // so that each of the others needs a connection
 	}
-	r := networkRun{Server: api.start(t), Users: names("u", 200), Process: true, Args: []string{"--concurrency", "100", "--rate", "0"}, Shell: "ulimit -n 40"}.do(t)
+	r := networkRun{Server: api.start(t), Users: names("u", 200), Process: true,
+		Args: []string{"--concurrency", "100", "--rate", "0"}, Shell: "ulimit -n 40"}.do(t)
 	r.wantNothing(t, exitStopped, "too many open files", "ulimit -n", "run the same command again")
 	if strings.Contains(r.stderr, "the API is") {
 		t.Errorf("it said\n%s\nwant nothing about the API", r.stderr)
@@ -482,22 +487,30 @@ func TestNetworkTracking(t *testing.T) {
 		{"the API", &faultyAPI{}, []string{"/v1/", "/sdk/"}, nil, exitOK, nil, "honoured", ""},
 		{"the API, --strict", &faultyAPI{}, []string{"/v1/"}, []string{"--strict"}, exitOK, nil, "honoured", ""},
 		{"the proxy, /v1 alone", &faultyAPI{Proxy: true}, []string{"/v1/"}, nil, exitOK,
-			[]string{"could not tell whether this server honours no-track", "GET /status: status 404", "--strict"}, "unproven", "no-track unproven"},
+			[]string{"could not tell whether this server honours no-track", "GET /status: status 404", "--strict"}, "unproven",
+			"no-track unproven"},
 		{"the proxy, /v1 alone, --strict", &faultyAPI{Proxy: true}, []string{"/v1/"}, []string{"--strict"}, exitFailed,
 			[]string{"could not tell whether this server honours no-track", "GET /status"}, "", ""},
 		{"the proxy, without /status", &faultyAPI{Proxy: true}, []string{"/v1/", "/sdk/"}, nil, exitFailed,
 			[]string{"GET /sdk/v2/flags, but not GET /v1/flags", "--allow-tracking"}, "", ""},
-		{"the proxy, without /status, --allow-tracking", &faultyAPI{Proxy: true}, []string{"/v1/", "/sdk/"}, []string{"--allow-tracking"}, exitOK,
+		{"the proxy, without /status, --allow-tracking", &faultyAPI{Proxy: true}, []string{"/v1/", "/sdk/"},
+			[]string{"--allow-tracking"}, exitOK,
 			nil, "ignored", "no-track ignored"},
-		{"a page at /status", &faultyAPI{Proxy: true, Status: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }},
-			[]string{"/v1/", "/status"}, nil, exitOK, []string{"could not tell", "GET /status: status 401"}, "unproven", "no-track unproven"},
+		{"a page at /status", &faultyAPI{Proxy: true, Status: func(w http.ResponseWriter,
+			_ *http.Request) {
+			w.WriteHeader(401)
+		}},
+			[]string{"/v1/", "/status"}, nil, exitOK, []string{"could not tell", "GET /status: status 401"}, "unproven",
+			"no-track unproven"},
 	} {
 		tests[tt.name] = func(t *testing.T) {
 			server := httptest.NewServer(only(tt.api, tt.prefixes...))
 			defer server.Close()
 			r := networkRun{
-				Server: "http://experiment.example", Users: names("u", 20), Process: true, Env: map[string]string{"HTTP_PROXY": server.URL},
-				Args: append([]string{"--allow-http", "--flag-param", map[bool]string{true: "flag_key", false: "flag_keys"}[tt.api.Proxy]}, tt.args...),
+				Server: "http://experiment.example", Users: names("u", 20), Process: true,
+				Env: map[string]string{"HTTP_PROXY": server.URL},
+				Args: append([]string{"--allow-http", "--flag-param",
+					map[bool]string{true: "flag_key", false: "flag_keys"}[tt.api.Proxy]}, tt.args...),
 			}.do(t)
 			if tt.code != exitOK {
 				r.wantNothing(t, tt.code, tt.said...)

@@ -159,7 +159,8 @@ func TestNetworkLoneFailure(t *testing.T) {
 				}
 				return nil
 			}}
-			r := networkRun{Server: api.start(t), Users: names("u", 5), Args: []string{"--concurrency", "1", "--max-outage", "1m"}}.do(t)
+			r := networkRun{Server: api.start(t), Users: names("u", 5),
+				Args: []string{"--concurrency", "1", "--max-outage", "1m"}}.do(t)
 			r.wantPublished(t, failure{UserID: user, Kind: "unavailable", Status: 500, Attempts: 5})
 			ledger{}.check(t, api, r)
 		}
@@ -259,8 +260,10 @@ func TestNetworkRefusedAfterAnswers(t *testing.T) {
 				}
 				return nil
 			}}
-			r := networkRun{Server: api.start(t), Users: names("u", 60), Args: []string{"--max-outage", "300ms", "--concurrency", "1"}}.do(t)
-			r.wantNothing(t, exitStopped, "the API has not answered", strconv.Itoa(code), "run the same command again", "20 of 60 users are kept")
+			r := networkRun{Server: api.start(t), Users: names("u", 60),
+				Args: []string{"--max-outage", "300ms", "--concurrency", "1"}}.do(t)
+			r.wantNothing(t, exitStopped, "the API has not answered", strconv.Itoa(code), "run the same command again",
+				"20 of 60 users are kept")
 			r = r.run.do(t) // it goes on, and nobody is answered
 			r.wantNothing(t, exitStopped, "the API has not answered", strconv.Itoa(code), "20 of 60 users are kept")
 			ledger{outage: true}.check(t, api, r)
@@ -335,7 +338,10 @@ func TestNetworkPauses(t *testing.T) {
 		ledger{}.check(t, api, r)
 	}
 	tests["forever"] = func(t *testing.T) {
-		api := &faultyAPI{Script: func(string, int) *evalserver.Fault { return &evalserver.Fault{Kind: "429", RetryAfter: "0.1"} }}
+		api := &faultyAPI{Script: func(string, int) *evalserver.Fault {
+			return &evalserver.Fault{Kind: "429",
+				RetryAfter: "0.1"}
+		}}
 		r := networkRun{Server: api.start(t), Users: names("u", 30), Args: []string{"--max-outage", "500ms"}}.do(t)
 		r.wantNothing(t, exitStopped, "429", "run the same command again")
 		ledger{}.check(t, api, r)
@@ -347,11 +353,15 @@ func TestNetworkPauses(t *testing.T) {
 func TestNetworkRedirects(t *testing.T) {
 	t.Parallel()
 	var elsewhere sync.Map
-	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { elsewhere.Store(r.URL.Path, r.Header) }))
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter,
+		r *http.Request) {
+		elsewhere.Store(r.URL.Path, r.Header)
+	}))
 	defer other.Close()
 	tests := map[string]func(*testing.T){}
 	for _, code := range []int{300, 301, 302, 303, 304, 307, 308} {
-		for where, to := range map[string]string{"another host": other.URL + "/" + strconv.Itoa(code), "itself": "/v1/vardata?user_id=other", "nowhere": ""} {
+		for where, to := range map[string]string{"another host": other.URL + "/" + strconv.Itoa(code),
+			"itself": "/v1/vardata?user_id=other", "nowhere": ""} {
 			tests[strconv.Itoa(code)+" to "+where] = func(t *testing.T) {
 				redirect := func(w http.ResponseWriter, _ *http.Request) {
 					if to != "" {

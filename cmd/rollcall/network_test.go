@@ -119,16 +119,17 @@ func (a *faultyAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.arrived = append(a.arrived, in)
 	if a.handler == nil {
 		a.asked, a.faults, a.answers = map[string][]evalserver.Request{}, map[string]int{}, map[string]int{}
-		a.handler = networkEngine(evalserver.Config{Key: networkKey, Proxy: a.Proxy, Script: a.script, Record: func(r evalserver.Request) {
-			a.mu.Lock()
-			defer a.mu.Unlock()
-			switch {
-			case isProbe(&r):
-				a.probes = append(a.probes, r)
-			case r.Path == "/v1/vardata":
-				a.asked[r.UserID] = append(a.asked[r.UserID], r)
-			}
-		}})
+		a.handler = networkEngine(evalserver.Config{Key: networkKey, Proxy: a.Proxy, Script: a.script,
+			Record: func(r evalserver.Request) {
+				a.mu.Lock()
+				defer a.mu.Unlock()
+				switch {
+				case isProbe(&r):
+					a.probes = append(a.probes, r)
+				case r.Path == "/v1/vardata":
+					a.asked[r.UserID] = append(a.asked[r.UserID], r)
+				}
+			}})
 	}
 	a.mu.Unlock()
 	if r.URL.Path == "/status" && a.Status != nil {
@@ -283,7 +284,8 @@ func (r networkRun) do(t *testing.T) *networkResult {
 		t.Fatal(err)
 	}
 	args := append([]string{
-		"snapshot", path("users.csv"), "--server", r.Server, "--out", path("a.csv"), "--out", path("a.jsonl"), "--progress", "none",
+		"snapshot", path("users.csv"), "--server", r.Server, "--out", path("a.csv"), "--out", path("a.jsonl"), "--progress",
+		"none",
 		"--flags", "f,g", "--rate", strconv.Itoa(networkRate), "--concurrency", "16",
 	}, r.Args...)
 	said := &watched{tell: r.Said}
@@ -299,9 +301,11 @@ func (r networkRun) do(t *testing.T) *networkResult {
 		}
 		cmd := exec.CommandContext(t.Context(), command, args...)
 		if r.Shell != "" {
-			cmd = exec.CommandContext(t.Context(), "sh", append([]string{"-c", r.Shell + ` && exec "$0" "$@"`, command}, args...)...)
+			cmd = exec.CommandContext(t.Context(), "sh", append([]string{"-c", r.Shell + ` && exec "$0" "$@"`, command},
+				args...)...)
 		}
-		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + os.Getenv("GOCOVERDIR"), "GORACE=" + os.Getenv("GORACE"), keyVariable + "=" + networkKey}
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + os.Getenv("GOCOVERDIR"), "GORACE=" +
+			os.Getenv("GORACE"), keyVariable + "=" + networkKey}
 		for name, value := range r.Env {
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}
@@ -316,7 +320,8 @@ func (r networkRun) do(t *testing.T) *networkResult {
 			soft = t.Context()
 		}
 		res.code = run(args, &env{
-			Stdin: bytes.NewReader(nil), Stdout: new(bytes.Buffer), Stderr: said, PreflightTime: time.Minute, Soft: soft, Hard: t.Context(),
+			Stdin: bytes.NewReader(nil), Stdout: new(bytes.Buffer), Stderr: said, PreflightTime: time.Minute, Soft: soft,
+			Hard: t.Context(),
 			LookupEnv: func(name string) (string, bool) {
 				switch name {
 				case keyVariable:
@@ -439,7 +444,8 @@ func (r *networkResult) wantPublished(t *testing.T, failures ...failure) {
 		}
 	}
 	u := r.manifest.Users
-	if total := int64(len(r.run.Users)); u.Read != total || u.Failed != int64(len(failures)) || u.Answered != total-u.Failed {
+	if total := int64(len(r.run.Users)); u.Read != total || u.Failed != int64(len(failures)) ||
+		u.Answered != total-u.Failed {
 		t.Errorf("the manifest counts %+v; want %d users, %d failed", u, total, len(failures))
 	}
 }
@@ -491,7 +497,8 @@ func (l ledger) check(t *testing.T, a *faultyAPI, r *networkResult) {
 	var first time.Time
 	for i, in := range a.arrived {
 		if want := []string{"no-track"}; !slices.Equal(in.track, want) || !slices.Equal(in.exposure, want) {
-			t.Errorf("request %d, %s: X-Amp-Exp-Track %q and X-Amp-Exp-Exposure-Track %q, want %q twice", i+1, in.path, in.track, in.exposure, want)
+			t.Errorf("request %d, %s: X-Amp-Exp-Track %q and X-Amp-Exp-Exposure-Track %q, want %q twice", i+1, in.path, in.track,
+				in.exposure, want)
 		}
 		want := []string{"Api-Key " + networkKey}
 		if in.path == "/status" {
@@ -530,8 +537,10 @@ func (l ledger) check(t *testing.T, a *faultyAPI, r *networkResult) {
 			t.Errorf("a probe was tracked: %+v", q)
 		}
 	}
-	if n := len(a.probes); r.manifest != nil && n > 2*int(r.manifest.Requests.Retries) && !strings.Contains(r.stderr, "the API is not there") {
-		t.Errorf("%d probes for %d retries, with no outage; want at most two for each user whose attempts ran out", n, r.manifest.Requests.Retries)
+	if n := len(a.probes); r.manifest != nil && n > 2*int(r.manifest.Requests.Retries) &&
+		!strings.Contains(r.stderr, "the API is not there") {
+		t.Errorf("%d probes for %d retries, with no outage; want at most two for each user whose attempts ran out", n,
+			r.manifest.Requests.Retries)
 	}
 	unexplained, again := 0, 0
 	for user, requests := range a.asked {

@@ -37,8 +37,9 @@ func certificate(t *testing.T, from, to time.Time, names ...string) tls.Certific
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotBefore: from, NotAfter: to, DNSNames: names,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		IsCA: true, BasicConstraintsValid: true,
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		IsCA:        true, BasicConstraintsValid: true,
 	}
 	if len(names) == 0 {
 		template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
@@ -60,7 +61,8 @@ func startTLS(t *testing.T, api http.Handler, config *tls.Config) (base, file st
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	file = filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.TLS.Certificates[0].Certificate[0]}), 0o600); err != nil {
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE",
+		Bytes: server.TLS.Certificates[0].Certificate[0]}), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return server.URL, file
@@ -81,13 +83,16 @@ func TestNetworkTLS(t *testing.T) {
 		config   *tls.Config
 		said     string
 	}{
-		"self-signed":        {cert: good, distrust: true, said: "certificate"},
-		"wrong host":         {cert: certificate(t, now.Add(-hour), now.Add(hour), "api.lab.amplitude.com"), said: "127.0.0.1"},
-		"wrong name":         {cert: good, host: "localhost", said: "localhost"},
-		"expired":            {cert: certificate(t, now.Add(-2*hour), now.Add(-hour)), said: "expired"},
-		"not yet valid":      {cert: certificate(t, now.Add(hour), now.Add(2*hour)), said: "not yet valid"},
-		"TLS 1.1":            {cert: good, config: &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, said: "TLS 1.2"},
-		"client certificate": {cert: good, config: &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, MaxVersion: tls.VersionTLS12}, said: "tls"},
+		"self-signed": {cert: good, distrust: true, said: "certificate"},
+		"wrong host": {cert: certificate(t, now.Add(-hour), now.Add(hour), "api.lab.amplitude.com"),
+			said: "127.0.0.1"},
+		"wrong name":    {cert: good, host: "localhost", said: "localhost"},
+		"expired":       {cert: certificate(t, now.Add(-2*hour), now.Add(-hour)), said: "expired"},
+		"not yet valid": {cert: certificate(t, now.Add(hour), now.Add(2*hour)), said: "not yet valid"},
+		"TLS 1.1": {cert: good, config: &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11},
+			said: "TLS 1.2"},
+		"client certificate": {cert: good, config: &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert,
+			MaxVersion: tls.VersionTLS12}, said: "tls"},
 	} {
 		tests[name] = func(t *testing.T) {
 			api := &faultyAPI{}
@@ -106,7 +111,8 @@ func TestNetworkTLS(t *testing.T) {
 			if tt.host != "" {
 				base = strings.Replace(base, "127.0.0.1", tt.host, 1)
 			}
-			r := networkRun{Server: base, Users: names("u", 20), Process: true, Env: map[string]string{"SSL_CERT_FILE": file, "SSL_CERT_DIR": t.TempDir()}}.do(t)
+			r := networkRun{Server: base, Users: names("u", 20), Process: true,
+				Env: map[string]string{"SSL_CERT_FILE": file, "SSL_CERT_DIR": t.TempDir()}}.do(t)
 			r.wantNothing(t, exitFailed, "cannot trust the server", tt.said, "--server")
 			if len(api.arrived) > 0 {
 				t.Errorf("%s: %d requests arrived, want none", name, len(api.arrived))
@@ -199,7 +205,8 @@ func TestNetworkHTTP2(t *testing.T) {
 // startEchoing serves over TLS and HTTP/1.1. It answers every request, and then sends all that it was asked, unasked.
 func startEchoing(t *testing.T, cert tls.Certificate) (base string) {
 	t.Helper()
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}})
+	listener, err := tls.Listen("tcp", "127.0.0.1:0",
+		&tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +256,8 @@ func TestNetworkStandardError(t *testing.T) {
 	now := time.Now()
 	cert := certificate(t, now.Add(-time.Hour), now.Add(time.Hour))
 	file := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}), 0o600); err != nil {
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	tests := map[string]func(*testing.T){}
@@ -273,8 +281,9 @@ func TestNetworkStandardError(t *testing.T) {
 				base = startEchoing(t, cert)
 			}
 			r := networkRun{
-				Server: base, Users: names(canaryUser[0], 8), Process: true, Args: append([]string{"--concurrency", "2"}, tt.args...),
-				Env: map[string]string{"SSL_CERT_FILE": file, "GODEBUG": tt.debug},
+				Server: base, Users: names(canaryUser[0], 8), Process: true,
+				Args: append([]string{"--concurrency", "2"}, tt.args...),
+				Env:  map[string]string{"SSL_CERT_FILE": file, "GODEBUG": tt.debug},
 			}.do(t) // which looks for the key
 			r.wantCode(t, exitOK)
 			if strings.Contains(r.stderr, canaryUser[0]) {

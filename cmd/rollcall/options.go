@@ -150,7 +150,8 @@ func (o *snapshotOptions) check(ctx context.Context, inputs []string) error {
 	if len(o.outs) == 0 {
 		return pipeline.WithHint(usageErrorf("no --out given"), "for example --out assignments.parquet")
 	}
-	for name, n := range map[string]float64{"rate": o.rate, "limit": float64(o.limit), "min-users": float64(o.minUsers), "sample": float64(o.sample), "concurrency": float64(o.concurrency)} {
+	for name, n := range map[string]float64{"rate": o.rate, "limit": float64(o.limit), "min-users": float64(o.minUsers),
+		"sample": float64(o.sample), "concurrency": float64(o.concurrency)} {
 		if n < 0 || math.IsNaN(n) || math.IsInf(n, 0) {
 			return usageErrorf("--%s cannot be %v", name, n)
 		}
@@ -172,7 +173,8 @@ func (o *snapshotOptions) check(ctx context.Context, inputs []string) error {
 		o.resume = resumeNever
 	}
 	if o.rate > maxRate {
-		return pipeline.WithHint(usageErrorf("--rate cannot be %g: it is at most %d", o.rate, maxRate), "--rate 0 is no limit")
+		return pipeline.WithHint(usageErrorf("--rate cannot be %g: it is at most %d", o.rate, maxRate),
+			"--rate 0 is no limit")
 	}
 	if o.burst > maxRate {
 		return usageErrorf("--burst cannot be %d: it is at most %d", o.burst, maxRate)
@@ -209,13 +211,15 @@ func (o *snapshotOptions) check(ctx context.Context, inputs []string) error {
 			o.concurrency = min(max(int(math.Ceil(o.rate*0.2)), 4), 1024) // an answer takes up to 0.2 s: api-facts
 		}
 	}
-	return errors.Join(o.checkOutputs(), o.checkFlags(ctx), o.checkLayout(), o.checkMapping(), o.errLine.parse(o.maxErrors), o.server.check(o.local()))
+	return errors.Join(o.checkOutputs(), o.checkFlags(ctx), o.checkLayout(), o.checkMapping(),
+		o.errLine.parse(o.maxErrors), o.server.check(o.local()))
 }
 
 // clientConfig is how the API is asked.
 func (o *snapshotOptions) clientConfig() amplitude.Config {
 	return amplitude.Config{
-		FlagKeys: o.flags, Rate: o.rate, Burst: o.burst, Concurrency: o.concurrency, MaxAttempts: o.maxAttempts, MaxOutage: o.maxOutage,
+		FlagKeys: o.flags, Rate: o.rate, Burst: o.burst, Concurrency: o.concurrency, MaxAttempts: o.maxAttempts,
+		MaxOutage: o.maxOutage,
 	}
 }
 
@@ -280,12 +284,14 @@ func (o *snapshotOptions) checkOutputs() error {
 	}
 	if o.errorsFile == "" {
 		if o.outs[0] == "-" {
-			return pipeline.WithHint(usageErrorf("--errors must be named when the first output is standard output"), "for example --errors failed.jsonl")
+			return pipeline.WithHint(usageErrorf("--errors must be named when the first output is standard output"),
+				"for example --errors failed.jsonl")
 		}
 		o.errorsFile = sinks.TrimFormat(o.outs[0]) + ".errors.jsonl"
 	}
 	if o.summary != "" && !strings.HasSuffix(o.summary, ".json") {
-		return pipeline.WithHint(usageErrorf("--summary %s: it is written as JSON", text.Clean(o.summary)), "name a file that ends in .json")
+		return pipeline.WithHint(usageErrorf("--summary %s: it is written as JSON", text.Clean(o.summary)),
+			"name a file that ends in .json")
 	}
 	if o.errorsFile == "-" {
 		return usageErrorf("--errors cannot be standard output")
@@ -312,7 +318,8 @@ func (o *snapshotOptions) flagsFile() string {
 
 // sideFiles are the files that are published with the outputs and hold no rows: the manifest is the last.
 func (o *snapshotOptions) sideFiles() []string {
-	return slices.DeleteFunc([]string{o.summary, o.flagsFile(), o.manifestFile()}, func(path string) bool { return path == "" })
+	return slices.DeleteFunc([]string{o.summary, o.flagsFile(), o.manifestFile()},
+		func(path string) bool { return path == "" })
 }
 
 // manifestFile is where the manifest goes; "" when there is only standard output.
@@ -374,7 +381,8 @@ func (o *snapshotOptions) checkMapping() error {
 
 // inputOptions say how to read the input. They want checkMapping.
 func (o *snapshotOptions) inputOptions() sources.Options {
-	return sources.Options{Format: o.inputFormat, Delimiter: o.comma, NoHeader: o.noHeader, Pad: o.ragged == "pad", Mapping: o.mapped}
+	return sources.Options{Format: o.inputFormat, Delimiter: o.comma, NoHeader: o.noHeader, Pad: o.ragged == "pad",
+		Mapping: o.mapped}
 }
 
 // errorLimit is --max-errors.

@@ -47,7 +47,8 @@ var storePattern = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]+)://`)
 
 // copyCommands are the commands that copy a file from or to where a URL points.
 var copyCommands = map[string]string{
-	"s3": "aws s3 cp", "s3a": "aws s3 cp", "gs": "gcloud storage cp", "az": "azcopy copy", "abfs": "azcopy copy", "abfss": "azcopy copy",
+	"s3": "aws s3 cp", "s3a": "aws s3 cp", "gs": "gcloud storage cp", "az": "azcopy copy", "abfs": "azcopy copy",
+	"abfss": "azcopy copy",
 	"wasbs": "azcopy copy", "hdfs": "hdfs dfs -cp",
 }
 

@@ -34,15 +34,22 @@ func realCommand(t *testing.T, args ...string) *exec.Cmd {
 var sideFiles = []struct {
 	name, args, content, prints string
 }{
-	{"input", "snapshot PIPE --evaluator local --flag-configs FLAGS --flags dark-mode --out - --out-format csv --errors e.jsonl", "user_id\nuser-A\n", `1,user-A,,dark-mode`},
-	{"a row of the input", "explain --row 1 PIPE --flag-configs FLAGS --flags dark-mode", "user_id\nuser-A\n", "dark-mode"},
-	{"a list of flags", "snapshot USERS --evaluator local --flag-configs FLAGS --flags-from PIPE --limit 1 --out - --out-format csv --errors e.jsonl", "dark-mode\n", ",dark-mode,"},
-	{"a list of flags to explain", "explain --user-id u --flag-configs FLAGS --flags-from PIPE", "dark-mode\n", "dark-mode"},
+	{"input", "snapshot PIPE --evaluator local --flag-configs FLAGS --flags dark-mode --out - --out-format csv " +
+		"--errors e.jsonl", "user_id\nuser-A\n", `1,user-A,,dark-mode`},
+	{"a row of the input", "explain --row 1 PIPE --flag-configs FLAGS --flags dark-mode", "user_id\nuser-A\n",
+		"dark-mode"},
+	{"a list of flags", "snapshot USERS --evaluator local --flag-configs FLAGS --flags-from PIPE --limit 1 --out - " +
+		"--out-format csv --errors e.jsonl", "dark-mode\n", ",dark-mode,"},
+	{"a list of flags to explain", "explain --user-id u --flag-configs FLAGS --flags-from PIPE", "dark-mode\n",
+		"dark-mode"},
 	{"options", "flags --flag-configs FLAGS --config PIPE", "format: csv\n", "dark-mode"},
 	{"a key", "flags --server http://127.0.0.1:1 --key-file PIPE", "key-0123456789abcdef", ""},
-	{"configurations of a local run", "snapshot USERS --evaluator local --flag-configs PIPE --flags dark-mode --limit 1 --out - --out-format csv --errors e.jsonl", "FLAGS", ",dark-mode,"},
-	{"configurations of an embedded server", "snapshot USERS --server embedded --flag-configs PIPE --flags dark-mode --limit 1 --out a.csv", "FLAGS", ""},
-	{"configurations of a dry run", "snapshot USERS --server embedded --flag-configs PIPE --flags dark-mode --limit 1 --out a.csv --dry-run", "FLAGS", "Nothing was sent."},
+	{"configurations of a local run", "snapshot USERS --evaluator local --flag-configs PIPE --flags dark-mode --limit " +
+		"1 --out - --out-format csv --errors e.jsonl", "FLAGS", ",dark-mode,"},
+	{"configurations of an embedded server", "snapshot USERS --server embedded --flag-configs PIPE --flags dark-mode " +
+		"--limit 1 --out a.csv", "FLAGS", ""},
+	{"configurations of a dry run", "snapshot USERS --server embedded --flag-configs PIPE --flags dark-mode --limit 1 " +
+		"--out a.csv --dry-run", "FLAGS", "Nothing was sent."},
 	{"configurations to explain", "explain --user-id u --flag-configs PIPE --flags dark-mode", "FLAGS", "dark-mode"},
 	{"configurations to list", "flags --flag-configs PIPE", "FLAGS", "dark-mode"},
 	{"configurations to serve", "serve --flag-configs PIPE --listen 127.0.0.1:0", "", ""},
@@ -65,7 +72,8 @@ func sideFileArgs(t *testing.T, args, pipe, snapshot string) []string {
 func testSnapshot(t *testing.T) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "a.csv")
-	cmd := realCommand(t, sideFileArgs(t, "snapshot USERS --evaluator local --flag-configs FLAGS --flags dark-mode --limit 3 --out "+out, "", "")...)
+	cmd := realCommand(t, sideFileArgs(t, "snapshot USERS --evaluator local --flag-configs FLAGS --flags dark-mode "+
+		"--limit 3 --out "+out, "", "")...)
 	if text, err := cmd.CombinedOutput(); err != nil && cmd.ProcessState.ExitCode() != exitSomeFailed {
 		t.Fatalf("%v\n%s", err, text)
 	}
@@ -171,7 +179,8 @@ func TestNamedPipesThatNobodyWrites(t *testing.T) {
 				err = <-done
 				exit, ok := errors.AsType[*exec.ExitError](err)
 				if !ok || exit.ExitCode() != waits.want || !strings.Contains(stderr.String(), "interrupted") {
-					t.Errorf("%v: %v, want exit code %d and that it was interrupted; it said:\n%s", cmd.Args[1:], err, waits.want, &stderr)
+					t.Errorf("%v: %v, want exit code %d and that it was interrupted; it said:\n%s", cmd.Args[1:], err, waits.want,
+						&stderr)
 				}
 			})
 		}

@@ -60,7 +60,8 @@ func TestReaderLeaves(t *testing.T) {
 		return code, b.String()
 	}
 	const local = "snapshot users.csv --evaluator local --flags dark-mode --quiet --flag-configs "
-	for out, configs := range map[string]string{"a.csv": flags, "b.csv": flags, "c.csv": flags, "changed.csv": "draft.json"} {
+	for out, configs := range map[string]string{"a.csv": flags, "b.csv": flags, "c.csv": flags,
+		"changed.csv": "draft.json"} {
 		if code, said := run(t, nil, strings.Fields(local+configs+" --out "+out)...); code != 0 {
 			t.Fatalf("snapshot %s: exit code %d\n%s", out, code, said)
 		}
@@ -102,7 +103,8 @@ func TestReaderLeaves(t *testing.T) {
 			defer w.Close() //nolint:errcheck // nothing is written to it here
 			code, stderr := run(t, w, strings.Fields(tt.args)...)
 			if code != tt.code || tt.says == "" && stderr != "" || !strings.HasPrefix(stderr, tt.says) {
-				t.Errorf("rollcall %s with a reader that left: exit code %d, want %d; it said %q, want %q", tt.args, code, tt.code, stderr, tt.says)
+				t.Errorf("rollcall %s with a reader that left: exit code %d, want %d; it said %q, want %q", tt.args, code, tt.code,
+					stderr, tt.says)
 			}
 		})
 	}

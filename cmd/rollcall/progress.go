@@ -29,9 +29,11 @@ type progress struct {
 	stopped chan struct{}
 }
 
-// startProgress begins to show the progress of a run of total users; sofar counts those that an earlier process did. mode is --progress.
+// startProgress begins to show the progress of a run of total users; sofar counts those that an earlier process did.
+// mode is --progress.
 func startProgress(con *console, mode string, total int64, sofar *snapshot.Tally) *progress {
-	p := &progress{con: con, total: total, started: time.Now(), before: sofar.Read, stop: make(chan struct{}), stopped: make(chan struct{})}
+	p := &progress{con: con, total: total, started: time.Now(), before: sofar.Read, stop: make(chan struct{}),
+		stopped: make(chan struct{})}
 	p.done.Store(sofar.Read)
 	p.failed.Store(sofar.FailedUsers())
 	width, terminal := con.Terminal()
@@ -51,7 +53,8 @@ func startProgress(con *console, mode string, total int64, sofar *snapshot.Tally
 			width = 80
 		}
 		p.bar = progressbar.NewOptions64(max(total, 1),
-			progressbar.OptionSetWriter(con.out), progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false),
+			progressbar.OptionSetWriter(con.out), progressbar.OptionSetPredictTime(false),
+			progressbar.OptionSetElapsedTime(false),
 			progressbar.OptionSetWidth(min(max(width-72, 5), 40)), progressbar.OptionSetRenderBlankState(false),
 			progressbar.OptionSetTheme(progressbar.ThemeASCII), progressbar.OptionClearOnFinish())
 		con.SetBar(func() { _ = p.bar.Clear() })
@@ -102,13 +105,15 @@ func (p *progress) show(every time.Duration) {
 			d := time.Duration(float64(p.total-done) / perSecond * float64(time.Second))
 			left, remaining = roundDuration(d), slog.DurationValue(d)
 		}
-		line := fmt.Sprintf("%s of %s users, %.0f/s, %s failed, %s left", text.Thousands(done), text.Thousands(p.total), perSecond, text.Thousands(failed), left)
+		line := fmt.Sprintf("%s of %s users, %.0f/s, %s failed, %s left", text.Thousands(done), text.Thousands(p.total),
+			perSecond, text.Thousands(failed), left)
 		switch {
 		case p.bar != nil:
 			p.bar.Describe(line)
 			_ = p.bar.Set64(done)
 		case p.con.json:
-			p.con.Log.Info("progress", "users", done, "of", p.total, "per_second", perSecond, "failed", failed, "left", remaining)
+			p.con.Log.Info("progress", "users", done, "of", p.total, "per_second", perSecond, "failed", failed, "left",
+				remaining)
 		default:
 			p.con.Log.Info(line)
 		}

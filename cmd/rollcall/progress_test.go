@@ -16,8 +16,10 @@ func TestProgressLines(t *testing.T) {
 		quiet bool
 		want  string
 	}{
-		{"auto", false, "rollcall: 1,000 of 4,000 users, 100/s, 1 failed, 30s left\nrollcall: 2,000 of 4,000 users, 100/s, 1 failed, 20s left\n"},
-		{"lines", false, "rollcall: 1,000 of 4,000 users, 100/s, 1 failed, 30s left\nrollcall: 2,000 of 4,000 users, 100/s, 1 failed, 20s left\n"},
+		{"auto", false, "rollcall: 1,000 of 4,000 users, 100/s, 1 failed, 30s left\nrollcall: 2,000 of 4,000 users, " +
+			"100/s, 1 failed, 20s left\n"},
+		{"lines", false, "rollcall: 1,000 of 4,000 users, 100/s, 1 failed, 30s left\nrollcall: 2,000 of 4,000 users, " +
+			"100/s, 1 failed, 20s left\n"},
 		{"none", false, ""},
 		{"lines", true, ""},
 	} {

@@ -41,7 +41,8 @@ func (s *snapshotRun) publish() error {
 	if err != nil {
 		return stopped(errors.Join(err, s.removeStale()))
 	}
-	s.outputs, s.committed = nil, true // from here on they belong to the journal, which may hold the list even if writing it fails
+	// from here on they belong to the journal, which may hold the list even if writing it fails
+	s.outputs, s.committed = nil, true
 	if err := s.journal.Commit(committedFiles(list)); err != nil {
 		return stopped(err)
 	}
@@ -101,12 +102,13 @@ func (s *snapshotRun) completeFiles(m *snapshot.Manifest) ([]publication, error)
 	return list, nil
 }
 
-// committedFiles returns the list as the journal has it: names without directories, because the directories may be elsewhere when it is
-// read again, and because no file may say where to write.
+// committedFiles returns the list as the journal has it: names without directories, because the directories may be
+// elsewhere when it is read again, and because no file may say where to write.
 func committedFiles(list []publication) []journal.CommittedFile {
 	var files []journal.CommittedFile
 	for _, p := range list {
-		files = append(files, journal.CommittedFile{Temp: filepath.Base(p.temp), Final: filepath.Base(p.final), SHA256: p.sha256, Bytes: p.bytes})
+		files = append(files, journal.CommittedFile{Temp: filepath.Base(p.temp), Final: filepath.Base(p.final),
+			SHA256: p.sha256, Bytes: p.bytes})
 	}
 	return files
 }
@@ -148,8 +150,8 @@ func (s *snapshotRun) checkReplace(path string) error {
 	return err
 }
 
-// finishEarlier publishes what an earlier run had completed when it died. It reports false where some of that is gone or
-// changed: then the run goes on from its journal as one that had not come so far, and writes all files again.
+// finishEarlier publishes what an earlier run had completed when it died. It reports false where some of that is gone
+// or changed: then the run goes on from its journal as one that had not come so far, and writes all files again.
 func (s *snapshotRun) finishEarlier(u *unfinished) (bool, error) {
 	waiting, published, lost, err := s.findCommitted(u.reader.Committed())
 	if err != nil {
@@ -159,7 +161,8 @@ func (s *snapshotRun) finishEarlier(u *unfinished) (bool, error) {
 		lost = "standard output" // whoever reads it now has nothing yet
 	}
 	if lost != "" {
-		s.con.Log.Info(fmt.Sprintf("an earlier run had finished asking, but what it had written to %s is gone or changed: everything is written again", text.Clean(lost)))
+		s.con.Log.Info(fmt.Sprintf("an earlier run had finished asking, but what it had written to %s is gone or changed: "+
+			"everything is written again", text.Clean(lost)))
 		return false, stopped(s.withdrawPublished(published))
 	}
 	for _, p := range published {
@@ -185,7 +188,8 @@ func (s *snapshotRun) finishEarlier(u *unfinished) (bool, error) {
 
 // findCommitted finds the files of a commit, by the names that this command's options give them: those that wait for
 // their final names, and those that have them. lost is the first that is neither, or "".
-func (s *snapshotRun) findCommitted(files []journal.CommittedFile) (waiting, published []publication, lost string, err error) {
+func (s *snapshotRun) findCommitted(files []journal.CommittedFile) (waiting, published []publication, lost string,
+	err error) {
 	for i, final := range s.finalNames() {
 		if i >= len(files) || filepath.Base(files[i].Final) != filepath.Base(final) {
 			if lost == "" {
@@ -234,7 +238,8 @@ func (s *snapshotRun) hasContent(path string, p publication) (bool, error) {
 	return sum == p.sha256, err
 }
 
-// withdrawPublished takes the final names from files of a run that is not complete, so that they can be written again. With
+// withdrawPublished takes the final names from files of a run that is not complete, so that they can be written again.
+// With
 // --overwrite they are replaced; where a manifest stands, they belong to that.
 func (s *snapshotRun) withdrawPublished(published []publication) error {
 	if s.o.overwrite {
@@ -253,15 +258,17 @@ func (s *snapshotRun) withdrawPublished(published []publication) error {
 	return nil
 }
 
-// removeHidden removes the hidden files of a run that has published, the journal last: as long as it is there, a rerun clears
-// up. What cannot be removed is said, and changes nothing about the outputs.
+// removeHidden removes the hidden files of a run that has published, the journal last: as long as it is there, a rerun
+// clears up. What cannot be removed is said, and changes nothing about the outputs.
 func (s *snapshotRun) removeHidden(removeJournal func() error) {
 	if err := errors.Join(s.unlock(), durable.Remove(spoolFile(s.o)), removeJournal()); err != nil {
-		s.con.Warn(fmt.Sprintf("the outputs are published, but hidden files are left: %v", err), "the next run of these outputs removes them")
+		s.con.Warn(fmt.Sprintf("the outputs are published, but hidden files are left: %v", err),
+			"the next run of these outputs removes them")
 	}
 }
 
-// checkDirectories refuses outputs in directories that do not exist, two names of one file, and files that the run reads.
+// checkDirectories refuses outputs in directories that do not exist, two names of one file, and files that the run
+// reads.
 func (s *snapshotRun) checkDirectories() error {
 	files := s.finalNames()
 	directories := make([]fs.FileInfo, len(files))

@@ -59,7 +59,8 @@ func tempFiles(t *testing.T, folder string) map[string]string {
 	}
 	temps := map[string]string{}
 	for _, e := range entries {
-		if base, _, ok := strings.Cut(strings.TrimPrefix(e.Name(), "."), ".rollcall-"); ok && strings.HasSuffix(e.Name(), ".tmp") {
+		if base, _, ok := strings.Cut(strings.TrimPrefix(e.Name(), "."), ".rollcall-"); ok &&
+			strings.HasSuffix(e.Name(), ".tmp") {
 			temps[base] = filepath.Join(folder, e.Name())
 		}
 	}
@@ -105,8 +106,8 @@ func TestCrashAndCleaner(t *testing.T) {
 	}
 }
 
-// TestCrashCleanerWhileItRuns: a cleaner takes the temporary files while the run asks. It stops with every answer in the
-// journal, and says why; the rerun asks nobody.
+// TestCrashCleanerWhileItRuns: a cleaner takes the temporary files while the run asks. It stops with every answer in
+// the journal, and says why; the rerun asks nobody.
 func TestCrashCleanerWhileItRuns(t *testing.T) {
 	lab := newCrashLab(t, crashCommand(t), 40, false)
 	folder := t.TempDir()
@@ -203,11 +204,21 @@ func TestCrashThenAnything(t *testing.T) {
 		file   string
 	}{
 		{"nothing", func(string) error { return nil }, "", ""},
-		{"another file has a final name", func(folder string) error { return write(filepath.Join(folder, "a.parquet"), "precious") }, refused, "a.parquet"},
-		{"a link has a final name", func(folder string) error { return os.Symlink("nowhere", filepath.Join(folder, "a.parquet")) }, refused, "a.parquet"},
-		{"a manifest has been put there", func(folder string) error { return write(filepath.Join(folder, "a.csv.manifest.json"), "precious") },
+		{"another file has a final name", func(folder string) error {
+			return write(filepath.Join(folder, "a.parquet"),
+				"precious")
+		}, refused, "a.parquet"},
+		{"a link has a final name", func(folder string) error {
+			return os.Symlink("nowhere",
+				filepath.Join(folder, "a.parquet"))
+		}, refused, "a.parquet"},
+		{"a manifest has been put there", func(folder string) error {
+			return write(filepath.Join(folder,
+				"a.csv.manifest.json"), "precious")
+		},
 			"a.csv.manifest.json exists", "a.csv.manifest.json"},
-		{"a temporary file is gone", func(folder string) error { return os.Remove(tempFiles(t, folder)["a.parquet"]) }, "", ""},
+		{"a temporary file is gone", func(folder string) error { return os.Remove(tempFiles(t, folder)["a.parquet"]) }, "",
+			""},
 		{"the manifest's temporary file is gone", func(folder string) error {
 			return os.Remove(tempFiles(t, folder)["a.csv.manifest.json"])
 		}, "", ""},
@@ -220,7 +231,10 @@ func TestCrashThenAnything(t *testing.T) {
 			}
 			return err
 		}, "", ""},
-		{"others may write to a temporary file", func(folder string) error { return os.Chmod(tempFiles(t, folder)["a.parquet"], 0o666) }, "", ""},
+		{"others may write to a temporary file", func(folder string) error {
+			return os.Chmod(tempFiles(t,
+				folder)["a.parquet"], 0o666)
+		}, "", ""},
 		{"a temporary file is a link", func(folder string) error {
 			path := tempFiles(t, folder)["a.parquet"]
 			elsewhere := filepath.Join(t.TempDir(), "x")
@@ -239,11 +253,15 @@ func TestCrashThenAnything(t *testing.T) {
 			})
 		}, "", ""},
 		{"the journal says to publish another file", func(folder string) error {
-			return errors.Join(write(filepath.Join(folder, "secret"), "precious"), rewriteCommit(folder, func(c *journal.CommittedFile) {
-				c.Temp = filepath.Join(folder, "secret")
-			}))
+			return errors.Join(write(filepath.Join(folder, "secret"), "precious"),
+				rewriteCommit(folder, func(c *journal.CommittedFile) {
+					c.Temp = filepath.Join(folder, "secret")
+				}))
 		}, "", "secret"},
-		{"a published file was changed", func(folder string) error { return write(filepath.Join(folder, "a.csv"), "precious") }, "a.csv exists", "a.csv"},
+		{"a published file was changed", func(folder string) error {
+			return write(filepath.Join(folder, "a.csv"),
+				"precious")
+		}, "a.csv exists", "a.csv"},
 	}
 	for _, tt := range tests {
 		for _, moved := range []bool{false, true} {
@@ -341,7 +359,8 @@ func rewriteCommit(folder string, change func(*journal.CommittedFile)) error {
 func TestCrashWithStandardOutput(t *testing.T) {
 	lab := newCrashLab(t, crashCommand(t), 40, false)
 	run := func(folder string, env ...string) (code int, stdout, stderr string) {
-		cmd := exec.CommandContext(t.Context(), lab.command, "snapshot", lab.users, "--server", lab.url, "--out", "-", "--out-format", "csv",
+		cmd := exec.CommandContext(t.Context(), lab.command, "snapshot", lab.users, "--server", lab.url, "--out", "-",
+			"--out-format", "csv",
 			"--errors", "e.jsonl", "--concurrency", "4", "--rate", "0")
 		cmd.Dir, cmd.Env = folder, append(os.Environ(), append(env, keyVariable+"=canary")...)
 		var out, said bytes.Buffer
@@ -385,7 +404,8 @@ func TestCrashWithStandardOutput(t *testing.T) {
 		lab.forget()
 		code, got, said := run(folder)
 		if code != exitSomeFailed || got != want || lab.total > 0 {
-			t.Fatalf("killed at operation %d, the rerun: exit code %d, %d users were asked, the output is right: %v; it said:\n%s", n, code, lab.total,
+			t.Fatalf("killed at operation %d, the rerun: exit code %d, %d users were asked, the output is right: %v; it "+
+				"said:\n%s", n, code, lab.total,
 				got == want, said)
 		}
 	}

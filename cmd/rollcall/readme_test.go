@@ -39,7 +39,8 @@ func TestREADME(t *testing.T) {
 	for i := range 60 {
 		users.WriteString("user-" + string(rune('A'+i%26)) + string(rune('a'+i/26)) + ",Germany,pro,me@example.com\n")
 	}
-	for name, text := range map[string]string{"users.csv": users.String(), "flags.txt": "checkout-redesign\npricing-test\n", "key": "canary"} {
+	for name, text := range map[string]string{"users.csv": users.String(),
+		"flags.txt": "checkout-redesign\npricing-test\n", "key": "canary"} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

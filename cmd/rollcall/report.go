@@ -103,7 +103,8 @@ func failedReport(r *report.Report, failOn string) error {
 	if failOn == "" || alerts == 0 && (failOn == "alert" || warnings == 0) {
 		return nil
 	}
-	return &exitError{fmt.Errorf("--fail-on %s: %s and %s", failOn, text.Count(alerts, "alert"), text.Count(warnings, "warning")), exitNotHeld}
+	return &exitError{fmt.Errorf("--fail-on %s: %s and %s", failOn, text.Count(alerts, "alert"),
+		text.Count(warnings, "warning")), exitNotHeld}
 }
 
 // options returns the options of a report, with the flag configurations read.

@@ -80,10 +80,12 @@ func FuzzParseExpect(f *testing.F) {
 // TestReportHelp fits a screen.
 func TestReportHelp(t *testing.T) {
 	var out bytes.Buffer
-	code := run([]string{"report", "--help"}, &env{Stdout: &out, Stderr: io.Discard, LookupEnv: func(string) (string, bool) { return "", false },
-		Soft: t.Context(), Hard: t.Context()})
+	code := run([]string{"report", "--help"}, &env{Stdout: &out, Stderr: io.Discard,
+		LookupEnv: func(string) (string, bool) { return "", false },
+		Soft:      t.Context(), Hard: t.Context()})
 	lines := strings.Split(out.String(), "\n")
 	if code != 0 || len(lines) > 60 || slices.ContainsFunc(lines, func(l string) bool { return len([]rune(l)) > 80 }) {
-		t.Errorf("exit code %d and a help of %d lines, want 0 and at most 60 of 80 columns:\n%s", code, len(lines), out.String())
+		t.Errorf("exit code %d and a help of %d lines, want 0 and at most 60 of 80 columns:\n%s", code, len(lines),
+			out.String())
 	}
 }

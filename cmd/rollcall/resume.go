@@ -45,7 +45,8 @@ func (s *snapshotRun) decideResume(u *unfinished, h journal.Header, key amplitud
 	}
 	why = strings.Join(diff, "\n")
 	if s.o.resume == resumeAlways {
-		return "", pipeline.WithHint(errors.New(refused+why), "run it with what it began with, or give it up: --resume auto or never")
+		return "", pipeline.WithHint(errors.New(refused+why),
+			"run it with what it began with, or give it up: --resume auto or never")
 	}
 	return why, nil
 }
@@ -84,14 +85,17 @@ func (s *snapshotRun) openInput(args []string, earlier *unfinished) (err error) 
 // giveUp removes the journal of an unfinished run, right before this run creates its own, and says what that costs.
 func (s *snapshotRun) giveUp(u *unfinished, why string) error {
 	if u.records > 0 {
-		s.con.Warn(fmt.Sprintf("an unfinished run of %s is given up, with %s:\n%s", u.reader.Header().StartedAt.Local().Format("2006-01-02 15:04"),
-			text.Plural(u.records, "user that was asked about", "users that were asked about"), why), "--resume always refuses in such a case")
+		s.con.Warn(fmt.Sprintf("an unfinished run of %s is given up, with %s:\n%s",
+			u.reader.Header().StartedAt.Local().Format("2006-01-02 15:04"),
+			text.Plural(u.records, "user that was asked about", "users that were asked about"), why),
+			"--resume always refuses in such a case")
 	}
 	return errors.Join(durable.Remove(spoolFile(s.o)), u.reader.Remove())
 }
 
-// publishEarlier publishes what a run that is not resumed had completed when it died: nothing was missing but names. This
-// run then finds its outputs there, as it would if the other had not died. It reports false where files are missing.
+// publishEarlier publishes what a run that is not resumed had completed when it died: nothing was missing but names.
+// This run then finds its outputs there, as it would if the other had not died. It reports false where files are
+// missing.
 func (s *snapshotRun) publishEarlier(u *unfinished) (bool, error) {
 	waiting, _, lost, err := s.findCommitted(u.reader.Committed())
 	if err != nil {

@@ -23,10 +23,14 @@ func TestReplayChecksWhatTheJournalSays(t *testing.T) {
 		want   string // of the message; "" goes on
 	}{
 		{"nothing", func(r []journal.Record) []journal.Record { return r }, ""},
-		{"another request", func(r []journal.Record) []journal.Record { r[3].Request[0]++; return r }, "row 4: the request is not the one"},
-		{"another row", func(r []journal.Record) []journal.Record { r[3].Row = 400; return r[:4] }, "row 4: the request is not the one"},
-		{"a row left out", func(r []journal.Record) []journal.Record { return append(r[:3], r[4:]...) }, "row 4: the request is not the one"},
-		{"no answer", func(r []journal.Record) []journal.Record { r[3].Body = `{"x":`; return r }, "row 4: the answer in the journal cannot be used"},
+		{"another request", func(r []journal.Record) []journal.Record { r[3].Request[0]++; return r },
+			"row 4: the request is not the one"},
+		{"another row", func(r []journal.Record) []journal.Record { r[3].Row = 400; return r[:4] },
+			"row 4: the request is not the one"},
+		{"a row left out", func(r []journal.Record) []journal.Record { return append(r[:3], r[4:]...) },
+			"row 4: the request is not the one"},
+		{"no answer", func(r []journal.Record) []journal.Record { r[3].Body = `{"x":`; return r },
+			"row 4: the answer in the journal cannot be used"},
 		{"more rows than there are", func(r []journal.Record) []journal.Record {
 			for len(r) <= 13 {
 				next := r[len(r)-1]
@@ -40,7 +44,8 @@ func TestReplayChecksWhatTheJournalSays(t *testing.T) {
 		folder := t.TempDir()
 		out := filepath.Join(folder, "a.csv")
 		path := journal.PathFor(out)
-		args := []string{"snapshot", "../../testdata/few.csv", "--server", "embedded", "--flag-configs", "../../testdata/flags.json", "--out", out}
+		args := []string{"snapshot", "../../testdata/few.csv", "--server", "embedded", "--flag-configs",
+			"../../testdata/flags.json", "--out", out}
 		// The first 50 users failing would leave no journal, so a run that allows no failure is given one.
 		users := filepath.Join(folder, "users.csv")
 		text, err := os.ReadFile("../../testdata/few.csv")
@@ -124,7 +129,8 @@ func TestNewInputAfterCommit(t *testing.T) {
 			if err := os.WriteFile(users, []byte("user_id\nnext\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			w, err := journal.Create(journal.PathFor(out), journal.Header{RunID: "earlier", Options: map[string]string{"evaluator": "remote"}})
+			w, err := journal.Create(journal.PathFor(out), journal.Header{RunID: "earlier",
+				Options: map[string]string{"evaluator": "remote"}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -135,12 +141,14 @@ func TestNewInputAfterCommit(t *testing.T) {
 					t.Fatal(err)
 				}
 				sum := sha256.Sum256([]byte("earlier"))
-				files = append(files, journal.CommittedFile{Temp: filepath.Base(temp.Name()), Final: filepath.Base(final), Bytes: 7, SHA256: hex.EncodeToString(sum[:])})
+				files = append(files, journal.CommittedFile{Temp: filepath.Base(temp.Name()), Final: filepath.Base(final), Bytes: 7,
+					SHA256: hex.EncodeToString(sum[:])})
 			}
 			if err := errors.Join(w.Commit(files), w.Close()); err != nil {
 				t.Fatal(err)
 			}
-			code, said := inProcess(t, append([]string{"snapshot", users, "--server", "embedded", "--flag-configs", "../../testdata/flags.json",
+			code, said := inProcess(t, append([]string{"snapshot", users, "--server", "embedded", "--flag-configs",
+				"../../testdata/flags.json",
 				"--out", out}, tt.args...)...)
 			if code != tt.code || !strings.Contains(said, "its outputs are published now") {
 				t.Errorf("exit code %d, want %d, and that outputs are published; it said:\n%s", code, tt.code, said)

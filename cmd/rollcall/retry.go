@@ -15,17 +15,19 @@ import (
 )
 
 // notInherited are the options that a retry does not take from the run that it completes: those which are about that
-// run's files and its console, and those which decide where the key comes from and who gets it. The manifest lies beside
-// the input, where somebody else may have put it.
+// run's files and its console, and those which decide where the key comes from and who gets it. The manifest lies
+// beside the input, where somebody else may have put it.
 var notInherited = []string{
-	"input-format", "delimiter", "limit", "sample", "out", "out-format", "errors", "summary", "overwrite", "max-errors", "concurrency",
-	"fresh", "resume", "min-users", "accept-new-key", "no-header", "ragged", "dry-run", "progress", "config", "quiet", "log-format", "key-file", "allow-http", "allow-tracking", "help",
+	"input-format", "delimiter", "limit", "sample", "out", "out-format", "errors", "summary", "overwrite", "max-errors",
+	"concurrency",
+	"fresh", "resume", "min-users", "accept-new-key", "no-header", "ragged", "dry-run", "progress", "config", "quiet",
+	"log-format", "key-file", "allow-http", "allow-tracking", "help",
 }
 
 // inheritOptions gives the options of the run that a retry completes to those options that were not given: whoever asks
-// again about the users of OUT.errors.jsonl wants the same flags and columns as before. It returns how the input's run and
-// what was taken from it are to be said; "" where the inputs are not the error records of a run whose manifest is beside
-// them.
+// again about the users of OUT.errors.jsonl wants the same flags and columns as before. It returns how the input's run
+// and what was taken from it are to be said; "" where the inputs are not the error records of a run whose manifest is
+// beside them.
 func inheritOptions(options *pflag.FlagSet, inputs []string, format string) (said, hint string, err error) {
 	paths, err := sources.ExpandPaths(inputs)
 	if err != nil || len(paths) == 0 || slices.Contains(inputs, "-") {
@@ -44,14 +46,16 @@ func inheritOptions(options *pflag.FlagSet, inputs []string, format string) (sai
 	local := m.Options.Text("evaluator") == "local" || m.Options.Text("server") == "embedded"
 	options.VisitAll(func(o *pflag.Flag) {
 		value := m.Options.Text(o.Name)
-		if err != nil || o.Changed || o.Hidden || slices.Contains(notInherited, o.Name) || value == "" || value == o.Value.String() {
+		if err != nil || o.Changed || o.Hidden || slices.Contains(notInherited, o.Name) || value == "" ||
+			value == o.Value.String() {
 			return
 		}
 		if o.Name == "rate" && local { // it is 0 there, which means something else to an API
 			return
 		}
 		if o.Name == "server" && !slices.Contains([]string{"us", "eu", "embedded"}, value) {
-			err = pipeline.WithHint(usageErrorf("these users failed in run %s, which asked a server of its own", text.Clean(runID)),
+			err = pipeline.WithHint(usageErrorf("these users failed in run %s, which asked a server of its own",
+				text.Clean(runID)),
 				"say --server "+text.Clean(value)+" if it is that one: who gets the key is not read from a file")
 			return
 		}

@@ -57,8 +57,8 @@ func usageErrorf(format string, args ...any) error {
 // errSomeFailed ends a run that published while some users failed. The summary has said so.
 var errSomeFailed = &exitError{errors.New("some users failed"), exitSomeFailed}
 
-// errQuiet ends a command whose standard output was closed before all was written, as `| head` does: without a word, and
-// with the exit code of a process that SIGPIPE ends.
+// errQuiet ends a command whose standard output was closed before all was written, as `| head` does: without a word,
+// and with the exit code of a process that SIGPIPE ends.
 var errQuiet = &exitError{errors.New("standard output was closed"), exitInterrupted + int(syscall.SIGPIPE)}
 
 // interruptedError is a run that a signal ended.
@@ -101,7 +101,8 @@ func exitCode(err error) int {
 	if _, ok := errors.AsType[*amplitude.OutageError](err); ok || isChanged(err) {
 		return exitStopped
 	}
-	for _, e := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, syscall.EIO, syscall.EMFILE, syscall.ENFILE} {
+	for _, e := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, syscall.EIO, syscall.EMFILE,
+		syscall.ENFILE} {
 		if errors.Is(err, e) { // the machine's trouble, not the run's
 			return exitStopped
 		}
@@ -146,10 +147,12 @@ checks, reports on and compares.`),
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpTemplate(helpTemplate)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return pipeline.WithHint(usageErrorf("%s", text.Clean(err.Error())), fmt.Sprintf("see `%s --help`", cmd.CommandPath()))
+		return pipeline.WithHint(usageErrorf("%s", text.Clean(err.Error())),
+			fmt.Sprintf("see `%s --help`", cmd.CommandPath()))
 	})
 	con := newConsole(env)
-	root.AddCommand(snapshotCommand(env, con), explainCommand(env, con), verifyCommand(env, con), reportCommand(env, con), checkCommand(env, con),
+	root.AddCommand(snapshotCommand(env, con), explainCommand(env, con), verifyCommand(env, con), reportCommand(env, con),
+		checkCommand(env, con),
 		diffCommand(env, con), flagsCommand(env, con), serveCommand(env, con), cleanCommand(env, con), versionCommand(env))
 
 	began := time.Now()
@@ -161,7 +164,8 @@ checks, reports on and compares.`),
 		err = e
 	}
 	if errors.Is(err, syscall.EMFILE) && pipeline.Hint(err) == "" {
-		err = pipeline.WithHint(err, "`ulimit -n` is how many files a process may have open: raise it, and run the same command again")
+		err = pipeline.WithHint(err, "`ulimit -n` is how many files a process may have open: raise it, and run the same "+
+			"command again")
 	}
 	code := exitCode(err)
 	if con.ending == nil && len(args) > 0 && args[0] == "snapshot" { // it has not come to its options
@@ -184,7 +188,8 @@ func wantsJSON(args []string, env *env) bool {
 		}
 	}
 	format, _ := env.LookupEnv("ROLLCALL_LOG_FORMAT")
-	return format == "json" && !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--log-format") })
+	return format == "json" && !slices.ContainsFunc(args,
+		func(arg string) bool { return strings.HasPrefix(arg, "--log-format") })
 }
 
 // checkArgs makes a usage error of what an argument validator of cobra finds.

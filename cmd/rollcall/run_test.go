@@ -77,7 +77,8 @@ func TestSampledRowsAreSpreadEvenly(t *testing.T) {
 		for i := range min(tt.n, 1000) {
 			row := sampledRow(i, tt.rows, tt.n)
 			if row <= last || row >= tt.rows {
-				t.Fatalf("sampledRow(%d, %d, %d) = %d after %d, want more than that and less than the rows", i, tt.rows, tt.n, row, last)
+				t.Fatalf("sampledRow(%d, %d, %d) = %d after %d, want more than that and less than the rows", i, tt.rows, tt.n, row,
+					last)
 			}
 			if last >= 0 {
 				smallest, largest = min(smallest, row-last), max(largest, row-last)
@@ -110,7 +111,8 @@ func TestErrorLimit(t *testing.T) {
 
 func TestHumanForms(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		9 * time.Millisecond: "10ms", 0: "0s", 1540 * time.Millisecond: "1.5s", 83 * time.Second: "1m23s", 2*time.Hour + 5*time.Minute: "2h05m", -1: "0s",
+		9 * time.Millisecond: "10ms", 0: "0s", 1540 * time.Millisecond: "1.5s", 83 * time.Second: "1m23s", 2*time.Hour +
+			5*time.Minute: "2h05m", -1: "0s",
 	} {
 		if got := roundDuration(d); got != want {
 			t.Errorf("roundDuration(%d) = %s, want %s", d, got, want)

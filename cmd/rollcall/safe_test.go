@@ -29,26 +29,32 @@ func hostileFlags(t *testing.T) []byte {
 	var flags []map[string]any
 	for _, key := range []string{hostileKey, hostileName} {
 		flags = append(flags, map[string]any{
-			"key":      key,
-			"variants": map[string]any{hostileName: map[string]any{"key": hostileName, "value": hostileName}, "off": map[string]any{"key": "off"}},
+			"key": key,
+			"variants": map[string]any{hostileName: map[string]any{"key": hostileName, "value": hostileName},
+				"off": map[string]any{"key": "off"}},
 			"segments": []any{
 				map[string]any{
-					"conditions": []any{[]any{map[string]any{"selector": []string{"context", "user", "user_properties", hostileName}, "op": "is", "values": []string{hostileName}}}},
+					"conditions": []any{[]any{map[string]any{"selector": []string{"context", "user", "user_properties", hostileName},
+						"op": "is", "values": []string{hostileName}}}},
 					"bucket": map[string]any{"selector": []string{"context", "user", "user_id"}, "salt": hostileName,
-						"allocations": []any{map[string]any{"range": []int{0, 100}, "distributions": []any{map[string]any{"variant": hostileName, "range": []int{0, 42949673}}}}}},
+						"allocations": []any{map[string]any{"range": []int{0, 100},
+							"distributions": []any{map[string]any{"variant": hostileName, "range": []int{0, 42949673}}}}}},
 					"metadata": map[string]any{"segmentName": hostileName},
 				},
 				map[string]any{
-					"conditions": []any{[]any{map[string]any{"selector": []string{"context", "user", "country"}, "op": "is", "values": []string{"Germany"}}}},
-					"variant":    hostileName, "metadata": map[string]any{"segmentName": hostileName},
+					"conditions": []any{[]any{map[string]any{"selector": []string{"context", "user", "country"}, "op": "is",
+						"values": []string{"Germany"}}}},
+					"variant": hostileName, "metadata": map[string]any{"segmentName": hostileName},
 				},
 				map[string]any{
-					"conditions": []any{[]any{map[string]any{"selector": []string{"context", "user", "cohort_ids"}, "op": hostileName, "values": []string{hostileName}}}},
-					"variant":    hostileName,
+					"conditions": []any{[]any{map[string]any{"selector": []string{"context", "user", "cohort_ids"}, "op": hostileName,
+						"values": []string{hostileName}}}},
+					"variant": hostileName,
 				},
 			},
 			"dependencies": []string{hostileKey + "other"},
-			"metadata":     map[string]any{"deployed": true, "flagType": hostileName, "evaluationMode": hostileName, "experimentKey": hostileName},
+			"metadata": map[string]any{"deployed": true, "flagType": hostileName, "evaluationMode": hostileName,
+				"experimentKey": hostileName},
 		})
 	}
 	data, err := json.Marshal(flags)
@@ -58,8 +64,8 @@ func hostileFlags(t *testing.T) []byte {
 	return data
 }
 
-// TestHostileNames drives every command with names that try to act on a terminal or to forge a message, in columns, flag
-// keys, variants, ids, files, options, rules and answers, and looks at every byte of what is printed for a person.
+// TestHostileNames drives every command with names that try to act on a terminal or to forge a message, in columns,
+// flag keys, variants, ids, files, options, rules and answers, and looks at every byte of what is printed for a person.
 func TestHostileNames(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
@@ -92,15 +98,18 @@ func TestHostileNames(t *testing.T) {
 	write("bad.json", `[{"key":"k\u001b[2J\u202e\nrollcall: OK","segments":7}]`)
 	write("notjson.json", "\x1b[2J\u202e\xff")
 	yamlName := `"k\e[2J\u202E\u200B\u009B31m\rX"`
-	write("rules.yaml", "checks:\n  - name: "+yamlName+"\n    flag: "+yamlName+"\n    variant: "+strings.TrimSuffix(yamlName, `"`)+`\nrollcall: OK\r\nrollcall: OK"`+"\n    share: {max: 10%}\n")
+	write("rules.yaml", "checks:\n  - name: "+yamlName+"\n    flag: "+yamlName+"\n    variant: "+
+		strings.TrimSuffix(yamlName, `"`)+`\nrollcall: OK\r\nrollcall: OK"`+"\n    share: {max: 10%}\n")
 	write("rules-key.yaml", yamlName+": 1\n")
-	write("rules-flag.yaml", "checks:\n  - flag: \"other\\e[2J\\u202E\\nrollcall: OK\"\n    variant: x\n    share: {min: 10%}\n")
+	write("rules-flag.yaml", "checks:\n  - flag: \"other\\e[2J\\u202E\\nrollcall: OK\"\n    variant: x\n    share: "+
+		"{min: 10%}\n")
 	write("leftovers/."+hostileName+".rollcall", "no journal")
 	write("leftovers/."+hostileKey+".rollcall-abcdefghij.tmp", "x")
 
 	answers := map[string]any{}
 	for _, key := range []string{hostileKey, hostileName} {
-		answers[key] = map[string]any{"key": hostileName, "value": hostileName, "metadata": map[string]any{hostileName: hostileName}}
+		answers[key] = map[string]any{"key": hostileName, "value": hostileName,
+			"metadata": map[string]any{hostileName: hostileName}}
 	}
 	answer, err := json.Marshal(answers)
 	if err != nil {
@@ -130,9 +139,11 @@ func TestHostileNames(t *testing.T) {
 		args []string
 	}{
 		{"snapshot, locally", local("users.csv", "--out", "a.csv")},
-		{"snapshot, into files of hostile names", local(hostileName+".csv", "--out", hostileName+".out.csv", "--out", hostileName+".parquet", "--overwrite")},
+		{"snapshot, into files of hostile names", local(hostileName+".csv", "--out", hostileName+".out.csv", "--out",
+			hostileName+".parquet", "--overwrite")},
 		{"snapshot, again", local(hostileName+".csv", "--out", hostileName+".out.csv")},
-		{"snapshot, the same file twice", local("users.csv", "--out", hostileName+".x.csv", "--errors", hostileName+".x.csv")},
+		{"snapshot, the same file twice", local("users.csv", "--out", hostileName+".x.csv", "--errors", hostileName+
+			".x.csv")},
 		{"snapshot, --out twice", local("users.csv", "--out", hostileName+".x.csv", "--out", hostileName+".x.csv")},
 		{"snapshot, an unknown format", local("users.csv", "--out", hostileName)},
 		{"snapshot, an input that is replaced", local(hostileName+".csv", "--out", hostileName+".csv", "--overwrite")},
@@ -140,8 +151,10 @@ func TestHostileNames(t *testing.T) {
 		{"snapshot, no such directory", local("users.csv", "--out", hostileName+"/x.csv")},
 		{"snapshot, a store", local("s3://"+hostileName, "--out", "x.csv")},
 		{"snapshot, a home", local("~/"+hostileName, "--out", "x.csv")},
-		{"snapshot, all properties, carried", local("users.csv", "--properties", "all", "--carry", "country", "--out", "b.csv")},
-		{"snapshot, carried", local("users.csv", "--carry", carried, "--out", "c.csv", "--layout", "wide", "--flags", hostileKey)},
+		{"snapshot, all properties, carried", local("users.csv", "--properties", "all", "--carry", "country", "--out",
+			"b.csv")},
+		{"snapshot, carried", local("users.csv", "--carry", carried, "--out", "c.csv", "--layout", "wide", "--flags",
+			hostileKey)},
 		{"snapshot, a column that is not carried", local("users.csv", "--carry", hostileKey+"x", "--out", "x.csv")},
 		{"snapshot, unknown columns", local("users.csv", "--map", "country="+hostileKey, "--out", "x.csv")},
 		{"snapshot, unknown fields", local("users.csv", "--map", hostileKey+"=country", "--out", "x.csv")},
@@ -161,7 +174,8 @@ func TestHostileNames(t *testing.T) {
 		{"snapshot, a carriage return", local("return.csv", "--out", "x.csv")},
 		{"snapshot, no id", local("noid.csv", "--out", "x.csv")},
 		{"snapshot, JSON lines", local("odd.jsonl", "--out", "e.csv")},
-		{"snapshot, bad configurations", []string{"snapshot", "users.csv", "--evaluator", "local", "--flag-configs", "bad.json", "--out", "x.csv"}},
+		{"snapshot, bad configurations", []string{"snapshot", "users.csv", "--evaluator", "local", "--flag-configs",
+			"bad.json", "--out", "x.csv"}},
 		{"snapshot, an option", []string{"snapshot", "--" + hostileName}},
 		{"snapshot, a value", local("users.csv", "--out", "x.csv", "--rate", hostileName)},
 		{"snapshot, a mode", local("users.csv", "--out", "x.csv", "--layout", hostileName, "--include", hostileKey)},
@@ -172,15 +186,20 @@ func TestHostileNames(t *testing.T) {
 		{"snapshot, a configuration nowhere", local("users.csv", "--out", "x.csv", "--config", hostileName)},
 		{"snapshot, a server", []string{"snapshot", "users.csv", "--out", "x.csv", "--server", "https://" + hostileName}},
 		{"snapshot, a key file", []string{"snapshot", "users.csv", "--out", "x.csv", "--key-file", hostileName}},
-		{"snapshot, the API", []string{"snapshot", "users.csv", "--out", "f.csv", "--server", good, "--flags", hostileKey + ",nobody" + hostileKey}},
-		{"snapshot, the API, all flags", []string{"snapshot", "users.csv", "--out", "g.csv", "--server", good, "--allow-tracking"}},
+		{"snapshot, the API", []string{"snapshot", "users.csv", "--out", "f.csv", "--server", good, "--flags", hostileKey +
+			",nobody" + hostileKey}},
+		{"snapshot, the API, all flags", []string{"snapshot", "users.csv", "--out", "g.csv", "--server", good,
+			"--allow-tracking"}},
 		{"snapshot, refused", []string{"snapshot", "users.csv", "--out", "h.csv", "--server", refusing, "--allow-tracking"}},
-		{"snapshot, failing", []string{"snapshot", "users.csv", "--out", "i.csv", "--server", failing, "--max-attempts", "1", "--max-outage", "1ms", "--allow-tracking"}},
-		{"snapshot, garbled", []string{"snapshot", "users.csv", "--out", "j.csv", "--server", garbled, "--max-attempts", "1", "--max-outage", "1ms", "--allow-tracking"}},
+		{"snapshot, failing", []string{"snapshot", "users.csv", "--out", "i.csv", "--server", failing, "--max-attempts", "1",
+			"--max-outage", "1ms", "--allow-tracking"}},
+		{"snapshot, garbled", []string{"snapshot", "users.csv", "--out", "j.csv", "--server", garbled, "--max-attempts", "1",
+			"--max-outage", "1ms", "--allow-tracking"}},
 		{"snapshot, denied", []string{"snapshot", "users.csv", "--out", "k.csv", "--server", denied}},
 		{"a retry", []string{"snapshot", "f.errors.jsonl", "--out", "f2.csv"}},
 		{"a local retry", []string{"snapshot", "a.errors.jsonl", "--out", "a2.csv"}},
-		{"a dry run", []string{"snapshot", "users.csv", "--out", "x.csv", "--dry-run", "--server", good, "--flags", hostileKey, "--carry", carried}},
+		{"a dry run", []string{"snapshot", "users.csv", "--out", "x.csv", "--dry-run", "--server", good, "--flags",
+			hostileKey, "--carry", carried}},
 		{"a dry run, locally", local("users.csv", "--out", "x.csv", "--dry-run")},
 		{"a dry run of a hostile file", local(hostileName+".csv", "--out", "x.csv", "--dry-run")},
 		{"flags", []string{"flags", "--flag-configs", "flags.json"}},
@@ -193,7 +212,8 @@ func TestHostileNames(t *testing.T) {
 		{"flags of an API that refuses", []string{"flags", "--server", refusing}},
 		{"flags of an API that is garbled", []string{"flags", "--server", garbled}},
 		{"flags, a format", []string{"flags", "--format", hostileName}},
-		{"explain", []string{"explain", "--flag-configs", "flags.json", "--user-id", hostileName, "--device-id", hostileName}},
+		{"explain", []string{"explain", "--flag-configs", "flags.json", "--user-id", hostileName, "--device-id",
+			hostileName}},
 		{"explain, a context", []string{"explain", "--flag-configs", "flags.json", "--context",
 			`{"user_id":"a","country":"Germany","user_properties":{"k\u001b[2J\u202e":"k\u001b[2J\u202e\nrollcall: OK"}}`}},
 		{"explain, a bad context", []string{"explain", "--flag-configs", "flags.json", "--context", "{" + hostileName}},
@@ -202,7 +222,8 @@ func TestHostileNames(t *testing.T) {
 		{"explain, a bad row", []string{"explain", "--flag-configs", "flags.json", "--row", "3", "users.csv"}},
 		{"explain, no row", []string{"explain", "--flag-configs", "flags.json", "--row", "100", hostileName + ".csv"}},
 		{"explain, which", []string{"explain", "--flag-configs", "flags.json", hostileName + ".csv"}},
-		{"explain, an unknown flag", []string{"explain", "--flag-configs", "flags.json", "--user-id", "a", "--flags", "x" + hostileKey}},
+		{"explain, an unknown flag", []string{"explain", "--flag-configs", "flags.json", "--user-id", "a", "--flags", "x" +
+			hostileKey}},
 		{"verify", []string{"verify", "a.csv"}},
 		{"verify, hostile names", []string{"verify", hostileName + ".out.csv"}},
 		{"verify, nowhere", []string{"verify", hostileName + "nowhere.csv"}},

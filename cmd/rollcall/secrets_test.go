@@ -83,7 +83,8 @@ func TestLeaksAreFound(t *testing.T) {
 		for before := range 4 {
 			text := []byte(strings.Repeat("x", before) + secret + "yz")
 			for name, data := range map[string]string{
-				"raw": string(text), "hex": fmt.Sprintf("%x", text), "HEX": fmt.Sprintf("%X", text), "base64": base64.StdEncoding.EncodeToString(text),
+				"raw": string(text), "hex": fmt.Sprintf("%x", text), "HEX": fmt.Sprintf("%X", text),
+				"base64":     base64.StdEncoding.EncodeToString(text),
 				"raw base64": base64.RawStdEncoding.EncodeToString(text), "URL base64": base64.RawURLEncoding.EncodeToString(text),
 				"query": url.QueryEscape(string(text)), "Go": fmt.Sprintf("%q", text), "%v": fmt.Sprint(text),
 			} {
@@ -133,18 +134,19 @@ type secretsFault struct {
 
 // echo is what a server says that repeats all that it was told.
 func echo(status int, contentType string) *evalserver.Fault {
-	return &evalserver.Fault{Kind: evalserver.Handler, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		q, _ := url.QueryUnescape(r.URL.RawQuery)
-		w.Header().Set("Content-Type", contentType)
-		w.Header().Set("Location", "/"+url.PathEscape(r.Header.Get("Authorization"))+"?"+r.URL.RawQuery)
-		w.Header().Set("Retry-After", r.Header.Get("Authorization"))
-		w.WriteHeader(status)
-		_, _ = fmt.Fprintf(w, "<html>{\"%s\": %s %s", r.Header.Get("Authorization"), r.URL, q)
-	})}
+	return &evalserver.Fault{Kind: evalserver.Handler,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			q, _ := url.QueryUnescape(r.URL.RawQuery)
+			w.Header().Set("Content-Type", contentType)
+			w.Header().Set("Location", "/"+url.PathEscape(r.Header.Get("Authorization"))+"?"+r.URL.RawQuery)
+			w.Header().Set("Retry-After", r.Header.Get("Authorization"))
+			w.WriteHeader(status)
+			_, _ = fmt.Fprintf(w, "<html>{\"%s\": %s %s", r.Header.Get("Authorization"), r.URL, q)
+		})}
 }
 
-// TestSecrets runs the command into every kind of fault, and searches all that it leaves behind for the key, which may be
-// nowhere, and for ids and properties, which may be in outputs, error records and the copy of standard input alone.
+// TestSecrets runs the command into every kind of fault, and searches all that it leaves behind for the key, which may
+// be nowhere, and for ids and properties, which may be in outputs, error records and the copy of standard input alone.
 func TestSecrets(t *testing.T) {
 	always := func(f *evalserver.Fault) func(*evalserver.Request, int) *evalserver.Fault {
 		return func(*evalserver.Request, int) *evalserver.Fault { return f }
@@ -166,26 +168,32 @@ func TestSecrets(t *testing.T) {
 		{name: "not UTF-8", input: append(canaryInput(), "\xff"+canaryUser[0]+",,,,,\n"...), codes: []int{exitFailed}},
 		{name: "no header", input: canaryInput()[bytes.IndexByte(canaryInput(), '\n')+1:], codes: []int{exitFailed}},
 		{name: "too many fail", args: []string{"--max-errors", "1"}, codes: []int{exitFailed}},
-		{name: "the wrong type", args: []string{"--types", "user_properties.mail:int", "--min-users", "0"}, codes: []int{exitSomeFailed}},
+		{name: "the wrong type", args: []string{"--types", "user_properties.mail:int", "--min-users", "0"},
+			codes: []int{exitSomeFailed}},
 		{name: "dry run", args: []string{"--dry-run", "--limit", "0"}, input: []byte("user_id\n"), codes: []int{exitOK}},
 		{name: "a server that is not there", url: "http://127.0.0.1:1", codes: []int{exitStopped}},
 		{name: "a host that is not there", url: "https://no-such-host.invalid", codes: []int{exitFailed, exitStopped}},
 		{name: "a server that says what it heard", url: rawServer(t), codes: []int{exitFailed, exitStopped}},
-		{name: "TLS with a server that has none", url: strings.Replace(rawServer(t), "http:", "https:", 1), codes: []int{exitFailed, exitStopped}},
-		{name: "the first signal", script: always(kind(evalserver.Hang)), stop: true, codes: []int{128 + int(syscall.SIGTERM)}},
+		{name: "TLS with a server that has none", url: strings.Replace(rawServer(t), "http:", "https:", 1),
+			codes: []int{exitFailed, exitStopped}},
+		{name: "the first signal", script: always(kind(evalserver.Hang)), stop: true,
+			codes: []int{128 + int(syscall.SIGTERM)}},
 		{name: "redirect", script: always(echo(307, "text/plain")), codes: []int{exitFailed}},
 		{name: "HTML with all that it heard", script: always(echo(200, "text/html")), codes: anyCode},
 		{name: "JSON with all that it heard", script: some(echo(200, "application/json")), codes: []int{exitSomeFailed}},
 	}
-	for _, k := range []string{"reset", "truncate", "html", "slow", "hang", "null", "empty", "trailing", "redirect", "404", "405", "501"} {
+	for _, k := range []string{"reset", "truncate", "html", "slow", "hang", "null", "empty", "trailing", "redirect", "404",
+		"405", "501"} {
 		faults = append(faults, secretsFault{name: k, script: always(kind(k)), codes: anyCode})
 	}
 	for _, status := range []int{400, 401, 403, 408, 413, 414, 429, 431, 500, 502, 503, 520} {
-		faults = append(faults, secretsFault{name: fmt.Sprintf("%d with all that it heard", status), script: always(echo(status, "text/plain")), codes: anyCode},
+		faults = append(faults, secretsFault{name: fmt.Sprintf("%d with all that it heard", status),
+			script: always(echo(status, "text/plain")), codes: anyCode},
 			secretsFault{name: fmt.Sprintf("%d for one user", status), script: some(echo(status, "text/plain")), codes: anyCode})
 	}
 	for _, k := range []string{"reset", "truncate", "html", "null", "empty", "trailing"} {
-		faults = append(faults, secretsFault{name: k + " for one user", script: some(kind(k)), codes: []int{exitSomeFailed, exitStopped}})
+		faults = append(faults, secretsFault{name: k + " for one user", script: some(kind(k)),
+			codes: []int{exitSomeFailed, exitStopped}})
 	}
 
 	temporary := t.TempDir()
@@ -248,7 +256,8 @@ func (f *secretsFault) run(t *testing.T, eng *engine.Engine, folder, format stri
 		return
 	}
 	out := func(name string) string { return filepath.Join(folder, name) }
-	args := append([]string{"snapshot", users, "--server", server, "--log-format", format, "--out", out("a.csv"), "--out", out("a.jsonl"), "--out", out("a.parquet"),
+	args := append([]string{"snapshot", users, "--server", server, "--log-format", format, "--out", out("a.csv"), "--out",
+		out("a.jsonl"), "--out", out("a.parquet"),
 		"--flags", "dark-mode", "--rate", "0", "--concurrency", "2", "--max-attempts", "2"}, f.args...)
 	if slices.Contains(f.codes, exitStopped) { // else time may not decide how it ends, on a slow machine either
 		args = append(args, "--timeout", "150ms", "--max-outage", "100ms")
@@ -299,14 +308,16 @@ func search(t *testing.T, where string, data []byte, users bool) {
 	for _, secret := range secrets {
 		if found := leaks(data, secret); found != nil {
 			at := bytes.Index(data, []byte(forms(secret)[found[0]]))
-			t.Errorf("%s holds %q (%s): …%s…", where, secret, strings.Join(found, ", "), data[max(0, at-80):min(len(data), at+80)])
+			t.Errorf("%s holds %q (%s): …%s…", where, secret, strings.Join(found, ", "),
+				data[max(0, at-80):min(len(data), at+80)])
 		}
 	}
 }
 
 // searchFolder searches the files that a run has left, their names included.
 func searchFolder(t *testing.T, what, folder string) {
-	outputs := map[string]bool{"users.csv": true, "a.csv": true, "a.jsonl": true, "a.parquet": true, "a.errors.jsonl": true}
+	outputs := map[string]bool{"users.csv": true, "a.csv": true, "a.jsonl": true, "a.parquet": true,
+		"a.errors.jsonl": true}
 	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || d.Type()&fs.ModeSymlink != 0 {
 			return err
@@ -420,7 +431,8 @@ func TestSecretsOfAProcess(t *testing.T) {
 					return nil
 				}}
 				api := startAPI(t, config)
-				cmd := exec.CommandContext(t.Context(), "sh", "-c", tt.shell+`exec "$0" snapshot - --server "$1" --log-format "$2" --out a.csv --out a.jsonl --out a.parquet --flags dark-mode --rate 0 --concurrency 2`,
+				cmd := exec.CommandContext(t.Context(), "sh", "-c", tt.shell+
+					`exec "$0" snapshot - --server "$1" --log-format "$2" --out a.csv --out a.jsonl --out a.parquet --flags dark-mode --rate 0 --concurrency 2`,
 					command, api, format)
 				cmd.Dir = folder
 				cmd.Env = append(os.Environ(), keyVariable+"="+canaryKey, "TMPDIR="+temporary)
@@ -476,13 +488,16 @@ func TestSecretsOfAClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := amplitude.Config{BaseURL: "http://127.0.0.1:1", Key: key, KeySource: "test", Rate: 1, Burst: 1, Concurrency: 1, MaxAttempts: 1, MaxOutage: time.Second}
+	config := amplitude.Config{BaseURL: "http://127.0.0.1:1", Key: key, KeySource: "test", Rate: 1, Burst: 1,
+		Concurrency: 1, MaxAttempts: 1, MaxOutage: time.Second}
 	client, err := amplitude.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	for _, v := range []any{key, &key, config, &config, client, []any{config, key}, map[string]any{"k": key}, struct{ K amplitude.Key }{key}, struct{ k amplitude.Key }{key}, struct{ c amplitude.Config }{config}, &connection{Client: client, key: key}} {
+	for _, v := range []any{key, &key, config, &config, client, []any{config, key}, map[string]any{"k": key},
+		struct{ K amplitude.Key }{key}, struct{ k amplitude.Key }{key}, struct{ c amplitude.Config }{config},
+		&connection{Client: client, key: key}} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%p", "%t"} {
 			search(t, fmt.Sprintf("%s of %T", verb, v), fmt.Appendf(nil, verb, v), true)
 		}

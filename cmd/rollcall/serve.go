@@ -38,7 +38,8 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
 				return err
 			}
 			if configs == "" {
-				return pipeline.WithHint(usageErrorf("serve needs --flag-configs FILE"), "`rollcall flags --save FILE` downloads them")
+				return pipeline.WithHint(usageErrorf("serve needs --flag-configs FILE"),
+					"`rollcall flags --save FILE` downloads them")
 			}
 			if latency < 0 || limit < 0 {
 				return usageErrorf("--latency and --limit cannot be negative")
@@ -59,7 +60,8 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
 				return err
 			}
 			key, _ := env.LookupEnv(keyVariable)
-			server, err := evalserver.Start(listen, evalserver.New(eng, evalserver.Config{Key: key, Latency: latency, Limit: limit, Faults: faults}))
+			server, err := evalserver.Start(listen, evalserver.New(eng,
+				evalserver.Config{Key: key, Latency: latency, Limit: limit, Faults: faults}))
 			if err != nil {
 				return fmt.Errorf("listen on %s: %w", text.Clean(listen), err)
 			}

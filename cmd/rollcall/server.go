@@ -37,7 +37,8 @@ func (o *serverOptions) define(options *pflag.FlagSet) {
 	options.StringVar(&o.flagConfigs, "flag-configs", "", "`FILE` flag configurations, or fetch; for local and embedded")
 	options.BoolVar(&o.skipUnsupported, "skip-unsupported", false, "leave flags whose regex cannot run here unanswered")
 	options.StringVar(&o.keyFile, "key-file", "", "`FILE` with the key [$"+keyVariable+"]")
-	options.StringVar(&o.flagParam, "flag-param", "flag_keys", "`NAME` flag_keys, or flag_key for an older API [flag_keys]")
+	options.StringVar(&o.flagParam, "flag-param", "flag_keys",
+		"`NAME` flag_keys, or flag_key for an older API [flag_keys]")
 	options.DurationVar(&o.timeout, "timeout", 15*time.Second, "`TIME` for one attempt [15s]")
 	options.BoolVar(&o.allowHTTP, "allow-http", false, "plain http to another machine: all can read the key")
 }
@@ -50,11 +51,13 @@ func (o *serverOptions) check(local bool) error {
 		return usageErrorf("--flag-param %q is not known: it is flag_keys or flag_key", o.flagParam)
 	}
 	if local && o.flagConfigs == "" {
-		return pipeline.WithHint(usageErrorf("--evaluator local needs --flag-configs"), "a FILE of flag configurations, or fetch, which downloads them")
+		return pipeline.WithHint(usageErrorf("--evaluator local needs --flag-configs"),
+			"a FILE of flag configurations, or fetch, which downloads them")
 	}
 	if !o.embedded() {
 		if o.flagConfigs != "" && !local {
-			return pipeline.WithHint(usageErrorf("--flag-configs is for --evaluator local and --server embedded; %s has its own", text.Clean(o.server)),
+			return pipeline.WithHint(usageErrorf("--flag-configs is for --evaluator local and --server embedded; %s has its own",
+				text.Clean(o.server)),
 				"add --evaluator local to evaluate on this machine, or leave --flag-configs out")
 		}
 		_, err := amplitude.BaseURL(o.server, o.allowHTTP)
@@ -65,9 +68,11 @@ func (o *serverOptions) check(local bool) error {
 	}
 	switch o.flagConfigs {
 	case "":
-		return pipeline.WithHint(usageErrorf("--server embedded needs --flag-configs FILE"), "`rollcall flags --save FILE` downloads them")
+		return pipeline.WithHint(usageErrorf("--server embedded needs --flag-configs FILE"),
+			"`rollcall flags --save FILE` downloads them")
 	case "fetch":
-		return pipeline.WithHint(usageErrorf("--flag-configs fetch has nowhere to fetch from: the embedded server has no other flags"),
+		return pipeline.WithHint(usageErrorf("--flag-configs fetch has nowhere to fetch from: the embedded server has no "+
+			"other flags"),
 			"`rollcall flags --save flags.json` downloads them; then --flag-configs flags.json")
 	}
 	return nil
@@ -80,7 +85,8 @@ func (o *serverOptions) key(env *env, con *console) (amplitude.Key, string, erro
 		value, _ := env.LookupEnv(keyVariable)
 		if value == "" {
 			return amplitude.Key{}, "", pipeline.WithHint(&exitError{errors.New("no deployment key"), exitUsage},
-				"set "+keyVariable+", or name a file that only you can read with --key-file\n(Amplitude: Experiment > Deployments; `--server embedded` needs none)")
+				"set "+keyVariable+", or name a file that only you can read with --key-file\n(Amplitude: Experiment > "+
+					"Deployments; `--server embedded` needs none)")
 		}
 		key, err := amplitude.NewKey(value)
 		return key, keyVariable, wrapUsage("the key in "+keyVariable, err)
@@ -182,14 +188,16 @@ func (o *serverOptions) readConfigs(ctx context.Context) ([]byte, error) {
 
 // parseFlagConfigs compiles flag configurations that come from a file or a server, and warns of what is odd about them.
 // A flag that is asked for and has none is an error.
-func parseFlagConfigs(from string, data []byte, flags []string, skipUnsupported bool, con *console) (*engine.Engine, error) {
+func parseFlagConfigs(from string, data []byte, flags []string, skipUnsupported bool, con *console) (*engine.Engine,
+	error) {
 	parse := engine.Parse
 	if skipUnsupported {
 		parse = engine.ParseLenient
 	}
 	eng, err := parse(data)
 	if _, ok := errors.AsType[*engine.RegexError](err); ok {
-		err = pipeline.WithHint(err, "ask the API about this flag (--evaluator remote), or leave it unanswered with --skip-unsupported")
+		err = pipeline.WithHint(err, "ask the API about this flag (--evaluator remote), or leave it unanswered with "+
+			"--skip-unsupported")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", text.Clean(from), err)
@@ -200,7 +208,8 @@ func parseFlagConfigs(from string, data []byte, flags []string, skipUnsupported 
 		unanswered = append(unanswered, u.Flag)
 	}
 	if len(unanswered) > 0 {
-		con.Warn("flags that are left unanswered: "+text.List(unanswered, 10), "they, or what they depend on, have regular expressions that cannot run here; the API may assign them")
+		con.Warn("flags that are left unanswered: "+text.List(unanswered, 10),
+			"they, or what they depend on, have regular expressions that cannot run here; the API may assign them")
 	}
 	var known []string
 	for _, f := range eng.Flags() {
@@ -221,7 +230,8 @@ func warnOfConfigs(from string, eng *engine.Engine, con *console) {
 }
 
 // fetchFlags downloads the flag configurations of a deployment. It waits that long for an API that is not there.
-func (o *serverOptions) fetchFlags(ctx context.Context, env *env, con *console, maxOutage time.Duration) ([]byte, error) {
+func (o *serverOptions) fetchFlags(ctx context.Context, env *env, con *console, maxOutage time.Duration) ([]byte,
+	error) {
 	c, err := o.dial(env, con, amplitude.Config{Rate: 100, Burst: 1, Concurrency: 1, MaxAttempts: 5, MaxOutage: maxOutage})
 	if err != nil {
 		return nil, err

@@ -55,7 +55,8 @@ groups.T, context, ... are sent as that; all others are not sent.`,
 				o.rate = 0
 			}
 			if cmd.Flags().Changed("flags") && len(o.flagList) == 0 {
-				return pipeline.WithHint(usageErrorf("--flags names no flag"), "leave it out to ask for all flags of the deployment")
+				return pipeline.WithHint(usageErrorf("--flags names no flag"),
+					"leave it out to ask for all flags of the deployment")
 			}
 			if err := o.check(env.Soft, args); err != nil {
 				return err
@@ -68,7 +69,8 @@ groups.T, context, ... are sent as that; all others are not sent.`,
 			} else if inherited != "" {
 				con.Log.Info(inherited)
 			}
-			s = &snapshotRun{env: env, con: con, o: &o, began: time.Now(), options: collectOptions(cmd.Flags()), typed: collectTypedOptions(cmd.Flags())}
+			s = &snapshotRun{env: env, con: con, o: &o, began: time.Now(), options: collectOptions(cmd.Flags()),
+				typed: collectTypedOptions(cmd.Flags())}
 			return s.run(args)
 		},
 	}
@@ -115,8 +117,8 @@ type preflight struct {
 	restoreMemory func() // see tuneMemory
 }
 
-// Close ends the connection, closes the input, and leaves the unfinished run's journal as it is, if it is still there and
-// nobody has resumed it.
+// Close ends the connection, closes the input, and leaves the unfinished run's journal as it is, if it is still there
+// and nobody has resumed it.
 func (p *preflight) Close() error {
 	if p.restoreMemory != nil {
 		p.restoreMemory()
@@ -140,8 +142,8 @@ type claim struct {
 	committed bool            // the journal may hold the list of what to publish
 }
 
-// Close gives the outputs back. It leaves the journal for the run that resumes this one, which ends with err, or removes
-// it where there is nothing to resume.
+// Close gives the outputs back. It leaves the journal for the run that resumes this one, which ends with err, or
+// removes it where there is nothing to resume.
 func (c *claim) Close(s *snapshotRun, err error) error {
 	return errors.Join(s.endJournal(err), c.unlock())
 }
@@ -202,11 +204,14 @@ func (s *snapshotRun) run(args []string) (err error) {
 //
 //  1. The outputs are discarded while the journal is there and locked: as long as it is, the next run of these outputs
 //     removes what is left of them, and no run can begin to write them.
-//  2. The journal is closed or removed, and the locks of the other outputs are given back. If the journal goes, it is the
-//     last of the hidden files to go.
-//  3. The connection ends, and the input is closed. Its copy, if it was standard input, has its own lock until then.
-//  4. The reader of an unfinished run's journal is closed, with the lock that it has held since before the input was
-//     opened, unless the journal was resumed or removed.
+//  2. The journal is closed or removed, and the locks of the other outputs are given back. If the journal goes, it is
+//
+// the
+//
+//	   last of the hidden files to go.
+//	3. The connection ends, and the input is closed. Its copy, if it was standard input, has its own lock until then.
+//	4. The reader of an unfinished run's journal is closed, with the lock that it has held since before the input was
+//	   opened, unless the journal was resumed or removed.
 func (s *snapshotRun) undo(err error) error {
 	err = errors.Join(err, s.evaluation.Close())
 	err = errors.Join(err, s.claim.Close(s, err))
@@ -266,9 +271,9 @@ func (s *snapshotRun) prepare(args []string) error {
 	return nil
 }
 
-// tuneMemory trades memory for time, as a batch job may: with the default of 100 the collector costs a tenth of the run.
-// The limit is a soft one, for the collector to work harder; the live heap is about 35 MB, whatever the input, and what
-// the flag configurations take: with a limit below that the collector would do nothing but collect.
+// tuneMemory trades memory for time, as a batch job may: with the default of 100 the collector costs a tenth of the
+// run. The limit is a soft one, for the collector to work harder; the live heap is about 35 MB, whatever the input,
+// and what the flag configurations take: with a limit below that the collector would do nothing but collect.
 func (s *snapshotRun) tuneMemory() {
 	percent, limit := -1, int64(-1)
 	if _, set := s.env.LookupEnv("GOGC"); !set {
@@ -295,8 +300,8 @@ func measureLiveHeap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// claimOutputs locks the outputs, first finishes what an earlier run of them had completed, and creates the journal. The
-// run is finished if that earlier run was the same one.
+// claimOutputs locks the outputs, first finishes what an earlier run of them had completed, and creates the journal.
+// The run is finished if that earlier run was the same one.
 func (s *snapshotRun) claimOutputs() (finished bool, err error) {
 	if err := s.lockOutputs(); err != nil {
 		return false, stoppedIfLocked(err)
@@ -346,7 +351,8 @@ func (s *snapshotRun) endJournal(err error) error {
 	if s.journal == nil {
 		return nil
 	}
-	worthless := s.local != nil && !s.committed || s.tally == nil || s.tally.Read == 0 || errors.Is(err, errHopeless) || errors.Is(err, errNobody) || isChanged(err)
+	worthless := s.local != nil && !s.committed || s.tally == nil || s.tally.Read == 0 || errors.Is(err, errHopeless) ||
+		errors.Is(err, errNobody) || isChanged(err)
 	if err == nil || errors.Is(err, errSomeFailed) {
 		s.removeHidden(s.journal.Remove)
 		return nil
@@ -397,17 +403,20 @@ func (s *snapshotRun) warnOfInput(found *findings, absent fields) {
 		}
 	}
 	if len(folded) > 0 {
-		s.con.Warn("columns taken although they are spelled in another case: "+text.List(folded, 10), "--map says which column is which field")
+		s.con.Warn("columns taken although they are spelled in another case: "+text.List(folded, 10),
+			"--map says which column is which field")
 	}
 	if len(leftOut) > 0 {
-		s.con.Warn("columns that --properties all leaves out: "+text.List(leftOut, 10), "--properties all,-COLUMN leaves it out without this warning")
+		s.con.Warn("columns that --properties all leaves out: "+text.List(leftOut, 10),
+			"--properties all,-COLUMN leaves it out without this warning")
 	}
 	if len(unsent) > 0 {
 		not := "not sent"
 		if s.local != nil {
 			not = "not used"
 		}
-		s.con.Warn("columns that are "+not+": "+text.List(unsent, 10), "--properties sends columns as user_properties, --map as something else")
+		s.con.Warn("columns that are "+not+": "+text.List(unsent, 10),
+			"--properties sends columns as user_properties, --map as something else")
 	}
 }
 
@@ -524,7 +533,8 @@ func (s *snapshotRun) runPipeline() error {
 	if read != s.in.total {
 		return fmt.Errorf("internal error: the input had %d rows in one pass, and %d in the next", s.in.total, read)
 	}
-	if stats.Answered+stats.Failed != stats.Read || s.tally.Read != read || s.tally.Answered+s.tally.FailedUsers() != read {
+	if stats.Answered+stats.Failed != stats.Read || s.tally.Read != read || s.tally.Answered+
+		s.tally.FailedUsers() != read {
 		return fmt.Errorf("internal error: %+v and %d users in the tally do not add up", stats, s.tally.Read)
 	}
 	return s.checkAnswered(&s.first)
@@ -539,7 +549,8 @@ func (s *snapshotRun) stopSoftly(p *pipeline.Pipeline) (pipeline.Stats, error) {
 	unsaid := context.AfterFunc(s.env.Soft, func() {
 		defer close(said)
 		if n := s.remote.Stop(); n > 0 {
-			s.con.Log.Info(fmt.Sprintf("interrupted: finishing the %s in flight, at most %v; again to end at once", text.Count(int64(n), "request"), grace))
+			s.con.Log.Info(fmt.Sprintf("interrupted: finishing the %s in flight, at most %v; again to end at once",
+				text.Count(int64(n), "request"), grace))
 		}
 	})
 	defer func() {
@@ -577,9 +588,11 @@ func (s *snapshotRun) checkTracking() error {
 	case t.NoTrack == amplitude.Ignored:
 		return pipeline.WithHint(&amplitude.TrackingError{Answers: t.Seen}, "--allow-tracking, if that is what you want")
 	case t.NoTrack == amplitude.Unproven && s.o.server.strict:
-		return pipeline.WithHint(errors.New(unproven), "--strict refuses such a server; leave it out once you know that the server is not Amplitude's self-hosted proxy")
+		return pipeline.WithHint(errors.New(unproven), "--strict refuses such a server; leave it out once you know that "+
+			"the server is not Amplitude's self-hosted proxy")
 	case t.NoTrack == amplitude.Unproven:
-		s.con.Warn(unproven, "Amplitude's self-hosted proxy does not, and records an assignment for every user: find out what this server is. "+
+		s.con.Warn(unproven, "Amplitude's self-hosted proxy does not, and records an assignment for every user: find out "+
+			"what this server is. "+
 			"--strict refuses a server that may be it, --allow-tracking asks any server without this warning")
 	}
 	return nil
@@ -595,11 +608,13 @@ func (s *snapshotRun) resume(earlier *unfinished, rows pipeline.Source, sink pip
 		s.journal, err = earlier.reader.Resume()
 		return stopped(err)
 	}
-	s.con.Log.Info(fmt.Sprintf("resuming the run of %s: %s of %s users are in its journal", s.started.Local().Format("2006-01-02 15:04"),
+	s.con.Log.Info(fmt.Sprintf("resuming the run of %s: %s of %s users are in its journal",
+		s.started.Local().Format("2006-01-02 15:04"),
 		text.Thousands(earlier.records), text.Thousands(s.in.total)))
 	start := time.Now()
 	if torn := earlier.reader.Torn(); torn > 0 {
-		s.con.Log.Info(fmt.Sprintf("the last %d bytes of the journal were not written whole: whoever was in them is asked again", torn))
+		s.con.Log.Info(fmt.Sprintf("the last %d bytes of the journal were not written whole: whoever was in them is asked "+
+			"again", torn))
 	}
 	if err := earlier.reader.Rewind(); err != nil {
 		return err
@@ -607,7 +622,8 @@ func (s *snapshotRun) resume(earlier *unfinished, rows pipeline.Source, sink pip
 	if err := s.replay(earlier, rows, sink, s.remote.Client); err != nil {
 		return err
 	}
-	s.con.Log.Info(fmt.Sprintf("replayed in %s; going on after row %s", roundDuration(time.Since(start)), text.Thousands(s.lastRow)))
+	s.con.Log.Info(fmt.Sprintf("replayed in %s; going on after row %s", roundDuration(time.Since(start)),
+		text.Thousands(s.lastRow)))
 	if s.newKey {
 		s.journal, err = earlier.reader.ResumeWithKey(journal.NewKey(s.remote.key.Secret()))
 	} else {
@@ -643,13 +659,16 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 	t := s.tally
 	if t.Unasked > 0 {
 		other := map[string]string{"flag_keys": "flag_key", "flag_key": "flag_keys"}[s.o.server.flagParam]
-		s.con.Warn(text.Plural(t.Unasked, "assignment of a flag that was not asked for was", "assignments of flags that were not asked for were")+" dropped",
+		s.con.Warn(text.Plural(t.Unasked, "assignment of a flag that was not asked for was",
+			"assignments of flags that were not asked for were")+" dropped",
 			"this server may not know --flag-param "+s.o.server.flagParam+": try "+other)
 	}
 	m := &snapshot.Manifest{
-		Format: snapshot.ManifestFormat, RunID: s.runID, Version: version(), StartedAt: s.started.UTC(), FinishedAt: clock().UTC(), Resumes: s.resumes,
-		Completes: s.completes, Inputs: s.in.report, Assignments: t.Assignments, Flags: t.Flags(), NobodyGot: t.Nobody(), Unasked: t.Unasked,
-		Users: snapshot.Users{Read: t.Read, Answered: t.Answered, Failed: t.FailedUsers(), FailedByKind: t.Failed},
+		Format: snapshot.ManifestFormat, RunID: s.runID, Version: version(), StartedAt: s.started.UTC(),
+		FinishedAt: clock().UTC(), Resumes: s.resumes,
+		Completes: s.completes, Inputs: s.in.report, Assignments: t.Assignments, Flags: t.Flags(), NobodyGot: t.Nobody(),
+		Unasked: t.Unasked,
+		Users:   snapshot.Users{Read: t.Read, Answered: t.Answered, Failed: t.FailedUsers(), FailedByKind: t.Failed},
 	}
 	m.Layout = s.layout
 	m.Options = s.typed
@@ -671,14 +690,16 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 		info := out.Info()
 		formulas = max(formulas, info.Formulas)
 		if info.LoneSurrogates > 0 {
-			s.con.Warn(fmt.Sprintf("%s: %s half of a surrogate pair, which is written as \\ufffd; the first is of row %d", text.Clean(info.Path),
+			s.con.Warn(fmt.Sprintf("%s: %s half of a surrogate pair, which is written as \\ufffd; the first is of row %d",
+				text.Clean(info.Path),
 				text.CountIs(info.LoneSurrogates, "cell", "holds", "hold"), info.FirstLoneSurrogate),
 				"somebody cut a text in the middle of an emoji; CSV and Parquet keep it as it was answered")
 		}
 		m.Outputs = append(m.Outputs, snapshot.File{Path: info.Path, Bytes: info.Bytes, Rows: info.Rows, SHA256: info.SHA256})
 	}
 	if formulas > 0 && s.o.formulas != "escape" {
-		s.con.Warn(text.CountIs(formulas, "cell", "begins", "begin")+" with = + - or @, which a spreadsheet may run as a formula",
+		s.con.Warn(text.CountIs(formulas, "cell", "begins", "begin")+
+			" with = + - or @, which a spreadsheet may run as a formula",
 			"--csv-formulas escape writes a ' before them")
 	}
 	m.Warnings = s.con.Warnings() // the next one is in NobodyGot
@@ -693,7 +714,8 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 }
 
 func summarizeRequests(stats amplitude.Stats) snapshot.Requests {
-	r := snapshot.Requests{Sent: stats.Requests, Retries: stats.Retries, Pauses: stats.Pauses, PerSecond: stats.EffectiveRate, Statuses: map[string]int64{}}
+	r := snapshot.Requests{Sent: stats.Requests, Retries: stats.Retries, Pauses: stats.Pauses,
+		PerSecond: stats.EffectiveRate, Statuses: map[string]int64{}}
 	for status, n := range stats.Statuses {
 		r.Statuses[fmt.Sprint(status)] = n
 	}
@@ -762,7 +784,8 @@ func (g *guard) Write(o *pipeline.Outcome) error {
 			"it is the request or the input that is wrong, not the users; --dry-run shows a request")
 	}
 	if g.limit.set && failed > g.limit.most(g.total) {
-		return pipeline.WithHint(fmt.Errorf("%s failed, more than %s: %s", text.Count(failed, "user"), g.limit.allows(g.total),
+		return pipeline.WithHint(fmt.Errorf("%s failed, more than %s: %s", text.Count(failed, "user"),
+			g.limit.allows(g.total),
 			describeFailures(g.tally.Failed, g.first)),
 			"nothing was published; a higher --max-errors goes on from there")
 	}

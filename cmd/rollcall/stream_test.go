@@ -31,8 +31,8 @@ func (r *leavingReader) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestStreamIsCut: a run whose standard output is closed is no success, be its reader `head` or one that has crashed. It
-// asks about no more users than the reader has seen and those in flight, and the same command goes on from there.
+// TestStreamIsCut: a run whose standard output is closed is no success, be its reader `head` or one that has crashed.
+// It asks about no more users than the reader has seen and those in flight, and the same command goes on from there.
 func TestStreamIsCut(t *testing.T) {
 	const users = 1000
 	for _, tt := range []struct {
@@ -53,7 +53,8 @@ func TestStreamIsCut(t *testing.T) {
 				t.Fatal(err)
 			}
 			api := &faultyAPI{}
-			args := []string{"snapshot", input, "--server", api.start(t), "--out", "-", "--out-format", "csv", "--flags", "f", "--rate", "0",
+			args := []string{"snapshot", input, "--server", api.start(t), "--out", "-", "--out-format", "csv", "--flags", "f",
+				"--rate", "0",
 				"--concurrency", "4", "--errors", filepath.Join(folder, "e.jsonl"), "--progress", "none"}
 			for _, arg := range tt.more {
 				if strings.HasSuffix(arg, ".jsonl") {
@@ -67,7 +68,8 @@ func TestStreamIsCut(t *testing.T) {
 			}
 			run := func(stdout io.Writer) (int, string) {
 				var said bytes.Buffer
-				code := run(args, &env{Stdin: strings.NewReader(""), Stdout: stdout, Stderr: &said, Soft: t.Context(), Hard: t.Context(),
+				code := run(args, &env{Stdin: strings.NewReader(""), Stdout: stdout, Stderr: &said, Soft: t.Context(),
+					Hard:      t.Context(),
 					LookupEnv: func(name string) (string, bool) { return networkKey, name == keyVariable }})
 				return code, said.String()
 			}
@@ -91,7 +93,8 @@ func TestStreamIsCut(t *testing.T) {
 			if code, said := run(&whole); code != exitOK || !strings.Contains(said, "resuming") {
 				t.Errorf("the second run: exit code %d, want %d; it said:\n%s", code, exitOK, said)
 			}
-			if n := strings.Count(whole.String(), "\n"); n != users+1 || !strings.HasPrefix(whole.String(), reader.got.String()) {
+			if n := strings.Count(whole.String(), "\n"); n != users+1 ||
+				!strings.HasPrefix(whole.String(), reader.got.String()) {
 				t.Errorf("the second run wrote %d lines, want %d that begin with the first run's", n, users+1)
 			}
 			if n, most := api.requests(), users+minWindow; n > most {

@@ -23,7 +23,8 @@ func (s *snapshotRun) summarize(m *snapshot.Manifest) error {
 	if !terminal {
 		width = 80
 	}
-	held := s.o.errLine.set && m.Users.Failed <= s.o.errLine.most(m.Users.Read) // not so where an earlier process allowed more
+	// not so where an earlier process allowed more
+	held := s.o.errLine.set && m.Users.Failed <= s.o.errLine.most(m.Users.Read)
 	failed := ""
 	if m.Users.Failed > 0 {
 		failed = "failed: " + describeFailures(m.Users.FailedByKind, &s.first)
@@ -38,8 +39,8 @@ func (s *snapshotRun) summarize(m *snapshot.Manifest) error {
 	return nil
 }
 
-// ending is what the last line of a log in JSON says beside the event: what the run came to so far. s is nil where no run
-// began.
+// ending is what the last line of a log in JSON says beside the event: what the run came to so far. s is nil where no
+// run began.
 func (s *snapshotRun) ending() []any {
 	if s == nil {
 		return []any{"run_id", "", "published", false, "users", 0, "answered", 0, "failed", 0, "outputs", []string{}}
@@ -47,14 +48,17 @@ func (s *snapshotRun) ending() []any {
 	outputs := append([]string{}, s.finalNames()...) // a list in JSON, if it is empty, too
 	attrs := []any{"run_id", s.runID, "published", s.published != nil, "outputs", outputs}
 	if m := s.published; m != nil {
-		return append(attrs, "users", m.Users.Read, "answered", m.Users.Answered, "failed", m.Users.Failed, "failed_by_kind", m.Users.FailedByKind,
-			"assignments", m.Assignments, "requests", m.Requests.Sent, "retries", m.Requests.Retries, "pauses", m.Requests.Pauses, "per_second", m.Requests.PerSecond,
+		return append(attrs, "users", m.Users.Read, "answered", m.Users.Answered, "failed", m.Users.Failed, "failed_by_kind",
+			m.Users.FailedByKind,
+			"assignments", m.Assignments, "requests", m.Requests.Sent, "retries", m.Requests.Retries, "pauses",
+			m.Requests.Pauses, "per_second", m.Requests.PerSecond,
 			"flags", mostFrequent(m.Flags), "resumes", m.Resumes)
 	}
 	users := snapshot.Users{FailedByKind: map[pipeline.Kind]int64{}}
 	var r snapshot.Requests
 	if s.tally != nil {
-		users = snapshot.Users{Read: s.tally.Read, Answered: s.tally.Answered, Failed: s.tally.FailedUsers(), FailedByKind: s.tally.Failed}
+		users = snapshot.Users{Read: s.tally.Read, Answered: s.tally.Answered, Failed: s.tally.FailedUsers(),
+			FailedByKind: s.tally.Failed}
 	}
 	if s.remote != nil {
 		r = summarizeRequests(s.remote.Stats())
@@ -62,24 +66,29 @@ func (s *snapshotRun) ending() []any {
 	if s.first.err != nil {
 		attrs = append(attrs, "first_failure", s.first.String())
 	}
-	return append(attrs, "users", users.Read, "answered", users.Answered, "failed", users.Failed, "failed_by_kind", users.FailedByKind,
-		"requests", r.Sent+s.replayedAttempts, "retries", r.Retries+s.replayedRetries, "pauses", r.Pauses, "resumes", s.resumes)
+	return append(attrs, "users", users.Read, "answered", users.Answered, "failed", users.Failed, "failed_by_kind",
+		users.FailedByKind,
+		"requests", r.Sent+s.replayedAttempts, "retries", r.Retries+s.replayedRetries, "pauses", r.Pauses, "resumes",
+		s.resumes)
 }
 
-// summaryText is the closing summary of a run whose last process took that long. failed is what it says of the users that
-// failed, or "". Its table is at most width columns wide: names that are too long are cut.
+// summaryText is the closing summary of a run whose last process took that long. failed is what it says of the users
+// that failed, or "". Its table is at most width columns wide: names that are too long are cut.
 func summaryText(m *snapshot.Manifest, failed string, took time.Duration, width int) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n%s: %s answered, %s failed, in %s\n", text.Count(m.Users.Read, "user"), text.Thousands(m.Users.Answered), text.Thousands(m.Users.Failed),
+	fmt.Fprintf(&b, "\n%s: %s answered, %s failed, in %s\n", text.Count(m.Users.Read, "user"),
+		text.Thousands(m.Users.Answered), text.Thousands(m.Users.Failed),
 		roundDuration(took))
 	if failed != "" {
 		fmt.Fprintln(&b, failed)
 	}
 	fmt.Fprint(&b, text.Count(m.Assignments, "assignment"))
 	if m.FlagConfigs != nil {
-		fmt.Fprintf(&b, " by %s of %s; nothing was sent\n", text.Count(m.FlagConfigs.Rows, "flag"), text.Clean(m.FlagConfigs.Path))
+		fmt.Fprintf(&b, " by %s of %s; nothing was sent\n", text.Count(m.FlagConfigs.Rows, "flag"),
+			text.Clean(m.FlagConfigs.Path))
 	} else {
-		fmt.Fprintf(&b, ", %s (%.1f/s), %s\n", text.Count(m.Requests.Sent, "request"), m.Requests.PerSecond, text.Plural(m.Requests.Retries, "retry", "retries"))
+		fmt.Fprintf(&b, ", %s (%.1f/s), %s\n", text.Count(m.Requests.Sent, "request"), m.Requests.PerSecond,
+			text.Plural(m.Requests.Retries, "retry", "retries"))
 	}
 	if m.Requests.Pauses > 0 {
 		fmt.Fprintln(&b, describePauses(&m.Requests))
@@ -95,7 +104,8 @@ func summaryText(m *snapshot.Manifest, failed string, took time.Duration, width 
 				if v.Users == 0 && f.Assigned > 0 {
 					continue
 				}
-				rows = append(rows, []string{text.Shorten(name, names*3/5), text.Shorten(v.Variant, names*2/5), text.Thousands(v.Users),
+				rows = append(rows, []string{text.Shorten(name, names*3/5), text.Shorten(v.Variant, names*2/5),
+					text.Thousands(v.Users),
 					fmt.Sprintf("%.1f %%", share(v.Users, m.Users.Answered))})
 				name = ""
 			}
@@ -111,7 +121,8 @@ func summaryText(m *snapshot.Manifest, failed string, took time.Duration, width 
 	b.WriteString("\nwritten:\n")
 	var rows [][]string
 	for _, f := range m.Outputs {
-		rows = append(rows, []string{text.Clean(f.Path), fmt.Sprintf("%12s rows", text.Thousands(f.Rows)), fmt.Sprintf("%10s", formatBytes(f.Bytes))})
+		rows = append(rows, []string{text.Clean(f.Path), fmt.Sprintf("%12s rows", text.Thousands(f.Rows)),
+			fmt.Sprintf("%10s", formatBytes(f.Bytes))})
 	}
 	for _, line := range text.Align(1, rows) {
 		fmt.Fprintln(&b, "  "+line)
@@ -139,7 +150,8 @@ func mostFrequent(flags []snapshot.FlagCount) []snapshot.FlagCount {
 			continue
 		}
 		slices.SortStableFunc(f.Variants, func(a, b snapshot.VariantCount) int { return cmp.Compare(b.Users, a.Users) })
-		rest := snapshot.VariantCount{Variant: fmt.Sprintf("(%s more)", text.Thousands(int64(len(f.Variants)-maxSummaryVariants)))}
+		rest := snapshot.VariantCount{Variant: fmt.Sprintf("(%s more)",
+			text.Thousands(int64(len(f.Variants)-maxSummaryVariants)))}
 		for _, v := range f.Variants[maxSummaryVariants:] {
 			rest.Users += v.Users
 		}
@@ -148,7 +160,8 @@ func mostFrequent(flags []snapshot.FlagCount) []snapshot.FlagCount {
 	return flags
 }
 
-// summaryJSON is what --summary writes: the counts of the closing table, for a program. Shares are of the answered users.
+// summaryJSON is what --summary writes: the counts of the closing table, for a program. Shares are of the answered
+// users.
 func summaryJSON(m *snapshot.Manifest) ([]byte, error) {
 	type variant struct {
 		Variant *string `json:"variant"` // null: not assigned
@@ -194,7 +207,8 @@ func describePauses(r *snapshot.Requests) string {
 	if rate >= 1 {
 		rate = math.Floor(rate)
 	}
-	return asked + fmt.Sprintf("; --rate %s would avoid them", strconv.FormatFloat(math.Max(math.Round(rate*100)/100, 0.01), 'f', -1, 64))
+	return asked + fmt.Sprintf("; --rate %s would avoid them",
+		strconv.FormatFloat(math.Max(math.Round(rate*100)/100, 0.01), 'f', -1, 64))
 }
 
 func share(n, of int64) float64 {

@@ -18,7 +18,8 @@ func TestSummaryFitsTheTerminal(t *testing.T) {
 	m := &snapshot.Manifest{
 		Users: snapshot.Users{Read: 123_456_789, Answered: 123_456_789},
 		Flags: []snapshot.FlagCount{
-			{Flag: long, Assigned: 123_456_789, Variants: []snapshot.VariantCount{{Variant: "variant-" + strings.Repeat("x", 40), Users: 123_456_789}}},
+			{Flag: long, Assigned: 123_456_789, Variants: []snapshot.VariantCount{{Variant: "variant-" + strings.Repeat("x", 40),
+				Users: 123_456_789}}},
 			{Flag: "short", NotAssigned: 123_456_789},
 		},
 	}
@@ -31,7 +32,8 @@ func TestSummaryFitsTheTerminal(t *testing.T) {
 			}
 		}
 		if got := !strings.Contains(table, long); got != cut {
-			t.Errorf("at %d columns, a flag's name of %d characters was cut: %t, want %t:\n%s", width, utf8.RuneCountInString(long), got, cut, table)
+			t.Errorf("at %d columns, a flag's name of %d characters was cut: %t, want %t:\n%s", width,
+				utf8.RuneCountInString(long), got, cut, table)
 		}
 		if !strings.Contains(table, "short ") || !strings.Contains(table, "(not assigned)") {
 			t.Errorf("at %d columns, short names are cut:\n%s", width, table)
@@ -39,7 +41,8 @@ func TestSummaryFitsTheTerminal(t *testing.T) {
 	}
 }
 
-// TestSummaryIsBounded: of many flags and variants the summary has the most frequent ones, and says how many more there are.
+// TestSummaryIsBounded: of many flags and variants the summary has the most frequent ones, and says how many more
+// there are.
 func TestSummaryIsBounded(t *testing.T) {
 	m := &snapshot.Manifest{}
 	for f := range 80 {
@@ -57,7 +60,8 @@ func TestSummaryIsBounded(t *testing.T) {
 	if lines := strings.Count(text, "\n"); lines > 150 {
 		t.Errorf("%d lines, want at most 150:\n%s", lines, text)
 	}
-	for _, want := range []string{"v19999", "v19980", "(19,980 more)", "199,590,210", "and 30 more flags; the manifest has all", "flag-30"} {
+	for _, want := range []string{"v19999", "v19980", "(19,980 more)", "199,590,210",
+		"and 30 more flags; the manifest has all", "flag-30"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the summary does not have %q:\n%s", want, text)
 		}
@@ -78,10 +82,12 @@ func TestDescribePauses(t *testing.T) {
 		r    snapshot.Requests
 		want string
 	}{
-		{"one", snapshot.Requests{Pauses: 1, PerSecond: 100, Statuses: map[string]int64{"200": 99, "429": 1}}, "the API asked for 1 pause"},
+		{"one", snapshot.Requests{Pauses: 1, PerSecond: 100, Statuses: map[string]int64{"200": 99, "429": 1}},
+			"the API asked for 1 pause"},
 		{"many", snapshot.Requests{Pauses: 2000, PerSecond: 60, Statuses: map[string]int64{"200": 8000, "429": 2000}},
 			"the API asked for 2,000 pauses; --rate 48 would avoid them"},
-		{"slow", snapshot.Requests{Pauses: 20, PerSecond: 1.2, Statuses: map[string]int64{"200": 30, "429": 60, "timeout": 10}},
+		{"slow", snapshot.Requests{Pauses: 20, PerSecond: 1.2,
+			Statuses: map[string]int64{"200": 30, "429": 60, "timeout": 10}},
 			"the API asked for 20 pauses; --rate 0.48 would avoid them"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -101,7 +107,9 @@ func TestWarningsAreCountedAndBounded(t *testing.T) {
 		c.Warn(fmt.Sprint("kind ", i), "")
 	}
 	got := c.Warnings()
-	if len(got) != maxWarnings+1 || got[0] != "again (1,500 times)" || got[1] != "kind 0" || got[maxWarnings] != "and 101 more warnings" {
-		t.Errorf("%d warnings: %q, %q … %q; want %d, the first with its count", len(got), got[0], got[1], got[len(got)-1], maxWarnings+1)
+	if len(got) != maxWarnings+1 || got[0] != "again (1,500 times)" || got[1] != "kind 0" ||
+		got[maxWarnings] != "and 101 more warnings" {
+		t.Errorf("%d warnings: %q, %q … %q; want %d, the first with its count", len(got), got[0], got[1], got[len(got)-1],
+			maxWarnings+1)
 	}
 }

@@ -100,7 +100,10 @@ func runsOf(args []string) []*verifyRun {
 		if err == nil {
 			continue
 		}
-		if i := slices.IndexFunc(runs, func(r *verifyRun) bool { return r.verdict == nil && snapshot.Lists(r.manifest, arg) }); i >= 0 {
+		if i := slices.IndexFunc(runs, func(r *verifyRun) bool {
+			return r.verdict == nil &&
+				snapshot.Lists(r.manifest, arg)
+		}); i >= 0 {
 			runs[i].outputs = append(runs[i].outputs, arg)
 			continue
 		}
@@ -144,7 +147,8 @@ func printVerdicts(w io.Writer, format string, quiet bool, verdicts []*snapshot.
 	}
 	var failed, printed error
 	if findings > 0 {
-		failed = &exitError{fmt.Errorf("the outputs are not what a finished run leaves: %s", text.Count(findings, "finding")), exitNotHeld}
+		failed = &exitError{fmt.Errorf("the outputs are not what a finished run leaves: %s", text.Count(findings, "finding")),
+			exitNotHeld}
 	}
 	if !quiet || findings > 0 || format == "json" {
 		_, printed = io.WriteString(w, output+verdict)
@@ -165,7 +169,8 @@ func verdictText(verdicts []*snapshot.Verdict) string {
 					p.Line("%s", text.Clean(file))
 				}
 			}
-			detail, status := c.Detail, map[string]string{snapshot.StatusOK: "ok", snapshot.StatusFailed: "FAIL", snapshot.StatusSkipped: "skip"}[c.Status]
+			detail, status := c.Detail, map[string]string{snapshot.StatusOK: "ok", snapshot.StatusFailed: "FAIL",
+				snapshot.StatusSkipped: "skip"}[c.Status]
 			if c.Status == snapshot.StatusFailed {
 				detail = text.Count(c.Findings, "finding")
 			}

@@ -24,9 +24,11 @@ func version() string {
 
 func versionCommand(env *env) *cobra.Command {
 	return &cobra.Command{
-		Use: "version", DisableFlagsInUseLine: true, Short: "Print the version", Args: checkArgs(cobra.NoArgs, "it takes none"),
+		Use: "version", DisableFlagsInUseLine: true, Short: "Print the version",
+		Args: checkArgs(cobra.NoArgs, "it takes none"),
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(env.Stdout, "rollcall %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintf(env.Stdout, "rollcall %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS,
+				runtime.GOARCH)
 			return err
 		},
 	}

@@ -53,8 +53,8 @@ func (c *counter) count(u *User) {
 	}
 }
 
-// problems are what is wrong with the users that r has read, to the end of the file. listed is what the manifest says of
-// the file; nil: it does not list it.
+// problems are what is wrong with the users that r has read, to the end of the file. listed is what the manifest says
+// of the file; nil: it does not list it.
 func (c *counter) problems(r *Reader, m *Manifest, listed *File) (found []Problem) {
 	add := func(p Problem) {
 		if p.Got != p.Want {

@@ -29,14 +29,22 @@ func TestReadDecimals(t *testing.T) {
 		want   []string
 		err    string
 	}{
-		{"32 bits", parquet.Types.Int32, -1, schema.NewDecimalLogicalType(9, 9), []int32{most9, -most9, 0, -1}, []string{"0.999999999", "-0.999999999", "0.000000000", "-0.000000001"}, ""},
-		{"64 bits", parquet.Types.Int64, -1, schema.NewDecimalLogicalType(18, 0), []int64{1e18 - 1, 1 - 1e18, 0}, []string{"999999999999999999", "-999999999999999999", "0"}, ""},
-		{"bytes", parquet.Types.FixedLenByteArray, 9, schema.NewDecimalLogicalType(20, 2), []string{most20, "\xff\xff\xff\xff\xff\xff\xff\xff\xff"}, []string{"999999999999999999.99", "-0.01"}, ""},
-		{"32 bits, too many", parquet.Types.Int32, -1, schema.NewDecimalLogicalType(3, 1), []int32{999, 1000}, nil, "column c: a decimal has more than the 3 digits"},
-		{"64 bits, too many", parquet.Types.Int64, -1, schema.NewDecimalLogicalType(18, 0), []int64{-1e18}, nil, "a decimal has more than the 18 digits"},
-		{"bytes, too many", parquet.Types.FixedLenByteArray, 9, schema.NewDecimalLogicalType(20, 2), []string{"\x05\x6b\xc7\x5e\x2d\x63\x10\x00\x00"}, nil, "a decimal has more than the 20 digits"},
-		{"more than rollcall writes", parquet.Types.FixedLenByteArray, 17, schema.NewDecimalLogicalType(39, 2), []string{}, nil, "which rollcall never writes"},
-		{"bytes of any length", parquet.Types.ByteArray, -1, schema.NewDecimalLogicalType(20, 2), []string{}, nil, "which rollcall never writes"},
+		{"32 bits", parquet.Types.Int32, -1, schema.NewDecimalLogicalType(9, 9), []int32{most9, -most9, 0, -1},
+			[]string{"0.999999999", "-0.999999999", "0.000000000", "-0.000000001"}, ""},
+		{"64 bits", parquet.Types.Int64, -1, schema.NewDecimalLogicalType(18, 0), []int64{1e18 - 1, 1 - 1e18, 0},
+			[]string{"999999999999999999", "-999999999999999999", "0"}, ""},
+		{"bytes", parquet.Types.FixedLenByteArray, 9, schema.NewDecimalLogicalType(20, 2),
+			[]string{most20, "\xff\xff\xff\xff\xff\xff\xff\xff\xff"}, []string{"999999999999999999.99", "-0.01"}, ""},
+		{"32 bits, too many", parquet.Types.Int32, -1, schema.NewDecimalLogicalType(3, 1), []int32{999, 1000}, nil,
+			"column c: a decimal has more than the 3 digits"},
+		{"64 bits, too many", parquet.Types.Int64, -1, schema.NewDecimalLogicalType(18, 0), []int64{-1e18}, nil,
+			"a decimal has more than the 18 digits"},
+		{"bytes, too many", parquet.Types.FixedLenByteArray, 9, schema.NewDecimalLogicalType(20, 2),
+			[]string{"\x05\x6b\xc7\x5e\x2d\x63\x10\x00\x00"}, nil, "a decimal has more than the 20 digits"},
+		{"more than rollcall writes", parquet.Types.FixedLenByteArray, 17, schema.NewDecimalLogicalType(39, 2), []string{},
+			nil, "which rollcall never writes"},
+		{"bytes of any length", parquet.Types.ByteArray, -1, schema.NewDecimalLogicalType(20, 2), []string{}, nil,
+			"which rollcall never writes"},
 	} {
 		node, err := schema.NewPrimitiveNodeLogical("c", parquet.Repetitions.Required, test.l, test.typ, test.length, -1)
 		if err != nil {

@@ -1,6 +1,6 @@
-// Package snapshot is about the results of a run: a [Tally] counts outcomes while they pass, a [Manifest] is the record of
-// a finished run, which is published last and beside its outputs, a [Run] is a finished run that is read again, and
-// [Verify] checks all files of a run against its manifest and against each other.
+// Package snapshot is about the results of a run: a [Tally] counts outcomes while they pass, a [Manifest] is the
+// record of a finished run, which is published last and beside its outputs, a [Run] is a finished run that is read
+// again, and [Verify] checks all files of a run against its manifest and against each other.
 //
 // While a run goes on, start with [Tally.Write]: it is a sink like any other, and sees every outcome once, in input
 // order. Of a finished run, start with [Open]:
@@ -30,14 +30,14 @@
 //		fmt.Println(snapshot.Describe(run.Problems)) // all: of opening, and of what was read
 //	}
 //
-// Run.Users counts what is read by flag and variant, and compares it with the manifest at the end of the file. Nobody else
-// has to. A second reading of the same file sets Options.Uncounted. A run without a manifest can be read; its first problem
-// is [NoManifest], and Run.MissingManifest is the error for whoever cannot do without one. A [Problem] is data (a code, a
-// flag, numbers), and its String method the only place that words it.
+// Run.Users counts what is read by flag and variant, and compares it with the manifest at the end of the file. Nobody
+// else has to. A second reading of the same file sets Options.Uncounted. A run without a manifest can be read; its
+// first problem is [NoManifest], and Run.MissingManifest is the error for whoever cannot do without one. A [Problem]
+// is data (a code, a flag, numbers), and its String method the only place that words it.
 //
 // The file of a manifest is the JSON of [Manifest], named after the first output: OUT.manifest.json. Its format is
-// [ManifestFormat]; readers ignore names that they do not know, and refuse other formats. Format 1 had no layout: what its
-// options say of it is converted when it is read.
+// [ManifestFormat]; readers ignore names that they do not know, and refuse other formats. Format 1 had no layout: what
+// its options say of it is converted when it is read.
 //
 // The files read*.go are the Reader. Below it, a table (readtable.go) is a file of any columns, row by row: readcsv.go,
 // readjsonl.go, readparquet.go. They take what rollcall writes and are strict about it, and damage is an error. The

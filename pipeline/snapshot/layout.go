@@ -6,8 +6,9 @@ import (
 
 // Layout is what the outputs of a run look like. The format of each is in its name.
 type Layout struct {
-	Wide           bool      `json:"wide"`            // a row for each user; else one for each user and flag
-	Flags          []string  `json:"flags"`           // that were asked for, in their order; nil: none were named, so each user has what they got
+	Wide bool `json:"wide"` // a row for each user; else one for each user and flag
+	// that were asked for, in their order; nil: none were named, so each user has what they got
+	Flags          []string  `json:"flags"`
 	Include        []string  `json:"include"`         // columns that were added to those of the layout
 	Carry          []Carried `json:"carry"`           // columns that were copied from the input, the last ones
 	SnakeNames     bool      `json:"snake_names"`     // names of columns are in lower case, with _

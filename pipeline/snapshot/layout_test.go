@@ -9,8 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// Runs of earlier versions, whose manifests have format 1 and all options as strings, are read and verified as ever. They
-// were made with `rollcall snapshot --layout wide --flags-from --include payload --column-names snake --csv-formulas escape
+// Runs of earlier versions, whose manifests have format 1 and all options as strings, are read and verified as ever.
+// They were made with `rollcall snapshot --layout wide --flags-from --include payload --column-names snake
+// --csv-formulas escape
 // --carry` and with `--flags --include value --carry`.
 func TestManifestOfFormat1(t *testing.T) {
 	flags := []string{"checkout-redesign", "pricing-test"}
@@ -19,7 +20,8 @@ func TestManifestOfFormat1(t *testing.T) {
 			Wide: true, Flags: flags, Include: []string{"payload"}, SnakeNames: true, EscapeFormulas: true, unordered: true,
 			Carry: []Carried{{"country", "country"}, {"plan", "plan"}, {" now", " now"}}, // which was one name
 		},
-		"long.csv": {Flags: []string{"pricing-test", "checkout-redesign"}, Include: []string{"value"}, Carry: []Carried{{"country", "country"}}},
+		"long.csv": {Flags: []string{"pricing-test", "checkout-redesign"}, Include: []string{"value"},
+			Carry: []Carried{{"country", "country"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := Open("testdata/format1/" + name)
@@ -43,7 +45,8 @@ func TestManifestOfFormat1(t *testing.T) {
 
 // A manifest of today has the layout as the command has set it.
 func TestLayoutReadsBack(t *testing.T) {
-	want := Layout{Wide: true, Flags: []string{"b", "a"}, Include: []string{}, Carry: []Carried{{"plan_now", "plan, now"}}, SnakeNames: true}
+	want := Layout{Wide: true, Flags: []string{"b", "a"}, Include: []string{}, Carry: []Carried{{"plan_now", "plan, now"}},
+		SnakeNames: true}
 	data, err := (&Manifest{Format: ManifestFormat, Layout: want}).Marshal()
 	if err != nil {
 		t.Fatal(err)

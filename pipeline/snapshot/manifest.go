@@ -31,13 +31,13 @@ type Manifest struct {
 	// SideFiles are the other files of the run: the summary, and flag configurations that were downloaded.
 	SideFiles []File `json:"side_files,omitempty"`
 
-	// FlagConfigs is the file of flag configurations that a local run evaluated; its rows are flags. nil: a server evaluated
-	// its own.
+	// FlagConfigs is the file of flag configurations that a local run evaluated; its rows are flags. nil: a server
+	// evaluated its own.
 	FlagConfigs *File `json:"flag_configs,omitempty"`
 
 	// NoTrack says whether the server that was asked honours no-track: "honoured" (a documented host, or a server whose
-	// answers show that it is not Amplitude's self-hosted proxy), "embedded" and "local" (in this process, on this machine),
-	// "unproven" (nothing showed it), or "ignored" (the proxy, with --allow-tracking). "": no server was asked.
+	// answers show that it is not Amplitude's self-hosted proxy), "embedded" and "local" (in this process, on this
+	// machine), "unproven" (nothing showed it), or "ignored" (the proxy, with --allow-tracking). "": no server was asked.
 	NoTrack string `json:"no_track,omitempty"`
 
 	Users       Users       `json:"users"`
@@ -49,8 +49,8 @@ type Manifest struct {
 	Warnings    []string    `json:"warnings"`
 }
 
-// ManifestFormat is the version of [Manifest] that this rollcall writes. Version 1 is read, too: it had no Layout, which
-// its options describe.
+// ManifestFormat is the version of [Manifest] that this rollcall writes. Version 1 is read, too: it had no Layout,
+// which its options describe.
 const ManifestFormat = 2
 
 // File is an input or an output.
@@ -69,9 +69,9 @@ type Users struct {
 	FailedByKind map[pipeline.Kind]int64 `json:"failed_by_kind"`
 }
 
-// Requests counts the requests that were sent. Times are in milliseconds. Sent, Retries and Statuses are of all processes of
-// the run; of a process that was interrupted, without the requests that were in flight then, which the journal does not
-// have. Pauses, PerSecond and Latency are of the last process.
+// Requests counts the requests that were sent. Times are in milliseconds. Sent, Retries and Statuses are of all
+// processes of the run; of a process that was interrupted, without the requests that were in flight then, which the
+// journal does not have. Pauses, PerSecond and Latency are of the last process.
 type Requests struct {
 	Sent      int64            `json:"sent"`
 	Retries   int64            `json:"retries"`
@@ -81,7 +81,8 @@ type Requests struct {
 	Latency   Latency          `json:"latency_ms"`
 }
 
-// StatusUnknown is the status of attempts of earlier processes that the journal does not have: all but the last of a user.
+// StatusUnknown is the status of attempts of earlier processes that the journal does not have: all but the last of a
+// user.
 const StatusUnknown = "unknown"
 
 // Latency is the quantiles of the time that answers took, in milliseconds.

@@ -23,7 +23,8 @@ func TestOptionsAreTyped(t *testing.T) {
 	if err := json.Unmarshal(data, &file); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]any{"rate": 1e6, "limit": 5.0, "overwrite": true, "flags": []any{"a", "b, c"}, "carry": []any{}, "timeout": "15s"}
+	want := map[string]any{"rate": 1e6, "limit": 5.0, "overwrite": true, "flags": []any{"a", "b, c"}, "carry": []any{},
+		"timeout": "15s"}
 	if diff := cmp.Diff(want, file["options"]); diff != "" {
 		t.Errorf("options (-want +got):\n%s", diff)
 	}
@@ -40,7 +41,8 @@ func TestOptionsAreTyped(t *testing.T) {
 		for name := range options {
 			texts[name] = options.Text(name)
 		}
-		want := map[string]string{"rate": "1000000", "limit": "5", "overwrite": "true", "flags": "a,b, c", "carry": "", "timeout": "15s"}
+		want := map[string]string{"rate": "1000000", "limit": "5", "overwrite": "true", "flags": "a,b, c", "carry": "",
+			"timeout": "15s"}
 		if diff := cmp.Diff(want, texts); diff != "" || options.Text("other") != "" {
 			t.Errorf("texts (-want +got):\n%s", diff)
 		}
@@ -60,7 +62,8 @@ func TestOptionsOfOldManifests(t *testing.T) {
 	if err := json.Unmarshal([]byte(`{"format": 1, "options": {"rate": "100", "overwrite": "false", "flags": "a,b", "carry": ""}, "users": {"read": 3}}`), &m); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(RunOptions{"rate": "100", "overwrite": "false", "flags": "a,b", "carry": ""}, m.Options); diff != "" || m.Users.Read != 3 {
+	if diff := cmp.Diff(RunOptions{"rate": "100", "overwrite": "false", "flags": "a,b", "carry": ""},
+		m.Options); diff != "" || m.Users.Read != 3 {
 		t.Errorf("%d users (-want +got):\n%s", m.Users.Read, diff)
 	}
 	if diff := cmp.Diff([]string{"a", "b"}, m.Options.List("flags")); diff != "" || m.Options.List("carry") != nil {

@@ -57,13 +57,16 @@ func (p Problem) String() string {
 	case Disordered:
 		return text.CountIs(p.Got, "user", "is", "are") + " not sorted by row number, and may be duplicated"
 	case Disagreeing:
-		return fmt.Sprintf("%s rows that disagree, for example in column %s", text.CountIs(p.Got, "user", "has", "have"), show(p.Column))
+		return fmt.Sprintf("%s rows that disagree, for example in column %s", text.CountIs(p.Got, "user", "has", "have"),
+			show(p.Column))
 	case RepeatedFlag:
 		return text.CountIs(p.Got, "user", "has", "have") + " the same flag more than once"
 	case WrongAssigned:
-		return fmt.Sprintf("flag %s: %s assigned, the manifest says %s", show(p.Flag), text.CountIs(p.Got, "user", "is", "are"), want)
+		return fmt.Sprintf("flag %s: %s assigned, the manifest says %s", show(p.Flag),
+			text.CountIs(p.Got, "user", "is", "are"), want)
 	case WrongOthers:
-		return fmt.Sprintf("flag %s: %s not assigned, the manifest says %s", show(p.Flag), text.CountIs(p.Got, "user", "is", "are"), want)
+		return fmt.Sprintf("flag %s: %s not assigned, the manifest says %s", show(p.Flag),
+			text.CountIs(p.Got, "user", "is", "are"), want)
 	case WrongVariant:
 		return fmt.Sprintf("flag %s, variant %s: %s, the manifest says %s", show(p.Flag), show(p.Variant), users, want)
 	case UnknownVariant:

@@ -121,7 +121,8 @@ const (
 )
 
 var (
-	longNames  = []string{"row_number", "user_id", "device_id", "flag_key", "outcome", "variant", "payload", "experiment_key", "evaluated_at"}
+	longNames = []string{"row_number", "user_id", "device_id", "flag_key", "outcome", "variant", "payload",
+		"experiment_key", "evaluated_at"}
 	longExtras = []string{"metadata", "evaluation_id", "value"}
 )
 
@@ -160,7 +161,8 @@ func newReader(path string, t table, o Options) (*Reader, error) {
 		return r, nil
 	}
 	if len(cols) < 4 || !slices.Equal(r.Columns[:3], longNames[:3]) {
-		return nil, pipeline.WithHint(fmt.Errorf("%s: not an output: its columns are not row_number, user_id, device_id, …", path),
+		return nil, pipeline.WithHint(fmt.Errorf("%s: not an output: its columns are not row_number, user_id, device_id, …",
+			path),
 			"name what `rollcall snapshot --out` wrote")
 	}
 	var err error

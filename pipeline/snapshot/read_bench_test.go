@@ -33,10 +33,12 @@ func benchmarkRead(b *testing.B, format string, wide bool) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	o := pipeline.Outcome{Row: pipeline.Row{Carry: make([]pipeline.Value, 1)}, Assignments: make([]pipeline.Assignment, len(flags))}
+	o := pipeline.Outcome{Row: pipeline.Row{Carry: make([]pipeline.Value, 1)},
+		Assignments: make([]pipeline.Assignment, len(flags))}
 	for i := range users {
 		o.Row.Number, o.At = int64(i+1), time.UnixMilli(1767323045000+int64(i)*10)
-		o.Row.User.UserID, o.Row.User.DeviceID = fmt.Sprintf("user-%08x", uint32(i)*2654435761), fmt.Sprintf("%016x", uint64(i)*0x9e3779b97f4a7c15)
+		o.Row.User.UserID, o.Row.User.DeviceID = fmt.Sprintf("user-%08x", uint32(i)*2654435761),
+			fmt.Sprintf("%016x", uint64(i)*0x9e3779b97f4a7c15)
 		o.Row.Carry[0] = pipeline.StringValue([]string{"DE", "FR", "US"}[i%3])
 		for f, flag := range flags {
 			o.Assignments[f] = pipeline.Assignment{Variant: pipeline.Variant{FlagKey: flag}}

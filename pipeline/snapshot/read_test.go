@@ -65,7 +65,8 @@ func lines(path string, o Options) (text []string, r *Reader, err error) {
 		}
 		for i := range u.Assignments {
 			a := &u.Assignments[i]
-			s += fmt.Sprintf(" [%s %v %s %s %s", r.Keys.Name(a.Flag), a.Assigned, r.Keys.Name(a.Variant), r.Keys.Name(a.ExperimentKey), a.Payload)
+			s += fmt.Sprintf(" [%s %v %s %s %s", r.Keys.Name(a.Flag), a.Assigned, r.Keys.Name(a.Variant),
+				r.Keys.Name(a.ExperimentKey), a.Payload)
 			for j := range a.Included {
 				s += fmt.Sprintf(" %s=%s", r.Included[j], a.Included[j].AppendText(nil))
 			}
@@ -78,12 +79,15 @@ func lines(path string, o Options) (text []string, r *Reader, err error) {
 func readable() []pipeline.Outcome {
 	at := time.UnixMilli(1767323045678)
 	return []pipeline.Outcome{
-		{Row: pipeline.Row{Number: 1, User: pipeline.User{UserID: "ana, \"a\"", DeviceID: "d\n1"}, Carry: []pipeline.Value{pipeline.StringValue("pro"), pipeline.IntValue(12)}}, At: at,
+		{Row: pipeline.Row{Number: 1, User: pipeline.User{UserID: "ana, \"a\"", DeviceID: "d\n1"},
+			Carry: []pipeline.Value{pipeline.StringValue("pro"), pipeline.IntValue(12)}}, At: at,
 			Assignments: []pipeline.Assignment{
-				{Assigned: true, Variant: pipeline.Variant{FlagKey: "a", Key: "on", Payload: `{"x":"\u00e9"}`, ExperimentKey: "e-1", Metadata: `{"d":true}`, Value: "v"}},
+				{Assigned: true, Variant: pipeline.Variant{FlagKey: "a", Key: "on", Payload: `{"x":"\u00e9"}`, ExperimentKey: "e-1",
+					Metadata: `{"d":true}`, Value: "v"}},
 				{Variant: pipeline.Variant{FlagKey: "b-flag"}},
 			}},
-		{Row: pipeline.Row{Number: 3, User: pipeline.User{DeviceID: "d3"}, Carry: []pipeline.Value{{}, {}}}, At: at.Add(time.Second),
+		{Row: pipeline.Row{Number: 3, User: pipeline.User{DeviceID: "d3"}, Carry: []pipeline.Value{{}, {}}},
+			At: at.Add(time.Second),
 			Assignments: []pipeline.Assignment{
 				{Assigned: true, Variant: pipeline.Variant{FlagKey: "a", Key: "off"}},
 				{Assigned: true, Variant: pipeline.Variant{FlagKey: "b-flag", Key: "on", Payload: `"p"`}},
@@ -122,10 +126,13 @@ func TestReader(t *testing.T) {
 		{"wide", sinks.Spec{Wide: true}, Options{}, wide},
 		{"wide, payloads", sinks.Spec{Wide: true, Include: []string{"payload"}}, Options{}, payloads},
 		{"wide, snake, with the manifest", sinks.Spec{Wide: true, SnakeNames: true}, Options{Manifest: snake}, wide},
-		{"carried columns of the names of included ones", sinks.Spec{Carry: []pipeline.Column{{Name: "value"}, {Name: "metadata"}}}, Options{Manifest: snake}, []string{
-			strings.Replace(long[0], "plan=pro seats=12", "value=pro metadata=12", 1), strings.Replace(long[1], "plan= seats=", "value= metadata=", 1),
-		}},
-		{"nothing but variants", sinks.Spec{Include: []string{"value", "metadata"}}, Options{NoIDs: true, NoPayloads: true, NoIncluded: true, NoCarried: true}, nil},
+		{"carried columns of the names of included ones",
+			sinks.Spec{Carry: []pipeline.Column{{Name: "value"}, {Name: "metadata"}}}, Options{Manifest: snake}, []string{
+				strings.Replace(long[0], "plan=pro seats=12", "value=pro metadata=12", 1),
+				strings.Replace(long[1], "plan= seats=", "value= metadata=", 1),
+			}},
+		{"nothing but variants", sinks.Spec{Include: []string{"value", "metadata"}},
+			Options{NoIDs: true, NoPayloads: true, NoIncluded: true, NoCarried: true}, nil},
 	} {
 		for _, format := range allFormats {
 			if tt.spec.Flags = flags; tt.spec.Carry == nil {
@@ -149,7 +156,8 @@ func TestReader(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("%s, %s (-want +got):\n%s", tt.name, format, diff)
 			}
-			if c := r.Carry[1]; format == "parquet" && (!c.Typed || c.Type != pipeline.TypeInt) || format != "parquet" && c.Typed {
+			if c := r.Carry[1]; format == "parquet" && (!c.Typed || c.Type != pipeline.TypeInt) || format != "parquet" &&
+				c.Typed {
 				t.Errorf("%s, %s: the second carried column is %+v", tt.name, format, c)
 			}
 		}
@@ -199,8 +207,10 @@ func TestReaderRefuses(t *testing.T) {
 		{"a.jsonl", "{}\n", "line 1: not JSON"},
 		{"a.jsonl", `{"a":1,"a":2}` + "\n", "line 1: a name is duplicated"},
 		{"a.jsonl", jsonlRow + jsonlRow[:50], "line 2: the file ends in the middle of it"},
-		{"a.jsonl", jsonlRow + strings.Replace(jsonlRow, "user_id", "userid", 1), "line 2: its names are not those of the first line"},
-		{"a.jsonl", jsonlRow + strings.Replace(jsonlRow, "}\n", "", 1) + ",\"x\":1}\n", "line 2: its names are not those of the first line"},
+		{"a.jsonl", jsonlRow + strings.Replace(jsonlRow, "user_id", "userid", 1),
+			"line 2: its names are not those of the first line"},
+		{"a.jsonl", jsonlRow + strings.Replace(jsonlRow, "}\n", "", 1) + ",\"x\":1}\n",
+			"line 2: its names are not those of the first line"},
 		{"a.jsonl", jsonlRow + strings.Replace(jsonlRow, `"u"`, `"\x"`, 1), "line 2: not JSON"},
 		{"a.jsonl", jsonlRow + strings.Replace(jsonlRow, `[1]`, `[1`, 1), "line 2: its names are not"},
 		{"a.jsonl", jsonlRow + strings.Replace(jsonlRow, `:1,`, `:01,`, 1), "line 2: not JSON"},
@@ -231,9 +241,12 @@ func TestReaderRefusesOtherParquet(t *testing.T) {
 	}{
 		{"snappy", []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Snappy)}, ""},
 		{"delta lengths", []parquet.WriterProperty{parquet.WithEncoding(parquet.Encodings.DeltaLengthByteArray)}, ""},
-		{"gzip", []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Gzip)}, "column user_id: rollcall never writes the compression GZIP"},
-		{"brotli", []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Brotli)}, "column user_id: rollcall never writes the compression BROTLI"},
-		{"delta", []parquet.WriterProperty{parquet.WithEncoding(parquet.Encodings.DeltaByteArray)}, "column user_id: rollcall never writes the encoding DELTA_BYTE_ARRAY"},
+		{"gzip", []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Gzip)},
+			"column user_id: rollcall never writes the compression GZIP"},
+		{"brotli", []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Brotli)},
+			"column user_id: rollcall never writes the compression BROTLI"},
+		{"delta", []parquet.WriterProperty{parquet.WithEncoding(parquet.Encodings.DeltaByteArray)},
+			"column user_id: rollcall never writes the encoding DELTA_BYTE_ARRAY"},
 	} {
 		node, err := schema.NewPrimitiveNode("user_id", parquet.Repetitions.Required, parquet.Types.ByteArray, -1, -1)
 		if err != nil {
@@ -244,7 +257,8 @@ func TestReaderRefusesOtherParquet(t *testing.T) {
 			t.Fatal(err)
 		}
 		var b bytes.Buffer
-		w := file.NewParquetWriter(&b, root, file.WithWriterProps(parquet.NewWriterProperties(append(tt.opts, parquet.WithDictionaryDefault(false))...)))
+		w := file.NewParquetWriter(&b, root, file.WithWriterProps(parquet.NewWriterProperties(append(tt.opts,
+			parquet.WithDictionaryDefault(false))...)))
 		g := w.AppendRowGroup()
 		c, err := g.NextColumn()
 		if err != nil {
@@ -282,7 +296,8 @@ func TestReaderUnescapes(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, _, err := lines(path, Options{})
-	if want := fmt.Sprintf("1 %q", "é😀\"\\/\b\f\n\r\tx\x1f"); err != nil || len(got) != 1 || !strings.HasPrefix(got[0], want) {
+	if want := fmt.Sprintf("1 %q", "é😀\"\\/\b\f\n\r\tx\x1f"); err != nil || len(got) != 1 ||
+		!strings.HasPrefix(got[0], want) {
 		t.Errorf("%s reads as %q, %v; want %s", text, got, err, want)
 	}
 }
@@ -290,7 +305,8 @@ func TestReaderUnescapes(t *testing.T) {
 // TestReaderSeesWhatDiffers: rows of one user that do not agree are one user, and it says so.
 func TestReaderSeesWhatDiffers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.csv")
-	for change, want := range map[string]string{"": "", "1,u,": "user_id", "1,u,,": "device_id", "05.000Z": "evaluated_at", "DE": "country"} {
+	for change, want := range map[string]string{"": "", "1,u,": "user_id", "1,u,,": "device_id", "05.000Z": "evaluated_at",
+		"DE": "country"} {
 		row := strings.Replace(csvRow, "Z\n", "Z,DE\n", 1)
 		other := strings.Replace(row, change, strings.Replace(change, "u,", "v,", 1), 1)
 		switch change {

@@ -10,8 +10,8 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// jsonlTable reads JSONL as rollcall writes it: each line an object without white space between its tokens, with the names
-// of the first line in the same order. A file without a line has no columns.
+// jsonlTable reads JSONL as rollcall writes it: each line an object without white space between its tokens, with the
+// names of the first line in the same order. A file without a line has no columns.
 type jsonlTable struct {
 	*textFile
 	cols  []column
@@ -200,7 +200,8 @@ func skipJSON(data []byte, i int) (end int, err error) {
 
 var literals = [][]byte{[]byte("null"), []byte("true"), []byte("false")}
 
-var isNumber = [256]bool{'0': true, '1': true, '2': true, '3': true, '4': true, '5': true, '6': true, '7': true, '8': true, '9': true,
+var isNumber = [256]bool{'0': true, '1': true, '2': true, '3': true, '4': true, '5': true, '6': true, '7': true,
+	'8': true, '9': true,
 	'.': true, 'e': true, 'E': true, '+': true, '-': true}
 
 // skipString returns where the JSON string at data[i:] ends.

@@ -25,7 +25,8 @@ const (
 // parquetOptions accept what rollcall writes, and little else.
 var parquetOptions = parquetfile.Options{
 	Codecs: []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Zstd},
-	Encodings: []parquet.Encoding{parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict, parquet.Encodings.RLE,
+	Encodings: []parquet.Encoding{parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict,
+		parquet.Encodings.RLE,
 		parquet.Encodings.DeltaBinaryPacked, parquet.Encodings.DeltaLengthByteArray},
 	TightIndices: true,
 	Refuse: func(r parquetfile.Refusal) error {
@@ -317,7 +318,8 @@ func (t *parquetTable) decodeColumn(l *leafReader, index, n int) error {
 		case typ == parquet.Types.Int32:
 			err = placeValues(t, l, index, done, got, t.values.Int32s, func(n int32, v *Value) { v.Num = int64(n) * l.scale })
 		case typ == parquet.Types.Double:
-			err = placeValues(t, l, index, done, got, t.values.Doubles, func(f float64, v *Value) { v.Num = int64(math.Float64bits(f)) })
+			err = placeValues(t, l, index, done, got, t.values.Doubles,
+				func(f float64, v *Value) { v.Num = int64(math.Float64bits(f)) })
 		case typ == parquet.Types.Boolean:
 			err = placeValues(t, l, index, done, got, t.values.Bools, func(b bool, v *Value) {
 				if v.Num = 0; b {

@@ -15,8 +15,8 @@ import (
 
 // table reads a file of any columns, row by row. It knows nothing of assignments.
 //
-// next returns the cells of the next row, which are valid until the next call, and io.EOF after the last row. Its errors
-// name the file. A column that was not selected has null cells, if that saves work.
+// next returns the cells of the next row, which are valid until the next call, and io.EOF after the last row. Its
+// errors name the file. A column that was not selected has null cells, if that saves work.
 type table interface {
 	columns() []column
 	selectColumns(columns []bool)
@@ -131,8 +131,8 @@ func openTable(path string) (table, error) {
 	return t, nil
 }
 
-// OpenOutput opens a file that a run has written. It refuses what is not a regular file: opening a named pipe would block
-// until somebody writes to it.
+// OpenOutput opens a file that a run has written. It refuses what is not a regular file: opening a named pipe would
+// block until somebody writes to it.
 func OpenOutput(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

@@ -41,7 +41,8 @@ func openText(path, compression string) (*textFile, error) {
 		t.r, err = gzip.NewReader(f)
 	case "zst":
 		// Two decoders would be faster, but a report uses the second processor for other work.
-		t.zstd, err = zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		t.zstd, err = zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(maxWindow))
 		t.r = t.zstd
 	}
 	if err != nil {

@@ -45,7 +45,8 @@ func TestTally(t *testing.T) {
 			tally.Read, tally.Answered, tally.FailedUsers(), tally.Assignments, tally.Unasked)
 	}
 	want := []snapshot.FlagCount{
-		{Flag: "a", Assigned: 3, NotAssigned: 1, Variants: []snapshot.VariantCount{{Variant: "off", Users: 1}, {Variant: "on", Users: 2}}},
+		{Flag: "a", Assigned: 3, NotAssigned: 1, Variants: []snapshot.VariantCount{{Variant: "off", Users: 1},
+			{Variant: "on", Users: 2}}},
 		{Flag: "b", Assigned: 0, NotAssigned: 4, Variants: []snapshot.VariantCount{}},
 	}
 	if diff := cmp.Diff(want, tally.Flags()); diff != "" {
@@ -91,7 +92,8 @@ func TestTallyOfAllFlags(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := []snapshot.FlagCount{{Flag: "x", Assigned: 1, NotAssigned: 1, Variants: []snapshot.VariantCount{{Variant: "on", Users: 1}}}}
+	want := []snapshot.FlagCount{{Flag: "x", Assigned: 1, NotAssigned: 1,
+		Variants: []snapshot.VariantCount{{Variant: "on", Users: 1}}}}
 	if diff := cmp.Diff(want, tally.Flags()); diff != "" {
 		t.Errorf("flags (-want +got):\n%s", diff)
 	}
@@ -103,7 +105,8 @@ func TestTallyOfAllFlags(t *testing.T) {
 func TestManifestReadsBack(t *testing.T) {
 	want := &snapshot.Manifest{
 		Format: snapshot.ManifestFormat, RunID: "r1", StartedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
-		Outputs: []snapshot.File{{Path: "a.csv", Rows: 3}}, Users: snapshot.Users{Read: 1, FailedByKind: map[pipeline.Kind]int64{"bad_row": 1}},
+		Outputs: []snapshot.File{{Path: "a.csv", Rows: 3}},
+		Users:   snapshot.Users{Read: 1, FailedByKind: map[pipeline.Kind]int64{"bad_row": 1}},
 	}
 	data, err := want.Marshal()
 	if err != nil {
@@ -114,7 +117,8 @@ func TestManifestReadsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := snapshot.ReadManifest(file)
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(snapshot.Layout{}), cmpopts.EquateEmpty()); diff != "" || err != nil {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(snapshot.Layout{}), cmpopts.EquateEmpty()); diff != "" ||
+		err != nil {
 		t.Errorf("err = %v (-want +got):\n%s", err, diff)
 	}
 	for text, wantErr := range map[string]string{`{"format":99}`: "format 99 is not known", `{`: "unexpected end"} {

@@ -22,11 +22,11 @@ func (c *Completes) Users() int64 {
 	return n
 }
 
-// CountOnce returns the users of each of runs such that their sum counts nobody twice: a user who failed in one run, and
-// was asked about again by another one of them, counts in the latter only. A run may be nil; it has no users.
+// CountOnce returns the users of each of runs such that their sum counts nobody twice: a user who failed in one run,
+// and was asked about again by another one of them, counts in the latter only. A run may be nil; it has no users.
 //
-// It is an error if two of the runs asked again about the failed users of a third, because nothing tells whether they are
-// the same users.
+// It is an error if two of the runs asked again about the failed users of a third, because nothing tells whether they
+// are the same users.
 func CountOnce(runs []*Manifest) ([]Users, error) {
 	counts := make([]Users, len(runs))
 	at := map[string]int{}
@@ -48,14 +48,16 @@ func CountOnce(runs []*Manifest) ([]Users, error) {
 			continue
 		}
 		if other, twice := retries[m.Completes.RunID]; twice {
-			return nil, pipeline.WithHint(fmt.Errorf("runs %s and %s both asked again about the failed users of run %s", other, m.RunID,
+			return nil, pipeline.WithHint(fmt.Errorf("runs %s and %s both asked again about the failed users of run %s", other,
+				m.RunID,
 				m.Completes.RunID), "name one of the two")
 		}
 		retries[m.Completes.RunID] = m.RunID
 		count := &counts[failed]
 		for kind, users := range m.Completes.FailedByKind {
 			if users > count.FailedByKind[kind] {
-				return nil, fmt.Errorf("run %s asked again about %d users who failed with %s, but in run %s only %d did", m.RunID, users, kind,
+				return nil, fmt.Errorf("run %s asked again about %d users who failed with %s, but in run %s only %d did", m.RunID,
+					users, kind,
 					m.Completes.RunID, count.FailedByKind[kind])
 			}
 			if count.FailedByKind[kind] -= users; count.FailedByKind[kind] == 0 {

@@ -40,9 +40,11 @@ func TestCountOnce(t *testing.T) {
 		{"twice", []*Manifest{third, first, again}, 100, 100, kinds{}, ""},
 		{"some of them", []*Manifest{first, part}, 100, 91, kinds{"bad_row": 3, "unavailable": 6}, ""},
 		{"the retry alone", []*Manifest{again}, 10, 7, kinds{"bad_row": 3}, ""},
-		{"the last retry without the one between", []*Manifest{first, third}, 103, 93, kinds{"bad_row": 4, "unavailable": 6}, ""},
+		{"the last retry without the one between", []*Manifest{first, third}, 103, 93, kinds{"bad_row": 4, "unavailable": 6},
+			""},
 		{"one without a manifest", []*Manifest{nil, first}, 100, 90, kinds{"bad_row": 4, "unavailable": 6}, ""},
-		{"two retries of one run", []*Manifest{first, again, part}, 0, 0, nil, "runs b and d both asked again about the failed users of run a"},
+		{"two retries of one run", []*Manifest{first, again, part}, 0, 0, nil,
+			"runs b and d both asked again about the failed users of run a"},
 		{"more than failed", []*Manifest{run("a", 1, kinds{"bad_row": 1}, "", nil), again}, 0, 0, nil, "but in run a only"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

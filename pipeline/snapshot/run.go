@@ -76,15 +76,16 @@ func Open(path string) (*Run, error) {
 	}
 	if r.Listed == nil {
 		if byManifest {
-			return nil, pipeline.WithHint(fmt.Errorf("%s: no output of this run is a file that can be read", path), "name the output")
+			return nil, pipeline.WithHint(fmt.Errorf("%s: no output of this run is a file that can be read", path),
+				"name the output")
 		}
 		r.Problems = append(r.Problems, Problem{Code: NotListed})
 	}
 	return r, nil
 }
 
-// OpenAll opens several runs whose users are added up. Two outputs of one run are refused, and two runs that asked again
-// about the failed users of the same third; see [CountOnce].
+// OpenAll opens several runs whose users are added up. Two outputs of one run are refused, and two runs that asked
+// again about the failed users of the same third; see [CountOnce].
 func OpenAll(paths []string) ([]*Run, error) {
 	var runs []*Run
 	var manifests []*Manifest
@@ -94,7 +95,8 @@ func OpenAll(paths []string) ([]*Run, error) {
 			return nil, err
 		}
 		if i := slices.IndexFunc(runs, r.isSameRun); i >= 0 {
-			return nil, pipeline.WithHint(fmt.Errorf("%s and %s are of the same run, and its users would count twice", runs[i].Path, r.Path),
+			return nil, pipeline.WithHint(fmt.Errorf("%s and %s are of the same run, and its users would count twice",
+				runs[i].Path, r.Path),
 				"name one output of each run")
 		}
 		runs, manifests = append(runs, r), append(manifests, r.Manifest)
@@ -227,8 +229,8 @@ func (r *Run) findUnchanged(ctx context.Context, want File) (string, error) {
 }
 
 // EachFailed calls each for every error record of the run, in the order of the file, until it returns false. values are
-// those that the user's original row has in these columns, by their names in the input; null where the row lacks one. They
-// are nil where the record has no original row that could be decoded, and where no columns are named.
+// those that the user's original row has in these columns, by their names in the input; null where the row lacks one.
+// They are nil where the record has no original row that could be decoded, and where no columns are named.
 func (r *Run) EachFailed(columns []string, each func(number int64, values []pipeline.Value) bool) (err error) {
 	if r.ErrorRecords == "" {
 		return errors.New("the file of the error records is not known")

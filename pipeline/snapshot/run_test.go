@@ -52,7 +52,8 @@ func readUsers(t *testing.T, r *Run) (n int64) {
 func TestOpen(t *testing.T) {
 	dir := t.TempDir()
 	manifest := flagged("jsonl").write(t, dir)
-	for path, want := range map[string]string{manifest: "a.csv", "a.csv": "a.csv", "a.jsonl": "a.jsonl", "a.parquet": "a.parquet"} {
+	for path, want := range map[string]string{manifest: "a.csv", "a.csv": "a.csv", "a.jsonl": "a.jsonl",
+		"a.parquet": "a.parquet"} {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			if path != manifest {
 				path = filepath.Join(dir, path)
@@ -89,12 +90,13 @@ func TestRunProblems(t *testing.T) {
 			os.Remove(filepath.Join(dir, "a.csv.manifest.json")) //nolint:errcheck // a missing one fails the test
 			return csv
 		}, []string{"there is no manifest beside it: the run is not finished, or the file was moved alone"}},
-		{"a row less", func(_ string, csv []byte) []byte { return csv[:bytes.LastIndexByte(csv[:len(csv)-1], '\n')+1] }, []string{
-			"it has 1,999 rows, the manifest says 2,000",
-			"flag =a: 666 users are assigned, the manifest says 667",
-			"flag =a, variant control: 266 users, the manifest says 267",
-			"it has 315,074 bytes, the manifest says 315,273",
-		}},
+		{"a row less", func(_ string, csv []byte) []byte { return csv[:bytes.LastIndexByte(csv[:len(csv)-1], '\n')+1] },
+			[]string{
+				"it has 1,999 rows, the manifest says 2,000",
+				"flag =a: 666 users are assigned, the manifest says 667",
+				"flag =a, variant control: 266 users, the manifest says 267",
+				"it has 315,074 bytes, the manifest says 315,273",
+			}},
 		{"a variant", func(_ string, csv []byte) []byte {
 			return bytes.Replace(csv, []byte(",treatment,"), []byte(",other,"), 1)
 		}, []string{
@@ -131,8 +133,10 @@ func TestRunProblems(t *testing.T) {
 
 func TestDescribe(t *testing.T) {
 	problems := []Problem{
-		{Code: NotListed}, {Code: WrongUsers, Got: 1, Want: 1200}, {Code: Disagreeing, Got: 2, Column: "plan"}, {Code: RepeatedFlag, Got: 1},
-		{Code: Disordered, Got: 3}, {Code: WrongRows, Got: 1, Want: 2}, {Code: WrongSize, Got: 1, Want: 2}, {Code: WrongChecksum},
+		{Code: NotListed}, {Code: WrongUsers, Got: 1, Want: 1200}, {Code: Disagreeing, Got: 2, Column: "plan"},
+		{Code: RepeatedFlag, Got: 1},
+		{Code: Disordered, Got: 3}, {Code: WrongRows, Got: 1, Want: 2}, {Code: WrongSize, Got: 1, Want: 2},
+		{Code: WrongChecksum},
 	}
 	for i := range 5 {
 		problems = append(problems, Problem{Code: WrongVariant, Flag: "a\x1b", Variant: fmt.Sprint("v", i), Got: 1})
@@ -159,10 +163,12 @@ func TestDescribe(t *testing.T) {
 func TestOpenRefuses(t *testing.T) {
 	dir := t.TempDir()
 	manifest := flagged("jsonl").write(t, dir)
-	if _, err := Open(filepath.Join(dir, "a.errors.jsonl")); err == nil || !strings.Contains(err.Error(), "holds the error records of a run") {
+	if _, err := Open(filepath.Join(dir, "a.errors.jsonl")); err == nil ||
+		!strings.Contains(err.Error(), "holds the error records of a run") {
 		t.Errorf("error records: %v", err)
 	}
-	if _, err := OpenAll([]string{manifest, filepath.Join(dir, "a.jsonl")}); err == nil || !strings.Contains(err.Error(), "are of the same run") {
+	if _, err := OpenAll([]string{manifest, filepath.Join(dir, "a.jsonl")}); err == nil ||
+		!strings.Contains(err.Error(), "are of the same run") {
 		t.Errorf("two outputs of one run: %v", err)
 	}
 	if runs, err := OpenAll([]string{manifest}); err != nil || runs[0].Once.Failed != runs[0].Manifest.Users.Failed {
@@ -173,7 +179,8 @@ func TestOpenRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := Open(manifest); err == nil || !strings.Contains(err.Error(), "no output of this run is a file that can be read") {
+	if _, err := Open(manifest); err == nil || !strings.Contains(err.Error(),
+		"no output of this run is a file that can be read") {
 		t.Errorf("no output: %v", err)
 	}
 	if _, err := Open(filepath.Join(dir, "a.csv")); !errors.Is(err, fs.ErrNotExist) {
@@ -230,7 +237,8 @@ func TestRunInputs(t *testing.T) {
 		}
 		return File{Path: path, Bytes: size, SHA256: sum}
 	}
-	m := &Manifest{Outputs: []File{{Path: filepath.Join(first, "a.csv")}}, Inputs: []File{file(first, "users.csv", "user_id\n1\n")}}
+	m := &Manifest{Outputs: []File{{Path: filepath.Join(first, "a.csv")}},
+		Inputs: []File{file(first, "users.csv", "user_id\n1\n")}}
 	configs := file(first, "flags.json", "[]")
 	m.FlagConfigs = &configs
 	for _, dir := range []string{first, second} {

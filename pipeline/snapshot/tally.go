@@ -8,8 +8,8 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// Tally is a sink that counts. The zero value counts all flags that are answered; [NewTally] also counts flags that were
-// asked for and that nobody got. It is used from one goroutine.
+// Tally is a sink that counts. The zero value counts all flags that are answered; [NewTally] also counts flags that
+// were asked for and that nobody got. It is used from one goroutine.
 type Tally struct {
 	Read        int64 // users, failed ones included
 	Answered    int64

@@ -149,7 +149,8 @@ func (v *verifier) verify(manifest string, named []string) {
 		}
 	}
 	if summary := m.Options.Text("summary"); summary != "" && len(side) == 0 {
-		v.addNote("the manifest does not list the summary %s, so that file is not checked: an earlier version of rollcall wrote the manifest", show(summary))
+		v.addNote("the manifest does not list the summary %s, so that file is not checked: an earlier version of rollcall "+
+			"wrote the manifest", show(summary))
 	}
 	for _, f := range side {
 		if f.Note != "" {
@@ -186,7 +187,8 @@ func (v *verifier) checkManifest(c *Check) {
 			users += variant.Users
 		}
 		if users != f.Assigned || f.Assigned+f.NotAssigned != m.Users.Answered {
-			c.fail("flag %s: %d users by variant, %d assigned, %d not assigned, of %d answered", show(f.Flag), users, f.Assigned, f.NotAssigned, m.Users.Answered)
+			c.fail("flag %s: %d users by variant, %d assigned, %d not assigned, of %d answered", show(f.Flag), users, f.Assigned,
+				f.NotAssigned, m.Users.Answered)
 		}
 		if seen[f.Flag] {
 			c.fail("flag %s is duplicated", show(f.Flag))
@@ -217,7 +219,8 @@ func (v *verifier) checkManifest(c *Check) {
 	} else if last := m.Outputs[len(m.Outputs)-1]; last.Rows != m.Users.Failed {
 		c.fail("%d users failed, but %s has %d rows", m.Users.Failed, show(last.Path), last.Rows)
 	}
-	c.Detail = fmt.Sprintf("%s, %s answered, %s failed", text.Count(m.Users.Read, "user"), text.Thousands(m.Users.Answered), text.Thousands(m.Users.Failed))
+	c.Detail = fmt.Sprintf("%s, %s answered, %s failed", text.Count(m.Users.Read, "user"),
+		text.Thousands(m.Users.Answered), text.Thousands(m.Users.Failed))
 }
 
 // located is a file of the run while it is verified.
@@ -262,7 +265,10 @@ func show(s string) string {
 	if r := []rune(s); len(r) > 60 {
 		s = string(r[:59]) + "…"
 	}
-	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == ' ' || r == '"' || r == utf8.RuneError }) {
+	if s == "" || strings.ContainsFunc(s, func(r rune) bool {
+		return !unicode.IsPrint(r) || r == ' ' || r == '"' ||
+			r == utf8.RuneError
+	}) {
 		return fmt.Sprintf("%q", s)
 	}
 	return s

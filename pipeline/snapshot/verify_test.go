@@ -34,9 +34,12 @@ type run struct {
 
 // strange are values that formats are apt to differ about.
 var strangeCarry = []pipeline.Column{
-	{Name: "plan"}, {Name: "seats", Type: pipeline.TypeInt}, {Name: "score", Type: pipeline.TypeFloat}, {Name: "beta", Type: pipeline.TypeBool},
-	{Name: "since", Type: pipeline.TypeDate}, {Name: "seen", Type: pipeline.TypeTimestamp}, {Name: "tags", Type: pipeline.TypeJSON},
-	{Name: "rate", Type: pipeline.TypeDecimal, Precision: 9, Scale: 9}, {Name: "balance", Type: pipeline.TypeDecimal, Precision: 18, Scale: 2},
+	{Name: "plan"}, {Name: "seats", Type: pipeline.TypeInt}, {Name: "score", Type: pipeline.TypeFloat},
+	{Name: "beta", Type: pipeline.TypeBool},
+	{Name: "since", Type: pipeline.TypeDate}, {Name: "seen", Type: pipeline.TypeTimestamp},
+	{Name: "tags", Type: pipeline.TypeJSON},
+	{Name: "rate", Type: pipeline.TypeDecimal, Precision: 9, Scale: 9},
+	{Name: "balance", Type: pipeline.TypeDecimal, Precision: 18, Scale: 2},
 	{Name: "wei", Type: pipeline.TypeDecimal, Precision: 38},
 	{Name: "any thing, Else", Type: pipeline.TypeJSON},
 }
@@ -45,25 +48,31 @@ func strangeOutcomes(flags ...string) []pipeline.Outcome {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678_000_000, time.UTC)
 	carry := [][]pipeline.Value{
 		{
-			pipeline.StringValue("pro, \"annual\"\n"), pipeline.IntValue(math.MinInt64), pipeline.FloatValue(0.1), pipeline.BoolValue(true),
+			pipeline.StringValue("pro, \"annual\"\n"), pipeline.IntValue(math.MinInt64), pipeline.FloatValue(0.1),
+			pipeline.BoolValue(true),
 			{Kind: pipeline.Date, Text: "2026-01-01", Num: 20454},
 			{Kind: pipeline.Timestamp, Text: "2026-01-01T14:00:00.123456789+02:00", Num: 1767268800123456},
 			{Kind: pipeline.List, Members: []pipeline.Member{{Value: pipeline.StringValue("a")}}}, pipeline.StringValue("text"),
 		},
 		{
 			pipeline.StringValue(""), pipeline.IntValue(7), pipeline.FloatValue(math.NaN()), pipeline.BoolValue(false),
-			{Kind: pipeline.Date, Text: "1969-12-31", Num: -1}, {Kind: pipeline.Timestamp, Text: "1969-12-31T23:59:59.5Z", Num: -500000},
-			{Kind: pipeline.Object, Members: []pipeline.Member{{Name: "a", Value: pipeline.IntValue(1)}}}, pipeline.StringValue(""),
+			{Kind: pipeline.Date, Text: "1969-12-31", Num: -1},
+			{Kind: pipeline.Timestamp, Text: "1969-12-31T23:59:59.5Z", Num: -500000},
+			{Kind: pipeline.Object, Members: []pipeline.Member{{Name: "a", Value: pipeline.IntValue(1)}}},
+			pipeline.StringValue(""),
 		},
 		make([]pipeline.Value, 8),
 		{
-			{Kind: pipeline.Number, Text: "18446744073709551615"}, {}, pipeline.FloatValue(1e300), {}, {}, {}, pipeline.IntValue(3), pipeline.BoolValue(true),
+			{Kind: pipeline.Number, Text: "18446744073709551615"}, {}, pipeline.FloatValue(1e300), {}, {}, {},
+			pipeline.IntValue(3), pipeline.BoolValue(true),
 		},
-		{pipeline.StringValue("=1+1"), {}, pipeline.FloatValue(math.Inf(-1)), {}, {}, {}, {}, {Kind: pipeline.Number, Text: "1.50"}},
+		{pipeline.StringValue("=1+1"), {}, pipeline.FloatValue(math.Inf(-1)), {}, {}, {}, {},
+			{Kind: pipeline.Number, Text: "1.50"}},
 		{pipeline.StringValue("\t\\ \x01 ünï😀"), {}, pipeline.FloatValue(math.Copysign(0, -1)), {}, {}, {}, {}, {}},
 	}
 	decimals := [][3]string{
-		{"0.999999999", "-9999999999999999.99", "-99999999999999999999999999999999999999"}, {"-0.000000001", "0.00", "99999999999999999999999999999999999999"},
+		{"0.999999999", "-9999999999999999.99", "-99999999999999999999999999999999999999"},
+		{"-0.000000001", "0.00", "99999999999999999999999999999999999999"},
 		{}, {"0.000000000", "-0.01", "0"}, {"-0.999999999", "12.50", "-1"},
 	}
 	for i := range carry {
@@ -79,8 +88,9 @@ func strangeOutcomes(flags ...string) []pipeline.Outcome {
 	var outcomes []pipeline.Outcome
 	for i := range 1100 { // more than a batch of rows
 		o := pipeline.Outcome{
-			Row: pipeline.Row{Number: int64(2*i + 1), User: pipeline.User{UserID: fmt.Sprintf("u%d", i)}, Carry: carry[i%len(carry)]},
-			At:  at.Add(time.Duration(i/7) * time.Second), Attempts: 1,
+			Row: pipeline.Row{Number: int64(2*i + 1), User: pipeline.User{UserID: fmt.Sprintf("u%d", i)},
+				Carry: carry[i%len(carry)]},
+			At: at.Add(time.Duration(i/7) * time.Second), Attempts: 1,
 		}
 		switch i % 5 {
 		case 0:
@@ -97,7 +107,8 @@ func strangeOutcomes(flags ...string) []pipeline.Outcome {
 		for f, flag := range flags {
 			a := pipeline.Assignment{Variant: pipeline.Variant{FlagKey: flag}}
 			if (i+f)%3 > 0 {
-				a.Assigned, a.Key, a.Payload = true, []string{"control", "treatment", "=on"}[(i+f)%5%3], payloads[(i+2*f)%len(payloads)]
+				a.Assigned, a.Key, a.Payload = true, []string{"control", "treatment", "=on"}[(i+f)%5%3],
+					payloads[(i+2*f)%len(payloads)]
 				a.ExperimentKey, a.Metadata, a.EvaluationID, a.Value = "exp-1", `{"deployed": true}`, fmt.Sprint("e", i), a.Key
 				if f%2 == 0 {
 					a.ExperimentKey, a.Metadata = "", ""
@@ -115,7 +126,8 @@ func assignedOnly(outcomes []pipeline.Outcome) []pipeline.Outcome {
 	outcomes = slices.Clone(outcomes)
 	for i := range outcomes {
 		o := &outcomes[i]
-		o.Assignments = slices.DeleteFunc(slices.Clone(o.Assignments), func(a pipeline.Assignment) bool { return !a.Assigned })
+		o.Assignments = slices.DeleteFunc(slices.Clone(o.Assignments),
+			func(a pipeline.Assignment) bool { return !a.Assigned })
 		slices.SortFunc(o.Assignments, func(a, b pipeline.Assignment) int { return strings.Compare(a.FlagKey, b.FlagKey) })
 	}
 	return outcomes
@@ -146,7 +158,8 @@ func (r *run) write(tb testing.TB, folder string) string {
 			tb.Fatal(err)
 		}
 	}
-	m.Users.Read, m.Users.Answered, m.Users.Failed, m.Assignments, m.Flags = tally.Read, tally.Answered, tally.FailedUsers(), tally.Assignments, tally.Flags()
+	m.Users.Read, m.Users.Answered, m.Users.Failed, m.Assignments, m.Flags = tally.Read, tally.Answered,
+		tally.FailedUsers(), tally.Assignments, tally.Flags()
 	for kind, n := range tally.Failed {
 		m.Users.FailedByKind[kind] = n
 	}
@@ -207,11 +220,14 @@ func findings(t *testing.T, manifest string) (found []string) {
 	}
 	folder := filepath.Dir(manifest) + "/"
 	for _, c := range verdict.Checks {
-		if c.Status == StatusFailed != (c.Findings > 0) || len(c.Examples) > int(c.Findings) || len(c.Examples) > maxPerCheck {
-			t.Errorf("check %s of %s: status %s, %d findings, %d examples", c.Name, c.File, c.Status, c.Findings, len(c.Examples))
+		if c.Status == StatusFailed != (c.Findings > 0) || len(c.Examples) > int(c.Findings) ||
+			len(c.Examples) > maxPerCheck {
+			t.Errorf("check %s of %s: status %s, %d findings, %d examples", c.Name, c.File, c.Status, c.Findings,
+				len(c.Examples))
 		}
 		for _, e := range c.Examples {
-			found = append(found, strings.ReplaceAll(fmt.Sprintf("%s %s: %s", strings.TrimPrefix(c.File, folder), c.Name, e), folder, ""))
+			found = append(found, strings.ReplaceAll(fmt.Sprintf("%s %s: %s", strings.TrimPrefix(c.File, folder), c.Name, e),
+				folder, ""))
 		}
 	}
 	if verdict.OK != (len(found) == 0) {
@@ -220,7 +236,8 @@ func findings(t *testing.T, manifest string) (found []string) {
 	return found
 }
 
-var allFormats = []string{"csv", "csv.gz", "csv.zst", "tsv", "tsv.gz", "tsv.zst", "jsonl", "jsonl.gz", "jsonl.zst", "parquet"}
+var allFormats = []string{"csv", "csv.gz", "csv.zst", "tsv", "tsv.gz", "tsv.zst", "jsonl", "jsonl.gz", "jsonl.zst",
+	"parquet"}
 
 // runs are runs as they should be, of every layout.
 func runs() map[string]*run {
@@ -234,7 +251,8 @@ func runs() map[string]*run {
 		}
 	}
 	base := func(spec sinks.Spec, options ...string) *run {
-		r := &run{spec: spec, formats: allFormats, errors: "jsonl", outcomes: outcomes, options: map[string]string{"carry": carried}}
+		r := &run{spec: spec, formats: allFormats, errors: "jsonl", outcomes: outcomes,
+			options: map[string]string{"carry": carried}}
 		r.spec.Carry = strangeCarry
 		r.spec.Flags = flags
 		for i := 0; i < len(options); i += 2 {
@@ -246,17 +264,21 @@ func runs() map[string]*run {
 	all := map[string]*run{
 		"flags asked for": base(sinks.Spec{}, "flags", asked),
 		"from a file":     base(sinks.Spec{}, "flags-from", "flags.txt"),
-		"included":        base(sinks.Spec{Include: []string{"value", "metadata", "evaluation_id"}}, "flags", asked, "include", "value,metadata,evaluation_id"),
-		"snake":           base(sinks.Spec{SnakeNames: true}, "flags", asked, "column-names", "snake"),
-		"escaped":         base(sinks.Spec{EscapeFormulas: true}, "flags", asked, "csv-formulas", "escape"),
-		"wide":            base(sinks.Spec{Wide: true}, "flags", asked, "layout", "wide"),
-		"wide, payloads":  base(sinks.Spec{Wide: true, Include: []string{"payload"}}, "flags", asked, "layout", "wide", "include", "payload"),
-		"wide, snake": base(sinks.Spec{Wide: true, SnakeNames: true, Include: []string{"payload"}}, "flags", asked, "layout", "wide",
+		"included": base(sinks.Spec{Include: []string{"value", "metadata", "evaluation_id"}}, "flags", asked,
+			"include", "value,metadata,evaluation_id"),
+		"snake":   base(sinks.Spec{SnakeNames: true}, "flags", asked, "column-names", "snake"),
+		"escaped": base(sinks.Spec{EscapeFormulas: true}, "flags", asked, "csv-formulas", "escape"),
+		"wide":    base(sinks.Spec{Wide: true}, "flags", asked, "layout", "wide"),
+		"wide, payloads": base(sinks.Spec{Wide: true, Include: []string{"payload"}}, "flags", asked, "layout", "wide",
+			"include", "payload"),
+		"wide, snake": base(sinks.Spec{Wide: true, SnakeNames: true, Include: []string{"payload"}}, "flags", asked, "layout",
+			"wide",
 			"include", "payload", "column-names", "snake"),
-		"wide, from a file, snake": base(sinks.Spec{Wide: true, SnakeNames: true}, "flags-from", "f", "layout", "wide", "column-names", "snake"),
-		"all flags":                base(sinks.Spec{}),
-		"nobody":                   base(sinks.Spec{}, "flags", asked),
-		"nobody, wide":             base(sinks.Spec{Wide: true}, "flags", asked, "layout", "wide"),
+		"wide, from a file, snake": base(sinks.Spec{Wide: true, SnakeNames: true}, "flags-from", "f", "layout", "wide",
+			"column-names", "snake"),
+		"all flags":    base(sinks.Spec{}),
+		"nobody":       base(sinks.Spec{}, "flags", asked),
+		"nobody, wide": base(sinks.Spec{Wide: true}, "flags", asked, "layout", "wide"),
 	}
 	all["all flags"].outcomes = assignedOnly(outcomes)
 	all["nobody"].outcomes, all["nobody, wide"].outcomes = nil, nil
@@ -297,10 +319,11 @@ func TestVerifyFinds(t *testing.T) {
 			"a.csv counts: flag \"Zeta flag\": 66 users are assigned, the manifest says 67",
 			"all agreement: row 1 is in a.parquet and not in a.csv",
 		}},
-		{"a flag less", "flags asked for", "parquet", first(func(o *pipeline.Outcome) { o.Assignments = o.Assignments[1:] }), nil, []string{
-			"a.parquet order: row 1: flag b-flag is missing",
-			"all agreement: row 1: a.parquet and a.csv do not have the same flags",
-		}},
+		{"a flag less", "flags asked for", "parquet", first(func(o *pipeline.Outcome) { o.Assignments = o.Assignments[1:] }),
+			nil, []string{
+				"a.parquet order: row 1: flag b-flag is missing",
+				"all agreement: row 1: a.parquet and a.csv do not have the same flags",
+			}},
 		{"a row twice", "flags asked for", "jsonl", first(func(o *pipeline.Outcome) {
 			o.Assignments = append(o.Assignments[:1:1], o.Assignments...)
 		}), nil, []string{"a.jsonl order: row 1: flag b-flag is duplicated"}},
@@ -313,47 +336,66 @@ func TestVerifyFinds(t *testing.T) {
 		{"users swapped", "wide", "csv", func(o outcomes) outcomes { o[0], o[1] = o[1], o[0]; return o }, nil, []string{
 			"a.csv order: row 1 comes after row 3",
 		}},
-		{"flags swapped", "flags asked for", "csv", first(func(o *pipeline.Outcome) { slices.Reverse(o.Assignments) }), nil, []string{
-			"a.csv order: row 1: flag \"Zeta flag\" is not in the order asked for", "all agreement: row 1: a.parquet and a.csv do not have the same flags",
-		}},
-		{"flags swapped, sorted", "all flags", "csv", first(func(o *pipeline.Outcome) { slices.Reverse(o.Assignments) }), nil, []string{
-			"a.csv order: row 1: flag =a comes after \"Zeta flag\"",
-		}},
-		{"another variant", "flags asked for", "parquet", first(func(o *pipeline.Outcome) { o.Assignments[1].Key = "other" }), nil, []string{
-			"a.parquet counts: flag \"Zeta flag\", variant other: 1 user, the manifest has no such variant",
-			"a.parquet counts: flag \"Zeta flag\", variant treatment: ",
-			"all agreement: row 1, flag \"Zeta flag\", column variant: other in a.parquet, treatment in a.csv",
-		}},
-		{"another variant, wide", "wide, snake", "jsonl", first(func(o *pipeline.Outcome) { o.Assignments[1].Key = "control" }), nil, []string{
-			"a.jsonl counts: flag \"Zeta flag\", variant control:", "all agreement: row 1, flag \"Zeta flag\", column variant: treatment in a.parquet, control in a.jsonl",
-		}},
-		{"assigned without a variant", "flags asked for", "csv", first(func(o *pipeline.Outcome) { o.Assignments[1].Key = "" }), nil, []string{
-			"a.csv outcomes: row 1, flag \"Zeta flag\": it is assigned, but column variant is null",
-		}},
-		{"a variant and not assigned", "flags asked for", "csv", first(func(o *pipeline.Outcome) { o.Assignments[1].Assigned = false }), nil, []string{
-			"a.csv outcomes: row 1, flag \"Zeta flag\": it is not assigned, but", "all agreement: row 1, flag \"Zeta flag\", column outcome: a.parquet and a.csv differ",
-		}},
-		{"not asked for", "flags asked for", "csv", first(func(o *pipeline.Outcome) { o.Assignments[1].FlagKey = "new" }), nil, []string{
-			"a.csv order: row 1: flag new was not asked for", "a.csv counts: flag new: 1 user, the manifest has no such flag",
-		}},
-		{"nobody's", "flags asked for", "csv", first(func(o *pipeline.Outcome) { o.Row.User = pipeline.User{} }), nil, []string{
-			"a.csv outcomes: row 1 has neither a user_id nor a device_id", "all agreement: row 1, column user_id: a.parquet and a.csv differ",
-		}},
-		{"another payload", "flags asked for", "parquet", first(func(o *pipeline.Outcome) { o.Assignments[1].Payload += " " }), nil, []string{
-			"all agreement: row 1, flag \"Zeta flag\", column payload: a.parquet and a.csv differ",
-		}},
-		{"another experiment", "flags asked for", "parquet", first(func(o *pipeline.Outcome) { o.Assignments[1].ExperimentKey += "1" }), nil, []string{
-			"all agreement: row 1, flag \"Zeta flag\", column experiment_key: a.parquet and a.csv differ",
-		}},
-		{"another time", "flags asked for", "tsv.gz", first(func(o *pipeline.Outcome) { o.At = o.At.Add(time.Millisecond) }), nil, []string{
-			"all agreement: row 1, column evaluated_at: a.parquet and a.tsv.gz differ",
-		}},
-		{"another metadata", "included", "jsonl", first(func(o *pipeline.Outcome) { o.Assignments[1].Metadata = "{}" }), nil, []string{
-			"all agreement: row 1, flag \"Zeta flag\", column metadata: a.parquet and a.jsonl differ",
-		}},
-		{"another integer", "wide", "parquet", first(func(o *pipeline.Outcome) { o.Row.Carry[1].Num++ }), nil, []string{"all agreement: row 1, column seats: a.parquet and a.csv differ"}},
-		{"another float", "wide", "jsonl", first(func(o *pipeline.Outcome) { o.Row.Carry[2].Num++ }), nil, []string{"all agreement: row 1, column score: a.parquet and a.jsonl differ"}},
-		{"another timestamp", "wide", "parquet", first(func(o *pipeline.Outcome) { o.Row.Carry[5].Num++ }), nil, []string{"all agreement: row 1, column seen: a.parquet and a.csv differ"}},
+		{"flags swapped", "flags asked for", "csv", first(func(o *pipeline.Outcome) { slices.Reverse(o.Assignments) }), nil,
+			[]string{
+				"a.csv order: row 1: flag \"Zeta flag\" is not in the order asked for",
+				"all agreement: row 1: a.parquet and a.csv do not have the same flags",
+			}},
+		{"flags swapped, sorted", "all flags", "csv", first(func(o *pipeline.Outcome) { slices.Reverse(o.Assignments) }), nil,
+			[]string{
+				"a.csv order: row 1: flag =a comes after \"Zeta flag\"",
+			}},
+		{"another variant", "flags asked for", "parquet", first(func(o *pipeline.Outcome) { o.Assignments[1].Key = "other" }),
+			nil, []string{
+				"a.parquet counts: flag \"Zeta flag\", variant other: 1 user, the manifest has no such variant",
+				"a.parquet counts: flag \"Zeta flag\", variant treatment: ",
+				"all agreement: row 1, flag \"Zeta flag\", column variant: other in a.parquet, treatment in a.csv",
+			}},
+		{"another variant, wide", "wide, snake", "jsonl",
+			first(func(o *pipeline.Outcome) { o.Assignments[1].Key = "control" }), nil, []string{
+				"a.jsonl counts: flag \"Zeta flag\", variant control:",
+				"all agreement: row 1, flag \"Zeta flag\", column variant: treatment in a.parquet, control in a.jsonl",
+			}},
+		{"assigned without a variant", "flags asked for", "csv",
+			first(func(o *pipeline.Outcome) { o.Assignments[1].Key = "" }), nil, []string{
+				"a.csv outcomes: row 1, flag \"Zeta flag\": it is assigned, but column variant is null",
+			}},
+		{"a variant and not assigned", "flags asked for", "csv",
+			first(func(o *pipeline.Outcome) { o.Assignments[1].Assigned = false }), nil, []string{
+				"a.csv outcomes: row 1, flag \"Zeta flag\": it is not assigned, but",
+				"all agreement: row 1, flag \"Zeta flag\", column outcome: a.parquet and a.csv differ",
+			}},
+		{"not asked for", "flags asked for", "csv", first(func(o *pipeline.Outcome) { o.Assignments[1].FlagKey = "new" }),
+			nil, []string{
+				"a.csv order: row 1: flag new was not asked for", "a.csv counts: flag new: 1 user, the manifest has no such flag",
+			}},
+		{"nobody's", "flags asked for", "csv", first(func(o *pipeline.Outcome) { o.Row.User = pipeline.User{} }), nil,
+			[]string{
+				"a.csv outcomes: row 1 has neither a user_id nor a device_id",
+				"all agreement: row 1, column user_id: a.parquet and a.csv differ",
+			}},
+		{"another payload", "flags asked for", "parquet",
+			first(func(o *pipeline.Outcome) { o.Assignments[1].Payload += " " }), nil, []string{
+				"all agreement: row 1, flag \"Zeta flag\", column payload: a.parquet and a.csv differ",
+			}},
+		{"another experiment", "flags asked for", "parquet",
+			first(func(o *pipeline.Outcome) { o.Assignments[1].ExperimentKey += "1" }), nil, []string{
+				"all agreement: row 1, flag \"Zeta flag\", column experiment_key: a.parquet and a.csv differ",
+			}},
+		{"another time", "flags asked for", "tsv.gz", first(func(o *pipeline.Outcome) { o.At = o.At.Add(time.Millisecond) }),
+			nil, []string{
+				"all agreement: row 1, column evaluated_at: a.parquet and a.tsv.gz differ",
+			}},
+		{"another metadata", "included", "jsonl", first(func(o *pipeline.Outcome) { o.Assignments[1].Metadata = "{}" }), nil,
+			[]string{
+				"all agreement: row 1, flag \"Zeta flag\", column metadata: a.parquet and a.jsonl differ",
+			}},
+		{"another integer", "wide", "parquet", first(func(o *pipeline.Outcome) { o.Row.Carry[1].Num++ }), nil,
+			[]string{"all agreement: row 1, column seats: a.parquet and a.csv differ"}},
+		{"another float", "wide", "jsonl", first(func(o *pipeline.Outcome) { o.Row.Carry[2].Num++ }), nil,
+			[]string{"all agreement: row 1, column score: a.parquet and a.jsonl differ"}},
+		{"another timestamp", "wide", "parquet", first(func(o *pipeline.Outcome) { o.Row.Carry[5].Num++ }), nil,
+			[]string{"all agreement: row 1, column seen: a.parquet and a.csv differ"}},
 		{"another decimal", "wide", "parquet", first(func(o *pipeline.Outcome) { o.Row.Carry[9].Text = "-99999999999999999999999999999999999998" }), nil,
 			[]string{"all agreement: row 1, column wei: a.parquet and a.csv differ"}},
 		{"another sign", "wide", "csv", first(func(o *pipeline.Outcome) { o.Row.Carry[7].Text = "-0.999999999" }), nil,
@@ -362,41 +404,54 @@ func TestVerifyFinds(t *testing.T) {
 			o[60].Row.Carry[0] = pipeline.StringValue(string(o[60].Row.Carry[0].AppendJSON(nil)))
 			return o
 		}, nil, []string{"all agreement: row 121, column plan: a.parquet and a.jsonl differ"}},
-		{"null for empty", "wide", "parquet", func(o outcomes) outcomes { o[1].Row.Carry[0] = pipeline.Value{}; return o }, nil, []string{
-			"all agreement: row 3, column plan: a.parquet and a.jsonl differ",
-		}},
+		{"null for empty", "wide", "parquet", func(o outcomes) outcomes { o[1].Row.Carry[0] = pipeline.Value{}; return o },
+			nil, []string{
+				"all agreement: row 3, column plan: a.parquet and a.jsonl differ",
+			}},
 		{"no errors", "wide", "errors", func(outcomes) outcomes { return nil }, nil, []string{
-			"a.errors.csv rows: it has 0 rows, the manifest says that 10 users failed", "a.errors.csv kinds: 0 users with bad_answer, the manifest says",
+			"a.errors.csv rows: it has 0 rows, the manifest says that 10 users failed",
+			"a.errors.csv kinds: 0 users with bad_answer, the manifest says",
 			"a.csv.manifest.json manifest: 10 users failed, but run/a.errors.csv has 0 rows",
 		}},
 		{"another kind", "wide", "errors", func(o outcomes) outcomes {
 			o[3].Err = pipeline.Errorf("odd", "")
 			return o
-		}, nil, []string{"a.errors.csv kinds: row 7: odd is not a kind of failure", "a.errors.csv kinds: 1 users with request_too_long, the manifest says 2"}},
+		}, nil, []string{"a.errors.csv kinds: row 7: odd is not a kind of failure",
+			"a.errors.csv kinds: 1 users with request_too_long, the manifest says 2"}},
 		{"answered and failed", "wide", "errors", func(o outcomes) outcomes {
 			o[2].Err = pipeline.Errorf(pipeline.KindBadRow, "")
 			return o
 		}, nil, []string{"all overlap: row 5 is both in the outputs and in the error records"}},
-		{"errors swapped", "wide", "errors", func(o outcomes) outcomes { slices.Reverse(o); return o }, nil, []string{"a.errors.csv rows: row 183 comes after row 205"}},
-		{"a count of rows", "wide", "", nil, func(m *Manifest) { m.Outputs[1].Rows++ }, []string{"a.csv.gz rows: it has 100 rows, the manifest says 101"}},
+		{"errors swapped", "wide", "errors", func(o outcomes) outcomes { slices.Reverse(o); return o }, nil,
+			[]string{"a.errors.csv rows: row 183 comes after row 205"}},
+		{"a count of rows", "wide", "", nil, func(m *Manifest) { m.Outputs[1].Rows++ },
+			[]string{"a.csv.gz rows: it has 100 rows, the manifest says 101"}},
 		{"sums", "wide", "", nil, func(m *Manifest) {
 			m.Users.Answered++
 			m.Users.FailedByKind["bad_row"]++
 			m.Assignments += 2
 			m.Flags[0].Assigned++
 		}, []string{
-			"a.csv.manifest.json manifest: 110 users were read, but 101 answered and 10 failed", "a.csv.manifest.json manifest: 10 users failed, but 11 by kind",
-			"a.csv.manifest.json manifest: flag =a: 66 users by variant, 67 assigned", "a.csv.manifest.json manifest: 202 assignments, but 201 by flag",
+			"a.csv.manifest.json manifest: 110 users were read, but 101 answered and 10 failed",
+			"a.csv.manifest.json manifest: 10 users failed, but 11 by kind",
+			"a.csv.manifest.json manifest: flag =a: 66 users by variant, 67 assigned",
+			"a.csv.manifest.json manifest: 202 assignments, but 201 by flag",
 		}},
-		{"the options", "wide", "", nil, func(m *Manifest) { m.Layout.Wide = false }, []string{"a.csv columns: the layout is not the one in the manifest, long"}},
-		{"carried", "flags asked for", "", nil, func(m *Manifest) { m.Layout.Carry = []Carried{{"x", "x"}} }, []string{"a.csv columns: the columns after column 9 are"}},
-		{"a column", "included", "", nil, func(m *Manifest) { m.Layout.Include = []string{"metadata", "value", "evaluation_id"} }, []string{
+		{"the options", "wide", "", nil, func(m *Manifest) { m.Layout.Wide = false },
+			[]string{"a.csv columns: the layout is not the one in the manifest, long"}},
+		{"carried", "flags asked for", "", nil, func(m *Manifest) { m.Layout.Carry = []Carried{{"x", "x"}} },
+			[]string{"a.csv columns: the columns after column 9 are"}},
+		{"a column", "included", "", nil, func(m *Manifest) {
+			m.Layout.Include = []string{"metadata", "value",
+				"evaluation_id"}
+		}, []string{
 			"a.csv columns: column 10 is value, want metadata",
 		}},
 		{"of another run", "wide", "", nil, func(m *Manifest) { m.RunID = "r2" }, []string{
 			"a.parquet columns: it is of run r1, the manifest is of run r2", "a.errors.csv rows: row 7 is of another run",
 		}},
-		{"outputs that are none", "wide", "", nil, func(m *Manifest) { m.Outputs = nil }, []string{"a.csv.manifest.json manifest: it lists no output"}},
+		{"outputs that are none", "wide", "", nil, func(m *Manifest) { m.Outputs = nil },
+			[]string{"a.csv.manifest.json manifest: it lists no output"}},
 	}
 	all := runs()
 	for _, tt := range tests {

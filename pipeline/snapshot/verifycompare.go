@@ -54,7 +54,8 @@ func (c *comparison) compareUsers(a, b *output) {
 		if flag != NoKey {
 			where = ", flag " + a.showKey(flag)
 		}
-		c.check.failAs(column+" "+b.Path, "row %d%s, column %s: %s and %s differ", a.u.Row, where, show(column), a.Path, b.Path)
+		c.check.failAs(column+" "+b.Path, "row %d%s, column %s: %s and %s differ", a.u.Row, where, show(column), a.Path,
+			b.Path)
 	}
 	if !c.sameID(a, b, a.u.UserID, b.u.UserID) {
 		differ(NoKey, "user_id")
@@ -71,7 +72,8 @@ func (c *comparison) compareUsers(a, b *output) {
 		}
 	}
 	for i := range max(len(a.u.Assignments), len(b.u.Assignments)) {
-		if i >= len(a.u.Assignments) || i >= len(b.u.Assignments) || !c.sameKey(a, b, a.u.Assignments[i].Flag, b.u.Assignments[i].Flag) {
+		if i >= len(a.u.Assignments) || i >= len(b.u.Assignments) ||
+			!c.sameKey(a, b, a.u.Assignments[i].Flag, b.u.Assignments[i].Flag) {
 			c.check.fail("row %d: %s and %s do not have the same flags", a.u.Row, a.Path, b.Path)
 			return
 		}
@@ -119,8 +121,8 @@ func (c *comparison) sameID(a, b *output, x, y []byte) bool {
 	return bytes.Equal(x, y) || a.r.escaped != b.r.escaped && a.r.Unescape(string(x)) == b.r.Unescape(string(y))
 }
 
-// samePayload compares JSON texts. JSONL has a text that spans lines without the white space between its tokens, \ufffd in
-// place of half of a surrogate pair, and null for a payload that is absent.
+// samePayload compares JSON texts. JSONL has a text that spans lines without the white space between its tokens,
+// \ufffd in place of half of a surrogate pair, and null for a payload that is absent.
 func samePayload(a, b []byte) bool {
 	if bytes.Equal(a, b) {
 		return true
@@ -163,7 +165,8 @@ func (c *comparison) sameValue(column string, a, b *output, x, y *Value) bool {
 		return okX && okY && n == m
 	}
 	c.a, c.b = x.AppendText(c.a[:0]), y.AppendText(c.b[:0])
-	textSame := bytes.Equal(c.a, c.b) || a.r.escaped != b.r.escaped && a.r.Unescape(string(c.a)) == b.r.Unescape(string(c.b))
+	textSame := bytes.Equal(c.a, c.b) || a.r.escaped != b.r.escaped &&
+		a.r.Unescape(string(c.a)) == b.r.Unescape(string(c.b))
 	if x.json == nil && y.json == nil || x.json != nil && y.json != nil {
 		return textSame
 	}

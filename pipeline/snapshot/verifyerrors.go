@@ -63,7 +63,8 @@ type errorRecords struct {
 }
 
 func (v *verifier) newErrorRecords(l *located) *errorRecords {
-	return &errorRecords{located: l, v: v, check: v.newCheck("rows", l.Path), kinds: v.newCheck("kinds", l.Path), count: map[pipeline.Kind]int64{}}
+	return &errorRecords{located: l, v: v, check: v.newCheck("rows", l.Path), kinds: v.newCheck("kinds", l.Path),
+		count: map[pipeline.Kind]int64{}}
 }
 
 func (e *errorRecords) open() {

@@ -39,15 +39,22 @@ func TestLocate(t *testing.T) {
 		{"in the folder of the run", []string{"a.csv", "sub/b.csv"}, nil, []string{"m/a.csv", "m/sub/b.csv"}},
 		{"in a folder below it", []string{"out/a.csv", "out/sub/b.csv"}, nil, []string{"m/a.csv", "m/sub/b.csv"}},
 		{"by absolute names", []string{"/old/place/a.csv", "/old/place/sub/b.csv"}, nil, []string{"m/a.csv", "m/sub/b.csv"}},
-		{"standard output", []string{"standard output", "x/a.csv"}, nil, []string{" an output of this run went to standard output, and is not checked", "m/a.csv"}},
-		{"outside", []string{"out/a.csv", "elsewhere/c.csv"}, nil, []string{"m/a.csv", "elsewhere/c.csv elsewhere/c.csv is outside of the manifest's directory"}},
-		{"outside and named", []string{"out/a.csv", "elsewhere/c.csv"}, []string{"elsewhere/c.csv"}, []string{"m/a.csv", "elsewhere/c.csv"}},
-		{"moved and named", []string{"out/a.csv", "/gone/c.csv"}, []string{"elsewhere/c.csv"}, []string{"m/a.csv", "elsewhere/c.csv"}},
+		{"standard output", []string{"standard output", "x/a.csv"}, nil,
+			[]string{" an output of this run went to standard output, and is not checked", "m/a.csv"}},
+		{"outside", []string{"out/a.csv", "elsewhere/c.csv"}, nil,
+			[]string{"m/a.csv", "elsewhere/c.csv elsewhere/c.csv is outside of the manifest's directory"}},
+		{"outside and named", []string{"out/a.csv", "elsewhere/c.csv"}, []string{"elsewhere/c.csv"},
+			[]string{"m/a.csv", "elsewhere/c.csv"}},
+		{"moved and named", []string{"out/a.csv", "/gone/c.csv"}, []string{"elsewhere/c.csv"},
+			[]string{"m/a.csv", "elsewhere/c.csv"}},
 		{"outside, and beside now", []string{"out/a.csv", "elsewhere/beside.csv"}, nil, []string{
-			"m/a.csv", "m/beside.csv beside.csv was written to another directory than the manifest's; the file beside the manifest is used",
+			"m/a.csv", "m/beside.csv beside.csv was written to another directory than the manifest's; the file beside the " +
+				"manifest is used",
 		}},
-		{"a link that leads outside", []string{"a.csv", "link.csv"}, nil, []string{"m/a.csv", "m/link.csv m/link.csv is outside of the manifest's directory"}},
-		{"up and away", []string{"a.csv", "sub/../../../etc/passwd"}, nil, []string{"m/a.csv", "../etc/passwd ../etc/passwd is outside of the manifest's directory"}},
+		{"a link that leads outside", []string{"a.csv", "link.csv"}, nil,
+			[]string{"m/a.csv", "m/link.csv m/link.csv is outside of the manifest's directory"}},
+		{"up and away", []string{"a.csv", "sub/../../../etc/passwd"}, nil,
+			[]string{"m/a.csv", "../etc/passwd ../etc/passwd is outside of the manifest's directory"}},
 	} {
 		m := &Manifest{}
 		for _, path := range tt.paths {
@@ -126,25 +133,33 @@ func TestTwoReaders(t *testing.T) {
 	if got := twoReaders(t, whole, whole); got != "" {
 		t.Errorf("one file: %s", got)
 	}
-	if got, want := twoReaders(t, whole, writeOutput(t, "b.parquet", spec, outcomes[1:])), "it sees 1086 rows, arrow 1089"; got != want {
+	if got, want := twoReaders(t, whole, writeOutput(t, "b.parquet", spec, outcomes[1:])),
+		"it sees 1086 rows, arrow 1089"; got != want {
 		t.Errorf("a user less: %q, want %q", got, want)
 	}
-	if got, want := twoReaders(t, whole, writeOutput(t, "b.parquet", sinks.Spec{}, bare(outcomes))), "it sees 9 columns, arrow 23"; got != want {
+	if got, want := twoReaders(t, whole, writeOutput(t, "b.parquet", sinks.Spec{}, bare(outcomes))),
+		"it sees 9 columns, arrow 23"; got != want {
 		t.Errorf("other columns: %q, want %q", got, want)
 	}
 	change := map[string]func(o *pipeline.Outcome){
-		"row_number": func(o *pipeline.Outcome) { o.Row.Number++ }, "user_id": func(o *pipeline.Outcome) { o.Row.User.UserID = "x" },
-		"flag_key": func(o *pipeline.Outcome) { o.Assignments[2].FlagKey = "x" }, "payload": func(o *pipeline.Outcome) { o.Assignments[2].Payload = "[]" },
-		"evaluated_at": func(o *pipeline.Outcome) { o.At = o.At.Add(time.Millisecond) }, "plan": func(o *pipeline.Outcome) { o.Row.Carry[0].Text = "x" },
-		"seats": func(o *pipeline.Outcome) { o.Row.Carry[1].Num = 1 }, "score": func(o *pipeline.Outcome) { o.Row.Carry[2] = pipeline.FloatValue(2) },
-		"beta": func(o *pipeline.Outcome) { o.Row.Carry[3].Num = 0 }, "since": func(o *pipeline.Outcome) { o.Row.Carry[4] = pipeline.Value{} },
-		"seen": func(o *pipeline.Outcome) { o.Row.Carry[5].Num++ },
+		"row_number":   func(o *pipeline.Outcome) { o.Row.Number++ },
+		"user_id":      func(o *pipeline.Outcome) { o.Row.User.UserID = "x" },
+		"flag_key":     func(o *pipeline.Outcome) { o.Assignments[2].FlagKey = "x" },
+		"payload":      func(o *pipeline.Outcome) { o.Assignments[2].Payload = "[]" },
+		"evaluated_at": func(o *pipeline.Outcome) { o.At = o.At.Add(time.Millisecond) },
+		"plan":         func(o *pipeline.Outcome) { o.Row.Carry[0].Text = "x" },
+		"seats":        func(o *pipeline.Outcome) { o.Row.Carry[1].Num = 1 },
+		"score":        func(o *pipeline.Outcome) { o.Row.Carry[2] = pipeline.FloatValue(2) },
+		"beta":         func(o *pipeline.Outcome) { o.Row.Carry[3].Num = 0 },
+		"since":        func(o *pipeline.Outcome) { o.Row.Carry[4] = pipeline.Value{} },
+		"seen":         func(o *pipeline.Outcome) { o.Row.Carry[5].Num++ },
 	}
 	for column, f := range change {
 		other := strangeOutcomes("a", "b", "c")[:400]
 		f(&other[390])
 		got := twoReaders(t, whole, writeOutput(t, "b.parquet", spec, other))
-		if want := "column " + column + ": the two read different values"; !strings.Contains(got, want) || strings.Contains(got, "x,") {
+		if want := "column " + column + ": the two read different values"; !strings.Contains(got, want) ||
+			strings.Contains(got, "x,") {
 			t.Errorf("another %s: %q, want %q", column, got, want)
 		}
 	}
@@ -192,7 +207,8 @@ func TestNamesThatAreAlike(t *testing.T) {
 		t.Fatalf("%+v, %v", verdict, err)
 	}
 	for _, c := range verdict.Checks {
-		if c.Name == "two readers" && (c.Status != StatusSkipped || c.Detail != "the second one cannot tell the columns plan and Plan apart") {
+		if c.Name == "two readers" && (c.Status != StatusSkipped ||
+			c.Detail != "the second one cannot tell the columns plan and Plan apart") {
 			t.Errorf("%+v", c)
 		}
 	}

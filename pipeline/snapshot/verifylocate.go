@@ -22,10 +22,10 @@ type Located struct {
 	Note string // what is unusual about it; "": nothing
 }
 
-// Locate says where the outputs that the manifest lists are now. A manifest has the paths that the run was given, relative
-// to the working directory of the run, while the manifest itself is beside the first output; so a file is where it was
-// relative to that, wherever the directory is now. A file that was neither in the manifest's directory nor below it is
-// looked for beside the manifest and then where it was, with a note, unless it is among named.
+// Locate says where the outputs that the manifest lists are now. A manifest has the paths that the run was given,
+// relative to the working directory of the run, while the manifest itself is beside the first output; so a file is
+// where it was relative to that, wherever the directory is now. A file that was neither in the manifest's directory
+// nor below it is looked for beside the manifest and then where it was, with a note, unless it is among named.
 func Locate(manifest string, m *Manifest, named []string) []Located {
 	return locateFiles(manifest, m, m.Outputs, named)
 }
@@ -67,7 +67,8 @@ func locateFiles(manifest string, m *Manifest, list []File, named []string) []Lo
 		} else if !within(directory, l.Path) {
 			l.Note = fmt.Sprintf("%s is outside of the manifest's directory", l.Path)
 		} else if !inside {
-			l.Note = fmt.Sprintf("%s was written to another directory than the manifest's; the file beside the manifest is used", filepath.Base(f.Path))
+			l.Note = fmt.Sprintf("%s was written to another directory than the manifest's; the file beside the manifest is used",
+				filepath.Base(f.Path))
 		}
 		files = append(files, l)
 	}
@@ -131,12 +132,14 @@ func FindManifest(path string) (string, error) {
 	found := slices.DeleteFunc(manifests, func(manifest string) bool { return !listsFile(manifest, path, nil) })
 	switch len(found) {
 	case 0:
-		return "", pipeline.WithHint(fmt.Errorf("%s: there is no manifest %s, and no other one beside it lists it", path, own),
+		return "", pipeline.WithHint(fmt.Errorf("%s: there is no manifest %s, and no other one beside it lists it", path,
+			own),
 			"without a manifest an output is unfinished or was moved alone; name the manifest if it is elsewhere")
 	case 1:
 		return found[0], nil
 	}
-	return "", pipeline.WithHint(fmt.Errorf("%s: %d manifests beside it list it", path, len(found)), "name the manifest of the run")
+	return "", pipeline.WithHint(fmt.Errorf("%s: %d manifests beside it list it", path, len(found)),
+		"name the manifest of the run")
 }
 
 // FindRun is the manifest of a run among those in a directory; nil if there is none.

@@ -29,7 +29,8 @@ type output struct {
 
 func (v *verifier) newOutput(l *located) *output {
 	return &output{
-		located: l, v: v, schema: v.newCheck("columns", l.Path), rows: v.newCheck("rows", l.Path), order: v.newCheck("order", l.Path),
+		located: l, v: v, schema: v.newCheck("columns", l.Path), rows: v.newCheck("rows", l.Path),
+		order:    v.newCheck("order", l.Path),
 		outcomes: v.newCheck("outcomes", l.Path), counts: v.newCheck("counts", l.Path),
 	}
 }
@@ -104,12 +105,15 @@ func (o *output) checkSchema() {
 			c.fail("column %d is %s, want %s", i+1, show(names[i]), show(name))
 		}
 	}
-	// Manifests of format 1 have the names as they were asked for, in any case, and do not tell which comma is part of one.
+	// Manifests of format 1 have the names as they were asked for, in any case, and do not tell which comma is part of
+	// one.
 	var asked []string
 	for _, c := range l.Carry {
 		asked = append(asked, c.Column)
 	}
-	if carried, asked := strings.Join(names[len(want):], ","), strings.Join(asked, ","); !strings.EqualFold(carried, asked) && !(l.SnakeNames && plainName(carried) == plainName(asked)) {
+	if carried, asked := strings.Join(names[len(want):], ","),
+		strings.Join(asked, ","); !strings.EqualFold(carried, asked) &&
+		!(l.SnakeNames && plainName(carried) == plainName(asked)) {
 		c.fail("the columns after column %d are %s, want those carried: %s", len(want), show(carried), show(asked))
 	}
 	p, ok := r.t.(*parquetTable)
@@ -287,7 +291,8 @@ func (o *output) checkAssignment(u *User, a *Assignment) {
 			extra = extra || a.Included[i].Kind != pipeline.Null
 		}
 		if extra {
-			o.outcomes.fail("row %d, flag %s: it is not assigned, but has a variant, a payload or the like", u.Row, o.showKey(a.Flag))
+			o.outcomes.fail("row %d, flag %s: it is not assigned, but has a variant, a payload or the like", u.Row,
+				o.showKey(a.Flag))
 		}
 		if !o.v.asked() {
 			o.outcomes.fail("row %d, flag %s: it is not_assigned, though no flags were asked for", u.Row, o.showKey(a.Flag))
@@ -300,7 +305,8 @@ func (o *output) checkAssignment(u *User, a *Assignment) {
 			halved = halved || hasHalf(a.Included[i].json)
 		}
 		if halved {
-			o.outcomes.fail("row %d, flag %s: it has half of a surrogate pair, for which other readers refuse the file", u.Row, o.showKey(a.Flag))
+			o.outcomes.fail("row %d, flag %s: it has half of a surrogate pair, for which other readers refuse the file", u.Row,
+				o.showKey(a.Flag))
 		}
 	}
 	if a.Variant == NoKey && !o.v.emptyVariant(o.r.Text(a.Flag)) {
@@ -308,8 +314,8 @@ func (o *output) checkAssignment(u *User, a *Assignment) {
 	}
 }
 
-// hasHalf reports whether there is an escape that is half of a surrogate pair. rollcall writes it to CSV and Parquet only,
-// where it is part of a text.
+// hasHalf reports whether there is an escape that is half of a surrogate pair. rollcall writes it to CSV and Parquet
+// only, where it is part of a text.
 func hasHalf(json []byte) bool {
 	if bytes.IndexByte(json, '\\') < 0 {
 		return false

@@ -8,9 +8,10 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
-// VerifyRetries checks runs that asked again about the failed users of another verified run: their users are among those
-// who failed there, and all of them together are counted once. It adds a check to the verdict of each such run.
-// named are the files that [Verify] got, by verdict. What is wrong is in the verdicts: an error means that ctx has ended.
+// VerifyRetries checks runs that asked again about the failed users of another verified run: their users are among
+// those who failed there, and all of them together are counted once. It adds a check to the verdict of each such run.
+// named are the files that [Verify] got, by verdict. What is wrong is in the verdicts: an error means that ctx has
+// ended.
 func VerifyRetries(ctx context.Context, verdicts []*Verdict, named [][]string) error {
 	manifests := make([]*Manifest, len(verdicts))
 	byRun := map[string]int{}
@@ -49,7 +50,8 @@ func VerifyRetries(ctx context.Context, verdicts []*Verdict, named [][]string) e
 // checkRetry makes sure that each row of the run is one of the error records of the other.
 func (v *verifier) checkRetry(c *Check, failed *Manifest, records string, named []string) {
 	if n, most := v.m.Completes.Users(), failed.Users.Failed; n != v.m.Users.Read || n > most {
-		c.fail("it read %d users, of whom %d had failed in run %s, which has %d failed users", v.m.Users.Read, n, failed.RunID, most)
+		c.fail("it read %d users, of whom %d had failed in run %s, which has %d failed users", v.m.Users.Read, n,
+			failed.RunID, most)
 	}
 	files := Locate(v.verdict.Manifest, v.m, named)
 	for i, f := range files {
@@ -64,12 +66,13 @@ func (v *verifier) checkRetry(c *Check, failed *Manifest, records string, named 
 			c.fail("%v", err)
 		}
 	}
-	c.Detail = text.Count(v.m.Users.Read, "user") + " of the " + text.Thousands(failed.Users.Failed) + " who failed in run " + failed.RunID +
+	c.Detail = text.Count(v.m.Users.Read, "user") + " of the " + text.Thousands(failed.Users.Failed) +
+		" who failed in run " + failed.RunID +
 		" asked again: " + text.Thousands(v.m.Users.Answered) + " answered, " + text.Thousands(v.m.Users.Failed) + " failed"
 }
 
-// checkAmong makes sure that each row of a file is one of those that failed. Both are sorted; if they are not, their own
-// checks find that.
+// checkAmong makes sure that each row of a file is one of those that failed. Both are sorted; if they are not, their
+// own checks find that.
 func (v *verifier) checkAmong(c *Check, path string, rows, failed iter.Seq2[int64, error]) error {
 	nextFailed, stop := iter.Pull2(failed)
 	defer stop()

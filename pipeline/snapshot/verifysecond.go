@@ -24,8 +24,9 @@ const (
 	secondPatience = time.Minute
 )
 
-// checkSecond reads a Parquet file again, column by column, with an implementation that has nothing in common with arrow,
-// and compares the values. The second reader trusts what it reads, so it gets only what arrow has read to the end.
+// checkSecond reads a Parquet file again, column by column, with an implementation that has nothing in common with
+// arrow, and compares the values. The second reader trusts what it reads, so it gets only what arrow has read to the
+// end.
 func (v *verifier) checkSecond(l *located) {
 	c := l.second
 	if !l.read {
@@ -47,7 +48,8 @@ func (v *verifier) checkSecond(l *located) {
 	defer f.Close() //nolint:errcheck // only read; and if the second reader hangs, its next read fails
 	s.file = f
 	if a, b, ok := s.similarColumns(); ok {
-		c.Status, c.Detail = StatusSkipped, fmt.Sprintf("the second one cannot tell the columns %s and %s apart", show(a), show(b))
+		c.Status, c.Detail = StatusSkipped, fmt.Sprintf("the second one cannot tell the columns %s and %s apart", show(a),
+			show(b))
 		return
 	}
 	var values int64
@@ -91,7 +93,8 @@ func (s *second) similarColumns() (a, b string, ok bool) {
 	return "", "", false
 }
 
-// panicked is the error of a panic of the second reader. The text of a runtime error would help nobody who has the file.
+// panicked is the error of a panic of the second reader. The text of a runtime error would help nobody who has the
+// file.
 func panicked(p any) error {
 	if _, ok := p.(runtime.Error); ok {
 		return errors.New("it panics")

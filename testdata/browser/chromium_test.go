@@ -19,8 +19,8 @@ import (
 // patience is how long Chromium may take for one answer, and to start. It only ends a hang.
 const patience = 5 * time.Minute
 
-// chromium is a running Chromium without a window. It speaks the DevTools protocol over two pipes, JSON messages that end
-// with a zero byte (--remote-debugging-pipe; content/browser/devtools/devtools_pipe_handler.cc).
+// chromium is a running Chromium without a window. It speaks the DevTools protocol over two pipes, JSON messages that
+// end with a zero byte (--remote-debugging-pipe; content/browser/devtools/devtools_pipe_handler.cc).
 // It ends when the pipe does, so also if the test is killed.
 type chromium struct {
 	cmd    *exec.Cmd
@@ -68,8 +68,10 @@ func startChromium(dir string) (*chromium, error) {
 	c := &chromium{in: in, answers: map[int]chan message{}, events: map[string][]message{}}
 	// As root its sandbox does not work (--no-sandbox). It opens only files that this test wrote. /dev/shm is small in
 	// containers. The others keep it from looking for updates and the like.
-	c.cmd = exec.Command(path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe",
-		"--user-data-dir="+dir, "--no-first-run", "--disable-extensions", "--disable-background-networking", "--disable-component-update",
+	c.cmd = exec.Command(path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+		"--remote-debugging-pipe",
+		"--user-data-dir="+dir, "--no-first-run", "--disable-extensions", "--disable-background-networking",
+		"--disable-component-update",
 		"--disable-sync", "--hide-scrollbars", "--font-render-hinting=none", "--lang=en-US")
 	c.cmd.ExtraFiles = []*os.File{theirIn, theirOut} // its file descriptors 3 and 4
 	c.cmd.Stderr = &c.stderr

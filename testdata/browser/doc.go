@@ -1,7 +1,7 @@
 //go:build browser
 
-// Package browser looks at the HTML pages of rollcall with Chromium, as those do who get them: on a phone and a desk, by
-// day and by night, on paper, and through the accessibility tree, which is what a screen reader reads out.
+// Package browser looks at the HTML pages of rollcall with Chromium, as those do who get them: on a phone and a desk,
+// by day and by night, on paper, and through the accessibility tree, which is what a screen reader reads out.
 //
 //	make browser
 //

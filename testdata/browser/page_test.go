@@ -122,7 +122,8 @@ func (p *page) evaluate(t *testing.T, expression string, out any) {
 		Result           struct{ Value json.RawMessage }
 		ExceptionDetails json.RawMessage
 	}
-	p.call(t, "Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true}, &result)
+	p.call(t, "Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true},
+		&result)
 	if result.ExceptionDetails != nil {
 		t.Fatalf("%s: %s", expression, result.ExceptionDetails)
 	}
@@ -137,8 +138,10 @@ const screen = 844
 // setScreen sets the width of the window and the colour scheme.
 func (p *page) setScreen(t *testing.T, width int, scheme string) {
 	t.Helper()
-	p.call(t, "Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": screen, "deviceScaleFactor": 1, "mobile": width < 600}, nil)
-	p.call(t, "Emulation.setEmulatedMedia", map[string]any{"media": "", "features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
+	p.call(t, "Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": screen,
+		"deviceScaleFactor": 1, "mobile": width < 600}, nil)
+	p.call(t, "Emulation.setEmulatedMedia", map[string]any{"media": "",
+		"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
 	var background string
 	p.evaluate(t, "getComputedStyle(document.body).backgroundColor", &background)
 	if light := background == "rgb(255, 255, 255)"; light != (scheme == "light") {
@@ -174,7 +177,8 @@ func (p *page) checkFirstScreen(t *testing.T, width int) {
 	var bottoms []float64
 	p.evaluate(t, `[...document.querySelectorAll("#verdict > h2, #verdict > ul > li:nth-child(-n+2)")].map(e => e.getBoundingClientRect().bottom + scrollY)`, &bottoms)
 	if len(bottoms) < 3 || slices.Max(bottoms) > screen {
-		t.Errorf("at %d pixels the verdict and two findings end at %.0f, want on the first screen of %d", width, bottoms, screen)
+		t.Errorf("at %d pixels the verdict and two findings end at %.0f, want on the first screen of %d", width, bottoms,
+			screen)
 	}
 }
 
@@ -182,7 +186,8 @@ func (p *page) checkFirstScreen(t *testing.T, width int) {
 func (p *page) checkKeyboard(t *testing.T) {
 	t.Helper()
 	for _, kind := range []string{"keyDown", "keyUp"} {
-		p.call(t, "Input.dispatchKeyEvent", map[string]any{"type": kind, "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9}, nil)
+		p.call(t, "Input.dispatchKeyEvent", map[string]any{"type": kind, "key": "Tab", "code": "Tab",
+			"windowsVirtualKeyCode": 9}, nil)
 	}
 	var focused []string
 	p.evaluate(t, `[document.activeElement.className, document.activeElement.getBoundingClientRect().top >= 0 ? "seen" : "hidden"]`, &focused)
@@ -202,7 +207,8 @@ func (p *page) saveScreenshot(t *testing.T, width int, name string) {
 	var height float64
 	p.evaluate(t, "document.documentElement.scrollHeight", &height)
 	clip := map[string]any{"x": 0, "y": 0, "width": width, "height": min(height, tall), "scale": 1}
-	p.call(t, "Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": true, "optimizeForSpeed": true, "clip": clip}, &shot)
+	p.call(t, "Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": true,
+		"optimizeForSpeed": true, "clip": clip}, &shot)
 	saveFile(t, name+".png", shot.Data)
 }
 
@@ -220,7 +226,8 @@ func saveFile(t *testing.T, name, encoded string) {
 // savePDF saves a PDF, and checks that on paper everything is unfolded, and nothing in dark mode.
 func (p *page) savePDF(t *testing.T, name string) {
 	t.Helper()
-	p.call(t, "Emulation.setEmulatedMedia", map[string]any{"media": "print", "features": []map[string]string{{"name": "prefers-color-scheme", "value": "dark"}}}, nil)
+	p.call(t, "Emulation.setEmulatedMedia", map[string]any{"media": "print",
+		"features": []map[string]string{{"name": "prefers-color-scheme", "value": "dark"}}}, nil)
 	var hidden []string
 	p.evaluate(t, `new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done( // what is not shown is laid out late
 		[...document.querySelectorAll("details li, details tr")].filter(e => !e.checkVisibility() || e.getBoundingClientRect().height < 5).map(e => e.textContent.slice(0, 80))))))`, &hidden)

@@ -38,7 +38,8 @@ func runCommand(t *testing.T, args ...string) {
 func runSnapshot(t *testing.T, name, users, configs, by string, more ...string) string {
 	t.Helper()
 	out := filepath.Join(tempDir, name)
-	runCommand(t, append([]string{"snapshot", users, "--out", out, "--evaluator", "local", "--flag-configs", configs, "--carry", by, "--quiet"}, more...)...)
+	runCommand(t, append([]string{"snapshot", users, "--out", out, "--evaluator", "local", "--flag-configs", configs,
+		"--carry", by, "--quiet"}, more...)...)
 	return out
 }
 
@@ -53,7 +54,8 @@ func writePage(t *testing.T, name string, args ...string) string {
 // makeAsIs is the page of the test users with the test flags.
 func makeAsIs(t *testing.T) string {
 	const by = "country,user_properties.seats"
-	return writePage(t, "as-is", runSnapshot(t, "as-is.parquet", users, flags, by, "--flags", asked), "--by", by, "--flag-configs", flags, "--checksums")
+	return writePage(t, "as-is", runSnapshot(t, "as-is.parquet", users, flags, by, "--flags", asked), "--by", by,
+		"--flag-configs", flags, "--checksums")
 }
 
 // makePlanted is the page of a run with three things that should be found: checkout-redesign is split 80:20 in France,
@@ -77,15 +79,18 @@ func runPlanted(t *testing.T, name string) string {
 				t.Fatal(err)
 			}
 			var biased map[string]any
-			if err := json.Unmarshal([]byte(strings.NewReplacer("21474837", "34359739", "21474836", "34359738").Replace(string(data))), &biased); err != nil {
+			if err := json.Unmarshal([]byte(strings.NewReplacer("21474837", "34359739", "21474836",
+				"34359738").Replace(string(data))), &biased); err != nil {
 				t.Fatal(err)
 			}
-			biased["conditions"] = [][]any{{map[string]any{"selector": []string{"context", "user", "country"}, "op": "is", "values": []string{"France"}}}}
+			biased["conditions"] = [][]any{{map[string]any{"selector": []string{"context", "user", "country"}, "op": "is",
+				"values": []string{"France"}}}}
 			f["segments"] = slices.Insert(segments, len(segments)-1, any(biased))
 		}
 	}
 	evaluated := writeJSON(t, "planted-flags.json", configs)
-	return runSnapshot(t, name, users, evaluated, by, "--flags", "checkout-redesign,dark-mode,express-pay,legacy-export,onboarding-flow,pricing-test")
+	return runSnapshot(t, name, users, evaluated, by, "--flags",
+		"checkout-redesign,dark-mode,express-pay,legacy-export,onboarding-flow,pricing-test")
 }
 
 // makeDiff is the page of what the planted run changes.
@@ -97,8 +102,8 @@ func makeDiff(t *testing.T) string {
 	return file
 }
 
-// makeHostileDiff is the page of what changes between names that would break a page: the users of the second run are half of
-// the first one's, and others.
+// makeHostileDiff is the page of what changes between names that would break a page: the users of the second run are
+// half of the first one's, and others.
 func makeHostileDiff(t *testing.T) string {
 	configs := writeJSON(t, "hostile-diff-flags.json", evilFlags(0))
 	changed := writeJSON(t, "hostile-diff-flags2.json", evilFlags(3))
@@ -112,7 +117,8 @@ func makeHostileDiff(t *testing.T) string {
 // evil are names that would break a page that does not escape them, is not wide enough, or is read from left to right.
 var evil = []string{
 	`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `</style></title><h1>`, `javascript:alert(1)`,
-	"תשלום-מהיר", "דגל 42 (א)", "\u202egnorw yaw eht\u202c", "tab\there\x1b[31m", strings.Repeat("long", 75), "{{.}} &amp; ${x}",
+	"תשלום-מהיר", "דגל 42 (א)", "\u202egnorw yaw eht\u202c", "tab\there\x1b[31m", strings.Repeat("long", 75),
+	"{{.}} &amp; ${x}",
 }
 
 // evilFlags are flags and variants with such names. Each has its variant from the name so many further on.
@@ -123,14 +129,16 @@ func evilFlags(shift int) []map[string]any {
 			{"variant": variants[0], "range": []int{0, 21474837}}, {"variant": variants[1], "range": []int{21474836, 42949673}},
 		}
 		return map[string]any{"variant": "off", "metadata": map[string]any{"segmentName": salt}, "bucket": map[string]any{
-			"selector": []string{"context", "user", "user_id"}, "salt": salt, "allocations": []any{map[string]any{"range": []int{0, 100}, "distributions": bucket}}}}
+			"selector": []string{"context", "user", "user_id"}, "salt": salt,
+			"allocations": []any{map[string]any{"range": []int{0, 100}, "distributions": bucket}}}}
 	}
 	variant := func(key string) map[string]any { return map[string]any{"key": key, "value": key} }
 	for i, name := range evil {
 		other := evil[(i+1+shift)%len(evil)]
 		configs = append(configs, map[string]any{
-			"key":      name,
-			"variants": map[string]any{"off": map[string]any{"key": "off", "metadata": map[string]any{"default": true}}, "control": variant("control"), other: variant(other)},
+			"key": name,
+			"variants": map[string]any{"off": map[string]any{"key": "off", "metadata": map[string]any{"default": true}},
+				"control": variant("control"), other: variant(other)},
 			"segments": []any{half(fmt.Sprintf("salt%d", i%(len(evil)-1)), "control", other)}, // the last one shares its salt
 			"metadata": map[string]any{"deployed": true, "evaluationMode": "local", "flagType": "experiment", "flagVersion": 1},
 		})
@@ -149,7 +157,8 @@ func evilUsers(t *testing.T, name string, from int, columns ...string) string {
 	w := csv.NewWriter(out)
 	_ = w.Write(append([]string{"user_id"}, columns...))
 	for i := from; i < from+3000; i++ {
-		_ = w.Write([]string{fmt.Sprintf("u%d", i), evil[i%len(evil)], fmt.Sprintf("<i>%d %s", i%40, evil[i%len(evil)])}[:1+len(columns)])
+		_ = w.Write([]string{fmt.Sprintf("u%d", i), evil[i%len(evil)], fmt.Sprintf("<i>%d %s", i%40, evil[i%len(evil)])}[:1+
+			len(columns)])
 	}
 	w.Flush()
 	if err := errors.Join(w.Error(), out.Close()); err != nil {
@@ -163,7 +172,8 @@ func makeHostile(t *testing.T) string {
 	column := `<b onclick="x">` + strings.Repeat("column", 20)
 	named := `country,"` + strings.ReplaceAll(column, `"`, `""`) + `"` // --carry and --by are lists as in CSV
 	configs := writeJSON(t, "hostile-flags.json", evilFlags(0))
-	return writePage(t, "hostile", runSnapshot(t, "hostile <&>.csv", evilUsers(t, "hostile.csv", 0, "country", column), configs, named), "--by", named, "--expect", evil[0]+"=control:20,x:80")
+	return writePage(t, "hostile", runSnapshot(t, "hostile <&>.csv", evilUsers(t, "hostile.csv", 0, "country", column),
+		configs, named), "--by", named, "--expect", evil[0]+"=control:20,x:80")
 }
 
 func readJSON(t *testing.T, file string, v any) {

@@ -99,7 +99,8 @@ func (b *binder) checkFlag(line int, flag string) error {
 	return pipeline.WithHint(b.errorf(line, "no snapshot has flag %q", flag), hint)
 }
 
-// checkControls refuses a control that is not a variant of any flag: if it is misspelt, the real one would be a treatment.
+// checkControls refuses a control that is not a variant of any flag: if it is misspelt, the real one would be a
+// treatment.
 func (b *binder) checkControls(f *File) error {
 	known := slices.Clone(DefaultControls)
 	for _, flag := range b.flags {
@@ -130,7 +131,8 @@ func (b *binder) checkColumn(line int, name string) error {
 		return pipeline.WithHint(b.errorf(line, "%s has no carried column %q", path, name), missingHint(name, nil))
 	}
 	if how := b.clash[name]; how != "" {
-		return pipeline.WithHint(b.errorf(line, "column %s has different types: %s", name, how), "types: {"+name+": …} says which it has")
+		return pipeline.WithHint(b.errorf(line, "column %s has different types: %s", name, how), "types: {"+name+
+			": …} says which it has")
 	}
 	return nil
 }

@@ -21,8 +21,8 @@ type Options struct {
 	Now time.Time // what younger is measured from; zero: the clock's
 }
 
-// Run checks snapshots. An [*Error] is a mistake in the rules file; every other error is about a snapshot that cannot be
-// read, or is not what its manifest says. The results of the checks are in the Report.
+// Run checks snapshots. An [*Error] is a mistake in the rules file; every other error is about a snapshot that cannot
+// be read, or is not what its manifest says. The results of the checks are in the Report.
 func Run(ctx context.Context, f *File, o Options) (_ *Report, err error) {
 	if o.Now.IsZero() {
 		o.Now = time.Now()
@@ -92,7 +92,8 @@ func problemOf(r *snapshot.Run) error {
 	case r.MissingManifest != nil:
 		return r.MissingManifest
 	case len(r.Problems) > 0:
-		return pipeline.WithHint(fmt.Errorf("%s is not what its manifest says: %s", r.Path, r.Problems[0]), "`rollcall verify` says more")
+		return pipeline.WithHint(fmt.Errorf("%s is not what its manifest says: %s", r.Path, r.Problems[0]),
+			"`rollcall verify` says more")
 	}
 	return nil
 }

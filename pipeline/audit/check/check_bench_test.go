@@ -16,15 +16,18 @@ func BenchmarkCheckCSV(b *testing.B)     { benchmarkCheck(b, "csv") }
 func benchmarkCheck(b *testing.B, format string) {
 	const users = 200_000
 	flags := []string{"checkout", "dark-mode", "onboarding", "price-test", "ranking"}
-	r := &run{asked: true, spec: sinks.Spec{Flags: flags, Carry: []pipeline.Column{{Name: "country"}, {Name: "plan"}, {Name: "seats", Type: pipeline.TypeInt}}}}
+	r := &run{asked: true, spec: sinks.Spec{Flags: flags,
+		Carry: []pipeline.Column{{Name: "country"}, {Name: "plan"}, {Name: "seats", Type: pipeline.TypeInt}}}}
 	for i := range int64(users) {
 		o := pipeline.Outcome{At: began.Add(1)}
 		o.Row.Number, o.Row.User.UserID = i+1, fmt.Sprintf("user-%08x", uint32(i)*2654435761)
-		o.Row.Carry = []pipeline.Value{pipeline.StringValue([]string{"DE", "FR", "US"}[i%3]), pipeline.StringValue([]string{"free", "pro"}[i/3%2]), pipeline.IntValue(i % 500)}
+		o.Row.Carry = []pipeline.Value{pipeline.StringValue([]string{"DE", "FR", "US"}[i%3]),
+			pipeline.StringValue([]string{"free", "pro"}[i/3%2]), pipeline.IntValue(i % 500)}
 		var variants []pipeline.Variant
 		for f, flag := range flags {
 			if (i+int64(f))%5 != 0 {
-				variants = append(variants, pipeline.Variant{FlagKey: flag, Key: []string{"control", "treatment"}[(i/7+int64(f))%2], Payload: fmt.Sprintf(`{"title":"Buy now","discount":%d}`, i%4*5)})
+				variants = append(variants, pipeline.Variant{FlagKey: flag, Key: []string{"control", "treatment"}[(i/7+int64(f))%2],
+					Payload: fmt.Sprintf(`{"title":"Buy now","discount":%d}`, i%4*5)})
 			}
 		}
 		o.SetAnswer(pipeline.Answer{Variants: variants, At: o.At}, flags)

@@ -42,7 +42,8 @@ var runs int
 func (r *run) write(tb testing.TB, path string) string {
 	tb.Helper()
 	runs++
-	m := &snapshot.Manifest{Format: snapshot.ManifestFormat, RunID: fmt.Sprint("run-", runs), StartedAt: began, FinishedAt: began.Add(time.Minute)}
+	m := &snapshot.Manifest{Format: snapshot.ManifestFormat, RunID: fmt.Sprint("run-", runs), StartedAt: began,
+		FinishedAt: began.Add(time.Minute)}
 	tally := snapshot.NewTally(nil)
 	if r.asked {
 		m.Layout.Flags = r.spec.Flags
@@ -55,11 +56,13 @@ func (r *run) write(tb testing.TB, path string) string {
 		tb.Fatal(err)
 	}
 	for i := range r.outcomes {
-		if err := errors.Join(out.Write(&r.outcomes[i]), failed.Write(&r.outcomes[i]), tally.Write(&r.outcomes[i])); err != nil {
+		if err := errors.Join(out.Write(&r.outcomes[i]), failed.Write(&r.outcomes[i]),
+			tally.Write(&r.outcomes[i])); err != nil {
 			tb.Fatal(err)
 		}
 	}
-	m.Users = snapshot.Users{Read: tally.Read, Answered: tally.Answered, Failed: tally.FailedUsers(), FailedByKind: tally.Failed}
+	m.Users = snapshot.Users{Read: tally.Read, Answered: tally.Answered, Failed: tally.FailedUsers(),
+		FailedByKind: tally.Failed}
 	m.Flags = tally.Flags()
 	for _, o := range []*sinks.Output{out, failed} {
 		if err := o.Close(); err != nil {
@@ -127,7 +130,8 @@ func planned() *run {
 			}
 			variants = append(variants, v, pipeline.Variant{FlagKey: "holdout-h1", Key: "in"})
 		} else {
-			variants = append(variants, pipeline.Variant{FlagKey: "pricing", Key: []string{"control", "discount"}[i/10%2]}, pipeline.Variant{FlagKey: "holdout-h1", Key: "holdout"})
+			variants = append(variants, pipeline.Variant{FlagKey: "pricing", Key: []string{"control", "discount"}[i/10%2]},
+				pipeline.Variant{FlagKey: "holdout-h1", Key: "holdout"})
 		}
 		if i%10 == 5 {
 			variants = append(variants, pipeline.Variant{FlagKey: "dark-mode", Key: "on"})
@@ -214,63 +218,90 @@ func TestKinds(t *testing.T) {
 		found    string // part of it
 		examples string // rows, or rows with notes
 	}{
-		{"{flag: checkout, variant: treatment, share: {min: 45%, max: 46%}}", Held, "45.00 %, 540 of 1,200 users (95 % interval 42.21 % to 47.83 %)", ""},
+		{"{flag: checkout, variant: treatment, share: {min: 45%, max: 46%}}", Held,
+			"45.00 %, 540 of 1,200 users (95 % interval 42.21 % to 47.83 %)", ""},
 		{"{flag: checkout, variant: treatment, share: {max: 0.449}}", NotHeld, "45.00 %", "2 4 6 8 11 13 15 17 19 22"},
 		{"{flag: checkout, variant: treatment, share: {min: 45.1%}}", NotHeld, "45.00 %", "1 3 5 7 9 10 12 14 16 18"},
-		{"{flag: checkout, variant: treatment, of: assigned, share: {min: 50%, max: 50%}}", Held, "50.00 %, 540 of 1,080 users", ""},
+		{"{flag: checkout, variant: treatment, of: assigned, share: {min: 50%, max: 50%}}", Held,
+			"50.00 %, 540 of 1,080 users", ""},
 		{"{flag: checkout, variant: [treatment, control], share: {min: 90%, max: 90%}}", Held, "1,080 of 1,200", ""},
 		{"{flag: checkout, variant: not_assigned, share: {min: 10%, max: 10%}}", Held, "120 of 1,200", ""},
-		{`{flag: checkout, variant: treatment, where: country == "DE", share: {max: 40%}}`, NotHeld, "180 of 392 users", "6 15 24 33 39 42 48 51 57 66"},
-		{`{flag: checkout, variant: treatment, where: country == "AT", share: {max: 90%}}`, Undecided, `vacuous: there are no users where country == "AT", so this says nothing`, ""},
+		{`{flag: checkout, variant: treatment, where: country == "DE", share: {max: 40%}}`, NotHeld, "180 of 392 users",
+			"6 15 24 33 39 42 48 51 57 66"},
+		{`{flag: checkout, variant: treatment, where: country == "AT", share: {max: 90%}}`, Undecided,
+			`vacuous: there are no users where country == "AT", so this says nothing`, ""},
 		{"{flag: unused, variant: not_assigned, of: users, share: {min: 100%}}", Held, "1,200 of 1,200", ""},
 		{"{flag: checkout, variant: control, count: {min: 540, max: 540}}", Held, "540 of 1,200 users", ""},
 		{"{flag: checkout, variant: control, count: {min: 541}}", NotHeld, "540 of 1,200 users", "2 4 6 8 10 11 13 15 17 19"},
-		{"{flag: checkout, variant: treatment, count: {max: 1}, where: seats > 18}", NotHeld, "53 of 53 users", "19 39 59 79 119 139 159 179 199 219"},
+		{"{flag: checkout, variant: treatment, count: {max: 1}, where: seats > 18}", NotHeld, "53 of 53 users",
+			"19 39 59 79 119 139 159 179 199 219"},
 
 		{`{flag: dark-mode, exposed: nobody, where: seats == 4}`, Held, "0 of 54 users are exposed", ""},
-		{`{flag: dark-mode, exposed: nobody, where: seats == 5}`, NotHeld, "53 of 53 users are exposed", "5 25 65 85 105 125 145 165 185 205"},
+		{`{flag: dark-mode, exposed: nobody, where: seats == 5}`, NotHeld, "53 of 53 users are exposed",
+			"5 25 65 85 105 125 145 165 185 205"},
 		{`{flag: dark-mode, exposed: everybody, where: seats == 5}`, Held, "53 of 53 users", ""},
-		{`{flag: dark-mode, exposed: everybody, where: "seats in [5, 6]"}`, NotHeld, "53 of 107 users", "6 26 46 66 86 106 146 166 186 206"},
+		{`{flag: dark-mode, exposed: everybody, where: "seats in [5, 6]"}`, NotHeld, "53 of 107 users",
+			"6 26 46 66 86 106 146 166 186 206"},
 		{`{flag: pricing, exposed: nobody, where: seats == 0}`, Held, "0 of 54", ""},
 		{`{flag: pricing, exposed: nobody, where: seats == 10}`, NotHeld, "53 of 53", "10 30 50 70 110 130 150 170 190 210"},
 		{`{flag: checkout, exposed: nobody, where: seats == 0}`, Held, "0 of 54 users are exposed (0.00 %)", ""},
-		{`{flag: checkout, exposed: nobody}`, NotHeld, "540 of 1,200 users are exposed (45.00 %)", "2 4 6 8 11 13 15 17 19 22"},
+		{`{flag: checkout, exposed: nobody}`, NotHeld, "540 of 1,200 users are exposed (45.00 %)",
+			"2 4 6 8 11 13 15 17 19 22"},
 		{`{flag: checkout, exposed: nobody, treatments: [control]}`, NotHeld, "540 of 1,200", "1 3 5 7 9 12 14 16 18 21"},
 		{`{flag: checkout, exposed: everybody, where: seats != 1 and seats == nil}`, NotHeld, "57 of 133 users", ""},
 		{`{flag: dark-mode, exposed: nobody, where: country == "AT"}`, Undecided, "vacuous", ""},
 
 		{"{exclusive: [checkout, pricing]}", Held, "none of 1,200 users", ""},
-		{"{exclusive: [checkout, dark-mode]}", NotHeld, "120 of 1,200 users", "5 checkout control, dark-mode on|15 checkout treatment, dark-mode on"},
-		{"{exclusive: [checkout, dark-mode], who: exposed}", NotHeld, "60 of 1,200 users", "15 checkout treatment, dark-mode on|35 checkout treatment, dark-mode on"},
-		{"{exclusive: [checkout, dark-mode, pricing], who: exposed, treatments: [treatment, discount]}", Held, "none of 1,200 users", ""},
+		{"{exclusive: [checkout, dark-mode]}", NotHeld, "120 of 1,200 users",
+			"5 checkout control, dark-mode on|15 checkout treatment, dark-mode on"},
+		{"{exclusive: [checkout, dark-mode], who: exposed}", NotHeld, "60 of 1,200 users",
+			"15 checkout treatment, dark-mode on|35 checkout treatment, dark-mode on"},
+		{"{exclusive: [checkout, dark-mode, pricing], who: exposed, treatments: [treatment, discount]}", Held,
+			"none of 1,200 users", ""},
 		{"{exclusive: [checkout, unused]}", Undecided, "vacuous: none of these users has any of the flags but checkout", ""},
-		{`{exclusive: [checkout, pricing], where: country == "AT"}`, Undecided, "vacuous: none of these users has any of the flags", ""},
+		{`{exclusive: [checkout, pricing], where: country == "AT"}`, Undecided,
+			"vacuous: none of these users has any of the flags", ""},
 
-		{"{holdout: holdout-h1, variant: holdout, flags: [checkout, dark-mode]}", Held, "none of 120 held-out users is exposed", ""},
-		{"{holdout: holdout-h1, variant: holdout, flags: [checkout, pricing]}", NotHeld, "60 of 120 held-out users are exposed", "10 pricing discount|30 pricing discount"},
-		{"{holdout: holdout-h1, variant: holdout, flags: [pricing], treatments: [control]}", NotHeld, "60 of 120 held-out users are exposed", "20 pricing control|40 pricing control"},
-		{`{holdout: holdout-h1, variant: holdout, flags: [checkout], where: country == "AT"}`, Undecided, "vacuous: nobody is held out", ""},
+		{"{holdout: holdout-h1, variant: holdout, flags: [checkout, dark-mode]}", Held,
+			"none of 120 held-out users is exposed", ""},
+		{"{holdout: holdout-h1, variant: holdout, flags: [checkout, pricing]}", NotHeld,
+			"60 of 120 held-out users are exposed", "10 pricing discount|30 pricing discount"},
+		{"{holdout: holdout-h1, variant: holdout, flags: [pricing], treatments: [control]}", NotHeld,
+			"60 of 120 held-out users are exposed", "20 pricing control|40 pricing control"},
+		{`{holdout: holdout-h1, variant: holdout, flags: [checkout], where: country == "AT"}`, Undecided,
+			"vacuous: nobody is held out", ""},
 
-		{"{flag: checkout, ratio: {control: 50, treatment: 50}}", Held, "control 50.00 % (540), treatment 50.00 % (540); p = 1", ""},
+		{"{flag: checkout, ratio: {control: 50, treatment: 50}}", Held,
+			"control 50.00 % (540), treatment 50.00 % (540); p = 1", ""},
 		{"{flag: checkout, ratio: {control: 40, treatment: 60}}", NotHeld, "p = 4e-11", "1 3 5 7 9 12 14 16 18 21"},
 		{"{flag: checkout, ratio: {control: 60, treatment: 40}}", NotHeld, "p = 4e-11", "2 4 6 8 11 13 15 17 19 22"},
 		{"{flag: checkout, ratio: {control: 45, treatment: 45, not_assigned: 10}}", Held, "not_assigned 10.00 % (120)", ""},
-		{"{flag: checkout, ratio: {control: 50, treatment: 50}, by: [country, seats]}", NotHeld, "", "11 31 51 71 91 111 131 151 191 211"},
+		{"{flag: checkout, ratio: {control: 50, treatment: 50}, by: [country, seats]}", NotHeld, "",
+			"11 31 51 71 91 111 131 151 191 211"},
 		{"{flag: checkout, ratio: {control: 50, treatment: 50}, by: country}", Held, "p = 1", ""},
-		{"{flag: checkout, ratio: {control: 50, treatmnt: 50}}", NotHeld, "others 50.00 % (540)", "2 4 6 8 11 13 15 17 19 22"},
-		{"{flag: unused, ratio: {control: 50, treatment: 50}}", Undecided, "vacuous: none of the users has a variant of the flag", ""},
-		{"{flag: checkout, ratio: {control: 50, treatment: 50}, where: seats == 1 and country == nil}", Undecided, "vacuous", ""},
-		{`{flag: pricing, ratio: {control: 50, discount: 50}, where: country == nil and user_properties.plan == nil}`, Undecided, "not tested: too few users", ""},
-		{`{flag: checkout, ratio: {control: 49, treatment: 51}, by: country, where: "seats in [5, 6]", alert: 0.01}`, Held, "", ""},
+		{"{flag: checkout, ratio: {control: 50, treatmnt: 50}}", NotHeld, "others 50.00 % (540)",
+			"2 4 6 8 11 13 15 17 19 22"},
+		{"{flag: unused, ratio: {control: 50, treatment: 50}}", Undecided,
+			"vacuous: none of the users has a variant of the flag", ""},
+		{"{flag: checkout, ratio: {control: 50, treatment: 50}, where: seats == 1 and country == nil}", Undecided, "vacuous",
+			""},
+		{`{flag: pricing, ratio: {control: 50, discount: 50}, where: country == nil and user_properties.plan == nil}`,
+			Undecided, "not tested: too few users", ""},
+		{`{flag: checkout, ratio: {control: 49, treatment: 51}, by: country, where: "seats in [5, 6]", alert: 0.01}`, Held,
+			"", ""},
 
-		{"{flag: checkout, payload: checkout.json}", NotHeld, "1 of 1,080 users with a payload that does not conform", "77 /steps: got string, want integer"},
-		{"{flag: checkout, variant: treatment, payload: checkout.json}", NotHeld, "1 of 540", "77 /steps: got string, want integer"},
+		{"{flag: checkout, payload: checkout.json}", NotHeld, "1 of 1,080 users with a payload that does not conform",
+			"77 /steps: got string, want integer"},
+		{"{flag: checkout, variant: treatment, payload: checkout.json}", NotHeld, "1 of 540",
+			"77 /steps: got string, want integer"},
 		{"{flag: checkout, variant: control, payload: checkout.json}", Held, "all 540 conform", ""},
 		{"{flag: checkout, variant: treatment, payload: recursive.json}", NotHeld, "540 of 540", ""},
 		{"{flag: checkout, variant: treatment, payload: sub/schema.json}", Held, "all 540 conform", ""},
-		{"{flag: checkout, variant: control, payload: {type: object, required: [steps], properties: {steps: {maximum: 4, multipleOf: 0.5}}}}", Held, "all 540 conform", ""},
+		{"{flag: checkout, variant: control, payload: {type: object, required: [steps], properties: {steps: {maximum: 4, " +
+			"multipleOf: 0.5}}}}", Held, "all 540 conform", ""},
 		{"{flag: dark-mode, payload: checkout.json}", NotHeld, "120 of 120", "5 no payload|15 no payload"},
-		{"{flag: dark-mode, payload: checkout.json, optional: true}", Undecided, "vacuous: none of the users has a payload", ""},
+		{"{flag: dark-mode, payload: checkout.json, optional: true}", Undecided, "vacuous: none of the users has a payload",
+			""},
 		{"{flag: unused, payload: checkout.json}", Undecided, "vacuous: none of the users has a variant of the flag", ""},
 
 		{"{failed: {max: 3}}", Held, "3 of 1,203 users (0.25 %)", ""},
@@ -299,9 +330,12 @@ func TestKinds(t *testing.T) {
 			if strings.ContainsAny(test.examples, "|/") || strings.Contains(test.examples, "payload") {
 				examples = strings.Join(notes[:min(len(notes), strings.Count(test.examples, "|")+1)], "|")
 			}
-			if got.Status != want || !strings.Contains(got.Found, test.found) || test.examples != "" && examples != test.examples ||
-				(got.Status == NotHeld) != (r.Failed == 1) || r.OK != (want == Held) || got.Status != NotHeld && len(got.Examples) > 0 || len(got.Examples) > MaxExamples {
-				t.Errorf("%s:\ngot  %s: %s, rows %q\nwant %s: %s, rows %q\n%q", test.rule, got.Status, got.Found, examples, want, test.found, test.examples, got.Details)
+			if got.Status != want || !strings.Contains(got.Found, test.found) || test.examples != "" &&
+				examples != test.examples ||
+				(got.Status == NotHeld) != (r.Failed == 1) || r.OK != (want == Held) || got.Status != NotHeld &&
+				len(got.Examples) > 0 || len(got.Examples) > MaxExamples {
+				t.Errorf("%s:\ngot  %s: %s, rows %q\nwant %s: %s, rows %q\n%q", test.rule, got.Status, got.Found, examples, want,
+					test.found, test.examples, got.Details)
 			}
 			if got.Expected == "" || len(r.Table(80)) == 0 {
 				t.Errorf("%s: nothing is expected", test.rule)
@@ -336,15 +370,20 @@ func TestMistakes(t *testing.T) {
 		{"checks:\n- failed: {min: 3}", `"min" is not a key of failed`, ""},
 		{"checks:\n- failed: {max: 150%}", `"150%" is not a share`, "45% or 0.45"},
 		{"checks:\n- name: x", "r.yaml:2: a check that asserts nothing", "it needs one of share count exposed"},
-		{"checks:\n- users: {min: 1}\n  failed: {max: 1}", "r.yaml:2: a check is one assertion, and this is two: failed and users", ""},
-		{"checks:\n- users: {min: 1}\n  where: a == 1", "r.yaml:3: a check of kind users cannot have where", "beside its kind it can have name"},
-		{"checks:\n- users: {min: 1}\n- users: {min: 2}", `r.yaml:3: two checks have the name "answered users"`, "another name"},
+		{"checks:\n- users: {min: 1}\n  failed: {max: 1}",
+			"r.yaml:2: a check is one assertion, and this is two: failed and users", ""},
+		{"checks:\n- users: {min: 1}\n  where: a == 1", "r.yaml:3: a check of kind users cannot have where",
+			"beside its kind it can have name"},
+		{"checks:\n- users: {min: 1}\n- users: {min: 2}", `r.yaml:3: two checks have the name "answered users"`,
+			"another name"},
 		{"checks:\n- variant: a\n  share: {min: 1%}", "r.yaml:2: share needs a flag", ""},
 		{"checks:\n- flag: checkout\n  share: {min: 1%}", "r.yaml:2: share needs a variant", ""},
 		{"checks:\n- flag: checkout\n  variant: a\n  share: {min: 45}", `"45" is not a share`, "45% or 0.45"},
-		{"checks:\n- flag: checkout\n  variant: not_assigned\n  of: assigned\n  share: {min: 45%}", "r.yaml:3: share is about users who have a variant", ""},
+		{"checks:\n- flag: checkout\n  variant: not_assigned\n  of: assigned\n  share: {min: 45%}",
+			"r.yaml:3: share is about users who have a variant", ""},
 		{"checks:\n- flag: checkout\n  exposed: no", `exposed cannot be "no"`, ""},
-		{"checks:\n- flag: checkout\n  exposed: everbody", `exposed cannot be "everbody": it is one of nobody everybody`, `did you mean "everybody"?`},
+		{"checks:\n- flag: checkout\n  exposed: everbody", `exposed cannot be "everbody": it is one of nobody everybody`,
+			`did you mean "everybody"?`},
 		{"checks:\n- exclusive: [checkout]", "exclusive needs two flags", ""},
 		{"checks:\n- exclusive: [checkout, checkout]", `exclusive: "checkout" is duplicated`, ""},
 		{"checks:\n- exclusive: [checkout, pricing]\n  treatments: [control]", "treatments needs who: exposed", ""},
@@ -357,39 +396,54 @@ func TestMistakes(t *testing.T) {
 		{"checks:\n- &a {users: {min: 1}}\n- *a", "r.yaml:3: a rules file cannot have aliases (*a)", ""},
 		{"checks:\n- name: !x y\n  users: {min: 1}", "a rules file cannot have tags (!x)", "quotes"},
 		{"checks:\n- name: ~\n  users: {min: 1}", "name is ~, which means no value in YAML", "quotes"},
-		{"types: {seats: number}\nchecks: [{users: {min: 1}}]", `the type of seats cannot be "number": it is one of string int float bool`, ""},
+		{"types: {seats: number}\nchecks: [{users: {min: 1}}]",
+			`the type of seats cannot be "number": it is one of string int float bool`, ""},
 		{"checks:\n- flag: checkout\n  payload: ../x.json", "not a valid file name", "the directory of the rules file"},
 		{"checks:\n- flag: checkout\n  payload: /etc/passwd", "not a valid file name", ""},
 		{"checks:\n- flag: checkout\n  payload: nowhere.json", "nowhere.json", ""},
 		{"checks:\n- flag: checkout\n  payload: broken.json", "the schema broken.json: not JSON", ""},
 		{"checks:\n- flag: checkout\n  payload: wrong.json", "the schema wrong.json is not a JSON Schema: /type: ", ""},
-		{"checks:\n- flag: checkout\n  payload: outside.json", "other.json is outside of the schema, and nothing is fetched", ""},
-		{"checks:\n- flag: checkout\n  payload: remote.json", "https://example.com/schema.json is outside of the schema, and nothing is fetched", ""},
+		{"checks:\n- flag: checkout\n  payload: outside.json", "other.json is outside of the schema, and nothing is fetched",
+			""},
+		{"checks:\n- flag: checkout\n  payload: remote.json",
+			"https://example.com/schema.json is outside of the schema, and nothing is fetched", ""},
 		{"checks:\n- flag: checkout\n  payload: {type: objekt}", "the schema is not a JSON Schema", ""},
 		{"checks:\n- flag: checkout\n  payload: {$ref: 'file:///etc/passwd'}", "nothing is fetched", ""},
 
 		// Against the snapshot.
-		{"checks:\n- flag: chekout\n  exposed: nobody", `r.yaml:2: no snapshot has flag "chekout"`, `did you mean "checkout"?`},
-		{"checks:\n- holdout: holdout\n  variant: holdout\n  flags: [checkout]", `r.yaml:2: no snapshot has flag "holdout"`, "holdout-h1"},
+		{"checks:\n- flag: chekout\n  exposed: nobody", `r.yaml:2: no snapshot has flag "chekout"`,
+			`did you mean "checkout"?`},
+		{"checks:\n- holdout: holdout\n  variant: holdout\n  flags: [checkout]", `r.yaml:2: no snapshot has flag "holdout"`,
+			"holdout-h1"},
 		{"checks:\n- exclusive: [checkout, pricng]", `r.yaml:2: no snapshot has flag "pricng"`, "pricing"},
-		{"flag: checkout\nchecks:\n- variant: treatmnt\n  share: {max: 50%}", `r.yaml:3: nobody has variant "treatmnt" of checkout`, `did you mean "treatment"?`},
-		{"flag: checkout\nchecks:\n- variant: new\n  share: {max: 50%}", `nobody has variant "new" of checkout`, "variants: {checkout: [new]}"},
-		{"flag: checkout\nchecks:\n- exposed: nobody\n  treatments: [treatmnt]", `r.yaml:4: nobody has variant "treatmnt" of checkout`, "treatment"},
+		{"flag: checkout\nchecks:\n- variant: treatmnt\n  share: {max: 50%}",
+			`r.yaml:3: nobody has variant "treatmnt" of checkout`, `did you mean "treatment"?`},
+		{"flag: checkout\nchecks:\n- variant: new\n  share: {max: 50%}", `nobody has variant "new" of checkout`,
+			"variants: {checkout: [new]}"},
+		{"flag: checkout\nchecks:\n- exposed: nobody\n  treatments: [treatmnt]",
+			`r.yaml:4: nobody has variant "treatmnt" of checkout`, "treatment"},
 		{"variants: {chekout: [a]}\nchecks: [{users: {min: 1}}]", `r.yaml:1: no snapshot has flag "chekout"`, "checkout"},
-		{"controls: [contrl]\nchecks: [{users: {min: 1}}]", `r.yaml:1: controls: nobody has variant "contrl" of any flag`, `did you mean "control"?`},
+		{"controls: [contrl]\nchecks: [{users: {min: 1}}]", `r.yaml:1: controls: nobody has variant "contrl" of any flag`,
+			`did you mean "control"?`},
 		{"types: {seat: int}\nchecks: [{users: {min: 1}}]", `r.yaml:1: there is no carried column "seat"`, "seats"},
-		{"flag: checkout\nchecks:\n- exposed: nobody\n\n  where: contry == 'DE'", `r.yaml:5: where: there is no carried column "contry"`, "country"},
-		{"flag: checkout\nchecks:\n- exposed: nobody\n  where: email == 'DE'", `there is no carried column "email"`, "--carry email"},
-		{"flag: checkout\nchecks:\n- exposed: nobody\n  where: seats > 3", "r.yaml:4: where: invalid operation: > (mismatched types string and int) (column 7 of the expression)", ""},
-		{"flag: checkout\nchecks:\n- ratio: {control: 1, treatment: 1}\n  by: contry", `r.yaml:4: there is no carried column "contry"`, "country"},
-		{"types: {country: int}\nflag: checkout\nchecks:\n- exposed: nobody\n  where: country > 3", "row 1: column country: a value that is not a valid int", ""},
+		{"flag: checkout\nchecks:\n- exposed: nobody\n\n  where: contry == 'DE'",
+			`r.yaml:5: where: there is no carried column "contry"`, "country"},
+		{"flag: checkout\nchecks:\n- exposed: nobody\n  where: email == 'DE'", `there is no carried column "email"`,
+			"--carry email"},
+		{"flag: checkout\nchecks:\n- exposed: nobody\n  where: seats > 3",
+			"r.yaml:4: where: invalid operation: > (mismatched types string and int) (column 7 of the expression)", ""},
+		{"flag: checkout\nchecks:\n- ratio: {control: 1, treatment: 1}\n  by: contry",
+			`r.yaml:4: there is no carried column "contry"`, "country"},
+		{"types: {country: int}\nflag: checkout\nchecks:\n- exposed: nobody\n  where: country > 3",
+			"row 1: column country: a value that is not a valid int", ""},
 	} {
 		t.Run(test.text, func(t *testing.T) {
 			f, err := Parse("r.yaml", []byte(test.text), schemaDir)
 			if err == nil {
 				_, err = Run(t.Context(), f, Options{Snapshots: []string{path}})
 			}
-			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(pipeline.Hint(err), test.hint) || strings.Contains(err.Error(), "\n") {
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(pipeline.Hint(err), test.hint) ||
+				strings.Contains(err.Error(), "\n") {
 				t.Errorf("%s\ngot  %v (%s)\nwant %s (%s)", test.text, err, pipeline.Hint(err), test.want, test.hint)
 			}
 			if _, ok := errors.AsType[*Error](err); !ok && !strings.Contains(test.want, "row 1") {
@@ -397,7 +451,8 @@ func TestMistakes(t *testing.T) {
 			}
 		})
 	}
-	declared := "variants: {checkout: [new], unused: [on]}\nflag: checkout\nchecks:\n- variant: new\n  count: {max: 0}\n- {flag: unused, variant: [on], count: {max: 0}}"
+	declared := "variants: {checkout: [new], unused: [on]}\nflag: checkout\nchecks:\n- variant: new\n  count: {max: " +
+		"0}\n- {flag: unused, variant: [on], count: {max: 0}}"
 	if r := check(t, declared, Options{Snapshots: []string{path}}); !r.OK {
 		t.Errorf("variants that are declared: %s, want that nobody has them", r.Table(80))
 	}
@@ -418,7 +473,8 @@ checks:
 - {exclusive: [checkout, dark-mode]}
 `
 	want := ""
-	for _, name := range []string{"a.parquet", "b.csv", "c.tsv.gz", "d.jsonl.zst", "wide.parquet", "wide.csv", "wide.jsonl"} {
+	for _, name := range []string{"a.parquet", "b.csv", "c.tsv.gz", "d.jsonl.zst", "wide.parquet", "wide.csv",
+		"wide.jsonl"} {
 		path := r.like(strings.HasPrefix(name, "wide"), true).write(t, filepath.Join(dir, name))
 		got := check(t, rules, Options{Snapshots: []string{path}, IDs: true})
 		data, err := got.JSON()
@@ -432,7 +488,8 @@ checks:
 		if text != want {
 			t.Errorf("%s:\n%s\nwant as of a.parquet:\n%s", name, text, want)
 		}
-		if byManifest := check(t, rules, Options{Snapshots: []string{path + ".manifest.json"}, IDs: true}); !slices.Equal(byManifest.Snapshots, got.Snapshots) {
+		if byManifest := check(t, rules, Options{Snapshots: []string{path + ".manifest.json"},
+			IDs: true}); !slices.Equal(byManifest.Snapshots, got.Snapshots) {
 			t.Errorf("%s by its manifest: %v, want %v", name, byManifest.Snapshots, got.Snapshots)
 		}
 	}
@@ -453,7 +510,8 @@ checks:
 	dir, want := t.TempDir(), ""
 	for _, name := range []string{"a.csv", "b.parquet", "c.tsv", "wide.csv"} {
 		t.Run(name, func(t *testing.T) {
-			r := &run{asked: true, spec: sinks.Spec{Flags: []string{"=f"}, Carry: []pipeline.Column{{Name: "country"}}, EscapeFormulas: true}}
+			r := &run{asked: true, spec: sinks.Spec{Flags: []string{"=f"}, Carry: []pipeline.Column{{Name: "country"}},
+				EscapeFormulas: true}}
 			r.spec.Wide = strings.HasPrefix(name, "wide")
 			r.edit = func(m *snapshot.Manifest) { m.Layout.EscapeFormulas = true }
 			for i := range int64(4) {
@@ -494,7 +552,8 @@ func TestNotInFile(t *testing.T) {
 		{"{flag: holdout-h1, variant: in, share: {max: 100%}}", Held, "1,040 of 1,200 users"},
 		{"{flag: holdout-h1, exposed: everybody}", NotHeld, "1,160 of 1,200 users"},
 		{"{flag: holdout-h1, ratio: {in: 1040, holdout: 120, not_assigned: 40}}", Held, "not_assigned 3.33 % (40)"},
-		{`{flag: holdout-h1, exposed: everybody, where: country == "DE"}`, Undecided, "not known: 40 users got no variant of any flag"},
+		{`{flag: holdout-h1, exposed: everybody, where: country == "DE"}`, Undecided,
+			"not known: 40 users got no variant of any flag"},
 		{`{flag: holdout-h1, exposed: nobody, where: country == "DE"}`, NotHeld, "352 of 352 users"},
 		{`{flag: holdout-h1, variant: not_assigned, count: {max: 0}, where: country == "DE"}`, Undecided, "not known"},
 		{`{flag: holdout-h1, variant: in, share: {min: 1%}, where: country == "DE"}`, Undecided, "not known"},
@@ -522,20 +581,26 @@ func TestTampered(t *testing.T) {
 		do   func(path string) error
 		want string
 	}{
-		{"a row less by the manifest", func(m *snapshot.Manifest) { m.Outputs[0].Rows-- }, nil, "it has 500 rows, the manifest says 499"},
+		{"a row less by the manifest", func(m *snapshot.Manifest) { m.Outputs[0].Rows-- }, nil,
+			"it has 500 rows, the manifest says 499"},
 		{"bytes", func(m *snapshot.Manifest) { m.Outputs[0].Bytes++ }, nil, "bytes, the manifest says"},
-		{"users", func(m *snapshot.Manifest) { m.Users.Answered++ }, nil, "it has 100 users, the manifest says that 101 were answered"},
-		{"variants", func(m *snapshot.Manifest) { m.Flags[0].Variants[0].Users++ }, nil, "flag checkout, variant control: 45 users, the manifest says 46"},
-		{"a variant", func(m *snapshot.Manifest) { m.Flags[0].Variants[0].Variant = "x" }, nil, "flag checkout, variant x: 0 users, the manifest says 45"},
+		{"users", func(m *snapshot.Manifest) { m.Users.Answered++ }, nil,
+			"it has 100 users, the manifest says that 101 were answered"},
+		{"variants", func(m *snapshot.Manifest) { m.Flags[0].Variants[0].Users++ }, nil,
+			"flag checkout, variant control: 45 users, the manifest says 46"},
+		{"a variant", func(m *snapshot.Manifest) { m.Flags[0].Variants[0].Variant = "x" }, nil,
+			"flag checkout, variant x: 0 users, the manifest says 45"},
 		{"a flag", func(m *snapshot.Manifest) {
 			m.Flags = append(m.Flags, snapshot.FlagCount{Flag: "more", Assigned: 1})
 		}, nil, "flag more: 0 users are assigned, the manifest says 1"},
 		{"no outputs", func(m *snapshot.Manifest) { m.Outputs = nil }, nil, "does not list it"},
-		{"no outputs, and the manifest named", func(m *snapshot.Manifest) { m.Outputs = nil }, func(path string) error { return os.Remove(path) }, "no output of this run is a file that can be read"},
+		{"no outputs, and the manifest named", func(m *snapshot.Manifest) { m.Outputs = nil },
+			func(path string) error { return os.Remove(path) }, "no output of this run is a file that can be read"},
 		{"no start", func(m *snapshot.Manifest) { m.StartedAt = time.Time{} }, nil, "is not complete"},
 		{"another file", func(m *snapshot.Manifest) { m.Outputs[0].Path = "other.csv" }, nil, "does not list it"},
 		{"no manifest", nil, func(path string) error { return os.Remove(path + ".manifest.json") }, "there is no manifest"},
-		{"a broken manifest", nil, func(path string) error { return os.WriteFile(path+".manifest.json", []byte("{"), 0o600) }, "unexpected end of JSON"},
+		{"a broken manifest", nil, func(path string) error { return os.WriteFile(path+".manifest.json", []byte("{"), 0o600) },
+			"unexpected end of JSON"},
 		{"another format", func(m *snapshot.Manifest) { m.Format = 9 }, nil, "format 9 is not known"},
 		{"a line less", nil, func(path string) error {
 			data, err := os.ReadFile(path)
@@ -580,14 +645,16 @@ func TestTampered(t *testing.T) {
 		{[]string{filepath.Join(dir, "nowhere.csv")}, "no such file"},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
-			if _, err := Run(t.Context(), rules, Options{Snapshots: test.args}); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, err := Run(t.Context(), rules, Options{Snapshots: test.args}); err == nil ||
+				!strings.Contains(err.Error(), test.want) {
 				t.Errorf("%v: %v, want %s", test.args, err, test.want)
 			}
 		})
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("stop"))
-	if _, err := Run(ctx, rules, Options{Snapshots: []string{bigRun(4500).write(t, filepath.Join(dir, "b.csv"))}}); err == nil || err.Error() != "stop" {
+	if _, err := Run(ctx, rules, Options{Snapshots: []string{bigRun(4500).write(t,
+		filepath.Join(dir, "b.csv"))}}); err == nil || err.Error() != "stop" {
 		t.Errorf("canceled: %v, want stop", err)
 	}
 }
@@ -597,8 +664,10 @@ func bigRun(n int64) *run {
 	r := &run{asked: true, spec: sinks.Spec{Flags: []string{"f"}, Carry: []pipeline.Column{{Name: "country"}}}}
 	for i := range n {
 		o := pipeline.Outcome{At: began}
-		o.Row.Number, o.Row.User.UserID, o.Row.Carry = i+1, fmt.Sprint("u", i), []pipeline.Value{pipeline.StringValue(fmt.Sprint("c", i))}
-		o.SetAnswer(pipeline.Answer{Variants: []pipeline.Variant{{FlagKey: "f", Key: []string{"control", "treatment"}[i%2]}}, At: began}, r.spec.Flags)
+		o.Row.Number, o.Row.User.UserID, o.Row.Carry = i+1, fmt.Sprint("u", i),
+			[]pipeline.Value{pipeline.StringValue(fmt.Sprint("c", i))}
+		o.SetAnswer(pipeline.Answer{Variants: []pipeline.Variant{{FlagKey: "f", Key: []string{"control", "treatment"}[i%2]}},
+			At: began}, r.spec.Flags)
 		r.outcomes = append(r.outcomes, o)
 	}
 	return r
@@ -634,13 +703,15 @@ checks:
 - {failed: {max: 0}}
 - {flag: dark-mode, exposed: nobody}
 `, Options{Snapshots: paths})
-	if r.Users != 1200 || r.Rows != 2400 || r.Checks[0].Status != Held || !strings.Contains(r.found(&r.Checks[1]), "b.csv: it began 2d3h ago") {
+	if r.Users != 1200 || r.Rows != 2400 || r.Checks[0].Status != Held ||
+		!strings.Contains(r.found(&r.Checks[1]), "b.csv: it began 2d3h ago") {
 		t.Errorf("two runs: %s", r.Table(100))
 	}
 	if rows := r.exampleRows(&r.Checks[4]); len(rows) != 2 || !strings.HasSuffix(rows[1], "b.csv rows 1201, 1202, 1203") {
 		t.Errorf("failed rows of two runs: %q", rows)
 	}
-	_, err := Run(t.Context(), parse(t, "- {flag: checkout, exposed: nobody, where: seats > 3}"), Options{Snapshots: paths})
+	_, err := Run(t.Context(), parse(t, "- {flag: checkout, exposed: nobody, where: seats > 3}"),
+		Options{Snapshots: paths})
 	if err == nil || !strings.Contains(err.Error(), "column seats has different types: it is int in") {
 		t.Errorf("int and string: %v, want that the column has different types", err)
 	}
@@ -664,14 +735,17 @@ checks:
 
 // randomRun is a run with random flags, variants, columns and payloads, odd names among them.
 func randomRun(r *rand.Rand, asked bool) *run {
-	odd := []string{"a-flag", "on", "null", "x: y", "# not", "'q'", `"`, "ü ö", "- dash", "*star", "&and", "!tag", "{", "a, b", "0x10", "1.5", "yes", " lead", "\ttab", "new\nline", "\u0085", "%", "holdout-x", "\u202e", "\x1b[31m", "\u009b", "\U000e0001"}
+	odd := []string{"a-flag", "on", "null", "x: y", "# not", "'q'", `"`, "ü ö", "- dash", "*star", "&and", "!tag", "{",
+		"a, b", "0x10", "1.5", "yes", " lead", "\ttab", "new\nline", "\u0085", "%", "holdout-x", "\u202e", "\x1b[31m",
+		"\u009b", "\U000e0001"}
 	pick := func(n int) (list []string) {
 		for _, i := range r.Perm(len(odd))[:n] {
 			list = append(list, odd[i])
 		}
 		return list
 	}
-	out := &run{asked: asked, spec: sinks.Spec{Flags: pick(1 + r.IntN(6)), Wide: false, Carry: []pipeline.Column{{Name: "c"}}}}
+	out := &run{asked: asked, spec: sinks.Spec{Flags: pick(1 + r.IntN(6)), Wide: false,
+		Carry: []pipeline.Column{{Name: "c"}}}}
 	variants := map[string][]string{}
 	reach := map[string]float64{}
 	for _, f := range out.spec.Flags {
@@ -765,7 +839,8 @@ func TestSlicesAddUp(t *testing.T) {
 		path := run.write(t, filepath.Join(dir, fmt.Sprint(seed, ".csv")))
 		flag := run.spec.Flags[0]
 		rule := func(where string) string {
-			return fmt.Sprintf("- {name: %[1]s, flag: %[2]s, variant: not_assigned, count: {min: 0}, where: %[1]s}\n", quoteYAML(where), quoteYAML(flag))
+			return fmt.Sprintf("- {name: %[1]s, flag: %[2]s, variant: not_assigned, count: {min: 0}, where: %[1]s}\n",
+				quoteYAML(where), quoteYAML(flag))
 		}
 		slices := []string{`c == "DE"`, `c == "FR"`, `c not in ["DE", "FR"] and c != nil`, "c == nil"}
 		text := "- {flag: " + quoteYAML(flag) + ", variant: not_assigned, count: {min: 0}, name: all}\n"
@@ -811,7 +886,8 @@ func TestRatio(t *testing.T) {
 				treated = r.Float64() < 0.7
 			}
 			o := pipeline.Outcome{At: began}
-			o.Row.Number, o.Row.User.UserID, o.Row.Carry = i+1, fmt.Sprint("u", i), []pipeline.Value{pipeline.StringValue(country)}
+			o.Row.Number, o.Row.User.UserID, o.Row.Carry = i+1, fmt.Sprint("u", i),
+				[]pipeline.Value{pipeline.StringValue(country)}
 			key := "control"
 			if treated {
 				key = "treatment"
@@ -822,7 +898,8 @@ func TestRatio(t *testing.T) {
 		path := run.write(t, filepath.Join(dir, fmt.Sprint(seed, ".parquet")))
 		got := checkOne(t, "- {flag: f, ratio: {control: 1, treatment: 1}, by: country}", Options{Snapshots: []string{path}})
 		switch {
-		case biased && (got.Status != NotHeld || !slices.ContainsFunc(got.Details, func(d string) bool { return strings.HasPrefix(d, "country = PL: control ") })):
+		case biased && (got.Status != NotHeld || !slices.ContainsFunc(got.Details,
+			func(d string) bool { return strings.HasPrefix(d, "country = PL: control ") })):
 			t.Errorf("a bias in one country: %+v", got)
 		case !biased && got.Status != Held:
 			alarms++
@@ -844,10 +921,12 @@ func TestPayloadBounds(t *testing.T) {
 	if len(p.errors) > maxRememberedPayloads {
 		t.Errorf("%d payloads are remembered, want at most %d", len(p.errors), maxRememberedPayloads)
 	}
-	if wrong := p.findError([]byte(`{"steps":"` + strings.Repeat("x", maxRememberedBytes) + `"}`)); wrong == "" || p.bytes > maxRememberedBytes {
+	if wrong := p.findError([]byte(`{"steps":"` + strings.Repeat("x", maxRememberedBytes) + `"}`)); wrong == "" ||
+		p.bytes > maxRememberedBytes {
 		t.Errorf("a huge payload: %q, %d bytes are remembered", wrong, p.bytes)
 	}
-	for _, payload := range []string{`{"steps":1e999999999}`, `{"steps":1e-999999999}`, `{"steps":` + strings.Repeat("9", 2000) + `}`, `{"steps":1} x`, `{`, "", "\xff",
+	for _, payload := range []string{`{"steps":1e999999999}`, `{"steps":1e-999999999}`, `{"steps":` +
+		strings.Repeat("9", 2000) + `}`, `{"steps":1} x`, `{`, "", "\xff",
 		strings.Repeat("[", 20000)} {
 		if wrong := p.findError([]byte(payload)); wrong == "" {
 			t.Errorf("payload %.40q conforms, want that it does not", payload)
@@ -937,8 +1016,10 @@ func TestRender(t *testing.T) {
 			t.Errorf("case %d: %+v, want %s of line %d", i, c, r.Checks[i].Name, r.Checks[i].Line)
 		}
 	}
-	if suites.Tests != len(r.Checks) || suite.Tests != len(suite.Cases) || suite.Failures != failures || suite.Errors != errs || failures != r.Failed || errs != r.Errors ||
-		suites.Failures != failures || suites.Errors != errs || r.Held+failures+errs != len(r.Checks) || failures == 0 || errs == 0 || r.Held == 0 {
+	if suites.Tests != len(r.Checks) || suite.Tests != len(suite.Cases) || suite.Failures != failures ||
+		suite.Errors != errs || failures != r.Failed || errs != r.Errors ||
+		suites.Failures != failures || suites.Errors != errs || r.Held+failures+errs != len(r.Checks) || failures == 0 ||
+		errs == 0 || r.Held == 0 {
 		t.Errorf("counts of %+v do not agree with %d held, %d failed, %d errors", suites, r.Held, r.Failed, r.Errors)
 	}
 	again, err := xml.MarshalIndent(suites, "", "  ")
@@ -949,11 +1030,16 @@ func TestRender(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	for _, text := range []string{
-		"checks:\n- users: {min: 1}", "flag: f\nchecks:\n- {variant: [a, b], share: {min: 45%, max: 0.5}, of: assigned, where: 'a == \"b\"'}",
-		"version: 1\ncontrols: [off]\nvariants: {f: [a]}\ntypes: {a: int}\nflag: f\nchecks:\n- {exposed: nobody, treatments: a}\n- {exclusive: [a, b], who: exposed}",
-		"checks:\n- {holdout: h, variant: v, flags: [a]}\n- {flag: f, ratio: {a: 1, b: 2}, by: [c], alert: 0.01}\n- {failed: {max: 1%}}\n- {flags: a}\n- {younger: 7d}",
-		"checks:\n- {flag: f, payload: checkout.json, optional: true}\n- {flag: g, payload: {type: object, $ref: '#/$defs/a', $defs: {a: {minimum: 1e400}}}}",
-		"checks: &a [*a]", "checks:\n- &x {users: *x}", "a: !!binary x", "\xff", "{", "checks:\n- {flag: f, payload: {pattern: '((('}}", "? [a]\n: b", "<<: {a: b}",
+		"checks:\n- users: {min: 1}", "flag: f\nchecks:\n- {variant: [a, b], share: {min: 45%, max: 0.5}, of: assigned, " +
+			"where: 'a == \"b\"'}",
+		"version: 1\ncontrols: [off]\nvariants: {f: [a]}\ntypes: {a: int}\nflag: f\nchecks:\n- {exposed: nobody, " +
+			"treatments: a}\n- {exclusive: [a, b], who: exposed}",
+		"checks:\n- {holdout: h, variant: v, flags: [a]}\n- {flag: f, ratio: {a: 1, b: 2}, by: [c], alert: 0.01}\n- " +
+			"{failed: {max: 1%}}\n- {flags: a}\n- {younger: 7d}",
+		"checks:\n- {flag: f, payload: checkout.json, optional: true}\n- {flag: g, payload: {type: object, $ref: " +
+			"'#/$defs/a', $defs: {a: {minimum: 1e400}}}}",
+		"checks: &a [*a]", "checks:\n- &x {users: *x}", "a: !!binary x", "\xff", "{",
+		"checks:\n- {flag: f, payload: {pattern: '((('}}", "? [a]\n: b", "<<: {a: b}",
 		"checks:\n- {flag: f, payload: {multipleOf: 0, minLength: -1, maximum: .inf}}",
 	} {
 		f.Add([]byte(text), "country == 'DE'")
@@ -978,7 +1064,8 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := w.evaluate(make([]snapshot.Value, len(w.columns))); err != nil && !strings.Contains(err.Error(), "divide") {
+		if _, err := w.evaluate(make([]snapshot.Value, len(w.columns))); err != nil &&
+			!strings.Contains(err.Error(), "divide") {
 			t.Errorf("%q of missing values: %v", where, err)
 		}
 	})
@@ -992,7 +1079,8 @@ func TestControls(t *testing.T) {
 		exposed  int64
 	}{{"[control]", 540}, {"[CONTROL, off]", 540}, {"treatment", 540}, {"[control, treatment]", 0}, {"[off]", 1080}} {
 		t.Run(test.controls, func(t *testing.T) {
-			r := check(t, "controls: "+test.controls+"\nflag: checkout\nchecks:\n- exposed: nobody", Options{Snapshots: []string{path}})
+			r := check(t, "controls: "+test.controls+"\nflag: checkout\nchecks:\n- exposed: nobody",
+				Options{Snapshots: []string{path}})
 			if got := r.Checks[0]; got.Violations != test.exposed {
 				t.Errorf("controls %s: %d users are exposed, want %d", test.controls, got.Violations, test.exposed)
 			}
@@ -1037,7 +1125,8 @@ func TestRepeatedUsers(t *testing.T) {
 		differ bool // repeated users are in checkout in one row and in pricing in the other
 		want   []string
 	}{
-		{"same answers", false, []string{"ok 1,200 users in 1,260 rows", "ok 45.00 %, 567 of 1,260 rows", "ok control 50.00 % (567), treatment 50.00 % (567)",
+		{"same answers", false, []string{"ok 1,200 users in 1,260 rows", "ok 45.00 %, 567 of 1,260 rows",
+			"ok control 50.00 % (567), treatment 50.00 % (567)",
 			"ok none of 1,260 rows", "ok none of 126 held-out rows is exposed", "ok 3 of 1,263 rows"}},
 		{"other answers", true, []string{"ok 1,200 users in 1,260 rows", "ok ", "ok ",
 			"ok none of 1,260 rows; row by row: 60 users have different variants of such flags in different rows",
@@ -1062,7 +1151,8 @@ func TestRepeatedUsers(t *testing.T) {
 			path := r.write(t, filepath.Join(t.TempDir(), "a.csv"))
 			got := check(t, rules, Options{Snapshots: []string{path}})
 			if got.Users != 1200 || got.Rows != 1260 || got.Unit != stats.UnitRows || (got.Differing > 0) != test.differ {
-				t.Errorf("%d users, %d rows, unit %s, %d differing; want 1200, 1260, rows, some: %v", got.Users, got.Rows, got.Unit, got.Differing, test.differ)
+				t.Errorf("%d users, %d rows, unit %s, %d differing; want 1200, 1260, rows, some: %v", got.Users, got.Rows, got.Unit,
+					got.Differing, test.differ)
 			}
 			for i, want := range test.want {
 				if res := got.newResultJSON(&got.Checks[i]); !strings.HasPrefix(string(res.Status)+" "+res.Found, want) {
@@ -1070,14 +1160,16 @@ func TestRepeatedUsers(t *testing.T) {
 				}
 			}
 			text := strings.Join(strings.Fields(got.Table(80)), " ")
-			if !strings.Contains(text, "for 1,200 users in 1,260 rows.") || strings.Contains(text, "different variants in different rows, and each row counts as it is") != test.differ {
+			if !strings.Contains(text, "for 1,200 users in 1,260 rows.") ||
+				strings.Contains(text, "different variants in different rows, and each row counts as it is") != test.differ {
 				t.Errorf("the table does not say how many users there are in how many rows, or whether they differ:\n%s", text)
 			}
 		})
 	}
 }
 
-// TestManyVariants: a first rules file of very many variants is bounded and holds, and a ratio of many lists a few of them.
+// TestManyVariants: a first rules file of very many variants is bounded and holds, and a ratio of many lists a few of
+// them.
 func TestManyVariants(t *testing.T) {
 	r := &run{asked: true, spec: sinks.Spec{Flags: []string{"held", "many", "other"}}}
 	var weights []string
@@ -1089,7 +1181,8 @@ func TestManyVariants(t *testing.T) {
 			other = "on"
 		}
 		o.SetAnswer(pipeline.Answer{At: o.At, Variants: []pipeline.Variant{
-			{FlagKey: "held", Key: fmt.Sprintf("holdout-%d", i%60)}, {FlagKey: "many", Key: fmt.Sprintf("v%d", i%600)}, {FlagKey: "other", Key: other},
+			{FlagKey: "held", Key: fmt.Sprintf("holdout-%d", i%60)}, {FlagKey: "many", Key: fmt.Sprintf("v%d", i%600)},
+			{FlagKey: "other", Key: other},
 		}}, r.spec.Flags)
 		r.outcomes = append(r.outcomes, o)
 		if i < 600 {
@@ -1108,8 +1201,10 @@ func TestManyVariants(t *testing.T) {
 		t.Errorf("the first rules do not hold:\n%s", got.Table(100))
 	}
 	res := checkOne(t, "- {flag: many, ratio: {"+strings.Join(weights, ", ")+"}}", Options{Snapshots: []string{path}})
-	if res.Status != Held || len(res.Found) > 1000 || len(res.Expected) > 1000 || !strings.Contains(res.Found, "and 580 more variants 96.67 % (5,800)") {
-		t.Errorf("ratio of 600 variants: %s, found %q, expected %q; want 20 of them listed", res.Status, res.Found, res.Expected)
+	if res.Status != Held || len(res.Found) > 1000 || len(res.Expected) > 1000 ||
+		!strings.Contains(res.Found, "and 580 more variants 96.67 % (5,800)") {
+		t.Errorf("ratio of 600 variants: %s, found %q, expected %q; want 20 of them listed", res.Status, res.Found,
+			res.Expected)
 	}
 }
 
@@ -1124,26 +1219,38 @@ func TestSlips(t *testing.T) {
 		{"on is a name", "flag: f\nchecks:\n- {variant: on, share: {min: 1%}}", "", ""},
 		{"a name in quotes", "flag: f\nchecks:\n- {variant: \"~\", share: {min: 1%}}", "", ""},
 		{"a comma in quotes", "checks:\n- flags: \"a,b\"", "", ""},
-		{"tilde", "flag: f\nchecks:\n- variant: ~\n  share: {min: 1%}", "r.yaml:3: variant is ~, which means no value in YAML", `put it in quotes: "~"`},
-		{"null in a list", "checks:\n- flags: [a, null]", "r.yaml:2: an element of flags is null, which means no value in YAML", `put it in quotes: "null"`},
-		{"a list without brackets", "checks:\n- flags: a, b", `r.yaml:2: flags is one text with a comma, "a, b", and not a list`, "write a list as [a"},
-		{"exclusive without brackets", "checks:\n- exclusive: a,b,", `r.yaml:2: exclusive is one text with a comma`, "write a list as [a"},
-		{"controls without brackets", "controls: off,old\nchecks:\n- flags: a", `r.yaml:1: controls is one text with a comma`, "[off,old]"},
-		{"by without brackets", "flag: f\nchecks:\n- ratio: {a: 1, b: 1}\n  by: x, y", `r.yaml:4: by is one text with a comma`, "[x, y]"},
+		{"tilde", "flag: f\nchecks:\n- variant: ~\n  share: {min: 1%}",
+			"r.yaml:3: variant is ~, which means no value in YAML", `put it in quotes: "~"`},
+		{"null in a list", "checks:\n- flags: [a, null]",
+			"r.yaml:2: an element of flags is null, which means no value in YAML", `put it in quotes: "null"`},
+		{"a list without brackets", "checks:\n- flags: a, b",
+			`r.yaml:2: flags is one text with a comma, "a, b", and not a list`, "write a list as [a"},
+		{"exclusive without brackets", "checks:\n- exclusive: a,b,", `r.yaml:2: exclusive is one text with a comma`,
+			"write a list as [a"},
+		{"controls without brackets", "controls: off,old\nchecks:\n- flags: a", `r.yaml:1: controls is one text with a comma`,
+			"[off,old]"},
+		{"by without brackets", "flag: f\nchecks:\n- ratio: {a: 1, b: 1}\n  by: x, y",
+			`r.yaml:4: by is one text with a comma`, "[x, y]"},
 		{"a list at the top", "- flags: [a]", "r.yaml:1: a rules file is not a list", "checks:"},
 		{"rules", "rules:\n- flags: [a]", `r.yaml:1: "rules" is not a key of a rules file`, "under checks:"},
-		{"a check at the top", "flag: a\nratio: {a: 1, b: 1}", `r.yaml:2: "ratio" is a key of a check, and not of a rules file`, "checks: [{ratio: …}]"},
-		{"type", "checks:\n- type: share\n  min: 0.4", `r.yaml:2: "type" is not a key of a check`, "the kind of a check is its key"},
-		{"srm", "flag: f\nchecks:\n- srm: {a: 1, b: 1}", `r.yaml:3: "srm" is not a key of a check`, "ratio: {control: 50, treatment: 50}"},
-		{"where as a mapping", "flag: f\nchecks:\n- exposed: nobody\n  where: {country: DE}", "r.yaml:4: where is not a text", `country == "DE"`},
+		{"a check at the top", "flag: a\nratio: {a: 1, b: 1}",
+			`r.yaml:2: "ratio" is a key of a check, and not of a rules file`, "checks: [{ratio: …}]"},
+		{"type", "checks:\n- type: share\n  min: 0.4", `r.yaml:2: "type" is not a key of a check`,
+			"the kind of a check is its key"},
+		{"srm", "flag: f\nchecks:\n- srm: {a: 1, b: 1}", `r.yaml:3: "srm" is not a key of a check`,
+			"ratio: {control: 50, treatment: 50}"},
+		{"where as a mapping", "flag: f\nchecks:\n- exposed: nobody\n  where: {country: DE}", "r.yaml:4: where is not a text",
+			`country == "DE"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f, err := Parse("r.yaml", []byte(test.text), schemaDir)
 			switch {
 			case test.want == "" && (err != nil || len(f.Checks) != 1):
 				t.Errorf("%s\nerror %v, want one check", test.text, err)
-			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(pipeline.Hint(err), test.hint)):
-				t.Errorf("%s\nerror %v (hint %q), want %q with a hint that says %q", test.text, err, pipeline.Hint(err), test.want, test.hint)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want) ||
+				!strings.Contains(pipeline.Hint(err), test.hint)):
+				t.Errorf("%s\nerror %v (hint %q), want %q with a hint that says %q", test.text, err, pipeline.Hint(err), test.want,
+					test.hint)
 			}
 		})
 	}

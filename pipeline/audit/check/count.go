@@ -123,7 +123,8 @@ func (p *pass) contains(s *variantSet, variant snapshot.Key) bool {
 func (p *pass) isTreatment(variant snapshot.Key) bool {
 	for int(variant) >= len(p.treatments) {
 		name := p.user.keys.Name(snapshot.Key(len(p.treatments)))
-		isControl := slices.ContainsFunc(p.file.Controls, func(control string) bool { return strings.EqualFold(control, name) })
+		isControl := slices.ContainsFunc(p.file.Controls,
+			func(control string) bool { return strings.EqualFold(control, name) })
 		p.treatments = append(p.treatments, !isControl)
 	}
 	return p.treatments[variant]
@@ -182,7 +183,8 @@ func (p *pass) newCounts(check *Check) (c *checkCounts, err error) {
 		}
 		return s
 	}
-	c = &checkCounts{Result: Result{Check: check, Status: Held}, where: -1, nobody: -1, inFlags: make([]int64, len(check.Flags))}
+	c = &checkCounts{Result: Result{Check: check, Status: Held}, where: -1, nobody: -1,
+		inFlags: make([]int64, len(check.Flags))}
 	if check.Flag != "" {
 		c.flag = key(check.Flag)
 	}

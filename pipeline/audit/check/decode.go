@@ -84,7 +84,8 @@ func (d *decoder) yamlError(err error) error {
 	return d.errorf(0, "not YAML: %s", text)
 }
 
-// checkNode refuses what YAML has beyond values, lists and mappings. Keys and dates become strings, as they are in JSON.
+// checkNode refuses what YAML has beyond values, lists and mappings. Keys and dates become strings, as they are in
+// JSON.
 func (d *decoder) checkNode(n *yaml.Node, depth int) error {
 	switch {
 	case depth > maxDepth:
@@ -189,7 +190,8 @@ func (d *decoder) parseOneOf(n *yaml.Node, what string, values ...string) (strin
 }
 
 // parseValue returns a value that is written as a text; wanted and hint say how.
-func parseValue[T any](d *decoder, n *yaml.Node, what, wanted, hint string, parse func(string) (T, bool)) (value T, err error) {
+func parseValue[T any](d *decoder, n *yaml.Node, what, wanted, hint string, parse func(string) (T, bool)) (value T,
+	err error) {
 	text, err := d.parseText(n, what)
 	if err != nil {
 		return value, err

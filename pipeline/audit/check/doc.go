@@ -1,8 +1,8 @@
-// Package check checks finished snapshots against a rules file, which is kept beside an experiment's code, so that a build
-// or a launch can depend on it. It serves `rollcall check`.
+// Package check checks finished snapshots against a rules file, which is kept beside an experiment's code, so that a
+// build or a launch can depend on it. It serves `rollcall check`.
 //
-// A rules file is a list of checks. A check ([Check]) is one assertion, of one [Kind]. Its [Result] says whether it holds
-// and what was found; violations are the users because of whom it does not hold.
+// A rules file is a list of checks. A check ([Check]) is one assertion, of one [Kind]. Its [Result] says whether it
+// holds and what was found; violations are the users because of whom it does not hold.
 //
 // The files, in the order in which they are used:
 //
@@ -29,8 +29,8 @@
 //	            Parquet has types of its own
 //	checks      a list; at least one
 //
-// Each check has exactly one of the following keys, which is its kind, and the keys that belong to it. All can have name,
-// which is what the check is called in the results.
+// Each check has exactly one of the following keys, which is its kind, and the keys that belong to it. All can have
+// name, which is what the check is called in the results.
 //
 //	share: {min: 45%, max: 55%}    of the users who have flag's variant (one or a list, of which any counts); 45% or 0.45.
 //	                               of: users (all, the default) or assigned (those with any variant of the flag).
@@ -55,11 +55,11 @@
 //	flags: [flags]                 somebody got a variant of each
 //	younger: 24h                   the oldest run began less than that ago; 90m, 24h or 7d
 //
-// Users are the answered ones, told apart by user id or else device id. If some have several rows, users counts each once,
-// and every other check counts rows and says so. Rows of one user that have different variants each count as they are, and
-// the results warn of them. Checks of which flags a user has together, exclusive and holdout, look at one row at a time,
-// and say how many users have rows that differ in such flags. Memory does not grow with the users: of more than 65,536, how
-// many they are is an estimate, to about half a percent.
+// Users are the answered ones, told apart by user id or else device id. If some have several rows, users counts each
+// once, and every other check counts rows and says so. Rows of one user that have different variants each count as
+// they are, and the results warn of them. Checks of which flags a user has together, exclusive and holdout, look at
+// one row at a time, and say how many users have rows that differ in such flags. Memory does not grow with the users:
+// of more than 65,536, how many they are is an estimate, to about half a percent.
 //
 // not_assigned is the name of having no variant. Several snapshots are added up.
 //
@@ -69,17 +69,17 @@
 //
 //	country == "DE" and plan != "free"
 //
-// It has and, or, not; ==, !=, <, <=, >, >=, in [..], contains, startsWith, endsWith, matches "regular expression" (RE2);
-// + - * / % **, ?? and the functions len, lower, upper, trim and abs. user_properties.plan is the column of that name;
-// for other names there is $env["lifetime value"]. Dates and times are texts in the form that a CSV output has:
-// signup_date >= "2026-01-01".
+// It has and, or, not; ==, !=, <, <=, >, >=, in [..], contains, startsWith, endsWith, matches "regular expression"
+// (RE2); + - * / % **, ?? and the functions len, lower, upper, trim and abs. user_properties.plan is the column of
+// that name; for other names there is $env["lifetime value"]. Dates and times are texts in the form that a CSV output
+// has: signup_date >= "2026-01-01".
 //
 // A missing value (null; an empty cell of CSV) makes every condition false but == nil: country == "DE", seats > 3 and
-// country in ["DE"] are false where the value is missing, and so they are true after not; != is not ==, so plan != "free"
-// is true. (plan ?? "free") has "free" in place of a missing value.
+// country in ["DE"] are false where the value is missing, and so they are true after not; != is not ==, so plan !=
+// "free" is true. (plan ?? "free") has "free" in place of a missing value.
 //
 // # Nothing passes by accident
 //
-// A check over no users is an error, and so is one that the snapshot cannot decide, because users without any variant are
-// not in its file. Both count as not holding.
+// A check over no users is an error, and so is one that the snapshot cannot decide, because users without any variant
+// are not in its file. Both count as not holding.
 package check

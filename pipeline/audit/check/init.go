@@ -209,9 +209,11 @@ func jsonType(v any) string {
 func (s *sketch) format(files []string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# What has to hold of a snapshot: `rollcall check RULES SNAPSHOT`.\n")
-	fmt.Fprintf(&b, "# Written by `rollcall check --init` from what %s shows, %s. It is a beginning:\n", strings.Join(files, ", "),
+	fmt.Fprintf(&b, "# Written by `rollcall check --init` from what %s shows, %s. It is a beginning:\n",
+		strings.Join(files, ", "),
 		stats.UsersInRows(s.users(), s.answered, !s.ids.Exact()))
-	b.WriteString("# say what you know better, and take out what only happens to be so.\nversion: 1\nchecks:\n  # The snapshot as a whole.\n")
+	b.WriteString("# say what you know better, and take out what only happens to be so.\nversion: 1\nchecks:\n  # The " +
+		"snapshot as a whole.\n")
 	fmt.Fprintf(&b, "  - failed: {max: %d%%}\n", max(1, int(math.Ceil(100*float64(s.failed)/float64(s.read)))))
 	fmt.Fprintf(&b, "  - users: {min: %d}\n", roundDown(s.users()*9/10))
 	if len(s.names) > 0 {
@@ -235,7 +237,8 @@ func (s *sketch) format(files []string) string {
 
 func (s *sketch) writeFlag(b *strings.Builder, flag string) {
 	counts := s.flags[flag]
-	variants := slices.DeleteFunc(slices.Sorted(maps.Keys(counts)), func(v string) bool { return v == "" || v == NotAssigned })
+	variants := slices.DeleteFunc(slices.Sorted(maps.Keys(counts)),
+		func(v string) bool { return v == "" || v == NotAssigned })
 	name := quoteYAML(flag)
 	fmt.Fprintf(b, "\n  # %s\n", name)
 	for _, v := range variants {
@@ -314,7 +317,8 @@ func (s *sketch) writeHoldouts(b *strings.Builder) {
 			}
 		}
 		if len(flags) > 0 {
-			fmt.Fprintf(b, "\n  # Nobody who is held out is exposed to these.\n  - holdout: %s\n    variant: %s\n    flags: [%s]\n",
+			fmt.Fprintf(b, "\n  # Nobody who is held out is exposed to these.\n  - holdout: %s\n    variant: %s\n    flags: "+
+				"[%s]\n",
 				quoteYAML(h.flag), quoteYAML(h.variant), quoteAll(flags))
 		}
 	}
@@ -366,7 +370,8 @@ var plainText = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,99}$`)
 
 // quoteYAML is a text in YAML, in quotes unless it can only be read as a text.
 func quoteYAML(text string) string {
-	if plainText.MatchString(text) && !slices.Contains([]string{"true", "false", "null", "yes", "no", "on", "off", "y", "n"}, strings.ToLower(text)) {
+	if plainText.MatchString(text) && !slices.Contains([]string{"true", "false", "null", "yes", "no", "on", "off", "y",
+		"n"}, strings.ToLower(text)) {
 		return text
 	}
 	return strconv.Quote(text) // all escapes of Go are escapes of YAML

@@ -33,7 +33,8 @@ func judgeAll(p *pass) *Report {
 		j.users.Answered += run.Once.Answered
 		j.users.Failed += run.Once.Failed
 	}
-	r.Unit, r.Users, r.Rows, r.Estimated, r.Differing = p.ids.Unit(), j.answered(), j.users.Answered, !p.ids.Exact(), p.ids.Differing(0)
+	r.Unit, r.Users, r.Rows, r.Estimated, r.Differing = p.ids.Unit(), j.answered(), j.users.Answered, !p.ids.Exact(),
+		p.ids.Differing(0)
 	for _, c := range p.checks {
 		j.judge(c)
 		switch c.Status {
@@ -61,7 +62,8 @@ func (res *Result) leaveUndecided(code NoteCode, subject string) {
 }
 
 // emptyReasons say why a check that is about nobody is undecided.
-var emptyReasons = map[Kind]NoteCode{Share: NoUsers, Count: NoUsers, Exposed: NoUsers, Failed: NoUsers, Users: NobodyAnswered,
+var emptyReasons = map[Kind]NoteCode{Share: NoUsers, Count: NoUsers, Exposed: NoUsers, Failed: NoUsers,
+	Users: NobodyAnswered,
 	Flags: NobodyAnswered, Holdout: NobodyHeldOut, Ratio: NoVariant, Payload: NoVariant}
 
 func (j *judge) judge(c *checkCounts) {

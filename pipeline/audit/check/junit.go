@@ -74,5 +74,6 @@ func (r *Report) junitFailure(res *Result) *junitFailure {
 	for i := range lines {
 		lines[i] = text.Clean(lines[i])
 	}
-	return &junitFailure{Message: text.Clean(r.found(res)), Type: string(res.Kind), Text: "\n" + strings.Join(lines, "\n") + "\n"}
+	return &junitFailure{Message: text.Clean(r.found(res)), Type: string(res.Kind), Text: "\n" +
+		strings.Join(lines, "\n") + "\n"}
 }

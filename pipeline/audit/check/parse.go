@@ -55,8 +55,8 @@ const (
 	Younger   Kind = "younger"
 )
 
-// kinds are the kinds and the keys that a check of each can have beside name. Holdout is before Flags, which is also one
-// of its keys.
+// kinds are the kinds and the keys that a check of each can have beside name. Holdout is before Flags, which is also
+// one of its keys.
 var kinds = []struct {
 	kind Kind
 	keys []string
@@ -234,7 +234,8 @@ func Parse(path string, data []byte, dir fs.FS) (*File, error) {
 func unknownFileKey(d *decoder, e entry) error {
 	switch {
 	case slices.Contains([]string{"rules", "rule", "assertions", "asserts", "expectations", "tests"}, e.key):
-		return pipeline.WithHint(d.errorf(e.line, "%q is not a key of a rules file", e.key), "put the list of checks under checks:")
+		return pipeline.WithHint(d.errorf(e.line, "%q is not a key of a rules file", e.key),
+			"put the list of checks under checks:")
 	case slices.Contains(checkKeys, e.key):
 		return pipeline.WithHint(d.errorf(e.line, "%q is a key of a check, and not of a rules file", e.key),
 			"put checks in a list: checks: [{"+e.key+": …}]")
@@ -322,7 +323,8 @@ func parseCheck(d *decoder, n *yaml.Node, flag string, dir fs.FS) (*Check, error
 		}
 	}
 	if c.Kind == "" {
-		return nil, pipeline.WithHint(d.errorf(n.Line, "a check that asserts nothing"), "it needs one of "+strings.Join(kindNames, " "))
+		return nil, pipeline.WithHint(d.errorf(n.Line, "a check that asserts nothing"), "it needs one of "+
+			strings.Join(kindNames, " "))
 	}
 	for _, e := range entries {
 		if err := c.parseKey(d, e, dir); err != nil {
@@ -449,7 +451,8 @@ func (c *Check) validate(d *decoder) error {
 	case (c.Kind == Share || c.Kind == Count || c.Kind == Holdout) && len(c.Variants) == 0:
 		return d.errorf(c.Line, "%s needs a variant", c.Kind)
 	case (c.Kind == Payload || c.Kind == Holdout || c.Of == ofAssigned) && slices.Contains(c.Variants, NotAssigned):
-		return d.errorf(c.line("variant"), "%s is about users who have a variant, and %s means that they have none", c.Kind, NotAssigned)
+		return d.errorf(c.line("variant"), "%s is about users who have a variant, and %s means that they have none", c.Kind,
+			NotAssigned)
 	case slices.Contains(c.Treatments, NotAssigned):
 		return d.errorf(c.line("treatments"), "%s is not a treatment", NotAssigned)
 	case c.Kind == Exclusive && len(c.Flags) < 2:

@@ -20,8 +20,8 @@ type Report struct {
 	Users     int64    `json:"users"` // answered: different ones, by user id or else device id
 
 	// Rows is how many rows those have: as many, unless users are repeated. Then Unit is rows, and every check but users
-	// counts rows. Differing are users who have different variants in different rows: each row counts as it is. Of more than
-	// 65,536 users, Users and Differing are estimates.
+	// counts rows. Differing are users who have different variants in different rows: each row counts as it is. Of more
+	// than 65,536 users, Users and Differing are estimates.
 	Rows      int64      `json:"rows"`
 	Unit      stats.Unit `json:"unit"`
 	Differing int64      `json:"differing"`

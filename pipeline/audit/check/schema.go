@@ -71,7 +71,8 @@ func parseSchema(d *decoder, n *yaml.Node, dir fs.FS) (*jsonschema.Schema, error
 
 func readSchema(dir fs.FS, name string) (any, error) {
 	if !fs.ValidPath(name) {
-		return nil, pipeline.WithHint(errors.New("not a valid file name"), "put the schema in the directory of the rules file or below, and name it from there")
+		return nil, pipeline.WithHint(errors.New("not a valid file name"),
+			"put the schema in the directory of the rules file or below, and name it from there")
 	}
 	f, err := dir.Open(name)
 	if err != nil {

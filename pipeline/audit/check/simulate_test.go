@@ -49,9 +49,9 @@ func ratioOf(t *testing.T, seed uint64, users int, off, bias float64, by bool) r
 	return (&Report{}).newResultJSON(&c.Result)
 }
 
-// TestRatioFalseAlarms: of a thousand snapshots in which nothing is wrong, the ratio of all users fails in at most one of a
-// thousand, and a slice in as many, but for luck: 5 is what that exceeds once in two thousand times. The slices keep to
-// that where all users are off alike. The seeds are fixed.
+// TestRatioFalseAlarms: of a thousand snapshots in which nothing is wrong, the ratio of all users fails in at most one
+// of a thousand, and a slice in as many, but for luck: 5 is what that exceeds once in two thousand times. The slices
+// keep to that where all users are off alike. The seeds are fixed.
 func TestRatioFalseAlarms(t *testing.T) {
 	for _, off := range []float64{0, 0.2} {
 		t.Run(fmt.Sprintf("off by %v", off), func(t *testing.T) {
@@ -68,14 +68,15 @@ func TestRatioFalseAlarms(t *testing.T) {
 			}
 			t.Logf("%d fail for all users, %d for a slice", all, sliced)
 			if off == 0 && all > 5 || off > 0 && all < 950 || sliced > 5 {
-				t.Errorf("%d of 1000 fail for all users, %d for a slice, want at most 5 (or where all are off nearly all, and 5)", all, sliced)
+				t.Errorf("%d of 1000 fail for all users, %d for a slice, want at most 5 (or where all are off nearly all, and 5)",
+					all, sliced)
 			}
 		})
 	}
 }
 
-// TestRatioSlices: what is found among all users does not depend on the slices; what is off everywhere is listed once, and a
-// country that is off in another way beside it.
+// TestRatioSlices: what is found among all users does not depend on the slices; what is off everywhere is listed once,
+// and a country that is off in another way beside it.
 func TestRatioSlices(t *testing.T) {
 	for _, test := range []struct {
 		name      string
@@ -89,7 +90,8 @@ func TestRatioSlices(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			alone, by := ratioOf(t, 5, 20_000, test.off, test.bias, false), ratioOf(t, 5, 20_000, test.off, test.bias, true)
 			if alone.Found != by.Found || alone.Status != by.Status || !strings.Contains(by.Found, "; p = ") {
-				t.Errorf("alone %s %q, by country %s %q, want the same, with an uncorrected p", alone.Status, alone.Found, by.Status, by.Found)
+				t.Errorf("alone %s %q, by country %s %q, want the same, with an uncorrected p", alone.Status, alone.Found,
+					by.Status, by.Found)
 			}
 			got := by.Details[1:]
 			for i, want := range test.want {

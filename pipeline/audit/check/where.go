@@ -52,7 +52,8 @@ type where struct {
 }
 
 // compileWhere checks an expression against the columns and compiles it. checkColumn may refuse a column that exists.
-func compileWhere(text string, columns map[string]pipeline.Type, checkColumn func(name string) error) (w *where, err error) {
+func compileWhere(text string, columns map[string]pipeline.Type, checkColumn func(name string) error) (w *where,
+	err error) {
 	defer func() { // the library's compiler reports errors by panicking
 		if p := recover(); p != nil {
 			w, err = nil, fmt.Errorf("it cannot be compiled: %s", cleanMessage(fmt.Sprint(p)))
@@ -188,7 +189,8 @@ func (r *resolver) resolve(n ast.Node) ast.Node {
 
 func (r *resolver) checkFunction(n ast.Node, name string) {
 	if !slices.Contains(functions, name) {
-		r.setError(n, pipeline.Suggest(name, functions), "%s is not a function of rules; they are %s", name, strings.Join(functions, " "))
+		r.setError(n, pipeline.Suggest(name, functions), "%s is not a function of rules; they are %s", name,
+			strings.Join(functions, " "))
 	}
 }
 
@@ -386,7 +388,8 @@ func convertValue(v *snapshot.Value, t pipeline.Type) (any, error) {
 	return nil, fmt.Errorf("a value that is not a valid %s", t)
 }
 
-// formatValue is a value as a CSV output has it; but a time always has its microseconds, so that texts order as times do.
+// formatValue is a value as a CSV output has it; but a time always has its microseconds, so that texts order as times
+// do.
 func formatValue(v *snapshot.Value) string {
 	switch v.Kind {
 	case pipeline.String, pipeline.Number:

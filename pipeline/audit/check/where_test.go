@@ -10,8 +10,10 @@ import (
 )
 
 var whereColumns = map[string]pipeline.Type{
-	"country": pipeline.TypeString, "user_properties.plan": pipeline.TypeString, "seats": pipeline.TypeInt, "spent": pipeline.TypeFloat,
-	"beta": pipeline.TypeBool, "lifetime value": pipeline.TypeString, "signup": pipeline.TypeDate, "seen": pipeline.TypeTimestamp, "in": pipeline.TypeString,
+	"country": pipeline.TypeString, "user_properties.plan": pipeline.TypeString, "seats": pipeline.TypeInt,
+	"spent": pipeline.TypeFloat,
+	"beta":  pipeline.TypeBool, "lifetime value": pipeline.TypeString, "signup": pipeline.TypeDate,
+	"seen": pipeline.TypeTimestamp, "in": pipeline.TypeString,
 }
 
 func acceptColumn(string) error { return nil }
@@ -31,9 +33,11 @@ func textValue(s string) snapshot.Value {
 
 func TestWhere(t *testing.T) {
 	full := map[string]snapshot.Value{
-		"country": textValue("DE"), "user_properties.plan": textValue("pro"), "seats": {Kind: pipeline.Int, Num: 12}, "spent": textValue("9.5"),
-		"beta": {Kind: pipeline.Bool, Num: 1}, "lifetime value": textValue("high"), "signup": {Kind: pipeline.Date, Num: 20000},
-		"seen": {Kind: pipeline.Timestamp, Num: 1_700_000_000_500_000}, "in": textValue("x"),
+		"country": textValue("DE"), "user_properties.plan": textValue("pro"), "seats": {Kind: pipeline.Int, Num: 12},
+		"spent": textValue("9.5"),
+		"beta":  {Kind: pipeline.Bool, Num: 1}, "lifetime value": textValue("high"),
+		"signup": {Kind: pipeline.Date, Num: 20000},
+		"seen":   {Kind: pipeline.Timestamp, Num: 1_700_000_000_500_000}, "in": textValue("x"),
 	}
 	for _, test := range []struct {
 		text       string
@@ -102,7 +106,8 @@ func TestWhere(t *testing.T) {
 func TestWhereErrors(t *testing.T) {
 	for _, test := range []struct{ text, want, hint string }{
 		{`contry == "DE"`, `there is no carried column "contry" (column 1 of the expression)`, `did you mean "country"?`},
-		{`user_properties.plam == "x"`, `there is no carried column "user_properties.plam"`, `did you mean "user_properties.plan"?`},
+		{`user_properties.plam == "x"`, `there is no carried column "user_properties.plam"`,
+			`did you mean "user_properties.plan"?`},
 		{`$env["quite other"] == "x"`, `no carried column "quite other"`, "--carry quite other"},
 		{`country == 3`, "mismatched types string and int", ""},
 		{`country > 3`, "mismatched types string and int", ""},
@@ -128,8 +133,10 @@ func TestWhereErrors(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%.60s", test.text), func(t *testing.T) {
 			_, err := compileWhere(test.text, whereColumns, acceptColumn)
-			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(pipeline.Hint(err), test.hint) || strings.Contains(err.Error(), "\n") {
-				t.Errorf("%.60s: error %v (hint %q), want %q (%q) in one line", test.text, err, pipeline.Hint(err), test.want, test.hint)
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(pipeline.Hint(err), test.hint) ||
+				strings.Contains(err.Error(), "\n") {
+				t.Errorf("%.60s: error %v (hint %q), want %q (%q) in one line", test.text, err, pipeline.Hint(err), test.want,
+					test.hint)
 			}
 		})
 	}
@@ -138,7 +145,8 @@ func TestWhereErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, v := range []snapshot.Value{textValue("many"), textValue("1")} {
-		if _, err := w.evaluate(cells(w, map[string]snapshot.Value{"seats": v})); err == nil || strings.Contains(err.Error(), "many") || strings.Contains(err.Error(), "runtime error") {
+		if _, err := w.evaluate(cells(w, map[string]snapshot.Value{"seats": v})); err == nil ||
+			strings.Contains(err.Error(), "many") || strings.Contains(err.Error(), "runtime error") {
 			t.Errorf("seats %s: %v, want an error that shows neither the value nor Go's words", v.Text, err)
 		}
 	}

@@ -97,7 +97,8 @@ func (r *Report) warning() string {
 	if r.Estimated {
 		about = "about "
 	}
-	return about + text.CountIs(r.Differing, "user", "has", "have") + " different variants in different rows, and each row counts as it is"
+	return about + text.CountIs(r.Differing, "user", "has", "have") +
+		" different variants in different rows, and each row counts as it is"
 }
 
 // noun is what the counts are of: users or rows.
@@ -106,7 +107,8 @@ func (r *Report) noun() string { return r.Unit.Noun(2) }
 // subjects are the users whom a check is about.
 func (r *Report) subjects(c *Check) string {
 	switch {
-	case c.Of == ofAssigned, c.Kind == Ratio && !slices.ContainsFunc(c.Weights, func(w Weight) bool { return w.Variant == NotAssigned }):
+	case c.Of == ofAssigned, c.Kind == Ratio && !slices.ContainsFunc(c.Weights,
+		func(w Weight) bool { return w.Variant == NotAssigned }):
 		return "assigned " + r.noun() + c.condition()
 	case c.Kind == Payload && len(c.Variants) > 0:
 		return r.noun() + " with " + strings.Join(c.Variants, " or ") + c.condition()
@@ -138,7 +140,8 @@ func (r *Report) expected(c *Check) string {
 	case Holdout:
 		return fmt.Sprintf("nobody who has %s of %s is in %s of %s%s", variants, c.Flag, treatments, flags, c.condition())
 	case Ratio:
-		return fmt.Sprintf("%s: %s of the %s; fails below p = %s", c.Flag, c.weights(), who, strconv.FormatFloat(c.Alert, 'g', -1, 64))
+		return fmt.Sprintf("%s: %s of the %s; fails below p = %s", c.Flag, c.weights(), who,
+			strconv.FormatFloat(c.Alert, 'g', -1, 64))
 	case Payload:
 		return fmt.Sprintf("the payloads of %s conform to the schema, for all %s", c.Flag, who)
 	case Failed:
@@ -222,7 +225,8 @@ func (r *Report) found(res *Result) string {
 			found += "; " + formatP(&res.Split.All.Test)
 		}
 		if res.Split.Untested > 0 {
-			found += fmt.Sprintf("; %d of %d slices not tested, too few %s", res.Split.Untested, res.Split.Tested+res.Split.Untested, r.noun())
+			found += fmt.Sprintf("; %d of %d slices not tested, too few %s", res.Split.Untested, res.Split.Tested+
+				res.Split.Untested, r.noun())
 		}
 	case Payload:
 		found = fmt.Sprintf("%s of %s with a payload that does not conform", hits, all)
@@ -249,7 +253,8 @@ func (r *Report) found(res *Result) string {
 		return res.Run.text()
 	}
 	if res.Differing > 0 {
-		found += "; row by row: " + text.CountIs(res.Differing, "user", "has", "have") + " different variants of such flags in different rows"
+		found += "; row by row: " + text.CountIs(res.Differing, "user", "has", "have") +
+			" different variants of such flags in different rows"
 	}
 	return found
 }
@@ -273,7 +278,8 @@ func (r *Report) note(res *Result, n *Note) string {
 	case NoPayload:
 		return vacuous("none of the " + r.noun() + res.condition() + " has a payload")
 	case ColumnsUnknown:
-		return "not known: " + r.Unit.Count(n.N) + " got no variant of any flag and are not in the file, so their columns are not known; " +
+		return "not known: " + r.Unit.Count(n.N) + " got no variant of any flag and are not in the file, so their columns " +
+			"are not known; " +
 			"`rollcall snapshot --flags` and `--layout wide` write all"
 	case TooManyValues:
 		return fmt.Sprintf("not tested: column %s has more than %s values", n.Subject, text.Thousands(maxSlices))
@@ -316,7 +322,8 @@ func (r *Report) details(res *Result) []string {
 			lines = append(lines, line)
 		}
 		if len(s.All.Unweighted) > 0 {
-			lines = append(lines, "all: "+res.split(&s.All)+"; without a weight: "+strings.Join(s.All.Unweighted, ", ")+res.misspelling())
+			lines = append(lines, "all: "+res.split(&s.All)+"; without a weight: "+strings.Join(s.All.Unweighted, ", ")+
+				res.misspelling())
 		} else if s.AllOff {
 			lines = append(lines, "all: "+res.split(&s.All)+"; "+formatP(&s.All.Test))
 		}
@@ -358,7 +365,8 @@ func (res *Result) split(s *Slice) string {
 	}
 	var parts []string
 	list := func(name string, n int64) {
-		parts = append(parts, fmt.Sprintf("%s %s (%s)", name, text.PercentDigits(float64(n)/float64(max(total, 1)), 2), text.Thousands(n)))
+		parts = append(parts, fmt.Sprintf("%s %s (%s)", name, text.PercentDigits(float64(n)/float64(max(total, 1)), 2),
+			text.Thousands(n)))
 	}
 	listed := make([]int, len(res.Weights))
 	for i := range listed {
@@ -408,7 +416,8 @@ func formatAge(d time.Duration) string {
 		name  string
 		least time.Duration // that is written in the unit
 		size  time.Duration
-	}{{"d", 48 * time.Hour, 24 * time.Hour}, {"h", time.Hour, time.Hour}, {"m", time.Minute, time.Minute}, {"s", 0, time.Second}}
+	}{{"d", 48 * time.Hour, 24 * time.Hour}, {"h", time.Hour, time.Hour}, {"m", time.Minute, time.Minute},
+		{"s", 0, time.Second}}
 	for i, u := range units {
 		if d < u.least {
 			continue

@@ -36,7 +36,8 @@ func benchmarkDiff(b *testing.B, format string, wide bool, memory int64) {
 		o := pipeline.Outcome{Assignments: make([]pipeline.Assignment, len(flags))}
 		for i := range users {
 			o.Row.Number, o.At = int64(i+1), time.UnixMilli(1767323045000+int64(i)*10)
-			o.Row.User.UserID, o.Row.User.DeviceID = fmt.Sprintf("user-%08x", uint32(i)*2654435761), fmt.Sprintf("%016x", uint64(i)*0x9e3779b97f4a7c15)
+			o.Row.User.UserID, o.Row.User.DeviceID = fmt.Sprintf("user-%08x", uint32(i)*2654435761),
+				fmt.Sprintf("%016x", uint64(i)*0x9e3779b97f4a7c15)
 			for k, flag := range flags {
 				o.Assignments[k] = pipeline.Assignment{Variant: pipeline.Variant{FlagKey: flag}}
 				n := i*7 + k

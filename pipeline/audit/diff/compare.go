@@ -194,7 +194,8 @@ func (c *comparison) readUsers(ctx context.Context, s *side, each func(*snapshot
 	return nil
 }
 
-func (c *comparison) readFile(ctx context.Context, s *side, f *file, each func(*snapshot.User, identity) error) (err error) {
+func (c *comparison) readFile(ctx context.Context, s *side, f *file,
+	each func(*snapshot.User, identity) error) (err error) {
 	if err := f.openReader(c.payloads, s.first); err != nil {
 		return err
 	}

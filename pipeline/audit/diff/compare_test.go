@@ -96,7 +96,8 @@ func TestMirror(t *testing.T) {
 		}
 		for i := range there.Flags {
 			f, g := there.Flags[i], back.Flags[i]
-			if f.Changed != g.Changed || f.Variants != g.Variants || f.Payloads != g.Payloads || f.ExperimentKeys != g.ExperimentKeys {
+			if f.Changed != g.Changed || f.Variants != g.Variants || f.Payloads != g.Payloads ||
+				f.ExperimentKeys != g.ExperimentKeys {
 				t.Errorf("seed %d: flag %s: %+v there, %+v back", seed, f.Key, f, g)
 			}
 		}
@@ -145,8 +146,10 @@ func TestFormatsAndLayouts(t *testing.T) {
 		spec sinks.Spec
 	}
 	outputs := []output{
-		{"a.csv", sinks.Spec{}}, {"a.tsv", sinks.Spec{EscapeFormulas: true}}, {"a.jsonl.gz", sinks.Spec{Include: []string{"evaluation_id"}}}, {"a.parquet", sinks.Spec{}},
-		{"w.csv", sinks.Spec{Wide: true}}, {"w.tsv", sinks.Spec{Wide: true, EscapeFormulas: true, Include: []string{"payload"}}},
+		{"a.csv", sinks.Spec{}}, {"a.tsv", sinks.Spec{EscapeFormulas: true}},
+		{"a.jsonl.gz", sinks.Spec{Include: []string{"evaluation_id"}}}, {"a.parquet", sinks.Spec{}},
+		{"w.csv", sinks.Spec{Wide: true}}, {"w.tsv", sinks.Spec{Wide: true, EscapeFormulas: true,
+			Include: []string{"payload"}}},
 		{"w.jsonl", sinks.Spec{Wide: true}}, {"w.parquet", sinks.Spec{Wide: true, Include: []string{"payload"}}},
 	}
 	paths := make([]string, len(outputs))
@@ -170,25 +173,28 @@ func TestFormatsAndLayouts(t *testing.T) {
 // one is a world of one user with one assignment.
 func one(a pipeline.Assignment) *world {
 	a.FlagKey = "f"
-	return &world{[]string{"f"}, []pipeline.Outcome{{Row: pipeline.Row{Number: 1, User: pipeline.User{UserID: "u"}}, Assignments: []pipeline.Assignment{a}, At: time.Unix(1767323045, 0)}}}
+	return &world{[]string{"f"}, []pipeline.Outcome{{Row: pipeline.Row{Number: 1, User: pipeline.User{UserID: "u"}},
+		Assignments: []pipeline.Assignment{a}, At: time.Unix(1767323045, 0)}}}
 }
 
 // TestWhatIsADifference: variant, payload and experiment key are; spacing, order and evaluation id are not.
 func TestWhatIsADifference(t *testing.T) {
-	base := pipeline.Assignment{Assigned: true, Variant: pipeline.Variant{Key: "on", Payload: `{"a":1,"b":[true,"x"]}`, ExperimentKey: "e", EvaluationID: "1"}}
+	base := pipeline.Assignment{Assigned: true, Variant: pipeline.Variant{Key: "on", Payload: `{"a":1,"b":[true,"x"]}`,
+		ExperimentKey: "e", EvaluationID: "1"}}
 	for name, test := range map[string]struct {
 		change func(a *pipeline.Assignment)
 		want   string
 	}{
-		"nothing":            {func(*pipeline.Assignment) {}, ""},
-		"evaluation id":      {func(a *pipeline.Assignment) { a.EvaluationID = "2" }, ""},
-		"spaces":             {func(a *pipeline.Assignment) { a.Payload = "{ \"a\": 1,\n\"b\": [ true , \"x\" ] }" }, ""},
-		"names in order":     {func(a *pipeline.Assignment) { a.Payload = `{"b":[true,"x"],"a":1}` }, ""},
-		"escapes":            {func(a *pipeline.Assignment) { a.Payload = `{"a":1,"b":[true,"\u0078"]}` }, ""},
-		"elements in order":  {func(a *pipeline.Assignment) { a.Payload = `{"a":1,"b":["x",true]}` }, PayloadChanged},
-		"number":             {func(a *pipeline.Assignment) { a.Payload = `{"a":1.0,"b":[true,"x"]}` }, PayloadChanged},
-		"no payload":         {func(a *pipeline.Assignment) { a.Payload = "" }, PayloadChanged},
-		"long payload":       {func(a *pipeline.Assignment) { a.Payload = `"` + strings.Repeat("x", maxRecent) + `"` }, PayloadChanged},
+		"nothing":           {func(*pipeline.Assignment) {}, ""},
+		"evaluation id":     {func(a *pipeline.Assignment) { a.EvaluationID = "2" }, ""},
+		"spaces":            {func(a *pipeline.Assignment) { a.Payload = "{ \"a\": 1,\n\"b\": [ true , \"x\" ] }" }, ""},
+		"names in order":    {func(a *pipeline.Assignment) { a.Payload = `{"b":[true,"x"],"a":1}` }, ""},
+		"escapes":           {func(a *pipeline.Assignment) { a.Payload = `{"a":1,"b":[true,"\u0078"]}` }, ""},
+		"elements in order": {func(a *pipeline.Assignment) { a.Payload = `{"a":1,"b":["x",true]}` }, PayloadChanged},
+		"number":            {func(a *pipeline.Assignment) { a.Payload = `{"a":1.0,"b":[true,"x"]}` }, PayloadChanged},
+		"no payload":        {func(a *pipeline.Assignment) { a.Payload = "" }, PayloadChanged},
+		"long payload": {func(a *pipeline.Assignment) { a.Payload = `"` + strings.Repeat("x", maxRecent) + `"` },
+			PayloadChanged},
 		"experiment key":     {func(a *pipeline.Assignment) { a.ExperimentKey = "e2" }, ExperimentChanged},
 		"no experiment key":  {func(a *pipeline.Assignment) { a.ExperimentKey = "" }, ExperimentChanged},
 		"payload and key":    {func(a *pipeline.Assignment) { a.Payload, a.ExperimentKey = "1", "e2" }, PayloadChanged},
@@ -200,8 +206,9 @@ func TestWhatIsADifference(t *testing.T) {
 			a := base
 			test.change(&a)
 			got := ""
-			_, err := Compare(t.Context(), Options{Before: one(base).write(t, "a.csv", sinks.Spec{}), After: one(a).write(t, format, sinks.Spec{}),
-				Each: func(c *Change) error { got += c.What; return nil }})
+			_, err := Compare(t.Context(), Options{Before: one(base).write(t, "a.csv", sinks.Spec{}),
+				After: one(a).write(t, format, sinks.Spec{}),
+				Each:  func(c *Change) error { got += c.What; return nil }})
 			if err != nil || got != test.want {
 				t.Errorf("%s, %s: %q, %v, want %q", name, format, got, err, test.want)
 			}
@@ -219,14 +226,19 @@ func TestManyStates(t *testing.T) {
 			if i == 1 && n%100 == 99 {
 				payload = "true"
 			}
-			w.outcomes = append(w.outcomes, pipeline.Outcome{Row: pipeline.Row{Number: int64(n + 1), User: pipeline.User{UserID: fmt.Sprint(n)}}, At: time.Unix(1767323045, 0),
-				Assignments: []pipeline.Assignment{{Assigned: true, Variant: pipeline.Variant{FlagKey: "f", Key: "on", Payload: payload}}}})
+			w.outcomes = append(w.outcomes, pipeline.Outcome{Row: pipeline.Row{Number: int64(n + 1),
+				User: pipeline.User{UserID: fmt.Sprint(n)}}, At: time.Unix(1767323045, 0),
+				Assignments: []pipeline.Assignment{{Assigned: true,
+					Variant: pipeline.Variant{FlagKey: "f", Key: "on", Payload: payload}}}})
 		}
 		worlds[i] = w
 	}
-	r, changes := build(t, Options{Before: worlds[0].write(t, "a.jsonl", sinks.Spec{}), After: worlds[1].write(t, "b.jsonl", sinks.Spec{})})
-	if r.Users.Changed != 30 || r.Flags[0].Payloads != 30 || len(changes) != 30 || !strings.Contains(changes[0], "{assigned on 99 } > {assigned on true }") {
-		t.Errorf("%+v, %+v, %d changes, the first %q; want 30 changed payloads", r.Users, r.Flags[0], len(changes), changes[:1])
+	r, changes := build(t, Options{Before: worlds[0].write(t, "a.jsonl", sinks.Spec{}),
+		After: worlds[1].write(t, "b.jsonl", sinks.Spec{})})
+	if r.Users.Changed != 30 || r.Flags[0].Payloads != 30 || len(changes) != 30 ||
+		!strings.Contains(changes[0], "{assigned on 99 } > {assigned on true }") {
+		t.Errorf("%+v, %+v, %d changes, the first %q; want 30 changed payloads", r.Users, r.Flags[0], len(changes),
+			changes[:1])
 	}
 }
 
@@ -295,11 +307,14 @@ func TestUntrusted(t *testing.T) {
 		spoil func(path string, m *snapshot.Manifest)
 		want  string
 	}{
-		"no manifest":      {func(path string, _ *snapshot.Manifest) { os.Remove(path + ".manifest.json") }, "there is no manifest beside it"}, //nolint:errcheck // seen below
-		"another file":     {func(_ string, m *snapshot.Manifest) { m.Outputs[0].Path += "x" }, "the manifest does not list it"},
-		"records":          {func(_ string, m *snapshot.Manifest) { m.Outputs[0].Rows++ }, " rows, the manifest says "},
-		"users":            {func(_ string, m *snapshot.Manifest) { m.Users.Answered++ }, "were answered"},
-		"users of variant": {func(_ string, m *snapshot.Manifest) { m.Flags[1].Variants[0].Users++ }, "flag checkout, variant +on: "},
+		"no manifest": {func(path string, _ *snapshot.Manifest) { os.Remove(path + ".manifest.json") },
+			"there is no manifest beside it"}, //nolint:errcheck // seen below
+		"another file": {func(_ string, m *snapshot.Manifest) { m.Outputs[0].Path += "x" },
+			"the manifest does not list it"},
+		"records": {func(_ string, m *snapshot.Manifest) { m.Outputs[0].Rows++ }, " rows, the manifest says "},
+		"users":   {func(_ string, m *snapshot.Manifest) { m.Users.Answered++ }, "were answered"},
+		"users of variant": {func(_ string, m *snapshot.Manifest) { m.Flags[1].Variants[0].Users++ },
+			"flag checkout, variant +on: "},
 	} {
 		path := good.write(t, "a.csv", sinks.Spec{})
 		fine := good.write(t, "b.csv", sinks.Spec{})
@@ -312,7 +327,8 @@ func TestUntrusted(t *testing.T) {
 			writeManifest(t, path, m)
 		}
 		r, _ := build(t, Options{Before: path, After: fine, Limit: &Limit{Text: "0"}})
-		if !r.Verdict.Same || r.Verdict.OK || r.Before.Complete || !r.After.Complete || !strings.Contains(strings.Join(r.Before.Problems, "\n"), test.want) {
+		if !r.Verdict.Same || r.Verdict.OK || r.Before.Complete || !r.After.Complete ||
+			!strings.Contains(strings.Join(r.Before.Problems, "\n"), test.want) {
 			t.Errorf("%s: %+v, problems %q, want %q and a verdict that is not OK", name, r.Verdict, r.Before.Problems, test.want)
 		}
 		r, _ = build(t, Options{Before: fine, After: path})
@@ -342,7 +358,8 @@ func TestDamaged(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{filepath.Join(t.TempDir(), "none.csv"), t.TempDir(), "compare.go", fine + ".errors.jsonl"} {
+	for _, path := range []string{filepath.Join(t.TempDir(), "none.csv"), t.TempDir(), "compare.go", fine +
+		".errors.jsonl"} {
 		if r, err := Compare(t.Context(), Options{Before: fine, After: path}); err == nil {
 			t.Errorf("%s: %+v, want an error", path, r.Verdict)
 		}
@@ -351,13 +368,16 @@ func TestDamaged(t *testing.T) {
 
 func TestLimit(t *testing.T) {
 	w, other := random(7, 100), random(7, 100)
-	other.outcomes[3].Assignments[0] = pipeline.Assignment{Assigned: true, Variant: pipeline.Variant{FlagKey: w.flags[0], Key: "else"}}
-	other.outcomes[9].Assignments[0] = pipeline.Assignment{Assigned: true, Variant: pipeline.Variant{FlagKey: w.flags[0], Key: "else"}}
+	other.outcomes[3].Assignments[0] = pipeline.Assignment{Assigned: true,
+		Variant: pipeline.Variant{FlagKey: w.flags[0], Key: "else"}}
+	other.outcomes[9].Assignments[0] = pipeline.Assignment{Assigned: true,
+		Variant: pipeline.Variant{FlagKey: w.flags[0], Key: "else"}}
 	strangers := random(7, 100)
 	for i := range strangers.outcomes {
 		strangers.outcomes[i].Row.User.UserID = fmt.Sprint("stranger", i)
 	}
-	a, b, c := w.write(t, "a.csv", sinks.Spec{}), other.write(t, "b.csv", sinks.Spec{}), strangers.write(t, "c.csv", sinks.Spec{})
+	a, b, c := w.write(t, "a.csv", sinks.Spec{}), other.write(t, "b.csv", sinks.Spec{}),
+		strangers.write(t, "c.csv", sinks.Spec{})
 	for _, test := range []struct {
 		after string
 		limit *Limit
@@ -367,10 +387,13 @@ func TestLimit(t *testing.T) {
 		{b, nil, true, "2 of 91 rows in both changed (2.2 %)"},
 		{b, &Limit{Users: 2, Text: "2"}, true, "2 of 91 rows in both changed (2.2 %); --max-changed 2 holds"},
 		{b, &Limit{Users: 1, Text: "1"}, false, "2 of 91 rows in both changed (2.2 %); --max-changed 1 allows 1"},
-		{b, &Limit{Share: 0.03, IsShare: true, Text: "3%"}, true, "2 of 91 rows in both changed (2.2 %); --max-changed 3% holds"},
-		{b, &Limit{Share: 0.02, IsShare: true, Text: "2%"}, false, "2 of 91 rows in both changed (2.2 %); --max-changed 2% allows 1"},
+		{b, &Limit{Share: 0.03, IsShare: true, Text: "3%"}, true,
+			"2 of 91 rows in both changed (2.2 %); --max-changed 3% holds"},
+		{b, &Limit{Share: 0.02, IsShare: true, Text: "2%"}, false,
+			"2 of 91 rows in both changed (2.2 %); --max-changed 2% allows 1"},
 		{a, &Limit{Text: "0"}, true, "nothing changed for 91 rows in both; --max-changed 0 holds"},
-		{c, &Limit{Users: 1000, Text: "1000"}, false, "no user is in both snapshots, 91 added, 91 removed; so --max-changed cannot be said to hold"},
+		{c, &Limit{Users: 1000, Text: "1000"}, false, "no user is in both snapshots, 91 added, 91 removed; so " +
+			"--max-changed cannot be said to hold"},
 	} {
 		r, _ := build(t, Options{Before: a, After: test.after, Limit: test.limit})
 		if r.Verdict.OK != test.ok || r.Verdict.Text != test.text {
@@ -385,7 +408,8 @@ func TestNotAsked(t *testing.T) {
 		o := pipeline.Outcome{At: time.UnixMilli(1767323045000).UTC()}
 		o.Row.Number, o.Row.User.UserID = row, fmt.Sprintf("u%d", row)
 		for _, flag := range flags {
-			o.Assignments = append(o.Assignments, pipeline.Assignment{Assigned: true, Variant: pipeline.Variant{FlagKey: flag, Key: "on"}})
+			o.Assignments = append(o.Assignments, pipeline.Assignment{Assigned: true,
+				Variant: pipeline.Variant{FlagKey: flag, Key: "on"}})
 		}
 		return o
 	}
@@ -407,20 +431,26 @@ func TestNotAsked(t *testing.T) {
 		ok, same      bool
 	}{
 		{"asked after", run("a"), run("a", "new"), long, NotAskedBefore, "new not_asked: not_asked > assigned on",
-			"nothing changed for 3 users in both; not compared: 1 flag that only one of the runs asked for; --max-changed 0 holds (it does not count that flag)", true, true},
+			"nothing changed for 3 users in both; not compared: 1 flag that only one of the runs asked for; --max-changed 0 " +
+				"holds (it does not count that flag)", true, true},
 		{"asked before", run("a", "new"), run("a"), long, NotAskedAfter, "new not_asked: assigned on > not_asked",
-			"nothing changed for 3 users in both; not compared: 1 flag that only one of the runs asked for; --max-changed 0 holds (it does not count that flag)", true, true},
+			"nothing changed for 3 users in both; not compared: 1 flag that only one of the runs asked for; --max-changed 0 " +
+				"holds (it does not count that flag)", true, true},
 		{"wide", run("a"), run("a", "new"), wide, NotAskedBefore, "new not_asked: not_asked > assigned on",
-			"nothing changed for 3 users in both; not compared: 1 flag that only one of the runs asked for; --max-changed 0 holds (it does not count that flag)", true, true},
+			"nothing changed for 3 users in both; not compared: 1 flag that only one of the runs asked for; --max-changed 0 " +
+				"holds (it does not count that flag)", true, true},
 		{"nothing in common", run("a"), run("new"), long, NotAskedBefore, "new not_asked: not_asked > assigned on",
-			"nothing is compared for 3 users in both: the runs have no flag in common; so --max-changed cannot be said to hold", false, false},
+			"nothing is compared for 3 users in both: the runs have no flag in common; so --max-changed cannot be said to hold",
+			false, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var told []string
-			r, err := Compare(t.Context(), Options{Before: test.before.write(t, "a.csv", test.spec), After: test.after.write(t, "b.csv", test.spec),
+			r, err := Compare(t.Context(), Options{Before: test.before.write(t, "a.csv", test.spec),
+				After: test.after.write(t, "b.csv", test.spec),
 				Limit: &Limit{Text: "0"}, Each: func(c *Change) error {
 					if c.Flag == "new" {
-						told = append(told, strings.TrimSpace(fmt.Sprintf("%s %s: %s %s", c.Flag, c.What, c.Before.Outcome, c.Before.Variant))+
+						told = append(told, strings.TrimSpace(fmt.Sprintf("%s %s: %s %s", c.Flag, c.What, c.Before.Outcome,
+							c.Before.Variant))+
 							strings.TrimRight(fmt.Sprintf(" > %s %s", c.After.Outcome, c.After.Variant), " "))
 					}
 					return nil
@@ -429,10 +459,12 @@ func TestNotAsked(t *testing.T) {
 				t.Fatal(err)
 			}
 			if r.Verdict.Text != test.verdict || r.Verdict.OK != test.ok || r.Verdict.Same != test.same || r.Users.Changed != 0 {
-				t.Errorf("verdict %+v, %d changed; want %q, ok %v, same %v, none", r.Verdict, r.Users.Changed, test.verdict, test.ok, test.same)
+				t.Errorf("verdict %+v, %d changed; want %q, ok %v, same %v, none", r.Verdict, r.Users.Changed, test.verdict,
+					test.ok, test.same)
 			}
 			at := slices.IndexFunc(r.Flags, func(f Flag) bool { return f.Key == "new" })
-			if f := r.Flags[at]; f.NotAsked != test.notAsked || f.Changed != 0 || len(f.Transitions) != 1 || f.Transitions[0].Users != 3 {
+			if f := r.Flags[at]; f.NotAsked != test.notAsked || f.Changed != 0 || len(f.Transitions) != 1 ||
+				f.Transitions[0].Users != 3 {
 				t.Errorf("flag %+v, want not asked %s, nobody changed, one transition of 3 users", f, test.notAsked)
 			}
 
@@ -457,7 +489,8 @@ func TestRepeatedUsers(t *testing.T) {
 	run := func(ids ...string) *world {
 		w := &world{flags: []string{"f"}}
 		for i, id := range ids {
-			o := pipeline.Outcome{At: time.UnixMilli(1767323045000).UTC(), Assignments: []pipeline.Assignment{{Assigned: true, Variant: pipeline.Variant{FlagKey: "f", Key: "on"}}}}
+			o := pipeline.Outcome{At: time.UnixMilli(1767323045000).UTC(),
+				Assignments: []pipeline.Assignment{{Assigned: true, Variant: pipeline.Variant{FlagKey: "f", Key: "on"}}}}
 			o.Row.Number, o.Row.User.UserID = int64(i+1), id
 			w.outcomes = append(w.outcomes, o)
 		}
@@ -470,13 +503,17 @@ func TestRepeatedUsers(t *testing.T) {
 		verdict, note string
 	}{
 		{"once", run("a", "b"), run("a", "b"), stats.UnitUsers, "nothing changed for 2 users in both", ""},
-		{"before", run("a", "b", "a"), run("a", "b"), stats.UnitRows, "nothing changed for 2 rows in both, 1 removed", "(before: 2 users in 3 rows, after: 2 users)"},
-		{"after only", run("a"), run("a", "b", "b"), stats.UnitRows, "nothing changed for 1 row in both, 2 added", "(before: 1 user, after: 2 users in 3 rows)"},
+		{"before", run("a", "b", "a"), run("a", "b"), stats.UnitRows, "nothing changed for 2 rows in both, 1 removed",
+			"(before: 2 users in 3 rows, after: 2 users)"},
+		{"after only", run("a"), run("a", "b", "b"), stats.UnitRows, "nothing changed for 1 row in both, 2 added",
+			"(before: 1 user, after: 2 users in 3 rows)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r, _ := build(t, Options{Before: test.before.write(t, "a.csv", sinks.Spec{}), After: test.after.write(t, "b.csv", sinks.Spec{})})
+			r, _ := build(t, Options{Before: test.before.write(t, "a.csv", sinks.Spec{}),
+				After: test.after.write(t, "b.csv", sinks.Spec{})})
 			if r.Unit != test.unit || r.Verdict.Text != test.verdict || !strings.Contains(strings.Join(r.Notes, ""), test.note) {
-				t.Errorf("unit %s, verdict %q, notes %q; want %s, %q, %q", r.Unit, r.Verdict.Text, r.Notes, test.unit, test.verdict, test.note)
+				t.Errorf("unit %s, verdict %q, notes %q; want %s, %q, %q", r.Unit, r.Verdict.Text, r.Notes, test.unit, test.verdict,
+					test.note)
 			}
 			if text := r.Table(80); strings.Contains(text, " row") != (test.unit == stats.UnitRows) {
 				t.Errorf("unit %s, but the table says:\n%s", test.unit, text)

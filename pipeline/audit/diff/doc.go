@@ -1,6 +1,6 @@
 // Package diff says what changed between two finished runs: for each flag how many users went from which variant to
-// which, who was added and removed, and, where it can be known, whether a new configuration or the user's new properties
-// caused it. It is what rollcall diff does.
+// which, who was added and removed, and, where it can be known, whether a new configuration or the user's new
+// properties caused it. It is what rollcall diff does.
 //
 // From the command to the line that counts a changed user:
 //
@@ -27,17 +27,17 @@
 //
 // # What is a difference
 //
-// Variant, payload and experiment key are. Row numbers, times, evaluation ids, metadata and carried columns are not, and
-// neither are the format, the layout, the order of rows, and how a payload's JSON is spaced and its names are ordered.
-// What only one of the two snapshots records is not compared, and [Report.Notes] says so. A flag that one of the runs did
-// not ask for (--flags, or a wide output) is not compared either: what that run would have answered is not known. Its
-// users did not change, and [Options.Each] gets those who have a variant of it as [FlagNotAsked]. A flag that a run
-// without --flags does not have was not deployed, or nobody got it; there, a variant is a change.
+// Variant, payload and experiment key are. Row numbers, times, evaluation ids, metadata and carried columns are not,
+// and neither are the format, the layout, the order of rows, and how a payload's JSON is spaced and its names are
+// ordered. What only one of the two snapshots records is not compared, and [Report.Notes] says so. A flag that one of
+// the runs did not ask for (--flags, or a wide output) is not compared either: what that run would have answered is
+// not known. Its users did not change, and [Options.Each] gets those who have a variant of it as [FlagNotAsked]. A
+// flag that a run without --flags does not have was not deployed, or nobody got it; there, a variant is a change.
 //
 // A user is identified by the user id and the device id, null being a value like any other. Users who share both are
 // compared in their order: the second of BEFORE with the second of AFTER. The two ids are represented by the first 128
-// bits of their SHA-256: the chance of a false match among ten million users is less than 1 in 10^24, even where somebody
-// tries to cause one.
+// bits of their SHA-256: the chance of a false match among ten million users is less than 1 in 10^24, even where
+// somebody tries to cause one.
 //
 // # Causes
 //
@@ -48,6 +48,6 @@
 // # Memory
 //
 // One pass needs 32 bytes a user, 5 to 10 in the index, and one byte for each flag (two where a flag has more than 255
-// different variants, payloads and experiment keys). Where that is more than Options.Memory, users are compared one range
-// of hashes at a time, and both files are read once for each.
+// different variants, payloads and experiment keys). Where that is more than Options.Memory, users are compared one
+// range of hashes at a time, and both files are read once for each.
 package diff

@@ -63,17 +63,20 @@ func (c *comparison) openReruns(ctx context.Context) (err error) {
 // newRerun finds the inputs of a run.
 func newRerun(ctx context.Context, run *snapshot.Run) (*rerun, error) {
 	m := run.Manifest
-	r := &rerun{options: sources.Options{Format: m.Options.Text("input-format"), NoHeader: m.Options.Text("no-header") == "true", Pad: m.Options.Text("ragged") == "pad"}}
+	r := &rerun{options: sources.Options{Format: m.Options.Text("input-format"),
+		NoHeader: m.Options.Text("no-header") == "true", Pad: m.Options.Text("ragged") == "pad"}}
 	var err error
 	if text := m.Options.Text("delimiter"); text != "" {
 		if r.options.Delimiter, err = sources.ParseDelimiter(text); err != nil {
 			return nil, fmt.Errorf("%s: %w", run.ManifestPath, err)
 		}
 	}
-	if r.options.Mapping, err = sources.ParseMapping(m.Options.List("map"), m.Options.List("types"), m.Options.List("properties")); err != nil {
+	if r.options.Mapping, err = sources.ParseMapping(m.Options.List("map"), m.Options.List("types"),
+		m.Options.List("properties")); err != nil {
 		return nil, fmt.Errorf("%s: %w", run.ManifestPath, err)
 	}
-	r.options.Mapping.Trim, r.options.Mapping.MissingEmpty = m.Options.Text("trim") == "true", m.Options.Text("missing") == "empty"
+	r.options.Mapping.Trim, r.options.Mapping.MissingEmpty = m.Options.Text("trim") == "true",
+		m.Options.Text("missing") == "empty"
 	inputs, err := run.Inputs(ctx)
 	if err != nil {
 		return nil, err
@@ -152,9 +155,9 @@ var Causes = []Cause{CauseConfiguration, CauseUser, CauseBoth, CauseEither, Caus
 // unclear is the state of users of BEFORE who, evaluated again, do not get what the snapshot says.
 var unclear = state{variant: ^uint32(0)}
 
-// findCauses reads AFTER a second time, and lists the changes. If users changed in this pass, it finds the causes, where
-// that is possible: it evaluates the changed users of BEFORE with the other configuration first, and those of AFTER while
-// it lists them.
+// findCauses reads AFTER a second time, and lists the changes. If users changed in this pass, it finds the causes,
+// where that is possible: it evaluates the changed users of BEFORE with the other configuration first, and those of
+// AFTER while it lists them.
 func (c *comparison) findCauses(ctx context.Context, changed bool) (err error) {
 	if changed && c.reruns[0] == nil {
 		if err := c.openReruns(ctx); err != nil {
@@ -215,7 +218,8 @@ func (c *comparison) evaluateBefore(ctx context.Context) (err error) {
 	return nil
 }
 
-// causeOf is what made a flag of the i-th user what it is now, with that payload; e is the user of AFTER evaluated again.
+// causeOf is what made a flag of the i-th user what it is now, with that payload; e is the user of AFTER evaluated
+// again.
 func (c *comparison) causeOf(f *flag, i int, is state, payload string, e *evaluation) Cause {
 	st := f.states[f.evaluated.get(i)]
 	if st == unclear || !e.ok || !c.hasState(f, e.own, is, payload) {
@@ -235,7 +239,8 @@ func (c *comparison) causeOf(f *flag, i int, is state, payload string, e *evalua
 
 // findVariant is the variant of a flag in an evaluation, nil where there is none.
 func (c *comparison) findVariant(f *flag, variants []pipeline.Variant) *pipeline.Variant {
-	i, ok := slices.BinarySearchFunc(variants, f.name, func(v pipeline.Variant, key string) int { return strings.Compare(v.FlagKey, key) })
+	i, ok := slices.BinarySearchFunc(variants, f.name,
+		func(v pipeline.Variant, key string) int { return strings.Compare(v.FlagKey, key) })
 	if !ok || c.wide && variants[i].Key == "" {
 		return nil
 	}

@@ -18,7 +18,8 @@ import (
 	"github.com/rollcall-cli/rollcall/sources"
 )
 
-// makeLocal makes the run of an output one that has read an input, and has evaluated flag configurations on this machine.
+// makeLocal makes the run of an output one that has read an input, and has evaluated flag configurations on this
+// machine.
 func makeLocal(tb testing.TB, path, input, configs string) {
 	tb.Helper()
 	m, err := snapshot.ReadManifest(path + ".manifest.json")
@@ -43,7 +44,8 @@ func writeFile(tb testing.TB, path, text string) snapshot.File {
 // TestCauses: a row for each way in which the four evaluations of old and new can agree.
 func TestCauses(t *testing.T) {
 	rows := []struct {
-		old, newConfig, newUser, both string // what the old user gets, with the new configuration, the new user with the old one, and both
+		// what the old user gets, with the new configuration, the new user with the old one, and both
+		old, newConfig, newUser, both string
 		recorded                      string // what BEFORE says; "" is what old is
 		want                          Cause
 	}{
@@ -99,7 +101,8 @@ func TestCauses(t *testing.T) {
 				}
 				if variant != "" {
 					fmt.Fprintf(&configs[side], `{"conditions":[[{"selector":["context","user","user_properties","row"],"op":"is","values":["%d"]},`+
-						`{"selector":["context","user","user_properties","new"],"op":"is","values":["%d"]}]],"variant":%q},`, row, newUser, variant)
+						`{"selector":["context","user","user_properties","new"],"op":"is","values":["%d"]}]],"variant":%q},`, row,
+						newUser, variant)
 				}
 			}
 		}
@@ -123,7 +126,8 @@ func TestCauses(t *testing.T) {
 			a := pipeline.Assignment{Variant: pipeline.Variant{FlagKey: "f"}}
 			a.Key, a.Payload, _ = strings.Cut(text, "/")
 			a.Assigned = text != ""
-			w.outcomes = append(w.outcomes, pipeline.Outcome{Row: pipeline.Row{Number: i + 1, User: pipeline.User{UserID: fmt.Sprint(i + 1)}},
+			w.outcomes = append(w.outcomes, pipeline.Outcome{Row: pipeline.Row{Number: i + 1,
+				User: pipeline.User{UserID: fmt.Sprint(i + 1)}},
 				Assignments: []pipeline.Assignment{a}, At: time.Unix(1767323045, 0)})
 		}
 	}
@@ -152,7 +156,8 @@ func TestCauses(t *testing.T) {
 		}
 		for i := range times * n {
 			if row := rows[i%n]; got[i+1] != row.want {
-				t.Fatalf("row %d (%+v): cause %q, want %q; notes %q, configurations %q", i+1, row, got[i+1], row.want, r.Notes, r.Configs.Words)
+				t.Fatalf("row %d (%+v): cause %q, want %q; notes %q, configurations %q", i+1, row, got[i+1], row.want, r.Notes,
+					r.Configs.Words)
 			}
 		}
 		if diff := cmp.Diff(counts, r.Flags[0].Causes); diff != "" {
@@ -168,7 +173,8 @@ func TestCauses(t *testing.T) {
 	if err := os.Remove(paths[1] + ".input.csv"); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := Compare(t.Context(), o); err != nil || len(r.Flags[0].Causes) > 0 || !strings.Contains(strings.Join(r.Notes, " "), ".input.csv is no longer there.") {
+	if r, err := Compare(t.Context(), o); err != nil || len(r.Flags[0].Causes) > 0 ||
+		!strings.Contains(strings.Join(r.Notes, " "), ".input.csv is no longer there.") {
 		t.Errorf("inputs that are gone: %v, causes %v, notes %q", err, r.Flags[0].Causes, r.Notes)
 	}
 }
@@ -213,7 +219,8 @@ func TestCausesNeedTheOrderOfTheInput(t *testing.T) {
 			makeLocal(t, path, "user_id\n", "[]")
 		}
 		r, got := build(t, o)
-		if diff := cmp.Diff(want, got); diff != "" || len(got) == 0 || !strings.Contains(strings.Join(r.Notes, " "), "not in the order of the input") {
+		if diff := cmp.Diff(want, got); diff != "" || len(got) == 0 ||
+			!strings.Contains(strings.Join(r.Notes, " "), "not in the order of the input") {
 			t.Errorf("side %d: notes %q; changes (-want +got):\n%s", side, r.Notes, diff)
 		}
 	}
@@ -228,16 +235,21 @@ func TestConfigs(t *testing.T) {
 		words         string
 		changed       []ConfigChange
 	}{
-		"same":       {base, base, "none of 2 changed", nil},
-		"order":      {base, `[ {"variants":{},"key":"b"}, {"key":"a","metadata":{"deployed":true,"flagVersion":1},"segments":[{"x":1.0,"variant":"on"}]}]`, "none of 2 changed", nil},
-		"added":      {`[]`, base, "2 of 2 changed", []ConfigChange{{"a", "added", []string{}}, {"b", "added", []string{}}}},
-		"removed":    {base, `[{"key":"b","variants":{}}]`, "1 of 2 changed", []ConfigChange{{"a", "removed", []string{}}}},
-		"parts":      {base, strings.Replace(strings.Replace(base, `"on"`, `"off"`, 1), `Version":1`, `Version":2`, 1), "1 of 2 changed", []ConfigChange{{"a", "changed", []string{"metadata.flagVersion", "segments"}}}},
-		"new member": {base, strings.Replace(base, `"variants":{}`, `"variants":{},"dependencies":["a"]`, 1), "1 of 2 changed", []ConfigChange{{"b", "changed", []string{"dependencies"}}}},
-		"no JSON":    {base, `[`, "the flag configurations of the run after cannot be compared: unexpected end of JSON input", nil},
-		"no list":    {`{}`, base, "the flag configurations of the run before cannot be compared: json: cannot unmarshal object into Go value of type []json.RawMessage", nil},
-		"no key":     {base, `[{}]`, "the flag configurations of the run after cannot be compared: flag 1 has no key", nil},
-		"twice":      {base, `[{"key":"a"},{"key":"a"}]`, "the flag configurations of the run after cannot be compared: flag a is duplicated", nil},
+		"same":    {base, base, "none of 2 changed", nil},
+		"order":   {base, `[ {"variants":{},"key":"b"}, {"key":"a","metadata":{"deployed":true,"flagVersion":1},"segments":[{"x":1.0,"variant":"on"}]}]`, "none of 2 changed", nil},
+		"added":   {`[]`, base, "2 of 2 changed", []ConfigChange{{"a", "added", []string{}}, {"b", "added", []string{}}}},
+		"removed": {base, `[{"key":"b","variants":{}}]`, "1 of 2 changed", []ConfigChange{{"a", "removed", []string{}}}},
+		"parts": {base, strings.Replace(strings.Replace(base, `"on"`, `"off"`, 1), `Version":1`, `Version":2`, 1),
+			"1 of 2 changed", []ConfigChange{{"a", "changed", []string{"metadata.flagVersion", "segments"}}}},
+		"new member": {base, strings.Replace(base, `"variants":{}`, `"variants":{},"dependencies":["a"]`, 1),
+			"1 of 2 changed", []ConfigChange{{"b", "changed", []string{"dependencies"}}}},
+		"no JSON": {base, `[`, "the flag configurations of the run after cannot be compared: unexpected end of JSON input",
+			nil},
+		"no list": {`{}`, base, "the flag configurations of the run before cannot be compared: json: cannot unmarshal " +
+			"object into Go value of type []json.RawMessage", nil},
+		"no key": {base, `[{}]`, "the flag configurations of the run after cannot be compared: flag 1 has no key", nil},
+		"twice": {base, `[{"key":"a"},{"key":"a"}]`,
+			"the flag configurations of the run after cannot be compared: flag a is duplicated", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			makeLocal(t, paths[0], "user_id\n", test.before)
@@ -255,13 +267,15 @@ func TestConfigs(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, _ := build(t, Options{Before: paths[0], After: paths[1]})
-	if want := "the flag configurations of the run before cannot be compared: " + paths[0] + ".flags.json is no longer there"; r.Configs.Words != want || r.Configs.Compared {
+	if want := "the flag configurations of the run before cannot be compared: " + paths[0] +
+		".flags.json is no longer there"; r.Configs.Words != want || r.Configs.Compared {
 		t.Errorf("configurations that are gone: %+v, want %q", r.Configs, want)
 	}
 }
 
 func FuzzParseConfigs(f *testing.F) {
-	for _, seed := range []string{`[]`, `[{"key":"a","metadata":{"x":[1,2]}}]`, `[{"key":1}]`, `[null]`, `{"a":`, `[{"key":"a","a":1,"a":2}]`, `[{"key":"a","metadata":null}]`} {
+	for _, seed := range []string{`[]`, `[{"key":"a","metadata":{"x":[1,2]}}]`, `[{"key":1}]`, `[null]`, `{"a":`,
+		`[{"key":"a","a":1,"a":2}]`, `[{"key":"a","metadata":null}]`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -23,7 +23,8 @@ func (c *comparison) listChanges(u *snapshot.User, i int, changed bool) error {
 		if was == is {
 			continue
 		}
-		change := Change{UserID: u.UserID, DeviceID: u.DeviceID, BeforeRow: c.users.user(i).row, AfterRow: u.Row, Flag: f.name, What: kindOf(was, is)}
+		change := Change{UserID: u.UserID, DeviceID: u.DeviceID, BeforeRow: c.users.user(i).row, AfterRow: u.Row,
+			Flag: f.name, What: kindOf(was, is)}
 		payload := c.payloadOf(u, f)
 		switch {
 		case f.notAsked != "":
@@ -35,7 +36,8 @@ func (c *comparison) listChanges(u *snapshot.User, i int, changed bool) error {
 		if c.o.Each == nil {
 			continue
 		}
-		change.Before, change.After = c.newSide(c.before, f, was, c.interned.textOf(was.payload)), c.newSide(c.after, f, is, payload)
+		change.Before, change.After = c.newSide(c.before, f, was, c.interned.textOf(was.payload)),
+			c.newSide(c.after, f, is, payload)
 		if err := c.o.Each(&change); err != nil {
 			return err
 		}
@@ -45,7 +47,8 @@ func (c *comparison) listChanges(u *snapshot.User, i int, changed bool) error {
 
 // listAdded calls Each with the flags of the current user of AFTER, who is not in BEFORE.
 func (c *comparison) listAdded(u *snapshot.User) error {
-	change := Change{UserID: u.UserID, DeviceID: u.DeviceID, AfterRow: u.Row, What: UserAdded, Before: Side{Outcome: Absent}}
+	change := Change{UserID: u.UserID, DeviceID: u.DeviceID, AfterRow: u.Row, What: UserAdded,
+		Before: Side{Outcome: Absent}}
 	none := true
 	for k := range u.Assignments {
 		f := c.flagOf(c.after, u.Assignments[k].Flag)
@@ -77,7 +80,8 @@ func (c *comparison) listRemoved(ctx context.Context) error {
 		if c.users.user(i).matches() != 0 {
 			return nil
 		}
-		change := Change{UserID: u.UserID, DeviceID: u.DeviceID, BeforeRow: u.Row, What: UserRemoved, After: Side{Outcome: Absent}}
+		change := Change{UserID: u.UserID, DeviceID: u.DeviceID, BeforeRow: u.Row, What: UserRemoved,
+			After: Side{Outcome: Absent}}
 		none := true
 		for _, f := range c.order {
 			was := f.states[f.codes.get(i)]

@@ -53,7 +53,8 @@ type Snapshot struct {
 	Complete    bool      `json:"complete"`
 	Problems    []string  `json:"problems"` // why it is not to be trusted
 
-	Retries []string `json:"retries,omitempty"` // outputs of runs that asked again about its failed users; they are part of it
+	// outputs of runs that asked again about its failed users; they are part of it
+	Retries []string `json:"retries,omitempty"`
 }
 
 // Users counts the users of both.
@@ -79,15 +80,17 @@ type Compared struct {
 
 // Flag is what became of one flag.
 type Flag struct {
-	Key            string          `json:"flag"`
-	NotAsked       string          `json:"not_asked"`       // the run that did not ask for it, before or after: it is not compared
-	Changed        int64           `json:"changed"`         // users in both who changed
-	Variants       int64           `json:"variants"`        // of them: another variant
-	Payloads       int64           `json:"payloads"`        // of them: the same variant, another payload
-	ExperimentKeys int64           `json:"experiment_keys"` // of them: the same variant and payload, another experiment key
-	Causes         map[Cause]int64 `json:"causes"`          // of Changed; empty where it is not known
-	Config         string          `json:"flag_config"`     // same, added, removed, changed, or "" where it is not known
-	Transitions    []Transition    `json:"transitions"`     // of all users of either snapshot
+	Key string `json:"flag"`
+	// the run that did not ask for it, before or after: it is not compared
+	NotAsked string `json:"not_asked"`
+	Changed  int64  `json:"changed"`  // users in both who changed
+	Variants int64  `json:"variants"` // of them: another variant
+	Payloads int64  `json:"payloads"` // of them: the same variant, another payload
+	// of them: the same variant and payload, another experiment key
+	ExperimentKeys int64           `json:"experiment_keys"`
+	Causes         map[Cause]int64 `json:"causes"`      // of Changed; empty where it is not known
+	Config         string          `json:"flag_config"` // same, added, removed, changed, or "" where it is not known
+	Transitions    []Transition    `json:"transitions"` // of all users of either snapshot
 }
 
 // The values of [Flag.NotAsked], beside "".
@@ -139,7 +142,8 @@ func (f *Flag) MayHaveChanged() bool {
 
 // Unchanged reports whether there is nothing to say about the flag.
 func (r *Report) Unchanged(f *Flag) bool {
-	return !f.MayHaveChanged() && f.Changed == 0 && !slices.Contains(r.OnlyIn.Before, f.Key) && !slices.Contains(r.OnlyIn.After, f.Key)
+	return !f.MayHaveChanged() && f.Changed == 0 && !slices.Contains(r.OnlyIn.Before, f.Key) &&
+		!slices.Contains(r.OnlyIn.After, f.Key)
 }
 
 // ChangedTransitions are those in which something changed, the most users first.
@@ -258,7 +262,8 @@ func (c *comparison) flagReport(f *flag, configs Configs) Flag {
 		return cmp.Or(CompareEnds(a[0], b[0]), CompareEnds(a[1], b[1]))
 	}) {
 		if n := users[ends]; n > 0 {
-			out.Transitions = append(out.Transitions, Transition{BeforeOutcome: ends[0].Outcome, Before: ends[0].nullableVariant(),
+			out.Transitions = append(out.Transitions, Transition{BeforeOutcome: ends[0].Outcome,
+				Before:       ends[0].nullableVariant(),
 				AfterOutcome: ends[1].Outcome, After: ends[1].nullableVariant(), Users: n})
 		}
 	}
@@ -278,7 +283,8 @@ var outcomes = []string{Assigned, NotAssigned, NotAsked, Absent}
 
 // CompareEnds orders ends as they are shown: by outcome, then by variant.
 func CompareEnds(a, b End) int {
-	return cmp.Or(cmp.Compare(slices.Index(outcomes, a.Outcome), slices.Index(outcomes, b.Outcome)), strings.Compare(a.Variant, b.Variant))
+	return cmp.Or(cmp.Compare(slices.Index(outcomes, a.Outcome), slices.Index(outcomes, b.Outcome)),
+		strings.Compare(a.Variant, b.Variant))
 }
 
 // newVerdict is the answer: whether something changed, and whether that is within the limit.

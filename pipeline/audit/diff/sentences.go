@@ -28,7 +28,8 @@ func verdictText(r *Report, limit *Limit, most int64, ok bool) string {
 	var parts []string
 	switch {
 	case u.Both > 0 && r.nothingCompared():
-		parts = append(parts, fmt.Sprintf("nothing is compared for %s in both: the runs have no flag in common", r.Unit.Count(u.Both)))
+		parts = append(parts, fmt.Sprintf("nothing is compared for %s in both: the runs have no flag in common",
+			r.Unit.Count(u.Both)))
 	case u.Both == 0 && u.Added+u.Removed > 0:
 		parts = append(parts, "no user is in both snapshots")
 	case u.Both == 0:
@@ -36,7 +37,8 @@ func verdictText(r *Report, limit *Limit, most int64, ok bool) string {
 	case u.Changed == 0:
 		parts = append(parts, fmt.Sprintf("nothing changed for %s in both", r.Unit.Count(u.Both)))
 	default:
-		parts = append(parts, fmt.Sprintf("%s of %s in both changed (%s)", text.Thousands(u.Changed), r.Unit.Count(u.Both), text.Percent(u.Share)))
+		parts = append(parts, fmt.Sprintf("%s of %s in both changed (%s)", text.Thousands(u.Changed), r.Unit.Count(u.Both),
+			text.Percent(u.Share)))
 	}
 	if u.Added > 0 {
 		parts = append(parts, text.Thousands(u.Added)+" added")
@@ -71,10 +73,12 @@ func (c *comparison) notes(r *Report) []string {
 	notes := []string{}
 	add := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
 	if !c.before.everybody() || !c.after.everybody() {
-		add("A long output of a run without --flags has no row of a user who gets nothing: such users count as added or removed where the other snapshot has them.")
+		add("A long output of a run without --flags has no row of a user who gets nothing: such users count as added or " +
+			"removed where the other snapshot has them.")
 	}
 	if b, a := r.Before.Failed, r.After.Failed; b+a > 0 {
-		add("Users who failed are in no snapshot (before %s, after %s): they count as added or removed where the other snapshot has them.",
+		add("Users who failed are in no snapshot (before %s, after %s): they count as added or removed where the other "+
+			"snapshot has them.",
 			text.Thousands(b), text.Thousands(a))
 	}
 	if !r.Compared.Payloads {
@@ -84,7 +88,8 @@ func (c *comparison) notes(r *Report) []string {
 		add("Experiment keys are not compared: a wide output does not have them.")
 	}
 	if r.Unit == stats.UnitRows {
-		add("Some users have several rows (before: %s, after: %s): rows with the same user and device id are compared in their order, and what is counted are rows.",
+		add("Some users have several rows (before: %s, after: %s): rows with the same user and device id are compared in "+
+			"their order, and what is counted are rows.",
 			c.before.ids.Text(), c.after.ids.Text())
 	}
 	if r.Before.RunID != "" && r.Before.RunID == r.After.RunID {
@@ -104,7 +109,8 @@ func configsMissing(s *side) string {
 	if s.Manifest == "" {
 		return "the flag configurations of the run " + sideNames[s.number] + " are not known: it has no manifest"
 	}
-	return "the run " + sideNames[s.number] + " asked the API, and did not keep its flag configurations: what made users change is not known"
+	return "the run " + sideNames[s.number] + " asked the API, and did not keep its flag configurations: what made " +
+		"users change is not known"
 }
 
 func configsUnreadable(s *side, err error) string {
@@ -137,7 +143,8 @@ func (s *Snapshot) describe(unit stats.Unit) []string {
 		}
 	}
 	if s.Manifest != "" {
-		lines = append(lines, fmt.Sprintf("run %s, %s to %s UTC", s.RunID, formatMinute(s.StartedAt), formatMinute(s.FinishedAt)))
+		lines = append(lines, fmt.Sprintf("run %s, %s to %s UTC", s.RunID, formatMinute(s.StartedAt),
+			formatMinute(s.FinishedAt)))
 	}
 	line := fmt.Sprintf("%s with %s", unit.Count(s.Users), text.Count(s.Assignments, "assignment"))
 	if s.Failed > 0 {

@@ -44,7 +44,8 @@ const unknownName = ^uint32(0)
 
 // openReader opens the file at its first user. With count, what is wrong with it becomes known at its end.
 func (f *file) openReader(payloads, count bool) (err error) {
-	f.reader, err = f.Users(snapshot.Options{Keys: &f.keys, NoPayloads: !payloads, NoIncluded: true, NoCarried: true, Uncounted: !count})
+	f.reader, err = f.Users(snapshot.Options{Keys: &f.keys, NoPayloads: !payloads, NoIncluded: true, NoCarried: true,
+		Uncounted: !count})
 	return err
 }
 
@@ -59,7 +60,8 @@ func (f *file) unescape(id []byte) []byte {
 // openSide opens a snapshot, and finds which flags it has: with scan all, else those that are known without reading the
 // rows.
 func openSide(path string, number int, scan bool) (*side, error) {
-	s := &side{Snapshot: &Snapshot{Problems: []string{}}, number: number, flags: map[string]bool{}, payloads: true, asked: true, first: true}
+	s := &side{Snapshot: &Snapshot{Problems: []string{}}, number: number, flags: map[string]bool{}, payloads: true,
+		asked: true, first: true}
 	f, err := s.openFile(path, scan)
 	if err != nil {
 		return nil, err

@@ -87,7 +87,8 @@ func (p *payloads) textOf(n uint32) string {
 }
 
 // canonicalize is a payload with its names sorted and without white space; numbers stay as they are written. null is no
-// payload, and half of a surrogate pair is \ufffd, because JSONL cannot tell them apart. What is not JSON stays as it is.
+// payload, and half of a surrogate pair is \ufffd, because JSONL cannot tell them apart. What is not JSON stays as it
+// is.
 func canonicalize(payload []byte) []byte {
 	if len(payload) == 0 || string(payload) == "null" {
 		return nil

@@ -107,10 +107,12 @@ func (w *world) write(tb testing.TB, name string, spec sinks.Spec) string {
 	}
 	sum := sha256.Sum256(data)
 	m := &snapshot.Manifest{
-		Format: snapshot.ManifestFormat, RunID: "run-" + name, StartedAt: time.UnixMilli(1767323045000).UTC(), FinishedAt: time.UnixMilli(1767326645000).UTC(),
-		Flags: tally.Flags(), NobodyGot: tally.Nobody(),
-		Users:   snapshot.Users{Read: tally.Read, Answered: tally.Answered},
-		Outputs: []snapshot.File{{Path: path, Bytes: int64(len(data)), Rows: out.Info().Rows, SHA256: hex.EncodeToString(sum[:])}, {Path: path + ".errors.jsonl"}},
+		Format: snapshot.ManifestFormat, RunID: "run-" + name, StartedAt: time.UnixMilli(1767323045000).UTC(),
+		FinishedAt: time.UnixMilli(1767326645000).UTC(),
+		Flags:      tally.Flags(), NobodyGot: tally.Nobody(),
+		Users: snapshot.Users{Read: tally.Read, Answered: tally.Answered},
+		Outputs: []snapshot.File{{Path: path, Bytes: int64(len(data)), Rows: out.Info().Rows,
+			SHA256: hex.EncodeToString(sum[:])}, {Path: path + ".errors.jsonl"}},
 	}
 	m.Layout = snapshot.Layout{Flags: w.flags, Include: spec.Include, EscapeFormulas: spec.EscapeFormulas}
 	writeManifest(tb, path, m)
@@ -133,7 +135,8 @@ func build(tb testing.TB, o Options) (*Report, []string) {
 	tb.Helper()
 	var changes []string
 	o.Each = func(c *Change) error {
-		changes = append(changes, fmt.Sprintf("%s|%s %d>%d %s %s: %v > %v %s", c.UserID, c.DeviceID, c.BeforeRow, c.AfterRow, c.Flag, c.What, c.Before, c.After, c.Cause))
+		changes = append(changes, fmt.Sprintf("%s|%s %d>%d %s %s: %v > %v %s", c.UserID, c.DeviceID, c.BeforeRow, c.AfterRow,
+			c.Flag, c.What, c.Before, c.After, c.Cause))
 		return nil
 	}
 	r, err := Compare(tb.Context(), o)
@@ -187,7 +190,8 @@ func expected(before, after *world) (Users, map[string]int64) {
 			if was == NotAsked || is == NotAsked {
 				continue
 			}
-			changed = changed || wasVariant.Key != isVariant.Key || wasVariant.Payload != isVariant.Payload || wasVariant.ExperimentKey != isVariant.ExperimentKey
+			changed = changed || wasVariant.Key != isVariant.Key || wasVariant.Payload != isVariant.Payload ||
+				wasVariant.ExperimentKey != isVariant.ExperimentKey
 		}
 		switch {
 		case bo == nil:

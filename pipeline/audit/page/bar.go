@@ -32,7 +32,8 @@ type labelled struct {
 	share      float64
 }
 
-// newBar stacks shares of a whole, and others for those of the whole that are not among them. Its accessible name has all.
+// newBar stacks shares of a whole, and others for those of the whole that are not among them. Its accessible name has
+// all.
 func newBar(head string, shares []labelled, whole float64) *bar {
 	b := &bar{}
 	var names []string

@@ -58,7 +58,8 @@ func newDiffView(r *diff.Report, o Origin) *diffView {
 		verdict = mark{"ok", "✓", "same"}
 	}
 	names := filepath.Base(r.Before.Path) + " → " + filepath.Base(r.After.Path)
-	v := &diffView{frame: newFrame("Snapshot diff", names, r.Unit, verdict, r.Verdict.Text, r.Files, o), Configs: r.Configs.Words}
+	v := &diffView{frame: newFrame("Snapshot diff", names, r.Unit, verdict, r.Verdict.Text, r.Files, o),
+		Configs: r.Configs.Words}
 	for i, s := range []*diff.Snapshot{&r.Before, &r.After} {
 		which := []string{"before", "after"}[i]
 		if span := formatSpan(s.StartedAt, s.FinishedAt); span != "" {
@@ -86,7 +87,8 @@ func newDiffView(r *diff.Report, o Origin) *diffView {
 	v.addFlags(r)
 	unfoldFew(&v.Findings, &v.Folded)
 	v.Notes = append(slices.Clone(r.Notes),
-		"A user has changed if at least one flag has another variant, payload or experiment key. Two users are the same if their user ids and device ids are.")
+		"A user has changed if at least one flag has another variant, payload or experiment key. Two users are the same "+
+			"if their user ids and device ids are.")
 	return v
 }
 
@@ -125,7 +127,8 @@ func (v *diffView) addFlags(r *diff.Report) {
 		if f.Changed == 0 {
 			continue
 		}
-		said := finding{Mark: changed, Text: []part{{Name: out.Key, Link: out.ID}, {Text: ": " + strings.Join(out.Words, "; ")}}}
+		said := finding{Mark: changed, Text: []part{{Name: out.Key, Link: out.ID},
+			{Text: ": " + strings.Join(out.Words, "; ")}}}
 		if len(v.Findings) < openFindings {
 			v.Findings = append(v.Findings, said)
 		} else {

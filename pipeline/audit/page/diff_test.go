@@ -28,26 +28,36 @@ func transition(before, after string, users int64) diff.Transition {
 func exampleDiff() *diff.Report {
 	day := time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
 	r := &diff.Report{
-		Files:   exampleFiles(),
-		Verdict: diff.Verdict{Text: "30 of 1,000 users in both changed (3.0 %), 5 added; but not both snapshots can be trusted"},
-		Before:  diff.Snapshot{Path: "out/monday.parquet", Manifest: "out/monday.parquet.manifest.json", RunID: "run-1", StartedAt: day, FinishedAt: day.Add(time.Minute), Users: 1000, Assignments: 1500, Complete: true},
-		After:   diff.Snapshot{Path: "tuesday.csv", Users: 1005, Assignments: 1510, Failed: 2, Problems: []string{"there is no manifest beside it"}},
-		Users:   diff.Users{Both: 1000, Changed: 30, Share: 0.03, Added: 5},
-		Configs: diff.Configs{Compared: true, Words: "1 of 3 changed", Changed: []diff.ConfigChange{{Flag: "checkout", Change: "changed", Parts: []string{"segments", "variants"}}}},
-		OnlyIn:  diff.OnlyIn{After: []string{"new"}},
+		Files: exampleFiles(),
+		Verdict: diff.Verdict{Text: "30 of 1,000 users in both changed (3.0 %), 5 added; but not both snapshots can be " +
+			"trusted"},
+		Before: diff.Snapshot{Path: "out/monday.parquet", Manifest: "out/monday.parquet.manifest.json", RunID: "run-1",
+			StartedAt: day, FinishedAt: day.Add(time.Minute), Users: 1000, Assignments: 1500, Complete: true},
+		After: diff.Snapshot{Path: "tuesday.csv", Users: 1005, Assignments: 1510, Failed: 2,
+			Problems: []string{"there is no manifest beside it"}},
+		Users: diff.Users{Both: 1000, Changed: 30, Share: 0.03, Added: 5},
+		Configs: diff.Configs{Compared: true, Words: "1 of 3 changed",
+			Changed: []diff.ConfigChange{{Flag: "checkout", Change: "changed", Parts: []string{"segments", "variants"}}}},
+		OnlyIn: diff.OnlyIn{After: []string{"new"}},
 		Flags: []diff.Flag{
-			{Key: "checkout", Changed: 30, Variants: 22, Payloads: 8, Causes: map[diff.Cause]int64{diff.CauseConfiguration: 25, diff.CauseUser: 5}, Transitions: []diff.Transition{
-				transition("bold", "bold", 400), transition("bold", "control", 20), transition("control", "control", 400), transition(diff.NotAssigned, "bold", 2),
-				transition(diff.NotAssigned, diff.NotAssigned, 178), transition(diff.Absent, "bold", 5)}},
-			{Key: "new", Transitions: []diff.Transition{transition(diff.Absent, "not assigned", 7), transition(diff.Absent, diff.NotAssigned, 998)}},
-			{Key: "still", Transitions: []diff.Transition{transition("on", "on", 1000), transition(diff.Absent, diff.NotAssigned, 5)}},
-			{Key: "unasked", NotAsked: diff.NotAskedAfter, Transitions: []diff.Transition{transition("on", diff.NotAsked, 800), transition(diff.NotAssigned, diff.NotAsked, 200)}},
+			{Key: "checkout", Changed: 30, Variants: 22, Payloads: 8,
+				Causes: map[diff.Cause]int64{diff.CauseConfiguration: 25, diff.CauseUser: 5}, Transitions: []diff.Transition{
+					transition("bold", "bold", 400), transition("bold", "control", 20), transition("control", "control", 400),
+					transition(diff.NotAssigned, "bold", 2),
+					transition(diff.NotAssigned, diff.NotAssigned, 178), transition(diff.Absent, "bold", 5)}},
+			{Key: "new", Transitions: []diff.Transition{transition(diff.Absent, "not assigned", 7),
+				transition(diff.Absent, diff.NotAssigned, 998)}},
+			{Key: "still", Transitions: []diff.Transition{transition("on", "on", 1000),
+				transition(diff.Absent, diff.NotAssigned, 5)}},
+			{Key: "unasked", NotAsked: diff.NotAskedAfter, Transitions: []diff.Transition{transition("on", diff.NotAsked, 800),
+				transition(diff.NotAssigned, diff.NotAsked, 200)}},
 			{Key: "wide"},
 		},
 		Notes: []string{"Payloads are not compared: a wide output has them only with --include payload."},
 	}
 	for i := range 60 {
-		r.Flags[4].Transitions = append(r.Flags[4].Transitions, transition(diff.NotAssigned, strings.Repeat("v", i+1), int64(i+1)))
+		r.Flags[4].Transitions = append(r.Flags[4].Transitions,
+			transition(diff.NotAssigned, strings.Repeat("v", i+1), int64(i+1)))
 	}
 	return r
 }
@@ -81,13 +91,16 @@ func TestDiff(t *testing.T) {
 	}
 	text := string(got)
 	for _, want := range []string{
-		`not ok</span> <span class="sentence">30 of 1,000 users in both changed`, `<bdi>tuesday.csv</bdi>: there is no manifest`,
+		`not ok</span> <span class="sentence">30 of 1,000 users in both changed`,
+		`<bdi>tuesday.csv</bdi>: there is no manifest`,
 		`<a href="#flag-1"><bdi>checkout</bdi></a>: 22 users: another variant; 8 users: the same variant with another payload; cause: the new configuration (25), the user&#39;s new properties (5)`,
 		`not to be trusted`, `1 of 3 changed.`, `changed: segments, variants`,
 		`aria-label="Changed 3.0 %"`, `Unchanged: <bdi>still</bdi>.`,
-		`aria-label="Before: control 40.0 %, bold 42.0 %, not assigned 18.0 %"`, `aria-label="After: control 41.8 %, bold 40.5 %, not assigned 17.7 %"`,
+		`aria-label="Before: control 40.0 %, bold 42.0 %, not assigned 18.0 %"`,
+		`aria-label="After: control 41.8 %, bold 40.5 %, not assigned 17.7 %"`,
 		`<td class="n m3">20</td>`, `<td class="n m0">178</td>`,
-		`It is not in the snapshot before.`, `&#34;not assigned&#34;`, `Not compared: the run after did not ask for it.`, `And 10 more transitions.`,
+		`It is not in the snapshot before.`, `&#34;not assigned&#34;`, `Not compared: the run after did not ask for it.`,
+		`And 10 more transitions.`,
 		`Payloads are not compared`, `run-1`,
 	} {
 		at := strings.Index(text, want)

@@ -81,8 +81,9 @@ func (v *reportView) addFlags(r *report.Report) {
 }
 
 func newSection(f *report.Flag, unit stats.Unit) *section {
-	s := &section{ofFlag: f, unit: unit, Key: f.Key, Mark: worse(testMark(f.Test), testMark(f.Allocation)), Percent: text.Percent(f.Reach.Share),
-		Any: len(f.Expected.Variants) > 0, Reach: "None of " + unit.Count(f.Users) + " got a variant."}
+	s := &section{ofFlag: f, unit: unit, Key: f.Key, Mark: worse(testMark(f.Test), testMark(f.Allocation)),
+		Percent: text.Percent(f.Reach.Share),
+		Any:     len(f.Expected.Variants) > 0, Reach: "None of " + unit.Count(f.Users) + " got a variant."}
 	var more int
 	var rest int64
 	s.shown, more, rest = f.ShownVariants(maxVariants)
@@ -107,10 +108,12 @@ func newSection(f *report.Flag, unit stats.Unit) *section {
 		s.Variants = append(s.Variants, variant{&f.Variants[at], s.looks[i]})
 	}
 	if f.Assigned > 0 {
-		s.Reach = fmt.Sprintf("%s of %s got a variant: %s (%s).", text.Thousands(f.Assigned), unit.Count(f.Users), s.Percent, interval(f.Reach))
+		s.Reach = fmt.Sprintf("%s of %s got a variant: %s (%s).", text.Thousands(f.Assigned), unit.Count(f.Users), s.Percent,
+			interval(f.Reach))
 	}
 	if f.LeftOut > 0 {
-		s.Reach += " " + text.Plural(f.LeftOut, "did not get it by chance, and is left out of tests.", "did not get it by chance, and are left out of tests.")
+		s.Reach += " " + text.Plural(f.LeftOut, "did not get it by chance, and is left out of tests.",
+			"did not get it by chance, and are left out of tests.")
 	}
 	for _, words := range []string{f.Result.String(), f.AllocationResult.String()} {
 		if words != "" {
@@ -121,7 +124,8 @@ func newSection(f *report.Flag, unit stats.Unit) *section {
 	split := len(s.shown) > 1 && f.Assigned > 0
 	var ends []template.CSS
 	if split {
-		s.Caption = "Variants of the " + unit.Count(f.Assigned) + map[bool]string{false: " who", true: " that"}[unit == stats.UnitRows] + " got one"
+		s.Caption = "Variants of the " + unit.Count(f.Assigned) +
+			map[bool]string{false: " who", true: " that"}[unit == stats.UnitRows] + " got one"
 		s.Split = s.splitBar("Split: ", &f.Counts)
 		ends = s.lines(&f.Counts)
 		if s.Any {
@@ -169,7 +173,8 @@ func (s *section) addSlices(split bool) {
 }
 
 func (s *section) newSlice(fs *report.FlagSlice, split bool) slice {
-	out := slice{Label: fs.Label, Users: s.unit.Count(fs.Users), Mark: markOf(fs.Verdict), Reach: text.Percent(fs.Reach.Share)}
+	out := slice{Label: fs.Label, Users: s.unit.Count(fs.Users), Mark: markOf(fs.Verdict),
+		Reach: text.Percent(fs.Reach.Share)}
 	switch {
 	case fs.Assigned == 0:
 		out.Mark, out.Words = none, "nobody here got a variant"

@@ -40,8 +40,8 @@ func (v *reportView) addOverlaps(r *report.Report) {
 
 var depends = mark{"warn", "◆", "depends"}
 
-// overlapMark is the mark of a pair. The report cannot know whether one flag is meant to depend on the other: so that is a
-// difference, and not a warning.
+// overlapMark is the mark of a pair. The report cannot know whether one flag is meant to depend on the other: so that
+// is a difference, and not a warning.
 func overlapMark(o *report.Overlap) mark {
 	m := testMark(o.Test)
 	switch {
@@ -106,7 +106,8 @@ func newMatrix(r *report.Report) *matrix {
 	}
 	m := &matrix{}
 	if len(keys) > matrixFlags {
-		m.Left = fmt.Sprintf("The matrix has the %d of %d flags that overlap most; the list below has all pairs.", matrixFlags, len(keys))
+		m.Left = fmt.Sprintf("The matrix has the %d of %d flags that overlap most; the list below has all pairs.",
+			matrixFlags, len(keys))
 		slices.SortStableFunc(keys, func(a, b string) int { return cmp.Compare(weight[b], weight[a]) })
 		keys = keys[:matrixFlags]
 		slices.Sort(keys)

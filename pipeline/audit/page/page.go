@@ -94,9 +94,11 @@ type (
 	}
 )
 
-func newFrame(kind, names string, unit stats.Unit, verdict mark, sentence string, files []snapshot.File, o Origin) frame {
-	f := frame{CSS: template.CSS(pageCSS), Kind: kind, Names: names, Units: unit.Noun(2), Verdict: verdict, Sentence: sentence,
-		Made: "Made by rollcall"}
+func newFrame(kind, names string, unit stats.Unit, verdict mark, sentence string, files []snapshot.File,
+	o Origin) frame {
+	f := frame{CSS: template.CSS(pageCSS), Kind: kind, Names: names, Units: unit.Noun(2), Verdict: verdict,
+		Sentence: sentence,
+		Made:     "Made by rollcall"}
 	for _, file := range files {
 		same := func(f snapshot.File) bool { return f.Path == file.Path && f.SHA256 == file.SHA256 }
 		if !slices.ContainsFunc(f.Files, same) {

@@ -31,7 +31,8 @@ var update = flag.Bool("update", false, "write the golden file anew")
 var origin = Origin{Made: time.Date(2026, 1, 3, 9, 30, 0, 0, time.UTC), Version: "1.2.3"}
 
 func exampleFiles() []snapshot.File {
-	return []snapshot.File{{Path: "users.csv", SHA256: strings.Repeat("1f", 32)}, {Path: "out/example.parquet", SHA256: strings.Repeat("0a", 32)},
+	return []snapshot.File{{Path: "users.csv", SHA256: strings.Repeat("1f", 32)},
+		{Path: "out/example.parquet", SHA256: strings.Repeat("0a", 32)},
 		{Path: "users.csv", SHA256: strings.Repeat("1f", 32)}, {Path: "elsewhere.csv"}}
 }
 
@@ -69,41 +70,64 @@ func example() *report.Report {
 	day := time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
 	fine := &stats.Test{Verdict: stats.OK, P: 0.2, Corrected: 1}
 	off := &stats.Test{Verdict: stats.Alert, P: 1e-9, Corrected: 1e-7, W: 0.17}
-	small := &stats.Test{Verdict: stats.None, P: 1, Corrected: 1, None: "too few users: 3.1 expected in the smallest group, 5 are needed"}
+	small := &stats.Test{Verdict: stats.None, P: 1, Corrected: 1,
+		None: "too few users: 3.1 expected in the smallest group, 5 are needed"}
 	r := &report.Report{
-		Files: exampleFiles(), Format: 1, Tests: 60, Families: []report.Family{{Name: report.FamilySplit, Tests: 2}, {Name: report.FamilySlices, Tests: 58}},
+		Files: exampleFiles(), Format: 1, Tests: 60, Families: []report.Family{{Name: report.FamilySplit, Tests: 2},
+			{Name: report.FamilySlices, Tests: 58}},
 		Verdict: report.Verdict{Severity: report.Alert, Text: "not as it should be: 2 alerts and 1 warning, by 60 tests"},
 		Findings: []report.Finding{
-			{Severity: report.Alert, Kind: report.KindExclusion, Flag: "checkout", Other: "pay", Says: report.Statement{Text: "12 users have a variant of both, 5 a treatment of both, although group mutex makes them exclude each other"}},
-			{Severity: report.Alert, Kind: report.KindSplit, Flag: "checkout", Column: "country", Slice: "FR", Says: report.Statement{Text: "not split as expected: control 41.7 % instead of 50.0 %, w = 0.165, p = 7e-15"}},
+			{Severity: report.Alert, Kind: report.KindExclusion, Flag: "checkout", Other: "pay",
+				Says: report.Statement{Text: "12 users have a variant of both, 5 a treatment of both, although group mutex " +
+					"makes them exclude each other"}},
+			{Severity: report.Alert, Kind: report.KindSplit, Flag: "checkout", Column: "country", Slice: "FR",
+				Says: report.Statement{Text: "not split as expected: control 41.7 % instead of 50.0 %, w = 0.165, p = 7e-15"}},
 			{Severity: report.Warn, Kind: report.KindNobody, Flag: "old", Says: report.Statement{Text: "nobody got a variant"}},
-			{Severity: report.Note, Kind: report.KindFailed, Column: "country", Slice: "DE", Says: report.Statement{Text: "2.0 % failed, of all 0.2 %; w = 0.010, p = 0.0050"}},
+			{Severity: report.Note, Kind: report.KindFailed, Column: "country", Slice: "DE",
+				Says: report.Statement{Text: "2.0 % failed, of all 0.2 %; w = 0.010, p = 0.0050"}},
 		},
 		Snapshots: []report.Snapshot{
-			{Path: "out/example.parquet", Manifest: "out/example.parquet.manifest.json", RunID: "20260102T030405Z-example", Version: "1.2.2", StartedAt: day, FinishedAt: day.Add(time.Hour), Resumes: 1,
-				Users: snapshot.Users{Read: 12000, Answered: 11970, Failed: 30, FailedByKind: map[pipeline.Kind]int64{pipeline.KindUnavailable: 30}}, InFile: 11970, Records: 35910,
-				First: day, Last: day.Add(30 * time.Hour), Everybody: true, Complete: true, Checksum: true, Problems: []string{}, Warnings: []string{"columns that are not used: email"}},
-			{Path: "elsewhere.csv", InFile: 10, Records: 10, Problems: []string{"there is no manifest beside it: the run is not finished, or the file was moved alone"}, Warnings: []string{}},
+			{Path: "out/example.parquet", Manifest: "out/example.parquet.manifest.json", RunID: "20260102T030405Z-example",
+				Version: "1.2.2", StartedAt: day, FinishedAt: day.Add(time.Hour), Resumes: 1,
+				Users: snapshot.Users{Read: 12000, Answered: 11970, Failed: 30,
+					FailedByKind: map[pipeline.Kind]int64{pipeline.KindUnavailable: 30}}, InFile: 11970, Records: 35910,
+				First: day, Last: day.Add(30 * time.Hour), Everybody: true, Complete: true, Checksum: true, Problems: []string{},
+				Warnings: []string{"columns that are not used: email"}},
+			{Path: "elsewhere.csv", InFile: 10, Records: 10,
+				Problems: []string{"there is no manifest beside it: the run is not finished, or the file was moved alone"},
+				Warnings: []string{}},
 		},
 		Users: report.Users{Users: snapshot.Users{Read: 12010, Answered: 11980, Failed: 30}, InFile: 11980},
 		Columns: []report.Column{
-			{Name: "country", FailingResult: report.Statement{Text: "of the users with country = DE, 2.0 % failed, of all 0.2 %; w = 0.010, p = 0.0050"}, Failing: &stats.Test{Verdict: stats.Warn}},
-			{Name: "plan", FailingResult: report.Statement{Text: "not tested: no user failed"}, Slices: []report.Slice{{Label: "free", Users: 11980}}},
+			{Name: "country", FailingResult: report.Statement{Text: "of the users with country = DE, 2.0 % failed, of all " +
+				"0.2 %; w = 0.010, p = 0.0050"}, Failing: &stats.Test{Verdict: stats.Warn}},
+			{Name: "plan", FailingResult: report.Statement{Text: "not tested: no user failed"},
+				Slices: []report.Slice{{Label: "free", Users: 11980}}},
 		},
 		Flags: []report.Flag{
-			{Key: "checkout", Verdict: report.Alert, Expected: report.Expectation{Source: "--expect", Split: engine.Split{Variants: []engine.Weight{{Variant: "bold-1", Share: 0.5}, {Variant: "control", Share: 0.5}}}}, Counts: counts(11980, half, 5826, 6144)},
+			{Key: "checkout", Verdict: report.Alert, Expected: report.Expectation{Source: "--expect",
+				Split: engine.Split{Variants: []engine.Weight{{Variant: "bold-1", Share: 0.5}, {Variant: "control", Share: 0.5}}}},
+				Counts: counts(11980, half, 5826, 6144)},
 			{Key: "old", Verdict: report.Warn, Counts: counts(11980, nil)},
-			{Key: "pay", Verdict: report.Alert, Expected: report.Expectation{Source: "flags.json", Split: engine.Split{Assigned: &third}}, Counts: counts(11980, nil, 0, 3990)},
-			{Key: "prices", Verdict: report.NotTested, Expected: report.Expectation{Source: "flags.json", Split: engine.Split{None: engine.NoSplit{Reason: engine.SplitIDsDiffer}}}, Counts: counts(11980, nil, 2000, 1000, 1000)},
+			{Key: "pay", Verdict: report.Alert, Expected: report.Expectation{Source: "flags.json",
+				Split: engine.Split{Assigned: &third}}, Counts: counts(11980, nil, 0, 3990)},
+			{Key: "prices", Verdict: report.NotTested, Expected: report.Expectation{Source: "flags.json",
+				Split: engine.Split{None: engine.NoSplit{Reason: engine.SplitIDsDiffer}}},
+				Counts: counts(11980, nil, 2000, 1000, 1000)},
 		},
 		Overlaps: []report.Overlap{
-			{A: "checkout", B: "pay", Treatments: 5, Independent: 2046, Assigned: 12, Group: "mutex", GroupType: engine.MutualExclusion, Exclusive: true, Result: report.Statement{Text: "12 users have a variant of both"}},
-			{A: "checkout", B: "prices", Treatments: 1900, Independent: 1025.7, Assigned: 4000, Test: off, Result: report.Statement{Text: "which variant of one a user gets depends on the other"}},
-			{A: "pay", B: "prices", Treatments: 670, Independent: 666.1, Assigned: 1400, Test: fine, Result: report.Statement{Text: "670 users are in a treatment of both"}},
+			{A: "checkout", B: "pay", Treatments: 5, Independent: 2046, Assigned: 12, Group: "mutex",
+				GroupType: engine.MutualExclusion, Exclusive: true,
+				Result: report.Statement{Text: "12 users have a variant of both"}},
+			{A: "checkout", B: "prices", Treatments: 1900, Independent: 1025.7, Assigned: 4000, Test: off,
+				Result: report.Statement{Text: "which variant of one a user gets depends on the other"}},
+			{A: "pay", B: "prices", Treatments: 670, Independent: 666.1, Assigned: 1400, Test: fine,
+				Result: report.Statement{Text: "670 users are in a treatment of both"}},
 		},
 		Notes: []string{"Of more than 1024 flags, only the first ones in the file are looked at in pairs."},
 	}
-	r.Flags[0].Test, r.Flags[0].Against, r.Flags[0].Result.Text = fine, report.AgainstExpected, "split as expected, p = 0.20"
+	r.Flags[0].Test, r.Flags[0].Against, r.Flags[0].Result.Text = fine, report.AgainstExpected,
+		"split as expected, p = 0.20"
 	r.Flags[0].LeftOut = 2
 	fifth := 0.29 // those with a device id, of whom a third should have it
 	r.Flags[2].ExpectedReach = &fifth
@@ -112,7 +136,8 @@ func example() *report.Report {
 	r.Flags[3].Result.Text = "no one split is expected"
 	slice := func(label string, c report.Counts, test *stats.Test, against, words string) report.FlagSlice {
 		c.Test, c.Against, c.Result.Text = test, against, words
-		s := report.FlagSlice{Column: "country", Label: label, Kind: report.SliceValue, Counts: c, Verdict: report.SliceNotTested}
+		s := report.FlagSlice{Column: "country", Label: label, Kind: report.SliceValue, Counts: c,
+			Verdict: report.SliceNotTested}
 		switch {
 		case test == nil || !test.Tested():
 		case test.Verdict == stats.OK:
@@ -124,17 +149,21 @@ func example() *report.Report {
 		}
 		return s
 	}
-	r.Flags[0].Slices = append(r.Flags[0].Slices, slice("FR", counts(2511, half, 1047, 1464), off, report.AgainstExpected, "not split as expected: control 41.7 % instead of 50.0 %, w = 0.165, p = 7e-15"))
-	r.Flags[3].Slices = append(r.Flags[3].Slices, slice("FR", counts(2511, nil, 800, 100, 100), off, report.AgainstOthers, "split unlike all others"))
+	r.Flags[0].Slices = append(r.Flags[0].Slices, slice("FR", counts(2511, half, 1047, 1464), off, report.AgainstExpected,
+		"not split as expected: control 41.7 % instead of 50.0 %, w = 0.165, p = 7e-15"))
+	r.Flags[3].Slices = append(r.Flags[3].Slices, slice("FR", counts(2511, nil, 800, 100, 100), off, report.AgainstOthers,
+		"split unlike all others"))
 	for i := range 12 {
 		label := fmt.Sprintf("country-%d", i)
 		r.Columns[0].Slices = append(r.Columns[0].Slices, report.Slice{Label: label, Users: 1000, Failed: int64(i)})
-		r.Flags[0].Slices = append(r.Flags[0].Slices, slice(label, counts(1000, half, 490, 500), fine, report.AgainstExpected, "split as expected, p = 1"))
+		r.Flags[0].Slices = append(r.Flags[0].Slices, slice(label, counts(1000, half, 490, 500), fine, report.AgainstExpected,
+			"split as expected, p = 1"))
 		r.Flags[2].Slices = append(r.Flags[2].Slices, slice(label, counts(1000, nil, 0, int64(300+i)), nil, "", ""))
 		r.Flags[2].Slices[i].Variants = r.Flags[2].Slices[i].Variants[:1]
 		r.Flags[2].Slices[i].ExpectedReach = &fifth
 	}
-	r.Flags[0].Slices = append(r.Flags[0].Slices, slice("(other)", counts(11, half, 3, 4), small, report.AgainstExpected, "not tested: "+small.None), slice("(none)", counts(3, half, 0, 0), small, "", ""))
+	r.Flags[0].Slices = append(r.Flags[0].Slices, slice("(other)", counts(11, half, 3, 4), small, report.AgainstExpected,
+		"not tested: "+small.None), slice("(none)", counts(3, half, 0, 0), small, "", ""))
 	return r
 }
 
@@ -174,7 +203,10 @@ var attributes = strings.Fields(`lang dir charset http-equiv content name class 
 // checkPage reads the page as XML, which it is too: so every element is closed where it was opened. Nothing in it is
 // invisible, or changes the direction of text.
 func checkPage(data []byte) error {
-	if at := bytes.IndexFunc(data, func(r rune) bool { return !unicode.IsPrint(r) && r != '\n' && r != '\u00a0' }); at >= 0 || !utf8.Valid(data) {
+	if at := bytes.IndexFunc(data, func(r rune) bool {
+		return !unicode.IsPrint(r) && r != '\n' &&
+			r != '\u00a0'
+	}); at >= 0 || !utf8.Valid(data) {
 		return fmt.Errorf("the page is not clean: at byte %d", at)
 	}
 	d := xml.NewDecoder(bytes.NewReader(data))
@@ -283,16 +315,21 @@ func TestSays(t *testing.T) {
 	for _, want := range []string{
 		`12,010 users`, `20260102T030405Z-example`,
 		`Not as it should be: 2 alerts and 1 warning, by 60 tests`,
-		`<a href="#flag-1"><bdi>checkout</bdi></a> and <a href="#flag-2"><bdi>pay</bdi></a>: 12 users`, // both alert, before old
+		// both alert, before old
+		`<a href="#flag-1"><bdi>checkout</bdi></a> and <a href="#flag-2"><bdi>pay</bdi></a>: 12 users`,
 		`, where <bdi>country</bdi> = <bdi>FR</bdi>: not split as expected: control 41.7` + "\u00a0%",
 		"p\u00a0=\u00a07e\u221215",
 		`Failing depends on <bdi>country</bdi>: of the users with <bdi>country</bdi> = <bdi>DE</bdi>`,
-		`Can the snapshot be trusted?`, `complete</span>`, `30 unavailable`, `1 time<`, `not to be trusted</span>`, `There is no manifest beside it`,
-		`<article id="flag-1"`, `aria-label="Split: control 48.7 %, bold-1 51.3 %"`, `aria-label="Expected: control 50.0 %, bold-1 50.0 %"`,
-		`<bdi>FR</bdi> <span class="mark alert">`, `aria-label="control 41.7 %, bold-1 58.3 %"`, `style="left:50%"`, `7 more slices by <bdi>country</bdi>`, `too few users`, `nobody here got a variant`,
+		`Can the snapshot be trusted?`, `complete</span>`, `30 unavailable`, `1 time<`, `not to be trusted</span>`,
+		`There is no manifest beside it`,
+		`<article id="flag-1"`, `aria-label="Split: control 48.7 %, bold-1 51.3 %"`,
+		`aria-label="Expected: control 50.0 %, bold-1 50.0 %"`,
+		`<bdi>FR</bdi> <span class="mark alert">`, `aria-label="control 41.7 %, bold-1 58.3 %"`, `style="left:50%"`,
+		`7 more slices by <bdi>country</bdi>`, `too few users`, `nobody here got a variant`,
 		`With a variant 33.3 %, expected 29.0 %`, `None of 11,980 users got a variant.`, `differs</span>`,
 		`class="mx"`, `although they exclude each other`, `1.9`,
-		`Of more than 1024 flags`, `corrected (Holm) for all tests of its family: 2 of flags`, `by rollcall 1.2.2`, strings.Repeat("0a", 32), `not known`,
+		`Of more than 1024 flags`, `corrected (Holm) for all tests of its family: 2 of flags`, `by rollcall 1.2.2`,
+		strings.Repeat("0a", 32), `not known`,
 	} {
 		at := strings.Index(text, want)
 		if at < 0 {
@@ -304,7 +341,8 @@ func TestSays(t *testing.T) {
 
 // FuzzHTML: whatever the names are, they are text.
 func FuzzHTML(f *testing.F) {
-	for _, s := range []string{`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `</style></title>`, "{{.}}", "\x00\x1b[31m\u202e", "\xff\xfe", "]]>", "<!--", strings.Repeat("x", 300), "תשלום", "'onclick='", "\ufffe"} {
+	for _, s := range []string{`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `</style></title>`, "{{.}}",
+		"\x00\x1b[31m\u202e", "\xff\xfe", "]]>", "<!--", strings.Repeat("x", 300), "תשלום", "'onclick='", "\ufffe"} {
 		f.Add(s, s)
 	}
 	f.Fuzz(func(t *testing.T, key, label string) {
@@ -313,7 +351,8 @@ func FuzzHTML(f *testing.F) {
 		}
 		r := example()
 		r.Verdict.Text, r.Notes = label, []string{key}
-		r.Snapshots[0].Path, r.Snapshots[0].RunID, r.Snapshots[0].Version, r.Snapshots[0].Warnings, r.Snapshots[1].Problems = key, label, key, []string{label}, []string{key}
+		r.Snapshots[0].Path, r.Snapshots[0].RunID, r.Snapshots[0].Version, r.Snapshots[0].Warnings,
+			r.Snapshots[1].Problems = key, label, key, []string{label}, []string{key}
 		r.Columns[0].Name, r.Columns[0].FailingResult.Text, r.Columns[0].Slices[0].Label = key, label, label
 		for i := range r.Flags {
 			fl := &r.Flags[i]
@@ -330,7 +369,8 @@ func FuzzHTML(f *testing.F) {
 			fi.Flag, fi.Column, fi.Slice, fi.Says.Text = key+fi.Flag, key, label, label
 		}
 		for i := range r.Overlaps {
-			r.Overlaps[i].A, r.Overlaps[i].B, r.Overlaps[i].Result.Text, r.Overlaps[i].Group = key+r.Overlaps[i].A, key+r.Overlaps[i].B, label, key
+			r.Overlaps[i].A, r.Overlaps[i].B, r.Overlaps[i].Result.Text, r.Overlaps[i].Group = key+r.Overlaps[i].A, key+
+				r.Overlaps[i].B, label, key
 		}
 		r.Files = []snapshot.File{{Path: label, SHA256: key}}
 		data, err := Report(r, Origin{Version: key})
@@ -355,14 +395,16 @@ func many(flags, slices int) *report.Report {
 		f.Counts = counts(30_000_000, third, 10_000_000, 9_999_000, 10_001_000)
 		f.Slices = nil
 		for k := range slices {
-			s := report.FlagSlice{Column: []string{"country", "plan"}[k%2], Label: fmt.Sprintf("a country with number %d", k), Counts: counts(600_000, third, 200_000, 190_000, 210_000)}
+			s := report.FlagSlice{Column: []string{"country", "plan"}[k%2], Label: fmt.Sprintf("a country with number %d", k),
+				Counts: counts(600_000, third, 200_000, 190_000, 210_000)}
 			s.Test, s.Against, s.Result.Text = &stats.Test{Verdict: stats.OK}, report.AgainstExpected, "split as expected, p = 1"
 			f.Slices = append(f.Slices, s)
 		}
 		r.Flags = append(r.Flags, f)
 		for k := range i {
 			if len(r.Overlaps) < 5000 {
-				r.Overlaps = append(r.Overlaps, report.Overlap{A: r.Flags[k].Key, B: f.Key, Treatments: 500, Independent: 490.2, Assigned: 2000, Result: report.Statement{Text: "500 users are in a treatment of both"}})
+				r.Overlaps = append(r.Overlaps, report.Overlap{A: r.Flags[k].Key, B: f.Key, Treatments: 500, Independent: 490.2,
+					Assigned: 2000, Result: report.Statement{Text: "500 users are in a treatment of both"}})
 			}
 		}
 	}
@@ -404,7 +446,8 @@ func TestContrast(t *testing.T) {
 				t.Errorf("%s: %s on %s has a contrast of %.2f, want %.1f", mode, front, back, got, least)
 			}
 		}
-		for _, back := range []string{"paper", "panel", "alert-tint", "warn-tint", "ok-tint", "note-tint", "m1", "m2", "m3", "m4"} {
+		for _, back := range []string{"paper", "panel", "alert-tint", "warn-tint", "ok-tint", "note-tint", "m1", "m2", "m3",
+			"m4"} {
 			check("ink", back, 4.5)
 		}
 		for _, back := range []string{"paper", "alert-tint", "warn-tint", "ok-tint", "note-tint"} {
@@ -444,7 +487,8 @@ func TestRows(t *testing.T) {
 	r := example()
 	r.Unit = stats.UnitRows
 	text := string(render(t, r))
-	for _, want := range []string{"Rows by <bdi>country</bdi>", "1,000 rows, ", "Rows in a treatment of two flags", "Of all rows", "12,010 rows", "rows read", "rows that got one"} {
+	for _, want := range []string{"Rows by <bdi>country</bdi>", "1,000 rows, ", "Rows in a treatment of two flags",
+		"Of all rows", "12,010 rows", "rows read", "rows that got one"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page of a report in rows does not say %q", want)
 		}
@@ -468,7 +512,8 @@ func TestManyVariants(t *testing.T) {
 	if len(page) > 200_000 {
 		t.Errorf("the page has %d bytes, want at most 200,000", len(page))
 	}
-	for _, want := range []string{"And 19,980 more variants with 19,980 users.", "<bdi>bold-19000</bdi>", ", others 66.6 %", `<i class="rest"`} {
+	for _, want := range []string{"And 19,980 more variants with 19,980 users.", "<bdi>bold-19000</bdi>",
+		", others 66.6 %", `<i class="rest"`} {
 		if !bytes.Contains(page, []byte(want)) {
 			t.Errorf("the page does not say %q", want)
 		}
@@ -485,11 +530,14 @@ func TestLines(t *testing.T) {
 	c.LeftOut = 200
 	bold, control, reach := 500., 300., 0.9
 	c.Variants[0].ExpectedUsers, c.Variants[1].ExpectedUsers, c.ExpectedReach = &bold, &control, &reach
-	f := report.Flag{Key: "f", Counts: c, Expected: report.Expectation{Source: "flags.json", Split: engine.Split{Variants: []engine.Weight{{Variant: "bold-1", Share: 0.5}, {Variant: "control", Share: 0.5}}}}}
+	f := report.Flag{Key: "f", Counts: c, Expected: report.Expectation{Source: "flags.json",
+		Split: engine.Split{Variants: []engine.Weight{{Variant: "bold-1", Share: 0.5}, {Variant: "control", Share: 0.5}}}}}
 	f.Slices = []report.FlagSlice{{Column: "country", Label: "DE", Counts: c}}
 	out := newSection(&f, stats.UnitUsers)
-	if got := out.Groups[0].Open[0].Bar; string(got.Lines[0]) != "left:37.5%" || string(got.Parts[0].Style) != "width:37.5%" {
-		t.Errorf("control has %s, and should end at %s; want 37.5%%, the 300 of 800 users who got one", got.Parts[0].Style, got.Lines[0])
+	if got := out.Groups[0].Open[0].Bar; string(got.Lines[0]) != "left:37.5%" ||
+		string(got.Parts[0].Style) != "width:37.5%" {
+		t.Errorf("control has %s, and should end at %s; want 37.5%%, the 300 of 800 users who got one", got.Parts[0].Style,
+			got.Lines[0])
 	}
 	if got := out.Expected.Parts[0].Style; got != "width:37.5%" {
 		t.Errorf("expected of control: %s, want 37.5%%", got)
@@ -504,11 +552,14 @@ func TestNotesLast(t *testing.T) {
 	r := example()
 	r.Findings = nil
 	for i := range 6 {
-		r.Findings = append(r.Findings, report.Finding{Severity: report.Alert, Kind: report.KindSplit, Flag: "checkout", Says: report.Statement{Text: fmt.Sprintf("alert %d", i)}})
+		r.Findings = append(r.Findings, report.Finding{Severity: report.Alert, Kind: report.KindSplit, Flag: "checkout",
+			Says: report.Statement{Text: fmt.Sprintf("alert %d", i)}})
 	}
-	r.Findings = append(r.Findings, report.Finding{Severity: report.Warn, Kind: report.KindNobody, Flag: "old", Says: report.Statement{Text: "a warning"}})
+	r.Findings = append(r.Findings, report.Finding{Severity: report.Warn, Kind: report.KindNobody, Flag: "old",
+		Says: report.Statement{Text: "a warning"}})
 	for i := range 3 {
-		r.Findings = append(r.Findings, report.Finding{Severity: report.Note, Kind: report.KindWarning, Says: report.Statement{Text: fmt.Sprintf("note %d", i)}})
+		r.Findings = append(r.Findings, report.Finding{Severity: report.Note, Kind: report.KindWarning,
+			Says: report.Statement{Text: fmt.Sprintf("note %d", i)}})
 	}
 	v := newReportView(r, origin)
 	seen := false
@@ -527,7 +578,8 @@ func TestNotesLast(t *testing.T) {
 // TestOrder: alerts, warnings, not tested, ok.
 func TestOrder(t *testing.T) {
 	r := &report.Report{Flags: []report.Flag{
-		{Key: "a", Verdict: report.OK}, {Key: "b", Verdict: report.NotTested}, {Key: "c", Verdict: report.Warn}, {Key: "d", Verdict: report.Alert}, {Key: "e", Verdict: report.NotTested},
+		{Key: "a", Verdict: report.OK}, {Key: "b", Verdict: report.NotTested}, {Key: "c", Verdict: report.Warn},
+		{Key: "d", Verdict: report.Alert}, {Key: "e", Verdict: report.NotTested},
 	}}
 	var order []string
 	for _, f := range newReportView(r, origin).Flags {

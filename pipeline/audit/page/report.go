@@ -45,7 +45,8 @@ func newReportView(r *report.Report, o Origin) *reportView {
 			runs = append(runs, id)
 		}
 	}
-	v := &reportView{frame: newFrame("Exposure report", text.List(paths, 3), r.Unit, markOf(r.Verdict.Severity), r.Verdict.Text, r.Files, o)}
+	v := &reportView{frame: newFrame("Exposure report", text.List(paths, 3), r.Unit, markOf(r.Verdict.Severity),
+		r.Verdict.Text, r.Files, o)}
 	v.About = []string{r.Unit.Count(r.Users.Read), text.Count(int64(len(r.Flags)), "flag")}
 	if span := spanOf(r.Snapshots); span != "" {
 		v.About = append(v.About, span)

@@ -58,9 +58,11 @@ func (a *analysis) variantName(w *flagWork, i int) string {
 }
 
 func analyze(c *collector, all []*source, o *Options) *Report {
-	a := &analysis{c: c, o: o, all: all, everybody: true, unsure: map[string]bool{}, shares: map[*stats.Test]bool{}, tests: map[string][]*stats.Test{}, r: &Report{
-		Format: Format, Findings: []Finding{}, Families: []Family{}, Snapshots: []Snapshot{}, Columns: []Column{}, Flags: []Flag{}, Overlaps: []Overlap{}, Notes: []string{},
-	}}
+	a := &analysis{c: c, o: o, all: all, everybody: true, unsure: map[string]bool{}, shares: map[*stats.Test]bool{},
+		tests: map[string][]*stats.Test{}, r: &Report{
+			Format: Format, Findings: []Finding{}, Families: []Family{}, Snapshots: []Snapshot{}, Columns: []Column{},
+			Flags: []Flag{}, Overlaps: []Overlap{}, Notes: []string{},
+		}}
 	a.r.Unit = c.ids.Unit()
 	a.addSnapshots()
 	a.addColumns()
@@ -127,10 +129,12 @@ func (a *analysis) addSnapshots() {
 		}
 		a.compareConfigs(s)
 		if s.Resumes > 0 {
-			a.addFinding(Finding{Severity: Note, Kind: KindSnapshot, Snapshot: s.Path, Says: Statement{Code: Resumed, N: int64(s.Resumes)}})
+			a.addFinding(Finding{Severity: Note, Kind: KindSnapshot, Snapshot: s.Path,
+				Says: Statement{Code: Resumed, N: int64(s.Resumes)}})
 		}
 		if span := s.Last.Sub(s.First); span > longSpan {
-			a.addFinding(Finding{Severity: Note, Kind: KindSnapshot, Snapshot: s.Path, Says: Statement{Code: LongSpan, N: int64(span.Hours())}})
+			a.addFinding(Finding{Severity: Note, Kind: KindSnapshot, Snapshot: s.Path,
+				Says: Statement{Code: LongSpan, N: int64(span.Hours())}})
 		}
 	}
 	if r.Users.Read == 0 {
@@ -144,7 +148,8 @@ func (a *analysis) addSnapshots() {
 		if share >= tooManyFailed {
 			severity = Alert
 		}
-		a.addFinding(Finding{Severity: severity, Kind: KindFailed, Says: Statement{Code: Failed, Unit: r.Unit, N: failed, Share: share, Users: &r.Users}})
+		a.addFinding(Finding{Severity: severity, Kind: KindFailed,
+			Says: Statement{Code: Failed, Unit: r.Unit, N: failed, Share: share, Users: &r.Users}})
 	}
 	if slices.ContainsFunc(a.all, func(s *source) bool { return !s.Everybody && !s.full }) {
 		a.addNote("Users who got no variant of any flag are not in the file: slices are of the %s who got one. "+
@@ -158,7 +163,8 @@ func (a *analysis) findRepeated() {
 	u, ids := &a.r.Users, &a.c.ids
 	u.Distinct, u.Repeated, u.Differing, u.Estimated = ids.Users(), ids.Repeated(), ids.Differing(0), !ids.Exact()
 	if u.Repeated > 0 {
-		a.addFinding(Finding{Severity: severityAbove(u.Repeated, manyRepeated), Kind: KindRepeated, Says: Statement{Code: Repeated, Users: u}})
+		a.addFinding(Finding{Severity: severityAbove(u.Repeated, manyRepeated), Kind: KindRepeated,
+			Says: Statement{Code: Repeated, Users: u}})
 	}
 	if u.Differing > 0 {
 		severity := severityAbove(float64(u.Differing), manyRepeated*float64(u.Distinct))
@@ -182,9 +188,11 @@ func (a *analysis) compareConfigs(s *source) {
 	evaluated, given := s.run.Manifest.FlagConfigs, a.o.Configs
 	switch {
 	case given == nil:
-		a.addNote("%s evaluated the flag configurations in %s: --flag-configs takes from there how users should be split.", s.Path, evaluated.Path)
+		a.addNote("%s evaluated the flag configurations in %s: --flag-configs takes from there how users should be split.",
+			s.Path, evaluated.Path)
 	case given.SHA256 != evaluated.SHA256:
-		a.addFinding(Finding{Severity: Note, Kind: KindSnapshot, Snapshot: s.Path, Says: Statement{Code: ConfigsOther, Name: given.Path}})
+		a.addFinding(Finding{Severity: Note, Kind: KindSnapshot, Snapshot: s.Path,
+			Says: Statement{Code: ConfigsOther, Name: given.Path}})
 	}
 }
 
@@ -210,7 +218,8 @@ func (a *analysis) findDifferentFlags() {
 		}
 	}
 	if slices.Sort(names); len(names) > 0 {
-		a.addNote("Not all of the runs know these flags, and the other runs' users count as without a variant: %s.", strings.Join(names, ", "))
+		a.addNote("Not all of the runs know these flags, and the other runs' users count as without a variant: %s.",
+			strings.Join(names, ", "))
 	}
 }
 
@@ -221,7 +230,8 @@ func (a *analysis) addColumns() {
 		a.groups = append(a.groups, groups)
 		col := Column{Name: d.name, Slices: []Slice{}, Folded: d.folded}
 		for _, g := range groups {
-			col.Slices = append(col.Slices, Slice{Label: g.label, Kind: g.kind, Users: sum(a.c.all[i], g.places), Failed: sum(a.c.failed[i], g.places)})
+			col.Slices = append(col.Slices, Slice{Label: g.label, Kind: g.kind, Users: sum(a.c.all[i], g.places),
+				Failed: sum(a.c.failed[i], g.places)})
 		}
 		a.r.Columns = append(a.r.Columns, col)
 	}
@@ -301,7 +311,8 @@ func (a *analysis) testFailing(col *Column) {
 		if s := of[t.Worst]; s != nil {
 			label = s.Label
 		}
-		says.Name, says.Other, says.Share, says.Expected = col.Name, label, float64(failed[t.Worst])/all[t.Worst], float64(t.N)/total
+		says.Name, says.Other, says.Share, says.Expected = col.Name, label, float64(failed[t.Worst])/all[t.Worst],
+			float64(t.N)/total
 		says.Code = FailingMore
 		col.FailingResult = says
 		says.Code = FailingShare
@@ -358,7 +369,8 @@ func (a *analysis) addFlag(out *Flag, f *flagCounts) {
 	}
 	slices.SortFunc(w.order, func(i, j int) int { return strings.Compare(a.variantName(w, i), a.variantName(w, j)) })
 
-	w.all = totals{users: a.answered, noUserID: a.c.noUser, noDeviceID: a.c.noDevice, named: f.namedUsers, counts: f.counts, left: f.left}
+	w.all = totals{users: a.answered, noUserID: a.c.noUser, noDeviceID: a.c.noDevice, named: f.namedUsers,
+		counts: f.counts, left: f.left}
 	a.fillCounts(&out.Counts, w, &w.all)
 	if len(out.Expected.Variants) > 0 {
 		a.findUnexpected(w)
@@ -429,9 +441,10 @@ func (a *analysis) addSlices(w *flagWork) {
 	a.after = append(a.after, func() { a.saySlices(out) })
 }
 
-// chooseSliceTest returns what a slice is tested by, where something is expected: against that, and where all users are not as
-// expected as [stats.Apart] says.
-func (a *analysis) chooseSliceTest(expected stats.Test, overall *stats.Test, observed, all []int64) (t *stats.Test, against string) {
+// chooseSliceTest returns what a slice is tested by, where something is expected: against that, and where all users
+// are not as expected as [stats.Apart] says.
+func (a *analysis) chooseSliceTest(expected stats.Test, overall *stats.Test, observed, all []int64) (t *stats.Test,
+	against string) {
 	if !found(overall) {
 		return &expected, AgainstExpected
 	}
@@ -515,8 +528,8 @@ func (a *analysis) expectationOf(flag string) Expectation {
 	return e
 }
 
-// observedAndExpected are the users left to chance by variant, and the expected shares. Variants that should not be there are left
-// out: they are a finding of their own.
+// observedAndExpected are the users left to chance by variant, and the expected shares. Variants that should not be
+// there are left out: they are a finding of their own.
 func (c *Counts) observedAndExpected(t *totals, order []int) (observed []int64, weights []float64) {
 	observed, weights = make([]int64, len(order)), make([]float64, len(order))
 	chance := t.leftToChance(nil)
@@ -540,7 +553,8 @@ func (a *analysis) findUnexpected(w *flagWork) {
 			continue
 		}
 		a.addFinding(Finding{Severity: Alert, Kind: KindUnexpected, Flag: out.Key,
-			Says: Statement{Code: Unexpected, Unit: a.r.Unit, N: chance[i], Name: a.variantName(w, i), Other: out.Expected.Source}})
+			Says: Statement{Code: Unexpected, Unit: a.r.Unit, N: chance[i], Name: a.variantName(w, i),
+				Other: out.Expected.Source}})
 	}
 }
 
@@ -603,10 +617,12 @@ func (a *analysis) saySlices(flag *Flag) {
 			}
 			continue
 		}
-		a.addFinding(Finding{Severity: severity, Kind: KindSplit, Flag: flag.Key, Column: s.Column, Slice: s.Label, Says: says})
+		a.addFinding(Finding{Severity: severity, Kind: KindSplit, Flag: flag.Key, Column: s.Column, Slice: s.Label,
+			Says: says})
 	}
 	if more > 0 {
-		a.addFinding(Finding{Severity: worst, Kind: KindSplit, Flag: flag.Key, Says: Statement{Code: SplitsOff, N: int64(more)}})
+		a.addFinding(Finding{Severity: worst, Kind: KindSplit, Flag: flag.Key,
+			Says: Statement{Code: SplitsOff, N: int64(more)}})
 	}
 }
 
@@ -673,12 +689,14 @@ func (a *analysis) testAllocation(out *Counts, w *flagWork, t *totals, s *FlagSl
 	out.AllocationAgainst = AgainstExpected
 	if s != nil {
 		all := flag.Assigned - flag.LeftOut
-		test, out.AllocationAgainst = a.chooseSliceTest(expected, flag.Allocation, observed, []int64{all, flag.Eligible - all})
+		test, out.AllocationAgainst = a.chooseSliceTest(expected, flag.Allocation, observed,
+			[]int64{all, flag.Eligible - all})
 		family = FamilySlices
 	}
 	out.Allocation = test
 	a.addTest(family, test, func() {
-		says := Statement{Code: ReachHolds, Unit: a.r.Unit, N: eligible, BucketBy: w.f.bucketBy, Against: out.AllocationAgainst, Test: test,
+		says := Statement{Code: ReachHolds, Unit: a.r.Unit, N: eligible, BucketBy: w.f.bucketBy,
+			Against: out.AllocationAgainst, Test: test,
 			Share: float64(assigned) / float64(eligible), Expected: *want, Text: test.None}
 		switch {
 		case !test.Tested():
@@ -695,12 +713,15 @@ func (a *analysis) testAllocation(out *Counts, w *flagWork, t *totals, s *FlagSl
 // finish sorts the findings and makes the verdict.
 func (a *analysis) finish() {
 	rank := map[Severity]int{Alert: 0, Warn: 1, Note: 2}
-	kinds := []string{KindSnapshot, KindExclusion, KindUnexpected, KindSplit, KindAllocation, KindDependence, KindDiffering, KindRepeated, KindFailed, KindNobody, KindWarning}
+	kinds := []string{KindSnapshot, KindExclusion, KindUnexpected, KindSplit, KindAllocation, KindDependence,
+		KindDiffering, KindRepeated, KindFailed, KindNobody, KindWarning}
 	slices.SortStableFunc(a.r.Findings, func(x, y Finding) int {
-		return cmp.Or(cmp.Compare(rank[x.Severity], rank[y.Severity]), cmp.Compare(slices.Index(kinds, x.Kind), slices.Index(kinds, y.Kind)))
+		return cmp.Or(cmp.Compare(rank[x.Severity], rank[y.Severity]),
+			cmp.Compare(slices.Index(kinds, x.Kind), slices.Index(kinds, y.Kind)))
 	})
 	slices.SortStableFunc(a.r.Overlaps, func(x, y Overlap) int {
-		return cmp.Or(trueFirst(x.breaksGroup(), y.breaksGroup()), cmp.Compare(foundP(x.Test), foundP(y.Test)), cmp.Compare(y.Treatments, x.Treatments))
+		return cmp.Or(trueFirst(x.breaksGroup(), y.breaksGroup()), cmp.Compare(foundP(x.Test), foundP(y.Test)),
+			cmp.Compare(y.Treatments, x.Treatments))
 	})
 	alerts, warnings := a.r.Count(Alert), a.r.Count(Warn)
 	worst := map[string]Severity{}   // by flag
@@ -730,7 +751,8 @@ func (a *analysis) finish() {
 	}
 	switch {
 	case alerts > 0:
-		v.Severity, v.Text = Alert, fmt.Sprintf("not as it should be: %s and %s, %s", text.Count(alerts, "alert"), text.Count(warnings, "warning"), tests)
+		v.Severity, v.Text = Alert, fmt.Sprintf("not as it should be: %s and %s, %s", text.Count(alerts, "alert"),
+			text.Count(warnings, "warning"), tests)
 	case warnings > 0:
 		v.Severity, v.Text = Warn, fmt.Sprintf("to be looked at: %s, %s", text.Count(warnings, "warning"), tests)
 	case a.r.Tests == 0:

@@ -23,17 +23,20 @@ func benchmarkReport(b *testing.B, format string, wide bool) {
 		users = 2_000_000
 	}
 	path := filepath.Join(b.TempDir(), "out."+format)
-	w := world{seed: 1, users: users, flags: []string{"checkout", "dark-mode", "onboarding", "price", "search"}, wide: wide}
+	w := world{seed: 1, users: users, flags: []string{"checkout", "dark-mode", "onboarding", "price", "search"},
+		wide: wide}
 	w.write(b, path)
 	var expect []report.Expectation
 	for _, flag := range w.flags {
-		expect = append(expect, report.Expectation{Source: "flags.json", Split: engine.Split{Flag: flag, BucketBy: "user_id", Variants: half}})
+		expect = append(expect, report.Expectation{Source: "flags.json",
+			Split: engine.Split{Flag: flag, BucketBy: "user_id", Variants: half}})
 	}
 	b.ReportAllocs()
 	b.ResetTimer()
 	began := cpuTime(b)
 	for range b.N {
-		r, err := report.Build(b.Context(), report.Options{Snapshots: []string{path}, By: []string{"country", "age"}, Expectations: expect})
+		r, err := report.Build(b.Context(), report.Options{Snapshots: []string{path}, By: []string{"country", "age"},
+			Expectations: expect})
 		if err != nil || r.Users.InFile != int64(users) {
 			b.Fatalf("%v users, %v", r.Users.InFile, err)
 		}

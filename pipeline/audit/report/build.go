@@ -31,7 +31,8 @@ type Options struct {
 
 	Checksums bool // compare the files' checksums, too
 
-	// Configs is the file of flag configurations that Expectations are from; its Path and SHA256 count. nil: there is none.
+	// Configs is the file of flag configurations that Expectations are from; its Path and SHA256 count. nil: there is
+	// none.
 	Configs *snapshot.File
 }
 
@@ -170,7 +171,8 @@ func missingColumn(path, name string, carried []snapshot.CarriedColumn) error {
 	for _, col := range carried {
 		names = append(names, col.Name)
 	}
-	return optionError(cmp.Or(pipeline.Suggest(name, names), "`rollcall snapshot --carry "+name+"` copies a column of the input to the output"),
+	return optionError(cmp.Or(pipeline.Suggest(name, names), "`rollcall snapshot --carry "+name+
+		"` copies a column of the input to the output"),
 		"%s has no carried column %q", path, name)
 }
 
@@ -237,8 +239,8 @@ func (c *collector) checkExpected(all []*source, o *Options) error {
 	return nil
 }
 
-// checkControls refuses a control that is not a variant of any flag: with it misspelt, the real one would be a treatment.
-// It may be one that nobody got, if an expectation has it.
+// checkControls refuses a control that is not a variant of any flag: with it misspelt, the real one would be a
+// treatment. It may be one that nobody got, if an expectation has it.
 func (c *collector) checkControls(o *Options) error {
 	known := slices.Clone(DefaultControls)
 	for _, e := range o.Expectations {

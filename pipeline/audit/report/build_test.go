@@ -53,12 +53,14 @@ func findings(r *report.Report, kind string) []string {
 func TestFormatsAgree(t *testing.T) {
 	folder := t.TempDir()
 	var first *report.Report
-	for _, name := range []string{"out.csv", "out.tsv", "out.jsonl", "out.parquet", "out.csv.gz", "out.jsonl.zst", "wide/out.csv", "wide/out.jsonl", "wide/out.parquet"} {
+	for _, name := range []string{"out.csv", "out.tsv", "out.jsonl", "out.parquet", "out.csv.gz", "out.jsonl.zst",
+		"wide/out.csv", "wide/out.jsonl", "wide/out.parquet"} {
 		path := filepath.Join(folder, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		w := world{seed: 5, users: 2000, flags: []string{"b-flag", "a-flag"}, reach: 0.7, wide: strings.Contains(name, "wide/")}
+		w := world{seed: 5, users: 2000, flags: []string{"b-flag", "a-flag"}, reach: 0.7,
+			wide: strings.Contains(name, "wide/")}
 		w.touch = func(i int, o *pipeline.Outcome) {
 			switch {
 			case i%100 == 7:
@@ -107,7 +109,8 @@ func addUp(t *testing.T, name string, r *report.Report) {
 			users, failed = users+s.Users, failed+s.Failed
 		}
 		if users != r.Users.InFile || failed != r.Users.Failed {
-			t.Errorf("%s: slices by %s have %d users and %d failed ones, want %d and %d", name, c.Name, users, failed, r.Users.InFile, r.Users.Failed)
+			t.Errorf("%s: slices by %s have %d users and %d failed ones, want %d and %d", name, c.Name, users, failed,
+				r.Users.InFile, r.Users.Failed)
 		}
 	}
 	for _, f := range r.Flags {
@@ -124,7 +127,8 @@ func addUp(t *testing.T, name string, r *report.Report) {
 				}
 			}
 			if users != f.Users || assigned != f.Assigned || left != f.LeftOut {
-				t.Errorf("%s: flag %s by %s: %d users, %d assigned, %d left out, want %d, %d, %d", name, f.Key, c.Name, users, assigned, left, f.Users, f.Assigned, f.LeftOut)
+				t.Errorf("%s: flag %s by %s: %d users, %d assigned, %d left out, want %d, %d, %d", name, f.Key, c.Name, users,
+					assigned, left, f.Users, f.Assigned, f.LeftOut)
 			}
 			for i, v := range f.Variants {
 				if variants[i] != v.Users {
@@ -161,15 +165,22 @@ func TestTrust(t *testing.T) {
 			}
 		}, "there is no manifest beside it"},
 		{"cut", edit(func(l []string) []string { return l[:len(l)-3] }), "it has 597 rows, the manifest says 600"},
-		{"a user twice", edit(func(l []string) []string { return append(l, l[1]) }), "not sorted by row number, and may be duplicated"},
+		{"a user twice", edit(func(l []string) []string { return append(l, l[1]) }),
+			"not sorted by row number, and may be duplicated"},
 		{"another variant", edit(func(l []string) []string {
 			i := slices.IndexFunc(l, func(s string) bool { return strings.Contains(s, "control") })
 			l[i] = strings.Replace(l[i], "control", "kontrol", 1)
 			return l
 		}), "variant control: 152 users, the manifest says 153"},
-		{"another user", edit(func(l []string) []string { l[1] = strings.Replace(l[1], "user-", "usor-", 1); return l }), "its checksum is not the one in the manifest"},
-		{"the same flag twice", edit(func(l []string) []string { l[2] = strings.Replace(l[2], "two", "one", 1); return l }), "1 user has the same flag more than once"},
-		{"records that disagree", edit(func(l []string) []string { l[2] = strings.Replace(l[2], "user-", "usor-", 1); return l }), "1 user has rows that disagree, for example in column user_id"},
+		{"another user", edit(func(l []string) []string { l[1] = strings.Replace(l[1], "user-", "usor-", 1); return l }),
+			"its checksum is not the one in the manifest"},
+		{"the same flag twice", edit(func(l []string) []string { l[2] = strings.Replace(l[2], "two", "one", 1); return l }),
+			"1 user has the same flag more than once"},
+		{"records that disagree", edit(func(l []string) []string {
+			l[2] = strings.Replace(l[2], "user-", "usor-",
+				1)
+			return l
+		}), "1 user has rows that disagree, for example in column user_id"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "out.csv")
@@ -177,7 +188,8 @@ func TestTrust(t *testing.T) {
 			w.write(t, path)
 			test.damage(t, path)
 			r := build(t, report.Options{Snapshots: []string{path}, Checksums: true,
-				Expectations: []report.Expectation{{Source: "x", Split: engine.Split{Flag: "one", BucketBy: "user_id", Variants: half}}}})
+				Expectations: []report.Expectation{{Source: "x",
+					Split: engine.Split{Flag: "one", BucketBy: "user_id", Variants: half}}}})
 			s := r.Snapshots[0]
 			problems := strings.Join(s.Problems, "\n")
 			found := r.Verdict.Severity == report.Alert && r.Findings[0].Kind == report.KindSnapshot
@@ -200,19 +212,25 @@ func TestRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.manifest(t, filepath.Join(folder, "copy.csv"), &snapshot.Manifest{Format: 1, RunID: "run-1", Outputs: []snapshot.File{{Path: "copy.csv"}, {Path: "e.jsonl"}}})
+	w.manifest(t, filepath.Join(folder, "copy.csv"), &snapshot.Manifest{Format: 1, RunID: "run-1",
+		Outputs: []snapshot.File{{Path: "copy.csv"}, {Path: "e.jsonl"}}})
 	for _, test := range []struct {
 		o    report.Options
 		want string
 		hint string
 	}{
-		{report.Options{Snapshots: []string{path, filepath.Join(folder, "copy.csv")}}, "are of the same run", "name one output of each run"},
+		{report.Options{Snapshots: []string{path, filepath.Join(folder, "copy.csv")}}, "are of the same run",
+			"name one output of each run"},
 		{report.Options{Snapshots: []string{path, path}}, "are of the same run", "name one output of each run"},
-		{report.Options{Snapshots: []string{path + ".errors.jsonl"}}, "holds the error records of a run", "name one of its other outputs"},
+		{report.Options{Snapshots: []string{path + ".errors.jsonl"}}, "holds the error records of a run",
+			"name one of its other outputs"},
 		{report.Options{Snapshots: []string{path + ".nowhere"}}, "no such file", ""},
-		{report.Options{Snapshots: []string{path}, By: []string{"Country"}}, `has no carried column "Country"`, `did you mean "country"?`},
-		{report.Options{Snapshots: []string{path}, By: []string{"subscription"}}, `has no carried column "subscription"`, "--carry subscription"},
-		{report.Options{Snapshots: []string{path}, Expectations: []report.Expectation{{Source: report.SourceExpect, Split: engine.Split{Flag: "onne"}}}}, `--expect names flag "onne"`, `did you mean "one"?`},
+		{report.Options{Snapshots: []string{path}, By: []string{"Country"}}, `has no carried column "Country"`,
+			`did you mean "country"?`},
+		{report.Options{Snapshots: []string{path}, By: []string{"subscription"}}, `has no carried column "subscription"`,
+			"--carry subscription"},
+		{report.Options{Snapshots: []string{path}, Expectations: []report.Expectation{{Source: report.SourceExpect,
+			Split: engine.Split{Flag: "onne"}}}}, `--expect names flag "onne"`, `did you mean "one"?`},
 	} {
 		_, err := report.Build(t.Context(), test.o)
 		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(pipeline.Hint(err), test.hint) {
@@ -225,14 +243,17 @@ func TestRefused(t *testing.T) {
 func TestRunsAddUp(t *testing.T) {
 	folder := t.TempDir()
 	a, b := filepath.Join(folder, "eu.csv"), filepath.Join(folder, "us.parquet")
-	wa, wb := world{seed: 1, users: 500, flags: []string{"one"}}, world{seed: 2, users: 700, flags: []string{"one", "two"}, wide: true}
+	wa, wb := world{seed: 1, users: 500, flags: []string{"one"}},
+		world{seed: 2, users: 700, flags: []string{"one", "two"}, wide: true}
 	wa.write(t, a)
 	wb.write(t, b)
 	r := build(t, report.Options{Snapshots: []string{a + ".manifest.json", b}, By: []string{"country"}})
-	if len(r.Snapshots) != 2 || r.Users.Answered != 1200 || r.Flags[0].Assigned != 1200 || r.Flags[1].Assigned != 700 || r.Flags[1].NotAssigned != 500 {
+	if len(r.Snapshots) != 2 || r.Users.Answered != 1200 || r.Flags[0].Assigned != 1200 || r.Flags[1].Assigned != 700 ||
+		r.Flags[1].NotAssigned != 500 {
 		t.Errorf("users %+v, flags %+v, want 1200 users of one, 700 of two", r.Users, r.Flags)
 	}
-	if notes := strings.Join(r.Notes, "\n"); !strings.Contains(notes, "the other runs' users count as without a variant: two.") {
+	if notes := strings.Join(r.Notes, "\n"); !strings.Contains(notes,
+		"the other runs' users count as without a variant: two.") {
 		t.Errorf("notes %q, want that only one run knows flag two", notes)
 	}
 	addUp(t, "two runs", r)
@@ -259,9 +280,11 @@ func TestFailing(t *testing.T) {
 			want = []string{"alert country FR", "warn"}
 		}
 		if got := findings(r, report.KindFailed); !slices.Equal(got, want) {
-			t.Errorf("%d times as many failed users in FR: findings %q, want %q; %s", more, got, want, r.Columns[0].FailingResult)
+			t.Errorf("%d times as many failed users in FR: findings %q, want %q; %s", more, got, want,
+				r.Columns[0].FailingResult)
 		}
-		if more == 1 && !strings.HasPrefix(r.Columns[0].FailingResult.String(), "users of all slices fail alike, corrected p = ") {
+		if more == 1 && !strings.HasPrefix(r.Columns[0].FailingResult.String(),
+			"users of all slices fail alike, corrected p = ") {
 			t.Errorf("words %q", r.Columns[0].FailingResult)
 		}
 	}
@@ -287,12 +310,14 @@ func TestLeftToChance(t *testing.T) {
 		staff = append(staff, fmt.Sprint("staff", i))
 	}
 	e := report.Expectation{Source: "flags.json", Split: engine.Split{Flag: "one", Variants: half}}
-	if r := build(t, report.Options{Snapshots: []string{path}, Expectations: []report.Expectation{e}}); r.Flags[0].LeftOut != 0 || r.Tests != 1 {
+	if r := build(t, report.Options{Snapshots: []string{path},
+		Expectations: []report.Expectation{e}}); r.Flags[0].LeftOut != 0 || r.Tests != 1 {
 		t.Errorf("nobody is left out: %+v", r.Flags[0].Counts)
 	}
 	all := 1.0
 	e.BucketBy, e.NamedUserIDs, e.Assigned = "device_id", staff, &all
-	r := build(t, report.Options{Snapshots: []string{path}, By: []string{"country"}, Expectations: []report.Expectation{e}})
+	r := build(t, report.Options{Snapshots: []string{path}, By: []string{"country"},
+		Expectations: []report.Expectation{e}})
 	if f := r.Flags[0]; f.LeftOut != 1200 || f.Test.N != 4800 || r.Verdict.Severity != report.OK {
 		t.Errorf("%d left out, %d tested, verdict %+v, want 1200, 4800, ok", f.LeftOut, f.Test.N, r.Verdict)
 	}
@@ -335,8 +360,10 @@ func TestUnexpected(t *testing.T) {
 	}
 	w.write(t, path)
 	r := build(t, report.Options{Snapshots: []string{path}, Expectations: []report.Expectation{
-		{Source: report.SourceExpect, Split: engine.Split{Flag: "one", Variants: append([]engine.Weight{{Variant: "never", Share: 0}}, half...)}}}})
-	if got := findings(r, report.KindUnexpected); !slices.Equal(got, []string{"alert one"}) || r.Flags[0].Test.N != 999 || len(r.Flags[0].Variants) != 4 {
+		{Source: report.SourceExpect, Split: engine.Split{Flag: "one",
+			Variants: append([]engine.Weight{{Variant: "never", Share: 0}}, half...)}}}})
+	if got := findings(r, report.KindUnexpected); !slices.Equal(got, []string{"alert one"}) || r.Flags[0].Test.N != 999 ||
+		len(r.Flags[0].Variants) != 4 {
 		t.Errorf("findings %q, test %+v of variants %+v", got, r.Flags[0].Test, r.Flags[0].Variants)
 	}
 }
@@ -365,14 +392,18 @@ func TestRepeated(t *testing.T) {
 		if test.want > 0 {
 			unit = stats.UnitRows
 		}
-		if u := r.Users; r.Unit != unit || float64(u.Distinct) < float64(u.InFile)*(1-test.want)-400 || float64(u.Distinct) > float64(u.InFile)*(1-test.want)+400 ||
+		if u := r.Users; r.Unit != unit || float64(u.Distinct) < float64(u.InFile)*(1-test.want)-400 ||
+			float64(u.Distinct) > float64(u.InFile)*(1-test.want)+400 ||
 			!u.Estimated && float64(u.Distinct) != float64(u.InFile)*(1-test.want) || (u.Differing > 0) != (test.want > 0.01) {
-			t.Errorf("%+v: counts are of %s, %+v; want of %s, and that some have different answers where many are repeated", test, r.Unit, u, unit)
+			t.Errorf("%+v: counts are of %s, %+v; want of %s, and that some have different answers where many are repeated",
+				test, r.Unit, u, unit)
 		}
-		if text := r.Table(80); strings.Contains(text, " rows got a variant") != (test.want > 0) || strings.Contains(text, "ROWS") != (test.want > 0) {
+		if text := r.Table(80); strings.Contains(text, " rows got a variant") != (test.want > 0) ||
+			strings.Contains(text, "ROWS") != (test.want > 0) {
 			t.Errorf("%+v: the table does not count %s:\n%s", test, unit, text)
 		}
-		if d := r.Users.Repeated - test.want; got != test.severity || d > 0.005 || d < -0.005 || test.users <= 1000 && r.Users.Repeated != test.want {
+		if d := r.Users.Repeated - test.want; got != test.severity || d > 0.005 || d < -0.005 || test.users <= 1000 &&
+			r.Users.Repeated != test.want {
 			t.Errorf("%+v: %v repeated, findings %q", test, r.Users.Repeated, got)
 		}
 	}
@@ -390,7 +421,8 @@ func TestBounds(t *testing.T) {
 		}
 		b.WriteString(",evaluated_at,city\n")
 		for i := range users {
-			fmt.Fprintf(&b, "%d,u%d,%s,2026-01-02T03:04:05.000Z,city-%d\n", i+1, i, strings.Repeat(","+variant(i)+strings.Repeat(",", min(flags-1, 5)), (flags+5)/6), i%1000)
+			fmt.Fprintf(&b, "%d,u%d,%s,2026-01-02T03:04:05.000Z,city-%d\n", i+1, i,
+				strings.Repeat(","+variant(i)+strings.Repeat(",", min(flags-1, 5)), (flags+5)/6), i%1000)
 		}
 		path := filepath.Join(folder, name)
 		if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
@@ -403,15 +435,16 @@ func TestBounds(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "more flags and variants than can be counted by 1 column at once") {
 		t.Errorf("30,000 variants: %v, want to be refused", err)
 	}
-	r := build(t, report.Options{Snapshots: []string{write("flags.csv", 450, 3000, func(int) string { return "on" })}, By: []string{"city"}})
+	r := build(t, report.Options{Snapshots: []string{write("flags.csv", 450, 3000, func(int) string { return "on" })},
+		By: []string{"city"}})
 	if len(r.Flags) != 3000 || len(r.Overlaps) > 5000 || len(r.Columns[0].Slices) != report.TopValues+1 {
 		t.Errorf("3000 flags: %d, %d overlaps, %d slices", len(r.Flags), len(r.Overlaps), len(r.Columns[0].Slices))
 	}
 	addUp(t, "3000 flags", r)
 }
 
-// TestOverlap: flags that exclude each other and do not, flags that share a salt, and flags that have nothing to do with
-// each other.
+// TestOverlap: flags that exclude each other and do not, flags that share a salt, and flags that have nothing to do
+// with each other.
 func TestOverlap(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "out.csv")
 	w := world{seed: 9, users: 2000, flags: []string{"alone", "slot-a", "slot-b", "same-salt", "slot-a-too"}}
@@ -426,26 +459,33 @@ func TestOverlap(t *testing.T) {
 	}
 	w.write(t, path)
 	groups := []engine.Group{
-		{Key: "mutex", Type: engine.MutualExclusion, Flags: []engine.Member{{Flag: "slot-a", Slots: []string{"1"}}, {Flag: "slot-b", Slots: []string{"2"}}, {Flag: "slot-a-too", Slots: []string{"1", "3"}}}},
+		{Key: "mutex", Type: engine.MutualExclusion, Flags: []engine.Member{{Flag: "slot-a", Slots: []string{"1"}},
+			{Flag: "slot-b", Slots: []string{"2"}}, {Flag: "slot-a-too", Slots: []string{"1", "3"}}}},
 		{Key: "holdout", Type: engine.Holdout, Flags: []engine.Member{{Flag: "alone"}, {Flag: "slot-a"}}},
 	}
 	r := build(t, report.Options{Snapshots: []string{path}, Groups: groups})
-	if got, want := findings(r, report.KindExclusion), []string{"alert slot-a slot-b", "alert slot-a-too slot-b", "note alone slot-a", "note slot-a slot-a-too"}; !slices.Equal(got, want) {
+	if got, want := findings(r, report.KindExclusion),
+		[]string{"alert slot-a slot-b", "alert slot-a-too slot-b", "note alone slot-a",
+			"note slot-a slot-a-too"}; !slices.Equal(got, want) {
 		t.Errorf("exclusion: findings %q, want %q", got, want)
 	}
 	if got, want := findings(r, report.KindDependence), []string{"warn alone same-salt"}; !slices.Equal(got, want) {
 		t.Errorf("dependence: findings %q, want %q", got, want)
 	}
 	for _, o := range r.Overlaps {
-		if o.A == "slot-a" && o.B == "slot-b" && (o.Assigned != 4 || !o.Exclusive) || o.A == "slot-a" && o.B == "slot-a-too" && o.Exclusive {
+		if o.A == "slot-a" && o.B == "slot-b" && (o.Assigned != 4 || !o.Exclusive) || o.A == "slot-a" &&
+			o.B == "slot-a-too" && o.Exclusive {
 			t.Errorf("overlap %+v", o)
 		}
-		if o.A == "alone" && o.B == "slot-a-too" && (o.Assigned != 2000 || o.Treatments < 430 || o.Treatments > 570 || o.Independent < 430 || o.Independent > 570) {
+		if o.A == "alone" && o.B == "slot-a-too" && (o.Assigned != 2000 || o.Treatments < 430 || o.Treatments > 570 ||
+			o.Independent < 430 || o.Independent > 570) {
 			t.Errorf("overlap of two independent flags %+v, want about 500 in both", o)
 		}
 	}
-	clustered := []report.Expectation{{Source: "f", Split: engine.Split{Flag: "alone", Clustered: true, None: engine.NoSplit{Reason: engine.SplitClustered}}}}
-	if got := findings(build(t, report.Options{Snapshots: []string{path}, Expectations: clustered}), report.KindDependence); len(got) > 0 {
+	clustered := []report.Expectation{{Source: "f", Split: engine.Split{Flag: "alone", Clustered: true,
+		None: engine.NoSplit{Reason: engine.SplitClustered}}}}
+	if got := findings(build(t, report.Options{Snapshots: []string{path}, Expectations: clustered}),
+		report.KindDependence); len(got) > 0 {
 		t.Errorf("of a flag that buckets groups of users: findings %q, want none", got)
 	}
 }
@@ -455,7 +495,8 @@ func example(t *testing.T) *report.Report {
 	t.Helper()
 	folder := t.TempDir()
 	t.Chdir(folder)
-	w := world{seed: 21, users: 12_000, flags: []string{"checkout-redesign", "one-click-pay", "a-flag-with-a-name-that-is-longer-than-any-column-of-any-table-should-be"},
+	w := world{seed: 21, users: 12_000, flags: []string{"checkout-redesign", "one-click-pay",
+		"a-flag-with-a-name-that-is-longer-than-any-column-of-any-table-should-be"},
 		biased: "FR", bias: 0.08, runID: "20260102T030405Z-example"}
 	w.touch = func(i int, o *pipeline.Outcome) {
 		if i%400 == 0 {
@@ -480,7 +521,8 @@ func example(t *testing.T) *report.Report {
 			{Source: "flags.json", Split: engine.Split{Flag: w.flags[2],
 				None: engine.NoSplit{Reason: engine.SplitTargeted, Segments: [2]string{"Staff"}, Variant: "treatment"}}},
 		},
-		Groups: []engine.Group{{Key: "mutex", Type: engine.MutualExclusion, Flags: []engine.Member{{Flag: "checkout-redesign"}, {Flag: "one-click-pay"}}}},
+		Groups: []engine.Group{{Key: "mutex", Type: engine.MutualExclusion,
+			Flags: []engine.Member{{Flag: "checkout-redesign"}, {Flag: "one-click-pay"}}}},
 	})
 }
 
@@ -494,7 +536,8 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, got := range map[string][]byte{"report.txt": []byte(r.Table(80)), "wide.txt": []byte(r.Table(160)), "report.md": []byte(r.Markdown()), "report.json": data} {
+	for name, got := range map[string][]byte{"report.txt": []byte(r.Table(80)), "wide.txt": []byte(r.Table(160)),
+		"report.md": []byte(r.Markdown()), "report.json": data} {
 		file := filepath.Join(golden, name)
 		if *update {
 			if err := os.MkdirAll(golden, 0o777); err != nil {
@@ -512,7 +555,9 @@ func TestGolden(t *testing.T) {
 	if bytes.Contains(data, []byte(": null")) {
 		for line := range strings.Lines(string(data)) {
 			name := strings.TrimSpace(line)
-			if strings.HasSuffix(strings.TrimSuffix(name, ","), ": null") && !slices.Contains([]string{`"test"`, `"allocation"`, `"assigned"`, `"expected"`, `"failing"`, `"expected_users"`, `"expected_reach"`}, strings.SplitN(name, ":", 2)[0]) {
+			if strings.HasSuffix(strings.TrimSuffix(name, ","), ": null") &&
+				!slices.Contains([]string{`"test"`, `"allocation"`, `"assigned"`, `"expected"`, `"failing"`, `"expected_users"`,
+					`"expected_reach"`}, strings.SplitN(name, ":", 2)[0]) {
 				t.Errorf("JSON has %s: lists are never null", name)
 			}
 		}
@@ -545,7 +590,8 @@ func TestGolden(t *testing.T) {
 	}
 	for i, f := range back.Flags {
 		f.Flag.Expected = r.Flags[i].Expected
-		f.Flag.Expected.Source, f.Flag.Expected.Assigned, f.Flag.Expected.Variants = f.Expected.Source, f.Expected.Assigned, f.Expected.Variants
+		f.Flag.Expected.Source, f.Flag.Expected.Assigned, f.Flag.Expected.Variants = f.Expected.Source, f.Expected.Assigned,
+			f.Expected.Variants
 		back.Report.Flags = append(back.Report.Flags, f.Flag)
 	}
 	sentences := cmp.Comparer(func(a, b report.Statement) bool { return a.String() == b.String() })
@@ -583,12 +629,14 @@ func TestManyVariants(t *testing.T) {
 			w.write(t, path)
 			r := build(t, report.Options{Snapshots: []string{path}, By: []string{"country"}})
 			text := r.Table(80)
-			if lines := strings.Count(text, "\n"); lines > test.lines && test.variants == 5 || len(r.Markdown())+len(text) > 40_000 {
+			if lines := strings.Count(text, "\n"); lines > test.lines && test.variants == 5 || len(r.Markdown())+
+				len(text) > 40_000 {
 				t.Errorf("%d lines, %d bytes of Markdown:\n%s", lines, len(r.Markdown()), text)
 			}
 			at := strings.Index(text, "country")
 			for _, want := range test.want {
-				if !strings.Contains(text[at:], want) && !strings.Contains(text, want) || test.variants == 5 && strings.Count(text, want) < 2 {
+				if !strings.Contains(text[at:], want) && !strings.Contains(text, want) || test.variants == 5 &&
+					strings.Count(text, want) < 2 {
 					t.Errorf("the table does not say %q of the flag and of its slices:\n%s", want, text)
 				}
 			}

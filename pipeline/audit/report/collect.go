@@ -85,7 +85,8 @@ func newCollector(keys *snapshot.Keys, o *Options) *collector {
 		c.expected[o.Expectations[i].Flag] = &o.Expectations[i]
 	}
 	n := len(o.By)
-	c.all, c.failed, c.noUserID, c.noDeviceID = make([][]int64, n), make([][]int64, n), make([][]int64, n), make([][]int64, n)
+	c.all, c.failed, c.noUserID, c.noDeviceID = make([][]int64, n), make([][]int64, n), make([][]int64, n),
+		make([][]int64, n)
 	c.places, c.held = make([]int32, n), make([]int64, n)
 	for i, name := range o.By {
 		d := newDimension(name)

@@ -78,7 +78,8 @@ type place struct {
 
 func newDimension(name string) *dimension {
 	return &dimension{
-		name: name, limit: maxValues, index: map[string]int32{}, places: make([]place, firstPlace), seed: maphash.MakeSeed(), remap: func([]int32, int) {},
+		name: name, limit: maxValues, index: map[string]int32{}, places: make([]place, firstPlace), seed: maphash.MakeSeed(),
+		remap: func([]int32, int) {},
 	}
 }
 
@@ -316,7 +317,10 @@ func (d *dimension) dropRarest() {
 	for i := firstPlace; i < len(d.places); i++ {
 		order = append(order, i)
 	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Or(cmp.Compare(d.places[b].n, d.places[a].n), cmp.Compare(a, b)) })
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(d.places[b].n, d.places[a].n),
+			cmp.Compare(a, b))
+	})
 	if d.gone == nil {
 		d.gone = map[uint64]struct{}{}
 	}

@@ -86,14 +86,17 @@ func TestFold(t *testing.T) {
 		{"few numbers", texts(few...), []string{"0", "5", "10"}, 0, map[string]int64{"5": 1000}, 0},
 		{"many values", texts(many...), nil, TopValues + 1, map[string]int64{SliceOther: 20 * 75, "v0": 75}, 20},
 		{"one more than there is room for", texts(many[:21]...), nil, TopValues + 1, nil, 0},
-		{"more values than are counted", texts(cities...), nil, TopValues + 1, map[string]int64{"Berlin": 3000}, 3000 - TopValues + 1},
+		{"more values than are counted", texts(cities...), nil, TopValues + 1, map[string]int64{"Berlin": 3000},
+			3000 - TopValues + 1},
 		{"sorted", texts(sorted...), nil, TopValues + 1, map[string]int64{"late": 500}, 3001 - TopValues},
 		{"numbers", texts(numbers...), nil, Bins, map[string]int64{"1 to 599": 599}, 0},
 		{"dates", texts(dates...), nil, Bins, nil, 0},
 		{"numbers and others", texts(mixed...), nil, Bins + 1, map[string]int64{SliceOther: 750}, 1},
-		{"booleans", []snapshot.Value{{Kind: pipeline.Bool, Num: 1}, {Kind: pipeline.Bool}}, []string{"false", "true"}, 0, nil, 0},
+		{"booleans", []snapshot.Value{{Kind: pipeline.Bool, Num: 1}, {Kind: pipeline.Bool}}, []string{"false", "true"}, 0,
+			nil, 0},
 		{"long texts", texts(strings.Repeat("x", 257), strings.Repeat("y", 1000), "a"), []string{"a", SliceOther}, 0, nil, 0},
-		{"NaN", []snapshot.Value{{Kind: pipeline.Float, Num: int64(math.Float64bits(math.NaN()))}, {Kind: pipeline.Int, Num: 3}}, []string{"3", "NaN"}, 0, nil, 0},
+		{"NaN", []snapshot.Value{{Kind: pipeline.Float, Num: int64(math.Float64bits(math.NaN()))},
+			{Kind: pipeline.Int, Num: 3}}, []string{"3", "NaN"}, 0, nil, 0},
 	} {
 		labels, users, d := foldAll(test.values)
 		if test.labels != nil && !slices.Equal(labels, test.labels) || test.labels == nil && len(labels) != test.count {
@@ -143,7 +146,8 @@ func TestBinsAreQuantiles(t *testing.T) {
 // TestOrdinal: larger numbers have larger ordinals, and the same two digits the same.
 func TestOrdinal(t *testing.T) {
 	d := &dimension{scale: scaleNumbers}
-	numbers := []float64{-math.MaxFloat64, -1e20, -110, -100, -99, -10, -9.9, -1, -0.5, -1e-200, 0, math.SmallestNonzeroFloat64, 1e-200, 0.1, 0.11, 0.99, 1, 1.1, 9.9, 10, 11, 99,
+	numbers := []float64{-math.MaxFloat64, -1e20, -110, -100, -99, -10, -9.9, -1, -0.5, -1e-200, 0,
+		math.SmallestNonzeroFloat64, 1e-200, 0.1, 0.11, 0.99, 1, 1.1, 9.9, 10, 11, 99,
 		100, 110, 1000, 12000, 1e15, math.MaxFloat64}
 	for i := range numbers[1:] {
 		if a, b := d.ordinal(numbers[i]), d.ordinal(numbers[i+1]); a >= b {
@@ -197,7 +201,8 @@ func TestFoldProperties(t *testing.T) {
 		for _, n := range users {
 			total += n
 		}
-		if total != 5000 || len(labels) > TopValues+3 || len(d.places) > maxValues+firstPlace+1 || !cmp.Equal(len(users), len(labels)) {
+		if total != 5000 || len(labels) > TopValues+3 || len(d.places) > maxValues+firstPlace+1 ||
+			!cmp.Equal(len(users), len(labels)) {
 			t.Errorf("seed %d: %d users in %d slices of %d places", seed, total, len(labels), len(d.places))
 		}
 		for _, g := range d.makeGroups() {

@@ -33,9 +33,11 @@ func (a *analysis) addOverlaps() {
 	}
 	if len(list) > maxOverlaps {
 		slices.SortStableFunc(list, func(x, y Overlap) int {
-			return cmp.Or(trueFirst(x.Group != "", y.Group != ""), cmp.Compare(testP(&x), testP(&y)), cmp.Compare(y.Treatments, x.Treatments))
+			return cmp.Or(trueFirst(x.Group != "", y.Group != ""), cmp.Compare(testP(&x), testP(&y)),
+				cmp.Compare(y.Treatments, x.Treatments))
 		})
-		a.addNote("Of %s pairs of flags that have users in common, %s are listed.", text.Thousands(int64(len(list))), text.Thousands(maxOverlaps))
+		a.addNote("Of %s pairs of flags that have users in common, %s are listed.", text.Thousands(int64(len(list))),
+			text.Thousands(maxOverlaps))
 		for i := range list[maxOverlaps:] { // corrected for all the same
 			if t := list[maxOverlaps+i].Test; t != nil {
 				a.tests[FamilyOverlaps] = append(a.tests[FamilyOverlaps], t)
@@ -85,7 +87,8 @@ func (a *analysis) newOverlap(i, j int) Overlap {
 	if a.answered > 0 {
 		o.Independent = float64(fi.treated()) / float64(a.answered) * float64(fj.treated())
 	}
-	if !a.expectationOf(o.A).Clustered && !a.expectationOf(o.B).Clustered && cell(1, 0)+cell(1, 1) > 0 && cell(0, 0)+cell(0, 1) > 0 && cell(0, 1)+cell(1, 1) > 0 && cell(0, 0)+cell(1, 0) > 0 {
+	if !a.expectationOf(o.A).Clustered && !a.expectationOf(o.B).Clustered && cell(1, 0)+cell(1, 1) > 0 && cell(0, 0)+
+		cell(0, 1) > 0 && cell(0, 1)+cell(1, 1) > 0 && cell(0, 0)+cell(1, 0) > 0 {
 		t := stats.Homogeneity([]int64{cell(1, 0), cell(1, 1)}, []int64{cell(0, 0), cell(0, 1)})
 		t.N = o.Assigned
 		o.Test = &t
@@ -96,7 +99,8 @@ func (a *analysis) newOverlap(i, j int) Overlap {
 		if mi < 0 || mj < 0 {
 			continue
 		}
-		exclusive := g.Type == engine.MutualExclusion && !slices.ContainsFunc(g.Flags[mi].Slots, func(s string) bool { return slices.Contains(g.Flags[mj].Slots, s) })
+		exclusive := g.Type == engine.MutualExclusion &&
+			!slices.ContainsFunc(g.Flags[mi].Slots, func(s string) bool { return slices.Contains(g.Flags[mj].Slots, s) })
 		if o.Group == "" || exclusive && !o.Exclusive {
 			o.Group, o.GroupType, o.Exclusive = g.Key, g.Type, exclusive
 		}

@@ -29,11 +29,13 @@ type Report struct {
 	Overlaps  []Overlap  `json:"overlaps"`
 	Notes     []string   `json:"notes"` // what one has to know to read the figures, and is no finding
 
-	Files []snapshot.File `json:"-"` // what it is made from: inputs and outputs with the checksums in the manifests, configurations
+	// what it is made from: inputs and outputs with the checksums in the manifests, configurations
+	Files []snapshot.File `json:"-"`
 }
 
-// Family is tests that are corrected together: the chance that any of them is an alert or a warning by luck is that of a
-// single test. One family says nothing of another: how many slices are looked at does not change what is said of a flag.
+// Family is tests that are corrected together: the chance that any of them is an alert or a warning by luck is that of
+// a single test. One family says nothing of another: how many slices are looked at does not change what is said of a
+// flag.
 type Family struct {
 	Name  string `json:"family"`
 	Tests int    `json:"tests"`
@@ -171,8 +173,9 @@ type Slice struct {
 
 // Flag is who got what of one flag.
 type Flag struct {
-	Key      string      `json:"key"`
-	Verdict  Severity    `json:"verdict"` // alert, warn, not_tested (neither the split nor the allocation among all users) or ok
+	Key string `json:"key"`
+	// alert, warn, not_tested (neither the split nor the allocation among all users) or ok
+	Verdict  Severity    `json:"verdict"`
 	Counts               // of all users
 	Expected Expectation `json:"expected"`
 
@@ -203,9 +206,9 @@ type Counts struct {
 	// Result is the result of Test, or why there is none.
 	Result Statement `json:"words"`
 
-	// Eligible are the users who should get a variant with the chance Expected.Assigned: they have the id that is bucketed,
-	// and are not named one by one. 0: not known. ExpectedReach is the share of all users who should have one: those, and
-	// the ones that are left out.
+	// Eligible are the users who should get a variant with the chance Expected.Assigned: they have the id that is
+	// bucketed, and are not named one by one. 0: not known. ExpectedReach is the share of all users who should have one:
+	// those, and the ones that are left out.
 	Eligible      int64    `json:"eligible"`
 	ExpectedReach *float64 `json:"expected_reach"` // nil: not known
 
@@ -243,8 +246,8 @@ type Share struct {
 	High  float64 `json:"high"`
 }
 
-// Expectation is how a flag's users should be split, and who says so. In the JSON it is the source, the reason why there is
-// no one split, the share of users who should get a variant, and the variants' shares.
+// Expectation is how a flag's users should be split, and who says so. In the JSON it is the source, the reason why
+// there is no one split, the share of users who should get a variant, and the variants' shares.
 type Expectation struct {
 	Source string // "--expect", a file's name; "": nothing is known
 	engine.Split

@@ -63,8 +63,10 @@ func (s *simulation) run(w sim) *Report {
 	o := Options{By: w.by}
 	if w.known {
 		o.Expectations = []Expectation{
-			{Source: SourceExpect, Split: engine.Split{Flag: "even", Variants: []engine.Weight{{Variant: "control", Share: 0.5}, {Variant: "treatment", Share: 0.5}}}},
-			{Source: SourceExpect, Split: engine.Split{Flag: "skewed", Variants: []engine.Weight{{Variant: "control", Share: 0.9}, {Variant: "treatment", Share: 0.1}}}},
+			{Source: SourceExpect, Split: engine.Split{Flag: "even",
+				Variants: []engine.Weight{{Variant: "control", Share: 0.5}, {Variant: "treatment", Share: 0.5}}}},
+			{Source: SourceExpect, Split: engine.Split{Flag: "skewed",
+				Variants: []engine.Weight{{Variant: "control", Share: 0.9}, {Variant: "treatment", Share: 0.1}}}},
 		}
 		if w.reach > 0 {
 			o.Expectations[0].Assigned = &w.reach
@@ -85,7 +87,8 @@ func (s *simulation) run(w sim) *Report {
 		if i < w.failed {
 			var values []pipeline.Value
 			for _, at := range carry {
-				values = append(values, pipeline.Value{Kind: u.Carry[at].Kind, Num: u.Carry[at].Num, Text: string(u.Carry[at].Text)})
+				values = append(values, pipeline.Value{Kind: u.Carry[at].Kind, Num: u.Carry[at].Num,
+					Text: string(u.Carry[at].Text)})
 			}
 			c.countFailedUser(values)
 			continue
@@ -95,7 +98,8 @@ func (s *simulation) run(w sim) *Report {
 				chance += w.bias
 			}
 			a := &u.Assignments[i]
-			*a = snapshot.Assignment{Flag: s.flags[i], Variant: s.control, Assigned: i > 0 || w.reach == 0 || r.Float64() < w.reach}
+			*a = snapshot.Assignment{Flag: s.flags[i], Variant: s.control, Assigned: i > 0 || w.reach == 0 ||
+				r.Float64() < w.reach}
 			if r.Float64() < chance {
 				a.Variant = s.treated
 			}
@@ -104,7 +108,8 @@ func (s *simulation) run(w sim) *Report {
 	}
 	users := int64(w.users - w.failed)
 	read := snapshot.Users{Read: int64(w.users), Answered: users, Failed: int64(w.failed)}
-	snapshot := &source{Snapshot: Snapshot{Path: "simulated", InFile: users, Everybody: true, Users: read}, run: &snapshot.Run{Manifest: &snapshot.Manifest{}, Once: read}}
+	snapshot := &source{Snapshot: Snapshot{Path: "simulated", InFile: users, Everybody: true, Users: read},
+		run: &snapshot.Run{Manifest: &snapshot.Manifest{}, Once: read}}
 	return analyze(c, []*source{snapshot}, &o)
 }
 
@@ -125,9 +130,10 @@ func family(f *Finding) string {
 	return FamilySplit
 }
 
-// TestFalseAlarms is the promise: of a thousand snapshots in which nothing is wrong, each family of tests raises an alarm in
-// at most one of a thousand and a warning in at most one of a hundred, but for luck: the limits are what such chances
-// exceed once in two thousand times. That holds of the slices too where the split of all users is off. The seeds are fixed.
+// TestFalseAlarms is the promise: of a thousand snapshots in which nothing is wrong, each family of tests raises an
+// alarm in at most one of a thousand and a warning in at most one of a hundred, but for luck: the limits are what such
+// chances exceed once in two thousand times. That holds of the slices too where the split of all users is off. The
+// seeds are fixed.
 func TestFalseAlarms(t *testing.T) {
 	s := newSimulation(t)
 	all := []string{"country", "age"}
@@ -165,9 +171,11 @@ func TestFalseAlarms(t *testing.T) {
 				}
 			}
 			for _, name := range test.families {
-				t.Logf("%s: %d tests, %d snapshots with an alert, %d with a finding", name, tests[name], alerts[name], warnings[name])
+				t.Logf("%s: %d tests, %d snapshots with an alert, %d with a finding", name, tests[name], alerts[name],
+					warnings[name])
 				if alerts[name] > 5 || warnings[name] > 22 || tests[name] < 800 {
-					t.Errorf("%s: of 1000 healthy snapshots %d have an alert and %d a finding by %d tests, want at most 5 and 22 by more than 800",
+					t.Errorf("%s: of 1000 healthy snapshots %d have an alert and %d a finding by %d tests, want at most 5 and 22 "+
+						"by more than 800",
 						name, alerts[name], warnings[name], tests[name])
 				}
 			}
@@ -175,8 +183,8 @@ func TestFalseAlarms(t *testing.T) {
 	}
 }
 
-// TestSlicingDoesNotMatter: what is said of all users does not depend on how many slices are looked at, and a split that is
-// off everywhere is one finding.
+// TestSlicingDoesNotMatter: what is said of all users does not depend on how many slices are looked at, and a split
+// that is off everywhere is one finding.
 func TestSlicingDoesNotMatter(t *testing.T) {
 	s := newSimulation(t)
 	var alone *Report
@@ -186,8 +194,10 @@ func TestSlicingDoesNotMatter(t *testing.T) {
 			alone = r
 		}
 		even, first := r.Flags[0], alone.Flags[0]
-		if even.Verdict != Alert || even.Result.String() != first.Result.String() || even.Test.Corrected != first.Test.Corrected || even.Test.Tests != 2 {
-			t.Errorf("by %v: %s, %q, corrected p %v for %d tests; without slices %s, %q, %v", by, even.Verdict, even.Result, even.Test.Corrected, even.Test.Tests,
+		if even.Verdict != Alert || even.Result.String() != first.Result.String() ||
+			even.Test.Corrected != first.Test.Corrected || even.Test.Tests != 2 {
+			t.Errorf("by %v: %s, %q, corrected p %v for %d tests; without slices %s, %q, %v", by, even.Verdict, even.Result,
+				even.Test.Corrected, even.Test.Tests,
 				first.Verdict, first.Result, first.Test.Corrected)
 		}
 		if len(r.Findings) != 1 {
@@ -224,7 +234,8 @@ func TestPlantedBias(t *testing.T) {
 				r := s.run(w)
 				found := false
 				for _, f := range r.Findings {
-					others := w.known && w.off == 0 && f.Column != "" && f.Slice != "c0" // else c0 is among those that a slice is compared with
+					// else c0 is among those that a slice is compared with
+					others := w.known && w.off == 0 && f.Column != "" && f.Slice != "c0"
 					if f.Kind == KindSplit && f.Flag == "skewed" || f.Kind == KindDependence || others {
 						t.Errorf("seed %d: finding %+v, want none about this", seed, f)
 					}
@@ -232,7 +243,8 @@ func TestPlantedBias(t *testing.T) {
 				}
 				even := r.Flags[0]
 				if first := even.Slices[0]; !found || r.Verdict.Severity == OK || first.Column != "country" || first.Label != "c0" {
-					t.Errorf("seed %d: verdict %+v, findings %+v, first slice %s, want one about c0", seed, r.Verdict, r.Findings, even.Slices[0].Label)
+					t.Errorf("seed %d: verdict %+v, findings %+v, first slice %s, want one about c0", seed, r.Verdict, r.Findings,
+						even.Slices[0].Label)
 				}
 			}
 		})

@@ -12,8 +12,8 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
-// Statement is what a report says of something, as data: a code, and the fields that it needs. [Statement.String] is the
-// sentence. The zero Statement says nothing.
+// Statement is what a report says of something, as data: a code, and the fields that it needs. [Statement.String] is
+// the sentence. The zero Statement says nothing.
 type Statement struct {
 	Code            Code
 	Text            string     // of Quoted: the whole sentence; of Untested: why not
@@ -110,7 +110,8 @@ func (s Statement) sentence() string {
 		if s.Code == SplitOffHere {
 			head = "not split as expected, and unlike all others"
 		}
-		return fmt.Sprintf("%s: %s %s%s%s, %s", head, s.Name, text.Percent(s.Share), choose(others, ", elsewhere ", " instead of "),
+		return fmt.Sprintf("%s: %s %s%s%s, %s", head, s.Name, text.Percent(s.Share),
+			choose(others, ", elsewhere ", " instead of "),
 			text.Percent(s.Expected), effect(s.Test))
 	case SplitsOff:
 		return fmt.Sprintf("the split is off in %d more slices", s.N)
@@ -124,7 +125,8 @@ func (s Statement) sentence() string {
 		have := fmt.Sprintf("%s of %s%s have a variant", text.Percent(s.Share), s.Unit.Count(s.N), id)
 		switch {
 		case s.Code == ReachOff:
-			return fmt.Sprintf("%s instead of %s%s, %s", have, text.Percent(s.Expected), choose(others, ", and unlike all others", ""), effect(s.Test))
+			return fmt.Sprintf("%s instead of %s%s, %s", have, text.Percent(s.Expected),
+				choose(others, ", and unlike all others", ""), effect(s.Test))
 		case others:
 			return fmt.Sprintf("%s, like all others, %s", have, pText(s.Test))
 		}
@@ -141,7 +143,8 @@ func (s Statement) sentence() string {
 	case FailingShare:
 		return fmt.Sprintf("%s failed, of all %s; %s", text.Percent(s.Share), text.Percent(s.Expected), effect(s.Test))
 	case Failed:
-		return fmt.Sprintf("%s without an answer (%s): %s", count("is", "are"), text.Percent(s.Share), KindsText(&s.Users.Users))
+		return fmt.Sprintf("%s without an answer (%s): %s", count("is", "are"), text.Percent(s.Share),
+			KindsText(&s.Users.Users))
 
 	case Together:
 		return count("is", "are") + " in a treatment of both"
@@ -170,7 +173,8 @@ func (s Statement) sentence() string {
 	case NobodyAsked:
 		return "nobody was asked about: the input had no users"
 	case ConfigsOther:
-		return fmt.Sprintf("the run evaluated other flag configurations than %s has now, so the expected shares may not be its own", s.Name)
+		return fmt.Sprintf("the run evaluated other flag configurations than %s has now, so the expected shares may not "+
+			"be its own", s.Name)
 	case Repeated:
 		return stats.UsersInRows(s.Users.Distinct, s.Users.InFile, s.Users.Estimated) +
 			": each row counts as an independent one, so the true intervals are wider and the true p-values larger"
@@ -214,7 +218,8 @@ func noSplitText(n *engine.NoSplit) string {
 			}
 			splits[i] = strings.Join(parts, ", ")
 		}
-		return fmt.Sprintf("no one split is expected: %q has %s, %q has %s", n.Segments[0], splits[0], n.Segments[1], splits[1])
+		return fmt.Sprintf("no one split is expected: %q has %s, %q has %s", n.Segments[0], splits[0], n.Segments[1],
+			splits[1])
 	case engine.SplitClustered:
 		return fmt.Sprintf("not tested: users are bucketed by %s, and those who have it in common get the same", n.BucketBy)
 	}

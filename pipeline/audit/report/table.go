@@ -56,7 +56,8 @@ func (r *Report) Table(width int) string {
 
 // Reading is how to read the figures, in a sentence or two.
 func (r *Report) Reading() string {
-	said := "Shares are of the " + r.Unit.Noun(2) + map[bool]string{false: " who", true: " that"}[r.Unit == stats.UnitRows] + " got a variant, with their 95 % interval (Wilson)."
+	said := "Shares are of the " + r.Unit.Noun(2) + map[bool]string{false: " who",
+		true: " that"}[r.Unit == stats.UnitRows] + " got a variant, with their 95 % interval (Wilson)."
 	if r.Tests == 0 {
 		return said
 	}
@@ -70,16 +71,18 @@ func (r *Report) Reading() string {
 	if len(families) > 0 {
 		said += "; a corrected p is corrected (Holm) for all tests of its family: " + strings.Join(families, ", ")
 	}
-	return said + fmt.Sprintf(". Below %v is an alert, below %v a warning. w is Cohen's effect size.", stats.AlertBelow, stats.WarnBelow)
+	return said + fmt.Sprintf(". Below %v is an alert, below %v a warning. w is Cohen's effect size.", stats.AlertBelow,
+		stats.WarnBelow)
 }
 
 var familyWords = map[string]string{
-	FamilySplit: "of flags' splits", FamilyAllocation: "of who gets a flag", FamilySlices: "of slices", FamilyOverlaps: "of pairs of flags",
-	FamilyFailing: "of who failed",
+	FamilySplit: "of flags' splits", FamilyAllocation: "of who gets a flag", FamilySlices: "of slices",
+	FamilyOverlaps: "of pairs of flags",
+	FamilyFailing:  "of who failed",
 }
 
-// ByVerdict are the flags, those with alerts first, then those with warnings, those that were not tested, and the others;
-// each by key.
+// ByVerdict are the flags, those with alerts first, then those with warnings, those that were not tested, and the
+// others; each by key.
 func (r *Report) ByVerdict() []*Flag {
 	var list []*Flag
 	for i := range r.Flags {
@@ -123,7 +126,8 @@ const minute = "2006-01-02 15:04"
 
 // runText is which run it was, and when.
 func (s *Snapshot) runText() string {
-	said := fmt.Sprintf("run %s, %s to %s UTC", s.RunID, s.StartedAt.UTC().Format(minute), s.FinishedAt.UTC().Format(minute))
+	said := fmt.Sprintf("run %s, %s to %s UTC", s.RunID, s.StartedAt.UTC().Format(minute),
+		s.FinishedAt.UTC().Format(minute))
 	if s.Resumes > 0 {
 		said += ", resumed " + text.Count(int64(s.Resumes), "time")
 	}
@@ -146,7 +150,8 @@ func (s *Snapshot) TrackingText() string {
 
 // countsText is how many users were read, answered and failed.
 func countsText(unit stats.Unit, u *snapshot.Users) string {
-	said := fmt.Sprintf("%s: %s answered, %s failed", unit.Count(u.Read), text.Thousands(u.Answered), text.Thousands(u.Failed))
+	said := fmt.Sprintf("%s: %s answered, %s failed", unit.Count(u.Read), text.Thousands(u.Answered),
+		text.Thousands(u.Failed))
 	if kinds := KindsText(u); kinds != "" {
 		said += " (" + kinds + ")"
 	}
@@ -195,7 +200,8 @@ func (f *Flag) variantRows(unit stats.Unit) (rows [][]string, more string) {
 		if v.Expected != nil {
 			expected = text.Percent(*v.Expected)
 		}
-		rows = append(rows, []string{v.Key, text.Thousands(v.Users), text.Percent(v.Split.Share), v.Split.interval(), expected})
+		rows = append(rows, []string{v.Key, text.Thousands(v.Users), text.Percent(v.Split.Share), v.Split.interval(),
+			expected})
 	}
 	if left > 0 {
 		more = fmt.Sprintf("%s with %s", text.Count(int64(left), "more variant"), unit.Count(rest))
@@ -208,7 +214,8 @@ func overlapRows(unit stats.Unit, list []Overlap) [][]string {
 	rows := [][]string{{"", "", "", unit.Noun(2), "by chance"}}
 	for i := range list {
 		o := &list[i]
-		rows = append(rows, []string{o.verdictWord(), o.A, o.B, text.Thousands(o.Treatments), text.Thousands(int64(o.Independent + 0.5))})
+		rows = append(rows, []string{o.verdictWord(), o.A, o.B, text.Thousands(o.Treatments),
+			text.Thousands(int64(o.Independent + 0.5))})
 	}
 	return rows
 }
@@ -248,7 +255,8 @@ func (f *Flag) reachText(unit stats.Unit) string {
 	if f.Assigned == 0 {
 		return fmt.Sprintf("none of %s got a variant", unit.Count(f.Users))
 	}
-	said := fmt.Sprintf("%s of %s got a variant: %s [%s]", text.Thousands(f.Assigned), unit.Count(f.Users), text.Percent(f.Reach.Share), f.Reach.interval())
+	said := fmt.Sprintf("%s of %s got a variant: %s [%s]", text.Thousands(f.Assigned), unit.Count(f.Users),
+		text.Percent(f.Reach.Share), f.Reach.interval())
 	if f.LeftOut > 0 {
 		said += fmt.Sprintf("; %s not by chance, and left out of tests", text.Thousands(f.LeftOut))
 	}
@@ -276,8 +284,8 @@ func (s Share) interval() string {
 	return fmt.Sprintf("%.1f to %.1f", 100*s.Low, 100*s.High)
 }
 
-// printSlices prints the slices of a flag: for each column of the input a table with a column for each variant, and further
-// tables where they are too many for one.
+// printSlices prints the slices of a flag: for each column of the input a table with a column for each variant, and
+// further tables where they are too many for one.
 func (p *printer) printSlices(f *Flag) {
 	var columns []string
 	for i := range f.Slices {

@@ -59,7 +59,8 @@ func (w *world) write(tb testing.TB, path string) *snapshot.Manifest {
 		o.Row.Number, o.At = int64(i+1), time.UnixMilli(1767323045000+int64(i)).UTC()
 		o.Row.User.UserID, o.Row.User.DeviceID = fmt.Sprintf("user-%d-%08x", w.seed, i), ""
 		o.Row.Carry[0], o.Row.Carry[1] = pipeline.StringValue(country), pipeline.IntValue(age)
-		o.Row.Input = []pipeline.Member{{Name: "user_id", Value: pipeline.StringValue(o.Row.User.UserID)}, {Name: "country", Value: o.Row.Carry[0]}, {Name: "age", Value: o.Row.Carry[1]}}
+		o.Row.Input = []pipeline.Member{{Name: "user_id", Value: pipeline.StringValue(o.Row.User.UserID)},
+			{Name: "country", Value: o.Row.Carry[0]}, {Name: "age", Value: o.Row.Carry[1]}}
 		for _, flag := range w.flags {
 			a := pipeline.Assignment{Variant: pipeline.Variant{FlagKey: flag}}
 			chance := 0.5
@@ -83,14 +84,17 @@ func (w *world) write(tb testing.TB, path string) *snapshot.Manifest {
 		}
 	}
 	m := &snapshot.Manifest{
-		Format: snapshot.ManifestFormat, RunID: w.runID, StartedAt: time.UnixMilli(1767323045000).UTC(), FinishedAt: time.UnixMilli(1767326645000).UTC(),
-		Flags: tally.Flags(), NobodyGot: tally.Nobody(), Assignments: tally.Assignments,
-		Users: snapshot.Users{Read: tally.Read, Answered: tally.Answered, Failed: tally.FailedUsers(), FailedByKind: tally.Failed},
+		Format: snapshot.ManifestFormat, RunID: w.runID, StartedAt: time.UnixMilli(1767323045000).UTC(),
+		FinishedAt: time.UnixMilli(1767326645000).UTC(),
+		Flags:      tally.Flags(), NobodyGot: tally.Nobody(), Assignments: tally.Assignments,
+		Users: snapshot.Users{Read: tally.Read, Answered: tally.Answered, Failed: tally.FailedUsers(),
+			FailedByKind: tally.Failed},
 	}
 	if w.runID == "" {
 		m.RunID = fmt.Sprintf("run-%d", w.seed)
 	}
-	m.Layout = snapshot.Layout{Wide: w.wide, Flags: w.flags, Carry: []snapshot.Carried{{Column: "country", Input: "country"}, {Column: "age", Input: "age"}}}
+	m.Layout = snapshot.Layout{Wide: w.wide, Flags: w.flags,
+		Carry: []snapshot.Carried{{Column: "country", Input: "country"}, {Column: "age", Input: "age"}}}
 	for _, s := range []*sinks.Output{out, failed} {
 		if err := errors.Join(s.Close(), syscall.Rename(s.Info().Temp, s.Info().Path)); err != nil {
 			tb.Fatal(err)
@@ -100,7 +104,8 @@ func (w *world) write(tb testing.TB, path string) *snapshot.Manifest {
 			tb.Fatal(err)
 		}
 		sum := sha256.Sum256(data)
-		m.Outputs = append(m.Outputs, snapshot.File{Path: s.Info().Path, Bytes: int64(len(data)), Rows: s.Info().Rows, SHA256: hex.EncodeToString(sum[:])})
+		m.Outputs = append(m.Outputs, snapshot.File{Path: s.Info().Path, Bytes: int64(len(data)), Rows: s.Info().Rows,
+			SHA256: hex.EncodeToString(sum[:])})
 	}
 	w.manifest(tb, path, m)
 	return m

@@ -8,9 +8,9 @@ const maxSampled = 1 << 16
 // Distinct counts the distinct users among rows, and those who have different answers in different rows. A user is
 // identified by the user id, or without one by the device id. The zero value is ready to use, by one goroutine.
 //
-// It remembers users by a hash of the id: all of them while they are few, and then every second, every fourth and so on,
-// those whose hash ends in enough zeros. So either all rows of a user are counted or none, the users who are remembered
-// are a fair sample, and memory does not grow with the input.
+// It remembers users by a hash of the id: all of them while they are few, and then every second, every fourth and so
+// on, those whose hash ends in enough zeros. So either all rows of a user are counted or none, the users who are
+// remembered are a fair sample, and memory does not grow with the input.
 type Distinct struct {
 	rows    int64 // of all users
 	sampled int64 // of the users who are remembered
@@ -24,8 +24,8 @@ type remembered struct {
 	differs [2]bool
 }
 
-// CountRow counts a row. If sampled is true the user is remembered, and [Distinct.CompareAnswers] must be called with the
-// answers of the row.
+// CountRow counts a row. If sampled is true the user is remembered, and [Distinct.CompareAnswers] must be called with
+// the answers of the row.
 func (d *Distinct) CountRow(userID, deviceID []byte) (user uint64, sampled bool) {
 	h := uint64(14695981039346656037) // FNV-1a, and the end of MurmurHash3 so that the last bits depend on all
 	id := userID

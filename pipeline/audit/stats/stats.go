@@ -162,11 +162,11 @@ func Homogeneity(group, others []int64) Test {
 	return t
 }
 
-// Apart tests a slice of users where the users as a whole are not split as expected: observed are the counts of the slice,
-// all those of all users, and expected is the slice's [Ratio]. Most slices deviate as all users do, and a finding for each
-// would repeat the same thing. So a slice is off only if it is neither as expected nor as all others are, and its test is
-// the one of the two with the larger p-value: others reports whether that is the comparison with the others. Its chance of
-// a false alarm is at most that of either of them.
+// Apart tests a slice of users where the users as a whole are not split as expected: observed are the counts of the
+// slice, all those of all users, and expected is the slice's [Ratio]. Most slices deviate as all users do, and a
+// finding for each would repeat the same thing. So a slice is off only if it is neither as expected nor as all others
+// are, and its test is the one of the two with the larger p-value: others reports whether that is the comparison with
+// the others. Its chance of a false alarm is at most that of either of them.
 func Apart(expected Test, observed, all []int64) (t Test, others bool) {
 	if !expected.Tested() {
 		return expected, false

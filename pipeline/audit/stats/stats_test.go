@@ -22,7 +22,8 @@ func TestRatioKnown(t *testing.T) {
 		method   string
 	}{
 		{"SciPy, uniform", []int64{16, 18, 16, 14, 12, 12}, []float64{1, 1, 1, 1, 1, 1}, 2, 0.84914503608460956, ChiSquared},
-		{"SciPy, weighted", []int64{16, 18, 16, 14, 12, 12}, []float64{16, 16, 16, 16, 16, 8}, 3.5, 0.62338762774958223, ChiSquared},
+		{"SciPy, weighted", []int64{16, 18, 16, 14, 12, 12}, []float64{16, 16, 16, 16, 16, 8}, 3.5, 0.62338762774958223,
+			ChiSquared},
 		{"two", []int64{5200, 4800}, []float64{50, 50}, 16, 6.334248366623996e-05, ChiSquared},
 		{"two, the other way around", []int64{4800, 5200}, []float64{0.5, 0.5}, 16, 6.334248366623996e-05, ChiSquared},
 		{"three", []int64{4915, 5000, 5085}, []float64{1, 1, 1}, 2.89, 0.2357460766555, ChiSquared},
@@ -33,7 +34,8 @@ func TestRatioKnown(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			got := Ratio(test.observed, test.weights)
 			if !got.Tested() || !near(got.Chi2, test.chi2, 1e-12) || !near(got.P, test.p, 1e-6) || got.Method != test.method {
-				t.Errorf("Ratio(%v, %v) = %+v, want chi2 %v p %v by %s", test.observed, test.weights, got, test.chi2, test.p, test.method)
+				t.Errorf("Ratio(%v, %v) = %+v, want chi2 %v p %v by %s", test.observed, test.weights, got, test.chi2, test.p,
+					test.method)
 			}
 		})
 	}
@@ -83,7 +85,8 @@ func TestNoTest(t *testing.T) {
 // TestHomogeneityKnown: the first is the example of SciPy's documentation of scipy.stats.chi2_contingency.
 func TestHomogeneityKnown(t *testing.T) {
 	got := Homogeneity([]int64{10, 10, 20}, []int64{20, 20, 20})
-	if !near(got.Chi2, 2.7777777777777777, 1e-12) || !near(got.P, 0.24935220877729619, 1e-12) || got.DF != 2 || got.N != 40 {
+	if !near(got.Chi2, 2.7777777777777777, 1e-12) || !near(got.P, 0.24935220877729619, 1e-12) || got.DF != 2 ||
+		got.N != 40 {
 		t.Errorf("Homogeneity = %+v, want chi2 2.7778, p 0.249352 of 2 degrees of freedom", got)
 	}
 }
@@ -138,7 +141,8 @@ func TestWilson(t *testing.T) {
 			low, high := Wilson(n, of)
 			p := float64(n) / float64(of)
 			l2, h2 := Wilson(of-n, of)
-			if low > p || high < p || low < 0 || high > 1 || low < before || math.Abs(low+h2-1) > 1e-12 || math.Abs(high+l2-1) > 1e-12 {
+			if low > p || high < p || low < 0 || high > 1 || low < before || math.Abs(low+h2-1) > 1e-12 ||
+				math.Abs(high+l2-1) > 1e-12 {
 				t.Errorf("Wilson(%d, %d) = %v, %v; mirrored %v, %v; the one before began at %v", n, of, low, high, l2, h2, before)
 			}
 			before = low
@@ -165,7 +169,8 @@ func TestHolm(t *testing.T) {
 		corrected := slices.Clone(raw)
 		Holm(corrected)
 		for i := range raw {
-			if corrected[i] < raw[i] || corrected[i] > min(1, raw[i]*float64(len(raw)))+1e-15 && corrected[i] > slices.Max(corrected) {
+			if corrected[i] < raw[i] || corrected[i] > min(1, raw[i]*float64(len(raw)))+1e-15 &&
+				corrected[i] > slices.Max(corrected) {
 				t.Fatalf("Holm(%v)[%d] = %v", raw, i, corrected[i])
 			}
 			for j := range raw {
@@ -182,7 +187,8 @@ func TestCorrect(t *testing.T) {
 	b := Ratio([]int64{5000, 5000}, []float64{1, 1})
 	c := Ratio([]int64{1, 1}, []float64{1, 1})
 	d := Ratio([]int64{5155, 4845}, []float64{1, 1}) // p = 0.0019: nothing among four, a warning among one
-	if n := Correct("one", []*Test{&a, &b, &c, &d}); n != 3 || a.Verdict != Alert || b.Verdict != OK || c.Verdict != None || d.Verdict != Warn {
+	if n := Correct("one", []*Test{&a, &b, &c, &d}); n != 3 || a.Verdict != Alert || b.Verdict != OK ||
+		c.Verdict != None || d.Verdict != Warn {
 		t.Errorf("Correct = %d: %+v %+v %+v %+v, want 3: alert ok none warn", n, a, b, c, d)
 	}
 	many := []*Test{&d}
@@ -251,7 +257,8 @@ func TestFalseAlarms(t *testing.T) {
 		}
 		for _, limit := range []float64{WarnBelow, AlertBelow, 1e-4} {
 			if most := runs*limit + 4*math.Sqrt(runs*limit); float64(below[limit]) > most {
-				t.Errorf("%d users by %v: %d of %d p-values below %v, want at most %.0f", test.n, test.weights, below[limit], runs, limit, most)
+				t.Errorf("%d users by %v: %d of %d p-values below %v, want at most %.0f", test.n, test.weights, below[limit], runs,
+					limit, most)
 			}
 		}
 	}
@@ -277,7 +284,8 @@ func TestApart(t *testing.T) {
 			got, others := Apart(Ratio(test.observed, half), test.observed, test.all)
 			Correct("slices", []*Test{&got})
 			if others != test.others || got.Verdict != test.verdict {
-				t.Errorf("Apart(%v of %v) is %+v against others %v, want %s against others %v", test.observed, test.all, got, others, test.verdict, test.others)
+				t.Errorf("Apart(%v of %v) is %+v against others %v, want %s against others %v", test.observed, test.all, got,
+					others, test.verdict, test.others)
 			}
 		})
 	}
