@@ -180,7 +180,7 @@ func TestInterruptDuringAPause(t *testing.T) {
 				Server: api.start(t), Users: names("u", 200), Args: []string{"--concurrency", "4", "--max-attempts", "1"},
 				Soft: soft,
 				Said: func(text string) {
-					if strings.Contains(text, "the API asks for a pause") || strings.Contains(text, "the API is not there") {
+					if strings.Contains(text, "the API asks for a pause") || strings.Contains(text, "the API is not available") {
 						stop(&interruptedError{os.Interrupt})
 					}
 				},

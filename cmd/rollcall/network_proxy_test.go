@@ -170,7 +170,7 @@ func TestNetworkPauseOfTheAPI(t *testing.T) {
 	together(t, map[string]func(*testing.T){
 		"for a moment": func(t *testing.T) {
 			api, _, r := away(t, nil, func(text string, back func()) {
-				if strings.Contains(text, "the API is not there") {
+				if strings.Contains(text, "the API is not available") {
 					back()
 				}
 			})
@@ -196,7 +196,7 @@ func TestNetworkPauseOfTheAPI(t *testing.T) {
 			var once sync.Once
 			users := names("u", 20)
 			r := networkRun{Server: proxy.URL(), Users: users, Process: true, Said: func(text string) {
-				if strings.Contains(text, "the API is not there") {
+				if strings.Contains(text, "the API is not available") {
 					once.Do(func() { proxy.listen(proxy.proxy.Listen) })
 				}
 			}}.do(t)

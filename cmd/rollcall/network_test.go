@@ -538,7 +538,7 @@ func (l ledger) check(t *testing.T, a *faultyAPI, r *networkResult) {
 		}
 	}
 	if n := len(a.probes); r.manifest != nil && n > 2*int(r.manifest.Requests.Retries) &&
-		!strings.Contains(r.stderr, "the API is not there") {
+		!strings.Contains(r.stderr, "the API is not available") {
 		t.Errorf("%d probes for %d retries, with no outage; want at most two for each user whose attempts ran out", n,
 			r.manifest.Requests.Retries)
 	}

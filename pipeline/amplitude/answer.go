@@ -15,9 +15,9 @@ import (
 
 // parser reads answers, strictly, and can be used again.
 //
-// jsontext takes care of the grammar, and of nesting (10,000 levels). What it would refuse beyond that is none of
-// our business inside a payload, and is allowed: a name twice in an object, and an escape that is half of a
-// surrogate pair. UTF-8 itself is checked here.
+// jsontext checks the grammar, and bounds the nesting (10,000 levels). What else it would refuse does not matter inside
+// a payload, and is allowed: a duplicated name in an object, and an escape that is half of a surrogate pair. UTF-8
+// itself is checked here.
 type parser struct {
 	dec  jsontext.Decoder
 	in   bytes.Buffer
@@ -33,7 +33,7 @@ func (p *parser) reset(body []byte) error {
 	return nil
 }
 
-// expectStart takes the opening bracket of the answer.
+// expectStart checks that the answer begins with the opening bracket.
 func (p *parser) expectStart(open jsontext.Kind, what string) error {
 	switch kind := p.dec.PeekKind(); {
 	case kind == open:
@@ -47,7 +47,7 @@ func (p *parser) expectStart(open jsontext.Kind, what string) error {
 	return fmt.Errorf("not a JSON %s", what)
 }
 
-// expectEnd makes sure that nothing follows.
+// expectEnd checks that nothing follows.
 func (p *parser) expectEnd() error {
 	if _, err := p.dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return errors.New("more text after the end")
@@ -97,7 +97,7 @@ func (p *parser) parseVariants(body []byte, text string, size int) ([]pipeline.V
 			}
 		}
 		if names[flag] || names == nil && containsFlag(variants, flag) {
-			return nil, errors.New("a flag stands in it twice")
+			return nil, errors.New("a flag is duplicated")
 		}
 		if names != nil {
 			names[flag] = true
@@ -122,7 +122,7 @@ func containsFlag(variants []pipeline.Variant, flag string) bool {
 	return false
 }
 
-// parseArray makes sure that body is one JSON array.
+// parseArray checks that body is one JSON array.
 func (p *parser) parseArray(body []byte) error {
 	if err := p.reset(body); err != nil {
 		return err
@@ -146,8 +146,7 @@ func (p *parser) readRaw() (string, error) {
 	return p.text[end-len(v) : end], nil
 }
 
-// readString reads a string or a name. ok is false where it holds half of a surrogate pair, which no string of ours
-// can.
+// readString reads a string or a name. ok is false if it holds half of a surrogate pair, which a Go string cannot.
 func (p *parser) readString() (s string, ok bool, err error) {
 	raw, err := p.readRaw()
 	if err != nil {
@@ -157,7 +156,7 @@ func (p *parser) readString() (s string, ok bool, err error) {
 	return s, ok, nil
 }
 
-// unquote is the value of a string in its quotes.
+// unquote returns the value of a quoted string.
 func unquote(quoted string) (string, bool) {
 	if strings.IndexByte(quoted, '\\') < 0 {
 		return quoted[1 : len(quoted)-1], true
@@ -166,8 +165,8 @@ func unquote(quoted string) (string, bool) {
 	return string(b), err == nil
 }
 
-// parseVariant reads the object of one flag. Fields that it does not know go into the metadata, whose own members win; one
-// that it knows and that is there twice, or is of another type, could mean anything, so the answer is not used.
+// parseVariant reads the object of one flag. Fields that it does not know go into the metadata, whose own members win. A
+// known field that is duplicated or of another type could mean anything, so the answer is not used.
 func (p *parser) parseVariant(v *pipeline.Variant) error {
 	if kind := p.dec.PeekKind(); kind != '{' {
 		if _, err := p.dec.ReadValue(); err != nil {
@@ -192,7 +191,7 @@ func (p *parser) parseVariant(v *pipeline.Variant) error {
 			return err
 		}
 		if !ok {
-			continue // a name that is not valid text is none that we know
+			continue // a name that is not valid text is not a known field
 		}
 		var field *string
 		var bit uint
@@ -221,7 +220,7 @@ func (p *parser) parseVariant(v *pipeline.Variant) error {
 			others = append(others, pipeline.Member{Name: name, Value: pipeline.Value{Text: raw}})
 		}
 		if seen&bit != 0 {
-			return fmt.Errorf("a variant has %q twice", name)
+			return fmt.Errorf("a variant's %q is duplicated", name)
 		}
 		seen |= bit
 		if field == nil || raw == "null" {
@@ -252,8 +251,8 @@ func (p *parser) parseVariant(v *pipeline.Variant) error {
 	return nil
 }
 
-// addMembers is a JSON object ("" is an empty one) with more members, whose Text is JSON: of a name that is there
-// already, or twice among them, the first counts.
+// addMembers adds members, whose Text is JSON, to a JSON object ("" is an empty one). Where a name is duplicated, the
+// first member counts.
 func addMembers(object string, members []pipeline.Member) string {
 	if object == "" {
 		object = "{}"

@@ -84,10 +84,10 @@ func TestAnswerThatCannotBeUsed(t *testing.T) {
 		{`{"f":{"key":"on","expKey":{}}}`, `a variant's "expKey" is not a string`},
 		{`{"f":{"key":"\udc00"}}`, `a variant's "key" is not valid text`},
 		{`{"\ud800":{"key":"on"}}`, "a flag's name is not valid text"},
-		{`{"f":{"key":"on","key":"off"}}`, `a variant has "key" twice`},
+		{`{"f":{"key":"on","key":"off"}}`, `a variant's "key" is duplicated`},
 		{`{"f":{"key":"on","metadata":1}}`, "a variant's metadata is not a JSON object"},
-		{`{"f":{"key":"on"},"f":{"key":"off"}}`, "a flag stands in it twice"},
-		{`{"f":{"key":"on"},"\u0066":{"key":"off"}}`, "a flag stands in it twice"},
+		{`{"f":{"key":"on"},"f":{"key":"off"}}`, "a flag is duplicated"},
+		{`{"f":{"key":"on"},"\u0066":{"key":"off"}}`, "a flag is duplicated"},
 		{"{\"f\":{\"key\":\"\xff\"}}", "not valid UTF-8"},
 		{"{\"f\":{\"key\":\"on\",\"x\":\"\xed\xa0\x80\"}}", "not valid UTF-8"},
 		{"{\"f\":{\"key\":\"o\nn\"}}", "not JSON"},
@@ -141,7 +141,7 @@ func FuzzAnswer(f *testing.F) {
 				return
 			}
 			// Valid JSON may be refused for what it says; then it says one of these.
-			for _, why := range []string{"not a JSON", "twice", "is not a string", "not valid text", "neither key", "metadata is not"} {
+			for _, why := range []string{"not a JSON", "is duplicated", "is not a string", "not valid text", "neither key", "metadata is not"} {
 				if strings.Contains(err.Error(), why) {
 					return
 				}

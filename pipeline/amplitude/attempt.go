@@ -19,7 +19,7 @@ import (
 const (
 	maxAnswer = 8 << 20   // decoded bytes of an answer about one user
 	maxFlags  = 64 << 20  // decoded bytes of all flag configurations
-	maxDrain  = 64 << 10  // bytes of a body that nobody wants, read so that the connection can be used again
+	maxDrain  = 64 << 10  // bytes of an unwanted body, read so that the connection can be used again
 	keepBody  = 256 << 10 // a larger buffer is not kept for the next answer
 )
 
@@ -30,7 +30,7 @@ type attempt struct {
 	gzip                 *gzip.Reader
 	parser               parser
 
-	// What came of it.
+	// The result.
 	text     string
 	variants []pipeline.Variant
 	at       time.Time // when the body was complete
@@ -66,13 +66,14 @@ func (c *Client) newWire(ctx context.Context, to *endpoint, header http.Header) 
 }
 
 // gotConn is called before a request is written to a connection. When a kept-alive connection breaks, net/http
-// takes another one and sends a GET again by itself (Transport.roundTrip and http2Transport.RoundTripOpt), past
+// takes another one and resends a GET by itself (Transport.roundTrip and http2Transport.RoundTripOpt), past
 // the limiter and every count. The second connection is therefore the end of the attempt: with its context
 // cancelled HTTP/2 does not write (encodeAndWriteHeaders asks first), and with its connection closed HTTP/1
-// cannot. Trying again is the business of Client.sendUntilDecided.
+// cannot. Only Client.sendUntilDecided tries again.
 //
 // Over HTTP/1, net/http ends a connection on which something comes unasked, but only once its goroutine gets to it.
-// Until then the connection is handed out, and what came is taken for the answer to the next request. So this looks.
+// Until then the connection is handed out, and what came is treated as the answer to the next request. So gotConn
+// inspects it.
 func (w *wire) gotConn(info httptrace.GotConnInfo) {
 	h2 := isHTTP2(info.Conn)
 	quiet := func() bool {
@@ -100,7 +101,7 @@ func (w *wire) wroteRequest(info httptrace.WroteRequestInfo) {
 	}
 }
 
-// getAttempt is memory for an Evaluate; putAttempt must be called with it.
+// getAttempt returns memory for one Evaluate; give it back with putAttempt.
 func (c *Client) getAttempt() *attempt {
 	select {
 	case a := <-c.free:
@@ -122,7 +123,7 @@ func (c *Client) putAttempt(a *attempt) {
 	}
 }
 
-// releaseWire ends what the wire holds on to: its context hangs on the one of the run.
+// releaseWire cancels the wire's context, which the context of the run would otherwise keep, and drops the wire.
 func (a *attempt) releaseWire() {
 	if a.wire != nil {
 		a.wire.timer.Stop()
@@ -131,7 +132,8 @@ func (a *attempt) releaseWire() {
 	}
 }
 
-// send makes one request and reads its answer; check judges the body of a 200. An error is that ctx is over.
+// send makes one request and reads its answer; call.check checks the body of a 200. It returns an error only if ctx is
+// done.
 func (c *Client) send(ctx context.Context, a *attempt, call *call, query string) (result, error) {
 	w := a.wire
 	if w == nil || w.parent != ctx.Done() || call != &c.vardata {
@@ -151,7 +153,7 @@ func (c *Client) send(ctx context.Context, a *attempt, call *call, query string)
 	switch {
 	case err != nil:
 	case w.ctx.Err() != nil && context.Cause(w.ctx) == errUnasked:
-		err = errUnasked // net/http may have taken it for the answer
+		err = errUnasked // net/http may have treated it as the answer
 	case r.status == http.StatusProxyAuthRequired && c.proxy != "": // for plain http there is no CONNECT
 		err = &ProxyError{Variable: c.proxy, Status: r.status}
 	}
@@ -168,15 +170,15 @@ func (c *Client) send(ctx context.Context, a *attempt, call *call, query string)
 		return result{}, context.Cause(ctx)
 	}
 	if cause != nil {
-		err = cause // why we gave up says more than how it then failed
+		err = cause // why the attempt was cancelled says more than how it then failed
 	}
 	class, fatal := classifyAtProxy(err, !c.circuit.everAnswered(), c.proxy)
 	c.counters.countFailure(class)
 	return result{class: class, fatal: fatal}, nil
 }
 
-// roundTrip sends and reads. Its error is one of the network; what an answer lacks is in the result. clean says
-// that the body was read to its end, and the wire can be used again.
+// roundTrip sends the request and reads the answer. Its error is a network error; a fault of the answer itself is in
+// the result. clean reports that the body was read to its end and the wire can be used again.
 func (c *Client) roundTrip(a *attempt, w *wire, call *call) (r result, clean bool, err error) {
 	var resp *http.Response
 	if c.directTo != "" {
@@ -194,7 +196,7 @@ func (c *Client) roundTrip(a *attempt, w *wire, call *call) (r result, clean boo
 	if err != nil || r.broken {
 		return r, false, err
 	}
-	n, err := io.CopyN(io.Discard, resp.Body, maxDrain) // gzip may have left its end; an error page is not wanted
+	n, err := io.CopyN(io.Discard, resp.Body, maxDrain) // gzip may have left its trailer; an error page is not needed
 	if err != io.EOF {
 		return r, false, nil
 	}
@@ -204,8 +206,8 @@ func (c *Client) roundTrip(a *attempt, w *wire, call *call) (r result, clean boo
 	return r, (n == 0 || r.status != http.StatusOK) && !resp.Close, nil
 }
 
-// readAnswer reads and judges an answer. It leaves bytes behind that nobody wants; broken says that it is no use to
-// read them.
+// readAnswer reads and checks an answer. It leaves unwanted bytes unread; broken reports that reading them would not
+// help.
 func (c *Client) readAnswer(a *attempt, w *wire, call *call, resp *http.Response) (r result, err error) {
 	r.status = resp.StatusCode
 	if r.status != http.StatusOK {
@@ -233,12 +235,12 @@ func (c *Client) readAnswer(a *attempt, w *wire, call *call, resp *http.Response
 		case isNetworkError(w, err):
 			return result{}, err
 		case err != nil:
-			r.bad, r.broken = "not gzip, though it says so", true
+			r.bad, r.broken = "labelled as gzip, but not gzip", true
 			return r, nil
 		}
 		body = a.gzip
 	default:
-		r.bad, r.broken = "compressed in a way that was not asked for", true
+		r.bad, r.broken = "compressed in a way that was not requested", true
 		return r, nil
 	}
 	a.body, err = readAll(a.body[:0], body, call.max)
@@ -260,7 +262,7 @@ func (c *Client) readAnswer(a *attempt, w *wire, call *call, resp *http.Response
 
 func tooLargeMessage(n int64) string { return fmt.Sprintf("larger than %d MiB", n>>20) }
 
-// isNetworkError tells a body that broke off because the network did, or our patience, from one that is wrong.
+// isNetworkError reports whether a body ended early because of the network or a timeout, and not because it is wrong.
 func isNetworkError(w *wire, err error) bool {
 	if err == nil {
 		return false
@@ -274,7 +276,7 @@ func isNetworkError(w *wire, err error) bool {
 
 var errTooLarge = fmt.Errorf("too large")
 
-// readAll appends what r has to dst, up to max bytes.
+// readAll appends all of r to dst, up to max bytes.
 func readAll(dst []byte, r io.Reader, max int64) ([]byte, error) {
 	if cap(dst) == 0 {
 		dst = make([]byte, 0, 4096)

@@ -12,7 +12,7 @@ import (
 
 const (
 	budgetSize   = 100              // retries that the run may have in advance
-	budgetEarned = 0.2              // and what each answer adds: a sixth of all requests may be retries for good
+	budgetEarned = 0.2              // what each answer adds: in the long run a sixth of all requests may be retries
 	probeFirst   = time.Second      // the wait before the first probe of an outage
 	probeCap     = 30 * time.Second // and before any later one
 	refusedWait  = 500 * time.Millisecond
@@ -21,21 +21,21 @@ const (
 // circuit is what the attempts of all users share. It is in one of two states:
 //
 //   - flowing: every attempt goes;
-//   - gated: one attempt at a time, the probe, whose sender holds the turn, and not before until. The others wait
-//     in a queue. An answer that proves the API to be there makes it flow again.
+//   - gated: one attempt at a time goes, the probe, and not before until. Its sender holds the turn; the others
+//     wait in a queue. An answer that proves that the API is up makes the circuit flow again.
 //
 // It begins gated: the first request goes alone, so a wrong key or host costs a handful of requests, not one for
-// each worker. A pause that the API asks for gates it, so one request finds out whether it is over; an outage does,
-// with a growing wait before each probe; and a refused key does, with a count of the tries that are left. An error
-// that ends the run is kept, and nobody sends again.
+// each worker. Three things gate it: a pause that the API asks for, so that one request finds out whether it is
+// over; an outage, with a growing wait before each probe; and a refused key, with a count of the tries that are left.
+// An error that ends the run is kept, and nothing is sent after it.
 //
-// Each change raises gen, and an attempt remembers the gen it was sent under. What came of an attempt that was
-// sent before the last change is old news: sixty 429s of one moment are one pause, and sixty timeouts one outage.
+// Each change raises gen, and an attempt remembers the gen it was sent under. The result of an attempt that was
+// sent before the last change is out of date: sixty 429s of one moment are one pause, and sixty timeouts one outage.
 type circuit struct {
 	maxOutage time.Duration
 	source    string // of the key
 	log       *slog.Logger
-	turn      chan struct{} // holds the turn while nobody has it
+	turn      chan struct{} // holds the turn while no attempt has it
 	dead      chan struct{} // closed when err is set
 
 	mu       sync.Mutex
@@ -43,17 +43,17 @@ type circuit struct {
 	gen      int
 	flowing  bool
 	flows    chan struct{} // closed while flowing
-	until    time.Time     // nobody sends before; zero: no pause
+	until    time.Time     // nothing is sent before; zero: no pause
 	paused   bool          // by a 429; for the log and for stats
 	outage   bool
-	trouble  time.Time // when the first attempt failed since the last one that did not
+	trouble  time.Time // when the first attempt failed since the last success
 	waits    int       // pauses and probes in a row
 	refusals int       // of the key, in a row
 	budget   float64
 	pauses   int64
 	series   pauseSeries
 	outages  int64
-	answered bool // anything came back over the network, ever
+	answered bool // anything ever came back over the network
 }
 
 // ticket is the permission to send one attempt, and must be given back with noteResult or returnTicket.
@@ -63,18 +63,18 @@ type ticket struct {
 	known bool // a known user is to be asked: see Client.askKnownUser
 }
 
-// pauseSeries are pauses that follow each other, as long as the rate is higher than the API takes. It says each change
-// once: a night of them is a handful of lines. The zero pauseSeries is none.
+// pauseSeries is a series of pauses, which goes on as long as the rate is higher than the API accepts. It logs each
+// change once, so that a night of pauses is a handful of lines. The zero pauseSeries is empty.
 type pauseSeries struct {
 	pauses  int
 	longest time.Duration
 	last    time.Time // when the last one was over
 }
 
-// seriesEnd is how long there must be no pause for the series to be over.
+// seriesEnd is how long no pause may begin for the series to be over.
 const seriesEnd = 5 * time.Minute
 
-// notePause says that a pause begins if it is the first one, or the first one after it, or much longer than those before.
+// notePause counts a pause, and logs the first one, the second one, and those much longer than any before.
 func (s *pauseSeries) notePause(log *slog.Logger, now, until time.Time) {
 	wait := until.Sub(now)
 	s.pauses++
@@ -84,19 +84,19 @@ func (s *pauseSeries) notePause(log *slog.Logger, now, until time.Time) {
 	case wait > 2*s.longest:
 		log.Warn("the API asks for a longer pause", "status", http.StatusTooManyRequests, attr)
 	case s.pauses == 2:
-		log.Warn("the API goes on asking for pauses, which are only counted from here on", "hint", "a lower --rate avoids them")
+		log.Warn("the API keeps asking for pauses; from now on they are only counted", "hint", "a lower --rate avoids them")
 	}
 	s.longest, s.last = max(s.longest, wait), until
 }
 
-// notePauseOver says that a pause is over if it is the first one.
+// notePauseOver logs the end of the first pause of the series.
 func (s *pauseSeries) notePauseOver(log *slog.Logger) {
 	if s.pauses == 1 {
 		log.Info("the pause is over")
 	}
 }
 
-// endIfOver says that there are no more pauses, if that is so.
+// endIfOver ends the series, and logs that, if there was no pause for long enough.
 func (s *pauseSeries) endIfOver(log *slog.Logger) {
 	if s.pauses == 0 || time.Since(s.last) < seriesEnd {
 		return
@@ -116,7 +116,7 @@ func newCircuit(maxOutage time.Duration, source string, log *slog.Logger) *circu
 	return c
 }
 
-// admitAttempt waits until an attempt may go, and for lim's token.
+// admitAttempt waits until the circuit lets an attempt go, and then for lim's token.
 func (c *circuit) admitAttempt(ctx context.Context, lim *limiter) (t ticket, err error) {
 	for {
 		c.mu.Lock()
@@ -159,31 +159,31 @@ func (c *circuit) admitAttempt(ctx context.Context, lim *limiter) (t ticket, err
 		c.mu.Unlock()
 		if same {
 			return t, nil
-		} // else a pause or an outage began meanwhile: the token is lost, which harms nobody
+		} // else a pause or an outage began meanwhile: the token is lost, which does no harm
 	}
 }
 
-// returnTicket gives a ticket back of which nothing came.
+// returnTicket gives back a ticket whose attempt has no result.
 func (c *circuit) returnTicket(t ticket) {
 	if t.probe {
 		c.turn <- struct{}{}
 	}
 }
 
-// noteResult takes note of the result of an attempt, and of what decide says about it. during says that an outage is on: the
+// noteResult records the result of an attempt and the decision about it. during reports that an outage is on: the
 // attempt failed because of it, whatever its result was.
 func (c *circuit) noteResult(t ticket, d decision, r result) (during bool, err error) {
 	switch {
 	case r.bad != "" && d.action != actionOutage:
 		return c.noteAnswer(t, false), nil
-	case d.action == actionDone, d.action == actionFail: // that this user is refused proves that the API is there
+	case d.action == actionDone, d.action == actionFail: // refusing this user also proves that the API is up
 		return c.noteAnswer(t, true), nil
 	}
 	return c.noteFailure(t, d, r)
 }
 
-// noteAnswer takes note of an answer: a good one, one that refuses this user alone, or, not good, one that cannot be
-// used. The last proves no more than that something listens, so it does not end an outage.
+// noteAnswer records an answer. A good one has variants, or refuses this user alone. One that is not good cannot be
+// used: it proves only that something listens, so it does not end an outage.
 func (c *circuit) noteAnswer(t ticket, good bool) (during bool) {
 	defer c.returnTicket(t)
 	c.mu.Lock()
@@ -195,7 +195,7 @@ func (c *circuit) noteAnswer(t ticket, good bool) (during bool) {
 			c.pauseAll(now, c.nextWait())
 		}
 		_ = c.endRunIfTooLong(now, result{class: "answers that cannot be used"})
-		return true // if it is over, admit will say so
+		return true // if the run has ended, admitAttempt returns the error
 	}
 	if good {
 		c.series.endIfOver(c.log)
@@ -226,7 +226,7 @@ func (c *circuit) everAnswered() bool {
 	return c.answered
 }
 
-// noteFailure takes note of any other result.
+// noteFailure records any other result.
 func (c *circuit) noteFailure(t ticket, d decision, r result) (during bool, err error) {
 	defer c.returnTicket(t)
 	c.mu.Lock()
@@ -266,7 +266,7 @@ func (c *circuit) noteFailure(t ticket, d decision, r result) (during bool, err 
 			c.closeGate()
 			c.pauseAll(now, time.Duration(c.refusals)*refusedWait)
 		}
-		return c.outage, nil // it ends by its count: that the key is refused must not be taken for an outage
+		return c.outage, nil // its own count ends it: a refused key must not be treated as an outage
 	case actionAgain, actionAsk, actionOutage:
 		c.budget--
 		if c.outage {
@@ -278,14 +278,14 @@ func (c *circuit) noteFailure(t ticket, d decision, r result) (during bool, err 
 			c.outages++
 			c.closeGate()
 			c.pauseAll(now, c.nextWait())
-			c.log.Warn("the API is not there; everybody waits while one request at a time tries",
+			c.log.Warn("the API is not available; all users wait while one request at a time tries again",
 				"last", r.describe(), "max_outage", c.maxOutage)
 		}
 	}
 	return c.outage, c.endRunIfTooLong(now, r)
 }
 
-// stopSending has nothing more sent: whoever wants to send gets err, at once.
+// stopSending ends all sending: admitAttempt returns err at once from then on.
 func (c *circuit) stopSending(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -301,7 +301,7 @@ func (c *circuit) inOutage() bool {
 	return c.outage
 }
 
-// The methods below want the lock.
+// The methods below must be called with c.mu held.
 
 func (c *circuit) keyRefusedError(status int) error {
 	return pipeline.WithHint(&AuthError{status, c.source}, "is it the deployment's key (not the project's or the management API's), and is --server the right region?")
@@ -317,7 +317,7 @@ func (c *circuit) endRun(err error) error {
 // endRunIfTooLong ends the run if the trouble has lasted too long.
 func (c *circuit) endRunIfTooLong(now time.Time, last result) error {
 	if d := now.Sub(c.trouble); d >= c.maxOutage {
-		hint := "nobody was written off: run the same command again when the API is back"
+		hint := "no user was given up: run the same command again when the API is back"
 		if last.status == http.StatusForbidden {
 			hint = "it did answer before: was the key withdrawn, or does a firewall block this machine?\n" + hint
 		}
@@ -333,7 +333,7 @@ func (c *circuit) closeGate() {
 	c.gen++
 }
 
-// pauseAll stops everybody; not beyond the moment at which one last attempt decides whether the outage is too long.
+// pauseAll has all attempts wait, but not beyond the time when a last attempt decides whether the outage is too long.
 func (c *circuit) pauseAll(now time.Time, wait time.Duration) {
 	c.until = now.Add(wait)
 	if end := c.trouble.Add(c.maxOutage); c.until.After(end) {

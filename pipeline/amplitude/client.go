@@ -27,22 +27,22 @@ type Config struct {
 	BaseURL   string   // as [BaseURL] returns it
 	Key       Key      // the zero Key sends no authorization
 	KeySource string   // where the key came from, for the message when it is refused
-	FlagKeys  []string // which flags to evaluate; none: all of the deployment
+	FlagKeys  []string // which flags to evaluate; empty: all of the deployment
 	FlagParam string   // the name of their parameter: "flag_keys" (the default) or "flag_key"
 
 	Rate        float64       // attempts a second; 0: no limit
-	Burst       int           // and how many of them at once; at least 1
-	Concurrency int           // how many Evaluate calls there will be at a time; 16 by default
+	Burst       int           // how many of them may go at once; at least 1
+	Concurrency int           // how many Evaluate calls run at a time; 16 by default
 	Timeout     time.Duration // for one attempt, from connecting to the last byte; 15 s by default
 	MaxAttempts int           // for one user; 5 by default
-	MaxOutage   time.Duration // how long nobody may get through; 15 min by default
+	MaxOutage   time.Duration // how long an outage may last; 15 min by default
 
-	// PreflightTime is how long Preflight may take, without the waits for the rate; 5 s by default. One request of it may
+	// PreflightTime is how long Preflight may take, without the waits for the rate; 5 s by default. One of its requests may
 	// take two fifths of that.
 	PreflightTime time.Duration
 
-	Logger       *slog.Logger      // says when a pause or an outage begins and ends; nil: nobody
-	RoundTripper http.RoundTripper // nil: a transport made for this
+	Logger       *slog.Logger      // logs when a pause or an outage begins and ends; nil: discarded
+	RoundTripper http.RoundTripper // nil: the client makes its own
 	UserAgent    string            // "rollcall" by default
 	Now          func() time.Time  // dates the answers; nil: time.Now
 }
@@ -50,7 +50,7 @@ type Config struct {
 // Client asks the Evaluation API. It is a [pipeline.Evaluator], and safe for concurrent use.
 type Client struct {
 	vardata, flags           call
-	status, flagsV1, flagsV2 call // of Preflight
+	status, flagsV1, flagsV2 call // for Preflight
 
 	flagList    []byte // the parameter, ready to be appended
 	flagCount   int
@@ -60,15 +60,15 @@ type Client struct {
 
 	preflightTime time.Duration
 	transport     http.RoundTripper
-	directTo      string // the address of a server without TLS, which needs no transport; "": it does
-	proxy         string // the variable that names the proxy; "": there is none
+	directTo      string // the address of a server without TLS, for which no transport is used; "": use the transport
+	proxy         string // the environment variable that names the proxy; "": no proxy
 	limiter       *limiter
 	circuit       *circuit
 	counters      counters
 	free          chan *attempt
 	firstRest     time.Duration
-	rested        sync.Once    // before a connection of HTTP/1 is used for a second request
-	distrusted    atomic.Bool  // the server sent an answer that nobody asked for: no connection is used twice
+	rested        sync.Once    // done before the first HTTP/1 connection is used for a second request
+	distrusted    atomic.Bool  // the server sent an unrequested answer: no connection is used twice
 	known         ring         // the queries for users who were answered
 	inFlight      atomic.Int32 // requests
 }
@@ -93,13 +93,13 @@ func New(cfg Config) (*Client, error) {
 	case cfg.BaseURL == "":
 		return nil, errors.New("the client needs a base URL")
 	case param != "flag_keys" && param != "flag_key":
-		return nil, pipeline.WithHint(fmt.Errorf("no flag parameter is called %q", param), `it is "flag_keys", or "flag_key" with older servers`)
+		return nil, pipeline.WithHint(fmt.Errorf("%q is not a valid flag parameter", param), `it is "flag_keys", or "flag_key" with older servers`)
 	case !(cfg.Rate >= 0) || cfg.Burst < 0 || cfg.Concurrency < 0 || cfg.Timeout < 0 || cfg.MaxAttempts < 0 || cfg.MaxOutage < 0:
 		return nil, errors.New("the client's limits must not be negative")
 	}
 	for _, flag := range cfg.FlagKeys {
 		if flag == "" || strings.Contains(flag, ",") {
-			return nil, fmt.Errorf("%q is no flag key: the list is separated by commas", flag)
+			return nil, fmt.Errorf("%q is not a valid flag key: it is empty or contains a comma", flag)
 		}
 	}
 	if cfg.Concurrency == 0 {
@@ -166,7 +166,7 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// newHeader is what every request of every kind carries. Names are in the canonical form that net/http sends.
+// newHeader returns the header that every request carries. Names are in the canonical form that net/http sends.
 func newHeader(userAgent string) http.Header {
 	return http.Header{
 		"X-Amp-Exp-Track":          {"no-track"}, // without it a call writes to the customer's analytics
@@ -179,8 +179,8 @@ func newHeader(userAgent string) http.Header {
 
 var dialer = &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 
-// newTransport is net/http's with as many idle connections as there are requests in flight: with fewer, each
-// answer closes a connection and each request opens one.
+// newTransport returns a transport of net/http with as many idle connections as there are requests in flight: with
+// fewer, each answer would close a connection and each request open one.
 //
 // The time for headers and bodies is bounded by the attempt's own timer, so there are no further timers here.
 func newTransport(to *url.URL, concurrency int) (*http.Transport, error) {
@@ -192,11 +192,11 @@ func newTransport(to *url.URL, concurrency int) (*http.Transport, error) {
 		DialContext:            dialer.DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(64)},
 		TLSHandshakeTimeout:    10 * time.Second,
-		ForceAttemptHTTP2:      true, // which a DialContext of one's own would turn off
+		ForceAttemptHTTP2:      true, // which setting DialContext would turn off
 		MaxIdleConns:           concurrency,
 		MaxIdleConnsPerHost:    concurrency,
 		IdleConnTimeout:        50 * time.Second, // below the 60 s after which many servers hang up
-		DisableCompression:     true,             // gzip is asked for and unpacked here, into memory that is kept
+		DisableCompression:     true,             // this package requests gzip and unpacks it into memory that it reuses
 		MaxResponseHeaderBytes: 64 << 10,
 		WriteBufferSize:        16 << 10, // the longest URL and its headers in one write
 		ReadBufferSize:         16 << 10,
@@ -216,7 +216,7 @@ func newTransport(to *url.URL, concurrency int) (*http.Transport, error) {
 	return t, nil
 }
 
-// proxyVariable is the environment variable from which http.ProxyFromEnvironment has the proxy on the way to a server.
+// proxyVariable returns the environment variable that names the proxy which http.ProxyFromEnvironment uses for a server.
 func proxyVariable(to *url.URL) string {
 	name := strings.ToUpper(to.Scheme) + "_PROXY"
 	if os.Getenv(name) == "" {
@@ -225,7 +225,7 @@ func proxyVariable(to *url.URL) string {
 	return name
 }
 
-// Close gives up idle connections. Evaluate must not be running.
+// Close closes idle connections. Evaluate must not be running.
 func (c *Client) Close() {
 	for {
 		select {
@@ -248,8 +248,8 @@ func (c *Client) closeIdleConnections() {
 // Format keeps whoever prints a client from printing the header that holds the key.
 func (c *Client) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "client of "+c.vardata.text) }
 
-// Evaluate asks for one user until there is an answer, this user has failed, or the run has. An outage of the
-// API is waited for, not counted against the user. It implements [pipeline.Evaluator].
+// Evaluate asks about one user until there is an answer, or this user or the run has failed. It waits for the end of
+// an outage, which does not count against the user. It implements [pipeline.Evaluator].
 func (c *Client) Evaluate(ctx context.Context, u *pipeline.User) (pipeline.Answer, error) {
 	if u.UserID == "" && u.DeviceID == "" {
 		return pipeline.Answer{}, pipeline.Errorf(pipeline.KindMissingID, "neither a user id nor a device id")
@@ -274,20 +274,20 @@ func (c *Client) Known(u *pipeline.User) {
 	c.known.addUser(string(query))
 }
 
-// Stop has nothing more sent. Users in flight are still answered; Evaluate returns [pipeline.ErrStopped] for the others.
-// It returns the number of requests in flight.
+// Stop ends all sending and returns the number of requests in flight. Their users are still answered; for the others
+// Evaluate returns [pipeline.ErrStopped].
 func (c *Client) Stop() int {
 	c.circuit.stopSending(pipeline.ErrStopped)
 	return int(c.inFlight.Load())
 }
 
-// maxAsked is how many known users are asked at most, one after the other, before their failures are an outage.
+// maxAsked is how many known users are asked about, one after the other, before their failures count as an outage.
 const maxAsked = 3
 
-// askKnownUser asks for users who were answered before, until one is answered: then the API is there. If none is, it is an
-// outage, and the circuit is told so. Any one of them may have begun to fail for a reason of its own, so there are
-// several, and the next call begins with the one who was answered last. The nonce makes it a request that the CDN has
-// no answer to.
+// askKnownUser asks about users who were answered before, until one is answered: then the API is up. If none is, it is
+// an outage, which the circuit records. Any one of them may have begun to fail for a reason of its own, so several are
+// asked about, and the next call begins with the one who was answered last. The nonce makes the URL one that the CDN
+// has not cached.
 func (c *Client) askKnownUser(ctx context.Context, a *attempt) (apiState, error) {
 	t, err := c.circuit.admitAttempt(ctx, c.limiter)
 	if err != nil {
@@ -339,10 +339,10 @@ type ring struct {
 	queries [16]string
 	size    int
 	oldest  int // where the next one goes
-	current int // who is asked
+	current int // the one to ask about
 }
 
-// addUser puts a user in the place of the oldest one.
+// addUser replaces the oldest user.
 func (r *ring) addUser(query string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -360,21 +360,21 @@ func (r *ring) isEmpty() bool {
 	return r.size == 0
 }
 
-// currentUser is the user who is asked now, and how many there are.
+// currentUser returns the query of the user to ask about, and how many users there are.
 func (r *ring) currentUser() (query string, size int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.queries[r.current], r.size
 }
 
-// moveOn has another user asked from now on.
+// moveOn makes the next user the current one.
 func (r *ring) moveOn() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.current = (r.current + 1) % r.size
 }
 
-// sendCounted is send, and counts the requests in flight.
+// sendCounted is send, but also counts the request as in flight.
 func (c *Client) sendCounted(ctx context.Context, a *attempt, call *call, query string) (result, error) {
 	c.inFlight.Add(1)
 	defer c.inFlight.Add(-1)
@@ -386,7 +386,8 @@ func (c *Client) checkVariants(a *attempt) (err error) {
 	return err
 }
 
-// sendUntilDecided makes attempts, and obeys decide. An error is a *pipeline.UserError, or ends the run.
+// sendUntilDecided makes attempts and does what decide says, until the user or the run is done. Its error is a
+// *pipeline.UserError, or one that ends the run.
 func (c *Client) sendUntilDecided(ctx context.Context, a *attempt, call *call, query string) (attempts int, err error) {
 	s := state{path: call.url.Path, max: c.maxAttempts}
 	for {
@@ -450,8 +451,8 @@ func (c *Client) sendUntilDecided(ctx context.Context, a *attempt, call *call, q
 	}
 }
 
-// Flags downloads the flag configurations of the deployment, or of FlagKeys, for local evaluation: the JSON array
-// that GET /v1/flags answers, as it is. Failures are handled as those of Evaluate.
+// Flags downloads the flag configurations of the deployment, or of FlagKeys, for local evaluation: the unchanged JSON
+// array of GET /v1/flags. It handles failures as Evaluate does.
 func (c *Client) Flags(ctx context.Context) ([]byte, error) {
 	a := &attempt{}
 	defer a.releaseWire()
@@ -465,13 +466,13 @@ func (c *Client) Flags(ctx context.Context) ([]byte, error) {
 	return []byte(a.text), nil
 }
 
-// URLLength is how long the URL for u is. Over 8,000 bytes, Evaluate fails without sending it.
+// URLLength returns the length of the URL for u in bytes. Beyond [MaxURLBytes], Evaluate fails without sending it.
 func (c *Client) URLLength(u *pipeline.User) int {
 	query, _ := appendQuery(nil, nil, u, c.flagList)
 	return len(c.vardata.text) + 1 + len(query)
 }
 
-// Describe is the request for u in full, as HTTP/1.1 puts it on the wire, but for the key.
+// Describe returns the whole request for u as HTTP/1.1 sends it, without the key.
 func (c *Client) Describe(u *pipeline.User) string {
 	query, _ := appendQuery(nil, nil, u, c.flagList)
 	to := c.vardata.url
@@ -487,7 +488,7 @@ func (c *Client) Describe(u *pipeline.User) string {
 	return b.String()
 }
 
-// Stats is what the client did so far. It may be called at any time.
+// Stats returns what the client has done so far. It may be called at any time.
 func (c *Client) Stats() Stats {
 	s := c.counters.snapshotStats()
 	c.circuit.mu.Lock()
@@ -496,7 +497,7 @@ func (c *Client) Stats() Stats {
 	return s
 }
 
-// isHTTP2 reports whether a connection is one of HTTP/2.
+// isHTTP2 reports whether a connection speaks HTTP/2.
 func isHTTP2(conn net.Conn) bool {
 	t, ok := conn.(*tls.Conn)
 	return ok && t.ConnectionState().NegotiatedProtocol == "h2"

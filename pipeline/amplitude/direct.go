@@ -12,18 +12,17 @@ import (
 
 const maxHeader = 64 << 10 // bytes of an answer's header, and of all interim answers before it
 
-// found is what a connection holds on which nothing should come: no request is under way.
+// found is what a look at an idle connection, on which nothing should come, has found.
 type found uint8
 
 const (
 	foundNothing found = iota
 	foundEnd           // it was closed, or broke
-	foundBytes         // bytes that nobody asked for
+	foundBytes         // bytes that were not requested
 )
 
-// isGoodbye reports bytes that nobody asked for either, but that say no more than that the connection has ended: the
-// answer 408 with which HAProxy and others close one that was idle for too long, and an alert of TLS, which
-// in TLS 1.3 can be told by its length alone.
+// isGoodbye reports whether unrequested bytes only say that the connection has ended: the answer 408 with which HAProxy
+// and others close a connection that was idle for too long, or a TLS alert, which TLS 1.3 shows by its length alone.
 func isGoodbye(b []byte, withTLS bool) bool {
 	if withTLS {
 		return b[0] == 21 || len(b) >= 5 && b[0] == 23 && b[3] == 0 && b[4] <= 2+1+16
@@ -35,8 +34,8 @@ func isGoodbye(b []byte, withTLS bool) bool {
 // self-hosted proxy, on this machine or in a network that --allow-http trusts.
 //
 // net/http's transport hands every request and answer from goroutine to goroutine, to be able to serve any
-// number of users of any number of connections. With one request at a time on a connection of one's own, that is
-// half of a request's CPU for nothing (BenchmarkEvaluate: 22 µs through the transport, 13 µs here). What goes over
+// number of users of any number of connections. With one request at a time on a connection of its own, that would
+// waste half of a request's CPU (BenchmarkEvaluate: 22 µs through the transport, 13 µs here). What goes over
 // the wire is still written by http.Request.Write and read by http.ReadResponse. Nothing is ever sent twice here.
 type conn struct {
 	net.Conn
@@ -45,7 +44,7 @@ type conn struct {
 	in      *bufio.Reader
 	out     *bufio.Writer
 	answers int         // that were read to their end
-	stop    func() bool // ends that the wire's context closes the connection
+	stop    func() bool // keeps the wire's context from closing the connection
 }
 
 // Read implements io.Reader for in.
@@ -85,8 +84,8 @@ func (w *wire) sendDirect() (*http.Response, error) {
 	}
 }
 
-// ensureConn makes sure that the wire has a connection, and that nothing has come on it since its last answer: not its
-// end, and no second answer, which the next user would be given.
+// ensureConn gives the wire a connection on which nothing has come since its last answer: neither its end nor a second
+// answer, which the next user would get.
 func (w *wire) ensureConn() error {
 	if c := w.conn; c != nil {
 		if w.client.stayedQuiet(w.ctx, c.looker) {
@@ -112,14 +111,14 @@ func (w *wire) ensureConn() error {
 const firstRest = 20 * time.Millisecond
 
 // stayedQuiet reports whether a connection can be used again: nothing has come on it since its last answer. A server
-// that sent what nobody asked for gets no second request on any connection from then on.
+// that sent unrequested bytes gets no second request on any connection from then on.
 //
-// Nothing in HTTP/1 can tell what comes between this look and the answer to the next request from that answer. So the
-// first connection of a run is given time, before anybody depends on it; and what slips through leaves one answer too
-// many on the connection, which the next look finds, or answered.
+// HTTP/1 cannot tell bytes that come between this look and the answer to the next request from that answer. So the
+// first connection of a run rests before its second request. What slips through nevertheless leaves one answer too many
+// on the connection, which the next look or noteAnswerRead finds.
 func (c *Client) stayedQuiet(ctx context.Context, l *looker) bool {
 	c.rested.Do(func() {
-		_ = sleep(ctx, c.firstRest, nil) // if ctx is over, so is the attempt
+		_ = sleep(ctx, c.firstRest, nil) // if ctx is done, so is the attempt
 		if f := l.inspectConn(); f == foundBytes || f == foundEnd && l.shared {
 			c.distrustServer()
 		}
@@ -131,7 +130,7 @@ func (c *Client) stayedQuiet(ctx context.Context, l *looker) bool {
 	return found == foundNothing && !c.distrusted.Load()
 }
 
-// noteAnswerRead takes note that an answer was read to its end. If more has come than that, there is one answer too many on
+// noteAnswerRead records that an answer was read to its end. If more has come, there is one answer too many on
 // this connection, and only the first one on it is certain to be for the request that it followed.
 func (w *wire) noteAnswerRead() error {
 	c := w.conn
@@ -149,7 +148,7 @@ func (w *wire) noteAnswerRead() error {
 	return errUnasked
 }
 
-// distrustServer has each request from now on made over a connection of its own.
+// distrustServer makes each request from now on use a connection of its own.
 func (c *Client) distrustServer() {
 	if c.distrusted.CompareAndSwap(false, true) {
 		c.closeIdleConnections()
@@ -158,7 +157,7 @@ func (c *Client) distrustServer() {
 	}
 }
 
-// directAddress is the address of a server without TLS; "" for others.
+// directAddress returns the address of a server without TLS; "" for others.
 func directAddress(to *url.URL) string {
 	if to.Scheme != "http" {
 		return ""

@@ -31,21 +31,20 @@ func (e *AuthError) Error() string {
 	return fmt.Sprintf("the API refused the deployment key%s: status %d", from, e.Status)
 }
 
-// OutageError says that the API was down, or kept us waiting, for longer than [Config.MaxOutage]. It ends the run,
-// which can be resumed: no user was written off for it.
+// OutageError says that the API was down, or asked for pauses, for longer than [Config.MaxOutage]. It ends the run,
+// which can be resumed: no user was given up because of it.
 type OutageError struct {
 	For    time.Duration
 	Status int    // the last answer's; 0: none came
 	Class  string // of the last failure without an answer: one of those of [Stats.TransportErrors]
 }
 
-// Error says for how long, and what was seen last.
+// Error says for how long, and names the last result.
 func (e *OutageError) Error() string {
 	return fmt.Sprintf("the API has not answered for %v (last: %s)", e.For.Round(time.Second), result{status: e.Status, class: e.Class}.describe())
 }
 
-// RedirectError says that the server wanted to send us elsewhere. It ends the run: following would carry the key
-// along.
+// RedirectError says that the server redirected a request. It ends the run: following would send the key along.
 type RedirectError struct {
 	Status int
 	To     string // scheme and host alone; empty if the server did not say
@@ -57,10 +56,10 @@ func (e *RedirectError) Error() string {
 	if e.To != "" {
 		to = " to " + e.To
 	}
-	return fmt.Sprintf("the server redirects%s (status %d); redirects are not followed, the key would go along", to, e.Status)
+	return fmt.Sprintf("the server redirects%s (status %d); redirects are not followed, because the key would be sent along", to, e.Status)
 }
 
-// ServerError says that what is at the base URL is not the Evaluation API. It ends the run.
+// ServerError says that the server at the base URL is not the Evaluation API. It ends the run.
 type ServerError struct {
 	Status int
 	Path   string
@@ -71,8 +70,8 @@ func (e *ServerError) Error() string {
 	return strings.TrimSpace(fmt.Sprintf("the server answered %s with status %d %s", e.Path, e.Status, http.StatusText(e.Status)))
 }
 
-// ConnectError says that the server, or the proxy on the way to it, cannot be reached in a way that waiting does not
-// mend: no such host, or a certificate that does not hold. It ends the run.
+// ConnectError says that the server, or the proxy on the way to it, cannot be reached for a reason that waiting does
+// not remove: an unknown host or an invalid certificate. It ends the run.
 type ConnectError struct {
 	Class string // "dns" or "tls"
 	Proxy string // the variable that names the proxy, if it is the proxy
@@ -94,11 +93,11 @@ func (e *ConnectError) Error() string {
 // Unwrap is the cause.
 func (e *ConnectError) Unwrap() error { return e.Err }
 
-// ProxyError says that a proxy does not let us through. It ends the run if it is the first answer of all.
+// ProxyError says that a proxy refused the connection. It ends the run if no answer came before it.
 type ProxyError struct {
 	Variable string // the environment variable that names the proxy; its value may hold a password
-	Status   int    // what the proxy answered; 0: it is one of SOCKS
-	Reason   string // what it said instead
+	Status   int    // what the proxy answered; 0: it is a SOCKS proxy
+	Reason   string // what a SOCKS proxy said
 }
 
 // Error names the variable, never its value.
@@ -114,9 +113,9 @@ func (e *ProxyError) Error() string {
 func (e *ProxyError) withHint() error {
 	switch e.Status {
 	case http.StatusProxyAuthRequired:
-		return pipeline.WithHint(e, fmt.Sprintf("it wants a user and a password: %s=http://user:password@host:port", e.Variable))
+		return pipeline.WithHint(e, fmt.Sprintf("it requires a user name and a password: %s=http://user:password@host:port", e.Variable))
 	case http.StatusForbidden:
-		return pipeline.WithHint(e, "it does not allow connections to --server: ask who runs it, or name the server's host in NO_PROXY to go without it")
+		return pipeline.WithHint(e, "it does not allow connections to --server: ask whoever runs it, or name the server's host in NO_PROXY to go without it")
 	}
 	return pipeline.WithHint(e, fmt.Sprintf("is %s the right proxy? NO_PROXY names hosts to reach without it", e.Variable))
 }
@@ -127,7 +126,7 @@ type MachineError struct {
 	Err syscall.Errno // EMFILE or ENFILE
 }
 
-// Error says what there is too much of.
+// Error says which limit was reached.
 func (e *MachineError) Error() string {
 	return "this machine cannot open another connection: " + e.Err.Error()
 }
@@ -140,13 +139,13 @@ var (
 	errTimeout = errors.New("the attempt took too long")
 	// errResend is the cause with which net/http's own second try is cancelled.
 	errResend = errors.New("the connection broke")
-	// errUnasked ends a connection on which more came than was asked for.
-	errUnasked = errors.New("an answer that nobody asked for")
+	// errUnasked ends a connection on which more came than was requested.
+	errUnasked = errors.New("an answer that was not requested")
 	// errHeader ends a connection whose answer begins with more than maxHeader bytes of headers.
 	errHeader = errors.New("the header of the answer is too long")
 )
 
-// classWords are the classes of failures without an answer, as [Stats.TransportErrors] counts them, in words.
+// classWords describes the classes of failures without an answer that [Stats.TransportErrors] counts.
 var classWords = map[string]string{
 	"denied":    "connection not permitted by this machine",
 	"dns":       "name lookup failed",
@@ -165,7 +164,7 @@ var classWords = map[string]string{
 	"tls":       "TLS error",
 }
 
-// errnoClasses are the classes of what the system says.
+// errnoClasses are the classes of system errors.
 var errnoClasses = []struct {
 	class  string
 	errnos []syscall.Errno
@@ -191,7 +190,7 @@ func classify(err error, before bool) (class string, fatal error) {
 		if before {
 			return "proxy", e.withHint()
 		}
-		return "proxy", nil // it let us through before
+		return "proxy", nil // it let requests through before
 	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		if dns.IsNotFound && before {
@@ -201,7 +200,7 @@ func classify(err error, before bool) (class string, fatal error) {
 	}
 	if cert := certificateError(err); cert != nil {
 		if before {
-			return "tls", pipeline.WithHint(&ConnectError{Class: "tls", Err: cert}, "is --server spelled right, and does a proxy of your network stand in between? SSL_CERT_FILE names further certificates to trust")
+			return "tls", pipeline.WithHint(&ConnectError{Class: "tls", Err: cert}, "is --server spelled right, and does a proxy of your network intercept the connection? SSL_CERT_FILE names further certificates to trust")
 		}
 		return "tls", nil
 	}
@@ -209,7 +208,7 @@ func classify(err error, before bool) (class string, fatal error) {
 		if before {
 			return "tls", pipeline.WithHint(&ConnectError{Class: "tls", Err: err}, "does --server speak https, with TLS 1.2 or later?")
 		}
-		return "tls", nil // it worked before: a connection that was garbled
+		return "tls", nil // TLS worked before: this connection was garbled
 	}
 	for _, c := range errnoClasses {
 		for _, errno := range c.errnos {
@@ -237,7 +236,7 @@ func classify(err error, before bool) (class string, fatal error) {
 	return "other", nil
 }
 
-// machineError is the error for a machine, or a process, that has too many files open; nil for other errors.
+// machineError returns the error for a machine or a process that has too many files open, and nil for other errors.
 func machineError(err error) error {
 	dns, isDNS := errors.AsType[*net.DNSError](err) // which keeps no more than the text of its cause
 	for errno, hint := range map[syscall.Errno]string{
@@ -252,7 +251,7 @@ func machineError(err error) error {
 }
 
 // classifyAtProxy is classify for connections through the proxy that variable names. A failure to connect to the
-// proxy itself is the proxy's.
+// proxy itself is of class proxy.
 func classifyAtProxy(err error, before bool, variable string) (class string, fatal error) {
 	class, fatal = classify(err, before)
 	op, ok := errors.AsType[*net.OpError](err)
@@ -264,7 +263,7 @@ func classifyAtProxy(err error, before bool, variable string) (class string, fat
 		return "proxy", pipeline.WithHint(&ConnectError{Class: ce.Class, Proxy: variable, Err: ce.Err}, "is "+variable+" right? NO_PROXY names hosts to reach without a proxy")
 	case op.Op == "proxyconnect" && fatal == nil:
 		return "proxy", nil
-	case strings.HasPrefix(op.Op, "socks") && class == "other" && fatal == nil: // what the proxy says, not the network
+	case strings.HasPrefix(op.Op, "socks") && class == "other" && fatal == nil: // an error of the proxy, not of the network
 		return classify(&ProxyError{Variable: variable, Reason: op.Err.Error()}, before)
 	}
 	return class, fatal
@@ -286,8 +285,8 @@ func certificateError(err error) error {
 	return nil
 }
 
-// isTLS reports an error of the TLS layer: a server that speaks something else, or an alert, which crypto/tls
-// hands out as a net.OpError of its own.
+// isTLS reports whether err is of the TLS layer: the server speaks something else, or sent an alert, which crypto/tls
+// returns as a net.OpError.
 func isTLS(err error) bool {
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return true

@@ -183,7 +183,7 @@ func testGzip(t *testing.T, rt http.RoundTripper) {
 		{"bomb", "gzip", bomb, "larger than 8 MiB"},
 		{"truncated", "gzip", pack(good)[:20], "not complete"},
 		{"not gzip", "gzip", []byte(good), "not gzip"},
-		{"br", "br", []byte(good), "was not asked for"},
+		{"br", "br", []byte(good), "was not requested"},
 		{"too large", "", []byte(`{"f":{"key":"` + strings.Repeat("x", maxAnswer) + `"}}`), "larger than 8 MiB"},
 	} {
 		base := newServer(t, func(w http.ResponseWriter, r *http.Request) {
@@ -505,7 +505,7 @@ func TestHTTP2StreamErrors(t *testing.T) {
 }
 
 func TestConnectionsThatWaitingDoesNotMend(t *testing.T) {
-	s, _ := http2Server(t, answerer()) // whose certificate nobody trusts
+	s, _ := http2Server(t, answerer()) // whose certificate is not trusted
 	plain := newServer(t, answerer().ServeHTTP)
 	old := httptest.NewUnstartedServer(answerer())
 	old.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}

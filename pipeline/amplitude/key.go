@@ -10,15 +10,15 @@ import (
 )
 
 // Key is a deployment key. It cannot be printed: every way to format, log or marshal it gives "[key]". The zero
-// Key is none.
+// Key means no key.
 //
-// Behind a pointer, because fmt calls no methods on what stands in an unexported field, nor for %p: it would print
-// the text itself, but prints a pointer in a struct as an address.
+// The text is behind a pointer, because fmt calls no methods on the value of an unexported field, nor for %p: it would
+// print the text itself, but prints a pointer in a struct as an address.
 type Key struct{ secret *string }
 
 const hiddenKey = "[key]"
 
-// NewKey takes the key from what a file or the environment holds: one line, its newline aside.
+// NewKey makes a key from the contents of a file or an environment variable: one line, with or without a newline.
 func NewKey(text string) (Key, error) {
 	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
 	hint := "a deployment key is one word, as Amplitude shows it under Experiment, Deployments"
@@ -28,7 +28,7 @@ func NewKey(text string) (Key, error) {
 	for i := range len(text) {
 		// It becomes a header's value: a newline in it would be another header.
 		if c := text[i]; c <= ' ' || c >= 0x7f {
-			return Key{}, pipeline.WithHint(fmt.Errorf("the deployment key has a character at position %d that no key has", i+1), hint)
+			return Key{}, pipeline.WithHint(fmt.Errorf("the deployment key has a character at position %d that is not valid in a key", i+1), hint)
 		}
 	}
 	return Key{&text}, nil
@@ -37,7 +37,7 @@ func NewKey(text string) (Key, error) {
 // IsZero reports whether there is no key.
 func (k Key) IsZero() bool { return k.secret == nil }
 
-// Secret is the key itself, for what must be able to recognize it again. It is never printed or stored as it is.
+// Secret returns the key itself, for code that must recognize it again. Never print or store it as it is.
 func (k Key) Secret() string {
 	if k.secret == nil {
 		return ""

@@ -8,21 +8,20 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// slack is the part of the rate that is kept back, because a token is taken here and counted by the API: what a
-// late timer or a busy machine delays and then lets go at once must still fit into the second it falls into.
+// slack is the part of the rate that is kept back, because a token is taken here and counted by the API: attempts
+// that a late timer or a busy machine delays and then lets go at once must still fit into their second.
 const slack = 0.002
 
-// limiter lets attempts go at a rate. It starts empty, so that the first second has no more than any other.
+// limiter lets attempts go at a rate. It starts empty, so that the first second has no more attempts than any other.
 //
-// Those who wait form one queue and take their token when their turn has come, not in advance: tokens reserved
-// ahead would all be let go at once after a stall of the machine, and that second would hold more than the rate
-// and the burst.
+// Waiting attempts form one queue, and each takes its token when its turn has come, not in advance: tokens reserved
+// ahead would all be used at once after a stall of the machine, and that second would exceed the rate and the burst.
 type limiter struct {
 	turn chan struct{}
 	lim  *rate.Limiter
 }
 
-// newLimiter makes a limiter; a rate of 0 is none, nil.
+// newLimiter returns a limiter, or nil if the rate is 0, which means no limit.
 func newLimiter(perSecond float64, burst int) *limiter {
 	if perSecond <= 0 {
 		return nil

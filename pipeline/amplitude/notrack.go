@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// NoTrack says whether a server heeds the no-track headers, as far as that is known. The values are those of the
+// NoTrack says whether a server honours the no-track headers, as far as that is known. The values are those of the
 // manifest.
 type NoTrack string
 
 // The values of NoTrack.
 const (
-	Honoured NoTrack = "honoured" // a documented host, or a server that has what the self-hosted proxy has not
+	Honoured NoTrack = "honoured" // a documented host, or a server that has a path which the self-hosted proxy lacks
 	Local    NoTrack = "local"    // a server on this machine that is not recognized as the proxy
-	Unproven NoTrack = "unproven" // no sign decides
+	Unproven NoTrack = "unproven" // no answer decides
 	Ignored  NoTrack = "ignored"  // Amplitude's self-hosted proxy, which records an assignment for every user
 )
 
@@ -42,12 +42,12 @@ type sign struct {
 	text string
 }
 
-// isFinal reports whether there is an answer that another request would not change.
+// isFinal reports whether there is an answer, and another request would not change it.
 func (s *sign) isFinal() bool {
 	return s.r.status != 0 && s.r.status < 500 && s.r.status != http.StatusTooManyRequests && s.r.bad != errTruncated.Error()
 }
 
-// isGood reports whether the answer is what the path is for.
+// isGood reports whether the path gave the answer that it is for.
 func (s *sign) isGood() bool { return s.r.status == http.StatusOK && s.r.bad == "" }
 
 func (s *sign) describe() string {
@@ -61,11 +61,11 @@ func (s *sign) describe() string {
 	return text + s.r.describe()
 }
 
-// Preflight finds out whether the server heeds the no-track headers. Amplitude's self-hosted proxy does not, and it
+// Preflight finds out whether the server honours the no-track headers. Amplitude's self-hosted proxy does not, and it
 // answers GET /status with OK, and GET /sdk/v2/flags, but not GET /v1/flags. The first is asked without the key, the
 // others with it, as /v1/vardata will be; they are only asked of servers that are not on this machine.
 //
-// An error is one that ends the run. That there is no answer within PreflightTime is none.
+// An error ends the run. It is not an error if there is no answer within PreflightTime.
 func (c *Client) Preflight(ctx context.Context) (Tracking, error) {
 	if c.Documented() {
 		return Tracking{NoTrack: Honoured}, nil
@@ -117,7 +117,7 @@ func (c *Client) Documented() bool {
 	return slices.Contains(documentedHosts, strings.ToLower(host))
 }
 
-// requestSign makes the request of a sign. An error is that ctx is over.
+// requestSign makes the request of a sign. It returns an error only if ctx is done.
 func (c *Client) requestSign(ctx context.Context, a *attempt, s *sign, most time.Duration) error {
 	within, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
@@ -136,7 +136,7 @@ func (c *Client) requestSign(ctx context.Context, a *attempt, s *sign, most time
 	return nil
 }
 
-// judgeSigns says what the signs prove. decided says that no other answers would change that.
+// judgeSigns returns what the signs prove. decided reports that further answers would not change that.
 func judgeSigns(signs []sign, local bool) (t Tracking, decided bool) {
 	var seen []string
 	decided = true

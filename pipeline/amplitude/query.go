@@ -14,9 +14,9 @@ import (
 // MaxURLBytes is how long a URL may be: Amplitude's own clients treat 8,000 bytes as the limit, the CDN has 8 KB.
 const MaxURLBytes = 8000
 
-// BaseURL turns what --server takes into the base that /v1/vardata is added to: "us", "eu", or a URL. A URL that
-// already ends in /v1, /v1/ or /v1/vardata, as documentation prints it, is taken too. Plain http goes to this
-// machine only, unless allowHTTP: the key travels in the clear.
+// BaseURL converts the value of --server ("us", "eu", or a URL) to the base that /v1/vardata is added to. A URL may
+// also end in /v1, /v1/ or /v1/vardata, as documentation prints it. Plain http, which sends the key in the clear, is
+// refused for other machines unless allowHTTP.
 func BaseURL(server string, allowHTTP bool) (string, error) {
 	hint := `give "us", "eu", or a URL such as https://experiment.example.com`
 	switch server {
@@ -34,9 +34,9 @@ func BaseURL(server string, allowHTTP bool) (string, error) {
 	}
 	switch {
 	case u.User != nil:
-		return "", pipeline.WithHint(errors.New("the server's URL has a user name or password in it"), "the deployment key is all that the API wants")
+		return "", pipeline.WithHint(errors.New("the server's URL has a user name or password in it"), "the API needs only the deployment key")
 	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "", u.Opaque != "":
-		return "", pipeline.WithHint(fmt.Errorf("%q is no server", server), hint)
+		return "", pipeline.WithHint(fmt.Errorf("%q is not a valid server", server), hint)
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Contains(server, "#"):
 		return "", pipeline.WithHint(errors.New("the server's URL has a query or a fragment"), "leave out everything from the ? or # on")
 	case u.Scheme == "http" && !allowHTTP && !isLoopback(u.Hostname()):
@@ -65,8 +65,8 @@ var unreserved = func() (t [256]bool) {
 	return t
 }()
 
-// appendEscaped appends s percent-encoded: everything but the unreserved characters becomes %XX, so there is one
-// form for one value, and "+" never stands for a space.
+// appendEscaped appends s percent-encoded: everything but the unreserved characters becomes %XX, so each value has
+// one form, and "+" never means a space.
 func appendEscaped[T string | []byte](dst []byte, s T) []byte {
 	const hex = "0123456789ABCDEF"
 	for i := 0; i < len(s); i++ {
@@ -93,7 +93,7 @@ func appendFlags(dst []byte, param string, flags []string) []byte {
 	return dst
 }
 
-// appendQuery appends the one query for a user: user_id, device_id, the flag list, context, in this order, absent
+// appendQuery appends the canonical query for a user: user_id, device_id, the flag list, context, in this order, absent
 // ones left out. scratch is memory for the context's JSON, and comes back.
 func appendQuery(dst, scratch []byte, u *pipeline.User, flags []byte) (query, scratchOut []byte) {
 	start := len(dst)
@@ -123,7 +123,7 @@ func appendQuery(dst, scratch []byte, u *pipeline.User, flags []byte) (query, sc
 	return dst, scratch
 }
 
-// tooLongError is the failure of a user whose URL would be n bytes long. It names the largest parameter, never a value.
+// tooLongError returns the error of a user whose URL would be n bytes long. It names the largest parameter, never a value.
 func tooLongError(n int, query string) *pipeline.UserError {
 	name, size := "", 0
 	for p := range strings.SplitSeq(query, "&") {

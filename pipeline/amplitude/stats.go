@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Stats is what a client did so far.
+// Stats is what a client has done so far.
 type Stats struct {
 	Requests int64 // on the wire: requests that were written to a connection
 	Retries  int64 // attempts for a user after its first
@@ -15,12 +15,12 @@ type Stats struct {
 	Outages  int64
 
 	Statuses        map[int]int64    // answers by status
-	TransportErrors map[string]int64 // attempts without an answer, by class: those of classWords
+	TransportErrors map[string]int64 // attempts without an answer, by class; the keys of classWords
 
 	First, Last   time.Time // when the first and the last attempt went out
 	EffectiveRate float64   // attempts a second from First to Last
 
-	// Latency, from the request to the end of its answer's body, accurate to 6 %.
+	// Latency from the request to the end of the answer's body, accurate to 6 %.
 	P50, P90, P99, Max time.Duration
 }
 
@@ -109,7 +109,7 @@ func bucketOf(d time.Duration) int {
 	return shift*16 + int(us>>shift)
 }
 
-// bucketEnd is where a bucket ends.
+// bucketEnd returns the end of a bucket.
 func bucketEnd(bucket int) time.Duration {
 	if bucket < 16 {
 		return time.Duration(bucket+1) * time.Microsecond

@@ -85,7 +85,7 @@ func newFake(t *testing.T, cfg Config, f *fake) *Client {
 	return c
 }
 
-// evaluateUsers asks for n users with so many workers and returns the errors by user.
+// evaluateUsers asks about n users with the given number of workers and returns the errors by user.
 func evaluateUsers(ctx context.Context, c *Client, n, workers int) []error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -309,9 +309,9 @@ func TestPausesOfAnHourAreAFewLines(t *testing.T) {
 		retryAfter string
 		want       string // what it says, in order
 	}{
-		"one second": {"1", "asks for a pause,is over,goes on asking,asks for no more pauses"},
-		"none":       {"", "asks for a pause,is over,goes on asking,asks for no more pauses"},
-		"longer":     {"9", "asks for a pause,is over,goes on asking,asks for a longer pause,asks for no more pauses"},
+		"one second": {"1", "asks for a pause,is over,keeps asking,asks for no more pauses"},
+		"none":       {"", "asks for a pause,is over,keeps asking,asks for no more pauses"},
+		"longer":     {"9", "asks for a pause,is over,keeps asking,asks for a longer pause,asks for no more pauses"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -492,7 +492,7 @@ func TestUnavailableWhileOthersGoThrough(t *testing.T) {
 			}
 		}
 		if s := c.Stats(); s.Outages != 0 || s.Retries != 4 || s.Requests != 2006 {
-			t.Errorf("%+v; want 4 retries, and two questions whether the API is there", s)
+			t.Errorf("%+v; want 4 retries, and two questions whether the API is up", s)
 		}
 	})
 }
@@ -604,7 +604,7 @@ func TestShortOutagesAreNobodysFailure(t *testing.T) {
 }
 
 // TestOneUserIsToldFromAnOutage: with nobody else at work, it takes a user who was answered before to find out that
-// the API is there. Otherwise the last user of an input could end every run, resumed or not, as an outage.
+// the API is up. Otherwise the last user of an input could end every run, resumed or not, as an outage.
 func TestOneUserIsToldFromAnOutage(t *testing.T) {
 	onlyFails := func(_ int, r *http.Request) (int, http.Header, string, error) {
 		if strings.Contains(r.URL.RawQuery, "user_id=SECRET-2") {

@@ -17,7 +17,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// coerceString is the reference's: strings as they are, numbers and booleans as JavaScript prints them, objects
+// coerceString converts as the reference does: strings as they are, numbers and booleans as JavaScript prints them, objects
 // and arrays as JSON. ok is false for a value that is missing: null, or a float that JSON cannot carry.
 func coerceString(v *pipeline.Value) (s string, ok bool) {
 	switch v.Kind {
@@ -47,7 +47,7 @@ func coerceString(v *pipeline.Value) (s string, ok bool) {
 
 const maxSafe = 1<<53 - 1 // integers up to here are exact in JavaScript
 
-// plainInteger reports whether the JSON number is written as JavaScript would print it anyway.
+// plainInteger reports whether the JSON number is an integer written as JavaScript would print it.
 func plainInteger(s string) bool {
 	if digits := strings.TrimPrefix(s, "-"); len(digits) == 0 || len(digits) > 15 || digits[0] == '0' && len(s) > 1 {
 		return false
@@ -55,7 +55,7 @@ func plainInteger(s string) bool {
 	return !strings.ContainsAny(s, ".eE")
 }
 
-// floatOf is the float64 of a Number, Int or Float.
+// floatOf returns the float64 of a Number, Int or Float.
 func floatOf(v *pipeline.Value) float64 {
 	switch v.Kind {
 	case pipeline.Int:
@@ -80,7 +80,7 @@ func appendNumber(dst []byte, f float64) []byte {
 		return append(dst, '0') // -0 too
 	case abs < 1e-6 || abs >= 1e21:
 		dst = strconv.AppendFloat(dst, f, 'e', -1, 64)
-		if n := len(dst); dst[n-2] == '0' && (dst[n-3] == '-' || dst[n-3] == '+') { // e-07 is e-7 there
+		if n := len(dst); dst[n-2] == '0' && (dst[n-3] == '-' || dst[n-3] == '+') { // e-07 is e-7 in JavaScript
 			dst[n-2] = dst[n-1]
 			dst = dst[:n-1]
 		}
@@ -124,8 +124,8 @@ func appendJSON(dst []byte, v *pipeline.Value) []byte {
 	return append(dst, "null"...)
 }
 
-// propertyOrder is the order in which JavaScript enumerates: array indices ascending, then the others as they
-// stand.
+// propertyOrder is the order in which JavaScript enumerates: array indices ascending, then the others in the
+// given order.
 func propertyOrder(members []pipeline.Member) []pipeline.Member {
 	if !slices.ContainsFunc(members, func(m pipeline.Member) bool { _, ok := arrayIndex(m.Name); return ok }) {
 		return members
@@ -147,7 +147,7 @@ func propertyOrder(members []pipeline.Member) []pipeline.Member {
 	return members
 }
 
-// arrayIndex is the index that s names, if it is one as ECMAScript defines it.
+// arrayIndex returns the array index that s names, if it is one as ECMAScript defines it.
 func arrayIndex(s string) (int64, bool) {
 	if s == "" || len(s) > 10 || s[0] == '0' && len(s) > 1 {
 		return 0, false
@@ -156,7 +156,7 @@ func arrayIndex(s string) (int64, bool) {
 	return int64(n), err == nil && n < math.MaxUint32
 }
 
-// appendJSONString quotes s as JSON.stringify does: like [pipeline.AppendJSONString], with two escapes more.
+// appendJSONString quotes s as JSON.stringify does: like [pipeline.AppendJSONString], with two more escapes.
 func appendJSONString(dst []byte, s string) []byte {
 	i := strings.IndexAny(s, "\b\f")
 	if i < 0 {
@@ -168,7 +168,7 @@ func appendJSONString(dst []byte, s string) []byte {
 	return append(dst, appendJSONString(nil, s[i+1:])[1:]...)
 }
 
-// parseList appends to dst the elements of a string that is a JSON array, coerced, empty ones left out as the
+// parseList appends to dst the elements of a string that is a JSON array, coerced and without empty ones, as the
 // reference does.
 func parseList(dst []string, s string) ([]string, bool) {
 	v, err := parseOrdered(strings.NewReader(s))
@@ -187,8 +187,8 @@ func appendList(dst []string, list *pipeline.Value) []string {
 	return dst
 }
 
-// parseOrdered reads one JSON value as JSON.parse does: members in their order, of a name that stands twice the
-// last value.
+// parseOrdered reads one JSON value as JSON.parse does: members keep their order, and the last value of a duplicated
+// name counts.
 func parseOrdered(r io.Reader) (pipeline.Value, error) {
 	dec := jsontext.NewDecoder(r, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	v, err := decodeOrdered(dec)
@@ -236,7 +236,7 @@ func decodeOrdered(dec *jsontext.Decoder) (v pipeline.Value, err error) {
 			if err != nil {
 				return v, err
 			}
-			if i, twice := at[key]; twice {
+			if i, duplicated := at[key]; duplicated {
 				v.Members[i].Value = value
 				continue
 			}
@@ -259,7 +259,7 @@ func setMember(members []pipeline.Member, name string, v pipeline.Value) []pipel
 	return append(members, pipeline.Member{Name: name, Value: v})
 }
 
-// parseNumber is Number(s) of ECMAScript: NaN if s is no number, 0 if it is empty or white space.
+// parseNumber is Number(s) of ECMAScript: NaN if s is not a number, 0 if it is empty or white space.
 func parseNumber(s string) float64 {
 	s = strings.TrimFunc(s, isSpace)
 	if s == "" {
@@ -345,7 +345,7 @@ func toLower(s string) string {
 	if isASCII(s) {
 		return strings.ToLower(s)
 	}
-	lower := cases.Lower(language.Und, cases.HandleFinalSigma(false)) // its idea of a final sigma is not quite Unicode's
+	lower := cases.Lower(language.Und, cases.HandleFinalSigma(false)) // its rule for the final sigma is not quite Unicode's
 	const sigma = "Σ"
 	if !strings.Contains(s, sigma) {
 		return lower.String(s)
@@ -358,7 +358,7 @@ func toLower(s string) string {
 		}
 		b.WriteString(lower.String(s[start:i]))
 		start = i + len(sigma)
-		// Final_Sigma (Unicode 3.13): something cased before it and none after it, but for what case ignores.
+		// Final_Sigma (Unicode 3.13): a cased letter before it and none after it, ignoring what Case_Ignorable lists.
 		before, _ := utf8.DecodeLastRuneInString(strings.TrimRightFunc(s[:i], isCaseIgnorable))
 		after, _ := utf8.DecodeRuneInString(strings.TrimLeftFunc(s[start:], isCaseIgnorable))
 		if isCased(before) && !isCased(after) {
@@ -375,7 +375,7 @@ func isCased(r rune) bool {
 	return unicode.In(r, unicode.Lu, unicode.Ll, unicode.Lt, unicode.Other_Uppercase, unicode.Other_Lowercase)
 }
 
-// isCaseIgnorable is Case_Ignorable: marks, modifiers, formats, and punctuation that may stand in a word.
+// isCaseIgnorable is Case_Ignorable: marks, modifiers, formats, and punctuation that may be in a word.
 func isCaseIgnorable(r rune) bool {
 	return strings.ContainsRune("'.:·\u0387՟״‧︓﹕：‘’․﹒＇．", r) || unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.Lm, unicode.Sk)
 }
@@ -416,8 +416,8 @@ func lowerByte(c byte) byte {
 	return c
 }
 
-// canonBool is "true" or "false" for a string that is one of them in any case, and s otherwise: two strings are
-// equal to the operator "is" when these are.
+// canonBool returns "true" or "false" for a string that is one of them in any case, and s otherwise. The operator "is"
+// treats two strings as equal if the results are.
 func canonBool(s string) string {
 	switch {
 	case len(s) == 4 && equalLower(s, "true"):
@@ -464,7 +464,7 @@ func firstUnit(r rune) rune {
 	return 0xd800 + (r-0x10000)>>10
 }
 
-// compareTied decides between characters that share their first code unit.
+// compareTied orders characters that share their first code unit; for others it returns 0.
 func compareTied(r, s rune) int {
 	if firstUnit(r) == firstUnit(s) {
 		return int(r - s)

@@ -14,7 +14,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// ConfigError is what is wrong with one flag's configuration.
+// ConfigError describes a fault in the configuration of one flag.
 type ConfigError struct {
 	Flag string // its key; "" if it has none
 	Path string // where: segments[0].conditions[1][0], "" for the flag itself
@@ -40,8 +40,8 @@ type UnknownError struct {
 
 func (e *UnknownError) Error() string { return fmt.Sprintf("unknown %s %q", e.What, e.Name) }
 
-// RegexError is a regular expression that this engine cannot run: invalid, or with something that only
-// backtracking engines have.
+// RegexError describes a regular expression that this engine cannot run: it is invalid, or uses what only backtracking
+// engines support.
 type RegexError struct {
 	Pattern string
 	Err     error
@@ -55,12 +55,12 @@ func (e *RegexError) Unwrap() error { return e.Err }
 
 func regexError(pattern string, err error) error {
 	return pipeline.WithHint(&RegexError{pattern, err},
-		"the local engine runs regular expressions without lookaround and backreferences; evaluate this flag remotely")
+		"the local engine does not support lookaround and backreferences in regular expressions; evaluate this flag remotely")
 }
 
-// UnansweredError is why [ParseLenient] leaves a flag unanswered whose own configuration is in order.
+// UnansweredError says why [ParseLenient] leaves a flag unanswered whose own configuration is valid.
 type UnansweredError struct {
-	Flag string // what it depends on, which is unanswered too
+	Flag string // an unanswered flag that it depends on
 }
 
 func (e *UnansweredError) Error() string {
@@ -76,13 +76,13 @@ func (e *CycleError) Error() string {
 	return "the dependencies form a cycle: " + strings.Join(append(slices.Clone(e.Flags), e.Flags[0]), " → ")
 }
 
-// ErrMissing is a field that the configuration has to have, and ErrDuplicate a flag that is configured twice.
+// ErrMissing means that a required field is missing, and ErrDuplicate that a flag is configured twice.
 var (
 	ErrMissing   = errors.New("is missing")
 	ErrDuplicate = errors.New("is configured twice")
 )
 
-// The configuration as it is written. Pointers and nil maps tell a missing field from an empty one.
+// The configuration as written. Pointers and nil maps tell a missing field from an empty one.
 type (
 	flagConfig struct {
 		Key          *string                   `json:"key"`
@@ -123,11 +123,11 @@ type (
 	}
 )
 
-// Parse compiles flag configurations: a JSON array, as GET /v1/flags answers it. Fields that it does not know are
-// ignored. What is wrong with a flag is a *[ConfigError].
+// Parse compiles flag configurations: a JSON array, as GET /v1/flags answers it. Unknown fields are
+// ignored. An error about one flag is a *[ConfigError].
 func Parse(data []byte) (*Engine, error) { return parseConfigs(data, false) }
 
-// ParseLenient is [Parse], but a flag with a regular expression that this engine cannot run is no error: nobody
+// ParseLenient is [Parse], but a flag with a regular expression that this engine cannot run is not an error: no user
 // gets a variant of it, nor of a flag that depends on it. [Engine.Unanswered] names them.
 func ParseLenient(data []byte) (*Engine, error) { return parseConfigs(data, true) }
 
@@ -139,7 +139,7 @@ func parseConfigs(data []byte, lenient bool) (*Engine, error) {
 		return nil, fmt.Errorf("flag configurations: %w", jsonError(err))
 	}
 	if raw == nil {
-		return nil, errors.New("flag configurations: null is no list of flags")
+		return nil, errors.New("flag configurations: null is not a list of flags")
 	}
 	configs := make([]flagConfig, len(raw))
 	e := &Engine{index: map[string]int32{}}
@@ -156,7 +156,7 @@ func parseConfigs(data []byte, lenient bool) (*Engine, error) {
 		case err != nil:
 			return nil, &ConfigError{*c.Key, "", jsonError(err)}
 		}
-		if _, twice := e.index[*c.Key]; twice {
+		if _, duplicated := e.index[*c.Key]; duplicated {
 			return nil, &ConfigError{*c.Key, "", ErrDuplicate}
 		}
 		e.index[*c.Key] = int32(i)
@@ -183,10 +183,10 @@ func parseConfigs(data []byte, lenient bool) (*Engine, error) {
 	return e, nil
 }
 
-// keepLastNames leaves of members of the same name the last one, at the place of the first, as JSON.parse does; package
-// json would make one of both.
+// keepLastNames keeps, of members with the same name, the last one at the place of the first, as JSON.parse does; package
+// json would merge them.
 func keepLastNames(text jsontext.Value) jsontext.Value {
-	if text.IsValid() || text.Kind() != '{' && text.Kind() != '[' { // valid: no name stands twice
+	if text.IsValid() || text.Kind() != '{' && text.Kind() != '[' { // valid: no name is duplicated
 		return text
 	}
 	dec := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true))
@@ -200,7 +200,7 @@ func keepLastNames(text jsontext.Value) jsontext.Value {
 		if text.Kind() == '{' {
 			name, err := dec.ReadToken()
 			if err != nil {
-				return text // whoever decodes it says what is wrong
+				return text // decoding it reports the error
 			}
 			p.name = name.String()
 		}
@@ -251,7 +251,7 @@ func jsonError(err error) error {
 		return fmt.Errorf("%sis %s instead of %s", where, found, want)
 	}
 	if s, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		return fmt.Errorf("no valid JSON at byte %d: %w", s.ByteOffset, s.Err)
+		return fmt.Errorf("not valid JSON at byte %d: %w", s.ByteOffset, s.Err)
 	}
 	return err
 }
@@ -261,9 +261,9 @@ type compiler struct {
 	engine    *Engine
 	selectors map[string]int32
 
-	config *flagConfig // the flag at hand
+	config *flagConfig // the current flag
 	names  []string    // its variants, sorted
-	bases  []*base     // likewise; nil for a variant that is null: nothing, says the reference
+	bases  []*base     // likewise; nil for a variant that is null, which the reference treats as absent
 }
 
 func (c *compiler) configError(path string, err error) error {
@@ -405,7 +405,7 @@ func (c *compiler) compileSegment(path string, config *segmentConfig, flagMetada
 	return s, nil
 }
 
-// compileRange turns a range of numbers into one of integers that holds the same integers.
+// compileRange converts a range of numbers to a range of integers that contains the same integers.
 func (c *compiler) compileRange(path string, numbers []float64) (start, end uint32, err error) {
 	if len(numbers) < 2 {
 		return 0, 0, c.configError(path, errors.New("its range is not two numbers"))
@@ -469,7 +469,7 @@ func (c *compiler) compileCondition(path string, config *conditionConfig) (condi
 	return out, nil
 }
 
-// base is a variant before a segment's metadata is laid under its own.
+// base is a variant before its metadata is merged over that of a segment.
 type base struct {
 	variant  Variant
 	metadata object
@@ -501,7 +501,7 @@ func (c *compiler) compileBase(name string, raw jsontext.Value) (*base, error) {
 	return b, nil
 }
 
-// compileVariant makes the answer that a segment gives with one of the flag's variants.
+// compileVariant adds the answer that a segment gives with one of the flag's variants.
 func (c *compiler) compileVariant(b *base, metadata object) (*Variant, error) {
 	metadata = metadata.mergeOver(b.metadata)
 	text := metadata.appendJSON(nil)
@@ -524,11 +524,11 @@ func (c *compiler) compileVariant(b *base, metadata object) (*Variant, error) {
 	return &v, nil
 }
 
-// groupTypes are the types of flags that only exist so that others depend on them.
+// groupTypes are the types of flags that exist only for other flags to depend on.
 var groupTypes = []string{MutualExclusion, Holdout, "release-group"}
 
-// compactJSON is JSON text without white space, as the API answers it; strings and numbers stay as they are. A file
-// of configurations that people edit has some.
+// compactJSON removes white space, which files edited by people contain, as the API does. Strings and numbers stay as
+// they are.
 func compactJSON(text jsontext.Value) string {
 	text = slices.Clone(text)
 	if err := text.Compact(); err != nil {
@@ -583,7 +583,7 @@ func (o object) setProperty(p property) object {
 	return append(o, p)
 }
 
-// mergeOver is Object.assign of both into a new object.
+// mergeOver returns a new object with the members of both, those of over replacing those of o, as Object.assign does.
 func (o object) mergeOver(over object) object {
 	merged := slices.Clone(o)
 	for _, p := range over {
@@ -601,7 +601,7 @@ func (o object) findRaw(name string) string {
 	return ""
 }
 
-// findString is the value of a member that is a string, "" otherwise.
+// findString returns the value of a member that is a string, and "" for others.
 func (o object) findString(name string) string {
 	text := o.findRaw(name)
 	if text == "" || text[0] != '"' {
@@ -627,7 +627,7 @@ func (o object) appendJSON(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// checkCycles refuses dependencies that lead back to where they started.
+// checkCycles returns an error if dependencies form a cycle.
 func (c *compiler) checkCycles() error {
 	const visiting, finished = 1, 2
 	marks := make([]int8, len(c.engine.flags))

@@ -21,7 +21,7 @@ type Engine struct {
 	states     sync.Pool
 }
 
-// Flag says what is known of a flag without evaluating it.
+// Flag describes a flag, without evaluating it.
 type Flag struct {
 	Key            string
 	Variants       []string // their keys, sorted
@@ -32,12 +32,12 @@ type Flag struct {
 	Deployed       bool // false only if the configuration says so
 }
 
-// Variant is one possible answer for one flag: of a variant, as a segment of the flag gives it. All are made by
-// [Parse]; what Evaluate returns is shared and must not be changed.
+// Variant is one possible answer for one flag: one of its variants, as a segment of the flag gives it. [Parse] makes all
+// of them. Those that Evaluate returns are shared and must not be changed.
 //
 // The embedded [pipeline.Variant] is what a client of the v1 API reads in an answer with this variant, byte for
 // byte: a variant without a key has its name as Key, Payload and Metadata are JSON without white space, Value is
-// the variant's value, as JSON text if it is no string. Metadata is merged: the flag's, over that the segment's,
+// the variant's value, as JSON text if it is not a string. Metadata is merged: the flag's, over that the segment's,
 // over that the variant's; ExperimentKey is taken from it.
 type Variant struct {
 	pipeline.Variant
@@ -45,7 +45,7 @@ type Variant struct {
 	Name      string // what the flag calls the variant; its Key may differ
 	ValueJSON string // the value as JSON text; "" is absent
 	FlagType  string // of the metadata
-	Default   bool   // the metadata says that this is what users get who are not assigned
+	Default   bool   // according to the metadata, users who are not assigned get it
 	Deployed  bool   // false only if the metadata says so
 
 	answered bool
@@ -66,10 +66,10 @@ type flag struct {
 
 type segment struct {
 	name       string        // for explanations
-	always     bool          // no conditions: everybody
-	conditions [][]condition // any of the lists, whole
+	always     bool          // no conditions: all users match
+	conditions [][]condition // of one of the lists, all must hold
 	bucket     *bucket       // nil: no bucketing
-	variant    result        // where the bucket decides nothing; 0: none
+	variant    result        // used where the bucket does not decide; 0: none
 }
 
 type bucket struct {
@@ -77,11 +77,11 @@ type bucket struct {
 	salt        saltHash
 	allocations []allocation // as configured
 	percents    steps        // of hash % 100: to rows
-	rows        []row        // nil: too many distributions for them, look into the allocations
+	rows        []row        // nil: too many distributions; use the allocations
 	config      *bucketConfig
 }
 
-// row is what the buckets of some percents give, by hash / 100.
+// row holds the results for some percents, by hash / 100.
 type row struct {
 	steps
 	results []result // one more than steps
@@ -96,7 +96,7 @@ type allocation struct {
 // distribution is a range [start, end) of hash / 100.
 type distribution struct {
 	start, end uint32
-	variant    result // 0: the configuration names one that the flag does not have
+	variant    result // 0: the flag does not have the named one
 }
 
 // Flags lists the flags in the order of the configurations.
@@ -108,7 +108,7 @@ func (e *Engine) Flags() []Flag {
 	return flags
 }
 
-// Configs is the configuration of the named flags and of what they depend on, as a JSON array in the order in
+// Configs returns the configurations of the named flags and of those they depend on, as a JSON array in the order in
 // which [Parse] read them; nil means all. It is what GET /v1/flags answers, and Parse reads it back.
 func (e *Engine) Configs(flagKeys []string) []byte {
 	wanted := slices.Clone(e.Plan(flagKeys).order)
@@ -123,26 +123,26 @@ func (e *Engine) Configs(flagKeys []string) []byte {
 	return append(dst, ']')
 }
 
-// Variants are all variants that an evaluation may return, in the order of their ID.
+// Variants returns all variants that an evaluation may return, in the order of their ID.
 func (e *Engine) Variants() []*Variant { return e.variants }
 
-// Warnings are what the reference ignores without a word: unknown operators (they never match), dependencies and
+// Warnings returns what the reference silently ignores: unknown operators (they never match), and dependencies and
 // variants that do not exist.
 func (e *Engine) Warnings() []*ConfigError { return e.warnings }
 
-// Unanswered says which flags [ParseLenient] could not compile, and why, in the order of the configurations: a
-// [RegexError], or an [UnansweredError] for those that depend on them. Nobody gets a variant of them.
+// Unanswered returns which flags [ParseLenient] could not compile, and why, in the order of the configurations: a
+// [RegexError], or an [UnansweredError] for those that depend on them. No user gets a variant of them.
 func (e *Engine) Unanswered() []*ConfigError { return e.unanswered }
 
-// Plan is which flags to evaluate, and in which order. It may be used by many goroutines.
+// Plan says which flags to evaluate, and in which order. It is safe for concurrent use.
 type Plan struct {
 	engine *Engine
 	order  []int32 // dependencies first
-	asked  []int32 // sorted by key, each once
+	asked  []int32 // sorted by key, without duplicates
 }
 
 // Plan prepares the evaluation of the named flags; nil means all, and names that do not exist are ignored. Keep
-// the plan where the same flags are evaluated for many users.
+// the plan if the same flags are evaluated for many users.
 func (e *Engine) Plan(flagKeys []string) *Plan {
 	if flagKeys == nil {
 		return e.all
@@ -179,13 +179,13 @@ func (e *Engine) newPlan(asked []int32) *Plan {
 	return p
 }
 
-// Evaluate says which variants the user gets, sorted by flag key. It is Append of a new plan.
+// Evaluate returns the variants that the user gets, sorted by flag key. It is Append of a new plan.
 func (e *Engine) Evaluate(u *pipeline.User, flagKeys []string) []*Variant {
 	return e.Plan(flagKeys).Append(nil, u)
 }
 
 // Append evaluates the flags for u and appends the variants, sorted by flag key, to dst. A flag that gives the
-// user none has none. What [Variant] marks as a default or as not deployed is among them: the caller decides.
+// user no variant adds none. Variants marked as default or as not deployed are included: the caller decides.
 func (p *Plan) Append(dst []*Variant, u *pipeline.User) []*Variant {
 	st := p.engine.states.Get().(*state)
 	st.evaluate(p, u, len(p.order))
@@ -199,7 +199,7 @@ func (p *Plan) Append(dst []*Variant, u *pipeline.User) []*Variant {
 	return dst
 }
 
-// evaluate answers the first n flags of the plan, which leaves the answers in st.results until reset.
+// evaluate evaluates the first n flags of the plan. The results are in st.results until reset.
 func (st *state) evaluate(p *Plan, u *pipeline.User, n int) {
 	st.number++
 	st.plan, st.user, st.done = p, u, 0
@@ -218,8 +218,8 @@ func (st *state) reset(p *Plan) {
 	st.plan, st.user = nil, nil
 }
 
-// A result is what a flag has given: the ID of a variant and 1, or 0 for none. That is less to move than
-// pointers, which the garbage collector wants to know of.
+// A result is what a flag has given: the ID of a variant plus 1, or 0 for none. Copying it is cheaper than a pointer,
+// which needs the garbage collector's write barrier.
 type result = int32
 
 func resultOf(v *Variant) result {
@@ -242,7 +242,7 @@ func (f *flag) evaluate(st *state) result {
 	return 0
 }
 
-// matches reports whether one of the lists holds whole.
+// matches reports whether all conditions of one of the lists hold.
 func (s *segment) matches(st *state) bool {
 	for i := range s.conditions {
 		if matchAll(st, s.conditions[i]) {
@@ -261,8 +261,8 @@ func matchAll(st *state, list []condition) bool {
 	return true
 }
 
-// pickVariant is the variant of a segment that matches: the bucket's, or the segment's own where the bucket says
-// nothing. 0: the segment gives none, and the next one is tried.
+// pickVariant returns the variant of a segment that matches: the bucket's, or the segment's own where the bucket does
+// not decide. 0: the segment gives none, and the next one is tried.
 func (s *segment) pickVariant(st *state) result {
 	b := s.bucket
 	if b == nil {
@@ -287,10 +287,10 @@ func (s *segment) pickVariant(st *state) result {
 	return r
 }
 
-// noBucket is the result where no distribution has the user. Where one has it and names no variant, it is 0.
+// noBucket is the result if no distribution contains the user. If one does but names no variant, the result is 0.
 const noBucket result = -1
 
-// findResult is the variant of the first distribution that has the user.
+// findResult returns the variant of the first distribution that contains the user.
 func (b *bucket) findResult(percent, position uint32) result {
 	for i := range b.allocations {
 		a := &b.allocations[i]
@@ -306,11 +306,11 @@ func (b *bucket) findResult(percent, position uint32) result {
 	return noBucket
 }
 
-// maxDistributions is how many a bucket may have for rows; those that people make have a few.
+// maxDistributions is how many distributions a bucket with rows may have; real ones have a few.
 const maxDistributions = 64
 
-// compileRows makes the rows: which bucket is whose is as good as random, and a processor that has to guess which way
-// a comparison goes is wrong half of the time. So find is turned into steps, which are counted.
+// compileRows converts findResult to steps, which are counted. Which user is in which bucket is as good as random, so a
+// processor that predicts comparisons would be wrong half of the time.
 func (b *bucket) compileRows() {
 	percents, positions := []uint32{0}, []uint32{0}
 	for i := range b.allocations {
@@ -362,7 +362,7 @@ func (s steps) countUpTo(n uint32) int {
 type state struct {
 	engine  *Engine
 	user    *pipeline.User
-	number  uint64 // of the evaluation: slots of another are stale
+	number  uint64 // of the evaluation: slots with another number are stale
 	slots   []slot
 	results []result // by flag
 	plan    *Plan
@@ -379,8 +379,8 @@ func (e *Engine) newState() *state {
 	return &state{engine: e, slots: make([]slot, len(e.selectors)), results: make([]result, len(e.flags))}
 }
 
-// countDistinct counts the members of the set that are in the list, each once, and says whether the list has
-// others too.
+// countDistinct counts the members of the set that are in the list, each once, and reports whether the list has other
+// elements too.
 func (st *state) countDistinct(set *valueSet, list []string, canon func(string) string) (found int, others bool) {
 	if len(st.marks) < set.size {
 		st.marks = append(st.marks, make([]uint64, set.size-len(st.marks))...)

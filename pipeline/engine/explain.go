@@ -14,12 +14,12 @@ type Explanation struct {
 	Default      bool         `json:"default"`  // why not: this, or one of the next two
 	Deployed     bool         `json:"deployed"`
 	FlagType     string       `json:"flag_type"`
-	Unanswered   string       `json:"unanswered,omitempty"` // why [ParseLenient] has left the flag out
+	Unanswered   string       `json:"unanswered,omitempty"` // why [ParseLenient] left the flag unanswered
 	Dependencies []Dependency `json:"dependencies"`
-	Segments     []Trace      `json:"segments"` // those that were looked at: the last one has decided if Variant is set
+	Segments     []Trace      `json:"segments"` // those that were evaluated; the last one decided if Variant is set
 }
 
-// Dependency is what a flag that another one depends on has given.
+// Dependency is the result of a flag that another one depends on.
 type Dependency struct {
 	Flag    string  `json:"flag"`
 	Variant *string `json:"variant"`
@@ -30,48 +30,48 @@ type Trace struct {
 	Segment    int       `json:"segment"` // its position, from 1
 	Name       string    `json:"name"`    // the metadata's segmentName
 	Matched    bool      `json:"matched"`
-	Conditions [][]Check `json:"conditions"` // the lists of which one has to hold whole, as far as they were looked at; nil: everybody matches
+	Conditions [][]Check `json:"conditions"` // the lists, as far as they were evaluated; all conditions of one list have to hold; nil: every user matches
 	Bucketing  *Bucketed `json:"bucketing"`  // nil: it does not bucket, or did not match
-	Variant    *string   `json:"variant"`    // what it gives; nil: nothing, and the next segment is looked at
+	Variant    *string   `json:"variant"`    // what it gives; nil: nothing, and the next segment is tried
 }
 
-// Check is a condition and the value that it saw.
+// Check is a condition and the value that it was checked against.
 type Check struct {
 	Selector []string       `json:"selector"`
 	Op       string         `json:"op"`
 	Values   []string       `json:"values"`
-	Seen     jsontext.Value `json:"seen"` // null: there is none
+	Seen     jsontext.Value `json:"seen"` // null: no value
 	Holds    bool           `json:"holds"`
 }
 
-// Bucketed is where a segment's bucketing has put the user.
+// Bucketed says in which bucket of a segment the user is.
 type Bucketed struct {
 	Selector     []string      `json:"selector"`
-	Value        *string       `json:"value"` // nil: there is none, and all of the rest is empty
+	Value        *string       `json:"value"` // nil: no value, and the rest is empty
 	Salt         string        `json:"salt"`
 	Hash         uint32        `json:"hash"`         // murmur3 of salt + "/" + value
 	Percent      uint32        `json:"percent"`      // hash % 100
 	Position     uint32        `json:"position"`     // hash / 100
 	Allocations  []Range       `json:"allocations"`  // all of them, of percents
-	Allocation   *Range        `json:"allocation"`   // that the user is in; nil: in none
-	Distribution *Distribution `json:"distribution"` // nil: in none, and the segment's own variant is given
+	Allocation   *Range        `json:"allocation"`   // the one that contains the user; nil: none
+	Distribution *Distribution `json:"distribution"` // nil: none, and the segment gives its own variant
 }
 
-// Range holds the numbers from Start to End, End not among them.
+// Range is the half-open range [Start, End).
 type Range struct {
 	Start uint32 `json:"start"`
 	End   uint32 `json:"end"`
 }
 
-// Distribution is a range of positions that gives a variant. The flag need not have the variant, and then the
+// Distribution is a range of positions that gives a variant. If the flag does not have the variant, the
 // segment gives nothing.
 type Distribution struct {
 	Range
 	Variant string `json:"variant"`
 }
 
-// Explain evaluates the flags for u as Append does, by the same conditions and buckets, and says why: an
-// Explanation for each flag asked for, sorted by key.
+// Explain evaluates the flags for u as Append does, with the same conditions and buckets, and returns an
+// Explanation for each flag of the plan that was asked for, sorted by key.
 func (p *Plan) Explain(u *pipeline.User) []Explanation {
 	e := p.engine
 	st := e.newState()
@@ -123,7 +123,7 @@ func (f *flag) explainFlag(st *state, x *Explanation) result {
 	return 0
 }
 
-// keyOf is the key of the variant that was given; nil: none.
+// keyOf returns the key of a result's variant; nil: none.
 func (st *state) keyOf(r result) *string {
 	if r == 0 {
 		return nil

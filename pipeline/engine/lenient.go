@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// leaveUnanswered takes the segments away from the flags with a regular expression that does not compile, and from
-// those that depend on them: without segments nobody gets a variant.
+// leaveUnanswered removes the segments of the flags with a regular expression that does not compile, and of those that
+// depend on them: without segments no user gets a variant. It returns why, for each of them.
 func leaveUnanswered(configs []flagConfig) []*ConfigError {
 	why := make([]*ConfigError, len(configs))
 	type dependent struct {
@@ -14,7 +14,7 @@ func leaveUnanswered(configs []flagConfig) []*ConfigError {
 		path string
 	}
 	dependents := map[string][]dependent{} // by the flag that they depend on
-	var queue []int                        // flags that are left, whose dependents are not looked at yet
+	var queue []int                        // unanswered flags whose dependents are not handled yet
 	for i := range configs {
 		if why[i] = configs[i].findRegexError(); why[i] != nil {
 			queue = append(queue, i)
@@ -41,7 +41,7 @@ func leaveUnanswered(configs []flagConfig) []*ConfigError {
 	return slices.DeleteFunc(why, func(err *ConfigError) bool { return err == nil })
 }
 
-// findRegexError is what is wrong with the first regular expression that does not compile; nil: they all do.
+// findRegexError returns the error of the first regular expression that does not compile; nil if they all do.
 func (c *flagConfig) findRegexError() (failure *ConfigError) {
 	c.eachCondition(func(path string, condition *conditionConfig) {
 		if op := ops[condition.Op]; failure != nil || op != opRegex && op != opRegexNot {
@@ -57,8 +57,8 @@ func (c *flagConfig) findRegexError() (failure *ConfigError) {
 	return failure
 }
 
-// eachDependency names the flags that the answer may depend on: those that are declared, and those whose result is
-// read without it.
+// eachDependency calls yield for each flag that the result may depend on: the declared dependencies, and flags whose
+// result is read without being declared.
 func (c *flagConfig) eachDependency(yield func(path, key string)) {
 	for i, key := range c.Dependencies {
 		yield(fmt.Sprintf("dependencies[%d]", i), key)

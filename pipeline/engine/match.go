@@ -54,14 +54,14 @@ var ops = map[string]op{
 	"regex does not match":     opRegexNot,
 }
 
-// condition is a compiled condition. Of the prepared values, those that its operator needs are set.
+// condition is a compiled condition. Only the prepared values that its operator needs are set.
 type condition struct {
 	selector int32
 	op       op
 	none     bool // "(none)" is among the values
 
-	// Of a condition on another flag's answer, whether it holds: without an answer, and for each variant of
-	// that flag from the first on. nil: to be seen.
+	// For a condition on another flag's result: whether it holds without a result, and for each variant of that flag
+	// from the first on. nil: not precomputed.
 	flag    int32
 	first   int32 // ID of the first variant
 	answers []bool
@@ -75,7 +75,7 @@ type condition struct {
 	config   *conditionConfig
 }
 
-// holds reports whether the condition holds for the user at hand.
+// holds reports whether the condition holds for the current user.
 func (c *condition) holds(st *state) bool {
 	if c.answers != nil {
 		r := st.results[c.flag]
@@ -88,19 +88,20 @@ func (c *condition) holds(st *state) bool {
 	if v.user != st.number {
 		st.fillSlot(v, &st.engine.selectors[c.selector])
 	}
-	if c.op == opIs && v.shape == shapeScalar { // what most are
+	if c.op == opIs && v.shape == shapeScalar { // the common case
 		return c.set.indexOf(canonBool(v.text)) >= 0
 	}
 	return c.matchSlot(st, v)
 }
 
-// maxAnswers bounds the memory of all condition.answers. Real deployments need a few hundred.
+// maxAnswers bounds the total length of all condition.answers. Real deployments need a few hundred.
 const maxAnswers = 1 << 20
 
-// precomputeAnswers finds out beforehand what the conditions on other flags' answers say: there are only so many answers.
+// precomputeAnswers evaluates the conditions on other flags' results in advance, which is possible because a flag has
+// few results.
 func (e *Engine) precomputeAnswers() {
 	st, left := e.newState(), maxAnswers
-	st.number++ // the slots are those of number 0
+	st.number++ // so that the slots, which have number 0, are stale
 	for i := range e.flags {
 		for j := range e.flags[i].segments {
 			for _, list := range e.flags[i].segments[j].conditions {
@@ -127,7 +128,7 @@ func (e *Engine) precomputeAnswers() {
 	}
 }
 
-// valueSet finds strings. A few are compared one by one, which is quicker than hashing.
+// valueSet is a set of strings. A few are compared one by one, which is faster than hashing.
 type valueSet struct {
 	few  []string
 	many map[string]int32 // to 0, 1, …
@@ -150,7 +151,7 @@ func newValueSet(values []string, canon func(string) string) valueSet {
 	return valueSet{many: many, size: len(distinct)}
 }
 
-// indexOf is the number of s in the set, -1 if it is not there.
+// indexOf returns the number of v in the set, or -1.
 func (s *valueSet) indexOf(v string) int {
 	if s.many == nil {
 		for i := range s.few {
@@ -193,7 +194,7 @@ func (c *condition) matchSlot(st *state, v *slot) bool {
 		}
 		return false
 	}
-	switch c.op { // what a slot remembers
+	switch c.op { // the slot caches these conversions
 	case opLess, opLessEqual, opGreater, opGreaterEqual:
 		return c.compareNumber(v.asNumber())
 	case opVersionLess, opVersionLessEqual, opVersionGreater, opVersionGreaterEqual:
@@ -235,7 +236,7 @@ func (c *condition) matchString(s string) bool {
 	case opRegexNot:
 		return !c.matchRegex(s)
 	}
-	return false // a set operator on a value that is no list
+	return false // a set operator on a value that is not a list
 }
 
 func (c *condition) matchContains(s string) bool {
@@ -247,7 +248,7 @@ func (c *condition) matchContains(s string) bool {
 	return false
 }
 
-// compareNumber holds if n compares so with any of the values. NaN does with none.
+// compareNumber reports whether the operator holds for n and any of the values. For NaN it never does.
 func (c *condition) compareNumber(n float64) bool {
 	for _, w := range c.numbers {
 		var ok bool
@@ -268,8 +269,8 @@ func (c *condition) compareNumber(n float64) bool {
 	return false
 }
 
-// compareVersion holds if s, which is v if ok, compares so with any of the values: as versions with those that are some, as strings
-// with all if s is none or none of them is.
+// compareVersion reports whether the operator holds for s and any of the values. If s is a version (ok, and v is it), and
+// some of the values are, those are compared as versions; otherwise all are compared as strings.
 func (c *condition) compareVersion(s string, v *version, ok bool) bool {
 	if !ok || len(c.versions) == 0 {
 		for _, w := range c.values {
@@ -309,13 +310,13 @@ func (c *condition) matchRegex(s string) bool {
 	return false
 }
 
-// setEqual: the same set of strings, booleans no exception.
+// setEqual reports whether the list is the same set of strings; the case of booleans counts.
 func (c *condition) setEqual(st *state, list []string) bool {
 	found, others := st.countDistinct(&c.set, list, func(s string) string { return s })
 	return found == c.set.size && !others
 }
 
-// setContainsAll counts the list's elements, not its distinct ones, first: so does the reference.
+// setContainsAll compares the number of elements, including duplicates, first, as the reference does.
 func (c *condition) setContainsAll(st *state, list []string) bool {
 	if len(list) < len(c.values) {
 		return false

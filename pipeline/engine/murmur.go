@@ -4,7 +4,7 @@ import "math/bits"
 
 // The hash of the reference is MurmurHash3_x86_32 with seed 0 of salt + "/" + value. It is written out here, and
 // not taken from spaolacci/murmur3 (which the tests compare it with): that package's Sum32 keeps a pointer in
-// a uintptr, which the race detector's pointer checks refuse, and it cannot go on from a hashed salt.
+// a uintptr, which the race detector's pointer checks reject, and it cannot continue from a hashed salt.
 const (
 	murmurC1 = 0xcc9e2d51
 	murmurC2 = 0x1b873593
@@ -34,7 +34,7 @@ func newSaltHash(salt string) saltHash {
 	return h
 }
 
-// hashValue is the hash of salt + "/" + value.
+// hashValue returns the hash of salt + "/" + value.
 func (h saltHash) hashValue(value string) uint32 {
 	hash, length := h.hash, h.length+uint32(len(value))
 	// The prefix's tail shifts every block of the value: a block is its bytes so far, and the value's next

@@ -5,9 +5,8 @@ import (
 	"strings"
 )
 
-// Unknowable is a flag whose answer here may differ from the API's, which knows more of the user than the input
-// says, and why. Who gives the user's cohorts, Amplitude id or sticky variants in the input (see [Engine.Reads])
-// has them.
+// Unknowable is a flag whose result here may differ from the API's, which knows more about the user than the input
+// contains, and why. An input may contain the user's cohorts, Amplitude id or sticky variants (see [Engine.Reads]).
 type Unknowable struct {
 	Flag string
 
@@ -17,11 +16,11 @@ type Unknowable struct {
 	Remote      bool // it is configured for remote evaluation
 }
 
-// Unknowable lists, of the named flags (nil: all), those that are; by key. What is true of a flag is true of those
-// that depend on it.
+// Unknowable returns those of the named flags (nil: all) that are unknowable, sorted by key. A reason that applies to a
+// flag applies to those that depend on it.
 //
-// Sticky bucketing is a segment called "sticky-bucketing" that reads the user property "[Experiment] <flag>": so
-// it is in the flags of Amplitude's tests (experiment-js-client, experiment-core's evaluation-integration.test.ts).
+// Sticky bucketing is a segment called "sticky-bucketing" that reads the user property "[Experiment] <flag>",
+// as in the flags of Amplitude's tests (experiment-js-client, experiment-core's evaluation-integration.test.ts).
 func (e *Engine) Unknowable(flagKeys []string) []Unknowable {
 	var list []Unknowable
 	p := e.Plan(flagKeys)
@@ -56,9 +55,9 @@ func (e *Engine) Unknowable(flagKeys []string) []Unknowable {
 	return list
 }
 
-// Reads lists what of a user the named flags (nil: all) and those that they depend on look at, sorted, as the
-// columns of an input are called: user_id, country, user_properties.plan, groups.org, group_properties.org.tier,
-// cohort_ids, group_cohort_ids.org. What a group's properties are looked up by, its name, is among them.
+// Reads returns which parts of a user the named flags (nil: all) and their dependencies read, sorted, as the names of
+// input columns: user_id, country, user_properties.plan, groups.org, group_properties.org.tier,
+// cohort_ids, group_cohort_ids.org. The group's name, by which its properties are looked up, is included.
 func (e *Engine) Reads(flagKeys []string) []string {
 	var list []string
 	for _, i := range e.Plan(flagKeys).order {
@@ -68,7 +67,7 @@ func (e *Engine) Reads(flagKeys []string) []string {
 	return slices.Compact(list)
 }
 
-// columns are those that hold what s looks for.
+// columns returns the input columns that hold what s looks for.
 func (s *selector) columns() []string {
 	switch s.root {
 	case rootUserID:

@@ -42,9 +42,9 @@ func compileRegex(pattern string) (*regexp.Regexp, error) {
 	return re, nil
 }
 
-const halves = 0x100000 // where the code units 0xd800 to 0xdfff are put
+const halves = 0x100000 // the character that represents the code unit 0xd800; the others to 0xdfff follow
 
-// codeUnits spells s in code units.
+// codeUnits returns s with each UTF-16 code unit as one character.
 func codeUnits(s string) string {
 	for i := range len(s) {
 		if s[i] >= 0xf0 { // the first byte of a character that takes two units
@@ -180,7 +180,7 @@ func (p *regexParser) writeLiteral(unit rune) {
 	p.out.WriteString(regexp.QuoteMeta(string(unitRune(unit))))
 }
 
-// translateGroup begins a group. None needs to capture: all that counts is whether something matches.
+// translateGroup writes the beginning of a group. It does not capture: all that counts is whether something matches.
 func (p *regexParser) translateGroup() error {
 	switch {
 	case p.hasPrefix("(?="), p.hasPrefix("(?!"):
@@ -203,7 +203,7 @@ func (p *regexParser) translateGroup() error {
 	return nil
 }
 
-// readGroupName reads the name of a group and the bracket after it: an identifier, each once.
+// readGroupName reads the name of a group and the bracket after it. The name must be an identifier, and unique.
 func (p *regexParser) readGroupName() error {
 	var name []rune
 	for p.peek(0) != '>' {
@@ -237,9 +237,9 @@ func (p *regexParser) readGroupName() error {
 	return nil
 }
 
-var errGroupName = errors.New("a group's name is no identifier, or stands twice")
+var errGroupName = errors.New("a group's name is not a valid identifier, or is duplicated")
 
-// readUnicodeEscape reads u0061 or u{61}.
+// readUnicodeEscape reads the rest of an escape after its backslash: u0061 or u{61}.
 func (p *regexParser) readUnicodeEscape() (rune, bool) {
 	if p.peek(0) != 'u' {
 		return 0, false
@@ -270,7 +270,7 @@ func (p *regexParser) refuseQuantifier() error {
 	return nil
 }
 
-// translateQuantifier writes {2}, {2,} or {2,3}; any other brace is itself.
+// translateQuantifier translates {2}, {2,} or {2,3}; any other brace is a literal.
 func (p *regexParser) translateQuantifier() error {
 	end := p.findQuantifierEnd()
 	if end == 0 {
@@ -280,7 +280,7 @@ func (p *regexParser) translateQuantifier() error {
 	}
 	least, most, two := strings.Cut(string(utf16.Decode(p.in[p.pos+1:end-1])), ",")
 	p.pos = end
-	low, err := strconv.Atoi(least) // Go takes {02} for text
+	low, err := strconv.Atoi(least) // Go treats {02} as text
 	if err != nil {
 		return errTooMany
 	}
@@ -302,10 +302,10 @@ func (p *regexParser) translateQuantifier() error {
 	return nil
 }
 
-// Go bounds what a repetition, and all around it, may come to.
+// errTooMany is for Go's limit of a repetition, nested ones multiplied.
 var errTooMany = errors.New("a repetition of more than 1,000 is not supported")
 
-// findQuantifierEnd is where the quantifier that begins with this brace ends; 0 if it is none.
+// findQuantifierEnd returns the position after the quantifier that begins with this brace; 0 if it is not a quantifier.
 func (p *regexParser) findQuantifierEnd() int {
 	end := p.pos + 1
 	digits := func() bool {
@@ -326,7 +326,7 @@ func (p *regexParser) findQuantifierEnd() int {
 	return end + 1
 }
 
-// translateEscape writes what a backslash begins outside a class.
+// translateEscape translates an escape outside a class.
 func (p *regexParser) translateEscape() error {
 	switch c := p.peek(1); {
 	case c == 'b' || c == 'B':
@@ -423,7 +423,7 @@ func (p *regexParser) readHex(digits int) (rune, bool) {
 	return rune(n), true
 }
 
-// translateClass writes a character class.
+// translateClass translates a character class.
 func (p *regexParser) translateClass() error {
 	p.pos++
 	negated := p.peek(0) == '^'
@@ -434,7 +434,7 @@ func (p *regexParser) translateClass() error {
 	for {
 		c := p.peek(0)
 		if c == -1 {
-			return errors.New("a character class does not end")
+			return errors.New("a character class is not closed")
 		}
 		if c == ']' {
 			p.pos++
@@ -453,7 +453,7 @@ func (p *regexParser) translateClass() error {
 		switch {
 		case err != nil:
 			return err
-		case fromClass != "" || toClass != "": // then the hyphen is one
+		case fromClass != "" || toClass != "": // then the hyphen is a literal
 			writeAtom(&inside, from, fromClass)
 			writeAtom(&inside, '-', "")
 			writeAtom(&inside, to, toClass)
@@ -482,7 +482,7 @@ func (p *regexParser) readClassAtom() (unit rune, class string, err error) {
 		return p.peek(-1), "", nil
 	}
 	if p.peek(1) == 'k' && p.named {
-		return 0, "", errors.New("\\k in a class, beside groups with names")
+		return 0, "", errors.New("\\k is not valid in a character class if groups have names")
 	}
 	if p.peek(1) == 'b' {
 		p.pos += 2
@@ -503,7 +503,7 @@ func writeAtom(b *strings.Builder, unit rune, class string) {
 	writeRange(b, unit, unit)
 }
 
-// writeRange writes a range of code units; the halves of pairs are elsewhere.
+// writeRange writes a range of code units, those of surrogate pairs as the characters that represent them.
 func writeRange(b *strings.Builder, from, to rune) {
 	part := func(low, high, shift rune) {
 		if low, high = max(low, from), min(high, to); low <= high {

@@ -34,7 +34,7 @@ func TestRegexSyntax(t *testing.T) {
 		{`(?<\ud801>)`, "a group's name"},
 		{`(?<\x61>)`, "a group's name"},
 		{`(?<\u{110000}>)`, "a group's name"},
-		{`(?<n>)[\k]`, `\k in a class`},
+		{`(?<n>)[\k]`, `\k is not valid`},
 	} {
 		if _, err := compileRegex(tt.pattern); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%q: error %v, want one that says %q", tt.pattern, err, tt.want)

@@ -19,19 +19,19 @@ const (
 	rootField                // context.user.<name>…
 	rootProperty             // context.user.user_properties.<name>…
 	rootGroup                // context.groups.<name>…
-	rootResult               // result.<flag>…: what was answered for another flag
-	rootWhole                // a whole that is put together only if somebody asks: context, context.user, context.groups, result
+	rootResult               // result.<flag>…: the result of another flag
+	rootWhole                // an object that is built only if it is read: context, context.user, context.groups, result
 )
 
 // selector is a compiled path.
 type selector struct {
 	root root
-	name string   // rootField, rootProperty: theirs; rootGroup: the group type
+	name string   // rootField, rootProperty: the field or property; rootGroup: the group type
 	flag int32    // rootResult
 	path []string // the rest; rootProperty: with its name
 }
 
-// The user's fields that are not in context.user: the SDKs turn them into context.groups.
+// isGroupField reports whether a field of the user is not in context.user: the SDKs convert it to context.groups.
 func isGroupField(name string) bool {
 	return name == "groups" || name == "group_properties" || name == "group_cohort_ids"
 }
@@ -39,7 +39,7 @@ func isGroupField(name string) bool {
 func newSelector(path []string, flags map[string]int32) selector {
 	s := selector{path: path}
 	for _, element := range path {
-		if element == "" { // undefined, says the reference's select
+		if element == "" { // undefined in the reference's select
 			return s
 		}
 	}
@@ -69,7 +69,8 @@ func newSelector(path []string, flags map[string]int32) selector {
 	return s
 }
 
-// findValue is the value at the selector for the user of st; nil or a Null if there is none. It may be held in *tmp.
+// findValue returns the value at the selector for the user of st; nil or a Null if there is none. It may be stored in
+// *tmp.
 func (s *selector) findValue(st *state, tmp *pipeline.Value) *pipeline.Value {
 	switch s.root {
 	case rootUserID:
@@ -108,11 +109,11 @@ func idValue(id string, path []string, tmp *pipeline.Value) *pipeline.Value {
 	if id == "" || len(path) > 0 {
 		return nil
 	}
-	tmp.Kind, tmp.Text = pipeline.String, id // nothing else is ever in it
+	tmp.Kind, tmp.Text = pipeline.String, id // its other fields are never set
 	return tmp
 }
 
-// findMember is pipeline.FindMember, quicker where there are few members: most names differ in their length already.
+// findMember is pipeline.FindMember, but faster if there are few members: most names already differ in length.
 func findMember(members []pipeline.Member, name string) *pipeline.Value {
 	if len(members) > 16 {
 		return pipeline.FindMember(members, name)
@@ -158,7 +159,7 @@ func findOrdered(members []pipeline.Member, name string) *pipeline.Value {
 	return nil
 }
 
-// findGroup looks into the group of one type: {group_name, group_properties?, cohort_ids?}.
+// findGroup returns a value in the group of one type: {group_name, group_properties?, cohort_ids?}.
 func (s *selector) findGroup(u *pipeline.User, tmp *pipeline.Value) *pipeline.Value {
 	name := groupName(u, s.name)
 	switch {
@@ -179,7 +180,8 @@ func (s *selector) findGroup(u *pipeline.User, tmp *pipeline.Value) *pipeline.Va
 	return nil
 }
 
-// groupName is the name of the user's group of that type: the first of a list counts. nil if there is none.
+// groupName returns the name of the user's group of that type, which is the first element of a list; nil if there is
+// none.
 func groupName(u *pipeline.User, groupType string) *pipeline.Value {
 	groups := findMember(u.Context, "groups")
 	if groups == nil {
@@ -213,7 +215,7 @@ func isFalsy(v *pipeline.Value) bool {
 	return false
 }
 
-// groupPart is field.<type>.<name> of the user, nil if it has nothing in it.
+// groupPart returns field.<type>.<name> of the user, or nil if it is empty.
 func groupPart(u *pipeline.User, field, groupType string, name *pipeline.Value) *pipeline.Value {
 	types := findMember(u.Context, field)
 	if types == nil {
@@ -226,7 +228,7 @@ func groupPart(u *pipeline.User, field, groupType string, name *pipeline.Value) 
 	text, _ := coerceString(name)
 	part := names.Get(text)
 	if part == nil || len(part.Members) == 0 && (part.Text == "" || part.Kind == pipeline.Number) {
-		return nil // Object.keys, says the reference, of which a text has as many as it has characters
+		return nil // the reference counts Object.keys; a string has one for each character
 	}
 	return part
 }
@@ -242,7 +244,8 @@ func groupObject(u *pipeline.User, groupType string, name *pipeline.Value) pipel
 	return v
 }
 
-// buildWhole puts together what only exists in parts here. Nobody targets on it; it is for the sake of agreeing.
+// buildWhole builds an object that this engine otherwise keeps in parts. Real flags do not read it; it is there to agree
+// with the reference.
 func (s *selector) buildWhole(st *state) pipeline.Value {
 	if s.path[0] == "result" {
 		v := pipeline.Value{Kind: pipeline.Object}
@@ -271,7 +274,7 @@ func (s *selector) buildWhole(st *state) pipeline.Value {
 	return v
 }
 
-// contextUser is context.user: the ids and the fields, sorted; Null if there are none.
+// contextUser returns context.user: the ids and the fields, sorted; Null if there are none.
 func contextUser(u *pipeline.User) pipeline.Value {
 	v := pipeline.Value{Kind: pipeline.Object}
 	for _, m := range u.Context {
@@ -292,7 +295,7 @@ func contextUser(u *pipeline.User) pipeline.Value {
 	return v
 }
 
-// contextGroups is context.groups; Null if there are none.
+// contextGroups returns context.groups; Null if there are none.
 func contextGroups(u *pipeline.User) pipeline.Value {
 	v := pipeline.Value{Kind: pipeline.Object}
 	if groups := findMember(u.Context, "groups"); groups != nil && groups.Kind == pipeline.Object {
@@ -317,14 +320,14 @@ const (
 	shapeList // a list, or a string that is a JSON array
 )
 
-// slot is what a selector found for the user at hand.
+// slot holds what a selector found for the current user.
 type slot struct {
 	user       uint64 // the number of the user that it is for
 	shape      shape
 	hasNumber  bool // num is known
-	hasVersion bool // ver and verOK are
+	hasVersion bool // ver and verOK are known
 	verOK      bool
-	text       string // the value as a string, but for lists: those are printed only if a bucket asks
+	text       string // the value as a string; for a list, only once a bucket needs it
 	value      *pipeline.Value
 	num        float64
 	list       []string // the elements of a list as strings
@@ -332,7 +335,7 @@ type slot struct {
 	tmp        pipeline.Value
 }
 
-// loadSlot is the slot of the selector, filled for the user at hand.
+// loadSlot returns the slot of the selector, filled for the current user.
 func (st *state) loadSlot(i int32) *slot {
 	sl := &st.slots[i]
 	if sl.user != st.number {
@@ -375,8 +378,8 @@ func (st *state) fillSlot(sl *slot, s *selector) {
 	}
 }
 
-// parseStrings is parseList for the JSON arrays that are lists of plain strings, which most are; ok is false for
-// all others. What it appends are parts of s.
+// parseStrings is parseList for JSON arrays of plain strings, which most are; ok is false for all others. The strings
+// that it appends are parts of s.
 func parseStrings(dst []string, s string) (list []string, ok bool) {
 	i := 1 // after the bracket
 	for {
@@ -417,7 +420,7 @@ func skipSpace(s string, i int) int {
 	return i
 }
 
-// userProperties are the user's user_properties, looked up once a user; nil if there are none.
+// userProperties returns the user's user_properties, looked up once for each user; nil if there are none.
 func (st *state) userProperties() *pipeline.Value {
 	if st.propertiesOf != st.number {
 		st.propertiesOf, st.properties = st.number, findMember(st.user.Context, "user_properties")
@@ -425,11 +428,11 @@ func (st *state) userProperties() *pipeline.Value {
 	return st.properties
 }
 
-// asNumber is the value as JavaScript's Number() reads its string.
+// asNumber returns the value as JavaScript's Number() reads its string.
 func (sl *slot) asNumber() float64 {
 	if !sl.hasNumber {
 		sl.hasNumber = true
-		if n, rest, ok := cutNumber(sl.text); ok && rest == "" { // digits alone: most are
+		if n, rest, ok := cutNumber(sl.text); ok && rest == "" { // only digits, as usual
 			sl.num = n
 		} else {
 			sl.num = parseNumber(sl.text)
@@ -438,7 +441,7 @@ func (sl *slot) asNumber() float64 {
 	return sl.num
 }
 
-// asVersion is the value as a version, if it is one.
+// asVersion returns the value as a version, if it is one.
 func (sl *slot) asVersion() (*version, bool) {
 	if !sl.hasVersion {
 		sl.hasVersion = true
@@ -447,7 +450,7 @@ func (sl *slot) asVersion() (*version, bool) {
 	return &sl.ver, sl.verOK
 }
 
-// asBucketing is the string that is hashed; "" if there is none.
+// asBucketing returns the string to hash; "" if there is none.
 func (sl *slot) asBucketing() string {
 	if sl.shape == shapeList && sl.text == "" {
 		sl.text, _ = coerceString(sl.value)

@@ -10,28 +10,27 @@ import (
 
 // Split is how the configuration of a flag splits its users, as far as that is known before looking at them.
 //
-// Whoever sees which user got what does not see which segment gave it. So there is one split only if it is the same
-// whichever segment it was: all segments that assign users at random do so with the same weights, by the same id, and no
-// other segment gives a variant, except to users that it names one by one. Where a segment lets some of its users on to
-// the next one, what those get depends on both.
+// The results of a run do not show which segment gave a variant. So a flag has one split only if all segments that
+// assign users at random do so with the same weights, by the same id, and no other segment gives a variant, except to
+// users that it names one by one. If a segment lets some of its users on to the next one, their variant depends on both.
 type Split struct {
 	Flag string
 
-	// Variants are the shares of the users who get a variant, sorted by variant. They add up to 1, or there are none: then
-	// None may say why.
+	// Variants are the shares of the users who get a variant, sorted by variant. They add up to 1. If
+	// there are none, None may say why.
 	Variants []Weight
 	None     NoSplit
 
-	// Assigned is the share of users who get a variant, where that is up to the bucket alone and not to conditions. nil:
-	// not known.
+	// Assigned is the share of users who get a variant, if only the bucket decides that and no conditions. nil:
+	// unknown.
 	Assigned *float64
 
-	// Clustered: users are bucketed by something that many of them have in common, such as their organization. They are
-	// not independent of each other then.
+	// Clustered means that users are bucketed by something that many of them have in common, such as their organization,
+	// and so are not independent of each other.
 	Clustered bool
 
 	BucketBy                     string   // user_id or device_id: users without it are not bucketed. "": it does not matter
-	NamedUserIDs, NamedDeviceIDs []string // users that the configuration names, who are not left to chance
+	NamedUserIDs, NamedDeviceIDs []string // users that the configuration names, who are not assigned at random
 }
 
 // Weight is the share that a variant should have.
@@ -40,22 +39,22 @@ type Weight struct {
 	Share   float64 `json:"share"`
 }
 
-// NoSplit is why a flag has no one split.
+// NoSplit says why a flag does not have one split.
 type NoSplit struct {
 	Reason   NoSplitReason
-	Segments [2]string   // the names of those that it is about
-	Splits   [2][]Weight // of SplitsDiffer: what these segments give
-	Variant  string      // of SplitTargeted: what the segment gives
-	BucketBy string      // of SplitClustered: the selector
+	Segments [2]string   // the names of the segments concerned
+	Splits   [2][]Weight // for SplitsDiffer: what these segments give
+	Variant  string      // for SplitTargeted: what the segment gives
+	BucketBy string      // for SplitClustered: the selector
 }
 
-// NoSplitReason is what kind of reason it is; "" is none.
+// NoSplitReason is the kind of reason; "" means no reason.
 type NoSplitReason string
 
 // The reasons.
 const (
-	SplitTooFine   NoSplitReason = "too_fine"  // a segment has more ranges than are worked out
-	SplitTargeted  NoSplitReason = "targeted"  // a segment gives everybody it matches one variant
+	SplitTooFine   NoSplitReason = "too_fine"  // a segment has too many ranges to compute
+	SplitTargeted  NoSplitReason = "targeted"  // a segment gives all users that it matches one variant
 	SplitLetsOn    NoSplitReason = "lets_on"   // a segment lets some of its users on to another
 	SplitIDsDiffer NoSplitReason = "ids"       // segments bucket by different ids
 	SplitsDiffer   NoSplitReason = "differ"    // segments split differently
@@ -76,7 +75,7 @@ type Group struct {
 }
 
 // Member is a flag of a group. Slots are the group's variants that let a user into the flag; flags without a slot in
-// common exclude each other. Empty: not known, and treated as one of its own.
+// common exclude each other. Empty: unknown, and treated as a slot of its own.
 type Member struct {
 	Flag  string
 	Slots []string
@@ -110,8 +109,8 @@ func (e *Engine) splitOf(f *flag) Split {
 	clustered := slices.ContainsFunc(f.segments, func(s segment) bool { return s.bucket != nil && !s.bucket.bucketsByUser() })
 	none := func(why NoSplit) Split { return Split{Flag: f.info.Key, Clustered: clustered, None: why} }
 	var by []string
-	var first, last share // of the segments that leave it to chance
-	alone := true         // no condition has turned anybody away yet
+	var first, last share // of the segments that assign at random
+	alone := true         // no condition has excluded a user so far
 	for i := range f.segments {
 		s := &f.segments[i]
 		name := cmp.Or(s.name, fmt.Sprintf("segment %d", i+1))
@@ -158,7 +157,7 @@ func (e *Engine) splitOf(f *flag) Split {
 	return split
 }
 
-// bucketsByUser reports whether the bucket is by an id that hardly any two users have in common.
+// bucketsByUser reports whether the bucket uses an id that hardly any two users have in common.
 func (b *bucket) bucketsByUser() bool {
 	path := strings.Join(b.config.Selector, ".")
 	return path == pathUserID || path == pathDeviceID
@@ -169,7 +168,7 @@ const (
 	pathDeviceID = "context.user.device_id"
 )
 
-// slotsOf returns the variants of a group that let users into the flag: its first segments turn all others away.
+// slotsOf returns the variants of a group that let users into the flag: its first segments exclude all others.
 func (e *Engine) slotsOf(f *flag, group string) []string {
 	for i := range f.segments {
 		s := &f.segments[i]
@@ -193,11 +192,11 @@ type share struct {
 	onward   float64  // the share that it lets on
 }
 
-// maxCuts bounds the ranges of a bucket that are worked out; those that people make have a few.
+// maxCuts bounds the ranges of a bucket that are computed; real ones have a few.
 const maxCuts = 1024
 
-// shareOf works out what share of the users that the segment matches gets which variant. It is not ok where the bucket
-// has too many ranges.
+// shareOf computes which share of the users that the segment matches gets which variant. ok is false if the bucket has
+// too many ranges.
 func (e *Engine) shareOf(s *segment) (out share, ok bool) {
 	shares := map[string]float64{}
 	give := func(r result, share float64) {
@@ -213,8 +212,8 @@ func (e *Engine) shareOf(s *segment) (out share, ok bool) {
 	if s.bucket == nil {
 		give(s.variant, 1)
 	} else {
-		// A user has a percent, hash % 100, and a position, hash / 100 of 32 bits. The last position is one that few hashes
-		// have, and ranges end there: it is given to whoever has the one before.
+		// A user has a percent, hash % 100, and a position, hash / 100 of 32 bits. Few hashes have the last
+		// position, and ranges end there: it counts with the position before it.
 		const positions, last = (1 << 32) / 100., (1<<32)/100 - 1
 		cuts := []float64{0, positions}
 		for _, a := range s.bucket.allocations {
@@ -251,7 +250,7 @@ func (e *Engine) shareOf(s *segment) (out share, ok bool) {
 	return out, true
 }
 
-// namedUsers returns the users that the segment names one by one, if it does nothing else.
+// namedUsers returns the users that the segment names one by one; ok is false if it matches other users too.
 func (s *segment) namedUsers() (userIDs, deviceIDs []string, ok bool) {
 	if len(s.conditions) == 0 {
 		return nil, nil, false

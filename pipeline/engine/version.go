@@ -11,7 +11,7 @@ import (
 // -prerelease. It is not quite semantic versioning: prereleases compare as strings, and there is no build.
 type version struct {
 	major, minor, patch float64 // JavaScript numbers: too many digits are an infinity, not an error
-	pre                 string  // with its hyphen; "" is none
+	pre                 string  // with its hyphen; "": not a prerelease
 }
 
 // parseVersion matches ^(\d+)\.(\d+)(\.(\d+)(-(([-\w]+\.?)*))?)?$
