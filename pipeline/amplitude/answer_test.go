@@ -94,10 +94,12 @@ func TestAnswerThatCannotBeUsed(t *testing.T) {
 		{`{"f":{"key":"on","payload":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}}`, "not JSON"},
 		{"\ufeff{}", "not a JSON object"},
 	} {
-		got, err := parseAnswer(tt.in)
-		if err == nil || err.Error() != tt.want {
-			t.Errorf("%.100q: got %v, error %v; want %s", tt.in, got, err, tt.want)
-		}
+		t.Run(tt.want, func(t *testing.T) {
+			got, err := parseAnswer(tt.in)
+			if err == nil || err.Error() != tt.want {
+				t.Errorf("%.100q: got %v, error %v; want %s", tt.in, got, err, tt.want)
+			}
+		})
 	}
 }
 

@@ -230,10 +230,12 @@ func TestRetryAfter(t *testing.T) {
 		{date(10 * time.Second), "garbage", 10 * time.Second, true},
 		{"Fri, 99 Foo 2026 03:04:05 GMT", "", 0, false},
 	} {
-		wait, ok := parseRetryAfter(result{retryAfter: tt.header, date: tt.date}, now)
-		if wait != tt.wait || ok != tt.ok {
-			t.Errorf("Retry-After %q, Date %q: %v %v, want %v %v", tt.header, tt.date, wait, ok, tt.wait, tt.ok)
-		}
+		t.Run(tt.header+" at "+tt.date, func(t *testing.T) {
+			wait, ok := parseRetryAfter(result{retryAfter: tt.header, date: tt.date}, now)
+			if wait != tt.wait || ok != tt.ok {
+				t.Errorf("Retry-After %q, Date %q: %v %v, want %v %v", tt.header, tt.date, wait, ok, tt.wait, tt.ok)
+			}
+		})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -63,15 +64,17 @@ func TestNewKey(t *testing.T) {
 		{"", false}, {"\n", false}, {" ", false}, {"a b", false}, {" a", false}, {"a\n\n", false},
 		{"a\nX-Evil: 1", false}, {"a\x00", false}, {"a\x7f", false}, {"ключ", false}, {"a\r", true},
 	} {
-		key, err := NewKey(tt.in)
-		if (err == nil) != tt.ok {
-			t.Errorf("NewKey(%q): error %v, want ok %v", tt.in, err, tt.ok)
-		}
-		if err != nil && len(tt.in) > 2 && strings.Contains(err.Error(), tt.in) {
-			t.Errorf("NewKey(%q): the error repeats it: %v", tt.in, err)
-		}
-		if key.IsZero() == tt.ok {
-			t.Errorf("NewKey(%q).IsZero() = %v", tt.in, key.IsZero())
-		}
+		t.Run(strconv.Quote(tt.in), func(t *testing.T) {
+			key, err := NewKey(tt.in)
+			if (err == nil) != tt.ok {
+				t.Errorf("NewKey(%q): error %v, want ok %v", tt.in, err, tt.ok)
+			}
+			if err != nil && len(tt.in) > 2 && strings.Contains(err.Error(), tt.in) {
+				t.Errorf("NewKey(%q): the error repeats it: %v", tt.in, err)
+			}
+			if key.IsZero() == tt.ok {
+				t.Errorf("NewKey(%q).IsZero() = %v", tt.in, key.IsZero())
+			}
+		})
 	}
 }

@@ -25,7 +25,7 @@ func TestPreflight(t *testing.T) {
 	broken := func(err error) func(int) (int, string, error) {
 		return func(int) (int, string, error) { return 0, "", err }
 	}
-	// after answers with the first, n times, and then with the second.
+	// after answers the given number of requests with first, and later ones with second.
 	after := func(times int, first, second func(int) (int, string, error)) func(int) (int, string, error) {
 		return func(n int) (int, string, error) {
 			if n <= times {

@@ -2,6 +2,7 @@ package amplitude
 
 import (
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -47,18 +48,20 @@ func TestBaseURL(t *testing.T) {
 		{"https://example.com:CANARY", false, ""},
 		{"https:example.com", false, ""},
 	} {
-		got, err := BaseURL(tt.in, tt.allowHTTP)
-		if got != tt.want || (err == nil) != (tt.want != "") {
-			t.Errorf("BaseURL(%q, %v) = %q, %v; want %q", tt.in, tt.allowHTTP, got, err, tt.want)
-		}
-		if err != nil {
-			if pipeline.Hint(err) == "" {
-				t.Errorf("BaseURL(%q): no hint with %v", tt.in, err)
+		t.Run(strconv.Quote(tt.in), func(t *testing.T) {
+			got, err := BaseURL(tt.in, tt.allowHTTP)
+			if got != tt.want || (err == nil) != (tt.want != "") {
+				t.Errorf("BaseURL(%q, %v) = %q, %v; want %q", tt.in, tt.allowHTTP, got, err, tt.want)
 			}
-			if strings.Contains(err.Error()+pipeline.Hint(err), "CANARY") {
-				t.Errorf("BaseURL(%q): a secret in %v", tt.in, err)
+			if err != nil {
+				if pipeline.Hint(err) == "" {
+					t.Errorf("BaseURL(%q): no hint with %v", tt.in, err)
+				}
+				if strings.Contains(err.Error()+pipeline.Hint(err), "CANARY") {
+					t.Errorf("BaseURL(%q): a secret in %v", tt.in, err)
+				}
 			}
-		}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -25,8 +26,10 @@ func TestToLower(t *testing.T) {
 		{"ΑΣ" + many + "Α",
 			"ασ" + many + "α"},
 	} {
-		if got := toLower(tt.s); got != tt.want {
-			t.Errorf("toLower(%+q) = %+q, want %+q", tt.s, got, tt.want)
-		}
+		t.Run(strconv.QuoteToASCII(tt.s), func(t *testing.T) {
+			if got := toLower(tt.s); got != tt.want {
+				t.Errorf("toLower(%+q) = %+q, want %+q", tt.s, got, tt.want)
+			}
+		})
 	}
 }

@@ -90,15 +90,17 @@ func TestOperators(t *testing.T) {
 		{``, "regex does not match", `["x"]`, false},
 		{`"a"`, "is like", `["a"]`, false}, // nobody knows it
 	} {
-		context := `{}`
-		if tt.value != "" {
-			context = `{"user_properties":{"p":` + tt.value + `}}`
-		}
-		e := parseConfigs(t, `[{"key":"f","variants":{"on":{"key":"on"}},"segments":[{"variant":"on","conditions":
-			[[{"selector":["context","user","user_properties","p"],"op":`+strconv.Quote(tt.op)+`,"values":`+tt.values+`}]]}]}]`)
-		if got := len(e.Evaluate(parseUserJSON(t, "u", context), nil)) == 1; got != tt.want {
-			t.Errorf("%s %s %s: %v, want %v", tt.value, tt.op, tt.values, got, tt.want)
-		}
+		t.Run(tt.value+" "+tt.op+" "+tt.values, func(t *testing.T) {
+			context := `{}`
+			if tt.value != "" {
+				context = `{"user_properties":{"p":` + tt.value + `}}`
+			}
+			e := parseConfigs(t, `[{"key":"f","variants":{"on":{"key":"on"}},"segments":[{"variant":"on","conditions":
+				[[{"selector":["context","user","user_properties","p"],"op":`+strconv.Quote(tt.op)+`,"values":`+tt.values+`}]]}]}]`)
+			if got := len(e.Evaluate(parseUserJSON(t, "u", context), nil)) == 1; got != tt.want {
+				t.Errorf("%s %s %s: %v, want %v", tt.value, tt.op, tt.values, got, tt.want)
+			}
+		})
 	}
 }
 
@@ -130,16 +132,18 @@ func TestSelectors(t *testing.T) {
 		{"user.user_id", ""},
 		{"result.nope.key", ""},
 	} {
-		selector := `["` + strings.ReplaceAll(tt.selector, ".", `","`) + `"]`
-		want, op := tt.want, "is"
-		if want == "" {
-			want = "(none)"
-		}
-		e := parseConfigs(t, `[{"key":"f","variants":{"on":{"key":"on"}},"segments":[{"variant":"on","conditions":
-			[[{"selector":`+selector+`,"op":"`+op+`","values":[`+strconv.Quote(want)+`]}]]}]}]`)
-		if len(e.Evaluate(u, nil)) != 1 {
-			t.Errorf("%s is not %q", tt.selector, want)
-		}
+		t.Run(tt.selector, func(t *testing.T) {
+			selector := `["` + strings.ReplaceAll(tt.selector, ".", `","`) + `"]`
+			want, op := tt.want, "is"
+			if want == "" {
+				want = "(none)"
+			}
+			e := parseConfigs(t, `[{"key":"f","variants":{"on":{"key":"on"}},"segments":[{"variant":"on","conditions":
+				[[{"selector":`+selector+`,"op":"`+op+`","values":[`+strconv.Quote(want)+`]}]]}]}]`)
+			if len(e.Evaluate(u, nil)) != 1 {
+				t.Errorf("%s is not %q", tt.selector, want)
+			}
+		})
 	}
 }
 
@@ -317,10 +321,12 @@ func TestParseErrors(t *testing.T) {
 			`flag "b": dependencies: the dependencies form a cycle: b → c → b`},
 		{`[{"key":"a","dependencies":["a"],"variants":{},"segments":[]}]`, `a → a`},
 	} {
-		_, err := engine.Parse([]byte(tt.configs))
-		if err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("Parse(%s): error %v, want one that says %q", tt.configs, err, tt.want)
-		}
+		t.Run(tt.want, func(t *testing.T) {
+			_, err := engine.Parse([]byte(tt.configs))
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Parse(%s): error %v, want one that says %q", tt.configs, err, tt.want)
+			}
+		})
 	}
 
 	_, err := engine.Parse([]byte(condition(`{"selector":[],"op":"regex match","values":["(?=x)"]}`)))

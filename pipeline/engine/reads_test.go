@@ -53,11 +53,13 @@ func TestReads(t *testing.T) {
 			{Flag: "amplitude", AmplitudeID: true}, {Flag: "cohort", Cohorts: true}, {Flag: "dependent", Cohorts: true, Remote: true},
 			{Flag: "group-cohort", Cohorts: true}, {Flag: "remote", Remote: true}, {Flag: "sticky", Sticky: true}}},
 	} {
-		if diff := cmp.Diff(tt.reads, e.Reads(tt.flags)); diff != "" {
-			t.Errorf("Reads(%q) (-want +got):\n%s", tt.flags, diff)
-		}
-		if diff := cmp.Diff(tt.unknowable, e.Unknowable(tt.flags)); diff != "" {
-			t.Errorf("Unknowable(%q) (-want +got):\n%s", tt.flags, diff)
-		}
+		t.Run(strings.Join(tt.flags, ","), func(t *testing.T) {
+			if diff := cmp.Diff(tt.reads, e.Reads(tt.flags)); diff != "" {
+				t.Errorf("Reads(%q) (-want +got):\n%s", tt.flags, diff)
+			}
+			if diff := cmp.Diff(tt.unknowable, e.Unknowable(tt.flags)); diff != "" {
+				t.Errorf("Unknowable(%q) (-want +got):\n%s", tt.flags, diff)
+			}
+		})
 	}
 }
