@@ -165,8 +165,8 @@ func unquote(quoted string) (string, bool) {
 	return string(b), err == nil
 }
 
-// parseVariant reads the object of one flag. Fields that it does not know go into the metadata, whose own members win. A
-// known field that is duplicated or of another type could mean anything, so the answer is not used.
+// parseVariant reads the object of one flag. Fields that it does not know go into the metadata, whose own members win.
+// A known field that is duplicated or of another type could mean anything, so the answer is not used.
 func (p *parser) parseVariant(v *pipeline.Variant) error {
 	if kind := p.dec.PeekKind(); kind != '{' {
 		if _, err := p.dec.ReadValue(); err != nil {
@@ -258,7 +258,8 @@ func addMembers(object string, members []pipeline.Member) string {
 		object = "{}"
 	}
 	taken := map[string]bool{}
-	dec := jsontext.NewDecoder(strings.NewReader(object), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	dec := jsontext.NewDecoder(strings.NewReader(object), jsontext.AllowDuplicateNames(true),
+		jsontext.AllowInvalidUTF8(true))
 	_, _ = dec.ReadToken() // the object was read before: there are no errors
 	for dec.PeekKind() == '"' {
 		name, _ := dec.ReadToken()

@@ -31,15 +31,22 @@ func TestAnswer(t *testing.T) {
 		{`{"f":{"key":null,"value":"on"}}`, []pipeline.Variant{{FlagKey: "f", Key: "on", Value: "on"}}},
 		{`{"f":{"key":"","value":"on"}}`, []pipeline.Variant{{FlagKey: "f", Key: "", Value: "on"}}},
 		{`{"f":{"key":"on","value":"v","expKey":"e","evaluationId":"i","payload":{"b": 1,"a":[ ]},"metadata":{"x":1},"new":{"key":[1e400]}}}`,
-			[]pipeline.Variant{{FlagKey: "f", Key: "on", Value: "v", ExperimentKey: "e", EvaluationID: "i", Payload: `{"b": 1,"a":[ ]}`, Metadata: `{"x":1,"new":{"key":[1e400]}}`}}},
-		{`{"f":{"new":[ 1 ],"key":"on","a \"b\"":"c"}}`, []pipeline.Variant{{FlagKey: "f", Key: "on", Metadata: `{"new":[ 1 ],"a \"b\"":"c"}`}}},
-		{`{"f":{"key":"on","x":2,"y":3,"y":4,"metadata":{ "x" : {"y":1} }}}`, []pipeline.Variant{{FlagKey: "f", Key: "on", Metadata: `{ "x" : {"y":1} ,"y":3}`}}},
-		{`{"f":{"key":"on","experiment_key":"e","evaluation_id":"i","metadata":null}}`, []pipeline.Variant{{FlagKey: "f", Key: "on", ExperimentKey: "e", EvaluationID: "i"}}},
+			[]pipeline.Variant{{FlagKey: "f", Key: "on", Value: "v", ExperimentKey: "e", EvaluationID: "i",
+				Payload: `{"b": 1,"a":[ ]}`, Metadata: `{"x":1,"new":{"key":[1e400]}}`}}},
+		{`{"f":{"new":[ 1 ],"key":"on","a \"b\"":"c"}}`,
+			[]pipeline.Variant{{FlagKey: "f", Key: "on", Metadata: `{"new":[ 1 ],"a \"b\"":"c"}`}}},
+		{`{"f":{"key":"on","x":2,"y":3,"y":4,"metadata":{ "x" : {"y":1} }}}`,
+			[]pipeline.Variant{{FlagKey: "f", Key: "on", Metadata: `{ "x" : {"y":1} ,"y":3}`}}},
+		{`{"f":{"key":"on","experiment_key":"e","evaluation_id":"i","metadata":null}}`,
+			[]pipeline.Variant{{FlagKey: "f", Key: "on", ExperimentKey: "e", EvaluationID: "i"}}},
 		{`{"f":{"key":"on","expKey":null,"payload":null}}`, []pipeline.Variant{{FlagKey: "f", Key: "on", Payload: "null"}}},
-		{`{"f":{"key":"on","payload":12345678901234567890.10}}`, []pipeline.Variant{{FlagKey: "f", Key: "on", Payload: "12345678901234567890.10"}}},
+		{`{"f":{"key":"on","payload":12345678901234567890.10}}`,
+			[]pipeline.Variant{{FlagKey: "f", Key: "on", Payload: "12345678901234567890.10"}}},
 		{`{"f":{"key":"on","payload":"\u00e9\ud800"},"g":{"key":"off","payload":false}}`,
-			[]pipeline.Variant{{FlagKey: "f", Key: "on", Payload: `"\u00e9\ud800"`}, {FlagKey: "g", Key: "off", Payload: "false"}}},
-		{`{"f":{"key":"on","payload":{"a":1,"a":2}}}`, []pipeline.Variant{{FlagKey: "f", Key: "on", Payload: `{"a":1,"a":2}`}}},
+			[]pipeline.Variant{{FlagKey: "f", Key: "on", Payload: `"\u00e9\ud800"`},
+				{FlagKey: "g", Key: "off", Payload: "false"}}},
+		{`{"f":{"key":"on","payload":{"a":1,"a":2}}}`, []pipeline.Variant{{FlagKey: "f", Key: "on",
+			Payload: `{"a":1,"a":2}`}}},
 		{`{"f":{"key":"on","payload":` + deep + `}}`, []pipeline.Variant{{FlagKey: "f", Key: "on", Payload: deep}}},
 		{`{"f":{"key":"on","payload":` + big + `}}`, []pipeline.Variant{{FlagKey: "f", Key: "on", Payload: big}}},
 		{`{"\u0066":{"\u006bey":"\"\ud83d\ude00"}}`, []pipeline.Variant{{FlagKey: "f", Key: `"😀`}}},
@@ -122,7 +129,8 @@ func TestAnswerWithManyFlags(t *testing.T) {
 
 func TestFlagsMustBeAnArray(t *testing.T) {
 	for in, ok := range map[string]bool{
-		`[]`: true, ` [{"key":"f"}] `: true, `{}`: false, `[`: false, `[] []`: false, ``: false, `null`: false, "[\"\xff\"]": false, `[1,]`: false,
+		`[]`: true, ` [{"key":"f"}] `: true, `{}`: false, `[`: false, `[] []`: false, ``: false, `null`: false,
+		"[\"\xff\"]": false, `[1,]`: false,
 	} {
 		var p parser
 		if err := p.parseArray([]byte(in)); (err == nil) != ok {
@@ -133,7 +141,8 @@ func TestFlagsMustBeAnArray(t *testing.T) {
 
 // FuzzAnswer compares with encoding/json: what it accepts as the answer, the parser does, and the other way round.
 func FuzzAnswer(f *testing.F) {
-	for _, s := range []string{answer5, `{}`, `null`, `[]`, `{"f":{"key":"on"}} x`, `{"f":{"key":"\ud800"}}`, `{"f":{"value":"a","payload":[1,{"a":"\\"}]}}`, `{"f":{"key":"a","key":"b"}}`} {
+	for _, s := range []string{answer5, `{}`, `null`, `[]`, `{"f":{"key":"on"}} x`, `{"f":{"key":"\ud800"}}`,
+		`{"f":{"value":"a","payload":[1,{"a":"\\"}]}}`, `{"f":{"key":"a","key":"b"}}`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -143,7 +152,8 @@ func FuzzAnswer(f *testing.F) {
 				return
 			}
 			// Valid JSON may be refused for what it says; then it says one of these.
-			for _, why := range []string{"not a JSON", "is duplicated", "is not a string", "not valid text", "neither key", "metadata is not"} {
+			for _, why := range []string{"not a JSON", "is duplicated", "is not a string", "not valid text", "neither key",
+				"metadata is not"} {
 				if strings.Contains(err.Error(), why) {
 					return
 				}

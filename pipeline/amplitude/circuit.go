@@ -304,7 +304,8 @@ func (c *circuit) inOutage() bool {
 // The methods below must be called with c.mu held.
 
 func (c *circuit) keyRefusedError(status int) error {
-	return pipeline.WithHint(&AuthError{status, c.source}, "is it the deployment's key (not the project's or the management API's), and is --server the right region?")
+	return pipeline.WithHint(&AuthError{status, c.source},
+		"is it the deployment's key (not the project's or the management API's), and is --server the right region?")
 }
 
 func (c *circuit) endRun(err error) error {

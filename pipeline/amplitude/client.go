@@ -37,8 +37,8 @@ type Config struct {
 	MaxAttempts int           // for one user; 5 by default
 	MaxOutage   time.Duration // how long an outage may last; 15 min by default
 
-	// PreflightTime is how long Preflight may take, without the waits for the rate; 5 s by default. One of its requests may
-	// take two fifths of that.
+	// PreflightTime is how long Preflight may take, without the waits for the rate; 5 s by default. One of its requests
+	// may take two fifths of that.
 	PreflightTime time.Duration
 
 	Logger       *slog.Logger      // logs when a pause or an outage begins and ends; nil: discarded
@@ -93,8 +93,10 @@ func New(cfg Config) (*Client, error) {
 	case cfg.BaseURL == "":
 		return nil, errors.New("the client needs a base URL")
 	case param != "flag_keys" && param != "flag_key":
-		return nil, pipeline.WithHint(fmt.Errorf("%q is not a valid flag parameter", param), `it is "flag_keys", or "flag_key" with older servers`)
-	case !(cfg.Rate >= 0) || cfg.Burst < 0 || cfg.Concurrency < 0 || cfg.Timeout < 0 || cfg.MaxAttempts < 0 || cfg.MaxOutage < 0:
+		return nil, pipeline.WithHint(fmt.Errorf("%q is not a valid flag parameter", param),
+			`it is "flag_keys", or "flag_key" with older servers`)
+	case !(cfg.Rate >= 0) || cfg.Burst < 0 || cfg.Concurrency < 0 || cfg.Timeout < 0 || cfg.MaxAttempts < 0 ||
+		cfg.MaxOutage < 0:
 		return nil, errors.New("the client's limits must not be negative")
 	}
 	for _, flag := range cfg.FlagKeys {
@@ -145,7 +147,8 @@ func New(cfg Config) (*Client, error) {
 	c.status = call{header: keyless, max: maxDrain, check: func(*attempt) error { return nil }}
 	c.flagsV1 = call{header: keyed, max: maxAnswer, check: c.flags.check}
 	c.flagsV2 = c.flagsV1
-	for to, path := range map[*call]string{&c.vardata: "/v1/vardata", &c.flags: "/v1/flags", &c.status: "/status", &c.flagsV1: "/v1/flags", &c.flagsV2: "/sdk/v2/flags"} {
+	for to, path := range map[*call]string{&c.vardata: "/v1/vardata", &c.flags: "/v1/flags", &c.status: "/status",
+		&c.flagsV1: "/v1/flags", &c.flagsV2: "/sdk/v2/flags"} {
 		var err error
 		if to.endpoint, err = newEndpoint(cfg.BaseURL, path); err != nil {
 			return nil, err
@@ -186,11 +189,13 @@ var dialer = &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 func newTransport(to *url.URL, concurrency int) (*http.Transport, error) {
 	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: to}) // once: every request has the same host
 	if err != nil {
-		return nil, pipeline.WithHint(errors.New("the proxy in the environment is not a URL"), "see HTTPS_PROXY and HTTP_PROXY")
+		return nil, pipeline.WithHint(errors.New("the proxy in the environment is not a URL"),
+			"see HTTPS_PROXY and HTTP_PROXY")
 	}
 	t := &http.Transport{
-		DialContext:            dialer.DialContext,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(64)},
+		DialContext: dialer.DialContext,
+		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12,
+			ClientSessionCache: tls.NewLRUClientSessionCache(64)},
 		TLSHandshakeTimeout:    10 * time.Second,
 		ForceAttemptHTTP2:      true, // which setting DialContext would turn off
 		MaxIdleConns:           concurrency,
@@ -216,7 +221,8 @@ func newTransport(to *url.URL, concurrency int) (*http.Transport, error) {
 	return t, nil
 }
 
-// proxyVariable returns the environment variable that names the proxy which http.ProxyFromEnvironment uses for a server.
+// proxyVariable returns the environment variable that names the proxy which http.ProxyFromEnvironment uses for a
+// server.
 func proxyVariable(to *url.URL) string {
 	name := strings.ToUpper(to.Scheme) + "_PROXY"
 	if os.Getenv(name) == "" {
@@ -268,7 +274,8 @@ func (c *Client) Evaluate(ctx context.Context, u *pipeline.User) (pipeline.Answe
 	return pipeline.Answer{Variants: a.variants, Body: a.text, At: c.now(), Attempts: attempts}, nil
 }
 
-// Known tells the client of a user who was answered with this key in an earlier part of the run. See Client.askKnownUser.
+// Known tells the client of a user who was answered with this key in an earlier part of the run. See
+// Client.askKnownUser.
 func (c *Client) Known(u *pipeline.User) {
 	query, _ := appendQuery(nil, nil, u, c.flagList)
 	c.known.addUser(string(query))
@@ -305,7 +312,8 @@ func (c *Client) askKnownUserWith(ctx context.Context, a *attempt, t ticket) (ap
 			c.circuit.returnTicket(t)
 			return apiAway, err
 		}
-		d := decide(state{path: c.vardata.url.Path, known: true, probe: true, spent: 1, bad: maxBad + 1, denied: maxDenied + 1}, r, a.at, 0)
+		d := decide(state{path: c.vardata.url.Path, known: true, probe: true, spent: 1, bad: maxBad + 1, denied: maxDenied +
+			1}, r, a.at, 0)
 		failed := d.action == actionOutage
 		if failed {
 			c.known.moveOn()
@@ -333,7 +341,8 @@ func (c *Client) askKnownUserWith(ctx context.Context, a *attempt, t ticket) (ap
 	}
 }
 
-// ring is the last few users who were answered, by their queries. The zero ring is empty. It is safe for concurrent use.
+// ring is the last few users who were answered, by their queries. The zero ring is empty. It is safe for concurrent
+// use.
 type ring struct {
 	mu      sync.Mutex
 	queries [16]string

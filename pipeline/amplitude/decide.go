@@ -94,7 +94,8 @@ func (s *state) nextIsLast() bool {
 // wrong. Later it comes from a firewall that blocks one user, or all users get it.
 func isDenial(status int) bool {
 	switch status {
-	case http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented, http.StatusProxyAuthRequired,
+	case http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented,
+		http.StatusProxyAuthRequired,
 		http.StatusGone, http.StatusUpgradeRequired, http.StatusHTTPVersionNotSupported:
 		return true
 	}
@@ -137,7 +138,8 @@ func decide(s state, r result, now time.Time, jitter float64) decision {
 	case r.status == http.StatusOK && r.bad == "":
 		return decision{action: actionDone}
 	case r.status >= 300 && r.status < 400:
-		return decision{action: actionFatal, err: pipeline.WithHint(&RedirectError{r.status, r.location}, "give --server the URL that it redirects to, if you trust it")}
+		return decision{action: actionFatal, err: pipeline.WithHint(&RedirectError{r.status, r.location},
+			"give --server the URL that it redirects to, if you trust it")}
 	case s.refused > maxRefused:
 		return decision{action: actionFatal} // the circuit has the error
 	case s.outage:
@@ -155,7 +157,8 @@ func decide(s state, r result, now time.Time, jitter float64) decision {
 	case r.status == http.StatusUnauthorized, r.status == http.StatusForbidden && !s.known:
 		return decision{action: actionRefuse}
 	case isDenial(r.status) && !s.known:
-		return decision{action: actionFatal, err: pipeline.WithHint(&ServerError{r.status, s.path}, "is --server the base URL of the Evaluation API?")}
+		return decision{action: actionFatal, err: pipeline.WithHint(&ServerError{r.status, s.path},
+			"is --server the base URL of the Evaluation API?")}
 	case isDenial(r.status):
 		if s.denied > maxDenied || s.spent >= s.max {
 			return giveUp(s, r, pipeline.KindRejected, rejectedMessage(r)+", but answered for other users")

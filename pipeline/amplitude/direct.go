@@ -152,8 +152,10 @@ func (w *wire) noteAnswerRead() error {
 func (c *Client) distrustServer() {
 	if c.distrusted.CompareAndSwap(false, true) {
 		c.closeIdleConnections()
-		c.circuit.log.Warn("the server did not stay quiet after an answer; from now on each request has a connection of its own",
-			"hint", "a server that sends an answer twice may have given the second to another user before this was seen: compare with a second run (rollcall diff)")
+		c.circuit.log.Warn("the server did not stay quiet after an answer; from now on each request has a connection of "+
+			"its own",
+			"hint", "a server that sends an answer twice may have given the second to another user before this was seen: "+
+				"compare with a second run (rollcall diff)")
 	}
 }
 

@@ -103,7 +103,8 @@ func TestAnswersThatNobodyAskedFor(t *testing.T) {
 			asked: []string{"a", "b", "c"}, conns: 1,
 		},
 		{
-			name: "a second answer later", later: answerFor("a"), say: func(_ int, user string) string { return answerFor(user) },
+			name: "a second answer later", later: answerFor("a"),
+			say:   func(_ int, user string) string { return answerFor(user) },
 			asked: []string{"a", "b", "c close"}, conns: 3, warns: true,
 		},
 		{

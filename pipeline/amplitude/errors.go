@@ -41,7 +41,8 @@ type OutageError struct {
 
 // Error says for how long, and names the last result.
 func (e *OutageError) Error() string {
-	return fmt.Sprintf("the API has not answered for %v (last: %s)", e.For.Round(time.Second), result{status: e.Status, class: e.Class}.describe())
+	return fmt.Sprintf("the API has not answered for %v (last: %s)", e.For.Round(time.Second),
+		result{status: e.Status, class: e.Class}.describe())
 }
 
 // RedirectError says that the server redirected a request. It ends the run: following would send the key along.
@@ -56,7 +57,8 @@ func (e *RedirectError) Error() string {
 	if e.To != "" {
 		to = " to " + e.To
 	}
-	return fmt.Sprintf("the server redirects%s (status %d); redirects are not followed, because the key would be sent along", to, e.Status)
+	return fmt.Sprintf("the server redirects%s (status %d); redirects are not followed, because the key would be sent "+
+		"along", to, e.Status)
 }
 
 // ServerError says that the server at the base URL is not the Evaluation API. It ends the run.
@@ -67,7 +69,8 @@ type ServerError struct {
 
 // Error says what was answered.
 func (e *ServerError) Error() string {
-	return strings.TrimSpace(fmt.Sprintf("the server answered %s with status %d %s", e.Path, e.Status, http.StatusText(e.Status)))
+	return strings.TrimSpace(fmt.Sprintf("the server answered %s with status %d %s", e.Path, e.Status,
+		http.StatusText(e.Status)))
 }
 
 // ConnectError says that the server, or the proxy on the way to it, cannot be reached for a reason that waiting does
@@ -113,9 +116,11 @@ func (e *ProxyError) Error() string {
 func (e *ProxyError) withHint() error {
 	switch e.Status {
 	case http.StatusProxyAuthRequired:
-		return pipeline.WithHint(e, fmt.Sprintf("it requires a user name and a password: %s=http://user:password@host:port", e.Variable))
+		return pipeline.WithHint(e, fmt.Sprintf("it requires a user name and a password: %s=http://user:password@host:port",
+			e.Variable))
 	case http.StatusForbidden:
-		return pipeline.WithHint(e, "it does not allow connections to --server: ask whoever runs it, or name the server's host in NO_PROXY to go without it")
+		return pipeline.WithHint(e, "it does not allow connections to --server: ask whoever runs it, or name the server's "+
+			"host in NO_PROXY to go without it")
 	}
 	return pipeline.WithHint(e, fmt.Sprintf("is %s the right proxy? NO_PROXY names hosts to reach without it", e.Variable))
 }
@@ -171,7 +176,8 @@ var errnoClasses = []struct {
 }{
 	{"refused", []syscall.Errno{syscall.ECONNREFUSED}},
 	{"reset", []syscall.Errno{syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED}},
-	{"no_route", []syscall.Errno{syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.ENETDOWN, syscall.EHOSTDOWN, syscall.EAFNOSUPPORT}},
+	{"no_route", []syscall.Errno{syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.ENETDOWN, syscall.EHOSTDOWN,
+		syscall.EAFNOSUPPORT}},
 	{"no_port", []syscall.Errno{syscall.EADDRNOTAVAIL, syscall.EADDRINUSE}},
 	{"denied", []syscall.Errno{syscall.EACCES, syscall.EPERM}},
 	{"no_memory", []syscall.Errno{syscall.ENOBUFS, syscall.ENOMEM}},
@@ -200,13 +206,16 @@ func classify(err error, before bool) (class string, fatal error) {
 	}
 	if cert := certificateError(err); cert != nil {
 		if before {
-			return "tls", pipeline.WithHint(&ConnectError{Class: "tls", Err: cert}, "is --server spelled right, and does a proxy of your network intercept the connection? SSL_CERT_FILE names further certificates to trust")
+			return "tls", pipeline.WithHint(&ConnectError{Class: "tls", Err: cert},
+				"is --server spelled right, and does a proxy of your network intercept the connection? SSL_CERT_FILE names "+
+					"further certificates to trust")
 		}
 		return "tls", nil
 	}
 	if isTLS(err) {
 		if before {
-			return "tls", pipeline.WithHint(&ConnectError{Class: "tls", Err: err}, "does --server speak https, with TLS 1.2 or later?")
+			return "tls", pipeline.WithHint(&ConnectError{Class: "tls", Err: err},
+				"does --server speak https, with TLS 1.2 or later?")
 		}
 		return "tls", nil // TLS worked before: this connection was garbled
 	}
@@ -222,11 +231,14 @@ func classify(err error, before bool) (class string, fatal error) {
 	switch {
 	case errors.Is(err, errTimeout), errors.As(err, &ne) && ne.Timeout():
 		return "timeout", nil
-	case errors.Is(err, errResend), errors.Is(err, errUnasked), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+	case errors.Is(err, errResend), errors.Is(err, errUnasked), errors.Is(err, io.EOF),
+		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
 		return "dropped", nil
-	case errors.Is(err, errHeader), strings.Contains(text, "response headers exceeded"), strings.Contains(text, "header list"):
+	case errors.Is(err, errHeader), strings.Contains(text, "response headers exceeded"),
+		strings.Contains(text, "header list"):
 		return "header", nil
-	case strings.HasPrefix(text, "http2:"), strings.HasPrefix(text, "stream error:"), strings.HasPrefix(text, "connection error:"):
+	case strings.HasPrefix(text, "http2:"), strings.HasPrefix(text, "stream error:"),
+		strings.HasPrefix(text, "connection error:"):
 		return "http2", nil // the bundled types are not exported
 	case strings.Contains(text, "server closed"):
 		return "dropped", nil
@@ -240,7 +252,8 @@ func classify(err error, before bool) (class string, fatal error) {
 func machineError(err error) error {
 	dns, isDNS := errors.AsType[*net.DNSError](err) // which keeps no more than the text of its cause
 	for errno, hint := range map[syscall.Errno]string{
-		syscall.EMFILE: "`ulimit -n` is how many files and connections a process may have open: raise it, or lower --concurrency; then run the same command again",
+		syscall.EMFILE: "`ulimit -n` is how many files and connections a process may have open: raise it, or lower " +
+			"--concurrency; then run the same command again",
 		syscall.ENFILE: "too many files are open on the whole system: run the same command again when there are fewer",
 	} {
 		if errors.Is(err, errno) || isDNS && strings.Contains(dns.Err, errno.Error()) {
@@ -260,10 +273,12 @@ func classifyAtProxy(err error, before bool, variable string) (class string, fat
 	}
 	switch ce, isConnect := errors.AsType[*ConnectError](fatal); {
 	case op.Op == "proxyconnect" && isConnect:
-		return "proxy", pipeline.WithHint(&ConnectError{Class: ce.Class, Proxy: variable, Err: ce.Err}, "is "+variable+" right? NO_PROXY names hosts to reach without a proxy")
+		return "proxy", pipeline.WithHint(&ConnectError{Class: ce.Class, Proxy: variable, Err: ce.Err}, "is "+variable+
+			" right? NO_PROXY names hosts to reach without a proxy")
 	case op.Op == "proxyconnect" && fatal == nil:
 		return "proxy", nil
-	case strings.HasPrefix(op.Op, "socks") && class == "other" && fatal == nil: // an error of the proxy, not of the network
+	// an error of the proxy, not of the network
+	case strings.HasPrefix(op.Op, "socks") && class == "other" && fatal == nil:
 		return classify(&ProxyError{Variable: variable, Reason: op.Err.Error()}, before)
 	}
 	return class, fatal

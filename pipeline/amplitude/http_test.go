@@ -69,12 +69,14 @@ func testServerReceivesExactlyTheBytes(t *testing.T, rt http.RoundTripper) {
 	})
 	c := newClient(t, Config{RoundTripper: rt, BaseURL: base + "/pre%2Ffix", FlagKeys: []string{"a", "b c"}})
 	for _, id := range strangeIDs {
-		u := &pipeline.User{UserID: id, DeviceID: id + "-d", Context: []pipeline.Member{{Name: id, Value: pipeline.StringValue(id)}}}
+		u := &pipeline.User{UserID: id, DeviceID: id + "-d",
+			Context: []pipeline.Member{{Name: id, Value: pipeline.StringValue(id)}}}
 		a, err := c.Evaluate(t.Context(), u)
 		if err != nil {
 			t.Fatalf("%q: %v", id, err)
 		}
-		want := url.Values{"user_id": {id}, "device_id": {id + "-d"}, "flag_keys": {"a,b c"}, "context": {string(pipeline.AppendObject(nil, u.Context))}}
+		want := url.Values{"user_id": {id}, "device_id": {id + "-d"}, "flag_keys": {"a,b c"},
+			"context": {string(pipeline.AppendObject(nil, u.Context))}}
 		if diff := cmp.Diff(want, got); diff != "" || path != "/pre%2Ffix/v1/vardata" {
 			t.Errorf("%q at %s (-want +got):\n%s", id, path, diff)
 		}
@@ -130,7 +132,8 @@ func TestEveryKindOfRequestSaysNoTrack(t *testing.T) {
 		t.Error(diff)
 	}
 	s := c.Stats()
-	if s.Requests != 5 || s.Retries != 2 || s.Statuses[500] != 2 || s.Statuses[200] != 2 || s.Statuses[404] != 1 || s.Max == 0 || s.P50 == 0 {
+	if s.Requests != 5 || s.Retries != 2 || s.Statuses[500] != 2 || s.Statuses[200] != 2 || s.Statuses[404] != 1 ||
+		s.Max == 0 || s.P50 == 0 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -151,7 +154,8 @@ func TestFatalAnswersStopAtOnce(t *testing.T) {
 		})
 		errs := evaluateUsers(t.Context(), newClient(t, Config{BaseURL: base}), 200, 64)
 		for _, err := range errs {
-			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "SECRET") || pipeline.Hint(err) == "" {
+			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "SECRET") ||
+				pipeline.Hint(err) == "" {
 				t.Fatalf("%d: %v", tt.status, err)
 			}
 		}
@@ -319,7 +323,8 @@ func testNoHiddenResends(t *testing.T, rt http.RoundTripper) {
 		t.Errorf("nothing was dropped, or not seen: %+v", s)
 	}
 	if got := received.Load(); got > s.Requests || got > attempts.Load() || attempts.Load() != 60+s.Retries {
-		t.Errorf("the server read %d requests; the client counted %d, in %d attempts (%d retries)", got, s.Requests, attempts.Load(), s.Retries)
+		t.Errorf("the server read %d requests; the client counted %d, in %d attempts (%d retries)", got, s.Requests,
+			attempts.Load(), s.Retries)
 	}
 }
 
@@ -355,16 +360,17 @@ func testDroppedOrGarbledAnswersAreRetried(t *testing.T, rt http.RoundTripper) {
 		send string
 		bad  bool // counts as an unusable answer; otherwise as one that did not come
 	}{
-		"closed":            {"", false},
-		"half a header":     {"HTTP/1.1 200 OK\r\nConte", false},
-		"garbage":           {"SECRET SECRET SECRET\r\n\r\n", false},
-		"half a body":       {"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"f\":", true},
-		"half a chunk":      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{}", true},
-		"no end of chunks":  {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", true},
-		"endless header":    {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20), false},
-		"no body":           {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", true},
-		"HTML with 200":     {"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", true},
-		"gzip cut in half":  {"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 12\r\n\r\n\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x00\x00", true},
+		"closed":           {"", false},
+		"half a header":    {"HTTP/1.1 200 OK\r\nConte", false},
+		"garbage":          {"SECRET SECRET SECRET\r\n\r\n", false},
+		"half a body":      {"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"f\":", true},
+		"half a chunk":     {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{}", true},
+		"no end of chunks": {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", true},
+		"endless header":   {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20), false},
+		"no body":          {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", true},
+		"HTML with 200":    {"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", true},
+		"gzip cut in half": {"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: " +
+			"12\r\n\r\n\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x00\x00", true},
 		"length is a lie":   {"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n{}", true},
 		"no content, a 204": {"HTTP/1.1 204 No Content\r\n\r\n", true},
 	} {
@@ -524,7 +530,8 @@ func TestConnectionsThatWaitingDoesNotMend(t *testing.T) {
 		"no such host": {"https://api.example", &fake{answer: func(int, *http.Request) (int, http.Header, string, error) {
 			return 0, nil, "", &net.OpError{Op: "dial", Err: notFound}
 		}}, "dns"},
-		"with its query": {"https://api.example", &fake{answer: func(_ int, r *http.Request) (int, http.Header, string, error) {
+		"with its query": {"https://api.example", &fake{answer: func(_ int, r *http.Request) (int, http.Header, string,
+			error) {
 			return 0, nil, "", &url.Error{Op: "Get", URL: r.URL.String(), Err: notFound}
 		}}, "dns"},
 	} {
@@ -544,7 +551,8 @@ func TestConnectionsThatWaitingDoesNotMend(t *testing.T) {
 }
 
 func TestFlagsRefusesWhatIsNoArray(t *testing.T) {
-	for body, want := range map[string]string{`{}`: "not a JSON array", `[`: "not complete", `[] x`: "more text", ``: "empty"} {
+	for body, want := range map[string]string{`{}`: "not a JSON array", `[`: "not complete", `[] x`: "more text",
+		``: "empty"} {
 		base := newServer(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })
 		_, err := newClient(t, Config{BaseURL: base, MaxAttempts: 1}).Flags(t.Context())
 		if _, ok := errors.AsType[*pipeline.UserError](err); err == nil || ok || !strings.Contains(err.Error(), want) {
@@ -564,9 +572,11 @@ func TestFlagsRefusesWhatIsNoArray(t *testing.T) {
 
 func TestDescribe(t *testing.T) {
 	key, _ := NewKey(canary)
-	c := newClient(t, Config{BaseURL: "https://example.com/base", Key: key, FlagKeys: []string{"f"}, UserAgent: "rollcall/1"})
+	c := newClient(t, Config{BaseURL: "https://example.com/base", Key: key, FlagKeys: []string{"f"},
+		UserAgent: "rollcall/1"})
 	want := "GET /base/v1/vardata?user_id=u%201&flag_keys=f HTTP/1.1\r\nHost: example.com\r\nAccept: application/json\r\n" +
-		"Accept-Encoding: gzip\r\nAuthorization: Api-Key [key]\r\nUser-Agent: rollcall/1\r\nX-Amp-Exp-Exposure-Track: no-track\r\n" +
+		"Accept-Encoding: gzip\r\nAuthorization: Api-Key [key]\r\nUser-Agent: rollcall/1\r\nX-Amp-Exp-Exposure-Track: " +
+		"no-track\r\n" +
 		"X-Amp-Exp-Track: no-track\r\n\r\n"
 	if diff := cmp.Diff(want, c.Describe(&pipeline.User{UserID: "u 1"})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -603,7 +613,8 @@ func TestNothingLeaks(t *testing.T) {
 	texts := ""
 	for name, answer := range map[string]string{
 		"drop": "", "401": "HTTP/1.1 401 x\r\n\r\nSECRET-CANARY", "429": "HTTP/1.1 429 SECRET\r\nRetry-After: SECRET\r\n\r\n",
-		"302": "HTTP/1.1 302 x\r\nLocation: /SECRET\r\n\r\n", "garbage": "SECRET\r\n", "400": "HTTP/1.1 400 SECRET\r\n\r\nSECRET",
+		"302": "HTTP/1.1 302 x\r\nLocation: /SECRET\r\n\r\n", "garbage": "SECRET\r\n",
+		"400":  "HTTP/1.1 400 SECRET\r\n\r\nSECRET",
 		"html": "HTTP/1.1 200 OK\r\n\r\n<SECRET>", "503": "HTTP/1.1 503 SECRET\r\n\r\nSECRET",
 	} {
 		base := rawServer(t, func(conn net.Conn, _ int, _ *http.Request) bool {
@@ -625,7 +636,8 @@ func TestNothingLeaks(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	for _, cfg := range []Config{
-		{}, {BaseURL: "https://x", FlagParam: "flags"}, {BaseURL: "https://x", FlagKeys: []string{"a,b"}}, {BaseURL: "https://x", FlagKeys: []string{""}},
+		{}, {BaseURL: "https://x", FlagParam: "flags"}, {BaseURL: "https://x", FlagKeys: []string{"a,b"}},
+		{BaseURL: "https://x", FlagKeys: []string{""}},
 		{BaseURL: "https://x", Rate: -1}, {BaseURL: "https://x", MaxAttempts: -1}, {BaseURL: "://"}, {BaseURL: "https://"},
 	} {
 		if _, err := New(cfg); err == nil {

@@ -28,7 +28,8 @@ func NewKey(text string) (Key, error) {
 	for i := range len(text) {
 		// It becomes a header's value: a newline in it would be another header.
 		if c := text[i]; c <= ' ' || c >= 0x7f {
-			return Key{}, pipeline.WithHint(fmt.Errorf("the deployment key has a character at position %d that is not valid in a key", i+1), hint)
+			return Key{}, pipeline.WithHint(fmt.Errorf("the deployment key has a character at position %d that is not valid "+
+				"in a key", i+1), hint)
 		}
 	}
 	return Key{&text}, nil

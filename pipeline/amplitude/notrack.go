@@ -44,7 +44,8 @@ type sign struct {
 
 // isFinal reports whether there is an answer, and another request would not change it.
 func (s *sign) isFinal() bool {
-	return s.r.status != 0 && s.r.status < 500 && s.r.status != http.StatusTooManyRequests && s.r.bad != errTruncated.Error()
+	return s.r.status != 0 && s.r.status < 500 && s.r.status != http.StatusTooManyRequests &&
+		s.r.bad != errTruncated.Error()
 }
 
 // isGood reports whether the path gave the answer that it is for.
@@ -73,7 +74,8 @@ func (c *Client) Preflight(ctx context.Context) (Tracking, error) {
 	a := &attempt{}
 	defer a.releaseWire()
 	local := isLoopback(c.vardata.url.Hostname())
-	signs := []sign{{call: &c.status, path: "/status"}, {call: &c.flagsV1, path: "/v1/flags"}, {call: &c.flagsV2, path: "/sdk/v2/flags"}}
+	signs := []sign{{call: &c.status, path: "/status"}, {call: &c.flagsV1, path: "/v1/flags"},
+		{call: &c.flagsV2, path: "/sdk/v2/flags"}}
 	if local {
 		signs = signs[:1]
 	}
@@ -173,6 +175,7 @@ type TrackingError struct {
 
 // Error says how it is known.
 func (e *TrackingError) Error() string {
-	return fmt.Sprintf("the server answers %s as Amplitude's self-hosted proxy does, which ignores no-track and records an assignment for every user",
+	return fmt.Sprintf("the server answers %s as Amplitude's self-hosted proxy does, which ignores no-track and "+
+		"records an assignment for every user",
 		e.Answers)
 }

@@ -34,13 +34,16 @@ func BaseURL(server string, allowHTTP bool) (string, error) {
 	}
 	switch {
 	case u.User != nil:
-		return "", pipeline.WithHint(errors.New("the server's URL has a user name or password in it"), "the API needs only the deployment key")
+		return "", pipeline.WithHint(errors.New("the server's URL has a user name or password in it"),
+			"the API needs only the deployment key")
 	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "", u.Opaque != "":
 		return "", pipeline.WithHint(fmt.Errorf("%q is not a valid server", server), hint)
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Contains(server, "#"):
-		return "", pipeline.WithHint(errors.New("the server's URL has a query or a fragment"), "leave out everything from the ? or # on")
+		return "", pipeline.WithHint(errors.New("the server's URL has a query or a fragment"),
+			"leave out everything from the ? or # on")
 	case u.Scheme == "http" && !allowHTTP && !isLoopback(u.Hostname()):
-		return "", pipeline.WithHint(fmt.Errorf("%s is plain http, and the deployment key would travel in the clear", u.Redacted()),
+		return "", pipeline.WithHint(fmt.Errorf("%s is plain http, and the deployment key would travel in the clear",
+			u.Redacted()),
 			"use https, or --allow-http if the network is yours")
 	}
 	base := u.Scheme + "://" + u.Host + strings.TrimRight(u.EscapedPath(), "/")
@@ -123,7 +126,8 @@ func appendQuery(dst, scratch []byte, u *pipeline.User, flags []byte) (query, sc
 	return dst, scratch
 }
 
-// tooLongError returns the error of a user whose URL would be n bytes long. It names the largest parameter, never a value.
+// tooLongError returns the error of a user whose URL would be n bytes long. It names the largest parameter, never a
+// value.
 func tooLongError(n int, query string) *pipeline.UserError {
 	name, size := "", 0
 	for p := range strings.SplitSeq(query, "&") {
@@ -133,7 +137,8 @@ func tooLongError(n int, query string) *pipeline.UserError {
 		}
 	}
 	return pipeline.Errorf(pipeline.KindRequestTooLong,
-		"the URL would be %d bytes long, and the API takes %d; the largest parameter is %s with %d bytes", n, MaxURLBytes, name, size)
+		"the URL would be %d bytes long, and the API takes %d; the largest parameter is %s with %d bytes", n, MaxURLBytes,
+		name, size)
 }
 
 // endpoint is a path of the API, ready for requests: only the query is missing.

@@ -68,7 +68,8 @@ func TestBaseURL(t *testing.T) {
 func TestQueryIsCanonical(t *testing.T) {
 	u := &pipeline.User{UserID: "a b+c/d", DeviceID: "~d-1_2.3", Context: []pipeline.Member{
 		{Name: "country", Value: pipeline.StringValue("Österreich")},
-		{Name: "user_properties", Value: pipeline.Value{Kind: pipeline.Object, Members: []pipeline.Member{{Name: "n", Value: pipeline.IntValue(1)}}}},
+		{Name: "user_properties", Value: pipeline.Value{Kind: pipeline.Object,
+			Members: []pipeline.Member{{Name: "n", Value: pipeline.IntValue(1)}}}},
 	}}
 	for _, tt := range []struct {
 		u     *pipeline.User
@@ -89,7 +90,8 @@ func TestQueryIsCanonical(t *testing.T) {
 }
 
 var strangeIDs = []string{
-	" ", "007", "1e5", strings.Repeat("x", 1000), "😀", "a&flag_keys=x", "%2F", "+", "#", `"'`, "a=b", "a;b", "\x00\n", "é", "?", "/../", ",",
+	" ", "007", "1e5", strings.Repeat("x", 1000), "😀", "a&flag_keys=x", "%2F", "+", "#", `"'`, "a=b", "a;b", "\x00\n", "é",
+	"?", "/../", ",",
 }
 
 func FuzzQuery(f *testing.F) {
@@ -117,7 +119,8 @@ func FuzzQuery(f *testing.F) {
 			t.Fatalf("%q: %v", query, err)
 		}
 		want := url.Values{}
-		for name, value := range map[string]string{"user_id": userID, "device_id": deviceID, "flag_keys": strings.Join(flags, ","), "context": ""} {
+		for name, value := range map[string]string{"user_id": userID, "device_id": deviceID,
+			"flag_keys": strings.Join(flags, ","), "context": ""} {
 			if name == "context" && property != "" {
 				value = string(pipeline.AppendObject(nil, u.Context))
 			}
@@ -143,7 +146,8 @@ func TestTooLongIsNotSent(t *testing.T) {
 	}
 	_, err = c.Evaluate(t.Context(), &pipeline.User{UserID: fits.UserID + "x"})
 	ue := requireUserError(t, err, pipeline.KindRequestTooLong)
-	if ue.Attempts != 0 || strings.Contains(ue.Message, "SECRET") || !strings.Contains(ue.Message, "8001") || !strings.Contains(ue.Message, "user_id") {
+	if ue.Attempts != 0 || strings.Contains(ue.Message, "SECRET") || !strings.Contains(ue.Message, "8001") ||
+		!strings.Contains(ue.Message, "user_id") {
 		t.Errorf("got %+v", ue)
 	}
 	_, err = c.Evaluate(t.Context(), &pipeline.User{})

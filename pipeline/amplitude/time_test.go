@@ -28,7 +28,8 @@ import (
 // fake answers requests inside a synctest bubble.
 type fake struct {
 	latency time.Duration
-	answer  func(n int, r *http.Request) (status int, header http.Header, body string, err error) // n: 1 for the first request
+	// n: 1 for the first request
+	answer func(n int, r *http.Request) (status int, header http.Header, body string, err error)
 
 	mu       sync.Mutex
 	sent     []time.Time
@@ -63,7 +64,8 @@ func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
 	if header == nil {
 		header = http.Header{}
 	}
-	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body))}, nil
+	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body)),
+		ContentLength: int64(len(body))}, nil
 }
 
 func (f *fake) sendTimes(start time.Time) (at []time.Duration) {
@@ -177,7 +179,8 @@ func TestNoSecondHoldsMoreThanTheRate(t *testing.T) {
 			if took := (at[most] - at[0] - tt.latency).Seconds(); tt.rate > 10 && float64(most)/took < 0.99*tt.rate {
 				t.Errorf("rate %v: %.1f/s reached", tt.rate, float64(most)/took)
 			}
-			if s := c.Stats(); tt.rate > 10 && (s.EffectiveRate < 0.9*tt.rate || s.EffectiveRate > tt.rate) || s.Requests != int64(len(at)) {
+			if s := c.Stats(); tt.rate > 10 && (s.EffectiveRate < 0.9*tt.rate || s.EffectiveRate > tt.rate) ||
+				s.Requests != int64(len(at)) {
 				t.Errorf("rate %v: stats say %.1f/s, %d requests; there were %d", tt.rate, s.EffectiveRate, s.Requests, len(at))
 			}
 		})
@@ -213,7 +216,8 @@ func TestWrongKeyStopsWithinAHandfulOfRequests(t *testing.T) {
 			}
 			for i, err := range errs {
 				auth, ok := errors.AsType[*AuthError](err)
-				if !ok || auth.Status != status || !strings.Contains(err.Error(), "AMPLITUDE_DEPLOYMENT_KEY") || strings.Contains(err.Error(), "CANARY") {
+				if !ok || auth.Status != status || !strings.Contains(err.Error(), "AMPLITUDE_DEPLOYMENT_KEY") ||
+					strings.Contains(err.Error(), "CANARY") {
 					t.Fatalf("user %d: %v", i, err)
 				}
 			}
@@ -223,9 +227,10 @@ func TestWrongKeyStopsWithinAHandfulOfRequests(t *testing.T) {
 
 func TestWrongKeyIsNoOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newFake(t, Config{MaxOutage: 100 * time.Millisecond}, &fake{answer: func(int, *http.Request) (int, http.Header, string, error) {
-			return 401, nil, "", nil
-		}})
+		c := newFake(t, Config{MaxOutage: 100 * time.Millisecond},
+			&fake{answer: func(int, *http.Request) (int, http.Header, string, error) {
+				return 401, nil, "", nil
+			}})
 		_, err := c.Evaluate(t.Context(), &pipeline.User{UserID: "SECRET"})
 		if _, ok := errors.AsType[*AuthError](err); !ok {
 			t.Errorf("err = %v, want that the key is refused, however short an outage may be", err)
@@ -400,7 +405,8 @@ func TestOutageIsNobodysFailure(t *testing.T) {
 				if during == 0 || during > 25 {
 					t.Errorf("%s from %v: %d probes in 9.5 minutes", name, from, during)
 				}
-				if name != "429" && (c.Stats().Outages != 1 || strings.Count(log.String(), "\n") != 2) || strings.Contains(log.String(), "SECRET") {
+				if name != "429" && (c.Stats().Outages != 1 || strings.Count(log.String(), "\n") != 2) ||
+					strings.Contains(log.String(), "SECRET") {
 					t.Errorf("%s from %v: %d outages, log:\n%s", name, from, c.Stats().Outages, log.String())
 				}
 			})
@@ -487,7 +493,8 @@ func TestUnavailableWhileOthersGoThrough(t *testing.T) {
 				}
 				continue
 			}
-			if ue := requireUserError(t, err, pipeline.KindUnavailable); ue.Attempts != 5 || ue.HTTPStatus != 500 || strings.Contains(ue.Error(), "SECRET") {
+			if ue := requireUserError(t, err, pipeline.KindUnavailable); ue.Attempts != 5 || ue.HTTPStatus != 500 ||
+				strings.Contains(ue.Error(), "SECRET") {
 				t.Errorf("got %+v", ue)
 			}
 		}
@@ -689,7 +696,8 @@ func TestRefusedAfterAnswers(t *testing.T) {
 						requireNoErrors(t, evaluateUsers(t.Context(), c, users, 4))
 					}
 					_, err := c.Evaluate(t.Context(), &pipeline.User{UserID: "SECRET-7"})
-					if ue := requireUserError(t, err, tt.kind); ue.HTTPStatus != tt.status || ue.Attempts < 2 || strings.Contains(ue.Error(), "SECRET") {
+					if ue := requireUserError(t, err, tt.kind); ue.HTTPStatus != tt.status || ue.Attempts < 2 ||
+						strings.Contains(ue.Error(), "SECRET") {
 						t.Errorf("got %+v, want status %d after another attempt", ue, tt.status)
 					}
 					if log.Len() > 0 {
@@ -716,7 +724,8 @@ func TestRefusedAfterAnswers(t *testing.T) {
 					for i, err := range evaluateUsers(t.Context(), c, 1000, 64) {
 						if err == nil {
 							answered++
-						} else if out, ok := errors.AsType[*OutageError](err); !ok || out.Status != tt.status || pipeline.Hint(err) == "" {
+						} else if out, ok := errors.AsType[*OutageError](err); !ok || out.Status != tt.status ||
+							pipeline.Hint(err) == "" {
 							t.Fatalf("user %d: %v, want an outage with status %d", i, err, tt.status)
 						}
 					}
@@ -789,7 +798,8 @@ func TestRing(t *testing.T) {
 func TestReplay(t *testing.T) {
 	c := newFake(t, Config{FlagKeys: []string{"a", "b"}}, &fake{})
 	r := c.Replay()
-	users := []*pipeline.User{{UserID: "x"}, {DeviceID: "x"}, {UserID: "x", Context: []pipeline.Member{{Name: "country", Value: pipeline.StringValue("DE")}}}}
+	users := []*pipeline.User{{UserID: "x"}, {DeviceID: "x"},
+		{UserID: "x", Context: []pipeline.Member{{Name: "country", Value: pipeline.StringValue("DE")}}}}
 	seen := map[[16]byte]bool{}
 	for _, u := range users {
 		hash := r.Request(u)
@@ -827,7 +837,10 @@ func TestPersistentFailuresDrainTheBudget(t *testing.T) {
 func TestBadAnswersAreRetriedThreeTimes(t *testing.T) {
 	for _, body := range []string{"<html>SECRET</html>", "null", "[]", `"SECRET"`, "", `{"f":`, "{} x"} {
 		synctest.Test(t, func(t *testing.T) {
-			f := &fake{latency: time.Millisecond, answer: func(int, *http.Request) (int, http.Header, string, error) { return 200, nil, body, nil }}
+			f := &fake{latency: time.Millisecond, answer: func(int, *http.Request) (int, http.Header, string,
+				error) {
+				return 200, nil, body, nil
+			}}
 			c := newFake(t, Config{}, f)
 			_, err := c.Evaluate(t.Context(), &pipeline.User{UserID: "u"})
 			c.Close()
@@ -841,7 +854,10 @@ func TestBadAnswersAreRetriedThreeTimes(t *testing.T) {
 
 func TestRejectedIsOneAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fake{latency: time.Millisecond, answer: func(int, *http.Request) (int, http.Header, string, error) { return 400, nil, "SECRET", nil }}
+		f := &fake{latency: time.Millisecond, answer: func(int, *http.Request) (int, http.Header, string, error) {
+			return 400,
+				nil, "SECRET", nil
+		}}
 		c := newFake(t, Config{}, f)
 		for _, err := range evaluateUsers(t.Context(), c, 100, 64) {
 			if ue := requireUserError(t, err, pipeline.KindRejected); ue.Attempts != 1 || ue.HTTPStatus != 400 {

@@ -73,7 +73,8 @@ func benchmarkFlags(b *testing.B, e *engine.Engine, flags []string, n int) {
 			i = 0
 		}
 	}
-	b.ReportMetric(float64((cpuTime()-start).Nanoseconds())/float64(b.N)/float64(n), "cpu-ns/flag") // others may use the machine too
+	// others may use the machine too
+	b.ReportMetric(float64((cpuTime()-start).Nanoseconds())/float64(b.N)/float64(n), "cpu-ns/flag")
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/flag")
 }
 

@@ -17,8 +17,8 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// coerceString converts as the reference does: strings as they are, numbers and booleans as JavaScript prints them, objects
-// and arrays as JSON. ok is false for a value that is missing: null, or a float that JSON cannot carry.
+// coerceString converts as the reference does: strings as they are, numbers and booleans as JavaScript prints them,
+// objects and arrays as JSON. ok is false for a value that is missing: null, or a float that JSON cannot carry.
 func coerceString(v *pipeline.Value) (s string, ok bool) {
 	switch v.Kind {
 	case pipeline.Null:
@@ -345,7 +345,8 @@ func toLower(s string) string {
 	if isASCII(s) {
 		return strings.ToLower(s)
 	}
-	lower := cases.Lower(language.Und, cases.HandleFinalSigma(false)) // its rule for the final sigma is not quite Unicode's
+	// its rule for the final sigma is not quite Unicode's
+	lower := cases.Lower(language.Und, cases.HandleFinalSigma(false))
 	const sigma = "Σ"
 	if !strings.Contains(s, sigma) {
 		return lower.String(s)
@@ -377,7 +378,8 @@ func isCased(r rune) bool {
 
 // isCaseIgnorable is Case_Ignorable: marks, modifiers, formats, and punctuation that may be in a word.
 func isCaseIgnorable(r rune) bool {
-	return strings.ContainsRune("'.:·\u0387՟״‧︓﹕：‘’․﹒＇．", r) || unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.Lm, unicode.Sk)
+	return strings.ContainsRune("'.:·\u0387՟״‧︓﹕：‘’․﹒＇．", r) ||
+		unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.Lm, unicode.Sk)
 }
 
 func isASCII(s string) bool {

@@ -183,8 +183,8 @@ func parseConfigs(data []byte, lenient bool) (*Engine, error) {
 	return e, nil
 }
 
-// keepLastNames keeps, of members with the same name, the last one at the place of the first, as JSON.parse does; package
-// json would merge them.
+// keepLastNames keeps, of members with the same name, the last one at the place of the first, as JSON.parse does;
+// package json would merge them.
 func keepLastNames(text jsontext.Value) jsontext.Value {
 	if text.IsValid() || text.Kind() != '{' && text.Kind() != '[' { // valid: no name is duplicated
 		return text
@@ -236,11 +236,13 @@ func keyMembers(configs []flagConfig) []pipeline.Member {
 // jsonError leaves the package's name and Go's types out of a decoding error.
 func jsonError(err error) error {
 	if s, ok := errors.AsType[*json.SemanticError](err); ok {
-		found := map[jsontext.Kind]string{'n': "null", 't': "true", 'f': "false", '"': "a string", '0': "a number", '{': "an object", '[': "an array"}[s.JSONKind]
+		found := map[jsontext.Kind]string{'n': "null", 't': "true", 'f': "false", '"': "a string", '0': "a number",
+			'{': "an object", '[': "an array"}[s.JSONKind]
 		if found == "" {
 			return err
 		}
-		want := map[string]string{"string": "a string", "slice": "an array", "map": "an object", "struct": "an object", "float64": "a number"}[s.GoType.Kind().String()]
+		want := map[string]string{"string": "a string", "slice": "an array", "map": "an object", "struct": "an object",
+			"float64": "a number"}[s.GoType.Kind().String()]
 		where := strings.ReplaceAll(strings.TrimPrefix(string(s.JSONPointer), "/"), "/", ".")
 		if where != "" {
 			where += ": "
@@ -380,7 +382,8 @@ func (c *compiler) compileSegment(path string, config *segmentConfig, flagMetada
 	case config.Bucket.Allocations == nil:
 		return s, c.missingError(path, "allocations")
 	}
-	s.bucket = &bucket{config: config.Bucket, selector: c.compileSelector(config.Bucket.Selector), salt: newSaltHash(*config.Bucket.Salt)}
+	s.bucket = &bucket{config: config.Bucket, selector: c.compileSelector(config.Bucket.Selector),
+		salt: newSaltHash(*config.Bucket.Salt)}
 	for i, a := range config.Bucket.Allocations {
 		path := fmt.Sprintf("%s.allocations[%d]", path, i)
 		if a.Distributions == nil {

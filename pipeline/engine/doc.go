@@ -23,8 +23,8 @@
 //
 // The reference is the npm package @amplitude/experiment-core, 0.13.6: EvaluationEngine and topologicalSort; the
 // user becomes its context as in convertUserToEvaluationContext of @amplitude/experiment-node-server 1.13.6.
-// This engine follows them even where they are surprising: "set is not" and the regex operators never match a missing value; a
-// set operator never matches a value that is not a list, not even a negated one; a number that does not parse
+// This engine follows them even where they are surprising: "set is not" and the regex operators never match a missing
+// value; a set operator never matches a value that is not a list, not even a negated one; a number that does not parse
 // compares false with everything, while a version that does not parse is compared as a string.
 //
 // cmd/parity compares this engine with it on random flags and users (make parity). It leaves out what
@@ -39,16 +39,19 @@
 //     key, as in the reference.
 //   - Payloads and values keep their digits; the reference rounds them to a float64 (and 1e400 to null).
 //   - Flags that are evaluated only because others depend on them are not reported.
-//   - Configurations of the wrong shape, a duplicated flag, lone halves of surrogate pairs, ranges beyond a float64, and a
-//     dependency cycle are refused when they are read: the reference throws when a user happens to reach them, or
-//     converts them. Where a variant is to be named, null means no variant (and not the one called "null").
-//   - Regular expressions that Go cannot run in linear time and bounded memory are refused: lookaround, backreferences,
-//     more than 1,000 repetitions. (Those that are not valid in JavaScript are refused too; the reference throws.)
-//   - A float that is NaN or infinite, which exists in Parquet but not in JSON, is missing.
+//   - Configurations of the wrong shape, a duplicated flag, lone halves of surrogate pairs, ranges beyond a float64,
+//
+// and a
+//
+//	  dependency cycle are refused when they are read: the reference throws when a user happens to reach them, or
+//	  converts them. Where a variant is to be named, null means no variant (and not the one called "null").
+//	- Regular expressions that Go cannot run in linear time and bounded memory are refused: lookaround, backreferences,
+//	  more than 1,000 repetitions. (Those that are not valid in JavaScript are refused too; the reference throws.)
+//	- A float that is NaN or infinite, which exists in Parquet but not in JSON, is missing.
 //
 // Two differences are not on purpose: "contains" knows the lower case of the characters of Unicode 15, while Node 20
-// also knows 55 newer ones (and U+0295 is a letter with case here); and half of a surrogate pair, escaped in a text that
-// is a JSON array, becomes U+FFFD.
+// also knows 55 newer ones (and U+0295 is a letter with case here); and half of a surrogate pair, escaped in a text
+// that is a JSON array, becomes U+FFFD.
 //
 // Amplitude's engines disagree; this one follows the npm one. The others, as published on GitHub (experiment-go-server,
 // internal/evaluation/engine.go; experiment-python-server, evaluation/engine.py):

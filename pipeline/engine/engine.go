@@ -32,8 +32,8 @@ type Flag struct {
 	Deployed       bool // false only if the configuration says so
 }
 
-// Variant is one possible answer for one flag: one of its variants, as a segment of the flag gives it. [Parse] makes all
-// of them. Those that Evaluate returns are shared and must not be changed.
+// Variant is one possible answer for one flag: one of its variants, as a segment of the flag gives it. [Parse] makes
+// all of them. Those that Evaluate returns are shared and must not be changed.
 //
 // The embedded [pipeline.Variant] is what a client of the v1 API reads in an answer with this variant, byte for
 // byte: a variant without a key has its name as Key, Payload and Metadata are JSON without white space, Value is

@@ -151,7 +151,8 @@ const bucketed = `[{"key":"f","variants":{"on":{"key":"on"},"off":{"key":"off"},
 	"selector":["context","user","user_id"],"salt":"salt","allocations":[{"range":[0,50],"distributions":[
 	{"variant":"on","range":[0,10737418]},{"variant":"off","range":[10737418,42949673]}]}]}}]}]`
 
-// Half of the users are allocated; of those a quarter is on. Three standard deviations of slack: the hash does not change.
+// Half of the users are allocated; of those a quarter is on. Three standard deviations of slack: the hash does not
+// change.
 func TestBucketDistribution(t *testing.T) {
 	e := parseConfigs(t, bucketed)
 	const n = 100_000
@@ -189,7 +190,9 @@ func TestDependencies(t *testing.T) {
 			t.Errorf("asked for %q (-want +got):\n%s", tt.ask, diff)
 		}
 	}
-	if got, want := string(e.Configs([]string{"b"})), `[`+strings.Split(dependent, "\n")[2]; !strings.HasPrefix(got, `[{"key":"b"`) || !strings.Contains(got, `{"key":"a"`) || strings.Contains(got, `"key":"c"`) {
+	if got, want := string(e.Configs([]string{"b"})), `[`+
+		strings.Split(dependent, "\n")[2]; !strings.HasPrefix(got, `[{"key":"b"`) || !strings.Contains(got, `{"key":"a"`) ||
+		strings.Contains(got, `"key":"c"`) {
 		t.Errorf("Configs(b) = %s, want b and a: %s", got, want)
 	}
 }
@@ -214,8 +217,9 @@ func TestMetadataAndPayload(t *testing.T) {
 		user string
 		want fields
 	}{
-		{"on", fields{pipeline.Variant{FlagKey: "f", Key: "on", Value: "v", Payload: `{"n":12345678901234567890,"s":"<&>"}`, ExperimentKey: "segment",
-			Metadata: `{"flagType":"experiment","experimentKey":"segment","a":3,"b":[1,2],"deployed":true,"evaluationMode":"local","c":"x","d":null}`},
+		{"on", fields{pipeline.Variant{FlagKey: "f", Key: "on", Value: "v", Payload: `{"n":12345678901234567890,"s":"<&>"}`,
+			ExperimentKey: "segment",
+			Metadata:      `{"flagType":"experiment","experimentKey":"segment","a":3,"b":[1,2],"deployed":true,"evaluationMode":"local","c":"x","d":null}`},
 			`"v"`, "experiment", false, true, true}},
 		{"number", fields{pipeline.Variant{FlagKey: "f", Key: "number", Value: "12.5", Payload: "null", ExperimentKey: "flag",
 			Metadata: `{"flagType":"experiment","experimentKey":"flag","a":1,"b":[1,2],"deployed":true,"evaluationMode":"local"}`},
@@ -230,7 +234,8 @@ func TestMetadataAndPayload(t *testing.T) {
 			t.Errorf("user %s (-want +got):\n%s", tt.user, diff)
 		}
 	}
-	want := []engine.Flag{{Key: "f", Variants: []string{"default", "number", "on"}, FlagType: "experiment", EvaluationMode: "local", ExperimentKey: "flag", Deployed: true}}
+	want := []engine.Flag{{Key: "f", Variants: []string{"default", "number", "on"}, FlagType: "experiment",
+		EvaluationMode: "local", ExperimentKey: "flag", Deployed: true}}
 	if diff := cmp.Diff(want, e.Flags()); diff != "" {
 		t.Errorf("Flags (-want +got):\n%s", diff)
 	}
@@ -289,23 +294,29 @@ func TestParseErrors(t *testing.T) {
 		{`null`, "null is not a list of flags"},
 		{`[null]`, "flag 1 of the list is null"},
 		{`["x"]`, "flag 1 of the list: is a string instead of an object"},
-		{flag(`{"bucket":{"selector":[],"salt":"","allocations":[{"range":[0,1e400],"distributions":[]}]}}`), `segments.0.bucket.allocations.0.range.1: is out of range`},
+		{flag(`{"bucket":{"selector":[],"salt":"","allocations":[{"range":[0,1e400],"distributions":[]}]}}`),
+			`segments.0.bucket.allocations.0.range.1: is out of range`},
 		{`[{"variants":{},"segments":[]}]`, `flag 1 of the list: "key" is missing`},
 		{`[{"key":"","variants":{},"segments":[]}]`, `"key" is missing`},
 		{`[{"key":7}]`, "flag 1 of the list: key: is a number instead of a string"},
 		{`[{"key":"f","segments":[]}]`, `flag "f": "variants" is missing`},
 		{`[{"key":"f","variants":{}}]`, `flag "f": "segments" is missing`},
-		{`[{"key":"f","variants":{},"segments":[]},{"key":"f","variants":{},"segments":[]}]`, `flag "f": is configured twice`},
+		{`[{"key":"f","variants":{},"segments":[]},{"key":"f","variants":{},"segments":[]}]`,
+			`flag "f": is configured twice`},
 		{`[{"key":"f","variants":[],"segments":[]}]`, `flag "f": variants: is an array instead of an object`},
 		{`[{"key":"f","variants":{"on":"x"},"segments":[{}]}]`, `flag "f": variants["on"]: is a string instead of an object`},
 		{`[{"key":"f","variants":{},"segments":[],"metadata":[]}]`, `flag "f": its metadata is not an object`},
 		{flag(`{"bucket":{"selector":[],"allocations":[]}}`), `flag "f": segments[0].bucket: "salt" is missing`},
 		{flag(`{"bucket":{"selector":[],"salt":""}}`), `segments[0].bucket: "allocations" is missing`},
-		{flag(`{"bucket":{"selector":[],"salt":"","allocations":[{"range":[0,1]}]}}`), `segments[0].bucket.allocations[0]: "distributions" is missing`},
-		{flag(`{"bucket":{"selector":[],"salt":"","allocations":[{"range":[0],"distributions":[]}]}}`), `allocations[0]: its range is not two numbers`},
+		{flag(`{"bucket":{"selector":[],"salt":"","allocations":[{"range":[0,1]}]}}`),
+			`segments[0].bucket.allocations[0]: "distributions" is missing`},
+		{flag(`{"bucket":{"selector":[],"salt":"","allocations":[{"range":[0],"distributions":[]}]}}`),
+			`allocations[0]: its range is not two numbers`},
 		{condition(`{"selector":[],"op":"is"}`), `flag "f": segments[0].conditions[1][0]: "values" is missing`},
-		{condition(`{"selector":[],"op":"is","values":[1]}`), `flag "f": segments.0.conditions.1.0.values.0: is a number instead of a string`},
-		{condition(`{"selector":[],"op":"regex match","values":["(?=x)"]}`), `regular expression "(?=x)": lookahead is not supported`},
+		{condition(`{"selector":[],"op":"is","values":[1]}`),
+			`flag "f": segments.0.conditions.1.0.values.0: is a number instead of a string`},
+		{condition(`{"selector":[],"op":"regex match","values":["(?=x)"]}`),
+			`regular expression "(?=x)": lookahead is not supported`},
 		{condition(`{"selector":[],"op":"regex match","values":["(?<!x)"]}`), `lookbehind is not supported`},
 		{condition(`{"selector":[],"op":"regex match","values":["(a)\\1"]}`), `a backreference is not supported`},
 		{condition(`{"selector":[],"op":"regex match","values":["(?<n>a)\\k<n>"]}`), `a backreference is not supported`},
@@ -332,7 +343,8 @@ func TestParseErrors(t *testing.T) {
 	_, err := engine.Parse([]byte(condition(`{"selector":[],"op":"regex match","values":["(?=x)"]}`)))
 	config, _ := errors.AsType[*engine.ConfigError](err)
 	regex, ok := errors.AsType[*engine.RegexError](err)
-	if config == nil || config.Flag != "f" || config.Path != "segments[0].conditions[1][0]" || !ok || regex.Pattern != "(?=x)" || pipeline.Hint(err) == "" {
+	if config == nil || config.Flag != "f" || config.Path != "segments[0].conditions[1][0]" || !ok ||
+		regex.Pattern != "(?=x)" || pipeline.Hint(err) == "" {
 		t.Errorf("the error of a regular expression: %#v, hint %q", err, pipeline.Hint(err))
 	}
 }
@@ -406,7 +418,8 @@ func realisticConfigs() string {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{dependent, bucketed, realisticConfigs(), `[]`, `{}`, `[{"key":"f","variants":{"on":{}},"segments":[{"conditions":[[{"selector":["context"],"op":"regex match","values":["[^]\\c{2}"]}]]}]}]`} {
+	for _, s := range []string{dependent, bucketed, realisticConfigs(), `[]`, `{}`,
+		`[{"key":"f","variants":{"on":{}},"segments":[{"conditions":[[{"selector":["context"],"op":"regex match","values":["[^]\\c{2}"]}]]}]}]`} {
 		f.Add([]byte(s), `{"country":"DE","groups":{"org":["acme"]},"user_properties":{"p":[1,"a",null]}}`)
 	}
 	f.Fuzz(func(t *testing.T, configs []byte, context string) {

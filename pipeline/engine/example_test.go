@@ -23,7 +23,8 @@ func ExampleParse() {
 		log.Fatal(err)
 	}
 	for _, country := range []string{"Germany", "France"} {
-		user := pipeline.User{UserID: "ana", Context: []pipeline.Member{{Name: "country", Value: pipeline.StringValue(country)}}}
+		user := pipeline.User{UserID: "ana", Context: []pipeline.Member{{Name: "country",
+			Value: pipeline.StringValue(country)}}}
 		for _, v := range eng.Evaluate(&user, nil) {
 			fmt.Printf("%s: %s gets %s; the API answers it: %v\n", country, v.FlagKey, v.Key, v.Answered())
 		}

@@ -27,12 +27,13 @@ type Dependency struct {
 
 // Trace is what happened at one segment.
 type Trace struct {
-	Segment    int       `json:"segment"` // its position, from 1
-	Name       string    `json:"name"`    // the metadata's segmentName
-	Matched    bool      `json:"matched"`
-	Conditions [][]Check `json:"conditions"` // the lists, as far as they were evaluated; all conditions of one list have to hold; nil: every user matches
-	Bucketing  *Bucketed `json:"bucketing"`  // nil: it does not bucket, or did not match
-	Variant    *string   `json:"variant"`    // what it gives; nil: nothing, and the next segment is tried
+	Segment int    `json:"segment"` // its position, from 1
+	Name    string `json:"name"`    // the metadata's segmentName
+	Matched bool   `json:"matched"`
+	// the lists, as far as they were evaluated; all conditions of one list have to hold; nil: every user matches
+	Conditions [][]Check `json:"conditions"`
+	Bucketing  *Bucketed `json:"bucketing"` // nil: it does not bucket, or did not match
+	Variant    *string   `json:"variant"`   // what it gives; nil: nothing, and the next segment is tried
 }
 
 // Check is a condition and the value that it was checked against.
@@ -95,7 +96,8 @@ func (p *Plan) Explain(u *pipeline.User) []Explanation {
 
 // explainFlag is evaluate, but also records what it sees.
 func (f *flag) explainFlag(st *state, x *Explanation) result {
-	*x = Explanation{Flag: f.info.Key, Deployed: f.info.Deployed, FlagType: f.info.FlagType, Dependencies: []Dependency{}, Segments: []Trace{}}
+	*x = Explanation{Flag: f.info.Key, Deployed: f.info.Deployed, FlagType: f.info.FlagType, Dependencies: []Dependency{},
+		Segments: []Trace{}}
 	for _, i := range f.dependencies {
 		x.Dependencies = append(x.Dependencies, Dependency{st.engine.flags[i].info.Key, st.keyOf(st.results[i])})
 	}
@@ -139,7 +141,8 @@ func (s *segment) traceConditions(st *state) (lists [][]Check, matched bool) {
 		for j := 0; j < len(s.conditions[i]) && holds; j++ {
 			c := &s.conditions[i][j]
 			holds = c.holds(st)
-			check := Check{Selector: c.config.Selector, Op: c.config.Op, Values: c.config.Values, Seen: jsontext.Value("null"), Holds: holds}
+			check := Check{Selector: c.config.Selector, Op: c.config.Op, Values: c.config.Values, Seen: jsontext.Value("null"),
+				Holds: holds}
 			if v := st.loadSlot(c.selector); v.value != nil {
 				check.Seen = v.value.AppendJSON(nil)
 			}

@@ -13,7 +13,8 @@ import (
 
 // randomUser is a user with values that the recorded deployments read.
 func randomUser(r *rand.Rand) string {
-	values := []string{`null`, `"pro"`, `"free"`, `"a"`, `"7"`, `7`, `1.5`, `true`, `"TRUE"`, `[]`, `["a","pro"]`, `"[\"a\",\"b\"]"`, `{"deep":"pro"}`, `"1.10.0"`, `""`}
+	values := []string{`null`, `"pro"`, `"free"`, `"a"`, `"7"`, `7`, `1.5`, `true`, `"TRUE"`, `[]`, `["a","pro"]`,
+		`"[\"a\",\"b\"]"`, `{"deep":"pro"}`, `"1.10.0"`, `""`}
 	pick := func() string { return values[r.IntN(len(values))] }
 	context := `{"user_id":` + fmt.Sprintf("%q", fmt.Sprint("u", r.IntN(1000)))
 	for _, field := range []string{"country", "version", "platform", "cohort_ids", "user_properties"} {
@@ -21,7 +22,8 @@ func randomUser(r *rand.Rand) string {
 			context += fmt.Sprintf(`,%q:%s`, field, pick())
 		}
 	}
-	context += `,"groups":{"org":["acme"],"team":` + pick() + `},"group_properties":{"org":{"acme":{"size":` + pick() + `}}}`
+	context += `,"groups":{"org":["acme"],"team":` + pick() + `},"group_properties":{"org":{"acme":{"size":` + pick() +
+		`}}}`
 	if r.IntN(4) > 0 {
 		context = context[:len(context)-1] + `}`
 	} else {
@@ -79,11 +81,15 @@ func checkExplanation(t *testing.T, x *Explanation) {
 				t.Errorf("flag %s, segment %d: lists after one that holds", x.Flag, s.Segment)
 			}
 		}
-		if matched != s.Matched || s.Variant != nil && !s.Matched || (s.Variant != nil) != (x.Variant != nil && i == len(x.Segments)-1) {
-			t.Errorf("flag %s, segment %d: matched %v and a variant %v do not go with its conditions", x.Flag, s.Segment, s.Matched, s.Variant)
+		if matched != s.Matched || s.Variant != nil && !s.Matched ||
+			(s.Variant != nil) != (x.Variant != nil && i == len(x.Segments)-1) {
+			t.Errorf("flag %s, segment %d: matched %v and a variant %v do not go with its conditions", x.Flag, s.Segment,
+				s.Matched, s.Variant)
 		}
-		if b := s.Bucketing; b != nil && b.Value != nil && (b.Percent != b.Hash%100 || b.Position != b.Hash/100 || b.Hash != newSaltHash(b.Salt).hashValue(*b.Value) ||
-			b.Distribution != nil && (b.Allocation == nil || b.Position < b.Distribution.Start || b.Position >= b.Distribution.End)) {
+		if b := s.Bucketing; b != nil && b.Value != nil &&
+			(b.Percent != b.Hash%100 || b.Position != b.Hash/100 || b.Hash != newSaltHash(b.Salt).hashValue(*b.Value) ||
+				b.Distribution != nil && (b.Allocation == nil || b.Position < b.Distribution.Start ||
+					b.Position >= b.Distribution.End)) {
 			t.Errorf("flag %s, segment %d: %+v does not fit together", x.Flag, s.Segment, b)
 		}
 	}
@@ -105,7 +111,8 @@ const explained = `[
 // The JSON that people script against.
 func TestExplainJSON(t *testing.T) {
 	e := mustParse(t, explained)
-	got, err := json.MarshalIndent(e.Plan([]string{"f"}).Explain(parseUser(t, `{"user_id":"u","user_properties":{"plan":"pro"}}`)), "", " ")
+	got, err := json.MarshalIndent(e.Plan([]string{"f"}).Explain(parseUser(t,
+		`{"user_id":"u","user_properties":{"plan":"pro"}}`)), "", " ")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +262,8 @@ func TestExplainUnanswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	x := e.Plan(nil).Explain(&pipeline.User{UserID: "u"})
-	if want := `segments[0].conditions[0][0]: regular expression "(?=x)": lookahead is not supported`; len(x) != 1 || x[0].Unanswered != want || x[0].Variant != nil {
+	if want := `segments[0].conditions[0][0]: regular expression "(?=x)": lookahead is not supported`; len(x) != 1 ||
+		x[0].Unanswered != want || x[0].Variant != nil {
 		t.Errorf("%+v, want unanswered: %s", x, want)
 	}
 }

@@ -18,10 +18,12 @@ func TestParseLenient(t *testing.T) {
 			[{"selector":["context","user","user_id"],"op":%q,"values":["^u",%q]}]]}`, op, pattern)
 	}
 	reading := func(flag string) string {
-		return fmt.Sprintf(`{"variant":"on","conditions":[[{"selector":["result",%q,"key"],"op":"is not","values":["x"]}]]}`, flag)
+		return fmt.Sprintf(`{"variant":"on","conditions":[[{"selector":["result",%q,"key"],"op":"is not","values":["x"]}]]}`,
+			flag)
 	}
 	flag := func(key, dependencies, segments string) string {
-		return fmt.Sprintf(`{"key":%q,"dependencies":[%s],"variants":{"on":{"key":"on"}},"segments":[%s]}`, key, dependencies, segments)
+		return fmt.Sprintf(`{"key":%q,"dependencies":[%s],"variants":{"on":{"key":"on"}},"segments":[%s]}`, key, dependencies,
+			segments)
 	}
 	configs := `[` +
 		flag("transitive", `"declares"`, segment) + `,` +
@@ -59,7 +61,8 @@ func TestParseLenient(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Unanswered (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"fine=on", "plain=on"}, variantKeys(e.Evaluate(&pipeline.User{UserID: "u"}, nil))); diff != "" {
+	if diff := cmp.Diff([]string{"fine=on", "plain=on"},
+		variantKeys(e.Evaluate(&pipeline.User{UserID: "u"}, nil))); diff != "" {
 		t.Errorf("variants (-want +got):\n%s", diff)
 	}
 	if len(e.Flags()) != 9 || e.Flags()[2].Variants[0] != "on" {

@@ -269,8 +269,8 @@ func (c *condition) compareNumber(n float64) bool {
 	return false
 }
 
-// compareVersion reports whether the operator holds for s and any of the values. If s is a version (ok, and v is it), and
-// some of the values are, those are compared as versions; otherwise all are compared as strings.
+// compareVersion reports whether the operator holds for s and any of the values. If s is a version (ok, and v is it),
+// and some of the values are, those are compared as versions; otherwise all are compared as strings.
 func (c *condition) compareVersion(s string, v *version, ok bool) bool {
 	if !ok || len(c.versions) == 0 {
 		for _, w := range c.values {

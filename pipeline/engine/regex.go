@@ -224,7 +224,8 @@ func (p *regexParser) readGroupName() error {
 			r = utf16.DecodeRune(r, low)
 		}
 		start := r == '$' || r == '_' || unicode.In(r, unicode.L, unicode.Nl, unicode.Other_ID_Start)
-		if r < 0 || !start && (len(name) == 0 || r != 0x200c && r != 0x200d && !unicode.In(r, unicode.Mn, unicode.Mc, unicode.Nd, unicode.Pc, unicode.Other_ID_Continue)) {
+		if r < 0 || !start && (len(name) == 0 || r != 0x200c && r != 0x200d &&
+			!unicode.In(r, unicode.Mn, unicode.Mc, unicode.Nd, unicode.Pc, unicode.Other_ID_Continue)) {
 			return errGroupName
 		}
 		name = append(name, r)

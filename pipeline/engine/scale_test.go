@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// measureAllocated is how many bytes f allocates. It tells work that grows with the square of the flags without a clock.
+// measureAllocated is how many bytes f allocates. It tells work that grows with the square of the flags without a
+// clock.
 func measureAllocated(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -26,7 +27,8 @@ func TestWorkIsLinear(t *testing.T) {
 		chain[i] = flagConfig{Key: &key, Dependencies: []string{fmt.Sprintf("f%d", i+1)}}
 		fmt.Fprintf(&text, `,{"key":%q,"variants":{"on":{"key":"on"}},"segments":[{"variant":"on"}],"metadata":{"evaluationMode":"remote"}}`, key)
 	}
-	chain[n-1].Segments = []segmentConfig{{Conditions: [][]conditionConfig{{{Op: "regex match", Values: []string{"(?=x)"}}}}}}
+	chain[n-1].Segments = []segmentConfig{{Conditions: [][]conditionConfig{{{Op: "regex match",
+		Values: []string{"(?=x)"}}}}}}
 	e, err := Parse([]byte("[" + text.String()[1:] + "]"))
 	if err != nil {
 		t.Fatal(err)

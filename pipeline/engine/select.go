@@ -127,7 +127,8 @@ func findMember(members []pipeline.Member, name string) *pipeline.Value {
 }
 
 // walkPath follows the path through objects, and through lists by index and length as JavaScript does.
-func walkPath(v *pipeline.Value, path []string, find func([]pipeline.Member, string) *pipeline.Value, tmp *pipeline.Value) *pipeline.Value {
+func walkPath(v *pipeline.Value, path []string, find func([]pipeline.Member, string) *pipeline.Value,
+	tmp *pipeline.Value) *pipeline.Value {
 	for _, name := range path {
 		switch {
 		case v == nil:
@@ -244,8 +245,8 @@ func groupObject(u *pipeline.User, groupType string, name *pipeline.Value) pipel
 	return v
 }
 
-// buildWhole builds an object that this engine otherwise keeps in parts. Real flags do not read it; it is there to agree
-// with the reference.
+// buildWhole builds an object that this engine otherwise keeps in parts. Real flags do not read it; it is there to
+// agree with the reference.
 func (s *selector) buildWhole(st *state) pipeline.Value {
 	if s.path[0] == "result" {
 		v := pipeline.Value{Kind: pipeline.Object}

@@ -7,8 +7,10 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-var listSeeds = []string{`[]`, `["a"]`, `["a","b"]`, ` ["a"]`, "[ \"a\" ,\t\"b\"\r\n]\n", `["a",]`, `[,"a"]`, `["a" "b"]`, `["a"]x`, `["a"`, `["a`, `[`, `["a",1]`, `["",""]`, `["","b",""]`,
-	`["a\"b"]`, `["\u0041"]`, `["é"]`, "[\"\xff\"]", "[\"\x01\"]", `[["a"]]`, `[null]`, `["a"],["b"]`, "[\"a\"]\x00", `["DEL` + "\x7f" + `"]`}
+var listSeeds = []string{`[]`, `["a"]`, `["a","b"]`, ` ["a"]`, "[ \"a\" ,\t\"b\"\r\n]\n", `["a",]`, `[,"a"]`,
+	`["a" "b"]`, `["a"]x`, `["a"`, `["a`, `[`, `["a",1]`, `["",""]`, `["","b",""]`,
+	`["a\"b"]`, `["\u0041"]`, `["é"]`, "[\"\xff\"]", "[\"\x01\"]", `[["a"]]`, `[null]`, `["a"],["b"]`, "[\"a\"]\x00",
+	`["DEL` + "\x7f" + `"]`}
 
 // What parseStrings takes, parseList takes for the same list.
 func FuzzParseStrings(f *testing.F) {
@@ -31,7 +33,8 @@ func FuzzParseStrings(f *testing.F) {
 
 // The lists that people have are read without the JSON decoder.
 func TestParseStrings(t *testing.T) {
-	for s, want := range map[string][]string{`["partner"]`: {"partner"}, `["a", "b c" , "", "ü"]`: nil, `[ "a", "b c" , "" ]`: {"a", "b c"}} {
+	for s, want := range map[string][]string{`["partner"]`: {"partner"}, `["a", "b c" , "", "ü"]`: nil,
+		`[ "a", "b c" , "" ]`: {"a", "b c"}} {
 		if got, ok := parseStrings(nil, s); ok != (want != nil) || ok && !slices.Equal(got, want) {
 			t.Errorf("%s: %q, %v, want %q", s, got, ok, want)
 		}
@@ -60,13 +63,16 @@ func TestManyMembers(t *testing.T) {
 	many := pipeline.Value{Kind: pipeline.Object}
 	for _, a := range "0123456789" {
 		for _, b := range "0123456789" {
-			many.Members = append(many.Members, pipeline.Member{Name: "p" + string(a) + string(b), Value: pipeline.StringValue("v" + string(a) + string(b))})
+			many.Members = append(many.Members, pipeline.Member{Name: "p" + string(a) + string(b),
+				Value: pipeline.StringValue("v" + string(a) + string(b))})
 		}
 	}
 	users := []*pipeline.User{
 		{UserID: "u", Context: []pipeline.Member{{Name: "user_properties", Value: many}}},
-		{UserID: "u", Context: []pipeline.Member{{Name: "user_properties", Value: pipeline.Value{Kind: pipeline.Object, Members: many.Members[50:51]}}}},
-		{UserID: "u", Context: []pipeline.Member{{Name: "user_properties", Value: pipeline.Value{Kind: pipeline.Object, Members: many.Members[:50]}}}},
+		{UserID: "u", Context: []pipeline.Member{{Name: "user_properties",
+			Value: pipeline.Value{Kind: pipeline.Object, Members: many.Members[50:51]}}}},
+		{UserID: "u", Context: []pipeline.Member{{Name: "user_properties",
+			Value: pipeline.Value{Kind: pipeline.Object, Members: many.Members[:50]}}}},
 		{UserID: "u"},
 	}
 	for i, want := range []int{1, 1, 0, 0, 1} {

@@ -12,7 +12,8 @@ import (
 //
 // The results of a run do not show which segment gave a variant. So a flag has one split only if all segments that
 // assign users at random do so with the same weights, by the same id, and no other segment gives a variant, except to
-// users that it names one by one. If a segment lets some of its users on to the next one, their variant depends on both.
+// users that it names one by one. If a segment lets some of its users on to the next one, their variant depends on
+// both.
 type Split struct {
 	Flag string
 
@@ -29,7 +30,8 @@ type Split struct {
 	// and so are not independent of each other.
 	Clustered bool
 
-	BucketBy                     string   // user_id or device_id: users without it are not bucketed. "": it does not matter
+	// user_id or device_id: users without it are not bucketed. "": it does not matter
+	BucketBy                     string
 	NamedUserIDs, NamedDeviceIDs []string // users that the configuration names, who are not assigned at random
 }
 
@@ -81,8 +83,8 @@ type Member struct {
 	Slots []string
 }
 
-// Splits returns how each flag should split its users, in the order of the configurations, and the groups that flags are
-// in.
+// Splits returns how each flag should split its users, in the order of the configurations, and the groups that flags
+// are in.
 func (e *Engine) Splits() ([]Split, []Group) {
 	var splits []Split
 	var groups []Group
@@ -106,7 +108,10 @@ func (e *Engine) Splits() ([]Split, []Group) {
 
 func (e *Engine) splitOf(f *flag) Split {
 	split := Split{Flag: f.info.Key}
-	clustered := slices.ContainsFunc(f.segments, func(s segment) bool { return s.bucket != nil && !s.bucket.bucketsByUser() })
+	clustered := slices.ContainsFunc(f.segments, func(s segment) bool {
+		return s.bucket != nil &&
+			!s.bucket.bucketsByUser()
+	})
 	none := func(why NoSplit) Split { return Split{Flag: f.info.Key, Clustered: clustered, None: why} }
 	var by []string
 	var first, last share // of the segments that assign at random
@@ -121,7 +126,8 @@ func (e *Engine) splitOf(f *flag) Split {
 		case !ok:
 			return none(NoSplit{Reason: SplitTooFine, Segments: [2]string{name}})
 		case s.bucket == nil && named:
-			split.NamedUserIDs, split.NamedDeviceIDs = append(split.NamedUserIDs, userIDs...), append(split.NamedDeviceIDs, deviceIDs...)
+			split.NamedUserIDs, split.NamedDeviceIDs = append(split.NamedUserIDs, userIDs...),
+				append(split.NamedDeviceIDs, deviceIDs...)
 			continue
 		case s.bucket == nil && len(given.variants) > 0:
 			return none(NoSplit{Reason: SplitTargeted, Segments: [2]string{name}, Variant: given.variants[0].Variant})
@@ -277,5 +283,8 @@ func (s *segment) namedUsers() (userIDs, deviceIDs []string, ok bool) {
 
 // sameSplit reports whether the shares are the same but for rounding.
 func sameSplit(a, b []Weight) bool {
-	return slices.EqualFunc(a, b, func(a, b Weight) bool { return a.Variant == b.Variant && math.Abs(a.Share-b.Share) <= 1e-6 })
+	return slices.EqualFunc(a, b, func(a, b Weight) bool {
+		return a.Variant == b.Variant &&
+			math.Abs(a.Share-b.Share) <= 1e-6
+	})
 }

@@ -13,7 +13,8 @@ import (
 // splitText is a split as the tables below have it: "user_id: control 0.5 treatment 0.5, assigned 0.3".
 func splitText(s Split) string {
 	why := s.None
-	text := strings.TrimRight(fmt.Sprintf("%s: %s %s", why.Reason, strings.Trim(strings.Join(why.Segments[:], ", "), ", "), why.Variant+why.BucketBy), " ")
+	text := strings.TrimRight(fmt.Sprintf("%s: %s %s", why.Reason, strings.Trim(strings.Join(why.Segments[:], ", "), ", "),
+		why.Variant+why.BucketBy), " ")
 	for _, split := range why.Splits {
 		for _, w := range split {
 			text += fmt.Sprintf(" %s %.4g", w.Variant, w.Share)
@@ -102,22 +103,30 @@ func TestSplits(t *testing.T) {
 		{"a gap for the next segment", `{` + gap + `},{` + even + `,"variant":"off"}`, "lets_on: segment 1, segment 2"},
 		{"the next segment gives nothing", `{` + gap + `},{"variant":"off"}`, "user_id: a 0.5 b 0.5"},
 		{"targeted", `{` + fr + `,` + even + `,"variant":"off"}`, "user_id: a 0.5 b 0.5"},
-		{"targeted, alike", `{` + fr + `,` + even + `,"variant":"off"},{` + even + `,"variant":"off"}`, "user_id: a 0.5 b 0.5"},
-		{"alike among the assigned", `{` + fr + `,` + even + `,"variant":"off"},{` + some + `,"variant":"off"}`, "user_id: a 0.5 b 0.5"},
-		{"targeted, differently", `{` + fr + `,` + even + `,"variant":"off","metadata":{"segmentName":"France"}},{` + third + `,"variant":"off"}`,
+		{"targeted, alike", `{` + fr + `,` + even + `,"variant":"off"},{` + even + `,"variant":"off"}`,
+			"user_id: a 0.5 b 0.5"},
+		{"alike among the assigned", `{` + fr + `,` + even + `,"variant":"off"},{` + some + `,"variant":"off"}`,
+			"user_id: a 0.5 b 0.5"},
+		{"targeted, differently", `{` + fr + `,` + even + `,"variant":"off","metadata":{"segmentName":"France"}},{` + third +
+			`,"variant":"off"}`,
 			"differ: France, segment 2 a 0.5 b 0.5 a 0.3333 b 0.6667"},
 		{"some get a", `{` + fr + `,"variant":"a"},{` + even + `,"variant":"off"}`, "targeted: segment 1 a"},
 		{"some get none", `{` + fr + `,"variant":"off"},{` + even + `,"variant":"off"}`, "user_id: a 0.5 b 0.5"},
-		{"named", `{` + named + `,"variant":"b"},{` + even + `,"variant":"off"}`, "user_id: a 0.5 b 0.5, assigned 1, 3 named"},
-		{"never reached", `{` + even + `,"variant":"off"},{` + third + `,"variant":"off"}`, "user_id: a 0.5 b 0.5, assigned 1"},
+		{"named", `{` + named + `,"variant":"b"},{` + even + `,"variant":"off"}`,
+			"user_id: a 0.5 b 0.5, assigned 1, 3 named"},
+		{"never reached", `{` + even + `,"variant":"off"},{` + third + `,"variant":"off"}`,
+			"user_id: a 0.5 b 0.5, assigned 1"},
 		{"nothing", `{"variant":"off"}`, ":"},
 		{"no segment", ``, ":"},
-		{"an unknown variant", `{` + strings.ReplaceAll(even, `"variant":"b"`, `"variant":"c"`) + `,"variant":"off"}`, "user_id: a 1"},
+		{"an unknown variant", `{` + strings.ReplaceAll(even, `"variant":"b"`, `"variant":"c"`) + `,"variant":"off"}`,
+			"user_id: a 1"},
 		{"ranges without end", `{"bucket":{"selector":["context","user","user_id"],"salt":"s","allocations":[{"range":[0,100],"distributions":[` + manyRanges(2000) + `]}]}}`,
 			"too_fine: segment 1"},
-		{"by organization, and some get a", `{` + fr + `,"variant":"a"},{` + strings.Replace(even, `"user","user_id"`, `"groups","org","group_name"`, 1) + `,"variant":"off"}`,
+		{"by organization, and some get a", `{` + fr + `,"variant":"a"},{` +
+			strings.Replace(even, `"user","user_id"`, `"groups","org","group_name"`, 1) + `,"variant":"off"}`,
 			"clustered, targeted: segment 1 a"},
-		{"two ids", `{` + fr + `,` + even + `,"variant":"off"},{` + strings.Replace(even, "user_id", "device_id", 1) + `,"variant":"off"}`,
+		{"two ids", `{` + fr + `,` + even + `,"variant":"off"},{` + strings.Replace(even, "user_id", "device_id", 1) +
+			`,"variant":"off"}`,
 			"ids:"},
 	} {
 		config := `[{"key":"f","variants":{"a":{"key":"a"},"b":{"key":"b"},"off":{"key":"off","metadata":{"default":true}}},"segments":[` + test.segments + `]}]`
@@ -153,7 +162,8 @@ func TestSplitsHold(t *testing.T) {
 	for i := range users {
 		u := pipeline.User{UserID: fmt.Sprint("user-", i), DeviceID: fmt.Sprint("device-", i), Context: []pipeline.Member{
 			{Name: "user_properties", Value: pipeline.Value{Kind: pipeline.Object, Members: []pipeline.Member{
-				{Name: "plan", Value: pipeline.StringValue([]string{"free", "team"}[i%2])}, {Name: "seats", Value: pipeline.IntValue(7)}}}}}}
+				{Name: "plan", Value: pipeline.StringValue([]string{"free", "team"}[i%2])},
+				{Name: "seats", Value: pipeline.IntValue(7)}}}}}}
 		found = plan.Append(found[:0], &u)
 		for _, v := range found {
 			if v.Answered() {
