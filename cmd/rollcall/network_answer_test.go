@@ -513,7 +513,7 @@ func TestNetworkHalfSurrogatePairs(t *testing.T) {
 		Stdout: &found, Stderr: &found, LookupEnv: func(string) (string, bool) { return "", false }, Soft: t.Context(),
 		Hard: t.Context(),
 	})
-	if want := "row 3, flag f: half of a surrogate pair"; code == exitOK || !strings.Contains(found.String(), want) {
+	if want := "row 3, flag f: it has half of a surrogate pair"; code == exitOK || !strings.Contains(found.String(), want) {
 		t.Errorf("verify: exit code %d, want another than 0, and %q:\n%s", code, want, found.String())
 	}
 }
