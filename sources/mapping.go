@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
@@ -301,14 +302,19 @@ func IsField(field string) bool {
 	return ok
 }
 
+// unknownField is the error for a field that no column can be mapped to.
+func unknownField(field string) error {
+	return pipeline.WithHint(fmt.Errorf("unknown field %q of a user", field), "fields are user_id, device_id, context, "+
+		strings.Join(fields, ", ")+", user_properties.NAME, groups.TYPE and group_properties.TYPE.NAME")
+}
+
 // checkMapping checks the options without looking at a file.
 func checkMapping(o *Mapping) error {
 	seen := map[target]string{}
 	for field := range o.Map {
 		t, _, ok := parseTarget(field)
 		if !ok {
-			return pipeline.WithHint(fmt.Errorf("unknown field %q of a user", field), "fields are user_id, device_id, context, "+
-				strings.Join(fields, ", ")+", user_properties.NAME, groups.TYPE and group_properties.TYPE.NAME")
+			return unknownField(field)
 		}
 		if other, twice := seen[t]; twice {
 			return fmt.Errorf("the field %s is mapped twice, as %s and as %s", t, min(field, other), max(field, other))
@@ -366,6 +372,12 @@ func suggestColumn(cols []column, name string) string {
 	names := make([]string, len(cols))
 	for i, c := range cols {
 		names[i] = c.name
+		if trimmed := trimBlank(c.name); trimmed != c.name && trimmed == trimBlank(name) {
+			return fmt.Sprintf("the column is %q: --trim removes the white space around it", c.name)
+		}
+		if strings.ContainsFunc(c.name, unicode.IsControl) { // an end of line in a name is not one in the hint
+			names[i] = strconv.Quote(c.name)
+		}
 	}
 	if hint := pipeline.Suggest(name, names); hint != "" {
 		return hint
@@ -470,6 +482,8 @@ func (m *mapper) checkIDs(cols []column) error {
 		hint := "the first line names the columns; --map user_id=COLUMN names the one with the ids"
 		if near := SuggestID(names); near != "" {
 			hint = near
+		} else if len(cols) == 1 && cols[0].name == "c1" { // --no-header
+			hint = "--map user_id=c1 uses the column as the ids"
 		} else if len(cols) == 1 {
 			hint = "if it is a list of ids without a header: --no-header --map user_id=c1; else --map user_id=COLUMN names " +
 				"the column"
@@ -513,6 +527,9 @@ func SuggestID(names []string) string {
 				name = "'" + name + "'"
 			}
 			if strings.EqualFold(name, field) {
+				if trim == "" {
+					continue // it is used already
+				}
 				return "--trim removes the white space around " + field
 			}
 			return trim + "--map " + field + "=" + name + " uses that column"

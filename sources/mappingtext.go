@@ -17,6 +17,9 @@ func ParseMapping(fields, types, properties []string) (Mapping, error) {
 		if !ok || field == "" || column == "" {
 			return m, pipeline.WithHint(fmt.Errorf("--map %q is not FIELD=COLUMN", pair), "for example --map user_id=uid")
 		}
+		if !IsField(field) {
+			return m, unknownField(field)
+		}
 		if m.Map[field] != "" {
 			return m, fmt.Errorf("--map: %s is mapped twice", field)
 		}

@@ -125,11 +125,14 @@ func (l *localEvaluator) warn(con *console, flags, absent []string) {
 			strings.HasPrefix(field, "user_properties.[Experiment] ")
 	})
 	if len(absent) > 0 {
-		hint := "--map FIELD=COLUMN names the column, if there is one"
-		if i := slices.IndexFunc(absent, func(field string) bool { return !sources.IsField(field) }); i >= 0 {
-			hint += "; " + text.Clean(absent[i]) + " can only be in a column context, which holds JSON"
+		var hints []string
+		if slices.ContainsFunc(absent, sources.IsField) {
+			hints = append(hints, "--map FIELD=COLUMN names the column, if there is one")
 		}
-		con.Warn("the flags look at what no user has: "+text.List(absent, 10), hint)
+		if others := slices.DeleteFunc(slices.Clone(absent), sources.IsField); len(others) > 0 {
+			hints = append(hints, text.List(others, 5)+" can only be in a column context, which holds JSON")
+		}
+		con.Warn("the flags look at what no user has: "+text.List(absent, 10), strings.Join(hints, "; "))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -57,8 +58,8 @@ func (s *snapshotRun) ending() []any {
 	users := snapshot.Users{FailedByKind: map[pipeline.Kind]int64{}}
 	var r snapshot.Requests
 	if s.tally != nil {
-		users = snapshot.Users{Read: s.tally.Read, Answered: s.tally.Answered, Failed: s.tally.FailedUsers(),
-			FailedByKind: s.tally.Failed}
+		users.Read, users.Answered, users.Failed = s.tally.Read, s.tally.Answered, s.tally.FailedUsers()
+		maps.Copy(users.FailedByKind, s.tally.Failed)
 	}
 	if s.remote != nil {
 		r = summarizeRequests(s.remote.Stats())

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -40,6 +41,13 @@ something is not as it was written.`,
 			}
 			if !slices.Contains([]string{"text", "json"}, format) {
 				return usageErrorf("--format %q is not known: it is one of text json", format)
+			}
+			for _, arg := range args { // one whose manifest is there is a finding
+				if _, err := snapshot.FindManifest(arg); err != nil && !snapshot.IsManifest(arg) {
+					if _, err := os.Stat(arg); err != nil {
+						return err
+					}
+				}
 			}
 			verdicts := []*snapshot.Verdict{}
 			var named [][]string

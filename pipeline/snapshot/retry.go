@@ -26,7 +26,8 @@ func (c *Completes) Users() int64 {
 // and was asked about again by another one of them, counts in the latter only. A run may be nil; it has no users.
 //
 // It is an error if two of the runs asked again about the failed users of a third, because nothing tells whether they
-// are the same users.
+// are the same users; and if a run completes one that is not among several runs, because nothing tells whether a third
+// is the one between them.
 func CountOnce(runs []*Manifest) ([]Users, error) {
 	counts := make([]Users, len(runs))
 	at := map[string]int{}
@@ -45,7 +46,11 @@ func CountOnce(runs []*Manifest) ([]Users, error) {
 		}
 		failed, listed := at[m.Completes.RunID]
 		if !listed {
-			continue
+			if len(runs) == 1 {
+				continue
+			}
+			return nil, pipeline.WithHint(fmt.Errorf("run %s asked again about the failed users of run %s, which is not named",
+				m.RunID, m.Completes.RunID), "name an output of that run, too, or the output of run "+m.RunID+" alone")
 		}
 		if other, twice := retries[m.Completes.RunID]; twice {
 			return nil, pipeline.WithHint(fmt.Errorf("runs %s and %s both asked again about the failed users of run %s", other,

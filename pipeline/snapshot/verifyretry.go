@@ -31,7 +31,13 @@ func VerifyRetries(ctx context.Context, verdicts []*Verdict, named [][]string) e
 		}
 		v := &verifier{ctx: ctx, verdict: verdicts[i], m: retry}
 		c := v.newCheck("retry", verdicts[i].Manifest)
-		if _, err := CountOnce(manifests); err != nil {
+		for _, other := range manifests[:i] {
+			if other != nil && other.Completes != nil && other.Completes.RunID == retry.Completes.RunID {
+				c.fail("runs %s and %s both asked again about the failed users of run %s", other.RunID, retry.RunID,
+					retry.Completes.RunID)
+			}
+		}
+		if _, err := countPair(manifests[failed], retry); err != nil {
 			c.fail("%v", err)
 		}
 		records := ""
@@ -45,6 +51,13 @@ func VerifyRetries(ctx context.Context, verdicts []*Verdict, named [][]string) e
 		}
 	}
 	return nil
+}
+
+// countPair is [CountOnce] of a run and its retry, whatever run the former completes.
+func countPair(failed, retry *Manifest) ([]Users, error) {
+	base := *failed
+	base.Completes = nil
+	return CountOnce([]*Manifest{&base, retry})
 }
 
 // checkRetry makes sure that each row of the run is one of the error records of the other.

@@ -756,7 +756,9 @@ func (a *analysis) finish() {
 	case warnings > 0:
 		v.Severity, v.Text = Warn, fmt.Sprintf("to be looked at: %s, %s", text.Count(warnings, "warning"), tests)
 	case a.r.Tests == 0:
-		v.Severity, v.Text = OK, "nothing found, but nothing was tested either: it is not known how users should be split"
+		known := slices.ContainsFunc(a.r.Flags, func(f Flag) bool { return len(f.Expected.Variants) > 0 })
+		v.Severity, v.Text = OK, "nothing found, but nothing was tested either: "+
+			choose(known, "there are too few users", "it is not known how users should be split")
 	default:
 		v.Severity, v.Text = OK, "nothing found "+tests
 	}
