@@ -98,18 +98,22 @@ func TestOrderAndBytesAreTheSameWithAnyNumberOfWorkers(t *testing.T) {
 		2: "3 user-3 attempts=0 bad_row: line 3",
 		6: "7 user-7 attempts=2 rejected: no",
 	} {
-		if want[i] != wantLine {
-			t.Errorf("outcome %d = %q, want %q", i, want[i], wantLine)
-		}
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			if want[i] != wantLine {
+				t.Errorf("outcome %d = %q, want %q", i, want[i], wantLine)
+			}
+		})
 	}
 	for _, workers := range []int{2, 8, 64} {
-		for _, size := range []int{1, 7, 1000} {
-			got, _, err := runPipeline(t, pipeline.Pipeline{Source: &pipelinetest.Rows{N: 500, Change: badRows},
-				Evaluator: mixed, Workers: workers, Batch: size, Window: 100, Flags: []string{"f", "g"}})
-			if diff := cmp.Diff([]string(want), []string(got)); diff != "" || err != nil {
-				t.Errorf("%d workers, batches of %d: err = %v; differs from 1 worker (-want +got):\n%s", workers, size, err, diff)
+		t.Run(fmt.Sprint(workers), func(t *testing.T) {
+			for _, size := range []int{1, 7, 1000} {
+				got, _, err := runPipeline(t, pipeline.Pipeline{Source: &pipelinetest.Rows{N: 500, Change: badRows},
+					Evaluator: mixed, Workers: workers, Batch: size, Window: 100, Flags: []string{"f", "g"}})
+				if diff := cmp.Diff([]string(want), []string(got)); diff != "" || err != nil {
+					t.Errorf("%d workers, batches of %d: err = %v; differs from 1 worker (-want +got):\n%s", workers, size, err, diff)
+				}
 			}
-		}
+		})
 	}
 }
 
@@ -231,14 +235,16 @@ func TestFailingSinkEndsTheRun(t *testing.T) {
 func TestFailingSourceDrains(t *testing.T) {
 	broken := errors.New("the file ends in the middle")
 	for _, size := range []int{1, 7, 100} {
-		got, stats, err := runPipeline(t, pipeline.Pipeline{
-			Workers: 4, Window: 8, Batch: size, Source: &pipelinetest.Rows{N: 50, Err: broken},
-			Evaluator: pipelinetest.EvaluatorFunc(answerSlowly),
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			got, stats, err := runPipeline(t, pipeline.Pipeline{
+				Workers: 4, Window: 8, Batch: size, Source: &pipelinetest.Rows{N: 50, Err: broken},
+				Evaluator: pipelinetest.EvaluatorFunc(answerSlowly),
+			})
+			if !errors.Is(err, broken) || len(got) != 50 || stats.Read != 50 || stats.Answered != 50 {
+				t.Errorf("batches of %d: err = %v, %d outcomes, stats %+v; want %v and all 50 rows", size, err, len(got), stats,
+					broken)
+			}
 		})
-		if !errors.Is(err, broken) || len(got) != 50 || stats.Read != 50 || stats.Answered != 50 {
-			t.Errorf("batches of %d: err = %v, %d outcomes, stats %+v; want %v and all 50 rows", size, err, len(got), stats,
-				broken)
-		}
 	}
 }
 

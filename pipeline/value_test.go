@@ -77,14 +77,18 @@ func TestParseObjectKeepsTheOrderOfItsMembers(t *testing.T) {
 		t.Errorf("appended an empty object: %v, %v", members, err)
 	}
 	for _, text := range []string{`{"z":1,"z":2}`, `{"z":1`, `[{"z":1}]`} {
-		if got, err := pipeline.ParseObject(members, text); len(got) != 3 || err == nil {
-			t.Errorf("appended %s: %v, %v; want an error and what was there", text, got, err)
-		}
+		t.Run(text, func(t *testing.T) {
+			if got, err := pipeline.ParseObject(members, text); len(got) != 3 || err == nil {
+				t.Errorf("appended %s: %v, %v; want an error and what was there", text, got, err)
+			}
+		})
 	}
 	for _, text := range []string{`[]`, `1`, `null`, `"x"`, ``} {
-		if members, err := pipeline.ParseObject(nil, text); err == nil {
-			t.Errorf("ParseObject(%s) = %v; want an error", text, members)
-		}
+		t.Run(text, func(t *testing.T) {
+			if members, err := pipeline.ParseObject(nil, text); err == nil {
+				t.Errorf("ParseObject(%s) = %v; want an error", text, members)
+			}
+		})
 	}
 }
 

@@ -174,14 +174,18 @@ func TestFormat(t *testing.T) {
 		"users.csv.gz": "users", "out.d/a.b.parquet": "out.d/a.b", "U.CSV": "U", "users": "users", "users.json": "users.json",
 		"": "",
 	} {
-		if got := TrimFormat(name); got != want {
-			t.Errorf("TrimFormat(%q) = %q, want %q", name, got, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := TrimFormat(name); got != want {
+				t.Errorf("TrimFormat(%q) = %q, want %q", name, got, want)
+			}
+		})
 	}
 	for _, format := range []string{"", "xml", "parquet.gz", "a.csv/", "x/csv", "csv.gz.zst"} {
-		if _, err := NewStream(&bytes.Buffer{}, format, Spec{}); err == nil {
-			t.Errorf("NewStream(%q) succeeded", format)
-		}
+		t.Run(format, func(t *testing.T) {
+			if _, err := NewStream(&bytes.Buffer{}, format, Spec{}); err == nil {
+				t.Errorf("NewStream(%q) succeeded", format)
+			}
+		})
 	}
 	if out, err := NewStream(&bytes.Buffer{}, "CSV.gz", Spec{}); err != nil || out.Info().Format != "csv.gz" {
 		t.Errorf("NewStream(CSV.gz): %v", err)
@@ -270,17 +274,19 @@ func TestLoneSurrogates(t *testing.T) {
 	}
 	cut := pipeline.Value{Kind: pipeline.Number, Text: `"\udc00"`} // one that AppendJSON does not replace
 	for row, payload := range []string{`"\ud83d\ude00"`, `"\ud83d"`, `"\ud83d"`} {
-		o := &pipeline.Outcome{Row: pipeline.Row{Number: int64(row + 1), User: pipeline.User{UserID: "u"},
-			Carry: []pipeline.Value{{}}}}
-		o.Assignments = []pipeline.Assignment{{Assigned: true,
-			Variant: pipeline.Variant{FlagKey: "f", Key: "on", Payload: payload}}}
-		if row == 2 {
-			o.Row.Carry[0] = cut
-			o.Assignments[0].Metadata = `{"\ud800":1}`
-		}
-		if err := out.Write(o); err != nil {
-			t.Fatal(err)
-		}
+		t.Run(payload, func(t *testing.T) {
+			o := &pipeline.Outcome{Row: pipeline.Row{Number: int64(row + 1), User: pipeline.User{UserID: "u"},
+				Carry: []pipeline.Value{{}}}}
+			o.Assignments = []pipeline.Assignment{{Assigned: true,
+				Variant: pipeline.Variant{FlagKey: "f", Key: "on", Payload: payload}}}
+			if row == 2 {
+				o.Row.Carry[0] = cut
+				o.Assignments[0].Metadata = `{"\ud800":1}`
+			}
+			if err := out.Write(o); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 	if err := out.Close(); err != nil {
 		t.Fatal(err)

@@ -216,9 +216,11 @@ func TestSwallowedLinesAreReadOnce(t *testing.T) {
 		header: []string{"user_id", "y"}}
 	for i, want := range []string{"a quote is opened and not closed within 1 MiB", "a quote is opened and never closed",
 		"a quote is opened and never closed"} {
-		var rec record
-		if err := c.readRecord(&rec); err != nil || rec.err == nil || !strings.HasSuffix(rec.err.Message, want) {
-			t.Fatalf("line %d: %v, %v, want %q", i+1, rec.err, err, want)
-		}
+		t.Run(want, func(t *testing.T) {
+			var rec record
+			if err := c.readRecord(&rec); err != nil || rec.err == nil || !strings.HasSuffix(rec.err.Message, want) {
+				t.Fatalf("line %d: %v, %v, want %q", i+1, rec.err, err, want)
+			}
+		})
 	}
 }

@@ -409,24 +409,26 @@ func TestSeparatorLine(t *testing.T) {
 // Delimiter sets the delimiter of CSV, compressed or not, and is an error for other formats.
 func TestDelimiter(t *testing.T) {
 	for _, d := range []rune{0, ',', ';', '|', '\t', '\x01', ' ', '^'} {
-		comma := d
-		if d == 0 {
-			comma = ','
-		}
-		data := csvBytes(t, comma, false, []string{"user_id", "country", "user_properties.note"},
-			[][]string{{"a", "DE", "one, two; three|four\tfive six^"}, {"b", "", `say "hi"`}})
-		for name, data := range map[string][]byte{"u.csv": data, "u.csv.gz": gzipBytes(t, data)} {
-			rows, err := readRows(t, name, data, Options{Delimiter: d})
-			if err != nil || len(rows) != 2 {
-				t.Fatalf("%q, %s: %d rows, %v", d, name, len(rows), err)
+		t.Run(fmt.Sprint(d), func(t *testing.T) {
+			comma := d
+			if d == 0 {
+				comma = ','
 			}
-			for i, want := range []string{`{"country":"DE","user_properties":{"note":"one, two; three|four\tfive six^"}}`,
-				`{"user_properties":{"note":"say \"hi\""}}`} {
-				if rows[i].Context != want {
-					t.Errorf("%q, %s, row %d: %s, want %s", d, name, i+1, rows[i].Context, want)
+			data := csvBytes(t, comma, false, []string{"user_id", "country", "user_properties.note"},
+				[][]string{{"a", "DE", "one, two; three|four\tfive six^"}, {"b", "", `say "hi"`}})
+			for name, data := range map[string][]byte{"u.csv": data, "u.csv.gz": gzipBytes(t, data)} {
+				rows, err := readRows(t, name, data, Options{Delimiter: d})
+				if err != nil || len(rows) != 2 {
+					t.Fatalf("%q, %s: %d rows, %v", d, name, len(rows), err)
+				}
+				for i, want := range []string{`{"country":"DE","user_properties":{"note":"one, two; three|four\tfive six^"}}`,
+					`{"user_properties":{"note":"say \"hi\""}}`} {
+					if rows[i].Context != want {
+						t.Errorf("%q, %s, row %d: %s, want %s", d, name, i+1, rows[i].Context, want)
+					}
 				}
 			}
-		}
+		})
 	}
 	for _, test := range []struct {
 		name, data string

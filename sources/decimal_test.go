@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -94,8 +95,10 @@ func TestDecimalsOfTooManyDigits(t *testing.T) {
 		t.Fatalf("%d rows, %v", len(rows), err)
 	}
 	for i, bad := range []bool{false, true, false, true, false} {
-		if got := strings.Contains(rows[i].Err, "bad_row: column balance: a decimal of more than the 3 digits"); got != bad {
-			t.Errorf("row %d: error %q, want one: %v", i+1, rows[i].Err, bad)
-		}
+		t.Run(fmt.Sprint(bad), func(t *testing.T) {
+			if got := strings.Contains(rows[i].Err, "bad_row: column balance: a decimal of more than the 3 digits"); got != bad {
+				t.Errorf("row %d: error %q, want one: %v", i+1, rows[i].Err, bad)
+			}
+		})
 	}
 }

@@ -295,9 +295,11 @@ func TestLayOutAndMergeAgree(t *testing.T) {
 
 func TestParseType(t *testing.T) {
 	for _, name := range []string{"string", "int", "float", "bool", "json"} {
-		if typ, err := parseType(name); err != nil || typ.String() != name {
-			t.Errorf("%s: %s, %v", name, typ, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if typ, err := parseType(name); err != nil || typ.String() != name {
+				t.Errorf("%s: %s, %v", name, typ, err)
+			}
+		})
 	}
 	if _, err := parseType("date"); err == nil || !strings.Contains(pipeline.Hint(err), "json") {
 		t.Errorf("date: %v", err)

@@ -354,19 +354,21 @@ func TestParquetCompressionAndPages(t *testing.T) {
 	header, users := typicalUsers(1200)
 	for _, codec := range []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy,
 		compress.Codecs.Gzip, compress.Codecs.Zstd, compress.Codecs.Brotli} {
-		for _, v := range []parquet.DataPageVersion{parquet.DataPageV1, parquet.DataPageV2} {
-			data := parquetBytes(t, textColumns(t, header, users), parquet.WithCompression(codec),
-				parquet.WithDataPageVersion(v), parquet.WithDataPageSize(4096))
-			rows, err := readRows(t, "u.parquet", data, Options{})
-			if err != nil || len(rows) != len(users) {
-				t.Fatalf("%s, page version %d: %d rows, %v", codec, v, len(rows), err)
-			}
-			for i, r := range rows {
-				if r.ID != users[i][0] || r.Dev != users[i][1] || !strings.Contains(r.Context, `"plan":"`+users[i][6]+`"`) {
-					t.Fatalf("%s, page version %d, row %d: %+v", codec, v, i+1, r)
+		t.Run(fmt.Sprint(codec), func(t *testing.T) {
+			for _, v := range []parquet.DataPageVersion{parquet.DataPageV1, parquet.DataPageV2} {
+				data := parquetBytes(t, textColumns(t, header, users), parquet.WithCompression(codec),
+					parquet.WithDataPageVersion(v), parquet.WithDataPageSize(4096))
+				rows, err := readRows(t, "u.parquet", data, Options{})
+				if err != nil || len(rows) != len(users) {
+					t.Fatalf("%s, page version %d: %d rows, %v", codec, v, len(rows), err)
+				}
+				for i, r := range rows {
+					if r.ID != users[i][0] || r.Dev != users[i][1] || !strings.Contains(r.Context, `"plan":"`+users[i][6]+`"`) {
+						t.Fatalf("%s, page version %d, row %d: %+v", codec, v, i+1, r)
+					}
 				}
 			}
-		}
+		})
 	}
 }
 

@@ -197,24 +197,26 @@ func TestTwins(t *testing.T) {
 	}
 	for _, codec := range []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy,
 		compress.Codecs.Gzip, compress.Codecs.Zstd, compress.Codecs.Brotli} {
-		for _, version := range []parquet.DataPageVersion{parquet.DataPageV1, parquet.DataPageV2} {
-			for _, enc := range []parquet.Encoding{parquet.Encodings.PlainDict, parquet.Encodings.Plain,
-				parquet.Encodings.DeltaLengthByteArray, parquet.Encodings.DeltaByteArray} {
-				if codec != compress.Codecs.Snappy && enc != parquet.Encodings.PlainDict {
-					continue // the compression does not depend on these
+		t.Run(fmt.Sprint(codec), func(t *testing.T) {
+			for _, version := range []parquet.DataPageVersion{parquet.DataPageV1, parquet.DataPageV2} {
+				for _, enc := range []parquet.Encoding{parquet.Encodings.PlainDict, parquet.Encodings.Plain,
+					parquet.Encodings.DeltaLengthByteArray, parquet.Encodings.DeltaByteArray} {
+					if codec != compress.Codecs.Snappy && enc != parquet.Encodings.PlainDict {
+						continue // the compression does not depend on these
+					}
+					opts := []parquet.WriterProperty{parquet.WithDictionaryDefault(enc == parquet.Encodings.PlainDict),
+						parquet.WithCompression(codec),
+						parquet.WithDataPageVersion(version), parquet.WithDataPageSize(500)}
+					what := fmt.Sprintf("arrow, %s, page version %d, %s", codec, version, enc)
+					rows, err := readRows(t, "u.parquet", twinParquet(t, header, cells, enc, opts...), Options{})
+					if err != nil {
+						t.Errorf("%s: %v", what, err)
+						continue
+					}
+					checkSameUsers(t, what, users, rows)
 				}
-				opts := []parquet.WriterProperty{parquet.WithDictionaryDefault(enc == parquet.Encodings.PlainDict),
-					parquet.WithCompression(codec),
-					parquet.WithDataPageVersion(version), parquet.WithDataPageSize(500)}
-				what := fmt.Sprintf("arrow, %s, page version %d, %s", codec, version, enc)
-				rows, err := readRows(t, "u.parquet", twinParquet(t, header, cells, enc, opts...), Options{})
-				if err != nil {
-					t.Errorf("%s: %v", what, err)
-					continue
-				}
-				checkSameUsers(t, what, users, rows)
 			}
-		}
+		})
 	}
 	// JSONL, where the objects are nested and the values have their types.
 	var lines []byte

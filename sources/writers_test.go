@@ -51,53 +51,55 @@ func TestXitongsysFiles(t *testing.T) {
 	for _, codec := range []xparquet.CompressionCodec{xparquet.CompressionCodec_UNCOMPRESSED,
 		xparquet.CompressionCodec_SNAPPY, xparquet.CompressionCodec_GZIP,
 		xparquet.CompressionCodec_ZSTD, xparquet.CompressionCodec_LZ4} {
-		var b bytes.Buffer
-		w, err := writer.NewParquetWriterFromWriter(&b, new(xitongsysUser), 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.CompressionType, w.PageSize = codec, 1<<10
-		const n = 300
-		var want []string
-		for i := range n {
-			u := xitongsysUser{Big: -1 - int64(i), Seen: xtypes.TimeToINT96(seenAt(i)), Born: int32(i), At: int64(i) * 1e6,
-				Price: int32(i - 5), Fixed: xtypes.StrIntToBinary(fmt.Sprint(i-7), "BigEndian", 3, true),
-				Plan: []string{"free", "pro"}[i%2], Note: strings.Repeat("n", i%5), Prefs: map[string]int64{"k": int64(i)}}
-			id, seats, zip := fmt.Sprintf("user-%d", i), int64(math.MaxInt64-i), int32(i)
-			u.ID = &id
-			if i%3 > 0 {
-				u.Seats = &seats
-			}
-			for j := range i % 4 {
-				u.Tags, u.Bare = append(u.Tags, fmt.Sprint("t", j)), append(u.Bare, int32(j))
-			}
-			if i%2 == 0 {
-				u.Address = &struct {
-					City string `parquet:"name=city, type=BYTE_ARRAY, convertedtype=UTF8"`
-					Zip  *int32 `parquet:"name=zip, type=INT32"`
-				}{"Rome", &zip}
-				if i%4 == 0 {
-					u.Address.Zip = nil
-				}
-			}
-			if err := w.Write(u); err != nil {
+		t.Run(fmt.Sprint(codec), func(t *testing.T) {
+			var b bytes.Buffer
+			w, err := writer.NewParquetWriterFromWriter(&b, new(xitongsysUser), 1)
+			if err != nil {
 				t.Fatal(err)
 			}
-			want = append(want, xitongsysWant(u, i))
-		}
-		if err := w.WriteStop(); err != nil {
-			t.Fatal(err)
-		}
-		rows, err := readRows(t, "u.parquet", b.Bytes(), Options{Mapping: Mapping{Properties: names}})
-		if err != nil || len(rows) != n {
-			t.Errorf("%s: %d rows, %v", codec, len(rows), err)
-			continue
-		}
-		for i, r := range rows {
-			if r.ID != fmt.Sprintf("user-%d", i) || r.Context != want[i] {
-				t.Fatalf("%s, row %d: %s %s %s\nwant %s", codec, i+1, r.ID, r.Context, r.Err, want[i])
+			w.CompressionType, w.PageSize = codec, 1<<10
+			const n = 300
+			var want []string
+			for i := range n {
+				u := xitongsysUser{Big: -1 - int64(i), Seen: xtypes.TimeToINT96(seenAt(i)), Born: int32(i), At: int64(i) * 1e6,
+					Price: int32(i - 5), Fixed: xtypes.StrIntToBinary(fmt.Sprint(i-7), "BigEndian", 3, true),
+					Plan: []string{"free", "pro"}[i%2], Note: strings.Repeat("n", i%5), Prefs: map[string]int64{"k": int64(i)}}
+				id, seats, zip := fmt.Sprintf("user-%d", i), int64(math.MaxInt64-i), int32(i)
+				u.ID = &id
+				if i%3 > 0 {
+					u.Seats = &seats
+				}
+				for j := range i % 4 {
+					u.Tags, u.Bare = append(u.Tags, fmt.Sprint("t", j)), append(u.Bare, int32(j))
+				}
+				if i%2 == 0 {
+					u.Address = &struct {
+						City string `parquet:"name=city, type=BYTE_ARRAY, convertedtype=UTF8"`
+						Zip  *int32 `parquet:"name=zip, type=INT32"`
+					}{"Rome", &zip}
+					if i%4 == 0 {
+						u.Address.Zip = nil
+					}
+				}
+				if err := w.Write(u); err != nil {
+					t.Fatal(err)
+				}
+				want = append(want, xitongsysWant(u, i))
 			}
-		}
+			if err := w.WriteStop(); err != nil {
+				t.Fatal(err)
+			}
+			rows, err := readRows(t, "u.parquet", b.Bytes(), Options{Mapping: Mapping{Properties: names}})
+			if err != nil || len(rows) != n {
+				t.Errorf("%s: %d rows, %v", codec, len(rows), err)
+				return
+			}
+			for i, r := range rows {
+				if r.ID != fmt.Sprintf("user-%d", i) || r.Context != want[i] {
+					t.Fatalf("%s, row %d: %s %s %s\nwant %s", codec, i+1, r.ID, r.Context, r.Err, want[i])
+				}
+			}
+		})
 	}
 }
 

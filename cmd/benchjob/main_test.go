@@ -224,9 +224,11 @@ func TestParseReply(t *testing.T) {
 	}
 	for _, line := range []string{"", "\n", "Error: x\n", `{"seconds":"x"}`, `{"second":1}`, `{"seconds":1} {"seconds":2}`,
 		`{"seconds":1`} {
-		if err := parseReply([]byte(line), new(copied)); err == nil || !strings.Contains(err.Error(), "read the answer") {
-			t.Errorf("parseReply(%q): error %v, want one that has the reply", line, err)
-		}
+		t.Run(line, func(t *testing.T) {
+			if err := parseReply([]byte(line), new(copied)); err == nil || !strings.Contains(err.Error(), "read the answer") {
+				t.Errorf("parseReply(%q): error %v, want one that has the reply", line, err)
+			}
+		})
 	}
 }
 
@@ -274,9 +276,11 @@ func TestChoose(t *testing.T) {
 		t.Errorf("choose: %v, %v", got, err)
 	}
 	for _, list := range []string{"", "engine,", "all", "engine;local"} {
-		if _, err := parseParts(list); err == nil || !strings.Contains(err.Error(), "engine, local, serve, remote") {
-			t.Errorf("choose(%q): error %v, want one that names the parts", list, err)
-		}
+		t.Run(list, func(t *testing.T) {
+			if _, err := parseParts(list); err == nil || !strings.Contains(err.Error(), "engine, local, serve, remote") {
+				t.Errorf("choose(%q): error %v, want one that names the parts", list, err)
+			}
+		})
 	}
 }
 

@@ -56,12 +56,14 @@ func TestCleanLeavesWhatIsInUse(t *testing.T) {
 func TestParseAge(t *testing.T) {
 	for text, want := range map[string]string{"0": "0s", "7d": "168h0m0s", "12h": "12h0m0s", "90m": "1h30m0s", "": "",
 		"d": "", "-1d": "", "-1h": "", "1.5d": "", "7": ""} {
-		age, err := parseAge(text)
-		if got := age.String(); (err != nil) != (want == "") || err == nil && got != want {
-			t.Errorf("parseAge(%q) = %s, %v; want %q", text, got, err, want)
-		}
-		if err != nil && exitCode(err) != exitUsage {
-			t.Errorf("parseAge(%q): exit code %d, want %d", text, exitCode(err), exitUsage)
-		}
+		t.Run(text, func(t *testing.T) {
+			age, err := parseAge(text)
+			if got := age.String(); (err != nil) != (want == "") || err == nil && got != want {
+				t.Errorf("parseAge(%q) = %s, %v; want %q", text, got, err, want)
+			}
+			if err != nil && exitCode(err) != exitUsage {
+				t.Errorf("parseAge(%q): exit code %d, want %d", text, exitCode(err), exitUsage)
+			}
+		})
 	}
 }

@@ -67,9 +67,11 @@ func TestDependencyRule(t *testing.T) {
 		}
 	}
 	for pkg := range allowed {
-		if !seen[pkg] {
-			t.Errorf("go list does not know %s", pkg)
-		}
+		t.Run(pkg, func(t *testing.T) {
+			if !seen[pkg] {
+				t.Errorf("go list does not know %s", pkg)
+			}
+		})
 	}
 }
 

@@ -51,11 +51,13 @@ func TestGolden(t *testing.T) {
 		[]byte(summaryText(&snapshot.Manifest{Users: m.Users, Assignments: m.Assignments, Flags: m.Flags}, "failed: "+
 			describeFailures(m.Users.FailedByKind, nil), 0, 80)))
 	for _, name := range []string{"users.errors.jsonl", "few.csv", "few.tsv", "few.jsonl"} {
-		got, err := os.ReadFile(filepath.Join(folder, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		compare(t, filepath.Join(golden, name), withoutRun(got))
+		t.Run(name, func(t *testing.T) {
+			got, err := os.ReadFile(filepath.Join(folder, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			compare(t, filepath.Join(golden, name), withoutRun(got))
+		})
 	}
 }
 
@@ -84,13 +86,15 @@ func TestTestdataIsWhatItsGeneratorMakes(t *testing.T) {
 		t.Fatalf("go run testdata/generate.go: %v\n%s", err, out)
 	}
 	for _, name := range []string{"users.csv", "users.parquet", "few.csv"} {
-		want, err := os.ReadFile(filepath.Join(folder, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := os.ReadFile(filepath.Join("..", "..", "testdata", name))
-		if err != nil || !bytes.Equal(want, got) {
-			t.Errorf("testdata/%s is not what testdata/generate.go makes (%v)", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			want, err := os.ReadFile(filepath.Join(folder, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := os.ReadFile(filepath.Join("..", "..", "testdata", name))
+			if err != nil || !bytes.Equal(want, got) {
+				t.Errorf("testdata/%s is not what testdata/generate.go makes (%v)", name, err)
+			}
+		})
 	}
 }

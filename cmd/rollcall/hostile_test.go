@@ -354,14 +354,16 @@ func TestHostileFiles(t *testing.T) {
 		{"zstd with a window of gigabytes", "u.csv.zst",
 			[]byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xb0, 0x03, 0x00, 0x10, 'a', 0x01, 0x00, 0x00}, []string{"u.csv.zst: "}},
 	} {
-		r := runHostile(t, api, tt.name, tt.file, tt.content)
-		r.refused(tt.says...)
-		if strings.Contains(r.stderr, "secret-id") || strings.Contains(r.stderr, "ller") {
-			t.Errorf("%s: it tells an id:\n%s", tt.name, r.stderr)
-		}
-		if limit := uint64(96 << 20); r.allocated > limit {
-			t.Errorf("%s: %d bytes allocated, want %d at most", tt.name, r.allocated, limit)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			r := runHostile(t, api, tt.name, tt.file, tt.content)
+			r.refused(tt.says...)
+			if strings.Contains(r.stderr, "secret-id") || strings.Contains(r.stderr, "ller") {
+				t.Errorf("%s: it tells an id:\n%s", tt.name, r.stderr)
+			}
+			if limit := uint64(96 << 20); r.allocated > limit {
+				t.Errorf("%s: %d bytes allocated, want %d at most", tt.name, r.allocated, limit)
+			}
+		})
 	}
 }
 
@@ -432,12 +434,14 @@ func TestHostileRows(t *testing.T) {
 		{"a context that is none", "u.csv", []byte("user_id,context\na,{\nb,[]\nc,{}\n"), 3, "invalid_context",
 			map[int64]string{1: "line 2: column context: not JSON", 2: "line 3: column context: not a JSON object"}},
 	} {
-		r := runHostile(t, api, tt.name, tt.file, tt.content)
-		r.published(tt.n)
-		r.bad(tt.kind, tt.bad)
-		if limit := uint64(64 << 20); r.allocated > limit {
-			t.Errorf("%s: %d bytes allocated, want %d at most", tt.name, r.allocated, limit)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			r := runHostile(t, api, tt.name, tt.file, tt.content)
+			r.published(tt.n)
+			r.bad(tt.kind, tt.bad)
+			if limit := uint64(64 << 20); r.allocated > limit {
+				t.Errorf("%s: %d bytes allocated, want %d at most", tt.name, r.allocated, limit)
+			}
+		})
 	}
 }
 
@@ -470,11 +474,13 @@ func TestHostileIDs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, id := range ids {
-		if err := w.Write([]string{id, "Germany"}); err != nil {
-			t.Fatal(err)
-		}
-		lines = append(pipeline.AppendObject(lines, []pipeline.Member{{Name: "user_id", Value: pipeline.StringValue(id)}}),
-			'\n')
+		t.Run(id, func(t *testing.T) {
+			if err := w.Write([]string{id, "Germany"}); err != nil {
+				t.Fatal(err)
+			}
+			lines = append(pipeline.AppendObject(lines, []pipeline.Member{{Name: "user_id", Value: pipeline.StringValue(id)}}),
+				'\n')
+		})
 	}
 	w.Flush()
 	check := func(name, file string, content []byte, n int) *hostileRun {
@@ -551,11 +557,13 @@ func TestHostileParquet(t *testing.T) {
 		{"a byte of a page", damagePage(t, first.path("a.parquet"), 1),
 			"u.parquet: column user_id, row group 1: damaged Parquet: the checksum of a page is wrong"},
 	} {
-		r := runHostile(t, api, tt.name, "u.parquet", tt.content)
-		r.refused(tt.says)
-		if limit := uint64(96 << 20); r.allocated > limit {
-			t.Errorf("%s: %d bytes allocated, want %d at most", tt.name, r.allocated, limit)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			r := runHostile(t, api, tt.name, "u.parquet", tt.content)
+			r.refused(tt.says)
+			if limit := uint64(96 << 20); r.allocated > limit {
+				t.Errorf("%s: %d bytes allocated, want %d at most", tt.name, r.allocated, limit)
+			}
+		})
 	}
 	for range 12 {
 		at := rng.IntN(len(good))

@@ -93,8 +93,10 @@ func TestOddKey(t *testing.T) {
 		"a\u200bb": "cannot be seen",
 		"“a”":      "“", "a#b": "#", `a"`: `"`, "größe": "ö", "a\xff": "cannot be seen",
 	} {
-		if got := oddKey(key); want == "" && got != "" || !strings.Contains(got, want) {
-			t.Errorf("oddKey(%q) = %q, want %q in it", key, got, want)
-		}
+		t.Run(key, func(t *testing.T) {
+			if got := oddKey(key); want == "" && got != "" || !strings.Contains(got, want) {
+				t.Errorf("oddKey(%q) = %q, want %q in it", key, got, want)
+			}
+		})
 	}
 }

@@ -441,25 +441,27 @@ func TestNetworkSlowness(t *testing.T) {
 	}
 	tests := map[string]func(*testing.T){}
 	for name, fault := range slow {
-		tests[name] = func(t *testing.T) {
-			api := &faultyAPI{Script: func(user string, n int) *evalserver.Fault {
-				if user == "u-003" || user == "u-007" && n == 0 {
-					return fault
+		t.Run(name, func(t *testing.T) {
+			tests[name] = func(t *testing.T) {
+				api := &faultyAPI{Script: func(user string, n int) *evalserver.Fault {
+					if user == "u-003" || user == "u-007" && n == 0 {
+						return fault
+					}
+					return nil
+				}}
+				r := networkRun{Server: api.start(t), Users: names("u", 30),
+					Args: []string{"--timeout", "3s", "--max-attempts", "3"}}.do(t)
+				code := 0
+				if name == "dripping error" {
+					code = 503
 				}
-				return nil
-			}}
-			r := networkRun{Server: api.start(t), Users: names("u", 30),
-				Args: []string{"--timeout", "3s", "--max-attempts", "3"}}.do(t)
-			code := 0
-			if name == "dripping error" {
-				code = 503
+				r.wantPublished(t, failure{UserID: "u-003", Kind: "unavailable", Status: code, Attempts: 3})
+				ledger{most: 3}.check(t, api, r)
+				if n := api.timesAsked(); n["u-003"] != 3 || n["u-007"] < 2 {
+					t.Errorf("the users whose answers are slow were asked %d and %d times, want 3 and 2", n["u-003"], n["u-007"])
+				}
 			}
-			r.wantPublished(t, failure{UserID: "u-003", Kind: "unavailable", Status: code, Attempts: 3})
-			ledger{most: 3}.check(t, api, r)
-			if n := api.timesAsked(); n["u-003"] != 3 || n["u-007"] < 2 {
-				t.Errorf("the users whose answers are slow were asked %d and %d times, want 3 and 2", n["u-003"], n["u-007"])
-			}
-		}
+		})
 	}
 	together(t, tests)
 }

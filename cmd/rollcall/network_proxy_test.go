@@ -100,20 +100,22 @@ func TestNetworkToxics(t *testing.T) {
 		"limit":              {`{"type":"limit_data","attributes":{"bytes":700}}`, true},
 		"upstream limit":     {`{"type":"limit_data","stream":"upstream","attributes":{"bytes":1000}}`, true},
 	} {
-		tests[name] = func(t *testing.T) {
-			api := &faultyAPI{}
-			proxy := newToxic(t, api.start(t))
-			proxy.Add(tt.toxic)
-			users := names("u", 40)
-			r := networkRun{Server: proxy.URL(), Users: users, Args: []string{"--concurrency", "4"}}.do(t)
-			r.wantPublished(t)
-			if !tt.ends {
-				wantAsked(t, api, users, nil)
-			} else if r.manifest.Requests.Retries == 0 {
-				t.Errorf("%s: nobody was asked again: nothing broke", tt.toxic)
+		t.Run(name, func(t *testing.T) {
+			tests[name] = func(t *testing.T) {
+				api := &faultyAPI{}
+				proxy := newToxic(t, api.start(t))
+				proxy.Add(tt.toxic)
+				users := names("u", 40)
+				r := networkRun{Server: proxy.URL(), Users: users, Args: []string{"--concurrency", "4"}}.do(t)
+				r.wantPublished(t)
+				if !tt.ends {
+					wantAsked(t, api, users, nil)
+				} else if r.manifest.Requests.Retries == 0 {
+					t.Errorf("%s: nobody was asked again: nothing broke", tt.toxic)
+				}
+				ledger{cut: tt.ends}.check(t, api, r)
 			}
-			ledger{cut: tt.ends}.check(t, api, r)
-		}
+		})
 	}
 	// These let nothing through, so they come amid the run and go again.
 	for name, tt := range map[string]string{
@@ -122,25 +124,27 @@ func TestNetworkToxics(t *testing.T) {
 		"lost and closed": `{"type":"timeout","attributes":{"timeout":50}}`,
 		"lost":            `{"type":"timeout","attributes":{"timeout":0}}`,
 	} {
-		tests[name] = func(t *testing.T) {
-			var proxy *toxic
-			api := &faultyAPI{AtRequest: func(n int) {
-				switch n {
-				case 5:
-					proxy.Add(tt)
-				case 15:
-					proxy.Heal()
+		t.Run(name, func(t *testing.T) {
+			tests[name] = func(t *testing.T) {
+				var proxy *toxic
+				api := &faultyAPI{AtRequest: func(n int) {
+					switch n {
+					case 5:
+						proxy.Add(tt)
+					case 15:
+						proxy.Heal()
+					}
+				}}
+				proxy = newToxic(t, api.start(t))
+				r := networkRun{Server: proxy.URL(), Users: names("u", 40),
+					Args: []string{"--timeout", "2s", "--concurrency", "8"}}.do(t)
+				r.wantPublished(t)
+				if n := api.requests(); n < 45 {
+					t.Errorf("%s for 10 requests, and there were %d for 40 users", tt, n)
 				}
-			}}
-			proxy = newToxic(t, api.start(t))
-			r := networkRun{Server: proxy.URL(), Users: names("u", 40),
-				Args: []string{"--timeout", "2s", "--concurrency", "8"}}.do(t)
-			r.wantPublished(t)
-			if n := api.requests(); n < 45 {
-				t.Errorf("%s for 10 requests, and there were %d for 40 users", tt, n)
+				ledger{outage: true}.check(t, api, r)
 			}
-			ledger{outage: true}.check(t, api, r)
-		}
+		})
 	}
 	together(t, tests)
 }
@@ -250,20 +254,22 @@ func TestNetworkPreflight(t *testing.T) {
 			return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>OK</html>")) }
 		}, 1},
 	} {
-		tests[name] = func(t *testing.T) {
-			api := &faultyAPI{Status: tt.status()}
-			users := names("u", 20)
-			var args []string
-			if name == "hung" { // the others have time, however slow the machine is
-				args = []string{"--timeout", "2s"}
+		t.Run(name, func(t *testing.T) {
+			tests[name] = func(t *testing.T) {
+				api := &faultyAPI{Status: tt.status()}
+				users := names("u", 20)
+				var args []string
+				if name == "hung" { // the others have time, however slow the machine is
+					args = []string{"--timeout", "2s"}
+				}
+				r := networkRun{Server: api.start(t), Users: users, Args: args}.do(t)
+				r.wantPublished(t)
+				if n := len(api.arrived) - api.requests(); n < tt.asked || n > tt.asked && name != "hung" {
+					t.Errorf("GET /status: %s: asked %d times, want %d", name, n, tt.asked)
+				}
+				ledger{}.check(t, api, r)
 			}
-			r := networkRun{Server: api.start(t), Users: users, Args: args}.do(t)
-			r.wantPublished(t)
-			if n := len(api.arrived) - api.requests(); n < tt.asked || n > tt.asked && name != "hung" {
-				t.Errorf("GET /status: %s: asked %d times, want %d", name, n, tt.asked)
-			}
-			ledger{}.check(t, api, r)
-		}
+		})
 	}
 	for name, answer := range map[string]string{
 		"the proxy":           "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK",
@@ -273,15 +279,17 @@ func TestNetworkPreflight(t *testing.T) {
 		"in chunks":           "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nO\r\n1\r\nK\r\n0\r\n\r\n",
 		"behind interim ones": "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK",
 	} {
-		tests[name] = func(t *testing.T) {
-			api := &faultyAPI{Proxy: true, Status: func(w http.ResponseWriter, _ *http.Request) { sever(w, answer, false) }}
-			r := networkRun{Server: api.start(t), Users: names("u", 20)}.do(t)
-			r.wantNothing(t, exitFailed, "no-track", "--allow-tracking")
-			if n := api.requests(); n != 0 {
-				t.Errorf("GET /status: %s: %d users were asked about and tracked, want none", name, n)
+		t.Run(name, func(t *testing.T) {
+			tests[name] = func(t *testing.T) {
+				api := &faultyAPI{Proxy: true, Status: func(w http.ResponseWriter, _ *http.Request) { sever(w, answer, false) }}
+				r := networkRun{Server: api.start(t), Users: names("u", 20)}.do(t)
+				r.wantNothing(t, exitFailed, "no-track", "--allow-tracking")
+				if n := api.requests(); n != 0 {
+					t.Errorf("GET /status: %s: %d users were asked about and tracked, want none", name, n)
+				}
+				ledger{}.check(t, api, r)
 			}
-			ledger{}.check(t, api, r)
-		}
+		})
 	}
 	// The proxy's answer breaks off after every byte, and comes whole when it is asked again.
 	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"
@@ -369,20 +377,22 @@ func TestNetworkProxyRefuses(t *testing.T) {
 		{"HTTP_PROXY", 407, []string{"status 407 Proxy Authentication Required", "user:password@host"}},
 		{"http_proxy", 407, []string{"status 407 Proxy Authentication Required", "user:password@host"}},
 	} {
-		tests[fmt.Sprintf("%s %d", tt.variable, tt.status)] = func(t *testing.T) {
-			proxy := &connectProxy{status: func(int32) int { return tt.status }}
-			run := networkRun{Server: "https://api.example.test", Users: names("u", 20), Process: true,
-				Env: map[string]string{tt.variable: proxy.start(t)}}
-			if strings.HasPrefix(strings.ToUpper(tt.variable), "HTTP_") {
-				run.Server, run.Args = "http://api.example.test", []string{"--allow-http"}
+		t.Run(fmt.Sprintf("%+v", tt), func(t *testing.T) {
+			tests[fmt.Sprintf("%s %d", tt.variable, tt.status)] = func(t *testing.T) {
+				proxy := &connectProxy{status: func(int32) int { return tt.status }}
+				run := networkRun{Server: "https://api.example.test", Users: names("u", 20), Process: true,
+					Env: map[string]string{tt.variable: proxy.start(t)}}
+				if strings.HasPrefix(strings.ToUpper(tt.variable), "HTTP_") {
+					run.Server, run.Args = "http://api.example.test", []string{"--allow-http"}
+				}
+				r := run.do(t)
+				r.wantNothing(t, exitFailed, append(tt.said, "the proxy of "+tt.variable+" refused the connection")...)
+				if n := proxy.asked.Load(); n > 2 {
+					t.Errorf("the proxy was asked %d times, want once, or twice", n)
+				}
+				wantNoProxyUser(t, r)
 			}
-			r := run.do(t)
-			r.wantNothing(t, exitFailed, append(tt.said, "the proxy of "+tt.variable+" refused the connection")...)
-			if n := proxy.asked.Load(); n > 2 {
-				t.Errorf("the proxy was asked %d times, want once, or twice", n)
-			}
-			wantNoProxyUser(t, r)
-		}
+		})
 	}
 	tests["no such proxy"] = func(t *testing.T) {
 		r := networkRun{
@@ -503,44 +513,46 @@ func TestNetworkTracking(t *testing.T) {
 			[]string{"/v1/", "/status"}, nil, exitOK, []string{"could not tell", "GET /status: status 401"}, "unproven",
 			"no-track unproven"},
 	} {
-		tests[tt.name] = func(t *testing.T) {
-			server := httptest.NewServer(only(tt.api, tt.prefixes...))
-			defer server.Close()
-			r := networkRun{
-				Server: "http://experiment.example", Users: names("u", 20), Process: true,
-				Env: map[string]string{"HTTP_PROXY": server.URL},
-				Args: append([]string{"--allow-http", "--flag-param",
-					map[bool]string{true: "flag_key", false: "flag_keys"}[tt.api.Proxy]}, tt.args...),
-			}.do(t)
-			if tt.code != exitOK {
-				r.wantNothing(t, tt.code, tt.said...)
-				if n := tt.api.requests(); n > 0 {
-					t.Errorf("%d users were asked about, want none", n)
+		t.Run(tt.name, func(t *testing.T) {
+			tests[tt.name] = func(t *testing.T) {
+				server := httptest.NewServer(only(tt.api, tt.prefixes...))
+				defer server.Close()
+				r := networkRun{
+					Server: "http://experiment.example", Users: names("u", 20), Process: true,
+					Env: map[string]string{"HTTP_PROXY": server.URL},
+					Args: append([]string{"--allow-http", "--flag-param",
+						map[bool]string{true: "flag_key", false: "flag_keys"}[tt.api.Proxy]}, tt.args...),
+				}.do(t)
+				if tt.code != exitOK {
+					r.wantNothing(t, tt.code, tt.said...)
+					if n := tt.api.requests(); n > 0 {
+						t.Errorf("%d users were asked about, want none", n)
+					}
+					return
 				}
-				return
-			}
-			r.wantPublished(t)
-			for _, text := range tt.said {
-				if !strings.Contains(r.stderr, text) {
-					t.Errorf("it said\n%s\nwant something about %q", r.stderr, text)
+				r.wantPublished(t)
+				for _, text := range tt.said {
+					if !strings.Contains(r.stderr, text) {
+						t.Errorf("it said\n%s\nwant something about %q", r.stderr, text)
+					}
+				}
+				if n := strings.Count(r.stderr, "could not tell"); n != min(len(tt.said), 1) {
+					t.Errorf("it said %d times that it could not tell:\n%s", n, r.stderr)
+				}
+				if r.manifest.NoTrack != tt.noTrack {
+					t.Errorf("the manifest says no_track %q, want %q", r.manifest.NoTrack, tt.noTrack)
+				}
+				var report bytes.Buffer
+				code := run([]string{"report", filepath.Join(r.run.Folder, "a.csv")}, &env{
+					Stdin: bytes.NewReader(nil), Stdout: &report, Stderr: &report, Soft: t.Context(), Hard: t.Context(),
+					LookupEnv: func(string) (string, bool) { return "", false },
+				})
+				head, _, _ := strings.Cut(report.String(), "\nFlag ")
+				if code != exitOK || !strings.Contains(head, tt.report) || tt.report == "" && strings.Contains(head, "no-track") {
+					t.Errorf("report: exit code %d, want %q in its head:\n%s", code, tt.report, head)
 				}
 			}
-			if n := strings.Count(r.stderr, "could not tell"); n != min(len(tt.said), 1) {
-				t.Errorf("it said %d times that it could not tell:\n%s", n, r.stderr)
-			}
-			if r.manifest.NoTrack != tt.noTrack {
-				t.Errorf("the manifest says no_track %q, want %q", r.manifest.NoTrack, tt.noTrack)
-			}
-			var report bytes.Buffer
-			code := run([]string{"report", filepath.Join(r.run.Folder, "a.csv")}, &env{
-				Stdin: bytes.NewReader(nil), Stdout: &report, Stderr: &report, Soft: t.Context(), Hard: t.Context(),
-				LookupEnv: func(string) (string, bool) { return "", false },
-			})
-			head, _, _ := strings.Cut(report.String(), "\nFlag ")
-			if code != exitOK || !strings.Contains(head, tt.report) || tt.report == "" && strings.Contains(head, "no-track") {
-				t.Errorf("report: exit code %d, want %q in its head:\n%s", code, tt.report, head)
-			}
-		}
+		})
 	}
 	together(t, tests)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -294,35 +295,37 @@ func TestNetworkPauses(t *testing.T) {
 		"infinite":    func() string { return "Inf" },
 		"no number":   func() string { return "NaN" },
 	} {
-		tests[name] = func(t *testing.T) {
-			const refused = 8
-			all := gather(t, refused)
-			var requests atomic.Int32
-			var met sync.Map
-			api := &faultyAPI{Script: func(user string, n int) *evalserver.Fault {
-				// The very first request goes alone. The next ones meet the limit, all before the first of them knows.
-				if k := requests.Add(1); n > 0 || k == 1 || k > 1+refused {
-					return nil
+		t.Run(name, func(t *testing.T) {
+			tests[name] = func(t *testing.T) {
+				const refused = 8
+				all := gather(t, refused)
+				var requests atomic.Int32
+				var met sync.Map
+				api := &faultyAPI{Script: func(user string, n int) *evalserver.Fault {
+					// The very first request goes alone. The next ones meet the limit, all before the first of them knows.
+					if k := requests.Add(1); n > 0 || k == 1 || k > 1+refused {
+						return nil
+					}
+					met.Store(user, true)
+					all()
+					return &evalserver.Fault{Kind: "429", RetryAfter: retryAfter()}
+				}}
+				users := names("u", 30)
+				// An endless wait would be cut here, and the run goes on then.
+				r := networkRun{Server: api.start(t), Users: users, Args: []string{"--max-outage", "1200ms"}}.do(t)
+				r.wantPublished(t)
+				want := map[string]int{}
+				met.Range(func(user, _ any) bool {
+					want[user.(string)] = 2
+					return true
+				})
+				wantAsked(t, api, users, want)
+				if n := r.manifest.Requests.Pauses; n != 1 {
+					t.Errorf("Retry-After %q: %d pauses for %d answers of one moment, want 1", retryAfter(), n, refused)
 				}
-				met.Store(user, true)
-				all()
-				return &evalserver.Fault{Kind: "429", RetryAfter: retryAfter()}
-			}}
-			users := names("u", 30)
-			// An endless wait would be cut here, and the run goes on then.
-			r := networkRun{Server: api.start(t), Users: users, Args: []string{"--max-outage", "1200ms"}}.do(t)
-			r.wantPublished(t)
-			want := map[string]int{}
-			met.Range(func(user, _ any) bool {
-				want[user.(string)] = 2
-				return true
-			})
-			wantAsked(t, api, users, want)
-			if n := r.manifest.Requests.Pauses; n != 1 {
-				t.Errorf("Retry-After %q: %d pauses for %d answers of one moment, want 1", retryAfter(), n, refused)
+				ledger{}.check(t, api, r)
 			}
-			ledger{}.check(t, api, r)
-		}
+		})
 	}
 	tests["more often than a user may be asked"] = func(t *testing.T) {
 		api := &faultyAPI{Script: func(user string, n int) *evalserver.Fault {
@@ -360,24 +363,26 @@ func TestNetworkRedirects(t *testing.T) {
 	defer other.Close()
 	tests := map[string]func(*testing.T){}
 	for _, code := range []int{300, 301, 302, 303, 304, 307, 308} {
-		for where, to := range map[string]string{"another host": other.URL + "/" + strconv.Itoa(code),
-			"itself": "/v1/vardata?user_id=other", "nowhere": ""} {
-			tests[strconv.Itoa(code)+" to "+where] = func(t *testing.T) {
-				redirect := func(w http.ResponseWriter, _ *http.Request) {
-					if to != "" {
-						w.Header().Set("Location", to)
+		t.Run(fmt.Sprint(code), func(t *testing.T) {
+			for where, to := range map[string]string{"another host": other.URL + "/" + strconv.Itoa(code),
+				"itself": "/v1/vardata?user_id=other", "nowhere": ""} {
+				tests[strconv.Itoa(code)+" to "+where] = func(t *testing.T) {
+					redirect := func(w http.ResponseWriter, _ *http.Request) {
+						if to != "" {
+							w.Header().Set("Location", to)
+						}
+						w.WriteHeader(code)
 					}
-					w.WriteHeader(code)
+					api := &faultyAPI{Status: redirect, Script: func(string, int) *evalserver.Fault { return handling(redirect) }}
+					r := networkRun{Server: api.start(t), Users: names("u", 20)}.do(t)
+					r.wantNothing(t, exitFailed, "redirect", strconv.Itoa(code))
+					if n := api.requests(); n > 1 {
+						t.Errorf("%d to %s: %d requests about users, want 1 at most", code, where, n)
+					}
+					ledger{}.check(t, api, r)
 				}
-				api := &faultyAPI{Status: redirect, Script: func(string, int) *evalserver.Fault { return handling(redirect) }}
-				r := networkRun{Server: api.start(t), Users: names("u", 20)}.do(t)
-				r.wantNothing(t, exitFailed, "redirect", strconv.Itoa(code))
-				if n := api.requests(); n > 1 {
-					t.Errorf("%d to %s: %d requests about users, want 1 at most", code, where, n)
-				}
-				ledger{}.check(t, api, r)
 			}
-		}
+		})
 	}
 	together(t, tests)
 	elsewhere.Range(func(path, header any) bool {

@@ -94,30 +94,32 @@ func TestNetworkTLS(t *testing.T) {
 		"client certificate": {cert: good, config: &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert,
 			MaxVersion: tls.VersionTLS12}, said: "tls"},
 	} {
-		tests[name] = func(t *testing.T) {
-			api := &faultyAPI{}
-			config := &tls.Config{}
-			if tt.config != nil {
-				config = tt.config
-			}
-			config.Certificates = []tls.Certificate{tt.cert}
-			base, file := startTLS(t, api, config)
-			if tt.distrust {
-				file = filepath.Join(t.TempDir(), "none.pem")
-				if err := os.WriteFile(file, nil, 0o600); err != nil {
-					t.Fatal(err)
+		t.Run(name, func(t *testing.T) {
+			tests[name] = func(t *testing.T) {
+				api := &faultyAPI{}
+				config := &tls.Config{}
+				if tt.config != nil {
+					config = tt.config
+				}
+				config.Certificates = []tls.Certificate{tt.cert}
+				base, file := startTLS(t, api, config)
+				if tt.distrust {
+					file = filepath.Join(t.TempDir(), "none.pem")
+					if err := os.WriteFile(file, nil, 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if tt.host != "" {
+					base = strings.Replace(base, "127.0.0.1", tt.host, 1)
+				}
+				r := networkRun{Server: base, Users: names("u", 20), Process: true,
+					Env: map[string]string{"SSL_CERT_FILE": file, "SSL_CERT_DIR": t.TempDir()}}.do(t)
+				r.wantNothing(t, exitFailed, "cannot trust the server", tt.said, "--server")
+				if len(api.arrived) > 0 {
+					t.Errorf("%s: %d requests arrived, want none", name, len(api.arrived))
 				}
 			}
-			if tt.host != "" {
-				base = strings.Replace(base, "127.0.0.1", tt.host, 1)
-			}
-			r := networkRun{Server: base, Users: names("u", 20), Process: true,
-				Env: map[string]string{"SSL_CERT_FILE": file, "SSL_CERT_DIR": t.TempDir()}}.do(t)
-			r.wantNothing(t, exitFailed, "cannot trust the server", tt.said, "--server")
-			if len(api.arrived) > 0 {
-				t.Errorf("%s: %d requests arrived, want none", name, len(api.arrived))
-			}
-		}
+		})
 	}
 	tests["no TLS at all"] = func(t *testing.T) {
 		api := &faultyAPI{}
@@ -175,29 +177,31 @@ func TestNetworkHTTP2(t *testing.T) {
 			return nil
 		}}},
 	} {
-		tests[name] = func(t *testing.T) {
-			config, proto := &tls.Config{Certificates: []tls.Certificate{cert}}, 2
-			if tt.old {
-				config.NextProtos, proto = []string{"http/1.1"}, 1
-			}
-			base, file := startTLS(t, tt.api, config)
-			if tt.proxy != "" {
-				proxy := newToxic(t, base)
-				proxy.Add(tt.proxy)
-				base = "https" + strings.TrimPrefix(proxy.URL(), "http")
-			}
-			r := networkRun{Server: base, Users: users, Process: true, Env: map[string]string{"SSL_CERT_FILE": file}}.do(t)
-			r.wantPublished(t)
-			if tt.exact {
-				wantAsked(t, tt.api, users, nil)
-			}
-			for _, in := range tt.api.arrived {
-				if in.proto != proto {
-					t.Fatalf("%s came over HTTP/%d, want %d", in.path, in.proto, proto)
+		t.Run(name, func(t *testing.T) {
+			tests[name] = func(t *testing.T) {
+				config, proto := &tls.Config{Certificates: []tls.Certificate{cert}}, 2
+				if tt.old {
+					config.NextProtos, proto = []string{"http/1.1"}, 1
 				}
+				base, file := startTLS(t, tt.api, config)
+				if tt.proxy != "" {
+					proxy := newToxic(t, base)
+					proxy.Add(tt.proxy)
+					base = "https" + strings.TrimPrefix(proxy.URL(), "http")
+				}
+				r := networkRun{Server: base, Users: users, Process: true, Env: map[string]string{"SSL_CERT_FILE": file}}.do(t)
+				r.wantPublished(t)
+				if tt.exact {
+					wantAsked(t, tt.api, users, nil)
+				}
+				for _, in := range tt.api.arrived {
+					if in.proto != proto {
+						t.Fatalf("%s came over HTTP/%d, want %d", in.path, in.proto, proto)
+					}
+				}
+				ledger{cut: tt.proxy != ""}.check(t, tt.api, r)
 			}
-			ledger{cut: tt.proxy != ""}.check(t, tt.api, r)
-		}
+		})
 	}
 	together(t, tests)
 }
@@ -273,28 +277,30 @@ func TestNetworkStandardError(t *testing.T) {
 		"GODEBUG, and quiet":   {debug: "http2debug=2", args: []string{"--quiet"}, line: "nothing"},
 		"GODEBUG, and as JSON": {debug: "http2debug=2", args: []string{"--log-format", "json"}, line: `{"time":`},
 	} {
-		tests[name] = func(t *testing.T) {
-			base := ""
-			if tt.debug != "" {
-				base, _ = startTLS(t, &faultyAPI{}, &tls.Config{Certificates: []tls.Certificate{cert}})
-			} else {
-				base = startEchoing(t, cert)
-			}
-			r := networkRun{
-				Server: base, Users: names(canaryUser[0], 8), Process: true,
-				Args: append([]string{"--concurrency", "2"}, tt.args...),
-				Env:  map[string]string{"SSL_CERT_FILE": file, "GODEBUG": tt.debug},
-			}.do(t) // which looks for the key
-			r.wantCode(t, exitOK)
-			if strings.Contains(r.stderr, canaryUser[0]) {
-				t.Errorf("standard error holds ids:\n%.2000s", r.stderr)
-			}
-			for line := range strings.Lines(r.stderr) {
-				if !strings.HasPrefix(line, tt.line) || standardLog.MatchString(line) {
-					t.Errorf("standard error holds the line %q, want lines that begin with %q", line, tt.line)
+		t.Run(name, func(t *testing.T) {
+			tests[name] = func(t *testing.T) {
+				base := ""
+				if tt.debug != "" {
+					base, _ = startTLS(t, &faultyAPI{}, &tls.Config{Certificates: []tls.Certificate{cert}})
+				} else {
+					base = startEchoing(t, cert)
+				}
+				r := networkRun{
+					Server: base, Users: names(canaryUser[0], 8), Process: true,
+					Args: append([]string{"--concurrency", "2"}, tt.args...),
+					Env:  map[string]string{"SSL_CERT_FILE": file, "GODEBUG": tt.debug},
+				}.do(t) // which looks for the key
+				r.wantCode(t, exitOK)
+				if strings.Contains(r.stderr, canaryUser[0]) {
+					t.Errorf("standard error holds ids:\n%.2000s", r.stderr)
+				}
+				for line := range strings.Lines(r.stderr) {
+					if !strings.HasPrefix(line, tt.line) || standardLog.MatchString(line) {
+						t.Errorf("standard error holds the line %q, want lines that begin with %q", line, tt.line)
+					}
 				}
 			}
-		}
+		})
 	}
 	together(t, tests)
 }

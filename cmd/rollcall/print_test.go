@@ -39,9 +39,11 @@ func TestReaderLeaves(t *testing.T) {
 		"users.csv": users, "holds.yaml": "checks:\n  - users: {min: 60}\n", "fails.yaml": "checks:\n  - users: {min: 61}\n",
 		"draft.json": strings.ReplaceAll(string(draft), "tW3kPz1q", "another-salt"),
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 	run := func(t *testing.T, stdout *os.File, args ...string) (code int, stderr string) {
 		t.Helper()
@@ -62,9 +64,11 @@ func TestReaderLeaves(t *testing.T) {
 	const local = "snapshot users.csv --evaluator local --flags dark-mode --quiet --flag-configs "
 	for out, configs := range map[string]string{"a.csv": flags, "b.csv": flags, "c.csv": flags,
 		"changed.csv": "draft.json"} {
-		if code, said := run(t, nil, strings.Fields(local+configs+" --out "+out)...); code != 0 {
-			t.Fatalf("snapshot %s: exit code %d\n%s", out, code, said)
-		}
+		t.Run(out, func(t *testing.T) {
+			if code, said := run(t, nil, strings.Fields(local+configs+" --out "+out)...); code != 0 {
+				t.Fatalf("snapshot %s: exit code %d\n%s", out, code, said)
+			}
+		})
 	}
 	edited, err := os.ReadFile(filepath.Join(dir, "c.csv"))
 	if err != nil {

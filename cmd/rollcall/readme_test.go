@@ -41,9 +41,11 @@ func TestREADME(t *testing.T) {
 	}
 	for name, text := range map[string]string{"users.csv": users.String(),
 		"flags.txt": "checkout-redesign\npricing-test\n", "key": "canary"} {
-		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 	eng := testEngine(t)
 	api := evalserver.New(eng, evalserver.Config{})

@@ -46,19 +46,21 @@ func TestParseExpect(t *testing.T) {
 		"f=a:50,b:50,not_assigned:0":      "a 0.5 b 0.5, assigned 1",
 		"f=a:9999999999999,b:1":           `"9999999999999" is not a valid weight`,
 	} {
-		e, err := parseExpect(text)
-		got := ""
-		if err != nil {
-			if got = err.Error(); !strings.HasPrefix(got, fmt.Sprintf("--expect %q: ", text)) || exitCode(err) != exitUsage {
-				t.Errorf("%s: error %v, want a usage error that names it", text, err)
+		t.Run(text, func(t *testing.T) {
+			e, err := parseExpect(text)
+			got := ""
+			if err != nil {
+				if got = err.Error(); !strings.HasPrefix(got, fmt.Sprintf("--expect %q: ", text)) || exitCode(err) != exitUsage {
+					t.Errorf("%s: error %v, want a usage error that names it", text, err)
+				}
+				got = strings.TrimPrefix(got, fmt.Sprintf("--expect %q: ", text))
+			} else {
+				got = expectationText(e)
 			}
-			got = strings.TrimPrefix(got, fmt.Sprintf("--expect %q: ", text))
-		} else {
-			got = expectationText(e)
-		}
-		if got != want {
-			t.Errorf("%s: %s, want %s", text, got, want)
-		}
+			if got != want {
+				t.Errorf("%s: %s, want %s", text, got, want)
+			}
+		})
 	}
 }
 

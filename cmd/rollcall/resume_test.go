@@ -41,39 +41,41 @@ func TestReplayChecksWhatTheJournalSays(t *testing.T) {
 		}, "more rows than the input has"},
 	}
 	for _, tt := range tests {
-		folder := t.TempDir()
-		out := filepath.Join(folder, "a.csv")
-		path := journal.PathFor(out)
-		args := []string{"snapshot", "../../testdata/few.csv", "--server", "embedded", "--flag-configs",
-			"../../testdata/flags.json", "--out", out}
-		// The first 50 users failing would leave no journal, so a run that allows no failure is given one.
-		users := filepath.Join(folder, "users.csv")
-		text, err := os.ReadFile("../../testdata/few.csv")
-		if err != nil {
-			t.Fatal(err)
-		}
-		long := strings.Repeat("x", 9000)
-		if err := os.WriteFile(users, append(text, (long+",,,,,,\n")...), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		args[1] = users
-		if code, said := inProcess(t, append(args, "--max-errors", "0", "--concurrency", "1")...); code != exitFailed {
-			t.Fatalf("%s: exit code %d, want %d; it said:\n%s", tt.name, code, exitFailed, said)
-		}
-		rewriteJournal(t, path, tt.change)
-		code, said := inProcess(t, args...)
-		if tt.want == "" {
-			if code != exitSomeFailed || !strings.Contains(said, "resuming") {
-				t.Errorf("%s: exit code %d, want %d; it said:\n%s", tt.name, code, exitSomeFailed, said)
+		t.Run(tt.name, func(t *testing.T) {
+			folder := t.TempDir()
+			out := filepath.Join(folder, "a.csv")
+			path := journal.PathFor(out)
+			args := []string{"snapshot", "../../testdata/few.csv", "--server", "embedded", "--flag-configs",
+				"../../testdata/flags.json", "--out", out}
+			// The first 50 users failing would leave no journal, so a run that allows no failure is given one.
+			users := filepath.Join(folder, "users.csv")
+			text, err := os.ReadFile("../../testdata/few.csv")
+			if err != nil {
+				t.Fatal(err)
 			}
-			continue
-		}
-		if code != exitFailed || !strings.Contains(said, tt.want) || !strings.Contains(said, "--fresh") {
-			t.Errorf("%s: exit code %d, want %d and %q; it said:\n%s", tt.name, code, exitFailed, tt.want, said)
-		}
-		if _, err := os.Stat(out); err == nil {
-			t.Errorf("%s: it published", tt.name)
-		}
+			long := strings.Repeat("x", 9000)
+			if err := os.WriteFile(users, append(text, (long+",,,,,,\n")...), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			args[1] = users
+			if code, said := inProcess(t, append(args, "--max-errors", "0", "--concurrency", "1")...); code != exitFailed {
+				t.Fatalf("%s: exit code %d, want %d; it said:\n%s", tt.name, code, exitFailed, said)
+			}
+			rewriteJournal(t, path, tt.change)
+			code, said := inProcess(t, args...)
+			if tt.want == "" {
+				if code != exitSomeFailed || !strings.Contains(said, "resuming") {
+					t.Errorf("%s: exit code %d, want %d; it said:\n%s", tt.name, code, exitSomeFailed, said)
+				}
+				return
+			}
+			if code != exitFailed || !strings.Contains(said, tt.want) || !strings.Contains(said, "--fresh") {
+				t.Errorf("%s: exit code %d, want %d and %q; it said:\n%s", tt.name, code, exitFailed, tt.want, said)
+			}
+			if _, err := os.Stat(out); err == nil {
+				t.Errorf("%s: it published", tt.name)
+			}
+		})
 	}
 }
 

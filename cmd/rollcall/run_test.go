@@ -73,21 +73,23 @@ func TestInterruptible(t *testing.T) {
 
 func TestSampledRowsAreSpreadEvenly(t *testing.T) {
 	for _, tt := range []struct{ n, rows int64 }{{4, 10}, {1, 10}, {10, 10}, {3, 1000}, {7, 8}, {1 << 30, 1 << 40}} {
-		last, smallest, largest := int64(-1), int64(1)<<62, int64(0)
-		for i := range min(tt.n, 1000) {
-			row := sampledRow(i, tt.rows, tt.n)
-			if row <= last || row >= tt.rows {
-				t.Fatalf("sampledRow(%d, %d, %d) = %d after %d, want more than that and less than the rows", i, tt.rows, tt.n, row,
-					last)
+		t.Run(fmt.Sprintf("%+v", tt), func(t *testing.T) {
+			last, smallest, largest := int64(-1), int64(1)<<62, int64(0)
+			for i := range min(tt.n, 1000) {
+				row := sampledRow(i, tt.rows, tt.n)
+				if row <= last || row >= tt.rows {
+					t.Fatalf("sampledRow(%d, %d, %d) = %d after %d, want more than that and less than the rows", i, tt.rows, tt.n, row,
+						last)
+				}
+				if last >= 0 {
+					smallest, largest = min(smallest, row-last), max(largest, row-last)
+				}
+				last = row
 			}
-			if last >= 0 {
-				smallest, largest = min(smallest, row-last), max(largest, row-last)
+			if largest > 0 && largest-smallest > 1 {
+				t.Errorf("%d of %d: gaps from %d to %d, want them to differ by 1 at most", tt.n, tt.rows, smallest, largest)
 			}
-			last = row
-		}
-		if largest > 0 && largest-smallest > 1 {
-			t.Errorf("%d of %d: gaps from %d to %d, want them to differ by 1 at most", tt.n, tt.rows, smallest, largest)
-		}
+		})
 	}
 }
 
@@ -96,16 +98,20 @@ func TestErrorLimit(t *testing.T) {
 		text        string
 		total, most int64
 	}{{"0", 100, 0}, {"5", 100, 5}, {"1%", 1000, 10}, {"0.5%", 1000, 5}, {"100%", 3, 3}, {"10%", 5, 0}} {
-		var l errorLimit
-		if err := l.parse(tt.text); err != nil || l.most(tt.total) != tt.most {
-			t.Errorf("--max-errors %s of %d users: %d, %v; want %d", tt.text, tt.total, l.most(tt.total), err, tt.most)
-		}
+		t.Run(tt.text, func(t *testing.T) {
+			var l errorLimit
+			if err := l.parse(tt.text); err != nil || l.most(tt.total) != tt.most {
+				t.Errorf("--max-errors %s of %d users: %d, %v; want %d", tt.text, tt.total, l.most(tt.total), err, tt.most)
+			}
+		})
 	}
 	for _, text := range []string{"-1", "x", "101%", "-1%", "%", "NaN%", "1.5"} {
-		var l errorLimit
-		if err := l.parse(text); exitCode(err) != exitUsage {
-			t.Errorf("--max-errors %s: %v, want a usage error", text, err)
-		}
+		t.Run(text, func(t *testing.T) {
+			var l errorLimit
+			if err := l.parse(text); exitCode(err) != exitUsage {
+				t.Errorf("--max-errors %s: %v, want a usage error", text, err)
+			}
+		})
 	}
 }
 
@@ -114,14 +120,18 @@ func TestHumanForms(t *testing.T) {
 		9 * time.Millisecond: "10ms", 0: "0s", 1540 * time.Millisecond: "1.5s", 83 * time.Second: "1m23s", 2*time.Hour +
 			5*time.Minute: "2h05m", -1: "0s",
 	} {
-		if got := roundDuration(d); got != want {
-			t.Errorf("roundDuration(%d) = %s, want %s", d, got, want)
-		}
+		t.Run(fmt.Sprint(d), func(t *testing.T) {
+			if got := roundDuration(d); got != want {
+				t.Errorf("roundDuration(%d) = %s, want %s", d, got, want)
+			}
+		})
 	}
 	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 1_500_000: "1.5 MB"} {
-		if got := formatBytes(n); got != want {
-			t.Errorf("formatBytes(%d) = %s, want %s", n, got, want)
-		}
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			if got := formatBytes(n); got != want {
+				t.Errorf("formatBytes(%d) = %s, want %s", n, got, want)
+			}
+		})
 	}
 }
 
@@ -134,8 +144,10 @@ func TestWrapHint(t *testing.T) {
 		strings.Repeat("word ", 20): "  " + strings.TrimSpace(strings.Repeat("word ", 15)) + "\n  " +
 			strings.TrimSpace(strings.Repeat("word ", 5)) + "\n",
 	} {
-		if got := wrapHint(text); got != want {
-			t.Errorf("wrapHint(%q) = %q, want %q", text, got, want)
-		}
+		t.Run(text, func(t *testing.T) {
+			if got := wrapHint(text); got != want {
+				t.Errorf("wrapHint(%q) = %q, want %q", text, got, want)
+			}
+		})
 	}
 }

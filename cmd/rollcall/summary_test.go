@@ -24,20 +24,22 @@ func TestSummaryFitsTheTerminal(t *testing.T) {
 		},
 	}
 	for width, cut := range map[int]bool{80: true, 100: true, 200: false} {
-		text := summaryText(m, "", 0, width)
-		table, _, _ := strings.Cut(text[strings.Index(text, "FLAG"):], "\n\n")
-		for line := range strings.Lines(table) {
-			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > width {
-				t.Errorf("at %d columns, a line of %d: %s", width, n, line)
+		t.Run(fmt.Sprint(width), func(t *testing.T) {
+			text := summaryText(m, "", 0, width)
+			table, _, _ := strings.Cut(text[strings.Index(text, "FLAG"):], "\n\n")
+			for line := range strings.Lines(table) {
+				if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > width {
+					t.Errorf("at %d columns, a line of %d: %s", width, n, line)
+				}
 			}
-		}
-		if got := !strings.Contains(table, long); got != cut {
-			t.Errorf("at %d columns, a flag's name of %d characters was cut: %t, want %t:\n%s", width,
-				utf8.RuneCountInString(long), got, cut, table)
-		}
-		if !strings.Contains(table, "short ") || !strings.Contains(table, "(not assigned)") {
-			t.Errorf("at %d columns, short names are cut:\n%s", width, table)
-		}
+			if got := !strings.Contains(table, long); got != cut {
+				t.Errorf("at %d columns, a flag's name of %d characters was cut: %t, want %t:\n%s", width,
+					utf8.RuneCountInString(long), got, cut, table)
+			}
+			if !strings.Contains(table, "short ") || !strings.Contains(table, "(not assigned)") {
+				t.Errorf("at %d columns, short names are cut:\n%s", width, table)
+			}
+		})
 	}
 }
 
@@ -62,9 +64,11 @@ func TestSummaryIsBounded(t *testing.T) {
 	}
 	for _, want := range []string{"v19999", "v19980", "(19,980 more)", "199,590,210",
 		"and 30 more flags; the manifest has all", "flag-30"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("the summary does not have %q:\n%s", want, text)
-		}
+		t.Run(want, func(t *testing.T) {
+			if !strings.Contains(text, want) {
+				t.Errorf("the summary does not have %q:\n%s", want, text)
+			}
+		})
 	}
 	for _, unwanted := range []string{"v19979", "flag-29"} {
 		if strings.Contains(text, unwanted) {

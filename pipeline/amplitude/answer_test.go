@@ -121,9 +121,11 @@ func TestAnswerWithManyFlags(t *testing.T) {
 		t.Errorf("%d variants, %v", len(got), err)
 	}
 	for _, again := range []string{"f0", "f31", "f32", "f999"} {
-		if _, err := parseAnswer(text[:len(text)-1] + `,"` + again + `":{"key":"on"}}`); err == nil {
-			t.Errorf("%s twice, and no error", again)
-		}
+		t.Run(again, func(t *testing.T) {
+			if _, err := parseAnswer(text[:len(text)-1] + `,"` + again + `":{"key":"on"}}`); err == nil {
+				t.Errorf("%s twice, and no error", again)
+			}
+		})
 	}
 }
 
@@ -132,10 +134,12 @@ func TestFlagsMustBeAnArray(t *testing.T) {
 		`[]`: true, ` [{"key":"f"}] `: true, `{}`: false, `[`: false, `[] []`: false, ``: false, `null`: false,
 		"[\"\xff\"]": false, `[1,]`: false,
 	} {
-		var p parser
-		if err := p.parseArray([]byte(in)); (err == nil) != ok {
-			t.Errorf("%q: %v, want ok %v", in, err, ok)
-		}
+		t.Run(in, func(t *testing.T) {
+			var p parser
+			if err := p.parseArray([]byte(in)); (err == nil) != ok {
+				t.Errorf("%q: %v, want ok %v", in, err, ok)
+			}
+		})
 	}
 }
 

@@ -270,11 +270,13 @@ func TestBackoff(t *testing.T) {
 		0: 200 * time.Millisecond, 1: 200 * time.Millisecond, 2: 400 * time.Millisecond, 3: 800 * time.Millisecond,
 		6: 6400 * time.Millisecond, 7: 10 * time.Second, 8: 10 * time.Second, 1000: 10 * time.Second,
 	} {
-		for _, jitter := range []float64{0, 0.25, 0.999} {
-			if got, want := backoffWait(attempt, jitter), time.Duration(jitter*float64(limit)); got != want {
-				t.Errorf("backoff(%d, %v) = %v, want %v", attempt, jitter, got, want)
+		t.Run(fmt.Sprint(attempt), func(t *testing.T) {
+			for _, jitter := range []float64{0, 0.25, 0.999} {
+				if got, want := backoffWait(attempt, jitter), time.Duration(jitter*float64(limit)); got != want {
+					t.Errorf("backoff(%d, %v) = %v, want %v", attempt, jitter, got, want)
+				}
 			}
-		}
+		})
 	}
 }
 
@@ -285,15 +287,19 @@ func TestHistogram(t *testing.T) {
 	}
 	for q, want := range map[float64]time.Duration{0.5: 500 * time.Millisecond, 0.9: 900 * time.Millisecond,
 		0.99: 990 * time.Millisecond} {
-		if got := h.quantile(q); got < want || float64(got) > 1.07*float64(want) {
-			t.Errorf("quantile(%v) = %v, want %v and at most 7 %% more", q, got, want)
-		}
+		t.Run(fmt.Sprint(q), func(t *testing.T) {
+			if got := h.quantile(q); got < want || float64(got) > 1.07*float64(want) {
+				t.Errorf("quantile(%v) = %v, want %v and at most 7 %% more", q, got, want)
+			}
+		})
 	}
 	for _, d := range []time.Duration{-1, 0, 1, time.Microsecond, 15 * time.Microsecond, 16 * time.Microsecond, 1 << 40,
 		1<<63 - 1} {
-		b := bucketOf(d)
-		if b < 0 || b >= len(h.counts) || bucketEnd(b) < d && bucketEnd(b) > 0 {
-			t.Errorf("bucket(%v) = %d, which ends at %v", d, b, bucketEnd(b))
-		}
+		t.Run(fmt.Sprint(d), func(t *testing.T) {
+			b := bucketOf(d)
+			if b < 0 || b >= len(h.counts) || bucketEnd(b) < d && bucketEnd(b) > 0 {
+				t.Errorf("bucket(%v) = %d, which ends at %v", d, b, bucketEnd(b))
+			}
+		})
 	}
 }

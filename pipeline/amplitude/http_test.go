@@ -146,22 +146,24 @@ func TestFatalAnswersStopAtOnce(t *testing.T) {
 		{301, "https://evil.example"}, {302, "https://evil.example"}, {304, "304"}, {307, "redirects"}, {308, "redirects"},
 		{404, "/v1/vardata"}, {405, "405"}, {501, "501"},
 	} {
-		var n atomic.Int32
-		base := newServer(t, func(w http.ResponseWriter, r *http.Request) {
-			n.Add(1)
-			w.Header().Set("Location", "https://user:SECRET@evil.example/SECRET?"+r.URL.RawQuery)
-			w.WriteHeader(tt.status)
-		})
-		errs := evaluateUsers(t.Context(), newClient(t, Config{BaseURL: base}), 200, 64)
-		for _, err := range errs {
-			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "SECRET") ||
-				pipeline.Hint(err) == "" {
-				t.Fatalf("%d: %v", tt.status, err)
+		t.Run(fmt.Sprintf("%+v", tt), func(t *testing.T) {
+			var n atomic.Int32
+			base := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+				n.Add(1)
+				w.Header().Set("Location", "https://user:SECRET@evil.example/SECRET?"+r.URL.RawQuery)
+				w.WriteHeader(tt.status)
+			})
+			errs := evaluateUsers(t.Context(), newClient(t, Config{BaseURL: base}), 200, 64)
+			for _, err := range errs {
+				if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "SECRET") ||
+					pipeline.Hint(err) == "" {
+					t.Fatalf("%d: %v", tt.status, err)
+				}
 			}
-		}
-		if n.Load() != 1 {
-			t.Errorf("%d: %d requests, want 1", tt.status, n.Load())
-		}
+			if n.Load() != 1 {
+				t.Errorf("%d: %d requests, want 1", tt.status, n.Load())
+			}
+		})
 	}
 }
 
@@ -535,29 +537,33 @@ func TestConnectionsThatWaitingDoesNotMend(t *testing.T) {
 			return 0, nil, "", &url.Error{Op: "Get", URL: r.URL.String(), Err: notFound}
 		}}, "dns"},
 	} {
-		c := newClient(t, Config{BaseURL: tt.base, RoundTripper: tt.rt})
-		errs := evaluateUsers(t.Context(), c, 100, 64)
-		_, err := newClient(t, Config{BaseURL: tt.base, RoundTripper: tt.rt}).Preflight(t.Context())
-		for _, err := range append(errs, err) {
-			ce, ok := errors.AsType[*ConnectError](err)
-			if !ok || ce.Class != tt.class || pipeline.Hint(err) == "" || strings.Contains(err.Error(), "SECRET") {
-				t.Fatalf("%s: %v", name, err)
+		t.Run(name, func(t *testing.T) {
+			c := newClient(t, Config{BaseURL: tt.base, RoundTripper: tt.rt})
+			errs := evaluateUsers(t.Context(), c, 100, 64)
+			_, err := newClient(t, Config{BaseURL: tt.base, RoundTripper: tt.rt}).Preflight(t.Context())
+			for _, err := range append(errs, err) {
+				ce, ok := errors.AsType[*ConnectError](err)
+				if !ok || ce.Class != tt.class || pipeline.Hint(err) == "" || strings.Contains(err.Error(), "SECRET") {
+					t.Fatalf("%s: %v", name, err)
+				}
 			}
-		}
-		if n := c.Stats().TransportErrors[tt.class]; n != 1 {
-			t.Errorf("%s: tried %d times, want 1", name, n)
-		}
+			if n := c.Stats().TransportErrors[tt.class]; n != 1 {
+				t.Errorf("%s: tried %d times, want 1", name, n)
+			}
+		})
 	}
 }
 
 func TestFlagsRefusesWhatIsNoArray(t *testing.T) {
 	for body, want := range map[string]string{`{}`: "not a JSON array", `[`: "not complete", `[] x`: "more text",
 		``: "empty"} {
-		base := newServer(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })
-		_, err := newClient(t, Config{BaseURL: base, MaxAttempts: 1}).Flags(t.Context())
-		if _, ok := errors.AsType[*pipeline.UserError](err); err == nil || ok || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %s", body, err, want)
-		}
+		t.Run(body, func(t *testing.T) {
+			base := newServer(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })
+			_, err := newClient(t, Config{BaseURL: base, MaxAttempts: 1}).Flags(t.Context())
+			if _, ok := errors.AsType[*pipeline.UserError](err); err == nil || ok || !strings.Contains(err.Error(), want) {
+				t.Errorf("%q: %v, want %s", body, err, want)
+			}
+		})
 	}
 	var query string
 	base := newServer(t, func(w http.ResponseWriter, r *http.Request) {
@@ -617,17 +623,19 @@ func TestNothingLeaks(t *testing.T) {
 		"400":  "HTTP/1.1 400 SECRET\r\n\r\nSECRET",
 		"html": "HTTP/1.1 200 OK\r\n\r\n<SECRET>", "503": "HTTP/1.1 503 SECRET\r\n\r\nSECRET",
 	} {
-		base := rawServer(t, func(conn net.Conn, _ int, _ *http.Request) bool {
-			_, _ = io.WriteString(conn, answer)
-			return false
+		t.Run(name, func(t *testing.T) {
+			base := rawServer(t, func(conn net.Conn, _ int, _ *http.Request) bool {
+				_, _ = io.WriteString(conn, answer)
+				return false
+			})
+			c := newClient(t, Config{BaseURL: base, Key: key, KeySource: "here", MaxAttempts: 1, MaxOutage: time.Millisecond,
+				Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+			_, err := c.Evaluate(t.Context(), &pipeline.User{UserID: "SECRET-ID"})
+			if err == nil {
+				t.Errorf("%s: no error", name)
+			}
+			texts += fmt.Sprintf("%s: %v %+v %#v %s\n", name, err, err, err, pipeline.Hint(err))
 		})
-		c := newClient(t, Config{BaseURL: base, Key: key, KeySource: "here", MaxAttempts: 1, MaxOutage: time.Millisecond,
-			Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
-		_, err := c.Evaluate(t.Context(), &pipeline.User{UserID: "SECRET-ID"})
-		if err == nil {
-			t.Errorf("%s: no error", name)
-		}
-		texts += fmt.Sprintf("%s: %v %+v %#v %s\n", name, err, err, err, pipeline.Hint(err))
 	}
 	if all := texts + log.String(); strings.Contains(all, "SECRET") || strings.Contains(all, "CANARY") {
 		t.Errorf("ids, text of answers or the key in:\n%s", all)

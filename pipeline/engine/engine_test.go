@@ -161,9 +161,11 @@ func TestBucketDistribution(t *testing.T) {
 		got[e.Evaluate(&pipeline.User{UserID: fmt.Sprint("user-", i)}, nil)[0].Key]++
 	}
 	for key, p := range map[string]float64{"on": 0.125, "off": 0.375, "rest": 0.5} {
-		if slack := 3 * math.Sqrt(n*p*(1-p)); math.Abs(float64(got[key])-n*p) > slack {
-			t.Errorf("%s: %d of %d, want %.0f ± %.0f", key, got[key], n, n*p, slack)
-		}
+		t.Run(key, func(t *testing.T) {
+			if slack := 3 * math.Sqrt(n*p*(1-p)); math.Abs(float64(got[key])-n*p) > slack {
+				t.Errorf("%s: %d of %d, want %.0f ± %.0f", key, got[key], n, n*p, slack)
+			}
+		})
 	}
 	if v := e.Evaluate(&pipeline.User{DeviceID: "d"}, nil); v[0].Key != "rest" {
 		t.Errorf("without a bucketing value: %q, want the segment's own variant", v[0].Key)
@@ -186,9 +188,11 @@ func TestDependencies(t *testing.T) {
 		{[]string{"c", "a", "c", "nope"}, []string{"a=slot", "c=on"}},
 		{[]string{}, []string{}},
 	} {
-		if diff := cmp.Diff(tt.want, variantKeys(e.Evaluate(&pipeline.User{UserID: "u"}, tt.ask))); diff != "" {
-			t.Errorf("asked for %q (-want +got):\n%s", tt.ask, diff)
-		}
+		t.Run(fmt.Sprintf("%+v", tt), func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, variantKeys(e.Evaluate(&pipeline.User{UserID: "u"}, tt.ask))); diff != "" {
+				t.Errorf("asked for %q (-want +got):\n%s", tt.ask, diff)
+			}
+		})
 	}
 	if got, want := string(e.Configs([]string{"b"})), `[`+
 		strings.Split(dependent, "\n")[2]; !strings.HasPrefix(got, `[{"key":"b"`) || !strings.Contains(got, `{"key":"a"`) ||
@@ -228,11 +232,13 @@ func TestMetadataAndPayload(t *testing.T) {
 			Metadata: `{"flagType":"experiment","experimentKey":"flag","a":1,"b":[1,2],"deployed":true,"evaluationMode":"local","default":true}`},
 			"", "experiment", true, true, false}},
 	} {
-		v := e.Evaluate(&pipeline.User{UserID: tt.user}, nil)[0]
-		got := fields{v.Variant, v.ValueJSON, v.FlagType, v.Default, v.Deployed, v.Answered()}
-		if diff := cmp.Diff(tt.want, got); diff != "" {
-			t.Errorf("user %s (-want +got):\n%s", tt.user, diff)
-		}
+		t.Run(tt.user, func(t *testing.T) {
+			v := e.Evaluate(&pipeline.User{UserID: tt.user}, nil)[0]
+			got := fields{v.Variant, v.ValueJSON, v.FlagType, v.Default, v.Deployed, v.Answered()}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("user %s (-want +got):\n%s", tt.user, diff)
+			}
+		})
 	}
 	want := []engine.Flag{{Key: "f", Variants: []string{"default", "number", "on"}, FlagType: "experiment",
 		EvaluationMode: "local", ExperimentKey: "flag", Deployed: true}}
@@ -254,11 +260,13 @@ func TestAnswered(t *testing.T) {
 		{`{"flagType":"holdout-group"}`, false},
 		{`{"flagType":"release-group"}`, false},
 	} {
-		e := parseConfigs(t, `[{"key":"f","metadata":`+tt.metadata+`,"variants":{"on":{}},"segments":[{"variant":"on"}]}]`)
-		v := e.Evaluate(&pipeline.User{UserID: "u"}, nil)[0]
-		if v.Answered() != tt.want || v.Key != "on" { // without a key, its name
-			t.Errorf("metadata %s: key %q, answered %v, want %v", tt.metadata, v.Key, v.Answered(), tt.want)
-		}
+		t.Run(tt.metadata, func(t *testing.T) {
+			e := parseConfigs(t, `[{"key":"f","metadata":`+tt.metadata+`,"variants":{"on":{}},"segments":[{"variant":"on"}]}]`)
+			v := e.Evaluate(&pipeline.User{UserID: "u"}, nil)[0]
+			if v.Answered() != tt.want || v.Key != "on" { // without a key, its name
+				t.Errorf("metadata %s: key %q, answered %v, want %v", tt.metadata, v.Key, v.Answered(), tt.want)
+			}
+		})
 	}
 }
 
@@ -272,10 +280,12 @@ func TestDuplicateNames(t *testing.T) {
 		{`{"key":"f","variants":{"a":{"key":"a"}},"segments":[{"variant":"a","bucket":{"salt":"s"},"bucket":{"selector":[],"salt":"t","allocations":[]}}]}`, "f=a"},
 		{`{"key":"g","key":"f","variants":{"a":{"key":"b","key":"a"}},"segments":[{"variant":"a"}]}`, "f=a"},
 	} {
-		got := strings.Join(variantKeys(parseConfigs(t, "["+tt.flag+"]").Evaluate(&pipeline.User{UserID: "u"}, nil)), " ")
-		if got != tt.want {
-			t.Errorf("%s: %q, want %q", tt.flag, got, tt.want)
-		}
+		t.Run(tt.flag, func(t *testing.T) {
+			got := strings.Join(variantKeys(parseConfigs(t, "["+tt.flag+"]").Evaluate(&pipeline.User{UserID: "u"}, nil)), " ")
+			if got != tt.want {
+				t.Errorf("%s: %q, want %q", tt.flag, got, tt.want)
+			}
+		})
 	}
 	if _, err := engine.Parse([]byte(`[{"key":"f","variants":{},"segments":[{"bucket":{"salt":"s"},"bucket":{"allocations":[]}}]}]`)); err == nil {
 		t.Error("a bucket without a salt of its own: no error")

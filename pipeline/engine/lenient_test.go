@@ -80,9 +80,11 @@ func TestParseLenientErrors(t *testing.T) {
 		`[{"key":"f","segments":[]}]`,
 		`[{"key":"f","variants":{},"segments":[],"dependencies":["g"]},{"key":"g","variants":{},"segments":[],"dependencies":["f"]}]`,
 	} {
-		if _, err := engine.ParseLenient([]byte(configs)); err == nil {
-			t.Errorf("ParseLenient(%s): no error", configs)
-		}
+		t.Run(configs, func(t *testing.T) {
+			if _, err := engine.ParseLenient([]byte(configs)); err == nil {
+				t.Errorf("ParseLenient(%s): no error", configs)
+			}
+		})
 	}
 	e, err := engine.ParseLenient([]byte(dependent))
 	if err != nil || len(e.Unanswered()) != 0 {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -35,9 +36,11 @@ func FuzzParseStrings(f *testing.F) {
 func TestParseStrings(t *testing.T) {
 	for s, want := range map[string][]string{`["partner"]`: {"partner"}, `["a", "b c" , "", "ü"]`: nil,
 		`[ "a", "b c" , "" ]`: {"a", "b c"}} {
-		if got, ok := parseStrings(nil, s); ok != (want != nil) || ok && !slices.Equal(got, want) {
-			t.Errorf("%s: %q, %v, want %q", s, got, ok, want)
-		}
+		t.Run(s, func(t *testing.T) {
+			if got, ok := parseStrings(nil, s); ok != (want != nil) || ok && !slices.Equal(got, want) {
+				t.Errorf("%s: %q, %v, want %q", s, got, ok, want)
+			}
+		})
 	}
 }
 
@@ -50,10 +53,12 @@ func TestPropertiesOfAnyKind(t *testing.T) {
 		{`null`, "p", "(none)"},
 		{`{"p":"v"}`, "p", "v"},
 	} {
-		e := mustParse(t, `[{"key":"f","variants":{"on":{}},"segments":[{"variant":"on","conditions":[[{"selector":["context","user","user_properties","`+tt.name+`"],"op":"is","values":["`+tt.want+`"]}]]}]}]`)
-		if len(e.Evaluate(parseUser(t, `{"user_id":"u","user_properties":`+tt.properties+`}`), nil)) != 1 {
-			t.Errorf("%s of %s is not %s", tt.name, tt.properties, tt.want)
-		}
+		t.Run(fmt.Sprintf("%+v", tt), func(t *testing.T) {
+			e := mustParse(t, `[{"key":"f","variants":{"on":{}},"segments":[{"variant":"on","conditions":[[{"selector":["context","user","user_properties","`+tt.name+`"],"op":"is","values":["`+tt.want+`"]}]]}]}]`)
+			if len(e.Evaluate(parseUser(t, `{"user_id":"u","user_properties":`+tt.properties+`}`), nil)) != 1 {
+				t.Errorf("%s of %s is not %s", tt.name, tt.properties, tt.want)
+			}
+		})
 	}
 }
 
@@ -76,8 +81,10 @@ func TestManyMembers(t *testing.T) {
 		{UserID: "u"},
 	}
 	for i, want := range []int{1, 1, 0, 0, 1} {
-		if got := len(e.Evaluate(users[i%len(users)], nil)); got != want {
-			t.Errorf("user %d: %d variants, want %d", i%len(users), got, want)
-		}
+		t.Run(fmt.Sprint(want), func(t *testing.T) {
+			if got := len(e.Evaluate(users[i%len(users)], nil)); got != want {
+				t.Errorf("user %d: %d variants, want %d", i%len(users), got, want)
+			}
+		})
 	}
 }

@@ -66,9 +66,11 @@ func TestSplitsOfTestFlags(t *testing.T) {
 		"legacy-export":     ":",
 		"team-workspaces":   "clustered, clustered:  context.groups.org.group_name",
 	} {
-		if got[flag] != want {
-			t.Errorf("%s: %s, want %s", flag, got[flag], want)
-		}
+		t.Run(flag, func(t *testing.T) {
+			if got[flag] != want {
+				t.Errorf("%s: %s, want %s", flag, got[flag], want)
+			}
+		})
 	}
 	want := []string{
 		"holdout-2026-h1 holdout-group checkout-redesign[on]",

@@ -161,25 +161,27 @@ func TestResumeWithKey(t *testing.T) {
 	}
 	for i, step := range []struct{ was, next string }{{secret, ""}, {secret, "rotated"}, {"rotated", ""},
 		{"rotated", "rotated again"}, {"rotated again", ""}} {
-		r, _, err := replayAll(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !r.Header().Key.Matches(step.was) || r.Resumes() != i || r.NewKeys() != i/2 {
-			t.Errorf("resume %d: key of %q: %v; %d resumes, %d new keys; want that key, %d and %d",
-				i, step.was, r.Header().Key.Matches(step.was), r.Resumes(), r.NewKeys(), i, i/2)
-		}
-		if step.next == "" {
-			w, err = r.Resume()
-		} else {
-			w, err = r.ResumeWithKey(NewKey(step.next))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
+		t.Run(fmt.Sprintf("%+v", step), func(t *testing.T) {
+			r, _, err := replayAll(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !r.Header().Key.Matches(step.was) || r.Resumes() != i || r.NewKeys() != i/2 {
+				t.Errorf("resume %d: key of %q: %v; %d resumes, %d new keys; want that key, %d and %d",
+					i, step.was, r.Header().Key.Matches(step.was), r.Resumes(), r.NewKeys(), i, i/2)
+			}
+			if step.next == "" {
+				w, err = r.Resume()
+			} else {
+				w, err = r.ResumeWithKey(NewKey(step.next))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }
 
@@ -229,9 +231,11 @@ func TestPathFor(t *testing.T) {
 		strings.Repeat("n", 220): "." + strings.Repeat("n", 220) + ".rollcall",
 		strings.Repeat("n", 255): "." + strings.Repeat("n", 203) + "-3bb555e4ed3e8c6e.rollcall",
 	} {
-		if got := PathFor(out); got != want {
-			t.Errorf("PathFor(%s) = %s, want %s", out, got, want)
-		}
+		t.Run(out, func(t *testing.T) {
+			if got := PathFor(out); got != want {
+				t.Errorf("PathFor(%s) = %s, want %s", out, got, want)
+			}
+		})
 	}
 }
 

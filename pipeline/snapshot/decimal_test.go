@@ -46,51 +46,53 @@ func TestReadDecimals(t *testing.T) {
 		{"bytes of any length", parquet.Types.ByteArray, -1, schema.NewDecimalLogicalType(20, 2), []string{}, nil,
 			"which rollcall never writes"},
 	} {
-		node, err := schema.NewPrimitiveNodeLogical("c", parquet.Repetitions.Required, test.l, test.typ, test.length, -1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		root, err := schema.NewGroupNode("schema", parquet.Repetitions.Required, schema.FieldList{node}, -1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var b bytes.Buffer
-		w := file.NewParquetWriter(&b, root)
-		column, err := w.AppendRowGroup().NextColumn()
-		if err != nil {
-			t.Fatal(err)
-		}
-		switch c := column.(type) {
-		case *file.Int32ColumnChunkWriter:
-			_, err = c.WriteBatch(test.values.([]int32), nil, nil)
-		case *file.Int64ColumnChunkWriter:
-			_, err = c.WriteBatch(test.values.([]int64), nil, nil)
-		case *file.FixedLenByteArrayColumnChunkWriter:
-			var values []parquet.FixedLenByteArray
-			for _, v := range test.values.([]string) {
-				values = append(values, parquet.FixedLenByteArray(v))
+		t.Run(test.name, func(t *testing.T) {
+			node, err := schema.NewPrimitiveNodeLogical("c", parquet.Repetitions.Required, test.l, test.typ, test.length, -1)
+			if err != nil {
+				t.Fatal(err)
 			}
-			_, err = c.WriteBatch(values, nil, nil)
-		case *file.ByteArrayColumnChunkWriter:
-			_, err = c.WriteBatch([]parquet.ByteArray{}, nil, nil)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-		path := filepath.Join(t.TempDir(), "a.parquet")
-		if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		got, err := readDecimals(path)
-		if (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
-			t.Errorf("%s: error %v, want %q", test.name, err, test.err)
-		}
-		if diff := cmp.Diff(test.want, got); diff != "" && test.err == "" {
-			t.Errorf("%s (-want +got):\n%s", test.name, diff)
-		}
+			root, err := schema.NewGroupNode("schema", parquet.Repetitions.Required, schema.FieldList{node}, -1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b bytes.Buffer
+			w := file.NewParquetWriter(&b, root)
+			column, err := w.AppendRowGroup().NextColumn()
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch c := column.(type) {
+			case *file.Int32ColumnChunkWriter:
+				_, err = c.WriteBatch(test.values.([]int32), nil, nil)
+			case *file.Int64ColumnChunkWriter:
+				_, err = c.WriteBatch(test.values.([]int64), nil, nil)
+			case *file.FixedLenByteArrayColumnChunkWriter:
+				var values []parquet.FixedLenByteArray
+				for _, v := range test.values.([]string) {
+					values = append(values, parquet.FixedLenByteArray(v))
+				}
+				_, err = c.WriteBatch(values, nil, nil)
+			case *file.ByteArrayColumnChunkWriter:
+				_, err = c.WriteBatch([]parquet.ByteArray{}, nil, nil)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(t.TempDir(), "a.parquet")
+			if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got, err := readDecimals(path)
+			if (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
+				t.Errorf("%s: error %v, want %q", test.name, err, test.err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" && test.err == "" {
+				t.Errorf("%s (-want +got):\n%s", test.name, diff)
+			}
+		})
 	}
 }
 

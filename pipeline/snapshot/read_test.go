@@ -134,33 +134,35 @@ func TestReader(t *testing.T) {
 		{"nothing but variants", sinks.Spec{Include: []string{"value", "metadata"}},
 			Options{NoIDs: true, NoPayloads: true, NoIncluded: true, NoCarried: true}, nil},
 	} {
-		for _, format := range allFormats {
-			if tt.spec.Flags = flags; tt.spec.Carry == nil {
-				tt.spec.Carry = carry
-			}
-			outcomes := readable()
-			if tt.spec.Carry[0].Name == "value" {
-				tt.spec.Carry = []pipeline.Column{{Name: "value"}, {Name: "metadata", Type: pipeline.TypeInt}}
-			}
-			got, r, err := lines(writeOutput(t, "a."+format, tt.spec, outcomes), tt.o)
-			if err != nil {
-				t.Errorf("%s, %s: %v", tt.name, format, err)
-				continue
-			}
-			if tt.want == nil { // only Parquet saves work by it
-				if format == "parquet" && strings.Contains(strings.Join(got, ""), "pro") || len(got) != 2 {
-					t.Errorf("%s, %s: got %q", tt.name, format, got)
+		t.Run(tt.name, func(t *testing.T) {
+			for _, format := range allFormats {
+				if tt.spec.Flags = flags; tt.spec.Carry == nil {
+					tt.spec.Carry = carry
 				}
-				continue
+				outcomes := readable()
+				if tt.spec.Carry[0].Name == "value" {
+					tt.spec.Carry = []pipeline.Column{{Name: "value"}, {Name: "metadata", Type: pipeline.TypeInt}}
+				}
+				got, r, err := lines(writeOutput(t, "a."+format, tt.spec, outcomes), tt.o)
+				if err != nil {
+					t.Errorf("%s, %s: %v", tt.name, format, err)
+					continue
+				}
+				if tt.want == nil { // only Parquet saves work by it
+					if format == "parquet" && strings.Contains(strings.Join(got, ""), "pro") || len(got) != 2 {
+						t.Errorf("%s, %s: got %q", tt.name, format, got)
+					}
+					continue
+				}
+				if diff := cmp.Diff(tt.want, got); diff != "" {
+					t.Errorf("%s, %s (-want +got):\n%s", tt.name, format, diff)
+				}
+				if c := r.Carry[1]; format == "parquet" && (!c.Typed || c.Type != pipeline.TypeInt) || format != "parquet" &&
+					c.Typed {
+					t.Errorf("%s, %s: the second carried column is %+v", tt.name, format, c)
+				}
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("%s, %s (-want +got):\n%s", tt.name, format, diff)
-			}
-			if c := r.Carry[1]; format == "parquet" && (!c.Typed || c.Type != pipeline.TypeInt) || format != "parquet" &&
-				c.Typed {
-				t.Errorf("%s, %s: the second carried column is %+v", tt.name, format, c)
-			}
-		}
+		})
 	}
 }
 
@@ -221,14 +223,16 @@ func TestReaderRefuses(t *testing.T) {
 		{"a.parquet", "PAR1\xff\xff\xff\x00PAR1", "a footer of 16777215 bytes"},
 		{"a.xlsx", "", "not the name of an output"},
 	} {
-		path := filepath.Join(t.TempDir(), tt.name)
-		if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		_, _, err := lines(path, Options{})
-		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), path) {
-			t.Errorf("%s of %q: %v; want an error with %q and the file's name", tt.name, tt.text, err, tt.want)
-		}
+		t.Run(fmt.Sprintf("%+v", tt), func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), tt.name)
+			if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, _, err := lines(path, Options{})
+			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), path) {
+				t.Errorf("%s of %q: %v; want an error with %q and the file's name", tt.name, tt.text, err, tt.want)
+			}
+		})
 	}
 }
 
@@ -248,44 +252,46 @@ func TestReaderRefusesOtherParquet(t *testing.T) {
 		{"delta", []parquet.WriterProperty{parquet.WithEncoding(parquet.Encodings.DeltaByteArray)},
 			"column user_id: rollcall never writes the encoding DELTA_BYTE_ARRAY"},
 	} {
-		node, err := schema.NewPrimitiveNode("user_id", parquet.Repetitions.Required, parquet.Types.ByteArray, -1, -1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		root, err := schema.NewGroupNode("schema", parquet.Repetitions.Required, schema.FieldList{node}, -1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var b bytes.Buffer
-		w := file.NewParquetWriter(&b, root, file.WithWriterProps(parquet.NewWriterProperties(append(tt.opts,
-			parquet.WithDictionaryDefault(false))...)))
-		g := w.AppendRowGroup()
-		c, err := g.NextColumn()
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = c.(*file.ByteArrayColumnChunkWriter).WriteBatch([]parquet.ByteArray{[]byte("u-1")}, nil, nil)
-		if err := errors.Join(err, c.Close(), g.Close(), w.Close()); err != nil {
-			t.Fatal(err)
-		}
-		path := filepath.Join(t.TempDir(), "a.parquet")
-		if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		table, err := openParquet(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		row, err := table.next()
-		if tt.want == "" && (err != nil || string(row[0].Text) != "u-1") {
-			t.Errorf("%s: %v, %v", tt.name, row, err)
-		}
-		if tt.want != "" && (err == nil || err.Error() != path+": "+tt.want) {
-			t.Errorf("%s: %v; want %q", tt.name, err, tt.want)
-		}
-		if err := table.Close(); err != nil {
-			t.Error(err)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			node, err := schema.NewPrimitiveNode("user_id", parquet.Repetitions.Required, parquet.Types.ByteArray, -1, -1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			root, err := schema.NewGroupNode("schema", parquet.Repetitions.Required, schema.FieldList{node}, -1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b bytes.Buffer
+			w := file.NewParquetWriter(&b, root, file.WithWriterProps(parquet.NewWriterProperties(append(tt.opts,
+				parquet.WithDictionaryDefault(false))...)))
+			g := w.AppendRowGroup()
+			c, err := g.NextColumn()
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = c.(*file.ByteArrayColumnChunkWriter).WriteBatch([]parquet.ByteArray{[]byte("u-1")}, nil, nil)
+			if err := errors.Join(err, c.Close(), g.Close(), w.Close()); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(t.TempDir(), "a.parquet")
+			if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			table, err := openParquet(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			row, err := table.next()
+			if tt.want == "" && (err != nil || string(row[0].Text) != "u-1") {
+				t.Errorf("%s: %v, %v", tt.name, row, err)
+			}
+			if tt.want != "" && (err == nil || err.Error() != path+": "+tt.want) {
+				t.Errorf("%s: %v; want %q", tt.name, err, tt.want)
+			}
+			if err := table.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
@@ -307,24 +313,26 @@ func TestReaderSeesWhatDiffers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.csv")
 	for change, want := range map[string]string{"": "", "1,u,": "user_id", "1,u,,": "device_id", "05.000Z": "evaluated_at",
 		"DE": "country"} {
-		row := strings.Replace(csvRow, "Z\n", "Z,DE\n", 1)
-		other := strings.Replace(row, change, strings.Replace(change, "u,", "v,", 1), 1)
-		switch change {
-		case "1,u,,":
-			other = strings.Replace(row, change, "1,u,x,", 1)
-		case "05.000Z":
-			other = strings.Replace(row, change, "05.001Z", 1)
-		case "DE":
-			other = strings.Replace(row, change, "FR", 1)
-		}
-		text := strings.TrimSuffix(csvHead, "\n") + ",country\n" + row + strings.Replace(other, ",f,", ",g,", 1)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		got, _, err := lines(path, Options{})
-		if err != nil || len(got) != 1 || !strings.Contains(got[0], "2@1"+want+" ") {
-			t.Errorf("%q: %q, %v; want one user that differs in %q", text, got, err, want)
-		}
+		t.Run(change, func(t *testing.T) {
+			row := strings.Replace(csvRow, "Z\n", "Z,DE\n", 1)
+			other := strings.Replace(row, change, strings.Replace(change, "u,", "v,", 1), 1)
+			switch change {
+			case "1,u,,":
+				other = strings.Replace(row, change, "1,u,x,", 1)
+			case "05.000Z":
+				other = strings.Replace(row, change, "05.001Z", 1)
+			case "DE":
+				other = strings.Replace(row, change, "FR", 1)
+			}
+			text := strings.TrimSuffix(csvHead, "\n") + ",country\n" + row + strings.Replace(other, ",f,", ",g,", 1)
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got, _, err := lines(path, Options{})
+			if err != nil || len(got) != 1 || !strings.Contains(got[0], "2@1"+want+" ") {
+				t.Errorf("%q: %q, %v; want one user that differs in %q", text, got, err, want)
+			}
+		})
 	}
 }
 
@@ -341,41 +349,43 @@ func allocated(f func()) uint64 {
 func TestDamaged(t *testing.T) {
 	outcomes := strangeOutcomes("a", "b")[:40]
 	for _, format := range []string{"csv", "csv.gz", "csv.zst", "jsonl", "parquet"} {
-		path := writeOutput(t, "a."+format, sinks.Spec{Carry: strangeCarry}, outcomes)
-		whole, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		random := rand.New(rand.NewPCG(1, 2))
-		failed, mutations := 0, 50
-		if format == "parquet" {
-			mutations = 200
-		}
-		for i := range mutations {
-			data := bytes.Clone(whole)
-			switch i % 3 {
-			case 0:
-				data = data[:random.IntN(len(data))]
-			case 1:
-				data[random.IntN(len(data))] ^= byte(1 << random.IntN(8))
-			default: // the footer of a Parquet file is at the end
-				at := len(data) - 1 - random.IntN(min(len(data), 2000))
-				data[at] = byte(random.IntN(256))
-			}
-			if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Run(format, func(t *testing.T) {
+			path := writeOutput(t, "a."+format, sinks.Spec{Carry: strangeCarry}, outcomes)
+			whole, err := os.ReadFile(path)
+			if err != nil {
 				t.Fatal(err)
 			}
-			n := allocated(func() { _, _, err = lines(path, Options{}) })
-			if n > 256<<20 {
-				t.Errorf("%s, mutation %d: %d bytes allocated", format, i, n)
+			random := rand.New(rand.NewPCG(1, 2))
+			failed, mutations := 0, 50
+			if format == "parquet" {
+				mutations = 200
 			}
-			if err != nil {
-				failed++
+			for i := range mutations {
+				data := bytes.Clone(whole)
+				switch i % 3 {
+				case 0:
+					data = data[:random.IntN(len(data))]
+				case 1:
+					data[random.IntN(len(data))] ^= byte(1 << random.IntN(8))
+				default: // the footer of a Parquet file is at the end
+					at := len(data) - 1 - random.IntN(min(len(data), 2000))
+					data[at] = byte(random.IntN(256))
+				}
+				if err := os.WriteFile(path, data, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				n := allocated(func() { _, _, err = lines(path, Options{}) })
+				if n > 256<<20 {
+					t.Errorf("%s, mutation %d: %d bytes allocated", format, i, n)
+				}
+				if err != nil {
+					failed++
+				}
 			}
-		}
-		if failed < mutations/4 {
-			t.Errorf("%s: %d of %d mutations were noticed, a third of which cut the file short", format, failed, mutations)
-		}
+			if failed < mutations/4 {
+				t.Errorf("%s: %d of %d mutations were noticed, a third of which cut the file short", format, failed, mutations)
+			}
+		})
 	}
 }
 

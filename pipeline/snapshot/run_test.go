@@ -175,9 +175,11 @@ func TestOpenRefuses(t *testing.T) {
 		t.Errorf("one run: %v", err)
 	}
 	for _, name := range []string{"a.csv", "a.jsonl", "a.parquet"} {
-		if err := os.Remove(filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if err := os.Remove(filepath.Join(dir, name)); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 	if _, err := Open(manifest); err == nil || !strings.Contains(err.Error(),
 		"no output of this run is a file that can be read") {

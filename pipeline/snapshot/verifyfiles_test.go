@@ -20,12 +20,14 @@ func TestLocate(t *testing.T) {
 	folder := t.TempDir()
 	t.Chdir(folder)
 	for _, name := range []string{"m/a.csv", "m/sub/b.csv", "m/beside.csv", "elsewhere/c.csv", "elsewhere/beside.csv"} {
-		if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(name, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 	if err := os.Symlink("../elsewhere/c.csv", "m/link.csv"); err != nil {
 		t.Fatal(err)
@@ -56,17 +58,19 @@ func TestLocate(t *testing.T) {
 		{"up and away", []string{"a.csv", "sub/../../../etc/passwd"}, nil,
 			[]string{"m/a.csv", "../etc/passwd ../etc/passwd is outside of the manifest's directory"}},
 	} {
-		m := &Manifest{}
-		for _, path := range tt.paths {
-			m.Outputs = append(m.Outputs, File{Path: path})
-		}
-		var got []string
-		for _, l := range Locate("m/a.csv.manifest.json", m, tt.named) {
-			got = append(got, strings.TrimSuffix(l.Path+" "+l.Note, " "))
-		}
-		if diff := cmp.Diff(tt.want, got); diff != "" {
-			t.Errorf("%s: %q, with %q named (-want +got):\n%s", tt.name, tt.paths, tt.named, diff)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			m := &Manifest{}
+			for _, path := range tt.paths {
+				m.Outputs = append(m.Outputs, File{Path: path})
+			}
+			var got []string
+			for _, l := range Locate("m/a.csv.manifest.json", m, tt.named) {
+				got = append(got, strings.TrimSuffix(l.Path+" "+l.Note, " "))
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("%s: %q, with %q named (-want +got):\n%s", tt.name, tt.paths, tt.named, diff)
+			}
+		})
 	}
 }
 
@@ -155,13 +159,15 @@ func TestTwoReaders(t *testing.T) {
 		"seen":         func(o *pipeline.Outcome) { o.Row.Carry[5].Num++ },
 	}
 	for column, f := range change {
-		other := strangeOutcomes("a", "b", "c")[:400]
-		f(&other[390])
-		got := twoReaders(t, whole, writeOutput(t, "b.parquet", spec, other))
-		if want := "column " + column + ": the two read different values"; !strings.Contains(got, want) ||
-			strings.Contains(got, "x,") {
-			t.Errorf("another %s: %q, want %q", column, got, want)
-		}
+		t.Run(column, func(t *testing.T) {
+			other := strangeOutcomes("a", "b", "c")[:400]
+			f(&other[390])
+			got := twoReaders(t, whole, writeOutput(t, "b.parquet", spec, other))
+			if want := "column " + column + ": the two read different values"; !strings.Contains(got, want) ||
+				strings.Contains(got, "x,") {
+				t.Errorf("another %s: %q, want %q", column, got, want)
+			}
+		})
 	}
 }
 

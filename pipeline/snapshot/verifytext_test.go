@@ -173,22 +173,24 @@ func TestVerifyFindsOtherSchemas(t *testing.T) {
 		{"INT96", columns(millis, required, parquet.Types.Int96), "rollcall",
 			"column \"row_number\" has the type INT96, which rollcall never writes"},
 	} {
-		root, err := schema.NewGroupNode("schema", parquet.Repetitions.Required, tt.fields, -1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var b bytes.Buffer
-		w := file.NewParquetWriter(&b, root, file.WithWriterProps(parquet.NewWriterProperties(parquet.WithCreatedBy(tt.by))))
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		reseal(t, manifest, "a.parquet", nil)
-		if found := strings.Join(findings(t, manifest), "\n"); !strings.Contains(found, tt.want) {
-			t.Errorf("%s: no finding has %q; there are:\n%s", tt.name, tt.want, found)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			root, err := schema.NewGroupNode("schema", parquet.Repetitions.Required, tt.fields, -1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b bytes.Buffer
+			w := file.NewParquetWriter(&b, root, file.WithWriterProps(parquet.NewWriterProperties(parquet.WithCreatedBy(tt.by))))
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			reseal(t, manifest, "a.parquet", nil)
+			if found := strings.Join(findings(t, manifest), "\n"); !strings.Contains(found, tt.want) {
+				t.Errorf("%s: no finding has %q; there are:\n%s", tt.name, tt.want, found)
+			}
+		})
 	}
 }
 

@@ -475,23 +475,25 @@ checks:
 	want := ""
 	for _, name := range []string{"a.parquet", "b.csv", "c.tsv.gz", "d.jsonl.zst", "wide.parquet", "wide.csv",
 		"wide.jsonl"} {
-		path := r.like(strings.HasPrefix(name, "wide"), true).write(t, filepath.Join(dir, name))
-		got := check(t, rules, Options{Snapshots: []string{path}, IDs: true})
-		data, err := got.JSON()
-		if err != nil {
-			t.Fatal(err)
-		}
-		text := strings.ReplaceAll(string(data), path, "FILE")
-		if want == "" {
-			want = text
-		}
-		if text != want {
-			t.Errorf("%s:\n%s\nwant as of a.parquet:\n%s", name, text, want)
-		}
-		if byManifest := check(t, rules, Options{Snapshots: []string{path + ".manifest.json"},
-			IDs: true}); !slices.Equal(byManifest.Snapshots, got.Snapshots) {
-			t.Errorf("%s by its manifest: %v, want %v", name, byManifest.Snapshots, got.Snapshots)
-		}
+		t.Run(name, func(t *testing.T) {
+			path := r.like(strings.HasPrefix(name, "wide"), true).write(t, filepath.Join(dir, name))
+			got := check(t, rules, Options{Snapshots: []string{path}, IDs: true})
+			data, err := got.JSON()
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := strings.ReplaceAll(string(data), path, "FILE")
+			if want == "" {
+				want = text
+			}
+			if text != want {
+				t.Errorf("%s:\n%s\nwant as of a.parquet:\n%s", name, text, want)
+			}
+			if byManifest := check(t, rules, Options{Snapshots: []string{path + ".manifest.json"},
+				IDs: true}); !slices.Equal(byManifest.Snapshots, got.Snapshots) {
+				t.Errorf("%s by its manifest: %v, want %v", name, byManifest.Snapshots, got.Snapshots)
+			}
+		})
 	}
 	if !strings.Contains(want, `"user_id": "user-6"`) || !strings.Contains(want, `"device_id": "device-6"`) {
 		t.Errorf("no ids in %s", want)
@@ -1099,9 +1101,11 @@ func TestDocumented(t *testing.T) {
 		keys = append(append(keys, string(k.kind)), k.keys...)
 	}
 	for _, key := range keys {
-		if !regexp.MustCompile(`\b` + key + `\b`).Match(data) {
-			t.Errorf("doc.go does not say what %s is", key)
-		}
+		t.Run(key, func(t *testing.T) {
+			if !regexp.MustCompile(`\b` + key + `\b`).Match(data) {
+				t.Errorf("doc.go does not say what %s is", key)
+			}
+		})
 	}
 	for _, name := range functions {
 		if !strings.Contains(string(data), name) {

@@ -157,16 +157,18 @@ func TestFormatsAndLayouts(t *testing.T) {
 		paths[i] = w.write(t, out.name, out.spec)
 	}
 	for i, a := range outputs {
-		for k, b := range outputs {
-			r, changes := build(t, Options{Before: paths[i], After: paths[k]})
-			if !r.Verdict.Same || len(changes) > 0 || !r.Before.Complete || !r.After.Complete {
-				t.Errorf("%s and %s: %s; %q %q", a.name, b.name, r.Verdict.Text, r.Before.Problems, r.After.Problems)
+		t.Run(a.name, func(t *testing.T) {
+			for k, b := range outputs {
+				r, changes := build(t, Options{Before: paths[i], After: paths[k]})
+				if !r.Verdict.Same || len(changes) > 0 || !r.Before.Complete || !r.After.Complete {
+					t.Errorf("%s and %s: %s; %q %q", a.name, b.name, r.Verdict.Text, r.Before.Problems, r.After.Problems)
+				}
+				payloads := (!a.spec.Wide || a.spec.Include != nil) && (!b.spec.Wide || b.spec.Include != nil)
+				if want := (Compared{payloads, !a.spec.Wide && !b.spec.Wide}); r.Compared != want {
+					t.Errorf("%s and %s: compared %+v, want %+v", a.name, b.name, r.Compared, want)
+				}
 			}
-			payloads := (!a.spec.Wide || a.spec.Include != nil) && (!b.spec.Wide || b.spec.Include != nil)
-			if want := (Compared{payloads, !a.spec.Wide && !b.spec.Wide}); r.Compared != want {
-				t.Errorf("%s and %s: compared %+v, want %+v", a.name, b.name, r.Compared, want)
-			}
-		}
+		})
 	}
 }
 
@@ -202,17 +204,19 @@ func TestWhatIsADifference(t *testing.T) {
 		"variant of no name": {func(a *pipeline.Assignment) { a.Key = "" }, VariantChanged},
 		"not assigned":       {func(a *pipeline.Assignment) { *a = pipeline.Assignment{} }, VariantChanged},
 	} {
-		for _, format := range []string{"a.csv", "a.jsonl", "a.parquet"} {
-			a := base
-			test.change(&a)
-			got := ""
-			_, err := Compare(t.Context(), Options{Before: one(base).write(t, "a.csv", sinks.Spec{}),
-				After: one(a).write(t, format, sinks.Spec{}),
-				Each:  func(c *Change) error { got += c.What; return nil }})
-			if err != nil || got != test.want {
-				t.Errorf("%s, %s: %q, %v, want %q", name, format, got, err, test.want)
+		t.Run(name, func(t *testing.T) {
+			for _, format := range []string{"a.csv", "a.jsonl", "a.parquet"} {
+				a := base
+				test.change(&a)
+				got := ""
+				_, err := Compare(t.Context(), Options{Before: one(base).write(t, "a.csv", sinks.Spec{}),
+					After: one(a).write(t, format, sinks.Spec{}),
+					Each:  func(c *Change) error { got += c.What; return nil }})
+				if err != nil || got != test.want {
+					t.Errorf("%s, %s: %q, %v, want %q", name, format, got, err, test.want)
+				}
 			}
-		}
+		})
 	}
 }
 
@@ -265,29 +269,31 @@ func TestCodes(t *testing.T) {
 func TestMemory(t *testing.T) {
 	const flags = 5
 	for _, n := range []int64{10_000, 98_305, 200_000} {
-		for _, expected := range []int64{0, n} {
-			u := newUsers(expected)
-			var c [flags]codes
-			var bytes int64
-			for i := range n {
-				id := identity{uint64(i) * 0x9e3779b97f4a7c15, uint64(i) * 0xbf58476d1ce4e5b9}
-				if got := u.findUser(id); got != -1 {
-					t.Fatalf("user %d is there before it was added, as %d", i, got)
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			for _, expected := range []int64{0, n} {
+				u := newUsers(expected)
+				var c [flags]codes
+				var bytes int64
+				for i := range n {
+					id := identity{uint64(i) * 0x9e3779b97f4a7c15, uint64(i) * 0xbf58476d1ce4e5b9}
+					if got := u.findUser(id); got != -1 {
+						t.Fatalf("user %d is there before it was added, as %d", i, got)
+					}
+					at := u.insertUser(id, i)
+					for f := range c {
+						bytes += c[f].set(at, uint32(1+i%200))
+					}
 				}
-				at := u.insertUser(id, i)
-				for f := range c {
-					bytes += c[f].set(at, uint32(1+i%200))
+				for i := range n {
+					if got := u.findUser(identity{uint64(i) * 0x9e3779b97f4a7c15, uint64(i) * 0xbf58476d1ce4e5b9}); got != int(i) {
+						t.Fatalf("user %d is found as %d", i, got)
+					}
+				}
+				if per := float64(u.bytes+bytes) / float64(n); per > 64+flags {
+					t.Errorf("%d users, %d expected: %.1f bytes each, want at most %d", n, expected, per, 64+flags)
 				}
 			}
-			for i := range n {
-				if got := u.findUser(identity{uint64(i) * 0x9e3779b97f4a7c15, uint64(i) * 0xbf58476d1ce4e5b9}); got != int(i) {
-					t.Fatalf("user %d is found as %d", i, got)
-				}
-			}
-			if per := float64(u.bytes+bytes) / float64(n); per > 64+flags {
-				t.Errorf("%d users, %d expected: %.1f bytes each, want at most %d", n, expected, per, 64+flags)
-			}
-		}
+		})
 	}
 }
 
@@ -316,25 +322,27 @@ func TestUntrusted(t *testing.T) {
 		"users of variant": {func(_ string, m *snapshot.Manifest) { m.Flags[1].Variants[0].Users++ },
 			"flag checkout, variant +on: "},
 	} {
-		path := good.write(t, "a.csv", sinks.Spec{})
-		fine := good.write(t, "b.csv", sinks.Spec{})
-		m, err := snapshot.ReadManifest(path + ".manifest.json")
-		if err != nil {
-			t.Fatal(err)
-		}
-		test.spoil(path, m)
-		if name != "no manifest" {
-			writeManifest(t, path, m)
-		}
-		r, _ := build(t, Options{Before: path, After: fine, Limit: &Limit{Text: "0"}})
-		if !r.Verdict.Same || r.Verdict.OK || r.Before.Complete || !r.After.Complete ||
-			!strings.Contains(strings.Join(r.Before.Problems, "\n"), test.want) {
-			t.Errorf("%s: %+v, problems %q, want %q and a verdict that is not OK", name, r.Verdict, r.Before.Problems, test.want)
-		}
-		r, _ = build(t, Options{Before: fine, After: path})
-		if !r.Verdict.OK || r.After.Complete || !strings.Contains(r.Table(80), "NOT TO BE TRUSTED") {
-			t.Errorf("%s, without a limit: %+v, problems %q", name, r.Verdict, r.After.Problems)
-		}
+		t.Run(name, func(t *testing.T) {
+			path := good.write(t, "a.csv", sinks.Spec{})
+			fine := good.write(t, "b.csv", sinks.Spec{})
+			m, err := snapshot.ReadManifest(path + ".manifest.json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			test.spoil(path, m)
+			if name != "no manifest" {
+				writeManifest(t, path, m)
+			}
+			r, _ := build(t, Options{Before: path, After: fine, Limit: &Limit{Text: "0"}})
+			if !r.Verdict.Same || r.Verdict.OK || r.Before.Complete || !r.After.Complete ||
+				!strings.Contains(strings.Join(r.Before.Problems, "\n"), test.want) {
+				t.Errorf("%s: %+v, problems %q, want %q and a verdict that is not OK", name, r.Verdict, r.Before.Problems, test.want)
+			}
+			r, _ = build(t, Options{Before: fine, After: path})
+			if !r.Verdict.OK || r.After.Complete || !strings.Contains(r.Table(80), "NOT TO BE TRUSTED") {
+				t.Errorf("%s, without a limit: %+v, problems %q", name, r.Verdict, r.After.Problems)
+			}
+		})
 	}
 }
 

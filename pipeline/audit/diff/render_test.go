@@ -71,28 +71,32 @@ func TestGolden(t *testing.T) {
 	}
 	for file, got := range map[string]string{"table.txt": r.Table(80), "diff.md": r.Markdown(),
 		"diff.json": string(data)} {
-		path := filepath.Join("testdata", file)
-		if *update {
-			if err := os.MkdirAll("testdata", 0o777); err != nil {
-				t.Fatal(err)
+		t.Run(file, func(t *testing.T) {
+			path := filepath.Join("testdata", file)
+			if *update {
+				if err := os.MkdirAll("testdata", 0o777); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path, []byte(got), 0o666); err != nil {
+					t.Fatal(err)
+				}
 			}
-			if err := os.WriteFile(path, []byte(got), 0o666); err != nil {
-				t.Fatal(err)
+			want, err := os.ReadFile(path)
+			if diff := cmp.Diff(string(want), got); diff != "" || err != nil {
+				t.Errorf("%s: %v (-want +got):\n%s", path, err, diff)
 			}
-		}
-		want, err := os.ReadFile(path)
-		if diff := cmp.Diff(string(want), got); diff != "" || err != nil {
-			t.Errorf("%s: %v (-want +got):\n%s", path, err, diff)
-		}
-		if file != "diff.json" && strings.ContainsRune(got, '\x1b') {
-			t.Errorf("%s holds what a terminal would act upon", file)
-		}
+			if file != "diff.json" && strings.ContainsRune(got, '\x1b') {
+				t.Errorf("%s holds what a terminal would act upon", file)
+			}
+		})
 	}
 	for _, width := range []int{0, 60, 72, 80, 200} {
-		for line := range strings.Lines(r.Table(width)) {
-			if n := utf8.RuneCountInString(line) - 1; n > max(width, minWidth) {
-				t.Errorf("width %d: a line of %d: %s", width, n, line)
+		t.Run(fmt.Sprint(width), func(t *testing.T) {
+			for line := range strings.Lines(r.Table(width)) {
+				if n := utf8.RuneCountInString(line) - 1; n > max(width, minWidth) {
+					t.Errorf("width %d: a line of %d: %s", width, n, line)
+				}
 			}
-		}
+		})
 	}
 }

@@ -103,11 +103,13 @@ func TestDiff(t *testing.T) {
 		`And 10 more transitions.`,
 		`Payloads are not compared`, `run-1`,
 	} {
-		at := strings.Index(text, want)
-		if at < 0 {
-			t.Fatalf("the page does not say %q after what comes before it", want)
-		}
-		text = text[at:]
+		t.Run(want, func(t *testing.T) {
+			at := strings.Index(text, want)
+			if at < 0 {
+				t.Fatalf("the page does not say %q after what comes before it", want)
+			}
+			text = text[at:]
+		})
 	}
 }
 

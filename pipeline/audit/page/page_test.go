@@ -298,13 +298,15 @@ func checkPage(data []byte) error {
 func TestPage(t *testing.T) {
 	empty := &report.Report{Verdict: report.Verdict{Severity: report.OK, Text: "nothing found"}}
 	for name, r := range map[string]*report.Report{"example": example(), "empty": empty, "many": many(30, 40)} {
-		data := render(t, r)
-		if err := checkPage(data); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		if at := regexp.MustCompile(`(?i)https?:|url\(|@import|<script|javascript:| on[a-z]+=`).Find(data); at != nil {
-			t.Errorf("%s: the page has %q", name, at)
-		}
+		t.Run(name, func(t *testing.T) {
+			data := render(t, r)
+			if err := checkPage(data); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if at := regexp.MustCompile(`(?i)https?:|url\(|@import|<script|javascript:| on[a-z]+=`).Find(data); at != nil {
+				t.Errorf("%s: the page has %q", name, at)
+			}
+		})
 	}
 }
 
@@ -489,9 +491,11 @@ func TestRows(t *testing.T) {
 	text := string(render(t, r))
 	for _, want := range []string{"Rows by <bdi>country</bdi>", "1,000 rows, ", "Rows in a treatment of two flags",
 		"Of all rows", "12,010 rows", "rows read", "rows that got one"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("the page of a report in rows does not say %q", want)
-		}
+		t.Run(want, func(t *testing.T) {
+			if !strings.Contains(text, want) {
+				t.Errorf("the page of a report in rows does not say %q", want)
+			}
+		})
 	}
 }
 
@@ -514,9 +518,11 @@ func TestManyVariants(t *testing.T) {
 	}
 	for _, want := range []string{"And 19,980 more variants with 19,980 users.", "<bdi>bold-19000</bdi>",
 		", others 66.6 %", `<i class="rest"`} {
-		if !bytes.Contains(page, []byte(want)) {
-			t.Errorf("the page does not say %q", want)
-		}
+		t.Run(want, func(t *testing.T) {
+			if !bytes.Contains(page, []byte(want)) {
+				t.Errorf("the page does not say %q", want)
+			}
+		})
 	}
 	if err := checkPage(page); err != nil {
 		t.Error(err)

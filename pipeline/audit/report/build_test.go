@@ -55,43 +55,45 @@ func TestFormatsAgree(t *testing.T) {
 	var first *report.Report
 	for _, name := range []string{"out.csv", "out.tsv", "out.jsonl", "out.parquet", "out.csv.gz", "out.jsonl.zst",
 		"wide/out.csv", "wide/out.jsonl", "wide/out.parquet"} {
-		path := filepath.Join(folder, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		w := world{seed: 5, users: 2000, flags: []string{"b-flag", "a-flag"}, reach: 0.7,
-			wide: strings.Contains(name, "wide/")}
-		w.touch = func(i int, o *pipeline.Outcome) {
-			switch {
-			case i%100 == 7:
-				o.Err = pipeline.Errorf(pipeline.KindRejected, "no")
-			case i%50 == 3:
-				o.Row.Carry[0], o.Row.Carry[1] = pipeline.Value{}, pipeline.Value{}
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(folder, name)
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				t.Fatal(err)
 			}
-		}
-		m := w.write(t, path)
-		r := build(t, report.Options{Snapshots: []string{path}, By: []string{"country", "age"}})
-		if !r.Snapshots[0].Complete || !r.Snapshots[0].Everybody || r.Users.Failed != 20 || r.Users.InFile != 1980 {
-			t.Fatalf("%s: snapshot %+v, users %+v, want a complete one of 1980 users", name, r.Snapshots[0], r.Users)
-		}
-		for i, f := range m.Flags {
-			got := r.Flags[i]
-			if got.Key != f.Flag || got.Assigned != f.Assigned || got.NotAssigned != f.NotAssigned {
-				t.Errorf("%s: flag %+v, want %+v", name, got.Counts, f)
-			}
-			for k, v := range f.Variants {
-				if got.Variants[k].Key != v.Variant || got.Variants[k].Users != v.Users {
-					t.Errorf("%s: flag %s has %d users of %s, want %+v", name, f.Flag, got.Variants[k].Users, got.Variants[k].Key, v)
+			w := world{seed: 5, users: 2000, flags: []string{"b-flag", "a-flag"}, reach: 0.7,
+				wide: strings.Contains(name, "wide/")}
+			w.touch = func(i int, o *pipeline.Outcome) {
+				switch {
+				case i%100 == 7:
+					o.Err = pipeline.Errorf(pipeline.KindRejected, "no")
+				case i%50 == 3:
+					o.Row.Carry[0], o.Row.Carry[1] = pipeline.Value{}, pipeline.Value{}
 				}
 			}
-		}
-		addUp(t, name, r)
-		r.Snapshots, r.Files = nil, nil
-		if first == nil {
-			first = r
-		} else if diff := cmp.Diff(first, r); diff != "" {
-			t.Errorf("%s: another report than of out.csv (-out.csv):\n%s", name, diff)
-		}
+			m := w.write(t, path)
+			r := build(t, report.Options{Snapshots: []string{path}, By: []string{"country", "age"}})
+			if !r.Snapshots[0].Complete || !r.Snapshots[0].Everybody || r.Users.Failed != 20 || r.Users.InFile != 1980 {
+				t.Fatalf("%s: snapshot %+v, users %+v, want a complete one of 1980 users", name, r.Snapshots[0], r.Users)
+			}
+			for i, f := range m.Flags {
+				got := r.Flags[i]
+				if got.Key != f.Flag || got.Assigned != f.Assigned || got.NotAssigned != f.NotAssigned {
+					t.Errorf("%s: flag %+v, want %+v", name, got.Counts, f)
+				}
+				for k, v := range f.Variants {
+					if got.Variants[k].Key != v.Variant || got.Variants[k].Users != v.Users {
+						t.Errorf("%s: flag %s has %d users of %s, want %+v", name, f.Flag, got.Variants[k].Users, got.Variants[k].Key, v)
+					}
+				}
+			}
+			addUp(t, name, r)
+			r.Snapshots, r.Files = nil, nil
+			if first == nil {
+				first = r
+			} else if diff := cmp.Diff(first, r); diff != "" {
+				t.Errorf("%s: another report than of out.csv (-out.csv):\n%s", name, diff)
+			}
+		})
 	}
 	for i, want := range []int{len(countries) + 1, report.Bins + 1} {
 		if c := first.Columns[i]; len(c.Slices) != want || c.Slices[want-1].Kind != report.SliceMissing {
@@ -340,12 +342,14 @@ func TestAllocation(t *testing.T) {
 		assigned float64
 		want     []string
 	}{{0.3, []string{}}, {0.4, []string{"alert one"}}, {1, []string{"alert one"}}} {
-		r := build(t, report.Options{Snapshots: []string{path}, By: []string{"country"}, Expectations: []report.Expectation{
-			{Source: report.SourceExpect, Split: engine.Split{Flag: "one", Variants: half, Assigned: &test.assigned}}}})
-		got := findings(r, report.KindAllocation)
-		if !slices.Equal(got, test.want) { // what is off everywhere is not repeated for each country
-			t.Errorf("of 30 %% instead of %v: findings %q, want %q", test.assigned, got, test.want)
-		}
+		t.Run(fmt.Sprintf("%+v", test), func(t *testing.T) {
+			r := build(t, report.Options{Snapshots: []string{path}, By: []string{"country"}, Expectations: []report.Expectation{
+				{Source: report.SourceExpect, Split: engine.Split{Flag: "one", Variants: half, Assigned: &test.assigned}}}})
+			got := findings(r, report.KindAllocation)
+			if !slices.Equal(got, test.want) { // what is off everywhere is not repeated for each country
+				t.Errorf("of 30 %% instead of %v: findings %q, want %q", test.assigned, got, test.want)
+			}
+		})
 	}
 }
 
@@ -375,37 +379,39 @@ func TestRepeated(t *testing.T) {
 		want         float64
 		severity     string
 	}{{1000, 0, 0, ""}, {1000, 500, 0.002, "note"}, {1000, 4, 0.25, "warn"}, {80_000, 10, 0.1, "warn"}} {
-		path := filepath.Join(t.TempDir(), "out.csv")
-		w := world{seed: 4, users: test.users, flags: []string{"one"}, wide: true}
-		w.touch = func(i int, o *pipeline.Outcome) {
-			switch {
-			case test.every > 0 && i%test.every == 1: // as the one before
-				o.Row.User.UserID = fmt.Sprintf("user-%d-%08x", w.seed, i-1)
-			case test.every == 0 && i%3 == 0:
-				o.Row.User.UserID, o.Row.User.DeviceID = "", o.Row.User.UserID
+		t.Run(fmt.Sprintf("%+v", test), func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "out.csv")
+			w := world{seed: 4, users: test.users, flags: []string{"one"}, wide: true}
+			w.touch = func(i int, o *pipeline.Outcome) {
+				switch {
+				case test.every > 0 && i%test.every == 1: // as the one before
+					o.Row.User.UserID = fmt.Sprintf("user-%d-%08x", w.seed, i-1)
+				case test.every == 0 && i%3 == 0:
+					o.Row.User.UserID, o.Row.User.DeviceID = "", o.Row.User.UserID
+				}
 			}
-		}
-		w.write(t, path)
-		r := build(t, report.Options{Snapshots: []string{path}})
-		got := strings.Join(findings(r, report.KindRepeated), ", ")
-		unit := stats.UnitUsers
-		if test.want > 0 {
-			unit = stats.UnitRows
-		}
-		if u := r.Users; r.Unit != unit || float64(u.Distinct) < float64(u.InFile)*(1-test.want)-400 ||
-			float64(u.Distinct) > float64(u.InFile)*(1-test.want)+400 ||
-			!u.Estimated && float64(u.Distinct) != float64(u.InFile)*(1-test.want) || (u.Differing > 0) != (test.want > 0.01) {
-			t.Errorf("%+v: counts are of %s, %+v; want of %s, and that some have different answers where many are repeated",
-				test, r.Unit, u, unit)
-		}
-		if text := r.Table(80); strings.Contains(text, " rows got a variant") != (test.want > 0) ||
-			strings.Contains(text, "ROWS") != (test.want > 0) {
-			t.Errorf("%+v: the table does not count %s:\n%s", test, unit, text)
-		}
-		if d := r.Users.Repeated - test.want; got != test.severity || d > 0.005 || d < -0.005 || test.users <= 1000 &&
-			r.Users.Repeated != test.want {
-			t.Errorf("%+v: %v repeated, findings %q", test, r.Users.Repeated, got)
-		}
+			w.write(t, path)
+			r := build(t, report.Options{Snapshots: []string{path}})
+			got := strings.Join(findings(r, report.KindRepeated), ", ")
+			unit := stats.UnitUsers
+			if test.want > 0 {
+				unit = stats.UnitRows
+			}
+			if u := r.Users; r.Unit != unit || float64(u.Distinct) < float64(u.InFile)*(1-test.want)-400 ||
+				float64(u.Distinct) > float64(u.InFile)*(1-test.want)+400 ||
+				!u.Estimated && float64(u.Distinct) != float64(u.InFile)*(1-test.want) || (u.Differing > 0) != (test.want > 0.01) {
+				t.Errorf("%+v: counts are of %s, %+v; want of %s, and that some have different answers where many are repeated",
+					test, r.Unit, u, unit)
+			}
+			if text := r.Table(80); strings.Contains(text, " rows got a variant") != (test.want > 0) ||
+				strings.Contains(text, "ROWS") != (test.want > 0) {
+				t.Errorf("%+v: the table does not count %s:\n%s", test, unit, text)
+			}
+			if d := r.Users.Repeated - test.want; got != test.severity || d > 0.005 || d < -0.005 || test.users <= 1000 &&
+				r.Users.Repeated != test.want {
+				t.Errorf("%+v: %v repeated, findings %q", test, r.Users.Repeated, got)
+			}
+		})
 	}
 }
 
@@ -538,19 +544,21 @@ func TestGolden(t *testing.T) {
 	}
 	for name, got := range map[string][]byte{"report.txt": []byte(r.Table(80)), "wide.txt": []byte(r.Table(160)),
 		"report.md": []byte(r.Markdown()), "report.json": data} {
-		file := filepath.Join(golden, name)
-		if *update {
-			if err := os.MkdirAll(golden, 0o777); err != nil {
-				t.Fatal(err)
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(golden, name)
+			if *update {
+				if err := os.MkdirAll(golden, 0o777); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(file, got, 0o666); err != nil {
+					t.Fatal(err)
+				}
 			}
-			if err := os.WriteFile(file, got, 0o666); err != nil {
-				t.Fatal(err)
+			want, err := os.ReadFile(file)
+			if diff := cmp.Diff(string(want), string(got)); diff != "" || err != nil {
+				t.Errorf("%s: %v (-want +got; -update writes it anew):\n%s", file, err, diff)
 			}
-		}
-		want, err := os.ReadFile(file)
-		if diff := cmp.Diff(string(want), string(got)); diff != "" || err != nil {
-			t.Errorf("%s: %v (-want +got; -update writes it anew):\n%s", file, err, diff)
-		}
+		})
 	}
 	if bytes.Contains(data, []byte(": null")) {
 		for line := range strings.Lines(string(data)) {
@@ -599,14 +607,16 @@ func TestGolden(t *testing.T) {
 		t.Errorf("the report is not what its JSON says:\n%s", diff)
 	}
 	for _, width := range []int{60, 80, 100, 160} {
-		for line := range strings.Lines(r.Table(width)) {
-			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > width {
-				t.Errorf("at width %d a line has %d columns: %s", width, n, line)
+		t.Run(fmt.Sprint(width), func(t *testing.T) {
+			for line := range strings.Lines(r.Table(width)) {
+				if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > width {
+					t.Errorf("at width %d a line has %d columns: %s", width, n, line)
+				}
+				if strings.ContainsRune(line, '\x1b') {
+					t.Errorf("a terminal would act upon %q", line)
+				}
 			}
-			if strings.ContainsRune(line, '\x1b') {
-				t.Errorf("a terminal would act upon %q", line)
-			}
-		}
+		})
 	}
 }
 

@@ -98,25 +98,27 @@ func TestFold(t *testing.T) {
 		{"NaN", []snapshot.Value{{Kind: pipeline.Float, Num: int64(math.Float64bits(math.NaN()))},
 			{Kind: pipeline.Int, Num: 3}}, []string{"3", "NaN"}, 0, nil, 0},
 	} {
-		labels, users, d := foldAll(test.values)
-		if test.labels != nil && !slices.Equal(labels, test.labels) || test.labels == nil && len(labels) != test.count {
-			t.Errorf("%s: slices %q, want %q, %d", test.name, labels, test.labels, test.count)
-		}
-		for label, want := range test.users {
-			if users[label] != want {
-				t.Errorf("%s: %d users in slice %q, want %d; all: %v", test.name, users[label], label, want, users)
+		t.Run(test.name, func(t *testing.T) {
+			labels, users, d := foldAll(test.values)
+			if test.labels != nil && !slices.Equal(labels, test.labels) || test.labels == nil && len(labels) != test.count {
+				t.Errorf("%s: slices %q, want %q, %d", test.name, labels, test.labels, test.count)
 			}
-		}
-		if d.folded != test.folded {
-			t.Errorf("%s: %d values in other, want %d", test.name, d.folded, test.folded)
-		}
-		var total int64
-		for _, n := range users {
-			total += n
-		}
-		if total != int64(len(test.values)) {
-			t.Errorf("%s: the slices have %d users, want %d", test.name, total, len(test.values))
-		}
+			for label, want := range test.users {
+				if users[label] != want {
+					t.Errorf("%s: %d users in slice %q, want %d; all: %v", test.name, users[label], label, want, users)
+				}
+			}
+			if d.folded != test.folded {
+				t.Errorf("%s: %d values in other, want %d", test.name, d.folded, test.folded)
+			}
+			var total int64
+			for _, n := range users {
+				total += n
+			}
+			if total != int64(len(test.values)) {
+				t.Errorf("%s: the slices have %d users, want %d", test.name, total, len(test.values))
+			}
+		})
 	}
 }
 
@@ -127,19 +129,21 @@ func TestBinsAreQuantiles(t *testing.T) {
 		"uniform": r.Float64, "lognormal": func() float64 { return math.Exp(4 * r.NormFloat64()) }, "normal": r.NormFloat64,
 		"tiny": func() float64 { return r.Float64() * 1e-300 }, "huge": func() float64 { return r.Float64() * 1e300 },
 	} {
-		var values []snapshot.Value
-		for range 5000 {
-			values = append(values, snapshot.Value{Kind: pipeline.Float, Num: int64(math.Float64bits(draw()))})
-		}
-		labels, users, _ := foldAll(values)
-		if len(labels) != Bins {
-			t.Errorf("%s: slices %q, want %d", name, labels, Bins)
-		}
-		for label, n := range users {
-			if n < 750 || n > 1250 {
-				t.Errorf("%s: %d users in %s, want about 1000", name, n, label)
+		t.Run(name, func(t *testing.T) {
+			var values []snapshot.Value
+			for range 5000 {
+				values = append(values, snapshot.Value{Kind: pipeline.Float, Num: int64(math.Float64bits(draw()))})
 			}
-		}
+			labels, users, _ := foldAll(values)
+			if len(labels) != Bins {
+				t.Errorf("%s: slices %q, want %d", name, labels, Bins)
+			}
+			for label, n := range users {
+				if n < 750 || n > 1250 {
+					t.Errorf("%s: %d users in %s, want about 1000", name, n, label)
+				}
+			}
+		})
 	}
 }
 

@@ -66,8 +66,10 @@ func TestUnit(t *testing.T) {
 		want string
 	}{{"", 1, "1 user"}, {UnitUsers, 0, "0 users"}, {UnitRows, 1, "1 row"}, {UnitRows, -1234567, "-1,234,567 rows"},
 		{UnitRows, 999, "999 rows"}} {
-		if got := test.unit.Count(test.n); got != test.want {
-			t.Errorf("Unit(%q).Count(%d) = %q, want %q", test.unit, test.n, got, test.want)
-		}
+		t.Run(test.want, func(t *testing.T) {
+			if got := test.unit.Count(test.n); got != test.want {
+				t.Errorf("Unit(%q).Count(%d) = %q, want %q", test.unit, test.n, got, test.want)
+			}
+		})
 	}
 }

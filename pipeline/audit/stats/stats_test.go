@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -106,18 +107,22 @@ func TestTails(t *testing.T) {
 		p, want float64
 	}{{15, 500, 0.01, 0.0004113557296400682}, {0, 10, 0.5, 0.001953125}, {60, 100, 0.5, 0.05688793364098079},
 		{30, 1000, 0.05, 0.0025541358349596747}, {5, 5, 1. / 3, 0.00823045267489712}} {
-		if got := binomial(test.x, test.n, test.p); !near(got, test.want, 1e-9) {
-			t.Errorf("binomial(%d, %d, %v) = %v, want %v", test.x, test.n, test.p, got, test.want)
-		}
+		t.Run(fmt.Sprintf("%+v", test), func(t *testing.T) {
+			if got := binomial(test.x, test.n, test.p); !near(got, test.want, 1e-9) {
+				t.Errorf("binomial(%d, %d, %v) = %v, want %v", test.x, test.n, test.p, got, test.want)
+			}
+		})
 	}
 	for _, test := range []struct {
 		x, n, marked, all int64
 		want              float64
 	}{{15, 100, 50, 1000, 8.40025421319235e-05}, {0, 20, 30, 100, 0.0006040657699536241},
 		{9, 10, 40, 100, 0.001993493342382848}, {200, 1000, 1500, 10000, 7.927442882824783e-06}} {
-		if got := hypergeometric(test.x, test.n, test.marked, test.all); !near(got, test.want, 1e-9) {
-			t.Errorf("hypergeometric(%d, %d, %d, %d) = %v, want %v", test.x, test.n, test.marked, test.all, got, test.want)
-		}
+		t.Run(fmt.Sprintf("%+v", test), func(t *testing.T) {
+			if got := hypergeometric(test.x, test.n, test.marked, test.all); !near(got, test.want, 1e-9) {
+				t.Errorf("hypergeometric(%d, %d, %d, %d) = %v, want %v", test.x, test.n, test.marked, test.all, got, test.want)
+			}
+		})
 	}
 }
 
@@ -128,9 +133,11 @@ func TestWilson(t *testing.T) {
 		n, of     int64
 		low, high float64
 	}{{81, 263, 0.2553, 0.3662}, {15, 148, 0.0624, 0.1605}, {0, 20, 0, 0.1611}, {1, 29, 0.0061, 0.1718}} {
-		if low, high := Wilson(test.n, test.of); math.Abs(low-test.low) > 5e-5 || math.Abs(high-test.high) > 5e-5 {
-			t.Errorf("Wilson(%d, %d) = %v, %v, want %v, %v", test.n, test.of, low, high, test.low, test.high)
-		}
+		t.Run(fmt.Sprintf("%+v", test), func(t *testing.T) {
+			if low, high := Wilson(test.n, test.of); math.Abs(low-test.low) > 5e-5 || math.Abs(high-test.high) > 5e-5 {
+				t.Errorf("Wilson(%d, %d) = %v, %v, want %v, %v", test.n, test.of, low, high, test.low, test.high)
+			}
+		})
 	}
 	if low, high := Wilson(0, 0); low != 0 || high != 1 {
 		t.Errorf("Wilson(0, 0) = %v, %v, want 0, 1", low, high)
@@ -155,9 +162,11 @@ func TestHolm(t *testing.T) {
 	ps := []float64{0.03, 0.01, 0.05, 0.02, 0.04}
 	Holm(ps)
 	for i, want := range []float64{0.09, 0.05, 0.09, 0.08, 0.09} {
-		if !near(ps[i], want, 1e-12) {
-			t.Errorf("Holm: p[%d] = %v, want %v", i, ps[i], want)
-		}
+		t.Run(fmt.Sprint(want), func(t *testing.T) {
+			if !near(ps[i], want, 1e-12) {
+				t.Errorf("Holm: p[%d] = %v, want %v", i, ps[i], want)
+			}
+		})
 	}
 	Holm(nil)
 	r := rand.New(rand.NewPCG(1, 2))
@@ -203,24 +212,28 @@ func TestCorrect(t *testing.T) {
 // TestMonotone: the further from the weights, the smaller p; the order of the categories does not matter.
 func TestMonotone(t *testing.T) {
 	for _, n := range []int64{40, 400, 4000, 400_000, 40_000_000} {
-		before := 2.0
-		for d := int64(0); d <= n/2; d += max(1, n/200) {
-			got, mirrored := Ratio([]int64{n/2 + d, n/2 - d}, []float64{3, 3}), Ratio([]int64{n/2 - d, n/2 + d}, []float64{3, 3})
-			if got.P > before || got.P < 0 || math.IsNaN(got.P) || !near(got.P, mirrored.P, 1e-9) {
-				t.Fatalf("Ratio of %d users, %d off: p %v, mirrored %v, one step nearer %v", n, d, got.P, mirrored.P, before)
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			before := 2.0
+			for d := int64(0); d <= n/2; d += max(1, n/200) {
+				got, mirrored := Ratio([]int64{n/2 + d, n/2 - d}, []float64{3, 3}), Ratio([]int64{n/2 - d, n/2 + d}, []float64{3, 3})
+				if got.P > before || got.P < 0 || math.IsNaN(got.P) || !near(got.P, mirrored.P, 1e-9) {
+					t.Fatalf("Ratio of %d users, %d off: p %v, mirrored %v, one step nearer %v", n, d, got.P, mirrored.P, before)
+				}
+				before = got.P
 			}
-			before = got.P
-		}
+		})
 	}
 	for _, n := range []int64{100, 10_000, 1_000_000} {
-		before := 2.0
-		for d := int64(0); d <= n/2; d += max(1, n/100) {
-			got := Homogeneity([]int64{n/2 + d, n/2 - d}, []int64{5 * n, 5 * n})
-			if got.P > before || got.P < 0 || math.IsNaN(got.P) {
-				t.Fatalf("Homogeneity of %d users, %d off: p %v, one step nearer %v", n, d, got.P, before)
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			before := 2.0
+			for d := int64(0); d <= n/2; d += max(1, n/100) {
+				got := Homogeneity([]int64{n/2 + d, n/2 - d}, []int64{5 * n, 5 * n})
+				if got.P > before || got.P < 0 || math.IsNaN(got.P) {
+					t.Fatalf("Homogeneity of %d users, %d off: p %v, one step nearer %v", n, d, got.P, before)
+				}
+				before = got.P
 			}
-			before = got.P
-		}
+		})
 	}
 }
 
@@ -232,35 +245,37 @@ func TestFalseAlarms(t *testing.T) {
 		n       int64
 		weights []float64
 	}{{40, []float64{1, 1}}, {500, []float64{1, 99}}, {600, []float64{1, 33, 66}}, {800, []float64{1, 2, 3, 4}}} {
-		r := rand.New(rand.NewPCG(uint64(i), 7))
-		var sum float64
-		for _, w := range test.weights {
-			sum += w
-		}
-		below := map[float64]int{}
-		for range runs {
-			counts := make([]int64, len(test.weights))
-			for range test.n {
-				x, k := r.Float64()*sum, 0
-				for x >= test.weights[k] && k < len(counts)-1 {
-					x -= test.weights[k]
-					k++
-				}
-				counts[k]++
+		t.Run(fmt.Sprintf("%+v", test), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(uint64(i), 7))
+			var sum float64
+			for _, w := range test.weights {
+				sum += w
 			}
-			p := Ratio(counts, test.weights).P
+			below := map[float64]int{}
+			for range runs {
+				counts := make([]int64, len(test.weights))
+				for range test.n {
+					x, k := r.Float64()*sum, 0
+					for x >= test.weights[k] && k < len(counts)-1 {
+						x -= test.weights[k]
+						k++
+					}
+					counts[k]++
+				}
+				p := Ratio(counts, test.weights).P
+				for _, limit := range []float64{WarnBelow, AlertBelow, 1e-4} {
+					if p < limit {
+						below[limit]++
+					}
+				}
+			}
 			for _, limit := range []float64{WarnBelow, AlertBelow, 1e-4} {
-				if p < limit {
-					below[limit]++
+				if most := runs*limit + 4*math.Sqrt(runs*limit); float64(below[limit]) > most {
+					t.Errorf("%d users by %v: %d of %d p-values below %v, want at most %.0f", test.n, test.weights, below[limit], runs,
+						limit, most)
 				}
 			}
-		}
-		for _, limit := range []float64{WarnBelow, AlertBelow, 1e-4} {
-			if most := runs*limit + 4*math.Sqrt(runs*limit); float64(below[limit]) > most {
-				t.Errorf("%d users by %v: %d of %d p-values below %v, want at most %.0f", test.n, test.weights, below[limit], runs,
-					limit, most)
-			}
-		}
+		})
 	}
 }
 
