@@ -237,5 +237,6 @@ func (o *serverOptions) fetchFlags(ctx context.Context, env *env, con *console, 
 		return nil, err
 	}
 	defer c.Close()
-	return c.Flags(ctx)
+	f, err := c.FlagConfigs(ctx, amplitude.FlagConfigsRequest{})
+	return f.Data, err
 }

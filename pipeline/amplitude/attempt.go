@@ -172,7 +172,7 @@ func (c *Client) send(ctx context.Context, a *attempt, call *call, query string)
 	if cause != nil {
 		err = cause // why the attempt was cancelled says more than how it then failed
 	}
-	class, fatal := classifyAtProxy(err, !c.circuit.everAnswered(), c.proxy)
+	class, fatal := classifyAtProxy(err, !call.circuit.everAnswered(), c.proxy)
 	c.counters.countFailure(class)
 	return result{class: class, fatal: fatal}, nil
 }

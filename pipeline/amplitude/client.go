@@ -49,8 +49,9 @@ type Config struct {
 
 // Client asks the Evaluation API. It is a [pipeline.Evaluator], and safe for concurrent use.
 type Client struct {
-	vardata, flags           call
-	status, flagsV1, flagsV2 call // for Preflight
+	vardata                  call
+	flags                    map[string]call // by path; see FlagConfigs
+	status, flagsV1, flagsV2 call            // for Preflight
 
 	flagList    []byte // the parameter, ready to be appended
 	flagCount   int
@@ -76,9 +77,10 @@ type Client struct {
 // call is one kind of request.
 type call struct {
 	endpoint
-	header http.Header // shared by all requests, so never written to
-	max    int64       // bytes of an answer
-	check  func(*attempt) error
+	header  http.Header // shared by all requests, so never written to
+	max     int64       // bytes of an answer
+	check   func(*attempt) error
+	circuit *circuit
 }
 
 var _ pipeline.Evaluator = (*Client)(nil)
@@ -142,17 +144,22 @@ func New(cfg Config) (*Client, error) {
 	if !cfg.Key.IsZero() {
 		keyed["Authorization"] = []string{"Api-Key " + cfg.Key.Secret()}
 	}
-	c.vardata = call{header: keyed, max: maxAnswer, check: c.checkVariants}
-	c.flags = call{header: keyed, max: maxFlags, check: func(a *attempt) error { return a.parser.parseArray(a.body) }}
-	c.status = call{header: keyless, max: maxDrain, check: func(*attempt) error { return nil }}
-	c.flagsV1 = call{header: keyed, max: maxAnswer, check: c.flags.check}
+	c.vardata = call{header: keyed, max: maxAnswer, check: c.checkVariants, circuit: c.circuit}
+	c.status = call{header: keyless, max: maxDrain, check: func(*attempt) error { return nil }, circuit: c.circuit}
+	c.flagsV1 = call{header: keyed, max: maxAnswer, circuit: c.circuit,
+		check: func(a *attempt) error { return a.parser.parseArray(a.body) }}
 	c.flagsV2 = c.flagsV1
-	for to, path := range map[*call]string{&c.vardata: "/v1/vardata", &c.flags: "/v1/flags", &c.status: "/status",
-		&c.flagsV1: "/v1/flags", &c.flagsV2: "/sdk/v2/flags"} {
+	for to, path := range map[*call]string{&c.vardata: "/v1/vardata", &c.status: "/status", &c.flagsV1: pathFlagsV1,
+		&c.flagsV2: pathFlagsV2} {
 		var err error
 		if to.endpoint, err = newEndpoint(cfg.BaseURL, path); err != nil {
 			return nil, err
 		}
+	}
+	c.flags = map[string]call{pathFlagsV1: c.flagsV1, pathFlagsV2: c.flagsV2}
+	for path, get := range c.flags {
+		get.max = maxFlags
+		c.flags[path] = get
 	}
 	if c.transport == nil {
 		t, err := newTransport(&c.vardata.url, cfg.Concurrency)
@@ -307,7 +314,7 @@ func (c *Client) askKnownUser(ctx context.Context, a *attempt) (apiState, error)
 func (c *Client) askKnownUserWith(ctx context.Context, a *attempt, t ticket) (apiState, error) {
 	for n := 1; ; {
 		query, size := c.known.currentUser()
-		r, err := c.sendCounted(ctx, a, &c.vardata, query+"&nonce="+crand.Text())
+		r, err := c.sendCounted(ctx, a, &c.vardata, query+"&"+nonceParam+crand.Text())
 		if err != nil {
 			c.circuit.returnTicket(t)
 			return apiAway, err
@@ -409,7 +416,7 @@ func (c *Client) sendUntilDecided(ctx context.Context, a *attempt, call *call, q
 				s.forgetAttempts()
 			}
 		}
-		t, err := c.circuit.admitAttempt(ctx, c.limiter)
+		t, err := call.circuit.admitAttempt(ctx, c.limiter)
 		if err != nil {
 			return attempts, err
 		}
@@ -424,7 +431,7 @@ func (c *Client) sendUntilDecided(ctx context.Context, a *attempt, call *call, q
 		}
 		r, err := c.sendCounted(ctx, a, call, query)
 		if err != nil {
-			c.circuit.returnTicket(t)
+			call.circuit.returnTicket(t)
 			return attempts, err
 		}
 		if call == &c.vardata && r.status == http.StatusOK && r.bad == "" {
@@ -433,7 +440,7 @@ func (c *Client) sendUntilDecided(ctx context.Context, a *attempt, call *call, q
 		s.known = call == &c.vardata && !c.known.isEmpty()
 		s.countResult(r)
 		d := decide(s, r, a.at, rand.Float64())
-		if s.outage, err = c.circuit.noteResult(t, d, r); err != nil {
+		if s.outage, err = call.circuit.noteResult(t, d, r); err != nil {
 			return attempts, err
 		}
 		if d.action == actionAsk && !s.outage {
@@ -451,28 +458,13 @@ func (c *Client) sendUntilDecided(ctx context.Context, a *attempt, call *call, q
 			d.user.Attempts = attempts
 			return attempts, d.user
 		case actionAgain:
-			if err := sleep(ctx, d.wait, c.circuit.dead); err != nil {
+			if err := sleep(ctx, d.wait, call.circuit.dead); err != nil {
 				return attempts, err
 			}
 		case actionRestart, actionOutage:
 			s.forgetAttempts()
 		}
 	}
-}
-
-// Flags downloads the flag configurations of the deployment, or of FlagKeys, for local evaluation: the unchanged JSON
-// array of GET /v1/flags. It handles failures as Evaluate does.
-func (c *Client) Flags(ctx context.Context) ([]byte, error) {
-	a := &attempt{}
-	defer a.releaseWire()
-	_, err := c.sendUntilDecided(ctx, a, &c.flags, string(c.flagList))
-	if ue, ok := errors.AsType[*pipeline.UserError](err); ok {
-		return nil, fmt.Errorf("cannot download the flag configurations: %s", ue.Message) // there is no user
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot download the flag configurations: %w", err)
-	}
-	return []byte(a.text), nil
 }
 
 // URLLength returns the length of the URL for u in bytes. Beyond [MaxURLBytes], Evaluate fails without sending it.

@@ -16,6 +16,8 @@
 //     given up, Client.askKnownUser asks about users who were answered before: if none of them is answered, it is an
 //     outage, and no user fails.
 //
+// [Client.FlagConfigs] (configs.go) downloads the flag configurations, from whichever path the server has.
+//
 // Before the first user, [Client.Preflight] (notrack.go) finds out whether the server honours the no-track headers.
 //
 // Every request carries both no-track headers. The key is in one place, the shared header map; its type [Key] cannot be

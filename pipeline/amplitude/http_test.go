@@ -124,9 +124,9 @@ func TestEveryKindOfRequestSaysNoTrack(t *testing.T) {
 	if _, err := c.Evaluate(t.Context(), &pipeline.User{UserID: "u"}); err != nil {
 		t.Fatal(err)
 	}
-	flags, err := c.Flags(t.Context())
-	if err != nil || string(flags) != `[{"key":"f"}]` {
-		t.Fatalf("%s, %v", flags, err)
+	flags, err := c.FlagConfigs(t.Context(), FlagConfigsRequest{})
+	if err != nil || string(flags.Data) != `[{"key":"f"}]` {
+		t.Fatalf("%s, %v", flags.Data, err)
 	}
 	if diff := cmp.Diff(map[string]int{"/status": 1, "/v1/vardata": 2, "/v1/flags": 2}, seen); diff != "" {
 		t.Error(diff)
@@ -551,28 +551,6 @@ func TestConnectionsThatWaitingDoesNotMend(t *testing.T) {
 				t.Errorf("%s: tried %d times, want 1", name, n)
 			}
 		})
-	}
-}
-
-func TestFlagsRefusesWhatIsNoArray(t *testing.T) {
-	for body, want := range map[string]string{`{}`: "not a JSON array", `[`: "not complete", `[] x`: "more text",
-		``: "empty"} {
-		t.Run(body, func(t *testing.T) {
-			base := newServer(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })
-			_, err := newClient(t, Config{BaseURL: base, MaxAttempts: 1}).Flags(t.Context())
-			if _, ok := errors.AsType[*pipeline.UserError](err); err == nil || ok || !strings.Contains(err.Error(), want) {
-				t.Errorf("%q: %v, want %s", body, err, want)
-			}
-		})
-	}
-	var query string
-	base := newServer(t, func(w http.ResponseWriter, r *http.Request) {
-		query = r.URL.RawQuery
-		_, _ = io.WriteString(w, "["+strings.Repeat(" ", maxAnswer+1)+"]") // more than an answer about one user may have
-	})
-	got, err := newClient(t, Config{BaseURL: base, FlagKeys: []string{"a", "b"}}).Flags(t.Context())
-	if err != nil || len(got) != maxAnswer+3 || query != "flag_keys=a,b" {
-		t.Errorf("%d bytes for %s, %v", len(got), query, err)
 	}
 }
 

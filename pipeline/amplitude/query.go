@@ -52,6 +52,9 @@ func BaseURL(server string, allowHTTP bool) (string, error) {
 	return strings.TrimRight(base, "/"), nil
 }
 
+// nonceParam is a parameter that no server reads. With another value each time, no cache has the URL.
+const nonceParam = "nonce="
+
 func isLoopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true
