@@ -69,7 +69,7 @@ func (a *ledgerAPI) take() []evalserver.Request {
 	return ledger
 }
 
-// hostileRun is a run of the command in this process, and what came of it.
+// hostileRun is a run of the command in this process, with its result.
 type hostileRun struct {
 	t         *testing.T
 	name      string

@@ -36,7 +36,7 @@ import (
 
 const (
 	networkKey  = "network-canary/0123456789"
-	networkRate = 500 // requests a second, so that the ledger can be held against it
+	networkRate = 500 // requests a second, so that the ledger can be checked against it
 )
 
 // networkFlags give each user a variant of f by the user's id, and half of them one of g.
@@ -237,7 +237,7 @@ type networkRun struct {
 	Said    func(text string) // is told all that standard error holds whenever there is more
 }
 
-// networkResult is what came of a run.
+// networkResult is the result of a run.
 type networkResult struct {
 	run       networkRun
 	code      int

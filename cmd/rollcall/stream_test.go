@@ -13,7 +13,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
 )
 
-// leavingReader is a pipe whose reader closes it after so many lines.
+// leavingReader is a pipe whose reader closes it after n lines.
 type leavingReader struct {
 	lines int
 	got   bytes.Buffer

@@ -19,17 +19,14 @@
 //   - Records survive SIGKILL and power loss (fdatasync) once Flush has returned. At most [FrameRecords] records,
 //     1 MiB or [FrameAge] are ever not flushed.
 //   - Replay gives exactly the records that were appended, in that order, from the first on. Each frame is read,
-//
-// verified
-//
-//	  and decoded as a whole before any of it is used: a streaming decoder returns wrong bytes before it
-//	  notices. An incomplete write at the end is cut off ([Reader.Torn]); any other damage is a
-//	  [DamagedError]. The only exception is damage to the last frame, which cannot be told from an incomplete write
-//	  and costs no more: its users are asked about again.
-//	- One process at a time: the file is locked from Create or Open to Close or Remove ([ErrLocked]).
-//	- The file has no user ids and no key: it stores requests as hashes, and the key as an HMAC with a salt. It does
-//	  store the bodies of answers, as the outputs do, so its mode is 0600.
-//	- Memory is bounded by the largest frame, 17 MiB decoded, even if the file claims otherwise.
+//     verified and decoded as a whole before any of it is used: a streaming decoder returns wrong bytes before it
+//     notices. An incomplete write at the end is cut off ([Reader.Torn]); any other damage is a [DamagedError]. The
+//     only exception is damage to the last frame, which cannot be told from an incomplete write and costs no more: its
+//     users are asked about again.
+//   - One process at a time: the file is locked from Create or Open to Close or Remove ([ErrLocked]).
+//   - The file has no user ids and no key: it stores requests as hashes, and the key as an HMAC with a salt. It does
+//     store the bodies of answers, as the outputs do, so its mode is 0600.
+//   - Memory is bounded by the largest frame, 17 MiB decoded, even if the file claims otherwise.
 //
 // Row numbers need not ascend: error records as an input have the row numbers of another run. The caller checks, by Row
 // and Request, that each record belongs to the row that the source has at its position.
@@ -67,11 +64,8 @@
 //   - CONT: {"resumed_at":"…"}, where a run was resumed; with "key" as in the header if
 //     the key is a different one from then on.
 //   - DONE: {"files":[{"temp":…,"final":…,"sha256":…,"bytes":…},…]}, the outputs to publish. The names are base names:
-//
-// a
-//
-//	file must not say where to write, and the directory may have been moved. Only a CONT can follow; it makes the
-//	DONE void.
+//     a file must not say where to write, and the directory may have been moved. Only a CONT can follow; it makes the
+//     DONE void.
 //
 // A record is seven fields, each followed by a space, then as many bytes as the seventh field says, and a newline:
 //

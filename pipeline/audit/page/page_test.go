@@ -385,7 +385,7 @@ func FuzzHTML(f *testing.F) {
 	})
 }
 
-// many is a report on so many flags, with so many slices each.
+// many is a report on n flags, with n slices each.
 func many(flags, slices int) *report.Report {
 	r := example()
 	one := r.Flags[0]
