@@ -205,13 +205,10 @@ func (s *snapshotRun) run(args []string) (err error) {
 //  1. The outputs are discarded while the journal is there and locked: as long as it is, the next run of these outputs
 //     removes what is left of them, and no run can begin to write them.
 //  2. The journal is closed or removed, and the locks of the other outputs are given back. If the journal goes, it is
-//
-// the
-//
-//	   last of the hidden files to go.
-//	3. The connection ends, and the input is closed. Its copy, if it was standard input, has its own lock until then.
-//	4. The reader of an unfinished run's journal is closed, with the lock that it has held since before the input was
-//	   opened, unless the journal was resumed or removed.
+//     the last of the hidden files to go.
+//  3. The connection ends, and the input is closed. Its copy, if it was standard input, has its own lock until then.
+//  4. The reader of an unfinished run's journal is closed, with the lock that it has held since before the input was
+//     opened, unless the journal was resumed or removed.
 func (s *snapshotRun) undo(err error) error {
 	err = errors.Join(err, s.evaluation.Close())
 	err = errors.Join(err, s.claim.Close(s, err))
