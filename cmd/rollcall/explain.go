@@ -136,8 +136,10 @@ func (o *explainOptions) run(env *env, con *console, inputs []string) error {
 	from := o.server.flagConfigs
 	var data []byte
 	if from == "fetch" {
-		from = "the flag configurations of " + o.server.server
-		data, err = o.server.fetchFlags(env.Soft, env, con, time.Minute)
+		var f *fetched
+		if f, err = o.server.fetchFlags(env.Soft, env, con, time.Minute); err == nil {
+			from, data = f.name, f.Data
+		}
 	} else {
 		data, err = readFlagConfigs(env.Soft, from)
 	}

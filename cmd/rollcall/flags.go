@@ -58,13 +58,19 @@ func flagsCommand(env *env, con *console) *cobra.Command {
 			from := server.flagConfigs
 			switch {
 			case server.flagConfigs != "" && server.flagConfigs != "fetch":
-				data, err = readFlagConfigs(env.Soft, server.flagConfigs)
+				if err = server.checkFlagMode(); err == nil {
+					data, err = readFlagConfigs(env.Soft, server.flagConfigs)
+				}
 			case server.embedded():
 				err = usageErrorf("--server embedded needs --flag-configs FILE")
 			default:
-				server.flagConfigs, from = "", server.server
-				if err = server.check(false); err == nil {
-					data, err = server.fetchFlags(env.Soft, env, con, time.Minute)
+				server.flagConfigs = "fetch"
+				if err = server.check(true); err != nil {
+					break
+				}
+				var f *fetched
+				if f, err = server.fetchFlags(env.Soft, env, con, time.Minute); err == nil {
+					data, from = f.Data, f.name
 				}
 			}
 			if err != nil {

@@ -23,7 +23,8 @@ type localEvaluator struct {
 	plan    *engine.Plan
 	configs []byte         // as they were read
 	file    *snapshot.File // what the manifest says of them
-	scratch sync.Pool      // of *[]*engine.Variant
+	source  *snapshot.FlagSource
+	scratch sync.Pool // of *[]*engine.Variant
 }
 
 // localBatch is how many rows a worker takes at a time: a channel operation for each would cost more than the answer.
@@ -36,8 +37,10 @@ func newLocal(s *snapshotRun) (*localEvaluator, error) {
 	var err error
 	from := o.server.flagConfigs
 	if from == "fetch" {
-		from = "the flag configurations of " + o.server.server
-		l.configs, err = o.server.fetchFlags(s.env.Soft, s.env, s.con, o.maxOutage)
+		var f *fetched
+		if f, err = o.server.fetchFlags(s.env.Soft, s.env, s.con, o.maxOutage); err == nil {
+			from, l.configs, l.source = f.name, f.Data, f.source()
+		}
 	} else {
 		l.configs, err = o.server.readConfigs(s.env.Soft)
 	}

@@ -7,11 +7,13 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,7 +45,8 @@ func TestMain(m *testing.M) {
 //	                   it changes how the API behaves, and forgets the ledger.
 //	                   Faults are as in `rollcall serve --fail`; after=N:STATUS answers N requests and
 //	                   refuses the others; key=K sets the key, proxy acts as the
-//	                   self-hosted proxy, unknown as a server that knows no flag list at all
+//	                   self-hosted proxy, unknown as a server that knows no flag list at all, modes as one that has a
+//	                   flag of remote evaluation mode
 //	ledger             writes what the API was asked to the file ledger, a line a request:
 //	                   METHOD PATH?QUERY status tracked|untracked
 //	dateless FILE…     replaces all times in the files by TIME, and run ids by RUN
@@ -123,11 +126,13 @@ func (a *scriptAPI) start(ts *testscript.TestScript, args []string) {
 		a.ledger = append(a.ledger, r)
 	}}
 	var faults []string
-	unknown := false
+	unknown, modes := false, false
 	for _, arg := range args {
 		switch {
 		case arg == "proxy":
 			config.Proxy = true
+		case arg == "modes":
+			modes = true
 		case arg == "unknown":
 			unknown = true
 		case strings.HasPrefix(arg, "after="):
@@ -157,6 +162,9 @@ func (a *scriptAPI) start(ts *testscript.TestScript, args []string) {
 			known.ServeHTTP(w, r)
 		})
 	}
+	if modes {
+		handler = withModes(handler)
+	}
 	a.handler.Store(&handler)
 	if a.running == nil { // else the API changes its behaviour, not its address
 		a.running, err = evalserver.Start("127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -168,6 +176,30 @@ func (a *scriptAPI) start(ts *testscript.TestScript, args []string) {
 	ts.Setenv("API", a.running.URL())
 	ts.Setenv("KEY", scriptKey)
 	ts.Setenv(keyVariable, scriptKey)
+}
+
+// withModes makes checkout-redesign a flag of remote evaluation mode, which only /sdk/v2/flags?eval_mode=remote answers.
+func withModes(api http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v1/flags" && r.URL.Path != "/sdk/v2/flags" {
+			api.ServeHTTP(w, r)
+			return
+		}
+		r.Header.Del("Accept-Encoding")
+		answer := httptest.NewRecorder()
+		api.ServeHTTP(answer, r)
+		var flags []map[string]any
+		_ = json.Unmarshal(answer.Body.Bytes(), &flags) // nil unless it is an answer
+		flags = slices.DeleteFunc(flags, func(flag map[string]any) bool {
+			if flag["key"] != "checkout-redesign" {
+				return false
+			}
+			flag["metadata"].(map[string]any)["evaluationMode"] = "remote"
+			return r.URL.Query().Get("eval_mode") != "remote"
+		})
+		w.WriteHeader(answer.Code)
+		_ = json.NewEncoder(w).Encode(flags)
+	})
 }
 
 func (a *scriptAPI) writeLedger(ts *testscript.TestScript) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -9,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +23,7 @@ import (
 type reportOptions struct {
 	by       []string
 	configs  string
+	server   serverOptions // for --flag-configs fetch
 	expect   []string
 	controls []string
 	checksum bool
@@ -38,7 +39,8 @@ func reportCommand(env *env, con *console) *cobra.Command {
 		Short: "Who is exposed to what, and whether the split holds",
 		Long: `report reads finished snapshots, and says whether they can be trusted, who got
 what, whether the variants are split as they should be, also in each slice of
-the users, and who is in two experiments at once. Nothing is sent.
+the users, and who is in two experiments at once. Nothing is sent, but for
+--flag-configs fetch, which asks for the flags alone.
 
 SNAPSHOT is an output of a run, or its manifest. Several runs are added up; who
 failed in one and was asked about again in another is counted once.
@@ -65,7 +67,7 @@ Slices are by columns that the snapshot was told to --carry.`,
 			if err := html.check(append([]string{o.configs}, args...)...); err != nil {
 				return err
 			}
-			options, err := o.options(env.Soft, args, con)
+			options, err := o.options(env, args, con)
 			if err != nil {
 				return err
 			}
@@ -85,7 +87,8 @@ Slices are by columns that the snapshot was told to --carry.`,
 	options := cmd.Flags()
 	group(options, "Options", func() {
 		defineList(options, &o.by, "by", "`COL,..` carried columns to slice the users by")
-		options.StringVar(&o.configs, "flag-configs", "", "`FILE` flag configurations, which say what to expect")
+		options.StringVar(&o.configs, "flag-configs", "", "`FILE` flag configurations, which say what to expect; or fetch")
+		o.server.defineFetch(options)
 		options.StringArrayVar(&o.expect, "expect", nil, "`FLAG=VARIANT:WEIGHT,..` the split of a flag; may be repeated")
 		defineList(options, &o.controls, "controls", "`V,..` variants that are no treatment [control,off,default]")
 		options.BoolVar(&o.checksum, "checksums", false, "compare the files' checksums with the manifests'")
@@ -108,7 +111,7 @@ func failedReport(r *report.Report, failOn string) error {
 }
 
 // options returns the options of a report, with the flag configurations read.
-func (o *reportOptions) options(ctx context.Context, snapshots []string, con *console) (report.Options, error) {
+func (o *reportOptions) options(env *env, snapshots []string, con *console) (report.Options, error) {
 	options := report.Options{Snapshots: snapshots, By: o.by, Controls: o.controls, Checksums: o.checksum}
 	for i, name := range o.by {
 		if slices.Contains(o.by[:i], name) {
@@ -116,19 +119,19 @@ func (o *reportOptions) options(ctx context.Context, snapshots []string, con *co
 		}
 	}
 	if o.configs != "" {
-		data, err := readFlagConfigs(ctx, o.configs)
+		from, data, err := o.readConfigs(env, con)
 		if err != nil {
 			return options, err
 		}
-		eng, err := parseFlagConfigs(o.configs, data, nil, true, con)
+		eng, err := parseFlagConfigs(from, data, nil, true, con)
 		if err != nil {
 			return options, err
 		}
 		sum := sha256.Sum256(data)
-		options.Configs = &snapshot.File{Path: o.configs, SHA256: hex.EncodeToString(sum[:])}
+		options.Configs = &snapshot.File{Path: from, SHA256: hex.EncodeToString(sum[:])}
 		splits, groups := eng.Splits()
 		for _, split := range splits {
-			options.Expectations = append(options.Expectations, report.Expectation{Source: o.configs, Split: split})
+			options.Expectations = append(options.Expectations, report.Expectation{Source: from, Split: split})
 		}
 		options.Groups = groups
 	}
@@ -155,6 +158,23 @@ func (o *reportOptions) options(ctx context.Context, snapshots []string, con *co
 		}
 	}
 	return options, nil
+}
+
+// readConfigs reads the flag configurations, or downloads them, and says where they are from.
+func (o *reportOptions) readConfigs(env *env, con *console) (from string, data []byte, err error) {
+	if o.configs != "fetch" {
+		data, err = readFlagConfigs(env.Soft, o.configs)
+		return o.configs, data, err
+	}
+	o.server.flagConfigs = o.configs
+	if err := o.server.check(true); err != nil {
+		return "", nil, err
+	}
+	f, err := o.server.fetchFlags(env.Soft, env, con, time.Minute)
+	if err != nil {
+		return "", nil, err
+	}
+	return f.name, f.Data, nil
 }
 
 // notAssigned is the name of those who got no variant, in --expect.

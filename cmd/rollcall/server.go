@@ -13,12 +13,14 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
 // serverOptions say whose API is asked, and with which key.
 type serverOptions struct {
 	server          string
 	flagConfigs     string
+	flagMode        string
 	skipUnsupported bool
 	flagParam       string
 	keyFile         string
@@ -35,10 +37,27 @@ const keyVariable = "AMPLITUDE_DEPLOYMENT_KEY"
 func (o *serverOptions) define(options *pflag.FlagSet) {
 	options.StringVar(&o.server, "server", "us", "`us|eu|URL` or embedded: whose API [us]")
 	options.StringVar(&o.flagConfigs, "flag-configs", "", "`FILE` flag configurations, or fetch; for local and embedded")
+	o.defineFlagMode(options, "local")
 	options.BoolVar(&o.skipUnsupported, "skip-unsupported", false, "leave flags whose regex cannot run here unanswered")
-	options.StringVar(&o.keyFile, "key-file", "", "`FILE` with the key [$"+keyVariable+"]")
 	options.StringVar(&o.flagParam, "flag-param", "flag_keys",
 		"`NAME` flag_keys, or flag_key for an older API [flag_keys]")
+	o.defineConnection(options)
+}
+
+// defineFetch adds the options of a command that can fetch flag configurations, and asks nothing else.
+func (o *serverOptions) defineFetch(options *pflag.FlagSet) {
+	o.flagParam = "flag_keys"
+	options.StringVar(&o.server, "server", "us", "`us|eu|URL` where fetch asks [us]")
+	o.defineFlagMode(options, "all")
+	o.defineConnection(options)
+}
+
+func (o *serverOptions) defineFlagMode(options *pflag.FlagSet, mode string) {
+	options.StringVar(&o.flagMode, "flag-mode", mode, "`local|all` fetch: all has flags of remote mode, too ["+mode+"]")
+}
+
+func (o *serverOptions) defineConnection(options *pflag.FlagSet) {
+	options.StringVar(&o.keyFile, "key-file", "", "`FILE` with the key [$"+keyVariable+"]")
 	options.DurationVar(&o.timeout, "timeout", 15*time.Second, "`TIME` for one attempt [15s]")
 	options.BoolVar(&o.allowHTTP, "allow-http", false, "plain http to another machine: all can read the key")
 }
@@ -49,6 +68,9 @@ func (o *serverOptions) embedded() bool { return o.server == "embedded" }
 func (o *serverOptions) check(local bool) error {
 	if o.flagParam != "flag_keys" && o.flagParam != "flag_key" {
 		return usageErrorf("--flag-param %q is not known: it is flag_keys or flag_key", o.flagParam)
+	}
+	if err := o.checkFlagMode(); err != nil {
+		return err
 	}
 	if local && o.flagConfigs == "" {
 		return pipeline.WithHint(usageErrorf("--evaluator local needs --flag-configs"),
@@ -74,6 +96,17 @@ func (o *serverOptions) check(local bool) error {
 		return pipeline.WithHint(usageErrorf("--flag-configs fetch has nowhere to fetch from: the embedded server has no "+
 			"other flags"),
 			"`rollcall flags --save flags.json` downloads them; then --flag-configs flags.json")
+	}
+	return nil
+}
+
+func (o *serverOptions) checkFlagMode() error {
+	switch {
+	case o.flagMode != "local" && o.flagMode != "all":
+		return usageErrorf("--flag-mode %q is not known: it is local or all", o.flagMode)
+	case o.flagMode == "all" && o.flagConfigs != "fetch":
+		return pipeline.WithHint(usageErrorf("--flag-mode all is for --flag-configs fetch"),
+			"a file has the flags that it has, and a server evaluates its own")
 	}
 	return nil
 }
@@ -120,6 +153,7 @@ func wrapUsage(what string, err error) error {
 type connection struct {
 	*amplitude.Client
 	key    amplitude.Key
+	base   string              // the base URL
 	server *evalserver.Running // embedded; nil: elsewhere
 }
 
@@ -153,7 +187,7 @@ func (o *serverOptions) dial(env *env, con *console, config amplitude.Config) (*
 			return nil, err
 		}
 	}
-	c.key = config.Key
+	c.key, c.base = config.Key, config.BaseURL
 	if c.Client, err = amplitude.New(config); err != nil && c.server != nil {
 		err = errors.Join(err, c.server.Close())
 	}
@@ -229,14 +263,42 @@ func warnOfConfigs(from string, eng *engine.Engine, con *console) {
 	}
 }
 
-// fetchFlags downloads the flag configurations of a deployment. It waits that long for an API that is not there.
-func (o *serverOptions) fetchFlags(ctx context.Context, env *env, con *console, maxOutage time.Duration) ([]byte,
+// fetched is flag configurations that were downloaded.
+type fetched struct {
+	amplitude.FlagConfigs
+	name string // the URLs that they are from
+}
+
+// fetchFlags downloads the flag configurations of a deployment, and says from where. It waits that long for an API that
+// is not there.
+func (o *serverOptions) fetchFlags(ctx context.Context, env *env, con *console, maxOutage time.Duration) (*fetched,
 	error) {
 	c, err := o.dial(env, con, amplitude.Config{Rate: 100, Burst: 1, Concurrency: 1, MaxAttempts: 5, MaxOutage: maxOutage})
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	f, err := c.FlagConfigs(ctx, amplitude.FlagConfigsRequest{})
-	return f.Data, err
+	f := &fetched{}
+	f.FlagConfigs, err = c.FlagConfigs(ctx, amplitude.FlagConfigsRequest{RemoteMode: o.flagMode == "all"})
+	if err != nil {
+		return nil, err
+	}
+	for i, from := range f.From {
+		f.name += []string{"", " and "}[min(i, 1)] + c.base + from
+	}
+	con.Log.Info("flag configurations are from " + text.Clean(f.name))
+	switch f.RemoteMode {
+	case amplitude.RemoteSame:
+		con.Warn("--flag-mode all gave no more flags",
+			"the server does not know eval_mode=remote, or there are no flags of remote evaluation mode")
+	case amplitude.RemoteRefused:
+		con.Warn("--flag-mode all: the server gives no flags of remote evaluation mode ("+text.Clean(f.Refused)+")",
+			"the flags are those for local evaluation")
+	}
+	return f, nil
+}
+
+// source is what the manifest says of them.
+func (f *fetched) source() *snapshot.FlagSource {
+	return &snapshot.FlagSource{From: f.From, RemoteMode: string(f.RemoteMode)}
 }

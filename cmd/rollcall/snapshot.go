@@ -673,7 +673,7 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 	if s.remote != nil {
 		stats = s.remote.Stats()
 	} else {
-		m.FlagConfigs = s.local.file
+		m.FlagConfigs, m.FlagSource = s.local.file, s.local.source
 	}
 	m.NoTrack = string(s.noTrack)
 	m.Requests = summarizeRequests(stats)

@@ -35,6 +35,9 @@ type Manifest struct {
 	// evaluated its own.
 	FlagConfigs *File `json:"flag_configs,omitempty"`
 
+	// FlagSource says where flag configurations that were downloaded are from. nil: they were not.
+	FlagSource *FlagSource `json:"flag_source,omitempty"`
+
 	// NoTrack says whether the server that was asked honours no-track: "honoured" (a documented host, or a server whose
 	// answers show that it is not Amplitude's self-hosted proxy), "embedded" and "local" (in this process, on this
 	// machine), "unproven" (nothing showed it), or "ignored" (the proxy, with --allow-tracking). "": no server was asked.
@@ -59,6 +62,15 @@ type File struct {
 	Bytes  int64  `json:"bytes"`
 	Rows   int64  `json:"rows"`
 	SHA256 string `json:"sha256"`
+}
+
+// FlagSource says where flag configurations are from.
+type FlagSource struct {
+	From []string `json:"from"` // the requests: "/v1/flags", "/sdk/v2/flags", "/sdk/v2/flags?eval_mode=remote"
+
+	// RemoteMode says what came of asking for flags of remote evaluation mode, too: "included", "same" (no other flags:
+	// there are none, or the server ignores eval_mode), or "refused". "": not asked for.
+	RemoteMode string `json:"remote_mode,omitempty"`
 }
 
 // Users counts users: Read = Answered + Failed.
