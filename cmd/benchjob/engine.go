@@ -81,7 +81,7 @@ func (b *bench) measureEngine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	compiled, err := engine.Parse(text)
+	compiled, err := engine.Parse(text, engine.Hosted)
 	if err != nil {
 		return err
 	}

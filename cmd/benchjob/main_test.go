@@ -83,7 +83,7 @@ func testEngine(t *testing.T) (*engine.Engine, []pipeline.User) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := engine.Parse(text)
+	e, err := engine.Parse(text, engine.Hosted)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ type evaluation struct {
 func evaluate(d *deployment) *evaluation {
 	ev := &evaluation{request: request{flags: d.flags, users: pipeline.Value{Kind: pipeline.List}, keys: d.keys,
 		bare: d.bare}}
-	e, err := engine.ParseLenient(d.flags.AppendJSON(nil))
+	e, err := engine.ParseLenient(d.flags.AppendJSON(nil), engine.Node)
 	if err != nil {
 		ev.refused = err
 		return ev

@@ -122,7 +122,7 @@ func TestGenerate(t *testing.T) {
 		if diff := cmp.Diff(text(&d), text(&again)); diff != "" {
 			t.Fatalf("deployment %d differs the second time:\n%s", number, diff)
 		}
-		if _, err := engine.ParseLenient(d.flags.AppendJSON(nil)); err != nil {
+		if _, err := engine.ParseLenient(d.flags.AppendJSON(nil), engine.Node); err != nil {
 			if _, ok := errors.AsType[*engine.CycleError](err); !ok {
 				t.Errorf("deployment %d: %v", number, err)
 			}

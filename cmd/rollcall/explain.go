@@ -146,7 +146,7 @@ func (o *explainOptions) run(env *env, con *console, inputs []string) error {
 	if err != nil {
 		return err
 	}
-	eng, err := engine.ParseLenient(data) // a flag that cannot be evaluated here says so itself
+	eng, err := engine.ParseLenient(data, engine.Hosted) // a flag that cannot be evaluated here says so itself
 	if err != nil {
 		return fmt.Errorf("%s: %w", text.Clean(from), err)
 	}

@@ -76,7 +76,7 @@ func flagsCommand(env *env, con *console) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			eng, parseErr := engine.Parse(data)
+			eng, parseErr := engine.Parse(data, engine.Hosted)
 			if save != "" { // also what the engine does not take: it is what the API answered
 				if exists, err := durable.Exists(save); err != nil {
 					return err

@@ -95,7 +95,7 @@ func testEngine(tb testing.TB) *engine.Engine {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	eng, err := engine.Parse(data)
+	eng, err := engine.Parse(data, engine.Hosted)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func (a *scriptAPI) start(ts *testscript.TestScript, args []string) {
 	a.mu.Unlock()
 	data, err := os.ReadFile(ts.Getenv("FLAGS"))
 	ts.Check(err)
-	eng, err := engine.Parse(data)
+	eng, err := engine.Parse(data, engine.Hosted)
 	ts.Check(err)
 	config := evalserver.Config{Key: scriptKey, Record: func(r evalserver.Request) {
 		a.mu.Lock()

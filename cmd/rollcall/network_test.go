@@ -88,7 +88,7 @@ type arrival struct {
 var cleanAPI = sync.OnceValue(func() *evalserver.Server { return networkEngine(evalserver.Config{}) })
 
 func networkEngine(config evalserver.Config) *evalserver.Server {
-	eng, err := engine.Parse([]byte(networkFlags))
+	eng, err := engine.Parse([]byte(networkFlags), engine.Hosted)
 	if err != nil {
 		panic(err)
 	}

@@ -228,7 +228,7 @@ func parseFlagConfigs(from string, data []byte, flags []string, skipUnsupported 
 	if skipUnsupported {
 		parse = engine.ParseLenient
 	}
-	eng, err := parse(data)
+	eng, err := parse(data, engine.Hosted)
 	if _, ok := errors.AsType[*engine.RegexError](err); ok {
 		err = pipeline.WithHint(err, "ask the API about this flag (--evaluator remote), or leave it unanswered with "+
 			"--skip-unsupported")

@@ -123,15 +123,19 @@ type (
 	}
 )
 
-// Parse compiles flag configurations: a JSON array, as GET /v1/flags answers it. Unknown fields are
-// ignored. An error about one flag is a *[ConfigError].
-func Parse(data []byte) (*Engine, error) { return parseConfigs(data, false) }
+// Parse compiles flag configurations: a JSON array, as GET /v1/flags answers it. They are evaluated as the
+// semantics say. Unknown fields are ignored. An error about one flag is a *[ConfigError].
+func Parse(data []byte, semantics Semantics) (*Engine, error) {
+	return parseConfigs(data, semantics, false)
+}
 
 // ParseLenient is [Parse], but a flag with a regular expression that this engine cannot run is not an error: no user
 // gets a variant of it, nor of a flag that depends on it. [Engine.Unanswered] names them.
-func ParseLenient(data []byte) (*Engine, error) { return parseConfigs(data, true) }
+func ParseLenient(data []byte, semantics Semantics) (*Engine, error) {
+	return parseConfigs(data, semantics, true)
+}
 
-func parseConfigs(data []byte, lenient bool) (*Engine, error) {
+func parseConfigs(data []byte, semantics Semantics, lenient bool) (*Engine, error) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	options := json.JoinOptions(jsontext.AllowDuplicateNames(true))
 	var raw []jsontext.Value
@@ -142,7 +146,7 @@ func parseConfigs(data []byte, lenient bool) (*Engine, error) {
 		return nil, errors.New("flag configurations: null is not a list of flags")
 	}
 	configs := make([]flagConfig, len(raw))
-	e := &Engine{index: map[string]int32{}}
+	e := &Engine{semantics: semantics, index: map[string]int32{}}
 	for i, text := range raw {
 		c := &configs[i]
 		err := json.Unmarshal(keepLastNames(text), c, options)

@@ -11,6 +11,7 @@ import (
 
 // Engine is a compiled set of flag configurations. It is made by [Parse] and never changes.
 type Engine struct {
+	semantics  Semantics
 	flags      []flag // in the order of the configurations
 	index      map[string]int32
 	selectors  []selector
@@ -98,6 +99,9 @@ type distribution struct {
 	start, end uint32
 	variant    result // 0: the flag does not have the named one
 }
+
+// Semantics returns those that the engine was compiled for.
+func (e *Engine) Semantics() Semantics { return e.semantics }
 
 // Flags lists the flags in the order of the configurations.
 func (e *Engine) Flags() []Flag {

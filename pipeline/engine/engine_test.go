@@ -17,7 +17,7 @@ import (
 
 func parseConfigs(t testing.TB, configs string) *engine.Engine {
 	t.Helper()
-	e, err := engine.Parse([]byte(configs))
+	e, err := engine.Parse([]byte(configs), engine.Node)
 	if err != nil {
 		t.Fatalf("Parse(%s): %v", configs, err)
 	}
@@ -287,7 +287,7 @@ func TestDuplicateNames(t *testing.T) {
 			}
 		})
 	}
-	if _, err := engine.Parse([]byte(`[{"key":"f","variants":{},"segments":[{"bucket":{"salt":"s"},"bucket":{"allocations":[]}}]}]`)); err == nil {
+	if _, err := engine.Parse([]byte(`[{"key":"f","variants":{},"segments":[{"bucket":{"salt":"s"},"bucket":{"allocations":[]}}]}]`), engine.Node); err == nil {
 		t.Error("a bucket without a salt of its own: no error")
 	}
 }
@@ -343,14 +343,14 @@ func TestParseErrors(t *testing.T) {
 		{`[{"key":"a","dependencies":["a"],"variants":{},"segments":[]}]`, `a → a`},
 	} {
 		t.Run(tt.want, func(t *testing.T) {
-			_, err := engine.Parse([]byte(tt.configs))
+			_, err := engine.Parse([]byte(tt.configs), engine.Node)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("Parse(%s): error %v, want one that says %q", tt.configs, err, tt.want)
 			}
 		})
 	}
 
-	_, err := engine.Parse([]byte(condition(`{"selector":[],"op":"regex match","values":["(?=x)"]}`)))
+	_, err := engine.Parse([]byte(condition(`{"selector":[],"op":"regex match","values":["(?=x)"]}`)), engine.Node)
 	config, _ := errors.AsType[*engine.ConfigError](err)
 	regex, ok := errors.AsType[*engine.RegexError](err)
 	if config == nil || config.Flag != "f" || config.Path != "segments[0].conditions[1][0]" || !ok ||
@@ -433,7 +433,7 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(s), `{"country":"DE","groups":{"org":["acme"]},"user_properties":{"p":[1,"a",null]}}`)
 	}
 	f.Fuzz(func(t *testing.T, configs []byte, context string) {
-		e, err := engine.Parse(configs)
+		e, err := engine.Parse(configs, engine.Node)
 		if err != nil {
 			return
 		}
@@ -442,7 +442,7 @@ func FuzzParse(f *testing.F) {
 			u.Context = v.Members
 		}
 		first := e.Evaluate(u, nil)
-		again, err := engine.Parse(e.Configs(nil)) // what the server hands out reads back, and means the same
+		again, err := engine.Parse(e.Configs(nil), engine.Node) // what the server hands out reads back, and means the same
 		if err != nil {
 			t.Fatalf("Configs does not read back: %v", err)
 		}

@@ -18,7 +18,7 @@ func ExampleParse() {
 			{"variant": "off"}
 		]
 	}]`
-	eng, err := engine.Parse([]byte(configs))
+	eng, err := engine.Parse([]byte(configs), engine.Hosted)
 	if err != nil {
 		log.Fatal(err)
 	}

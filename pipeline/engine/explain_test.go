@@ -257,7 +257,7 @@ func TestExplainJSON(t *testing.T) {
 
 // A flag that ParseLenient leaves out says so.
 func TestExplainUnanswered(t *testing.T) {
-	e, err := ParseLenient([]byte(`[{"key":"f","variants":{"on":{}},"segments":[{"variant":"on","conditions":[[{"selector":["context","user","user_id"],"op":"regex match","values":["(?=x)"]}]]}]}]`))
+	e, err := ParseLenient([]byte(`[{"key":"f","variants":{"on":{}},"segments":[{"variant":"on","conditions":[[{"selector":["context","user","user_id"],"op":"regex match","values":["(?=x)"]}]]}]}]`), Node)
 	if err != nil {
 		t.Fatal(err)
 	}

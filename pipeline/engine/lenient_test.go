@@ -36,12 +36,12 @@ func TestParseLenient(t *testing.T) {
 		flag("invalid", ``, matching("regex match", `(`)) + `,` +
 		flag("fine", `"plain"`, matching("regex match", `r$`)+`,`+reading("plain")) + `]`
 
-	if _, err := engine.Parse([]byte(configs)); err == nil {
+	if _, err := engine.Parse([]byte(configs), engine.Node); err == nil {
 		t.Error("Parse: no error")
 	} else if e, ok := errors.AsType[*engine.RegexError](err); !ok || e.Pattern != `(?=x)y` {
 		t.Errorf("Parse: %v, want a RegexError of (?=x)y", err)
 	}
-	e, err := engine.ParseLenient([]byte(configs))
+	e, err := engine.ParseLenient([]byte(configs), engine.Node)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestParseLenient(t *testing.T) {
 	if len(e.Flags()) != 9 || e.Flags()[2].Variants[0] != "on" {
 		t.Errorf("Flags() = %+v, want all nine, with their variants", e.Flags())
 	}
-	if again, err := engine.ParseLenient(e.Configs(nil)); err != nil || len(again.Unanswered()) != len(want) {
+	if again, err := engine.ParseLenient(e.Configs(nil), engine.Node); err != nil || len(again.Unanswered()) != len(want) {
 		t.Errorf("what Configs gives back has %d unanswered flags, want %d: %v", len(again.Unanswered()), len(want), err)
 	}
 }
@@ -81,12 +81,12 @@ func TestParseLenientErrors(t *testing.T) {
 		`[{"key":"f","variants":{},"segments":[],"dependencies":["g"]},{"key":"g","variants":{},"segments":[],"dependencies":["f"]}]`,
 	} {
 		t.Run(configs, func(t *testing.T) {
-			if _, err := engine.ParseLenient([]byte(configs)); err == nil {
+			if _, err := engine.ParseLenient([]byte(configs), engine.Node); err == nil {
 				t.Errorf("ParseLenient(%s): no error", configs)
 			}
 		})
 	}
-	e, err := engine.ParseLenient([]byte(dependent))
+	e, err := engine.ParseLenient([]byte(dependent), engine.Node)
 	if err != nil || len(e.Unanswered()) != 0 {
 		t.Errorf("Unanswered() of flags without regular expressions: %v, %v", e.Unanswered(), err)
 	}

@@ -29,7 +29,7 @@ func TestWorkIsLinear(t *testing.T) {
 	}
 	chain[n-1].Segments = []segmentConfig{{Conditions: [][]conditionConfig{{{Op: "regex match",
 		Values: []string{"(?=x)"}}}}}}
-	e, err := Parse([]byte("[" + text.String()[1:] + "]"))
+	e, err := Parse([]byte("["+text.String()[1:]+"]"), Node)
 	if err != nil {
 		t.Fatal(err)
 	}

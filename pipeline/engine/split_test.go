@@ -216,7 +216,7 @@ func FuzzSplits(f *testing.F) {
 	f.Add([]byte(`[{"key":"f","KEY":"g","variants":{"a":null,"b":{}},"segments":[{"bucket":{"selector":null,"salt":"","allocations":[{"range":[-1,1e9,3],"distributions":[{"range":[5,2]},{"variant":"b","range":[-5,1e300]}]}]},"metadata":null}]}]`))
 	f.Add([]byte(`[{"key":"f","variants":{},"segments":[{"conditions":[],"variant":"x"},{"conditions":[[]],"metadata":{"segmentName":7}}],"dependencies":["f2"]}]`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		eng, err := ParseLenient(data)
+		eng, err := ParseLenient(data, Node)
 		if err != nil {
 			return
 		}

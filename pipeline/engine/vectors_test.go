@@ -72,7 +72,7 @@ func parseUser(t testing.TB, text string) *pipeline.User {
 
 func mustParse(t testing.TB, configs string) *Engine {
 	t.Helper()
-	e, err := Parse([]byte(configs))
+	e, err := Parse([]byte(configs), Node)
 	if err != nil {
 		t.Fatalf("Parse(%s): %v", configs, err)
 	}

@@ -51,7 +51,7 @@ const (
 
 func newServer(t testing.TB, c evalserver.Config) *evalserver.Server {
 	t.Helper()
-	e, err := engine.Parse([]byte(flags))
+	e, err := engine.Parse([]byte(flags), engine.Hosted)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestFlags(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e, err := engine.Parse([]byte(readBody(t, res)))
+			e, err := engine.Parse([]byte(readBody(t, res)), engine.Hosted)
 			if err != nil {
 				t.Fatalf("%s cannot be parsed: %v", tt.path, err)
 			}

@@ -48,7 +48,7 @@ func (u *users) expect(t *testing.T, l layout, m *snapshot.Manifest) *table {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eng, err := engine.Parse(configs)
+	eng, err := engine.Parse(configs, engine.Hosted)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func (c *comparison) openReruns(ctx context.Context) (err error) {
 		}
 	}
 	for i, data := range c.configs {
-		eng, err := engine.ParseLenient(data)
+		eng, err := engine.ParseLenient(data, engine.Node)
 		if err != nil {
 			return err
 		}
