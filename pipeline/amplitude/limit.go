@@ -3,22 +3,44 @@ package amplitude
 import (
 	"context"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
 )
 
-// slack is the part of the rate that is kept back, because a token is taken here and counted by the API: attempts
-// that a late timer or a busy machine delays and then lets go at once must still fit into their second.
-const slack = 0.002
+const (
+	// limitWindow is the second in which no more than the rate and the burst may go, and what a late timer or a busy
+	// machine may add between a token here and the request on the wire.
+	limitWindow = 1002 * time.Millisecond
+
+	// steady is the part of the rate that is asked for. What is left of a second makes up for stalls.
+	steady = 0.993
+
+	// maxCatchUp is how much of a stall is made up for. A longer one is the API's gain.
+	maxCatchUp = 200 * time.Millisecond
+
+	// idleAfter is how long nobody waited for a token if the time counts as idle, and not as a stall.
+	idleAfter = 5 * time.Millisecond
+)
 
 // limiter lets attempts go at a rate. It starts empty, so that the first second has no more attempts than any other.
 //
 // Waiting attempts form one queue, and each takes its token when its turn has come, not in advance: tokens reserved
-// ahead would all be used at once after a stall of the machine, and that second would exceed the rate and the burst.
+// ahead would all be used at once after a stall of the machine.
+//
+// Tokens that a stall of this machine left unused while attempts were waiting may be used after it, as far as the last
+// second has room for them. Those of an idle time may not, but for the burst.
 type limiter struct {
-	turn chan struct{}
-	lim  *rate.Limiter
+	turn    chan struct{}
+	lim     *rate.Limiter
+	burst   int
+	waiting atomic.Int32
+
+	// The rest belongs to whoever has the turn.
+	last    time.Time
+	granted []time.Time // when the last tokens were, a ring as long as the tokens that a second may have
+	oldest  int
 }
 
 // newLimiter returns a limiter, or nil if the rate is 0, which means no limit.
@@ -26,10 +48,11 @@ func newLimiter(perSecond float64, burst int) *limiter {
 	if perSecond <= 0 {
 		return nil
 	}
-	// In any second no more than the rate and the burst go: (1-slack)*rate + size of the bucket + 1 (the token
-	// that was granted late) is more than that by less than one.
-	size := max(burst, 1) + int(math.Floor(slack*perSecond))
-	l := &limiter{turn: make(chan struct{}, 1), lim: rate.NewLimiter(rate.Limit(perSecond*(1-slack)), size)}
+	burst = max(burst, 1)
+	size := burst + int(perSecond*maxCatchUp.Seconds())
+	l := &limiter{turn: make(chan struct{}, 1), burst: burst,
+		lim:     rate.NewLimiter(rate.Limit(steady*perSecond), size),
+		granted: make([]time.Time, max(1, int(math.Floor(perSecond))+burst-1))}
 	l.lim.AllowN(time.Now(), size)
 	l.turn <- struct{}{}
 	return l
@@ -40,6 +63,8 @@ func (l *limiter) waitForToken(ctx context.Context, dead <-chan struct{}) error 
 	if l == nil {
 		return nil
 	}
+	alone := l.waiting.Add(1) == 1
+	defer l.waiting.Add(-1)
 	select {
 	case <-l.turn:
 	case <-dead:
@@ -48,12 +73,23 @@ func (l *limiter) waitForToken(ctx context.Context, dead <-chan struct{}) error 
 		return context.Cause(ctx)
 	}
 	defer func() { l.turn <- struct{}{} }()
-	r := l.lim.Reserve()
-	err := sleep(ctx, r.Delay(), dead)
-	if err != nil {
-		r.Cancel()
+	now := time.Now()
+	if spare := int(l.lim.TokensAt(now)) - l.burst; alone && spare > 0 && now.Sub(l.last) > idleAfter {
+		l.lim.AllowN(now, spare)
 	}
-	return err
+	r := l.lim.ReserveN(now, 1)
+	wait := r.DelayFrom(now)
+	if first := l.granted[l.oldest]; !first.IsZero() {
+		wait = max(wait, first.Add(limitWindow).Sub(now))
+	}
+	if err := sleep(ctx, wait, dead); err != nil {
+		r.Cancel()
+		return err
+	}
+	l.last = time.Now()
+	l.granted[l.oldest] = l.last
+	l.oldest = (l.oldest + 1) % len(l.granted)
+	return nil
 }
 
 // sleep waits, and stops early without an error when dead is closed.

@@ -1,0 +1,88 @@
+package amplitude
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestStallsAreMadeUpFor: whoever has the turn is stalled now and then, as by a busy machine, while others wait. The
+// rate is reached all the same, and no second holds more than the rate and the burst.
+func TestStallsAreMadeUpFor(t *testing.T) {
+	const seconds = 10
+	for _, tt := range []struct {
+		rate  float64
+		burst int
+		stall time.Duration // once in each second
+	}{
+		{100, 1, 0}, {3000, 1, 0}, {3000, 1, 20 * time.Millisecond}, {3000, 1, 150 * time.Millisecond},
+		{100, 20, 150 * time.Millisecond}, {20000, 1, 100 * time.Millisecond},
+	} {
+		t.Run(fmt.Sprintf("%+v", tt), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLimiter(tt.rate, tt.burst)
+				start := time.Now()
+				var mu sync.Mutex
+				var at []time.Duration
+				var wg sync.WaitGroup
+				for range 8 {
+					wg.Go(func() {
+						for time.Since(start) < seconds*time.Second {
+							if err := l.waitForToken(t.Context(), nil); err != nil {
+								t.Error(err)
+							}
+							mu.Lock()
+							at = append(at, time.Since(start))
+							mu.Unlock()
+						}
+					})
+				}
+				if tt.stall > 0 {
+					for i := range seconds {
+						time.Sleep(time.Until(start.Add(time.Duration(i)*time.Second + 500*time.Millisecond)))
+						<-l.turn
+						time.Sleep(tt.stall)
+						l.turn <- struct{}{}
+					}
+				}
+				wg.Wait()
+				slices.Sort(at)
+				limit := int(tt.rate) + tt.burst
+				for i := range at {
+					if j := i + limit; j < len(at) && at[j]-at[i] < time.Second {
+						t.Fatalf("tokens %d to %d within %v, want at least 1s", i, j, at[j]-at[i])
+					}
+				}
+				if got := float64(len(at)) / at[len(at)-1].Seconds(); got < 0.99*tt.rate {
+					t.Errorf("%.1f/s reached, want at least 99 %% of %v/s", got, tt.rate)
+				}
+			})
+		})
+	}
+}
+
+// TestIdleTimeIsNotMadeUpFor: after a time in which nobody asked, only the burst may go at once.
+func TestIdleTimeIsNotMadeUpFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(100, 3)
+		for range 5 {
+			time.Sleep(time.Second)
+			start := time.Now()
+			for n := 1; ; n++ {
+				if err := l.waitForToken(t.Context(), nil); err != nil {
+					t.Fatal(err)
+				}
+				if time.Since(start) == 0 {
+					continue
+				}
+				if n != 4 {
+					t.Errorf("token %d is the first to be waited for, want 4", n)
+				}
+				break
+			}
+		}
+	})
+}
