@@ -242,6 +242,9 @@ func (p *parser) parseVariant(v *pipeline.Variant) error {
 	if v.ExperimentKey == "" {
 		v.ExperimentKey = otherKey
 	}
+	if v.ExperimentKey == "" {
+		v.ExperimentKey = findText(v.Metadata, "experimentKey") // as Amplitude's clients do
+	}
 	if !hasKey {
 		if !hasValue {
 			return errors.New("a variant has neither key nor value")
@@ -249,6 +252,40 @@ func (p *parser) parseVariant(v *pipeline.Variant) error {
 		v.Key = v.Value
 	}
 	return nil
+}
+
+// findMember returns a member of a JSON object, as the object has it; "" if there is none. Where a name is duplicated,
+// the last member counts, as with JavaScript's clients.
+func findMember(object, name string) string {
+	if !strings.Contains(object, name) && strings.IndexByte(object, '\\') < 0 {
+		return "" // nearly always
+	}
+	dec := jsontext.NewDecoder(strings.NewReader(object), jsontext.AllowDuplicateNames(true),
+		jsontext.AllowInvalidUTF8(true))
+	_, _ = dec.ReadToken() // the object was read before: there are no errors
+	found := ""
+	for dec.PeekKind() == '"' {
+		token, _ := dec.ReadToken()
+		is := token.String() == name
+		value, _ := dec.ReadValue()
+		if is {
+			found = string(value)
+		}
+	}
+	return found
+}
+
+// findText is findMember for a string; "" if it is something else.
+func findText(object, name string) string {
+	raw := findMember(object, name)
+	if raw == "" || raw[0] != '"' {
+		return ""
+	}
+	text, ok := unquote(raw)
+	if !ok {
+		return ""
+	}
+	return text
 }
 
 // addMembers adds members, whose Text is JSON, to a JSON object ("" is an empty one). Where a name is duplicated, the

@@ -61,6 +61,30 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
+func TestExperimentKey(t *testing.T) {
+	for _, tt := range []struct{ name, variant, want string }{
+		{"expKey", `"expKey":"e"`, "e"},
+		{"in the metadata", `"metadata":{"a":1,"experimentKey":"m"}`, "m"},
+		{"in both", `"metadata":{"experimentKey":"m"},"expKey":"e"`, "e"},
+		{"null, and in the metadata", `"expKey":null,"metadata":{"experimentKey":"m"}`, "m"},
+		{"experiment_key, and in the metadata", `"metadata":{"experimentKey":"m"},"experiment_key":"e"`, "e"},
+		{"not there", `"metadata":{"a":1}`, ""},
+		{"deeper in the metadata", `"metadata":{"a":{"experimentKey":"m"},"b":"experimentKey"}`, ""},
+		{"null in the metadata", `"metadata":{"experimentKey":null}`, ""},
+		{"a number in the metadata", `"metadata":{"experimentKey":1}`, ""},
+		{"half of a surrogate pair", `"metadata":{"experimentKey":"\ud800"}`, ""},
+		{"escaped", `"metadata":{"\u0065xperimentKey":"m\u0021"}`, "m!"},
+		{"duplicated", `"metadata":{"experimentKey":"m","experimentKey":"n"}`, "n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := parseAnswer(`{"f":{"key":"on",` + tt.variant + `}}`)
+			if err != nil || len(got) != 1 || got[0].ExperimentKey != tt.want {
+				t.Errorf("%s: %+v, %v; want the experiment key %q", tt.variant, got, err, tt.want)
+			}
+		})
+	}
+}
+
 func TestAnswerThatCannotBeUsed(t *testing.T) {
 	for _, tt := range []struct{ in, want string }{
 		{``, "empty"},
