@@ -77,21 +77,22 @@ type Outcome struct {
 	Row         Row
 	Assignments []Assignment // one for each flag asked for, in that order; or one for each variant, sorted by flag key
 	Body        string       // the bytes of the answer, unchanged; "" if there are none
-	Unasked     int          // variants of flags that were not asked for; they are dropped
+	Unasked     []string     // the flags of variants that were not asked for, which are dropped
 	At          time.Time    // when the answer, or the failure, came
 	Attempts    int
 	Err         *UserError // the error of the row or of the evaluator; nil if the user was answered
 }
 
-// SetAnswer makes a the outcome of o.Row. It reuses the memory of o.Assignments.
+// SetAnswer makes a the outcome of o.Row. It reuses the memory of o.Assignments and o.Unasked.
 func (o *Outcome) SetAnswer(a Answer, flags []string) {
-	*o = Outcome{Row: o.Row, Body: a.Body, At: a.At, Attempts: a.Attempts, Assignments: o.Assignments[:0]}
-	o.Assignments, o.Unasked = flatten(o.Assignments, a.Variants, flags)
+	*o = Outcome{Row: o.Row, Body: a.Body, At: a.At, Attempts: a.Attempts, Assignments: o.Assignments[:0],
+		Unasked: o.Unasked[:0]}
+	o.Assignments, o.Unasked = flatten(o.Assignments, o.Unasked, a.Variants, flags)
 }
 
 // SetError makes err the outcome of o.Row.
 func (o *Outcome) SetError(err *UserError, at time.Time) {
-	*o = Outcome{Row: o.Row, At: at, Attempts: err.Attempts, Err: err, Assignments: o.Assignments[:0]}
+	*o = Outcome{Row: o.Row, At: at, Attempts: err.Attempts, Err: err, Assignments: o.Assignments[:0], Unasked: o.Unasked[:0]}
 }
 
 // Sink takes the outcomes of a run.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -654,18 +655,13 @@ func (s *snapshotRun) explainStop(err error) error {
 // manifest is the record of the run. It warns of what can only be known at the end.
 func (s *snapshotRun) manifest() *snapshot.Manifest {
 	t := s.tally
-	if t.Unasked > 0 {
-		other := map[string]string{"flag_keys": "flag_key", "flag_key": "flag_keys"}[s.o.server.flagParam]
-		s.con.Warn(text.Plural(t.Unasked, "assignment of a flag that was not asked for was",
-			"assignments of flags that were not asked for were")+" dropped",
-			"this server may not know --flag-param "+s.o.server.flagParam+": try "+other)
-	}
+	s.reportUnasked()
 	m := &snapshot.Manifest{
 		Format: snapshot.ManifestFormat, RunID: s.runID, Version: version(), StartedAt: s.started.UTC(),
 		FinishedAt: clock().UTC(), Resumes: s.resumes,
 		Completes: s.completes, Inputs: s.in.report, Assignments: t.Assignments, Flags: t.Flags(), NobodyGot: t.Nobody(),
-		Unasked: t.Unasked,
-		Users:   snapshot.Users{Read: t.Read, Answered: t.Answered, Failed: t.FailedUsers(), FailedByKind: t.Failed},
+		Unasked: t.Unasked, UnaskedFlags: t.UnaskedFlags(),
+		Users: snapshot.Users{Read: t.Read, Answered: t.Answered, Failed: t.FailedUsers(), FailedByKind: t.Failed},
 	}
 	m.Layout = s.layout
 	m.Options = s.typed
@@ -708,6 +704,37 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 		s.con.Warn("flags that nobody got: "+text.List(nobody, 10), hint)
 	}
 	return m
+}
+
+// reportUnasked says which flags came that were not asked for. The self-hosted proxy and Amplitude's SDKs also answer the
+// flags that the asked ones depend on: those are no sign of the wrong --flag-param, for which all flags come.
+func (s *snapshotRun) reportUnasked() {
+	flags := s.tally.UnaskedFlags()
+	if s.tally.Unasked == 0 {
+		return
+	}
+	isNeeded, known := s.neededFlags()
+	others := slices.DeleteFunc(slices.Clone(flags), isNeeded)
+	other := map[string]string{"flag_keys": "flag_key", "flag_key": "flag_keys"}[s.o.server.flagParam]
+	dropped := text.Plural(s.tally.Unasked, "assignment of a flag that was not asked for was",
+		"assignments of flags that were not asked for were") + " dropped"
+	switch {
+	case known && len(others) == 0:
+		s.con.Log.Info(dropped + "; the asked flags depend on " + text.List(flags, 10))
+		return
+	case !known && len(flags) <= 2*len(s.o.flags)+2:
+		s.con.Log.Info(dropped + "; the asked flags may depend on " + cmp.Or(text.List(flags, 10), "them") +
+			" (if not, try --flag-param " + other + ")")
+		return
+	}
+	s.con.Warn(dropped+": "+text.List(others, 10),
+		"this server may not know --flag-param "+s.o.server.flagParam+": try "+other)
+}
+
+// neededFlags returns a function that reports whether an asked flag depends on a flag, as far as the server's flag
+// configurations are known.
+func (s *snapshotRun) neededFlags() (isNeeded func(flag string) bool, known bool) {
+	return func(string) bool { return false }, false
 }
 
 func summarizeRequests(stats amplitude.Stats) snapshot.Requests {

@@ -49,7 +49,11 @@ type Manifest struct {
 	Flags       []FlagCount `json:"flags"`
 	NobodyGot   []string    `json:"flags_nobody_got"`
 	Unasked     int64       `json:"unasked_assignments"`
-	Warnings    []string    `json:"warnings"`
+
+	// UnaskedFlags are flags that came although they were not asked for, and were dropped: the first 1,000, sorted.
+	UnaskedFlags []string `json:"unasked_flags,omitempty"`
+
+	Warnings []string `json:"warnings"`
 }
 
 // ManifestFormat is the version of [Manifest] that this rollcall writes. Version 1 is read, too: it had no Layout,

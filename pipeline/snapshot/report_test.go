@@ -26,7 +26,7 @@ func notAssigned(flag string) pipeline.Assignment {
 
 func TestTally(t *testing.T) {
 	outcomes := []pipeline.Outcome{
-		{Assignments: []pipeline.Assignment{assigned("a", "on"), notAssigned("b")}, Unasked: 2},
+		{Assignments: []pipeline.Assignment{assigned("a", "on"), notAssigned("b")}, Unasked: []string{"z", "c"}},
 		{Assignments: []pipeline.Assignment{assigned("a", "off"), notAssigned("b")}},
 		{Assignments: []pipeline.Assignment{assigned("a", "on"), notAssigned("b")}},
 		{Assignments: []pipeline.Assignment{notAssigned("a"), notAssigned("b")}},
@@ -44,6 +44,9 @@ func TestTally(t *testing.T) {
 		t.Errorf("read %d answered %d failed %d assignments %d unasked %d; want 7 4 3 3 2",
 			tally.Read, tally.Answered, tally.FailedUsers(), tally.Assignments, tally.Unasked)
 	}
+	if diff := cmp.Diff([]string{"c", "z"}, tally.UnaskedFlags()); diff != "" {
+		t.Errorf("flags not asked for (-want +got):\n%s", diff)
+	}
 	want := []snapshot.FlagCount{
 		{Flag: "a", Assigned: 3, NotAssigned: 1, Variants: []snapshot.VariantCount{{Variant: "off", Users: 1},
 			{Variant: "on", Users: 2}}},
@@ -54,6 +57,21 @@ func TestTally(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"b"}, tally.Nobody()); diff != "" {
 		t.Errorf("flags nobody got (-want +got):\n%s", diff)
+	}
+}
+
+// TestTallyOfManyUnaskedFlags: whatever a server sends, not all of it is kept.
+func TestTallyOfManyUnaskedFlags(t *testing.T) {
+	var tally snapshot.Tally
+	for i := range 3000 {
+		o := pipeline.Outcome{Unasked: []string{fmt.Sprintf("flag-%04d", i), strings.Repeat("n", 2000)}}
+		if err := tally.Write(&o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := tally.UnaskedFlags(); tally.Unasked != 6000 || len(got) != 1000 || got[999] != "flag-0999" {
+		t.Errorf("%d assignments of %d flags, the last %.20q; want 6000 of 1000, the last flag-0999", tally.Unasked, len(got),
+			got[len(got)-1])
 	}
 }
 

@@ -17,8 +17,9 @@ type Tally struct {
 	Unasked     int64 // assignments that were not asked for, and were dropped
 	Failed      map[pipeline.Kind]int64
 
-	flags map[string]*flagTally
-	order []*flagTally // of the last outcome: the next one most likely has the same flags in the same order
+	unasked map[string]bool // the flags of these: the first maxUnasked
+	flags   map[string]*flagTally
+	order   []*flagTally // of the last outcome: the next one most likely has the same flags in the same order
 }
 
 // flagTally is how many users got each variant of a flag.
@@ -71,7 +72,15 @@ func (t *Tally) Write(o *pipeline.Outcome) error {
 		return nil
 	}
 	t.Answered++
-	t.Unasked += int64(o.Unasked)
+	t.Unasked += int64(len(o.Unasked))
+	for _, flag := range o.Unasked {
+		if !t.unasked[flag] && len(t.unasked) < maxUnasked && len(flag) <= maxUnaskedName {
+			if t.unasked == nil {
+				t.unasked = map[string]bool{}
+			}
+			t.unasked[strings.Clone(flag)] = true
+		}
+	}
 	for i := range o.Assignments {
 		a := &o.Assignments[i]
 		if !a.Assigned {
@@ -82,6 +91,15 @@ func (t *Tally) Write(o *pipeline.Outcome) error {
 	}
 	return nil
 }
+
+// How many flags that were not asked for a Tally names, and how long their names may be.
+const (
+	maxUnasked     = 1000
+	maxUnaskedName = 1000
+)
+
+// UnaskedFlags are the flags that came although they were not asked for, sorted: the first 1,000.
+func (t *Tally) UnaskedFlags() []string { return slices.Sorted(maps.Keys(t.unasked)) }
 
 // flagAt is the count of the flag that is the i-th of an outcome.
 func (t *Tally) flagAt(i int, flag string) *flagTally {
