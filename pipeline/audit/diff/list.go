@@ -114,7 +114,8 @@ func (c *comparison) payloadOf(u *snapshot.User, f *flag) string {
 
 // newSide is one side of a change. payload is its text, because the number of one that only AFTER has says nothing.
 func (c *comparison) newSide(s *side, f *flag, st state, payload string) Side {
-	out := Side{Outcome: Assigned, Variant: c.names.variant(st.variant), ExperimentKey: c.names.texts[st.experiment]}
+	out := Side{Outcome: Assigned, Variant: c.variantName(st.variant),
+		ExperimentKey: c.keys.Name(snapshot.Key(st.experiment))}
 	if st.payload != 0 && c.payloads {
 		out.Payload = payload
 	}

@@ -16,8 +16,9 @@ type side struct {
 	*Snapshot
 	number   int             // 0: before, 1: after
 	files    []*file         // the output, and those of runs that asked again about its failed users, which come after it
-	file     *file           // the one that is being read
+	keys     *snapshot.Keys  // of both sides
 	flags    map[string]bool // that it has
+	byKey    []*flag         // nil: not known yet
 	asked    bool            // each answered user has all flags, or a row
 	wide     bool
 	payloads bool
@@ -30,38 +31,26 @@ type side struct {
 	duplicates int64 // users with the ids of an earlier one
 }
 
-// file is one output of a side. Its keys are those of one file because a text may be escaped in one and not in another.
+// file is one output of a side.
 type file struct {
 	*snapshot.Run
+	keys   *snapshot.Keys
 	reader *snapshot.Reader
-	keys   snapshot.Keys
-	flags  []*flag  // by key; nil: not known yet
-	names  []uint32 // the number of each key's text, by key; unknownName: not known yet
-	users  int64    // that were read
+	users  int64 // that were read
 }
-
-const unknownName = ^uint32(0)
 
 // openReader opens the file at its first user. With count, what is wrong with it becomes known at its end.
 func (f *file) openReader(payloads, count bool) (err error) {
-	f.reader, err = f.Users(snapshot.Options{Keys: &f.keys, NoPayloads: !payloads, NoIncluded: true, NoCarried: true,
+	f.reader, err = f.Users(snapshot.Options{Keys: f.keys, NoPayloads: !payloads, NoIncluded: true, NoCarried: true,
 		Uncounted: !count})
 	return err
 }
 
-// unescape is an id without what escaped formulas have before them.
-func (f *file) unescape(id []byte) []byte {
-	if len(id) > 0 && id[0] == '\'' {
-		return []byte(f.reader.Unescape(string(id)))
-	}
-	return id
-}
-
 // openSide opens a snapshot, and finds which flags it has: with scan all, else those that are known without reading the
 // rows.
-func openSide(path string, number int, scan bool) (*side, error) {
-	s := &side{Snapshot: &Snapshot{Problems: []string{}}, number: number, flags: map[string]bool{}, payloads: true,
-		asked: true, first: true}
+func openSide(path string, number int, keys *snapshot.Keys, scan bool) (*side, error) {
+	s := &side{Snapshot: &Snapshot{Problems: []string{}}, number: number, keys: keys, flags: map[string]bool{},
+		payloads: true, asked: true, first: true}
 	f, err := s.openFile(path, scan)
 	if err != nil {
 		return nil, err
@@ -80,13 +69,13 @@ func (s *side) openFile(path string, scan bool) (f *file, err error) {
 	if err != nil {
 		return nil, err
 	}
-	f = &file{Run: run}
+	f = &file{Run: run, keys: s.keys}
 	if err := f.openReader(false, false); err != nil {
 		return nil, err
 	}
 	defer f.reader.Close() //nolint:errcheck // only read
 	for _, key := range f.reader.Flags {
-		s.flags[f.reader.Text(key)] = true
+		s.flags[f.keys.Name(key)] = true
 	}
 	if m := run.Manifest; m != nil {
 		for _, flag := range m.Flags {
@@ -112,7 +101,7 @@ func (s *side) openFile(path string, scan bool) (f *file, err error) {
 			if key := u.Assignments[i].Flag; int(key) >= len(seen) || !seen[key] {
 				seen = append(seen, make([]bool, f.keys.Len()-len(seen))...)
 				seen[key] = true
-				s.flags[f.reader.Text(key)] = true
+				s.flags[f.keys.Name(key)] = true
 			}
 		}
 	}
