@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -310,6 +311,26 @@ func (r *Reader) Next(u *User) error {
 		}
 	}
 	return r.err
+}
+
+// Each calls each for every user that is left. The User is valid during the call.
+func (r *Reader) Each(ctx context.Context, each func(*User) error) error {
+	var u User
+	for n := 1; ; n++ {
+		err := r.Next(&u)
+		if err == io.EOF {
+			return nil
+		}
+		if err == nil && n%4096 == 0 {
+			err = context.Cause(ctx)
+		}
+		if err == nil {
+			err = each(&u)
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 func (r *Reader) nextUser(u *User) error {

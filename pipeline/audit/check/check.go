@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
@@ -99,22 +98,10 @@ func problemOf(r *snapshot.Run) error {
 
 // eachUser calls each for every user, and then reports what is wrong with the output.
 func (r *openRun) eachUser(ctx context.Context, each func(*snapshot.User) error) error {
-	var u snapshot.User
-	for n := 1; ; n++ {
-		err := r.users.Next(&u)
-		if err == io.EOF {
-			return problemOf(r.Run)
-		}
-		if err == nil && n%4096 == 0 {
-			err = context.Cause(ctx)
-		}
-		if err == nil {
-			err = each(&u)
-		}
-		if err != nil {
-			return err
-		}
+	if err := r.users.Each(ctx, each); err != nil {
+		return err
 	}
+	return problemOf(r.Run)
 }
 
 // flagCounts are the users of each variant of each flag in all runs. Flags that nobody got have no variants.

@@ -387,18 +387,14 @@ func (b *columnCells) findCell(v *snapshot.Value, weights int) *cell {
 		}
 		return b.none
 	}
-	text := v.Text
-	if v.Kind != pipeline.String && v.Kind != pipeline.Number {
-		b.text = v.AppendText(b.text[:0])
-		text = b.text
-	}
-	if found, ok := b.cells[string(text)]; ok {
+	b.text = v.AppendText(b.text[:0])
+	if found, ok := b.cells[string(b.text)]; ok {
 		return found
 	}
-	if b.full = b.full || len(b.cells) >= maxSlices || len(text) > maxFile; b.full {
+	if b.full = b.full || len(b.cells) >= maxSlices || len(b.text) > maxFile; b.full {
 		return nil
 	}
 	made := newCell(weights)
-	b.cells[string(text)] = made
+	b.cells[string(b.text)] = made
 	return made
 }

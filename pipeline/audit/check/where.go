@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/checker"
@@ -368,7 +367,7 @@ func convertValue(v *snapshot.Value, t pipeline.Type) (any, error) {
 	case v.Kind == pipeline.Float && t == pipeline.TypeFloat: // also infinities
 		return math.Float64frombits(uint64(v.Num)), nil
 	}
-	text := formatValue(v)
+	text := string(v.AppendText(nil))
 	switch t {
 	case pipeline.TypeInt:
 		if n, err := strconv.Atoi(text); err == nil {
@@ -386,16 +385,4 @@ func convertValue(v *snapshot.Value, t pipeline.Type) (any, error) {
 		return text, nil
 	}
 	return nil, fmt.Errorf("a value that is not a valid %s", t)
-}
-
-// formatValue is a value as a CSV output has it; but a time always has its microseconds, so that texts order as times
-// do.
-func formatValue(v *snapshot.Value) string {
-	switch v.Kind {
-	case pipeline.String, pipeline.Number:
-		return string(v.Text)
-	case pipeline.Timestamp:
-		return time.UnixMicro(v.Num).UTC().Format("2006-01-02T15:04:05.000000Z")
-	}
-	return string(v.AppendText(nil))
 }

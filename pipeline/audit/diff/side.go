@@ -1,8 +1,8 @@
 package diff
 
 import (
+	"context"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 
@@ -34,24 +34,23 @@ type side struct {
 // file is one output of a side.
 type file struct {
 	*snapshot.Run
-	keys   *snapshot.Keys
 	reader *snapshot.Reader
 	users  int64 // that were read
 }
 
-// openReader opens the file at its first user. With count, what is wrong with it becomes known at its end.
-func (f *file) openReader(payloads, count bool) (err error) {
-	f.reader, err = f.Users(snapshot.Options{Keys: f.keys, NoPayloads: !payloads, NoIncluded: true, NoCarried: true,
+// openReader opens a file at its first user. With count, what is wrong with it becomes known at its end.
+func (s *side) openReader(f *file, payloads, count bool) (err error) {
+	f.reader, err = f.Users(snapshot.Options{Keys: s.keys, NoPayloads: !payloads, NoIncluded: true, NoCarried: true,
 		Uncounted: !count})
 	return err
 }
 
 // openSide opens a snapshot, and finds which flags it has: with scan all, else those that are known without reading the
 // rows.
-func openSide(path string, number int, keys *snapshot.Keys, scan bool) (*side, error) {
+func openSide(ctx context.Context, path string, number int, keys *snapshot.Keys, scan bool) (*side, error) {
 	s := &side{Snapshot: &Snapshot{Problems: []string{}}, number: number, keys: keys, flags: map[string]bool{},
 		payloads: true, asked: true, first: true}
-	f, err := s.openFile(path, scan)
+	f, err := s.openFile(ctx, path, scan)
 	if err != nil {
 		return nil, err
 	}
@@ -64,18 +63,18 @@ func openSide(path string, number int, keys *snapshot.Keys, scan bool) (*side, e
 }
 
 // openFile opens the output of a run for its schema, and notes its flags.
-func (s *side) openFile(path string, scan bool) (f *file, err error) {
+func (s *side) openFile(ctx context.Context, path string, scan bool) (f *file, err error) {
 	run, err := snapshot.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	f = &file{Run: run, keys: s.keys}
-	if err := f.openReader(false, false); err != nil {
+	f = &file{Run: run}
+	if err := s.openReader(f, false, false); err != nil {
 		return nil, err
 	}
 	defer f.reader.Close() //nolint:errcheck // only read
 	for _, key := range f.reader.Flags {
-		s.flags[f.keys.Name(key)] = true
+		s.flags[s.keys.Name(key)] = true
 	}
 	if m := run.Manifest; m != nil {
 		for _, flag := range m.Flags {
@@ -89,22 +88,13 @@ func (s *side) openFile(path string, scan bool) (f *file, err error) {
 	if f.reader.Wide || !scan {
 		return f, nil
 	}
-	var u snapshot.User
-	var seen []bool // by key
-	for {           // only the rows know which flags there are
-		if err := f.reader.Next(&u); err == io.EOF {
-			return f, nil
-		} else if err != nil {
-			return nil, err
-		}
+	// Only the rows know which flags there are.
+	return f, f.reader.Each(ctx, func(u *snapshot.User) error {
 		for i := range u.Assignments {
-			if key := u.Assignments[i].Flag; int(key) >= len(seen) || !seen[key] {
-				seen = append(seen, make([]bool, f.keys.Len()-len(seen))...)
-				seen[key] = true
-				s.flags[f.keys.Name(key)] = true
-			}
+			s.flags[s.keys.Name(u.Assignments[i].Flag)] = true
 		}
-	}
+		return nil
+	})
 }
 
 // addFile makes a file that was opened a part of the side.
@@ -116,9 +106,9 @@ func (s *side) addFile(f *file) {
 }
 
 // addRetry makes the run of an output part of the side whose run it completes.
-func addRetry(path string, sides ...*side) error {
+func addRetry(ctx context.Context, path string, sides ...*side) error {
 	for _, s := range sides {
-		f, err := s.openFile(path, false)
+		f, err := s.openFile(ctx, path, false)
 		if err != nil {
 			return err
 		}
