@@ -43,7 +43,7 @@ func Run(ctx context.Context, f *File, o Options) (_ *Report, err error) {
 			return nil, err
 		}
 	}
-	return judgeAll(p), nil
+	return p.judgeAll(), nil
 }
 
 // openRun is a finished run and the reader of its users.

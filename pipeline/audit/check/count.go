@@ -27,6 +27,8 @@ type pass struct {
 	ids        stats.Distinct
 	together   []bool // by flag: a check looks at whether users have it and another one. The second kind of answers of ids
 	missing    int64  // answered users who are not in a file, because they got no variant
+
+	users snapshot.Users // of all snapshots; rows where users are repeated
 }
 
 // user is what the current user got, by flag.

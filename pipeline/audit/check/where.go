@@ -1,9 +1,11 @@
 package check
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -96,11 +98,8 @@ func compileWhere(text string, columns map[string]pipeline.Type, checkColumn fun
 	if err != nil {
 		return nil, exprError(err)
 	}
-	w = &where{program: program, env: map[string]any{}, results: map[string]bool{}}
-	for name := range r.used {
-		w.columns = append(w.columns, name)
-	}
-	slices.Sort(w.columns)
+	w = &where{columns: slices.Sorted(maps.Keys(r.used)), program: program, env: map[string]any{},
+		results: map[string]bool{}}
 	for _, name := range w.columns {
 		w.types = append(w.types, columns[name])
 	}
@@ -239,15 +238,8 @@ func columnName(n ast.Node) (string, bool) {
 }
 
 func missingHint(name string, columns map[string]pipeline.Type) string {
-	var names []string
-	for known := range columns {
-		names = append(names, known)
-	}
-	slices.Sort(names)
-	if hint := pipeline.Suggest(name, names); hint != "" {
-		return hint
-	}
-	return "`rollcall snapshot --carry " + name + "` copies a column of the input to the output"
+	return cmp.Or(pipeline.Suggest(name, slices.Sorted(maps.Keys(columns))),
+		"`rollcall snapshot --carry "+name+"` copies a column of the input to the output")
 }
 
 // addGuards makes conditions on missing values false, as doc.go says: each condition c on columns x, y becomes
