@@ -44,6 +44,7 @@ Several runs are added up.
     - users: {min: 1000}
     - flags: [checkout-redesign, pricing-test]
     - younger: 24h
+    - unchanged: true                    # no flag was edited meanwhile
 
 The README explains all keys. --init prints a first file from what a snapshot
 shows.`,

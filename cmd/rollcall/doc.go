@@ -18,6 +18,7 @@
 //	keyfile.go    --key-file: who else can read it
 //	local.go      --evaluator local: the engine as an evaluator, and what it cannot know
 //	dryrun.go     --dry-run
+//	changes.go    flags that are edited while the run goes on
 //	progress.go   the progress bar and lines
 //	summary.go    the closing summary
 //	config.go     --config and ROLLCALL_… for every option

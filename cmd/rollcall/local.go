@@ -19,12 +19,13 @@ import (
 
 // localEvaluator evaluates flag configurations in this process. It is a [pipeline.Evaluator].
 type localEvaluator struct {
-	eng     *engine.Engine
-	plan    *engine.Plan
-	configs []byte         // as they were read
-	file    *snapshot.File // what the manifest says of them
-	source  *snapshot.FlagSource
-	scratch sync.Pool // of *[]*engine.Variant
+	eng      *engine.Engine
+	plan     *engine.Plan
+	configs  []byte         // as they were read
+	file     *snapshot.File // what the manifest says of them
+	source   *snapshot.FlagSource
+	versions pipeline.FlagVersions // of the flags, if they were downloaded
+	scratch  sync.Pool             // of *[]*engine.Variant
 }
 
 // localBatch is how many rows a worker takes at a time: a channel operation for each would cost more than the answer.
@@ -40,6 +41,7 @@ func newLocal(s *snapshotRun) (*localEvaluator, error) {
 		var f *fetched
 		if f, err = o.server.fetchFlags(s.env.Soft, s.env, s.con, o.maxOutage); err == nil {
 			from, l.configs, l.source = f.name, f.Data, f.source()
+			l.versions = newFlagVersions(f.FlagConfigs, o.flags)
 		}
 	} else {
 		l.configs, err = o.server.readConfigs(s.env.Soft)

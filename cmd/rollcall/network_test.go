@@ -66,6 +66,7 @@ type faultyAPI struct {
 	mu      sync.Mutex
 	hook    sync.Mutex
 	arrived []arrival
+	configs []arrival // requests for flag configurations, to see whether they changed: see changes.go
 	asked   map[string][]evalserver.Request
 	probes  []evalserver.Request
 	faults  map[string]int // of Script, that happened
@@ -116,7 +117,11 @@ func (a *faultyAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	in.rest = string(dump)
 	a.mu.Lock()
 	in.at = time.Now() // in the order of the list, whoever was held up on the way to the lock
-	a.arrived = append(a.arrived, in)
+	if strings.HasSuffix(in.path, "/flags") && strings.Contains(r.URL.RawQuery, "nonce=") {
+		a.configs = append(a.configs, in)
+	} else {
+		a.arrived = append(a.arrived, in)
+	}
 	if a.handler == nil {
 		a.asked, a.faults, a.answers = map[string][]evalserver.Request{}, map[string]int{}, map[string]int{}
 		a.handler = networkEngine(evalserver.Config{Key: networkKey, Proxy: a.Proxy, Script: a.script,
@@ -171,7 +176,9 @@ func (a *faultyAPI) script(r *evalserver.Request, n int) *evalserver.Fault {
 }
 
 // isProbe reports a request that asks again for a user who was answered before, to see whether the API is there.
-func isProbe(r *evalserver.Request) bool { return strings.Contains(r.RawQuery, "&nonce=") }
+func isProbe(r *evalserver.Request) bool {
+	return r.Path == "/v1/vardata" && strings.Contains(r.RawQuery, "&nonce=")
+}
 
 // answering is a fault that answers with a body.
 func answering(status int, contentType, body string) *evalserver.Fault {
@@ -494,6 +501,14 @@ func (l ledger) check(t *testing.T, a *faultyAPI, r *networkResult) {
 	t.Helper()
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	for _, in := range a.configs {
+		want, key := []string{"no-track"}, []string{"Api-Key " + networkKey}
+		if !slices.Equal(in.track, want) || !slices.Equal(in.exposure, want) || !slices.Equal(in.authorization, key) {
+			t.Errorf("%.100q: X-Amp-Exp-Track %q, X-Amp-Exp-Exposure-Track %q, Authorization %q; want %q twice, and %q",
+				in.rest, in.track, in.exposure, in.authorization, want, key)
+		}
+		r.mustNotHoldTheKey(t, "a request for flag configurations", in.rest)
+	}
 	var first time.Time
 	for i, in := range a.arrived {
 		if want := []string{"no-track"}; !slices.Equal(in.track, want) || !slices.Equal(in.exposure, want) {

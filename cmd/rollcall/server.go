@@ -29,7 +29,8 @@ type serverOptions struct {
 	strict          bool
 	timeout         time.Duration
 
-	configs []byte // see readConfigs
+	configs []byte           // see readConfigs
+	dialed  amplitude.Config // of the last client, for others that ask the same server; see dial
 }
 
 const keyVariable = "AMPLITUDE_DEPLOYMENT_KEY"
@@ -187,7 +188,7 @@ func (o *serverOptions) dial(env *env, con *console, config amplitude.Config) (*
 			return nil, err
 		}
 	}
-	c.key, c.base = config.Key, config.BaseURL
+	c.key, c.base, o.dialed = config.Key, config.BaseURL, config
 	if c.Client, err = amplitude.New(config); err != nil && c.server != nil {
 		err = errors.Join(err, c.server.Close())
 	}

@@ -158,6 +158,7 @@ type evaluation struct {
 	tally     *snapshot.Tally
 	first     firstFailure
 	noTrack   amplitude.NoTrack
+	changes   *snapshot.FlagChanges // of the flags while the run went on; nil: not compared
 
 	// Of the users in the journal.
 	replayedAttempts, replayedRetries int64
@@ -328,6 +329,7 @@ func (s *snapshotRun) claimOutputs() (finished bool, err error) {
 		}
 	}
 	if s.earlier == nil {
+		s.readFlagsBefore()
 		if s.journal, err = journal.Create(journal.PathFor(s.o.anchor()), s.binding); err != nil {
 			return false, stoppedIfLocked(err)
 		}
@@ -350,7 +352,7 @@ func (s *snapshotRun) endJournal(err error) error {
 		return nil
 	}
 	worthless := s.local != nil && !s.committed || s.tally == nil || s.tally.Read == 0 || errors.Is(err, errHopeless) ||
-		errors.Is(err, errNobody) || isChanged(err)
+		errors.Is(err, errNobody) || errors.Is(err, errFlagsChanged) || isChanged(err)
 	if err == nil || errors.Is(err, errSomeFailed) {
 		s.removeHidden(s.journal.Remove)
 		return nil
@@ -464,7 +466,14 @@ func (s *snapshotRun) evaluate() error {
 	if err := s.tryFiles(); err != nil {
 		return err
 	}
-	return s.runPipeline()
+	err := s.runPipeline()
+	if err == nil || s.isStoppedSoftly(err) {
+		s.compareFlags(err != nil)
+	}
+	if err != nil {
+		return err
+	}
+	return s.refuseChangedFlags()
 }
 
 // runPipeline runs the pipeline from the first row to the last, or from the one after those that an earlier run has in
@@ -633,9 +642,14 @@ func (s *snapshotRun) resume(earlier *unfinished, rows pipeline.Source, sink pip
 	return stopped(err)
 }
 
+// isStoppedSoftly reports whether err is that of a run that a signal ended.
+func (s *snapshotRun) isStoppedSoftly(err error) bool {
+	return s.env.Soft.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(s.env.Soft)))
+}
+
 // explainStop turns the error that ended the run into the one that is reported.
 func (s *snapshotRun) explainStop(err error) error {
-	if s.env.Soft.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(s.env.Soft))) {
+	if s.isStoppedSoftly(err) {
 		hint := "run the same command again: it goes on from there"
 		if s.local != nil {
 			hint = "run the same command again"
@@ -671,10 +685,8 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 	} else {
 		m.FlagConfigs, m.FlagSource = s.local.file, s.local.source
 	}
-	if message, hint := describeShortfall(s.o, &stats); message != "" {
-		s.con.Warn(message, hint)
-	}
 	m.NoTrack = string(s.noTrack)
+	m.FlagChanges = s.changes
 	m.Requests = summarizeRequests(stats)
 	m.Requests.Sent += s.replayedAttempts
 	m.Requests.Retries += s.replayedRetries
@@ -698,7 +710,8 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 			" with = + - or @, which a spreadsheet may run as a formula",
 			"--csv-formulas escape writes a ' before them")
 	}
-	m.Warnings = s.con.Warnings() // the next one is in NobodyGot
+	m.Warnings = s.con.Warnings() // the next ones are in FlagChanges and NobodyGot
+	s.warnOfChangedFlags()
 	if nobody := m.NobodyGot; len(nobody) > 0 {
 		hint := "off, not targeted at these users, not deployed, or a typo: the API does not tell which"
 		if s.local != nil {

@@ -9,6 +9,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
 // Header records what the answers in a journal depend on. A run may only resume a journal if nothing in the header
@@ -21,6 +23,8 @@ type Header struct {
 	// Options has all options that change an answer or the shape of an output, by name without the dashes; never the key.
 	Options map[string]string `json:"options"`
 	Key     Key               `json:"key"`
+	// Flags are the flags as they were before the first user; nil: nobody asked. They bind nothing.
+	Flags *pipeline.FlagVersions `json:"flags,omitempty"`
 }
 
 // Input is a file of users.

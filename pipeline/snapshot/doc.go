@@ -39,6 +39,9 @@
 // [ManifestFormat]; readers ignore names that they do not know, and refuse other formats. Format 1 had no layout: what
 // its options say of it is converted when it is read.
 //
+// A [FlagChanges] is what [CompareFlags] makes of the flag configurations from before the first user and after the last:
+// whether all users were evaluated by the same ones.
+//
 // The files read*.go are the Reader. Below it, a table (readtable.go) is a file of any columns, row by row: readcsv.go,
 // readjsonl.go, readparquet.go. They take what rollcall writes and are strict about it, and damage is an error. The
 // pages of Parquet are read in [github.com/rollcall-cli/rollcall/pipeline/parquetfile], because arrow trusts them too

@@ -43,6 +43,10 @@ type Manifest struct {
 	// machine), "unproven" (nothing showed it), or "ignored" (the proxy, with --allow-tracking). "": no server was asked.
 	NoTrack string `json:"no_track,omitempty"`
 
+	// FlagChanges says whether somebody edited flags while the run went on. nil: the run was made by a version of rollcall
+	// that did not compare.
+	FlagChanges *FlagChanges `json:"flag_changes,omitempty"`
+
 	Users       Users       `json:"users"`
 	Assignments int64       `json:"assignments"`
 	Requests    Requests    `json:"requests"`

@@ -53,6 +53,8 @@
 //	failed: {max: 1%}              of the users, or {max: 10} of them, at most, failed
 //	users: {min: 1000, max: …}     were answered
 //	flags: [flags]                 somebody got a variant of each
+//	unchanged: true                no flag that was evaluated, or that one of those depends on, was edited while a run went
+//	                               on; where a server gave no configurations, that cannot be decided
 //	younger: 24h                   the oldest run began less than that ago; 90m, 24h or 7d
 //
 // Users are the answered ones, told apart by user id or else device id. If some have several rows, users counts each

@@ -53,6 +53,7 @@ const (
 	Users     Kind = "users"
 	Flags     Kind = "flags"
 	Younger   Kind = "younger"
+	Unchanged Kind = "unchanged"
 )
 
 // kinds are the kinds and the keys that a check of each can have beside name. Holdout is before Flags, which is also
@@ -72,6 +73,7 @@ var kinds = []struct {
 	{Users, nil},
 	{Flags, nil},
 	{Younger, nil},
+	{Unchanged, nil},
 }
 
 // fileKeys are the keys of a rules file, checkKeys those of a check, and kindNames those of checkKeys that are a kind.
@@ -129,12 +131,10 @@ type Weight struct {
 	Weight  float64
 }
 
-// line is the line of the first of some keys that the check has, or else of the check itself.
-func (c *Check) line(keys ...string) int {
-	for _, key := range keys {
-		if line, ok := c.lines[key]; ok {
-			return line
-		}
+// line is the line of one of the check's keys, or else of the check itself.
+func (c *Check) line(key string) int {
+	if line, ok := c.lines[key]; ok {
+		return line
 	}
 	return c.Line
 }
@@ -366,6 +366,10 @@ func (c *Check) parseKey(d *decoder, e entry, dir fs.FS) (err error) {
 		c.Of, err = d.parseOneOf(n, e.key, ofUsers, ofAssigned)
 	case "who":
 		c.Who, err = d.parseOneOf(n, e.key, ofAssigned, whoExposed)
+	case "unchanged":
+		if choice, err = d.parseOneOf(n, e.key, "true", "false"); err == nil && choice == "false" {
+			err = pipeline.WithHint(d.errorf(e.line, "unchanged: false says nothing"), "leave the check out")
+		}
 	case "optional":
 		choice, err = d.parseOneOf(n, e.key, "true", "false")
 		c.Optional = choice == "true"

@@ -110,6 +110,7 @@ const (
 	TooManyValues  NoteCode = "too_many_values" // of column Subject
 	NotTested      NoteCode = "not_tested"      // Subject says why
 	NoSliceTested  NoteCode = "no_slice_tested" //
+	ChangesUnknown NoteCode = "changes_unknown" // of flags in run Subject ("": the only one); Hint says why
 )
 
 // The details of a check that does not hold.
@@ -117,6 +118,7 @@ const (
 	FlagUsers      NoteCode = "flag_users"      // N users are in flag Subject
 	NotInFile      NoteCode = "not_in_file"     // N of the users
 	NobodyGot      NoteCode = "nobody_got"      // flag Subject
+	FlagChanged    NoteCode = "flag_changed"    // Subject names flag and versions; Hint the run, if there are several
 	AskedAgain     NoteCode = "asked_again"     // some of the failed users of snapshot Subject
 	RecordsUnknown NoteCode = "records_unknown" // the error records of snapshot Subject cannot be read
 )

@@ -44,7 +44,8 @@ func ratioOf(t *testing.T, seed uint64, users int, off, bias float64, by bool) r
 			c.by[0].cells[name].counts[place]++
 		}
 	}
-	(&pass{file: file}).judge(c)
+	j := &judge{pass: &pass{file: file}}
+	j.judge(c)
 	return (&Report{}).newResultJSON(&c.Result)
 }
 

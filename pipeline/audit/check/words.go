@@ -57,6 +57,8 @@ func (c *Check) defaultName() string {
 		name = "flags present"
 	case Younger:
 		name = "age of the snapshot"
+	case Unchanged:
+		name = "flags unchanged"
 	}
 	return name + c.condition()
 }
@@ -150,6 +152,8 @@ func (r *Report) expected(c *Check) string {
 		return c.limits() + " answered users"
 	case Flags:
 		return "somebody got a variant of each of " + flags
+	case Unchanged:
+		return "no flag changed while the run went on"
 	}
 	return "the run began less than " + formatAge(c.Younger) + " ago"
 }
@@ -251,6 +255,11 @@ func (r *Report) found(res *Result) string {
 		return "nobody got " + strings.Join(absent, ", ")
 	case Younger:
 		return res.Run.text()
+	case Unchanged:
+		if n := len(res.Notes); n > 0 {
+			return text.Count(int64(n), "flag") + " changed"
+		}
+		return "no flag changed"
 	}
 	if res.Differing > 0 {
 		found += "; row by row: " + text.CountIs(res.Differing, "user", "has", "have") +
@@ -295,6 +304,16 @@ func (r *Report) note(res *Result, n *Note) string {
 		return "some of the failed users of " + n.Subject + " were asked about again, and nothing says which"
 	case RecordsUnknown:
 		return "which ones is not known: the error records of " + n.Subject + " cannot be read"
+	case ChangesUnknown:
+		if n.Subject != "" {
+			return "not known of " + n.Subject + ": " + n.Hint
+		}
+		return "not known: " + n.Hint
+	case FlagChanged:
+		if n.Hint != "" {
+			return n.Hint + ": " + n.Subject
+		}
+		return n.Subject
 	case NobodyGot:
 		if n.Hint != "" {
 			return n.Subject + ": " + n.Hint

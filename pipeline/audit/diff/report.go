@@ -239,7 +239,7 @@ func (c *comparison) flagReport(f *flag, configs Configs) Flag {
 		if variant == 0 {
 			return none
 		}
-		return End{Assigned, c.variantName(variant)}
+		return End{Assigned, c.names.variant(variant)}
 	}
 	users := map[[2]End]int64{} // an absent flag and an absent user are the same line
 	rest, restAdded, restRemoved := c.both, c.added, c.removed

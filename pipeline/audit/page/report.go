@@ -128,6 +128,7 @@ func newReportSnapshot(s *report.Snapshot, noun string) snapshotView {
 		add("Resumed", text.Count(int64(s.Resumes), "time"))
 	}
 	add("Tracking", s.TrackingText())
+	add("Flags", s.ChangesText())
 	for _, w := range s.Warnings {
 		add("Warning", w)
 	}

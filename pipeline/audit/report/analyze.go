@@ -11,6 +11,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
 const (
@@ -20,6 +21,7 @@ const (
 	tooManyFailed    = 0.1  // and an alert
 	longSpan         = 24 * time.Hour
 	manyRepeated     = 0.01 // likewise of repeated users
+	maxChanged       = 10   // flags that are named as changed
 )
 
 // analysis makes a report of what was counted.
@@ -103,6 +105,19 @@ func (a *analysis) correctFamilies(families ...string) {
 	a.after = nil
 }
 
+// addChanges adds that flags changed while the run went on: then its users do not all have answers of the same flags.
+func (a *analysis) addChanges(s *source) {
+	if s.FlagChanges == nil || s.FlagChanges.State != snapshot.FlagsChanged {
+		return
+	}
+	finding := Finding{Severity: Alert, Kind: KindChanged, Snapshot: s.Path,
+		Says: Statement{Code: FlagsChanged, Text: s.FlagChanges.Text(maxChanged)}}
+	if s.Local { // all of one version, which is no longer the current one
+		finding.Severity, finding.Says.Code = Warn, FlagsOld
+	}
+	a.addFinding(finding)
+}
+
 // addSnapshots adds the snapshots, and finds whether they can be trusted.
 func (a *analysis) addSnapshots() {
 	r := a.r
@@ -124,6 +139,7 @@ func (a *analysis) addSnapshots() {
 		for _, p := range s.Problems {
 			a.addFinding(Finding{Severity: Alert, Kind: KindSnapshot, Snapshot: s.Path, Says: Statement{Text: p}})
 		}
+		a.addChanges(s)
 		for _, w := range s.Warnings {
 			a.addFinding(Finding{Severity: Note, Kind: KindWarning, Says: Statement{Code: Warned, Text: w}})
 		}
@@ -132,7 +148,8 @@ func (a *analysis) addSnapshots() {
 			a.addFinding(Finding{Severity: Note, Kind: KindSnapshot, Snapshot: s.Path,
 				Says: Statement{Code: Resumed, N: int64(s.Resumes)}})
 		}
-		if span := s.Last.Sub(s.First); span > longSpan {
+		unchanged := s.FlagChanges != nil && s.FlagChanges.State == snapshot.FlagsUnchanged
+		if span := s.Last.Sub(s.First); span > longSpan && !unchanged {
 			a.addFinding(Finding{Severity: Note, Kind: KindSnapshot, Snapshot: s.Path,
 				Says: Statement{Code: LongSpan, N: int64(span.Hours())}})
 		}
@@ -713,7 +730,7 @@ func (a *analysis) testAllocation(out *Counts, w *flagWork, t *totals, s *FlagSl
 // finish sorts the findings and makes the verdict.
 func (a *analysis) finish() {
 	rank := map[Severity]int{Alert: 0, Warn: 1, Note: 2}
-	kinds := []string{KindSnapshot, KindExclusion, KindUnexpected, KindSplit, KindAllocation, KindDependence,
+	kinds := []string{KindSnapshot, KindChanged, KindExclusion, KindUnexpected, KindSplit, KindAllocation, KindDependence,
 		KindDiffering, KindRepeated, KindFailed, KindNobody, KindWarning}
 	slices.SortStableFunc(a.r.Findings, func(x, y Finding) int {
 		return cmp.Or(cmp.Compare(rank[x.Severity], rank[y.Severity]),

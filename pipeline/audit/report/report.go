@@ -71,6 +71,7 @@ type Verdict struct {
 // The kinds of findings.
 const (
 	KindSnapshot   = "snapshot"   // it is not what its manifest says
+	KindChanged    = "changed"    // flags changed while the run went on
 	KindRepeated   = "repeated"   // users have several rows
 	KindDiffering  = "differing"  // and different variants in them
 	KindFailed     = "failed"     // users failed, or fail more in some slices
@@ -105,8 +106,12 @@ type Snapshot struct {
 	StartedAt  time.Time      `json:"started_at"`
 	FinishedAt time.Time      `json:"finished_at"`
 	Resumes    int            `json:"resumes"`
-	NoTrack    string         `json:"no_track"` // see [snapshot.Manifest]
-	Users      snapshot.Users `json:"users"`    // according to the manifest
+	NoTrack    string         `json:"no_track"`        // see [snapshot.Manifest]
+	Local      bool           `json:"local,omitempty"` // it was evaluated by the configurations from before the first user
+	Users      snapshot.Users `json:"users"`           // according to the manifest
+
+	// FlagChanges says whether flags changed while the run went on. nil: the manifest does not say.
+	FlagChanges *snapshot.FlagChanges `json:"flag_changes,omitempty"`
 
 	// Completes is the run whose failed users this one asked about again; "" where it is a run of its own. Users of both
 	// are in the Users of each, and once in those of the Report.

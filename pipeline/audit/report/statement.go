@@ -65,7 +65,9 @@ const (
 	Depends         Code = "depends"
 	SaltShared      Code = "salt_shared" // may be the reason
 
-	Warned       Code = "warned" // the run did
+	Warned       Code = "warned"        // the run did
+	FlagsChanged Code = "flags_changed" // Text names them
+	FlagsOld     Code = "flags_old"     // likewise, and all users have the old answer
 	Resumed      Code = "resumed"
 	LongSpan     Code = "long_span" // N hours
 	NobodyAsked  Code = "nobody_asked"
@@ -166,6 +168,10 @@ func (s Statement) sentence() string {
 
 	case Warned:
 		return "the run warned: " + s.Text
+	case FlagsChanged:
+		return "flags changed while the run went on, so some users have the old answer and others the new one: " + s.Text
+	case FlagsOld:
+		return "flags changed while the run went on, so all users have the old answer: " + s.Text
 	case Resumed:
 		return fmt.Sprintf("the run was resumed %d times", s.N)
 	case LongSpan:

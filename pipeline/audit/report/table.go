@@ -116,6 +116,9 @@ func (p *printer) printSnapshot(s *Snapshot) {
 		if tracking := s.TrackingText(); tracking != "" {
 			p.Wrap("  ", 2, tracking)
 		}
+		if changes := s.ChangesText(); changes != "" {
+			p.Wrap("  ", 2, changes)
+		}
 		p.Wrap("  ", 2, s.usersText(p.unit))
 	} else {
 		p.Wrap("  ", 2, p.unit.Count(s.InFile)+" in the file")
@@ -146,6 +149,15 @@ func (s *Snapshot) TrackingText() string {
 		return "no-track ignored: the server recorded an assignment for every user"
 	}
 	return ""
+}
+
+// ChangesText says that nobody knows whether flags changed while the run went on; "" where it is known, or the manifest
+// does not say. What changed is a finding.
+func (s *Snapshot) ChangesText() string {
+	if s.FlagChanges == nil || s.FlagChanges.State != snapshot.FlagsUnknown {
+		return ""
+	}
+	return "whether flags changed meanwhile is not known: " + s.FlagChanges.Reason
 }
 
 // countsText is how many users were read, answered and failed.
