@@ -89,7 +89,7 @@ func (c *comparison) addFlag(name string) *flag {
 	f := c.flags[name]
 	if f == nil {
 		f = &flag{name: name, index: map[state]uint32{}, states: make([]state, 1), seen: -1,
-			transitions: map[uint64]int64{}, added: map[uint32]int64{}, removed: map[uint32]int64{}, causes: map[Cause]int64{}}
+			transitions: map[uint64]int64{}, causes: map[Cause]int64{}}
 		switch {
 		case c.before.asked && !c.before.flags[name]:
 			f.notAsked = NotAskedBefore
@@ -317,7 +317,7 @@ func (c *comparison) countUser(i int) {
 	for _, f := range c.order {
 		was, is := f.states[f.codes.get(i)], c.currentState(f)
 		if was != is || is.variant != 0 {
-			c.countTransition(f, was, is)
+			c.countTransition(f, was.variant, is.variant)
 		}
 		if was == is || f.notAsked != "" { // what a run would have answered that did not ask is not known
 			continue
@@ -337,8 +337,8 @@ func (c *comparison) countUser(i int) {
 	}
 }
 
-func (c *comparison) countTransition(f *flag, was, is state) {
-	key := uint64(was.variant)<<32 | uint64(is.variant)
+func (c *comparison) countTransition(f *flag, was, is uint32) {
+	key := uint64(was)<<32 | uint64(is)
 	n := len(f.transitions)
 	f.transitions[key]++
 	c.transitions += len(f.transitions) - n
@@ -349,7 +349,7 @@ func (c *comparison) countAdded() {
 	c.added++
 	for _, f := range c.order {
 		if st := c.currentState(f); st.variant != 0 {
-			f.added[st.variant]++
+			c.countTransition(f, absentUser, st.variant)
 		}
 	}
 }
@@ -363,7 +363,7 @@ func (c *comparison) countRemoved() (removed int64) {
 		removed++
 		for _, f := range c.order {
 			if st := f.states[f.codes.get(i)]; st.variant != 0 {
-				f.removed[st.variant]++
+				c.countTransition(f, st.variant, absentUser)
 			}
 		}
 	}

@@ -234,30 +234,25 @@ func (c *comparison) flagReport(f *flag, configs Configs) Flag {
 		}
 	}
 	noneBefore, noneAfter := End{Outcome: c.noVariant(c.before, f)}, End{Outcome: c.noVariant(c.after, f)}
-	absent := End{Outcome: Absent}
 	end := func(variant uint32, none End) End {
-		if variant == 0 {
+		switch variant {
+		case 0:
 			return none
+		case absentUser:
+			return End{Outcome: Absent}
 		}
 		return End{Assigned, c.names.variant(variant)}
 	}
-	users := map[[2]End]int64{} // an absent flag and an absent user are the same line
-	rest, restAdded, restRemoved := c.both, c.added, c.removed
+	users := map[[2]End]int64{}                                                             // an absent flag and an absent user are the same line
+	rest := map[[2]bool]int64{{}: c.both, {true, false}: c.added, {false, true}: c.removed} // by: absent before, after
 	for t, n := range f.transitions {
-		rest -= n
-		users[[2]End{end(uint32(t>>32), noneBefore), end(uint32(t), noneAfter)}] += n
+		before, after := uint32(t>>32), uint32(t)
+		rest[[2]bool{before == absentUser, after == absentUser}] -= n
+		users[[2]End{end(before, noneBefore), end(after, noneAfter)}] += n
 	}
-	for v, n := range f.added {
-		restAdded -= n
-		users[[2]End{absent, end(v, noneAfter)}] += n
-	}
-	for v, n := range f.removed {
-		restRemoved -= n
-		users[[2]End{end(v, noneBefore), absent}] += n
-	}
-	users[[2]End{noneBefore, noneAfter}] += rest
-	users[[2]End{absent, noneAfter}] += restAdded
-	users[[2]End{noneBefore, absent}] += restRemoved
+	users[[2]End{noneBefore, noneAfter}] += rest[[2]bool{}]
+	users[[2]End{{Outcome: Absent}, noneAfter}] += rest[[2]bool{true, false}]
+	users[[2]End{noneBefore, {Outcome: Absent}}] += rest[[2]bool{false, true}]
 	for _, ends := range slices.SortedFunc(maps.Keys(users), func(a, b [2]End) int {
 		return cmp.Or(CompareEnds(a[0], b[0]), CompareEnds(a[1], b[1]))
 	}) {

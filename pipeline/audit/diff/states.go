@@ -113,18 +113,20 @@ type flag struct {
 	index     map[state]uint32
 	states    []state
 
-	// transitions count the users in both by the variants before (high) and after (low); from nothing to nothing is
-	// what is left. added and removed count the others by their variant.
-	transitions    map[uint64]int64
-	added, removed map[uint32]int64
-	payload        int64 // users with the same variant and another payload
-	experiment     int64
-	changed        int64
-	causes         map[Cause]int64
+	// transitions count the users by the variants before (high) and after (low), absentUser where they are not in that
+	// snapshot. From nothing to nothing is what is left.
+	transitions map[uint64]int64
+	payload     int64 // users with the same variant and another payload
+	experiment  int64
+	changed     int64
+	causes      map[Cause]int64
 
 	current state // of the current user
 	seen    int64 // the number of the user that current is of
 }
+
+// absentUser is in place of the variant of a user who is not in the snapshot.
+const absentUser = ^uint32(0)
 
 const stateCost = 64 // bytes of an entry of a flag's index, and of its state
 
