@@ -175,12 +175,14 @@ func parseList(dst []string, s string) ([]string, bool) {
 	if err != nil || v.Kind != pipeline.List {
 		return dst, false
 	}
-	return appendList(dst, &v), true
+	return appendTexts(dst, &v, coerceString, false), true
 }
 
-func appendList(dst []string, list *pipeline.Value) []string {
+// appendTexts appends the elements of a list, coerced.
+func appendTexts(dst []string, list *pipeline.Value, text func(*pipeline.Value) (string, bool),
+	keepEmpty bool) []string {
 	for i := range list.Members {
-		if s, ok := coerceString(&list.Members[i].Value); ok && s != "" {
+		if s, ok := text(&list.Members[i].Value); ok && (s != "" || keepEmpty) {
 			dst = append(dst, s)
 		}
 	}
@@ -292,6 +294,12 @@ func parseNumber(s string) float64 {
 	}
 	f, _ := strconv.ParseFloat(s, 64) // out of range: an infinity
 	return f
+}
+
+// nodeNumber is parseNumber; ok is false for NaN. -0 is 0, as it is for the operators.
+func nodeNumber(s string) (n float64, ok bool) {
+	n = parseNumber(s)
+	return n + 0, !math.IsNaN(n)
 }
 
 // isDecimal reports whether s is a StrDecimalLiteral of ECMAScript.

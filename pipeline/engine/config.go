@@ -146,7 +146,7 @@ func parseConfigs(data []byte, semantics Semantics, lenient bool) (*Engine, erro
 		return nil, errors.New("flag configurations: null is not a list of flags")
 	}
 	configs := make([]flagConfig, len(raw))
-	e := &Engine{semantics: semantics, index: map[string]int32{}}
+	e := &Engine{semantics: semantics, rules: &rulesOf[semantics], index: map[string]int32{}}
 	for i, text := range raw {
 		c := &configs[i]
 		err := json.Unmarshal(keepLastNames(text), c, options)
@@ -166,7 +166,7 @@ func parseConfigs(data []byte, semantics Semantics, lenient bool) (*Engine, erro
 		e.index[*c.Key] = int32(i)
 	}
 	if lenient {
-		e.unanswered = leaveUnanswered(configs)
+		e.unanswered = leaveUnanswered(configs, e.rules)
 	}
 	c := compiler{engine: e, selectors: map[string]int32{}}
 	for i := range configs {
@@ -426,7 +426,7 @@ func (c *compiler) compileSelector(path []string) int32 {
 	i, ok := c.selectors[key]
 	if !ok {
 		i = int32(len(c.engine.selectors))
-		c.engine.selectors = append(c.engine.selectors, newSelector(path, c.engine.index))
+		c.engine.selectors = append(c.engine.selectors, newSelector(path, c.engine.index, c.engine.rules))
 		c.selectors[key] = i
 	}
 	return i
@@ -438,35 +438,48 @@ func (c *compiler) compileCondition(path string, config *conditionConfig) (condi
 		selector: c.compileSelector(config.Selector),
 		op:       ops[config.Op],
 		values:   config.Values,
-		none:     slices.Contains(config.Values, "(none)"),
 	}
 	if config.Values == nil {
 		return out, c.missingError(path, "values")
 	}
+	r := c.engine.rules
+	out.missing = out.op.holdsMissing(slices.Contains(config.Values, "(none)"), r)
 	switch out.op {
 	case opUnknown:
 		c.addWarning(path, &UnknownError{"operator", config.Op})
 	case opIs, opIsNot, opSetContains, opSetContainsNot, opSetContainsAny, opSetContainsAnyNot:
-		out.set = newValueSet(config.Values, canonBool)
+		out.set, out.least = newValueSet(config.Values, canonBool), len(config.Values)
+		if r.sets {
+			// Only if values are the same boolean, in another case, must the list have more elements than are found.
+			if distinct := newValueSet(config.Values, keepString); distinct.size == out.set.size {
+				out.least = 0
+			} else {
+				out.least = distinct.size
+			}
+		}
 	case opSetIs, opSetIsNot:
-		out.set = newValueSet(config.Values, func(s string) string { return s })
+		out.set = newValueSet(config.Values, keepString)
 	case opContains, opContainsNot:
 		for _, v := range config.Values {
 			out.lower = append(out.lower, toLower(v))
 		}
 	case opLess, opLessEqual, opGreater, opGreaterEqual:
+		out.texts = r.texts
 		for _, v := range config.Values {
-			out.numbers = append(out.numbers, parseNumber(v))
+			if n, ok := r.number(v); ok {
+				out.numbers = append(out.numbers, n)
+			}
 		}
 	case opVersionLess, opVersionLessEqual, opVersionGreater, opVersionGreaterEqual:
+		out.texts = true
 		for _, v := range config.Values {
-			if version, ok := parseVersion(v); ok {
+			if version, ok := r.version(v); ok {
 				out.versions = append(out.versions, version)
 			}
 		}
 	case opRegex, opRegexNot:
 		for _, v := range config.Values {
-			re, err := compileRegex(v)
+			re, err := r.compileRegex(v)
 			if err != nil {
 				return out, c.configError(path, regexError(v, err))
 			}

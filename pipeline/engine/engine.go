@@ -12,6 +12,7 @@ import (
 // Engine is a compiled set of flag configurations. It is made by [Parse] and never changes.
 type Engine struct {
 	semantics  Semantics
+	rules      *rules // of the semantics
 	flags      []flag // in the order of the configurations
 	index      map[string]int32
 	selectors  []selector
@@ -272,7 +273,7 @@ func (s *segment) pickVariant(st *state) result {
 	if b == nil {
 		return s.variant
 	}
-	value := st.loadSlot(b.selector).asBucketing()
+	value := st.loadSlot(b.selector).asBucketing(st.engine.rules)
 	if value == "" {
 		return s.variant
 	}

@@ -160,7 +160,7 @@ func (b *bucket) explainBucket(st *state) *Bucketed {
 	for _, a := range b.allocations {
 		out.Allocations = append(out.Allocations, Range{a.start, a.end})
 	}
-	value := st.loadSlot(b.selector).asBucketing()
+	value := st.loadSlot(b.selector).asBucketing(st.engine.rules)
 	if value == "" {
 		return out
 	}

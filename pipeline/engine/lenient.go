@@ -7,7 +7,7 @@ import (
 
 // leaveUnanswered removes the segments of the flags with a regular expression that does not compile, and of those that
 // depend on them: without segments no user gets a variant. It returns why, for each of them.
-func leaveUnanswered(configs []flagConfig) []*ConfigError {
+func leaveUnanswered(configs []flagConfig, r *rules) []*ConfigError {
 	why := make([]*ConfigError, len(configs))
 	type dependent struct {
 		flag int
@@ -16,7 +16,7 @@ func leaveUnanswered(configs []flagConfig) []*ConfigError {
 	dependents := map[string][]dependent{} // by the flag that they depend on
 	var queue []int                        // unanswered flags whose dependents are not handled yet
 	for i := range configs {
-		if why[i] = configs[i].findRegexError(); why[i] != nil {
+		if why[i] = configs[i].findRegexError(r); why[i] != nil {
 			queue = append(queue, i)
 			continue
 		}
@@ -42,13 +42,13 @@ func leaveUnanswered(configs []flagConfig) []*ConfigError {
 }
 
 // findRegexError returns the error of the first regular expression that does not compile; nil if they all do.
-func (c *flagConfig) findRegexError() (failure *ConfigError) {
+func (c *flagConfig) findRegexError(r *rules) (failure *ConfigError) {
 	c.eachCondition(func(path string, condition *conditionConfig) {
 		if op := ops[condition.Op]; failure != nil || op != opRegex && op != opRegexNot {
 			return
 		}
 		for _, pattern := range condition.Values {
-			if _, err := compileRegex(pattern); err != nil {
+			if _, err := r.compileRegex(pattern); err != nil {
 				failure = &ConfigError{*c.Key, path, regexError(pattern, err)}
 				return
 			}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"regexp"
+	"slices"
 )
 
 // op is an operator of a condition.
@@ -58,7 +59,10 @@ var ops = map[string]op{
 type condition struct {
 	selector int32
 	op       op
-	none     bool // "(none)" is among the values
+	missing  bool // whether it holds for a missing value
+	texts    bool // an order: a value that is no number, or no version, is compared as text
+
+	least int // set contains: how many elements the list must have; of a set, how many different ones
 
 	// For a condition on another flag's result: whether it holds without a result, and for each variant of that flag
 	// from the first on. nil: not precomputed.
@@ -151,6 +155,9 @@ func newValueSet(values []string, canon func(string) string) valueSet {
 	return valueSet{many: many, size: len(distinct)}
 }
 
+// keepString keeps a value as it is.
+func keepString(s string) string { return s }
+
 // indexOf returns the number of v in the set, or -1.
 func (s *valueSet) indexOf(v string) int {
 	if s.many == nil {
@@ -171,7 +178,7 @@ func (s *valueSet) indexOf(v string) int {
 func (c *condition) matchSlot(st *state, v *slot) bool {
 	switch v.shape {
 	case shapeMissing:
-		return c.matchMissing()
+		return c.missing
 	case shapeList:
 		switch c.op {
 		case opSetIs:
@@ -188,7 +195,7 @@ func (c *condition) matchSlot(st *state, v *slot) bool {
 			return !c.setContainsAny(v.list)
 		}
 		for _, s := range v.list { // one element that matches is enough, also for a negated operator
-			if c.matchString(s) {
+			if c.matchString(s, st.engine.rules) {
 				return true
 			}
 		}
@@ -196,27 +203,31 @@ func (c *condition) matchSlot(st *state, v *slot) bool {
 	}
 	switch c.op { // the slot caches these conversions
 	case opLess, opLessEqual, opGreater, opGreaterEqual:
-		return c.compareNumber(v.asNumber())
+		n, ok := v.asNumber(st.engine.rules)
+		return c.compareNumber(v.text, n, ok)
 	case opVersionLess, opVersionLessEqual, opVersionGreater, opVersionGreaterEqual:
-		version, ok := v.asVersion()
+		version, ok := v.asVersion(st.engine.rules)
 		return c.compareVersion(v.text, version, ok)
 	}
-	return c.matchString(v.text)
+	return c.matchString(v.text, st.engine.rules)
 }
 
-func (c *condition) matchMissing() bool {
-	switch c.op {
+// holdsMissing reports whether the operator holds for a missing value; none means that "(none)" is among the values.
+func (o op) holdsMissing(none bool, r *rules) bool {
+	switch o {
 	case opIs, opContains, opLess, opLessEqual, opGreater, opGreaterEqual,
 		opVersionLess, opVersionLessEqual, opVersionGreater, opVersionGreaterEqual,
 		opSetIs, opSetContains, opSetContainsAny:
-		return c.none
+		return none
 	case opIsNot, opContainsNot, opSetContainsNot, opSetContainsAnyNot:
-		return !c.none
+		return !none
+	case opSetIsNot, opRegexNot:
+		return r.missing
 	}
-	return false // "set is not" and the regexes too
+	return false
 }
 
-func (c *condition) matchString(s string) bool {
+func (c *condition) matchString(s string, r *rules) bool {
 	switch c.op {
 	case opIs:
 		return c.set.indexOf(canonBool(s)) >= 0
@@ -227,14 +238,15 @@ func (c *condition) matchString(s string) bool {
 	case opContainsNot:
 		return !c.matchContains(s)
 	case opLess, opLessEqual, opGreater, opGreaterEqual:
-		return c.compareNumber(parseNumber(s))
+		n, ok := r.number(s)
+		return c.compareNumber(s, n, ok)
 	case opVersionLess, opVersionLessEqual, opVersionGreater, opVersionGreaterEqual:
-		version, ok := parseVersion(s)
+		version, ok := r.version(s)
 		return c.compareVersion(s, &version, ok)
 	case opRegex:
-		return c.matchRegex(s)
+		return c.matchRegex(r.spell(s))
 	case opRegexNot:
-		return !c.matchRegex(s)
+		return !c.matchRegex(r.spell(s))
 	}
 	return false // a set operator on a value that is not a list
 }
@@ -248,37 +260,24 @@ func (c *condition) matchContains(s string) bool {
 	return false
 }
 
-// compareNumber reports whether the operator holds for n and any of the values. For NaN it never does.
-func (c *condition) compareNumber(n float64) bool {
+// compareNumber reports whether the operator holds for s and any of the values. If s is a number (ok, and n is it), and
+// some of the values are, those are compared as numbers; otherwise all are compared as texts, or none is.
+func (c *condition) compareNumber(s string, n float64, ok bool) bool {
+	if !ok || len(c.numbers) == 0 {
+		return c.compareText(s)
+	}
 	for _, w := range c.numbers {
-		var ok bool
-		switch c.op {
-		case opLess:
-			ok = n < w
-		case opLessEqual:
-			ok = n <= w
-		case opGreater:
-			ok = n > w
-		case opGreaterEqual:
-			ok = n >= w
-		}
-		if ok {
+		if c.acceptsOrder(compareDoubles(n, w)) {
 			return true
 		}
 	}
 	return false
 }
 
-// compareVersion reports whether the operator holds for s and any of the values. If s is a version (ok, and v is it),
-// and some of the values are, those are compared as versions; otherwise all are compared as strings.
+// compareVersion is compareNumber for versions.
 func (c *condition) compareVersion(s string, v *version, ok bool) bool {
 	if !ok || len(c.versions) == 0 {
-		for _, w := range c.values {
-			if c.acceptsOrder(compareStrings(s, w)) {
-				return true
-			}
-		}
-		return false
+		return c.compareText(s)
 	}
 	for i := range c.versions {
 		if c.acceptsOrder(v.compare(&c.versions[i])) {
@@ -288,20 +287,32 @@ func (c *condition) compareVersion(s string, v *version, ok bool) bool {
 	return false
 }
 
+// compareText reports whether the operator holds for s and any of the values, as texts.
+func (c *condition) compareText(s string) bool {
+	if !c.texts {
+		return false
+	}
+	for _, w := range c.values {
+		if c.acceptsOrder(compareStrings(s, w)) {
+			return true
+		}
+	}
+	return false
+}
+
 func (c *condition) acceptsOrder(order int) bool {
 	switch c.op {
-	case opVersionLess:
+	case opLess, opVersionLess:
 		return order < 0
-	case opVersionLessEqual:
+	case opLessEqual, opVersionLessEqual:
 		return order <= 0
-	case opVersionGreater:
+	case opGreater, opVersionGreater:
 		return order > 0
 	}
 	return order >= 0
 }
 
 func (c *condition) matchRegex(s string) bool {
-	s = codeUnits(s)
 	for _, re := range c.regexes {
 		if re.MatchString(s) {
 			return true
@@ -312,17 +323,28 @@ func (c *condition) matchRegex(s string) bool {
 
 // setEqual reports whether the list is the same set of strings; the case of booleans counts.
 func (c *condition) setEqual(st *state, list []string) bool {
-	found, others := st.countDistinct(&c.set, list, func(s string) string { return s })
+	found, others := st.countDistinct(&c.set, list, keepString)
 	return found == c.set.size && !others
 }
 
-// setContainsAll compares the number of elements, including duplicates, first, as the reference does.
+// setContainsAll compares the number of elements first, as the references do.
 func (c *condition) setContainsAll(st *state, list []string) bool {
-	if len(list) < len(c.values) {
+	if len(list) < c.least || st.engine.rules.sets && !hasDistinct(list, c.least) {
 		return false
 	}
 	found, _ := st.countDistinct(&c.set, list, canonBool)
 	return found == c.set.size
+}
+
+// hasDistinct reports whether the list has that many different elements.
+func hasDistinct(list []string, least int) bool {
+	var seen []string
+	for i := 0; i < len(list) && len(seen) < least; i++ {
+		if !slices.Contains(seen, list[i]) {
+			seen = append(seen, list[i])
+		}
+	}
+	return len(seen) >= least
 }
 
 func (c *condition) setContainsAny(list []string) bool {

@@ -28,18 +28,23 @@ func compileRegex(pattern string) (*regexp.Regexp, error) {
 		return nil, err
 	}
 	re, err := regexp.Compile(p.out.String())
+	if err != nil {
+		return nil, goRegexError(err)
+	}
+	return re, nil
+}
+
+// goRegexError leaves the package's name out of an error, and says of Go's limits that they are ours.
+func goRegexError(err error) error {
 	if e, ok := errors.AsType[*syntax.Error](err); ok {
 		switch e.Code {
 		case syntax.ErrInvalidRepeatSize:
-			return nil, errTooMany
+			return errTooMany
 		case syntax.ErrLarge, syntax.ErrNestingDepth:
-			return nil, errors.New("an expression of this size is not supported")
+			return errors.New("an expression of this size is not supported")
 		}
 	}
-	if err != nil {
-		return nil, errors.New(strings.TrimPrefix(err.Error(), "error parsing regexp: "))
-	}
-	return re, nil
+	return errors.New(strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 }
 
 const halves = 0x100000 // the character that represents the code unit 0xd800; the others to 0xdfff follow

@@ -36,7 +36,7 @@ func isGroupField(name string) bool {
 	return name == "groups" || name == "group_properties" || name == "group_cohort_ids"
 }
 
-func newSelector(path []string, flags map[string]int32) selector {
+func newSelector(path []string, flags map[string]int32, r *rules) selector {
 	s := selector{path: path}
 	for _, element := range path {
 		if element == "" { // undefined in the reference's select
@@ -47,6 +47,7 @@ func newSelector(path []string, flags map[string]int32) selector {
 	case len(path) == 0:
 	case path[0] == "result" && len(path) == 1, path[0] == "context" && len(path) == 1:
 		s.root = rootWhole
+	case path[0] == "result" && len(path) > 2 && r.resultParts != nil && !slices.Contains(r.resultParts, path[2]):
 	case path[0] == "result":
 		if i, ok := flags[path[1]]; ok {
 			s.root, s.flag, s.path = rootResult, i, path[2:]
@@ -82,21 +83,21 @@ func (s *selector) findValue(st *state, tmp *pipeline.Value) *pipeline.Value {
 		if len(s.path) == 0 {
 			return v
 		}
-		return walkPath(v, s.path, findMember, tmp)
+		return st.walkPath(v, s.path, findMember, tmp)
 	case rootProperty:
 		v := st.userProperties()
 		if v == nil || v.Kind != pipeline.Object {
-			return walkPath(v, s.path, findMember, tmp)
+			return st.walkPath(v, s.path, findMember, tmp)
 		}
 		if v = findMember(v.Members, s.name); len(s.path) == 1 {
 			return v
 		}
-		return walkPath(v, s.path[1:], findMember, tmp)
+		return st.walkPath(v, s.path[1:], findMember, tmp)
 	case rootGroup:
-		return s.findGroup(st.user, tmp)
+		return s.findGroup(st, tmp)
 	case rootResult:
 		if r := st.results[s.flag]; r != 0 {
-			return walkPath(&st.engine.variants[r-1].tree, s.path, findOrdered, tmp)
+			return st.walkPath(&st.engine.variants[r-1].tree, s.path, findOrdered, tmp)
 		}
 	case rootWhole:
 		*tmp = s.buildWhole(st)
@@ -126,8 +127,9 @@ func findMember(members []pipeline.Member, name string) *pipeline.Value {
 	return nil
 }
 
-// walkPath follows the path through objects, and through lists by index and length as JavaScript does.
-func walkPath(v *pipeline.Value, path []string, find func([]pipeline.Member, string) *pipeline.Value,
+// walkPath follows the path through objects, and, if the rules say so, through lists by index and length as JavaScript
+// does.
+func (st *state) walkPath(v *pipeline.Value, path []string, find func([]pipeline.Member, string) *pipeline.Value,
 	tmp *pipeline.Value) *pipeline.Value {
 	for _, name := range path {
 		switch {
@@ -135,6 +137,8 @@ func walkPath(v *pipeline.Value, path []string, find func([]pipeline.Member, str
 			return nil
 		case v.Kind == pipeline.Object:
 			v = find(v.Members, name)
+		case v.Kind == pipeline.List && !st.engine.rules.intoLists:
+			return nil
 		case v.Kind == pipeline.List && name == "length":
 			*tmp = pipeline.IntValue(int64(len(v.Members)))
 			v = tmp
@@ -161,34 +165,37 @@ func findOrdered(members []pipeline.Member, name string) *pipeline.Value {
 }
 
 // findGroup returns a value in the group of one type: {group_name, group_properties?, cohort_ids?}.
-func (s *selector) findGroup(u *pipeline.User, tmp *pipeline.Value) *pipeline.Value {
-	name := groupName(u, s.name)
+func (s *selector) findGroup(st *state, tmp *pipeline.Value) *pipeline.Value {
+	name := st.findGroupName(s.name)
 	switch {
 	case name == nil:
 		return nil
 	case len(s.path) == 0:
-		*tmp = groupObject(u, s.name, name)
+		*tmp = st.groupObject(s.name, name)
 		return tmp
 	}
 	switch s.path[0] {
 	case "group_name":
-		return walkPath(name, s.path[1:], findMember, tmp)
+		return st.walkPath(name, s.path[1:], findMember, tmp)
 	case "group_properties":
-		return walkPath(groupPart(u, "group_properties", s.name, name), s.path[1:], findMember, tmp)
+		return st.walkPath(st.groupPart("group_properties", s.name, name), s.path[1:], findMember, tmp)
 	case "cohort_ids":
-		return walkPath(groupPart(u, "group_cohort_ids", s.name, name), s.path[1:], findMember, tmp)
+		return st.walkPath(st.groupPart("group_cohort_ids", s.name, name), s.path[1:], findMember, tmp)
 	}
 	return nil
 }
 
-// groupName returns the name of the user's group of that type, which is the first element of a list; nil if there is
-// none.
-func groupName(u *pipeline.User, groupType string) *pipeline.Value {
-	groups := findMember(u.Context, "groups")
+// findGroupName returns the name of the user's group of that type; nil if there is none.
+func (st *state) findGroupName(groupType string) *pipeline.Value {
+	groups := findMember(st.user.Context, "groups")
 	if groups == nil {
 		return nil
 	}
-	name := groups.Get(groupType)
+	return st.engine.rules.groupName(groups.Get(groupType))
+}
+
+// nodeGroupName returns the name in a user's group, which is the first element of a list.
+func nodeGroupName(name *pipeline.Value) *pipeline.Value {
 	if name != nil && name.Kind == pipeline.List {
 		if len(name.Members) == 0 {
 			return nil
@@ -217,8 +224,8 @@ func isFalsy(v *pipeline.Value) bool {
 }
 
 // groupPart returns field.<type>.<name> of the user, or nil if it is empty.
-func groupPart(u *pipeline.User, field, groupType string, name *pipeline.Value) *pipeline.Value {
-	types := findMember(u.Context, field)
+func (st *state) groupPart(field, groupType string, name *pipeline.Value) *pipeline.Value {
+	types := findMember(st.user.Context, field)
 	if types == nil {
 		return nil
 	}
@@ -226,7 +233,7 @@ func groupPart(u *pipeline.User, field, groupType string, name *pipeline.Value) 
 	if names == nil {
 		return nil
 	}
-	text, _ := coerceString(name)
+	text, _ := st.engine.rules.text(name)
 	part := names.Get(text)
 	if part == nil || len(part.Members) == 0 && (part.Text == "" || part.Kind == pipeline.Number) {
 		return nil // the reference counts Object.keys; a string has one for each character
@@ -234,12 +241,12 @@ func groupPart(u *pipeline.User, field, groupType string, name *pipeline.Value) 
 	return part
 }
 
-func groupObject(u *pipeline.User, groupType string, name *pipeline.Value) pipeline.Value {
+func (st *state) groupObject(groupType string, name *pipeline.Value) pipeline.Value {
 	v := pipeline.Value{Kind: pipeline.Object, Members: []pipeline.Member{{Name: "group_name", Value: *name}}}
-	if part := groupPart(u, "group_properties", groupType, name); part != nil {
+	if part := st.groupPart("group_properties", groupType, name); part != nil {
 		v.Members = append(v.Members, pipeline.Member{Name: "group_properties", Value: *part})
 	}
-	if part := groupPart(u, "group_cohort_ids", groupType, name); part != nil {
+	if part := st.groupPart("group_cohort_ids", groupType, name); part != nil {
 		v.Members = append(v.Members, pipeline.Member{Name: "cohort_ids", Value: *part})
 	}
 	return v
@@ -258,7 +265,7 @@ func (s *selector) buildWhole(st *state) pipeline.Value {
 		}
 		return v
 	}
-	user, groups := contextUser(st.user), contextGroups(st.user)
+	user, groups := contextUser(st.user), st.contextGroups()
 	if len(s.path) == 2 {
 		if s.path[1] == "user" {
 			return user
@@ -297,12 +304,12 @@ func contextUser(u *pipeline.User) pipeline.Value {
 }
 
 // contextGroups returns context.groups; Null if there are none.
-func contextGroups(u *pipeline.User) pipeline.Value {
+func (st *state) contextGroups() pipeline.Value {
 	v := pipeline.Value{Kind: pipeline.Object}
-	if groups := findMember(u.Context, "groups"); groups != nil && groups.Kind == pipeline.Object {
+	if groups := findMember(st.user.Context, "groups"); groups != nil && groups.Kind == pipeline.Object {
 		for _, m := range groups.Members {
-			if name := groupName(u, m.Name); name != nil {
-				v.Members = append(v.Members, pipeline.Member{Name: m.Name, Value: groupObject(u, m.Name, name)})
+			if name := st.findGroupName(m.Name); name != nil {
+				v.Members = append(v.Members, pipeline.Member{Name: m.Name, Value: st.groupObject(m.Name, name)})
 			}
 		}
 	}
@@ -326,6 +333,7 @@ type slot struct {
 	user       uint64 // the number of the user that it is for
 	shape      shape
 	hasNumber  bool // num is known
+	numOK      bool
 	hasVersion bool // ver and verOK are known
 	verOK      bool
 	text       string // the value as a string; for a list, only once a bucket needs it
@@ -359,19 +367,20 @@ func (st *state) fillSlot(sl *slot, s *selector) {
 		sl.text = sl.value.Text
 	case sl.value.Kind == pipeline.List:
 		sl.shape, sl.text = shapeList, ""
-		sl.list = appendList(sl.list[:0], sl.value)
+		sl.list = appendTexts(sl.list[:0], sl.value, st.engine.rules.text, st.engine.rules.keepEmpty)
 		return
 	default:
-		text, ok := coerceString(sl.value)
+		text, ok := st.engine.rules.text(sl.value)
 		if sl.text = text; !ok {
 			return
 		}
 	}
 	sl.shape = shapeScalar
 	if sl.text != "" && sl.text[0] == '[' {
-		list, ok := parseStrings(sl.list[:0], sl.text)
+		r := st.engine.rules
+		list, ok := parseStrings(sl.list[:0], sl.text, r.keepEmpty)
 		if !ok {
-			list, ok = parseList(sl.list[:0], sl.text)
+			list, ok = r.list(sl.list[:0], sl.text)
 		}
 		if ok {
 			sl.shape, sl.list = shapeList, list
@@ -379,9 +388,9 @@ func (st *state) fillSlot(sl *slot, s *selector) {
 	}
 }
 
-// parseStrings is parseList for JSON arrays of plain strings, which most are; ok is false for all others. The strings
-// that it appends are parts of s.
-func parseStrings(dst []string, s string) (list []string, ok bool) {
+// parseStrings reads JSON arrays of plain strings, which most are; ok is false for all others. The strings that it
+// appends are parts of s; keepEmpty says whether "" is one of them.
+func parseStrings(dst []string, s string, keepEmpty bool) (list []string, ok bool) {
 	i := 1 // after the bracket
 	for {
 		i = skipSpace(s, i)
@@ -397,7 +406,7 @@ func parseStrings(dst []string, s string) (list []string, ok bool) {
 		if i == len(s) {
 			return dst, false
 		}
-		if i > start {
+		if i > start || keepEmpty {
 			dst = append(dst, s[start:i])
 		}
 		i = skipSpace(s, i+1)
@@ -429,32 +438,32 @@ func (st *state) userProperties() *pipeline.Value {
 	return st.properties
 }
 
-// asNumber returns the value as JavaScript's Number() reads its string.
-func (sl *slot) asNumber() float64 {
+// asNumber returns the value as a number, if it is one.
+func (sl *slot) asNumber(r *rules) (float64, bool) {
 	if !sl.hasNumber {
 		sl.hasNumber = true
 		if n, rest, ok := cutNumber(sl.text); ok && rest == "" { // only digits, as usual
-			sl.num = n
+			sl.num, sl.numOK = n, true
 		} else {
-			sl.num = parseNumber(sl.text)
+			sl.num, sl.numOK = r.number(sl.text)
 		}
 	}
-	return sl.num
+	return sl.num, sl.numOK
 }
 
 // asVersion returns the value as a version, if it is one.
-func (sl *slot) asVersion() (*version, bool) {
+func (sl *slot) asVersion(r *rules) (*version, bool) {
 	if !sl.hasVersion {
 		sl.hasVersion = true
-		sl.ver, sl.verOK = parseVersion(sl.text)
+		sl.ver, sl.verOK = r.version(sl.text)
 	}
 	return &sl.ver, sl.verOK
 }
 
 // asBucketing returns the string to hash; "" if there is none.
-func (sl *slot) asBucketing() string {
+func (sl *slot) asBucketing(r *rules) string {
 	if sl.shape == shapeList && sl.text == "" {
-		sl.text, _ = coerceString(sl.value)
+		sl.text, _ = r.text(sl.value)
 	}
 	return sl.text
 }

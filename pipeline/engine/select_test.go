@@ -22,7 +22,7 @@ func FuzzParseStrings(f *testing.F) {
 		if s == "" || s[0] != '[' {
 			return
 		}
-		got, ok := parseStrings(nil, s)
+		got, ok := parseStrings(nil, s, false)
 		if !ok {
 			return
 		}
@@ -37,7 +37,7 @@ func TestParseStrings(t *testing.T) {
 	for s, want := range map[string][]string{`["partner"]`: {"partner"}, `["a", "b c" , "", "ü"]`: nil,
 		`[ "a", "b c" , "" ]`: {"a", "b c"}} {
 		t.Run(s, func(t *testing.T) {
-			if got, ok := parseStrings(nil, s); ok != (want != nil) || ok && !slices.Equal(got, want) {
+			if got, ok := parseStrings(nil, s, false); ok != (want != nil) || ok && !slices.Equal(got, want) {
 				t.Errorf("%s: %q, %v, want %q", s, got, ok, want)
 			}
 		})

@@ -83,3 +83,55 @@ func (v *version) compare(w *version) int {
 		return strings.Compare(v.pre, w.pre)
 	}
 }
+
+// parseSemanticVersion is parseVersion of the hosted engine: semantic versioning, but the patch may be missing, and
+// numbers may begin with zeros. A build is allowed and ignored.
+func parseSemanticVersion(s string) (v version, ok bool) {
+	if v.major, s, ok = cutNumber(s); !ok || v.major > math.MaxInt32 || !strings.HasPrefix(s, ".") {
+		return v, false
+	}
+	if v.minor, s, ok = cutNumber(s[1:]); !ok || v.minor > math.MaxInt32 || s == "" {
+		return v, ok && v.minor <= math.MaxInt32
+	}
+	if s[0] != '.' {
+		return v, false
+	}
+	if v.patch, s, ok = cutNumber(s[1:]); !ok {
+		return v, false
+	}
+	if v.patch > math.MaxInt32 {
+		v.patch = 0
+	}
+	rest, build, hasBuild := strings.Cut(s, "+")
+	if hasBuild {
+		for part := range strings.SplitSeq(build, ".") {
+			if !isIdentifier(part) {
+				return v, false
+			}
+		}
+	}
+	if rest == "" {
+		return v, true
+	}
+	if rest[0] != '-' {
+		return v, false
+	}
+	for part := range strings.SplitSeq(rest[1:], ".") {
+		number := strings.Trim(part, "0123456789") == ""
+		if !isIdentifier(part) || number && part[0] == '0' && part != "0" {
+			return v, false
+		}
+	}
+	v.pre = rest
+	return v, true
+}
+
+// isIdentifier reports whether s is a part of a prerelease or a build.
+func isIdentifier(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c != '-' && !('0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z') {
+			return false
+		}
+	}
+	return s != ""
+}
