@@ -149,27 +149,13 @@ func createChanges(path string, overwrite bool, snapshots []string) (*changeList
 	if _, err := sinks.Format(path); err != nil {
 		return nil, &exitError{err, exitUsage}
 	}
-	for _, snapshot := range snapshots {
-		if sameFile(snapshot, path) {
-			return nil, usageErrorf("%s is a snapshot, and would be replaced", path)
-		}
-	}
-	l := &changeList{path: path}
-	if err := l.checkReplace(overwrite); err != nil {
+	err := checkReplace("--out", path, overwrite, snapshots)
+	if err != nil {
 		return nil, err
 	}
-	var err error
+	l := &changeList{path: path}
 	l.out, err = sinks.CreateRows(path, changeColumns, sinks.Spec{Version: version()})
 	return l, err
-}
-
-// checkReplace refuses to replace an existing file without --overwrite.
-func (l *changeList) checkReplace(overwrite bool) error {
-	exists, err := durable.Exists(l.path)
-	if err == nil && exists && !overwrite {
-		return errExists(l.path)
-	}
-	return err
 }
 
 // write writes one change.
@@ -203,7 +189,7 @@ func (l *changeList) write(c *diff.Change) error {
 
 // publish gives the complete file its name.
 func (l *changeList) publish(overwrite bool) error {
-	if err := errors.Join(l.out.Close(), l.checkReplace(overwrite)); err != nil {
+	if err := errors.Join(l.out.Close(), checkReplace("--out", l.path, overwrite, nil)); err != nil {
 		return err
 	}
 	return durable.Publish(l.out.Info().Temp, l.path, overwrite)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -116,7 +117,7 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 	group(options, "Requests", func() {
 		options.Float64Var(&o.rate, "rate", 100, "`N` requests a second, retries included; 0: no limit [100]")
 		options.IntVar(&o.burst, "burst", 1, "`N` requests that may go at once [1]")
-		options.IntVar(&o.concurrency, "concurrency", 0, "`N` requests in flight [what the rate needs]")
+		options.IntVar(&o.concurrency, "concurrency", 0, "`N` requests in flight at most [1024; 64 with --rate 0]")
 		options.IntVar(&o.maxAttempts, "max-attempts", 5, "`N` attempts for one user [5]")
 		options.DurationVar(&o.maxOutage, "max-outage", 15*time.Minute, "`TIME` how long the API may be out as a whole [15m]")
 		options.StringVar(&o.maxErrors, "max-errors", "", "`N|P%` publish nothing if more users fail")
@@ -206,13 +207,25 @@ func (o *snapshotOptions) check(ctx context.Context, inputs []string) error {
 		}
 	}
 	if o.concurrency == 0 {
-		o.concurrency = 64
-		if o.rate > 0 {
-			o.concurrency = min(max(int(math.Ceil(o.rate*0.2)), 4), 1024) // an answer takes up to 0.2 s: api-facts
-		}
+		o.concurrency = defaultConcurrency(o.rate)
 	}
 	return errors.Join(o.checkOutputs(), o.checkFlags(ctx), o.checkLayout(), o.checkMapping(),
 		o.errLine.parse(o.maxErrors), o.server.check(o.local()))
+}
+
+// defaultConcurrency is how many requests may be in flight. With a rate it is the limiter that says how many are: as
+// many as the rate needs at the latency that the API has. Each is a connection, so half of the files that the process
+// may open is the most.
+func defaultConcurrency(rate float64) int {
+	n := 64
+	if rate > 0 {
+		n = 1024
+	}
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil {
+		n = int(min(uint64(n), max(files.Cur/2, 4)))
+	}
+	return n
 }
 
 // clientConfig is how the API is asked.

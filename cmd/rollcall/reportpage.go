@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-
 	"github.com/spf13/pflag"
 
 	"github.com/rollcall-cli/rollcall/pipeline/audit/diff"
@@ -22,25 +20,26 @@ func (o *pageOptions) define(options *pflag.FlagSet) {
 	options.BoolVar(&o.overwrite, "overwrite", false, "replace an existing page")
 }
 
-// check refuses to replace one of the files that are read, and without --overwrite any file.
+// check refuses a page that would replace another file.
 func (o *pageOptions) check(read ...string) error {
-	if o.file == "" {
-		return nil
-	}
-	exists, err := durable.Exists(o.file)
-	if err != nil || !exists {
-		return err
-	}
-	out, err := os.Stat(o.file)
+	return checkReplace("--html", o.file, o.overwrite, read)
+}
+
+// checkReplace refuses to replace one of the files that are read by the file of an option, and without overwrite any.
+func checkReplace(option, file string, overwrite bool, read []string) error {
 	for _, path := range read {
-		if in, inErr := os.Stat(path); err == nil && inErr == nil && os.SameFile(in, out) {
-			return usageErrorf("--html %s is read, and would be replaced", o.file)
+		if sameFile(path, file) {
+			return usageErrorf("%s %s is read, and would be replaced", option, file)
 		}
 	}
-	if !o.overwrite {
-		return errExists(o.file)
+	if file == "" || overwrite {
+		return nil
 	}
-	return nil
+	exists, err := durable.Exists(file)
+	if err == nil && exists {
+		err = errExists(file)
+	}
+	return err
 }
 
 // write writes the page of a report.

@@ -3,12 +3,16 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"os"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
 )
 
@@ -22,7 +26,8 @@ func serveCommand(env *env, con *console) *cobra.Command {
 		Short: "The Evaluation API on this machine, to try a pipeline against",
 		Long: `serve answers /v1/vardata, /v1/flags and /sdk/v2/flags from a file of flag
 configurations, and tracks nothing. It accepts any key, or only the one in
-` + keyVariable + ` where that is set.
+` + keyVariable + ` where that is set. When the file is edited, the next
+answer is from the new flags.
 
 --fail makes it misbehave: a list of FAULT:SHARE, where a fault is an HTTP
 status or one of reset truncate html slow hang null empty redirect trailing.`,
@@ -51,17 +56,21 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
 			if err != nil {
 				return wrapUsage("--fail", err)
 			}
-			data, err := readFlagConfigs(env.Soft, configs)
-			if err != nil {
-				return err
-			}
-			eng, err := parseFlagConfigs(configs, data, nil, false, con)
+			api := &liveServer{path: configs, con: con, parse: func() (*engine.Engine, error) {
+				data, err := readFlagConfigs(env.Soft, configs)
+				if err != nil {
+					return nil, err
+				}
+				return parseFlagConfigs(configs, data, nil, false, con)
+			}}
+			api.seen, _ = os.Stat(configs) // before it is read, so that an edit in between is seen
+			eng, err := api.parse()
 			if err != nil {
 				return err
 			}
 			key, _ := env.LookupEnv(keyVariable)
-			server, err := evalserver.Start(listen, evalserver.New(eng,
-				evalserver.Config{Key: key, Latency: latency, Limit: limit, Faults: faults}))
+			api.Server = evalserver.New(eng, evalserver.Config{Key: key, Latency: latency, Limit: limit, Faults: faults})
+			server, err := evalserver.Start(listen, api)
 			if err != nil {
 				return fmt.Errorf("listen on %s: %w", text.Clean(listen), err)
 			}
@@ -84,4 +93,40 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
 		defineCommon(options, &quiet, &logFormat)
 	})
 	return cmd
+}
+
+// liveServer is a server that reads its flag configurations again when their file has changed, before it answers the
+// next request. If the file is not valid, for example because it is being written, the server keeps the flags it has.
+type liveServer struct {
+	*evalserver.Server
+	path  string
+	parse func() (*engine.Engine, error)
+	con   *console
+
+	mu   sync.Mutex
+	seen os.FileInfo // of the file when it was last read; nil: it could not be looked at
+}
+
+func (l *liveServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	l.reload()
+	l.Server.ServeHTTP(w, r)
+}
+
+// reload reads the file if it has changed. Only regular files are: a pipe gives its content once.
+func (l *liveServer) reload() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now, err := os.Stat(l.path)
+	if err != nil || !now.Mode().IsRegular() || l.seen != nil && os.SameFile(l.seen, now) &&
+		now.Size() == l.seen.Size() && now.ModTime().Equal(l.seen.ModTime()) {
+		return
+	}
+	l.seen = now
+	eng, err := l.parse()
+	if err != nil {
+		l.con.Warn(err.Error(), "the flags before the change are still served")
+		return
+	}
+	l.SetEngine(eng)
+	l.con.Log.Info(fmt.Sprintf("%s has changed: serving %d flags", text.Clean(l.path), len(eng.Flags())))
 }

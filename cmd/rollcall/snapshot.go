@@ -685,6 +685,9 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 	} else {
 		m.FlagConfigs, m.FlagSource = s.local.file, s.local.source
 	}
+	if message, hint := describeShortfall(s.o, &stats); message != "" {
+		s.con.Warn(message, hint)
+	}
 	m.NoTrack = string(s.noTrack)
 	m.FlagChanges = s.changes
 	m.Requests = summarizeRequests(stats)

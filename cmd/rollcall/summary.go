@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
@@ -210,6 +211,24 @@ func describePauses(r *snapshot.Requests) string {
 	}
 	return asked + fmt.Sprintf("; --rate %s would avoid them",
 		strconv.FormatFloat(math.Max(math.Round(rate*100)/100, 0.01), 'f', -1, 64))
+}
+
+// minRated is how many seconds of requests a run has to have before its rate says anything.
+const minRated = 10
+
+// describeShortfall says that a run did not reach its rate, and why; "" if it did, or if pauses and outages explain it.
+func describeShortfall(o *snapshotOptions, stats *amplitude.Stats) (message, hint string) {
+	if o.rate <= 0 || stats.EffectiveRate >= 0.95*o.rate || stats.Pauses > 0 || stats.Outages > 0 ||
+		stats.Last.Sub(stats.First) < minRated*time.Second {
+		return "", ""
+	}
+	message = fmt.Sprintf("%.1f requests/s were sent, not the %g of --rate", stats.EffectiveRate, o.rate)
+	if stats.MostInFlight < o.concurrency {
+		return message + ": this machine, its network or the input is not faster", "more CPU, or a nearer machine, may help"
+	}
+	return message + fmt.Sprintf(": an answer takes %s, and %s were in flight",
+			stats.P50.Round(10*time.Millisecond), text.Count(int64(stats.MostInFlight), "request")), "a higher --concurrency helps " +
+			"if the API can take it"
 }
 
 func share(n, of int64) float64 {

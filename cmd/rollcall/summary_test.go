@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
@@ -115,5 +116,36 @@ func TestWarningsAreCountedAndBounded(t *testing.T) {
 		got[maxWarnings] != "and 101 more warnings" {
 		t.Errorf("%d warnings: %q, %q … %q; want %d, the first with its count", len(got), got[0], got[1], got[len(got)-1],
 			maxWarnings+1)
+	}
+}
+
+func TestDescribeShortfall(t *testing.T) {
+	now := time.Now()
+	for _, tt := range []struct {
+		name  string
+		rate  float64
+		stats amplitude.Stats
+		want  string // in the message; "": no message
+	}{
+		{"reached", 100, amplitude.Stats{EffectiveRate: 99.2}, ""},
+		{"no rate", 0, amplitude.Stats{EffectiveRate: 5}, ""},
+		{"pauses", 100, amplitude.Stats{EffectiveRate: 50, Pauses: 1}, ""},
+		{"an outage", 100, amplitude.Stats{EffectiveRate: 50, Outages: 1}, ""},
+		{"all in flight", 100, amplitude.Stats{EffectiveRate: 12.8, MostInFlight: 64, P50: 5 * time.Second},
+			"12.8 requests/s were sent, not the 100 of --rate: an answer takes 5s, and 64 requests were in flight"},
+		{"few in flight", 100, amplitude.Stats{EffectiveRate: 80, MostInFlight: 20}, "80.0 requests/s were sent, not the " +
+			"100 of --rate: this machine"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.stats.First, tt.stats.Last = now, now.Add(minRated*time.Second)
+			o := &snapshotOptions{rate: tt.rate, concurrency: 64}
+			if got, _ := describeShortfall(o, &tt.stats); got != tt.want && (tt.want == "" || !strings.HasPrefix(got, tt.want)) {
+				t.Errorf("describeShortfall(%+v) = %q, want %q", tt.stats, got, tt.want)
+			}
+			tt.stats.Last = now.Add(minRated*time.Second - 1)
+			if got, _ := describeShortfall(o, &tt.stats); got != "" {
+				t.Errorf("a short run: %q, want nothing", got)
+			}
+		})
 	}
 }

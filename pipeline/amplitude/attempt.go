@@ -8,6 +8,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,10 +26,8 @@ const (
 
 // attempt is the memory for one Evaluate at a time, kept for the next one.
 type attempt struct {
-	wire                 *wire
-	query, scratch, body []byte
-	gzip                 *gzip.Reader
-	parser               parser
+	query, scratch []byte
+	*lane          // while a request is in flight; else nil
 
 	// The result.
 	text     string
@@ -36,11 +35,57 @@ type attempt struct {
 	at       time.Time // when the body was complete
 }
 
+// lane is what a request in flight needs, kept for the next request. There are as many as requests were ever in flight
+// at once, and not as many as users who wait for their turn.
+type lane struct {
+	wire   *wire
+	body   []byte
+	gzip   *gzip.Reader
+	parser parser
+}
+
+// lanes are those that no request has. The one that was used last is used next: its connection is the freshest.
+type lanes struct {
+	mu   sync.Mutex
+	free []*lane
+}
+
+func (l *lanes) takeLane() *lane {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := len(l.free); n > 0 {
+		last := l.free[n-1]
+		l.free = l.free[:n-1]
+		return last
+	}
+	return &lane{}
+}
+
+func (l *lanes) giveBack(used *lane) {
+	if cap(used.body) > keepBody {
+		used.body, used.parser = nil, parser{}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.free = append(l.free, used)
+}
+
+// releaseWires releases the wires of all free lanes.
+func (l *lanes) releaseWires() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, free := range l.free {
+		free.releaseWire()
+	}
+	l.free = nil
+}
+
 // wire is what one RoundTrip needs. It is kept for the next one, which saves a dozen allocations a request, and
 // may be (http.RoundTripper) once the body is closed; after anything but a whole answer to a request that was
 // known to be written, a new one is made.
 type wire struct {
 	client *Client
+	call   *call
 	parent <-chan struct{} // Done of the context that ctx was made from
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -52,14 +97,14 @@ type wire struct {
 	conns, wrote atomic.Int32 // connections that net/http got for this request, and requests that it wrote
 }
 
-func (c *Client) newWire(ctx context.Context, to *endpoint, header http.Header) *wire {
-	w := &wire{client: c, parent: ctx.Done(), url: to.url}
+func (c *Client) newWire(ctx context.Context, call *call) *wire {
+	w := &wire{client: c, call: call, parent: ctx.Done(), url: call.url}
 	ctx, w.cancel = context.WithCancelCause(ctx)
 	w.ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: w.gotConn, WroteRequest: w.wroteRequest})
 	w.timer = time.AfterFunc(c.timeout, func() { w.cancel(errTimeout) })
 	w.timer.Stop()
 	w.req = (&http.Request{
-		Method: http.MethodGet, URL: &w.url, Host: w.url.Host, Header: header,
+		Method: http.MethodGet, URL: &w.url, Host: w.url.Host, Header: call.header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Close: c.distrusted.Load(),
 	}).WithContext(w.ctx)
 	return w
@@ -113,32 +158,33 @@ func (c *Client) getAttempt() *attempt {
 
 func (c *Client) putAttempt(a *attempt) {
 	a.text, a.variants = "", nil
-	if cap(a.body) > keepBody {
-		a.body, a.parser = nil, parser{}
-	}
 	select {
 	case c.free <- a:
 	default:
-		a.releaseWire()
 	}
 }
 
 // releaseWire cancels the wire's context, which the context of the run would otherwise keep, and drops the wire.
-func (a *attempt) releaseWire() {
-	if a.wire != nil {
-		a.wire.timer.Stop()
-		a.wire.cancel(nil)
-		a.wire = nil
+func (l *lane) releaseWire() {
+	if l.wire != nil {
+		l.wire.timer.Stop()
+		l.wire.cancel(nil)
+		l.wire = nil
 	}
 }
 
 // send makes one request and reads its answer; call.check checks the body of a 200. It returns an error only if ctx is
 // done.
 func (c *Client) send(ctx context.Context, a *attempt, call *call, query string) (result, error) {
+	a.lane = c.lanes.takeLane()
+	defer func() {
+		c.lanes.giveBack(a.lane)
+		a.lane = nil
+	}()
 	w := a.wire
-	if w == nil || w.parent != ctx.Done() || call != &c.vardata {
+	if w == nil || w.parent != ctx.Done() || w.call != call {
 		a.releaseWire()
-		w = c.newWire(ctx, &call.endpoint, call.header)
+		w = c.newWire(ctx, call)
 		a.wire = w
 	}
 	w.url.RawQuery = query

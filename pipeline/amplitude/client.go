@@ -67,11 +67,11 @@ type Client struct {
 	circuit       *circuit
 	counters      counters
 	free          chan *attempt
+	lanes         lanes
 	firstRest     time.Duration
-	rested        sync.Once    // done before the first HTTP/1 connection is used for a second request
-	distrusted    atomic.Bool  // the server sent an unrequested answer: no connection is used twice
-	known         ring         // the queries for users who were answered
-	inFlight      atomic.Int32 // requests
+	rested        sync.Once   // done before the first HTTP/1 connection is used for a second request
+	distrusted    atomic.Bool // the server sent an unrequested answer: no connection is used twice
+	known         ring        // the queries for users who were answered
 }
 
 // call is one kind of request.
@@ -240,15 +240,7 @@ func proxyVariable(to *url.URL) string {
 
 // Close closes idle connections. Evaluate must not be running.
 func (c *Client) Close() {
-	for {
-		select {
-		case a := <-c.free:
-			a.releaseWire()
-			continue
-		default:
-		}
-		break
-	}
+	c.lanes.releaseWires()
 	c.closeIdleConnections()
 }
 
@@ -292,7 +284,7 @@ func (c *Client) Known(u *pipeline.User) {
 // Evaluate returns [pipeline.ErrStopped].
 func (c *Client) Stop() int {
 	c.circuit.stopSending(pipeline.ErrStopped)
-	return int(c.inFlight.Load())
+	return int(c.counters.inFlight.Load())
 }
 
 // maxAsked is how many known users are asked about, one after the other, before their failures count as an outage.
@@ -392,8 +384,7 @@ func (r *ring) moveOn() {
 
 // sendCounted is send, but also counts the request as in flight.
 func (c *Client) sendCounted(ctx context.Context, a *attempt, call *call, query string) (result, error) {
-	c.inFlight.Add(1)
-	defer c.inFlight.Add(-1)
+	defer c.counters.beginRequest()()
 	return c.send(ctx, a, call, query)
 }
 

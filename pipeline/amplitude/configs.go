@@ -131,7 +131,6 @@ func (c *Client) getFlags(ctx context.Context, req FlagConfigsRequest, path, que
 		return bad
 	}
 	a := &attempt{}
-	defer a.releaseWire()
 	_, err := c.sendUntilDecided(ctx, a, &get, strings.Join(parts, "&"))
 	if failure, ok := errors.AsType[*pipeline.UserError](err); ok { // there is no user
 		return nil, &flagsError{path: get.url.Path, message: failure.Message, otherKind: bad != nil && bad != errTruncated}

@@ -78,9 +78,9 @@ func (s *talker) sendLater(t *testing.T, c *Client, text string) {
 	if _, err := io.WriteString(s.first, text); err != nil {
 		t.Fatal(err)
 	}
-	a := c.getAttempt()
-	defer c.putAttempt(a)
-	for a.wire.conn.inspectConn() == foundNothing {
+	l := c.lanes.takeLane()
+	defer c.lanes.giveBack(l)
+	for l.wire.conn.inspectConn() == foundNothing {
 		runtime.Gosched()
 	}
 }

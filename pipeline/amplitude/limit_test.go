@@ -86,3 +86,30 @@ func TestIdleTimeIsNotMadeUpFor(t *testing.T) {
 		}
 	})
 }
+
+// TestRateIsReachedWhateverTheLatency: the limiter alone says how many requests are in flight, which are as many as the
+// rate needs at that latency.
+func TestRateIsReachedWhateverTheLatency(t *testing.T) {
+	for _, latency := range []time.Duration{60 * time.Millisecond, 200 * time.Millisecond, time.Second, 5 * time.Second} {
+		t.Run(latency.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const perSecond = 100
+				f := &fake{latency: latency}
+				c := newFake(t, Config{Rate: perSecond, Burst: 1, Concurrency: 1024}, f)
+				start := time.Now()
+				requireNoErrors(t, evaluateUsers(t.Context(), c, 60*perSecond, 1024))
+				at := f.sendTimes(start)[1:] // the first goes alone
+				if got := float64(len(at)-1) / (at[len(at)-1] - at[0]).Seconds(); got < 0.99*perSecond || got > perSecond {
+					t.Errorf("%.2f requests/s, want at least 99 %% of %d and no more than that", got, perSecond)
+				}
+				want := int(perSecond*latency.Seconds()) + perSecond/10
+				if most := c.Stats().MostInFlight; most > want {
+					t.Errorf("%d requests were in flight, want at most %d", most, want)
+				}
+				if n := len(c.lanes.free); n > want {
+					t.Errorf("%d lanes are kept, want at most %d", n, want)
+				}
+			})
+		})
+	}
+}

@@ -72,7 +72,6 @@ func (c *Client) Preflight(ctx context.Context) (Tracking, error) {
 		return Tracking{NoTrack: Honoured}, nil
 	}
 	a := &attempt{}
-	defer a.releaseWire()
 	local := isLoopback(c.vardata.url.Hostname())
 	signs := []sign{{call: &c.status, path: "/status"}, {call: &c.flagsV1, path: "/v1/flags"},
 		{call: &c.flagsV2, path: "/sdk/v2/flags"}}

@@ -17,6 +17,8 @@ type Stats struct {
 	Statuses        map[int]int64    // answers by status
 	TransportErrors map[string]int64 // attempts without an answer, by class; the keys of classWords
 
+	MostInFlight int // requests at a time
+
 	First, Last   time.Time // when the first and the last attempt went out
 	EffectiveRate float64   // attempts a second from First to Last
 
@@ -30,6 +32,7 @@ type counters struct {
 	first, last                 atomic.Int64 // Unix nanoseconds
 	statuses                    [600]atomic.Int64
 	latency                     histogram
+	inFlight, mostInFlight      atomic.Int64
 
 	mu      sync.Mutex
 	classes map[string]int64
@@ -41,6 +44,17 @@ func (c *counters) countSent(at time.Time) {
 	c.last.Store(n)
 	c.attempts.Add(1)
 }
+
+// beginRequest counts a request as in flight, until the returned function is called.
+func (c *counters) beginRequest() (end func()) {
+	n := c.inFlight.Add(1)
+	for most := c.mostInFlight.Load(); n > most && !c.mostInFlight.CompareAndSwap(most, n); {
+		most = c.mostInFlight.Load()
+	}
+	return c.endRequest
+}
+
+func (c *counters) endRequest() { c.inFlight.Add(-1) }
 
 func (c *counters) countAnswer(status int, latency time.Duration) {
 	if status >= 0 && status < len(c.statuses) {
@@ -63,7 +77,7 @@ func (c *counters) snapshotStats() Stats {
 		Requests: c.requests.Load(), Retries: c.retries.Load(),
 		Statuses: map[int]int64{}, TransportErrors: map[string]int64{},
 		P50: c.latency.quantile(0.50), P90: c.latency.quantile(0.90), P99: c.latency.quantile(0.99),
-		Max: time.Duration(c.latency.max.Load()),
+		Max: time.Duration(c.latency.max.Load()), MostInFlight: int(c.mostInFlight.Load()),
 	}
 	for status := range c.statuses {
 		if n := c.statuses[status].Load(); n > 0 {

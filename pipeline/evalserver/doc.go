@@ -12,16 +12,11 @@
 //
 //   - GET and POST /v1/vardata: the variants of one user. The user is in the query (user_id, device_id, context),
 //     or is the body of a POST; ids in the query take precedence. The flags are flag_keys or flag_key, a
-//
-// comma-separated
-//
-//	  list. Parameters of any other name are ignored, so a misspelt one asks for all flags, as with Amplitude.
-//	- GET /v1/flags and /sdk/v2/flags: the configurations as an array; with flag_keys, only those and the flags that
-//
-// they
-//
-//	  depend on.
-//	- GET /status, only with [Config.Proxy].
+//     comma-separated list. Parameters of any other name are ignored, so a misspelt one asks for all flags, as with
+//     Amplitude.
+//   - GET /v1/flags and /sdk/v2/flags: the configurations as an array; with flag_keys, only those and the flags that
+//     they depend on.
+//   - GET /status, only with [Config.Proxy].
 //
 // It answers 401 without the right key, 400 without an id or with a context that is not a JSON object, and 404 or 405
 // for other requests.
@@ -30,6 +25,8 @@
 // mutual-exclusion-group, holdout-group and release-group. Amplitude's evaluation does the same (evaluateV1 of its
 // proxy, FlagConfig.kt of its Kotlin engine, and its documentation: the result of a group "isn't returned").
 // The answer for a user is always the same bytes, sorted by flag.
+//
+// [Server.SetEngine] replaces the engine while the server runs, as when flags are edited.
 //
 // It can simulate what goes wrong between a client and the API: [Config.Latency], [Config.Limit],
 // [Config.Faults] at random, and [Config.Script] for chosen requests. It also counts, and records as tracked, each

@@ -74,26 +74,39 @@ type Stats struct {
 // Server is the Evaluation API. Create it with [New].
 type Server struct {
 	config  Config
-	engine  *engine.Engine
-	answers [][]byte // by Variant.ID: "flag":{… without the closing brace; nil if it is not listed
+	current atomic.Pointer[serving]
 	limiter *rate.Limiter
-	plans   planCache
 	asked   askCounter
 	ids     atomic.Uint64
 
 	requests, tracked atomic.Int64
 }
 
+// serving is an engine and what is made from it. A request uses one of them throughout.
+type serving struct {
+	engine  *engine.Engine
+	answers [][]byte // by Variant.ID: "flag":{… without the closing brace; nil if it is not listed
+	plans   planCache
+}
+
 // New returns a server with the answers of the engine.
 func New(e *engine.Engine, config Config) *Server {
-	s := &Server{config: config, engine: e, answers: make([][]byte, len(e.Variants()))}
+	s := &Server{config: config}
 	if config.Limit > 0 {
 		s.limiter = rate.NewLimiter(rate.Limit(config.Limit), max(1, int(math.Min(config.Limit, math.MaxInt32))))
 	}
-	for _, v := range e.Variants() {
-		s.answers[v.ID] = formatVariant(v)
-	}
+	s.SetEngine(e)
 	return s
+}
+
+// SetEngine replaces the engine: flags were edited. A request that has begun is answered by the engine before. SetEngine
+// may be called at any time, also from [Config.Script] and [Config.Record].
+func (s *Server) SetEngine(e *engine.Engine) {
+	next := &serving{engine: e, answers: make([][]byte, len(e.Variants()))}
+	for _, v := range e.Variants() {
+		next.answers[v.ID] = formatVariant(v)
+	}
+	s.current.Store(next)
 }
 
 // Stats returns the counts so far.
@@ -268,7 +281,7 @@ func (sc *scratch) compress(body []byte) []byte {
 
 // decideAnswer returns the answer to the request, and the fault that replaces it, if any.
 func (s *Server) decideAnswer(r *http.Request, req *Request, sc *scratch) (answer, *Fault) {
-	vardata := false
+	vardata, current := false, s.current.Load()
 	switch r.URL.Path {
 	case "/v1/vardata":
 		vardata = true
@@ -309,7 +322,7 @@ func (s *Server) decideAnswer(r *http.Request, req *Request, sc *scratch) (answe
 		return newRefusal(http.StatusBadRequest, err.Error()), nil
 	}
 	if !vardata {
-		return answer{status: http.StatusOK, contentType: typeJSON, body: s.engine.Configs(q.splitFlags())},
+		return answer{status: http.StatusOK, contentType: typeJSON, body: current.engine.Configs(q.splitFlags())},
 			s.chooseFault(req, false)
 	}
 	var user pipeline.User
@@ -328,7 +341,7 @@ func (s *Server) decideAnswer(r *http.Request, req *Request, sc *scratch) (answe
 		return newRefusal(http.StatusBadRequest, err.Error()), nil
 	}
 	req.UserID, req.DeviceID = user.UserID, user.DeviceID
-	return answer{status: http.StatusOK, contentType: typeJSON, body: s.evaluateUser(&q, &user, sc)},
+	return answer{status: http.StatusOK, contentType: typeJSON, body: s.evaluateUser(current, &q, &user, sc)},
 		s.chooseFault(req, true)
 }
 
@@ -342,11 +355,11 @@ func (s *Server) authorized(header string) bool {
 }
 
 // evaluateUser returns the body of the answer for one user, in the memory of sc.
-func (s *Server) evaluateUser(q *query, user *pipeline.User, sc *scratch) []byte {
-	sc.variants = s.plans.planFor(s.engine, q).Append(sc.variants[:0], user)
+func (s *Server) evaluateUser(current *serving, q *query, user *pipeline.User, sc *scratch) []byte {
+	sc.variants = current.plans.planFor(current.engine, q).Append(sc.variants[:0], user)
 	dst := append(sc.body[:0], '{')
 	for _, v := range sc.variants {
-		text := s.answers[v.ID]
+		text := current.answers[v.ID]
 		if text == nil {
 			continue
 		}

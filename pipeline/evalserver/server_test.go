@@ -593,6 +593,35 @@ func TestEvaluationIDs(t *testing.T) {
 	}
 }
 
+// SetEngine is seen by the next request, also where the flag list has a plan already, and by requests at the same time.
+func TestSetEngine(t *testing.T) {
+	s := newServer(t, evalserver.Config{})
+	parse := func(variant string) *engine.Engine {
+		e, err := engine.Parse([]byte(`[{"key":"all","variants":{"v":{"key":"`+variant+`"}},"segments":[{"variant":"v"}]}]`),
+			engine.Hosted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	ask := func() string {
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, newRequest(t, "GET", "/v1/vardata?flag_keys=all&user_id=u", ""))
+		return w.Body.String()
+	}
+	for _, variant := range []string{"1", "2", "3"} {
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() { ask() })
+		}
+		s.SetEngine(parse(variant))
+		if got, want := ask(), `{"all":{"key":"`+variant+`"}}`; got != want {
+			t.Errorf("after SetEngine: %s, want %s", got, want)
+		}
+		wg.Wait()
+	}
+}
+
 // Close ends answers that hang, and idle connections.
 func TestClose(t *testing.T) {
 	hung := make(chan struct{})

@@ -87,7 +87,7 @@ func (c *counter) flagProblems(r *Reader, m *Manifest, everybody bool) (found []
 	known := make([]bool, len(c.flags))
 	for _, want := range m.Flags {
 		var got flagUsers
-		if key, ok := r.Find(want.Flag); ok && int(key) < len(c.flags) {
+		if key, ok := r.findKey(want.Flag); ok && int(key) < len(c.flags) {
 			got, known[key] = c.flags[key], true
 		}
 		add(WrongAssigned, want.Flag, "", got.assigned, want.Assigned)
@@ -97,20 +97,20 @@ func (c *counter) flagProblems(r *Reader, m *Manifest, everybody bool) (found []
 		listed := make([]bool, len(got.variants))
 		for _, v := range want.Variants {
 			var users int64
-			if key, ok := r.Find(v.Variant); (ok || v.Variant == "") && int(key) < len(got.variants) {
+			if key, ok := r.findKey(v.Variant); (ok || v.Variant == "") && int(key) < len(got.variants) {
 				users, listed[key] = got.variants[key], true
 			}
 			add(WrongVariant, want.Flag, v.Variant, users, v.Users)
 		}
 		for key, users := range got.variants {
 			if !listed[key] {
-				add(UnknownVariant, want.Flag, r.Text(Key(key)), users, 0)
+				add(UnknownVariant, want.Flag, r.Keys.Name(Key(key)), users, 0)
 			}
 		}
 	}
 	for key, f := range c.flags {
 		if !known[key] {
-			add(UnknownFlag, r.Text(Key(key)), "", f.assigned+f.others, 0)
+			add(UnknownFlag, r.Keys.Name(Key(key)), "", f.assigned+f.others, 0)
 		}
 	}
 	return found

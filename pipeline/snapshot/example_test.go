@@ -48,7 +48,7 @@ func readRun(path string) {
 			panic(err)
 		}
 		for _, a := range u.Assignments {
-			fmt.Printf("%s: %s %s\n", u.UserID, users.Text(a.Flag), users.Text(a.Variant))
+			fmt.Printf("%s: %s %s\n", u.UserID, users.Keys.Name(a.Flag), users.Keys.Name(a.Variant))
 		}
 	}
 	for _, problem := range snapshot.Describe(run.Problems) {

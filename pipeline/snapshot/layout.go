@@ -59,16 +59,8 @@ func layoutOf(m *Manifest) Layout {
 // formulas is what a cell begins with that a spreadsheet would run (sinks/csv.go).
 const formulas = "=+-@\t\r"
 
-// escapeFormula is a text as an output with escaped formulas has it.
-func escapeFormula(s string) string {
-	if s != "" && strings.IndexByte(formulas, s[0]) >= 0 {
-		return "'" + s
-	}
-	return s
-}
-
-// unescapeFormula is a text without what [escapeFormula] put before it.
-func unescapeFormula(s string) string {
+// unescapeFormula is a text without the ' before a formula.
+func unescapeFormula[T string | []byte](s T) T {
 	if len(s) > 1 && s[0] == '\'' && strings.IndexByte(formulas, s[1]) >= 0 {
 		return s[1:]
 	}

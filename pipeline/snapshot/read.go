@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -43,7 +44,7 @@ type Reader struct {
 	err     error
 
 	layout  Layout
-	escaped bool     // a ' before a formula is not part of a text
+	escaped bool     // a ' before a formula is not part of a text, and is taken away
 	counter *counter // nil: nothing is counted
 	run     *Run     // that the counter's problems are added to; nil: none
 }
@@ -154,8 +155,11 @@ func newReader(path string, t table, o Options) (*Reader, error) {
 		r.Meta = p.meta
 	}
 	cols := t.columns()
-	for _, c := range cols {
-		r.Columns = append(r.Columns, c.name)
+	for i := range cols {
+		if r.escaped {
+			cols[i].name = unescapeFormula(cols[i].name)
+		}
+		r.Columns = append(r.Columns, cols[i].name)
 	}
 	if len(cols) == 0 {
 		return r, nil
@@ -233,9 +237,6 @@ func (r *Reader) placeWide(m *Manifest) error {
 	}
 	for i := 0; i < len(names); i += r.at.stride {
 		flag := flagKey(m, &r.layout, names[i], i/r.at.stride, len(names)/r.at.stride)
-		if r.escaped {
-			flag = escapeFormula(unescapeFormula(flag)) // as [Reader.Find] looks for it
-		}
 		key, err := r.Keys.intern([]byte(flag), NoKey)
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.path, err)
@@ -312,6 +313,26 @@ func (r *Reader) Next(u *User) error {
 	return r.err
 }
 
+// Each calls each for every user that is left. The User is valid during the call.
+func (r *Reader) Each(ctx context.Context, each func(*User) error) error {
+	var u User
+	for n := 1; ; n++ {
+		err := r.Next(&u)
+		if err == io.EOF {
+			return nil
+		}
+		if err == nil && n%4096 == 0 {
+			err = context.Cause(ctx)
+		}
+		if err == nil {
+			err = each(&u)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
 func (r *Reader) nextUser(u *User) error {
 	row := r.pending
 	if row == nil {
@@ -379,10 +400,16 @@ func (r *Reader) nextUser(u *User) error {
 
 func (r *Reader) nextRecord() ([]Value, error) {
 	row, err := r.t.next()
-	if err == nil {
-		r.records++
+	if err != nil {
+		return nil, err
 	}
-	return row, err
+	r.records++
+	if r.escaped { // all cells are texts
+		for i := range row {
+			row[i].Text = unescapeFormula(row[i].Text)
+		}
+	}
+	return row, nil
 }
 
 // compareRow sets u.Differs if a further row of the user does not agree with the first.
@@ -572,21 +599,10 @@ func (r *Reader) parseMillis(v *Value) (int64, error) {
 	return r.time.millis, nil
 }
 
-// Text is the text of a key, without the ' that an output with escaped formulas has before it.
-func (r *Reader) Text(key Key) string { return r.Unescape(r.Keys.Name(key)) }
-
-// Unescape is a text of the output without that '.
-func (r *Reader) Unescape(s string) string {
+// findKey is the key of a text, the way the output has it.
+func (r *Reader) findKey(text string) (Key, bool) {
 	if r.escaped {
-		return unescapeFormula(s)
-	}
-	return s
-}
-
-// Find is the key of a text, the way the output has it.
-func (r *Reader) Find(text string) (Key, bool) {
-	if r.escaped {
-		text = escapeFormula(text)
+		text = unescapeFormula(text)
 	}
 	return r.Keys.Find(text)
 }

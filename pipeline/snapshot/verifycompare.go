@@ -57,10 +57,10 @@ func (c *comparison) compareUsers(a, b *output) {
 		c.check.failAs(column+" "+b.Path, "row %d%s, column %s: %s and %s differ", a.u.Row, where, show(column), a.Path,
 			b.Path)
 	}
-	if !c.sameID(a, b, a.u.UserID, b.u.UserID) {
+	if !sameText(a, b, a.u.UserID, b.u.UserID) {
 		differ(NoKey, "user_id")
 	}
-	if !c.sameID(a, b, a.u.DeviceID, b.u.DeviceID) {
+	if !sameText(a, b, a.u.DeviceID, b.u.DeviceID) {
 		differ(NoKey, "device_id")
 	}
 	if a.u.EvaluatedAt != b.u.EvaluatedAt {
@@ -114,11 +114,13 @@ func variantText(o *output, a *Assignment) string {
 }
 
 func (c *comparison) sameKey(a, b *output, x, y Key) bool {
-	return x == y || (a.r.escaped != b.r.escaped || a.r.Format != b.r.Format) && a.r.Text(x) == b.r.Text(y)
+	return x == y || (a.r.escaped != b.r.escaped || a.r.Format != b.r.Format) &&
+		sameText(a, b, []byte(a.r.Keys.Name(x)), []byte(b.r.Keys.Name(y)))
 }
 
-func (c *comparison) sameID(a, b *output, x, y []byte) bool {
-	return bytes.Equal(x, y) || a.r.escaped != b.r.escaped && a.r.Unescape(string(x)) == b.r.Unescape(string(y))
+// sameText compares texts. In an output with escaped formulas, '=x may be that or =x, and is read as =x.
+func sameText(a, b *output, x, y []byte) bool {
+	return bytes.Equal(x, y) || a.r.escaped != b.r.escaped && bytes.Equal(unescapeFormula(x), unescapeFormula(y))
 }
 
 // samePayload compares JSON texts. JSONL has a text that spans lines without the white space between its tokens,
@@ -165,8 +167,7 @@ func (c *comparison) sameValue(column string, a, b *output, x, y *Value) bool {
 		return okX && okY && n == m
 	}
 	c.a, c.b = x.AppendText(c.a[:0]), y.AppendText(c.b[:0])
-	textSame := bytes.Equal(c.a, c.b) || a.r.escaped != b.r.escaped &&
-		a.r.Unescape(string(c.a)) == b.r.Unescape(string(c.b))
+	textSame := sameText(a, b, c.a, c.b)
 	if x.json == nil && y.json == nil || x.json != nil && y.json != nil {
 		return textSame
 	}

@@ -91,11 +91,7 @@ func (o *output) checkSchema() {
 		c.fail("the layout is not the one in the manifest, %s", layout)
 		return
 	}
-	names := make([]string, len(r.Columns))
-	for i, name := range r.Columns {
-		names[i] = o.r.Unescape(name)
-	}
-	want := l.wantColumns()
+	names, want := r.Columns, l.wantColumns()
 	if len(names) < len(want) {
 		c.fail("it has %d columns, want at least %d", len(names), len(want))
 		return
@@ -210,7 +206,7 @@ func (o *output) checkOrder(u *User) {
 	found := o.order.Findings
 	if !o.v.asked() {
 		for i := 1; i < len(as); i++ {
-			switch strings.Compare(o.r.Text(as[i-1].Flag), o.r.Text(as[i].Flag)) {
+			switch strings.Compare(o.r.Keys.Name(as[i-1].Flag), o.r.Keys.Name(as[i].Flag)) {
 			case 0:
 				o.order.fail("row %d: flag %s is duplicated", u.Row, o.showKey(as[i].Flag))
 			case 1:
@@ -264,7 +260,7 @@ func (o *output) checkAsked(u *User, as []Assignment) {
 func (o *output) learnAsked(first []Assignment) {
 	o.asked = []Key{}
 	for _, flag := range o.v.layout.Flags {
-		key, ok := o.r.Find(flag)
+		key, ok := o.r.findKey(flag)
 		if !ok {
 			var err error
 			if key, err = o.v.keys.intern([]byte(flag), NoKey); err != nil {
@@ -309,7 +305,7 @@ func (o *output) checkAssignment(u *User, a *Assignment) {
 				o.showKey(a.Flag))
 		}
 	}
-	if a.Variant == NoKey && !o.v.emptyVariant(o.r.Text(a.Flag)) {
+	if a.Variant == NoKey && !o.v.emptyVariant(o.r.Keys.Name(a.Flag)) {
 		o.outcomes.fail("row %d, flag %s: it is assigned, but column variant is null", u.Row, o.showKey(a.Flag))
 	}
 }
@@ -367,7 +363,7 @@ func (o *output) finish() {
 }
 
 // showKey is a key for a message.
-func (o *output) showKey(key Key) string { return show(o.r.Text(key)) }
+func (o *output) showKey(key Key) string { return show(o.r.Keys.Name(key)) }
 
 // checkContent reads all outputs side by side, user by user, and the error records with them.
 func (v *verifier) checkContent(outputs []*output, records *errorRecords) {

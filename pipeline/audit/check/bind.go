@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -92,11 +93,18 @@ func (b *binder) checkFlag(line int, flag string) error {
 	if slices.Contains(b.flags, flag) {
 		return nil
 	}
-	hint := pipeline.Suggest(flag, b.flags)
-	if hint == "" {
-		hint = "a flag that nobody gets is in a snapshot that was made with --flags"
+	return pipeline.WithHint(b.errorf(line, "no snapshot has flag %q", flag),
+		cmp.Or(pipeline.Suggest(flag, b.flags), "a flag that nobody gets is in a snapshot that was made with --flags"))
+}
+
+// checkFlags refuses flags of a check that no snapshot has.
+func (b *binder) checkFlags(c *Check, flags []string, keys ...string) error {
+	for _, flag := range flags {
+		if err := b.checkFlag(c.line(keys...), flag); err != nil {
+			return err
+		}
 	}
-	return pipeline.WithHint(b.errorf(line, "no snapshot has flag %q", flag), hint)
+	return nil
 }
 
 // checkControls refuses a control that is not a variant of any flag: if it is misspelt, the real one would be a
@@ -110,11 +118,8 @@ func (b *binder) checkControls(f *File) error {
 		if slices.ContainsFunc(known, func(name string) bool { return strings.EqualFold(name, control) }) {
 			continue
 		}
-		hint := pipeline.Suggest(control, known)
-		if hint == "" {
-			hint = "variants: {FLAG: [" + control + "]} at the top says that a flag has it"
-		}
-		return pipeline.WithHint(b.errorf(f.lines["controls"], "controls: nobody has variant %q of any flag", control), hint)
+		return pipeline.WithHint(b.errorf(f.lines["controls"], "controls: nobody has variant %q of any flag", control),
+			cmp.Or(pipeline.Suggest(control, known), "variants: {FLAG: ["+control+"]} at the top says that a flag has it"))
 	}
 	return nil
 }
@@ -140,29 +145,20 @@ func (b *binder) checkColumn(line int, name string) error {
 // checkNames checks the names in a check. A variant that nobody has cannot be told from a misspelt one, so it has to be
 // under variants. The variants of a ratio need not: if nobody has one of them, the check fails.
 func (b *binder) checkNames(c *Check) error {
+	own := []string{c.Flag}
 	if c.Flag != "" {
-		key := "flag"
-		if c.Kind == Holdout {
-			key = "holdout"
-		}
-		if err := b.checkFlag(c.line(key), c.Flag); err != nil {
+		if err := b.checkFlags(c, own, "holdout", "flag"); err != nil {
 			return err
 		}
-		if err := b.checkVariants(c.line("variant"), c.Variants, []string{c.Flag}); err != nil {
+		if err := b.checkVariants(c.line("variant"), c.Variants, own); err != nil {
 			return err
 		}
 	}
-	treated := []string{c.Flag}
+	treated := own
 	if c.Kind == Exclusive || c.Kind == Holdout { // of Flags, whether the flags are there is the question
 		treated = c.Flags
-		key := "flags"
-		if c.Kind == Exclusive {
-			key = "exclusive"
-		}
-		for _, flag := range c.Flags {
-			if err := b.checkFlag(c.line(key), flag); err != nil {
-				return err
-			}
+		if err := b.checkFlags(c, c.Flags, "exclusive", "flags"); err != nil {
+			return err
 		}
 	}
 	if err := b.checkVariants(c.line("treatments"), c.Treatments, treated); err != nil {
@@ -190,11 +186,9 @@ func (b *binder) checkVariants(line int, variants, flags []string) error {
 		if slices.Contains(known, v) {
 			continue
 		}
-		hint := pipeline.Suggest(v, known)
-		if hint == "" {
-			hint = "if the flag has it although nobody got it, say so at the top: variants: {" + flags[0] + ": [" + v + "]}"
-		}
-		return pipeline.WithHint(b.errorf(line, "nobody has variant %q of %s", v, strings.Join(flags, ", ")), hint)
+		return pipeline.WithHint(b.errorf(line, "nobody has variant %q of %s", v, strings.Join(flags, ", ")),
+			cmp.Or(pipeline.Suggest(v, known),
+				"if the flag has it although nobody got it, say so at the top: variants: {"+flags[0]+": ["+v+"]}"))
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
@@ -44,14 +43,13 @@ func Run(ctx context.Context, f *File, o Options) (_ *Report, err error) {
 			return nil, err
 		}
 	}
-	return judgeAll(p), nil
+	return p.judgeAll(), nil
 }
 
 // openRun is a finished run and the reader of its users.
 type openRun struct {
 	*snapshot.Run
 	users *snapshot.Reader
-	keys  []snapshot.Key // by key of an escaped text: the key of the text; see unescape
 }
 
 // openRuns opens snapshots, each of another run. The readers share their keys.
@@ -100,52 +98,10 @@ func problemOf(r *snapshot.Run) error {
 
 // eachUser calls each for every user, and then reports what is wrong with the output.
 func (r *openRun) eachUser(ctx context.Context, each func(*snapshot.User) error) error {
-	var u snapshot.User
-	for n := 1; ; n++ {
-		err := r.users.Next(&u)
-		if err == io.EOF {
-			return problemOf(r.Run)
-		}
-		if err == nil && n%4096 == 0 {
-			err = context.Cause(ctx)
-		}
-		if err == nil && r.Layout.EscapeFormulas {
-			err = r.unescape(&u)
-		}
-		if err == nil {
-			err = each(&u)
-		}
-		if err != nil {
-			return err
-		}
+	if err := r.users.Each(ctx, each); err != nil {
+		return err
 	}
-}
-
-// unescape takes away the ' of escaped formulas, which rules and other outputs do not have.
-func (r *openRun) unescape(u *snapshot.User) error {
-	texts := []*[]byte{&u.UserID, &u.DeviceID}
-	for i := range u.Carry {
-		texts = append(texts, &u.Carry[i].Text)
-	}
-	for _, text := range texts {
-		*text = (*text)[len(*text)-len(r.users.Unescape(string(*text))):]
-	}
-	for i := range u.Assignments {
-		for _, key := range []*snapshot.Key{&u.Assignments[i].Flag, &u.Assignments[i].Variant} {
-			for int(*key) >= len(r.keys) {
-				next := snapshot.Key(len(r.keys))
-				if next != snapshot.NoKey {
-					var err error
-					if next, err = r.users.Keys.Intern(r.users.Text(next)); err != nil {
-						return err
-					}
-				}
-				r.keys = append(r.keys, next)
-			}
-			*key = r.keys[*key]
-		}
-	}
-	return nil
+	return problemOf(r.Run)
 }
 
 // flagCounts are the users of each variant of each flag in all runs. Flags that nobody got have no variants.
@@ -168,7 +124,7 @@ func flagCounts(runs []*openRun) map[string]map[string]int64 {
 			variantsOf(flag)
 		}
 		for _, key := range r.users.Flags {
-			variantsOf(r.users.Text(key))
+			variantsOf(r.users.Keys.Name(key))
 		}
 	}
 	return counts

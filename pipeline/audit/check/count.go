@@ -27,6 +27,8 @@ type pass struct {
 	ids        stats.Distinct
 	together   []bool // by flag: a check looks at whether users have it and another one. The second kind of answers of ids
 	missing    int64  // answered users who are not in a file, because they got no variant
+
+	users snapshot.Users // of all snapshots; rows where users are repeated
 }
 
 // user is what the current user got, by flag.
@@ -387,18 +389,14 @@ func (b *columnCells) findCell(v *snapshot.Value, weights int) *cell {
 		}
 		return b.none
 	}
-	text := v.Text
-	if v.Kind != pipeline.String && v.Kind != pipeline.Number {
-		b.text = v.AppendText(b.text[:0])
-		text = b.text
-	}
-	if found, ok := b.cells[string(text)]; ok {
+	b.text = v.AppendText(b.text[:0])
+	if found, ok := b.cells[string(b.text)]; ok {
 		return found
 	}
-	if b.full = b.full || len(b.cells) >= maxSlices || len(text) > maxFile; b.full {
+	if b.full = b.full || len(b.cells) >= maxSlices || len(b.text) > maxFile; b.full {
 		return nil
 	}
 	made := newCell(weights)
-	b.cells[string(text)] = made
+	b.cells[string(b.text)] = made
 	return made
 }

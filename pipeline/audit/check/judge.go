@@ -15,28 +15,22 @@ import (
 // clockSkew is how far in the future a run may have begun by the clock of another machine.
 const clockSkew = 5 * time.Minute
 
-// judge makes results of the counts.
-type judge struct {
-	*pass
-	users snapshot.Users // of all snapshots; rows where users are repeated
-}
-
 // answered is how many different users were answered.
-func (j *judge) answered() int64 { return j.users.Answered - j.ids.Rows() + j.ids.Users() }
+func (p *pass) answered() int64 { return p.users.Answered - p.ids.Rows() + p.ids.Users() }
 
-func judgeAll(p *pass) *Report {
-	j := &judge{pass: p}
+// judgeAll makes results of the counts.
+func (p *pass) judgeAll() *Report {
 	r := &Report{Format: Format, Rules: p.file.Path, Snapshots: []string{}}
 	for _, run := range p.runs {
 		r.Snapshots = append(r.Snapshots, run.Path)
-		j.users.Read += run.Once.Read
-		j.users.Answered += run.Once.Answered
-		j.users.Failed += run.Once.Failed
+		p.users.Read += run.Once.Read
+		p.users.Answered += run.Once.Answered
+		p.users.Failed += run.Once.Failed
 	}
-	r.Unit, r.Users, r.Rows, r.Estimated, r.Differing = p.ids.Unit(), j.answered(), j.users.Answered, !p.ids.Exact(),
+	r.Unit, r.Users, r.Rows, r.Estimated, r.Differing = p.ids.Unit(), p.answered(), p.users.Answered, !p.ids.Exact(),
 		p.ids.Differing(0)
 	for _, c := range p.checks {
-		j.judge(c)
+		p.judge(c)
 		switch c.Status {
 		case Held:
 			r.Held++
@@ -66,20 +60,20 @@ var emptyReasons = map[Kind]NoteCode{Share: NoUsers, Count: NoUsers, Exposed: No
 	Users: NobodyAnswered,
 	Flags: NobodyAnswered, Holdout: NobodyHeldOut, Ratio: NoVariant, Payload: NoVariant}
 
-func (j *judge) judge(c *checkCounts) {
+func (p *pass) judge(c *checkCounts) {
 	// If the answered users who are not in the files matter, too, their columns have to be known.
 	all := c.Kind == Share && c.Of == ofUsers || c.Kind == Count && c.variants.none || c.Kind == Exposed && c.Everybody ||
 		c.Kind == Ratio && c.nobody >= 0
-	if all && j.missing > 0 && (c.Where != "" || len(c.by) > 0) {
+	if all && p.missing > 0 && (c.Where != "" || len(c.by) > 0) {
 		c.leaveUndecided(ColumnsUnknown, "")
-		c.Reason.N = j.missing
+		c.Reason.N = p.missing
 		return
 	}
-	missing := j.missing
+	missing := p.missing
 	if c.Where != "" {
 		missing = 0
 	}
-	j.completeCounts(c, missing)
+	p.completeCounts(c, missing)
 	if reason := emptyReasons[c.Kind]; reason != "" && c.Users == 0 {
 		if c.Absent > 0 {
 			reason = NoPayload
@@ -89,7 +83,7 @@ func (j *judge) judge(c *checkCounts) {
 	}
 	switch c.Kind {
 	case Share, Count, Users, Failed:
-		j.judgeLimits(c)
+		p.judgeLimits(c)
 	case Exposed, Holdout, Payload:
 		if c.Everybody && c.Hits < c.Users {
 			c.fail(c.Users-c.Hits, c.without)
@@ -100,20 +94,20 @@ func (j *judge) judge(c *checkCounts) {
 			c.fail(c.Hits, c.with)
 		}
 	case Exclusive:
-		j.judgeExclusive(c)
+		p.judgeExclusive(c)
 	case Ratio:
-		j.judgeRatio(c)
+		p.judgeRatio(c)
 	case Flags:
-		j.judgeFlags(c)
+		p.judgeFlags(c)
 	case Younger:
-		j.judgeYounger(c)
+		p.judgeYounger(c)
 	case Unchanged:
-		j.judgeUnchanged(c)
+		p.judgeUnchanged(c)
 	}
 }
 
 // completeCounts adds the users who are not in the files, and what is counted in the manifests alone.
-func (j *judge) completeCounts(c *checkCounts, missing int64) {
+func (p *pass) completeCounts(c *checkCounts, missing int64) {
 	switch c.Kind {
 	case Share, Count, Exposed, Exclusive:
 		if c.Of == ofUsers {
@@ -128,18 +122,18 @@ func (j *judge) completeCounts(c *checkCounts, missing int64) {
 			c.Users += missing
 		}
 	case Failed:
-		c.Users, c.Hits = j.users.Read, j.users.Failed
+		c.Users, c.Hits = p.users.Read, p.users.Failed
 	case Users:
-		c.Users = j.answered()
+		c.Users = p.answered()
 	case Flags, Younger, Unchanged:
-		c.Users = j.users.Answered
+		c.Users = p.users.Answered
 	}
 	if c.Kind == Exclusive || c.Kind == Holdout {
-		c.Differing = j.ids.Differing(1)
+		c.Differing = p.ids.Differing(1)
 	}
 }
 
-func (j *judge) judgeLimits(c *checkCounts) {
+func (p *pass) judgeLimits(c *checkCounts) {
 	value := float64(c.Hits)
 	switch {
 	case c.Kind == Users:
@@ -157,11 +151,11 @@ func (j *judge) judgeLimits(c *checkCounts) {
 		c.fail(c.Users-c.Hits, c.without)
 	}
 	if c.Kind == Failed && tooMany {
-		j.listFailed(c)
+		p.listFailed(c)
 	}
 }
 
-func (j *judge) judgeExclusive(c *checkCounts) {
+func (p *pass) judgeExclusive(c *checkCounts) {
 	var present []string
 	for i, n := range c.inFlags {
 		c.Notes = append(c.Notes, Note{Code: FlagUsers, Subject: c.Flags[i], N: n})
@@ -183,8 +177,8 @@ const (
 	familySlices = "slices"
 )
 
-func (j *judge) judgeRatio(c *checkCounts) {
-	parts, full := j.cutSlices(c)
+func (p *pass) judgeRatio(c *checkCounts) {
+	parts, full := p.cutSlices(c)
 	if full != "" {
 		c.leaveUndecided(TooManyValues, full)
 		return
@@ -251,11 +245,11 @@ func (s *Slice) examples(weights []float64) []Row {
 }
 
 // cutSlices returns all users, and those with each value of a column; or a column that has too many values.
-func (j *judge) cutSlices(c *checkCounts) (list []Slice, full string) {
+func (p *pass) cutSlices(c *checkCounts) (list []Slice, full string) {
 	newSlice := func(column, value string, cell *cell) Slice {
 		s := Slice{Column: column, Value: value, Counts: cell.counts, cell: cell}
 		for _, key := range cell.unweighted {
-			s.Unweighted = append(s.Unweighted, j.user.keys.Name(key))
+			s.Unweighted = append(s.Unweighted, p.user.keys.Name(key))
 		}
 		return s
 	}
@@ -276,8 +270,8 @@ func (j *judge) cutSlices(c *checkCounts) (list []Slice, full string) {
 }
 
 // listFailed lists examples of failed users, whom the outputs do not have.
-func (j *judge) listFailed(c *checkCounts) {
-	for _, r := range j.runs {
+func (p *pass) listFailed(c *checkCounts) {
+	for _, r := range p.runs {
 		switch {
 		case r.Once.Failed == 0:
 			continue
@@ -297,14 +291,9 @@ func (j *judge) listFailed(c *checkCounts) {
 	}
 }
 
-func (j *judge) judgeFlags(c *checkCounts) {
-	var present []string
-	for flag, variants := range j.flags {
-		if len(variants) > 0 {
-			present = append(present, flag)
-		}
-	}
-	slices.Sort(present)
+func (p *pass) judgeFlags(c *checkCounts) {
+	present := slices.DeleteFunc(slices.Sorted(maps.Keys(p.flags)),
+		func(flag string) bool { return len(p.flags[flag]) == 0 })
 	for _, flag := range c.Flags {
 		if !slices.Contains(present, flag) {
 			c.Notes = append(c.Notes, Note{Code: NobodyGot, Subject: flag, Hint: pipeline.Suggest(flag, present)})
@@ -313,10 +302,10 @@ func (j *judge) judgeFlags(c *checkCounts) {
 	}
 }
 
-func (j *judge) judgeYounger(c *checkCounts) {
-	oldest := slices.MinFunc(j.runs, func(a, b *openRun) int { return a.Manifest.StartedAt.Compare(b.Manifest.StartedAt) })
-	c.Run = &RunAge{Began: oldest.Manifest.StartedAt, Age: j.o.Now.Sub(oldest.Manifest.StartedAt)}
-	if len(j.runs) > 1 {
+func (p *pass) judgeYounger(c *checkCounts) {
+	oldest := slices.MinFunc(p.runs, func(a, b *openRun) int { return a.Manifest.StartedAt.Compare(b.Manifest.StartedAt) })
+	c.Run = &RunAge{Began: oldest.Manifest.StartedAt, Age: p.o.Now.Sub(oldest.Manifest.StartedAt)}
+	if len(p.runs) > 1 {
 		c.Run.Path = oldest.Path
 	}
 	if c.Run.Age >= c.Younger || c.Run.Age < -clockSkew {
@@ -326,14 +315,14 @@ func (j *judge) judgeYounger(c *checkCounts) {
 
 // judgeUnchanged looks whether flags changed while a run went on. One that changed decides; one run of which that is
 // not known leaves it undecided.
-func (j *judge) judgeUnchanged(c *checkCounts) {
+func (p *pass) judgeUnchanged(c *checkCounts) {
 	path := func(r *openRun) string {
-		if len(j.runs) == 1 {
+		if len(p.runs) == 1 {
 			return ""
 		}
 		return r.Path
 	}
-	for _, r := range j.runs {
+	for _, r := range p.runs {
 		switch changes := r.Manifest.FlagChanges; {
 		case changes == nil:
 			c.leaveUndecided(ChangesUnknown, path(r))

@@ -131,10 +131,12 @@ type Weight struct {
 	Weight  float64
 }
 
-// line is the line of one of the check's keys, or else of the check itself.
-func (c *Check) line(key string) int {
-	if line, ok := c.lines[key]; ok {
-		return line
+// line is the line of the first of some keys that the check has, or else of the check itself.
+func (c *Check) line(keys ...string) int {
+	for _, key := range keys {
+		if line, ok := c.lines[key]; ok {
+			return line
+		}
 	}
 	return c.Line
 }

@@ -44,8 +44,7 @@ func ratioOf(t *testing.T, seed uint64, users int, off, bias float64, by bool) r
 			c.by[0].cells[name].counts[place]++
 		}
 	}
-	j := &judge{pass: &pass{file: file}}
-	j.judge(c)
+	(&pass{file: file}).judge(c)
 	return (&Report{}).newResultJSON(&c.Result)
 }
 

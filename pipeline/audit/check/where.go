@@ -1,15 +1,16 @@
 package check
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/checker"
@@ -97,11 +98,8 @@ func compileWhere(text string, columns map[string]pipeline.Type, checkColumn fun
 	if err != nil {
 		return nil, exprError(err)
 	}
-	w = &where{program: program, env: map[string]any{}, results: map[string]bool{}}
-	for name := range r.used {
-		w.columns = append(w.columns, name)
-	}
-	slices.Sort(w.columns)
+	w = &where{columns: slices.Sorted(maps.Keys(r.used)), program: program, env: map[string]any{},
+		results: map[string]bool{}}
 	for _, name := range w.columns {
 		w.types = append(w.types, columns[name])
 	}
@@ -240,15 +238,8 @@ func columnName(n ast.Node) (string, bool) {
 }
 
 func missingHint(name string, columns map[string]pipeline.Type) string {
-	var names []string
-	for known := range columns {
-		names = append(names, known)
-	}
-	slices.Sort(names)
-	if hint := pipeline.Suggest(name, names); hint != "" {
-		return hint
-	}
-	return "`rollcall snapshot --carry " + name + "` copies a column of the input to the output"
+	return cmp.Or(pipeline.Suggest(name, slices.Sorted(maps.Keys(columns))),
+		"`rollcall snapshot --carry "+name+"` copies a column of the input to the output")
 }
 
 // addGuards makes conditions on missing values false, as doc.go says: each condition c on columns x, y becomes
@@ -368,7 +359,7 @@ func convertValue(v *snapshot.Value, t pipeline.Type) (any, error) {
 	case v.Kind == pipeline.Float && t == pipeline.TypeFloat: // also infinities
 		return math.Float64frombits(uint64(v.Num)), nil
 	}
-	text := formatValue(v)
+	text := string(v.AppendText(nil))
 	switch t {
 	case pipeline.TypeInt:
 		if n, err := strconv.Atoi(text); err == nil {
@@ -386,16 +377,4 @@ func convertValue(v *snapshot.Value, t pipeline.Type) (any, error) {
 		return text, nil
 	}
 	return nil, fmt.Errorf("a value that is not a valid %s", t)
-}
-
-// formatValue is a value as a CSV output has it; but a time always has its microseconds, so that texts order as times
-// do.
-func formatValue(v *snapshot.Value) string {
-	switch v.Kind {
-	case pipeline.String, pipeline.Number:
-		return string(v.Text)
-	case pipeline.Timestamp:
-		return time.UnixMicro(v.Num).UTC().Format("2006-01-02T15:04:05.000000Z")
-	}
-	return string(v.AppendText(nil))
 }

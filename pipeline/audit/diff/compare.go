@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"slices"
@@ -18,7 +17,7 @@ import (
 type comparison struct {
 	o             *Options
 	before, after *side
-	names         *names
+	keys          *snapshot.Keys // of both; emptyKey is ""
 	flags         map[string]*flag
 	order         []*flag
 	oneSided      bool // only one of the runs asked for some flag
@@ -53,13 +52,16 @@ const (
 )
 
 // newComparison opens both snapshots.
-func newComparison(o *Options) (*comparison, error) {
-	c := &comparison{o: o, names: newNames(), flags: map[string]*flag{}}
-	var err error
-	if c.before, err = openSide(o.Before, 0, o.Each != nil); err != nil {
+func newComparison(ctx context.Context, o *Options) (*comparison, error) {
+	c := &comparison{o: o, keys: &snapshot.Keys{}, flags: map[string]*flag{}}
+	if _, err := c.keys.Intern(""); err != nil {
 		return nil, err
 	}
-	if c.after, err = openSide(o.After, 1, o.Each != nil); err != nil {
+	var err error
+	if c.before, err = openSide(ctx, o.Before, 0, c.keys, o.Each != nil); err != nil {
+		return nil, err
+	}
+	if c.after, err = openSide(ctx, o.After, 1, c.keys, o.Each != nil); err != nil {
 		return nil, err
 	}
 	if m := c.after.files[0].Manifest; m != nil && m.Completes != nil && m.Completes.RunID == c.before.RunID {
@@ -67,7 +69,7 @@ func newComparison(o *Options) (*comparison, error) {
 			o.After, o.Before), "name another snapshot to compare with, before it: rollcall diff BEFORE "+o.Before+" "+o.After)
 	}
 	for _, path := range o.Retries {
-		if err := addRetry(path, c.after, c.before); err != nil {
+		if err := addRetry(ctx, path, c.after, c.before); err != nil {
 			return nil, err
 		}
 	}
@@ -103,18 +105,17 @@ func (c *comparison) addFlag(name string) *flag {
 	return f
 }
 
-// flagOf is the flag that a key of the file that is being read stands for.
+// flagOf is the flag that a key stands for, which is one of that side.
 func (c *comparison) flagOf(s *side, key snapshot.Key) *flag {
-	f := s.file
-	for len(f.flags) <= int(key) {
-		f.flags = append(f.flags, nil)
+	for len(s.byKey) <= int(key) {
+		s.byKey = append(s.byKey, nil)
 	}
-	if f.flags[key] == nil {
-		name := f.reader.Text(key)
+	if s.byKey[key] == nil {
+		name := c.keys.Name(key)
 		s.flags[name] = true
-		f.flags[key] = c.addFlag(name)
+		s.byKey[key] = c.addFlag(name)
 	}
-	return f.flags[key]
+	return s.byKey[key]
 }
 
 // comparePasses compares all users: those of one range of identities in each pass, as many as fit into memory.
@@ -186,6 +187,9 @@ func (c *comparison) readUsers(ctx context.Context, s *side, each func(*snapshot
 		s.ids, s.Users = stats.Distinct{}, 0
 	}
 	for _, f := range s.files {
+		if s.first {
+			f.users = 0
+		}
 		if err := c.readFile(ctx, s, f, each); err != nil {
 			return err
 		}
@@ -196,34 +200,21 @@ func (c *comparison) readUsers(ctx context.Context, s *side, each func(*snapshot
 
 func (c *comparison) readFile(ctx context.Context, s *side, f *file,
 	each func(*snapshot.User, identity) error) (err error) {
-	if err := f.openReader(c.payloads, s.first); err != nil {
+	if err := s.openReader(f, c.payloads, s.first); err != nil {
 		return err
 	}
-	s.file = f
 	defer func() { err = errors.Join(err, f.reader.Close()) }()
-	var u snapshot.User
-	for n := int64(1); ; n++ {
-		if err := f.reader.Next(&u); err == io.EOF {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		if n%4096 == 0 && ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		u.UserID, u.DeviceID = f.unescape(u.UserID), f.unescape(u.DeviceID)
+	return f.reader.Each(ctx, func(u *snapshot.User) error {
 		id := c.hasher.identify(u.UserID, u.DeviceID)
 		if s.first {
-			s.Users, f.users = s.Users+1, n
+			s.Users, f.users = s.Users+1, f.users+1
 			s.ids.CountHash(id.hi)
 		}
 		if id.hi < c.lo || id.hi > c.hi {
-			continue
+			return nil
 		}
-		if err := each(&u, id); err != nil {
-			return err
-		}
-	}
+		return each(u, id)
+	})
 }
 
 // storeUser puts a user of BEFORE into memory.

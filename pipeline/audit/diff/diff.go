@@ -70,7 +70,7 @@ func Compare(ctx context.Context, o Options) (*Report, error) {
 	if o.Memory == 0 {
 		o.Memory = DefaultMemory
 	}
-	c, err := newComparison(&o)
+	c, err := newComparison(ctx, &o)
 	if err != nil {
 		return nil, err
 	}

@@ -253,9 +253,9 @@ func (c *comparison) evaluatedState(f *flag, variants []pipeline.Variant) (st st
 	if v == nil {
 		return st
 	}
-	st.variant = 1 + c.names.numberOf(v.Key)
+	st.variant = 1 + c.findNumber(v.Key)
 	if c.experiments {
-		st.experiment = c.names.numberOf(v.ExperimentKey)
+		st.experiment = c.findNumber(v.ExperimentKey)
 	}
 	if c.payloads {
 		st.payload = c.interned.numberOf(canonicalize([]byte(v.Payload)), true)
@@ -269,6 +269,6 @@ func (c *comparison) hasState(f *flag, variants []pipeline.Variant, is state, pa
 	if v == nil || is.variant == 0 {
 		return v == nil && is.variant == 0
 	}
-	return v.Key == c.names.variant(is.variant) && (!c.experiments || v.ExperimentKey == c.names.texts[is.experiment]) &&
+	return v.Key == c.variantName(is.variant) && (!c.experiments || v.ExperimentKey == c.keys.Name(snapshot.Key(is.experiment))) &&
 		(!c.payloads || string(canonicalize([]byte(v.Payload))) == payload)
 }

@@ -49,24 +49,8 @@ func (c *comparison) listChanges(u *snapshot.User, i int, changed bool) error {
 func (c *comparison) listAdded(u *snapshot.User) error {
 	change := Change{UserID: u.UserID, DeviceID: u.DeviceID, AfterRow: u.Row, What: UserAdded,
 		Before: Side{Outcome: Absent}}
-	none := true
-	for k := range u.Assignments {
-		f := c.flagOf(c.after, u.Assignments[k].Flag)
-		if f.seen != c.current || f.current.variant == 0 {
-			continue
-		}
-		none = false
-		change.Flag, change.After = f.name, c.newSide(c.after, f, f.current, string(canonicalize(u.Assignments[k].Payload)))
-		f.seen = 0 // once
-		if err := c.o.Each(&change); err != nil {
-			return err
-		}
-	}
-	if none {
-		change.After.Outcome = NotAssigned
-		return c.o.Each(&change)
-	}
-	return nil
+	return c.listAlone(&change, c.after, &change.After,
+		func(f *flag) (state, string) { return c.currentState(f), c.payloadOf(u, f) })
 }
 
 // listRemoved reads BEFORE again, and calls Each with the flags of the users who are not in AFTER.
@@ -82,24 +66,32 @@ func (c *comparison) listRemoved(ctx context.Context) error {
 		}
 		change := Change{UserID: u.UserID, DeviceID: u.DeviceID, BeforeRow: u.Row, What: UserRemoved,
 			After: Side{Outcome: Absent}}
-		none := true
-		for _, f := range c.order {
+		return c.listAlone(&change, c.before, &change.Before, func(f *flag) (state, string) {
 			was := f.states[f.codes.get(i)]
-			if was.variant == 0 {
-				continue
-			}
-			none = false
-			change.Flag, change.Before = f.name, c.newSide(c.before, f, was, c.interned.textOf(was.payload))
-			if err := c.o.Each(&change); err != nil {
-				return err
-			}
-		}
-		if none {
-			change.Before.Outcome = NotAssigned
-			return c.o.Each(&change)
-		}
-		return nil
+			return was, c.interned.textOf(was.payload)
+		})
 	})
+}
+
+// listAlone calls Each with the flags of a user who is in one snapshot alone, s; its side of the change is there.
+func (c *comparison) listAlone(change *Change, s *side, there *Side, stateOf func(*flag) (state, string)) error {
+	none := true
+	for _, f := range c.order {
+		st, payload := stateOf(f)
+		if st.variant == 0 {
+			continue
+		}
+		none = false
+		change.Flag, *there = f.name, c.newSide(s, f, st, payload)
+		if err := c.o.Each(change); err != nil {
+			return err
+		}
+	}
+	if none {
+		there.Outcome = NotAssigned
+		return c.o.Each(change)
+	}
+	return nil
 }
 
 // payloadOf is the payload that a user of AFTER has of a flag.
@@ -114,7 +106,8 @@ func (c *comparison) payloadOf(u *snapshot.User, f *flag) string {
 
 // newSide is one side of a change. payload is its text, because the number of one that only AFTER has says nothing.
 func (c *comparison) newSide(s *side, f *flag, st state, payload string) Side {
-	out := Side{Outcome: Assigned, Variant: c.names.variant(st.variant), ExperimentKey: c.names.texts[st.experiment]}
+	out := Side{Outcome: Assigned, Variant: c.variantName(st.variant),
+		ExperimentKey: c.keys.Name(snapshot.Key(st.experiment))}
 	if st.payload != 0 && c.payloads {
 		out.Payload = payload
 	}

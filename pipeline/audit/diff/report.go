@@ -241,7 +241,7 @@ func (c *comparison) flagReport(f *flag, configs Configs) Flag {
 		case absentUser:
 			return End{Outcome: Absent}
 		}
-		return End{Assigned, c.names.variant(variant)}
+		return End{Assigned, c.variantName(variant)}
 	}
 	users := map[[2]End]int64{}                                                             // an absent flag and an absent user are the same line
 	rest := map[[2]bool]int64{{}: c.both, {true, false}: c.added, {false, true}: c.removed} // by: absent before, after

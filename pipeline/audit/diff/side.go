@@ -1,8 +1,8 @@
 package diff
 
 import (
+	"context"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 
@@ -16,8 +16,9 @@ type side struct {
 	*Snapshot
 	number   int             // 0: before, 1: after
 	files    []*file         // the output, and those of runs that asked again about its failed users, which come after it
-	file     *file           // the one that is being read
+	keys     *snapshot.Keys  // of both sides
 	flags    map[string]bool // that it has
+	byKey    []*flag         // nil: not known yet
 	asked    bool            // each answered user has all flags, or a row
 	wide     bool
 	payloads bool
@@ -30,39 +31,26 @@ type side struct {
 	duplicates int64 // users with the ids of an earlier one
 }
 
-// file is one output of a side. Its keys are those of one file because a text may be escaped in one and not in another.
+// file is one output of a side.
 type file struct {
 	*snapshot.Run
 	reader *snapshot.Reader
-	keys   snapshot.Keys
-	flags  []*flag  // by key; nil: not known yet
-	names  []uint32 // the number of each key's text, by key; unknownName: not known yet
-	users  int64    // that were read
+	users  int64 // that were read
 }
 
-const unknownName = ^uint32(0)
-
-// openReader opens the file at its first user. With count, what is wrong with it becomes known at its end.
-func (f *file) openReader(payloads, count bool) (err error) {
-	f.reader, err = f.Users(snapshot.Options{Keys: &f.keys, NoPayloads: !payloads, NoIncluded: true, NoCarried: true,
+// openReader opens a file at its first user. With count, what is wrong with it becomes known at its end.
+func (s *side) openReader(f *file, payloads, count bool) (err error) {
+	f.reader, err = f.Users(snapshot.Options{Keys: s.keys, NoPayloads: !payloads, NoIncluded: true, NoCarried: true,
 		Uncounted: !count})
 	return err
 }
 
-// unescape is an id without what escaped formulas have before them.
-func (f *file) unescape(id []byte) []byte {
-	if len(id) > 0 && id[0] == '\'' {
-		return []byte(f.reader.Unescape(string(id)))
-	}
-	return id
-}
-
 // openSide opens a snapshot, and finds which flags it has: with scan all, else those that are known without reading the
 // rows.
-func openSide(path string, number int, scan bool) (*side, error) {
-	s := &side{Snapshot: &Snapshot{Problems: []string{}}, number: number, flags: map[string]bool{}, payloads: true,
-		asked: true, first: true}
-	f, err := s.openFile(path, scan)
+func openSide(ctx context.Context, path string, number int, keys *snapshot.Keys, scan bool) (*side, error) {
+	s := &side{Snapshot: &Snapshot{Problems: []string{}}, number: number, keys: keys, flags: map[string]bool{},
+		payloads: true, asked: true, first: true}
+	f, err := s.openFile(ctx, path, scan)
 	if err != nil {
 		return nil, err
 	}
@@ -75,18 +63,18 @@ func openSide(path string, number int, scan bool) (*side, error) {
 }
 
 // openFile opens the output of a run for its schema, and notes its flags.
-func (s *side) openFile(path string, scan bool) (f *file, err error) {
+func (s *side) openFile(ctx context.Context, path string, scan bool) (f *file, err error) {
 	run, err := snapshot.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	f = &file{Run: run}
-	if err := f.openReader(false, false); err != nil {
+	if err := s.openReader(f, false, false); err != nil {
 		return nil, err
 	}
 	defer f.reader.Close() //nolint:errcheck // only read
 	for _, key := range f.reader.Flags {
-		s.flags[f.reader.Text(key)] = true
+		s.flags[s.keys.Name(key)] = true
 	}
 	if m := run.Manifest; m != nil {
 		for _, flag := range m.Flags {
@@ -100,22 +88,13 @@ func (s *side) openFile(path string, scan bool) (f *file, err error) {
 	if f.reader.Wide || !scan {
 		return f, nil
 	}
-	var u snapshot.User
-	var seen []bool // by key
-	for {           // only the rows know which flags there are
-		if err := f.reader.Next(&u); err == io.EOF {
-			return f, nil
-		} else if err != nil {
-			return nil, err
-		}
+	// Only the rows know which flags there are.
+	return f, f.reader.Each(ctx, func(u *snapshot.User) error {
 		for i := range u.Assignments {
-			if key := u.Assignments[i].Flag; int(key) >= len(seen) || !seen[key] {
-				seen = append(seen, make([]bool, f.keys.Len()-len(seen))...)
-				seen[key] = true
-				s.flags[f.reader.Text(key)] = true
-			}
+			s.flags[s.keys.Name(u.Assignments[i].Flag)] = true
 		}
-	}
+		return nil
+	})
 }
 
 // addFile makes a file that was opened a part of the side.
@@ -127,9 +106,9 @@ func (s *side) addFile(f *file) {
 }
 
 // addRetry makes the run of an output part of the side whose run it completes.
-func addRetry(path string, sides ...*side) error {
+func addRetry(ctx context.Context, path string, sides ...*side) error {
 	for _, s := range sides {
-		f, err := s.openFile(path, false)
+		f, err := s.openFile(ctx, path, false)
 		if err != nil {
 			return err
 		}

@@ -10,37 +10,40 @@ import (
 // state is what a user has of a flag, as far as it counts. The zero state is nothing: not assigned, or absent.
 type state struct {
 	variant    uint32 // 1 + the name's number; 0: no variant
-	experiment uint32 // the name's number
+	experiment uint32 // the name's number, see numberOf
 	payload    uint32 // the payload's number; 0: none
 }
 
 // unknownPayload is one that BEFORE does not have.
 const unknownPayload = ^uint32(0)
 
-// names are the keys of both snapshots as numbers; 0 is null.
-type names struct {
-	index map[string]uint32
-	texts []string
-}
+const (
+	emptyKey    = 1       // the key of "", which is the first
+	unknownName = 1 << 31 // the number of a name that is in neither snapshot
+)
 
-func newNames() *names { return &names{map[string]uint32{"": 0}, []string{""}} }
-
-func (n *names) numberOf(s string) uint32 {
-	i, ok := n.index[s]
-	if !ok {
-		i = uint32(len(n.texts))
-		n.texts = append(n.texts, s)
-		n.index[s] = i
+// numberOf is the number of a name: its key, and 0 for null and for "", which not all formats tell apart.
+func numberOf(key snapshot.Key) uint32 {
+	if key == emptyKey {
+		return 0
 	}
-	return i
+	return uint32(key)
 }
 
-// variant is the name of a state's variant.
-func (n *names) variant(v uint32) string {
+// findNumber is the number of a name.
+func (c *comparison) findNumber(name string) uint32 {
+	if key, ok := c.keys.Find(name); ok {
+		return numberOf(key)
+	}
+	return unknownName
+}
+
+// variantName is the name of a state's variant.
+func (c *comparison) variantName(v uint32) string {
 	if v == 0 {
 		return ""
 	}
-	return n.texts[v-1]
+	return c.keys.Name(snapshot.Key(v - 1))
 }
 
 // payloads are the payloads of the users of BEFORE in one pass.
@@ -138,25 +141,14 @@ func (c *comparison) stateOf(s *side, a *snapshot.Assignment) state {
 	if !a.Assigned || c.wide && a.Variant == snapshot.NoKey { // the wide layout has nothing but the name
 		return state{}
 	}
-	st := state{variant: c.nameOf(s.file, a.Variant) + 1}
+	st := state{variant: 1 + numberOf(a.Variant)}
 	if c.experiments {
-		st.experiment = c.nameOf(s.file, a.ExperimentKey)
+		st.experiment = numberOf(a.ExperimentKey)
 	}
 	if c.payloads && len(a.Payload) > 0 {
 		st.payload = c.payloadNumber(s, a.Payload)
 	}
 	return st
-}
-
-// nameOf is the number of the text of a key.
-func (c *comparison) nameOf(f *file, key snapshot.Key) uint32 {
-	for len(f.names) <= int(key) {
-		f.names = append(f.names, unknownName)
-	}
-	if f.names[key] == unknownName {
-		f.names[key] = c.names.numberOf(f.reader.Text(key))
-	}
-	return f.names[key]
 }
 
 // payloadNumber is the number of a payload as it is in a file. Most files have few different ones.
