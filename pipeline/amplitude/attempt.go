@@ -191,7 +191,9 @@ func (c *Client) send(ctx context.Context, a *attempt, call *call, query string)
 	w.conns.Store(0)
 	w.wrote.Store(0)
 	start := time.Now()
-	c.counters.countSent(start)
+	if call == &c.vardata {
+		c.counters.countSent(start)
+	}
 	w.timer.Reset(c.timeout)
 	r, clean, err := c.roundTrip(a, w, call)
 	a.at = time.Now()

@@ -19,8 +19,10 @@ type Stats struct {
 
 	MostInFlight int // requests at a time
 
-	First, Last   time.Time // when the first and the last attempt went out
-	EffectiveRate float64   // attempts a second from First to Last
+	// First and Last are when attempts went out: the last one, and the second one about a user, because the first one
+	// goes alone.
+	First, Last   time.Time
+	EffectiveRate float64 // attempts a second from First to Last
 
 	// Latency from the request to the end of the answer's body, accurate to 6 %.
 	P50, P90, P99, Max time.Duration
@@ -38,11 +40,13 @@ type counters struct {
 	classes map[string]int64
 }
 
+// countSent counts an attempt about a user.
 func (c *counters) countSent(at time.Time) {
 	n := at.UnixNano()
-	c.first.CompareAndSwap(0, n)
+	if c.attempts.Add(1) > 1 {
+		c.first.CompareAndSwap(0, n)
+	}
 	c.last.Store(n)
-	c.attempts.Add(1)
 }
 
 // beginRequest counts a request as in flight, until the returned function is called.
@@ -92,7 +96,7 @@ func (c *counters) snapshotStats() Stats {
 	if first, last := c.first.Load(), c.last.Load(); first != 0 {
 		s.First, s.Last = time.Unix(0, first), time.Unix(0, last)
 		if d := s.Last.Sub(s.First); d > 0 {
-			s.EffectiveRate = float64(c.attempts.Load()-1) / d.Seconds()
+			s.EffectiveRate = float64(c.attempts.Load()-2) / d.Seconds()
 		}
 	}
 	return s
