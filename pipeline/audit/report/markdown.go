@@ -43,6 +43,9 @@ func (r *Report) Markdown() string {
 			if tracking := s.TrackingText(); tracking != "" {
 				line("  - %s", text.Markdown(tracking))
 			}
+			if changes := s.ChangesText(); changes != "" {
+				line("  - %s", text.Markdown(changes))
+			}
 			line("  - %s", text.Markdown(s.usersText(r.Unit)))
 		}
 	}
