@@ -119,8 +119,8 @@ func TestVardata(t *testing.T) {
 			want: "{" + checkoutOn + "}"},
 		{name: "group", path: "/v1/vardata?flag_keys=checkout&user_id=u&context=" + escape(`{"groups":{"org":["acme","x"]}}`),
 			status: 200, want: "{" + checkoutGroup + "}"},
-		{name: "group as a string", path: "/v1/vardata?flag_keys=checkout&user_id=u&context=" +
-			escape(`{"groups":{"org":"acme"}}`), status: 200, want: "{" + checkoutGroup + "}"},
+		{name: "a string is no group", path: "/v1/vardata?flag_keys=checkout&user_id=u&context=" +
+			escape(`{"groups":{"org":"acme"}}`), status: 200, want: "{}"},
 		{name: "the default is dropped", path: "/v1/vardata?flag_keys=checkout&user_id=u", status: 200, want: "{}"},
 		{name: "older parameter", path: "/v1/vardata?flag_key=all,checkout&user_id=u", status: 200, want: "{" + allOn + "}"},
 		{name: "unknown parameter: all flags", path: "/v1/vardata?flags=checkout&user_id=u", status: 200, want: "{" + allOn +
