@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -282,6 +284,62 @@ func TestFlagChangesUnknown(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.audit(t, exitNotHeld, "check", rules)
+		})
+	}
+}
+
+// TestFlagEditedInServe: the file of `rollcall serve` is edited in the middle of a remote run and of a local one.
+func TestFlagEditedInServe(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		after string // what the file holds then
+		args  []string
+		path  string // the edit follows the answer to request n of this path
+		n     int32
+		want  string
+	}{
+		{"remote", editedFlags("2", "1", "1", "1"), nil, "/v1/vardata", 10, "f (version 1, now 2)"},
+		{"local", editedFlags("1", "1", "5", "1"), []string{"--evaluator", "local", "--flag-configs", "fetch"}, "/v1/flags",
+			1, "g (version 1, now 5)"},
+		{"not edited", editedFlags("1", "1", "1", "1"), nil, "/v1/vardata", 10, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			folder := t.TempDir()
+			file := filepath.Join(folder, "flags.json")
+			write := func(path, flags string) {
+				if err := os.WriteFile(path, []byte(flags), 0o600); err != nil {
+					t.Error(err)
+				}
+			}
+			write(file, editedFlags("1", "1", "1", "1"))
+			served, _ := startServe(t, "--flag-configs", file)
+			to, err := url.Parse(served)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var n atomic.Int32
+			proxy := httputil.NewSingleHostReverseProxy(to)
+			server, err := evalserver.Start("127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				proxy.ServeHTTP(w, r)
+				if r.URL.Path == tt.path && n.Add(1) == tt.n {
+					write(file+".new", tt.after)
+					if err := os.Rename(file+".new", file); err != nil {
+						t.Error(err)
+					}
+				}
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer server.Close() //nolint:errcheck // the test is over
+			r := networkRun{Server: server.URL(), Users: names("u", 40), Args: append(tt.args, "--concurrency", "1")}.do(t)
+			r.wantCode(t, 0)
+			if got := r.manifest.FlagChanges.Text(5); got != tt.want {
+				t.Errorf("the manifest says that %q changed, want %q", got, tt.want)
+			}
+			if said := strings.Contains(r.stderr, saidChanged+": "+tt.want+"\n"); said != (tt.want != "") {
+				t.Errorf("it said %q; want that these changed: %q", r.stderr, tt.want)
+			}
 		})
 	}
 }
