@@ -24,8 +24,9 @@ func serveCommand(env *env, con *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "serve --flag-configs FILE [options]", DisableFlagsInUseLine: true,
 		Short: "The Evaluation API on this machine, to try a pipeline against",
-		Long: `serve answers /v1/vardata, /v1/flags and /sdk/v2/flags from a file of flag
-configurations, and tracks nothing. It accepts any key, or only the one in
+		Long: `serve stands in for Amplitude: it answers the Evaluation API and Amplitude's
+clients (/v1/vardata, /sdk/v2/vardata, /v1/flags, /sdk/v2/flags) from a file of
+flag configurations, and tracks nothing. It accepts any key, or only the one in
 ` + keyVariable + ` where that is set. When the file is edited, the next
 answer is from the new flags.
 

@@ -142,7 +142,7 @@ func (f *Fault) alterAnswer(a answer) answer {
 		return answer{status: http.StatusOK, contentType: typeJSON}
 	case Redirect:
 		a = newRefusal(http.StatusTemporaryRedirect, "moved")
-		a.header = [2]string{"Location", "/redirected"}
+		a.header = [][2]string{{"Location", "/redirected"}}
 		return a
 	}
 	status, _ := strconv.Atoi(f.Kind)
@@ -151,7 +151,7 @@ func (f *Fault) alterAnswer(a answer) answer {
 	}
 	a = newRefusal(status, "fault: "+f.Kind)
 	if f.RetryAfter != "" {
-		a.header = [2]string{"Retry-After", f.RetryAfter}
+		a.header = [][2]string{{"Retry-After", f.RetryAfter}}
 	}
 	return a
 }

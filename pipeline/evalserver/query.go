@@ -1,7 +1,9 @@
 package evalserver
 
 import (
+	"encoding/base64"
 	"errors"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -12,12 +14,15 @@ import (
 // maxBody is the largest body of a POST.
 const maxBody = 1 << 20
 
-// query has the query parameters of /v1/vardata. If a parameter is duplicated, the first one counts.
+// query is what a request asks for, from its query parameters and headers. If a parameter is duplicated, the first one
+// counts.
 type query struct {
 	userID, deviceID string
-	flagList         string // comma-separated; "" for all flags
+	flagList         string   // comma-separated, or the JSON of flags; "" for all flags
+	flags            []string // those of the header; nil if there are none
 	context          string
 	hasContext       bool
+	mode             string // eval_mode
 }
 
 var (
@@ -25,13 +30,16 @@ var (
 	errContext = errors.New("the context is not a JSON object")
 	errID      = errors.New("user_id and device_id must be strings")
 	errNoID    = errors.New("a user_id or a device_id is required")
+
+	errUserHeader = errors.New("X-Amp-Exp-User is not base64")
+	errFlagKeys   = errors.New("X-Amp-Exp-Flag-Keys is not a JSON array of strings in base64")
 )
 
 // parseQuery parses the parameters. The proxy knows only flag_key.
 func parseQuery(raw string, proxy bool) (query, error) {
 	var q query
 	var flagKeys, flagKey *string
-	seen := [5]bool{}
+	seen := [len(parameters)]bool{}
 	for raw != "" {
 		var pair string
 		pair, raw, _ = strings.Cut(raw, "&")
@@ -65,6 +73,8 @@ func parseQuery(raw string, proxy bool) (query, error) {
 			flagKey = &value
 		case 4:
 			q.context, q.hasContext = value, true
+		case 5:
+			q.mode = value
 		}
 	}
 	switch {
@@ -76,12 +86,50 @@ func parseQuery(raw string, proxy bool) (query, error) {
 	return q, nil
 }
 
-var parameters = [5]string{"user_id", "device_id", "flag_keys", "flag_key", "context"}
+var parameters = [6]string{"user_id", "device_id", "flag_keys", "flag_key", "context", "eval_mode"}
+
+// readHeaders takes the flags from the header of SDKs, which has precedence over the query, and, with user, the user.
+func (q *query) readHeaders(h http.Header, user bool) error {
+	if value := h.Get("X-Amp-Exp-Flag-Keys"); value != "" {
+		list, err := decodeBase64(value)
+		if err != nil {
+			return errFlagKeys
+		}
+		v, err := pipeline.ParseJSON(list)
+		if err != nil || v.Kind != pipeline.List {
+			return errFlagKeys
+		}
+		q.flagList = ""
+		for _, key := range v.Members {
+			if key.Value.Kind != pipeline.String {
+				return errFlagKeys
+			}
+			q.flags = append(q.flags, key.Value.Text)
+			q.flagList = list // an empty array is all flags, as in Amplitude's proxy
+		}
+	}
+	if value := h.Get("X-Amp-Exp-User"); user && value != "" {
+		var err error
+		if q.context, err = decodeBase64(value); err != nil {
+			return errUserHeader
+		}
+		q.hasContext = true
+	}
+	return nil
+}
+
+// decodeBase64 decodes both alphabets of base64, with padding and without.
+func decodeBase64(s string) (string, error) {
+	b, err := base64.RawURLEncoding.DecodeString(standardToURL.Replace(strings.TrimRight(s, "=")))
+	return string(b), err
+}
+
+var standardToURL = strings.NewReplacer("+", "-", "/", "_")
 
 // splitFlags returns the flags of the list; nil for all flags.
 func (q *query) splitFlags() []string {
-	if q.flagList == "" {
-		return nil
+	if q.flagList == "" || q.flags != nil {
+		return q.flags
 	}
 	return strings.Split(q.flagList, ",")
 }

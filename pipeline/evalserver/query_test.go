@@ -1,6 +1,7 @@
 package evalserver
 
 import (
+	"encoding/base64"
 	"errors"
 	"net/url"
 	"slices"
@@ -10,6 +11,25 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
+
+// Both alphabets of base64 are read, with padding and without, and nothing else.
+func TestBase64(t *testing.T) {
+	for _, n := range []int{0, 1, 2, 3, 300} {
+		want := strings.Repeat("\xff\xfe\x00ü?>", n)[:n]
+		for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding,
+			base64.RawURLEncoding} {
+			text := encoding.EncodeToString([]byte(want))
+			if got, err := decodeBase64(text); got != want || err != nil {
+				t.Errorf("decodeBase64(%q) = %q, %v, want %q", text, got, err, want)
+			}
+		}
+	}
+	for _, text := range []string{"a", "ab c", "YQ==YQ==", "%3D", "é"} {
+		if got, err := decodeBase64(text); err == nil {
+			t.Errorf("decodeBase64(%q) = %q, want an error", text, got)
+		}
+	}
+}
 
 // FuzzQuery checks parseQuery against net/url, and that ids and context stay the same bytes.
 func FuzzQuery(f *testing.F) {

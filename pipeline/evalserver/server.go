@@ -84,9 +84,11 @@ type Server struct {
 
 // serving is an engine and what is made from it. A request uses one of them throughout.
 type serving struct {
-	engine  *engine.Engine
-	answers [][]byte // by Variant.ID: "flag":{… without the closing brace; nil if it is not listed
-	plans   planCache
+	engine *engine.Engine
+	v1, v2 [][]byte // by Variant.ID: "flag":{… without the closing brace; nil if it is not listed
+	local  []string // the flags that are not of remote evaluation mode; nil: all
+
+	plans, headerPlans planCache // by the list in the query, and by that in the header
 }
 
 // New returns a server with the answers of the engine.
@@ -102,9 +104,18 @@ func New(e *engine.Engine, config Config) *Server {
 // SetEngine replaces the engine: flags were edited. A request that has begun is answered by the engine before. SetEngine
 // may be called at any time, also from [Config.Script] and [Config.Record].
 func (s *Server) SetEngine(e *engine.Engine) {
-	next := &serving{engine: e, answers: make([][]byte, len(e.Variants()))}
+	next := &serving{engine: e, v1: make([][]byte, len(e.Variants())), v2: make([][]byte, len(e.Variants()))}
 	for _, v := range e.Variants() {
-		next.answers[v.ID] = formatVariant(v)
+		next.v1[v.ID], next.v2[v.ID] = formatVariant(v), formatVariant2(v)
+	}
+	local := []string{}
+	for _, f := range e.Flags() {
+		if f.EvaluationMode != "remote" {
+			local = append(local, f.Key)
+		}
+	}
+	if len(local) < len(e.Flags()) {
+		next.local = local
 	}
 	s.current.Store(next)
 }
@@ -137,18 +148,36 @@ func formatVariant(v *engine.Variant) []byte {
 	return dst
 }
 
+// formatVariant2 returns the variant as /sdk/v2/vardata lists it, without the closing brace. The value is as configured:
+// clients make a string of it.
+func formatVariant2(v *engine.Variant) []byte {
+	dst := pipeline.AppendJSONString(nil, v.FlagKey)
+	dst = append(dst, `:{"key":`...)
+	dst = pipeline.AppendJSONString(dst, v.Key)
+	for _, member := range [...]struct{ name, text string }{
+		{"value", v.ValueJSON}, {"payload", v.Payload}, {"metadata", v.Metadata},
+	} {
+		if member.text != "" {
+			dst = append(append(append(append(dst, `,"`...), member.name...), `":`...), member.text...)
+		}
+	}
+	return dst
+}
+
 // answer is a response that is sent in one piece.
 type answer struct {
 	status      int
 	contentType []string
 	body        []byte
-	header      [2]string // one more header
+	header      [][2]string // more headers
 }
 
 var (
 	typeJSON = []string{"application/json;charset=utf-8"}
 	typeText = []string{"text/plain;charset=utf-8"}
 	typeHTML = []string{"text/html;charset=utf-8"}
+
+	anyOrigin = []string{"*"}
 )
 
 func newRefusal(status int, message string) answer {
@@ -259,10 +288,13 @@ func sendAnswer(w http.ResponseWriter, req *Request, a answer, sc *scratch) {
 
 func writeHeader(w http.ResponseWriter, a answer) {
 	h := w.Header()
-	h["Content-Type"] = a.contentType
-	h["Content-Length"] = []string{strconv.Itoa(len(a.body))}
-	if a.header[0] != "" {
-		h.Set(a.header[0], a.header[1])
+	if a.contentType != nil {
+		h["Content-Type"] = a.contentType
+		h["Content-Length"] = []string{strconv.Itoa(len(a.body))}
+	}
+	h["Access-Control-Allow-Origin"] = anyOrigin // for clients in browsers, which then also see errors
+	for _, more := range a.header {
+		h.Set(more[0], more[1])
 	}
 	w.WriteHeader(a.status)
 }
@@ -279,34 +311,59 @@ func (sc *scratch) compress(body []byte) []byte {
 	return sc.packed
 }
 
-// decideAnswer returns the answer to the request, and the fault that replaces it, if any.
-func (s *Server) decideAnswer(r *http.Request, req *Request, sc *scratch) (answer, *Fault) {
-	vardata, current := false, s.current.Load()
-	switch r.URL.Path {
+// route is what is known of a request from its path alone.
+type route struct {
+	allow    string // the methods; "": there is no such path
+	vardata  bool
+	v2       bool // vardata: the answer is that of /sdk/v2/vardata
+	inHeader bool // vardata: a GET has its user in a header, not in the query
+	local    bool // flags: without those of remote evaluation mode, unless asked for
+}
+
+func (s *Server) routeOf(path string) route {
+	switch path {
 	case "/v1/vardata":
-		vardata = true
-		if req.Tracked = s.config.Proxy || !req.NoTrack || !req.NoExposureTrack; req.Tracked {
-			s.tracked.Add(1)
-		}
-	case "/status":
-		if !s.config.Proxy {
-			return newRefusal(http.StatusNotFound, "not found"), nil
-		}
-		return answer{status: http.StatusOK, contentType: typeText, body: []byte("OK")}, nil
+		return route{allow: "GET, POST", vardata: true}
+	case "/sdk/vardata":
+		return route{allow: "GET, POST", vardata: true, inHeader: true}
+	case "/sdk/v2/vardata":
+		return route{allow: "GET, POST", vardata: true, inHeader: true, v2: true}
 	case "/v1/flags":
-		if s.config.Proxy {
-			return newRefusal(http.StatusNotFound, "not found"), nil
+		if !s.config.Proxy {
+			return route{allow: "GET"}
 		}
 	case "/sdk/v2/flags":
-	default:
-		return newRefusal(http.StatusNotFound, "not found"), nil
+		return route{allow: "GET", local: true}
 	}
-	if r.Method != http.MethodGet && !(vardata && r.Method == http.MethodPost) {
+	return route{}
+}
+
+// allowedHeaders are those that clients in browsers send.
+const allowedHeaders = "authorization, x-amp-exp-user, x-amp-exp-flag-keys, x-amp-exp-track, x-amp-exp-exposure-track, " +
+	"x-amp-exp-library, content-type"
+
+// decideAnswer returns the answer to the request, and the fault that replaces it, if any.
+func (s *Server) decideAnswer(r *http.Request, req *Request, sc *scratch) (answer, *Fault) {
+	if r.URL.Path == "/status" && s.config.Proxy {
+		return answer{status: http.StatusOK, contentType: typeText, body: []byte("OK")}, nil
+	}
+	route, current := s.routeOf(r.URL.Path), s.current.Load()
+	switch {
+	case route.allow == "":
+		return newRefusal(http.StatusNotFound, "not found"), nil
+	case r.Method == http.MethodOptions: // a browser asks before it sends another header than the usual ones
+		return answer{status: http.StatusNoContent, header: [][2]string{
+			{"Access-Control-Allow-Methods", route.allow}, {"Access-Control-Allow-Headers", allowedHeaders},
+			{"Access-Control-Max-Age", "86400"},
+		}}, nil
+	}
+	if route.vardata && (s.config.Proxy || !req.NoTrack || !req.NoExposureTrack) {
+		req.Tracked = true
+		s.tracked.Add(1)
+	}
+	if r.Method != http.MethodGet && !(route.vardata && r.Method == http.MethodPost) {
 		a := newRefusal(http.StatusMethodNotAllowed, "method not allowed")
-		a.header = [2]string{"Allow", "GET"}
-		if vardata {
-			a.header[1] = "GET, POST"
-		}
+		a.header = [][2]string{{"Allow", route.allow}}
 		return a, nil
 	}
 	if !s.authorized(r.Header.Get("Authorization")) {
@@ -314,15 +371,22 @@ func (s *Server) decideAnswer(r *http.Request, req *Request, sc *scratch) (answe
 	}
 	if s.limiter != nil && !s.limiter.AllowN(req.Arrived, 1) {
 		a := newRefusal(http.StatusTooManyRequests, "too many requests")
-		a.header = [2]string{"Retry-After", "1"}
+		a.header = [][2]string{{"Retry-After", "1"}}
 		return a, nil
 	}
 	q, err := parseQuery(r.URL.RawQuery, s.config.Proxy)
+	if err == nil {
+		err = q.readHeaders(r.Header, route.inHeader && r.Method == http.MethodGet)
+	}
 	if err != nil {
 		return newRefusal(http.StatusBadRequest, err.Error()), nil
 	}
-	if !vardata {
-		return answer{status: http.StatusOK, contentType: typeJSON, body: current.engine.Configs(q.splitFlags())},
+	if !route.vardata {
+		keys := q.splitFlags()
+		if keys == nil && route.local && (s.config.Proxy || q.mode != "remote") {
+			keys = current.local
+		}
+		return answer{status: http.StatusOK, contentType: typeJSON, body: current.engine.Configs(keys)},
 			s.chooseFault(req, false)
 	}
 	var user pipeline.User
@@ -341,7 +405,7 @@ func (s *Server) decideAnswer(r *http.Request, req *Request, sc *scratch) (answe
 		return newRefusal(http.StatusBadRequest, err.Error()), nil
 	}
 	req.UserID, req.DeviceID = user.UserID, user.DeviceID
-	return answer{status: http.StatusOK, contentType: typeJSON, body: s.evaluateUser(current, &q, &user, sc)},
+	return answer{status: http.StatusOK, contentType: typeJSON, body: s.evaluateUser(current, route.v2, &q, &user, sc)},
 		s.chooseFault(req, true)
 }
 
@@ -355,11 +419,19 @@ func (s *Server) authorized(header string) bool {
 }
 
 // evaluateUser returns the body of the answer for one user, in the memory of sc.
-func (s *Server) evaluateUser(current *serving, q *query, user *pipeline.User, sc *scratch) []byte {
-	sc.variants = current.plans.planFor(current.engine, q).Append(sc.variants[:0], user)
+func (s *Server) evaluateUser(current *serving, v2 bool, q *query, user *pipeline.User, sc *scratch) []byte {
+	answers := current.v1
+	if v2 {
+		answers = current.v2
+	}
+	plans := &current.plans
+	if q.flags != nil {
+		plans = &current.headerPlans
+	}
+	sc.variants = plans.planFor(current.engine, q).Append(sc.variants[:0], user)
 	dst := append(sc.body[:0], '{')
 	for _, v := range sc.variants {
-		text := current.answers[v.ID]
+		text := answers[v.ID]
 		if text == nil {
 			continue
 		}
@@ -367,7 +439,7 @@ func (s *Server) evaluateUser(current *serving, q *query, user *pipeline.User, s
 			dst = append(dst, ',')
 		}
 		dst = append(dst, text...)
-		if s.config.EvaluationIDs {
+		if s.config.EvaluationIDs && !v2 {
 			dst = append(dst, `,"evaluationId":"`...)
 			dst = strconv.AppendUint(dst, splitmix64(s.config.Seed, s.ids.Add(1)), 16)
 			dst = append(dst, '"')

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"compress/gzip"
 	"context"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net/http"
@@ -47,6 +48,14 @@ const (
 	checkoutGroup = `"checkout":{"key":"on","payload":{"n":12345678901234567890,"a":[1,2]},"expKey":"exp-1","value":"on",` +
 		`"metadata":{"flagType":"experiment","experimentKey":"exp-1"}}`
 	slottedOn = `"slotted":{"key":"on"}`
+
+	// In answers of version 2.
+	checkout2On = `"checkout":{"key":"on","value":"on","payload":{"n":12345678901234567890,"a":[1,2]},` +
+		`"metadata":{"flagType":"experiment","experimentKey":"exp-1","segmentName":"germany"}}`
+	groups2 = `"group":{"key":"on","metadata":{"flagType":"release-group"}},` +
+		`"holdout":{"key":"on","metadata":{"flagType":"holdout-group"}},` +
+		`"mutex":{"key":"slot-1","metadata":{"flagType":"mutual-exclusion-group"}}`
+	undeployed2 = `"undeployed":{"key":"on","metadata":{"deployed":false}}`
 )
 
 func newServer(t testing.TB, c evalserver.Config) *evalserver.Server {
@@ -110,6 +119,7 @@ func TestVardata(t *testing.T) {
 	escape := url.QueryEscape
 	for _, tt := range []struct {
 		name, method, path, body string
+		user, flags              string // in the headers
 		status                   int
 		want                     string // of a 200
 	}{
@@ -142,6 +152,47 @@ func TestVardata(t *testing.T) {
 		{name: "post", method: "POST", path: "/v1/vardata?flag_keys=checkout", body: `{"user_id":"u","country":"DE"}`,
 			status: 200, want: "{" + checkoutOn + "}"},
 
+		{name: "flags in the header", path: "/v1/vardata?user_id=u&flag_keys=slotted", flags: `["all"]`, status: 200,
+			want: "{" + allOn + "}"},
+		{name: "no flags in the header: all", path: "/v1/vardata?user_id=u&flag_keys=slotted", flags: `[]`, status: 200,
+			want: "{" + allOn + "," + slottedOn + "}"},
+		{name: "the former path of SDKs", path: "/sdk/vardata", user: `{"user_id":"u","country":"DE"}`, status: 200,
+			want: "{" + allOn + "," + checkoutOn + "," + slottedOn + "}"},
+		{name: "post to the former path", method: "POST", path: "/sdk/vardata", body: `{"user_id":"u","country":"DE"}`,
+			flags: `["checkout"]`, status: 200, want: "{" + checkoutOn + "}"},
+		{name: "version 2", path: "/sdk/v2/vardata?v=0", user: `{"user_id":"u","country":"DE"}`, status: 200,
+			want: "{" + allOn + "," + checkout2On + "," + groups2 + "," + slottedOn + "," + undeployed2 + "}"},
+		{name: "version 2, defaults", path: "/sdk/v2/vardata?v=0", user: `{"device_id":"d"}`, flags: `["checkout"]`,
+			status: 200, want: `{"checkout":{"key":"off","metadata":{"flagType":"experiment","experimentKey":"exp-1",` +
+				`"default":true}}}`},
+		{name: "version 2, a value that is no string", path: "/sdk/v2/vardata", user: `{"user_id":"odd a&b+c%"}`,
+			flags: `["no \"case\""]`, status: 200, want: `{"no \"case\"":{"key":"on","value":7}}`},
+		{name: "version 2, nothing", path: "/sdk/v2/vardata", user: `{"user_id":"u"}`, flags: `["no \"case\"","nope"]`,
+			status: 200, want: "{}"},
+		{name: "version 2, post", method: "POST", path: "/sdk/v2/vardata?v=0", flags: `["checkout"]`,
+			body: `{"user_id":"u","country":"DE"}`, status: 200, want: "{" + checkout2On + "}"},
+		{name: "version 2, flags of the query", method: "POST", path: "/sdk/v2/vardata?flag_keys=all",
+			body: `{"user_id":"u"}`, status: 200, want: "{" + allOn + "}"},
+		{name: "version 2, a name with commas", path: "/sdk/v2/vardata", user: `{"user_id":"u"}`, flags: `["all,checkout"]`,
+			status: 200, want: "{}"},
+
+		{name: "the user is not in a header of version 1", path: "/v1/vardata", user: `{"user_id":"u"}`, status: 400},
+		{name: "version 2 without a user", path: "/sdk/v2/vardata", status: 400},
+		{name: "version 2, the user is not an object", path: "/sdk/v2/vardata", user: `["u"]`, status: 400},
+		{name: "version 2, the user is not JSON", path: "/sdk/v2/vardata", user: `{"user_id":"u"`, status: 400},
+		{name: "version 2, the flags are not a list", path: "/sdk/v2/vardata", user: `{"user_id":"u"}`, flags: `{"all":1}`,
+			status: 400},
+		{name: "version 2, a flag is a number", path: "/sdk/v2/vardata", user: `{"user_id":"u"}`, flags: `["all",1]`,
+			status: 400},
+		{name: "version 2, post without a body", method: "POST", path: "/sdk/v2/vardata", user: `{"user_id":"u"}`,
+			status: 400},
+		{name: "version 2, post of too much", method: "POST", path: "/sdk/v2/vardata",
+			body: strings.Repeat(" ", 1<<20+1), status: 413},
+		{name: "version 2, a header of too much", path: "/sdk/v2/vardata",
+			user: `{"user_id":"` + strings.Repeat("u", 100<<10) + `"}`, status: 431},
+		{name: "version 2, method", method: "DELETE", path: "/sdk/v2/vardata", status: 405},
+		{name: "a stream: clients poll instead", path: "/sdk/stream/v1/flags", status: 404},
+
 		{name: "no id", path: "/v1/vardata", status: 400},
 		{name: "empty id", path: "/v1/vardata?user_id=&device_id=", status: 400},
 		{name: "numeric id in the context", path: "/v1/vardata?context=" + escape(`{"user_id":7}`), status: 400},
@@ -161,7 +212,14 @@ func TestVardata(t *testing.T) {
 			if tt.method == "" {
 				tt.method = "GET"
 			}
-			res, err := newClient(t).Do(newRequest(t, tt.method, base+tt.path, tt.body))
+			r := newRequest(t, tt.method, base+tt.path, tt.body)
+			if tt.user != "" {
+				r.Header.Set("X-Amp-Exp-User", base64.RawURLEncoding.EncodeToString([]byte(tt.user)))
+			}
+			if tt.flags != "" {
+				r.Header.Set("X-Amp-Exp-Flag-Keys", base64.StdEncoding.EncodeToString([]byte(tt.flags)))
+			}
+			res, err := newClient(t).Do(r)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -227,7 +285,8 @@ func TestAuthorization(t *testing.T) {
 		{"secret", "secret", 401},
 	} {
 		t.Run(tt.key+"/"+tt.header, func(t *testing.T) {
-			for _, path := range []string{"/v1/vardata?user_id=u", "/v1/flags", "/sdk/v2/flags"} {
+			for _, path := range []string{"/v1/vardata?user_id=u", "/sdk/vardata?user_id=u", "/sdk/v2/vardata?user_id=u",
+				"/v1/flags", "/sdk/v2/flags"} {
 				r := httptest.NewRequest("GET", path, nil)
 				r.Header.Set("Authorization", tt.header)
 				w := httptest.NewRecorder()
@@ -254,21 +313,112 @@ func TestTracking(t *testing.T) {
 		{"the proxy tracks regardless", true, func(http.Header) {}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var records []evalserver.Request
-			s := newServer(t, evalserver.Config{Proxy: tt.proxy,
-				Record: func(r evalserver.Request) { records = append(records, r) }})
-			r := newRequest(t, "GET", "/v1/vardata?user_id=u&device_id=d", "")
-			tt.change(r.Header)
-			s.ServeHTTP(httptest.NewRecorder(), r)
-			if len(records) != 1 || records[0].Tracked != tt.want {
-				t.Fatalf("recorded %+v, want one request with Tracked %v", records, tt.want)
+			for _, path := range []string{"/v1/vardata", "/sdk/vardata", "/sdk/v2/vardata"} {
+				var records []evalserver.Request
+				s := newServer(t, evalserver.Config{Proxy: tt.proxy,
+					Record: func(r evalserver.Request) { records = append(records, r) }})
+				r := newRequest(t, "GET", path+"?user_id=u&device_id=d", "")
+				tt.change(r.Header)
+				s.ServeHTTP(httptest.NewRecorder(), r)
+				if len(records) != 1 || records[0].Tracked != tt.want {
+					t.Fatalf("%s: recorded %+v, want one request with Tracked %v", path, records, tt.want)
+				}
+				if r := records[0]; r.UserID != "u" || r.DeviceID != "d" || r.Status != 200 || r.Path != path ||
+					r.RawQuery != "user_id=u&device_id=d" {
+					t.Errorf("%s: recorded %+v", path, r)
+				}
+				if got := s.Stats().Tracked == 1; got != tt.want {
+					t.Errorf("%s: counted as tracked: %v, want %v", path, got, tt.want)
+				}
 			}
-			if r := records[0]; r.UserID != "u" || r.DeviceID != "d" || r.Status != 200 || r.Path != "/v1/vardata" ||
-				r.RawQuery != "user_id=u&device_id=d" {
-				t.Errorf("recorded %+v", r)
+		})
+	}
+}
+
+// A flag of remote evaluation mode is configured for clients only if they ask for it, or if another flag depends on it.
+func TestEvaluationModes(t *testing.T) {
+	e, err := engine.Parse([]byte(`[
+		{"key":"remote","variants":{},"segments":[],"metadata":{"evaluationMode":"remote"}},
+		{"key":"needed","variants":{},"segments":[],"metadata":{"evaluationMode":"remote"}},
+		{"key":"local","variants":{},"segments":[],"dependencies":["needed"],"metadata":{"evaluationMode":"local"}},
+		{"key":"plain","variants":{},"segments":[]}]`), engine.Hosted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		path  string
+		proxy bool
+		want  []string
+	}{
+		{"/v1/flags", false, []string{"remote", "needed", "local", "plain"}},
+		{"/sdk/v2/flags", false, []string{"needed", "local", "plain"}},
+		{"/sdk/v2/flags?v=0", false, []string{"needed", "local", "plain"}},
+		{"/sdk/v2/flags?eval_mode=local", false, []string{"needed", "local", "plain"}},
+		{"/sdk/v2/flags?v=0&eval_mode=remote", false, []string{"remote", "needed", "local", "plain"}},
+		{"/sdk/v2/flags?flag_keys=remote", false, []string{"remote"}},
+		{"/sdk/v2/flags?eval_mode=remote", true, []string{"needed", "local", "plain"}}, // the proxy does not know it
+	} {
+		t.Run(tt.path, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			evalserver.New(e, evalserver.Config{Proxy: tt.proxy}).ServeHTTP(w, newRequest(t, "GET", tt.path, ""))
+			got, err := engine.Parse(w.Body.Bytes(), engine.Hosted)
+			if err != nil {
+				t.Fatalf("%s: %d %s: %v", tt.path, w.Code, w.Body, err)
 			}
-			if got := s.Stats().Tracked == 1; got != tt.want {
-				t.Errorf("counted as tracked: %v, want %v", got, tt.want)
+			keys := []string{}
+			for _, f := range got.Flags() {
+				keys = append(keys, f.Key)
+			}
+			if diff := cmp.Diff(tt.want, keys); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tt.path, diff)
+			}
+		})
+	}
+}
+
+// A browser may send the headers of the clients, and read answers and errors. It asks first, without a key and without
+// tracking anything.
+func TestCORS(t *testing.T) {
+	for _, tt := range []struct {
+		method, path, key string
+		status            int
+		methods           string // that a browser may use, of the answer to an OPTIONS
+	}{
+		{"OPTIONS", "/v1/vardata", "", 204, "GET, POST"},
+		{"OPTIONS", "/sdk/vardata", "", 204, "GET, POST"},
+		{"OPTIONS", "/sdk/v2/vardata?v=0", "", 204, "GET, POST"},
+		{"OPTIONS", "/v1/flags", "", 204, "GET"},
+		{"OPTIONS", "/sdk/v2/flags", "", 204, "GET"},
+		{"OPTIONS", "/nowhere", "", 404, ""},
+		{"GET", "/sdk/v2/flags", "Api-Key k", 200, ""},
+		{"GET", "/sdk/v2/vardata?user_id=u", "Api-Key k", 200, ""},
+		{"GET", "/sdk/v2/vardata?user_id=u", "", 401, ""},
+		{"GET", "/sdk/v2/vardata", "Api-Key k", 400, ""},
+		{"GET", "/nowhere", "Api-Key k", 404, ""},
+	} {
+		t.Run(tt.method+" "+tt.path+" "+tt.key, func(t *testing.T) {
+			s := newServer(t, evalserver.Config{})
+			r := httptest.NewRequest(tt.method, tt.path, nil)
+			r.Header.Set("Origin", "http://localhost:3000")
+			if tt.key != "" {
+				r.Header = newRequest(t, "GET", tt.path, "").Header
+			}
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, r)
+			if w.Code != tt.status || w.Header().Get("Access-Control-Allow-Origin") != "*" ||
+				w.Header().Get("Access-Control-Allow-Methods") != tt.methods {
+				t.Errorf("status %d, headers %v, want %d, any origin, and the methods %q", w.Code, w.Header(), tt.status,
+					tt.methods)
+			}
+			allowed := w.Header().Get("Access-Control-Allow-Headers")
+			for _, name := range []string{"authorization", "x-amp-exp-user", "x-amp-exp-flag-keys", "x-amp-exp-track",
+				"x-amp-exp-exposure-track", "x-amp-exp-library", "content-type"} {
+				if tt.status == 204 && !strings.Contains(allowed, name) {
+					t.Errorf("allowed headers %q, want %s", allowed, name)
+				}
+			}
+			if tt.method == "OPTIONS" && s.Stats().Tracked != 0 {
+				t.Error("an OPTIONS was counted as tracked")
 			}
 		})
 	}
