@@ -41,6 +41,9 @@ func (s *snapshotRun) dryRun(args []string) error {
 		}
 	}
 	config.FlagParam, config.UserAgent = o.server.flagParam, "rollcall/"+version()
+	if o.freshOnly {
+		config.Nonce = s.runID
+	}
 	client, err := amplitude.New(config)
 	if err != nil {
 		return err
@@ -48,7 +51,7 @@ func (s *snapshotRun) dryRun(args []string) error {
 	defer client.Close()
 
 	var longest int
-	var longestRow, requests int64
+	var longestRow, requests, posts int64
 	request := ""
 	tooLong := map[pipeline.Kind]int64{}
 	found, err := in.preflight(ctx, func(row *pipeline.Row) {
@@ -56,7 +59,11 @@ func (s *snapshotRun) dryRun(args []string) error {
 			return
 		}
 		n := client.URLLength(&row.User)
-		if n > amplitude.MaxURLBytes {
+		posted := client.IsPosted(&row.User)
+		if posted {
+			posts++
+		}
+		if n > amplitude.MaxURLBytes && !posted {
 			tooLong[pipeline.KindRequestTooLong]++
 		} else {
 			requests++
@@ -79,7 +86,13 @@ func (s *snapshotRun) dryRun(args []string) error {
 	if o.rate > 0 {
 		fmt.Fprintf(&b, ", about %s at %g/s", roundDuration(requestTime(requests, o.rate)), o.rate)
 	}
-	if longest > 0 {
+	if posts > 0 {
+		fmt.Fprintf(&b, "\nBy POST:      %s", text.Count(posts, "user"))
+	}
+	if tooLong[pipeline.KindRequestTooLong] > 0 {
+		b.WriteString("\n              --method auto sends users whose URL is too long by POST")
+	}
+	if longest > 0 && o.method != "post" {
 		fmt.Fprintf(&b, "\nLongest URL:  %s bytes (row %d; the limit is %s)", text.Thousands(int64(longest)), longestRow,
 			text.Thousands(amplitude.MaxURLBytes))
 	}

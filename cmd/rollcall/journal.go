@@ -185,6 +185,9 @@ func (s *snapshotRun) replay(u *unfinished, src pipeline.Source, sink pipeline.S
 		var request [16]byte
 		if o.Row.Err == nil {
 			request = requests.Request(&o.Row.User)
+			if rec.Attempts > 0 && requests.Posted() {
+				s.posted++
+			}
 		}
 		if rec.Row != o.Row.Number || rec.Request != request {
 			return pipeline.WithHint(fmt.Errorf("row %d: the request is not the one that the journal has the answer to",
@@ -243,6 +246,7 @@ func (s *snapshotRun) countStatuses(rec *journal.Record) {
 type journalSink struct {
 	*journal.Writer
 	requests *amplitude.Replay
+	posted   *int64 // counts users who were asked about by POST
 }
 
 // Write keeps one outcome. It is on the disk a second later.
@@ -250,6 +254,9 @@ func (j *journalSink) Write(o *pipeline.Outcome) error {
 	rec := journal.Record{Row: o.Row.Number, Attempts: o.Attempts, At: o.At, Body: o.Body, Err: o.Err}
 	if o.Row.Err == nil {
 		rec.Request = j.requests.Request(&o.Row.User)
+		if o.Attempts > 0 && j.requests.Posted() {
+			*j.posted++
+		}
 	}
 	return j.Append(&rec)
 }

@@ -39,6 +39,8 @@ type snapshotOptions struct {
 	rate        float64
 	burst       int
 	concurrency int
+	method      string
+	freshOnly   bool // --fresh-answers
 	maxAttempts int
 	maxOutage   time.Duration
 	maxErrors   string
@@ -118,6 +120,8 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.Float64Var(&o.rate, "rate", 100, "`N` requests a second, retries included; 0: no limit [100]")
 		options.IntVar(&o.burst, "burst", 1, "`N` requests that may go at once [1]")
 		options.IntVar(&o.concurrency, "concurrency", 0, "`N` requests in flight at most [1024; 64 with --rate 0]")
+		options.StringVar(&o.method, "method", "get", "`M` auto: users with a URL too long go by POST; get post [get]")
+		options.BoolVar(&o.freshOnly, "fresh-answers", false, "no answer from a cache: each URL has the run's nonce")
 		options.IntVar(&o.maxAttempts, "max-attempts", 5, "`N` attempts for one user [5]")
 		options.DurationVar(&o.maxOutage, "max-outage", 15*time.Minute, "`TIME` how long the API may be out as a whole [15m]")
 		options.StringVar(&o.maxErrors, "max-errors", "", "`N|P%` publish nothing if more users fail")
@@ -201,10 +205,17 @@ func (o *snapshotOptions) check(ctx context.Context, inputs []string) error {
 		{"csv-formulas", o.formulas, []string{"keep", "escape"}},
 		{"layout", o.layout, []string{"long", "wide"}},
 		{"column-names", o.columnNames, []string{"keep", "snake"}},
+		{"method", o.method, []string{"auto", "get", "post"}},
 	} {
 		if !slices.Contains(one.known, one.value) {
 			return usageErrorf("--%s %q is not known: it is one of %s", one.name, one.value, strings.Join(one.known, " "))
 		}
+	}
+	if o.local() && o.method != "get" {
+		return usageErrorf("--method %s is for --evaluator remote: a local run asks about no user", o.method)
+	}
+	if o.local() && o.freshOnly {
+		return usageErrorf("--fresh-answers is for --evaluator remote: a local run asks about no user")
 	}
 	if o.concurrency == 0 {
 		o.concurrency = defaultConcurrency(o.rate)
@@ -232,7 +243,7 @@ func defaultConcurrency(rate float64) int {
 func (o *snapshotOptions) clientConfig() amplitude.Config {
 	return amplitude.Config{
 		FlagKeys: o.flags, Rate: o.rate, Burst: o.burst, Concurrency: o.concurrency, MaxAttempts: o.maxAttempts,
-		MaxOutage: o.maxOutage,
+		MaxOutage: o.maxOutage, Method: amplitude.Method(o.method),
 	}
 }
 

@@ -107,6 +107,7 @@ type preflight struct {
 	local      *localEvaluator // what evaluates in this process instead
 	found      *findings
 	absent     fields              // what the flags read and no user has
+	posts      int64               // users who go by POST
 	completes  *snapshot.Completes // the run that this one completes; nil: it is a run of its own
 
 	bound   map[string]string // the options that the journal is bound to
@@ -164,6 +165,8 @@ type evaluation struct {
 	replayedAttempts, replayedRetries int64
 	replayedStatuses                  map[string]int64
 	lastRow                           int64
+
+	posted int64 // users who were asked about by POST, in all processes
 }
 
 // outputSinks is the outputs behind one sink.
@@ -242,7 +245,8 @@ func (s *snapshotRun) prepare(args []string) error {
 	if s.local != nil {
 		s.absent = s.local.eng.Reads(s.o.flags)
 	}
-	if s.found, err = s.in.preflight(s.env.Soft, s.absent.removePresent); err != nil {
+	s.setNonce()
+	if s.found, err = s.in.preflight(s.env.Soft, s.lookAt); err != nil {
 		return err
 	}
 	s.completes = s.found.completes()
@@ -267,7 +271,24 @@ func (s *snapshotRun) prepare(args []string) error {
 	s.earlier = s.unfinished
 	h := s.earlier.reader.Header()
 	s.runID, s.started, s.resumes = h.RunID, h.StartedAt, s.earlier.reader.Resumes()+1
+	s.setNonce()
 	return nil
+}
+
+// setNonce makes the run's id the nonce of --fresh-answers. A run that goes on keeps it, so what it has the answers to
+// are still the same requests.
+func (s *snapshotRun) setNonce() {
+	if s.o.freshOnly && s.remote != nil {
+		s.remote.SetNonce(s.runID)
+	}
+}
+
+// lookAt is called with each row before the run.
+func (s *snapshotRun) lookAt(row *pipeline.Row) {
+	s.absent.removePresent(row)
+	if row.Err == nil && s.o.method != "get" && s.remote.IsPosted(&row.User) {
+		s.posts++
+	}
 }
 
 // tuneMemory trades memory for time, as a batch job may: with the default of 100 the collector costs a tenth of the
@@ -379,6 +400,9 @@ func (s *snapshotRun) warnOfInput(found *findings, absent fields) {
 	} else if !found.hasLocation && !s.o.server.embedded() {
 		s.con.Warn("no location column: the API will locate every user where this machine is",
 			"map country, region, city, dma or ip_address if a flag targets by location")
+	}
+	if s.posts > 0 {
+		s.con.Log.Info(text.CountIs(s.posts, "user", "goes", "go") + " by POST /sdk/v2/vardata (--method " + s.o.method + ")")
 	}
 	found.ids.warn(s.con, s.in.total)
 	found.warnRagged(s.con, s.o.ragged == "pad")
@@ -521,7 +545,7 @@ func (s *snapshotRun) runPipeline() error {
 	} else {
 		p.Evaluator, p.Workers = s.remote, s.o.concurrency
 		p.Window = min(max(16*p.Workers, minWindow), 4096) // one user's retries must not hold up the others
-		p.Sink = append(sinks.Multi{stoppable{&journalSink{s.journal, s.remote.Replay()}}}, p.Sink)
+		p.Sink = append(sinks.Multi{stoppable{&journalSink{s.journal, s.remote.Replay(), &s.posted}}}, p.Sink)
 		if s.stream != nil {
 			p.Sink = sinks.Multi{p.Sink, stoppable{flusher{s.stream}}}
 		}
@@ -583,7 +607,7 @@ func (s *snapshotRun) checkTracking() error {
 		s.noTrack = amplitude.Unproven
 		return nil
 	}
-	t, err := s.remote.Preflight(s.env.Soft)
+	t, err := s.remote.Preflight(s.env.Soft, s.posts > 0)
 	if err != nil {
 		return err
 	}
@@ -670,6 +694,9 @@ func (s *snapshotRun) explainStop(err error) error {
 func (s *snapshotRun) manifest() *snapshot.Manifest {
 	t := s.tally
 	s.reportUnasked()
+	if t.Failed[pipeline.KindRequestTooLong] > 0 && s.o.method == "get" {
+		s.con.Log.Info("--method auto sends such users by POST whose URL is too long")
+	}
 	m := &snapshot.Manifest{
 		Format: snapshot.ManifestFormat, RunID: s.runID, Version: version(), StartedAt: s.started.UTC(),
 		FinishedAt: clock().UTC(), Resumes: s.resumes,
@@ -691,6 +718,9 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 	m.NoTrack = string(s.noTrack)
 	m.FlagChanges = s.changes
 	m.Requests = summarizeRequests(stats)
+	if s.o.method != "get" {
+		m.Requests.Method, m.Requests.Posted = s.o.method, s.posted
+	}
 	m.Requests.Sent += s.replayedAttempts
 	m.Requests.Retries += s.replayedRetries
 	for status, n := range s.replayedStatuses {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -22,6 +23,7 @@ type parser struct {
 	dec  jsontext.Decoder
 	in   bytes.Buffer
 	text string
+	v2   bool // see parseV2
 }
 
 func (p *parser) reset(body []byte) error {
@@ -111,6 +113,27 @@ func (p *parser) parseVariants(body []byte, text string, size int) ([]pipeline.V
 		return nil, syntaxError(err)
 	}
 	return variants, p.expectEnd()
+}
+
+// parseV2 reads an answer of /sdk/v2/vardata, and returns what /v1/vardata answers: without defaults, flags that are not
+// deployed, and groups.
+func (p *parser) parseV2(body []byte, text string, size int) ([]pipeline.Variant, error) {
+	p.v2 = true
+	defer func() { p.v2 = false }()
+	variants, err := p.parseVariants(body, text, size)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(variants, func(v pipeline.Variant) bool { return isLeftOut(v.Metadata) }), nil
+}
+
+// groupTypes are the types of flags that exist only for other flags to depend on.
+var groupTypes = []string{"mutual-exclusion-group", "holdout-group", "release-group"}
+
+// isLeftOut reports whether /v1/vardata does not answer a variant with that metadata.
+func isLeftOut(metadata string) bool {
+	return findMember(metadata, "default") == "true" || findMember(metadata, "deployed") == "false" ||
+		slices.Contains(groupTypes, findText(metadata, "flagType"))
 }
 
 func containsFlag(variants []pipeline.Variant, flag string) bool {
@@ -246,7 +269,7 @@ func (p *parser) parseVariant(v *pipeline.Variant) error {
 		v.ExperimentKey = findText(v.Metadata, "experimentKey") // as Amplitude's clients do
 	}
 	if !hasKey {
-		if !hasValue {
+		if !hasValue && !(p.v2 && isLeftOut(v.Metadata)) {
 			return errors.New("a variant has neither key nor value")
 		}
 		v.Key = v.Value

@@ -26,8 +26,8 @@ const (
 
 // attempt is the memory for one Evaluate at a time, kept for the next one.
 type attempt struct {
-	query, scratch []byte
-	*lane          // while a request is in flight; else nil
+	buffers
+	*lane // while a request is in flight; else nil
 
 	// The result.
 	text     string
@@ -104,7 +104,7 @@ func (c *Client) newWire(ctx context.Context, call *call) *wire {
 	w.timer = time.AfterFunc(c.timeout, func() { w.cancel(errTimeout) })
 	w.timer.Stop()
 	w.req = (&http.Request{
-		Method: http.MethodGet, URL: &w.url, Host: w.url.Host, Header: call.header,
+		Method: call.method, URL: &w.url, Host: w.url.Host, Header: call.header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Close: c.distrusted.Load(),
 	}).WithContext(w.ctx)
 	return w
@@ -173,21 +173,24 @@ func (l *lane) releaseWire() {
 	}
 }
 
-// send makes one request and reads its answer; call.check checks the body of a 200. It returns an error only if ctx is
-// done.
-func (c *Client) send(ctx context.Context, a *attempt, call *call, query string) (result, error) {
+// send makes one request and reads its answer; the call's check checks the body of a 200. It returns an error only if
+// ctx is done.
+func (c *Client) send(ctx context.Context, a *attempt, req request) (result, error) {
 	a.lane = c.lanes.takeLane()
 	defer func() {
 		c.lanes.giveBack(a.lane)
 		a.lane = nil
 	}()
-	w := a.wire
+	w, call := a.wire, req.call
 	if w == nil || w.parent != ctx.Done() || w.call != call {
 		a.releaseWire()
 		w = c.newWire(ctx, call)
 		a.wire = w
 	}
-	w.url.RawQuery = query
+	w.url.RawQuery = req.query
+	if call.method == http.MethodPost { // without GetBody: net/http cannot send it again by itself
+		w.req.Body, w.req.ContentLength = io.NopCloser(strings.NewReader(req.body)), int64(len(req.body))
+	}
 	w.conns.Store(0)
 	w.wrote.Store(0)
 	start := time.Now()

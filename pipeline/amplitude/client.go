@@ -1,6 +1,7 @@
 package amplitude
 
 import (
+	"cmp"
 	"context"
 	crand "crypto/rand"
 	"crypto/tls"
@@ -14,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,6 +31,8 @@ type Config struct {
 	KeySource string   // where the key came from, for the message when it is refused
 	FlagKeys  []string // which flags to evaluate; empty: all of the deployment
 	FlagParam string   // the name of their parameter: "flag_keys" (the default) or "flag_key"
+	Method    Method   // which users are asked about by POST; none by default
+	Nonce     string   // added to each URL about a user, so that no cache answers; "": none
 
 	Rate        float64       // attempts a second; 0: no limit
 	Burst       int           // how many of them may go at once; at least 1
@@ -49,12 +53,14 @@ type Config struct {
 
 // Client asks the Evaluation API. It is a [pipeline.Evaluator], and safe for concurrent use.
 type Client struct {
-	vardata                  call
+	vardata, post            call            // about a user
 	flags                    map[string]call // by path; see FlagConfigs
 	status, flagsV1, flagsV2 call            // for Preflight
 
 	flagList    []byte // the parameter, ready to be appended
 	flagCount   int
+	method      Method
+	nonce       string
 	now         func() time.Time // dates answers, and nothing else
 	timeout     time.Duration
 	maxAttempts int
@@ -71,17 +77,52 @@ type Client struct {
 	firstRest     time.Duration
 	rested        sync.Once   // done before the first HTTP/1 connection is used for a second request
 	distrusted    atomic.Bool // the server sent an unrequested answer: no connection is used twice
-	known         ring        // the queries for users who were answered
+	known         ring        // the requests about users who were answered
 }
 
 // call is one kind of request.
 type call struct {
 	endpoint
+	method  string
 	header  http.Header // shared by all requests, so never written to
 	max     int64       // bytes of an answer
 	check   func(*attempt) error
 	circuit *circuit
+	ofUser  bool // it is about a user
 }
+
+// request is one request, but for a nonce.
+type request struct {
+	call  *call
+	query string
+	body  string // of a POST
+}
+
+// withNonce returns the request with a parameter that no server reads. With another value each time, no cache has its
+// URL.
+func (r request) withNonce(nonce string) request {
+	if nonce == "" {
+		return r
+	}
+	if r.query != "" {
+		r.query += "&"
+	}
+	r.query += nonceParam + nonce
+	return r
+}
+
+// Method says how a client asks about users. The values are those of --method.
+type Method string
+
+// The values of Method.
+const (
+	MethodGet  Method = "get"  // all by GET /v1/vardata; a user whose URL is too long fails
+	MethodAuto Method = "auto" // those whose URL is too long by POST /sdk/v2/vardata
+	MethodPost Method = "post" // all by POST
+)
+
+// Methods are all methods.
+var Methods = []Method{MethodGet, MethodAuto, MethodPost}
 
 var _ pipeline.Evaluator = (*Client)(nil)
 
@@ -100,6 +141,12 @@ func New(cfg Config) (*Client, error) {
 	case !(cfg.Rate >= 0) || cfg.Burst < 0 || cfg.Concurrency < 0 || cfg.Timeout < 0 || cfg.MaxAttempts < 0 ||
 		cfg.MaxOutage < 0:
 		return nil, errors.New("the client's limits must not be negative")
+	}
+	if cfg.Method == "" {
+		cfg.Method = MethodGet
+	}
+	if !slices.Contains(Methods, cfg.Method) {
+		return nil, fmt.Errorf("%q is not a valid method", cfg.Method)
 	}
 	for _, flag := range cfg.FlagKeys {
 		if flag == "" || strings.Contains(flag, ",") {
@@ -131,7 +178,7 @@ func New(cfg Config) (*Client, error) {
 		cfg.Now = time.Now
 	}
 	c := &Client{
-		flagList: appendFlags(nil, param, cfg.FlagKeys), flagCount: len(cfg.FlagKeys),
+		flagList: appendFlags(nil, param, cfg.FlagKeys), flagCount: len(cfg.FlagKeys), method: cfg.Method, nonce: cfg.Nonce,
 		now: cfg.Now, timeout: cfg.Timeout, maxAttempts: cfg.MaxAttempts, transport: cfg.RoundTripper,
 		limiter: newLimiter(cfg.Rate, cfg.Burst), firstRest: firstRest,
 		preflightTime: cfg.PreflightTime,
@@ -144,17 +191,20 @@ func New(cfg Config) (*Client, error) {
 	if !cfg.Key.IsZero() {
 		keyed["Authorization"] = []string{"Api-Key " + cfg.Key.Secret()}
 	}
-	c.vardata = call{header: keyed, max: maxAnswer, check: c.checkVariants, circuit: c.circuit}
+	c.vardata = call{header: keyed, max: maxAnswer, check: c.checkVariants, circuit: c.circuit, ofUser: true}
+	c.post = call{method: http.MethodPost, header: postHeader(keyed, cfg.FlagKeys), max: maxAnswer, check: c.checkV2,
+		circuit: c.circuit, ofUser: true}
 	c.status = call{header: keyless, max: maxDrain, check: func(*attempt) error { return nil }, circuit: c.circuit}
 	c.flagsV1 = call{header: keyed, max: maxAnswer, circuit: c.circuit,
 		check: func(a *attempt) error { return a.parser.parseArray(a.body) }}
 	c.flagsV2 = c.flagsV1
-	for to, path := range map[*call]string{&c.vardata: "/v1/vardata", &c.status: "/status", &c.flagsV1: pathFlagsV1,
+	for to, path := range map[*call]string{&c.vardata: "/v1/vardata", &c.post: pathPost, &c.status: "/status", &c.flagsV1: pathFlagsV1,
 		&c.flagsV2: pathFlagsV2} {
 		var err error
 		if to.endpoint, err = newEndpoint(cfg.BaseURL, path); err != nil {
 			return nil, err
 		}
+		to.method = cmp.Or(to.method, http.MethodGet)
 	}
 	c.flags = map[string]call{pathFlagsV1: c.flagsV1, pathFlagsV2: c.flagsV2}
 	for path, get := range c.flags {
@@ -261,12 +311,11 @@ func (c *Client) Evaluate(ctx context.Context, u *pipeline.User) (pipeline.Answe
 	}
 	a := c.getAttempt()
 	defer c.putAttempt(a)
-	a.query, a.scratch = appendQuery(a.query[:0], a.scratch, u, c.flagList)
-	query := string(a.query)
-	if n := len(c.vardata.text) + 1 + len(query); n > MaxURLBytes {
-		return pipeline.Answer{}, tooLongError(n, query)
+	req, length := c.buildRequest(&a.buffers, u)
+	if req.call == &c.vardata && length > MaxURLBytes {
+		return pipeline.Answer{}, tooLongError(length, req.query)
 	}
-	attempts, err := c.sendUntilDecided(ctx, a, &c.vardata, query)
+	attempts, err := c.sendUntilDecided(ctx, a, req)
 	if err != nil {
 		return pipeline.Answer{}, err
 	}
@@ -276,9 +325,12 @@ func (c *Client) Evaluate(ctx context.Context, u *pipeline.User) (pipeline.Answe
 // Known tells the client of a user who was answered with this key in an earlier part of the run. See
 // Client.askKnownUser.
 func (c *Client) Known(u *pipeline.User) {
-	query, _ := appendQuery(nil, nil, u, c.flagList)
-	c.known.addUser(string(query))
+	req, _ := c.buildRequest(new(buffers), u)
+	c.known.addUser(req)
 }
+
+// SetNonce replaces [Config.Nonce]. Nothing may have been asked yet.
+func (c *Client) SetNonce(nonce string) { c.nonce = nonce }
 
 // Stop ends all sending and returns the number of requests in flight. Their users are still answered; for the others
 // Evaluate returns [pipeline.ErrStopped].
@@ -305,13 +357,13 @@ func (c *Client) askKnownUser(ctx context.Context, a *attempt) (apiState, error)
 // askKnownUserWith is askKnownUser with the permission to send the first request.
 func (c *Client) askKnownUserWith(ctx context.Context, a *attempt, t ticket) (apiState, error) {
 	for n := 1; ; {
-		query, size := c.known.currentUser()
-		r, err := c.sendCounted(ctx, a, &c.vardata, query+"&"+nonceParam+crand.Text())
+		req, size := c.known.currentUser()
+		r, err := c.sendCounted(ctx, a, req.withNonce(crand.Text()))
 		if err != nil {
 			c.circuit.returnTicket(t)
 			return apiAway, err
 		}
-		d := decide(state{path: c.vardata.url.Path, known: true, probe: true, spent: 1, bad: maxBad + 1, denied: maxDenied +
+		d := decide(state{path: req.call.url.Path, known: true, probe: true, spent: 1, bad: maxBad + 1, denied: maxDenied +
 			1}, r, a.at, 0)
 		failed := d.action == actionOutage
 		if failed {
@@ -340,26 +392,26 @@ func (c *Client) askKnownUserWith(ctx context.Context, a *attempt, t ticket) (ap
 	}
 }
 
-// ring is the last few users who were answered, by their queries. The zero ring is empty. It is safe for concurrent
+// ring is the last few users who were answered, by their requests. The zero ring is empty. It is safe for concurrent
 // use.
 type ring struct {
-	mu      sync.Mutex
-	queries [16]string
-	size    int
-	oldest  int // where the next one goes
-	current int // the one to ask about
+	mu       sync.Mutex
+	requests [16]request
+	size     int
+	oldest   int // where the next one goes
+	current  int // the one to ask about
 }
 
 // addUser replaces the oldest user.
-func (r *ring) addUser(query string) {
+func (r *ring) addUser(req request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if slices.Contains(r.queries[:r.size], query) {
+	if slices.Contains(r.requests[:r.size], req) {
 		return
 	}
-	r.size = min(r.size+1, len(r.queries))
-	r.queries[r.oldest] = query
-	r.oldest = (r.oldest + 1) % len(r.queries)
+	r.size = min(r.size+1, len(r.requests))
+	r.requests[r.oldest] = req
+	r.oldest = (r.oldest + 1) % len(r.requests)
 }
 
 func (r *ring) isEmpty() bool {
@@ -368,11 +420,11 @@ func (r *ring) isEmpty() bool {
 	return r.size == 0
 }
 
-// currentUser returns the query of the user to ask about, and how many users there are.
-func (r *ring) currentUser() (query string, size int) {
+// currentUser returns the request about the user to ask about, and how many users there are.
+func (r *ring) currentUser() (req request, size int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.queries[r.current], r.size
+	return r.requests[r.current], r.size
 }
 
 // moveOn makes the next user the current one.
@@ -383,9 +435,9 @@ func (r *ring) moveOn() {
 }
 
 // sendCounted is send, but also counts the request as in flight.
-func (c *Client) sendCounted(ctx context.Context, a *attempt, call *call, query string) (result, error) {
+func (c *Client) sendCounted(ctx context.Context, a *attempt, req request) (result, error) {
 	defer c.counters.beginRequest()()
-	return c.send(ctx, a, call, query)
+	return c.send(ctx, a, req)
 }
 
 func (c *Client) checkVariants(a *attempt) (err error) {
@@ -393,12 +445,21 @@ func (c *Client) checkVariants(a *attempt) (err error) {
 	return err
 }
 
+func (c *Client) checkV2(a *attempt) (err error) {
+	a.variants, err = a.parser.parseV2(a.body, a.text, c.flagCount)
+	return err
+}
+
 // sendUntilDecided makes attempts and does what decide says, until the user or the run is done. Its error is a
 // *pipeline.UserError, or one that ends the run.
-func (c *Client) sendUntilDecided(ctx context.Context, a *attempt, call *call, query string) (attempts int, err error) {
-	s := state{path: call.url.Path, max: c.maxAttempts}
+func (c *Client) sendUntilDecided(ctx context.Context, a *attempt, req request) (attempts int, err error) {
+	call, plain := req.call, req
+	if call.ofUser {
+		req = req.withNonce(c.nonce)
+	}
+	s := state{path: call.url.Path, post: call == &c.post, max: c.maxAttempts}
 	for {
-		s.known = call == &c.vardata && !c.known.isEmpty()
+		s.known = call.ofUser && !c.known.isEmpty()
 		if s.known && attempts > 0 && s.nextIsLast() { // no time for a backoff in between, in which an outage could begin
 			if s.api, err = c.askKnownUser(ctx, a); err != nil {
 				return attempts, err
@@ -420,15 +481,15 @@ func (c *Client) sendUntilDecided(ctx context.Context, a *attempt, call *call, q
 		if attempts++; attempts > 1 {
 			c.counters.retries.Add(1)
 		}
-		r, err := c.sendCounted(ctx, a, call, query)
+		r, err := c.sendCounted(ctx, a, req)
 		if err != nil {
 			call.circuit.returnTicket(t)
 			return attempts, err
 		}
-		if call == &c.vardata && r.status == http.StatusOK && r.bad == "" {
-			c.known.addUser(query) // before the circuit lets others go
+		if call.ofUser && r.status == http.StatusOK && r.bad == "" {
+			c.known.addUser(plain) // before the circuit lets others go
 		}
-		s.known = call == &c.vardata && !c.known.isEmpty()
+		s.known = call.ofUser && !c.known.isEmpty()
 		s.countResult(r)
 		d := decide(s, r, a.at, rand.Float64())
 		if s.outage, err = call.circuit.noteResult(t, d, r); err != nil {
@@ -458,25 +519,38 @@ func (c *Client) sendUntilDecided(ctx context.Context, a *attempt, call *call, q
 	}
 }
 
-// URLLength returns the length of the URL for u in bytes. Beyond [MaxURLBytes], Evaluate fails without sending it.
+// URLLength returns the length of the URL for u in bytes, if it goes by GET. Beyond [MaxURLBytes], Evaluate does not
+// send it: see [Method].
 func (c *Client) URLLength(u *pipeline.User) int {
 	query, _ := appendQuery(nil, nil, u, c.flagList)
-	return len(c.vardata.text) + 1 + len(query)
+	return c.urlLength(string(query))
+}
+
+// IsPosted reports whether u goes by POST.
+func (c *Client) IsPosted(u *pipeline.User) bool {
+	if c.method == MethodGet || u.UserID == "" && u.DeviceID == "" {
+		return false
+	}
+	return c.method == MethodPost || c.URLLength(u) > MaxURLBytes
 }
 
 // Describe returns the whole request for u as HTTP/1.1 sends it, without the key.
 func (c *Client) Describe(u *pipeline.User) string {
-	query, _ := appendQuery(nil, nil, u, c.flagList)
-	to := c.vardata.url
-	to.RawQuery = string(query)
+	req, _ := c.buildRequest(new(buffers), u)
+	req = req.withNonce(c.nonce)
+	to := req.call.url
+	to.RawQuery = req.query
 	var b strings.Builder
-	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\n", to.RequestURI(), to.Host)
-	h := c.vardata.header.Clone()
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", req.call.method, to.RequestURI(), to.Host)
+	h := req.call.header.Clone()
 	if h.Get("Authorization") != "" {
 		h.Set("Authorization", "Api-Key "+hiddenKey)
 	}
+	if req.body != "" {
+		h.Set("Content-Length", strconv.Itoa(len(req.body)))
+	}
 	_ = h.Write(&b)
-	_, _ = io.WriteString(&b, "\r\n")
+	_, _ = io.WriteString(&b, "\r\n"+req.body)
 	return b.String()
 }
 

@@ -120,18 +120,18 @@ func (c *Client) getFlags(ctx context.Context, req FlagConfigsRequest, path, que
 		outage = c.circuit.maxOutage
 	}
 	get.circuit = newCircuit(outage, c.circuit.source, c.circuit.log)
-	parts := []string{string(c.flagList), query, ""}
+	parts := []string{string(c.flagList), query}
+	r := request{call: &get, query: strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), "&")}
 	if req.Fresh {
-		parts[2] = nonceParam + rand.Text()
+		r = r.withNonce(rand.Text())
 	}
-	parts = slices.DeleteFunc(parts, func(part string) bool { return part == "" })
 	var bad error // what the last body is, if it is no array
 	get.check = func(a *attempt) error {
 		bad = a.parser.parseArray(a.body)
 		return bad
 	}
 	a := &attempt{}
-	_, err := c.sendUntilDecided(ctx, a, &get, strings.Join(parts, "&"))
+	_, err := c.sendUntilDecided(ctx, a, r)
 	if failure, ok := errors.AsType[*pipeline.UserError](err); ok { // there is no user
 		return nil, &flagsError{path: get.url.Path, message: failure.Message, otherKind: bad != nil && bad != errTruncated}
 	}

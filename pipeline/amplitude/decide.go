@@ -53,6 +53,7 @@ const (
 // state is what decide knows besides the result of an attempt.
 type state struct {
 	path    string
+	post    bool // it is a POST
 	max     int  // attempts for one user
 	spent   int  // attempts that count against max, this one included
 	bad     int  // unusable answers, this one included
@@ -157,8 +158,11 @@ func decide(s state, r result, now time.Time, jitter float64) decision {
 	case r.status == http.StatusUnauthorized, r.status == http.StatusForbidden && !s.known:
 		return decision{action: actionRefuse}
 	case isDenial(r.status) && !s.known:
-		return decision{action: actionFatal, err: pipeline.WithHint(&ServerError{r.status, s.path},
-			"is --server the base URL of the Evaluation API?")}
+		hint := "is --server the base URL of the Evaluation API?"
+		if s.post {
+			hint += " It may not take a POST: leave --method out"
+		}
+		return decision{action: actionFatal, err: pipeline.WithHint(&ServerError{r.status, s.path}, hint)}
 	case isDenial(r.status):
 		if s.denied > maxDenied || s.spent >= s.max {
 			return giveUp(s, r, pipeline.KindRejected, rejectedMessage(r)+", but answered for other users")

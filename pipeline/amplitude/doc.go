@@ -3,7 +3,8 @@
 // [Client] is a [pipeline.Evaluator]. One Evaluate is, in this order:
 //
 //  1. The user is converted to its canonical query (query.go), because the CDN in front of the API caches exact URLs. A
-//     URL that is too long is that user's failure, and nothing is sent.
+//     URL that is too long is that user's failure, and nothing is sent, unless [Config.Method] sends it by POST
+//     (request.go). [Config.Nonce] is not a part of the canonical request.
 //  2. The circuit (circuit.go) admits the attempt. It holds what all users share: that the very first request
 //     goes alone, a pause that the API asked for, an outage, the error that ended the run. Then the limiter (limit.go)
 //     lets it go, when the rate allows.

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -118,7 +119,7 @@ func TestEveryKindOfRequestSaysNoTrack(t *testing.T) {
 	})
 	key, _ := NewKey(canary)
 	c := newClient(t, Config{BaseURL: base, Key: key, UserAgent: "rollcall/test"})
-	if got, err := c.Preflight(t.Context()); err != nil || got.NoTrack != Local {
+	if got, err := c.Preflight(t.Context(), false); err != nil || got.NoTrack != Local {
 		t.Fatalf("Preflight = %+v, %v", got, err)
 	}
 	if _, err := c.Evaluate(t.Context(), &pipeline.User{UserID: "u"}); err != nil {
@@ -540,7 +541,7 @@ func TestConnectionsThatWaitingDoesNotMend(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := newClient(t, Config{BaseURL: tt.base, RoundTripper: tt.rt})
 			errs := evaluateUsers(t.Context(), c, 100, 64)
-			_, err := newClient(t, Config{BaseURL: tt.base, RoundTripper: tt.rt}).Preflight(t.Context())
+			_, err := newClient(t, Config{BaseURL: tt.base, RoundTripper: tt.rt}).Preflight(t.Context(), false)
 			for _, err := range append(errs, err) {
 				ce, ok := errors.AsType[*ConnectError](err)
 				if !ok || ce.Class != tt.class || pipeline.Hint(err) == "" || strings.Contains(err.Error(), "SECRET") {
@@ -569,24 +570,32 @@ func TestDescribe(t *testing.T) {
 
 // TestDescribeIsWhatIsSent compares the description with what arrives.
 func TestDescribeIsWhatIsSent(t *testing.T) {
-	var got string
-	base := rawServer(t, func(conn net.Conn, _ int, r *http.Request) bool {
-		h := r.Header.Clone()
-		h.Set("Authorization", strings.Replace(h.Get("Authorization"), canary, "[key]", 1))
-		var b bytes.Buffer
-		fmt.Fprintf(&b, "%s %s %s\r\nHost: %s\r\n", r.Method, r.RequestURI, r.Proto, r.Host)
-		_ = h.Write(&b)
-		got = b.String() + "\r\n"
-		return writeOK(conn, "{}")
-	})
-	key, _ := NewKey(canary)
-	c := newClient(t, Config{BaseURL: base, Key: key})
-	u := benchUser()
-	if _, err := c.Evaluate(t.Context(), u); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(got, c.Describe(u)); diff != "" {
-		t.Errorf("(-sent +described):\n%s", diff)
+	for _, method := range Methods {
+		t.Run(string(method), func(t *testing.T) {
+			var got string
+			base := rawServer(t, func(conn net.Conn, _ int, r *http.Request) bool {
+				h := r.Header.Clone()
+				h.Set("Authorization", strings.Replace(h.Get("Authorization"), canary, "[key]", 1))
+				body, _ := io.ReadAll(r.Body)
+				if len(body) > 0 {
+					h.Set("Content-Length", strconv.Itoa(len(body)))
+				}
+				var b bytes.Buffer
+				fmt.Fprintf(&b, "%s %s %s\r\nHost: %s\r\n", r.Method, r.RequestURI, r.Proto, r.Host)
+				_ = h.Write(&b)
+				got = b.String() + "\r\n" + string(body)
+				return writeOK(conn, "{}")
+			})
+			key, _ := NewKey(canary)
+			c := newClient(t, Config{BaseURL: base, Key: key, Method: method, Nonce: "n-1", FlagKeys: []string{"f"}})
+			u := benchUser()
+			if _, err := c.Evaluate(t.Context(), u); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(got, c.Describe(u)); diff != "" {
+				t.Errorf("(-sent +described):\n%s", diff)
+			}
+		})
 	}
 }
 

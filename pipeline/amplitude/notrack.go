@@ -64,10 +64,12 @@ func (s *sign) describe() string {
 
 // Preflight finds out whether the server honours the no-track headers. Amplitude's self-hosted proxy does not, and it
 // answers GET /status with OK, and GET /sdk/v2/flags, but not GET /v1/flags. The first is asked without the key, the
-// others with it, as /v1/vardata will be; they are only asked of servers that are not on this machine.
+// others with it, as /v1/vardata will be; they are only asked of servers that are not on this machine. posts says that
+// users will be asked about by POST, too: to another path, which a gateway may pass on to another server than /v1, so
+// what is known of /v1 does not prove that a server honours no-track there.
 //
 // An error ends the run. It is not an error if there is no answer within PreflightTime.
-func (c *Client) Preflight(ctx context.Context) (Tracking, error) {
+func (c *Client) Preflight(ctx context.Context, posts bool) (Tracking, error) {
 	if c.Documented() {
 		return Tracking{NoTrack: Honoured}, nil
 	}
@@ -100,7 +102,7 @@ func (c *Client) Preflight(ctx context.Context) (Tracking, error) {
 				break // the others will not be answered either
 			}
 		}
-		t, decided := judgeSigns(signs, local)
+		t, decided := judgeSigns(signs, local, posts)
 		wait := probeFirst << min(n, 10)
 		if decided || left <= wait {
 			return t, nil
@@ -126,7 +128,7 @@ func (c *Client) requestSign(ctx context.Context, a *attempt, s *sign, most time
 	if s.call != &c.status {
 		query = string(c.flagList)
 	}
-	r, err := c.send(within, a, s.call, query)
+	r, err := c.send(within, a, request{call: s.call, query: query})
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -138,7 +140,7 @@ func (c *Client) requestSign(ctx context.Context, a *attempt, s *sign, most time
 }
 
 // judgeSigns returns what the signs prove. decided reports that further answers would not change that.
-func judgeSigns(signs []sign, local bool) (t Tracking, decided bool) {
+func judgeSigns(signs []sign, local, posts bool) (t Tracking, decided bool) {
 	var seen []string
 	decided = true
 	for i := range signs {
@@ -160,6 +162,8 @@ func judgeSigns(signs []sign, local bool) (t Tracking, decided bool) {
 	switch {
 	case v1.r.status == http.StatusNotFound && v2.isGood():
 		return Tracking{NoTrack: Ignored, Seen: "GET /sdk/v2/flags, but not GET /v1/flags,"}, true
+	case posts:
+		t.Seen += "; none is about POST " + pathPost
 	case v1.isGood():
 		t.NoTrack = Honoured
 	}

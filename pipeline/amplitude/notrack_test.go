@@ -138,7 +138,7 @@ func TestPreflight(t *testing.T) {
 					c.Known(&pipeline.User{UserID: "u"})
 				}
 				start := time.Now()
-				got, err := c.Preflight(t.Context())
+				got, err := c.Preflight(t.Context(), false)
 				if err != nil || got.NoTrack != tt.want || !strings.Contains(got.Seen, tt.seen) {
 					t.Errorf("Preflight = %+v, %v; want %s, seen %q", got, err, tt.want, tt.seen)
 				}
@@ -162,13 +162,48 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
+// TestPreflightOfPosts: what a server answers to /v1 proves nothing about the path of a POST.
+func TestPreflightOfPosts(t *testing.T) {
+	for _, tt := range []struct {
+		name, base string
+		status     string // the answer of GET /status
+		want       NoTrack
+		seen       string
+	}{
+		{"us", "https://api.lab.amplitude.com", "OK", Honoured, ""},
+		{"the API behind a CDN", "https://experiment.example.com", "no", Unproven,
+			"GET /v1/flags: status 200, GET /sdk/v2/flags: status 200; none is about POST /sdk/v2/vardata"},
+		{"the proxy", "https://experiment.example.com", "OK", Ignored, "GET /status"},
+		{"this machine", "http://127.0.0.1:8787", "no", Local, "GET /status"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &fake{answer: func(_ int, r *http.Request) (int, http.Header, string, error) {
+					if r.URL.Path == "/status" {
+						return 200, nil, tt.status, nil
+					}
+					return 200, nil, "[]", nil
+				}}
+				c, err := New(Config{BaseURL: tt.base, Method: MethodAuto, RoundTripper: f})
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := c.Preflight(t.Context(), true)
+				if err != nil || got.NoTrack != tt.want || !strings.Contains(got.Seen, tt.seen) {
+					t.Errorf("Preflight = %+v, %v; want %s, seen %q", got, err, tt.want, tt.seen)
+				}
+			})
+		})
+	}
+}
+
 func TestPreflightEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{latency: time.Hour}
 		c := newFake(t, Config{}, f)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		defer time.AfterFunc(time.Second, func() { cancel(errors.New("enough")) }).Stop()
-		if got, err := c.Preflight(ctx); err == nil || err.Error() != "enough" {
+		if got, err := c.Preflight(ctx, false); err == nil || err.Error() != "enough" {
 			t.Errorf("Preflight = %+v, %v; want the cause of the cancellation", got, err)
 		}
 	})
@@ -179,7 +214,7 @@ func TestPreflightOfAnUnknownHost(t *testing.T) {
 		f := &fake{answer: func(int, *http.Request) (int, http.Header, string, error) {
 			return 0, nil, "", &net.DNSError{Err: "no such host", Name: "example.com", IsNotFound: true}
 		}}
-		got, err := newFake(t, Config{}, f).Preflight(t.Context())
+		got, err := newFake(t, Config{}, f).Preflight(t.Context(), false)
 		if _, ok := errors.AsType[*ConnectError](err); !ok || len(f.sent) != 1 {
 			t.Errorf("Preflight = %+v, %v after %d requests; want a ConnectError after one", got, err, len(f.sent))
 		}

@@ -776,21 +776,21 @@ func TestRing(t *testing.T) {
 	}
 	for i := range 100 {
 		for range 2 { // a second time changes nothing
-			r.addUser(fmt.Sprint(i / 2))
+			r.addUser(request{query: fmt.Sprint(i / 2)})
 		}
-		if query, size := r.currentUser(); query == "" || size != min(i/2+1, len(r.queries)) || r.isEmpty() {
-			t.Fatalf("after %d users: %q of %d", i/2+1, query, size)
+		if req, size := r.currentUser(); req.query == "" || size != min(i/2+1, len(r.requests)) || r.isEmpty() {
+			t.Fatalf("after %d users: %q of %d", i/2+1, req.query, size)
 		}
 	}
 	seen := map[string]bool{}
-	for range r.queries {
-		query, _ := r.currentUser()
-		seen[query] = true
+	for range r.requests {
+		req, _ := r.currentUser()
+		seen[req.query] = true
 		r.moveOn()
 	}
-	for i := range r.queries {
+	for i := range r.requests {
 		if last := fmt.Sprint(49 - i); !seen[last] {
-			t.Errorf("user %s is not in %v, want the last %d", last, seen, len(r.queries))
+			t.Errorf("user %s is not in %v, want the last %d", last, seen, len(r.requests))
 		}
 	}
 }

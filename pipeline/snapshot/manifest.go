@@ -99,6 +99,11 @@ type Requests struct {
 	Statuses  map[string]int64 `json:"statuses"` // by HTTP status, the class of a network error, or StatusUnknown
 	PerSecond float64          `json:"per_second"`
 	Latency   Latency          `json:"latency_ms"`
+
+	// Method says how users were asked about: "auto" (those whose URL is too long by POST /sdk/v2/vardata) or "post" (all).
+	// "": all by GET /v1/vardata. Posted counts the users who went by POST.
+	Method string `json:"method,omitempty"`
+	Posted int64  `json:"users_by_post,omitempty"`
 }
 
 // StatusUnknown is the status of attempts of earlier processes that the journal does not have: all but the last of a
