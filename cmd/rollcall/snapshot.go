@@ -777,13 +777,21 @@ func (s *snapshotRun) reportUnasked() {
 		return
 	}
 	s.con.Warn(dropped+": "+text.List(others, 10),
-		"this server may not know --flag-param "+s.o.server.flagParam+": try "+other)
+		"this server may not know --flag-param "+s.o.server.flagParam+": try --flag-param "+other)
 }
 
-// neededFlags returns a function that reports whether an asked flag depends on a flag, as far as the server's flag
-// configurations are known.
+// neededFlags returns a function that reports whether an asked flag depends on a flag. known is false unless the server
+// gave the flag configurations of all asked flags.
 func (s *snapshotRun) neededFlags() (isNeeded func(flag string) bool, known bool) {
-	return func(string) bool { return false }, false
+	var versions map[string]pipeline.FlagVersion // of the asked flags, and of those that they depend on
+	if s.binding.Flags != nil {
+		versions = s.binding.Flags.Flags
+	}
+	isNeeded = func(flag string) bool {
+		_, ok := versions[flag]
+		return ok
+	}
+	return isNeeded, !slices.ContainsFunc(s.o.flags, func(asked string) bool { return !isNeeded(asked) })
 }
 
 func summarizeRequests(stats amplitude.Stats) snapshot.Requests {
