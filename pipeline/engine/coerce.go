@@ -189,6 +189,36 @@ func appendTexts(dst []string, list *pipeline.Value, text func(*pipeline.Value) 
 	return dst
 }
 
+// isPlainList reports whether both engines make the same texts of the list's elements.
+func isPlainList(list *pipeline.Value) bool {
+	for i := range list.Members {
+		if v := &list.Members[i].Value; v.Kind == pipeline.String && v.Text == "" || !printsAlike(v) {
+			return false
+		}
+	}
+	return true
+}
+
+// printsAlike reports whether both engines make the same text of a value. It is false for some of which they do.
+func printsAlike(v *pipeline.Value) bool {
+	switch v.Kind {
+	case pipeline.Int:
+		return -maxSafe <= v.Num && v.Num <= maxSafe
+	case pipeline.Number, pipeline.Float:
+		if v.Kind == pipeline.Number && plainInteger(v.Text) {
+			return true
+		}
+		f := floatOf(v)
+		if f == math.Trunc(f) { // a float's literal is an integer's; a literal may be 2.0
+			return v.Kind == pipeline.Float && math.Abs(f) <= maxSafe
+		}
+		return math.Abs(f) >= 1e-3 && math.Abs(f) < 1e7
+	case pipeline.List, pipeline.Object:
+		return false
+	}
+	return true
+}
+
 // parseOrdered reads one JSON value as JSON.parse does: members keep their order, and the last value of a duplicated
 // name counts.
 func parseOrdered(r io.Reader) (pipeline.Value, error) {

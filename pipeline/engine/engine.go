@@ -206,14 +206,19 @@ func (p *Plan) Append(dst []*Variant, u *pipeline.User) []*Variant {
 
 // evaluate evaluates the first n flags of the plan. The results are in st.results until reset.
 func (st *state) evaluate(p *Plan, u *pipeline.User, n int) {
-	st.number++
-	st.plan, st.user, st.done = p, u, 0
+	st.begin(p, u)
 	flags, results := st.engine.flags, st.results
 	for k, i := range p.order[:n] {
 		st.done = k
 		results[i] = flags[i].evaluate(st)
 	}
 	st.done = n
+}
+
+// begin makes st ready to evaluate flags of the plan for u.
+func (st *state) begin(p *Plan, u *pipeline.User) {
+	st.number++
+	st.plan, st.user, st.done, st.odd = p, u, 0, false
 }
 
 func (st *state) reset(p *Plan) {
@@ -371,7 +376,8 @@ type state struct {
 	slots   []slot
 	results []result // by flag
 	plan    *Plan
-	done    int // how many of the plan's flags are evaluated
+	done    int  // how many of the plan's flags are evaluated
+	odd     bool // a value was read on which any condition may differ between the semantics
 
 	properties   *pipeline.Value // the user's user_properties
 	propertiesOf uint64          // the number of the evaluation that they are of

@@ -138,11 +138,14 @@ func (st *state) walkPath(v *pipeline.Value, path []string, find func([]pipeline
 		case v.Kind == pipeline.Object:
 			v = find(v.Members, name)
 		case v.Kind == pipeline.List && !st.engine.rules.intoLists:
+			st.odd = true
 			return nil
 		case v.Kind == pipeline.List && name == "length":
+			st.odd = true
 			*tmp = pipeline.IntValue(int64(len(v.Members)))
 			v = tmp
 		case v.Kind == pipeline.List:
+			st.odd = true
 			i, ok := arrayIndex(name)
 			if !ok || i >= int64(len(v.Members)) {
 				return nil
@@ -191,7 +194,23 @@ func (st *state) findGroupName(groupType string) *pipeline.Value {
 	if groups == nil {
 		return nil
 	}
-	return st.engine.rules.groupName(groups.Get(groupType))
+	group := groups.Get(groupType)
+	st.odd = st.odd || !isPlainGroup(group)
+	return st.engine.rules.groupName(group)
+}
+
+// isPlainGroup reports whether a group has the same name for both engines: it is missing, or a list of texts of which
+// the first is not empty.
+func isPlainGroup(v *pipeline.Value) bool {
+	if v == nil || v.Kind == pipeline.Null {
+		return true
+	}
+	for i := range v.Members {
+		if element := &v.Members[i].Value; element.Kind != pipeline.String || element.Text == "" {
+			return false
+		}
+	}
+	return v.Kind == pipeline.List
 }
 
 // nodeGroupName returns the name in a user's group, which is the first element of a list.
@@ -367,9 +386,11 @@ func (st *state) fillSlot(sl *slot, s *selector) {
 		sl.text = sl.value.Text
 	case sl.value.Kind == pipeline.List:
 		sl.shape, sl.text = shapeList, ""
+		st.odd = st.odd || !isPlainList(sl.value)
 		sl.list = appendTexts(sl.list[:0], sl.value, st.engine.rules.text, st.engine.rules.keepEmpty)
 		return
 	default:
+		st.odd = st.odd || !printsAlike(sl.value)
 		text, ok := st.engine.rules.text(sl.value)
 		if sl.text = text; !ok {
 			return
@@ -379,6 +400,7 @@ func (st *state) fillSlot(sl *slot, s *selector) {
 	if sl.text != "" && sl.text[0] == '[' {
 		r := st.engine.rules
 		list, ok := parseStrings(sl.list[:0], sl.text, r.keepEmpty)
+		st.odd = st.odd || !ok || strings.Contains(sl.text, `""`)
 		if !ok {
 			list, ok = r.list(sl.list[:0], sl.text)
 		}
