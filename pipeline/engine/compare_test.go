@@ -29,7 +29,7 @@ func TestCompareFindsAll(t *testing.T) {
 	rng := rand.New(rand.NewPCG(11, 1))
 	pick := func(list []string) string { return list[rng.IntN(len(list))] }
 	compared, found := 0, 0
-	for range 1500 {
+	for range 800 {
 		type object = map[string]any
 		var flags []object
 		for i := range 4 {
@@ -114,6 +114,21 @@ func TestCompareFindsAll(t *testing.T) {
 					t.Fatalf("%v, user %s, flags %s: %v", engine.Semantics(s), context+"}", text, a)
 				}
 			}
+			for s, c := range comparisons {
+				var got []int
+				for i, x := range c.Explain(u) {
+					if x.Other == nil {
+						continue
+					}
+					got = append(got, i)
+					if (x.Other.Rule == 0) != (x.Other.Flag != "") || x.Other.Reason == "" || x.Other.Reason == "the values differ" {
+						t.Errorf("%v, user %s, flag %v: explained by %+v", engine.Semantics(s), context+"}", flags[i], x.Other)
+					}
+				}
+				if !slices.Equal(got, want) {
+					t.Fatalf("%v, user %s, flags %s: explained for %v, want %v", engine.Semantics(s), context+"}", text, got, want)
+				}
+			}
 			compared++
 			found += len(want)
 		}
@@ -152,6 +167,63 @@ func TestCompareEvaluatesTwice(t *testing.T) {
 			}
 			if got := c.EvaluatesTwice(parseUserJSON(t, "u", tt.user)); got != tt.want {
 				t.Errorf("%s for %s: evaluated twice: %v, want %v", tt.condition, tt.user, got, tt.want)
+			}
+		})
+	}
+}
+
+// Each of the nine rules, and the words in which a person is told.
+func TestExplainOther(t *testing.T) {
+	for _, tt := range []struct {
+		name, value, op, values string
+		hosted                  bool // whether the condition holds; for node it is the opposite
+		rule                    int
+		reason                  string
+	}{
+		{"missing list", `{}`, "set is not", `["beta"]`, true, 1, `"set is not" holds for a missing value`},
+		{"missing text", `{}`, "regex does not match", `["beta"]`, true, 1, `"regex does not match" holds for a missing`},
+		{"part of a value", `{"p":"anna@example.com"}`, "regex match", `["@example"]`, false, 2, "has to match the whole value"},
+		{"unknown age", `{"p":"unknown"}`, "greater", `["18"]`, true, 3, `"unknown" is not a number, and is compared as text`},
+		{"empty age", `{"p":""}`, "less", `["18"]`, true, 0, ""},
+		{"hexadecimal", `{"p":"0x10"}`, "greater", `["15"]`, false, 3, `"0x10" is not a number`},
+		{"suffix", `{"p":"19d"}`, "greater", `["18"]`, true, 3, `"19d" is a number; node: it is not`},
+		{"no number wanted", `{"p":"5"}`, "less", `["a"]`, true, 3, "none of the values of the condition is a number"},
+		{"NaN", `{"p":"NaN"}`, "greater", `["5"]`, true, 3, `"NaN" is a number; node: it is not`},
+		{"float", `{"p":2.0}`, "is", `["2"]`, false, 4, `the value is the text "2.0"; node: "2"`},
+		{"float in a list", `{"p":[2.0]}`, "is", `["2"]`, false, 4, `the list is the texts ["2.0"]; node: ["2"]`},
+		{"build", `{"p":"1.2.3+b"}`, "version less", `["1.2.2"]`, false, 0, ""},
+		{"build of ten", `{"p":"1.10.3+b"}`, "version greater", `["1.9.0"]`, true, 5, "a version, whose build is ignored"},
+		{"underscore", `{"p":"1.10.3-a_b"}`, "version greater", `["1.9.0"]`, false, 5, "is not a version"},
+		{"empty text", `{"p":["a",""]}`, "set is", `["a"]`, false, 6, "the empty text stays in the list"},
+		{"bracket", `{"p":"[1, x]"}`, "is", `["1"]`, true, 7, `is the list ["1"]; node: it is a text`},
+		{"twice", `{"p":["a"]}`, "set contains", `["a","a"]`, true, 8, "count once"},
+		{"into a list", `{"p":{"x":1}}`, "is", `["1"]`, false, 0, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, s := range []engine.Semantics{engine.Hosted, engine.Node} {
+				e, err := engine.Parse([]byte(`[{"key":"f","variants":{"on":{}},"segments":[{"variant":"on","conditions":[[{"selector":`+
+					`["context","user","user_properties","p"],"op":"`+tt.op+`","values":`+tt.values+`}]]}]}]`), s)
+				if err != nil {
+					t.Fatal(err)
+				}
+				c, err := e.Plan(nil).Compare()
+				if err != nil {
+					t.Fatal(err)
+				}
+				x := c.Explain(parseUserJSON(t, "u", `{"user_properties":`+tt.value+`}`))[0]
+				if tt.rule == 0 {
+					if x.Other != nil {
+						t.Errorf("%v: %s %s %s: they differ: %+v", s, tt.value, tt.op, tt.values, x.Other)
+					}
+					continue
+				}
+				if holds := x.Variant != nil; x.Other == nil || holds != (tt.hosted == (s == engine.Hosted)) {
+					t.Fatalf("%v: %s %s %s: holds: %v, other %+v", s, tt.value, tt.op, tt.values, holds, x.Other)
+				}
+				if x.Other.Rule != tt.rule || !strings.Contains(x.Other.Reason, tt.reason) || (x.Other.Variant != nil) ==
+					(x.Variant != nil) || x.Other.Segment != 1 || x.Other.Condition == nil {
+					t.Errorf("%v: %s %s %s: %+v, want rule %d: %q", s, tt.value, tt.op, tt.values, x.Other, tt.rule, tt.reason)
+				}
 			}
 		})
 	}

@@ -16,7 +16,8 @@ type Explanation struct {
 	FlagType     string       `json:"flag_type"`
 	Unanswered   string       `json:"unanswered,omitempty"` // why [ParseLenient] left the flag unanswered
 	Dependencies []Dependency `json:"dependencies"`
-	Segments     []Trace      `json:"segments"` // those that were evaluated; the last one decided if Variant is set
+	Segments     []Trace      `json:"segments"`        // those that were evaluated; the last one decided if Variant is set
+	Other        *Difference  `json:"other,omitempty"` // what the other semantics give, if that is another answer
 }
 
 // Dependency is the result of a flag that another one depends on.
@@ -139,20 +140,24 @@ func (s *segment) traceConditions(st *state) (lists [][]Check, matched bool) {
 	for i := range s.conditions {
 		list, holds := []Check{}, true
 		for j := 0; j < len(s.conditions[i]) && holds; j++ {
-			c := &s.conditions[i][j]
-			holds = c.holds(st)
-			check := Check{Selector: c.config.Selector, Op: c.config.Op, Values: c.config.Values, Seen: jsontext.Value("null"),
-				Holds: holds}
-			if v := st.loadSlot(c.selector); v.value != nil {
-				check.Seen = v.value.AppendJSON(nil)
-			}
-			list = append(list, check)
+			check := s.conditions[i][j].check(st)
+			list, holds = append(list, *check), check.Holds
 		}
 		if lists = append(lists, list); holds {
 			return lists, true
 		}
 	}
 	return lists, false
+}
+
+// check returns the condition and what it sees.
+func (c *condition) check(st *state) *Check {
+	check := &Check{Selector: c.config.Selector, Op: c.config.Op, Values: c.config.Values, Seen: jsontext.Value("null"),
+		Holds: c.holds(st)}
+	if v := st.loadSlot(c.selector); v.value != nil {
+		check.Seen = v.value.AppendJSON(nil)
+	}
+	return check
 }
 
 func (b *bucket) explainBucket(st *state) *Bucketed {
