@@ -52,109 +52,70 @@ func (c *csvTable) next() ([]Value, error) {
 	return c.row, nil
 }
 
-var errShort = errors.New("short") // the record goes on after the buffer
-
 func (c *csvTable) readRecord() error {
-	for {
-		n, lines, err := c.parse(c.buf[c.start:c.end])
-		if err == nil {
-			c.start += n
-			c.last = c.line + 1
-			c.line += lines
-			return nil
-		}
-		if err != errShort {
-			return c.errorf("%w", err)
-		}
-		if c.eof {
-			if c.start == c.end {
-				return io.EOF
-			}
-			return c.errorf("the file ends in the middle of a record")
-		}
-		if err := c.readMore(); err != nil {
-			return err
-		}
+	data, err := c.nextRecord()
+	if err != nil {
+		return err
 	}
+	if err := c.parse(data); err != nil {
+		return c.errorf("%w", err)
+	}
+	c.last = c.line + 1
+	c.line += int64(bytes.Count(data, []byte{'\n'}))
+	return nil
 }
 
-// parse cuts the first record of data into cells, and returns its length and its lines.
-func (c *csvTable) parse(data []byte) (n int, lines int64, err error) {
-	row := c.row[:0]
-	c.unquote = c.unquote[:0]
-	lines = 1
-	for i := 0; ; {
-		if i == len(data) {
-			return 0, 0, errShort
-		}
-		if c.cols != nil && len(row) == len(c.cols) || len(row) == maxColumns {
-			return 0, 0, errors.New("more cells than columns")
+// parse cuts a record into cells. It ends with \n, and quotes in it are paired.
+func (c *csvTable) parse(data []byte) error {
+	if !utf8.Valid(data) {
+		return errors.New("not valid UTF-8")
+	}
+	c.row, c.unquote = c.row[:0], c.unquote[:0]
+	for i := 0; ; i++ {
+		if c.cols != nil && len(c.row) == len(c.cols) || len(c.row) == maxColumns {
+			return errors.New("more cells than columns")
 		}
 		var v Value
 		if data[i] == '"' {
-			i++
-			text := data[i:]
-			end := bytes.IndexByte(text, '"')
-			if end < 0 || i+end+1 == len(data) {
-				return 0, 0, errShort
-			}
-			if data[i+end+1] != '"' {
-				text = text[:end]
-				i += end + 1
-			} else {
-				from := len(c.unquote)
-				for {
-					c.unquote = append(c.unquote, data[i:i+end]...)
-					i += end + 1
-					if i == len(data) {
-						return 0, 0, errShort
-					}
-					if data[i] != '"' {
-						break
-					}
-					c.unquote = append(c.unquote, '"')
-					i++
-					if end = bytes.IndexByte(data[i:], '"'); end < 0 {
-						return 0, 0, errShort
-					}
-				}
-				text = c.unquote[from:len(c.unquote):len(c.unquote)]
-			}
-			lines += int64(bytes.Count(text, newline))
-			v = Value{Kind: pipeline.String, Text: text}
-			if i == len(data) {
-				return 0, 0, errShort
-			}
+			v.Kind = pipeline.String
+			v.Text, i = c.parseQuoted(data, i+1)
 		} else {
 			from := i
-			for i < len(data) && data[i] != c.comma && data[i] != '\n' && data[i] != '"' && data[i] != '\r' {
+			for data[i] != c.comma && data[i] != '\n' && data[i] != '"' && data[i] != '\r' {
 				i++
-			}
-			if i == len(data) {
-				return 0, 0, errShort
 			}
 			if i > from {
 				v = Value{Kind: pipeline.String, Text: data[from:i:i]}
 			}
 		}
-		row = append(row, v)
-		c.row = row
-		switch data[i] {
-		case c.comma:
-			i++
-			continue
-		case '\n':
+		c.row = append(c.row, v)
+		switch {
+		case data[i] == c.comma:
+		case data[i] != '\n':
+			return errors.New("a quote or a carriage return where a cell ends")
+		case c.cols != nil && len(c.row) != len(c.cols):
+			return errors.New("fewer cells than columns")
 		default:
-			return 0, 0, errors.New("a quote or a carriage return where a cell ends")
+			return nil
 		}
-		if c.cols != nil && len(row) != len(c.cols) {
-			return 0, 0, errors.New("fewer cells than columns")
-		}
-		if !utf8.Valid(data[:i]) {
-			return 0, 0, errors.New("not valid UTF-8")
-		}
-		return i + 1, lines, nil
 	}
 }
 
-var newline = []byte{'\n'}
+// parseQuoted is the text of a quoted cell that begins at data[i:], and where the cell ends.
+func (c *csvTable) parseQuoted(data []byte, i int) (text []byte, end int) {
+	from := len(c.unquote)
+	for {
+		n := bytes.IndexByte(data[i:], '"')
+		text, i = data[i:i+n:i+n], i+n+1
+		if data[i] != '"' {
+			break
+		}
+		c.unquote = append(append(c.unquote, text...), '"')
+		i++
+	}
+	if len(c.unquote) == from {
+		return text, i
+	}
+	c.unquote = append(c.unquote, text...)
+	return c.unquote[from:len(c.unquote):len(c.unquote)], i
+}

@@ -17,48 +17,42 @@ type jsonlTable struct {
 	cols  []column
 	keys  [][]byte // what is before each value: `{"row_number":`, `,"user_id":`, …
 	row   []Value
-	scrap []byte // the texts of the row that had escapes
-	first bool   // row is the first row, which next has not returned yet
+	first bool // row is the first row, which next has not returned yet
 }
 
 func newJSONL(t *textFile) (*jsonlTable, error) {
 	j := &jsonlTable{textFile: t}
-	line, err := t.nextLine()
+	line, err := t.nextRecord()
 	if err == io.EOF {
 		return j, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := j.learnColumns(line); err != nil {
+	if err = j.learnColumns(line); err == nil {
+		j.row, j.first = make([]Value, len(j.cols)), true
+		err = j.parse(line)
+	}
+	if err != nil {
 		return nil, t.errorf("%w", err)
 	}
-	j.row = make([]Value, len(j.cols))
-	if err := j.parse(line); err != nil {
-		return nil, t.errorf("%w", err)
-	}
-	j.first = true
 	return j, nil
 }
 
 // learnColumns learns the columns from the first line.
 func (j *jsonlTable) learnColumns(line []byte) error {
-	before := byte('{')
+	d := json.NewDecoder(bytes.NewReader(line))
+	if begin, err := d.Token(); err != nil || begin != json.Delim('{') {
+		return errNames
+	}
 	seen := map[string]bool{}
-	for i := 0; ; {
-		if i >= len(line) || line[i] != before {
-			if i == len(line)-1 && line[i] == '}' && before == ',' {
-				return nil
-			}
-			return errors.New("not an object as rollcall writes it")
-		}
-		end, err := skipJSON(line, i+1)
-		if err != nil {
-			return err
-		}
-		var name string
-		if line[i+1] != '"' || json.Unmarshal(line[i+1:end], &name) != nil || end == len(line) || line[end] != ':' {
-			return errors.New("not an object as rollcall writes it")
+	for from := int64(0); d.More(); from = d.InputOffset() {
+		token, err := d.Token()
+		name, isText := token.(string)
+		key := append(bytes.Clone(line[from:d.InputOffset()]), ':')
+		var value json.RawMessage
+		if err != nil || !isText || d.Decode(&value) != nil {
+			return errNames
 		}
 		if seen[name] {
 			return errors.New("a name is duplicated in one object")
@@ -67,13 +61,12 @@ func (j *jsonlTable) learnColumns(line []byte) error {
 			return errors.New("too many names")
 		}
 		seen[name] = true
-		j.cols = append(j.cols, column{name: name})
-		j.keys = append(j.keys, bytes.Clone(line[i:end+1]))
-		if i, err = skipJSON(line, end+1); err != nil {
-			return err
-		}
-		before = ','
+		j.cols, j.keys = append(j.cols, column{name: name}), append(j.keys, key)
 	}
+	if len(j.cols) == 0 {
+		return errNames
+	}
+	return nil
 }
 
 func (j *jsonlTable) columns() []column { return j.cols }
@@ -86,7 +79,7 @@ func (j *jsonlTable) next() ([]Value, error) {
 		j.line++
 		return j.row, nil
 	}
-	line, err := j.nextLine()
+	line, err := j.nextRecord()
 	if err != nil {
 		return nil, err
 	}
@@ -102,11 +95,10 @@ func (j *jsonlTable) parse(line []byte) error {
 	if !utf8.Valid(line) {
 		return errors.New("not valid UTF-8")
 	}
-	j.scrap = j.scrap[:0]
 	i := 0
 	for c, key := range j.keys {
 		if !bytes.HasPrefix(line[i:], key) {
-			return errors.New("its names are not those of the first line")
+			return errNames
 		}
 		i += len(key)
 		end, err := skipJSON(line, i)
@@ -121,11 +113,11 @@ func (j *jsonlTable) parse(line []byte) error {
 			v.Kind = pipeline.String
 			v.Text = text[1 : len(text)-1]
 			if bytes.IndexByte(v.Text, '\\') >= 0 {
-				from := len(j.scrap)
-				if j.scrap, err = appendUnescaped(j.scrap, v.Text); err != nil {
-					return err
+				var unescaped string
+				if json.Unmarshal(text, &unescaped) != nil {
+					return errJSON
 				}
-				v.Text = j.scrap[from:len(j.scrap):len(j.scrap)]
+				v.Text = []byte(unescaped)
 			}
 		case '{', '[':
 			v.Kind = pipeline.Object
@@ -144,13 +136,16 @@ func (j *jsonlTable) parse(line []byte) error {
 		}
 		i = end
 	}
-	if i != len(line)-1 || line[i] != '}' {
-		return errors.New("its names are not those of the first line")
+	if string(line[i:]) != "}\n" {
+		return errNames
 	}
 	return nil
 }
 
-var errJSON = errors.New("not JSON")
+var (
+	errJSON  = errors.New("not JSON")
+	errNames = errors.New("not an object as rollcall writes it, with the names of the first line")
+)
 
 // skipJSON returns where the JSON value at data[i:] ends. It checks simple values; of objects and lists only that they
 // end.
@@ -220,52 +215,5 @@ func skipString(data []byte, i int) (int, error) {
 			return end + 1, nil
 		}
 		from = end + 1
-	}
-}
-
-// appendUnescaped appends the text of a JSON string, which s is without its quotes.
-func appendUnescaped(dst, s []byte) ([]byte, error) {
-	for {
-		i := bytes.IndexByte(s, '\\')
-		if i < 0 {
-			return append(dst, s...), nil
-		}
-		dst = append(dst, s[:i]...)
-		s = s[i:]
-		if len(s) < 2 {
-			return nil, errJSON
-		}
-		switch s[1] {
-		case '"', '\\', '/':
-			dst = append(dst, s[1])
-		case 'n':
-			dst = append(dst, '\n')
-		case 'r':
-			dst = append(dst, '\r')
-		case 't':
-			dst = append(dst, '\t')
-		case 'b':
-			dst = append(dst, '\b')
-		case 'f':
-			dst = append(dst, '\f')
-		case 'u': // rollcall writes only control characters so; pairs of surrogates are left to encoding/json
-			end := 6
-			if len(s) >= 12 && s[6] == '\\' && s[7] == 'u' && (s[2] == 'd' || s[2] == 'D') {
-				end = 12
-			}
-			if len(s) < end {
-				return nil, errJSON
-			}
-			var text string
-			if err := json.Unmarshal(append(append([]byte{'"'}, s[:end]...), '"'), &text); err != nil {
-				return nil, errJSON
-			}
-			dst = append(dst, text...)
-			s = s[end:]
-			continue
-		default:
-			return nil, errJSON
-		}
-		s = s[2:]
 	}
 }

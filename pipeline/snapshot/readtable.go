@@ -110,7 +110,7 @@ func openTable(path string) (table, error) {
 	if base == "parquet" {
 		return openParquet(path)
 	}
-	b, err := openText(path, compression)
+	b, err := openText(path, compression, splitRecords(base != "jsonl"))
 	if err != nil {
 		return nil, err
 	}

@@ -1,28 +1,24 @@
 package snapshot
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"slices"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
 
-// textFile reads the decompressed bytes of a file through a buffer.
+// textFile reads the records of a file that may be compressed.
 type textFile struct {
-	name  string
-	file  *os.File
-	zstd  *zstd.Decoder
-	r     io.Reader
-	buf   []byte // buf[start:end] is read and not used yet
-	start int
-	end   int
-	eof   bool
-	line  int64 // lines used
+	name    string
+	file    *os.File
+	zstd    *zstd.Decoder
+	records *bufio.Scanner
+	line    int64 // lines used
 }
 
 const (
@@ -30,20 +26,22 @@ const (
 	maxWindow  = 32 << 20 // of zstd
 )
 
-func openText(path, compression string) (*textFile, error) {
+// openText opens a file whose records end where split says.
+func openText(path, compression string, split bufio.SplitFunc) (*textFile, error) {
 	f, err := OpenOutput(path)
 	if err != nil {
 		return nil, err
 	}
-	t := &textFile{name: path, file: f, r: f, buf: make([]byte, textBuffer)}
+	t := &textFile{name: path, file: f}
+	var r io.Reader = f
 	switch compression {
 	case "gz":
-		t.r, err = gzip.NewReader(f)
+		r, err = gzip.NewReader(f)
 	case "zst":
 		// Two decoders would be faster, but a report uses the second processor for other work.
 		t.zstd, err = zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 			zstd.WithDecoderMaxWindow(maxWindow))
-		t.r = t.zstd
+		r = t.zstd
 	}
 	if err != nil {
 		f.Close() //nolint:errcheck // only read
@@ -52,36 +50,29 @@ func openText(path, compression string) (*textFile, error) {
 		}
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	t.records = bufio.NewScanner(r)
+	t.records.Buffer(make([]byte, textBuffer), maxRecord)
+	t.records.Split(split)
 	return t, nil
 }
 
-// readMore reads on, and moves buf[start:end] to the start of the buffer. At the end of the file it sets eof.
-func (t *textFile) readMore() error {
-	if t.start > 0 {
-		copy(t.buf, t.buf[t.start:t.end])
-		t.start, t.end = 0, t.end-t.start
+var errCutOff = errors.New("the file ends in the middle of a record")
+
+// nextRecord is the next record, which is valid until the next call; io.EOF after the last one.
+func (t *textFile) nextRecord() ([]byte, error) {
+	if t.records.Scan() {
+		return t.records.Bytes(), nil
 	}
-	if t.end == len(t.buf) {
-		if len(t.buf) >= maxRecord {
-			return fmt.Errorf("%s: line %d: a record has more than %d bytes", t.name, t.line+1, maxRecord)
-		}
-		t.buf = slices.Grow(t.buf, len(t.buf))[:2*len(t.buf)]
+	switch err := t.records.Err(); err {
+	case nil:
+		return nil, io.EOF
+	case errCutOff:
+		return nil, t.errorf("%w", err)
+	case bufio.ErrTooLong:
+		return nil, t.errorf("a record has more than %d bytes", maxRecord)
+	default:
+		return nil, fmt.Errorf("%s: after line %d: %w", t.name, t.line, err)
 	}
-	for range 100 {
-		n, err := t.r.Read(t.buf[t.end:])
-		t.end += n
-		if errors.Is(err, io.EOF) {
-			t.eof = true
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("%s: after line %d: %w", t.name, t.line, err)
-		}
-		if n > 0 {
-			return nil
-		}
-	}
-	return fmt.Errorf("%s: %w", t.name, io.ErrNoProgress)
 }
 
 // errorf is an error of the line after the last one that was used.
@@ -98,23 +89,28 @@ func (t *textFile) Close() error {
 	return t.file.Close()
 }
 
-// nextLine is the next line without its \n, which the last one has to have as well; io.EOF after that.
-func (t *textFile) nextLine() ([]byte, error) {
-	for seen := 0; ; {
-		if i := bytes.IndexByte(t.buf[t.start+seen:t.end], '\n'); i >= 0 {
-			line := t.buf[t.start : t.start+seen+i]
-			t.start += seen + i + 1
-			return line, nil
-		}
-		if t.eof {
-			if t.start == t.end {
-				return nil, io.EOF
+// splitRecords is a [bufio.SplitFunc]: a record ends with its \n, which the last one has to have as well, and which is
+// not inside of quotes where quote is set.
+func splitRecords(quote bool) bufio.SplitFunc {
+	return func(data []byte, atEOF bool) (int, []byte, error) {
+		quotes, end := 0, 0
+		for {
+			i := bytes.IndexByte(data[end:], '\n')
+			if i < 0 {
+				break
 			}
-			return nil, t.errorf("the file ends in the middle of it")
+			from := end
+			end += i + 1
+			if quote {
+				quotes += bytes.Count(data[from:end], []byte{'"'})
+			}
+			if quotes%2 == 0 {
+				return end, data[:end], nil
+			}
 		}
-		seen = t.end - t.start
-		if err := t.readMore(); err != nil {
-			return nil, err
+		if atEOF && len(data) > 0 {
+			return 0, nil, errCutOff
 		}
+		return 0, nil, nil
 	}
 }
