@@ -184,32 +184,26 @@ func (s *second) compareColumn(v *verifier, i int) (int64, error) {
 
 // sameSecond compares a value with that of the second reader.
 func (l *leafReader) sameSecond(v *Value, got any) bool {
-	if l.decimal != nil && got != nil {
-		var n *big.Int
-		switch got := got.(type) {
-		case int32:
-			n = big.NewInt(int64(got))
-		case int64:
-			n = big.NewInt(got)
-		case string:
-			n = pipeline.TwosComplement([]byte(got))
-		default:
-			return false
-		}
-		return v.Kind == pipeline.String && string(v.Text) == string(pipeline.AppendDecimal(nil, n, int(l.decimal.Scale())))
+	decimal := func(n *big.Int) string { return string(pipeline.AppendDecimal(nil, n, int(l.decimal.Scale()))) }
+	if n, ok := got.(int32); ok {
+		got = int64(n)
 	}
 	switch got := got.(type) {
 	case nil:
 		return v.Kind == pipeline.Null
 	case string:
+		if l.decimal != nil {
+			got = decimal(pipeline.TwosComplement([]byte(got)))
+		}
 		return v.Kind == pipeline.String && string(v.Text) == got
 	case int64:
-		if v.Kind == pipeline.Timestamp { // milliseconds or microseconds
+		switch v.Kind {
+		case pipeline.String:
+			return l.decimal != nil && string(v.Text) == decimal(big.NewInt(got))
+		case pipeline.Timestamp: // milliseconds or microseconds
 			return v.Num == got || v.Num == got*1000
 		}
-		return v.Kind == pipeline.Int && v.Num == got
-	case int32:
-		return (v.Kind == pipeline.Date || v.Kind == pipeline.Int) && v.Num == int64(got)
+		return (v.Kind == pipeline.Date || v.Kind == pipeline.Int) && v.Num == got
 	case float64:
 		return v.Kind == pipeline.Float && v.Num == int64(math.Float64bits(got))
 	case bool:

@@ -39,8 +39,6 @@ type collector struct {
 
 	named map[string][]int32 // ids that flags' configurations name: the flags, by position and for device ids -1-position
 
-	held []int64 // bytes of the flags' counters, by dimension
-
 	places   []int32 // of the current user, by dimension
 	assigned []pairing
 }
@@ -61,7 +59,7 @@ type flagCounts struct {
 	namedUsers int64     // users named in the configuration who have the id, whatever they got
 	bySlice    [][]cells // by dimension and place
 	pairs      [][4]int64
-	many       map[snapshot.Key]int32 // the variants beyond the first few
+	at         []int32 // by snapshot.Key: 1 and the position in variants; 0: not known
 }
 
 type variantOf struct {
@@ -87,7 +85,7 @@ func newCollector(keys *snapshot.Keys, o *Options) *collector {
 	n := len(o.By)
 	c.all, c.failed, c.noUserID, c.noDeviceID = make([][]int64, n), make([][]int64, n), make([][]int64, n),
 		make([][]int64, n)
-	c.places, c.held = make([]int32, n), make([]int64, n)
+	c.places = make([]int32, n)
 	for i, name := range o.By {
 		d := newDimension(name)
 		d.remap = func(to []int32, n int) { c.remap(i, to, n) }
@@ -115,32 +113,29 @@ func (c *collector) remap(i int, to []int32, n int) {
 		}
 		*counters = moved
 	}
-	c.held[i] = 0
 	for _, f := range c.flags {
 		moved := make([]cells, n)
-		c.held[i] += int64(n) * cellBytes
 		for place := range f.bySlice[i] {
 			if place < len(to) {
 				moved[to[place]].merge(&f.bySlice[i][place])
 			}
 		}
-		for place := range moved {
-			c.held[i] += int64(cap(moved[place].counts)+cap(moved[place].left)) * 8
-		}
 		f.bySlice[i] = moved
 	}
 }
 
-// cellBytes is the size of cells, without what they point to.
-const cellBytes = int64(unsafe.Sizeof(cells{}))
-
-// isFull reports whether the counters take more memory than they may.
+// isFull reports whether the counters may take more memory than they should: a flag has some for each place and variant.
 func (c *collector) isFull() bool {
-	var sum int64
-	for _, n := range c.held {
-		sum += n
+	var places, bytes int64
+	for _, d := range c.dimensions {
+		places += int64(len(d.places))
 	}
-	return sum > maxHeld
+	for _, f := range c.flags {
+		if n := int64(len(f.variants)); n > 0 {
+			bytes += int64(unsafe.Sizeof(cells{})) + 2*8*n // growTo makes room for up to twice as many
+		}
+	}
+	return places*bytes > maxHeld
 }
 
 func (a *cells) merge(b *cells) {
@@ -190,31 +185,19 @@ func (c *collector) addFlag(key snapshot.Key) int32 {
 	return at
 }
 
-// fewVariants are looked through, which is faster than a map.
-const fewVariants = 8
-
 // variantIndex is the position of a variant in f, which it gets if it has none.
 func (f *flagCounts) variantIndex(c *collector, key snapshot.Key) int32 {
-	for i := range f.variants[:min(len(f.variants), fewVariants)] {
-		if f.variants[i].key == key {
-			return int32(i)
-		}
+	if int(key) < len(f.at) && f.at[key] != 0 {
+		return f.at[key] - 1
 	}
-	if i, ok := f.many[key]; ok {
-		return i
-	}
+	f.at = growTo(f.at, int(key)+1)
 	i := int32(len(f.variants))
+	f.at[key] = i + 1
 	v := variantOf{key: key}
 	if !c.isControl(c.keys.Name(key)) {
 		v.treatment = 1
 	}
 	f.variants, f.counts, f.left = append(f.variants, v), append(f.counts, 0), append(f.left, 0)
-	if i >= fewVariants {
-		if f.many == nil {
-			f.many = map[snapshot.Key]int32{}
-		}
-		f.many[key] = i
-	}
 	return i
 }
 
@@ -268,18 +251,12 @@ func (c *collector) countUser(u *snapshot.User, carry []int) {
 			f.left[v]++
 		}
 		for d, p := range c.places {
-			row := f.bySlice[d]
-			if int(p) >= len(row) {
-				c.held[d] -= int64(len(row)) * cellBytes
-				row = growTo(row, len(c.dimensions[d].places))
-				c.held[d] += int64(len(row)) * cellBytes
-				f.bySlice[d] = row
+			if int(p) >= len(f.bySlice[d]) {
+				f.bySlice[d] = growTo(f.bySlice[d], len(c.dimensions[d].places))
 			}
-			cell := &row[p]
+			cell := &f.bySlice[d][p]
 			if int(v) >= len(cell.counts) {
-				c.held[d] -= int64(len(cell.counts)) * 8
 				cell.counts = growTo(cell.counts, len(f.variants))
-				c.held[d] += int64(len(cell.counts)) * 8
 			}
 			cell.counts[v]++
 			if leftOut {

@@ -69,10 +69,9 @@ const (
 // place is what is known of one place. n counts users, failed ones too.
 type place struct {
 	text     string
-	number   float64 // of the value, or NaN
-	day      float64 // since 1970, or NaN
-	min, max float64 // of a range
-	ordinal  int64   // of a range
+	scalar   [3]float64 // of the value, by scale: a number, or a day since 1970; or NaN
+	min, max float64    // of a range
+	ordinal  int64      // of a range
 	n        int64
 }
 
@@ -95,7 +94,7 @@ func (d *dimension) findPlace(v *snapshot.Value) int32 {
 		return placeMissing
 	}
 	if d.scale != scaleValues {
-		x := d.scalar(v)
+		x := scalars[d.scale](v)
 		if math.IsNaN(x) {
 			if len(d.textOf(v)) == 0 {
 				return placeMissing
@@ -126,8 +125,7 @@ func (d *dimension) findPlace(v *snapshot.Value) int32 {
 		d.dropRarest()
 	}
 	i := int32(len(d.places))
-	p := place{text: string(text), number: math.NaN(), day: math.NaN()}
-	p.number, p.day = numberOf(v), dayOf(v)
+	p := place{text: string(text), scalar: [3]float64{scaleNumbers: numberOf(v), scaleDates: dayOf(v)}}
 	d.places = append(d.places, p)
 	d.index[p.text] = i
 	return i
@@ -141,12 +139,8 @@ func (d *dimension) textOf(v *snapshot.Value) []byte {
 	return d.text
 }
 
-func (d *dimension) scalar(v *snapshot.Value) float64 {
-	if d.scale == scaleNumbers {
-		return numberOf(v)
-	}
-	return dayOf(v)
-}
+// scalars are the values as numbers, by scale.
+var scalars = [3]func(*snapshot.Value) float64{scaleNumbers: numberOf, scaleDates: dayOf}
 
 // numberOf is the value as a number, or NaN.
 func numberOf(v *snapshot.Value) float64 {
@@ -201,38 +195,30 @@ func dayOf(v *snapshot.Value) float64 {
 
 // useRanges makes ranges of the values, if nearly all are numbers, or dates.
 func (d *dimension) useRanges() bool {
-	var numbers, days int
-	for i := range d.places[firstPlace:] {
-		p := &d.places[firstPlace+i]
-		if !math.IsNaN(p.number) {
-			numbers++
+	for _, scale := range []scale{scaleNumbers, scaleDates} {
+		n := 0
+		for i := range d.places[firstPlace:] {
+			if !math.IsNaN(d.places[firstPlace+i].scalar[scale]) {
+				n++
+			}
 		}
-		if !math.IsNaN(p.day) {
-			days++
+		if n < len(d.index)*9/10 {
+			continue
 		}
+		d.scale, d.index, d.ranges, d.gone = scale, nil, map[int64]int32{}, nil
+		d.rebuild(func(_ int, p place) int32 {
+			to := int32(placeOther)
+			if x := p.scalar[scale]; !math.IsNaN(x) {
+				to = d.rangeOf(x)
+			} else {
+				d.folded++
+			}
+			d.places[to].n += p.n
+			return to
+		})
+		return true
 	}
-	enough := len(d.index) * 9 / 10
-	var of func(p *place) float64
-	switch {
-	case numbers >= enough:
-		d.scale, of = scaleNumbers, func(p *place) float64 { return p.number }
-	case days >= enough:
-		d.scale, of = scaleDates, func(p *place) float64 { return p.day }
-	default:
-		return false
-	}
-	d.index, d.ranges, d.gone = nil, map[int64]int32{}, nil
-	d.rebuild(func(_ int, p place) int32 {
-		to := int32(placeOther)
-		if x := of(&p); !math.IsNaN(x) {
-			to = d.rangeOf(x)
-		} else {
-			d.folded++
-		}
-		d.places[to].n += p.n
-		return to
-	})
-	return true
+	return false
 }
 
 // rebuild empties the places, and moves each of a value or a range to where move puts it.
@@ -360,20 +346,19 @@ func (d *dimension) makeGroups() []group {
 	at := func(i int32) *place { return &d.places[i] }
 	var groups []group
 	other := group{"(other)", SliceOther, []int32{placeOther}, at(placeOther).n}
-	number, day := func(p *place) float64 { return p.number }, func(p *place) float64 { return p.day }
-	every := func(of func(*place) float64) bool {
-		return !slices.ContainsFunc(order, func(i int32) bool { return math.IsNaN(of(at(i))) })
+	every := func(scale scale) bool {
+		return !slices.ContainsFunc(order, func(i int32) bool { return math.IsNaN(at(i).scalar[scale]) })
 	}
 	switch {
 	case d.scale != scaleValues:
 		slices.SortFunc(order, func(a, b int32) int { return cmp.Compare(at(a).ordinal, at(b).ordinal) })
 		groups = d.makeBins(order)
-	case len(order) <= maxExact && (every(number) || every(day)): // few: each as it is, in its order
-		of := number
-		if !every(number) {
-			of = day
+	case len(order) <= maxExact && (every(scaleNumbers) || every(scaleDates)): // few: each as it is, in its order
+		of := scaleNumbers
+		if !every(of) {
+			of = scaleDates
 		}
-		slices.SortStableFunc(order, func(a, b int32) int { return cmp.Compare(of(at(a)), of(at(b))) })
+		slices.SortStableFunc(order, func(a, b int32) int { return cmp.Compare(at(a).scalar[of], at(b).scalar[of]) })
 		for _, i := range order {
 			groups = append(groups, group{at(i).text, SliceValue, []int32{i}, at(i).n})
 		}
