@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -75,8 +76,7 @@ type leafReader struct {
 
 	decimal *schema.DecimalLogicalType // nil: it is not a decimal
 	limit   *big.Int                   // the first number that has too many digits
-	texts   [][]byte                   // the decimals that were read last
-	text    []byte                     // the bytes of those of the batch
+	text    []byte                     // the decimals of the batch
 }
 
 func openParquet(path string) (table, error) {
@@ -288,6 +288,24 @@ func (t *parquetTable) decodeColumn(l *leafReader, index, n int) error {
 		t.defs = make([]int16, parquetBatch)
 	}
 	l.text = l.text[:0]
+	var invalid error
+	setDecimal := func(n *big.Int, v *Value) {
+		if n.CmpAbs(l.limit) >= 0 {
+			invalid = fmt.Errorf("a decimal has more than the %d digits of its column", l.decimal.Precision())
+		}
+		from := len(l.text)
+		l.text = pipeline.AppendDecimal(l.text, n, int(l.decimal.Scale()))
+		v.Text = l.text[from:len(l.text):len(l.text)]
+	}
+	setInt := func(n int64, v *Value) {
+		if l.decimal != nil {
+			setDecimal(big.NewInt(n), v)
+			return
+		}
+		if v.Num = n * l.scale; l.scale > 1 && v.Num/l.scale != n {
+			invalid = errors.New("a timestamp is out of range")
+		}
+	}
 	for done := 0; done < n; {
 		if !l.column.HasNext() {
 			if err := l.column.Err(); err != nil {
@@ -299,70 +317,32 @@ func (t *parquetTable) decodeColumn(l *leafReader, index, n int) error {
 		if err != nil {
 			return err
 		}
-		switch typ := l.descr.PhysicalType(); {
-		case l.decimal != nil:
-			if err = l.formatDecimals(&t.values); err == nil {
-				err = placeValues(t, l, index, done, got, l.texts, func(b []byte, v *Value) { v.Text = b })
-			}
-		case typ == parquet.Types.ByteArray:
+		switch l.descr.PhysicalType() {
+		case parquet.Types.ByteArray:
 			err = placeValues(t, l, index, done, got, t.values.Bytes, func(b parquet.ByteArray, v *Value) { v.Text = b })
-		case typ == parquet.Types.Int64:
-			if l.scale > 1 {
-				for _, v := range t.values.Int64s {
-					if v > math.MaxInt64/l.scale || v < math.MinInt64/l.scale {
-						return errors.New("a timestamp is out of range")
-					}
-				}
-			}
-			err = placeValues(t, l, index, done, got, t.values.Int64s, func(n int64, v *Value) { v.Num = n * l.scale })
-		case typ == parquet.Types.Int32:
-			err = placeValues(t, l, index, done, got, t.values.Int32s, func(n int32, v *Value) { v.Num = int64(n) * l.scale })
-		case typ == parquet.Types.Double:
+		case parquet.Types.FixedLenByteArray:
+			err = placeValues(t, l, index, done, got, t.values.Fixed,
+				func(b parquet.FixedLenByteArray, v *Value) { setDecimal(pipeline.TwosComplement(b), v) })
+		case parquet.Types.Int64:
+			err = placeValues(t, l, index, done, got, t.values.Int64s, setInt)
+		case parquet.Types.Int32:
+			err = placeValues(t, l, index, done, got, t.values.Int32s, func(n int32, v *Value) { setInt(int64(n), v) })
+		case parquet.Types.Double:
 			err = placeValues(t, l, index, done, got, t.values.Doubles,
 				func(f float64, v *Value) { v.Num = int64(math.Float64bits(f)) })
-		case typ == parquet.Types.Boolean:
+		case parquet.Types.Boolean:
 			err = placeValues(t, l, index, done, got, t.values.Bools, func(b bool, v *Value) {
 				if v.Num = 0; b {
 					v.Num = 1
 				}
 			})
 		}
-		if err != nil {
+		if err = cmp.Or(err, invalid); err != nil {
 			return err
 		}
 		done += got
 	}
 	return nil
-}
-
-// formatDecimals makes texts of the decimals that were read.
-func (l *leafReader) formatDecimals(v *parquetfile.Values) error {
-	l.texts = l.texts[:0]
-	add := func(n *big.Int) error {
-		if n.CmpAbs(l.limit) >= 0 {
-			return fmt.Errorf("a decimal has more than the %d digits of its column", l.decimal.Precision())
-		}
-		from := len(l.text)
-		l.text = pipeline.AppendDecimal(l.text, n, int(l.decimal.Scale()))
-		l.texts = append(l.texts, l.text[from:len(l.text):len(l.text)])
-		return nil
-	}
-	var err error
-	switch l.descr.PhysicalType() {
-	case parquet.Types.Int32:
-		for i := 0; i < len(v.Int32s) && err == nil; i++ {
-			err = add(big.NewInt(int64(v.Int32s[i])))
-		}
-	case parquet.Types.Int64:
-		for i := 0; i < len(v.Int64s) && err == nil; i++ {
-			err = add(big.NewInt(v.Int64s[i]))
-		}
-	default:
-		for i := 0; i < len(v.Fixed) && err == nil; i++ {
-			err = add(pipeline.TwosComplement(v.Fixed[i]))
-		}
-	}
-	return err
 }
 
 // placeValues puts the values that arrow has decoded into the cells of a column, from a row of the batch on.
