@@ -56,7 +56,21 @@ type Answer struct {
 	Body     string    // the bytes of the answer, unchanged; "" if the evaluator has none
 	At       time.Time // when the answer came
 	Attempts int       // how many requests were sent for the user; 0 if the evaluator sends none
+	Cache    Cache     // what the answer says of caches
 }
+
+// Cache is what an answer says of the caches on its way. The zero value is that it says nothing.
+type Cache struct {
+	State string // CacheHit, CacheMiss, or "" if the answer does not tell
+	Aged  bool   // the answer has an age
+	Age   int64  // in seconds: how long a cache has had it
+}
+
+// The values of Cache.State.
+const (
+	CacheHit  = "hit"  // a cache answered
+	CacheMiss = "miss" // the API itself answered
+)
 
 // Evaluator says which variants a user gets.
 //
@@ -80,12 +94,13 @@ type Outcome struct {
 	Unasked     []string     // the flags of variants that were not asked for, which are dropped
 	At          time.Time    // when the answer, or the failure, came
 	Attempts    int
+	Cache       Cache
 	Err         *UserError // the error of the row or of the evaluator; nil if the user was answered
 }
 
 // SetAnswer makes a the outcome of o.Row. It reuses the memory of o.Assignments and o.Unasked.
 func (o *Outcome) SetAnswer(a Answer, flags []string) {
-	*o = Outcome{Row: o.Row, Body: a.Body, At: a.At, Attempts: a.Attempts, Assignments: o.Assignments[:0],
+	*o = Outcome{Row: o.Row, Body: a.Body, At: a.At, Attempts: a.Attempts, Cache: a.Cache, Assignments: o.Assignments[:0],
 		Unasked: o.Unasked[:0]}
 	o.Assignments, o.Unasked = flatten(o.Assignments, o.Unasked, a.Variants, flags)
 }

@@ -43,9 +43,11 @@
 //	metadata        JSON       only if Spec.Include names it
 //	evaluation_id   text       only if Spec.Include names it
 //	value           text       the variant's value; only if Spec.Include names it
+//	cache           text       hit, miss, or null if the answer does not tell; only if Spec.Include names it
+//	age_seconds     integer    how long a cache had the answer, if it says so; with cache
 //	…                          the carried columns, in the order of Spec.Carry
 //
-// The last three before the carried columns are in the order in which Spec.Include names them.
+// metadata, evaluation_id and value are in the order in which Spec.Include names them.
 //
 // The wide layout has one row for each answered user, whatever the answer was:
 //
@@ -53,6 +55,7 @@
 //	<flag>          text       the variant's key; null if not assigned; a column for each of Spec.Flags
 //	<flag>.payload  JSON       after each flag, only if Spec.Include names payload
 //	evaluated_at
+//	cache, age_seconds         only if Spec.Include names cache
 //	…                          the carried columns
 //
 // No two columns have the same name; names.go says which names are the same.

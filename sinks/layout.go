@@ -11,9 +11,12 @@ import (
 
 // The columns that --include adds, in the long layout and in the wide one.
 var (
-	longIncludes = []string{"metadata", "evaluation_id", "value"}
-	wideIncludes = []string{"payload"}
+	longIncludes = []string{"metadata", "evaluation_id", "value", includeCache}
+	wideIncludes = []string{"payload", includeCache}
 )
+
+// includeCache is the name in Spec.Include of the columns cache and age_seconds.
+const includeCache = "cache"
 
 // Columns returns the names of the columns of the assignments, in order, or an error if the Spec is not valid.
 func (s *Spec) Columns() ([]string, error) {
@@ -69,6 +72,21 @@ func (s *Spec) checkInclude() error {
 	return nil
 }
 
+// cacheColumns are the columns that Spec.Include names cache.
+func (s *Spec) cacheColumns() []column {
+	if !slices.Contains(s.Include, includeCache) {
+		return nil
+	}
+	return []column{{name: "cache"}, {name: "age_seconds", typ: pipeline.TypeInt}}
+}
+
+// fillCache sets the cells of cacheColumns, if there are any.
+func fillCache(dst []cell, c *pipeline.Cache) {
+	if len(dst) > 0 {
+		dst[0], dst[1] = newOptionalText(c.State), cell{num: c.Age, null: !c.Aged}
+	}
+}
+
 func (s *Spec) carriedColumns() []column {
 	columns := make([]column, len(s.Carry))
 	for i := range s.Carry {
@@ -95,12 +113,17 @@ func (s *Spec) newLongTable() *table {
 	}
 	evaluatedAt := len(columns) - 1
 	for _, name := range s.Include {
+		if name == includeCache {
+			continue
+		}
 		c := column{name: name, varies: true}
 		if name == "metadata" {
 			c.typ = pipeline.TypeJSON
 		}
 		columns = append(columns, c)
 	}
+	cache := len(columns)
+	columns = append(columns, s.cacheColumns()...)
 	carry := len(columns)
 	columns = append(columns, s.carriedColumns()...)
 
@@ -115,6 +138,7 @@ func (s *Spec) newLongTable() *table {
 		b.shared[deviceID] = newOptionalText(o.Row.User.DeviceID)
 		b.shared[evaluatedAt].num = o.At.UnixMilli()
 		b.rows = tuples.appendTuples(b.rows, o.Assignments)
+		fillCache(b.shared[cache:carry], &o.Cache)
 		return fillCarried(b.shared[carry:], s.Carry, &o.Row)
 	}}
 }
@@ -130,7 +154,7 @@ func (s *Spec) newWideTable() (*table, error) {
 		{name: "user_id"},
 		{name: "device_id"},
 	}
-	payloads := len(s.Include) > 0
+	payloads := slices.Contains(s.Include, "payload")
 	for _, flag := range s.Flags {
 		columns = append(columns, column{name: flag})
 		if payloads {
@@ -139,6 +163,9 @@ func (s *Spec) newWideTable() (*table, error) {
 	}
 	evaluatedAt := len(columns)
 	columns = append(columns, column{name: "evaluated_at", typ: pipeline.TypeTimestamp, millis: true, required: true})
+	cache := len(columns)
+	columns = append(columns, s.cacheColumns()...)
+	carry := len(columns)
 	columns = append(columns, s.carriedColumns()...)
 
 	one := newEmptyTuple()
@@ -162,7 +189,8 @@ func (s *Spec) newWideTable() (*table, error) {
 				next++
 			}
 		}
-		return fillCarried(b.shared[evaluatedAt+1:], s.Carry, &o.Row)
+		fillCache(b.shared[cache:carry], &o.Cache)
+		return fillCarried(b.shared[carry:], s.Carry, &o.Row)
 	}}, nil
 }
 

@@ -80,6 +80,8 @@ func TestColumnErrors(t *testing.T) {
 			"always"},
 		{Spec{Include: []string{"metdata"}}, `include "metdata": the long layout can include metadata, evaluation_id, value`,
 			`did you mean "metadata"?`},
+		{Spec{Carry: carry("age_seconds"), Include: []string{"cache"}}, `carry column "age_seconds"`, "--carry"},
+		{Spec{Wide: true, Flags: []string{"cache"}, Include: []string{"cache"}}, "cache", ""},
 		{Spec{Include: []string{"value", "value"}}, `include "value" is duplicated`, ""},
 	} {
 		t.Run(test.err, func(t *testing.T) {
@@ -135,6 +137,20 @@ func TestLayouts(t *testing.T) {
 			Spec{Wide: true, Flags: []string{"checkout", "dark-mode"}, Carry: carry},
 			`{"row_number":1,"user_id":"ana","device_id":"d-1","checkout":"treatment","dark-mode":null,"evaluated_at":"2026-01-02T03:04:05.678Z","plan":"pro, annual"}
 {"row_number":3,"user_id":null,"device_id":"=cmd()","checkout":"control","dark-mode":"on","evaluated_at":"2026-01-02T03:04:07.678Z","plan":null}
+`,
+		},
+		"long with caches": {
+			Spec{Carry: carry, Include: []string{"cache", "value"}},
+			`{"row_number":1,"user_id":"ana","device_id":"d-1","flag_key":"checkout","outcome":"assigned","variant":"treatment","payload":{"title": "Buy \"now\"", "n": 1},"experiment_key":"exp-1","evaluated_at":"2026-01-02T03:04:05.678Z","value":"treatment","cache":"hit","age_seconds":17,"plan":"pro, annual"}
+{"row_number":1,"user_id":"ana","device_id":"d-1","flag_key":"dark-mode","outcome":"not_assigned","variant":null,"payload":null,"experiment_key":null,"evaluated_at":"2026-01-02T03:04:05.678Z","value":null,"cache":"hit","age_seconds":17,"plan":"pro, annual"}
+{"row_number":3,"user_id":null,"device_id":"=cmd()","flag_key":"checkout","outcome":"assigned","variant":"control","payload":-1,"experiment_key":null,"evaluated_at":"2026-01-02T03:04:07.678Z","value":null,"cache":null,"age_seconds":null,"plan":null}
+{"row_number":3,"user_id":null,"device_id":"=cmd()","flag_key":"dark-mode","outcome":"assigned","variant":"on","payload":[1],"experiment_key":null,"evaluated_at":"2026-01-02T03:04:07.678Z","value":null,"cache":null,"age_seconds":null,"plan":null}
+`,
+		},
+		"wide with caches": {
+			Spec{Wide: true, Flags: []string{"checkout"}, Carry: carry, Include: []string{"cache"}},
+			`{"row_number":1,"user_id":"ana","device_id":"d-1","checkout":"treatment","evaluated_at":"2026-01-02T03:04:05.678Z","cache":"hit","age_seconds":17,"plan":"pro, annual"}
+{"row_number":3,"user_id":null,"device_id":"=cmd()","checkout":"control","evaluated_at":"2026-01-02T03:04:07.678Z","cache":null,"age_seconds":null,"plan":null}
 `,
 		},
 		"wide with payloads, another order, a flag without assignments": {

@@ -42,7 +42,7 @@ func goldenOutcomes() []pipeline.Outcome {
 				}},
 				{Variant: pipeline.Variant{FlagKey: "dark-mode"}},
 			},
-			At: at, Attempts: 1,
+			At: at, Attempts: 1, Cache: pipeline.Cache{State: pipeline.CacheHit, Aged: true, Age: 17},
 		},
 		{
 			Row: pipeline.Row{Number: 2, Carry: make([]pipeline.Value, 7), Input: []pipeline.Member{

@@ -202,7 +202,8 @@ func (s *snapshotRun) replay(u *unfinished, src pipeline.Source, sink pipeline.S
 				return pipeline.WithHint(fmt.Errorf("row %d: the answer in the journal cannot be used: %w", o.Row.Number, err),
 					"--fresh asks about all users again")
 			}
-			o.SetAnswer(pipeline.Answer{Variants: variants, Body: rec.Body, At: rec.At, Attempts: rec.Attempts}, s.o.flags)
+			o.SetAnswer(pipeline.Answer{Variants: variants, Body: rec.Body, At: rec.At, Attempts: rec.Attempts,
+				Cache: rec.Cache}, s.o.flags)
 			if !s.newKey { // nobody was answered with this key yet
 				client.Known(&o.Row.User)
 			}
@@ -251,7 +252,7 @@ type journalSink struct {
 
 // Write keeps one outcome. It is on the disk a second later.
 func (j *journalSink) Write(o *pipeline.Outcome) error {
-	rec := journal.Record{Row: o.Row.Number, Attempts: o.Attempts, At: o.At, Body: o.Body, Err: o.Err}
+	rec := journal.Record{Row: o.Row.Number, Attempts: o.Attempts, At: o.At, Body: o.Body, Cache: o.Cache, Err: o.Err}
 	if o.Row.Err == nil {
 		rec.Request = j.requests.Request(&o.Row.User)
 		if o.Attempts > 0 && j.requests.Posted() {

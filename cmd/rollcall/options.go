@@ -100,7 +100,7 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.StringVar(&o.outFormat, "out-format", "", "`F` the format of --out -, standard output")
 		options.StringVar(&o.errorsFile, "errors", "", "`FILE` the users that failed [OUT.errors.jsonl]")
 		options.StringVar(&o.layout, "layout", "long", "`MODE` long: a row a user and flag; wide: a row a user [long]")
-		defineList(options, &o.include, "include", "`A,..` long: metadata evaluation_id value; wide: payload")
+		defineList(options, &o.include, "include", "`A,..` cache; long: metadata evaluation_id value; wide: payload")
 		options.StringVar(&o.columnNames, "column-names", "keep", "`MODE` snake: names that BigQuery takes [keep]")
 		defineList(options, &o.carry, "carry", "`COL,..` input columns to copy to the output")
 		options.StringVar(&o.formulas, "csv-formulas", "keep", "`MODE` escape: ' before what a spreadsheet runs [keep]")
@@ -214,6 +214,9 @@ func (o *snapshotOptions) check(ctx context.Context, inputs []string) error {
 	if o.local() && o.method != "get" {
 		return usageErrorf("--method %s is for --evaluator remote: a local run asks about no user", o.method)
 	}
+	if o.local() && slices.Contains(o.include, "cache") {
+		return usageErrorf("--include cache is for --evaluator remote: a local run has no answers of a cache")
+	}
 	if o.local() && o.freshOnly {
 		return usageErrorf("--fresh-answers is for --evaluator remote: a local run asks about no user")
 	}
@@ -244,6 +247,7 @@ func (o *snapshotOptions) clientConfig() amplitude.Config {
 	return amplitude.Config{
 		FlagKeys: o.flags, Rate: o.rate, Burst: o.burst, Concurrency: o.concurrency, MaxAttempts: o.maxAttempts,
 		MaxOutage: o.maxOutage, Method: amplitude.Method(o.method),
+		Cache: slices.Contains(o.include, "cache"),
 	}
 }
 

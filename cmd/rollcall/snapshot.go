@@ -704,6 +704,9 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 		Unasked: t.Unasked, UnaskedFlags: t.UnaskedFlags(),
 		Users: snapshot.Users{Read: t.Read, Answered: t.Answered, Failed: t.FailedUsers(), FailedByKind: t.Failed},
 	}
+	if slices.Contains(s.o.include, "cache") {
+		m.Caches = &t.Caches
+	}
 	m.Layout = s.layout
 	m.Options = s.typed
 	var stats amplitude.Stats

@@ -92,6 +92,9 @@ func summaryText(m *snapshot.Manifest, failed string, took time.Duration, width 
 		fmt.Fprintf(&b, ", %s (%.1f/s), %s\n", text.Count(m.Requests.Sent, "request"), m.Requests.PerSecond,
 			text.Plural(m.Requests.Retries, "retry", "retries"))
 	}
+	if m.Caches != nil {
+		fmt.Fprintln(&b, describeCaches(m.Caches))
+	}
 	if m.Requests.Pauses > 0 {
 		fmt.Fprintln(&b, describePauses(&m.Requests))
 	}
@@ -229,6 +232,16 @@ func describeShortfall(o *snapshotOptions, stats *amplitude.Stats) (message, hin
 	return message + fmt.Sprintf(": an answer takes %s, and %s were in flight",
 			stats.P50.Round(10*time.Millisecond), text.Count(int64(stats.MostInFlight), "request")), "a higher --concurrency helps " +
 			"if the API can take it"
+}
+
+// describeCaches says how many answers a cache gave, and how old the oldest is.
+func describeCaches(c *snapshot.Caches) string {
+	oldest := ""
+	if c.MaxAge != nil {
+		oldest = fmt.Sprintf("; the oldest is %v old", time.Duration(*c.MaxAge)*time.Second)
+	}
+	return fmt.Sprintf("answers: %s from a cache, %s not, %s that do not tell%s", text.Thousands(c.Hit),
+		text.Thousands(c.Miss), text.Thousands(c.Unknown), oldest)
 }
 
 func share(n, of int64) float64 {

@@ -33,6 +33,7 @@ type attempt struct {
 	text     string
 	variants []pipeline.Variant
 	at       time.Time // when the body was complete
+	cache    pipeline.Cache
 }
 
 // lane is what a request in flight needs, kept for the next request. There are as many as requests were ever in flight
@@ -157,7 +158,7 @@ func (c *Client) getAttempt() *attempt {
 }
 
 func (c *Client) putAttempt(a *attempt) {
-	a.text, a.variants = "", nil
+	a.text, a.variants, a.cache = "", nil, pipeline.Cache{}
 	select {
 	case c.free <- a:
 	default:
@@ -270,6 +271,9 @@ func (c *Client) readAnswer(a *attempt, w *wire, call *call, resp *http.Response
 			r.bad = fmt.Sprintf("status %d", r.status)
 		}
 		return r, nil // its status counts whether or not a body comes
+	}
+	if c.cache {
+		a.cache = readCache(resp.Header)
 	}
 	body := io.Reader(resp.Body)
 	switch encoding := resp.Header.Get("Content-Encoding"); {

@@ -32,6 +32,7 @@ type Config struct {
 	FlagKeys  []string // which flags to evaluate; empty: all of the deployment
 	FlagParam string   // the name of their parameter: "flag_keys" (the default) or "flag_key"
 	Method    Method   // which users are asked about by POST; none by default
+	Cache     bool     // report what answers say of caches: see [pipeline.Cache]
 	Nonce     string   // added to each URL about a user, so that no cache answers; "": none
 
 	Rate        float64       // attempts a second; 0: no limit
@@ -61,6 +62,7 @@ type Client struct {
 	flagCount   int
 	method      Method
 	nonce       string
+	cache       bool
 	now         func() time.Time // dates answers, and nothing else
 	timeout     time.Duration
 	maxAttempts int
@@ -179,7 +181,8 @@ func New(cfg Config) (*Client, error) {
 	}
 	c := &Client{
 		flagList: appendFlags(nil, param, cfg.FlagKeys), flagCount: len(cfg.FlagKeys), method: cfg.Method, nonce: cfg.Nonce,
-		now: cfg.Now, timeout: cfg.Timeout, maxAttempts: cfg.MaxAttempts, transport: cfg.RoundTripper,
+		cache: cfg.Cache,
+		now:   cfg.Now, timeout: cfg.Timeout, maxAttempts: cfg.MaxAttempts, transport: cfg.RoundTripper,
 		limiter: newLimiter(cfg.Rate, cfg.Burst), firstRest: firstRest,
 		preflightTime: cfg.PreflightTime,
 
@@ -319,7 +322,7 @@ func (c *Client) Evaluate(ctx context.Context, u *pipeline.User) (pipeline.Answe
 	if err != nil {
 		return pipeline.Answer{}, err
 	}
-	return pipeline.Answer{Variants: a.variants, Body: a.text, At: c.now(), Attempts: attempts}, nil
+	return pipeline.Answer{Variants: a.variants, Body: a.text, At: c.now(), Attempts: attempts, Cache: a.cache}, nil
 }
 
 // Known tells the client of a user who was answered with this key in an earlier part of the run. See

@@ -74,8 +74,9 @@
 //	18 - 0 1767225600130 missing_id - 29 neither user_id nor device_id
 //
 // request is a hash in hex, or - if no request was made. at is Unix time in milliseconds. kind is "answered" or one of
-// [pipeline.Kinds]. status is the HTTP status of a failure, or - if there is none. body is the answer, or the message
-// of the failure.
+// [pipeline.Kinds]. status is the HTTP status of a failure; of an answer, what it said of caches, if that was asked for:
+// hit:17, miss:0, hit: without an age, :17 with nothing else; or - if there is none. body is the answer, or the message of
+// the failure.
 //
 // # When is a bad frame an incomplete write?
 //

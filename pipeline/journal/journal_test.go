@@ -86,11 +86,54 @@ func randomRecord(rng *rand.Rand) Record {
 	}
 	if rng.IntN(3) > 0 {
 		r.Body = string(text)
+		r.Cache.State = []string{"", pipeline.CacheHit, pipeline.CacheMiss}[rng.IntN(3)]
+		if r.Cache.Aged = rng.IntN(2) > 0; r.Cache.Aged {
+			r.Cache.Age = max(number(), 0)
+		}
 	} else {
 		r.Err = &pipeline.UserError{Kind: pipeline.Kinds[rng.IntN(len(pipeline.Kinds))], HTTPStatus: rng.IntN(2) * 503,
 			Attempts: r.Attempts, Message: string(text)}
 	}
 	return r
+}
+
+// TestCacheInARecord: what an answer said of caches stands where a failure has its status.
+func TestCacheInARecord(t *testing.T) {
+	for _, tt := range []struct {
+		field string
+		want  pipeline.Cache
+		bad   bool
+	}{
+		{"-", pipeline.Cache{}, false},
+		{"hit:17", pipeline.Cache{State: "hit", Aged: true, Age: 17}, false},
+		{"miss:0", pipeline.Cache{State: "miss", Aged: true}, false},
+		{"hit:", pipeline.Cache{State: "hit"}, false},
+		{":3", pipeline.Cache{Aged: true, Age: 3}, false},
+		{":", pipeline.Cache{}, true},
+		{"hit", pipeline.Cache{}, true},
+		{"hit:-1", pipeline.Cache{}, true},
+		{"hit:x", pipeline.Cache{}, true},
+		{"maybe:1", pipeline.Cache{}, true},
+		{"503", pipeline.Cache{}, true},
+	} {
+		t.Run(tt.field, func(t *testing.T) {
+			line := "17 - 1 1767225600123 answered " + tt.field + " 2 {}\n"
+			var got Record
+			rest, err := parseRecord([]byte(line), &got)
+			if tt.bad {
+				if err == nil {
+					t.Fatalf("%q: %+v, want an error", line, got)
+				}
+				return
+			}
+			if err != nil || len(rest) > 0 || got.Cache != tt.want || got.Body != "{}" {
+				t.Fatalf("%q: %+v, %v, rest %q; want the cache %+v", line, got, err, rest, tt.want)
+			}
+			if again, err := appendRecord(nil, &got); err != nil || string(again) != line {
+				t.Errorf("%q is written again as %q, %v", line, again, err)
+			}
+		})
+	}
 }
 
 // TestLongBodies: the longest body fits, and a longer one is refused and not written.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -19,6 +20,7 @@ type Record struct {
 	Attempts int       // requests sent; for a failure, Err.Attempts is written instead
 	At       time.Time // when the answer, or the failure, came; to the millisecond, read back in UTC
 	Body     string    // the bytes of the answer, unchanged
+	Cache    pipeline.Cache
 	Err      *pipeline.UserError
 }
 
@@ -53,9 +55,15 @@ func appendRecord(dst []byte, r *Record) ([]byte, error) {
 	dst = append(dst, ' ')
 	dst = append(dst, kind...)
 	dst = append(dst, ' ')
-	if status == 0 {
+	switch {
+	case r.Err == nil && r.Cache != pipeline.Cache{}:
+		dst = append(append(dst, r.Cache.State...), ':')
+		if r.Cache.Aged {
+			dst = strconv.AppendInt(dst, r.Cache.Age, 10)
+		}
+	case status == 0:
 		dst = append(dst, absent...)
-	} else {
+	default:
 		dst = strconv.AppendInt(dst, int64(status), 10)
 	}
 	dst = append(dst, ' ')
@@ -81,9 +89,12 @@ func parseRecord(text []byte, r *Record) (rest []byte, err error) {
 	r.At = time.UnixMilli(p.takeInt()).UTC()
 	kind := string(p.takeField())
 	status := 0
-	if string(p.peekField()) == absent {
+	switch {
+	case string(p.peekField()) == absent:
 		p.takeField()
-	} else {
+	case kind == answered:
+		r.Cache = p.takeCache()
+	default:
 		status = int(p.takeInt())
 	}
 	length := p.takeInt()
@@ -124,6 +135,21 @@ func (p *fieldParser) takeField() []byte {
 		p.text = p.text[len(field)+1:]
 	}
 	return field
+}
+
+// takeCache takes what an answer said of caches: hit, miss or nothing, a colon, and perhaps the age.
+func (p *fieldParser) takeCache() (c pipeline.Cache) {
+	state, age, ok := strings.Cut(string(p.takeField()), ":")
+	c.State = state
+	if age != "" {
+		n, err := strconv.ParseInt(age, 10, 64)
+		ok = ok && err == nil && n >= 0
+		c.Aged, c.Age = true, n
+	}
+	if !ok || state != "" && state != pipeline.CacheHit && state != pipeline.CacheMiss || c == (pipeline.Cache{}) {
+		p.bad = true
+	}
+	return c
 }
 
 func (p *fieldParser) takeInt() int64 {

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -25,6 +26,14 @@ type Carried struct {
 
 // Everybody reports whether each answered user has a row, also one who got no variant.
 func (l *Layout) Everybody() bool { return l.Wide || l.Flags != nil }
+
+// hasCache reports whether the outputs have the columns of --include cache.
+func (l *Layout) hasCache() bool { return slices.Contains(l.Include, "cache") }
+
+// includedNames are the columns that --include added to the long layout, but for those of cache.
+func (l *Layout) includedNames() []string {
+	return slices.DeleteFunc(slices.Clone(l.Include), func(name string) bool { return name == "cache" })
+}
 
 // InputNames are the names that carried columns have in the input; their own where those are not known.
 func (l *Layout) InputNames(columns []CarriedColumn) []string {

@@ -38,6 +38,9 @@ type Manifest struct {
 	// FlagSource says where flag configurations that were downloaded are from. nil: they were not.
 	FlagSource *FlagSource `json:"flag_source,omitempty"`
 
+	// Caches counts the answers by what they say of caches. nil: --include cache was not given.
+	Caches *Caches `json:"caches,omitempty"`
+
 	// NoTrack says whether the server that was asked honours no-track: "honoured" (a documented host, or a server whose
 	// answers show that it is not Amplitude's self-hosted proxy), "embedded" and "local" (in this process, on this
 	// machine), "unproven" (nothing showed it), or "ignored" (the proxy, with --allow-tracking). "": no server was asked.

@@ -57,6 +57,7 @@ type Schema struct {
 	Flags    []Key    // of the wide layout, in the order of the columns
 	Payloads bool     // there are payloads; always in the long layout
 	Included []string // columns that --include added to the long layout: metadata, evaluation_id, value
+	Cached   bool     // there are the columns of --include cache
 	Carry    []CarriedColumn
 	Meta     map[string]string // Parquet's key-value metadata
 }
@@ -72,10 +73,11 @@ type CarriedColumn struct {
 // User is one user with all assignments that the output has for them. Its memory belongs to the Reader: everything
 // in it is valid until the next call of [Reader.Next].
 type User struct {
-	Row         int64  // row_number
-	UserID      []byte // empty: null
-	DeviceID    []byte // empty: null
-	EvaluatedAt int64  // milliseconds since 1970
+	Row         int64   // row_number
+	UserID      []byte  // empty: null
+	DeviceID    []byte  // empty: null
+	EvaluatedAt int64   // milliseconds since 1970
+	Cache       []Value // cache and age_seconds; empty unless Schema.Cached
 	Carry       []Value
 	Assignments []Assignment // in the order of the file; in the wide layout, of all flags, in the order of the columns
 
@@ -102,6 +104,7 @@ type Assignment struct {
 // places are the indices of the columns.
 type places struct {
 	at      int // evaluated_at
+	cache   int // the columns of --include cache, if there are any: between here and carry
 	carry   int // the first carried column
 	include int // the first included column; long
 	stride  int // how many columns a flag has; wide
@@ -125,6 +128,7 @@ var (
 	longNames = []string{"row_number", "user_id", "device_id", "flag_key", "outcome", "variant", "payload",
 		"experiment_key", "evaluated_at"}
 	longExtras = []string{"metadata", "evaluation_id", "value"}
+	cacheNames = []string{"cache", "age_seconds"}
 )
 
 // OpenReader opens an output of any format and layout, of which nothing else is known. [Run.Users] knows more.
@@ -185,7 +189,7 @@ func newReader(path string, t table, o Options) (*Reader, error) {
 			wanted[i] = !o.NoIDs
 		case i >= r.at.carry:
 			wanted[i] = !o.NoCarried
-		case !r.Wide && i >= r.at.include:
+		case i >= r.at.cache, !r.Wide && i >= r.at.include:
 			wanted[i] = !o.NoIncluded
 		case !r.Wide && i == colPayload, r.Wide && i < r.at.at && r.at.stride == 2 && (i-colFlag)%2 == 1:
 			wanted[i] = !o.NoPayloads
@@ -203,7 +207,7 @@ func (r *Reader) placeLong(m *Manifest) {
 	r.at = places{at: colAt, include: longColumns, carry: longColumns}
 	most := len(longExtras)
 	if m != nil {
-		most = len(r.layout.Include)
+		most = len(r.layout.includedNames())
 	}
 	for _, name := range r.Columns[longColumns:] {
 		if len(r.Included) == most || !slices.Contains(longExtras, name) || slices.Contains(r.Included, name) {
@@ -212,6 +216,17 @@ func (r *Reader) placeLong(m *Manifest) {
 		r.Included = append(r.Included, name)
 		r.at.carry++
 	}
+	r.placeCache(m)
+}
+
+// placeCache finds the columns of --include cache, where the carried columns would begin.
+func (r *Reader) placeCache(m *Manifest) {
+	r.at.cache = r.at.carry
+	end := r.at.carry + len(cacheNames)
+	if m != nil && !r.layout.hasCache() || len(r.Columns) < end || !slices.Equal(r.Columns[r.at.carry:end], cacheNames) {
+		return
+	}
+	r.Cached, r.at.carry = true, end
 }
 
 // placeWide finds the places of the wide layout.
@@ -222,6 +237,7 @@ func (r *Reader) placeWide(m *Manifest) error {
 		return fmt.Errorf("%s: not an output: it has no column evaluated_at", r.path)
 	}
 	r.at = places{at: at, carry: at + 1, stride: 1}
+	r.placeCache(m)
 	names := r.Columns[colFlag:at]
 	snake := func(name string) string { return strings.TrimSuffix(strings.TrimSuffix(name, ".payload"), "_payload") }
 	if m != nil {
@@ -351,6 +367,7 @@ func (r *Reader) nextUser(u *User) error {
 	u.Assignments = u.Assignments[:0]
 	if r.Wide {
 		u.UserID, u.DeviceID, u.Carry = idText(&row[colUser]), idText(&row[colDevice]), row[r.at.carry:]
+		u.Cache = row[r.at.cache:r.at.carry]
 		if u.EvaluatedAt, err = r.parseMillis(&row[r.at.at]); err != nil {
 			return err
 		}
@@ -366,6 +383,10 @@ func (r *Reader) nextUser(u *User) error {
 	u.UserID, u.DeviceID = u.copyText(idText(&row[colUser])), u.copyText(idText(&row[colDevice]))
 	if u.EvaluatedAt, err = r.parseMillis(&row[colAt]); err != nil {
 		return err
+	}
+	u.Cache = u.Cache[:0]
+	for i := r.at.cache; i < r.at.carry; i++ {
+		u.Cache = append(u.Cache, u.copyValue(&row[i]))
 	}
 	u.Carry = u.Carry[:0]
 	for i := range row[r.at.carry:] {
@@ -426,14 +447,23 @@ func (r *Reader) compareRow(u *User, row []Value) error {
 	case !bytes.Equal(u.DeviceID, idText(&row[colDevice])):
 		u.Differs = "device_id"
 	default:
+		for i := range u.Cache {
+			if differ(&u.Cache[i], &row[r.at.cache+i]) {
+				u.Differs = cacheNames[i]
+			}
+		}
 		for i := range u.Carry {
-			a, b := &u.Carry[i], &row[r.at.carry+i]
-			if a.Kind != b.Kind || a.Kind != pipeline.Null && (a.Num != b.Num || !bytes.Equal(a.Text, b.Text)) {
+			if differ(&u.Carry[i], &row[r.at.carry+i]) {
 				u.Differs = r.Carry[i].Name
 			}
 		}
 	}
 	return nil
+}
+
+// differ reports whether two values of a column differ.
+func differ(a, b *Value) bool {
+	return a.Kind != b.Kind || a.Kind != pipeline.Null && (a.Num != b.Num || !bytes.Equal(a.Text, b.Text))
 }
 
 // assignmentAt is the i-th assignment of u, with the keys that the last user had there as a guess.

@@ -16,6 +16,7 @@ type Tally struct {
 	Assignments int64 // without not_assigned rows
 	Unasked     int64 // assignments that were not asked for, and were dropped
 	Failed      map[pipeline.Kind]int64
+	Caches      Caches
 
 	unasked map[string]bool // the flags of these: the first maxUnasked
 	flags   map[string]*flagTally
@@ -72,6 +73,7 @@ func (t *Tally) Write(o *pipeline.Outcome) error {
 		return nil
 	}
 	t.Answered++
+	t.Caches.count(&o.Cache)
 	t.Unasked += int64(len(o.Unasked))
 	for _, flag := range o.Unasked {
 		if !t.unasked[flag] && len(t.unasked) < maxUnasked && len(flag) <= maxUnaskedName {
@@ -100,6 +102,30 @@ const (
 
 // UnaskedFlags are the flags that came although they were not asked for, sorted: the first 1,000.
 func (t *Tally) UnaskedFlags() []string { return slices.Sorted(maps.Keys(t.unasked)) }
+
+// Caches counts answers by what they say of the caches on their way.
+type Caches struct {
+	Hit     int64 `json:"hit"`     // a cache answered
+	Miss    int64 `json:"miss"`    // the API itself answered
+	Unknown int64 `json:"unknown"` // the answer does not tell
+
+	// MaxAge is how many seconds a cache had the oldest answer. nil: no answer has an age.
+	MaxAge *int64 `json:"max_age_seconds"`
+}
+
+func (c *Caches) count(answer *pipeline.Cache) {
+	switch answer.State {
+	case pipeline.CacheHit:
+		c.Hit++
+	case pipeline.CacheMiss:
+		c.Miss++
+	default:
+		c.Unknown++
+	}
+	if answer.Aged && (c.MaxAge == nil || *c.MaxAge < answer.Age) {
+		c.MaxAge = new(answer.Age)
+	}
+}
 
 // flagAt is the count of the flag that is the i-th of an outcome.
 func (t *Tally) flagAt(i int, flag string) *flagTally {

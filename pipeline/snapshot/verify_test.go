@@ -90,7 +90,8 @@ func strangeOutcomes(flags ...string) []pipeline.Outcome {
 		o := pipeline.Outcome{
 			Row: pipeline.Row{Number: int64(2*i + 1), User: pipeline.User{UserID: fmt.Sprintf("u%d", i)},
 				Carry: carry[i%len(carry)]},
-			At: at.Add(time.Duration(i/7) * time.Second), Attempts: 1,
+			Cache: []pipeline.Cache{{State: "hit", Aged: true, Age: int64(i)}, {State: "miss"}, {}, {Aged: true}}[i%4],
+			At:    at.Add(time.Duration(i/7) * time.Second), Attempts: 1,
 		}
 		switch i % 5 {
 		case 0:
@@ -266,6 +267,11 @@ func runs() map[string]*run {
 		"from a file":     base(sinks.Spec{}, "flags-from", "flags.txt"),
 		"included": base(sinks.Spec{Include: []string{"value", "metadata", "evaluation_id"}}, "flags", asked,
 			"include", "value,metadata,evaluation_id"),
+		"caches": base(sinks.Spec{Include: []string{"metadata", "cache"}}, "flags", asked, "include", "metadata,cache"),
+		"wide, caches": base(sinks.Spec{Wide: true, Include: []string{"cache", "payload"}, SnakeNames: true}, "flags", asked,
+			"layout", "wide", "include", "cache,payload", "column-names", "snake"),
+		"wide, caches alone": base(sinks.Spec{Wide: true, Include: []string{"cache"}}, "flags", asked, "layout", "wide",
+			"include", "cache"),
 		"snake":   base(sinks.Spec{SnakeNames: true}, "flags", asked, "column-names", "snake"),
 		"escaped": base(sinks.Spec{EscapeFormulas: true}, "flags", asked, "csv-formulas", "escape"),
 		"wide":    base(sinks.Spec{Wide: true}, "flags", asked, "layout", "wide"),
@@ -400,6 +406,12 @@ func TestVerifyFinds(t *testing.T) {
 			[]string{"all agreement: row 1, column wei: a.parquet and a.csv differ"}},
 		{"another sign", "wide", "csv", first(func(o *pipeline.Outcome) { o.Row.Carry[7].Text = "-0.999999999" }), nil,
 			[]string{"all agreement: row 1, column rate: a.parquet and a.csv differ"}},
+		{"another cache", "caches", "jsonl", first(func(o *pipeline.Outcome) { o.Cache.State = "miss" }), nil,
+			[]string{"all agreement: row 1, column cache: a.parquet and a.jsonl differ"}},
+		{"another age", "wide, caches", "csv", first(func(o *pipeline.Outcome) { o.Cache.Age++ }), nil,
+			[]string{"all agreement: row 1, column age_seconds: a.parquet and a.csv differ"}},
+		{"a cache that is none", "caches", "csv", first(func(o *pipeline.Outcome) { o.Cache.State = "perhaps" }), nil,
+			[]string{`a.csv outcomes: row 1: column cache is perhaps, want hit, miss or null`}},
 		{"a text in quotes", "wide", "parquet", func(o outcomes) outcomes {
 			o[60].Row.Carry[0] = pipeline.StringValue(string(o[60].Row.Carry[0].AppendJSON(nil)))
 			return o

@@ -66,6 +66,11 @@ func (c *comparison) compareUsers(a, b *output) {
 	if a.u.EvaluatedAt != b.u.EvaluatedAt {
 		differ(NoKey, "evaluated_at")
 	}
+	for i := range min(len(a.u.Cache), len(b.u.Cache)) {
+		if !c.sameValue(cacheNames[i], a, b, &a.u.Cache[i], &b.u.Cache[i]) {
+			differ(NoKey, cacheNames[i])
+		}
+	}
 	for i := range min(len(a.u.Carry), len(b.u.Carry)) {
 		if name := a.r.Carry[i].Name; !c.sameValue(name, a, b, &a.u.Carry[i], &b.u.Carry[i]) {
 			differ(NoKey, name)

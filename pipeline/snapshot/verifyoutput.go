@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -60,8 +61,12 @@ func (o *output) skip(why string) {
 
 // wantColumns are the columns that the layout has, without the carried ones; "" is one of any name.
 func (l *Layout) wantColumns() []string {
+	var cache []string
+	if l.hasCache() {
+		cache = cacheNames
+	}
 	if !l.Wide {
-		return slices.Concat(longNames, l.Include)
+		return slices.Concat(longNames, l.includedNames(), cache)
 	}
 	names := slices.Clone(longNames[:colFlag])
 	for _, flag := range l.Flags {
@@ -69,11 +74,11 @@ func (l *Layout) wantColumns() []string {
 		if l.unordered {
 			flag, payload = "", ""
 		}
-		if names = append(names, flag); len(l.Include) > 0 {
+		if names = append(names, flag); slices.Contains(l.Include, "payload") {
 			names = append(names, payload)
 		}
 	}
-	return append(names, longNames[colAt])
+	return slices.Concat(names, longNames[colAt:], cache)
 }
 
 func (o *output) checkSchema() {
@@ -128,6 +133,8 @@ func (o *output) checkSchema() {
 			}
 		case i >= r.at.carry:
 			typ = col.typ
+		case i == r.at.cache+1:
+			typ = pipeline.TypeInt
 		case !r.Wide:
 			required = i == colFlag || i == colOutcome
 		}
@@ -182,9 +189,27 @@ func (o *output) next() {
 	if len(u.UserID) == 0 && len(u.DeviceID) == 0 {
 		o.outcomes.fail("row %d has neither a user_id nor a device_id, and was answered", u.Row)
 	}
+	o.checkCache(u)
 	o.checkOrder(u)
 	for i := range u.Assignments {
 		o.checkAssignment(u, &u.Assignments[i])
+	}
+}
+
+// checkCache checks that the columns of --include cache hold what they can.
+func (o *output) checkCache(u *User) {
+	if len(u.Cache) == 0 {
+		return
+	}
+	state, age := &u.Cache[0], &u.Cache[1]
+	if text := string(state.AppendText(nil)); state.Kind != pipeline.Null && text != pipeline.CacheHit &&
+		text != pipeline.CacheMiss {
+		o.outcomes.fail("row %d: column cache is %s, want hit, miss or null", u.Row, show(text))
+	}
+	if text := string(age.AppendText(nil)); age.Kind != pipeline.Null {
+		if n, err := strconv.ParseInt(text, 10, 64); err != nil || n < 0 {
+			o.outcomes.fail("row %d: column age_seconds is %s, want a number of seconds or null", u.Row, show(text))
+		}
 	}
 }
 
