@@ -49,7 +49,8 @@ func TestMain(m *testing.M) {
 //	                   Faults are as in `rollcall serve --fail`; after=N:STATUS answers N requests and
 //	                   refuses the others; key=K sets the key, proxy acts as the
 //	                   self-hosted proxy, unknown as a server that knows no flag list at all, modes as one that has a
-//	                   flag of remote evaluation mode, posts as one that takes POST /sdk/v2/vardata
+//	                   flag of remote evaluation mode, posts as one that takes POST /sdk/v2/vardata,
+//	                   cached as one with a cache before it
 //	ledger             writes what the API was asked to the file ledger, a line a request:
 //	                   METHOD PATH?QUERY status tracked|untracked
 //	dateless FILE…     replaces all times in the files by TIME, and run ids by RUN
@@ -129,7 +130,7 @@ func (a *scriptAPI) start(ts *testscript.TestScript, args []string) {
 		a.ledger = append(a.ledger, r)
 	}}
 	var faults []string
-	unknown, modes, posts := false, false, false
+	unknown, modes, posts, cached := false, false, false, false
 	for _, arg := range args {
 		switch {
 		case arg == "proxy":
@@ -138,6 +139,8 @@ func (a *scriptAPI) start(ts *testscript.TestScript, args []string) {
 			modes = true
 		case arg == "posts":
 			posts = true
+		case arg == "cached":
+			cached = true
 		case arg == "unknown":
 			unknown = true
 		case strings.HasPrefix(arg, "after="):
@@ -170,6 +173,9 @@ func (a *scriptAPI) start(ts *testscript.TestScript, args []string) {
 	if modes {
 		handler = withModes(handler)
 	}
+	if cached {
+		handler = withCaches(handler)
+	}
 	if posts {
 		handler = a.withPosts(handler, evalserver.New(eng, evalserver.Config{}))
 	}
@@ -184,6 +190,20 @@ func (a *scriptAPI) start(ts *testscript.TestScript, args []string) {
 	ts.Setenv("API", a.running.URL())
 	ts.Setenv("KEY", scriptKey)
 	ts.Setenv(keyVariable, scriptKey)
+}
+
+// withCaches says that a cache had the answer about user a for half an hour, and that none had that about user b.
+func withCaches(api http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Query().Get("user_id") {
+		case "a":
+			w.Header().Set("X-Cache", "Hit from cloudfront")
+			w.Header().Set("Age", "1800")
+		case "b":
+			w.Header().Set("CF-Cache-Status", "MISS")
+		}
+		api.ServeHTTP(w, r)
+	})
 }
 
 // withPosts answers POST /sdk/v2/vardata as Amplitude does: with what v1 says, and with defaults, flags that are not
