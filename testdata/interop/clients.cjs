@@ -75,7 +75,8 @@ async function main() {
   }
 }
 
-main().catch((e) => {
+// The clients' timers would keep the process for seconds.
+main().then(() => process.stdout.write('', () => process.exit(0))).catch((e) => {
   console.error(e);
   process.exit(1);
 });
