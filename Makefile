@@ -41,7 +41,7 @@ check: ## gofmt, vet, staticcheck, and that go.mod is tidy
 	go run $(STATICCHECK) -tags interop,browser ./testdata/interop ./testdata/browser
 	go mod tidy -diff
 
-# What rollcall is compared with, from npm: Amplitude's engine and DuckDB. The command itself needs neither.
+# What rollcall is compared with, from npm: Amplitude's engine and clients, and DuckDB. The command itself needs neither.
 $(NODE_MODULES): testdata/node/package-lock.json
 	@# Not npm ci: it refuses a lock file without the entries of DuckDB's packages for other machines.
 	npm install --no-save --prefix testdata/node --no-audit --no-fund --loglevel=error
@@ -50,7 +50,7 @@ $(NODE_MODULES): testdata/node/package-lock.json
 parity: $(NODE_MODULES) ## compare the engine with Amplitude's on random flags and users (PARITY=2000000)
 	go run ./cmd/parity -pairs $${PARITY:-2000000}
 
-interop: $(NODE_MODULES) ## DuckDB reads what rollcall writes, and the other way round
+interop: $(NODE_MODULES) ## DuckDB reads what rollcall writes, and rollcall what it writes; Amplitude's clients ask serve
 	go build ./cmd/... && go test -count=1 -timeout $(TEST_TIMEOUT) -tags interop ./testdata/interop
 
 browser: ## look at the report's page with headless Chromium (Debian's package, installed where it is missing)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"sync"
@@ -47,6 +48,10 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
 				return pipeline.WithHint(usageErrorf("serve needs --flag-configs FILE"),
 					"`rollcall flags --save FILE` downloads them")
 			}
+			if configs == "fetch" {
+				return pipeline.WithHint(usageErrorf("serve does not fetch flag configurations"),
+					"`rollcall flags --save flags.json` downloads them; then --flag-configs flags.json")
+			}
 			if latency < 0 || limit < 0 {
 				return usageErrorf("--latency and --limit cannot be negative")
 			}
@@ -73,7 +78,7 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
 			api.Server = evalserver.New(eng, evalserver.Config{Key: key, Latency: latency, Limit: limit, Faults: faults})
 			server, err := evalserver.Start(listen, api)
 			if err != nil {
-				return fmt.Errorf("listen on %s: %w", text.Clean(listen), err)
+				return explainListen(listen, err)
 			}
 			defer func() { _ = server.Close() }()
 			con.Log.Info(fmt.Sprintf("serving %d flags on %s; end with Ctrl-C", len(eng.Flags()), server.URL()))
@@ -94,6 +99,14 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
 		defineCommon(options, &quiet, &logFormat)
 	})
 	return cmd
+}
+
+// explainListen says what to do about an address that cannot be listened on.
+func explainListen(addr string, err error) error {
+	if _, _, bad := net.SplitHostPort(addr); bad != nil {
+		return pipeline.WithHint(wrapUsage("--listen", err), "it is HOST:PORT, such as 127.0.0.1:8787")
+	}
+	return pipeline.WithHint(err, "--listen 127.0.0.1:0 takes any free port")
 }
 
 // liveServer is a server that reads its flag configurations again when their file has changed, before it answers the

@@ -130,3 +130,17 @@ func TestServeReloads(t *testing.T) {
 		})
 	}
 }
+
+// An address that is taken is an error that says so once, and what to do.
+func TestServePortInUse(t *testing.T) {
+	url, _ := startServe(t, "--flag-configs", "../../testdata/flags.json")
+	addr := strings.TrimPrefix(url, "http://")
+	var out bytes.Buffer
+	code := run([]string{"serve", "--flag-configs", "../../testdata/flags.json", "--listen", addr}, &env{
+		Stdin: bytes.NewReader(nil), Stdout: &out, Stderr: &out, Soft: t.Context(), Hard: t.Context(),
+		LookupEnv: func(string) (string, bool) { return "", false },
+	})
+	if said := out.String(); code != exitFailed || strings.Count(said, addr) != 1 || !strings.Contains(said, "--listen 127.0.0.1:0") {
+		t.Errorf("exit code %d, it said %q; want %d, the address once, and another to try", code, said, exitFailed)
+	}
+}

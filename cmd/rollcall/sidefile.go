@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -75,7 +77,7 @@ func readFlagConfigs(ctx context.Context, file string) ([]byte, error) {
 	data, err := readFile(ctx, file, maxConfigBytes)
 	if err != nil {
 		err = fmt.Errorf("read flag configurations: %w", err)
-		if os.IsNotExist(err) {
+		if errors.Is(err, fs.ErrNotExist) {
 			err = pipeline.WithHint(err, "`rollcall flags --save FILE` downloads them")
 		}
 	}

@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"sync"
 	"time"
-
-	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
 // Running is a server that is listening.
@@ -24,8 +22,7 @@ type Running struct {
 func Start(addr string, h http.Handler) (*Running, error) {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, pipeline.WithHint(fmt.Errorf("start the evaluation server: %w", err),
-			"port 0 takes any free port")
+		return nil, fmt.Errorf("start the evaluation server: %w", err)
 	}
 	r := &Running{listener: listener}
 	r.server = &http.Server{

@@ -1,6 +1,7 @@
 package evalserver
 
 import (
+	"bufio"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -42,6 +43,15 @@ type Config struct {
 	// EvaluationIDs adds a new evaluationId to each variant, as the API does. The answers for a user then differ
 	// from each other.
 	EvaluationIDs bool
+
+	// Cohort, if set, returns the cohort with that id, and nil if there is none.
+	Cohort func(id string) *Cohort
+
+	// CohortKey is "<API key>:<secret key>" of the project whose cohorts are served; "" accepts any that is not empty.
+	CohortKey string
+
+	// AddCohorts, if set, tells a user's cohorts before the user is evaluated. It is called from many goroutines.
+	AddCohorts func(u *pipeline.User)
 
 	// Record, if set, is called with each request just before it is answered. It is called from many goroutines.
 	Record func(Request)
@@ -169,7 +179,9 @@ type answer struct {
 	status      int
 	contentType []string
 	body        []byte
-	header      [][2]string // more headers
+	write       func(w io.Writer) error // writes what comes before body, if it is set
+	header      [][2]string             // more headers
+	private     bool                    // not for pages in a browser
 }
 
 var (
@@ -277,6 +289,10 @@ func acceptsGzip(values []string) bool {
 
 // sendAnswer sends the answer.
 func sendAnswer(w http.ResponseWriter, req *Request, a answer, sc *scratch) {
+	if a.write != nil {
+		streamAnswer(w, req, a)
+		return
+	}
 	if req.Gzip && len(a.body) >= gzipFrom {
 		w.Header().Set("Content-Encoding", "gzip")
 		w.Header().Set("Vary", "Accept-Encoding")
@@ -286,13 +302,42 @@ func sendAnswer(w http.ResponseWriter, req *Request, a answer, sc *scratch) {
 	_, _ = w.Write(a.body) // the client may be gone
 }
 
+// streamAnswer sends an answer whose length is not known. If its content cannot be written whole, it breaks the
+// connection, so that the client does not take a part for the whole.
+func streamAnswer(w http.ResponseWriter, req *Request, a answer) {
+	body := bufio.NewWriterSize(w, 64<<10)
+	var to io.Writer = body
+	var packed *gzip.Writer
+	if req.Gzip {
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Header().Set("Vary", "Accept-Encoding")
+		packed, _ = gzip.NewWriterLevel(body, gzip.BestSpeed) // the level is valid
+		to = packed
+	}
+	writeHeader(w, a)
+	err := a.write(to)
+	if err == nil {
+		_, err = to.Write(a.body)
+	}
+	if err == nil && packed != nil {
+		err = packed.Close()
+	}
+	if err != nil || body.Flush() != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
 func writeHeader(w http.ResponseWriter, a answer) {
 	h := w.Header()
 	if a.contentType != nil {
 		h["Content-Type"] = a.contentType
+	}
+	if a.contentType != nil && a.write == nil {
 		h["Content-Length"] = []string{strconv.Itoa(len(a.body))}
 	}
-	h["Access-Control-Allow-Origin"] = anyOrigin // for clients in browsers, which then also see errors
+	if !a.private {
+		h["Access-Control-Allow-Origin"] = anyOrigin // for clients in browsers, which then also see errors
+	}
 	for _, more := range a.header {
 		h.Set(more[0], more[1])
 	}
@@ -318,6 +363,7 @@ type route struct {
 	v2       bool // vardata: the answer is that of /sdk/v2/vardata
 	inHeader bool // vardata: a GET has its user in a header, not in the query
 	local    bool // flags: without those of remote evaluation mode, unless asked for
+	cohort   bool
 }
 
 func (s *Server) routeOf(path string) route {
@@ -335,6 +381,9 @@ func (s *Server) routeOf(path string) route {
 	case "/sdk/v2/flags":
 		return route{allow: "GET", local: true}
 	}
+	if strings.HasPrefix(path, cohortPath) {
+		return route{allow: "GET", cohort: true}
+	}
 	return route{}
 }
 
@@ -350,8 +399,12 @@ func (s *Server) decideAnswer(r *http.Request, req *Request, sc *scratch) (answe
 	route, current := s.routeOf(r.URL.Path), s.current.Load()
 	switch {
 	case route.allow == "":
-		return newRefusal(http.StatusNotFound, "not found"), nil
-	case r.Method == http.MethodOptions: // a browser asks before it sends another header than the usual ones
+		message := "not found"
+		if !s.config.Proxy {
+			message += "; there are /v1/vardata, /sdk/vardata, /sdk/v2/vardata, /v1/flags, /sdk/v2/flags, " + cohortPath + "{id}"
+		}
+		return newRefusal(http.StatusNotFound, message), nil
+	case r.Method == http.MethodOptions && !route.cohort: // a browser asks before it sends another header than the usual ones
 		return answer{status: http.StatusNoContent, header: [][2]string{
 			{"Access-Control-Allow-Methods", route.allow}, {"Access-Control-Allow-Headers", allowedHeaders},
 			{"Access-Control-Max-Age", "86400"},
@@ -366,13 +419,16 @@ func (s *Server) decideAnswer(r *http.Request, req *Request, sc *scratch) (answe
 		a.header = [][2]string{{"Allow", route.allow}}
 		return a, nil
 	}
-	if !s.authorized(r.Header.Get("Authorization")) {
+	if route.cohort && !s.authorizedForCohorts(r) || !route.cohort && !s.authorized(r.Header.Get("Authorization")) {
 		return newRefusal(http.StatusUnauthorized, "Invalid deployment"), nil
 	}
 	if s.limiter != nil && !s.limiter.AllowN(req.Arrived, 1) {
 		a := newRefusal(http.StatusTooManyRequests, "too many requests")
 		a.header = [][2]string{{"Retry-After", "1"}}
 		return a, nil
+	}
+	if route.cohort {
+		return s.answerCohort(r), s.chooseFault(req, false)
 	}
 	q, err := parseQuery(r.URL.RawQuery, s.config.Proxy)
 	if err == nil {
@@ -405,6 +461,9 @@ func (s *Server) decideAnswer(r *http.Request, req *Request, sc *scratch) (answe
 		return newRefusal(http.StatusBadRequest, err.Error()), nil
 	}
 	req.UserID, req.DeviceID = user.UserID, user.DeviceID
+	if s.config.AddCohorts != nil {
+		s.config.AddCohorts(&user)
+	}
 	return answer{status: http.StatusOK, contentType: typeJSON, body: s.evaluateUser(current, route.v2, &q, &user, sc)},
 		s.chooseFault(req, true)
 }

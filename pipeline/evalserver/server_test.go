@@ -21,6 +21,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
 )
@@ -436,6 +437,7 @@ func TestProxy(t *testing.T) {
 		{"/v1/vardata?user_id=u&flag_key=all", 200, "{" + allOn + "}"},
 		{"/v1/vardata?user_id=u&flag_keys=all", 200, "{" + allOn + "," + slottedOn + "}"}, // the proxy ignores flag_keys
 		{"/v1/flags", 404, "not found\n"},
+		{"/nowhere", 404, "not found\n"},
 	} {
 		t.Run(tt.path, func(t *testing.T) {
 			res, err := client.Do(newRequest(t, "GET", base+tt.path, ""))
@@ -740,6 +742,151 @@ func TestEvaluationIDs(t *testing.T) {
 	}
 	if len(seen) != 3 {
 		t.Errorf("%d different ids in 3 answers", len(seen))
+	}
+}
+
+// members yields the ids of a cohort's members, and then fails with err.
+func members(err error, ids ...string) func(func(string) error) error {
+	return func(yield func(string) error) error {
+		for _, id := range ids {
+			if err := yield(id); err != nil {
+				return err
+			}
+		}
+		return err
+	}
+}
+
+func TestCohort(t *testing.T) {
+	cohorts := map[string]*evalserver.Cohort{
+		"vip":     {ID: "vip", Size: 3, LastModified: 1700000000123, Members: members(nil, "u1", `a "b"`, "ü\n")},
+		"empty/1": {ID: "empty/1", GroupType: "org", LastModified: 5, Members: members(nil)},
+		"broken":  {ID: "broken", Size: 2, Members: members(errors.New("broken"), "u1")},
+	}
+	s := newServer(t, evalserver.Config{CohortKey: "api:secret", Key: "deployment",
+		Cohort: func(id string) *evalserver.Cohort { return cohorts[id] }})
+	base := startServer(t, s)
+	client := newClient(t)
+	const vip = `{"cohortId":"vip","groupType":"User","groupTypeId":0,"lastComputed":1700000000123,` +
+		`"lastModified":1700000000123,"size":3,"memberIds":["u1","a \"b\"","ü\n"]}` + "\n"
+	for _, tt := range []struct {
+		name, path, api, secret string
+		status                  int
+		want                    string
+	}{
+		{"all", "vip", "api", "secret", 200, vip},
+		{"as large as it may be", "vip?maxCohortSize=3", "api", "secret", 200, vip},
+		{"too large", "vip?maxCohortSize=2", "api", "secret", 413, "the cohort is larger than maxCohortSize\n"},
+		{"unchanged", "vip?maxCohortSize=3&lastModified=1700000000123", "api", "secret", 204, ""},
+		{"changed since", "vip?lastModified=1700000000122", "api", "secret", 200, vip},
+		{"a newer one is known", "vip?lastModified=1700000000124", "api", "secret", 200, vip}, // another file took its place
+		{"empty, of groups", "empty%2F1", "api", "secret", 200, `{"cohortId":"empty/1","groupType":"org","groupTypeId":0,` +
+			`"lastComputed":5,"lastModified":5,"size":0,"memberIds":[]}` + "\n"},
+		{"unknown", "nope", "api", "secret", 404, "no such cohort\n"},
+		{"no id", "", "api", "secret", 404, "no such cohort\n"},
+		{"bad size", "vip?maxCohortSize=many", "api", "secret", 400, "maxCohortSize is not a whole number\n"},
+		{"bad time", "vip?lastModified=-1", "api", "secret", 400, "lastModified is not a whole number\n"},
+		{"no keys", "vip", "", "", 401, "Invalid deployment\n"},
+		{"another key", "vip", "api", "secre", 401, "Invalid deployment\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, encoding := range []string{"", "identity"} { // "": the client asks for gzip, and unpacks it
+				r := newRequest(t, "GET", base+"/sdk/v1/cohort/"+tt.path, "")
+				r.SetBasicAuth(tt.api, tt.secret)
+				if encoding != "" {
+					r.Header.Set("Accept-Encoding", encoding)
+				}
+				res, err := client.Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := readBody(t, res); res.StatusCode != tt.status || got != tt.want {
+					t.Errorf("%s: %d %q, want %d %q", tt.path, res.StatusCode, got, tt.status, tt.want)
+				}
+				if packed := tt.status == 200 && encoding == ""; res.Uncompressed != packed {
+					t.Errorf("%s, encoding %q: compressed %v, want %v", tt.path, encoding, res.Uncompressed, packed)
+				}
+				if origin := res.Header.Get("Access-Control-Allow-Origin"); tt.status != 401 && origin != "" {
+					t.Errorf("%s: pages from %s may read the members", tt.path, origin)
+				}
+			}
+		})
+	}
+
+	t.Run("a page in a browser", func(t *testing.T) {
+		res, err := client.Do(newRequest(t, "OPTIONS", base+"/sdk/v1/cohort/vip", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		readBody(t, res)
+		if res.StatusCode != 405 || res.Header.Get("Access-Control-Allow-Headers") != "" {
+			t.Errorf("status %d, headers %v, want 405 and no header allowed", res.StatusCode, res.Header)
+		}
+	})
+	t.Run("a deployment key", func(t *testing.T) {
+		r := newRequest(t, "GET", base+"/sdk/v1/cohort/vip", "")
+		r.Header.Set("Authorization", "Api-Key deployment")
+		res, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		readBody(t, res)
+		if res.StatusCode != 401 {
+			t.Errorf("status %d, want 401", res.StatusCode)
+		}
+	})
+	t.Run("broken off", func(t *testing.T) {
+		r := newRequest(t, "GET", base+"/sdk/v1/cohort/broken", "")
+		r.SetBasicAuth("api", "secret")
+		res, err := client.Do(r)
+		if err == nil {
+			defer res.Body.Close()
+			var body []byte
+			if body, err = io.ReadAll(res.Body); err == nil {
+				t.Errorf("a cohort whose members cannot be read is answered whole: %s", body)
+			}
+		}
+	})
+	t.Run("any keys", func(t *testing.T) {
+		for _, tt := range []struct {
+			api, secret string
+			want        int
+		}{{"any", "any", 404}, {"any", "", 401}, {"", "any", 401}} {
+			r := newRequest(t, "GET", "/sdk/v1/cohort/vip", "")
+			r.SetBasicAuth(tt.api, tt.secret)
+			w := httptest.NewRecorder()
+			newServer(t, evalserver.Config{}).ServeHTTP(w, r)
+			if w.Code != tt.want {
+				t.Errorf("keys %q and %q: status %d, want %d", tt.api, tt.secret, w.Code, tt.want)
+			}
+		}
+	})
+	if got := s.Stats().Tracked; got != 0 {
+		t.Errorf("%d requests for cohorts were counted as tracked", got)
+	}
+}
+
+// The server knows in which cohorts a user is.
+func TestAddCohorts(t *testing.T) {
+	e, err := engine.Parse([]byte(`[{"key":"f","variants":{"on":{"key":"on"}},"segments":[{"conditions":[[{"selector":
+		["context","user","cohort_ids"],"op":"set contains any","values":["vip"]}]],"variant":"on"}]}]`), engine.Hosted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := evalserver.New(e, evalserver.Config{AddCohorts: func(u *pipeline.User) {
+		if u.UserID == "u1" {
+			u.Context = append(u.Context, pipeline.Member{Name: "cohort_ids",
+				Value: pipeline.Value{Kind: pipeline.List, Members: []pipeline.Member{{Value: pipeline.StringValue("vip")}}}})
+		}
+	}})
+	for _, path := range []string{"/v1/vardata", "/sdk/vardata", "/sdk/v2/vardata"} {
+		for user, want := range map[string]string{"u1": `{"f":{"key":"on"}}`, "u2": "{}"} {
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, newRequest(t, "GET", path+"?user_id="+user, ""))
+			if got := w.Body.String(); got != want {
+				t.Errorf("%s of %s: %s, want %s", path, user, got, want)
+			}
+		}
 	}
 }
 

@@ -1,7 +1,8 @@
 //go:build interop
 
-// Package interop holds rollcall against DuckDB, in both directions: DuckDB reads what rollcall writes and finds what
+// Package interop checks rollcall against DuckDB, in both directions: DuckDB reads what rollcall writes and finds what
 // was meant, and rollcall reads what DuckDB writes and gives the users the assignments that a plain CSV of them gives.
+// And against Amplitude's clients: those of JavaScript get from `rollcall serve` what a snapshot says.
 //
 //	make interop
 //
@@ -15,4 +16,6 @@
 //   - read_test.go has DuckDB write the users in every encoding that it has, and the command read them.
 //   - decimals_test.go has decimals of every size go all the way, from DuckDB's file to ours and back.
 //   - readme_test.go runs the load statements of the README.
+//   - clients_test.go has Amplitude's clients, in clients.cjs and poll.cjs, ask `rollcall serve`, and runs the README's
+//     code for them.
 package interop
