@@ -49,7 +49,7 @@ func newFlagVersions(f amplitude.FlagConfigs, flags []string) pipeline.FlagVersi
 
 // downloadFlagVersions asks the server of the run for the versions of flags. It has a client of its own: what it meets
 // does not count as requests of the run, and is no reason to pause it.
-func (s *snapshotRun) downloadFlagVersions(flags []string, within time.Duration) pipeline.FlagVersions {
+func (s *snapshotRun) downloadFlagVersions(flags []string, within time.Duration, remoteMode bool) pipeline.FlagVersions {
 	ctx, cancel := context.WithTimeout(s.env.Hard, within)
 	defer cancel()
 	config := s.o.server.dialed
@@ -62,7 +62,7 @@ func (s *snapshotRun) downloadFlagVersions(flags []string, within time.Duration)
 	}
 	defer client.Close()
 	f, err := client.FlagConfigs(ctx, amplitude.FlagConfigsRequest{
-		RemoteMode: s.local == nil || s.o.server.flagMode == "all", Fresh: true})
+		RemoteMode: remoteMode, Fresh: true})
 	if err != nil {
 		return pipeline.FlagVersions{Unknown: text.Clean(err.Error())}
 	}
@@ -76,7 +76,7 @@ func (s *snapshotRun) readFlagsBefore() {
 	case s.local != nil:
 		s.binding.Flags = &s.local.versions
 	default:
-		before := s.downloadFlagVersions(s.o.flags, flagsTime)
+		before := s.downloadFlagVersions(s.o.flags, flagsTime, true)
 		s.binding.Flags = &before
 	}
 }
@@ -114,7 +114,8 @@ func (s *snapshotRun) compareFlags(stopped bool) {
 		if stopped {
 			within = flagsTimeStopped
 		}
-		after = s.downloadFlagVersions(nil, within)
+		after = s.downloadFlagVersions(nil, within, s.local == nil || s.o.server.flagMode == "all")
+		s.flagsAfter = after
 	}
 	var got []string
 	for _, f := range s.tally.Flags() {

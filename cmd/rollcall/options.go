@@ -74,10 +74,15 @@ type snapshotOptions struct {
 	columnNames string
 	summary     string
 
-	flags   []string // what is asked for, in order; nil: all
-	comma   rune     // the delimiter; 0: the format's own
-	mapped  sources.Mapping
-	errLine errorLimit
+	crossCheck      int64
+	crossCheckSeed  int64 // 0: a random one
+	maxDisagreement string
+
+	flags    []string // what is asked for, in order; nil: all
+	comma    rune     // the delimiter; 0: the format's own
+	mapped   sources.Mapping
+	errLine  errorLimit
+	disagree errorLimit // --max-disagreement
 }
 
 // define adds the options to the command, in the order of the help.
@@ -113,6 +118,9 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.StringVar(&o.evaluator, "evaluator", "remote", "`MODE` remote: ask the API; local: in this process [remote]")
 		o.server.define(options)
 		options.BoolVar(&o.server.allowTracking, "allow-tracking", false, "ask a server that ignores no-track")
+		options.Int64Var(&o.crossCheck, "cross-check", 0, "`N` local: compare N users with the API's answers")
+		options.Int64Var(&o.crossCheckSeed, "cross-check-seed", 0, "`N` the same sample again [random]")
+		options.StringVar(&o.maxDisagreement, "max-disagreement", "", "`N|P%` publish nothing if more of them differ")
 		// It says when to stop, and changes no answer: a run that goes on may have another one.
 		options.BoolVar(&o.server.strict, "strict", false, "refuse a server that may track, and flags that changed")
 	})
@@ -224,7 +232,7 @@ func (o *snapshotOptions) check(ctx context.Context, inputs []string) error {
 		o.concurrency = defaultConcurrency(o.rate)
 	}
 	return errors.Join(o.checkOutputs(), o.checkFlags(ctx), o.checkLayout(), o.checkMapping(),
-		o.errLine.parse(o.maxErrors), o.server.check(o.local()))
+		o.errLine.parse("--max-errors", o.maxErrors), o.checkCrossCheck(), o.server.check(o.local()))
 }
 
 // defaultConcurrency is how many requests may be in flight. With a rate it is the limiter that says how many are: as
@@ -327,7 +335,7 @@ func (o *snapshotOptions) checkOutputs() error {
 	if _, err := sinks.Format(o.errorsFile); err != nil {
 		return &exitError{fmt.Errorf("--errors: %w", err), exitUsage}
 	}
-	if o.summary != "" && (o.summary == o.manifestFile() || o.summary == o.flagsFile()) {
+	if o.summary != "" && slices.Contains([]string{o.manifestFile(), o.flagsFile(), o.crossCheckFile()}, o.summary) {
 		return usageErrorf("--summary %s is a file that the run writes anyway", text.Clean(o.summary))
 	}
 	if seen[o.errorsFile] {
@@ -346,7 +354,7 @@ func (o *snapshotOptions) flagsFile() string {
 
 // sideFiles are the files that are published with the outputs and hold no rows: the manifest is the last.
 func (o *snapshotOptions) sideFiles() []string {
-	return slices.DeleteFunc([]string{o.summary, o.flagsFile(), o.manifestFile()},
+	return slices.DeleteFunc([]string{o.summary, o.flagsFile(), o.crossCheckFile(), o.manifestFile()},
 		func(path string) bool { return path == "" })
 }
 
@@ -422,13 +430,13 @@ type errorLimit struct {
 	isPct bool
 }
 
-func (l *errorLimit) parse(text string) error {
+func (l *errorLimit) parse(option, text string) error {
 	if text == "" {
 		return nil
 	}
 	l.set, l.text = true, text
 	var err error
-	l.users, l.share, l.isPct, err = parseLimit("--max-errors", text)
+	l.users, l.share, l.isPct, err = parseLimit(option, text)
 	return err
 }
 

@@ -24,7 +24,7 @@ type publication struct {
 }
 
 // finalNames are the names of all files of the run, in the order in which they are published: outputs, error
-// records, summary, flag configurations that were downloaded, and the manifest last.
+// records, summary, flag configurations that were downloaded, what a cross-check found, and the manifest last.
 func (s *snapshotRun) finalNames() []string { return append(s.o.files(), s.o.sideFiles()...) }
 
 // publish gives the complete files their names, the manifest last. Once the journal has the list of them, the run is
@@ -88,6 +88,14 @@ func (s *snapshotRun) completeFiles(m *snapshot.Manifest) ([]publication, error)
 			return nil, err
 		}
 		f.Rows = s.local.file.Rows
+		m.SideFiles = append(m.SideFiles, f)
+	}
+	if s.cross != nil {
+		f, err := write(s.cross.result.File, s.cross.file)
+		if err != nil {
+			return nil, err
+		}
+		f.Rows = s.cross.result.Listed
 		m.SideFiles = append(m.SideFiles, f)
 	}
 	if file := s.o.manifestFile(); file != "" {

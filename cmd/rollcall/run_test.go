@@ -100,7 +100,7 @@ func TestErrorLimit(t *testing.T) {
 	}{{"0", 100, 0}, {"5", 100, 5}, {"1%", 1000, 10}, {"0.5%", 1000, 5}, {"100%", 3, 3}, {"10%", 5, 0}} {
 		t.Run(tt.text, func(t *testing.T) {
 			var l errorLimit
-			if err := l.parse(tt.text); err != nil || l.most(tt.total) != tt.most {
+			if err := l.parse("--max-errors", tt.text); err != nil || l.most(tt.total) != tt.most {
 				t.Errorf("--max-errors %s of %d users: %d, %v; want %d", tt.text, tt.total, l.most(tt.total), err, tt.most)
 			}
 		})
@@ -108,7 +108,7 @@ func TestErrorLimit(t *testing.T) {
 	for _, text := range []string{"-1", "x", "101%", "-1%", "%", "NaN%", "1.5"} {
 		t.Run(text, func(t *testing.T) {
 			var l errorLimit
-			if err := l.parse(text); exitCode(err) != exitUsage {
+			if err := l.parse("--max-errors", text); exitCode(err) != exitUsage {
 				t.Errorf("--max-errors %s: %v, want a usage error", text, err)
 			}
 		})

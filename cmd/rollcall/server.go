@@ -195,6 +195,21 @@ func (o *serverOptions) dial(env *env, con *console, config amplitude.Config) (*
 	return c, err
 }
 
+// redial is dial for a second client of the same API: the key is not read again, which a pipe gives once.
+func (o *serverOptions) redial(env *env, con *console, config amplitude.Config) (*connection, error) {
+	first := o.dialed
+	if first.BaseURL == "" {
+		return o.dial(env, con, config)
+	}
+	config.BaseURL, config.Key, config.KeySource = first.BaseURL, first.Key, first.KeySource
+	config.FlagParam, config.Timeout, config.Logger = first.FlagParam, first.Timeout, first.Logger
+	config.UserAgent, config.Now, config.PreflightTime = first.UserAgent, first.Now, first.PreflightTime
+	c := &connection{key: config.Key, base: config.BaseURL}
+	var err error
+	c.Client, err = amplitude.New(config)
+	return c, err
+}
+
 // startEmbedded starts the Evaluation API in this process. flags are those asked for; one that has no
 // configuration is an error.
 func (o *serverOptions) startEmbedded(ctx context.Context, flags []string, con *console) (*evalserver.Running, error) {

@@ -52,7 +52,7 @@ groups.T, context, ... are sent as that; all others are not sent.`,
 				return err
 			}
 			o.minUsersSet = cmd.Flags().Changed("min-users")
-			if !cmd.Flags().Changed("rate") && o.server.embedded() || o.local() {
+			if !cmd.Flags().Changed("rate") && o.server.embedded() || o.local() && o.crossCheck == 0 {
 				o.rate = 0
 			}
 			if cmd.Flags().Changed("flags") && len(o.flagList) == 0 {
@@ -105,6 +105,7 @@ type preflight struct {
 	in         *input
 	remote     *connection     // who is asked; nil: nobody is
 	local      *localEvaluator // what evaluates in this process instead
+	cross      *crossCheck     // with which the local answers are compared; nil: with none
 	found      *findings
 	absent     fields              // what the flags read and no user has
 	posts      int64               // users who go by POST
@@ -127,6 +128,9 @@ func (p *preflight) Close() error {
 	}
 	if p.remote != nil {
 		p.remote.Close()
+	}
+	if p.cross != nil {
+		p.cross.conn.Close()
 	}
 	if p.in != nil {
 		p.in.Close()
@@ -160,6 +164,8 @@ type evaluation struct {
 	first     firstFailure
 	noTrack   amplitude.NoTrack
 	changes   *snapshot.FlagChanges // of the flags while the run went on; nil: not compared
+
+	flagsAfter pipeline.FlagVersions // after the last user
 
 	// Of the users in the journal.
 	replayedAttempts, replayedRetries int64
@@ -240,6 +246,11 @@ func (s *snapshotRun) prepare(args []string) error {
 	}
 	if err != nil {
 		return err
+	}
+	if s.o.crossCheck > 0 {
+		if s.cross, err = newCrossCheck(s); err != nil {
+			return err
+		}
 	}
 	s.tuneMemory()
 	if s.local != nil {
@@ -491,10 +502,16 @@ func (s *snapshotRun) evaluate() error {
 		return err
 	}
 	err := s.runPipeline()
+	if err == nil && s.cross != nil {
+		err = s.cross.ask(s)
+	}
 	if err == nil || s.isStoppedSoftly(err) {
 		s.compareFlags(err != nil)
 	}
 	if err != nil {
+		return err
+	}
+	if err := s.finishCrossCheck(); err != nil {
 		return err
 	}
 	return s.refuseChangedFlags()
@@ -523,8 +540,13 @@ func (s *snapshotRun) runPipeline() error {
 			return err
 		}
 	}
-	if s.remote != nil {
-		if err := s.checkTracking(); err != nil {
+	asked, left := s.remote, s.tally.Read < s.in.total
+	if s.cross != nil {
+		asked, left = s.cross.conn, true
+		sink = append(sink, s.cross)
+	}
+	if asked != nil {
+		if err := s.checkTracking(asked, left); err != nil {
 			return err
 		}
 	}
@@ -550,7 +572,7 @@ func (s *snapshotRun) runPipeline() error {
 			p.Sink = sinks.Multi{p.Sink, stoppable{flusher{s.stream}}}
 		}
 	}
-	stats, err := s.stopSoftly(&p)
+	stats, err := s.stopSoftly(&p, s.remote)
 	if err != nil {
 		return err
 	}
@@ -572,14 +594,14 @@ func (s *snapshotRun) runPipeline() error {
 }
 
 // stopSoftly runs p. After the first signal nobody more is asked, and it says what it still waits for.
-func (s *snapshotRun) stopSoftly(p *pipeline.Pipeline) (pipeline.Stats, error) {
-	if s.remote == nil {
+func (s *snapshotRun) stopSoftly(p *pipeline.Pipeline, asked *connection) (pipeline.Stats, error) {
+	if asked == nil {
 		return p.Run(s.env.Hard)
 	}
 	said := make(chan struct{})
 	unsaid := context.AfterFunc(s.env.Soft, func() {
 		defer close(said)
-		if n := s.remote.Stop(); n > 0 {
+		if n := asked.Stop(); n > 0 {
 			s.con.Log.Info(fmt.Sprintf("interrupted: finishing the %s in flight, at most %v; again to end at once",
 				text.Count(int64(n), "request"), grace))
 		}
@@ -595,19 +617,20 @@ func (s *snapshotRun) stopSoftly(p *pipeline.Pipeline) (pipeline.Stats, error) {
 // embedded is the [amplitude.NoTrack] of a server in this process, which tracks nothing.
 const embedded amplitude.NoTrack = "embedded"
 
-// checkTracking refuses a server that records an assignment for every user, and warns of one that may.
-func (s *snapshotRun) checkTracking() error {
-	switch left := s.tally.Read < s.in.total; {
+// checkTracking refuses a server that records an assignment for every user, and warns of one that may. left says that
+// there are users to ask about.
+func (s *snapshotRun) checkTracking(c *connection, left bool) error {
+	switch {
 	case s.o.server.embedded():
 		s.noTrack = embedded
 		return nil
 	case s.in.total == 0:
 		return nil
-	case !left && !s.remote.Documented(): // an earlier process of this run asked everybody: its verdict is not known here
+	case !left && !c.Documented(): // an earlier process of this run asked everybody: its verdict is not known here
 		s.noTrack = amplitude.Unproven
 		return nil
 	}
-	t, err := s.remote.Preflight(s.env.Soft, s.posts > 0)
+	t, err := c.Preflight(s.env.Soft, s.posts > 0)
 	if err != nil {
 		return err
 	}
@@ -720,6 +743,9 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 	}
 	m.NoTrack = string(s.noTrack)
 	m.FlagChanges = s.changes
+	if s.cross != nil {
+		stats, m.CrossCheck = s.cross.conn.Stats(), &s.cross.result
+	}
 	m.Requests = summarizeRequests(stats)
 	if s.o.method != "get" {
 		m.Requests.Method, m.Requests.Posted = s.o.method, s.posted

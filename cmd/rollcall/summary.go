@@ -86,8 +86,20 @@ func summaryText(m *snapshot.Manifest, failed string, took time.Duration, width 
 	}
 	fmt.Fprint(&b, text.Count(m.Assignments, "assignment"))
 	if m.FlagConfigs != nil {
-		fmt.Fprintf(&b, " by %s of %s; nothing was sent\n", text.Count(m.FlagConfigs.Rows, "flag"),
-			text.Clean(m.FlagConfigs.Path))
+		fmt.Fprintf(&b, " by %s of %s", text.Count(m.FlagConfigs.Rows, "flag"), text.Clean(m.FlagConfigs.Path))
+		if c := m.CrossCheck; c == nil {
+			b.WriteString("; nothing was sent\n")
+		} else {
+			fmt.Fprintf(&b, "\ncross-check: %s\n", c)
+			differing := c.Differing()
+			for i, f := range differing {
+				if i == maxSummaryDiffering {
+					fmt.Fprintf(&b, "  and %s; the manifest has all\n", text.Count(int64(len(differing)-i), "more flag"))
+					break
+				}
+				fmt.Fprintf(&b, "  %s: %s\n", text.Shorten(f.Flag, width/2), f.String())
+			}
+		}
 	} else {
 		fmt.Fprintf(&b, ", %s (%.1f/s), %s\n", text.Count(m.Requests.Sent, "request"), m.Requests.PerSecond,
 			text.Plural(m.Requests.Retries, "retry", "retries"))
@@ -139,6 +151,8 @@ func summaryText(m *snapshot.Manifest, failed string, took time.Duration, width 
 const (
 	maxSummaryFlags    = 50
 	maxSummaryVariants = 20
+
+	maxSummaryDiffering = 10 // flags of which a cross-check found other answers
 )
 
 // mostFrequent are the flags and variants that a summary has. Of what is left out it says how many variants that are.

@@ -42,6 +42,8 @@
 // A [FlagChanges] is what [CompareFlags] makes of the flag configurations from before the first user and after the last:
 // whether all users were evaluated by the same ones.
 //
+// A [CrossCheck] is how far the answers of a local run are the API's.
+//
 // The files read*.go are the Reader. Below it, a table (readtable.go) is a file of any columns, row by row: readcsv.go,
 // readjsonl.go, readparquet.go. They take what rollcall writes and are strict about it, and damage is an error. The
 // pages of Parquet are read in [github.com/rollcall-cli/rollcall/pipeline/parquetfile], because arrow trusts them too

@@ -28,7 +28,8 @@ type Manifest struct {
 	Inputs  []File `json:"inputs"`
 	Outputs []File `json:"outputs"` // the last one is the error records
 
-	// SideFiles are the other files of the run: the summary, and flag configurations that were downloaded.
+	// SideFiles are the other files of the run: the summary, flag configurations that were downloaded, and what a
+	// cross-check found.
 	SideFiles []File `json:"side_files,omitempty"`
 
 	// FlagConfigs is the file of flag configurations that a local run evaluated; its rows are flags. nil: a server
@@ -49,6 +50,9 @@ type Manifest struct {
 	// FlagChanges says whether somebody edited flags while the run went on. nil: the run was made by a version of rollcall
 	// that did not compare.
 	FlagChanges *FlagChanges `json:"flag_changes,omitempty"`
+
+	// CrossCheck says how far the answers of a local run are the API's. nil: nobody asked.
+	CrossCheck *CrossCheck `json:"cross_check,omitempty"`
 
 	Users       Users       `json:"users"`
 	Assignments int64       `json:"assignments"`

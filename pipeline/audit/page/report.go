@@ -54,6 +54,7 @@ func newReportView(r *report.Report, o Origin) *reportView {
 	if len(runs) > 0 {
 		v.About = append(v.About, "run "+text.List(runs, 3))
 	}
+	v.About = append(v.About, r.CrossChecks()...)
 	for i := range r.Snapshots {
 		s := &r.Snapshots[i]
 		v.Snapshots = append(v.Snapshots, newReportSnapshot(s, v.Units))

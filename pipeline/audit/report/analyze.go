@@ -22,6 +22,7 @@ const (
 	longSpan         = 24 * time.Hour
 	manyRepeated     = 0.01 // likewise of repeated users
 	maxChanged       = 10   // flags that are named as changed
+	maxCrossChecked  = 20   // flags of which the API has other answers
 )
 
 // analysis makes a report of what was counted.
@@ -118,6 +119,21 @@ func (a *analysis) addChanges(s *source) {
 	a.addFinding(finding)
 }
 
+// addCrossCheck adds the flags of which the API has other answers. How many users have the same ones for all flags is
+// said at the top: see [Report.CrossChecks].
+func (a *analysis) addCrossCheck(s *source) {
+	if s.CrossCheck == nil {
+		return
+	}
+	for i, f := range s.CrossCheck.Differing() {
+		if i == maxCrossChecked {
+			break // the manifest has all
+		}
+		a.addFinding(Finding{Severity: Warn, Kind: KindCrossCheck, Flag: f.Flag,
+			Says: Statement{Text: "cross-check: " + f.String()}})
+	}
+}
+
 // addSnapshots adds the snapshots, and finds whether they can be trusted.
 func (a *analysis) addSnapshots() {
 	r := a.r
@@ -140,6 +156,7 @@ func (a *analysis) addSnapshots() {
 			a.addFinding(Finding{Severity: Alert, Kind: KindSnapshot, Snapshot: s.Path, Says: Statement{Text: p}})
 		}
 		a.addChanges(s)
+		a.addCrossCheck(s)
 		for _, w := range s.Warnings {
 			a.addFinding(Finding{Severity: Note, Kind: KindWarning, Says: Statement{Code: Warned, Text: w}})
 		}
@@ -730,7 +747,7 @@ func (a *analysis) testAllocation(out *Counts, w *flagWork, t *totals, s *FlagSl
 // finish sorts the findings and makes the verdict.
 func (a *analysis) finish() {
 	rank := map[Severity]int{Alert: 0, Warn: 1, Note: 2}
-	kinds := []string{KindSnapshot, KindChanged, KindExclusion, KindUnexpected, KindSplit, KindAllocation, KindDependence,
+	kinds := []string{KindSnapshot, KindChanged, KindCrossCheck, KindExclusion, KindUnexpected, KindSplit, KindAllocation, KindDependence,
 		KindDiffering, KindRepeated, KindFailed, KindNobody, KindWarning}
 	slices.SortStableFunc(a.r.Findings, func(x, y Finding) int {
 		return cmp.Or(cmp.Compare(rank[x.Severity], rank[y.Severity]),

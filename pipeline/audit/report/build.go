@@ -68,7 +68,7 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 		if m := run.Manifest; m != nil {
 			s.RunID, s.Version, s.StartedAt, s.FinishedAt, s.Resumes = m.RunID, m.Version, m.StartedAt, m.FinishedAt, m.Resumes
 			s.Users, s.NoTrack, s.Warnings = m.Users, m.NoTrack, append(s.Warnings, m.Warnings...)
-			s.FlagChanges, s.Local = m.FlagChanges, m.FlagConfigs != nil
+			s.FlagChanges, s.Local, s.CrossCheck = m.FlagChanges, m.FlagConfigs != nil, m.CrossCheck
 			if m.Completes != nil {
 				s.Completes = m.Completes.RunID
 			}

@@ -23,6 +23,9 @@ func (r *Report) Markdown() string {
 	}
 	line("# Exposure report: %s", r.Verdict.Severity)
 	line("\n%s.", text.Markdown(text.Capitalize(r.Verdict.Text)))
+	for _, said := range r.CrossChecks() {
+		line("\n%s.", text.Markdown(text.Capitalize(said)))
+	}
 	if len(r.Findings) > 0 {
 		line("\n## Findings\n")
 		for i := range r.Findings {

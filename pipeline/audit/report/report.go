@@ -72,6 +72,7 @@ type Verdict struct {
 const (
 	KindSnapshot   = "snapshot"   // it is not what its manifest says
 	KindChanged    = "changed"    // flags changed while the run went on
+	KindCrossCheck = "crosscheck" // the API answers otherwise than the local evaluation did
 	KindRepeated   = "repeated"   // users have several rows
 	KindDiffering  = "differing"  // and different variants in them
 	KindFailed     = "failed"     // users failed, or fail more in some slices
@@ -112,6 +113,9 @@ type Snapshot struct {
 
 	// FlagChanges says whether flags changed while the run went on. nil: the manifest does not say.
 	FlagChanges *snapshot.FlagChanges `json:"flag_changes,omitempty"`
+
+	// CrossCheck says how far the answers of a local run are the API's. nil: nobody asked.
+	CrossCheck *snapshot.CrossCheck `json:"cross_check,omitempty"`
 
 	// Completes is the run whose failed users this one asked about again; "" where it is a run of its own. Users of both
 	// are in the Users of each, and once in those of the Report.

@@ -26,6 +26,9 @@ const (
 func (r *Report) Table(width int) string {
 	p := &printer{text.Printer{Width: max(width, minWidth)}, r.Unit}
 	p.Wrap(strings.ToUpper(string(r.Verdict.Severity))+"  ", 7, r.Verdict.Text)
+	for _, said := range r.CrossChecks() {
+		p.Wrap("       ", 7, said)
+	}
 	if len(r.Findings) > 0 {
 		p.Line("")
 		for i := range r.Findings {
@@ -123,6 +126,22 @@ func (p *printer) printSnapshot(s *Snapshot) {
 	} else {
 		p.Wrap("  ", 2, p.unit.Count(s.InFile)+" in the file")
 	}
+}
+
+// CrossChecks say, for each snapshot that was compared with the API, how far its answers are the API's.
+func (r *Report) CrossChecks() (said []string) {
+	for i := range r.Snapshots {
+		s := &r.Snapshots[i]
+		if s.CrossCheck == nil {
+			continue
+		}
+		of := ""
+		if len(r.Snapshots) > 1 {
+			of = " of " + s.Path
+		}
+		said = append(said, "cross-check"+of+": "+s.CrossCheck.String())
+	}
+	return said
 }
 
 const minute = "2006-01-02 15:04"
