@@ -2,15 +2,12 @@ package main
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,8 +46,7 @@ func TestMain(m *testing.M) {
 //	                   Faults are as in `rollcall serve --fail`; after=N:STATUS answers N requests and
 //	                   refuses the others; key=K sets the key, proxy acts as the
 //	                   self-hosted proxy, unknown as a server that knows no flag list at all, modes as one that has a
-//	                   flag of remote evaluation mode, posts as one that takes POST /sdk/v2/vardata,
-//	                   cached as one with a cache before it
+//	                   flag of remote evaluation mode, cached as one with a cache before it
 //	ledger             writes what the API was asked to the file ledger, a line a request:
 //	                   METHOD PATH?QUERY status tracked|untracked
 //	dateless FILE…     replaces all times in the files by TIME, and run ids by RUN
@@ -130,15 +126,13 @@ func (a *scriptAPI) start(ts *testscript.TestScript, args []string) {
 		a.ledger = append(a.ledger, r)
 	}}
 	var faults []string
-	unknown, modes, posts, cached := false, false, false, false
+	unknown, modes, cached := false, false, false
 	for _, arg := range args {
 		switch {
 		case arg == "proxy":
 			config.Proxy = true
 		case arg == "modes":
 			modes = true
-		case arg == "posts":
-			posts = true
 		case arg == "cached":
 			cached = true
 		case arg == "unknown":
@@ -176,9 +170,6 @@ func (a *scriptAPI) start(ts *testscript.TestScript, args []string) {
 	if cached {
 		handler = withCaches(handler)
 	}
-	if posts {
-		handler = a.withPosts(handler, evalserver.New(eng, evalserver.Config{}))
-	}
 	a.handler.Store(&handler)
 	if a.running == nil { // else the API changes its behaviour, not its address
 		a.running, err = evalserver.Start("127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -203,56 +194,6 @@ func withCaches(api http.Handler) http.Handler {
 			w.Header().Set("CF-Cache-Status", "MISS")
 		}
 		api.ServeHTTP(w, r)
-	})
-}
-
-// withPosts answers POST /sdk/v2/vardata as Amplitude does: with what v1 says, and with defaults, flags that are not
-// deployed and groups; the experiment's key is in the metadata alone.
-func (a *scriptAPI) withPosts(api, v1 http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost || r.URL.Path != "/sdk/v2/vardata" {
-			api.ServeHTTP(w, r)
-			return
-		}
-		body, _ := io.ReadAll(r.Body)
-		noTrack := func(name string) bool { return r.Header.Get(name) == "no-track" }
-		a.mu.Lock()
-		a.ledger = append(a.ledger, evalserver.Request{Method: r.Method, Path: r.URL.Path, RawQuery: r.URL.RawQuery,
-			Status: 200, NoTrack: noTrack("X-Amp-Exp-Track"), NoExposureTrack: noTrack("X-Amp-Exp-Exposure-Track")})
-		a.mu.Unlock()
-		var user struct {
-			UserID   string `json:"user_id"`
-			DeviceID string `json:"device_id"`
-		}
-		_ = json.Unmarshal(body, &user) // what cannot be read has no id, and is refused
-		query := url.Values{"context": {string(body)}}
-		if user.UserID != "" {
-			query.Set("user_id", user.UserID)
-		}
-		if user.DeviceID != "" {
-			query.Set("device_id", user.DeviceID)
-		}
-		if list, err := base64.StdEncoding.DecodeString(r.Header.Get("X-Amp-Exp-Flag-Keys")); err == nil && len(list) > 0 {
-			var flags []string
-			_ = json.Unmarshal(list, &flags)
-			query.Set("flag_keys", strings.Join(flags, ","))
-		}
-		get := httptest.NewRequestWithContext(r.Context(), http.MethodGet, "/v1/vardata?"+query.Encode(), nil)
-		get.Header.Set("Authorization", r.Header.Get("Authorization"))
-		answer := httptest.NewRecorder()
-		v1.ServeHTTP(answer, get)
-		text := answer.Body.String()
-		if answer.Code == http.StatusOK {
-			text = regexp.MustCompile(`"expKey":"[^"]*",`).ReplaceAllString(text, "")
-			text = strings.TrimSuffix(strings.TrimSpace(text), "}")
-			if text != "{" {
-				text += ","
-			}
-			text += `"left-out":{"key":"off","metadata":{"default":true}},"draft":{"key":"on","metadata":{"deployed":false}},` +
-				`"mutex":{"key":"slot-1","metadata":{"flagType":"mutual-exclusion-group"}}}`
-		}
-		w.WriteHeader(answer.Code)
-		_, _ = io.WriteString(w, text)
 	})
 }
 

@@ -127,6 +127,17 @@ func (p *parser) parseV2(body []byte, text string, size int) ([]pipeline.Variant
 	return slices.DeleteFunc(variants, func(v pipeline.Variant) bool { return isLeftOut(v.Metadata) }), nil
 }
 
+// textOfJSON returns the text that /v1/vardata has in place of a JSON value: numbers as JavaScript prints them.
+func textOfJSON(raw string) string {
+	v := jsontext.Value(raw)
+	if kind := v.Kind(); kind == '{' || kind == '[' {
+		_ = v.Compact(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) // it was read before
+	} else {
+		_ = v.Canonicalize()
+	}
+	return string(v)
+}
+
 // groupTypes are the types of flags that exist only for other flags to depend on.
 var groupTypes = []string{"mutual-exclusion-group", "holdout-group", "release-group"}
 
@@ -247,6 +258,10 @@ func (p *parser) parseVariant(v *pipeline.Variant) error {
 		}
 		seen |= bit
 		if field == nil || raw == "null" {
+			continue
+		}
+		if name == "value" && p.v2 && raw[0] != '"' { // as it is configured; v1 has its text
+			v.Value = textOfJSON(raw)
 			continue
 		}
 		if raw[0] != '"' {

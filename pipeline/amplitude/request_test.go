@@ -118,6 +118,11 @@ func TestV2AnswerIsAsV1(t *testing.T) {
 			"f":{"key":"on","metadata":{"flagType":"release"}}}`, `{"f":{"key":"on","metadata":{"flagType":"release"}}}`},
 		{"deeper", `{"f":{"key":"on","metadata":{"a":{"default":true,"deployed":false}}}}`,
 			`{"f":{"key":"on","metadata":{"a":{"default":true,"deployed":false}}}}`},
+		{"a value that is a number", `{"f":{"key":"on","value":1.50}}`, `{"f":{"key":"on","value":"1.5"}}`},
+		{"a value that is a boolean", `{"f":{"key":"on","value":true}}`, `{"f":{"key":"on","value":"true"}}`},
+		{"a value that is an object", `{"f":{"key":"on","value":{ "b": 1, "a":[2, "x"]}}}`,
+			`{"f":{"key":"on","value":"{\"b\":1,\"a\":[2,\"x\"]}"}}`},
+		{"a value alone", `{"f":{"value":7}}`, `{"f":{"value":"7"}}`},
 		{"nothing", `{}`, `{}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -60,6 +60,9 @@ func lines(path string, o Options) (text []string, r *Reader, err error) {
 			return text, r, err
 		}
 		s := fmt.Sprintf("%d %q %q %d %d@%d%s", u.Row, u.UserID, u.DeviceID, u.EvaluatedAt, u.Records, u.First, u.Differs)
+		for i := range u.Cache {
+			s += fmt.Sprintf(" %s=%s", cacheNames[i], u.Cache[i].AppendText(nil))
+		}
 		for i := range u.Carry {
 			s += fmt.Sprintf(" %s=%s", r.Carry[i].Name, u.Carry[i].AppendText(nil))
 		}
@@ -81,6 +84,7 @@ func readable() []pipeline.Outcome {
 	return []pipeline.Outcome{
 		{Row: pipeline.Row{Number: 1, User: pipeline.User{UserID: "ana, \"a\"", DeviceID: "d\n1"},
 			Carry: []pipeline.Value{pipeline.StringValue("pro"), pipeline.IntValue(12)}}, At: at,
+			Cache: pipeline.Cache{State: pipeline.CacheMiss, Aged: true, Age: 7},
 			Assignments: []pipeline.Assignment{
 				{Assigned: true, Variant: pipeline.Variant{FlagKey: "a", Key: "on", Payload: `{"x":"\u00e9"}`, ExperimentKey: "e-1",
 					Metadata: `{"d":true}`, Value: "v"}},
@@ -114,6 +118,10 @@ func TestReader(t *testing.T) {
 		`1 "ana, \"a\"" "d\n1" 1767323045678 1@1 plan=pro seats=12 [a true on  {"x":"\u00e9"}] [b-flag false   ]`,
 		`3 "" "d3" 1767323046678 1@2 plan= seats= [a true off  ] [b-flag true on  "p"]`,
 	}
+	caches := func(rows []string) []string {
+		return []string{strings.Replace(rows[0], " plan", " cache=miss age_seconds=7 plan", 1),
+			strings.Replace(rows[1], " plan", " cache= age_seconds= plan", 1)}
+	}
 	snake := &Manifest{Layout: Layout{SnakeNames: true}, Flags: []FlagCount{{Flag: "a"}, {Flag: "b-flag"}}}
 	for _, tt := range []struct {
 		name string
@@ -126,6 +134,11 @@ func TestReader(t *testing.T) {
 		{"wide", sinks.Spec{Wide: true}, Options{}, wide},
 		{"wide, payloads", sinks.Spec{Wide: true, Include: []string{"payload"}}, Options{}, payloads},
 		{"wide, snake, with the manifest", sinks.Spec{Wide: true, SnakeNames: true}, Options{Manifest: snake}, wide},
+		{"caches", sinks.Spec{Include: []string{"cache"}}, Options{}, caches(long)},
+		{"caches among others", sinks.Spec{Include: []string{"value", "cache", "metadata"}}, Options{}, caches(included)},
+		{"wide, caches", sinks.Spec{Wide: true, Include: []string{"payload", "cache"}}, Options{}, caches(payloads)},
+		{"wide, caches, with the manifest", sinks.Spec{Wide: true, Include: []string{"cache"}},
+			Options{Manifest: &Manifest{Layout: Layout{Include: []string{"cache"}}}}, caches(wide)},
 		{"carried columns of the names of included ones",
 			sinks.Spec{Carry: []pipeline.Column{{Name: "value"}, {Name: "metadata"}}}, Options{Manifest: snake}, []string{
 				strings.Replace(long[0], "plan=pro seats=12", "value=pro metadata=12", 1),
