@@ -429,6 +429,7 @@ func (s *snapshotRun) finishCrossCheck() error {
 	}
 	differ := r.Answered - r.Agreed
 	switch {
+	case r.Asked == 0: // the input had nobody to ask about
 	case r.Answered == 0:
 		return fmt.Errorf("cross-check: nobody was answered, so --max-disagreement %s cannot be held", limit.text)
 	case differ > limit.most(r.Answered):

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -256,5 +257,46 @@ func TestCrossCheckIsUniform(t *testing.T) {
 		if n < 1000-137 || n > 1000+137 {
 			t.Errorf("row %d is in %d of %d samples, want about 1000", row+1, n, seeds)
 		}
+	}
+}
+
+// TestCrossCheckEndsRun: what ends a remote run ends a cross-check, too: nothing is published without the evidence that
+// was asked for.
+func TestCrossCheckEndsRun(t *testing.T) {
+	soft, stop := context.WithCancelCause(context.Background())
+	defer stop(nil)
+	for _, tt := range []struct {
+		name  string
+		fault func(*evalserver.Request, int) *evalserver.Fault
+		args  []string
+		soft  context.Context
+		code  int
+		said  string
+	}{
+		{"a refused key", func(*evalserver.Request, int) *evalserver.Fault { return status(401) }, nil, nil, 1,
+			"cross-check: the API refused the deployment key"},
+		{"an outage", func(*evalserver.Request, int) *evalserver.Fault { return status(503) },
+			[]string{"--max-outage", "100ms"}, nil, exitStopped, "cross-check: the API has not answered"},
+		{"nobody is answered", func(*evalserver.Request, int) *evalserver.Fault { return status(400) },
+			[]string{"--max-disagreement", "5%"}, nil, 1, "nobody was answered, so --max-disagreement 5% cannot be held"},
+		{"a signal", func(*evalserver.Request, int) *evalserver.Fault {
+			stop(&interruptedError{os.Interrupt})
+			return nil
+		}, []string{"--concurrency", "1"}, soft, 130, "interrupted (interrupt) after 40 of 40 users; nothing was published"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			url, _ := startCrossAPI(t, crossFlags(ofUser, "on"), engine.Hosted, tt.fault)
+			folder := t.TempDir()
+			file := filepath.Join(folder, "flags.json")
+			if err := os.WriteFile(file, []byte(crossFlags(ofUser, "on")), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r := networkRun{Server: url, Users: names("u", 40), Folder: folder, Soft: tt.soft, Args: append([]string{
+				"--evaluator", "local", "--flag-configs", file, "--cross-check", "30"}, tt.args...)}.do(t)
+			r.wantNothing(t, tt.code, tt.said)
+			if _, err := os.Stat(filepath.Join(folder, "a.crosscheck.jsonl")); err == nil {
+				t.Error("a.crosscheck.jsonl was published")
+			}
+		})
 	}
 }
