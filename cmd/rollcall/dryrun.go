@@ -32,7 +32,7 @@ func (s *snapshotRun) dryRun(args []string) error {
 		if err != nil {
 			return err
 		}
-		if _, err := parseFlagConfigs(o.server.flagConfigs, data, o.flags, o.server.skipUnsupported, s.con); err != nil {
+		if _, err := o.server.parseFlagConfigs(o.server.flagConfigs, data, o.flags, s.con); err != nil {
 			return err
 		}
 	} else {

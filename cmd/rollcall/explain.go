@@ -52,7 +52,7 @@ func (o *explainOptions) define(options *pflag.FlagSet) {
 	group(options, "Flags", func() {
 		options.StringVar(&o.server.flagConfigs, "flag-configs", "",
 			"`FILE` flag configurations, or fetch, which downloads them")
-		share("flags", "flags-from", "server", "key-file", "timeout", "allow-http")
+		share("flags", "flags-from", "semantics", "server", "key-file", "timeout", "allow-http")
 	})
 	group(options, "Other", func() {
 		options.StringVar(&o.format, "format", "text", "`F` text json [text]")
@@ -68,7 +68,10 @@ func explainCommand(env *env, con *console) *cobra.Command {
 		Long: `explain evaluates flags for one user on this machine, and says why each gives
 what it gives: which segment matched, which condition of those before it failed
 and what it saw, and which bucket the user fell into. A flag's segments are
-looked at in order; the first that matches and gives a variant decides.`,
+looked at in order; the first that matches and gives a variant decides.
+
+Where client-side and node applications, whose engine is another than the hosted
+API's, would give the user another answer, it says which, and by which rule.`,
 		Example: `  rollcall explain --user-id u-1 --flag-configs flags.json
   rollcall explain --user-id u-1 --context '{"country":"Japan"}' \
     --flags checkout --flag-configs fetch
@@ -146,7 +149,11 @@ func (o *explainOptions) run(env *env, con *console, inputs []string) error {
 	if err != nil {
 		return err
 	}
-	eng, err := engine.ParseLenient(data, engine.Hosted) // a flag that cannot be evaluated here says so itself
+	semantics, err := parseSemantics(o.server.semantics)
+	if err != nil {
+		return err
+	}
+	eng, err := engine.ParseLenient(data, semantics) // a flag that cannot be evaluated here says so itself
 	if err != nil {
 		return fmt.Errorf("%s: %w", text.Clean(from), err)
 	}
@@ -164,7 +171,11 @@ func (o *explainOptions) run(env *env, con *console, inputs []string) error {
 	for _, u := range eng.Unknowable(o.flags) {
 		unknown[u.Flag] = unknowns(u)
 	}
-	for _, x := range eng.Plan(o.flags).Explain(&row.User) {
+	plan, err := eng.Plan(o.flags).Compare()
+	if err != nil {
+		return fmt.Errorf("%s: %w", text.Clean(from), err)
+	}
+	for _, x := range plan.Explain(&row.User) {
 		why.Flags = append(why.Flags, explainedFlag{x, nonNil(unknown[x.Flag])})
 	}
 	if o.format == "json" {
@@ -331,6 +342,7 @@ func (b *explanationText) flag(f *explainedFlag) {
 		b.line(2, "the API may answer otherwise, for what only it knows: "+
 			strings.ReplaceAll(strings.Join(f.Unknown, ", "), "_", " "))
 	}
+	b.other(f)
 	for _, d := range f.Dependencies {
 		b.line(2, "depends on "+d.Flag+": "+orNothing(d.Variant, "no variant"))
 	}
@@ -342,6 +354,42 @@ func (b *explanationText) flag(f *explainedFlag) {
 	} else if f.Variant == nil {
 		b.line(2, "no segment is left")
 	}
+}
+
+// other says what the other of Amplitude's engines gives, if that is another answer, and why.
+func (b *explanationText) other(f *explainedFlag) {
+	o := f.Other
+	if o == nil {
+		return
+	}
+	gives := "no variant"
+	if o.Variant != nil {
+		gives = *o.Variant
+		if !o.Answered {
+			gives += ", which the API leaves out"
+		}
+	}
+	semantics, _ := engine.ParseSemantics(o.Semantics) // it is the engine's own name for them
+	b.line(2, "another answer by "+describeSemantics(semantics)+": "+gives)
+	where := fmt.Sprintf("segment %d, ", o.Segment)
+	switch {
+	case o.Flag != "":
+	case o.Condition != nil:
+		where += fmt.Sprintf("%s %s %s, rule %d: ", selectorName(o.Condition.Selector), o.Condition.Op,
+			quoteValues(o.Condition.Values), o.Rule)
+	default:
+		where += fmt.Sprintf("bucket, rule %d: ", o.Rule)
+	}
+	b.line(4, where+o.Reason)
+}
+
+// quoteValues prints the values of a condition, cut where they are many.
+func quoteValues(list []string) string {
+	values := make([]string, len(list))
+	for i, v := range list {
+		values[i] = quoted(v)
+	}
+	return text.List(values, maxValues)
 }
 
 func (b *explanationText) segment(s *engine.Trace) {
@@ -386,15 +434,11 @@ func (b *explanationText) segment(s *engine.Trace) {
 const maxShown, maxValues = 60, 6
 
 func (b *explanationText) check(what string, c *engine.Check) {
-	values := make([]string, len(c.Values))
-	for i, v := range c.Values {
-		values[i] = quoted(v)
-	}
 	seen := "there is none"
 	if string(c.Seen) != "null" {
 		seen = "it is " + text.Shorten(string(c.Seen), maxShown)
 	}
-	b.line(4, what+selectorName(c.Selector)+" "+c.Op+" "+text.List(values, maxValues)+"; "+seen)
+	b.line(4, what+selectorName(c.Selector)+" "+c.Op+" "+quoteValues(c.Values)+"; "+seen)
 }
 
 func (b *explanationText) bucketing(s *engine.Trace) {

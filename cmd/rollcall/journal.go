@@ -154,6 +154,9 @@ func bindingOptions(ctx context.Context, all map[string]string, o *snapshotOptio
 		}
 	}
 	bound["flags"] = strings.Join(o.flags, ",") // those of --flags-from included
+	if !o.local() && !o.server.embedded() {
+		delete(bound, "semantics") // the API has its own
+	}
 	if o.server.flagConfigs != "" && o.server.flagConfigs != "fetch" {
 		data, err := o.server.readConfigs(ctx)
 		if err != nil {

@@ -25,7 +25,14 @@ type localEvaluator struct {
 	file     *snapshot.File // what the manifest says of them
 	source   *snapshot.FlagSource
 	versions pipeline.FlagVersions // of the flags, if they were downloaded
-	scratch  sync.Pool             // of *[]*engine.Variant
+	others   *disagreements        // with the other engine
+	scratch  sync.Pool             // of *localScratch
+}
+
+// localScratch is what the evaluation of a user needs.
+type localScratch struct {
+	variants []*engine.Variant
+	differ   []int
 }
 
 // localBatch is how many rows a worker takes at a time: a channel operation for each would cost more than the answer.
@@ -49,11 +56,14 @@ func newLocal(s *snapshotRun) (*localEvaluator, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.eng, err = parseFlagConfigs(from, l.configs, o.flags, o.server.skipUnsupported, s.con); err != nil {
+	if l.eng, err = o.server.parseFlagConfigs(from, l.configs, o.flags, s.con); err != nil {
 		return nil, err
 	}
 	l.plan = l.eng.Plan(o.flags)
-	l.scratch.New = func() any { return new([]*engine.Variant) }
+	if l.others, err = newDisagreements(l.eng, l.plan); err != nil {
+		return nil, err
+	}
+	l.scratch.New = func() any { return new(localScratch) }
 	sum := sha256.Sum256(l.configs)
 	l.file = &snapshot.File{Path: o.server.flagConfigs, Bytes: int64(len(l.configs)), Rows: int64(len(l.eng.Flags())),
 		SHA256: hex.EncodeToString(sum[:])}
@@ -68,10 +78,11 @@ func (l *localEvaluator) Evaluate(_ context.Context, u *pipeline.User) (pipeline
 	if u.UserID == "" && u.DeviceID == "" {
 		return pipeline.Answer{}, pipeline.Errorf(pipeline.KindMissingID, "neither a user id nor a device id")
 	}
-	found := l.scratch.Get().(*[]*engine.Variant)
-	*found = l.plan.Append((*found)[:0], u)
-	answer := pipeline.Answer{Variants: make([]pipeline.Variant, 0, len(*found)), At: clock()}
-	for _, v := range *found {
+	found := l.scratch.Get().(*localScratch)
+	found.variants, found.differ = l.others.cmp.Append(found.variants[:0], found.differ[:0], u)
+	l.others.count(found.differ)
+	answer := pipeline.Answer{Variants: make([]pipeline.Variant, 0, len(found.variants)), At: clock()}
+	for _, v := range found.variants {
 		if v.Answered() {
 			answer.Variants = append(answer.Variants, v.Variant)
 		}

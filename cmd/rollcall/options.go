@@ -117,6 +117,7 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.StringVar(&o.flagsFrom, "flags-from", "", "`FILE` the flags to evaluate, one a line; # comments")
 		options.StringVar(&o.evaluator, "evaluator", "remote", "`MODE` remote: ask the API; local: in this process [remote]")
 		o.server.define(options)
+		defineSemantics(options, &o.server.semantics)
 		options.BoolVar(&o.server.allowTracking, "allow-tracking", false, "ask a server that ignores no-track")
 		options.Int64Var(&o.crossCheck, "cross-check", 0, "`N` local: compare N users with the API's answers")
 		options.Int64Var(&o.crossCheckSeed, "cross-check-seed", 0, "`N` the same sample again [random]")

@@ -123,7 +123,7 @@ func (o *reportOptions) options(env *env, snapshots []string, con *console) (rep
 		if err != nil {
 			return options, err
 		}
-		eng, err := parseFlagConfigs(from, data, nil, true, con)
+		eng, err := parseFlagConfigs(from, data, nil, semanticsOf(snapshots), true, con)
 		if err != nil {
 			return options, err
 		}

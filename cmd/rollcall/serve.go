@@ -18,7 +18,7 @@ import (
 )
 
 func serveCommand(env *env, con *console) *cobra.Command {
-	var configs, listen, fail, logFormat string
+	var configs, semanticsName, listen, fail, logFormat string
 	var latency time.Duration
 	var limit float64
 	var quiet bool
@@ -58,6 +58,10 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
 			if !(limit <= maxRate) { // or NaN
 				return usageErrorf("--limit cannot be %g: it is at most %d", limit, maxRate)
 			}
+			semantics, err := parseSemantics(semanticsName)
+			if err != nil {
+				return err
+			}
 			faults, err := evalserver.ParseFaults(fail)
 			if err != nil {
 				return wrapUsage("--fail", err)
@@ -67,7 +71,7 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
 				if err != nil {
 					return nil, err
 				}
-				return parseFlagConfigs(configs, data, nil, false, con)
+				return parseFlagConfigs(configs, data, nil, semantics, false, con)
 			}}
 			api.seen, _ = os.Stat(configs) // before it is read, so that an edit in between is seen
 			eng, err := api.parse()
@@ -92,6 +96,7 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
 	options := cmd.Flags()
 	group(options, "Options", func() {
 		options.StringVar(&configs, "flag-configs", "", "`FILE` flag configurations, as /v1/flags answers them")
+		defineSemantics(options, &semanticsName)
 		options.StringVar(&listen, "listen", "127.0.0.1:8787", "`ADDR` where to listen [127.0.0.1:8787]")
 		options.DurationVar(&latency, "latency", 0, "`TIME` how long an answer takes")
 		options.Float64Var(&limit, "limit", 0, "`N` answer 429 to more requests a second")

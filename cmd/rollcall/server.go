@@ -21,6 +21,7 @@ type serverOptions struct {
 	server          string
 	flagConfigs     string
 	flagMode        string
+	semantics       string // see defineSemantics
 	skipUnsupported bool
 	flagParam       string
 	keyFile         string
@@ -72,6 +73,12 @@ func (o *serverOptions) check(local bool) error {
 	}
 	if err := o.checkFlagMode(); err != nil {
 		return err
+	}
+	if semantics, err := parseSemantics(o.semantics); err != nil {
+		return err
+	} else if semantics != engine.Hosted && !local && !o.embedded() {
+		return pipeline.WithHint(usageErrorf("--semantics %s is for --evaluator local and --server embedded; %s has its own",
+			semantics, text.Clean(o.server)), "add --evaluator local to evaluate on this machine, or leave --semantics out")
 	}
 	if local && o.flagConfigs == "" {
 		return pipeline.WithHint(usageErrorf("--evaluator local needs --flag-configs"),
@@ -156,6 +163,7 @@ type connection struct {
 	key    amplitude.Key
 	base   string              // the base URL
 	server *evalserver.Running // embedded; nil: elsewhere
+	eng    *engine.Engine      // of the embedded server
 }
 
 // Close ends the client and the embedded server.
@@ -176,7 +184,7 @@ func (o *serverOptions) dial(env *env, con *console, config amplitude.Config) (*
 		if config.Key, err = amplitude.NewKey("embedded"); err != nil {
 			return nil, err
 		}
-		if c.server, err = o.startEmbedded(env.Soft, config.FlagKeys, con); err != nil {
+		if c.server, c.eng, err = o.startEmbedded(env.Soft, config.FlagKeys, con); err != nil {
 			return nil, err
 		}
 		config.BaseURL, config.KeySource = c.server.URL(), "the embedded server"
@@ -212,16 +220,27 @@ func (o *serverOptions) redial(env *env, con *console, config amplitude.Config) 
 
 // startEmbedded starts the Evaluation API in this process. flags are those asked for; one that has no
 // configuration is an error.
-func (o *serverOptions) startEmbedded(ctx context.Context, flags []string, con *console) (*evalserver.Running, error) {
+func (o *serverOptions) startEmbedded(ctx context.Context, flags []string, con *console) (*evalserver.Running,
+	*engine.Engine, error) {
 	data, err := o.readConfigs(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	eng, err := parseFlagConfigs(o.flagConfigs, data, flags, o.skipUnsupported, con)
+	eng, err := o.parseFlagConfigs(o.flagConfigs, data, flags, con)
+	if err != nil {
+		return nil, nil, err
+	}
+	server, err := evalserver.Start("127.0.0.1:0", evalserver.New(eng, evalserver.Config{}))
+	return server, eng, err
+}
+
+// parseFlagConfigs compiles flag configurations as the options say.
+func (o *serverOptions) parseFlagConfigs(from string, data []byte, flags []string, con *console) (*engine.Engine, error) {
+	semantics, err := parseSemantics(o.semantics)
 	if err != nil {
 		return nil, err
 	}
-	return evalserver.Start("127.0.0.1:0", evalserver.New(eng, evalserver.Config{}))
+	return parseFlagConfigs(from, data, flags, semantics, o.skipUnsupported, con)
 }
 
 // readConfigs reads the file of flag configurations, the first time that it is called: a pipe gives them once.
@@ -238,13 +257,13 @@ func (o *serverOptions) readConfigs(ctx context.Context) ([]byte, error) {
 
 // parseFlagConfigs compiles flag configurations that come from a file or a server, and warns of what is odd about them.
 // A flag that is asked for and has none is an error.
-func parseFlagConfigs(from string, data []byte, flags []string, skipUnsupported bool, con *console) (*engine.Engine,
-	error) {
+func parseFlagConfigs(from string, data []byte, flags []string, semantics engine.Semantics, skipUnsupported bool,
+	con *console) (*engine.Engine, error) {
 	parse := engine.Parse
 	if skipUnsupported {
 		parse = engine.ParseLenient
 	}
-	eng, err := parse(data, engine.Hosted)
+	eng, err := parse(data, semantics)
 	if _, ok := errors.AsType[*engine.RegexError](err); ok {
 		err = pipeline.WithHint(err, "ask the API about this flag (--evaluator remote), or leave it unanswered with "+
 			"--skip-unsupported")

@@ -106,6 +106,7 @@ type preflight struct {
 	remote     *connection     // who is asked; nil: nobody is
 	local      *localEvaluator // what evaluates in this process instead
 	cross      *crossCheck     // with which the local answers are compared; nil: with none
+	others     *disagreements  // of Amplitude's engines, where the answers are made in this process
 	found      *findings
 	absent     fields              // what the flags read and no user has
 	posts      int64               // users who go by POST
@@ -249,6 +250,14 @@ func (s *snapshotRun) prepare(args []string) error {
 	}
 	if s.o.crossCheck > 0 {
 		if s.cross, err = newCrossCheck(s); err != nil {
+			return err
+		}
+	}
+	switch {
+	case s.local != nil:
+		s.others = s.local.others
+	case s.remote.eng != nil:
+		if s.others, err = newDisagreements(s.remote.eng, s.remote.eng.Plan(s.o.flags)); err != nil {
 			return err
 		}
 	}
@@ -532,6 +541,9 @@ func (s *snapshotRun) runPipeline() error {
 	}
 	guard := &guard{tally: s.tally, first: &s.first, limit: s.o.errLine, total: s.in.total}
 	sink := sinks.Multi{s.tally, &s.first, guard, stoppable{s.outputSinks()}}
+	if s.local == nil && s.others != nil { // also the users of an earlier process are compared
+		sink = append(sink, s.others)
+	}
 	if s.earlier != nil {
 		if err := s.resume(s.earlier, rows, sink); err != nil {
 			if _, changed := src.ReadRest(); isChanged(changed) {
@@ -746,6 +758,9 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 	if s.cross != nil {
 		stats, m.CrossCheck = s.cross.conn.Stats(), &s.cross.result
 	}
+	if s.others != nil {
+		m.Semantics, m.Disagreements = s.o.server.semantics, s.others.summarize()
+	}
 	m.Requests = summarizeRequests(stats)
 	if s.o.method != "get" {
 		m.Requests.Method, m.Requests.Posted = s.o.method, s.posted
@@ -772,8 +787,11 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 			" with = + - or @, which a spreadsheet may run as a formula",
 			"--csv-formulas escape writes a ' before them")
 	}
-	m.Warnings = s.con.Warnings() // the next ones are in FlagChanges and NobodyGot
+	m.Warnings = s.con.Warnings() // the next ones are in FlagChanges, Disagreements and NobodyGot
 	s.warnOfChangedFlags()
+	if s.others != nil {
+		s.others.warn(s.con)
+	}
 	if nobody := m.NobodyGot; len(nobody) > 0 {
 		hint := "off, not targeted at these users, not deployed, or a typo: the API does not tell which"
 		if s.local != nil {

@@ -101,6 +101,9 @@ func (c *condition) differsOnText(d *condition) bool {
 	return c.missing != d.missing
 }
 
+// Semantics returns the other semantics, with which the plan's are compared.
+func (c *Comparison) Semantics() Semantics { return c.other.engine.semantics }
+
 // Skipped returns the flags that are asked for and not compared, because one of the engines cannot run a regular
 // expression of theirs or of a flag that they depend on.
 func (c *Comparison) Skipped() []string {

@@ -97,7 +97,7 @@ func (c *Comparison) explainSelector(st, ot *state, i, j int32, explain func(v, 
 	for _, s := range []*selector{&st.engine.selectors[i], &ot.engine.selectors[j]} {
 		if s.root == rootResult && ot.results[s.flag] != c.shifted(s.flag, st.results[s.flag]) {
 			d.Flag = st.engine.flags[s.flag].info.Key
-			d.Reason = fmt.Sprintf("flag %q, which it depends on, has another variant", d.Flag)
+			d.Reason = fmt.Sprintf("it reads the result of flag %q, on which they differ", d.Flag)
 			return d
 		}
 	}

@@ -44,6 +44,9 @@
 //
 // A [CrossCheck] is how far the answers of a local run are the API's.
 //
+// Where flags were evaluated on this machine, Semantics says as which of Amplitude's engines, and [Disagreements] for
+// which flags and how many users of the run the other one answers otherwise.
+//
 // The files read*.go are the Reader. Below it, a table (readtable.go) is a file of any columns, row by row: readcsv.go,
 // readjsonl.go, readparquet.go. They take what rollcall writes and are strict about it, and damage is an error. The
 // pages of Parquet are read in [github.com/rollcall-cli/rollcall/pipeline/parquetfile], because arrow trusts them too

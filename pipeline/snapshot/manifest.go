@@ -54,6 +54,13 @@ type Manifest struct {
 	// CrossCheck says how far the answers of a local run are the API's. nil: nobody asked.
 	CrossCheck *CrossCheck `json:"cross_check,omitempty"`
 
+	// Semantics says which of Amplitude's engines answered: "hosted" or "node". "": a server did or, if FlagConfigs is
+	// set, the run was made by a version of rollcall that had only "node". See [Manifest.EngineSemantics].
+	Semantics string `json:"semantics,omitempty"`
+
+	// Disagreements counts the users to whom the other engine gives another answer. nil: they were not compared.
+	Disagreements *Disagreements `json:"disagreements,omitempty"`
+
 	Users       Users       `json:"users"`
 	Assignments int64       `json:"assignments"`
 	Requests    Requests    `json:"requests"`
@@ -67,6 +74,17 @@ type Manifest struct {
 	Warnings []string `json:"warnings"`
 }
 
+// EngineSemantics returns which of Amplitude's engines the answers are of: "hosted" or "node".
+func (m *Manifest) EngineSemantics() string {
+	switch {
+	case m.Semantics != "":
+		return m.Semantics
+	case m.FlagConfigs != nil, m.Options.Text("server") == "embedded":
+		return "node" // an older rollcall
+	}
+	return "hosted"
+}
+
 // ManifestFormat is the version of [Manifest] that this rollcall writes. Version 1 is read, too: it had no Layout,
 // which its options describe.
 const ManifestFormat = 2
@@ -77,6 +95,21 @@ type File struct {
 	Bytes  int64  `json:"bytes"`
 	Rows   int64  `json:"rows"`
 	SHA256 string `json:"sha256"`
+}
+
+// Disagreements are the flags for which the other of Amplitude's engines gives users of the run another answer.
+type Disagreements struct {
+	Semantics string      `json:"semantics"` // of the other engine
+	Flags     []FlagUsers `json:"flags"`     // most users first
+
+	// NotCompared are the flags that one of the engines cannot run.
+	NotCompared []string `json:"not_compared,omitempty"`
+}
+
+// FlagUsers is a number of users of a flag.
+type FlagUsers struct {
+	Flag  string `json:"flag"`
+	Users int64  `json:"users"`
 }
 
 // FlagSource says where flag configurations are from.

@@ -50,8 +50,12 @@ func (c *comparison) openReruns(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	for i, data := range c.configs {
-		eng, err := engine.ParseLenient(data, engine.Node)
+	for i, s := range c.sides() {
+		semantics, err := engine.ParseSemantics(s.files[0].Run.Manifest.EngineSemantics())
+		if err != nil {
+			return err
+		}
+		eng, err := engine.ParseLenient(c.configs[i], semantics)
 		if err != nil {
 			return err
 		}
