@@ -129,7 +129,7 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.Float64Var(&o.rate, "rate", 100, "`N` requests a second, retries included; 0: no limit [100]")
 		options.IntVar(&o.burst, "burst", 1, "`N` requests that may go at once [1]")
 		options.IntVar(&o.concurrency, "concurrency", 0, "`N` requests in flight at most [1024; 64 with --rate 0]")
-		options.StringVar(&o.method, "method", "get", "`M` auto: users with a URL too long go by POST; get post [get]")
+		options.StringVar(&o.method, "method", "get", "`M` auto: too long URLs go by POST; get post [get]")
 		options.BoolVar(&o.freshOnly, "fresh-answers", false, "no answer from a cache: each URL has the run's nonce")
 		options.IntVar(&o.maxAttempts, "max-attempts", 5, "`N` attempts for one user [5]")
 		options.DurationVar(&o.maxOutage, "max-outage", 15*time.Minute, "`TIME` how long the API may be out as a whole [15m]")

@@ -18,8 +18,11 @@ func defineSemantics(options *pflag.FlagSet, semantics *string) {
 	options.StringVar(semantics, "semantics", "hosted", "`M` evaluate as the hosted API, or node as the SDK [hosted]")
 }
 
-// parseSemantics reads --semantics.
+// parseSemantics reads --semantics; "" is a command that does not have it.
 func parseSemantics(name string) (engine.Semantics, error) {
+	if name == "" {
+		return engine.Hosted, nil
+	}
 	s, err := engine.ParseSemantics(name)
 	if err != nil {
 		return s, usageErrorf("--semantics %q is not known: it is hosted or node", name)

@@ -17,6 +17,9 @@ type Configs struct {
 	Words    string         `json:"words"`
 	Flags    int            `json:"flags"` // in either
 	Changed  []ConfigChange `json:"changed"`
+
+	// Semantics are the engines that evaluated them in BEFORE and in AFTER, if they are different: hosted or node.
+	Semantics []string `json:"semantics,omitempty"`
 }
 
 // ConfigChange is a flag whose configuration is not what it was.
@@ -73,6 +76,10 @@ func (c *comparison) compareConfigs(ctx context.Context) (Configs, error) {
 			}
 		}
 		out.Changed = append(out.Changed, change)
+	}
+	before, after := c.before.files[0].Run.Manifest, c.after.files[0].Run.Manifest
+	if b, a := before.EngineSemantics(), after.EngineSemantics(); b != a {
+		out.Semantics = []string{b, a}
 	}
 	out.Words = configsCompared(&out)
 	return out, nil

@@ -118,10 +118,15 @@ func configsUnreadable(s *side, err error) string {
 }
 
 func configsCompared(c *Configs) string {
-	if len(c.Changed) == 0 {
-		return "none of " + text.Thousands(int64(c.Flags)) + " changed"
+	words := "none of " + text.Thousands(int64(c.Flags)) + " changed"
+	if len(c.Changed) > 0 {
+		words = fmt.Sprintf("%d of %d changed", len(c.Changed), c.Flags)
 	}
-	return fmt.Sprintf("%d of %d changed", len(c.Changed), c.Flags)
+	if len(c.Semantics) > 0 {
+		words += fmt.Sprintf("; they were evaluated with other semantics (%s before, %s after), which counts as a new "+
+			"configuration", c.Semantics[0], c.Semantics[1])
+	}
+	return words
 }
 
 // String is a changed configuration in a line.
