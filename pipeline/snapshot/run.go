@@ -228,10 +228,11 @@ func (r *Run) findUnchanged(ctx context.Context, want File) (string, error) {
 	return "", fmt.Errorf("%s is no longer there", want.Path)
 }
 
-// EachFailed calls each for every error record of the run, in the order of the file, until it returns false. values are
+// EachFailed calls each for every error record of the run, in the order of the file, until it returns false. userID is
+// the user's, which may be empty, and valid until each returns. values are
 // those that the user's original row has in these columns, by their names in the input; null where the row lacks one.
 // They are nil where the record has no original row that could be decoded, and where no columns are named.
-func (r *Run) EachFailed(columns []string, each func(number int64, values []pipeline.Value) bool) (err error) {
+func (r *Run) EachFailed(columns []string, each func(number int64, userID []byte, values []pipeline.Value) bool) (err error) {
 	if r.ErrorRecords == "" {
 		return errors.New("the file of the error records is not known")
 	}
@@ -240,6 +241,8 @@ func (r *Run) EachFailed(columns []string, each func(number int64, values []pipe
 		return err
 	}
 	defer func() { err = errors.Join(err, records.t.Close()) }()
+	format, _, _ := formatOf(r.ErrorRecords)
+	records.escaped = r.Layout.EscapeFormulas && (format == "csv" || format == "tsv")
 	var members []pipeline.Member
 	values := make([]pipeline.Value, len(columns))
 	for {
@@ -265,7 +268,7 @@ func (r *Run) EachFailed(columns []string, each func(number int64, values []pipe
 				}
 			}
 		}
-		if !each(number, kept) {
+		if !each(number, idText(&cells[colUser]), kept) {
 			return nil
 		}
 	}

@@ -207,7 +207,7 @@ func TestEachFailed(t *testing.T) {
 				t.Fatal(err)
 			}
 			var rows []int64
-			err = r.EachFailed([]string{"plan", "user_id"}, func(number int64, values []pipeline.Value) bool {
+			err = r.EachFailed([]string{"plan", "user_id"}, func(number int64, _ []byte, values []pipeline.Value) bool {
 				rows = append(rows, number)
 				if number == 7 || number == 29 {
 					if values != nil {

@@ -279,7 +279,7 @@ func (p *pass) listFailed(c *checkCounts) {
 			c.Notes = append(c.Notes, Note{Code: AskedAgain, Subject: r.Path})
 			continue
 		}
-		err := r.EachFailed(nil, func(number int64, _ []pipeline.Value) bool {
+		err := r.EachFailed(nil, func(number int64, _ []byte, _ []pipeline.Value) bool {
 			if len(c.Examples) < MaxExamples {
 				c.Examples = append(c.Examples, Row{Snapshot: r.Path, Row: number})
 			}

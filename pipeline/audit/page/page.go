@@ -52,6 +52,7 @@ type (
 		About            []string
 		Verdict          mark
 		Sentence         string
+		Named            []finding // about the cohorts that somebody named
 		Findings, Folded []finding
 		Notes            []string
 		Made             string

@@ -3,6 +3,7 @@ package page
 import (
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
@@ -19,6 +20,7 @@ type (
 		frame
 		Snapshots   []snapshotView
 		Columns     []column
+		Cohorts     []cohort
 		Flags       []*section
 		Pairs, More []pair
 		Matrix      *matrix
@@ -29,6 +31,13 @@ type (
 		Mark mark
 		Off  bool
 		Fold bool
+	}
+
+	cohort struct {
+		*report.Cohort
+		ID, Exposed string
+		Fold        bool
+		Rows        [][]string // without the head
 	}
 )
 
@@ -66,11 +75,28 @@ func newReportView(r *report.Report, o Origin) *reportView {
 		c.Fold = len(c.Slices) > openRows && !c.Off
 		v.Columns = append(v.Columns, c)
 	}
+	v.addCohorts(r)
 	v.addFlags(r)
 	v.addFindings(r)
 	v.addOverlaps(r)
 	v.Notes = append(slices.Clone(r.Notes), r.Reading())
 	return v
+}
+
+// addCohorts adds the cohorts; those that somebody named have a place on the first screen, too.
+func (v *reportView) addCohorts(r *report.Report) {
+	for i := range r.Cohorts {
+		c := cohort{Cohort: &r.Cohorts[i], ID: "cohort-" + strconv.Itoa(i+1), Exposed: r.Cohorts[i].ExposedText(r.Unit)}
+		if c.Found > 0 {
+			c.Rows = c.Cohort.Rows(r.Unit)[1:]
+			c.Fold = len(c.Rows) > openRows*openRows
+		}
+		v.Cohorts = append(v.Cohorts, c)
+		if c.Named {
+			v.Named = append(v.Named, finding{Mark: mark{"note", "●", "cohort"},
+				Text: []part{{Name: c.Name, Link: c.ID}, {Text: ": " + c.FoundText() + "; " + c.Exposed}}})
+		}
+	}
 }
 
 // spanOf is from when to when the runs were.

@@ -64,12 +64,14 @@ func analyze(c *collector, all []*source, o *Options) *Report {
 	a := &analysis{c: c, o: o, all: all, everybody: true, unsure: map[string]bool{}, shares: map[*stats.Test]bool{},
 		tests: map[string][]*stats.Test{}, r: &Report{
 			Format: Format, Findings: []Finding{}, Families: []Family{}, Snapshots: []Snapshot{}, Columns: []Column{},
-			Flags: []Flag{}, Overlaps: []Overlap{}, Notes: []string{},
+			Cohorts: []Cohort{},
+			Flags:   []Flag{}, Overlaps: []Overlap{}, Notes: []string{},
 		}}
 	a.r.Unit = c.ids.Unit()
 	a.addSnapshots()
 	a.addColumns()
 	a.addFlags()
+	a.addCohorts()
 	a.addOverlaps()
 	a.correctFamilies(FamilySplit, FamilyAllocation, FamilyOverlaps, FamilyFailing)
 	for _, w := range a.work { // what their tests are depends on what was found among all users
@@ -259,7 +261,7 @@ func (a *analysis) findDifferentFlags() {
 
 // addColumns makes the slices, and tests whether users of some fail more.
 func (a *analysis) addColumns() {
-	for i, d := range a.c.dimensions {
+	for i, d := range a.c.dimensions[:len(a.o.By)] {
 		groups := d.makeGroups()
 		a.groups = append(a.groups, groups)
 		col := Column{Name: d.name, Slices: []Slice{}, Folded: d.folded}

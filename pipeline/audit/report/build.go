@@ -31,6 +31,8 @@ type Options struct {
 
 	Checksums bool // compare the files' checksums, too
 
+	Cohorts []CohortList // whose members are counted among the users, and which By can name
+
 	// Configs is the file of flag configurations that Expectations are from; its Path and SHA256 count. nil: there is
 	// none.
 	Configs *snapshot.File
@@ -49,7 +51,8 @@ const (
 type source struct {
 	Snapshot
 	run     *snapshot.Run
-	failing string   // why the error records could not be read
+	failing string   // why the failed users were not counted by slice
+	unread  bool     // the error records could not be read
 	input   []string // what Options.By is called in the input
 	full    bool     // the layout has each answered user
 }
@@ -127,7 +130,11 @@ func (c *collector) countUsers(ctx context.Context, s *source, o *Options) (err 
 	}
 	var carry []int
 	input := s.run.Layout.InputNames(r.Carry)
-	for _, name := range o.By {
+	for i, name := range o.By {
+		if c.dimensions[i].cohort != nil {
+			carry, s.input = append(carry, 0), append(s.input, "")
+			continue
+		}
 		at := slices.IndexFunc(r.Carry, func(col snapshot.CarriedColumn) bool { return col.Name == name })
 		if at < 0 {
 			at = slices.Index(input, name)
@@ -140,6 +147,7 @@ func (c *collector) countUsers(ctx context.Context, s *source, o *Options) (err 
 		}
 		s.input = append(s.input, name)
 	}
+	carry = append(carry, make([]int, len(c.dimensions)-len(o.By))...) // of cohorts
 	var u snapshot.User
 	var first, last int64
 	for {
@@ -189,32 +197,41 @@ func optionError(hint, format string, args ...any) error {
 	return pipeline.WithHint(&OptionError{fmt.Errorf(format, args...)}, hint)
 }
 
-// countFailed counts the failed users by slice.
+const failedAgain = "some of the failed users were asked about again, and nothing says which"
+
+// countFailed counts the failed users by slice, and marks those who are members of cohorts.
 func (c *collector) countFailed(s *source, o *Options) {
+	retried := s.run.Once.Failed != s.Users.Failed
 	switch {
-	case s.run.Once.Failed == 0 || len(o.By) == 0:
+	case s.run.Once.Failed == 0 || len(c.dimensions) == 0:
 		return
-	case s.run.Once.Failed != s.Users.Failed:
-		s.failing = "some of the failed users were asked about again, and nothing says which"
+	case retried && len(o.Cohorts) == 0:
+		s.failing = failedAgain
 		return
 	case s.run.ErrorRecords == "":
-		s.failing = "the error records were not read"
+		s.failing, s.unread = "the error records were not read", true
 		return
 	}
 	var n int64
-	err := s.run.EachFailed(s.input, func(_ int64, values []pipeline.Value) bool {
-		if values != nil {
+	err := s.run.EachFailed(s.input, func(_ int64, userID []byte, values []pipeline.Value) bool {
+		for _, m := range c.cohorts {
+			m.markFailed(userID)
+		}
+		if values != nil && !retried {
 			n++
-			c.countFailedUser(values)
+			c.countFailedUser(userID, values)
 		}
 		return true
 	})
+	s.unread = err != nil
 	switch {
+	case retried:
+		s.failing = failedAgain
 	case errors.Is(err, fs.ErrNotExist):
 		s.failing = "the error records are not there"
 	case err != nil:
 		s.failing = err.Error()
-	case n != s.Users.Failed:
+	case n != s.Users.Failed && len(o.By) > 0:
 		s.failing = fmt.Sprintf("%d of %d error records do not have their original row", s.Users.Failed-n, s.Users.Failed)
 	}
 }

@@ -27,6 +27,8 @@ type collector struct {
 	controls   []string
 	expected   map[string]*Expectation
 
+	cohorts []*members // of the options, in their order
+
 	flags []*flagCounts // in the order in which they were found
 	at    []int32       // by snapshot.Key: 1 and the position in flags; 0: not known
 	users int64
@@ -82,14 +84,26 @@ func newCollector(keys *snapshot.Keys, o *Options) *collector {
 	for i := range o.Expectations {
 		c.expected[o.Expectations[i].Flag] = &o.Expectations[i]
 	}
-	n := len(o.By)
+	columns := slices.Clone(o.By)
+	for i := range o.Cohorts {
+		m := &members{CohortList: &o.Cohorts[i], dimension: slices.Index(columns, o.Cohorts[i].Column())}
+		if m.dimension < 0 { // it is counted, and is none of the slices
+			m.dimension = len(columns)
+			columns = append(columns, m.Column())
+		}
+		c.cohorts = append(c.cohorts, m)
+	}
+	n := len(columns)
 	c.all, c.failed, c.noUserID, c.noDeviceID = make([][]int64, n), make([][]int64, n), make([][]int64, n),
 		make([][]int64, n)
 	c.places = make([]int32, n)
-	for i, name := range o.By {
+	for i, name := range columns {
 		d := newDimension(name)
 		d.remap = func(to []int32, n int) { c.remap(i, to, n) }
 		c.dimensions = append(c.dimensions, d)
+	}
+	for _, m := range c.cohorts {
+		c.dimensions[m.dimension].cohort = m
 	}
 	return c
 }
@@ -219,7 +233,12 @@ func (c *collector) countUser(u *snapshot.User, carry []int) {
 		c.noDevice++
 	}
 	for i, d := range c.dimensions {
-		p := d.countValue(&u.Carry[carry[i]])
+		var p int32
+		if d.cohort != nil {
+			p = d.countValue(d.cohort.markFound(u.UserID))
+		} else {
+			p = d.countValue(&u.Carry[carry[i]])
+		}
 		c.places[i] = p
 		if n := len(d.places); int(p) >= len(c.all[i]) {
 			c.all[i], c.noUserID[i], c.noDeviceID[i] = growTo(c.all[i], n), growTo(c.noUserID[i], n), growTo(c.noDeviceID[i], n)
@@ -334,9 +353,9 @@ func (c *collector) countNamed(u *snapshot.User, noUserID, noDeviceID bool) {
 }
 
 // countFailedUser counts one user who failed. columns are the dimensions' columns in the original row.
-func (c *collector) countFailedUser(values []pipeline.Value) {
+func (c *collector) countFailedUser(userID []byte, values []pipeline.Value) {
 	var scratch [64]byte
-	for i, d := range c.dimensions {
+	for i, d := range c.dimensions[:len(values)] {
 		v := snapshot.Value{Kind: values[i].Kind, Num: values[i].Num}
 		switch v.Kind {
 		case pipeline.Timestamp, pipeline.Date, pipeline.Int, pipeline.Float, pipeline.Bool, pipeline.Null:
@@ -344,6 +363,9 @@ func (c *collector) countFailedUser(values []pipeline.Value) {
 			v.Text = values[i].AppendJSON(scratch[:0])
 		default:
 			v.Text = values[i].AppendText(scratch[:0])
+		}
+		if d.cohort != nil {
+			v = *d.cohort.value(userID)
 		}
 		p := d.countValue(&v)
 		c.failed[i] = growTo(c.failed[i], len(d.places))

@@ -53,6 +53,7 @@ type dimension struct {
 	folded int64               // values in placeOther, at least
 	seed   maphash.Seed
 	text   []byte
+	cohort *members // of a cohort: true for its members, false for everybody else; nil: of a column
 
 	// remap tells the counters that places have moved: place i becomes to[i]. Several may become the same.
 	remap func(to []int32, n int)

@@ -33,6 +33,15 @@ func (r *Report) Markdown() string {
 			line("- **%s** %s", f.Severity, text.Markdown(f.Text()))
 		}
 	}
+	for i := range r.Cohorts {
+		c := &r.Cohorts[i]
+		line("\n## Cohort %s\n\n%s; %s.", text.Code(c.Name), text.Markdown(c.FoundText()),
+			text.Markdown(c.ExposedText(r.Unit)))
+		if c.Found > 0 && len(c.Flags) > 0 {
+			line("")
+			table(2, c.Rows(r.Unit))
+		}
+	}
 	line("\n## Snapshots\n")
 	for i := range r.Snapshots {
 		s := &r.Snapshots[i]

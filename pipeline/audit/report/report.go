@@ -25,6 +25,7 @@ type Report struct {
 	Unit      stats.Unit `json:"unit"`      // what all counts are of: users; or rows, where some users have several
 	Users     Users      `json:"users"`
 	Columns   []Column   `json:"columns"` // of --by, in the order given
+	Cohorts   []Cohort   `json:"cohorts"` // in the order given
 	Flags     []Flag     `json:"flags"`   // sorted by key
 	Overlaps  []Overlap  `json:"overlaps"`
 	Notes     []string   `json:"notes"` // what one has to know to read the figures, and is no finding

@@ -90,7 +90,7 @@ func (s *simulation) run(w sim) *Report {
 				values = append(values, pipeline.Value{Kind: u.Carry[at].Kind, Num: u.Carry[at].Num,
 					Text: string(u.Carry[at].Text)})
 			}
-			c.countFailedUser(values)
+			c.countFailedUser(nil, values)
 			continue
 		}
 		for i, chance := range []float64{0.5 + w.off, 0.1} {

@@ -36,6 +36,16 @@ func (r *Report) Table(width int) string {
 			p.Wrap(fmt.Sprintf("  %-6s", f.Severity), 8, f.Text())
 		}
 	}
+	for i := range r.Cohorts {
+		c := &r.Cohorts[i]
+		p.Line("")
+		p.Wrap("Cohort ", 2, c.Name)
+		p.Wrap("  ", 2, c.FoundText())
+		p.Wrap("  ", 2, c.ExposedText(r.Unit))
+		if c.Found > 0 && len(c.Flags) > 0 {
+			p.printTable(2, 0, labelWidth, c.Rows(r.Unit))
+		}
+	}
 	for i := range r.Snapshots {
 		p.printSnapshot(&r.Snapshots[i])
 	}

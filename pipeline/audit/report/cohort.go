@@ -1,0 +1,234 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
+)
+
+// CohortList is a list of user ids whose members are looked for among the users.
+type CohortList struct {
+	Name  string
+	File  snapshot.File
+	Named bool // somebody asked for it by name: the first screen of the page has it
+	Size  int  // members
+	Find  func(userID []byte) (member int, ok bool)
+}
+
+// Column is the name by which Options.By slices the users by the list.
+func (l *CohortList) Column() string { return "cohort." + l.Name }
+
+// Cohort is which of the members of a list are among the users, and what they got. A user is a member by user id.
+type Cohort struct {
+	Name    string `json:"name"`
+	File    string `json:"file"`
+	SHA256  string `json:"sha256"`
+	Named   bool   `json:"-"`
+	Members int64  `json:"members"`
+
+	// Found are the members who have a row, Failed those who only have an error record, and Missing the members who were
+	// never seen.
+	Found   int64 `json:"found"`
+	Failed  int64 `json:"failed"`
+	Missing int64 `json:"missing"`
+
+	Users int64        `json:"users"` // of the report who are members; rows, where some have several
+	Flags []CohortFlag `json:"flags"` // sorted by key
+
+	seen bitmap // members who are found or failed
+}
+
+// CohortFlag is what the members of a cohort got of a flag, and everybody beside them.
+type CohortFlag struct {
+	Flag      string          `json:"flag"`
+	Assigned  int64           `json:"assigned"`
+	Exposed   int64           `json:"exposed"`   // in a treatment
+	Reach     Share           `json:"reach"`     // the members who got a variant
+	Everybody float64         `json:"everybody"` // the share of all users who got one
+	Variants  []CohortVariant `json:"variants"`  // sorted by key
+}
+
+// CohortVariant is which of the members got a variant.
+type CohortVariant struct {
+	Variant   string  `json:"variant"`
+	Treatment bool    `json:"treatment"`
+	Users     int64   `json:"users"`
+	OfUsers   float64 `json:"of_users"`  // the share of the members among the users
+	Everybody float64 `json:"everybody"` // the share of all users
+}
+
+// IsMissing reports whether the member was never seen.
+func (c *Cohort) IsMissing(member int) bool { return !c.seen.has(member) }
+
+// bitmap is a set of small numbers.
+type bitmap []uint64
+
+func (b bitmap) has(i int) bool { return b[i/64]&(1<<(i%64)) != 0 }
+func (b bitmap) set(i int)      { b[i/64] |= 1 << (i % 64) }
+
+// members is a list while the users are counted.
+type members struct {
+	*CohortList
+	dimension     int
+	found, failed bitmap // by member
+}
+
+var memberValues = map[bool]*snapshot.Value{
+	true:  {Kind: pipeline.String, Text: []byte("true")},
+	false: {Kind: pipeline.String, Text: []byte("false")},
+}
+
+// value is whether the user is a member, as a carried column has it.
+func (m *members) value(userID []byte) *snapshot.Value {
+	_, ok := m.Find(userID)
+	return memberValues[ok]
+}
+
+// markFound is [members.value], and marks the member as found.
+func (m *members) markFound(userID []byte) *snapshot.Value {
+	member, ok := m.Find(userID)
+	if ok {
+		m.found = m.grown(m.found)
+		m.found.set(member)
+	}
+	return memberValues[ok]
+}
+
+// markFailed marks the member, if the user is one, as failed.
+func (m *members) markFailed(userID []byte) {
+	if member, ok := m.Find(userID); ok {
+		m.failed = m.grown(m.failed)
+		m.failed.set(member)
+	}
+}
+
+func (m *members) grown(b bitmap) bitmap {
+	if b == nil {
+		b = make(bitmap, m.Size/64+1)
+	}
+	return b
+}
+
+// addCohorts adds the cohorts, when the flags are there.
+func (a *analysis) addCohorts() {
+	for _, m := range a.c.cohorts {
+		c := Cohort{Name: m.Name, File: m.File.Path, SHA256: m.File.SHA256, Named: m.Named, Members: int64(m.Size),
+			Flags: []CohortFlag{}, seen: make(bitmap, m.Size/64+1)}
+		for member := range m.Size {
+			switch {
+			case m.found != nil && m.found.has(member):
+				c.Found++
+			case m.failed != nil && m.failed.has(member):
+				c.Failed++
+			default:
+				continue
+			}
+			c.seen.set(member)
+		}
+		c.Missing = c.Members - c.Found - c.Failed
+		place, some := a.c.dimensions[m.dimension].index["true"]
+		if some {
+			c.Users = sum(a.c.all[m.dimension], []int32{place})
+		}
+		for _, w := range a.work {
+			c.Flags = append(c.Flags, a.newCohortFlag(w, m.dimension, place, some, c.Users))
+		}
+		a.r.Cohorts = append(a.r.Cohorts, c)
+	}
+	if len(a.r.Cohorts) == 0 {
+		return
+	}
+	if !a.everybody {
+		a.addNote("Users who got no variant of any flag are not in the file, so members of a cohort who were never seen may " +
+			"be among them.")
+	}
+	for _, s := range a.all {
+		if s.unread {
+			a.addNote("The error records of %s were not read, so members of a cohort who failed count as never seen.", s.Path)
+		}
+	}
+}
+
+// newCohortFlag is what the users at a place got of a flag.
+func (a *analysis) newCohortFlag(w *flagWork, dimension int, place int32, some bool, users int64) CohortFlag {
+	got := cells{counts: make([]int64, len(w.f.variants)), left: make([]int64, len(w.f.variants))}
+	if rows := w.f.bySlice[dimension]; some && int(place) < len(rows) {
+		got.merge(&rows[place])
+	}
+	var counts Counts
+	a.fillCounts(&counts, w, &totals{users: users, counts: got.counts, left: got.left})
+	f := CohortFlag{Flag: w.out.Key, Assigned: counts.Assigned, Reach: counts.Reach, Everybody: w.out.Reach.Share,
+		Variants: []CohortVariant{}}
+	for i, v := range counts.Variants {
+		f.Variants = append(f.Variants, CohortVariant{Variant: v.Key, Treatment: v.Treatment, Users: v.Users,
+			OfUsers: v.OfUsers, Everybody: w.out.Variants[i].OfUsers})
+		if v.Treatment {
+			f.Exposed += v.Users
+		}
+	}
+	return f
+}
+
+// FoundText says how many of the members are among the users.
+func (c *Cohort) FoundText() string {
+	said := fmt.Sprintf("%s of %s found among the users", text.Thousands(c.Found), text.CountIs(c.Members, "member", "is", "are"))
+	if c.Failed > 0 {
+		said += fmt.Sprintf(", %s failed", text.Thousands(c.Failed))
+	}
+	if c.Missing > 0 {
+		said += fmt.Sprintf(", %s never seen", text.Thousands(c.Missing))
+	}
+	return said
+}
+
+// maxExposed is how many flags [Cohort.ExposedText] names.
+const maxExposed = 3
+
+// ExposedText says which flags expose members: those with the most first.
+func (c *Cohort) ExposedText(unit stats.Unit) string {
+	if c.Found == 0 {
+		return "no member is found, so nothing is known of them"
+	}
+	flags := slices.DeleteFunc(slices.Clone(c.Flags), func(f CohortFlag) bool { return f.Exposed == 0 })
+	if len(flags) == 0 {
+		return "none of them is in a treatment of any flag"
+	}
+	slices.SortStableFunc(flags, func(a, b CohortFlag) int { return cmp.Compare(b.Exposed, a.Exposed) })
+	var parts []string
+	for _, f := range flags[:min(len(flags), maxExposed)] {
+		parts = append(parts, fmt.Sprintf("%s in a treatment of %s", unit.Count(f.Exposed), f.Flag))
+	}
+	if more := int64(len(flags) - maxExposed); more > 0 {
+		parts = append(parts, "some in "+text.Count(more, "more flag"))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Rows are the table of what the members got, its head first: who got any variant of a flag, and who got which.
+func (c *Cohort) Rows(unit stats.Unit) [][]string {
+	rows := [][]string{{"flag", "variant", unit.Noun(2), "of members", "of everybody"}}
+	for _, f := range c.Flags {
+		rows = append(rows, []string{f.Flag, "any", text.Thousands(f.Assigned), text.Percent(f.Reach.Share),
+			text.Percent(f.Everybody)})
+		shown := f.Variants
+		if len(shown) > maxVariants { // the ones that most members got
+			shown = slices.Clone(shown)
+			slices.SortStableFunc(shown, func(a, b CohortVariant) int { return cmp.Compare(b.Users, a.Users) })
+			shown = shown[:maxVariants]
+		}
+		for _, v := range shown {
+			rows = append(rows, []string{"", v.Variant, text.Thousands(v.Users), text.Percent(v.OfUsers),
+				text.Percent(v.Everybody)})
+		}
+		if more := int64(len(f.Variants) - len(shown)); more > 0 {
+			rows = append(rows, []string{"", "and " + text.Count(more, "more variant"), "", "", ""})
+		}
+	}
+	return rows
+}
