@@ -104,6 +104,14 @@ func example() *report.Report {
 			{Name: "plan", FailingResult: report.Statement{Text: "not tested: no user failed"},
 				Slices: []report.Slice{{Label: "free", Users: 11980}}},
 		},
+		Cohorts: []report.Cohort{
+			{Name: "vip", File: "vips.csv", Named: true, Members: 500, Found: 480, Failed: 1, Missing: 19, Users: 480,
+				Flags: []report.CohortFlag{{Flag: "checkout", Assigned: 12, Exposed: 5, Reach: report.Share{Share: 0.025},
+					Everybody: 0.999, Variants: []report.CohortVariant{
+						{Variant: "bold-1", Treatment: true, Users: 5, OfUsers: 5. / 480, Everybody: 0.5},
+						{Variant: "control", Users: 7, OfUsers: 7. / 480, Everybody: 0.49}}}}},
+			{Name: "staff", File: "lists/staff.json", Members: 3, Missing: 3},
+		},
 		Flags: []report.Flag{
 			{Key: "checkout", Verdict: report.Alert, Expected: report.Expectation{Source: "--expect",
 				Split: engine.Split{Variants: []engine.Weight{{Variant: "bold-1", Share: 0.5}, {Variant: "control", Share: 0.5}}}},
@@ -317,6 +325,9 @@ func TestSays(t *testing.T) {
 	for _, want := range []string{
 		`12,010 users`, `20260102T030405Z-example`,
 		`Not as it should be: 2 alerts and 1 warning, by 60 tests`,
+		// of the lists, that of --cohort; before the findings
+		`<span class="mark note"><span aria-hidden="true">●</span> cohort</span><p><a href="#cohort-1"><bdi>vip</bdi></a>: ` +
+			`480 of 500 members are found among the users, 1 failed, 19 never seen; 5 users in a treatment of checkout</p>`,
 		// both alert, before old
 		`<a href="#flag-1"><bdi>checkout</bdi></a> and <a href="#flag-2"><bdi>pay</bdi></a>: 12 users`,
 		`, where <bdi>country</bdi> = <bdi>FR</bdi>: not split as expected: control 41.7` + "\u00a0%",
@@ -324,6 +335,10 @@ func TestSays(t *testing.T) {
 		`Failing depends on <bdi>country</bdi>: of the users with <bdi>country</bdi> = <bdi>DE</bdi>`,
 		`Can the snapshot be trusted?`, `complete</span>`, `30 unavailable`, `1 time<`, `not to be trusted</span>`,
 		`There is no manifest beside it`,
+		`<article id="cohort-1"`, `<th scope="row"><bdi>checkout</bdi></th><td><bdi>any</bdi></td><td class="n">12</td>` +
+			`<td class="n">2.5 %</td><td class="n">99.9 %</td>`,
+		`<td><bdi></bdi></td><td><bdi>control</bdi></td><td class="n">7</td><td class="n">1.5 %</td><td class="n">49.0 %</td>`,
+		`<bdi>staff</bdi>`, `0 of 3 members are found among the users, 3 never seen; no member is found`,
 		`<article id="flag-1"`, `aria-label="Split: control 48.7 %, bold-1 51.3 %"`,
 		`aria-label="Expected: control 50.0 %, bold-1 50.0 %"`,
 		`<bdi>FR</bdi> <span class="mark alert">`, `aria-label="control 41.7 %, bold-1 58.3 %"`, `style="left:50%"`,
@@ -364,6 +379,13 @@ func FuzzHTML(f *testing.F) {
 			}
 			for k := range fl.Slices {
 				fl.Slices[k].Column, fl.Slices[k].Label, fl.Slices[k].Result.Text = key, label, label
+			}
+		}
+		for i := range r.Cohorts {
+			c := &r.Cohorts[i]
+			c.Name, c.File = key, label
+			for k := range c.Flags {
+				c.Flags[k].Flag, c.Flags[k].Variants[0].Variant = key, label
 			}
 		}
 		for i := range r.Findings {
