@@ -84,7 +84,9 @@ func TestCohorts(t *testing.T) {
 				t.Errorf("cohort (-want +got):\n%s", diff)
 			}
 			data, err := r.JSON()
-			var back struct{ Cohorts []struct{ Members, Found, Failed, Missing int64 } }
+			var back struct {
+				Cohorts []struct{ Members, Found, Failed, Missing int64 }
+			}
 			if err == nil {
 				err = json.Unmarshal(data, &back)
 			}
