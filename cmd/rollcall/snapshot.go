@@ -802,8 +802,8 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 	return m
 }
 
-// reportUnasked says which flags came that were not asked for. The self-hosted proxy and Amplitude's SDKs also answer the
-// flags that the asked ones depend on: those are no sign of the wrong --flag-param, for which all flags come.
+// reportUnasked says which flags came that were not asked for. The self-hosted proxy and Amplitude's SDKs also answer
+// the flags that the asked ones depend on: those are no sign of the wrong --flag-param, for which all flags come.
 func (s *snapshotRun) reportUnasked() {
 	flags := s.tally.UnaskedFlags()
 	if s.tally.Unasked == 0 {

@@ -115,8 +115,8 @@ func (p *parser) parseVariants(body []byte, text string, size int) ([]pipeline.V
 	return variants, p.expectEnd()
 }
 
-// parseV2 reads an answer of /sdk/v2/vardata, and returns what /v1/vardata answers: without defaults, flags that are not
-// deployed, and groups.
+// parseV2 reads an answer of /sdk/v2/vardata, and returns what /v1/vardata answers: without defaults, groups, and flags
+// that are not deployed.
 func (p *parser) parseV2(body []byte, text string, size int) ([]pipeline.Variant, error) {
 	p.v2 = true
 	defer func() { p.v2 = false }()

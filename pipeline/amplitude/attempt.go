@@ -195,7 +195,7 @@ func (c *Client) send(ctx context.Context, a *attempt, req request) (result, err
 	w.conns.Store(0)
 	w.wrote.Store(0)
 	start := time.Now()
-	if call == &c.vardata {
+	if call.ofUser {
 		c.counters.countSent(start)
 	}
 	w.timer.Reset(c.timeout)

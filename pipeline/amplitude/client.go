@@ -201,8 +201,8 @@ func New(cfg Config) (*Client, error) {
 	c.flagsV1 = call{header: keyed, max: maxAnswer, circuit: c.circuit,
 		check: func(a *attempt) error { return a.parser.parseArray(a.body) }}
 	c.flagsV2 = c.flagsV1
-	for to, path := range map[*call]string{&c.vardata: "/v1/vardata", &c.post: pathPost, &c.status: "/status", &c.flagsV1: pathFlagsV1,
-		&c.flagsV2: pathFlagsV2} {
+	for to, path := range map[*call]string{&c.vardata: "/v1/vardata", &c.post: pathPost, &c.status: "/status",
+		&c.flagsV1: pathFlagsV1, &c.flagsV2: pathFlagsV2} {
 		var err error
 		if to.endpoint, err = newEndpoint(cfg.BaseURL, path); err != nil {
 			return nil, err

@@ -48,14 +48,14 @@ type FlagConfigs struct {
 	Refused    string     // for RemoteRefused: what the server answered
 }
 
-// RemoteMode says what came of asking for flags of remote evaluation mode, too. The values are those of the manifest.
+// RemoteMode is the result of asking for flags of remote evaluation mode, too. The values are those of the manifest.
 type RemoteMode string
 
 // The values of RemoteMode.
 const (
 	RemoteNotAsked RemoteMode = ""
 	RemoteIncluded RemoteMode = "included" // they are in Data
-	RemoteSame     RemoteMode = "same"     // the answer has no other flags: there are none, or the server ignores eval_mode
+	RemoteSame     RemoteMode = "same"     // no other flags came: there are none, or the server ignores eval_mode
 	RemoteRefused  RemoteMode = "refused"  // the server does not answer such a request
 )
 

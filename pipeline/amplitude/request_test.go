@@ -42,8 +42,8 @@ func testMethods(t *testing.T, rt http.RoundTripper) {
 		{"get, short", MethodGet, short, "GET /v1/vardata?user_id=s&flag_keys=a,b "},
 		{"get, long", MethodGet, longUser("l"), ""},
 		{"auto, short", MethodAuto, short, "GET /v1/vardata?user_id=s&flag_keys=a,b "},
-		{"auto, long", MethodAuto, longUser("l"), `POST /sdk/v2/vardata?v=0 {"user_id":"l","device_id":"d é","country":"DE",` +
-			`"user_properties":{"bio":"` + strings.Repeat("é", MaxURLBytes/6) + `"}}`},
+		{"auto, long", MethodAuto, longUser("l"), `POST /sdk/v2/vardata?v=0 ` +
+			`{"user_id":"l","device_id":"d é","country":"DE","user_properties":{"bio":"` + strings.Repeat("é", MaxURLBytes/6) + `"}}`},
 		{"post, short", MethodPost, short, `POST /sdk/v2/vardata?v=0 {"user_id":"s"}`},
 		{"post, a device", MethodPost, bare, `POST /sdk/v2/vardata?v=0 {"device_id":"only"}`},
 	} {
@@ -174,6 +174,9 @@ func testPostsAreRetriedAsGetsAre(t *testing.T, rt http.RoundTripper) {
 	}
 	wg.Wait()
 	s := c.Stats()
+	if s.EffectiveRate <= 0 || s.First.IsZero() {
+		t.Errorf("the rate of POSTs is not counted: %+v", s)
+	}
 	if s.Retries == 0 || s.TransportErrors["dropped"]+s.TransportErrors["reset"] != s.Retries {
 		t.Errorf("nothing was dropped, or not seen: %+v", s)
 	}

@@ -42,6 +42,9 @@
 // A [FlagChanges] is what [CompareFlags] makes of the flag configurations from before the first user and after the last:
 // whether all users were evaluated by the same ones.
 //
+// A [FlagSource] says where flag configurations that were downloaded are from, and [Caches] how many answers came from a
+// cache.
+//
 // A [CrossCheck] is how far the answers of a local run are the API's.
 //
 // Where flags were evaluated on this machine, Semantics says as which of Amplitude's engines, and [Disagreements] for

@@ -116,7 +116,7 @@ type FlagUsers struct {
 type FlagSource struct {
 	From []string `json:"from"` // the requests: "/v1/flags", "/sdk/v2/flags", "/sdk/v2/flags?eval_mode=remote"
 
-	// RemoteMode says what came of asking for flags of remote evaluation mode, too: "included", "same" (no other flags:
+	// RemoteMode is the result of asking for flags of remote evaluation mode, too: "included", "same" (no other flags:
 	// there are none, or the server ignores eval_mode), or "refused". "": not asked for.
 	RemoteMode string `json:"remote_mode,omitempty"`
 }
