@@ -109,7 +109,7 @@ func (s *snapshotRun) dryRunLocal() error {
 	var absent fields
 	requests := "none; the flags are evaluated on this machine"
 	if s.o.server.flagConfigs == "fetch" {
-		requests = "1, for the flag configurations; the flags are evaluated on this machine"
+		requests = "for the flag configurations, before and after; the flags are evaluated on this machine"
 	} else {
 		var err error
 		if s.local, err = newLocal(s); err != nil {
@@ -126,6 +126,9 @@ func (s *snapshotRun) dryRunLocal() error {
 	}
 	var b strings.Builder
 	s.describeInput(&b, found, "(not used)")
+	if n := min(s.o.crossCheck, s.in.total); n > 0 {
+		requests += fmt.Sprintf("\n              %s about users, to cross-check", text.Thousands(n))
+	}
 	fmt.Fprintf(&b, "Requests:     %s\n\nNothing was sent.\n", requests)
 	_, err = fmt.Fprint(s.env.Stdout, text.CleanLines(b.String()))
 	return err

@@ -50,6 +50,12 @@ func (s *snapshotRun) ending() []any {
 	outputs := append([]string{}, s.finalNames()...) // a list in JSON, if it is empty, too
 	attrs := []any{"run_id", s.runID, "published", s.published != nil, "outputs", outputs}
 	if m := s.published; m != nil {
+		if c := m.FlagChanges; c != nil {
+			attrs = append(attrs, "flags_changed", len(c.Changed))
+		}
+		if c := m.CrossCheck; c != nil {
+			attrs = append(attrs, "cross_check_answered", c.Answered, "cross_check_agreed", c.Agreed)
+		}
 		return append(attrs, "users", m.Users.Read, "answered", m.Users.Answered, "failed", m.Users.Failed, "failed_by_kind",
 			m.Users.FailedByKind,
 			"assignments", m.Assignments, "requests", m.Requests.Sent, "retries", m.Requests.Retries, "pauses",
