@@ -105,7 +105,7 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.StringVar(&o.outFormat, "out-format", "", "`F` the format of --out -, standard output")
 		options.StringVar(&o.errorsFile, "errors", "", "`FILE` the users that failed [OUT.errors.jsonl]")
 		options.StringVar(&o.layout, "layout", "long", "`MODE` long: a row a user and flag; wide: a row a user [long]")
-		defineList(options, &o.include, "include", "`A,..` cache; long: metadata evaluation_id value; wide: payload")
+		defineList(options, &o.include, "include", "`A,..` cache; long: metadata evaluation_id value; wide payload")
 		options.StringVar(&o.columnNames, "column-names", "keep", "`MODE` snake: names that BigQuery takes [keep]")
 		defineList(options, &o.carry, "carry", "`COL,..` input columns to copy to the output")
 		options.StringVar(&o.formulas, "csv-formulas", "keep", "`MODE` escape: ' before what a spreadsheet runs [keep]")
