@@ -6,10 +6,12 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/time/rate"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
@@ -66,7 +68,7 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
 			if err != nil {
 				return wrapUsage("--fail", err)
 			}
-			api := &liveServer{path: configs, con: con, parse: func() (*engine.Engine, error) {
+			api := &liveServer{path: configs, con: con, often: rate.NewLimiter(1000, 100), parse: func() (*engine.Engine, error) {
 				data, err := readFlagConfigs(env.Soft, configs)
 				if err != nil {
 					return nil, err
@@ -122,12 +124,18 @@ type liveServer struct {
 	parse func() (*engine.Engine, error)
 	con   *console
 
+	// often limits how often the file is looked at for answers about users: looking takes a tenth of the time of an
+	// answer. A thousand times a second, no edit is missed for longer than a millisecond.
+	often *rate.Limiter
+
 	mu   sync.Mutex
 	seen os.FileInfo // of the file when it was last read; nil: it could not be looked at
 }
 
 func (l *liveServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	l.reload()
+	if strings.HasSuffix(r.URL.Path, "/flags") || l.often.Allow() {
+		l.reload()
+	}
 	l.Server.ServeHTTP(w, r)
 }
 
