@@ -171,13 +171,15 @@ func compareDoubles(a, b float64) int {
 	return 0
 }
 
-// hostedGroupName returns the name of a group: the first of a list of texts.
+// hostedGroupName returns the name of a group: the first of a list of texts, or of what a request has as texts.
 func hostedGroupName(v *pipeline.Value) *pipeline.Value {
 	if v == nil || v.Kind != pipeline.List || len(v.Members) == 0 {
 		return nil
 	}
 	for i := range v.Members {
-		if v.Members[i].Value.Kind != pipeline.String {
+		switch v.Members[i].Value.Kind {
+		case pipeline.String, pipeline.Timestamp, pipeline.Date:
+		default:
 			return nil
 		}
 	}
