@@ -23,10 +23,11 @@ func TestDependencyRule(t *testing.T) {
 	}
 	// What a package may import of this module. evalserver is the API over the engine.
 	allowed := map[string][]string{
-		"pipeline":             {},
-		"pipeline/amplitude":   {"pipeline"},
-		"pipeline/audit/check": {"pipeline", "pipeline/audit/stats", "pipeline/audit/text", "pipeline/snapshot"},
-		"pipeline/audit/diff": {"pipeline", "pipeline/audit/stats", "pipeline/audit/text", "pipeline/engine",
+		"pipeline":           {},
+		"pipeline/amplitude": {"pipeline"},
+		"pipeline/audit/check": {"pipeline", "pipeline/audit/stats", "pipeline/audit/text", "pipeline/cohort",
+			"pipeline/snapshot"},
+		"pipeline/audit/diff": {"pipeline", "pipeline/audit/stats", "pipeline/audit/text", "pipeline/cohort", "pipeline/engine",
 			"pipeline/snapshot", "sources"},
 		"pipeline/audit/page": {"pipeline", "pipeline/audit/diff", "pipeline/audit/report", "pipeline/audit/stats",
 			"pipeline/audit/text", "pipeline/snapshot"},
@@ -34,6 +35,7 @@ func TestDependencyRule(t *testing.T) {
 			"pipeline/snapshot"},
 		"pipeline/audit/stats":  {"pipeline/audit/text"},
 		"pipeline/audit/text":   {},
+		"pipeline/cohort":       {"pipeline", "pipeline/parquetfile", "sources"},
 		"pipeline/durable":      {"pipeline"},
 		"pipeline/engine":       {"pipeline"},
 		"pipeline/evalserver":   {"pipeline", "pipeline/engine"},

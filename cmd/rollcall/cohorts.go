@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/cohort"
+)
+
+// cohortOptions say where the members of cohorts are, for every command that uses them.
+type cohortOptions struct {
+	dir    string
+	files  []string // NAME=FILE
+	ids    []string // NAME=ID
+	column string
+}
+
+func (o *cohortOptions) define(options *pflag.FlagSet) {
+	options.StringVar(&o.dir, "cohorts", "", "`DIR` a file for each cohort: NAME.csv .txt .json .parquet")
+	definePaths(options, &o.files, "cohort", "", "`NAME=FILE` the members of a cohort; may be repeated")
+	definePairs(options, &o.ids, "cohort-id", '=', "`NAME=ID,..` the ids that flags use for cohorts")
+	options.StringVar(&o.column, "cohorts-column", "", "`COL` of the ids in CSV and Parquet [user_id, or the only]")
+}
+
+// given reports whether any cohort may have been given.
+func (o *cohortOptions) given() bool { return o.dir != "" || len(o.files) > 0 }
+
+// load reads the cohorts; the set is empty if none are given.
+func (o *cohortOptions) load(ctx context.Context) (*cohort.Set, error) {
+	files, err := parsePairs("cohort", o.files)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := parsePairs("cohort-id", o.ids)
+	if err != nil {
+		return nil, err
+	}
+	if !o.given() {
+		if o.column != "" || ids != nil {
+			return nil, pipeline.WithHint(usageErrorf("--cohort-id and --cohorts-column need cohorts"),
+				"--cohort NAME=FILE or --cohorts DIR gives some")
+		}
+		return nil, nil
+	}
+	return await(ctx, func() (*cohort.Set, error) {
+		return cohort.Load(ctx, cohort.Options{Dir: o.dir, Files: files, IDs: ids, Column: o.column})
+	})
+}
+
+// parsePairs parses what an option says about names, each once.
+func parsePairs(option string, texts []string) (pairs map[string]string, err error) {
+	for _, text := range texts {
+		name, value, ok := strings.Cut(text, "=")
+		if name = strings.TrimSpace(name); !ok || name == "" || value == "" {
+			return nil, pipeline.WithHint(usageErrorf("--%s %q is not NAME=%s", option, text,
+				map[string]string{"cohort": "FILE", "cohort-id": "ID"}[option]), "for example --cohort vip=vips.csv")
+		}
+		if pairs[name] != "" {
+			return nil, usageErrorf("--%s is given twice for %q", option, name)
+		}
+		if pairs == nil {
+			pairs = map[string]string{}
+		}
+		pairs[name] = value
+	}
+	return pairs, nil
+}

@@ -1,0 +1,323 @@
+package cohort
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/csv"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/parquetfile"
+	"github.com/rollcall-cli/rollcall/sources"
+)
+
+// document is what a file says of its cohort beside the ids, which all but JSON do not.
+type document struct {
+	CohortID     string
+	LastModified int64
+	Size         *int64
+
+	ids    int    // in the file, repeated ones included
+	sha256 string // of the file
+}
+
+const maxLine = 1 << 20 // of a text file
+
+// formatOf is the format that the extension says, and the compression; "" if it is not known.
+func formatOf(path string) (format, compression string) {
+	lower := strings.ToLower(filepath.Base(path))
+	for _, c := range []string{"gz", "zst"} {
+		if rest, ok := strings.CutSuffix(lower, "."+c); ok {
+			lower, compression = rest, c
+		}
+	}
+	format = strings.TrimPrefix(filepath.Ext(lower), ".")
+	if !slices.Contains([]string{"json", "csv", "tsv", "txt", "parquet"}, format) || format == "parquet" && compression != "" {
+		return "", ""
+	}
+	return format, compression
+}
+
+func unknownFormat(path string) error {
+	return pipeline.WithHint(fmt.Errorf("%s: not the name of a file of a cohort", path),
+		"its extension is .json .csv .tsv .txt (also .gz .zst) or .parquet")
+}
+
+// readFile calls each for every id in a file.
+func readFile(ctx context.Context, path, column string, each func(id []byte) error) (doc document, err error) {
+	format, compression := formatOf(path)
+	if format == "" {
+		return doc, unknownFormat(path)
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // which does not wait for the writer of a pipe
+	if err != nil {
+		return doc, err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return doc, errors.Join(err, fmt.Errorf("%s: %w", path, errNotRegular))
+	}
+	h := sha256.New()
+	raw := bufio.NewReaderSize(io.TeeReader(f, h), 256<<10)
+	add := func(id []byte) error {
+		if id = bytes.TrimSpace(id); len(id) == 0 {
+			return nil
+		}
+		if doc.ids++; doc.ids%4096 == 0 && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return each(id)
+	}
+	if format == "parquet" {
+		err = readParquet(f, path, column, add)
+		if err == nil {
+			_, err = f.Seek(0, io.SeekStart)
+		}
+	} else {
+		var r io.Reader
+		var done func()
+		if r, done, err = decompress(raw, compression); err == nil {
+			defer done()
+			switch format {
+			case "json":
+				err = doc.readJSON(r, add)
+			case "txt":
+				err = readLines(r, add)
+			default:
+				err = readCSV(r, map[string]rune{"csv": ',', "tsv": '\t'}[format], column, add)
+			}
+		}
+	}
+	if err == nil {
+		_, err = io.Copy(io.Discard, raw) // to its end, for the checksum
+	}
+	if err != nil && ctx.Err() == nil && !strings.HasPrefix(err.Error(), path) {
+		err = pipeline.WithHint(fmt.Errorf("%s: %w", path, err), pipeline.Hint(err))
+	}
+	doc.sha256 = hex.EncodeToString(h.Sum(nil))
+	return doc, err
+}
+
+// decompress returns the text of a file, and what to call when it is read.
+func decompress(r io.Reader, compression string) (text io.Reader, done func(), err error) {
+	done = func() {}
+	switch compression {
+	case "gz":
+		text, err = gzip.NewReader(r)
+	case "zst":
+		var z *zstd.Decoder
+		z, err = zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(32<<20))
+		text, done = z, z.Close
+	default:
+		text = r
+	}
+	return text, done, err
+}
+
+// headers are first lines of a file of one column that are no ids.
+var headers = []string{"userid", "userids", "id", "ids", "user", "users", "member", "members", "memberid", "memberids"}
+
+// squeeze is the letters and digits of a name, in lower case: "User ID" is userid.
+func squeeze(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' || r >= 'a' && r <= 'z' {
+			return r
+		}
+		return -1
+	}, strings.ToLower(name))
+}
+
+// findColumn is the index of the column of the ids among those of a file; -1 if it cannot be told.
+func findColumn(names []string, column string) int {
+	return slices.IndexFunc(names, func(name string) bool {
+		return column != "" && strings.TrimSpace(name) == column || column == "" && squeeze(name) == "userid"
+	})
+}
+
+// columnError is the error of a file whose column of ids cannot be told.
+func columnError(names []string, column string) error {
+	if column != "" {
+		return pipeline.WithHint(fmt.Errorf("there is no column %q", column), pipeline.Suggest(column, names))
+	}
+	return pipeline.WithHint(fmt.Errorf("none of the %d columns is user_id", len(names)),
+		"--cohorts-column COLUMN says which one holds the ids")
+}
+
+var byteOrderMark = []byte("\uFEFF")
+
+func readLines(r io.Reader, each func(id []byte) error) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, maxLine)
+	for n := 1; lines.Scan(); n++ {
+		line := lines.Bytes()
+		if n == 1 {
+			line = bytes.TrimPrefix(line, byteOrderMark)
+			if slices.Contains(headers, squeeze(string(line))) {
+				continue
+			}
+		}
+		if err := each(line); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
+}
+
+func readCSV(r io.Reader, comma rune, column string, each func(id []byte) error) error {
+	b := bufio.NewReader(r)
+	if mark, _ := b.Peek(len(byteOrderMark)); bytes.Equal(mark, byteOrderMark) {
+		b.Discard(len(mark)) //nolint:errcheck // they are in the buffer
+	}
+	rows := csv.NewReader(b)
+	rows.Comma, rows.FieldsPerRecord, rows.LazyQuotes, rows.ReuseRecord = comma, -1, true, true
+	rows.TrimLeadingSpace = comma != '\t'
+	at := -1
+	for {
+		row, err := rows.Read()
+		if err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if at < 0 {
+			if at = findColumn(row, column); at >= 0 {
+				continue
+			}
+			if len(row) > 1 || column != "" {
+				return columnError(slices.Clone(row), column)
+			}
+			if at = 0; slices.Contains(headers, squeeze(row[0])) {
+				continue
+			}
+		}
+		if at >= len(row) {
+			line, _ := rows.FieldPos(0)
+			return fmt.Errorf("line %d has no cell of the ids", line)
+		}
+		if err := each([]byte(row[at])); err != nil {
+			return err
+		}
+	}
+}
+
+// readJSON reads the document of Amplitude's API, but never as a whole.
+func (d *document) readJSON(r io.Reader, each func(id []byte) error) error {
+	dec := json.NewDecoder(r)
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return errors.Join(errors.New("not the JSON of a cohort: it is no object"), err)
+	}
+	known := false
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		var ignored json.RawMessage
+		switch name {
+		case "cohortId":
+			known, err = true, dec.Decode(&d.CohortID)
+		case "lastModified":
+			err = dec.Decode(&d.LastModified)
+		case "size":
+			err = dec.Decode(&d.Size)
+		case "groupType":
+			var kind *string
+			if err = dec.Decode(&kind); err == nil && kind != nil && *kind != "User" {
+				err = fmt.Errorf("it is a cohort of groups of type %s, and not of users", *kind)
+			}
+		case "memberIds":
+			known, err = true, readMembers(dec, each)
+		default:
+			err = dec.Decode(&ignored)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !known {
+		return errors.New("not the JSON of a cohort: it has neither cohortId nor memberIds")
+	}
+	_, err := dec.Token()
+	return err
+}
+
+// readMembers reads a list of ids, or null.
+func readMembers(dec *json.Decoder, each func(id []byte) error) error {
+	t, err := dec.Token()
+	if err != nil || t == nil {
+		return err
+	}
+	if t != json.Delim('[') {
+		return errors.New("memberIds is not a list")
+	}
+	for dec.More() {
+		t, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		id, ok := t.(string)
+		if !ok {
+			return fmt.Errorf("memberIds holds %v, which is not a text", t)
+		}
+		if err := each([]byte(id)); err != nil {
+			return err
+		}
+	}
+	_, err = dec.Token()
+	return err
+}
+
+// readParquet reads a column of a Parquet file.
+func readParquet(f *os.File, path, column string, each func(id []byte) error) error {
+	file, err := parquetfile.Open(f, parquetfile.Options{})
+	if err != nil {
+		return err
+	}
+	var names []string
+	for i := range file.Metadata().Schema.NumColumns() {
+		names = append(names, file.Metadata().Schema.Column(i).Path())
+	}
+	file.Close()
+	at := findColumn(names, column)
+	if at < 0 {
+		if len(names) != 1 || column != "" {
+			return columnError(names, column)
+		}
+		at = 0
+	}
+	in, err := sources.Open([]sources.File{{Path: path}},
+		sources.Options{Format: "parquet", Mapping: sources.Mapping{Map: map[string]string{"user_id": names[at]}}})
+	if err != nil {
+		return err
+	}
+	defer in.Close() //nolint:errcheck // only read
+	var row pipeline.Row
+	for {
+		if err := in.Next(&row); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if row.Err != nil && row.User.UserID == "" && row.Err.Kind != pipeline.KindMissingID {
+			return fmt.Errorf("row %d: %w", row.Number, row.Err)
+		}
+		if err := each([]byte(row.User.UserID)); err != nil {
+			return err
+		}
+	}
+}
