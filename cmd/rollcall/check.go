@@ -19,6 +19,7 @@ var checkFormats = []string{"table", "json", "junit", "markdown"}
 func checkCommand(env *env, con *console) *cobra.Command {
 	var format, logFormat string
 	var quiet, ids, first bool
+	var cohorts cohortOptions
 	cmd := &cobra.Command{
 		Use: "check RULES.yaml SNAPSHOT... [options]", DisableFlagsInUseLine: true,
 		Short: "Check snapshots against a rules file",
@@ -45,6 +46,8 @@ Several runs are added up.
     - flags: [checkout-redesign, pricing-test]
     - younger: 24h
     - unchanged: true                    # no flag was edited meanwhile
+    - {exposed: nobody, cohort: vip}     # or not_cohort; --cohort vip=FILE
+    - {cohort: vip, seen: {min: 95%}}    # members among the answered users
 
 The README explains all keys. --init prints a first file from what a snapshot
 shows.`,
@@ -68,15 +71,19 @@ shows.`,
 			if !slices.Contains(checkFormats, format) {
 				return usageErrorf("--format %q is not known: it is one of %s", format, strings.Join(checkFormats, " "))
 			}
+			set, err := cohorts.load(env.Soft)
+			if err != nil {
+				return err
+			}
 			if first {
-				text, err := check.Init(env.Soft, args)
+				text, err := check.Init(env.Soft, check.Options{Snapshots: args, Cohorts: set})
 				if err != nil {
 					return err
 				}
 				_, err = io.WriteString(env.Stdout, text)
 				return err
 			}
-			return runCheck(env, args, format, ids)
+			return runCheck(env, args, format, check.Options{IDs: ids, Cohorts: set})
 		},
 	}
 	options := cmd.Flags()
@@ -84,13 +91,15 @@ shows.`,
 		options.StringVar(&format, "format", "table", "`F` table json junit markdown [table]")
 		options.BoolVar(&ids, "ids", false, "show the ids of the example rows, too")
 		options.BoolVar(&first, "init", false, "print a first rules file for SNAPSHOT")
+		cohorts.define(options)
 		defineCommon(options, &quiet, &logFormat)
 	})
 	return cmd
 }
 
-func runCheck(env *env, args []string, format string, ids bool) error {
-	path, snapshots := args[0], args[1:]
+func runCheck(env *env, args []string, format string, o check.Options) error {
+	path := args[0]
+	o.Snapshots, o.Now = args[1:], clock()
 	data := []string{".csv", ".tsv", ".jsonl", ".parquet", ".gz", ".zst"}
 	if snapshot.IsManifest(path) || slices.ContainsFunc(data,
 		func(ext string) bool { return strings.HasSuffix(path, ext) }) {
@@ -101,7 +110,7 @@ func runCheck(env *env, args []string, format string, ids bool) error {
 	if err != nil {
 		return pipeline.WithHint(usageErrorf("%w", err), pipeline.Hint(err))
 	}
-	r, err := check.Run(env.Soft, file, check.Options{Snapshots: snapshots, IDs: ids, Now: clock()})
+	r, err := check.Run(env.Soft, file, o)
 	if err != nil {
 		if _, ok := errors.AsType[*check.Error](err); ok {
 			return pipeline.WithHint(usageErrorf("%w", err), pipeline.Hint(err))

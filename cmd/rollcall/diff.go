@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"math"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/diff"
+	"github.com/rollcall-cli/rollcall/pipeline/cohort"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/sinks"
 )
@@ -21,6 +24,8 @@ func diffCommand(env *env, con *console) *cobra.Command {
 	var html pageOptions
 	var out, maxChanged, memory, format, logFormat string
 	var quiet, overwrite bool
+	var cohorts cohortOptions
+	var only []string
 	cmd := &cobra.Command{
 		Use: "diff BEFORE AFTER [RETRY...] [options]", DisableFlagsInUseLine: true,
 		Short: "What changed between two snapshots",
@@ -32,6 +37,9 @@ flag that one of the runs did not ask for is not compared, and --max-changed
 does not count it; --out lists who has a variant of it, as not_asked. Nothing is
 sent.
 
+--only cohort.vip compares the members of a cohort alone, by user id: the
+verdict, --max-changed and --out are about them.
+
 BEFORE and AFTER are outputs of runs, or their manifests; RETRY is an output of
 a run that asked again about the failed users of one of them, and is part of it.
 Where both runs evaluated flag configurations on this machine (--evaluator
@@ -40,7 +48,8 @@ it evaluates the users who changed again, and says whether the new configuration
 or the user's new properties caused it.`,
 		Example: `  rollcall diff monday.parquet tuesday.parquet
   rollcall diff before.csv after.parquet --out changed.csv
-  rollcall diff monday.parquet tuesday.parquet --max-changed 1%`,
+  rollcall diff monday.parquet tuesday.parquet --max-changed 1%
+  rollcall diff monday.csv tuesday.csv --cohort vip=vips.csv --only cohort.vip`,
 		Args: checkArgs(cobra.MinimumNArgs(2), "name the outputs of two runs, for example monday.parquet tuesday.parquet"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if err := applyConfig(cmd, env); err != nil {
@@ -58,6 +67,9 @@ or the user's new properties caused it.`,
 				if o.Limit.Users, o.Limit.Share, o.Limit.IsShare, err = parseLimit("--max-changed", maxChanged); err != nil {
 					return err
 				}
+			}
+			if o.Only, err = cohorts.findOnly(env.Soft, only); err != nil {
+				return err
 			}
 			if o.Memory, err = parseMemory(memory); err != nil {
 				return err
@@ -104,11 +116,38 @@ or the user's new properties caused it.`,
 		options.StringVar(&html.file, "html", "", "`FILE` write the diff as one HTML page, too")
 		options.BoolVar(&overwrite, "overwrite", false, "replace an existing --out or --html")
 		options.StringVar(&maxChanged, "max-changed", "", "`N|P%` exit 4 if more users of both changed")
+		defineList(options, &only, "only", "`cohort.NAME,..` compare the members of these cohorts alone")
+		cohorts.define(options)
 		options.StringVar(&memory, "memory", "1GiB", "`SIZE` for the users; beyond it, several passes [1GiB]")
 		options.StringVar(&format, "format", "table", "`F` table json markdown [table]")
 		defineCommon(options, &quiet, &logFormat)
 	})
 	return cmd
+}
+
+// findOnly reads the cohorts that --only names. None are needed without it.
+func (o *cohortOptions) findOnly(ctx context.Context, only []string) (list []*cohort.Cohort, err error) {
+	set, err := o.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if set != nil && len(only) == 0 {
+		return nil, pipeline.WithHint(usageErrorf("cohorts are given, and --only names none of them"),
+			"for example --only cohort."+strings.Join(set.Names()[:min(1, len(set.Names()))], ""))
+	}
+	for _, text := range only {
+		name, ok := strings.CutPrefix(text, "cohort.")
+		if !ok {
+			return nil, pipeline.WithHint(usageErrorf("--only %q is not a cohort", text), "for example --only cohort.vip")
+		}
+		c := set.Get(name)
+		if c == nil {
+			return nil, pipeline.WithHint(usageErrorf("--only names cohort %q, which is not given", name),
+				cmp.Or(pipeline.Suggest(name, set.Names()), "give it: --cohort "+name+"=FILE"))
+		}
+		list = append(list, c)
+	}
+	return list, nil
 }
 
 // parseMemory parses a size such as 512MiB.

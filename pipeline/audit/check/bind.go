@@ -177,6 +177,12 @@ func (b *binder) checkNames(c *Check) error {
 	return nil
 }
 
+// missingCohort is the error of a check that names a cohort which was not given.
+func (b *binder) missingCohort(line int, name string, known []string) error {
+	return pipeline.WithHint(b.errorf(line, "cohort %q is not given", name), cmp.Or(pipeline.Suggest(name, known),
+		"give it: --cohort "+name+"=FILE, or --cohorts DIR with a file of that name"))
+}
+
 func (b *binder) checkVariants(line int, variants, flags []string) error {
 	known := []string{NotAssigned}
 	for _, flag := range flags {

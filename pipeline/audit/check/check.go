@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/cohort"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
@@ -15,6 +16,8 @@ import (
 type Options struct {
 	// Snapshots are outputs of finished runs, one of each run, or their manifests. Runs are added up.
 	Snapshots []string
+
+	Cohorts *cohort.Set // that checks may name; nil: none
 
 	IDs bool      // examples with the users' ids
 	Now time.Time // what younger is measured from; zero: the clock's

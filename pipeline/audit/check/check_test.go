@@ -796,7 +796,7 @@ func TestInit(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		run := randomRun(r, seed%2 == 0)
 		path := run.write(t, filepath.Join(dir, fmt.Sprint(seed, ".", []string{"csv", "jsonl", "parquet"}[seed%3])))
-		rules, err := Init(t.Context(), []string{path})
+		rules, err := Init(t.Context(), Options{Snapshots: []string{path}})
 		if err != nil {
 			if strings.Contains(err.Error(), "nobody was answered") {
 				continue
@@ -816,7 +816,7 @@ func TestInit(t *testing.T) {
 		}
 	}
 	path := planned().write(t, filepath.Join(dir, "planned.csv"))
-	rules, err := Init(t.Context(), []string{path})
+	rules, err := Init(t.Context(), Options{Snapshots: []string{path}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -824,7 +824,7 @@ func TestInit(t *testing.T) {
 	r := planned()
 	r.outcomes = r.outcomes[1200:]
 	path = r.write(t, filepath.Join(dir, "nobody.csv"))
-	if _, err := Init(t.Context(), []string{path}); err == nil || !strings.Contains(err.Error(), "nobody was answered") {
+	if _, err := Init(t.Context(), Options{Snapshots: []string{path}}); err == nil || !strings.Contains(err.Error(), "nobody was answered") {
 		t.Errorf("of a run that answered nobody: %v", err)
 	}
 	got := check(t, "- users: {min: 0}\n- failed: {max: 100%}", Options{Snapshots: []string{path}})
@@ -1194,7 +1194,7 @@ func TestManyVariants(t *testing.T) {
 		}
 	}
 	path := r.write(t, filepath.Join(t.TempDir(), "a.csv"))
-	text, err := Init(t.Context(), []string{path})
+	text, err := Init(t.Context(), Options{Snapshots: []string{path}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,20 +8,23 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
+	"github.com/rollcall-cli/rollcall/pipeline/cohort"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
 // pass reads all snapshots once, and counts for all checks together. It is used from one goroutine.
 type pass struct {
-	file   *File
-	o      *Options
-	runs   []*openRun
-	flags  map[string]map[string]int64 // users by flag and variant, according to the manifests
-	checks []*checkCounts              // in the order of the file
-	wheres []*where                    // each text once
+	file    *File
+	o       *Options
+	runs    []*openRun
+	flags   map[string]map[string]int64 // users by flag and variant, according to the manifests
+	checks  []*checkCounts              // in the order of the file
+	wheres  []*where                    // each text once
+	cohorts []*cohort.Cohort            // that checks name, each once
 
 	user       user
 	holds      []bool // of wheres, for the current user
+	members    []int  // of cohorts: which member the current user is; -1: none
 	treatments []bool // by variant: it is not a control
 	path       string // of the current snapshot
 	ids        stats.Distinct
@@ -61,13 +64,15 @@ func (u *user) clear(assignments []snapshot.Assignment) {
 // checkCounts are the counts of one check.
 type checkCounts struct {
 	Result
-	where    int // in pass.wheres; -1: all users
-	flag     snapshot.Key
-	flags    []snapshot.Key
-	variants variantSet // that count: named ones, or treatments
-	held     variantSet // of Holdout: the variants that hold a user out
-	weights  variantSet // of Ratio
-	nobody   int        // of Ratio: the place of not_assigned among the weights; -1: it is not there
+	where     int    // in pass.wheres; -1: all users
+	in, notIn []int  // in pass.cohorts
+	seen      []bool // of Seen: which members
+	flag      snapshot.Key
+	flags     []snapshot.Key
+	variants  variantSet // that count: named ones, or treatments
+	held      variantSet // of Holdout: the variants that hold a user out
+	weights   variantSet // of Ratio
+	nobody    int        // of Ratio: the place of not_assigned among the weights; -1: it is not there
 
 	with, without []Row // examples of hits, and of the others
 	inFlags       []int64
@@ -152,6 +157,15 @@ func newPass(f *File, o *Options, runs []*openRun) (*pass, error) {
 			return nil, err
 		}
 		p.checks = append(p.checks, c)
+		if c.in, err = p.findCohorts(b, check, "cohort", check.Cohorts); err != nil {
+			return nil, err
+		}
+		if c.notIn, err = p.findCohorts(b, check, "not_cohort", check.NotCohorts); err != nil {
+			return nil, err
+		}
+		if check.Kind == Seen {
+			c.seen = make([]bool, p.cohorts[c.in[0]].Indexes())
+		}
 		if check.Where == "" || !b.rows {
 			continue
 		}
@@ -166,7 +180,7 @@ func newPass(f *File, o *Options, runs []*openRun) (*pass, error) {
 		}
 		c.where = index
 	}
-	p.holds = make([]bool, len(p.wheres))
+	p.holds, p.members = make([]bool, len(p.wheres)), make([]int, len(p.cohorts))
 	return p, nil
 }
 
@@ -244,8 +258,15 @@ func (p *pass) countRun(ctx context.Context, r *openRun) error {
 				return fmt.Errorf("%s: row %d: %w", r.Path, u.Row, err)
 			}
 		}
+		for i, c := range p.cohorts {
+			if member, ok := c.Lookup(u.UserID); ok {
+				p.members[i] = member
+			} else {
+				p.members[i] = -1
+			}
+		}
 		for _, c := range p.checks {
-			if c.where < 0 || p.holds[c.where] {
+			if p.isAbout(c) {
 				p.count(c, u)
 			}
 		}
@@ -254,6 +275,30 @@ func (p *pass) countRun(ctx context.Context, r *openRun) error {
 	})
 	p.missing += r.Manifest.Users.Answered - (p.ids.Rows() - before)
 	return err
+}
+
+// findCohorts are the places of cohorts in p.cohorts. One that was not given is an error.
+func (p *pass) findCohorts(b *binder, check *Check, key string, names []string) (places []int, err error) {
+	for _, name := range names {
+		c := p.o.Cohorts.Get(name)
+		if c == nil {
+			return nil, b.missingCohort(check.line(key), name, p.o.Cohorts.Names())
+		}
+		at := slices.Index(p.cohorts, c)
+		if at < 0 {
+			at = len(p.cohorts)
+			p.cohorts = append(p.cohorts, c)
+		}
+		places = append(places, at)
+	}
+	return places, nil
+}
+
+// isAbout reports whether a check is about the current user.
+func (p *pass) isAbout(c *checkCounts) bool {
+	isMember := func(cohort int) bool { return p.members[cohort] >= 0 }
+	return (c.where < 0 || p.holds[c.where]) && (c.in == nil || slices.ContainsFunc(c.in, isMember)) &&
+		!slices.ContainsFunc(c.notIn, isMember)
 }
 
 // countAnswers counts the different users, and notes whether their rows have the same answers.
@@ -320,6 +365,11 @@ func (p *pass) count(c *checkCounts, u *snapshot.User) {
 		if n > 1 || n > 0 && c.Kind == Holdout {
 			c.Hits++
 			p.keepVariants(c, u)
+		}
+	case Seen:
+		if member := p.members[c.in[0]]; !c.seen[member] {
+			c.seen[member] = true
+			c.Hits++
 		}
 	case Ratio:
 		place := c.nobody

@@ -55,6 +55,8 @@
 //	flags: [flags]                 somebody got a variant of each
 //	unchanged: true                no flag that was evaluated, or that one of those depends on, was edited while a run went
 //	                               on; where a server gave no configurations, that cannot be decided
+//	seen: {min: 95%, max: …}       of the members of a cohort, or {min: 100} of them, are among the answered users. cohort:
+//	                               which cohort
 //	younger: 24h                   the oldest run began less than that ago; 90m, 24h or 7d
 //
 // Users are the answered ones, told apart by user id or else device id. If some have several rows, users counts each
@@ -64,6 +66,13 @@
 // of more than 65,536, how many they are is an estimate, to about half a percent.
 //
 // not_assigned is the name of having no variant. Several snapshots are added up.
+//
+// # Cohorts
+//
+// Every check that can have where can also have cohort and not_cohort, each a name or a list, and is then about the users
+// who are members of one of those cohorts, or of none. The cohorts are given along with the snapshots
+// ([Options.Cohorts]); one that is not given is an error. Users are looked up by their user id; one who has none is no
+// member.
 //
 // # Where
 //

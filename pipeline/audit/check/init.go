@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
+	"github.com/rollcall-cli/rollcall/pipeline/cohort"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
@@ -40,6 +41,7 @@ type sketch struct {
 	user        user
 	experiments []snapshot.Key // flags that have a control
 	holdouts    []*holdout
+	cohorts     []*cohortSketch
 	together    map[[2]snapshot.Key]bool // experiments that some user is in
 	payloads    map[[2]snapshot.Key]*shape
 }
@@ -51,6 +53,14 @@ type holdout struct {
 	treated             map[snapshot.Key]bool
 }
 
+// cohortSketch is a cohort, which of its members are users, and the flags in a treatment of which one of them is.
+type cohortSketch struct {
+	*cohort.Cohort
+	seen    []bool
+	users   int64
+	treated map[snapshot.Key]bool
+}
+
 // shape is what the payloads of a variant have in common.
 type shape struct {
 	seen     map[string]bool
@@ -59,14 +69,18 @@ type shape struct {
 }
 
 // Init writes a first rules file, from what snapshots show. It holds for them.
-func Init(ctx context.Context, paths []string) (_ string, err error) {
-	runs, err := openRuns(paths, snapshot.Options{NoCarried: true})
+func Init(ctx context.Context, o Options) (_ string, err error) {
+	runs, err := openRuns(o.Snapshots, snapshot.Options{NoCarried: true})
 	defer func() { err = errors.Join(err, closeRuns(runs)) }()
 	if err != nil {
 		return "", err
 	}
 	s := &sketch{flags: flagCounts(runs), together: map[[2]snapshot.Key]bool{}, payloads: map[[2]snapshot.Key]*shape{}}
 	s.user.keys = runs[0].users.Keys
+	for _, c := range o.Cohorts.All() {
+		s.cohorts = append(s.cohorts, &cohortSketch{Cohort: c, seen: make([]bool, c.Indexes()),
+			treated: map[snapshot.Key]bool{}})
+	}
 	if err := s.findCandidates(); err != nil {
 		return "", err
 	}
@@ -129,12 +143,15 @@ func (s *sketch) addUser(u *snapshot.User) error {
 		}
 	}
 	for _, h := range s.holdouts {
-		if s.user.got[h.flagKey] != h.variantKey {
-			continue
+		if s.user.got[h.flagKey] == h.variantKey {
+			s.addTreatments(h.treated, u)
 		}
-		for i := range u.Assignments {
-			if a := &u.Assignments[i]; a.Assigned && !isControl(s.user.keys.Name(a.Variant)) {
-				h.treated[a.Flag] = true
+	}
+	for _, c := range s.cohorts {
+		if member, ok := c.Lookup(u.UserID); ok {
+			if s.addTreatments(c.treated, u); !c.seen[member] {
+				c.seen[member] = true
+				c.users++
 			}
 		}
 	}
@@ -150,6 +167,15 @@ func (s *sketch) addUser(u *snapshot.User) error {
 	}
 	s.user.clear(u.Assignments)
 	return nil
+}
+
+// addTreatments adds the flags in a treatment of which a user is.
+func (s *sketch) addTreatments(treated map[snapshot.Key]bool, u *snapshot.User) {
+	for i := range u.Assignments {
+		if a := &u.Assignments[i]; a.Assigned && !isControl(s.user.keys.Name(a.Variant)) {
+			treated[a.Flag] = true
+		}
+	}
 }
 
 func isHoldout(variant string) bool {
@@ -223,7 +249,7 @@ func (s *sketch) format(files []string) string {
 	written := 3
 	for _, flag := range s.names {
 		n := 2*len(s.flags[flag]) + 1 // a share and a payload for each variant, and a ratio
-		if written+n > maxChecks-maxExclusive-len(s.holdouts) {
+		if written+n > maxChecks-maxExclusive-len(s.holdouts)-len(s.cohorts)*(1+len(s.names)) {
 			b.WriteString("\n  # There are more flags than a rules file can have checks.\n")
 			break
 		}
@@ -232,6 +258,7 @@ func (s *sketch) format(files []string) string {
 	}
 	s.writeHoldouts(&b)
 	s.writeExclusive(&b)
+	s.writeCohorts(&b)
 	return b.String()
 }
 
@@ -320,6 +347,25 @@ func (s *sketch) writeHoldouts(b *strings.Builder) {
 			fmt.Fprintf(b, "\n  # Nobody who is held out is exposed to these.\n  - holdout: %s\n    variant: %s\n    flags: "+
 				"[%s]\n",
 				quoteYAML(h.flag), quoteYAML(h.variant), quoteAll(flags))
+		}
+	}
+}
+
+// writeCohorts writes how many members are users, and of which flags none of them is in a treatment, although some
+// should be.
+func (s *sketch) writeCohorts(b *strings.Builder) {
+	for _, c := range s.cohorts {
+		name := quoteYAML(c.Name)
+		if c.users == 0 {
+			continue
+		}
+		fmt.Fprintf(b, "\n  # The members of %s.\n  - cohort: %s\n    seen: {min: %d%%}\n", name, name,
+			100*c.users/int64(c.Size()))
+		for _, flag := range s.names {
+			key, _ := s.user.keys.Find(flag)
+			if !c.treated[key] && s.expectTogether(s.countUsers(flag, isControl), c.users) {
+				fmt.Fprintf(b, "  - flag: %s\n    exposed: nobody\n    cohort: %s\n", quoteYAML(flag), name)
+			}
 		}
 	}
 }

@@ -27,6 +27,9 @@ func (p *pass) judgeAll() *Report {
 		p.users.Answered += run.Once.Answered
 		p.users.Failed += run.Once.Failed
 	}
+	for _, c := range p.cohorts {
+		r.Cohorts = append(r.Cohorts, Cohort{c.Name, c.Size(), c.Path, c.SHA256})
+	}
 	r.Unit, r.Users, r.Rows, r.Estimated, r.Differing = p.ids.Unit(), p.answered(), p.users.Answered, !p.ids.Exact(),
 		p.ids.Differing(0)
 	for _, c := range p.checks {
@@ -58,19 +61,21 @@ func (res *Result) leaveUndecided(code NoteCode, subject string) {
 // emptyReasons say why a check that is about nobody is undecided.
 var emptyReasons = map[Kind]NoteCode{Share: NoUsers, Count: NoUsers, Exposed: NoUsers, Failed: NoUsers,
 	Users: NobodyAnswered,
-	Flags: NobodyAnswered, Holdout: NobodyHeldOut, Ratio: NoVariant, Payload: NoVariant}
+	Flags: NobodyAnswered, Holdout: NobodyHeldOut, Seen: NoMembers, Ratio: NoVariant, Payload: NoVariant}
 
 func (p *pass) judge(c *checkCounts) {
 	// If the answered users who are not in the files matter, too, their columns have to be known.
 	all := c.Kind == Share && c.Of == ofUsers || c.Kind == Count && c.variants.none || c.Kind == Exposed && c.Everybody ||
 		c.Kind == Ratio && c.nobody >= 0
-	if all && p.missing > 0 && (c.Where != "" || len(c.by) > 0) {
+	if all && p.missing > 0 && (c.isOfSome() || len(c.by) > 0) {
 		c.leaveUndecided(ColumnsUnknown, "")
-		c.Reason.N = p.missing
+		if c.Reason.N = p.missing; c.Where == "" && len(c.by) == 0 {
+			c.Reason.Code = IDsUnknown
+		}
 		return
 	}
 	missing := p.missing
-	if c.Where != "" {
+	if c.isOfSome() {
 		missing = 0
 	}
 	p.completeCounts(c, missing)
@@ -84,6 +89,8 @@ func (p *pass) judge(c *checkCounts) {
 	switch c.Kind {
 	case Share, Count, Users, Failed:
 		p.judgeLimits(c)
+	case Seen:
+		p.judgeSeen(c)
 	case Exposed, Holdout, Payload:
 		if c.Everybody && c.Hits < c.Users {
 			c.fail(c.Users-c.Hits, c.without)
@@ -121,6 +128,8 @@ func (p *pass) completeCounts(c *checkCounts, missing int64) {
 			c.all.counts[c.nobody] += missing
 			c.Users += missing
 		}
+	case Seen:
+		c.Users = int64(p.cohorts[c.in[0]].Size())
 	case Failed:
 		c.Users, c.Hits = p.users.Read, p.users.Failed
 	case Users:
@@ -152,6 +161,18 @@ func (p *pass) judgeLimits(c *checkCounts) {
 	}
 	if c.Kind == Failed && tooMany {
 		p.listFailed(c)
+	}
+}
+
+// judgeSeen is judgeLimits, unless the answered users who are not in the files would decide.
+func (p *pass) judgeSeen(c *checkCounts) {
+	p.judgeLimits(c)
+	held := c.Status
+	most := *c
+	most.Status, most.Hits = Held, min(c.Hits+p.missing, c.Users)
+	if p.judgeLimits(&most); most.Status != held {
+		c.leaveUndecided(IDsUnknown, "")
+		c.Violations, c.Reason.N = 0, p.missing
 	}
 }
 

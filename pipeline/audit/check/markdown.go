@@ -12,6 +12,12 @@ func (r *Report) Markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\n\n", text.Capitalize(r.Verdict()))
 	fmt.Fprintf(&b, "%s on %s, %s.\n\n", text.Markdown(r.Rules), text.Markdown(strings.Join(r.Snapshots, ", ")), r.users())
+	for i := range r.Cohorts {
+		fmt.Fprintf(&b, "- %s\n", text.Markdown(r.Cohorts[i].String()))
+	}
+	if r.Cohorts != nil {
+		b.WriteString("\n")
+	}
 	if warning := r.warning(); warning != "" {
 		fmt.Fprintf(&b, "**Warning:** %s.\n\n", warning)
 	}

@@ -54,6 +54,7 @@ const (
 	Flags     Kind = "flags"
 	Younger   Kind = "younger"
 	Unchanged Kind = "unchanged"
+	Seen      Kind = "seen"
 )
 
 // kinds are the kinds and the keys that a check of each can have beside name. Holdout is before Flags, which is also
@@ -62,18 +63,19 @@ var kinds = []struct {
 	kind Kind
 	keys []string
 }{
-	{Share, []string{"flag", "variant", "of", "where"}},
-	{Count, []string{"flag", "variant", "where"}},
-	{Exposed, []string{"flag", "treatments", "where"}},
-	{Exclusive, []string{"who", "treatments", "where"}},
-	{Holdout, []string{"variant", "flags", "treatments", "where"}},
-	{Ratio, []string{"flag", "by", "alert", "where"}},
-	{Payload, []string{"flag", "variant", "optional", "where"}},
+	{Share, []string{"flag", "variant", "of", "where", "cohort", "not_cohort"}},
+	{Count, []string{"flag", "variant", "where", "cohort", "not_cohort"}},
+	{Exposed, []string{"flag", "treatments", "where", "cohort", "not_cohort"}},
+	{Exclusive, []string{"who", "treatments", "where", "cohort", "not_cohort"}},
+	{Holdout, []string{"variant", "flags", "treatments", "where", "cohort", "not_cohort"}},
+	{Ratio, []string{"flag", "by", "alert", "where", "cohort", "not_cohort"}},
+	{Payload, []string{"flag", "variant", "optional", "where", "cohort", "not_cohort"}},
 	{Failed, nil},
 	{Users, nil},
 	{Flags, nil},
 	{Younger, nil},
 	{Unchanged, nil},
+	{Seen, []string{"cohort"}},
 }
 
 // fileKeys are the keys of a rules file, checkKeys those of a check, and kindNames those of checkKeys that are a kind.
@@ -108,6 +110,8 @@ type Check struct {
 	Variants   []string // of Share, Count, Holdout and Payload, where it may be empty: all
 	Treatments []string // nil: all but the controls
 	Where      string
+	Cohorts    []string // the users are members of one of them; of Seen the one that it is about. nil: all users
+	NotCohorts []string // the users are members of none of them
 	Of, Who    string
 
 	// Min and Max are shares where Shares is set, else counts. nil: no limit.
@@ -140,6 +144,9 @@ func (c *Check) line(keys ...string) int {
 	}
 	return c.Line
 }
+
+// isOfSome reports whether the check is about those users alone who meet a condition, for which their row is needed.
+func (c *Check) isOfSome() bool { return c.Where != "" || len(c.Cohorts)+len(c.NotCohorts) > 0 }
 
 // maxChecks bounds a rules file.
 const maxChecks = 1000
@@ -289,6 +296,7 @@ var otherKeys = []struct{ keys, hint string }{
 	{"schema", "write payload: checkout.schema.json"},
 	{"filter when if", "write where: country == \"DE\""},
 	{"not_exposed", "write exposed: nobody"},
+	{"cohorts in_cohort members", "write cohort: vip"},
 }
 
 // parseCheck reads one check; flag is the flag of a check that has none.
@@ -348,22 +356,21 @@ func parseCheck(d *decoder, n *yaml.Node, flag string, dir fs.FS) (*Check, error
 
 func (c *Check) parseKey(d *decoder, e entry, dir fs.FS) (err error) {
 	n, choice := e.value, ""
+	if texts := map[string]*[]string{"variant": &c.Variants, "treatments": &c.Treatments, "by": &c.By, "exclusive": &c.Flags,
+		"flags": &c.Flags, "cohort": &c.Cohorts, "not_cohort": &c.NotCohorts}[e.key]; texts != nil {
+		*texts, err = d.parseTexts(n, e.key)
+		return err
+	}
 	switch e.key {
 	case "name":
 		c.Name, err = d.parseText(n, e.key)
 	case "flag", "holdout":
 		c.Flag, err = d.parseText(n, e.key)
-	case "variant":
-		c.Variants, err = d.parseTexts(n, e.key)
-	case "treatments":
-		c.Treatments, err = d.parseTexts(n, e.key)
 	case "where":
 		if c.Where, err = d.parseText(n, e.key); err != nil && n.Kind != yaml.ScalarNode {
 			err = pipeline.WithHint(d.errorf(n.Line, "where is not a text"),
 				`it is an expression, as in where: country == "DE" and plan != "free"`)
 		}
-	case "by":
-		c.By, err = d.parseTexts(n, e.key)
 	case "of":
 		c.Of, err = d.parseOneOf(n, e.key, ofUsers, ofAssigned)
 	case "who":
@@ -379,7 +386,7 @@ func (c *Check) parseKey(d *decoder, e entry, dir fs.FS) (err error) {
 		if c.Alert, err = d.parseShare(n, e.key); err == nil && (c.Alert <= 0 || c.Alert >= 0.5) {
 			err = d.errorf(e.line, "alert is a p-value greater than 0 and below 0.5, for example 0.001")
 		}
-	case "share", "count", "users":
+	case "share", "count", "users", "seen":
 		c.Shares = c.Kind == Share
 		err = c.parseLimits(d, n, "min", "max")
 	case "failed":
@@ -387,8 +394,6 @@ func (c *Check) parseKey(d *decoder, e entry, dir fs.FS) (err error) {
 	case "exposed":
 		choice, err = d.parseOneOf(n, e.key, nobody, everybody)
 		c.Everybody = choice == everybody
-	case "exclusive", "flags":
-		c.Flags, err = d.parseTexts(n, e.key)
 	case "ratio":
 		err = c.parseRatio(d, n)
 	case "younger":
@@ -405,12 +410,16 @@ func (c *Check) parseLimits(d *decoder, n *yaml.Node, keys ...string) error {
 	if err != nil {
 		return pipeline.WithHint(err, fmt.Sprintf("for example %s: {%s: 10}", c.Kind, keys[len(keys)-1]))
 	}
-	for _, e := range entries {
+	for i, e := range entries {
 		if !slices.Contains(keys, e.key) {
 			return d.unknownName(e.line, e.key, keys, "%q is not a key of %s: it has %s", e.key, c.Kind, strings.Join(keys, " "))
 		}
-		if c.Kind == Failed && e.value.Kind == yaml.ScalarNode {
-			c.Shares = strings.ContainsAny(e.value.Value, "%.") // 1% or 0.01, not 10
+		if (c.Kind == Failed || c.Kind == Seen) && e.value.Kind == yaml.ScalarNode {
+			shares := strings.ContainsAny(e.value.Value, "%.") // 1% or 0.01, not 10
+			if i > 0 && shares != c.Shares {
+				return d.errorf(e.line, "%s: one limit is a share, and the other a number of users", c.Kind)
+			}
+			c.Shares = shares
 		}
 		parse := d.parseUsers
 		if c.Shares {
@@ -471,6 +480,8 @@ func (c *Check) validate(d *decoder) error {
 		return d.errorf(c.line("flags"), "the holdout itself is among its flags")
 	case c.Kind == Exclusive && c.Treatments != nil && c.Who != whoExposed:
 		return d.errorf(c.line("treatments"), "treatments needs who: exposed")
+	case c.Kind == Seen && len(c.Cohorts) != 1:
+		return d.errorf(c.line("cohort"), "seen is about one cohort, and needs its name: cohort: NAME")
 	case len(c.Where) > maxWhere:
 		return d.errorf(c.line("where"), "an expression of more than %d bytes", maxWhere)
 	}

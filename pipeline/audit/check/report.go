@@ -27,10 +27,20 @@ type Report struct {
 	Differing int64      `json:"differing"`
 	Estimated bool       `json:"estimated"`
 
+	Cohorts []Cohort `json:"cohorts,omitempty"` // that checks name
+
 	Held   int      `json:"held"`
 	Failed int      `json:"failed"`
 	Errors int      `json:"errors"` // checks that could not be decided, which is as bad
 	Checks []Result `json:"-"`      // in the order of the file
+}
+
+// Cohort is a cohort that a check names, as it was given.
+type Cohort struct {
+	Name    string `json:"cohort"`
+	Members int    `json:"members"`
+	File    string `json:"file"`
+	SHA256  string `json:"sha256"`
 }
 
 // Status says whether a check holds.
@@ -110,6 +120,8 @@ const (
 	TooManyValues  NoteCode = "too_many_values" // of column Subject
 	NotTested      NoteCode = "not_tested"      // Subject says why
 	NoSliceTested  NoteCode = "no_slice_tested" //
+	NoMembers      NoteCode = "no_members"      // of the cohort
+	IDsUnknown     NoteCode = "ids_unknown"     // of N users, who are not in the file
 	ChangesUnknown NoteCode = "changes_unknown" // of flags in run Subject ("": the only one); Hint says why
 )
 
@@ -142,6 +154,8 @@ type resultJSON struct {
 	Line       int      `json:"line"`
 	Flag       string   `json:"flag"`  // "": it is not about one
 	Where      string   `json:"where"` // "": about all users
+	Cohort     []string `json:"cohort,omitempty"`
+	NotCohort  []string `json:"not_cohort,omitempty"`
 	Status     Status   `json:"status"`
 	Expected   string   `json:"expected"`
 	Found      string   `json:"found"`
@@ -168,6 +182,6 @@ func (r *Report) JSON() ([]byte, error) {
 }
 
 func (r *Report) newResultJSON(res *Result) resultJSON {
-	return resultJSON{res.Name, res.Kind, res.Line, res.Flag, res.Where, res.Status, r.expected(res.Check), r.found(res),
+	return resultJSON{res.Name, res.Kind, res.Line, res.Flag, res.Where, res.Cohorts, res.NotCohorts, res.Status, r.expected(res.Check), r.found(res),
 		res.Users, res.Violations, r.details(res), append([]Row{}, res.Examples...)}
 }

@@ -31,6 +31,9 @@ func (r *Report) Table(width int) string {
 	}
 	p.Line("")
 	p.Hang("", r.Rules+": "+r.Verdict()+" for "+r.users()+".")
+	for i := range r.Cohorts {
+		p.Hang("", r.Cohorts[i].String())
+	}
 	if warning := r.warning(); warning != "" {
 		p.Hang("", "warning: "+warning+".")
 	}

@@ -59,16 +59,24 @@ func (c *Check) defaultName() string {
 		name = "age of the snapshot"
 	case Unchanged:
 		name = "flags unchanged"
+	case Seen:
+		return "cohort " + strings.Join(c.Cohorts, ", ") + ": members seen"
 	}
 	return name + c.condition()
 }
 
-// condition is " where …", or nothing.
-func (c *Check) condition() string {
-	if c.Where == "" {
-		return ""
+// condition is " in cohort … where …", or nothing.
+func (c *Check) condition() (s string) {
+	if c.Cohorts != nil {
+		s += " in cohort " + strings.Join(c.Cohorts, " or ")
 	}
-	return " where " + c.Where
+	if c.NotCohorts != nil {
+		s += " not in cohort " + strings.Join(c.NotCohorts, " or ")
+	}
+	if c.Where != "" {
+		s += " where " + c.Where
+	}
+	return s
 }
 
 // Verdict is the report in a sentence.
@@ -101,6 +109,11 @@ func (r *Report) warning() string {
 	}
 	return about + text.CountIs(r.Differing, "user", "has", "have") +
 		" different variants in different rows, and each row counts as it is"
+}
+
+// String says which list of members a cohort is.
+func (c *Cohort) String() string {
+	return fmt.Sprintf("cohort %s: %s, %s, SHA-256 %.12s", c.Name, text.Count(int64(c.Members), "member"), c.File, c.SHA256)
 }
 
 // noun is what the counts are of: users or rows.
@@ -152,6 +165,8 @@ func (r *Report) expected(c *Check) string {
 		return c.limits() + " answered users"
 	case Flags:
 		return "somebody got a variant of each of " + flags
+	case Seen:
+		return c.limits() + " of the members of cohort " + c.Cohorts[0] + " are among the answered users"
 	case Unchanged:
 		return "no flag changed while the run went on"
 	}
@@ -242,6 +257,8 @@ func (r *Report) found(res *Result) string {
 		}
 	case Failed:
 		return fmt.Sprintf("%s of %s (%s)", hits, all, share(res.Hits))
+	case Seen:
+		return fmt.Sprintf("%s of %s (%s)", hits, text.Count(res.Users, "member"), share(res.Hits))
 	case Users:
 		return r.users()
 	case Flags:
@@ -286,10 +303,12 @@ func (r *Report) note(res *Result, n *Note) string {
 		return vacuous("none of the " + r.noun() + res.condition() + " has a variant of the flag")
 	case NoPayload:
 		return vacuous("none of the " + r.noun() + res.condition() + " has a payload")
-	case ColumnsUnknown:
-		return "not known: " + r.Unit.Count(n.N) + " got no variant of any flag and are not in the file, so their columns " +
-			"are not known; " +
-			"`rollcall snapshot --flags` and `--layout wide` write all"
+	case ColumnsUnknown, IDsUnknown:
+		what := map[NoteCode]string{ColumnsUnknown: "columns", IDsUnknown: "ids"}[n.Code]
+		return "not known: " + r.Unit.Count(n.N) + " got no variant of any flag and are not in the file, so their " + what +
+			" are not known; `rollcall snapshot --flags` and `--layout wide` write all"
+	case NoMembers:
+		return vacuous("the cohort has no members")
 	case TooManyValues:
 		return fmt.Sprintf("not tested: column %s has more than %s values", n.Subject, text.Thousands(maxSlices))
 	case NotTested:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
+	"github.com/rollcall-cli/rollcall/pipeline/cohort"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
@@ -121,7 +122,7 @@ func (c *comparison) flagOf(s *side, key snapshot.Key) *flag {
 // comparePasses compares all users: those of one range of identities in each pass, as many as fit into memory.
 func (c *comparison) comparePasses(ctx context.Context) error {
 	width := uint64(math.MaxUint64) // of a pass, less 1
-	need := c.before.answered() * int64(userBytes+12+len(c.order))
+	need := c.expectedUsers() * int64(userBytes+12+len(c.order))
 	for n := need / c.o.Memory; n > 0 && width > math.MaxUint64/maxPasses; n /= 2 {
 		width /= 2
 	}
@@ -151,7 +152,7 @@ func (c *comparison) comparePasses(ctx context.Context) error {
 // comparePass compares the users of one range of identities: it stores those of BEFORE, compares those of AFTER with
 // them, and counts those of BEFORE that AFTER does not have.
 func (c *comparison) comparePass(ctx context.Context) error {
-	expected := int64(float64(c.before.answered()) * (float64(c.hi-c.lo) / math.MaxUint64) * 1.02)
+	expected := int64(float64(c.expectedUsers()) * (float64(c.hi-c.lo) / math.MaxUint64) * 1.02)
 	c.users = newUsers(min(expected, c.o.Memory/userBytes))
 	c.interned = &payloads{index: map[identity]uint32{}, keep: c.o.Each != nil}
 	c.bytes = 0
@@ -205,9 +206,15 @@ func (c *comparison) readFile(ctx context.Context, s *side, f *file,
 	}
 	defer func() { err = errors.Join(err, f.reader.Close()) }()
 	return f.reader.Each(ctx, func(u *snapshot.User) error {
+		if s.first {
+			f.users++
+		}
+		if !c.isCompared(u) {
+			return nil
+		}
 		id := c.hasher.identify(u.UserID, u.DeviceID)
 		if s.first {
-			s.Users, f.users = s.Users+1, f.users+1
+			s.Users++
 			s.ids.CountHash(id.hi)
 		}
 		if id.hi < c.lo || id.hi > c.hi {
@@ -215,6 +222,27 @@ func (c *comparison) readFile(ctx context.Context, s *side, f *file,
 		}
 		return each(u, id)
 	})
+}
+
+// isCompared reports whether a user is one of those who are compared.
+func (c *comparison) isCompared(u *snapshot.User) bool {
+	return c.o.Only == nil || slices.ContainsFunc(c.o.Only, func(members *cohort.Cohort) bool {
+		_, ok := members.Lookup(u.UserID)
+		return ok
+	})
+}
+
+// expectedUsers is how many users of BEFORE are compared, at most; 0 if that is not known.
+func (c *comparison) expectedUsers() int64 {
+	n := c.before.answered()
+	if c.o.Only == nil {
+		return n
+	}
+	var members int64
+	for _, only := range c.o.Only {
+		members += int64(only.Size())
+	}
+	return min(n, members)
 }
 
 // storeUser puts a user of BEFORE into memory.

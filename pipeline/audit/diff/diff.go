@@ -1,6 +1,10 @@
 package diff
 
-import "context"
+import (
+	"context"
+
+	"github.com/rollcall-cli/rollcall/pipeline/cohort"
+)
 
 // Options say what to compare. Only Before and After are needed.
 type Options struct {
@@ -8,6 +12,9 @@ type Options struct {
 
 	// Retries are outputs of runs that asked again about the failed users of one of the two. They are read as parts of it.
 	Retries []string
+
+	// Only are cohorts whose members alone are compared, by their user ids; nil: all users are.
+	Only []*cohort.Cohort
 
 	Memory int64 // bytes that the comparison may use; 0: DefaultMemory
 	Limit  *Limit

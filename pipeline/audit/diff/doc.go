@@ -39,6 +39,9 @@
 // bits of their SHA-256: the chance of a false match among ten million users is less than 1 in 10^24, even where
 // somebody tries to cause one.
 //
+// [Options.Only] restricts the comparison to the members of cohorts. Where none of them is in either snapshot, nothing was
+// compared, and no limit holds.
+//
 // # Causes
 //
 // Where both runs evaluated flag configurations on this machine, and these and the inputs are unchanged, each user who

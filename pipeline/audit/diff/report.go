@@ -19,7 +19,8 @@ type Report struct {
 	Verdict  Verdict    `json:"verdict"`
 	Before   Snapshot   `json:"before"`
 	After    Snapshot   `json:"after"`
-	Unit     stats.Unit `json:"unit"` // what all counts are of: users; or rows, where a user and device id has several
+	Only     []Cohort   `json:"only,omitempty"` // the cohorts whose members alone were compared; none: all users were
+	Unit     stats.Unit `json:"unit"`           // what all counts are of: users; or rows, where a user and device id has several
 	Users    Users      `json:"users"`
 	Configs  Configs    `json:"flag_configs"`
 	Flags    []Flag     `json:"flags"`         // those of either, by key
@@ -55,6 +56,12 @@ type Snapshot struct {
 
 	// outputs of runs that asked again about its failed users; they are part of it
 	Retries []string `json:"retries,omitempty"`
+}
+
+// Cohort is one of the cohorts whose members were compared.
+type Cohort struct {
+	Name    string `json:"cohort"`
+	Members int    `json:"members"` // in its file
 }
 
 // Users counts the users of both.
@@ -198,6 +205,9 @@ func (c *comparison) makeReport(configs Configs) *Report {
 	if c.before.duplicates+c.after.duplicates > 0 || c.before.ids.Repeated()+c.after.ids.Repeated() > 0 {
 		r.Unit = stats.UnitRows
 	}
+	for _, only := range c.o.Only {
+		r.Only = append(r.Only, Cohort{only.Name, only.Size()})
+	}
 	if c.both > 0 {
 		r.Users.Share = float64(c.changed) / float64(c.both)
 	}
@@ -307,9 +317,9 @@ func (r *Report) notAsked() (n int64) {
 	return n
 }
 
-// nothingCompared reports whether the runs have no flag in common.
+// nothingCompared reports whether the runs have no flag in common, or no member of the cohorts.
 func (r *Report) nothingCompared() bool {
-	return len(r.Flags) > 0 && r.notAsked() == int64(len(r.Flags))
+	return r.Only != nil && r.Users.Both+r.Users.Added+r.Users.Removed == 0 || len(r.Flags) > 0 && r.notAsked() == int64(len(r.Flags))
 }
 
 // trusted reports whether both snapshots are what their runs wrote.

@@ -32,6 +32,8 @@ func verdictText(r *Report, limit *Limit, most int64, ok bool) string {
 			r.Unit.Count(u.Both)))
 	case u.Both == 0 && u.Added+u.Removed > 0:
 		parts = append(parts, "no user is in both snapshots")
+	case u.Both == 0 && r.Only != nil:
+		parts = append(parts, "none is in either snapshot")
 	case u.Both == 0:
 		parts = append(parts, "both snapshots are empty")
 	case u.Changed == 0:
@@ -46,7 +48,7 @@ func verdictText(r *Report, limit *Limit, most int64, ok bool) string {
 	if u.Removed > 0 {
 		parts = append(parts, text.Thousands(u.Removed)+" removed")
 	}
-	s := strings.Join(parts, ", ")
+	s := r.onlyWords() + strings.Join(parts, ", ")
 	without := "" // flags that the limit does not count
 	if n := r.notAsked(); n > 0 && !r.nothingCompared() {
 		s += "; not compared: " + text.Count(n, "flag") + " that only one of the runs asked for"
@@ -66,6 +68,18 @@ func verdictText(r *Report, limit *Limit, most int64, ok bool) string {
 		return s + "; so --max-changed cannot be said to hold"
 	}
 	return s + "; --max-changed " + limit.Text + " holds" + without
+}
+
+// onlyWords say whose members were compared: "of the members of cohort vip (500): ", or nothing.
+func (r *Report) onlyWords() string {
+	var names []string
+	for _, c := range r.Only {
+		names = append(names, fmt.Sprintf("%s (%s)", c.Name, text.Thousands(int64(c.Members))))
+	}
+	if names == nil {
+		return ""
+	}
+	return "of the members of cohort " + strings.Join(names, " and ") + ": "
 }
 
 // notes are what a reader of the figures has to know.
