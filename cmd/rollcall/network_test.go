@@ -114,6 +114,7 @@ func (a *faultyAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rest := r.Clone(r.Context())
 	rest.Header.Del("Authorization")
 	dump, _ := httputil.DumpRequest(rest, true) // it fails only where a body cannot be read
+	r.Body = rest.Body                          // which is what was read
 	in.rest = string(dump)
 	a.mu.Lock()
 	in.at = time.Now() // in the order of the list, whoever was held up on the way to the lock

@@ -461,17 +461,24 @@ func http2Server(t *testing.T, h http.Handler) (*httptest.Server, *http.Transpor
 }
 
 func TestHTTP2(t *testing.T) {
-	var other atomic.Int32
-	s, tr := http2Server(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ProtoMajor != 2 {
-			other.Add(1)
-		}
-		_, _ = io.WriteString(w, answer5)
-	}))
-	c := newClient(t, Config{BaseURL: s.URL, RoundTripper: tr, Concurrency: 64})
-	requireNoErrors(t, evaluateUsers(t.Context(), c, 500, 64))
-	if st := c.Stats(); st.Requests != 500 || st.Retries != 0 || other.Load() != 0 {
-		t.Errorf("%d not over HTTP/2; %+v", other.Load(), st)
+	for _, method := range []Method{MethodGet, MethodPost} {
+		t.Run(string(method), func(t *testing.T) {
+			var other, empty atomic.Int32
+			s, tr := http2Server(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.ProtoMajor != 2 {
+					other.Add(1)
+				}
+				if body, _ := io.ReadAll(r.Body); r.Method == "POST" && len(body) == 0 {
+					empty.Add(1)
+				}
+				_, _ = io.WriteString(w, answer5)
+			}))
+			c := newClient(t, Config{BaseURL: s.URL, RoundTripper: tr, Concurrency: 64, Method: method})
+			requireNoErrors(t, evaluateUsers(t.Context(), c, 500, 64))
+			if st := c.Stats(); st.Requests != 500 || st.Retries != 0 || other.Load() != 0 || empty.Load() != 0 {
+				t.Errorf("%d not over HTTP/2, %d without a body; %+v", other.Load(), empty.Load(), st)
+			}
+		})
 	}
 }
 
