@@ -96,15 +96,7 @@ func summaryText(m *snapshot.Manifest, failed string, took time.Duration, width 
 		if c := m.CrossCheck; c == nil {
 			b.WriteString("; nothing was sent\n")
 		} else {
-			fmt.Fprintf(&b, "\ncross-check: %s\n", c)
-			differing := c.Differing()
-			for i, f := range differing {
-				if i == maxSummaryDiffering {
-					fmt.Fprintf(&b, "  and %s; the manifest has all\n", text.Count(int64(len(differing)-i), "more flag"))
-					break
-				}
-				fmt.Fprintf(&b, "  %s: %s\n", text.Shorten(f.Flag, width/2), f.String())
-			}
+			b.WriteString("\n" + crossCheckText(c, width))
 		}
 	} else {
 		fmt.Fprintf(&b, ", %s (%.1f/s), %s\n", text.Count(m.Requests.Sent, "request"), m.Requests.PerSecond,
@@ -151,6 +143,24 @@ func summaryText(m *snapshot.Manifest, failed string, took time.Duration, width 
 		fmt.Fprintln(&b, "  "+line)
 	}
 	return b.String()
+}
+
+// crossCheckText says how far the answers are the API's, and of which flags they are not.
+func crossCheckText(c *snapshot.CrossCheck, width int) string {
+	p := text.Printer{Width: width, Whole: true}
+	p.Wrap("cross-check: ", 2, c.String())
+	differing := c.Differing()
+	for i, f := range differing {
+		if i == maxSummaryDiffering {
+			p.Wrap("  ", 2, "and "+text.Count(int64(len(differing)-i), "more flag")+"; the manifest has all")
+			break
+		}
+		p.Wrap("  "+text.Shorten(f.Flag, width/2)+": ", 4, f.String())
+	}
+	if c.Listed > 0 {
+		p.Wrap("  ", 2, "each answer that differs is in "+c.File)
+	}
+	return p.String()
 }
 
 // How many flags the summary has at most, and how many variants of each: those that most users got.

@@ -59,7 +59,7 @@ const (
 	ByIdentity      Explanation = "identity"          // it reads the Amplitude id, or an id that the user does not have
 	ByStored        Explanation = "stored_properties" // it reads a property that the input does not have of the user
 	ByLocation      Explanation = "location"          // it reads a place that the input does not have: from the IP address
-	ByFields        Explanation = "fields"            // it reads platform, device or language, which the API rewrites
+	ByFields        Explanation = "rewritten_fields"  // it reads platform, device or language, which the API rewrites
 	Unexplained     Explanation = "unexplained"       // none of these
 )
 
