@@ -84,7 +84,7 @@ func (s *snapshotRun) dryRun(args []string) error {
 	s.describeInput(&b, found, "(not sent)")
 	fmt.Fprintf(&b, "Requests:     %s", text.Thousands(requests))
 	if o.rate > 0 {
-		fmt.Fprintf(&b, ", about %s at %g/s", roundDuration(requestTime(requests, o.rate)), o.rate)
+		fmt.Fprintf(&b, ", about %s at %g/s", roundDuration(requestTime(requests, o.startRate())), o.startRate())
 	}
 	if posts > 0 {
 		fmt.Fprintf(&b, "\nBy POST:      %s", text.Count(posts, "user"))

@@ -37,6 +37,7 @@ type snapshotOptions struct {
 	flagList    []string
 	flagsFrom   string
 	rate        float64
+	autoRate    bool // rate is only where the search for it ends
 	burst       int
 	concurrency int
 	method      string
@@ -126,10 +127,11 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.BoolVar(&o.server.strict, "strict", false, "refuse a server that may track, and flags that changed")
 	})
 	group(options, "Requests", func() {
-		options.Float64Var(&o.rate, "rate", 100, "`N` requests a second, retries included; 0: no limit [100]")
+		o.rate = defaultRate
+		options.Var((*rateOption)(o), "rate", "`N` requests/s at most; auto: find it; 0: no limit [100]")
 		options.IntVar(&o.burst, "burst", 1, "`N` requests that may go at once [1]")
 		options.IntVar(&o.concurrency, "concurrency", 0, "`N` requests in flight at most [1024; 64 with --rate 0]")
-		options.StringVar(&o.method, "method", "get", "`M` auto: too long URLs go by POST; get post [get]")
+		options.StringVar(&o.method, "method", "get", "`M` get post; auto: POST where the URL is too long [get]")
 		options.BoolVar(&o.freshOnly, "fresh-answers", false, "no answer from a cache: each URL has the run's nonce")
 		options.IntVar(&o.maxAttempts, "max-attempts", 5, "`N` attempts for one user [5]")
 		options.DurationVar(&o.maxOutage, "max-outage", 15*time.Minute, "`TIME` how long the API may be out as a whole [15m]")
@@ -236,6 +238,45 @@ func (o *snapshotOptions) check(ctx context.Context, inputs []string) error {
 		o.errLine.parse("--max-errors", o.maxErrors), o.checkCrossCheck(), o.server.check(o.local()))
 }
 
+// The rates of --rate auto: where it starts, and what it never exceeds.
+const (
+	defaultRate = 100
+	maxAutoRate = 1000
+)
+
+// rateOption is the value of --rate: a number, or auto.
+type rateOption snapshotOptions
+
+// Set parses the value. It implements pflag.Value.
+func (o *rateOption) Set(s string) (err error) {
+	o.autoRate = s == "auto"
+	if o.rate = maxAutoRate; !o.autoRate {
+		o.rate, err = strconv.ParseFloat(s, 64)
+	}
+	if err != nil {
+		return errors.New("is not a number of requests a second, or auto")
+	}
+	return nil
+}
+
+func (o *rateOption) String() string {
+	if o.autoRate {
+		return "auto"
+	}
+	return strconv.FormatFloat(o.rate, 'g', -1, 64)
+}
+
+// Type is what the value is called in messages. It implements pflag.Value.
+func (o *rateOption) Type() string { return "float64" }
+
+// startRate is the rate with which a run begins.
+func (o *snapshotOptions) startRate() float64 {
+	if o.autoRate {
+		return defaultRate
+	}
+	return o.rate
+}
+
 // defaultConcurrency is how many requests may be in flight. With a rate it is the limiter that says how many are: as
 // many as the rate needs at the latency that the API has. Each is a connection, so half of the files that the process
 // may open is the most.
@@ -254,7 +295,7 @@ func defaultConcurrency(rate float64) int {
 // clientConfig is how the API is asked.
 func (o *snapshotOptions) clientConfig() amplitude.Config {
 	return amplitude.Config{
-		FlagKeys: o.flags, Rate: o.rate, Burst: o.burst, Concurrency: o.concurrency, MaxAttempts: o.maxAttempts,
+		StartRate: o.startRate(), FlagKeys: o.flags, Rate: o.rate, Burst: o.burst, Concurrency: o.concurrency, MaxAttempts: o.maxAttempts,
 		MaxOutage: o.maxOutage, Method: amplitude.Method(o.method),
 		Cache: slices.Contains(o.include, "cache"),
 	}

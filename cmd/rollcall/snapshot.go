@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -843,7 +844,7 @@ func (s *snapshotRun) neededFlags() (isNeeded func(flag string) bool, known bool
 
 func summarizeRequests(stats amplitude.Stats) snapshot.Requests {
 	r := snapshot.Requests{Sent: stats.Requests, Retries: stats.Retries, Pauses: stats.Pauses,
-		PerSecond: stats.EffectiveRate, Statuses: map[string]int64{}}
+		PerSecond: stats.EffectiveRate, FoundRate: math.Round(stats.FoundRate*10) / 10, Statuses: map[string]int64{}}
 	for status, n := range stats.Statuses {
 		r.Statuses[fmt.Sprint(status)] = n
 	}

@@ -227,23 +227,21 @@ func summaryJSON(m *snapshot.Manifest) ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
-// describePauses says how often the API asked for a pause, and with which rate it would not have: the one at which it
-// let requests through.
+// describePauses says how often the API asked for a pause, and how many requests it takes.
 func describePauses(r *snapshot.Requests) string {
 	asked := "the API asked for " + text.Count(r.Pauses, "pause")
-	var answers int64
-	for _, n := range r.Statuses {
-		answers += n
-	}
-	if r.Pauses < 3 || answers == 0 { // too few to say that it is the rate
+	if r.FoundRate == 0 {
 		return asked
 	}
-	rate := r.PerSecond * float64(answers-r.Statuses["429"]) / float64(answers)
-	if rate >= 1 {
-		rate = math.Floor(rate)
+	return asked + "; it takes about " + formatRate(r.FoundRate) + " requests/s"
+}
+
+// formatRate is a number of requests a second as a person says it.
+func formatRate(perSecond float64) string {
+	if perSecond >= 10 {
+		return text.Thousands(int64(math.Round(perSecond)))
 	}
-	return asked + fmt.Sprintf("; --rate %s would avoid them",
-		strconv.FormatFloat(math.Max(math.Round(rate*100)/100, 0.01), 'f', -1, 64))
+	return strconv.FormatFloat(perSecond, 'g', 2, 64)
 }
 
 // minRated is how many seconds of requests a run has to have before its rate says anything.
@@ -251,7 +249,7 @@ const minRated = 10
 
 // describeShortfall says that a run did not reach its rate, and why; "" if it did, or if pauses and outages explain it.
 func describeShortfall(o *snapshotOptions, stats *amplitude.Stats) (message, hint string) {
-	if o.rate <= 0 || stats.EffectiveRate >= 0.95*o.rate || stats.Pauses > 0 || stats.Outages > 0 ||
+	if o.rate <= 0 || o.autoRate || stats.EffectiveRate >= 0.95*o.rate || stats.Pauses > 0 || stats.Outages > 0 ||
 		stats.Last.Sub(stats.First) < minRated*time.Second {
 		return "", ""
 	}

@@ -89,11 +89,9 @@ func TestDescribePauses(t *testing.T) {
 	}{
 		{"one", snapshot.Requests{Pauses: 1, PerSecond: 100, Statuses: map[string]int64{"200": 99, "429": 1}},
 			"the API asked for 1 pause"},
-		{"many", snapshot.Requests{Pauses: 2000, PerSecond: 60, Statuses: map[string]int64{"200": 8000, "429": 2000}},
-			"the API asked for 2,000 pauses; --rate 48 would avoid them"},
-		{"slow", snapshot.Requests{Pauses: 20, PerSecond: 1.2,
-			Statuses: map[string]int64{"200": 30, "429": 60, "timeout": 10}},
-			"the API asked for 20 pauses; --rate 0.48 would avoid them"},
+		{"many", snapshot.Requests{Pauses: 2000, FoundRate: 48.3}, "the API asked for 2,000 pauses; it takes about 48 requests/s"},
+		{"fast", snapshot.Requests{Pauses: 1, FoundRate: 1234.5}, "the API asked for 1 pause; it takes about 1,235 requests/s"},
+		{"slow", snapshot.Requests{Pauses: 20, FoundRate: 0.482}, "the API asked for 20 pauses; it takes about 0.48 requests/s"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := describePauses(&tt.r); got != tt.want {

@@ -35,6 +35,7 @@ type circuit struct {
 	maxOutage time.Duration
 	source    string // of the key
 	log       *slog.Logger
+	limiter   *limiter      // whose rate a 429 lowers; nil: none
 	turn      chan struct{} // holds the turn while no attempt has it
 	dead      chan struct{} // closed when err is set
 
@@ -71,8 +72,8 @@ type pauseSeries struct {
 	last    time.Time // when the last one was over
 }
 
-// seriesEnd is how long no pause may begin for the series to be over.
-const seriesEnd = 5 * time.Minute
+// seriesEnd is how long no pause may begin for the series to be over: longer than a pace stays at a rate (paceMost).
+const seriesEnd = 45 * time.Minute
 
 // notePause counts a pause, and logs the first one, the second one, and those much longer than any before.
 func (s *pauseSeries) notePause(log *slog.Logger, now, until time.Time) {
@@ -84,7 +85,7 @@ func (s *pauseSeries) notePause(log *slog.Logger, now, until time.Time) {
 	case wait > 2*s.longest:
 		log.Warn("the API asks for a longer pause", "status", http.StatusTooManyRequests, attr)
 	case s.pauses == 2:
-		log.Warn("the API keeps asking for pauses; from now on they are only counted", "hint", "a lower --rate avoids them")
+		log.Warn("the API keeps asking for pauses; from now on they are only counted", "hint", "the rate is lowered until the API takes it; the summary says what that is")
 	}
 	s.longest, s.last = max(s.longest, wait), until
 }
@@ -248,6 +249,9 @@ func (c *circuit) noteFailure(t ticket, d decision, r result) (during bool, err 
 		return false, c.endRun(d.err)
 	case actionPause:
 		if current {
+			if !c.paused && c.flowing { // else the rate is not why it refuses
+				c.limiter.slowDown(now)
+			}
 			c.paused = true
 			c.pauses++
 			wait := d.wait

@@ -35,7 +35,8 @@ type Config struct {
 	Cache     bool     // report what answers say of caches: see [pipeline.Cache]
 	Nonce     string   // added to each URL about a user, so that no cache answers; "": none
 
-	Rate        float64       // attempts a second; 0: no limit
+	Rate        float64       // attempts a second at most, and fewer where the API refuses so many; 0: no limit
+	StartRate   float64       // attempts a second at the start; Rate by default
 	Burst       int           // how many of them may go at once; at least 1
 	Concurrency int           // how many Evaluate calls run at a time; 16 by default
 	Timeout     time.Duration // for one attempt, from connecting to the last byte; 15 s by default
@@ -183,12 +184,13 @@ func New(cfg Config) (*Client, error) {
 		flagList: appendFlags(nil, param, cfg.FlagKeys), flagCount: len(cfg.FlagKeys), method: cfg.Method, nonce: cfg.Nonce,
 		cache: cfg.Cache,
 		now:   cfg.Now, timeout: cfg.Timeout, maxAttempts: cfg.MaxAttempts, transport: cfg.RoundTripper,
-		limiter: newLimiter(cfg.Rate, cfg.Burst), firstRest: firstRest,
+		limiter: newLimiter(cmp.Or(cfg.StartRate, cfg.Rate), cfg.Rate, cfg.Burst), firstRest: firstRest,
 		preflightTime: cfg.PreflightTime,
 
 		circuit: newCircuit(cfg.MaxOutage, cfg.KeySource, cfg.Logger),
 		free:    make(chan *attempt, cfg.Concurrency),
 	}
+	c.circuit.limiter = c.limiter
 	keyless := newHeader(cfg.UserAgent)
 	keyed := newHeader(cfg.UserAgent)
 	if !cfg.Key.IsZero() {
@@ -560,6 +562,9 @@ func (c *Client) Describe(u *pipeline.User) string {
 // Stats returns what the client has done so far. It may be called at any time.
 func (c *Client) Stats() Stats {
 	s := c.counters.snapshotStats()
+	if c.limiter != nil {
+		s.FoundRate = c.limiter.pace.foundRate()
+	}
 	c.circuit.mu.Lock()
 	defer c.circuit.mu.Unlock()
 	s.Pauses, s.Outages = c.circuit.pauses, c.circuit.outages

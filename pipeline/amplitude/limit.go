@@ -24,7 +24,7 @@ const (
 	idleAfter = 5 * time.Millisecond
 )
 
-// limiter lets attempts go at a rate. It starts empty, so that the first second has no more attempts than any other.
+// limiter lets attempts go at a rate, which its pace lowers where the API refuses it. It starts empty, so that the first second has no more attempts than any other.
 //
 // Waiting attempts form one queue, and each takes its token when its turn has come, not in advance: tokens reserved
 // ahead would all be used at once after a stall of the machine.
@@ -32,30 +32,44 @@ const (
 // Tokens that a stall of this machine left unused while attempts were waiting may be used after it, as far as the last
 // second has room for them. Those of an idle time may not, but for the burst.
 type limiter struct {
+	pace    *pace
 	turn    chan struct{}
 	lim     *rate.Limiter
 	burst   int
 	waiting atomic.Int32
 
 	// The rest belongs to whoever has the turn.
-	last    time.Time
-	granted []time.Time // when the last tokens were, a ring as long as the tokens that a second may have
-	oldest  int
+	perSecond float64
+	last      time.Time
+	granted   []time.Time // when the last tokens were, a ring as long as the tokens that a second may have
+	oldest    int
 }
 
-// newLimiter returns a limiter, or nil if the rate is 0, which means no limit.
-func newLimiter(perSecond float64, burst int) *limiter {
-	if perSecond <= 0 {
+// newLimiter returns a limiter that starts at a rate and never exceeds the ceiling, or nil if that is 0, which means no
+// limit.
+func newLimiter(start, ceiling float64, burst int) *limiter {
+	if ceiling <= 0 {
 		return nil
 	}
-	burst = max(burst, 1)
-	size := burst + int(perSecond*maxCatchUp.Seconds())
-	l := &limiter{turn: make(chan struct{}, 1), burst: burst,
-		lim:     rate.NewLimiter(rate.Limit(steady*perSecond), size),
-		granted: make([]time.Time, max(1, int(math.Floor(perSecond))+burst-1))}
-	l.lim.AllowN(time.Now(), size)
+	l := &limiter{pace: newPace(start, ceiling), turn: make(chan struct{}, 1), burst: max(burst, 1),
+		lim: rate.NewLimiter(0, 0)}
+	l.granted = make([]time.Time, max(1, int(math.Floor(ceiling))+l.burst-1))
+	l.setRate(l.pace.rate)
 	l.turn <- struct{}{}
 	return l
+}
+
+func (l *limiter) setRate(perSecond float64) {
+	l.perSecond = perSecond
+	l.lim.SetLimit(rate.Limit(steady * perSecond))
+	l.lim.SetBurst(l.burst + int(perSecond*maxCatchUp.Seconds()))
+}
+
+// slowDown lowers the rate, because the API refused a request.
+func (l *limiter) slowDown(now time.Time) {
+	if l != nil {
+		l.pace.lowerRate(now)
+	}
 }
 
 // waitForToken returns when one attempt may go; dead ends it early without an error.
@@ -74,6 +88,9 @@ func (l *limiter) waitForToken(ctx context.Context, dead <-chan struct{}) error 
 	}
 	defer func() { l.turn <- struct{}{} }()
 	now := time.Now()
+	if perSecond := l.pace.raiseRate(now); perSecond != l.perSecond {
+		l.setRate(perSecond)
+	}
 	if spare := int(l.lim.TokensAt(now)) - l.burst; alone && spare > 0 && now.Sub(l.last) > idleAfter {
 		l.lim.AllowN(now, spare)
 	}

@@ -23,7 +23,7 @@ func TestStallsAreMadeUpFor(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%+v", tt), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := newLimiter(tt.rate, tt.burst)
+				l := newLimiter(tt.rate, tt.rate, tt.burst)
 				start := time.Now()
 				var mu sync.Mutex
 				var at []time.Duration
@@ -67,7 +67,7 @@ func TestStallsAreMadeUpFor(t *testing.T) {
 // TestIdleTimeIsNotMadeUpFor: after a time in which nobody asked, only the burst may go at once.
 func TestIdleTimeIsNotMadeUpFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(100, 3)
+		l := newLimiter(100, 100, 3)
 		for range 5 {
 			time.Sleep(time.Second)
 			start := time.Now()

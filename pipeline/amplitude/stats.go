@@ -17,7 +17,8 @@ type Stats struct {
 	Statuses        map[int]int64    // answers by status
 	TransportErrors map[string]int64 // attempts without an answer, by class; the keys of classWords
 
-	MostInFlight int // requests at a time
+	MostInFlight int     // requests at a time
+	FoundRate    float64 // about how many requests a second the API takes; 0: it never refused so many
 
 	// First and Last are when attempts went out: the last one, and the second one about a user, because the first one
 	// goes alone.

@@ -308,7 +308,7 @@ func TestManyTooManyRequestsAreOnePause(t *testing.T) {
 	}
 }
 
-// TestPausesOfAnHourAreAFewLines: whoever asks at twice the rate that the API takes is paused every other second.
+// TestPausesOfAnHourAreAFewLines: whoever asks at twice the rate that the API takes is paused, and finds its rate.
 func TestPausesOfAnHourAreAFewLines(t *testing.T) {
 	for name, tt := range map[string]struct {
 		retryAfter string
@@ -337,7 +337,7 @@ func TestPausesOfAnHourAreAFewLines(t *testing.T) {
 				}
 				var log bytes.Buffer
 				c := newFake(t, Config{Rate: 2, Logger: slog.New(slog.NewTextHandler(&log, nil))}, f)
-				requireNoErrors(t, evaluateUsers(t.Context(), c, 4500, 4)) // an hour, and the rest
+				requireNoErrors(t, evaluateUsers(t.Context(), c, 11000, 4)) // an hour, and the rest
 				lines := strings.Split(strings.TrimSpace(log.String()), "\n")
 				want := strings.Split(tt.want, ",")
 				for i, line := range lines {
@@ -345,8 +345,8 @@ func TestPausesOfAnHourAreAFewLines(t *testing.T) {
 						t.Errorf("line %d: %s\nwant lines with %q", i+1, line, want)
 					}
 				}
-				if n := c.Stats().Pauses; len(lines) != len(want) || n < 300 {
-					t.Errorf("%d pauses are %d lines, want %d", n, len(lines), len(want))
+				if n := c.Stats().Pauses; len(lines) != len(want) || n < 3 || n > 30 {
+					t.Errorf("%d pauses are %d lines, want 3 to 30, and %d lines", n, len(lines), len(want))
 				}
 			})
 		})

@@ -131,13 +131,14 @@ type Users struct {
 
 // Requests counts the requests that were sent. Times are in milliseconds. Sent, Retries and Statuses are of all
 // processes of the run; of a process that was interrupted, without the requests that were in flight then, which the
-// journal does not have. Pauses, PerSecond and Latency are of the last process.
+// journal does not have. Pauses, PerSecond, FoundRate and Latency are of the last process.
 type Requests struct {
 	Sent      int64            `json:"sent"`
 	Retries   int64            `json:"retries"`
 	Pauses    int64            `json:"pauses"`
 	Statuses  map[string]int64 `json:"statuses"` // by HTTP status, the class of a network error, or StatusUnknown
 	PerSecond float64          `json:"per_second"`
+	FoundRate float64          `json:"found_rate,omitempty"` // about how many a second the API takes; 0: it never refused
 	Latency   Latency          `json:"latency_ms"`
 
 	// Method says how users were asked about: "auto" (those whose URL is too long by POST /sdk/v2/vardata) or "post" (all).
