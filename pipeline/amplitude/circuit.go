@@ -117,8 +117,8 @@ func newCircuit(maxOutage time.Duration, source string, log *slog.Logger) *circu
 	return c
 }
 
-// admitAttempt waits until the circuit lets an attempt go, and then for lim's token.
-func (c *circuit) admitAttempt(ctx context.Context, lim *limiter) (t ticket, err error) {
+// admitAttempt waits until the circuit lets an attempt go, and then for a token of lim, an urgent one before others.
+func (c *circuit) admitAttempt(ctx context.Context, lim *limiter, urgent bool) (t ticket, err error) {
 	for {
 		c.mu.Lock()
 		err, t.gen = c.err, c.gen
@@ -151,7 +151,7 @@ func (c *circuit) admitAttempt(ctx context.Context, lim *limiter) (t ticket, err
 		if lim == nil {
 			return t, nil
 		}
-		if err := lim.waitForToken(ctx, c.dead); err != nil {
+		if err := lim.waitForToken(ctx, c.dead, urgent); err != nil {
 			c.returnTicket(t)
 			return ticket{}, err
 		}

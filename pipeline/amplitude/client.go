@@ -352,7 +352,7 @@ const maxAsked = 3
 // asked about, and the next call begins with the one who was answered last. The nonce makes the URL one that the CDN
 // has not cached.
 func (c *Client) askKnownUser(ctx context.Context, a *attempt) (apiState, error) {
-	t, err := c.circuit.admitAttempt(ctx, c.limiter)
+	t, err := c.circuit.admitAttempt(ctx, c.limiter, true)
 	if err != nil {
 		return apiAway, err
 	}
@@ -391,7 +391,7 @@ func (c *Client) askKnownUserWith(ctx context.Context, a *attempt, t ticket) (ap
 		case failed:
 			n++
 		} // else a pause, or a refused key
-		if t, err = c.circuit.admitAttempt(ctx, c.limiter); err != nil {
+		if t, err = c.circuit.admitAttempt(ctx, c.limiter, true); err != nil {
 			return apiAway, err
 		}
 	}
@@ -473,7 +473,7 @@ func (c *Client) sendUntilDecided(ctx context.Context, a *attempt, req request) 
 				s.forgetAttempts()
 			}
 		}
-		t, err := call.circuit.admitAttempt(ctx, c.limiter)
+		t, err := call.circuit.admitAttempt(ctx, c.limiter, attempts > 0)
 		if err != nil {
 			return attempts, err
 		}

@@ -29,11 +29,15 @@ const (
 // Waiting attempts form one queue, and each takes its token when its turn has come, not in advance: tokens reserved
 // ahead would all be used at once after a stall of the machine.
 //
+// An attempt that is not its user's first goes before those that are: in the queue, behind a thousand users who have
+// waited for less, it would hold up all who were answered after it.
+//
 // Tokens that a stall of this machine left unused while attempts were waiting may be used after it, as far as the last
 // second has room for them. Those of an idle time may not, but for the burst.
 type limiter struct {
 	pace    *pace
-	turn    chan struct{}
+	turn    chan struct{} // holds the turn while nobody has it
+	urgent  chan struct{} // hands the turn to an attempt that goes before the others
 	lim     *rate.Limiter
 	burst   int
 	waiting atomic.Int32
@@ -51,7 +55,7 @@ func newLimiter(start, ceiling float64, burst int) *limiter {
 	if ceiling <= 0 {
 		return nil
 	}
-	l := &limiter{pace: newPace(start, ceiling), turn: make(chan struct{}, 1), burst: max(burst, 1),
+	l := &limiter{pace: newPace(start, ceiling), turn: make(chan struct{}, 1), urgent: make(chan struct{}), burst: max(burst, 1),
 		lim: rate.NewLimiter(0, 0)}
 	l.granted = make([]time.Time, max(1, int(math.Floor(ceiling))+l.burst-1))
 	l.setRate(l.pace.rate)
@@ -72,21 +76,26 @@ func (l *limiter) slowDown(now time.Time) {
 	}
 }
 
-// waitForToken returns when one attempt may go; dead ends it early without an error.
-func (l *limiter) waitForToken(ctx context.Context, dead <-chan struct{}) error {
+// waitForToken returns when one attempt may go, an urgent one before the others; dead ends it early without an error.
+func (l *limiter) waitForToken(ctx context.Context, dead <-chan struct{}, urgent bool) error {
 	if l == nil {
 		return nil
 	}
 	alone := l.waiting.Add(1) == 1
 	defer l.waiting.Add(-1)
+	var handed chan struct{}
+	if urgent {
+		handed = l.urgent
+	}
 	select {
 	case <-l.turn:
+	case <-handed:
 	case <-dead:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	defer func() { l.turn <- struct{}{} }()
+	defer l.passTurn()
 	now := time.Now()
 	if perSecond := l.pace.raiseRate(now); perSecond != l.perSecond {
 		l.setRate(perSecond)
@@ -107,6 +116,15 @@ func (l *limiter) waitForToken(ctx context.Context, dead <-chan struct{}) error 
 	l.granted[l.oldest] = l.last
 	l.oldest = (l.oldest + 1) % len(l.granted)
 	return nil
+}
+
+// passTurn gives the turn to an attempt that is urgent, or else to the one that has waited longest.
+func (l *limiter) passTurn() {
+	select {
+	case l.urgent <- struct{}{}:
+	default:
+		l.turn <- struct{}{}
+	}
 }
 
 // sleep waits, and stops early without an error when dead is closed.

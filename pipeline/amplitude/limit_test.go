@@ -2,6 +2,7 @@ package amplitude
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -31,7 +32,7 @@ func TestStallsAreMadeUpFor(t *testing.T) {
 				for range 8 {
 					wg.Go(func() {
 						for time.Since(start) < seconds*time.Second {
-							if err := l.waitForToken(t.Context(), nil); err != nil {
+							if err := l.waitForToken(t.Context(), nil, false); err != nil {
 								t.Error(err)
 							}
 							mu.Lock()
@@ -72,7 +73,7 @@ func TestIdleTimeIsNotMadeUpFor(t *testing.T) {
 			time.Sleep(time.Second)
 			start := time.Now()
 			for n := 1; ; n++ {
-				if err := l.waitForToken(t.Context(), nil); err != nil {
+				if err := l.waitForToken(t.Context(), nil, false); err != nil {
 					t.Fatal(err)
 				}
 				if time.Since(start) == 0 {
@@ -112,4 +113,37 @@ func TestRateIsReachedWhateverTheLatency(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRetriesGoFirst: a user who was refused does not wait behind all who were not asked about yet.
+func TestRetriesGoFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{latency: 60 * time.Millisecond, answer: func(n int, r *http.Request) (int, http.Header, string, error) {
+			if n == 100 {
+				return 503, nil, "", nil
+			}
+			return 200, nil, "{}", nil
+		}}
+		c := newFake(t, Config{Rate: 100, Burst: 1, Concurrency: 1024}, f)
+		start := time.Now()
+		var second time.Duration // when the 100th user was asked about again
+		var refused string
+		answer := f.answer
+		f.answer = func(n int, r *http.Request) (int, http.Header, string, error) {
+			user := r.URL.Query().Get("user_id")
+			f.mu.Lock()
+			switch {
+			case n == 100:
+				refused = user
+			case user == refused:
+				second = time.Since(start)
+			}
+			f.mu.Unlock()
+			return answer(n, r)
+		}
+		requireNoErrors(t, evaluateUsers(t.Context(), c, 3000, 1024))
+		if second < time.Second || second > 3*time.Second {
+			t.Errorf("the refused user was asked about again after %v, want within 2 s of the first time", second)
+		}
+	})
 }
