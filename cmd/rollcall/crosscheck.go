@@ -90,8 +90,9 @@ func (c *crossCheck) Write(o *pipeline.Outcome) error {
 	} else if at = c.random.Int64N(c.seen); at >= c.size {
 		return nil
 	}
-	user := o.Row.User
-	user.Context = cloneMembers(user.Context)
+	u := &o.Row.User
+	user := pipeline.User{UserID: strings.Clone(u.UserID), DeviceID: strings.Clone(u.DeviceID),
+		Context: cloneMembers(u.Context)}
 	c.sample[at] = sampled{row: o.Row.Number, user: user, local: slices.Clone(o.Assignments)}
 	return nil
 }
@@ -99,10 +100,12 @@ func (c *crossCheck) Write(o *pipeline.Outcome) error {
 // Close does nothing: the sink has nothing to complete.
 func (c *crossCheck) Close() error { return nil }
 
-// cloneMembers copies what the source uses again for the next row.
+// cloneMembers copies what the source uses again for the next row, and texts, which are parts of what it has read: the
+// sample must not keep that in memory.
 func cloneMembers(members []pipeline.Member) []pipeline.Member {
 	members = slices.Clone(members)
 	for i := range members {
+		members[i].Value.Text = strings.Clone(members[i].Value.Text)
 		members[i].Value.Members = cloneMembers(members[i].Value.Members)
 	}
 	return members
