@@ -81,23 +81,47 @@ func (b *bench) measureEngine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	compiled, err := engine.Parse(text, engine.Hosted)
-	if err != nil {
-		return err
-	}
-	asked := firstFlags(compiled)
-	plan := compiled.Plan(asked)
-
-	var ours, allocations, theirs []float64
-	sides := []func() error{func() error {
-		ns, allocated, err := evaluateFor(b.round, plan, users, len(asked))
+	var plans [2]*engine.Plan
+	var asked []string
+	for _, semantics := range []engine.Semantics{engine.Hosted, engine.Node} {
+		compiled, err := engine.Parse(text, semantics)
 		if err != nil {
 			return err
 		}
-		ours, allocations = append(ours, ns), append(allocations, allocated)
-		benchLine(os.Stdout, "Engine", ns, "cpu-ns/flag", allocated, "allocs/user")
-		return nil
-	}}
+		asked = firstFlags(compiled)
+		plans[semantics] = compiled.Plan(asked)
+	}
+	hosted, node := plans[engine.Hosted], plans[engine.Node]
+	compared, err := hosted.Compare()
+	if err != nil {
+		return err
+	}
+
+	var allocations, theirs []float64
+	var ours [3][]float64
+	var sides []func() error
+	var differ []int
+	for i, side := range []struct {
+		name     string
+		evaluate evaluateFunc
+	}{
+		{"Engine", hosted.Append},
+		{"EngineNode", node.Append},
+		{"EngineCompared", func(dst []*engine.Variant, u *pipeline.User) []*engine.Variant {
+			dst, differ = compared.Append(dst, differ[:0], u)
+			return dst
+		}},
+	} {
+		sides = append(sides, func() error {
+			ns, allocated, err := evaluateFor(b.round, side.evaluate, users, len(asked))
+			if err != nil {
+				return err
+			}
+			ours[i], allocations = append(ours[i], ns), append(allocations, allocated)
+			benchLine(os.Stdout, side.name, ns, "cpu-ns/flag", allocated, "allocs/user")
+			return nil
+		})
+	}
 	if hasNodeModule("@amplitude/experiment-core") && hasNodeModule("@amplitude/experiment-node-server") {
 		var said answers
 		npm, err := startNode(ctx, &said, "engine.js", configs, lines, strings.Join(asked, ","))
@@ -105,7 +129,7 @@ func (b *bench) measureEngine(ctx context.Context) error {
 			return err
 		}
 		defer npm.close()
-		if got := countAnswers(plan, users); !maps.Equal(got, said.Answers) {
+		if got := countAnswers(node, users); !maps.Equal(got, said.Answers) {
 			return fmt.Errorf("the engines give different answers, so their times cannot be compared: %v here, %v there", got,
 				said.Answers)
 		}
@@ -122,14 +146,15 @@ func (b *bench) measureEngine(ctx context.Context) error {
 	if err := takeTurns(b.rounds, sides...); err != nil {
 		return err
 	}
-	rows := []row{{"rollcall: Plan.Append", 1, ours}, {"allocations a user", 3, allocations}}
+	rows := []row{{"rollcall: Plan.Append, hosted", 1, ours[0]}, {"rollcall: Plan.Append, node", 1, ours[1]},
+		{"rollcall: Comparison.Append, as in a run", 1, ours[2]}, {"allocations a user", 3, allocations}}
 	goals := []goal{
-		{fmt.Sprintf("at most %.0f ns", goalFlagNS), median(ours) <= goalFlagNS},
+		{fmt.Sprintf("at most %.0f ns, hosted and node", goalFlagNS), max(median(ours[0]), median(ours[1])) <= goalFlagNS},
 		{`no allocations, except for the user whose id is a list, "[1,2]"`, median(allocations) <= 10/float64(len(users))},
 	}
 	if theirs != nil {
-		times := ratios(theirs, ours)
-		rows = append(rows, row{"npm: EvaluationEngine.evaluate, warmed up", 1, theirs}, row{"npm / rollcall", 1, times})
+		times := ratios(theirs, ours[1])
+		rows = append(rows, row{"npm: EvaluationEngine.evaluate, warmed up", 1, theirs}, row{"npm / rollcall, node", 1, times})
 		goals = append(goals, goal{fmt.Sprintf("npm takes at least %.0f times as long", goalByNPM),
 			median(times) >= goalByNPM})
 	}
@@ -201,13 +226,16 @@ func countAnswers(plan *engine.Plan, users []pipeline.User) map[string]int {
 	return got
 }
 
+// evaluateFunc evaluates a user, as Plan.Append does.
+type evaluateFunc func(dst []*engine.Variant, u *pipeline.User) []*engine.Variant
+
 // evaluateFor evaluates all users again and again until it has used that much CPU. It returns CPU nanoseconds for each
 // flag and user, and allocations for each user.
-func evaluateFor(d time.Duration, plan *engine.Plan, users []pipeline.User, flags int) (ns, allocations float64,
+func evaluateFor(d time.Duration, evaluate evaluateFunc, users []pipeline.User, flags int) (ns, allocations float64,
 	err error) {
 	var dst []*engine.Variant
 	for i := range users { // warm up: the caches are cold after the other side's turn
-		dst = plan.Append(dst[:0], &users[i])
+		dst = evaluate(dst[:0], &users[i])
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -219,7 +247,7 @@ func evaluateFor(d time.Duration, plan *engine.Plan, users []pipeline.User, flag
 	var used time.Duration
 	for used < d {
 		for i := range users {
-			dst = plan.Append(dst[:0], &users[i])
+			dst = evaluate(dst[:0], &users[i])
 		}
 		passes++
 		now, err := cpuNow()

@@ -52,23 +52,50 @@ func benchUsers(b *testing.B) []*pipeline.User {
 	return users
 }
 
-func benchEngine(b *testing.B) *engine.Engine {
+func benchEngine(b *testing.B, semantics engine.Semantics) *engine.Engine {
 	b.Helper()
 	configs, err := os.ReadFile("../../testdata/flags.json")
 	if err != nil {
 		b.Fatal(err)
 	}
-	return parseConfigs(b, string(configs))
+	e, err := engine.Parse(configs, semantics)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return e
+}
+
+// bothSemantics runs a benchmark for each, and for hosted as a run evaluates: compared with node.
+func bothSemantics(b *testing.B, do func(b *testing.B, e *engine.Engine, compared bool)) {
+	for _, semantics := range []engine.Semantics{engine.Hosted, engine.Node} {
+		b.Run(semantics.String(), func(b *testing.B) { do(b, benchEngine(b, semantics), false) })
+	}
+	b.Run("compared", func(b *testing.B) { do(b, benchEngine(b, engine.Hosted), true) })
 }
 
 func benchmarkFlags(b *testing.B, e *engine.Engine, flags []string, n int) {
+	benchmarkAppend(b, e.Plan(flags).Append, n)
+}
+
+func benchmarkCompared(b *testing.B, e *engine.Engine, flags []string, n int) {
+	c, err := e.Plan(flags).Compare()
+	if err != nil {
+		b.Fatal(err)
+	}
+	var differ []int
+	benchmarkAppend(b, func(dst []*engine.Variant, u *pipeline.User) []*engine.Variant {
+		dst, differ = c.Append(dst, differ[:0], u)
+		return dst
+	}, n)
+}
+
+func benchmarkAppend(b *testing.B, evaluate func([]*engine.Variant, *pipeline.User) []*engine.Variant, n int) {
 	users := benchUsers(b)
-	plan := e.Plan(flags)
 	var variants []*engine.Variant
 	i, start := 0, cpuTime()
 	b.ReportAllocs()
 	for b.Loop() {
-		variants = plan.Append(variants[:0], users[i])
+		variants = evaluate(variants[:0], users[i])
 		if i++; i == len(users) {
 			i = 0
 		}
@@ -81,20 +108,33 @@ func benchmarkFlags(b *testing.B, e *engine.Engine, flags []string, n int) {
 // Ten realistic flags: the first ten test flags, two groups and what depends on them among them. The goal is
 // 55 ns a flag and user, and no allocation.
 func BenchmarkAppend(b *testing.B) {
-	e := benchEngine(b)
-	var flags []string
-	for _, f := range e.Flags()[:10] {
-		flags = append(flags, f.Key)
-	}
-	benchmarkFlags(b, e, flags, len(flags))
+	bothSemantics(b, func(b *testing.B, e *engine.Engine, compared bool) {
+		var flags []string
+		for _, f := range e.Flags()[:10] {
+			flags = append(flags, f.Key)
+		}
+		if compared {
+			benchmarkCompared(b, e, flags, len(flags))
+		} else {
+			benchmarkFlags(b, e, flags, len(flags))
+		}
+	})
 }
 
 // All fifteen: those that read lists, groups and regular expressions too.
-func BenchmarkDeployment(b *testing.B) { benchmarkFlags(b, benchEngine(b), nil, 15) }
+func BenchmarkDeployment(b *testing.B) {
+	bothSemantics(b, func(b *testing.B, e *engine.Engine, compared bool) {
+		if compared {
+			benchmarkCompared(b, e, nil, 15)
+		} else {
+			benchmarkFlags(b, e, nil, 15)
+		}
+	})
+}
 
 // One flag alone, with what it depends on, shows what its kind costs; "none" is what a user costs.
 func BenchmarkFlag(b *testing.B) {
-	e := benchEngine(b)
+	e := benchEngine(b, engine.Hosted)
 	b.Run("none", func(b *testing.B) { benchmarkFlags(b, e, []string{}, 1) })
 	for _, f := range e.Flags() {
 		b.Run(f.Key, func(b *testing.B) { benchmarkFlags(b, e, []string{f.Key}, 1) })
