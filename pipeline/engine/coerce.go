@@ -332,6 +332,16 @@ func nodeNumber(s string) (n float64, ok bool) {
 	return n + 0, !math.IsNaN(n)
 }
 
+// isPlainDecimal reports whether s, which is a number, has only digits, a point and a sign.
+func isPlainDecimal(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c != '.' && c != '-' && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
+}
+
 // isDecimal reports whether s is a StrDecimalLiteral of ECMAScript.
 func isDecimal(s string) bool {
 	if s[0] == '+' || s[0] == '-' {

@@ -7,11 +7,13 @@ import (
 )
 
 // Comparison evaluates flags as a [Plan] does, and finds which of them the other semantics answer otherwise for a user.
-// It evaluates a second time only what can differ: flags with a condition on which the semantics differ for texts and
-// missing values, which is known when it is made; all flags for a user who has a value of the kinds on which any
-// condition may differ (a number that is not a plain integer, an object, a list with an empty text, a text that begins
-// with a bracket and is not a JSON array of plain texts, a group that is not a list of texts); and flags that read the
-// result of one that differs. It is safe for concurrent use.
+// It evaluates a second time only what can differ: flags with a condition on which the semantics can differ for any text
+// (a regular expression, a value that is a number or a version for one of them only, a value of "set contains" that is
+// there twice), which is known when it is made; all flags of a user of whom a value was read on which they can differ (a
+// number that is not a plain integer, an object, a list with an empty text, a text that begins with a bracket and is not
+// a JSON array of plain texts, a group that is not a list of texts; where an order was asked for, what is not a plain
+// number or version; where "set is not" or "regex does not match" was, none at all); and flags that read the result of
+// one that differs. It is safe for concurrent use.
 type Comparison struct {
 	plan, other *Plan
 	flags       []comparedFlag // by flag
@@ -55,8 +57,8 @@ func (p *Plan) Compare() (*Comparison, error) {
 	return c, nil
 }
 
-// canDiffer reports whether the engines can differ on the flag for a user whose values are texts or missing, if the
-// results that it reads are the same. It returns the flags that these are of.
+// canDiffer reports whether the engines can differ on the flag for a user whose values are plain, if the results that it
+// reads are the same. It returns the flags that these are of.
 func canDiffer(e, o *Engine, f, g *flag) (always bool, reads []int32) {
 	selector := func(i, j int32) {
 		s, t := &e.selectors[i], &o.selectors[j]
@@ -79,7 +81,7 @@ func canDiffer(e, o *Engine, f, g *flag) (always bool, reads []int32) {
 				if c.answers != nil && d.answers != nil {
 					always = always || !slices.Equal(c.answers, d.answers)
 				} else {
-					always = always || c.differsOnText(d) || e.selectors[c.selector].root == rootResult
+					always = always || c.differsOnPlain(d) || e.selectors[c.selector].root == rootResult
 				}
 			}
 		}
@@ -87,18 +89,23 @@ func canDiffer(e, o *Engine, f, g *flag) (always bool, reads []int32) {
 	return always, reads
 }
 
-// differsOnText reports whether the condition, compiled for both semantics, can differ for a value that is a text or
-// missing, or a list of texts none of which is empty.
-func (c *condition) differsOnText(d *condition) bool {
+// differsOnPlain reports whether the condition, compiled for both semantics, can differ for a value after which the
+// state of an evaluation is not odd: a text, or a list of texts none of which is empty; for an order, a plain number or
+// version.
+func (c *condition) differsOnPlain(d *condition) bool {
 	switch c.op {
-	case opLess, opLessEqual, opGreater, opGreaterEqual,
-		opVersionLess, opVersionLessEqual, opVersionGreater, opVersionGreaterEqual,
-		opRegex, opRegexNot:
+	case opLess, opLessEqual, opGreater, opGreaterEqual:
+		return len(c.numbers) == 0 || !slices.EqualFunc(c.numbers, d.numbers, func(a, b float64) bool {
+			return compareDoubles(a, b) == 0
+		})
+	case opVersionLess, opVersionLessEqual, opVersionGreater, opVersionGreaterEqual:
+		return len(c.versions) == 0 && len(d.versions) > 0 || !slices.Equal(c.versions, d.versions)
+	case opRegex, opRegexNot:
 		return true
 	case opSetContains, opSetContainsNot:
 		return c.set.size != len(c.values) // a value is there twice
 	}
-	return c.missing != d.missing
+	return false
 }
 
 // Semantics returns the other semantics, with which the plan's are compared.

@@ -16,8 +16,8 @@ import (
 func TestCompareFindsAll(t *testing.T) {
 	values := []string{`"a"`, `"18"`, `"17.5"`, `"unknown"`, `""`, `18`, `2.0`, `1e7`, `0.00001`, `12.5`, `true`, `null`,
 		`["a"]`, `["a","b"]`, `["a","a"]`, `["a",""]`, `[1,2.0]`, `[]`, `"[\"a\"]"`, `"[a]"`, `"[\"\",\"a\"]"`, `"[broken"`,
-		`{"q":2.0}`, `"1.2.3"`, `"1.2.3+b"`, `[{"q":1}]`}
-	wanted := []string{"a", "b", "18", "2", "2.0", "(none)", "", "a", "1.2", "1.2.3", "a.*", "1.0E7", "x"}
+		`{"q":2.0}`, `"1.2.3"`, `"1.2.3+b"`, `"1.2.2147483648"`, `"-0"`, `"5d"`, `"NaN"`, `"0x10"`, `" 18 "`, `"1.2.3-a_b"`, `[{"q":1}]`}
+	wanted := []string{"a", "b", "18", "2", "2.0", "(none)", "", "a", "1.2", "1.2.3", "1.2.5", "1.2.9999999999", "a.*", "-0", "0", "NaN", "17", "1.0E7", "x"}
 	ops := []string{"is", "is not", "contains", "does not contain", "less", "greater or equal", "version less",
 		"version greater or equal", "set is", "set is not", "set contains", "set does not contain", "set contains any",
 		"set does not contain any", "regex match", "regex does not match"}
@@ -29,7 +29,7 @@ func TestCompareFindsAll(t *testing.T) {
 	rng := rand.New(rand.NewPCG(11, 1))
 	pick := func(list []string) string { return list[rng.IntN(len(list))] }
 	compared, found := 0, 0
-	for range 800 {
+	for range 250 {
 		type object = map[string]any
 		var flags []object
 		for i := range 4 {
@@ -140,7 +140,7 @@ func TestCompareFindsAll(t *testing.T) {
 
 // What costs a second evaluation, and what does not.
 func TestCompareEvaluatesTwice(t *testing.T) {
-	plain, number := `{"user_properties":{"p":"a","tags":["a","b"],"text":"[\"a\"]"}}`, `{"user_properties":{"p":2.0}}`
+	plain, number := `{"user_properties":{"p":"a","tags":["a","b"],"text":"[\"a\"]","n":"-17.5","v":"1.2.3"}}`, `{"user_properties":{"p":2.0}}`
 	for _, tt := range []struct {
 		name, condition, user string
 		want                  bool
@@ -151,8 +151,13 @@ func TestCompareEvaluatesTwice(t *testing.T) {
 		{"text", `{"selector":["context","user","user_properties","text"],"op":"set contains","values":["a"]}`, plain, false},
 		{"twice", `{"selector":["context","user","user_properties","text"],"op":"set contains","values":["a","a"]}`, plain, true},
 		{"greater", `{"selector":["context","user","user_properties","p"],"op":"greater","values":["1"]}`, plain, true},
+		{"greater, a number", `{"selector":["context","user","user_properties","n"],"op":"greater","values":["1"]}`, plain, false},
+		{"greater than no number", `{"selector":["context","user","user_properties","n"],"op":"greater","values":["1d"]}`, plain, true},
+		{"version", `{"selector":["context","user","user_properties","v"],"op":"version less","values":["1.2"]}`, plain, false},
+		{"version, a build", `{"selector":["context","user","user_properties","v"],"op":"version less","values":["1.2.3+b"]}`, plain, true},
 		{"regex", `{"selector":["context","user","user_properties","p"],"op":"regex match","values":["b"]}`, plain, true},
-		{"set is not", `{"selector":["context","user","user_properties","p"],"op":"set is not","values":["b"]}`, plain, true},
+		{"set is not", `{"selector":["context","user","user_properties","tags"],"op":"set is not","values":["b"]}`, plain, false},
+		{"set is not, none", `{"selector":["context","user","user_properties","no"],"op":"set is not","values":["b"]}`, plain, true},
 		{"set is", `{"selector":["context","user","user_properties","p"],"op":"set is","values":["b"]}`, plain, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

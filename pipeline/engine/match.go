@@ -55,6 +55,9 @@ var ops = map[string]op{
 	"regex does not match":     opRegexNot,
 }
 
+// isOrder reports whether the operator compares numbers or versions.
+func (o op) isOrder() bool { return opLess <= o && o <= opVersionGreaterEqual }
+
 // condition is a compiled condition. Only the prepared values that its operator needs are set.
 type condition struct {
 	selector int32
@@ -178,6 +181,7 @@ func (s *valueSet) indexOf(v string) int {
 func (c *condition) matchSlot(st *state, v *slot) bool {
 	switch v.shape {
 	case shapeMissing:
+		st.odd = st.odd || c.op == opSetIsNot || c.op == opRegexNot
 		return c.missing
 	case shapeList:
 		switch c.op {
@@ -194,6 +198,7 @@ func (c *condition) matchSlot(st *state, v *slot) bool {
 		case opSetContainsAnyNot:
 			return !c.setContainsAny(v.list)
 		}
+		st.odd = st.odd || c.op.isOrder()
 		for _, s := range v.list { // one element that matches is enough, also for a negated operator
 			if c.matchString(s, st.engine.rules) {
 				return true
@@ -204,9 +209,11 @@ func (c *condition) matchSlot(st *state, v *slot) bool {
 	switch c.op { // the slot caches these conversions
 	case opLess, opLessEqual, opGreater, opGreaterEqual:
 		n, ok := v.asNumber(st.engine.rules)
+		st.odd = st.odd || !v.numPlain
 		return c.compareNumber(v.text, n, ok)
 	case opVersionLess, opVersionLessEqual, opVersionGreater, opVersionGreaterEqual:
 		version, ok := v.asVersion(st.engine.rules)
+		st.odd = st.odd || !ok || !version.isPlain(v.text)
 		return c.compareVersion(v.text, version, ok)
 	}
 	return c.matchString(v.text, st.engine.rules)

@@ -353,6 +353,7 @@ type slot struct {
 	shape      shape
 	hasNumber  bool // num is known
 	numOK      bool
+	numPlain   bool // it is the same number for both engines
 	hasVersion bool // ver and verOK are known
 	verOK      bool
 	text       string // the value as a string; for a list, only once a bucket needs it
@@ -465,9 +466,10 @@ func (sl *slot) asNumber(r *rules) (float64, bool) {
 	if !sl.hasNumber {
 		sl.hasNumber = true
 		if n, rest, ok := cutNumber(sl.text); ok && rest == "" { // only digits, as usual
-			sl.num, sl.numOK = n, true
+			sl.num, sl.numOK, sl.numPlain = n, true, true
 		} else {
 			sl.num, sl.numOK = r.number(sl.text)
+			sl.numPlain = sl.numOK && sl.num != 0 && isPlainDecimal(sl.text)
 		}
 	}
 	return sl.num, sl.numOK

@@ -126,6 +126,15 @@ func parseSemanticVersion(s string) (v version, ok bool) {
 	return v, true
 }
 
+// isPlain reports whether s, which is the version, is the same one for both engines.
+func (v *version) isPlain(s string) bool {
+	if v.pre != "" || v.major > math.MaxInt32 || v.minor > math.MaxInt32 || v.patch > math.MaxInt32 {
+		return false
+	}
+	// A hosted patch of 0 may have been too large.
+	return !strings.Contains(s, "+") && (v.patch != 0 || strings.HasSuffix(s, ".0") || strings.Count(s, ".") == 1)
+}
+
 // isIdentifier reports whether s is a part of a prerelease or a build.
 func isIdentifier(s string) bool {
 	for i := range len(s) {
