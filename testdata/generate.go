@@ -26,6 +26,11 @@
 //
 // The first twelve users with seven of the columns, to be read by people: all have an id and all are answered.
 //
+// # vips.csv
+//
+// Written by hand: a cohort as Amplitude exports it, with a tab before each cell and no header. Eleven users of
+// users.csv whom checkout-redesign and pricing-test give no treatment, and one who is not in it.
+//
 // # flags.json
 //
 // Written by hand: what GET /v1/flags answers. The shapes (key names, "segmentName", "flag-dependencies", ranges

@@ -27,11 +27,13 @@ type reportOptions struct {
 	expect   []string
 	controls []string
 	checksum bool
+	cohorts  cohortOptions
 }
 
 func reportCommand(env *env, con *console) *cobra.Command {
 	var o reportOptions
 	var html pageOptions
+	var missing missingOptions
 	var format, failOn, logFormat string
 	var quiet bool
 	cmd := &cobra.Command{
@@ -45,10 +47,15 @@ the users, and who is in two experiments at once. Nothing is sent, but for
 SNAPSHOT is an output of a run, or its manifest. Several runs are added up; who
 failed in one and was asked about again in another is counted once.
 What the split should be is in the flag configurations, or said with --expect.
-Slices are by columns that the snapshot was told to --carry.`,
+Slices are by columns that the snapshot was told to --carry, or by cohort.NAME.
+
+Of each cohort it says which members are among the users, and what they got,
+beside what everybody got; the HTML page leads with those of --cohort. Members
+are found by user id.`,
 		Example: `  rollcall report assignments.parquet
   rollcall report out.parquet --flag-configs flags.json --by country,plan
   rollcall report eu.csv us.csv --expect checkout=control:50,treatment:50
+  rollcall report out.parquet --cohort vip=vips.csv --missing never-seen.csv
   rollcall report out.parquet --format markdown > report.md`,
 		Args: checkArgs(cobra.MinimumNArgs(1), "name the output of a run, for example assignments.parquet"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -64,18 +71,33 @@ Slices are by columns that the snapshot was told to --carry.`,
 			if !slices.Contains([]string{"", "alert", "warn"}, failOn) {
 				return usageErrorf("--fail-on %q is not known: it is alert or warn", failOn)
 			}
-			if err := html.check(append([]string{o.configs}, args...)...); err != nil {
+			cohorts, err := o.cohorts.load(env.Soft)
+			if err != nil {
+				return err
+			}
+			read := append([]string{o.configs}, args...)
+			for _, c := range cohorts.All() {
+				read = append(read, c.Path)
+			}
+			if err := html.check(read...); err != nil {
+				return err
+			}
+			if err := missing.check(&html, cohorts, read); err != nil {
 				return err
 			}
 			options, err := o.options(env, args, con)
 			if err != nil {
 				return err
 			}
+			options.Cohorts, options.Named = cohorts, o.cohorts.named()
 			r, err := report.Build(env.Soft, options)
 			if _, ok := errors.AsType[*report.OptionError](err); ok {
 				return pipeline.WithHint(usageErrorf("%w", err), pipeline.Hint(err))
 			}
 			if err != nil {
+				return err
+			}
+			if err := missing.write(env.Soft, r, html.overwrite); err != nil {
 				return err
 			}
 			if err := html.write(r); err != nil {
@@ -86,7 +108,7 @@ Slices are by columns that the snapshot was told to --carry.`,
 	}
 	options := cmd.Flags()
 	group(options, "Options", func() {
-		defineList(options, &o.by, "by", "`COL,..` carried columns to slice the users by")
+		defineList(options, &o.by, "by", "`COL,..` carried columns, or cohort.NAME, to slice the users by")
 		options.StringVar(&o.configs, "flag-configs", "", "`FILE` flag configurations, which say what to expect; or fetch")
 		o.server.defineFetch(options)
 		options.StringArrayVar(&o.expect, "expect", nil, "`FLAG=VARIANT:WEIGHT,..` the split of a flag; may be repeated")
@@ -94,6 +116,8 @@ Slices are by columns that the snapshot was told to --carry.`,
 		options.BoolVar(&o.checksum, "checksums", false, "compare the files' checksums with the manifests'")
 		options.StringVar(&format, "format", "table", "`F` table json markdown [table]")
 		options.StringVar(&failOn, "fail-on", "", "`alert|warn` end with 4 if there is an alert; or a warning, too")
+		o.cohorts.define(options)
+		options.StringVar(&missing.file, "missing", "", "`FILE` CSV of the members that no snapshot has")
 		html.define(options)
 		defineCommon(options, &quiet, &logFormat)
 	})

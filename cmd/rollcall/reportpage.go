@@ -17,7 +17,7 @@ type pageOptions struct {
 
 func (o *pageOptions) define(options *pflag.FlagSet) {
 	options.StringVar(&o.file, "html", "", "`FILE` also write the report as one HTML page")
-	options.BoolVar(&o.overwrite, "overwrite", false, "replace an existing page")
+	options.BoolVar(&o.overwrite, "overwrite", false, "replace an existing page, and --missing")
 }
 
 // check refuses a page that would replace another file.

@@ -52,7 +52,6 @@ type (
 		About            []string
 		Verdict          mark
 		Sentence         string
-		Named            []finding // about the cohorts that somebody named
 		Findings, Folded []finding
 		Notes            []string
 		Made             string

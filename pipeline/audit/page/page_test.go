@@ -578,7 +578,7 @@ func TestLines(t *testing.T) {
 // TestNotesLast: no note comes before an alert, also where alerts are folded.
 func TestNotesLast(t *testing.T) {
 	r := example()
-	r.Findings = nil
+	r.Findings, r.Cohorts = nil, nil
 	for i := range 6 {
 		r.Findings = append(r.Findings, report.Finding{Severity: report.Alert, Kind: report.KindSplit, Flag: "checkout",
 			Says: report.Statement{Text: fmt.Sprintf("alert %d", i)}})

@@ -75,16 +75,17 @@ func newReportView(r *report.Report, o Origin) *reportView {
 		c.Fold = len(c.Slices) > openRows && !c.Off
 		v.Columns = append(v.Columns, c)
 	}
-	v.addCohorts(r)
 	v.addFlags(r)
 	v.addFindings(r)
+	v.addCohorts(r)
 	v.addOverlaps(r)
 	v.Notes = append(slices.Clone(r.Notes), r.Reading())
 	return v
 }
 
-// addCohorts adds the cohorts; those that somebody named have a place on the first screen, too.
+// addCohorts adds the cohorts; those that somebody named have a place on the first screen, before the findings.
 func (v *reportView) addCohorts(r *report.Report) {
+	var named []finding
 	for i := range r.Cohorts {
 		c := cohort{Cohort: &r.Cohorts[i], ID: "cohort-" + strconv.Itoa(i+1), Exposed: r.Cohorts[i].ExposedText(r.Unit)}
 		if c.Found > 0 {
@@ -93,10 +94,11 @@ func (v *reportView) addCohorts(r *report.Report) {
 		}
 		v.Cohorts = append(v.Cohorts, c)
 		if c.Named {
-			v.Named = append(v.Named, finding{Mark: mark{"note", "●", "cohort"},
+			named = append(named, finding{Mark: mark{"note", "●", "cohort"},
 				Text: []part{{Name: c.Name, Link: c.ID}, {Text: ": " + c.FoundText() + "; " + c.Exposed}}})
 		}
 	}
+	v.Findings = append(named, v.Findings...)
 }
 
 // spanOf is from when to when the runs were.

@@ -434,21 +434,11 @@ func (a *analysis) addSlices(w *flagWork) {
 	var parts []totals
 	for d := range a.groups {
 		for _, g := range a.groups[d] {
-			users := sum(a.c.all[d], g.places)
-			if users == 0 {
+			part := a.totalsOf(f, d, g.places)
+			if part.users == 0 {
 				continue // all of them failed
 			}
-			n := len(f.variants)
-			all := cells{counts: make([]int64, n), left: make([]int64, n)}
-			for _, p := range g.places {
-				if int(p) < len(f.bySlice[d]) {
-					all.merge(&f.bySlice[d][p])
-				}
-			}
-			parts = append(parts, totals{
-				users: users, noUserID: sum(a.c.noUserID[d], g.places), noDeviceID: sum(a.c.noDeviceID[d], g.places),
-				named: all.named, counts: all.counts[:n], left: all.left[:n],
-			})
+			parts = append(parts, part)
 			out.Slices = append(out.Slices, FlagSlice{Column: a.c.dimensions[d].name, Label: g.label, Kind: g.kind})
 		}
 	}
@@ -496,6 +486,19 @@ func (a *analysis) chooseSliceTest(expected stats.Test, overall *stats.Test, obs
 type totals struct {
 	users, noUserID, noDeviceID, named int64
 	counts, left                       []int64 // by variant of flagCounts
+}
+
+// totalsOf are the counters of a flag of the users in these places of a dimension.
+func (a *analysis) totalsOf(f *flagCounts, dimension int, places []int32) totals {
+	n := len(f.variants)
+	all := cells{counts: make([]int64, n), left: make([]int64, n)}
+	for _, p := range places {
+		if int(p) < len(f.bySlice[dimension]) {
+			all.merge(&f.bySlice[dimension][p])
+		}
+	}
+	return totals{users: sum(a.c.all[dimension], places), noUserID: sum(a.c.noUserID[dimension], places),
+		noDeviceID: sum(a.c.noDeviceID[dimension], places), named: all.named, counts: all.counts[:n], left: all.left[:n]}
 }
 
 // leftToChance are the users whose variant is left to chance, without those of another.

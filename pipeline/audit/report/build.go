@@ -13,6 +13,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/cohort"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
@@ -31,7 +32,10 @@ type Options struct {
 
 	Checksums bool // compare the files' checksums, too
 
-	Cohorts []CohortList // whose members are counted among the users, and which By can name
+	// Cohorts are looked for among the users, by user id. By can name them: cohort.NAME. Named are those that somebody asked
+	// for by name, which have a place on the first screen of the page.
+	Cohorts *cohort.Set
+	Named   []string
 
 	// Configs is the file of flag configurations that Expectations are from; its Path and SHA256 count. nil: there is
 	// none.
@@ -90,6 +94,9 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 	r := analyze(c, all, &o)
 	for _, run := range runs {
 		r.Files = append(r.Files, run.Files()...)
+	}
+	for _, c := range o.Cohorts.All() {
+		r.Files = append(r.Files, snapshot.File{Path: c.Path, SHA256: c.SHA256})
 	}
 	if o.Configs != nil {
 		r.Files = append(r.Files, *o.Configs)
@@ -180,6 +187,10 @@ func missingColumn(path, name string, carried []snapshot.CarriedColumn) error {
 	for _, col := range carried {
 		names = append(names, col.Name)
 	}
+	if list, ok := strings.CutPrefix(name, "cohort."); ok {
+		return optionError("give its members: --cohort "+list+"=FILE", "%s has no carried column %q, and no cohort %q is given",
+			path, name, list)
+	}
 	return optionError(cmp.Or(pipeline.Suggest(name, names), "`rollcall snapshot --carry "+name+
 		"` copies a column of the input to the output"),
 		"%s has no carried column %q", path, name)
@@ -205,7 +216,7 @@ func (c *collector) countFailed(s *source, o *Options) {
 	switch {
 	case s.run.Once.Failed == 0 || len(c.dimensions) == 0:
 		return
-	case retried && len(o.Cohorts) == 0:
+	case retried && len(c.cohorts) == 0:
 		s.failing = failedAgain
 		return
 	case s.run.ErrorRecords == "":
@@ -215,7 +226,7 @@ func (c *collector) countFailed(s *source, o *Options) {
 	var n int64
 	err := s.run.EachFailed(s.input, func(_ int64, userID []byte, values []pipeline.Value) bool {
 		for _, m := range c.cohorts {
-			m.markFailed(userID)
+			m.markIn(m.failed, userID)
 		}
 		if values != nil && !retried {
 			n++

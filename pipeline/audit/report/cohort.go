@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,20 +10,9 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/cohort"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
-
-// CohortList is a list of user ids whose members are looked for among the users.
-type CohortList struct {
-	Name  string
-	File  snapshot.File
-	Named bool // somebody asked for it by name: the first screen of the page has it
-	Size  int  // members
-	Find  func(userID []byte) (member int, ok bool)
-}
-
-// Column is the name by which Options.By slices the users by the list.
-func (l *CohortList) Column() string { return "cohort." + l.Name }
 
 // Cohort is which of the members of a list are among the users, and what they got. A user is a member by user id.
 type Cohort struct {
@@ -41,7 +31,7 @@ type Cohort struct {
 	Users int64        `json:"users"` // of the report who are members; rows, where some have several
 	Flags []CohortFlag `json:"flags"` // sorted by key
 
-	seen bitmap // members who are found or failed
+	members *members
 }
 
 // CohortFlag is what the members of a cohort got of a flag, and everybody beside them.
@@ -63,81 +53,71 @@ type CohortVariant struct {
 	Everybody float64 `json:"everybody"` // the share of all users
 }
 
-// IsMissing reports whether the member was never seen.
-func (c *Cohort) IsMissing(member int) bool { return !c.seen.has(member) }
-
-// bitmap is a set of small numbers.
-type bitmap []uint64
-
-func (b bitmap) has(i int) bool { return b[i/64]&(1<<(i%64)) != 0 }
-func (b bitmap) set(i int)      { b[i/64] |= 1 << (i % 64) }
-
-// members is a list while the users are counted.
-type members struct {
-	*CohortList
-	dimension     int
-	found, failed bitmap // by member
+// EachMissing calls each for every member who was never seen, once, in the order of the cohort's file, which it reads
+// again. The id is valid during the call.
+func (c *Cohort) EachMissing(ctx context.Context, each func(id []byte) error) error {
+	given := make([]bool, c.members.Indexes())
+	return c.members.Each(ctx, func(id []byte) error {
+		member, ok := c.members.Lookup(id)
+		if !ok {
+			return fmt.Errorf("%s has changed since it was read", c.File)
+		}
+		if c.members.found[member] || c.members.failed[member] || given[member] {
+			return nil
+		}
+		given[member] = true
+		return each(id)
+	})
 }
+
+// members are those of a cohort while the users are counted.
+type members struct {
+	*cohort.Cohort
+	dimension     int    // in which they are "true"
+	found, failed []bool // by index
+}
+
+func newMembers(c *cohort.Cohort) *members {
+	return &members{Cohort: c, found: make([]bool, c.Indexes()), failed: make([]bool, c.Indexes())}
+}
+
+// column is the name by which Options.By slices the users by the cohort.
+func (m *members) column() string { return "cohort." + m.Name }
 
 var memberValues = map[bool]*snapshot.Value{
 	true:  {Kind: pipeline.String, Text: []byte("true")},
 	false: {Kind: pipeline.String, Text: []byte("false")},
 }
 
-// value is whether the user is a member, as a carried column has it.
-func (m *members) value(userID []byte) *snapshot.Value {
-	_, ok := m.Find(userID)
-	return memberValues[ok]
-}
-
-// markFound is [members.value], and marks the member as found.
-func (m *members) markFound(userID []byte) *snapshot.Value {
-	member, ok := m.Find(userID)
+// markIn marks the member in a list, if the user is one, and returns whether that is so, as a carried column has it.
+func (m *members) markIn(list []bool, userID []byte) *snapshot.Value {
+	index, ok := m.Lookup(userID)
 	if ok {
-		m.found = m.grown(m.found)
-		m.found.set(member)
+		list[index] = true
 	}
 	return memberValues[ok]
-}
-
-// markFailed marks the member, if the user is one, as failed.
-func (m *members) markFailed(userID []byte) {
-	if member, ok := m.Find(userID); ok {
-		m.failed = m.grown(m.failed)
-		m.failed.set(member)
-	}
-}
-
-func (m *members) grown(b bitmap) bitmap {
-	if b == nil {
-		b = make(bitmap, m.Size/64+1)
-	}
-	return b
 }
 
 // addCohorts adds the cohorts, when the flags are there.
 func (a *analysis) addCohorts() {
 	for _, m := range a.c.cohorts {
-		c := Cohort{Name: m.Name, File: m.File.Path, SHA256: m.File.SHA256, Named: m.Named, Members: int64(m.Size),
-			Flags: []CohortFlag{}, seen: make(bitmap, m.Size/64+1)}
-		for member := range m.Size {
-			switch {
-			case m.found != nil && m.found.has(member):
+		c := Cohort{Name: m.Name, File: m.Path, SHA256: m.SHA256, Named: slices.Contains(a.o.Named, m.Name),
+			Members: int64(m.Size()), Flags: []CohortFlag{}, members: m}
+		for index, found := range m.found {
+			if found {
 				c.Found++
-			case m.failed != nil && m.failed.has(member):
+			} else if m.failed[index] {
 				c.Failed++
-			default:
-				continue
 			}
-			c.seen.set(member)
 		}
 		c.Missing = c.Members - c.Found - c.Failed
-		place, some := a.c.dimensions[m.dimension].index["true"]
-		if some {
-			c.Users = sum(a.c.all[m.dimension], []int32{place})
+		var places []int32
+		if place, ok := a.c.dimensions[m.dimension].index["true"]; ok {
+			places = append(places, place)
 		}
+		c.Users = sum(a.c.all[m.dimension], places)
 		for _, w := range a.work {
-			c.Flags = append(c.Flags, a.newCohortFlag(w, m.dimension, place, some, c.Users))
+			c.Flags = append(c.Flags, a.newCohortFlag(w, m.dimension, places))
 		}
 		a.r.Cohorts = append(a.r.Cohorts, c)
 	}
@@ -155,14 +135,11 @@ func (a *analysis) addCohorts() {
 	}
 }
 
-// newCohortFlag is what the users at a place got of a flag.
-func (a *analysis) newCohortFlag(w *flagWork, dimension int, place int32, some bool, users int64) CohortFlag {
-	got := cells{counts: make([]int64, len(w.f.variants)), left: make([]int64, len(w.f.variants))}
-	if rows := w.f.bySlice[dimension]; some && int(place) < len(rows) {
-		got.merge(&rows[place])
-	}
+// newCohortFlag is what the users in these places got of a flag.
+func (a *analysis) newCohortFlag(w *flagWork, dimension int, places []int32) CohortFlag {
 	var counts Counts
-	a.fillCounts(&counts, w, &totals{users: users, counts: got.counts, left: got.left})
+	part := a.totalsOf(w.f, dimension, places)
+	a.fillCounts(&counts, w, &part)
 	f := CohortFlag{Flag: w.out.Key, Assigned: counts.Assigned, Reach: counts.Reach, Everybody: w.out.Reach.Share,
 		Variants: []CohortVariant{}}
 	for i, v := range counts.Variants {

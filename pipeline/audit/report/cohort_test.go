@@ -3,33 +3,44 @@ package report_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
-	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
+	"github.com/rollcall-cli/rollcall/pipeline/cohort"
 )
 
-// listOf is a list of these users.
-func listOf(name string, ids ...string) report.CohortList {
-	return report.CohortList{Name: name, File: snapshot.File{Path: name + ".csv", SHA256: "ab"}, Size: len(ids),
-		Find: func(id []byte) (int, bool) {
-			at := slices.Index(ids, string(id))
-			return at, at >= 0
-		}}
+// cohortsOf makes cohorts of those members.
+func cohortsOf(t *testing.T, members map[string]string) *cohort.Set {
+	t.Helper()
+	files := map[string]string{}
+	for name, ids := range members {
+		files[name] = filepath.Join(t.TempDir(), name+".csv")
+		if err := os.WriteFile(files[name], []byte("user_id\n"+ids), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set, err := cohort.Load(t.Context(), cohort.Options{Files: files})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
 }
 
 // TestCohorts: members are found by user id in every format and layout, among the failed users, too; and what they got
 // is beside what everybody got.
 func TestCohorts(t *testing.T) {
 	user := func(i int) string { return fmt.Sprintf("user-1-%08x", i) }
-	vip := listOf("vip", user(0), user(1), user(2), user(3), "nobody", user(99))
+	ids := strings.Join([]string{user(0), user(1), user(2), "nobody", user(3), "nobody", user(99)}, "\n")
+	set := cohortsOf(t, map[string]string{"none": "", "vip": ids})
 	for _, tt := range []struct {
 		name, file string
 		wide       bool
@@ -48,29 +59,23 @@ func TestCohorts(t *testing.T) {
 					o.Err = pipeline.Errorf(pipeline.KindUnavailable, "gone")
 				case i == 0 || i >= 50:
 					a.Key = "treatment"
+				case i == 3: // found after the counters of the others have grown
+					a.Key = "zeta"
 				}
 			}
 			w.write(t, path)
-			o := report.Options{Snapshots: []string{path}, Cohorts: []report.CohortList{listOf("none"), vip}}
+			o := report.Options{Snapshots: []string{path}, Cohorts: set, Named: []string{"vip"}}
 			r := build(t, o)
 			if len(r.Columns) != 0 || len(r.Flags[0].Slices) != 0 {
 				t.Errorf("without --by: columns %v, slices %v; want none", r.Columns, r.Flags[0].Slices)
 			}
-			var missing []int
-			for member := range vip.Size {
-				if r.Cohorts[1].IsMissing(member) {
-					missing = append(missing, member)
-				}
-			}
-			if want := []int{4}; !slices.Equal(missing, want) {
-				t.Errorf("members %v are missing, want %v", missing, want)
-			}
 			got := r.Cohorts[1]
-			want := report.Cohort{Name: "vip", File: "vip.csv", SHA256: "ab", Members: 6, Found: 4, Failed: 1, Missing: 1,
+			want := report.Cohort{Name: "vip", File: set.Get("vip").Path, SHA256: set.Get("vip").SHA256, Named: true, Members: 6, Found: 4, Failed: 1, Missing: 1,
 				Users: 4, Flags: []report.CohortFlag{
-					{Flag: "one", Assigned: 4, Exposed: 1, Everybody: 1, Variants: []report.CohortVariant{
-						{Variant: "control", Users: 3, OfUsers: 0.75, Everybody: 49. / 99},
+					{Flag: "one", Assigned: 4, Exposed: 2, Everybody: 1, Variants: []report.CohortVariant{
+						{Variant: "control", Users: 2, OfUsers: 0.5, Everybody: 48. / 99},
 						{Variant: "treatment", Treatment: true, Users: 1, OfUsers: 0.25, Everybody: 50. / 99},
+						{Variant: "zeta", Treatment: true, Users: 1, OfUsers: 0.25, Everybody: 1. / 99},
 					}},
 					{Flag: "two", Variants: []report.CohortVariant{}},
 				}}
@@ -79,9 +84,16 @@ func TestCohorts(t *testing.T) {
 				f.Reach.Share = float64(assigned) / 4
 				f.Reach.Low, f.Reach.High = stats.Wilson(assigned, 4)
 			}
-			if diff := cmp.Diff(want, got, cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".seen" },
-				cmp.Ignore()), cmp.AllowUnexported(report.Cohort{})); diff != "" {
+			if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(report.Cohort{})); diff != "" {
 				t.Errorf("cohort (-want +got):\n%s", diff)
+			}
+			var missing []string
+			err := got.EachMissing(t.Context(), func(id []byte) error {
+				missing = append(missing, string(id))
+				return nil
+			})
+			if want := []string{"nobody"}; err != nil || !slices.Equal(missing, want) {
+				t.Errorf("missing members %q, %v; want %q", missing, err, want)
 			}
 			data, err := r.JSON()
 			var back struct {
@@ -95,7 +107,7 @@ func TestCohorts(t *testing.T) {
 			}
 			for name, text := range map[string]string{"table": r.Table(80), "markdown": r.Markdown()} {
 				for _, want := range []string{"4 of 6 members are found among the users, 1 failed, 1 never seen",
-					"1 user in a treatment of one", "0 of 0 members are found among the users",
+					"2 users in a treatment of one", "0 of 0 members are found among the users",
 					"no member is found, so nothing is known of them"} {
 					if !strings.Contains(text, want) {
 						t.Errorf("the %s has no %q:\n%s", name, want, text)
@@ -170,7 +182,7 @@ func TestCohortsOfPartialFiles(t *testing.T) {
 	m.Layout.Flags = nil
 	m.Outputs[1].Path = filepath.Join(filepath.Dir(path), "gone.jsonl")
 	w.manifest(t, path, m)
-	r := build(t, report.Options{Snapshots: []string{path}, Cohorts: []report.CohortList{listOf("vip", "x")}})
+	r := build(t, report.Options{Snapshots: []string{path}, Cohorts: cohortsOf(t, map[string]string{"vip": "x"})})
 	notes := strings.Join(r.Notes, "\n")
 	for _, want := range []string{"so members of a cohort who were never seen may be among them.",
 		"so members of a cohort who failed count as never seen."} {

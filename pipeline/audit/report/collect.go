@@ -85,11 +85,11 @@ func newCollector(keys *snapshot.Keys, o *Options) *collector {
 		c.expected[o.Expectations[i].Flag] = &o.Expectations[i]
 	}
 	columns := slices.Clone(o.By)
-	for i := range o.Cohorts {
-		m := &members{CohortList: &o.Cohorts[i], dimension: slices.Index(columns, o.Cohorts[i].Column())}
-		if m.dimension < 0 { // it is counted, and is none of the slices
+	for _, list := range o.Cohorts.All() {
+		m := newMembers(list)
+		if m.dimension = slices.Index(columns, m.column()); m.dimension < 0 { // it is counted, and is none of the slices
 			m.dimension = len(columns)
-			columns = append(columns, m.Column())
+			columns = append(columns, m.column())
 		}
 		c.cohorts = append(c.cohorts, m)
 	}
@@ -235,7 +235,7 @@ func (c *collector) countUser(u *snapshot.User, carry []int) {
 	for i, d := range c.dimensions {
 		var p int32
 		if d.cohort != nil {
-			p = d.countValue(d.cohort.markFound(u.UserID))
+			p = d.countValue(d.cohort.markIn(d.cohort.found, u.UserID))
 		} else {
 			p = d.countValue(&u.Carry[carry[i]])
 		}
@@ -365,7 +365,7 @@ func (c *collector) countFailedUser(userID []byte, values []pipeline.Value) {
 			v.Text = values[i].AppendText(scratch[:0])
 		}
 		if d.cohort != nil {
-			v = *d.cohort.value(userID)
+			v = *d.cohort.markIn(d.cohort.failed, userID)
 		}
 		p := d.countValue(&v)
 		c.failed[i] = growTo(c.failed[i], len(d.places))

@@ -10,6 +10,8 @@
 //  2. A slice is the users with one value of a carried column. Which values there are, and whether they are numbers,
 //     is only known at the end; dimension.go counts finely on the way and folds then: numbers into bins of about as
 //     many users each, rare values into "other".
+//     The users of a cohort are such a slice, too: its members are looked up by user id, and nothing but which of them
+//     were found is kept (cohort.go).
 //  3. analyze.go makes the [Report] (report.go) of the counts: shares and intervals, the tests, and the findings,
 //     worst first. Tests are corrected by family: flags' splits, who gets a flag, slices, pairs of flags, who failed.
 //     So what is said of a flag does not depend on how many slices are looked at. A slice of a flag that is off as a
