@@ -23,6 +23,7 @@
 //	progress.go   the progress bar and lines
 //	summary.go    the closing summary
 //	config.go     --config and ROLLCALL_… for every option
+//	cohorts.go    --cohorts and --cohort: the members of cohorts, for every command that uses them
 //	list.go       options and files that are lists
 //	path.go       paths that no file of this machine has
 //	console.go    what is said on standard error; the last place where it is cleaned

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -359,8 +360,8 @@ func (s *sketch) writeCohorts(b *strings.Builder) {
 		if c.users == 0 {
 			continue
 		}
-		fmt.Fprintf(b, "\n  # The members of %s.\n  - cohort: %s\n    seen: {min: %d%%}\n", name, name,
-			100*c.users/int64(c.Size()))
+		fmt.Fprintf(b, "\n  # The members of %s.\n  - cohort: %s\n    seen: {min: %s}\n", name, name,
+			cmp.Or(strings.TrimPrefix(fmt.Sprintf("%d%%", 100*c.users/int64(c.Size())), "0%"), "1"))
 		for _, flag := range s.names {
 			key, _ := s.user.keys.Find(flag)
 			if !c.treated[key] && s.expectTogether(s.countUsers(flag, isControl), c.users) {
