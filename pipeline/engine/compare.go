@@ -6,14 +6,14 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
-// Comparison evaluates flags as a [Plan] does, and finds which of them the other semantics answer otherwise for a user.
-// It evaluates a second time only what can differ: flags with a condition on which the semantics can differ for any text
-// (a regular expression, a value that is a number or a version for one of them only, a value of "set contains" that is
-// there twice), which is known when it is made; all flags of a user of whom a value was read on which they can differ (a
-// number that is not a plain integer, an object, a list with an empty text, a text that begins with a bracket and is not
-// a JSON array of plain texts, a group that is not a list of texts; where an order was asked for, what is not a plain
-// number or version; where "set is not" or "regex does not match" was, none at all); and flags that read the result of
-// one that differs. It is safe for concurrent use.
+// Comparison evaluates flags as a [Plan] does, and finds which of them the other semantics answer otherwise for a
+// user. It evaluates a second time only what can differ: flags with a condition on which the semantics can differ for
+// any text (a regular expression, a value that is a number or a version for one of them only, a value of "set
+// contains" that is there twice), which is known when it is made; all flags of a user of whom a value was read on
+// which they can differ (a number that is not a plain integer, an object, a list with an empty text, a text that
+// begins with a bracket and is not a JSON array of plain texts, a group that is not a list of texts; where an order
+// was asked for, what is not a plain number or version; where "set is not" or "regex does not match" was, none at
+// all); and flags that read the result of one that differs. It is safe for concurrent use.
 type Comparison struct {
 	plan, other *Plan
 	flags       []comparedFlag // by flag
@@ -57,8 +57,8 @@ func (p *Plan) Compare() (*Comparison, error) {
 	return c, nil
 }
 
-// canDiffer reports whether the engines can differ on the flag for a user whose values are plain, if the results that it
-// reads are the same. It returns the flags that these are of.
+// canDiffer reports whether the engines can differ on the flag for a user whose values are plain, if the results that
+// it reads are the same. It returns the flags that these are of.
 func canDiffer(e, o *Engine, f, g *flag) (always bool, reads []int32) {
 	selector := func(i, j int32) {
 		s, t := &e.selectors[i], &o.selectors[j]
