@@ -24,6 +24,7 @@ func serveCommand(env *env, con *console) *cobra.Command {
 	var latency time.Duration
 	var limit float64
 	var quiet bool
+	var cohorts cohortOptions
 	cmd := &cobra.Command{
 		Use: "serve --flag-configs FILE [options]", DisableFlagsInUseLine: true,
 		Short: "The Evaluation API on this machine, to try a pipeline against",
@@ -32,6 +33,11 @@ clients (/v1/vardata, /sdk/v2/vardata, /v1/flags, /sdk/v2/flags) from a file of
 flag configurations, and tracks nothing. It accepts any key, or only the one in
 ` + keyVariable + ` where that is set. When the file is edited, the next
 answer is from the new flags.
+
+With --cohorts or --cohort it knows in which cohorts users are, and answers
+/sdk/v1/cohort/ID to clients that sync them, with any project keys, or only
+those in AMPLITUDE_API_KEY and AMPLITUDE_SECRET_KEY. It reads these files when
+it starts.
 
 --fail makes it misbehave: a list of FAULT:SHARE, where a fault is an HTTP
 status or one of reset truncate html slow hang null empty redirect trailing.`,
@@ -80,14 +86,38 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
 			if err != nil {
 				return err
 			}
-			key, _ := env.LookupEnv(keyVariable)
-			api.Server = evalserver.New(eng, evalserver.Config{Key: key, Latency: latency, Limit: limit, Faults: faults})
+			set, err := cohorts.load(env.Soft)
+			if err != nil {
+				return err
+			}
+			config := evalserver.Config{Latency: latency, Limit: limit, Faults: faults}
+			config.Key, _ = env.LookupEnv(keyVariable)
+			apiKey, _ := env.LookupEnv("AMPLITUDE_API_KEY")
+			secretKey, _ := env.LookupEnv("AMPLITUDE_SECRET_KEY")
+			if apiKey != "" && secretKey != "" {
+				config.CohortKey = apiKey + ":" + secretKey
+			}
+			if cohorts.given() {
+				served, err := serveCohorts(env.Soft, set)
+				if err != nil {
+					return err
+				}
+				config.Cohort = func(id string) *evalserver.Cohort { return served[id] }
+				config.AddCohorts = func(u *pipeline.User) { addCohorts(set, u) }
+			} else {
+				warnOfCohorts(eng, con)
+			}
+			api.Server = evalserver.New(eng, config)
 			server, err := evalserver.Start(listen, api)
 			if err != nil {
 				return explainListen(listen, err)
 			}
 			defer func() { _ = server.Close() }()
-			con.Log.Info(fmt.Sprintf("serving %d flags on %s; end with Ctrl-C", len(eng.Flags()), server.URL()))
+			what := text.Count(int64(len(eng.Flags())), "flag")
+			if n := len(set.All()); n > 0 {
+				what += " and " + text.Count(int64(n), "cohort")
+			}
+			con.Log.Info(fmt.Sprintf("serving %s on %s; end with Ctrl-C", what, server.URL()))
 			<-env.Soft.Done()
 			if err := server.Close(); err != nil {
 				return err
@@ -103,9 +133,24 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
 		options.DurationVar(&latency, "latency", 0, "`TIME` how long an answer takes")
 		options.Float64Var(&limit, "limit", 0, "`N` answer 429 to more requests a second")
 		options.StringVar(&fail, "fail", "", "`FAULT:SHARE,..` make that share of the requests fail")
+		cohorts.define(options)
 		defineCommon(options, &quiet, &logFormat)
 	})
 	return cmd
+}
+
+// warnOfCohorts names the flags that look at cohorts, where none are given.
+func warnOfCohorts(eng *engine.Engine, con *console) {
+	var flags []string
+	for _, u := range eng.Unknowable(nil) {
+		if u.Cohorts {
+			flags = append(flags, u.Flag)
+		}
+	}
+	if len(flags) > 0 {
+		con.Warn("flags look at cohorts, and users are only in those that a request names: "+text.List(flags, 5),
+			"--cohorts DIR or --cohort NAME=FILE gives the members")
+	}
 }
 
 // explainListen says what to do about an address that cannot be listened on.
@@ -155,5 +200,5 @@ func (l *liveServer) reload() {
 		return
 	}
 	l.SetEngine(eng)
-	l.con.Log.Info(fmt.Sprintf("%s has changed: serving %d flags", text.Clean(l.path), len(eng.Flags())))
+	l.con.Log.Info(fmt.Sprintf("%s has changed: serving %s", text.Clean(l.path), text.Count(int64(len(eng.Flags())), "flag")))
 }

@@ -19,8 +19,12 @@
 //     array in base64 in the header X-Amp-Exp-Flag-Keys has precedence over the flags in the query.
 //   - GET /v1/flags and /sdk/v2/flags: the configurations as an array; with flag_keys, only those and the flags that
 //     they depend on. /sdk/v2/flags leaves out flags of remote evaluation mode, unless eval_mode=remote asks for them.
+//   - GET /sdk/v1/cohort/{id}, from [Config.Cohort]: the members of a cohort, written as they are read; 204 for the
+//     lastModified that it has, 413 for more members than maxCohortSize. It takes the project's keys (Basic), not the
+//     deployment key, and pages in a browser cannot read it. With [Config.AddCohorts] the server itself knows who is in
+//     which cohort.
 //   - GET /status, only with [Config.Proxy].
-//   - OPTIONS for all of these but /status, so that pages in a browser can ask from any origin.
+//   - OPTIONS for the paths of variants and flags, so that pages in a browser can ask from any origin.
 //
 // It answers 401 without the right key, 400 without an id or with a context that is not a JSON object, and 404 or 405
 // for other requests. There is no /sdk/stream/v1/flags: clients that get a 404 there poll instead.

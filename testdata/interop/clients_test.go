@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,6 +30,9 @@ import (
 var moreFlags = []string{
 	`{"key": "plan-after-f", "variants": {"on": {"key": "on", "value": {"a": 1}}}, "segments": [{"conditions":
 		[[{"selector": ["context", "user", "user_properties", "plan"], "op": "greater", "values": ["f"]}]], "variant": "on"}],
+		"metadata": {"deployed": true, "evaluationMode": "local"}}`,
+	`{"key": "vip", "variants": {"on": {"key": "on", "value": "on"}}, "segments": [{"conditions":
+		[[{"selector": ["context", "user", "cohort_ids"], "op": "set contains any", "values": ["u0qtvwla"]}]], "variant": "on"}],
 		"metadata": {"deployed": true, "evaluationMode": "local"}}`,
 }
 
@@ -150,13 +154,20 @@ func TestClients(t *testing.T) {
 	configs := clientFlags(t)
 	users := testUsers(t)
 	var input bytes.Buffer
-	var rows []int // of the users that have an id
+	var rows []int          // of the users that have an id
+	ids := map[int]string{} // by row
+	vip, vips := map[string]bool{}, ""
 	for i, row := range users.rows[:clientUsers] {
 		u := users.user(t, row)
 		if u.UserID == "" && u.DeviceID == "" {
 			continue
 		}
 		rows = append(rows, i+1)
+		if u.UserID != "" && i%3 == 0 {
+			vips += "\t" + u.UserID + "\n" // as Amplitude exports a cohort
+			vip[u.UserID] = true
+		}
+		ids[i+1] = u.UserID
 		members := slices.Clone(u.Context)
 		for _, id := range []struct{ name, value string }{{"user_id", u.UserID}, {"device_id", u.DeviceID}} {
 			if id.value != "" {
@@ -165,11 +176,23 @@ func TestClients(t *testing.T) {
 		}
 		input.Write(append(pipeline.AppendObject(nil, members), '\n'))
 	}
-	url := serve(t, "--flag-configs", configs)
+	cohort := filepath.Join(t.TempDir(), "vip.csv")
+	write(t, cohort, vips)
+	url := serve(t, "--flag-configs", configs, "--cohort", "vip="+cohort, "--cohort-id", "vip=u0qtvwla")
 	hosted := snapshotAnswers(t, "--evaluator", "local", "--flag-configs", configs)
 	clients := snapshotAnswers(t, "--evaluator", "local", "--flag-configs", configs, "--semantics", "node")
 	if reflect.DeepEqual(hosted, clients) {
 		t.Fatal("the users do not tell the hosted API from the engine of the clients")
+	}
+	for row, id := range ids { // these snapshots have nobody in a cohort
+		for _, answers := range []map[int]map[string]got{hosted, clients} {
+			if answers[row] == nil {
+				answers[row] = map[string]got{}
+			}
+			if vip[id] {
+				answers[row]["vip"] = got{Variant: "on", Value: "on"}
+			}
+		}
 	}
 	cmd := exec.CommandContext(t.Context(), "node", "clients.cjs", url)
 	cmd.Stdin = &input
@@ -215,7 +238,10 @@ func TestClients(t *testing.T) {
 			from = clients
 		}
 		for flag, g := range from[rows[answer.User]] {
-			if !strings.Contains(answer.Client, "of two flags") || flag == "dark-mode" || flag == "checkout-redesign" {
+			switch {
+			case strings.Contains(answer.Client, "of two flags") && flag != "dark-mode" && flag != "checkout-redesign":
+			case answer.Client == "browser local" && flag == "vip": // browsers know of no cohorts
+			default:
 				want[flag] = g
 			}
 		}
@@ -234,6 +260,7 @@ func TestClients(t *testing.T) {
 
 	// A snapshot from serve says the same.
 	t.Setenv("AMPLITUDE_DEPLOYMENT_KEY", "any")
+	maps.DeleteFunc(hosted, func(_ int, answers map[string]got) bool { return len(answers) == 0 })
 	if diff := cmp.Diff(hosted, snapshotAnswers(t, "--server", url, "--rate", "0")); diff != "" {
 		t.Errorf("asked from serve (-on this machine +serve):\n%s", diff)
 	}
