@@ -26,6 +26,7 @@ const (
 
 // attempt is the memory for one Evaluate at a time, kept for the next one.
 type attempt struct {
+	nth int64 // of the user; 0 goes before all users
 	buffers
 	*lane // while a request is in flight; else nil
 

@@ -117,8 +117,9 @@ func newCircuit(maxOutage time.Duration, source string, log *slog.Logger) *circu
 	return c
 }
 
-// admitAttempt waits until the circuit lets an attempt go, and then for a token of lim, an urgent one before others.
-func (c *circuit) admitAttempt(ctx context.Context, lim *limiter, urgent bool) (t ticket, err error) {
+// admitAttempt waits until the circuit lets an attempt go, and then for a token of lim. The nth user goes
+// before later ones.
+func (c *circuit) admitAttempt(ctx context.Context, lim *limiter, nth int64) (t ticket, err error) {
 	for {
 		c.mu.Lock()
 		err, t.gen = c.err, c.gen
@@ -151,14 +152,16 @@ func (c *circuit) admitAttempt(ctx context.Context, lim *limiter, urgent bool) (
 		if lim == nil {
 			return t, nil
 		}
-		if err := lim.waitForToken(ctx, c.dead, urgent); err != nil {
+		stale := func() bool {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.gen != t.gen || c.err != nil
+		}
+		if err := lim.waitForToken(ctx, c.dead, nth, stale); err != nil && err != errDead {
 			c.returnTicket(t)
 			return ticket{}, err
 		}
-		c.mu.Lock()
-		same := c.gen == t.gen && c.err == nil
-		c.mu.Unlock()
-		if same {
+		if !stale() {
 			return t, nil
 		} // else a pause or an outage began meanwhile: the token is lost, which does no harm
 	}

@@ -76,6 +76,7 @@ type Client struct {
 	circuit       *circuit
 	counters      counters
 	free          chan *attempt
+	users         atomic.Int64 // whom Evaluate was called for
 	lanes         lanes
 	firstRest     time.Duration
 	rested        sync.Once   // done before the first HTTP/1 connection is used for a second request
@@ -316,6 +317,7 @@ func (c *Client) Evaluate(ctx context.Context, u *pipeline.User) (pipeline.Answe
 	}
 	a := c.getAttempt()
 	defer c.putAttempt(a)
+	a.nth = c.users.Add(1)
 	req, length := c.buildRequest(&a.buffers, u)
 	if req.call == &c.vardata && length > MaxURLBytes {
 		return pipeline.Answer{}, tooLongError(length, req.query)
@@ -352,7 +354,7 @@ const maxAsked = 3
 // asked about, and the next call begins with the one who was answered last. The nonce makes the URL one that the CDN
 // has not cached.
 func (c *Client) askKnownUser(ctx context.Context, a *attempt) (apiState, error) {
-	t, err := c.circuit.admitAttempt(ctx, c.limiter, true)
+	t, err := c.circuit.admitAttempt(ctx, c.limiter, a.nth)
 	if err != nil {
 		return apiAway, err
 	}
@@ -391,7 +393,7 @@ func (c *Client) askKnownUserWith(ctx context.Context, a *attempt, t ticket) (ap
 		case failed:
 			n++
 		} // else a pause, or a refused key
-		if t, err = c.circuit.admitAttempt(ctx, c.limiter, true); err != nil {
+		if t, err = c.circuit.admitAttempt(ctx, c.limiter, a.nth); err != nil {
 			return apiAway, err
 		}
 	}
@@ -473,7 +475,7 @@ func (c *Client) sendUntilDecided(ctx context.Context, a *attempt, req request) 
 				s.forgetAttempts()
 			}
 		}
-		t, err := call.circuit.admitAttempt(ctx, c.limiter, attempts > 0)
+		t, err := call.circuit.admitAttempt(ctx, c.limiter, a.nth)
 		if err != nil {
 			return attempts, err
 		}

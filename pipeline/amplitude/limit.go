@@ -1,9 +1,11 @@
 package amplitude
 
 import (
+	"container/heap"
 	"context"
+	"errors"
 	"math"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -27,20 +29,19 @@ const (
 // limiter lets attempts go at a rate, which its pace lowers where the API refuses it. It starts empty, so that the first second has no more attempts than any other.
 //
 // Waiting attempts form one queue, and each takes its token when its turn has come, not in advance: tokens reserved
-// ahead would all be used at once after a stall of the machine.
-//
-// An attempt that is not its user's first goes before those that are: in the queue, behind a thousand users who have
-// waited for less, it would hold up all who were answered after it.
+// ahead would all be used at once after a stall of the machine. The user who came first goes first, also when the API
+// is asked about this user again: after a thousand others, such an attempt would hold up all who were answered since.
 //
 // Tokens that a stall of this machine left unused while attempts were waiting may be used after it, as far as the last
 // second has room for them. Those of an idle time may not, but for the burst.
 type limiter struct {
-	pace    *pace
-	turn    chan struct{} // holds the turn while nobody has it
-	urgent  chan struct{} // hands the turn to an attempt that goes before the others
-	lim     *rate.Limiter
-	burst   int
-	waiting atomic.Int32
+	pace  *pace
+	lim   *rate.Limiter
+	burst int
+
+	mu    sync.Mutex
+	taken bool    // somebody has the turn
+	queue waiters // who wait for it
 
 	// The rest belongs to whoever has the turn.
 	perSecond float64
@@ -55,11 +56,10 @@ func newLimiter(start, ceiling float64, burst int) *limiter {
 	if ceiling <= 0 {
 		return nil
 	}
-	l := &limiter{pace: newPace(start, ceiling), turn: make(chan struct{}, 1), urgent: make(chan struct{}), burst: max(burst, 1),
+	l := &limiter{pace: newPace(start, ceiling), burst: max(burst, 1),
 		lim: rate.NewLimiter(0, 0)}
 	l.granted = make([]time.Time, max(1, int(math.Floor(ceiling))+l.burst-1))
 	l.setRate(l.pace.rate)
-	l.turn <- struct{}{}
 	return l
 }
 
@@ -76,31 +76,25 @@ func (l *limiter) slowDown(now time.Time) {
 	}
 }
 
-// waitForToken returns when one attempt may go, an urgent one before the others; dead ends it early without an error.
-func (l *limiter) waitForToken(ctx context.Context, dead <-chan struct{}, urgent bool) error {
+// waitForToken returns when an attempt of the nth user may go; dead ends it early without an error. It takes no token if
+// stale, asked when the turn has come, is true.
+func (l *limiter) waitForToken(ctx context.Context, dead <-chan struct{}, nth int64, stale func() bool) error {
 	if l == nil {
 		return nil
 	}
-	alone := l.waiting.Add(1) == 1
-	defer l.waiting.Add(-1)
-	var handed chan struct{}
-	if urgent {
-		handed = l.urgent
-	}
-	select {
-	case <-l.turn:
-	case <-handed:
-	case <-dead:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	waited, err := l.takeTurn(ctx, dead, nth)
+	if err != nil {
+		return err
 	}
 	defer l.passTurn()
+	if stale() {
+		return nil
+	}
 	now := time.Now()
 	if perSecond := l.pace.raiseRate(now); perSecond != l.perSecond {
 		l.setRate(perSecond)
 	}
-	if spare := int(l.lim.TokensAt(now)) - l.burst; alone && spare > 0 && now.Sub(l.last) > idleAfter {
+	if spare := int(l.lim.TokensAt(now)) - l.burst; !waited && spare > 0 && now.Sub(l.last) > idleAfter {
 		l.lim.AllowN(now, spare)
 	}
 	r := l.lim.ReserveN(now, 1)
@@ -118,13 +112,86 @@ func (l *limiter) waitForToken(ctx context.Context, dead <-chan struct{}, urgent
 	return nil
 }
 
-// passTurn gives the turn to an attempt that is urgent, or else to the one that has waited longest.
-func (l *limiter) passTurn() {
-	select {
-	case l.urgent <- struct{}{}:
-	default:
-		l.turn <- struct{}{}
+// takeTurn waits for the turn, which passTurn gives to the next one. If dead ends it early, somebody else may have the
+// turn, too; nothing is sent then.
+func (l *limiter) takeTurn(ctx context.Context, dead <-chan struct{}, nth int64) (waited bool, err error) {
+	l.mu.Lock()
+	if !l.taken {
+		l.taken = true
+		l.mu.Unlock()
+		return false, nil
 	}
+	w := &waiter{nth: nth, ready: make(chan struct{})}
+	heap.Push(&l.queue, w)
+	l.mu.Unlock()
+	select {
+	case <-w.ready:
+		return true, nil
+	case <-dead:
+		err = errDead
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if w.place < 0 { // it has the turn by now
+		l.passTurnLocked()
+	} else {
+		heap.Remove(&l.queue, w.place)
+	}
+	return true, err
+}
+
+// errDead is the error of takeTurn when the run has ended. The circuit knows why.
+var errDead = errors.New("the run has ended")
+
+func (l *limiter) passTurn() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.passTurnLocked()
+}
+
+func (l *limiter) passTurnLocked() {
+	if len(l.queue) == 0 {
+		l.taken = false
+		return
+	}
+	close(heap.Pop(&l.queue).(*waiter).ready)
+}
+
+// waiter is an attempt that waits for its turn.
+type waiter struct {
+	nth   int64 // of its user
+	ready chan struct{}
+	place int // in the queue; -1: it has left it
+}
+
+// waiters is a heap (container/heap), with the user who came first at its top.
+type waiters []*waiter
+
+func (w waiters) Len() int           { return len(w) }
+func (w waiters) Less(i, j int) bool { return w[i].nth < w[j].nth }
+
+func (w waiters) Swap(i, j int) {
+	w[i], w[j] = w[j], w[i]
+	w[i].place, w[j].place = i, j
+}
+
+// Push implements heap.Interface.
+func (w *waiters) Push(x any) {
+	last := x.(*waiter)
+	last.place = len(*w)
+	*w = append(*w, last)
+}
+
+// Pop implements heap.Interface.
+func (w *waiters) Pop() any {
+	n := len(*w) - 1
+	last := (*w)[n]
+	(*w)[n] = nil
+	*w = (*w)[:n]
+	last.place = -1
+	return last
 }
 
 // sleep waits, and stops early without an error when dead is closed.

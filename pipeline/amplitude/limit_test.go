@@ -32,7 +32,7 @@ func TestStallsAreMadeUpFor(t *testing.T) {
 				for range 8 {
 					wg.Go(func() {
 						for time.Since(start) < seconds*time.Second {
-							if err := l.waitForToken(t.Context(), nil, false); err != nil {
+							if err := l.waitForToken(t.Context(), nil, 0, func() bool { return false }); err != nil {
 								t.Error(err)
 							}
 							mu.Lock()
@@ -44,9 +44,11 @@ func TestStallsAreMadeUpFor(t *testing.T) {
 				if tt.stall > 0 {
 					for i := range seconds {
 						time.Sleep(time.Until(start.Add(time.Duration(i)*time.Second + 500*time.Millisecond)))
-						<-l.turn
+						if _, err := l.takeTurn(t.Context(), nil, 0); err != nil {
+							t.Error(err)
+						}
 						time.Sleep(tt.stall)
-						l.turn <- struct{}{}
+						l.passTurn()
 					}
 				}
 				wg.Wait()
@@ -73,7 +75,7 @@ func TestIdleTimeIsNotMadeUpFor(t *testing.T) {
 			time.Sleep(time.Second)
 			start := time.Now()
 			for n := 1; ; n++ {
-				if err := l.waitForToken(t.Context(), nil, false); err != nil {
+				if err := l.waitForToken(t.Context(), nil, 0, func() bool { return false }); err != nil {
 					t.Fatal(err)
 				}
 				if time.Since(start) == 0 {

@@ -87,7 +87,7 @@ func (c *Client) Preflight(ctx context.Context, posts bool) (Tracking, error) {
 			if s.isFinal() || left <= 0 {
 				continue
 			}
-			if err := c.limiter.waitForToken(ctx, nil, false); err != nil {
+			if err := c.limiter.waitForToken(ctx, nil, 0, func() bool { return false }); err != nil {
 				return Tracking{}, err
 			}
 			began := time.Now()
