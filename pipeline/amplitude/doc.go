@@ -11,7 +11,8 @@
 //  3. One request goes out (attempt.go): straight to the RoundTripper, so no redirect is followed, and net/http's
 //     own second try on another connection is stopped before it writes. The limiter counts every request that is sent.
 //     Requests to a server without TLS use the wire's own connection (direct.go), at half the CPU.
-//  4. The answer is read within bounds of bytes and time and parsed strictly (answer.go).
+//  4. The answer is read within bounds of bytes and time and parsed strictly (answer.go). With [Config.Cache], what it
+//     says of caches is kept (cache.go).
 //  5. Any other result is passed to a pure function, decide (decide.go), which returns what to do: try again, pause for
 //     all users, fail this user, or end the run. Client.sendUntilDecided does so and starts over at 2. Before a user is
 //     given up, Client.askKnownUser asks about users who were answered before: if none of them is answered, it is an
