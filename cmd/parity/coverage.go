@@ -21,12 +21,14 @@ var shapes = []string{"missing", "null", "bool", "number", "empty", "text", "num
 type coverage struct {
 	deployments, pairs, variants  int
 	refused, unanswered, patterns int
+	unknown                       int                 // pairs of which nobody can say what the hosted API answers
 	cells                         map[[2]string]*cell // by operator and shape; only flags with a single condition count
+	rules                         [10][2]int          // see countRules
 }
 
 type cell struct{ pairs, held int }
 
-func (c *coverage) countDeployment(d *deployment, probes map[string]probe, ev *evaluation) {
+func (c *coverage) countDeployment(d *deployment, probes map[string]probe, ev *evaluation, r *response) {
 	c.deployments++
 	c.pairs += len(ev.answers)
 	c.unanswered += ev.unanswered
@@ -35,7 +37,13 @@ func (c *coverage) countDeployment(d *deployment, probes map[string]probe, ev *e
 		c.refused++
 		return
 	}
+	c.countRules(r)
 	for i, v := range ev.answers {
+		if r.Answers[i] == unknownAnswer {
+			c.unknown++
+			c.pairs--
+			continue
+		}
 		if v != nil {
 			c.variants++
 		}
@@ -45,6 +53,33 @@ func (c *coverage) countDeployment(d *deployment, probes map[string]probe, ev *e
 		}
 		c.findCell(p.op, classifyShape(&d.users[i/len(ev.request.asked)], p.selector)).countPair(v != nil)
 	}
+}
+
+// countRules adds, for each of the nine rules, the probed pairs on which the hosted reference answers differently without
+// the rule: for how many the condition holds with it, and for how many it does not. The last row counts the pairs on
+// which it answers differently without all of them, as the npm engine does.
+func (c *coverage) countRules(r *response) {
+	for i := range r.Rules {
+		c.rules[i][0] += r.Rules[i][0]
+		c.rules[i][1] += r.Rules[i][1]
+	}
+}
+
+// listUnexercised returns the rules that did not decide for both outcomes. By rule 1, a condition always holds.
+func (c *coverage) listUnexercised() (missing []string) {
+	for i, n := range c.rules {
+		rule := fmt.Sprintf("rule %d makes", i+1)
+		if i == 9 {
+			rule = "the rules together make"
+		}
+		if n[0] == 0 {
+			missing = append(missing, rule+" a condition hold")
+		}
+		if n[1] == 0 && i != 0 {
+			missing = append(missing, rule+" a condition not hold")
+		}
+	}
+	return missing
 }
 
 func (c *coverage) findCell(op, shape string) *cell {
@@ -131,6 +166,23 @@ func (c *coverage) printSummary(w io.Writer, took time.Duration) {
 	fmt.Fprintf(w, "not evaluated: %d deployments with a dependency cycle, which both refuse; %d flags whose regular "+
 		"expressions "+
 		"are unknown to Go or refused by both (%d), and flags that depend on them\n\n", c.refused, c.unanswered, c.patterns)
+	if c.unknown > 0 {
+		fmt.Fprintf(w, "left out: %d pairs that depend on the version of Java\n\n", c.unknown)
+	}
+	if c.rules[9] != [2]int{} {
+		fmt.Fprintln(w, "rules of the hosted API, on a sample of the flags with one condition: pairs that a rule decides")
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintf(t, "\t1\t2\t3\t4\t5\t6\t7\t8\t9\tall\t\n")
+		for i, outcome := range []string{"holds", "does not hold"} {
+			fmt.Fprintf(t, "%s\t", outcome)
+			for _, n := range c.rules {
+				fmt.Fprintf(t, "%d\t", n[i])
+			}
+			fmt.Fprintln(t)
+		}
+		t.Flush()
+		fmt.Fprintln(w)
+	}
 	fmt.Fprintf(w, "flags with one condition, by the value that it met: pairs (thousands), and how many of them held\n")
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(t, "\t%s\t\n", strings.Join(shapes, "\t"))

@@ -10,15 +10,17 @@ import (
 	"unicode"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/engine"
 )
 
 // deployment is a set of flags and the users that both engines evaluate them for.
 type deployment struct {
-	flags pipeline.Value   // a list of flag configurations
-	users []pipeline.Value // objects as [pipeline.ParseJSON] makes them
-	keys  []string         // the flags asked for; nil for all
-	bare  bool             // it has names that JavaScript's objects inherit; see reference.js
-	typed bool             // the users have the types of Parquet: integers, floats, dates
+	semantics engine.Semantics
+	flags     pipeline.Value   // a list of flag configurations
+	users     []pipeline.Value // objects as [pipeline.ParseJSON] makes them
+	keys      []string         // the flags asked for; nil for all
+	bare      bool             // it has names that JavaScript's objects inherit; see reference.js
+	typed     bool             // the users have the types of Parquet: integers, floats, dates
 }
 
 // probe is a flag with one condition and no bucket: it is on if the condition held.
@@ -35,47 +37,71 @@ var operators = []string{"is", "is not", "contains", "does not contain", "less",
 
 // Unusual values, for conditions and for users.
 var (
-	words = strings.Split("a b A ab pro Pro free DE de acme on true TRUE False tRuE false null undefined NaN (none) "+
-		"{} c1 fal\u017fe \u212a", " ")
+	words = strings.Split("a b A ab pro Pro free DE de acme on true TRUE False tRuE false null undefined unknown n/a NaN "+
+		"(none) {} c1 fal\u017fe \u212a", " ")
 	numbers = []string{"0", "-0", "1", "1.0", "01", "+1", "-1", "10", "9", "1e3", "1E3", "1e+3", "1000", "0x10", "0X1f",
 		"-0x10", "0x", "0b11", "0o17",
 		"0b2", "1_000", "0x1_0", "Infinity", "-Infinity", "+Infinity", "infinity", "inf", "1e21", "1e400", "-1e400", "1e-400",
 		"1e-7", ".5", "5.", ".", "-.5",
 		"e5", "5e", "1e1.5", " 5 ", "\u00a05", "5\ufeff", "\u180e5", "\t5\n", "\u20285", "5\u200b", "5 5",
 		"12345678901234567890", "9007199254740993", "0.1",
-		"1,000", "٣", "１", "0x1fffffffffffff8", "-", "+", "--1", "0.30000000000000004", "5e-324", "1.7976931348623159e308"}
+		"1,000", "٣", "１", "0x1fffffffffffff8", "-", "+", "--1", "0.30000000000000004", "5e-324", "1.7976931348623159e308",
+		"5d", "5F", "1e3d", "5fd", " 5d ", "d", "0x1p3", "0x1.8P-1", "-0x.8p4d", "0x1p", "0x1.fffffffffffff8p0", "+NaN",
+		"NaNd", "Infinityd", "\x005\x1f", "\x1c5", "18.0", "018", "1E7", "1.0E7"}
 	versions = []string{"1.2", "1.2.3", "1.10", "1.2.3-beta", "1.2.3-beta.1", "1.2.3-", "1.2.3-a..b", "1.2.3-.a",
 		"1.2.3-a.", "1.2.3-a_b", "1.2-a", "1.2.3+b",
 		"v1.2.3", "1.2.3.4", "1", "1.", "01.02", "99999999999999999999.1", "1.99999999999999999999", "1.2.3-beta.10",
-		"1.2.3-rc", " 1.2", "1.2\n", "1.٣", "1.2.3--"}
+		"1.2.3-rc", " 1.2", "1.2\n", "1.٣", "1.2.3--",
+		"1.2.3+build.5", "1.2.3-rc.1+b-1", "1.2+b", "1.2.3+", "1.2.3+a_b", "1.2.3+a+b", "1.2.3-+b", "1.2.3-01",
+		"1.2.3-0", "1.2.3-01a", "1.2.3-a.02", "2147483647.0", "2147483648.0", "1.2147483648", "1.2.2147483648",
+		"1.2.2147483647", "1.2.3+001", "1.2.0", "1.2.3-9", "1.2.3-10"}
 	dates    = []string{"2024-01-15", "2024-01-15T10:00:00Z", "2023-12-31", "2024-02", "1705312800000", "2024-1-5"}
 	literals = []string{"0", "-0", "1", "1.0", "1.50", "-1", "9", "10", "1e3", "1E+3", "1e21", "1E21",
 		"123456789012345678901", "1e-7", "0.000001", "1e400",
 		"-1e400", "12345678901234567890", "9007199254740993", "0.1", "1e-400", "123456789012345678", "31", "5", "2.5", "1e20",
-		"0.30000000000000004", "5e-324"}
+		"0.30000000000000004", "5e-324",
+		"2.0", "1e7", "10000000", "10000000.0", "9999999.9", "0.001", "0.00099", "0.00001", "9223372036854775807",
+		"9223372036854775808", "-9223372036854775808", "-9223372036854775809", "1e23", "2e23", "9e-324", "17.50", "-0.0",
+		"1000000.0", "0e0"}
 	letters = []rune("aAbBzß\u1e9eΣσςΑαİıK\u212aÅ\u212bǅǆﬁé\u0301\u00ad'.:-_ " +
 		"\u200d\u0345\u03a9\u1f88\u1f80Ა\u10d0\u13a0\uab70\U00010400\U00010428😀😎\ue000\uffee\uffff\u00a0\u2028\n\t\"\\/\b\f\x01\x7f\U0010ffff")
 	// Names that JavaScript's objects inherit, and "length", which its lists have.
 	inherited = []string{"constructor", "isPrototypeOf", "hasOwnProperty", "valueOf", "__proto__", "length"}
 	malformed = []string{"[", "[a]", `["a",]`, `["a"] x`, " [\"a\"]", `["a"]]`, "[]", "[1,2", "[\u00a01]", `[01]`,
-		`["\x"]`, "[\n\"a\"\t]", "[nul]", "[-]", `["a" "b"]`, "[\"\t\"]"}
+		`["\x"]`, "[\n\"a\"\t]", "[nul]", "[-]", `["a" "b"]`, "[\"\t\"]",
+		"[a, b]", "[a,b]", "[1, x]", "['a', 'b']", "[a,,b]", `["a",,"b"]`, "[,a]", `["",""]`, `["a","a"]`, "[TRUE, false]",
+		"[1.0, 2]", "[1e7,1]", "[NaN]", "[1d]", "[+1]", "[null, a]", "[{a:1}]", "[{a:b}]", `[{"a":x},1]`, "[[a],b]", "[a:b]",
+		"[a b]", `["a"`, "[ ]", "[é, 😀]", `[a"b"]`, `["true","TRUE"]`, "[0x1p3]", "[0x10]", "[\u00a0]", "[a\\]", `["a", b]`,
+		`[ "a" , "" ]`, "[9223372036854775808]", "[a", "[1 ,1]", `[ [""], [] ]`, "[/a.b-c]", "[\u2028]", "[\x7f]"}
+	// javaAtoms and javaClassAtoms are parts of regular expressions of Java.
+	javaAtoms = []string{"a", "b", "A", "1", "_", " ", "é", "😀", ".", "-", ",", "]", "}", "x{1", "{a}", "{,2}", `\d`, `\D`,
+		`\w`, `\W`, `\s`, `\S`, `\h`, `\H`, `\v`, `\V`, `\R`, `\t`, `\n`, `\f`, `\r`, `\a`, `\e`, `\0`, `\01`, `\012`,
+		`\0101`, `\0377`, `\0400`, `\cA`, `\c`, `\x41`, `\x4`, `\x{61}`, `\x{1F600}`, `\x{110000}`, `\u0061`, `\u006`,
+		`\p{L}`, `\pL`, `\PN`, `\p{Lu}`, `\P{L}`, `\p{Alpha}`, `\p{Punct}`, `\p{Space}`, `\p{XDigit}`, `\p{`, `\A`, `\z`, `\Z`,
+		`\G`, `\Qa.b\E`, `\Q[\E`, `\Q1`, `\E`, `\/`, `\.`, `\-`, `\$`, `\{`, `\_`, `\é`, `\😀`, `\y`, `\k`, "\u2028",
+		"\u0085", "\n", "/", "&&", "#", "~", "\ue000", "\U0010ffff", "\x00", "(?i)", "(?s)", "(?m)", "(?-i)"}
+	javaClassAtoms = []string{"a", "b", "z", "A", "Z", "0", "9", "-", "^", "[b-d]", "[^a]", ".", "*", "é", "😀", "&", "--", `\d`,
+		`\D`, `\w`, `\W`, `\s`, `\S`, `\h`, `\v`, `\b`, `\n`, `\0`, `\01`, `\8`, `\cA`, `\x41`, `\x`, `\u0061`, `\uffff`, `\]`,
+		`\\`, `\-`, `\^`, `\[`, `\&`, `\k`, `\p{L}`, `\p{Lower}`, `\P{N}`, `\/`, `\e`, " ", "\n", "\ue000", "\U0010ffff", "]",
+		"&&[a-c]", "&&[^b]"}
 )
 
 type generator struct {
 	*rand.Rand
-	bare    bool
-	palette []string // texts that users and conditions of this deployment share
-	numbers []string // numbers that they share, as JSON
-	names   []string // of properties
-	flags   []string // all keys
-	ops     []string // the operators of this deployment
-	probes  map[string]probe
-	users   []pipeline.Value
+	semantics engine.Semantics
+	bare      bool
+	palette   []string // texts that users and conditions of this deployment share
+	numbers   []string // numbers that they share, as JSON
+	names     []string // of properties
+	flags     []string // all keys
+	ops       []string // the operators of this deployment
+	probes    map[string]probe
+	users     []pipeline.Value
 }
 
 // generate returns the deployment with that number.
-func generate(seed, number uint64) (deployment, map[string]probe) {
-	g := &generator{Rand: rand.New(rand.NewPCG(seed, number)), probes: map[string]probe{}}
+func generate(semantics engine.Semantics, seed, number uint64) (deployment, map[string]probe) {
+	g := &generator{semantics: semantics, Rand: rand.New(rand.NewPCG(seed, number)), probes: map[string]probe{}}
 	g.bare = g.IntN(8) == 0
 	g.names = []string{"p", "q", "plan", "7", "ünï", "a.b"}
 	if g.bare {
@@ -89,7 +115,7 @@ func generate(seed, number uint64) (deployment, map[string]probe) {
 	for range 8 {
 		g.palette = append(g.palette, g.freshText())
 	}
-	d := deployment{bare: g.bare, typed: g.IntN(4) == 0}
+	d := deployment{semantics: semantics, bare: g.bare, typed: g.IntN(4) == 0}
 	for range 3 {
 		g.numbers = append(g.numbers, g.freshNumber())
 	}
@@ -260,7 +286,14 @@ func (g *generator) freshNumber() string {
 func (g *generator) randomList(depth int) pipeline.Value {
 	v := pipeline.Value{Kind: pipeline.List}
 	for range g.IntN(4) {
-		v.Members = append(v.Members, pipeline.Member{Value: g.randomValue(depth)})
+		value := g.randomValue(depth)
+		switch n := len(v.Members); {
+		case n > 0 && g.oneIn(5):
+			value = v.Members[n-1].Value // twice
+		case g.oneIn(16):
+			value = pipeline.StringValue(pick(g, "", "true", "TRUE"))
+		}
+		v.Members = append(v.Members, pipeline.Member{Value: value})
 	}
 	return v
 }
@@ -453,6 +486,12 @@ func (g *generator) randomConditionValues(op string, selector []string) []string
 	if len(values) > 0 && !strings.HasPrefix(op, "regex") && g.oneIn(2) {
 		g.copyFromUser(values, selector)
 	}
+	if strings.HasPrefix(op, "set ") && n > 0 && g.oneIn(4) {
+		values = append(values, pick(g, values[0], values[0], strings.ToUpper(values[0]), ""))
+		if strings.ContainsFunc(values[n], hasNewerCase) {
+			values[n] = ""
+		}
+	}
 	return values
 }
 
@@ -469,17 +508,34 @@ func (g *generator) copyFromUser(values, selector []string) {
 	}
 	if v.Kind == pipeline.List {
 		for i := range min(len(values), len(v.Members)) {
-			values[i] = formatPlain(&v.Members[i].Value)
+			values[i] = g.formatPlain(&v.Members[i].Value)
 		}
 		return
 	}
-	values[0] = formatPlain(v)
+	values[0] = g.formatPlain(v)
 }
 
-// formatPlain returns the value as text; most numbers as JavaScript prints them.
-func formatPlain(v *pipeline.Value) string {
-	if f, err := strconv.ParseFloat(v.Text, 64); v.Kind == pipeline.Number && err == nil && f != 0 && math.Abs(f) < 1e21 &&
-		math.Abs(f) >= 1e-6 {
+// formatPlain returns the value as text; most numbers as JavaScript or Java prints them.
+func (g *generator) formatPlain(v *pipeline.Value) string {
+	f, err := strconv.ParseFloat(v.Text, 64)
+	if v.Kind != pipeline.Number || err != nil || f == 0 {
+		return string(v.AppendText(nil))
+	}
+	if g.semantics == engine.Hosted && strings.ContainsAny(v.Text, ".eE") && g.IntN(4) > 0 {
+		if math.Abs(f) < 1e-3 || math.Abs(f) >= 1e7 {
+			s := strings.NewReplacer("E+0", "E", "E+", "E", "E-0", "E-").Replace(strconv.FormatFloat(f, 'E', -1, 64))
+			if !strings.Contains(s, ".") {
+				s = strings.Replace(s, "E", ".0E", 1)
+			}
+			return s
+		}
+		s := strconv.FormatFloat(f, 'f', -1, 64)
+		if !strings.Contains(s, ".") {
+			s += ".0"
+		}
+		return s
+	}
+	if math.Abs(f) < 1e21 && math.Abs(f) >= 1e-6 {
 		return strconv.FormatFloat(f, 'f', -1, 64)
 	}
 	return string(v.AppendText(nil))
@@ -494,6 +550,9 @@ func (g *generator) randomCondition() (pipeline.Value, probe) {
 		p.selector = []string{"result", pick(g, g.resultNames()...),
 			pick(g, "key", "key", "value", "payload", "metadata", "new"),
 			pick(g, append(slices.Clone(g.names), "0", "default", "segmentName")...)}[:1+g.IntN(4)]
+		if len(p.selector) < 3 && g.semantics == engine.Hosted { // nobody can say what the text of a result is
+			p.selector = []string{"result", pick(g, g.resultNames()...), "key"}
+		}
 	}
 	values := g.randomConditionValues(p.op, p.selector)
 	if len(p.selector) > 2 && p.selector[2] == "key" && !strings.HasPrefix(p.op, "regex") && len(values) > 0 {
@@ -769,22 +828,33 @@ func (g *generator) duplicateMember(v *pipeline.Value) {
 	}
 }
 
-// randomPattern returns a regular expression of JavaScript. It often matches something, and is sometimes invalid.
+var escapeMember = strings.NewReplacer(`\`, `\\`, `]`, `\]`, `[`, `\[`, `^`, `\^`, `-`, `\-`)
+
+// randomPattern returns a regular expression of JavaScript, or of Java for the hosted semantics. It often matches
+// something, and is sometimes invalid.
 func (g *generator) randomPattern() string {
+	java := g.semantics == engine.Hosted
+	anyRune := "[^]"
+	if java {
+		anyRune = "(?s:.)"
+	}
 	if g.oneIn(8) {
-		return pick(g, `^\s+[7a]?$`, `\S`, `^[\s7a]*$`, `^\s`, `[^\s7a]`, `^.$`, `^\w+$`, `\b`, `^\W`, `^[^]$`, `\d$`)
+		return pick(g, `^\s+[7a]?$`, `\S`, `^[\s7a]*$`, `^\s`, `[^\s7a]`, `^.$`, `^\w+$`, `\b`, `^\W`,
+			`^`+anyRune+`$`, `\d$`, `.*`, `[0-9]+`, `.+@.+`, `\w+`)
 	}
 	if g.oneIn(3) { // a text, with some characters generalized
 		var b strings.Builder
 		if g.oneIn(2) {
 			b.WriteByte('^')
+		} else if java && g.oneIn(4) {
+			b.WriteString(pick(g, ".*", "(?i)"))
 		}
 		for _, r := range g.randomText() {
 			switch g.IntN(8) {
 			case 0:
-				b.WriteString(pick(g, ".", `\w`, `\S`, `[^]`, `\D`, `.?`, `[^x]`))
+				b.WriteString(pick(g, ".", `\w`, `\S`, anyRune, `\D`, `.?`, `[^x]`, ".*"))
 			case 1:
-				b.WriteString("[" + strings.NewReplacer(`\`, `\\`, `]`, `\]`, `^`, `\^`, `-`, `\-`).Replace(string(r)) + "]")
+				b.WriteString("[" + escapeMember.Replace(string(r)) + "]")
 			default:
 				if strings.ContainsRune(`\.+*?()|[]{}^$/`, r) {
 					b.WriteByte('\\')
@@ -852,14 +922,20 @@ func (g *generator) writeTerm(b *strings.Builder, depth int) {
 		g.writeAlternatives(b, depth-1)
 		b.WriteByte(')')
 	case n < 5:
+		members := classAtoms
+		if g.semantics == engine.Hosted {
+			members = javaClassAtoms
+		}
 		b.WriteString(pick(g, "[", "[", "[^"))
 		for range g.IntN(4) {
-			b.WriteString(pick(g, classAtoms...))
+			b.WriteString(pick(g, members...))
 			if g.oneIn(3) {
 				b.WriteByte('-')
 			}
 		}
 		b.WriteByte(']')
+	case g.semantics == engine.Hosted:
+		b.WriteString(pick(g, javaAtoms...))
 	default:
 		b.WriteString(pick(g, atoms...))
 	}

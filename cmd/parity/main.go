@@ -5,29 +5,42 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
+
+	"github.com/rollcall-cli/rollcall/pipeline/engine"
 )
 
 func main() {
 	pairs := flag.Int("pairs", 2_000_000, "the least number of pairs of a flag and a user to compare")
 	seed := flag.Uint64("seed", uint64(time.Now().UnixNano())%1_000_000,
 		"seed of the generator; a different one in every run by default")
+	names := flag.String("semantics", "hosted,node", "the semantics to compare, which share the pairs")
 	modules := flag.String("modules", "testdata/node/node_modules", "directory of the npm packages")
+	vectors := flag.String("vectors", "pipeline/engine/testdata/hosted-conditions.json",
+		"recorded answers, which the reference of the hosted API must give")
 	flag.Parse()
-	if err := run(os.Stdout, *modules, *pairs, *seed); err != nil {
-		fmt.Fprintln(os.Stderr, "parity:", err)
-		os.Exit(1)
+	list := strings.Split(*names, ",")
+	for _, name := range list {
+		semantics, err := engine.ParseSemantics(name)
+		if err == nil {
+			err = run(os.Stdout, semantics, *modules, *vectors, (*pairs+len(list)-1)/len(list), *seed)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "parity:", err)
+			os.Exit(1)
+		}
 	}
 }
 
-func run(w io.Writer, modules string, pairs int, seed uint64) error {
-	ref, err := startNode(modules)
+func run(w io.Writer, semantics engine.Semantics, modules, vectors string, pairs int, seed uint64) error {
+	ref, err := startNode(modules, semantics, vectors)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "package engine compared with %s; seed %d\n", ref.versions, seed)
+	fmt.Fprintf(w, "package engine, %s, compared with %s; seed %d\n", semantics, ref.versions, seed)
 	begin := time.Now()
-	c, found, err := compareAll(ref, pairs, seed)
+	c, found, err := compareAll(ref, semantics, pairs, seed)
 	if err != nil {
 		return err
 	}
@@ -35,11 +48,17 @@ func run(w io.Writer, modules string, pairs int, seed uint64) error {
 		if err := found.shrinkAndPrint(w, ref); err != nil {
 			return err
 		}
-		return fmt.Errorf("the engines differ (seed %d, deployment %d, after %d pairs that agree)", seed, found.number,
-			c.pairs)
+		return fmt.Errorf("the engines differ (%s, seed %d, deployment %d, after %d pairs that agree)", semantics, seed,
+			found.number, c.pairs)
 	}
 	c.printSummary(w, time.Since(begin))
-	return ref.close()
+	if err := ref.close(); err != nil {
+		return err
+	}
+	if missing := c.listUnexercised(); semantics == engine.Hosted && pairs >= 100_000 && len(missing) > 0 {
+		return fmt.Errorf("not compared enough: no pair in which %s", strings.Join(missing, "; no pair in which "))
+	}
+	return nil
 }
 
 // firstDifference is the first difference of a run.
@@ -51,7 +70,7 @@ type firstDifference struct {
 
 // compareAll compares until it has that many pairs, or a difference. When it returns, no request to the reference is
 // pending.
-func compareAll(ref reference, pairs int, seed uint64) (*coverage, *firstDifference, error) {
+func compareAll(ref reference, semantics engine.Semantics, pairs int, seed uint64) (*coverage, *firstDifference, error) {
 	type asked struct {
 		number uint64
 		d      *deployment
@@ -65,8 +84,9 @@ func compareAll(ref reference, pairs int, seed uint64) (*coverage, *firstDiffere
 		defer close(queue)
 		sent := 0
 		for number := uint64(0); sent < pairs; number++ {
-			d, probes := generate(seed, number)
+			d, probes := generate(semantics, seed, number)
 			ev := evaluate(&d)
+			ev.request.setProbes(probes, number)
 			if err := ref.send(&ev.request); err != nil {
 				failed <- err
 				return
@@ -96,7 +116,7 @@ func compareAll(ref reference, pairs int, seed uint64) (*coverage, *firstDiffere
 			close(stop)
 			continue
 		}
-		c.countDeployment(a.d, a.probes, a.ev)
+		c.countDeployment(a.d, a.probes, a.ev, r)
 	}
 	select {
 	case err := <-failed:

@@ -117,8 +117,8 @@ func TestGenerate(t *testing.T) {
 		return fmt.Sprint(s, "\n", d.keys, d.bare, d.typed)
 	}
 	for number := range uint64(200) {
-		d, _ := generate(7, number)
-		again, _ := generate(7, number)
+		d, _ := generate(engine.Hosted, 7, number)
+		again, _ := generate(engine.Hosted, 7, number)
 		if diff := cmp.Diff(text(&d), text(&again)); diff != "" {
 			t.Fatalf("deployment %d differs the second time:\n%s", number, diff)
 		}

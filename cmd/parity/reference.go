@@ -11,7 +11,11 @@ import (
 	"strconv"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/engine"
 )
+
+//go:embed hosted.js
+var hostedJS string
 
 //go:embed reference.js
 var referenceJS string
@@ -23,6 +27,7 @@ type request struct {
 	asked        []string
 	bare         bool
 	patterns     []string // regular expressions that this engine refuses
+	probes       []string // flags with one condition, for which the hosted reference counts the rules that decide
 }
 
 func (r *request) appendTo(dst []byte) []byte {
@@ -33,16 +38,24 @@ func (r *request) appendTo(dst []byte) []byte {
 	}
 	dst = makeTextList(r.asked).AppendJSON(append(dst, `,"asked":`...))
 	dst = makeTextList(r.patterns).AppendJSON(append(dst, `,"patterns":`...))
+	dst = makeTextList(r.probes).AppendJSON(append(dst, `,"probes":`...))
 	return append(strconv.AppendBool(append(dst, `,"bare":`...), r.bare), '}', '\n')
 }
 
 // response is the answer of the reference.
 type response struct {
-	Answers  []int             `json:"answers"`  // by user, then by flag: an index of Variants, or -1
+	Answers  []int             `json:"answers"`  // by user, then by flag: an index of Variants, or none or unknown
 	Variants []referredVariant `json:"variants"` // each variant once
 	Compiles []bool            `json:"compiles"` // whether each of the patterns does
+	Rules    [][2]int          `json:"rules"`    // see coverage
 	Error    string            `json:"error"`    // of an exception
 }
+
+// Answers that are not variants. Nobody can say what the hosted API answers where Java's versions differ.
+const (
+	noVariant     = -1
+	unknownAnswer = -2
+)
 
 type referredVariant struct {
 	Variant struct {
@@ -62,17 +75,19 @@ type reference interface {
 
 // node is the reference in a Node process.
 type node struct {
-	cmd      *exec.Cmd
-	in       *bufio.Writer
-	out      *bufio.Reader
-	end      io.Closer
-	versions string // of the packages and of Node
+	semantics engine.Semantics
+	cmd       *exec.Cmd
+	in        *bufio.Writer
+	out       *bufio.Reader
+	end       io.Closer
+	versions  string // of the packages and of Node
 
 	line []byte
 }
 
-func startNode(modules string) (*node, error) {
-	cmd := exec.Command("node", "-e", referenceJS, modules)
+// startNode starts the reference. That of the hosted API has to give all the answers recorded in vectors first.
+func startNode(modules string, semantics engine.Semantics, vectors string) (*node, error) {
+	cmd := exec.Command("node", "-e", hostedJS+referenceJS, modules, semantics.String(), vectors)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -85,8 +100,14 @@ func startNode(modules string) (*node, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	n := &node{cmd: cmd, in: bufio.NewWriterSize(in, 1<<16), out: bufio.NewReaderSize(out, 1<<20), end: in}
-	var hello struct{ Core, Server, Node string }
+	n := &node{semantics: semantics, cmd: cmd, in: bufio.NewWriterSize(in, 1<<16), out: bufio.NewReaderSize(out, 1<<20), end: in}
+	var hello struct {
+		Core, Server, Node string
+		Vectors            struct {
+			Checked int
+			Differ  []string
+		}
+	}
 	line, err := n.out.ReadBytes('\n')
 	if err == nil {
 		err = json.Unmarshal(line, &hello)
@@ -99,6 +120,15 @@ func startNode(modules string) (*node, error) {
 		hello.Node)
 	if hello.Core != "0.13.6" || hello.Server != "1.13.6" {
 		return nil, fmt.Errorf("found %s, want experiment-core 0.13.6 and experiment-node-server 1.13.6", n.versions)
+	}
+	if semantics == engine.Node {
+		return n, nil
+	}
+	n.versions += fmt.Sprintf(", and the rules of the hosted API, which give all of %d recorded answers",
+		hello.Vectors.Checked)
+	if differ := hello.Vectors.Differ; hello.Vectors.Checked == 0 || len(differ) > 0 {
+		return nil, fmt.Errorf("the reference gives %d of %d recorded answers differently: %q", len(differ),
+			hello.Vectors.Checked, differ[:min(3, len(differ))])
 	}
 	return n, nil
 }
