@@ -112,8 +112,8 @@ func (p *javaParser) translate(depth int) error {
 			continue
 		case '*', '+', '?':
 			return errors.New("nothing to repeat")
-		case '{':
-			return errors.New("an illegal repetition")
+		case '{': // repeats nothing
+			p.out.WriteString("(?:)")
 		case '.':
 			p.pos++
 			if p.dots {
@@ -504,7 +504,7 @@ func (p *javaParser) translateClass() error {
 		case p.hasPrefix("&&"):
 			return errors.New("an intersection of character classes is not supported")
 		}
-		from, class, err := p.readClassAtom()
+		from, class, err := p.readClassAtom(false)
 		if err != nil {
 			return err
 		}
@@ -515,7 +515,7 @@ func (p *javaParser) translateClass() error {
 		to := from
 		if p.peek(0) == '-' && p.peek(1) != ']' && p.peek(1) != '[' && p.peek(1) != -1 {
 			p.pos++
-			if to, class, err = p.readClassAtom(); err != nil {
+			if to, class, err = p.readClassAtom(true); err != nil {
 				return err
 			}
 			if class != "" || to < from {
@@ -526,13 +526,18 @@ func (p *javaParser) translateClass() error {
 	}
 }
 
-func (p *javaParser) readClassAtom() (r rune, class string, err error) {
+// readClassAtom reads a character or an escape of a class. In a range, \v is the vertical tab alone.
+func (p *javaParser) readClassAtom(endsRange bool) (r rune, class string, err error) {
 	if p.peek(0) != '\\' {
 		p.pos++
 		return p.peek(-1), "", nil
 	}
-	if c := p.peek(1); c == 'Q' || c == 'N' {
+	switch c := p.peek(1); {
+	case c == 'Q', c == 'N':
 		return 0, "", fmt.Errorf(`\%c in a character class is not supported`, c)
+	case c == 'v' && (endsRange || p.peek(2) == '-'):
+		p.pos += 2
+		return '\v', "", nil
 	}
 	return p.readEscape()
 }
