@@ -542,6 +542,9 @@ func (g *generator) formatPlain(v *pipeline.Value) string {
 }
 
 func (g *generator) randomCondition() (pipeline.Value, probe) {
+	if g.oneIn(4) {
+		return g.randomRuleCondition()
+	}
 	p := probe{pick(g, g.ops...), g.randomSelector()}
 	if g.oneIn(100) {
 		p.op = pick(g, "no such operator", "", "IS", "constructor")
@@ -558,10 +561,107 @@ func (g *generator) randomCondition() (pipeline.Value, probe) {
 	if len(p.selector) > 2 && p.selector[2] == "key" && !strings.HasPrefix(p.op, "regex") && len(values) > 0 {
 		values[0] = pick(g, variantNames...)
 	}
+	return makeCondition(p, values), p
+}
+
+func makeCondition(p probe, values []string) pipeline.Value {
 	return makeObject(
 		pipeline.Member{Name: "selector", Value: makeTextList(p.selector)},
 		pipeline.Member{Name: "op", Value: pipeline.StringValue(p.op)},
-		pipeline.Member{Name: "values", Value: makeTextList(values)}), p
+		pipeline.Member{Name: "values", Value: makeTextList(values)})
+}
+
+// randomRuleCondition returns a condition of a kind on which Amplitude's engines may differ, and gives some users values
+// for it.
+func (g *generator) randomRuleCondition() (pipeline.Value, probe) {
+	elements := []string{"a", "a", "b", "", "1", "true", "TRUE"}
+	values := make([]string, 1+g.IntN(3))
+	var ops []string
+	var randomValue func() pipeline.Value
+	fill := func(random func() string) {
+		for i := range values {
+			values[i] = random()
+		}
+	}
+	switch g.IntN(8) {
+	case 0: // numbers that are texts, and texts that are no numbers
+		ops = operators[4:8]
+		text := func() string {
+			return pick(g, pick(g, numbers...), strconv.Itoa(g.IntN(30)), pick(g, "unknown", "n/a", "", "a", "NaN"))
+		}
+		fill(text)
+		randomValue = func() pipeline.Value { return pipeline.StringValue(text()) }
+	case 1: // the texts of numbers
+		ops = append(slices.Clone(operators[:8]), operators[12:18]...)
+		list := []string{pick(g, literals...), g.freshNumber()}
+		randomValue = func() pipeline.Value {
+			v := pipeline.Value{Kind: pipeline.Number, Text: pick(g, list...)}
+			if g.oneIn(3) {
+				return makeList(v)
+			}
+			return v
+		}
+		fill(func() string { return g.formatPlain(&pipeline.Value{Kind: pipeline.Number, Text: pick(g, list...)}) })
+	case 2:
+		ops = operators[8:12]
+		fill(func() string { return pick(g, pick(g, versions...), "1.2.3", g.randomVersion()) })
+		randomValue = func() pipeline.Value { return pipeline.StringValue(pick(g, pick(g, versions...), g.randomVersion())) }
+	case 3: // elements that are empty, or there twice
+		ops = append(slices.Clone(operators[12:18]), "is", "is not")
+		fill(func() string { return pick(g, elements...) })
+		randomValue = func() pipeline.Value {
+			v := pipeline.Value{Kind: pipeline.List}
+			for range g.IntN(4) {
+				v.Members = append(v.Members, pipeline.Member{Value: pipeline.StringValue(pick(g, elements...))})
+			}
+			if g.oneIn(3) {
+				return pipeline.StringValue(string(v.AppendJSON(nil)))
+			}
+			return v
+		}
+	case 4: // lists in texts
+		ops = append(slices.Clone(operators[12:18]), "is", "is not", "contains", "regex match", "regex does not match")
+		fill(func() string { return pick(g, "a", "b", "1", "", "x", "1.0", "true", ".*") })
+		randomValue = func() pipeline.Value { return pipeline.StringValue(pick(g, malformed...)) }
+	case 5: // expressions without anchors
+		ops = operators[18:]
+		word := pick(g, "abc", "anna@example.com", "1.2.3", "DE", "line1\nline2")
+		fill(func() string {
+			from := g.IntN(len(word))
+			s := word[from : from+1+g.IntN(len(word)-from)]
+			return pick(g, "", ".*", "^") + strings.NewReplacer(".", `\.`, "\n", `\n`).Replace(s) + pick(g, "", ".*", "$", ".?")
+		})
+		randomValue = func() pipeline.Value { return pipeline.StringValue(pick(g, word, word+"\n", "x"+word, "other")) }
+	case 6: // lists that are sets
+		ops = append(slices.Clone(operators[14:16]), operators[12:18]...)
+		twice := pick(g, []string{"a", "a"}, []string{"true", "TRUE"}, []string{"a", ""})
+		values = twice[:1+g.IntN(2)]
+		randomValue = func() pipeline.Value {
+			return makeTextList(pick(g, twice, twice[:1], []string{twice[0], twice[0]}, []string{"b", "a", "a"}))
+		}
+	case 7: // elements and lengths of lists
+		ops = operators
+		fill(func() string { return pick(g, "a", "2", "(none)") })
+		randomValue = func() pipeline.Value {
+			return makeList(pipeline.StringValue(pick(g, "a", "b")), pipeline.StringValue("a"))
+		}
+	}
+	p := probe{pick(g, ops...), []string{"context", "user", "user_properties", pick(g, "p", "q")}}
+	for range 6 {
+		i := g.IntN(len(g.users))
+		properties := makeObject()
+		if old := g.users[i].Get("user_properties"); old != nil {
+			properties.Members = slices.Clone(old.Members)
+		}
+		properties.Members = setMember(properties.Members, p.selector[3], randomValue())
+		pipeline.SortMembers(&properties)
+		g.users[i].Members = setMember(slices.Clone(g.users[i].Members), "user_properties", properties)
+		pipeline.SortMembers(&g.users[i])
+	}
+	if strings.HasPrefix(values[0], "2") || g.oneIn(30) {
+		p.selector = append(p.selector, pick(g, "length", "0", "1"))
+	}
+	return makeCondition(p, values), p
 }
 
 // resultNames returns names of flags, and names that are not flags. (A flag cannot have an inherited name: the

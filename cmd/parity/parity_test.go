@@ -87,7 +87,7 @@ func replaceText(v pipeline.Value, from, to string) pipeline.Value {
 }
 
 func TestAgreesWithItself(t *testing.T) {
-	c, found, err := compareAll(newSelf(keepFlags, keepResponse), 40_000, 1)
+	c, found, err := compareAll(newSelf(keepFlags, keepResponse), engine.Node, 40_000, 1)
 	if err != nil || found != nil {
 		t.Fatalf("found %+v, error %v", found, err)
 	}
@@ -149,7 +149,7 @@ func TestShrink(t *testing.T) {
 	} {
 		t.Run(tt.from+" as "+tt.to, func(t *testing.T) {
 			ref := newSelf(func(flags pipeline.Value) pipeline.Value { return replaceText(flags, tt.from, tt.to) }, keepResponse)
-			_, found, err := compareAll(ref, 200_000, 3)
+			_, found, err := compareAll(ref, engine.Node, 200_000, 3)
 			if err != nil || found == nil {
 				t.Errorf("no difference (%v)", err)
 				return
