@@ -17,17 +17,19 @@ import (
 
 // selfReference is a reference that needs no Node: this engine, with deliberate errors.
 type selfReference struct {
-	change  func(flags pipeline.Value) pipeline.Value
-	spoil   func(*response)
-	answers chan *response
+	semantics engine.Semantics
+	change    func(flags pipeline.Value) pipeline.Value
+	spoil     func(*response)
+	answers   chan *response
 }
 
-func newSelf(change func(pipeline.Value) pipeline.Value, spoil func(*response)) *selfReference {
-	return &selfReference{change, spoil, make(chan *response, 1)}
+func newSelf(semantics engine.Semantics, change func(pipeline.Value) pipeline.Value,
+	spoil func(*response)) *selfReference {
+	return &selfReference{semantics, change, spoil, make(chan *response, 1)}
 }
 
 func (s *selfReference) send(r *request) error {
-	d := deployment{flags: s.change(r.flags), keys: r.keys}
+	d := deployment{semantics: s.semantics, flags: s.change(r.flags), keys: r.keys}
 	for _, m := range r.users.Members {
 		d.users = append(d.users, m.Value)
 	}
@@ -87,24 +89,68 @@ func replaceText(v pipeline.Value, from, to string) pipeline.Value {
 }
 
 func TestAgreesWithItself(t *testing.T) {
-	c, found, err := compareAll(newSelf(keepFlags, keepResponse), engine.Node, 40_000, 1)
-	if err != nil || found != nil {
-		t.Fatalf("found %+v, error %v", found, err)
+	for _, semantics := range []engine.Semantics{engine.Hosted, engine.Node} {
+		t.Run(semantics.String(), func(t *testing.T) {
+			c, found, err := compareAll(newSelf(semantics, keepFlags, keepResponse), semantics, 40_000, 1)
+			if err != nil || found != nil {
+				t.Fatalf("found %+v, error %v", found, err)
+			}
+			if c.pairs < 40_000 || c.patterns == 0 || c.unanswered < c.patterns || c.variants < c.pairs/10 ||
+				c.variants > c.pairs/2 {
+				t.Errorf("%d pairs, %d of them with a variant, %d patterns refused, %d flags unanswered: too few", c.pairs,
+					c.variants, c.patterns, c.unanswered)
+			}
+			if ops := c.listOneSided(); len(ops) > 0 {
+				t.Errorf("%q always had the same result", ops)
+			}
+			var b bytes.Buffer
+			c.printSummary(&b, 1)
+			for _, op := range append(operators, "(unknown)") {
+				if !strings.Contains(b.String(), " "+op+" ") {
+					t.Errorf("the summary lacks %q:\n%s", op, b.String())
+				}
+			}
+		})
 	}
-	if c.pairs < 40_000 || c.patterns == 0 || c.unanswered < c.patterns || c.variants < c.pairs/10 ||
-		c.variants > c.pairs/2 {
-		t.Errorf("%d pairs, %d of them with a variant, %d patterns refused, %d flags unanswered: too few", c.pairs,
-			c.variants, c.patterns, c.unanswered)
+}
+
+// A run that did not exercise a rule says which; the reference counts.
+func TestListUnexercised(t *testing.T) {
+	count := func(r *response) { r.Rules = slices.Repeat([][2]int{{1, 1}}, 10) }
+	for _, tt := range []struct {
+		name  string
+		spoil func(*response)
+		want  []string
+	}{
+		{"all", count, nil},
+		{"rule 1 makes conditions hold alone", func(r *response) { count(r); r.Rules[0] = [2]int{1, 0} }, nil},
+		{"rule 5", func(r *response) { count(r); r.Rules[4] = [2]int{0, 3} }, []string{"rule 5 makes a condition hold"}},
+		{"rule 9", func(r *response) { count(r); r.Rules[8] = [2]int{} },
+			[]string{"rule 9 makes a condition hold", "rule 9 makes a condition not hold"}},
+		{"all together", func(r *response) { count(r); r.Rules[9] = [2]int{1, 0} },
+			[]string{"the rules together make a condition not hold"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, found, err := compareAll(newSelf(engine.Hosted, keepFlags, tt.spoil), engine.Hosted, 1000, 1)
+			if err != nil || found != nil {
+				t.Fatalf("found %+v, error %v", found, err)
+			}
+			if diff := cmp.Diff(tt.want, c.listUnexercised()); diff != "" {
+				t.Errorf("unexercised (-want +got):\n%s", diff)
+			}
+		})
 	}
-	if ops := c.listOneSided(); len(ops) > 0 {
-		t.Errorf("%q always had the same result", ops)
-	}
-	var b bytes.Buffer
-	c.printSummary(&b, 1)
-	for _, op := range append(operators, "(unknown)") {
-		if !strings.Contains(b.String(), " "+op+" ") {
-			t.Errorf("the summary lacks %q:\n%s", op, b.String())
+}
+
+// Pairs of which nobody can say what the hosted API answers are left out, and counted.
+func TestUnknownAnswers(t *testing.T) {
+	c, found, err := compareAll(newSelf(engine.Hosted, keepFlags, func(r *response) {
+		for i := range r.Answers {
+			r.Answers[i] = unknownAnswer
 		}
+	}), engine.Hosted, 1000, 1)
+	if err != nil || found != nil || c.pairs != 0 || c.unknown < 1000 {
+		t.Errorf("found %+v, error %v; %d pairs compared, %d unknown; want none compared", found, err, c.pairs, c.unknown)
 	}
 }
 
@@ -116,13 +162,14 @@ func TestGenerate(t *testing.T) {
 		}
 		return fmt.Sprint(s, "\n", d.keys, d.bare, d.typed)
 	}
-	for number := range uint64(200) {
-		d, _ := generate(engine.Hosted, 7, number)
-		again, _ := generate(engine.Hosted, 7, number)
+	for number := range uint64(400) {
+		semantics := engine.Semantics(number % 2)
+		d, _ := generate(semantics, 7, number)
+		again, _ := generate(semantics, 7, number)
 		if diff := cmp.Diff(text(&d), text(&again)); diff != "" {
 			t.Fatalf("deployment %d differs the second time:\n%s", number, diff)
 		}
-		if _, err := engine.ParseLenient(d.flags.AppendJSON(nil), engine.Node); err != nil {
+		if _, err := engine.ParseLenient(d.flags.AppendJSON(nil), semantics); err != nil {
 			if _, ok := errors.AsType[*engine.CycleError](err); !ok {
 				t.Errorf("deployment %d: %v", number, err)
 			}
@@ -148,7 +195,7 @@ func TestShrink(t *testing.T) {
 		{"regex match", "contains"},
 	} {
 		t.Run(tt.from+" as "+tt.to, func(t *testing.T) {
-			ref := newSelf(func(flags pipeline.Value) pipeline.Value { return replaceText(flags, tt.from, tt.to) }, keepResponse)
+			ref := newSelf(engine.Node, func(flags pipeline.Value) pipeline.Value { return replaceText(flags, tt.from, tt.to) }, keepResponse)
 			_, found, err := compareAll(ref, engine.Node, 200_000, 3)
 			if err != nil || found == nil {
 				t.Errorf("no difference (%v)", err)
@@ -196,14 +243,14 @@ func TestCompareFields(t *testing.T) {
 		{"thrown: oops", func(r *response) { r.Error = "oops" }},
 	} {
 		t.Run(fmt.Sprintf("difference %q", tt.kind), func(t *testing.T) {
-			d := &deployment{flags: v, users: []pipeline.Value{{Kind: pipeline.Object}}}
+			d := &deployment{semantics: engine.Node, flags: v, users: []pipeline.Value{{Kind: pipeline.Object}}}
 			if tt.kind == "missing" { // another flag, which nobody gets
 				d.flags.Members = append(d.flags.Members[:1:1], pipeline.Member{Value: makeObject(
 					pipeline.Member{Name: "key", Value: pipeline.StringValue("g")},
 					pipeline.Member{Name: "variants", Value: makeObject()},
 					pipeline.Member{Name: "segments", Value: makeList()})})
 			}
-			got, err := compareEngines(newSelf(keepFlags, tt.spoil), d)
+			got, err := compareEngines(newSelf(engine.Node, keepFlags, tt.spoil), d)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -234,8 +281,8 @@ func TestCompareRefusals(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := compareEngines(newSelf(keepFlags, tt.spoil),
-				&deployment{flags: v, users: []pipeline.Value{{Kind: pipeline.Object}}})
+			got, err := compareEngines(newSelf(engine.Node, keepFlags, tt.spoil),
+				&deployment{semantics: engine.Node, flags: v, users: []pipeline.Value{{Kind: pipeline.Object}}})
 			if err != nil {
 				t.Fatal(err)
 			}
