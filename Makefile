@@ -47,7 +47,7 @@ $(NODE_MODULES): testdata/node/package-lock.json
 	npm install --no-save --prefix testdata/node --no-audit --no-fund --loglevel=error
 	@touch $@
 
-parity: $(NODE_MODULES) ## compare the engine with Amplitude's on random flags and users (PARITY=2000000)
+parity: $(NODE_MODULES) ## compare the engine, hosted and node, with references on random flags and users (PARITY=2000000)
 	go run ./cmd/parity -pairs $${PARITY:-2000000}
 
 interop: $(NODE_MODULES) ## DuckDB reads what rollcall writes, and rollcall what it writes; Amplitude's clients ask serve

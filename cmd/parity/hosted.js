@@ -244,7 +244,7 @@ class JavaPattern {
   constructor(pattern) {
     if (/[\ud800-\udfff]/u.test(pattern)) throw new Unknown('half of a surrogate pair');
     // Java puts the quoted text where it stands, and so completes what is before it: \x0\Qa is \x0a.
-    if (/(?:\\(?:x[0-9a-fA-F]?|x\{[^}]*|u[0-9a-fA-F]{0,3}|0[0-7]{0,2}|[cpPk]|[pP]\{[^}]*)|\{[0-9,]*|\(\?[^)]?[^>)]*)\\Q/.test(pattern)) {
+    if (/(?:\\(?:x[0-9a-fA-F]?|x\{[^}]*|u[0-9a-fA-F]{0,3}|0[0-7]{0,2}|[cpPk]|[pP]\{[^}]*)|\{[0-9,]*|\(\?[a-zA-Z<-]*[a-zA-Z0-9]*)\\Q/.test(pattern)) {
       throw new Unknown('quoted part of an escape');
     }
     this.p = unquote(pattern);
