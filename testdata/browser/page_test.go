@@ -32,6 +32,15 @@ func TestPages(t *testing.T) {
 			`cell 846`,
 			`list Findings`,
 		}},
+		{"cohorts", makeCohorts, []string{
+			`link vip`,
+			`heading Cohorts`,
+			`heading nobody`,
+			`table What the members of vip got`,
+			`columnheader Of everybody`,
+			`rowheader checkout-redesign`,
+			`heading By cohort\.vip.*`,
+		}},
 		{"planted", makePlanted, []string{
 			`heading ALERT Not as it should be: .*`,
 			`image control 76\.8 %, treatment 23\.2 %`,

@@ -58,6 +58,16 @@ func makeAsIs(t *testing.T) string {
 		"--flag-configs", flags, "--checksums")
 }
 
+// makeCohorts is the page that leads with a cohort, and has another one.
+func makeCohorts(t *testing.T) string {
+	nobody := filepath.Join(tempDir, "lists", "nobody.txt")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(nobody), 0o700), os.WriteFile(nobody, []byte("nobody\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return writePage(t, "cohorts", runSnapshot(t, "cohorts.parquet", users, flags, "country", "--flags", asked),
+		"--cohort", "vip=../../testdata/vips.csv", "--cohorts", filepath.Dir(nobody), "--by", "cohort.vip")
+}
+
 // makePlanted is the page of a run with three things that should be found: checkout-redesign is split 80:20 in France,
 // pricing-test lets everybody in whom the group keeps for onboarding-flow, and dark-mode is for 30 %, not for half.
 func makePlanted(t *testing.T) string {
