@@ -190,6 +190,32 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+// The ids of failed users are those of the input, whether the error records escape formulas or not.
+func TestEachFailedUnescapesIDs(t *testing.T) {
+	for _, format := range []string{"csv", "tsv", "jsonl", "parquet"} {
+		t.Run(format, func(t *testing.T) {
+			failing := flagged(format)
+			for i := range failing.outcomes {
+				failing.outcomes[i].Row.User.UserID = "=1+1"
+			}
+			r, err := Open(failing.write(t, t.TempDir()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			err = r.EachFailed(nil, func(number int64, userID []byte, _ []pipeline.Value) bool {
+				if n++; string(userID) != "=1+1" {
+					t.Errorf("row %d: user id %q, want %q", number, userID, "=1+1")
+				}
+				return n < 3
+			})
+			if err != nil || n != 3 {
+				t.Errorf("%d records, %v; want 3", n, err)
+			}
+		})
+	}
+}
+
 // Error records of every format have the original rows of failed users, until the caller has enough of them.
 func TestEachFailed(t *testing.T) {
 	for _, format := range []string{"csv", "tsv", "jsonl", "parquet"} {
