@@ -31,6 +31,6 @@
 //	print.go      what report, check and diff print, in each format
 //	help.go       the options in the help, under headings
 //	clock.go      the clock and run ids, which stand still in the crash tests (tag faultfs)
-//	serve.go flags.go explain.go version.go
+//	serve.go servecohort.go flags.go explain.go version.go
 //	verify.go report.go reportpage.go check.go diff.go   what a finished run left, read back
 package main

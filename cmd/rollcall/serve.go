@@ -27,7 +27,7 @@ func serveCommand(env *env, con *console) *cobra.Command {
 	var cohorts cohortOptions
 	cmd := &cobra.Command{
 		Use: "serve --flag-configs FILE [options]", DisableFlagsInUseLine: true,
-		Short: "The Evaluation API on this machine, to try a pipeline against",
+		Short: "A stand-in for Amplitude on this machine, for tests",
 		Long: `serve stands in for Amplitude: it answers the Evaluation API and Amplitude's
 clients (/v1/vardata, /sdk/v2/vardata, /v1/flags, /sdk/v2/flags) from a file of
 flag configurations, and tracks nothing. It accepts any key, or only the one in

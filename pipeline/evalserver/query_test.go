@@ -2,7 +2,9 @@ package evalserver
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -90,6 +92,40 @@ func FuzzQuery(f *testing.F) {
 			if !utf8.ValidString(q.context) && q.hasContext {
 				t.Fatalf("%q: a context that is not UTF-8 was accepted", raw)
 			}
+		}
+	})
+}
+
+// FuzzHeaders checks that a header of flags or of a user is read as encoding/json reads it, or refused.
+func FuzzHeaders(f *testing.F) {
+	for _, s := range []string{`["a","b,c"]`, `[]`, `["a",1]`, `{}`, `null`, ` ["\ud83d\ude00"] `, `["\ud83d"]`, "[\"\xff\"]", ""} {
+		f.Add(base64.StdEncoding.EncodeToString([]byte(s)), base64.RawURLEncoding.EncodeToString([]byte(s)))
+	}
+	f.Add("====", "%%%")
+	f.Fuzz(func(t *testing.T, flags, user string) {
+		h := http.Header{}
+		h.Set("X-Amp-Exp-Flag-Keys", flags)
+		h.Set("X-Amp-Exp-User", user)
+		q := query{flagList: "query"}
+		if err := q.readHeaders(h, true); err != nil {
+			return
+		}
+		if q.hasContext != (user != "") {
+			t.Errorf("user %q: hasContext %v", user, q.hasContext)
+		}
+		if flags == "" {
+			if got := q.splitFlags(); !slices.Equal(got, []string{"query"}) {
+				t.Errorf("no header: flags %q, want those of the query", got)
+			}
+			return
+		}
+		list, err := decodeBase64(flags)
+		var want []string
+		if err != nil || json.Unmarshal([]byte(list), &want) != nil {
+			t.Fatalf("%q is accepted: %q", flags, list)
+		}
+		if got := q.splitFlags(); !slices.Equal(got, want) {
+			t.Errorf("%q: flags %q, encoding/json says %q", flags, got, want)
 		}
 	})
 }
