@@ -13,8 +13,8 @@ import (
 // Mapping says which columns of the input are which fields of the user, and which are copied to the output.
 //
 // The zero Mapping uses every column by its own name: user_id, country, user_properties.plan, groups.org,
-// group_properties.org.tier, context. Other columns are not sent. Names match exactly first, and then regardless of
-// case.
+// group_properties.org.tier, cohort_ids, group_cohort_ids.org, context. Other columns are not sent. Names match exactly
+// first, and then regardless of case. Map can name any field.
 type Mapping struct {
 	Map          map[string]string        // field of the user → column: user_id → uid, groups.org → company
 	Properties   []string                 // columns that are user properties under their own names
@@ -23,6 +23,7 @@ type Mapping struct {
 	Trim         bool                     // remove white space around ids, and around the cells of text formats
 	MissingEmpty bool                     // an empty cell of a text format is an empty string, not absent
 	Carry        []string                 // columns to copy to the output, in this order
+	Fields       []string                 // further fields of the user: columns of these names are used, too
 
 	// AllProperties makes every column that is not a field a user property, except pandas' index and columns that cannot
 	// be sent (see [ColumnUse].LeftOut).
@@ -84,11 +85,14 @@ const (
 	toUserID targetKind = iota
 	toDeviceID
 	toContext       // a JSON user
-	toObject        // all of user_properties, groups or group_properties
+	toObject        // all of user_properties, groups, group_properties or group_cohort_ids
 	toField         // country, platform, …
 	toProperty      // user_properties.<key>
 	toGroup         // groups.<key>
 	toGroupProperty // group_properties.<key>.<sub>
+	toGroupCohorts  // group_cohort_ids.<key>
+	toCohorts       // cohort_ids
+	toOther         // any other field; its values keep their types
 )
 
 // target is a field of the user. Targets sort by name, which is the order of User.Context.
@@ -122,6 +126,8 @@ const (
 	userProperties  = "user_properties"
 	groups          = "groups"
 	groupProperties = "group_properties"
+	groupCohortIDs  = "group_cohort_ids"
+	cohortIDs       = "cohort_ids"
 )
 
 // fields are the fields of a user that are strings in the API.
@@ -142,7 +148,9 @@ func parseTarget(name string) (t target, exact, ok bool) {
 		return target{kind: toDeviceID, top: lower}, name == lower, true
 	case "context":
 		return target{kind: toContext, top: lower}, name == lower, true
-	case userProperties, groups, groupProperties:
+	case cohortIDs:
+		return target{kind: toCohorts, top: lower}, name == lower, true
+	case userProperties, groups, groupProperties, groupCohortIDs:
 		return target{kind: toObject, top: lower}, name == lower, true
 	}
 	if slices.Contains(fields, lower) {
@@ -156,6 +164,8 @@ func parseTarget(name string) (t target, exact, ok bool) {
 		t.kind = toProperty
 	case groups:
 		t.kind = toGroup
+	case groupCohortIDs:
+		t.kind = toGroupCohorts
 	case groupProperties:
 		t.kind = toGroupProperty
 		t.key, t.sub, _ = strings.Cut(key, ".")
@@ -166,6 +176,34 @@ func parseTarget(name string) (t target, exact, ok bool) {
 		return target{}, false, false
 	}
 	return t, exact, t.key != ""
+}
+
+// parseMapTarget returns the field of the user that --map names: any, but only the known ones have parts.
+func parseMapTarget(field string) (t target, ok bool) {
+	if t, _, ok = parseTarget(field); ok || field == "" || strings.Contains(field, ".") {
+		return t, ok
+	}
+	return target{kind: toOther, top: field}, true
+}
+
+// parseColumn returns the field of the user that the name of a column means.
+func (o *Mapping) parseColumn(name string) (t target, exact, ok bool) {
+	if t, exact, ok = parseTarget(name); ok {
+		return t, exact, ok
+	}
+	folded := -1
+	for i, field := range o.Fields {
+		if field == name {
+			return target{kind: toOther, top: field}, true, true
+		}
+		if folded < 0 && strings.EqualFold(field, name) {
+			folded = i
+		}
+	}
+	if folded < 0 {
+		return t, false, false
+	}
+	return target{kind: toOther, top: o.Fields[folded]}, false, true
 }
 
 // use is one use of a column. If several columns have the same target, the one of the highest rank is used.
@@ -215,7 +253,7 @@ func (c *column) findUses(o *Mapping) []use {
 	all := *o
 	all.AllProperties = false
 	us := findUses(c.name, &all)
-	if t, _, ok := parseTarget(c.called); ok && !o.isExcluded(c.called) {
+	if t, _, ok := o.parseColumn(c.called); ok && !o.isExcluded(c.called) {
 		us = append(us, use{t, rankExact})
 	}
 	return us
@@ -226,7 +264,7 @@ func findUses(name string, o *Mapping) []use {
 	var us []use
 	for field, column := range o.Map {
 		if strings.EqualFold(column, name) {
-			t, _, _ := parseTarget(field) // checked by checkMapping
+			t, _ := parseMapTarget(field) // checked by checkMapping
 			rank := rankMapFolded
 			if column == name {
 				rank = rankMapExact
@@ -237,7 +275,11 @@ func findUses(name string, o *Mapping) []use {
 	if o.isExcluded(name) {
 		return us
 	}
-	if t, exact, ok := parseTarget(name); ok {
+	others := 0 // uses as one of o.Fields, which is no reason not to send the column as a property, too
+	if t, exact, ok := o.parseColumn(name); ok {
+		if t.kind == toOther {
+			others++
+		}
 		rank := rankFolded
 		if exact {
 			rank = rankExact
@@ -254,7 +296,7 @@ func findUses(name string, o *Mapping) []use {
 			us = append(us, use{property, rank})
 		}
 	}
-	if len(us) == 0 && o.AllProperties && name != "" && !isPandasIndex(name) {
+	if len(us) == others && o.AllProperties && name != "" && !isPandasIndex(name) {
 		us = append(us, use{property, rankAll})
 	}
 	return us
@@ -298,23 +340,35 @@ func resolveTargets(slots []slot, name func(cell int) string) ([]slot, error) {
 
 // IsField reports whether a column can be mapped to that field of a user. Other fields can only be in a context.
 func IsField(field string) bool {
-	_, _, ok := parseTarget(field)
+	_, ok := parseMapTarget(field)
 	return ok
 }
 
-// unknownField is the error for a field that no column can be mapped to.
-func unknownField(field string) error {
+// clientFields are the fields of a user that only Amplitude's JavaScript clients send.
+var clientFields = []string{"device_category", "first_seen", "browser", "user_agent", "referring_url", "landing_url",
+	"url_param", "persisted_url_param", "cookie", "web_exp_id"}
+
+// IsKnownField reports whether Amplitude documents that field of a user, or a client of Amplitude's sends it.
+func IsKnownField(field string) bool {
+	_, _, ok := parseTarget(field)
+	return ok || slices.Contains(clientFields, field)
+}
+
+// UnknownField is the error for a field that no column can be mapped to, or that nothing reads. others are fields that
+// are read, beside the known ones.
+func UnknownField(field string, others ...string) error {
 	return pipeline.WithHint(fmt.Errorf("unknown field %q of a user", field), "fields are user_id, device_id, context, "+
-		strings.Join(fields, ", ")+", user_properties.NAME, groups.TYPE and group_properties.TYPE.NAME")
+		strings.Join(slices.Concat(fields, others), ", ")+
+		", cohort_ids, user_properties.NAME, groups.TYPE, group_properties.TYPE.NAME and group_cohort_ids.TYPE")
 }
 
 // checkMapping checks the options without looking at a file.
 func checkMapping(o *Mapping) error {
 	seen := map[target]string{}
 	for field := range o.Map {
-		t, _, ok := parseTarget(field)
+		t, ok := parseMapTarget(field)
 		if !ok {
-			return unknownField(field)
+			return UnknownField(field)
 		}
 		if other, twice := seen[t]; twice {
 			return fmt.Errorf("the field %s is mapped twice, as %s and as %s", t, min(field, other), max(field, other))
@@ -439,7 +493,7 @@ func newMapper(cols []column, fixed bool, o *Mapping) (*mapper, error) {
 			if u.rank == rankAll && c.leftOut != "" {
 				continue
 			}
-			if u.target.kind == toObject && columnType(c.name, o, c.typ) != pipeline.TypeJSON {
+			if u.target.kind == toObject && u.target.top != groupCohortIDs && columnType(c.name, o, c.typ) != pipeline.TypeJSON {
 				continue // a text column whose name happens to be groups
 			}
 			m.slots = append(m.slots, slot{u, i})
@@ -497,7 +551,7 @@ func (m *mapper) checkIDs(cols []column) error {
 		return pipeline.WithHint(fmt.Errorf("none of the %d columns is user_id or device_id", len(cols)), hint)
 	}
 	for _, s := range m.slots {
-		if s.target.kind == toGroupProperty && !has(toGroup, groups, s.target.key) && !has(toObject, groups, "") &&
+		if (s.target.kind == toGroupProperty || s.target.kind == toGroupCohorts) && !has(toGroup, groups, s.target.key) && !has(toObject, groups, "") &&
 			!has(toContext, "context", "") {
 			return pipeline.WithHint(fmt.Errorf("%s needs the column groups.%s, which names the group", s.target, s.target.key),
 				fmt.Sprintf("--map groups.%s=COLUMN names that column", s.target.key))
@@ -710,7 +764,7 @@ func (m *mapper) updateSlots(cells []pipeline.Member) error {
 			}
 		}
 		for _, u := range us {
-			if u.target.kind == toObject && c.Value.Kind == pipeline.String &&
+			if u.target.kind == toObject && u.target.top != groupCohortIDs && c.Value.Kind == pipeline.String &&
 				columnType(c.Name, m.opts, pipeline.TypeString) != pipeline.TypeJSON {
 				continue // a text whose name happens to be groups
 			}

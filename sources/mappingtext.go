@@ -18,7 +18,7 @@ func ParseMapping(fields, types, properties []string) (Mapping, error) {
 			return m, pipeline.WithHint(fmt.Errorf("--map %q is not FIELD=COLUMN", pair), "for example --map user_id=uid")
 		}
 		if !IsField(field) {
-			return m, unknownField(field)
+			return m, UnknownField(field)
 		}
 		if m.Map[field] != "" {
 			return m, fmt.Errorf("--map: %s is mapped twice", field)

@@ -77,6 +77,15 @@ func (m *mapper) fillRow(row *pipeline.Row, rec *record) {
 					v = &pipeline.Value{Kind: pipeline.String, Text: t}
 				}
 				m.leaves = append(m.leaves, leaf{&s.target, v})
+			case toCohorts, toGroupCohorts:
+				if v.Kind != pipeline.List {
+					var ids pipeline.Value
+					ids, err = parseCohortIDs(*v)
+					v = &ids
+				}
+				if v.Kind != pipeline.Null {
+					m.leaves = append(m.leaves, leaf{&s.target, v})
+				}
 			case toGroup:
 				if v.Kind != pipeline.String {
 					var names pipeline.Value
@@ -105,7 +114,9 @@ func (m *mapper) fillRow(row *pipeline.Row, rec *record) {
 		return
 	}
 	leaves := m.leaves
-	if slices.ContainsFunc(leaves, func(l leaf) bool { return l.kind == toGroupProperty }) {
+	if slices.ContainsFunc(leaves, func(l leaf) bool {
+		return l.kind == toGroupProperty || l.kind == toGroupCohorts
+	}) {
 		leaves = insertGroupNames(leaves, base)
 	}
 	row.User.Context = buildContext(arena, leaves)
@@ -277,6 +288,12 @@ func normalizeUser(members []pipeline.Member) ([]pipeline.Member, error) {
 				}
 				return v, err
 			})
+		case name == cohortIDs:
+			mem.Value, err = parseCohortIDs(mem.Value)
+		case name == groupCohortIDs:
+			mem.Value, err = mapMembers(mem.Value, func(v pipeline.Value) (pipeline.Value, error) {
+				return mapMembers(v, parseCohortIDs)
+			})
 		case name == groupProperties:
 			properties := func(v pipeline.Value) (pipeline.Value, error) {
 				return mapMembers(v, func(v pipeline.Value) (pipeline.Value, error) { return v, nil })
@@ -293,7 +310,7 @@ func normalizeUser(members []pipeline.Member) ([]pipeline.Member, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", mem.Name, err)
 		}
-		if mem.Value.Kind == pipeline.Object && len(mem.Value.Members) == 0 {
+		if mem.Value.Kind == pipeline.Null || mem.Value.Kind == pipeline.Object && len(mem.Value.Members) == 0 {
 			continue
 		}
 		out = append(out, mem)
@@ -320,6 +337,31 @@ func mapMembers(v pipeline.Value, f func(pipeline.Value) (pipeline.Value, error)
 		}
 	}
 	return out, nil
+}
+
+// parseCohortIDs returns ids of cohorts as a List: of a list, of its JSON text, or of the text of one id. It is null for
+// an empty text.
+func parseCohortIDs(v pipeline.Value) (pipeline.Value, error) {
+	if v.Kind == pipeline.String {
+		trimmed := strings.TrimSpace(v.Text)
+		switch {
+		case trimmed == "":
+			return pipeline.Value{}, nil
+		case strings.HasPrefix(trimmed, "["):
+			var err error
+			if v, err = pipeline.ParseJSON(trimmed); err != nil {
+				return v, err
+			}
+		case strings.ContainsAny(trimmed, ",;| \t"):
+			return v, errors.New(`not a JSON list of cohort ids, such as ["a1b2c3d4","e5f6a7b8"]`)
+		default:
+			return pipeline.Value{Kind: pipeline.List, Members: []pipeline.Member{{Value: pipeline.StringValue(trimmed)}}}, nil
+		}
+	}
+	if v.Kind != pipeline.List {
+		return v, errors.New(`not a list of cohort ids, such as ["a1b2c3d4","e5f6a7b8"]`)
+	}
+	return v, nil
 }
 
 // parseGroupNames returns the name of a group as a String, or several as a List of Strings; null if there is none.
@@ -368,7 +410,7 @@ func moveIDs(base []pipeline.Member, u *pipeline.User) []pipeline.Member {
 }
 
 // userDepth is how deep the objects of a JSON user are merged: a property that is itself an object is replaced.
-var userDepth = map[string]int{userProperties: 1, groups: 1, groupProperties: 3}
+var userDepth = map[string]int{userProperties: 1, groups: 1, groupProperties: 3, groupCohortIDs: 2}
 
 // mergeUser lays the members of over on those of base; both are sorted by name. depth says which objects are merged
 // and not replaced. The result is new; base and over do not change.
@@ -395,8 +437,8 @@ func mergeMembers(base, over []pipeline.Member, depth func(string) int) []pipeli
 	return append(append(out, base...), over...)
 }
 
-// insertGroupNames adds the name of the group to the leaves of group properties, because group_properties has one more
-// level than the columns. It drops the properties of groups that the row is not in.
+// insertGroupNames adds the name of the group to the leaves of the properties and cohorts of groups, which have one more
+// level than the columns. It drops those of groups that the row is not in.
 func insertGroupNames(leaves []leaf, base []pipeline.Member) []leaf {
 	name := func(groupType string) string {
 		var v *pipeline.Value
@@ -418,13 +460,17 @@ func insertGroupNames(leaves []leaf, base []pipeline.Member) []leaf {
 	}
 	out := leaves[:0:0]
 	for _, l := range leaves {
-		if l.kind == toGroupProperty {
+		if l.kind == toGroupProperty || l.kind == toGroupCohorts {
 			group := name(l.key)
 			if group == "" {
 				continue
 			}
-			l.value = &pipeline.Value{Kind: pipeline.Object, Text: group,
-				Members: []pipeline.Member{{Name: l.sub, Value: *l.value}}}
+			if l.kind == toGroupCohorts {
+				l.value = &pipeline.Value{Kind: pipeline.Object, Members: []pipeline.Member{{Name: group, Value: *l.value}}}
+			} else {
+				l.value = &pipeline.Value{Kind: pipeline.Object, Text: group,
+					Members: []pipeline.Member{{Name: l.sub, Value: *l.value}}}
+			}
 		}
 		out = append(out, l)
 	}
@@ -455,14 +501,14 @@ func buildContext(arena []pipeline.Member, leaves []leaf) []pipeline.Member {
 		}
 		run := leaves[:n]
 		leaves = leaves[n:]
-		if run[0].kind == toField {
+		if run[0].key == "" { // it has no parts
 			setMember(&context[i], run[0].top, run[0].value)
 			continue
 		}
 		context[i] = pipeline.Member{Name: run[0].top, Value: pipeline.Value{Kind: pipeline.Object}}
 		o := &context[i].Value
 		switch run[0].kind {
-		case toProperty:
+		case toProperty, toGroupCohorts:
 			o.Members = take(n)
 			for j := range run {
 				setMember(&o.Members[j], run[j].key, run[j].value)
