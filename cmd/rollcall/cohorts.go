@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -16,6 +17,10 @@ type cohortOptions struct {
 	files  []string // NAME=FILE
 	ids    []string // NAME=ID
 	column string
+
+	// For evaluation; see defineEvaluation.
+	maxSize int
+	unknown string
 }
 
 func (o *cohortOptions) define(options *pflag.FlagSet) {
@@ -23,6 +28,24 @@ func (o *cohortOptions) define(options *pflag.FlagSet) {
 	definePaths(options, &o.files, "cohort", "", "`NAME=FILE` the members of a cohort; may be repeated")
 	definePairs(options, &o.ids, "cohort-id", '=', "`NAME=ID,..` the ids that flags use for cohorts")
 	options.StringVar(&o.column, "cohorts-column", "", "`COL` of the ids in CSV and Parquet [user_id, or the only]")
+}
+
+// defineEvaluation adds the options of commands that evaluate flags. It includes those of define.
+func (o *cohortOptions) defineEvaluation(options *pflag.FlagSet) {
+	o.define(options)
+	options.IntVar(&o.maxSize, "max-cohort-size", cohort.DefaultMaxSize, "`N` members of a cohort at most [50000000]")
+	options.StringVar(&o.unknown, "unknown-cohorts", unknownFail, "`MODE` fail; empty: no members; skip: the flag [fail]")
+}
+
+// check finds what is wrong without reading anything.
+func (o *cohortOptions) check() error {
+	if !slices.Contains([]string{unknownFail, unknownEmpty, unknownSkip}, o.unknown) {
+		return usageErrorf("--unknown-cohorts %q is not known: it is one of fail empty skip", o.unknown)
+	}
+	if o.maxSize < 1 {
+		return usageErrorf("--max-cohort-size cannot be %d: it is at least 1", o.maxSize)
+	}
+	return nil
 }
 
 // given reports whether any cohort may have been given.
@@ -46,7 +69,7 @@ func (o *cohortOptions) load(ctx context.Context) (*cohort.Set, error) {
 		return nil, nil
 	}
 	return await(ctx, func() (*cohort.Set, error) {
-		return cohort.Load(ctx, cohort.Options{Dir: o.dir, Files: files, IDs: ids, Column: o.column})
+		return cohort.Load(ctx, cohort.Options{Dir: o.dir, Files: files, IDs: ids, Column: o.column, MaxSize: o.maxSize})
 	})
 }
 

@@ -116,12 +116,18 @@ func (s *snapshotRun) dryRunLocal() error {
 			return err
 		}
 		absent = s.local.eng.Reads(s.o.flags)
+		if err := readFields(s.in, s.local.eng); err != nil {
+			return err
+		}
 	}
 	found, err := s.in.preflight(s.env.Soft, absent.removePresent)
 	if err != nil {
 		return err
 	}
 	if s.local != nil {
+		if err := s.local.checkCohorts(s.con, s.o, found, absent); err != nil {
+			return err
+		}
 		s.local.warn(s.con, s.o.flags, absent)
 	}
 	var b strings.Builder

@@ -26,6 +26,8 @@ type localEvaluator struct {
 	source   *snapshot.FlagSource
 	versions pipeline.FlagVersions // of the flags, if they were downloaded
 	others   *disagreements        // with the other engine
+	members  *membership           // of cohorts that files give
+	skipped  []string              // flags that are left unanswered, because their cohorts are not known
 	scratch  sync.Pool             // of *localScratch
 }
 
@@ -33,6 +35,7 @@ type localEvaluator struct {
 type localScratch struct {
 	variants []*engine.Variant
 	differ   []int
+	member   membershipScratch
 }
 
 // localBatch is how many rows a worker takes at a time: a channel operation for each would cost more than the answer.
@@ -63,6 +66,11 @@ func newLocal(s *snapshotRun) (*localEvaluator, error) {
 	if l.others, err = newDisagreements(l.eng, l.plan); err != nil {
 		return nil, err
 	}
+	set, err := o.cohorts.load(s.env.Soft)
+	if err != nil {
+		return nil, err
+	}
+	l.members = newMembership(set, l.eng.Cohorts(o.flags))
 	l.scratch.New = func() any { return new(localScratch) }
 	sum := sha256.Sum256(l.configs)
 	l.file = &snapshot.File{Path: o.server.flagConfigs, Bytes: int64(len(l.configs)), Rows: int64(len(l.eng.Flags())),
@@ -79,11 +87,12 @@ func (l *localEvaluator) Evaluate(_ context.Context, u *pipeline.User) (pipeline
 		return pipeline.Answer{}, pipeline.Errorf(pipeline.KindMissingID, "neither a user id nor a device id")
 	}
 	found := l.scratch.Get().(*localScratch)
+	u = l.members.tell(u, &found.member)
 	found.variants, found.differ = l.others.cmp.Append(found.variants[:0], found.differ[:0], u)
 	l.others.count(found.differ)
 	answer := pipeline.Answer{Variants: make([]pipeline.Variant, 0, len(found.variants)), At: clock()}
 	for _, v := range found.variants {
-		if v.Answered() {
+		if v.Answered() && (len(l.skipped) == 0 || !slices.Contains(l.skipped, v.FlagKey)) {
 			answer.Variants = append(answer.Variants, v.Variant)
 		}
 	}
@@ -95,11 +104,42 @@ func (l *localEvaluator) Evaluate(_ context.Context, u *pipeline.User) (pipeline
 func (l *localEvaluator) answerable() []string {
 	keys := map[string]bool{}
 	for _, v := range l.eng.Variants() {
-		if v.Answered() {
+		if v.Answered() && !slices.Contains(l.skipped, v.FlagKey) {
 			keys[v.FlagKey] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(keys))
+}
+
+// checkCohorts decides about flags whose cohorts neither a file nor the input knows. absent is what flags read and no
+// user has.
+func (l *localEvaluator) checkCohorts(con *console, o *snapshotOptions, found *findings, absent fields) (err error) {
+	l.skipped, err = o.cohorts.checkKnownCohorts(con, l.eng, o.flags, l.members, func(field string) bool {
+		return !slices.Contains(absent, field) || slices.ContainsFunc(found.columns, func(c sources.ColumnUse) bool {
+			return slices.Contains(strings.Split(c.Target, ", "), field)
+		})
+	})
+	return err
+}
+
+// readFields makes columns fields of the user whose names are those of fields that the flags read. It returns a usage
+// error for a field of --map that no flag reads, and that Amplitude does not know.
+func readFields(in *input, eng *engine.Engine) error {
+	var others []string
+	for _, field := range eng.Reads(nil) {
+		if !sources.IsKnownField(field) && sources.IsField(field) {
+			others = append(others, field)
+		}
+		if sources.IsField(field) && !strings.Contains(field, ".") {
+			in.options.Mapping.Fields = append(in.options.Mapping.Fields, field)
+		}
+	}
+	for _, field := range slices.Sorted(maps.Keys(in.options.Mapping.Map)) {
+		if !sources.IsKnownField(field) && !slices.Contains(others, field) {
+			return &exitError{sources.UnknownField(field, others...), exitUsage}
+		}
+	}
+	return nil
 }
 
 // warn says, once, what an evaluation on this machine cannot know of the current flags. absent is what they read and
@@ -108,11 +148,8 @@ func (l *localEvaluator) warn(con *console, flags, absent []string) {
 	known := func(prefix string) bool {
 		return !slices.ContainsFunc(absent, func(field string) bool { return strings.HasPrefix(field, prefix) })
 	}
-	var cohorts, ids, sticky, remote []string
+	var ids, sticky, remote []string
 	for _, u := range l.eng.Unknowable(flags) {
-		if u.Cohorts && !(known("cohort_ids") && known("group_cohort_ids.")) {
-			cohorts = append(cohorts, u.Flag)
-		}
 		if u.AmplitudeID && !known("amplitude_id") {
 			ids = append(ids, u.Flag)
 		}
@@ -127,7 +164,7 @@ func (l *localEvaluator) warn(con *console, flags, absent []string) {
 	for _, reason := range []struct {
 		flags []string
 		text  string
-	}{{cohorts, "cohorts"}, {ids, "Amplitude ids"}, {sticky, "sticky bucketing"}, {remote, "remote evaluation mode"}} {
+	}{{ids, "Amplitude ids"}, {sticky, "sticky bucketing"}, {remote, "remote evaluation mode"}} {
 		if len(reason.flags) > 0 {
 			unknown = append(unknown, fmt.Sprintf("%s (%s)", reason.text, text.List(reason.flags, 5)))
 		}

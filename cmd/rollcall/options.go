@@ -27,7 +27,8 @@ const maxRate = 1_000_000
 
 // snapshotOptions are the options of `rollcall snapshot` as they were given, and below what check made of them.
 type snapshotOptions struct {
-	server serverOptions
+	server  serverOptions
+	cohorts cohortOptions
 
 	inputFormat string
 	outs        []string
@@ -126,6 +127,7 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		// It says when to stop, and changes no answer: a run that goes on may have another one.
 		options.BoolVar(&o.server.strict, "strict", false, "refuse a server that may track, and flags that changed")
 	})
+	group(options, "Cohorts", func() { o.cohorts.defineEvaluation(options) })
 	group(options, "Requests", func() {
 		o.rate = defaultRate
 		options.Var((*rateOption)(o), "rate", "`N` requests/s at most; auto: find it; 0: no limit [100]")
@@ -235,7 +237,8 @@ func (o *snapshotOptions) check(ctx context.Context, inputs []string) error {
 		o.concurrency = defaultConcurrency(o.rate)
 	}
 	return errors.Join(o.checkOutputs(), o.checkFlags(ctx), o.checkLayout(), o.checkMapping(),
-		o.errLine.parse("--max-errors", o.maxErrors), o.checkCrossCheck(), o.server.check(o.local()))
+		o.errLine.parse("--max-errors", o.maxErrors), o.checkCrossCheck(), o.server.check(o.local()),
+		o.cohorts.check())
 }
 
 // The rates of --rate auto: where it starts, and what it never exceeds.

@@ -265,10 +265,22 @@ func (s *snapshotRun) prepare(args []string) error {
 	s.tuneMemory()
 	if s.local != nil {
 		s.absent = s.local.eng.Reads(s.o.flags)
+		if err := readFields(s.in, s.local.eng); err != nil {
+			return err
+		}
+	} else if s.remote.eng != nil {
+		if err := readFields(s.in, s.remote.eng); err != nil {
+			return err
+		}
 	}
 	s.setNonce()
 	if s.found, err = s.in.preflight(s.env.Soft, s.lookAt); err != nil {
 		return err
+	}
+	if s.local != nil {
+		if err := s.local.checkCohorts(s.con, s.o, s.found, s.absent); err != nil {
+			return err
+		}
 	}
 	s.completes = s.found.completes()
 	if err := s.o.errLine.check(s.found, s.in.total); err != nil {
@@ -750,6 +762,7 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 		stats = s.remote.Stats()
 	} else {
 		m.FlagConfigs, m.FlagSource = s.local.file, s.local.source
+		m.Cohorts = s.local.members.describe()
 	}
 	if message, hint := describeShortfall(s.o, &stats); message != "" {
 		s.con.Warn(message, hint)

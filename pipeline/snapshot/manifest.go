@@ -39,6 +39,9 @@ type Manifest struct {
 	// FlagSource says where flag configurations that were downloaded are from. nil: they were not.
 	FlagSource *FlagSource `json:"flag_source,omitempty"`
 
+	// Cohorts are those whose members files gave: the cohorts that the flags of a local run name, and carried ones.
+	Cohorts []Cohort `json:"cohorts,omitempty"`
+
 	// Caches counts the answers by what they say of caches. nil: --include cache was not given.
 	Caches *Caches `json:"caches,omitempty"`
 
@@ -72,6 +75,15 @@ type Manifest struct {
 	UnaskedFlags []string `json:"unasked_flags,omitempty"`
 
 	Warnings []string `json:"warnings"`
+}
+
+// Cohort is a cohort whose members a file gave.
+type Cohort struct {
+	ID           string `json:"id"`                      // what flags call it
+	Name         string `json:"name,omitempty"`          // what reports and rules call it, if that is not the id
+	Size         int64  `json:"size"`                    // how many members it has
+	LastModified int64  `json:"last_modified,omitempty"` // milliseconds since 1970, according to the file
+	SHA256       string `json:"sha256"`                  // of the file
 }
 
 // EngineSemantics returns which of Amplitude's engines the answers are of: "hosted" or "node".
