@@ -18,6 +18,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
+	"github.com/rollcall-cli/rollcall/sources"
 )
 
 // explainOptions are the options of `rollcall explain`: those of snapshot that say how to read an input and which
@@ -53,6 +54,9 @@ func (o *explainOptions) define(options *pflag.FlagSet) {
 		options.StringVar(&o.server.flagConfigs, "flag-configs", "",
 			"`FILE` flag configurations, or fetch, which downloads them")
 		share("flags", "flags-from", "semantics", "server", "key-file", "timeout", "allow-http")
+	})
+	group(options, "Cohorts", func() {
+		share("cohorts", "cohort", "cohort-id", "cohorts-column", "max-cohort-size")
 	})
 	group(options, "Other", func() {
 		options.StringVar(&o.format, "format", "text", "`F` text json [text]")
@@ -122,19 +126,16 @@ func (o *explainOptions) check(ctx context.Context, inputs []string) error {
 	if !slices.Contains([]string{"null", "empty"}, o.missing) {
 		return usageErrorf("--missing %q is not known: it is one of null empty", o.missing)
 	}
-	return errors.Join(o.checkFlags(ctx), o.checkMapping(), o.server.check(true))
+	return errors.Join(o.checkFlags(ctx), o.checkMapping(), o.server.check(true), o.cohorts.check())
 }
 
 func (o *explainOptions) run(env *env, con *console, inputs []string) error {
 	var row pipeline.Row
 	var err error
-	if o.row > 0 {
-		err = o.readRow(env, inputs, &row)
-	} else {
-		row.User, err = o.user()
-	}
-	if err != nil {
-		return err
+	if o.row == 0 {
+		if row.User, err = o.user(); err != nil {
+			return err
+		}
 	}
 	from := o.server.flagConfigs
 	var data []byte
@@ -166,9 +167,25 @@ func (o *explainOptions) run(env *env, con *console, inputs []string) error {
 		return err
 	}
 
+	var columns []sources.ColumnUse
+	if o.row > 0 {
+		if columns, err = o.readRow(env, eng, inputs, &row); err != nil {
+			return err
+		}
+	}
+	set, err := o.cohorts.load(env.Soft)
+	if err != nil {
+		return err
+	}
+	members := newMembership(set, eng.Cohorts(o.flags))
+	var scratch membershipScratch
+	row.User = *members.tell(&row.User, &scratch)
 	why := explained{RowNumber: row.Number, UserID: row.User.UserID, DeviceID: row.User.DeviceID, Flags: []explainedFlag{}}
 	unknown := map[string][]string{}
 	for _, u := range eng.Unknowable(o.flags) {
+		u.Cohorts = u.Cohorts && len(unknownCohorts(eng, []string{u.Flag}, members, func(field string) bool {
+			return hasField(&row.User, field) || hasTarget(columns, field)
+		})) > 0
 		unknown[u.Flag] = unknowns(u)
 	}
 	plan, err := eng.Plan(o.flags).Compare()
@@ -231,34 +248,38 @@ func (o *explainOptions) user() (pipeline.User, error) {
 }
 
 // readRow finds the row that --row names.
-func (o *explainOptions) readRow(env *env, inputs []string, row *pipeline.Row) error {
+func (o *explainOptions) readRow(env *env, eng *engine.Engine, inputs []string, row *pipeline.Row) ([]sources.ColumnUse,
+	error) {
 	in, err := openInput(env.Soft, env, &o.snapshotOptions, inputs, "")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer in.Close()
+	if err := readFields(in, eng); err != nil {
+		return nil, err
+	}
 	src, err := in.Open()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer src.Close() //nolint:errcheck // only read
 	last := int64(0)
 	for {
 		if err := env.Soft.Err(); err != nil {
-			return err
+			return nil, err
 		}
 		err := src.Next(row)
 		switch {
 		case errors.Is(err, io.EOF):
-			return pipeline.WithHint(fmt.Errorf("%s: there is no row %s; the last one is %s", text.List(inputs, 3),
+			return nil, pipeline.WithHint(fmt.Errorf("%s: there is no row %s; the last one is %s", text.List(inputs, 3),
 				text.Thousands(o.row), text.Thousands(last)),
 				"rows are numbered from 1, across files, without the header")
 		case err != nil:
-			return err
+			return nil, err
 		case row.Number == o.row && row.Err != nil:
-			return fmt.Errorf("row %s cannot be used (%s): %s", text.Thousands(o.row), row.Err.Kind, text.Clean(row.Err.Message))
+			return nil, fmt.Errorf("row %s cannot be used (%s): %s", text.Thousands(o.row), row.Err.Kind, text.Clean(row.Err.Message))
 		case row.Number == o.row:
-			return nil
+			return src.Columns(), nil
 		}
 		last = max(last, row.Number)
 	}

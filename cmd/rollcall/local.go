@@ -66,11 +66,10 @@ func newLocal(s *snapshotRun) (*localEvaluator, error) {
 	if l.others, err = newDisagreements(l.eng, l.plan); err != nil {
 		return nil, err
 	}
-	set, err := o.cohorts.load(s.env.Soft)
-	if err != nil {
+	if err := s.loadCohorts(l.eng); err != nil {
 		return nil, err
 	}
-	l.members = newMembership(set, l.eng.Cohorts(o.flags))
+	l.members = newMembership(s.cohorts, l.eng.Cohorts(o.flags))
 	l.scratch.New = func() any { return new(localScratch) }
 	sum := sha256.Sum256(l.configs)
 	l.file = &snapshot.File{Path: o.server.flagConfigs, Bytes: int64(len(l.configs)), Rows: int64(len(l.eng.Flags())),
@@ -115,11 +114,16 @@ func (l *localEvaluator) answerable() []string {
 // user has.
 func (l *localEvaluator) checkCohorts(con *console, o *snapshotOptions, found *findings, absent fields) (err error) {
 	l.skipped, err = o.cohorts.checkKnownCohorts(con, l.eng, o.flags, l.members, func(field string) bool {
-		return !slices.Contains(absent, field) || slices.ContainsFunc(found.columns, func(c sources.ColumnUse) bool {
-			return slices.Contains(strings.Split(c.Target, ", "), field)
-		})
+		return !slices.Contains(absent, field) || hasTarget(found.columns, field)
 	})
 	return err
+}
+
+// hasTarget reports whether a column is used as that field.
+func hasTarget(columns []sources.ColumnUse, field string) bool {
+	return slices.ContainsFunc(columns, func(c sources.ColumnUse) bool {
+		return slices.Contains(strings.Split(c.Target, ", "), field)
+	})
 }
 
 // readFields makes columns fields of the user whose names are those of fields that the flags read. It returns a usage

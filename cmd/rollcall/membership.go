@@ -88,10 +88,20 @@ func (m *membership) tell(u *pipeline.User, s *membershipScratch) *pipeline.User
 	return &s.user
 }
 
-// describe is what the manifest says of the cohorts.
-func (m *membership) describe() (list []snapshot.Cohort) {
-	if m != nil {
-		for _, c := range m.cohorts {
+// loadCohorts reads the cohorts that the options give, and finds those that are carried. eng is what evaluates in this
+// process; nil if nothing does.
+func (s *snapshotRun) loadCohorts(eng *engine.Engine) (err error) {
+	if s.cohorts, err = s.o.cohorts.load(s.env.Soft); err != nil {
+		return err
+	}
+	return s.o.findCarried(s.cohorts)
+}
+
+// describeCohorts is what the manifest says of the cohorts that the run used.
+func (s *snapshotRun) describeCohorts() (list []snapshot.Cohort) {
+	for _, c := range s.cohorts.All() {
+		if slices.ContainsFunc(s.o.carriedCohorts, func(carried carriedCohort) bool { return carried.cohort == c }) ||
+			s.local != nil && s.local.members != nil && slices.Contains(s.local.members.cohorts, c) {
 			list = append(list, describeCohort(c))
 		}
 	}
@@ -113,11 +123,10 @@ const (
 	unknownSkip  = "skip"
 )
 
-// checkKnownCohorts decides about flags that name cohorts of which nobody knows the members: neither m, nor the input,
-// which has the fields that has reports. It returns the flags that are to be left unanswered.
-func (o *cohortOptions) checkKnownCohorts(con *console, eng *engine.Engine, flags []string, m *membership,
-	has func(field string) bool) (skipped []string, err error) {
-	var unknown []engine.CohortUse
+// unknownCohorts returns the cohorts that flags name and whose members nobody knows: neither m, nor the input, which has
+// the fields that has reports.
+func unknownCohorts(eng *engine.Engine, flags []string, m *membership, has func(field string) bool) (
+	unknown []engine.CohortUse) {
 	for _, use := range eng.Cohorts(flags) {
 		field := cohortField
 		if use.GroupType != "" {
@@ -127,11 +136,19 @@ func (o *cohortOptions) checkKnownCohorts(con *console, eng *engine.Engine, flag
 			unknown = append(unknown, use)
 		}
 	}
+	return unknown
+}
+
+// checkKnownCohorts decides about flags that name cohorts of which nobody knows the members. It returns the flags that
+// are to be left unanswered.
+func (o *cohortOptions) checkKnownCohorts(con *console, eng *engine.Engine, flags []string, m *membership,
+	has func(field string) bool) (skipped []string, err error) {
+	unknown := unknownCohorts(eng, flags, m, has)
 	if len(unknown) == 0 {
 		return nil, nil
 	}
 	var names []string
-	column := cohortField
+	column := cohortField // a column that would say it
 	for _, use := range unknown {
 		name := "flag " + use.Flag + " names cohort " + use.ID
 		if use.GroupType != "" {

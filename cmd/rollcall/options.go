@@ -80,6 +80,8 @@ type snapshotOptions struct {
 	crossCheckSeed  int64 // 0: a random one
 	maxDisagreement string
 
+	carriedCohorts []carriedCohort // of carry
+
 	flags    []string // what is asked for, in order; nil: all
 	comma    rune     // the delimiter; 0: the format's own
 	mapped   sources.Mapping
@@ -109,7 +111,7 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.StringVar(&o.layout, "layout", "long", "`MODE` long: a row a user and flag; wide: a row a user [long]")
 		defineList(options, &o.include, "include", "`A,..` cache; long: metadata evaluation_id value; wide payload")
 		options.StringVar(&o.columnNames, "column-names", "keep", "`MODE` snake: names that BigQuery takes [keep]")
-		defineList(options, &o.carry, "carry", "`COL,..` input columns to copy to the output")
+		defineList(options, &o.carry, "carry", "`COL,..` input columns to copy to the output; cohort.NAME")
 		options.StringVar(&o.formulas, "csv-formulas", "keep", "`MODE` escape: ' before what a spreadsheet runs [keep]")
 		options.StringVar(&o.summary, "summary", "", "`FILE` .json: users and shares of each flag and variant")
 		options.BoolVar(&o.overwrite, "overwrite", false, "replace existing outputs; they keep mode and owner")
@@ -455,7 +457,7 @@ func (o *snapshotOptions) checkMapping() error {
 	if err != nil {
 		return &exitError{err, exitUsage}
 	}
-	m.Trim, m.MissingEmpty, m.Carry = o.trim, o.missing == "empty", o.carry
+	m.Trim, m.MissingEmpty, m.Carry = o.trim, o.missing == "empty", o.splitCarry()
 	o.mapped = m
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/cohort"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
@@ -107,6 +108,7 @@ type preflight struct {
 	remote     *connection     // who is asked; nil: nobody is
 	local      *localEvaluator // what evaluates in this process instead
 	cross      *crossCheck     // with which the local answers are compared; nil: with none
+	cohorts    *cohort.Set     // that files give
 	others     *disagreements  // of Amplitude's engines, where the answers are made in this process
 	found      *findings
 	absent     fields              // what the flags read and no user has
@@ -244,6 +246,9 @@ func (s *snapshotRun) prepare(args []string) error {
 	if s.o.local() {
 		s.local, err = newLocal(s)
 	} else {
+		if err := s.loadCohorts(nil); err != nil {
+			return err
+		}
 		s.remote, err = s.o.server.dial(s.env, s.con, s.o.clientConfig())
 	}
 	if err != nil {
@@ -517,7 +522,7 @@ func (s *snapshotRun) createOutputs(carry []pipeline.Column) error {
 func (s *snapshotRun) evaluate() error {
 	s.warnUnfinished()
 	s.warnOfInput(s.found, s.absent)
-	if err := s.createOutputs(s.found.carry); err != nil {
+	if err := s.createOutputs(s.o.carryColumns(s.found.carry)); err != nil {
 		return err
 	}
 	if err := s.tryFiles(); err != nil {
@@ -547,7 +552,7 @@ func (s *snapshotRun) runPipeline() error {
 		return err
 	}
 	defer src.Close() //nolint:errcheck // only read
-	rows := s.in.Select(src)
+	rows := s.o.carryCohorts(s.in.Select(src))
 	s.tally = snapshot.NewTally(s.o.flags)
 	if s.local != nil && s.o.flags == nil {
 		s.tally = snapshot.NewTally(s.local.answerable())
@@ -762,8 +767,8 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 		stats = s.remote.Stats()
 	} else {
 		m.FlagConfigs, m.FlagSource = s.local.file, s.local.source
-		m.Cohorts = s.local.members.describe()
 	}
+	m.Cohorts = s.describeCohorts()
 	if message, hint := describeShortfall(s.o, &stats); message != "" {
 		s.con.Warn(message, hint)
 	}
