@@ -196,7 +196,8 @@ func (r *run) write(tb testing.TB, folder string) string {
 		add("a."+format, out, err, outcomesOf(format))
 	}
 	name := "a.errors." + r.errors
-	out, err := sinks.CreateErrors(filepath.Join(folder, name), sinks.Spec{RunID: "r1", Version: "1", Meta: spec.Meta})
+	out, err := sinks.CreateErrors(filepath.Join(folder, name), sinks.Spec{RunID: "r1", Version: "1", Meta: spec.Meta,
+		EscapeFormulas: spec.EscapeFormulas})
 	add(name, out, err, outcomesOf("errors"))
 	if r.edit != nil {
 		r.edit(m)
