@@ -55,9 +55,9 @@ func (c *coverage) countDeployment(d *deployment, probes map[string]probe, ev *e
 	}
 }
 
-// countRules adds, for each of the nine rules, the probed pairs on which the hosted reference answers differently without
-// the rule: for how many the condition holds with it, and for how many it does not. The last row counts the pairs on
-// which it answers differently without all of them, as the npm engine does.
+// countRules adds, for each of the nine rules, the probed pairs on which the hosted reference answers differently
+// without the rule: for how many the condition holds with it, and for how many it does not. The last row counts the
+// pairs on which it answers differently without all of them, as the npm engine does.
 func (c *coverage) countRules(r *response) {
 	for i := range r.Rules {
 		c.rules[i][0] += r.Rules[i][0]

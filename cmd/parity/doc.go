@@ -2,9 +2,9 @@
 //
 //	go run ./cmd/parity [-pairs N] [-seed S] [-semantics hosted,node] [-modules DIR] [-vectors FILE]
 //
-// The reference of the node semantics is Amplitude's npm engine itself. That of the hosted semantics is hosted.js: npm's
-// engine with the nine rules on top (see the doc.go of package engine), written from what is known of the hosted engine
-// and independently of package engine. Before a run, it has to give all the answers that were recorded from Amplitude's
+// The reference of the node semantics is Amplitude's npm engine itself. That of the hosted semantics is hosted.js:
+// npm's engine with the nine rules on top (see the doc.go of package engine), written from what is known of the hosted
+// engine and independently of package engine. Before a run, it has to give all the answers that were recorded from Amplitude's
 // Kotlin engine.
 //
 // In the order of the files:

@@ -32,7 +32,8 @@ function parseJSON(text, lenient) {
     const inner = text.slice(begin + 1, at - 1);
     if (!/[\\\0-\x1f]/.test(inner)) return inner;
     const raw = text.slice(begin, at);
-    return JSON.parse(lenient ? raw.replace(/[\0-\x1f]/g, (c) => '\\u00' + c.charCodeAt(0).toString(16).padStart(2, '0')) : raw);
+    const escape = (c) => '\\u00' + c.charCodeAt(0).toString(16).padStart(2, '0');
+    return JSON.parse(lenient ? raw.replace(/[\0-\x1f]/g, escape) : raw);
   }
   function word() {
     const begin = at;
@@ -181,7 +182,8 @@ function compareDoubles(a, b) {
 class HostedVersion {
   static parse(text) {
     const id = '(?:0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)';
-    const m = new RegExp(`^([0-9]+)\\.([0-9]+)(?:\\.([0-9]+)(?:-(${id}(?:\\.${id})*))?(?:\\+[0-9a-zA-Z-]+(?:\\.[0-9a-zA-Z-]+)*)?)?$`).exec(text);
+    const prerelease = `(?:-(${id}(?:\\.${id})*))?`, build = '(?:\\+[0-9a-zA-Z-]+(?:\\.[0-9a-zA-Z-]+)*)?';
+    const m = new RegExp(`^([0-9]+)\\.([0-9]+)(?:\\.([0-9]+)${prerelease}${build})?$`).exec(text);
     if (!m || m[1] > 2147483647 || m[2] > 2147483647) return undefined;
     const v = new HostedVersion();
     v.numbers = [Number(m[1]), Number(m[2]), m[3] > 2147483647 ? 0 : Number(m[3] || 0)];
@@ -244,9 +246,8 @@ class JavaPattern {
   constructor(pattern) {
     if (/[\ud800-\udfff]/u.test(pattern)) throw new Unknown('half of a surrogate pair');
     // Java puts the quoted text where it stands, and so completes what is before it: \x0\Qa is \x0a.
-    if (/(?:\\(?:x[0-9a-fA-F]?|x\{[^}]*|u[0-9a-fA-F]{0,3}|0[0-7]{0,2}|[cpPk]|[pP]\{[^}]*)|\{[0-9,]*|\(\?[a-zA-Z<-]*[a-zA-Z0-9]*)\\Q/.test(pattern)) {
-      throw new Unknown('quoted part of an escape');
-    }
+    if (/\\(?:x[0-9a-fA-F]?|[xpP]\{[^}]*|u[0-9a-fA-F]{0,3}|0[0-7]{0,2}|[cpPk])\\Q/.test(pattern) ||
+      /(?:\{[0-9,]*|\(\?[a-zA-Z<-]*[a-zA-Z0-9]*)\\Q/.test(pattern)) throw new Unknown('quoted part of an escape');
     this.p = unquote(pattern);
     this.at = 0;
     this.flags = { i: false, m: false, s: false };
@@ -450,8 +451,8 @@ class JavaPattern {
       if (name === '') throw new InvalidPattern('empty property');
     } else if (!categories.test(name)) throw new InvalidPattern('property');
     if (this.flags.i && /^(?:L[ult]|Lower|Upper)$/.test(name)) throw new Unknown('case of a property');
-    const set = Object.hasOwn(posixClasses, name) ? posixClasses[name] : categories.test(name) ? `\\p{${name}}` : undefined;
-    if (set === undefined) throw new Unknown('property ' + name);
+    if (!Object.hasOwn(posixClasses, name) && !categories.test(name)) throw new Unknown('property ' + name);
+    const set = Object.hasOwn(posixClasses, name) ? posixClasses[name] : `\\p{${name}}`;
     return negated ? `[^${set}]` : set;
   }
   characterClass() { // after the [
@@ -542,7 +543,8 @@ function selectHosted(target, selector, rule9) {
   for (let i = 0; i < selector.length; i++) {
     if (!selector[i] || v === null || typeof v !== 'object' || v instanceof JSONNumber) return undefined;
     if (rule9 && Array.isArray(v)) return undefined;
-    if (rule9 && i === 2 && selector[0] === 'result' && !['key', 'value', 'metadata'].includes(selector[2])) return undefined;
+    const ofResult = rule9 && i === 2 && selector[0] === 'result';
+    if (ofResult && !['key', 'value', 'metadata'].includes(selector[2])) return undefined;
     if (!Object.hasOwn(v, selector[i])) return undefined;
     v = v[selector[i]];
   }
@@ -555,7 +557,8 @@ function stringifyHosted(v, rule4) {
   if (v instanceof JSONNumber) return rule4 ? spellNumber(v.literal) : JSON.stringify(Number(v.literal));
   if (Array.isArray(v)) return '[' + v.map((e) => stringifyHosted(e, rule4)).join(',') + ']';
   if (typeof v !== 'object') return JSON.stringify(v);
-  return '{' + (v[nameOrder] || Object.keys(v)).map((name) => JSON.stringify(name) + ':' + stringifyHosted(v[name], rule4)).join(',') + '}';
+  const member = (name) => JSON.stringify(name) + ':' + stringifyHosted(v[name], rule4);
+  return '{' + (v[nameOrder] || Object.keys(v)).map(member).join(',') + '}';
 }
 
 // makeHostedContext is convertUserToEvaluationContext; by rule 9 only a list of texts is a group.
@@ -601,7 +604,8 @@ function makeHostedEngine(core, rules) {
     }
     // checkSelector: results are not objects of JSON, so nobody can say what their text is; and one may be unknown.
     checkSelector(selector) {
-      if (r9 && selector[0] === 'result' && (selector.length < 3 || this.unknown.has(selector[1]))) throw new Unknown('result');
+      if (!r9 || selector[0] !== 'result') return;
+      if (selector.length < 3 || this.unknown.has(selector[1])) throw new Unknown('result');
     }
     makeContext(user) { return makeHostedContext(user, r9); }
     matchCondition(target, condition) {
@@ -641,12 +645,15 @@ function makeHostedEngine(core, rules) {
       list = list.map((e) => this.coerceString(e)).filter((s) => s !== undefined && (r6 || s !== ''));
       return r8 ? [...new Set(list)] : list;
     }
-    matchesSetContainsAll(list, values) { return super.matchesSetContainsAll(list, r8 ? [...new Set(values)] : values); }
+    matchesSetContainsAll(list, values) {
+      return super.matchesSetContainsAll(list, r8 ? [...new Set(values)] : values);
+    }
     matchesComparable(text, op, values, transform, compare) {
       const isVersion = op.startsWith('version');
       if (isVersion ? !r5 : !r3) return super.matchesComparable(text, op, values, transform, compare);
       if (isVersion) return super.matchesComparable(text, op, values, (s) => HostedVersion.parse(s), compare);
-      return super.matchesComparable(text, op, values, parseJavaDouble, (a, op, b) => this.comparator(compareDoubles(a, b), op, 0));
+      return super.matchesComparable(text, op, values, parseJavaDouble,
+        (a, op, b) => this.comparator(compareDoubles(a, b), op, 0));
     }
     matchesRegex(text, values) {
       return r2 ? values.some((pattern) => matchesJavaPattern(pattern, text)) : super.matchesRegex(text, values);

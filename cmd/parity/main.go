@@ -70,7 +70,8 @@ type firstDifference struct {
 
 // compareAll compares until it has that many pairs, or a difference. When it returns, no request to the reference is
 // pending.
-func compareAll(ref reference, semantics engine.Semantics, pairs int, seed uint64) (*coverage, *firstDifference, error) {
+func compareAll(ref reference, semantics engine.Semantics, pairs int, seed uint64) (*coverage, *firstDifference,
+	error) {
 	type asked struct {
 		number uint64
 		d      *deployment

@@ -136,8 +136,12 @@ function checkVectors({ users, cases }) {
 function write(text) {
   for (let rest = Buffer.from(text); rest.length > 0;) rest = rest.subarray(fs.writeSync(1, rest));
 }
-write(JSON.stringify({ core: load('experiment-core/package.json').version, server: load('experiment-node-server/package.json').version,
-  node: process.version, vectors: hosted ? checkVectors(parseJSON(fs.readFileSync(process.argv[3], 'utf8'))) : undefined }) + '\n');
+write(JSON.stringify({
+  core: load('experiment-core/package.json').version,
+  server: load('experiment-node-server/package.json').version,
+  node: process.version,
+  vectors: hosted ? checkVectors(parseJSON(fs.readFileSync(process.argv[3], 'utf8'))) : undefined,
+}) + '\n');
 const chunk = Buffer.alloc(1 << 20);
 let rest = [];
 for (let n; (n = fs.readSync(0, chunk)) > 0;) {
