@@ -160,7 +160,7 @@ func (o *cohortOptions) checkKnownCohorts(con *console, eng *engine.Engine, flag
 	switch o.unknown {
 	case unknownEmpty:
 		con.Warn("cohorts whose members are not known count as empty: "+text.List(names, 5),
-			"--cohorts DIR or --cohorts fetch gives their members")
+			"--cohorts DIR or --cohort NAME=FILE gives their members")
 		return nil, nil
 	case unknownSkip:
 		names := map[string]bool{}
@@ -173,6 +173,5 @@ func (o *cohortOptions) checkKnownCohorts(con *console, eng *engine.Engine, flag
 		return skipped, nil
 	}
 	return nil, pipeline.WithHint(usageErrorf("cohorts whose members are not known: %s", text.List(names, 5)),
-		"--cohorts DIR reads the members from files, and --cohorts fetch downloads them; a column "+column+
-			" says it of each user; --unknown-cohorts empty takes them as empty, skip leaves such flags unanswered")
+		"--cohorts DIR or --cohort NAME=FILE gives the members; a column "+column+" says it of each user; --unknown-cohorts empty takes them as empty, skip leaves such flags unanswered")
 }
