@@ -14,7 +14,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 )
 
-// missingOptions say where the ids of the members go whom no snapshot has.
+// missingOptions say where the ids of the members who are in no snapshot go.
 type missingOptions struct {
 	file string
 }

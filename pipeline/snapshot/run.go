@@ -230,8 +230,10 @@ func (r *Run) findUnchanged(ctx context.Context, want File) (string, error) {
 
 // EachFailed calls each for every error record of the run, in the order of the file, until it returns false. userID may
 // be empty, and is valid until each returns. values are those that the user's original row has in these columns, by
-// their names in the input; null where the row lacks one. They are nil where the record has no original row that could be decoded, and where no columns are named.
-func (r *Run) EachFailed(columns []string, each func(number int64, userID []byte, values []pipeline.Value) bool) (err error) {
+// their names in the input; null where the row lacks one. They are nil where the record has no original row
+// that could be decoded, and where no columns are named.
+func (r *Run) EachFailed(columns []string,
+	each func(number int64, userID []byte, values []pipeline.Value) bool) (err error) {
 	if r.ErrorRecords == "" {
 		return errors.New("the file of the error records is not known")
 	}

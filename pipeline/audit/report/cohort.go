@@ -154,7 +154,8 @@ func (a *analysis) newCohortFlag(w *flagWork, dimension int, places []int32) Coh
 
 // FoundText says how many of the members are among the users.
 func (c *Cohort) FoundText() string {
-	said := fmt.Sprintf("%s of %s found among the users", text.Thousands(c.Found), text.CountIs(c.Members, "member", "is", "are"))
+	said := fmt.Sprintf("%s of %s found among the users", text.Thousands(c.Found),
+		text.CountIs(c.Members, "member", "is", "are"))
 	if c.Failed > 0 {
 		said += fmt.Sprintf(", %s failed", text.Thousands(c.Failed))
 	}

@@ -70,7 +70,8 @@ func TestCohorts(t *testing.T) {
 				t.Errorf("without --by: columns %v, slices %v; want none", r.Columns, r.Flags[0].Slices)
 			}
 			got := r.Cohorts[1]
-			want := report.Cohort{Name: "vip", File: set.Get("vip").Path, SHA256: set.Get("vip").SHA256, Named: true, Members: 6, Found: 4, Failed: 1, Missing: 1,
+			want := report.Cohort{Name: "vip", File: set.Get("vip").Path, SHA256: set.Get("vip").SHA256, Named: true,
+				Members: 6, Found: 4, Failed: 1, Missing: 1,
 				Users: 4, Flags: []report.CohortFlag{
 					{Flag: "one", Assigned: 4, Exposed: 2, Everybody: 1, Variants: []report.CohortVariant{
 						{Variant: "control", Users: 2, OfUsers: 0.5, Everybody: 48. / 99},
