@@ -103,7 +103,8 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
 					return err
 				}
 				config.Cohort = func(id string) *evalserver.Cohort { return served[id] }
-				config.AddCohorts = func(u *pipeline.User) { addCohorts(set, u) }
+				members := &membership{cohorts: set.All()} // of all: flags may be edited
+				config.AddCohorts = func(u *pipeline.User) { *u = *members.tell(u, &membershipScratch{}) }
 			} else {
 				warnOfCohorts(eng, con)
 			}

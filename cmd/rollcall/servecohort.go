@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
-	"slices"
-	"strings"
 
-	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/cohort"
 	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
 )
@@ -51,39 +48,4 @@ func eachMember(ctx context.Context, c *cohort.Cohort, yield func(string) error)
 		err = errCohortChanged
 	}
 	return err
-}
-
-// addCohorts sets in which of the cohorts a user is. What the request says of other cohorts stays. As with Amplitude's
-// clients, users who have only a device id are in none.
-func addCohorts(set *cohort.Set, u *pipeline.User) {
-	if u.UserID == "" {
-		return
-	}
-	const field = "cohort_ids"
-	i, sent := slices.BinarySearchFunc(u.Context, field, func(m pipeline.Member, name string) int {
-		return strings.Compare(m.Name, name)
-	})
-	var ids []pipeline.Member
-	if sent {
-		v := u.Context[i].Value
-		if v.Kind == pipeline.String {
-			v, _ = pipeline.ParseJSON(v.Text) // what is not a list names no cohort
-		}
-		if v.Kind == pipeline.List {
-			ids = slices.DeleteFunc(v.Members, func(m pipeline.Member) bool {
-				return slices.ContainsFunc(set.All(), func(c *cohort.Cohort) bool { return c.ID == m.Value.Text })
-			})
-		}
-	}
-	for _, c := range set.All() {
-		if _, ok := c.Lookup([]byte(u.UserID)); ok {
-			ids = append(ids, pipeline.Member{Value: pipeline.StringValue(c.ID)})
-		}
-	}
-	list := pipeline.Member{Name: field, Value: pipeline.Value{Kind: pipeline.List, Members: ids}}
-	if sent {
-		u.Context[i] = list
-	} else {
-		u.Context = slices.Insert(u.Context, i, list)
-	}
 }
