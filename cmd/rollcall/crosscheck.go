@@ -161,13 +161,13 @@ func (f sinkFunc) Close() error { return nil }
 
 // compare compares the answers for all users of the sample, and explains what differs. after are the flags as the API
 // has them now.
-func (c *crossCheck) compare(configs []byte, after pipeline.FlagVersions) {
+func (c *crossCheck) compare(local *localEvaluator, after pipeline.FlagVersions) {
 	r := &c.result
 	*r = snapshot.CrossCheck{Server: c.conn.base, Seed: c.seed, Asked: int64(len(c.sample)), File: c.o.crossCheckFile()}
 	for _, flag := range c.flags() {
 		r.Flags = append(r.Flags, snapshot.CrossCheckFlag{Flag: flag})
 	}
-	x := newExplainer(c.eng, configs, after)
+	x := newExplainer(local, after)
 	var file bytes.Buffer
 	lines := json.NewEncoder(&file)
 	lines.SetEscapeHTML(false)
@@ -290,6 +290,8 @@ type explainer struct {
 	after   map[string]pipeline.FlagVersion // of the API; nil: not known
 	flags   map[string]*flagReads
 	found   []*engine.Variant
+	members *membership // of the cohorts that files give
+	member  membershipScratch
 }
 
 // flagReads is what the answer for a flag depends on.
@@ -300,8 +302,9 @@ type flagReads struct {
 	unsupported bool
 }
 
-func newExplainer(eng *engine.Engine, configs []byte, after pipeline.FlagVersions) *explainer {
-	x := &explainer{eng: eng, configs: configs, after: after.Flags, flags: map[string]*flagReads{}}
+func newExplainer(l *localEvaluator, after pipeline.FlagVersions) *explainer {
+	eng, configs := l.eng, l.configs
+	x := &explainer{eng: eng, configs: configs, after: after.Flags, flags: map[string]*flagReads{}, members: l.members}
 	semantics := engine.Node
 	if eng.Semantics() == engine.Node {
 		semantics = engine.Hosted
@@ -372,7 +375,7 @@ func (x *explainer) read(flag string) *flagReads {
 
 // answerOther evaluates a flag with the other semantics; nil: the user gets no variant.
 func (x *explainer) answerOther(u *pipeline.User, flag string) *pipeline.Variant {
-	x.found = x.other.Append(x.found[:0], u)
+	x.found = x.other.Append(x.found[:0], x.members.tell(u, &x.member))
 	for _, v := range x.found {
 		if v.FlagKey == flag && v.Answered() {
 			return &v.Variant
@@ -420,7 +423,7 @@ func (s *snapshotRun) finishCrossCheck() error {
 	if after.Flags == nil {
 		after = s.downloadFlagVersions(nil, flagsTime, true)
 	}
-	c.compare(s.local.configs, after)
+	c.compare(s.local, after)
 	r := &c.result
 	if r.Failed > 0 {
 		s.con.Warn(fmt.Sprintf("cross-check: the API did not answer %s of %s", text.Thousands(r.Failed),
