@@ -30,6 +30,8 @@ type serverOptions struct {
 	strict          bool
 	timeout         time.Duration
 
+	addCohorts func(u *pipeline.User) // for embedded: tells a user's cohorts; nil: only the request does
+
 	configs []byte           // see readConfigs
 	dialed  amplitude.Config // of the last client, for others that ask the same server; see dial
 }
@@ -230,7 +232,7 @@ func (o *serverOptions) startEmbedded(ctx context.Context, flags []string, con *
 	if err != nil {
 		return nil, nil, err
 	}
-	server, err := evalserver.Start("127.0.0.1:0", evalserver.New(eng, evalserver.Config{}))
+	server, err := evalserver.Start("127.0.0.1:0", evalserver.New(eng, evalserver.Config{AddCohorts: o.addCohorts}))
 	return server, eng, err
 }
 
