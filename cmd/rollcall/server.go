@@ -11,6 +11,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/cohort"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
@@ -30,7 +31,7 @@ type serverOptions struct {
 	strict          bool
 	timeout         time.Duration
 
-	addCohorts func(u *pipeline.User) // for embedded: tells a user's cohorts; nil: only the request does
+	cohorts *cohort.Set // of the embedded server
 
 	configs []byte           // see readConfigs
 	dialed  amplitude.Config // of the last client, for others that ask the same server; see dial
@@ -232,7 +233,10 @@ func (o *serverOptions) startEmbedded(ctx context.Context, flags []string, con *
 	if err != nil {
 		return nil, nil, err
 	}
-	server, err := evalserver.Start("127.0.0.1:0", evalserver.New(eng, evalserver.Config{AddCohorts: o.addCohorts}))
+	members := newMembership(o.cohorts, eng.Cohorts(nil))
+	server, err := evalserver.Start("127.0.0.1:0", evalserver.New(eng, evalserver.Config{
+		AddCohorts: func(u *pipeline.User) { *u = *members.tell(u, &membershipScratch{}) },
+	}))
 	return server, eng, err
 }
 

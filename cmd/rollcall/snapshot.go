@@ -249,9 +249,7 @@ func (s *snapshotRun) prepare(args []string) error {
 		if err := s.loadCohorts(nil); err != nil {
 			return err
 		}
-		if s.o.cohorts.given() {
-			s.o.server.addCohorts = func(u *pipeline.User) { addCohorts(s.cohorts, u) }
-		}
+		s.o.server.cohorts = s.cohorts
 		s.remote, err = s.o.server.dial(s.env, s.con, s.o.clientConfig())
 	}
 	if err != nil {
