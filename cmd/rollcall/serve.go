@@ -103,8 +103,7 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
 					return err
 				}
 				config.Cohort = func(id string) *evalserver.Cohort { return served[id] }
-				members := &membership{cohorts: set.All()} // of all: flags may be edited
-				config.AddCohorts = func(u *pipeline.User) { *u = *members.tell(u, &membershipScratch{}) }
+				config.AddCohorts = func(u *pipeline.User) { addCohorts(set, u) }
 			} else {
 				warnOfCohorts(eng, con)
 			}
