@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"slices"
 	"strings"
 
@@ -21,6 +22,11 @@ type cohortOptions struct {
 	// For evaluation; see defineEvaluation.
 	maxSize int
 	unknown string
+
+	// For --cohorts fetch; see defineFetch.
+	canFetch              bool
+	apiKeyFile, secretKey string
+	fetched               map[string]string // files by name
 }
 
 func (o *cohortOptions) define(options *pflag.FlagSet) {
@@ -36,6 +42,18 @@ func (o *cohortOptions) defineEvaluation(options *pflag.FlagSet) {
 	options.IntVar(&o.maxSize, "max-cohort-size", cohort.DefaultMaxSize, "`N` members of a cohort at most [50000000]")
 	options.StringVar(&o.unknown, "unknown-cohorts", unknownFail, "`MODE` fail; empty: no members; skip: the flag [fail]")
 }
+
+// defineFetch adds the options of a command that downloads cohorts. It includes those of defineEvaluation.
+func (o *cohortOptions) defineFetch(options *pflag.FlagSet) {
+	o.canFetch = true
+	o.defineEvaluation(options)
+	options.StringVar(&o.apiKeyFile, "api-key-file", "", "`FILE` for fetch: the project's key [$"+apiKeyVariable+"]")
+	options.StringVar(&o.secretKey, "secret-key-file", "", "`FILE` for fetch [$"+secretKeyVariable+"]")
+	options.Lookup("cohorts").Usage = "`DIR|fetch` a file for each cohort: NAME.csv .txt .json .parquet"
+}
+
+// fetches reports whether cohorts are to be downloaded.
+func (o *cohortOptions) fetches() bool { return o.canFetch && o.dir == "fetch" }
 
 // check finds what is wrong without reading anything.
 func (o *cohortOptions) check() error {
@@ -61,6 +79,16 @@ func (o *cohortOptions) load(ctx context.Context) (*cohort.Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	dir := o.dir
+	switch {
+	case o.fetches():
+		dir = ""
+	case dir == "fetch":
+		if _, err := os.Stat(dir); err != nil {
+			return nil, pipeline.WithHint(usageErrorf("--cohorts fetch is for `rollcall snapshot`"),
+				"it keeps them in OUT.cohorts: --cohorts OUT.cohorts reads them")
+		}
+	}
 	if !o.given() {
 		if o.column != "" || ids != nil {
 			return nil, pipeline.WithHint(usageErrorf("--cohort-id and --cohorts-column need cohorts"),
@@ -68,8 +96,17 @@ func (o *cohortOptions) load(ctx context.Context) (*cohort.Set, error) {
 		}
 		return nil, nil
 	}
+	for name, path := range o.fetched {
+		if files[name] != "" {
+			return nil, usageErrorf("--cohort %s names a file, and --cohorts fetch downloads it", name)
+		}
+		if files == nil {
+			files = map[string]string{}
+		}
+		files[name] = path
+	}
 	return await(ctx, func() (*cohort.Set, error) {
-		return cohort.Load(ctx, cohort.Options{Dir: o.dir, Files: files, IDs: ids, Column: o.column, MaxSize: o.maxSize})
+		return cohort.Load(ctx, cohort.Options{Dir: dir, Files: files, IDs: ids, Column: o.column, MaxSize: o.maxSize})
 	})
 }
 

@@ -131,6 +131,8 @@ var freeOptions = map[string]string{
 	"flags-from":       "bound as the list of flags",
 	"flag-configs":     "bound by its content",
 	"skip-unsupported": "without it, a flag that it leaves out ends the run before it begins",
+	"api-key-file":     "of cohorts, which are bound by the run's manifest",
+	"secret-key-file":  "of cohorts, too",
 	"key-file":         "bound by the key; --accept-new-key lets another one resume",
 	"accept-new-key":   "it is what lets such a run resume",
 

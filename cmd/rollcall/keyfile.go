@@ -15,26 +15,26 @@ import (
 // credentialsVariable is the directory in which systemd gives a service its credentials (LoadCredential=NAME:FILE).
 const credentialsVariable = "CREDENTIALS_DIRECTORY"
 
-// keyPath is the file that --key-file names. A name without a directory is that of a credential of systemd, if there is
+// keyPath is the file that an option such as --key-file names. A name without a directory is that of a credential of systemd, if there is
 // one.
-func (o *serverOptions) keyPath(env *env) string {
+func keyPath(env *env, file string) string {
 	dir, _ := env.LookupEnv(credentialsVariable)
-	if dir == "" || strings.ContainsRune(o.keyFile, filepath.Separator) {
-		return o.keyFile
+	if dir == "" || strings.ContainsRune(file, filepath.Separator) {
+		return file
 	}
-	path := filepath.Join(dir, o.keyFile)
+	path := filepath.Join(dir, file)
 	if _, err := os.Stat(path); err != nil {
-		return o.keyFile
+		return file
 	}
 	return path
 }
 
 // checkKeyFile refuses a key file that others may have changed, and one that others can read although we could change
 // that. Where we cannot, because it is not ours or secrets are mounted there, it warns.
-func checkKeyFile(env *env, con *console, f *os.File) error {
+func checkKeyFile(env *env, con *console, f *os.File, option string) error {
 	info, err := f.Stat()
 	if err != nil {
-		return usageErrorf("read --key-file: %w", err)
+		return usageErrorf("read --%s: %w", option, err)
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	ours := !ok || int(stat.Uid) == os.Geteuid()
@@ -45,10 +45,10 @@ func checkKeyFile(env *env, con *console, f *os.File) error {
 		if mode&0o022 != 0 {
 			does = "written"
 		}
-		return pipeline.WithHint(usageErrorf("--key-file %s can be %s by others (mode %04o)", text.Clean(f.Name()), does,
+		return pipeline.WithHint(usageErrorf("--%s %s can be %s by others (mode %04o)", option, text.Clean(f.Name()), does,
 			mode), "chmod 600 "+text.Clean(f.Name()))
 	case keyWarned:
-		con.Warn(fmt.Sprintf("--key-file %s can be read by others (mode %04o)", text.Clean(f.Name()), mode), "")
+		con.Warn(fmt.Sprintf("--%s %s can be read by others (mode %04o)", option, text.Clean(f.Name()), mode), "")
 	}
 	return nil
 }

@@ -113,6 +113,9 @@ func (l *localEvaluator) answerable() []string {
 // checkCohorts decides about flags whose cohorts neither a file nor the input knows. absent is what flags read and no
 // user has.
 func (l *localEvaluator) checkCohorts(con *console, o *snapshotOptions, found *findings, absent fields) (err error) {
+	if o.dryRun && o.cohorts.fetches() {
+		return nil // a run would download them
+	}
 	l.skipped, err = o.cohorts.checkKnownCohorts(con, l.eng, o.flags, l.members, func(field string) bool {
 		return !slices.Contains(absent, field) || hasTarget(found.columns, field)
 	})

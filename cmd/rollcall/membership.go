@@ -91,6 +91,11 @@ func (m *membership) tell(u *pipeline.User, s *membershipScratch) *pipeline.User
 // loadCohorts reads the cohorts that the options give, and finds those that are carried. eng is what evaluates in this
 // process; nil if nothing does.
 func (s *snapshotRun) loadCohorts(eng *engine.Engine) (err error) {
+	if s.o.cohorts.fetches() {
+		if err := s.fetchCohorts(eng); err != nil {
+			return err
+		}
+	}
 	if s.cohorts, err = s.o.cohorts.load(s.env.Soft); err != nil {
 		return err
 	}
@@ -173,5 +178,6 @@ func (o *cohortOptions) checkKnownCohorts(con *console, eng *engine.Engine, flag
 		return skipped, nil
 	}
 	return nil, pipeline.WithHint(usageErrorf("cohorts whose members are not known: %s", text.List(names, 5)),
-		"--cohorts DIR or --cohort NAME=FILE gives the members; a column "+column+" says it of each user; --unknown-cohorts empty takes them as empty, skip leaves such flags unanswered")
+		"--cohorts DIR|fetch or --cohort NAME=FILE gives the members; a column "+column+" says it of each user; "+
+			"--unknown-cohorts empty takes them as empty, skip leaves such flags unanswered")
 }

@@ -129,7 +129,7 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		// It says when to stop, and changes no answer: a run that goes on may have another one.
 		options.BoolVar(&o.server.strict, "strict", false, "refuse a server that may track, and flags that changed")
 	})
-	group(options, "Cohorts", func() { o.cohorts.defineEvaluation(options) })
+	group(options, "Cohorts", func() { o.cohorts.defineFetch(options) })
 	group(options, "Requests", func() {
 		o.rate = defaultRate
 		options.Var((*rateOption)(o), "rate", "`N` requests/s at most; auto: find it; 0: no limit [100]")

@@ -21,7 +21,7 @@ var notInherited = []string{
 	"input-format", "delimiter", "limit", "sample", "out", "out-format", "errors", "summary", "overwrite", "max-errors",
 	"concurrency",
 	"fresh", "resume", "min-users", "accept-new-key", "no-header", "ragged", "dry-run", "progress", "config", "quiet",
-	"log-format", "key-file", "allow-http", "allow-tracking", "help",
+	"log-format", "key-file", "api-key-file", "secret-key-file", "allow-http", "allow-tracking", "help",
 }
 
 // inheritOptions gives the options of the run that a retry completes to those options that were not given: whoever asks

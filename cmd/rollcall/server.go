@@ -122,34 +122,39 @@ func (o *serverOptions) checkFlagMode() error {
 	return nil
 }
 
-// key reads the deployment key, and says where it came from. It is never an argument, where every user of the
-// machine could read it.
+// key reads the deployment key, and says where it came from.
 func (o *serverOptions) key(env *env, con *console) (amplitude.Key, string, error) {
-	if o.keyFile == "" {
-		value, _ := env.LookupEnv(keyVariable)
+	return readKey(env, con, "key", "key-file", o.keyFile, keyVariable, "deployment key",
+		"(Amplitude: Experiment > Deployments; `--server embedded` needs none)")
+}
+
+// readKey reads a key from the file that an option names, or else from a variable, and says where it came from. It is
+// never an argument, where every user of the machine could read it.
+func readKey(env *env, con *console, what, option, file, variable, name, where string) (amplitude.Key, string, error) {
+	if file == "" {
+		value, _ := env.LookupEnv(variable)
 		if value == "" {
-			return amplitude.Key{}, "", pipeline.WithHint(&exitError{errors.New("no deployment key"), exitUsage},
-				"set "+keyVariable+", or name a file that only you can read with --key-file\n(Amplitude: Experiment > "+
-					"Deployments; `--server embedded` needs none)")
+			return amplitude.Key{}, "", pipeline.WithHint(&exitError{errors.New("no " + name), exitUsage},
+				"set "+variable+", or name a file that only you can read with --"+option+"\n"+where)
 		}
 		key, err := amplitude.NewKey(value)
-		return key, keyVariable, wrapUsage("the key in "+keyVariable, err)
+		return key, variable, wrapUsage("the "+what+" in "+variable, err)
 	}
-	path := o.keyPath(env)
+	path := keyPath(env, file)
 	f, err := openFile(env.Soft, path)
 	if err != nil {
-		return amplitude.Key{}, "", usageErrorf("read --key-file: %w", err)
+		return amplitude.Key{}, "", usageErrorf("read --%s: %w", option, err)
 	}
 	defer f.Close() //nolint:errcheck // only read
-	if err := checkKeyFile(env, con, f); err != nil {
+	if err := checkKeyFile(env, con, f, option); err != nil {
 		return amplitude.Key{}, "", err
 	}
 	content, err := await(env.Soft, func() ([]byte, error) { return readMost(f, path, maxKeyBytes) })
 	if err != nil {
-		return amplitude.Key{}, "", usageErrorf("read --key-file %s: %w", text.Clean(path), err)
+		return amplitude.Key{}, "", usageErrorf("read --%s %s: %w", option, text.Clean(path), err)
 	}
 	key, err := amplitude.NewKey(string(content))
-	return key, "--key-file " + text.Clean(path), wrapUsage("the key in "+text.Clean(path), err)
+	return key, "--" + option + " " + text.Clean(path), wrapUsage("the "+what+" in "+text.Clean(path), err)
 }
 
 // wrapUsage makes a usage error of err; nil stays nil.

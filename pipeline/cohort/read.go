@@ -321,3 +321,30 @@ func readParquet(f *os.File, path, column string, each func(id []byte) error) er
 		}
 	}
 }
+
+// Document is what a downloaded cohort's JSON says of itself.
+type Document struct {
+	ID           string
+	LastModified int64 // milliseconds since 1970; 0: it does not say
+}
+
+// ReadDocument reads a JSON document to its end, whatever its file is called. It is an error if the document is not
+// whole.
+func ReadDocument(ctx context.Context, path string) (Document, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Document{}, err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	var doc document
+	err = doc.readJSON(bufio.NewReaderSize(f, 256<<10), func(id []byte) error {
+		if doc.ids++; doc.ids%4096 == 0 && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return nil
+	})
+	if err == nil && doc.Size != nil && *doc.Size != int64(doc.ids) {
+		err = fmt.Errorf("it has %d members, and says that they are %d", doc.ids, *doc.Size)
+	}
+	return Document{ID: doc.CohortID, LastModified: doc.LastModified}, err
+}
