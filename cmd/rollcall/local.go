@@ -122,6 +122,18 @@ func (l *localEvaluator) checkCohorts(con *console, o *snapshotOptions, found *f
 	return err
 }
 
+// checkEmbeddedCohorts is checkCohorts for the embedded server, which answers all flags.
+func checkEmbeddedCohorts(s *snapshotRun) error {
+	members := newMembership(s.cohorts, s.remote.eng.Cohorts(s.o.flags))
+	skipped, err := s.o.cohorts.checkKnownCohorts(s.con, s.remote.eng, s.o.flags, members, func(field string) bool {
+		return !slices.Contains(s.absent, field) || hasTarget(s.found.columns, field)
+	})
+	if err == nil && len(skipped) > 0 {
+		return usageErrorf("--unknown-cohorts skip is for --evaluator local")
+	}
+	return err
+}
+
 // hasTarget reports whether a column is used as that field.
 func hasTarget(columns []sources.ColumnUse, field string) bool {
 	return slices.ContainsFunc(columns, func(c sources.ColumnUse) bool {

@@ -278,6 +278,7 @@ func (s *snapshotRun) prepare(args []string) error {
 		if err := readFields(s.in, s.remote.eng); err != nil {
 			return err
 		}
+		s.absent = s.remote.eng.Reads(s.o.flags)
 	}
 	s.setNonce()
 	if s.found, err = s.in.preflight(s.env.Soft, s.lookAt); err != nil {
@@ -287,6 +288,11 @@ func (s *snapshotRun) prepare(args []string) error {
 		if err := s.local.checkCohorts(s.con, s.o, s.found, s.absent); err != nil {
 			return err
 		}
+	} else if s.remote.eng != nil {
+		if err := checkEmbeddedCohorts(s); err != nil {
+			return err
+		}
+		s.absent = nil // what an API would add is no concern of the embedded one
 	}
 	s.completes = s.found.completes()
 	if err := s.o.errLine.check(s.found, s.in.total); err != nil {
