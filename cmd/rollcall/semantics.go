@@ -59,6 +59,10 @@ type disagreements struct {
 
 	variants []*engine.Variant // of Write
 	differ   []int
+
+	// For Write, which one goroutine calls.
+	members *membership // of cohorts that files give
+	member  membershipScratch
 }
 
 func newDisagreements(eng *engine.Engine, plan *engine.Plan) (*disagreements, error) {
@@ -78,7 +82,7 @@ func (d *disagreements) count(differ []int) {
 // Write counts the user of an outcome.
 func (d *disagreements) Write(o *pipeline.Outcome) error {
 	if o.Err == nil && o.Row.Err == nil {
-		d.variants, d.differ = d.cmp.Append(d.variants[:0], d.differ[:0], &o.Row.User)
+		d.variants, d.differ = d.cmp.Append(d.variants[:0], d.differ[:0], d.members.tell(&o.Row.User, &d.member))
 		d.count(d.differ)
 	}
 	return nil

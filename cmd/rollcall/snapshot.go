@@ -267,6 +267,7 @@ func (s *snapshotRun) prepare(args []string) error {
 		if s.others, err = newDisagreements(s.remote.eng, s.remote.eng.Plan(s.o.flags)); err != nil {
 			return err
 		}
+		s.others.members = newMembership(s.cohorts, s.remote.eng.Cohorts(s.o.flags))
 	}
 	s.tuneMemory()
 	if s.local != nil {
