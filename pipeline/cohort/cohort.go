@@ -32,7 +32,7 @@ func (c *Cohort) Lookup(userID []byte) (index int, ok bool) {
 	if len(userID) == 0 {
 		return 0, false
 	}
-	return c.members.find(c.members.hash(userID))
+	return c.members.lookup(userID)
 }
 
 // Indexes is the length of a slice that the indexes of Lookup can be used with.

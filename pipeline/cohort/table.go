@@ -22,6 +22,21 @@ func (t *table) hash(id []byte) [2]uint64 {
 	return [2]uint64{maphash.Bytes(t.seeds[0], id), maphash.Bytes(t.seeds[1], id) | 1} // never zero
 }
 
+// lookup is find for an id. The second hash is only needed where the first one is found.
+func (t *table) lookup(id []byte) (slot int, ok bool) {
+	h := maphash.Bytes(t.seeds[0], id)
+	high, _ := bits.Mul64(h, uint64(len(t.slots)))
+	for slot = int(high); t.slots[slot][1] != 0; {
+		if t.slots[slot][0] == h && t.slots[slot][1] == maphash.Bytes(t.seeds[1], id)|1 {
+			return slot, true
+		}
+		if slot++; slot == len(t.slots) {
+			slot = 0
+		}
+	}
+	return slot, false
+}
+
 // find is the slot that holds a hash, or the free one where it belongs.
 func (t *table) find(h [2]uint64) (slot int, ok bool) {
 	high, _ := bits.Mul64(h[0], uint64(len(t.slots)))
