@@ -41,8 +41,7 @@ func (c *Cohort) Indexes() int { return len(c.members.slots) }
 // Each calls each for every member, in the order of the file, which is read again. An id that is in the file several
 // times is given several times. The id is valid during the call.
 func (c *Cohort) Each(ctx context.Context, each func(id []byte) error) error {
-	_, err := readFile(ctx, c.Path, c.column, each)
-	return err
+	return readFile(ctx, c.Path, c.column, &document{}, each)
 }
 
 // Set is the cohorts that were given, in the order of their names. The nil Set is empty.
@@ -153,7 +152,11 @@ func load(ctx context.Context, name, path string, o *Options) (*Cohort, error) {
 		most = DefaultMaxSize
 	}
 	c := &Cohort{Name: name, ID: name, Path: path, column: o.Column, members: newTable(0)}
-	doc, err := readFile(ctx, path, o.Column, func(id []byte) error {
+	var doc document
+	err := readFile(ctx, path, o.Column, &doc, func(id []byte) error {
+		if c.members.n == 0 {
+			c.members = newTable(doc.expected(most))
+		}
 		if c.members.insert(id); c.members.n > most {
 			return fmt.Errorf("%s: cohort %s has more than %d members", path, name, most)
 		}

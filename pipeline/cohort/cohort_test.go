@@ -269,7 +269,7 @@ func FuzzRead(f *testing.F) {
 		}
 		ids := map[string]bool{}
 		path := writeFile(t, name, text)
-		if _, err := readFile(t.Context(), path, "", func(id []byte) error {
+		if err := readFile(t.Context(), path, "", &document{}, func(id []byte) error {
 			ids[string(id)] = true
 			return nil
 		}); err != nil {
@@ -313,5 +313,39 @@ func BenchmarkLookup(b *testing.B) {
 	for b.Loop() {
 		i = i*1664525 + 1013904223
 		c.Lookup(number(i >> 11))
+	}
+}
+
+// TestAnnouncedSize: a table has room for the members that a document announces before them, but a small file cannot
+// make it large.
+func TestAnnouncedSize(t *testing.T) {
+	var members strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&members, `,"u%d"`, i)
+	}
+	list := members.String()[1:]
+	for _, tt := range []struct {
+		name, text string
+		slots      int
+	}{
+		{"before the members", `{"cohortId":"c","size":1000,"memberIds":[` + list + `]}`, 1500},
+		{"after them", `{"cohortId":"c","memberIds":[` + list + `],"size":1000}`, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			set, err := Load(t.Context(), Options{Files: map[string]string{"c": writeFile(t, "c.json", tt.text)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := set.Get("c")
+			if c.Size() != 1000 || c.Indexes() > 1875 || tt.slots > 0 && c.Indexes() != tt.slots {
+				t.Errorf("%d members in %d slots, want 1000 in %d (0: at most 1875)", c.Size(), c.Indexes(), tt.slots)
+			}
+		})
+	}
+	for size, want := range map[int64]int{-1: 0, 1 << 60: 25, 7: 7} {
+		d := document{Size: &size, bytes: 100}
+		if got := d.expected(1000); got != want {
+			t.Errorf("expected of an announced size of %d in a file of 100 bytes: %d, want %d", size, got, want)
+		}
 	}
 }

@@ -31,8 +31,18 @@ type document struct {
 	LastModified int64
 	Size         *int64
 
+	bytes  int64  // of the file
 	ids    int    // in the file, repeated ones included
 	sha256 string // of the file
+}
+
+// expected is how many members a table should have room for: as many as the document announces before them, but no
+// more than a file of that size can have.
+func (d *document) expected(most int) int {
+	if d.Size == nil || *d.Size < 0 {
+		return 0
+	}
+	return int(min(*d.Size, int64(most), d.bytes/4)) // "1",
 }
 
 const maxLine = 1 << 20 // of a text file
@@ -58,19 +68,21 @@ func unknownFormat(path string) error {
 }
 
 // readFile calls each for every id in a file.
-func readFile(ctx context.Context, path, column string, each func(id []byte) error) (doc document, err error) {
+func readFile(ctx context.Context, path, column string, doc *document, each func(id []byte) error) error {
 	format, compression := formatOf(path)
 	if format == "" {
-		return doc, unknownFormat(path)
+		return unknownFormat(path)
 	}
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // which does not wait for the writer of a pipe
 	if err != nil {
-		return doc, err
+		return err
 	}
 	defer f.Close() //nolint:errcheck // only read
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return doc, errors.Join(err, fmt.Errorf("%s: %w", path, errNotRegular))
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return errors.Join(err, fmt.Errorf("%s: %w", path, errNotRegular))
 	}
+	doc.bytes = info.Size()
 	h := sha256.New()
 	raw := bufio.NewReaderSize(io.TeeReader(f, h), 256<<10)
 	add := func(id []byte) error {
@@ -109,7 +121,7 @@ func readFile(ctx context.Context, path, column string, each func(id []byte) err
 		err = pipeline.WithHint(fmt.Errorf("%s: %w", path, err), pipeline.Hint(err))
 	}
 	doc.sha256 = hex.EncodeToString(h.Sum(nil))
-	return doc, err
+	return err
 }
 
 // decompress returns the text of a file, and what to call when it is read.
