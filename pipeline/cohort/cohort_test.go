@@ -349,3 +349,17 @@ func TestAnnouncedSize(t *testing.T) {
 		}
 	}
 }
+
+// TestIDsThatAreNotUTF8: half of a surrogate pair, and a byte that is no UTF-8, are U+FFFD, as in users.
+func TestIDsThatAreNotUTF8(t *testing.T) {
+	set, err := Load(t.Context(), Options{Files: map[string]string{"c": writeFile(t, "c.json",
+		`{"cohortId":"c","size":3,"memberIds":["a\ud800b","c`+"\xff"+`d","\u00fc\n\"x"]}`)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"a\ufffdb", "c\ufffdd", "ü\n\"x"} {
+		if _, ok := set.Get("c").Lookup([]byte(id)); !ok {
+			t.Errorf("%q is not a member", id)
+		}
+	}
+}

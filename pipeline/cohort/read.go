@@ -17,6 +17,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
@@ -229,68 +230,85 @@ func readCSV(r io.Reader, comma rune, column string, each func(id []byte) error)
 
 // readJSON reads the document of Amplitude's API, but never as a whole.
 func (d *document) readJSON(r io.Reader, each func(id []byte) error) error {
-	dec := json.NewDecoder(r)
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+	dec := jsontext.NewDecoder(r, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if t, err := dec.ReadToken(); err != nil || t.Kind() != '{' {
 		return errors.Join(errors.New("not the JSON of a cohort: it is no object"), err)
 	}
 	known := false
-	for dec.More() {
-		name, err := dec.Token()
+	for dec.PeekKind() == '"' {
+		t, err := dec.ReadToken()
 		if err != nil {
 			return err
 		}
-		var ignored json.RawMessage
-		switch name {
-		case "cohortId":
-			known, err = true, dec.Decode(&d.CohortID)
-		case "lastModified":
-			err = dec.Decode(&d.LastModified)
-		case "size":
-			err = dec.Decode(&d.Size)
-		case "groupType":
-			var kind *string
-			if err = dec.Decode(&kind); err == nil && kind != nil && *kind != "User" {
-				err = fmt.Errorf("it is a cohort of groups of type %s, and not of users", *kind)
-			}
-		case "memberIds":
+		name := t.String()
+		if name == "memberIds" {
 			known, err = true, readMembers(dec, each)
-		default:
-			err = dec.Decode(&ignored)
+		} else {
+			err = d.readMember(dec, name)
+			known = known || name == "cohortId"
 		}
 		if err != nil {
 			return err
 		}
+	}
+	if _, err := dec.ReadToken(); err != nil { // its end
+		return err
 	}
 	if !known {
 		return errors.New("not the JSON of a cohort: it has neither cohortId nor memberIds")
 	}
-	_, err := dec.Token()
-	return err
+	return nil
+}
+
+// readMember reads a member of the document that is not the list of the cohort's members.
+func (d *document) readMember(dec *jsontext.Decoder, name string) error {
+	value, err := dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	switch name {
+	case "cohortId":
+		return json.Unmarshal(value, &d.CohortID)
+	case "lastModified":
+		return json.Unmarshal(value, &d.LastModified)
+	case "size":
+		return json.Unmarshal(value, &d.Size)
+	case "groupType":
+		var kind *string
+		if err := json.Unmarshal(value, &kind); err != nil {
+			return err
+		}
+		if kind != nil && *kind != "User" {
+			return fmt.Errorf("it is a cohort of groups of type %s, and not of users", *kind)
+		}
+	}
+	return nil
 }
 
 // readMembers reads a list of ids, or null.
-func readMembers(dec *json.Decoder, each func(id []byte) error) error {
-	t, err := dec.Token()
-	if err != nil || t == nil {
+func readMembers(dec *jsontext.Decoder, each func(id []byte) error) error {
+	t, err := dec.ReadToken()
+	if err != nil || t.Kind() == 'n' {
 		return err
 	}
-	if t != json.Delim('[') {
+	if t.Kind() != '[' {
 		return errors.New("memberIds is not a list")
 	}
-	for dec.More() {
-		t, err := dec.Token()
+	var id []byte
+	for dec.PeekKind() != ']' {
+		value, err := dec.ReadValue()
 		if err != nil {
 			return err
 		}
-		id, ok := t.(string)
-		if !ok {
-			return fmt.Errorf("memberIds holds %v, which is not a text", t)
+		if value.Kind() != '"' {
+			return fmt.Errorf("memberIds holds %.20s, which is not a text", value)
 		}
-		if err := each([]byte(id)); err != nil {
+		id, _ = jsontext.AppendUnquote(id[:0], value) // what is not valid UTF-8 becomes U+FFFD, as in users
+		if err := each(id); err != nil {
 			return err
 		}
 	}
-	_, err = dec.Token()
+	_, err = dec.ReadToken()
 	return err
 }
 
