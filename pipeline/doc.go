@@ -15,7 +15,7 @@
 //	pipeline              types, values, errors and the run: snapshot, and every other command
 //	pipeline/amplitude    asks Amplitude over HTTP, within a rate and with retries: snapshot, flags
 //	pipeline/engine       evaluates flag configurations in this process: snapshot, explain, flags, report, diff, serve
-//	pipeline/cohort       who the members of cohorts are, from files: report, check, diff
+//	pipeline/cohort       knows who the members of cohorts are, from files: snapshot, explain, serve, report, check, diff
 //	pipeline/evalserver   stands in for Amplitude, over the engine: serve, --server embedded, and the tests
 //	pipeline/journal      keeps the results of a run until they are published: snapshot, clean
 //	pipeline/durable      makes files that survive a crash, and locks: every command that writes a file
