@@ -152,6 +152,7 @@ func TestFetchCohortsOfBadServers(t *testing.T) {
 		{"being made", []string{"202 ", "200 " + good}, 0, "it is being made", 2},
 		{"out", []string{"503 ", "502 <html>", "200 " + good}, 0, "status 503", 3},
 		{"breaks off", []string{"200! " + good, "200 " + good}, 0, "its answer broke off", 2},
+		{"stalls", []string{"200~ " + good, "200 " + good}, 0, "its answer broke off", 2},
 		{"not found", []string{"404 "}, 1, "--cohort ID=FILE", 1},
 		{"a redirect", []string{"302 "}, 1, "status 302", 1},
 		{"another cohort", []string{`200 {"cohortId":"else","size":0,"memberIds":[]}`}, 1, `it is cohort "else"`, 1},
@@ -176,9 +177,19 @@ func TestFetchCohortsOfBadServers(t *testing.T) {
 					w.Header().Set("Content-Length", fmt.Sprint(len(body)+10))
 					status = "200"
 				}
+				stalls := status == "200~"
+				if stalls {
+					status = "200"
+				}
 				var code int
 				_, _ = fmt.Sscan(status, &code)
 				w.WriteHeader(code)
+				if stalls {
+					_, _ = w.Write([]byte(body[:9]))
+					_ = http.NewResponseController(w).Flush()
+					<-r.Context().Done()
+					return
+				}
 				_, _ = w.Write([]byte(body))
 			}))
 			defer server.Close()
@@ -192,7 +203,7 @@ func TestFetchCohortsOfBadServers(t *testing.T) {
 			}
 			code, log := runWith(t, map[string]string{"AMPLITUDE_API_KEY": "a", "AMPLITUDE_SECRET_KEY": "b"}, "snapshot", users,
 				"--evaluator", "local", "--flag-configs", flags, "--flags", "beta", "--cohorts", "fetch", "--server", server.URL,
-				"--out", out)
+				"--out", out, "--timeout", "1s")
 			if code != tt.code || !strings.Contains(log, tt.want) || asked < tt.asked {
 				t.Errorf("exit code %d, want %d; %d requests, want at least %d; want %q in\n%s", code, tt.code, asked, tt.asked,
 					tt.want, log)

@@ -604,7 +604,8 @@ func (s *snapshotRun) runPipeline() error {
 		p.Window = 4 * p.Workers * p.Batch
 	} else {
 		p.Evaluator, p.Workers = s.remote, s.o.concurrency
-		p.Window = min(max(16*p.Workers, minWindow), 4096) // one user's retries must not hold up the others
+		// One user's retries must not hold up the others; but what the window holds of answers is counted nowhere.
+		p.Window = max(min(16*p.Workers, 1024), minWindow)
 		p.Sink = append(sinks.Multi{stoppable{&journalSink{s.journal, s.remote.Replay(), &s.posted}}}, p.Sink)
 		if s.stream != nil {
 			p.Sink = sinks.Multi{p.Sink, stoppable{flusher{s.stream}}}

@@ -23,7 +23,7 @@ type CohortConfig struct {
 	APIKey    Key    // of the project, and not a deployment's
 	SecretKey Key
 	MaxSize   int           // members of a cohort at most
-	Timeout   time.Duration // until the header of an answer
+	Timeout   time.Duration // without a byte of an answer
 	MaxWait   time.Duration // for a cohort that is being made, or a server that is out
 	Logger    *slog.Logger
 	UserAgent string
@@ -60,7 +60,6 @@ func NewCohortClient(cfg CohortConfig) (*CohortClient, error) {
 		return nil, err
 	}
 	t.DisableCompression = false // the transport unpacks the answer as it is read
-	t.ResponseHeaderTimeout = cfg.Timeout
 	return &CohortClient{cfg: cfg, client: &http.Client{Transport: t,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}, nil
 }
@@ -135,7 +134,11 @@ func (c *CohortClient) Download(ctx context.Context, id string, lastModified int
 // downloadOnce makes one attempt. A *CohortError may be worth another one, any other error is not.
 func (c *CohortClient) downloadOnce(ctx context.Context, to string, open func() (io.Writer, error)) (changed bool,
 	r result, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, to, nil)
+	within, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silence := time.AfterFunc(c.cfg.Timeout, func() { cancel(errTimeout) })
+	defer silence.Stop()
+	req, err := http.NewRequestWithContext(within, http.MethodGet, to, nil)
 	if err != nil {
 		return false, r, err
 	}
@@ -147,6 +150,9 @@ func (c *CohortClient) downloadOnce(ctx context.Context, to string, open func() 
 		return false, r, context.Cause(ctx)
 	}
 	if err != nil {
+		if context.Cause(within) == errTimeout {
+			err = errTimeout
+		}
 		class, _ := classify(err, false)
 		return false, r, &CohortError{reason: "no answer: " + class}
 	}
@@ -166,7 +172,7 @@ func (c *CohortClient) downloadOnce(ctx context.Context, to string, open func() 
 		return false, r, err
 	}
 	most := int64(c.cfg.MaxSize)*maxMemberBytes + 1<<20
-	body := &sourceReader{r: resp.Body}
+	body := &sourceReader{r: resp.Body, progress: func() { silence.Reset(c.cfg.Timeout) }}
 	n, err := io.Copy(w, io.LimitReader(body, most+1))
 	switch {
 	case ctx.Err() != nil:
@@ -184,12 +190,16 @@ func (c *CohortClient) downloadOnce(ctx context.Context, to string, open func() 
 
 // sourceReader tells an error of reading from one of writing.
 type sourceReader struct {
-	r   io.Reader
-	err error
+	r        io.Reader
+	progress func() // called when something was read
+	err      error
 }
 
 func (s *sourceReader) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
+	if n > 0 {
+		s.progress()
+	}
 	if err != nil && err != io.EOF {
 		s.err = err
 	}
