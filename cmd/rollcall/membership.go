@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -102,13 +103,51 @@ func (s *snapshotRun) loadCohorts(eng *engine.Engine) (err error) {
 	return s.o.findCarried(s.cohorts)
 }
 
+// usedCohorts returns the cohorts that the run looks users up in: those that its flags name, and carried ones.
+func (s *snapshotRun) usedCohorts() (used []*cohort.Cohort) {
+	var named *membership // by the flags
+	if s.local != nil {
+		named = s.local.members
+	} else if s.others != nil {
+		named = s.others.members
+	}
+	for _, c := range s.cohorts.All() {
+		if named != nil && slices.Contains(named.cohorts, c) ||
+			slices.ContainsFunc(s.o.carriedCohorts, func(carried carriedCohort) bool { return carried.cohort == c }) {
+			used = append(used, c)
+		}
+	}
+	return used
+}
+
+// removeCohortsOf returns the cohorts that the row's user is not a member of. It changes the list.
+func removeCohortsOf(cohorts []*cohort.Cohort, row *pipeline.Row) []*cohort.Cohort {
+	if len(cohorts) == 0 || row.Err != nil || row.User.UserID == "" {
+		return cohorts
+	}
+	id := []byte(row.User.UserID)
+	return slices.DeleteFunc(cohorts, func(c *cohort.Cohort) bool {
+		_, ok := c.Lookup(id)
+		return ok
+	})
+}
+
+// warnOfCohorts warns of cohorts without a member among the users: the ids of the two may be of different kinds.
+func (s *snapshotRun) warnOfCohorts() {
+	var names []string
+	for _, c := range s.memberless {
+		names = append(names, fmt.Sprintf("%s (%s)", c.Name, text.Count(int64(c.Size()), "member")))
+	}
+	if len(names) > 0 && s.in.total > 0 {
+		s.con.Warn("cohorts with no member among the users: "+text.List(names, 5),
+			"are their ids those of user_id? --cohorts-column names another column of the file")
+	}
+}
+
 // describeCohorts is what the manifest says of the cohorts that the run used.
 func (s *snapshotRun) describeCohorts() (list []snapshot.Cohort) {
-	for _, c := range s.cohorts.All() {
-		if slices.ContainsFunc(s.o.carriedCohorts, func(carried carriedCohort) bool { return carried.cohort == c }) ||
-			s.local != nil && s.local.members != nil && slices.Contains(s.local.members.cohorts, c) {
-			list = append(list, describeCohort(c))
-		}
+	for _, c := range s.usedCohorts() {
+		list = append(list, describeCohort(c))
 	}
 	return list
 }

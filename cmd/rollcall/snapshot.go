@@ -112,6 +112,7 @@ type preflight struct {
 	others     *disagreements  // of Amplitude's engines, where the answers are made in this process
 	found      *findings
 	absent     fields              // what the flags read and no user has
+	memberless []*cohort.Cohort    // of which no user is a member
 	posts      int64               // users who go by POST
 	completes  *snapshot.Completes // the run that this one completes; nil: it is a run of its own
 
@@ -282,6 +283,7 @@ func (s *snapshotRun) prepare(args []string) error {
 		s.absent = s.remote.eng.Reads(s.o.flags)
 	}
 	s.setNonce()
+	s.memberless = s.usedCohorts()
 	if s.found, err = s.in.preflight(s.env.Soft, s.lookAt); err != nil {
 		return err
 	}
@@ -332,6 +334,7 @@ func (s *snapshotRun) setNonce() {
 // lookAt is called with each row before the run.
 func (s *snapshotRun) lookAt(row *pipeline.Row) {
 	s.absent.removePresent(row)
+	s.memberless = removeCohortsOf(s.memberless, row)
 	if row.Err == nil && s.o.method != "get" && s.remote.IsPosted(&row.User) {
 		s.posts++
 	}
@@ -451,6 +454,7 @@ func (s *snapshotRun) warnOfInput(found *findings, absent fields) {
 		s.con.Log.Info(text.CountIs(s.posts, "user", "goes", "go") + " by POST /sdk/v2/vardata (--method " + s.o.method + ")")
 	}
 	found.ids.warn(s.con, s.in.total)
+	s.warnOfCohorts()
 	found.warnRagged(s.con, s.o.ragged == "pad")
 	if len(found.columns) == 1 && sources.LooksLikeID(found.columns[0].Name) && !s.o.noHeader {
 		s.con.Warn("the name of the only column looks like an id, and a header is not a user",
