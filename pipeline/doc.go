@@ -21,6 +21,7 @@
 //	pipeline/durable      makes files that survive a crash, and locks: every command that writes a file
 //	pipeline/parquetfile  opens Parquet files, which it does not trust: every command that reads one
 //	pipeline/snapshot     writes the manifest, opens a finished run, verifies it: snapshot, verify, report, check, diff
+//	pipeline/load         writes the SQL that loads an output into a database: load
 //	pipeline/audit/report finds what is wrong in a snapshot's splits: report
 //	pipeline/audit/check  checks a snapshot against rules: check
 //	pipeline/audit/diff   compares two snapshots user by user: diff

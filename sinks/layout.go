@@ -18,17 +18,23 @@ var (
 // includeCache is the name in Spec.Include of the columns cache and age_seconds.
 const includeCache = "cache"
 
-// Columns returns the names of the columns of the assignments, in order, or an error if the Spec is not valid.
-func (s *Spec) Columns() ([]string, error) {
+// Column is a column of the assignments.
+type Column struct {
+	pipeline.Column
+	Required bool // never null
+}
+
+// Columns returns the columns of the assignments, in order, or an error if the Spec is not valid.
+func (s *Spec) Columns() ([]Column, error) {
 	t, err := s.newAssignmentsTable()
 	if err != nil {
 		return nil, err
 	}
-	var names []string
-	for _, c := range t.columns {
-		names = append(names, c.name)
+	columns := make([]Column, len(t.columns))
+	for i, c := range t.columns {
+		columns[i] = Column{pipeline.Column{Name: c.name, Type: c.typ, Precision: c.precision, Scale: c.scale}, c.required}
 	}
-	return names, nil
+	return columns, nil
 }
 
 // newAssignmentsTable returns the layout that the Spec asks for.

@@ -39,9 +39,13 @@ func TestColumns(t *testing.T) {
 			"row_number user_id device_id flag_key outcome variant payload experiment_key evaluated_at Plan plan"},
 	} {
 		t.Run(test.want, func(t *testing.T) {
-			got, err := test.spec.Columns()
+			columns, err := test.spec.Columns()
+			var got []string
+			for _, c := range columns {
+				got = append(got, c.Name)
+			}
 			if err != nil || strings.Join(got, " ") != test.want {
-				t.Errorf("Columns of %+v: %q, %v", test.spec, got, err)
+				t.Errorf("Columns of %+v: %q, %v; want %q", test.spec, got, err, test.want)
 			}
 		})
 	}

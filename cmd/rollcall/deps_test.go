@@ -40,6 +40,7 @@ func TestDependencyRule(t *testing.T) {
 		"pipeline/engine":       {"pipeline"},
 		"pipeline/evalserver":   {"pipeline", "pipeline/engine"},
 		"pipeline/journal":      {"pipeline", "pipeline/durable"},
+		"pipeline/load":         {"pipeline", "pipeline/audit/text", "pipeline/snapshot"},
 		"pipeline/parquetfile":  {"pipeline"},
 		"pipeline/pipelinetest": {"pipeline"},
 		"pipeline/snapshot":     {"pipeline", "pipeline/audit/text", "pipeline/parquetfile"},

@@ -325,9 +325,13 @@ func describeLayout(spec *sinks.Spec) (snapshot.Layout, error) {
 	if err != nil {
 		return l, err
 	}
-	columns = columns[len(columns)-len(spec.Carry):]
+	for _, c := range columns {
+		l.Columns = append(l.Columns, snapshot.Column{Name: c.Name, Type: c.Type.String(), Required: c.Required,
+			Precision: c.Precision, Scale: c.Scale})
+	}
+	carried := columns[len(columns)-len(spec.Carry):]
 	for i, c := range spec.Carry {
-		l.Carry = append(l.Carry, snapshot.Carried{Column: columns[i], Input: c.Name})
+		l.Carry = append(l.Carry, snapshot.Carried{Column: carried[i].Name, Input: c.Name})
 	}
 	return l, nil
 }

@@ -153,7 +153,7 @@ checks, reports on and compares.`),
 	con := newConsole(env)
 	root.AddCommand(snapshotCommand(env, con), explainCommand(env, con), verifyCommand(env, con), reportCommand(env, con),
 		checkCommand(env, con),
-		diffCommand(env, con), flagsCommand(env, con), serveCommand(env, con), cleanCommand(env, con), versionCommand(env))
+		diffCommand(env, con), loadCommand(env, con), flagsCommand(env, con), serveCommand(env, con), cleanCommand(env, con), versionCommand(env))
 
 	began := time.Now()
 	if wantsJSON(args, env) { // for what is wrong with the options, too

@@ -15,7 +15,20 @@ type Layout struct {
 	SnakeNames     bool      `json:"snake_names"`     // names of columns are in lower case, with _
 	EscapeFormulas bool      `json:"escape_formulas"` // CSV and TSV: a ' before a text that a spreadsheet would run
 
+	// Columns are the columns of the outputs, in their order. nil: the run was made by a version of rollcall that did not
+	// list them.
+	Columns []Column `json:"columns,omitempty"`
+
 	unordered bool // Flags are not in the order asked for, which a manifest of format 1 does not have
+}
+
+// Column is a column of the outputs.
+type Column struct {
+	Name      string `json:"name"`
+	Type      string `json:"type"`                // string, int, float, bool, date, timestamp (in UTC), json or decimal
+	Required  bool   `json:"required,omitempty"`  // never null
+	Precision int    `json:"precision,omitempty"` // of a decimal: digits at most
+	Scale     int    `json:"scale,omitempty"`     // of these, digits after the point
 }
 
 // Carried is a column that was copied from the input.
