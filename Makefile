@@ -5,7 +5,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 RACE ?= -race
 TEST_TIMEOUT ?= 6h
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-.PHONY: help run audit test check bench parity interop browser fuzz build soak golden clean
+.PHONY: help run audit test check bench parity interop browser ops fuzz build soak golden clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -36,9 +36,9 @@ check: ## gofmt, vet, staticcheck, and that go.mod is tidy
 	@test -z "$$(gofmt -l cmd pipeline sinks sources testdata)" || { echo "gofmt would change:"; gofmt -l cmd pipeline sinks sources testdata; exit 1; }
 	go vet ./...
 	go vet -tags faultfs ./cmd/rollcall ./pipeline/durable ./pipeline/journal
-	go vet -tags interop,browser ./testdata/interop ./testdata/browser
+	go vet -tags interop,browser,ops ./testdata/interop ./testdata/browser ./testdata/ops
 	go run $(STATICCHECK) ./...
-	go run $(STATICCHECK) -tags interop,browser ./testdata/interop ./testdata/browser
+	go run $(STATICCHECK) -tags interop,browser,ops ./testdata/interop ./testdata/browser ./testdata/ops
 	go mod tidy -diff
 
 # What rollcall is compared with, from npm: Amplitude's engine and clients, and DuckDB. The command itself needs neither.
@@ -56,6 +56,10 @@ interop: $(NODE_MODULES) ## DuckDB reads what rollcall writes, and rollcall what
 browser: ## look at the report's page with headless Chromium (Debian's package, installed where it is missing)
 	testdata/browser/install.sh
 	go build ./cmd/... && go test -count=1 -timeout $(TEST_TIMEOUT) -tags browser ./testdata/browser
+
+ops: ## PostgreSQL runs what load prints (Debian's packages, installed where they are missing)
+	testdata/ops/install.sh
+	go build ./cmd/... && go test -count=1 -timeout $(TEST_TIMEOUT) -tags ops ./testdata/ops
 
 bench: $(NODE_MODULES) ## the engine, the local and remote job, and serve beside what they must beat; Go benchmarks
 	go run ./cmd/benchjob

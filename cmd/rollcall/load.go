@@ -34,6 +34,9 @@ it is the output that the database reads best. Nothing is connected to.`,
 			if err := con.Configure(quiet, logFormat); err != nil {
 				return err
 			}
+			if o.Database == "" {
+				return usageErrorf("--for says for which database: %s", strings.Join(load.Databases(), " "))
+			}
 			if !slices.Contains(load.Databases(), o.Database) {
 				return pipeline.WithHint(usageErrorf("--for %q is not known: it is one of %s", o.Database,
 					strings.Join(load.Databases(), " ")), pipeline.Suggest(o.Database, load.Databases()))

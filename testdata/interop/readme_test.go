@@ -29,7 +29,7 @@ func TestREADME(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	block := regexp.MustCompile("(?s)```sql\n-- DuckDB\n(.*?)-- Snowflake").FindSubmatch(readme)
+	block := regexp.MustCompile("(?s)```sql\n-- DuckDB\n(.*?)```").FindSubmatch(readme)
 	if block == nil {
 		t.Fatal("the README has no statements for DuckDB")
 	}

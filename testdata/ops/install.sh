@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Installs what make ops runs, where it is missing: PostgreSQL. It needs Debian or Ubuntu, and root or sudo.
+set -euo pipefail
+missing=()
+compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+[ ${#missing[@]} -gt 0 ] || exit 0
+fail() {
+	echo "make ops needs ${missing[*]}, and it could not be installed: $1" >&2
+	echo "install it yourself, and run it again" >&2
+	exit 1
+}
+command -v apt-get >/dev/null || fail "there is no apt-get here"
+root=()
+if [ "$(id -u)" -ne 0 ]; then
+	command -v sudo >/dev/null || fail "neither root nor sudo"
+	root=(sudo -n)
+fi
+export DEBIAN_FRONTEND=noninteractive
+"${root[@]}" apt-get update -qq || fail "apt-get update failed"
+"${root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" || fail "apt-get install failed"
