@@ -22,7 +22,8 @@ func loadCommand(env *env, con *console) *cobra.Command {
 		Long: `load prints the statements that load an output of a finished run: the table with
 the types and comments of all columns, and the rows of the run, in place of those
 that were loaded of it before. OUT is an output, or the manifest of the run; then
-it is the output that the database reads best. Nothing is connected to.`,
+it is the output that the database reads best. Nothing is connected to.
+DATABASE is ` + strings.Join(load.Databases(), " ") + `.`,
 		Example: `  rollcall load assignments.parquet --for duckdb | duckdb analysis.db
   rollcall load assignments.csv --for postgres --table exp.assignments | psql
   rollcall load a.parquet --for bigquery --from gs://bucket/exp/ | bq query`,
@@ -46,9 +47,9 @@ it is the output that the database reads best. Nothing is connected to.`,
 	}
 	options := cmd.Flags()
 	group(options, "Options", func() {
-		options.StringVar(&o.Database, "for", "", "`DB` "+strings.Join(load.Databases(), " "))
+		options.StringVar(&o.Database, "for", "", "`DATABASE` one of those above")
 		options.StringVar(&o.Table, "table", "assignments", "`NAME` of the table, as schema.assignments [assignments]")
-		options.StringVar(&o.From, "from", "", "`URL` of the file, or its directory with a / at the end [its path]")
+		options.StringVar(&o.From, "from", "", "`URL` of the file, or of its directory, as s3://b/dir/ [path]")
 		defineCommon(options, &quiet, &logFormat)
 	})
 	return cmd
