@@ -57,7 +57,7 @@ browser: ## look at the report's page with headless Chromium (Debian's package, 
 	testdata/browser/install.sh
 	go build ./cmd/... && go test -count=1 -timeout $(TEST_TIMEOUT) -tags browser ./testdata/browser
 
-ops: ## PostgreSQL runs what load prints (Debian's packages, installed where they are missing)
+ops: ## PostgreSQL runs what load prints, and promtool checks metrics and alerts (Debian's packages, installed where they are missing)
 	testdata/ops/install.sh
 	go build ./cmd/... && go test -count=1 -timeout $(TEST_TIMEOUT) -tags ops ./testdata/ops
 

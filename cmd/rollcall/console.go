@@ -24,7 +24,8 @@ type console struct {
 	json  bool
 	quiet bool
 
-	ending func() []any // what the last line in JSON says of the run; nil: the command has no such line
+	onEnd  func(code int) // is called once the exit code is known; nil: nothing is
+	ending func() []any   // what the last line in JSON says of the run; nil: the command has no such line
 
 	mu       sync.Mutex
 	warnings []warning // for the manifest

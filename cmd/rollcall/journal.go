@@ -146,6 +146,7 @@ var freeOptions = map[string]string{
 
 	"config": "its options count, wherever they were given",
 	"quiet":  "what it prints", "log-format": "what it prints", "progress": "what it prints",
+	"metrics": "what it tells Prometheus", "metrics-listen": "what it tells Prometheus",
 }
 
 // bindingOptions are the options that bind a run: one that resumes another has the same.

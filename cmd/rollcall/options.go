@@ -76,6 +76,9 @@ type snapshotOptions struct {
 	columnNames string
 	summary     string
 
+	metricsFile   string
+	metricsListen string
+
 	crossCheck      int64
 	crossCheckSeed  int64 // 0: a random one
 	maxDisagreement string
@@ -148,6 +151,8 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.BoolVar(&o.acceptNewKey, "accept-new-key", false, "resume with a new key of the same deployment")
 		options.BoolVar(&o.dryRun, "dry-run", false, "say what would be sent; send nothing")
 		options.StringVar(&o.progress, "progress", "auto", "`MODE` auto bar lines none [auto]")
+		options.StringVar(&o.metricsFile, "metrics", "", "`FILE` .prom for the node exporter, every 15 s and at the end")
+		options.StringVar(&o.metricsListen, "metrics-listen", "", "`ADDR` /metrics for Prometheus, as 127.0.0.1:9464")
 		defineCommon(options, &o.quiet, &o.logFormat)
 	})
 }
@@ -163,6 +168,9 @@ func defineCommon(options *pflag.FlagSet, quiet *bool, logFormat *string) {
 func (o *snapshotOptions) check(ctx context.Context, inputs []string) error {
 	if len(inputs) == 0 {
 		return pipeline.WithHint(usageErrorf("no INPUT given"), "name a file of users, a glob, or - for standard input")
+	}
+	if o.metricsFile != "" && !strings.HasSuffix(o.metricsFile, ".prom") {
+		return usageErrorf("--metrics %s: the name must end with .prom: the node exporter reads no other", o.metricsFile)
 	}
 	if slices.Contains(inputs, "-") && len(inputs) > 1 {
 		return usageErrorf("standard input (-) cannot be read together with files")

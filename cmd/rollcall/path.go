@@ -41,7 +41,7 @@ func checkPathNames(cmd *cobra.Command) error {
 
 // writtenPaths are the options that name files to write.
 var writtenPaths = map[string]bool{"out": true, "errors": true, "summary": true, "save": true, "html": true,
-	"missing": true}
+	"missing": true, "metrics": true}
 
 // storePattern is a path that is a URL.
 var storePattern = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]+)://`)

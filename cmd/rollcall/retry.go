@@ -20,7 +20,7 @@ import (
 var notInherited = []string{
 	"input-format", "delimiter", "limit", "sample", "out", "out-format", "errors", "summary", "overwrite", "max-errors",
 	"concurrency",
-	"fresh", "resume", "min-users", "accept-new-key", "no-header", "ragged", "dry-run", "progress", "config", "quiet",
+	"fresh", "resume", "min-users", "accept-new-key", "no-header", "ragged", "dry-run", "progress", "metrics", "metrics-listen", "config", "quiet",
 	"log-format", "key-file", "api-key-file", "secret-key-file", "allow-http", "allow-tracking", "help",
 }
 

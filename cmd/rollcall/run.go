@@ -168,6 +168,9 @@ checks, reports on and compares.`),
 			"command again")
 	}
 	code := exitCode(err)
+	if con.onEnd != nil {
+		con.onEnd(code)
+	}
 	if con.ending == nil && len(args) > 0 && args[0] == "snapshot" { // it has not come to its options
 		con.ending = (*snapshotRun)(nil).ending
 	}

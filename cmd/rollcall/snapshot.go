@@ -97,6 +97,7 @@ type snapshotRun struct {
 	preflight
 	claim
 	evaluation
+	metrics *metrics // nil: nobody wants to know
 
 	published *snapshot.Manifest // nil: nothing was
 }
@@ -199,6 +200,10 @@ func (s *snapshotRun) run(args []string) (err error) {
 	if s.bound, err = bindingOptions(s.env.Soft, s.options, s.o); err != nil {
 		return err
 	}
+	if s.metrics, err = startMetrics(s); err != nil {
+		return err
+	}
+	s.con.onEnd = s.metrics.finish
 	defer func() { err = s.undo(err) }()
 	if s.o.dryRun {
 		return s.dryRun(args)
@@ -206,6 +211,7 @@ func (s *snapshotRun) run(args []string) (err error) {
 	if err := s.prepare(args); err != nil {
 		return err
 	}
+	s.metrics.describeRun()
 	if finished, err := s.claimOutputs(); finished || err != nil {
 		return err
 	}
@@ -594,6 +600,9 @@ func (s *snapshotRun) runPipeline() error {
 	}
 	progress := startProgress(s.con, s.o.progress, s.in.total, s.tally)
 	defer progress.Close() //nolint:errcheck // never fails
+	if s.metrics != nil {
+		sink = append(sink, s.metrics)
+	}
 	before := s.tally.Read
 	p := pipeline.Pipeline{
 		Source:      rows,

@@ -27,6 +27,19 @@ type Stats struct {
 
 	// Latency from the request to the end of the answer's body, accurate to 6 %.
 	P50, P90, P99, Max time.Duration
+
+	// Latencies counts the answers by latency, for a histogram with the bounds of LatencyBounds: Latencies[i] took at most
+	// LatencyBounds[i], those that the counts before it have included.
+	Latencies    []uint64
+	LatencyCount uint64        // of all answers
+	LatencySum   time.Duration // of all answers
+}
+
+// LatencyBounds are the bounds of Stats.Latencies.
+var LatencyBounds = []time.Duration{
+	5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond,
+	250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2500 * time.Millisecond, 5 * time.Second,
+	10 * time.Second, 30 * time.Second,
 }
 
 // counters are safe for concurrent use.
@@ -84,6 +97,8 @@ func (c *counters) snapshotStats() Stats {
 		P50: c.latency.quantile(0.50), P90: c.latency.quantile(0.90), P99: c.latency.quantile(0.99),
 		Max: time.Duration(c.latency.max.Load()), MostInFlight: int(c.mostInFlight.Load()),
 	}
+	s.Latencies, s.LatencyCount = c.latency.countUpTo(LatencyBounds)
+	s.LatencySum = time.Duration(c.latency.sum.Load())
 	for status := range c.statuses {
 		if n := c.statuses[status].Load(); n > 0 {
 			s.Statuses[status] = n
@@ -107,10 +122,12 @@ func (c *counters) snapshotStats() Stats {
 type histogram struct {
 	counts [64 * 16]atomic.Int64
 	max    atomic.Int64
+	sum    atomic.Int64
 }
 
 func (h *histogram) addDuration(d time.Duration) {
 	h.counts[bucketOf(d)].Add(1)
+	h.sum.Add(int64(d))
 	for {
 		old := h.max.Load()
 		if int64(d) <= old || h.max.CompareAndSwap(old, int64(d)) {
@@ -135,6 +152,21 @@ func bucketEnd(bucket int) time.Duration {
 	}
 	shift := bucket/16 - 1
 	return time.Duration((uint64(bucket%16)+17)<<shift) * time.Microsecond
+}
+
+// countUpTo counts the durations that are at most each of the bounds, which ascend, and all durations. A bucket counts
+// for a bound if it ends there or before, so the counts are as exact as the buckets.
+func (h *histogram) countUpTo(bounds []time.Duration) (upTo []uint64, total uint64) {
+	upTo = make([]uint64, len(bounds))
+	at := 0
+	for i := range h.counts {
+		for at < len(bounds) && bucketEnd(i) > bounds[at] {
+			upTo[at] = total
+			at++
+		}
+		total += uint64(h.counts[i].Load())
+	}
+	return upTo, total
 }
 
 func (h *histogram) quantile(q float64) time.Duration {

@@ -2,4 +2,5 @@
 // runs it. Its files have the build tag ops.
 //
 //   - load_test.go starts PostgreSQL, which runs what `rollcall load --for postgres` prints.
+//   - metrics_test.go has promtool check what --metrics writes, and the alerts on it (testdata/recipes/prometheus).
 package ops
