@@ -53,6 +53,7 @@ type batch struct {
 // for a Next or Write that is under way. The package documentation lists its guarantees.
 func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 	workers, size := max(p.Workers, 1), max(p.Batch, 1)
+	asked := IndexFlags(p.Flags)
 	places := max(p.Window/size, workers)
 
 	g, ctx := errgroup.WithContext(ctx)
@@ -101,7 +102,7 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 	for range workers {
 		g.Go(func() error {
 			for b := range work {
-				if err := p.evaluateBatch(ctx, b); err != nil {
+				if err := p.evaluateBatch(ctx, b, asked); err != nil {
 					return err
 				}
 				b.done <- struct{}{}
@@ -200,7 +201,7 @@ func countMemberBytes(members []Member) (n int64) {
 
 // evaluateBatch fills in the outcomes of the batch, up to the first user who is not asked about any more. Its error
 // ends the run.
-func (p *Pipeline) evaluateBatch(ctx context.Context, b *batch) error {
+func (p *Pipeline) evaluateBatch(ctx context.Context, b *batch, asked *FlagIndex) error {
 	b.stopped = false
 	for i := range b.outcomes {
 		o := &b.outcomes[i]
@@ -225,7 +226,7 @@ func (p *Pipeline) evaluateBatch(ctx context.Context, b *batch) error {
 		} else if err != nil {
 			return err
 		} else {
-			o.SetAnswer(answer, p.Flags)
+			o.SetAnswer(answer, asked)
 		}
 	}
 	return nil

@@ -99,10 +99,10 @@ type Outcome struct {
 }
 
 // SetAnswer makes a the outcome of o.Row. It reuses the memory of o.Assignments and o.Unasked.
-func (o *Outcome) SetAnswer(a Answer, flags []string) {
+func (o *Outcome) SetAnswer(a Answer, asked *FlagIndex) {
 	*o = Outcome{Row: o.Row, Body: a.Body, At: a.At, Attempts: a.Attempts, Cache: a.Cache, Assignments: o.Assignments[:0],
 		Unasked: o.Unasked[:0]}
-	o.Assignments, o.Unasked = flatten(o.Assignments, o.Unasked, a.Variants, flags)
+	o.Assignments, o.Unasked = flatten(o.Assignments, o.Unasked, a.Variants, asked)
 }
 
 // SetError makes err the outcome of o.Row.

@@ -29,7 +29,7 @@ func ExampleCreate() {
 	o.SetAnswer(pipeline.Answer{
 		Variants: []pipeline.Variant{{FlagKey: "checkout", Key: "treatment"}},
 		At:       time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
-	}, []string{"checkout"})
+	}, pipeline.IndexFlags([]string{"checkout"}))
 	if err := out.Write(&o); err != nil {
 		log.Fatal(err)
 	}

@@ -174,7 +174,7 @@ func bindingOptions(ctx context.Context, all map[string]string, o *snapshotOptio
 
 // replay writes the journaled outcomes to sink, and leaves src at the first row that has none.
 func (s *snapshotRun) replay(u *unfinished, src pipeline.Source, sink pipeline.Sink, client *amplitude.Client) error {
-	requests := client.Replay()
+	requests, asked := client.Replay(), pipeline.IndexFlags(s.o.flags)
 	var rec journal.Record
 	var o pipeline.Outcome
 	for n := range u.records {
@@ -211,7 +211,7 @@ func (s *snapshotRun) replay(u *unfinished, src pipeline.Source, sink pipeline.S
 					"--fresh asks about all users again")
 			}
 			o.SetAnswer(pipeline.Answer{Variants: variants, Body: rec.Body, At: rec.At, Attempts: rec.Attempts,
-				Cache: rec.Cache}, s.o.flags)
+				Cache: rec.Cache}, asked)
 			if !s.newKey { // nobody was answered with this key yet
 				client.Known(&o.Row.User)
 			}

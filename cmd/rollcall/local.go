@@ -27,7 +27,7 @@ type localEvaluator struct {
 	versions pipeline.FlagVersions // of the flags, if they were downloaded
 	others   *disagreements        // with the other engine
 	members  *membership           // of cohorts that files give
-	skipped  []string              // flags that are left unanswered, because their cohorts are not known
+	skipped  map[string]bool       // flags that are left unanswered, because their cohorts are not known
 	scratch  sync.Pool             // of *localScratch
 }
 
@@ -91,7 +91,7 @@ func (l *localEvaluator) Evaluate(_ context.Context, u *pipeline.User) (pipeline
 	l.others.count(found.differ)
 	answer := pipeline.Answer{Variants: make([]pipeline.Variant, 0, len(found.variants)), At: clock()}
 	for _, v := range found.variants {
-		if v.Answered() && (len(l.skipped) == 0 || !slices.Contains(l.skipped, v.FlagKey)) {
+		if v.Answered() && !l.skipped[v.FlagKey] {
 			answer.Variants = append(answer.Variants, v.Variant)
 		}
 	}
@@ -103,7 +103,7 @@ func (l *localEvaluator) Evaluate(_ context.Context, u *pipeline.User) (pipeline
 func (l *localEvaluator) answerable() []string {
 	keys := map[string]bool{}
 	for _, v := range l.eng.Variants() {
-		if v.Answered() && !slices.Contains(l.skipped, v.FlagKey) {
+		if v.Answered() && !l.skipped[v.FlagKey] {
 			keys[v.FlagKey] = true
 		}
 	}
@@ -112,13 +112,17 @@ func (l *localEvaluator) answerable() []string {
 
 // checkCohorts decides about flags whose cohorts neither a file nor the input knows. absent is what flags read and no
 // user has.
-func (l *localEvaluator) checkCohorts(con *console, o *snapshotOptions, found *findings, absent fields) (err error) {
+func (l *localEvaluator) checkCohorts(con *console, o *snapshotOptions, found *findings, absent fields) error {
 	if o.dryRun && o.cohorts.fetches() {
 		return nil // a run would download them
 	}
-	l.skipped, err = o.cohorts.checkKnownCohorts(con, l.eng, o.flags, l.members, func(field string) bool {
+	skipped, err := o.cohorts.checkKnownCohorts(con, l.eng, o.flags, l.members, func(field string) bool {
 		return !slices.Contains(absent, field) || hasTarget(found.columns, field)
 	})
+	l.skipped = map[string]bool{}
+	for _, flag := range skipped {
+		l.skipped[flag] = true
+	}
 	return err
 }
 

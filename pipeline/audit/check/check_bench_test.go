@@ -30,7 +30,7 @@ func benchmarkCheck(b *testing.B, format string) {
 					Payload: fmt.Sprintf(`{"title":"Buy now","discount":%d}`, i%4*5)})
 			}
 		}
-		o.SetAnswer(pipeline.Answer{Variants: variants, At: o.At}, flags)
+		o.SetAnswer(pipeline.Answer{Variants: variants, At: o.At}, pipeline.IndexFlags(flags))
 		r.outcomes = append(r.outcomes, o)
 	}
 	path := r.write(b, filepath.Join(b.TempDir(), "a."+format))

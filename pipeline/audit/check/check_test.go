@@ -136,7 +136,7 @@ func planned() *run {
 		if i%10 == 5 {
 			variants = append(variants, pipeline.Variant{FlagKey: "dark-mode", Key: "on"})
 		}
-		o.SetAnswer(pipeline.Answer{Variants: variants, At: o.At}, r.spec.Flags)
+		o.SetAnswer(pipeline.Answer{Variants: variants, At: o.At}, pipeline.IndexFlags(r.spec.Flags))
 		r.outcomes = append(r.outcomes, o)
 	}
 	return r
@@ -521,7 +521,7 @@ checks:
 				o.Row.Number, o.Row.User.UserID = i+1, fmt.Sprint("@u", i)
 				o.Row.Carry = []pipeline.Value{pipeline.StringValue([]string{"=DE", "'FR"}[i%2])}
 				variant := pipeline.Variant{FlagKey: "=f", Key: []string{"-on", "control"}[i%2]}
-				o.SetAnswer(pipeline.Answer{Variants: []pipeline.Variant{variant}, At: began}, r.spec.Flags)
+				o.SetAnswer(pipeline.Answer{Variants: []pipeline.Variant{variant}, At: began}, pipeline.IndexFlags(r.spec.Flags))
 				r.outcomes = append(r.outcomes, o)
 			}
 			path := r.write(t, filepath.Join(dir, name))
@@ -669,7 +669,7 @@ func bigRun(n int64) *run {
 		o.Row.Number, o.Row.User.UserID, o.Row.Carry = i+1, fmt.Sprint("u", i),
 			[]pipeline.Value{pipeline.StringValue(fmt.Sprint("c", i))}
 		o.SetAnswer(pipeline.Answer{Variants: []pipeline.Variant{{FlagKey: "f", Key: []string{"control", "treatment"}[i%2]}},
-			At: began}, r.spec.Flags)
+			At: began}, pipeline.IndexFlags(r.spec.Flags))
 		r.outcomes = append(r.outcomes, o)
 	}
 	return r
@@ -783,7 +783,7 @@ func randomRun(r *rand.Rand, asked bool) *run {
 			flags = nil
 			slices.SortFunc(got, func(a, b pipeline.Variant) int { return cmp.Compare(a.FlagKey, b.FlagKey) })
 		}
-		o.SetAnswer(pipeline.Answer{Variants: got, At: began}, flags)
+		o.SetAnswer(pipeline.Answer{Variants: got, At: began}, pipeline.IndexFlags(flags))
 		out.outcomes = append(out.outcomes, o)
 	}
 	return out
@@ -894,7 +894,7 @@ func TestRatio(t *testing.T) {
 			if treated {
 				key = "treatment"
 			}
-			o.SetAnswer(pipeline.Answer{Variants: []pipeline.Variant{{FlagKey: "f", Key: key}}, At: began}, run.spec.Flags)
+			o.SetAnswer(pipeline.Answer{Variants: []pipeline.Variant{{FlagKey: "f", Key: key}}, At: began}, pipeline.IndexFlags(run.spec.Flags))
 			run.outcomes = append(run.outcomes, o)
 		}
 		path := run.write(t, filepath.Join(dir, fmt.Sprint(seed, ".parquet")))
@@ -1187,7 +1187,7 @@ func TestManyVariants(t *testing.T) {
 		o.SetAnswer(pipeline.Answer{At: o.At, Variants: []pipeline.Variant{
 			{FlagKey: "held", Key: fmt.Sprintf("holdout-%d", i%60)}, {FlagKey: "many", Key: fmt.Sprintf("v%d", i%600)},
 			{FlagKey: "other", Key: other},
-		}}, r.spec.Flags)
+		}}, pipeline.IndexFlags(r.spec.Flags))
 		r.outcomes = append(r.outcomes, o)
 		if i < 600 {
 			weights = append(weights, fmt.Sprintf("v%d: 1", i))
