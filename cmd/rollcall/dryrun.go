@@ -3,14 +3,16 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
 // dryRun says what a run would do, and sends nothing: how the columns map, how many users and bad rows there
-// are, how long it takes, and one request in full.
+// are, how long it takes at least, and one request in full.
 func (s *snapshotRun) dryRun(args []string) error {
 	ctx, o := s.env.Soft, s.o
 	in, err := openInput(ctx, s.env, o, args, "")
@@ -83,8 +85,8 @@ func (s *snapshotRun) dryRun(args []string) error {
 	var b strings.Builder
 	s.describeInput(&b, found, "(not sent)")
 	fmt.Fprintf(&b, "Requests:     %s", text.Thousands(requests))
-	if o.rate > 0 {
-		fmt.Fprintf(&b, ", about %s at %g/s", roundDuration(requestTime(requests, o.startRate())), o.startRate())
+	if !o.server.embedded() && requests > 0 {
+		b.WriteString(estimateTime(o, requests, readEarlier(o.manifestFile())))
 	}
 	if posts > 0 {
 		fmt.Fprintf(&b, "\nBy POST:      %s", text.Count(posts, "user"))
@@ -102,6 +104,45 @@ func (s *snapshotRun) dryRun(args []string) error {
 	b.WriteString("\nNothing was sent.\n")
 	_, err = fmt.Fprint(s.env.Stdout, text.CleanLines(b.String()))
 	return err
+}
+
+// readEarlier returns the requests of the run that made the present outputs; nil where there is none that says how fast
+// the API is.
+func readEarlier(manifest string) *snapshot.Requests {
+	if manifest == "" {
+		return nil
+	}
+	m, err := snapshot.ReadManifest(manifest)
+	if err != nil || m.Requests.PerSecond <= 0 || m.NoTrack == string(embedded) ||
+		requestTime(m.Requests.Sent, m.Requests.PerSecond) < minRated*time.Second {
+		return nil
+	}
+	return &m.Requests
+}
+
+// estimateTime says how long requests take at least, and how long at the rate that an earlier run reached. nil: there
+// was none, and what only a run can find out is named.
+func estimateTime(o *snapshotOptions, requests int64, earlier *snapshot.Requests) string {
+	line := ""
+	if o.rate > 0 {
+		line = fmt.Sprintf("; at most %g/s, so at least %s", o.rate,
+			roundDuration(requestTime(max(requests-int64(o.burst), 0), o.rate)))
+	}
+	const indent = "\n              "
+	if earlier == nil {
+		return line + indent + "not known before a run: how fast the API answers and what rate it takes"
+	}
+	reached := earlier.PerSecond
+	line += fmt.Sprintf("%sthe last run of these outputs reached %s/s, and an answer took %s", indent,
+		formatRate(reached), roundDuration(time.Duration(earlier.Latency.P50*float64(time.Millisecond))))
+	if earlier.FoundRate > 0 {
+		line += fmt.Sprintf("%sthe API took about %s/s", indent, formatRate(earlier.FoundRate))
+	}
+	if o.rate > 0 {
+		reached = min(reached, o.rate)
+	}
+	return line + fmt.Sprintf("%sat %s/s: about %s", indent, formatRate(reached),
+		roundDuration(requestTime(requests, reached)))
 }
 
 // dryRunLocal is dryRun where there are no requests, but for one where the flag configurations are to be downloaded.

@@ -13,15 +13,18 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
-// lineEvery is how often progress is logged where there is no terminal.
-const lineEvery = 10 * time.Second
+const (
+	lineEvery = 10 * time.Second // how often progress is logged where there is no terminal
+
+	// speedOver is the time that the speed is measured over, so that the time left follows what the run reaches now.
+	speedOver = 30 * time.Second
+)
 
 // progress is a sink that shows how far the run is: a bar on a terminal, a line now and then elsewhere.
 type progress struct {
 	con     *console
 	total   int64
-	started time.Time
-	before  int64 // done when it started
+	speed   speedometer
 	done    atomic.Int64
 	failed  atomic.Int64
 	bar     *progressbar.ProgressBar
@@ -32,8 +35,8 @@ type progress struct {
 // startProgress begins to show the progress of a run of total users; sofar counts those that an earlier process did.
 // mode is --progress.
 func startProgress(con *console, mode string, total int64, sofar *snapshot.Tally) *progress {
-	p := &progress{con: con, total: total, started: time.Now(), before: sofar.Read, stop: make(chan struct{}),
-		stopped: make(chan struct{})}
+	p := &progress{con: con, total: total, stop: make(chan struct{}), stopped: make(chan struct{})}
+	p.speed.update(time.Now(), sofar.Read)
 	p.done.Store(sofar.Read)
 	p.failed.Store(sofar.FailedUsers())
 	width, terminal := con.Terminal()
@@ -99,7 +102,7 @@ func (p *progress) show(every time.Duration) {
 		case <-ticker.C:
 		}
 		done, failed := p.done.Load(), p.failed.Load()
-		perSecond := float64(done-p.before) / time.Since(p.started).Seconds()
+		perSecond := p.speed.update(time.Now(), done)
 		left, remaining := "?", slog.AnyValue(nil)
 		if perSecond > 0 {
 			d := time.Duration(float64(p.total-done) / perSecond * float64(time.Second))
@@ -118,6 +121,28 @@ func (p *progress) show(every time.Duration) {
 			p.con.Log.Info(line)
 		}
 	}
+}
+
+// speedometer measures how fast a run is: over the last speedOver, pauses included.
+type speedometer struct{ readings []reading }
+
+// reading is how many users were done at a time.
+type reading struct {
+	at   time.Time
+	done int64
+}
+
+// update takes a reading and returns the users a second since the oldest one of the last speedOver.
+func (s *speedometer) update(at time.Time, done int64) (perSecond float64) {
+	old := 0
+	for old < len(s.readings)-1 && at.Sub(s.readings[old].at) > speedOver {
+		old++
+	}
+	s.readings = append(s.readings[old:], reading{at, done})
+	if d := at.Sub(s.readings[0].at); d > 0 {
+		return float64(done-s.readings[0].done) / d.Seconds()
+	}
+	return 0
 }
 
 // roundDuration is a duration as a person says it: 3m20s, 2h05m.
