@@ -29,8 +29,10 @@
 //	path.go       paths that no file of this machine has
 //	console.go    what is said on standard error; the last place where it is cleaned
 //	print.go      what report, check and diff print, in each format
-//	help.go       the options in the help, under headings
+//	help.go topics.go man.go  the options in the help, under headings; help topics; manual pages
+//	complete.go   what shells complete
+//	metrics.go    --metrics and --metrics-listen: how the run goes, for Prometheus
 //	clock.go      the clock and run ids, which stand still in the crash tests (tag faultfs)
-//	serve.go servecohort.go flags.go explain.go version.go
+//	serve.go servecohort.go flags.go explain.go load.go version.go
 //	verify.go report.go reportpage.go check.go diff.go   what a finished run left, read back
 package main

@@ -41,16 +41,22 @@ func optionHelp(options *pflag.FlagSet) string {
 			heading = groups[0]
 			fmt.Fprintf(&b, "%s:\n", heading)
 		}
-		left, usage := "--"+o.Name, o.Usage
-		if value, rest, ok := strings.Cut(strings.TrimPrefix(usage, "`"), "`"); ok {
-			left, usage = left+" "+value, strings.TrimSpace(rest)
-		}
-		if o.Shorthand != "" {
-			left = "-" + o.Shorthand + " " + left
-		}
+		left, usage := describeOption(o)
 		fmt.Fprintf(&b, "  %-22s %s\n", left, usage)
 	})
 	return b.String()
+}
+
+// describeOption returns an option with the name of its value, and what it is for.
+func describeOption(o *pflag.Flag) (left, usage string) {
+	left, usage = "--"+o.Name, o.Usage
+	if value, rest, ok := strings.Cut(strings.TrimPrefix(usage, "`"), "`"); ok {
+		left, usage = left+" "+value, strings.TrimSpace(rest)
+	}
+	if o.Shorthand != "" {
+		left = "-" + o.Shorthand + " " + left
+	}
+	return left, usage
 }
 
 func init() {
@@ -60,7 +66,7 @@ func init() {
 
 const helpTemplate = `{{with (or .Long .Short)}}{{.}}
 
-{{end}}{{.UsageString}}`
+{{end}}{{if .Runnable}}{{.UsageString}}{{end}}`
 
 const usageTemplate = `Usage:{{if .HasAvailableSubCommands}}
   {{.CommandPath}} COMMAND{{else}}
@@ -70,6 +76,9 @@ Examples:
 {{.Example}}{{end}}{{if .HasAvailableSubCommands}}
 
 Commands:{{range .Commands}}{{if .IsAvailableCommand}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}
+
+Topics, with ` + "`{{.CommandPath}} help TOPIC`" + `:{{range .Commands}}{{if .IsAdditionalHelpTopicCommand}}
   {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}
 
 ` + "`{{.CommandPath}} COMMAND --help`" + ` says more. Exit codes: 0 all users answered,

@@ -137,7 +137,7 @@ var freeOptions = map[string]string{
 	"accept-new-key":   "it is what lets such a run resume",
 
 	"rate": "how fast it asks", "burst": "how fast it asks", "concurrency": "how fast it asks",
-	"timeout": "how long it waits", "max-attempts": "how long it waits", "max-outage": "how long it waits",
+	"timeout": "how long it waits", "grace": "how long it waits", "max-attempts": "how long it waits", "max-outage": "how long it waits",
 	"allow-http": "whether it asks at all", "allow-tracking": "whether it asks at all", "strict": "whether it publishes",
 	"max-cohort-size": "whether it runs at all", "unknown-cohorts": "for a local run, which resumes nothing",
 	"max-errors": "whether it publishes", "min-users": "whether it publishes",

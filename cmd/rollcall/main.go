@@ -5,6 +5,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -21,8 +22,11 @@ func main() {
 	}
 	signal.Ignore(syscall.SIGPIPE) // a closed standard output is an error of Write like any other
 
-	soft, hard := interruptible(signals)
+	var grace atomic.Int64
+	grace.Store(int64(defaultGrace))
+	soft, hard := interruptible(signals, &grace)
 	os.Exit(run(os.Args[1:], &env{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, LookupEnv: os.LookupEnv, Soft: soft, Hard: hard,
+		Grace: &grace,
 	}))
 }

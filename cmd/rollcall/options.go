@@ -76,6 +76,7 @@ type snapshotOptions struct {
 	columnNames string
 	summary     string
 
+	grace         time.Duration
 	metricsFile   string
 	metricsListen string
 
@@ -150,6 +151,7 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.BoolVar(&o.fresh, "fresh", false, "the same as --resume never")
 		options.BoolVar(&o.acceptNewKey, "accept-new-key", false, "resume with a new key of the same deployment")
 		options.BoolVar(&o.dryRun, "dry-run", false, "say what would be sent; send nothing")
+		options.DurationVar(&o.grace, "grace", defaultGrace, "`TIME` for requests in flight, after SIGTERM or Ctrl-C [8s]")
 		options.StringVar(&o.progress, "progress", "auto", "`MODE` auto bar lines none [auto]")
 		options.StringVar(&o.metricsFile, "metrics", "", "`FILE` .prom for the node exporter, every 15 s and at the end")
 		options.StringVar(&o.metricsListen, "metrics-listen", "", "`ADDR` /metrics for Prometheus, as 127.0.0.1:9464")
@@ -189,7 +191,8 @@ func (o *snapshotOptions) check(ctx context.Context, inputs []string) error {
 			return usageErrorf("--%s cannot be %d: it is at least 1", name, n)
 		}
 	}
-	for name, d := range map[string]time.Duration{"timeout": o.server.timeout, "max-outage": o.maxOutage} {
+	for name, d := range map[string]time.Duration{"timeout": o.server.timeout, "max-outage": o.maxOutage,
+		"grace": o.grace} {
 		if d <= 0 {
 			return usageErrorf("--%s cannot be %v: it is more than 0", name, d)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,10 +9,12 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
@@ -39,6 +42,8 @@ type env struct {
 	// Soft ends with the first signal: finish what is in flight, begin nothing. Hard ends with the second, or
 	// when the first has had its time. Their cause is an interruptedError.
 	Soft, Hard context.Context
+
+	Grace *atomic.Int64 // nanoseconds from the first signal until Hard ends; nil: nothing waits for it
 }
 
 // exitError is an error that says with which code the process exits.
@@ -66,11 +71,12 @@ type interruptedError struct{ signal os.Signal }
 
 func (e *interruptedError) Error() string { return "interrupted (" + e.signal.String() + ")" }
 
-// grace is how long requests in flight may take after the first signal.
-const grace = 10 * time.Second
+// defaultGrace is how long requests in flight may take after the first signal: container platforms kill a process ten
+// seconds after SIGTERM, or later.
+const defaultGrace = 8 * time.Second
 
-// interruptible makes the two contexts of [env] from the process's signals.
-func interruptible(signals <-chan os.Signal) (soft, hard context.Context) {
+// interruptible makes the two contexts of [env] from the process's signals. grace is read when the first one comes.
+func interruptible(signals <-chan os.Signal, grace *atomic.Int64) (soft, hard context.Context) {
 	soft, stop := context.WithCancelCause(context.Background())
 	hard, kill := context.WithCancelCause(context.Background())
 	go func() {
@@ -78,7 +84,7 @@ func interruptible(signals <-chan os.Signal) (soft, hard context.Context) {
 		stop(interrupted)
 		select {
 		case <-signals:
-		case <-time.After(grace):
+		case <-time.After(time.Duration(grace.Load())):
 		}
 		kill(interrupted)
 	}()
@@ -124,6 +130,7 @@ checks, reports on and compares.`),
   rollcall report assignments.parquet --html report.html
   rollcall explain --user-id u-17 --flag-configs flags.json`, "\n"),
 		SilenceErrors: true, SilenceUsage: true,
+		Version: version(),
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
@@ -144,16 +151,25 @@ checks, reports on and compares.`),
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
+	root.SetVersionTemplate(describeVersion())
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpTemplate(helpTemplate)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return pipeline.WithHint(usageErrorf("%s", text.Clean(err.Error())),
-			fmt.Sprintf("see `%s --help`", cmd.CommandPath()))
+		hint := fmt.Sprintf("see `%s --help`", cmd.CommandPath())
+		if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
+			hint = cmp.Or(suggestOption(cmd, unknown.GetSpecifiedName()), hint)
+		}
+		return pipeline.WithHint(usageErrorf("%s", text.Clean(err.Error())), hint)
 	})
 	con := newConsole(env)
 	root.AddCommand(snapshotCommand(env, con), explainCommand(env, con), verifyCommand(env, con), reportCommand(env, con),
 		checkCommand(env, con),
-		diffCommand(env, con), loadCommand(env, con), flagsCommand(env, con), serveCommand(env, con), cleanCommand(env, con), versionCommand(env))
+		diffCommand(env, con), loadCommand(env, con), flagsCommand(env, con), serveCommand(env, con), cleanCommand(env, con), versionCommand(env), manCommand(con))
+	for _, cmd := range root.Commands() {
+		completeValues(cmd)
+	}
+	root.AddCommand(topics()...)
+	root.SetHelpCommand(helpCommand(root))
 
 	began := time.Now()
 	if wantsJSON(args, env) { // for what is wrong with the options, too
@@ -181,6 +197,13 @@ checks, reports on and compares.`),
 		con.Error(err)
 	}
 	return code
+}
+
+// suggestOption returns a hint for an option that the command does not have; "" if none is near.
+func suggestOption(cmd *cobra.Command, name string) string {
+	var known []string
+	cmd.Flags().VisitAll(func(o *pflag.Flag) { known = append(known, "--"+o.Name) })
+	return pipeline.Suggest("--"+name, known)
 }
 
 // wantsJSON reports whether the log is to be JSON, before the options are read: they may be what is wrong.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -43,7 +44,9 @@ func TestExitCode(t *testing.T) {
 func TestInterruptible(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		signals := make(chan os.Signal, 2)
-		soft, hard := interruptible(signals)
+		var grace atomic.Int64
+		soft, hard := interruptible(signals, &grace)
+		grace.Store(int64(5 * time.Second)) // an option says so later
 		synctest.Wait()
 		if soft.Err() != nil || hard.Err() != nil {
 			t.Fatalf("before a signal: soft %v, hard %v; want neither", soft.Err(), hard.Err())
@@ -55,13 +58,15 @@ func TestInterruptible(t *testing.T) {
 		}
 		start := time.Now()
 		<-hard.Done() // nobody waits for the requests in flight forever
-		if took := time.Since(start); took != grace || exitCode(context.Cause(hard)) != 143 {
-			t.Fatalf("hard after %v with %v, want after %v as SIGTERM", took, context.Cause(hard), grace)
+		if took := time.Since(start); took != 5*time.Second || exitCode(context.Cause(hard)) != 143 {
+			t.Fatalf("hard after %v with %v, want after 5s as SIGTERM", took, context.Cause(hard))
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
 		signals := make(chan os.Signal, 2)
-		_, hard := interruptible(signals)
+		var grace atomic.Int64
+		grace.Store(int64(defaultGrace))
+		_, hard := interruptible(signals, &grace)
 		signals <- os.Interrupt
 		signals <- os.Interrupt
 		synctest.Wait()

@@ -53,6 +53,9 @@ groups.T, context, ... are sent as that; all others are not sent.`,
 			if err != nil {
 				return err
 			}
+			if env.Grace != nil {
+				env.Grace.Store(int64(o.grace))
+			}
 			o.minUsersSet = cmd.Flags().Changed("min-users")
 			if !cmd.Flags().Changed("rate") && o.server.embedded() || o.local() && o.crossCheck == 0 {
 				o.rate = 0
@@ -655,7 +658,7 @@ func (s *snapshotRun) stopSoftly(p *pipeline.Pipeline, asked *connection) (pipel
 		defer close(said)
 		if n := asked.Stop(); n > 0 {
 			s.con.Log.Info(fmt.Sprintf("interrupted: finishing the %s in flight, at most %v; again to end at once",
-				text.Count(int64(n), "request"), grace))
+				text.Count(int64(n), "request"), s.o.grace))
 		}
 	})
 	defer func() {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -23,13 +24,31 @@ func version() string {
 }
 
 func versionCommand(env *env) *cobra.Command {
-	return &cobra.Command{
-		Use: "version", DisableFlagsInUseLine: true, Short: "Print the version",
+	var format string
+	cmd := &cobra.Command{
+		Use: "version [options]", DisableFlagsInUseLine: true, Short: "Print the version",
 		Args: checkArgs(cobra.NoArgs, "it takes none"),
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(env.Stdout, "rollcall %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS,
-				runtime.GOARCH)
-			return err
+			switch format {
+			case "text":
+				_, err := fmt.Fprint(env.Stdout, describeVersion())
+				return err
+			case "json":
+				return json.NewEncoder(env.Stdout).Encode(struct {
+					Version string `json:"version"`
+					Go      string `json:"go"`
+					OS      string `json:"os"`
+					Arch    string `json:"arch"`
+				}{version(), runtime.Version(), runtime.GOOS, runtime.GOARCH})
+			}
+			return usageErrorf("--format %q is not known: it is one of text json", format)
 		},
 	}
+	group(cmd.Flags(), "Options", func() { cmd.Flags().StringVar(&format, "format", "text", "`F` text json [text]") })
+	return cmd
+}
+
+// describeVersion is what --version and version print.
+func describeVersion() string {
+	return fmt.Sprintf("rollcall %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rollcall-cli/rollcall/pipeline"
+)
+
+// topics are the help topics: what several commands have in common. Each is a command without a run.
+func topics() []*cobra.Command {
+	return []*cobra.Command{{
+		Use: "exit-codes", Short: "What each exit code means",
+		Long: `0    All users were answered, or as many as --max-errors asks. report, check,
+     diff and verify: everything holds.
+1    Failed; nothing was published.
+3    Published, but some users failed, and no --max-errors said how many may.
+     The error records say who and why.
+4    A check does not hold, a difference is too large, or a file is not as it
+     was written.
+64   A mistake in the command line, a config file or a rules file.
+75   Stopped by an outage, a full disk, another run of the same outputs, or an
+     input that changed; nothing was published. Run the same command again: it
+     goes on from there.
+130  Interrupted by Ctrl-C, and 143 by SIGTERM, as container platforms send it:
+     nobody more is asked, and requests in flight have --grace to end. The same
+     command goes on from there.
+141  Standard output was closed before all was written to it.
+
+Whatever the code, an output file is complete or not there. On cron, run the
+command again while it ends with 75; anything else but 0 needs a person.`,
+	}, {
+		Use: "environment", Short: "The environment variables that are read",
+		Long: `AMPLITUDE_DEPLOYMENT_KEY  the deployment key; --key-file is safer. Never an
+                          option: other users of the machine see command lines.
+AMPLITUDE_API_KEY         the project's API key, and
+AMPLITUDE_SECRET_KEY      its secret key, for --cohorts fetch
+ROLLCALL_<OPTION>         the value of any option that is not given:
+                          ROLLCALL_MAX_ERRORS is --max-errors
+CREDENTIALS_DIRECTORY     where --key-file looks first for a name without a
+                          directory, as systemd's LoadCredential= sets it
+HTTPS_PROXY, HTTP_PROXY,  the proxy, as other programs take it
+NO_PROXY
+SSL_CERT_FILE,            the certificates to trust, in place of the system's
+SSL_CERT_DIR
+TMPDIR                    where a dry run copies an input that can be read once
+GOMEMLIMIT, GOGC,         of the Go runtime: the memory that the collector aims
+GOMAXPROCS                at, how often it runs, and how many cores are used
+
+An option on the command line comes first, then ROLLCALL_<OPTION>, then the
+file of --config.`,
+	}, {
+		Use: "files", Short: "The files that a run writes, and their names",
+		Long: `OUT                    the assignments, as --out names them
+NAME.errors.jsonl      the users that failed: row of the input, kind of failure and
+                       its text; --errors names it. NAME is the first OUT without
+                       its extension.
+OUT.manifest.json      the record of the run, beside the first OUT: checksums,
+                       counts, options, columns, warnings. It is published last:
+                       where it is, all other files are complete.
+OUT.flags.json         the flag configurations, where they were downloaded
+OUT.cohorts/           the cohorts, where they were downloaded
+NAME.crosscheck.jsonl  what --cross-check found
+
+Hidden files beside the first OUT, which the end of the run removes:
+
+.OUT.rollcall          the journal: the answers so far. The same command goes on
+                       from it. It is locked while a run writes.
+.OUT.rollcall.stdin    a copy of standard input, for the run that goes on
+.OUT.rollcall-*.tmp    outputs that are not complete
+
+rollcall clean removes what runs have left that nobody resumed.`,
+	}}
+}
+
+// helpCommand is the command help, which knows commands and topics.
+func helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND|TOPIC]", Short: "Help about a command or a topic", DisableFlagsInUseLine: true,
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return commandNames(root), cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return root.Help()
+			}
+			for _, cmd := range root.Commands() {
+				if cmd.Name() == args[0] {
+					return cmd.Help()
+				}
+			}
+			return pipeline.WithHint(usageErrorf("unknown command or topic %q", args[0]),
+				pipeline.Suggest(args[0], commandNames(root)))
+		},
+	}
+}
+
+func commandNames(root *cobra.Command) (names []string) {
+	for _, cmd := range root.Commands() {
+		names = append(names, cmd.Name())
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return strings.HasPrefix(name, "__") })
+}
