@@ -5,7 +5,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 RACE ?= -race
 TEST_TIMEOUT ?= 6h
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-.PHONY: help run audit test check bench parity interop browser ops fuzz build soak golden clean
+.PHONY: help run audit test check bench parity interop browser storage ops fuzz build soak golden clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -36,9 +36,9 @@ check: ## gofmt, vet, staticcheck, and that go.mod is tidy
 	@test -z "$$(gofmt -l cmd pipeline sinks sources testdata)" || { echo "gofmt would change:"; gofmt -l cmd pipeline sinks sources testdata; exit 1; }
 	go vet ./...
 	go vet -tags faultfs ./cmd/rollcall ./pipeline/durable ./pipeline/journal
-	go vet -tags interop,browser,ops ./testdata/interop ./testdata/browser ./testdata/ops
+	go vet -tags interop,browser,storage,ops ./testdata/interop ./testdata/browser ./testdata/storage ./testdata/ops
 	go run $(STATICCHECK) ./...
-	go run $(STATICCHECK) -tags interop,browser,ops ./testdata/interop ./testdata/browser ./testdata/ops
+	go run $(STATICCHECK) -tags interop,browser,storage,ops ./testdata/interop ./testdata/browser ./testdata/storage ./testdata/ops
 	go mod tidy -diff
 
 # What rollcall is compared with, from npm: Amplitude's engine and clients, and DuckDB. The command itself needs neither.
@@ -56,6 +56,11 @@ interop: $(NODE_MODULES) ## DuckDB reads what rollcall writes, and rollcall what
 browser: ## look at the report's page with headless Chromium (Debian's package, installed where it is missing)
 	testdata/browser/install.sh
 	go build ./cmd/... && go test -count=1 -timeout $(TEST_TIMEOUT) -tags browser ./testdata/browser
+
+# The servers are a Go module of their own, so that go.mod does not grow by them.
+storage: ## object stores: conformance, and the command, with versitygw (S3)
+	cd testdata/stores && go build -o bin/ github.com/versity/versitygw/cmd/versitygw
+	go build ./cmd/... && go test -count=1 -timeout $(TEST_TIMEOUT) -tags storage ./testdata/storage
 
 ops: ## PostgreSQL runs what load prints, and promtool checks metrics and alerts (Debian's packages, installed where they are missing)
 	testdata/ops/install.sh
@@ -80,4 +85,4 @@ golden: ## write the golden files anew; look at the diff
 	go test ./pipeline/audit/report ./pipeline/audit/check ./pipeline/audit/diff ./pipeline/audit/page -update
 
 clean: ## remove what the other targets made
-	rm -rf out bin testdata/node/node_modules
+	rm -rf out bin testdata/node/node_modules testdata/stores/bin

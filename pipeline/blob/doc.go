@@ -1,0 +1,46 @@
+// Package blob reads and writes files where they live: on the local file system, in S3, Google Cloud Storage and Azure.
+//
+// A [Bucket] is a driver: one attempt each, no policy. [Stores] opens buckets by the URLs that users write, adds the
+// retries, and expands globs. An [Object] is one version of an object, open for reading.
+//
+// # Reading
+//
+// Every read names the version that the object had when it was opened. If the object has another version by then, the
+// error is [ErrChanged]: what a reader gets is from one version, however many requests it takes. A version is not held
+// open: whoever replaces an object ends those who read it.
+//
+// [Object.ReadAt] is one request. [Object.Section] reads a range in order, with up to four requests under way; all
+// sections of an object request at most 32 MiB ahead.
+//
+// # Writing
+//
+// An upload is staged with a condition, appended to in parts of [PartSize] bytes, and committed. Until then nobody sees
+// it, and it is never visible in part. The store checks the condition and replaces the object in one step, so of two
+// uploads that are staged for one name at most one succeeds, except for [Local] with [Condition].Version, where another
+// process may replace the file in between.
+//
+// An upload that was neither committed nor aborted takes space that is paid for. [Bucket.Pending] finds those that the
+// store lists.
+//
+// # What each driver relies on
+//
+// S3 (package s3): the ETag is the version. GetObject with If-Match answers 412 for another one (S3 API reference,
+// GetObject). A multipart upload is invisible until CompleteMultipartUpload, which honours If-None-Match: * and If-Match
+// ("Conditional writes", S3 user guide, since November 2024; MinIO, R2, versitygw too). ListParts makes an upload
+// resumable, ListMultipartUploads makes it findable. Metadata with a random mark tells whether an object is the one
+// whose commit got no answer. Two versions with the same bytes may share an ETag, which does not matter to readers.
+//
+// Local: the device, inode, size and modification time are the version. Uploads are the hidden files of package
+// durable, which publishes them with renameat2(RENAME_NOREPLACE) where the system has it. They cannot be resumed.
+//
+// # Errors, retries and secrets
+//
+// Errors name the operation and the object, and have a status and the store's code. They never have what else a server
+// or the network says, because that may repeat a signature, a token or a URL with one.
+//
+// What may succeed another time (408, 429, 5xx, throttling, broken connections) is repeated: six attempts of at most a
+// minute, with exponential backoff and jitter, at most 10 s; Retry-After is obeyed up to 30 s. A read continues where it
+// stopped.
+//
+// The drivers do nothing when the program starts, and nothing is sent before an object is named.
+package blob
