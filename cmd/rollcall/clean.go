@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -98,7 +99,9 @@ type leftover struct {
 func (l *leftover) isJournal() bool { return filepath.Base(l.path) == l.output+".rollcall" }
 
 // leftoverName is how the hidden files of an output are called: see durable.Hidden, journal.PathFor and spoolFile.
-var leftoverName = regexp.MustCompile(`^(\..+)\.rollcall(?:\.stdin(?:-[a-z0-9]+)?|(-[a-z2-7]{10}\.tmp))?$`)
+var leftoverName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(\..+)\.rollcall(?:\.stdin(?:-[a-z0-9]+)?|(-[a-z2-7]{10}\.tmp))?$`)
+})
 
 // findLeftovers lists the hidden files in a directory, sorted by name.
 func findLeftovers(dir string) ([]leftover, error) {
@@ -108,7 +111,7 @@ func findLeftovers(dir string) ([]leftover, error) {
 	}
 	var found []leftover
 	for _, e := range entries {
-		m := leftoverName.FindStringSubmatch(e.Name())
+		m := leftoverName().FindStringSubmatch(e.Name())
 		if m == nil {
 			continue
 		}

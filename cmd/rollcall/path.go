@@ -5,6 +5,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -44,7 +45,9 @@ var writtenPaths = map[string]bool{"out": true, "errors": true, "summary": true,
 	"missing": true, "metrics": true}
 
 // storePattern is a path that is a URL.
-var storePattern = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]+)://`)
+var storePattern = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]+)://`)
+})
 
 // copyCommands are the commands that copy a file from or to where a URL points.
 var copyCommands = map[string]string{
@@ -55,7 +58,7 @@ var copyCommands = map[string]string{
 
 // checkPathName refuses a path that is not one of this machine. what says where it was found.
 func checkPathName(what, path string, written bool) error {
-	if scheme := storePattern.FindStringSubmatch(path); scheme != nil {
+	if scheme := storePattern().FindStringSubmatch(path); scheme != nil {
 		path := text.Clean(path)
 		hint := "copy the file here first"
 		copying, known := copyCommands[strings.ToLower(scheme[1])]

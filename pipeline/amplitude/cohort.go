@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -86,7 +85,12 @@ func (e *CohortError) Temporary() bool {
 		e.Status >= 500
 }
 
-var cohortID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
+// isCohortID reports whether the text can be the id of a cohort.
+func isCohortID(id string) bool {
+	return id != "" && len(id) <= 100 && !strings.ContainsFunc(id, func(r rune) bool {
+		return !('A' <= r && r <= 'Z' || 'a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '_' || r == '-')
+	})
+}
 
 // Download writes a cohort's document to what open returns, which it calls for each answer, and of which the last counts. It writes nothing, and
 // reports false, if the cohort is unchanged since lastModified (in milliseconds since 1970; 0: it is not known).
@@ -95,7 +99,7 @@ var cohortID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
 // tried again for as long as MaxWait; every other answer ends it with a [*CohortError].
 func (c *CohortClient) Download(ctx context.Context, id string, lastModified int64,
 	open func() (io.Writer, error)) (changed bool, err error) {
-	if !cohortID.MatchString(id) { // it comes from a flag configuration, and becomes part of a URL and a file's name
+	if !isCohortID(id) { // it comes from a flag configuration, and becomes part of a URL and a file's name
 		return false, &CohortError{ID: id, refused: true, reason: "its id is not one that Amplitude gives"}
 	}
 	query := url.Values{"maxCohortSize": {strconv.Itoa(c.cfg.MaxSize)}}

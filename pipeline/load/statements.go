@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"text/template"
 	"unicode"
 
@@ -178,13 +179,15 @@ func formatOf(path string) string {
 }
 
 // tableName is a table, or schema.table, or project.dataset.table.
-var tableName = regexp.MustCompile(`^[\pL_][\pL\pN_$-]*(\.[\pL_][\pL\pN_$-]*){0,2}$`)
+var tableName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[\pL_][\pL\pN_$-]*(\.[\pL_][\pL\pN_$-]*){0,2}$`)
+})
 
 func (d *database) quoteTable(name string) (string, error) {
 	if name == "" {
 		name = "assignments"
 	}
-	if !tableName.MatchString(name) {
+	if !tableName().MatchString(name) {
 		return "", pipeline.WithHint(fmt.Errorf("%q is not a valid name of a table", name),
 			"letters, digits and _, as in schema.assignments")
 	}

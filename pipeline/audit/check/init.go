@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
 	"github.com/rollcall-cli/rollcall/pipeline/cohort"
@@ -413,11 +414,13 @@ func roundDown(n int64) int64 {
 	return max(1, n/scale*scale)
 }
 
-var plainText = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,99}$`)
+var plainText = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,99}$`)
+})
 
 // quoteYAML is a text in YAML, in quotes unless it can only be read as a text.
 func quoteYAML(text string) string {
-	if plainText.MatchString(text) && !slices.Contains([]string{"true", "false", "null", "yes", "no", "on", "off", "y",
+	if plainText().MatchString(text) && !slices.Contains([]string{"true", "false", "null", "yes", "no", "on", "off", "y",
 		"n"}, strings.ToLower(text)) {
 		return text
 	}

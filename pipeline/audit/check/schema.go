@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
@@ -154,14 +155,14 @@ func (p *payloadChecker) findError(payload []byte) string {
 	return text
 }
 
-var english = message.NewPrinter(language.English)
+var english = sync.OnceValue(func() *message.Printer { return message.NewPrinter(language.English) })
 
 // explain is the first reason why a value does not conform: "/steps: got string, want integer".
 func explain(e *jsonschema.ValidationError) string {
 	for len(e.Causes) > 0 {
 		e = e.Causes[0]
 	}
-	reason := e.ErrorKind.LocalizedString(english)
+	reason := e.ErrorKind.LocalizedString(english())
 	if _, ok := e.ErrorKind.(*kind.FalseSchema); ok {
 		reason = "not allowed"
 	}

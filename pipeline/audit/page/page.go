@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
@@ -25,8 +26,11 @@ var (
 	files embed.FS
 	//go:embed page.css
 	pageCSS string
+)
 
-	templates = template.Must(template.New("").Funcs(template.FuncMap{
+// templates are parsed by the commands that write a page, and no others.
+var templates = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("").Funcs(template.FuncMap{
 		"clean": text.Clean, "prose": prose, "sentence": sentence, "percent": text.Percent, "interval": interval,
 		"thousands":   func(n any) string { return text.Thousands(reflect.ValueOf(n).Int()) },
 		"count":       func(n any, noun string) string { return text.Count(reflect.ValueOf(n).Int(), noun) },
@@ -34,7 +38,7 @@ var (
 		"failedShare": failedShare,
 		"times":       times,
 	}).ParseFS(files, "*.html"))
-)
+})
 
 // Origin says how a page was made.
 type Origin struct {
@@ -226,7 +230,7 @@ func formatSpan(first, last time.Time) string {
 
 func execute(name string, view any) ([]byte, error) {
 	var b bytes.Buffer
-	if err := templates.ExecuteTemplate(&b, name, view); err != nil {
+	if err := templates().ExecuteTemplate(&b, name, view); err != nil {
 		return nil, fmt.Errorf("make the page: %w", err)
 	}
 	return b.Bytes(), nil

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Thousands is a count with separators: 1,234,567.
@@ -68,12 +69,14 @@ func PValue(p float64) string {
 }
 
 // unbroken matches what [Percent] and [PValue] print, and an effect size.
-var unbroken = regexp.MustCompile(`\d %|\b[pw] [=<] \d(\.\d+)?(e-\d+)?|\d points`)
+var unbroken = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\d %|\b[pw] [=<] \d(\.\d+)?(e-\d+)?|\d points`)
+})
 
 // Unbroken returns a clean sentence with no-break spaces inside numbers, and a minus sign in "p = 4e-07". It is for
 // pages: [Clean] would escape the spaces.
 func Unbroken(s string) string {
-	return unbroken.ReplaceAllStringFunc(s, func(m string) string {
+	return unbroken().ReplaceAllStringFunc(s, func(m string) string {
 		return strings.NewReplacer(" ", "\u00a0", "e-", "e\u2212").Replace(m)
 	})
 }
