@@ -1,8 +1,8 @@
 // Benchjob measures the cost of rollcall and of its peers, side by side; `make bench` runs it.
 //
-//	go run ./cmd/benchjob [-only engine,local,serve,remote] [-rounds 5] [-quick]
+//	go run ./cmd/benchjob [-only engine,local,rate,memory,…] [-rounds 5] [-quick]
 //
-// It has four parts, which each print a table after their rounds:
+// Its parts each print a table after their rounds:
 //
 //   - engine: CPU nanoseconds for each flag and user, for ten flags and all users of testdata, in this process; beside
 //     Amplitude's own engine on Node with the same users. Both must give the same answers.
@@ -13,7 +13,11 @@
 //   - remote: CPU seconds of the whole job against a server in another process that answers every user with the
 //     same 300 bytes: five flags, 64 in flight; beside a bare loop: 64 goroutines, net/http with 64 idle
 //     connections, encoding/json, no output (bare.go, which a competent engineer could write in an afternoon). And
-//     peak memory. Both sides use plain HTTP: they would pay the same for TLS.
+//     peak memory. Both sides use plain HTTP.
+//   - rate: the rate on the wire, at latencies from 60 ms to 5 s, as the server got the requests.
+//   - found: what a server takes that refuses more than 50 requests a second, once the run has found its rate.
+//   - memory: peak memory with large answers, many flags and many columns, and the CPU beside that of a run without a
+//     memory limit.
 //
 // CPU is user + system time, as the kernel counts it for the process. The sides take turns, and another one goes first
 // in every round, so that other work of the machine affects both. Figures compare only with figures of the same

@@ -46,7 +46,7 @@ func writeInput(path string, users, columns int) error {
 	record := make([]string, allColumns)
 	for i := range users {
 		h := uint64(i+1) * 0x9e3779b97f4a7c15 // Fibonacci hashing: well distributed, and the same every time
-		record[colUserID] = fmt.Sprintf("user-%07d@example.com", i)
+		record[colUserID] = userName(i)
 		record[colDeviceID] = fmt.Sprintf("%016x", h)
 		record[colCountry] = countries[h>>60%uint64(len(countries))]
 		record[colPlatform] = platforms[h>>50%uint64(len(platforms))]
@@ -67,3 +67,6 @@ func writeInput(path string, users, columns int) error {
 	}
 	return f.Close()
 }
+
+// userName is the id of a user.
+func userName(i int) string { return fmt.Sprintf("user-%07d@example.com", i) }

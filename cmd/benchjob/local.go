@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 )
@@ -37,10 +36,7 @@ func (b *bench) measureLocal(ctx context.Context) error {
 	}
 	out := filepath.Join(b.dir, "local.parquet")
 	run := func(input string) (cost, error) {
-		cmd := exec.CommandContext(ctx, b.rollcall, "snapshot", input, "--evaluator", "local", "--flag-configs", configs,
-			"--flags", tenFlags, "--out", out, "--overwrite", "--quiet")
-		cmd.Env = cleanEnv()
-		return runAndMeasure(cmd)
+		return b.runLocal(ctx, input, "local.parquet", nil, "--flag-configs", configs, "--flags", tenFlags)
 	}
 	var job, wall, write, fewMB, manyMB []float64
 	sides := []func() error{func() error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -33,6 +34,10 @@ type bench struct {
 	users, many, rounds int
 	requests            int           // in a round of serve
 	round               time.Duration // CPU time of a round of engine
+	quick               bool
+
+	out      io.Writer
+	sections []section // that were reported
 }
 
 // parts are the measurements, in the order in which they run.
@@ -44,6 +49,18 @@ var parts = []struct {
 	{"local", (*bench).measureLocal},
 	{"serve", (*bench).measureServe},
 	{"remote", (*bench).measureRemote},
+	{"rate", (*bench).measureRate},
+	{"found", (*bench).measureFoundRate},
+	{"memory", (*bench).measureMemory},
+}
+
+// partNames are the names of all parts.
+func partNames() []string {
+	var names []string
+	for _, part := range parts {
+		names = append(names, part.name)
+	}
+	return names
 }
 
 // run runs benchjob. With the argument child, it runs as a child of another benchjob.
@@ -53,21 +70,21 @@ func run(ctx context.Context, args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM) // children simply die from signals
 	defer stop()
-	var b bench
+	b := bench{out: os.Stdout}
 	set := flag.NewFlagSet("benchjob", flag.ContinueOnError)
-	only := set.String("only", "engine,local,serve,remote", "what to measure: a comma-separated list of these")
+	only := set.String("only", strings.Join(partNames(), ","), "what to measure: a comma-separated list of these")
 	set.IntVar(&b.rounds, "rounds", 5, "rounds of each comparison; the sides take turns")
 	set.IntVar(&b.users, "users", 100_000, "users of a round of remote, and of the small run for local's peak memory")
 	set.IntVar(&b.many, "many", 1_000_000, "users of a round of local, and of the large run for remote's peak memory")
 	set.IntVar(&b.requests, "requests", 100_000, "requests of a round of serve")
 	set.DurationVar(&b.round, "engine-time", time.Second, "CPU time of a round of engine")
-	quick := set.Bool("quick", false, "one small round of each part, to check that it runs")
+	set.BoolVar(&b.quick, "quick", false, "one small round of each part, to check that it runs")
 	set.StringVar(&b.rollcall, "rollcall", "", "path of a built rollcall, instead of building this tree")
 	limit := set.Duration("timeout", 15*time.Minute, "stop after this time")
 	if err := set.Parse(args); err != nil {
 		return err
 	}
-	if *quick {
+	if b.quick {
 		b.rounds, b.users, b.many, b.requests, b.round = 1, 5_000, 20_000, 5_000, 50*time.Millisecond
 	}
 	if set.NArg() > 0 || b.rounds < 1 || b.users < 1 || b.many < 1 || b.requests < inFlight || b.round <= 0 {
@@ -108,17 +125,17 @@ func run(ctx context.Context, args []string) error {
 			return fmt.Errorf("%s: %w", part.name, err)
 		}
 	}
+	if len(chosen) > 1 {
+		fmt.Println("#\n# All figures:")
+		printSections(b.out, b.sections...)
+	}
 	fmt.Printf("#\n# took %s\n", time.Since(start).Round(time.Second))
 	return nil
 }
 
 // parseParts parses the list of -only.
 func parseParts(list string) ([]string, error) {
-	var names []string
-	for _, part := range parts {
-		names = append(names, part.name)
-	}
-	chosen := strings.Split(list, ",")
+	names, chosen := partNames(), strings.Split(list, ",")
 	for _, name := range chosen {
 		if !slices.Contains(names, name) {
 			return nil, fmt.Errorf("-only %q: want a comma-separated list of %s", list, strings.Join(names, ", "))
@@ -130,8 +147,8 @@ func parseParts(list string) ([]string, error) {
 // runChild runs benchjob as a child of another benchjob.
 func runChild(args []string) error {
 	switch {
-	case len(args) == 1 && args[0] == "answer":
-		return serveAnswers()
+	case len(args) > 0 && args[0] == "answer":
+		return serveAnswers(args[1:])
 	case len(args) == 3 && args[0] == "bare":
 		return runBare(args[1], args[2])
 	case len(args) == 4 && args[0] == "load":

@@ -59,7 +59,7 @@ func TestBareAsksAboutEveryUserOnce(t *testing.T) {
 			columns)
 	}
 
-	server := httptest.NewServer(newHandler())
+	server := httptest.NewServer(newHandler(answering{}))
 	defer server.Close()
 	if err := runBare(server.URL, path); err != nil {
 		t.Fatal(err)

@@ -3,17 +3,13 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 const (
@@ -88,13 +84,10 @@ func memoryGoals(few, many []float64) []goal {
 	}
 }
 
-// remoteCommand returns rollcall for all users of input.
+// remoteCommand returns rollcall for all users of input, as fast as it can.
 func (b *bench) remoteCommand(ctx context.Context, server, input string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, b.rollcall, "snapshot", input, "--out", filepath.Join(b.dir, "remote.parquet"),
-		"--overwrite",
-		"--server", server, "--flags", fiveFlags, "--rate", "0", "--concurrency", strconv.Itoa(inFlight), "--quiet")
-	cmd.Env = cleanEnv()
-	return cmd
+	return b.snapshotCommand(ctx, server, input, filepath.Join(b.dir, "remote.parquet"), "--rate", "0", "--concurrency",
+		strconv.Itoa(inFlight), "--quiet")
 }
 
 // runCounted runs cmd and returns its cost. It is an error if cmd did not ask about every user once.
@@ -115,49 +108,4 @@ func runCounted(ctx context.Context, server string, users int, cmd *exec.Cmd) (c
 		return cost{}, fmt.Errorf("sent %d requests for %d users", after-before, users)
 	}
 	return c, nil
-}
-
-// startServer starts the server of server.go. stop ends it and waits for it.
-func (b *bench) startServer(ctx context.Context) (url string, stop func(), err error) {
-	cmd := exec.CommandContext(ctx, b.self, "child", "answer")
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		return "", nil, err
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return "", nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return "", nil, err
-	}
-	stop = func() {
-		_ = stdin.Close()
-		_ = cmd.Wait() // the server was told to end
-	}
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		stop()
-		return "", nil, fmt.Errorf("start the server: %w", err)
-	}
-	return strings.TrimSpace(line), stop, nil
-}
-
-// fetchAsked returns how many users the server was asked about so far.
-func fetchAsked(ctx context.Context, server string) (int, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server+"/asked", nil)
-	if err != nil {
-		return 0, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return 0, err
-	}
-	return strconv.Atoi(string(text))
 }
