@@ -224,7 +224,8 @@ const (
 // slot is a use and the index of its cell.
 type slot struct {
 	use
-	cell int
+	cell   int // of a record
+	column int // of the header, which may have columns without a cell: see remapCells
 }
 
 // mapper turns cells into users. It is for one file, and not for concurrent use.
@@ -496,7 +497,7 @@ func newMapper(cols []column, fixed bool, o *Mapping) (*mapper, error) {
 			if u.target.kind == toObject && u.target.top != groupCohortIDs && columnType(c.name, o, c.typ) != pipeline.TypeJSON {
 				continue // a text column whose name happens to be groups
 			}
-			m.slots = append(m.slots, slot{u, i})
+			m.slots = append(m.slots, slot{u, i, i})
 		}
 	}
 	var err error
@@ -665,7 +666,7 @@ func (m *mapper) describeUses(cols []column) ([]ColumnUse, error) {
 		slots = nil
 		for i, c := range cols {
 			for _, u := range findUses(c.name, m.opts) {
-				slots = append(slots, slot{u, i})
+				slots = append(slots, slot{u, i, i})
 			}
 		}
 		// Rows may spell a column differently. Only two columns of one row are a conflict, which is an error of that row.
@@ -679,7 +680,7 @@ func (m *mapper) describeUses(cols []column) ([]ColumnUse, error) {
 		}
 	}
 	for _, s := range slots {
-		u := &uses[s.cell]
+		u := &uses[s.column]
 		if u.Target != "" {
 			u.Target += ", "
 		}
@@ -768,7 +769,7 @@ func (m *mapper) updateSlots(cells []pipeline.Member) error {
 				columnType(c.Name, m.opts, pipeline.TypeString) != pipeline.TypeJSON {
 				continue // a text whose name happens to be groups
 			}
-			m.slots = append(m.slots, slot{u, i})
+			m.slots = append(m.slots, slot{u, i, i})
 		}
 	}
 	var err error

@@ -308,6 +308,29 @@ func TestParquetObjectsOfTheUser(t *testing.T) {
 	}
 }
 
+// Columns that nobody wants are not read. What Columns says of the others is not shifted by them.
+func TestParquetUnwantedColumns(t *testing.T) {
+	column := func(name string) parquetColumn {
+		return parquetColumn{node: leafNode(t, name, parquet.Repetitions.Required, schema.StringLogicalType{},
+			parquet.Types.ByteArray, -1), values: []string{name + " of u1"}}
+	}
+	columns := []parquetColumn{column("first"), column("plan"), withID(t, 1)[0], column("other"), column("country")}
+	file := writeFile(t, "u.parquet", parquetGroups(t, [][]parquetColumn{columns}))
+	in, err := Open(filesAt(file), Options{Mapping: Mapping{Carry: []string{"plan"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close() //nolint:errcheck // only read
+	var got []string
+	for _, c := range in.Columns() {
+		got = append(got, fmt.Sprintf("%s>%s %v", c.Name, c.Target, c.Carried))
+	}
+	want := []string{"first> false", "plan> true", "user_id>user_id false", "other> false", "country>country false"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Columns (-want +got):\n%s", diff)
+	}
+}
+
 // Lists and row groups continue across the batches in which arrow decodes.
 func TestParquetBatches(t *testing.T) {
 	const n = 2000

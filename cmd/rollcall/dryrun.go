@@ -20,6 +20,9 @@ func (s *snapshotRun) dryRun(args []string) error {
 		return err
 	}
 	s.in = in
+	if err := o.expandCarryAll(in); err != nil {
+		return err
+	}
 	if o.local() {
 		return s.dryRunLocal()
 	}

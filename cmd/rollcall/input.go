@@ -42,34 +42,39 @@ type input struct {
 // one. The caller closes the input.
 func openInput(ctx context.Context, env *env, o *snapshotOptions, args []string, keep string) (*input, error) {
 	in := &input{options: o.inputOptions(), limit: o.limit, sample: o.sample, keep: keep}
+	return in, in.openFiles(ctx, env, args)
+}
+
+// openFiles opens the files of the input. See openInput.
+func (in *input) openFiles(ctx context.Context, env *env, args []string) error {
 	if args[0] == "-" {
 		if in.options.Format == "" {
 			in.options.Format = "csv"
 		}
-		return in, in.spoolFrom(ctx, env.Stdin, "standard input")
+		return in.spoolFrom(ctx, env.Stdin, "standard input")
 	}
 	if info, err := os.Stat(args[0]); len(args) == 1 && err == nil && info.Mode()&os.ModeNamedPipe != 0 {
 		f, err := openFile(ctx, args[0])
 		if err != nil {
-			return nil, fmt.Errorf("open input: %w", err)
+			return fmt.Errorf("open input: %w", err)
 		}
 		defer f.Close() //nolint:errcheck // only read
 		if in.options.Format == "" {
 			in.options.Format = "csv"
 		}
-		return in, in.spoolFrom(ctx, f, args[0])
+		return in.spoolFrom(ctx, f, args[0])
 	}
 	paths, err := sources.ExpandPaths(args)
 	if _, same := errors.AsType[*sources.SameFileError](err); same {
-		return nil, &exitError{err, exitUsage}
+		return &exitError{err, exitUsage}
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, path := range paths {
 		in.files = append(in.files, sources.File{Path: path})
 	}
-	return in, sources.Pin(ctx, in.files)
+	return sources.Pin(ctx, in.files)
 }
 
 // spoolFrom copies r to a temporary file that only its owner can read.

@@ -85,6 +85,8 @@ type snapshotOptions struct {
 	maxDisagreement string
 
 	carriedCohorts []carriedCohort // of carry
+	carryAll       bool            // all columns of the input, too
+	carryNot       []string        // but for these
 
 	flags    []string // what is asked for, in order; nil: all
 	comma    rune     // the delimiter; 0: the format's own
@@ -115,7 +117,7 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.StringVar(&o.layout, "layout", "long", "`MODE` long: a row a user and flag; wide: a row a user [long]")
 		defineList(options, &o.include, "include", "`A,..` cache; long: metadata evaluation_id value; wide payload")
 		options.StringVar(&o.columnNames, "column-names", "keep", "`MODE` snake: names that BigQuery takes [keep]")
-		defineList(options, &o.carry, "carry", "`COL,..` input columns to copy to the output; cohort.NAME")
+		defineList(options, &o.carry, "carry", "`COL,..` input columns to copy to the output, or all,-COL; cohort.NAME")
 		options.StringVar(&o.formulas, "csv-formulas", "keep", "`MODE` escape: ' before what a spreadsheet runs [keep]")
 		options.StringVar(&o.summary, "summary", "", "`FILE` .json: users and shares of each flag and variant")
 		options.BoolVar(&o.overwrite, "overwrite", false, "replace existing outputs; they keep mode and owner")
@@ -467,6 +469,9 @@ func (o *snapshotOptions) checkMapping() error {
 		if o.comma, err = sources.ParseDelimiter(o.delimiter); err != nil {
 			return &exitError{err, exitUsage}
 		}
+	}
+	if err := o.parseCarryAll(); err != nil {
+		return err
 	}
 	m, err := sources.ParseMapping(o.mapping, o.types, o.properties)
 	if err != nil {

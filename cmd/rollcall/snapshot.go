@@ -253,6 +253,9 @@ func (s *snapshotRun) prepare(args []string) error {
 	if err := s.openInput(args, s.unfinished); err != nil {
 		return err
 	}
+	if err := s.o.expandCarryAll(s.in); err != nil {
+		return err
+	}
 	if s.o.local() {
 		s.local, err = newLocal(s)
 	} else {
