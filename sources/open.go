@@ -603,6 +603,9 @@ func (in *Input) Close() error {
 // those of the first 100 rows and those that the options name.
 func (in *Input) Columns() []ColumnUse { return slices.Clone(in.uses) }
 
+// HasHeader reports whether a header names the columns of all rows. Else Columns are those of the first rows.
+func (in *Input) HasHeader() bool { return in.fixed }
+
 // Carry returns the carried columns, in the order of [Mapping].Carry.
 func (in *Input) Carry() []pipeline.Column { return slices.Clone(in.carry) }
 

@@ -41,11 +41,11 @@ func (o *snapshotOptions) expandCarryAll(in *input) error {
 	if err != nil {
 		return err
 	}
-	columns := src.Columns()
+	columns, hasHeader := src.Columns(), src.HasHeader()
 	if err := src.Close(); err != nil {
 		return err
 	}
-	if len(columns) == 0 {
+	if !hasHeader {
 		return pipeline.WithHint(usageErrorf("--carry all: the input has no header that names its columns"),
 			"name the columns: --carry plan,country")
 	}
