@@ -57,5 +57,6 @@
 //
 // The files verify*.go are Verify: verifylocate.go finds the files, verifyoutput.go reads all of them side by side and
 // looks at each, verifycompare.go compares one with another, verifyerrors.go reads the error records, and
-// verifysecond.go reads Parquet with an implementation that is not arrow.
+// verifysecond.go reads Parquet with an implementation that is not arrow: the schema and the counts of all row groups,
+// and the values of eight of them, or of all.
 package snapshot

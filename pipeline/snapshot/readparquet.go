@@ -59,6 +59,7 @@ type parquetTable struct {
 	unwanted  []bool
 
 	group  int     // row groups begun
+	end    int     // the row group before which it ends
 	left   int64   // rows of the current one that are not decoded yet
 	row    int64   // the number of the last row that next returned, from 1
 	cells  []Value // of the batch, row by row
@@ -96,6 +97,7 @@ func (t *parquetTable) readFooter() (err error) {
 	if t.pq, err = parquetfile.Open(t.file, parquetOptions); err != nil {
 		return err
 	}
+	t.end = t.pq.NumGroups()
 	md := t.pq.Metadata()
 	t.createdBy, t.meta = md.GetCreatedBy(), map[string]string{}
 	for i, key := range md.KeyValueMetadata().Keys() {
@@ -195,7 +197,7 @@ func (t *parquetTable) decodeBatch() error {
 				return err
 			}
 		}
-		if t.group == t.pq.NumGroups() {
+		if t.group == t.end {
 			return nil
 		}
 		if err := t.nextGroup(); err != nil {
@@ -372,10 +374,10 @@ func placeValues[T any](t *parquetTable, l *leafReader, index, row, n int, value
 	return nil
 }
 
-// rewind starts again, with other columns.
-func (t *parquetTable) rewind(columns []bool) {
+// rewind starts again with other columns, and with one row group alone.
+func (t *parquetTable) rewind(columns []bool, group int) {
 	t.selectColumns(columns)
-	t.group, t.left, t.row, t.n, t.i = 0, 0, 0, 0, 0
+	t.group, t.end, t.left, t.row, t.n, t.i = group, group+1, 0, 0, 0, 0
 	clear(t.cells)
 	for _, l := range t.leafs {
 		l.column.Release()

@@ -64,14 +64,24 @@ func (c *Check) failAs(kind, format string, args ...any) {
 	}
 }
 
-// Verify checks the outputs of a run against its manifest and against each other. The files are beside the manifest, or
-// among named; see [Locate]. What is wrong is in the Verdict: an error means that ctx has ended.
+// VerifyOptions say where files are, and how much is checked.
+type VerifyOptions struct {
+	Named []string // files that may be elsewhere than beside the manifest: see [Locate]
+
+	// Thorough has a second implementation of Parquet read all values. By default it reads the schema and the counts of
+	// all row groups, and the values of up to eight: the first, the last, and others between them at equal distances.
+	Thorough bool
+}
+
+// Verify checks the outputs of a run against its manifest and against each other. What is wrong is in the Verdict: an
+// error means that ctx has ended.
 //
-// Checksums come first, and a file whose checksum is wrong is not read any further. Memory is bounded, whatever the
-// size of the files. The Verdict never has an id of a user or a carried value.
-func Verify(ctx context.Context, manifest string, named []string) (*Verdict, error) {
-	v := &verifier{ctx: ctx, verdict: &Verdict{Manifest: manifest, Notes: []string{}}}
-	v.verify(manifest, named)
+// Checksums come first, and a file whose checksum is wrong is not read any further. Then every value of every file is
+// read, checked and counted once. Memory is bounded, whatever the size of the files. The Verdict never has an id of a
+// user or a carried value.
+func Verify(ctx context.Context, manifest string, o VerifyOptions) (*Verdict, error) {
+	v := &verifier{ctx: ctx, verdict: &Verdict{Manifest: manifest, Notes: []string{}}, thorough: o.Thorough}
+	v.verify(manifest, o.Named)
 	v.verdict.OK = true
 	for _, c := range v.verdict.Checks {
 		v.verdict.OK = v.verdict.OK && c.Status != StatusFailed
@@ -86,6 +96,8 @@ type verifier struct {
 	m       *Manifest
 	keys    Keys
 	layout  Layout
+
+	thorough bool
 }
 
 // asked reports whether flags were asked for: each answered user has all of them.

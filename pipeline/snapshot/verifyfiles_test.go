@@ -1,14 +1,19 @@
 package snapshot
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/apache/arrow/go/v15/parquet"
+	"github.com/apache/arrow/go/v15/parquet/file"
+	"github.com/apache/arrow/go/v15/parquet/schema"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -98,13 +103,14 @@ func TestVerifyEnds(t *testing.T) {
 	r.formats = []string{"csv", "parquet"}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := Verify(ctx, r.write(t, t.TempDir()), nil); err == nil {
+	if _, err := Verify(ctx, r.write(t, t.TempDir()), VerifyOptions{}); err == nil {
 		t.Error("Verify with a context that has ended: no error")
 	}
 }
 
-// twoReaders lets arrow read one file and the second reader another, and returns what differs.
-func twoReaders(t *testing.T, a, b string) string {
+// twoReaders lets arrow read one file and the second reader another, and returns what differs in these row groups; nil:
+// in those that are read by default.
+func twoReaders(t *testing.T, a, b string, groups []int) string {
 	t.Helper()
 	l := &located{Located: Located{Path: a}, read: true, second: &Check{}}
 	first, err := openParquet(a)
@@ -121,10 +127,11 @@ func twoReaders(t *testing.T, a, b string) string {
 	if err := s.guard(s.open); err != nil {
 		return err.Error()
 	}
-	for i := range s.first.cols {
-		if _, err := s.compareColumn(&verifier{ctx: t.Context()}, i); err != nil {
-			return err.Error()
-		}
+	if groups == nil {
+		groups = sampleGroups(len(s.groups))
+	}
+	if _, err := s.compareGroups(t.Context(), groups); err != nil {
+		return err.Error()
 	}
 	return strings.Join(l.second.Examples, "\n")
 }
@@ -134,14 +141,14 @@ func TestTwoReaders(t *testing.T) {
 	spec := sinks.Spec{Carry: strangeCarry, Include: []string{"metadata", "evaluation_id", "value"}}
 	outcomes := strangeOutcomes("a", "b", "c")[:400] // more than a batch of rows
 	whole := writeOutput(t, "a.parquet", spec, outcomes)
-	if got := twoReaders(t, whole, whole); got != "" {
+	if got := twoReaders(t, whole, whole, nil); got != "" {
 		t.Errorf("one file: %s", got)
 	}
-	if got, want := twoReaders(t, whole, writeOutput(t, "b.parquet", spec, outcomes[1:])),
+	if got, want := twoReaders(t, whole, writeOutput(t, "b.parquet", spec, outcomes[1:]), nil),
 		"it sees 1086 rows, arrow 1089"; got != want {
 		t.Errorf("a user less: %q, want %q", got, want)
 	}
-	if got, want := twoReaders(t, whole, writeOutput(t, "b.parquet", sinks.Spec{}, bare(outcomes))),
+	if got, want := twoReaders(t, whole, writeOutput(t, "b.parquet", sinks.Spec{}, bare(outcomes)), nil),
 		"it sees 9 columns, arrow 23"; got != want {
 		t.Errorf("other columns: %q, want %q", got, want)
 	}
@@ -162,12 +169,111 @@ func TestTwoReaders(t *testing.T) {
 		t.Run(column, func(t *testing.T) {
 			other := strangeOutcomes("a", "b", "c")[:400]
 			f(&other[390])
-			got := twoReaders(t, whole, writeOutput(t, "b.parquet", spec, other))
+			got := twoReaders(t, whole, writeOutput(t, "b.parquet", spec, other), nil)
 			if want := "column " + column + ": the two read different values"; !strings.Contains(got, want) ||
 				strings.Contains(got, "x,") {
 				t.Errorf("another %s: %q, want %q", column, got, want)
 			}
 		})
+	}
+}
+
+// writeGroups writes a Parquet file with two columns of numbers and a row group for each element, which is its first
+// column.
+func writeGroups(t *testing.T, groups [][]int64) string {
+	t.Helper()
+	var fields schema.FieldList
+	for _, name := range []string{"a", "b"} {
+		fields = append(fields, schema.NewInt64Node(name, parquet.Repetitions.Required, -1))
+	}
+	root, err := schema.NewGroupNode("schema", parquet.Repetitions.Required, fields, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	w := file.NewParquetWriter(&b, root)
+	for _, values := range groups {
+		group := w.AppendRowGroup()
+		for range fields {
+			column, err := group.NextColumn()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := column.(*file.Int64ColumnChunkWriter).WriteBatch(values, nil, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "a.parquet")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestSecondReaderSamples: by default the second reader compares the values of up to eight row groups, the first and
+// the last among them, and the counts of all; a thorough one the values of all.
+func TestSecondReaderSamples(t *testing.T) {
+	for n, want := range map[int][]int{0: {}, 1: {0}, 2: {0, 1}, 8: {0, 1, 2, 3, 4, 5, 6, 7},
+		9: {0, 1, 2, 3, 4, 5, 6, 8}, 20: {0, 2, 5, 8, 10, 13, 16, 19}, 77: {0, 10, 21, 32, 43, 54, 65, 76}} {
+		if got := sampleGroups(n); !slices.Equal(got, want) {
+			t.Errorf("sampleGroups(%d) = %v, want %v", n, got, want)
+		}
+	}
+	groups := make([][]int64, 20)
+	var all []int
+	for g := range groups {
+		all = append(all, g)
+		for i := range 5 {
+			groups[g] = append(groups[g], int64(5*g+i))
+		}
+	}
+	whole := writeGroups(t, groups)
+	edited := func(edit func(groups [][]int64)) string {
+		other := make([][]int64, len(groups))
+		for g := range groups {
+			other[g] = slices.Clone(groups[g])
+		}
+		edit(other)
+		return writeGroups(t, other)
+	}
+	for _, tt := range []struct {
+		name   string
+		edit   func(groups [][]int64)
+		groups []int
+		want   string // the first that differs
+	}{
+		{"the same", func([][]int64) {}, all, ""},
+		{"in the first row group", func(g [][]int64) { g[0][0]++ }, nil, "record 1, column a: the two read different values"},
+		{"in the last one", func(g [][]int64) { g[19][4]++ }, nil, "record 100, column a: the two read different values"},
+		{"in one between", func(g [][]int64) { g[8][2]++ }, nil, "record 43, column a: the two read different values"},
+		{"in one that is not read", func(g [][]int64) { g[7][2]++ }, nil, ""},
+		{"in that one, with all", func(g [][]int64) { g[7][2]++ }, all, "record 38, column a: the two read different values"},
+		{"other row groups", func(g [][]int64) { g[6], g[7] = append(g[6], g[7][0]), g[7][1:] }, nil,
+			"row group 7: it sees 6 rows, arrow 5"},
+		{"a row less", func(g [][]int64) { g[7] = g[7][1:] }, nil, "it sees 99 rows, arrow 100"},
+		{"an empty row group", func(g [][]int64) { g[6], g[7] = append(g[6], g[7]...), nil }, nil,
+			"row group 7: it sees 10 rows, arrow 5"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, _, _ := strings.Cut(twoReaders(t, whole, edited(tt.edit), tt.groups), "\n")
+			if got != tt.want {
+				t.Errorf("row groups %v: %q, want %q", tt.groups, got, tt.want)
+			}
+		})
+	}
+	for thorough, want := range map[bool]string{
+		false: "arrow and xitongsys/parquet-go see the same 20 row groups, and read the same 80 values in 8 of them",
+		true:  "arrow and xitongsys/parquet-go read the same 200 values",
+	} {
+		l := &located{Located: Located{Path: whole}, read: true, second: &Check{}}
+		(&verifier{ctx: t.Context(), thorough: thorough}).checkSecond(l)
+		if l.second.Status == StatusFailed || l.second.Detail != want {
+			t.Errorf("thorough %v: %+v, want %q", thorough, l.second, want)
+		}
 	}
 }
 
@@ -208,7 +314,7 @@ func TestNamesThatAreAlike(t *testing.T) {
 	r.spec.Carry, r.options = nil, map[string]string{"flags": "plan,Plan,=a", "layout": "wide"}
 	r.outcomes = bare(strangeOutcomes(r.spec.Flags...)[:50])
 	r.formats = []string{"parquet"}
-	verdict, err := Verify(t.Context(), r.write(t, t.TempDir()), nil)
+	verdict, err := Verify(t.Context(), r.write(t, t.TempDir()), VerifyOptions{})
 	if err != nil || !verdict.OK {
 		t.Fatalf("%+v, %v", verdict, err)
 	}
