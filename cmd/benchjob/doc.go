@@ -18,6 +18,9 @@
 //   - found: what a server takes that refuses more than 50 requests a second, once the run has found its rate.
 //   - memory: peak memory with large answers, many flags and many columns, and the CPU beside that of a run without a
 //     memory limit.
+//   - cores: the wall time of a local run on one core beside that on two, and the share of its CPU that is serial: of
+//     goroutines whose code no other goroutine runs at the same time. That is from a CPU profile of a build with
+//     testdata/profile.go, which also counts goroutines by the function that they were started for.
 //
 // CPU is user + system time, as the kernel counts it for the process. The sides take turns, and another one goes first
 // in every round, so that other work of the machine affects both. Figures compare only with figures of the same

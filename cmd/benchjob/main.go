@@ -52,6 +52,7 @@ var parts = []struct {
 	{"rate", (*bench).measureRate},
 	{"found", (*bench).measureFoundRate},
 	{"memory", (*bench).measureMemory},
+	{"cores", (*bench).measureCores},
 }
 
 // partNames are the names of all parts.
@@ -105,10 +106,8 @@ func run(ctx context.Context, args []string) error {
 	}
 	if b.rollcall == "" && !slices.Equal(chosen, []string{"engine"}) {
 		b.rollcall = filepath.Join(b.dir, "rollcall")
-		build := exec.CommandContext(ctx, "go", "build", "-o", b.rollcall, "./cmd/rollcall")
-		build.Stderr = os.Stderr
-		if err := build.Run(); err != nil {
-			return fmt.Errorf("build rollcall (run benchjob from the root of the repository): %w", err)
+		if err := b.build(ctx, b.rollcall); err != nil {
+			return err
 		}
 	}
 	start := time.Now()
@@ -130,6 +129,16 @@ func run(ctx context.Context, args []string) error {
 		printSections(b.out, b.sections...)
 	}
 	fmt.Printf("#\n# took %s\n", time.Since(start).Round(time.Second))
+	return nil
+}
+
+// build builds rollcall from this tree.
+func (b *bench) build(ctx context.Context, path string, options ...string) error {
+	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build", "-o", path}, options...), "./cmd/rollcall")...)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("build rollcall (run benchjob from the root of the repository): %w", err)
+	}
 	return nil
 }
 

@@ -153,7 +153,8 @@ func newHandler(a answering) http.Handler {
 	body, numbers := makeAnswer(a.bytes)
 	contentType, length := []string{"application/json"}, []string{strconv.Itoa(len(body))}
 	mux := http.NewServeMux()
-	mux.HandleFunc("/v1/vardata", func(w http.ResponseWriter, r *http.Request) {
+	vardata := func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // what is left of it is an error of the client
 		now, n := time.Now(), asked.Add(1)
 		refused := !limiter.AllowN(now, 1)
 		if a.record {
@@ -185,7 +186,9 @@ func newHandler(a answering) http.Handler {
 		w.Header()["Content-Type"] = contentType
 		w.Header()["Content-Length"] = length
 		_, _ = w.Write(answer) // the client may be gone
-	})
+	}
+	mux.HandleFunc("/v1/vardata", vardata)
+	mux.HandleFunc("/sdk/v2/vardata", vardata)
 	mux.HandleFunc("/asked", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, asked.Load()) })
 	mux.HandleFunc("/arrivals", func(w http.ResponseWriter, _ *http.Request) {
 		came.mu.Lock()
