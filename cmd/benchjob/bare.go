@@ -76,21 +76,30 @@ func runBare(server, path string) error {
 	return g.Wait()
 }
 
-func askOnce(client *http.Client, server string, record []string) error {
+// requestPath returns the path and query of the request about a user.
+func requestPath(record []string) (string, error) {
 	u := bareUser{Country: record[colCountry], Platform: record[colPlatform], Version: record[colVersion]}
 	u.UserProperties.Plan = record[colPlan]
 	u.UserProperties.Seats = record[colSeats]
 	u.UserProperties.Cohort = record[colCohort]
 	context, err := json.Marshal(u)
 	if err != nil {
-		return err
+		return "", err
 	}
 	query := url.Values{}
 	query.Set("user_id", record[colUserID])
 	query.Set("device_id", record[colDeviceID])
 	query.Set("flag_keys", fiveFlags)
 	query.Set("context", string(context))
-	req, err := http.NewRequest(http.MethodGet, server+"/v1/vardata?"+query.Encode(), nil)
+	return "/v1/vardata?" + query.Encode(), nil
+}
+
+func askOnce(client *http.Client, server string, record []string) error {
+	path, err := requestPath(record)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequest(http.MethodGet, server+path, nil)
 	if err != nil {
 		return err
 	}

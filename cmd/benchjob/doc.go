@@ -13,7 +13,9 @@
 //   - remote: CPU seconds of the whole job against a server in another process that answers every user with the
 //     same 300 bytes: five flags, 64 in flight; beside a bare loop: 64 goroutines, net/http with 64 idle
 //     connections, encoding/json, no output (bare.go, which a competent engineer could write in an afternoon). And
-//     peak memory. Both sides use plain HTTP.
+//     peak memory. Both sides use plain HTTP; https has TLS.
+//   - https: CPU for each request over plain HTTP, HTTP/1.1 over TLS, and HTTP/2; beside the bare loop, and wrk or
+//     h2load if they are installed.
 //   - rate: the rate on the wire, at latencies from 60 ms to 5 s, as the server got the requests.
 //   - found: what a server takes that refuses more than 50 requests a second, once the run has found its rate.
 //   - memory: peak memory with large answers, many flags and many columns, and the CPU beside that of a run without a

@@ -49,6 +49,7 @@ var parts = []struct {
 	{"local", (*bench).measureLocal},
 	{"serve", (*bench).measureServe},
 	{"remote", (*bench).measureRemote},
+	{"https", (*bench).measureHTTPS},
 	{"rate", (*bench).measureRate},
 	{"found", (*bench).measureFoundRate},
 	{"memory", (*bench).measureMemory},

@@ -16,6 +16,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -76,7 +77,8 @@ func serveAnswers(args []string) error {
 	if err := set.Parse(args); err != nil {
 		return err
 	}
-	server := &http.Server{Handler: newHandler(a)}
+	// wrk gives its first connection up
+	server := &http.Server{Handler: newHandler(a), ErrorLog: log.New(io.Discard, "", 0)}
 	scheme := "http"
 	if a.proto != "http" {
 		scheme = "https"
