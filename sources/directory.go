@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"os"
@@ -9,63 +10,97 @@ import (
 	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 )
 
-// ExpandPaths turns the arguments of a command into the paths of files. A glob becomes the files that it matches, and a
-// directory the Parquet files in it, each sorted by name. A file whose name looks like a glob is that file. "-" is
-// kept.
+// ExpandPaths turns the arguments of a command into files. A glob becomes the files that it matches, and a directory the
+// Parquet files in it, each sorted by name. A file whose name looks like a glob is that file. "-" is kept. URLs of the
+// stores become their objects; ctx ends their reads. stores may be nil.
 //
 // A directory is what Spark, Hive, DuckDB and others write as one table. Names in it that begin with _ or . are their
 // own (_SUCCESS, _temporary, .part.crc), and are skipped. Directories in it named key=value are partitions, and are
 // read too. Any other directory in it is an error, because it may not belong to the table.
 //
 // A path in a table of Delta Lake, Hudi or Iceberg is an error. A duplicate file is a [*SameFileError].
-func ExpandPaths(args []string) ([]string, error) {
-	var paths []string
+func ExpandPaths(ctx context.Context, stores *blob.Stores, args []string) ([]File, error) {
+	var files []File
 	tables := tableChecker{}
 	for _, arg := range args {
 		if arg == "-" {
-			paths = append(paths, arg)
+			files = append(files, File{Path: arg})
 			continue
 		}
-		matches := []string{arg}
-		if _, err := os.Stat(arg); err != nil {
-			if !strings.ContainsAny(arg, `*?[`) {
-				return nil, err // it names the path
+		if stores.Knows(arg) {
+			objects, err := expandURL(ctx, stores, arg)
+			if err == nil {
+				err = tables.checkObjects(ctx, stores, objects)
 			}
-			if matches, err = filepath.Glob(arg); err != nil {
-				return nil, fmt.Errorf("%s: %w", arg, err)
+			if err != nil {
+				return nil, err
 			}
-			if len(matches) == 0 {
-				return nil, fmt.Errorf("no file matches %s", arg)
+			for _, o := range objects {
+				files = append(files, File{Path: o.URL(), Object: o})
 			}
-			slices.Sort(matches)
+			continue
 		}
-		for _, match := range matches {
-			if err := tables.checkPath(match); err != nil {
+		paths, err := expandPath(arg, tables)
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range paths {
+			files = append(files, File{Path: path})
+		}
+	}
+	return files, checkDistinct(files)
+}
+
+// expandPath is ExpandPaths for one local path.
+func expandPath(arg string, tables tableChecker) (paths []string, err error) {
+	matches := []string{arg}
+	if _, err := os.Stat(arg); err != nil {
+		if !strings.ContainsAny(arg, `*?[`) {
+			return nil, err // it names the path
+		}
+		if matches, err = filepath.Glob(arg); err != nil {
+			return nil, fmt.Errorf("%s: %w", arg, err)
+		}
+		if len(matches) == 0 {
+			return nil, fmt.Errorf("no file matches %s", arg)
+		}
+		slices.Sort(matches)
+	}
+	for _, match := range matches {
+		if err := tables.checkPath(match); err != nil {
+			return nil, err
+		}
+		if info, err := os.Stat(match); err != nil || !info.IsDir() {
+			paths = append(paths, match) // if it cannot be read, Open returns the error
+			continue
+		}
+		before := len(paths)
+		if paths, err = appendDirectory(paths, match, 0); err != nil {
+			return nil, err
+		}
+		if len(paths) == before {
+			return nil, newEmptyDirectoryError(match)
+		}
+		for _, path := range paths[before:] { // it may be in a partition, or behind a link
+			if err := tables.checkPath(path); err != nil {
 				return nil, err
-			}
-			if info, err := os.Stat(match); err != nil || !info.IsDir() {
-				paths = append(paths, match) // if it cannot be read, Open returns the error
-				continue
-			}
-			before := len(paths)
-			var err error
-			if paths, err = appendDirectory(paths, match, 0); err != nil {
-				return nil, err
-			}
-			if len(paths) == before {
-				return nil, pipeline.WithHint(fmt.Errorf("the directory %s has no .parquet files", match),
-					"name files of other formats one by one, or with a glob")
-			}
-			for _, path := range paths[before:] { // it may be in a partition, or behind a link
-				if err := tables.checkPath(path); err != nil {
-					return nil, err
-				}
 			}
 		}
 	}
-	return paths, checkDistinct(paths)
+	return paths, nil
+}
+
+func newEmptyDirectoryError(dir string) error {
+	return pipeline.WithHint(fmt.Errorf("the directory %s has no .parquet files", dir),
+		"name files of other formats one by one, or with a glob")
+}
+
+func newNotPartitionError(dir, name string) error {
+	return pipeline.WithHint(fmt.Errorf("the directory %s contains the directory %s, which is not a partition (key=value)",
+		dir, name), "name the files to read, for example with a glob")
 }
 
 // maxPartitions bounds how deep partitions nest, because links may form a cycle.
@@ -93,9 +128,7 @@ func appendDirectory(paths []string, dir string, depth int) ([]string, error) {
 			continue
 		}
 		if _, _, ok := parsePartition(e.Name()); !ok || depth == maxPartitions {
-			return nil, pipeline.WithHint(fmt.Errorf("the directory %s contains the directory %s, which is not a partition "+
-				"(key=value)", dir, e.Name()),
-				"name the files to read, for example with a glob")
+			return nil, newNotPartitionError(dir, e.Name())
 		}
 		if paths, err = appendDirectory(paths, path, depth+1); err != nil {
 			return nil, err

@@ -285,3 +285,13 @@ func filesAt(paths ...string) []File {
 	}
 	return files
 }
+
+// expandLocal is the paths of ExpandPaths without stores.
+func expandLocal(t *testing.T, args ...string) (paths []string, err error) {
+	t.Helper()
+	files, err := ExpandPaths(t.Context(), nil, args)
+	for _, f := range files {
+		paths = append(paths, f.Path)
+	}
+	return paths, err
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 )
 
 // formats are the valid values of [Options].Format.
@@ -65,6 +66,9 @@ func checkDelimiter(d rune) error {
 type File struct {
 	Path string
 	Name string // the name in errors; "" means Path
+
+	// Object is the file's content if it is in a store; then Path is its URL. It is nil for a local file.
+	Object *blob.Object
 
 	pin *pin // see [Pin]
 }
@@ -210,6 +214,9 @@ func (in *Input) checkOtherFiles() error {
 }
 
 func checkRegular(f File) error {
+	if f.Object != nil {
+		return nil
+	}
 	info, err := os.Stat(f.Path)
 	switch {
 	case err != nil && f.Name != "":

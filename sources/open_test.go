@@ -267,7 +267,7 @@ func TestPartitions(t *testing.T) {
 		{"own", []string{`{"country":"IT"}`}, ""},
 	} {
 		t.Run(test.arg, func(t *testing.T) {
-			paths, err := ExpandPaths([]string{test.arg})
+			paths, err := expandLocal(t, test.arg)
 			if err != nil {
 				t.Errorf("%s: %v", test.arg, err)
 				return
@@ -345,7 +345,7 @@ func TestExpandPaths(t *testing.T) {
 		{[]string{"[.csv"}, nil, "[.csv: syntax error in pattern"},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
-			got, err := ExpandPaths(test.args)
+			got, err := expandLocal(t, test.args...)
 			if diff := cmp.Diff(test.want, got); test.err == "" && (err != nil || diff != "") {
 				t.Errorf("%q: %v %s", test.args, err, diff)
 			}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -26,7 +25,7 @@ const (
 // file and arrow, because arrow panics on damaged files and trusts the sizes in them.
 type parquetReader struct {
 	name   string
-	file   *os.File
+	file   io.ReaderAt
 	close  io.Closer // of file; does nothing if the file stays open
 	pq     *parquetfile.File
 	cols   []column
@@ -56,7 +55,7 @@ type leafReader struct {
 
 // openParquet opens a file. Those of the names that are columns inside structs become columns too. The partitions
 // become columns with one value in all rows.
-func openParquet(name string, f *os.File, closer io.Closer, names []string,
+func openParquet(name string, f io.ReaderAt, closer io.Closer, names []string,
 	partitions []pipeline.Member) (*parquetReader, error) {
 	r := &parquetReader{name: name, file: f, close: closer}
 	err := parquetfile.Guard(name, func() error { return r.readFooter(names, partitions) })

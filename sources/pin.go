@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 )
 
 // maxPinned bounds the files of an input that stay open.
@@ -53,11 +54,18 @@ type Sum struct {
 // At most 128 files stay open, or fewer if the process may not open that many. Each of the others is opened again for
 // each pass; if it is another file by then, or was written to, that is a ChangedError too.
 //
+// An object of a store is read in the version that [File].Object has. One that has another version by then is a
+// ChangedError.
+//
 // ctx ends what may take long without reading rows: the hash of a large Parquet file.
 func Pin(ctx context.Context, files []File) error {
 	limit := pinLimit()
 	for i := range files {
 		p := &pin{ctx: ctx}
+		if files[i].Object != nil {
+			files[i].pin = p
+			continue
+		}
 		file, err := openRegular(files[i])
 		if err == nil {
 			p.info, err = file.Stat()
@@ -126,17 +134,62 @@ type pin struct {
 
 // pass is one reading of a file, from the start. It hashes what is read in order.
 type pass struct {
-	file   *os.File
-	own    bool // it was opened for this pass
+	file   content
+	ahead  io.Reader // reads file in order, ahead of Read; nil for a local file
+	own    bool      // it was opened for this pass
 	closed bool
 	offset int64
 	hash   hash.Hash
 	sum    *Sum // at the end of the pass
 }
 
+// content is an *os.File or an object.
+type content interface {
+	io.ReaderAt
+	io.Closer
+}
+
+// object is an object of a store. Its change is a [*ChangedError].
+type object struct {
+	*blob.Object
+	file File
+}
+
+func (o object) explain(n int, err error) (int, error) {
+	if errors.Is(err, blob.ErrChanged) {
+		err = newChangedError(o.file)
+	}
+	return n, err
+}
+
+// ReadAt implements [io.ReaderAt].
+func (o object) ReadAt(b []byte, offset int64) (int, error) {
+	return o.explain(o.Object.ReadAt(b, offset))
+}
+
+// Section is [blob.Object.Section].
+func (o object) Section(offset, n int64) io.Reader {
+	return objectSection{o, o.Object.Section(offset, n)}
+}
+
+type objectSection struct {
+	object
+	io.Reader
+}
+
+func (s objectSection) Read(b []byte) (int, error) { return s.explain(s.Reader.Read(b)) }
+
 // beginPass begins a pass.
 func (f File) beginPass() (*pass, error) {
 	p := f.pin
+	if f.Object != nil {
+		o := object{f.Object, f}
+		begun := &pass{file: o, ahead: o.Section(0, f.Object.Size()), hash: sha256.New()}
+		if p != nil {
+			p.pass = begun
+		}
+		return begun, nil
+	}
 	if p == nil {
 		file, err := openRegular(f)
 		return &pass{file: file, own: true}, err
@@ -177,8 +230,12 @@ func (p *pin) reopen(f File) (*os.File, error) {
 }
 
 // Read reads to the current end of the file, not to the end when it was opened: appended bytes are a change.
-func (p *pass) Read(b []byte) (int, error) {
-	n, err := p.file.ReadAt(b, p.offset)
+func (p *pass) Read(b []byte) (n int, err error) {
+	if p.ahead != nil {
+		n, err = p.ahead.Read(b)
+	} else {
+		n, err = p.file.ReadAt(b, p.offset)
+	}
 	p.offset += int64(n)
 	if p.hash != nil {
 		p.hash.Write(b[:n])
@@ -198,6 +255,9 @@ func (p *pass) Close() error {
 // finishPass reads the rest of a file, and checks that it is what the first pass read.
 func (f File) finishPass() (Sum, error) {
 	p := f.pin
+	if f.Object != nil && p.sum != nil {
+		return *p.sum, nil // every request named the version that was hashed
+	}
 	if p.pass == nil || p.pass.closed && p.pass.sum == nil {
 		if _, err := f.beginPass(); err != nil {
 			return Sum{}, err

@@ -1,7 +1,6 @@
 package sources
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,9 +47,7 @@ func (c tableChecker) checkDir(dir string) error {
 	var err error
 	for _, format := range tableFormats {
 		if found := hasMatch(dir, format.marker); found {
-			err = pipeline.WithHint(fmt.Errorf("%s is a %s table: its files also hold deleted and replaced rows", dir,
-				format.name),
-				"export the current version and read that:\n"+fmt.Sprintf(format.export, dir))
+			err = newTableError(dir, format.name, format.export)
 			break
 		}
 	}
@@ -92,20 +89,26 @@ func (e *SameFileError) Error() string {
 }
 
 // checkDistinct returns an error if a file is duplicated, also through a link or under another spelling.
-func checkDistinct(paths []string) error {
-	type key struct{ size, modified int64 }
+func checkDistinct(files []File) error {
+	type key struct {
+		size, modified int64
+		url            string
+	}
 	seen := map[key][]int{} // indices of files that may be the same
-	infos := make([]os.FileInfo, len(paths))
-	for i, path := range paths {
-		info, err := os.Stat(path)
-		if err != nil {
-			continue // "-", or an error of Open
+	infos := make([]os.FileInfo, len(files))
+	for i, f := range files {
+		k := key{url: f.Path}
+		if f.Object == nil {
+			info, err := os.Stat(f.Path)
+			if err != nil {
+				continue // "-", or an error of Open
+			}
+			infos[i] = info
+			k = key{size: info.Size(), modified: info.ModTime().UnixNano()}
 		}
-		infos[i] = info
-		k := key{info.Size(), info.ModTime().UnixNano()}
 		for _, j := range seen[k] {
-			if os.SameFile(info, infos[j]) {
-				return pipeline.WithHint(&SameFileError{paths[j], path}, "name it once")
+			if f.Object != nil || os.SameFile(infos[i], infos[j]) {
+				return pipeline.WithHint(&SameFileError{files[j].Path, f.Path}, "name it once")
 			}
 		}
 		seen[k] = append(seen[k], i)

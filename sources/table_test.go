@@ -61,7 +61,7 @@ func TestTables(t *testing.T) {
 		{"a file of that name", "plain2", "", "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			paths, err := ExpandPaths([]string{test.arg})
+			paths, err := expandLocal(t, test.arg)
 			if test.table == "" {
 				if err != nil || len(paths) != 1 {
 					t.Errorf("%s: %v, %v; want a file", test.arg, paths, err)
@@ -106,7 +106,7 @@ func TestSameFileTwice(t *testing.T) {
 		{"two files", []string{"p?.csv"}, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			paths, err := ExpandPaths(test.args)
+			paths, err := expandLocal(t, test.args...)
 			same, ok := errors.AsType[*SameFileError](err)
 			if test.a == "" {
 				if err != nil {

@@ -43,7 +43,7 @@ func applyConfig(cmd *cobra.Command, env *env) error {
 	if err := applyFile(env.Soft, cmd, options); err != nil {
 		return err
 	}
-	return checkPathNames(cmd)
+	return checkPathNames(cmd, env.Stores)
 }
 
 // applyFile sets the options that the --config file names and that were not set before.

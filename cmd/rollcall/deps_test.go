@@ -47,7 +47,7 @@ func TestDependencyRule(t *testing.T) {
 		"pipeline/pipelinetest": {"pipeline", "pipeline/blob"},
 		"pipeline/snapshot":     {"pipeline", "pipeline/audit/text", "pipeline/parquetfile"},
 		"sinks":                 {"pipeline", "pipeline/durable"},
-		"sources":               {"pipeline", "pipeline/parquetfile"},
+		"sources":               {"pipeline", "pipeline/blob", "pipeline/parquetfile"},
 	}
 	seen := map[string]bool{}
 	for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {

@@ -26,7 +26,8 @@
 //	config.go     --config and ROLLCALL_… for every option
 //	cohorts.go    --cohorts and --cohort: the members of cohorts, for every command that uses them
 //	list.go       options and files that are lists
-//	path.go       paths that no file of this machine has
+//	path.go       paths that cannot be read or written
+//	stores.go     the object stores that paths can name
 //	console.go    what is said on standard error; the last place where it is cleaned
 //	print.go      what report, check and diff print, in each format
 //	help.go topics.go man.go  the options in the help, under headings; help topics; manual pages

@@ -64,16 +64,14 @@ func (in *input) openFiles(ctx context.Context, env *env, args []string) error {
 		}
 		return in.spoolFrom(ctx, f, args[0])
 	}
-	paths, err := sources.ExpandPaths(args)
+	files, err := sources.ExpandPaths(ctx, env.Stores, args)
 	if _, same := errors.AsType[*sources.SameFileError](err); same {
 		return &exitError{err, exitUsage}
 	}
 	if err != nil {
 		return err
 	}
-	for _, path := range paths {
-		in.files = append(in.files, sources.File{Path: path})
-	}
+	in.files = files
 	return sources.Pin(ctx, in.files)
 }
 

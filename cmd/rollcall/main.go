@@ -26,7 +26,7 @@ func main() {
 	grace.Store(int64(defaultGrace))
 	soft, hard := interruptible(signals, &grace)
 	os.Exit(run(os.Args[1:], &env{
-		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, LookupEnv: os.LookupEnv, Soft: soft, Hard: hard,
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, LookupEnv: os.LookupEnv, Stores: newStores(), Soft: soft, Hard: hard,
 		Grace: &grace,
 	}))
 }

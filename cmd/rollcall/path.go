@@ -12,12 +12,19 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 )
 
-// checkPathNames refuses paths, given as arguments or options, that no file of this machine has: those of object
-// stores, and those that begin with a ~ which the shell has not replaced.
-func checkPathNames(cmd *cobra.Command) error {
+// readsStores are the commands whose arguments may be URLs of stores.
+var readsStores = map[string]bool{"snapshot": true}
+
+// checkPathNames refuses paths, given as arguments or options, that cannot be read or written: URLs, but for those of
+// stores that the command reads, and paths that begin with a ~ which the shell has not replaced.
+func checkPathNames(cmd *cobra.Command, stores *blob.Stores) error {
 	for _, arg := range cmd.Flags().Args() {
+		if stores.Knows(arg) && readsStores[cmd.Name()] {
+			continue
+		}
 		if err := checkPathName("INPUT", arg, false); err != nil {
 			return err
 		}
@@ -74,7 +81,11 @@ func checkPathName(what, path string, written bool) error {
 		case strings.HasPrefix(strings.ToLower(scheme[1]), "http"):
 			hint = "download it first: curl -fO '" + path + "'"
 		}
-		return pipeline.WithHint(usageErrorf("%s %s: rollcall reads and writes local files only", what, path), hint)
+		only := "rollcall reads local files, and snapshot's INPUT from s3:// too"
+		if written {
+			only = "rollcall writes local files only"
+		}
+		return pipeline.WithHint(usageErrorf("%s %s: %s", what, path, only), hint)
 	}
 	first, rest, _ := strings.Cut(path, "/")
 	if !strings.HasPrefix(first, "~") {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sources"
 )
@@ -28,18 +31,22 @@ var notInherited = []string{
 // again about the users of OUT.errors.jsonl wants the same flags and columns as before. It returns how the input's run
 // and what was taken from it are to be said; "" where the inputs are not the error records of a run whose manifest is
 // beside them.
-func inheritOptions(options *pflag.FlagSet, inputs []string, format string) (said, hint string, err error) {
-	paths, err := sources.ExpandPaths(inputs)
-	if err != nil || len(paths) == 0 || slices.Contains(inputs, "-") {
+func inheritOptions(ctx context.Context, stores *blob.Stores, options *pflag.FlagSet, inputs []string,
+	format string) (said, hint string, err error) {
+	files, err := sources.ExpandPaths(ctx, stores, inputs)
+	if _, ok := errors.AsType[*blob.Error](err); ok { // after all its attempts, which are not made twice
+		return "", "", err
+	}
+	if err != nil || len(files) == 0 || slices.Contains(inputs, "-") {
 		return "", "", nil // what is wrong with the inputs is said by whoever opens them
 	}
-	runID, err := sources.FailedRun(sources.File{Path: paths[0]}, sources.Options{Format: format})
+	runID, err := sources.FailedRun(files[0], sources.Options{Format: format})
 	if err != nil || runID == "" {
 		return "", "", nil
 	}
-	m := snapshot.FindRun(filepath.Dir(paths[0]), runID)
+	m := snapshot.FindRun(filepath.Dir(files[0].Path), runID)
 	if m == nil {
-		return "these users failed in run " + text.Clean(runID) + ", whose manifest is not beside " + text.Clean(paths[0]),
+		return "these users failed in run " + text.Clean(runID) + ", whose manifest is not beside " + text.Clean(files[0].Path),
 			"give the options of that run again: --flags, --map, ...", nil
 	}
 	var taken []string

@@ -19,6 +19,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 )
 
 // The exit codes. They are part of the contract: people script against them.
@@ -37,6 +38,7 @@ type env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	LookupEnv      func(string) (string, bool)
+	Stores         *blob.Stores  // nil: there are none
 	PreflightTime  time.Duration // see amplitude.Config; tests give a slow machine more
 
 	// Soft ends with the first signal: finish what is in flight, begin nothing. Hard ends with the second, or
@@ -105,6 +107,9 @@ func exitCode(err error) int {
 		return e.code
 	}
 	if _, ok := errors.AsType[*amplitude.OutageError](err); ok || isChanged(err) {
+		return exitStopped
+	}
+	if e, ok := errors.AsType[*blob.Error](err); ok && e.Temporary { // after all attempts
 		return exitStopped
 	}
 	for _, e := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, syscall.EIO, syscall.EMFILE,

@@ -33,8 +33,9 @@ func snapshotCommand(env *env, con *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "snapshot INPUT... --out FILE [options]", DisableFlagsInUseLine: true,
 		Short: "Ask for every user of a file, and write the assignments down",
-		Long: `snapshot reads users from INPUT (a path, a glob, or - for standard input), asks
-which variants each of them gets, and writes assignments and error records.
+		Long: `snapshot reads users from INPUT (a path, a glob, s3://..., or - for standard
+input), asks which variants each of them gets, and writes assignments and error
+records. ` + "`rollcall help stores`" + ` has more on s3://.
 Columns named user_id, device_id, country, platform, version, user_properties.X,
 groups.T, context, ... are sent as that; all others are not sent.`,
 		Example: `  rollcall snapshot users.csv --out assignments.parquet
@@ -49,7 +50,8 @@ groups.T, context, ... are sent as that; all others are not sent.`,
 			if err := con.Configure(o.quiet, o.logFormat); err != nil {
 				return err
 			}
-			inherited, hint, err := inheritOptions(cmd.Flags(), args, o.inputFormat)
+			inherited, hint, err := inheritOptions(env.Soft, env.Stores, cmd.Flags(), args,
+				o.inputFormat)
 			if err != nil {
 				return err
 			}

@@ -72,6 +72,30 @@ Hidden files beside the first OUT, which the end of the run removes:
 .OUT.rollcall-*.tmp    outputs that are not complete
 
 rollcall clean removes what runs have left that nobody resumed.`,
+	}, {
+		Use: "stores", Short: "Inputs in object stores, and where credentials come from",
+		Long: `INPUT of snapshot can be in an object store: s3://BUCKET/KEY. Globs work as for
+files, and ** stands for any directories: 's3://b/users/**/*.parquet'.
+A directory of Parquet files is read as one table, with its partitions.
+Outputs are local files: copy them when the run has ended with 0.
+
+Nothing is downloaded to disk. Reads are ranged, and bound to the version that
+the object had at first: if it is replaced meanwhile, the run ends with 75 and
+publishes nothing. What fails for a moment (5xx, SlowDown, a broken connection)
+is read again, six times at most; then the run ends with 75, too.
+
+s3:// takes credentials from the first of these that has some:
+  AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN
+  AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN, as Kubernetes sets them on EKS
+  the profile AWS_PROFILE of ~/.aws/config and ~/.aws/credentials: keys, SSO
+    (after aws sso login), credential_process
+  the container's role (ECS, EKS pod identity), the instance's role (EC2)
+A profile that assumes a role by role_arn is not read; this makes it work:
+  eval "$(aws configure export-credentials --format env)"
+AWS_REGION is the region; without it, the bucket is asked.
+AWS_ENDPOINT_URL, or AWS_ENDPOINT_URL_S3, is the server, where it is not
+Amazon's: MinIO, Ceph, R2 and others.
+Needed: s3:GetObject, and s3:ListBucket for globs and directories.`,
 	}}
 }
 

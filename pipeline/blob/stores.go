@@ -94,10 +94,10 @@ func (s *Stores) Open(ctx context.Context, url string) (*Object, error) {
 // maxListed bounds the keys that a pattern is compared with.
 const maxListed = 1_000_000
 
-// Glob returns the URLs that a pattern matches, sorted. * and ? match any characters but a slash, [a-z] one of a set;
+// Glob returns the objects whose URLs a pattern matches, sorted. * and ? match any characters but a slash, [a-z] one of a set;
 // ** as an element of the path matches any number of directories. Keys with an element that begins with _ or . match
 // only where the pattern has that element.
-func (s *Stores) Glob(ctx context.Context, pattern string) ([]string, error) {
+func (s *Stores) Glob(ctx context.Context, pattern string) ([]*Object, error) {
 	b, key, err := s.Bucket(ctx, pattern)
 	if err != nil {
 		return nil, err
@@ -120,8 +120,9 @@ func (s *Stores) Glob(ctx context.Context, pattern string) ([]string, error) {
 	})
 }
 
-// List returns the URLs of the objects below a directory that keep accepts, sorted. keep gets the path below it.
-func (s *Stores) List(ctx context.Context, dir string, keep func(below string) bool) ([]string, error) {
+// List returns the objects below a directory that keep accepts, sorted; with flat, only those that are directly in it.
+// keep gets the path below it.
+func (s *Stores) List(ctx context.Context, dir string, flat bool, keep func(below string) bool) ([]*Object, error) {
 	b, prefix, err := s.Bucket(ctx, dir)
 	if err != nil {
 		return nil, err
@@ -133,11 +134,25 @@ func (s *Stores) List(ctx context.Context, dir string, keep func(below string) b
 	if prefix != "" && !strings.HasSuffix(prefix, "/") {
 		prefix += "/"
 	}
-	return s.list(ctx, b, root, prefix, false, func(key string) bool { return keep(key[len(prefix):]) })
+	return s.list(ctx, b, root, prefix, flat, func(key string) bool { return keep(key[len(prefix):]) })
+}
+
+// Any reports whether a directory has an object directly in it whose name ends in suffix.
+func (s *Stores) Any(ctx context.Context, dir, suffix string) (bool, error) {
+	b, prefix, err := s.Bucket(ctx, strings.TrimSuffix(dir, "/")+"/")
+	if err != nil {
+		return false, err
+	}
+	for a, err := range List(ctx, b, prefix, true) {
+		if err != nil || strings.HasSuffix(a.Key, suffix) {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 func (s *Stores) list(ctx context.Context, b Bucket, root, prefix string, flat bool,
-	keep func(key string) bool) (urls []string, err error) {
+	keep func(key string) bool) (objects []*Object, err error) {
 	listed := 0
 	for a, err := range List(ctx, b, prefix, flat) {
 		if err != nil {
@@ -148,11 +163,11 @@ func (s *Stores) list(ctx context.Context, b Bucket, root, prefix string, flat b
 				"name a longer prefix before the first *")
 		}
 		if !strings.HasSuffix(a.Key, "/") && keep(a.Key) { // that is the mark of an empty directory
-			urls = append(urls, root+a.Key)
+			objects = append(objects, NewObject(ctx, b, a, root+a.Key))
 		}
 	}
-	slices.Sort(urls)
-	return urls, nil
+	slices.SortFunc(objects, func(a, b *Object) int { return strings.Compare(a.url, b.url) })
+	return objects, nil
 }
 
 // matchElements reports whether the elements of a path match those of a pattern.

@@ -78,7 +78,11 @@ func TestGlob(t *testing.T) {
 			for i := range test.want {
 				test.want[i] = "test://b/" + test.want[i]
 			}
-			got, err := stores.Glob(t.Context(), "test://b/"+test.pattern)
+			objects, err := stores.Glob(t.Context(), "test://b/"+test.pattern)
+			var got []string
+			for _, o := range objects {
+				got = append(got, o.URL())
+			}
 			if err != nil || !slices.Equal(got, test.want) {
 				t.Errorf("%s: %q, %v; want %q", test.pattern, got, err, test.want)
 			}

@@ -50,7 +50,16 @@ func (c *Column) Open(md *metadata.ColumnChunkMetaData) error {
 	if start < 4 || length < 0 || start > size || length > size {
 		return ErrOutsideFile
 	}
-	return c.Begin(io.NewSectionReader(c.file.r, start, min(length, size-start)), md.NumValues(), md.Compression())
+	return c.Begin(c.file.section(start, min(length, size-start)), md.NumValues(), md.Compression())
+}
+
+func (f *File) section(start, length int64) io.Reader {
+	if s, ok := f.r.(interface {
+		Section(offset, n int64) io.Reader
+	}); ok {
+		return s.Section(start, length)
+	}
+	return io.NewSectionReader(f.r, start, length)
 }
 
 // Begin begins with the pages in r, which have that many values. [Column.Open] calls it with the pages of a row group.

@@ -81,14 +81,23 @@ func (s *shared) init(o Options) {
 	s.buffers.New = func() any { return memory.NewResizableBuffer(memory.DefaultAllocator) }
 }
 
-// Open reads the footer of a file, and checks that its row groups match the schema and the number of rows. The caller
-// closes f, after the File. The error is a [*MagicError] if the file is not a Parquet file.
-func Open(f *os.File, o Options) (*File, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
+// Open reads the footer of f, and checks that its row groups match the schema and the number of rows. The caller
+// closes f, after the File. The error is a [*MagicError] if f is not a Parquet file.
+//
+// f is an [os.File], or another [io.ReaderAt] with a method Size. If it has a method Section, columns are read with the
+// reader that it returns, which may read ahead.
+func Open(f io.ReaderAt, o Options) (*File, error) {
+	p := &File{r: f}
+	switch f := f.(type) {
+	case *os.File:
+		info, err := f.Stat()
+		if err != nil {
+			return nil, err
+		}
+		p.size = info.Size()
+	case interface{ Size() int64 }:
+		p.size = f.Size()
 	}
-	p := &File{r: f, size: info.Size()}
 	p.init(o)
 	tail := make([]byte, 8)
 	if p.size < 12 {

@@ -78,7 +78,9 @@ func newServer(network, address string) *server {
 	s := &server{}
 	dialer := &net.Dialer{}
 	proxy := &httputil.ReverseProxy{
-		Director: func(r *http.Request) { r.URL.Scheme, r.URL.Host = "http", "store" }, // the Host stays: it is signed
+		Rewrite: func(r *httputil.ProxyRequest) { // the Host stays: it is signed
+			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", "store", r.In.Host
+		},
 		Transport: &http.Transport{DisableCompression: true,
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return dialer.DialContext(ctx, network, address)

@@ -82,3 +82,17 @@ func TestS3(t *testing.T) {
 			return b, strings.ToLower(rand.Text()) + "/"
 		})
 }
+
+var s3Store = &store{name: "S3", scheme: "s3", start: startS3, open: s3.Open, secret: secretKey}
+
+func TestS3Inputs(t *testing.T) { testInputs(t, s3Store) }
+
+// TestS3WrongKey: the error says that access is denied, and where credentials come from.
+func TestS3WrongKey(t *testing.T) {
+	startS3(t)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "WRONG-"+secretKey)
+	for _, url := range []string{"s3://bucket/users.csv", "s3://bucket/*.csv"} {
+		dir, said := runCommand(t, 1, snapshotArgs(t, url)...)
+		wantNothing(t, s3Store, dir, said, "access denied", "AWS_PROFILE")
+	}
+}
