@@ -74,7 +74,7 @@ func (b *bench) measureCores(ctx context.Context) error {
 			atMost("  serial goroutines, CPU", "%.1f %%", serial, goalSerial, fmt.Sprintf("busiest %.1f %%", busiest)))
 		for _, r := range shares {
 			if r.serial && r.percent >= 1 {
-				s.notes = append(s.notes, fmt.Sprintf("%-8s %5.1f %% %s", format, r.percent, shortenLeft(r.name, 58)))
+				s.notes = append(s.notes, fmt.Sprintf("%-8s %5.1f %% %s", format, r.percent, shortenLeft(r.name[strings.LastIndexByte(r.name, '/')+1:], 58)))
 			}
 		}
 	}
@@ -221,7 +221,6 @@ func rootOf(stack []string) string {
 
 // shortenLeft keeps the end of a name.
 func shortenLeft(name string, most int) string {
-	name = name[strings.LastIndexByte(name, '/')+1:]
 	if len(name) > most {
 		return "..." + name[len(name)-most+3:]
 	}

@@ -2,7 +2,7 @@
 //
 //	go run ./cmd/benchjob [-only engine,local,rate,memory,…] [-rounds 5] [-quick]
 //
-// Its parts each print a table after their rounds:
+// Its parts each print a table after their rounds, and at the end all figures stand beside what is wanted of them:
 //
 //   - engine: CPU nanoseconds for each flag and user, for ten flags and all users of testdata, in this process; beside
 //     Amplitude's own engine on Node with the same users. Both must give the same answers.
@@ -23,6 +23,11 @@
 //   - cores: the wall time of a local run on one core beside that on two, and the share of its CPU that is serial: of
 //     goroutines whose code no other goroutine runs at the same time. That is from a CPU profile of a build with
 //     testdata/profile.go, which also counts goroutines by the function that they were started for.
+//   - verify: CPU seconds of `rollcall verify` beside those of making the file.
+//   - replay: CPU seconds of a run that goes on with a journal which has all answers but the last.
+//   - flatten: whether the time for each flag grows with the flags: BenchmarkFlatten of package pipeline.
+//   - start: CPU of `rollcall version`, beside `go version`.
+//   - size: the binary, and its code by module.
 //
 // CPU is user + system time, as the kernel counts it for the process. The sides take turns, and another one goes first
 // in every round, so that other work of the machine affects both. Figures compare only with figures of the same

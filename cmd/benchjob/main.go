@@ -54,6 +54,11 @@ var parts = []struct {
 	{"found", (*bench).measureFoundRate},
 	{"memory", (*bench).measureMemory},
 	{"cores", (*bench).measureCores},
+	{"verify", (*bench).measureVerify},
+	{"replay", (*bench).measureReplay},
+	{"flatten", (*bench).measureFlatten},
+	{"start", (*bench).measureStart},
+	{"size", (*bench).measureSize},
 }
 
 // partNames are the names of all parts.
@@ -82,7 +87,7 @@ func run(ctx context.Context, args []string) error {
 	set.DurationVar(&b.round, "engine-time", time.Second, "CPU time of a round of engine")
 	set.BoolVar(&b.quick, "quick", false, "one small round of each part, to check that it runs")
 	set.StringVar(&b.rollcall, "rollcall", "", "path of a built rollcall, instead of building this tree")
-	limit := set.Duration("timeout", 15*time.Minute, "stop after this time")
+	limit := set.Duration("timeout", 30*time.Minute, "stop after this time")
 	if err := set.Parse(args); err != nil {
 		return err
 	}
@@ -136,6 +141,7 @@ func run(ctx context.Context, args []string) error {
 // build builds rollcall from this tree.
 func (b *bench) build(ctx context.Context, path string, options ...string) error {
 	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build", "-o", path}, options...), "./cmd/rollcall")...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as make build
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("build rollcall (run benchjob from the root of the repository): %w", err)

@@ -122,12 +122,6 @@ func TestAnswering(t *testing.T) {
 			t.Errorf("a server that takes one: %d of 3 refused, arrivals %+v; want 2", refused, came)
 		}
 	})
-	t.Run("failing", func(t *testing.T) {
-		h := newHandler(answering{failing: 1})
-		if first, second := get(t, h, ask).Code, get(t, h, ask).Code; first != 200 || second != 503 {
-			t.Errorf("a server that fails after the first: %d, %d; want 200, 503", first, second)
-		}
-	})
 }
 
 func TestManyFlags(t *testing.T) {

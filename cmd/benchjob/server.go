@@ -48,7 +48,6 @@ type answering struct {
 	limit   float64       // requests a second; those above get a 429
 	bytes   int           // of an answer, each another; 0: constantAnswer
 	held    time.Duration // the latency of the user heldUser
-	failing int64         // requests after that many get a 503; 0: none
 	record  bool          // GET /arrivals tells when requests came
 	proto   string        // http, h1 and h2 (over TLS)
 	ca      string        // the file for the certificate
@@ -62,7 +61,6 @@ func (a *answering) define(set *flag.FlagSet) {
 	set.Float64Var(&a.limit, "limit", 0, "")
 	set.IntVar(&a.bytes, "bytes", 0, "")
 	set.DurationVar(&a.held, "held", 0, "")
-	set.Int64Var(&a.failing, "failing", 0, "")
 	set.BoolVar(&a.record, "record", false, "")
 	set.StringVar(&a.proto, "proto", "http", "")
 	set.StringVar(&a.ca, "ca", "", "")
@@ -169,13 +167,9 @@ func newHandler(a answering) http.Handler {
 		if latency > 0 {
 			time.Sleep(latency)
 		}
-		switch {
-		case refused:
+		if refused {
 			w.Header().Set("Retry-After", "1")
 			w.WriteHeader(http.StatusTooManyRequests)
-			return
-		case a.failing > 0 && n > a.failing:
-			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
 		answer := body
