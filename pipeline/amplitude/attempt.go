@@ -94,7 +94,7 @@ type wire struct {
 	timer  *time.Timer // cancels ctx when the attempt's time is over
 	url    url.URL
 	req    *http.Request
-	conn   *conn // without TLS, its own connection; nil: the transport's
+	conn   *conn // its own connection; nil: the transport's
 
 	conns, wrote atomic.Int32 // connections that net/http got for this request, and requests that it wrote
 }
@@ -123,10 +123,15 @@ func (c *Client) newWire(ctx context.Context, call *call) *wire {
 // inspects it.
 func (w *wire) gotConn(info httptrace.GotConnInfo) {
 	h2 := isHTTP2(info.Conn)
+	if c := w.client; c.own != nil {
+		c.chosen.Do(func() {
+			if !h2 {
+				c.target.Store(newTarget(&w.url, c.own.TLSClientConfig))
+			}
+		})
+	}
 	quiet := func() bool {
-		l := newLooker(info.Conn)
-		l.shared = true
-		return w.client.stayedQuiet(w.ctx, l)
+		return w.client.stayedQuiet(w.ctx, newLooker(info.Conn), true)
 	}
 	switch first := w.conns.Add(1) == 1; {
 	case !first:
@@ -233,8 +238,11 @@ func (c *Client) send(ctx context.Context, a *attempt, req request) (result, err
 // roundTrip sends the request and reads the answer. Its error is a network error; a fault of the answer itself is in
 // the result. clean reports that the body was read to its end and the wire can be used again.
 func (c *Client) roundTrip(a *attempt, w *wire, call *call) (r result, clean bool, err error) {
+	if err := w.ensureConn(); err != nil {
+		return result{}, false, err
+	}
 	var resp *http.Response
-	if c.directTo != "" {
+	if w.conn != nil {
 		resp, err = w.sendDirect()
 	} else {
 		resp, err = c.transport.RoundTrip(w.req)

@@ -70,8 +70,10 @@ type Client struct {
 
 	preflightTime time.Duration
 	transport     http.RoundTripper
-	directTo      string // the address of a server without TLS, for which no transport is used; "": use the transport
-	proxy         string // the environment variable that names the proxy; "": no proxy
+	own           *http.Transport        // the transport, if it is the client's own and without a proxy
+	chosen        sync.Once              // done when the first connection has decided on the target
+	target        atomic.Pointer[target] // of the wires' own connections; nil: use the transport
+	proxy         string                 // the environment variable that names the proxy; "": no proxy
 	limiter       *limiter
 	circuit       *circuit
 	counters      counters
@@ -223,10 +225,13 @@ func New(cfg Config) (*Client, error) {
 			return nil, err
 		}
 		c.transport = t
-		if t.Proxy == nil {
-			c.directTo = directAddress(&c.vardata.url)
-		} else {
+		switch {
+		case t.Proxy != nil:
 			c.proxy = proxyVariable(&c.vardata.url)
+		case c.vardata.url.Scheme == "http":
+			c.target.Store(newTarget(&c.vardata.url, nil))
+		default:
+			c.own = t
 		}
 	}
 	return c, nil
@@ -242,6 +247,9 @@ func newHeader(userAgent string) http.Header {
 		"User-Agent":               {userAgent},
 	}
 }
+
+// handshakeTime bounds a TLS handshake.
+const handshakeTime = 10 * time.Second
 
 var dialer = &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 
@@ -259,7 +267,7 @@ func newTransport(to *url.URL, concurrency int) (*http.Transport, error) {
 		DialContext: dialer.DialContext,
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12,
 			ClientSessionCache: tls.NewLRUClientSessionCache(64)},
-		TLSHandshakeTimeout:    10 * time.Second,
+		TLSHandshakeTimeout:    handshakeTime,
 		ForceAttemptHTTP2:      true, // which setting DialContext would turn off
 		MaxIdleConns:           concurrency,
 		MaxIdleConnsPerHost:    concurrency,

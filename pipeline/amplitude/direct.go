@@ -3,11 +3,17 @@ package amplitude
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"io"
 	"math"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"time"
+	"unicode/utf8"
 )
 
 const maxHeader = 64 << 10 // bytes of an answer's header, and of all interim answers before it
@@ -30,21 +36,75 @@ func isGoodbye(b []byte, withTLS bool) bool {
 	return len(b) >= 12 && string(b[:7]) == "HTTP/1." && string(b[8:12]) == " 408"
 }
 
-// conn is a connection of HTTP/1.1 without TLS, owned by one wire: to `rollcall serve`, the embedded API or a
-// self-hosted proxy, on this machine or in a network that --allow-http trusts.
+// target is where connections of HTTP/1.1 go that wires own. A server without TLS has one from the start. For one with
+// TLS, the first connection decides, which is the transport's: it has none if they agree on HTTP/2.
+type target struct {
+	address string
+	tls     *tls.Config // nil: without TLS
+}
+
+// conn is a connection of HTTP/1.1, owned by one wire.
 //
 // net/http's transport hands every request and answer from goroutine to goroutine, to be able to serve any
 // number of users of any number of connections. With one request at a time on a connection of its own, that would
-// waste half of a request's CPU (BenchmarkEvaluate: 22 µs through the transport, 13 µs here). What goes over
-// the wire is still written by http.Request.Write and read by http.ReadResponse. Nothing is ever sent twice here.
+// waste a third of a request's CPU (BenchmarkEvaluate). What goes over the wire is still written by http.Request.Write
+// and read by http.ReadResponse. Nothing is ever sent twice here.
 type conn struct {
 	net.Conn
 	*looker
-	limit   int64 // bytes that may still be read
+	records *records // beneath TLS; nil: without
+	limit   int64    // bytes that may still be read
 	in      *bufio.Reader
 	out     *bufio.Writer
 	answers int         // that were read to their end
 	stop    func() bool // keeps the wire's context from closing the connection
+}
+
+// records reads a connection for crypto/tls, one record at a time. So nothing that comes after an answer gets into a
+// buffer in which it cannot be seen.
+type records struct {
+	net.Conn
+	*looker
+	in      *bufio.Reader // of Conn
+	left    int           // bytes of the current record
+	looking bool          // do not wait for bytes
+}
+
+// Read implements io.Reader.
+func (r *records) Read(p []byte) (int, error) {
+	if r.looking && r.in.Buffered() == 0 && r.inspectConn() == foundNothing {
+		if r.left > 0 {
+			return 0, io.ErrUnexpectedEOF
+		}
+		return 0, os.ErrDeadlineExceeded // after which crypto/tls goes on
+	}
+	if r.left == 0 {
+		head, err := r.in.Peek(5)
+		if err != nil {
+			return 0, err
+		}
+		r.left = len(head) + int(binary.BigEndian.Uint16(head[3:]))
+	}
+	n, err := r.in.Read(p[:min(len(p), r.left)])
+	r.left -= n
+	return n, err
+}
+
+// inspectConn says what there is to read, without waiting. With TLS, that is what is left after decryption: a session
+// ticket, for example, is nothing.
+func (c *conn) inspectConn() found {
+	if c.records == nil {
+		return c.looker.inspectConn()
+	}
+	c.records.looking = true
+	defer func() { c.records.looking = false }()
+	switch b, err := c.in.Peek(len("HTTP/1.1 408")); {
+	case len(b) > 0 && !isGoodbye(b, false):
+		return foundBytes
+	case len(b) > 0 || !errors.Is(err, os.ErrDeadlineExceeded):
+		return foundEnd
+	}
+	return foundNothing
 }
 
 // Read implements io.Reader for in.
@@ -60,9 +120,6 @@ func (c *conn) Read(p []byte) (int, error) {
 // sendDirect sends the wire's request over its own connection. The wire's context bounds all of it, and the reading
 // of the body.
 func (w *wire) sendDirect() (*http.Response, error) {
-	if err := w.ensureConn(); err != nil {
-		return nil, err
-	}
 	w.conns.Add(1)
 	c := w.conn
 	if err := w.req.Write(c.out); err != nil { // which calls wroteRequest
@@ -85,23 +142,43 @@ func (w *wire) sendDirect() (*http.Response, error) {
 }
 
 // ensureConn gives the wire a connection on which nothing has come since its last answer: neither its end nor a second
-// answer, which the next user would get.
+// answer, which the next user would get. Without a target the wire has none.
 func (w *wire) ensureConn() error {
+	to := w.client.target.Load()
 	if c := w.conn; c != nil {
-		if w.client.stayedQuiet(w.ctx, c.looker) {
+		if to != nil && w.client.stayedQuiet(w.ctx, c, false) {
 			return nil
 		}
 		c.stop()
 		_ = c.Close()
 		w.conn = nil
 	}
-	nc, err := dialer.DialContext(w.ctx, "tcp", w.client.directTo)
+	if to == nil {
+		return nil
+	}
+	nc, err := dialer.DialContext(w.ctx, "tcp", to.address)
 	if err != nil {
 		return err
 	}
 	c := &conn{Conn: nc, looker: newLooker(nc), limit: math.MaxInt64}
-	c.in, c.out = bufio.NewReaderSize(c, 16<<10), bufio.NewWriterSize(nc, 16<<10)
-	c.stop = context.AfterFunc(w.ctx, func() { _ = nc.Close() })
+	if to.tls != nil {
+		c.records = &records{Conn: nc, looker: c.looker, in: bufio.NewReaderSize(nc, 4<<10)}
+		tc := tls.Client(c.records, to.tls)
+		ctx, cancel := context.WithTimeout(w.ctx, handshakeTime)
+		defer cancel()
+		if err := tc.HandshakeContext(ctx); err != nil {
+			_ = nc.Close()
+			return err
+		}
+		c.Conn = tc
+		if isHTTP2(tc) { // which the first connection was not
+			w.client.target.Store(nil)
+			_ = tc.Close()
+			return nil
+		}
+	}
+	c.in, c.out = bufio.NewReaderSize(c, 16<<10), bufio.NewWriterSize(c.Conn, 16<<10)
+	c.stop = context.AfterFunc(w.ctx, func() { _ = c.Close() })
 	w.conn = c
 	return nil
 }
@@ -116,10 +193,12 @@ const firstRest = 20 * time.Millisecond
 // HTTP/1 cannot tell bytes that come between this look and the answer to the next request from that answer. So the
 // first connection of a run rests before its second request. What slips through nevertheless leaves one answer too many
 // on the connection, which the next look or noteAnswerRead finds.
-func (c *Client) stayedQuiet(ctx context.Context, l *looker) bool {
+//
+// From a shared connection, a goroutine of net/http reads, too: it closes the connection when something comes.
+func (c *Client) stayedQuiet(ctx context.Context, l interface{ inspectConn() found }, shared bool) bool {
 	c.rested.Do(func() {
 		_ = sleep(ctx, c.firstRest, nil) // if ctx is done, so is the attempt
-		if f := l.inspectConn(); f == foundBytes || f == foundEnd && l.shared {
+		if f := l.inspectConn(); f == foundBytes || f == foundEnd && shared {
 			c.distrustServer()
 		}
 	})
@@ -138,6 +217,9 @@ func (w *wire) noteAnswerRead() error {
 		return nil // the transport's
 	}
 	c.answers++
+	if c.records != nil && c.records.in.Buffered() > 0 {
+		c.inspectConn() // which decrypts it
+	}
 	if c.in.Buffered() == 0 {
 		return nil
 	}
@@ -159,14 +241,20 @@ func (c *Client) distrustServer() {
 	}
 }
 
-// directAddress returns the address of a server without TLS; "" for others.
-func directAddress(to *url.URL) string {
-	if to.Scheme != "http" {
-		return ""
+// newTarget returns the target for a server; nil where a name is to be converted first, which net/http does.
+func newTarget(to *url.URL, config *tls.Config) *target {
+	host, port := to.Hostname(), to.Port()
+	for i := range len(host) {
+		if host[i] >= utf8.RuneSelf {
+			return nil
+		}
 	}
-	port := to.Port()
 	if port == "" {
-		port = "80"
+		port = map[string]string{"http": "80", "https": "443"}[to.Scheme]
 	}
-	return net.JoinHostPort(to.Hostname(), port)
+	if config != nil {
+		config = config.Clone()
+		config.ServerName = host
+	}
+	return &target{net.JoinHostPort(host, port), config}
 }

@@ -11,13 +11,12 @@ import (
 // looker looks at a connection without waiting and without taking anything from it. It may be used while another
 // goroutine waits in Read. (go-sql-driver/mysql looks in a similar way before it uses a connection again.)
 type looker struct {
-	shared bool // net/http's goroutine reads from the connection: it closes it when something comes
-	tls    bool
-	raw    syscall.RawConn
-	peek   func(fd uintptr) // kept, because a new one for each look would be an allocation
-	buf    [12]byte
-	n      int
-	err    error
+	tls  bool
+	raw  syscall.RawConn
+	peek func(fd uintptr) // kept, because a new one for each look would be an allocation
+	buf  [12]byte
+	n    int
+	err  error
 }
 
 func newLooker(nc net.Conn) *looker {
