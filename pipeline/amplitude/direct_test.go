@@ -1,13 +1,16 @@
 package amplitude
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"runtime"
 	"slices"
@@ -85,6 +88,12 @@ func (s *talker) sendLater(t *testing.T, c *Client, text string) {
 	}
 }
 
+// testDirect runs a test through a wire's own connection, without and with TLS.
+func testDirect(t *testing.T, name string, test func(t *testing.T, rt http.RoundTripper)) {
+	t.Run(name, func(t *testing.T) { test(t, nil) })
+	t.Run(name+" over TLS", func(t *testing.T) { test(t, overTLS{}) })
+}
+
 // TestAnswersThatNobodyAskedFor has a server send more on a connection than it was asked for. The next user must not
 // be given it.
 func TestAnswersThatNobodyAskedFor(t *testing.T) {
@@ -130,10 +139,11 @@ func TestAnswersThatNobodyAskedFor(t *testing.T) {
 			},
 		},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		testDirect(t, tt.name, func(t *testing.T, rt http.RoundTripper) {
 			var log bytes.Buffer
 			s := newTalker(t, tt.say)
-			c := newClient(t, Config{BaseURL: s.base, Concurrency: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			c := newClient(t, Config{BaseURL: s.base, RoundTripper: rt, Concurrency: 1,
+				Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			c.firstRest = 0 // what that would find is found at any later use of a connection, too
 			for i, user := range []string{"a", "b", "c"} {
 				if got := askForVariant(t, c, user); got != user {
@@ -153,34 +163,200 @@ func TestAnswersThatNobodyAskedFor(t *testing.T) {
 	}
 }
 
+// inOneWrite is a connection that sends what was written once the other side's turn has come.
+type inOneWrite struct {
+	net.Conn
+	out bytes.Buffer
+}
+
+// SetWriteDeadline implements net.Conn. crypto/tls lets one pass when it has written the end.
+func (c *inOneWrite) SetWriteDeadline(time.Time) error { return nil }
+
+func (c *inOneWrite) Write(p []byte) (int, error) { return c.out.Write(p) }
+
+func (c *inOneWrite) Read(p []byte) (int, error) {
+	if _, err := c.out.WriteTo(c.Conn); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(p)
+}
+
+// TestRecordsAfterTheAnswer has a server send more records of TLS together with that of the answer.
+func TestRecordsAfterTheAnswer(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		more  func(conn *tls.Conn, answer string)
+		asked []string
+		warns bool
+	}{
+		{"nothing", func(*tls.Conn, string) {}, []string{"a", "b", "c"}, false},
+		{"an empty one", func(conn *tls.Conn, _ string) { _, _ = conn.Write(nil) }, []string{"a", "b", "c"}, false},
+		{"the end", func(conn *tls.Conn, _ string) { _ = conn.CloseWrite() }, []string{"a", "b", "c"}, false},
+		{"a second answer", func(conn *tls.Conn, answer string) { _, _ = io.WriteString(conn, answer) },
+			[]string{"a", "b close", "c close"}, true},
+		{"a second answer, and the end", func(conn *tls.Conn, answer string) {
+			_, _ = io.WriteString(conn, answer)
+			_ = conn.CloseWrite()
+		}, []string{"a", "b close", "c close"}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			roots, cert := newCertificate(t)
+			var mu sync.Mutex
+			var asked []string
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var wg sync.WaitGroup
+			t.Cleanup(func() {
+				_ = l.Close()
+				wg.Wait()
+			})
+			serve := func(nc net.Conn) {
+				defer nc.Close()
+				conn := tls.Server(&inOneWrite{Conn: nc}, &tls.Config{Certificates: []tls.Certificate{cert}})
+				in := bufio.NewReader(conn)
+				for {
+					req, err := http.ReadRequest(in)
+					if err != nil {
+						return
+					}
+					user := req.URL.Query().Get("user_id")
+					mu.Lock()
+					asked = append(asked, user+map[bool]string{true: " close"}[req.Close])
+					mu.Unlock()
+					answer := answerFor(user)
+					if _, err := io.WriteString(conn, answer); err != nil {
+						return
+					}
+					tt.more(conn, answer)
+				}
+			}
+			wg.Go(func() {
+				for {
+					nc, err := l.Accept()
+					if err != nil {
+						return
+					}
+					wg.Go(func() { serve(nc) })
+				}
+			})
+			var log bytes.Buffer
+			c := newClient(t, Config{BaseURL: "https://" + l.Addr().String(), Concurrency: 1,
+				Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			c.firstRest = 0
+			c.own.TLSClientConfig.RootCAs = roots
+			c.target.Store(newTarget(&c.vardata.url, c.own.TLSClientConfig))
+			for _, user := range []string{"a", "b", "c"} {
+				if got := askForVariant(t, c, user); got != user {
+					t.Errorf("user %s was given the answer for %s", user, got)
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if !slices.Equal(asked, tt.asked) {
+				t.Errorf("asked %q, want %q", asked, tt.asked)
+			}
+			if warns := strings.Contains(log.String(), "did not stay quiet"); warns != tt.warns {
+				t.Errorf("warned: %v, want %v\n%s", warns, tt.warns, log.String())
+			}
+		})
+	}
+}
+
+// TestFirstConnectionDecides: HTTP/2 is the transport's, and wires have their own connections of HTTP/1.1. Every
+// connection offers the server both.
+func TestFirstConnectionDecides(t *testing.T) {
+	h1, h2 := []string{"http/1.1"}, []string{"h2", "http/1.1"}
+	for _, tt := range []struct {
+		name        string
+		first, then []string // what the server takes on its first connection, and on others
+		protos      []string // of the requests
+		direct      bool     // at the end
+	}{
+		{"HTTP/1.1", h1, h1, []string{"HTTP/1.1", "HTTP/1.1", "HTTP/1.1"}, true},
+		{"HTTP/2", h2, h2, []string{"HTTP/2.0", "HTTP/2.0", "HTTP/2.0"}, false},
+		{"HTTP/2 at last", h1, h2, []string{"HTTP/1.1", "HTTP/2.0", "HTTP/2.0"}, false},
+		{"no protocol", nil, nil, []string{"HTTP/1.1", "HTTP/1.1", "HTTP/1.1"}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			roots, cert := newCertificate(t)
+			var mu sync.Mutex
+			var hellos [][]string
+			var protos []string
+			s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				mu.Lock()
+				defer mu.Unlock()
+				protos = append(protos, r.Proto)
+				if r.ProtoMajor == 1 && len(protos) == 1 {
+					w.Header().Set("Connection", "close") // the next request needs another connection
+				}
+				_, _ = io.WriteString(w, "{}")
+			}))
+			s.EnableHTTP2 = true
+			s.TLS = &tls.Config{Certificates: []tls.Certificate{cert},
+				GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+					mu.Lock()
+					defer mu.Unlock()
+					hellos = append(hellos, slices.Clone(hello.SupportedProtos))
+					takes := tt.then
+					if len(hellos) == 1 {
+						takes = tt.first
+					}
+					return &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: takes}, nil
+				}}
+			s.StartTLS()
+			t.Cleanup(s.Close)
+			c := newClient(t, Config{BaseURL: s.URL, Concurrency: 1, MaxAttempts: 1})
+			c.own.TLSClientConfig.RootCAs = roots
+			requireNoErrors(t, evaluateUsers(t.Context(), c, 3, 1))
+			mu.Lock()
+			defer mu.Unlock()
+			if !slices.Equal(protos, tt.protos) {
+				t.Errorf("requests over %q, want %q", protos, tt.protos)
+			}
+			for _, offered := range hellos {
+				if !slices.Equal(offered, h2) {
+					t.Errorf("connections offered %q, want %q from each", hellos, h2)
+				}
+			}
+			if direct := c.target.Load() != nil; direct != tt.direct {
+				t.Errorf("wires have their own connections: %v, want %v", direct, tt.direct)
+			}
+		})
+	}
+}
+
 // TestServerThatAnswersTwice has many ask a server that sends each answer again a little later. Nobody may be given
 // another user's: the first connection shows what the server does, before anybody depends on it.
 func TestServerThatAnswersTwice(t *testing.T) {
 	t.Parallel()
-	base := rawServer(t, func(conn net.Conn, _ int, req *http.Request) bool {
-		text := answerFor(req.URL.Query().Get("user_id"))
-		if _, err := io.WriteString(conn, text); err != nil {
-			return false
-		}
-		runtime.Gosched()
-		_, err := io.WriteString(conn, text)
-		return err == nil && !req.Close
-	})
-	c := newClient(t, Config{BaseURL: base, Concurrency: 8})
-	c.firstRest = time.Second // also for a machine with other things to do
-	var wg sync.WaitGroup
-	for worker := range 8 {
-		wg.Go(func() {
-			for i := range 20 {
-				user := fmt.Sprintf("%d-%d", worker, i)
-				a, err := c.Evaluate(t.Context(), &pipeline.User{UserID: user})
-				if err != nil || a.Variants[0].Key != user {
-					t.Errorf("user %s was given the answer for %v (%v)", user, a.Variants, err)
-				}
+	testDirect(t, "direct", func(t *testing.T, rt http.RoundTripper) {
+		base := rawServer(t, func(conn net.Conn, _ int, req *http.Request) bool {
+			text := answerFor(req.URL.Query().Get("user_id"))
+			if _, err := io.WriteString(conn, text); err != nil {
+				return false
 			}
+			runtime.Gosched()
+			_, err := io.WriteString(conn, text)
+			return err == nil && !req.Close
 		})
-	}
-	wg.Wait()
+		c := newClient(t, Config{BaseURL: base, RoundTripper: rt, Concurrency: 8})
+		c.firstRest = time.Second // also for a machine with other things to do
+		var wg sync.WaitGroup
+		for worker := range 8 {
+			wg.Go(func() {
+				for i := range 20 {
+					user := fmt.Sprintf("%d-%d", worker, i)
+					a, err := c.Evaluate(t.Context(), &pipeline.User{UserID: user})
+					if err != nil || a.Variants[0].Key != user {
+						t.Errorf("user %s was given the answer for %v (%v)", user, a.Variants, err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+	})
 }
 
 // lateReader is a connection whose reader does not get to what comes after the first answer until the second request

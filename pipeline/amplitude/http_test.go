@@ -34,9 +34,11 @@ func newServer(t *testing.T, h http.HandlerFunc) string {
 	return s.URL
 }
 
-// testBothTransports runs a test through a wire's own connection and through net/http's transport.
+// testBothTransports runs a test through a wire's own connection, without and with TLS, and through net/http's
+// transport.
 func testBothTransports(t *testing.T, test func(t *testing.T, rt http.RoundTripper)) {
 	t.Run("direct", func(t *testing.T) { test(t, nil) })
+	t.Run("direct over TLS", func(t *testing.T) { test(t, overTLS{}) })
 	t.Run("transport", func(t *testing.T) {
 		rt, err := newTransport(&url.URL{Scheme: "http", Host: "127.0.0.1"}, 64)
 		if err != nil {
@@ -47,14 +49,81 @@ func testBothTransports(t *testing.T, test func(t *testing.T, rt http.RoundTripp
 	})
 }
 
+// overTLS has newClient put TLS in front of the server, to which all wires then have their own connections.
+type overTLS struct{ http.RoundTripper }
+
 func newClient(t *testing.T, cfg Config) *Client {
 	t.Helper()
+	if _, ok := cfg.RoundTripper.(overTLS); ok {
+		cfg.RoundTripper = nil
+		to, err := url.Parse(cfg.BaseURL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		roots, front := startFront(t, to.Host)
+		to.Scheme, to.Host = "https", front
+		cfg.BaseURL = to.String()
+		c := newClient(t, cfg)
+		c.chosen.Do(func() {
+			c.target.Store(newTarget(to, &tls.Config{RootCAs: roots, NextProtos: []string{"h2", "http/1.1"}}))
+		})
+		return c
+	}
 	c, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
 	return c
+}
+
+// newCertificate returns a certificate for 127.0.0.1, and who vouches for it.
+func newCertificate(t *testing.T) (*x509.CertPool, tls.Certificate) {
+	t.Helper()
+	s := httptest.NewUnstartedServer(nil)
+	s.StartTLS()
+	s.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Certificate())
+	return roots, s.TLS.Certificates[0]
+}
+
+// startFront starts a server that decrypts what goes to upstream, speaks no HTTP/2, and returns its address and who
+// vouches for it.
+func startFront(t *testing.T, upstream string) (roots *x509.CertPool, addr string) {
+	t.Helper()
+	roots, cert := newCertificate(t)
+	l, err := tls.Listen("tcp", "127.0.0.1:0",
+		&tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	t.Cleanup(func() {
+		_ = l.Close()
+		wg.Wait()
+	})
+	pipe := func(from, to net.Conn) {
+		defer from.Close()
+		defer to.Close()
+		_, _ = io.Copy(to, from)
+	}
+	wg.Go(func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", upstream)
+			if err != nil {
+				_ = near.Close()
+				continue
+			}
+			wg.Go(func() { pipe(near, far) })
+			wg.Go(func() { pipe(far, near) })
+		}
+	})
+	return roots, l.Addr().String()
 }
 
 func TestServerReceivesExactlyTheBytes(t *testing.T) {
