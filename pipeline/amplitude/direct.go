@@ -36,8 +36,8 @@ func isGoodbye(b []byte, withTLS bool) bool {
 	return len(b) >= 12 && string(b[:7]) == "HTTP/1." && string(b[8:12]) == " 408"
 }
 
-// target is where connections of HTTP/1.1 go that wires own. A server without TLS has one from the start. For one with
-// TLS, the first connection decides, which is the transport's: it has none if they agree on HTTP/2.
+// target is where the connections that wires own lead. A server without TLS is one from the start. For a server with
+// TLS the first connection, which is the transport's, decides: it is one if the connection speaks HTTP/1.1.
 type target struct {
 	address string
 	tls     *tls.Config // nil: without TLS
@@ -47,8 +47,8 @@ type target struct {
 //
 // net/http's transport hands every request and answer from goroutine to goroutine, to be able to serve any
 // number of users of any number of connections. With one request at a time on a connection of its own, that would
-// waste a third of a request's CPU (BenchmarkEvaluate). What goes over the wire is still written by http.Request.Write
-// and read by http.ReadResponse. Nothing is ever sent twice here.
+// waste a third of the CPU of a whole run. What goes over the wire is still written by http.Request.Write and read by
+// http.ReadResponse. Nothing is ever sent twice here.
 type conn struct {
 	net.Conn
 	*looker
