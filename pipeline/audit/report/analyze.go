@@ -48,16 +48,9 @@ type analysis struct {
 type flagWork struct {
 	out   *Flag
 	f     *flagCounts
-	order []int // of f.variants, by key; -1-i: the i-th of the expected ones, which nobody got
+	at    int   // of f among the collector's flags; -1: it is not there, and nobody got it
+	order []int // of f.variants, by key
 	all   totals
-}
-
-// variantName is the key of a variant in order.
-func (a *analysis) variantName(w *flagWork, i int) string {
-	if i < 0 {
-		return w.out.Expected.Variants[-1-i].Variant
-	}
-	return a.c.keys.Name(w.f.variants[i].key)
 }
 
 func analyze(c *collector, all []*source, o *Options) *Report {
@@ -266,8 +259,8 @@ func (a *analysis) addColumns() {
 		a.groups = append(a.groups, groups)
 		col := Column{Name: d.name, Slices: []Slice{}, Folded: d.folded}
 		for _, g := range groups {
-			col.Slices = append(col.Slices, Slice{Label: g.label, Kind: g.kind, Users: sum(a.c.all[i], g.places),
-				Failed: sum(a.c.failed[i], g.places)})
+			users := a.countersOf(i, g.places)
+			col.Slices = append(col.Slices, Slice{Label: g.label, Kind: g.kind, Users: users.users, Failed: users.failed})
 		}
 		a.r.Columns = append(a.r.Columns, col)
 	}
@@ -276,13 +269,13 @@ func (a *analysis) addColumns() {
 	}
 }
 
-func sum(counts []int64, places []int32) (n int64) {
+// countersOf are the users in these places of a dimension.
+func (a *analysis) countersOf(dimension int, places []int32) *counters {
+	c := &counters{}
 	for _, p := range places {
-		if int(p) < len(counts) {
-			n += counts[p]
-		}
+		c.merge(&a.c.dimensions[dimension].places[p].counters)
 	}
-	return n
+	return c
 }
 
 func (a *analysis) testFailing(col *Column) {
@@ -376,12 +369,12 @@ func (a *analysis) addFlags() {
 	}
 	slices.SortFunc(a.r.Flags, func(x, y Flag) int { return strings.Compare(x.Key, y.Key) })
 	for i := range a.r.Flags {
-		f := &flagCounts{bySlice: make([][]cells, len(a.c.dimensions))}
-		if at := keys[a.r.Flags[i].Key]; at >= 0 {
-			f = a.c.flags[at]
-		}
 		out := &a.r.Flags[i]
-		a.addFlag(out, f)
+		w := &flagWork{out: out, f: &flagCounts{}, at: keys[out.Key]}
+		if w.at >= 0 {
+			w.f = a.c.flags[w.at]
+		}
+		a.addFlag(w)
 		if out.Assigned == 0 && out.Users > 0 {
 			a.addFinding(Finding{Severity: Warn, Kind: KindNobody, Flag: out.Key, Says: Statement{Code: NobodyGot}})
 		}
@@ -389,24 +382,22 @@ func (a *analysis) addFlags() {
 }
 
 // addFlag adds the report of one flag.
-func (a *analysis) addFlag(out *Flag, f *flagCounts) {
+func (a *analysis) addFlag(w *flagWork) {
+	out, f := w.out, w.f
 	out.Expected, out.Slices = a.expectationOf(out.Key), []FlagSlice{}
-	w := &flagWork{out: out, f: f}
 	a.work = append(a.work, w)
-	names := map[string]bool{}
-	for i := range f.variants {
-		w.order = append(w.order, i)
-		names[a.variantName(w, i)] = true
-	}
-	for i, e := range out.Expected.Variants {
-		if !names[e.Variant] {
-			w.order = append(w.order, -1-i)
+	for _, e := range out.Expected.Variants {
+		if !slices.ContainsFunc(f.variants, func(v variantOf) bool { return v.name == e.Variant }) {
+			f.addVariant(a.c, e.Variant) // nobody got it
 		}
 	}
-	slices.SortFunc(w.order, func(i, j int) int { return strings.Compare(a.variantName(w, i), a.variantName(w, j)) })
+	for i := range f.variants {
+		w.order = append(w.order, i)
+	}
+	slices.SortFunc(w.order, func(i, j int) int { return strings.Compare(f.variants[i].name, f.variants[j].name) })
 
-	w.all = totals{users: a.answered, noUserID: a.c.noUser, noDeviceID: a.c.noDevice, named: f.namedUsers,
-		counts: f.counts, left: f.left}
+	w.all = w.totalsOf(&a.c.all)
+	w.all.users = a.answered
 	a.fillCounts(&out.Counts, w, &w.all)
 	if len(out.Expected.Variants) > 0 {
 		a.findUnexpected(w)
@@ -430,11 +421,11 @@ func (a *analysis) addFlag(out *Flag, f *flagCounts) {
 
 // addSlices adds the slices of a flag.
 func (a *analysis) addSlices(w *flagWork) {
-	out, f := w.out, w.f
+	out := w.out
 	var parts []totals
 	for d := range a.groups {
 		for _, g := range a.groups[d] {
-			part := a.totalsOf(f, d, g.places)
+			part := w.totalsOf(a.countersOf(d, g.places))
 			if part.users == 0 {
 				continue // all of them failed
 			}
@@ -484,21 +475,20 @@ func (a *analysis) chooseSliceTest(expected stats.Test, overall *stats.Test, obs
 
 // totals are counters of a flag: of all users, or of one slice.
 type totals struct {
-	users, noUserID, noDeviceID, named int64
-	counts, left                       []int64 // by variant of flagCounts
+	*counters
+	users int64
+	cells
 }
 
-// totalsOf are the counters of a flag of the users in these places of a dimension.
-func (a *analysis) totalsOf(f *flagCounts, dimension int, places []int32) totals {
-	n := len(f.variants)
-	all := cells{counts: make([]int64, n), left: make([]int64, n)}
-	for _, p := range places {
-		if int(p) < len(f.bySlice[dimension]) {
-			all.merge(&f.bySlice[dimension][p])
-		}
+// totalsOf are the counters of the flag among users.
+func (w *flagWork) totalsOf(c *counters) totals {
+	t := totals{counters: c, users: c.users}
+	if w.at >= 0 {
+		t.cells = *c.flag(int32(w.at))
 	}
-	return totals{users: sum(a.c.all[dimension], places), noUserID: sum(a.c.noUserID[dimension], places),
-		noDeviceID: sum(a.c.noDeviceID[dimension], places), named: all.named, counts: all.counts[:n], left: all.left[:n]}
+	n := len(w.f.variants)
+	t.counts, t.left = growTo(t.counts, n)[:n], growTo(t.left, n)[:n]
+	return t
 }
 
 // leftToChance are the users whose variant is left to chance, without those of another.
@@ -528,18 +518,13 @@ func (a *analysis) fillCounts(out *Counts, w *flagWork, t *totals) {
 	out.NotAssigned = out.Users - out.Assigned
 	out.Reach = newShare(out.Assigned, out.Users)
 	for _, i := range w.order {
-		v := Variant{Key: a.variantName(w, i)}
-		v.Treatment = !a.c.isControl(v.Key)
-		left := int64(0)
-		if i >= 0 {
-			v.Users, left = t.counts[i], t.left[i]
-		}
+		v := Variant{Key: w.f.variants[i].name, Treatment: w.f.variants[i].treatment == 1, Users: t.counts[i]}
 		if out.Users > 0 {
 			v.OfUsers = float64(v.Users) / float64(out.Users)
 		}
 		v.Split = newShare(v.Users, out.Assigned)
 		if e := expected[v.Key]; e != nil {
-			share, n := e.Share, e.Share*float64(out.Assigned-out.LeftOut)+float64(left)
+			share, n := e.Share, e.Share*float64(out.Assigned-out.LeftOut)+float64(t.left[i])
 			v.Expected, v.ExpectedUsers = &share, &n
 		}
 		out.Variants = append(out.Variants, v)
@@ -576,10 +561,7 @@ func (c *Counts) observedAndExpected(t *totals, order []int) (observed []int64, 
 		if c.Variants[k].Expected == nil || *c.Variants[k].Expected == 0 {
 			continue
 		}
-		weights[k] = *c.Variants[k].Expected
-		if i >= 0 {
-			observed[k] = chance[i]
-		}
+		weights[k], observed[k] = *c.Variants[k].Expected, chance[i]
 	}
 	return observed, weights
 }
@@ -588,11 +570,11 @@ func (c *Counts) observedAndExpected(t *totals, order []int) (observed []int64, 
 func (a *analysis) findUnexpected(w *flagWork) {
 	out, chance := w.out, w.all.leftToChance(nil)
 	for k, i := range w.order {
-		if i < 0 || chance[i] <= 0 || out.Variants[k].Expected != nil && *out.Variants[k].Expected > 0 {
+		if chance[i] <= 0 || out.Variants[k].Expected != nil && *out.Variants[k].Expected > 0 {
 			continue
 		}
 		a.addFinding(Finding{Severity: Alert, Kind: KindUnexpected, Flag: out.Key,
-			Says: Statement{Code: Unexpected, Unit: a.r.Unit, N: chance[i], Name: a.variantName(w, i),
+			Says: Statement{Code: Unexpected, Unit: a.r.Unit, N: chance[i], Name: out.Variants[k].Key,
 				Other: out.Expected.Source}})
 	}
 }

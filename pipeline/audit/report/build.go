@@ -279,7 +279,7 @@ func (c *collector) checkControls(o *Options) error {
 	}
 	for _, f := range c.flags {
 		for _, v := range f.variants {
-			known = append(known, c.keys.Name(v.key))
+			known = append(known, v.name)
 		}
 	}
 	slices.Sort(known)

@@ -115,9 +115,10 @@ func (a *analysis) addCohorts() {
 		if place, ok := a.c.dimensions[m.dimension].index["true"]; ok {
 			places = append(places, place)
 		}
-		c.Users = sum(a.c.all[m.dimension], places)
+		users := a.countersOf(m.dimension, places)
+		c.Users = users.users
 		for _, w := range a.work {
-			c.Flags = append(c.Flags, a.newCohortFlag(w, m.dimension, places))
+			c.Flags = append(c.Flags, a.newCohortFlag(w, users))
 		}
 		a.r.Cohorts = append(a.r.Cohorts, c)
 	}
@@ -135,10 +136,10 @@ func (a *analysis) addCohorts() {
 	}
 }
 
-// newCohortFlag is what the users in these places got of a flag.
-func (a *analysis) newCohortFlag(w *flagWork, dimension int, places []int32) CohortFlag {
+// newCohortFlag is what users got of a flag.
+func (a *analysis) newCohortFlag(w *flagWork, users *counters) CohortFlag {
 	var counts Counts
-	part := a.totalsOf(w.f, dimension, places)
+	part := w.totalsOf(users)
 	a.fillCounts(&counts, w, &part)
 	f := CohortFlag{Flag: w.out.Key, Assigned: counts.Assigned, Reach: counts.Reach, Everybody: w.out.Reach.Share,
 		Variants: []CohortVariant{}}

@@ -31,17 +31,12 @@ type collector struct {
 
 	flags []*flagCounts // in the order in which they were found
 	at    []int32       // by snapshot.Key: 1 and the position in flags; 0: not known
-	users int64
 	ids   stats.Distinct
-
-	// Slices: users by dimension and place, and those who have no id of a kind.
-	all, noUserID, noDeviceID [][]int64
-	failed                    [][]int64
-	noUser, noDevice          int64
+	all   counters // of all users
 
 	named map[string][]int32 // ids that flags' configurations name: the flags, by position and for device ids -1-position
 
-	places   []int32 // of the current user, by dimension
+	current  []*counters // that the current user counts in: those of all, and of a place of each dimension
 	assigned []pairing
 }
 
@@ -53,27 +48,57 @@ type pairing struct {
 
 // flagCounts are the counters of one flag.
 type flagCounts struct {
-	key        string
-	bucketBy   string // "user_id", "device_id" or "": it does not matter
-	variants   []variantOf
-	counts     []int64   // assigned users by variant
-	left       []int64   // of these, the ones whose variant is not left to chance
-	namedUsers int64     // users named in the configuration who have the id, whatever they got
-	bySlice    [][]cells // by dimension and place
-	pairs      [][4]int64
-	at         []int32 // by snapshot.Key: 1 and the position in variants; 0: not known
+	key      string
+	bucketBy string // "user_id", "device_id" or "": it does not matter
+	variants []variantOf
+	pairs    [][4]int64
+	at       []int32 // by snapshot.Key: 1 and the position in variants; 0: not known
 }
 
 type variantOf struct {
-	key       snapshot.Key
+	name      string
 	treatment int32
 }
 
-// cells are the counters of one flag in one place.
+// counters count users: all of them, or those in one place of a dimension.
+type counters struct {
+	users, failed        int64
+	noUserID, noDeviceID int64   // of users
+	flags                []cells // by position
+}
+
+// cells are the counters of one flag.
 type cells struct {
-	counts []int64 // by variant
-	left   []int64 // nil: none
-	named  int64
+	counts []int64 // assigned users by variant
+	left   []int64 // of these, the ones whose variant is not left to chance; nil: none
+	named  int64   // users named in the configuration who have the id, whatever they got
+}
+
+// flag returns the cells of the flag at a position.
+func (c *counters) flag(at int32) *cells {
+	if int(at) >= len(c.flags) {
+		c.flags = growTo(c.flags, int(at)+1)
+	}
+	return &c.flags[at]
+}
+
+// merge adds the users of another place.
+func (c *counters) merge(other *counters) {
+	c.users, c.failed = c.users+other.users, c.failed+other.failed
+	c.noUserID, c.noDeviceID = c.noUserID+other.noUserID, c.noDeviceID+other.noDeviceID
+	for at := range other.flags {
+		a, b := c.flag(int32(at)), &other.flags[at]
+		a.counts, a.left, a.named = addCounts(a.counts, b.counts), addCounts(a.left, b.left), a.named+b.named
+	}
+}
+
+// addCounts adds b to a, which may be shorter.
+func addCounts(a, b []int64) []int64 {
+	a = growTo(a, len(b))
+	for i := range b {
+		a[i] += b[i]
+	}
+	return a
 }
 
 func newCollector(keys *snapshot.Keys, o *Options) *collector {
@@ -93,14 +118,8 @@ func newCollector(keys *snapshot.Keys, o *Options) *collector {
 		}
 		c.cohorts = append(c.cohorts, m)
 	}
-	n := len(columns)
-	c.all, c.failed, c.noUserID, c.noDeviceID = make([][]int64, n), make([][]int64, n), make([][]int64, n),
-		make([][]int64, n)
-	c.places = make([]int32, n)
-	for i, name := range columns {
-		d := newDimension(name)
-		d.remap = func(to []int32, n int) { c.remap(i, to, n) }
-		c.dimensions = append(c.dimensions, d)
+	for _, name := range columns {
+		c.dimensions = append(c.dimensions, newDimension(name))
 	}
 	for _, m := range c.cohorts {
 		c.dimensions[m.dimension].cohort = m
@@ -114,28 +133,6 @@ func growTo[T any](s []T, n int) []T {
 		s = append(s, make([]T, max(n, 2*len(s))-len(s))...)
 	}
 	return s
-}
-
-// remap moves the counters of dimension i, as [dimension] says.
-func (c *collector) remap(i int, to []int32, n int) {
-	for _, counters := range []*[]int64{&c.all[i], &c.failed[i], &c.noUserID[i], &c.noDeviceID[i]} {
-		moved := make([]int64, n)
-		for place, count := range *counters {
-			if place < len(to) {
-				moved[to[place]] += count
-			}
-		}
-		*counters = moved
-	}
-	for _, f := range c.flags {
-		moved := make([]cells, n)
-		for place := range f.bySlice[i] {
-			if place < len(to) {
-				moved[to[place]].merge(&f.bySlice[i][place])
-			}
-		}
-		f.bySlice[i] = moved
-	}
 }
 
 // isFull reports whether the counters may take more memory than they should: a flag has some for each place and variant.
@@ -152,21 +149,6 @@ func (c *collector) isFull() bool {
 	return places*bytes > maxHeld
 }
 
-func (a *cells) merge(b *cells) {
-	sum := func(a, b []int64) []int64 {
-		if a == nil {
-			return b
-		}
-		a = growTo(a, len(b))
-		for i := range b {
-			a[i] += b[i]
-		}
-		return a
-	}
-	a.counts, a.left = sum(a.counts, b.counts), sum(a.left, b.left)
-	a.named += b.named
-}
-
 // flagIndex is the position of a flag, which it gets if it has none.
 func (c *collector) flagIndex(key snapshot.Key) int32 {
 	if int(key) < len(c.at) && c.at[key] != 0 {
@@ -178,7 +160,7 @@ func (c *collector) flagIndex(key snapshot.Key) int32 {
 func (c *collector) addFlag(key snapshot.Key) int32 {
 	c.at = growTo(c.at, c.keys.Len())
 	at := int32(len(c.flags))
-	f := &flagCounts{key: c.keys.Name(key), bySlice: make([][]cells, len(c.dimensions))}
+	f := &flagCounts{key: c.keys.Name(key)}
 	if at < maxPaired {
 		f.pairs = make([][4]int64, at)
 	}
@@ -207,12 +189,16 @@ func (f *flagCounts) variantIndex(c *collector, key snapshot.Key) int32 {
 	f.at = growTo(f.at, int(key)+1)
 	i := int32(len(f.variants))
 	f.at[key] = i + 1
-	v := variantOf{key: key}
-	if !c.isControl(c.keys.Name(key)) {
+	f.addVariant(c, c.keys.Name(key))
+	return i
+}
+
+func (f *flagCounts) addVariant(c *collector, name string) {
+	v := variantOf{name: name}
+	if !c.isControl(name) {
 		v.treatment = 1
 	}
-	f.variants, f.counts, f.left = append(f.variants, v), append(f.counts, 0), append(f.left, 0)
-	return i
+	f.variants = append(f.variants, v)
 }
 
 func (c *collector) isControl(variant string) bool {
@@ -221,34 +207,27 @@ func (c *collector) isControl(variant string) bool {
 
 // countUser counts one user. carry are the positions of the dimensions' columns in u.Carry.
 func (c *collector) countUser(u *snapshot.User, carry []int) {
-	c.users++
 	noUserID, noDeviceID := len(u.UserID) == 0, len(u.DeviceID) == 0
-	if noUserID {
-		c.noUser++
-	}
 	if user, sampled := c.ids.CountRow(u.UserID, u.DeviceID); sampled {
 		c.ids.CompareAnswers(user, [2]uint64{answers(u)})
 	}
-	if noDeviceID {
-		c.noDevice++
-	}
+	c.current = append(c.current[:0], &c.all)
 	for i, d := range c.dimensions {
-		var p int32
+		var v *snapshot.Value
 		if d.cohort != nil {
-			p = d.countValue(d.cohort.markIn(d.cohort.found, u.UserID))
+			v = d.cohort.markIn(d.cohort.found, u.UserID)
 		} else {
-			p = d.countValue(&u.Carry[carry[i]])
+			v = &u.Carry[carry[i]]
 		}
-		c.places[i] = p
-		if n := len(d.places); int(p) >= len(c.all[i]) {
-			c.all[i], c.noUserID[i], c.noDeviceID[i] = growTo(c.all[i], n), growTo(c.noUserID[i], n), growTo(c.noDeviceID[i], n)
-		}
-		c.all[i][p]++
+		c.current = append(c.current, d.countersOf(v))
+	}
+	for _, place := range c.current {
+		place.users++
 		if noUserID {
-			c.noUserID[i][p]++
+			place.noUserID++
 		}
 		if noDeviceID {
-			c.noDeviceID[i][p]++
+			place.noDeviceID++
 		}
 	}
 	// Flags that name this user must be known before it is looked for.
@@ -261,19 +240,12 @@ func (c *collector) countUser(u *snapshot.User, carry []int) {
 			continue
 		}
 		v := f.variantIndex(c, a.Variant)
-		f.counts[v]++
 		leftOut := f.bucketBy != "" && (noUserID && f.bucketBy == byUserID || noDeviceID && f.bucketBy == byDeviceID)
 		if !leftOut && len(c.named) > 0 {
 			leftOut = c.isNamed(u, at)
 		}
-		if leftOut {
-			f.left[v]++
-		}
-		for d, p := range c.places {
-			if int(p) >= len(f.bySlice[d]) {
-				f.bySlice[d] = growTo(f.bySlice[d], len(c.dimensions[d].places))
-			}
-			cell := &f.bySlice[d][p]
+		for _, place := range c.current {
+			cell := place.flag(at)
 			if int(v) >= len(cell.counts) {
 				cell.counts = growTo(cell.counts, len(f.variants))
 			}
@@ -333,10 +305,8 @@ func (c *collector) countNamed(u *snapshot.User, noUserID, noDeviceID bool) {
 		if noUserID && f.bucketBy == byUserID || noDeviceID && f.bucketBy == byDeviceID {
 			return // left out already
 		}
-		f.namedUsers++
-		for d, p := range c.places {
-			f.bySlice[d] = growTo(f.bySlice[d], len(c.dimensions[d].places))
-			f.bySlice[d][p].named++
+		for _, place := range c.current {
+			place.flag(flag).named++
 		}
 	}
 	byUser := c.named[string(u.UserID)]
@@ -367,8 +337,6 @@ func (c *collector) countFailedUser(userID []byte, values []pipeline.Value) {
 		if d.cohort != nil {
 			v = *d.cohort.markIn(d.cohort.failed, userID)
 		}
-		p := d.countValue(&v)
-		c.failed[i] = growTo(c.failed[i], len(d.places))
-		c.failed[i][p]++
+		d.countersOf(&v).failed++
 	}
 }

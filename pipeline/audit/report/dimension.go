@@ -54,9 +54,6 @@ type dimension struct {
 	seed   maphash.Seed
 	text   []byte
 	cohort *members // of a cohort: true for its members, false for everybody else; nil: of a column
-
-	// remap tells the counters that places have moved: place i becomes to[i]. Several may become the same.
-	remap func(to []int32, n int)
 }
 
 type scale uint8
@@ -67,27 +64,27 @@ const (
 	scaleDates
 )
 
-// place is what is known of one place. n counts users, failed ones too.
+// place is what is known of one place, and how many users are in it.
 type place struct {
 	text     string
 	scalar   [3]float64 // of the value, by scale: a number, or a day since 1970; or NaN
 	min, max float64    // of a range
 	ordinal  int64      // of a range
-	n        int64
+	counters
 }
+
+// n is how many users are in the place, failed ones too.
+func (p *place) n() int64 { return p.users + p.failed }
 
 func newDimension(name string) *dimension {
-	return &dimension{
-		name: name, limit: maxValues, index: map[string]int32{}, places: make([]place, firstPlace), seed: maphash.MakeSeed(),
-		remap: func([]int32, int) {},
-	}
+	return &dimension{name: name, limit: maxValues, index: map[string]int32{}, places: make([]place, firstPlace),
+		seed: maphash.MakeSeed()}
 }
 
-// countValue counts one more user at the place of a value, and returns the place.
-func (d *dimension) countValue(v *snapshot.Value) int32 {
+// countersOf returns the counters of the place of a value, until the next place is looked for.
+func (d *dimension) countersOf(v *snapshot.Value) *counters {
 	i := d.findPlace(v)
-	d.places[i].n++
-	return i
+	return &d.places[i].counters
 }
 
 func (d *dimension) findPlace(v *snapshot.Value) int32 {
@@ -207,45 +204,45 @@ func (d *dimension) useRanges() bool {
 			continue
 		}
 		d.scale, d.index, d.ranges, d.gone = scale, nil, map[int64]int32{}, nil
-		d.rebuild(func(_ int, p place) int32 {
-			to := int32(placeOther)
+		d.rebuild(func(p *place) int32 {
 			if x := p.scalar[scale]; !math.IsNaN(x) {
-				to = d.rangeOf(x)
-			} else {
-				d.folded++
+				return d.rangeOf(x)
 			}
-			d.places[to].n += p.n
-			return to
+			d.folded++
+			return placeOther
 		})
 		return true
 	}
 	return false
 }
 
-// rebuild empties the places, and moves each of a value or a range to where move puts it.
-func (d *dimension) rebuild(move func(i int, p place) int32) {
+// rebuild empties the places, and adds the users of each of a value or a range to the place that find returns.
+func (d *dimension) rebuild(find func(p *place) int32) {
 	old := d.places
 	d.places = append(make([]place, 0, len(old)), old[:firstPlace]...)
-	to := make([]int32, len(old))
-	to[placeOther] = placeOther
 	for i := firstPlace; i < len(old); i++ {
-		to[i] = move(i, old[i])
+		to := find(&old[i])
+		d.places[to].merge(&old[i].counters)
 	}
-	d.remap(to, len(d.places))
 }
 
 // rangeOf is the place of the range that x is in.
 func (d *dimension) rangeOf(x float64) int32 {
 	o := d.ordinal(x) >> d.shift
-	i, ok := d.ranges[o]
+	if _, ok := d.ranges[o]; !ok && len(d.ranges) >= d.limit {
+		d.coarsen()
+		return d.rangeOf(x)
+	}
+	return d.addRange(o, x)
+}
+
+// addRange is the place of a range, which it gets if it has none, and which x is in.
+func (d *dimension) addRange(ordinal int64, x float64) int32 {
+	i, ok := d.ranges[ordinal]
 	if !ok {
-		if len(d.ranges) >= d.limit {
-			d.coarsen()
-			return d.rangeOf(x)
-		}
 		i = int32(len(d.places))
-		d.ranges[o] = i
-		d.places = append(d.places, place{ordinal: o, min: x, max: x})
+		d.ranges[ordinal] = i
+		d.places = append(d.places, place{ordinal: ordinal, min: x, max: x})
 	}
 	p := &d.places[i]
 	p.min, p.max = min(p.min, x), max(p.max, x)
@@ -283,50 +280,33 @@ func (d *dimension) ordinal(x float64) int64 {
 func (d *dimension) coarsen() {
 	d.shift++
 	d.ranges = map[int64]int32{}
-	d.rebuild(func(_ int, p place) int32 {
-		p.ordinal >>= 1
-		to, ok := d.ranges[p.ordinal]
-		if !ok {
-			to = int32(len(d.places))
-			d.ranges[p.ordinal] = to
-			d.places = append(d.places, p)
-			return to
-		}
-		q := &d.places[to]
-		q.min, q.max, q.n = min(q.min, p.min), max(q.max, p.max), q.n+p.n
+	d.rebuild(func(p *place) int32 {
+		to := d.addRange(p.ordinal>>1, p.min)
+		d.places[to].max = max(d.places[to].max, p.max)
 		return to
 	})
 }
 
 // dropRarest counts the rarer half of the values as other from now on.
 func (d *dimension) dropRarest() {
-	order := make([]int, 0, len(d.places)-firstPlace)
-	for i := firstPlace; i < len(d.places); i++ {
-		order = append(order, i)
-	}
-	slices.SortFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(d.places[b].n, d.places[a].n),
-			cmp.Compare(a, b))
-	})
+	order := slices.Clone(d.places[firstPlace:])
+	slices.SortStableFunc(order, func(a, b place) int { return cmp.Compare(b.n(), a.n()) })
 	if d.gone == nil {
 		d.gone = map[uint64]struct{}{}
 	}
-	stays := make([]bool, len(d.places))
-	for _, i := range order[:len(order)/2] {
-		stays[i] = true
+	for i := range order[len(order)/2:] {
+		d.gone[maphash.String(d.seed, order[len(order)/2+i].text)] = struct{}{}
+		d.folded++
 	}
 	clear(d.index)
-	d.rebuild(func(i int, p place) int32 {
-		if stays[i] {
-			to := int32(len(d.places))
-			d.index[p.text] = to
-			d.places = append(d.places, p)
-			return to
+	d.rebuild(func(p *place) int32 {
+		if _, gone := d.gone[maphash.String(d.seed, p.text)]; gone {
+			return placeOther
 		}
-		d.places[placeOther].n += p.n
-		d.gone[maphash.String(d.seed, p.text)] = struct{}{}
-		d.folded++
-		return placeOther
+		to := int32(len(d.places))
+		d.index[p.text] = to
+		d.places = append(d.places, place{text: p.text, scalar: p.scalar})
+		return to
 	})
 }
 
@@ -346,7 +326,7 @@ func (d *dimension) makeGroups() []group {
 	}
 	at := func(i int32) *place { return &d.places[i] }
 	var groups []group
-	other := group{"(other)", SliceOther, []int32{placeOther}, at(placeOther).n}
+	other := group{"(other)", SliceOther, []int32{placeOther}, at(placeOther).n()}
 	every := func(scale scale) bool {
 		return !slices.ContainsFunc(order, func(i int32) bool { return math.IsNaN(at(i).scalar[scale]) })
 	}
@@ -361,22 +341,22 @@ func (d *dimension) makeGroups() []group {
 		}
 		slices.SortStableFunc(order, func(a, b int32) int { return cmp.Compare(at(a).scalar[of], at(b).scalar[of]) })
 		for _, i := range order {
-			groups = append(groups, group{at(i).text, SliceValue, []int32{i}, at(i).n})
+			groups = append(groups, group{at(i).text, SliceValue, []int32{i}, at(i).n()})
 		}
 	default:
 		slices.SortFunc(order, func(a, b int32) int {
-			return cmp.Or(cmp.Compare(at(b).n, at(a).n), cmp.Compare(at(a).text, at(b).text))
+			return cmp.Or(cmp.Compare(at(b).n(), at(a).n()), cmp.Compare(at(a).text, at(b).text))
 		})
 		for k, i := range order {
 			if k < TopValues || len(order) == TopValues+1 && other.n == 0 {
-				groups = append(groups, group{at(i).text, SliceValue, []int32{i}, at(i).n})
+				groups = append(groups, group{at(i).text, SliceValue, []int32{i}, at(i).n()})
 				continue
 			}
-			other.places, other.n = append(other.places, i), other.n+at(i).n
+			other.places, other.n = append(other.places, i), other.n+at(i).n()
 			d.folded++
 		}
 	}
-	if n := at(placeMissing).n; n > 0 {
+	if n := at(placeMissing).n(); n > 0 {
 		groups = append(groups, group{"(none)", SliceMissing, []int32{placeMissing}, n})
 	}
 	if other.n > 0 {
@@ -389,7 +369,7 @@ func (d *dimension) makeGroups() []group {
 func (d *dimension) makeBins(order []int32) []group {
 	var total int64
 	for _, i := range order {
-		total += d.places[i].n
+		total += d.places[i].n()
 	}
 	var groups []group
 	last, sum := -1, int64(0)
@@ -401,15 +381,15 @@ func (d *dimension) makeBins(order []int32) []group {
 	}
 	for _, i := range order {
 		p := &d.places[i]
-		bin := min(Bins-1, int((float64(sum)+float64(p.n)/2)*Bins/float64(max(total, 1))))
-		sum += p.n
+		bin := min(Bins-1, int((float64(sum)+float64(p.n())/2)*Bins/float64(max(total, 1))))
+		sum += p.n()
 		if bin != last {
 			label()
 			groups, low = append(groups, group{kind: SliceRange}), p.min
 			last = bin
 		}
 		g := &groups[len(groups)-1]
-		g.places, g.n, high = append(g.places, i), g.n+p.n, p.max
+		g.places, g.n, high = append(g.places, i), g.n+p.n(), p.max
 	}
 	label()
 	return groups

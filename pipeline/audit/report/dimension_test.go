@@ -18,18 +18,8 @@ import (
 // foldAll folds the values as a collector does, and counts users by the slice's label.
 func foldAll(values []snapshot.Value) (labels []string, users map[string]int64, d *dimension) {
 	d = newDimension("column")
-	var counts []int64
-	d.remap = func(to []int32, n int) {
-		moved := make([]int64, n)
-		for i, c := range counts[:min(len(counts), len(to))] {
-			moved[to[i]] += c
-		}
-		counts = moved
-	}
 	for i := range values {
-		p := d.countValue(&values[i])
-		counts = growTo(counts, len(d.places))
-		counts[p]++
+		d.countersOf(&values[i]).users++
 	}
 	users = map[string]int64{}
 	for _, g := range d.makeGroups() {
@@ -38,7 +28,9 @@ func foldAll(values []snapshot.Value) (labels []string, users map[string]int64, 
 			label = g.kind
 		}
 		labels = append(labels, label)
-		users[label] = sum(counts, g.places)
+		for _, p := range g.places {
+			users[label] += d.places[p].users
+		}
 		if users[label] != g.n {
 			panic(fmt.Sprintf("slice %s has %d users by the counters, %d by the dimension", label, users[label], g.n))
 		}

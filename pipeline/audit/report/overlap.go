@@ -85,7 +85,7 @@ func (a *analysis) newOverlap(i, j int) Overlap {
 		o.Assigned += cell(k/2, k%2)
 	}
 	if a.answered > 0 {
-		o.Independent = float64(fi.treated()) / float64(a.answered) * float64(fj.treated())
+		o.Independent = float64(a.countTreated(i)) / float64(a.answered) * float64(a.countTreated(j))
 	}
 	if !a.expectationOf(o.A).Clustered && !a.expectationOf(o.B).Clustered && cell(1, 0)+cell(1, 1) > 0 && cell(0, 0)+
 		cell(0, 1) > 0 && cell(0, 1)+cell(1, 1) > 0 && cell(0, 0)+cell(1, 0) > 0 {
@@ -108,11 +108,11 @@ func (a *analysis) newOverlap(i, j int) Overlap {
 	return o
 }
 
-// treated is how many users are in a treatment of the flag.
-func (f *flagCounts) treated() (n int64) {
-	for i, v := range f.variants {
-		if v.treatment == 1 {
-			n += f.counts[i]
+// countTreated counts the users in a treatment of the i-th flag.
+func (a *analysis) countTreated(i int) (n int64) {
+	for v, users := range a.c.all.flag(int32(i)).counts {
+		if v < len(a.c.flags[i].variants) && a.c.flags[i].variants[v].treatment == 1 {
+			n += users
 		}
 	}
 	return n
