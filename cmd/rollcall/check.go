@@ -14,12 +14,10 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
-var checkFormats = []string{"table", "json", "junit", "markdown"}
-
 func checkCommand(env *env, con *console) *cobra.Command {
-	var format, logFormat string
-	var quiet, ids, first bool
+	var ids, first bool
 	var cohorts cohortOptions
+	var common commonOptions
 	cmd := &cobra.Command{
 		Use: "check RULES.yaml SNAPSHOT... [options]", DisableFlagsInUseLine: true,
 		Short: "Check snapshots against a rules file",
@@ -62,14 +60,8 @@ shows.`,
 			return checkArgs(cobra.MinimumNArgs(n), hint)(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := applyConfig(cmd, env); err != nil {
+			if err := common.start(cmd, env, con); err != nil {
 				return err
-			}
-			if err := con.Configure(quiet, logFormat); err != nil {
-				return err
-			}
-			if !slices.Contains(checkFormats, format) {
-				return usageErrorf("--format %q is not known: it is one of %s", format, strings.Join(checkFormats, " "))
 			}
 			set, err := cohorts.load(env.Soft)
 			if err != nil {
@@ -83,16 +75,16 @@ shows.`,
 				_, err = io.WriteString(env.Stdout, text)
 				return err
 			}
-			return runCheck(env, args, format, check.Options{IDs: ids, Cohorts: set})
+			return runCheck(env, args, common.format, check.Options{IDs: ids, Cohorts: set})
 		},
 	}
 	options := cmd.Flags()
 	group(options, "Options", func() {
-		options.StringVar(&format, "format", "table", "`F` table json junit markdown [table]")
+		common.defineFormat(options, "table", "json", "junit", "markdown")
 		options.BoolVar(&ids, "ids", false, "show the ids of the example rows, too")
 		options.BoolVar(&first, "init", false, "print a first rules file for SNAPSHOT")
 		cohorts.define(options)
-		defineCommon(options, &quiet, &logFormat)
+		common.define(options)
 	})
 	return cmd
 }

@@ -23,8 +23,9 @@ import (
 )
 
 func cleanCommand(env *env, con *console) *cobra.Command {
-	var olderThan, logFormat string
-	var dryRun, quiet bool
+	var olderThan string
+	var dryRun bool
+	var common commonOptions
 	cmd := &cobra.Command{
 		Use: "clean [DIR|OUT...] [options]", DisableFlagsInUseLine: true,
 		Short: "Remove what unfinished runs have left",
@@ -37,10 +38,7 @@ What a run is using stays, and so does what another user owns.`,
   rollcall clean /data/nightly --older-than 7d
   rollcall clean assignments.parquet`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := applyConfig(cmd, env); err != nil {
-				return err
-			}
-			if err := con.Configure(quiet, logFormat); err != nil {
+			if err := common.start(cmd, env, con); err != nil {
 				return err
 			}
 			age, err := parseAge(olderThan)
@@ -50,12 +48,12 @@ What a run is using stays, and so does what another user owns.`,
 			if len(args) == 0 {
 				args = []string{"."}
 			}
-			c := &cleaner{env: env, con: con, before: time.Now().Add(-age), dryRun: dryRun, quiet: quiet}
+			c := &cleaner{env: env, con: con, before: time.Now().Add(-age), dryRun: dryRun, quiet: common.quiet}
 			var errs []error
 			for _, arg := range args {
 				errs = append(errs, c.clean(arg))
 			}
-			if c.removed == 0 && !quiet {
+			if c.removed == 0 && !common.quiet {
 				_, err = fmt.Fprintln(env.Stdout, "nothing to remove")
 			}
 			return errors.Join(append(errs, err)...)
@@ -65,7 +63,7 @@ What a run is using stays, and so does what another user owns.`,
 	group(options, "Options", func() {
 		options.StringVar(&olderThan, "older-than", "0", "`TIME` only what was last written before: 7d, 12h [0]")
 		options.BoolVar(&dryRun, "dry-run", false, "say what would be removed; remove nothing")
-		defineCommon(options, &quiet, &logFormat)
+		common.define(options)
 	})
 	return cmd
 }

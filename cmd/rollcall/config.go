@@ -18,6 +18,40 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
+// commonOptions are the options that every command has, and --format, where it has that.
+type commonOptions struct {
+	quiet             bool
+	logFormat, format string
+	formats           []string
+}
+
+// define adds the options to a command.
+func (o *commonOptions) define(options *pflag.FlagSet) {
+	options.String("config", "", "`FILE` YAML of options; each is also ROLLCALL_<OPTION>")
+	options.BoolVarP(&o.quiet, "quiet", "q", false, "say nothing but errors")
+	options.StringVar(&o.logFormat, "log-format", "text", "`text|json` on standard error [text]")
+}
+
+// defineFormat adds --format, which is the first of the formats if it is not given.
+func (o *commonOptions) defineFormat(options *pflag.FlagSet, formats ...string) {
+	o.formats = formats
+	options.StringVar(&o.format, "format", formats[0], "`F` "+strings.Join(formats, " ")+" ["+formats[0]+"]")
+}
+
+// start is what a command does first: it applies its configuration, and checks these options.
+func (o *commonOptions) start(cmd *cobra.Command, env *env, con *console) error {
+	if err := applyConfig(cmd, env); err != nil {
+		return err
+	}
+	if err := con.Configure(o.quiet, o.logFormat); err != nil {
+		return err
+	}
+	if o.formats != nil && !slices.Contains(o.formats, o.format) {
+		return usageErrorf("--format %q is not known: it is one of %s", o.format, strings.Join(o.formats, " "))
+	}
+	return nil
+}
+
 // applyConfig gives every option that was not set on the command line the value of ROLLCALL_<NAME>, or else
 // that of the --config file. An empty variable counts as none. It runs before the command reads its options.
 func applyConfig(cmd *cobra.Command, env *env) error {

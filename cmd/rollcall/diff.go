@@ -7,7 +7,6 @@ import (
 	"math"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -22,10 +21,11 @@ import (
 
 func diffCommand(env *env, con *console) *cobra.Command {
 	var html pageOptions
-	var out, maxChanged, memory, format, logFormat string
-	var quiet, overwrite bool
+	var out, maxChanged, memory string
+	var overwrite bool
 	var cohorts cohortOptions
 	var only []string
+	var common commonOptions
 	cmd := &cobra.Command{
 		Use: "diff BEFORE AFTER [RETRY...] [options]", DisableFlagsInUseLine: true,
 		Short: "What changed between two snapshots",
@@ -52,14 +52,8 @@ or the user's new properties caused it.`,
   rollcall diff monday.csv tuesday.csv --cohort vip=vips.csv --only cohort.vip`,
 		Args: checkArgs(cobra.MinimumNArgs(2), "name the outputs of two runs, for example monday.parquet tuesday.parquet"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if err := applyConfig(cmd, env); err != nil {
+			if err := common.start(cmd, env, con); err != nil {
 				return err
-			}
-			if err := con.Configure(quiet, logFormat); err != nil {
-				return err
-			}
-			if !slices.Contains([]string{"table", "json", "markdown"}, format) {
-				return usageErrorf("--format %q is not known: it is one of table json markdown", format)
 			}
 			o := diff.Options{Before: args[0], After: args[1], Retries: args[2:]}
 			if maxChanged != "" {
@@ -107,7 +101,7 @@ or the user's new properties caused it.`,
 			if !r.Verdict.OK {
 				verdict = &exitError{errors.New(r.Verdict.Text), exitNotHeld}
 			}
-			return keepVerdict(verdict, printResult(env.Stdout, format, r))
+			return keepVerdict(verdict, printResult(env.Stdout, common.format, r))
 		},
 	}
 	options := cmd.Flags()
@@ -119,8 +113,8 @@ or the user's new properties caused it.`,
 		defineList(options, &only, "only", "`cohort.NAME,..` compare the members of these cohorts alone")
 		cohorts.define(options)
 		options.StringVar(&memory, "memory", "1GiB", "`SIZE` for the users; beyond it, several passes [1GiB]")
-		options.StringVar(&format, "format", "table", "`F` table json markdown [table]")
-		defineCommon(options, &quiet, &logFormat)
+		common.defineFormat(options, "table", "json", "markdown")
+		common.define(options)
 	})
 	return cmd
 }

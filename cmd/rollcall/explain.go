@@ -27,7 +27,6 @@ type explainOptions struct {
 	snapshotOptions
 	userID, deviceID, context string
 	row                       int64
-	format                    string
 }
 
 // define adds the options to the command. What snapshot has too is snapshot's.
@@ -59,8 +58,8 @@ func (o *explainOptions) define(options *pflag.FlagSet) {
 		share("cohorts", "cohort", "cohort-id", "cohorts-column", "max-cohort-size")
 	})
 	group(options, "Other", func() {
-		options.StringVar(&o.format, "format", "text", "`F` text json [text]")
-		defineCommon(options, &o.quiet, &o.logFormat)
+		o.defineFormat(options, "text", "json")
+		o.commonOptions.define(options)
 	})
 }
 
@@ -81,10 +80,7 @@ API's, would give the user another answer, it says which, and by which rule.`,
     --flags checkout --flag-configs fetch
   rollcall explain --row 17 users.csv --flag-configs flags.json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := applyConfig(cmd, env); err != nil {
-				return err
-			}
-			if err := con.Configure(o.quiet, o.logFormat); err != nil {
+			if err := o.start(cmd, env, con); err != nil {
 				return err
 			}
 			if err := o.check(env.Soft, args); err != nil {
@@ -98,9 +94,6 @@ API's, would give the user another answer, it says which, and by which rule.`,
 }
 
 func (o *explainOptions) check(ctx context.Context, inputs []string) error {
-	if !slices.Contains([]string{"text", "json"}, o.format) {
-		return usageErrorf("--format %q is not known: it is one of text json", o.format)
-	}
 	if o.server.flagConfigs == "" {
 		return pipeline.WithHint(usageErrorf("explain needs --flag-configs"),
 			"a FILE of flag configurations, or fetch, which downloads them")

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,8 +31,9 @@ type flagInfo struct {
 
 func flagsCommand(env *env, con *console) *cobra.Command {
 	var server serverOptions
-	var save, format, logFormat string
-	var quiet, overwrite bool
+	var save string
+	var overwrite bool
+	var common commonOptions
 	cmd := &cobra.Command{
 		Use: "flags [options]", DisableFlagsInUseLine: true,
 		Short: "The flags of a deployment, and their configurations",
@@ -44,14 +44,8 @@ func flagsCommand(env *env, con *console) *cobra.Command {
   rollcall flags --flag-configs flags.json --format csv`,
 		Args: checkArgs(cobra.NoArgs, "a file of flag configurations is named with --flag-configs"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := applyConfig(cmd, env); err != nil {
+			if err := common.start(cmd, env, con); err != nil {
 				return err
-			}
-			if err := con.Configure(quiet, logFormat); err != nil {
-				return err
-			}
-			if !slices.Contains([]string{"table", "json", "jsonl", "csv"}, format) {
-				return usageErrorf("--format %q is not known: it is one of table json jsonl csv", format)
 			}
 			var data []byte
 			var err error
@@ -100,16 +94,16 @@ func flagsCommand(env *env, con *console) *cobra.Command {
 				infos = append(infos, flagInfo{Flag: f.Key, Type: f.FlagType, Mode: f.EvaluationMode, Deployed: f.Deployed,
 					Variants: nonNil(f.Variants), ExperimentKey: f.ExperimentKey, Dependencies: nonNil(f.Dependencies)})
 			}
-			return printFlags(env.Stdout, format, infos)
+			return printFlags(env.Stdout, common.format, infos)
 		},
 	}
 	options := cmd.Flags()
 	group(options, "Options", func() {
-		options.StringVar(&format, "format", "table", "`F` table json jsonl csv [table]")
+		common.defineFormat(options, "table", "json", "jsonl", "csv")
 		options.StringVar(&save, "save", "", "`FILE` keep the configurations there")
 		options.BoolVar(&overwrite, "overwrite", false, "replace an existing file")
 		server.define(options)
-		defineCommon(options, &quiet, &logFormat)
+		common.define(options)
 	})
 	return cmd
 }

@@ -14,8 +14,7 @@ import (
 
 func loadCommand(env *env, con *console) *cobra.Command {
 	var o load.Options
-	var quiet bool
-	var logFormat string
+	var common commonOptions
 	cmd := &cobra.Command{
 		Use: "load OUT --for DATABASE [options]", DisableFlagsInUseLine: true,
 		Short: "Print the SQL that loads an output into a database",
@@ -29,10 +28,7 @@ DATABASE is ` + strings.Join(load.Databases(), " ") + `.`,
   rollcall load a.parquet --for bigquery --from gs://bucket/exp/ | bq query`,
 		Args: checkArgs(cobra.ExactArgs(1), "name an output, or its manifest"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := applyConfig(cmd, env); err != nil {
-				return err
-			}
-			if err := con.Configure(quiet, logFormat); err != nil {
+			if err := common.start(cmd, env, con); err != nil {
 				return err
 			}
 			if o.Database == "" {
@@ -50,7 +46,7 @@ DATABASE is ` + strings.Join(load.Databases(), " ") + `.`,
 		options.StringVar(&o.Database, "for", "", "`DATABASE` one of those above")
 		options.StringVar(&o.Table, "table", "assignments", "`NAME` of the table, as schema.assignments [assignments]")
 		options.StringVar(&o.From, "from", "", "`URL` of the file, or of its directory, as s3://b/dir/ [path]")
-		defineCommon(options, &quiet, &logFormat)
+		common.define(options)
 	})
 	return cmd
 }

@@ -62,9 +62,8 @@ type snapshotOptions struct {
 
 	acceptNewKey bool // binds no journal: it is what lets a run go on that is bound to another key
 
-	quiet     bool
-	logFormat string
-	progress  string
+	commonOptions
+	progress string
 
 	evaluator   string
 	delimiter   string
@@ -157,15 +156,8 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.StringVar(&o.progress, "progress", "auto", "`MODE` auto bar lines none [auto]")
 		options.StringVar(&o.metricsFile, "metrics", "", "`FILE` .prom for the node exporter, every 15 s and at the end")
 		options.StringVar(&o.metricsListen, "metrics-listen", "", "`ADDR` /metrics for Prometheus, as 127.0.0.1:9464")
-		defineCommon(options, &o.quiet, &o.logFormat)
+		o.commonOptions.define(options)
 	})
-}
-
-// defineCommon adds the options that every command has.
-func defineCommon(options *pflag.FlagSet, quiet *bool, logFormat *string) {
-	options.String("config", "", "`FILE` YAML of options; each is also ROLLCALL_<OPTION>")
-	options.BoolVarP(quiet, "quiet", "q", false, "say nothing but errors")
-	options.StringVar(logFormat, "log-format", "text", "`text|json` on standard error [text]")
 }
 
 // check makes the options ready for use. Its errors are usage errors.

@@ -34,8 +34,8 @@ func reportCommand(env *env, con *console) *cobra.Command {
 	var o reportOptions
 	var html pageOptions
 	var missing missingOptions
-	var format, failOn, logFormat string
-	var quiet bool
+	var failOn string
+	var common commonOptions
 	cmd := &cobra.Command{
 		Use: "report SNAPSHOT... [options]", DisableFlagsInUseLine: true,
 		Short: "Who is exposed to what, and whether the split holds",
@@ -59,14 +59,8 @@ are found by user id.`,
   rollcall report out.parquet --format markdown > report.md`,
 		Args: checkArgs(cobra.MinimumNArgs(1), "name the output of a run, for example assignments.parquet"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := applyConfig(cmd, env); err != nil {
+			if err := common.start(cmd, env, con); err != nil {
 				return err
-			}
-			if err := con.Configure(quiet, logFormat); err != nil {
-				return err
-			}
-			if !slices.Contains([]string{"table", "json", "markdown"}, format) {
-				return usageErrorf("--format %q is not known: it is one of table json markdown", format)
 			}
 			if !slices.Contains([]string{"", "alert", "warn"}, failOn) {
 				return usageErrorf("--fail-on %q is not known: it is alert or warn", failOn)
@@ -103,7 +97,7 @@ are found by user id.`,
 			if err := html.write(r); err != nil {
 				return err
 			}
-			return keepVerdict(failedReport(r, failOn), printResult(env.Stdout, format, r))
+			return keepVerdict(failedReport(r, failOn), printResult(env.Stdout, common.format, r))
 		},
 	}
 	options := cmd.Flags()
@@ -114,12 +108,12 @@ are found by user id.`,
 		options.StringArrayVar(&o.expect, "expect", nil, "`FLAG=VARIANT:WEIGHT,..` the split of a flag; may be repeated")
 		defineList(options, &o.controls, "controls", "`V,..` variants that are no treatment [control,off,default]")
 		options.BoolVar(&o.checksum, "checksums", false, "compare the files' checksums with the manifests'")
-		options.StringVar(&format, "format", "table", "`F` table json markdown [table]")
+		common.defineFormat(options, "table", "json", "markdown")
 		options.StringVar(&failOn, "fail-on", "", "`alert|warn` end with 4 if there is an alert; or a warning, too")
 		o.cohorts.define(options)
 		options.StringVar(&missing.file, "missing", "", "`FILE` CSV of the members that no snapshot has")
 		html.define(options)
-		defineCommon(options, &quiet, &logFormat)
+		common.define(options)
 	})
 	return cmd
 }

@@ -20,11 +20,11 @@ import (
 )
 
 func serveCommand(env *env, con *console) *cobra.Command {
-	var configs, semanticsName, listen, fail, logFormat string
+	var configs, semanticsName, listen, fail string
 	var latency time.Duration
 	var limit float64
-	var quiet bool
 	var cohorts cohortOptions
+	var common commonOptions
 	cmd := &cobra.Command{
 		Use: "serve --flag-configs FILE [options]", DisableFlagsInUseLine: true,
 		Short: "A stand-in for Amplitude on this machine, for tests",
@@ -46,10 +46,7 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
   rollcall serve --flag-configs flags.json --fail 503:0.05,reset:0.01`,
 		Args: checkArgs(cobra.NoArgs, "flag configurations are named with --flag-configs"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := applyConfig(cmd, env); err != nil {
-				return err
-			}
-			if err := con.Configure(quiet, logFormat); err != nil {
+			if err := common.start(cmd, env, con); err != nil {
 				return err
 			}
 			if configs == "" {
@@ -134,7 +131,7 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
 		options.Float64Var(&limit, "limit", 0, "`N` answer 429 to more requests a second")
 		options.StringVar(&fail, "fail", "", "`FAULT:SHARE,..` make that share of the requests fail")
 		cohorts.define(options)
-		defineCommon(options, &quiet, &logFormat)
+		common.define(options)
 	})
 	return cmd
 }

@@ -44,10 +44,7 @@ groups.T, context, ... are sent as that; all others are not sent.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var s *snapshotRun
 			con.ending = func() []any { return s.ending() }
-			if err := applyConfig(cmd, env); err != nil {
-				return err
-			}
-			if err := con.Configure(o.quiet, o.logFormat); err != nil {
+			if err := o.start(cmd, env, con); err != nil {
 				return err
 			}
 			inherited, hint, err := inheritOptions(env.Soft, env.Stores, cmd.Flags(), args,

@@ -15,8 +15,8 @@ import (
 )
 
 func verifyCommand(env *env, con *console) *cobra.Command {
-	var format, logFormat string
-	var quiet, thorough bool
+	var thorough bool
+	var common commonOptions
 	cmd := &cobra.Command{
 		Use: "verify OUT... [options]", DisableFlagsInUseLine: true,
 		Short: "Check finished outputs against their manifest and each other",
@@ -35,14 +35,8 @@ something is not as it was written.`,
   rollcall verify assignments.csv --format json`,
 		Args: checkArgs(cobra.MinimumNArgs(1), "name an output, or its manifest"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := applyConfig(cmd, env); err != nil {
+			if err := common.start(cmd, env, con); err != nil {
 				return err
-			}
-			if err := con.Configure(quiet, logFormat); err != nil {
-				return err
-			}
-			if !slices.Contains([]string{"text", "json"}, format) {
-				return usageErrorf("--format %q is not known: it is one of text json", format)
 			}
 			for _, arg := range args { // one whose manifest is there is a finding
 				if _, err := snapshot.FindManifest(arg); err != nil && !snapshot.IsManifest(arg) {
@@ -67,14 +61,14 @@ something is not as it was written.`,
 			if err := snapshot.VerifyRetries(env.Soft, verdicts, named); err != nil {
 				return err
 			}
-			return printVerdicts(env.Stdout, format, quiet, verdicts)
+			return printVerdicts(env.Stdout, common.format, common.quiet, verdicts)
 		},
 	}
 	options := cmd.Flags()
 	group(options, "Options", func() {
-		options.StringVar(&format, "format", "text", "`F` text json [text]")
+		common.defineFormat(options, "text", "json")
 		options.BoolVar(&thorough, "thorough", false, "have the second implementation read all values")
-		defineCommon(options, &quiet, &logFormat)
+		common.define(options)
 	})
 	return cmd
 }
