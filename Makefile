@@ -66,7 +66,7 @@ ops: ## PostgreSQL runs what load prints, and promtool checks metrics and alerts
 	testdata/ops/install.sh
 	go build ./cmd/... && go test -count=1 -timeout $(TEST_TIMEOUT) -tags ops ./testdata/ops
 
-bench: $(NODE_MODULES) ## the engine, the local and remote job, and serve beside what they must beat; Go benchmarks
+bench: $(NODE_MODULES) ## each figure beside what is wanted of it and beside its peer; Go benchmarks
 	go run ./cmd/benchjob
 	go test -run '^$$' -bench . -benchmem ./...
 

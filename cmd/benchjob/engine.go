@@ -152,12 +152,17 @@ func (b *bench) measureEngine(ctx context.Context) error {
 		{fmt.Sprintf("at most %.0f ns, hosted and node", goalFlagNS), max(median(ours[0]), median(ours[1])) <= goalFlagNS},
 		{`no allocations, except for the user whose id is a list, "[1,2]"`, median(allocations) <= 10/float64(len(users))},
 	}
+	figures := []figure{atMost("hosted", "%.1f ns", median(ours[0]), goalFlagNS, ""),
+		atMost("node", "%.1f ns", median(ours[1]), goalFlagNS, "")}
 	if theirs != nil {
 		times := ratios(theirs, ours[1])
 		rows = append(rows, row{"npm: EvaluationEngine.evaluate, warmed up", 1, theirs}, row{"npm / rollcall, node", 1, times})
 		goals = append(goals, goal{fmt.Sprintf("npm takes at least %.0f times as long", goalByNPM),
 			median(times) >= goalByNPM})
+		figures = append(figures, atLeast("npm / rollcall, node", "%.1f x", median(times), goalByNPM,
+			fmt.Sprintf("npm %.0f ns", median(theirs))))
 	}
+	b.keep("engine: CPU ns a flag and user", figures...)
 	printTable(os.Stdout, fmt.Sprintf("engine: CPU ns a flag and user, %d flags, %d users", len(asked), len(users)), rows,
 		goals,
 		"Not counted: reading users and flags, sorting flags (topologicalSort), and",

@@ -39,6 +39,11 @@ func (b *bench) report(s section) {
 	b.sections = append(b.sections, s)
 }
 
+// keep keeps a section for the closing table: the part prints a table of its own.
+func (b *bench) keep(title string, figures ...figure) {
+	b.sections = append(b.sections, section{title: title, figures: figures})
+}
+
 // printSections prints figures in 80 columns. Each line begins with #, so benchstat ignores it.
 func printSections(w io.Writer, sections ...section) {
 	const format = "# %-33s %10s %9s %-16s %s"

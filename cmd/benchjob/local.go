@@ -89,13 +89,18 @@ func (b *bench) measureLocal(ctx context.Context) error {
 		{"its file, MB", 1, []float64{float64(info.Size()) / 1e6}},
 	}
 	var goals []goal
+	var figures []figure
 	if write != nil {
 		ratio := ratios(job, write)
 		rows = append(rows, row{"DuckDB: COPY to Parquet alone, 2 threads", 2, write},
 			row{"its file, MB", 1, []float64{theirs.Bytes / 1e6}},
 			row{"rollcall / DuckDB", 2, ratio})
 		goals = append(goals, goal{fmt.Sprintf("at most %.1f times DuckDB's COPY", goalCopy), median(ratio) <= goalCopy})
+		figures = append(figures, atMost("CPU / DuckDB's COPY", "%.2f x", median(ratio), goalCopy,
+			fmt.Sprintf("%.1f s, %.1f s", median(job), median(write))))
 	}
+	b.keep(fmt.Sprintf("local: CSV, engine, zstd Parquet, %d users x 10 flags", b.many), append(figures,
+		memoryFigures(fewMB, manyMB)...)...)
 	rows = append(rows, row{fmt.Sprintf("peak MB with %d users", b.users), 1, fewMB},
 		row{fmt.Sprintf("peak MB with %d users", b.many), 1, manyMB})
 	printTable(os.Stdout, fmt.Sprintf("local: CPU s for %d users x 10 flags to zstd Parquet", b.many), rows,

@@ -62,6 +62,8 @@ func (b *bench) measureRemote(ctx context.Context) error {
 	benchLine(os.Stdout, fmt.Sprintf("Remote/users=%d", b.many), c.cpu*100_000/float64(b.many), "cpu-s/100k-users",
 		c.peakMB, "peak-MB")
 	ratio := ratios(job, loop)
+	b.keep("remote: CSV, requests, Parquet, 5 flags, plain HTTP", append([]figure{atMost("CPU / bare loop", "%.2f x",
+		median(ratio), goalBare, fmt.Sprintf("%.2f s, %.2f s", median(job), median(loop)))}, memoryFigures(few, many)...)...)
 	printTable(os.Stdout, fmt.Sprintf("remote: CPU s for 100,000 users, 5 flags, %d in flight, plain HTTP", inFlight),
 		[]row{
 			{"rollcall: CSV, requests, Parquet", 2, job},
@@ -81,6 +83,15 @@ func memoryGoals(few, many []float64) []goal {
 		{fmt.Sprintf("peak memory flat: at most %.2f times (%.3f)", goalGrowth, growth), growth <= goalGrowth},
 		{fmt.Sprintf("peak memory under %.0f MB in every run", goalPeakMB),
 			max(slices.Max(few), slices.Max(many)) < goalPeakMB},
+	}
+}
+
+// memoryFigures returns the same goals as figures.
+func memoryFigures(few, many []float64) []figure {
+	return []figure{
+		atMost("peak memory, many users / few", "%.2f x", slices.Max(many)/slices.Max(few), goalGrowth,
+			fmt.Sprintf("%.0f, %.0f MB", slices.Max(many), slices.Max(few))),
+		atMost("peak memory", "%.0f MB", max(slices.Max(few), slices.Max(many)), goalPeakMB, ""),
 	}
 }
 

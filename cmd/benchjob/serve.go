@@ -57,6 +57,8 @@ func (b *bench) measureServe(ctx context.Context) error {
 	if canPin(ctx, serverCPU) && canPin(ctx, loadCPU) {
 		cores = "Server and load are pinned to a core each (taskset)."
 	}
+	b.keep("serve: CPU us a request", atMost("rollcall serve, 10 flags", "%.1f us", median(micros), 1e6/goalServed,
+		fmt.Sprintf("net/http %.1f", median(bareMicros))))
 	printTable(os.Stdout, fmt.Sprintf("serve: %d requests, 10 flags, %d connections, GOMAXPROCS=1", requests, inFlight),
 		[]row{
 			{"rollcall serve: requests/s", 0, rate},
