@@ -63,11 +63,7 @@ func (s *snapshotRun) findUnfinished() (*unfinished, error) {
 		return nil, err
 	}
 	u := &unfinished{reader: r}
-	var rec journal.Record
-	for err = r.Next(&rec); err == nil; err = r.Next(&rec) {
-		u.records++
-	}
-	if err != io.EOF {
+	if u.records, err = r.Count(); err != io.EOF {
 		return nil, errors.Join(err, r.Close())
 	}
 	if u.records == 0 && r.Committed() == nil && r.Header().Options["evaluator"] == "local" {
@@ -213,7 +209,7 @@ func (s *snapshotRun) replay(u *unfinished, src pipeline.Source, sink pipeline.S
 			o.SetAnswer(pipeline.Answer{Variants: variants, Body: rec.Body, At: rec.At, Attempts: rec.Attempts,
 				Cache: rec.Cache}, asked)
 			if !s.newKey { // nobody was answered with this key yet
-				client.Known(&o.Row.User)
+				requests.NoteAnswered()
 			}
 		}
 		s.lastRow = rec.Row

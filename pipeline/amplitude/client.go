@@ -340,13 +340,6 @@ func (c *Client) Evaluate(ctx context.Context, u *pipeline.User) (pipeline.Answe
 	return pipeline.Answer{Variants: a.variants, Body: a.text, At: c.now(), Attempts: attempts, Cache: a.cache}, nil
 }
 
-// Known tells the client of a user who was answered with this key in an earlier part of the run. See
-// Client.askKnownUser.
-func (c *Client) Known(u *pipeline.User) {
-	req, _ := c.buildRequest(new(buffers), u)
-	c.known.addUser(req)
-}
-
 // SetNonce replaces [Config.Nonce]. Nothing may have been asked yet.
 func (c *Client) SetNonce(nonce string) { c.nonce = nonce }
 

@@ -135,7 +135,7 @@ func TestPreflight(t *testing.T) {
 					t.Fatal(err)
 				}
 				if tt.name == "it went away" { // since an earlier part of the run
-					c.Known(&pipeline.User{UserID: "u"})
+					noteAnswered(c, &pipeline.User{UserID: "u"})
 				}
 				start := time.Now()
 				got, err := c.Preflight(t.Context(), false)

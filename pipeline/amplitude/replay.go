@@ -13,6 +13,7 @@ type Replay struct {
 	buffers
 	body   []byte
 	parser parser
+	last   request
 	posted bool // the last request
 }
 
@@ -22,16 +23,20 @@ func (c *Client) Replay() *Replay { return &Replay{client: c} }
 // Request returns the hash of the canonical request for u, without a nonce: the first half of the SHA-256 of its query,
 // or of its method and body.
 func (r *Replay) Request(u *pipeline.User) (hash [16]byte) {
-	req, _ := r.client.buildRequest(&r.buffers, u)
-	r.posted = req.call == &r.client.post
-	text := req.query
+	r.last, _ = r.client.buildRequest(&r.buffers, u)
+	r.posted = r.last.call == &r.client.post
+	text := r.query // of which the request has a copy
 	if r.posted {
-		text = "POST " + string(r.client.flagList) + "\n" + req.body
+		text = []byte("POST " + string(r.client.flagList) + "\n" + r.last.body)
 	}
-	sum := sha256.Sum256([]byte(text))
+	sum := sha256.Sum256(text)
 	copy(hash[:], sum[:])
 	return hash
 }
+
+// NoteAnswered tells the client that the user of the last call of Request was answered with this key in an earlier part
+// of the run. See Client.askKnownUser.
+func (r *Replay) NoteAnswered() { r.client.known.addUser(r.last) }
 
 // Posted reports whether the user of the last call of Request goes by POST.
 func (r *Replay) Posted() bool { return r.posted }

@@ -627,7 +627,7 @@ func TestOneUserIsToldFromAnOutage(t *testing.T) {
 			c := newFake(t, Config{}, &fake{answer: onlyFails})
 			first := 0
 			if tt.known {
-				c.Known(&pipeline.User{UserID: "SECRET-0"})
+				noteAnswered(c, &pipeline.User{UserID: "SECRET-0"})
 				first = 2
 			}
 			start := time.Now()
@@ -691,7 +691,7 @@ func TestRefusedAfterAnswers(t *testing.T) {
 					c := newFake(t, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}, f)
 					users := 7
 					if resumed {
-						c.Known(&pipeline.User{UserID: "SECRET-0"})
+						noteAnswered(c, &pipeline.User{UserID: "SECRET-0"})
 					} else {
 						requireNoErrors(t, evaluateUsers(t.Context(), c, users, 4))
 					}
@@ -716,7 +716,7 @@ func TestRefusedAfterAnswers(t *testing.T) {
 					c := newFake(t, Config{MaxOutage: 5 * time.Minute}, f)
 					want := 100
 					if resumed {
-						c.Known(&pipeline.User{UserID: "SECRET-0"})
+						noteAnswered(c, &pipeline.User{UserID: "SECRET-0"})
 						want = 0
 					}
 					start := time.Now()
@@ -914,4 +914,11 @@ func TestCancelEndsEveryWait(t *testing.T) {
 			})
 		}
 	}
+}
+
+// noteAnswered tells the client of a user who was answered earlier, as a resumed run does.
+func noteAnswered(c *Client, u *pipeline.User) {
+	r := c.Replay()
+	r.Request(u)
+	r.NoteAnswered()
 }

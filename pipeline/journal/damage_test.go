@@ -305,8 +305,8 @@ func TestBombs(t *testing.T) {
 		runtime.ReadMemStats(&before)
 		r, got, err := replayAll(path)
 		runtime.ReadMemStats(&after)
-		if err != nil || len(got) > 0 || r.Torn() == 0 { // it is the last frame
-			t.Errorf("size told %v: %d records, %v", told, len(got), err)
+		if !isDamage(err) || len(got) > 0 { // it is the last frame, but its hash is right
+			t.Errorf("size told %v: %d records, %v; want a DamagedError", told, len(got), err)
 		}
 		r.Close()
 		if took := after.TotalAlloc - before.TotalAlloc; took > size/2 {
@@ -396,7 +396,7 @@ func FuzzOpen(f *testing.F) {
 				t.Fatal(err)
 			}
 			var again Record
-			if rest, err := parseRecord(line, &again); err != nil || len(rest) > 0 || !cmp.Equal(got[i], again) {
+			if rest, err := parseRecord(line, string(line), &again); err != nil || len(rest) > 0 || !cmp.Equal(got[i], again) {
 				t.Fatalf("record %+v came back as %+v, %v", got[i], again, err)
 			}
 		}

@@ -136,11 +136,11 @@ func newFrames(path string, log *durable.Log) (*frames, error) {
 }
 
 // readFrame returns the next frame with its decoded text, which is valid until the next call. It verifies all of a
-// frame before it returns any of it.
+// frame before it returns any of it. Of frames of the kind undecoded, it verifies the hashes alone, and returns no text.
 //
-// It returns a *brokenFrame if there is no valid frame, io.EOF at the end of the file, and any other error if reading
-// failed.
-func (f *frames) readFrame() (block, []byte, error) {
+// It returns a *brokenFrame if there is no valid frame, io.EOF at the end of the file, a [DamagedError] for a frame whose
+// hashes are right and whose content does not decode, and any other error if reading failed.
+func (f *frames) readFrame(undecoded string) (block, []byte, error) {
 	if f.offset == f.size {
 		return block{}, nil, io.EOF
 	}
@@ -172,14 +172,17 @@ func (f *frames) readFrame() (block, []byte, error) {
 	if hashOf(f.compressed) != b.content {
 		return block{}, nil, &brokenFrame{"a frame's content does not match its hash"}
 	}
-	text, err := f.zstd.DecodeAll(f.compressed, f.text[:0])
-	if err != nil {
-		return block{}, nil, &brokenFrame{"a frame's content does not decode: " + err.Error()}
+	var text []byte
+	if b.kind != undecoded { // what follows is no incomplete write: that would not have its hash
+		var err error
+		if text, err = f.zstd.DecodeAll(f.compressed, f.text[:0]); err != nil {
+			return block{}, nil, newDamagedError(f.path, f.offset, "a frame's content does not decode: "+err.Error())
+		}
+		if len(text) != int(b.text) {
+			return block{}, nil, newDamagedError(f.path, f.offset, "a frame's content does not have its length")
+		}
+		f.text = text
 	}
-	if len(text) != int(b.text) {
-		return block{}, nil, &brokenFrame{"a frame's content does not have its length"}
-	}
-	f.text = text
 	f.offset += blockSize + int64(b.length)
 	f.chain.advance(&b)
 	return b, text, nil

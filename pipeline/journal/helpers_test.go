@@ -1,7 +1,7 @@
 package journal
 
 import (
-	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -80,24 +80,32 @@ func appendBatches(t testing.TB, w *Writer, batches ...[]Record) {
 }
 
 // replayAll returns all records that can be read from the journal, and the error after them; nil for io.EOF. The caller
-// closes the Reader.
+// closes the Reader. It counts them first, as a run does, and returns an error if Count disagrees with Next.
 func replayAll(path string) (*Reader, []Record, error) {
 	r, err := Open(path)
 	if err != nil {
 		return nil, nil, err
 	}
+	count, counted := r.Count()
+	torn, resumes, commit := r.Torn(), r.Resumes(), r.Committed()
+	if err := r.Rewind(); err != nil {
+		return r, nil, err
+	}
 	var records []Record
-	for {
-		var rec Record
-		err := r.Next(&rec)
-		if errors.Is(err, io.EOF) {
-			return r, records, nil
-		}
-		if err != nil {
-			return r, records, err
-		}
+	var rec Record
+	for err = r.Next(&rec); err == nil; err = r.Next(&rec) {
 		records = append(records, rec)
 	}
+	switch {
+	case err == io.EOF && (counted != io.EOF || count != int64(len(records)) || torn != r.Torn() || resumes != r.Resumes() ||
+		!reflect.DeepEqual(commit, r.Committed())):
+		return r, records, fmt.Errorf("Count returns %d records and %w, Next %d", count, counted, len(records))
+	case counted != io.EOF && counted.Error() != err.Error():
+		return r, records, fmt.Errorf("Count ends with %w, Next with %w", counted, err)
+	case err == io.EOF:
+		return r, records, nil
+	}
+	return r, records, err
 }
 
 // checkRecords checks that the journal has exactly these records.

@@ -119,7 +119,7 @@ func TestCacheInARecord(t *testing.T) {
 		t.Run(tt.field, func(t *testing.T) {
 			line := "17 - 1 1767225600123 answered " + tt.field + " 2 {}\n"
 			var got Record
-			rest, err := parseRecord([]byte(line), &got)
+			rest, err := parseRecord([]byte(line), line, &got)
 			if tt.bad {
 				if err == nil {
 					t.Fatalf("%q: %+v, want an error", line, got)

@@ -76,8 +76,8 @@ func appendRecord(dst []byte, r *Record) ([]byte, error) {
 var errRecord = errors.New("a line that is not a valid record")
 
 // parseRecord parses the first record of text into r and returns the text after it. The record does not share memory
-// with text.
-func parseRecord(text []byte, r *Record) (rest []byte, err error) {
+// with text, but its body is a part of shared, which has the same bytes.
+func parseRecord(text []byte, shared string, r *Record) (rest []byte, err error) {
 	p := fieldParser{text: text}
 	*r = Record{Row: p.takeInt()}
 	if field := p.takeField(); string(field) != absent {
@@ -101,12 +101,14 @@ func parseRecord(text []byte, r *Record) (rest []byte, err error) {
 	if p.bad || length < 0 || length > MaxBody || int64(len(p.text)) <= length || p.text[length] != '\n' {
 		return nil, errRecord
 	}
-	body := string(p.text[:length])
+	end := len(text) - len(p.text) + int(length)
+	body := shared[end-int(length) : end]
 	if kind == answered {
 		r.Body = body
 		return p.text[length+1:], nil
 	}
-	r.Err = &pipeline.UserError{Kind: pipeline.Kind(kind), HTTPStatus: status, Attempts: r.Attempts, Message: body}
+	r.Err = &pipeline.UserError{Kind: pipeline.Kind(kind), HTTPStatus: status, Attempts: r.Attempts,
+		Message: strings.Clone(body)} // which may be kept long
 	if !slices.Contains(pipeline.Kinds, r.Err.Kind) {
 		return nil, errRecord
 	}
