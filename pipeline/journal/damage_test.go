@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -269,6 +270,36 @@ func TestForgedFrames(t *testing.T) {
 				r.Close()
 			}
 		})
+	}
+}
+
+// TestCountDecodesNoRecords: Count takes the number of records from the blocks, whose hashes it checks. What only Next can
+// see is damage then.
+func TestCountDecodesNoRecords(t *testing.T) {
+	var c chain
+	data := forge(block{kind: kindHeader}, &c, []byte("{}\n"))
+	for _, text := range []string{"7 - 0 0 answered - 2 {}\n", "not a record\n", "9 - 0 0 answered - 2 {}\n"} {
+		data = append(data, forge(block{kind: kindRecords, records: 1, first: 7}, &c, []byte(text))...)
+	}
+	path := filepath.Join(t.TempDir(), ".x.rollcall")
+	writeFile(t, path, data)
+	r, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if n, err := r.Count(); n != 3 || err != io.EOF {
+		t.Errorf("Count() = %d, %v; want 3, EOF", n, err)
+	}
+	if err := r.Rewind(); err != nil {
+		t.Fatal(err)
+	}
+	var rec Record
+	if err := r.Next(&rec); err != nil || rec.Row != 7 {
+		t.Errorf("Next: row %d, %v; want row 7", rec.Row, err)
+	}
+	if err := r.Next(&rec); !isDamage(err) {
+		t.Errorf("Next: %v, want a DamagedError", err)
 	}
 }
 
