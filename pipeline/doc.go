@@ -44,7 +44,9 @@
 //   - Order: the sink sees one outcome for each row, in input order, from one goroutine. The same input
 //     gives the same calls with 1 worker and with 64.
 //   - Bounds: at most Workers evaluations run at once. At most Window rows are in memory, or fewer if they
-//     take more than WindowBytes.
+//     take more than WindowBytes. Answers on their way and answers that wait to be written take about AnswerBytes at
+//     most; where they are so large that not all workers can have one, fewer evaluations run at once. The oldest row
+//     always goes on, so that a slow user delays the others no longer than it takes.
 //   - A row that does not decode, and a user whose evaluation fails, are outcomes with an Err. They never
 //     end the run.
 //   - Any other error of an evaluator, and any error of a sink, ends the run: everything is cancelled, nothing more

@@ -1,12 +1,12 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"math"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
@@ -27,6 +27,10 @@ type Pipeline struct {
 	// 0 is no limit. Rows of ordinary size never come near it.
 	WindowBytes int64
 
+	// AnswerBytes limits, roughly, how much memory the answers take that are on their way, or wait to be written. If
+	// answers are so large that fewer than Workers fit, fewer evaluations run at once. 0 is no limit.
+	AnswerBytes int64
+
 	// Stop, if not nil, stops the run softly when it is closed: no more rows are read, and no more users are asked
 	// about. Evaluations under way are finished, and written up to the first user who was not asked about.
 	Stop <-chan struct{}
@@ -46,6 +50,7 @@ type batch struct {
 	outcomes []Outcome // one for each row that was read
 	stopped  bool      // the rows after outcomes were not evaluated: see Pipeline.Stop
 	bytes    int64     // its share of WindowBytes
+	answers  int64     // its share of AnswerBytes
 	done     chan struct{}
 }
 
@@ -68,6 +73,9 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 		limit = math.MaxInt64
 	}
 	memory := semaphore.NewWeighted(limit)
+	answers := newBudget(cmp.Or(max(p.AnswerBytes, 0), math.MaxInt64))
+	// What a free place keeps is not counted, so that it must be little.
+	keep := min(maxBatchBytes, limit/int64(places))
 
 	var stats Stats
 	var sourceErr error          // read after g.Wait
@@ -86,7 +94,7 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
-			sourceErr = b.readRows(p.Source, size)
+			sourceErr = b.readRows(p.Source, answers.rows(size))
 			if len(b.outcomes) > 0 {
 				b.bytes = min(b.bytes, limit) // a batch larger than the limit has the window to itself
 				if err := memory.Acquire(ctx, b.bytes); err != nil {
@@ -101,13 +109,17 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 	})
 	for range workers {
 		g.Go(func() error {
-			for b := range work {
+			for {
+				b := answers.nextBatch(ctx, work, p.Stop)
+				if b == nil {
+					return context.Cause(ctx)
+				}
 				if err := p.evaluateBatch(ctx, b, asked); err != nil {
 					return err
 				}
+				answers.correct(b)
 				b.done <- struct{}{}
 			}
-			return nil
 		})
 	}
 	// The emitter is a goroutine of the group too, so that its error cancels the others.
@@ -141,8 +153,9 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 				close(ended)
 			}
 			memory.Release(b.bytes)
-			if b.bytes > maxBatchBytes {
-				b.outcomes = nil // a free place must not keep memory that no longer counts
+			answers.release(b)
+			if b.bytes+b.answers > keep {
+				b.outcomes = nil
 			}
 			free <- b
 		}
@@ -155,16 +168,13 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 	return stats, err
 }
 
-// maxBatchBytes is about how many bytes of rows a batch may have: a batch that reaches it has fewer rows.
-const maxBatchBytes = 1 << 20
-
 // readRows reads up to size rows into the batch, fewer if they are large, and reuses the memory of earlier rows.
 // On an error of the source, the batch has the rows before it.
 func (b *batch) readRows(source Source, size int) error {
 	if cap(b.outcomes) < size {
-		b.outcomes = make([]Outcome, size)
+		b.outcomes = append(b.outcomes[:cap(b.outcomes)], make([]Outcome, size-cap(b.outcomes))...)
 	}
-	b.outcomes, b.bytes = b.outcomes[:size], 0
+	b.outcomes, b.bytes, b.answers = b.outcomes[:size], 0, 0
 	for i := range b.outcomes {
 		row := &b.outcomes[i].Row
 		if err := source.Next(row); err != nil {
@@ -177,26 +187,6 @@ func (b *batch) readRows(source Source, size int) error {
 		}
 	}
 	return nil
-}
-
-// countRowBytes estimates how many bytes a row takes. Memory that its parts share is counted for each part.
-func countRowBytes(row *Row) int64 {
-	n := countMemberBytes(row.Input) + countMemberBytes(row.User.Context)
-	for i := range row.Carry {
-		n += int64(unsafe.Sizeof(Value{})) + int64(len(row.Carry[i].Text)) + countMemberBytes(row.Carry[i].Members)
-	}
-	return n
-}
-
-func countMemberBytes(members []Member) (n int64) {
-	for i := range members {
-		v := &members[i].Value
-		n += int64(unsafe.Sizeof(Member{})) + int64(len(v.Text))
-		if len(v.Members) > 0 {
-			n += countMemberBytes(v.Members)
-		}
-	}
-	return n
 }
 
 // evaluateBatch fills in the outcomes of the batch, up to the first user who is not asked about any more. Its error

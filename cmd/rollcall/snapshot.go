@@ -9,6 +9,7 @@ import (
 	"math"
 	"runtime"
 	"runtime/debug"
+	runtimemetrics "runtime/metrics"
 	"slices"
 	"strconv"
 	"strings"
@@ -351,24 +352,58 @@ func (s *snapshotRun) lookAt(row *pipeline.Row) {
 	}
 }
 
-// tuneMemory trades memory for time, as a batch job may: with the default of 100 the collector costs a tenth of the
-// run. The limit is a soft one, for the collector to work harder; the live heap is about 35 MB, whatever the input,
-// and what the flag configurations take: with a limit below that the collector would do nothing but collect.
+// The memory of a run. A limit is a soft one, for the collector to work harder. What is live is 35 MB in most runs, but
+// more where answers are large: a limit near to that would do nothing but collect.
+const (
+	memoryLimitBytes = 90 << 20 // beside what is in use before the run, such as flag configurations
+	headroomBytes    = 40 << 20 // that the limit leaves above what is live, and a quarter of that
+	followEvery      = 100 * time.Millisecond
+)
+
+// tuneMemory trades memory for time, as a batch job may: with the default of 100 the collector costs a tenth of the run.
 func (s *snapshotRun) tuneMemory() {
-	percent, limit := -1, int64(-1)
+	percent, stop := -1, func() {}
 	if _, set := s.env.LookupEnv("GOGC"); !set {
 		percent = debug.SetGCPercent(400)
 	}
 	if _, set := s.env.LookupEnv("GOMEMLIMIT"); !set {
-		limit = debug.SetMemoryLimit(90<<20 + measureLiveHeap())
+		stop = followLiveHeap(memoryLimitBytes + measureLiveHeap())
 	}
 	s.restoreMemory = func() {
+		stop()
 		if percent >= 0 {
 			debug.SetGCPercent(percent)
 		}
-		if limit >= 0 {
-			debug.SetMemoryLimit(limit)
+	}
+}
+
+// followLiveHeap sets the memory limit: least, or more where more is live. The returned function ends that.
+func followLiveHeap(least int64) (stop func()) {
+	before, limit := debug.SetMemoryLimit(least), least
+	live := []runtimemetrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	ticker, done, stopped := time.NewTicker(followEvery), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+			}
+			runtimemetrics.Read(live)
+			now := int64(live[0].Value.Uint64())
+			wanted := max(least, now+now/4+headroomBytes)
+			if wanted > limit || wanted < limit-headroomBytes/4 {
+				limit = wanted
+				debug.SetMemoryLimit(limit)
+			}
 		}
+	}()
+	return func() {
+		ticker.Stop()
+		close(done)
+		<-stopped
+		debug.SetMemoryLimit(before)
 	}
 }
 
@@ -614,6 +649,7 @@ func (s *snapshotRun) runPipeline() error {
 		Stop:        s.env.Soft.Done(),
 		Sink:        append(sink, progress),
 		WindowBytes: 16 << 20, // 4096 rows of 4 kB
+		AnswerBytes: 32 << 20,
 		Flags:       s.o.flags,
 		Now:         clock,
 	}
