@@ -66,9 +66,9 @@ ops: ## PostgreSQL runs what load prints, and promtool checks metrics and alerts
 	testdata/ops/install.sh
 	go build ./cmd/... && go test -count=1 -timeout $(TEST_TIMEOUT) -tags ops ./testdata/ops
 
-bench: $(NODE_MODULES) ## each figure beside what is wanted of it and beside its peer; Go benchmarks
+bench: $(NODE_MODULES) ## each figure beside what is wanted of it and beside its peer; Go benchmarks (BENCHTIME=200ms)
 	go run ./cmd/benchjob
-	go test -run '^$$' -bench . -benchmem ./...
+	go test -run '^$$' -bench . -benchmem -benchtime $${BENCHTIME:-200ms} ./...
 
 # FUZZTIME=500x runs each target so many times instead: then a slow machine takes longer, and finds nothing else.
 fuzz: ## run each fuzz target for a minute (FUZZTIME=60s)

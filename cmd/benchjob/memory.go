@@ -99,7 +99,7 @@ func (b *bench) measureMemory(ctx context.Context) error {
 	if err := writeWide(wide, rows, manyColumns); err != nil {
 		return err
 	}
-	err = compare(fmt.Sprintf("%d columns x %d rows, local", manyColumns, rows), goalColumnsMB,
+	err = compare(fmt.Sprintf("%d columns, %d rows, local", manyColumns, rows), goalColumnsMB,
 		func(env ...string) (cost, error) {
 			return b.runLocal(ctx, wide, "memory.parquet", env, "--flag-configs", configs, "--flags", tenFlags,
 				"--properties", "all")

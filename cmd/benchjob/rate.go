@@ -45,11 +45,12 @@ func (b *bench) measureRate(ctx context.Context) error {
 		if err != nil {
 			return nil, err
 		}
-		most := mostInASecond(came)
+		most, reached := mostInASecond(came.Arrivals), wireRate(came.Arrivals)
 		return []figure{
-			atLeast(fmt.Sprintf("--rate %d at %v", rate, latency), "%.1f %%", 100*wireRate(came)/float64(rate), 100*goalRate,
-				fmt.Sprintf("%.1f/s, %d s", wireRate(came), seconds)),
-			atMost("  the most in a second, burst 1", "%.0f", float64(most), float64(rate+1), ""),
+			atLeast(fmt.Sprintf("--rate %d at %v", rate, latency), "%.1f %%", 100*reached/float64(rate), 100*goalRate,
+				fmt.Sprintf("%.1f/s, %d s", reached, seconds)),
+			atMost("  the most in a second, burst 1", "%.0f", float64(most), float64(rate+1),
+				fmt.Sprintf("stall %d ms", came.Stall/1000)),
 		}, nil
 	}
 	rows := make([][]figure, 4)
@@ -70,7 +71,8 @@ func (b *bench) measureRate(ctx context.Context) error {
 	for _, r := range append(rows, fast) {
 		s.figures = append(s.figures, r...)
 	}
-	s.notes = []string{"From the second request to the last; the first one goes alone."}
+	s.notes = []string{"From the second request to the last: the first one goes alone.",
+		"Stall: how long the server did not run; what came then looks like a burst."}
 	b.report(s)
 	return nil
 }
@@ -78,7 +80,7 @@ func (b *bench) measureRate(ctx context.Context) error {
 // measureFoundRate measures how a run finds the rate that a server takes.
 func (b *bench) measureFoundRate(ctx context.Context) error {
 	s := section{title: fmt.Sprintf("found: a server that takes %d/s and refuses the rest (429)", apiLimit)}
-	lasts, start := 2*findIn, findIn
+	lasts, start := findIn+40*time.Second, findIn
 	if b.quick {
 		lasts, start = 4*time.Second, 2*time.Second
 	}
@@ -100,8 +102,8 @@ func (b *bench) measureFoundRate(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			taken, refused := takenAfter(came, start)
-			changes := countRefusals(came)
+			taken, refused := takenAfter(came.Arrivals, start)
+			changes := countRefusals(came.Arrivals)
 			lines := countPauseLines(log)
 			rows[i] = []figure{
 				atLeast(fmt.Sprintf("--rate %s: answered a second", rate), "%.1f", taken, goalFound,

@@ -114,11 +114,11 @@ func TestAnswering(t *testing.T) {
 				refused++
 			}
 		}
-		var came []arrival
+		var came cameIn
 		if err := json.Unmarshal(get(t, h, "/arrivals").Body.Bytes(), &came); err != nil {
 			t.Fatal(err)
 		}
-		if refused != 2 || len(came) != 3 || came[0].Refused || !came[2].Refused {
+		if refused != 2 || len(came.Arrivals) != 3 || came.Arrivals[0].Refused || !came.Arrivals[2].Refused {
 			t.Errorf("a server that takes one: %d of 3 refused, arrivals %+v; want 2", refused, came)
 		}
 	})

@@ -131,16 +131,40 @@ type arrival struct {
 type arrivals struct {
 	mu    sync.Mutex
 	first time.Time
-	all   []arrival
+	came  cameIn
+}
+
+// cameIn is the reply of GET /arrivals.
+type cameIn struct {
+	Arrivals []arrival `json:"arrivals"`
+
+	// Stall is the longest time, in microseconds, that the machine kept the server from running. What came in that time
+	// is taken for a burst after it.
+	Stall int64 `json:"stall"`
+}
+
+// watchStalls measures how late a timer is, for as long as the process lives.
+func (a *arrivals) watchStalls() {
+	const every = time.Millisecond
+	for last := time.Now(); ; {
+		time.Sleep(every)
+		now := time.Now()
+		a.mu.Lock()
+		if a.first != (time.Time{}) { // the start does not count
+			a.came.Stall = max(a.came.Stall, (now.Sub(last) - every).Microseconds())
+		}
+		a.mu.Unlock()
+		last = now
+	}
 }
 
 func (a *arrivals) add(at time.Time, refused bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.all == nil {
+	if a.came.Arrivals == nil {
 		a.first = at
 	}
-	a.all = append(a.all, arrival{at.Sub(a.first).Microseconds(), refused})
+	a.came.Arrivals = append(a.came.Arrivals, arrival{at.Sub(a.first).Microseconds(), refused})
 }
 
 func newHandler(a answering) http.Handler {
@@ -149,6 +173,9 @@ func newHandler(a answering) http.Handler {
 	limiter := rate.NewLimiter(rate.Inf, 0)
 	if a.limit > 0 {
 		limiter = rate.NewLimiter(rate.Limit(a.limit), max(1, int(a.limit)))
+	}
+	if a.record {
+		go came.watchStalls()
 	}
 	body, numbers := makeAnswer(a.bytes)
 	contentType, length := []string{"application/json"}, []string{strconv.Itoa(len(body))}
@@ -189,7 +216,7 @@ func newHandler(a answering) http.Handler {
 	mux.HandleFunc("/arrivals", func(w http.ResponseWriter, _ *http.Request) {
 		came.mu.Lock()
 		defer came.mu.Unlock()
-		_ = json.NewEncoder(w).Encode(came.all)
+		_ = json.NewEncoder(w).Encode(came.came)
 	})
 	return mux
 }
@@ -251,17 +278,17 @@ func fetchAsked(ctx context.Context, server string) (int, error) {
 }
 
 // fetchArrivals returns the requests that a server with the option -record got, in their order.
-func fetchArrivals(ctx context.Context, server string) ([]arrival, error) {
+func fetchArrivals(ctx context.Context, server string) (cameIn, error) {
 	text, err := fetchText(ctx, server+"/arrivals")
 	if err != nil {
-		return nil, err
+		return cameIn{}, err
 	}
-	var all []arrival
-	if err := json.Unmarshal(text, &all); err != nil {
-		return nil, fmt.Errorf("read arrivals: %w", err)
+	var came cameIn
+	if err := json.Unmarshal(text, &came); err != nil {
+		return cameIn{}, fmt.Errorf("read arrivals: %w", err)
 	}
-	slices.SortFunc(all, func(a, b arrival) int { return cmp.Compare(a.At, b.At) })
-	return all, nil
+	slices.SortFunc(came.Arrivals, func(a, b arrival) int { return cmp.Compare(a.At, b.At) })
+	return came, nil
 }
 
 // fetchText gets a URL of a server of this machine, whose certificate is not looked at.
