@@ -1,7 +1,6 @@
 package check
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -103,12 +102,7 @@ func (r *Report) warning() string {
 	if r.Differing == 0 {
 		return ""
 	}
-	about := ""
-	if r.Estimated {
-		about = "about "
-	}
-	return about + text.CountIs(r.Differing, "user", "has", "have") +
-		" different variants in different rows, and each row counts as it is"
+	return stats.DifferingText(r.Differing, r.Estimated)
 }
 
 // String says which list of members a cohort is.
@@ -241,7 +235,7 @@ func (r *Report) found(res *Result) string {
 		}
 	case Ratio:
 		if found = res.split(&res.Split.All); res.Split.All.Test.Tested() {
-			found += "; " + formatP(&res.Split.All.Test)
+			found += "; " + res.Split.All.Test.PText()
 		}
 		if res.Split.Untested > 0 {
 			found += fmt.Sprintf("; %d of %d slices not tested, too few %s", res.Split.Untested, res.Split.Tested+
@@ -363,10 +357,10 @@ func (r *Report) details(res *Result) []string {
 			lines = append(lines, "all: "+res.split(&s.All)+"; without a weight: "+strings.Join(s.All.Unweighted, ", ")+
 				res.misspelling())
 		} else if s.AllOff {
-			lines = append(lines, "all: "+res.split(&s.All)+"; "+formatP(&s.All.Test))
+			lines = append(lines, "all: "+res.split(&s.All)+"; "+s.All.Test.PText())
 		}
 		for i := range s.Off {
-			lines = append(lines, s.Off[i].label()+": "+res.split(&s.Off[i])+"; "+formatP(&s.Off[i].Test))
+			lines = append(lines, s.Off[i].label()+": "+res.split(&s.Off[i])+"; "+s.Off[i].Test.PText())
 		}
 	}
 	if len(lines) > maxDetails {
@@ -406,17 +400,8 @@ func (res *Result) split(s *Slice) string {
 		parts = append(parts, fmt.Sprintf("%s %s (%s)", name, text.PercentDigits(float64(n)/float64(max(total, 1)), 2),
 			text.Thousands(n)))
 	}
-	listed := make([]int, len(res.Weights))
-	for i := range listed {
-		listed[i] = i
-	}
-	if len(listed) > maxSplit {
-		slices.SortStableFunc(listed, func(a, b int) int { return cmp.Compare(s.Counts[b], s.Counts[a]) })
-		listed = listed[:maxSplit]
-	}
-	rest := total - s.countUnweighted()
+	listed, rest := stats.MostFrequent(len(res.Weights), maxSplit, func(i int) int64 { return s.Counts[i] })
 	for _, i := range listed {
-		rest -= s.Counts[i]
 		list(res.Weights[i].Variant, s.Counts[i])
 	}
 	if more := len(res.Weights) - maxSplit; more > 0 {
@@ -426,14 +411,6 @@ func (res *Result) split(s *Slice) string {
 		list("others", n)
 	}
 	return strings.Join(parts, ", ")
-}
-
-// formatP is the p-value of a test, and says whether it is corrected.
-func formatP(t *stats.Test) string {
-	if t.Tests > 1 {
-		return "corrected " + text.PValue(t.Corrected)
-	}
-	return text.PValue(t.Corrected)
 }
 
 func (a *RunAge) text() string {

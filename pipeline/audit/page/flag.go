@@ -109,17 +109,13 @@ func newSection(f *report.Flag, unit stats.Unit) *section {
 	}
 	if f.Assigned > 0 {
 		s.Reach = fmt.Sprintf("%s of %s got a variant: %s (%s).", text.Thousands(f.Assigned), unit.Count(f.Users), s.Percent,
-			interval(f.Reach))
+			f.Reach.Interval())
 	}
 	if f.LeftOut > 0 {
 		s.Reach += " " + text.Plural(f.LeftOut, "did not get it by chance, and is left out of tests.",
 			"did not get it by chance, and are left out of tests.")
 	}
-	for _, words := range []string{f.Result.String(), f.AllocationResult.String()} {
-		if words != "" {
-			s.Words = append(s.Words, words)
-		}
-	}
+	s.Words = f.Words()
 	s.Whole = s.wholeBar(&f.Counts)
 	split := len(s.shown) > 1 && f.Assigned > 0
 	var ends []template.CSS
@@ -200,8 +196,6 @@ func (s *section) newSlice(fs *report.FlagSlice, split bool) slice {
 	out.Words = strings.Join(words, "; ")
 	return out
 }
-
-func interval(s report.Share) string { return fmt.Sprintf("%.1f to %.1f", 100*s.Low, 100*s.High) }
 
 // wholeBar is who got which variant, of all users, and how many of all should have one.
 func (s *section) wholeBar(c *report.Counts) *bar {

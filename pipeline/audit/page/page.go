@@ -31,7 +31,7 @@ var (
 // templates are parsed by the commands that write a page, and no others.
 var templates = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("").Funcs(template.FuncMap{
-		"clean": text.Clean, "prose": prose, "sentence": sentence, "percent": text.Percent, "interval": interval,
+		"clean": text.Clean, "prose": prose, "sentence": sentence, "percent": text.Percent,
 		"thousands":   func(n any) string { return text.Thousands(reflect.ValueOf(n).Int()) },
 		"count":       func(n any, noun string) string { return text.Count(reflect.ValueOf(n).Int(), noun) },
 		"round":       round,

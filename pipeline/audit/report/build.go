@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"slices"
 	"strings"
@@ -155,25 +154,21 @@ func (c *collector) countUsers(ctx context.Context, s *source, o *Options) (err 
 		s.input = append(s.input, name)
 	}
 	carry = append(carry, make([]int, len(c.dimensions)-len(o.By))...) // of cohorts
-	var u snapshot.User
 	var first, last int64
-	for {
-		if err := r.Next(&u); err == io.EOF {
-			break
-		} else if err != nil {
-			return err
-		}
-		if s.InFile++; s.InFile%4096 == 0 && ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+	err = r.Each(ctx, func(u *snapshot.User) error {
 		if first == 0 || u.EvaluatedAt < first {
 			first = u.EvaluatedAt
 		}
 		last = max(last, u.EvaluatedAt)
-		if c.countUser(&u, carry); s.InFile%1024 == 0 && c.isFull() {
+		c.countUser(u, carry)
+		if s.InFile++; s.InFile%1024 == 0 && c.isFull() {
 			return pipeline.WithHint(fmt.Errorf("%s has more flags and variants than can be counted by %s at once", s.Path,
 				text.Count(int64(len(o.By)), "column")), "slice by fewer columns, or none")
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	s.Records = r.Records()
 	if s.InFile > 0 {

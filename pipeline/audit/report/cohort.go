@@ -195,13 +195,9 @@ func (c *Cohort) Rows(unit stats.Unit) [][]string {
 	for _, f := range c.Flags {
 		rows = append(rows, []string{f.Flag, "any", text.Thousands(f.Assigned), text.Percent(f.Reach.Share),
 			text.Percent(f.Everybody)})
-		shown := f.Variants
-		if len(shown) > maxVariants { // the ones that most members got
-			shown = slices.Clone(shown)
-			slices.SortStableFunc(shown, func(a, b CohortVariant) int { return cmp.Compare(b.Users, a.Users) })
-			shown = shown[:maxVariants]
-		}
-		for _, v := range shown {
+		shown, _ := stats.MostFrequent(len(f.Variants), maxVariants, func(i int) int64 { return f.Variants[i].Users })
+		for _, i := range shown {
+			v := &f.Variants[i]
 			rows = append(rows, []string{"", v.Variant, text.Thousands(v.Users), text.Percent(v.OfUsers),
 				text.Percent(v.Everybody)})
 		}

@@ -51,14 +51,9 @@ func (r *Report) Markdown() string {
 		}
 		line("- %s: %s", text.Code(s.Path), state)
 		if s.Manifest != "" {
-			line("  - %s", text.Markdown(s.runText()))
-			if tracking := s.TrackingText(); tracking != "" {
-				line("  - %s", text.Markdown(tracking))
+			for _, said := range s.describe(r.Unit) {
+				line("  - %s", text.Markdown(said))
 			}
-			if changes := s.ChangesText(); changes != "" {
-				line("  - %s", text.Markdown(changes))
-			}
-			line("  - %s", text.Markdown(s.usersText(r.Unit)))
 		}
 	}
 	if len(r.Snapshots) > 1 {
@@ -82,10 +77,8 @@ func (r *Report) Markdown() string {
 		if more != "" {
 			line("\nAnd %s.", more)
 		}
-		for _, said := range []string{f.Result.String(), f.AllocationResult.String()} {
-			if said != "" {
-				line("\n%s.", text.Markdown(text.Capitalize(said)))
-			}
+		for _, said := range f.Words() {
+			line("\n%s.", text.Markdown(text.Capitalize(said)))
 		}
 		if len(f.Slices) == 0 {
 			continue

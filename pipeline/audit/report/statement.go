@@ -106,7 +106,7 @@ func (s Statement) sentence() string {
 	case SplitNone:
 		return noSplitText(s.NoSplit)
 	case SplitHolds:
-		return choose(others, "split like all others, ", "split as expected, ") + pText(s.Test)
+		return choose(others, "split like all others, ", "split as expected, ") + s.Test.PText()
 	case SplitOff, SplitOffHere:
 		head := choose(others, "split unlike all others", "not split as expected")
 		if s.Code == SplitOffHere {
@@ -130,16 +130,16 @@ func (s Statement) sentence() string {
 			return fmt.Sprintf("%s instead of %s%s, %s", have, text.Percent(s.Expected),
 				choose(others, ", and unlike all others", ""), effect(s.Test))
 		case others:
-			return fmt.Sprintf("%s, like all others, %s", have, pText(s.Test))
+			return fmt.Sprintf("%s, like all others, %s", have, s.Test.PText())
 		}
-		return fmt.Sprintf("%s, as expected (%s), %s", have, text.Percent(s.Expected), pText(s.Test))
+		return fmt.Sprintf("%s, as expected (%s), %s", have, text.Percent(s.Expected), s.Test.PText())
 	case ReachMissing:
 		return count("has", "have") + " no variant, and all should"
 	case NobodyGot:
 		return "nobody got a variant: it is off, targets none of these users, is not deployed, or its name is misspelt"
 
 	case FailingAlike:
-		return s.Unit.Noun(2) + " of all slices fail alike, " + pText(s.Test)
+		return s.Unit.Noun(2) + " of all slices fail alike, " + s.Test.PText()
 	case FailingMore:
 		return fmt.Sprintf("of the %s with %s = %s, %s", s.Unit.Noun(2), s.Name, s.Other, s.with(FailingShare))
 	case FailingShare:
@@ -185,8 +185,7 @@ func (s Statement) sentence() string {
 		return stats.UsersInRows(s.Users.Distinct, s.Users.InFile, s.Users.Estimated) +
 			": each row counts as an independent one, so the true intervals are wider and the true p-values larger"
 	case Differing:
-		return choose(s.Users.Estimated, "about ", "") + text.CountIs(s.Users.Differing, "user", "has", "have") +
-			" different variants in different rows, and each row counts as it is"
+		return stats.DifferingText(s.Users.Differing, s.Users.Estimated)
 	}
 	return s.Text
 }
@@ -243,13 +242,8 @@ func KindsText(u *snapshot.Users) string {
 	return strings.Join(kinds, ", ")
 }
 
-// pText is the p-value of a test, and says whether it is corrected: "p = 0.042", "corrected p = 0.042".
-func pText(t *stats.Test) string {
-	return choose(t.Tests > 1, "corrected ", "") + text.PValue(t.Corrected)
-}
-
 // effect is the end of a sentence about a test: how large, how sure.
-func effect(t *stats.Test) string { return fmt.Sprintf("w = %.3f, %s", t.W, pText(t)) }
+func effect(t *stats.Test) string { return fmt.Sprintf("w = %.3f, %s", t.W, t.PText()) }
 
 // Part is a piece of a sentence, and the name after it; "" is none.
 type Part struct {

@@ -125,14 +125,9 @@ func (p *printer) printSnapshot(s *Snapshot) {
 	}
 	p.Wrap("  ", 2, state)
 	if s.Manifest != "" {
-		p.Wrap("  ", 2, s.runText())
-		if tracking := s.TrackingText(); tracking != "" {
-			p.Wrap("  ", 2, tracking)
+		for _, said := range s.describe(p.unit) {
+			p.Wrap("  ", 2, said)
 		}
-		if changes := s.ChangesText(); changes != "" {
-			p.Wrap("  ", 2, changes)
-		}
-		p.Wrap("  ", 2, s.usersText(p.unit))
 	} else {
 		p.Wrap("  ", 2, p.unit.Count(s.InFile)+" in the file")
 	}
@@ -155,6 +150,11 @@ func (r *Report) CrossChecks() (said []string) {
 }
 
 const minute = "2006-01-02 15:04"
+
+// describe says which run it was, and how many users it had.
+func (s *Snapshot) describe(unit stats.Unit) []string {
+	return nonEmpty(s.runText(), s.TrackingText(), s.ChangesText(), s.usersText(unit))
+}
 
 // runText is which run it was, and when.
 func (s *Snapshot) runText() string {
@@ -241,7 +241,7 @@ func (f *Flag) variantRows(unit stats.Unit) (rows [][]string, more string) {
 		if v.Expected != nil {
 			expected = text.Percent(*v.Expected)
 		}
-		rows = append(rows, []string{v.Key, text.Thousands(v.Users), text.Percent(v.Split.Share), v.Split.interval(),
+		rows = append(rows, []string{v.Key, text.Thousands(v.Users), text.Percent(v.Split.Share), v.Split.Interval(),
 			expected})
 	}
 	if left > 0 {
@@ -283,12 +283,17 @@ func (p *printer) printFlag(f *Flag) {
 	if more != "" {
 		p.Line("  and %s", more)
 	}
-	for _, said := range []string{f.Result.String(), f.AllocationResult.String()} {
-		if said != "" {
-			p.Wrap("  ", 2, said)
-		}
+	for _, said := range f.Words() {
+		p.Wrap("  ", 2, said)
 	}
 	p.printSlices(f)
+}
+
+// Words are what the tests of the flag found, among all users.
+func (f *Flag) Words() []string { return nonEmpty(f.Result.String(), f.AllocationResult.String()) }
+
+func nonEmpty(texts ...string) []string {
+	return slices.DeleteFunc(texts, func(text string) bool { return text == "" })
 }
 
 // reachText is how many users got a variant.
@@ -297,31 +302,22 @@ func (f *Flag) reachText(unit stats.Unit) string {
 		return fmt.Sprintf("none of %s got a variant", unit.Count(f.Users))
 	}
 	said := fmt.Sprintf("%s of %s got a variant: %s [%s]", text.Thousands(f.Assigned), unit.Count(f.Users),
-		text.Percent(f.Reach.Share), f.Reach.interval())
+		text.Percent(f.Reach.Share), f.Reach.Interval())
 	if f.LeftOut > 0 {
 		said += fmt.Sprintf("; %s not by chance, and left out of tests", text.Thousands(f.LeftOut))
 	}
 	return said
 }
 
-// ShownVariants are the variants that are printed if most are allowed: all in their order, or the most frequent ones
-// first, and how many more there are, with how many users.
+// ShownVariants are the variants that are printed if most are allowed: see [stats.MostFrequent]; more is how many more
+// there are, with how many users.
 func (c *Counts) ShownVariants(most int) (shown []int, more int, rest int64) {
-	for i := range c.Variants {
-		shown = append(shown, i)
-	}
-	if len(shown) <= most {
-		return shown, 0, 0
-	}
-	slices.SortStableFunc(shown, func(a, b int) int { return cmp.Compare(c.Variants[b].Users, c.Variants[a].Users) })
-	for _, i := range shown[most:] {
-		rest += c.Variants[i].Users
-	}
-	return shown[:most], len(shown) - most, rest
+	shown, rest = stats.MostFrequent(len(c.Variants), most, func(i int) int64 { return c.Variants[i].Users })
+	return shown, len(c.Variants) - len(shown), rest
 }
 
-// interval is "49.1 to 51.2".
-func (s Share) interval() string {
+// Interval is "49.1 to 51.2".
+func (s Share) Interval() string {
 	return fmt.Sprintf("%.1f to %.1f", 100*s.Low, 100*s.High)
 }
 

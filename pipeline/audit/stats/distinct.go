@@ -137,6 +137,15 @@ func UsersInRows(users, rows int64, estimated bool) string {
 	return s + " in " + UnitRows.Count(rows)
 }
 
+// DifferingText says that users have different answers in different rows.
+func DifferingText(users int64, estimated bool) string {
+	said := text.CountIs(users, "user", "has", "have") + " different variants in different rows, and each row counts as it is"
+	if estimated {
+		return "about " + said
+	}
+	return said
+}
+
 // Unit is what a number counts.
 type Unit string
 

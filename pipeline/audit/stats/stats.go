@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"gonum.org/v1/gonum/mathext"
+
+	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 )
 
 const (
@@ -69,6 +71,14 @@ type Test struct {
 
 // Tested reports whether there was a test.
 func (t *Test) Tested() bool { return t.None == "" }
+
+// PText is the p-value, and says whether it is corrected: "p = 0.042", "corrected p = 0.042".
+func (t *Test) PText() string {
+	if t.Tests > 1 {
+		return "corrected " + text.PValue(t.Corrected)
+	}
+	return text.PValue(t.Corrected)
+}
 
 // Ratio tests whether counts are split by weights, whose sum may be anything. Categories with a count and a weight of 0
 // are ignored.
@@ -282,6 +292,22 @@ func Holm(ps []float64) {
 		largest = max(largest, min(1, ps[i]*float64(len(ps)-rank)))
 		ps[i] = largest
 	}
+}
+
+// MostFrequent returns which of n counts are shown where most have room: all in their order, or the largest first. rest
+// is the sum of the others.
+func MostFrequent(n, most int, count func(i int) int64) (shown []int, rest int64) {
+	for i := range n {
+		shown = append(shown, i)
+	}
+	if n <= most {
+		return shown, 0
+	}
+	slices.SortStableFunc(shown, func(a, b int) int { return cmp.Compare(count(b), count(a)) })
+	for _, i := range shown[most:] {
+		rest += count(i)
+	}
+	return shown[:most], rest
 }
 
 // Correct corrects the p-values of a family of tests for their number, sets the verdict of each, and returns how many
