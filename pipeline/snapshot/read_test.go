@@ -220,7 +220,7 @@ func TestReaderRefuses(t *testing.T) {
 		{"a.csv.zst", csvHead, "magic number"},
 		{"a.jsonl", "[]\n", "line 1: not an object"},
 		{"a.jsonl", "{}\n", "line 1: not an object"},
-		{"a.jsonl", `{"a":1,"a":2}` + "\n", "line 1: a name is duplicated"},
+		{"a.jsonl", `{"a":1,"a":2}` + "\n", "column \"a\" is duplicated"},
 		{"a.jsonl", jsonlRow + jsonlRow[:50], "line 2: the file ends in the middle of a record"},
 		{"a.jsonl", jsonlRow + strings.Replace(jsonlRow, "user_id", "userid", 1),
 			"line 2: not an object as rollcall writes it, with the names of the first line"},

@@ -13,10 +13,7 @@ import (
 type csvTable struct {
 	*textFile
 	comma   byte
-	cols    []column
-	row     []Value
 	unquote []byte // the texts of the row that had doubled quotes
-	last    int64  // the line where the last record begins
 }
 
 func newCSV(t *textFile, comma byte) (*csvTable, error) {
@@ -27,23 +24,11 @@ func newCSV(t *textFile, comma byte) (*csvTable, error) {
 		}
 		return nil, err
 	}
-	seen := map[string]bool{}
 	for _, v := range c.row {
-		name := string(v.Text)
-		if seen[name] {
-			return nil, t.errorf("column %q is duplicated", name)
-		}
-		seen[name] = true
-		c.cols = append(c.cols, column{name: name})
+		c.cols = append(c.cols, column{name: string(v.Text)})
 	}
 	return c, nil
 }
-
-func (c *csvTable) columns() []column { return c.cols }
-
-func (c *csvTable) selectColumns([]bool) {} // it would save nothing: each record is cut into cells anyway
-
-func (c *csvTable) position() string { return (&textFile{line: c.last}).position() }
 
 func (c *csvTable) next() ([]Value, error) {
 	if err := c.readRecord(); err != nil {
@@ -60,7 +45,7 @@ func (c *csvTable) readRecord() error {
 	if err := c.parse(data); err != nil {
 		return c.errorf("%w", err)
 	}
-	c.last = c.line + 1
+	c.begin = c.line + 1
 	c.line += int64(bytes.Count(data, []byte{'\n'}))
 	return nil
 }

@@ -14,10 +14,8 @@ import (
 // names of the first line in the same order. A file without a line has no columns.
 type jsonlTable struct {
 	*textFile
-	cols  []column
 	keys  [][]byte // what is before each value: `{"row_number":`, `,"user_id":`, …
-	row   []Value
-	first bool // row is the first row, which next has not returned yet
+	first bool     // row is the first row, which next has not returned yet
 }
 
 func newJSONL(t *textFile) (*jsonlTable, error) {
@@ -45,7 +43,6 @@ func (j *jsonlTable) learnColumns(line []byte) error {
 	if begin, err := d.Token(); err != nil || begin != json.Delim('{') {
 		return errNames
 	}
-	seen := map[string]bool{}
 	for from := int64(0); d.More(); from = d.InputOffset() {
 		token, err := d.Token()
 		name, isText := token.(string)
@@ -54,13 +51,9 @@ func (j *jsonlTable) learnColumns(line []byte) error {
 		if err != nil || !isText || d.Decode(&value) != nil {
 			return errNames
 		}
-		if seen[name] {
-			return errors.New("a name is duplicated in one object")
-		}
 		if len(j.cols) == maxColumns {
 			return errors.New("too many names")
 		}
-		seen[name] = true
 		j.cols, j.keys = append(j.cols, column{name: name}), append(j.keys, key)
 	}
 	if len(j.cols) == 0 {
@@ -69,14 +62,10 @@ func (j *jsonlTable) learnColumns(line []byte) error {
 	return nil
 }
 
-func (j *jsonlTable) columns() []column { return j.cols }
-
-func (j *jsonlTable) selectColumns([]bool) {} // it would save nothing: the values have to be skipped anyway
-
 func (j *jsonlTable) next() ([]Value, error) {
 	if j.first {
 		j.first = false
-		j.line++
+		j.begin, j.line = 1, 1
 		return j.row, nil
 	}
 	line, err := j.nextRecord()
@@ -87,6 +76,7 @@ func (j *jsonlTable) next() ([]Value, error) {
 		return nil, j.errorf("%w", err)
 	}
 	j.line++
+	j.begin = j.line
 	return j.row, nil
 }
 

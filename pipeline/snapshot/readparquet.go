@@ -111,7 +111,6 @@ func (t *parquetTable) readSchema(s *schema.Schema) error {
 	if n == 0 || n > maxColumns {
 		return fmt.Errorf("%d columns", n)
 	}
-	seen := map[string]bool{}
 	for i := range n {
 		d := s.Column(i)
 		l := &leafReader{descr: d, scale: 1, column: t.pq.Column(d, min(64<<10, pageBuffer/n))}
@@ -119,10 +118,6 @@ func (t *parquetTable) readSchema(s *schema.Schema) error {
 		if d.Path() != c.name || d.MaxDefinitionLevel() > 1 || d.MaxRepetitionLevel() > 0 {
 			return fmt.Errorf("column %q is nested, which rollcall never writes", d.Path())
 		}
-		if seen[c.name] {
-			return fmt.Errorf("column %q is duplicated", c.name)
-		}
-		seen[c.name] = true
 		decimal, isDecimal := d.LogicalType().(*schema.DecimalLogicalType)
 		switch typ := d.PhysicalType(); {
 		case isDecimal && typ != parquet.Types.ByteArray && decimal.Precision() <= pipeline.MaxPrecision &&

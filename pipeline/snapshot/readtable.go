@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -100,32 +101,46 @@ func formatOf(path string) (base, compression string, ok bool) {
 	return "", "", false
 }
 
-// openTable opens a file of the format that its extension says.
-func openTable(path string) (table, error) {
+// openTable opens a file of the format that its extension says. Its columns have different names.
+func openTable(path string) (t table, err error) {
 	base, compression, ok := formatOf(path)
-	if !ok {
+	switch {
+	case !ok:
 		return nil, pipeline.WithHint(fmt.Errorf("%s: not the name of an output", path),
 			"its extension is .csv .tsv .jsonl (also .gz .zst) or .parquet")
+	case base == "parquet":
+		t, err = openParquet(path)
+	default:
+		t, err = openTextTable(path, base, compression)
 	}
-	if base == "parquet" {
-		return openParquet(path)
-	}
-	b, err := openText(path, compression, splitRecords(base != "jsonl"))
 	if err != nil {
 		return nil, err
 	}
-	var t table
-	if base == "jsonl" {
-		t, err = newJSONL(b)
-	} else {
-		comma := byte(',')
-		if base == "tsv" {
-			comma = '\t'
+	seen := map[string]bool{}
+	for _, c := range t.columns() {
+		if seen[c.name] {
+			return nil, errors.Join(fmt.Errorf("%s: column %q is duplicated", path, c.name), t.Close())
 		}
-		t, err = newCSV(b, comma)
+		seen[c.name] = true
+	}
+	return t, nil
+}
+
+func openTextTable(path, base, compression string) (t table, err error) {
+	f, err := openText(path, compression, splitRecords(base != "jsonl"))
+	if err != nil {
+		return nil, err
+	}
+	switch base {
+	case "jsonl":
+		t, err = newJSONL(f)
+	case "csv":
+		t, err = newCSV(f, ',')
+	default:
+		t, err = newCSV(f, '\t')
 	}
 	if err != nil {
-		b.Close() //nolint:errcheck // only read
+		f.Close() //nolint:errcheck // only read
 		return nil, err
 	}
 	return t, nil

@@ -19,6 +19,10 @@ type textFile struct {
 	zstd    *zstd.Decoder
 	records *bufio.Scanner
 	line    int64 // lines used
+	begin   int64 // the line where the last record begins
+
+	cols []column
+	row  []Value
 }
 
 const (
@@ -80,7 +84,11 @@ func (t *textFile) errorf(format string, args ...any) error {
 	return fmt.Errorf("%s: line %d: %w", t.name, t.line+1, fmt.Errorf(format, args...))
 }
 
-func (t *textFile) position() string { return fmt.Sprintf("line %d", t.line) }
+func (t *textFile) columns() []column { return t.cols }
+
+func (t *textFile) selectColumns([]bool) {} // it would save nothing: each record is cut into cells anyway
+
+func (t *textFile) position() string { return fmt.Sprintf("line %d", t.begin) }
 
 func (t *textFile) Close() error {
 	if t.zstd != nil {
