@@ -71,15 +71,5 @@ func (r *Report) markdownTransitions(f *Flag) string {
 			rows = append(rows, []string{before.Label(), after.Label(), text.Thousands(transitions[i].Users)})
 		}
 	}
-	var b strings.Builder
-	for i, row := range rows {
-		b.WriteString("\n|")
-		for _, cell := range row {
-			b.WriteString(strings.TrimRight(" "+text.Markdown(cell), " ") + " |")
-		}
-		if i == 0 {
-			b.WriteString("\n|" + strings.Repeat("---|", labels) + strings.Repeat("---:|", len(row)-labels))
-		}
-	}
-	return b.String() + "\n"
+	return "\n" + text.MarkdownTable(labels, rows)
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
@@ -162,8 +161,8 @@ func (s *Snapshot) describe(unit stats.Unit) []string {
 		}
 	}
 	if s.Manifest != "" {
-		lines = append(lines, fmt.Sprintf("run %s, %s to %s UTC", s.RunID, formatMinute(s.StartedAt),
-			formatMinute(s.FinishedAt)))
+		lines = append(lines, fmt.Sprintf("run %s, %s to %s UTC", s.RunID, text.Minute(s.StartedAt),
+			text.Minute(s.FinishedAt)))
 	}
 	line := fmt.Sprintf("%s with %s", unit.Count(s.Users), text.Count(s.Assignments, "assignment"))
 	if s.Failed > 0 {
@@ -174,8 +173,6 @@ func (s *Snapshot) describe(unit stats.Unit) []string {
 	}
 	return append(lines, line)
 }
-
-func formatMinute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }
 
 // Sentences say what changed of a flag, each without a capital letter and a full stop.
 func (r *Report) Sentences(f *Flag) []string {

@@ -114,7 +114,7 @@ func newFrame(kind, names string, unit stats.Unit, verdict mark, sentence string
 		f.Made += " " + o.Version
 	}
 	if !o.Made.IsZero() {
-		f.Made += ", " + o.Made.UTC().Format(minute) + " UTC"
+		f.Made += ", " + text.Minute(o.Made) + " UTC"
 	}
 	f.Made += "."
 	return f
@@ -211,14 +211,12 @@ func ratio(n, of int64) float64 {
 	return float64(n) / float64(of)
 }
 
-const minute = "2006-01-02 15:04"
-
 // formatSpan is a time span in UTC, without what its ends have in common.
 func formatSpan(first, last time.Time) string {
 	if first.IsZero() {
 		return ""
 	}
-	from, to := first.UTC().Format(minute), last.UTC().Format(minute)
+	from, to := text.Minute(first), text.Minute(last)
 	switch {
 	case last.IsZero() || from == to:
 		return from + " UTC"

@@ -11,16 +11,7 @@ import (
 func (r *Report) Markdown() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	table := func(left int, rows [][]string) {
-		for i, row := range rows {
-			for _, cell := range row {
-				b.WriteString("| " + text.Markdown(cell) + choose(i == 0 && cell == "", "", " "))
-			}
-			if line("|"); i == 0 {
-				line("%s|", strings.Repeat("|---", left)+strings.Repeat("|---:", len(row)-left))
-			}
-		}
-	}
+	table := func(left int, rows [][]string) { b.WriteString("\n" + text.MarkdownTable(left, rows)) }
 	line("# Exposure report: %s", r.Verdict.Severity)
 	line("\n%s.", text.Markdown(text.Capitalize(r.Verdict.Text)))
 	for _, said := range r.CrossChecks() {
@@ -38,7 +29,6 @@ func (r *Report) Markdown() string {
 		line("\n## Cohort %s\n\n%s; %s.", text.Code(c.Name), text.Markdown(c.FoundText()),
 			text.Markdown(c.ExposedText(r.Unit)))
 		if c.Found > 0 && len(c.Flags) > 0 {
-			line("")
 			table(2, c.Rows(r.Unit))
 		}
 	}
@@ -61,7 +51,7 @@ func (r *Report) Markdown() string {
 	}
 	for i := range r.Columns {
 		c := &r.Columns[i]
-		line("\n## Slices by %s\n", text.Code(c.Name))
+		line("\n## Slices by %s", text.Code(c.Name))
 		table(1, c.rows(r.Unit))
 		line("\nFailing: %s.", text.Markdown(c.FailingResult.String()))
 	}
@@ -72,7 +62,6 @@ func (r *Report) Markdown() string {
 		}
 		rows, more := f.variantRows(r.Unit)
 		rows[0][4] = "expected"
-		line("")
 		table(1, rows)
 		if more != "" {
 			line("\nAnd %s.", more)
@@ -85,7 +74,7 @@ func (r *Report) Markdown() string {
 		}
 		var names []int
 		if len(f.Variants) > 1 {
-			names, _, _ = f.ShownVariants(maxSliceVariants)
+			names, _, _ = f.ShownVariants(maxVariants)
 		}
 		rows = [][]string{{"", "slice", r.Unit.Noun(2), "reach"}}
 		for _, n := range names {
@@ -103,11 +92,10 @@ func (r *Report) Markdown() string {
 			}
 			rows = append(rows, row)
 		}
-		line("")
 		table(2, rows)
 	}
 	if len(r.Overlaps) > 0 {
-		line("\n## Users in a treatment of two flags\n")
+		line("\n## Users in a treatment of two flags")
 		table(3, overlapRows(r.Unit, r.Overlaps))
 	}
 	for _, n := range r.Notes {

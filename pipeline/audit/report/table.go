@@ -14,12 +14,8 @@ import (
 const (
 	minWidth      = 60
 	tableOverlaps = 20 // pairs that a table lists
-
-	// Of a flag with many variants, the most frequent ones are printed, also in each slice.
-	maxVariants      = 20
-	maxSliceVariants = 20
-
-	labelWidth = 28
+	maxVariants   = 20 // of a flag that are printed, also in each slice: the most frequent ones
+	labelWidth    = 28
 )
 
 // Table is the report for a terminal of that many columns: the verdict and the findings first.
@@ -149,8 +145,6 @@ func (r *Report) CrossChecks() (said []string) {
 	return said
 }
 
-const minute = "2006-01-02 15:04"
-
 // describe says which run it was, and how many users it had.
 func (s *Snapshot) describe(unit stats.Unit) []string {
 	return nonEmpty(s.runText(), s.TrackingText(), s.ChangesText(), s.usersText(unit))
@@ -158,8 +152,7 @@ func (s *Snapshot) describe(unit stats.Unit) []string {
 
 // runText is which run it was, and when.
 func (s *Snapshot) runText() string {
-	said := fmt.Sprintf("run %s, %s to %s UTC", s.RunID, s.StartedAt.UTC().Format(minute),
-		s.FinishedAt.UTC().Format(minute))
+	said := fmt.Sprintf("run %s, %s to %s UTC", s.RunID, text.Minute(s.StartedAt), text.Minute(s.FinishedAt))
 	if s.Resumes > 0 {
 		said += ", resumed " + text.Count(int64(s.Resumes), "time")
 	}
@@ -332,7 +325,7 @@ func (p *printer) printSlices(f *Flag) {
 	}
 	var variants []int
 	if len(f.Variants) > 1 { // else all who got one got this
-		variants, _, _ = f.ShownVariants(maxSliceVariants)
+		variants, _, _ = f.ShownVariants(maxVariants)
 	}
 	few, shares := false, false
 	for _, column := range columns {

@@ -47,6 +47,23 @@ var markdown = strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, 
 // Markdown is s as a text of Markdown: nothing in it is markup.
 func Markdown(s string) string { return markdown.Replace(Clean(s)) }
 
+// MarkdownTable is rows of cells as a table of Markdown, the first row its head. The first left columns are aligned to
+// the left, the others to the right.
+func MarkdownTable(left int, rows [][]string) string {
+	var b strings.Builder
+	for i, row := range rows {
+		for _, cell := range row {
+			if b.WriteString("| " + Markdown(cell)); i > 0 || cell != "" {
+				b.WriteByte(' ')
+			}
+		}
+		if b.WriteString("|\n"); i == 0 {
+			b.WriteString(strings.Repeat("|---", left) + strings.Repeat("|---:", len(row)-left) + "|\n")
+		}
+	}
+	return b.String()
+}
+
 // Code is s as a code span of Markdown, in a table too.
 func Code(s string) string {
 	return "`" + strings.NewReplacer("`", "'", "|", "¦").Replace(Clean(s)) + "`"

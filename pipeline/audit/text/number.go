@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Thousands is a count with separators: 1,234,567.
@@ -52,6 +53,9 @@ func PercentDigits(share float64, digits int) string {
 	}
 	return "> 99.9999 %"
 }
+
+// Minute is a time in UTC, to the minute: "2026-01-31 08:15".
+func Minute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }
 
 // PValue is a p-value: "p = 0.042", "p < 1e-99".
 func PValue(p float64) string {
