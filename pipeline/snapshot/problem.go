@@ -1,10 +1,6 @@
 package snapshot
 
-import (
-	"fmt"
-
-	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
-)
+import "github.com/rollcall-cli/rollcall/pipeline/audit/text"
 
 // Problem is something about an output that is not as a finished run wrote it, or not as its manifest says.
 type Problem struct {
@@ -37,44 +33,31 @@ const (
 	UnknownFlag    Code = "unknown_flag"    // users with a flag that the manifest does not have
 )
 
-// String is the problem as a sentence about the output, "it", without a full stop.
+// sentences are about the output, "it", without a full stop.
+var sentences = map[Code]string{
+	NoManifest:     "there is no manifest beside it: the run is not finished, or the file was moved alone",
+	NotListed:      "the manifest does not list it",
+	WrongSize:      "it has $bytes, the manifest says $want",
+	WrongChecksum:  "its checksum is not the one in the manifest: it was changed after the run",
+	WrongRows:      "it has $rows, the manifest says $want",
+	WrongUsers:     "it has $users, the manifest says that $want were answered",
+	Disordered:     "$are not sorted by row number, and may be duplicated",
+	Disagreeing:    "$have rows that disagree, for example in column $column",
+	RepeatedFlag:   "$have the same flag more than once",
+	WrongAssigned:  "flag $flag: $are assigned, the manifest says $want",
+	WrongOthers:    "flag $flag: $are not assigned, the manifest says $want",
+	WrongVariant:   "flag $flag, variant $variant: $users, the manifest says $want",
+	UnknownVariant: "flag $flag, variant $variant: $users, the manifest has no such variant",
+	UnknownFlag:    "flag $flag: $users, the manifest has no such flag",
+}
+
+// String is the problem as a sentence.
 func (p Problem) String() string {
-	users := text.Count(p.Got, "user")
-	want := text.Thousands(p.Want)
-	switch p.Code {
-	case NoManifest:
-		return "there is no manifest beside it: the run is not finished, or the file was moved alone"
-	case NotListed:
-		return "the manifest does not list it"
-	case WrongSize:
-		return fmt.Sprintf("it has %s, the manifest says %s", text.Count(p.Got, "byte"), want)
-	case WrongChecksum:
-		return "its checksum is not the one in the manifest: it was changed after the run"
-	case WrongRows:
-		return fmt.Sprintf("it has %s, the manifest says %s", text.Count(p.Got, "row"), want)
-	case WrongUsers:
-		return fmt.Sprintf("it has %s, the manifest says that %s were answered", users, want)
-	case Disordered:
-		return text.CountIs(p.Got, "user", "is", "are") + " not sorted by row number, and may be duplicated"
-	case Disagreeing:
-		return fmt.Sprintf("%s rows that disagree, for example in column %s", text.CountIs(p.Got, "user", "has", "have"),
-			show(p.Column))
-	case RepeatedFlag:
-		return text.CountIs(p.Got, "user", "has", "have") + " the same flag more than once"
-	case WrongAssigned:
-		return fmt.Sprintf("flag %s: %s assigned, the manifest says %s", show(p.Flag),
-			text.CountIs(p.Got, "user", "is", "are"), want)
-	case WrongOthers:
-		return fmt.Sprintf("flag %s: %s not assigned, the manifest says %s", show(p.Flag),
-			text.CountIs(p.Got, "user", "is", "are"), want)
-	case WrongVariant:
-		return fmt.Sprintf("flag %s, variant %s: %s, the manifest says %s", show(p.Flag), show(p.Variant), users, want)
-	case UnknownVariant:
-		return fmt.Sprintf("flag %s, variant %s: %s, the manifest has no such variant", show(p.Flag), show(p.Variant), users)
-	case UnknownFlag:
-		return fmt.Sprintf("flag %s: %s, the manifest has no such flag", show(p.Flag), users)
-	}
-	return string(p.Code)
+	return text.Fill(sentences[p.Code], map[string]string{
+		"bytes": text.Count(p.Got, "byte"), "rows": text.Count(p.Got, "row"), "users": text.Count(p.Got, "user"),
+		"are": text.CountIs(p.Got, "user", "is", "are"), "have": text.CountIs(p.Got, "user", "has", "have"),
+		"want": text.Thousands(p.Want), "flag": show(p.Flag), "variant": show(p.Variant), "column": show(p.Column),
+	})
 }
 
 // Describe makes a sentence of each problem. Of those that are about flags it takes the first three, and says how many

@@ -1,8 +1,10 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -94,106 +96,79 @@ func (s *Statement) UnmarshalText(sentence []byte) error {
 	return nil
 }
 
-func (s Statement) sentence() string {
-	count := func(singular, plural string) string { return text.CountIs(s.N, s.Unit.Noun(1), singular, plural) }
-	others := s.Against == AgainstOthers
-	switch s.Code {
-	case Untested:
-		return "not tested: " + s.Text
+// sentences are those of all codes, and of codes and what was compared with, where that makes a difference.
+var sentences = map[Code]string{
+	Quoted:   "$text",
+	Untested: "not tested: $text",
 
-	case SplitUnknown:
-		return "no expected split is known"
-	case SplitNone:
-		return noSplitText(s.NoSplit)
-	case SplitHolds:
-		return choose(others, "split like all others, ", "split as expected, ") + s.Test.PText()
-	case SplitOff, SplitOffHere:
-		head := choose(others, "split unlike all others", "not split as expected")
-		if s.Code == SplitOffHere {
-			head = "not split as expected, and unlike all others"
-		}
-		return fmt.Sprintf("%s: %s %s%s%s, %s", head, s.Name, text.Percent(s.Share),
-			choose(others, ", elsewhere ", " instead of "),
-			text.Percent(s.Expected), effect(s.Test))
-	case SplitsOff:
-		return fmt.Sprintf("the split is off in %d more slices", s.N)
-	case Unexpected:
-		return fmt.Sprintf("%s variant %s, which %s does not provide for", count("has", "have"), s.Name, s.Other)
-	case Targeting:
-		return "the targeting may be the reason"
+	SplitUnknown: "no expected split is known",
+	SplitNone:    "$none",
+	SplitHolds:   "split as expected, $p",
+	SplitOff:     "not split as expected: $name $share instead of $expected, $effect",
+	SplitOffHere: "not split as expected, and unlike all others: $name $share, elsewhere $expected, $effect",
+	SplitsOff:    "the split is off in $n more slices",
+	Unexpected:   "$has variant $name, which $other does not provide for",
+	Targeting:    "the targeting may be the reason",
 
-	case ReachHolds, ReachOff:
-		id := map[string]string{byUserID: " with a user id", byDeviceID: " with a device id"}[s.BucketBy]
-		have := fmt.Sprintf("%s of %s%s have a variant", text.Percent(s.Share), s.Unit.Count(s.N), id)
-		switch {
-		case s.Code == ReachOff:
-			return fmt.Sprintf("%s instead of %s%s, %s", have, text.Percent(s.Expected),
-				choose(others, ", and unlike all others", ""), effect(s.Test))
-		case others:
-			return fmt.Sprintf("%s, like all others, %s", have, s.Test.PText())
-		}
-		return fmt.Sprintf("%s, as expected (%s), %s", have, text.Percent(s.Expected), s.Test.PText())
-	case ReachMissing:
-		return count("has", "have") + " no variant, and all should"
-	case NobodyGot:
-		return "nobody got a variant: it is off, targets none of these users, is not deployed, or its name is misspelt"
+	SplitHolds + AgainstOthers: "split like all others, $p",
+	SplitOff + AgainstOthers:   "split unlike all others: $name $share, elsewhere $expected, $effect",
 
-	case FailingAlike:
-		return s.Unit.Noun(2) + " of all slices fail alike, " + s.Test.PText()
-	case FailingMore:
-		return fmt.Sprintf("of the %s with %s = %s, %s", s.Unit.Noun(2), s.Name, s.Other, s.with(FailingShare))
-	case FailingShare:
-		return fmt.Sprintf("%s failed, of all %s; %s", text.Percent(s.Share), text.Percent(s.Expected), effect(s.Test))
-	case Failed:
-		return fmt.Sprintf("%s without an answer (%s): %s", count("is", "are"), text.Percent(s.Share),
-			KindsText(&s.Users.Users))
+	ReachHolds:   "$share of $count$id have a variant, as expected ($expected), $p",
+	ReachOff:     "$share of $count$id have a variant instead of $expected, $effect",
+	ReachMissing: "$has no variant, and all should",
+	NobodyGot:    "nobody got a variant: it is off, targets none of these users, is not deployed, or its name is misspelt",
 
-	case Together:
-		return count("is", "are") + " in a treatment of both"
-	case ExclusionHolds:
-		return fmt.Sprintf("nobody is in both, as group %s demands", s.Name)
-	case ExclusionBroken:
-		return fmt.Sprintf("%s a variant of both, %s a treatment of both, although group %s makes them exclude each other",
-			count("has", "have"), s.Other, s.Name)
-	case GroupShared:
-		return fmt.Sprintf("%s; they share group %s", s.with(Together), s.Name)
-	case SlotShared:
-		return s.with(GroupShared) + ", and a slot of it"
-	case HoldoutShared:
-		return s.with(GroupShared) + ", which keeps the same users out of both and does not separate them"
-	case Depends:
-		return fmt.Sprintf("which variant of one a user gets depends on the other: %s; %s", s.with(Together), effect(s.Test))
-	case SaltShared:
-		return "do they share a salt?"
+	ReachHolds + AgainstOthers: "$share of $count$id have a variant, like all others, $p",
+	ReachOff + AgainstOthers:   "$share of $count$id have a variant instead of $expected, and unlike all others, $effect",
 
-	case Warned:
-		return "the run warned: " + s.Text
-	case FlagsChanged:
-		return "flags changed while the run went on, so some users have the old answer and others the new one: " + s.Text
-	case FlagsOld:
-		return "flags changed while the run went on, so all users have the old answer: " + s.Text
-	case Resumed:
-		return fmt.Sprintf("the run was resumed %d times", s.N)
-	case LongSpan:
-		return fmt.Sprintf("between the first answer and the last are %d hours, in which flags may have changed", s.N)
-	case NobodyAsked:
-		return "nobody was asked about: the input had no users"
-	case ConfigsOther:
-		return fmt.Sprintf("the run evaluated other flag configurations than %s has now, so the expected shares may not "+
-			"be its own", s.Name)
-	case Repeated:
-		return stats.UsersInRows(s.Users.Distinct, s.Users.InFile, s.Users.Estimated) +
-			": each row counts as an independent one, so the true intervals are wider and the true p-values larger"
-	case Differing:
-		return stats.DifferingText(s.Users.Differing, s.Users.Estimated)
-	}
-	return s.Text
+	FailingAlike: "$users of all slices fail alike, $p",
+	FailingMore:  "of the $users with $name = $other, $share failed, of all $expected; $effect",
+	FailingShare: "$share failed, of all $expected; $effect",
+	Failed:       "$is without an answer ($share): $kinds",
+
+	Together:       "$is in a treatment of both",
+	ExclusionHolds: "nobody is in both, as group $name demands",
+	ExclusionBroken: "$has a variant of both, $other a treatment of both, although group $name makes them exclude each " +
+		"other",
+	GroupShared: "$is in a treatment of both; they share group $name",
+	SlotShared:  "$is in a treatment of both; they share group $name, and a slot of it",
+	HoldoutShared: "$is in a treatment of both; they share group $name, which keeps the same users out of both and does " +
+		"not separate them",
+	Depends:    "which variant of one a user gets depends on the other: $is in a treatment of both; $effect",
+	SaltShared: "do they share a salt?",
+
+	Warned:       "the run warned: $text",
+	FlagsChanged: "flags changed while the run went on, so some users have the old answer and others the new one: $text",
+	FlagsOld:     "flags changed while the run went on, so all users have the old answer: $text",
+	Resumed:      "the run was resumed $n times",
+	LongSpan:     "between the first answer and the last are $n hours, in which flags may have changed",
+	NobodyAsked:  "nobody was asked about: the input had no users",
+	ConfigsOther: "the run evaluated other flag configurations than $name has now, so the expected shares may not be its " +
+		"own",
+	Repeated: "$rows: each row counts as an independent one, so the true intervals are wider and the true p-values " +
+		"larger",
+	Differing: "$differing",
 }
 
-// with is the sentence of the same data with another code.
-func (s Statement) with(code Code) string {
-	s.Code = code
-	return s.sentence()
+func (s Statement) sentence() string {
+	count := func(singular, plural string) string { return text.CountIs(s.N, s.Unit.Noun(1), singular, plural) }
+	words := map[string]string{
+		"text": s.Text, "name": s.Name, "other": s.Other, "n": strconv.FormatInt(s.N, 10), "count": s.Unit.Count(s.N),
+		"users": s.Unit.Noun(2), "is": count("is", "are"), "has": count("has", "have"),
+		"share": text.Percent(s.Share), "expected": text.Percent(s.Expected),
+		"id": map[string]string{byUserID: " with a user id", byDeviceID: " with a device id"}[s.BucketBy],
+	}
+	if s.NoSplit != nil {
+		words["none"] = noSplitText(s.NoSplit)
+	}
+	if s.Test != nil {
+		words["p"], words["effect"] = s.Test.PText(), effect(s.Test)
+	}
+	if u := s.Users; u != nil {
+		words["kinds"], words["rows"], words["differing"] = KindsText(&u.Users),
+			stats.UsersInRows(u.Distinct, u.InFile, u.Estimated), stats.DifferingText(u.Differing, u.Estimated)
+	}
+	return text.Fill(cmp.Or(sentences[s.Code+Code(s.Against)], sentences[s.Code]), words)
 }
 
 func choose(first bool, a, b string) string {

@@ -1,10 +1,24 @@
 package report
 
 import (
+	"strings"
 	"testing"
 
+	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 )
+
+// TestSentences: each word of each sentence is known.
+func TestSentences(t *testing.T) {
+	for code := range sentences {
+		t.Run(string(code), func(t *testing.T) {
+			s := Statement{Code: code, Test: &stats.Test{}, NoSplit: &engine.NoSplit{}, Users: &Users{}}
+			if got := s.String(); strings.Contains(got, "$") {
+				t.Errorf("%s: %q has a word that is not known", code, got)
+			}
+		})
+	}
+}
 
 func TestNoSplitText(t *testing.T) {
 	half, third := []engine.Weight{{Variant: "a", Share: 0.5}, {Variant: "b", Share: 0.5}},

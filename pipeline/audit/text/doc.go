@@ -9,6 +9,6 @@
 //
 //	Clean, CleanLines, Markdown, Code    what is safe to print
 //	Thousands, Percent, PValue, Count    numbers; Unbroken for pages
-//	List, Shorten, Capitalize            names
+//	List, Shorten, Capitalize, Fill      names, sentences
 //	Printer, Align                       lines, wrapped text and tables of a width
 package text

@@ -2,6 +2,7 @@ package text
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"unicode/utf8"
 )
@@ -21,6 +22,16 @@ func Shorten(s string, most int) string {
 		return s
 	}
 	return string([]rune(s)[:most-1]) + "…"
+}
+
+// Fill puts words into a sentence, each in place of its $name.
+func Fill(sentence string, words map[string]string) string {
+	return os.Expand(sentence, func(name string) string {
+		if word, ok := words[name]; ok {
+			return word
+		}
+		return "$" + name
+	})
 }
 
 // Capitalize begins a sentence with s.
