@@ -24,6 +24,8 @@ type parser struct {
 	in   bytes.Buffer
 	text string
 	v2   bool // see parseV2
+
+	names map[string]bool // of the flags of an answer that has many; empty between answers
 }
 
 func (p *parser) reset(body []byte) error {
@@ -81,9 +83,11 @@ func (p *parser) parseVariants(body []byte, text string, size int) ([]pipeline.V
 		return nil, syntaxError(err)
 	}
 	p.text = text
-	defer func() { p.text = "" }()
+	defer func() {
+		p.text = ""
+		clear(p.names) // they are parts of the text
+	}()
 	variants := make([]pipeline.Variant, 0, size)
-	var names map[string]bool // of the flags, once there are many
 	for p.dec.PeekKind() == '"' {
 		flag, ok, err := p.readString()
 		switch {
@@ -92,17 +96,20 @@ func (p *parser) parseVariants(body []byte, text string, size int) ([]pipeline.V
 		case !ok:
 			return nil, errors.New("a flag's name is not valid text")
 		}
-		if names == nil && len(variants) == 32 {
-			names = make(map[string]bool)
+		many := len(variants) >= 32
+		if len(variants) == 32 {
+			if p.names == nil {
+				p.names = make(map[string]bool)
+			}
 			for i := range variants {
-				names[variants[i].FlagKey] = true
+				p.names[variants[i].FlagKey] = true
 			}
 		}
-		if names[flag] || names == nil && containsFlag(variants, flag) {
+		if many && p.names[flag] || !many && containsFlag(variants, flag) {
 			return nil, errors.New("a flag is duplicated")
 		}
-		if names != nil {
-			names[flag] = true
+		if many {
+			p.names[flag] = true
 		}
 		variants = append(variants, pipeline.Variant{FlagKey: flag})
 		if err := p.parseVariant(&variants[len(variants)-1]); err != nil {

@@ -151,6 +151,20 @@ func TestAnswerWithManyFlags(t *testing.T) {
 			}
 		})
 	}
+	// A parser that has read an answer, or a part of one, reads the next: it remembers no flag, and makes no new table.
+	var p parser
+	body, half := []byte(text), text[:len(text)/2]
+	if _, err := p.parseVariants([]byte(half), half, 1000); err == nil {
+		t.Errorf("half of an answer, and no error")
+	}
+	allocated := testing.AllocsPerRun(5, func() {
+		if _, err := p.parseVariants(body, text, 1000); err != nil {
+			t.Errorf("an answer after another one: %v", err)
+		}
+	})
+	if allocated > 2 {
+		t.Errorf("an answer allocates %v times, want only its variants", allocated)
+	}
 }
 
 func TestFlagsMustBeAnArray(t *testing.T) {
