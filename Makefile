@@ -1,6 +1,7 @@
 # `make` alone lists the targets.
 .DEFAULT_GOAL := help
 NODE_MODULES := testdata/node/node_modules/.package-lock.json
+AZURITE := testdata/stores/node_modules/.package-lock.json
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 RACE ?= -race
 TEST_TIMEOUT ?= 6h
@@ -57,9 +58,13 @@ browser: ## look at the report's page with headless Chromium (Debian's package, 
 	testdata/browser/install.sh
 	go build ./cmd/... && go test -count=1 -timeout $(TEST_TIMEOUT) -tags browser ./testdata/browser
 
+$(AZURITE): testdata/stores/package-lock.json
+	npm ci --prefix testdata/stores --no-audit --no-fund --loglevel=error
+	@touch $@
+
 # The servers are a Go module of their own, so that go.mod does not grow by them.
-storage: ## object stores: conformance, and the command, with versitygw (S3)
-	cd testdata/stores && go build -o bin/ github.com/versity/versitygw/cmd/versitygw
+storage: $(AZURITE) ## object stores: conformance, and the command, with versitygw, fake-gcs-server and Azurite
+	cd testdata/stores && go build -o bin/ github.com/versity/versitygw/cmd/versitygw ./gcs
 	go build ./cmd/... && go test -count=1 -timeout $(TEST_TIMEOUT) -tags storage ./testdata/storage
 
 ops: ## PostgreSQL runs what load prints, and promtool checks metrics and alerts (Debian's packages, installed where they are missing)
@@ -85,4 +90,4 @@ golden: ## write the golden files anew; look at the diff
 	go test ./pipeline/audit/report ./pipeline/audit/check ./pipeline/audit/diff ./pipeline/audit/page -update
 
 clean: ## remove what the other targets made
-	rm -rf out bin testdata/node/node_modules testdata/stores/bin
+	rm -rf out bin testdata/node/node_modules testdata/stores/bin testdata/stores/node_modules

@@ -17,7 +17,7 @@
 //	pipeline/engine       evaluates flag configurations in this process: snapshot, explain, flags, report, diff, serve
 //	pipeline/cohort       knows who the members of cohorts are, from files: snapshot, explain, serve, report, check, diff
 //	pipeline/evalserver   stands in for Amplitude, over the engine: serve, --server embedded, and the tests
-//	pipeline/blob         reads and writes files in buckets, and locally; s3 is the driver of S3: snapshot
+//	pipeline/blob         reads and writes files in buckets, and locally; s3, gcs and azure are drivers: snapshot
 //	pipeline/journal      keeps the results of a run until they are published: snapshot, clean
 //	pipeline/durable      makes files that survive a crash, and locks: every command that writes a file
 //	pipeline/parquetfile  opens Parquet files, which it does not trust: every command that reads one

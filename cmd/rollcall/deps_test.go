@@ -36,6 +36,8 @@ func TestDependencyRule(t *testing.T) {
 		"pipeline/audit/stats":  {"pipeline/audit/text"},
 		"pipeline/audit/text":   {},
 		"pipeline/blob":         {"pipeline", "pipeline/durable"},
+		"pipeline/blob/azure":   {"pipeline", "pipeline/blob"},
+		"pipeline/blob/gcs":     {"pipeline", "pipeline/blob"},
 		"pipeline/blob/s3":      {"pipeline", "pipeline/blob"},
 		"pipeline/cohort":       {"pipeline", "pipeline/parquetfile", "sources"},
 		"pipeline/durable":      {"pipeline"},

@@ -81,7 +81,7 @@ func checkPathName(what, path string, written bool) error {
 		case strings.HasPrefix(strings.ToLower(scheme[1]), "http"):
 			hint = "download it first: curl -fO '" + path + "'"
 		}
-		only := "rollcall reads local files, and snapshot's INPUT from s3:// too"
+		only := "rollcall reads local files, and snapshot's INPUT from s3://, gs:// and az:// too"
 		if written {
 			only = "rollcall writes local files only"
 		}

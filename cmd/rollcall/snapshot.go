@@ -36,7 +36,7 @@ func snapshotCommand(env *env, con *console) *cobra.Command {
 		Short: "Ask for every user of a file, and write the assignments down",
 		Long: `snapshot reads users from INPUT (a path, a glob, s3://..., or - for standard
 input), asks which variants each of them gets, and writes assignments and error
-records. ` + "`rollcall help stores`" + ` has more on s3://.
+records. ` + "`rollcall help stores`" + ` has more on s3://, gs:// and az://.
 Columns named user_id, device_id, country, platform, version, user_properties.X,
 groups.T, context, ... are sent as that; all others are not sent.`,
 		Example: `  rollcall snapshot users.csv --out assignments.parquet

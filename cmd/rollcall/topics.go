@@ -74,8 +74,9 @@ Hidden files beside the first OUT, which the end of the run removes:
 rollcall clean removes what runs have left that nobody resumed.`,
 	}, {
 		Use: "stores", Short: "Inputs in object stores, and where credentials come from",
-		Long: `INPUT of snapshot can be in an object store: s3://BUCKET/KEY. Globs work as for
-files, and ** stands for any directories: 's3://b/users/**/*.parquet'.
+		Long: `INPUT of snapshot can be in an object store: s3://BUCKET/KEY, gs://BUCKET/OBJECT,
+az://CONTAINER/BLOB. Globs work as for files, and ** stands for any directories:
+'s3://b/users/**/*.parquet'.
 A directory of Parquet files is read as one table, with its partitions.
 Outputs are local files: copy them when the run has ended with 0.
 
@@ -95,7 +96,21 @@ A profile that assumes a role by role_arn is not read; this makes it work:
 AWS_REGION is the region; without it, the bucket is asked.
 AWS_ENDPOINT_URL, or AWS_ENDPOINT_URL_S3, is the server, where it is not
 Amazon's: MinIO, Ceph, R2 and others.
-Needed: s3:GetObject, and s3:ListBucket for globs and directories.`,
+Needed: s3:GetObject, and s3:ListBucket for globs and directories.
+
+gs:// takes them from the first of these that is there:
+  GOOGLE_APPLICATION_CREDENTIALS, a file: a service account's key, or workload
+    identity federation
+  gcloud auth application-default login
+  the metadata server: GKE workload identity, Cloud Run, Compute Engine
+STORAGE_EMULATOR_HOST is an emulator, which gets no credentials.
+
+az:// takes them from the first of these that is set:
+  AZURE_STORAGE_CONNECTION_STRING
+  AZURE_STORAGE_ACCOUNT, the name of the account, with
+    AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN, or else
+    AZURE_TENANT_ID, AZURE_CLIENT_ID and a secret or certificate, AKS workload
+    identity, the managed identity, az login, azd auth login`,
 	}}
 }
 

@@ -20,7 +20,7 @@
 // process may replace the file in between.
 //
 // An upload that was neither committed nor aborted takes space that is paid for. [Bucket.Pending] finds those that the
-// store lists.
+// store lists: S3 and Local.
 //
 // # What each driver relies on
 //
@@ -29,6 +29,17 @@
 // ("Conditional writes", S3 user guide, since November 2024; MinIO, R2, versitygw too). ListParts makes an upload
 // resumable, ListMultipartUploads makes it findable. Metadata with a random mark tells whether an object is the one
 // whose commit got no answer. Two versions with the same bytes may share an ETag, which does not matter to readers.
+//
+// Google (package gcs): the generation is the version. A read names it, and is answered 404 once it is not stored any
+// more; in a bucket that keeps old versions it goes on, which gives the same bytes. A resumable session is invisible until
+// its last bytes arrive, and its ifGenerationMatch, given at the start, is checked then (JSON API, "Resumable uploads",
+// "Request preconditions"). So one part is held back until Commit. A session says how much of it is stored, which
+// makes it resumable; the API does not list sessions, which end after a week.
+//
+// Azure (package azure): the ETag is the version, and reads have If-Match. Blocks are invisible until Put Block List,
+// which honours If-None-Match: * and If-Match (Blob service REST API, "Put Block", "Specifying conditional headers").
+// All uploads of one blob share its uncommitted blocks: ids with a random mark tell them apart, and a commit discards
+// those of the others. They cannot be discarded otherwise; the service does it after a week.
 //
 // Local: the device, inode, size and modification time are the version. Uploads are the hidden files of package
 // durable, which publishes them with renameat2(RENAME_NOREPLACE) where the system has it. They cannot be resumed.

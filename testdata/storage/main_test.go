@@ -102,6 +102,27 @@ func newServer(network, address string) *server {
 	return s
 }
 
+// startOnSocket starts a server on a Unix socket, which no other process can take, behind a proxy. cmd makes its command.
+func startOnSocket(t *testing.T, cmd func(socket string) *exec.Cmd) *server {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "s") // the name of a socket has at most 107 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "socket")
+	start(t, cmd(socket), func(string) bool {
+		conn, err := net.Dial("unix", socket)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
+	s := newServer("unix", socket)
+	t.Cleanup(s.Close)
+	return s
+}
+
 // reset ends the connection without an answer.
 func reset(w http.ResponseWriter, _ *http.Request) {
 	conn, _, err := http.NewResponseController(w).Hijack()

@@ -4,7 +4,6 @@ package storage
 
 import (
 	"crypto/rand"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,29 +28,17 @@ const (
 func startS3(t *testing.T) *server {
 	t.Helper()
 	dir := t.TempDir()
-	short, err := os.MkdirTemp("", "s3") // the name of a socket has at most 107 bytes
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(short) })
-	socket := filepath.Join(short, "socket")
 	for _, name := range []string{"data", "meta"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command(filepath.Join(bin, "versitygw"), "--port", socket, "--quiet", "posix",
-		"--sidecar", filepath.Join(dir, "meta"), filepath.Join(dir, "data"))
-	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+accessKey, "ROOT_SECRET_KEY="+secretKey)
-	start(t, cmd, func(string) bool {
-		conn, err := net.Dial("unix", socket)
-		if err == nil {
-			conn.Close()
-		}
-		return err == nil
+	s := startOnSocket(t, func(socket string) *exec.Cmd {
+		cmd := exec.Command(filepath.Join(bin, "versitygw"), "--port", socket, "--quiet", "posix",
+			"--sidecar", filepath.Join(dir, "meta"), filepath.Join(dir, "data"))
+		cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+accessKey, "ROOT_SECRET_KEY="+secretKey)
+		return cmd
 	})
-	s := newServer("unix", socket)
-	t.Cleanup(s.Close)
 	client, err := minio.New(strings.TrimPrefix(s.URL, "http://"), &minio.Options{Region: "us-east-1",
 		Creds: credentials.NewStaticV4(accessKey, secretKey, "")})
 	if err == nil {
