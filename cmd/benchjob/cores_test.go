@@ -3,6 +3,9 @@
 package main
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -78,5 +81,26 @@ Duration: 1s, Total samples = 1.05s (105%)
 	}
 	if _, err := countGoroutines(strings.NewReader(`{"a":`)); err == nil {
 		t.Error("a file of goroutines that is cut: no error")
+	}
+}
+
+// The command can be built with the profile that it does not have itself, and leaves what readShares reads.
+func TestBuildProfiled(t *testing.T) {
+	t.Chdir("../..")
+	b := bench{dir: t.TempDir()}
+	binary, err := b.buildProfiled(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	profile := filepath.Join(b.dir, "profile")
+	cmd := exec.CommandContext(t.Context(), binary, "version")
+	cmd.Env = cleanEnv("BENCHJOB_PROFILE=" + profile)
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "rollcall ") {
+		t.Fatalf("rollcall version: %v\n%s", err, out)
+	}
+	for _, path := range []string{profile, profile + ".json"} {
+		if _, err := os.Stat(path); err != nil {
+			t.Errorf("nothing was profiled: %v", err)
+		}
 	}
 }
