@@ -283,6 +283,9 @@ func newTransport(to *url.URL, concurrency int) (*http.Transport, error) {
 			// a tenth of a request's CPU. It also keeps the key out of it.
 			MaxEncoderHeaderTableSize: 1},
 	}
+	if to.Scheme == "https" {
+		t.DialContext = dialJoined
+	}
 	if proxy != nil {
 		t.Proxy = http.ProxyURL(proxy)
 		t.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
