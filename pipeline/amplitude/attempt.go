@@ -96,6 +96,8 @@ type wire struct {
 	req    *http.Request
 	conn   *conn // its own connection; nil: the transport's
 
+	before, after []byte // what writeRequest writes around the query
+
 	conns, wrote atomic.Int32 // connections that net/http got for this request, and requests that it wrote
 }
 

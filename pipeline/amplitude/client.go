@@ -62,7 +62,7 @@ type Client struct {
 	flagList    []byte // the parameter, ready to be appended
 	flagCount   int
 	method      Method
-	nonce       string
+	nonce       string // escaped
 	cache       bool
 	now         func() time.Time // dates answers, and nothing else
 	timeout     time.Duration
@@ -184,7 +184,7 @@ func New(cfg Config) (*Client, error) {
 		cfg.Now = time.Now
 	}
 	c := &Client{
-		flagList: appendFlags(nil, param, cfg.FlagKeys), flagCount: len(cfg.FlagKeys), method: cfg.Method, nonce: cfg.Nonce,
+		flagList: appendFlags(nil, param, cfg.FlagKeys), flagCount: len(cfg.FlagKeys), method: cfg.Method,
 		cache: cfg.Cache,
 		now:   cfg.Now, timeout: cfg.Timeout, maxAttempts: cfg.MaxAttempts, transport: cfg.RoundTripper,
 		limiter: newLimiter(cmp.Or(cfg.StartRate, cfg.Rate), cfg.Rate, cfg.Burst), firstRest: firstRest,
@@ -194,6 +194,7 @@ func New(cfg Config) (*Client, error) {
 		free:    make(chan *attempt, cfg.Concurrency),
 	}
 	c.circuit.limiter = c.limiter
+	c.SetNonce(cfg.Nonce)
 	keyless := newHeader(cfg.UserAgent)
 	keyed := newHeader(cfg.UserAgent)
 	if !cfg.Key.IsZero() {
@@ -344,7 +345,7 @@ func (c *Client) Evaluate(ctx context.Context, u *pipeline.User) (pipeline.Answe
 }
 
 // SetNonce replaces [Config.Nonce]. Nothing may have been asked yet.
-func (c *Client) SetNonce(nonce string) { c.nonce = nonce }
+func (c *Client) SetNonce(nonce string) { c.nonce = string(appendEscaped(nil, nonce)) }
 
 // Stop ends all sending and returns the number of requests in flight. Their users are still answered; for the others
 // Evaluate returns [pipeline.ErrStopped].

@@ -20,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
@@ -357,6 +359,68 @@ func TestServerThatAnswersTwice(t *testing.T) {
 		}
 		wg.Wait()
 	})
+}
+
+// TestWriteRequest: a wire writes what http.Request.Write writes.
+func TestWriteRequest(t *testing.T) {
+	key, err := NewKey(canary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, base := range []string{"http://127.0.0.1", "http://[::1]:8080/pre%2Ffix"} {
+		for _, distrusted := range []bool{false, true} {
+			c := newClient(t, Config{BaseURL: base, Key: key, FlagKeys: []string{"f"}, UserAgent: "rollcall/1"})
+			c.distrusted.Store(distrusted)
+			for _, call := range []*call{&c.vardata, &c.post, &c.status} {
+				t.Run(fmt.Sprintf("%s %s, distrusted: %v", call.method, call.text, distrusted), func(t *testing.T) {
+					w := c.newWire(t.Context(), call)
+					defer w.cancel(nil)
+					for _, query := range []string{"", "user_id=a%20b&flag_keys=f", "user_id=c", ""} {
+						w.url.RawQuery = query
+						body := func() {
+							if call == &c.post {
+								w.req.Body, w.req.ContentLength = io.NopCloser(strings.NewReader(`{"a":1}`)), 7
+							}
+						}
+						var got, want bytes.Buffer
+						body()
+						if err := w.req.WithContext(t.Context()).Write(&want); err != nil {
+							t.Fatal(err)
+						}
+						body()
+						before := c.Stats().Requests
+						if err := w.writeRequest(bufio.NewWriter(&got)); err != nil {
+							t.Fatal(err)
+						}
+						if diff := cmp.Diff(want.String(), got.String()); diff != "" {
+							t.Errorf("query %q (-want +got):\n%s", query, diff)
+						}
+						if n := c.Stats().Requests - before; n != 1 {
+							t.Errorf("query %q: counted %d requests, want 1", query, n)
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestNonceIsEscaped: the id of a run that goes on comes from a file.
+func TestNonceIsEscaped(t *testing.T) {
+	const nonce = "a b\r\nX-Amp-Exp-Track: &c"
+	var got string
+	base := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+		got = r.URL.Query().Get("nonce")
+		_, _ = io.WriteString(w, "{}")
+	})
+	c := newClient(t, Config{BaseURL: base})
+	c.SetNonce(nonce)
+	if _, err := c.Evaluate(t.Context(), &pipeline.User{UserID: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	if got != nonce {
+		t.Errorf("the server was sent the nonce %q, want %q", got, nonce)
+	}
 }
 
 // lateReader is a connection whose reader does not get to what comes after the first answer until the second request
