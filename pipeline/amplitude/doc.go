@@ -11,7 +11,7 @@
 //  3. One request goes out (attempt.go): straight to the RoundTripper, so no redirect is followed, and net/http's
 //     own second try on another connection is stopped before it writes. The limiter counts every request that is sent.
 //     Over HTTP/1.1, with or without TLS, each wire has its own connection (direct.go), at two thirds of the CPU.
-//     HTTP/2 and proxies are net/http's.
+//     HTTP/2 and proxies are net/http's, over connections that join what is written (joined.go).
 //  4. The answer is read within bounds of bytes and time and parsed strictly (answer.go). With [Config.Cache], what it
 //     says of caches is kept (cache.go).
 //  5. Any other result is passed to a pure function, decide (decide.go), which returns what to do: try again, pause for
