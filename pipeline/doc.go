@@ -35,14 +35,16 @@
 //
 //  1. The reader, one goroutine, takes a free place in the window, fills it with a batch of rows, puts it
 //     into the ordered queue, and then hands it to the workers. While the window is full it reads nothing.
-//  2. The workers, N goroutines, evaluate the users of a batch and flatten the answers into assignments.
-//  3. The emitter, one goroutine, takes the places in order, waits for each, writes its outcomes to the sink and
-//     frees it.
+//  2. The workers, N goroutines, evaluate the users of a batch and flatten the answers into assignments. If batches have
+//     several rows and the sink is an [Encoder], they also have it encode the outcomes.
+//  3. The emitter, one goroutine, takes the places in order, waits for each, writes its outcomes, or what was encoded
+//     of them, to the sink and frees it.
 //
 // # Guarantees
 //
 //   - Order: the sink sees one outcome for each row, in input order, from one goroutine. The same input
-//     gives the same calls with 1 worker and with 64.
+//     gives the same calls with 1 worker and with 64. What is encoded is written in that order, too, and what is not to
+//     be written is dropped, so the outputs are the same bytes.
 //   - Bounds: at most Workers evaluations run at once. At most Window rows are in memory, or fewer if they
 //     take more than WindowBytes. Answers on their way and answers that wait to be written take about AnswerBytes at
 //     most; where they are so large that not all workers can have one, fewer evaluations run at once. The oldest row
@@ -60,7 +62,8 @@
 //
 // # Who may call what
 //
-// The source is used by the reader alone, the sink by the emitter alone, the evaluator by all workers at once.
+// The source is used by the reader alone, the sink by the emitter alone, but for [Encoder].Encode, and that and the
+// evaluator by all workers at once.
 //
 // The package imports nothing else of this module; sources, sinks and evaluators import it.
 package pipeline

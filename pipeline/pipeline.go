@@ -51,6 +51,7 @@ type batch struct {
 	stopped  bool      // the rows after outcomes were not evaluated: see Pipeline.Stop
 	bytes    int64     // its share of WindowBytes
 	answers  int64     // its share of AnswerBytes
+	encoded  Encoded   // of outcomes, if the sink is an Encoder
 	done     chan struct{}
 }
 
@@ -76,6 +77,11 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 	answers := newBudget(cmp.Or(max(p.AnswerBytes, 0), math.MaxInt64))
 	// What a free place keeps is not counted, so that it must be little.
 	keep := min(maxBatchBytes, limit/int64(places))
+
+	encoder, _ := p.Sink.(Encoder)
+	if size == 1 {
+		encoder = nil // there is nothing to gain, and each row passes through all of the sink before the next
+	}
 
 	var stats Stats
 	var sourceErr error          // read after g.Wait
@@ -118,6 +124,9 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 					return err
 				}
 				answers.correct(b)
+				if encoder != nil {
+					b.encoded = encoder.Encode(b.outcomes)
+				}
 				b.done <- struct{}{}
 			}
 		})
@@ -131,16 +140,26 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
-			for i := range b.outcomes {
-				if missing {
-					break
-				}
+			if missing {
+				b.outcomes = b.outcomes[:0]
+			}
+			if encoder != nil && len(b.outcomes) > 0 {
 				if err := context.Cause(ctx); err != nil {
 					return err
 				}
-				o := &b.outcomes[i]
-				if err := p.Sink.Write(o); err != nil {
+				if err := b.encoded.Write(b.outcomes); err != nil {
 					return err
+				}
+			}
+			for i := range b.outcomes {
+				o := &b.outcomes[i]
+				if encoder == nil {
+					if err := context.Cause(ctx); err != nil {
+						return err
+					}
+					if err := p.Sink.Write(o); err != nil {
+						return err
+					}
 				}
 				if o.Err != nil {
 					stats.Failed++
@@ -148,6 +167,7 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 					stats.Answered++
 				}
 			}
+			b.encoded = nil
 			if b.stopped && !missing {
 				missing = true
 				close(ended)

@@ -118,3 +118,41 @@ type Sink interface {
 	Write(o *Outcome) error
 	Close() error
 }
+
+// Encoder is a sink that does most of the work for an outcome before its turn: the workers call Encode with the
+// outcomes of successive rows, many at once and in any order, and the emitter calls Write of what Encode returned, in
+// input order. What comes of it must be the same as with [Sink] Write, however the rows are divided among the calls.
+type Encoder interface {
+	Sink
+
+	// Encode prepares the outcomes to be written. It is safe for concurrent use, also with Write, and does not retain
+	// anything in them except strings. What it returns may be dropped.
+	Encode(outcomes []Outcome) Encoded
+}
+
+// Encoded is a sink's preparation of some outcomes.
+type Encoded interface {
+	// Write writes the outcomes, which are the same as those that Encode was called with. It is called at most once,
+	// from the goroutine that calls the sink's Write, and returns an error as that does.
+	Write(outcomes []Outcome) error
+}
+
+// Encode returns the sink's preparation of the outcomes. For a sink that is not an [Encoder] there is none: they are
+// written one by one.
+func Encode(sink Sink, outcomes []Outcome) Encoded {
+	if e, ok := sink.(Encoder); ok {
+		return e.Encode(outcomes)
+	}
+	return oneByOne{sink}
+}
+
+type oneByOne struct{ sink Sink }
+
+func (e oneByOne) Write(outcomes []Outcome) error {
+	for i := range outcomes {
+		if err := e.sink.Write(&outcomes[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -73,7 +73,7 @@ func CreateErrors(path string, spec Spec) (*Output, error) {
 }
 
 // NewStream returns an output that writes assignments to w, in a format as [Format] names it. It does not close w, and
-// its Discard does nothing.
+// its Discard only ends what it began.
 func NewStream(w io.Writer, format string, spec Spec) (*Output, error) {
 	f, err := Format("." + strings.TrimPrefix(format, "."))
 	if err != nil || strings.ContainsAny(format, `/\`) {
@@ -83,44 +83,40 @@ func NewStream(w io.Writer, format string, spec Spec) (*Output, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := newOutput("standard output", f, table)
-	return o, o.startEncoder(w, &spec)
+	return newOutput(w, Info{Path: "standard output", Format: f}, table, &spec)
 }
 
-// encoder writes the rows of a table in one format.
-type encoder interface {
-	writeBlock(b *block) error
-
-	// finish writes the rest of the file. It does not close the underlying writer.
-	finish() error
-}
-
-// newEncoder holds the one switch over the formats. The closer is nil, or ends the compressed stream.
-func newEncoder(w io.Writer, format string, columns []column, spec *Spec) (encoder, io.Closer, error) {
-	base, compression, _ := strings.Cut(format, ".")
-	var closer io.Closer
+// setFormat holds the one switch over the formats.
+func (o *Output) setFormat(spec *Spec) (err error) {
+	base, compression, _ := strings.Cut(o.info.Format, ".")
+	var compressor io.WriteCloser
 	switch compression {
 	case "gz":
-		z := gzip.NewWriter(w)
-		w, closer = z, z
+		compressor = gzip.NewWriter(o.tail)
 	case "zst":
 		// Without concurrency the bytes are the same, and a discarded output leaves no goroutine running.
-		z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1))
-		if err != nil {
-			return nil, nil, err
+		if compressor, err = zstd.NewWriter(o.tail, zstd.WithEncoderConcurrency(1)); err != nil {
+			return err
 		}
-		w, closer = z, z
 	}
+	if compressor != nil {
+		o.compressor, o.compressing = compressor, &stage{work: func(it item) {
+			_, _ = compressor.Write(it.data) // an error is the tail's, or comes again from Close
+			o.buffers.put(it.data)
+		}}
+	}
+	columns := o.table.columns
 	switch base {
 	case "csv":
-		return newCSV(w, columns, ',', spec.EscapeFormulas), closer, nil
+		o.newFormat = func() format { return newCSV(columns, ',', spec.EscapeFormulas) }
 	case "tsv":
-		return newCSV(w, columns, '\t', spec.EscapeFormulas), closer, nil
+		o.newFormat = func() format { return newCSV(columns, '\t', spec.EscapeFormulas) }
 	case "jsonl":
-		return newJSONL(w, columns), closer, nil
+		o.newFormat = func() format { return newJSONL(columns) }
 	case "parquet":
-		e, err := newParquet(w, columns, spec)
-		return e, closer, err
+		o.newFormat = func() format { return newParquetRows(columns) }
+		o.parquet, err = newParquet(o.tail, &o.buffers, columns, spec)
+		return err
 	}
-	return nil, nil, unknownFormatError(format)
+	return nil
 }

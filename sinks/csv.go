@@ -1,7 +1,6 @@
 package sinks
 
 import (
-	"io"
 	"math"
 	"strconv"
 	"strings"
@@ -19,22 +18,28 @@ type csvEncoder struct {
 	escape  bool      // put a ' before formulas
 }
 
-func newCSV(w io.Writer, columns []column, comma byte, escape bool) *csvEncoder {
+func newCSV(columns []column, comma byte, escape bool) *csvEncoder {
 	e := &csvEncoder{
-		lines: newLines(w, columns, "\n"), columns: columns, comma: comma, escape: escape,
+		lines: newLines(columns, "\n"), columns: columns, comma: comma, escape: escape,
 	}
 	for _, c := range []byte{comma, '"', '\r', '\n'} {
 		e.special[c] = true
 	}
 	e.formatCell = e.appendCell
-	for i, c := range columns {
-		if i > 0 {
-			e.buf = append(e.buf, comma)
-		}
-		e.buf = e.appendName(e.buf, c.name)
-	}
-	e.buf = append(e.buf, '\n')
 	return e
+}
+
+// writeHeader adds the line of the columns' names.
+func (e *csvEncoder) writeHeader(p *piece) {
+	e.warnings = 0
+	for i, c := range e.columns {
+		if i > 0 {
+			p.text = append(p.text, e.comma)
+		}
+		p.text = e.appendName(p.text, c.name)
+	}
+	p.text = append(p.text, '\n')
+	p.warnings += e.warnings
 }
 
 // appendName appends a column's name, always in quotes, which RFC 4180 allows. They show readers that guess the dialect
@@ -44,8 +49,6 @@ func newCSV(w io.Writer, columns []column, comma byte, escape bool) *csvEncoder 
 func (e *csvEncoder) appendName(dst []byte, name string) []byte {
 	return e.appendQuoted(dst, e.escapeFormula(name))
 }
-
-func (e *csvEncoder) finish() error { return e.flush() }
 
 // appendCell appends a cell and the comma before it.
 func (e *csvEncoder) appendCell(dst []byte, column int, c *cell) []byte {

@@ -5,13 +5,25 @@
 //
 //   - A table (table.go, layout.go, errors.go) knows the columns of a layout and turns an outcome into a block of
 //     rows. The long layout, the wide layout and the error records are tables. A new layout is a new table.
-//   - An encoder (csv.go, jsonl.go, parquet.go) writes blocks in one format. A new format is a new encoder and a case
-//     of the one format switch, in create.go.
+//   - A format (csv.go, jsonl.go, parquetdata.go) encodes blocks. A new format is a new one of these and a case of the
+//     one format switch, in create.go.
 //
 // A block is made for speed. What the rows of a user share (ids, times, carried columns) is in it once. What varies
 // (flag, variant, payload, …) is a tuple. A run has few different tuples, so encoders keep what they encoded for each
 // (tuples.go). A row of a text format is then two or three copies (lines.go); in Parquet it is a run, or the index of a
 // dictionary entry, in each column (parquetcolumn.go), and the pages are written here, not by arrow (parquetpage.go).
+//
+// # Goroutines
+//
+// An Output takes outcomes one by one with Write, or has many goroutines encode some each ([Output.Encode]) and takes
+// the pieces in order (piece.go). Both are the same encoding, so however outcomes are divided the file is the same.
+// The goroutine that writes only passes pieces on:
+//
+//	text        pieces of lines ─▶ compressor ─▶ SHA-256 ─▶ file, a goroutine each (stage.go)
+//	Parquet     pieces of rows ─▶ columns, divided among goroutines (parquet.go) ─▶ SHA-256 ─▶ file
+//
+// They begin with the first piece, and have ended when Close or Discard returns. What waits between them is bounded. An
+// error of the file is returned by a later Write, or by Close.
 //
 // # Life cycle
 //

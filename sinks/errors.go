@@ -7,7 +7,6 @@ import (
 // newErrorTable returns the layout of the error records: a row for each failed user. Each holds the original row as
 // JSON, so that the file is itself an input, and the run's id, so that a retry knows which run it completes.
 func newErrorTable(runID string) *table {
-	one := newEmptyTuple()
 	return &table{
 		columns: []column{
 			{name: "row_number", typ: pipeline.TypeInt, required: true},
@@ -26,7 +25,7 @@ func newErrorTable(runID string) *table {
 			if o.Err == nil {
 				return nil
 			}
-			b.rows = append(b.rows, one)
+			b.rows = append(b.rows, &b.only)
 			row := b.shared
 			row[0].num = o.Row.Number
 			row[1] = newOptionalText(o.Row.User.UserID)

@@ -1,7 +1,6 @@
 package sinks
 
 import (
-	"io"
 	"strconv"
 	"strings"
 
@@ -15,8 +14,8 @@ type jsonlEncoder struct {
 	keys    [][]byte // the text before each value: `{"row_number":`, `,"user_id":`, …
 }
 
-func newJSONL(w io.Writer, columns []column) *jsonlEncoder {
-	e := &jsonlEncoder{lines: newLines(w, columns, "}\n"), columns: columns}
+func newJSONL(columns []column) *jsonlEncoder {
+	e := &jsonlEncoder{lines: newLines(columns, "}\n"), columns: columns}
 	e.formatCell = e.appendCell
 	for i, c := range columns {
 		key := []byte{','}
@@ -27,8 +26,6 @@ func newJSONL(w io.Writer, columns []column) *jsonlEncoder {
 	}
 	return e
 }
-
-func (e *jsonlEncoder) finish() error { return e.flush() }
 
 // appendCell appends a cell and the key before it.
 func (e *jsonlEncoder) appendCell(dst []byte, column int, c *cell) []byte {

@@ -133,7 +133,6 @@ func (s *Spec) newLongTable() *table {
 	carry := len(columns)
 	columns = append(columns, s.carriedColumns()...)
 
-	tuples := newTupleCache(s.Include)
 	return &table{columns, func(o *pipeline.Outcome, b *block) error {
 		b.rows = b.rows[:0]
 		if o.Err != nil || len(o.Assignments) == 0 {
@@ -143,7 +142,10 @@ func (s *Spec) newLongTable() *table {
 		b.shared[userID] = newOptionalText(o.Row.User.UserID)
 		b.shared[deviceID] = newOptionalText(o.Row.User.DeviceID)
 		b.shared[evaluatedAt].num = o.At.UnixMilli()
-		b.rows = tuples.appendTuples(b.rows, o.Assignments)
+		if b.tuples == nil {
+			b.tuples = newTupleCache(s.Include)
+		}
+		b.rows = b.tuples.appendTuples(b.rows, o.Assignments)
 		fillCache(b.shared[cache:carry], &o.Cache)
 		return fillCarried(b.shared[carry:], s.Carry, &o.Row)
 	}}
@@ -174,13 +176,12 @@ func (s *Spec) newWideTable() (*table, error) {
 	carry := len(columns)
 	columns = append(columns, s.carriedColumns()...)
 
-	one := newEmptyTuple()
 	return &table{columns, func(o *pipeline.Outcome, b *block) error {
 		b.rows = b.rows[:0]
 		if o.Err != nil {
 			return nil
 		}
-		b.rows = append(b.rows, one)
+		b.rows = append(b.rows, &b.only)
 		b.shared[rowNumber].num = o.Row.Number
 		b.shared[userID] = newOptionalText(o.Row.User.UserID)
 		b.shared[deviceID] = newOptionalText(o.Row.User.DeviceID)

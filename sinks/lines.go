@@ -1,28 +1,20 @@
 package sinks
 
-import (
-	"io"
-	"time"
-)
+import "time"
 
-// textBuffer is how many bytes a text encoder collects before it writes them. With 64 KiB a row of JSONL takes a tenth
-// more CPU time; more than 512 KiB saves nothing.
-const textBuffer = 512 << 10
-
-// lines writes the rows of the text formats, one line each, with the cells in the order of the columns. It formats what
-// rows share once per block, and what varies once per kept tuple, so writing a row is mostly two or three copies.
+// lines encodes the rows of the text formats, one line each, with the cells in the order of the columns. It formats what
+// rows share once per block, and what varies once per kept tuple, so a row is mostly two or three copies.
 type lines struct {
-	w        io.Writer
 	segments []segment
 	end      string // of a line
 
 	// formatCell appends the cell of a column, and the separator or key before it.
 	formatCell func(dst []byte, column int, c *cell) []byte
 
-	// noted counts cells, written or about to be, that there is something to say about: in CSV those that a spreadsheet
-	// would run, in JSONL those with half of a surrogate pair. cell counts them.
+	// warnings counts the cells that formatCell has formatted and there is something to say about: in CSV those that a
+	// spreadsheet would run, in JSONL those with half of a surrogate pair.
 	warnings int64
-	buf      []byte
+	shared   int64 // of these, the ones that every row of the block has
 	clock    clock
 }
 
@@ -35,8 +27,8 @@ type segment struct {
 	shared   []byte // if it does not vary: its text in this block
 }
 
-func newLines(w io.Writer, columns []column, end string) *lines {
-	l := &lines{w: w, end: end}
+func newLines(columns []column, end string) *lines {
+	l := &lines{end: end}
 	cells := 0
 	for i, c := range columns {
 		last := len(l.segments) - 1
@@ -53,20 +45,24 @@ func newLines(w io.Writer, columns []column, end string) *lines {
 	return l
 }
 
-func (l *lines) writeBlock(b *block) error {
-	before := l.warnings
+func (l *lines) begin(b *block) {
+	l.warnings = 0
 	for i := range l.segments {
 		if s := &l.segments[i]; !s.varies {
 			s.shared = l.appendSegment(s.shared[:0], s, b.shared[s.from:s.to])
 		}
 	}
-	l.warnings = before + (l.warnings-before)*int64(len(b.rows))
-	buf := l.buf
-	for _, t := range b.rows {
+	l.shared = l.warnings
+}
+
+func (l *lines) appendRows(p *piece, b *block, from, limit int) int {
+	buf := p.text
+	for ; from < len(b.rows) && len(buf) < limit; from++ {
+		t := b.rows[from]
 		if t.texts == nil || !t.kept {
 			l.formatTuple(t)
 		}
-		l.warnings += t.warnings
+		p.warnings += l.shared + t.warnings
 		texts := t.texts
 		for i := range l.segments {
 			if s := &l.segments[i]; s.varies {
@@ -76,16 +72,9 @@ func (l *lines) writeBlock(b *block) error {
 				buf = append(buf, s.shared...)
 			}
 		}
-		if len(buf) >= textBuffer {
-			l.buf = buf
-			if err := l.flush(); err != nil {
-				return err
-			}
-			buf = l.buf
-		}
 	}
-	l.buf = buf
-	return nil
+	p.text = buf
+	return from
 }
 
 func (l *lines) appendSegment(dst []byte, s *segment, cells []cell) []byte {
@@ -99,7 +88,8 @@ func (l *lines) appendSegment(dst []byte, s *segment, cells []cell) []byte {
 }
 
 func (l *lines) formatTuple(t *tuple) {
-	before, n := l.warnings, 0
+	l.warnings = 0
+	n := 0
 	for i := range l.segments {
 		s := &l.segments[i]
 		if !s.varies {
@@ -111,19 +101,7 @@ func (l *lines) formatTuple(t *tuple) {
 		t.texts[n] = l.appendSegment(t.texts[n][:0], s, t.cells[s.first:s.first+s.to-s.from])
 		n++
 	}
-	t.warnings, l.warnings = l.warnings-before, before
-}
-
-// flush writes the collected lines.
-func (l *lines) flush() error {
-	if len(l.buf) == 0 {
-		return nil
-	}
-	_, err := l.w.Write(l.buf)
-	if l.buf = l.buf[:0]; cap(l.buf) > 4*textBuffer {
-		l.buf = nil // one huge line
-	}
-	return err
+	t.warnings = l.warnings
 }
 
 // clock formats times, and keeps the text of the last second.

@@ -1,14 +1,11 @@
 package sinks
 
 import (
-	"bufio"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
+	"sync"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
@@ -29,27 +26,30 @@ type Info struct {
 	LoneSurrogates, FirstLoneSurrogate int64
 }
 
-// Output is one file of a run, or standard output. It is used from one goroutine.
+// Output is one file of a run, or standard output. Its methods are used from one goroutine, but for Encode.
 type Output struct {
-	info    Info
-	table   *table
-	block   block
-	encoder encoder
-	closer  io.Closer // of the compressed stream; may be nil
-	buffer  *bufio.Writer
-	counter counter
-	hash    hash.Hash
-	file    *durable.Temp // nil: a stream
+	info  Info
+	table *table
+	file  *durable.Temp // nil: a stream
+
+	newFormat func() format
+	encoders  sync.Pool // of *encoder, for Encode
+	own       encoder   // of Write
+	open      *piece    // what Write has encoded and not passed on
+	passed    piece     // the counts of what was passed on
+	buffers   buffers
+
+	// Where pieces go: one of the first two, if it is not nil, and the tail.
+	parquet     *parquetEncoder
+	compressing *stage
+	compressor  io.Closer // in compressing
+	tail        *tail
 
 	err    error // the first; every later call returns it
 	closed bool
 }
 
-var _ pipeline.Sink = (*Output)(nil)
-
-func newOutput(name, format string, t *table) *Output {
-	return &Output{info: Info{Path: name, Format: format}, table: t, block: block{shared: make([]cell, len(t.columns))}}
-}
+var _ pipeline.Encoder = (*Output)(nil)
 
 func createOutput(path string, mode fs.FileMode, t *table, spec *Spec) (*Output, error) {
 	format, err := Format(path)
@@ -60,20 +60,30 @@ func createOutput(path string, mode fs.FileMode, t *table, spec *Spec) (*Output,
 	if err != nil {
 		return nil, err
 	}
-	o := newOutput(path, format, t)
-	o.file, o.info.Temp = f, f.Name()
-	if err := o.startEncoder(f, spec); err != nil {
+	o, err := newOutput(f, Info{Path: path, Temp: f.Name(), Format: format}, t, spec)
+	o.file = f
+	if err != nil {
 		return nil, errors.Join(err, o.Discard())
 	}
 	return o, nil
 }
 
-func (o *Output) startEncoder(w io.Writer, spec *Spec) (err error) {
-	o.hash = sha256.New()
-	o.counter.w = io.MultiWriter(w, o.hash)
-	o.buffer = bufio.NewWriterSize(&o.counter, 64<<10)
-	o.encoder, o.closer, err = newEncoder(o.buffer, o.info.Format, o.table.columns, spec)
-	return o.recordError(err)
+// newOutput returns an output that writes to w.
+func newOutput(w io.Writer, info Info, t *table, spec *Spec) (*Output, error) {
+	o := &Output{info: info, table: t}
+	o.tail = newTail(w, &o.buffers)
+	if err := o.setFormat(spec); err != nil {
+		return o, o.recordError(err)
+	}
+	o.own, o.open = o.newEncoder(), o.newPiece()
+	if e, ok := o.own.format.(*csvEncoder); ok {
+		e.writeHeader(o.open)
+	}
+	return o, nil
+}
+
+func (o *Output) newEncoder() encoder {
+	return encoder{table: o.table, block: newBlock(len(o.table.columns)), format: o.newFormat()}
 }
 
 // recordError keeps the first error, with the name of the output, and returns it.
@@ -86,39 +96,30 @@ func (o *Output) recordError(err error) error {
 
 // Write writes the rows of the outcome, if it has any.
 func (o *Output) Write(out *pipeline.Outcome) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	return o.writeRows(out, 0)
+}
+
+// check returns an error if the output cannot be written to.
+func (o *Output) check() error {
 	if o.err == nil && o.closed {
 		return fmt.Errorf("write %s: the output is closed", o.info.Path)
 	}
-	if o.err != nil {
-		return o.err
-	}
-	if err := o.table.fill(out, &o.block); err != nil {
-		return o.recordError(err)
-	}
-	if len(o.block.rows) == 0 {
-		return nil
-	}
-	o.info.Rows += int64(len(o.block.rows))
-	if err := o.encoder.writeBlock(&o.block); err != nil {
-		return o.recordError(err)
-	}
-	if e, ok := o.encoder.(*jsonlEncoder); ok && e.warnings > 0 && o.info.FirstLoneSurrogate == 0 {
-		o.info.FirstLoneSurrogate = out.Row.Number
-	}
-	return nil
+	return o.err
 }
 
 // Flush passes on what was written so far, so that the reader of a stream gets it now. It has an effect only on
 // uncompressed text: the other formats write block by block.
 func (o *Output) Flush() error {
-	e, text := o.encoder.(interface{ flush() error })
-	if o.err != nil || o.closed || !text || o.closer != nil {
+	if o.err != nil || o.closed || o.parquet != nil || o.compressing != nil {
 		return o.err
 	}
-	if err := e.flush(); err != nil {
-		return o.recordError(err)
+	if err := o.commitOpen(); err != nil {
+		return err
 	}
-	return o.recordError(o.buffer.Flush())
+	return o.recordError(o.tail.flush())
 }
 
 // Close completes the output. A file still has its temporary name afterwards. A second Close returns the same error.
@@ -130,6 +131,7 @@ func (o *Output) Close() error {
 	if o.err == nil {
 		o.recordError(o.finishFile())
 	}
+	o.stop()
 	if o.file != nil {
 		o.recordError(o.file.Close())
 	}
@@ -137,15 +139,21 @@ func (o *Output) Close() error {
 }
 
 func (o *Output) finishFile() error {
-	if err := o.encoder.finish(); err != nil {
+	if err := o.commitOpen(); err != nil {
 		return err
 	}
-	if o.closer != nil {
-		if err := o.closer.Close(); err != nil {
+	switch {
+	case o.parquet != nil:
+		if err := o.parquet.finish(); err != nil {
+			return err
+		}
+	case o.compressing != nil:
+		o.compressing.close()
+		if err := o.compressor.Close(); err != nil {
 			return err
 		}
 	}
-	if err := o.buffer.Flush(); err != nil { // this also reports earlier errors that an encoder ignored
+	if err := o.tail.close(); err != nil {
 		return err
 	}
 	if o.file != nil {
@@ -153,19 +161,36 @@ func (o *Output) finishFile() error {
 			return err
 		}
 	}
-	o.info.SHA256 = hex.EncodeToString(o.hash.Sum(nil))
+	o.info.SHA256 = o.tail.sum()
 	return nil
 }
 
+// stop ends the goroutines, whose work is of no use any more unless the file is finished.
+func (o *Output) stop() {
+	o.tail.aborted.Store(true)
+	if o.parquet != nil {
+		o.parquet.stop()
+	}
+	if o.compressing != nil {
+		o.compressing.close()
+	}
+	_ = o.tail.close() // the error that counts is known
+}
+
 // Discard removes the file, unless it was renamed. It may be called at any time and more than once, so it can be
-// deferred right after Create. Later calls other than Info and Discard return an error.
+// deferred right after Create. Later calls other than Info and Discard return an error. A stream it only ends.
 func (o *Output) Discard() error {
+	if o.file != nil || !o.closed {
+		o.recordError(errors.New("the output was discarded"))
+	}
+	closed := o.closed
+	if o.closed = true; !closed {
+		o.stop()
+	}
 	if o.file == nil {
 		return nil
 	}
-	o.recordError(errors.New("the output was discarded"))
-	if !o.closed {
-		o.closed = true
+	if !closed {
 		o.file.Close() // an error does not matter: the file goes
 	}
 	return o.file.Remove()
@@ -173,25 +198,18 @@ func (o *Output) Discard() error {
 
 // Info describes what was written so far.
 func (o *Output) Info() Info {
+	var written piece
+	written.count(&o.passed)
+	if o.open != nil {
+		written.count(o.open)
+	}
 	info := o.info
-	info.Bytes = o.counter.n
-	switch e := o.encoder.(type) {
+	info.Bytes, info.Rows = o.tail.bytes.Load(), written.rows
+	switch o.own.format.(type) {
 	case *csvEncoder:
-		info.Formulas = e.warnings
+		info.Formulas = written.warnings
 	case *jsonlEncoder:
-		info.LoneSurrogates = e.warnings
+		info.LoneSurrogates, info.FirstLoneSurrogate = written.warnings, written.firstWarning
 	}
 	return info
-}
-
-// counter counts the bytes that are written to w.
-type counter struct {
-	w io.Writer
-	n int64
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err
 }

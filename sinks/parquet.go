@@ -5,13 +5,15 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/apache/arrow/go/v15/parquet/compress"
 	"github.com/apache/arrow/go/v15/parquet/metadata"
 	"github.com/apache/arrow/go/v15/parquet/schema"
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
@@ -19,8 +21,8 @@ import (
 const (
 	groupRows   = 128 << 10 // rows of a row group
 	groupBytes  = 32 << 20  // about how much memory a row group may use; with huge payloads it has fewer rows
-	pieceRows   = 1 << 10   // rows added at once
-	pieceBytes  = 4 << 20   // text of the shared cells in them, counted once per row
+	stepRows    = 1 << 10   // rows added at once
+	stepBytes   = 4 << 20   // text of the shared cells in them, counted once per row
 	keptBuffer  = 4 << 20   // larger buffers are not reused
 	parquetMark = "PAR1"
 )
@@ -31,22 +33,58 @@ const (
 // a zstd encoder for each page, and needs 700 to 900 ns per row. This encoder needs about a fifth, because what the
 // rows of a user share is encoded as one run, and the rest are indices of dictionary entries.
 //
+// Columns depend on each other only in where a row group ends. So the columns are divided among goroutines, which add
+// the same rows at their own pace. A row group ends after groupRows, or when its buffers take groupBytes. While that is
+// far away nobody waits for the goroutines; near it, rows are added step by step, without them, as if there were none.
+// So the file is the same.
+//
 // A page is compressed as soon as it is full, and a full row group is written at once, so memory is bounded by
 // groupBytes, whatever the size of the output.
 type parquetEncoder struct {
 	w       *counter
 	footer  *metadata.FileMetaDataBuilder
-	pages   pageWriter
 	columns []*parquetColumn
-	varying []*parquetColumn // those that vary
-	group   int              // the number of the open row group, from 1
-	rows    int              // in the open row group
+	shares  []*columnShare
+	working sync.WaitGroup // tasks that shares have
+	buffers *buffers
+	data    sync.Pool    // of *parquetData
+	numbers atomic.Int64 // of parquetData
+
+	// The open row group.
+	group *rowGroup
+	rows  int
+	held  int // at most so many bytes are in the buffers of its columns
+
+	ending *rowGroup // the one before it, until it is written
+	groups int       // that are written
 
 	groupRows, groupBytes int // the constants, except in tests
 }
 
+// rowGroup is what columns make of a row group.
+type rowGroup struct {
+	rows   int
+	chunks []columnChunk // of each column
+	left   atomic.Int32  // shares that are not done
+	done   chan struct{} // closed when none is
+}
+
+// columnShare is the columns that one goroutine adds to.
+type columnShare struct {
+	columns []*parquetColumn
+	queue   chan columnTask
+	ended   chan struct{}
+}
+
+// columnTask is rows to add, and then the row group to end, if it is not nil.
+type columnTask struct {
+	data     *parquetData
+	from, to int
+	end      *rowGroup
+}
+
 // newParquet begins a Parquet file.
-func newParquet(w io.Writer, columns []column, spec *Spec) (*parquetEncoder, error) {
+func newParquet(w io.Writer, buffers *buffers, columns []column, spec *Spec) (*parquetEncoder, error) {
 	createdBy := "rollcall"
 	if spec.Version != "" {
 		createdBy += " version " + spec.Version // the form that readers parse
@@ -67,23 +105,33 @@ func newParquet(w io.Writer, columns []column, spec *Spec) (*parquetEncoder, err
 	e := &parquetEncoder{
 		w:          &counter{w: w},
 		footer:     metadata.NewFileMetadataBuilder(schema.NewSchema(root), props, meta),
-		group:      1,
+		buffers:    buffers,
 		groupRows:  groupRows,
 		groupBytes: groupBytes,
 	}
-	// On dictionary indices and short texts, the next level saves a few percent and takes twice the time.
-	e.pages.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
+	cores := runtime.GOMAXPROCS(0)
+	pages, err := newPageWriters(cores)
 	if err != nil {
 		return nil, err
 	}
 	rows := min(max(pageRowsOfAll/len(columns), minPageRows), maxPageRows)
-	for _, c := range columns {
-		pc := newParquetColumn(c, &e.pages, rows)
-		e.columns = append(e.columns, pc)
-		if c.varies {
-			e.varying = append(e.varying, pc)
+	e.shares = make([]*columnShare, min(2*cores, len(columns)))
+	for i := range e.shares {
+		e.shares[i] = &columnShare{}
+	}
+	varying, fixed := 0, 0
+	for i, c := range columns {
+		pc := newParquetColumn(c, pages, buffers, rows)
+		if pc.index = i; c.varies {
+			pc.cell = varying
+			varying++
+		} else {
+			pc.cell = fixed
+			fixed++
 		}
+		e.columns = append(e.columns, pc)
+		share := e.shares[i%len(e.shares)]
+		share.columns = append(share.columns, pc)
 	}
 	_, err = io.WriteString(e.w, parquetMark)
 	return e, err
@@ -139,83 +187,144 @@ func newParquetSchema(columns []column) (*schema.GroupNode, error) {
 	return schema.NewGroupNode("schema", parquet.Repetitions.Required, fields, -1)
 }
 
-func (e *parquetEncoder) writeBlock(b *block) error {
-	size := 1
-	for i := range b.shared {
-		if !e.columns[i].varies {
-			size += len(b.shared[i].text)
+// write adds the rows of d, which it takes, to the file.
+func (e *parquetEncoder) write(d *parquetData) error {
+	d.users.Store(1)
+	defer e.release(d)
+	for from := 0; from < d.rows; {
+		if e.held+d.grows >= e.groupBytes {
+			e.wait()
+			e.held = 0
+			for _, c := range e.columns {
+				e.held += c.mostHeld()
+			}
 		}
-	}
-	for rest := b.rows; len(rest) > 0; {
-		n := min(len(rest), e.groupRows-e.rows, pieceRows, 1+pieceBytes/size)
-		e.appendRows(b.shared, rest[:n])
-		rest = rest[n:]
-		if e.rows += n; e.rows == e.groupRows || e.pages.held >= e.groupBytes {
-			if err := e.writeGroup(); err != nil {
+		to, full := min(d.rows, from+e.groupRows-e.rows), false
+		e.rows -= from
+		if e.held+d.grows < e.groupBytes {
+			e.send(columnTask{data: d, from: from, to: to})
+			from = to
+		}
+		for from < to && !full { // the row group may be full before the last of these rows
+			end, held := d.stepEnd(from, to), 0
+			for _, c := range e.columns {
+				c.appendRows(d, from, end)
+				held += c.held
+			}
+			from, full = end, held >= e.groupBytes
+		}
+		e.rows += from
+		e.held += d.grows
+		if full || e.rows == e.groupRows {
+			if err := e.endGroup(); err != nil {
 				return err
 			}
 		}
 	}
+	if e.ending != nil && e.ending.left.Load() == 0 {
+		return e.writeGroup()
+	}
 	return nil
 }
 
-// appendRows appends rows to the open row group, column by column.
-func (e *parquetEncoder) appendRows(shared []cell, rows []*tuple) {
-	for i, c := range e.columns {
-		if !c.varies {
-			c.appendCell(&shared[i], len(rows))
-		}
+// send gives every share the task.
+func (e *parquetEncoder) send(t columnTask) {
+	e.working.Add(len(e.shares))
+	if t.data != nil {
+		t.data.users.Add(int32(len(e.shares)))
 	}
-	if len(e.varying) == 0 {
-		return
-	}
-	for _, t := range rows {
-		if t.group != e.group || !t.kept {
-			t.group = e.group
-			t.indices = t.indices[:0]
-			for range t.cells {
-				t.indices = append(t.indices, unknownIndex)
-			}
+	for _, s := range e.shares {
+		if s.queue == nil {
+			s.queue, s.ended = make(chan columnTask, columnQueue), make(chan struct{})
+			go e.work(s)
 		}
-	}
-	for k, c := range e.varying {
-		for _, t := range rows {
-			if i := t.indices[k]; i != unknownIndex && !c.plain {
-				c.appendRun(i, 1)
-			} else {
-				t.indices[k] = c.appendCell(&t.cells[k], 1)
-			}
-		}
-		c.flushFullPage()
+		s.queue <- t
 	}
 }
 
-// writeGroup writes the open row group.
-func (e *parquetEncoder) writeGroup() error {
-	group := e.footer.AppendRowGroup()
-	group.SetNumRows(e.rows)
-	var size int64
-	for _, c := range e.columns {
-		n, err := c.writeChunk(e.w, group.NextColumnChunk())
-		if err != nil {
-			return err
+// columnQueue is how many tasks may wait for a share of the columns.
+const columnQueue = 4
+
+// work adds rows to a share of the columns.
+func (e *parquetEncoder) work(s *columnShare) {
+	defer close(s.ended)
+	for t := range s.queue {
+		for _, c := range s.columns {
+			if t.data != nil {
+				c.appendRows(t.data, t.from, t.to)
+			}
+			if t.end != nil {
+				t.end.chunks[c.index] = c.endChunk()
+			}
 		}
-		size += n
+		if t.data != nil {
+			e.release(t.data)
+		}
+		if t.end != nil && t.end.left.Add(-1) == 0 {
+			close(t.end.done)
+		}
+		e.working.Done()
 	}
-	if err := group.Finish(size, int16(e.group-1)); err != nil {
+}
+
+// wait waits until the shares have nothing to do. Then the columns are the caller's until it sends something.
+func (e *parquetEncoder) wait() { e.working.Wait() }
+
+// endGroup ends the open row group, after the one before it is written.
+func (e *parquetEncoder) endGroup() error {
+	if err := e.writeGroup(); err != nil {
 		return err
 	}
-	e.pages.held = 0
-	e.group++
-	e.rows = 0
+	e.ending = &rowGroup{rows: e.rows, chunks: make([]columnChunk, len(e.columns)), done: make(chan struct{})}
+	e.ending.left.Store(int32(len(e.shares)))
+	e.send(columnTask{end: e.ending})
+	e.rows, e.held = 0, 0
 	return nil
+}
+
+// writeGroup writes the row group that has ended, if there is one.
+func (e *parquetEncoder) writeGroup() error {
+	g := e.ending
+	if g == nil {
+		return nil
+	}
+	<-g.done
+	e.ending = nil
+	meta := e.footer.AppendRowGroup()
+	meta.SetNumRows(g.rows)
+	var size int64
+	for i := range g.chunks {
+		chunk := &g.chunks[i]
+		if err := chunk.write(e.w, meta.NextColumnChunk()); err != nil {
+			return err
+		}
+		size += chunk.bytes
+		e.buffers.put(chunk.dictionary)
+		e.buffers.put(chunk.pages)
+	}
+	e.groups++
+	return meta.Finish(size, int16(e.groups-1))
+}
+
+// stop ends the goroutines.
+func (e *parquetEncoder) stop() {
+	for _, s := range e.shares {
+		if s.queue != nil {
+			close(s.queue)
+			<-s.ended
+			s.queue = nil
+		}
+	}
 }
 
 func (e *parquetEncoder) finish() error {
 	if e.rows > 0 {
-		if err := e.writeGroup(); err != nil {
+		if err := e.endGroup(); err != nil {
 			return err
 		}
+	}
+	if err := e.writeGroup(); err != nil {
+		return err
 	}
 	meta, err := e.footer.Finish()
 	if err != nil {
@@ -228,4 +337,16 @@ func (e *parquetEncoder) finish() error {
 	end := binary.LittleEndian.AppendUint32(nil, uint32(e.w.n-before))
 	_, err = e.w.Write(append(end, parquetMark...))
 	return err
+}
+
+// counter counts the bytes that are written to w.
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
 }

@@ -168,7 +168,7 @@ func TestParquetRandomTables(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e, err := newParquet(f, r.columns, &Spec{})
+			e, err := newParquet(f, &buffers{}, r.columns, &Spec{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -176,12 +176,21 @@ func TestParquetRandomTables(t *testing.T) {
 				c.maxRows = 1 + r.IntN(2000)
 			}
 			e.groupRows = []int{100, 3000, groupRows}[r.IntN(3)]
+			defer e.stop()
 			var b block
+			rows, p := newParquetRows(r.columns), &piece{data: e.newData()}
 			for range 1 + r.IntN(10) {
 				r.block(&b)
-				if err := e.writeBlock(&b); err != nil {
-					t.Fatal(err)
+				rows.appendRows(p, &b, 0, pieceBytes)
+				if r.IntN(2) == 0 {
+					if err := e.write(p.data); err != nil {
+						t.Fatal(err)
+					}
+					p.data = e.newData()
 				}
+			}
+			if err := e.write(p.data); err != nil {
+				t.Fatal(err)
 			}
 			if err := e.finish(); err != nil {
 				t.Fatal(err)

@@ -330,7 +330,7 @@ func TestParquetLargePayloads(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			out.encoder.(*parquetEncoder).groupBytes = 6 << 20
+			out.parquet.groupBytes = 6 << 20
 			o := pipeline.Outcome{Assignments: make([]pipeline.Assignment, 1)}
 			o.Assignments[0].Assigned = true
 			var want []pipelinetest.Cell
@@ -351,7 +351,7 @@ func TestParquetLargePayloads(t *testing.T) {
 				}
 			}
 			writeFile(t, out, nil, nil)
-			if out.encoder.(*parquetEncoder).columns[6].plain {
+			if out.parquet.columns[6].plain {
 				t.Error("the next row group would not get a dictionary")
 			}
 

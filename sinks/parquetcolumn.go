@@ -27,12 +27,21 @@ const (
 // dictionary is dropped. If it gets too large, it ends. In both cases values are plain until the row group ends.
 type parquetColumn struct {
 	column
-	pages   *pageWriter
+	index   int // among the columns
+	cell    int // its index among the cells of a tuple, or of a block's
+	pages   pageWriters
+	buffers *buffers
 	maxRows int // of a page
 
 	// width is the number of bytes of a plain value: 4 or 8, or more for a text of that length. It is 0 for a boolean,
 	// which is a bit, and -1 for a text with its length before it.
 	width int
+
+	// The index in the dictionary of each tuple of the data of that number; unknownIndex if it is not known.
+	number  int64
+	indices []int32
+
+	held int // bytes in its buffers: pages, values and dictionary
 
 	// The current page.
 	runs   []run
@@ -62,8 +71,8 @@ const (
 	unknownIndex = -2
 )
 
-func newParquetColumn(c column, pages *pageWriter, maxRows int) *parquetColumn {
-	pc := &parquetColumn{column: c, pages: pages, maxRows: maxRows}
+func newParquetColumn(c column, pages pageWriters, buffers *buffers, maxRows int) *parquetColumn {
+	pc := &parquetColumn{column: c, pages: pages, buffers: buffers, maxRows: maxRows}
 	switch c.typ {
 	case pipeline.TypeString, pipeline.TypeJSON:
 		pc.width = -1
@@ -100,11 +109,62 @@ func (c *parquetColumn) flushFullPage() {
 	}
 }
 
+// appendRows appends rows of d. A page that is full ends with a step, or with a tuple that is alone.
+func (c *parquetColumn) appendRows(d *parquetData, from, to int) {
+	if c.varies && c.number != d.number {
+		c.number, c.indices = d.number, c.indices[:0]
+		for range d.tuples {
+			c.indices = append(c.indices, unknownIndex)
+		}
+	}
+	fixed := len(d.cells) / len(d.blocks)
+	for b := d.blockAt(from); from < to; b++ {
+		block := &d.blocks[b]
+		for from < to && from < block.end {
+			end := min(block.end, to, from+block.step)
+			if c.varies {
+				c.appendTuples(d, d.index[from:end])
+			} else {
+				c.appendCell(&d.cells[b*fixed+c.cell], end-from)
+			}
+			c.flushFullPage()
+			from = end
+		}
+	}
+}
+
+// appendTuples appends the cells of tuples of d.
+func (c *parquetColumn) appendTuples(d *parquetData, tuples []int32) {
+	for _, at := range tuples {
+		if i := c.indices[at]; i != unknownIndex && !c.plain {
+			c.appendRun(i, 1)
+			continue
+		}
+		t := &d.tuples[at]
+		c.indices[at] = c.appendCell(&t.cells[c.cell], 1)
+		if t.alone {
+			c.flushFullPage()
+		}
+	}
+}
+
+// mostHeld returns how many bytes the buffers may take if the page ended now.
+func (c *parquetColumn) mostHeld() int {
+	n := c.held + 4*c.rows + 256
+	if !c.plain && c.dictPages == 0 { // the dictionary may be dropped
+		for _, r := range c.runs {
+			if r.index >= 0 {
+				n += int(r.n) * len(c.dictionary.entry(r.index))
+			}
+		}
+	}
+	return n
+}
+
 // appendCell appends a cell n times, and returns its index in the dictionary, nullIndex or unknownIndex.
 func (c *parquetColumn) appendCell(v *cell, n int) int32 {
 	if v.null && !c.required {
 		c.appendRun(nullIndex, n)
-		c.flushFullPage()
 		return nullIndex
 	}
 	if c.typ == pipeline.TypeDecimal {
@@ -116,10 +176,9 @@ func (c *parquetColumn) appendCell(v *cell, n int) int32 {
 		if index >= 0 {
 			if added {
 				c.statistics.update(v)
-				c.pages.held += c.dictionary.entrySize(v)
+				c.held += c.dictionary.entrySize(v)
 			}
 			c.appendRun(index, n)
-			c.flushFullPage()
 			return index
 		}
 		c.flushPage() // the dictionary is full: this page is its last
@@ -128,19 +187,17 @@ func (c *parquetColumn) appendCell(v *cell, n int) int32 {
 	c.statistics.update(v)
 	if c.width == 0 {
 		c.appendRun(int32(v.num&1), n)
-		c.flushFullPage()
 		return unknownIndex
 	}
 	for range n {
 		before := len(c.values)
 		c.values = appendPlain(c.values, v, c.width)
-		c.pages.held += len(c.values) - before
+		c.held += len(c.values) - before
 		c.appendRun(0, 1)
 		if len(c.values) >= pageBytes {
 			c.flushPage()
 		}
 	}
-	c.flushFullPage()
 	return unknownIndex
 }
 
@@ -179,14 +236,16 @@ func (c *parquetColumn) flushPage() {
 				}
 			}
 		}
-		c.pages.held += len(c.values) - len(c.dictionary.entries)
+		c.held += len(c.values) - len(c.dictionary.entries)
 		c.dictionary = dictionary{width: c.width, seed: c.dictionary.seed} // frees its memory
 		c.plain = true
 	}
-	body := c.pages.body[:0]
+	pages := <-c.pages
+	defer func() { c.pages <- pages }()
+	body := pages.body[:0]
 	if !c.required {
 		body = append(body, 0, 0, 0, 0)
-		body = c.pages.appendLevels(body, c.runs)
+		body = pages.appendLevels(body, c.runs)
 		binary.LittleEndian.PutUint32(body, uint32(len(body)-4))
 	}
 	encoding := parquet.Encodings.Plain
@@ -201,60 +260,76 @@ func (c *parquetColumn) flushPage() {
 		encoding = parquet.Encodings.RLEDict
 		width := max(1, bits.Len(uint(c.dictionary.n-1)))
 		body = append(body, byte(width))
-		body = c.pages.appendIndices(body, c.runs, width)
+		body = pages.appendIndices(body, c.runs, width)
 		c.dictPages++
 	}
-	c.pages.body = body
+	pages.body = body
 	before := len(c.chunk)
 	var size int
-	c.chunk, size = c.pages.appendPage(c.chunk, body, dataPage, c.rows, encoding)
+	c.chunk, size = pages.appendPage(c.chunk, body, dataPage, c.rows, encoding)
 	c.bytes += int64(size)
-	c.pages.held += len(c.chunk) - before - len(c.values)
+	c.held += len(c.chunk) - before - len(c.values)
 	c.total += c.rows
 	c.nulls += int64(nulls)
 	c.runs, c.rows, c.values = c.runs[:0], 0, resetBuffer(c.values)
 }
 
-// writeChunk writes the column of the row group and its metadata, and returns its size without compression.
-func (c *parquetColumn) writeChunk(w *counter, meta *metadata.ColumnChunkMetaDataBuilder) (int64, error) {
+// columnChunk is a column of a row group, in the form that the file has.
+type columnChunk struct {
+	dictionary            []byte // its page; empty if there is none
+	pages                 []byte
+	dictPages, plainPages int
+	rows                  int
+	bytes                 int64 // uncompressed
+	statistics            metadata.EncodedStatistics
+}
+
+// endChunk returns the column of the row group, and begins that of the next.
+func (c *parquetColumn) endChunk() columnChunk {
 	c.flushPage()
+	chunk := columnChunk{pages: c.chunk, dictPages: c.dictPages, plainPages: c.plainPages, rows: c.total, bytes: c.bytes,
+		statistics: c.statistics.encode(c.nulls)}
+	if c.dictPages > 0 {
+		pages := <-c.pages
+		page, size := pages.appendPage(c.buffers.get(), c.dictionary.entries, dictionaryPage, c.dictionary.n,
+			parquet.Encodings.Plain)
+		c.pages <- pages
+		chunk.dictionary = page
+		chunk.bytes += int64(size)
+	}
+	c.dictionary.reset()
+	c.statistics.reset()
+	c.chunk = c.buffers.get()
+	c.number, c.held = 0, 0
+	c.plain, c.dictPages, c.plainPages, c.total, c.nulls, c.bytes = c.width == 0, 0, 0, 0, 0, 0
+	return chunk
+}
+
+// write writes the chunk and its metadata.
+func (c *columnChunk) write(w *counter, meta *metadata.ColumnChunkMetaDataBuilder) error {
 	start := w.n
-	info := metadata.ChunkMetaInfo{NumValues: int64(c.total), IndexPageOffset: -1, DataPageOffset: w.n}
+	info := metadata.ChunkMetaInfo{NumValues: int64(c.rows), IndexPageOffset: -1, DataPageOffset: start}
 	counts := metadata.EncodingStats{}
 	if c.plainPages > 0 {
 		counts.DataEncodingStats = map[parquet.Encoding]int32{parquet.Encodings.Plain: int32(c.plainPages)}
 	}
 	if c.dictPages > 0 {
-		page, size := c.pages.appendPage(c.pages.page[:0], c.dictionary.entries, dictionaryPage, c.dictionary.n,
-			parquet.Encodings.Plain)
-		c.pages.page = page
-		c.bytes += int64(size)
-		info.DictPageOffset = w.n
-		info.DataPageOffset += int64(len(page))
+		info.DictPageOffset = start
+		info.DataPageOffset += int64(len(c.dictionary))
 		counts.DictEncodingStats = map[parquet.Encoding]int32{parquet.Encodings.Plain: 1}
 		counts.DataEncodingStats = map[parquet.Encoding]int32{parquet.Encodings.RLEDict: int32(c.dictPages)}
 		if c.plainPages > 0 {
 			counts = metadata.EncodingStats{} // arrow would write the two in the random order of a map
 		}
-		if _, err := w.Write(page); err != nil {
-			return 0, err
-		}
-		c.pages.page = resetBuffer(c.pages.page)
 	}
-	if _, err := w.Write(c.chunk); err != nil {
-		return 0, err
+	for _, page := range [][]byte{c.dictionary, c.pages} {
+		if _, err := w.Write(page); err != nil {
+			return err
+		}
 	}
 	info.CompressedSize, info.UncompressedSize = w.n-start, c.bytes
-	meta.SetStats(c.statistics.encode(c.nulls))
-	if err := meta.Finish(info, c.dictPages > 0, c.dictPages > 0 && c.plainPages > 0, counts, nil); err != nil {
-		return 0, err
-	}
-	size := c.bytes
-	c.dictionary.reset()
-	c.statistics.reset()
-	c.chunk = resetBuffer(c.chunk)
-	c.plain, c.dictPages, c.plainPages, c.total, c.nulls, c.bytes = c.width == 0, 0, 0, 0, 0, 0
-	return size, nil
+	meta.SetStats(c.statistics)
+	return meta.Finish(info, c.dictPages > 0, c.dictPages > 0 && c.plainPages > 0, counts, nil)
 }
 
 // resetBuffer returns the buffer emptied for its next use, or nil if it grew too large to keep.

@@ -8,15 +8,29 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// pageWriter makes pages for all columns of a file, in buffers that it reuses.
+// pageWriter makes pages, in buffers that it reuses.
 type pageWriter struct {
 	zstd   *zstd.Encoder
 	body   []byte // a page before compression
 	out    []byte // a page after compression
-	page   []byte // a dictionary page
 	packed []int32
+}
 
-	held int // bytes in the buffers of all columns: pages, values and dictionaries
+// pageWriters are the pageWriters of a file. There are no more than can run at once, because each takes a few megabytes.
+type pageWriters chan *pageWriter
+
+func newPageWriters(n int) (pageWriters, error) {
+	ws := make(pageWriters, n)
+	for range n {
+		// On dictionary indices and short texts, the next level saves a few percent and takes twice the time.
+		z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+			zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
+		if err != nil {
+			return nil, err
+		}
+		ws <- &pageWriter{zstd: z}
+	}
+	return ws, nil
 }
 
 // The kinds of page, as the format numbers them (PageType in parquet.thrift).

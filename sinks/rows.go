@@ -22,9 +22,8 @@ func CreateRows(path string, columns []pipeline.Column, spec Spec) (*Output, err
 		seen[c.Name] = true
 		t.columns = append(t.columns, newCarriedColumn(&c))
 	}
-	one := newEmptyTuple()
 	t.fill = func(o *pipeline.Outcome, b *block) error {
-		b.rows = append(b.rows[:0], one)
+		b.rows = append(b.rows[:0], &b.only)
 		return fillCarried(b.shared, columns, &o.Row)
 	}
 	return createOutput(path, 0o666, t, &spec)

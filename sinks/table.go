@@ -53,30 +53,35 @@ func newOptionalText(s string) cell {
 type block struct {
 	shared []cell   // a cell for each column; those of columns that vary are not used
 	rows   []*tuple // one for each row
+
+	tuples *tupleCache // in which rows are, if something varies
+	only   tuple       // the row, if nothing varies
+}
+
+func newBlock(columns int) block {
+	return block{shared: make([]cell, columns), only: tuple{kept: true}}
 }
 
 // tuple is the varying part of a row: a cell for each column that varies, in order.
 //
 // A run has few different tuples; thousands of rows have the same one. Rows with equal cells share a kept tuple, so the
-// output's encoder caches in it what it encoded for these cells.
+// encoder that made it caches in it what it encoded for these cells.
 type tuple struct {
 	cells []cell
 	kept  bool // false: the next block may reuse it for other cells
+	alone bool // it has an evaluation id, which no other tuple has
 
 	texts    [][]byte // text formats: the text of each segment that varies
 	warnings int64    // text formats: lines.warnings of the cells in texts
-	group    int      // Parquet: the row group that indices are for; 0 is none
-	indices  []int32  // Parquet: the index of each cell in its column's dictionary
+	data     int64    // Parquet: the number of the parquetData that it was last added to
+	at       int32    // and its index there
 }
-
-// newEmptyTuple returns the tuple of a layout in which nothing varies.
-func newEmptyTuple() *tuple { return &tuple{kept: true} }
 
 // table is a layout: its columns, and how an outcome becomes rows.
 type table struct {
 	columns []column
 
-	// fill sets b.rows and b.shared, which has a cell for each column.
+	// fill sets b.rows and b.shared, which has a cell for each column. It is safe for concurrent use with other blocks.
 	fill func(o *pipeline.Outcome, b *block) error
 }
 

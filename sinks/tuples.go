@@ -86,7 +86,7 @@ func (ts *tupleCache) appendTuples(dst []*tuple, assignments []pipeline.Assignme
 			}
 			t = ts.scratch[spare]
 			spare++
-			t.cells = ts.appendCells(t.cells[:0], a)
+			t.cells, t.alone = ts.appendCells(t.cells[:0], a), ts.isAlone(a)
 		}
 		dst = append(dst, t)
 	}
@@ -95,8 +95,8 @@ func (ts *tupleCache) appendTuples(dst []*tuple, assignments []pipeline.Assignme
 
 // findSlot returns the slot of an assignment's tuple, which it fills if need be; nil if there is none.
 func (ts *tupleCache) findSlot(a *pipeline.Assignment) *keptTuple {
-	if a.EvaluationID != "" && ts.evaluationID {
-		return nil // each answer has its own
+	if ts.isAlone(a) {
+		return nil
 	}
 	hash := maphash.String(ts.seed, a.FlagKey) + maphash.String(ts.seed, a.Key)*3 +
 		uint64(len(a.Payload))*0x9e3779b97f4a7c15
@@ -110,6 +110,11 @@ func (ts *tupleCache) findSlot(a *pipeline.Assignment) *keptTuple {
 		}
 	}
 	return nil
+}
+
+// isAlone reports whether the assignment's tuple has an evaluation id: each answer has its own.
+func (ts *tupleCache) isAlone(a *pipeline.Assignment) bool {
+	return ts.evaluationID && a.EvaluationID != ""
 }
 
 func (ts *tupleCache) equalCells(a, b *pipeline.Assignment) bool {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -167,7 +168,7 @@ func (c *claim) Close(s *snapshotRun, err error) error {
 type evaluation struct {
 	outputs   []*sinks.Output // temporary files; the error records are the last
 	stream    *sinks.Output   // of these, the one that is standard output, or nil
-	streamCut bool            // its reader has closed it
+	streamCut atomic.Bool     // its reader has closed it
 	layout    snapshot.Layout // of the outputs
 	tally     *snapshot.Tally
 	first     firstFailure
@@ -616,7 +617,7 @@ func (s *snapshotRun) runPipeline() error {
 		s.tally = snapshot.NewTally(s.local.answerable())
 	}
 	guard := &guard{tally: s.tally, first: &s.first, limit: s.o.errLine, total: s.in.total}
-	sink := sinks.Multi{s.tally, &s.first, guard, stoppable{s.outputSinks()}}
+	sink := sinks.Multi{guard, stoppable{s.outputSinks()}}
 	if s.local == nil && s.others != nil { // also the users of an earlier process are compared
 		sink = append(sink, s.others)
 	}
@@ -797,7 +798,7 @@ func (s *snapshotRun) explainStop(err error) error {
 		return pipeline.WithHint(fmt.Errorf("%w after %s of %s users; nothing was published", context.Cause(s.env.Soft),
 			text.Thousands(s.tally.Read), text.Thousands(s.in.total)), hint)
 	}
-	if s.streamCut { // nothing says whether the reader of --out - has seen enough, or has died
+	if s.streamCut.Load() { // nothing says whether the reader of --out - has seen enough, or has died
 		if _, terminal := s.con.Terminal(); !terminal { // a person knows what was closed; a log does not
 			s.con.Log.Info("standard output was closed before all was written to it")
 		}
@@ -942,12 +943,25 @@ type stoppable struct{ pipeline.Sink }
 
 func (s stoppable) Write(o *pipeline.Outcome) error { return stopped(s.Sink.Write(o)) }
 
+// Encode has the sink encode the outcomes.
+func (s stoppable) Encode(outcomes []pipeline.Outcome) pipeline.Encoded {
+	return stoppableEncoded{pipeline.Encode(s.Sink, outcomes)}
+}
+
+type stoppableEncoded struct{ pipeline.Encoded }
+
+func (s stoppableEncoded) Write(outcomes []pipeline.Outcome) error {
+	return stopped(s.Encoded.Write(outcomes))
+}
+
 // streamWriter is standard output as the run's data go to it.
 type streamWriter struct{ s *snapshotRun }
 
 func (w streamWriter) Write(p []byte) (int, error) {
 	n, err := w.s.env.Stdout.Write(p)
-	w.s.streamCut = w.s.streamCut || errors.Is(err, errQuiet)
+	if errors.Is(err, errQuiet) {
+		w.s.streamCut.Store(true)
+	}
 	return n, err
 }
 
@@ -976,7 +990,7 @@ const hopeless = 50
 
 var errHopeless = fmt.Errorf("the first %d users all failed", hopeless)
 
-// guard is a sink that ends the run when too many users fail. It looks at tally, which comes before it.
+// guard is a sink that counts users, and ends the run when too many fail.
 type guard struct {
 	tally *snapshot.Tally
 	first *firstFailure
@@ -984,7 +998,32 @@ type guard struct {
 	total int64
 }
 
+// Encode counts the outcomes.
+func (g *guard) Encode(outcomes []pipeline.Outcome) pipeline.Encoded {
+	return guardEncoded{g, g.tally.Encode(outcomes)}
+}
+
+type guardEncoded struct {
+	guard *guard
+	tally pipeline.Encoded
+}
+
+// Write adds what was counted. Where users have failed, the counts end with the one who ends the run.
+func (g guardEncoded) Write(outcomes []pipeline.Outcome) error {
+	if !slices.ContainsFunc(outcomes, func(o pipeline.Outcome) bool { return o.Err != nil }) {
+		return g.tally.Write(outcomes)
+	}
+	for i := range outcomes {
+		if err := g.guard.Write(&outcomes[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (g *guard) Write(o *pipeline.Outcome) error {
+	_ = g.tally.Write(o) // neither fails
+	_ = g.first.Write(o)
 	if o.Err == nil {
 		return nil
 	}

@@ -2,6 +2,7 @@ package snapshot_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -72,6 +73,59 @@ func TestTallyOfManyUnaskedFlags(t *testing.T) {
 	if got := tally.UnaskedFlags(); tally.Unasked != 6000 || len(got) != 1000 || got[999] != "flag-0999" {
 		t.Errorf("%d assignments of %d flags, the last %.20q; want 6000 of 1000, the last flag-0999", tally.Unasked, len(got),
 			got[len(got)-1])
+	}
+}
+
+// TestTallyOfBatches: a tally of batches that were counted at once is that of their outcomes, one by one.
+func TestTallyOfBatches(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	var outcomes []pipeline.Outcome
+	for i := range 3000 {
+		var o pipeline.Outcome
+		for flag := range 1 + random.IntN(12) {
+			key := fmt.Sprintf("flag-%02d", flag)
+			if a := assigned(key, fmt.Sprintf("v%d", random.IntN(2+flag))); random.IntN(5) > 0 {
+				o.Assignments = append(o.Assignments, a)
+			} else {
+				o.Assignments = append(o.Assignments, notAssigned(key))
+			}
+		}
+		o.Unasked = []string{fmt.Sprintf("unasked-%04d", i)}
+		switch random.IntN(10) {
+		case 0:
+			o = pipeline.Outcome{Err: &pipeline.UserError{Kind: pipeline.Kinds[random.IntN(len(pipeline.Kinds))]}}
+		case 1:
+			o.Cache = pipeline.Cache{State: pipeline.CacheHit, Aged: true, Age: int64(random.IntN(1000))}
+		}
+		outcomes = append(outcomes, o)
+	}
+	want, got := snapshot.NewTally([]string{"nobody"}), snapshot.NewTally([]string{"nobody"})
+	for i := range outcomes {
+		if err := want.Write(&outcomes[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for rest := outcomes; len(rest) > 0; {
+		batch := rest[:min(len(rest), 1+random.IntN(300))]
+		rest = rest[len(batch):]
+		encoded := got.Encode(batch)
+		got.Encode(batch) // is dropped
+		if err := encoded.Write(batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	type counts struct {
+		Read, Answered, Assignments, Unasked int64
+		Failed                               map[pipeline.Kind]int64
+		Caches                               snapshot.Caches
+		Flags                                []snapshot.FlagCount
+		Names                                []string
+	}
+	list := func(t *snapshot.Tally) counts {
+		return counts{t.Read, t.Answered, t.Assignments, t.Unasked, t.Failed, t.Caches, t.Flags(), t.UnaskedFlags()}
+	}
+	if diff := cmp.Diff(list(want), list(got)); diff != "" {
+		t.Errorf("tally of batches (-one by one +got):\n%s", diff)
 	}
 }
 

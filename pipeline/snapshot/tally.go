@@ -2,14 +2,16 @@ package snapshot
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
 // Tally is a sink that counts. The zero value counts all flags that are answered; [NewTally] also counts flags that
-// were asked for and that nobody got. It is used from one goroutine.
+// were asked for and that nobody got. It is used from one goroutine, but for Encode.
 type Tally struct {
 	Read        int64 // users, failed ones included
 	Answered    int64
@@ -21,6 +23,8 @@ type Tally struct {
 	unasked map[string]bool // the flags of these: the first maxUnasked
 	flags   map[string]*flagTally
 	order   []*flagTally // of the last outcome: the next one most likely has the same flags in the same order
+
+	counts sync.Pool // of *Tally, for Encode
 }
 
 // flagTally is how many users got each variant of a flag.
@@ -32,24 +36,24 @@ type flagTally struct {
 
 const fewVariants = 8
 
-func (f *flagTally) countVariant(variant string) {
+func (f *flagTally) countVariant(variant string, users int64) {
 	for i := range f.few {
 		if f.few[i].Variant == variant {
-			f.few[i].Users++
+			f.few[i].Users += users
 			return
 		}
 	}
 	// The variant is a part of the answer, all of which it would keep in memory: hence the clones.
 	switch _, known := f.many[variant]; {
 	case known:
-		f.many[variant]++
+		f.many[variant] += users
 	case len(f.few) < fewVariants:
-		f.few = append(f.few, VariantCount{strings.Clone(variant), 1})
+		f.few = append(f.few, VariantCount{strings.Clone(variant), users})
 	default:
 		if f.many == nil {
 			f.many = map[string]int64{}
 		}
-		f.many[strings.Clone(variant)] = 1
+		f.many[strings.Clone(variant)] = users
 	}
 }
 
@@ -64,16 +68,35 @@ func NewTally(flags []string) *Tally {
 
 // Write counts one outcome. It never fails.
 func (t *Tally) Write(o *pipeline.Outcome) error {
+	t.count(o)
+	t.countUnasked(o)
+	return nil
+}
+
+// count counts an outcome, but not what was not asked for.
+func (t *Tally) count(o *pipeline.Outcome) {
 	t.Read++
 	if o.Err != nil {
 		if t.Failed == nil {
 			t.Failed = map[pipeline.Kind]int64{}
 		}
 		t.Failed[o.Err.Kind]++
-		return nil
+		return
 	}
 	t.Answered++
 	t.Caches.count(&o.Cache)
+	for i := range o.Assignments {
+		a := &o.Assignments[i]
+		if !a.Assigned {
+			continue
+		}
+		t.Assignments++
+		t.flagAt(i, a.FlagKey).countVariant(a.Key, 1)
+	}
+}
+
+// countUnasked counts what was not asked for: in input order, since the first flags are named.
+func (t *Tally) countUnasked(o *pipeline.Outcome) {
 	t.Unasked += int64(len(o.Unasked))
 	for _, flag := range o.Unasked {
 		if !t.unasked[flag] && len(t.unasked) < maxUnasked && len(flag) <= maxUnaskedName {
@@ -83,16 +106,63 @@ func (t *Tally) Write(o *pipeline.Outcome) error {
 			t.unasked[strings.Clone(flag)] = true
 		}
 	}
-	for i := range o.Assignments {
-		a := &o.Assignments[i]
-		if !a.Assigned {
-			continue
-		}
-		t.Assignments++
-		t.flagAt(i, a.FlagKey).countVariant(a.Key)
+}
+
+// Encode counts outcomes, so that Write has only to add the counts.
+func (t *Tally) Encode(outcomes []pipeline.Outcome) pipeline.Encoded {
+	counts, ok := t.counts.Get().(*Tally)
+	if !ok {
+		counts = &Tally{}
 	}
+	for i := range outcomes {
+		counts.count(&outcomes[i])
+	}
+	return encodedTally{t, counts}
+}
+
+// encodedTally is counts that are to be added to a tally.
+type encodedTally struct{ to, counts *Tally }
+
+// Write adds the counts. It never fails.
+func (e encodedTally) Write(outcomes []pipeline.Outcome) error {
+	for i := range outcomes {
+		e.to.countUnasked(&outcomes[i])
+	}
+	e.to.addCounts(e.counts)
+	e.to.counts.Put(e.counts)
 	return nil
 }
+
+// addCounts moves the counts of other, but for those of what was not asked for, to t. The names of its flags and
+// variants stay, to be used again.
+func (t *Tally) addCounts(other *Tally) {
+	t.Read += other.Read
+	t.Answered += other.Answered
+	t.Assignments += other.Assignments
+	for kind, n := range other.Failed {
+		if t.Failed == nil {
+			t.Failed = map[pipeline.Kind]int64{}
+		}
+		t.Failed[kind] += n
+	}
+	t.Caches.add(&other.Caches)
+	for flag, from := range other.flags {
+		for i := range from.few {
+			if v := &from.few[i]; v.Users > 0 {
+				t.flagAt(noPlace, flag).countVariant(v.Variant, v.Users)
+				v.Users = 0
+			}
+		}
+		for variant, users := range from.many {
+			t.flagAt(noPlace, flag).countVariant(variant, users)
+		}
+		from.many = nil
+	}
+	other.Read, other.Answered, other.Assignments, other.Failed, other.Caches = 0, 0, 0, nil, Caches{}
+}
+
+// noPlace is the place of a flag that is not looked for among those of the last outcome.
+const noPlace = math.MaxInt
 
 // How many flags that were not asked for a Tally names, and how long their names may be.
 const (
@@ -124,6 +194,16 @@ func (c *Caches) count(answer *pipeline.Cache) {
 	}
 	if answer.Aged && (c.MaxAge == nil || *c.MaxAge < answer.Age) {
 		c.MaxAge = new(answer.Age)
+	}
+}
+
+// add adds counts.
+func (c *Caches) add(other *Caches) {
+	c.Hit += other.Hit
+	c.Miss += other.Miss
+	c.Unknown += other.Unknown
+	if age := other.MaxAge; age != nil && (c.MaxAge == nil || *c.MaxAge < *age) {
+		c.MaxAge = age
 	}
 }
 
