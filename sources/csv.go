@@ -336,6 +336,86 @@ func (c *csvReader) parseQuotedRecord(n int) (int, string, error) {
 	return n, "", nil
 }
 
+// split implements [splitReader].
+func (c *csvReader) split(u *unit) bool {
+	if c.line < c.whole {
+		return false
+	}
+	if _, err := c.findLineEnd(0); err != nil {
+		return false
+	}
+	buf := c.buffered(unitBytes)
+	n := 0
+	for n < unitBytes {
+		rest := buf[n:max(min(len(buf), unitBytes), n)]
+		quote := bytes.IndexByte(rest, '"')
+		if quote >= 0 {
+			rest = rest[:quote]
+		}
+		n += bytes.LastIndexByte(rest, '\n') + 1
+		if quote < 0 && n > 0 {
+			break
+		}
+		record := c.findRecordEnd(buf[n:])
+		if record == 0 || record > maxRecord {
+			break
+		}
+		n += record
+	}
+	if n == 0 {
+		return false
+	}
+	c.take(u, n)
+	return true
+}
+
+// findRecordEnd returns the length of the record that text begins with. It returns 0 if text does not hold all of it,
+// or if parseRecord would find a problem with its quotes.
+func (c *csvReader) findRecordEnd(text []byte) int {
+	end := 0 // of the line
+	for i := 0; ; {
+		if i >= end {
+			n := bytes.IndexByte(text[i:], '\n')
+			if n < 0 {
+				return 0
+			}
+			end = i + n + 1
+		}
+		quote := bytes.IndexByte(text[i:end], '"')
+		if quote < 0 {
+			return end
+		}
+		if i += quote; i > 0 && text[i-1] != c.comma {
+			i++ // it is a character
+			continue
+		}
+		for i++; ; i += 2 { // after the quote that opens the cell, and after each doubled one
+			quote := bytes.IndexByte(text[i:], '"')
+			if i += quote; quote < 0 || i+1 == len(text) {
+				return 0
+			}
+			if text[i+1] != '"' {
+				break
+			}
+		}
+		switch rest := text[i+1:]; {
+		case rest[0] == c.comma:
+			i += 2
+		case rest[0] == '\n':
+			return i + 2
+		case bytes.HasPrefix(rest, []byte("\r\n")):
+			return i + 3
+		default:
+			return 0
+		}
+	}
+}
+
+// newUnitReader implements [splitReader].
+func (c *csvReader) newUnitReader() unitReader {
+	return &csvReader{lines: &lines{file: c.file}, csvOptions: c.csvOptions, header: c.header}
+}
+
 // trimEOL removes the line end, \n or \r\n. Like encoding/csv, it also removes a \r at the end of the file.
 func trimEOL(line []byte) []byte {
 	line = bytes.TrimSuffix(line, []byte{'\n'})

@@ -45,17 +45,20 @@ func (d Damage) String() string {
 }
 
 // DamagedIDs reports the probable damage of the ids of the row that Next returned last.
-func (in *Input) DamagedIDs(row *pipeline.Row) Damage {
+func (in *Input) DamagedIDs() Damage { return in.info.damage }
+
+// findDamage reports the probable damage of the ids of a row, which was made of these cells.
+func (m *mapper) findDamage(row *pipeline.Row, cells []pipeline.Member) Damage {
 	if row.Err != nil {
 		return 0
 	}
 	d := detectDamage(row.User.UserID) | detectDamage(row.User.DeviceID)
-	for i := range in.mapper.slots {
-		s := &in.mapper.slots[i]
+	for i := range m.slots {
+		s := &m.slots[i]
 		if s.target.kind != toUserID && s.target.kind != toDeviceID {
 			continue
 		}
-		switch cell := &in.rec.cells[s.cell]; cell.Value.Kind {
+		switch cell := &cells[s.cell]; cell.Value.Kind {
 		case pipeline.String:
 			if cell.Value.Text == cell.Name {
 				d |= DamageHeader

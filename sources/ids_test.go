@@ -88,7 +88,7 @@ func TestDamagedIDs(t *testing.T) {
 					t.Fatal(err)
 				}
 				rows = append(rows, renderRow(&row))
-				if got := in.DamagedIDs(&row); got != want {
+				if got := in.DamagedIDs(); got != want {
 					t.Errorf("row %d: damage %b, want %b", i+1, got, want)
 				}
 			}

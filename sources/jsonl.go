@@ -79,3 +79,19 @@ func (j *jsonlReader) readRecord(rec *record) error {
 		return nil
 	}
 }
+
+// split implements [splitReader].
+func (j *jsonlReader) split(u *unit) bool {
+	n, err := j.findLineEnd(0)
+	if err != nil {
+		return false
+	}
+	buf := j.buffered(unitBytes)
+	j.take(u, max(n, bytes.LastIndexByte(buf[:min(len(buf), unitBytes)], '\n')+1))
+	return true
+}
+
+// newUnitReader implements [splitReader].
+func (j *jsonlReader) newUnitReader() unitReader {
+	return &jsonlReader{lines: &lines{file: j.file}, trim: j.trim}
+}

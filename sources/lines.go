@@ -97,6 +97,23 @@ func (l *lines) fillBuffer() {
 	l.err = io.ErrNoProgress
 }
 
+// buffered returns the bytes that are in memory, at least want of them if the file has as many.
+func (l *lines) buffered(want int) []byte {
+	for len(l.buf)-l.pos < want && l.err == nil {
+		l.fillBuffer()
+	}
+	return l.buf[l.pos:]
+}
+
+// take moves the next n bytes, which are whole lines, to u.
+func (l *lines) take(u *unit, n int) {
+	u.text, u.line = append(u.text, l.peek(n)...), l.line
+	l.consume(n)
+}
+
+// begin makes u the whole file.
+func (l *lines) begin(u *unit) { l.buf, l.pos, l.line, l.err = u.text, 0, u.line, io.EOF }
+
 // peek returns the next n unconsumed bytes, which are valid until the next call of another method.
 func (l *lines) peek(n int) []byte { return l.buf[l.pos : l.pos+n] }
 

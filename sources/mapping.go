@@ -241,7 +241,8 @@ type mapper struct {
 
 	// If the columns are not fixed:
 	uses     map[string][]use // the uses of each name
-	seen     map[string]bool  // the names in the options that a row had
+	unseen   []string         // the names in the options that no row had so far
+	saw      []string         // those of them that the last row had
 	slotsFor []cellShape      // the row that slots are for
 }
 
@@ -445,11 +446,12 @@ func suggestColumn(cols []column, name string) string {
 
 // newMapper compiles the mapping for a file. If fixed is false, cols are only those of the first rows.
 func newMapper(cols []column, fixed bool, o *Mapping) (*mapper, error) {
-	m := &mapper{opts: o, fixed: fixed, uses: map[string][]use{}, seen: map[string]bool{}}
+	m := &mapper{opts: o, fixed: fixed, uses: map[string][]use{}}
 	for _, c := range o.Carry {
 		m.carryTypes = append(m.carryTypes, columnType(c, o, pipeline.TypeString))
 	}
 	if !fixed {
+		m.unseen = o.optionColumns()
 		return m, nil
 	}
 	for field, c := range o.Map {
@@ -718,10 +720,18 @@ func (m *mapper) describeUses(cols []column) ([]ColumnUse, error) {
 	return uses, nil
 }
 
-// optionColumns returns the columns that the options name, including those that they leave out.
-func (m *mapper) optionColumns() []string {
-	return slices.Concat(m.opts.namedColumns(), m.opts.Exclude)
+// clone returns a mapper for another goroutine.
+func (m *mapper) clone() *mapper {
+	c := &mapper{opts: m.opts, fixed: m.fixed, types: m.types, carry: m.carry, carryTypes: m.carryTypes,
+		uses: map[string][]use{}, unseen: slices.Clone(m.unseen)}
+	if m.fixed {
+		c.slots = m.slots
+	}
+	return c
 }
+
+// optionColumns returns the columns that the options name, including those that they leave out.
+func (o *Mapping) optionColumns() []string { return slices.Concat(o.namedColumns(), o.Exclude) }
 
 // namedColumns returns the columns that the options name, sorted and without duplicates, except those that they leave
 // out: a part of a struct is a column of its own only if it is used.
@@ -759,10 +769,14 @@ func (m *mapper) updateSlots(cells []pipeline.Member) error {
 			us = findUses(c.Name, m.opts)
 			if len(m.uses) < maxNames {
 				m.uses[c.Name] = us
-				for _, n := range m.optionColumns() {
-					m.seen[n] = m.seen[n] || strings.EqualFold(n, c.Name)
-				}
 			}
+			m.unseen = slices.DeleteFunc(m.unseen, func(n string) bool {
+				seen := strings.EqualFold(n, c.Name)
+				if seen {
+					m.saw = append(m.saw, n)
+				}
+				return seen
+			})
 		}
 		for _, u := range us {
 			if u.target.kind == toObject && u.target.top != groupCohortIDs && c.Value.Kind == pipeline.String &&

@@ -35,6 +35,8 @@ type Options struct {
 	// Delimiter separates the cells of CSV; 0 is a comma. It must be 0 for other formats. [ParseDelimiter] makes one of
 	// what a person writes.
 	Delimiter rune
+
+	goroutines int // that decode; 0 means GOMAXPROCS. Tests set it
 }
 
 // ParseDelimiter returns the delimiter that text names: one ASCII character, or \t for a tab.
@@ -84,13 +86,20 @@ func (f File) String() string {
 //
 // It reuses row.Input, row.Carry and row.User.Context. Do not append to Context: its values may be in the capacity
 // after its length.
+//
+// Rows are decoded ahead of Next, by goroutines that end with the file, with an error, and with Close: see ahead.go.
 type Input struct {
 	files      []File
 	opts       Options
 	next       int // the file to open next
 	reader     reader
-	rec        record
 	mapper     *mapper
+	decoder    decoder // of reader and mapper
+	ahead      *ahead  // which decodes in place of decoder, from the first row of a file on; nil if nothing does
+	started    bool    // a row of the current file was asked for
+	inspect    func(*pipeline.Row)
+	info       rowInfo         // of the last row
+	seen       map[string]bool // the names in the options that a row had, if every row has its own columns
 	cols       []column        // of the first file
 	fixed      bool            // every row has these columns
 	records    bool            // the files are error records
@@ -106,14 +115,18 @@ type Input struct {
 
 // reader decodes the records of one file. The errors that it returns name the file.
 type reader interface {
+	recordReader
 	// columns returns the columns of the header; nil if every record has its own.
 	columns() []column
 	// selectColumns selects the wanted columns, before the first record. It returns the index of each column's cell in a
 	// record; nil if no column is left out.
 	selectColumns(wanted []bool) (at []int)
+	io.Closer
+}
+
+type recordReader interface {
 	// readRecord appends the cells of the next record to rec.cells. It returns io.EOF after the last record.
 	readRecord(rec *record) error
-	io.Closer
 }
 
 // Open opens the files as one input. They must be regular files of one format with the same columns. Open checks the
@@ -420,6 +433,8 @@ func (in *Input) openNextFile() error {
 		return f.explainError(err)
 	}
 	in.reader, in.mapper = r, m
+	in.decoder = decoder{reader: r, mapper: m, inspect: in.inspect}
+	in.ahead, in.started = nil, false
 	in.next++
 	return nil
 }
@@ -448,9 +463,6 @@ func (in *Input) prepareFile(f File, r reader, cols []column, records bool) (*ma
 	m, err := newMapper(cols, fixed, &in.opts.Mapping)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f, err)
-	}
-	if !first && !fixed {
-		m.seen = in.mapper.seen
 	}
 	carry, nulls := m.carriedColumns(cols)
 	if first {
@@ -523,11 +535,11 @@ func (in *Input) Next(row *pipeline.Row) error {
 
 func (in *Input) readRow(row *pipeline.Row) error {
 	for {
-		in.rec = record{cells: row.Input[:0]}
-		err := in.reader.readRecord(&in.rec)
+		err := in.decodeRow(row)
 		if err == nil {
 			break
 		}
+		in.stopAhead()
 		f := in.files[in.next-1]
 		if err != io.EOF {
 			return f.explainError(err)
@@ -545,30 +557,54 @@ func (in *Input) readRow(row *pipeline.Row) error {
 			return err
 		}
 	}
-	if in.rec.number == 0 {
-		in.rec.number = in.number + 1
-	} else if in.rec.number <= in.number {
-		return pipeline.WithHint(fmt.Errorf("%s: row number %d comes after %d", in.files[in.next-1], in.rec.number,
-			in.number),
+	if row.Number == 0 {
+		row.Number = in.number + 1
+	} else if row.Number <= in.number {
+		return pipeline.WithHint(fmt.Errorf("%s: row number %d comes after %d", in.files[in.next-1], row.Number, in.number),
 			"error records are sorted by row; name the files of one input in that order")
 	}
-	in.number = in.rec.number
-	row.Number, row.FailedWith = in.number, in.rec.failedWith
-	row.Input = in.rec.cells
+	in.number = row.Number
+	for _, name := range in.info.saw {
+		if in.seen == nil {
+			in.seen = map[string]bool{}
+		}
+		in.seen[name] = true
+	}
 	if in.records {
 		if err := in.checkRun(); err != nil {
 			return err
 		}
 	}
-	in.mapper.fillRow(row, &in.rec)
-	if (in.rec.err != nil || in.rec.bad != nil) && !IsBadRow(row.Input) {
-		// Without the bad cells, the error record would be read again as another user. Its ids are in columns of their own.
-		row.Input = nil
-	}
 	if row.Err != nil && len(in.files) > 1 { // the line number is useless without the file
 		row.Err.Message = in.files[in.next-1].String() + ": " + row.Err.Message
 	}
 	return nil
+}
+
+// decodeRow decodes the next row of the current file, but for its number.
+func (in *Input) decodeRow(row *pipeline.Row) error {
+	if !in.started {
+		in.started = true
+		in.ahead = startAhead(&in.decoder, in.opts.goroutines)
+	}
+	if in.ahead != nil {
+		return in.ahead.next(row, &in.info)
+	}
+	return in.decoder.decodeRow(row, &in.info)
+}
+
+// stopAhead ends the goroutines that decode ahead. What they have decoded is lost.
+func (in *Input) stopAhead() {
+	if in.ahead != nil {
+		in.ahead.stop()
+	}
+}
+
+// Inspect makes f see each row before Next returns it: in parallel with others, in no order, and without its number.
+// If reading stops early, f has also seen rows that Next never returned. Call it before the first Next.
+func (in *Input) Inspect(f func(row *pipeline.Row)) {
+	in.inspect = f
+	in.decoder.inspect = f
 }
 
 // checkRun checks that the error records of all files are of one run.
@@ -601,6 +637,7 @@ func (in *Input) Close() error {
 	if in.reader == nil {
 		return nil
 	}
+	in.stopAhead()
 	err := in.reader.Close()
 	in.reader = nil
 	return err
@@ -618,7 +655,7 @@ func (in *Input) Carry() []pipeline.Column { return slices.Clone(in.carry) }
 
 // Ragged reports whether the last row lacks cells at its end, or has extra empty ones. Without Options.Pad it is a bad
 // row.
-func (in *Input) Ragged() bool { return in.rec.ragged }
+func (in *Input) Ragged() bool { return in.info.ragged }
 
 // HasLocation reports whether a column may say where a user is. Without one, the API uses the location of the caller.
 func (in *Input) HasLocation() bool {
@@ -635,5 +672,5 @@ func (in *Input) MissingColumns() []string {
 	if in.fixed {
 		return nil
 	}
-	return slices.DeleteFunc(in.mapper.optionColumns(), func(name string) bool { return in.mapper.seen[name] })
+	return slices.DeleteFunc(in.opts.Mapping.optionColumns(), func(name string) bool { return in.seen[name] })
 }

@@ -28,6 +28,7 @@ func (m *mapper) fillRow(row *pipeline.Row, rec *record) {
 			row.Err = pipeline.Errorf(kind, "%s%s", linePrefix(rec.line), err)
 		}
 	}
+	m.saw = nil
 	if rec.err != nil {
 		for range m.carryTypes {
 			row.Carry = append(row.Carry, pipeline.Value{})
@@ -477,6 +478,15 @@ func insertGroupNames(leaves []leaf, base []pipeline.Member) []leaf {
 	return out
 }
 
+// partsOf is how many members a leaf needs besides the top one.
+var partsOf = [...]int{
+	toProperty:      1,
+	toGroupCohorts:  1,
+	toGroup:         2, // and a list of one name
+	toGroupProperty: 3, // type, name, property
+	toOther:         0, // and all others
+}
+
 // buildContext returns the context of sorted leaves. All its members are in one slice, of which the context is the
 // beginning, so that a reused row needs no memory.
 func buildContext(arena []pipeline.Member, leaves []leaf) []pipeline.Member {
@@ -485,7 +495,7 @@ func buildContext(arena []pipeline.Member, leaves []leaf) []pipeline.Member {
 		if i == 0 || leaves[i].top != leaves[i-1].top {
 			tops++
 		}
-		need += 4 // the deepest leaf: group_properties, type, name, property
+		need += partsOf[leaves[i].kind]
 	}
 	arena = slices.Grow(arena[:0], tops+need)[:tops+need]
 	context, free := arena[:tops], arena[tops:]

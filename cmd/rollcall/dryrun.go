@@ -59,7 +59,7 @@ func (s *snapshotRun) dryRun(args []string) error {
 	var longestRow, requests, posts int64
 	request := ""
 	tooLong := map[pipeline.Kind]int64{}
-	found, err := in.preflight(ctx, func(row *pipeline.Row) {
+	found, err := in.preflight(ctx, nil, func(row *pipeline.Row) {
 		if row.Err != nil {
 			return
 		}
@@ -150,7 +150,7 @@ func estimateTime(o *snapshotOptions, requests int64, earlier *snapshot.Requests
 
 // dryRunLocal is dryRun where there are no requests, but for one where the flag configurations are to be downloaded.
 func (s *snapshotRun) dryRunLocal() error {
-	var absent fields
+	var absent []string
 	requests := "none; the flags are evaluated on this machine"
 	if s.o.server.flagConfigs == "fetch" {
 		requests = "for the flag configurations, before and after; the flags are evaluated on this machine"
@@ -164,10 +164,12 @@ func (s *snapshotRun) dryRunLocal() error {
 			return err
 		}
 	}
-	found, err := s.in.preflight(s.env.Soft, absent.removePresent)
+	users := newSurvey(absent, nil, nil)
+	found, err := s.in.preflight(s.env.Soft, users.inspectRow, nil)
 	if err != nil {
 		return err
 	}
+	absent = *users.absent.left.Load()
 	if s.local != nil {
 		if err := s.local.checkCohorts(s.con, s.o, found, absent); err != nil {
 			return err

@@ -25,9 +25,8 @@ func (c *countedRows) count(row *pipeline.Row) {
 	c.n++
 }
 
-// countRow looks at the row that src has read last.
-func (d damagedIDs) countRow(src *sources.Input, row *pipeline.Row) {
-	damage := src.DamagedIDs(row)
+// countRow counts a row whose ids have that damage.
+func (d damagedIDs) countRow(damage sources.Damage, row *pipeline.Row) {
 	if damage == 0 {
 		return
 	}

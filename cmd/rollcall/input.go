@@ -272,20 +272,29 @@ func (f *findings) badRows() (n int64, why string) {
 	return n, describeFailures(f.bad, &f.first)
 }
 
-// preflight reads the whole input once, before anything is sent: it counts the rows, and ends with an error
-// if they cannot be read. each, if not nil, sees every row that will be evaluated.
-func (in *input) preflight(ctx context.Context, each func(*pipeline.Row)) (*findings, error) {
+// preflight reads the whole input once, before anything is sent: it counts the rows, and ends with an error if they
+// cannot be read.
+//
+// look and each, if not nil, see every row that will be evaluated. look is called from the goroutines that decode the
+// input, in no order, and mostly without the number of the row; each is called in order.
+func (in *input) preflight(ctx context.Context, look, each func(*pipeline.Row)) (*findings, error) {
 	src, err := in.Open()
 	if err != nil {
 		return nil, err
 	}
 	defer src.Close() //nolint:errcheck // only read
+	if in.limit == 0 && in.sample == 0 {
+		src.Inspect(look)
+		look = nil
+	}
 	found := &findings{bad: map[pipeline.Kind]int64{}, failedWith: map[pipeline.Kind]int64{}, ids: damagedIDs{}}
 	rows := make([]int64, len(in.files))
 	var row pipeline.Row
 	for in.limit == 0 || in.rows < in.limit {
-		if err := context.Cause(ctx); err != nil {
-			return nil, err
+		if in.rows%256 == 0 {
+			if err := context.Cause(ctx); err != nil {
+				return nil, err
+			}
 		}
 		if err := src.Next(&row); errors.Is(err, io.EOF) {
 			break
@@ -297,7 +306,7 @@ func (in *input) preflight(ctx context.Context, each func(*pipeline.Row)) (*find
 		if in.sample > 0 {
 			continue
 		}
-		found.inspectRow(src, &row, each)
+		found.inspectRow(src, &row, look, each)
 	}
 	sums, err := src.ReadRest()
 	if err != nil {
@@ -312,9 +321,8 @@ func (in *input) preflight(ctx context.Context, each func(*pipeline.Row)) (*find
 		in.total = in.sample
 	}
 	if in.sample > 0 { // which rows are in the sample is known only now
-		if err := in.eachSampled(ctx, func(src *sources.Input,
-			row *pipeline.Row) {
-			found.inspectRow(src, row, each)
+		if err := in.eachSampled(ctx, func(src *sources.Input, row *pipeline.Row) {
+			found.inspectRow(src, row, look, each)
 		}); err != nil {
 			return nil, err
 		}
@@ -325,7 +333,7 @@ func (in *input) preflight(ctx context.Context, each func(*pipeline.Row)) (*find
 	return found, nil
 }
 
-func (f *findings) inspectRow(src *sources.Input, row *pipeline.Row, each func(*pipeline.Row)) {
+func (f *findings) inspectRow(src *sources.Input, row *pipeline.Row, calls ...func(*pipeline.Row)) {
 	if row.Err != nil {
 		f.bad[row.Err.Kind]++
 	}
@@ -333,12 +341,14 @@ func (f *findings) inspectRow(src *sources.Input, row *pipeline.Row, each func(*
 	if row.FailedWith != "" {
 		f.failedWith[row.FailedWith]++
 	}
-	f.ids.countRow(src, row)
+	f.ids.countRow(src.DamagedIDs(), row)
 	if src.Ragged() {
 		f.ragged.count(row)
 	}
-	if each != nil {
-		each(row)
+	for _, call := range calls {
+		if call != nil {
+			call(row)
+		}
 	}
 }
 

@@ -112,7 +112,7 @@ func (l *localEvaluator) answerable() []string {
 
 // checkCohorts decides about flags whose cohorts neither a file nor the input knows. absent is what flags read and no
 // user has.
-func (l *localEvaluator) checkCohorts(con *console, o *snapshotOptions, found *findings, absent fields) error {
+func (l *localEvaluator) checkCohorts(con *console, o *snapshotOptions, found *findings, absent []string) error {
 	if o.dryRun && o.cohorts.fetches() {
 		return nil // a run would download them
 	}
@@ -209,16 +209,6 @@ func (l *localEvaluator) warn(con *console, flags, absent []string) {
 			hints = append(hints, text.List(others, 5)+" can only be in a column context, which holds JSON")
 		}
 		con.Warn("the flags look at what no user has: "+text.List(absent, 10), strings.Join(hints, "; "))
-	}
-}
-
-// fields are fields of a user that are looked for. What is found is taken from the list.
-type fields []string
-
-// removePresent removes the fields that a user has.
-func (f *fields) removePresent(row *pipeline.Row) {
-	if len(*f) > 0 && row.Err == nil {
-		*f = slices.DeleteFunc(*f, func(field string) bool { return hasField(&row.User, field) })
 	}
 }
 

@@ -120,16 +120,10 @@ func (s *snapshotRun) usedCohorts() (used []*cohort.Cohort) {
 	return used
 }
 
-// removeCohortsOf returns the cohorts that the row's user is not a member of. It changes the list.
-func removeCohortsOf(cohorts []*cohort.Cohort, row *pipeline.Row) []*cohort.Cohort {
-	if len(cohorts) == 0 || row.Err != nil || row.User.UserID == "" {
-		return cohorts
-	}
-	id := []byte(row.User.UserID)
-	return slices.DeleteFunc(cohorts, func(c *cohort.Cohort) bool {
-		_, ok := c.Lookup(id)
-		return ok
-	})
+// hasMember reports whether the user with that id is a member of a cohort.
+func hasMember(c *cohort.Cohort, userID string) bool {
+	_, ok := c.Lookup([]byte(userID))
+	return ok
 }
 
 // warnOfCohorts warns of cohorts without a member among the users: the ids of the two may be of different kinds.

@@ -116,7 +116,7 @@ type preflight struct {
 	cohorts    *cohort.Set     // that files give
 	others     *disagreements  // of Amplitude's engines, where the answers are made in this process
 	found      *findings
-	absent     fields              // what the flags read and no user has
+	absent     []string             // what the flags read and no user has
 	memberless []*cohort.Cohort    // of which no user is a member
 	posts      int64               // users who go by POST
 	completes  *snapshot.Completes // the run that this one completes; nil: it is a run of its own
@@ -296,10 +296,15 @@ func (s *snapshotRun) prepare(args []string) error {
 		s.absent = s.remote.eng.Reads(s.o.flags)
 	}
 	s.setNonce()
-	s.memberless = s.usedCohorts()
-	if s.found, err = s.in.preflight(s.env.Soft, s.lookAt); err != nil {
+	var isPosted func(*pipeline.User) bool
+	if s.o.method != "get" {
+		isPosted = s.remote.IsPosted
+	}
+	users := newSurvey(s.absent, s.usedCohorts(), isPosted)
+	if s.found, err = s.in.preflight(s.env.Soft, users.inspectRow, nil); err != nil {
 		return err
 	}
+	s.absent, s.memberless, s.posts = *users.absent.left.Load(), *users.memberless.left.Load(), users.posts.Load()
 	if s.local != nil {
 		if err := s.local.checkCohorts(s.con, s.o, s.found, s.absent); err != nil {
 			return err
@@ -341,15 +346,6 @@ func (s *snapshotRun) prepare(args []string) error {
 func (s *snapshotRun) setNonce() {
 	if s.o.freshOnly && s.remote != nil {
 		s.remote.SetNonce(s.runID)
-	}
-}
-
-// lookAt is called with each row before the run.
-func (s *snapshotRun) lookAt(row *pipeline.Row) {
-	s.absent.removePresent(row)
-	s.memberless = removeCohortsOf(s.memberless, row)
-	if row.Err == nil && s.o.method != "get" && s.remote.IsPosted(&row.User) {
-		s.posts++
 	}
 }
 
@@ -490,7 +486,7 @@ func isChanged(err error) bool {
 }
 
 // warnOfInput says what an analyst should know of the input before the run.
-func (s *snapshotRun) warnOfInput(found *findings, absent fields) {
+func (s *snapshotRun) warnOfInput(found *findings, absent []string) {
 	if s.local != nil {
 		s.local.warn(s.con, s.o.flags, absent)
 	} else if !found.hasLocation && !s.o.server.embedded() {
