@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"runtime"
@@ -24,8 +25,9 @@ import (
 // With one processor there are no goroutines, and Next decodes each row.
 
 const (
-	// unitBytes is about how much of a text file is a unit. Its rows take about 20 times as much.
-	unitBytes = 32 << 10
+	// unitBytes is about how much of a text file is a unit. Its rows take about 20 times as much. Larger units, or more of
+	// them, do not stay in the processor's cache until their rows are evaluated, which costs more than it saves.
+	unitBytes = 16 << 10
 	// A unit that the feeder has decoded has at most so many rows, and fewer if they take so much memory.
 	unitRows      = 32
 	unitRowsBytes = 512 << 10
@@ -37,8 +39,9 @@ const (
 type decoder struct {
 	reader  recordReader
 	mapper  *mapper
-	inspect func(*pipeline.Row) // sees each row; nil: nobody does
+	inspect func(*pipeline.Row) // see [Input.Inspect]; nil: it was not called
 	rec     record
+	row     pipeline.Row // the last one that inspect has seen
 }
 
 // rowInfo is what is known about a row besides the row itself.
@@ -50,6 +53,18 @@ type rowInfo struct {
 
 // decodeRow decodes the next row. Its number is 0, unless the record has one.
 func (d *decoder) decodeRow(row *pipeline.Row, info *rowInfo) error {
+	if d.inspect == nil {
+		return d.decodeWhole(row, info)
+	}
+	if err := d.decodeWhole(&d.row, info); err != nil {
+		return err
+	}
+	d.inspect(&d.row)
+	*row = pipeline.Row{Number: d.row.Number, Err: d.row.Err, FailedWith: d.row.FailedWith}
+	return nil
+}
+
+func (d *decoder) decodeWhole(row *pipeline.Row, info *rowInfo) error {
 	d.rec = record{cells: row.Input[:0]}
 	if err := d.reader.readRecord(&d.rec); err != nil {
 		return err
@@ -62,17 +77,15 @@ func (d *decoder) decodeRow(row *pipeline.Row, info *rowInfo) error {
 		// Without the bad cells, the error record would be read again as another user. Its ids are in columns of their own.
 		row.Input = nil
 	}
-	if d.inspect != nil {
-		d.inspect(row)
-	}
 	return nil
 }
 
 // splitReader is a reader whose records can be decoded by others.
 type splitReader interface {
 	reader
-	// split takes the next records for u, without decoding them. It reports false if readRecord must read the next one.
-	split(u *unit) bool
+	// split takes the next records for u, most bytes or one record, without decoding them. It reports false if readRecord
+	// must read the next one.
+	split(u *unit, most int) bool
 	// newUnitReader returns a reader of the records of units.
 	newUnitReader() unitReader
 }
@@ -115,6 +128,12 @@ func (u *unit) decode(d *decoder, isFull func() bool) error {
 	return nil
 }
 
+// aheadOptions are for the tests.
+type aheadOptions struct {
+	goroutines int // that decode; 0 means GOMAXPROCS
+	most       int // bytes of a unit; 0 means unitBytes
+}
+
 // ahead decodes a file ahead of its reader.
 type ahead struct {
 	cancel context.CancelFunc
@@ -124,6 +143,7 @@ type ahead struct {
 	work   chan *unit // the same, unless the feeder has decoded them
 	memory *semaphore.Weighted
 	limit  int64
+	most   int // bytes of a unit
 
 	unit *unit // the current one, of which next returns the rows
 	at   int
@@ -131,19 +151,17 @@ type ahead struct {
 }
 
 // startAhead starts decoding the file of d, which nobody may use until the goroutines have ended. It returns nil if
-// they would be of no use. goroutines is the number of decoders; 0 means GOMAXPROCS.
-func startAhead(d *decoder, goroutines int) *ahead {
-	if goroutines == 0 {
-		goroutines = runtime.GOMAXPROCS(0)
-	}
+// they would be of no use.
+func startAhead(d *decoder, o aheadOptions) *ahead {
+	goroutines, most := cmp.Or(o.goroutines, runtime.GOMAXPROCS(0)), cmp.Or(o.most, unitBytes)
 	r, ok := d.reader.(splitReader)
 	if !ok || goroutines == 1 {
 		return nil
 	}
-	units := 8 + 2*goroutines
+	units := 2 + 2*goroutines
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &ahead{cancel: cancel, free: make(chan *unit, units), order: make(chan *unit, units),
-		work: make(chan *unit, units), limit: int64(units) * unitBytes}
+		work: make(chan *unit, units), limit: int64(units * most), most: most}
 	a.memory = semaphore.NewWeighted(a.limit)
 	for range units {
 		a.free <- &unit{done: make(chan struct{}, 1)}
@@ -168,7 +186,7 @@ func (a *ahead) feed(ctx context.Context, d *decoder, r splitReader) {
 			return
 		}
 		u.text, u.n, u.err = u.text[:0], 0, nil
-		split := r.split(u)
+		split := r.split(u, a.most)
 		if u.size = int64(len(u.text)); !split {
 			memory := int64(0)
 			u.err = u.decode(d, func() bool {

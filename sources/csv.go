@@ -337,17 +337,17 @@ func (c *csvReader) parseQuotedRecord(n int) (int, string, error) {
 }
 
 // split implements [splitReader].
-func (c *csvReader) split(u *unit) bool {
+func (c *csvReader) split(u *unit, most int) bool {
 	if c.line < c.whole {
 		return false
 	}
 	if _, err := c.findLineEnd(0); err != nil {
 		return false
 	}
-	buf := c.buffered(unitBytes)
+	buf := c.buffered(most)
 	n := 0
-	for n < unitBytes {
-		rest := buf[n:max(min(len(buf), unitBytes), n)]
+	for n < most {
+		rest := buf[n:max(min(len(buf), most), n)]
 		quote := bytes.IndexByte(rest, '"')
 		if quote >= 0 {
 			rest = rest[:quote]

@@ -81,13 +81,13 @@ func (j *jsonlReader) readRecord(rec *record) error {
 }
 
 // split implements [splitReader].
-func (j *jsonlReader) split(u *unit) bool {
+func (j *jsonlReader) split(u *unit, most int) bool {
 	n, err := j.findLineEnd(0)
 	if err != nil {
 		return false
 	}
-	buf := j.buffered(unitBytes)
-	j.take(u, max(n, bytes.LastIndexByte(buf[:min(len(buf), unitBytes)], '\n')+1))
+	buf := j.buffered(most)
+	j.take(u, max(n, bytes.LastIndexByte(buf[:min(len(buf), most)], '\n')+1))
 	return true
 }
 

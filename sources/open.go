@@ -36,7 +36,7 @@ type Options struct {
 	// what a person writes.
 	Delimiter rune
 
-	goroutines int // that decode; 0 means GOMAXPROCS. Tests set it
+	ahead aheadOptions
 }
 
 // ParseDelimiter returns the delimiter that text names: one ASCII character, or \t for a tab.
@@ -585,7 +585,7 @@ func (in *Input) readRow(row *pipeline.Row) error {
 func (in *Input) decodeRow(row *pipeline.Row) error {
 	if !in.started {
 		in.started = true
-		in.ahead = startAhead(&in.decoder, in.opts.goroutines)
+		in.ahead = startAhead(&in.decoder, in.opts.ahead)
 	}
 	if in.ahead != nil {
 		return in.ahead.next(row, &in.info)
@@ -600,8 +600,9 @@ func (in *Input) stopAhead() {
 	}
 }
 
-// Inspect makes f see each row before Next returns it: in parallel with others, in no order, and without its number.
-// If reading stops early, f has also seen rows that Next never returned. Call it before the first Next.
+// Inspect makes f see each row before Next returns it, in place of the caller of Next, for whom only Number, Err and
+// FailedWith are set. f is called from several goroutines at once, in no order, and sees no row numbers; if reading
+// stops early, it has also seen rows that Next never returned. Call Inspect before the first Next.
 func (in *Input) Inspect(f func(row *pipeline.Row)) {
 	in.inspect = f
 	in.decoder.inspect = f

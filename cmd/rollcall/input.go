@@ -283,7 +283,7 @@ func (in *input) preflight(ctx context.Context, look, each func(*pipeline.Row)) 
 		return nil, err
 	}
 	defer src.Close() //nolint:errcheck // only read
-	if in.limit == 0 && in.sample == 0 {
+	if in.limit == 0 && in.sample == 0 && each == nil {
 		src.Inspect(look)
 		look = nil
 	}

@@ -116,7 +116,7 @@ type preflight struct {
 	cohorts    *cohort.Set     // that files give
 	others     *disagreements  // of Amplitude's engines, where the answers are made in this process
 	found      *findings
-	absent     []string             // what the flags read and no user has
+	absent     []string            // what the flags read and no user has
 	memberless []*cohort.Cohort    // of which no user is a member
 	posts      int64               // users who go by POST
 	completes  *snapshot.Completes // the run that this one completes; nil: it is a run of its own
