@@ -100,6 +100,7 @@ type unitReader interface {
 type unit struct {
 	text []byte // of records that are not decoded yet
 	line int64  // where text begins
+	slab *slab  // of a Parquet file, in place of text
 
 	rows []aheadRow // their memory is reused, that of the slices in them too
 	n    int        // how many of rows there are
@@ -158,6 +159,10 @@ func startAhead(d *decoder, o aheadOptions) *ahead {
 	if !ok || goroutines == 1 {
 		return nil
 	}
+	columns, isParquet := d.reader.(*parquetReader)
+	if isParquet && (len(columns.leaves) == 0 || len(columns.leaves) > maxLeaves) {
+		return nil
+	}
 	units := 2 + 2*goroutines
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &ahead{cancel: cancel, free: make(chan *unit, units), order: make(chan *unit, units),
@@ -166,18 +171,28 @@ func startAhead(d *decoder, o aheadOptions) *ahead {
 	for range units {
 		a.free <- &unit{done: make(chan struct{}, 1)}
 	}
-	a.group.Go(func() { a.feed(ctx, d, r) })
-	for range goroutines {
-		own := &decoder{reader: r.newUnitReader(), mapper: d.mapper.clone(), inspect: d.inspect}
+	decoders := make([]*decoder, goroutines)
+	for i := range decoders { // all copies are made before the feeder changes what is copied
+		decoders[i] = &decoder{reader: r.newUnitReader(), mapper: d.mapper.clone(), inspect: d.inspect}
+	}
+	send, end := func(u *unit) { a.work <- u }, func() {}
+	if isParquet {
+		send, end = columns.startLanes(ctx, a.work, goroutines)
+	}
+	a.group.Go(func() {
+		a.feed(ctx, d, r, send)
+		end()
+		close(a.work)
+	})
+	for _, own := range decoders {
 		a.group.Go(func() { a.decodeUnits(ctx, own) })
 	}
 	return a
 }
 
 // feed cuts the file into units.
-func (a *ahead) feed(ctx context.Context, d *decoder, r splitReader) {
+func (a *ahead) feed(ctx context.Context, d *decoder, r splitReader, send func(*unit)) {
 	defer close(a.order)
-	defer close(a.work)
 	for {
 		var u *unit
 		select {
@@ -203,7 +218,7 @@ func (a *ahead) feed(ctx context.Context, d *decoder, r splitReader) {
 		}
 		a.order <- u
 		if split {
-			a.work <- u
+			send(u)
 			continue
 		}
 		u.done <- struct{}{}

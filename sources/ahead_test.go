@@ -1,16 +1,22 @@
 package sources
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/google/go-cmp/cmp"
+	xtypes "github.com/xitongsys/parquet-go/types"
+	"github.com/xitongsys/parquet-go/writer"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
@@ -68,7 +74,7 @@ var jsonlPieces = [][]string{
 // The rows do not depend on how many goroutines decode them, nor on where they cut the file.
 func TestAheadSameRows(t *testing.T) {
 	rng := rand.New(rand.NewPCG(12, 4))
-	for round := range 400 {
+	for round := range 150 {
 		header := []string{"user_id,x\n", "\ufeff\"user_id\",x\r\n", "sep=,\nuser_id,x\n", "user_id\n", "\n\nuser_id,x,x\n",
 			"x,user_id"}[rng.IntN(6)]
 		name, pieces := "u.csv", csvPieces[round%len(csvPieces)]
@@ -83,7 +89,7 @@ func TestAheadSameRows(t *testing.T) {
 		opts.Mapping.Trim = rng.IntN(4) == 0
 		var files []File
 		for range 1 + rng.IntN(3)/2 {
-			data := header + hostileText(rng, pieces, rng.IntN(60))
+			data := header + hostileText(rng, pieces, rng.IntN(60)*min(60, 1000/len(strings.Join(pieces, ""))+12)/60)
 			path := writeFile(t, name, []byte(data))
 			switch rng.IntN(8) {
 			case 0:
@@ -221,6 +227,79 @@ func TestAheadEnds(t *testing.T) {
 			}
 			if read := files[0].pin.pass.offset; test.rows == 1 && read > 512<<10 {
 				t.Errorf("%d bytes were read for one row", read)
+			}
+		})
+	}
+}
+
+// nestedParquet is a file with lists and maps, in row groups of some hundred rows and pages of some kilobytes.
+func nestedParquet(tb testing.TB, rows int) []byte {
+	tb.Helper()
+	var b bytes.Buffer
+	w, err := writer.NewParquetWriterFromWriter(&b, new(xitongsysUser), 1)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	w.PageSize, w.RowGroupSize = 1<<10, 32<<10
+	for i := range rows {
+		u := xitongsysUser{Big: int64(i), Seen: xtypes.TimeToINT96(seenAt(i)), Born: int32(i), At: int64(i) * 1e6,
+			Fixed: xtypes.StrIntToBinary(fmt.Sprint(i-7), "BigEndian", 3, true), Plan: []string{"free", "pro"}[i%2],
+			Note: strings.Repeat("n", i%50), Prefs: map[string]int64{"k": int64(i)}}
+		id := fmt.Sprintf("user-%d", i)
+		u.ID = &id
+		for j := range i % 7 * (i % 3) {
+			u.Tags, u.Bare = append(u.Tags, fmt.Sprint("t", j)), append(u.Bare, int32(j))
+		}
+		if err := w.Write(u); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if err := w.WriteStop(); err != nil {
+		tb.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// The rows of a Parquet file, damaged or not, do not depend on how many goroutines decode them.
+func TestAheadSameParquet(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 12))
+	texts := [][]string{}
+	for i := range 3000 {
+		texts = append(texts, []string{fmt.Sprint("u", i), strings.Repeat("x", i%100), []string{"", "DE"}[i%2]})
+	}
+	header := []string{"user_id", "user_properties.p", "country"}
+	var groups [][]parquetColumn
+	for _, n := range []int{1, 700, 0, 1299, 1000} {
+		groups, texts = append(groups, textColumns(t, header, texts[:n])), texts[n:]
+	}
+	huge := textColumns(t, header[:2], [][]string{{"a", strings.Repeat("x", 3<<20)}, {"b", "y"}, {"c", strings.Repeat("z", 3<<20)}})
+	samples := map[string][]byte{"nested": nestedParquet(t, 2000), "huge": parquetBytes(t, huge),
+		"groups": parquetGroups(t, groups, parquet.WithDataPageSize(2<<10), parquet.WithBatchSize(100))}
+	for _, name := range []string{"../testdata/users.parquet", "testdata/hive-map.parquet", "testdata/duckdb-v2-zstd.parquet",
+		"testdata/blob.parquet"} {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		samples[name] = data
+	}
+	for _, name := range slices.Sorted(maps.Keys(samples)) {
+		t.Run(name, func(t *testing.T) {
+			for round := range 16 {
+				data := slices.Clone(samples[name])
+				for range rng.IntN(2) * min(round, 2) {
+					data[rng.IntN(len(data))] ^= byte(1 + rng.IntN(255))
+				}
+				path := writeFile(t, "u.parquet", data)
+				opts := Options{Mapping: Mapping{AllProperties: round%2 == 0}}
+				if round%4 == 1 && name == "nested" {
+					opts.Mapping = Mapping{Carry: []string{"tags", "address.city"}, Properties: []string{"prefs"}}
+				}
+				want := readWith(t, filesAt(path), opts, aheadOptions{goroutines: 1})
+				ahead := aheadOptions{goroutines: 2 + rng.IntN(3), most: 1 + rng.IntN(300)}
+				if diff := cmp.Diff(want, readWith(t, filesAt(path), opts, ahead)); diff != "" {
+					t.Fatalf("round %d, %+v: one goroutine (-), several (+):\n%.3000s", round, ahead, diff)
+				}
 			}
 		})
 	}

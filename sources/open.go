@@ -588,7 +588,16 @@ func (in *Input) decodeRow(row *pipeline.Row) error {
 		in.ahead = startAhead(&in.decoder, in.opts.ahead)
 	}
 	if in.ahead != nil {
-		return in.ahead.next(row, &in.info)
+		err := in.ahead.next(row, &in.info)
+		if err != errRedo {
+			return err
+		}
+		in.stopAhead()
+		u := in.ahead.unit
+		in.ahead = nil
+		if err := in.reader.(*parquetReader).redo(u, u.n); err != nil {
+			return err
+		}
 	}
 	return in.decoder.decodeRow(row, &in.info)
 }

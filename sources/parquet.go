@@ -33,9 +33,16 @@ type parquetReader struct {
 	read   []*parquetNode // the wanted ones
 	leaves []*leafReader  // of read
 
+	names      []string // see openParquet
+	partitions []pipeline.Member
+	wanted     []bool
+
 	group   int   // the number of the current row group, from 1
 	left    int64 // rows left in it
 	scratch parquetfile.Values
+
+	unitGroup int   // the row group of which
+	unitRows  int64 // so many rows are a unit
 }
 
 // leafReader reads one column, a batch at a time.
@@ -57,7 +64,7 @@ type leafReader struct {
 // become columns with one value in all rows.
 func openParquet(name string, f io.ReaderAt, closer io.Closer, names []string,
 	partitions []pipeline.Member) (*parquetReader, error) {
-	r := &parquetReader{name: name, file: f, close: closer}
+	r := &parquetReader{name: name, file: f, close: closer, names: names, partitions: partitions}
 	err := parquetfile.Guard(name, func() error { return r.readFooter(names, partitions) })
 	return r, err
 }
@@ -130,6 +137,7 @@ func (r *parquetReader) columns() []column { return r.cols }
 const maxLeaves = 10_000
 
 func (r *parquetReader) selectColumns(wanted []bool) []int {
+	r.wanted = wanted
 	at := make([]int, len(wanted))
 	for i, w := range wanted {
 		at[i] = len(r.read)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 	"syscall"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -132,14 +133,15 @@ type pin struct {
 	scanned bool
 }
 
-// pass is one reading of a file, from the start. It hashes what is read in order.
+// pass is one reading of a file, from the start. It hashes what is read in order. Its methods are called from one
+// goroutine at a time.
 type pass struct {
 	file   content
 	ahead  io.Reader // reads file in order, ahead of Read; nil for a local file
 	own    bool      // it was opened for this pass
 	closed bool
 	offset int64
-	hash   hash.Hash
+	hash   *blockHash
 	sum    *Sum // at the end of the pass
 }
 
@@ -179,12 +181,43 @@ type objectSection struct {
 
 func (s objectSection) Read(b []byte) (int, error) { return s.explain(s.Reader.Read(b)) }
 
+// hashBlock is how much is hashed at a time.
+const hashBlock = 128 << 10
+
+// blockHash hashes in a goroutine of its own, while the next block is read. The goroutine ends with its block.
+type blockHash struct {
+	hash    hash.Hash
+	next    []byte // the block that is collected
+	current []byte // the one that is hashed
+	busy    sync.WaitGroup
+}
+
+func (h *blockHash) write(b []byte) {
+	for len(b) > 0 {
+		n := min(len(b), hashBlock-len(h.next))
+		h.next, b = append(h.next, b[:n]...), b[n:]
+		if len(h.next) == hashBlock {
+			h.busy.Wait()
+			h.next, h.current = h.current[:0], h.next
+			h.busy.Go(func() { h.hash.Write(h.current) })
+		}
+	}
+}
+
+// sum returns the hash of all that was written. It is the last call.
+func (h *blockHash) sum() []byte {
+	h.busy.Wait()
+	h.hash.Write(h.next)
+	h.next, h.current = nil, nil
+	return h.hash.Sum(nil)
+}
+
 // beginPass begins a pass.
 func (f File) beginPass() (*pass, error) {
 	p := f.pin
 	if f.Object != nil {
 		o := object{f.Object, f}
-		begun := &pass{file: o, ahead: o.Section(0, f.Object.Size()), hash: sha256.New()}
+		begun := &pass{file: o, ahead: o.Section(0, f.Object.Size()), hash: &blockHash{hash: sha256.New()}}
 		if p != nil {
 			p.pass = begun
 		}
@@ -203,7 +236,7 @@ func (f File) beginPass() (*pass, error) {
 		}
 		own = true
 	}
-	p.pass = &pass{file: file, own: own, hash: sha256.New()}
+	p.pass = &pass{file: file, own: own, hash: &blockHash{hash: sha256.New()}}
 	return p.pass, nil
 }
 
@@ -238,7 +271,7 @@ func (p *pass) Read(b []byte) (n int, err error) {
 	}
 	p.offset += int64(n)
 	if p.hash != nil {
-		p.hash.Write(b[:n])
+		p.hash.write(b[:n])
 	}
 	return n, err
 }
@@ -268,7 +301,7 @@ func (f File) finishPass() (Sum, error) {
 		if _, err := io.CopyBuffer(io.Discard, contextReader{p.ctx, p.pass}, make([]byte, 256<<10)); err != nil {
 			return Sum{}, fmt.Errorf("read %s: %w", f, err)
 		}
-		p.pass.sum = &Sum{p.pass.offset, hex.EncodeToString(p.pass.hash.Sum(nil))}
+		p.pass.sum = &Sum{p.pass.offset, hex.EncodeToString(p.pass.hash.sum())}
 	}
 	if p.sum == nil {
 		return *p.pass.sum, nil
@@ -291,8 +324,12 @@ func (f File) explainError(err error) error {
 }
 
 // ReadRest reads the rest of all files without decoding it, and returns the size and hash of each. The files must be
-// pinned, and the input not closed.
+// pinned, and the input not closed. Next returns no more rows after it.
 func (in *Input) ReadRest() ([]Sum, error) {
+	in.stopAhead()
+	if in.err == nil {
+		in.err = errors.New("the rest of the input was read")
+	}
 	sums := make([]Sum, len(in.files))
 	for i, f := range in.files {
 		var err error

@@ -59,7 +59,7 @@ func (e *MagicError) Error() string {
 // Encrypted reports whether the file ends like a Parquet file with an encrypted footer.
 func (e *MagicError) Encrypted() bool { return e.Magic == "PARE" }
 
-// File is an open Parquet file. It is used from one goroutine, and so are its columns.
+// File is an open Parquet file. It is used from one goroutine, and so are its columns; other goroutines use forks.
 type File struct {
 	shared
 	r      io.ReaderAt
@@ -73,11 +73,13 @@ type shared struct {
 	opts    Options
 	unpack  unpacker
 	held    int64     // bytes of the pages of all columns
+	limit   int64     // of held
+	sticky  bool      // held only grows; see Fork
 	buffers sync.Pool // of arrow
 }
 
 func (s *shared) init(o Options) {
-	s.opts = o
+	s.opts, s.limit = o, maxHeld
 	s.buffers.New = func() any { return memory.NewResizableBuffer(memory.DefaultAllocator) }
 }
 
@@ -158,6 +160,16 @@ func (f *File) Group(i int) *metadata.RowGroupMetaData { return f.md.RowGroup(i)
 // Column returns a reader of a column, which reads readAhead bytes ahead.
 func (f *File) Column(d *schema.Column, readAhead int) *Column {
 	return &Column{file: f, pages: pageReader{descr: d, shared: &f.shared, buffer: readAhead}}
+}
+
+// Fork returns a File with the same footer, for one of n other goroutines. Its columns may take 1/n of the memory; what
+// each has needed at most counts, as if it still did. So if no fork refuses a page for its size, the File itself, which
+// reads the columns side by side, does not either.
+func (f *File) Fork(n int) *File {
+	p := &File{r: f.r, size: f.size, md: f.md, broken: f.broken}
+	p.init(f.opts)
+	p.limit, p.sticky = maxHeld/int64(n), true
+	return p
 }
 
 // Close frees the decoders of the File. It does not close the file itself.

@@ -70,6 +70,9 @@ func (p *pageReader) beginChunk(r io.Reader, values int64, codec compress.Compre
 
 // setHeld sets the bytes that the page and the dictionary hold.
 func (p *pageReader) setHeld(page, dict int64) {
+	if p.sticky {
+		page, dict = max(page, p.pageHeld), max(dict, p.dictHeld)
+	}
 	p.held += page - p.pageHeld + dict - p.dictHeld
 	p.pageHeld, p.dictHeld = page, dict
 }
@@ -137,7 +140,7 @@ func (p *pageReader) readPage() error {
 		s.ints[5] < 0 || s.ints[6] < 0 {
 		return errThrift
 	}
-	if p.held-p.pageHeld+size > maxHeld {
+	if p.held-p.pageHeld+size > p.limit {
 		return p.opts.refuse(Refusal{Kind: LargePages})
 	}
 	var stored io.Reader = p.r
@@ -188,7 +191,7 @@ func (p *pageReader) decodePage(kind int64, s *thriftStruct, data []byte) error 
 		if p.descr.PhysicalType() == parquet.Types.ByteArray {
 			p.dictBatch = computeBatch(findLongest(data))
 		}
-		if p.setHeld(p.pageHeld, int64(len(data))+24*int64(n)); p.held > maxHeld { // arrow makes a slice for each value
+		if p.setHeld(p.pageHeld, int64(len(data))+24*int64(n)); p.held > p.limit { // arrow makes a slice for each value
 			return p.opts.refuse(Refusal{Kind: LargeDictionaries})
 		}
 		p.page = file.NewDictionaryPage(memory.NewBufferBytes(data), n, encoding(2))
