@@ -89,7 +89,11 @@ func TestAheadSameRows(t *testing.T) {
 		opts.Mapping.Trim = rng.IntN(4) == 0
 		var files []File
 		for range 1 + rng.IntN(3)/2 {
-			data := header + hostileText(rng, pieces, rng.IntN(60)*min(60, 1000/len(strings.Join(pieces, ""))+12)/60)
+			n := rng.IntN(60)
+			if len(strings.Join(pieces, "")) > 1<<16 {
+				n /= 5
+			}
+			data := header + hostileText(rng, pieces, n)
 			path := writeFile(t, name, []byte(data))
 			switch rng.IntN(8) {
 			case 0:

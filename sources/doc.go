@@ -77,12 +77,23 @@
 // A file of error records is an input too, in any format; its columns identify it (errorfile.go). Its cells are those
 // of the original row, under the original number.
 //
-// A run reads its input twice. [Pin] keeps the files open in between and hashes what each pass reads. A file that was
+// # Goroutines
+//
+// ahead.go decodes a file in several goroutines, ahead of [Input.Next]: a text file in blocks of whole records, and the
+// columns of a Parquet file side by side (parquetahead.go). What is read in order by one goroutine is the file and the
+// ends of its records, and nothing else. Rows, errors, line numbers and row numbers are the same with any number of
+// goroutines: what cannot be cut off or decoded by itself, such as an unclosed quote or a damaged page, is read as if
+// there were one. With one processor there is one, and error records have no others either.
+//
+// # Passes
+//
+// A run reads its input twice: [Input.Inspect] makes the first pass, which only looks at the rows, cheaper. [Pin] keeps
+// the files open in between and hashes what each pass reads, in a goroutine of its own. A file that was
 // rewritten in the meantime is a [*ChangedError]; one that was replaced is read as it was before (pin.go).
 //
 // # Bounds
 //
 // In every format, a record may take 1 MiB, and its nested values as much as JSON. A Parquet page may take 128 MiB
 // decompressed, and the pages of all columns 256 MiB. Memory does not grow with the length of the input, and none is
-// allocated for a size that a file merely claims.
+// allocated for a size that a file merely claims. What is decoded ahead takes some megabytes, or one record.
 package sources
