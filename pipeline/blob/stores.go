@@ -32,7 +32,9 @@ func NewStores(byScheme map[string]Store) *Stores {
 	return &Stores{byScheme: byScheme, buckets: map[string]Bucket{}}
 }
 
-var urlPattern = regexp.MustCompile(`^([a-z][a-z0-9]*)://([^/]*)/?(.*)$`)
+var urlPattern = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([a-z][a-z0-9]*)://([^/]*)/?(.*)$`)
+})
 
 // Knows reports whether a path is a URL of one of the stores.
 func (s *Stores) Knows(path string) bool {
@@ -41,7 +43,7 @@ func (s *Stores) Knows(path string) bool {
 }
 
 func (s *Stores) split(url string) (scheme, bucket, key string, ok bool) {
-	m := urlPattern.FindStringSubmatch(url)
+	m := urlPattern().FindStringSubmatch(url)
 	if s == nil || m == nil {
 		return "", "", "", false
 	}
