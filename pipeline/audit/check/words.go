@@ -20,48 +20,62 @@ const (
 	maxValue   = 60 // characters of a column's value
 )
 
+// sentences are about checks of each kind: its name where the file has none, what it expects in full, and what
+// snapshots have in place of that.
+var sentences = map[Kind]struct{ name, expected, found string }{
+	Share: {"$flag: share of $variants$among$where", "$limits of the $who have $anyOf of $flag",
+		"$share, $hits of $all (95 % interval $low to $high)"},
+	Count: {"$flag: count of $variants$where", "$limits of the $who have $anyOf of $flag", "$hits of $all"},
+	Exposed: {"$flag: $whom exposed$where", "$each in $treatments of $flag",
+		"$hits of $are exposed ($share)"},
+	Exclusive: {"nobody in two of $flags$where", "none of the $who $has of two of $flags", "$some of $all$differing"},
+	Holdout: {"$flag: holdout intact$where", "nobody who has $anyOf of $flag is in $treatments of $flags$where",
+		"$some of $heldOut $be exposed$differing"},
+	Ratio: {"$flag: sample ratio$by$where", "$flag: $weights of the $who; fails below p = $alert", "$split$p$untested"},
+	Payload: {"$flag: payload$of$where", "the payloads of $flag conform to the schema, for all $who",
+		"$conforming$absent"},
+	Failed:    {"failed users", "$limits of the $who failed", "$hits of $all ($share)"},
+	Users:     {"answered users", "$limits answered users", "$answered"},
+	Flags:     {"flags present", "somebody got a variant of each of $flags", "$got"},
+	Younger:   {"age of the snapshot", "the run began less than $younger ago", "$age"},
+	Unchanged: {"flags unchanged", "no flag changed while the run went on", "$changed"},
+	Seen: {"cohort $cohorts: members seen", "$limits of the members of cohort $cohorts are among the answered users",
+		"$hits of $members ($share)"},
+}
+
 // defaultName says what a check asserts.
-func (c *Check) defaultName() string {
-	name := ""
-	switch c.Kind {
-	case Share, Count:
-		name = fmt.Sprintf("%s: %s of %s", c.Flag, c.Kind, strings.Join(c.Variants, ", "))
-		if c.Of == ofAssigned {
-			name += " among the assigned"
-		}
-	case Exposed:
-		name = c.Flag + ": nobody exposed"
-		if c.Everybody {
-			name = c.Flag + ": everybody exposed"
-		}
-	case Exclusive:
-		name = "nobody in two of " + strings.Join(c.Flags, ", ")
-	case Holdout:
-		name = c.Flag + ": holdout intact"
-	case Ratio:
-		name = c.Flag + ": sample ratio"
-		if len(c.By) > 0 {
-			name += " by " + strings.Join(c.By, ", ")
-		}
-	case Payload:
-		name = c.Flag + ": payload"
-		if len(c.Variants) > 0 {
-			name += " of " + strings.Join(c.Variants, ", ")
-		}
-	case Failed:
-		name = "failed users"
-	case Users:
-		name = "answered users"
-	case Flags:
-		name = "flags present"
-	case Younger:
-		name = "age of the snapshot"
-	case Unchanged:
-		name = "flags unchanged"
-	case Seen:
-		return "cohort " + strings.Join(c.Cohorts, ", ") + ": members seen"
+func (c *Check) defaultName() string { return text.Fill(sentences[c.Kind].name, c.words()) }
+
+// words are those of the sentences that say what a check asserts.
+func (c *Check) words() map[string]string {
+	words := map[string]string{
+		"flag": c.Flag, "flags": strings.Join(c.Flags, ", "), "variants": strings.Join(c.Variants, ", "),
+		"anyOf": strings.Join(c.Variants, " or "), "of": joinAfter(" of ", c.Variants), "by": joinAfter(" by ", c.By),
+		"cohorts": strings.Join(c.Cohorts, ", "), "where": c.condition(), "weights": c.weights(),
+		"among": map[string]string{ofAssigned: " among the assigned"}[c.Of], "whom": nobody, "treatments": "a treatment",
+		"alert": strconv.FormatFloat(c.Alert, 'g', -1, 64), "younger": formatAge(c.Younger), "has": "has a variant",
 	}
-	return name + c.condition()
+	if c.Everybody {
+		words["whom"] = everybody
+	}
+	if c.Treatments != nil {
+		words["treatments"] = strings.Join(c.Treatments, " or ")
+	}
+	if c.Who == whoExposed {
+		words["has"] = "is exposed to " + words["treatments"]
+	}
+	if c.Min != nil || c.Max != nil {
+		words["limits"] = c.limits()
+	}
+	return words
+}
+
+// joinAfter is a list after some words, or nothing.
+func joinAfter(words string, list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return words + strings.Join(list, ", ")
 }
 
 // condition is " in cohort … where …", or nothing.
@@ -127,44 +141,12 @@ func (r *Report) subjects(c *Check) string {
 
 // expected says what a check asserts, in full.
 func (r *Report) expected(c *Check) string {
-	who := r.subjects(c)
-	variants, flags, treatments := strings.Join(c.Variants, " or "), strings.Join(c.Flags, ", "), "a treatment"
-	if c.Treatments != nil {
-		treatments = strings.Join(c.Treatments, " or ")
+	words, who := c.words(), r.subjects(c)
+	words["who"], words["each"] = who, "none of the "+who+" is"
+	if c.Everybody {
+		words["each"] = "all " + who + " are"
 	}
-	switch c.Kind {
-	case Share, Count:
-		return fmt.Sprintf("%s of the %s have %s of %s", c.limits(), who, variants, c.Flag)
-	case Exposed:
-		if c.Everybody {
-			return fmt.Sprintf("all %s are in %s of %s", who, treatments, c.Flag)
-		}
-		return fmt.Sprintf("none of the %s is in %s of %s", who, treatments, c.Flag)
-	case Exclusive:
-		what := "has a variant"
-		if c.Who == whoExposed {
-			what = "is exposed to " + treatments
-		}
-		return fmt.Sprintf("none of the %s %s of two of %s", who, what, flags)
-	case Holdout:
-		return fmt.Sprintf("nobody who has %s of %s is in %s of %s%s", variants, c.Flag, treatments, flags, c.condition())
-	case Ratio:
-		return fmt.Sprintf("%s: %s of the %s; fails below p = %s", c.Flag, c.weights(), who,
-			strconv.FormatFloat(c.Alert, 'g', -1, 64))
-	case Payload:
-		return fmt.Sprintf("the payloads of %s conform to the schema, for all %s", c.Flag, who)
-	case Failed:
-		return c.limits() + " of the " + who + " failed"
-	case Users:
-		return c.limits() + " answered users"
-	case Flags:
-		return "somebody got a variant of each of " + flags
-	case Seen:
-		return c.limits() + " of the members of cohort " + c.Cohorts[0] + " are among the answered users"
-	case Unchanged:
-		return "no flag changed while the run went on"
-	}
-	return "the run began less than " + formatAge(c.Younger) + " ago"
+	return text.Fill(sentences[c.Kind].expected, words)
 }
 
 // limits is "at least 45 %", "45 % to 55 %".
@@ -210,132 +192,95 @@ func (r *Report) found(res *Result) string {
 		return r.note(res, &res.Reason)
 	}
 	hits, all := text.Thousands(res.Hits), r.Unit.Count(res.Users)
-	share := func(n int64) string { return text.PercentDigits(float64(n)/float64(res.Users), 2) }
-	are := text.CountIs(res.Users, r.Unit.Noun(1), "is", "are")
-	found := ""
-	switch res.Kind {
-	case Share:
-		low, high := stats.Wilson(res.Hits, res.Users)
-		return fmt.Sprintf("%s, %s of %s (95 %% interval %s to %s)", share(res.Hits), hits, all,
-			text.PercentDigits(low, 2), text.PercentDigits(high, 2))
-	case Count:
-		return hits + " of " + all
-	case Exposed:
-		return fmt.Sprintf("%s of %s exposed (%s)", hits, are, share(res.Hits))
-	case Exclusive:
-		found = hits + " of " + all
-		if res.Hits == 0 {
-			found = "none of " + all
+	low, high := stats.Wilson(res.Hits, res.Users)
+	words := map[string]string{
+		"hits": hits, "some": hits, "be": "are", "all": all, "are": text.CountIs(res.Users, r.Unit.Noun(1), "is", "are"),
+		"share": text.PercentDigits(float64(res.Hits)/float64(res.Users), 2), "low": text.PercentDigits(low, 2),
+		"high": text.PercentDigits(high, 2), "members": text.Count(res.Users, "member"), "answered": r.users(),
+		"heldOut": text.Count(res.Users, "held-out "+r.Unit.Noun(1)), "got": "somebody got each",
+		"changed": "no flag changed", "conforming": hits + " of " + all + " with a payload that does not conform",
+		"absent": "", "differing": "", "p": "", "untested": "",
+	}
+	if res.Hits == 0 {
+		words["some"], words["be"], words["conforming"] = "none", "is", "all "+text.Thousands(res.Users)+" conform"
+	}
+	if res.Absent > 0 {
+		words["absent"] = "; " + r.Unit.Count(res.Absent) + " without a payload"
+	}
+	if s := res.Split; s != nil {
+		if words["split"] = res.split(&s.All); s.All.Test.Tested() {
+			words["p"] = "; " + s.All.Test.PText()
 		}
-	case Holdout:
-		heldOut := text.Count(res.Users, "held-out "+r.Unit.Noun(1))
-		found = fmt.Sprintf("%s of %s are exposed", hits, heldOut)
-		if res.Hits == 0 {
-			found = fmt.Sprintf("none of %s is exposed", heldOut)
+		if s.Untested > 0 {
+			words["untested"] = fmt.Sprintf("; %d of %d slices not tested, too few %s", s.Untested, s.Tested+s.Untested, r.noun())
 		}
-	case Ratio:
-		if found = res.split(&res.Split.All); res.Split.All.Test.Tested() {
-			found += "; " + res.Split.All.Test.PText()
-		}
-		if res.Split.Untested > 0 {
-			found += fmt.Sprintf("; %d of %d slices not tested, too few %s", res.Split.Untested, res.Split.Tested+
-				res.Split.Untested, r.noun())
-		}
-	case Payload:
-		found = fmt.Sprintf("%s of %s with a payload that does not conform", hits, all)
-		if res.Hits == 0 {
-			found = "all " + text.Thousands(res.Users) + " conform"
-		}
-		if res.Absent > 0 {
-			found += fmt.Sprintf("; %s without a payload", r.Unit.Count(res.Absent))
-		}
-	case Failed:
-		return fmt.Sprintf("%s of %s (%s)", hits, all, share(res.Hits))
-	case Seen:
-		return fmt.Sprintf("%s of %s (%s)", hits, text.Count(res.Users, "member"), share(res.Hits))
-	case Users:
-		return r.users()
-	case Flags:
-		var absent []string
-		for _, n := range res.Notes {
-			absent = append(absent, n.Subject)
-		}
-		if len(absent) == 0 {
-			return "somebody got each"
-		}
-		return "nobody got " + strings.Join(absent, ", ")
-	case Younger:
-		return res.Run.text()
-	case Unchanged:
-		if n := len(res.Notes); n > 0 {
-			return text.Count(int64(n), "flag") + " changed"
-		}
-		return "no flag changed"
+	}
+	var subjects []string
+	for _, n := range res.Notes {
+		subjects = append(subjects, n.Subject)
+	}
+	if n := len(subjects); n > 0 {
+		words["got"], words["changed"] = "nobody got "+strings.Join(subjects, ", "), text.Count(int64(n), "flag")+" changed"
+	}
+	if res.Run != nil {
+		words["age"] = res.Run.text()
 	}
 	if res.Differing > 0 {
-		found += "; row by row: " + text.CountIs(res.Differing, "user", "has", "have") +
+		words["differing"] = "; row by row: " + text.CountIs(res.Differing, "user", "has", "have") +
 			" different variants of such flags in different rows"
 	}
-	return found
+	return text.Fill(sentences[res.Kind].found, words)
+}
+
+// noteSentences are the reasons and the details of results.
+var noteSentences = map[NoteCode]string{
+	NoUsers:        vacuous("there are no $subjects"),
+	NobodyAnswered: vacuous("nobody was answered"),
+	NobodyHeldOut:  vacuous("nobody is held out"),
+	NoOtherFlag:    vacuous("none of these $noun has any of the flags$but"),
+	NoVariant:      vacuous("none of the $noun$where has a variant of the flag"),
+	NoPayload:      vacuous("none of the $noun$where has a payload"),
+	NoMembers:      vacuous("the cohort has no members"),
+	ColumnsUnknown: notInFile("columns"),
+	IDsUnknown:     notInFile("ids"),
+	TooManyValues:  "not tested: column $subject has more than $most values",
+	NotTested:      "not tested: $subject ($split)",
+	NoSliceTested:  "not tested: no slice by $by has enough $noun",
+	FlagUsers:      "$subject: $count",
+	NotInFile:      "$count of them got no variant of any flag, and are not in the file",
+	AskedAgain:     "some of the failed users of $subject were asked about again, and nothing says which",
+	RecordsUnknown: "which ones is not known: the error records of $subject cannot be read",
+	ChangesUnknown: "not known$of: $hint",
+	FlagChanged:    "$in$subject",
+	NobodyGot:      "$subject: $hint",
+}
+
+func vacuous(why string) string { return "vacuous: " + why + ", so this says nothing" }
+
+func notInFile(what string) string {
+	return "not known: $count got no variant of any flag and are not in the file, so their " + what +
+		" are not known; `rollcall snapshot --flags` and `--layout wide` write all"
 }
 
 // note is a reason or a detail of a result as a sentence; "" is none.
 func (r *Report) note(res *Result, n *Note) string {
-	switch n.Code {
-	case NoUsers:
-		return vacuous("there are no " + r.subjects(res.Check))
-	case NobodyAnswered:
-		return vacuous("nobody was answered")
-	case NobodyHeldOut:
-		return vacuous("nobody is held out")
-	case NoOtherFlag:
-		if n.Subject == "" {
-			return vacuous("none of these " + r.noun() + " has any of the flags")
-		}
-		return vacuous("none of these " + r.noun() + " has any of the flags but " + n.Subject)
-	case NoVariant:
-		return vacuous("none of the " + r.noun() + res.condition() + " has a variant of the flag")
-	case NoPayload:
-		return vacuous("none of the " + r.noun() + res.condition() + " has a payload")
-	case ColumnsUnknown, IDsUnknown:
-		what := map[NoteCode]string{ColumnsUnknown: "columns", IDsUnknown: "ids"}[n.Code]
-		return "not known: " + r.Unit.Count(n.N) + " got no variant of any flag and are not in the file, so their " + what +
-			" are not known; `rollcall snapshot --flags` and `--layout wide` write all"
-	case NoMembers:
-		return vacuous("the cohort has no members")
-	case TooManyValues:
-		return fmt.Sprintf("not tested: column %s has more than %s values", n.Subject, text.Thousands(maxSlices))
-	case NotTested:
-		return fmt.Sprintf("not tested: %s (%s)", n.Subject, res.split(&res.Split.All))
-	case NoSliceTested:
-		return fmt.Sprintf("not tested: no slice by %s has enough %s", strings.Join(res.By, ", "), r.noun())
-	case FlagUsers:
-		return n.Subject + ": " + r.Unit.Count(n.N)
-	case NotInFile:
-		return r.Unit.Count(n.N) + " of them got no variant of any flag, and are not in the file"
-	case AskedAgain:
-		return "some of the failed users of " + n.Subject + " were asked about again, and nothing says which"
-	case RecordsUnknown:
-		return "which ones is not known: the error records of " + n.Subject + " cannot be read"
-	case ChangesUnknown:
-		if n.Subject != "" {
-			return "not known of " + n.Subject + ": " + n.Hint
-		}
-		return "not known: " + n.Hint
-	case FlagChanged:
-		if n.Hint != "" {
-			return n.Hint + ": " + n.Subject
-		}
-		return n.Subject
-	case NobodyGot:
-		if n.Hint != "" {
-			return n.Subject + ": " + n.Hint
-		}
+	if n.Code == NobodyGot && n.Hint == "" {
+		return ""
 	}
-	return ""
+	words := map[string]string{"subjects": r.subjects(res.Check), "noun": r.noun(), "where": res.condition(),
+		"subject": n.Subject, "count": r.Unit.Count(n.N), "hint": n.Hint, "by": strings.Join(res.By, ", "),
+		"most": text.Thousands(maxSlices), "but": "", "of": "", "in": ""}
+	if n.Subject != "" {
+		words["but"], words["of"] = " but "+n.Subject, " of "+n.Subject
+	}
+	if n.Hint != "" {
+		words["in"] = n.Hint + ": "
+	}
+	if res.Split != nil {
+		words["split"] = res.split(&res.Split.All)
+	}
+	return text.Fill(noteSentences[n.Code], words)
 }
-
-func vacuous(why string) string { return "vacuous: " + why + ", so this says nothing" }
 
 // details are the lines below what was found.
 func (r *Report) details(res *Result) []string {
