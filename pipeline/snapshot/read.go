@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -99,6 +100,13 @@ type Assignment struct {
 	Assigned      bool // of the wide layout: the variant is not null
 	Payload       []byte
 	Included      []Value // in the order of Schema.Included
+}
+
+// Hash is a hash of the flag and the variant. Of the assignments of a user, the sum does not depend on their order.
+func (a *Assignment) Hash() uint64 {
+	x := (uint64(a.Flag)<<32 | uint64(uint32(a.Variant))) * 0x9e3779b97f4a7c15
+	x = (x ^ x>>29) * 0xbf58476d1ce4e5b9
+	return x ^ x>>32
 }
 
 // places are the indices of the columns.
@@ -588,23 +596,12 @@ func (r *Reader) rowNumber(row []Value) (int64, error) {
 
 // parseInt parses an integer in its canonical form.
 func parseInt(b []byte) (n int64, ok bool) {
-	digits := b
-	if len(b) > 0 && b[0] == '-' {
-		digits = b[1:]
-	}
-	if len(digits) == 0 || len(digits) > 18 || digits[0] == '0' && len(b) > 1 {
+	digits := bytes.TrimPrefix(b, []byte{'-'})
+	if len(digits) == 0 || len(digits) > 18 || digits[0] < '0' || digits[0] == '0' && len(b) > 1 {
 		return 0, false
 	}
-	for _, c := range digits {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = n*10 + int64(c-'0')
-	}
-	if len(digits) < len(b) {
-		n = -n
-	}
-	return n, true
+	n, err := strconv.ParseInt(string(b), 10, 64)
+	return n, err == nil
 }
 
 // timeCache is the last time that was parsed: all flags of a user have the same.

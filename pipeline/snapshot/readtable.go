@@ -6,7 +6,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -63,10 +62,8 @@ func (v *Value) AppendText(dst []byte) []byte {
 			return append(dst, "-Infinity"...)
 		}
 		return pipeline.Value{Kind: pipeline.Float, Num: v.Num}.AppendJSON(dst)
-	case pipeline.Int:
-		return strconv.AppendInt(dst, v.Num, 10)
-	case pipeline.Bool:
-		return strconv.AppendBool(dst, v.Num != 0)
+	case pipeline.Int, pipeline.Bool:
+		return pipeline.Value{Kind: v.Kind, Num: v.Num}.AppendJSON(dst)
 	case pipeline.Timestamp:
 		return time.UnixMicro(v.Num).UTC().AppendFormat(dst, "2006-01-02T15:04:05.000000Z")
 	case pipeline.Date:

@@ -313,11 +313,10 @@ func (p *pass) countAnswers(u *snapshot.User) {
 		if !a.Assigned {
 			continue
 		}
-		x := (uint64(a.Flag)<<32 | uint64(uint32(a.Variant))) * 0x9e3779b97f4a7c15
-		x = (x ^ x>>29) * 0xbf58476d1ce4e5b9
-		answers[0] += x ^ x>>32
+		h := a.Hash()
+		answers[0] += h
 		if int(a.Flag) < len(p.together) && p.together[a.Flag] {
-			answers[1] += x ^ x>>32
+			answers[1] += h
 		}
 	}
 	p.ids.CompareAnswers(id, answers)

@@ -121,7 +121,8 @@ func (r *Report) warning() string {
 
 // String says which list of members a cohort is.
 func (c *Cohort) String() string {
-	return fmt.Sprintf("cohort %s: %s, %s, SHA-256 %.12s", c.Name, text.Count(int64(c.Members), "member"), c.File, c.SHA256)
+	return fmt.Sprintf("cohort %s: %s, %s, SHA-256 %.12s", c.Name, text.Count(int64(c.Members), "member"), c.File,
+		c.SHA256)
 }
 
 // noun is what the counts are of: users or rows.
@@ -212,7 +213,8 @@ func (r *Report) found(res *Result) string {
 			words["p"] = "; " + s.All.Test.PText()
 		}
 		if s.Untested > 0 {
-			words["untested"] = fmt.Sprintf("; %d of %d slices not tested, too few %s", s.Untested, s.Tested+s.Untested, r.noun())
+			words["untested"] = fmt.Sprintf("; %d of %d slices not tested, too few %s", s.Untested, s.Tested+s.Untested,
+				r.noun())
 		}
 	}
 	var subjects []string

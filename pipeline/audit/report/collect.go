@@ -269,9 +269,7 @@ func (c *collector) countUser(u *snapshot.User, carry []int) {
 func answers(u *snapshot.User) (h uint64) {
 	for i := range u.Assignments {
 		if a := &u.Assignments[i]; a.Assigned {
-			x := (uint64(a.Flag)<<32 | uint64(uint32(a.Variant))) * 0x9e3779b97f4a7c15
-			x = (x ^ x>>29) * 0xbf58476d1ce4e5b9
-			h += x ^ x>>32
+			h += a.Hash()
 		}
 	}
 	return h

@@ -26,8 +26,12 @@ func (a *analysis) addOverlaps() {
 			if max(i, j) >= maxPaired {
 				continue
 			}
-			if o := a.newOverlap(i, j); o.Assigned > 0 || o.Group != "" {
+			o := a.newOverlap(i, j)
+			if o.Assigned > 0 || o.Group != "" {
 				list = append(list, o)
+			}
+			if o.Test != nil { // corrected for it, whether it is listed or not
+				a.tests[FamilyOverlaps] = append(a.tests[FamilyOverlaps], o.Test)
 			}
 		}
 	}
@@ -38,19 +42,11 @@ func (a *analysis) addOverlaps() {
 		})
 		a.addNote("Of %s pairs of flags that have users in common, %s are listed.", text.Thousands(int64(len(list))),
 			text.Thousands(maxOverlaps))
-		for i := range list[maxOverlaps:] { // corrected for all the same
-			if t := list[maxOverlaps+i].Test; t != nil {
-				a.tests[FamilyOverlaps] = append(a.tests[FamilyOverlaps], t)
-			}
-		}
 		list = list[:maxOverlaps]
 	}
 	a.r.Overlaps = append(a.r.Overlaps, list...)
 	for i := range a.r.Overlaps {
 		o := &a.r.Overlaps[i]
-		if o.Test != nil {
-			a.tests[FamilyOverlaps] = append(a.tests[FamilyOverlaps], o.Test)
-		}
 		a.after = append(a.after, func() { a.sayOverlap(o) })
 	}
 }
