@@ -85,7 +85,7 @@ func (j *jsonlTable) parse(line []byte) error {
 	if !utf8.Valid(line) {
 		return errors.New("not valid UTF-8")
 	}
-	i := 0
+	i, row := 0, j.row
 	for c, key := range j.keys {
 		if !bytes.HasPrefix(line[i:], key) {
 			return errNames
@@ -96,7 +96,7 @@ func (j *jsonlTable) parse(line []byte) error {
 			return err
 		}
 		text := line[i:end:end]
-		v := &j.row[c]
+		v := &row[c]
 		*v = Value{json: text, Text: text}
 		switch text[0] {
 		case '"':
