@@ -258,9 +258,10 @@ func (a *analysis) addColumns() {
 		groups := d.makeGroups()
 		a.groups = append(a.groups, groups)
 		col := Column{Name: d.name, Slices: []Slice{}, Folded: d.folded}
-		for _, g := range groups {
-			users := a.countersOf(i, g.places)
-			col.Slices = append(col.Slices, Slice{Label: g.label, Kind: g.kind, Users: users.users, Failed: users.failed})
+		for k := range groups {
+			g := &groups[k]
+			g.users = a.countersOf(i, g.places)
+			col.Slices = append(col.Slices, Slice{Label: g.label, Kind: g.kind, Users: g.users.users, Failed: g.users.failed})
 		}
 		a.r.Columns = append(a.r.Columns, col)
 	}
@@ -271,6 +272,9 @@ func (a *analysis) addColumns() {
 
 // countersOf are the users in these places of a dimension.
 func (a *analysis) countersOf(dimension int, places []int32) *counters {
+	if len(places) == 1 {
+		return &a.c.dimensions[dimension].places[places[0]].counters
+	}
 	c := &counters{}
 	for _, p := range places {
 		c.merge(&a.c.dimensions[dimension].places[p].counters)
@@ -425,7 +429,7 @@ func (a *analysis) addSlices(w *flagWork) {
 	var parts []totals
 	for d := range a.groups {
 		for _, g := range a.groups[d] {
-			part := w.totalsOf(a.countersOf(d, g.places))
+			part := w.totalsOf(g.users)
 			if part.users == 0 {
 				continue // all of them failed
 			}

@@ -316,6 +316,7 @@ type group struct {
 	kind   string
 	places []int32
 	n      int64
+	users  *counters // when they are counted
 }
 
 // makeGroups makes slices of the places: ranges ascending, values by users, then those without a value and all others.
@@ -326,7 +327,7 @@ func (d *dimension) makeGroups() []group {
 	}
 	at := func(i int32) *place { return &d.places[i] }
 	var groups []group
-	other := group{"(other)", SliceOther, []int32{placeOther}, at(placeOther).n()}
+	other := group{"(other)", SliceOther, []int32{placeOther}, at(placeOther).n(), nil}
 	every := func(scale scale) bool {
 		return !slices.ContainsFunc(order, func(i int32) bool { return math.IsNaN(at(i).scalar[scale]) })
 	}
@@ -341,7 +342,7 @@ func (d *dimension) makeGroups() []group {
 		}
 		slices.SortStableFunc(order, func(a, b int32) int { return cmp.Compare(at(a).scalar[of], at(b).scalar[of]) })
 		for _, i := range order {
-			groups = append(groups, group{at(i).text, SliceValue, []int32{i}, at(i).n()})
+			groups = append(groups, group{at(i).text, SliceValue, []int32{i}, at(i).n(), nil})
 		}
 	default:
 		slices.SortFunc(order, func(a, b int32) int {
@@ -349,7 +350,7 @@ func (d *dimension) makeGroups() []group {
 		})
 		for k, i := range order {
 			if k < TopValues || len(order) == TopValues+1 && other.n == 0 {
-				groups = append(groups, group{at(i).text, SliceValue, []int32{i}, at(i).n()})
+				groups = append(groups, group{at(i).text, SliceValue, []int32{i}, at(i).n(), nil})
 				continue
 			}
 			other.places, other.n = append(other.places, i), other.n+at(i).n()
@@ -357,7 +358,7 @@ func (d *dimension) makeGroups() []group {
 		}
 	}
 	if n := at(placeMissing).n(); n > 0 {
-		groups = append(groups, group{"(none)", SliceMissing, []int32{placeMissing}, n})
+		groups = append(groups, group{"(none)", SliceMissing, []int32{placeMissing}, n, nil})
 	}
 	if other.n > 0 {
 		groups = append(groups, other)
