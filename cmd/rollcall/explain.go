@@ -83,6 +83,7 @@ API's, would give the user another answer, it says which, and by which rule.`,
 			if err := o.start(cmd, env, con); err != nil {
 				return err
 			}
+			o.server.stores = env.Stores
 			if err := o.check(env.Soft, args); err != nil {
 				return err
 			}
@@ -138,7 +139,7 @@ func (o *explainOptions) run(env *env, con *console, inputs []string) error {
 			from, data = f.name, f.Data
 		}
 	} else {
-		data, err = readFlagConfigs(env.Soft, from)
+		data, err = readFlagConfigs(env.Soft, env.Stores, from)
 	}
 	if err != nil {
 		return err

@@ -53,7 +53,7 @@ func flagsCommand(env *env, con *console) *cobra.Command {
 			switch {
 			case server.flagConfigs != "" && server.flagConfigs != "fetch":
 				if err = server.checkFlagMode(); err == nil {
-					data, err = readFlagConfigs(env.Soft, server.flagConfigs)
+					data, err = readFlagConfigs(env.Soft, env.Stores, server.flagConfigs)
 				}
 			case server.embedded():
 				err = usageErrorf("--server embedded needs --flag-configs FILE")

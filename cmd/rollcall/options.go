@@ -428,7 +428,7 @@ func (o *snapshotOptions) manifestFile() string {
 func (o *snapshotOptions) checkFlags(ctx context.Context) error {
 	o.flags = append(o.flags, o.flagList...)
 	if o.flagsFrom != "" {
-		data, err := readFile(ctx, o.flagsFrom, maxListBytes)
+		data, err := readStored(ctx, o.server.stores, o.flagsFrom, maxListBytes)
 		if err != nil {
 			return usageErrorf("read --flags-from: %w", err)
 		}

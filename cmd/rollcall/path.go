@@ -18,6 +18,10 @@ import (
 // readsStores are the commands whose arguments may be URLs of stores.
 var readsStores = map[string]bool{"snapshot": true}
 
+// storedOptions are the options whose values may be such URLs, for the commands that have them; serve, which looks at
+// its file again and again, reads a local one.
+var storedOptions = map[string]bool{"flag-configs": true, "flags-from": true}
+
 // checkPathNames refuses paths, given as arguments or options, that cannot be read or written: URLs, but for those of
 // stores that the command reads, and paths that begin with a ~ which the shell has not replaced.
 func checkPathNames(cmd *cobra.Command, stores *blob.Stores) error {
@@ -39,6 +43,9 @@ func checkPathNames(cmd *cobra.Command, stores *blob.Stores) error {
 			paths = list.GetSlice()
 		}
 		for _, path := range paths {
+			if stores.Knows(path) && storedOptions[o.Name] && cmd.Name() != "serve" {
+				continue
+			}
 			if err == nil {
 				err = checkPathName("--"+o.Name, path, writtenPaths[o.Name])
 			}
@@ -81,7 +88,7 @@ func checkPathName(what, path string, written bool) error {
 		case strings.HasPrefix(strings.ToLower(scheme[1]), "http"):
 			hint = "download it first: curl -fO '" + path + "'"
 		}
-		only := "rollcall reads local files, and snapshot's INPUT from s3://, gs:// and az:// too"
+		only := "rollcall reads that from local files only"
 		if written {
 			only = "rollcall writes local files only"
 		}

@@ -181,7 +181,7 @@ func (o *reportOptions) options(env *env, snapshots []string, con *console) (rep
 // readConfigs reads the flag configurations, or downloads them, and says where they are from.
 func (o *reportOptions) readConfigs(env *env, con *console) (from string, data []byte, err error) {
 	if o.configs != "fetch" {
-		data, err = readFlagConfigs(env.Soft, o.configs)
+		data, err = readFlagConfigs(env.Soft, env.Stores, o.configs)
 		return o.configs, data, err
 	}
 	o.server.flagConfigs = o.configs

@@ -72,7 +72,7 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
 				return wrapUsage("--fail", err)
 			}
 			api := &liveServer{path: configs, con: con, often: rate.NewLimiter(1000, 100), parse: func() (*engine.Engine, error) {
-				data, err := readFlagConfigs(env.Soft, configs)
+				data, err := readFlagConfigs(env.Soft, nil, configs)
 				if err != nil {
 					return nil, err
 				}

@@ -11,6 +11,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 	"github.com/rollcall-cli/rollcall/pipeline/cohort"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
@@ -34,6 +35,7 @@ type serverOptions struct {
 	cohorts *cohort.Set // of the embedded server
 
 	configs []byte           // see readConfigs
+	stores  *blob.Stores     // where they may be
 	dialed  amplitude.Config // of the last client, for others that ask the same server; see dial
 }
 
@@ -257,7 +259,7 @@ func (o *serverOptions) parseFlagConfigs(from string, data []byte, flags []strin
 // readConfigs reads the file of flag configurations, the first time that it is called: a pipe gives them once.
 func (o *serverOptions) readConfigs(ctx context.Context) ([]byte, error) {
 	if o.configs == nil {
-		data, err := readFlagConfigs(ctx, o.flagConfigs)
+		data, err := readFlagConfigs(ctx, o.stores, o.flagConfigs)
 		if err != nil {
 			return nil, err
 		}

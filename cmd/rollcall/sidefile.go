@@ -10,6 +10,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 )
 
 // Files that the user names are opened and read here. They may be pipes, as <(command) and /dev/stdin are: each is read
@@ -72,9 +73,21 @@ const (
 	maxKeyBytes     = 4 << 10   // of a key file
 )
 
-// readFlagConfigs reads a file of flag configurations.
-func readFlagConfigs(ctx context.Context, file string) ([]byte, error) {
-	data, err := readFile(ctx, file, maxConfigBytes)
+// readStored is readFile for a file that may be in a store.
+func readStored(ctx context.Context, stores *blob.Stores, path string, most int64) ([]byte, error) {
+	if !stores.Knows(path) {
+		return readFile(ctx, path, most)
+	}
+	o, err := stores.Open(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	return readMost(o.Section(0, o.Size()), path, most)
+}
+
+// readFlagConfigs reads a file of flag configurations, which may be in a store.
+func readFlagConfigs(ctx context.Context, stores *blob.Stores, file string) ([]byte, error) {
+	data, err := readStored(ctx, stores, file, maxConfigBytes)
 	if err != nil {
 		err = fmt.Errorf("read flag configurations: %w", err)
 		if errors.Is(err, fs.ErrNotExist) {

@@ -57,6 +57,7 @@ groups.T, context, ... are sent as that; all others are not sent.`,
 			if env.Grace != nil {
 				env.Grace.Store(int64(o.grace))
 			}
+			o.server.stores = env.Stores
 			o.minUsersSet = cmd.Flags().Changed("min-users")
 			if !cmd.Flags().Changed("rate") && o.server.embedded() || o.local() && o.crossCheck == 0 {
 				o.rate = 0

@@ -78,6 +78,7 @@ rollcall clean removes what runs have left that nobody resumed.`,
 az://CONTAINER/BLOB. Globs work as for files, and ** stands for any directories:
 's3://b/users/**/*.parquet'.
 A directory of Parquet files is read as one table, with its partitions.
+--flag-configs and --flags-from can be there, too, but not those of serve.
 Outputs are local files: copy them when the run has ended with 0.
 
 Nothing is downloaded to disk. Reads are ranged, and bound to the version that

@@ -229,6 +229,20 @@ func testInputs(t *testing.T, s *store) {
 			t.Errorf("%d users failed, and %d when they were read from the store", n, bytes.Count(second, []byte("\n")))
 		}
 	})
+	t.Run("flags", func(t *testing.T) {
+		s.put(t, "flags.json", readFile(t, "../flags.json"))
+		s.put(t, "flags.txt", []byte("dark-mode\nnew-player\n"))
+		args := snapshotArgs(t, s.url("in/users.csv"))
+		args[slices.Index(args, "--flag-configs")+1] = s.url("flags.json")
+		want, _ := runCommand(t, 0, append(snapshotArgs(t, s.url("in/users.csv")), "--flags", "dark-mode,new-player")...)
+		got, _ := runCommand(t, 0, append(args, "--flags-from", s.url("flags.txt"))...)
+		if readAssignments(t, got) != readAssignments(t, want) {
+			t.Error("with the flags in the store the assignments are others")
+		}
+		if _, said := runCommand(t, 0, "flags", "--flag-configs", s.url("flags.json")); !strings.Contains(said, "dark-mode") {
+			t.Errorf("flags prints %q", said)
+		}
+	})
 	t.Run("dry run", func(t *testing.T) {
 		if _, said := runCommand(t, 0, append(snapshotArgs(t, s.url("in/users.csv")), "--dry-run")...); !strings.Contains(said,
 			"Users:        2,000") {
