@@ -121,8 +121,8 @@ func countAnswerBytes(o *Outcome) int64 {
 	return int64(len(o.Body)) + int64(len(o.Assignments))*int64(unsafe.Sizeof(Assignment{}))
 }
 
-// countRowBytes estimates how many bytes a row takes. Memory that its parts share is counted for each part.
-func countRowBytes(row *Row) int64 {
+// CountBytes estimates how many bytes a row takes. Memory that its parts share is counted for each part.
+func (row *Row) CountBytes() int64 {
 	n := countMemberBytes(row.Input) + countMemberBytes(row.User.Context)
 	for i := range row.Carry {
 		n += int64(unsafe.Sizeof(Value{})) + int64(len(row.Carry[i].Text)) + countMemberBytes(row.Carry[i].Members)

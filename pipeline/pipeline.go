@@ -197,11 +197,15 @@ func (b *batch) readRows(source Source, size int) error {
 	b.outcomes, b.bytes, b.answers = b.outcomes[:size], 0, 0
 	for i := range b.outcomes {
 		row := &b.outcomes[i].Row
+		row.Bytes = 0
 		if err := source.Next(row); err != nil {
 			b.outcomes = b.outcomes[:i]
 			return err
 		}
-		if b.bytes += countRowBytes(row); b.bytes > maxBatchBytes {
+		if row.Bytes == 0 {
+			row.Bytes = row.CountBytes()
+		}
+		if b.bytes += row.Bytes; b.bytes > maxBatchBytes {
 			b.outcomes = b.outcomes[:i+1]
 			return nil
 		}

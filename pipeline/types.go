@@ -25,6 +25,9 @@ type Row struct {
 	// Err, if set, says why this row has no user. It does not end the input.
 	Err *UserError
 
+	// Bytes is what CountBytes returns, if the source has counted it where that costs the run no time; else 0.
+	Bytes int64
+
 	// FailedWith is the user's failure in the run whose error record this row was read from; "" for other inputs.
 	FailedWith Kind
 }

@@ -69,7 +69,7 @@ func (d *decoder) decodeWhole(row *pipeline.Row, info *rowInfo) error {
 	if err := d.reader.readRecord(&d.rec); err != nil {
 		return err
 	}
-	row.Number, row.FailedWith = d.rec.number, d.rec.failedWith
+	row.Number, row.FailedWith, row.Bytes = d.rec.number, d.rec.failedWith, 0
 	row.Input = d.rec.cells
 	d.mapper.fillRow(row, &d.rec)
 	*info = rowInfo{ragged: d.rec.ragged, damage: d.mapper.findDamage(row, d.rec.cells), saw: d.mapper.saw}
@@ -123,6 +123,9 @@ func (u *unit) decode(d *decoder, isFull func() bool) error {
 		r := &u.rows[u.n]
 		if err := d.decodeRow(&r.row, &r.info); err != nil {
 			return err
+		}
+		if d.inspect == nil {
+			r.row.Bytes = r.row.CountBytes()
 		}
 		u.n++
 	}

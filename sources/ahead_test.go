@@ -37,6 +37,9 @@ func readWith(tb testing.TB, files []File, opts Options, ahead aheadOptions) []s
 			out = append(out, fmt.Sprintf("Next: %v; %s", err, pipeline.Hint(err)))
 			break
 		}
+		if row.Bytes != 0 && row.Bytes != row.CountBytes() {
+			tb.Fatalf("row %d has %d bytes, want %d", row.Number, row.Bytes, row.CountBytes())
+		}
 		out = append(out, fmt.Sprintf("%q file %d ragged %v damage %d failed %q", fmt.Sprint(renderRow(&row)), in.FileIndex(),
 			in.Ragged(), in.DamagedIDs(), row.FailedWith))
 	}
