@@ -134,7 +134,7 @@ func (b *bench) measureSize(ctx context.Context) error {
 		return cmp.Or(cmp.Compare(code[b], code[a]), cmp.Compare(a, b))
 	})
 	for _, name := range names[:min(largestCode, len(names))] {
-		s.figures = append(s.figures, described("    "+shortenLeft(strings.TrimPrefix(name, "github.com/"), 29), fmt.Sprintf("%.2f", float64(code[name])/1e6),
+		s.figures = append(s.figures, described("    "+shortenLeft(strings.TrimPrefix(name, "github.com/"), 27), fmt.Sprintf("%.2f", float64(code[name])/1e6),
 			fmt.Sprintf("%.1f %% of the code", 100*float64(code[name])/float64(total))))
 	}
 	b.report(s)
