@@ -76,7 +76,7 @@ func (e *encoder) encode(p *piece, o *pipeline.Outcome, from, limit int) (next i
 	if p.warnings > 0 && p.firstWarning == 0 {
 		p.firstWarning = o.Row.Number
 	}
-	return next, next == len(e.block.rows)
+	return next, next >= len(e.block.rows)
 }
 
 // Encode encodes outcomes for the output.
