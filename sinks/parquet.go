@@ -51,9 +51,8 @@ type parquetEncoder struct {
 	numbers atomic.Int64 // of parquetData
 
 	// The open row group.
-	group *rowGroup
-	rows  int
-	held  int // at most so many bytes are in the buffers of its columns
+	rows int
+	held int // about how many bytes are in the buffers of its columns, at most
 
 	ending *rowGroup // the one before it, until it is written
 	groups int       // that are written
