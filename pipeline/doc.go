@@ -45,10 +45,11 @@
 //   - Order: the sink sees one outcome for each row, in input order, from one goroutine. The same input
 //     gives the same calls with 1 worker and with 64. What is encoded is written in that order, too, and what is not to
 //     be written is dropped, so the outputs are the same bytes.
-//   - Bounds: at most Workers evaluations run at once. At most Window rows are in memory, or fewer if they
-//     take more than WindowBytes. Answers on their way and answers that wait to be written take about AnswerBytes at
-//     most; where they are so large that not all workers can have one, fewer evaluations run at once. The oldest row
-//     always goes on, so that a slow user delays the others no longer than it takes.
+//   - Bounds: at most Workers evaluations run at once. At most Window rows are in memory, or fewer if they and their
+//     answers take more than WindowBytes. An answer that is awaited counts as those before it, so the sum exceeds
+//     WindowBytes only by what the answers under way exceed that. The rows after a user whose answer does not come are
+//     evaluated until the window is full. A row or answer of any size gets in: at the latest when all before it are
+//     written.
 //   - A row that does not decode, and a user whose evaluation fails, are outcomes with an Err. They never
 //     end the run.
 //   - Any other error of an evaluator, and any error of a sink, ends the run: everything is cancelled, nothing more

@@ -1,15 +1,12 @@
 package pipeline
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
-	"math"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/semaphore"
 )
 
 // Pipeline is one run: it passes every row of Source through Evaluator to Sink. Do not change its fields while it runs.
@@ -23,12 +20,10 @@ type Pipeline struct {
 	Window  int      // the most rows that are read and not yet written; less than Workers × Batch means that
 	Batch   int      // rows handed to a worker at a time; less than 1 means 1
 
-	// WindowBytes limits, roughly, how much memory those rows take, not counting the batch that was read last.
-	// 0 is no limit. Rows of ordinary size never come near it.
+	// WindowBytes limits, roughly, how much memory those rows and their answers take, not counting the batch that was
+	// read last. 0 is no limit. While an answer is awaited, it counts as one that came before, or as AnswerBytes if none
+	// has come.
 	WindowBytes int64
-
-	// AnswerBytes limits, roughly, how much memory the answers take that are on their way, or wait to be written. If
-	// answers are so large that fewer than Workers fit, fewer evaluations run at once. 0 is no limit.
 	AnswerBytes int64
 
 	// Stop, if not nil, stops the run softly when it is closed: no more rows are read, and no more users are asked
@@ -49,8 +44,7 @@ type Stats struct {
 type batch struct {
 	outcomes []Outcome // one for each row that was read
 	stopped  bool      // the rows after outcomes were not evaluated: see Pipeline.Stop
-	bytes    int64     // its share of WindowBytes
-	answers  int64     // its share of AnswerBytes
+	bytes    int64     // its share of the window; if it is free, what its slices have room for
 	encoded  Encoded   // of outcomes, if the sink is an Encoder
 	done     chan struct{}
 }
@@ -69,14 +63,7 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 		free <- &batch{done: make(chan struct{}, 1)}
 	}
 
-	limit := p.WindowBytes
-	if limit <= 0 {
-		limit = math.MaxInt64
-	}
-	memory := semaphore.NewWeighted(limit)
-	answers := newBudget(cmp.Or(max(p.AnswerBytes, 0), math.MaxInt64))
-	// What a free place keeps is not counted, so that it must be little.
-	keep := min(maxBatchBytes, limit/int64(places))
+	window := newWindow(p.WindowBytes, max(p.AnswerBytes, int64(len(p.Flags))*AssignmentBytes))
 
 	encoder, _ := p.Sink.(Encoder)
 	if size == 1 {
@@ -100,11 +87,11 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
-			sourceErr = b.readRows(p.Source, answers.rows(size))
+			window.reuse(b)
+			sourceErr = b.readRows(p.Source, size, window.estimate())
 			if len(b.outcomes) > 0 {
-				b.bytes = min(b.bytes, limit) // a batch larger than the limit has the window to itself
-				if err := memory.Acquire(ctx, b.bytes); err != nil {
-					return context.Cause(ctx)
+				if err := window.admit(ctx, b); err != nil {
+					return err
 				}
 				stats.Read += int64(len(b.outcomes))
 				order <- b
@@ -115,20 +102,18 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 	})
 	for range workers {
 		g.Go(func() error {
-			for {
-				b := answers.nextBatch(ctx, work, p.Stop)
-				if b == nil {
-					return context.Cause(ctx)
-				}
+			for b := range work {
+				rows := len(b.outcomes)
 				if err := p.evaluateBatch(ctx, b, asked); err != nil {
 					return err
 				}
-				answers.correct(b)
+				window.countAnswers(b, rows)
 				if encoder != nil {
 					b.encoded = encoder.Encode(b.outcomes)
 				}
 				b.done <- struct{}{}
 			}
+			return nil
 		})
 	}
 	// The emitter is a goroutine of the group too, so that its error cancels the others.
@@ -172,11 +157,7 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 				missing = true
 				close(ended)
 			}
-			memory.Release(b.bytes)
-			answers.release(b)
-			if b.bytes+b.answers > keep {
-				b.outcomes = nil
-			}
+			window.release(b)
 			free <- b
 		}
 		return nil
@@ -188,13 +169,16 @@ func (p *Pipeline) Run(ctx context.Context) (Stats, error) {
 	return stats, err
 }
 
-// readRows reads up to size rows into the batch, fewer if they are large, and reuses the memory of earlier rows.
-// On an error of the source, the batch has the rows before it.
-func (b *batch) readRows(source Source, size int) error {
+// maxBatchBytes is about how many bytes a batch may take: one that reaches it has fewer rows.
+const maxBatchBytes = 1 << 20
+
+// readRows reads up to size rows into the batch, fewer if they or their answers are large, and reuses the memory of
+// earlier rows. On an error of the source, the batch has the rows before it.
+func (b *batch) readRows(source Source, size int, answer int64) error {
 	if cap(b.outcomes) < size {
-		b.outcomes = append(b.outcomes[:cap(b.outcomes)], make([]Outcome, size-cap(b.outcomes))...)
+		b.outcomes = make([]Outcome, size)
 	}
-	b.outcomes, b.bytes, b.answers = b.outcomes[:size], 0, 0
+	b.outcomes, b.bytes = b.outcomes[:size], 0
 	for i := range b.outcomes {
 		row := &b.outcomes[i].Row
 		row.Bytes = 0
@@ -205,7 +189,8 @@ func (b *batch) readRows(source Source, size int) error {
 		if row.Bytes == 0 {
 			row.Bytes = row.CountBytes()
 		}
-		if b.bytes += row.Bytes; b.bytes > maxBatchBytes {
+		if b.bytes += row.Bytes; b.bytes+int64(i+1)*answer > maxBatchBytes {
+			clear(b.outcomes[i+1:]) // what they have room for would not be counted
 			b.outcomes = b.outcomes[:i+1]
 			return nil
 		}

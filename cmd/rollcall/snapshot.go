@@ -646,18 +646,21 @@ func (s *snapshotRun) runPipeline() error {
 		Source:      rows,
 		Stop:        s.env.Soft.Done(),
 		Sink:        append(sink, progress),
-		WindowBytes: 16 << 20, // 4096 rows of 4 kB
-		AnswerBytes: 32 << 20,
+		WindowBytes: windowBytes,
 		Flags:       s.o.flags,
 		Now:         clock,
 	}
 	if s.local != nil { // no journal: evaluating again is cheaper than reading the results
 		p.Evaluator, p.Workers, p.Batch = s.local, runtime.GOMAXPROCS(0), localBatch
 		p.Window = 4 * p.Workers * p.Batch
+		p.AnswerBytes = int64(len(s.tally.Flags())) * pipeline.AssignmentBytes
 	} else {
 		p.Evaluator, p.Workers = s.remote, s.o.concurrency
-		// One user's retries must not hold up the others; but what the window holds of answers is counted nowhere.
-		p.Window = max(min(16*p.Workers, 1024), minWindow)
+		p.Window = max(min(16*p.Workers, 1024), minWindow) // one user's retries must not hold up the others
+		p.AnswerBytes = windowBytes / 1024
+		if s.o.rate == 0 { // requests that are all sent at once
+			p.AnswerBytes = windowBytes / 64
+		}
 		p.Sink = append(sinks.Multi{stoppable{&journalSink{s.journal, s.remote.Replay(), &s.posted}}}, p.Sink)
 		if s.stream != nil {
 			p.Sink = sinks.Multi{p.Sink, stoppable{flusher{s.stream}}}
@@ -742,6 +745,10 @@ func (s *snapshotRun) checkTracking(c *connection, left bool) error {
 	}
 	return nil
 }
+
+// windowBytes is how much memory the rows that are read and not yet written, with their answers, may take: 256 requests
+// in flight have room for answers of 100 kB.
+const windowBytes = 32 << 20
 
 // minWindow is how many rows may be read and not yet written, at least.
 const minWindow = 256
