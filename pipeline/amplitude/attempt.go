@@ -22,13 +22,16 @@ const (
 	maxFlags  = 64 << 20  // decoded bytes of all flag configurations
 	maxDrain  = 64 << 10  // bytes of an unwanted body, read so that the connection can be used again
 	keepBody  = 256 << 10 // a larger buffer is not kept for the next answer
+
+	keepReaders = 64 // of the readers of bodies
 )
 
 // attempt is the memory for one Evaluate at a time, kept for the next one.
 type attempt struct {
 	nth int64 // of the user; 0 goes before all users
 	buffers
-	*lane // while a request is in flight; else nil
+	*lane       // while a request is in flight; else nil
+	*bodyReader // while its answer is read; else nil
 
 	// The result.
 	text     string
@@ -39,8 +42,10 @@ type attempt struct {
 
 // lane is what a request in flight needs, kept for the next request. There are as many as requests were ever in flight
 // at once, and not as many as users who wait for their turn.
-type lane struct {
-	wire   *wire
+type lane struct{ wire *wire }
+
+// bodyReader is what reads the body of an answer. Most requests in flight wait for their answer, and have none.
+type bodyReader struct {
 	body   []byte
 	gzip   *gzip.Reader
 	parser parser
@@ -48,8 +53,9 @@ type lane struct {
 
 // lanes are those that no request has. The one that was used last is used next: its connection is the freshest.
 type lanes struct {
-	mu   sync.Mutex
-	free []*lane
+	mu      sync.Mutex
+	free    []*lane
+	readers []*bodyReader
 }
 
 func (l *lanes) takeLane() *lane {
@@ -63,13 +69,25 @@ func (l *lanes) takeLane() *lane {
 	return &lane{}
 }
 
-func (l *lanes) giveBack(used *lane) {
-	if cap(used.body) > keepBody {
-		used.body, used.parser = nil, parser{}
+func (l *lanes) takeReader() *bodyReader {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := len(l.readers); n > 0 {
+		last := l.readers[n-1]
+		l.readers = l.readers[:n-1]
+		return last
 	}
+	return &bodyReader{}
+}
+
+// giveBack frees a lane and, unless it is nil, a reader.
+func (l *lanes) giveBack(used *lane, reader *bodyReader) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.free = append(l.free, used)
+	if reader != nil && cap(reader.body) <= keepBody && len(l.readers) < keepReaders {
+		l.readers = append(l.readers, reader)
+	}
 }
 
 // releaseWires releases the wires of all free lanes.
@@ -187,8 +205,8 @@ func (l *lane) releaseWire() {
 func (c *Client) send(ctx context.Context, a *attempt, req request) (result, error) {
 	a.lane = c.lanes.takeLane()
 	defer func() {
-		c.lanes.giveBack(a.lane)
-		a.lane = nil
+		c.lanes.giveBack(a.lane, a.bodyReader)
+		a.lane, a.bodyReader = nil, nil
 	}()
 	w, call := a.wire, req.call
 	if w == nil || w.parent != ctx.Done() || w.call != call {
@@ -286,7 +304,8 @@ func (c *Client) readAnswer(a *attempt, w *wire, call *call, resp *http.Response
 	if c.cache {
 		a.cache = readCache(resp.Header)
 	}
-	body := io.Reader(resp.Body)
+	a.bodyReader = c.lanes.takeReader()
+	body, length := io.Reader(resp.Body), resp.ContentLength
 	switch encoding := resp.Header.Get("Content-Encoding"); {
 	case encoding == "" || strings.EqualFold(encoding, "identity"):
 		if resp.ContentLength > call.max {
@@ -304,12 +323,12 @@ func (c *Client) readAnswer(a *attempt, w *wire, call *call, resp *http.Response
 			r.bad, r.broken = "labelled as gzip, but not gzip", true
 			return r, nil
 		}
-		body = a.gzip
+		body, length = a.gzip, -1
 	default:
 		r.bad, r.broken = "compressed in a way that was not requested", true
 		return r, nil
 	}
-	a.body, err = readAll(a.body[:0], body, call.max)
+	a.body, err = readAll(a.body[:0], body, length, call.max)
 	switch {
 	case err == errTooLarge:
 		r.bad, r.broken = tooLargeMessage(call.max), true
@@ -342,18 +361,19 @@ func isNetworkError(w *wire, err error) bool {
 
 var errTooLarge = fmt.Errorf("too large")
 
-// readAll appends all of r to dst, up to max bytes.
-func readAll(dst []byte, r io.Reader, max int64) ([]byte, error) {
-	if cap(dst) == 0 {
-		dst = make([]byte, 0, 4096)
-	}
+// readAll appends all of r to dst, up to most bytes. length is what was announced; less than 0 if nothing was.
+func readAll(dst []byte, r io.Reader, length, most int64) ([]byte, error) {
 	for {
 		if len(dst) == cap(dst) {
-			dst = append(dst, 0)[:len(dst)]
+			grown := 2*cap(dst) + 4096 // what was announced alone is no reason for memory
+			if all := int(length) + 1; all > len(dst) && all < grown {
+				grown = max(all, 4096)
+			}
+			dst = append(make([]byte, 0, grown), dst...)
 		}
 		n, err := r.Read(dst[len(dst):cap(dst)])
 		dst = dst[:len(dst)+n]
-		if int64(len(dst)) > max {
+		if int64(len(dst)) > most {
 			return dst, errTooLarge
 		}
 		if err == io.EOF {

@@ -84,7 +84,7 @@ func (s *talker) sendLater(t *testing.T, c *Client, text string) {
 		t.Fatal(err)
 	}
 	l := c.lanes.takeLane()
-	defer c.lanes.giveBack(l)
+	defer c.lanes.giveBack(l, nil)
 	for l.wire.conn.inspectConn() == foundNothing {
 		runtime.Gosched()
 	}
