@@ -8,10 +8,10 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/google/go-cmp/cmp"
@@ -207,34 +207,33 @@ func TestAheadEnds(t *testing.T) {
 		{"read to the end", long, 100_001, io.EOF},
 		{"an error", long[:10_000] + "\xff\n" + long, 100_000, &encodingError{}},
 	} {
+		file := writeFile(t, "u.csv", []byte(test.data))
+		// synctest ends with a panic if a goroutine does not end.
 		t.Run(test.name, func(t *testing.T) {
-			before := runtime.NumGoroutine()
-			file := writeFile(t, "u.csv", []byte(test.data))
-			files := filesAt(file)
-			if err := Pin(t.Context(), files); err != nil {
-				t.Fatal(err)
-			}
-			defer Unpin(files)
-			in, err := Open(files, Options{ahead: aheadOptions{goroutines: 4}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			var row pipeline.Row
-			for range test.rows {
-				if err = in.Next(&row); err != nil {
-					break
+			synctest.Test(t, func(t *testing.T) {
+				files := filesAt(file)
+				if err := Pin(t.Context(), files); err != nil {
+					t.Fatal(err)
 				}
-			}
-			if _, isEncoding := errors.AsType[*encodingError](err); err != test.want && !isEncoding {
-				t.Errorf("error %v, want %v", err, test.want)
-			}
-			mustClose(t, in)
-			if after := runtime.NumGoroutine(); after > before {
-				t.Errorf("%d goroutines after Close, %d before Open", after, before)
-			}
-			if read := files[0].pin.pass.offset; test.rows == 1 && read > 512<<10 {
-				t.Errorf("%d bytes were read for one row", read)
-			}
+				defer Unpin(files)
+				in, err := Open(files, Options{ahead: aheadOptions{goroutines: 4}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				var row pipeline.Row
+				for range test.rows {
+					if err = in.Next(&row); err != nil {
+						break
+					}
+				}
+				if _, isEncoding := errors.AsType[*encodingError](err); err != test.want && !isEncoding {
+					t.Errorf("error %v, want %v", err, test.want)
+				}
+				mustClose(t, in)
+				if read := files[0].pin.pass.offset; test.rows == 1 && read > 512<<10 {
+					t.Errorf("%d bytes were read for one row", read)
+				}
+			})
 		})
 	}
 }
