@@ -18,10 +18,10 @@ func loadCommand(env *env, con *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "load OUT --for DATABASE [options]", DisableFlagsInUseLine: true,
 		Short: "Print the SQL that loads an output into a database",
-		Long: `load prints the statements that load an output of a finished run: the table with
-the types and comments of all columns, and the rows of the run, in place of those
-that were loaded of it before. OUT is an output, or the manifest of the run; then
-it is the output that the database reads best. Nothing is connected to.
+		Long: `load prints the statements that load an output of a finished run: the table
+with the types and comments of all columns, and the rows of the run, in place of
+those that were loaded of it before. OUT is an output, or the manifest of the
+run; then it is the output that the database reads best. It connects to nothing.
 DATABASE is ` + strings.Join(load.Databases(), " ") + `.`,
 		Example: `  rollcall load assignments.parquet --for duckdb | duckdb analysis.db
   rollcall load assignments.csv --for postgres --table exp.assignments | psql

@@ -116,7 +116,7 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.StringVar(&o.layout, "layout", "long", "`MODE` long: a row a user and flag; wide: a row a user [long]")
 		defineList(options, &o.include, "include", "`A,..` cache; long: metadata evaluation_id value; wide payload")
 		options.StringVar(&o.columnNames, "column-names", "keep", "`MODE` snake: names that BigQuery takes [keep]")
-		defineList(options, &o.carry, "carry", "`COL,..` input columns to copy to the output, or all,-COL; cohort.NAME")
+		defineList(options, &o.carry, "carry", "`COL,..` columns to copy to the output; all,-COL; cohort.NAME")
 		options.StringVar(&o.formulas, "csv-formulas", "keep", "`MODE` escape: ' before what a spreadsheet runs [keep]")
 		options.StringVar(&o.summary, "summary", "", "`FILE` .json: users and shares of each flag and variant")
 		options.BoolVar(&o.overwrite, "overwrite", false, "replace existing outputs; they keep mode and owner")

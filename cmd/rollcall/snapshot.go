@@ -35,11 +35,10 @@ func snapshotCommand(env *env, con *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "snapshot INPUT... --out FILE [options]", DisableFlagsInUseLine: true,
 		Short: "Ask for every user of a file, and write the assignments down",
-		Long: `snapshot reads users from INPUT (a path, a glob, s3://..., or - for standard
-input), asks which variants each of them gets, and writes assignments and error
-records. ` + "`rollcall help stores`" + ` has more on s3://, gs:// and az://.
+		Long: `snapshot reads users from INPUT (a path, a glob, s3://.., - for standard input),
+asks which variants each of them gets, and writes assignments and error records.
 Columns named user_id, device_id, country, platform, version, user_properties.X,
-groups.T, context, ... are sent as that; all others are not sent.`,
+groups.T, context, ... are sent as that, others not. "help stores": buckets.`,
 		Example: `  rollcall snapshot users.csv --out assignments.parquet
   rollcall snapshot users.csv --out a.csv --flags checkout --map user_id=uid
   rollcall snapshot users.csv --out a.csv --dry-run`,
