@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/apache/arrow/go/v15/parquet/metadata"
+
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/parquetfile"
 )
@@ -85,9 +87,7 @@ func (r *parquetReader) countUnitRows() int64 {
 		g := r.pq.Group(r.group - 1)
 		values := int64(1)
 		for _, l := range r.leaves {
-			if md, err := g.ColumnChunk(l.index); err == nil { // an error is that of the lane
-				values += max(0, md.NumValues())
-			}
+			values += max(0, r.countChunk(g, l, (*metadata.ColumnChunkMetaData).NumValues))
 		}
 		r.unitGroup = r.group
 		r.unitRows = max(1, min(laneRows, int64(float64(laneValues)*float64(g.NumRows())/float64(values))))
@@ -143,9 +143,7 @@ func (r *parquetReader) divideLeaves(n int) [][]int {
 	for i, l := range r.leaves {
 		order[i] = i
 		for g := range r.pq.NumGroups() {
-			if md, err := r.pq.Group(g).ColumnChunk(l.index); err == nil {
-				bytes[i] += md.TotalUncompressedSize()
-			}
+			bytes[i] += r.countChunk(r.pq.Group(g), l, (*metadata.ColumnChunkMetaData).TotalUncompressedSize)
 		}
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return int(min(max(bytes[b]-bytes[a], -1), 1)) })
@@ -156,6 +154,20 @@ func (r *parquetReader) divideLeaves(n int) [][]int {
 		sums[least] += bytes[i] + 1
 	}
 	return lanes
+}
+
+// countChunk returns what count says of a column in a row group; 0 if its metadata are damaged, which is an error of the
+// lane that reads it.
+func (r *parquetReader) countChunk(g *metadata.RowGroupMetaData, l *leafReader,
+	count func(*metadata.ColumnChunkMetaData) int64) (n int64) {
+	_ = parquetfile.Guard(r.name, func() error {
+		md, err := g.ColumnChunk(l.index)
+		if err == nil {
+			n = count(md)
+		}
+		return err
+	})
+	return n
 }
 
 // fillSlab decodes the values of these columns. current is the row group of the slab before.
