@@ -353,8 +353,12 @@ func (s *snapshotRun) setNonce() {
 // more where answers are large: a limit near to that would do nothing but collect.
 const (
 	memoryLimitBytes = 90 << 20 // beside what is in use before the run, such as flag configurations
-	headroomBytes    = 40 << 20 // that the limit leaves above what is live, and a quarter of that
 	followEvery      = 100 * time.Millisecond
+
+	// What the limit leaves above what is live. A local run makes many small objects, which the collector has to look at
+	// one by one; what is live in a remote one are texts, which it does not look into.
+	localHeadroomBytes  = 72 << 20
+	remoteHeadroomBytes = 36 << 20
 )
 
 // tuneMemory trades memory for time, as a batch job may: with the default of 100 the collector costs a tenth of the run.
@@ -364,7 +368,11 @@ func (s *snapshotRun) tuneMemory() {
 		percent = debug.SetGCPercent(400)
 	}
 	if _, set := s.env.LookupEnv("GOMEMLIMIT"); !set {
-		stop = followLiveHeap(memoryLimitBytes + measureLiveHeap())
+		headroom := int64(remoteHeadroomBytes)
+		if s.local != nil {
+			headroom = localHeadroomBytes
+		}
+		stop = followLiveHeap(memoryLimitBytes+measureLiveHeap(), headroom)
 	}
 	s.restoreMemory = func() {
 		stop()
@@ -374,8 +382,9 @@ func (s *snapshotRun) tuneMemory() {
 	}
 }
 
-// followLiveHeap sets the memory limit: least, or more where more is live. The returned function ends that.
-func followLiveHeap(least int64) (stop func()) {
+// followLiveHeap sets the memory limit: least, or what is live and the headroom where that is more. The returned function
+// ends that.
+func followLiveHeap(least, headroom int64) (stop func()) {
 	before, limit := debug.SetMemoryLimit(least), least
 	live := []runtimemetrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	ticker, done, stopped := time.NewTicker(followEvery), make(chan struct{}), make(chan struct{})
@@ -389,8 +398,8 @@ func followLiveHeap(least int64) (stop func()) {
 			}
 			runtimemetrics.Read(live)
 			now := int64(live[0].Value.Uint64())
-			wanted := max(least, now+now/4+headroomBytes)
-			if wanted > limit || wanted < limit-headroomBytes/4 {
+			wanted := max(least, now+headroom)
+			if wanted > limit || wanted < limit-headroom/4 {
 				limit = wanted
 				debug.SetMemoryLimit(limit)
 			}
