@@ -109,8 +109,7 @@ func (s *snapshotRun) dryRun(args []string) error {
 	return err
 }
 
-// readEarlier returns the requests of the run that made the present outputs; nil where there is none that says how fast
-// the API is.
+// readEarlier returns the requests of the run that made the current outputs; nil if no run shows how fast the API is.
 func readEarlier(manifest string) *snapshot.Requests {
 	if manifest == "" {
 		return nil

@@ -49,7 +49,7 @@ type metrics struct {
 	mu          sync.Mutex
 	runID       string
 	resumes     int
-	remote      *connection // nil: not known yet, or there is none
+	remote      *connection // nil: not known yet, or nobody is asked
 	users       snapshot.Users
 	assignments []snapshot.FlagCount
 	total       int64

@@ -37,7 +37,7 @@ type Bucket interface {
 	// another slash after it. next is the token of the next page, "" after the last one; that of the first page is "".
 	// A page may be empty.
 	ListPage(ctx context.Context, prefix string, flat bool, token string) (page []Attrs, next string, err error)
-	// Delete removes an object. It is not an error if there is none.
+	// Delete removes an object. It is not an error if it does not exist.
 	Delete(ctx context.Context, key string) error
 
 	// Stage begins an upload, which nobody sees before it is committed.
@@ -47,7 +47,7 @@ type Bucket interface {
 	Resume(ctx context.Context, key, id string, c Condition) (u Upload, offset int64, err error)
 	// Pending yields the uploads below prefix that are neither committed nor aborted, as far as the store can tell.
 	Pending(ctx context.Context, prefix string) iter.Seq2[PendingUpload, error]
-	// Abort removes an upload. It is not an error if there is none.
+	// Abort removes an upload. It is not an error if it does not exist.
 	Abort(ctx context.Context, p PendingUpload) error
 }
 

@@ -270,7 +270,7 @@ type upload struct {
 
 // Stage implements [blob.Bucket].
 func (b *bucket) Stage(ctx context.Context, key string, c blob.Condition) (blob.Upload, error) {
-	generation := "0" // there is none
+	generation := "0" // no object
 	if c.Version != "" {
 		generation = c.Version
 	}
