@@ -15,6 +15,7 @@
 //	pipeline              types, values, errors and the run: snapshot, and every other command
 //	pipeline/amplitude    asks Amplitude over HTTP, within a rate and with retries: snapshot, flags
 //	pipeline/engine       evaluates flag configurations in this process: snapshot, explain, flags, report, diff, serve
+//	pipeline/local        evaluates users with the engine and lists of cohorts' members: snapshot, pipe, explain, serve
 //	pipeline/cohort       knows who the members of cohorts are, from files: snapshot, explain, serve, report, check, diff
 //	pipeline/evalserver   stands in for Amplitude, over the engine: serve, --server embedded, and the tests
 //	pipeline/blob         reads and writes files in buckets, and locally; s3, gcs and azure are drivers: snapshot

@@ -18,6 +18,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
+	"github.com/rollcall-cli/rollcall/pipeline/local"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sinks"
 )
@@ -290,8 +291,8 @@ type explainer struct {
 	after   map[string]pipeline.FlagVersion // of the API; nil: not known
 	flags   map[string]*flagReads
 	found   []*engine.Variant
-	members *membership // of the cohorts that files give
-	member  membershipScratch
+	members *local.Membership // of the cohorts that files give
+	member  local.Scratch
 }
 
 // flagReads is what the answer for a flag depends on.
@@ -304,7 +305,7 @@ type flagReads struct {
 
 func newExplainer(l *localEvaluator, after pipeline.FlagVersions) *explainer {
 	eng, configs := l.eng, l.configs
-	x := &explainer{eng: eng, configs: configs, after: after.Flags, flags: map[string]*flagReads{}, members: l.members}
+	x := &explainer{eng: eng, configs: configs, after: after.Flags, flags: map[string]*flagReads{}, members: l.Members}
 	semantics := engine.Node
 	if eng.Semantics() == engine.Node {
 		semantics = engine.Hosted
@@ -375,7 +376,7 @@ func (x *explainer) read(flag string) *flagReads {
 
 // answerOther evaluates a flag with the other semantics; nil: the user gets no variant.
 func (x *explainer) answerOther(u *pipeline.User, flag string) *pipeline.Variant {
-	x.found = x.other.Append(x.found[:0], x.members.tell(u, &x.member))
+	x.found = x.other.Append(x.found[:0], x.members.Tell(u, &x.member))
 	for _, v := range x.found {
 		if v.FlagKey == flag && v.Answered() {
 			return &v.Variant

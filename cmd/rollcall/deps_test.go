@@ -45,6 +45,7 @@ func TestDependencyRule(t *testing.T) {
 		"pipeline/evalserver":   {"pipeline", "pipeline/engine"},
 		"pipeline/journal":      {"pipeline", "pipeline/durable"},
 		"pipeline/load":         {"pipeline", "pipeline/audit/text", "pipeline/snapshot"},
+		"pipeline/local":        {"pipeline", "pipeline/cohort", "pipeline/engine"},
 		"pipeline/parquetfile":  {"pipeline"},
 		"pipeline/pipelinetest": {"pipeline", "pipeline/blob"},
 		"pipeline/snapshot":     {"pipeline", "pipeline/audit/text", "pipeline/parquetfile"},

@@ -18,6 +18,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
+	"github.com/rollcall-cli/rollcall/pipeline/local"
 	"github.com/rollcall-cli/rollcall/sources"
 )
 
@@ -171,9 +172,9 @@ func (o *explainOptions) run(env *env, con *console, inputs []string) error {
 	if err != nil {
 		return err
 	}
-	members := newMembership(set, eng.Cohorts(o.flags))
-	var scratch membershipScratch
-	row.User = *members.tell(&row.User, &scratch)
+	members := local.NewMembership(set, eng.Cohorts(o.flags))
+	var scratch local.Scratch
+	row.User = *members.Tell(&row.User, &scratch)
 	why := explained{RowNumber: row.Number, UserID: row.User.UserID, DeviceID: row.User.DeviceID, Flags: []explainedFlag{}}
 	unknown := map[string][]string{}
 	for _, u := range eng.Unknowable(o.flags) {

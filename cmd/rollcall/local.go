@@ -1,41 +1,29 @@
 package main
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
+	"github.com/rollcall-cli/rollcall/pipeline/local"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sources"
 )
 
-// localEvaluator evaluates flag configurations in this process. It is a [pipeline.Evaluator].
+// localEvaluator evaluates flag configurations in this process.
 type localEvaluator struct {
+	*local.Evaluator
 	eng      *engine.Engine
-	plan     *engine.Plan
 	configs  []byte         // as they were read
 	file     *snapshot.File // what the manifest says of them
 	source   *snapshot.FlagSource
 	versions pipeline.FlagVersions // of the flags, if they were downloaded
-	others   *disagreements        // with the other engine
-	members  *membership           // of cohorts that files give
-	skipped  map[string]bool       // flags that are left unanswered, because their cohorts are not known
-	scratch  sync.Pool             // of *localScratch
-}
-
-// localScratch is what the evaluation of a user needs.
-type localScratch struct {
-	variants []*engine.Variant
-	differ   []int
-	member   membershipScratch
 }
 
 // localBatch is how many rows a worker takes at a time: a channel operation for each would cost more than the answer.
@@ -62,15 +50,13 @@ func newLocal(s *snapshotRun) (*localEvaluator, error) {
 	if l.eng, err = o.server.parseFlagConfigs(from, l.configs, o.flags, s.con); err != nil {
 		return nil, err
 	}
-	l.plan = l.eng.Plan(o.flags)
-	if l.others, err = newDisagreements(l.eng, l.plan); err != nil {
-		return nil, err
-	}
 	if err := s.loadCohorts(l.eng); err != nil {
 		return nil, err
 	}
-	l.members = newMembership(s.cohorts, l.eng.Cohorts(o.flags))
-	l.scratch.New = func() any { return new(localScratch) }
+	l.Evaluator, err = local.New(local.Config{Engine: l.eng, Flags: o.flags, Cohorts: s.cohorts, Now: clock})
+	if err != nil {
+		return nil, err
+	}
 	sum := sha256.Sum256(l.configs)
 	l.file = &snapshot.File{Path: o.server.flagConfigs, Bytes: int64(len(l.configs)), Rows: int64(len(l.eng.Flags())),
 		SHA256: hex.EncodeToString(sum[:])}
@@ -80,55 +66,22 @@ func newLocal(s *snapshotRun) (*localEvaluator, error) {
 	return l, nil
 }
 
-// Evaluate answers as the API would, but for what warn says. Nothing is sent.
-func (l *localEvaluator) Evaluate(_ context.Context, u *pipeline.User) (pipeline.Answer, error) {
-	if u.UserID == "" && u.DeviceID == "" {
-		return pipeline.Answer{}, pipeline.Errorf(pipeline.KindMissingID, "neither a user id nor a device id")
-	}
-	found := l.scratch.Get().(*localScratch)
-	u = l.members.tell(u, &found.member)
-	found.variants, found.differ = l.others.cmp.Append(found.variants[:0], found.differ[:0], u)
-	l.others.count(found.differ)
-	answer := pipeline.Answer{Variants: make([]pipeline.Variant, 0, len(found.variants)), At: clock()}
-	for _, v := range found.variants {
-		if v.Answered() && !l.skipped[v.FlagKey] {
-			answer.Variants = append(answer.Variants, v.Variant)
-		}
-	}
-	l.scratch.Put(found)
-	return answer, nil
-}
-
-// answerable are the flags that users can get.
-func (l *localEvaluator) answerable() []string {
-	keys := map[string]bool{}
-	for _, v := range l.eng.Variants() {
-		if v.Answered() && !l.skipped[v.FlagKey] {
-			keys[v.FlagKey] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(keys))
-}
-
 // checkCohorts decides about flags whose cohorts neither a file nor the input knows. absent is what flags read and no
 // user has.
 func (l *localEvaluator) checkCohorts(con *console, o *snapshotOptions, found *findings, absent []string) error {
 	if o.dryRun && o.cohorts.fetches() {
 		return nil // a run would download them
 	}
-	skipped, err := o.cohorts.checkKnownCohorts(con, l.eng, o.flags, l.members, func(field string) bool {
+	skipped, err := o.cohorts.checkKnownCohorts(con, l.eng, o.flags, l.Members, func(field string) bool {
 		return !slices.Contains(absent, field) || hasTarget(found.columns, field)
 	})
-	l.skipped = map[string]bool{}
-	for _, flag := range skipped {
-		l.skipped[flag] = true
-	}
+	l.Skip(skipped)
 	return err
 }
 
 // checkEmbeddedCohorts is checkCohorts for the embedded server, which answers all flags.
 func checkEmbeddedCohorts(s *snapshotRun) error {
-	members := newMembership(s.cohorts, s.remote.eng.Cohorts(s.o.flags))
+	members := local.NewMembership(s.cohorts, s.remote.eng.Cohorts(s.o.flags))
 	skipped, err := s.o.cohorts.checkKnownCohorts(s.con, s.remote.eng, s.o.flags, members, func(field string) bool {
 		return !slices.Contains(s.absent, field) || hasTarget(s.found.columns, field)
 	})

@@ -17,6 +17,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
+	"github.com/rollcall-cli/rollcall/pipeline/local"
 )
 
 func serveCommand(env *env, con *console) *cobra.Command {
@@ -100,7 +101,8 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
 					return err
 				}
 				config.Cohort = func(id string) *evalserver.Cohort { return served[id] }
-				config.AddCohorts = func(u *pipeline.User) { addCohorts(set, u) }
+				members := local.AllCohorts(set) // the flags may be edited
+				config.AddCohorts = func(u *pipeline.User) { *u = *members.Tell(u, &local.Scratch{}) }
 			} else {
 				warnOfCohorts(eng, con)
 			}

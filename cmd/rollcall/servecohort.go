@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 
-	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/cohort"
 	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
 )
@@ -49,10 +48,4 @@ func eachMember(ctx context.Context, c *cohort.Cohort, yield func(string) error)
 		err = errCohortChanged
 	}
 	return err
-}
-
-// addCohorts sets in which of the cohorts a user is, as a snapshot does.
-func addCohorts(set *cohort.Set, u *pipeline.User) {
-	members := membership{cohorts: set.All()} // of all: the flags of serve may be edited
-	*u = *members.tell(u, &membershipScratch{})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/cohort"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
+	"github.com/rollcall-cli/rollcall/pipeline/local"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
@@ -240,9 +241,9 @@ func (o *serverOptions) startEmbedded(ctx context.Context, flags []string, con *
 	if err != nil {
 		return nil, nil, err
 	}
-	members := newMembership(o.cohorts, eng.Cohorts(nil))
+	members := local.NewMembership(o.cohorts, eng.Cohorts(nil))
 	server, err := evalserver.Start("127.0.0.1:0", evalserver.New(eng, evalserver.Config{
-		AddCohorts: func(u *pipeline.User) { *u = *members.tell(u, &membershipScratch{}) },
+		AddCohorts: func(u *pipeline.User) { *u = *members.Tell(u, &local.Scratch{}) },
 	}))
 	return server, eng, err
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/cohort"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
+	"github.com/rollcall-cli/rollcall/pipeline/local"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sinks"
 	"github.com/rollcall-cli/rollcall/sources"
@@ -110,11 +111,11 @@ type snapshotRun struct {
 type preflight struct {
 	unfinished *unfinished // an earlier run of these outputs, whose lock keeps other runs off; nil: there is none
 	in         *input
-	remote     *connection     // who is asked; nil: nobody is
-	local      *localEvaluator // what evaluates in this process instead
-	cross      *crossCheck     // with which the local answers are compared; nil: with none
-	cohorts    *cohort.Set     // that files give
-	others     *disagreements  // of Amplitude's engines, where the answers are made in this process
+	remote     *connection          // who is asked; nil: nobody is
+	local      *localEvaluator      // what evaluates in this process instead
+	cross      *crossCheck          // with which the local answers are compared; nil: with none
+	cohorts    *cohort.Set          // that files give
+	others     *local.Disagreements // of Amplitude's engines, where the answers are made in this process
 	found      *findings
 	absent     []string            // what the flags read and no user has
 	memberless []*cohort.Cohort    // of which no user is a member
@@ -276,12 +277,12 @@ func (s *snapshotRun) prepare(args []string) error {
 	}
 	switch {
 	case s.local != nil:
-		s.others = s.local.others
+		s.others = s.local.Others
 	case s.remote.eng != nil:
-		if s.others, err = newDisagreements(s.remote.eng, s.remote.eng.Plan(s.o.flags)); err != nil {
+		if s.others, err = local.NewDisagreements(s.remote.eng, s.o.flags,
+			local.NewMembership(s.cohorts, s.remote.eng.Cohorts(s.o.flags))); err != nil {
 			return err
 		}
-		s.others.members = newMembership(s.cohorts, s.remote.eng.Cohorts(s.o.flags))
 	}
 	s.tuneMemory()
 	if s.local != nil {
@@ -619,7 +620,7 @@ func (s *snapshotRun) runPipeline() error {
 	rows := s.o.carryCohorts(s.in.Select(src))
 	s.tally = snapshot.NewTally(s.o.flags)
 	if s.local != nil && s.o.flags == nil {
-		s.tally = snapshot.NewTally(s.local.answerable())
+		s.tally = snapshot.NewTally(s.local.Answerable())
 	}
 	guard := &guard{tally: s.tally, first: &s.first, limit: s.o.errLine, total: s.in.total}
 	sink := sinks.Multi{guard, stoppable{s.outputSinks()}}
@@ -854,7 +855,7 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 		stats, m.CrossCheck = s.cross.conn.Stats(), &s.cross.result
 	}
 	if s.others != nil {
-		m.Semantics, m.Disagreements = s.o.server.semantics, s.others.summarize()
+		m.Semantics, m.Disagreements = s.o.server.semantics, describeDisagreements(s.others)
 	}
 	m.Requests = summarizeRequests(stats)
 	if s.o.method != "get" {
@@ -885,7 +886,7 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 	m.Warnings = s.con.Warnings() // the next ones are in FlagChanges, Disagreements and NobodyGot
 	s.warnOfChangedFlags()
 	if s.others != nil {
-		s.others.warn(s.con)
+		warnOfDisagreements(s.con, s.others)
 	}
 	if nobody := m.NobodyGot; len(nobody) > 0 {
 		hint := "off, not targeted at these users, not deployed, or a typo: the API does not tell which"

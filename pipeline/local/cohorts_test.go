@@ -1,4 +1,4 @@
-package main
+package local_test
 
 import (
 	"os"
@@ -8,6 +8,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/cohort"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
+	"github.com/rollcall-cli/rollcall/pipeline/local"
 )
 
 // What a user's cohorts are, with and without the input's own. It needs no memory.
@@ -20,7 +21,7 @@ func TestMembership(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newMembership(set, []engine.CohortUse{{Flag: "f", ID: "x"}, {Flag: "f", ID: "y"}})
+	m := local.NewMembership(set, []engine.CohortUse{{Flag: "f", ID: "x"}, {Flag: "f", ID: "y"}})
 	for _, test := range []struct{ name, userID, context, want string }{
 		{"member", "u1", `{"city":"B","country":"DE"}`, `{"city":"B","cohort_ids":["x"],"country":"DE"}`},
 		{"member, nothing else", "u1", `{}`, `{"cohort_ids":["x"]}`},
@@ -35,17 +36,17 @@ func TestMembership(t *testing.T) {
 				t.Fatal(err)
 			}
 			u := &pipeline.User{UserID: test.userID, DeviceID: "d", Context: v.Members}
-			var s membershipScratch
-			told := m.tell(u, &s)
+			var s local.Scratch
+			told := m.Tell(u, &s)
 			got := pipeline.Value{Kind: pipeline.Object, Members: told.Context}
 			if text := string(got.AppendJSON(nil)); text != test.want || told.UserID != u.UserID || told.DeviceID != "d" {
-				t.Errorf("tell(%q, %s) = %+v, context %s; want %s", test.userID, test.context, told, text, test.want)
+				t.Errorf("Tell(%q, %s) = %+v, context %s; want %s", test.userID, test.context, told, text, test.want)
 			}
 			if text := string(v.AppendJSON(nil)); text != test.context {
-				t.Errorf("tell(%q, %s) changed the user: %s", test.userID, test.context, text)
+				t.Errorf("Tell(%q, %s) changed the user: %s", test.userID, test.context, text)
 			}
-			if n := testing.AllocsPerRun(100, func() { m.tell(u, &s) }); n > 0 {
-				t.Errorf("tell(%q, %s): %g allocations, want 0", test.userID, test.context, n)
+			if n := testing.AllocsPerRun(100, func() { m.Tell(u, &s) }); n > 0 {
+				t.Errorf("Tell(%q, %s): %g allocations, want 0", test.userID, test.context, n)
 			}
 		})
 	}
