@@ -40,6 +40,10 @@ type Bucket interface {
 	// Delete removes an object. It is not an error if it does not exist.
 	Delete(ctx context.Context, key string) error
 
+	// Put writes a small object in one request, if the condition holds; otherwise the error is ErrExists. After any other
+	// error, the object may have been written.
+	Put(ctx context.Context, key string, data []byte, c Condition) (Attrs, error)
+
 	// Stage begins an upload, which nobody sees before it is committed.
 	Stage(ctx context.Context, key string, c Condition) (Upload, error)
 	// Resume continues an upload of another process. The caller goes on with the byte at offset. The error is

@@ -115,6 +115,22 @@ func (local) ListPage(ctx context.Context, prefix string, flat bool, _ string) (
 	return page, "", wrapLocal("list", prefix, err)
 }
 
+func (b local) Put(ctx context.Context, path string, data []byte, c Condition) (Attrs, error) {
+	u, err := b.Stage(ctx, path, c)
+	if err != nil {
+		return Attrs{}, err
+	}
+	err = u.Write(ctx, data)
+	var a Attrs
+	if err == nil {
+		a, err = u.Commit(ctx)
+	}
+	if err != nil {
+		return Attrs{}, errors.Join(err, u.Abort(ctx))
+	}
+	return a, nil
+}
+
 func (local) Delete(_ context.Context, path string) error {
 	return wrapLocal("delete", path, durable.Remove(path))
 }

@@ -8,6 +8,6 @@ import (
 )
 
 func TestLocal(t *testing.T) {
-	pipelinetest.TestBucket(t, pipelinetest.BucketOptions{ListsPending: true},
+	pipelinetest.TestBucket(t, pipelinetest.BucketOptions{ListsPending: true, LosesReplace: true},
 		func(t *testing.T) (blob.Bucket, string) { return blob.Local(), t.TempDir() + "/" })
 }

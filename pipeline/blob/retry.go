@@ -1,6 +1,7 @@
 package blob
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"iter"
@@ -103,6 +104,27 @@ func (b *retrying) ListPage(ctx context.Context, prefix string, flat bool,
 
 func (b *retrying) Delete(ctx context.Context, key string) error {
 	return b.do(ctx, func(ctx context.Context) error { return b.Bucket.Delete(ctx, key) })
+}
+
+// Put takes an object that is there with the same bytes for the one that an attempt has written whose answer was lost. So
+// data must have something that no other writer has.
+func (b *retrying) Put(ctx context.Context, key string, data []byte, c Condition) (a Attrs, err error) {
+	err = b.do(ctx, func(ctx context.Context) error {
+		a, err = b.Bucket.Put(ctx, key, data, c)
+		return err
+	})
+	if !errors.Is(err, ErrExists) && !errors.Is(err, ErrNotExist) {
+		return a, err
+	}
+	there, serr := b.Stat(ctx, key)
+	if serr != nil || there.Size != int64(len(data)) {
+		return a, err
+	}
+	content := make([]byte, there.Size)
+	if _, rerr := b.ReadRange(ctx, there, 0, content); rerr != nil || !bytes.Equal(content, data) {
+		return a, err
+	}
+	return there, nil
 }
 
 func (b *retrying) Stage(ctx context.Context, key string, c Condition) (u Upload, err error) {

@@ -18,6 +18,7 @@ type BucketOptions struct {
 	Resumes      bool // another process can continue an upload
 	ListsPending bool
 	KeepsAborted bool // an upload that is aborted can be resumed, until the store discards it
+	LosesReplace bool // of two that replace one version at once, both may succeed
 }
 
 // TestBucket checks the promises of [blob.Bucket]. open returns a bucket and a prefix for keys in it, which ends in a
@@ -34,6 +35,8 @@ func TestBucket(t *testing.T, o BucketOptions, open func(t *testing.T) (blob.Buc
 		{"only if absent", (*bucketSuite).testIfAbsent, false},
 		{"only if unchanged", (*bucketSuite).testIfUnchanged, false},
 		{"commits at once", (*bucketSuite).testRace, false},
+		{"put", (*bucketSuite).testPut, false},
+		{"puts at once", (*bucketSuite).testPutRace, false},
 		{"changed while read", (*bucketSuite).testChanged, false},
 		{"list", (*bucketSuite).testList, false},
 		{"keys", (*bucketSuite).testKeys, false},
@@ -267,6 +270,71 @@ func (s *bucketSuite) testRace() {
 		s.Fatal("no commit succeeded")
 	}
 	s.wantContent("x", content(uint64(won), 5000))
+}
+
+func (s *bucketSuite) testPut() {
+	key := s.prefix + "dir/x"
+	first, err := s.b.Put(s.ctx, key, content(1, 1000), blob.Condition{})
+	s.must(err)
+	there, err := s.b.Stat(s.ctx, key)
+	s.must(err)
+	if first.Version != there.Version || first.Size != 1000 || first.Key != key {
+		s.Errorf("Put returned %+v, Stat %+v", first, there)
+	}
+	_, err = s.b.Put(s.ctx, key, content(2, 1000), blob.Condition{})
+	s.wantError("put where an object is", err, blob.ErrExists)
+	s.wantContent("dir/x", content(1, 1000))
+	second, err := s.b.Put(s.ctx, key, content(3, 500), blob.Condition{Version: first.Version})
+	s.must(err)
+	_, err = s.b.Put(s.ctx, key, content(4, 500), blob.Condition{Version: first.Version})
+	s.wantError("put over a version that is gone", err, blob.ErrExists)
+	s.wantContent("dir/x", content(3, 500))
+	s.must(s.b.Delete(s.ctx, key))
+	if _, err = s.b.Put(s.ctx, key, content(5, 500), blob.Condition{Version: second.Version}); err == nil {
+		s.Error("put over an object that is deleted: no error")
+	}
+	if _, err = s.b.Stat(s.ctx, key); !errors.Is(err, blob.ErrNotExist) {
+		s.Errorf("stat after that: %v, want %v", err, blob.ErrNotExist)
+	}
+	_, err = s.b.Put(s.ctx, s.prefix+"empty", nil, blob.Condition{})
+	s.must(err)
+	s.wantContent("empty", nil)
+}
+
+// testPutRace puts several objects of one name: first where there is none, then over what is there.
+func (s *bucketSuite) testPutRace() {
+	var c blob.Condition
+	for round := range 2 {
+		if round == 1 && s.o.LosesReplace {
+			return
+		}
+		const n = 4
+		results, versions := make([]error, n), make([]string, n)
+		var group sync.WaitGroup
+		for i := range n {
+			group.Go(func() {
+				a, err := s.b.Put(s.ctx, s.prefix+"x", content(uint64(round*n+i), 5000), c)
+				results[i], versions[i] = err, a.Version
+			})
+		}
+		group.Wait()
+		won := -1
+		for i, err := range results {
+			switch {
+			case err == nil && won >= 0:
+				s.Errorf("round %d: puts %d and %d both succeeded", round, won, i)
+			case err == nil:
+				won = i
+			default:
+				s.wantError("a put that lost", err, blob.ErrExists)
+			}
+		}
+		if won < 0 {
+			s.Fatalf("round %d: no put succeeded", round)
+		}
+		s.wantContent("x", content(uint64(round*n+won), 5000))
+		c.Version = versions[won]
+	}
 }
 
 func (s *bucketSuite) testChanged() {

@@ -234,6 +234,26 @@ func (b *bucket) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
+// Put implements [blob.Bucket].
+func (b *bucket) Put(ctx context.Context, key string, data []byte, c blob.Condition) (blob.Attrs, error) {
+	answer, err := b.client.NewBlockBlobClient(key).Upload(ctx, streaming.NopCloser(bytes.NewReader(data)),
+		&blockblob.UploadOptions{AccessConditions: accessConditions(c)})
+	if err != nil {
+		return blob.Attrs{}, b.wrapError("write", key, err)
+	}
+	size := int64(len(data))
+	return newAttrs(key, &size, answer.ETag, answer.LastModified), nil
+}
+
+// accessConditions are the headers of a condition.
+func accessConditions(c blob.Condition) *azblob.AccessConditions {
+	if c.Version != "" {
+		return ifMatch(c.Version)
+	}
+	anyTag := azcore.ETagAny
+	return &azblob.AccessConditions{ModifiedAccessConditions: &azblob.ModifiedAccessConditions{IfNoneMatch: &anyTag}}
+}
+
 // markKey is the metadata that tells our upload from another that won.
 const markKey = "rollcallupload"
 
@@ -301,11 +321,7 @@ func (u *upload) Commit(ctx context.Context) (blob.Attrs, error) {
 		return blob.Attrs{}, &blob.Error{Op: "commit", URL: u.b.url(u.key), Err: blob.ErrNotExist}
 	}
 	o := &blockblob.CommitBlockListOptions{Metadata: map[string]*string{markKey: &u.mark},
-		AccessConditions: ifMatch(u.condition.Version)}
-	if u.condition.Version == "" {
-		any := azcore.ETagAny
-		o.AccessConditions.ModifiedAccessConditions = &azblob.ModifiedAccessConditions{IfNoneMatch: &any}
-	}
+		AccessConditions: accessConditions(u.condition)}
 	_, err := u.client.CommitBlockList(ctx, u.blocks, o)
 	if err == nil {
 		return u.b.Stat(ctx, u.key)

@@ -3,6 +3,7 @@ package gcs
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -252,6 +253,26 @@ func (b *bucket) Delete(ctx context.Context, key string) error {
 	return err
 }
 
+// Put implements [blob.Bucket].
+func (b *bucket) Put(ctx context.Context, key string, data []byte, c blob.Condition) (blob.Attrs, error) {
+	query := url.Values{"uploadType": {"media"}, "name": {key}, "ifGenerationMatch": {generation(c)}}
+	answer, err := b.send(ctx, "write", key, http.MethodPost,
+		b.base+"/upload/storage/v1/b/"+url.PathEscape(b.name)+"/o?"+query.Encode(),
+		http.Header{"Content-Type": {"application/octet-stream"}}, data, http.StatusOK)
+	if err != nil {
+		return blob.Attrs{}, err
+	}
+	defer answer.Body.Close() //nolint:errcheck // only read
+	var r resource
+	if err := b.decode("write", key, answer.Body, &r); err != nil {
+		return blob.Attrs{}, err
+	}
+	return r.attrs(), nil
+}
+
+// generation is what ifGenerationMatch has for a condition: 0 is that of no object.
+func generation(c blob.Condition) string { return cmp.Or(c.Version, "0") }
+
 // markKey is the metadata that tells our upload from another that won.
 const markKey = "rollcall-upload"
 
@@ -270,16 +291,12 @@ type upload struct {
 
 // Stage implements [blob.Bucket].
 func (b *bucket) Stage(ctx context.Context, key string, c blob.Condition) (blob.Upload, error) {
-	generation := "0" // no object
-	if c.Version != "" {
-		generation = c.Version
-	}
 	mark := rand.Text()
 	body, err := json.Marshal(map[string]any{"name": key, "metadata": map[string]string{markKey: mark}})
 	if err != nil {
 		return nil, &blob.Error{Op: "write", URL: b.url(key), Err: err}
 	}
-	query := url.Values{"uploadType": {"resumable"}, "name": {key}, "ifGenerationMatch": {generation}}
+	query := url.Values{"uploadType": {"resumable"}, "name": {key}, "ifGenerationMatch": {generation(c)}}
 	answer, err := b.send(ctx, "write", key, http.MethodPost,
 		b.base+"/upload/storage/v1/b/"+url.PathEscape(b.name)+"/o?"+query.Encode(),
 		http.Header{"Content-Type": {"application/json"}}, body, http.StatusOK)

@@ -196,6 +196,27 @@ func (b *bucket) Delete(ctx context.Context, key string) error {
 	return err
 }
 
+// Put implements [blob.Bucket].
+func (b *bucket) Put(ctx context.Context, key string, data []byte, c blob.Condition) (blob.Attrs, error) {
+	sum := md5.Sum(data) //nolint:gosec // see the import
+	info, err := b.core.PutObject(ctx, b.name, key, bytes.NewReader(data), int64(len(data)),
+		base64.StdEncoding.EncodeToString(sum[:]), "", putOptions(c))
+	if err != nil {
+		return blob.Attrs{}, b.wrapError("write", key, err)
+	}
+	return blob.Attrs{Key: key, Size: int64(len(data)), Version: info.ETag}, nil
+}
+
+// putOptions are the headers of a condition.
+func putOptions(c blob.Condition) (o minio.PutObjectOptions) {
+	if c.Version == "" {
+		o.SetMatchETagExcept("*")
+	} else {
+		o.SetMatchETag(c.Version)
+	}
+	return o
+}
+
 // markKey is the metadata that tells our upload from another that won.
 const markKey = "Rollcall-Upload"
 
@@ -268,13 +289,7 @@ func (u *upload) Commit(ctx context.Context) (blob.Attrs, error) {
 			return blob.Attrs{}, err
 		}
 	}
-	var o minio.PutObjectOptions
-	if u.condition.Version == "" {
-		o.SetMatchETagExcept("*")
-	} else {
-		o.SetMatchETag(u.condition.Version)
-	}
-	_, err := u.b.core.CompleteMultipartUpload(ctx, u.b.name, u.key, u.id, u.parts, o)
+	_, err := u.b.core.CompleteMultipartUpload(ctx, u.b.name, u.key, u.id, u.parts, putOptions(u.condition))
 	if err == nil {
 		return u.b.Stat(ctx, u.key)
 	}
