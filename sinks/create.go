@@ -1,10 +1,12 @@
 package sinks
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -13,7 +15,7 @@ import (
 )
 
 // Spec says what an output contains. The zero value is the long layout without additions. Error records have one
-// layout: they use only RunID, Meta, Version and EscapeFormulas.
+// layout: they use only RunID, Meta, Version, and what is said of CSV.
 type Spec struct {
 	Wide       bool              // one row for each user, with a column for each of Flags
 	Flags      []string          // the requested flags; Wide needs them
@@ -25,6 +27,22 @@ type Spec struct {
 	Meta           map[string]string // key-value metadata of Parquet: the run's id, options, …
 	Version        string            // rollcall's version, for Parquet's created_by
 	EscapeFormulas bool              // CSV and TSV: put a ' before a text that a spreadsheet would run
+	Delimiter      byte              // of CSV; 0 is a comma
+	BOM            bool              // CSV and TSV: begin with a byte order mark
+}
+
+// ParseDelimiter returns the delimiter that text names: one ASCII character, or \t for a tab. Quotes, letters and digits
+// are none, and neither is what numbers and times contain, because those are not quoted.
+func ParseDelimiter(text string) (byte, error) {
+	if text == `\t` {
+		text = "\t"
+	}
+	if len(text) != 1 || text[0] == 0 || text[0] >= utf8.RuneSelf || strings.ContainsAny(text, "\r\n\"'`\\+-.:") ||
+		text[0] >= '0' && text[0] <= '9' || text[0]|0x20 >= 'a' && text[0]|0x20 <= 'z' {
+		return 0, pipeline.WithHint(fmt.Errorf("%q is not a valid delimiter of CSV", text),
+			`one ASCII character such as ; or |, or \t for a tab; no quote, letter or digit, and none of + - . : \`)
+	}
+	return text[0], nil
 }
 
 // formats are the names of the formats, which are the extensions of their files.
@@ -108,7 +126,8 @@ func (o *Output) setFormat(spec *Spec) (err error) {
 	columns := o.table.columns
 	switch base {
 	case "csv":
-		o.newFormat = func() format { return newCSV(columns, ',', spec.EscapeFormulas) }
+		comma := cmp.Or(spec.Delimiter, ',')
+		o.newFormat = func() format { return newCSV(columns, comma, spec.EscapeFormulas) }
 	case "tsv":
 		o.newFormat = func() format { return newCSV(columns, '\t', spec.EscapeFormulas) }
 	case "jsonl":

@@ -91,6 +91,9 @@
 //
 // Null is an empty cell in CSV and TSV, where an empty string is "" in quotes. It is null in JSONL and in Parquet.
 //
+// CSV has commas between its cells, or Spec.Delimiter, which no number and no time contains. With Spec.BOM, CSV and TSV
+// begin with a byte order mark.
+//
 // JSON texts (a payload, an error record's input) keep their bytes. JSONL, where they are nested values, has two
 // exceptions. A text of several lines loses the white space between its tokens, because a line is a record. And a lone
 // surrogate, an escape that is left where a text was cut in the middle of an emoji, becomes \ufffd, because DuckDB

@@ -77,6 +77,9 @@ func newOutput(w io.Writer, info Info, t *table, spec *Spec) (*Output, error) {
 	}
 	o.own, o.open = o.newEncoder(), o.newPiece()
 	if e, ok := o.own.format.(*csvEncoder); ok {
+		if spec.BOM {
+			o.open.text = append(o.open.text, "\ufeff"...)
+		}
 		e.writeHeader(o.open)
 	}
 	return o, nil

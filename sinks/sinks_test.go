@@ -525,3 +525,56 @@ func TestFloats(t *testing.T) {
 		})
 	}
 }
+
+func TestParseDelimiter(t *testing.T) {
+	for text, want := range map[string]byte{",": ',', ";": ';', "|": '|', "\t": '\t', `\t`: '\t', " ": ' ', "\x01": 1,
+		"": 0, `"`: 0, "'": 0, "`": 0, "\n": 0, "\r": 0, "\x00": 0, "a": 0, "Z": 0, "7": 0, ";;": 0, "é": 0, "\xff": 0,
+		".": 0, "-": 0, "+": 0, ":": 0, `\`: 0} {
+		t.Run(fmt.Sprintf("%q", text), func(t *testing.T) {
+			got, err := ParseDelimiter(text)
+			if got != want || (err != nil) != (want == 0) {
+				t.Errorf("ParseDelimiter(%q) = %q, %v; want %q", text, got, err, want)
+			}
+		})
+	}
+}
+
+// TestDelimiters: the cells are the same with every delimiter, with a mark and without, and in pieces.
+func TestDelimiters(t *testing.T) {
+	write := func(t *testing.T, name string, spec Spec) string {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), name)
+		spec.Carry = goldenCarry
+		out, err := Create(path, spec)
+		writeFile(t, out, err, goldenOutcomes())
+		data, err := readText(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	want, err := parseCSV(write(t, "a.csv", Spec{}), ',')
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a.csv", "a.csv.gz", "a.csv.zst", "a.tsv"} {
+		for _, d := range []byte(";|\t \x01,^~") {
+			for _, bom := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s %q mark %v", name, d, bom), func(t *testing.T) {
+					comma := d
+					if name == "a.tsv" {
+						comma = '\t'
+					}
+					data, marked := strings.CutPrefix(write(t, name, Spec{Delimiter: d, BOM: bom}), "\ufeff")
+					got, err := parseCSV(data, comma)
+					if err != nil || marked != bom {
+						t.Fatalf("%s with delimiter %q: %v; a mark is %v, want %v", name, d, err, marked, bom)
+					}
+					if diff := cmp.Diff(want, got); diff != "" {
+						t.Errorf("%s with delimiter %q (-want +got):\n%s", name, d, diff)
+					}
+				})
+			}
+		}
+	}
+}

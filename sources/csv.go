@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
@@ -70,6 +71,7 @@ func (c *csvReader) readHeader() error {
 	var line int64
 	for {
 		line = c.line
+		c.detectErrorRecords()
 		problem, blank, err := c.parseRecord()
 		if err == io.EOF {
 			return pipeline.WithHint(fmt.Errorf("%s: the file is empty", c.file),
@@ -84,10 +86,6 @@ func (c *csvReader) readHeader() error {
 		if !blank {
 			break
 		}
-	}
-	// Error records always have commas, even if the users had another delimiter.
-	if ours := strings.Split(c.fields[0], ","); len(c.fields) == 1 && isErrorHeader(ours) {
-		c.comma, c.fields = ',', ours
 	}
 	if c.noHeader && !isErrorHeader(c.fields) {
 		for i := range c.fields {
@@ -108,6 +106,20 @@ func (c *csvReader) readHeader() error {
 	}
 	c.called = makeNamesUnique(c.header)
 	return nil
+}
+
+// detectErrorRecords sets the delimiter if the next line is the header of error records: they have that of the outputs
+// of their run, whatever --delimiter says of the users. The names of their columns are letters and underscores.
+func (c *csvReader) detectErrorRecords() {
+	n, err := c.findLineEnd(0)
+	if err != nil && err != io.EOF {
+		return // whoever reads the line returns it
+	}
+	names := strings.ReplaceAll(string(trimEOL(c.peek(min(n, 1024)))), `"`, "")
+	i := strings.IndexFunc(names, func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') })
+	if i > 0 && names[i] < utf8.RuneSelf && isErrorHeader(strings.Split(names, names[i:i+1])) {
+		c.comma = names[i]
+	}
 }
 
 // readSeparator reads the line sep=; which Excel allows before the header.

@@ -50,6 +50,7 @@
 // A quote is special only at the start of a cell; elsewhere it is a character, as in the JSON of a TSV. Columns of the
 // header without a name, or with a duplicate name, get a name with their position, "x (column 3)", and are not used
 // unless an option names them so. A first line sep=; comes from Excel, and sets the delimiter.
+// Error records have the delimiter of the outputs of their run, and are recognized whatever it is.
 //
 // # Parquet
 //

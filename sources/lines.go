@@ -163,6 +163,12 @@ func (l *lines) checkStart() error {
 		l.pos += 3
 		first, n = first[3:], n-3
 	}
+	if bytes.HasPrefix(first, []byte("PK\x03\x04")) {
+		if isWorkbook(l.buffered(4096)) {
+			return newEncodingError(l.file, 1, "this is an Excel workbook (.xlsx), not text", hintWorkbook)
+		}
+		return newEncodingError(l.file, 1, "this is a zip archive, not text", "unzip it first")
+	}
 	for _, other := range otherFormats {
 		if bytes.HasPrefix(first, []byte(other.magic)) {
 			return newEncodingError(l.file, 1, "this is "+other.what, cmp.Or(other.hint, utf16))
@@ -202,6 +208,15 @@ func (l *lines) peekFirstText() ([]byte, error) {
 
 const hintCR = `convert the line ends: tr '\r' '\n' < users.csv > users-lf.csv`
 
+// hintWorkbook says how to get a sheet of a workbook out of it.
+const hintWorkbook = `save the sheet as "CSV UTF-8" in the spreadsheet program; or, with DuckDB: ` +
+	`duckdb -c "COPY (FROM read_xlsx('users.xlsx', all_varchar = true)) TO 'users.csv'"`
+
+// isWorkbook reports whether a zip archive that begins so has the parts of a workbook.
+func isWorkbook(archive []byte) bool {
+	return bytes.Contains(archive, []byte("[Content_Types].xml")) || bytes.Contains(archive, []byte("xl/"))
+}
+
 // otherFormats are the formats that a file is recognized as by its first bytes, and that are not UTF-8 text.
 var otherFormats = []struct{ magic, what, hint string }{
 	{"\xff\xfe", "UTF-16, not UTF-8", ""},
@@ -209,9 +224,7 @@ var otherFormats = []struct{ magic, what, hint string }{
 	{"\x1f\x8b", "gzip, not text", "name the format: --input-format csv.gz, for example"},
 	{"\x28\xb5\x2f\xfd", "zstd, not text", "name the format: --input-format csv.zst, for example"},
 	{"PAR1", "Parquet, not text", "name the format: --input-format parquet"},
-	{"PK\x03\x04", "a zip archive, as an Excel workbook (.xlsx) is, not text",
-		"save the sheet as \"CSV UTF-8\" in Excel; unzip an archive"},
-	{"\xd0\xcf\x11\xe0", "an Excel workbook (.xls), not text", "save the sheet as \"CSV UTF-8\" in Excel"},
+	{"\xd0\xcf\x11\xe0", "an Excel workbook (.xls), not text", hintWorkbook},
 	{"BZh91AY&SY", "bzip2, not text", "unpack it first: bunzip2"},
 	{"\xfd7zXZ\x00", "xz, not text", "unpack it first: unxz"},
 	{"7z\xbc\xaf", "a 7z archive, not text", "unpack it first"},

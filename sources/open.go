@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -264,9 +265,15 @@ func detectFormat(f File, option string) (string, error) {
 		return "", pipeline.WithHint(fmt.Errorf("%s: a .json file may hold anything", f),
 			"an array: jq -c '.[]' users.json > users.jsonl; one object per line: --input-format jsonl")
 	}
+	if slices.Contains(workbooks, filepath.Ext(name)) {
+		return "", pipeline.WithHint(fmt.Errorf("%s: rollcall reads no workbooks (%s)", f, filepath.Ext(name)), hintWorkbook)
+	}
 	return "", pipeline.WithHint(fmt.Errorf("%s: the extension is not that of a known format", f),
 		"set the format with --input-format; "+valid)
 }
+
+// workbooks are the extensions of spreadsheet programs.
+var workbooks = []string{".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers"}
 
 // openFormat opens one file. It holds the one switch over the formats.
 func openFormat(f File, opts *Options) (reader, error) {

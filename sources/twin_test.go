@@ -303,9 +303,22 @@ func TestErrorRecordTwins(t *testing.T) {
 		t.Errorf("error records in a partition: %+v, %v", rows, err)
 	}
 	mustClose(t, in)
-	rows, err = readRows(t, "errors.csv", csvBytes(t, ',', false, errorColumns, input), Options{Delimiter: ';'})
-	if err != nil || joinIDs(rows) != "7:a" {
-		t.Errorf("error records of a file with another delimiter: %+v, %v", rows, err)
+	quoted := strings.ReplaceAll(`"`+strings.Join(errorColumns, `","`)+`"`, ",", "\x00") + "\n" +
+		strings.ReplaceAll(`7,a,,rejected,400,1,m,t,"{""user_id"":""a""}",run-1`+"\n", ",", "\x00")
+	for _, d := range []byte(",;|\t\x01") {
+		for name, data := range map[string][]byte{
+			"in quotes":        []byte(strings.ReplaceAll(quoted, "\x00", string(d))),
+			"in quotes, a BOM": []byte("\ufeff" + strings.ReplaceAll(quoted, "\x00", string(d))),
+			"plain":            csvBytes(t, rune(d), false, errorColumns, input),
+		} {
+			for _, users := range []rune{0, ';', '^'} {
+				rows, err = readRows(t, "errors.csv", data, Options{Delimiter: users})
+				if err != nil || joinIDs(rows) != "7:a" {
+					t.Errorf("error records with the delimiter %q, names %s, --delimiter %q: %+v, %v; want row 7", d, name, users,
+						rows, err)
+				}
+			}
+		}
 	}
 }
 

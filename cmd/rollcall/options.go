@@ -73,7 +73,12 @@ type snapshotOptions struct {
 	layout      string
 	include     []string
 	columnNames string
-	summary     string
+
+	outDelimiter string // binds a run, as --csv-bom does: the files are other bytes
+	outComma     byte   // of outDelimiter; 0: a comma
+	outBOM       bool
+
+	summary string
 
 	grace         time.Duration
 	metricsFile   string
@@ -118,6 +123,8 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.StringVar(&o.columnNames, "column-names", "keep", "`MODE` snake: names that BigQuery takes [keep]")
 		defineList(options, &o.carry, "carry", "`COL,..` columns to copy to the output; all,-COL; cohort.NAME")
 		options.StringVar(&o.formulas, "csv-formulas", "keep", "`MODE` escape: ' before what a spreadsheet runs [keep]")
+		options.StringVar(&o.outDelimiter, "out-delimiter", "", "`C` between the cells of CSV outputs, as ; or \\t [,]")
+		options.BoolVar(&o.outBOM, "csv-bom", false, "CSV and TSV begin with a byte order mark, for Excel")
 		options.StringVar(&o.summary, "summary", "", "`FILE` .json: users and shares of each flag and variant")
 		options.BoolVar(&o.overwrite, "overwrite", false, "replace existing outputs; they keep mode and owner")
 	})
@@ -318,14 +325,17 @@ func (o *snapshotOptions) local() bool { return o.evaluator == "local" }
 func (o *snapshotOptions) spec() sinks.Spec {
 	return sinks.Spec{
 		Wide: o.layout == "wide", Flags: o.flags, Include: o.include, SnakeNames: o.columnNames == "snake",
-		Version: version(), EscapeFormulas: o.formulas == "escape",
+		Version: version(), EscapeFormulas: o.formulas == "escape", Delimiter: o.outComma, BOM: o.outBOM,
 	}
 }
 
 // describeLayout is what the manifest says of outputs of that spec.
 func describeLayout(spec *sinks.Spec) (snapshot.Layout, error) {
 	l := snapshot.Layout{Wide: spec.Wide, Flags: spec.Flags, Include: nonNil(spec.Include), Carry: []snapshot.Carried{},
-		SnakeNames: spec.SnakeNames, EscapeFormulas: spec.EscapeFormulas}
+		SnakeNames: spec.SnakeNames, EscapeFormulas: spec.EscapeFormulas, BOM: spec.BOM}
+	if spec.Delimiter != 0 {
+		l.Delimiter = string(spec.Delimiter)
+	}
 	columns, err := spec.Columns()
 	if err != nil {
 		return l, err
@@ -396,6 +406,32 @@ func (o *snapshotOptions) checkOutputs() error {
 	}
 	if seen[o.errorsFile] {
 		return usageErrorf("--errors %s is also an --out", text.Clean(o.errorsFile))
+	}
+	return o.checkDialect()
+}
+
+// checkDialect checks what is said of the CSV and TSV outputs, which there must be then.
+func (o *snapshotOptions) checkDialect() error {
+	hasCSV, hasTSV := false, false
+	for _, out := range append([]string{o.errorsFile}, o.outs...) {
+		if out == "-" {
+			out += "." + o.outFormat
+		}
+		format, _ := sinks.Format(out) // that it is known was checked
+		hasCSV, hasTSV = hasCSV || strings.HasPrefix(format, "csv"), hasTSV || strings.HasPrefix(format, "tsv")
+	}
+	if o.outBOM && !hasCSV && !hasTSV {
+		return usageErrorf("--csv-bom is for CSV and TSV, and no output is one")
+	}
+	if o.outDelimiter == "" {
+		return nil
+	}
+	if !hasCSV {
+		return usageErrorf("--out-delimiter is for CSV, and no output is one")
+	}
+	var err error
+	if o.outComma, err = sinks.ParseDelimiter(o.outDelimiter); err != nil {
+		return &exitError{fmt.Errorf("--out-delimiter: %w", err), exitUsage}
 	}
 	return nil
 }

@@ -106,6 +106,9 @@ func (d *database) newData(m *snapshot.Manifest, outputs []snapshot.Located, o O
 	if !isPlainWord(strings.ReplaceAll(m.RunID, "-", "")) {
 		return nil, fmt.Errorf("the manifest's run_id %q is not a valid id", m.RunID)
 	}
+	if d := m.Layout.Delimiter; len(d) > 1 || strings.ContainsAny(d, "\"'\\\r\n\x00") || !isASCII(d) {
+		return nil, fmt.Errorf("the manifest's csv_delimiter %q is not a valid delimiter", d)
+	}
 	outside := []string{location}
 	for i := range s.columns {
 		outside = append(outside, s.columns[i].Name)
@@ -121,7 +124,7 @@ func (d *database) newData(m *snapshot.Manifest, outputs []snapshot.Located, o O
 		s.Function = cmp.Or(map[string]string{"s3": "s3", "gs": "gcs"}[scheme], "url")
 	}
 	s.Format, s.Gzip, s.Zstd = base, compression == "gz", compression == "zst"
-	s.Delimiter = d.quoteText(map[string]string{"tsv": "\t"}[base] + map[string]string{"csv": ","}[base])
+	s.Delimiter = d.quoteText(map[string]string{"tsv": "\t", "csv": cmp.Or(m.Layout.Delimiter, ",")}[base])
 	s.File, s.Directory = d.quoteText(location), d.quoteText(location[:strings.LastIndexByte(location, '/')+1])
 	s.RunID, s.RunIDColumn = d.quoteText(m.RunID), d.quoteName(runIDColumn)
 	s.TableComment = d.quoteText("which variants users get, made by rollcall")

@@ -94,6 +94,10 @@ func TestStatementErrors(t *testing.T) {
 			o: Options{Database: "snowflake"}, err: `column "order": the table already has a column "ORDER"`},
 		{name: "name for BigQuery", change: func(m *snapshot.Manifest) { m.Layout.Columns[5].Name = "my plan" },
 			o: Options{Database: "bigquery", From: "gs://b/"}, err: `column "my plan": BigQuery does not take the name`},
+		{name: "delimiter", output: "a.csv", change: func(m *snapshot.Manifest) { m.Layout.Delimiter = ";'" },
+			o: Options{Database: "postgres"}, err: `the manifest's csv_delimiter ";'" is not a valid delimiter`},
+		{name: "quote as delimiter", output: "a.csv", change: func(m *snapshot.Manifest) { m.Layout.Delimiter = "'" },
+			o: Options{Database: "postgres"}, err: `the manifest's csv_delimiter "'" is not a valid delimiter`},
 		{name: "unknown type", change: func(m *snapshot.Manifest) { m.Layout.Columns[5].Type = "map" },
 			o: Options{Database: "duckdb"}, err: `column "plan": the type "map" is not known`},
 	} {
@@ -131,6 +135,29 @@ func TestQuotes(t *testing.T) {
 						t.Errorf("%s: name %q, text %q: got %s, want %s", d.name, test.name, test.text, got, test.want)
 					}
 				}
+			}
+		})
+	}
+}
+
+// TestDelimiter checks that a CSV is loaded with the delimiter that the manifest names, and a TSV with a tab.
+func TestDelimiter(t *testing.T) {
+	for _, test := range []struct{ database, output, delimiter, want string }{
+		{"postgres", "a.csv", ";", "DELIMITER ';'"},
+		{"duckdb", "a.csv.gz", "|", "delim = '|'"},
+		{"duckdb", "a.csv", "", "delim = ','"},
+		{"postgres", "a.tsv", ";", "DELIMITER '\t'"},
+		{"snowflake", "a.csv", "\t", `FIELD_DELIMITER = '\t'`},
+		{"clickhouse", "a.csv", ";", "format_csv_delimiter = ';'"},
+	} {
+		t.Run(test.database+" "+test.output, func(t *testing.T) {
+			m, outputs := newManifest(test.output)
+			m.Layout.Delimiter = test.delimiter
+			var got bytes.Buffer
+			err := Statements(&got, m, outputs, Options{Database: test.database})
+			if err != nil || !strings.Contains(got.String(), test.want) {
+				t.Errorf("%s of %s with csv_delimiter %q: %v, %s; want %s", test.database, test.output, test.delimiter, err,
+					got.String(), test.want)
 			}
 		})
 	}

@@ -15,6 +15,9 @@ type Layout struct {
 	SnakeNames     bool      `json:"snake_names"`     // names of columns are in lower case, with _
 	EscapeFormulas bool      `json:"escape_formulas"` // CSV and TSV: a ' before a text that a spreadsheet would run
 
+	Delimiter string `json:"csv_delimiter,omitempty"` // between the cells of CSV; "" is a comma
+	BOM       bool   `json:"csv_bom,omitempty"`       // CSV and TSV begin with a byte order mark
+
 	// Columns are the columns of the outputs, in their order. nil: the run was made by a version of rollcall that did not
 	// list them.
 	Columns []Column `json:"columns,omitempty"`

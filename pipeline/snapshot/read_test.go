@@ -144,6 +144,11 @@ func TestReader(t *testing.T) {
 				strings.Replace(long[0], "plan=pro seats=12", "value=pro metadata=12", 1),
 				strings.Replace(long[1], "plan= seats=", "value= metadata=", 1),
 			}},
+		{"a mark", sinks.Spec{BOM: true}, Options{}, long},
+		{"semicolons", sinks.Spec{Delimiter: ';'}, Options{}, long},
+		{"a mark and bars, wide", sinks.Spec{Wide: true, Delimiter: '|', BOM: true}, Options{}, wide},
+		{"spaces", sinks.Spec{Delimiter: ' '}, Options{}, long},
+		{"tabs, escaped", sinks.Spec{Delimiter: '\t', EscapeFormulas: true}, Options{}, long},
 		{"nothing but variants", sinks.Spec{Include: []string{"value", "metadata"}},
 			Options{NoIDs: true, NoPayloads: true, NoIncluded: true, NoCarried: true}, nil},
 	} {

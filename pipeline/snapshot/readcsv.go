@@ -12,10 +12,12 @@ import (
 // csvTable reads CSV and TSV as rollcall writes it: RFC 4180 with \n. An empty cell is null; one that is "" is empty.
 type csvTable struct {
 	*textFile
-	comma   byte
+	comma   byte   // 0 until the header says which one it is
+	bom     bool   // the file begins with a byte order mark
 	unquote []byte // the texts of the row that had doubled quotes
 }
 
+// newCSV returns a table whose cells the delimiter separates. 0 is the one in the header.
 func newCSV(t *textFile, comma byte) (*csvTable, error) {
 	c := &csvTable{textFile: t, comma: comma}
 	if err := c.readRecord(); err != nil {
@@ -42,12 +44,34 @@ func (c *csvTable) readRecord() error {
 	if err != nil {
 		return err
 	}
-	if err := c.parse(data); err != nil {
+	cells := data
+	if c.cols == nil {
+		cells = c.detectDialect(data)
+	}
+	if err := c.parse(cells); err != nil {
 		return c.errorf("%w", err)
 	}
 	c.begin = c.line + 1
 	c.line += int64(bytes.Count(data, []byte{'\n'}))
 	return nil
+}
+
+// detectDialect finds the byte order mark and the delimiter in the header, which it returns without the mark. The name
+// of the first column is known, and the delimiter follows it.
+func (c *csvTable) detectDialect(header []byte) []byte {
+	header, c.bom = bytes.CutPrefix(header, []byte("\ufeff"))
+	if c.comma != 0 {
+		return header
+	}
+	c.comma = ','
+	for _, first := range []string{`"` + longNames[colRow] + `"`, longNames[colRow]} {
+		rest, ok := bytes.CutPrefix(header, []byte(first))
+		if ok && bytes.IndexByte([]byte("\"\r\n"), rest[0]) < 0 {
+			c.comma = rest[0]
+			break
+		}
+	}
+	return header
 }
 
 // parse cuts a record into cells. It ends with \n, and quotes in it are paired.

@@ -132,7 +132,7 @@ func openTextTable(path, base, compression string) (t table, err error) {
 	case "jsonl":
 		t, err = newJSONL(f)
 	case "csv":
-		t, err = newCSV(f, ',')
+		t, err = newCSV(f, 0)
 	default:
 		t, err = newCSV(f, '\t')
 	}

@@ -150,6 +150,9 @@ func (r *run) write(tb testing.TB, folder string) string {
 	if m.Layout.unordered {
 		m.Layout.Flags, m.Layout.unordered = spec.Flags, false
 	}
+	if m.Layout.BOM = spec.BOM; spec.Delimiter != 0 {
+		m.Layout.Delimiter = string(spec.Delimiter)
+	}
 	tally := NewTally(nil)
 	if m.Layout.Flags != nil {
 		tally = NewTally(spec.Flags)
@@ -197,7 +200,7 @@ func (r *run) write(tb testing.TB, folder string) string {
 	}
 	name := "a.errors." + r.errors
 	out, err := sinks.CreateErrors(filepath.Join(folder, name), sinks.Spec{RunID: "r1", Version: "1", Meta: spec.Meta,
-		EscapeFormulas: spec.EscapeFormulas})
+		EscapeFormulas: spec.EscapeFormulas, Delimiter: spec.Delimiter, BOM: spec.BOM})
 	add(name, out, err, outcomesOf("errors"))
 	if r.edit != nil {
 		r.edit(m)
@@ -273,9 +276,12 @@ func runs() map[string]*run {
 			"layout", "wide", "include", "cache,payload", "column-names", "snake"),
 		"wide, caches alone": base(sinks.Spec{Wide: true, Include: []string{"cache"}}, "flags", asked, "layout", "wide",
 			"include", "cache"),
-		"snake":   base(sinks.Spec{SnakeNames: true}, "flags", asked, "column-names", "snake"),
-		"escaped": base(sinks.Spec{EscapeFormulas: true}, "flags", asked, "csv-formulas", "escape"),
-		"wide":    base(sinks.Spec{Wide: true}, "flags", asked, "layout", "wide"),
+		"snake":      base(sinks.Spec{SnakeNames: true}, "flags", asked, "column-names", "snake"),
+		"escaped":    base(sinks.Spec{EscapeFormulas: true}, "flags", asked, "csv-formulas", "escape"),
+		"semicolons": base(sinks.Spec{Delimiter: ';', BOM: true}, "flags", asked),
+		"wide, tabs": base(sinks.Spec{Wide: true, Delimiter: '\t', EscapeFormulas: true}, "flags", asked, "layout", "wide",
+			"csv-formulas", "escape"),
+		"wide": base(sinks.Spec{Wide: true}, "flags", asked, "layout", "wide"),
 		"wide, payloads": base(sinks.Spec{Wide: true, Include: []string{"payload"}}, "flags", asked, "layout", "wide",
 			"include", "payload"),
 		"wide, snake": base(sinks.Spec{Wide: true, SnakeNames: true, Include: []string{"payload"}}, "flags", asked, "layout",
@@ -289,8 +295,8 @@ func runs() map[string]*run {
 	}
 	all["all flags"].outcomes = assignedOnly(outcomes)
 	all["nobody"].outcomes, all["nobody, wide"].outcomes = nil, nil
-	for i, format := range []string{"csv", "tsv.gz", "parquet"} {
-		all[[]string{"wide", "all flags", "included"}[i]].errors = format
+	for i, format := range []string{"csv", "tsv.gz", "parquet", "csv"} {
+		all[[]string{"wide", "all flags", "included", "semicolons"}[i]].errors = format
 	}
 	return all
 }
@@ -321,6 +327,14 @@ func TestVerifyFinds(t *testing.T) {
 		edit      func(m *Manifest)
 		want      []string // each begins a finding
 	}{
+		{"other delimiters", "flags asked for", "csv", nil, func(m *Manifest) { m.Layout.Delimiter, m.Layout.BOM = ";", true },
+			[]string{
+				"a.csv columns: a byte order mark is false, want true", "a.csv columns: the delimiter is \",\", want \";\"",
+				"a.csv.gz columns: the delimiter is", "a.tsv.gz columns: a byte order mark is false, want true",
+			}},
+		{"no delimiter in the manifest", "semicolons", "csv", nil, func(m *Manifest) { m.Layout.Delimiter = "" }, []string{
+			"a.csv columns: the delimiter is \";\", want \",\"", "a.errors.csv rows: the delimiter is \";\", want \",\"",
+		}},
 		{"a user less", "flags asked for", "csv", func(o outcomes) outcomes { return o[1:] }, nil, []string{
 			"a.csv rows: it has 99 users, the manifest says that 100 were answered",
 			"a.csv counts: flag \"Zeta flag\": 66 users are assigned, the manifest says 67",

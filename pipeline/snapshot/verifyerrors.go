@@ -80,6 +80,10 @@ func (e *errorRecords) open() {
 	if p, ok := e.file.t.(*parquetTable); ok {
 		checkParquetMeta(e.check, p, e.v.m.RunID)
 	}
+	if t, ok := e.file.t.(*csvTable); ok {
+		format, _, _ := formatOf(e.Path)
+		checkDialect(e.check, t, format, &e.v.layout)
+	}
 }
 
 // skip ends the reading, and says why the kinds were not checked.

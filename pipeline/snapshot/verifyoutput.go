@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -96,6 +97,9 @@ func (o *output) checkSchema() {
 		c.fail("the layout is not the one in the manifest, %s", layout)
 		return
 	}
+	if t, ok := r.t.(*csvTable); ok {
+		checkDialect(c, t, r.Format, l)
+	}
 	names, want := r.Columns, l.wantColumns()
 	if len(names) < len(want) {
 		c.fail("it has %d columns, want at least %d", len(names), len(want))
@@ -146,6 +150,16 @@ func (o *output) checkSchema() {
 		}
 	}
 	checkParquetMeta(c, p, o.v.m.RunID)
+}
+
+// checkDialect checks the delimiter of a CSV, and the byte order mark of CSV and TSV.
+func checkDialect(c *Check, t *csvTable, format string, l *Layout) {
+	if want := cmp.Or(l.Delimiter, ","); format == "csv" && string(t.comma) != want {
+		c.fail("the delimiter is %q, want %q", string(t.comma), want)
+	}
+	if t.bom != l.BOM {
+		c.fail("a byte order mark is %v, want %v", t.bom, l.BOM)
+	}
 }
 
 // checkParquetMeta checks who wrote a Parquet file, and in which run.

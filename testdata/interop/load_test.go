@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // DuckDB runs what `rollcall load --for duckdb` prints, for every format, twice: the same rows, with their types.
@@ -44,6 +46,29 @@ func TestLoad(t *testing.T) {
 			}
 			if n := query(t, "SELECT count(*) FROM loads."+table).Rows[0][0]; *n == "0" {
 				t.Errorf("no rows in loads.%s", table)
+			}
+		})
+	}
+}
+
+// DuckDB finds out by itself what --out-delimiter and --csv-bom make of a file, and runs the statements for it.
+func TestDelimiters(t *testing.T) {
+	query(t, "CREATE SCHEMA delimited")
+	for i, d := range []string{";", "|", `\t`} {
+		t.Run(d, func(t *testing.T) {
+			directory := t.TempDir()
+			csv, parquet := filepath.Join(directory, "a.csv"), filepath.Join(directory, "a.parquet")
+			run(t, 0, "snapshot", "../users.csv", "--quiet", "--evaluator", "local", "--flag-configs", "../flags.json",
+				"--carry", "country,note,name", "--max-errors", "3", "--out", csv, "--out", parquet,
+				"--out-delimiter", d, "--csv-bom")
+			table := "delimited.t" + string(rune('0'+i))
+			query(t, run(t, 0, "load", csv, "--for", "duckdb", "--table", table))
+			all := "SELECT row_number, user_id, flag_key, variant, payload, note, name FROM "
+			for what, from := range map[string]string{"read_csv": reader(csv), "loaded": table} {
+				got, want := query(t, all+from+" ORDER BY ALL"), query(t, all+quote(parquet)+" ORDER BY ALL")
+				if diff := cmp.Diff(texts(want), texts(got)); diff != "" || len(want.Rows) == 0 {
+					t.Errorf("%s with the delimiter %s (-Parquet +CSV):\n%s", what, d, diff)
+				}
 			}
 		})
 	}
