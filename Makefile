@@ -67,7 +67,7 @@ storage: $(AZURITE) ## object stores: conformance, and the command, with versity
 	cd testdata/stores && go build -o bin/ github.com/versity/versitygw/cmd/versitygw ./gcs
 	go build ./cmd/... && go test -count=1 -timeout $(TEST_TIMEOUT) -tags storage ./testdata/storage
 
-ops: ## PostgreSQL runs what load prints, and promtool checks metrics and alerts (Debian's packages, installed where they are missing)
+ops: ## the recipes, checked and run; PostgreSQL runs what load prints (Debian's packages, installed where they are missing)
 	testdata/ops/install.sh
 	go build ./cmd/... && go test -count=1 -timeout $(TEST_TIMEOUT) -tags ops ./testdata/ops
 

@@ -3,4 +3,6 @@
 //
 //   - load_test.go starts PostgreSQL, which runs what `rollcall load --for postgres` prints.
 //   - metrics_test.go has promtool check what --metrics writes, and the alerts on it (testdata/recipes/prometheus).
+//   - recipes_test.go parses every command line of testdata/recipes, and runs what the tests of each recipe run.
+//   - systemd_test.go has systemd-analyze check the units, and runs the service's command.
 package ops

@@ -28,7 +28,10 @@ func runAll(m *testing.M) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(directory) //nolint:errcheck // a directory of its own in /tmp
+	defer os.RemoveAll(directory)                      //nolint:errcheck // a directory of its own in /tmp
+	if err := os.Chmod(directory, 0o755); err != nil { // jobs run as the user nobody
+		return 0, err
+	}
 	rollcall = filepath.Join(directory, "rollcall")
 	if out, err := exec.Command("go", "build", "-o", rollcall, "../../cmd/rollcall").CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("build the command: %w\n%s", err, out)
