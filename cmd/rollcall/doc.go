@@ -17,6 +17,7 @@
 //	server.go     whose API: the options of snapshot and flags, the key, the embedded server
 //	keyfile.go    --key-file: who else can read it
 //	local.go      --evaluator local: the engine as an evaluator, and what it cannot know
+//	filter.go     rollcall pipe: a line in, a line out
 //	semantics.go  --semantics, and the users to whom the other of Amplitude's engines gives another answer
 //	crosscheck.go --cross-check: the local answers beside those of the API
 //	dryrun.go     --dry-run

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -126,22 +125,13 @@ func (o *explainOptions) check(ctx context.Context, inputs []string) error {
 
 func (o *explainOptions) run(env *env, con *console, inputs []string) error {
 	var row pipeline.Row
-	var err error
 	if o.row == 0 {
+		var err error
 		if row.User, err = o.user(); err != nil {
 			return err
 		}
 	}
-	from := o.server.flagConfigs
-	var data []byte
-	if from == "fetch" {
-		var f *fetched
-		if f, err = o.server.fetchFlags(env.Soft, env, con, time.Minute); err == nil {
-			from, data = f.name, f.Data
-		}
-	} else {
-		data, err = readFlagConfigs(env.Soft, env.Stores, from)
-	}
+	from, data, err := o.server.loadConfigs(env, con)
 	if err != nil {
 		return err
 	}

@@ -54,6 +54,7 @@ var sideFiles = []struct {
 	{"configurations to explain", "explain --user-id u --flag-configs PIPE --flags dark-mode", "FLAGS", "dark-mode"},
 	{"configurations to list", "flags --flag-configs PIPE", "FLAGS", "dark-mode"},
 	{"configurations to serve", "serve --flag-configs PIPE --listen 127.0.0.1:0", "", ""},
+	{"configurations of a filter", "pipe --flag-configs PIPE", "FLAGS", ""},
 	{"configurations of a report", "report SNAPSHOT --flag-configs PIPE", "FLAGS", "dark-mode"},
 	{"rules", "check PIPE SNAPSHOT", "checks:\n- users: {min: 1, max: 3}\n", "the check holds"},
 }

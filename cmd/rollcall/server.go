@@ -248,6 +248,19 @@ func (o *serverOptions) startEmbedded(ctx context.Context, flags []string, con *
 	return server, eng, err
 }
 
+// loadConfigs reads, or downloads, flag configurations, for a command that does nothing without them. from is their name.
+func (o *serverOptions) loadConfigs(env *env, con *console) (from string, data []byte, err error) {
+	if o.flagConfigs != "fetch" {
+		data, err = readFlagConfigs(env.Soft, env.Stores, o.flagConfigs)
+		return o.flagConfigs, data, err
+	}
+	f, err := o.fetchFlags(env.Soft, env, con, time.Minute)
+	if err != nil {
+		return "", nil, err
+	}
+	return f.name, f.Data, nil
+}
+
 // parseFlagConfigs compiles flag configurations as the options say.
 func (o *serverOptions) parseFlagConfigs(from string, data []byte, flags []string, con *console) (*engine.Engine, error) {
 	semantics, err := parseSemantics(o.semantics)
