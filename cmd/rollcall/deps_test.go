@@ -43,7 +43,7 @@ func TestDependencyRule(t *testing.T) {
 		"pipeline/durable":      {"pipeline"},
 		"pipeline/engine":       {"pipeline"},
 		"pipeline/evalserver":   {"pipeline", "pipeline/engine"},
-		"pipeline/journal":      {"pipeline", "pipeline/durable"},
+		"pipeline/journal":      {"pipeline", "pipeline/blob", "pipeline/durable"},
 		"pipeline/load":         {"pipeline", "pipeline/audit/text", "pipeline/snapshot"},
 		"pipeline/local":        {"pipeline", "pipeline/cohort", "pipeline/engine"},
 		"pipeline/parquetfile":  {"pipeline"},

@@ -198,7 +198,7 @@ func isDamage(err error) bool {
 
 // forge returns a frame with valid hashes.
 func forge(b block, c *chain, text []byte) []byte {
-	w, err := newWriter("", nil, *c)
+	w, err := newWriter(OnDisk(""), nil, *c)
 	if err != nil {
 		panic(err)
 	}

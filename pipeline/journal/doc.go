@@ -1,5 +1,5 @@
-// Package journal keeps the result of every row on disk, in input order, so that a run that was stopped or killed
-// can be resumed. It stores answers; it does not know who is asked, or what is done with an answer.
+// Package journal keeps the result of every row on disk or in a store, in input order, so that a run that was stopped or
+// killed can be resumed. It stores answers; it does not know who is asked, or what is done with an answer.
 //
 //	w, err := journal.Create(journal.PathFor("out.csv"), header)
 //	w.Append(&record) …    for each row, in order; on the disk after at most 1 second or 1024 records
@@ -17,13 +17,14 @@
 // # Guarantees
 //
 //   - Records survive SIGKILL and power loss (fdatasync) once Flush has returned. At most [FrameRecords] records,
-//     1 MiB or [FrameAge] are ever not flushed.
+//     1 MiB or [FrameAge] are ever not flushed; in a store, 1 MiB or [ObjectAge].
 //   - Replay gives exactly the records that were appended, in that order, from the first on. Each frame is read,
 //     verified and decoded as a whole before any of it is used: a streaming decoder returns wrong bytes before it
 //     notices. An incomplete write at the end is cut off ([Reader.Torn]); any other damage is a [DamagedError]. The
 //     only exception is damage to the last frame, which cannot be told from an incomplete write and costs no more: its
 //     users are asked about again.
-//   - One process at a time: the file is locked from Create or Open to Close or Remove ([ErrLocked]).
+//   - One process at a time: the journal is locked from Create or Open to Close or Remove ([ErrLocked]): on disk by the
+//     kernel, in a store by a lease.
 //   - The file has no user ids and no key: it stores requests as hashes, and the key as an HMAC with a salt. It does
 //     store the bodies of answers, as the outputs do, so its mode is 0600.
 //   - Memory is bounded by the largest frame, 17 MiB decoded, even if the file claims otherwise.
@@ -77,6 +78,26 @@
 // [pipeline.Kinds]. status is the HTTP status of a failure; of an answer, what it said of caches, if that was asked for:
 // hit:17, miss:0, hit: without an age, :17 with nothing else; or - if there is none. body is the answer, or the message of
 // the failure.
+//
+// # In a store
+//
+// The journal of an output in a bucket is beside it, so that another machine finds it ([InBucket]):
+//
+//	dir/.out.csv.rollcall-lease                            who writes: a random owner, host, process, since when
+//	dir/.out.csv.rollcall-journal/.00000001                the HEAD frame
+//	dir/.out.csv.rollcall-journal/.00000002-b1946ac92492   the next frame, and so on
+//
+// Each object is a frame and appears whole. A number that is missing is a [DamagedError]; the last objects may be missing
+// like the end of a file. The part after the dash is made from the first object, so that the objects of a journal are
+// told from what another one has left. Without the first object there is no journal. So [Writer.Remove] deletes it first,
+// and whoever comes next deletes the rest.
+//
+// The lease is written only if there is none, and renewed every 5 s only if it is the version that its holder wrote last.
+// Whoever finds one watches it: if it changes, its holder is alive, and the error is a [LockedError]; if it does not
+// change for [LeaseTime], by the watcher's own clock, it is replaced, only if it is still that version. A holder that was
+// silent for so long finds out when it renews the lease or adds a frame, which it does only if there is no object of that
+// number: its error wraps [ErrLost]. [Writer.Commit] renews the lease before it adds the list of what to publish. A store
+// that is away costs no lease, as nobody else can take it meanwhile. Closing a journal deletes the lease.
 //
 // # When is a bad frame an incomplete write?
 //

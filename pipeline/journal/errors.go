@@ -3,7 +3,6 @@ package journal
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
@@ -61,14 +60,11 @@ func newDamagedError(path string, offset int64, reason string) error {
 	return pipeline.WithHint(&DamagedError{path, offset, reason}, freshHint)
 }
 
-func openLog(path string, create bool) (*durable.Log, error) {
-	log, err := durable.OpenLog(path, create)
-	if errors.Is(err, ErrLocked) {
-		err = pipeline.WithHint(fmt.Errorf("another run is writing these outputs: %w", err),
-			"wait until it has ended, or name another --out")
+// explainLocked adds what the user can do where another run has the outputs.
+func explainLocked(err error) error {
+	if !errors.Is(err, ErrLocked) {
+		return err
 	}
-	if !create && errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("open %s: %w", path, ErrNone)
-	}
-	return log, err
+	return pipeline.WithHint(fmt.Errorf("another run is writing these outputs: %w", err),
+		"wait until it has ended, or name another --out")
 }

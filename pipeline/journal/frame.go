@@ -8,8 +8,6 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/zstd"
-
-	"github.com/rollcall-cli/rollcall/pipeline/durable"
 )
 
 // The kinds of frames, readable in a hex dump.
@@ -114,7 +112,7 @@ func (c *chain) advance(b *block) { c.seq, c.link = b.seq+1, b.check }
 // frames reads the frames of a journal one by one.
 type frames struct {
 	path   string
-	log    *durable.Log
+	log    file
 	size   int64 // of the file
 	offset int64 // of the next frame
 	chain  chain
@@ -123,10 +121,10 @@ type frames struct {
 	compressed, text []byte // reused by readFrame
 }
 
-func newFrames(path string, log *durable.Log) (*frames, error) {
+func newFrames(path string, log file) (*frames, error) {
 	size, err := log.Size()
 	if err != nil {
-		return nil, durable.WrapError("read journal", path, err)
+		return nil, log.wrap("read journal", err)
 	}
 	decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxText))
 	if err != nil {
@@ -198,7 +196,7 @@ func (f *frames) readAt(p []byte, offset int64) error {
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF // the file was cut while it was read
 		}
-		return durable.WrapError("read journal", f.path, err)
+		return f.log.wrap("read journal", err)
 	}
 	return nil
 }

@@ -86,6 +86,10 @@ func replayAll(path string) (*Reader, []Record, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	return replayReader(r)
+}
+
+func replayReader(r *Reader) (*Reader, []Record, error) {
 	count, counted := r.Count()
 	torn, resumes, commit := r.Torn(), r.Resumes(), r.Committed()
 	if err := r.Rewind(); err != nil {
@@ -93,7 +97,8 @@ func replayAll(path string) (*Reader, []Record, error) {
 	}
 	var records []Record
 	var rec Record
-	for err = r.Next(&rec); err == nil; err = r.Next(&rec) {
+	err := r.Next(&rec)
+	for ; err == nil; err = r.Next(&rec) {
 		records = append(records, rec)
 	}
 	switch {

@@ -10,11 +10,11 @@ import (
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
-	"github.com/rollcall-cli/rollcall/pipeline/durable"
 )
 
 // Reader replays a journal and holds its lock. It is used from one goroutine.
 type Reader struct {
+	place  Place
 	frames frames
 	header Header
 
@@ -31,12 +31,15 @@ type Reader struct {
 // Open locks the journal and reads its header. It returns [ErrNone] if there is no journal, and removes a file that has
 // only the beginning of a header; [ErrLocked] if a run has the journal open; and a [DamagedError] or a [VersionError]
 // if it cannot be used.
-func Open(path string) (*Reader, error) {
-	log, err := openLog(path, false)
+func Open(path string) (*Reader, error) { return OpenIn(OnDisk(path)) }
+
+// OpenIn is like [Open], for a journal in any place.
+func OpenIn(p Place) (*Reader, error) {
+	log, err := p.open(false)
 	if err != nil {
 		return nil, err
 	}
-	r, err := newReader(path, log)
+	r, err := newReader(p, log)
 	if errors.Is(err, ErrNone) {
 		err = errors.Join(err, log.Remove())
 	}
@@ -46,12 +49,13 @@ func Open(path string) (*Reader, error) {
 	return r, nil
 }
 
-func newReader(path string, log *durable.Log) (*Reader, error) {
+func newReader(p Place, log file) (*Reader, error) {
+	path := p.String()
 	f, err := newFrames(path, log)
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{frames: *f}
+	r := &Reader{place: p, frames: *f}
 	b, text, err := r.frames.readFrame("")
 	if broken, ok := errors.AsType[*brokenFrame](err); ok {
 		return nil, r.explainNoHeader(broken)
@@ -241,10 +245,10 @@ func (r *Reader) resume(key *Key) (*Writer, error) {
 	}
 	if r.torn > 0 {
 		if err := r.frames.log.Truncate(r.frames.offset); err != nil {
-			return nil, &WriteError{r.frames.path, durable.WrapError("resume journal", r.frames.path, err)}
+			return nil, &WriteError{r.frames.path, r.frames.log.wrap("resume journal", err)}
 		}
 	}
-	w, err := newWriter(r.frames.path, r.frames.log, r.frames.chain)
+	w, err := newWriter(r.place, r.frames.log, r.frames.chain)
 	if err != nil {
 		return nil, err
 	}
@@ -262,7 +266,7 @@ func (r *Reader) Remove() error {
 	}
 	err := r.frames.log.Remove()
 	if err == nil {
-		err = durable.SyncDir(r.frames.path)
+		err = r.frames.log.SyncName()
 	}
 	return errors.Join(err, r.Close())
 }
@@ -272,7 +276,7 @@ func (r *Reader) Close() error {
 	if r.frames.log == nil {
 		return nil
 	}
-	err := durable.WrapError("close journal", r.frames.path, r.frames.log.Close())
+	err := r.frames.log.wrap("close journal", r.frames.log.Close())
 	r.frames.log = nil
 	r.end = fmt.Errorf("read journal %s: it is closed", r.frames.path)
 	r.batch, r.given = nil, 0

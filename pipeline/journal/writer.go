@@ -19,7 +19,9 @@ const (
 )
 
 // PathFor returns the path of the journal of a run whose first output is firstOut: a hidden file beside it.
-func PathFor(firstOut string) string { return durable.Hidden(firstOut) + ".rollcall" }
+func PathFor(firstOut string) string { return durable.Hidden(firstOut) + fileSuffix }
+
+const fileSuffix = ".rollcall"
 
 // Writer appends to a journal and holds its lock. Its methods are called from one goroutine.
 //
@@ -29,7 +31,8 @@ type Writer struct {
 	path string
 
 	mu      sync.Mutex // the timer is another goroutine
-	log     *durable.Log
+	log     file
+	limits  limits
 	zstd    *zstd.Encoder
 	chain   chain
 	timer   *time.Timer
@@ -43,26 +46,30 @@ type Writer struct {
 
 // Create creates a journal. It returns [ErrExists] if there is one, [ErrLocked] if another run has it open, and the
 // same errors as [Open] for a file that cannot be used.
-func Create(path string, h Header) (*Writer, error) {
-	log, err := openLog(path, true)
+func Create(path string, h Header) (*Writer, error) { return CreateIn(OnDisk(path), h) }
+
+// CreateIn is like [Create], for a journal in any place.
+func CreateIn(p Place, h Header) (*Writer, error) {
+	log, err := p.open(true)
 	if err != nil {
 		return nil, err
 	}
-	w, err := createIn(path, log, h)
+	w, err := createFile(p, log, h)
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
 	return w, nil
 }
 
-func createIn(path string, log *durable.Log, h Header) (*Writer, error) {
-	switch _, err := newReader(path, log); {
+func createFile(p Place, log file, h Header) (*Writer, error) {
+	path := p.String()
+	switch _, err := newReader(p, log); {
 	case err == nil:
 		return nil, fmt.Errorf("create %s: %w", path, ErrExists)
 	case !errors.Is(err, ErrNone):
 		return nil, err
 	}
-	w, err := newWriter(path, log, chain{})
+	w, err := newWriter(p, log, chain{})
 	if err != nil {
 		return nil, err
 	}
@@ -71,9 +78,9 @@ func createIn(path string, log *durable.Log, h Header) (*Writer, error) {
 		err = log.Truncate(0)
 	}
 	if err != nil {
-		err = &WriteError{path, durable.WrapError("create journal", path, err)}
+		err = &WriteError{path, log.wrap("create journal", err)}
 	} else if err = w.writeJSON(kindHeader, h); err == nil {
-		if err = durable.SyncDir(path); err == nil {
+		if err = log.SyncName(); err == nil {
 			return w, nil
 		}
 		err = &WriteError{path, err}
@@ -81,14 +88,14 @@ func createIn(path string, log *durable.Log, h Header) (*Writer, error) {
 	return nil, errors.Join(err, log.Remove()) // it has no records
 }
 
-func newWriter(path string, log *durable.Log, c chain) (*Writer, error) {
+func newWriter(p Place, log file, c chain) (*Writer, error) {
 	// The fastest level is enough: a frame is small, and the hashes in it do not compress.
 	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithEncoderCRC(true))
 	if err != nil {
 		return nil, err // the options are wrong
 	}
-	return &Writer{path: path, log: log, zstd: encoder, chain: c}, nil
+	return &Writer{path: p.String(), log: log, limits: p.limits(), zstd: encoder, chain: c}, nil
 }
 
 // Append appends a record. It is on the disk after the next Flush, or at most [FrameAge] later.
@@ -107,7 +114,7 @@ func (w *Writer) Append(r *Record) error {
 		w.first = r.Row
 		w.startTimer()
 	}
-	if w.records >= FrameRecords || len(w.text) >= frameText {
+	if w.records >= w.limits.records || len(w.text) >= frameText {
 		return w.flushLocked()
 	}
 	return nil
@@ -115,10 +122,10 @@ func (w *Writer) Append(r *Record) error {
 
 func (w *Writer) startTimer() {
 	if w.timer != nil {
-		w.timer.Reset(FrameAge)
+		w.timer.Reset(w.limits.age)
 		return
 	}
-	w.timer = time.AfterFunc(FrameAge, func() {
+	w.timer = time.AfterFunc(w.limits.age, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		// A late timer may flush newer records than those it was set for. Then they are written early.
@@ -132,7 +139,17 @@ func (w *Writer) checkUsable() error {
 	if w.err == nil && w.ended {
 		return fmt.Errorf("write journal %s: it is complete", w.path)
 	}
+	if w.err == nil {
+		w.fail(w.log.Held())
+	}
 	return w.err
+}
+
+// fail keeps the error of the journal's file, if it is one.
+func (w *Writer) fail(err error) {
+	if err != nil {
+		w.err = &WriteError{w.path, w.log.wrap("write journal", err)}
+	}
 }
 
 // Flush writes all appended records to the disk.
@@ -174,7 +191,7 @@ func (w *Writer) writeFrame(b block, text []byte) error {
 		err = w.log.Datasync()
 	}
 	if err != nil {
-		w.err = &WriteError{w.path, durable.WrapError("write journal", w.path, err)}
+		w.fail(err)
 		return w.err
 	}
 	w.chain.advance(&b)
@@ -223,6 +240,9 @@ func (w *Writer) Commit(files []CommittedFile) error {
 	if err := w.flushLocked(); err != nil {
 		return err
 	}
+	if w.fail(w.log.Confirm()); w.err != nil {
+		return w.err
+	}
 	if err := w.writeJSON(kindCommit, commitFrame{files}); err != nil {
 		return err
 	}
@@ -254,7 +274,7 @@ func (w *Writer) Remove() error {
 	}
 	err := w.log.Remove() // while it is locked
 	if err == nil {
-		err = durable.SyncDir(w.path)
+		err = w.log.SyncName()
 	}
 	return errors.Join(err, w.closeLog())
 }
@@ -268,15 +288,18 @@ func (w *Writer) closeLog() error {
 	log := w.log
 	w.log = nil
 	if err := log.Close(); err != nil {
-		return &WriteError{w.path, durable.WrapError("close journal", w.path, err)}
+		return &WriteError{w.path, log.wrap("close journal", err)}
 	}
 	return nil
 }
 
 // Discard removes the journal at path, even a damaged one, unless a run has it open. It is not an error if there is
 // none. It implements --fresh.
-func Discard(path string) error {
-	log, err := openLog(path, false)
+func Discard(path string) error { return DiscardIn(OnDisk(path)) }
+
+// DiscardIn is like [Discard], for a journal in any place.
+func DiscardIn(p Place) error {
+	log, err := p.open(false)
 	if errors.Is(err, ErrNone) {
 		return nil
 	}
@@ -285,7 +308,7 @@ func Discard(path string) error {
 	}
 	err = log.Remove()
 	if err == nil {
-		err = durable.SyncDir(path)
+		err = log.SyncName()
 	}
-	return errors.Join(err, durable.WrapError("close journal", path, log.Close()))
+	return errors.Join(err, log.wrap("close journal", log.Close()))
 }
