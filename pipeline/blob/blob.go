@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -17,6 +18,22 @@ type Attrs struct {
 	Size     int64
 	Version  string // the ETag or the generation; two versions of an object never share one
 	Modified time.Time
+
+	upload string // the mark of the upload that made it; only Stat and Commit tell
+}
+
+// WithUpload returns the attributes of an object that the upload with that mark has made. Drivers use it; the mark is what
+// an upload's id begins with, up to a space.
+func (a Attrs) WithUpload(mark string) Attrs {
+	a.upload = mark
+	return a
+}
+
+// IsOf reports whether the object is the one that an upload has made, so that it has the content of that. It may be asked
+// of what [Bucket.Stat] has returned.
+func (a Attrs) IsOf(id string) bool {
+	mark, _, _ := strings.Cut(id, " ")
+	return mark != "" && a.upload == mark
 }
 
 // Condition is what must hold when an upload is committed. The zero value is that there is no object of that name.
@@ -46,9 +63,9 @@ type Bucket interface {
 
 	// Stage begins an upload, which nobody sees before it is committed.
 	Stage(ctx context.Context, key string, c Condition) (Upload, error)
-	// Resume continues an upload of another process. The caller goes on with the byte at offset. The error is
-	// ErrNotExist if the upload cannot be continued: then stage it anew.
-	Resume(ctx context.Context, key, id string, c Condition) (u Upload, offset int64, err error)
+	// Resume returns an upload of another process, to be committed. The error is ErrNotExist unless the store has all of
+	// its bytes, size in all: then stage it anew.
+	Resume(ctx context.Context, key, id string, size int64, c Condition) (Upload, error)
 	// Pending yields the uploads below prefix that are neither committed nor aborted, as far as the store can tell.
 	Pending(ctx context.Context, prefix string) iter.Seq2[PendingUpload, error]
 	// Abort removes an upload. It is not an error if it does not exist.
@@ -82,7 +99,7 @@ const PartSize = 8 << 20
 
 // Upload is an object that is being written. It is used from one goroutine.
 type Upload interface {
-	// ID is what [Bucket.Resume] and [Bucket.Abort] need. Whoever has it may be able to write the object: keep it private.
+	// ID is what [Bucket.Resume], [Bucket.Abort] and [Attrs.IsOf] need. Nobody can write with it who has no credentials.
 	ID() string
 	// Write appends a part. Every part but the last has PartSize bytes. After an error, Write with the same part again
 	// is correct, whether or not the store has it.
@@ -92,6 +109,14 @@ type Upload interface {
 	Commit(ctx context.Context) (Attrs, error)
 	// Abort removes what was uploaded.
 	Abort(ctx context.Context) error
+}
+
+// ParallelUpload is an upload whose parts may be written at the same time.
+type ParallelUpload interface {
+	Upload
+	// WritePart writes a part, counted from 0, instead of Write. It is safe for concurrent use. All parts are there before
+	// Commit is called.
+	WritePart(ctx context.Context, n int, part []byte) error
 }
 
 // PendingUpload is an upload that was neither committed nor aborted.

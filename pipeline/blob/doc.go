@@ -19,6 +19,10 @@
 // uploads that are staged for one name at most one succeeds, except for [Local] with [Condition].Version, where another
 // process may replace the file in between.
 //
+// Another process can commit an upload that is complete ([Bucket.Resume]): S3 and Azure. An object tells which upload has
+// made it ([Attrs.IsOf]), but for Local. So a process that finishes what another has begun knows for each upload whether
+// it is to be committed, was committed, or is lost.
+//
 // An upload that was neither committed nor aborted takes space that is paid for. [Bucket.Pending] finds those that the
 // store lists: S3 and Local.
 //
@@ -27,14 +31,15 @@
 // S3 (package s3): the ETag is the version. GetObject with If-Match answers 412 for another one (S3 API reference,
 // GetObject). A multipart upload is invisible until CompleteMultipartUpload, which honours If-None-Match: * and If-Match
 // ("Conditional writes", S3 user guide, since November 2024; MinIO, R2, versitygw too). ListParts makes an upload
-// resumable, ListMultipartUploads makes it findable. Metadata with a random mark tells whether an object is the one
+// resumable, ListMultipartUploads makes it findable. Parts may be uploaded at the same time; so may Azure's blocks. Metadata with a random mark tells whether an object is the one
 // whose commit got no answer. Two versions with the same bytes may share an ETag, which does not matter to readers.
 //
 // Google (package gcs): the generation is the version. A read names it, and is answered 404 once it is not stored any
 // more; in a bucket that keeps old versions it goes on, which gives the same bytes. A resumable session is invisible until
 // its last bytes arrive, and its ifGenerationMatch, given at the start, is checked then (JSON API, "Resumable uploads",
-// "Request preconditions"). So one part is held back until Commit. A session says how much of it is stored, which
-// makes it resumable; the API does not list sessions, which end after a week.
+// "Request preconditions"). So the last bytes are held back until Commit, fewer than 256 KiB, and no other process can
+// commit it. Whoever has a session's URL can write, so it is not part of the upload's id. The API does not list sessions,
+// which end after a week.
 //
 // Azure (package azure): the ETag is the version, and reads have If-Match. Blocks are invisible until Put Block List,
 // which honours If-None-Match: * and If-Match (Blob service REST API, "Put Block", "Specifying conditional headers").

@@ -154,9 +154,9 @@ func (local) Stage(_ context.Context, path string, c Condition) (Upload, error) 
 	return &localUpload{temp: temp, path: path, condition: c}, nil
 }
 
-// Resume begins anew: a file's content may not have reached the disk.
-func (local) Resume(_ context.Context, path, _ string, _ Condition) (Upload, int64, error) {
-	return nil, 0, wrapLocal("resume", path, ErrNotExist)
+// Resume resumes nothing: a file's content may not have reached the disk.
+func (local) Resume(_ context.Context, path, _ string, _ int64, _ Condition) (Upload, error) {
+	return nil, wrapLocal("resume", path, ErrNotExist)
 }
 
 func (u *localUpload) ID() string { return u.temp.Name() }

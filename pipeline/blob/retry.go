@@ -135,18 +135,26 @@ func (b *retrying) Stage(ctx context.Context, key string, c Condition) (u Upload
 	if err != nil {
 		return nil, err
 	}
-	return &retryingUpload{u, b}, nil
+	return b.wrapUpload(u), nil
 }
 
-func (b *retrying) Resume(ctx context.Context, key, id string, c Condition) (u Upload, offset int64, err error) {
+func (b *retrying) Resume(ctx context.Context, key, id string, size int64, c Condition) (u Upload, err error) {
 	err = b.do(ctx, func(ctx context.Context) error {
-		u, offset, err = b.Bucket.Resume(ctx, key, id, c)
+		u, err = b.Bucket.Resume(ctx, key, id, size, c)
 		return err
 	})
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	return &retryingUpload{u, b}, offset, nil
+	return b.wrapUpload(u), nil
+}
+
+func (b *retrying) wrapUpload(u Upload) Upload {
+	r := &retryingUpload{u, b}
+	if p, ok := u.(ParallelUpload); ok {
+		return &retryingParallel{r, p}
+	}
+	return r
 }
 
 func (b *retrying) Pending(ctx context.Context, prefix string) iter.Seq2[PendingUpload, error] {
@@ -196,4 +204,13 @@ func (u *retryingUpload) Commit(ctx context.Context) (a Attrs, err error) {
 
 func (u *retryingUpload) Abort(ctx context.Context) error {
 	return u.b.do(ctx, func(ctx context.Context) error { return u.Upload.Abort(ctx) })
+}
+
+type retryingParallel struct {
+	*retryingUpload
+	parallel ParallelUpload
+}
+
+func (u *retryingParallel) WritePart(ctx context.Context, n int, part []byte) error {
+	return u.b.do(ctx, func(ctx context.Context) error { return u.parallel.WritePart(ctx, n, part) })
 }

@@ -15,8 +15,10 @@ import (
 
 // BucketOptions say what a store can do.
 type BucketOptions struct {
-	Resumes      bool // another process can continue an upload
+	Resumes      bool // another process can commit an upload
 	ListsPending bool
+	Identifies   bool // an object tells which upload has made it
+	Parallel     bool // parts can be written at the same time
 	KeepsAborted bool // an upload that is aborted can be resumed, until the store discards it
 	LosesReplace bool // of two that replace one version at once, both may succeed
 }
@@ -43,6 +45,8 @@ func TestBucket(t *testing.T, o BucketOptions, open func(t *testing.T) (blob.Buc
 		{"abort", (*bucketSuite).testAbort, false},
 		{"pending", (*bucketSuite).testPending, !o.ListsPending},
 		{"resume", (*bucketSuite).testResume, !o.Resumes},
+		{"identity", (*bucketSuite).testIdentity, !o.Identifies},
+		{"parallel", (*bucketSuite).testParallel, !o.Parallel},
 		{"repeated", (*bucketSuite).testRepeated, false},
 		{"cancelled", (*bucketSuite).testCancelled, false},
 	} {
@@ -429,23 +433,61 @@ func (s *bucketSuite) testPending() {
 }
 
 func (s *bucketSuite) testResume() {
-	data := content(1, 3*blob.PartSize+777)
-	u := s.stage("x", blob.Condition{}, data[:2*blob.PartSize])
-	again, offset, err := s.b.Resume(s.ctx, s.prefix+"x", u.ID(), blob.Condition{})
-	s.must(err)
-	if offset > 2*blob.PartSize || offset%blob.PartSize != 0 {
-		s.Fatalf("resumed at %d after %d bytes", offset, 2*blob.PartSize)
+	for i, n := range []int{0, 1000, 2 * blob.PartSize, 2*blob.PartSize + 777} {
+		key, data := string(rune('a'+i)), content(uint64(i), n)
+		id := s.stage(key, blob.Condition{}, data).ID()
+		_, err := s.b.Resume(s.ctx, s.prefix+key, id, int64(n)+1, blob.Condition{})
+		s.wantError("resume of an upload that lacks a byte", err, blob.ErrNotExist)
+		again, err := s.b.Resume(s.ctx, s.prefix+key, id, int64(n), blob.Condition{})
+		s.must(err)
+		_, err = again.Commit(s.ctx)
+		s.must(err)
+		s.wantContent(key, data)
 	}
-	s.append(again, data[offset:])
-	_, err = again.Commit(s.ctx)
-	s.must(err)
-	s.wantContent("x", data)
-
-	gone := s.stage("y", blob.Condition{}, data[:blob.PartSize])
+	gone := s.stage("y", blob.Condition{}, content(9, 1000))
 	s.must(gone.Abort(s.ctx))
-	if _, _, err = s.b.Resume(s.ctx, s.prefix+"y", gone.ID(), blob.Condition{}); !s.o.KeepsAborted {
+	if _, err := s.b.Resume(s.ctx, s.prefix+"y", gone.ID(), 1000, blob.Condition{}); !s.o.KeepsAborted {
 		s.wantError("resume of an aborted upload", err, blob.ErrNotExist)
 	}
+}
+
+// testIdentity: an object tells which upload has made it.
+func (s *bucketSuite) testIdentity() {
+	u := s.stage("x", blob.Condition{}, content(1, 1000))
+	a, err := u.Commit(s.ctx)
+	s.must(err)
+	other := s.stage("x", blob.Condition{Version: a.Version}, content(1, 1000))
+	if a, err = s.b.Stat(s.ctx, s.prefix+"x"); err != nil || !a.IsOf(u.ID()) || a.IsOf(other.ID()) || a.IsOf("") {
+		s.Errorf("%v: the object is of its upload: %v; of another: %v; of none: %v; want that of its own", err,
+			a.IsOf(u.ID()), a.IsOf(other.ID()), a.IsOf(""))
+	}
+	_, err = other.Commit(s.ctx)
+	s.must(err)
+	if a, err = s.b.Stat(s.ctx, s.prefix+"x"); err != nil || a.IsOf(u.ID()) || !a.IsOf(other.ID()) {
+		s.Errorf("replaced, %v: the object is of the earlier upload: %v; of the later one: %v", err, a.IsOf(u.ID()),
+			a.IsOf(other.ID()))
+	}
+}
+
+// testParallel writes parts at the same time, in any order.
+func (s *bucketSuite) testParallel() {
+	data := content(1, 3*blob.PartSize+777)
+	u, err := s.b.Stage(s.ctx, s.prefix+"x", blob.Condition{})
+	s.must(err)
+	p, ok := u.(blob.ParallelUpload)
+	if !ok {
+		s.Fatalf("%T is not a blob.ParallelUpload", u)
+	}
+	var group sync.WaitGroup
+	var errs [4]error
+	for n := len(errs) - 1; n >= 0; n-- {
+		group.Go(func() { errs[n] = p.WritePart(s.ctx, n, data[n*blob.PartSize:min((n+1)*blob.PartSize, len(data))]) })
+	}
+	group.Wait()
+	s.must(errors.Join(errs[:]...))
+	_, err = u.Commit(s.ctx)
+	s.must(err)
+	s.wantContent("x", data)
 }
 
 // testRepeated does again what may have succeeded.

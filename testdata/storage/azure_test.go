@@ -53,7 +53,8 @@ func startAzure(t *testing.T) *server {
 
 func TestAzure(t *testing.T) {
 	startAzure(t)
-	pipelinetest.TestBucket(t, pipelinetest.BucketOptions{Resumes: true, KeepsAborted: true}, func(t *testing.T) (blob.Bucket, string) {
+	pipelinetest.TestBucket(t, pipelinetest.BucketOptions{Resumes: true, KeepsAborted: true, Identifies: true,
+		Parallel: true}, func(t *testing.T) (blob.Bucket, string) {
 		b, err := azure.Open(t.Context(), "bucket")
 		if err != nil {
 			t.Fatal(err)

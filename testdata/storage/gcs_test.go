@@ -25,7 +25,7 @@ func startGCS(t *testing.T) *server {
 // TestGCS: the server does not say how much of a session it has, so nothing can be resumed there.
 func TestGCS(t *testing.T) {
 	startGCS(t)
-	pipelinetest.TestBucket(t, pipelinetest.BucketOptions{}, func(t *testing.T) (blob.Bucket, string) {
+	pipelinetest.TestBucket(t, pipelinetest.BucketOptions{Identifies: true}, func(t *testing.T) (blob.Bucket, string) {
 		b, err := gcs.Open(t.Context(), "bucket")
 		if err != nil {
 			t.Fatal(err)

@@ -60,7 +60,8 @@ func startS3(t *testing.T) *server {
 
 func TestS3(t *testing.T) {
 	startS3(t)
-	pipelinetest.TestBucket(t, pipelinetest.BucketOptions{Resumes: true, ListsPending: true},
+	pipelinetest.TestBucket(t, pipelinetest.BucketOptions{Resumes: true, ListsPending: true, Identifies: true,
+		Parallel: true},
 		func(t *testing.T) (blob.Bucket, string) {
 			b, err := s3.Open(t.Context(), "bucket")
 			if err != nil {

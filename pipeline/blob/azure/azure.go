@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -130,22 +131,17 @@ func (b *bucket) wrapError(op, key string, err error) error {
 
 // Stat implements [blob.Bucket].
 func (b *bucket) Stat(ctx context.Context, key string) (blob.Attrs, error) {
-	a, _, err := b.stat(ctx, key)
-	return a, err
-}
-
-// stat returns the mark of the upload, too.
-func (b *bucket) stat(ctx context.Context, key string) (a blob.Attrs, mark string, err error) {
 	p, err := b.client.NewBlobClient(key).GetProperties(ctx, nil)
 	if err != nil {
-		return a, "", b.wrapError("open", key, err)
+		return blob.Attrs{}, b.wrapError("open", key, err)
 	}
+	mark := ""
 	for name, value := range p.Metadata {
 		if strings.EqualFold(name, markKey) {
 			mark = valueOf(value)
 		}
 	}
-	return newAttrs(key, p.ContentLength, p.ETag, p.LastModified), mark, nil
+	return newAttrs(key, p.ContentLength, p.ETag, p.LastModified).WithUpload(mark), nil
 }
 
 // valueOf is the value that p points to, or the zero value.
@@ -264,8 +260,10 @@ type upload struct {
 	client    *blockblob.Client
 	key, mark string
 	condition blob.Condition
-	blocks    []string
 	aborted   bool
+
+	mu     sync.Mutex
+	blocks []string
 }
 
 // Stage implements [blob.Bucket].
@@ -283,20 +281,28 @@ func (u *upload) blockID(i int) string {
 }
 
 // Resume implements [blob.Bucket].
-func (b *bucket) Resume(ctx context.Context, key, id string, c blob.Condition) (blob.Upload, int64, error) {
+func (b *bucket) Resume(ctx context.Context, key, id string, size int64, c blob.Condition) (blob.Upload, error) {
 	u := b.newUpload(key, id, c)
 	r, err := u.client.GetBlockList(ctx, blockblob.BlockListTypeUncommitted, nil)
-	if err != nil {
-		return nil, 0, b.wrapError("resume", key, err)
+	if err != nil && (size > 0 || !bloberror.HasCode(err, bloberror.BlobNotFound)) { // without a block there is no list
+		return nil, b.wrapError("resume", key, err)
 	}
-	has := map[string]bool{}
+	has := map[string]int64{}
 	for _, block := range r.UncommittedBlocks {
-		has[valueOf(block.Name)] = valueOf(block.Size) == blob.PartSize
+		has[valueOf(block.Name)] = valueOf(block.Size)
 	}
-	for has[u.blockID(len(u.blocks))] {
+	for size > 0 {
+		n, ok := has[u.blockID(len(u.blocks))]
+		if !ok {
+			break
+		}
 		u.blocks = append(u.blocks, u.blockID(len(u.blocks)))
+		size -= n
 	}
-	return u, int64(len(u.blocks)) * blob.PartSize, nil
+	if size != 0 {
+		return nil, &blob.Error{Op: "resume", URL: b.url(key), Err: blob.ErrNotExist}
+	}
+	return u, nil
 }
 
 // ID implements [blob.Upload].
@@ -304,14 +310,24 @@ func (u *upload) ID() string { return u.mark }
 
 // Write implements [blob.Upload].
 func (u *upload) Write(ctx context.Context, part []byte) error {
+	return u.WritePart(ctx, len(u.blocks), part)
+}
+
+// WritePart implements [blob.ParallelUpload].
+func (u *upload) WritePart(ctx context.Context, n int, part []byte) error {
 	if len(part) == 0 {
 		return nil // there are no empty blocks
 	}
-	id := u.blockID(len(u.blocks))
+	id := u.blockID(n)
 	if _, err := u.client.StageBlock(ctx, id, streaming.NopCloser(bytes.NewReader(part)), nil); err != nil {
 		return u.b.wrapError("write", u.key, err)
 	}
-	u.blocks = append(u.blocks, id)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for len(u.blocks) <= n {
+		u.blocks = append(u.blocks, "")
+	}
+	u.blocks[n] = id
 	return nil
 }
 
@@ -327,9 +343,9 @@ func (u *upload) Commit(ctx context.Context) (blob.Attrs, error) {
 		return u.b.Stat(ctx, u.key)
 	}
 	wrapped := u.b.wrapError("commit", u.key, err)
-	a, mark, serr := u.b.stat(ctx, u.key)
+	a, serr := u.b.Stat(ctx, u.key)
 	switch {
-	case serr == nil && mark == u.mark: // the answer to an earlier attempt was lost
+	case serr == nil && a.IsOf(u.mark): // the answer to an earlier attempt was lost
 		return a, nil
 	case bloberror.HasCode(err, bloberror.InvalidBlockList) && serr == nil && a.Version != u.condition.Version:
 		// Another upload of this blob was committed, and its commit has discarded the blocks of this one.

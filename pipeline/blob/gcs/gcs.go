@@ -173,7 +173,8 @@ const fields = "name,size,generation,updated,metadata"
 
 func (r *resource) attrs() blob.Attrs {
 	size, _ := strconv.ParseInt(r.Size, 10, 64)
-	return blob.Attrs{Key: r.Name, Size: size, Version: r.Generation, Modified: r.Updated}
+	a := blob.Attrs{Key: r.Name, Size: size, Version: r.Generation, Modified: r.Updated}
+	return a.WithUpload(r.Metadata[markKey])
 }
 
 func (b *bucket) stat(ctx context.Context, key string) (*resource, error) {
@@ -276,15 +277,20 @@ func generation(c blob.Condition) string { return cmp.Or(c.Version, "0") }
 // markKey is the metadata that tells our upload from another that won.
 const markKey = "rollcall-upload"
 
-// upload is a resumable session. The request with the last bytes makes the object appear, so one part is held back.
+// chunk is what the length of a request's content must be a multiple of, but for that of the last one.
+const chunk = 256 << 10
+
+// upload is a resumable session. The request with the last bytes makes the object appear, so what is left of the last
+// part after its chunks is held back.
 type upload struct {
 	b       *bucket
 	key     string
 	session string // a URL; who has it can write
 	mark    string
-	offset  int64 // bytes that the store has
-	held    []byte
-	unsure  bool // the answer to a part is lost: the store may have some of it
+	written int64  // bytes of all parts that were written
+	offset  int64  // bytes that the store has
+	held    []byte // the last of those that were written
+	unsure  bool   // the answer to a request is lost: the store may have some of its content
 	aborted bool
 	done    *blob.Attrs
 }
@@ -317,33 +323,32 @@ func (u *upload) checkSession() error {
 	return &blob.Error{Op: "write", URL: u.b.url(u.key), Err: errors.New("the upload's session is on another server")}
 }
 
-// Resume implements [blob.Bucket]. The condition is the session's.
-func (b *bucket) Resume(ctx context.Context, key, id string, _ blob.Condition) (blob.Upload, int64, error) {
-	mark, session, _ := strings.Cut(id, " ")
-	u := &upload{b: b, key: key, session: session, mark: mark}
-	if err := u.checkSession(); err != nil {
-		return nil, 0, err
-	}
-	err := u.askOffset(ctx)
-	return u, u.offset, err
+// Resume implements [blob.Bucket]. The end of an object is not in the store before its commit.
+func (b *bucket) Resume(_ context.Context, key, _ string, _ int64, _ blob.Condition) (blob.Upload, error) {
+	return nil, &blob.Error{Op: "resume", URL: b.url(key), Err: blob.ErrNotExist}
 }
 
-// ID implements [blob.Upload].
-func (u *upload) ID() string { return u.mark + " " + u.session }
+// ID implements [blob.Upload]. It does not have the session, which lets anybody write.
+func (u *upload) ID() string { return u.mark }
 
-// askOffset asks how many bytes the store has. A session that is gone, or complete, is an ErrNotExist.
+// askOffset asks how many bytes the store has. A session that is gone is an ErrNotExist.
 func (u *upload) askOffset(ctx context.Context) error {
-	answer, err := u.b.send(ctx, "resume", u.key, http.MethodPut, u.session,
+	answer, err := u.b.send(ctx, "write", u.key, http.MethodPut, u.session,
 		http.Header{"Content-Range": {"bytes */*"}}, nil, http.StatusPermanentRedirect)
-	if e, ok := errors.AsType[*blob.Error](err); ok && (e.Status == http.StatusGone || e.Status/100 == 2) {
-		e.Err = blob.ErrNotExist
-	}
 	if err != nil {
-		return err
+		return asGone(err)
 	}
 	_ = answer.Body.Close()
 	u.offset, u.unsure = received(answer), false
 	return nil
+}
+
+// asGone makes the error for a session that is gone of a status that says so.
+func asGone(err error) error {
+	if e, ok := errors.AsType[*blob.Error](err); ok && e.Status == http.StatusGone {
+		e.Err = blob.ErrNotExist
+	}
+	return err
 }
 
 // received is how many bytes the answer to a part says that the store has.
@@ -358,30 +363,23 @@ func received(answer *http.Response) int64 {
 
 // Write implements [blob.Upload].
 func (u *upload) Write(ctx context.Context, part []byte) error {
-	if err := u.sendHeld(ctx); err != nil {
-		return err
-	}
-	u.held = append(u.held[:0], part...)
-	return nil
-}
-
-// sendHeld sends the part that is held back, which is not the last one.
-func (u *upload) sendHeld(ctx context.Context) error {
-	end := u.offset + int64(len(u.held))
+	rest := len(part) % chunk
+	end := u.written + int64(len(part)-rest)
 	if u.unsure {
 		if err := u.askOffset(ctx); err != nil {
 			return err
 		}
 	}
 	for u.offset < end {
-		rest := u.held[int64(len(u.held))-(end-u.offset):]
+		if u.offset < u.written {
+			return &blob.Error{Op: "write", URL: u.b.url(u.key), Err: errors.New("the store has lost what it had")}
+		}
 		u.unsure = true
 		answer, err := u.b.send(ctx, "write", u.key, http.MethodPut, u.session,
-			http.Header{"Content-Range": {fmt.Sprintf("bytes %d-%d/*", u.offset, end-1)}}, rest,
-			http.StatusPermanentRedirect)
+			http.Header{"Content-Range": {fmt.Sprintf("bytes %d-%d/*", u.offset, end-1)}},
+			part[u.offset-u.written:end-u.written], http.StatusPermanentRedirect)
 		if err != nil {
-			u.held = rest
-			return err
+			return asGone(err)
 		}
 		_ = answer.Body.Close()
 		n := received(answer)
@@ -390,7 +388,8 @@ func (u *upload) sendHeld(ctx context.Context) error {
 		}
 		u.offset, u.unsure = n, false
 	}
-	u.held = u.held[:0]
+	u.written += int64(len(part))
+	u.held = bytes.Clone(part[len(part)-rest:])
 	return nil
 }
 
@@ -411,12 +410,11 @@ func (u *upload) Commit(ctx context.Context) (blob.Attrs, error) {
 		http.Header{"Content-Range": {contentRange}}, u.held, http.StatusOK, http.StatusCreated)
 	if err != nil {
 		// The answer to an earlier attempt may be lost: the object that is there may be this one.
-		if r, serr := u.b.stat(ctx, u.key); serr == nil && r.Metadata[markKey] == u.mark {
-			a := r.attrs()
+		if a, serr := u.b.Stat(ctx, u.key); serr == nil && a.IsOf(u.mark) {
 			u.done = &a
 			return a, nil
 		}
-		return blob.Attrs{}, err
+		return blob.Attrs{}, asGone(err)
 	}
 	defer answer.Body.Close() //nolint:errcheck // only read
 	var r resource
@@ -431,23 +429,16 @@ func (u *upload) Commit(ctx context.Context) (blob.Attrs, error) {
 // Abort implements [blob.Upload].
 func (u *upload) Abort(ctx context.Context) error {
 	u.aborted = true
-	return u.b.Abort(ctx, blob.PendingUpload{Key: u.key, ID: u.ID()})
-}
-
-// Abort implements [blob.Bucket].
-func (b *bucket) Abort(ctx context.Context, p blob.PendingUpload) error {
-	_, session, _ := strings.Cut(p.ID, " ")
-	u := &upload{b: b, key: p.Key, session: session}
-	if err := u.checkSession(); err != nil {
-		return err
-	}
-	answer, err := b.send(ctx, "abort the upload of", p.Key, http.MethodDelete, session, nil, nil, http.StatusNoContent,
-		http.StatusOK, http.StatusNotFound, http.StatusGone, 499) // 499 says that it is cancelled
+	answer, err := u.b.send(ctx, "abort the upload of", u.key, http.MethodDelete, u.session, nil, nil,
+		http.StatusNoContent, http.StatusOK, http.StatusNotFound, http.StatusGone, 499) // 499 says that it is cancelled
 	if err == nil {
 		_ = answer.Body.Close()
 	}
 	return err
 }
+
+// Abort implements [blob.Bucket]. Only the process that has begun a session knows it.
+func (b *bucket) Abort(context.Context, blob.PendingUpload) error { return nil }
 
 // Pending implements [blob.Bucket]. The API lists no sessions; they end by themselves, after a week.
 func (b *bucket) Pending(context.Context, string) iter.Seq2[blob.PendingUpload, error] {

@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -132,7 +133,8 @@ func (b *bucket) Stat(ctx context.Context, key string) (blob.Attrs, error) {
 }
 
 func attrs(info *minio.ObjectInfo) blob.Attrs {
-	return blob.Attrs{Key: info.Key, Size: info.Size, Version: info.ETag, Modified: info.LastModified}
+	a := blob.Attrs{Key: info.Key, Size: info.Size, Version: info.ETag, Modified: info.LastModified}
+	return a.WithUpload(info.UserMetadata[markKey])
 }
 
 // ReadRange implements [blob.Bucket].
@@ -225,7 +227,9 @@ type upload struct {
 	key, id   string
 	condition blob.Condition
 	mark      string
-	parts     []minio.CompletePart
+
+	mu    sync.Mutex
+	parts []minio.CompletePart
 }
 
 // Stage implements [blob.Bucket].
@@ -240,28 +244,31 @@ func (b *bucket) Stage(ctx context.Context, key string, c blob.Condition) (blob.
 }
 
 // Resume implements [blob.Bucket].
-func (b *bucket) Resume(ctx context.Context, key, id string, c blob.Condition) (blob.Upload, int64, error) {
+func (b *bucket) Resume(ctx context.Context, key, id string, size int64, c blob.Condition) (blob.Upload, error) {
 	mark, id, _ := strings.Cut(id, " ")
 	u := &upload{b: b, key: key, id: id, mark: mark, condition: c}
-	var offset int64
+	gone := &blob.Error{Op: "resume", URL: b.url(key), Err: blob.ErrNotExist}
 	for marker := 0; ; {
 		r, err := b.core.ListObjectParts(ctx, b.name, key, id, marker, 1000)
 		if err != nil {
 			err := b.wrapError("resume", key, err)
-			if minio.ToErrorResponse(errors.Unwrap(err)).Code == minio.NoSuchUpload {
-				err = &blob.Error{Op: "resume", URL: b.url(key), Err: blob.ErrNotExist}
+			if e, ok := errors.AsType[*blob.Error](err); ok && e.Code == minio.NoSuchUpload {
+				err = gone
 			}
-			return nil, 0, err
+			return nil, err
 		}
 		for _, p := range r.ObjectParts {
-			if p.PartNumber != len(u.parts)+1 || p.Size != blob.PartSize { // the last one, which is written again
-				return u, offset, nil
+			if p.PartNumber != len(u.parts)+1 {
+				return nil, gone
 			}
 			u.parts = append(u.parts, minio.CompletePart{PartNumber: p.PartNumber, ETag: p.ETag})
-			offset += p.Size
+			size -= p.Size
 		}
 		if !r.IsTruncated || r.NextPartNumberMarker <= marker {
-			return u, offset, nil
+			if size != 0 {
+				return nil, gone
+			}
+			return u, nil
 		}
 		marker = r.NextPartNumberMarker
 	}
@@ -272,13 +279,23 @@ func (u *upload) ID() string { return u.mark + " " + u.id }
 
 // Write implements [blob.Upload].
 func (u *upload) Write(ctx context.Context, part []byte) error {
+	return u.WritePart(ctx, len(u.parts), part)
+}
+
+// WritePart implements [blob.ParallelUpload].
+func (u *upload) WritePart(ctx context.Context, n int, part []byte) error {
 	sum := md5.Sum(part) //nolint:gosec // see the import
-	p, err := u.b.core.PutObjectPart(ctx, u.b.name, u.key, u.id, len(u.parts)+1, bytes.NewReader(part), int64(len(part)),
+	p, err := u.b.core.PutObjectPart(ctx, u.b.name, u.key, u.id, n+1, bytes.NewReader(part), int64(len(part)),
 		minio.PutObjectPartOptions{Md5Base64: base64.StdEncoding.EncodeToString(sum[:])})
 	if err != nil {
 		return u.b.wrapError("write", u.key, err)
 	}
-	u.parts = append(u.parts, minio.CompletePart{PartNumber: p.PartNumber, ETag: p.ETag})
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for len(u.parts) <= n {
+		u.parts = append(u.parts, minio.CompletePart{})
+	}
+	u.parts[n] = minio.CompletePart{PartNumber: p.PartNumber, ETag: p.ETag}
 	return nil
 }
 
