@@ -142,7 +142,7 @@ type memoryUpload struct {
 	m         *Memory
 	pending   blob.PendingUpload
 	condition blob.Condition
-	data      []byte
+	parts     [][]byte
 	done      *blob.Attrs
 }
 
@@ -162,18 +162,18 @@ func (m *Memory) Stage(ctx context.Context, key string, c blob.Condition) (blob.
 }
 
 // Resume implements [blob.Bucket].
-func (m *Memory) Resume(ctx context.Context, key, id string, c blob.Condition) (blob.Upload, int64, error) {
+func (m *Memory) Resume(ctx context.Context, key, id string, size int64, c blob.Condition) (blob.Upload, error) {
 	if err := m.begin(ctx, "resume", key); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	u, ok := m.uploads[id]
-	if !ok || u.pending.Key != key {
-		return nil, 0, &blob.Error{Op: "resume", URL: memoryURL(key), Err: blob.ErrNotExist}
+	if !ok || u.pending.Key != key || int64(len(bytes.Join(u.parts, nil))) != size {
+		return nil, &blob.Error{Op: "resume", URL: memoryURL(key), Err: blob.ErrNotExist}
 	}
-	u.data, u.condition = u.data[:len(u.data)/blob.PartSize*blob.PartSize], c
-	return u, int64(len(u.data)), nil
+	u.condition = c
+	return u, nil
 }
 
 // Pending implements [blob.Bucket].
@@ -214,12 +214,20 @@ func (m *Memory) Abort(ctx context.Context, p blob.PendingUpload) error {
 func (u *memoryUpload) ID() string { return u.pending.ID }
 
 func (u *memoryUpload) Write(ctx context.Context, part []byte) error {
+	return u.WritePart(ctx, len(u.parts), part)
+}
+
+// WritePart implements [blob.ParallelUpload].
+func (u *memoryUpload) WritePart(ctx context.Context, n int, part []byte) error {
 	if err := u.m.begin(ctx, "part", u.pending.Key); err != nil {
 		return err
 	}
 	u.m.mu.Lock()
 	defer u.m.mu.Unlock()
-	u.data = append(u.data, part...)
+	for len(u.parts) <= n {
+		u.parts = append(u.parts, nil)
+	}
+	u.parts[n] = bytes.Clone(part)
 	return nil
 }
 
@@ -236,8 +244,10 @@ func (u *memoryUpload) Commit(ctx context.Context) (blob.Attrs, error) {
 		return blob.Attrs{}, &blob.Error{Op: "commit", URL: memoryURL(u.pending.Key), Err: fmt.Errorf("it was aborted: %w",
 			blob.ErrNotExist)}
 	}
-	a, err := u.m.put("commit", u.pending.Key, u.data, u.condition)
+	a, err := u.m.put("commit", u.pending.Key, bytes.Join(u.parts, nil), u.condition)
 	if err == nil {
+		a = a.WithUpload(u.pending.ID)
+		u.m.objects[u.pending.Key] = memoryObject{a, u.m.objects[u.pending.Key].data}
 		delete(u.m.uploads, u.pending.ID)
 		u.done = &a
 	}

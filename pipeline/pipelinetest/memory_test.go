@@ -7,7 +7,8 @@ import (
 )
 
 func TestMemory(t *testing.T) {
-	TestBucket(t, BucketOptions{Resumes: true, ListsPending: true}, func(*testing.T) (blob.Bucket, string) {
+	TestBucket(t, BucketOptions{Resumes: true, ListsPending: true, Identifies: true,
+		Parallel: true}, func(*testing.T) (blob.Bucket, string) {
 		return &Memory{}, "prefix/"
 	})
 }
