@@ -21,6 +21,7 @@
 //	pipeline/blob         reads and writes files in buckets, and locally; s3, gcs and azure are drivers: snapshot
 //	pipeline/journal      keeps the results of a run until they are published: snapshot, clean
 //	pipeline/durable      makes files that survive a crash, and locks: every command that writes a file
+//	pipeline/staging      makes files appear whole or not at all, on disk or in a bucket: snapshot
 //	pipeline/parquetfile  opens Parquet files, which it does not trust: every command that reads one
 //	pipeline/snapshot     writes the manifest, opens a finished run, verifies it: snapshot, verify, report, check, diff
 //	pipeline/load         writes the SQL that loads an output into a database: load

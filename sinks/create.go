@@ -12,10 +12,11 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/staging"
 )
 
 // Spec says what an output contains. The zero value is the long layout without additions. Error records have one
-// layout: they use only RunID, Meta, Version, and what is said of CSV.
+// layout: they use only RunID, Meta, Version, Files, and what is said of CSV.
 type Spec struct {
 	Wide       bool              // one row for each user, with a column for each of Flags
 	Flags      []string          // the requested flags; Wide needs them
@@ -29,6 +30,8 @@ type Spec struct {
 	EscapeFormulas bool              // CSV and TSV: put a ' before a text that a spreadsheet would run
 	Delimiter      byte              // of CSV; 0 is a comma
 	BOM            bool              // CSV and TSV: begin with a byte order mark
+
+	Files *staging.Files // where files are created; nil: on disk
 }
 
 // ParseDelimiter returns the delimiter that text names: one ASCII character, or \t for a tab. Quotes, letters and digits
@@ -76,7 +79,7 @@ func TrimFormat(name string) string {
 }
 
 // Create begins a file of assignments, in the format of the name's extension. It does not touch an existing file of
-// that name: the caller renames [Info].Temp to it after Close, and checks first whether it may replace the file.
+// that name: the caller publishes [Info].Temp after Close.
 func Create(path string, spec Spec) (*Output, error) {
 	table, err := spec.newAssignmentsTable()
 	if err != nil {

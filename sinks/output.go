@@ -8,13 +8,13 @@ import (
 	"sync"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
-	"github.com/rollcall-cli/rollcall/pipeline/durable"
+	"github.com/rollcall-cli/rollcall/pipeline/staging"
 )
 
 // Info describes an output. The counts and SHA256 are final after Close.
 type Info struct {
 	Path     string // as given
-	Temp     string // the name of the file until it is renamed; "" for a stream
+	Temp     string // the name of the file until it is published, see [staging.File]; "" for a stream
 	Format   string // as [Format] names it
 	Rows     int64  // without the header
 	Bytes    int64
@@ -30,7 +30,7 @@ type Info struct {
 type Output struct {
 	info  Info
 	table *table
-	file  *durable.Temp // nil: a stream
+	file  staging.File // nil: a stream
 
 	newFormat func() format
 	encoders  sync.Pool // of *encoder, for Encode
@@ -56,7 +56,7 @@ func createOutput(path string, mode fs.FileMode, t *table, spec *Spec) (*Output,
 	if err != nil {
 		return nil, err
 	}
-	f, err := durable.CreateTemp(path, mode)
+	f, err := spec.Files.Create(path, mode)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (o *Output) newEncoder() encoder {
 // recordError keeps the first error, with the name of the output, and returns it.
 func (o *Output) recordError(err error) error {
 	if err != nil && o.err == nil {
-		o.err = durable.WrapError("write", o.info.Path, err)
+		o.err = staging.WrapError("write", o.info.Path, err)
 	}
 	return o.err
 }
@@ -180,7 +180,7 @@ func (o *Output) stop() {
 	_ = o.tail.close() // the error that counts is known
 }
 
-// Discard removes the file, unless it was renamed. It may be called at any time and more than once, so it can be
+// Discard removes the file, unless it was published. It may be called at any time and more than once, so it can be
 // deferred right after Create. Later calls other than Info and Discard return an error. A stream it only ends.
 func (o *Output) Discard() error {
 	if o.file != nil || !o.closed {

@@ -49,7 +49,8 @@ func TestDependencyRule(t *testing.T) {
 		"pipeline/parquetfile":  {"pipeline"},
 		"pipeline/pipelinetest": {"pipeline", "pipeline/blob"},
 		"pipeline/snapshot":     {"pipeline", "pipeline/audit/text", "pipeline/parquetfile"},
-		"sinks":                 {"pipeline", "pipeline/durable"},
+		"pipeline/staging":      {"pipeline", "pipeline/blob", "pipeline/durable"},
+		"sinks":                 {"pipeline", "pipeline/staging"},
 		"sources":               {"pipeline", "pipeline/blob", "pipeline/parquetfile"},
 	}
 	seen := map[string]bool{}

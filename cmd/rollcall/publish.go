@@ -14,6 +14,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
+	"github.com/rollcall-cli/rollcall/pipeline/staging"
 )
 
 // publication is a complete file of the run under its temporary name, and the name that it gets.
@@ -43,7 +44,7 @@ func (s *snapshotRun) publish() error {
 	}
 	// from here on they belong to the journal, which may hold the list even if writing it fails
 	s.outputs, s.committed = nil, true
-	if err := s.journal.Commit(committedFiles(list)); err != nil {
+	if err := s.journal.Commit(s.committedFiles(list)); err != nil {
 		return stopped(err)
 	}
 	if err := s.publishList(list); err != nil {
@@ -57,7 +58,7 @@ func (s *snapshotRun) publish() error {
 func (s *snapshotRun) completeFiles(m *snapshot.Manifest) ([]publication, error) {
 	var list []publication
 	write := func(file string, data []byte) (snapshot.File, error) {
-		temp, err := durable.WriteTemp(file, data)
+		temp, err := s.files.WriteTemp(file, data)
 		if err != nil {
 			return snapshot.File{}, err
 		}
@@ -99,6 +100,7 @@ func (s *snapshotRun) completeFiles(m *snapshot.Manifest) ([]publication, error)
 		m.SideFiles = append(m.SideFiles, f)
 	}
 	if file := s.o.manifestFile(); file != "" {
+		s.files.WillRemove(file)
 		data, err := m.Marshal()
 		if err != nil {
 			return nil, err
@@ -112,11 +114,11 @@ func (s *snapshotRun) completeFiles(m *snapshot.Manifest) ([]publication, error)
 
 // committedFiles returns the list as the journal has it: names without directories, because the directories may be
 // elsewhere when it is read again, and because no file may say where to write.
-func committedFiles(list []publication) []journal.CommittedFile {
+func (s *snapshotRun) committedFiles(list []publication) []journal.CommittedFile {
 	var files []journal.CommittedFile
 	for _, p := range list {
-		files = append(files, journal.CommittedFile{Temp: filepath.Base(p.temp), Final: filepath.Base(p.final),
-			SHA256: p.sha256, Bytes: p.bytes})
+		files = append(files, journal.CommittedFile{Temp: s.files.JournalName(p.temp, p.final),
+			Final: staging.Base(p.final), SHA256: p.sha256, Bytes: p.bytes})
 	}
 	return files
 }
@@ -131,14 +133,13 @@ func (s *snapshotRun) publishList(waiting []publication) error {
 		}
 		if p.final == manifest && s.o.overwrite {
 			// Where a manifest stands, its outputs are complete: the one of an earlier run goes before they do.
-			err := errors.Join(durable.Inherit(p.temp, manifest), durable.Remove(manifest), durable.SyncDir(manifest))
-			if err != nil {
+			if err := s.files.Retire(p.temp, manifest); err != nil {
 				return stopped(err)
 			}
 		}
 	}
 	for _, p := range waiting {
-		err := durable.Publish(p.temp, p.final, s.o.overwrite)
+		err := s.files.Publish(p.temp, p.final)
 		if errors.Is(err, fs.ErrExist) {
 			return errExists(p.final)
 		}
@@ -151,7 +152,7 @@ func (s *snapshotRun) publishList(waiting []publication) error {
 
 // checkReplace refuses a name that is taken, without --overwrite.
 func (s *snapshotRun) checkReplace(path string) error {
-	exists, err := durable.Exists(path)
+	exists, err := s.files.Exists(path)
 	if err == nil && exists && !s.o.overwrite {
 		return errExists(path)
 	}
@@ -174,7 +175,7 @@ func (s *snapshotRun) finishEarlier(u *unfinished) (bool, error) {
 		return false, stopped(s.withdrawPublished(published))
 	}
 	for _, p := range published {
-		if err := durable.SyncDir(p.final); err != nil {
+		if err := s.files.SyncName(p.final); err != nil {
 			return false, stopped(err)
 		}
 	}
@@ -199,67 +200,40 @@ func (s *snapshotRun) finishEarlier(u *unfinished) (bool, error) {
 func (s *snapshotRun) findCommitted(files []journal.CommittedFile) (waiting, published []publication, lost string,
 	err error) {
 	for i, final := range s.finalNames() {
-		if i >= len(files) || filepath.Base(files[i].Final) != filepath.Base(final) {
-			if lost == "" {
-				lost = final
-			}
-			continue
-		}
-		temp := filepath.Base(files[i].Temp)
-		p := publication{filepath.Join(filepath.Dir(final), temp), final, files[i].SHA256, files[i].Bytes}
-		waits := false
-		if durable.IsTemp(temp, final) {
-			if waits, err = s.hasContent(p.temp, p); err != nil {
+		state := staging.Lost
+		p := publication{final: final}
+		if i < len(files) && staging.Base(files[i].Final) == staging.Base(final) {
+			p.sha256, p.bytes = files[i].SHA256, files[i].Bytes
+			state, p.temp, err = s.files.Find(s.env.Soft, files[i].Temp, final, p.bytes, p.sha256)
+			if err != nil {
 				return nil, nil, "", err
 			}
 		}
-		if waits {
+		switch {
+		case state == staging.Waiting:
 			waiting = append(waiting, p)
-			continue
-		}
-		has, err := s.hasContent(final, p)
-		if err != nil {
-			return nil, nil, "", err
-		}
-		if has {
+		case state == staging.Published:
 			published = append(published, p)
-		} else if lost == "" {
+		case lost == "":
 			lost = final
 		}
 	}
 	return waiting, published, lost, nil
 }
 
-// hasContent reports whether the file of that name has the content that was committed. A temporary one must be ours.
-func (s *snapshotRun) hasContent(path string, p publication) (bool, error) {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && (!info.Mode().IsRegular() || info.Size() != p.bytes) {
-		return false, nil
-	}
-	if err == nil && path == p.temp && durable.CheckOurs(path, info) != nil {
-		return false, nil
-	}
-	if err != nil {
-		return false, durable.WrapError("look at", path, err)
-	}
-	sum, _, err := hashFile(s.env.Soft, path)
-	return sum == p.sha256, err
-}
-
 // withdrawPublished takes the final names from files of a run that is not complete, so that they can be written again.
-// With
-// --overwrite they are replaced; where a manifest stands, they belong to that.
+// With --overwrite they are replaced; where a manifest stands, they belong to that.
 func (s *snapshotRun) withdrawPublished(published []publication) error {
 	if s.o.overwrite {
 		return nil
 	}
 	if manifest := s.o.manifestFile(); manifest != "" {
-		if exists, err := durable.Exists(manifest); exists || err != nil {
+		if exists, err := s.files.Exists(manifest); exists || err != nil {
 			return err
 		}
 	}
 	for _, p := range published {
-		if err := errors.Join(durable.Remove(p.final), durable.SyncDir(p.final)); err != nil {
+		if err := s.files.Remove(p.final); err != nil {
 			return err
 		}
 	}
@@ -275,18 +249,16 @@ func (s *snapshotRun) removeHidden(removeJournal func() error) {
 	}
 }
 
-// checkDirectories refuses outputs in directories that do not exist, two names of one file, and files that the run
-// reads.
+// checkDirectories refuses outputs in directories or buckets that do not exist, two names of one file, and files that the
+// run reads.
 func (s *snapshotRun) checkDirectories() error {
 	files := s.finalNames()
-	directories := make([]fs.FileInfo, len(files))
 	for i, path := range files {
-		var err error
-		if directories[i], err = os.Stat(filepath.Dir(path)); err != nil {
-			return durable.WrapError("create", path, err)
+		if err := s.files.CheckPlace(path); err != nil {
+			return err
 		}
-		for j, other := range files[:i] {
-			if filepath.Base(path) == filepath.Base(other) && os.SameFile(directories[i], directories[j]) {
+		for _, other := range files[:i] {
+			if s.sameName(path, other) {
 				return usageErrorf("%s and %s are the same file", text.Clean(other), text.Clean(path))
 			}
 		}
@@ -294,12 +266,27 @@ func (s *snapshotRun) checkDirectories() error {
 			{"--flag-configs", s.o.server.flagConfigs}, {"--flags-from", s.o.flagsFrom}, {"--key-file", s.o.server.keyFile},
 			{"--config", s.options["config"]},
 		} {
-			if sameFile(path, read.file) {
+			if s.isSame(path, read.file) {
 				return usageErrorf("%s is the file of %s, and would be replaced", text.Clean(path), read.option)
 			}
 		}
 	}
 	return nil
+}
+
+// sameName reports whether both are names of one file, which need not be there.
+func (s *snapshotRun) sameName(a, b string) bool {
+	if s.files.InStore(a) || s.files.InStore(b) {
+		return a == b
+	}
+	dirA, errA := os.Stat(filepath.Dir(a))
+	dirB, errB := os.Stat(filepath.Dir(b))
+	return filepath.Base(a) == filepath.Base(b) && errA == nil && errB == nil && os.SameFile(dirA, dirB)
+}
+
+// isSame reports whether the output is a file that is read.
+func (s *snapshotRun) isSame(output, read string) bool {
+	return s.files.InStore(output) && output == read || sameFile(output, read)
 }
 
 // sameFile reports whether both names are there and lead to one file.
@@ -316,7 +303,7 @@ func sameFile(a, b string) bool {
 func (s *snapshotRun) checkPaths() error {
 	for _, path := range s.finalNames() {
 		for _, f := range s.in.files {
-			if sameFile(path, f.Path) {
+			if s.isSame(path, f.Path) {
 				return usageErrorf("%s is an input, and would be replaced", text.Clean(path))
 			}
 		}
@@ -331,7 +318,7 @@ func (s *snapshotRun) checkPaths() error {
 // go. The outputs are created before it, too.
 func (s *snapshotRun) tryFiles() error {
 	for _, path := range s.o.sideFiles() {
-		if err := durable.CheckWritable(path); err != nil {
+		if err := s.files.CheckWritable(path); err != nil {
 			return err
 		}
 	}

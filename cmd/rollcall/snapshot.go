@@ -27,6 +27,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
 	"github.com/rollcall-cli/rollcall/pipeline/local"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
+	"github.com/rollcall-cli/rollcall/pipeline/staging"
 	"github.com/rollcall-cli/rollcall/sinks"
 	"github.com/rollcall-cli/rollcall/sources"
 )
@@ -98,6 +99,8 @@ type snapshotRun struct {
 	runID   string
 	resumes int
 	newKey  bool // it resumes a run with another key
+
+	files *staging.Files // that it writes
 
 	preflight
 	claim
@@ -202,6 +205,7 @@ func (e *evaluation) Close() error { return e.outputSinks().Discard() }
 // publishes all files or none. What a step has taken is undone at the end, however far it came.
 func (s *snapshotRun) run(args []string) (err error) {
 	s.runID, s.started = newRunID(s.began), clock()
+	s.files = staging.New(s.env.Hard, s.env.Stores, s.o.overwrite)
 	if s.bound, err = bindingOptions(s.env.Soft, s.options, s.o); err != nil {
 		return err
 	}
@@ -558,7 +562,7 @@ func (s *snapshotRun) createOutputs(carry []pipeline.Column) error {
 	if s.layout, err = describeLayout(&spec); err != nil {
 		return err
 	}
-	spec.RunID = s.runID
+	spec.RunID, spec.Files = s.runID, s.files
 	spec.Meta = map[string]string{"rollcall.run_id": s.runID, "rollcall.options": string(options)}
 	for _, path := range s.o.outs {
 		var out *sinks.Output
