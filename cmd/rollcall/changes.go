@@ -140,7 +140,12 @@ func (s *snapshotRun) warnOfChangedFlags() {
 	if s.local != nil {
 		hint = "all users have the old answer; run it again"
 	}
-	s.con.Warn("flags that changed while the run went on: "+s.changes.Text(maxChangedFlags), hint)
+	var flags []string
+	for _, c := range s.changes.Changed {
+		flags = append(flags, c.Flag)
+	}
+	s.con.Warn("flags that changed while the run went on: "+s.changes.Text(maxChangedFlags), hint,
+		about{code: warnFlagsChanged, subjects: flags})
 }
 
 // refuseChangedFlags is what --strict makes of flags that changed.

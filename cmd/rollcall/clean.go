@@ -180,7 +180,7 @@ func (c *cleaner) cleanOutput(hidden string, files []leftover) error {
 		c.con.Log.Info("a run is using " + text.Clean(hidden+".rollcall"))
 		return nil
 	case errors.Is(err, durable.ErrNotOurs):
-		c.con.Warn("not removed: "+err.Error(), pipeline.Hint(err))
+		c.con.Warn("not removed: "+err.Error(), pipeline.Hint(err), about{code: warnNotRemoved})
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -188,7 +188,8 @@ func (c *cleaner) cleanOutput(hidden string, files []leftover) error {
 	default:
 		defer lock.Close() //nolint:errcheck // nothing was written
 		if ok, err := beginsAsJournal(lock); err != nil || !ok {
-			c.con.Warn("not removed: "+text.Clean(hidden+".rollcall")+" is not a journal of rollcall", "")
+			c.con.Warn("not removed: "+text.Clean(hidden+".rollcall")+" is not a journal of rollcall", "",
+				about{code: warnNotRemoved, subjects: []string{hidden + ".rollcall"}})
 			return err
 		}
 	}
@@ -219,7 +220,7 @@ func (c *cleaner) remove(l leftover, locked bool) error {
 			return nil
 		}
 		if err := durable.CheckOurs(l.path, l.info); err != nil {
-			c.con.Warn("not removed: "+err.Error(), pipeline.Hint(err))
+			c.con.Warn("not removed: "+err.Error(), pipeline.Hint(err), about{code: warnNotRemoved})
 			return nil
 		}
 		return c.removeFile(l, func() error { return durable.Remove(l.path) })
@@ -232,7 +233,7 @@ func (c *cleaner) remove(l leftover, locked bool) error {
 		c.con.Log.Info("a run is using " + text.Clean(l.path))
 		return nil
 	case errors.Is(err, durable.ErrNotOurs):
-		c.con.Warn("not removed: "+err.Error(), pipeline.Hint(err))
+		c.con.Warn("not removed: "+err.Error(), pipeline.Hint(err), about{code: warnNotRemoved})
 		return nil
 	case err != nil:
 		return err
@@ -297,6 +298,6 @@ func (s *snapshotRun) warnUnfinished() {
 	if len(others) > 0 {
 		s.con.Warn("unfinished runs beside this one: "+text.List(others, 3),
 			"the command that began one goes on from there; `rollcall clean "+text.Clean(dir)+
-				" --older-than 7d` removes old ones")
+				" --older-than 7d` removes old ones", about{code: warnUnfinished, subjects: others})
 	}
 }

@@ -57,7 +57,7 @@ func (o *commonOptions) start(cmd *cobra.Command, env *env, con *console) error 
 func applyConfig(cmd *cobra.Command, env *env) error {
 	options := cmd.Flags()
 	fromEnv := func(o *pflag.Flag) error {
-		name := "ROLLCALL_" + strings.ToUpper(strings.ReplaceAll(o.Name, "-", "_"))
+		name := variableOf(o.Name)
 		value, ok := env.LookupEnv(name)
 		if !ok || value == "" || o.Changed || notConfigurable[o.Name] {
 			return nil
@@ -78,6 +78,11 @@ func applyConfig(cmd *cobra.Command, env *env) error {
 		return err
 	}
 	return checkPathNames(cmd, env.Stores)
+}
+
+// variableOf is the environment variable of an option.
+func variableOf(option string) string {
+	return "ROLLCALL_" + strings.ToUpper(strings.ReplaceAll(option, "-", "_"))
 }
 
 // applyFile sets the options that the --config file names and that were not set before.

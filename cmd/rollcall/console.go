@@ -24,19 +24,14 @@ type console struct {
 	json  bool
 	quiet bool
 
-	onEnd  func(code int) // is called once the exit code is known; nil: nothing is
-	ending func() []any   // what the last line in JSON says of the run; nil: the command has no such line
+	onEnd  func(code int)                  // is called once the exit code is known; nil: nothing is
+	result func(err error, code int) error // prints how the command ended, with --format json; nil: it is not asked for
+	ending func() []any                    // what the last line in JSON says of the run; nil: the command has no such line
 
 	mu       sync.Mutex
 	warnings []warning // for the manifest
 	others   int       // warnings that are not in there
 	clear    func()    // of the progress bar; nil: there is none
-}
-
-// warning is a message, and how often it was said.
-type warning struct {
-	text  string
-	times int
 }
 
 // maxWarnings is how many different warnings are kept for the manifest.
@@ -64,33 +59,6 @@ func (c *console) Configure(quiet bool, format string) error {
 
 // Terminal is the width of standard error; ok is false if it is not a terminal.
 func (c *console) Terminal() (width int, ok bool) { return terminalWidth(c.out) }
-
-// Warn says what the user should know and the run goes on with. A hint may be "".
-func (c *console) Warn(message, hint string) {
-	if hint != "" {
-		c.Log.Warn(message, "hint", hint)
-	} else {
-		c.Log.Warn(message)
-	}
-}
-
-// Warnings are those that there were so far, each once.
-func (c *console) Warnings() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	list := []string{}
-	for _, w := range c.warnings {
-		line := w.text
-		if w.times > 1 {
-			line += fmt.Sprintf(" (%s times)", text.Thousands(int64(w.times)))
-		}
-		list = append(list, line)
-	}
-	if c.others > 0 {
-		list = append(list, "and "+text.Count(int64(c.others), "more warning"))
-	}
-	return list
-}
 
 // Error says why the command ends. It is said even with --quiet.
 func (c *console) Error(err error) {
@@ -163,12 +131,12 @@ func (c *console) keepWarning(r slog.Record) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	at := slices.IndexFunc(c.warnings, func(w warning) bool { return w.text == r.Message })
+	at := slices.IndexFunc(c.warnings, func(w warning) bool { return w.Message == r.Message })
 	switch {
 	case at >= 0:
-		c.warnings[at].times++
+		c.warnings[at].Times++
 	case len(c.warnings) < maxWarnings:
-		c.warnings = append(c.warnings, warning{r.Message, 1})
+		c.warnings = append(c.warnings, newWarning(r))
 	default:
 		c.others++
 	}
@@ -226,6 +194,9 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	add := func(a slog.Attr) bool {
 		if a.Key == "hint" {
 			hint = a.Value.String()
+			return true
+		}
+		if isAbout(a) { // it is in the message, too
 			return true
 		}
 		sep := ", "

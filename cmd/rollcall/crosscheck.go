@@ -428,7 +428,8 @@ func (s *snapshotRun) finishCrossCheck() error {
 	r := &c.result
 	if r.Failed > 0 {
 		s.con.Warn(fmt.Sprintf("cross-check: the API did not answer %s of %s", text.Thousands(r.Failed),
-			text.Count(r.Asked, "user")), "nothing is said of them: the sample is smaller than --cross-check asks for")
+			text.Count(r.Asked, "user")), "nothing is said of them: the sample is smaller than --cross-check asks for",
+			about{code: warnCrossCheckFailed, count: r.Failed})
 	}
 	limit := &c.o.disagree
 	if !limit.set {
@@ -450,7 +451,8 @@ func (s *snapshotRun) finishCrossCheck() error {
 			"nothing was published; without --max-disagreement, "+text.Clean(r.File)+" lists what differs")
 	case limit.isPct && 1-r.Low > limit.share:
 		s.con.Warn(fmt.Sprintf("cross-check: up to %s of all users may have other answers, and %s is allowed",
-			text.PercentDigits(1-r.Low, 2), limit.text), "a larger --cross-check says it more exactly")
+			text.PercentDigits(1-r.Low, 2), limit.text), "a larger --cross-check says it more exactly",
+			about{code: warnCrossCheckMany})
 	}
 	return nil
 }

@@ -20,10 +20,12 @@
 //	filter.go     rollcall pipe: a line in, a line out
 //	semantics.go  --semantics, and the users to whom the other of Amplitude's engines gives another answer
 //	crosscheck.go --cross-check: the local answers beside those of the API
-//	dryrun.go     --dry-run
+//	dryrun.go     --dry-run; dryrunresult.go: as data
 //	changes.go    flags that are edited while the run goes on
 //	progress.go   the progress bar and lines
 //	summary.go    the closing summary
+//	result.go     what snapshot prints with --format json, and writes to --summary
+//	warning.go    warnings, and their codes
 //	config.go     --config and ROLLCALL_… for every option
 //	cohorts.go    --cohorts and --cohort: the members of cohorts, for every command that uses them
 //	list.go       options and files that are lists

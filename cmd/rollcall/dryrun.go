@@ -85,11 +85,26 @@ func (s *snapshotRun) dryRun(args []string) error {
 	}
 
 	found.bad[pipeline.KindRequestTooLong] += tooLong[pipeline.KindRequestTooLong]
+	var earlier *snapshot.Requests
+	if !o.server.embedded() && requests > 0 {
+		earlier = readEarlier(o.manifestFile())
+	}
+	if o.format == "json" {
+		r := s.newDryRunResult(found)
+		r.Requests = dryRunRequests{Users: requests, ByPost: posts, First: strings.ReplaceAll(request, "\r\n", "\n")}
+		if !o.server.embedded() {
+			r.Requests.estimate(o, earlier)
+		}
+		if longest > 0 && o.method != "post" {
+			r.Requests.Longest = &dryRunLongest{longest, longestRow, amplitude.MaxURLBytes}
+		}
+		return printJSON(s.env.Stdout, r)
+	}
 	var b strings.Builder
 	s.describeInput(&b, found, "(not sent)")
 	fmt.Fprintf(&b, "Requests:     %s", text.Thousands(requests))
 	if !o.server.embedded() && requests > 0 {
-		b.WriteString(estimateTime(o, requests, readEarlier(o.manifestFile())))
+		b.WriteString(estimateTime(o, requests, earlier))
 	}
 	if posts > 0 {
 		fmt.Fprintf(&b, "\nBy POST:      %s", text.Count(posts, "user"))
@@ -174,6 +189,11 @@ func (s *snapshotRun) dryRunLocal() error {
 			return err
 		}
 		s.local.warn(s.con, s.o.flags, absent)
+	}
+	if s.o.format == "json" {
+		r := s.newDryRunResult(found)
+		r.Requests = dryRunRequests{FlagConfigs: s.local == nil, CrossCheck: min(s.o.crossCheck, s.in.total)}
+		return printJSON(s.env.Stdout, r)
 	}
 	var b strings.Builder
 	s.describeInput(&b, found, "(not used)")

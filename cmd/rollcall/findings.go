@@ -62,7 +62,11 @@ func (d damagedIDs) warn(con *console, total int64) {
 		hint = "they are used as they are; --trim takes the white space away (Amplitude's CSV export writes a tab before " +
 			"each cell)"
 	}
-	con.Warn("damaged ids: "+strings.Join(d.lines(total), "; "), hint)
+	var most int64
+	for _, rows := range d {
+		most = max(most, rows.n)
+	}
+	con.Warn("damaged ids: "+strings.Join(d.lines(total), "; "), hint, about{code: warnDamagedIDs, count: most})
 }
 
 // warnRagged says how many rows lack cells, and what that makes of them.
@@ -75,7 +79,7 @@ func (f *findings) warnRagged(con *console, padded bool) {
 		hint = "--ragged pad took them; a file that was cut off looks like that, too"
 	}
 	con.Warn(fmt.Sprintf("rows that lack cells at the end, or have empty ones too many: %s (row %d)",
-		text.Thousands(f.ragged.n), f.ragged.first), hint)
+		text.Thousands(f.ragged.n), f.ragged.first), hint, about{code: warnRaggedRows, count: f.ragged.n})
 }
 
 const hintRagged = "--ragged pad takes cells that are missing at the end for empty"

@@ -141,7 +141,7 @@ var freeOptions = map[string]string{
 	"resume": "whether it resumes", "fresh": "whether it resumes", "dry-run": "a dry run resumes nothing",
 
 	"config": "its options count, wherever they were given",
-	"quiet":  "what it prints", "log-format": "what it prints", "progress": "what it prints",
+	"quiet":  "what it prints", "log-format": "what it prints", "format": "what it prints", "progress": "what it prints",
 	"metrics": "what it tells Prometheus", "metrics-listen": "what it tells Prometheus",
 }
 

@@ -48,7 +48,8 @@ func checkKeyFile(env *env, con *console, f *os.File, option string) error {
 		return pipeline.WithHint(usageErrorf("--%s %s can be %s by others (mode %04o)", option, text.Clean(f.Name()), does,
 			mode), "chmod 600 "+text.Clean(f.Name()))
 	case keyWarned:
-		con.Warn(fmt.Sprintf("--%s %s can be read by others (mode %04o)", option, text.Clean(f.Name()), mode), "")
+		con.Warn(fmt.Sprintf("--%s %s can be read by others (mode %04o)", option, text.Clean(f.Name()), mode), "",
+			about{code: warnKeyFile, subjects: []string{f.Name()}})
 	}
 	return nil
 }

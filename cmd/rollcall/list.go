@@ -239,15 +239,17 @@ func oddKey(key string) string {
 
 // warnOfOddKeys warns of flag keys that are probably a slip, such as one with a quote in it.
 func warnOfOddKeys(con *console, keys []string) {
-	var odd []string
+	var odd, oddKeys []string
 	for _, key := range keys {
 		if why := oddKey(key); why != "" {
+			oddKeys = append(oddKeys, key)
 			odd = append(odd, fmt.Sprintf("%q (%s)", key, why))
 		}
 	}
 	if len(odd) > 0 {
 		con.Warn("flag keys that look wrong: "+text.List(odd, 5),
-			"the API does not say that a flag is unknown: check the list")
+			"the API does not say that a flag is unknown: check the list",
+			about{code: warnOddFlagKeys, subjects: oddKeys})
 	}
 }
 

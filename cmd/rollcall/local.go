@@ -147,7 +147,8 @@ func (l *localEvaluator) warn(con *console, flags, absent []string) {
 	}
 	if len(unknown) > 0 {
 		con.Warn("the API may answer otherwise, because it knows more of the users: "+strings.Join(unknown, ", "),
-			"--evaluator remote asks it")
+			"--evaluator remote asks it",
+			about{code: warnUnknowable, subjects: slices.Compact(slices.Sorted(slices.Values(slices.Concat(ids, sticky, remote))))})
 	}
 	absent = slices.DeleteFunc(absent, func(field string) bool {
 		return field == "cohort_ids" || field == "amplitude_id" || strings.HasPrefix(field, "group_cohort_ids.") ||
@@ -161,7 +162,8 @@ func (l *localEvaluator) warn(con *console, flags, absent []string) {
 		if others := slices.DeleteFunc(slices.Clone(absent), sources.IsField); len(others) > 0 {
 			hints = append(hints, text.List(others, 5)+" can only be in a column context, which holds JSON")
 		}
-		con.Warn("the flags look at what no user has: "+text.List(absent, 10), strings.Join(hints, "; "))
+		con.Warn("the flags look at what no user has: "+text.List(absent, 10), strings.Join(hints, "; "),
+			about{code: warnAbsentFields, subjects: absent})
 	}
 }
 

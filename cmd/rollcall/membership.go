@@ -49,13 +49,15 @@ func hasMember(c *cohort.Cohort, userID string) bool {
 
 // warnOfCohorts warns of cohorts without a member among the users: the ids of the two may be of different kinds.
 func (s *snapshotRun) warnOfCohorts() {
-	var names []string
+	var names, cohorts []string
 	for _, c := range s.memberless {
+		cohorts = append(cohorts, c.Name)
 		names = append(names, fmt.Sprintf("%s (%s)", c.Name, text.Count(int64(c.Size()), "member")))
 	}
 	if len(names) > 0 && s.in.total > 0 {
 		s.con.Warn("cohorts with no member among the users: "+text.List(names, 5),
-			"are their ids those of user_id? --cohorts-column names another column of the file")
+			"are their ids those of user_id? --cohorts-column names another column of the file",
+			about{code: warnEmptyCohorts, subjects: cohorts})
 	}
 }
 
@@ -106,9 +108,12 @@ func (o *cohortOptions) checkKnownCohorts(con *console, eng *engine.Engine, flag
 	if len(unknown) == 0 {
 		return nil, nil
 	}
-	var names []string
+	var names, cohorts []string
 	column := local.CohortField // a column that would say it
 	for _, use := range unknown {
+		if !slices.Contains(cohorts, use.ID) {
+			cohorts = append(cohorts, use.ID)
+		}
 		name := "flag " + use.Flag + " names cohort " + use.ID
 		if use.GroupType != "" {
 			name += " of groups of type " + use.GroupType
@@ -119,7 +124,8 @@ func (o *cohortOptions) checkKnownCohorts(con *console, eng *engine.Engine, flag
 	switch o.unknown {
 	case unknownEmpty:
 		con.Warn("cohorts whose members are not known count as empty: "+text.List(names, 5),
-			"--cohorts DIR or --cohort NAME=FILE gives their members")
+			"--cohorts DIR or --cohort NAME=FILE gives their members",
+			about{code: warnUnknownCohorts, subjects: cohorts})
 		return nil, nil
 	case unknownSkip:
 		names := map[string]bool{}
@@ -128,7 +134,8 @@ func (o *cohortOptions) checkKnownCohorts(con *console, eng *engine.Engine, flag
 		}
 		skipped = eng.Dependents(func(flag string) bool { return names[flag] })
 		con.Warn("flags that are left unanswered: "+text.List(skipped, 10),
-			"they, or what they depend on, name cohorts whose members are not known")
+			"they, or what they depend on, name cohorts whose members are not known",
+			about{code: warnUnanswered, subjects: skipped})
 		return skipped, nil
 	}
 	return nil, pipeline.WithHint(usageErrorf("cohorts whose members are not known: %s", text.List(names, 5)),

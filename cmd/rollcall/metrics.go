@@ -147,7 +147,7 @@ func (m *metrics) writeRegularly() {
 		case <-ticker.C:
 		}
 		if err := m.write(); err != nil {
-			m.s.con.Log.Warn(err.Error())
+			m.s.con.Warn(err.Error(), "", about{code: warnMetrics})
 		}
 	}
 }
@@ -170,7 +170,7 @@ func (m *metrics) finish(code int) {
 	}
 	m.mu.Unlock()
 	if err := m.write(); err != nil {
-		m.s.con.Warn(err.Error(), pipeline.Hint(err))
+		m.s.con.Warn(err.Error(), pipeline.Hint(err), about{code: warnMetrics})
 	}
 }
 

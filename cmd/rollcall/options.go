@@ -159,6 +159,8 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.BoolVar(&o.fresh, "fresh", false, "the same as --resume never")
 		options.BoolVar(&o.acceptNewKey, "accept-new-key", false, "resume with a new key of the same deployment")
 		options.BoolVar(&o.dryRun, "dry-run", false, "say what would be sent; send nothing")
+		o.defineFormat(options, "text", "json")
+		options.Lookup("format").Usage = "`F` text json [text]; json: the result, on standard output"
 		options.DurationVar(&o.grace, "grace", defaultGrace, "`TIME` for requests in flight, after SIGTERM or Ctrl-C [8s]")
 		options.StringVar(&o.progress, "progress", "auto", "`MODE` auto bar lines none [auto]")
 		options.StringVar(&o.metricsFile, "metrics", "", "`FILE` .prom for the node exporter, every 15 s and at the end")

@@ -73,7 +73,7 @@ func (s *snapshotRun) completeFiles(m *snapshot.Manifest) ([]publication, error)
 		}
 	}
 	if s.o.summary != "" {
-		data, err := summaryJSON(m)
+		data, err := s.newRunResult(m).marshal()
 		if err != nil {
 			return nil, err
 		}
@@ -245,7 +245,7 @@ func (s *snapshotRun) withdrawPublished(published []publication) error {
 func (s *snapshotRun) removeHidden(removeJournal func() error) {
 	if err := errors.Join(s.unlock(), durable.Remove(spoolFile(s.o)), removeJournal()); err != nil {
 		s.con.Warn(fmt.Sprintf("the outputs are published, but hidden files are left: %v", err),
-			"the next run of these outputs removes them")
+			"the next run of these outputs removes them", about{code: warnHiddenLeft})
 	}
 }
 

@@ -88,7 +88,7 @@ func (s *snapshotRun) giveUp(u *unfinished, why string) error {
 		s.con.Warn(fmt.Sprintf("an unfinished run of %s is given up, with %s:\n%s",
 			u.reader.Header().StartedAt.Local().Format("2006-01-02 15:04"),
 			text.Plural(u.records, "user that was asked about", "users that were asked about"), why),
-			"--resume always refuses in such a case")
+			"--resume always refuses in such a case", about{code: warnGivenUp, count: u.records})
 	}
 	return errors.Join(durable.Remove(spoolFile(s.o)), u.reader.Remove())
 }

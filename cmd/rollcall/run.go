@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -192,6 +191,16 @@ checks, reports on and compares.`),
 	if con.onEnd != nil {
 		con.onEnd(code)
 	}
+	if err != nil && con.result == nil && wantsResult(args, env) {
+		con.result = func(err error, code int) error {
+			return (*snapshotRun)(nil).printResult(env.Stdout, con, began, err, code)
+		}
+	}
+	if con.result != nil { // the outputs are what they are, whoever read it
+		if err := con.result(err, code); err != nil && !errors.Is(err, errQuiet) {
+			con.Error(fmt.Errorf("print the result: %w", err))
+		}
+	}
 	if con.ending == nil && len(args) > 0 && args[0] == "snapshot" { // it has not come to its options
 		con.ending = (*snapshotRun)(nil).ending
 	}
@@ -212,15 +221,27 @@ func suggestOption(cmd *cobra.Command, name string) string {
 }
 
 // wantsJSON reports whether the log is to be JSON, before the options are read: they may be what is wrong.
-func wantsJSON(args []string, env *env) bool {
+func wantsJSON(args []string, env *env) bool { return isGiven(args, env, "json", "--log-format") }
+
+// wantsResult reports whether snapshot is to print its result on standard output, before its options are read.
+func wantsResult(args []string, env *env) bool {
+	return len(args) > 0 && args[0] == "snapshot" && isGiven(args, env, "json", "--format") &&
+		!isGiven(args, env, "-", "--out", "-o")
+}
+
+// isGiven reports whether an option, by one of its names, has a value: on the command line, or by its variable.
+func isGiven(args []string, env *env, value string, names ...string) bool {
+	set := false
 	for i, arg := range args {
-		if arg == "--log-format=json" || arg == "--log-format" && i+1 < len(args) && args[i+1] == "json" {
-			return true
+		for _, name := range names {
+			if arg == name+"="+value || arg == name && i+1 < len(args) && args[i+1] == value {
+				return true
+			}
+			set = set || arg == name || strings.HasPrefix(arg, name+"=")
 		}
 	}
-	format, _ := env.LookupEnv("ROLLCALL_LOG_FORMAT")
-	return format == "json" && !slices.ContainsFunc(args,
-		func(arg string) bool { return strings.HasPrefix(arg, "--log-format") })
+	fromEnv, _ := env.LookupEnv(variableOf(strings.TrimPrefix(names[0], "--")))
+	return fromEnv == value && !set
 }
 
 // checkArgs makes a usage error of what an argument validator of cobra finds.

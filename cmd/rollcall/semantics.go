@@ -67,10 +67,12 @@ func warnOfDisagreements(con *console, d *local.Disagreements) {
 	if len(found.Flags) == 0 {
 		return
 	}
-	var flags []string
+	var flags, keys []string
 	for _, f := range found.Flags {
+		keys = append(keys, f.Flag)
 		flags = append(flags, f.Flag+" ("+text.Count(f.Users, "user")+")")
 	}
 	con.Warn(describeSemantics(d.Semantics())+" would give users of this run another answer: "+text.List(flags, 10),
-		"`rollcall explain` says why, for one user; --semantics "+found.Semantics+" evaluates as they do")
+		"`rollcall explain` says why, for one user; --semantics "+found.Semantics+" evaluates as they do",
+		about{code: warnOtherSemantics, subjects: keys})
 }

@@ -148,7 +148,7 @@ func warnOfCohorts(eng *engine.Engine, con *console) {
 	}
 	if len(flags) > 0 {
 		con.Warn("flags look at cohorts, and users are only in those that a request names: "+text.List(flags, 5),
-			"--cohorts DIR or --cohort NAME=FILE gives the members")
+			"--cohorts DIR or --cohort NAME=FILE gives the members", about{code: warnCohortsOfRequest, subjects: flags})
 	}
 }
 
@@ -195,7 +195,7 @@ func (l *liveServer) reload() {
 	l.seen = now
 	eng, err := l.parse()
 	if err != nil {
-		l.con.Warn(err.Error(), "the flags before the change are still served")
+		l.con.Warn(err.Error(), "the flags before the change are still served", about{code: warnReload})
 		return
 	}
 	l.SetEngine(eng)

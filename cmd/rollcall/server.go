@@ -305,7 +305,8 @@ func parseFlagConfigs(from string, data []byte, flags []string, semantics engine
 	}
 	if len(unanswered) > 0 {
 		con.Warn("flags that are left unanswered: "+text.List(unanswered, 10),
-			"they, or what they depend on, have regular expressions that cannot run here; the API may assign them")
+			"they, or what they depend on, have regular expressions that cannot run here; the API may assign them",
+			about{code: warnUnanswered, subjects: unanswered})
 	}
 	var known []string
 	for _, f := range eng.Flags() {
@@ -321,7 +322,8 @@ func warnOfConfigs(from string, eng *engine.Engine, con *console) {
 		problems = append(problems, w.Error())
 	}
 	if len(problems) > 0 {
-		con.Warn(text.Clean(from)+": "+text.List(problems, 3), "Amplitude ignores such parts, and so does rollcall")
+		con.Warn(text.Clean(from)+": "+text.List(problems, 3), "Amplitude ignores such parts, and so does rollcall",
+			about{code: warnConfigProblems, subjects: problems})
 	}
 }
 
@@ -352,10 +354,11 @@ func (o *serverOptions) fetchFlags(ctx context.Context, env *env, con *console, 
 	switch f.RemoteMode {
 	case amplitude.RemoteSame:
 		con.Warn("--flag-mode all gave no more flags",
-			"the server does not know eval_mode=remote, or there are no flags of remote evaluation mode")
+			"the server does not know eval_mode=remote, or there are no flags of remote evaluation mode",
+			about{code: warnFlagMode})
 	case amplitude.RemoteRefused:
 		con.Warn("--flag-mode all: the server gives no flags of remote evaluation mode ("+text.Clean(f.Refused)+")",
-			"the flags are those for local evaluation")
+			"the flags are those for local evaluation", about{code: warnFlagMode})
 	}
 	return f, nil
 }

@@ -47,8 +47,17 @@ groups.T, context, ... are sent as that, others not. "help stores": buckets.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var s *snapshotRun
 			con.ending = func() []any { return s.ending() }
+			began := time.Now()
 			if err := o.start(cmd, env, con); err != nil {
 				return err
+			}
+			if o.format == "json" {
+				if slices.Contains(o.outs, "-") {
+					con.result = func(error, int) error { return nil } // whoever reads it wants data
+					return pipeline.WithHint(usageErrorf("--format json and --out - do not go together: both print to standard output"),
+						"--summary FILE.json writes the result to a file")
+				}
+				con.result = func(err error, code int) error { return s.printResult(env.Stdout, con, began, err, code) }
 			}
 			inherited, hint, err := inheritOptions(env.Soft, env.Stores, cmd.Flags(), args,
 				o.inputFormat)
@@ -74,11 +83,11 @@ groups.T, context, ... are sent as that, others not. "help stores": buckets.`,
 				warnOfOddKeys(con, o.flags)
 			}
 			if hint != "" {
-				con.Warn(inherited, hint)
+				con.Warn(inherited, hint, about{code: warnInherited})
 			} else if inherited != "" {
 				con.Log.Info(inherited)
 			}
-			s = &snapshotRun{env: env, con: con, o: &o, began: time.Now(), options: collectOptions(cmd.Flags()),
+			s = &snapshotRun{env: env, con: con, o: &o, began: began, options: collectOptions(cmd.Flags()),
 				typed: collectTypedOptions(cmd.Flags())}
 			return s.run(args)
 		},
@@ -505,7 +514,7 @@ func (s *snapshotRun) warnOfInput(found *findings, absent []string) {
 		s.local.warn(s.con, s.o.flags, absent)
 	} else if !found.hasLocation && !s.o.server.embedded() {
 		s.con.Warn("no location column: the API will locate every user where this machine is",
-			"map country, region, city, dma or ip_address if a flag targets by location")
+			"map country, region, city, dma or ip_address if a flag targets by location", about{code: warnNoLocation})
 	}
 	if s.posts > 0 {
 		s.con.Log.Info(text.CountIs(s.posts, "user", "goes", "go") + " by POST /sdk/v2/vardata (--method " + s.o.method + ")")
@@ -515,18 +524,19 @@ func (s *snapshotRun) warnOfInput(found *findings, absent []string) {
 	found.warnRagged(s.con, s.o.ragged == "pad")
 	if len(found.columns) == 1 && sources.LooksLikeID(found.columns[0].Name) && !s.o.noHeader {
 		s.con.Warn("the name of the only column looks like an id, and a header is not a user",
-			"if it is a list of ids without a header: --no-header --map user_id=c1")
+			"if it is a list of ids without a header: --no-header --map user_id=c1", about{code: warnHeaderIsUser})
 	}
 	if len(found.unseen) > 0 {
-		s.con.Warn("columns that no row has: "+text.List(found.unseen, 10), "are they spelled as in the input?")
+		s.con.Warn("columns that no row has: "+text.List(found.unseen, 10), "are they spelled as in the input?",
+			about{code: warnUnseenColumns, subjects: found.unseen})
 	}
-	var unsent, folded, leftOut []string
+	var unsent, folded, foldedNames, leftOut, leftOutNames []string
 	for _, c := range found.columns {
 		if c.Folded != "" {
-			folded = append(folded, c.Name+" as "+c.Folded)
+			folded, foldedNames = append(folded, c.Name+" as "+c.Folded), append(foldedNames, c.Name)
 		}
 		if c.LeftOut != "" {
-			leftOut = append(leftOut, c.Name+" ("+c.LeftOut+")")
+			leftOut, leftOutNames = append(leftOut, c.Name+" ("+c.LeftOut+")"), append(leftOutNames, c.Name)
 			continue
 		}
 		if c.Target == "" && !c.Carried {
@@ -535,11 +545,12 @@ func (s *snapshotRun) warnOfInput(found *findings, absent []string) {
 	}
 	if len(folded) > 0 {
 		s.con.Warn("columns taken although they are spelled in another case: "+text.List(folded, 10),
-			"--map says which column is which field")
+			"--map says which column is which field", about{code: warnFoldedColumns, subjects: foldedNames})
 	}
 	if len(leftOut) > 0 {
 		s.con.Warn("columns that --properties all leaves out: "+text.List(leftOut, 10),
-			"--properties all,-COLUMN leaves it out without this warning")
+			"--properties all,-COLUMN leaves it out without this warning",
+			about{code: warnLeftOutColumns, subjects: leftOutNames})
 	}
 	if len(unsent) > 0 {
 		not := "not sent"
@@ -547,7 +558,8 @@ func (s *snapshotRun) warnOfInput(found *findings, absent []string) {
 			not = "not used"
 		}
 		s.con.Warn("columns that are "+not+": "+text.List(unsent, 10),
-			"--properties sends columns as user_properties, --map as something else")
+			"--properties sends columns as user_properties, --map as something else",
+			about{code: warnUnusedColumns, subjects: unsent})
 	}
 }
 
@@ -754,7 +766,8 @@ func (s *snapshotRun) checkTracking(c *connection, left bool) error {
 	case t.NoTrack == amplitude.Unproven:
 		s.con.Warn(unproven, "Amplitude's self-hosted proxy does not, and records an assignment for every user: find out "+
 			"what this server is. "+
-			"--strict refuses a server that may be it, --allow-tracking asks any server without this warning")
+			"--strict refuses a server that may be it, --allow-tracking asks any server without this warning",
+			about{code: warnUnprovenNoTrack})
 	}
 	return nil
 }
@@ -795,7 +808,8 @@ func (s *snapshotRun) resume(earlier *unfinished, rows pipeline.Source, sink pip
 		s.journal, err = earlier.reader.Resume()
 	}
 	if s.newKey || earlier.reader.NewKeys() > 0 {
-		s.con.Warn("users of this run were asked about with more than one deployment key (--accept-new-key)", "")
+		s.con.Warn("users of this run were asked about with more than one deployment key (--accept-new-key)", "",
+			about{code: warnNewKey})
 	}
 	return stopped(err)
 }
@@ -851,7 +865,7 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 	}
 	m.Cohorts = s.describeCohorts()
 	if message, hint := describeShortfall(s.o, &stats); message != "" {
-		s.con.Warn(message, hint)
+		s.con.Warn(message, hint, about{code: warnBelowRate})
 	}
 	m.NoTrack = string(s.noTrack)
 	m.FlagChanges = s.changes
@@ -878,16 +892,17 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 			s.con.Warn(fmt.Sprintf("%s: %s half of a surrogate pair, which is written as \\ufffd; the first is of row %d",
 				text.Clean(info.Path),
 				text.CountIs(info.LoneSurrogates, "cell", "holds", "hold"), info.FirstLoneSurrogate),
-				"somebody cut a text in the middle of an emoji; CSV and Parquet keep it as it was answered")
+				"somebody cut a text in the middle of an emoji; CSV and Parquet keep it as it was answered",
+				about{code: warnHalfSurrogates, subjects: []string{info.Path}, count: info.LoneSurrogates})
 		}
 		m.Outputs = append(m.Outputs, snapshot.File{Path: info.Path, Bytes: info.Bytes, Rows: info.Rows, SHA256: info.SHA256})
 	}
 	if formulas > 0 && s.o.formulas != "escape" {
 		s.con.Warn(text.CountIs(formulas, "cell", "begins", "begin")+
 			" with = + - or @, which a spreadsheet may run as a formula",
-			"--csv-formulas escape writes a ' before them")
+			"--csv-formulas escape writes a ' before them", about{code: warnFormulas, count: formulas})
 	}
-	m.Warnings = s.con.Warnings() // the next ones are in FlagChanges, Disagreements and NobodyGot
+	m.Warnings = warningTexts(s.con.Warnings()) // the next ones are in FlagChanges, Disagreements and NobodyGot
 	s.warnOfChangedFlags()
 	if s.others != nil {
 		warnOfDisagreements(s.con, s.others)
@@ -897,7 +912,7 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 		if s.local != nil {
 			hint = "off, not targeted at these users, or not deployed: `rollcall explain` tells which"
 		}
-		s.con.Warn("flags that nobody got: "+text.List(nobody, 10), hint)
+		s.con.Warn("flags that nobody got: "+text.List(nobody, 10), hint, about{code: warnNobodyGot, subjects: nobody})
 	}
 	return m
 }
@@ -924,7 +939,8 @@ func (s *snapshotRun) reportUnasked() {
 		return
 	}
 	s.con.Warn(dropped+": "+text.List(others, 10),
-		"this server may not know --flag-param "+s.o.server.flagParam+": try --flag-param "+other)
+		"this server may not know --flag-param "+s.o.server.flagParam+": try --flag-param "+other,
+		about{code: warnUnasked, subjects: others, count: s.tally.Unasked})
 }
 
 // neededFlags returns a function that reports whether an asked flag depends on a flag. known is false unless the server

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
@@ -25,8 +24,7 @@ func (s *snapshotRun) summarize(m *snapshot.Manifest) error {
 	if !terminal {
 		width = 80
 	}
-	// not so where an earlier process allowed more
-	held := s.o.errLine.set && m.Users.Failed <= s.o.errLine.most(m.Users.Read)
+	held := s.maxErrorsHolds(m)
 	failed := ""
 	if m.Users.Failed > 0 {
 		failed = "failed: " + describeFailures(m.Users.FailedByKind, &s.first)
@@ -35,7 +33,19 @@ func (s *snapshotRun) summarize(m *snapshot.Manifest) error {
 		}
 	}
 	s.con.Print(summaryText(m, failed, time.Since(s.began), width))
-	if m.Users.Failed > 0 && !held {
+	return s.judgeFailures(m)
+}
+
+// maxErrorsHolds reports whether --max-errors was given, and no more users failed than it allows. An earlier process
+// may have allowed more.
+func (s *snapshotRun) maxErrorsHolds(m *snapshot.Manifest) bool {
+	return s.o.errLine.set && m.Users.Failed <= s.o.errLine.most(m.Users.Read)
+}
+
+// judgeFailures returns the error with which a run that has published ends: that users failed is one, unless
+// --max-errors said how many may.
+func (s *snapshotRun) judgeFailures(m *snapshot.Manifest) error {
+	if m.Users.Failed > 0 && !s.maxErrorsHolds(m) {
 		return errSomeFailed
 	}
 	return nil
@@ -62,6 +72,17 @@ func (s *snapshotRun) ending() []any {
 			m.Requests.Pauses, "per_second", m.Requests.PerSecond,
 			"flags", mostFrequent(m.Flags), "resumes", m.Resumes)
 	}
+	users, r := s.countSoFar()
+	if s.first.err != nil {
+		attrs = append(attrs, "first_failure", s.first.String())
+	}
+	return append(attrs, "users", users.Read, "answered", users.Answered, "failed", users.Failed, "failed_by_kind",
+		users.FailedByKind,
+		"requests", r.Sent, "retries", r.Retries, "pauses", r.Pauses, "resumes", s.resumes)
+}
+
+// countSoFar returns the users and the requests of a run that has not published.
+func (s *snapshotRun) countSoFar() (snapshot.Users, snapshot.Requests) {
 	users := snapshot.Users{FailedByKind: map[pipeline.Kind]int64{}}
 	var r snapshot.Requests
 	if s.tally != nil {
@@ -71,13 +92,8 @@ func (s *snapshotRun) ending() []any {
 	if s.remote != nil {
 		r = summarizeRequests(s.remote.Stats())
 	}
-	if s.first.err != nil {
-		attrs = append(attrs, "first_failure", s.first.String())
-	}
-	return append(attrs, "users", users.Read, "answered", users.Answered, "failed", users.Failed, "failed_by_kind",
-		users.FailedByKind,
-		"requests", r.Sent+s.replayedAttempts, "retries", r.Retries+s.replayedRetries, "pauses", r.Pauses, "resumes",
-		s.resumes)
+	r.Sent, r.Retries = r.Sent+s.replayedAttempts, r.Retries+s.replayedRetries
+	return users, r
 }
 
 // summaryText is the closing summary of a run whose last process took that long. failed is what it says of the users
@@ -193,38 +209,6 @@ func mostFrequent(flags []snapshot.FlagCount) []snapshot.FlagCount {
 		f.Variants = append(f.Variants[:maxSummaryVariants], rest)
 	}
 	return flags
-}
-
-// summaryJSON is what --summary writes: the counts of the closing table, for a program. Shares are of the answered
-// users.
-func summaryJSON(m *snapshot.Manifest) ([]byte, error) {
-	type variant struct {
-		Variant *string `json:"variant"` // null: not assigned
-		Users   int64   `json:"users"`
-		Share   float64 `json:"share"`
-	}
-	type flag struct {
-		Flag     string    `json:"flag"`
-		Variants []variant `json:"variants"`
-	}
-	s := struct {
-		RunID string         `json:"run_id"`
-		Users snapshot.Users `json:"users"`
-		Flags []flag         `json:"flags"`
-	}{m.RunID, m.Users, []flag{}}
-	for _, f := range m.Flags {
-		one := flag{Flag: f.Flag}
-		for _, v := range f.Variants {
-			one.Variants = append(one.Variants, variant{&v.Variant, v.Users, share(v.Users, m.Users.Answered) / 100})
-		}
-		one.Variants = append(one.Variants, variant{nil, f.NotAssigned, share(f.NotAssigned, m.Users.Answered) / 100})
-		s.Flags = append(s.Flags, one)
-	}
-	data, err := json.MarshalIndent(s, "", "  ")
-	if err != nil {
-		return nil, fmt.Errorf("encode summary: %w", err)
-	}
-	return append(data, '\n'), nil
 }
 
 // describePauses says how often the API asked for a pause, and how many requests it takes.

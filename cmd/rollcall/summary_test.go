@@ -109,7 +109,7 @@ func TestWarningsAreCountedAndBounded(t *testing.T) {
 	for i := range 2 * maxWarnings {
 		c.Warn(fmt.Sprint("kind ", i), "")
 	}
-	got := c.Warnings()
+	got := warningTexts(c.Warnings())
 	if len(got) != maxWarnings+1 || got[0] != "again (1,500 times)" || got[1] != "kind 0" ||
 		got[maxWarnings] != "and 101 more warnings" {
 		t.Errorf("%d warnings: %q, %q … %q; want %d, the first with its count", len(got), got[0], got[1], got[len(got)-1],

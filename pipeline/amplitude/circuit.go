@@ -81,11 +81,12 @@ func (s *pauseSeries) notePause(log *slog.Logger, now, until time.Time) {
 	s.pauses++
 	switch attr := slog.Duration("for", wait.Round(time.Millisecond)); {
 	case s.pauses == 1:
-		log.Warn("the API asks for a pause", "status", http.StatusTooManyRequests, attr)
+		log.Warn("the API asks for a pause", "code", "api_pauses", "status", http.StatusTooManyRequests, attr)
 	case wait > 2*s.longest:
-		log.Warn("the API asks for a longer pause", "status", http.StatusTooManyRequests, attr)
+		log.Warn("the API asks for a longer pause", "code", "api_pauses", "status", http.StatusTooManyRequests, attr)
 	case s.pauses == 2:
-		log.Warn("the API keeps asking for pauses; from now on they are only counted", "hint", "the rate is lowered until the API takes it; the summary says what that is")
+		log.Warn("the API keeps asking for pauses; from now on they are only counted", "code", "api_pauses",
+			"hint", "the rate is lowered until the API takes it; the summary says what that is")
 	}
 	s.longest, s.last = max(s.longest, wait), until
 }
@@ -286,7 +287,7 @@ func (c *circuit) noteFailure(t ticket, d decision, r result) (during bool, err 
 			c.closeGate()
 			c.pauseAll(now, c.nextWait())
 			c.log.Warn("the API is not available; all users wait while one request at a time tries again",
-				"last", r.describe(), "max_outage", c.maxOutage)
+				"code", "api_outage", "last", r.describe(), "max_outage", c.maxOutage)
 		}
 	}
 	return c.outage, c.endRunIfTooLong(now, r)

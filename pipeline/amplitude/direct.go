@@ -264,7 +264,7 @@ func (c *Client) distrustServer() {
 	if c.distrusted.CompareAndSwap(false, true) {
 		c.closeIdleConnections()
 		c.circuit.log.Warn("the server did not stay quiet after an answer; from now on each request has a connection of "+
-			"its own",
+			"its own", "code", "api_connections",
 			"hint", "a server that sends an answer twice may have given the second to another user before this was seen: "+
 				"compare with a second run (rollcall diff)")
 	}
