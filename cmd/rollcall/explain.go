@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -181,10 +180,7 @@ func (o *explainOptions) run(env *env, con *console, inputs []string) error {
 		why.Flags = append(why.Flags, explainedFlag{x, nonNil(unknown[x.Flag])})
 	}
 	if o.format == "json" {
-		enc := json.NewEncoder(env.Stdout)
-		enc.SetIndent("", "  ")
-		enc.SetEscapeHTML(false)
-		return enc.Encode(why)
+		return printJSON(env.Stdout, why)
 	}
 	_, err = io.WriteString(env.Stdout, text.CleanLines(why.text()))
 	return err

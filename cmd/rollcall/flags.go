@@ -124,9 +124,7 @@ func errExists(path string) error {
 func printFlags(w io.Writer, format string, infos []flagInfo) error {
 	switch format {
 	case "json":
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		return enc.Encode(infos)
+		return printJSON(w, infos)
 	case "jsonl":
 		enc := json.NewEncoder(w)
 		for _, f := range infos {
