@@ -67,8 +67,10 @@ storage: $(AZURITE) ## object stores: conformance, and the command, with versity
 	cd testdata/stores && go build -o bin/ github.com/versity/versitygw/cmd/versitygw ./gcs
 	go build ./cmd/... && go test -count=1 -timeout $(TEST_TIMEOUT) -tags storage ./testdata/storage
 
+# What checks the recipes is a Go module of its own, too: it has the code of Kubernetes' API server.
 ops: ## the recipes, checked and run; PostgreSQL runs what load prints (Debian's packages, installed where they are missing)
 	testdata/ops/install.sh
+	cd testdata/ops/tools && go build -o bin/ ./kubecheck github.com/rhysd/actionlint/cmd/actionlint
 	go build ./cmd/... && go test -count=1 -timeout $(TEST_TIMEOUT) -tags ops ./testdata/ops
 
 bench: $(NODE_MODULES) ## each figure beside what is wanted of it and beside its peer; Go benchmarks (BENCHTIME=200ms)
@@ -90,4 +92,4 @@ golden: ## write the golden files anew; look at the diff
 	go test ./pipeline/audit/report ./pipeline/audit/check ./pipeline/audit/diff ./pipeline/audit/page -update
 
 clean: ## remove what the other targets made
-	rm -rf out bin testdata/node/node_modules testdata/stores/bin testdata/stores/node_modules
+	rm -rf out bin testdata/node/node_modules testdata/stores/bin testdata/stores/node_modules testdata/ops/tools/bin

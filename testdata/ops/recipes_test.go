@@ -86,9 +86,11 @@ type job struct {
 	dir  string
 	env  []string
 	user *syscall.Credential // nil: this process's
-	pid1 bool                // it is process 1 of its own namespace, as in a container: root's to give
+
+	writable []string // not nil: it runs in a container, which may write to these directories alone; see contain
 
 	stderr bytes.Buffer
+	maxRSS int64 // in KiB
 }
 
 // command is the job, ready to start.
@@ -101,8 +103,8 @@ func (j *job) command(t *testing.T) *exec.Cmd {
 	j.stderr.Reset()
 	cmd.Stderr = &j.stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: j.user}
-	if j.pid1 && os.Getuid() == 0 {
-		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWPID
+	if j.writable != nil && j.user != nil {
+		contain(cmd, j.user, j.writable)
 	}
 	return cmd
 }
@@ -120,6 +122,9 @@ func (j *job) wait(t *testing.T, cmd *exec.Cmd, code int) ending {
 	t.Helper()
 	if err := cmd.Wait(); err != nil && cmd.ProcessState == nil {
 		t.Fatal(err)
+	}
+	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		j.maxRSS = usage.Maxrss
 	}
 	log := strings.TrimSpace(j.stderr.String())
 	if got := cmd.ProcessState.ExitCode(); got != code {
