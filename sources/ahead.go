@@ -38,7 +38,7 @@ const (
 // decoder makes rows of the records of one file. It is for one goroutine.
 type decoder struct {
 	reader  recordReader
-	mapper  *mapper
+	mapper  *mapper             // nil: the rows are only counted
 	inspect func(*pipeline.Row) // see [Input.Inspect]; nil: it was not called
 	rec     record
 	row     pipeline.Row // the last one that inspect has seen
@@ -49,6 +49,17 @@ type rowInfo struct {
 	ragged bool
 	damage Damage
 	saw    []string // names in the options that no row had before
+	begin  place    // of the row, if a part can begin there
+}
+
+// place is a place in a text file between two records where a reader can begin: nothing before it has to be known. The
+// zero place is none.
+type place struct{ offset, line int64 }
+
+// placeReader is a reader of text that is not compressed.
+type placeReader interface {
+	// findPlace returns where the next record begins; none if what is before it has to be known.
+	findPlace() place
 }
 
 // decodeRow decodes the next row. Its number is 0, unless the record has one.
@@ -66,8 +77,18 @@ func (d *decoder) decodeRow(row *pipeline.Row, info *rowInfo) error {
 
 func (d *decoder) decodeWhole(row *pipeline.Row, info *rowInfo) error {
 	d.rec = record{cells: row.Input[:0]}
+	var begin place
+	if d.mapper == nil {
+		if r, ok := d.reader.(placeReader); ok {
+			begin = r.findPlace()
+		}
+	}
 	if err := d.reader.readRecord(&d.rec); err != nil {
 		return err
+	}
+	if d.mapper == nil { // the rows are only counted
+		*row, *info = pipeline.Row{Input: d.rec.cells}, rowInfo{begin: begin}
+		return nil
 	}
 	row.Number, row.FailedWith, row.Bytes = d.rec.number, d.rec.failedWith, 0
 	row.Input = d.rec.cells
@@ -100,6 +121,7 @@ type unitReader interface {
 type unit struct {
 	text []byte // of records that are not decoded yet
 	line int64  // where text begins
+	from place  // where the first row begins, if a part can begin there
 	slab *slab  // of a Parquet file, in place of text
 
 	rows []aheadRow // their memory is reused, that of the slices in them too
@@ -203,7 +225,10 @@ func (a *ahead) feed(ctx context.Context, d *decoder, r splitReader, send func(*
 		case <-ctx.Done():
 			return
 		}
-		u.text, u.n, u.err = u.text[:0], 0, nil
+		u.text, u.n, u.err, u.from = u.text[:0], 0, nil, place{}
+		if p, ok := r.(placeReader); ok {
+			u.from = p.findPlace()
+		}
 		split := r.split(u, a.most)
 		if u.size = int64(len(u.text)); !split {
 			memory := int64(0)
@@ -262,6 +287,10 @@ func (a *ahead) next(row *pipeline.Row, info *rowInfo) error {
 	a.kept += countSlices(row)
 	old := pipeline.Row{Input: row.Input, Carry: row.Carry, User: pipeline.User{Context: row.User.Context}}
 	*row, *info = r.row, r.info
+	info.begin = place{}
+	if a.at == 1 {
+		info.begin = a.unit.from
+	}
 	r.row, r.info.saw = old, nil
 	return nil
 }

@@ -190,6 +190,9 @@ func (c *csvReader) selectColumns([]bool) []int { return nil }
 
 func (c *csvReader) readRecord(rec *record) error {
 	for {
+		if c.isPastEnd() {
+			return io.EOF
+		}
 		rec.line, rec.err = c.line, nil
 		problem, blank, err := c.parseRecord()
 		if err != nil {
@@ -348,6 +351,14 @@ func (c *csvReader) parseQuotedRecord(n int) (int, string, error) {
 	return n, "", nil
 }
 
+// findPlace implements [placeReader].
+func (c *csvReader) findPlace() place {
+	if c.line < c.whole {
+		return place{}
+	}
+	return place{c.offset(), c.line}
+}
+
 // split implements [splitReader].
 func (c *csvReader) split(u *unit, most int) bool {
 	if c.line < c.whole {
@@ -356,6 +367,7 @@ func (c *csvReader) split(u *unit, most int) bool {
 	if _, err := c.findLineEnd(0); err != nil {
 		return false
 	}
+	most = c.limit(most)
 	buf := c.buffered(most)
 	n := 0
 	for n < most {

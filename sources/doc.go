@@ -92,6 +92,11 @@
 // the files open in between and hashes what each pass reads, in a goroutine of its own. A file that was
 // rewritten in the meantime is a [*ChangedError]; one that was replaced is read as it was before (pin.go).
 //
+// # Parts
+//
+// [Divide] divides an input into parts of about the same size, and [Options].Parts reads one: its rows have the numbers
+// and the lines that they have in the whole, and a process reads little more than its part (part.go).
+//
 // # Bounds
 //
 // In every format, a record may take 1 MiB, and its nested values as much as JSON. A Parquet page may take 128 MiB

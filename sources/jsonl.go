@@ -47,6 +47,9 @@ func (j *jsonlReader) selectColumns([]bool) []int { return nil }
 
 func (j *jsonlReader) readRecord(rec *record) error {
 	for {
+		if j.isPastEnd() {
+			return io.EOF
+		}
 		rec.line, rec.err = j.line, nil
 		n, err := j.findLineEnd(0)
 		if errors.Is(err, errTooLong) {
@@ -80,10 +83,13 @@ func (j *jsonlReader) readRecord(rec *record) error {
 	}
 }
 
+// findPlace implements [placeReader].
+func (j *jsonlReader) findPlace() place { return place{j.offset(), j.line} }
+
 // split implements [splitReader].
 func (j *jsonlReader) split(u *unit, most int) bool {
 	n, err := j.findLineEnd(0)
-	if err != nil {
+	if most = j.limit(most); err != nil || most == 0 {
 		return false
 	}
 	buf := j.buffered(most)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"unicode/utf8"
 
@@ -43,10 +44,27 @@ type lines struct {
 	pos  int   // the first byte in buf that is not consumed
 	line int64 // the number of the line at pos, from 1
 	err  error // the last error of r, io.EOF included
+
+	base  int64 // where buf begins in the text
+	until int64 // a record that begins here, or later, is not wanted; noEnd: all are
 }
 
+// noEnd is an offset after every other.
+const noEnd = math.MaxInt64
+
 func newLines(file string, r io.Reader) *lines {
-	return &lines{file: file, r: r, line: 1, buf: make([]byte, 0, 64<<10)}
+	return &lines{file: file, r: r, line: 1, buf: make([]byte, 0, 64<<10), until: noEnd}
+}
+
+// offset returns where the next record begins in the text.
+func (l *lines) offset() int64 { return l.base + int64(l.pos) }
+
+// isPastEnd reports whether the next record is not wanted.
+func (l *lines) isPastEnd() bool { return l.offset() >= l.until }
+
+// jump goes on with r, which begins at that offset of the text, in that line.
+func (l *lines) jump(r io.Reader, offset, line int64) {
+	l.r, l.buf, l.pos, l.base, l.line, l.err = r, l.buf[:0], 0, offset, line, nil
 }
 
 // findLineEnd returns the number of unconsumed bytes up to and including the first newline at or after from, or to the
@@ -78,6 +96,7 @@ func (l *lines) findLineEnd(from int) (int, error) {
 // fillBuffer reads more bytes into buf.
 func (l *lines) fillBuffer() {
 	if l.pos > 0 {
+		l.base += int64(l.pos)
 		l.buf = l.buf[:copy(l.buf, l.buf[l.pos:])]
 		l.pos = 0
 	}
@@ -112,7 +131,12 @@ func (l *lines) take(u *unit, n int) {
 }
 
 // begin makes u the whole file.
-func (l *lines) begin(u *unit) { l.buf, l.pos, l.line, l.err = u.text, 0, u.line, io.EOF }
+func (l *lines) begin(u *unit) {
+	l.buf, l.pos, l.line, l.err, l.until = u.text, 0, u.line, io.EOF, noEnd
+}
+
+// limit returns most, or fewer bytes if the part ends before.
+func (l *lines) limit(most int) int { return int(max(0, min(int64(most), l.until-l.offset()))) }
 
 // peek returns the next n unconsumed bytes, which are valid until the next call of another method.
 func (l *lines) peek(n int) []byte { return l.buf[l.pos : l.pos+n] }

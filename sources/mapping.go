@@ -722,6 +722,9 @@ func (m *mapper) describeUses(cols []column) ([]ColumnUse, error) {
 
 // clone returns a mapper for another goroutine.
 func (m *mapper) clone() *mapper {
+	if m == nil {
+		return nil
+	}
 	c := &mapper{opts: m.opts, fixed: m.fixed, types: m.types, carry: m.carry, carryTypes: m.carryTypes,
 		uses: map[string][]use{}, unseen: slices.Clone(m.unseen)}
 	if m.fixed {

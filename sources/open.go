@@ -37,6 +37,10 @@ type Options struct {
 	// what a person writes.
 	Delimiter rune
 
+	// Parts are what is read of the files, in their order and of each file once; nil means all. The rows have the numbers
+	// that they have in the whole input.
+	Parts []Part
+
 	ahead aheadOptions
 }
 
@@ -91,8 +95,9 @@ func (f File) String() string {
 // Rows are decoded ahead of Next, by goroutines that end with the file, with an error, and with Close: see ahead.go.
 type Input struct {
 	files      []File
+	parts      []Part // of the files: all of each, unless the options have parts
 	opts       Options
-	next       int // the file to open next
+	next       int // the part to open next
 	reader     reader
 	mapper     *mapper
 	decoder    decoder // of reader and mapper
@@ -145,10 +150,15 @@ func Open(files []File, opts Options) (*Input, error) {
 			return nil, err
 		}
 	}
-	in := &Input{files: slices.Clone(files), opts: opts}
+	in := &Input{files: slices.Clone(files), parts: opts.Parts, opts: opts}
+	if in.parts == nil {
+		for i := range files {
+			in.parts = append(in.parts, Part{File: i, To: -1})
+		}
+	}
 	for _, f := range files {
 		if f.pin != nil {
-			f.pin.pass = nil
+			f.pin.pass, f.pin.part = nil, nil
 		}
 		format, err := detectFormat(f, opts.Format)
 		if err != nil {
@@ -211,7 +221,10 @@ func (in *Input) checkOtherFiles() error {
 	if !in.fixed {
 		return nil
 	}
-	for _, f := range in.files[1:] {
+	for i, f := range in.files {
+		if i == in.parts[0].File {
+			continue
+		}
 		r, cols, records, err := openFile(f, &in.opts)
 		if err != nil {
 			return f.explainError(err)
@@ -426,15 +439,22 @@ func openFile(f File, opts *Options) (r reader, cols []column, records bool, err
 
 // openNextFile opens the next file. It returns io.EOF if there is none.
 func (in *Input) openNextFile() error {
-	if in.next == len(in.files) {
+	if in.next == len(in.parts) {
 		return io.EOF
 	}
-	f := in.files[in.next]
+	part := &in.parts[in.next]
+	f := in.files[part.File]
+	if f.pin != nil && in.opts.Parts != nil {
+		f.pin.part = part
+	}
 	r, cols, records, err := openFile(f, &in.opts)
 	if err != nil {
 		return f.explainError(err)
 	}
 	m, err := in.prepareFile(f, r, cols, records)
+	if err == nil && in.opts.Parts != nil {
+		in.number, err = part.Row, f.selectPart(r, part)
+	}
 	if err != nil {
 		_ = r.Close()
 		return f.explainError(err)
@@ -459,11 +479,11 @@ func (in *Input) prepareFile(f File, r reader, cols []column, records bool) (*ma
 		in.cols, in.fixed, in.records = cols, fixed, records
 	} else if records != in.records {
 		what := map[bool]string{false: "users", true: "error records"}
-		return nil, pipeline.WithHint(fmt.Errorf("%s holds %s, but %s holds %s", f, what[records], in.files[0],
+		return nil, pipeline.WithHint(fmt.Errorf("%s holds %s, but %s holds %s", f, what[records], in.files[in.parts[0].File],
 			what[in.records]),
 			"read them in separate runs")
 	} else if fixed {
-		if err := checkSameColumns(f, cols, in.files[0], in.cols); err != nil {
+		if err := checkSameColumns(f, cols, in.files[in.parts[0].File], in.cols); err != nil {
 			return nil, err
 		}
 	}
@@ -482,7 +502,8 @@ func (in *Input) prepareFile(f File, r reader, cols []column, records bool) (*ma
 		case in.carryNulls[i]:
 			*was, in.carryNulls[i] = c, false
 		case c.Type != was.Type:
-			return nil, fmt.Errorf("%s: the column %s is %s, but in %s it is %s", f, c.Name, c.Type, in.files[0], was.Type)
+			return nil, fmt.Errorf("%s: the column %s is %s, but in %s it is %s", f, c.Name, c.Type,
+				in.files[in.parts[0].File], was.Type)
 		default:
 			was.Precision = max(was.Precision, c.Precision) // enough for the decimals of all files; their scale is the same
 		}
@@ -547,7 +568,7 @@ func (in *Input) readRow(row *pipeline.Row) error {
 			break
 		}
 		in.stopAhead()
-		f := in.files[in.next-1]
+		f := in.files[in.FileIndex()]
 		if err != io.EOF {
 			return f.explainError(err)
 		}
@@ -567,7 +588,7 @@ func (in *Input) readRow(row *pipeline.Row) error {
 	if row.Number == 0 {
 		row.Number = in.number + 1
 	} else if row.Number <= in.number {
-		return pipeline.WithHint(fmt.Errorf("%s: row number %d comes after %d", in.files[in.next-1], row.Number, in.number),
+		return pipeline.WithHint(fmt.Errorf("%s: row number %d comes after %d", in.files[in.FileIndex()], row.Number, in.number),
 			"error records are sorted by row; name the files of one input in that order")
 	}
 	in.number = row.Number
@@ -583,7 +604,7 @@ func (in *Input) readRow(row *pipeline.Row) error {
 		}
 	}
 	if row.Err != nil && len(in.files) > 1 { // the line number is useless without the file
-		row.Err.Message = in.files[in.next-1].String() + ": " + row.Err.Message
+		row.Err.Message = in.files[in.FileIndex()].String() + ": " + row.Err.Message
 	}
 	return nil
 }
@@ -644,7 +665,7 @@ func (in *Input) checkRun() error {
 func (in *Input) FailedRun() string { return in.failedRun }
 
 // FileIndex returns the index in the files of the one that the last row came from.
-func (in *Input) FileIndex() int { return in.next - 1 }
+func (in *Input) FileIndex() int { return in.parts[in.next-1].File }
 
 // Close closes the open file. It may be called more than once.
 func (in *Input) Close() error {

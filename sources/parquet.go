@@ -38,6 +38,7 @@ type parquetReader struct {
 	wanted     []bool
 
 	group   int   // the number of the current row group, from 1
+	end     int   // the number of the last one that is wanted
 	left    int64 // rows left in it
 	scratch parquetfile.Values
 
@@ -81,6 +82,7 @@ func (r *parquetReader) readFooter(names []string, partitions []pipeline.Member)
 	if err != nil {
 		return err
 	}
+	r.end = pq.NumGroups()
 	if r.pq = pq; pq.Metadata().IsSetEncryptionAlgorithm() {
 		return encrypted
 	}
@@ -159,7 +161,7 @@ func (r *parquetReader) readRecord(rec *record) error {
 			maxLeaves), "name the columns that you need")
 	}
 	for r.left == 0 {
-		if r.group == r.pq.NumGroups() {
+		if r.group == r.end {
 			return io.EOF
 		}
 		if err := parquetfile.Guard(r.name, r.openGroup); err != nil {

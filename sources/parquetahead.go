@@ -62,7 +62,7 @@ func (r *parquetReader) fork(n int) *parquetReader {
 // split implements [splitReader]: a unit gets the numbers of its rows, at most most.
 func (r *parquetReader) split(u *unit, most int) bool {
 	for r.left == 0 {
-		if r.group == r.pq.NumGroups() {
+		if r.group == r.end {
 			return false
 		}
 		r.left = r.pq.Group(r.group).NumRows()

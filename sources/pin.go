@@ -40,7 +40,7 @@ func newChangedError(f File) error {
 		"rerun when nothing writes to it; write a new version under another name, and then rename it")
 }
 
-// Sum is the size and the hash of a file, as it was read.
+// Sum is the size and the hash of a file, or of the bytes of a [Part], as they were read.
 type Sum struct {
 	Bytes  int64
 	SHA256 string // in hex
@@ -128,6 +128,7 @@ type pin struct {
 	info fs.FileInfo // of the first pass
 	pass *pass       // the current pass
 	sum  *Sum        // of the first complete pass
+	part *Part       // what is read of it; nil: all
 
 	binary  []string // see findBinaryColumns
 	scanned bool
@@ -141,8 +142,28 @@ type pass struct {
 	own    bool      // it was opened for this pass
 	closed bool
 	offset int64
+	from   int64 // where the part begins
+	to     int64 // where it ends
 	hash   *blockHash
 	sum    *Sum // at the end of the pass
+}
+
+// selectPart goes to the beginning of a part, and hashes that alone.
+func (p *pass) selectPart(part *Part) {
+	p.offset, p.from, p.to = part.From, part.From, part.end()
+	if p.hash != nil {
+		p.hash = &blockHash{hash: sha256.New()}
+	}
+	if o, ok := p.file.(object); ok {
+		p.ahead = o.Section(part.From, o.Object.Size()-part.From)
+	}
+}
+
+// limitHash leaves out of the hash what is after a part that begins with the file, whose header is read before.
+func (p *pass) limitHash(part *Part) {
+	if part != nil && part.From == 0 {
+		p.to = part.end()
+	}
 }
 
 // content is an *os.File or an object.
@@ -217,15 +238,16 @@ func (f File) beginPass() (*pass, error) {
 	p := f.pin
 	if f.Object != nil {
 		o := object{f.Object, f}
-		begun := &pass{file: o, ahead: o.Section(0, f.Object.Size()), hash: &blockHash{hash: sha256.New()}}
+		begun := &pass{file: o, ahead: o.Section(0, f.Object.Size()), to: noEnd, hash: &blockHash{hash: sha256.New()}}
 		if p != nil {
 			p.pass = begun
+			begun.limitHash(p.part)
 		}
 		return begun, nil
 	}
 	if p == nil {
 		file, err := openRegular(f)
-		return &pass{file: file, own: true}, err
+		return &pass{file: file, own: true, to: noEnd}, err
 	}
 	p.pass = nil
 	file, own := p.held, false
@@ -236,7 +258,8 @@ func (f File) beginPass() (*pass, error) {
 		}
 		own = true
 	}
-	p.pass = &pass{file: file, own: own, hash: &blockHash{hash: sha256.New()}}
+	p.pass = &pass{file: file, own: own, to: noEnd, hash: &blockHash{hash: sha256.New()}}
+	p.pass.limitHash(p.part)
 	return p.pass, nil
 }
 
@@ -269,10 +292,10 @@ func (p *pass) Read(b []byte) (n int, err error) {
 	} else {
 		n, err = p.file.ReadAt(b, p.offset)
 	}
-	p.offset += int64(n)
-	if p.hash != nil {
-		p.hash.write(b[:n])
+	if p.hash != nil { // what is after the part is read to know where its last record ends
+		p.hash.write(b[:max(0, min(int64(n), p.to-p.offset))])
 	}
+	p.offset += int64(n)
 	return n, err
 }
 
@@ -292,16 +315,21 @@ func (f File) finishPass() (Sum, error) {
 		return *p.sum, nil // every request named the version that was hashed
 	}
 	if p.pass == nil || p.pass.closed && p.pass.sum == nil {
-		if _, err := f.beginPass(); err != nil {
+		begun, err := f.beginPass()
+		if err != nil {
 			return Sum{}, err
+		}
+		if p.part != nil {
+			begun.selectPart(p.part)
 		}
 		defer p.pass.Close() //nolint:errcheck // only read
 	}
 	if p.pass.sum == nil {
-		if _, err := io.CopyBuffer(io.Discard, contextReader{p.ctx, p.pass}, make([]byte, 256<<10)); err != nil {
+		rest := io.LimitReader(contextReader{p.ctx, p.pass}, max(0, p.pass.to-p.pass.offset))
+		if _, err := io.CopyBuffer(io.Discard, rest, make([]byte, 256<<10)); err != nil {
 			return Sum{}, fmt.Errorf("read %s: %w", f, err)
 		}
-		p.pass.sum = &Sum{p.pass.offset, hex.EncodeToString(p.pass.hash.sum())}
+		p.pass.sum = &Sum{min(p.pass.offset, p.pass.to) - p.pass.from, hex.EncodeToString(p.pass.hash.sum())}
 	}
 	if p.sum == nil {
 		return *p.pass.sum, nil
@@ -323,22 +351,22 @@ func (f File) explainError(err error) error {
 	return err
 }
 
-// ReadRest reads the rest of all files without decoding it, and returns the size and hash of each. The files must be
-// pinned, and the input not closed. Next returns no more rows after it.
+// ReadRest reads the rest of all files, or parts, without decoding it, and returns the size and hash of each. The files
+// must be pinned, and the input not closed. Next returns no more rows after it.
 func (in *Input) ReadRest() ([]Sum, error) {
 	in.stopAhead()
 	if in.err == nil {
 		in.err = errors.New("the rest of the input was read")
 	}
-	sums := make([]Sum, len(in.files))
-	for i, f := range in.files {
+	sums := make([]Sum, len(in.parts))
+	for i, part := range in.parts {
 		var err error
-		if sums[i], err = f.finishPass(); err != nil {
+		if sums[i], err = in.files[part.File].finishPass(); err != nil {
 			return nil, err
 		}
 	}
-	for i, f := range in.files {
-		f.pin.sum = &sums[i]
+	for i, part := range in.parts {
+		in.files[part.File].pin.sum = &sums[i]
 	}
 	return sums, nil
 }
