@@ -5,11 +5,11 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/pipelinetest"
 )
 
 func BenchmarkCSV(b *testing.B)     { benchmark(b, "csv", Spec{}) }
@@ -51,7 +51,7 @@ func benchmark(b *testing.B, format string, spec Spec) {
 	defer out.Discard()
 	b.ReportAllocs()
 	b.ResetTimer()
-	began := cpuTime(b)
+	began := pipelinetest.CPUTime()
 	at := users[0].At
 	for i := range b.N {
 		o := &users[i%len(users)]
@@ -66,7 +66,7 @@ func benchmark(b *testing.B, format string, spec Spec) {
 		b.Fatal(err)
 	}
 	rows := float64(len(benchFlags) * b.N)
-	b.ReportMetric(rows/(cpuTime(b)-began).Seconds(), "rows/CPU-s")
+	b.ReportMetric(rows/(pipelinetest.CPUTime()-began).Seconds(), "rows/CPU-s")
 	b.ReportMetric(float64(out.Info().Bytes)/rows, "B/row")
 }
 
@@ -98,12 +98,4 @@ func benchOutcomes(n int) []pipeline.Outcome {
 		}
 	}
 	return outcomes
-}
-
-func cpuTime(b *testing.B) time.Duration {
-	var r syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }

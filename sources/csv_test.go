@@ -9,15 +9,14 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/iotest"
-	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/pipelinetest"
 )
 
 // Well-formed and broken rows of CSV. rows are as joinIDs writes them.
@@ -490,7 +489,7 @@ func BenchmarkCSV(b *testing.B) {
 	b.Run("rollcall", func(b *testing.B) { benchmarkInput(b, path, n, int64(len(data))) })
 	b.Run("reader", func(b *testing.B) { // without the mapping
 		b.SetBytes(int64(len(data)))
-		before := cpuTime()
+		before := pipelinetest.CPUTime()
 		for b.Loop() {
 			c, err := openCSV(newLines("x", bytes.NewReader(data)), io.NopCloser(nil), csvOptions{comma: ','})
 			if err != nil {
@@ -502,11 +501,11 @@ func BenchmarkCSV(b *testing.B) {
 				err = c.readRecord(&rec)
 			}
 		}
-		b.ReportMetric(float64(b.N)*n/(cpuTime()-before).Seconds(), "users/CPU-s")
+		b.ReportMetric(float64(b.N)*n/(pipelinetest.CPUTime()-before).Seconds(), "users/CPU-s")
 	})
 	b.Run("encoding-csv", func(b *testing.B) {
 		b.SetBytes(int64(len(data)))
-		before := cpuTime()
+		before := pipelinetest.CPUTime()
 		for b.Loop() {
 			r := csv.NewReader(bytes.NewReader(data))
 			r.ReuseRecord = true
@@ -516,23 +515,14 @@ func BenchmarkCSV(b *testing.B) {
 				}
 			}
 		}
-		b.ReportMetric(float64(b.N)*n/(cpuTime()-before).Seconds(), "users/CPU-s")
+		b.ReportMetric(float64(b.N)*n/(pipelinetest.CPUTime()-before).Seconds(), "users/CPU-s")
 	})
-}
-
-// cpuTime returns the CPU time of the process, on which other processes have less influence than on the clock.
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func benchmarkInput(b *testing.B, path string, n int, size int64) {
 	b.SetBytes(size)
 	b.ReportAllocs()
-	before := cpuTime()
+	before := pipelinetest.CPUTime()
 	for b.Loop() {
 		in, err := Open(filesAt(path), Options{})
 		if err != nil {
@@ -550,5 +540,5 @@ func benchmarkInput(b *testing.B, path string, n int, size int64) {
 		}
 		mustClose(b, in)
 	}
-	b.ReportMetric(float64(b.N)*float64(n)/(cpuTime()-before).Seconds(), "users/CPU-s")
+	b.ReportMetric(float64(b.N)*float64(n)/(pipelinetest.CPUTime()-before).Seconds(), "users/CPU-s")
 }

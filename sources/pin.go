@@ -15,6 +15,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/blob"
+	"github.com/rollcall-cli/rollcall/pipeline/durable"
 )
 
 // maxPinned bounds the files of an input that stay open.
@@ -22,13 +23,7 @@ const maxPinned = 128
 
 // pinLimit returns how many files may stay open: a quarter of what the process may open, because connections and
 // outputs need the rest.
-func pinLimit() int {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return maxPinned / 4
-	}
-	return int(min(uint64(limit.Cur), 4*maxPinned) / 4)
-}
+func pinLimit() int { return int(min(durable.OpenFileLimit(), 4*maxPinned) / 4) }
 
 // ChangedError is the error of a file that changed between two passes, or during one.
 type ChangedError struct{ File string }

@@ -107,11 +107,8 @@ func (in *input) spoolFrom(ctx context.Context, r io.Reader, name string) error 
 // killed ([removeSpools]). One that nobody resumes, of a dry run, has no name.
 func (in *input) createSpool() (io.Writer, *os.File, error) {
 	if in.keep == "" {
-		f, err := os.CreateTemp("", "rollcall-input-*")
-		if err != nil {
-			return nil, nil, err
-		}
-		return f, f, os.Remove(f.Name())
+		f, err := durable.CreateUnnamed()
+		return f, f, err
 	}
 	path := in.keep + "-" + strings.ToLower(rand.Text()[:10])
 	var err error

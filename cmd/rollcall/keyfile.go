@@ -6,10 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/durable"
 )
 
 // credentialsVariable is the directory in which systemd gives a service its credentials (LoadCredential=NAME:FILE).
@@ -32,13 +32,10 @@ func keyPath(env *env, file string) string {
 // checkKeyFile refuses a key file that others may have changed, and one that others can read although we could change
 // that. Where we cannot, because it is not ours or secrets are mounted there, it warns.
 func checkKeyFile(env *env, con *console, f *os.File, option string) error {
-	info, err := f.Stat()
+	mode, ours, err := durable.AccessTo(f)
 	if err != nil {
 		return usageErrorf("read --%s: %w", option, err)
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	ours := !ok || int(stat.Uid) == os.Geteuid()
-	mode := info.Mode().Perm()
 	switch verdict := judgeKeyFile(mode, ours, func() bool { return inSecretsMount(env, f) }); verdict {
 	case keyRefused:
 		does := "read"
@@ -46,7 +43,7 @@ func checkKeyFile(env *env, con *console, f *os.File, option string) error {
 			does = "written"
 		}
 		return pipeline.WithHint(usageErrorf("--%s %s can be %s by others (mode %04o)", option, text.Clean(f.Name()), does,
-			mode), "chmod 600 "+text.Clean(f.Name()))
+			mode), fmt.Sprintf(keyHint, text.Clean(f.Name())))
 	case keyWarned:
 		con.Warn(fmt.Sprintf("--%s %s can be read by others (mode %04o)", option, text.Clean(f.Name()), mode), "",
 			about{code: warnKeyFile, subjects: []string{f.Name()}})

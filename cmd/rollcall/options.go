@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -17,6 +16,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sinks"
 	"github.com/rollcall-cli/rollcall/sources"
@@ -304,11 +304,7 @@ func defaultConcurrency(rate float64) int {
 	if rate > 0 {
 		n = 1024
 	}
-	var files syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil {
-		n = int(min(uint64(n), max(files.Cur/2, 4)))
-	}
-	return n
+	return int(min(uint64(n), max(durable.OpenFileLimit()/2, 4)))
 }
 
 // clientConfig is how the API is asked.

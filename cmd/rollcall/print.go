@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"syscall"
 
 	"golang.org/x/term"
 
@@ -52,7 +51,7 @@ type stdout struct{ io.Writer }
 
 func (s stdout) Write(p []byte) (int, error) {
 	n, err := s.Writer.Write(p)
-	if errors.Is(err, syscall.EPIPE) {
+	if errors.Is(err, errClosedPipe) {
 		err = &exitError{fmt.Errorf("%w: %w", errQuiet, err), errQuiet.code}
 	}
 	return n, err

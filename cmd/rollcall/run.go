@@ -72,10 +72,6 @@ type interruptedError struct{ signal os.Signal }
 
 func (e *interruptedError) Error() string { return "interrupted (" + e.signal.String() + ")" }
 
-// defaultGrace is how long requests in flight may take after the first signal: container platforms kill a process ten
-// seconds after SIGTERM, or later.
-const defaultGrace = 8 * time.Second
-
 // interruptible makes the two contexts of [env] from the process's signals. grace is read when the first one comes.
 func interruptible(signals <-chan os.Signal, grace *atomic.Int64) (soft, hard context.Context) {
 	soft, stop := context.WithCancelCause(context.Background())

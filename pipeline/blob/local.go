@@ -39,10 +39,7 @@ func wrapLocal(op, path string, err error) error {
 
 func localAttrs(path string, info fs.FileInfo) Attrs {
 	a := Attrs{Key: path, Size: info.Size(), Modified: info.ModTime()}
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		a.Version = fmt.Sprintf("%d-%d-", stat.Dev, stat.Ino)
-	}
-	a.Version += fmt.Sprintf("%d-%d", a.Size, a.Modified.UnixNano())
+	a.Version = fileID(info) + fmt.Sprintf("%d-%d", a.Size, a.Modified.UnixNano())
 	return a
 }
 

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -167,13 +166,6 @@ func TestMistakes(t *testing.T) {
 				t.Errorf("%q: error %v (%q), want %q (%q)", test.text, err, pipeline.Hint(err), test.want, test.hint)
 			}
 		})
-	}
-	pipe := filepath.Join(t.TempDir(), "pipe.csv")
-	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Load(t.Context(), Options{Files: map[string]string{"vip": pipe}}); !errors.Is(err, errNotRegular) {
-		t.Errorf("a pipe: %v, want that it is not a regular file", err)
 	}
 }
 

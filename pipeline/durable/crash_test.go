@@ -1,4 +1,4 @@
-//go:build faultfs
+//go:build faultfs && unix
 
 package durable
 

@@ -17,7 +17,7 @@
 //
 //   - [Log], for a file that grows and must be complete up to the last Datasync: the journal. It is private (0600), has
 //     one writer, and is locked as long as it is open; everybody else gets [ErrLocked]. The lock belongs to the kernel
-//     (flock), which releases it when the process ends, however it ends.
+//     (flock, LockFileEx), which releases it when the process ends, however it ends.
 //
 // A hidden file that existed before is used only if this user made it ([CheckOurs], [ErrNotOurs]): in a
 // shared directory, other users can create files under names that they can guess.
@@ -35,6 +35,18 @@
 // it, unless the program is built with the tag faultfs (fault.go). Then environment variables kill the process
 // just before its Nth operation, or make that operation fail. The crash tests reach every operation this way.
 //
-// The package needs flock: Linux, macOS and the BSDs. It does not compile for Windows, where
-// it would need LockFileEx of golang.org/x/sys/windows.
+// # Windows
+//
+// system_windows.go and system_unix.go have what differs. On Windows:
+//
+//   - A file is replaced by MoveFileEx, in one step on NTFS and ReFS. That fails while a program has the old file open,
+//     as spreadsheet programs do: CreateTemp finds it, and so does Rename.
+//   - There is no sync of a directory. The content of a file is flushed before its name changes, and file systems log
+//     the names, so after a power loss a name has its old file or the new one, whole. That the last renames are not
+//     lost, Windows does not promise.
+//   - The lock (LockFileEx) goes with the process, too, but after a kill maybe not at once.
+//   - A file is ours if this user owns it. Private files (0600) have an access control list with this user, the system
+//     and its administrators; all other files inherit theirs from the directory, or keep that of the file they replace.
+//
+// This was tested with Wine, which has no symbolic links there, and not yet on Windows itself.
 package durable

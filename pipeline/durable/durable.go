@@ -24,19 +24,13 @@ func SyncDir(path string) error {
 	return WrapError("publish", path, err)
 }
 
-func syncDir(name string) error {
-	dir, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
-}
-
 // Remove removes the file. It is not an error if there is no such file.
-func Remove(path string) error {
+func Remove(path string) error { return removeName(path, os.Remove) }
+
+func removeName(path string, remove func(string) error) error {
 	err := beforeOp("remove", path, nil)
 	if err == nil {
-		err = os.Remove(path)
+		err = remove(path)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -85,8 +79,6 @@ func WriteTemp(path string, data []byte) (*Temp, error) {
 	return t, nil
 }
 
-const mountedHint = "it is a mount point, as with a container's -v FILE:FILE: mount its directory instead"
-
 // WrapError returns an error "verb name: cause", where name is the name that the user gave instead of the temporary
 // one, with a hint if there is something the user can do. A nil err stays nil.
 func WrapError(verb, name string, err error) error {
@@ -99,29 +91,31 @@ func WrapError(verb, name string, err error) error {
 	} else if e, ok := errors.AsType[*os.LinkError](err); ok {
 		cause = e.Err
 	}
+	cause = systemError(cause)
 	wrapped := fmt.Errorf("%s %s: %w", verb, name, cause)
 	dir := filepath.Dir(name)
 	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case pipeline.Hint(cause) != "":
+	case errors.Is(cause, syscall.ENOSPC), errors.Is(cause, syscall.EDQUOT):
 		return pipeline.WithHint(wrapped, "free some space there, or write the output to another disk")
-	case errors.Is(err, syscall.EFBIG):
+	case errors.Is(cause, syscall.EFBIG):
 		return pipeline.WithHint(wrapped, "raise the limit on file sizes (ulimit -f), or write the output to another disk")
-	case errors.Is(err, fs.ErrNotExist) && isDir(dir):
+	case errors.Is(cause, fs.ErrNotExist) && isDir(dir):
 		return pipeline.WithHint(wrapped, "a hidden file of the run is gone from "+dir+": does something clean it?")
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(cause, fs.ErrNotExist):
 		return pipeline.WithHint(wrapped, "create the directory first: mkdir -p "+dir)
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+	case errors.Is(cause, syscall.EBUSY):
+		return pipeline.WithHint(wrapped, busyHint)
+	case errors.Is(cause, fs.ErrPermission), errors.Is(cause, syscall.EROFS):
 		if info, lerr := os.Lstat(name); lerr == nil && !mayRemove(name, info) {
 			return pipeline.WithHint(wrapped, fmt.Sprintf("it belongs to user %d, and only that user can replace or remove "+
 				"it in %s (sticky bit)",
 				ownerOf(info), dir))
 		}
 		return pipeline.WithHint(wrapped, "the directory must be writable, not just the file: "+dir)
-	case errors.Is(err, syscall.EBUSY):
-		return pipeline.WithHint(wrapped, mountedHint)
-	case errors.Is(err, syscall.EXDEV), errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.ENOTSUP):
+	case errors.Is(cause, syscall.EXDEV), errors.Is(cause, syscall.ENOSYS), errors.Is(cause, syscall.ENOTSUP):
 		return pipeline.WithHint(wrapped, "files cannot be renamed there: write to a local disk, and copy them")
-	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+	case errors.Is(cause, syscall.EMFILE), errors.Is(cause, syscall.ENFILE):
 		return pipeline.WithHint(wrapped, "raise the limit on open files (ulimit -n)")
 	}
 	return wrapped

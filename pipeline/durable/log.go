@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"syscall"
-
-	"github.com/rollcall-cli/rollcall/pipeline"
 )
 
 // ErrLocked says that another [Log] has the file open, most likely in another process.
@@ -21,8 +18,7 @@ type Log struct{ f *os.File }
 // [fs.ErrNotExist], or with create, creates the file with mode 0600; the caller must then call [SyncDir]. OpenLog
 // refuses a file that somebody else may have made: see [CheckOurs].
 func OpenLog(path string, create bool) (*Log, error) {
-	// O_NOFOLLOW does not follow a symbolic link; O_NONBLOCK does not wait for the writer of a named pipe.
-	flags := os.O_RDWR | os.O_APPEND | syscall.O_NOFOLLOW | syscall.O_NONBLOCK
+	flags := os.O_RDWR | os.O_APPEND
 	if create {
 		flags |= os.O_CREATE
 		if err := beforeOp("create", path, nil); err != nil {
@@ -30,13 +26,13 @@ func OpenLog(path string, create bool) (*Log, error) {
 		}
 	}
 	for {
-		f, err := os.OpenFile(path, flags, 0o600)
+		f, err := openFile(path, flags, 0o600)
 		if err != nil {
 			return nil, openError(path, err)
 		}
 		info, err := f.Stat()
 		if err == nil {
-			err = CheckOurs(path, info)
+			err = checkFile(path, f, info)
 		}
 		if err != nil {
 			f.Close() // nothing was written
@@ -54,22 +50,6 @@ func OpenLog(path string, create bool) (*Log, error) {
 			return nil, WrapError("open", path, err)
 		}
 		// The owner of the lock has removed the file in the meantime. Open the file that has the name now.
-	}
-}
-
-// lockFile takes the exclusive lock of f, or returns ErrLocked. It never waits.
-func lockFile(f *os.File) error {
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		switch {
-		case errors.Is(err, syscall.EINTR):
-			continue
-		case errors.Is(err, syscall.EWOULDBLOCK):
-			return ErrLocked
-		case errors.Is(err, syscall.ENOLCK), errors.Is(err, syscall.ENOTSUP):
-			return pipeline.WithHint(fmt.Errorf("the file system has no locks: %w", err), "write to a local disk")
-		}
-		return err
 	}
 }
 
@@ -102,7 +82,12 @@ func (l *Log) Size() (int64, error) {
 func (l *Log) ReadAt(p []byte, offset int64) (int, error) { return l.f.ReadAt(p, offset) }
 
 // Write appends p.
-func (l *Log) Write(p []byte) (int, error) { return writeBytes(l.f, p) }
+func (l *Log) Write(p []byte) (int, error) {
+	if err := seekEnd(l.f); err != nil {
+		return 0, err
+	}
+	return writeBytes(l.f, p)
+}
 
 // Datasync makes the content and the length of the file survive a power loss, but not its times.
 func (l *Log) Datasync() error {
@@ -126,7 +111,7 @@ func (l *Log) Truncate(size int64) error {
 // Remove removes the file, which stays open and locked. If that fails, Remove empties the file, so that the rest is not
 // treated as a journal.
 func (l *Log) Remove() error {
-	err := Remove(l.f.Name())
+	err := removeName(l.f.Name(), removeOpen)
 	if err != nil {
 		_ = l.Truncate(0) // the error above is the one to report
 	}

@@ -2,7 +2,6 @@ package durable
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,13 +13,13 @@ import (
 func Rename(from, to string) error {
 	err := beforeOp("rename", to, nil)
 	if err == nil {
-		err = os.Rename(from, to)
+		err = replaceFile(from, to)
 	}
 	return WrapError("publish", to, err)
 }
 
-// renameNew renames the file, and returns [fs.ErrExist] if something has the new name. Linux does this in one step.
-// On other systems, and on file systems that cannot, a file that appears at the last moment is replaced.
+// renameNew renames the file, and returns [fs.ErrExist] if something has the new name. Linux and Windows do this in one
+// step. On other systems, and on file systems that cannot, a file that appears at the last moment is replaced.
 func renameNew(from, to string) error {
 	err := beforeOp("rename", to, nil)
 	if err == nil {
@@ -44,7 +43,7 @@ func Publish(temp, path string, replace bool) error {
 	return SyncDir(path)
 }
 
-// renameIfAbsent is renameNoReplace for systems without such an operation.
+// renameIfAbsent is renameNoReplace for systems and file systems without such an operation.
 func renameIfAbsent(from, to string) error {
 	if _, err := os.Lstat(to); err == nil {
 		return syscall.EEXIST
@@ -66,7 +65,7 @@ func Inherit(temp, path string) error {
 		err = beforeOp("inherit", temp, nil)
 	}
 	if err == nil {
-		err = copyModeAndOwner(temp, old)
+		err = keepAccess(temp, path, old)
 	}
 	return WrapError("publish", path, err)
 }
@@ -80,34 +79,4 @@ func isTrusted(path string, old fs.FileInfo) bool {
 		return false
 	}
 	return dir.Mode()&fs.ModeSticky == 0 || ownerOf(old) == os.Geteuid() || ownerOf(old) == ownerOf(dir)
-}
-
-func copyModeAndOwner(temp string, old fs.FileInfo) error {
-	f, err := os.OpenFile(temp, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrPermission) {
-		return nil // the umask denies access even to us: keep the mode that it gives
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close() //nolint:errcheck // nothing is written
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	is, known := info.Sys().(*syscall.Stat_t)
-	was, wasKnown := old.Sys().(*syscall.Stat_t)
-	mode := old.Mode().Perm()
-	if known && wasKnown {
-		if is.Gid != was.Gid && f.Chown(-1, int(was.Gid)) != nil {
-			mode &= mode<<3 | ^fs.FileMode(0o070) // another group: it gets what others have
-		}
-		if is.Uid != was.Uid {
-			_ = f.Chown(int(was.Uid), -1) // only root may
-		}
-	}
-	if err := f.Chmod(mode); err != nil && !errors.Is(err, fs.ErrPermission) { // vfat and CIFS have no modes
-		return fmt.Errorf("keep mode %04o: %w", mode, err)
-	}
-	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"unicode/utf8"
 )
@@ -90,7 +89,7 @@ func TestRemoveStale(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := syscall.Mkfifo(filepath.Join(dir, ".a.csv.rollcall-abcdefg234.tmp"), 0o600); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, ".a.csv.rollcall-abcdefg234.tmp"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	before := listFiles(t, dir)
@@ -105,6 +104,6 @@ func TestRemoveStale(t *testing.T) {
 		t.Errorf("removed %q, want the temporary files of %s and of a.csv", gone, path)
 	}
 	if _, err := os.Lstat(filepath.Join(dir, ".a.csv.rollcall-abcdefg234.tmp")); err != nil {
-		t.Errorf("the named pipe: %v", err)
+		t.Errorf("the directory: %v", err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
@@ -38,10 +37,10 @@ func CreateTemp(path string, mode fs.FileMode) (*Temp, error) {
 			"name the file that it points to")
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("create %s: it is not a regular file", path)
-	case isMountPoint(path):
-		return nil, WrapError("create", path, syscall.EBUSY)
-	case !mayRemove(path, info):
-		return nil, WrapError("create", path, syscall.EPERM)
+	default:
+		if err := checkReplaceable(path, info); err != nil {
+			return nil, WrapError("create", path, err)
+		}
 	}
 
 	temp := tempName(path)
@@ -50,7 +49,7 @@ func CreateTemp(path string, mode fs.FileMode) (*Temp, error) {
 	}
 	// O_EXCL refuses anything that has the name, even a dangling symbolic link (POSIX, open), so nobody
 	// who may write to the directory can redirect us.
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	f, err := openFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return nil, WrapError("create", path, err)
 	}

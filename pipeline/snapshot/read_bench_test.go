@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/pipelinetest"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sinks"
 )
@@ -61,7 +62,7 @@ func benchmarkRead(b *testing.B, format string, wide bool) {
 	}
 	b.ReportAllocs()
 	b.ResetTimer()
-	began := cpuTime(b)
+	began := pipelinetest.CPUTime()
 	for range b.N {
 		r, err := snapshot.OpenReader(path, snapshot.Options{})
 		if err != nil {
@@ -84,13 +85,5 @@ func benchmarkRead(b *testing.B, format string, wide bool) {
 		}
 		r.Close()
 	}
-	b.ReportMetric(float64(len(flags)*users)*float64(b.N)/(cpuTime(b)-began).Seconds(), "rows/cpu-s")
-}
-
-func cpuTime(b *testing.B) time.Duration {
-	var r syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+	b.ReportMetric(float64(len(flags)*users)*float64(b.N)/(pipelinetest.CPUTime()-began).Seconds(), "rows/cpu-s")
 }

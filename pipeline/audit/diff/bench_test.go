@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/pipelinetest"
 	"github.com/rollcall-cli/rollcall/sinks"
 )
 
@@ -62,20 +63,12 @@ func benchmarkDiff(b *testing.B, format string, wide bool, memory int64) {
 	}
 	b.ReportAllocs()
 	b.ResetTimer()
-	began := cpuTime(b)
+	began := pipelinetest.CPUTime()
 	for range b.N {
 		r, err := Compare(b.Context(), Options{Before: paths[0], After: paths[1], Memory: memory})
 		if err != nil || r.Users.Changed != int64(users/100) {
 			b.Fatalf("%+v, %v", r.Users, err)
 		}
 	}
-	b.ReportMetric(float64(len(flags)*users)*float64(b.N)/(cpuTime(b)-began).Seconds(), "rows/cpu-s")
-}
-
-func cpuTime(b *testing.B) time.Duration {
-	var r syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+	b.ReportMetric(float64(len(flags)*users)*float64(b.N)/(pipelinetest.CPUTime()-began).Seconds(), "rows/cpu-s")
 }

@@ -3,12 +3,11 @@ package report_test
 import (
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
+	"github.com/rollcall-cli/rollcall/pipeline/pipelinetest"
 )
 
 func BenchmarkReportCSV(b *testing.B)         { benchmarkReport(b, "csv", false) }
@@ -33,7 +32,7 @@ func benchmarkReport(b *testing.B, format string, wide bool) {
 	}
 	b.ReportAllocs()
 	b.ResetTimer()
-	began := cpuTime(b)
+	began := pipelinetest.CPUTime()
 	for range b.N {
 		r, err := report.Build(b.Context(), report.Options{Snapshots: []string{path}, By: []string{"country", "age"},
 			Expectations: expect})
@@ -41,13 +40,5 @@ func benchmarkReport(b *testing.B, format string, wide bool) {
 			b.Fatalf("%v users, %v", r.Users.InFile, err)
 		}
 	}
-	b.ReportMetric(float64(len(w.flags)*users)*float64(b.N)/(cpuTime(b)-began).Seconds(), "rows/cpu-s")
-}
-
-func cpuTime(b *testing.B) time.Duration {
-	var r syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+	b.ReportMetric(float64(len(w.flags)*users)*float64(b.N)/(pipelinetest.CPUTime()-began).Seconds(), "rows/cpu-s")
 }
