@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -169,11 +170,14 @@ var classWords = map[string]string{
 	"tls":       "TLS error",
 }
 
-// errnoClasses are the classes of system errors.
-var errnoClasses = []struct {
+// errnoClass is a class of system errors.
+type errnoClass struct {
 	class  string
 	errnos []syscall.Errno
-}{
+}
+
+// errnoClasses are the classes of the errors that all systems have names for; see socketClasses.
+var errnoClasses = []errnoClass{
 	{"refused", []syscall.Errno{syscall.ECONNREFUSED}},
 	{"reset", []syscall.Errno{syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED}},
 	{"no_route", []syscall.Errno{syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.ENETDOWN, syscall.EHOSTDOWN,
@@ -219,7 +223,7 @@ func classify(err error, before bool) (class string, fatal error) {
 		}
 		return "tls", nil // TLS worked before: this connection was garbled
 	}
-	for _, c := range errnoClasses {
+	for _, c := range slices.Concat(errnoClasses, socketClasses) {
 		for _, errno := range c.errnos {
 			if errors.Is(err, errno) {
 				return c.class, nil
