@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -40,6 +43,45 @@ func (o *snapshotOptions) files() []string {
 	return append(files, o.errorsFile)
 }
 
+// journalPlace is where the journal of this run is: beside the anchor, or in --work-dir.
+func (s *snapshotRun) journalPlace() (journal.Place, error) {
+	if s.o.workDir != "" {
+		return journal.OnDisk(s.o.workPath()), nil
+	}
+	return s.placeBeside(s.o.anchor())
+}
+
+// placeBeside is where the journal of a run is whose first output has that name.
+func (s *snapshotRun) placeBeside(path string) (journal.Place, error) {
+	if !s.env.Stores.Knows(path) {
+		return journal.OnDisk(journal.PathFor(path)), nil
+	}
+	if s.holder == nil {
+		s.holder = journal.NewHolder(s.env.Hard, func(message string) { s.con.Log.Info(text.Clean(message)) })
+	}
+	return placeInStore(s.env, s.holder, journal.PathFor(path))
+}
+
+// placeInStore is the place of the journal with that URL.
+func placeInStore(env *env, holder *journal.Holder, url string) (journal.Place, error) {
+	b, key, err := env.Stores.Bucket(env.Hard, url)
+	if err != nil {
+		return nil, err
+	}
+	return &journal.InBucket{Holder: holder, Bucket: b, Key: key, URL: url}, nil
+}
+
+// workPath is the path of the journal in --work-dir. Its name has a hash of the whole name of the anchor, because
+// outputs of one name in several directories share the directory.
+func (o *snapshotOptions) workPath() string {
+	full := o.anchor()
+	if abs, err := filepath.Abs(full); err == nil && !o.server.stores.Knows(full) {
+		full = abs
+	}
+	sum := sha256.Sum256([]byte(full))
+	return journal.PathFor(filepath.Join(o.workDir, path.Base(filepath.ToSlash(full))+"-"+hex.EncodeToString(sum[:8])))
+}
+
 // unfinished is a run of the same outputs that has not published yet, as its journal tells.
 type unfinished struct {
 	reader  *journal.Reader
@@ -49,13 +91,20 @@ type unfinished struct {
 // findUnfinished opens the journal of an unfinished run, and so keeps other runs off; nil if there is none. It reads
 // all of it, so whatever is wrong with it is found before anything else is done.
 func (s *snapshotRun) findUnfinished() (*unfinished, error) {
-	path := journal.PathFor(s.o.anchor())
+	place, err := s.journalPlace()
+	if err == nil && s.o.workDir != "" {
+		_, err = os.Stat(s.o.workDir)
+		err = durable.WrapError("create", s.o.workPath(), err)
+	}
+	if err != nil {
+		return nil, err
+	}
 	if s.o.resume == resumeNever {
-		if err := errors.Join(journal.Discard(path), durable.Remove(spoolFile(s.o))); err != nil {
+		if err := errors.Join(journal.DiscardIn(place), s.removeSpool()); err != nil {
 			return nil, err
 		}
 	}
-	r, err := journal.Open(path)
+	r, err := journal.OpenIn(place)
 	if errors.Is(err, journal.ErrNone) {
 		return nil, nil
 	}
@@ -72,29 +121,41 @@ func (s *snapshotRun) findUnfinished() (*unfinished, error) {
 	return u, nil
 }
 
-// lockOutputs keeps runs off that share any other output than the first, whose lock is the journal. The lock of an
-// output is the file that its own journal would be.
+// lockOutputs keeps runs off that share an output whose lock is not this run's journal: any but the first, and also that
+// with --work-dir. The lock of an output is what its own journal would be.
 func (s *snapshotRun) lockOutputs() error {
 	for _, path := range s.o.files() {
-		if path == s.o.anchor() {
+		if path == s.o.anchor() && s.o.workDir == "" {
 			continue
 		}
-		name := journal.PathFor(path)
-		lock, err := durable.OpenLog(name, true)
-		if errors.Is(err, durable.ErrLocked) {
-			return pipeline.WithHint(fmt.Errorf("another run is writing %s: %w", text.Clean(path), err),
-				"wait until it has ended, or name another output")
-		}
+		place, err := s.placeBeside(path)
 		if err != nil {
 			return err
 		}
-		s.locks = append(s.locks, lock)
-		if size, err := lock.Size(); err != nil {
+		lock, err := journal.LockIn(place)
+		switch {
+		case errors.Is(err, journal.ErrLocked):
+			return pipeline.WithHint(fmt.Errorf("another run is writing %s: %w", text.Clean(path), err),
+				"wait until it has ended, or name another output")
+		case errors.Is(err, journal.ErrExists) && path == s.o.anchor():
+			return pipeline.WithHint(fmt.Errorf("an unfinished run of these outputs has its journal beside %s",
+				text.Clean(path)), "finish it without --work-dir, or forget it: rollcall clean "+text.Clean(path))
+		case errors.Is(err, journal.ErrExists):
+			return pipeline.WithHint(fmt.Errorf("an unfinished run has %s as its first output", text.Clean(path)),
+				"finish it, or forget it: rollcall clean "+text.Clean(path))
+		case err != nil:
 			return err
-		} else if size > 0 {
-			s.locks = s.locks[:len(s.locks)-1]
-			return errors.Join(pipeline.WithHint(fmt.Errorf("an unfinished run has %s as its first output", text.Clean(path)),
-				"finish it, or forget it: rollcall clean "+text.Clean(path)), lock.Close())
+		}
+		s.locks = append(s.locks, lock)
+	}
+	return nil
+}
+
+// confirmLocks makes sure that no other run has taken an output over.
+func (c *claim) confirmLocks() error {
+	for _, lock := range c.locks {
+		if err := lock.Confirm(); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -104,7 +165,7 @@ func (s *snapshotRun) lockOutputs() error {
 func (c *claim) unlock() error {
 	var errs []error
 	for _, lock := range c.locks {
-		errs = append(errs, lock.Remove(), lock.Close())
+		errs = append(errs, lock.Close())
 	}
 	c.locks = nil
 	return errors.Join(errs...)
@@ -139,6 +200,8 @@ var freeOptions = map[string]string{
 	"max-errors": "whether it publishes", "min-users": "whether it publishes",
 	"max-disagreement": "whether it publishes", "overwrite": "whether it publishes",
 	"resume": "whether it resumes", "fresh": "whether it resumes", "dry-run": "a dry run resumes nothing",
+
+	"work-dir": "where the journal is: without it, or with another, no run finds it",
 
 	"config": "its options count, wherever they were given",
 	"quiet":  "what it prints", "log-format": "what it prints", "format": "what it prints", "progress": "what it prints",
@@ -266,15 +329,34 @@ func (j *journalSink) Write(o *pipeline.Outcome) error {
 	return j.Append(&rec)
 }
 
-// spoolFile is where standard input is kept while its run is unfinished.
-func spoolFile(o *snapshotOptions) string { return journal.PathFor(o.anchor()) + ".stdin" }
+// spoolFile is where standard input is kept while its run is unfinished: beside the journal. It is "" where that is in a
+// store: then whoever resumes the run gives the same input again.
+func spoolFile(o *snapshotOptions) string {
+	switch {
+	case o.workDir != "":
+		return o.workPath() + ".stdin"
+	case o.server.stores.Knows(o.anchor()):
+		return ""
+	}
+	return journal.PathFor(o.anchor()) + ".stdin"
+}
+
+// removeSpool removes what is kept of standard input.
+func (s *snapshotRun) removeSpool() error {
+	if file := spoolFile(s.o); file != "" {
+		return durable.Remove(file)
+	}
+	return nil
+}
 
 // logKept says, when the run has ended early, what a rerun will not ask again.
 func (s *snapshotRun) logKept() {
-	if s.tally != nil && s.tally.Read > 0 {
+	if s.tally == nil || s.tally.Read == 0 {
+		return
+	}
+	if place, err := s.journalPlace(); err == nil {
 		s.con.Log.Info(fmt.Sprintf("%s of %s users are kept in %s; the same command goes on from there",
-			text.Thousands(s.tally.Read),
-			text.Thousands(s.in.total), text.Clean(journal.PathFor(s.o.anchor()))))
+			text.Thousands(s.tally.Read), text.Thousands(s.in.total), text.Clean(place.String())))
 	}
 }
 

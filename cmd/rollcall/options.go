@@ -83,6 +83,7 @@ type snapshotOptions struct {
 	grace         time.Duration
 	metricsFile   string
 	metricsListen string
+	workDir       string
 
 	crossCheck      int64
 	crossCheckSeed  int64 // 0: a random one
@@ -161,6 +162,7 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.BoolVar(&o.dryRun, "dry-run", false, "say what would be sent; send nothing")
 		o.defineFormat(options, "text", "json")
 		options.Lookup("format").Usage = "`F` text json [text]; json: the result, on standard output"
+		options.StringVar(&o.workDir, "work-dir", "", "`DIR` for the journal [beside OUT]; a rerun has the same")
 		options.DurationVar(&o.grace, "grace", defaultGrace, "`TIME` for requests in flight, after SIGTERM or Ctrl-C [8s]")
 		options.StringVar(&o.progress, "progress", "auto", "`MODE` auto bar lines none [auto]")
 		options.StringVar(&o.metricsFile, "metrics", "", "`FILE` .prom for the node exporter, every 15 s and at the end")
@@ -199,6 +201,9 @@ func (o *snapshotOptions) check(ctx context.Context, inputs []string) error {
 		if d <= 0 {
 			return usageErrorf("--%s cannot be %v: it is more than 0", name, d)
 		}
+	}
+	if storePattern().MatchString(o.workDir) {
+		return usageErrorf("--work-dir %s: it is a directory on this machine", text.Clean(o.workDir))
 	}
 	if o.fresh {
 		if o.resume == resumeAlways {

@@ -11,7 +11,6 @@ import (
 	"slices"
 
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
-	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/pipeline/staging"
@@ -41,6 +40,9 @@ func (s *snapshotRun) publish() error {
 	list, err := s.completeFiles(m)
 	if err != nil {
 		return stopped(errors.Join(err, s.removeStale()))
+	}
+	if err := s.confirmLocks(); err != nil {
+		return stopped(err)
 	}
 	// from here on they belong to the journal, which may hold the list even if writing it fails
 	s.outputs, s.committed = nil, true
@@ -243,7 +245,7 @@ func (s *snapshotRun) withdrawPublished(published []publication) error {
 // removeHidden removes the hidden files of a run that has published, the journal last: as long as it is there, a rerun
 // clears up. What cannot be removed is said, and changes nothing about the outputs.
 func (s *snapshotRun) removeHidden(removeJournal func() error) {
-	if err := errors.Join(s.unlock(), durable.Remove(spoolFile(s.o)), removeJournal()); err != nil {
+	if err := errors.Join(s.unlock(), s.removeSpool(), removeJournal()); err != nil {
 		s.con.Warn(fmt.Sprintf("the outputs are published, but hidden files are left: %v", err),
 			"the next run of these outputs removes them", about{code: warnHiddenLeft})
 	}

@@ -56,10 +56,12 @@ func (s *snapshotRun) decideResume(u *unfinished, h journal.Header, key amplitud
 // data did not come must not publish those of yesterday.
 func (s *snapshotRun) openInput(args []string, earlier *unfinished) (err error) {
 	keep := spoolFile(s.o)
-	if err := removeSpools(keep); err != nil {
-		return err
+	if keep != "" {
+		if err := removeSpools(keep); err != nil {
+			return err
+		}
 	}
-	if earlier == nil { // whatever is kept belongs to no run
+	if keep != "" && earlier == nil { // whatever is kept belongs to no run
 		if _, err := removeUnlocked(keep); err != nil {
 			return err
 		}
@@ -70,13 +72,23 @@ func (s *snapshotRun) openInput(args []string, earlier *unfinished) (err error) 
 	if !s.in.empty || earlier == nil {
 		return nil
 	}
+	name := s.in.files[0].Name
+	if keep == "" {
+		inputs := earlier.reader.Header().Inputs
+		if len(inputs) != 1 || inputs[0].Name != name || inputs[0].Bytes == 0 {
+			return nil
+		}
+		s.in.Close()
+		return pipeline.WithHint(fmt.Errorf("%s is empty, and an unfinished run of these outputs had users there",
+			text.Clean(name)), "give it the same users again: with outputs in a store, only --work-dir keeps what was read; "+
+			"--resume never forgets the run")
+	}
 	if exists, err := durable.Exists(keep); !exists {
 		return err
 	}
 	if s.o.resume == resumeAlways {
 		return s.in.useKept(s.env.Soft)
 	}
-	name := s.in.files[0].Name
 	s.in.Close()
 	return pipeline.WithHint(fmt.Errorf("%s is empty, and an unfinished run of these outputs has kept what it read from it", text.Clean(name)),
 		"--resume always goes on with what was kept; --resume never forgets it")
@@ -90,7 +102,7 @@ func (s *snapshotRun) giveUp(u *unfinished, why string) error {
 			text.Plural(u.records, "user that was asked about", "users that were asked about"), why),
 			"--resume always refuses in such a case", about{code: warnGivenUp, count: u.records})
 	}
-	return errors.Join(durable.Remove(spoolFile(s.o)), u.reader.Remove())
+	return errors.Join(s.removeSpool(), u.reader.Remove())
 }
 
 // publishEarlier publishes what a run that is not resumed had completed when it died: nothing was missing but names.
@@ -108,5 +120,5 @@ func (s *snapshotRun) publishEarlier(u *unfinished) (bool, error) {
 		return false, err
 	}
 	s.con.Log.Info("an earlier run had finished asking; its outputs are published now")
-	return true, errors.Join(durable.Remove(spoolFile(s.o)), u.reader.Remove())
+	return true, errors.Join(s.removeSpool(), u.reader.Remove())
 }

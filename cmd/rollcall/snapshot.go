@@ -167,7 +167,8 @@ func (p *preflight) Close() error {
 // claim is what keeps other runs off the outputs.
 type claim struct {
 	journal   *journal.Writer // of the first output; nil until it is created or resumed
-	locks     []*durable.Log  // of the other outputs
+	holder    *journal.Holder // of leases, of outputs in stores; nil: none was asked for
+	locks     []*journal.Lock // of the other outputs
 	committed bool            // the journal may hold the list of what to publish
 }
 
@@ -466,7 +467,11 @@ func (s *snapshotRun) claimOutputs() (finished bool, err error) {
 	}
 	if s.earlier == nil {
 		s.readFlagsBefore()
-		if s.journal, err = journal.Create(journal.PathFor(s.o.anchor()), s.binding); err != nil {
+		place, err := s.journalPlace()
+		if err != nil {
+			return false, err
+		}
+		if s.journal, err = journal.CreateIn(place, s.binding); err != nil {
 			return false, stoppedIfLocked(err)
 		}
 	}
@@ -494,7 +499,7 @@ func (s *snapshotRun) endJournal(err error) error {
 		return nil
 	}
 	if worthless {
-		return errors.Join(s.unlock(), durable.Remove(spoolFile(s.o)), s.journal.Remove())
+		return errors.Join(s.unlock(), s.removeSpool(), s.journal.Remove())
 	}
 	if _, terminal := s.con.Terminal(); !terminal || !errors.Is(err, errQuiet) {
 		s.logKept()

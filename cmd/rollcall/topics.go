@@ -71,6 +71,9 @@ Hidden files beside the first OUT, which the end of the run removes:
 .OUT.rollcall.stdin    a copy of standard input, for the run that goes on
 .OUT.rollcall-*.tmp    outputs that are not complete
 
+With --work-dir DIR the first two are in DIR, as .OUT-HASH.rollcall, and beside
+OUT is a lock alone. Runs find a journal by the same DIR only.
+
 rollcall clean removes what runs have left that nobody resumed.`,
 	}, {
 		Use: "stores", Short: "Inputs in object stores, and where credentials come from",

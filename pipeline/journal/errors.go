@@ -60,11 +60,12 @@ func newDamagedError(path string, offset int64, reason string) error {
 	return pipeline.WithHint(&DamagedError{path, offset, reason}, freshHint)
 }
 
-// explainLocked adds what the user can do where another run has the outputs.
-func explainLocked(err error) error {
+// openFile opens the file of a journal, and says what the user can do where another run has it.
+func openFile(p Place, create bool) (file, error) {
+	f, err := p.open(create)
 	if !errors.Is(err, ErrLocked) {
-		return err
+		return f, err
 	}
-	return pipeline.WithHint(fmt.Errorf("another run is writing these outputs: %w", err),
+	return nil, pipeline.WithHint(fmt.Errorf("another run is writing these outputs: %w", err),
 		"wait until it has ended, or name another --out")
 }

@@ -123,7 +123,7 @@ func (o *objects) open(create bool) error {
 	}
 	var err error
 	if o.lease, err = o.place.Holder.take(o.place.Bucket, o.place.Key+leaseSuffix, o.place.URL+leaseSuffix); err != nil {
-		return explainLocked(err)
+		return err
 	}
 	if _, err = o.list(); err == nil {
 		err = o.choose()

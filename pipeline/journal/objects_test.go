@@ -316,7 +316,7 @@ func TestSecondRunMeanwhile(t *testing.T) {
 			"lock":    func() error { _, err := LockIn(second.place()); return err },
 		} {
 			err := open()
-			if !errors.Is(err, ErrLocked) || pipeline.Hint(err) == "" || !strings.Contains(err.Error(), ", process ") {
+			if !errors.Is(err, ErrLocked) || (pipeline.Hint(err) == "") != (name == "lock") || !strings.Contains(err.Error(), ", process ") {
 				t.Errorf("%s: %v, want ErrLocked, by whom, and a hint", name, err)
 			}
 		}

@@ -64,7 +64,7 @@ func (p OnDisk) open(create bool) (file, error) {
 		err = fmt.Errorf("open %s: %w", p, ErrNone)
 	}
 	if err != nil {
-		return nil, explainLocked(err)
+		return nil, err
 	}
 	return diskFile{log, string(p)}, nil
 }

@@ -35,7 +35,7 @@ func Open(path string) (*Reader, error) { return OpenIn(OnDisk(path)) }
 
 // OpenIn is like [Open], for a journal in any place.
 func OpenIn(p Place) (*Reader, error) {
-	log, err := p.open(false)
+	log, err := openFile(p, false)
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,7 @@ func Create(path string, h Header) (*Writer, error) { return CreateIn(OnDisk(pat
 
 // CreateIn is like [Create], for a journal in any place.
 func CreateIn(p Place, h Header) (*Writer, error) {
-	log, err := p.open(true)
+	log, err := openFile(p, true)
 	if err != nil {
 		return nil, err
 	}
@@ -299,7 +299,7 @@ func Discard(path string) error { return DiscardIn(OnDisk(path)) }
 
 // DiscardIn is like [Discard], for a journal in any place.
 func DiscardIn(p Place) error {
-	log, err := p.open(false)
+	log, err := openFile(p, false)
 	if errors.Is(err, ErrNone) {
 		return nil
 	}
