@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Installs what make ops runs, where it is missing: PostgreSQL, promtool and systemd-analyze. It needs Debian or Ubuntu, and root or sudo.
+# Installs what make ops runs, where it is missing: PostgreSQL, promtool, systemd-analyze and shellcheck.
+# It needs Debian or Ubuntu, and root or sudo.
 set -euo pipefail
 missing=()
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 command -v promtool >/dev/null || missing+=(prometheus)
 command -v systemd-analyze >/dev/null || missing+=(systemd)
+command -v shellcheck >/dev/null || missing+=(shellcheck)
 [ ${#missing[@]} -gt 0 ] || exit 0
 fail() {
 	echo "make ops needs ${missing[*]}, and it could not be installed: $1" >&2

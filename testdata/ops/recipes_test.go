@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,18 +23,24 @@ import (
 
 const recipes = "../recipes"
 
-// commandLine finds commands of rollcall in what is around them: a shell script, a unit, a page.
-var commandLine = regexp.MustCompile("(?m)(?:^|[\\s=\"'`(/])rollcall (?:snapshot|explain|verify|report|check|diff|load|flags|serve|clean)\\b[^|&;<>`)\\n]*")
+// ofOthers are the options of other programs that the pages mention.
+var ofOthers = map[string]bool{"--files": true} // spark-submit
 
 // TestRecipeOptions parses every command line in the recipes and in the README with the command itself: --help at the
 // end has it read all options and run nothing. Options that only a text mentions must exist, too.
 func TestRecipeOptions(t *testing.T) {
-	known := map[string]bool{}
-	for _, command := range []string{"snapshot", "explain", "verify", "report", "check", "diff", "load", "flags", "serve", "clean"} {
-		for _, option := range regexp.MustCompile(`--[a-z][a-z-]*`).FindAllString(run(t, exec.Command(rollcall, command, "--help")), -1) {
+	_, list, _ := strings.Cut(run(t, exec.Command(rollcall, "--help")), "Commands:\n")
+	list, _, _ = strings.Cut(list, "\n\n")
+	var commands []string
+	known := maps.Clone(ofOthers)
+	for _, match := range regexp.MustCompile(`(?m)^  ([a-z]+)`).FindAllStringSubmatch(list, -1) {
+		commands = append(commands, match[1])
+		for _, option := range regexp.MustCompile(`--[a-z][a-z-]*`).FindAllString(run(t, exec.Command(rollcall, match[1], "--help")), -1) {
 			known[option] = true
 		}
 	}
+	// A command is found in what is around it: a shell script, a unit, a page.
+	commandLine := regexp.MustCompile("(?m)(?:^|[\\s=\"'`(/])rollcall (?:" + strings.Join(commands, "|") + ")\\b[^|&;<>`)\\n]*")
 	lines := 0
 	for _, file := range recipeFiles(t) {
 		data, err := os.ReadFile(file)
