@@ -19,7 +19,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
-	"github.com/rollcall-cli/rollcall/sinks"
+	"github.com/rollcall-cli/rollcall/pipeline/staging"
 )
 
 func cleanCommand(env *env, con *console) *cobra.Command {
@@ -31,10 +31,12 @@ func cleanCommand(env *env, con *console) *cobra.Command {
 		Short: "Remove what unfinished runs have left",
 		Long: `clean removes the hidden files of unfinished runs: journals, locks, copies of
 standard input, and outputs that were never complete. DIR is a directory, in
-which all are removed [the current one]; OUT is the first output of a run. The
-users that such a run has asked about are asked again by the next one.
+which all are removed [the current one]; OUT is the first output of a run. Both
+can be in a store, where journals, leases and uploads are removed.
+The users that such a run has asked about are asked again by the next one.
 What a run is using stays, and so does what another user owns.`,
 		Example: `  rollcall clean --dry-run
+  rollcall clean s3://bucket/nightly/
   rollcall clean /data/nightly --older-than 7d
   rollcall clean assignments.parquet`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -137,11 +139,13 @@ type cleaner struct {
 
 // clean removes the leftovers in a directory, or those of one output.
 func (c *cleaner) clean(arg string) error {
+	if c.env.Stores.Knows(arg) {
+		return c.cleanStore(arg)
+	}
 	dir, only := arg, []string(nil)
 	if info, err := os.Stat(arg); err != nil || !info.IsDir() {
 		dir = filepath.Dir(arg)
-		for _, name := range []string{arg, sinks.TrimFormat(arg) + ".errors.jsonl", arg + ".manifest.json", arg +
-			".flags.json"} {
+		for _, name := range outputFamily(arg) {
 			only = append(only, filepath.Base(durable.Hidden(name)))
 		}
 	}
@@ -277,12 +281,33 @@ func beginsAsJournal(log *durable.Log) (bool, error) {
 // date in their names leave one for each night that was interrupted, and nobody looks for hidden files. One that was
 // written to within the hour may be going on.
 func (s *snapshotRun) warnUnfinished() {
-	dir := filepath.Dir(s.o.anchor())
-	found, err := findLeftovers(dir)
+	place, err := s.journalPlace()
+	if err != nil {
+		return
+	}
+	dir := strings.TrimSuffix(place.String(), staging.Base(place.String()))
+	var others []string
+	if _, onDisk := place.(journal.OnDisk); onDisk {
+		dir = filepath.Dir(place.String())
+		others, err = s.findUnfinishedOnDisk(dir, place.String())
+	} else {
+		others, err = findUnfinishedInStore(s.env, dir)
+		others = slices.DeleteFunc(others, func(url string) bool { return url == place.String() })
+	}
 	if err != nil {
 		return // what is wrong with the directory is said by whoever writes there
 	}
-	var own, others []string
+	if len(others) > 0 {
+		s.con.Warn("unfinished runs beside this one: "+text.List(others, 3),
+			"the command that began one goes on from there; `rollcall clean "+text.Clean(dir)+
+				" --older-than 7d` removes old ones", about{code: warnUnfinished, subjects: others})
+	}
+}
+
+// findUnfinishedOnDisk lists the journals of other runs in a directory that nobody has written to for an hour.
+func (s *snapshotRun) findUnfinishedOnDisk(dir, ownJournal string) (others []string, err error) {
+	found, err := findLeftovers(dir)
+	own := []string{strings.TrimSuffix(filepath.Base(ownJournal), ".rollcall")}
 	for _, path := range append(s.o.files(), s.o.sideFiles()...) {
 		own = append(own, filepath.Base(durable.Hidden(path)))
 	}
@@ -295,9 +320,5 @@ func (s *snapshotRun) warnUnfinished() {
 			others = append(others, text.Clean(l.path))
 		}
 	}
-	if len(others) > 0 {
-		s.con.Warn("unfinished runs beside this one: "+text.List(others, 3),
-			"the command that began one goes on from there; `rollcall clean "+text.Clean(dir)+
-				" --older-than 7d` removes old ones", about{code: warnUnfinished, subjects: others})
-	}
+	return others, err
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // readsStores are the commands whose arguments may be URLs of stores.
-var readsStores = map[string]bool{"snapshot": true}
+var readsStores = map[string]bool{"snapshot": true, "clean": true}
 
 // storedOptions are the options whose values may be such URLs, for the commands that have them; serve, which looks at
 // its file again and again, reads a local one.

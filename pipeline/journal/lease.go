@@ -172,10 +172,7 @@ func (l *Lease) tryTake(h *Holder) (gone bool, err error) {
 
 // observe waits until the lease has not changed for LeaseTime, unless its holder is known to be silent.
 func (l *Lease) observe(h *Holder, first blob.Attrs, by *leaseContent) (gone bool, err error) {
-	h.mu.Lock()
-	silent := h.silent[by.Owner]
-	h.mu.Unlock()
-	if silent {
+	if h.knowsSilent(by) {
 		return false, nil
 	}
 	if h.say != nil {
@@ -200,10 +197,65 @@ func (l *Lease) observe(h *Holder, first blob.Attrs, by *leaseContent) (gone boo
 			return false, &LockedError{l.url, by.String()}
 		}
 	}
-	h.mu.Lock()
-	h.silent[by.Owner] = true
-	h.mu.Unlock()
+	h.noteSilent(by)
 	return false, nil
+}
+
+func (h *Holder) knowsSilent(by *leaseContent) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return by.Owner != "" && h.silent[by.Owner]
+}
+
+func (h *Holder) noteSilent(by *leaseContent) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.silent[by.Owner] = true
+}
+
+// Observe watches several leases of a bucket at once, for [LeaseTime]. It returns those whose holders are alive. The others
+// are then taken over without another wait.
+func (h *Holder) Observe(b blob.Bucket, keys []string) (alive []string, err error) {
+	type lease struct {
+		version string
+		by      leaseContent
+	}
+	leases := map[string]lease{}
+	for _, key := range keys {
+		a, by, err := readLease(h.ctx, b, key)
+		if err == nil {
+			leases[key] = lease{a.Version, by}
+		} else if !errors.Is(err, blob.ErrNotExist) && !errors.Is(err, blob.ErrChanged) {
+			return nil, err
+		}
+	}
+	if len(leases) == 0 {
+		return nil, nil
+	}
+	timer := time.NewTimer(LeaseTime)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-h.ctx.Done():
+		return nil, context.Cause(h.ctx)
+	}
+	for _, key := range keys {
+		l, ok := leases[key]
+		if !ok {
+			continue
+		}
+		a, err := b.Stat(h.ctx, key)
+		switch {
+		case errors.Is(err, blob.ErrNotExist):
+		case err != nil:
+			return nil, err
+		case a.Version == l.version:
+			h.noteSilent(&l.by)
+		default:
+			alive = append(alive, key)
+		}
+	}
+	return alive, nil
 }
 
 func (l *Lease) put(ctx context.Context, c blob.Condition) (blob.Attrs, error) {

@@ -436,6 +436,47 @@ func TestTakeOverOfAll(t *testing.T) {
 	})
 }
 
+// TestObserve: of several leases, those that nobody renews are taken over without another wait.
+func TestObserve(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *pipelinetest.Memory) {
+		var places []*InBucket
+		var keys []string
+		for i := range 4 {
+			p := startProcess(t, m)
+			place := p.place()
+			place.Key = PathFor(fmt.Sprintf("dir/o%d.csv", i))
+			if _, err := LockIn(place); err != nil {
+				t.Fatal(err)
+			}
+			p.off.Store(i > 0)
+			places, keys = append(places, place), append(keys, place.Key+leaseSuffix)
+		}
+		if _, err := m.Put(t.Context(), "dir/.bad.rollcall-lease", []byte("not JSON"), blob.Condition{}); err != nil {
+			t.Fatal(err)
+		}
+		p := startProcess(t, m)
+		alive, err := p.holder.Observe(m, append(keys, "dir/.none.rollcall-lease", "dir/.bad.rollcall-lease"))
+		if err != nil || !slices.Equal(alive, keys[:1]) {
+			t.Errorf("alive: %q, %v; want %q", alive, err, keys[:1])
+		}
+		began := time.Now()
+		for i, place := range places {
+			place.Holder, place.Bucket = p.holder, m
+			cleared := false
+			err := ClearIn(place, func() error { cleared = true; return nil })
+			if i == 0 && (!errors.Is(err, ErrLocked) || cleared) || i > 0 && (err != nil || !cleared) {
+				t.Errorf("clear %d: %v, %v", i, err, cleared)
+			}
+		}
+		if waited := time.Since(began); waited > 2*renewEvery {
+			t.Errorf("it waited %v again", waited)
+		}
+		if left := m.Keys(); len(left) != 2 {
+			t.Errorf("left %q, want the lease of the run that goes on, and what is none", left)
+		}
+	})
+}
+
 // TestOutage: while the store is away, nothing takes the lease, and the run that has it keeps it.
 func TestOutage(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *pipelinetest.Memory) {

@@ -306,7 +306,23 @@ func DiscardIn(p Place) error {
 	if err != nil {
 		return err
 	}
-	err = log.Remove()
+	return discard(log)
+}
+
+// ClearIn discards what is in the place, after what before does while no run can begin to use it.
+func ClearIn(p Place, before func() error) error {
+	log, err := openFile(p, true)
+	if err != nil {
+		return err
+	}
+	if err := before(); err != nil {
+		return errors.Join(err, log.Close())
+	}
+	return discard(log)
+}
+
+func discard(log file) error {
+	err := log.Remove()
 	if err == nil {
 		err = log.SyncName()
 	}
