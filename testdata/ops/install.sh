@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what make ops runs, where it is missing: PostgreSQL, promtool, systemd-analyze and shellcheck.
+# Installs what make ops runs, where it is missing: PostgreSQL, promtool, systemd-analyze, shellcheck and Python.
 # It needs Debian or Ubuntu, and root or sudo.
 set -euo pipefail
 missing=()
@@ -7,6 +7,7 @@ compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql
 command -v promtool >/dev/null || missing+=(prometheus)
 command -v systemd-analyze >/dev/null || missing+=(systemd)
 command -v shellcheck >/dev/null || missing+=(shellcheck)
+command -v python3 >/dev/null || missing+=(python3)
 [ ${#missing[@]} -gt 0 ] || exit 0
 fail() {
 	echo "make ops needs ${missing[*]}, and it could not be installed: $1" >&2

@@ -51,8 +51,11 @@ func TestRecipeOptions(t *testing.T) {
 		text = regexp.MustCompile(`\$?\{\{.*?\}\}`).ReplaceAllString(text, "x") // templates of GitHub, Airflow and dbt
 		for _, line := range commandLine.FindAllString(text, -1) {
 			line = line[strings.Index(line, "rollcall "):]
+			if strings.Count(line, `"`)%2 == 1 { // the end of the string that the command is in
+				line = line[:strings.LastIndex(line, `"`)]
+			}
 			lines++
-			cmd := exec.Command("sh", "-f", "-c", "exec "+strings.TrimRight(line, " \"'")+" --help")
+			cmd := exec.Command("sh", "-f", "-c", "exec "+line+" --help")
 			cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(rollcall)+":"+os.Getenv("PATH"))
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%s: %s: %v\n%s", file, line, err, out)
