@@ -32,6 +32,8 @@ type Spec struct {
 	BOM            bool              // CSV and TSV: begin with a byte order mark
 
 	Files *staging.Files // where files are created; nil: on disk
+
+	pages pageWriters // of Parquet, which several files share; nil: the file has its own
 }
 
 // ParseDelimiter returns the delimiter that text names: one ASCII character, or \t for a tab. Quotes, letters and digits

@@ -15,6 +15,7 @@ import (
 type Info struct {
 	Path     string // as given
 	Temp     string // the name of the file until it is published, see [staging.File]; "" for a stream
+	Below    string // of a file of a [Partitioned]: its path below the output's directory, with slashes
 	Format   string // as [Format] names it
 	Rows     int64  // without the header
 	Bytes    int64
@@ -197,6 +198,14 @@ func (o *Output) Discard() error {
 		o.file.Close() // an error does not matter: the file goes
 	}
 	return o.file.Remove()
+}
+
+// Files describes the file, if the output is one and not a stream.
+func (o *Output) Files() []Info {
+	if o.file == nil {
+		return nil
+	}
+	return []Info{o.Info()}
 }
 
 // Info describes what was written so far.

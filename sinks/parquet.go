@@ -109,9 +109,11 @@ func newParquet(w io.Writer, buffers *buffers, columns []column, spec *Spec) (*p
 		groupBytes: groupBytes,
 	}
 	cores := runtime.GOMAXPROCS(0)
-	pages, err := newPageWriters(cores)
-	if err != nil {
-		return nil, err
+	pages := spec.pages
+	if pages == nil {
+		if pages, err = newPageWriters(cores); err != nil {
+			return nil, err
+		}
 	}
 	rows := min(max(pageRowsOfAll/len(columns), minPageRows), maxPageRows)
 	e.shares = make([]*columnShare, min(2*cores, len(columns)))

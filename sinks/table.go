@@ -56,6 +56,11 @@ type block struct {
 
 	tuples *tupleCache // in which rows are, if something varies
 	only   tuple       // the row, if nothing varies
+
+	// Of a table without some columns.
+	whole     *block            // with them
+	projected map[*tuple]*tuple // kept rows of whole
+	spare     []*tuple          // for rows that are not kept
 }
 
 func newBlock(columns int) block {

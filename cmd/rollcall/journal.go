@@ -363,7 +363,7 @@ func (s *snapshotRun) logKept() {
 // removeStale removes the temporary files that a killed run of these outputs has left. The caller holds the locks.
 func (s *snapshotRun) removeStale() error {
 	for _, path := range s.finalNames() {
-		if err := s.files.RemoveStale(path); err != nil {
+		if err := s.removeStaleFile(path); err != nil {
 			return err
 		}
 	}

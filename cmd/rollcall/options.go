@@ -73,6 +73,8 @@ type snapshotOptions struct {
 	layout      string
 	include     []string
 	columnNames string
+	partitionBy []string
+	rowsPerFile int64
 
 	outDelimiter string // binds a run, as --csv-bom does: the files are other bytes
 	outComma     byte   // of outDelimiter; 0: a comma
@@ -119,6 +121,9 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		definePaths(options, &o.outs, "out", "o", "`FILE` .csv .tsv .jsonl (.gz .zst) .parquet; may be repeated")
 		options.StringVar(&o.outFormat, "out-format", "", "`F` the format of --out -, standard output")
 		options.StringVar(&o.errorsFile, "errors", "", "`FILE` the users that failed [OUT.errors.jsonl]")
+		// Both bind a run, as all that says what the outputs look like.
+		defineList(options, &o.partitionBy, "partition-by", "`COL,..` OUT's directory has COL=VALUE/ directories")
+		options.Int64Var(&o.rowsPerFile, "rows-per-file", 0, "`N` OUT is files of N rows at most: OUT-00000.csv")
 		options.StringVar(&o.layout, "layout", "long", "`MODE` long: a row a user and flag; wide: a row a user [long]")
 		defineList(options, &o.include, "include", "`A,..` cache; long: metadata evaluation_id value; wide payload")
 		options.StringVar(&o.columnNames, "column-names", "keep", "`MODE` snake: names that BigQuery takes [keep]")
@@ -257,7 +262,7 @@ func (o *snapshotOptions) check(ctx context.Context, inputs []string) error {
 	if o.concurrency == 0 {
 		o.concurrency = defaultConcurrency(o.rate)
 	}
-	return errors.Join(o.checkOutputs(), o.checkFlags(ctx), o.checkLayout(), o.checkMapping(),
+	return errors.Join(o.checkOutputs(), o.checkPartitioning(), o.checkFlags(ctx), o.checkLayout(), o.checkMapping(),
 		o.errLine.parse("--max-errors", o.maxErrors), o.checkCrossCheck(), o.server.check(o.local()),
 		o.cohorts.check())
 }

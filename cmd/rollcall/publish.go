@@ -21,6 +21,9 @@ type publication struct {
 	temp, final string
 	sha256      string // in hex
 	bytes       int64
+
+	output, below string // it is a file of this output, with that path below its directory; "": it is a file of its own
+	remove        bool   // it is a file of the run that is replaced, and goes
 }
 
 // finalNames are the names of all files of the run, in the order in which they are published: outputs, error
@@ -66,14 +69,23 @@ func (s *snapshotRun) completeFiles(m *snapshot.Manifest) ([]publication, error)
 		}
 		sum := sha256.Sum256(data)
 		f := snapshot.File{Path: file, Bytes: int64(len(data)), SHA256: hex.EncodeToString(sum[:])}
-		list = append(list, publication{temp.Name(), file, f.SHA256, f.Bytes})
+		list = append(list, publication{temp: temp.Name(), final: file, sha256: f.SHA256, bytes: f.Bytes})
 		return f, nil
 	}
 	for _, out := range s.outputs {
-		if info := out.Info(); info.Temp != "" {
-			list = append(list, publication{info.Temp, info.Path, info.SHA256, info.Bytes})
+		for _, info := range out.Files() {
+			p := publication{temp: info.Temp, final: info.Path, sha256: info.SHA256, bytes: info.Bytes}
+			if info.Below != "" {
+				p.output, p.below = out.Info().Path, info.Below
+			}
+			list = append(list, p)
 		}
 	}
+	gone, err := s.partsToRemove(list)
+	if err != nil {
+		return nil, err
+	}
+	list = append(list, gone...)
 	if s.o.summary != "" {
 		data, err := s.newRunResult(m).marshal()
 		if err != nil {
@@ -119,8 +131,15 @@ func (s *snapshotRun) completeFiles(m *snapshot.Manifest) ([]publication, error)
 func (s *snapshotRun) committedFiles(list []publication) []journal.CommittedFile {
 	var files []journal.CommittedFile
 	for _, p := range list {
-		files = append(files, journal.CommittedFile{Temp: s.files.JournalName(p.temp, p.final),
-			Final: staging.Base(p.final), SHA256: p.sha256, Bytes: p.bytes})
+		f := journal.CommittedFile{Temp: s.files.JournalName(p.temp, p.final), Final: staging.Base(p.final), SHA256: p.sha256,
+			Bytes: p.bytes, Remove: p.remove}
+		if p.remove {
+			f.Temp = ""
+		}
+		if p.output != "" {
+			f.Final, f.Output = p.below, 1+slices.Index(s.o.outs, p.output)
+		}
+		files = append(files, f)
 	}
 	return files
 }
@@ -130,6 +149,9 @@ func (s *snapshotRun) committedFiles(list []publication) []journal.CommittedFile
 func (s *snapshotRun) publishList(waiting []publication) error {
 	manifest := s.o.manifestFile()
 	for _, p := range waiting {
+		if p.remove {
+			continue
+		}
 		if err := s.checkReplace(p.final); err != nil {
 			return err
 		}
@@ -141,7 +163,17 @@ func (s *snapshotRun) publishList(waiting []publication) error {
 		}
 	}
 	for _, p := range waiting {
-		err := s.files.Publish(p.temp, p.final)
+		if p.remove {
+			if err := s.removeFile(p); err != nil {
+				return stopped(err)
+			}
+		}
+	}
+	for _, p := range waiting {
+		if p.remove {
+			continue
+		}
+		err := s.publishFile(p)
 		if errors.Is(err, fs.ErrExist) {
 			return errExists(p.final)
 		}
@@ -174,6 +206,7 @@ func (s *snapshotRun) finishEarlier(u *unfinished) (bool, error) {
 	if lost != "" {
 		s.con.Log.Info(fmt.Sprintf("an earlier run had finished asking, but what it had written to %s is gone or changed: "+
 			"everything is written again", text.Clean(lost)))
+		s.noteCommittedParts(u.reader.Committed())
 		return false, stopped(s.withdrawPublished(published))
 	}
 	for _, p := range published {
@@ -201,15 +234,32 @@ func (s *snapshotRun) finishEarlier(u *unfinished) (bool, error) {
 // their final names, and those that have them. lost is the first that is neither, or "".
 func (s *snapshotRun) findCommitted(files []journal.CommittedFile) (waiting, published []publication, lost string,
 	err error) {
-	for i, final := range s.finalNames() {
-		state := staging.Lost
-		p := publication{final: final}
-		if i < len(files) && staging.Base(files[i].Final) == staging.Base(final) {
-			p.sha256, p.bytes = files[i].SHA256, files[i].Bytes
-			state, p.temp, err = s.files.Find(s.env.Soft, files[i].Temp, final, p.bytes, p.sha256)
+	rest := files
+	for _, final := range s.finalNames() {
+		if s.o.isPartitioned(final) {
+			parts, left := takeParts(rest, 1+slices.Index(s.o.outs, final))
+			rest = left
+			wait, have, ok, err := s.findParts(final, parts)
 			if err != nil {
 				return nil, nil, "", err
 			}
+			waiting, published = append(waiting, wait...), append(published, have...)
+			if !ok && lost == "" {
+				lost = final
+			}
+			continue
+		}
+		state := staging.Lost
+		p := publication{final: final}
+		if len(rest) > 0 && staging.Base(rest[0].Final) == staging.Base(final) {
+			p.sha256, p.bytes = rest[0].SHA256, rest[0].Bytes
+			state, p.temp, err = s.files.Find(s.env.Soft, rest[0].Temp, final, p.bytes, p.sha256)
+			if err != nil {
+				return nil, nil, "", err
+			}
+		}
+		if len(rest) > 0 {
+			rest = rest[1:]
 		}
 		switch {
 		case state == staging.Waiting:
@@ -235,7 +285,7 @@ func (s *snapshotRun) withdrawPublished(published []publication) error {
 		}
 	}
 	for _, p := range published {
-		if err := s.files.Remove(p.final); err != nil {
+		if err := s.removeFile(p); err != nil {
 			return err
 		}
 	}
@@ -313,7 +363,7 @@ func (s *snapshotRun) checkPaths() error {
 			return err
 		}
 	}
-	return nil
+	return s.checkParts()
 }
 
 // tryFiles finds out before the first request whether the files that hold no rows can be written where they are to

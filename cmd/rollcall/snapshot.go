@@ -170,6 +170,8 @@ type claim struct {
 	holder    *journal.Holder // of leases, of outputs in stores; nil: none was asked for
 	locks     []*journal.Lock // of the other outputs
 	committed bool            // the journal may hold the list of what to publish
+
+	committedParts map[string][]string // by output, the files that an unfinished run has committed: see partsBefore
 }
 
 // Close gives the outputs back. It leaves the journal for the run that resumes this one, which ends with err, or
@@ -180,7 +182,7 @@ func (c *claim) Close(s *snapshotRun, err error) error {
 
 // evaluation is what a run writes, and what it counts.
 type evaluation struct {
-	outputs   []*sinks.Output // temporary files; the error records are the last
+	outputs   []runOutput     // temporary files; the error records are the last
 	stream    *sinks.Output   // of these, the one that is standard output, or nil
 	streamCut atomic.Bool     // its reader has closed it
 	layout    snapshot.Layout // of the outputs
@@ -332,6 +334,9 @@ func (s *snapshotRun) prepare(args []string) error {
 	}
 	s.completes = s.found.completes()
 	if err := s.o.errLine.check(s.found, s.in.total); err != nil {
+		return err
+	}
+	if err := s.o.checkPartitionColumns(s.o.carryColumns(s.found.carry)); err != nil {
 		return err
 	}
 	var key amplitude.Key
@@ -582,17 +587,18 @@ func (s *snapshotRun) createOutputs(carry []pipeline.Column) error {
 	spec.RunID, spec.Files = s.runID, s.files
 	spec.Meta = map[string]string{"rollcall.run_id": s.runID, "rollcall.options": string(options)}
 	for _, path := range s.o.outs {
-		var out *sinks.Output
-		if path == "-" {
-			out, err = sinks.NewStream(streamWriter{s}, s.o.outFormat, spec)
-		} else {
+		var out runOutput
+		switch {
+		case path == "-":
+			s.stream, err = sinks.NewStream(streamWriter{s}, s.o.outFormat, spec)
+			out = s.stream
+		case s.o.isPartitioned(path):
+			out, err = sinks.CreatePartitioned(s.env.Soft, path, spec, s.o.partitioning())
+		default:
 			out, err = sinks.Create(path, spec)
 		}
 		if err != nil {
 			return err
-		}
-		if path == "-" {
-			s.stream = out
 		}
 		s.outputs = append(s.outputs, out)
 	}
@@ -900,7 +906,7 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 				"somebody cut a text in the middle of an emoji; CSV and Parquet keep it as it was answered",
 				about{code: warnHalfSurrogates, subjects: []string{info.Path}, count: info.LoneSurrogates})
 		}
-		m.Outputs = append(m.Outputs, snapshot.File{Path: info.Path, Bytes: info.Bytes, Rows: info.Rows, SHA256: info.SHA256})
+		m.Outputs = append(m.Outputs, s.o.describeOutput(out))
 	}
 	if formulas > 0 && s.o.formulas != "escape" {
 		s.con.Warn(text.CountIs(formulas, "cell", "begins", "begin")+

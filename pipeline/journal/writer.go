@@ -222,6 +222,11 @@ type CommittedFile struct {
 	Final  string `json:"final"`
 	SHA256 string `json:"sha256"` // in hex
 	Bytes  int64  `json:"bytes"`
+
+	// Of a file of an output that is several, Final is the path below the directory of the output, with slashes; Output is
+	// the number of that among the run's outputs, from 1. The reader checks that it leads nowhere else.
+	Output int  `json:"output,omitempty"`
+	Remove bool `json:"remove,omitempty"` // it is of the run that this one replaces, and goes
 }
 
 type commitFrame struct {

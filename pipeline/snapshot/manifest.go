@@ -107,6 +107,25 @@ type File struct {
 	Bytes  int64  `json:"bytes"`
 	Rows   int64  `json:"rows"`
 	SHA256 string `json:"sha256"`
+
+	// Partitioned is set for an output that is several files. Then Path is no file: its directory is that of the files, and
+	// its base the beginning of their names. Bytes and Rows are those of all, and SHA256 is that of a list of them: a line
+	// for each, as sha256sum prints it.
+	Partitioned *Partitioned `json:"partitioned,omitempty"`
+}
+
+// Partitioned is the files of an output that is several.
+type Partitioned struct {
+	By    []string        `json:"by"`    // the columns that the directories are named after, outermost first
+	Files []PartitionFile `json:"files"` // in the order of their paths
+}
+
+// PartitionFile is one file of an output.
+type PartitionFile struct {
+	Path   string `json:"path"` // below the directory of the output, with slashes: country=DE/part-00000.parquet
+	Bytes  int64  `json:"bytes"`
+	Rows   int64  `json:"rows"`
+	SHA256 string `json:"sha256"`
 }
 
 // Disagreements are the flags for which the other of Amplitude's engines gives users of the run another answer.

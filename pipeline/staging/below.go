@@ -1,0 +1,121 @@
+package staging
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
+	"github.com/rollcall-cli/rollcall/pipeline/durable"
+)
+
+// Some outputs are several files, in the directory of the output's path and in directories below it. On disk, all of
+// their temporary files are beside that path, and have its temporary names; the directories are made when the files are
+// published, so that nothing but complete files is ever in them.
+
+// PathBelow returns the path of a file of an output. below is relative to the output's directory, with slashes.
+func PathBelow(output, below string) string {
+	if !strings.Contains(output, "://") {
+		below = filepath.FromSlash(below)
+	}
+	return output[:len(output)-len(Base(output))] + below
+}
+
+// CreateBelow is Create for a file of an output.
+func (f *Files) CreateBelow(output, below string, mode fs.FileMode) (File, error) {
+	path := PathBelow(output, below)
+	if f.InStore(output) {
+		return f.Create(path, mode)
+	}
+	if err := durable.CheckBelow(output, filepath.FromSlash(below)); err != nil {
+		return nil, err
+	}
+	return f.Create(output, mode)
+}
+
+// FindBelow is Find for a file of an output.
+func (f *Files) FindBelow(ctx context.Context, name, output, below string, size int64,
+	sha256 string) (s State, temp string, err error) {
+	path := PathBelow(output, below)
+	if f.InStore(output) {
+		return f.findUpload(name, path, size)
+	}
+	if err := durable.CheckBelow(output, filepath.FromSlash(below)); err != nil {
+		return Lost, "", err
+	}
+	temp = filepath.Join(filepath.Dir(output), filepath.Base(name))
+	if durable.IsTemp(filepath.Base(name), output) {
+		has, err := hasContent(ctx, temp, true, size, sha256)
+		if has || err != nil {
+			return Waiting, temp, err
+		}
+	}
+	has, err := hasContent(ctx, path, false, size, sha256)
+	if has {
+		s = Published
+	}
+	return s, temp, err
+}
+
+// PublishBelow is Publish for a file of an output. It makes the directories.
+func (f *Files) PublishBelow(temp, output, below string) error {
+	if !f.InStore(output) {
+		if err := durable.MakeBelow(output, filepath.FromSlash(below)); err != nil {
+			return err
+		}
+	}
+	return f.Publish(temp, PathBelow(output, below))
+}
+
+// RemoveBelow is Remove for a file of an output. It removes the directories that are empty then.
+func (f *Files) RemoveBelow(output, below string) error {
+	path := PathBelow(output, below)
+	if f.InStore(output) {
+		return f.Remove(path)
+	}
+	if err := durable.CheckBelow(output, filepath.FromSlash(below)); err != nil {
+		return err
+	}
+	exists, err := durable.Exists(path)
+	if err == nil && exists {
+		err = f.Remove(path)
+	}
+	return errors.Join(err, durable.RemoveEmptyBelow(output, filepath.FromSlash(below)))
+}
+
+// RemoveStaleBelow is RemoveStale for all files of an output: isOf reports whether a path below its directory is of one.
+func (f *Files) RemoveStaleBelow(output string, isOf func(below string) bool) error {
+	if !f.InStore(output) {
+		return durable.RemoveStale(output)
+	}
+	b, key, err := f.bucket(output)
+	if err != nil {
+		return err
+	}
+	dir := key[:strings.LastIndexByte(key, '/')+1]
+	for p, err := range b.Pending(f.ctx, dir) {
+		if below, ok := strings.CutPrefix(p.Key, dir); err == nil && ok && isOf(below) {
+			err = b.Abort(f.ctx, p)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Below lists the files in the directory of an output, and in those below it for which descend returns true: see
+// [blob.Below]. Without a directory there are none.
+func (f *Files) Below(ctx context.Context, output string, descend func(below string) bool) ([]string, error) {
+	dir := filepath.Dir(output)
+	if f.InStore(output) {
+		dir = output[:len(output)-len(Base(output))-1]
+	}
+	found, err := blob.Below(ctx, f.stores, dir, descend)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, blob.ErrNotExist) {
+		return nil, nil
+	}
+	return found, err
+}
