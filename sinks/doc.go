@@ -39,6 +39,13 @@
 //
 // After an error an Output is unusable: Write and Close return that error again.
 //
+// # Partitions
+//
+// [CreatePartitioned] makes a [Partitioned], an output that is several files: in a directory for each value of some
+// columns, or so many rows each. The rows of all partitions wait in compressed blocks (partitionspill.go) until Close
+// writes the files, one after the other, each as an Output of its own. So memory does not depend on how many partitions
+// there are, or on how the input is sorted, and a partition is one file.
+//
 // # Columns of the assignments
 //
 // The long layout has a row for each flag of each answered user, with these columns:

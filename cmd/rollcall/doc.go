@@ -12,6 +12,7 @@
 //	clean.go      rollcall clean, and what is said of unfinished runs of other outputs
 //	resume.go     whether a run goes on with an unfinished one, or begins anew
 //	publish.go    publishing all files or none, also those of a run that died in the middle
+//	partition.go  outputs that are several files: --partition-by and --rows-per-file
 //	findings.go   what is odd about the input: damaged ids, ragged rows
 //	input.go      inputs: globs, spooled standard input, the preflight pass, --limit and --sample
 //	server.go     whose API: the options of snapshot and flags, the key, the embedded server

@@ -138,28 +138,37 @@ func (s *snapshotRun) checkParts() error {
 	return nil
 }
 
-// partsToRemove are the files that earlier runs have left for the outputs and that are not in the list.
-func (s *snapshotRun) partsToRemove(list []publication) ([]publication, error) {
+// addPartsToRemove adds the files that earlier runs have left for each output, and that this one does not replace, after
+// the files of the output in the list.
+func (s *snapshotRun) addPartsToRemove(list []publication) ([]publication, error) {
 	if !s.o.overwrite {
-		return nil, nil
+		return list, nil
 	}
 	before, err := s.partsBefore()
-	if err != nil {
-		return nil, err
+	if err != nil || len(before) == 0 {
+		return list, err
 	}
 	kept := map[string]bool{}
 	for _, p := range list {
 		kept[p.final] = true
 	}
-	var gone []publication
+	at := 0 // after the files of the outputs so far
 	for _, out := range s.o.outs {
+		for i, p := range list {
+			if p.output == out || p.final == out {
+				at = i + 1
+			}
+		}
+		var gone []publication
 		for _, below := range slices.Compact(slices.Sorted(slices.Values(before[out]))) {
 			if final := staging.PathBelow(out, below); !kept[final] {
 				gone = append(gone, publication{final: final, output: out, below: below, remove: true})
 			}
 		}
+		list = slices.Insert(list, at, gone...)
+		at += len(gone)
 	}
-	return gone, nil
+	return list, nil
 }
 
 // takeParts takes the files of an output from the beginning of what is left of a commit.

@@ -81,11 +81,10 @@ func (s *snapshotRun) completeFiles(m *snapshot.Manifest) ([]publication, error)
 			list = append(list, p)
 		}
 	}
-	gone, err := s.partsToRemove(list)
+	list, err := s.addPartsToRemove(list)
 	if err != nil {
 		return nil, err
 	}
-	list = append(list, gone...)
 	if s.o.summary != "" {
 		data, err := s.newRunResult(m).marshal()
 		if err != nil {
@@ -260,6 +259,15 @@ func (s *snapshotRun) findCommitted(files []journal.CommittedFile) (waiting, pub
 		}
 		if len(rest) > 0 {
 			rest = rest[1:]
+		}
+		if i := slices.Index(s.o.outs, final); i >= 0 { // files of a run before whose output was several
+			parts, left := takeParts(rest, 1+i)
+			rest = left
+			gone, _, _, err := s.findParts(final, parts)
+			if err != nil {
+				return nil, nil, "", err
+			}
+			waiting = append(waiting, gone...)
 		}
 		switch {
 		case state == staging.Waiting:

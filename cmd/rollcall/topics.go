@@ -45,7 +45,8 @@ HTTPS_PROXY, HTTP_PROXY,  the proxy, as other programs take it
 NO_PROXY
 SSL_CERT_FILE,            the certificates to trust, in place of the system's
 SSL_CERT_DIR
-TMPDIR                    where a dry run copies an input that can be read once
+TMPDIR                    where a dry run copies an input that can be read once,
+                          and where rows of many partitions are put in order
 GOMEMLIMIT, GOGC,         of the Go runtime: the memory that the collector aims
 GOMAXPROCS                at, how often it runs, and how many cores are used
 
@@ -54,6 +55,8 @@ file of --config.`,
 	}, {
 		Use: "files", Short: "The files that a run writes, and their names",
 		Long: `OUT                    the assignments, as --out names them
+COL=VALUE/NAME-00000.EXT  beside it instead, with --partition-by; with
+                       --rows-per-file alone NAME-00000.EXT and so on
 NAME.errors.jsonl      the users that failed: row of the input, kind of failure and
                        its text; --errors names it. NAME is the first OUT without
                        its extension.

@@ -65,8 +65,9 @@
 //   - CONT: {"resumed_at":"…"}, where a run was resumed; with "key" as in the header if
 //     the key is a different one from then on.
 //   - DONE: {"files":[{"temp":…,"final":…,"sha256":…,"bytes":…},…]}, the outputs to publish. The names are base names:
-//     a file must not say where to write, and the directory may have been moved. Only a CONT can follow; it makes the
-//     DONE void.
+//     a file must not say where to write, and the directory may have been moved. Those of an output that is several files
+//     have "output", its number among the outputs, and "final" is the path below its directory, which the reader checks;
+//     "remove" says that the file is of a run before and goes. Only a CONT can follow; it makes the DONE void.
 //
 // A record is seven fields, each followed by a space, then as many bytes as the seventh field says, and a newline:
 //
