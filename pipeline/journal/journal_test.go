@@ -387,7 +387,8 @@ func TestResumeAndCommit(t *testing.T) {
 	}
 	r.Close()
 
-	files := []CommittedFile{{"/a/.x.tmp", "/a/x", "aa", 12}, {"/a/.y.tmp", "/a/y", "bb", 0}}
+	files := []CommittedFile{{Temp: "/a/.x.tmp", Final: "/a/x", SHA256: "aa", Bytes: 12},
+		{Temp: "/a/.y.tmp", Final: "a=1/y", SHA256: "bb", Output: 1}, {Final: "a=2/y", Output: 1, Remove: true}}
 	for i := 2; i < 6; i += 2 {
 		r, got, err := replayAll(path)
 		if err != nil || len(got) != i || r.Resumes() != i/2-1 || r.Torn() != 0 {
