@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"time"
 
@@ -29,9 +27,8 @@ type spill struct {
 	zstd  *zstd.Encoder
 	held  int // bytes in memory
 
-	temp spillFile // nil: all is in memory
-	file *os.File  // temp, to read
-	size int64     // of the file
+	file *staging.Scratch // nil: all is in memory
+	size int64            // of the file
 
 	memory, block int // the constants, except in tests
 }
@@ -89,8 +86,9 @@ func (s *spill) compress(rows *spilled) error {
 
 // flush writes what is in memory to the file.
 func (s *spill) flush(all map[string]*partition) error {
-	if s.temp == nil {
-		if err := s.create(); err != nil {
+	if s.file == nil {
+		var err error
+		if s.file, err = s.files.CreateScratch(s.path); err != nil {
 			return err
 		}
 	}
@@ -117,42 +115,8 @@ func (s *spill) flush(all map[string]*partition) error {
 	return s.write(buf)
 }
 
-// spillFile is a temporary file.
-type spillFile interface {
-	io.Writer
-	Name() string
-	Close() error
-	Remove() error
-}
-
-// create creates the file: beside the output, where there is room for it, or for an output in a store where this machine
-// has its temporary files.
-func (s *spill) create() error {
-	if s.files.InStore(s.path) {
-		f, err := os.CreateTemp("", "rollcall-partitions-*")
-		if err != nil {
-			return pipeline.WithHint(fmt.Errorf("write %s: %w", s.path, err),
-				"the rows of partitions wait in a temporary file; TMPDIR says where it is")
-		}
-		s.temp, s.file = localTemp{f}, f
-		return nil
-	}
-	f, err := s.files.Create(s.path, 0o600)
-	if err != nil {
-		return err
-	}
-	s.temp = f
-	s.file, err = os.Open(f.Name())
-	return staging.WrapError("write", s.path, err)
-}
-
-// localTemp is a file that belongs to no output.
-type localTemp struct{ *os.File }
-
-func (t localTemp) Remove() error { return os.Remove(t.Name()) }
-
 func (s *spill) write(buf []byte) error {
-	n, err := s.temp.Write(buf)
+	n, err := s.file.Write(buf)
 	s.size += int64(n)
 	return staging.WrapError("write", s.path, err)
 }
@@ -163,15 +127,11 @@ func (s *spill) close() error {
 		s.zstd.Close()
 		s.zstd = nil
 	}
-	if s.temp == nil {
+	if s.file == nil {
 		return nil
 	}
-	if s.file != nil {
-		s.file.Close() // only read
-	}
-	_ = s.temp.Close() // it goes
-	err := s.temp.Remove()
-	s.temp = nil
+	err := s.file.Close()
+	s.file = nil
 	return err
 }
 

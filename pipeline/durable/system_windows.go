@@ -187,6 +187,9 @@ func renameNoReplace(from, to string) error { return moveFile(from, to, 0) }
 // power loss are lost, Windows does not say.
 func syncDir(string) error { return nil }
 
+// isMountPoint need not find out: [os.Lstat] says that what a volume is mounted on is no directory.
+func isMountPoint(string) bool { return false }
+
 // lockFile takes the exclusive lock of f, or returns ErrLocked. It never waits. The locks of Windows keep others from
 // reading and writing, so it is one byte far after the end of the file that is locked.
 //

@@ -3,10 +3,13 @@ package staging
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"strings"
 
+	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/blob"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 )
@@ -118,4 +121,40 @@ func (f *Files) Below(ctx context.Context, output string, descend func(below str
 		return nil, nil
 	}
 	return found, err
+}
+
+// Scratch is a temporary file that is never published. Closing removes it.
+type Scratch struct {
+	io.Writer
+	io.ReaderAt
+	close func() error
+}
+
+// Close closes and removes the file.
+func (s *Scratch) Close() error { return s.close() }
+
+// CreateScratch creates a temporary file for an output: beside it, where there is room for it, or if it is in a store,
+// where this machine has its temporary files.
+func (f *Files) CreateScratch(output string) (*Scratch, error) {
+	if f.InStore(output) {
+		unnamed, err := durable.CreateUnnamed()
+		if err != nil {
+			return nil, pipeline.WithHint(fmt.Errorf("create a temporary file for %s: %w", output, err),
+				"TMPDIR says where temporary files are")
+		}
+		return &Scratch{unnamed, unnamed, unnamed.Close}, nil
+	}
+	t, err := durable.CreateTemp(output, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	remove := func() error {
+		_ = t.Close() // its content is not needed
+		return t.Remove()
+	}
+	r, err := durable.OpenOurs(t.Name())
+	if err != nil {
+		return nil, errors.Join(err, remove())
+	}
+	return &Scratch{t, r, func() error { return errors.Join(r.Close(), remove()) }}, nil
 }
