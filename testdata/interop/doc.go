@@ -16,6 +16,7 @@
 //   - read_test.go has DuckDB write the users in every encoding that it has, and the command read them.
 //   - decimals_test.go has decimals of every size go all the way, from DuckDB's file to ours and back.
 //   - readme_test.go runs the load statements of the README.
+//   - dbt_test.go runs the queries of testdata/recipes/dbt on what load loads.
 //   - clients_test.go has Amplitude's clients, in clients.cjs and poll.cjs, ask `rollcall serve`, and runs the README's
 //     code for them.
 package interop
