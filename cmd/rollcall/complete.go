@@ -32,12 +32,7 @@ var columnOptions = []string{"carry", "properties", "by"}
 // completeValues lets the shell complete the values of a command's options.
 func completeValues(cmd *cobra.Command) {
 	cmd.Flags().VisitAll(func(o *pflag.Flag) {
-		name := o.Name
-		values := optionValues[name]
-		if name == "format" { // its values are in its help
-			_, list, _ := strings.Cut(strings.TrimPrefix(o.Usage, "`"), "` ")
-			values = strings.Fields(list[:max(strings.IndexByte(list, '['), 0)])
-		}
+		name, values := o.Name, valuesOf(o)
 		var complete cobra.CompletionFunc
 		switch {
 		case len(values) > 0:
@@ -57,6 +52,15 @@ func completeValues(cmd *cobra.Command) {
 		}
 		_ = cmd.RegisterFlagCompletionFunc(name, complete) // fails for a name that is registered, which none is
 	})
+}
+
+// valuesOf returns the values of an option that has few.
+func valuesOf(o *pflag.Flag) []string {
+	if o.Name == "format" { // they are in its help
+		_, list, _ := strings.Cut(strings.TrimPrefix(o.Usage, "`"), "` ")
+		return strings.Fields(list[:max(strings.IndexByte(list, '['), 0)])
+	}
+	return optionValues[o.Name]
 }
 
 // completeItem returns the values that the last item of a list may become, each with the items before it.

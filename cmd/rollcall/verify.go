@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -124,6 +123,12 @@ func runsOf(args []string) []*verifyRun {
 	return runs
 }
 
+// verifyResult is what was found, for a program.
+type verifyResult struct {
+	OK   bool                `json:"ok"`
+	Runs []*snapshot.Verdict `json:"runs"`
+}
+
 // printVerdicts says what was found, and returns the error that the command ends with.
 func printVerdicts(w io.Writer, format string, quiet bool, verdicts []*snapshot.Verdict) error {
 	var findings int64
@@ -142,14 +147,11 @@ func printVerdicts(w io.Writer, format string, quiet bool, verdicts []*snapshot.
 		verdict = fmt.Sprintf("NOT OK: %s\n", text.Count(findings, "finding"))
 	}
 	if format == "json" {
-		data, err := json.MarshalIndent(struct {
-			OK   bool                `json:"ok"`
-			Runs []*snapshot.Verdict `json:"runs"`
-		}{findings == 0, verdicts}, "", "  ")
+		data, err := marshalResult(verifyResult{findings == 0, verdicts})
 		if err != nil {
 			return err
 		}
-		output, verdict = string(data)+"\n", ""
+		output, verdict = string(data), ""
 	}
 	var failed, printed error
 	if findings > 0 {

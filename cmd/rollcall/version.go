@@ -23,6 +23,14 @@ func version() string {
 	return "devel"
 }
 
+// versionInfo is the version, for a program.
+type versionInfo struct {
+	Version string `json:"version"`
+	Go      string `json:"go"` // that built it
+	OS      string `json:"os"`
+	Arch    string `json:"arch"`
+}
+
 func versionCommand(env *env) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
@@ -34,12 +42,7 @@ func versionCommand(env *env) *cobra.Command {
 				_, err := fmt.Fprint(env.Stdout, describeVersion())
 				return err
 			case "json":
-				return json.NewEncoder(env.Stdout).Encode(struct {
-					Version string `json:"version"`
-					Go      string `json:"go"`
-					OS      string `json:"os"`
-					Arch    string `json:"arch"`
-				}{version(), runtime.Version(), runtime.GOOS, runtime.GOARCH})
+				return json.NewEncoder(env.Stdout).Encode(versionInfo{version(), runtime.Version(), runtime.GOOS, runtime.GOARCH})
 			}
 			return usageErrorf("--format %q is not known: it is one of text json", format)
 		},

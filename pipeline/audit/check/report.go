@@ -165,12 +165,15 @@ type resultJSON struct {
 	Examples   []Row    `json:"examples"`
 }
 
+// Document is a Report for a program.
+type Document struct {
+	*Report
+	Checks []resultJSON `json:"checks"`
+}
+
 // JSON is the report for a program. Lists are never null in it.
 func (r *Report) JSON() ([]byte, error) {
-	out := struct {
-		*Report
-		Checks []resultJSON `json:"checks"`
-	}{r, []resultJSON{}}
+	out := Document{r, []resultJSON{}}
 	for i := range r.Checks {
 		out.Checks = append(out.Checks, r.newResultJSON(&r.Checks[i]))
 	}
