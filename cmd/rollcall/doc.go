@@ -34,6 +34,8 @@
 //	stores.go     the object stores that paths can name
 //	console.go    what is said on standard error; the last place where it is cleaned
 //	print.go      what report, check and diff print, in each format
+//	schema.go     rollcall schema: JSON Schemas of config files, rules files and JSON output; schemas/ holds those that
+//	              are made of types, by a test with -update
 //	help.go topics.go man.go  the options in the help, under headings; help topics; manual pages
 //	complete.go   what shells complete
 //	metrics.go    --metrics and --metrics-listen: how the run goes, for Prometheus

@@ -50,7 +50,8 @@ func TestMain(m *testing.M) {
 //	ledger             writes what the API was asked to the file ledger, a line a request:
 //	                   METHOD PATH?QUERY status tracked|untracked
 //	dateless FILE…     replaces all times in the files by TIME, and run ids by RUN
-//	rc N COMMAND…      runs the command and wants exit code N
+//	rc N COMMAND…      runs the command and wants exit code N, and that what it prints with --format json conforms to
+//	                   its schema
 //	atmost N FILE      wants at most N lines in the file
 //	lastline JSON [KEY…]  wants what the last command said on standard error to end with a line of JSON that holds all
 //	                   of JSON, and the keys
@@ -263,6 +264,25 @@ func rc(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if want := args[0]; strconv.Itoa(got) != want {
 		ts.Fatalf("%v: exit code %d, want %s", args[1:], got, want)
+	}
+	if stdout := ts.ReadFile("stdout"); stdout != "" {
+		if name := outputName(args[1:], ts.Getenv, got != exitOK && got != exitSomeFailed); name != "" {
+			ts.Check(validateOutput(name, []byte(stdout)))
+		}
+	}
+	if args[1] != "rollcall" || args[2] != "snapshot" || got != exitOK && got != exitSomeFailed {
+		return
+	}
+	for i, arg := range args[:len(args)-1] { // what it wrote conforms to its schema, too
+		file, name := args[i+1]+".manifest.json", "manifest"
+		if arg == "--summary" {
+			file, name = args[i+1], "snapshot"
+		} else if arg != "--out" {
+			continue
+		}
+		if data, err := os.ReadFile(ts.MkAbs(file)); err == nil {
+			ts.Check(validateOutput(name, data))
+		}
 	}
 }
 

@@ -83,6 +83,9 @@ func (s *snapshotRun) newRunResult(m *snapshot.Manifest) *runResult {
 		Requests: newResultRequests(&m.Requests), Flags: []resultFlag{}, Outputs: m.Outputs, Manifest: s.o.manifestFile(),
 		Warnings: s.con.Warnings(),
 	}
+	if r.Users.FailedByKind == nil {
+		r.Users.FailedByKind = map[pipeline.Kind]int64{}
+	}
 	said := warningTexts(r.Warnings)
 	for _, text := range m.Warnings { // those of an earlier process
 		if !slices.Contains(said, text) {

@@ -73,7 +73,7 @@ func TestSchemasAreCurrent(t *testing.T) {
 }
 
 // nullable are the lists and maps that may be null: "Type.Field".
-var nullable = []string{"Trace.Conditions", "Layout.Flags", "Expectation.Variants"}
+var nullable = []string{"Trace.Conditions", "Layout.Flags", "ExpectedSplit.Variants", "Users.FailedByKind"}
 
 // optional are the members that an earlier version did not write: "Type.member".
 var optional = []string{"Manifest.layout"}
@@ -88,6 +88,8 @@ type schemaMaker struct {
 // schemaOf returns the schema of the values of a type. Structs are in defs.
 func (g *schemaMaker) schemaOf(t reflect.Type) map[string]any {
 	switch {
+	case t == reflect.TypeFor[report.Expectation]():
+		t = reflect.TypeFor[report.ExpectedSplit]()
 	case t == reflect.TypeFor[time.Time]():
 		return map[string]any{"type": "string", "format": "date-time"}
 	case t == reflect.TypeFor[json.RawMessage](), t == reflect.TypeFor[jsontext.Value]():
@@ -163,7 +165,7 @@ func (g *schemaMaker) refTo(t reflect.Type) map[string]any {
 				append(required, "text")
 		}
 		if text := src.comments[t.Name()]; text != "" {
-			def["description"] = text
+			def["description"] = strings.TrimPrefix(strings.TrimPrefix(text, t.Name()+" is "), t.Name()+" are ")
 		}
 		slices.Sort(required)
 		def["properties"], def["required"] = properties, required
@@ -193,9 +195,6 @@ func (g *schemaMaker) addFields(t reflect.Type, properties map[string]any, requi
 			name = f.Name
 		}
 		s := g.schemaOf(f.Type)
-		if t == reflect.TypeFor[report.Expectation]() && f.Name == "None" { // its MarshalJSON makes a sentence of it
-			s = map[string]any{"type": "string"}
-		}
 		if slices.Contains(nullable, t.Name()+"."+f.Name) {
 			s = orNull(s)
 		}

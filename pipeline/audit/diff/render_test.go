@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
 )
 
 func name(s string) *string { return &s }
@@ -18,6 +20,7 @@ func name(s string) *string { return &s }
 func sample() *Report {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	r := &Report{
+		Unit: stats.UnitUsers,
 		Before: Snapshot{Path: "monday.parquet", Manifest: "monday.parquet.manifest.json", RunID: "20260102T030405Z-aaaa",
 			StartedAt: at, FinishedAt: at.Add(time.Hour), Users: 12345, Assignments: 30000, Complete: true,
 			Problems: []string{}},

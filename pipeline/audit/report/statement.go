@@ -268,12 +268,15 @@ func (f Finding) MarshalJSON() ([]byte, error) {
 	}{plain(f), f.Text()})
 }
 
+// ExpectedSplit is an [Expectation] as JSON.
+type ExpectedSplit struct {
+	Source   string          `json:"source"`
+	None     string          `json:"none"`     // why there is no split, as a sentence
+	Assigned *float64        `json:"assigned"` // the share of the users who have a variant; null: it is not known
+	Variants []engine.Weight `json:"variants"`
+}
+
 // MarshalJSON says why there is no split as a sentence.
 func (e Expectation) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Source   string          `json:"source"`
-		None     string          `json:"none"`
-		Assigned *float64        `json:"assigned"`
-		Variants []engine.Weight `json:"variants"`
-	}{e.Source, noSplitText(&e.None), e.Assigned, e.Variants})
+	return json.Marshal(ExpectedSplit{e.Source, noSplitText(&e.None), e.Assigned, e.Variants})
 }
