@@ -448,4 +448,3 @@ func mutate(r *rand.Rand, value any) any {
 	}
 	return pick()
 }
-
