@@ -63,12 +63,12 @@ shows.`,
 			if err := common.start(cmd, env, con); err != nil {
 				return err
 			}
-			set, err := cohorts.load(env.Soft)
+			set, err := cohorts.load(env)
 			if err != nil {
 				return err
 			}
 			if first {
-				text, err := check.Init(env.Soft, check.Options{Snapshots: args, Cohorts: set})
+				text, err := check.Init(env.Soft, check.Options{Snapshots: args, Files: env.Files, Cohorts: set})
 				if err != nil {
 					return err
 				}
@@ -91,14 +91,14 @@ shows.`,
 
 func runCheck(env *env, args []string, format string, o check.Options) error {
 	path := args[0]
-	o.Snapshots, o.Now = args[1:], clock()
+	o.Snapshots, o.Files, o.Now = args[1:], env.Files, clock()
 	data := []string{".csv", ".tsv", ".jsonl", ".parquet", ".gz", ".zst"}
 	if snapshot.IsManifest(path) || slices.ContainsFunc(data,
 		func(ext string) bool { return strings.HasSuffix(path, ext) }) {
 		return pipeline.WithHint(usageErrorf("%s is not a rules file", path),
 			"put the rules file before the snapshots: rollcall check RULES.yaml SNAPSHOT...")
 	}
-	file, err := await(env.Soft, func() (*check.File, error) { return check.Load(path) }) // and the schemas that it names
+	file, err := await(env.Soft, func() (*check.File, error) { return check.Load(env.Files, path) }) // and the schemas that it names
 	if err != nil {
 		return pipeline.WithHint(usageErrorf("%w", err), pipeline.Hint(err))
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"os"
 	"slices"
 	"strings"
@@ -70,7 +69,7 @@ func (o *cohortOptions) check() error {
 func (o *cohortOptions) given() bool { return o.dir != "" || len(o.files) > 0 }
 
 // load reads the cohorts; the set is empty if none are given.
-func (o *cohortOptions) load(ctx context.Context) (*cohort.Set, error) {
+func (o *cohortOptions) load(env *env) (*cohort.Set, error) {
 	files, err := parsePairs("cohort", o.files)
 	if err != nil {
 		return nil, err
@@ -105,8 +104,9 @@ func (o *cohortOptions) load(ctx context.Context) (*cohort.Set, error) {
 		}
 		files[name] = path
 	}
-	return await(ctx, func() (*cohort.Set, error) {
-		return cohort.Load(ctx, cohort.Options{Dir: dir, Files: files, IDs: ids, Column: o.column, MaxSize: o.maxSize})
+	return await(env.Soft, func() (*cohort.Set, error) {
+		return cohort.Load(env.Soft, cohort.Options{In: env.Files, Dir: dir, Files: files, IDs: ids, Column: o.column,
+			MaxSize: o.maxSize})
 	})
 }
 

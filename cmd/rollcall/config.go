@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -74,7 +73,7 @@ func applyConfig(cmd *cobra.Command, env *env) error {
 		return err
 	}
 
-	if err := applyFile(env.Soft, cmd, options); err != nil {
+	if err := applyFile(env, cmd, options); err != nil {
 		return err
 	}
 	return checkPathNames(cmd, env.Stores)
@@ -86,15 +85,17 @@ func variableOf(option string) string {
 }
 
 // applyFile sets the options that the --config file names and that were not set before.
-func applyFile(ctx context.Context, cmd *cobra.Command, options *pflag.FlagSet) error {
+func applyFile(env *env, cmd *cobra.Command, options *pflag.FlagSet) error {
 	file, err := options.GetString("config")
 	if err != nil || file == "" {
 		return err
 	}
-	if err := checkPathName("--config", file, false); err != nil {
-		return err
+	if !env.Stores.Knows(file) {
+		if err := checkPathName("--config", file, false); err != nil {
+			return err
+		}
 	}
-	data, err := readFile(ctx, file, maxOptionsBytes)
+	data, err := readStored(env.Soft, env.Stores, file, maxOptionsBytes)
 	if err != nil {
 		return usageErrorf("read --config: %w", err)
 	}

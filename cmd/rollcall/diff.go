@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"math"
 	"path/filepath"
@@ -55,14 +54,14 @@ or the user's new properties caused it.`,
 			if err := common.start(cmd, env, con); err != nil {
 				return err
 			}
-			o := diff.Options{Before: args[0], After: args[1], Retries: args[2:]}
+			o := diff.Options{Before: args[0], After: args[1], Files: env.Files, Retries: args[2:]}
 			if maxChanged != "" {
 				o.Limit = &diff.Limit{Text: maxChanged}
 				if o.Limit.Users, o.Limit.Share, o.Limit.IsShare, err = parseLimit("--max-changed", maxChanged); err != nil {
 					return err
 				}
 			}
-			if o.Only, err = cohorts.findOnly(env.Soft, only); err != nil {
+			if o.Only, err = cohorts.findOnly(env, only); err != nil {
 				return err
 			}
 			if o.Memory, err = parseMemory(memory); err != nil {
@@ -74,12 +73,12 @@ or the user's new properties caused it.`,
 			if out != "" && filepath.Clean(out) == filepath.Clean(html.file) {
 				return usageErrorf("--out and --html name the same file, %s", out)
 			}
-			if err := html.check(args...); err != nil {
+			if err := html.check(env, args...); err != nil {
 				return err
 			}
 			var changes *changeList
 			if out != "" {
-				if changes, err = createChanges(out, overwrite, args); err != nil {
+				if changes, err = createChanges(env, out, overwrite, args); err != nil {
 					return err
 				}
 				defer func() { err = errors.Join(err, changes.out.Discard()) }()
@@ -90,11 +89,11 @@ or the user's new properties caused it.`,
 				return err
 			}
 			if changes != nil {
-				if err := changes.publish(overwrite); err != nil {
+				if err := changes.publish(env, overwrite); err != nil {
 					return err
 				}
 			}
-			if err := html.writeDiff(r); err != nil {
+			if err := html.writeDiff(env, r); err != nil {
 				return err
 			}
 			var verdict error
@@ -120,8 +119,8 @@ or the user's new properties caused it.`,
 }
 
 // findOnly reads the cohorts that --only names. None are needed without it.
-func (o *cohortOptions) findOnly(ctx context.Context, only []string) (list []*cohort.Cohort, err error) {
-	set, err := o.load(ctx)
+func (o *cohortOptions) findOnly(env *env, only []string) (list []*cohort.Cohort, err error) {
+	set, err := o.load(env)
 	if err != nil {
 		return nil, err
 	}
@@ -178,11 +177,11 @@ var changeColumns = []pipeline.Column{
 }
 
 // createChanges creates the list of changes between snapshots, which it may not replace.
-func createChanges(path string, overwrite bool, snapshots []string) (*changeList, error) {
+func createChanges(env *env, path string, overwrite bool, snapshots []string) (*changeList, error) {
 	if _, err := sinks.Format(path); err != nil {
 		return nil, &exitError{err, exitUsage}
 	}
-	err := checkReplace("--out", path, overwrite, snapshots)
+	err := checkReplace(env, "--out", path, overwrite, snapshots)
 	if err != nil {
 		return nil, err
 	}
@@ -221,8 +220,8 @@ func (l *changeList) write(c *diff.Change) error {
 }
 
 // publish gives the complete file its name.
-func (l *changeList) publish(overwrite bool) error {
-	if err := errors.Join(l.out.Close(), checkReplace("--out", l.path, overwrite, nil)); err != nil {
+func (l *changeList) publish(env *env, overwrite bool) error {
+	if err := errors.Join(l.out.Close(), checkReplace(env, "--out", l.path, overwrite, nil)); err != nil {
 		return err
 	}
 	return durable.Publish(l.out.Info().Temp, l.path, overwrite)

@@ -8,6 +8,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/amplitude"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
@@ -87,7 +88,7 @@ func (s *snapshotRun) dryRun(args []string) error {
 	found.bad[pipeline.KindRequestTooLong] += tooLong[pipeline.KindRequestTooLong]
 	var earlier *snapshot.Requests
 	if !o.server.embedded() && requests > 0 {
-		earlier = readEarlier(o.manifestFile())
+		earlier = readEarlier(s.env.Files, o.manifestFile())
 	}
 	if o.format == "json" {
 		r := s.newDryRunResult(found)
@@ -125,11 +126,11 @@ func (s *snapshotRun) dryRun(args []string) error {
 }
 
 // readEarlier returns the requests of the run that made the current outputs; nil if no run shows how fast the API is.
-func readEarlier(manifest string) *snapshot.Requests {
+func readEarlier(files *blob.Files, manifest string) *snapshot.Requests {
 	if manifest == "" {
 		return nil
 	}
-	m, err := snapshot.ReadManifest(manifest)
+	m, err := snapshot.ReadManifest(files, manifest)
 	if err != nil || m.Requests.PerSecond <= 0 || m.NoTrack == string(embedded) ||
 		requestTime(m.Requests.Sent, m.Requests.PerSecond) < minRated*time.Second {
 		return nil

@@ -77,12 +77,12 @@ func TestReadEarlier(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if got := readEarlier(path); (got != nil) != tt.want {
+			if got := readEarlier(nil, path); (got != nil) != tt.want {
 				t.Errorf("readEarlier of %+v: %+v, want something: %t", tt.manifest, got, tt.want)
 			}
 		})
 	}
-	if got := readEarlier(filepath.Join(t.TempDir(), "absent")); got != nil {
+	if got := readEarlier(nil, filepath.Join(t.TempDir(), "absent")); got != nil {
 		t.Errorf("readEarlier of an absent manifest: %+v", got)
 	}
 }

@@ -157,7 +157,7 @@ func (o *explainOptions) run(env *env, con *console, inputs []string) error {
 			return err
 		}
 	}
-	set, err := o.cohorts.load(env.Soft)
+	set, err := o.cohorts.load(env)
 	if err != nil {
 		return err
 	}

@@ -140,7 +140,7 @@ func (o *pipeOptions) newFilter(env *env, con *console) (*filter, error) {
 	if err != nil {
 		return nil, err
 	}
-	set, err := o.cohorts.load(env.Soft)
+	set, err := o.cohorts.load(env)
 	if err != nil {
 		return nil, err
 	}

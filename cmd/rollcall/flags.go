@@ -14,7 +14,6 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
-	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 )
 
@@ -72,12 +71,12 @@ func flagsCommand(env *env, con *console) *cobra.Command {
 			}
 			eng, parseErr := engine.Parse(data, engine.Hosted)
 			if save != "" { // also what the engine does not take: it is what the API answered
-				if exists, err := durable.Exists(save); err != nil {
+				if exists, err := env.exists(save); err != nil {
 					return err
 				} else if exists && !overwrite {
 					return errExists(save)
 				}
-				if err := durable.WriteFile(save, data); err != nil {
+				if err := env.writeFile(save, data, overwrite); err != nil {
 					return err
 				}
 			}

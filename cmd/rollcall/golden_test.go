@@ -42,7 +42,7 @@ func TestGolden(t *testing.T) {
 	if code != exitOK {
 		t.Fatalf("exit code %d, want %d:\n%s", code, exitOK, stderr)
 	}
-	m, err := snapshot.ReadManifest(users + ".manifest.json")
+	m, err := snapshot.ReadManifest(nil, users+".manifest.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -132,7 +132,7 @@ func TestInputChangesDuringRun(t *testing.T) {
 			if code != exitOK {
 				t.Fatalf("exit code %d, want %d; it said:\n%s", code, exitOK, said)
 			}
-			m, err := snapshot.ReadManifest(out + ".manifest.json")
+			m, err := snapshot.ReadManifest(nil, out+".manifest.json")
 			if err != nil {
 				t.Fatal(err)
 			}

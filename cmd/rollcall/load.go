@@ -53,14 +53,14 @@ DATABASE is ` + strings.Join(load.Databases(), " ") + `.`,
 
 // printLoad prints the statements that load a run.
 func printLoad(env *env, path string, o load.Options) error {
-	run, err := snapshot.Open(path)
+	run, err := snapshot.Open(env.Files, path)
 	if err != nil {
 		return err
 	}
 	if run.Manifest == nil {
 		return run.MissingManifest
 	}
-	outputs := snapshot.Locate(run.ManifestPath, run.Manifest, nil)
+	outputs := snapshot.Locate(env.Files, run.ManifestPath, run.Manifest, nil)
 	outputs = outputs[:max(len(outputs)-1, 0)] // the last one is the error records
 	if !snapshot.IsManifest(path) {
 		outputs = slices.DeleteFunc(outputs, func(l snapshot.Located) bool { return run.Listed == nil || l.File != *run.Listed })

@@ -20,7 +20,7 @@ func (s *snapshotRun) loadCohorts(eng *engine.Engine) (err error) {
 			return err
 		}
 	}
-	if s.cohorts, err = s.o.cohorts.load(s.env.Soft); err != nil {
+	if s.cohorts, err = s.o.cohorts.load(s.env); err != nil {
 		return err
 	}
 	return s.o.findCarried(s.cohorts)

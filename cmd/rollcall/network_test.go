@@ -361,7 +361,7 @@ func (r networkRun) do(t *testing.T) *networkResult {
 		res.failed[f.UserID] = f
 	}
 	if res.text["a.csv.manifest.json"] != "" {
-		m, err := snapshot.ReadManifest(path("a.csv.manifest.json"))
+		m, err := snapshot.ReadManifest(nil, path("a.csv.manifest.json"))
 		if err != nil {
 			t.Fatal(err)
 		}

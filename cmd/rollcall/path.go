@@ -16,11 +16,18 @@ import (
 )
 
 // readsStores are the commands whose arguments may be URLs of stores.
-var readsStores = map[string]bool{"snapshot": true, "clean": true}
+var readsStores = map[string]bool{"snapshot": true, "verify": true, "report": true, "check": true, "diff": true,
+	"load": true, "explain": true, "clean": true}
 
-// storedOptions are the options whose values may be such URLs, for the commands that have them; serve, which looks at
-// its file again and again, reads a local one.
-var storedOptions = map[string]bool{"flag-configs": true, "flags-from": true}
+// storedOptions are the options whose values may be such URLs, for the commands that have them.
+var storedOptions = map[string]bool{"flag-configs": true, "flags-from": true, "config": true, "cohorts": true,
+	"cohort": true, "html": true, "save": true}
+
+// keyOptions name files with keys. A bucket is no place for those: many may read it, and it has copies and logs.
+var keyOptions = map[string]bool{"key-file": true, "api-key-file": true, "secret-key-file": true}
+
+// pathOption is how the help of an option begins that names files or a directory.
+var pathOption = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("^`(NAME=)?(FILE|DIR)[`|]") })
 
 // checkPathNames refuses paths, given as arguments or options, that cannot be read or written: URLs, but for those of
 // stores that the command reads, and paths that begin with a ~ which the shell has not replaced.
@@ -35,7 +42,7 @@ func checkPathNames(cmd *cobra.Command, stores *blob.Stores) error {
 	}
 	var err error
 	cmd.Flags().VisitAll(func(o *pflag.Flag) {
-		if err != nil || !o.Changed || !strings.HasPrefix(o.Usage, "`FILE`") {
+		if err != nil || !o.Changed || !pathOption().MatchString(o.Usage) {
 			return
 		}
 		paths := []string{o.Value.String()}
@@ -43,11 +50,18 @@ func checkPathNames(cmd *cobra.Command, stores *blob.Stores) error {
 			paths = list.GetSlice()
 		}
 		for _, path := range paths {
-			if stores.Knows(path) && storedOptions[o.Name] && cmd.Name() != "serve" {
+			if o.Name == "cohort" {
+				_, path, _ = strings.Cut(path, "=")
+			}
+			if stores.Knows(path) && storedOptions[o.Name] {
 				continue
 			}
 			if err == nil {
 				err = checkPathName("--"+o.Name, path, writtenPaths[o.Name])
+			}
+			if err != nil && keyOptions[o.Name] && blob.IsURL(path) {
+				err = pipeline.WithHint(usageErrorf("--%s %s: keys are read from local files only", o.Name, text.Clean(path)),
+					"mount the secret as a file, or pass the key in the environment: see `rollcall help environment`")
 			}
 		}
 	})

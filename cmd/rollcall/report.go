@@ -65,7 +65,7 @@ are found by user id.`,
 			if !slices.Contains([]string{"", "alert", "warn"}, failOn) {
 				return usageErrorf("--fail-on %q is not known: it is alert or warn", failOn)
 			}
-			cohorts, err := o.cohorts.load(env.Soft)
+			cohorts, err := o.cohorts.load(env)
 			if err != nil {
 				return err
 			}
@@ -73,10 +73,10 @@ are found by user id.`,
 			for _, c := range cohorts.All() {
 				read = append(read, c.Path)
 			}
-			if err := html.check(read...); err != nil {
+			if err := html.check(env, read...); err != nil {
 				return err
 			}
-			if err := missing.check(&html, cohorts, read); err != nil {
+			if err := missing.check(env, &html, cohorts, read); err != nil {
 				return err
 			}
 			options, err := o.options(env, args, con)
@@ -91,10 +91,10 @@ are found by user id.`,
 			if err != nil {
 				return err
 			}
-			if err := missing.write(env.Soft, r, html.overwrite); err != nil {
+			if err := missing.write(env, r, html.overwrite); err != nil {
 				return err
 			}
-			if err := html.write(r); err != nil {
+			if err := html.write(env, r); err != nil {
 				return err
 			}
 			return keepVerdict(failedReport(r, failOn), printResult(env.Stdout, common.format, r))
@@ -130,7 +130,8 @@ func failedReport(r *report.Report, failOn string) error {
 
 // options returns the options of a report, with the flag configurations read.
 func (o *reportOptions) options(env *env, snapshots []string, con *console) (report.Options, error) {
-	options := report.Options{Snapshots: snapshots, By: o.by, Controls: o.controls, Checksums: o.checksum}
+	options := report.Options{Snapshots: snapshots, Files: env.Files, By: o.by, Controls: o.controls,
+		Checksums: o.checksum}
 	for i, name := range o.by {
 		if slices.Contains(o.by[:i], name) {
 			return options, usageErrorf("--by names column %q more than once", name)
@@ -141,7 +142,7 @@ func (o *reportOptions) options(env *env, snapshots []string, con *console) (rep
 		if err != nil {
 			return options, err
 		}
-		eng, err := parseFlagConfigs(from, data, nil, semanticsOf(snapshots), true, con)
+		eng, err := parseFlagConfigs(from, data, nil, semanticsOf(env.Files, snapshots), true, con)
 		if err != nil {
 			return options, err
 		}

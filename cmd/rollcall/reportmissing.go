@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"encoding/csv"
 	"errors"
 	"io/fs"
@@ -20,20 +19,20 @@ type missingOptions struct {
 }
 
 // check refuses a file without cohorts, and one that would replace another.
-func (o *missingOptions) check(html *pageOptions, set *cohort.Set, read []string) error {
+func (o *missingOptions) check(env *env, html *pageOptions, set *cohort.Set, read []string) error {
 	switch {
 	case o.file == "":
 		return nil
 	case set == nil:
 		return pipeline.WithHint(usageErrorf("--missing needs cohorts"), "for example --cohort vip=vips.csv")
-	case sameFile(o.file, html.file):
+	case env.Files.Same(o.file, html.file):
 		return usageErrorf("--missing and --html name the same file, %s", o.file)
 	}
-	return checkReplace("--missing", o.file, html.overwrite, read)
+	return checkReplace(env, "--missing", o.file, html.overwrite, read)
 }
 
 // write writes the ids as CSV, which is a cohort itself: those of each cohort in the order of its file.
-func (o *missingOptions) write(ctx context.Context, r *report.Report, overwrite bool) error {
+func (o *missingOptions) write(env *env, r *report.Report, overwrite bool) error {
 	if o.file == "" {
 		return nil
 	}
@@ -47,7 +46,7 @@ func (o *missingOptions) write(ctx context.Context, r *report.Report, overwrite 
 	for i := range r.Cohorts {
 		c := &r.Cohorts[i]
 		if err == nil {
-			err = c.EachMissing(ctx, func(id []byte) error { return rows.Write([]string{string(id), c.Name}) })
+			err = c.EachMissing(env.Soft, func(id []byte) error { return rows.Write([]string{string(id), c.Name}) })
 		}
 	}
 	if rows.Flush(); err == nil {

@@ -6,7 +6,6 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/audit/diff"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/page"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
-	"github.com/rollcall-cli/rollcall/pipeline/durable"
 )
 
 // pageOptions say where the HTML page of a report or a diff goes.
@@ -21,21 +20,21 @@ func (o *pageOptions) define(options *pflag.FlagSet) {
 }
 
 // check refuses a page that would replace another file.
-func (o *pageOptions) check(read ...string) error {
-	return checkReplace("--html", o.file, o.overwrite, read)
+func (o *pageOptions) check(env *env, read ...string) error {
+	return checkReplace(env, "--html", o.file, o.overwrite, read)
 }
 
 // checkReplace refuses to replace one of the files that are read by the file of an option, and without overwrite any.
-func checkReplace(option, file string, overwrite bool, read []string) error {
+func checkReplace(env *env, option, file string, overwrite bool, read []string) error {
 	for _, path := range read {
-		if sameFile(path, file) {
+		if env.Files.Same(path, file) {
 			return usageErrorf("%s %s is read, and would be replaced", option, file)
 		}
 	}
 	if file == "" || overwrite {
 		return nil
 	}
-	exists, err := durable.Exists(file)
+	exists, err := env.exists(file)
 	if err == nil && exists {
 		err = errExists(file)
 	}
@@ -43,30 +42,30 @@ func checkReplace(option, file string, overwrite bool, read []string) error {
 }
 
 // write writes the page of a report.
-func (o *pageOptions) write(r *report.Report) error {
+func (o *pageOptions) write(env *env, r *report.Report) error {
 	var read []string
 	for i := range r.Snapshots {
 		read = append(read, r.Snapshots[i].Path, r.Snapshots[i].Manifest)
 	}
-	return o.publish(read, func(origin page.Origin) ([]byte, error) { return page.Report(r, origin) })
+	return o.publish(env, read, func(origin page.Origin) ([]byte, error) { return page.Report(r, origin) })
 }
 
 // writeDiff writes the page of a diff.
-func (o *pageOptions) writeDiff(r *diff.Report) error {
+func (o *pageOptions) writeDiff(env *env, r *diff.Report) error {
 	read := []string{r.Before.Path, r.Before.Manifest, r.After.Path, r.After.Manifest}
-	return o.publish(read, func(origin page.Origin) ([]byte, error) { return page.Diff(r, origin) })
+	return o.publish(env, read, func(origin page.Origin) ([]byte, error) { return page.Diff(r, origin) })
 }
 
-func (o *pageOptions) publish(read []string, render func(page.Origin) ([]byte, error)) error {
+func (o *pageOptions) publish(env *env, read []string, render func(page.Origin) ([]byte, error)) error {
 	if o.file == "" {
 		return nil
 	}
-	if err := o.check(read...); err != nil { // by now it is known which outputs a manifest led to
+	if err := o.check(env, read...); err != nil { // by now it is known which outputs a manifest led to
 		return err
 	}
 	data, err := render(page.Origin{Made: clock(), Version: version()})
 	if err != nil {
 		return err
 	}
-	return durable.WriteFile(o.file, data)
+	return env.writeFile(o.file, data, o.overwrite)
 }

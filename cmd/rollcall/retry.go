@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -31,9 +29,9 @@ var notInherited = []string{
 // again about the users of OUT.errors.jsonl wants the same flags and columns as before. It returns how the input's run
 // and what was taken from it are to be said; "" where the inputs are not the error records of a run whose manifest is
 // beside them.
-func inheritOptions(ctx context.Context, stores *blob.Stores, options *pflag.FlagSet, inputs []string,
+func inheritOptions(env *env, options *pflag.FlagSet, inputs []string,
 	format string) (said, hint string, err error) {
-	files, err := sources.ExpandPaths(ctx, stores, inputs)
+	files, err := sources.ExpandPaths(env.Soft, env.Stores, inputs)
 	if _, ok := errors.AsType[*blob.Error](err); ok { // after all its attempts, which are not made twice
 		return "", "", err
 	}
@@ -44,7 +42,10 @@ func inheritOptions(ctx context.Context, stores *blob.Stores, options *pflag.Fla
 	if err != nil || runID == "" {
 		return "", "", nil
 	}
-	m := snapshot.FindRun(filepath.Dir(files[0].Path), runID)
+	m := snapshot.FindRun(env.Files, blob.Dir(files[0].Path), runID)
+	if err := env.Files.Err(); err != nil {
+		return "", "", err
+	}
 	if m == nil {
 		return "these users failed in run " + text.Clean(runID) + ", whose manifest is not beside " + text.Clean(files[0].Path),
 			"give the options of that run again: --flags, --map, ...", nil

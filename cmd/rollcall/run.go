@@ -38,6 +38,7 @@ type env struct {
 	Stdout, Stderr io.Writer
 	LookupEnv      func(string) (string, bool)
 	Stores         *blob.Stores  // nil: there are none
+	Files          *blob.Files   // of this machine and the stores; run sets it
 	PreflightTime  time.Duration // see amplitude.Config; tests give a slow machine more
 
 	// Soft ends with the first signal: finish what is in flight, begin nothing. Hard ends with the second, or
@@ -101,7 +102,7 @@ func exitCode(err error) int {
 	if e, ok := errors.AsType[*exitError](err); ok {
 		return e.code
 	}
-	if _, ok := errors.AsType[*amplitude.OutageError](err); ok || isChanged(err) {
+	if _, ok := errors.AsType[*amplitude.OutageError](err); ok || isChanged(err) || errors.Is(err, blob.ErrChanged) {
 		return exitStopped
 	}
 	if e, ok := errors.AsType[*blob.Error](err); ok && e.Temporary { // after all attempts
@@ -146,6 +147,7 @@ checks, reports on and compares.`),
 	}
 	streams := *env
 	streams.Stdout = stdout{env.Stdout}
+	streams.Files = blob.NewFiles(env.Soft, env.Stores)
 	env = &streams
 	root.SetArgs(args)
 	root.SetIn(env.Stdin)

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/local"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
@@ -30,9 +31,9 @@ func parseSemantics(name string) (engine.Semantics, error) {
 }
 
 // semanticsOf returns the semantics of the first run; hosted where that cannot be told.
-func semanticsOf(snapshots []string) engine.Semantics {
+func semanticsOf(files *blob.Files, snapshots []string) engine.Semantics {
 	if len(snapshots) > 0 {
-		if run, err := snapshot.Open(snapshots[0]); err == nil && run.Manifest != nil {
+		if run, err := snapshot.Open(files, snapshots[0]); err == nil && run.Manifest != nil {
 			if s, err := engine.ParseSemantics(run.Manifest.EngineSemantics()); err == nil {
 				return s
 			}

@@ -73,7 +73,7 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
 				return wrapUsage("--fail", err)
 			}
 			api := &liveServer{path: configs, con: con, often: rate.NewLimiter(1000, 100), parse: func() (*engine.Engine, error) {
-				data, err := readFlagConfigs(env.Soft, nil, configs)
+				data, err := readFlagConfigs(env.Soft, env.Stores, configs)
 				if err != nil {
 					return nil, err
 				}
@@ -84,7 +84,7 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
 			if err != nil {
 				return err
 			}
-			set, err := cohorts.load(env.Soft)
+			set, err := cohorts.load(env)
 			if err != nil {
 				return err
 			}
@@ -96,7 +96,7 @@ status or one of reset truncate html slow hang null empty redirect trailing.`,
 				config.CohortKey = apiKey + ":" + secretKey
 			}
 			if cohorts.given() {
-				served, err := serveCohorts(env.Soft, set)
+				served, err := serveCohorts(env, set)
 				if err != nil {
 					return err
 				}

@@ -3,26 +3,25 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
 
 	"github.com/rollcall-cli/rollcall/pipeline/cohort"
 	"github.com/rollcall-cli/rollcall/pipeline/evalserver"
 )
 
 // serveCohorts makes the cohorts of the server, by the ids that flags use. Their files are read again for each client.
-func serveCohorts(ctx context.Context, set *cohort.Set) (map[string]*evalserver.Cohort, error) {
+func serveCohorts(env *env, set *cohort.Set) (map[string]*evalserver.Cohort, error) {
 	served := map[string]*evalserver.Cohort{}
 	for _, c := range set.All() {
 		modified := c.LastModified
 		if modified == 0 {
-			info, err := os.Stat(c.Path)
+			info, err := env.Files.Stat(c.Path)
 			if err != nil {
 				return nil, err
 			}
 			modified = info.ModTime().UnixMilli()
 		}
 		served[c.ID] = &evalserver.Cohort{ID: c.ID, Size: int64(c.Size()), LastModified: modified,
-			Members: func(yield func(string) error) error { return eachMember(ctx, c, yield) }}
+			Members: func(yield func(string) error) error { return eachMember(env.Soft, c, yield) }}
 	}
 	return served, nil
 }

@@ -7,10 +7,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/blob"
+	"github.com/rollcall-cli/rollcall/pipeline/durable"
 )
 
 // Files that the user names are opened and read here. They may be pipes, as <(command) and /dev/stdin are: each is read
@@ -83,6 +86,63 @@ func readStored(ctx context.Context, stores *blob.Stores, path string, most int6
 		return nil, err
 	}
 	return readMost(o.Section(0, o.Size()), path, most)
+}
+
+// exists reports whether there is a file, a link included, or an object.
+func (e *env) exists(path string) (bool, error) {
+	if !e.Stores.Knows(path) {
+		return durable.Exists(path)
+	}
+	b, key, err := e.Stores.Bucket(e.Soft, path)
+	if err == nil {
+		_, err = b.Stat(e.Soft, key)
+	}
+	if errors.Is(err, blob.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// writeFile writes a whole file, on this machine or in a store: it appears complete, or not at all. In a store, only
+// overwrite replaces one.
+func (e *env) writeFile(path string, data []byte, overwrite bool) error {
+	if !e.Stores.Knows(path) {
+		return durable.WriteFile(path, data)
+	}
+	b, key, err := e.Stores.Bucket(e.Soft, path)
+	if err == nil && (key == "" || strings.HasSuffix(key, "/")) {
+		err = usageErrorf("%s is a directory: name the object", path)
+	}
+	if err != nil {
+		return err
+	}
+	var c blob.Condition
+	if overwrite {
+		there, err := b.Stat(e.Soft, key)
+		if err != nil && !errors.Is(err, blob.ErrNotExist) {
+			return err
+		}
+		c.Version = there.Version
+	}
+	u, err := b.Stage(e.Soft, key, c)
+	if err != nil {
+		return err
+	}
+	for part := range slices.Chunk(data, blob.PartSize) {
+		if err == nil {
+			err = u.Write(e.Soft, part)
+		}
+	}
+	if err == nil {
+		_, err = u.Commit(e.Soft)
+	}
+	if errors.Is(err, blob.ErrExists) && !overwrite {
+		err = errExists(path)
+	}
+	if err != nil {
+		_ = u.Abort(e.Hard) // err is why
+	}
+	return err
 }
 
 // readFlagConfigs reads a file of flag configurations, which may be in a store.

@@ -59,7 +59,7 @@ groups.T, context, ... are sent as that, others not. "help stores": buckets.`,
 				}
 				con.result = func(err error, code int) error { return s.printResult(env.Stdout, con, began, err, code) }
 			}
-			inherited, hint, err := inheritOptions(env.Soft, env.Stores, cmd.Flags(), args,
+			inherited, hint, err := inheritOptions(env, cmd.Flags(), args,
 				o.inputFormat)
 			if err != nil {
 				return err

@@ -79,18 +79,27 @@ OUT is a lock alone. Runs find a journal by the same DIR only.
 
 rollcall clean removes what runs have left that nobody resumed.`,
 	}, {
-		Use: "stores", Short: "Inputs in object stores, and where credentials come from",
-		Long: `INPUT of snapshot can be in an object store: s3://BUCKET/KEY, gs://BUCKET/OBJECT,
-az://CONTAINER/BLOB. Globs work as for files, and ** stands for any directories:
+		Use: "stores", Short: "Files in object stores, and where credentials come from",
+		Long: `What is read can be in an object store: s3://BUCKET/KEY, gs://BUCKET/OBJECT,
+az://CONTAINER/BLOB. That is INPUT of snapshot and explain; the outputs and
+manifests that verify, report, check, diff and load read; rules files, --config,
+--flag-configs, --flags-from, --cohorts, --cohort. Keys are never read from
+there. serve reads a file that is there once, when it starts.
+
+Globs of INPUT work as for files, and ** stands for any directories:
 's3://b/users/**/*.parquet'.
 A directory of Parquet files is read as one table, with its partitions.
---flag-configs and --flags-from can be there, too, but not those of serve.
-Outputs are local files: copy them when the run has ended with 0.
+
+The files of a manifest are looked for in its directory and below it. What it
+names elsewhere has to be named, too: verify OUT s3://other/OUT.errors.jsonl.
+
+--html of report and diff and flags --save can be there, too. Other outputs are
+local files: copy them when the run has ended with 0.
 
 Nothing is downloaded to disk. Reads are ranged, and bound to the version that
-the object had at first: if it is replaced meanwhile, the run ends with 75 and
+the object had at first: if it is replaced meanwhile, the command ends with 75 and
 publishes nothing. What fails for a moment (5xx, SlowDown, a broken connection)
-is read again, six times at most; then the run ends with 75, too.
+is read again, six times at most; then the command ends with 75, too.
 
 s3:// takes credentials from the first of these that has some:
   AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN
@@ -103,7 +112,8 @@ A profile that assumes a role by role_arn is not read; this makes it work:
 AWS_REGION is the region; without it, the bucket is asked.
 AWS_ENDPOINT_URL, or AWS_ENDPOINT_URL_S3, is the server, where it is not
 Amazon's: MinIO, Ceph, R2 and others.
-Needed: s3:GetObject, and s3:ListBucket for globs and directories.
+Needed: s3:GetObject, and s3:ListBucket for globs and directories, and to tell
+that an object is not there; s3:PutObject for what is written.
 
 gs:// takes them from the first of these that is there:
   GOOGLE_APPLICATION_CREDENTIALS, a file: a service account's key, or workload

@@ -3,13 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
@@ -38,26 +38,26 @@ something is not as it was written.`,
 				return err
 			}
 			for _, arg := range args { // one whose manifest is there is a finding
-				if _, err := snapshot.FindManifest(arg); err != nil && !snapshot.IsManifest(arg) {
-					if _, err := os.Stat(arg); err != nil {
+				if _, err := snapshot.FindManifest(env.Files, arg); err != nil && !snapshot.IsManifest(arg) {
+					if _, err := env.Files.Stat(arg); err != nil {
 						return err
 					}
 				}
 			}
 			verdicts := []*snapshot.Verdict{}
 			var named [][]string
-			for _, run := range runsOf(args) {
+			for _, run := range runsOf(env.Files, args) {
 				verdict := run.verdict
 				if verdict == nil {
 					var err error
-					if verdict, err = snapshot.Verify(env.Soft, run.manifest,
+					if verdict, err = snapshot.Verify(env.Soft, env.Files, run.manifest,
 						snapshot.VerifyOptions{Named: run.outputs, Thorough: thorough}); err != nil {
 						return err
 					}
 				}
 				verdicts, named = append(verdicts, verdict), append(named, run.outputs)
 			}
-			if err := snapshot.VerifyRetries(env.Soft, verdicts, named); err != nil {
+			if err := snapshot.VerifyRetries(env.Soft, env.Files, verdicts, named); err != nil {
 				return err
 			}
 			return printVerdicts(env.Stdout, common.format, common.quiet, verdicts)
@@ -80,7 +80,7 @@ type verifyRun struct {
 }
 
 // runsOf sorts the arguments by the runs that they are of.
-func runsOf(args []string) []*verifyRun {
+func runsOf(files *blob.Files, args []string) []*verifyRun {
 	var runs []*verifyRun
 	add := func(manifest string, outputs ...string) {
 		i := slices.IndexFunc(runs, func(r *verifyRun) bool { return r.manifest == manifest })
@@ -94,7 +94,7 @@ func runsOf(args []string) []*verifyRun {
 	for _, arg := range args {
 		if snapshot.IsManifest(arg) {
 			add(arg)
-		} else if manifest, err := snapshot.FindManifest(arg); err == nil {
+		} else if manifest, err := snapshot.FindManifest(files, arg); err == nil {
 			add(manifest, arg)
 		} else {
 			lost[arg] = err
@@ -107,7 +107,7 @@ func runsOf(args []string) []*verifyRun {
 		}
 		if i := slices.IndexFunc(runs, func(r *verifyRun) bool {
 			return r.verdict == nil &&
-				snapshot.Lists(r.manifest, arg)
+				snapshot.Lists(files, r.manifest, arg)
 		}); i >= 0 {
 			runs[i].outputs = append(runs[i].outputs, arg)
 			continue

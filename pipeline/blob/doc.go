@@ -1,7 +1,8 @@
 // Package blob reads and writes files where they live: on the local file system, in S3, Google Cloud Storage and Azure.
 //
 // A [Bucket] is a driver: one attempt each, no policy. [Stores] opens buckets by the URLs that users write, adds the
-// retries, and expands globs. An [Object] is one version of an object, open for reading.
+// retries, and expands globs. An [Object] is one version of an object, open for reading. [Files] reads what is named,
+// whether it is here or in a store.
 //
 // # Reading
 //

@@ -25,6 +25,11 @@ func (b below) Stat(ctx context.Context, key string) (blob.Attrs, error) {
 	return a, err
 }
 
+func (b below) ReadRange(ctx context.Context, a blob.Attrs, offset int64, p []byte) (int, error) {
+	a.Key = b.dir + a.Key
+	return b.Bucket.ReadRange(ctx, a, offset, p)
+}
+
 func (b below) ListPage(ctx context.Context, prefix string, flat bool, token string) ([]blob.Attrs, string, error) {
 	page, next, err := b.Bucket.ListPage(ctx, b.dir+prefix, flat, token)
 	for i := range page {

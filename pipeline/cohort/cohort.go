@@ -2,14 +2,12 @@ package cohort
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 )
 
 // Cohort is a set of users. It is safe for concurrent use.
@@ -21,6 +19,7 @@ type Cohort struct {
 	LastModified int64  // milliseconds since 1970, according to the file; 0: not known
 
 	column  string
+	files   *blob.Files
 	members *table
 }
 
@@ -41,7 +40,7 @@ func (c *Cohort) Indexes() int { return len(c.members.slots) }
 // Each calls each for every member, in the order of the file, which is read again. An id that is in the file several
 // times is given several times. The id is valid during the call.
 func (c *Cohort) Each(ctx context.Context, each func(id []byte) error) error {
-	return readFile(ctx, c.Path, c.column, &document{}, each)
+	return readFile(ctx, c.files, c.Path, c.column, &document{}, each)
 }
 
 // Set is the cohorts that were given, in the order of their names. The nil Set is empty.
@@ -76,6 +75,7 @@ func (s *Set) Names() (names []string) {
 
 // Options say which files to read.
 type Options struct {
+	In     *blob.Files       // where the files are; nil: on this machine
 	Dir    string            // a directory of files, each named after its cohort; "": none
 	Files  map[string]string // by name
 	IDs    map[string]string // by name: the id that flags use
@@ -92,21 +92,25 @@ func Load(ctx context.Context, o Options) (*Set, error) {
 	s := &Set{}
 	files := map[string]string{}
 	if o.Dir != "" {
-		entries, err := os.ReadDir(o.Dir)
+		names, err := o.In.Names(o.Dir)
 		if err != nil {
 			return nil, err
 		}
-		for _, e := range entries {
-			if e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+		dir := o.Dir
+		if blob.IsURL(dir) {
+			dir = strings.TrimSuffix(dir, "/")
+		}
+		for _, file := range names {
+			if strings.HasPrefix(file, ".") {
 				continue
 			}
-			path := filepath.Join(o.Dir, e.Name())
+			path := blob.Join(dir, file)
 			format, _ := formatOf(path)
 			if format == "" {
 				return nil, unknownFormat(path)
 			}
-			name, _, _ := strings.Cut(strings.ToLower(e.Name()), "."+format)
-			name = e.Name()[:len(name)]
+			name, _, _ := strings.Cut(strings.ToLower(file), "."+format)
+			name = file[:len(name)]
 			if files[name] != "" {
 				return nil, fmt.Errorf("%s and %s are both cohort %s", files[name], path, name)
 			}
@@ -151,9 +155,9 @@ func load(ctx context.Context, name, path string, o *Options) (*Cohort, error) {
 	if most == 0 {
 		most = DefaultMaxSize
 	}
-	c := &Cohort{Name: name, ID: name, Path: path, column: o.Column, members: newTable(0)}
+	c := &Cohort{Name: name, ID: name, Path: path, column: o.Column, files: o.In, members: newTable(0)}
 	var doc document
-	err := readFile(ctx, path, o.Column, &doc, func(id []byte) error {
+	err := readFile(ctx, o.In, path, o.Column, &doc, func(id []byte) error {
 		if c.members.n == 0 {
 			c.members = newTable(doc.expected(most))
 		}
@@ -177,6 +181,3 @@ func load(ctx context.Context, name, path string, o *Options) (*Cohort, error) {
 	}
 	return c, nil
 }
-
-// errNotRegular refuses pipes and devices: a cohort may have to be read twice.
-var errNotRegular = errors.New("not a regular file")

@@ -261,7 +261,7 @@ func FuzzRead(f *testing.F) {
 		}
 		ids := map[string]bool{}
 		path := writeFile(t, name, text)
-		if err := readFile(t.Context(), path, "", &document{}, func(id []byte) error {
+		if err := readFile(t.Context(), nil, path, "", &document{}, func(id []byte) error {
 			ids[string(id)] = true
 			return nil
 		}); err != nil {

@@ -15,13 +15,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 	"github.com/rollcall-cli/rollcall/pipeline/parquetfile"
 	"github.com/rollcall-cli/rollcall/sources"
 )
@@ -69,21 +69,17 @@ func unknownFormat(path string) error {
 }
 
 // readFile calls each for every id in a file.
-func readFile(ctx context.Context, path, column string, doc *document, each func(id []byte) error) error {
+func readFile(ctx context.Context, files *blob.Files, path, column string, doc *document, each func(id []byte) error) error {
 	format, compression := formatOf(path)
 	if format == "" {
 		return unknownFormat(path)
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // which does not wait for the writer of a pipe
+	f, err := files.Open(path) // no pipe: a cohort may have to be read twice
 	if err != nil {
 		return err
 	}
 	defer f.Close() //nolint:errcheck // only read
-	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() {
-		return errors.Join(err, fmt.Errorf("%s: %w", path, errNotRegular))
-	}
-	doc.bytes = info.Size()
+	doc.bytes = f.Size()
 	h := sha256.New()
 	raw := bufio.NewReaderSize(io.TeeReader(f, h), 256<<10)
 	add := func(id []byte) error {
@@ -96,10 +92,7 @@ func readFile(ctx context.Context, path, column string, doc *document, each func
 		return each(id)
 	}
 	if format == "parquet" {
-		err = readParquet(f, path, column, add)
-		if err == nil {
-			_, err = f.Seek(0, io.SeekStart)
-		}
+		err = readParquet(files, f, path, column, add)
 	} else {
 		var r io.Reader
 		var done func()
@@ -313,7 +306,7 @@ func readMembers(dec *jsontext.Decoder, each func(id []byte) error) error {
 }
 
 // readParquet reads a column of a Parquet file.
-func readParquet(f *os.File, path, column string, each func(id []byte) error) error {
+func readParquet(files *blob.Files, f blob.File, path, column string, each func(id []byte) error) error {
 	file, err := parquetfile.Open(f, parquetfile.Options{})
 	if err != nil {
 		return err
@@ -330,15 +323,21 @@ func readParquet(f *os.File, path, column string, each func(id []byte) error) er
 		}
 		at = 0
 	}
-	in, err := sources.Open([]sources.File{{Path: path}},
+	in := sources.File{Path: path}
+	if files.InStore(path) {
+		if in.Object, err = files.Object(path); err != nil {
+			return err
+		}
+	}
+	input, err := sources.Open([]sources.File{in},
 		sources.Options{Format: "parquet", Mapping: sources.Mapping{Map: map[string]string{"user_id": names[at]}}})
 	if err != nil {
 		return err
 	}
-	defer in.Close() //nolint:errcheck // only read
+	defer input.Close() //nolint:errcheck // only read
 	var row pipeline.Row
 	for {
-		if err := in.Next(&row); err == io.EOF {
+		if err := input.Next(&row); err == io.EOF {
 			return nil
 		} else if err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 type database struct {
 	name    string
 	formats []string // of outputs that it reads, as sinks.Format names them, the best first
+	stores  []string // the schemes of the URLs that it reads
 	from    string   // an example of --from, for databases that do not read files of this machine; "" for those that do
 
 	quote     byte // around names
@@ -45,7 +46,7 @@ func withCompressed(formats []string, extensions ...string) []string {
 // load a Parquet text into VARIANT and JSON as a string).
 var databases = []database{
 	{
-		name: "duckdb", quote: '"',
+		name: "duckdb", quote: '"', stores: []string{"s3", "gs", "az"},
 		formats: append([]string{"parquet"}, withCompressed([]string{"csv", "tsv", "jsonl"}, ".gz", ".zst")...),
 		types:   types("VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMPTZ", "JSON", "DECIMAL"),
 		statements: createTable + comments + `BEGIN TRANSACTION;
@@ -61,7 +62,7 @@ COMMIT;
 `,
 	},
 	{ // https://cloud.google.com/bigquery/docs/reference/standard-sql/load-statements
-		name: "bigquery", quote: '`', backslash: true, from: "gs://BUCKET/DIRECTORY/",
+		name: "bigquery", quote: '`', backslash: true, stores: []string{"gs"}, from: "gs://BUCKET/DIRECTORY/",
 		formats: append([]string{"parquet"}, withCompressed([]string{"csv", "tsv"}, ".gz")...),
 		types:   types("STRING", "INT64", "FLOAT64", "BOOL", "DATE", "TIMESTAMP", "STRING", "BIGNUMERIC"),
 		statements: createTable + `LOAD DATA OVERWRITE TEMP TABLE rollcall_stage (
@@ -75,7 +76,7 @@ BEGIN TRANSACTION;
 `,
 	},
 	{ // https://docs.snowflake.com/en/sql-reference/sql/copy-into-table
-		name: "snowflake", quote: '"', backslash: true, upper: true,
+		name: "snowflake", quote: '"', backslash: true, upper: true, stores: []string{"s3"},
 		formats: append([]string{"parquet"}, withCompressed(textFormats, ".gz", ".zst")...),
 		types:   types("VARCHAR", "NUMBER(38,0)", "FLOAT", "BOOLEAN", "DATE", "TIMESTAMP_TZ", "VARCHAR", "NUMBER"),
 		statements: createTable + `CREATE OR REPLACE TEMPORARY TABLE rollcall_stage (
@@ -93,7 +94,7 @@ BEGIN TRANSACTION;
 {{end}}`,
 	},
 	{ // https://docs.aws.amazon.com/redshift/latest/dg/r_COPY.html
-		name: "redshift", quote: '"', from: "s3://BUCKET/DIRECTORY/",
+		name: "redshift", quote: '"', stores: []string{"s3"}, from: "s3://BUCKET/DIRECTORY/",
 		formats: append([]string{"parquet"}, withCompressed(textFormats, ".gz", ".zst")...),
 		types: types("VARCHAR(65535)", "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "DATE", "TIMESTAMP", "VARCHAR(65535)",
 			"DECIMAL"),
@@ -109,7 +110,7 @@ DROP TABLE rollcall_stage;
 `,
 	},
 	{ // https://docs.aws.amazon.com/athena/latest/ug/create-table.html
-		name: "athena", quote: '`', backslash: true, from: "s3://BUCKET/DIRECTORY/",
+		name: "athena", quote: '`', backslash: true, stores: []string{"s3"}, from: "s3://BUCKET/DIRECTORY/",
 		formats: []string{"parquet"},
 		types:   types("string", "bigint", "double", "boolean", "date", "timestamp", "string", "decimal"),
 		statements: `-- The directory {{.Directory}} must hold this file alone: Athena reads every file in it.
@@ -137,7 +138,7 @@ CREATE TEMP TABLE rollcall_stage (
 `,
 	},
 	{ // https://clickhouse.com/docs/sql-reference/table-functions/file
-		name: "clickhouse", quote: '`', backslash: true,
+		name: "clickhouse", quote: '`', backslash: true, stores: []string{"s3", "gs"},
 		formats: append([]string{"parquet"}, withCompressed([]string{"csv", "tsv"}, ".gz", ".zst")...),
 		types:   types("String", "Int64", "Float64", "Bool", "Date32", "DateTime64(6, 'UTC')", "String", "Decimal"),
 		statements: `CREATE TABLE IF NOT EXISTS {{.Table}} (

@@ -86,7 +86,13 @@ func (d *database) newData(m *snapshot.Manifest, outputs []snapshot.Located, o O
 		return nil, err
 	}
 	location := o.From
+	scheme, _, isURL := strings.Cut(out.Path, "://")
 	switch {
+	case location == "" && isURL && !slices.Contains(d.stores, scheme):
+		return nil, pipeline.WithHint(fmt.Errorf("%s does not read %s", d.name, out.Path),
+			"copy the file to where it does, and say so with --from")
+	case location == "" && isURL:
+		location, s.Local = out.Path, false
 	case location == "" && d.from != "":
 		return nil, pipeline.WithHint(fmt.Errorf("%s does not read files of this machine", d.name),
 			"--from says where the file is: --from "+d.from)

@@ -102,7 +102,7 @@ func TestTextsOfValues(t *testing.T) {
 	spec := sinks.Spec{Carry: strangeCarry, Wide: true, Flags: []string{"a"}}
 	var readers []*Reader
 	for _, name := range []string{"a.csv", "a.parquet"} {
-		r, err := OpenReader(writeOutput(t, name, spec, outcomes), Options{})
+		r, err := OpenReader(nil, writeOutput(t, name, spec, outcomes), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +127,7 @@ func TestTextsOfValues(t *testing.T) {
 }
 
 func readDecimals(path string) (texts []string, err error) {
-	table, err := openParquet(path)
+	table, err := openParquet(nil, path)
 	if err != nil {
 		return nil, err
 	}

@@ -17,9 +17,11 @@
 //	Locate            the files of a manifest, wherever its directory is now
 //	Verify            checksums first, then everything that an output promises
 //
+// All of them read through a [blob.Files], which knows the stores; nil reads the files of this machine.
+//
 // This is how report, check and diff read a snapshot:
 //
-//	runs, err := snapshot.OpenAll(paths) // refuses what cannot be added up, and error records
+//	runs, err := snapshot.OpenAll(files, paths) // refuses what cannot be added up, and error records
 //	for _, run := range runs {
 //		users, err := run.Users(snapshot.Options{Keys: keys, NoPayloads: true})
 //		for {

@@ -31,7 +31,7 @@ func ExampleOpen() {
 }
 
 func readRun(path string) {
-	run, err := snapshot.Open(path)
+	run, err := snapshot.Open(nil, path)
 	if err != nil {
 		panic(err)
 	}

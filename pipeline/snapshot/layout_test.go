@@ -24,7 +24,7 @@ func TestManifestOfFormat1(t *testing.T) {
 			Carry: []Carried{{"country", "country"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := Open("testdata/format1/" + name)
+			r, err := Open(nil, "testdata/format1/"+name)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -34,7 +34,7 @@ func TestManifestOfFormat1(t *testing.T) {
 			if n := readUsers(t, r); n != 3 || len(r.Problems) > 0 {
 				t.Errorf("%d users, problems %v; want 3, none", n, r.Problems)
 			}
-			verdict, err := Verify(context.Background(), r.ManifestPath, VerifyOptions{})
+			verdict, err := Verify(context.Background(), nil, r.ManifestPath, VerifyOptions{})
 			if err != nil || !verdict.OK {
 				text, _ := json.Marshal(verdict)
 				t.Errorf("verify: %v, %s", err, text)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 )
 
 // Manifest is the record of a finished run. It is published last: where there is a manifest, the outputs are complete.
@@ -203,8 +204,8 @@ func (m *Manifest) Marshal() ([]byte, error) {
 const maxManifest = 256 << 20
 
 // ReadManifest reads the manifest in file. It is safe on any file: what is too long, or not regular, is refused.
-func ReadManifest(file string) (*Manifest, error) {
-	f, err := OpenOutput(file)
+func ReadManifest(files *blob.Files, file string) (*Manifest, error) {
+	f, err := files.Open(file)
 	if err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
 	}

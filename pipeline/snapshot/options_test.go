@@ -32,7 +32,7 @@ func TestOptionsAreTyped(t *testing.T) {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	read, err := ReadManifest(path)
+	read, err := ReadManifest(nil, path)
 	if err != nil {
 		t.Fatal(err)
 	}

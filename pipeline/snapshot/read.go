@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 )
 
 // Options say what is known of an output, and what is wanted from it. The zero value reads everything.
@@ -139,8 +140,8 @@ var (
 )
 
 // OpenReader opens an output of any format and layout, of which nothing else is known. [Run.Users] knows more.
-func OpenReader(path string, o Options) (*Reader, error) {
-	t, err := openTable(path)
+func OpenReader(files *blob.Files, path string, o Options) (*Reader, error) {
+	t, err := openTable(files, path)
 	if err != nil {
 		return nil, err
 	}

@@ -64,7 +64,7 @@ func benchmarkRead(b *testing.B, format string, wide bool) {
 	b.ResetTimer()
 	began := pipelinetest.CPUTime()
 	for range b.N {
-		r, err := snapshot.OpenReader(path, snapshot.Options{})
+		r, err := snapshot.OpenReader(nil, path, snapshot.Options{})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -45,7 +45,7 @@ func writeOutput(tb testing.TB, name string, spec sinks.Spec, outcomes []pipelin
 
 // lines are what a Reader says of a file, a text for each user.
 func lines(path string, o Options) (text []string, r *Reader, err error) {
-	r, err = OpenReader(path, o)
+	r, err = OpenReader(nil, path, o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -295,7 +295,7 @@ func TestReaderRefusesOtherParquet(t *testing.T) {
 			if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			table, err := openParquet(path)
+			table, err := openParquet(nil, path)
 			if err != nil {
 				t.Fatal(err)
 			}

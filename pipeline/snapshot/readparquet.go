@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"math/big"
-	"os"
 
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/apache/arrow/go/v15/parquet/compress"
@@ -15,6 +14,7 @@ import (
 	"github.com/apache/arrow/go/v15/parquet/schema"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 	"github.com/rollcall-cli/rollcall/pipeline/parquetfile"
 )
 
@@ -50,7 +50,7 @@ var parquetOptions = parquetfile.Options{
 // files and trusts the sizes in a file, so parquetfile is between the two.
 type parquetTable struct {
 	name      string
-	file      *os.File
+	file      blob.File
 	pq        *parquetfile.File
 	meta      map[string]string
 	createdBy string
@@ -80,8 +80,8 @@ type leafReader struct {
 	text    []byte                     // the decimals of the batch
 }
 
-func openParquet(path string) (table, error) {
-	f, err := OpenOutput(path)
+func openParquet(files *blob.Files, path string) (table, error) {
+	f, err := files.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -4,13 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 )
 
 // table reads a file of any columns, row by row. It knows nothing of assignments.
@@ -99,16 +98,16 @@ func formatOf(path string) (base, compression string, ok bool) {
 }
 
 // openTable opens a file of the format that its extension says. Its columns have different names.
-func openTable(path string) (t table, err error) {
+func openTable(files *blob.Files, path string) (t table, err error) {
 	base, compression, ok := formatOf(path)
 	switch {
 	case !ok:
 		return nil, pipeline.WithHint(fmt.Errorf("%s: not the name of an output", path),
 			"its extension is .csv .tsv .jsonl (also .gz .zst) or .parquet")
 	case base == "parquet":
-		t, err = openParquet(path)
+		t, err = openParquet(files, path)
 	default:
-		t, err = openTextTable(path, base, compression)
+		t, err = openTextTable(files, path, base, compression)
 	}
 	if err != nil {
 		return nil, err
@@ -123,8 +122,8 @@ func openTable(path string) (t table, err error) {
 	return t, nil
 }
 
-func openTextTable(path, base, compression string) (t table, err error) {
-	f, err := openText(path, compression, splitRecords(base != "jsonl"))
+func openTextTable(files *blob.Files, path, base, compression string) (t table, err error) {
+	f, err := openText(files, path, compression, splitRecords(base != "jsonl"))
 	if err != nil {
 		return nil, err
 	}
@@ -141,22 +140,4 @@ func openTextTable(path, base, compression string) (t table, err error) {
 		return nil, err
 	}
 	return t, nil
-}
-
-// OpenOutput opens a file that a run has written. It refuses what is not a regular file: opening a named pipe would
-// block until somebody writes to it.
-func OpenOutput(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a regular file", path)
-	}
-	if err != nil {
-		_ = f.Close() // only opened
-		return nil, err
-	}
-	return f, nil
 }

@@ -6,16 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 )
 
 // textFile reads the records of a file that may be compressed.
 type textFile struct {
 	name    string
-	file    *os.File
+	file    blob.File
 	zstd    *zstd.Decoder
 	records *bufio.Scanner
 	line    int64 // lines used
@@ -31,8 +32,8 @@ const (
 )
 
 // openText opens a file whose records end where split says.
-func openText(path, compression string, split bufio.SplitFunc) (*textFile, error) {
-	f, err := OpenOutput(path)
+func openText(files *blob.Files, path, compression string, split bufio.SplitFunc) (*textFile, error) {
+	f, err := files.Open(path)
 	if err != nil {
 		return nil, err
 	}

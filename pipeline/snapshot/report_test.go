@@ -188,7 +188,7 @@ func TestManifestReadsBack(t *testing.T) {
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := snapshot.ReadManifest(file)
+	got, err := snapshot.ReadManifest(nil, file)
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(snapshot.Layout{}), cmpopts.EquateEmpty()); diff != "" ||
 		err != nil {
 		t.Errorf("err = %v (-want +got):\n%s", err, diff)
@@ -197,7 +197,7 @@ func TestManifestReadsBack(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := snapshot.ReadManifest(file); err == nil || !strings.Contains(err.Error(), wantErr) {
+		if _, err := snapshot.ReadManifest(nil, file); err == nil || !strings.Contains(err.Error(), wantErr) {
 			t.Errorf("manifest %s: err = %v, want %q", text, err, wantErr)
 		}
 	}

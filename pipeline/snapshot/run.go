@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 )
 
 // Run is a finished run, opened at one of its outputs.
@@ -31,38 +31,43 @@ type Run struct {
 	// Problems are what was found to be wrong so far: by Open, by [Run.CheckSize] and [Run.Checksum], and by the Reader of
 	// [Run.Users] when it has read the output to its end.
 	Problems []Problem
+
+	files *blob.Files
 }
 
 // Open opens a finished run by one of its outputs, or by its manifest, which stands for the first output that is there.
 // An output without a manifest is opened, too; that is one of its Problems. Nothing has to be closed.
 //
 // The error records of a run are refused, and a manifest none of whose outputs can be read.
-func Open(path string) (*Run, error) {
-	info, err := os.Stat(path)
-	if err != nil {
+func Open(files *blob.Files, path string) (*Run, error) {
+	if _, err := files.Stat(path); err != nil {
 		return nil, err
 	}
-	r := &Run{Path: path, ManifestPath: path}
+	r := &Run{Path: path, ManifestPath: path, files: files}
+	var err error
 	byManifest := IsManifest(path)
 	var named []string
 	if !byManifest {
 		named = []string{path}
-		if r.ManifestPath, err = FindManifest(path); err != nil {
+		if r.ManifestPath, err = FindManifest(files, path); err != nil {
+			if serr := files.Err(); serr != nil { // there may be one
+				return nil, serr
+			}
 			r.ManifestPath, r.MissingManifest = "", err
 			r.Problems = append(r.Problems, Problem{Code: NoManifest})
 			return r, nil
 		}
 	}
-	if r.Manifest, err = ReadManifest(r.ManifestPath); err != nil {
+	if r.Manifest, err = ReadManifest(files, r.ManifestPath); err != nil {
 		return nil, err
 	}
 	r.Layout, r.Once = r.Manifest.Layout, r.Manifest.Users
-	for i, l := range Locate(r.ManifestPath, r.Manifest, named) {
+	for i, l := range Locate(files, r.ManifestPath, r.Manifest, named) {
 		if l.Path == "" {
 			continue
 		}
-		there, err := os.Stat(l.Path)
-		same := err == nil && os.SameFile(info, there)
+		_, err := files.Stat(l.Path)
+		same := err == nil && files.Same(path, l.Path)
 		switch {
 		case i == len(r.Manifest.Outputs)-1:
 			if same {
@@ -86,11 +91,11 @@ func Open(path string) (*Run, error) {
 
 // OpenAll opens several runs whose users are added up. Two outputs of one run are refused, and two runs that asked
 // again about the failed users of the same third; see [CountOnce].
-func OpenAll(paths []string) ([]*Run, error) {
+func OpenAll(files *blob.Files, paths []string) ([]*Run, error) {
 	var runs []*Run
 	var manifests []*Manifest
 	for _, path := range paths {
-		r, err := Open(path)
+		r, err := Open(files, path)
 		if err != nil {
 			return nil, err
 		}
@@ -119,7 +124,7 @@ func (r *Run) isSameRun(other *Run) bool {
 // that it reads, and what is not as it should be is added to Problems when it has returned [io.EOF].
 func (r *Run) Users(o Options) (*Reader, error) {
 	o.Manifest = r.Manifest
-	reader, err := OpenReader(r.Path, o)
+	reader, err := OpenReader(r.files, r.Path, o)
 	if err == nil && !o.Uncounted {
 		reader.counter, reader.run = &counter{}, r
 	}
@@ -131,7 +136,7 @@ func (r *Run) CheckSize() error {
 	if r.Listed == nil {
 		return nil
 	}
-	info, err := os.Stat(r.Path)
+	info, err := r.files.Stat(r.Path)
 	if err == nil && info.Size() != r.Listed.Bytes {
 		r.Problems = append(r.Problems, Problem{Code: WrongSize, Got: info.Size(), Want: r.Listed.Bytes})
 	}
@@ -143,7 +148,7 @@ func (r *Run) Checksum(ctx context.Context) (compared bool, err error) {
 	if r.Listed == nil {
 		return false, nil
 	}
-	sum, _, err := hashFile(ctx, r.Path)
+	sum, _, err := hashFile(ctx, r.files, r.Path)
 	if err == nil && sum != r.Listed.SHA256 {
 		r.Problems = append(r.Problems, Problem{Code: WrongChecksum})
 	}
@@ -191,7 +196,7 @@ func (r *Run) FlagConfigs(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := OpenOutput(path)
+	f, err := r.files.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -201,17 +206,21 @@ func (r *Run) FlagConfigs(ctx context.Context) ([]byte, error) {
 
 // findUnchanged finds a file that the run read: where it was, where it was relative to the outputs, or beside them.
 func (r *Run) findUnchanged(ctx context.Context, want File) (string, error) {
-	dir := filepath.Dir(r.Path)
-	places := []string{want.Path}
+	dir := blob.Dir(r.Path)
+	leads := !blob.IsURL(dir) && !blob.IsURL(want.Path) // or else below dir alone: see Locate
+	var places []string
+	if leads {
+		places = append(places, want.Path)
+	}
 	if outs := r.Manifest.Outputs; len(outs) > 0 {
-		if rel, err := filepath.Rel(filepath.Dir(outs[0].Path), want.Path); err == nil {
-			places = append(places, filepath.Join(dir, rel))
+		if rel, err := blob.Rel(blob.Dir(outs[0].Path), want.Path); err == nil && (leads || filepath.IsLocal(rel)) {
+			places = append(places, blob.Join(dir, rel))
 		}
 	}
-	places = append(places, filepath.Join(dir, filepath.Base(want.Path)))
+	places = append(places, blob.Join(dir, baseName(want.Path)))
 	changed := ""
 	for _, path := range slices.Compact(places) {
-		sum, bytes, err := hashFile(ctx, path)
+		sum, bytes, err := hashFile(ctx, r.files, path)
 		if ctx.Err() != nil {
 			return "", context.Cause(ctx)
 		}
@@ -225,6 +234,9 @@ func (r *Run) findUnchanged(ctx context.Context, want File) (string, error) {
 	if changed != "" {
 		return "", fmt.Errorf("%s has changed since the run read it", changed)
 	}
+	if !leads {
+		return "", fmt.Errorf("%s is not beside the outputs, and a manifest leads nowhere else in a store", want.Path)
+	}
 	return "", fmt.Errorf("%s is no longer there", want.Path)
 }
 
@@ -237,7 +249,7 @@ func (r *Run) EachFailed(columns []string,
 	if r.ErrorRecords == "" {
 		return errors.New("the file of the error records is not known")
 	}
-	records, err := openErrorRecords(r.ErrorRecords)
+	records, err := openErrorRecords(r.files, r.ErrorRecords)
 	if err != nil {
 		return err
 	}
@@ -279,8 +291,8 @@ func (r *Run) EachFailed(columns []string,
 const badRow = "rollcall.bad_row"
 
 // hashFile is the SHA-256 of a regular file, and its size.
-func hashFile(ctx context.Context, path string) (sum string, bytes int64, err error) {
-	f, err := OpenOutput(path)
+func hashFile(ctx context.Context, files *blob.Files, path string) (sum string, bytes int64, err error) {
+	f, err := files.Open(path)
 	if err != nil {
 		return "", 0, err
 	}

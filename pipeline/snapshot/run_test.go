@@ -58,7 +58,7 @@ func TestOpen(t *testing.T) {
 			if path != manifest {
 				path = filepath.Join(dir, path)
 			}
-			r, err := Open(path)
+			r, err := Open(nil, path)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -116,7 +116,7 @@ func TestRunProblems(t *testing.T) {
 			if err := os.WriteFile(path, tt.change(dir, data), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			r, err := Open(path)
+			r, err := Open(nil, path)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -163,15 +163,15 @@ func TestDescribe(t *testing.T) {
 func TestOpenRefuses(t *testing.T) {
 	dir := t.TempDir()
 	manifest := flagged("jsonl").write(t, dir)
-	if _, err := Open(filepath.Join(dir, "a.errors.jsonl")); err == nil ||
+	if _, err := Open(nil, filepath.Join(dir, "a.errors.jsonl")); err == nil ||
 		!strings.Contains(err.Error(), "holds the error records of a run") {
 		t.Errorf("error records: %v", err)
 	}
-	if _, err := OpenAll([]string{manifest, filepath.Join(dir, "a.jsonl")}); err == nil ||
+	if _, err := OpenAll(nil, []string{manifest, filepath.Join(dir, "a.jsonl")}); err == nil ||
 		!strings.Contains(err.Error(), "are of the same run") {
 		t.Errorf("two outputs of one run: %v", err)
 	}
-	if runs, err := OpenAll([]string{manifest}); err != nil || runs[0].Once.Failed != runs[0].Manifest.Users.Failed {
+	if runs, err := OpenAll(nil, []string{manifest}); err != nil || runs[0].Once.Failed != runs[0].Manifest.Users.Failed {
 		t.Errorf("one run: %v", err)
 	}
 	for _, name := range []string{"a.csv", "a.jsonl", "a.parquet"} {
@@ -181,11 +181,11 @@ func TestOpenRefuses(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Open(manifest); err == nil || !strings.Contains(err.Error(),
+	if _, err := Open(nil, manifest); err == nil || !strings.Contains(err.Error(),
 		"no output of this run is a file that can be read") {
 		t.Errorf("no output: %v", err)
 	}
-	if _, err := Open(filepath.Join(dir, "a.csv")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Open(nil, filepath.Join(dir, "a.csv")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
 }
@@ -198,7 +198,7 @@ func TestEachFailedUnescapesIDs(t *testing.T) {
 			for i := range failing.outcomes {
 				failing.outcomes[i].Row.User.UserID = "=1+1"
 			}
-			r, err := Open(failing.write(t, t.TempDir()))
+			r, err := Open(nil, failing.write(t, t.TempDir()))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -228,7 +228,7 @@ func TestEachFailed(t *testing.T) {
 					o.Row.Input = []pipeline.Member{{Name: badRow, Value: pipeline.Value{Kind: pipeline.Object}}}
 				}
 			}
-			r, err := Open(failing.write(t, t.TempDir()))
+			r, err := Open(nil, failing.write(t, t.TempDir()))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -259,7 +259,7 @@ func TestRunInputs(t *testing.T) {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		sum, size, err := hashFile(context.Background(), path)
+		sum, size, err := hashFile(context.Background(), nil, path)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 )
 
 // Verdict is the result of [Verify] for the outputs of one run.
@@ -74,24 +76,25 @@ type VerifyOptions struct {
 }
 
 // Verify checks the outputs of a run against its manifest and against each other. What is wrong is in the Verdict: an
-// error means that ctx has ended.
+// error means that ctx has ended, or that a store could not be asked, or that an object was replaced meanwhile.
 //
 // Checksums come first, and a file whose checksum is wrong is not read any further. Then every value of every file is
 // read, checked and counted once. Memory is bounded, whatever the size of the files. The Verdict never has an id of a
 // user or a carried value.
-func Verify(ctx context.Context, manifest string, o VerifyOptions) (*Verdict, error) {
-	v := &verifier{ctx: ctx, verdict: &Verdict{Manifest: manifest, Notes: []string{}}, thorough: o.Thorough}
+func Verify(ctx context.Context, files *blob.Files, manifest string, o VerifyOptions) (*Verdict, error) {
+	v := &verifier{ctx: ctx, files: files, verdict: &Verdict{Manifest: manifest, Notes: []string{}}, thorough: o.Thorough}
 	v.verify(manifest, o.Named)
 	v.verdict.OK = true
 	for _, c := range v.verdict.Checks {
 		v.verdict.OK = v.verdict.OK && c.Status != StatusFailed
 	}
-	return v.verdict, ctx.Err()
+	return v.verdict, cmp.Or(ctx.Err(), files.Err())
 }
 
 // verifier is one call of Verify.
 type verifier struct {
 	ctx     context.Context
+	files   *blob.Files
 	verdict *Verdict
 	m       *Manifest
 	keys    Keys
@@ -115,7 +118,7 @@ func (v *verifier) addNote(format string, args ...any) {
 
 func (v *verifier) verify(manifest string, named []string) {
 	c := v.newCheck("manifest", manifest)
-	m, err := ReadManifest(manifest)
+	m, err := ReadManifest(v.files, manifest)
 	if errors.Is(err, os.ErrNotExist) {
 		err = errors.New("it does not exist: its run is unfinished, or it was not copied along")
 	}
@@ -129,9 +132,9 @@ func (v *verifier) verify(manifest string, named []string) {
 	var outputs []*output
 	records := &errorRecords{done: true}
 	var parquet []*located
-	files, side := Locate(manifest, m, named), LocateSideFiles(manifest, m, named)
+	files, side := Locate(v.files, manifest, m, named), LocateSideFiles(v.files, manifest, m, named)
 	for _, name := range named {
-		if !slices.ContainsFunc(slices.Concat(files, side), func(l Located) bool { return sameFile(l.Path, name) }) {
+		if !slices.ContainsFunc(slices.Concat(files, side), func(l Located) bool { return sameFile(v.files, l.Path, name) }) {
 			c.fail("%s is not among its outputs", name)
 		}
 	}
@@ -247,7 +250,7 @@ type located struct {
 // checkSum compares size and checksum.
 func (v *verifier) checkSum(l *located) {
 	c := v.newCheck("checksum", l.Path)
-	info, err := os.Stat(l.Path)
+	info, err := v.files.Stat(l.Path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		c.fail("the file does not exist")
@@ -262,7 +265,7 @@ func (v *verifier) checkSum(l *located) {
 	if info.Size() != l.File.Bytes {
 		c.fail("%s", Problem{Code: WrongSize, Got: info.Size(), Want: l.File.Bytes})
 	}
-	sum, _, err := hashFile(v.ctx, l.Path)
+	sum, _, err := hashFile(v.ctx, v.files, l.Path)
 	if err != nil {
 		c.fail("%v", err)
 	} else if sum != l.File.SHA256 {

@@ -219,7 +219,7 @@ func (r *run) write(tb testing.TB, folder string) string {
 // findings are the failed checks with their examples, the folder's name cut out.
 func findings(t *testing.T, manifest string) (found []string) {
 	t.Helper()
-	verdict, err := Verify(context.Background(), manifest, VerifyOptions{})
+	verdict, err := Verify(context.Background(), nil, manifest, VerifyOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 )
 
 // errorColumns are the columns of the error records, as in sinks/errors.go. Older versions wrote no run_id.
@@ -25,8 +26,8 @@ const (
 // recordFile reads error records.
 type recordFile struct{ *Reader } // for its table, its number and its errors; it has no users
 
-func openErrorRecords(path string) (*recordFile, error) {
-	t, err := openTable(path)
+func openErrorRecords(files *blob.Files, path string) (*recordFile, error) {
+	t, err := openTable(files, path)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +73,7 @@ func (e *errorRecords) open() {
 		return
 	}
 	var err error
-	if e.file, err = openErrorRecords(e.Path); err != nil {
+	if e.file, err = openErrorRecords(e.v.files, e.Path); err != nil {
 		e.check.fail("%v", err)
 		e.skip("the file cannot be opened")
 		return

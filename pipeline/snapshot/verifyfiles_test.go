@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 	"github.com/rollcall-cli/rollcall/sinks"
 )
 
@@ -69,7 +70,7 @@ func TestLocate(t *testing.T) {
 				m.Outputs = append(m.Outputs, File{Path: path})
 			}
 			var got []string
-			for _, l := range Locate("m/a.csv.manifest.json", m, tt.named) {
+			for _, l := range Locate(nil, "m/a.csv.manifest.json", m, tt.named) {
 				got = append(got, strings.TrimSuffix(l.Path+" "+l.Note, " "))
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -103,7 +104,7 @@ func TestVerifyEnds(t *testing.T) {
 	r.formats = []string{"csv", "parquet"}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := Verify(ctx, r.write(t, t.TempDir()), VerifyOptions{}); err == nil {
+	if _, err := Verify(ctx, nil, r.write(t, t.TempDir()), VerifyOptions{}); err == nil {
 		t.Error("Verify with a context that has ended: no error")
 	}
 }
@@ -113,12 +114,12 @@ func TestVerifyEnds(t *testing.T) {
 func twoReaders(t *testing.T, a, b string, groups []int) string {
 	t.Helper()
 	l := &located{Located: Located{Path: a}, read: true, second: &Check{}}
-	first, err := openParquet(a)
+	first, err := openParquet(nil, a)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer first.Close() //nolint:errcheck // only read
-	f, err := os.Open(b)
+	f, err := (*blob.Files)(nil).Open(b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +315,7 @@ func TestNamesThatAreAlike(t *testing.T) {
 	r.spec.Carry, r.options = nil, map[string]string{"flags": "plan,Plan,=a", "layout": "wide"}
 	r.outcomes = bare(strangeOutcomes(r.spec.Flags...)[:50])
 	r.formats = []string{"parquet"}
-	verdict, err := Verify(t.Context(), r.write(t, t.TempDir()), VerifyOptions{})
+	verdict, err := Verify(t.Context(), nil, r.write(t, t.TempDir()), VerifyOptions{})
 	if err != nil || !verdict.OK {
 		t.Fatalf("%+v, %v", verdict, err)
 	}

@@ -1,13 +1,16 @@
 package snapshot
 
 import (
+	"errors"
 	"fmt"
-	"os"
+	"io/fs"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 )
 
 const manifestExtension = ".manifest.json"
@@ -25,19 +28,21 @@ type Located struct {
 // Locate says where the outputs that the manifest lists are now. A manifest has the paths that the run was given,
 // relative to the working directory of the run, while the manifest itself is beside the first output; so a file is
 // where it was relative to that, wherever the directory is now. A file that was neither in the manifest's directory
-// nor below it is looked for beside the manifest and then where it was, with a note, unless it is among named.
-func Locate(manifest string, m *Manifest, named []string) []Located {
-	return locateFiles(manifest, m, m.Outputs, named)
+// nor below it is looked for beside the manifest and then where it was, with a note, unless it is among named. A
+// manifest leads into no store, and one in a store to nothing that is not below its directory: such a file has to be
+// named, and else is beside the manifest or missing.
+func Locate(files *blob.Files, manifest string, m *Manifest, named []string) []Located {
+	return locateFiles(files, manifest, m, m.Outputs, named)
 }
 
 // LocateSideFiles is [Locate] for the files of a run that hold no rows: the summary, and flag configurations that were
 // downloaded.
-func LocateSideFiles(manifest string, m *Manifest, named []string) []Located {
-	return locateFiles(manifest, m, m.SideFiles, named)
+func LocateSideFiles(files *blob.Files, manifest string, m *Manifest, named []string) []Located {
+	return locateFiles(files, manifest, m, m.SideFiles, named)
 }
 
-func locateFiles(manifest string, m *Manifest, list []File, named []string) []Located {
-	var files []Located
+func locateFiles(files *blob.Files, manifest string, m *Manifest, list []File, named []string) []Located {
+	var all []Located
 	first := ""
 	for _, f := range m.Outputs {
 		if f.Path != streamName {
@@ -45,40 +50,52 @@ func locateFiles(manifest string, m *Manifest, list []File, named []string) []Lo
 			break
 		}
 	}
-	directory := filepath.Dir(manifest)
+	directory := blob.Dir(manifest)
 	for _, f := range list {
 		l := Located{File: f}
 		if f.Path == streamName {
 			l.Note = "an output of this run went to standard output, and is not checked"
-			files = append(files, l)
+			all = append(all, l)
 			continue
 		}
-		rel, err := filepath.Rel(filepath.Dir(first), f.Path)
+		rel, err := blob.Rel(blob.Dir(first), f.Path)
 		inside := err == nil && filepath.IsLocal(rel)
 		if inside {
-			l.Path = filepath.Join(directory, rel)
+			l.Path = blob.Join(directory, rel)
 		} else {
-			l.Path = findOutside(directory, f.Path, rel, err == nil)
+			l.Path = findOutside(files, directory, f.Path, rel, err == nil)
 		}
 		if i := slices.IndexFunc(named, func(n string) bool {
-			return sameFile(n, l.Path) || !inside && filepath.Base(n) == filepath.Base(l.Path)
+			return sameFile(files, n, l.Path) || !inside && baseName(n) == baseName(l.Path)
 		}); i >= 0 {
 			l.Path = named[i]
 		} else if !within(directory, l.Path) {
 			l.Note = fmt.Sprintf("%s is outside of the manifest's directory", l.Path)
 		} else if !inside {
 			l.Note = fmt.Sprintf("%s was written to another directory than the manifest's; the file beside the manifest is used",
-				filepath.Base(f.Path))
+				baseName(f.Path))
+			if _, err := files.Stat(l.Path); err != nil {
+				l.Note = fmt.Sprintf("%s is not looked for, because it is outside of the manifest's directory: name it, too",
+					f.Path)
+			}
 		}
-		files = append(files, l)
+		all = append(all, l)
 	}
-	return files
+	return all
+}
+
+// baseName is [filepath.Base], also for URLs.
+func baseName(name string) string {
+	if blob.IsURL(name) {
+		return path.Base(name)
+	}
+	return filepath.Base(name)
 }
 
 // findOutside is the path of a file that was not below the manifest's directory.
-func findOutside(directory, path, rel string, related bool) string {
-	beside := filepath.Join(directory, filepath.Base(path))
-	if _, err := os.Stat(beside); err == nil {
+func findOutside(files *blob.Files, directory, path, rel string, related bool) string {
+	beside := blob.Join(directory, baseName(path))
+	if _, err := files.Stat(beside); err == nil || blob.IsURL(directory) || blob.IsURL(path) {
 		return beside
 	}
 	if related {
@@ -89,6 +106,9 @@ func findOutside(directory, path, rel string, related bool) string {
 
 // within reports whether the file is in the directory or below it, after links are followed.
 func within(directory, path string) bool {
+	if blob.IsURL(directory) {
+		return strings.HasPrefix(path, directory+"/")
+	}
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
@@ -106,13 +126,9 @@ func within(directory, path string) bool {
 	return err == nil && filepath.IsLocal(rel)
 }
 
-func sameFile(a, b string) bool {
-	if filepath.Clean(a) == filepath.Clean(b) {
-		return true
-	}
-	ia, errA := os.Stat(a)
-	ib, errB := os.Stat(b)
-	return errA == nil && errB == nil && os.SameFile(ia, ib)
+// sameFile reports whether two names are of one file, which may not exist.
+func sameFile(files *blob.Files, a, b string) bool {
+	return a == b || !blob.IsURL(a) && !blob.IsURL(b) && filepath.Clean(a) == filepath.Clean(b) || files.Same(a, b)
 }
 
 // IsManifest reports whether the file has the extension of a manifest.
@@ -120,16 +136,18 @@ func IsManifest(path string) bool { return strings.HasSuffix(path, manifestExten
 
 // FindManifest is the manifest of an output: the one that has its name, or another one in the same directory that lists
 // it.
-func FindManifest(path string) (string, error) {
+func FindManifest(files *blob.Files, path string) (string, error) {
 	own := path + manifestExtension
-	if _, err := os.Lstat(own); err == nil {
+	if _, err := files.Lstat(own); err == nil {
 		return own, nil
+	} else if files.InStore(path) && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
 	}
-	manifests, err := findManifests(filepath.Dir(path))
+	manifests, err := findManifests(files, blob.Dir(path))
 	if err != nil {
 		return "", err
 	}
-	found := slices.DeleteFunc(manifests, func(manifest string) bool { return !listsFile(manifest, path, nil) })
+	found := slices.DeleteFunc(manifests, func(manifest string) bool { return !listsFile(files, manifest, path, nil) })
 	switch len(found) {
 	case 0:
 		return "", pipeline.WithHint(fmt.Errorf("%s: there is no manifest %s, and no other one beside it lists it", path,
@@ -143,10 +161,10 @@ func FindManifest(path string) (string, error) {
 }
 
 // FindRun is the manifest of a run among those in a directory; nil if there is none.
-func FindRun(dir, runID string) *Manifest {
-	manifests, _ := findManifests(dir) // none, if the directory cannot be read
+func FindRun(files *blob.Files, dir, runID string) *Manifest {
+	manifests, _ := findManifests(files, dir) // none, if the directory cannot be read
 	for _, manifest := range manifests {
-		if m, err := ReadManifest(manifest); err == nil && m.RunID == runID {
+		if m, err := ReadManifest(files, manifest); err == nil && m.RunID == runID {
 			return m
 		}
 	}
@@ -154,24 +172,26 @@ func FindRun(dir, runID string) *Manifest {
 }
 
 // findManifests are the files in a directory that have the extension of a manifest.
-func findManifests(dir string) (found []string, err error) {
-	entries, err := os.ReadDir(dir)
-	for _, e := range entries {
-		if IsManifest(e.Name()) {
-			found = append(found, filepath.Join(dir, e.Name()))
+func findManifests(files *blob.Files, dir string) (found []string, err error) {
+	names, err := files.Names(dir)
+	for _, name := range names {
+		if IsManifest(name) {
+			found = append(found, blob.Join(dir, name))
 		}
 	}
 	return found, err
 }
 
 // Lists reports whether the manifest can be read and lists the file, wherever the file is now.
-func Lists(manifest, path string) bool { return listsFile(manifest, path, []string{path}) }
+func Lists(files *blob.Files, manifest, path string) bool {
+	return listsFile(files, manifest, path, []string{path})
+}
 
-func listsFile(manifest, path string, named []string) bool {
-	m, err := ReadManifest(manifest)
+func listsFile(files *blob.Files, manifest, path string, named []string) bool {
+	m, err := ReadManifest(files, manifest)
 	if err != nil {
 		return false
 	}
-	files := slices.Concat(Locate(manifest, m, named), LocateSideFiles(manifest, m, named))
-	return slices.ContainsFunc(files, func(l Located) bool { return l.Path != "" && sameFile(l.Path, path) })
+	all := slices.Concat(Locate(files, manifest, m, named), LocateSideFiles(files, manifest, m, named))
+	return slices.ContainsFunc(all, func(l Located) bool { return l.Path != "" && sameFile(files, l.Path, path) })
 }

@@ -39,7 +39,7 @@ func (v *verifier) newOutput(l *located) *output {
 
 // open opens the file and checks its columns.
 func (o *output) open() {
-	r, err := OpenReader(o.Path, Options{Manifest: o.v.m, Keys: &o.v.keys})
+	r, err := OpenReader(o.v.files, o.Path, Options{Manifest: o.v.m, Keys: &o.v.keys})
 	if err != nil {
 		o.schema.fail("%v", err)
 		o.skip("the file cannot be opened")

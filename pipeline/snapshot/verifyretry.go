@@ -6,17 +6,18 @@ import (
 	"iter"
 
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 )
 
 // VerifyRetries checks runs that asked again about the failed users of another verified run: their users are among
 // those who failed there, and all of them together are counted once. It adds a check to the verdict of each such run.
 // named are the files that [Verify] got, by verdict. What is wrong is in the verdicts: an error means that ctx has
 // ended.
-func VerifyRetries(ctx context.Context, verdicts []*Verdict, named [][]string) error {
+func VerifyRetries(ctx context.Context, files *blob.Files, verdicts []*Verdict, named [][]string) error {
 	manifests := make([]*Manifest, len(verdicts))
 	byRun := map[string]int{}
 	for i, v := range verdicts {
-		if m, err := ReadManifest(v.Manifest); err == nil {
+		if m, err := ReadManifest(files, v.Manifest); err == nil {
 			manifests[i] = m
 			byRun[m.RunID] = i
 		}
@@ -29,7 +30,7 @@ func VerifyRetries(ctx context.Context, verdicts []*Verdict, named [][]string) e
 		if !listed {
 			continue
 		}
-		v := &verifier{ctx: ctx, verdict: verdicts[i], m: retry}
+		v := &verifier{ctx: ctx, files: files, verdict: verdicts[i], m: retry}
 		c := v.newCheck("retry", verdicts[i].Manifest)
 		for _, other := range manifests[:i] {
 			if other != nil && other.Completes != nil && other.Completes.RunID == retry.Completes.RunID {
@@ -41,8 +42,8 @@ func VerifyRetries(ctx context.Context, verdicts []*Verdict, named [][]string) e
 			c.fail("%v", err)
 		}
 		records := ""
-		if files := Locate(verdicts[failed].Manifest, manifests[failed], named[failed]); len(files) > 0 {
-			records = files[len(files)-1].Path
+		if outputs := Locate(files, verdicts[failed].Manifest, manifests[failed], named[failed]); len(outputs) > 0 {
+			records = outputs[len(outputs)-1].Path
 		}
 		v.checkRetry(c, manifests[failed], records, named[i])
 		verdicts[i].OK = verdicts[i].OK && c.Status != StatusFailed
@@ -50,7 +51,7 @@ func VerifyRetries(ctx context.Context, verdicts []*Verdict, named [][]string) e
 			return err
 		}
 	}
-	return nil
+	return files.Err()
 }
 
 // countPair is [CountOnce] of a run and its retry, whatever run the former completes.
@@ -66,16 +67,16 @@ func (v *verifier) checkRetry(c *Check, failed *Manifest, records string, named 
 		c.fail("it read %d users, of whom %d had failed in run %s, which has %d failed users", v.m.Users.Read, n,
 			failed.RunID, most)
 	}
-	files := Locate(v.verdict.Manifest, v.m, named)
+	files := Locate(v.files, v.verdict.Manifest, v.m, named)
 	for i, f := range files {
 		if f.Path == "" || records == "" {
 			continue
 		}
-		rows := userRows(f.Path, v.m)
+		rows := userRows(v.files, f.Path, v.m)
 		if i == len(files)-1 {
-			rows = recordRows(f.Path)
+			rows = recordRows(v.files, f.Path)
 		}
-		if err := v.checkAmong(c, f.Path, rows, recordRows(records)); err != nil {
+		if err := v.checkAmong(c, f.Path, rows, recordRows(v.files, records)); err != nil {
 			c.fail("%v", err)
 		}
 	}
@@ -110,9 +111,10 @@ func (v *verifier) checkAmong(c *Check, path string, rows, failed iter.Seq2[int6
 }
 
 // userRows are the row numbers of an output.
-func userRows(path string, m *Manifest) iter.Seq2[int64, error] {
+func userRows(files *blob.Files, path string, m *Manifest) iter.Seq2[int64, error] {
 	return func(yield func(int64, error) bool) {
-		r, err := OpenReader(path, Options{Manifest: m, NoIDs: true, NoPayloads: true, NoIncluded: true, NoCarried: true})
+		r, err := OpenReader(files, path, Options{Manifest: m, NoIDs: true, NoPayloads: true, NoIncluded: true,
+			NoCarried: true})
 		if err != nil {
 			yield(0, err)
 			return
@@ -128,9 +130,9 @@ func userRows(path string, m *Manifest) iter.Seq2[int64, error] {
 }
 
 // recordRows are the row numbers of error records.
-func recordRows(path string) iter.Seq2[int64, error] {
+func recordRows(files *blob.Files, path string) iter.Seq2[int64, error] {
 	return func(yield func(int64, error) bool) {
-		f, err := openErrorRecords(path)
+		f, err := openErrorRecords(files, path)
 		if err != nil {
 			yield(0, err)
 			return

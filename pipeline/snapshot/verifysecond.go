@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"math/big"
-	"os"
 	"runtime"
 	"time"
 
@@ -18,12 +17,14 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 )
 
 const (
 	secondBatch = 1024 // values that the second reader decodes at a time
 	// secondPatience is how long it may take for one batch, which normally takes a millisecond: some files make it hang.
 	secondPatience = time.Minute
+	storePatience  = 10 * time.Minute // with the attempts to read from a store
 	// secondGroups is how many row groups the second reader reads, unless it reads all: with the 128 Ki rows of rollcall's
 	// row groups, all of a file of up to a million rows.
 	secondGroups = 8
@@ -50,14 +51,14 @@ func (v *verifier) checkSecond(l *located) {
 		c.Status, c.Detail = StatusSkipped, "the first cannot read the file to the end"
 		return
 	}
-	first, err := openParquet(l.Path)
+	first, err := openParquet(v.files, l.Path)
 	if err != nil {
 		c.fail("%v", err)
 		return
 	}
-	s := &second{check: c, first: first.(*parquetTable), path: l.Path}
+	s := &second{check: c, first: first.(*parquetTable), path: l.Path, inStore: v.files.InStore(l.Path)}
 	defer s.first.Close() //nolint:errcheck // only read
-	f, err := OpenOutput(l.Path)
+	f, err := v.files.Open(l.Path)
 	if err != nil {
 		c.fail("%v", err)
 		return
@@ -98,11 +99,13 @@ func (v *verifier) checkSecond(l *located) {
 type second struct {
 	check  *Check
 	first  *parquetTable
-	file   *os.File
+	file   blob.File
 	path   string
 	r      *reader.ParquetReader
 	groups []*parquetgo.RowGroup // as the second reader sees them
 	values []any
+
+	inStore bool
 }
 
 // similarColumns are two columns whose names are the same to the second reader.
@@ -138,22 +141,23 @@ func (s *second) guard(f func() error) error {
 		}()
 		done <- f()
 	}()
-	timer := time.NewTimer(secondPatience)
+	patience := secondPatience
+	if s.inStore {
+		patience = storePatience
+	}
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case err := <-done:
 		return err
 	case <-timer.C:
-		return fmt.Errorf("it hangs: it took more than %s", secondPatience)
+		return fmt.Errorf("it hangs: it took more than %s", patience)
 	}
 }
 
 func (s *second) open() error {
-	info, err := s.file.Stat()
-	if err != nil {
-		return err
-	}
-	s.r, err = reader.NewParquetColumnReader(&sectionFile{io.NewSectionReader(s.file, 0, info.Size())}, 1)
+	var err error
+	s.r, err = reader.NewParquetColumnReader(&sectionFile{io.NewSectionReader(s.file, 0, s.file.Size())}, 1)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ import (
 // reseal gives the manifest the file's size and checksum, and what edit says.
 func reseal(t *testing.T, manifest, name string, edit func(m *Manifest)) {
 	t.Helper()
-	m, err := ReadManifest(manifest)
+	m, err := ReadManifest(nil, manifest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func TestReaderBounds(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		r, err := OpenReader(path, Options{})
+		r, err := OpenReader(nil, path, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,7 +23,7 @@ func assignments(t *testing.T, args ...string) string {
 	command := []string{"snapshot", "--quiet", "--evaluator", "local", "--flag-configs", flagConfigs, "--out", out}
 	cmd := append(command, args...)
 	run(t, 3, cmd...)
-	m, err := snapshot.ReadManifest(out + ".manifest.json")
+	m, err := snapshot.ReadManifest(nil, out+".manifest.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,7 +72,7 @@ func TestREADME(t *testing.T) {
 			args = append(args, "--out", filepath.Join(folder, name))
 		}
 		run(t, in.code, args...)
-		m, err := snapshot.ReadManifest(filepath.Join(folder, "assignments.parquet.manifest.json"))
+		m, err := snapshot.ReadManifest(nil, filepath.Join(folder, "assignments.parquet.manifest.json"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -58,7 +58,7 @@ func takeSnapshot(t *testing.T, code int, inputs []string, args ...string) (file
 		command = append(command, "--out", file)
 	}
 	run(t, code, append(command, args...)...)
-	m, err := snapshot.ReadManifest(files[0] + ".manifest.json")
+	m, err := snapshot.ReadManifest(nil, files[0]+".manifest.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +223,7 @@ func TestFilesOfOneUser(t *testing.T) {
 	run(t, 3, "snapshot", input, "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", "--flags",
 		strings.Join(someFlags, ","),
 		"--layout", "wide", "--include", "payload", "--out", file)
-	m, err := snapshot.ReadManifest(file + ".manifest.json")
+	m, err := snapshot.ReadManifest(nil, file+".manifest.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -411,7 +411,7 @@ func TestErrorRecords(t *testing.T) {
 		out := filepath.Join(folder, "out.jsonl")
 		run(t, 3, "snapshot", input, "--quiet", "--flag-configs", flagConfigs, "--evaluator", "local", carry(), "--out", out,
 			"--errors", file)
-		m, err := snapshot.ReadManifest(out + ".manifest.json")
+		m, err := snapshot.ReadManifest(nil, out+".manifest.json")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -497,7 +497,7 @@ func TestParquetMetadata(t *testing.T) {
 		"--carry", "lifetime_value,user_properties.seats,user_properties.beta", "--types",
 		"lifetime_value:float,user_properties.seats:int,user_properties.beta:bool",
 		"--out", file)...)
-	m, err := snapshot.ReadManifest(file + ".manifest.json")
+	m, err := snapshot.ReadManifest(nil, file+".manifest.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 	"github.com/rollcall-cli/rollcall/pipeline/cohort"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
@@ -16,6 +17,7 @@ import (
 type Options struct {
 	// Snapshots are outputs of finished runs, one of each run, or their manifests. Runs are added up.
 	Snapshots []string
+	Files     *blob.Files // where they are; nil: on this machine
 
 	Cohorts *cohort.Set // that checks may name; nil: none
 
@@ -29,7 +31,7 @@ func Run(ctx context.Context, f *File, o Options) (_ *Report, err error) {
 	if o.Now.IsZero() {
 		o.Now = time.Now()
 	}
-	runs, err := openRuns(o.Snapshots, snapshot.Options{
+	runs, err := openRuns(o.Files, o.Snapshots, snapshot.Options{
 		NoPayloads: !slices.ContainsFunc(f.Checks, func(c *Check) bool { return c.Kind == Payload }),
 		NoCarried:  !slices.ContainsFunc(f.Checks, func(c *Check) bool { return c.Where != "" || len(c.By) > 0 }),
 	})
@@ -56,8 +58,8 @@ type openRun struct {
 }
 
 // openRuns opens snapshots, each of another run. The readers share their keys.
-func openRuns(paths []string, o snapshot.Options) (runs []*openRun, err error) {
-	all, err := snapshot.OpenAll(paths)
+func openRuns(files *blob.Files, paths []string, o snapshot.Options) (runs []*openRun, err error) {
+	all, err := snapshot.OpenAll(files, paths)
 	if err != nil {
 		return nil, err
 	}

@@ -72,7 +72,7 @@ type shape struct {
 
 // Init writes a first rules file, from what snapshots show. It holds for them.
 func Init(ctx context.Context, o Options) (_ string, err error) {
-	runs, err := openRuns(o.Snapshots, snapshot.Options{NoCarried: true})
+	runs, err := openRuns(o.Files, o.Snapshots, snapshot.Options{NoCarried: true})
 	defer func() { err = errors.Join(err, closeRuns(runs)) }()
 	if err != nil {
 		return "", err

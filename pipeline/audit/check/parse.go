@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 )
 
 // File is a rules file: a list of checks. It has not been compared with a snapshot.
@@ -152,14 +153,23 @@ func (c *Check) isOfSome() bool { return c.Where != "" || len(c.Cohorts)+len(c.N
 const maxChecks = 1000
 
 // Load reads a rules file. The schemas that it names are read from its directory, and from nowhere else.
-func Load(path string) (*File, error) {
-	f, err := os.Open(path)
+// In a store, too, they are those below its directory.
+func Load(files *blob.Files, path string) (*File, error) {
+	inStore := files.InStore(path)
+	open := func(path string) (io.ReadCloser, error) { return os.Open(path) } // it may be a pipe
+	if inStore {
+		open = func(path string) (io.ReadCloser, error) { return files.Open(path) }
+	}
+	f, err := open(path)
 	if err != nil {
 		return nil, err
 	}
 	data, err := readAll(f)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	if inStore {
+		return Parse(path, data, files.Sub(blob.Dir(path)))
 	}
 	root, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {

@@ -59,10 +59,10 @@ func newComparison(ctx context.Context, o *Options) (*comparison, error) {
 		return nil, err
 	}
 	var err error
-	if c.before, err = openSide(ctx, o.Before, 0, c.keys, o.Each != nil); err != nil {
+	if c.before, err = openSide(ctx, o.Files, o.Before, 0, c.keys, o.Each != nil); err != nil {
 		return nil, err
 	}
-	if c.after, err = openSide(ctx, o.After, 1, c.keys, o.Each != nil); err != nil {
+	if c.after, err = openSide(ctx, o.Files, o.After, 1, c.keys, o.Each != nil); err != nil {
 		return nil, err
 	}
 	if m := c.after.files[0].Manifest; m != nil && m.Completes != nil && m.Completes.RunID == c.before.RunID {
@@ -70,7 +70,7 @@ func newComparison(ctx context.Context, o *Options) (*comparison, error) {
 			o.After, o.Before), "name another snapshot to compare with, before it: rollcall diff BEFORE "+o.Before+" "+o.After)
 	}
 	for _, path := range o.Retries {
-		if err := addRetry(ctx, path, c.after, c.before); err != nil {
+		if err := addRetry(ctx, o.Files, path, c.after, c.before); err != nil {
 			return nil, err
 		}
 	}

@@ -325,7 +325,7 @@ func TestUntrusted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := good.write(t, "a.csv", sinks.Spec{})
 			fine := good.write(t, "b.csv", sinks.Spec{})
-			m, err := snapshot.ReadManifest(path + ".manifest.json")
+			m, err := snapshot.ReadManifest(nil, path+".manifest.json")
 			if err != nil {
 				t.Fatal(err)
 			}

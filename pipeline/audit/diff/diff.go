@@ -3,12 +3,14 @@ package diff
 import (
 	"context"
 
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 	"github.com/rollcall-cli/rollcall/pipeline/cohort"
 )
 
 // Options say what to compare. Only Before and After are needed.
 type Options struct {
-	Before, After string // outputs of finished runs, or their manifests
+	Before, After string      // outputs of finished runs, or their manifests
+	Files         *blob.Files // where they are; nil: on this machine
 
 	// Retries are outputs of runs that asked again about the failed users of one of the two. They are read as parts of it.
 	Retries []string
@@ -88,6 +90,9 @@ func Compare(ctx context.Context, o Options) (*Report, error) {
 	}
 	if err := c.comparePasses(ctx); err != nil {
 		return nil, err
+	}
+	if err := o.Files.Err(); err != nil {
+		return nil, err // it is not what a snapshot lacks
 	}
 	return c.makeReport(configs), nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sources"
@@ -46,7 +47,7 @@ func (c *comparison) openReruns(ctx context.Context) (err error) {
 		return errors.New("the rows are not in the order of the input")
 	}
 	for i, s := range c.sides() {
-		if c.reruns[i], err = newRerun(ctx, s.files[0].Run); err != nil {
+		if c.reruns[i], err = newRerun(ctx, c.o.Files, s.files[0].Run); err != nil {
 			return err
 		}
 	}
@@ -65,7 +66,7 @@ func (c *comparison) openReruns(ctx context.Context) (err error) {
 }
 
 // newRerun finds the inputs of a run.
-func newRerun(ctx context.Context, run *snapshot.Run) (*rerun, error) {
+func newRerun(ctx context.Context, files *blob.Files, run *snapshot.Run) (*rerun, error) {
 	m := run.Manifest
 	r := &rerun{options: sources.Options{Format: m.Options.Text("input-format"),
 		NoHeader: m.Options.Text("no-header") == "true", Pad: m.Options.Text("ragged") == "pad"}}
@@ -86,7 +87,13 @@ func newRerun(ctx context.Context, run *snapshot.Run) (*rerun, error) {
 		return nil, err
 	}
 	for _, in := range inputs {
-		r.files = append(r.files, sources.File{Path: in.Path, Name: in.File.Path})
+		f := sources.File{Path: in.Path, Name: in.File.Path}
+		if files.InStore(in.Path) {
+			if f.Object, err = files.Object(in.Path); err != nil {
+				return nil, err
+			}
+		}
+		r.files = append(r.files, f)
 		r.sums = append(r.sums, sources.Sum{Bytes: in.File.Bytes, SHA256: in.File.SHA256})
 	}
 	return r, sources.Pin(ctx, r.files)

@@ -22,7 +22,7 @@ import (
 // machine.
 func makeLocal(tb testing.TB, path, input, configs string) {
 	tb.Helper()
-	m, err := snapshot.ReadManifest(path + ".manifest.json")
+	m, err := snapshot.ReadManifest(nil, path+".manifest.json")
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -184,11 +184,11 @@ func TestCausesOfChangedInput(t *testing.T) {
 	w := one(pipeline.Assignment{Assigned: true, Variant: pipeline.Variant{Key: "on"}})
 	path := w.write(t, "a.csv", sinks.Spec{})
 	makeLocal(t, path, "user_id\nu\n", "[]")
-	run, err := snapshot.Open(path)
+	run, err := snapshot.Open(nil, path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := newRerun(t.Context(), run)
+	r, err := newRerun(t.Context(), nil, run)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/stats"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
@@ -47,10 +48,10 @@ func (s *side) openReader(f *file, payloads, count bool) (err error) {
 
 // openSide opens a snapshot, and finds which flags it has: with scan all, else those that are known without reading the
 // rows.
-func openSide(ctx context.Context, path string, number int, keys *snapshot.Keys, scan bool) (*side, error) {
+func openSide(ctx context.Context, files *blob.Files, path string, number int, keys *snapshot.Keys, scan bool) (*side, error) {
 	s := &side{Snapshot: &Snapshot{Problems: []string{}}, number: number, keys: keys, flags: map[string]bool{},
 		payloads: true, asked: true, first: true}
-	f, err := s.openFile(ctx, path, scan)
+	f, err := s.openFile(ctx, files, path, scan)
 	if err != nil {
 		return nil, err
 	}
@@ -63,8 +64,8 @@ func openSide(ctx context.Context, path string, number int, keys *snapshot.Keys,
 }
 
 // openFile opens the output of a run for its schema, and notes its flags.
-func (s *side) openFile(ctx context.Context, path string, scan bool) (f *file, err error) {
-	run, err := snapshot.Open(path)
+func (s *side) openFile(ctx context.Context, files *blob.Files, path string, scan bool) (f *file, err error) {
+	run, err := snapshot.Open(files, path)
 	if err != nil {
 		return nil, err
 	}
@@ -106,9 +107,9 @@ func (s *side) addFile(f *file) {
 }
 
 // addRetry makes the run of an output part of the side whose run it completes.
-func addRetry(ctx context.Context, path string, sides ...*side) error {
+func addRetry(ctx context.Context, files *blob.Files, path string, sides ...*side) error {
 	for _, s := range sides {
-		f, err := s.openFile(ctx, path, false)
+		f, err := s.openFile(ctx, files, path, false)
 		if err != nil {
 			return err
 		}

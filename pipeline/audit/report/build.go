@@ -12,6 +12,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 	"github.com/rollcall-cli/rollcall/pipeline/cohort"
 	"github.com/rollcall-cli/rollcall/pipeline/engine"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
@@ -22,6 +23,7 @@ type Options struct {
 	// Snapshots are outputs of finished runs, one of each run, or their manifests. Runs are added up: several are parts
 	// of one whole, such as a run for each region.
 	Snapshots []string
+	Files     *blob.Files // where they are; nil: on this machine
 
 	By       []string // carried columns to slice by, as they are called in the output or in the input
 	Controls []string // variants that are no treatment, whatever the case; nil: DefaultControls
@@ -63,7 +65,7 @@ type source struct {
 // Build reads the snapshots and reports on them. Its errors are about what cannot be read, or was asked for and is not
 // there; what is wrong with a snapshot is in the Report.
 func Build(ctx context.Context, o Options) (*Report, error) {
-	runs, err := snapshot.OpenAll(o.Snapshots)
+	runs, err := snapshot.OpenAll(o.Files, o.Snapshots)
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +85,9 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 		if err := c.countSnapshot(ctx, s, &o); err != nil {
 			return nil, err
 		}
+	}
+	if err := o.Files.Err(); err != nil {
+		return nil, err // it is not what a snapshot lacks
 	}
 	if err := c.checkExpected(all, &o); err != nil {
 		return nil, err

@@ -29,7 +29,7 @@ func newSimulation(t *testing.T) *simulation {
 		t.Fatal(err)
 	}
 	s := &simulation{keys: &snapshot.Keys{}}
-	r, err := snapshot.OpenReader(path, snapshot.Options{Keys: s.keys})
+	r, err := snapshot.OpenReader(nil, path, snapshot.Options{Keys: s.keys})
 	if err != nil {
 		t.Fatal(err)
 	}
