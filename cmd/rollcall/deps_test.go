@@ -51,7 +51,7 @@ func TestDependencyRule(t *testing.T) {
 		"pipeline/snapshot":     {"pipeline", "pipeline/audit/text", "pipeline/blob", "pipeline/parquetfile"},
 		"pipeline/staging":      {"pipeline", "pipeline/blob", "pipeline/durable"},
 		"sinks":                 {"pipeline", "pipeline/staging"},
-		"sources":               {"pipeline", "pipeline/blob", "pipeline/parquetfile"},
+		"sources":               {"pipeline", "pipeline/blob", "pipeline/durable", "pipeline/parquetfile"},
 	}
 	seen := map[string]bool{}
 	for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/pipeline/staging"
@@ -99,12 +100,13 @@ func (s *snapshotRun) partsBefore() (map[string][]string, error) {
 	return before, nil
 }
 
+// readManifest reads the current manifest, which the run replaces.
 func (s *snapshotRun) readManifest(path string) (*snapshot.Manifest, error) {
-	return snapshot.ReadManifest(path)
+	return snapshot.ReadManifest(blob.NewFiles(s.env.Soft, s.env.Stores), path)
 }
 
 func (s *snapshotRun) locate(manifest string, m *snapshot.Manifest) []snapshot.Located {
-	return snapshot.Locate(manifest, m, s.o.outs)
+	return snapshot.Locate(blob.NewFiles(s.env.Soft, s.env.Stores), manifest, m, s.o.outs)
 }
 
 // checkParts refuses files that would be read as files of a partitioned output and are not: with --overwrite, those that

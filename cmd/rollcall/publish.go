@@ -222,7 +222,7 @@ func (s *snapshotRun) finishEarlier(u *unfinished) (bool, error) {
 	if manifestFile == "" {
 		return true, nil
 	}
-	m, err := snapshot.ReadManifest(s.env.Files, manifestFile)
+	m, err := s.readManifest(manifestFile)
 	if err != nil {
 		return true, err
 	}
