@@ -31,10 +31,11 @@ func cleanCommand(env *env, con *console) *cobra.Command {
 		Short: "Remove what unfinished runs have left",
 		Long: `clean removes the hidden files of unfinished runs: journals, locks, copies of
 standard input, and outputs that were never complete. DIR is a directory, in
-which all are removed [the current one]; OUT is the first output of a run. Both
-can be in a store, where journals, leases and uploads are removed.
-The users that such a run has asked about are asked again by the next one.
-What a run is using stays, and so does what another user owns.`,
+which all are removed [the current one]; OUT is the first output of a run as it
+was given: "out/dt={date}/a.csv". Both can be in a store, where journals, leases
+and uploads are removed. The users that such a run has asked about are asked
+again by the next one. What a run is using stays, and so does what another user
+owns.`,
 		Example: `  rollcall clean --dry-run
   rollcall clean s3://bucket/nightly/
   rollcall clean /data/nightly --older-than 7d
@@ -144,11 +145,19 @@ func (c *cleaner) clean(arg string) error {
 	}
 	dir, only := arg, []string(nil)
 	if info, err := os.Stat(arg); err != nil || !info.IsDir() {
-		dir = filepath.Dir(arg)
+		if err := checkTemplate("OUT", arg); err != nil {
+			return err
+		}
+		dir = filepath.Dir(fixedName(arg))
 		for _, name := range outputFamily(arg) {
-			only = append(only, filepath.Base(durable.Hidden(name)))
+			only = append(only, filepath.Base(durable.Hidden(fixedName(name))))
 		}
 	}
+	return c.cleanDirectory(dir, only)
+}
+
+// cleanDirectory removes the leftovers in a directory; if only is not nil, those of outputs with these hidden names.
+func (c *cleaner) cleanDirectory(dir string, only []string) error {
 	found, err := findLeftovers(dir)
 	if err != nil {
 		return err
@@ -164,11 +173,56 @@ func (c *cleaner) clean(arg string) error {
 		}
 		outputs[l.output] = append(outputs[l.output], l)
 	}
-	var errs []error
+	errs := []error{c.cleanDated(dir, found, only)}
 	for _, output := range order {
 		errs = append(errs, c.cleanOutput(filepath.Join(dir, output), outputs[output]))
 	}
 	return errors.Join(errs...)
+}
+
+// cleanDated removes what runs have left under names that hold when they began. Their journals, which are among found,
+// tell when that was.
+func (c *cleaner) cleanDated(dir string, found []leftover, only []string) error {
+	var began []nameValues
+	var templates []string
+	for _, l := range found {
+		template, ok := templateOf(strings.TrimPrefix(l.output, "."))
+		if !ok || !l.isJournal() || l.info.ModTime().After(c.before) || only != nil && !slices.Contains(only, l.output) {
+			continue
+		}
+		templates = append(templates, template)
+		if r, err := journal.Open(l.path); err == nil { // else it is in use, or whoever removes it says what is wrong
+			v := nameValues{r.Header().StartedAt, r.Header().RunID}
+			if v.check() == nil {
+				began = append(began, v)
+			}
+			if err := r.Close(); err != nil {
+				return err
+			}
+		}
+	}
+	var errs []error
+	for _, v := range began {
+		for _, template := range templates {
+			for _, name := range outputFamily(template) {
+				errs = append(errs, c.cleanName(dir, filepath.Join(dir, v.expand(name))))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// cleanName removes the leftovers of an output, and the directories below base in which nothing is left.
+func (c *cleaner) cleanName(base, path string) error {
+	dir := filepath.Dir(path)
+	dirs, err := durable.DirsBelow(base, dir)
+	if info, serr := os.Stat(dir); serr != nil || !info.IsDir() || err != nil {
+		return err
+	}
+	if err = c.cleanDirectory(dir, []string{filepath.Base(durable.Hidden(path))}); err == nil && !c.dryRun {
+		err = removeEmptyDirs(dirs)
+	}
+	return err
 }
 
 // cleanOutput removes the leftovers of one output, with its journal locked: so no run can begin to use them.
@@ -308,8 +362,8 @@ func (s *snapshotRun) warnUnfinished() {
 func (s *snapshotRun) findUnfinishedOnDisk(dir, ownJournal string) (others []string, err error) {
 	found, err := findLeftovers(dir)
 	own := []string{strings.TrimSuffix(filepath.Base(ownJournal), ".rollcall")}
-	for _, path := range append(s.o.files(), s.o.sideFiles()...) {
-		own = append(own, filepath.Base(durable.Hidden(path)))
+	for _, path := range s.templates() {
+		own = append(own, filepath.Base(durable.Hidden(fixedName(path))))
 	}
 	for _, l := range found {
 		if l.temp || l.info.Size() == 0 || slices.Contains(own, l.output) || time.Since(l.info.ModTime()) < settled {

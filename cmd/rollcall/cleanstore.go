@@ -18,6 +18,10 @@ import (
 
 // cleanStore removes what runs have left of an output with that URL, or in a directory.
 func (c *cleaner) cleanStore(url string) error {
+	if err := checkTemplate("OUT", url); err != nil {
+		return err
+	}
+	url = fixedName(url)
 	b, key, err := c.env.Stores.Bucket(c.env.Soft, url)
 	if err != nil {
 		return err
@@ -112,8 +116,20 @@ func (c *cleaner) cleanFound(b blob.Bucket, root string, found []journal.Found) 
 func (c *cleaner) cleanPlace(place *journal.InBucket, root string, f *journal.Found) error {
 	dir, name := path.Split(f.Key)
 	output := dir + strings.TrimPrefix(strings.TrimSuffix(name, ".rollcall"), ".")
+	names := outputFamily(output)
+	if template, ok := templateOf(strings.TrimPrefix(output, dir)); ok && f.Journal && !c.dryRun {
+		// The journal tells when the run began, and so what its outputs are called.
+		if r, err := journal.OpenIn(place); err == nil {
+			if v := (nameValues{r.Header().StartedAt, r.Header().RunID}); v.check() == nil {
+				names = append(names, outputFamily(dir+v.expand(template))...)
+			}
+			if err := r.Close(); err != nil {
+				return err
+			}
+		}
+	}
 	var uploads []blob.PendingUpload
-	for _, name := range outputFamily(output) {
+	for _, name := range names {
 		for p, err := range place.Bucket.Pending(c.env.Soft, name) {
 			if err != nil {
 				return err

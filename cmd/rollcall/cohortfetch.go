@@ -26,7 +26,10 @@ const (
 
 // cohortsDir is where cohorts that were downloaded are kept; "" if nothing is kept beside the outputs.
 func (o *snapshotOptions) cohortsDir() string {
-	if manifest := o.manifestFile(); manifest != "" {
+	// A name with a date has the same directory every day: what is kept there is asked for once.
+	given := *o
+	given.outputNames = o.given
+	if manifest := fixedName(given.manifestFile()); manifest != "" {
 		return strings.TrimSuffix(manifest, ".manifest.json") + ".cohorts"
 	}
 	return ""

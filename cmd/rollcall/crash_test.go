@@ -32,6 +32,7 @@ type crashLab struct {
 	rows    int    // in it; every 13th has no id
 	url     string
 	args    []string // beside the input and the outputs
+	outs    []string // the outputs, as --out names them
 	outputs []string // the files that are compared
 
 	mu    sync.Mutex
@@ -67,7 +68,8 @@ func crashCommand(t *testing.T) string {
 
 func newCrashLab(t *testing.T, command string, rows int, local bool) *crashLab {
 	t.Helper()
-	lab := &crashLab{t: t, command: command, rows: rows, asked: map[string]int{}, outputs: crashOutputs}
+	lab := &crashLab{t: t, command: command, rows: rows, asked: map[string]int{}, outputs: crashOutputs,
+		outs: []string{"a.csv", "a.jsonl.gz", "a.parquet"}}
 	folder := t.TempDir()
 	var users strings.Builder
 	users.WriteString("user_id,country,user_properties.plan\n")
@@ -121,8 +123,11 @@ func newCrashLab(t *testing.T, command string, rows int, local bool) *crashLab {
 
 // start is the command in a folder, with more in its environment.
 func (lab *crashLab) start(folder string, env ...string) (*exec.Cmd, *bytes.Buffer) {
-	cmd := exec.CommandContext(lab.t.Context(), lab.command, append([]string{"snapshot", lab.users, "--server", lab.url,
-		"--out", "a.csv", "--out", "a.jsonl.gz", "--out", "a.parquet"}, lab.args...)...)
+	args := []string{"snapshot", lab.users, "--server", lab.url}
+	for _, out := range lab.outs {
+		args = append(args, "--out", out)
+	}
+	cmd := exec.CommandContext(lab.t.Context(), lab.command, append(args, lab.args...)...)
 	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), append(env, keyVariable+"=canary")...)
 	var out bytes.Buffer

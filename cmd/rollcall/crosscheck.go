@@ -390,7 +390,7 @@ func (o *snapshotOptions) crossCheckFile() string {
 	if o.crossCheck == 0 {
 		return ""
 	}
-	return strings.TrimSuffix(sinks.TrimFormat(o.anchor()), ".errors") + ".crosscheck.jsonl"
+	return strings.TrimSuffix(sinks.TrimFormat(o.files()[0]), ".errors") + ".crosscheck.jsonl"
 }
 
 // checkCrossCheck checks the options of the cross-check.

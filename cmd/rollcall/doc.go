@@ -30,6 +30,7 @@
 //	config.go     --config and ROLLCALL_… for every option
 //	cohorts.go    --cohorts and --cohort: the members of cohorts, for every command that uses them
 //	list.go       options and files that are lists
+//	nametemplate.go  {date} and other placeholders in the names of outputs
 //	path.go       paths that cannot be read or written
 //	stores.go     the object stores that paths can name
 //	console.go    what is said on standard error; the last place where it is cleaned

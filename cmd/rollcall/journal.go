@@ -22,33 +22,16 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
-// anchor is the output beside which the journal stands: the first that is a file.
-func (o *snapshotOptions) anchor() string {
-	for _, out := range o.outs {
-		if out != "-" {
-			return out
-		}
-	}
-	return o.errorsFile
-}
-
-// files are all outputs that are files, the error records included and last.
-func (o *snapshotOptions) files() []string {
-	var files []string
-	for _, out := range o.outs {
-		if out != "-" {
-			files = append(files, out)
-		}
-	}
-	return append(files, o.errorsFile)
-}
+// anchor is the output beside which the journal stands: the first that is a file, as it was given. Its name may have
+// placeholders: it is fixedName that makes the journal's name.
+func (o *snapshotOptions) anchor() string { return o.given.files()[0] }
 
 // journalPlace is where the journal of this run is: beside the anchor, or in --work-dir.
 func (s *snapshotRun) journalPlace() (journal.Place, error) {
 	if s.o.workDir != "" {
 		return journal.OnDisk(s.o.workPath()), nil
 	}
-	return s.placeBeside(s.o.anchor())
+	return s.placeBeside(fixedName(s.o.anchor()))
 }
 
 // placeBeside is where the journal of a run is whose first output has that name.
@@ -100,7 +83,7 @@ func (s *snapshotRun) findUnfinished() (*unfinished, error) {
 		return nil, err
 	}
 	if s.o.resume == resumeNever {
-		if err := errors.Join(journal.DiscardIn(place), s.removeSpool()); err != nil {
+		if err := errors.Join(s.forgetDated(place), journal.DiscardIn(place), s.removeSpool()); err != nil {
 			return nil, err
 		}
 	}
@@ -116,38 +99,58 @@ func (s *snapshotRun) findUnfinished() (*unfinished, error) {
 		return nil, errors.Join(err, r.Close())
 	}
 	if u.records == 0 && r.Committed() == nil && r.Header().Options["evaluator"] == "local" {
-		return nil, r.Remove() // a local run was killed: there is nothing to go on from
+		return nil, errors.Join(s.removeDated(r.Header()), r.Remove()) // a local run was killed: nothing to go on from
 	}
 	return u, nil
 }
 
+// forgetDated is removeDated for a journal that is about to be forgotten, unless it cannot be read.
+func (s *snapshotRun) forgetDated(place journal.Place) error {
+	if dated, err := s.datedNames(s.values()); len(dated) == 0 {
+		return err
+	}
+	r, err := journal.OpenIn(place)
+	if err != nil {
+		return nil // journal.DiscardIn says what is wrong with it
+	}
+	return errors.Join(s.removeDated(r.Header()), r.Close())
+}
+
 // lockOutputs keeps runs off that share an output whose lock is not this run's journal: any but the first, and also that
-// with --work-dir. The lock of an output is what its own journal would be.
+// with --work-dir.
 func (s *snapshotRun) lockOutputs() error {
-	for _, path := range s.o.files() {
+	for _, path := range s.o.given.files() {
 		if path == s.o.anchor() && s.o.workDir == "" {
 			continue
 		}
-		place, err := s.placeBeside(path)
-		if err != nil {
+		if err := s.lockOutput(fixedName(path)); err != nil {
 			return err
 		}
-		lock, err := journal.LockIn(place)
-		switch {
-		case errors.Is(err, journal.ErrLocked):
-			return pipeline.WithHint(fmt.Errorf("another run is writing %s: %w", text.Clean(path), err),
-				"wait until it has ended, or name another output")
-		case errors.Is(err, journal.ErrExists) && path == s.o.anchor():
-			return pipeline.WithHint(fmt.Errorf("an unfinished run of these outputs has its journal beside %s",
-				text.Clean(path)), "finish it without --work-dir, or forget it: rollcall clean "+text.Clean(path))
-		case errors.Is(err, journal.ErrExists):
-			return pipeline.WithHint(fmt.Errorf("an unfinished run has %s as its first output", text.Clean(path)),
-				"finish it, or forget it: rollcall clean "+text.Clean(path))
-		case err != nil:
-			return err
-		}
-		s.locks = append(s.locks, lock)
 	}
+	return nil
+}
+
+// lockOutput keeps runs off that write a file of this name: its lock is what its own journal would be.
+func (s *snapshotRun) lockOutput(path string) error {
+	place, err := s.placeBeside(path)
+	if err != nil {
+		return err
+	}
+	lock, err := journal.LockIn(place)
+	switch {
+	case errors.Is(err, journal.ErrLocked):
+		return pipeline.WithHint(fmt.Errorf("another run is writing %s: %w", text.Clean(path), err),
+			"wait until it has ended, or name another output")
+	case errors.Is(err, journal.ErrExists) && path == fixedName(s.o.anchor()):
+		return pipeline.WithHint(fmt.Errorf("an unfinished run of these outputs has its journal beside %s",
+			text.Clean(s.o.anchor())), "finish it without --work-dir, or forget it: rollcall clean "+text.Clean(s.o.anchor()))
+	case errors.Is(err, journal.ErrExists):
+		return pipeline.WithHint(fmt.Errorf("an unfinished run has %s as its first output", text.Clean(path)),
+			"finish it, or forget it: rollcall clean "+text.Clean(path))
+	case err != nil:
+		return err
+	}
+	s.locks = append(s.locks, lock)
 	return nil
 }
 
@@ -161,13 +164,14 @@ func (c *claim) confirmLocks() error {
 	return nil
 }
 
-// unlock gives the locks back.
+// unlock gives the locks back, and removes directories that were made for names with placeholders and are empty.
 func (c *claim) unlock() error {
 	var errs []error
 	for _, lock := range c.locks {
 		errs = append(errs, lock.Close())
 	}
-	c.locks = nil
+	errs = append(errs, removeEmptyDirs(c.made))
+	c.locks, c.made = nil, nil
 	return errors.Join(errs...)
 }
 
@@ -338,7 +342,7 @@ func spoolFile(o *snapshotOptions) string {
 	case o.server.stores.Knows(o.anchor()):
 		return ""
 	}
-	return journal.PathFor(o.anchor()) + ".stdin"
+	return journal.PathFor(fixedName(o.anchor())) + ".stdin"
 }
 
 // removeSpool removes what is kept of standard input.

@@ -60,9 +60,6 @@ func newLocal(s *snapshotRun) (*localEvaluator, error) {
 	sum := sha256.Sum256(l.configs)
 	l.file = &snapshot.File{Path: o.server.flagConfigs, Bytes: int64(len(l.configs)), Rows: int64(len(l.eng.Flags())),
 		SHA256: hex.EncodeToString(sum[:])}
-	if file := o.flagsFile(); file != "" {
-		l.file.Path = file
-	}
 	return l, nil
 }
 

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	testscript.Main(m, map[string]func(){"rollcall": main})
+	testscript.Main(m, map[string]func(){"rollcall": testMain})
 }
 
 // TestScripts runs the command end to end: the real process, real files, real HTTP. Beside the commands of

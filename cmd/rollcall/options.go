@@ -31,9 +31,9 @@ type snapshotOptions struct {
 	cohorts cohortOptions
 
 	inputFormat string
-	outs        []string
+	outputNames             // expanded once the run knows when it began
+	given       outputNames // before that, as the options have them
 	outFormat   string
-	errorsFile  string
 	overwrite   bool
 	flagList    []string
 	flagsFrom   string
@@ -79,8 +79,6 @@ type snapshotOptions struct {
 	outDelimiter string // binds a run, as --csv-bom does: the files are other bytes
 	outComma     byte   // of outDelimiter; 0: a comma
 	outBOM       bool
-
-	summary string
 
 	grace         time.Duration
 	metricsFile   string
@@ -415,6 +413,10 @@ func (o *snapshotOptions) checkOutputs() error {
 	if seen[o.errorsFile] {
 		return usageErrorf("--errors %s is also an --out", text.Clean(o.errorsFile))
 	}
+	if err := o.checkNames(); err != nil {
+		return err
+	}
+	o.given = o.outputNames
 	return o.checkDialect()
 }
 

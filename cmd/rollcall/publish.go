@@ -28,7 +28,9 @@ type publication struct {
 
 // finalNames are the names of all files of the run, in the order in which they are published: outputs, error
 // records, summary, flag configurations that were downloaded, what a cross-check found, and the manifest last.
-func (s *snapshotRun) finalNames() []string { return append(s.o.files(), s.o.sideFiles()...) }
+func (s *snapshotRun) finalNames() []string { return s.o.finalNames() }
+
+func (o *snapshotOptions) finalNames() []string { return append(o.files(), o.sideFiles()...) }
 
 // publish gives the complete files their names, the manifest last. Once the journal has the list of them, the run is
 // finished, whatever happens: a rerun only has to finish the renames.
@@ -312,9 +314,13 @@ func (s *snapshotRun) removeHidden(removeJournal func() error) {
 // checkDirectories refuses outputs in directories or buckets that do not exist, two names of one file, and files that the
 // run reads.
 func (s *snapshotRun) checkDirectories() error {
-	files := s.finalNames()
+	files, templates := s.finalNames(), s.templates()
 	for i, path := range files {
-		if err := s.files.CheckPlace(path); err != nil {
+		place := path
+		if base, _, isTemplate := cutTemplate(templates[i]); isTemplate && !s.files.InStore(path) {
+			place = base + filepath.Base(path) // the directories after base are made
+		}
+		if err := s.files.CheckPlace(place); err != nil {
 			return err
 		}
 		for _, other := range files[:i] {
@@ -339,9 +345,19 @@ func (s *snapshotRun) sameName(a, b string) bool {
 	if s.files.InStore(a) || s.files.InStore(b) {
 		return a == b
 	}
-	dirA, errA := os.Stat(filepath.Dir(a))
-	dirB, errB := os.Stat(filepath.Dir(b))
-	return filepath.Base(a) == filepath.Base(b) && errA == nil && errB == nil && os.SameFile(dirA, dirB)
+	dirA, restA := findNearestDir(a)
+	dirB, restB := findNearestDir(b)
+	return restA == restB && dirA != nil && dirB != nil && os.SameFile(dirA, dirB)
+}
+
+// findNearestDir returns the innermost directory of a path that is there, and the path in it.
+func findNearestDir(path string) (dir fs.FileInfo, rest string) {
+	for path = filepath.Clean(path); ; path = filepath.Dir(path) {
+		rest = filepath.Join(filepath.Base(path), rest)
+		if info, err := os.Stat(filepath.Dir(path)); err == nil || filepath.Dir(path) == path {
+			return info, rest
+		}
+	}
 }
 
 // isSame reports whether the output is a file that is read.

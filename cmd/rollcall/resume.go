@@ -102,23 +102,34 @@ func (s *snapshotRun) giveUp(u *unfinished, why string) error {
 			text.Plural(u.records, "user that was asked about", "users that were asked about"), why),
 			"--resume always refuses in such a case", about{code: warnGivenUp, count: u.records})
 	}
-	return errors.Join(s.removeSpool(), u.reader.Remove())
+	return errors.Join(s.removeDated(u.reader.Header()), s.removeSpool(), u.reader.Remove())
 }
 
 // publishEarlier publishes what a run that is not resumed had completed when it died: nothing was missing but names.
 // This run then finds its outputs there, as it would if the other had not died. It reports false where files are
 // missing.
 func (s *snapshotRun) publishEarlier(u *unfinished) (bool, error) {
-	waiting, _, lost, err := s.findCommitted(u.reader.Committed())
-	if err != nil {
-		return false, stopped(err)
-	}
-	if lost != "" {
+	h := u.reader.Header()
+	if err := s.expandNames(nameValues{h.StartedAt, h.RunID}); err != nil {
 		return false, nil
+	}
+	published, err := s.publishComplete(u)
+	err = errors.Join(err, s.expandNames(s.values()))
+	if !published || err != nil {
+		return false, err
+	}
+	s.con.Log.Info("an earlier run had finished asking; its outputs are published now")
+	return true, errors.Join(s.removeDated(h), s.removeSpool(), u.reader.Remove())
+}
+
+// publishComplete publishes the files of a commit, unless some are missing.
+func (s *snapshotRun) publishComplete(u *unfinished) (bool, error) {
+	waiting, _, lost, err := s.findCommitted(u.reader.Committed())
+	if lost != "" || err != nil {
+		return false, stopped(err)
 	}
 	if err := s.publishList(waiting); err != nil {
 		return false, err
 	}
-	s.con.Log.Info("an earlier run had finished asking; its outputs are published now")
-	return true, errors.Join(s.removeSpool(), u.reader.Remove())
+	return true, nil
 }

@@ -169,6 +169,7 @@ type claim struct {
 	journal   *journal.Writer // of the first output; nil until it is created or resumed
 	holder    *journal.Holder // of leases, of outputs in stores; nil: none was asked for
 	locks     []*journal.Lock // of the other outputs
+	made      []string        // the directories that were made for outputs, the outermost first
 	committed bool            // the journal may hold the list of what to publish
 
 	committedParts map[string][]string // by output, the files that an unfinished run has committed: see partsBefore
@@ -177,7 +178,7 @@ type claim struct {
 // Close gives the outputs back. It leaves the journal for the run that resumes this one, which ends with err, or
 // removes it where there is nothing to resume.
 func (c *claim) Close(s *snapshotRun, err error) error {
-	return errors.Join(s.endJournal(err), c.unlock())
+	return errors.Join(s.endJournal(err), c.unlock()) // of a run that has no journal yet
 }
 
 // evaluation is what a run writes, and what it counts.
@@ -216,8 +217,12 @@ func (e *evaluation) Close() error { return e.outputSinks().Discard() }
 // run is the whole run, in four steps: it checks everything that can be checked, claims the outputs, evaluates, and
 // publishes all files or none. What a step has taken is undone at the end, however far it came.
 func (s *snapshotRun) run(args []string) (err error) {
-	s.runID, s.started = newRunID(s.began), clock()
 	s.files = staging.New(s.env.Hard, s.env.Stores, s.o.overwrite)
+	s.started = clock()
+	s.runID = newRunID(s.started)
+	if err = s.expandNames(s.values()); err != nil {
+		return err
+	}
 	if s.bound, err = bindingOptions(s.env.Soft, s.options, s.o); err != nil {
 		return err
 	}
@@ -358,7 +363,10 @@ func (s *snapshotRun) prepare(args []string) error {
 	h := s.earlier.reader.Header()
 	s.runID, s.started, s.resumes = h.RunID, h.StartedAt, s.earlier.reader.Resumes()+1
 	s.setNonce()
-	return nil
+	if err := s.expandNames(s.values()); err != nil {
+		return err
+	}
+	return s.checkDirectories() // the names may be of another day
 }
 
 // setNonce makes the run's id the nonce of --fresh-answers. A run that goes on keeps it, so what it has the answers to
@@ -447,6 +455,11 @@ func (s *snapshotRun) claimOutputs() (finished bool, err error) {
 	if err := s.lockOutputs(); err != nil {
 		return false, stoppedIfLocked(err)
 	}
+	if s.earlier != nil {
+		if err := s.claimNames(); err != nil {
+			return false, stoppedIfLocked(err)
+		}
+	}
 	if s.earlier != nil && s.earlier.reader.Committed() != nil {
 		if finished, err := s.finishEarlier(s.earlier); finished || err != nil {
 			return finished, err
@@ -479,6 +492,9 @@ func (s *snapshotRun) claimOutputs() (finished bool, err error) {
 		if s.journal, err = journal.CreateIn(place, s.binding); err != nil {
 			return false, stoppedIfLocked(err)
 		}
+		if err := s.claimNames(); err != nil {
+			return false, stoppedIfLocked(err)
+		}
 	}
 	return false, errors.Join(s.removeStale(), s.in.keepSpool())
 }
@@ -504,12 +520,12 @@ func (s *snapshotRun) endJournal(err error) error {
 		return nil
 	}
 	if worthless {
-		return errors.Join(s.unlock(), s.removeSpool(), s.journal.Remove())
+		return errors.Join(s.removeOwnStale(), s.unlock(), s.removeSpool(), s.journal.Remove())
 	}
 	if _, terminal := s.con.Terminal(); !terminal || !errors.Is(err, errQuiet) {
 		s.logKept()
 	}
-	return s.journal.Close()
+	return errors.Join(s.unlock(), s.journal.Close())
 }
 
 // isChanged reports whether the input was another when it was read again. What was asked belongs to neither then.
@@ -800,6 +816,9 @@ func (s *snapshotRun) resume(earlier *unfinished, rows pipeline.Source, sink pip
 	s.con.Log.Info(fmt.Sprintf("resuming the run of %s: %s of %s users are in its journal",
 		s.started.Local().Format("2006-01-02 15:04"),
 		text.Thousands(earlier.records), text.Thousands(s.in.total)))
+	if file := s.o.files()[0]; file != s.o.anchor() {
+		s.con.Log.Info("its outputs have the names of when it began: " + text.Clean(file))
+	}
 	start := time.Now()
 	if torn := earlier.reader.Torn(); torn > 0 {
 		s.con.Log.Info(fmt.Sprintf("the last %d bytes of the journal were not written whole: whoever was in them is asked "+
@@ -872,6 +891,9 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 	if s.remote != nil {
 		stats = s.remote.Stats()
 	} else {
+		if file := s.o.flagsFile(); file != "" {
+			s.local.file.Path = file
+		}
 		m.FlagConfigs, m.FlagSource = s.local.file, s.local.source
 	}
 	m.Cohorts = s.describeCohorts()

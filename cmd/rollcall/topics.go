@@ -77,7 +77,15 @@ Hidden files beside the first OUT, which the end of the run removes:
 With --work-dir DIR the first two are in DIR, as .OUT-HASH.rollcall, and beside
 OUT is a lock alone. Runs find a journal by the same DIR only.
 
-rollcall clean removes what runs have left that nobody resumed.`,
+rollcall clean removes what runs have left that nobody resumed.
+
+The names of --out, --errors and --summary can hold when the run began, in UTC:
+{date} is 2026-11-28, {hour} is 05, and {run_id} is the run's id, which no other
+run has. A run that goes on on another day has the names of when it began.
+Directories from the first placeholder on are made:
+  --out assignments/dt={date}/part.parquet
+The journal stands before that: assignments/.dt={date}%2Fpart.parquet.rollcall,
+and OUT.cohorts, too. Two runs of one such name keep each other off.`,
 	}, {
 		Use: "stores", Short: "Files in object stores, and where credentials come from",
 		Long: `What is read can be in an object store: s3://BUCKET/KEY, gs://BUCKET/OBJECT,

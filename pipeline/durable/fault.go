@@ -21,7 +21,7 @@ import (
 //	ROLLCALL_KILL_TORN=1    a write that fails or is killed writes half of its bytes first
 //	ROLLCALL_OPS_LOG=FILE   append a line "N KIND PATH" before each operation
 //
-// The kinds: create write sync datasync close inherit rename syncdir truncate remove.
+// The kinds: create write sync datasync close inherit rename syncdir truncate remove mkdir rmdir.
 var faults struct {
 	sync.Mutex
 	count int
