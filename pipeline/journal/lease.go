@@ -14,13 +14,14 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/blob"
 )
 
-// LeaseTime is how long a lease is respected that nobody renews. Its holder renews it three times as often.
-const LeaseTime = 15 * time.Second
+var (
+	renewEvery   = LeaseTime / 3
+	renewTimeout = 2 * renewEvery // for one renewal with its repetitions: the next one begins on another connection
+	watchEvery   = LeaseTime / 15
+)
 
 const (
-	renewEvery    = LeaseTime / 3
-	renewTimeout  = 2 * renewEvery // for one renewal with its repetitions: the next one begins on another connection
-	watchEvery    = time.Second
+	closeTimeout  = 5 * time.Second // for each of the two requests that give a lease back, with their repetitions
 	lingerTime    = 5 * time.Second // that requests have after their context has ended
 	maxLeaseBytes = 4 << 10
 )
@@ -345,13 +346,15 @@ func (l *Lease) Confirm() error { return l.renew(l.ctx) }
 func (l *Lease) Close() error {
 	defer l.stopRequests()
 	l.stopBeat()
-	err := l.Confirm() // nobody else has it for as long as the request may take
+	ctx, cancel := context.WithTimeout(l.ctx, closeTimeout)
+	defer cancel()
+	err := l.renew(ctx) // nobody else has it for as long as the next request may take
 	if errors.Is(err, ErrLost) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(l.ctx, LeaseTime/2)
-	defer cancel()
 	if err == nil {
+		ctx, cancel := context.WithTimeout(l.ctx, closeTimeout)
+		defer cancel()
 		err = l.bucket.Delete(ctx, l.key)
 	}
 	return err
