@@ -214,8 +214,8 @@ func (h *Holder) noteSilent(by *leaseContent) {
 	h.silent[by.Owner] = true
 }
 
-// Observe watches several leases of a bucket at once, for [LeaseTime]. It returns those whose holders are alive. The others
-// are then taken over without another wait.
+// Observe watches several leases of a bucket at once, for [LeaseTime]. It returns those whose holders are alive, or have
+// ended meanwhile. The others are then taken over without another wait.
 func (h *Holder) Observe(b blob.Bucket, keys []string) (alive []string, err error) {
 	type lease struct {
 		version string
@@ -247,10 +247,9 @@ func (h *Holder) Observe(b blob.Bucket, keys []string) (alive []string, err erro
 		}
 		a, err := b.Stat(h.ctx, key)
 		switch {
-		case errors.Is(err, blob.ErrNotExist):
-		case err != nil:
+		case err != nil && !errors.Is(err, blob.ErrNotExist):
 			return nil, err
-		case a.Version == l.version:
+		case err == nil && a.Version == l.version:
 			h.noteSilent(&l.by)
 		default:
 			alive = append(alive, key)

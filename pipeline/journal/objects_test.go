@@ -455,9 +455,11 @@ func TestObserve(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := startProcess(t, m)
-		alive, err := p.holder.Observe(m, append(keys, "dir/.none.rollcall-lease", "dir/.bad.rollcall-lease"))
-		if err != nil || !slices.Equal(alive, keys[:1]) {
-			t.Errorf("alive: %q, %v; want %q", alive, err, keys[:1])
+		ending := startProcess(t, m).create(t)
+		time.AfterFunc(LeaseTime/2, func() { ending.Remove() })
+		alive, err := p.holder.Observe(m, append(keys, testLease, "dir/.none.rollcall-lease", "dir/.bad.rollcall-lease"))
+		if want := []string{keys[0], testLease}; err != nil || !slices.Equal(alive, want) {
+			t.Errorf("alive: %q, %v; want %q", alive, err, want)
 		}
 		began := time.Now()
 		for i, place := range places {
