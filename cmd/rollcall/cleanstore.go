@@ -134,7 +134,10 @@ func (c *cleaner) cleanPlace(place *journal.InBucket, root string, f *journal.Fo
 			if err != nil {
 				return err
 			}
-			if (p.Key == name || strings.HasPrefix(p.Key, name+"/")) && p.Begun.Before(c.before) {
+			// An output that is a directory has a journal as long as there are uploads in it. Without one, other runs' outputs
+			// may be there.
+			below := f.Objects > 0 && strings.HasPrefix(p.Key, name+"/")
+			if (p.Key == name || below) && p.Begun.Before(c.before) {
 				uploads = append(uploads, p)
 			}
 		}
