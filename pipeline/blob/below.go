@@ -2,6 +2,7 @@ package blob
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"path"
 	"path/filepath"
@@ -43,5 +44,21 @@ func Below(ctx context.Context, stores *Stores, dir string, descend func(below s
 		return ctx.Err()
 	})
 	slices.Sort(found)
+	return found, err
+}
+
+// Below is [Below] for the directory of a name. A directory that does not exist has no files.
+func (f *Files) Below(dir string, descend func(below string) bool) ([]string, error) {
+	ctx, stores := context.Background(), (*Stores)(nil)
+	if f != nil {
+		ctx, stores = f.ctx, f.stores
+	}
+	found, err := Below(ctx, stores, dir, descend)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if f.InStore(dir) {
+		err = f.note(err)
+	}
 	return found, err
 }

@@ -1,16 +1,19 @@
 package snapshot
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 )
 
 // isPartitioned reports whether an output is several files.
@@ -52,7 +55,7 @@ func (p *Partitioned) partitions(output string) ([]partition, error) {
 	var all []partition
 	last := ""
 	for _, f := range p.Files {
-		dir, n, ok := partName(path.Base(filepath.ToSlash(output)), f.Path)
+		dir, n, ok := partName(baseName(output), f.Path)
 		if ok && (len(all) == 0 || dir != last) {
 			values, err := p.parseDirectory(dir)
 			if err != nil {
@@ -105,7 +108,7 @@ func (p *Partitioned) Check(output string) error {
 // IsPart reports whether a path below the directory of an output is what runs give the files of outputs of this name,
 // whatever they are partitioned by.
 func IsPart(output, below string) bool {
-	dir, _, ok := partName(path.Base(filepath.ToSlash(output)), below)
+	dir, _, ok := partName(baseName(output), below)
 	return ok && (dir == "" || IsPartition(dir))
 }
 
@@ -127,4 +130,82 @@ func (p *Partitioned) sum() string {
 		fmt.Fprintf(list, "%s  %s\n", f.SHA256, f.Path)
 	}
 	return hex.EncodeToString(list.Sum(nil))
+}
+
+// isOfPartitions reports whether a path, of which there is no file, is that of a partitioned output of the manifest, or
+// of its directory in a store.
+func isOfPartitions(files *blob.Files, manifest, path string) bool {
+	m, err := ReadManifest(files, manifest)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(Locate(files, manifest, m, nil), func(l Located) bool {
+		return l.File.isPartitioned() && l.isNamed(files, path)
+	})
+}
+
+// partPath is where a file of a partitioned output is.
+func partPath(output string, f *PartitionFile) string {
+	return blob.Join(blob.Dir(output), filepath.FromSlash(f.Path))
+}
+
+// sizeOf is the size of an output, of all its files.
+func (r *Run) sizeOf(f *File) (size int64, err error) {
+	if !f.isPartitioned() {
+		info, err := r.files.Stat(r.Path)
+		if err != nil {
+			return 0, err
+		}
+		return info.Size(), nil
+	}
+	if _, err := f.Partitioned.partitions(r.Path); err != nil {
+		return 0, err
+	}
+	for i := range f.Partitioned.Files {
+		info, err := r.files.Stat(partPath(r.Path, &f.Partitioned.Files[i]))
+		if err != nil {
+			return 0, err
+		}
+		size += info.Size()
+	}
+	return size, nil
+}
+
+// sumOf is the checksum of an output, of all its files.
+func (r *Run) sumOf(ctx context.Context, f *File) (sum string, err error) {
+	if !f.isPartitioned() {
+		sum, _, err = hashFile(ctx, r.files, r.Path)
+		return sum, err
+	}
+	if _, err := f.Partitioned.partitions(r.Path); err != nil {
+		return "", err
+	}
+	found := Partitioned{Files: slices.Clone(f.Partitioned.Files)}
+	for i := range found.Files {
+		p := &found.Files[i]
+		if p.SHA256, _, err = hashFile(ctx, r.files, partPath(r.Path, p)); err != nil {
+			return "", err
+		}
+	}
+	return found.sum(), nil
+}
+
+// findAdded returns the files that are in the directories of an output, have names as its files have, and are not
+// listed; and how many others are in the directories of its partitions.
+func (p *Partitioned) findAdded(files *blob.Files, output string) (added []string, others int, err error) {
+	listed := map[string]bool{}
+	for _, f := range p.Files {
+		listed[f.Path] = true
+	}
+	found, err := files.Below(blob.Dir(output), IsPartition)
+	for _, below := range found {
+		switch {
+		case listed[below] || strings.HasPrefix(path.Base(below), "."):
+		case IsPart(output, below):
+			added = append(added, below)
+		case strings.Contains(below, "/"):
+			others++
+		}
+	}
+	return added, others, err
 }

@@ -27,6 +27,8 @@ type Options struct {
 	NoCarried                     bool
 
 	Uncounted bool // for a further reading of the same output: see [Run.Users]
+
+	listed *File // what Manifest says of the output, which may be several files; nil: it is one
 }
 
 // Reader reads the assignments of one output, user by user, in the order of the file. It has bounded memory, and is
@@ -141,7 +143,13 @@ var (
 
 // OpenReader opens an output of any format and layout, of which nothing else is known. [Run.Users] knows more.
 func OpenReader(files *blob.Files, path string, o Options) (*Reader, error) {
-	t, err := openTable(files, path)
+	var t table
+	var err error
+	if o.listed.isPartitioned() {
+		t, err = openPartitioned(files, path, o.listed.Partitioned, o.Manifest)
+	} else {
+		t, err = openTable(files, path)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +171,7 @@ func newReader(path string, t table, o Options) (*Reader, error) {
 		r.layout = o.Manifest.Layout
 		r.escaped = r.layout.EscapeFormulas && (r.Format == "csv" || r.Format == "tsv")
 	}
-	if p, ok := t.(*parquetTable); ok {
+	if p := parquetOf(t); p != nil {
 		r.Meta = p.meta
 	}
 	cols := t.columns()

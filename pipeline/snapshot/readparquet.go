@@ -62,6 +62,7 @@ type parquetTable struct {
 	end    int     // the row group before which it ends
 	left   int64   // rows of the current one that are not decoded yet
 	row    int64   // the number of the last row that next returned, from 1
+	batch  int     // rows of a batch at most
 	cells  []Value // of the batch, row by row
 	n, i   int     // rows of the batch, and how many are used
 	defs   []int16
@@ -85,7 +86,7 @@ func openParquet(files *blob.Files, path string) (table, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &parquetTable{name: path, file: f}
+	t := &parquetTable{name: path, file: f, batch: parquetBatch}
 	if err := parquetfile.Guard(path, t.readFooter); err != nil {
 		f.Close() //nolint:errcheck // only read
 		return nil, err
@@ -199,7 +200,7 @@ func (t *parquetTable) decodeBatch() error {
 			return err
 		}
 	}
-	rows := max(1, min(parquetBatch, 1<<18/len(t.cols))) // a cell takes 80 bytes, so many columns take no more memory
+	rows := max(1, min(t.batch, 1<<18/len(t.cols))) // a cell takes 80 bytes, so many columns take no more memory
 	n := int(min(t.left, int64(rows)))
 	if t.cells == nil {
 		t.cells = make([]Value, rows*len(t.cols))

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"slices"
 
@@ -40,8 +41,9 @@ type Run struct {
 //
 // The error records of a run are refused, and a manifest none of whose outputs can be read.
 func Open(files *blob.Files, path string) (*Run, error) {
-	if _, err := files.Stat(path); err != nil {
-		return nil, err
+	info, missing := files.Stat(path)
+	if missing != nil && !errors.Is(missing, fs.ErrNotExist) {
+		return nil, missing
 	}
 	r := &Run{Path: path, ManifestPath: path, files: files}
 	var err error
@@ -49,9 +51,17 @@ func Open(files *blob.Files, path string) (*Run, error) {
 	var named []string
 	if !byManifest {
 		named = []string{path}
-		if r.ManifestPath, err = FindManifest(files, path); err != nil {
+		r.ManifestPath, err = FindManifest(files, path)
+		if missing != nil && (err != nil || !isOfPartitions(files, r.ManifestPath, path)) {
+			return nil, missing
+		}
+		byManifest = err == nil && (missing == nil && info.IsDir() || missing != nil && !sameFile(files, path+manifestExtension, r.ManifestPath))
+		if err != nil {
 			if serr := files.Err(); serr != nil { // there may be one
 				return nil, serr
+			}
+			if info.IsDir() {
+				return nil, err
 			}
 			r.ManifestPath, r.MissingManifest = "", err
 			r.Problems = append(r.Problems, Problem{Code: NoManifest})
@@ -68,6 +78,13 @@ func Open(files *blob.Files, path string) (*Run, error) {
 		}
 		_, err := files.Stat(l.Path)
 		same := err == nil && files.Same(path, l.Path)
+		if l.File.isPartitioned() {
+			if l.hasPart(files, path) {
+				return nil, pipeline.WithHint(fmt.Errorf("%s is one of %d files of an output", path, len(l.File.Partitioned.Files)),
+					"name the output: "+l.Path)
+			}
+			err, same = nil, sameFile(files, path, l.Path)
+		}
 		switch {
 		case i == len(r.Manifest.Outputs)-1:
 			if same {
@@ -123,7 +140,7 @@ func (r *Run) isSameRun(other *Run) bool {
 // Users opens the output at its first user. Close the Reader when done. Unless o.Uncounted is set, it counts the users
 // that it reads, and what is not as it should be is added to Problems when it has returned [io.EOF].
 func (r *Run) Users(o Options) (*Reader, error) {
-	o.Manifest = r.Manifest
+	o.Manifest, o.listed = r.Manifest, r.Listed
 	reader, err := OpenReader(r.files, r.Path, o)
 	if err == nil && !o.Uncounted {
 		reader.counter, reader.run = &counter{}, r
@@ -136,9 +153,9 @@ func (r *Run) CheckSize() error {
 	if r.Listed == nil {
 		return nil
 	}
-	info, err := r.files.Stat(r.Path)
-	if err == nil && info.Size() != r.Listed.Bytes {
-		r.Problems = append(r.Problems, Problem{Code: WrongSize, Got: info.Size(), Want: r.Listed.Bytes})
+	size, err := r.sizeOf(r.Listed)
+	if err == nil && size != r.Listed.Bytes {
+		r.Problems = append(r.Problems, Problem{Code: WrongSize, Got: size, Want: r.Listed.Bytes})
 	}
 	return err
 }
@@ -148,7 +165,7 @@ func (r *Run) Checksum(ctx context.Context) (compared bool, err error) {
 	if r.Listed == nil {
 		return false, nil
 	}
-	sum, _, err := hashFile(ctx, r.files, r.Path)
+	sum, err := r.sumOf(ctx, r.Listed)
 	if err == nil && sum != r.Listed.SHA256 {
 		r.Problems = append(r.Problems, Problem{Code: WrongChecksum})
 	}

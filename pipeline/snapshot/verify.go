@@ -134,7 +134,7 @@ func (v *verifier) verify(manifest string, named []string) {
 	var parquet []*located
 	files, side := Locate(v.files, manifest, m, named), LocateSideFiles(v.files, manifest, m, named)
 	for _, name := range named {
-		if !slices.ContainsFunc(slices.Concat(files, side), func(l Located) bool { return sameFile(v.files, l.Path, name) }) {
+		if !slices.ContainsFunc(slices.Concat(files, side), func(l Located) bool { return l.isNamed(v.files, name) }) {
 			c.fail("%s is not among its outputs", name)
 		}
 	}
@@ -250,29 +250,79 @@ type located struct {
 // checkSum compares size and checksum.
 func (v *verifier) checkSum(l *located) {
 	c := v.newCheck("checksum", l.Path)
-	info, err := v.files.Stat(l.Path)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		c.fail("the file does not exist")
-		return
-	case err != nil:
-		c.fail("%v", err)
-		return
-	case !info.Mode().IsRegular():
-		c.fail("it is not a regular file")
-		return
-	}
-	if info.Size() != l.File.Bytes {
-		c.fail("%s", Problem{Code: WrongSize, Got: info.Size(), Want: l.File.Bytes})
-	}
-	sum, _, err := hashFile(v.ctx, v.files, l.Path)
-	if err != nil {
-		c.fail("%v", err)
-	} else if sum != l.File.SHA256 {
-		c.fail("its SHA-256 is %.16s…, the manifest says %.16s…; it is not read any further", sum, l.File.SHA256)
+	c.Detail = "SHA-256 and size as in the manifest"
+	if l.File.isPartitioned() {
+		v.checkPartitions(c, l)
+	} else if v.checkFile(c, l.Path, "", l.File.Bytes, l.File.SHA256) {
+		c.Detail = ""
 	}
 	l.right = c.Status == StatusOK
-	c.Detail = "SHA-256 and size as in the manifest"
+}
+
+// checkFile compares size and checksum of a file, which a prefix names in findings. It reports whether there is none.
+func (v *verifier) checkFile(c *Check, path, prefix string, bytes int64, sha256 string) (missing bool) {
+	info, err := v.files.Stat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		c.fail("%sthe file does not exist", prefix)
+		return true
+	case err != nil:
+		c.fail("%s%v", prefix, err)
+		return true
+	case !info.Mode().IsRegular():
+		c.fail("%sit is not a regular file", prefix)
+		return true
+	}
+	if info.Size() != bytes {
+		c.fail("%s%s", prefix, Problem{Code: WrongSize, Got: info.Size(), Want: bytes})
+	}
+	sum, _, err := hashFile(v.ctx, v.files, path)
+	if err != nil {
+		c.fail("%s%v", prefix, err)
+	} else if sum != sha256 {
+		c.fail("%sits SHA-256 is %.16s…, the manifest says %.16s…; it is not read any further", prefix, sum, sha256)
+	}
+	return false
+}
+
+// checkPartitions compares the files of a partitioned output with the manifest, and looks for others.
+func (v *verifier) checkPartitions(c *Check, l *located) {
+	p := l.File.Partitioned
+	c.Detail = fmt.Sprintf("SHA-256 and size of %s as in the manifest", text.Count(int64(len(p.Files)), "file"))
+	var total File
+	for i := range p.Files {
+		f := &p.Files[i]
+		total.Bytes += f.Bytes
+		total.Rows += f.Rows
+	}
+	if total.Bytes != l.File.Bytes || total.Rows != l.File.Rows || p.sum() != l.File.SHA256 {
+		c.fail("the manifest's list of its files does not add up to what it says of all")
+	}
+	if _, err := p.partitions(l.Path); err != nil {
+		c.fail("%v", err)
+		return // which may lead elsewhere
+	}
+	for i := range p.Files {
+		f := &p.Files[i]
+		v.checkFile(c, partPath(l.Path, f), show(f.Path)+": ", f.Bytes, f.SHA256)
+		if v.ctx.Err() != nil {
+			return
+		}
+	}
+	c = v.newCheck("files", l.Path)
+	added, others, err := p.findAdded(v.files, l.Path)
+	if err != nil {
+		c.fail("%v", err)
+		return
+	}
+	for _, below := range added {
+		c.fail("%s is not in the manifest, and readers of the directory read it, too", show(below))
+	}
+	c.Detail = "no other files have such names"
+	if others > 0 {
+		v.addNote("%s in the directories of %s, and readers of the directories read them, too",
+			text.Count(int64(others), "other file"), l.Path)
+	}
 }
 
 // show is a flag or a variant for a message: in quotes if it is not plain, and cut if it is too long.

@@ -69,7 +69,7 @@ func locateFiles(files *blob.Files, manifest string, m *Manifest, list []File, n
 			return sameFile(files, n, l.Path) || !inside && baseName(n) == baseName(l.Path)
 		}); i >= 0 {
 			l.Path = named[i]
-		} else if !within(directory, l.Path) {
+		} else if at := l.Path; !within(directory, at) && !(f.isPartitioned() && within(directory, blob.Dir(at))) {
 			l.Note = fmt.Sprintf("%s is outside of the manifest's directory", l.Path)
 		} else if !inside {
 			l.Note = fmt.Sprintf("%s was written to another directory than the manifest's; the file beside the manifest is used",
@@ -134,8 +134,23 @@ func sameFile(files *blob.Files, a, b string) bool {
 // IsManifest reports whether the file has the extension of a manifest.
 func IsManifest(path string) bool { return strings.HasSuffix(path, manifestExtension) }
 
+// isNamed reports whether a name is that of the output, of one of its files, or of the directory of all.
+func (l *Located) isNamed(files *blob.Files, name string) bool {
+	if sameFile(files, l.Path, name) {
+		return true
+	}
+	return l.File.isPartitioned() && (sameFile(files, blob.Dir(l.Path), strings.TrimSuffix(name, "/")) || l.hasPart(files, name))
+}
+
+// hasPart reports whether a name is that of a file of a partitioned output.
+func (l *Located) hasPart(files *blob.Files, name string) bool {
+	return slices.ContainsFunc(l.File.Partitioned.Files, func(f PartitionFile) bool {
+		return baseName(f.Path) == baseName(name) && sameFile(files, partPath(l.Path, &f), name)
+	})
+}
+
 // FindManifest is the manifest of an output: the one that has its name, or another one in the same directory that lists
-// it.
+// it; of a directory, the only one in it. The files of a partitioned output may be in directories below.
 func FindManifest(files *blob.Files, path string) (string, error) {
 	own := path + manifestExtension
 	if _, err := files.Lstat(own); err == nil {
@@ -143,7 +158,24 @@ func FindManifest(files *blob.Files, path string) (string, error) {
 	} else if files.InStore(path) && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	manifests, err := findManifests(files, blob.Dir(path))
+	dir := strings.TrimSuffix(path, "/")
+	if info, err := files.Stat(path); err == nil && info.IsDir() || files.InStore(path) && err != nil {
+		found, err := findManifests(files, dir)
+		switch {
+		case len(found) == 1:
+			return found[0], nil
+		case len(found) > 1:
+			return "", pipeline.WithHint(fmt.Errorf("%s has %d manifests", path, len(found)), "name the manifest of the run")
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return "", err
+		}
+	}
+	for dir = blob.Dir(dir); ; dir = blob.Dir(dir) {
+		if _, _, _, err := pipeline.ParsePartition(baseName(dir)); err != nil {
+			break
+		}
+	}
+	manifests, err := findManifests(files, dir)
 	if err != nil {
 		return "", err
 	}
@@ -193,5 +225,5 @@ func listsFile(files *blob.Files, manifest, path string, named []string) bool {
 		return false
 	}
 	all := slices.Concat(Locate(files, manifest, m, named), LocateSideFiles(files, manifest, m, named))
-	return slices.ContainsFunc(all, func(l Located) bool { return l.Path != "" && sameFile(files, l.Path, path) })
+	return slices.ContainsFunc(all, func(l Located) bool { return l.Path != "" && l.isNamed(files, path) })
 }

@@ -39,7 +39,7 @@ func (v *verifier) newOutput(l *located) *output {
 
 // open opens the file and checks its columns.
 func (o *output) open() {
-	r, err := OpenReader(o.v.files, o.Path, Options{Manifest: o.v.m, Keys: &o.v.keys})
+	r, err := OpenReader(o.v.files, o.Path, Options{Manifest: o.v.m, Keys: &o.v.keys, listed: &o.File})
 	if err != nil {
 		o.schema.fail("%v", err)
 		o.skip("the file cannot be opened")
@@ -97,7 +97,7 @@ func (o *output) checkSchema() {
 		c.fail("the layout is not the one in the manifest, %s", layout)
 		return
 	}
-	if t, ok := r.t.(*csvTable); ok {
+	if t, ok := firstOf(r.t).(*csvTable); ok {
 		checkDialect(c, t, r.Format, l)
 	}
 	names, want := r.Columns, l.wantColumns()
@@ -121,13 +121,15 @@ func (o *output) checkSchema() {
 		!(l.SnakeNames && plainName(carried) == plainName(asked)) {
 		c.fail("the columns after column %d are %s, want those carried: %s", len(want), show(carried), show(asked))
 	}
-	p, ok := r.t.(*parquetTable)
-	if !ok {
+	p := parquetOf(r.t)
+	if p == nil {
 		return
 	}
-	for i, col := range p.cols {
+	for i, col := range r.t.columns() {
 		typ, required := pipeline.TypeString, false
 		switch {
+		case o.File.isPartitioned() && slices.Contains(o.File.Partitioned.By, col.name):
+			continue // it is in no file
 		case i == colRow:
 			typ, required = pipeline.TypeInt, true
 		case i == r.at.at:

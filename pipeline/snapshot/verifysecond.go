@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/big"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/xitongsys/parquet-go/common"
@@ -51,48 +52,81 @@ func (v *verifier) checkSecond(l *located) {
 		c.Status, c.Detail = StatusSkipped, "the first cannot read the file to the end"
 		return
 	}
-	first, err := openParquet(v.files, l.Path)
-	if err != nil {
-		c.fail("%v", err)
-		return
+	paths := []string{l.Path}
+	if l.File.isPartitioned() {
+		paths = paths[:0]
+		for i := range l.File.Partitioned.Files {
+			paths = append(paths, partPath(l.Path, &l.File.Partitioned.Files[i]))
+		}
 	}
-	s := &second{check: c, first: first.(*parquetTable), path: l.Path, inStore: v.files.InStore(l.Path)}
-	defer s.first.Close() //nolint:errcheck // only read
-	f, err := v.files.Open(l.Path)
+	var all, read int
+	var values int64
+	sampled := sampleGroups(len(paths)) // the files whose values are read, if there are more
+	for i, path := range paths {
+		most := secondGroups
+		if len(paths) > secondGroups {
+			most = 0
+			if slices.Contains(sampled, i) {
+				most = 1
+			}
+		}
+		groups, picked, n, ok := v.readSecond(c, path, most)
+		if !ok {
+			return
+		}
+		all, read, values = all+groups, read+picked, values+n
+	}
+	c.Detail = fmt.Sprintf("arrow and xitongsys/parquet-go read the same %s values", text.Thousands(values))
+	if read < all {
+		c.Detail = fmt.Sprintf("arrow and xitongsys/parquet-go see the same %s, and read the same %s values in %d of them",
+			text.Count(int64(all), "row group"), text.Thousands(values), read)
+	}
+}
+
+// readSecond reads one file, and the values of some of its row groups, or of all if v is thorough. It returns how many
+// row groups there are, of how many the values were read, and how many values these were; and false if that is a
+// finding, or all was not read.
+func (v *verifier) readSecond(c *Check, path string, most int) (groups, picked int, values int64, ok bool) {
+	first, err := openParquet(v.files, path)
 	if err != nil {
 		c.fail("%v", err)
-		return
+		return 0, 0, 0, false
+	}
+	s := &second{check: c, first: first.(*parquetTable), path: path, inStore: v.files.InStore(path)}
+	defer s.first.Close() //nolint:errcheck // only read
+	f, err := v.files.Open(path)
+	if err != nil {
+		c.fail("%v", err)
+		return 0, 0, 0, false
 	}
 	defer f.Close() //nolint:errcheck // only read; and if the second reader hangs, its next read fails
 	s.file = f
 	if a, b, ok := s.similarColumns(); ok {
 		c.Status, c.Detail = StatusSkipped, fmt.Sprintf("the second one cannot tell the columns %s and %s apart", show(a),
 			show(b))
-		return
+		return 0, 0, 0, false
 	}
 	if err := s.guard(s.open); err != nil {
 		c.fail("xitongsys/parquet-go: %v", err)
-		return
+		return 0, 0, 0, false
 	}
-	groups := sampleGroups(s.first.pq.NumGroups())
+	groups = s.first.pq.NumGroups()
+	sampled := sampleGroups(groups)
+	sampled = sampled[:min(len(sampled), most)]
 	if v.thorough {
-		groups = make([]int, s.first.pq.NumGroups())
-		for i := range groups {
-			groups[i] = i
+		sampled = make([]int, groups)
+		for i := range sampled {
+			sampled[i] = i
 		}
 	}
-	values, err := s.compareGroups(v.ctx, groups)
+	values, err = s.compareGroups(v.ctx, sampled)
 	if err != nil {
 		if v.ctx.Err() == nil {
 			c.fail("%v", err)
 		}
-		return
+		return 0, 0, 0, false
 	}
-	c.Detail = fmt.Sprintf("arrow and xitongsys/parquet-go read the same %s values", text.Thousands(values))
-	if all := s.first.pq.NumGroups(); len(groups) < all {
-		c.Detail = fmt.Sprintf("arrow and xitongsys/parquet-go see the same %s, and read the same %s values in %d of them",
-			text.Count(int64(all), "row group"), text.Thousands(values), len(groups))
-	}
+	return groups, len(sampled), values, true
 }
 
 // second is the second reader of one file.
