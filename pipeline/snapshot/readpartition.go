@@ -37,7 +37,9 @@ type partitionedTable struct {
 	by     []int // of the columns of directories, their places among cols
 	own    []int // of each column, its place in the files; -1-n: it is the n-th of by
 
-	first   table // of the first file, for what a file tells beside its rows; nil: there is none
+	first   table    // of the first file, for what a file tells beside its rows; nil: there is none
+	inFile  []column // that each file has
+	escaped bool     // a ' before a formula is not part of a text
 	flags   map[string]int
 	sources sourceHeap
 	current *mergeSource // whose row next has returned last
@@ -57,6 +59,7 @@ func openPartitioned(files *blob.Files, path string, listed *Partitioned, m *Man
 	if t.parts, err = listed.partitions(path); err != nil {
 		return nil, err
 	}
+	t.escaped = m.Layout.EscapeFormulas && (format == "csv" || format == "tsv")
 	for i, flag := range m.Layout.Flags {
 		t.flags[flag] = i
 	}
@@ -83,7 +86,7 @@ func openPartitioned(files *blob.Files, path string, listed *Partitioned, m *Man
 	}
 	for _, p := range t.parts {
 		for i := range p.values {
-			if err := t.convert(&p.values[i], &t.cols[t.by[i]], m.Layout.EscapeFormulas); err != nil {
+			if err := t.convert(&p.values[i], &t.cols[t.by[i]]); err != nil {
 				return nil, fmt.Errorf("%s: the manifest lists %s: %w", path, show(p.files[0].Path), err)
 			}
 		}
@@ -103,6 +106,7 @@ func openPartitioned(files *blob.Files, path string, listed *Partitioned, m *Man
 		return nil, errors.Join(fmt.Errorf("%s has %d columns, want %d", partPath(path, &t.parts[0].files[0]), len(own),
 			len(t.cols)-len(t.by)), t.Close())
 	}
+	t.inFile = slices.Clone(own)
 	for i, at := range t.own {
 		if at >= 0 {
 			t.cols[i] = own[at]
@@ -123,7 +127,7 @@ func parseType(name string) pipeline.Type {
 }
 
 // convert makes of the text of a directory the value that a file of this format would have.
-func (t *partitionedTable) convert(v *Value, c *column, escaped bool) error {
+func (t *partitionedTable) convert(v *Value, c *column) error {
 	text := string(v.Text)
 	if v.Kind == pipeline.Null {
 		if t.format == "jsonl" {
@@ -150,11 +154,8 @@ func (t *partitionedTable) convert(v *Value, c *column, escaped bool) error {
 	}
 	switch {
 	case t.format == "csv" || t.format == "tsv":
-		if escaped && text != "" && bytes.IndexByte([]byte(formulas+"'"), text[0]) >= 0 && c.typ == pipeline.TypeString {
-			v.Text = append([]byte("'"), v.Text...) // which the Reader takes away
-			if !isEscapedFormula(v.Text) {
-				v.Text = v.Text[1:]
-			}
+		if quoted := append([]byte("'"), text...); t.escaped && len(unescapeFormula(quoted)) < len(quoted) {
+			v.Text = quoted // of which the Reader takes it away
 		}
 	case t.format == "jsonl":
 		switch c.typ {
@@ -174,9 +175,6 @@ func (t *partitionedTable) convert(v *Value, c *column, escaped bool) error {
 	}
 	return nil
 }
-
-// isEscapedFormula reports whether unescapeFormula would change the text.
-func isEscapedFormula(b []byte) bool { return len(unescapeFormula(b)) < len(b) }
 
 // firstOf returns the table of the first file of an output, or of its only one.
 func firstOf(t table) table {
@@ -364,7 +362,7 @@ func (p *partitionRows) openNext() error {
 	same := len(own) == len(p.t.cols)-len(p.t.by)
 	for i, at := range p.t.own {
 		if same && at >= 0 {
-			same = own[at] == p.t.cols[i]
+			same = own[at] == p.t.inFile[at]
 			wanted = append(wanted, p.t.wanted == nil || p.t.wanted[i])
 		}
 	}
@@ -457,7 +455,9 @@ func (s *mergeSource) read(t *partitionedTable) (bool, error) {
 	s.flag, s.rank = nil, -1
 	if len(t.cols) > colFlag && t.cols[colFlag].name == longNames[colFlag] && len(t.cols) > colOutcome &&
 		t.cols[colOutcome].name == longNames[colOutcome] {
-		s.flag = s.row[colFlag].Text
+		if s.flag = s.row[colFlag].Text; t.escaped {
+			s.flag = unescapeFormula(s.flag)
+		}
 		if rank, ok := t.flags[string(s.flag)]; ok {
 			s.rank = rank
 		}
