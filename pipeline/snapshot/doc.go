@@ -57,6 +57,11 @@
 // pages of Parquet are read in [github.com/rollcall-cli/rollcall/pipeline/parquetfile], because arrow trusts them too
 // much.
 //
+// An output may be several files, in directories that are named after values of columns: its [File] in the manifest has
+// them in [Partitioned], and [Open] takes the directory, too. readpartition.go is a table over all of them, with the rows
+// in the order that they would have in one file, which their numbers and the flags asked for say. It has 16 partitions
+// open at once; the rows of more are merged into temporary files first, so its memory is bounded.
+//
 // The files verify*.go are Verify: verifylocate.go finds the files, verifyoutput.go reads all of them side by side and
 // looks at each, verifycompare.go compares one with another, verifyerrors.go reads the error records, and
 // verifysecond.go reads Parquet with an implementation that is not arrow: the schema and the counts of all row groups,
