@@ -30,6 +30,9 @@ func (c *cleaner) cleanStore(url string) error {
 	if !strings.HasSuffix(root, "/") {
 		root += "/"
 	}
+	if err := checkTemplate("OUT", url); err != nil {
+		return err
+	}
 	output := strings.TrimSuffix(key, "/")
 	directory := key == "" || strings.HasSuffix(key, "/")
 	if !directory {
@@ -43,13 +46,13 @@ func (c *cleaner) cleanStore(url string) error {
 	}
 	var found []journal.Found
 	if output != "" { // there may be uploads of it without a journal
-		dir := output[:strings.LastIndex(output, "/")+1]
+		dir, _ := path.Split(fixedName(output))
 		if found, err = journal.Find(c.env.Soft, b, dir); err != nil {
 			return err
 		}
 		var own []journal.Found
 		for _, name := range outputFamily(output) {
-			hidden := journal.PathFor(name)
+			hidden := journal.PathFor(fixedName(name))
 			if i := slices.IndexFunc(found, func(f journal.Found) bool { return f.Key == hidden }); i >= 0 {
 				own = append(own, found[i])
 			} else {
@@ -117,14 +120,12 @@ func (c *cleaner) cleanPlace(place *journal.InBucket, root string, f *journal.Fo
 	dir, name := path.Split(f.Key)
 	output := dir + strings.TrimPrefix(strings.TrimSuffix(name, ".rollcall"), ".")
 	names := outputFamily(output)
-	if template, ok := templateOf(strings.TrimPrefix(output, dir)); ok && f.Journal && !c.dryRun {
-		// The journal tells when the run began, and so what its outputs are called.
-		if r, err := journal.OpenIn(place); err == nil {
-			if v := (nameValues{r.Header().StartedAt, r.Header().RunID}); v.check() == nil {
+	if template, ok := templateOf(strings.TrimPrefix(output, dir)); ok && f.Journal {
+		// The journal tells when the run began, and so what its outputs are called; if it cannot be read, whoever removes it
+		// says what is wrong.
+		if h, err := journal.HeaderIn(place); err == nil {
+			if v := (nameValues{h.StartedAt, h.RunID}); v.check() == nil {
 				names = append(names, outputFamily(dir+v.expand(template))...)
-			}
-			if err := r.Close(); err != nil {
-				return err
 			}
 		}
 	}

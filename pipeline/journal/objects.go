@@ -137,6 +137,28 @@ func (o *objects) open(create bool) error {
 	return nil
 }
 
+// HeaderIn returns the header of the journal in a place, without taking its lease. The journal may change meanwhile.
+func HeaderIn(p *InBucket) (*Header, error) {
+	ctx, stop := linger(p.Holder.ctx)
+	defer stop()
+	o := &objects{place: p, ctx: ctx}
+	if _, err := o.list(); err != nil {
+		return nil, err
+	}
+	all := o.objects
+	o.objects = nil
+	for _, x := range all {
+		if x.attrs.Key == o.name(1) {
+			o.keep(x)
+		}
+	}
+	r, err := newReader(p, o)
+	if err != nil {
+		return nil, err
+	}
+	return &r.header, nil
+}
+
 // list finds the objects of all journals that were here, and whether there is a lease.
 func (o *objects) list() (leased bool, err error) {
 	o.objects = nil

@@ -156,6 +156,9 @@ func TestObjects(t *testing.T) {
 		if !slices.Contains(m.Keys(), testLease) {
 			t.Errorf("while it is open: %q, want the lease", m.Keys())
 		}
+		if h, err := HeaderIn(startProcess(t, m).place()); err != nil || h.RunID != testHeader().RunID {
+			t.Errorf("the header while it is open: %+v, %v; want that of run %s", h, err, testHeader().RunID)
+		}
 		if w, err = r.Resume(); err != nil {
 			t.Fatal(err)
 		}
