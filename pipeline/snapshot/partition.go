@@ -191,11 +191,15 @@ func (r *Run) sumOf(ctx context.Context, f *File) (sum string, err error) {
 }
 
 // findAdded returns the files that are in the directories of an output, have names as its files have, and are not
-// listed; and how many others are in the directories of its partitions.
-func (p *Partitioned) findAdded(files *blob.Files, output string) (added []string, others int, err error) {
-	listed := map[string]bool{}
-	for _, f := range p.Files {
-		listed[f.Path] = true
+// listed; and how many others are in the directories of its partitions, but for those of the run's other outputs.
+func (m *Manifest) findAdded(files *blob.Files, l *Located) (added []string, others int, err error) {
+	listed, output := map[string]bool{}, l.Path
+	for i := range m.Outputs {
+		if f := &m.Outputs[i]; f.isPartitioned() && blob.Dir(f.Path) == blob.Dir(l.File.Path) {
+			for _, part := range f.Partitioned.Files {
+				listed[part.Path] = true
+			}
+		}
 	}
 	found, err := files.Below(blob.Dir(output), IsPartition)
 	for _, below := range found {

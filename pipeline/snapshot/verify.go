@@ -310,7 +310,7 @@ func (v *verifier) checkPartitions(c *Check, l *located) {
 		}
 	}
 	c = v.newCheck("files", l.Path)
-	added, others, err := p.findAdded(v.files, l.Path)
+	added, others, err := v.m.findAdded(v.files, &l.Located)
 	if err != nil {
 		c.fail("%v", err)
 		return
