@@ -31,9 +31,14 @@ func newBadTextRow(dst []pipeline.Member, line int64, text string) []pipeline.Me
 }
 
 // newBadCellsRow returns the input of a row that has more or fewer cells than there are columns.
-func newBadCellsRow(dst []pipeline.Member, line int64, columns, cells []string) []pipeline.Member {
-	return newBadRow(dst, line, pipeline.Member{Name: "cells", Value: newTextList(cells)},
-		pipeline.Member{Name: "columns", Value: newTextList(columns)})
+func newBadCellsRow(dst []pipeline.Member, line int64, columns, cells []string,
+	partitions []pipeline.Member) []pipeline.Member {
+	members := []pipeline.Member{{Name: "cells", Value: newTextList(cells)}, {Name: "columns", Value: newTextList(columns)}}
+	if len(partitions) > 0 {
+		v := pipeline.Value{Kind: pipeline.Object, Members: slices.Clone(partitions)}
+		members = append(members, pipeline.Member{Name: "partitions", Value: v})
+	}
+	return newBadRow(dst, line, members...)
 }
 
 func newBadRow(dst []pipeline.Member, line int64, members ...pipeline.Member) []pipeline.Member {
@@ -87,6 +92,9 @@ func restoreBadRow(rec *record, input []pipeline.Member, o csvOptions) {
 			for i, cell := range padded {
 				rec.cells = append(rec.cells, pipeline.Member{Name: columns[i]})
 				o.setCell(&rec.cells[i].Value, cell)
+			}
+			if p := v.Get("partitions"); p != nil && p.Kind == pipeline.Object {
+				rec.cells = append(rec.cells, p.Members...)
 			}
 			return
 		}

@@ -24,6 +24,9 @@ type csvReader struct {
 	csvOptions
 	header []string // unique: see makeNamesUnique
 	called []string // the names in the file, if makeNamesUnique changed any; else nil
+
+	partitions []pipeline.Member // columns with one value in all rows, after those of the header
+
 	fields []string
 	spans  []span
 	raw    int    // bytes of the last record
@@ -56,9 +59,17 @@ type span struct {
 	doubled  bool
 }
 
-func openCSV(l *lines, c io.Closer, o csvOptions) (*csvReader, error) {
+func openCSV(l *lines, c io.Closer, o csvOptions, partitions []pipeline.Member) (*csvReader, error) {
 	r := &csvReader{lines: l, Closer: c, csvOptions: o}
-	return r, r.readHeader()
+	if err := r.readHeader(); err != nil {
+		return r, err
+	}
+	if !isErrorHeader(r.header) { // or else the columns of the users are inside the records
+		r.partitions = slices.DeleteFunc(slices.Clone(partitions), func(p pipeline.Member) bool {
+			return slices.ContainsFunc(r.header, func(name string) bool { return strings.EqualFold(name, p.Name) })
+		})
+	}
+	return r, nil
 }
 
 func (c *csvReader) readHeader() error {
@@ -182,6 +193,9 @@ func (c *csvReader) columns() []column {
 			cols[i].ambiguous, cols[i].called = true, c.called[i]
 		}
 	}
+	for _, p := range c.partitions {
+		cols = append(cols, column{name: p.Name})
+	}
 	return cols
 }
 
@@ -210,7 +224,7 @@ func (c *csvReader) readRecord(rec *record) error {
 				c.fields = padded
 			} else {
 				problem = describeRaggedRow(len(c.fields), len(c.header))
-				rec.cells = newBadCellsRow(rec.cells, rec.line, c.header, c.fields)
+				rec.cells = newBadCellsRow(rec.cells, rec.line, c.header, c.fields, c.partitions)
 			}
 		} else if problem != "" {
 			rec.cells = newBadTextRow(rec.cells, rec.line, c.bad)
@@ -225,6 +239,7 @@ func (c *csvReader) readRecord(rec *record) error {
 			*m = pipeline.Member{Name: c.header[i]}
 			c.setCell(&m.Value, f)
 		}
+		rec.cells = append(rec.cells, c.partitions...)
 		return nil
 	}
 }
@@ -437,7 +452,8 @@ func (c *csvReader) findRecordEnd(text []byte) int {
 
 // newUnitReader implements [splitReader].
 func (c *csvReader) newUnitReader() unitReader {
-	return &csvReader{lines: &lines{file: c.file}, csvOptions: c.csvOptions, header: c.header}
+	return &csvReader{lines: &lines{file: c.file}, csvOptions: c.csvOptions, header: c.header,
+		partitions: c.partitions}
 }
 
 // trimEOL removes the line end, \n or \r\n. Like encoding/csv, it also removes a \r at the end of the file.

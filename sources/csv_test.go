@@ -491,7 +491,7 @@ func BenchmarkCSV(b *testing.B) {
 		b.SetBytes(int64(len(data)))
 		before := pipelinetest.CPUTime()
 		for b.Loop() {
-			c, err := openCSV(newLines("x", bytes.NewReader(data)), io.NopCloser(nil), csvOptions{comma: ','})
+			c, err := openCSV(newLines("x", bytes.NewReader(data)), io.NopCloser(nil), csvOptions{comma: ','}, nil)
 			if err != nil {
 				b.Fatal(err)
 			}

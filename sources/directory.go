@@ -8,18 +8,20 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/blob"
 )
 
 // ExpandPaths turns the arguments of a command into files. A glob becomes the files that it matches, and a directory the
-// Parquet files in it, each sorted by name. A file whose name looks like a glob is that file. "-" is kept. URLs of the
-// stores become their objects; ctx ends their reads. stores may be nil.
+// files of the table in it, each sorted by name. A file whose name looks like a glob is that file. "-" is kept. URLs of
+// the stores become their objects; ctx ends their reads. stores may be nil.
 //
 // A directory is what Spark, Hive, DuckDB and others write as one table. Names in it that begin with _ or . are their
 // own (_SUCCESS, _temporary, .part.crc), and are skipped. Directories in it named key=value are partitions, and are
-// read too. Any other directory in it is an error, because it may not belong to the table.
+// read too. Any other directory in it is an error, because it may not belong to the table. The files are the Parquet
+// files, or else CSV, TSV and JSONL files if there are partitions.
 //
 // A path in a table of Delta Lake, Hudi or Iceberg is an error. A duplicate file is a [*SameFileError].
 func ExpandPaths(ctx context.Context, stores *blob.Stores, args []string) ([]File, error) {
@@ -78,9 +80,11 @@ func expandPath(arg string, tables tableChecker) (paths []string, err error) {
 			continue
 		}
 		before := len(paths)
-		if paths, err = appendDirectory(paths, match, 0); err != nil {
+		found, err := appendDirectory(nil, match, 0)
+		if err != nil {
 			return nil, err
 		}
+		paths = append(paths, selectTableFiles(found, func(path string) string { return path })...)
 		if len(paths) == before {
 			return nil, newEmptyDirectoryError(match)
 		}
@@ -95,7 +99,7 @@ func expandPath(arg string, tables tableChecker) (paths []string, err error) {
 
 func newEmptyDirectoryError(dir string) error {
 	return pipeline.WithHint(fmt.Errorf("the directory %s has no .parquet files", dir),
-		"name files of other formats one by one, or with a glob")
+		"name files of other formats one by one, or with a glob; directories named key=value are read as a table")
 }
 
 func newNotPartitionError(dir, name string) error {
@@ -106,7 +110,7 @@ func newNotPartitionError(dir, name string) error {
 // maxPartitions bounds how deep partitions nest, because links may form a cycle.
 const maxPartitions = 20
 
-// appendDirectory appends the Parquet files of a directory and its partitions, in the order of their names.
+// appendDirectory appends the files of a directory and its partitions that have a format, in the order of their names.
 func appendDirectory(paths []string, dir string, depth int) ([]string, error) {
 	entries, err := os.ReadDir(dir) // sorted by name
 	if err != nil {
@@ -122,7 +126,7 @@ func appendDirectory(paths []string, dir string, depth int) ([]string, error) {
 			return nil, err
 		}
 		if !info.IsDir() {
-			if strings.HasSuffix(strings.ToLower(e.Name()), ".parquet") {
+			if hasFormat(path) {
 				paths = append(paths, path)
 			}
 			continue
@@ -158,19 +162,51 @@ func parsePartition(name string) (key string, value pipeline.Value, ok bool) {
 
 // parsePartitions returns the columns that the names of the directories directly above a file mean, outermost first.
 // As in DuckDB and pyarrow, it does not matter whether the directory or the file was named.
-func parsePartitions(f File) []pipeline.Member {
-	if f.Name != "" {
-		return nil // the path is that of a temporary file
-	}
-	var columns []pipeline.Member
-	for dir := filepath.Dir(f.Path); ; dir = filepath.Dir(dir) {
+func parsePartitions(f File) (columns []pipeline.Member, err error) {
+	for dir := filepath.Dir(f.String()); ; dir = filepath.Dir(dir) {
 		key, value, ok := parsePartition(filepath.Base(dir))
 		if !ok {
 			slices.Reverse(columns)
-			return columns
+			return columns, nil
+		}
+		if !utf8.ValidString(key) || !utf8.ValidString(value.Text) {
+			return nil, fmt.Errorf("%s: the name of the partition %q is not valid UTF-8", f, filepath.Base(dir))
 		}
 		if !slices.ContainsFunc(columns, func(m pipeline.Member) bool { return strings.EqualFold(m.Name, key) }) {
 			columns = append(columns, pipeline.Member{Name: key, Value: value})
 		}
 	}
+}
+
+// isPartitioned reports whether a file is in a partition.
+func isPartitioned(path string) bool {
+	_, _, ok := parsePartition(filepath.Base(filepath.Dir(path)))
+	return ok
+}
+
+// withoutColumns returns the columns that are not partitions.
+func withoutColumns(cols []column, partitions []pipeline.Member) []column {
+	return slices.DeleteFunc(slices.Clone(cols), func(c column) bool {
+		return slices.ContainsFunc(partitions, func(p pipeline.Member) bool { return p.Name == c.name })
+	})
+}
+
+// selectTableFiles returns which files of a directory are the table: the Parquet files, or if there are none, those of
+// the other formats, provided that some are in partitions. Without partitions nothing says that text files belong
+// together.
+func selectTableFiles[F any](files []F, path func(F) string) []F {
+	isParquet := func(f F) bool { return strings.HasSuffix(strings.ToLower(path(f)), ".parquet") }
+	switch {
+	case slices.ContainsFunc(files, isParquet):
+		return slices.DeleteFunc(files, func(f F) bool { return !isParquet(f) })
+	case slices.ContainsFunc(files, func(f F) bool { return isPartitioned(path(f)) }):
+		return files
+	}
+	return nil
+}
+
+// hasFormat reports whether the extension of a file is that of a format.
+func hasFormat(path string) bool {
+	_, err := detectFormat(File{Path: path}, "")
+	return err == nil
 }

@@ -71,8 +71,9 @@
 // # Several files
 //
 // The files of one input have the same columns, in any order, with the same types; integers may differ in size, floats
-// too, and decimals in precision. Directories named key=value above a file are text columns, as in DuckDB, pyarrow and
-// Spark, unless the file itself has a column of that name (directory.go). A table of Delta Lake, Hudi or Iceberg is an
+// too, and decimals in precision. Directories named key=value above a file are text columns, in every format, as in
+// DuckDB, pyarrow and Spark, unless the file itself has a column of that name, whatever the case; an object of JSONL that
+// has the member keeps its own (directory.go). A table of Delta Lake, Hudi or Iceberg is an
 // error, because only its log says which files are current; so is a file that is named twice (table.go).
 //
 // A file of error records is an input too, in any format; its columns identify it (errorfile.go). Its cells are those

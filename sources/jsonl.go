@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 )
@@ -14,10 +16,12 @@ type jsonlReader struct {
 	*lines
 	io.Closer
 	trim bool // remove white space around texts
+
+	partitions []pipeline.Member // of all objects that lack such a member
 }
 
-func openJSONL(l *lines, c io.Closer, trim bool) (*jsonlReader, error) {
-	j := &jsonlReader{l, c, trim}
+func openJSONL(l *lines, c io.Closer, trim bool, partitions []pipeline.Member) (*jsonlReader, error) {
+	j := &jsonlReader{l, c, trim, partitions}
 	if err := l.checkStart(); err != nil {
 		return j, err
 	}
@@ -78,6 +82,13 @@ func (j *jsonlReader) readRecord(rec *record) error {
 		if err != nil {
 			rec.cells = newBadTextRow(rec.cells, rec.line, line)
 			rec.err = pipeline.Errorf(pipeline.KindBadRow, "line %d: %s", rec.line, err)
+			return nil
+		}
+		own := rec.cells
+		for _, p := range j.partitions {
+			if !slices.ContainsFunc(own, func(m pipeline.Member) bool { return strings.EqualFold(m.Name, p.Name) }) {
+				rec.cells = append(rec.cells, p)
+			}
 		}
 		return nil
 	}
@@ -99,5 +110,5 @@ func (j *jsonlReader) split(u *unit, most int) bool {
 
 // newUnitReader implements [splitReader].
 func (j *jsonlReader) newUnitReader() unitReader {
-	return &jsonlReader{lines: &lines{file: j.file}, trim: j.trim}
+	return &jsonlReader{lines: &lines{file: j.file}, trim: j.trim, partitions: j.partitions}
 }

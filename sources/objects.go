@@ -46,11 +46,12 @@ func expandURL(ctx context.Context, stores *blob.Stores, url string) ([]*blob.Ob
 				odd = newNotPartitionError(dir, strings.Join(elements[:i+1], "/"))
 			}
 		}
-		return strings.HasSuffix(strings.ToLower(below), ".parquet")
+		return hasFormat(below)
 	})
 	if err == nil {
 		err = odd
 	}
+	objects = selectTableFiles(objects, (*blob.Object).URL)
 	if err == nil && len(objects) == 0 {
 		err = newEmptyDirectoryError(url)
 	}

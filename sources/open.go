@@ -288,8 +288,9 @@ func detectFormat(f File, option string) (string, error) {
 // workbooks are the extensions of spreadsheet programs.
 var workbooks = []string{".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers"}
 
-// openFormat opens one file. It holds the one switch over the formats.
-func openFormat(f File, opts *Options) (reader, error) {
+// openFormat opens one file. It holds the one switch over the formats. The partitions become columns with one value in
+// all rows, but for those of which the file has a column itself.
+func openFormat(f File, opts *Options, partitions []pipeline.Member) (reader, error) {
 	format, err := detectFormat(f, opts.Format)
 	if err != nil {
 		return nil, err
@@ -317,13 +318,13 @@ func openFormat(f File, opts *Options) (reader, error) {
 	var r reader
 	switch format {
 	case "csv":
-		r, err = openCSV(newLines(f.String(), text), closer, opts.newCSVOptions(','))
+		r, err = openCSV(newLines(f.String(), text), closer, opts.newCSVOptions(','), partitions)
 	case "tsv":
-		r, err = openCSV(newLines(f.String(), text), closer, opts.newCSVOptions('\t'))
+		r, err = openCSV(newLines(f.String(), text), closer, opts.newCSVOptions('\t'), partitions)
 	case "jsonl":
-		r, err = openJSONL(newLines(f.String(), text), closer, opts.Mapping.Trim)
+		r, err = openJSONL(newLines(f.String(), text), closer, opts.Mapping.Trim, partitions)
 	case "parquet":
-		r, err = openParquet(f.String(), file.file, file, opts.Mapping.namedColumns(), parsePartitions(f))
+		r, err = openParquet(f.String(), file.file, file, opts.Mapping.namedColumns(), partitions)
 	}
 	if err != nil {
 		_ = closer.Close()
@@ -401,8 +402,15 @@ func sampleColumns(r reader) ([]column, error) {
 
 // openFile opens a file at its first record, and returns its columns and whether it holds error records.
 func openFile(f File, opts *Options) (r reader, cols []column, records bool, err error) {
+	partitions, err := parsePartitions(f)
+	if err != nil {
+		return nil, nil, false, err
+	}
 	for {
-		if r, err = openFormat(f, opts); err != nil {
+		if records { // whose columns of the users are inside
+			partitions = nil
+		}
+		if r, err = openFormat(f, opts, partitions); err != nil {
 			return nil, nil, false, err
 		}
 		if records {
@@ -413,7 +421,7 @@ func openFile(f File, opts *Options) (r reader, cols []column, records bool, err
 		if sampled {
 			cols, err = sampleColumns(r)
 		}
-		again := err == nil && !records && hasErrorColumns(cols)
+		again := err == nil && !records && (hasErrorColumns(cols) || hasErrorColumns(withoutColumns(cols, partitions)))
 		if err == nil && !sampled && !again {
 			return r, cols, records, nil
 		}
@@ -427,7 +435,7 @@ func openFile(f File, opts *Options) (r reader, cols []column, records bool, err
 			records = true
 			continue
 		}
-		if r, err = openFormat(f, opts); err != nil { // from the start again
+		if r, err = openFormat(f, opts, partitions); err != nil { // from the start again
 			return nil, nil, false, err
 		}
 		if records {

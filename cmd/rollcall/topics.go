@@ -96,7 +96,8 @@ there. serve reads a file that is there once, when it starts.
 
 Globs of INPUT work as for files, and ** stands for any directories:
 's3://b/users/**/*.parquet'.
-A directory of Parquet files is read as one table, with its partitions.
+A directory of Parquet files, or of others in partitions (country=DE/), is read
+as one table.
 
 The files of a manifest are looked for in its directory and below it. What it
 names elsewhere has to be named, too: verify OUT s3://other/OUT.errors.jsonl.
