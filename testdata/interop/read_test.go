@@ -380,6 +380,10 @@ func TestFoldersOfDuckDB(t *testing.T) {
 	query(t, fmt.Sprintf("COPY (FROM read_parquet(%s, hive_partitioning = true)) TO %s (FORMAT csv, HEADER)",
 		quote(filepath.Join(hive, "*", "*.parquet")), quote(csv)))
 	sameAs(t, "Hive partitions", assignments(t, csv), assignments(t, hive))
+
+	texts := filepath.Join(folder, "texts")
+	query(t, fmt.Sprintf("COPY (FROM %s) TO %s (FORMAT csv, HEADER, PARTITION_BY (platform))", table, quote(texts)))
+	sameAs(t, "Hive partitions of CSV", assignments(t, csv), assignments(t, texts))
 }
 
 // Texts of DuckDB, in each way in which it can write them that RFC 4180 covers.

@@ -213,6 +213,19 @@ func testInputs(t *testing.T, s *store) {
 		wantSame(t, []string{s.url("table/")}, []string{table}, "--carry", "dt")
 		wantSame(t, []string{s.url("table")}, []string{table}, "--carry", "dt")
 	})
+	t.Run("directory of text", func(t *testing.T) {
+		for _, name := range []string{"users.csv", "users.jsonl.zst"} {
+			dir := filepath.Join(local, "hive-"+name)
+			for _, part := range []string{"country=DE/dt=1", "country=__HIVE_DEFAULT_PARTITION__/dt=a%2Fb"} {
+				path := filepath.Join(dir, part, name)
+				if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, files[name], 0o600)); err != nil {
+					t.Fatal(err)
+				}
+				s.put(t, "hive-"+name+"/"+part+"/"+name, files[name])
+			}
+			wantSame(t, []string{s.url("hive-" + name)}, []string{dir}, "--carry", "dt,country")
+		}
+	})
 	t.Run("mixed", func(t *testing.T) {
 		wantSame(t, []string{s.url("table/dt=2026-11-27/a.parquet"), both[1]}, both)
 	})
