@@ -24,6 +24,7 @@
 //	pipeline/staging      makes files appear whole or not at all, on disk or in a bucket: snapshot
 //	pipeline/parquetfile  opens Parquet files, which it does not trust: every command that reads one
 //	pipeline/snapshot     writes the manifest, opens a finished run, verifies it: snapshot, verify, report, check, diff
+//	pipeline/jsonschema   checks JSON values against JSON Schemas: check
 //	pipeline/load         writes the SQL that loads an output into a database: load
 //	pipeline/audit/report finds what is wrong in a snapshot's splits: report
 //	pipeline/audit/check  checks a snapshot against rules: check

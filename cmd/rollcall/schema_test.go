@@ -389,7 +389,7 @@ func TestRulesSchema(t *testing.T) {
 				t.Fatalf("the decoder refuses an example:\n%s", example)
 			}
 			r := rand.New(rand.NewPCG(1, uint64(i)))
-			for range 400 {
+			for range 150 {
 				var doc any
 				if err := yaml.Unmarshal([]byte(example), &doc); err != nil {
 					t.Fatal(err)

@@ -26,7 +26,6 @@ func TestStart(t *testing.T) {
 		"github.com/minio/minio-go/v7/pkg/s3utils":       320 << 10, // regular expressions of bucket names
 		"github.com/prometheus/client_golang/prometheus": 96 << 10,
 		"github.com/prometheus/procfs":                   128 << 10,
-		"github.com/santhosh-tekuri/jsonschema/v6":       2 << 20,
 	}
 	command := filepath.Join(t.TempDir(), "rollcall")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", command, ".").CombinedOutput(); err != nil {

@@ -11,11 +11,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/blob"
+	"github.com/rollcall-cli/rollcall/pipeline/jsonschema"
 )
 
 // File is a rules file: a list of checks. It has not been compared with a snapshot.

@@ -5,30 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"go.yaml.in/yaml/v3"
-	"golang.org/x/text/language"
-	"golang.org/x/text/message"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
+	"github.com/rollcall-cli/rollcall/pipeline/jsonschema"
 )
-
-// noLoader loads no schema: nothing is fetched, and no other file is read.
-type noLoader struct{}
-
-func (noLoader) Load(url string) (any, error) {
-	return nil, fmt.Errorf("%s is outside of the schema, and nothing is fetched", url)
-}
-
-// schemaURL is what the library calls the schema.
-const schemaURL = "rules://file/schema.json"
 
 // parseSchema compiles a schema, which is given by the name of a file or written out.
 func parseSchema(d *decoder, n *yaml.Node, dir fs.FS) (*jsonschema.Schema, error) {
@@ -49,23 +36,9 @@ func parseSchema(d *decoder, n *yaml.Node, dir fs.FS) (*jsonschema.Schema, error
 			return nil, err
 		}
 	}
-	c := jsonschema.NewCompiler()
-	c.UseLoader(noLoader{})
-	err := c.AddResource(schemaURL, doc)
-	var s *jsonschema.Schema
-	if err == nil {
-		s, err = c.Compile(schemaURL)
-	}
+	s, err := jsonschema.Compile(doc)
 	if err != nil {
-		if v, ok := errors.AsType[*jsonschema.SchemaValidationError](err); ok {
-			if cause, ok := errors.AsType[*jsonschema.ValidationError](v.Err); ok {
-				err = errors.New(explain(cause))
-			}
-		}
-		if l, ok := errors.AsType[*jsonschema.LoadURLError](err); ok {
-			err = l.Err
-		}
-		return nil, d.errorf(n.Line, "%s is not a JSON Schema: %s", what, strings.Join(strings.Fields(err.Error()), " "))
+		return nil, d.errorf(n.Line, "%s is not a JSON Schema: %w", what, err)
 	}
 	return s, nil
 }
@@ -89,9 +62,15 @@ func readSchema(dir fs.FS, name string) (any, error) {
 	return decodeJSON(data)
 }
 
-// decodeJSON decodes one JSON value as the library needs it.
-func decodeJSON(data []byte) (any, error) {
-	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+// decodeJSON decodes one JSON value, as package jsonschema takes it.
+func decodeJSON(data []byte) (v any, err error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	if err = dec.Decode(&v); err == nil {
+		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("something follows the value")
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("not JSON: %w", err)
 	}
@@ -101,7 +80,7 @@ func decodeJSON(data []byte) (any, error) {
 	return v, nil
 }
 
-// hugeNumber finds numbers that the library would convert to fractions of gigabytes.
+// hugeNumber finds numbers that would be converted to fractions of gigabytes.
 func hugeNumber(v any) bool {
 	switch v := v.(type) {
 	case json.Number:
@@ -136,14 +115,10 @@ func (p *payloadChecker) findError(payload []byte) string {
 		return text
 	}
 	text := ""
-	value, err := decodeJSON(payload)
-	if err == nil {
-		err = p.schema.Validate(value)
-	}
-	if e, ok := errors.AsType[*jsonschema.ValidationError](err); ok {
-		text = explain(e)
-	} else if err != nil {
+	if value, err := decodeJSON(payload); err != nil {
 		text = err.Error()
+	} else if wrong := p.schema.Validate(value); wrong != nil {
+		text = shorten(wrong.Error())
 	}
 	if len(p.errors) < maxRememberedPayloads && p.bytes+len(payload) <= maxRememberedBytes {
 		if p.errors == nil {
@@ -155,19 +130,10 @@ func (p *payloadChecker) findError(payload []byte) string {
 	return text
 }
 
-var english = sync.OnceValue(func() *message.Printer { return message.NewPrinter(language.English) })
-
-// explain is the first reason why a value does not conform: "/steps: got string, want integer".
-func explain(e *jsonschema.ValidationError) string {
-	for len(e.Causes) > 0 {
-		e = e.Causes[0]
-	}
-	reason := e.ErrorKind.LocalizedString(english())
-	if _, ok := e.ErrorKind.(*kind.FalseSchema); ok {
-		reason = "not allowed"
-	}
+// shorten cuts the reason why a value does not conform.
+func shorten(reason string) string {
 	if most := 200; len(reason) > most {
 		reason = strings.ToValidUTF8(reason[:most], "") + "…"
 	}
-	return "/" + strings.Join(e.InstanceLocation, "/") + ": " + reason
+	return reason
 }
