@@ -8,5 +8,6 @@
 //   - github_test.go has actionlint read the workflow, and runs its steps.
 //   - kubernetes_test.go checks the manifests with the code of Kubernetes' API server (tools/kubecheck), and runs the
 //     container's command as a pod does.
+//   - sigterm_test.go ends the command as container platforms do.
 //   - systemd_test.go has systemd-analyze check the units, and runs the service's command.
 package ops

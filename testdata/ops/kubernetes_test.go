@@ -131,10 +131,10 @@ func TestKubernetesJob(t *testing.T) {
 	}
 	j.api.answer()
 	if end := j.run(t, 0); end.Event != "finished" || end.Resumes != 1 {
-		t.Errorf("the pod after an outage: %+v; want that it resumed and finished\n%s", end, &j.stderr)
+		t.Errorf("the pod after an outage: %+v; want that it resumed and finished\n%s", end, j.stderr)
 	}
 	if strings.Contains(j.stderr.String(), "can be read by others") {
-		t.Errorf("it warns of a secret that only its group can read:\n%s", &j.stderr)
+		t.Errorf("it warns of a secret that only its group can read:\n%s", j.stderr)
 	}
 	if limit := pod.Containers[0].Resources.Limits["memory"]; limit != "256Mi" || j.maxRSS > 200<<10 {
 		t.Errorf("the run took %d KiB, want at most 200 MiB of the limit, which is %s, want 256Mi", j.maxRSS, limit)
@@ -147,7 +147,7 @@ func TestKubernetesJob(t *testing.T) {
 		t.Errorf("terminationGracePeriodSeconds: %d, want the grace of 8 s and time to commit", grace)
 	}
 	if end := j.run(t, 0); end.Resumes != 1 {
-		t.Errorf("the pod after SIGTERM: %+v; want that it resumed\n%s", end, &j.stderr)
+		t.Errorf("the pod after SIGTERM: %+v; want that it resumed\n%s", end, j.stderr)
 	}
 
 	few := *j
@@ -173,7 +173,7 @@ func TestKubernetesJob(t *testing.T) {
 		t.Fatal(err)
 	}
 	if j.run(t, 1); !strings.Contains(j.stderr.String(), "others may write to it (mode 0660)") {
-		t.Errorf("a journal that the group can write: it said\n%s\nwant that it is refused", &j.stderr)
+		t.Errorf("a journal that the group can write: it said\n%s\nwant that it is refused", j.stderr)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -99,28 +100,71 @@ type job struct {
 
 	writable []string // not nil: it runs in a container, which may write to these directories alone; see contain
 
-	stderr bytes.Buffer
-	maxRSS int64 // in KiB
+	cmd    *exec.Cmd     // after start, as all of these
+	ended  chan struct{} // closed when it has ended
+	stderr *jobLog
+	maxRSS int64 // in KiB, when it has ended
 }
 
-// command is the job, ready to start.
-func (j *job) command(t *testing.T) *exec.Cmd {
+// jobLog is what a job writes to standard error. stopping is closed when it says that it has got a signal: from then on
+// it asks about nobody else.
+type jobLog struct {
+	text     bytes.Buffer
+	stopping chan struct{}
+	once     sync.Once
+}
+
+func (l *jobLog) Write(p []byte) (int, error) {
+	n, err := l.text.Write(p)
+	if strings.Contains(l.text.String(), "interrupted: finishing the ") {
+		l.once.Do(func() { close(l.stopping) })
+	}
+	return n, err
+}
+
+func (l *jobLog) String() string { return l.text.String() }
+
+// start starts the job.
+func (j *job) start(t *testing.T) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), rollcall, j.args...)
 	cmd.Dir = j.dir
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "ROLLCALL_") }),
 		append(j.env, "ROLLCALL_SERVER="+j.api.url, "ROLLCALL_RATE=0", "ROLLCALL_MAX_OUTAGE=1s")...)
-	j.stderr.Reset()
-	cmd.Stderr = &j.stderr
+	j.cmd, j.ended, j.stderr = cmd, make(chan struct{}), &jobLog{stopping: make(chan struct{})}
+	cmd.Stderr = j.stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: j.user}
 	if j.writable != nil && j.user != nil {
 		contain(cmd, j.user, j.writable)
 	}
-	return cmd
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func(ended chan struct{}) {
+		_ = cmd.Wait() // wait looks at the exit code
+		close(ended)
+	}(j.ended)
+}
+
+// await waits until something has happened. The job must not have ended before.
+func (j *job) await(t *testing.T, happened <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-happened:
+	case <-j.ended:
+		select {
+		case <-happened: // both, on a slow machine
+			return
+		default:
+		}
+		t.Fatalf("%v has ended too early: %v\n%s", j.cmd.Args, j.cmd.ProcessState, j.stderr)
+	}
 }
 
 // ending is the last line of the JSON log.
 type ending struct {
+	Message   string `json:"msg"`
+	Hint      string `json:"hint"`
 	Event     string `json:"event"`
 	ExitCode  int    `json:"exit_code"`
 	Published bool   `json:"published"`
@@ -128,11 +172,10 @@ type ending struct {
 }
 
 // wait waits for the end of the job, which must be with that code, and returns the log's last line.
-func (j *job) wait(t *testing.T, cmd *exec.Cmd, code int) ending {
+func (j *job) wait(t *testing.T, code int) ending {
 	t.Helper()
-	if err := cmd.Wait(); err != nil && cmd.ProcessState == nil {
-		t.Fatal(err)
-	}
+	<-j.ended
+	cmd := j.cmd
 	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		j.maxRSS = usage.Maxrss
 	}
@@ -150,40 +193,23 @@ func (j *job) wait(t *testing.T, cmd *exec.Cmd, code int) ending {
 // run runs the job to its end.
 func (j *job) run(t *testing.T, code int) ending {
 	t.Helper()
-	cmd := j.command(t)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	return j.wait(t, cmd, code)
+	j.start(t)
+	return j.wait(t, code)
 }
 
 // terminate sends SIGTERM after enough answers, as container platforms and systemd do. Nobody else is answered before.
 func (j *job) terminate(t *testing.T) ending {
 	t.Helper()
-	arrived, signalled := make(chan struct{}, 1), make(chan struct{})
-	j.api.behave(func(n int64) *evalserver.Fault {
-		if n <= enough {
-			return nil
-		}
-		select {
-		case arrived <- struct{}{}:
-		default:
-		}
-		<-signalled
-		return nil
-	})
-	defer j.api.answer()
-	cmd := j.command(t)
-	if err := cmd.Start(); err != nil {
+	arrived, release := j.api.hold()
+	defer release()
+	j.start(t)
+	j.await(t, arrived)
+	if err := j.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	<-arrived
-	err := cmd.Process.Signal(syscall.SIGTERM)
-	close(signalled)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return j.wait(t, cmd, 143)
+	j.await(t, j.stderr.stopping)
+	release()
+	return j.wait(t, 143)
 }
 
 // api is the Evaluation API of a test. Its address is part of what a run is bound to, so a run and its next attempt
@@ -232,6 +258,26 @@ func (a *api) fail() {
 			return &evalserver.Fault{Kind: "503"}
 		}
 		return nil
+	})
+}
+
+// hold has the API answer enough requests, and the others when release is called. arrived gets a value when one waits.
+func (a *api) hold() (arrived chan struct{}, release func()) {
+	arrived, held := make(chan struct{}, 1), make(chan struct{})
+	a.behave(func(n int64) *evalserver.Fault {
+		if n <= enough {
+			return nil
+		}
+		select {
+		case arrived <- struct{}{}:
+		default:
+		}
+		<-held
+		return nil
+	})
+	return arrived, sync.OnceFunc(func() {
+		close(held)
+		a.answer()
 	})
 }
 

@@ -76,7 +76,7 @@ func TestSystemdService(t *testing.T) {
 		t.Errorf("the metrics have mode %v: the node exporter cannot read them", info.Mode())
 	}
 	if strings.Contains(j.stderr.String(), "can be read by others") {
-		t.Errorf("it warns of a key that only this user can read:\n%s", &j.stderr)
+		t.Errorf("it warns of a key that only this user can read:\n%s", j.stderr)
 	}
 
 	end = j.terminate(t)
@@ -84,7 +84,7 @@ func TestSystemdService(t *testing.T) {
 		t.Errorf("SIGTERM: %+v; want that it was interrupted, and SuccessExitStatus=143", end)
 	}
 	if end := j.run(t, 0); end.Resumes != 1 {
-		t.Errorf("after SIGTERM: %+v; want that it resumed\n%s", end, &j.stderr)
+		t.Errorf("after SIGTERM: %+v; want that it resumed\n%s", end, j.stderr)
 	}
 	stop, err := time.ParseDuration(service["TimeoutStopSec"][0])
 	if err != nil || stop <= 8*time.Second+5*time.Second {
