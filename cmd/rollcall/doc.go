@@ -9,7 +9,7 @@
 //	options.go    its options, checked
 //	journal.go    an unfinished run: locks, replay, and the options that bind it
 //	minusers.go   --min-users: what an empty or failed input must not replace
-//	clean.go      rollcall clean, and what is said of unfinished runs of other outputs
+//	clean.go      rollcall clean, and what is said of unfinished runs of other outputs; cleanstore.go: in stores
 //	resume.go     whether a run goes on with an unfinished one, or begins anew
 //	publish.go    publishing all files or none, also those of a run that died in the middle
 //	partition.go  outputs that are several files: --partition-by and --rows-per-file

@@ -77,6 +77,16 @@ Hidden files beside the first OUT, which the end of the run removes:
 With --work-dir DIR the first two are in DIR, as .OUT-HASH.rollcall, and beside
 OUT is a lock alone. Runs find a journal by the same DIR only.
 
+In a store they are objects, so that another machine can go on:
+
+.OUT.rollcall-journal/ the journal, an object for every two seconds or 1 MiB
+.OUT.rollcall-lease    who writes: host, process, since when. A run renews it
+                       every 5 s. Another run that sees that ends with 75; if
+                       nobody renews it for 15 s, it takes the outputs over.
+
+Standard input is not kept there: a run that goes on is given it again, unless
+it has --work-dir.
+
 rollcall clean removes what runs have left that nobody resumed.
 
 The names of --out, --errors and --summary can hold when the run began, in UTC:
