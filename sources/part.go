@@ -83,8 +83,8 @@ func errPartOfRecords(f File) error {
 // not divided.
 //
 // With only > 0 it reads no further than the end of that part, from 1, and returns no other. Else it returns all, with
-// their hashes.
-func Divide(ctx context.Context, files []File, opts Options, n, only int) ([][]Part, error) {
+// the hashes of the parts and of the files.
+func Divide(ctx context.Context, files []File, opts Options, n, only int) (*Division, error) {
 	d := &divider{ctx: ctx, files: files, opts: opts, n: n}
 	for _, f := range files {
 		size, err := f.size()
@@ -98,13 +98,18 @@ func Divide(ctx context.Context, files []File, opts Options, n, only int) ([][]P
 	if only > 0 {
 		last = only
 	}
-	for i := range files {
+	for i := 0; i < len(files) && len(d.cuts) <= last; i++ {
 		if err := d.divideFile(i, last); err != nil {
 			return nil, err
 		}
-		if len(d.cuts) > last {
-			break
+		if only > 0 {
+			continue
 		}
+		sum, err := files[i].finishPass()
+		if err != nil {
+			return nil, err
+		}
+		d.sums = append(d.sums, sum)
 	}
 	for len(d.cuts) <= last {
 		d.cuts = append(d.cuts, cut{file: len(files), row: d.row})
@@ -115,10 +120,18 @@ func Divide(ctx context.Context, files []File, opts Options, n, only int) ([][]P
 			parts[k] = d.partsBetween(d.cuts[k], d.cuts[k+1])
 		}
 	}
+	division := &Division{Parts: parts, Sums: d.sums, Rows: d.row}
 	if only > 0 {
-		return parts, nil
+		return division, nil
 	}
-	return parts, d.hashParts(parts)
+	return division, d.hashParts(parts)
+}
+
+// Division is an input that is divided.
+type Division struct {
+	Parts [][]Part // each the parts of files that it has
+	Sums  []Sum    // of the files
+	Rows  int64
 }
 
 // cut is where a part of the input begins, and the one before it ends.
@@ -142,6 +155,7 @@ type divider struct {
 	begins []int64 // the rows before each file
 	cuts   []cut   // so far
 	groups []int   // of Parquet files
+	sums   []Sum
 }
 
 // size is the size of a pinned file.

@@ -2,6 +2,7 @@ package sources
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -29,7 +30,7 @@ func checkParts(t *testing.T, rng *rand.Rand, files []File, opts Options, n int)
 	whole := readWith(t, files, opts, aheadOptions{goroutines: 1})
 	rows, end := append([]string{}, whole[:max(0, len(whole)-2)]...), strings.Join(whole[max(0, len(whole)-2):], "\n")
 	opts.ahead = ahead
-	parts, err := Divide(t.Context(), files, opts, n, 0)
+	division, err := Divide(t.Context(), files, opts, n, 0)
 	if !strings.Contains(end, "Next: EOF;") {
 		if err == nil {
 			t.Fatalf("Divide of a file that ends with\n%s: no error", end)
@@ -39,7 +40,7 @@ func checkParts(t *testing.T, rng *rand.Rand, files []File, opts Options, n int)
 	if err != nil {
 		t.Fatalf("Divide: %v; reading the whole ends with\n%s", err, end)
 	}
-	got := []string{}
+	parts, got := division.Parts, []string{}
 	counted := int64(0)
 	for k, list := range parts {
 		alone, err := Divide(t.Context(), files, opts, n, k+1)
@@ -51,7 +52,7 @@ func checkParts(t *testing.T, rng *rand.Rand, files []File, opts Options, n int)
 			counted += list[i].Rows
 			hashed[i].SHA256 = ""
 		}
-		if diff := cmp.Diff(hashed, alone[k]); diff != "" {
+		if diff := cmp.Diff(hashed, alone.Parts[k]); diff != "" {
 			t.Fatalf("part %d of %d, divided with all (-) and alone (+):\n%s", k+1, n, diff)
 		}
 		of := opts
@@ -66,7 +67,13 @@ func checkParts(t *testing.T, rng *rand.Rand, files []File, opts Options, n int)
 	if diff := cmp.Diff(rows, got); diff != "" {
 		t.Fatalf("%v in %d parts, %+v: the whole (-), its parts (+):\n%.3000s", files, n, parts, diff)
 	}
-	if counted != int64(len(rows)) {
+	for i, f := range files {
+		data, err := os.ReadFile(f.Path)
+		if want := (Sum{int64(len(data)), fmt.Sprintf("%x", sha256.Sum256(data))}); err != nil || division.Sums[i] != want {
+			t.Fatalf("Divide hashes %s as %+v, want %+v (%v)", f, division.Sums[i], want, err)
+		}
+	}
+	if counted != int64(len(rows)) || division.Rows != counted {
 		t.Fatalf("%v in %d parts, %+v: they count %d rows, want %d", files, n, parts, counted, len(rows))
 	}
 }
@@ -155,11 +162,11 @@ func TestPartsAreEven(t *testing.T) {
 	header, users := typicalUsers(20_000)
 	data := csvBytes(t, ',', false, header, users)
 	files := pinFiles(t, []File{{Path: writeFile(t, "u.csv", data)}})
-	parts, err := Divide(t.Context(), files, Options{}, 7, 0)
+	division, err := Divide(t.Context(), files, Options{}, 7, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for k, list := range parts {
+	for k, list := range division.Parts {
 		p := list[0]
 		if p.To < 0 {
 			p.To = int64(len(data))
