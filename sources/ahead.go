@@ -58,8 +58,10 @@ type place struct{ offset, line int64 }
 
 // placeReader is a reader of text that is not compressed.
 type placeReader interface {
-	// findPlace returns where the next record begins; none if what is before it has to be known.
+	// findPlace returns where the next record begins; none if what is before it has to be known. It does not depend on how
+	// the file is cut into units which records are the first ones after the marks: a unit never goes beyond the next one.
 	findPlace() place
+	setMarks(offsets []int64)
 }
 
 // decodeRow decodes the next row. Its number is 0, unless the record has one.
@@ -121,7 +123,8 @@ type unitReader interface {
 type unit struct {
 	text []byte // of records that are not decoded yet
 	line int64  // where text begins
-	from place  // where the first row begins, if a part can begin there
+	cut  bool   // the feeder has cut it off, and not decoded it
+	from place  // where it begins then, if a part can begin there
 	slab *slab  // of a Parquet file, in place of text
 
 	rows []aheadRow // their memory is reused, that of the slices in them too
@@ -226,10 +229,11 @@ func (a *ahead) feed(ctx context.Context, d *decoder, r splitReader, send func(*
 			return
 		}
 		u.text, u.n, u.err, u.from = u.text[:0], 0, nil, place{}
-		if p, ok := r.(placeReader); ok {
-			u.from = p.findPlace()
+		if places, ok := r.(placeReader); ok && d.mapper == nil {
+			u.from = places.findPlace()
 		}
 		split := r.split(u, a.most)
+		u.cut = split
 		if u.size = int64(len(u.text)); !split {
 			memory := int64(0)
 			u.err = u.decode(d, func() bool {
@@ -287,9 +291,11 @@ func (a *ahead) next(row *pipeline.Row, info *rowInfo) error {
 	a.kept += countSlices(row)
 	old := pipeline.Row{Input: row.Input, Carry: row.Carry, User: pipeline.User{Context: row.User.Context}}
 	*row, *info = r.row, r.info
-	info.begin = place{}
-	if a.at == 1 {
-		info.begin = a.unit.from
+	if a.unit.cut {
+		info.begin = place{}
+		if a.at == 1 {
+			info.begin = a.unit.from
+		}
 	}
 	r.row, r.info.saw = old, nil
 	return nil

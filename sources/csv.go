@@ -368,10 +368,13 @@ func (c *csvReader) parseQuotedRecord(n int) (int, string, error) {
 
 // findPlace implements [placeReader].
 func (c *csvReader) findPlace() place {
+	if len(c.header) > 1 { // else they are rows
+		c.skipBlank(func(line []byte) bool { return len(trimEOL(line)) == 0 })
+	}
 	if c.line < c.whole {
 		return place{}
 	}
-	return place{c.offset(), c.line}
+	return c.passMarks()
 }
 
 // split implements [splitReader].

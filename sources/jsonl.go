@@ -95,7 +95,10 @@ func (j *jsonlReader) readRecord(rec *record) error {
 }
 
 // findPlace implements [placeReader].
-func (j *jsonlReader) findPlace() place { return place{j.offset(), j.line} }
+func (j *jsonlReader) findPlace() place {
+	j.skipBlank(func(line []byte) bool { return len(bytes.Trim(line, " \t\r\n")) == 0 })
+	return j.passMarks()
+}
 
 // split implements [splitReader].
 func (j *jsonlReader) split(u *unit, most int) bool {

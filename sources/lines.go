@@ -47,6 +47,8 @@ type lines struct {
 
 	base  int64 // where buf begins in the text
 	until int64 // a record that begins here, or later, is not wanted; noEnd: all are
+
+	marks []int64 // places for which the next record is looked for, in order: see findPlace
 }
 
 // noEnd is an offset after every other.
@@ -135,8 +137,35 @@ func (l *lines) begin(u *unit) {
 	l.buf, l.pos, l.line, l.err, l.until = u.text, 0, u.line, io.EOF, noEnd
 }
 
-// limit returns most, or fewer bytes if the part ends before.
-func (l *lines) limit(most int) int { return int(max(0, min(int64(most), l.until-l.offset()))) }
+// limit returns most, or fewer bytes if the part ends before, or a mark comes before.
+func (l *lines) limit(most int) int {
+	end := l.until
+	if len(l.marks) > 0 {
+		end = min(end, l.marks[0])
+	}
+	return int(max(0, min(int64(most), end-l.offset())))
+}
+
+func (l *lines) setMarks(offsets []int64) { l.marks = offsets }
+
+// passMarks returns where the next record begins, and forgets the marks before it.
+func (l *lines) passMarks() place {
+	for len(l.marks) > 0 && l.offset() >= l.marks[0] {
+		l.marks = l.marks[1:]
+	}
+	return place{l.offset(), l.line}
+}
+
+// skipBlank consumes the lines for which isBlank is true.
+func (l *lines) skipBlank(isBlank func(line []byte) bool) {
+	for {
+		n, err := l.findLineEnd(0)
+		if err != nil || !isBlank(l.peek(n)) {
+			return
+		}
+		l.consume(n)
+	}
+}
 
 // peek returns the next n unconsumed bytes, which are valid until the next call of another method.
 func (l *lines) peek(n int) []byte { return l.buf[l.pos : l.pos+n] }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -80,14 +81,14 @@ func errPartOfRecords(f File) error {
 // Divide divides the rows of the files, which must be pinned, into n parts of the input: consecutive rows with about the
 // same number of bytes. A part has parts of files; one without rows has none of a file. The parts of files of text begin
 // where [Input] begins a record that can be read by itself, and those of Parquet with a row group. A compressed file is
-// not divided.
+// not divided. The same files are always divided in the same way.
 //
 // With only > 0 it reads no further than the end of that part, from 1, and returns no other. Else it returns all, with
 // the hashes of the parts and of the files.
 func Divide(ctx context.Context, files []File, opts Options, n, only int) (*Division, error) {
 	d := &divider{ctx: ctx, files: files, opts: opts, n: n}
 	for _, f := range files {
-		size, err := f.size()
+		size, err := f.Size()
 		if err != nil {
 			return nil, err
 		}
@@ -158,8 +159,8 @@ type divider struct {
 	sums   []Sum
 }
 
-// size is the size of a pinned file.
-func (f File) size() (int64, error) {
+// Size returns the size of a pinned file.
+func (f File) Size() (int64, error) {
 	if f.Object != nil {
 		return f.Object.Size(), nil
 	}
@@ -171,6 +172,18 @@ func (f File) size() (int64, error) {
 		return 0, err
 	}
 	return info.Size(), nil
+}
+
+// Version tells one version of a pinned file from others: that of an object in its store, or when a local file was last
+// written to.
+func (f File) Version() string {
+	if f.Object != nil {
+		return f.Object.Attrs().Version
+	}
+	if f.pin.info == nil {
+		return ""
+	}
+	return f.pin.info.ModTime().UTC().Format(time.RFC3339Nano)
 }
 
 // cutHere makes as many cuts as are due.
@@ -259,6 +272,13 @@ func (r *parquetReader) findGroupStart(g int) (int64, error) {
 // divideText counts the records of a text file.
 func (d *divider) divideText(i int, r reader, compressed bool, last int) error {
 	in := &decoder{reader: r}
+	if places, ok := r.(placeReader); ok && !compressed {
+		var marks []int64
+		for k := len(d.cuts); k < d.n && d.target(k) < d.before+d.sizes[i]; k++ {
+			marks = append(marks, d.target(k)-d.before)
+		}
+		places.setMarks(marks)
+	}
 	var row pipeline.Row
 	var info rowInfo
 	next := in.decodeRow
@@ -275,7 +295,7 @@ func (d *divider) divideText(i int, r reader, compressed bool, last int) error {
 		} else if err != nil {
 			return err
 		}
-		if info.begin.offset > 0 && !compressed && n > 0 {
+		if info.begin.offset > 0 && !compressed {
 			d.cutHere(cut{file: i, place: info.begin, row: d.row})
 			if len(d.cuts) > last {
 				return nil

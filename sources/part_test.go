@@ -41,6 +41,11 @@ func checkParts(t *testing.T, rng *rand.Rand, files []File, opts Options, n int)
 		t.Fatalf("Divide: %v; reading the whole ends with\n%s", err, end)
 	}
 	parts, got := division.Parts, []string{}
+	opts.ahead = aheadOptions{goroutines: 1 + rng.IntN(3), most: 1 << (3 + rng.IntN(12))}
+	again, err := Divide(t.Context(), files, opts, n, 0)
+	if diff := cmp.Diff(division, again); err != nil || diff != "" {
+		t.Fatalf("%v in %d parts, divided with %+v (-) and with %+v (+): %v\n%s", files, n, ahead, opts.ahead, err, diff)
+	}
 	counted := int64(0)
 	for k, list := range parts {
 		alone, err := Divide(t.Context(), files, opts, n, k+1)

@@ -16,7 +16,7 @@ import (
 // are, how long it takes at least, and one request in full.
 func (s *snapshotRun) dryRun(args []string) error {
 	ctx, o := s.env.Soft, s.o
-	in, err := openInput(ctx, s.env, o, args, "")
+	in, err := openInput(ctx, s.env, s.con, o, args, "")
 	if err != nil {
 		return err
 	}
@@ -142,9 +142,9 @@ func readEarlier(files *blob.Files, manifest string) *snapshot.Requests {
 // was none, and what only a run can find out is named.
 func estimateTime(o *snapshotOptions, requests int64, earlier *snapshot.Requests) string {
 	line := ""
-	if o.rate > 0 {
-		line = fmt.Sprintf("; at most %g/s, so at least %s", o.rate,
-			roundDuration(requestTime(max(requests-int64(o.burst), 0), o.rate)))
+	if o.ownRate() > 0 {
+		line = fmt.Sprintf("; at most %g/s, so at least %s", o.ownRate(),
+			roundDuration(requestTime(max(requests-int64(o.burst), 0), o.ownRate())))
 	}
 	const indent = "\n              "
 	if earlier == nil {
@@ -156,8 +156,8 @@ func estimateTime(o *snapshotOptions, requests int64, earlier *snapshot.Requests
 	if earlier.FoundRate > 0 {
 		line += fmt.Sprintf("%sthe API took about %s/s", indent, formatRate(earlier.FoundRate))
 	}
-	if o.rate > 0 {
-		reached = min(reached, o.rate)
+	if o.ownRate() > 0 {
+		reached = min(reached, o.ownRate())
 	}
 	return line + fmt.Sprintf("%sat %s/s: about %s", indent, formatRate(reached),
 		roundDuration(requestTime(requests, reached)))

@@ -105,8 +105,8 @@ func (s *snapshotRun) newDryRunResult(found *findings) *dryRunResult {
 
 // estimate says how long the requests take; earlier may be nil.
 func (r *dryRunRequests) estimate(o *snapshotOptions, earlier *snapshot.Requests) {
-	if o.rate > 0 {
-		seconds := requestTime(max(r.Users-int64(o.burst), 0), o.rate).Seconds()
+	if o.ownRate() > 0 {
+		seconds := requestTime(max(r.Users-int64(o.burst), 0), o.ownRate()).Seconds()
 		r.AtLeast = &seconds
 	}
 	if earlier == nil {
@@ -114,8 +114,8 @@ func (r *dryRunRequests) estimate(o *snapshotOptions, earlier *snapshot.Requests
 	}
 	r.Earlier = &dryRunEarlier{earlier.PerSecond, earlier.Latency.P50, earlier.FoundRate}
 	reached := earlier.PerSecond
-	if o.rate > 0 {
-		reached = min(reached, o.rate)
+	if o.ownRate() > 0 {
+		reached = min(reached, o.ownRate())
 	}
 	seconds := requestTime(r.Users, reached).Seconds()
 	r.Estimate = &seconds

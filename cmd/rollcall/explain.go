@@ -231,7 +231,7 @@ func (o *explainOptions) user() (pipeline.User, error) {
 // readRow finds the row that --row names.
 func (o *explainOptions) readRow(env *env, eng *engine.Engine, inputs []string, row *pipeline.Row) ([]sources.ColumnUse,
 	error) {
-	in, err := openInput(env.Soft, env, &o.snapshotOptions, inputs, "")
+	in, err := openInput(env.Soft, env, nil, &o.snapshotOptions, inputs, "")
 	if err != nil {
 		return nil, err
 	}

@@ -40,9 +40,13 @@ type input struct {
 // pipe) is copied to a temporary file first, because every run reads its input twice: once before the first
 // request, to find what is wrong with it. keepSpool keeps the copy as the file keep, for the run that resumes this
 // one. The caller closes the input.
-func openInput(ctx context.Context, env *env, o *snapshotOptions, args []string, keep string) (*input, error) {
+func openInput(ctx context.Context, env *env, con *console, o *snapshotOptions, args []string, keep string) (*input,
+	error) {
 	in := &input{options: o.inputOptions(), limit: o.limit, sample: o.sample, keep: keep}
-	return in, in.openFiles(ctx, env, args)
+	if err := in.openFiles(ctx, env, args); err != nil {
+		return in, err
+	}
+	return in, in.divide(ctx, con, o.shard)
 }
 
 // openFiles opens the files of the input. See openInput.
@@ -309,9 +313,16 @@ func (in *input) preflight(ctx context.Context, look, each func(*pipeline.Row)) 
 	if err != nil {
 		return nil, err
 	}
-	for i, f := range in.files {
-		in.report = append(in.report, snapshot.File{Path: f.String(), Rows: rows[i], Bytes: sums[i].Bytes,
-			SHA256: sums[i].SHA256})
+	for i, sum := range sums {
+		file := snapshot.File{Path: in.files[i].String(), Rows: rows[i], Bytes: sum.Bytes, SHA256: sum.SHA256}
+		if in.options.Parts != nil {
+			part := in.options.Parts[i]
+			file.Path, file.Rows = in.files[part.File].String(), rows[part.File]
+			if file.Part, err = in.describePart(i, file.Rows, sum); err != nil {
+				return nil, err
+			}
+		}
+		in.report = append(in.report, file)
 	}
 	in.total = in.rows
 	if in.sample > 0 && in.sample < in.rows {

@@ -206,9 +206,9 @@ var freeOptions = map[string]string{
 	"resume": "whether it resumes", "fresh": "whether it resumes", "dry-run": "a dry run resumes nothing",
 
 	"work-dir": "where the journal is: without it, or with another, no run finds it",
-
-	"config": "its options count, wherever they were given",
-	"quiet":  "what it prints", "log-format": "what it prints", "format": "what it prints", "progress": "what it prints",
+	"plan":     "bound by the parts of the inputs that it gives",
+	"config":   "its options count, wherever they were given",
+	"quiet":    "what it prints", "log-format": "what it prints", "format": "what it prints", "progress": "what it prints",
 	"metrics": "what it tells Prometheus", "metrics-listen": "what it tells Prometheus",
 }
 
@@ -219,6 +219,9 @@ func bindingOptions(ctx context.Context, all map[string]string, o *snapshotOptio
 		if freeOptions[name] == "" {
 			bound[name] = value
 		}
+	}
+	if o.shard.of > 0 {
+		bound["shard"] = o.shard.String() // auto is another one in each process
 	}
 	bound["flags"] = strings.Join(o.flags, ",") // those of --flags-from included
 	if !o.local() && !o.server.embedded() {

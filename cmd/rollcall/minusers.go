@@ -17,6 +17,9 @@ var errNobody = errors.New("no user was answered")
 // users that replaces nothing needs none: its outputs are valid and empty. One that came empty because something else
 // has failed must not replace what the last run has left.
 func (s *snapshotRun) minUsers() (n int64, hint string, err error) {
+	if s.o.shard.of > 0 {
+		return 0, "", nil // merge knows all users
+	}
 	if s.o.minUsersSet {
 		return s.o.minUsers, "nothing was published; is the input complete?", nil
 	}

@@ -89,6 +89,10 @@ type snapshotOptions struct {
 	crossCheckSeed  int64 // 0: a random one
 	maxDisagreement string
 
+	shardOf  string // --shard
+	planFile string
+	shard    shard
+
 	carriedCohorts []carriedCohort // of carry
 	carryAll       bool            // all columns of the input, too
 	carryNot       []string        // but for these
@@ -114,6 +118,8 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.StringVar(&o.missing, "missing", "null", "`null|empty` what an empty cell of a text format is [null]")
 		options.Int64Var(&o.limit, "limit", 0, "`N` only the first N rows")
 		options.Int64Var(&o.sample, "sample", 0, "`N` only N rows, spread evenly, the same each time")
+		options.StringVar(&o.shardOf, "shard", "", "`I/N|auto` only the I-th of N even parts; rollcall merge joins them")
+		options.StringVar(&o.planFile, "plan", "", "`FILE` of rollcall plan: where the parts are")
 	})
 	group(options, "Output", func() {
 		definePaths(options, &o.outs, "out", "o", "`FILE` .csv .tsv .jsonl (.gz .zst) .parquet; may be repeated")
@@ -258,7 +264,7 @@ func (o *snapshotOptions) check(ctx context.Context, inputs []string) error {
 		return usageErrorf("--fresh-answers is for --evaluator remote: a local run asks about no user")
 	}
 	if o.concurrency == 0 {
-		o.concurrency = defaultConcurrency(o.rate)
+		o.concurrency = defaultConcurrency(o.ownRate())
 	}
 	return errors.Join(o.checkOutputs(), o.checkPartitioning(), o.checkFlags(ctx), o.checkLayout(), o.checkMapping(),
 		o.errLine.parse("--max-errors", o.maxErrors), o.checkCrossCheck(), o.server.check(o.local()),
@@ -299,9 +305,9 @@ func (o *rateOption) Type() string { return "float64" }
 // startRate is the rate with which a run begins.
 func (o *snapshotOptions) startRate() float64 {
 	if o.autoRate {
-		return defaultRate
+		return defaultRate / float64(max(1, o.shard.of))
 	}
-	return o.rate
+	return o.ownRate()
 }
 
 // defaultConcurrency is how many requests may be in flight. With a rate it is the limiter that says how many are: as
@@ -318,7 +324,7 @@ func defaultConcurrency(rate float64) int {
 // clientConfig is how the API is asked.
 func (o *snapshotOptions) clientConfig() amplitude.Config {
 	return amplitude.Config{
-		StartRate: o.startRate(), FlagKeys: o.flags, Rate: o.rate, Burst: o.burst, Concurrency: o.concurrency, MaxAttempts: o.maxAttempts,
+		StartRate: o.startRate(), FlagKeys: o.flags, Rate: o.ownRate(), Burst: o.burst, Concurrency: o.concurrency, MaxAttempts: o.maxAttempts,
 		MaxOutage: o.maxOutage, Method: amplitude.Method(o.method),
 		Cache: slices.Contains(o.include, "cache"),
 	}

@@ -66,7 +66,7 @@ func (s *snapshotRun) openInput(args []string, earlier *unfinished) (err error) 
 			return err
 		}
 	}
-	if s.in, err = openInput(s.env.Soft, s.env, s.o, args, keep); err != nil {
+	if s.in, err = openInput(s.env.Soft, s.env, s.con, s.o, args, keep); err != nil {
 		return stoppedIfLocked(err)
 	}
 	if !s.in.empty || earlier == nil {

@@ -76,6 +76,9 @@ groups.T, context, ... are sent as that, others not. "help stores": buckets.`,
 				return pipeline.WithHint(usageErrorf("--flags names no flag"),
 					"leave it out to ask for all flags of the deployment")
 			}
+			if err := o.checkShard(env.Soft, env, args); err != nil {
+				return err
+			}
 			if err := o.check(env.Soft, args); err != nil {
 				return err
 			}
@@ -884,6 +887,9 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 	}
 	if slices.Contains(s.o.include, "cache") {
 		m.Caches = &t.Caches
+	}
+	if s.o.shard.of > 0 {
+		m.Shard = &snapshot.Shard{Number: s.o.shard.number, Of: s.o.shard.of}
 	}
 	m.Layout = s.layout
 	m.Options = s.typed

@@ -233,11 +233,11 @@ const minRated = 10
 
 // describeShortfall says that a run did not reach its rate, and why; "" if it did, or if pauses and outages explain it.
 func describeShortfall(o *snapshotOptions, stats *amplitude.Stats) (message, hint string) {
-	if o.rate <= 0 || o.autoRate || stats.EffectiveRate >= 0.95*o.rate || stats.Pauses > 0 || stats.Outages > 0 ||
+	if o.rate <= 0 || o.autoRate || stats.EffectiveRate >= 0.95*o.ownRate() || stats.Pauses > 0 || stats.Outages > 0 ||
 		stats.Last.Sub(stats.First) < minRated*time.Second {
 		return "", ""
 	}
-	message = fmt.Sprintf("%.1f requests/s were sent, not the %g of --rate", stats.EffectiveRate, o.rate)
+	message = fmt.Sprintf("%.1f requests/s were sent, not the %g of --rate", stats.EffectiveRate, o.ownRate())
 	if stats.MostInFlight < o.concurrency {
 		return message + ": this machine, its network or the input is not faster", "more CPU, or a nearer machine, may help"
 	}

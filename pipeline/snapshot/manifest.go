@@ -26,6 +26,9 @@ type Manifest struct {
 	// Completes is set if the input was the error records of another run.
 	Completes *Completes `json:"completes,omitempty"`
 
+	// Shard is set if the run is one of several that evaluated the input together.
+	Shard *Shard `json:"shard,omitempty"`
+
 	Inputs  []File `json:"inputs"`
 	Outputs []File `json:"outputs"` // the last one is the error records
 
@@ -113,6 +116,8 @@ type File struct {
 	// its base the beginning of their names. Bytes and Rows are those of all, and SHA256 is that of a list of them: a line
 	// for each, as sha256sum prints it.
 	Partitioned *Partitioned `json:"partitioned,omitempty"`
+
+	Part *InputPart `json:"part,omitempty"` // of an input of a shard
 }
 
 // Partitioned is the files of an output that is several.
@@ -127,6 +132,23 @@ type PartitionFile struct {
 	Bytes  int64  `json:"bytes"`
 	Rows   int64  `json:"rows"`
 	SHA256 string `json:"sha256"`
+}
+
+// InputPart is the part of an input that a shard has read. The file's Bytes, Rows and SHA256 are those of the part.
+type InputPart struct {
+	File int   `json:"file"` // the index of the file in the input of all shards
+	From int64 `json:"from"` // the first byte
+	To   int64 `json:"to"`   // the byte after the last one
+	Row  int64 `json:"row"`  // how many rows of the input are before it
+
+	FileBytes   int64  `json:"file_bytes"`   // of the whole file
+	FileVersion string `json:"file_version"` // the version of an object, or when a local file was written; "": not known
+}
+
+// Shard says which part of a job a run is.
+type Shard struct {
+	Number int `json:"number"` // from 1
+	Of     int `json:"of"`
 }
 
 // Disagreements are the flags for which the other of Amplitude's engines gives users of the run another answer.

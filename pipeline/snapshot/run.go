@@ -192,6 +192,10 @@ func (r *Run) Inputs(ctx context.Context) ([]Located, error) {
 		return nil, r.MissingManifest
 	}
 	for _, f := range r.Manifest.Inputs {
+		if f.Part != nil {
+			return nil, pipeline.WithHint(fmt.Errorf("the run is a shard, and has read a part of %s", f.Path),
+				"`rollcall merge` makes one run of all shards")
+		}
 		path, err := r.findUnchanged(ctx, f)
 		if err != nil {
 			return nil, fmt.Errorf("the input %w", err)
