@@ -166,7 +166,7 @@ checks, reports on and compares.`),
 	con := newConsole(env)
 	root.AddCommand(snapshotCommand(env, con), explainCommand(env, con), verifyCommand(env, con), reportCommand(env, con),
 		checkCommand(env, con),
-		diffCommand(env, con), loadCommand(env, con), pipeCommand(env, con), planCommand(env, con), flagsCommand(env, con), serveCommand(env, con), cleanCommand(env, con), versionCommand(env), manCommand(con), schemaCommand(env))
+		diffCommand(env, con), loadCommand(env, con), pipeCommand(env, con), planCommand(env, con), mergeCommand(env, con), flagsCommand(env, con), serveCommand(env, con), cleanCommand(env, con), versionCommand(env), manCommand(con), schemaCommand(env))
 	for _, cmd := range root.Commands() {
 		completeValues(cmd)
 	}

@@ -889,7 +889,7 @@ func (s *snapshotRun) manifest() *snapshot.Manifest {
 		m.Caches = &t.Caches
 	}
 	if s.o.shard.of > 0 {
-		m.Shard = &snapshot.Shard{Number: s.o.shard.number, Of: s.o.shard.of}
+		m.Shard = &snapshot.Shard{Number: s.o.shard.number, Of: s.o.shard.of, Flags: s.binding.Flags}
 	}
 	m.Layout = s.layout
 	m.Options = s.typed

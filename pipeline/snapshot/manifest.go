@@ -29,6 +29,9 @@ type Manifest struct {
 	// Shard is set if the run is one of several that evaluated the input together.
 	Shard *Shard `json:"shard,omitempty"`
 
+	// Shards is set if the run is those of all shards, merged.
+	Shards []ShardRun `json:"shards,omitempty"`
+
 	Inputs  []File `json:"inputs"`
 	Outputs []File `json:"outputs"` // the last one is the error records
 
@@ -149,6 +152,9 @@ type InputPart struct {
 type Shard struct {
 	Number int `json:"number"` // from 1
 	Of     int `json:"of"`
+
+	// Flags are the flags before the first user; nil: nobody asked.
+	Flags *pipeline.FlagVersions `json:"flags,omitempty"`
 }
 
 // Disagreements are the flags for which the other of Amplitude's engines gives users of the run another answer.

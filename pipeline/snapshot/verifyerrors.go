@@ -79,7 +79,7 @@ func (e *errorRecords) open() {
 		return
 	}
 	if p, ok := e.file.t.(*parquetTable); ok {
-		checkParquetMeta(e.check, p, e.v.m.RunID)
+		checkParquetMeta(e.check, p, e.v.m)
 	}
 	if t, ok := e.file.t.(*csvTable); ok {
 		format, _, _ := formatOf(e.Path)

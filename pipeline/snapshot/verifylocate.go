@@ -132,7 +132,9 @@ func sameFile(files *blob.Files, a, b string) bool {
 }
 
 // IsManifest reports whether the file has the extension of a manifest.
-func IsManifest(path string) bool { return strings.HasSuffix(path, manifestExtension) }
+func IsManifest(path string) bool {
+	return strings.HasSuffix(path, manifestExtension) || path[strings.LastIndexByte(path, '/')+1:] == manifestExtension[1:]
+}
 
 // isNamed reports whether a name is that of the output, of one of its files, or of the directory of all.
 func (l *Located) isNamed(files *blob.Files, name string) bool {

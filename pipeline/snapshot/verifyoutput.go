@@ -151,7 +151,7 @@ func (o *output) checkSchema() {
 			c.fail("column %s: nullable is %v, want %v", show(col.name), !col.required, !required)
 		}
 	}
-	checkParquetMeta(c, p, o.v.m.RunID)
+	checkParquetMeta(c, p, o.v.m)
 }
 
 // checkDialect checks the delimiter of a CSV, and the byte order mark of CSV and TSV.
@@ -165,12 +165,12 @@ func checkDialect(c *Check, t *csvTable, format string, l *Layout) {
 }
 
 // checkParquetMeta checks who wrote a Parquet file, and in which run.
-func checkParquetMeta(c *Check, p *parquetTable, run string) {
+func checkParquetMeta(c *Check, p *parquetTable, m *Manifest) {
 	if !strings.HasPrefix(p.createdBy, "rollcall") {
 		c.fail("it was not created by rollcall but by %s", show(p.createdBy))
 	}
-	if id := p.meta["rollcall.run_id"]; id != run {
-		c.fail("it is of run %s, the manifest is of run %s", show(id), show(run))
+	if id := p.meta["rollcall.run_id"]; !m.isOfRun(id) {
+		c.fail("it is of run %s, the manifest is of run %s", show(id), show(m.RunID))
 	}
 }
 
