@@ -19,6 +19,8 @@
 //	keyfile.go    --key-file: who else can read it
 //	local.go      --evaluator local: the engine as an evaluator, and what it cannot know
 //	filter.go     rollcall pipe: a line in, a line out
+//	shard.go      --shard and --plan: a run of a part of the input
+//	plan.go merge.go  how an input is divided into shards, and one run of them
 //	semantics.go  --semantics, and the users to whom the other of Amplitude's engines gives another answer
 //	crosscheck.go --cross-check: the local answers beside those of the API
 //	dryrun.go     --dry-run; dryrunresult.go: as data

@@ -90,9 +90,8 @@ func checkTemplate(option, name string) error {
 		}
 		rest = behind
 		placeholder := "{" + inside + "}"
-		if placeholder == "{shard}" { // issue 14: a value of nameValues, from --shard
-			return usageErrorf("%s %s: {shard} is for runs that are one of several shards, which this version does not have",
-				option, text.Clean(name))
+		if placeholder == "{shard}" { // with --shard, checkShard has put the number in its place
+			return usageErrorf("%s %s: {shard} is for a run with --shard", option, text.Clean(name))
 		}
 		if !slices.Contains(placeholders, placeholder) {
 			return pipeline.WithHint(usageErrorf("%s %s: %s is not a placeholder that names can have", option, text.Clean(name),

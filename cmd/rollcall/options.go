@@ -118,7 +118,7 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.StringVar(&o.missing, "missing", "null", "`null|empty` what an empty cell of a text format is [null]")
 		options.Int64Var(&o.limit, "limit", 0, "`N` only the first N rows")
 		options.Int64Var(&o.sample, "sample", 0, "`N` only N rows, spread evenly, the same each time")
-		options.StringVar(&o.shardOf, "shard", "", "`I/N|auto` only the I-th of N even parts; rollcall merge joins them")
+		options.StringVar(&o.shardOf, "shard", "", "`I/N|auto` only that one of N even parts; see merge")
 		options.StringVar(&o.planFile, "plan", "", "`FILE` of rollcall plan: where the parts are")
 	})
 	group(options, "Output", func() {

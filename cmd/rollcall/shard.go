@@ -89,6 +89,10 @@ func (o *snapshotOptions) checkShard(ctx context.Context, env *env, inputs []str
 	if o.shard, err = parseShard(o.shardOf, env.LookupEnv); err != nil {
 		return err
 	}
+	// The number is known before the run begins, unlike the values of other placeholders: each shard has its own journal.
+	for _, name := range append([]*string{&o.errorsFile, &o.summary}, pointers(o.outs)...) {
+		*name = strings.ReplaceAll(*name, "{shard}", o.shard.name())
+	}
 	for _, refused := range []struct {
 		given        bool
 		option, hint string
@@ -110,6 +114,13 @@ func (o *snapshotOptions) checkShard(ctx context.Context, env *env, inputs []str
 	o.shard.planFile = o.planFile
 	o.shard.plan, err = readPlan(ctx, env, o.planFile)
 	return err
+}
+
+func pointers[T any](list []T) (all []*T) {
+	for i := range list {
+		all = append(all, &list[i])
+	}
+	return all
 }
 
 // ownRate is the most requests that this process sends in a second: --rate is that of all shards together.

@@ -91,7 +91,8 @@ rollcall clean removes what runs have left that nobody resumed.
 
 The names of --out, --errors and --summary can hold when the run began, in UTC:
 {date} is 2026-11-28, {hour} is 05, and {run_id} is the run's id, which no other
-run has. A run that goes on on another day has the names of when it began.
+run has. A run that goes on on another day has the names of when it began. With
+--shard, {shard} is the shard's number: 00002 for --shard 3/24.
 Directories from the first placeholder on are made:
   --out assignments/dt={date}/part.parquet
 The journal stands before that: assignments/.dt={date}%2Fpart.parquet.rollcall,

@@ -62,6 +62,9 @@
 // in the order that they would have in one file, which their numbers and the flags asked for say. It has 16 partitions
 // open at once; the rows of more are merged into temporary files first, so its memory is bounded.
 //
+// A [Shard] is a run of a part of the input: its inputs have [InputPart]. [Merge] makes one [Manifest] of all shards of a
+// job, in which the files of the shards are one output (merge.go).
+//
 // The files verify*.go are Verify: verifylocate.go finds the files, verifyoutput.go reads all of them side by side and
 // looks at each, verifycompare.go compares one with another, verifyerrors.go reads the error records, and
 // verifysecond.go reads Parquet with an implementation that is not arrow: the schema and the counts of all row groups,

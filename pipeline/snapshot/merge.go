@@ -45,8 +45,18 @@ func (e *MergeError) Error() string {
 		reasons = append([]string{text.CountIs(int64(len(names)), "shard", "is", "are") + " missing: " + text.List(names, 20)},
 			reasons...)
 	}
-	return "the shards are not one job: " + text.List(reasons, 10)
+	more := len(reasons) - maxReasons
+	if more > 0 {
+		reasons = append(reasons[:maxReasons], fmt.Sprintf("and %d more reasons", more))
+	}
+	return "the shards are not one job: " + strings.Join(reasons, "; ")
 }
+
+// maxReasons is how many reasons an error has.
+const maxReasons = 5
+
+// maxWarnings is how many warnings a merged manifest has, beside those of all shards.
+const maxWarnings = 20
 
 // isMerged are the options that may differ between the shards of a job, beside those that free names.
 var isMerged = []string{"shard", "out", "errors", "summary", "manifest", "latest"}
@@ -119,7 +129,7 @@ func (c *merger) checkShards() {
 func (c *merger) checkAlike() {
 	first := c.parts[0]
 	differ := func(p Part, what string, a, b any) {
-		c.fail("%s has %s %v, %s has %v", first.Path, what, a, p.Path, b)
+		c.fail("shard %d has %s %v, shard %d has %v", number(first), what, a, number(p), b)
 	}
 	a := first.Manifest
 	for _, p := range c.parts[1:] {
@@ -133,7 +143,7 @@ func (c *merger) checkAlike() {
 			if slices.Contains(isMerged, name) || c.free(name) && name != "flags" && name != "allow-tracking" {
 				continue
 			}
-			if x, y := fmt.Sprint(a.Options[name]), fmt.Sprint(b.Options[name]); x != y {
+			if x, y := a.Options.Text(name), b.Options.Text(name); x != y {
 				differ(p, "--"+name, strconv.Quote(x), strconv.Quote(y))
 			}
 		}
@@ -141,7 +151,7 @@ func (c *merger) checkAlike() {
 			differ(p, "flag configurations with the SHA-256", x, y)
 		}
 		if x, y := fmt.Sprint(a.Cohorts), fmt.Sprint(b.Cohorts); x != y {
-			c.fail("%s and %s have other members of cohorts", first.Path, p.Path)
+			c.fail("shards %d and %d have other members of cohorts", number(first), number(p))
 		}
 		if a.Semantics != b.Semantics {
 			differ(p, "the semantics", a.Semantics, b.Semantics)
@@ -149,12 +159,12 @@ func (c *merger) checkAlike() {
 		if x, y := a.Shard.Flags, b.Shard.Flags; x != nil && y != nil {
 			for _, key := range slices.Sorted(maps.Keys(x.Flags)) {
 				if was, is := x.Flags[key], y.Flags[key]; was != is {
-					c.fail("flag %s was edited between %s and %s", show(key), first.Path, p.Path)
+					c.fail("flag %s was edited between shards %d and %d", show(key), number(first), number(p))
 				}
 			}
 		}
 		if fmt.Sprintf("%+v", a.Layout) != fmt.Sprintf("%+v", b.Layout) {
-			c.fail("%s and %s do not have the same columns", first.Path, p.Path)
+			c.fail("shards %d and %d do not have the same columns", number(first), number(p))
 		}
 		if len(a.Outputs) != len(b.Outputs) {
 			differ(p, "outputs", len(a.Outputs), len(b.Outputs))
@@ -166,7 +176,7 @@ func sumOf(f *File) string {
 	if f == nil {
 		return "none"
 	}
-	return f.SHA256
+	return f.SHA256[:min(len(f.SHA256), 16)] + "…"
 }
 
 // joinInputs returns the files that the shards have read parts of, and makes sure that all of them were read once.
@@ -302,11 +312,6 @@ func (c *merger) sum() *Manifest {
 		for _, flag := range of.UnaskedFlags {
 			unasked[flag] = true
 		}
-		for _, w := range of.Warnings {
-			if !slices.Contains(m.Warnings, w) {
-				m.Warnings = append(m.Warnings, w)
-			}
-		}
 		m.Requests.add(&of.Requests)
 		m.NoTrack = worstNoTrack(m.NoTrack, of.NoTrack)
 		m.FlagChanges = joinChanges(m.FlagChanges, of.FlagChanges)
@@ -316,7 +321,7 @@ func (c *merger) sum() *Manifest {
 			}
 		}
 	}
-	m.Caches = c.sumCaches()
+	m.Caches, m.Warnings = c.sumCaches(), c.joinWarnings()
 	m.Flags, m.NobodyGot = []FlagCount{}, []string{}
 	for _, flag := range slices.Sorted(maps.Keys(flags)) {
 		f := FlagCount{Flag: flag, Variants: []VariantCount{}}
@@ -390,6 +395,35 @@ func joinChanges(a, b *FlagChanges) *FlagChanges {
 		return a
 	}
 	return b
+}
+
+// joinWarnings returns the warnings of all shards once, and those of some with their numbers.
+func (c *merger) joinWarnings() []string {
+	shards := map[string]int{} // by warning
+	for _, p := range c.parts {
+		for _, w := range p.Manifest.Warnings {
+			shards[w]++
+		}
+	}
+	joined, more := []string{}, 0
+	for _, p := range c.parts {
+		for _, w := range p.Manifest.Warnings {
+			switch {
+			case shards[w] >= len(c.parts):
+				if !slices.Contains(joined, w) {
+					joined = append(joined, w)
+				}
+			case len(joined) < maxWarnings:
+				joined = append(joined, fmt.Sprintf("shard %d: %s", number(p), w))
+			default:
+				more++
+			}
+		}
+	}
+	if more > 0 {
+		joined = append(joined, text.Count(int64(more), "more warning")+" of shards")
+	}
+	return joined
 }
 
 func (c *merger) sumCaches() *Caches {
