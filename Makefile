@@ -6,10 +6,10 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 RACE ?= -race
 TEST_TIMEOUT ?= 6h
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-.PHONY: help run audit test check bench parity interop browser storage ops fuzz build soak golden clean
+.PHONY: help run audit test check bench parity interop browser storage ops release-dry release-files windows fuzz build soak golden clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 run: build ## evaluate the test users against the embedded API; results in out/
 	@mkdir -p out
@@ -37,9 +37,9 @@ check: ## gofmt, vet, staticcheck, and that go.mod is tidy
 	@test -z "$$(gofmt -l cmd pipeline sinks sources testdata)" || { echo "gofmt would change:"; gofmt -l cmd pipeline sinks sources testdata; exit 1; }
 	go vet ./...
 	go vet -tags faultfs ./cmd/rollcall ./pipeline/durable ./pipeline/journal
-	go vet -tags interop,browser,storage,ops ./testdata/interop ./testdata/browser ./testdata/storage ./testdata/ops
+	go vet -tags interop,browser,storage,ops,release ./testdata/interop ./testdata/browser ./testdata/storage ./testdata/ops ./testdata/release
 	go run $(STATICCHECK) ./...
-	go run $(STATICCHECK) -tags interop,browser,storage,ops ./testdata/interop ./testdata/browser ./testdata/storage ./testdata/ops
+	go run $(STATICCHECK) -tags interop,browser,storage,ops,release ./testdata/interop ./testdata/browser ./testdata/storage ./testdata/ops ./testdata/release
 	go mod tidy -diff
 
 # What rollcall is compared with, from npm: Amplitude's engine and clients, and DuckDB. The command itself needs neither.
@@ -72,6 +72,22 @@ ops: ## the recipes, checked and run; PostgreSQL runs what load prints (Debian's
 	testdata/ops/install.sh
 	cd testdata/ops/tools && go build -o bin/ ./kubecheck github.com/rhysd/actionlint/cmd/actionlint
 	go build ./cmd/... && go test -count=1 -timeout $(TEST_TIMEOUT) -tags ops ./testdata/ops
+
+# The files of a release that are not binaries, from the binary itself. goreleaser calls it: see .goreleaser.yaml.
+release-files: build
+	rm -rf out/release && mkdir -p out/release/man out/release/completions
+	bin/rollcall man out/release/man && gzip -9n out/release/man/*
+	bin/rollcall completion bash >out/release/completions/rollcall.bash
+	bin/rollcall completion zsh >out/release/completions/_rollcall
+	bin/rollcall completion fish >out/release/completions/rollcall.fish
+	cp /etc/ssl/certs/ca-certificates.crt out/release/
+
+release-dry: ## make a release in out/dist and try it, but for uploads and signatures; and vet the code of Windows
+	GOOS=windows go vet -trimpath ./...
+	go test -count=1 -timeout $(TEST_TIMEOUT) -tags release -v ./testdata/release
+
+windows: ## the tests of what Windows does differently, under Wine (Debian's package, installed where it is missing)
+	testdata/release/wine.sh ./pipeline/durable ./pipeline/journal
 
 bench: $(NODE_MODULES) ## each figure beside what is wanted of it and beside its peer; Go benchmarks (BENCHTIME=200ms)
 	go run ./cmd/benchjob
