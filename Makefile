@@ -83,6 +83,7 @@ release-files: build
 	cp /etc/ssl/certs/ca-certificates.crt out/release/
 
 release-dry: ## make a release in out/dist and try it, but for uploads and signatures; and vet the code of Windows
+	testdata/release/install.sh
 	GOOS=windows go vet -trimpath ./...
 	go test -count=1 -timeout $(TEST_TIMEOUT) -tags release -v ./testdata/release
 

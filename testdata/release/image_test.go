@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -250,9 +251,11 @@ func TestImage(t *testing.T) {
 		}
 	})
 	t.Run("https", func(t *testing.T) {
-		server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			io.WriteString(w, `{"pricing-test":{"key":"on","value":"on"}}`)
 		}))
+		server.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that fail are expected
+		server.StartTLS()
 		defer server.Close()
 		remote := []string{"snapshot", "/data/few.csv", "--flags", "pricing-test", "--server", server.URL, "--limit", "1",
 			"--max-outage", "1s", "--out"}

@@ -300,7 +300,7 @@ func packageAll() error {
 
 // installTool builds a command of another module.
 func installTool(module, file string) error {
-	cmd := command("go", "install", module)
+	cmd := command("go", "install", "-trimpath", module)
 	cmd.Env = append(os.Environ(), "GOBIN="+filepath.Dir(file))
 	return output(cmd)
 }
