@@ -112,7 +112,7 @@ func (in *input) spoolFrom(ctx context.Context, r io.Reader, name string) error 
 func (in *input) createSpool() (io.Writer, *os.File, error) {
 	if in.keep == "" {
 		f, err := durable.CreateUnnamed()
-		return f, f, pipeline.WithHint(err, "a dry run copies it to the directory that TMPDIR names: name one that it can write to")
+		return f, f, pipeline.WithHint(err, "it is copied to the directory of TMPDIR: name one that can be written")
 	}
 	path := in.keep + "-" + strings.ToLower(rand.Text()[:10])
 	var err error
