@@ -11,6 +11,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/blob"
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/sinks"
 )
 
@@ -30,9 +31,6 @@ func (c *cleaner) cleanStore(url string) error {
 	if !strings.HasSuffix(root, "/") {
 		root += "/"
 	}
-	if err := checkTemplate("OUT", url); err != nil {
-		return err
-	}
 	output := strings.TrimSuffix(key, "/")
 	directory := key == "" || strings.HasSuffix(key, "/")
 	if !directory {
@@ -46,13 +44,13 @@ func (c *cleaner) cleanStore(url string) error {
 	}
 	var found []journal.Found
 	if output != "" { // there may be uploads of it without a journal
-		dir, _ := path.Split(fixedName(output))
+		dir, _ := path.Split(output)
 		if found, err = journal.Find(c.env.Soft, b, dir); err != nil {
 			return err
 		}
 		var own []journal.Found
-		for _, name := range outputFamily(output) {
-			hidden := journal.PathFor(fixedName(name))
+		for _, name := range outputFamily(output)[:2] { // the others have no locks of their own: see sideUploads
+			hidden := journal.PathFor(name)
 			if i := slices.IndexFunc(found, func(f journal.Found) bool { return f.Key == hidden }); i >= 0 {
 				own = append(own, found[i])
 			} else {
@@ -78,6 +76,12 @@ func (c *cleaner) cleanStore(url string) error {
 // outputFamily is an output and what is published with it under names that are made from its name.
 func outputFamily(out string) []string {
 	return []string{out, sinks.TrimFormat(out) + ".errors.jsonl", out + ".manifest.json", out + ".flags.json"}
+}
+
+// sideUploads are the names of the uploads that the lock of an output is for: its own, and those of the files that are
+// published beside it and have no lock. The error records have one.
+func sideUploads(out string) []string {
+	return []string{out, out + ".manifest.json", out + ".flags.json", sinks.TrimFormat(out) + ".crosscheck.jsonl"}
 }
 
 // cleanFound removes what no run is using.
@@ -119,7 +123,7 @@ func (c *cleaner) cleanFound(b blob.Bucket, root string, found []journal.Found) 
 func (c *cleaner) cleanPlace(place *journal.InBucket, root string, f *journal.Found) error {
 	dir, name := path.Split(f.Key)
 	output := dir + strings.TrimPrefix(strings.TrimSuffix(name, ".rollcall"), ".")
-	names := outputFamily(output)
+	names := sideUploads(output)
 	if template, ok := templateOf(strings.TrimPrefix(output, dir)); ok && f.Journal {
 		// The journal tells when the run began, and so what its outputs are called; if it cannot be read, whoever removes it
 		// says what is wrong.
@@ -129,19 +133,9 @@ func (c *cleaner) cleanPlace(place *journal.InBucket, root string, f *journal.Fo
 			}
 		}
 	}
-	var uploads []blob.PendingUpload
-	for _, name := range names {
-		for p, err := range place.Bucket.Pending(c.env.Soft, name) {
-			if err != nil {
-				return err
-			}
-			// An output that is a directory has a journal as long as there are uploads in it. Without one, other runs' outputs
-			// may be there.
-			below := f.Objects > 0 && strings.HasPrefix(p.Key, name+"/")
-			if (p.Key == name || below) && p.Begun.Before(c.before) {
-				uploads = append(uploads, p)
-			}
-		}
+	uploads, err := c.findUploads(place.Bucket, names)
+	if err != nil {
+		return err
 	}
 	if f.Objects == 0 && len(uploads) == 0 {
 		return nil
@@ -173,6 +167,31 @@ func (c *cleaner) cleanPlace(place *journal.InBucket, root string, f *journal.Fo
 			text.Count(int64(f.Objects), "object"), formatBytes(f.Bytes)), "last written", f.Written))
 	}
 	return errors.Join(errs...)
+}
+
+// findUploads lists the uploads of outputs of these names, and of the files of outputs that are several.
+func (c *cleaner) findUploads(b blob.Bucket, names []string) (uploads []blob.PendingUpload, err error) {
+	var dirs []string
+	for _, name := range names {
+		dir, _ := path.Split(name)
+		dirs = append(dirs, dir)
+	}
+	slices.Sort(dirs)
+	for _, dir := range slices.Compact(dirs) {
+		for p, err := range b.Pending(c.env.Soft, dir) {
+			if err != nil {
+				return nil, err
+			}
+			ofOurs := slices.ContainsFunc(names, func(name string) bool {
+				own, _ := path.Split(name)
+				return own == dir && (p.Key == name || snapshot.IsPart(name, p.Key[len(dir):]))
+			})
+			if ofOurs && p.Begun.Before(c.before) {
+				uploads = append(uploads, p)
+			}
+		}
+	}
+	return uploads, nil
 }
 
 // report says what was done, or would be.
