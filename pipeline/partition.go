@@ -40,8 +40,16 @@ func ParsePartition(name string) (column, value string, isNull bool, err error) 
 	return column, value, isNull, nil
 }
 
-// escapedInPartition are the visible characters that Hive and Spark escape, and those that Windows does not allow.
-const escapedInPartition = "\"#%'*/:=?\\{}[]^<>|\x7f"
+// isEscapedInPartition are the characters that Hive and Spark escape, and those that Windows does not allow.
+var isEscapedInPartition = func() (is [256]bool) {
+	for c := range byte(' ') {
+		is[c] = true
+	}
+	for _, c := range []byte("\"#%'*/:=?\\{}[]^<>|\x7f") {
+		is[c] = true
+	}
+	return is
+}()
 
 // appendEscaped appends a text in which what cannot be in a name is escaped. Letters outside of ASCII stay: Hive and
 // Spark would read their escaped bytes as one letter each.
@@ -49,7 +57,7 @@ func appendEscaped(dst []byte, s string) []byte {
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		last := i == len(s)-1 && (c == '.' || c == ' ') // which Windows drops
-		if c < ' ' || last || strings.IndexByte(escapedInPartition, c) >= 0 {
+		if last || isEscapedInPartition[c] {
 			const digits = "0123456789ABCDEF"
 			dst = append(dst, '%', digits[c>>4], digits[c&15])
 			continue

@@ -33,7 +33,7 @@ type Spec struct {
 
 	Files *staging.Files // where files are created; nil: on disk
 
-	pages pageWriters // of Parquet, which several files share; nil: the file has its own
+	shared *shared // what files that are written one after the other use again; nil: the file has its own
 }
 
 // ParseDelimiter returns the delimiter that text names: one ASCII character, or \t for a tab. Quotes, letters and digits
@@ -109,18 +109,32 @@ func NewStream(w io.Writer, format string, spec Spec) (*Output, error) {
 	return newOutput(w, Info{Path: "standard output", Format: f}, table, &spec)
 }
 
+// compressor is a gzip.Writer or a zstd.Encoder.
+type compressor interface {
+	io.WriteCloser
+	Reset(w io.Writer)
+}
+
 // setFormat holds the one switch over the formats.
 func (o *Output) setFormat(spec *Spec) (err error) {
 	base, compression, _ := strings.Cut(o.info.Format, ".")
-	var compressor io.WriteCloser
-	switch compression {
-	case "gz":
+	var compressor compressor
+	if spec.shared != nil {
+		compressor = spec.shared.compressor
+	}
+	switch {
+	case compressor != nil:
+		compressor.Reset(o.tail)
+	case compression == "gz":
 		compressor = gzip.NewWriter(o.tail)
-	case "zst":
+	case compression == "zst":
 		// Without concurrency the bytes are the same, and a discarded output leaves no goroutine running.
 		if compressor, err = zstd.NewWriter(o.tail, zstd.WithEncoderConcurrency(1)); err != nil {
 			return err
 		}
+	}
+	if spec.shared != nil {
+		spec.shared.compressor = compressor
 	}
 	if compressor != nil {
 		o.compressor, o.compressing = compressor, &stage{work: func(it item) {
@@ -139,7 +153,7 @@ func (o *Output) setFormat(spec *Spec) (err error) {
 		o.newFormat = func() format { return newJSONL(columns) }
 	case "parquet":
 		o.newFormat = func() format { return newParquetRows(columns) }
-		o.parquet, err = newParquet(o.tail, &o.buffers, columns, spec)
+		o.parquet, err = newParquet(o.tail, o.buffers, columns, spec)
 		return err
 	}
 	return nil

@@ -38,7 +38,7 @@ type Output struct {
 	own       encoder   // of Write
 	open      *piece    // what Write has encoded and not passed on
 	passed    piece     // the counts of what was passed on
-	buffers   buffers
+	buffers   *buffers
 
 	// Where pieces go: one of the first two, if it is not nil, and the tail.
 	parquet     *parquetEncoder
@@ -71,12 +71,19 @@ func createOutput(path string, mode fs.FileMode, t *table, spec *Spec) (*Output,
 
 // newOutput returns an output that writes to w.
 func newOutput(w io.Writer, info Info, t *table, spec *Spec) (*Output, error) {
-	o := &Output{info: info, table: t}
-	o.tail = newTail(w, &o.buffers)
+	o := &Output{info: info, table: t, buffers: &buffers{}}
+	if spec.shared != nil {
+		o.buffers = &spec.shared.buffers
+	}
+	o.tail = newTail(w, o.buffers)
 	if err := o.setFormat(spec); err != nil {
 		return o, o.recordError(err)
 	}
-	o.own, o.open = o.newEncoder(), o.newPiece()
+	if o.open = o.newPiece(); spec.shared != nil && spec.shared.encoder != nil {
+		o.own = *spec.shared.encoder
+	} else {
+		o.own = o.newEncoder()
+	}
 	if e, ok := o.own.format.(*csvEncoder); ok {
 		if spec.BOM {
 			o.open.text = append(o.open.text, "\ufeff"...)

@@ -47,8 +47,8 @@ type parquetEncoder struct {
 	shares  []*columnShare
 	working sync.WaitGroup // tasks that shares have
 	buffers *buffers
-	data    sync.Pool    // of *parquetData
-	numbers atomic.Int64 // of parquetData
+	data    *sync.Pool    // of *parquetData
+	numbers *atomic.Int64 // of parquetData
 
 	// The open row group.
 	rows int
@@ -109,9 +109,13 @@ func newParquet(w io.Writer, buffers *buffers, columns []column, spec *Spec) (*p
 		groupBytes: groupBytes,
 	}
 	cores := runtime.GOMAXPROCS(0)
-	pages := spec.pages
-	if pages == nil {
-		if pages, err = newPageWriters(cores); err != nil {
+	own := spec.shared
+	if own == nil {
+		own = &shared{}
+	}
+	e.data, e.numbers = &own.data, &own.numbers
+	if own.pages == nil {
+		if own.pages, err = newPageWriters(cores); err != nil {
 			return nil, err
 		}
 	}
@@ -122,7 +126,7 @@ func newParquet(w io.Writer, buffers *buffers, columns []column, spec *Spec) (*p
 	}
 	varying, fixed := 0, 0
 	for i, c := range columns {
-		pc := newParquetColumn(c, pages, buffers, rows)
+		pc := newParquetColumn(c, own.pages, buffers, rows)
 		if pc.index = i; c.varies {
 			pc.cell = varying
 			varying++

@@ -8,10 +8,11 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/staging"
@@ -170,9 +171,7 @@ func CreatePartitioned(ctx context.Context, path string, spec Spec, parts Partit
 		}
 		p.places = append(p.places, at)
 	}
-	if p.spec.pages, err = newPageWriters(runtime.GOMAXPROCS(0)); err != nil {
-		return nil, err
-	}
+	p.spec.shared = &shared{}
 	if len(by) > 0 {
 		return p, spec.Files.CheckWritable(path)
 	}
@@ -366,6 +365,19 @@ func (p *Partitioned) Discard() error {
 	return errors.Join(errs...)
 }
 
+// shared is what files that are written one after the other use again: to make it takes longer than to write a small
+// file.
+type shared struct {
+	encoder *encoder // nil: there was no file yet
+	buffers buffers
+
+	compressor compressor // nil: there was no compressed file yet
+
+	pages   pageWriters  // of Parquet
+	data    sync.Pool    // of *parquetData
+	numbers atomic.Int64 // of parquetData
+}
+
 // fileSeries writes the files of one partition, one after the other.
 type fileSeries struct {
 	p    *Partitioned
@@ -428,6 +440,8 @@ func (s *fileSeries) close() error {
 	if err := p.open.Close(); err != nil {
 		return err
 	}
+	own := p.open.own
+	p.spec.shared.encoder = &own
 	p.files, p.temps = append(p.files, p.open.Info()), append(p.temps, p.open.file)
 	p.open, s.rows = nil, 0
 	return nil

@@ -1,6 +1,7 @@
 package sinks
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
@@ -15,8 +16,8 @@ import (
 )
 
 const (
-	spillMemory = 24 << 20 // of all partitions, before their rows go to disk
-	spillBlock  = 64 << 10 // of one partition, before it is compressed
+	spillMemory = 8 << 20  // of all partitions, before their rows go to disk
+	spillBlock  = 32 << 10 // of one partition, before it is compressed
 )
 
 // spill keeps the rows of all partitions until their files are written: in memory, or if they are too many in one
@@ -25,7 +26,8 @@ type spill struct {
 	path  string // of the output
 	files *staging.Files
 	zstd  *zstd.Encoder
-	held  int // bytes in memory
+	buf   []byte // of zstd
+	held  int    // bytes in memory
 
 	file *staging.Scratch // nil: all is in memory
 	size int64            // of the file
@@ -75,10 +77,11 @@ func (s *spill) compress(rows *spilled) error {
 			return err
 		}
 	}
-	data := slices.Clip(s.zstd.EncodeAll(rows.open, make([]byte, 0, len(rows.open)/4)))
+	s.buf = s.zstd.EncodeAll(rows.open, s.buf[:0])
+	data := bytes.Clone(s.buf)
 	s.held += len(data) - len(rows.open)
 	rows.blocks = append(rows.blocks, spillBlockAt{data: data, size: len(data)})
-	if rows.open = rows.open[:0]; cap(rows.open) > 2*spillBlock {
+	if rows.open = rows.open[:0]; cap(rows.open) > spillBlock+spillBlock/2 {
 		rows.open = nil
 	}
 	return nil
