@@ -59,7 +59,7 @@
 //
 // An output may be several files, in directories that are named after values of columns: its [File] in the manifest has
 // them in [Partitioned], and [Open] takes the directory, too. readpartition.go is a table over all of them, with the rows
-// in the order that they would have in one file, which their numbers and the flags asked for say. It has 16 partitions
+// in the order that they would have in one file, which their numbers and the flags asked for say. It has 8 partitions
 // open at once; the rows of more are merged into temporary files first, so its memory is bounded.
 //
 // A [Shard] is a run of a part of the input: its inputs have [InputPart]. [Merge] makes one [Manifest] of all shards of a

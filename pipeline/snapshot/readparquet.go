@@ -63,6 +63,7 @@ type parquetTable struct {
 	left   int64   // rows of the current one that are not decoded yet
 	row    int64   // the number of the last row that next returned, from 1
 	batch  int     // rows of a batch at most
+	ahead  int     // bytes that are read ahead
 	cells  []Value // of the batch, row by row
 	n, i   int     // rows of the batch, and how many are used
 	defs   []int16
@@ -82,11 +83,16 @@ type leafReader struct {
 }
 
 func openParquet(files *blob.Files, path string) (table, error) {
+	return openParquetWith(files, path, parquetBatch, pageBuffer)
+}
+
+// openParquetWith is openParquet that decodes so many rows at a time, and reads so many bytes ahead of all columns.
+func openParquetWith(files *blob.Files, path string, batch, ahead int) (table, error) {
 	f, err := files.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	t := &parquetTable{name: path, file: f, batch: parquetBatch}
+	t := &parquetTable{name: path, file: f, batch: batch, ahead: ahead}
 	if err := parquetfile.Guard(path, t.readFooter); err != nil {
 		f.Close() //nolint:errcheck // only read
 		return nil, err
@@ -114,7 +120,7 @@ func (t *parquetTable) readSchema(s *schema.Schema) error {
 	}
 	for i := range n {
 		d := s.Column(i)
-		l := &leafReader{descr: d, scale: 1, column: t.pq.Column(d, min(64<<10, pageBuffer/n))}
+		l := &leafReader{descr: d, scale: 1, column: t.pq.Column(d, min(64<<10, t.ahead/n))}
 		c := column{name: d.Name(), typed: true, required: d.MaxDefinitionLevel() == 0, physical: d.PhysicalType().String()}
 		if d.Path() != c.name || d.MaxDefinitionLevel() > 1 || d.MaxRepetitionLevel() > 0 {
 			return fmt.Errorf("column %q is nested, which rollcall never writes", d.Path())

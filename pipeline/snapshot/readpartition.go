@@ -20,8 +20,9 @@ import (
 const (
 	// mergedTables is how many files of an output are open at once. More partitions are first merged so many at a time,
 	// into temporary files whose rows are then merged.
-	mergedTables = 16
-	mergedBatch  = 128 // rows of Parquet that are decoded at a time
+	mergedTables = 8
+	mergedBatch  = 128       // rows of Parquet that are decoded at a time
+	mergedAhead  = 256 << 10 // bytes of a Parquet file that are read ahead
 	mergedBuffer = 16 << 10
 )
 
@@ -343,14 +344,17 @@ func (p *partitionRows) next() ([]Value, error) {
 func (p *partitionRows) openNext() error {
 	name := partPath(p.t.name, &p.part.files[p.begun])
 	p.begun++
-	open, err := openTable(p.t.files, name)
+	var open table
+	var err error
+	if p.t.format == "parquet" {
+		open, err = openParquetWith(p.t.files, name, mergedBatch, mergedAhead)
+	} else {
+		open, err = openTable(p.t.files, name)
+	}
 	if err != nil {
 		return err
 	}
 	p.open = open
-	if parquet, ok := open.(*parquetTable); ok {
-		parquet.batch = mergedBatch
-	}
 	own := open.columns()
 	if len(own) == 0 { // JSONL without rows
 		return nil
