@@ -14,7 +14,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/diff"
 	"github.com/rollcall-cli/rollcall/pipeline/cohort"
-	"github.com/rollcall-cli/rollcall/pipeline/durable"
+	"github.com/rollcall-cli/rollcall/pipeline/staging"
 	"github.com/rollcall-cli/rollcall/sinks"
 )
 
@@ -162,6 +162,7 @@ func parseMemory(text string) (int64, error) {
 
 // changeList is the file that lists the changes.
 type changeList struct {
+	files   *staging.Files
 	out     *sinks.Output
 	path    string
 	outcome pipeline.Outcome
@@ -185,8 +186,8 @@ func createChanges(env *env, path string, overwrite bool, snapshots []string) (*
 	if err != nil {
 		return nil, err
 	}
-	l := &changeList{path: path}
-	l.out, err = sinks.CreateRows(path, changeColumns, sinks.Spec{Version: version()})
+	l := &changeList{path: path, files: env.newFiles(overwrite)}
+	l.out, err = sinks.CreateRows(path, changeColumns, sinks.Spec{Version: version(), Files: l.files})
 	return l, err
 }
 
@@ -224,5 +225,5 @@ func (l *changeList) publish(env *env, overwrite bool) error {
 	if err := errors.Join(l.out.Close(), checkReplace(env, "--out", l.path, overwrite, nil)); err != nil {
 		return err
 	}
-	return durable.Publish(l.out.Info().Temp, l.path, overwrite)
+	return publishFile(l.files, l.out.Info().Temp, l.path, l.out.Discard)
 }

@@ -71,7 +71,7 @@ func flagsCommand(env *env, con *console) *cobra.Command {
 			}
 			eng, parseErr := engine.Parse(data, engine.Hosted)
 			if save != "" { // also what the engine does not take: it is what the API answered
-				if exists, err := env.exists(save); err != nil {
+				if exists, err := env.newFiles(overwrite).Exists(save); err != nil {
 					return err
 				} else if exists && !overwrite {
 					return errExists(save)

@@ -4,13 +4,12 @@ import (
 	"bufio"
 	"encoding/csv"
 	"errors"
-	"io/fs"
 	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/report"
 	"github.com/rollcall-cli/rollcall/pipeline/cohort"
-	"github.com/rollcall-cli/rollcall/pipeline/durable"
+	"github.com/rollcall-cli/rollcall/pipeline/staging"
 )
 
 // missingOptions say where the ids of the members who are in no snapshot go.
@@ -36,7 +35,8 @@ func (o *missingOptions) write(env *env, r *report.Report, overwrite bool) error
 	if o.file == "" {
 		return nil
 	}
-	temp, err := durable.CreateTemp(o.file, 0o666)
+	files := env.newFiles(overwrite)
+	temp, err := files.Create(o.file, 0o666)
 	if err != nil {
 		return err
 	}
@@ -58,16 +58,10 @@ func (o *missingOptions) write(env *env, r *report.Report, overwrite bool) error
 	if err == nil {
 		err = temp.Sync()
 	}
-	if err = durable.WrapError("write", o.file, errors.Join(err, temp.Close())); err == nil {
-		err = durable.Publish(temp.Name(), o.file, overwrite)
-	}
-	if errors.Is(err, fs.ErrExist) {
-		err = errExists(o.file)
-	}
-	if err != nil {
+	if err = staging.WrapError("write", o.file, errors.Join(err, temp.Close())); err != nil {
 		return errors.Join(err, temp.Remove())
 	}
-	return nil
+	return publishFile(files, temp.Name(), o.file, temp.Remove)
 }
 
 // named are the names of the cohorts that --cohort gives.

@@ -34,7 +34,7 @@ func checkReplace(env *env, option, file string, overwrite bool, read []string) 
 	if file == "" || overwrite {
 		return nil
 	}
-	exists, err := env.exists(file)
+	exists, err := env.newFiles(overwrite).Exists(file)
 	if err == nil && exists {
 		err = errExists(file)
 	}

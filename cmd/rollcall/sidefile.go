@@ -7,13 +7,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"slices"
-	"strings"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/blob"
-	"github.com/rollcall-cli/rollcall/pipeline/durable"
+	"github.com/rollcall-cli/rollcall/pipeline/staging"
 )
 
 // Files that the user names are opened and read here. They may be pipes, as <(command) and /dev/stdin are: each is read
@@ -88,61 +86,30 @@ func readStored(ctx context.Context, stores *blob.Stores, path string, most int6
 	return readMost(o.Section(0, o.Size()), path, most)
 }
 
-// exists reports whether there is a file, a link included, or an object.
-func (e *env) exists(path string) (bool, error) {
-	if !e.Stores.Knows(path) {
-		return durable.Exists(path)
+// newFiles returns where files are written that a command makes beside the outputs of a run.
+func (e *env) newFiles(overwrite bool) *staging.Files { return staging.New(e.Hard, e.Stores, overwrite) }
+
+// writeFile writes a whole file, on this machine or in a store: it appears complete, or not at all. Only overwrite
+// replaces one.
+func (e *env) writeFile(path string, data []byte, overwrite bool) error {
+	files := e.newFiles(overwrite)
+	temp, err := files.WriteTemp(path, data)
+	if err != nil {
+		return err
 	}
-	b, key, err := e.Stores.Bucket(e.Soft, path)
-	if err == nil {
-		_, err = b.Stat(e.Soft, key)
-	}
-	if errors.Is(err, blob.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
+	return publishFile(files, temp.Name(), path, temp.Remove)
 }
 
-// writeFile writes a whole file, on this machine or in a store: it appears complete, or not at all. In a store, only
-// overwrite replaces one.
-func (e *env) writeFile(path string, data []byte, overwrite bool) error {
-	if !e.Stores.Knows(path) {
-		return durable.WriteFile(path, data)
-	}
-	b, key, err := e.Stores.Bucket(e.Soft, path)
-	if err == nil && (key == "" || strings.HasSuffix(key, "/")) {
-		err = usageErrorf("%s is a directory: name the object", path)
-	}
-	if err != nil {
-		return err
-	}
-	var c blob.Condition
-	if overwrite {
-		there, err := b.Stat(e.Soft, key)
-		if err != nil && !errors.Is(err, blob.ErrNotExist) {
-			return err
-		}
-		c.Version = there.Version
-	}
-	u, err := b.Stage(e.Soft, key, c)
-	if err != nil {
-		return err
-	}
-	for part := range slices.Chunk(data, blob.PartSize) {
-		if err == nil {
-			err = u.Write(e.Soft, part)
-		}
-	}
+// publishFile gives a complete file its name. If that fails, remove removes it.
+func publishFile(files *staging.Files, temp, path string, remove func() error) error {
+	err := files.Publish(temp, path)
 	if err == nil {
-		_, err = u.Commit(e.Soft)
+		return nil
 	}
-	if errors.Is(err, blob.ErrExists) && !overwrite {
+	if errors.Is(err, fs.ErrExist) {
 		err = errExists(path)
 	}
-	if err != nil {
-		_ = u.Abort(e.Hard) // err is why
-	}
-	return err
+	return errors.Join(err, remove())
 }
 
 // readFlagConfigs reads a file of flag configurations, which may be in a store.

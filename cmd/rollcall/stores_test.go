@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -69,15 +70,19 @@ func makeRuns(t *testing.T) *pipelinetest.Memory {
 	for _, line := range lines[1:20] {
 		vips += strings.Split(string(line), ",")[0] + "\n"
 	}
+	var nobodies []string
+	for i := range 200 {
+		nobodies = append(nobodies, fmt.Sprint("nobody-", i))
+	}
 	t.Chdir(t.TempDir())
 	files := map[string]string{
-		"users.csv": string(users), "flags.json": string(flags), "vips.csv": vips, "cohorts/vip.csv": vips,
+		"users.csv": string(users), "flags.json": string(flags), "vips.csv": vips, "cohorts/vip.csv": vips, "lake/keep": "",
 		"later.csv":       strings.ReplaceAll(string(users), ",pro,", ",free,"),
 		"config.yaml":     "format: json\n",
 		"cta.schema.json": `{"type": "object"}`,
 		"rules.yaml": "checks:\n  - users: {min: 100}\n  - exposed: nobody\n    flag: checkout-redesign\n    cohort: vip\n" +
 			"  - {payload: cta.schema.json, flag: checkout-redesign}\n",
-		"list.txt": "checkout-redesign\n",
+		"list.txt": "checkout-redesign\n", "none.csv": "user_id\n" + strings.Join(nobodies, "\n") + "\n",
 	}
 	for name, data := range files {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, []byte(data), 0o600)); err != nil {
@@ -88,6 +93,8 @@ func makeRuns(t *testing.T) *pipelinetest.Memory {
 	for _, args := range [][]string{
 		{"users.csv", "--out", "a.csv", "--out", "a.parquet", "--out", "a.jsonl.zst", "--flag-configs", "flags.json"},
 		{"later.csv", "--out", "b.parquet", "--flag-configs", "flags.json"},
+		{"users.csv", "--out", "lake/p.parquet", "--out", "lake/p.csv", "--errors", "lake/p.errors.jsonl", "--flag-configs",
+			"flags.json", "--partition-by", "country,flag_key", "--rows-per-file", "20"},
 	} {
 		args = append([]string{"snapshot", "--evaluator", "local", "--carry", "country", "--max-errors", "10", "--quiet"},
 			args...)
@@ -103,7 +110,8 @@ func makeRuns(t *testing.T) *pipelinetest.Memory {
 func TestReadStores(t *testing.T) {
 	m := makeRuns(t)
 	names := []string{"a.csv", "a.parquet", "a.jsonl.zst", "a.csv.manifest.json", "b.parquet", "rules.yaml", "users.csv",
-		"flags.json", "vips.csv", "cohorts", "config.yaml", "list.txt", "a.errors.jsonl"}
+		"flags.json", "vips.csv", "cohorts", "config.yaml", "list.txt", "a.errors.jsonl", "lake/p.parquet", "lake/p.csv",
+		"lake/p.parquet.manifest.json"}
 	for _, command := range []string{
 		"verify a.csv",
 		"verify a.csv.manifest.json b.parquet --format json",
@@ -122,6 +130,10 @@ func TestReadStores(t *testing.T) {
 		"flags --flag-configs flags.json",
 		"load a.parquet --for redshift",
 		"report a.errors.jsonl",
+		"verify lake/p.parquet",
+		"verify lake/p.parquet.manifest.json --format json --thorough",
+		"report lake/p.csv --by country",
+		"check rules.yaml lake/p.parquet --cohorts cohorts",
 	} {
 		t.Run(command, func(t *testing.T) {
 			here := strings.Fields(command)
@@ -261,7 +273,7 @@ func TestReadStoresFaults(t *testing.T) {
 	}
 }
 
-// TestWriteStores: pages and saved configurations can be in a store, and replace nothing there unasked.
+// TestWriteStores: what commands write beside outputs can be in a store, and replaces nothing there unasked.
 func TestWriteStores(t *testing.T) {
 	m := makeRuns(t)
 	read := func(key string) string {
@@ -279,6 +291,9 @@ func TestWriteStores(t *testing.T) {
 		"report s3://bucket/run/a.csv --html s3://bucket/report.html",
 		"diff a.csv b.parquet --html s3://bucket/diff.html",
 		"flags --flag-configs flags.json --save s3://bucket/saved.json",
+		"report a.csv --cohort vip=none.csv --missing s3://bucket/missing.csv",
+		"diff a.csv b.parquet --out s3://bucket/changes.csv",
+		"diff a.csv b.parquet --out s3://bucket/changes.parquet",
 	} {
 		t.Run(command, func(t *testing.T) {
 			args := strings.Fields(command)

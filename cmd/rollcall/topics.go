@@ -113,8 +113,9 @@ as one table.
 The files of a manifest are looked for in its directory and below it. What it
 names elsewhere has to be named, too: verify OUT s3://other/OUT.errors.jsonl.
 
---html of report and diff and flags --save can be there, too. Other outputs are
-local files: copy them when the run has ended with 0.
+--html and --missing of report, --html and --out of diff and flags --save can be
+there, too. The outputs of snapshot are local files: copy them when the run has
+ended with 0.
 
 Nothing is downloaded to disk. Reads are ranged, and bound to the version that
 the object had at first: if it is replaced meanwhile, the command ends with 75 and
