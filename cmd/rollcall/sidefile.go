@@ -87,7 +87,9 @@ func readStored(ctx context.Context, stores *blob.Stores, path string, most int6
 }
 
 // newFiles returns where files are written that a command makes beside the outputs of a run.
-func (e *env) newFiles(overwrite bool) *staging.Files { return staging.New(e.Hard, e.Stores, overwrite) }
+func (e *env) newFiles(overwrite bool) *staging.Files {
+	return staging.New(e.Hard, e.Stores, overwrite)
+}
 
 // writeFile writes a whole file, on this machine or in a store: it appears complete, or not at all. Only overwrite
 // replaces one.
