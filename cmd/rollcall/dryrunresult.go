@@ -80,8 +80,9 @@ type dryRunLongest struct {
 
 // newDryRunResult returns what is known of the input.
 func (s *snapshotRun) newDryRunResult(found *findings) *dryRunResult {
-	r := &dryRunResult{Status: dryRunDone, Columns: []dryRunColumn{}, DamagedIDs: []dryRunRows{}, Warnings: s.con.Warnings(),
-		Users: dryRunUsers{Read: s.in.total, FailedByKind: map[pipeline.Kind]int64{}}}
+	r := &dryRunResult{Status: dryRunDone, Columns: []dryRunColumn{}, DamagedIDs: []dryRunRows{},
+		Warnings: s.con.Warnings(),
+		Users:    dryRunUsers{Read: s.in.total, FailedByKind: map[pipeline.Kind]int64{}}}
 	for _, c := range found.columns {
 		r.Columns = append(r.Columns, dryRunColumn{c.Name, c.Target, c.Carried, c.LeftOut})
 	}

@@ -145,7 +145,8 @@ func (l *localEvaluator) warn(con *console, flags, absent []string) {
 	if len(unknown) > 0 {
 		con.Warn("the API may answer otherwise, because it knows more of the users: "+strings.Join(unknown, ", "),
 			"--evaluator remote asks it",
-			about{code: warnUnknowable, subjects: slices.Compact(slices.Sorted(slices.Values(slices.Concat(ids, sticky, remote))))})
+			about{code: warnUnknowable, subjects: slices.Compact(slices.Sorted(slices.Values(slices.Concat(ids, sticky,
+				remote))))})
 	}
 	absent = slices.DeleteFunc(absent, func(field string) bool {
 		return field == "cohort_ids" || field == "amplitude_id" || strings.HasPrefix(field, "group_cohort_ids.") ||

@@ -28,7 +28,7 @@ type runResult struct {
 	Assignments int64           `json:"assignments"`
 	Requests    resultRequests  `json:"requests"`
 	Flags       []resultFlag    `json:"flags"`   // of a run that has published
-	Outputs     []snapshot.File `json:"outputs"` // the files with rows that were published; the last one is the error records
+	Outputs     []snapshot.File `json:"outputs"` // published, with rows; the last one is the error records
 
 	// Manifest is the record of the run, which has more. "": it has none, because nothing was published or because
 	// standard output was the only output.

@@ -55,7 +55,8 @@ findings; they do not rename or remove any.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := args[0]
 			if !slices.Contains(schemaNames, name) {
-				return pipeline.WithHint(usageErrorf("schema %q is not known: it is one of %s", name, strings.Join(schemaNames, " ")),
+				return pipeline.WithHint(usageErrorf("schema %q is not known: it is one of %s", name, strings.Join(schemaNames,
+					" ")),
 					pipeline.Suggest(name, schemaNames))
 			}
 			if name == "config" {
@@ -161,7 +162,8 @@ func optionSchema(o *pflag.Flag) *jsonSchema {
 }
 
 // closedValues are the options that take no other values than those of [valuesOf].
-var closedValues = map[string]bool{"ragged": true, "missing": true, "layout": true, "include": true, "column-names": true,
+var closedValues = map[string]bool{"ragged": true, "missing": true, "layout": true, "include": true,
+	"column-names": true,
 	"csv-formulas": true, "evaluator": true, "flag-mode": true, "flag-param": true, "semantics": true,
 	"unknown-cohorts": true, "method": true, "resume": true, "progress": true, "log-format": true, "for": true,
 	"format": true}

@@ -121,7 +121,8 @@ func outputName(args []string, getenv func(string) string, failed bool) string {
 		return ""
 	}
 	has := func(value string) bool {
-		return isGiven(args[1:], &env{LookupEnv: func(name string) (string, bool) { return getenv(name), true }}, value, "--format")
+		return isGiven(args[1:], &env{LookupEnv: func(name string) (string, bool) { return getenv(name), true }}, value,
+			"--format")
 	}
 	dryRun := slices.Contains(args, "--dry-run")
 	switch {
@@ -201,7 +202,8 @@ func TestConfigSchema(t *testing.T) {
 		return strings.Contains(said, "is not known") || strings.Contains(said, "cannot be") ||
 			strings.Contains(said, "is not an option") || strings.Contains(said, "takes one value"), said
 	}
-	for _, command := range []string{"snapshot", "report nowhere.csv", "check nowhere.yaml nowhere.csv", "diff nowhere.csv nowhere.csv",
+	for _, command := range []string{"snapshot", "report nowhere.csv", "check nowhere.yaml nowhere.csv",
+		"diff nowhere.csv nowhere.csv",
 		"verify nowhere.csv", "flags", "explain", "load nowhere.csv", "serve", "clean nowhere.csv"} {
 		name := strings.Fields(command)[0]
 		t.Run(name, func(t *testing.T) {
@@ -344,22 +346,27 @@ func ruleExamples(t *testing.T) []string {
 }
 
 // ruleValues are what a mutation puts in place of a value, as YAML.
-var ruleValues = []string{"a", `""`, "45%", `"0.5"`, "101%", `"-1"`, "1e1%", `" 5 %"`, "not_assigned", "nobody", "everybody",
-	"users", "assigned", "exposed", "24h", "7d", "0h", "-5m", "1.5h30m", "h", "../x", "/x", "checkout.json", `"true"`, `"1"`,
-	"007%", "0", "1", "0.5", "1.5", "-1", "100", "10000000000000", "true", "false", "~", "[]", "[a]", "[a, a]", "[a, b]", "[1]",
+var ruleValues = []string{"a", `""`, "45%", `"0.5"`, "101%", `"-1"`, "1e1%", `" 5 %"`, "not_assigned", "nobody",
+	"everybody",
+	"users", "assigned", "exposed", "24h", "7d", "0h", "-5m", "1.5h30m", "h", "../x", "/x", "checkout.json", `"true"`,
+	`"1"`,
+	"007%", "0", "1", "0.5", "1.5", "-1", "100", "10000000000000", "true", "false", "~", "[]", "[a]", "[a, a]", "[a, b]",
+	"[1]",
 	"[~]", "[not_assigned, a]", "{}", "{min: 1, max: 2}", "{min: 0.4}", "{max: 1%}", "{min: 0.9, max: 5}", "{a: 1, b: 2}",
 	"{a: [b]}", "{a: int}", "{other: 1}"}
 
-var ruleKeys = []string{"version", "flag", "controls", "variants", "types", "checks", "name", "variant", "of", "who", "where",
+var ruleKeys = []string{"version", "flag", "controls", "variants", "types", "checks", "name", "variant", "of", "who",
+	"where",
 	"cohort", "not_cohort", "treatments", "flags", "by", "alert", "optional", "share", "count", "exposed", "exclusive",
 	"holdout", "ratio", "payload", "failed", "users", "younger", "unchanged", "seen", "min", "max", "nonsense"}
 
 // beyondSchema are errors of the decoder that no schema can express.
-var beyondSchema = []string{"min is greater than max", "two checks have the name", "the holdout itself is among", "is duplicated",
+var beyondSchema = []string{"min is greater than max", "two checks have the name", "the holdout itself is among",
+	"is duplicated",
 	"is not a JSON Schema", "file does not exist"}
 
-// TestRulesSchema: the schema of rules files takes what the decoder takes, and refuses what it refuses: the examples, and
-// what random changes make of them.
+// TestRulesSchema: the schema of rules files takes what the decoder takes, and refuses what it refuses: the examples,
+// and what random changes make of them.
 func TestRulesSchema(t *testing.T) {
 	data, err := schemaFiles.ReadFile("schemas/rules.schema.json")
 	if err != nil {
@@ -377,7 +384,8 @@ func TestRulesSchema(t *testing.T) {
 		switch {
 		case err == nil && refused != nil:
 			t.Errorf("the decoder takes it, and the schema does not: %v\n%s", refused, text)
-		case err != nil && refused == nil && !slices.ContainsFunc(beyondSchema, func(m string) bool { return strings.Contains(err.Error(), m) }):
+		case err != nil && refused == nil && !slices.ContainsFunc(beyondSchema,
+			func(m string) bool { return strings.Contains(err.Error(), m) }):
 			t.Errorf("the schema takes it, and the decoder does not: %v\n%s", err, text)
 		}
 		return err == nil

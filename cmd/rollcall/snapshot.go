@@ -54,8 +54,8 @@ groups.T, context, ... are sent as that, others not. "help stores": buckets.`,
 			if o.format == "json" {
 				if slices.Contains(o.outs, "-") {
 					con.result = func(error, int) error { return nil } // whoever reads it wants data
-					return pipeline.WithHint(usageErrorf("--format json and --out - do not go together: both print to standard output"),
-						"--summary FILE.json writes the result to a file")
+					return pipeline.WithHint(usageErrorf("--format json and --out - do not go together: "+
+						"both print to standard output"), "--summary FILE.json writes the result to a file")
 				}
 				con.result = func(err error, code int) error { return s.printResult(env.Stdout, con, began, err, code) }
 			}

@@ -118,6 +118,7 @@ func runsOf(files *blob.Files, args []string) []*verifyRun {
 		}
 		runs = append(runs, &verifyRun{verdict: &snapshot.Verdict{Notes: []string{}, Checks: []*snapshot.Check{{
 			Name: "manifest", File: arg, Status: snapshot.StatusFailed, Findings: 1, Examples: []string{example},
+			Problems: []snapshot.Finding{{Code: snapshot.NoManifest, Text: example}},
 		}}}})
 	}
 	return runs

@@ -12,7 +12,7 @@ type warning struct {
 	Code     warningCode `json:"code"`
 	Message  string      `json:"message"` // for a person; it may change from version to version
 	Hint     string      `json:"hint,omitempty"`
-	Subjects []string    `json:"subjects,omitempty"` // the columns, flags, cohorts or files that it is about: the first 100
+	Subjects []string    `json:"subjects,omitempty"` // columns, flags, cohorts or files: the first 100
 	Count    int64       `json:"count,omitempty"`    // of users, rows or cells, where it is about some
 	Times    int         `json:"times"`              // how often it was said
 }

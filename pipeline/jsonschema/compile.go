@@ -14,11 +14,12 @@ import (
 // drafts are the drafts by what $schema calls them, without the scheme and an empty fragment.
 var drafts = map[string]int{
 	"json-schema.org/draft-04/schema": 4, "json-schema.org/draft-06/schema": 6, "json-schema.org/draft-07/schema": 7,
-	"json-schema.org/draft/2019-09/schema": 2019, "json-schema.org/draft/2020-12/schema": 2020, "json-schema.org/schema": 2020,
+	"json-schema.org/draft/2019-09/schema": 2019, "json-schema.org/draft/2020-12/schema": 2020,
+	"json-schema.org/schema": 2020,
 }
 
-// Compile compiles a schema, as encoding/json decodes it with UseNumber. If it is not a schema, the error is an [*Error]
-// with the place in it.
+// Compile compiles a schema, as encoding/json decodes it with UseNumber. If it is not a schema, the error is an
+// [*Error] with the place in it.
 func Compile(doc any) (*Schema, error) {
 	c := &compiler{draft: 2020, keywords: keywords(), compiled: map[uintptr]*Schema{}, resources: map[string]*resource{}}
 	if root, ok := doc.(map[string]any); ok && root["$schema"] != nil {
@@ -104,8 +105,10 @@ const (
 
 // subschemas are the keywords that hold schemas.
 var subschemas = map[string]schemaIn{
-	"$defs": members, "definitions": members, "properties": members, "patternProperties": members, "dependentSchemas": members,
-	"dependencies": members, "additionalProperties": one, "propertyNames": one, "unevaluatedProperties": one, "items": one | list,
+	"$defs": members, "definitions": members, "properties": members, "patternProperties": members,
+	"dependentSchemas": members,
+	"dependencies":     members, "additionalProperties": one, "propertyNames": one, "unevaluatedProperties": one,
+	"items":       one | list,
 	"prefixItems": list, "additionalItems": one, "contains": one, "unevaluatedItems": one, "allOf": list, "anyOf": list,
 	"oneOf": list, "not": one, "if": one, "then": one, "else": one, "contentSchema": one,
 }

@@ -28,8 +28,8 @@ type definition struct {
 	compile      func(k *keyword) (check, error)
 }
 
-// keywords are the keywords that say something about a value, in the order in which they are checked: those that look at
-// what others have evaluated are the last.
+// keywords are the keywords that say something about a value, in the order in which they are checked: those that look
+// at what others have evaluated are the last.
 func keywords() []definition {
 	return []definition{
 		{"$ref", 0, 0, compileRef},

@@ -1,12 +1,12 @@
 // Package jsonschema checks JSON values against JSON Schemas, for `rollcall check`.
 //
 // It knows the drafts 4, 6, 7, 2019-09 and 2020-12; a schema says in $schema which it is of, and is of 2020-12 without
-// that. What it does not know it refuses: a schema that refers to another document (nothing is fetched), $dynamicRef and
-// $recursiveRef, and formats that it cannot check. As the drafts want it, format is checked up to draft 7, and is a mere
-// note after that. Patterns are of package regexp.
+// that. What it does not know it refuses: a schema that refers to another document (nothing is fetched), $dynamicRef
+// and $recursiveRef, and formats that it cannot check. As the drafts want it, format is checked up to draft 7, and is
+// a mere note after that. Patterns are of package regexp.
 //
-// A library would do, but those that report where a value does not conform compile the schemas of all drafts before main
-// begins, which every command would pay for. The tests compare with one of them.
+// A library would do, but those that report where a value does not conform compile the schemas of all drafts before
+// main begins, which every command would pay for. The tests compare with one of them.
 package jsonschema
 
 import (
@@ -41,7 +41,8 @@ func (e *Error) within(name string) *Error {
 
 func errorf(format string, args ...any) *Error { return &Error{Reason: fmt.Sprintf(format, args...)} }
 
-// Validate returns why a value does not conform; nil if it does. The value is as encoding/json decodes it with UseNumber.
+// Validate returns why a value does not conform; nil if it does. The value is as encoding/json decodes it with
+// UseNumber.
 func (s *Schema) Validate(value any) *Error { return s.validate(value, &evaluated{}) }
 
 func (s *Schema) validate(value any, seen *evaluated) *Error {

@@ -90,7 +90,8 @@ func TestSuite(t *testing.T) {
 		for _, test := range g.Tests {
 			seen++
 			if got := s.Validate(test.Data); (got == nil) != test.Valid {
-				t.Errorf("%s, %s, %s: %v, want valid: %t\nschema %s\nvalue %s", g.File, g.Description, test.Description, got, test.Valid,
+				t.Errorf("%s, %s, %s: %v, want valid: %t\nschema %s\nvalue %s", g.File, g.Description, test.Description, got,
+					test.Valid,
 					encode(g.Schema), encode(test.Data))
 			}
 		}
@@ -218,7 +219,8 @@ func (noLoader) Load(url string) (any, error) { return nil, fmt.Errorf("%s is el
 // TestErrors: an error says where something is wrong, and what, in the same words each time.
 func TestErrors(t *testing.T) {
 	const schema = `{"type": "object", "required": ["steps", "a"], "properties": {"steps": {"type": "integer", "maximum": 3},
-		"a": {"enum": ["x", 1, null]}, "list": {"items": {"$ref": "#/$defs/item"}, "uniqueItems": true}, "c": {"const": {"d": 1}},
+		"a": {"enum": ["x", 1, null]}, "list": {"items": {"$ref": "#/$defs/item"}, "uniqueItems": true},
+			"c": {"const": {"d": 1}},
 		"of": {"oneOf": [{"type": "string"}, {"maxLength": 2}]}, "n": {"multipleOf": 0.1}},
 		"additionalProperties": false, "$defs": {"item": {"pattern": "^[a-z]+$", "minLength": 2}}}`
 	s, err := Compile(decode(t, schema))
@@ -274,9 +276,11 @@ func TestCompileErrors(t *testing.T) {
 		{`{"allOf": [{"$ref": "#/$defs/a"}], "$defs": {"a": {"anyOf": [{"$ref": "#"}]}}}`, "a $ref leads to itself"},
 		{`{"$dynamicRef": "#a"}`, "/$dynamicRef: $dynamicRef is not supported"},
 		{`{"$schema": "https://example.com/own"}`, "/$schema: https://example.com/own is not a known draft: it is one of "},
-		{`{"$schema": "http://json-schema.org/draft-07/schema#", "format": "iri"}`, "/format: the format iri is not supported"},
+		{`{"$schema": "http://json-schema.org/draft-07/schema#", "format": "iri"}`,
+			"/format: the format iri is not supported"},
 		{`{"$schema": "http://json-schema.org/draft-04/schema#", "not": true}`, "/not: got boolean, want object"},
-		{`{"$schema": "http://json-schema.org/draft-04/schema#", "exclusiveMinimum": true}`, "/exclusiveMinimum: want a boolean, beside minimum"},
+		{`{"$schema": "http://json-schema.org/draft-04/schema#", "exclusiveMinimum": true}`,
+			"/exclusiveMinimum: want a boolean, beside minimum"},
 		{`{"$defs": {"a": {"$id": "x"}, "b": {"$id": "x"}}}`, `/$defs/b: $id "x" is duplicated`},
 	} {
 		t.Run(tt.schema, func(t *testing.T) {

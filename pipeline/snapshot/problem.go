@@ -33,6 +33,32 @@ const (
 	UnknownFlag    Code = "unknown_flag"    // users with a flag that the manifest does not have
 )
 
+// The codes of what [Verify] alone finds. Of the others it has some, too.
+const (
+	Unreadable        Code = "unreadable"          // a file cannot be read, or what it holds
+	Inconsistent      Code = "inconsistent"        // the manifest does not agree with itself
+	UnlistedFile      Code = "unlisted_file"       // in the directory of an output, which readers would read
+	MissingFile       Code = "missing_file"        //
+	NotRegular        Code = "not_regular"         // not a regular file
+	WrongColumns      Code = "wrong_columns"       // not those that the manifest has, or in another order
+	WrongType         Code = "wrong_type"          // of a column
+	WrongFormat       Code = "wrong_format"        // delimiter, byte order mark, or who created it
+	OtherRun          Code = "other_run"           // the file, or a row, is of another run
+	BadRowNumber      Code = "bad_row_number"      //
+	RepeatedRow       Code = "repeated_row"        //
+	MissingRow        Code = "missing_row"         // one output has it, and another does not
+	Differing         Code = "differing"           // two outputs, or two readers of one, have different values
+	MissingFlag       Code = "missing_flag"        // that was asked for
+	UnaskedFlag       Code = "unasked_flag"        //
+	BadOutcome        Code = "bad_outcome"         // what a row says of a flag contradicts itself
+	HalfSurrogate     Code = "half_surrogate"      // for which other readers refuse the file
+	UnknownKind       Code = "unknown_kind"        // of failure
+	WrongFailures     Code = "wrong_failures"      // by kind
+	AnsweredAndFailed Code = "answered_and_failed" // a user is in the outputs and in the error records
+	RetriedTwice      Code = "retried_twice"       // the failed users of a run
+	NotFailed         Code = "not_failed"          // who was asked about again
+)
+
 // sentences are about the output, "it", without a full stop.
 var sentences = map[Code]string{
 	NoManifest:     "there is no manifest beside it: the run is not finished, or the file was moved alone",

@@ -35,6 +35,9 @@ type Check struct {
 	Findings int64    `json:"findings"` // how many
 	Examples []string `json:"examples"` // the first few findings of each kind, in words
 
+	// Problems are the same findings as data.
+	Problems []Finding `json:"problems"`
+
 	kinds map[string]int
 }
 
@@ -50,20 +53,34 @@ const (
 	maxPerCheck = 100 // of a check
 )
 
-// fail adds a finding. Findings of the same format are of one kind.
-func (c *Check) fail(format string, args ...any) { c.failAs(format, format, args...) }
+// Finding is something that is not as a finished run leaves it.
+type Finding struct {
+	Code Code   `json:"code"`
+	Row  int64  `json:"row,omitempty"` // of the input
+	Text string `json:"text"`
+}
+
+// fail adds a finding. Findings of the same code and format are of one kind. One about a row begins with it.
+func (c *Check) fail(code Code, format string, args ...any) {
+	c.failAs(string(code)+" "+format, code, format, args...)
+}
 
 // failAs adds a finding of that kind.
-func (c *Check) failAs(kind, format string, args ...any) {
+func (c *Check) failAs(kind string, code Code, format string, args ...any) {
 	c.Status = StatusFailed
 	c.Findings++
 	if c.kinds == nil {
 		c.kinds = map[string]int{}
 	}
-	if c.kinds[kind] < maxExamples && len(c.Examples) < maxPerCheck {
-		c.kinds[kind]++
-		c.Examples = append(c.Examples, fmt.Sprintf(format, args...))
+	if c.kinds[kind] >= maxExamples || len(c.Examples) >= maxPerCheck {
+		return
 	}
+	c.kinds[kind]++
+	f := Finding{Code: code, Text: fmt.Sprintf(format, args...)}
+	if strings.HasPrefix(format, "row %d") {
+		f.Row, _ = args[0].(int64)
+	}
+	c.Examples, c.Problems = append(c.Examples, f.Text), append(c.Problems, f)
 }
 
 // VerifyOptions say where files are, and how much is checked.
@@ -107,7 +124,7 @@ type verifier struct {
 func (v *verifier) asked() bool { return v.layout.Flags != nil }
 
 func (v *verifier) newCheck(name, file string) *Check {
-	c := &Check{Name: name, File: file, Status: StatusOK, Examples: []string{}}
+	c := &Check{Name: name, File: file, Status: StatusOK, Examples: []string{}, Problems: []Finding{}}
 	v.verdict.Checks = append(v.verdict.Checks, c)
 	return c
 }
@@ -123,7 +140,7 @@ func (v *verifier) verify(manifest string, named []string) {
 		err = errors.New("it does not exist: its run is unfinished, or it was not copied along")
 	}
 	if err != nil {
-		c.fail("%v", err)
+		c.fail(Unreadable, "%v", err)
 		return
 	}
 	v.m, v.verdict.RunID, v.layout = m, m.RunID, m.Layout
@@ -135,7 +152,7 @@ func (v *verifier) verify(manifest string, named []string) {
 	files, side := Locate(v.files, manifest, m, named), LocateSideFiles(v.files, manifest, m, named)
 	for _, name := range named {
 		if !slices.ContainsFunc(slices.Concat(files, side), func(l Located) bool { return l.isNamed(v.files, name) }) {
-			c.fail("%s is not among its outputs", name)
+			c.fail(NotListed, "%s is not among its outputs", name)
 		}
 	}
 	for i, f := range files {
@@ -186,14 +203,15 @@ func (v *verifier) verify(manifest string, named []string) {
 func (v *verifier) checkManifest(c *Check) {
 	m := v.m
 	if m.Users.Read != m.Users.Answered+m.Users.Failed {
-		c.fail("%d users were read, but %d answered and %d failed", m.Users.Read, m.Users.Answered, m.Users.Failed)
+		c.fail(Inconsistent, "%d users were read, but %d answered and %d failed", m.Users.Read, m.Users.Answered,
+			m.Users.Failed)
 	}
 	var failed, assigned int64
 	for _, n := range m.Users.FailedByKind {
 		failed += n
 	}
 	if failed != m.Users.Failed {
-		c.fail("%d users failed, but %d by kind", m.Users.Failed, failed)
+		c.fail(Inconsistent, "%d users failed, but %d by kind", m.Users.Failed, failed)
 	}
 	seen := map[string]bool{}
 	for _, f := range m.Flags {
@@ -202,17 +220,18 @@ func (v *verifier) checkManifest(c *Check) {
 			users += variant.Users
 		}
 		if users != f.Assigned || f.Assigned+f.NotAssigned != m.Users.Answered {
-			c.fail("flag %s: %d users by variant, %d assigned, %d not assigned, of %d answered", show(f.Flag), users, f.Assigned,
+			c.fail(Inconsistent, "flag %s: %d users by variant, %d assigned, %d not assigned, of %d answered", show(f.Flag),
+				users, f.Assigned,
 				f.NotAssigned, m.Users.Answered)
 		}
 		if seen[f.Flag] {
-			c.fail("flag %s is duplicated", show(f.Flag))
+			c.fail(Inconsistent, "flag %s is duplicated", show(f.Flag))
 		}
 		seen[f.Flag] = true
 		assigned += f.Assigned
 	}
 	if assigned != m.Assignments {
-		c.fail("%d assignments, but %d by flag", m.Assignments, assigned)
+		c.fail(Inconsistent, "%d assignments, but %d by flag", m.Assignments, assigned)
 	}
 	asked := v.layout.Flags
 	if v.layout.unordered {
@@ -220,19 +239,19 @@ func (v *verifier) checkManifest(c *Check) {
 	}
 	for _, flag := range asked {
 		if !seen[flag] {
-			c.fail("flag %s was asked for and is not counted", show(flag))
+			c.fail(Inconsistent, "flag %s was asked for and is not counted", show(flag))
 		}
 	}
 	if asked != nil && len(seen) != len(asked) {
-		c.fail("%d flags were asked for, %d are counted", len(asked), len(seen))
+		c.fail(Inconsistent, "%d flags were asked for, %d are counted", len(asked), len(seen))
 	}
 	if m.FinishedAt.Before(m.StartedAt) {
-		c.fail("it finished before it started")
+		c.fail(Inconsistent, "it finished before it started")
 	}
 	if len(m.Outputs) == 0 {
-		c.fail("it lists no output")
+		c.fail(Inconsistent, "it lists no output")
 	} else if last := m.Outputs[len(m.Outputs)-1]; last.Rows != m.Users.Failed {
-		c.fail("%d users failed, but %s has %d rows", m.Users.Failed, show(last.Path), last.Rows)
+		c.fail(Inconsistent, "%d users failed, but %s has %d rows", m.Users.Failed, show(last.Path), last.Rows)
 	}
 	c.Detail = fmt.Sprintf("%s, %s answered, %s failed", text.Count(m.Users.Read, "user"),
 		text.Thousands(m.Users.Answered), text.Thousands(m.Users.Failed))
@@ -264,23 +283,24 @@ func (v *verifier) checkFile(c *Check, path, prefix string, bytes int64, sha256 
 	info, err := v.files.Stat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		c.fail("%sthe file does not exist", prefix)
+		c.fail(MissingFile, "%sthe file does not exist", prefix)
 		return true
 	case err != nil:
-		c.fail("%s%v", prefix, err)
+		c.fail(Unreadable, "%s%v", prefix, err)
 		return true
 	case !info.Mode().IsRegular():
-		c.fail("%sit is not a regular file", prefix)
+		c.fail(NotRegular, "%sit is not a regular file", prefix)
 		return true
 	}
 	if info.Size() != bytes {
-		c.fail("%s%s", prefix, Problem{Code: WrongSize, Got: info.Size(), Want: bytes})
+		c.fail(WrongSize, "%s%s", prefix, Problem{Code: WrongSize, Got: info.Size(), Want: bytes})
 	}
 	sum, _, err := hashFile(v.ctx, v.files, path)
 	if err != nil {
-		c.fail("%s%v", prefix, err)
+		c.fail(Unreadable, "%s%v", prefix, err)
 	} else if sum != sha256 {
-		c.fail("%sits SHA-256 is %.16s…, the manifest says %.16s…; it is not read any further", prefix, sum, sha256)
+		c.fail(WrongChecksum, "%sits SHA-256 is %.16s…, the manifest says %.16s…; it is not read any further", prefix, sum,
+			sha256)
 	}
 	return false
 }
@@ -296,10 +316,10 @@ func (v *verifier) checkPartitions(c *Check, l *located) {
 		total.Rows += f.Rows
 	}
 	if total.Bytes != l.File.Bytes || total.Rows != l.File.Rows || p.sum() != l.File.SHA256 {
-		c.fail("the manifest's list of its files does not add up to what it says of all")
+		c.fail(Inconsistent, "the manifest's list of its files does not add up to what it says of all")
 	}
 	if _, err := p.partitions(l.Path); err != nil {
-		c.fail("%v", err)
+		c.fail(Unreadable, "%v", err)
 		return // which may lead elsewhere
 	}
 	for i := range p.Files {
@@ -312,11 +332,11 @@ func (v *verifier) checkPartitions(c *Check, l *located) {
 	c = v.newCheck("files", l.Path)
 	added, others, err := v.m.findAdded(v.files, &l.Located)
 	if err != nil {
-		c.fail("%v", err)
+		c.fail(Unreadable, "%v", err)
 		return
 	}
 	for _, below := range added {
-		c.fail("%s is not in the manifest, and readers of the directory read it, too", show(below))
+		c.fail(UnlistedFile, "%s is not in the manifest, and readers of the directory read it, too", show(below))
 	}
 	c.Detail = "no other files have such names"
 	if others > 0 {

@@ -41,7 +41,7 @@ func (c *comparison) compareRow(row int64) {
 		switch {
 		case o == first || o.r == nil || o.done && !o.read: // what cannot be read has its own finding
 		case o.done || o.u.Row != row:
-			c.check.fail("row %d is in %s and not in %s", row, first.Path, o.Path)
+			c.check.fail(MissingRow, "row %d is in %s and not in %s", row, first.Path, o.Path)
 		default:
 			c.compareUsers(first, o)
 		}
@@ -54,7 +54,8 @@ func (c *comparison) compareUsers(a, b *output) {
 		if flag != NoKey {
 			where = ", flag " + a.showKey(flag)
 		}
-		c.check.failAs(column+" "+b.Path, "row %d%s, column %s: %s and %s differ", a.u.Row, where, show(column), a.Path,
+		c.check.failAs(column+" "+b.Path, Differing, "row %d%s, column %s: %s and %s differ", a.u.Row, where, show(column),
+			a.Path,
 			b.Path)
 	}
 	if !sameText(a, b, a.u.UserID, b.u.UserID) {
@@ -79,7 +80,7 @@ func (c *comparison) compareUsers(a, b *output) {
 	for i := range max(len(a.u.Assignments), len(b.u.Assignments)) {
 		if i >= len(a.u.Assignments) || i >= len(b.u.Assignments) ||
 			!c.sameKey(a, b, a.u.Assignments[i].Flag, b.u.Assignments[i].Flag) {
-			c.check.fail("row %d: %s and %s do not have the same flags", a.u.Row, a.Path, b.Path)
+			c.check.fail(Differing, "row %d: %s and %s do not have the same flags", a.u.Row, a.Path, b.Path)
 			return
 		}
 		x, y := &a.u.Assignments[i], &b.u.Assignments[i]
@@ -87,7 +88,7 @@ func (c *comparison) compareUsers(a, b *output) {
 			differ(x.Flag, "outcome")
 		}
 		if !c.sameKey(a, b, x.Variant, y.Variant) {
-			c.check.fail("row %d, flag %s, column variant: %s in %s, %s in %s", a.u.Row, a.showKey(x.Flag),
+			c.check.fail(Differing, "row %d, flag %s, column variant: %s in %s, %s in %s", a.u.Row, a.showKey(x.Flag),
 				variantText(a, x), a.Path, variantText(b, y), b.Path)
 		}
 		if !c.sameKey(a, b, x.ExperimentKey, y.ExperimentKey) {

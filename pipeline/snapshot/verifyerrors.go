@@ -74,7 +74,7 @@ func (e *errorRecords) open() {
 	}
 	var err error
 	if e.file, err = openErrorRecords(e.v.files, e.Path); err != nil {
-		e.check.fail("%v", err)
+		e.check.fail(Unreadable, "%v", err)
 		e.skip("the file cannot be opened")
 		return
 	}
@@ -107,24 +107,24 @@ func (e *errorRecords) next() {
 		return
 	}
 	if err != nil {
-		e.check.fail("%v", err)
+		e.check.fail(Unreadable, "%v", err)
 		e.skip("the file cannot be read to the end")
 		return
 	}
 	e.n++
 	if row < 1 {
-		e.check.fail("row number %d is not valid", row)
+		e.check.fail(BadRowNumber, "row number %d is not valid", row)
 	}
 	if e.n > 1 && row <= e.row {
-		e.check.fail("row %d comes after row %d", row, e.row)
+		e.check.fail(Disordered, "row %d comes after row %d", row, e.row)
 	}
 	e.row = row
 	if len(cells) > colRunID && string(cells[colRunID].Text) != e.v.m.RunID {
-		e.check.fail("row %d is of another run", row)
+		e.check.fail(OtherRun, "row %d is of another run", row)
 	}
 	kind := pipeline.Kind(cells[colKind].Text)
 	if !slices.Contains(pipeline.Kinds, kind) {
-		e.kinds.fail("row %d: %s is not a kind of failure", row, show(string(kind)))
+		e.kinds.fail(UnknownKind, "row %d: %s is not a kind of failure", row, show(string(kind)))
 		return
 	}
 	e.count[kind]++
@@ -136,21 +136,21 @@ func (e *errorRecords) finish() {
 	}
 	defer e.file.Close() //nolint:errcheck // only read
 	if e.n != e.File.Rows {
-		e.check.fail("it has %d rows, the manifest says %d", e.n, e.File.Rows)
+		e.check.fail(WrongRows, "it has %d rows, the manifest says %d", e.n, e.File.Rows)
 	}
 	if e.n != e.v.m.Users.Failed {
-		e.check.fail("it has %d rows, the manifest says that %d users failed", e.n, e.v.m.Users.Failed)
+		e.check.fail(WrongRows, "it has %d rows, the manifest says that %d users failed", e.n, e.v.m.Users.Failed)
 	}
 	e.check.Detail = text.Count(e.n, "row") + ", sorted by row number"
 	want := e.v.m.Users.FailedByKind
 	for _, kind := range pipeline.Kinds {
 		if e.count[kind] != want[kind] {
-			e.kinds.fail("%d users with %s, the manifest says %d", e.count[kind], kind, want[kind])
+			e.kinds.fail(WrongFailures, "%d users with %s, the manifest says %d", e.count[kind], kind, want[kind])
 		}
 	}
 	for _, kind := range slices.Sorted(maps.Keys(want)) {
 		if !slices.Contains(pipeline.Kinds, kind) {
-			e.kinds.fail("the manifest has users with %s, which is not a kind of failure", show(string(kind)))
+			e.kinds.fail(UnknownKind, "the manifest has users with %s, which is not a kind of failure", show(string(kind)))
 		}
 	}
 	e.kinds.Detail = kindsText(e.count) + ", as in the manifest"

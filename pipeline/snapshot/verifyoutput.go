@@ -41,7 +41,7 @@ func (v *verifier) newOutput(l *located) *output {
 func (o *output) open() {
 	r, err := OpenReader(o.v.files, o.Path, Options{Manifest: o.v.m, Keys: &o.v.keys, listed: &o.File})
 	if err != nil {
-		o.schema.fail("%v", err)
+		o.schema.fail(Unreadable, "%v", err)
 		o.skip("the file cannot be opened")
 		return
 	}
@@ -94,7 +94,7 @@ func (o *output) checkSchema() {
 		return
 	}
 	if l.Wide != r.Wide {
-		c.fail("the layout is not the one in the manifest, %s", layout)
+		c.fail(WrongColumns, "the layout is not the one in the manifest, %s", layout)
 		return
 	}
 	if t, ok := firstOf(r.t).(*csvTable); ok {
@@ -102,12 +102,12 @@ func (o *output) checkSchema() {
 	}
 	names, want := r.Columns, l.wantColumns()
 	if len(names) < len(want) {
-		c.fail("it has %d columns, want at least %d", len(names), len(want))
+		c.fail(WrongColumns, "it has %d columns, want at least %d", len(names), len(want))
 		return
 	}
 	for i, name := range want {
 		if name != "" && names[i] != name && !(l.SnakeNames && plainName(names[i]) == plainName(name)) {
-			c.fail("column %d is %s, want %s", i+1, show(names[i]), show(name))
+			c.fail(WrongColumns, "column %d is %s, want %s", i+1, show(names[i]), show(name))
 		}
 	}
 	// Manifests of format 1 have the names as they were asked for, in any case, and do not tell which comma is part of
@@ -119,7 +119,8 @@ func (o *output) checkSchema() {
 	if carried, asked := strings.Join(names[len(want):], ","),
 		strings.Join(asked, ","); !strings.EqualFold(carried, asked) &&
 		!(l.SnakeNames && plainName(carried) == plainName(asked)) {
-		c.fail("the columns after column %d are %s, want those carried: %s", len(want), show(carried), show(asked))
+		c.fail(WrongColumns, "the columns after column %d are %s, want those carried: %s", len(want), show(carried),
+			show(asked))
 	}
 	p := parquetOf(r.t)
 	if p == nil {
@@ -135,7 +136,7 @@ func (o *output) checkSchema() {
 		case i == r.at.at:
 			typ, required = pipeline.TypeTimestamp, true
 			if col.typ == typ && !col.millis {
-				c.fail("column %s is not in milliseconds", show(col.name))
+				c.fail(WrongType, "column %s is not in milliseconds", show(col.name))
 			}
 		case i >= r.at.carry:
 			typ = col.typ
@@ -145,10 +146,10 @@ func (o *output) checkSchema() {
 			required = i == colFlag || i == colOutcome
 		}
 		if col.typ != typ {
-			c.fail("column %s has the type %s (%s), want %s", show(col.name), col.typ, col.physical, typ)
+			c.fail(WrongType, "column %s has the type %s (%s), want %s", show(col.name), col.typ, col.physical, typ)
 		}
 		if col.required != required {
-			c.fail("column %s: nullable is %v, want %v", show(col.name), !col.required, !required)
+			c.fail(WrongType, "column %s: nullable is %v, want %v", show(col.name), !col.required, !required)
 		}
 	}
 	checkParquetMeta(c, p, o.v.m)
@@ -157,20 +158,20 @@ func (o *output) checkSchema() {
 // checkDialect checks the delimiter of a CSV, and the byte order mark of CSV and TSV.
 func checkDialect(c *Check, t *csvTable, format string, l *Layout) {
 	if want := cmp.Or(l.Delimiter, ","); format == "csv" && string(t.comma) != want {
-		c.fail("the delimiter is %q, want %q", string(t.comma), want)
+		c.fail(WrongFormat, "the delimiter is %q, want %q", string(t.comma), want)
 	}
 	if t.bom != l.BOM {
-		c.fail("a byte order mark is %v, want %v", t.bom, l.BOM)
+		c.fail(WrongFormat, "a byte order mark is %v, want %v", t.bom, l.BOM)
 	}
 }
 
 // checkParquetMeta checks who wrote a Parquet file, and in which run.
 func checkParquetMeta(c *Check, p *parquetTable, m *Manifest) {
 	if !strings.HasPrefix(p.createdBy, "rollcall") {
-		c.fail("it was not created by rollcall but by %s", show(p.createdBy))
+		c.fail(WrongFormat, "it was not created by rollcall but by %s", show(p.createdBy))
 	}
 	if id := p.meta["rollcall.run_id"]; !m.isOfRun(id) {
-		c.fail("it is of run %s, the manifest is of run %s", show(id), show(m.RunID))
+		c.fail(OtherRun, "it is of run %s, the manifest is of run %s", show(id), show(m.RunID))
 	}
 }
 
@@ -185,25 +186,25 @@ func (o *output) next() {
 		return
 	}
 	if err != nil {
-		o.rows.fail("%v", err)
+		o.rows.fail(Unreadable, "%v", err)
 		o.skip("the file cannot be read to the end")
 		return
 	}
 	u := &o.u
 	if u.Row < 1 {
-		o.order.fail("row number %d is not valid", u.Row)
+		o.order.fail(BadRowNumber, "row number %d is not valid", u.Row)
 	}
 	if o.last > 0 && u.Row == o.last {
-		o.order.fail("row %d is duplicated", u.Row)
+		o.order.fail(RepeatedRow, "row %d is duplicated", u.Row)
 	} else if u.Row < o.last {
-		o.order.fail("row %d comes after row %d", u.Row, o.last)
+		o.order.fail(Disordered, "row %d comes after row %d", u.Row, o.last)
 	}
 	o.last = u.Row
 	if u.Differs != "" {
-		o.order.fail("row %d: its records differ in column %s", u.Row, show(u.Differs))
+		o.order.fail(Disagreeing, "row %d: its records differ in column %s", u.Row, show(u.Differs))
 	}
 	if len(u.UserID) == 0 && len(u.DeviceID) == 0 {
-		o.outcomes.fail("row %d has neither a user_id nor a device_id, and was answered", u.Row)
+		o.outcomes.fail(BadOutcome, "row %d has neither a user_id nor a device_id, and was answered", u.Row)
 	}
 	o.checkCache(u)
 	o.checkOrder(u)
@@ -220,11 +221,11 @@ func (o *output) checkCache(u *User) {
 	state, age := &u.Cache[0], &u.Cache[1]
 	if text := string(state.AppendText(nil)); state.Kind != pipeline.Null && text != pipeline.CacheHit &&
 		text != pipeline.CacheMiss {
-		o.outcomes.fail("row %d: column cache is %s, want hit, miss or null", u.Row, show(text))
+		o.outcomes.fail(BadOutcome, "row %d: column cache is %s, want hit, miss or null", u.Row, show(text))
 	}
 	if text := string(age.AppendText(nil)); age.Kind != pipeline.Null {
 		if n, err := strconv.ParseInt(text, 10, 64); err != nil || n < 0 {
-			o.outcomes.fail("row %d: column age_seconds is %s, want a number of seconds or null", u.Row, show(text))
+			o.outcomes.fail(BadOutcome, "row %d: column age_seconds is %s, want a number of seconds or null", u.Row, show(text))
 		}
 	}
 }
@@ -249,9 +250,9 @@ func (o *output) checkOrder(u *User) {
 		for i := 1; i < len(as); i++ {
 			switch strings.Compare(o.r.Keys.Name(as[i-1].Flag), o.r.Keys.Name(as[i].Flag)) {
 			case 0:
-				o.order.fail("row %d: flag %s is duplicated", u.Row, o.showKey(as[i].Flag))
+				o.order.fail(RepeatedFlag, "row %d: flag %s is duplicated", u.Row, o.showKey(as[i].Flag))
 			case 1:
-				o.order.fail("row %d: flag %s comes after %s", u.Row, o.showKey(as[i].Flag), o.showKey(as[i-1].Flag))
+				o.order.fail(Disordered, "row %d: flag %s comes after %s", u.Row, o.showKey(as[i].Flag), o.showKey(as[i-1].Flag))
 			}
 		}
 	} else {
@@ -279,19 +280,19 @@ func (o *output) checkAsked(u *User, as []Assignment) {
 		at, known := place[as[i].Flag]
 		switch {
 		case !known:
-			o.order.fail("row %d: flag %s was not asked for", u.Row, o.showKey(as[i].Flag))
+			o.order.fail(UnaskedFlag, "row %d: flag %s was not asked for", u.Row, o.showKey(as[i].Flag))
 			continue
 		case seen[as[i].Flag]:
-			o.order.fail("row %d: flag %s is duplicated", u.Row, o.showKey(as[i].Flag))
+			o.order.fail(RepeatedFlag, "row %d: flag %s is duplicated", u.Row, o.showKey(as[i].Flag))
 		case at < before:
-			o.order.fail("row %d: flag %s is not in the order asked for", u.Row, o.showKey(as[i].Flag))
+			o.order.fail(Disordered, "row %d: flag %s is not in the order asked for", u.Row, o.showKey(as[i].Flag))
 		}
 		before = at
 		seen[as[i].Flag] = true
 	}
 	for _, flag := range o.asked {
 		if !seen[flag] {
-			o.order.fail("row %d: flag %s is missing", u.Row, o.showKey(flag))
+			o.order.fail(MissingFlag, "row %d: flag %s is missing", u.Row, o.showKey(flag))
 		}
 	}
 }
@@ -328,11 +329,12 @@ func (o *output) checkAssignment(u *User, a *Assignment) {
 			extra = extra || a.Included[i].Kind != pipeline.Null
 		}
 		if extra {
-			o.outcomes.fail("row %d, flag %s: it is not assigned, but has a variant, a payload or the like", u.Row,
+			o.outcomes.fail(BadOutcome, "row %d, flag %s: it is not assigned, but has a variant, a payload or the like", u.Row,
 				o.showKey(a.Flag))
 		}
 		if !o.v.asked() {
-			o.outcomes.fail("row %d, flag %s: it is not_assigned, though no flags were asked for", u.Row, o.showKey(a.Flag))
+			o.outcomes.fail(BadOutcome, "row %d, flag %s: it is not_assigned, though no flags were asked for", u.Row,
+				o.showKey(a.Flag))
 		}
 		return
 	}
@@ -342,12 +344,12 @@ func (o *output) checkAssignment(u *User, a *Assignment) {
 			halved = halved || hasHalf(a.Included[i].json)
 		}
 		if halved {
-			o.outcomes.fail("row %d, flag %s: it has half of a surrogate pair, for which other readers refuse the file", u.Row,
+			o.outcomes.fail(HalfSurrogate, "row %d, flag %s: it has half of a surrogate pair, for which other readers refuse the file", u.Row,
 				o.showKey(a.Flag))
 		}
 	}
 	if a.Variant == NoKey && !o.v.emptyVariant(o.r.Keys.Name(a.Flag)) {
-		o.outcomes.fail("row %d, flag %s: it is assigned, but column variant is null", u.Row, o.showKey(a.Flag))
+		o.outcomes.fail(BadOutcome, "row %d, flag %s: it is assigned, but column variant is null", u.Row, o.showKey(a.Flag))
 	}
 }
 
@@ -384,9 +386,9 @@ func (o *output) finish() {
 	for _, p := range o.r.counter.problems(o.r, v.m, &o.File) {
 		switch {
 		case p.Flag != "":
-			o.counts.failAs(string(p.Code), "%s", p)
+			o.counts.fail(p.Code, "%s", p)
 		case p.Code == WrongRows || p.Code == WrongUsers: // of the others the findings name the rows
-			o.rows.failAs(string(p.Code), "%s", p)
+			o.rows.fail(p.Code, "%s", p)
 		}
 	}
 	o.rows.Detail = text.Count(o.r.Records(), "row") + ", " + text.Count(o.r.counter.users, "user")
@@ -443,7 +445,7 @@ func (v *verifier) checkContent(outputs []*output, records *errorRecords) {
 			records.next()
 		}
 		if !records.done && records.row == row {
-			overlap.fail("row %d is both in the outputs and in the error records", row)
+			overlap.fail(AnsweredAndFailed, "row %d is both in the outputs and in the error records", row)
 		}
 		cmp.compareRow(row)
 		for _, o := range outputs {

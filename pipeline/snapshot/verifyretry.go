@@ -34,12 +34,12 @@ func VerifyRetries(ctx context.Context, files *blob.Files, verdicts []*Verdict, 
 		c := v.newCheck("retry", verdicts[i].Manifest)
 		for _, other := range manifests[:i] {
 			if other != nil && other.Completes != nil && other.Completes.RunID == retry.Completes.RunID {
-				c.fail("runs %s and %s both asked again about the failed users of run %s", other.RunID, retry.RunID,
+				c.fail(RetriedTwice, "runs %s and %s both asked again about the failed users of run %s", other.RunID, retry.RunID,
 					retry.Completes.RunID)
 			}
 		}
 		if _, err := countPair(manifests[failed], retry); err != nil {
-			c.fail("%v", err)
+			c.fail(Unreadable, "%v", err)
 		}
 		records := ""
 		if outputs := Locate(files, verdicts[failed].Manifest, manifests[failed], named[failed]); len(outputs) > 0 {
@@ -64,7 +64,7 @@ func countPair(failed, retry *Manifest) ([]Users, error) {
 // checkRetry makes sure that each row of the run is one of the error records of the other.
 func (v *verifier) checkRetry(c *Check, failed *Manifest, records string, named []string) {
 	if n, most := v.m.Completes.Users(), failed.Users.Failed; n != v.m.Users.Read || n > most {
-		c.fail("it read %d users, of whom %d had failed in run %s, which has %d failed users", v.m.Users.Read, n,
+		c.fail(NotFailed, "it read %d users, of whom %d had failed in run %s, which has %d failed users", v.m.Users.Read, n,
 			failed.RunID, most)
 	}
 	files := Locate(v.files, v.verdict.Manifest, v.m, named)
@@ -77,7 +77,7 @@ func (v *verifier) checkRetry(c *Check, failed *Manifest, records string, named 
 			rows = recordRows(v.files, f.Path)
 		}
 		if err := v.checkAmong(c, f.Path, rows, recordRows(v.files, records)); err != nil {
-			c.fail("%v", err)
+			c.fail(Unreadable, "%v", err)
 		}
 	}
 	c.Detail = text.Count(v.m.Users.Read, "user") + " of the " + text.Thousands(failed.Users.Failed) +
@@ -101,7 +101,7 @@ func (v *verifier) checkAmong(c *Check, path string, rows, failed iter.Seq2[int6
 			}
 		}
 		if known != row {
-			c.failAs("row "+path, "row %d is in %s, and did not fail in the run that it completes", row, path)
+			c.failAs("row "+path, NotFailed, "row %d is in %s, and did not fail in the run that it completes", row, path)
 		}
 		if !more {
 			return nil

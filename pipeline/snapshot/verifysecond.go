@@ -89,14 +89,14 @@ func (v *verifier) checkSecond(l *located) {
 func (v *verifier) readSecond(c *Check, path string, most int) (groups, picked int, values int64, ok bool) {
 	first, err := openParquet(v.files, path)
 	if err != nil {
-		c.fail("%v", err)
+		c.fail(Unreadable, "%v", err)
 		return 0, 0, 0, false
 	}
 	s := &second{check: c, first: first.(*parquetTable), path: path, inStore: v.files.InStore(path)}
 	defer s.first.Close() //nolint:errcheck // only read
 	f, err := v.files.Open(path)
 	if err != nil {
-		c.fail("%v", err)
+		c.fail(Unreadable, "%v", err)
 		return 0, 0, 0, false
 	}
 	defer f.Close() //nolint:errcheck // only read; and if the second reader hangs, its next read fails
@@ -107,7 +107,7 @@ func (v *verifier) readSecond(c *Check, path string, most int) (groups, picked i
 		return 0, 0, 0, false
 	}
 	if err := s.guard(s.open); err != nil {
-		c.fail("xitongsys/parquet-go: %v", err)
+		c.fail(Unreadable, "xitongsys/parquet-go: %v", err)
 		return 0, 0, 0, false
 	}
 	groups = s.first.pq.NumGroups()
@@ -122,7 +122,7 @@ func (v *verifier) readSecond(c *Check, path string, most int) (groups, picked i
 	values, err = s.compareGroups(v.ctx, sampled)
 	if err != nil {
 		if v.ctx.Err() == nil {
-			c.fail("%v", err)
+			c.fail(Unreadable, "%v", err)
 		}
 		return 0, 0, 0, false
 	}
@@ -289,7 +289,7 @@ func (s *second) compareColumn(ctx context.Context, i, group int, start int64) e
 			}
 			at++
 			if !s.first.leafs[i].sameSecond(&row[i], s.values[j]) {
-				s.check.fail("record %d, column %s: the two read different values", start+at, show(s.first.cols[i].name))
+				s.check.fail(Differing, "record %d, column %s: the two read different values", start+at, show(s.first.cols[i].name))
 			}
 		}
 	}
