@@ -51,12 +51,12 @@ var databases = []database{
 		types:   types("VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMPTZ", "JSON", "DECIMAL"),
 		statements: createTable + comments + `BEGIN TRANSACTION;
 ` + deleteRun + `INSERT INTO {{.Table}} BY NAME SELECT {{.RunID}} AS {{.RunIDColumn}}, * FROM {{if eq .Format "parquet" -}}
-read_parquet({{.File}})
+read_parquet({{.File}}{{.Hive}})
 {{- else if eq .Format "jsonl" -}}
-read_json({{.File}}, format = 'newline_delimited', columns = { {{- .Struct -}} })
+read_json({{.File}}, format = 'newline_delimited', columns = { {{- .Struct -}} }{{.Hive}})
 {{- else -}}
 read_csv({{.File}}, header = true, delim = {{.Delimiter}}, quote = '"', escape = '"', nullstr = '',
-  allow_quoted_nulls = false, auto_detect = false, columns = { {{- .Struct -}} })
+  allow_quoted_nulls = false, auto_detect = false, columns = { {{- .Struct -}} }{{.Hive}})
 {{- end}};
 COMMIT;
 `,

@@ -67,6 +67,8 @@ type statementData struct {
 	Local        bool   // the file is on this machine
 	Delimiter    string
 	First        string // the column to order by
+
+	partitioned *snapshot.Partitioned // the output is several files; nil: it is one
 }
 
 // columnData is a column of the output.
@@ -84,6 +86,10 @@ func (d *database) newData(m *snapshot.Manifest, outputs []snapshot.Located, o O
 	s := &statementData{d: d, columns: m.Layout.Columns, RunIDPath: m.RunID, Local: o.From == ""}
 	if s.Table, err = d.quoteTable(o.Table); err != nil {
 		return nil, err
+	}
+	if s.partitioned = out.File.Partitioned; s.partitioned != nil && d.name != "duckdb" {
+		return nil, pipeline.WithHint(fmt.Errorf("%s is several files, which statements for %s do not load", out.File.Path, d.name),
+			"load them as a partitioned table of Hive, or make the snapshot without --partition-by and --rows-per-file")
 	}
 	location := o.From
 	scheme, _, isURL := strings.Cut(out.Path, "://")
@@ -123,6 +129,10 @@ func (d *database) newData(m *snapshot.Manifest, outputs []snapshot.Located, o O
 		if text.Clean(t) != t {
 			return nil, fmt.Errorf("%q has characters that cannot be seen, which are not put into statements", t)
 		}
+	}
+	if p := s.partitioned; p != nil { // the names of the files differ in their numbers
+		dir, name := location[:strings.LastIndexByte(location, '/')+1], location[strings.LastIndexByte(location, '/')+1:]
+		location = dir + strings.Repeat("*/", len(p.By)) + name[:len(name)-len(format)-1] + "-*" + name[len(name)-len(format)-1:]
 	}
 	base, compression, _ := strings.Cut(format, ".")
 	s.Function = "file"
@@ -316,9 +326,27 @@ func nullable(c *snapshot.Column, typ string) string {
 
 // Struct returns the columns of a file for DuckDB.
 func (s *statementData) Struct() string {
-	return s.join(", ", func(of *snapshot.Column, c columnData) string {
-		return s.d.quoteText(of.Name) + ": " + s.d.quoteText(c.Type)
-	})
+	var columns []string
+	for i, c := range s.Columns {
+		if of := s.columns[i].Name; s.partitioned == nil || !slices.Contains(s.partitioned.By, of) {
+			columns = append(columns, s.d.quoteText(of)+": "+s.d.quoteText(c.Type))
+		}
+	}
+	return strings.Join(columns, ", ")
+}
+
+// Hive returns, for DuckDB, the columns that only directories have.
+func (s *statementData) Hive() string {
+	if s.partitioned == nil || len(s.partitioned.By) == 0 {
+		return ""
+	}
+	var columns []string
+	for i, c := range s.Columns {
+		if of := s.columns[i].Name; slices.Contains(s.partitioned.By, of) {
+			columns = append(columns, c.Name+": "+c.Type)
+		}
+	}
+	return ", hive_partitioning = true, hive_types = {" + strings.Join(columns, ", ") + "}"
 }
 
 // Names returns the names of the columns.

@@ -63,11 +63,14 @@ func TestPartitions(t *testing.T) {
 				if n := query(t, fmt.Sprintf("SELECT count(*) FROM (%s)", parts)).Rows[0][0]; *n != fmt.Sprint(300*len(someFlags)) {
 					t.Errorf("%s rows, want %d", *n, 300*len(someFlags))
 				}
-				for _, difference := range []string{parts + " EXCEPT ALL " + whole, whole + " EXCEPT ALL " + parts} {
+				query(t, run(t, 0, "load", root, "--for", "duckdb", "--table", "main.parted"))
+				loaded := columns + "main.parted"
+				for _, difference := range []string{loaded + " EXCEPT ALL " + whole, whole + " EXCEPT ALL " + loaded, parts + " EXCEPT ALL " + whole, whole + " EXCEPT ALL " + parts} {
 					if r := query(t, difference+" LIMIT 3"); len(r.Rows) > 0 {
 						t.Errorf("%d rows differ or more: %q\n%s", len(r.Rows), texts(r), difference)
 					}
 				}
+				query(t, "DROP TABLE main.parted")
 			})
 		}
 	}
