@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
 	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 	"github.com/rollcall-cli/rollcall/pipeline/staging"
 )
@@ -31,6 +33,7 @@ type mergeOptions struct {
 	overwrite bool
 	maxErrors string
 	minUsers  int64
+	concat    bool
 	errLine   errorLimit
 }
 
@@ -39,6 +42,7 @@ func (o *mergeOptions) define(options *pflag.FlagSet) {
 		options.StringVarP(&o.out, "out", "o", "", "`FILE` manifest.json, or NAME.manifest.json: that of the job")
 		options.StringVar(&o.maxErrors, "max-errors", "", "`N|P%` merge nothing if more users fail")
 		options.Int64Var(&o.minUsers, "min-users", 1, "`N` merge nothing if fewer users are answered [1]")
+		options.BoolVar(&o.concat, "concat", false, "make one file of those of the shards (not of Parquet)")
 		options.BoolVar(&o.overwrite, "overwrite", false, "replace an earlier manifest of the job")
 		o.commonOptions.define(options)
 	})
@@ -114,9 +118,22 @@ func (o *mergeOptions) run(env *env, con *console, args []string) error {
 	if err := o.checkUsers(merged); err != nil {
 		return err
 	}
+	for _, output := range merged.Outputs {
+		if o.concat && strings.HasSuffix(output.Path, ".parquet") {
+			return pipeline.WithHint(usageErrorf("--concat is for text: %s is Parquet", text.Clean(output.Path)),
+				"query engines read the files of the shards as one table: part-*.parquet")
+		}
+	}
 	data, records, err := joinErrorRecords(env.Soft, env, parts, merged)
 	if err != nil {
 		return err
+	}
+	if o.concat {
+		for i := range merged.Outputs[:len(merged.Outputs)-1] {
+			if err := o.concatenate(env, files, &merged.Outputs[i]); err != nil {
+				return err
+			}
+		}
 	}
 	if err := o.writeMerged(files, merged, data, records); err != nil {
 		return err
@@ -151,6 +168,98 @@ func (o *mergeOptions) writeMerged(files *staging.Files, merged *snapshot.Manife
 		return err
 	}
 	return writeWhole(files, o.out, manifest)
+}
+
+// concatenate makes one file of the files of an output, which stay.
+func (o *mergeOptions) concatenate(env *env, files *staging.Files, output *snapshot.File) (err error) {
+	if exists, err := files.Exists(output.Path); err != nil {
+		return err
+	} else if exists && !o.overwrite {
+		return errExists(output.Path)
+	}
+	f, err := files.Create(output.Path, 0o666)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Remove()) }() // which does nothing, once it is published
+	hash, written := sha256.New(), &countingWriter{}
+	w, err := compress(output.Path, io.MultiWriter(f, hash, written))
+	if err != nil {
+		return err
+	}
+	var header []byte
+	for i, part := range output.Partitioned.Files {
+		path := blob.Join(blob.Dir(output.Path), part.Path)
+		if err := copyRows(env, path, w, i == 0, &header, part.SHA256); err != nil {
+			return fmt.Errorf("read %s: %w", text.Clean(path), err)
+		}
+	}
+	if err := errors.Join(w.Close(), f.Sync(), f.Close()); err != nil {
+		return staging.WrapError("write", output.Path, err)
+	}
+	output.Partitioned, output.Bytes, output.SHA256 = nil, written.bytes, hex.EncodeToString(hash.Sum(nil))
+	if err = files.Publish(f.Name(), output.Path); errors.Is(err, fs.ErrExist) {
+		return errExists(output.Path)
+	}
+	return err
+}
+
+type countingWriter struct{ bytes int64 }
+
+func (w *countingWriter) Write(p []byte) (int, error) {
+	w.bytes += int64(len(p))
+	return len(p), nil
+}
+
+// copyRows copies the text of a file, of all but the first without the header, which all have.
+func copyRows(env *env, path string, w io.Writer, first bool, header *[]byte, sum string) error {
+	f, err := env.Files.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	hash := sha256.New()
+	r, err := decompress(path, io.TeeReader(contextReader{env.Soft, f}, hash))
+	if err != nil {
+		return err
+	}
+	in := bufio.NewReaderSize(r, 64<<10)
+	if !strings.Contains(path, ".jsonl") {
+		own, err := readHeader(in)
+		if err != nil {
+			return err
+		}
+		if first {
+			*header = own
+			if _, err := w.Write(own); err != nil {
+				return err
+			}
+		} else if !bytes.Equal(own, *header) {
+			return errors.New("its header is not that of the first shard")
+		}
+	}
+	if _, err := io.Copy(w, in); err != nil {
+		return err
+	}
+	if _, err := io.Copy(hash, f); err != nil { // what the decompression has left
+		return err
+	}
+	if hex.EncodeToString(hash.Sum(nil)) != sum {
+		return errors.New("it is not what its manifest says")
+	}
+	return nil
+}
+
+// readHeader returns the first record of CSV or TSV, with its line end.
+func readHeader(in *bufio.Reader) (header []byte, err error) {
+	for quotes := 0; quotes%2 == 1 || !bytes.HasSuffix(header, []byte{'\n'}); {
+		line, err := in.ReadBytes('\n')
+		if header = append(header, line...); err != nil {
+			return nil, fmt.Errorf("its header ends early: %w", err)
+		}
+		quotes += bytes.Count(line, []byte{'"'})
+	}
+	return header, nil
 }
 
 // checkUsers holds the job to --max-errors and --min-users.
@@ -254,20 +363,28 @@ func decompress(name string, r io.Reader) (io.Reader, error) {
 	return r, nil
 }
 
+// compress returns a writer that compresses as the name of the file says.
+func compress(name string, w io.Writer) (io.WriteCloser, error) {
+	switch {
+	case strings.HasSuffix(name, ".gz"):
+		return gzip.NewWriter(w), nil
+	case strings.HasSuffix(name, ".zst"):
+		return zstd.NewWriter(w, zstd.WithEncoderConcurrency(1))
+	}
+	return plainWriter{w}, nil
+}
+
+type plainWriter struct{ io.Writer }
+
+// Close does nothing.
+func (plainWriter) Close() error { return nil }
+
 // compressFor compresses data as the name of the file says.
 func compressFor(name string, data []byte) ([]byte, error) {
 	var b bytes.Buffer
-	var w io.WriteCloser
-	var err error
-	switch {
-	case strings.HasSuffix(name, ".gz"):
-		w = gzip.NewWriter(&b)
-	case strings.HasSuffix(name, ".zst"):
-		if w, err = zstd.NewWriter(&b, zstd.WithEncoderConcurrency(1)); err != nil {
-			return nil, err
-		}
-	default:
-		return data, nil
+	w, err := compress(name, &b)
+	if err != nil {
+		return nil, err
 	}
 	_, err = w.Write(data)
 	return b.Bytes(), errors.Join(err, w.Close())

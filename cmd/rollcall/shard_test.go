@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -56,6 +57,25 @@ func TestParseShard(t *testing.T) {
 // ofRun is what differs between two runs of the same users.
 var ofRun = regexp.MustCompile(`"(path|manifest|name|run_id|started_at|finished_at|first_evaluated_at|last_evaluated_at|sha256)": ` +
 	`"[^"]*"|"bytes": \d+`)
+
+// readText returns the decompressed text of a file.
+func readText(t *testing.T, path string) []byte {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close() //nolint:errcheck // only read
+	r, err := decompress(path, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
 
 // The shards of a job have the rows of one run, whatever the input is and however many there are; merged, they are
 // verified and reported as it is.
@@ -164,6 +184,23 @@ func TestShardsMakeOneRun(t *testing.T) {
 			merged := filepath.Join(shards, "manifest.json")
 			do(-1, "merge", filepath.Join(shards, "part-*.manifest.json"), "--out", merged, "--quiet")
 			do(exitOK, "verify", merged, "--quiet")
+			if tt.out == "parquet" {
+				do(exitUsage, "merge", filepath.Join(shards, "part-*.manifest.json"), "--out", merged, "--concat", "--overwrite")
+			} else { // one file of the shards has the rows of one run
+				one := filepath.Join(shards, "one.manifest.json")
+				do(-1, "merge", filepath.Join(shards, "part-*.manifest.json"), "--out", one, "--concat", "--overwrite", "--quiet")
+				do(exitOK, "verify", one, "--quiet")
+				want, got := readText(t, whole), readText(t, filepath.Join(shards, "part."+tt.out))
+				if diff := cmp.Diff(string(withoutRun(want)), string(withoutRun(got))); diff != "" {
+					t.Errorf("rows of the run (-) and of its shards (+):\n%.2000s", diff)
+				}
+				for _, name := range []string{"one.manifest.json", "part." + tt.out} {
+					if err := os.Remove(filepath.Join(shards, name)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				do(-1, "merge", filepath.Join(shards, "part-*.manifest.json"), "--out", merged, "--overwrite", "--quiet")
+			}
 			if text := do(exitOK, "diff", whole, merged); !strings.HasPrefix(text, "SAME") {
 				t.Errorf("diff of the run and its shards:\n%s\nwant SAME", text)
 			}
