@@ -7,7 +7,6 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
-	"github.com/rollcall-cli/rollcall/pipeline/durable"
 )
 
 // errNobody ends a run of which no user was answered.
@@ -28,7 +27,7 @@ func (s *snapshotRun) minUsers() (n int64, hint string, err error) {
 	}
 	if s.o.overwrite {
 		for _, path := range append(s.o.files(), s.o.sideFiles()...) {
-			if exists, err := durable.Exists(path); exists || err != nil {
+			if exists, err := s.files.Exists(path); exists || err != nil {
 				return 1, text.Clean(path) + " was not replaced; --min-users 0 replaces it with no users", err
 			}
 		}

@@ -21,7 +21,7 @@ var readsStores = map[string]bool{"snapshot": true, "verify": true, "report": tr
 
 // storedOptions are the options whose values may be such URLs, for the commands that have them.
 var storedOptions = map[string]bool{"flag-configs": true, "flags-from": true, "config": true, "cohorts": true,
-	"cohort": true, "html": true, "save": true, "missing": true}
+	"cohort": true, "html": true, "save": true, "missing": true, "out": true, "errors": true, "summary": true}
 
 // keyOptions name files with keys. A bucket is no place for those: many may read it, and it has copies and logs.
 var keyOptions = map[string]bool{"key-file": true, "api-key-file": true, "secret-key-file": true}
@@ -53,7 +53,7 @@ func checkPathNames(cmd *cobra.Command, stores *blob.Stores) error {
 			if o.Name == "cohort" {
 				_, path, _ = strings.Cut(path, "=")
 			}
-			if stores.Knows(path) && (storedOptions[o.Name] || cmd.Name() == "diff" && o.Name == "out") {
+			if stores.Knows(path) && storedOptions[o.Name] {
 				continue
 			}
 			if err == nil {
@@ -104,7 +104,7 @@ func checkPathName(what, path string, written bool) error {
 		}
 		only := "rollcall reads that from local files only"
 		if written {
-			only = "rollcall writes local files only"
+			only = "rollcall writes that to local files only"
 		}
 		return pipeline.WithHint(usageErrorf("%s %s: %s", what, path, only), hint)
 	}

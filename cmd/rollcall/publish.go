@@ -115,7 +115,7 @@ func (s *snapshotRun) completeFiles(m *snapshot.Manifest) ([]publication, error)
 		m.SideFiles = append(m.SideFiles, f)
 	}
 	if file := s.o.manifestFile(); file != "" {
-		s.files.WillRemove(file)
+		s.files.WillRetire(file)
 		data, err := m.Marshal()
 		if err != nil {
 			return nil, err
@@ -235,6 +235,9 @@ func (s *snapshotRun) finishEarlier(u *unfinished) (bool, error) {
 // their final names, and those that have them. lost is the first that is neither, or "".
 func (s *snapshotRun) findCommitted(files []journal.CommittedFile) (waiting, published []publication, lost string,
 	err error) {
+	if manifest := s.o.manifestFile(); manifest != "" {
+		s.files.WillRetire(manifest)
+	}
 	rest := files
 	for _, final := range s.finalNames() {
 		if s.o.isPartitioned(final) {

@@ -114,8 +114,15 @@ The files of a manifest are looked for in its directory and below it. What it
 names elsewhere has to be named, too: verify OUT s3://other/OUT.errors.jsonl.
 
 --html and --missing of report, --html and --out of diff and flags --save can be
-there, too. The outputs of snapshot are local files: copy them when the run has
-ended with 0.
+there, too, and so can the outputs of snapshot: --out, --errors, --summary, and
+what goes beside them.
+Each appears whole or not at all, the manifest last; it replaces nothing, or,
+with --overwrite, only the version that was there when the run began. What is
+written is uploaded in parts meanwhile, which nobody sees; of each output up to
+24 MiB are in memory. A store that fails is like a full disk: exit 75, and the
+same command goes on. Uploads of a run that has died are aborted by the next
+one; a lifecycle rule (AbortIncompleteMultipartUpload) is for those that none
+follows. Google and Azure discard them by themselves, after a week.
 
 Nothing is downloaded to disk. Reads are ranged, and bound to the version that
 the object had at first: if it is replaced meanwhile, the command ends with 75 and
@@ -134,7 +141,8 @@ AWS_REGION is the region; without it, the bucket is asked.
 AWS_ENDPOINT_URL, or AWS_ENDPOINT_URL_S3, is the server, where it is not
 Amazon's: MinIO, Ceph, R2 and others.
 Needed: s3:GetObject, and s3:ListBucket for globs and directories, and to tell
-that an object is not there; s3:PutObject for what is written.
+that an object is not there; s3:PutObject for what is written, and for outputs
+s3:DeleteObject, s3:AbortMultipartUpload and s3:ListBucketMultipartUploads.
 
 gs:// takes them from the first of these that is there:
   GOOGLE_APPLICATION_CREDENTIALS, a file: a service account's key, or workload
@@ -142,13 +150,15 @@ gs:// takes them from the first of these that is there:
   gcloud auth application-default login
   the metadata server: GKE workload identity, Cloud Run, Compute Engine
 STORAGE_EMULATOR_HOST is an emulator, which gets no credentials.
+Needed: the role Storage Object Viewer, for outputs Storage Object User.
 
 az:// takes them from the first of these that is set:
   AZURE_STORAGE_CONNECTION_STRING
   AZURE_STORAGE_ACCOUNT, the name of the account, with
     AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN, or else
     AZURE_TENANT_ID, AZURE_CLIENT_ID and a secret or certificate, AKS workload
-    identity, the managed identity, az login, azd auth login`,
+    identity, the managed identity, az login, azd auth login
+Needed: Storage Blob Data Reader, for outputs Storage Blob Data Contributor.`,
 	}}
 }
 

@@ -62,13 +62,15 @@ type Files struct {
 
 	mu      sync.Mutex
 	seen    map[string]string  // the versions of objects by their URLs; "": there was none
+	retired map[string]bool    // the URLs of objects that are removed before their successors are published
 	uploads map[string]*upload // by their ids
 }
 
 // New returns the files that stores know, and those on disk. ctx ends what is under way in a store. With replace, files
 // that are there are replaced.
 func New(ctx context.Context, stores *blob.Stores, replace bool) *Files {
-	return &Files{ctx: ctx, stores: stores, replace: replace, seen: map[string]string{}, uploads: map[string]*upload{}}
+	return &Files{ctx: ctx, stores: stores, replace: replace, seen: map[string]string{},
+		retired: map[string]bool{}, uploads: map[string]*upload{}}
 }
 
 // InStore reports whether the path is a URL of a store.
@@ -122,12 +124,13 @@ func (f *Files) stage(path string) (*upload, error) {
 
 // condition returns what must hold when the object is committed.
 func (f *Files) condition(path string) (c blob.Condition, err error) {
-	if !f.replace {
-		return c, nil
-	}
 	f.mu.Lock()
 	version, known := f.seen[path]
+	absent := !f.replace || f.retired[path]
 	f.mu.Unlock()
+	if absent {
+		return c, nil
+	}
 	if !known {
 		if _, err := f.Exists(path); err != nil {
 			return c, err
@@ -209,6 +212,9 @@ func (f *Files) WriteTemp(path string, data []byte) (File, error) {
 	if err = errors.Join(err, t.Close()); err != nil {
 		return nil, errors.Join(WrapError("write", path, err), t.Remove())
 	}
+	if u, ok := t.(*upload); ok && len(data) <= blob.PartSize {
+		u.data = data
+	}
 	return t, nil
 }
 
@@ -267,11 +273,13 @@ func (f *Files) Remove(path string) error {
 	return err
 }
 
-// WillRemove says that the file, if there is one, is removed by [Files.Retire] before its successor is published. It is
-// called before that is created.
-func (f *Files) WillRemove(path string) {
+// WillRetire says that [Files.Retire] removes the file, if there is one, before its successor is published. It is called
+// before Create and Find.
+func (f *Files) WillRetire(path string) {
 	if f.InStore(path) {
-		f.see(path, "")
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.retired[path] = true
 	}
 }
 
@@ -281,8 +289,21 @@ func (f *Files) Retire(temp, path string) error {
 		if err := durable.Inherit(temp, path); err != nil {
 			return err
 		}
+		return f.Remove(path)
 	}
-	return f.Remove(path)
+	if err := f.Remove(path); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	u := f.uploads[temp]
+	f.mu.Unlock()
+	if u == nil || u.data == nil {
+		return nil
+	}
+	if p, ok := u.staged.(blob.ParallelUpload); ok { // Azure does not promise to keep the blocks of a blob that is deleted
+		return p.WritePart(f.ctx, 0, u.data)
+	}
+	return nil
 }
 
 // SyncName makes the name of a file that another process has published survive a crash.
@@ -369,10 +390,6 @@ func (r contextReader) Read(p []byte) (int, error) {
 
 // findUpload asks the store. An object tells which upload has made it, so that nothing has to be read.
 func (f *Files) findUpload(id, path string, size int64) (s State, temp string, err error) {
-	b, key, err := f.bucket(path)
-	if err != nil {
-		return Lost, "", err
-	}
 	a, err := f.stat(path)
 	if err != nil {
 		return Lost, "", err
@@ -382,6 +399,10 @@ func (f *Files) findUpload(id, path string, size int64) (s State, temp string, e
 	}
 	f.see(path, a.Version)
 	c, err := f.condition(path)
+	if err != nil {
+		return Lost, "", err
+	}
+	b, key, err := f.bucket(path)
 	if err != nil {
 		return Lost, "", err
 	}
@@ -423,6 +444,7 @@ type upload struct {
 	path      string
 	staged    blob.Upload
 	writer    *blob.Writer // nil: another process has written it
+	data      []byte       // its only part, if it was written by WriteTemp
 	published bool
 }
 

@@ -170,13 +170,37 @@ func TestReplace(t *testing.T) {
 			t.Errorf("it has %d bytes, want the 20 of the second", len(got))
 		}
 
-		second.WillRemove(path)
+		second.WillRetire(path)
 		f = write(t, second, path, content(30))
 		must(t, second.Retire(f.Name(), path))
 		wantExists(t, second, path, false)
 		must(t, second.Publish(f.Name(), path))
 		if got := p.read(t, path); !bytes.Equal(got, content(30)) {
 			t.Errorf("it has %d bytes, want the 30 of the third", len(got))
+		}
+	})
+}
+
+// TestFindAndReplace: what another process has completed replaces a file that is retired only after Find.
+func TestFindAndReplace(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		path := p.root + "x"
+		first := p.open(t, false)
+		must(t, first.Publish(write(t, first, path, content(10)).Name(), path))
+		files := p.open(t, true)
+		files.WillRetire(path)
+		name := files.JournalName(write(t, files, path, content(20)).Name(), path)
+
+		files = p.open(t, true)
+		files.WillRetire(path)
+		s, temp, err := files.Find(t.Context(), name, path, 20, sum(content(20)))
+		if s != staging.Waiting || err != nil {
+			t.Fatalf("Find: %v, %v; want Waiting", s, err)
+		}
+		must(t, files.Retire(temp, path))
+		must(t, files.Publish(temp, path))
+		if got := p.read(t, path); !bytes.Equal(got, content(20)) {
+			t.Errorf("it has %d bytes, want the 20 of the second", len(got))
 		}
 	})
 }

@@ -66,3 +66,7 @@ func TestAzure(t *testing.T) {
 var azureStore = &store{name: "Azure", scheme: "az", start: startAzure, open: azure.Open, secret: azureKey}
 
 func TestAzureInputs(t *testing.T) { testInputs(t, azureStore) }
+
+func TestAzureOutputs(t *testing.T) { testOutputs(t, azureStore) }
+
+func TestAzureKills(t *testing.T) { testKills(t, azureStore) }

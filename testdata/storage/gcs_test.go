@@ -37,3 +37,7 @@ func TestGCS(t *testing.T) {
 var gcsStore = &store{name: "GCS", scheme: "gs", start: startGCS, open: gcs.Open, secret: "no secret"}
 
 func TestGCSInputs(t *testing.T) { testInputs(t, gcsStore) }
+
+func TestGCSOutputs(t *testing.T) { testOutputs(t, gcsStore) }
+
+func TestGCSKills(t *testing.T) { testKills(t, gcsStore) }

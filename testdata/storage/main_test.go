@@ -57,6 +57,7 @@ func runAll(m *testing.M) (code int, err error) {
 // server is a store behind a proxy, which has its address and can break what passes.
 type server struct {
 	*httptest.Server
+	pass   http.HandlerFunc // to the store
 	mu     sync.Mutex
 	broken func(r *http.Request) http.HandlerFunc
 }
@@ -86,6 +87,7 @@ func newServer(network, address string) *server {
 				return dialer.DialContext(ctx, network, address)
 			}},
 	}
+	s.pass = proxy.ServeHTTP
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		var handler http.HandlerFunc

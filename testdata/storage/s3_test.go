@@ -84,3 +84,7 @@ func TestS3WrongKey(t *testing.T) {
 		wantNothing(t, s3Store, dir, said, "access denied", "AWS_PROFILE")
 	}
 }
+
+func TestS3Outputs(t *testing.T) { testOutputs(t, s3Store) }
+
+func TestS3Kills(t *testing.T) { testKills(t, s3Store) }

@@ -289,13 +289,6 @@ func testInputs(t *testing.T, s *store) {
 			wantNothing(t, s, dir, said, "is a Delta Lake table")
 		}
 	})
-	t.Run("output", func(t *testing.T) {
-		args := snapshotArgs(t, s.url("in/users.csv"))
-		args[slices.Index(args, "a.csv")] = s.url("out/a.csv")
-		dir, said := runCommand(t, 64, args...)
-		wantNothing(t, s, dir, said, "--out "+s.url("out/a.csv")+": rollcall writes local files only", "copy it when the run")
-	})
-
 	for _, name := range []string{"users.csv", "users.parquet"} {
 		t.Run("replaced while read/"+name, func(t *testing.T) {
 			// The last request for its bytes comes after the run has begun; before it, another object has the name.
