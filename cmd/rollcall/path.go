@@ -21,7 +21,10 @@ var readsStores = map[string]bool{"snapshot": true, "verify": true, "report": tr
 
 // storedOptions are the options whose values may be such URLs, for the commands that have them.
 var storedOptions = map[string]bool{"flag-configs": true, "flags-from": true, "config": true, "cohorts": true,
-	"cohort": true, "html": true, "save": true, "missing": true, "out": true, "errors": true, "summary": true}
+	"cohort": true, "html": true, "save": true, "missing": true, "errors": true, "summary": true}
+
+// writesStores are the commands whose --out may be such a URL.
+var writesStores = map[string]bool{"snapshot": true, "diff": true}
 
 // keyOptions name files with keys. A bucket is no place for those: many may read it, and it has copies and logs.
 var keyOptions = map[string]bool{"key-file": true, "api-key-file": true, "secret-key-file": true}
@@ -53,7 +56,7 @@ func checkPathNames(cmd *cobra.Command, stores *blob.Stores) error {
 			if o.Name == "cohort" {
 				_, path, _ = strings.Cut(path, "=")
 			}
-			if stores.Knows(path) && storedOptions[o.Name] {
+			if stores.Knows(path) && (storedOptions[o.Name] || o.Name == "out" && writesStores[cmd.Name()]) {
 				continue
 			}
 			if err == nil {
