@@ -368,3 +368,44 @@ func TestManifestLeadsNowhere(t *testing.T) {
 		t.Errorf("report: exit %d\n%s%s", code, out, said)
 	}
 }
+
+// TestSnapshotReadsStores: error records find the manifest of their run in the store, and cohorts are read there.
+func TestSnapshotReadsStores(t *testing.T) {
+	m := makeRuns(t)
+	code, _, said := runWithStores(t, m, "snapshot", "s3://bucket/run/a.errors.jsonl", "--out", "again.csv", "--min-users", "0",
+		"--max-errors", "1")
+	if code != 0 || !strings.Contains(plainPaths(said), "this run completes it, with its options") ||
+		!strings.Contains(said, "--carry country") {
+		t.Errorf("a retry of error records in a store: exit %d\n%s", code, said)
+	}
+	code, _, said = runWithStores(t, m, "diff", "s3://bucket/run/a.csv", "s3://bucket/run/a.parquet", "again.csv")
+	if code != 0 {
+		t.Errorf("diff with the retry: exit %d\n%s", code, said)
+	}
+	for _, cohorts := range [][]string{{"--cohort", "vip=s3://bucket/run/vips.csv"}, {"--cohorts", "s3://bucket/run/cohorts/"}} {
+		args := append([]string{"snapshot", "users.csv", "--evaluator", "local", "--flag-configs", "s3://bucket/run/flags.json",
+			"--carry", "cohort.vip", "--max-errors", "10", "--out", "vip.csv", "--overwrite", "--quiet"}, cohorts...)
+		code, _, said := runWithStores(t, m, args...)
+		data, err := os.ReadFile("vip.csv")
+		if err != nil || code != 0 || !bytes.Contains(data, []byte(",true\n")) {
+			t.Errorf("%s: exit %d, %v\n%s", cohorts, code, err, said)
+		}
+	}
+	if _, err := m.Put(t.Context(), "alone/a.errors.jsonl", []byte(readLocal(t, "a.errors.jsonl")), blob.Condition{}); err != nil {
+		t.Fatal(err)
+	}
+	_, _, said = runWithStores(t, m, "snapshot", "s3://bucket/alone/a.errors.jsonl", "--out", "x.csv", "--dry-run",
+		"--evaluator", "local", "--flag-configs", "flags.json")
+	if !strings.Contains(plainPaths(said), "whose manifest is not beside s3://bucket/alone/a.errors.jsonl") {
+		t.Errorf("error records without their manifest: %s", said)
+	}
+}
+
+func readLocal(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
