@@ -108,6 +108,7 @@ func TestCleanStore(t *testing.T) {
 			dir + "/." + name + ".errors.jsonl.rollcall-lease", "upload of " + out, "upload of " + out + ".manifest.json",
 			"upload of " + dir + "/" + name + ".errors.jsonl"}
 	}
+	inDir := []string{"s3://bucket/dir/"}
 	for _, tt := range []struct {
 		name  string
 		setUp func(lab *storeLab)
@@ -115,39 +116,45 @@ func TestCleanStore(t *testing.T) {
 		left  []string
 		says  []string
 	}{
-		{"a directory", func(lab *storeLab) { lab.startRun(a, true); lab.startRun(b, true) }, []string{"s3://bucket/dir/"},
-			nil, []string{"removed s3://bucket/dir/.a.csv.rollcall (3 objects, ", "aborted the upload of s3://bucket/dir/b.csv, begun"}},
-		{"a directory without its slash", func(lab *storeLab) { lab.startRun(a, true) }, []string{"s3://bucket/dir"}, nil, nil},
+		{"a directory", func(lab *storeLab) { lab.startRun(a, true); lab.startRun(b, true) }, inDir, nil,
+			[]string{"removed s3://bucket/dir/.a.csv.rollcall (3 objects, ",
+				"aborted the upload of s3://bucket/dir/b.csv, begun"}},
+		{"a directory without its slash", func(lab *storeLab) { lab.startRun(a, true) }, []string{"s3://bucket/dir"}, nil,
+			nil},
 		{"an output", func(lab *storeLab) { lab.startRun(a, true); lab.startRun(b, true) }, []string{"s3://bucket/dir/a.csv"},
 			all(b), nil},
 		{"a dry run", func(lab *storeLab) { lab.startRun(a, true) }, []string{"s3://bucket/dir/", "--dry-run"}, all(a),
-			[]string{"would remove s3://bucket/dir/.a.csv.rollcall (", "would abort the upload of s3://bucket/dir/a.csv, begun"}},
-		{"in use", func(lab *storeLab) { lab.startRun(a, false); lab.startRun(b, true) }, []string{"s3://bucket/dir/"}, all(a),
+			[]string{"would remove s3://bucket/dir/.a.csv.rollcall (",
+				"would abort the upload of s3://bucket/dir/a.csv, begun"}},
+		{"in use", func(lab *storeLab) { lab.startRun(a, false); lab.startRun(b, true) }, inDir, all(a),
 			[]string{"a run is using s3://bucket/dir/.a.csv.rollcall"}},
 		{"an output in use", func(lab *storeLab) { lab.startRun(a, false) }, []string{"s3://bucket/dir/a.csv"}, all(a),
 			[]string{"nothing to remove"}},
 		{"the directory above", func(lab *storeLab) { lab.startRun(a, false) }, []string{"s3://bucket/"}, all(a),
 			[]string{"nothing to remove"}},
-		{"too young", func(lab *storeLab) { lab.startRun(a, true) }, []string{"s3://bucket/dir/", "--older-than", "1h"}, all(a),
-			[]string{"nothing to remove"}},
+		{"too young", func(lab *storeLab) { lab.startRun(a, true) }, []string{"s3://bucket/dir/", "--older-than", "1h"},
+			all(a), []string{"nothing to remove"}},
 		{"old enough", func(lab *storeLab) { lab.startRun(a, true); time.Sleep(2 * time.Hour) },
 			[]string{"s3://bucket/dir/", "--older-than", "1h"}, nil, nil},
-		{"uploads without a journal", func(lab *storeLab) { lab.stage(a); lab.stage("dir/other.csv"); time.Sleep(time.Second) },
-			[]string{"s3://bucket/dir/a.csv"}, []string{"upload of dir/other.csv"}, nil},
+		{"uploads without a journal", func(lab *storeLab) {
+			lab.stage(a)
+			lab.stage("dir/other.csv")
+			time.Sleep(time.Second)
+		}, []string{"s3://bucket/dir/a.csv"}, []string{"upload of dir/other.csv"}, nil},
 		{"uploads of others", func(lab *storeLab) {
 			lab.startRun(a, true)
 			lab.stage("dir/a.csv.bak")
 			lab.stage("dir/a.csv/x")
 			lab.stage("elsewhere/a.csv")
 			time.Sleep(time.Second)
-		}, []string{"s3://bucket/dir/"},
+		}, inDir,
 			[]string{"upload of dir/a.csv.bak", "upload of dir/a.csv/x", "upload of elsewhere/a.csv"}, nil},
 		{"partitions", func(lab *storeLab) {
 			lab.startRun(a, true)
 			lab.stage("dir/country=DE/a-00000.csv")
 			lab.stage("dir/country=DE/x-00000.csv")
 			time.Sleep(time.Second)
-		}, []string{"s3://bucket/dir/"}, []string{"upload of dir/country=DE/x-00000.csv"}, nil},
+		}, inDir, []string{"upload of dir/country=DE/x-00000.csv"}, nil},
 		{"a name with placeholders", func(lab *storeLab) {
 			lab.startRun("dir/dt={date}/a.csv", true)
 			lab.stage("dir/dt=2026-11-27/a.csv")
@@ -159,8 +166,8 @@ func TestCleanStore(t *testing.T) {
 			if err := lab.memory.Delete(lab.Context(), "dir/.a.csv.rollcall-journal/.00000001"); err != nil {
 				lab.Fatal(err)
 			}
-		}, []string{"s3://bucket/dir/"}, nil, nil},
-		{"nothing", func(*storeLab) {}, []string{"s3://bucket/dir/"}, nil, []string{"nothing to remove"}},
+		}, inDir, nil, nil},
+		{"nothing", func(*storeLab) {}, inDir, nil, []string{"nothing to remove"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inStoreLab(t, func(lab *storeLab) {
