@@ -117,7 +117,7 @@ func (o *planOptions) run(env *env, con *console, args []string) error {
 		text.Thousands(most)))
 	if most > 2*(p.Rows/int64(o.shards)+1) {
 		con.Warn("the shards are not even: compressed files and row groups are not divided",
-			"more files, smaller row groups, or fewer shards make them so")
+			"more files, smaller row groups, or fewer shards make them so", about{code: warnUnevenShards})
 	}
 	return nil
 }

@@ -70,6 +70,7 @@ const (
 	warnNotRemoved       warningCode = "not_removed" // by clean
 	warnCohortsOfRequest warningCode = "cohorts_of_request"
 	warnReload           warningCode = "reload_failed" // of serve
+	warnUnevenShards     warningCode = "uneven_shards" // of plan
 )
 
 // maxSubjects is how many subjects a warning has.
