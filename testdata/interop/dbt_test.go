@@ -66,6 +66,7 @@ func TestDBT(t *testing.T) {
 	}
 
 	folder := t.TempDir()
+	query(t, "DROP SCHEMA IF EXISTS "+source.Schema+" CASCADE") // of an earlier pass, as of -count=20
 	query(t, "CREATE SCHEMA "+source.Schema)
 	for i, night := range []string{"first", "second"} {
 		configs := filepath.Join(folder, night+".json")
@@ -75,7 +76,7 @@ func TestDBT(t *testing.T) {
 		query(t, run(t, 0, "load", out, "--for", "duckdb", "--table", table))
 	}
 	model := p.Models[0].Name
-	query(t, "CREATE VIEW "+model+" AS "+render("models/rollcall/"+model+".sql"))
+	query(t, "CREATE OR REPLACE VIEW "+model+" AS "+render("models/rollcall/"+model+".sql"))
 	second := quote(filepath.Join(folder, "second.parquet"))
 	for _, difference := range []string{
 		"SELECT row_number, flag_key, variant FROM " + model + " EXCEPT ALL SELECT row_number, flag_key, variant FROM " + second,
