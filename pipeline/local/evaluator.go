@@ -58,7 +58,7 @@ func (e *Evaluator) Skip(flags []string) {
 	}
 }
 
-// Evaluate returns the variants of a user, sorted by flag or in the order of [Config].Flags. A user without an id is an
+// Evaluate returns the variants of a user, in no order. A user without an id is an
 // error, as with the API.
 func (e *Evaluator) Evaluate(_ context.Context, u *pipeline.User) (pipeline.Answer, error) {
 	if u.UserID == "" && u.DeviceID == "" {
