@@ -31,12 +31,12 @@ type Partitioning struct {
 // Enabled reports whether an output is divided at all.
 func (p *Partitioning) Enabled() bool { return len(p.By) > 0 || p.RowsPerFile > 0 }
 
+// The bounds of partitions: of the memory that they take, and of how many files readers of a directory open.
 const (
-	// These bound the memory that partitions take, the list of files, and how many files readers of a directory open.
-	maxPartitions    = 10_000
+	MaxPartitions    = 10_000
+	MaxPartitionName = 255 // bytes of a directory's name, on most file systems
 	maxFiles         = 20_000
 	maxPartitionBy   = 8
-	maxPartitionName = 255 // of a directory, on most file systems
 )
 
 // Check refuses columns by which outputs of this Spec cannot be divided.
@@ -245,16 +245,16 @@ func (p *Partitioned) findPartition(o *pipeline.Outcome, row *tuple) (*partition
 		}
 		before := len(p.name)
 		p.name = pipeline.AppendPartition(p.name, at.column.name, c.partitionText(at.column))
-		if n := len(p.name) - before; n > maxPartitionName {
+		if n := len(p.name) - before; n > MaxPartitionName {
 			return nil, pipeline.WithHint(fmt.Errorf("row %d: the value of %s takes %d bytes in the name of a directory, which "+
-				"has %d at most", o.Row.Number, at.column.name, n, maxPartitionName), "leave it out of --partition-by")
+				"has %d at most", o.Row.Number, at.column.name, n, MaxPartitionName), "leave it out of --partition-by")
 		}
 	}
 	if part, ok := p.partitions[string(p.name)]; ok {
 		return part, nil
 	}
-	if len(p.partitions) == maxPartitions {
-		return nil, pipeline.WithHint(fmt.Errorf("row %d: there are more than %d partitions by %s", o.Row.Number, maxPartitions,
+	if len(p.partitions) == MaxPartitions {
+		return nil, pipeline.WithHint(fmt.Errorf("row %d: there are more than %d partitions by %s", o.Row.Number, MaxPartitions,
 			strings.Join(p.parts.By, ", ")), "partition by columns with fewer values")
 	}
 	part := &partition{dir: string(p.name)}

@@ -244,8 +244,8 @@ func TestPartitionBounds(t *testing.T) {
 		for ; err == nil; n++ {
 			err = write(p, n, strconv.FormatInt(n, 10))
 		}
-		if n-2 != maxPartitions || !strings.Contains(err.Error(), "row 10001: there are more than 10000 partitions by country") {
-			t.Errorf("after %d partitions: %v; want an error after %d", n-2, err, maxPartitions)
+		if n-2 != MaxPartitions || !strings.Contains(err.Error(), "row 10001: there are more than 10000 partitions by country") {
+			t.Errorf("after %d partitions: %v; want an error after %d", n-2, err, MaxPartitions)
 		}
 		if again := write(p, n, "1"); again != err || p.Close() != err {
 			t.Errorf("the next Write: %v, and Close: %v; want the same error", again, p.Close())

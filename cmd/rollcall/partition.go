@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
@@ -49,6 +50,68 @@ func (o *snapshotOptions) checkPartitionColumns(carry []pipeline.Column) error {
 	spec.Carry = carry
 	if err := p.Check(&spec); err != nil {
 		return &exitError{fmt.Errorf("--partition-by: %w", err), exitUsage}
+	}
+	return nil
+}
+
+// partitionSurvey counts the partitions by the carried columns, of which there are as many at least, before anything is
+// sent: a run that has asked everybody should not end because there are too many. It is safe for concurrent use.
+type partitionSurvey struct {
+	columns []int // of the carried values
+	names   []string
+
+	mu      sync.Mutex
+	seen    map[string]bool
+	buf     []byte
+	longest int // bytes of a directory's name
+}
+
+// newPartitionSurvey returns nil where no carried column is one to partition by.
+func (o *snapshotOptions) newPartitionSurvey() *partitionSurvey {
+	p := &partitionSurvey{seen: map[string]bool{}}
+	for _, name := range o.partitionBy {
+		if i := slices.Index(o.mapped.Carry, name); i >= 0 {
+			p.columns, p.names = append(p.columns, i), append(p.names, name)
+		}
+	}
+	if len(p.columns) == 0 {
+		return nil
+	}
+	return p
+}
+
+func (p *partitionSurvey) inspectRow(row *pipeline.Row) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.seen) > sinks.MaxPartitions {
+		return
+	}
+	p.buf = p.buf[:0]
+	for i, at := range p.columns {
+		if at >= len(row.Carry) {
+			return
+		}
+		before := len(p.buf)
+		p.buf = pipeline.AppendPartition(p.buf, p.names[i], string(row.Carry[at].AppendText(nil)))
+		p.longest = max(p.longest, len(p.buf)-before)
+		p.buf = append(p.buf, '/')
+	}
+	if !p.seen[string(p.buf)] {
+		p.seen[string(p.buf)] = true
+	}
+}
+
+// check refuses an input with too many partitions, or with values that are too long for a name.
+func (p *partitionSurvey) check() error {
+	switch {
+	case p == nil:
+		return nil
+	case len(p.seen) > sinks.MaxPartitions:
+		return pipeline.WithHint(fmt.Errorf("there would be more than %s partitions by %s; nothing was sent",
+			text.Thousands(sinks.MaxPartitions), text.List(p.names, 10)), "partition by columns with fewer values")
+	case p.longest > sinks.MaxPartitionName:
+		return pipeline.WithHint(fmt.Errorf("a value of %s takes %d bytes in the name of a directory, which has %d at most; "+
+			"nothing was sent", text.List(p.names, 10), p.longest, sinks.MaxPartitionName), "leave it out of --partition-by")
 	}
 	return nil
 }

@@ -326,6 +326,7 @@ func (s *snapshotRun) prepare(args []string) error {
 		isPosted = s.remote.IsPosted
 	}
 	users := newSurvey(s.absent, s.usedCohorts(), isPosted)
+	users.partitions = s.o.newPartitionSurvey()
 	if s.found, err = s.in.preflight(s.env.Soft, users.inspectRow, nil); err != nil {
 		return err
 	}
@@ -344,7 +345,7 @@ func (s *snapshotRun) prepare(args []string) error {
 	if err := s.o.errLine.check(s.found, s.in.total); err != nil {
 		return err
 	}
-	if err := s.o.checkPartitionColumns(s.o.carryColumns(s.found.carry)); err != nil {
+	if err := errors.Join(s.o.checkPartitionColumns(s.o.carryColumns(s.found.carry)), users.partitions.check()); err != nil {
 		return err
 	}
 	var key amplitude.Key

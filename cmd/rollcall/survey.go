@@ -15,6 +15,7 @@ type survey struct {
 	absent     missing[string]         // fields that no user has
 	memberless missing[*cohort.Cohort] // cohorts that no user is a member of
 	posts      atomic.Int64            // users who go by POST
+	partitions *partitionSurvey        // nil: none are counted
 	isPosted   func(*pipeline.User) bool
 }
 
@@ -29,6 +30,9 @@ func newSurvey(reads []string, cohorts []*cohort.Cohort, isPosted func(*pipeline
 func (v *survey) inspectRow(row *pipeline.Row) {
 	if row.Err != nil {
 		return
+	}
+	if v.partitions != nil {
+		v.partitions.inspectRow(row)
 	}
 	v.absent.remove(func(field string) bool { return hasField(&row.User, field) })
 	if row.User.UserID != "" {
