@@ -11,7 +11,6 @@ import (
 
 	"github.com/rollcall-cli/rollcall/pipeline"
 	"github.com/rollcall-cli/rollcall/pipeline/audit/check"
-	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
 func checkCommand(env *env, con *console) *cobra.Command {
@@ -93,7 +92,7 @@ func runCheck(env *env, args []string, format string, o check.Options) error {
 	path := args[0]
 	o.Snapshots, o.Files, o.Now = args[1:], env.Files, clock()
 	data := []string{".csv", ".tsv", ".jsonl", ".parquet", ".gz", ".zst"}
-	if snapshot.IsManifest(path) || slices.ContainsFunc(data,
+	if strings.HasSuffix(path, ".manifest.json") || slices.ContainsFunc(data,
 		func(ext string) bool { return strings.HasSuffix(path, ext) }) {
 		return pipeline.WithHint(usageErrorf("%s is not a rules file", path),
 			"put the rules file before the snapshots: rollcall check RULES.yaml SNAPSHOT...")

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/rollcall-cli/rollcall/pipeline"
@@ -29,8 +28,8 @@ func (o *snapshotOptions) cohortsDir() string {
 	// A name with a date has the same directory every day: what is kept there is asked for once.
 	given := *o
 	given.outputNames = o.given
-	if manifest := fixedName(given.manifestFile()); manifest != "" {
-		return strings.TrimSuffix(manifest, ".manifest.json") + ".cohorts"
+	if stem := given.manifestStem(); stem != "" {
+		return fixedName(stem) + ".cohorts"
 	}
 	return ""
 }

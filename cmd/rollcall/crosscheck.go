@@ -390,6 +390,9 @@ func (o *snapshotOptions) crossCheckFile() string {
 	if o.crossCheck == 0 {
 		return ""
 	}
+	if o.manifest != "" {
+		return o.manifestStem() + ".crosscheck.jsonl"
+	}
 	return strings.TrimSuffix(sinks.TrimFormat(o.files()[0]), ".errors") + ".crosscheck.jsonl"
 }
 

@@ -32,6 +32,7 @@
 //	config.go     --config and ROLLCALL_… for every option
 //	cohorts.go    --cohorts and --cohort: the members of cohorts, for every command that uses them
 //	list.go       options and files that are lists
+//	latest.go     --manifest and --latest
 //	nametemplate.go  {date} and other placeholders in the names of outputs
 //	path.go       paths that cannot be read or written
 //	stores.go     the object stores that paths can name

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -88,7 +89,7 @@ func (s *snapshotRun) dryRun(args []string) error {
 	found.bad[pipeline.KindRequestTooLong] += tooLong[pipeline.KindRequestTooLong]
 	var earlier *snapshot.Requests
 	if !o.server.embedded() && requests > 0 {
-		earlier = readEarlier(s.env.Files, o.manifestFile())
+		earlier = readEarlier(s.env.Files, cmp.Or(o.latest, o.manifestFile())) // the name of today's has no run yet
 	}
 	if o.format == "json" {
 		r := s.newDryRunResult(found)

@@ -201,6 +201,7 @@ var freeOptions = map[string]string{
 	"timeout": "how long it waits", "grace": "how long it waits", "max-attempts": "how long it waits", "max-outage": "how long it waits",
 	"allow-http": "whether it asks at all", "allow-tracking": "whether it asks at all", "strict": "whether it publishes",
 	"max-cohort-size": "whether it runs at all", "unknown-cohorts": "for a local run, which resumes nothing",
+	"latest":     "what is replaced once it has published",
 	"max-errors": "whether it publishes", "min-users": "whether it publishes",
 	"max-disagreement": "whether it publishes", "overwrite": "whether it publishes",
 	"resume": "whether it resumes", "fresh": "whether it resumes", "dry-run": "a dry run resumes nothing",

@@ -62,7 +62,7 @@ func printLoad(env *env, path string, o load.Options) error {
 	}
 	outputs := snapshot.Locate(env.Files, run.ManifestPath, run.Manifest, nil)
 	outputs = outputs[:max(len(outputs)-1, 0)] // the last one is the error records
-	if !snapshot.IsManifest(path) {
+	if !snapshot.IsManifest(env.Files, path) {
 		outputs = slices.DeleteFunc(outputs, func(l snapshot.Located) bool { return run.Listed == nil || l.File != *run.Listed })
 		for i := range outputs {
 			outputs[i].Path = run.Path

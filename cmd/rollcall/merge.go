@@ -67,7 +67,7 @@ missing, merge prints the command that runs it again.`,
 			switch {
 			case len(args) == 0:
 				return pipeline.WithHint(usageErrorf("no MANIFEST given"), "name those of all shards, for example with a glob")
-			case !snapshot.IsManifest(o.out):
+			case !snapshot.HasManifestName(o.out):
 				return pipeline.WithHint(usageErrorf("--out is the manifest of the job"),
 					"for example --out manifest.json, in the directory of the shards")
 			case o.minUsers < 0:

@@ -18,8 +18,10 @@ func newDatedLab(t *testing.T, command string, local bool) (lab *crashLab, files
 	lab = newCrashLab(t, command, 20, local)
 	lab.outs = []string{"dt={date}/a.csv", "dt={date}/h={hour}/b.jsonl"}
 	files = []string{"dt=DAY/a.csv", "dt=DAY/a.csv.manifest.json", "dt=DAY/a.errors.jsonl", "dt=DAY/h=03/b.jsonl"}
+	lab.args = append(slices.Clone(lab.args), "--latest", "latest.json")
+	files = append(files, "latest.json")
 	if local {
-		lab.args = append(slices.Clone(lab.args), "--summary", "sums/{date}/s.json")
+		lab.args = append(lab.args, "--summary", "sums/{date}/s.json")
 		files = append(files, "dt=DAY/a.csv.flags.json", "sums/DAY/s.json")
 	}
 	slices.Sort(files)
@@ -91,7 +93,10 @@ func (lab *crashLab) checkDated(what, folder string, files []string) string {
 			}
 			// Users who were asked about on the second day have its time.
 			same := strings.ReplaceAll(string(data), "2026-01-03", "2026-01-02") == string(lab.golden[name])
-			hasChecksums := strings.HasSuffix(name, ".manifest.json") || strings.HasPrefix(name, "sums/")
+			hasChecksums := strings.HasSuffix(name, ".manifest.json") || strings.HasPrefix(name, "sums/") || name == "latest.json"
+			if name == "latest.json" && !strings.Contains(string(data), `"path": "dt=`+day+`/a.csv"`) {
+				lab.t.Fatalf("%s: %s leads elsewhere than to the outputs of %s:\n%s", what, name, day, data)
+			}
 			if !same && !hasChecksums {
 				lab.t.Fatalf("%s: %s of %s differs from that of an unbroken run", what, name, day)
 			}

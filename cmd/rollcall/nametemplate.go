@@ -13,6 +13,7 @@ import (
 	"github.com/rollcall-cli/rollcall/pipeline/audit/text"
 	"github.com/rollcall-cli/rollcall/pipeline/durable"
 	"github.com/rollcall-cli/rollcall/pipeline/journal"
+	"github.com/rollcall-cli/rollcall/pipeline/snapshot"
 )
 
 // Names of outputs may hold placeholders, {date} for example, and are templates then. A run has the values of when it
@@ -25,6 +26,8 @@ type outputNames struct {
 	outs       []string
 	errorsFile string
 	summary    string
+	manifest   string // "": beside the first output that is a file
+	latest     string // "": none
 }
 
 // nameValues are the values of the placeholders.
@@ -62,6 +65,7 @@ func (n outputNames) expand(v nameValues) outputNames {
 		n.outs[i] = v.expand(n.outs[i])
 	}
 	n.errorsFile, n.summary = v.expand(n.errorsFile), v.expand(n.summary)
+	n.manifest, n.latest = v.expand(n.manifest), v.expand(n.latest)
 	return n
 }
 
@@ -78,7 +82,8 @@ func (o *snapshotOptions) checkNames() error {
 			return err
 		}
 	}
-	return errors.Join(checkTemplate("--errors", o.errorsFile), checkTemplate("--summary", o.summary))
+	return errors.Join(checkTemplate("--errors", o.errorsFile), checkTemplate("--summary", o.summary),
+		checkTemplate("--manifest", o.manifest), checkTemplate("--latest", o.latest))
 }
 
 func checkTemplate(option, name string) error {
@@ -153,36 +158,39 @@ func (s *snapshotRun) expandNames(v nameValues) error {
 // values are those of this run.
 func (s *snapshotRun) values() nameValues { return nameValues{s.started, s.runID} }
 
-// namesWith are the finalNames that a run of these values has.
+// namesWith are the names of all files that a run of these values writes.
 func (s *snapshotRun) namesWith(v nameValues) []string {
 	o := *s.o
 	o.outputNames = o.given.expand(v)
-	return o.finalNames()
+	return o.writtenNames()
 }
 
-// templates are the finalNames as they were given.
+// templates are the writtenNames as they were given.
 func (s *snapshotRun) templates() []string {
 	o := *s.o
 	o.outputNames = o.given
-	return o.finalNames()
+	return o.writtenNames()
 }
 
 // datedName is a name with a placeholder, expanded.
 type datedName struct {
 	path    string
+	parts   bool     // it is an output that is several files
 	inStore bool     // there are no directories, and an object that is written meanwhile is found when this one is
 	dirs    []string // from the first placeholder on, the outermost first
 }
 
 // datedNames are the names of a run that have placeholders.
 func (s *snapshotRun) datedNames(v nameValues) (dated []datedName, err error) {
-	names := s.namesWith(v)
+	names, outs := s.namesWith(v), s.o.given.expand(v).outs
+	p := s.o.partitioning()
 	for i, template := range s.templates() {
 		base, _, isTemplate := cutTemplate(template)
 		if !isTemplate {
 			continue
 		}
-		d := datedName{path: names[i], inStore: s.files.InStore(template)}
+		d := datedName{path: names[i], inStore: s.files.InStore(template),
+			parts: p.Enabled() && slices.Contains(outs, names[i])}
 		if !d.inStore {
 			if d.dirs, err = durable.DirsBelow(filepath.Dir(base+"x"), filepath.Dir(d.path)); err != nil {
 				return nil, err
@@ -232,12 +240,12 @@ func (s *snapshotRun) removeDated(h *journal.Header) error {
 	if err != nil {
 		return err
 	}
-	own := s.finalNames()
+	own := s.o.writtenNames()
 	for _, d := range dated {
 		switch {
 		case slices.Contains(own, d.path):
 		case d.inStore:
-			err = errors.Join(err, s.files.RemoveStale(d.path))
+			err = errors.Join(err, s.removeStaleOf(&d))
 		default:
 			err = errors.Join(err, removeHiddenOf(d.path), removeEmptyDirs(d.dirs))
 		}
@@ -250,10 +258,18 @@ func (s *snapshotRun) removeOwnStale() error {
 	dated, err := s.datedNames(s.values())
 	for _, d := range dated {
 		if info, serr := os.Stat(filepath.Dir(d.path)); d.inStore || serr == nil && info.IsDir() {
-			err = errors.Join(err, s.files.RemoveStale(d.path))
+			err = errors.Join(err, s.removeStaleOf(&d))
 		}
 	}
 	return err
+}
+
+// removeStaleOf removes the temporary files of an output, which may be several files.
+func (s *snapshotRun) removeStaleOf(d *datedName) error {
+	if d.parts {
+		return s.files.RemoveStaleBelow(d.path, func(below string) bool { return snapshot.IsPart(d.path, below) })
+	}
+	return s.files.RemoveStale(d.path)
 }
 
 // removeHiddenOf removes the temporary files and the lock of an output, unless a run is writing it.

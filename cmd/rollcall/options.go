@@ -136,6 +136,8 @@ func (o *snapshotOptions) define(options *pflag.FlagSet) {
 		options.StringVar(&o.outDelimiter, "out-delimiter", "", "`C` between the cells of CSV outputs, as ; or \\t [,]")
 		options.BoolVar(&o.outBOM, "csv-bom", false, "CSV and TSV begin with a byte order mark, for Excel")
 		options.StringVar(&o.summary, "summary", "", "`FILE` .json: users and shares of each flag and variant")
+		options.StringVar(&o.manifest, "manifest", "", "`FILE` .json: the record of the run [OUT.manifest.json]")
+		options.StringVar(&o.latest, "latest", "", "`FILE` .json: a copy of the manifest, which each run replaces")
 		options.BoolVar(&o.overwrite, "overwrite", false, "replace existing outputs; they keep mode and owner")
 	})
 	group(options, "Flags and API", func() {
@@ -397,11 +399,15 @@ func (o *snapshotOptions) checkOutputs() error {
 		return usageErrorf("--out-format is for --out -; a file has the format of its extension")
 	}
 	if o.errorsFile == "" {
-		if o.outs[0] == "-" {
+		switch {
+		case o.manifest != "": // where queries read OUT's directory, it is not for other files
+			o.errorsFile = o.manifestStem() + ".errors.jsonl"
+		case o.outs[0] == "-":
 			return pipeline.WithHint(usageErrorf("--errors must be named when the first output is standard output"),
 				"for example --errors failed.jsonl")
+		default:
+			o.errorsFile = sinks.TrimFormat(o.outs[0]) + ".errors.jsonl"
 		}
-		o.errorsFile = sinks.TrimFormat(o.outs[0]) + ".errors.jsonl"
 	}
 	if o.summary != "" && !strings.HasSuffix(o.summary, ".json") {
 		return pipeline.WithHint(usageErrorf("--summary %s: it is written as JSON", text.Clean(o.summary)),
@@ -420,6 +426,9 @@ func (o *snapshotOptions) checkOutputs() error {
 		return usageErrorf("--errors %s is also an --out", text.Clean(o.errorsFile))
 	}
 	if err := o.checkNames(); err != nil {
+		return err
+	}
+	if err := o.checkManifest(); err != nil {
 		return err
 	}
 	o.given = o.outputNames
@@ -455,7 +464,7 @@ func (o *snapshotOptions) checkDialect() error {
 // flagsFile is where flag configurations that were downloaded are kept; "" where there are none to keep.
 func (o *snapshotOptions) flagsFile() string {
 	if manifest := o.manifestFile(); manifest != "" && o.local() && o.server.flagConfigs == "fetch" {
-		return strings.TrimSuffix(manifest, ".manifest.json") + ".flags.json"
+		return o.manifestStem() + ".flags.json"
 	}
 	return ""
 }
@@ -464,16 +473,6 @@ func (o *snapshotOptions) flagsFile() string {
 func (o *snapshotOptions) sideFiles() []string {
 	return slices.DeleteFunc([]string{o.summary, o.flagsFile(), o.crossCheckFile(), o.manifestFile()},
 		func(path string) bool { return path == "" })
-}
-
-// manifestFile is where the manifest goes; "" when there is only standard output.
-func (o *snapshotOptions) manifestFile() string {
-	for _, out := range o.outs {
-		if out != "-" {
-			return out + ".manifest.json"
-		}
-	}
-	return ""
 }
 
 // checkFlags makes the list of the flags to evaluate.

@@ -21,7 +21,8 @@ var readsStores = map[string]bool{"snapshot": true, "verify": true, "report": tr
 
 // storedOptions are the options whose values may be such URLs, for the commands that have them.
 var storedOptions = map[string]bool{"flag-configs": true, "flags-from": true, "config": true, "cohorts": true,
-	"cohort": true, "html": true, "save": true, "missing": true, "errors": true, "summary": true}
+	"cohort": true, "html": true, "save": true, "missing": true, "errors": true, "summary": true,
+	"manifest": true, "latest": true}
 
 // writesStores are the commands whose --out may be such a URL.
 var writesStores = map[string]bool{"snapshot": true, "diff": true}
@@ -72,7 +73,7 @@ func checkPathNames(cmd *cobra.Command, stores *blob.Stores) error {
 }
 
 // writtenPaths are the options that name files to write.
-var writtenPaths = map[string]bool{"out": true, "errors": true, "summary": true, "save": true, "html": true,
+var writtenPaths = map[string]bool{"out": true, "errors": true, "summary": true, "manifest": true, "latest": true, "save": true, "html": true,
 	"missing": true, "metrics": true}
 
 // storePattern is a path that is a URL.

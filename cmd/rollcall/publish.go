@@ -57,6 +57,9 @@ func (s *snapshotRun) publish() error {
 	if err := s.publishList(list); err != nil {
 		return err
 	}
+	if err := s.publishLatest(m); err != nil {
+		return err
+	}
 	return s.summarize(m)
 }
 
@@ -116,6 +119,7 @@ func (s *snapshotRun) completeFiles(m *snapshot.Manifest) ([]publication, error)
 	}
 	if file := s.o.manifestFile(); file != "" {
 		s.files.WillRetire(file)
+		m.Path = s.o.manifest // "" where it is beside the first output, as readers expect
 		data, err := m.Marshal()
 		if err != nil {
 			return nil, err
@@ -218,14 +222,13 @@ func (s *snapshotRun) finishEarlier(u *unfinished) (bool, error) {
 	if err := s.publishList(waiting); err != nil {
 		return false, err
 	}
+	m, err := s.publishEarlierLatest()
+	if err != nil && s.o.latest != "" {
+		return false, err
+	}
 	s.removeHidden(u.reader.Remove)
 	s.con.Log.Info("an earlier run had finished asking; its outputs are published now")
-	manifestFile := s.o.manifestFile()
-	if manifestFile == "" {
-		return true, nil
-	}
-	m, err := s.readManifest(manifestFile)
-	if err != nil {
+	if m == nil {
 		return true, err
 	}
 	return true, s.summarize(m)
@@ -317,7 +320,7 @@ func (s *snapshotRun) removeHidden(removeJournal func() error) {
 // checkDirectories refuses outputs in directories or buckets that do not exist, two names of one file, and files that the
 // run reads.
 func (s *snapshotRun) checkDirectories() error {
-	files, templates := s.finalNames(), s.templates()
+	files, templates := s.o.writtenNames(), s.templates()
 	for i, path := range files {
 		place := path
 		if base, _, isTemplate := cutTemplate(templates[i]); isTemplate && !s.files.InStore(path) {
@@ -380,15 +383,20 @@ func sameFile(a, b string) bool {
 
 // checkPaths refuses outputs that would replace something: an input always, anything else without --overwrite.
 func (s *snapshotRun) checkPaths() error {
-	for _, path := range s.finalNames() {
+	for _, path := range s.o.writtenNames() {
 		for _, f := range s.in.files {
 			if s.isSame(path, f.Path) {
 				return usageErrorf("%s is an input, and would be replaced", text.Clean(path))
 			}
 		}
+	}
+	for _, path := range s.finalNames() {
 		if err := s.checkReplace(path); err != nil {
 			return err
 		}
+	}
+	if err := s.checkLatest(); err != nil {
+		return err
 	}
 	return s.checkParts()
 }
@@ -396,7 +404,8 @@ func (s *snapshotRun) checkPaths() error {
 // tryFiles finds out before the first request whether the files that hold no rows can be written where they are to
 // go. The outputs are created before it, too.
 func (s *snapshotRun) tryFiles() error {
-	for _, path := range s.o.sideFiles() {
+	names := s.o.writtenNames()
+	for _, path := range names[len(s.o.files()):] {
 		if err := s.files.CheckWritable(path); err != nil {
 			return err
 		}

@@ -131,5 +131,6 @@ func (s *snapshotRun) publishComplete(u *unfinished) (bool, error) {
 	if err := s.publishList(waiting); err != nil {
 		return false, err
 	}
-	return true, nil
+	_, err = s.publishEarlierLatest()
+	return err == nil || s.o.latest == "", err
 }

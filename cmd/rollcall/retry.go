@@ -20,6 +20,7 @@ import (
 // beside the input, where somebody else may have put it.
 var notInherited = []string{
 	"input-format", "delimiter", "limit", "sample", "out", "out-format", "errors", "summary", "overwrite", "max-errors",
+	"manifest", "latest", "work-dir", "csv-bom", "out-delimiter",
 	"concurrency",
 	"fresh", "resume", "min-users", "accept-new-key", "no-header", "ragged", "dry-run", "progress", "metrics", "metrics-listen", "config", "quiet",
 	"log-format", "key-file", "api-key-file", "secret-key-file", "allow-http", "allow-tracking", "help",

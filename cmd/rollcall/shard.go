@@ -90,13 +90,14 @@ func (o *snapshotOptions) checkShard(ctx context.Context, env *env, inputs []str
 		return err
 	}
 	// The number is known before the run begins, unlike the values of other placeholders: each shard has its own journal.
-	for _, name := range append([]*string{&o.errorsFile, &o.summary}, pointers(o.outs)...) {
+	for _, name := range append([]*string{&o.errorsFile, &o.summary, &o.manifest}, pointers(o.outs)...) {
 		*name = strings.ReplaceAll(*name, "{shard}", o.shard.name())
 	}
 	for _, refused := range []struct {
 		given        bool
 		option, hint string
 	}{
+		{o.latest != "", "--latest", "it would be of one shard; `rollcall merge` writes a manifest of all"},
 		{o.limit > 0, "--limit", "it would be the first rows of each shard; limit the input instead"},
 		{o.sample > 0, "--sample", "it would be a sample of each shard; sample the input instead"},
 		{o.maxErrors != "", "--max-errors", "it is about all users: give it to `rollcall merge`"},

@@ -517,7 +517,7 @@ func (s *snapshotRun) endJournal(err error) error {
 	if s.journal == nil {
 		return nil
 	}
-	worthless := s.local != nil && !s.committed || s.tally == nil || s.tally.Read == 0 || errors.Is(err, errHopeless) ||
+	worthless := (s.local != nil || s.tally == nil || s.tally.Read == 0) && !s.committed || errors.Is(err, errHopeless) ||
 		errors.Is(err, errNobody) || errors.Is(err, errFlagsChanged) || isChanged(err)
 	if err == nil || errors.Is(err, errSomeFailed) {
 		s.removeHidden(s.journal.Remove)

@@ -89,7 +89,16 @@ it has --work-dir.
 
 rollcall clean removes what runs have left that nobody resumed.
 
-The names of --out, --errors and --summary can hold when the run began, in UTC:
+--manifest names the record of the run, and where it stands are then the other
+files, too, but the assignments: so a query can read all of OUT's directory.
+  --out 'a/dt={date}/part.parquet' --manifest 'a/{date}.manifest.json'
+verify, report, check and diff find it beside OUT, or above directories like
+dt=2026-11-28; otherwise name it. From it they find OUT in its directory or
+below, wherever that is now, so all files of the run have to be there.
+--latest FILE is a copy of the manifest that each run replaces at its end,
+without --overwrite: rollcall report a/latest.json is about today's run.
+
+The names of all these options can hold when the run began, in UTC:
 {date} is 2026-11-28, {hour} is 05, and {run_id} is the run's id, which no other
 run has. A run that goes on on another day has the names of when it began. With
 --shard, {shard} is the shard's number: 00002 for --shard 3/24.

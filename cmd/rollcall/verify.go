@@ -38,7 +38,7 @@ something is not as it was written.`,
 				return err
 			}
 			for _, arg := range args { // one whose manifest is there is a finding
-				if _, err := snapshot.FindManifest(env.Files, arg); err != nil && !snapshot.IsManifest(arg) {
+				if _, err := snapshot.FindManifest(env.Files, arg); err != nil && !snapshot.IsManifest(env.Files, arg) {
 					if _, err := env.Files.Stat(arg); err != nil {
 						return err
 					}
@@ -92,7 +92,7 @@ func runsOf(files *blob.Files, args []string) []*verifyRun {
 	}
 	lost := map[string]error{} // outputs without a manifest beside them
 	for _, arg := range args {
-		if snapshot.IsManifest(arg) {
+		if snapshot.IsManifest(files, arg) {
 			add(arg)
 		} else if manifest, err := snapshot.FindManifest(files, arg); err == nil {
 			add(manifest, arg)

@@ -37,7 +37,8 @@
 // first problem is [NoManifest], and Run.MissingManifest is the error for whoever cannot do without one. A [Problem]
 // is data (a code, a flag, numbers), and its String method the only place that words it.
 //
-// The file of a manifest is the JSON of [Manifest], named after the first output: OUT.manifest.json. Its format is
+// The file of a manifest is the JSON of [Manifest], named after the first output, OUT.manifest.json, or as --manifest
+// says; its Path leads from there to the outputs. Its format is
 // [ManifestFormat]; readers ignore names that they do not know, and refuse other formats. Format 1 had no layout: what
 // its options say of it is converted when it is read.
 //

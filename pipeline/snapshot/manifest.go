@@ -21,6 +21,11 @@ type Manifest struct {
 	Resumes    int        `json:"resumes"`
 	Options    RunOptions `json:"options"` // never the key
 
+	// Path is where the manifest is, as --manifest or --latest named it. The paths of the outputs lead from there. "": it
+	// is beside the first output.
+	Path   string `json:"path,omitempty"`
+	Latest bool   `json:"latest,omitempty"` // it is the copy that --latest has made
+
 	Layout Layout `json:"layout"` // of the outputs
 
 	// Completes is set if the input was the error records of another run.

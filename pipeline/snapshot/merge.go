@@ -275,6 +275,7 @@ func (c *merger) joinOutputs(out string) []File {
 func (c *merger) sum() *Manifest {
 	m := *c.parts[0].Manifest
 	m.Shard, m.SideFiles, m.CrossCheck = nil, nil, nil
+	m.Path, m.Latest = "", false // it is beside the outputs
 	m.Users = Users{FailedByKind: map[pipeline.Kind]int64{}}
 	m.Assignments, m.Unasked, m.Resumes, m.Warnings = 0, 0, 0, []string{}
 	m.Requests = Requests{Statuses: map[string]int64{}, Method: m.Requests.Method}

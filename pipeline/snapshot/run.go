@@ -47,7 +47,7 @@ func Open(files *blob.Files, path string) (*Run, error) {
 	}
 	r := &Run{Path: path, ManifestPath: path, files: files}
 	var err error
-	byManifest := IsManifest(path)
+	byManifest := IsManifest(files, path)
 	var named []string
 	if !byManifest {
 		named = []string{path}

@@ -26,8 +26,8 @@ type Located struct {
 }
 
 // Locate says where the outputs that the manifest lists are now. A manifest has the paths that the run was given,
-// relative to the working directory of the run, while the manifest itself is beside the first output; so a file is
-// where it was relative to that, wherever the directory is now. A file that was neither in the manifest's directory
+// relative to the working directory of the run, while the manifest itself is beside the first output, or where its
+// Path says; so a file is where it was relative to that, wherever the directory is now. A file that was neither in the manifest's directory
 // nor below it is looked for beside the manifest and then where it was, with a note, unless it is among named. A
 // manifest leads into no store, and one in a store to nothing that is not below its directory: such a file has to be
 // named, and else is beside the manifest or missing.
@@ -49,6 +49,9 @@ func locateFiles(files *blob.Files, manifest string, m *Manifest, list []File, n
 			first = f.Path
 			break
 		}
+	}
+	if m.Path != "" {
+		first = m.Path
 	}
 	directory := blob.Dir(manifest)
 	for _, f := range list {
@@ -131,8 +134,21 @@ func sameFile(files *blob.Files, a, b string) bool {
 	return a == b || !blob.IsURL(a) && !blob.IsURL(b) && filepath.Clean(a) == filepath.Clean(b) || files.Same(a, b)
 }
 
-// IsManifest reports whether the file has the extension of a manifest.
-func IsManifest(path string) bool {
+// IsManifest reports whether the file is a manifest: it has the extension of one, or is a JSON file that can be read as
+// one, as that of --latest.
+func IsManifest(files *blob.Files, path string) bool {
+	if HasManifestName(path) {
+		return true
+	}
+	if !strings.HasSuffix(path, ".json") {
+		return false
+	}
+	_, err := ReadManifest(files, path)
+	return err == nil
+}
+
+// HasManifestName reports whether the file has the extension of a manifest.
+func HasManifestName(path string) bool {
 	return strings.HasSuffix(path, manifestExtension) || path[strings.LastIndexByte(path, '/')+1:] == manifestExtension[1:]
 }
 
@@ -152,7 +168,8 @@ func (l *Located) hasPart(files *blob.Files, name string) bool {
 }
 
 // FindManifest is the manifest of an output: the one that has its name, or another one in the same directory that lists
-// it; of a directory, the only one in it. The files of a partitioned output may be in directories below.
+// it; or in a directory above, as long as those between have names like date=2026-11-28, as a partitioned output may have
+// them. Of a directory it is the only one in it. It is never a copy that --latest has made.
 func FindManifest(files *blob.Files, path string) (string, error) {
 	own := path + manifestExtension
 	if _, err := files.Lstat(own); err == nil {
@@ -173,25 +190,25 @@ func FindManifest(files *blob.Files, path string) (string, error) {
 		}
 	}
 	for dir = blob.Dir(dir); ; dir = blob.Dir(dir) {
-		if _, _, _, err := pipeline.ParsePartition(baseName(dir)); err != nil {
+		_, _, _, notPartition := pipeline.ParsePartition(baseName(dir))
+		manifests, err := findManifests(files, dir)
+		if err != nil && (notPartition != nil || !errors.Is(err, fs.ErrNotExist)) {
+			return "", err
+		}
+		found := slices.DeleteFunc(manifests, func(manifest string) bool { return !listsFile(files, manifest, path, nil) })
+		if len(found) == 1 {
+			return found[0], nil
+		}
+		if len(found) > 1 {
+			return "", pipeline.WithHint(fmt.Errorf("%s: %d manifests in %s list it", path, len(found), dir),
+				"name the manifest of the run")
+		}
+		if notPartition != nil {
 			break
 		}
 	}
-	manifests, err := findManifests(files, dir)
-	if err != nil {
-		return "", err
-	}
-	found := slices.DeleteFunc(manifests, func(manifest string) bool { return !listsFile(files, manifest, path, nil) })
-	switch len(found) {
-	case 0:
-		return "", pipeline.WithHint(fmt.Errorf("%s: there is no manifest %s, and no other one beside it lists it", path,
-			own),
-			"without a manifest an output is unfinished or was moved alone; name the manifest if it is elsewhere")
-	case 1:
-		return found[0], nil
-	}
-	return "", pipeline.WithHint(fmt.Errorf("%s: %d manifests beside it list it", path, len(found)),
-		"name the manifest of the run")
+	return "", pipeline.WithHint(fmt.Errorf("%s: there is no manifest %s, and no other one beside it lists it", path, own),
+		"without a manifest an output is unfinished or was moved alone; name the manifest if it is elsewhere")
 }
 
 // FindRun is the manifest of a run among those in a directory; nil if there is none.
@@ -209,7 +226,7 @@ func FindRun(files *blob.Files, dir, runID string) *Manifest {
 func findManifests(files *blob.Files, dir string) (found []string, err error) {
 	names, err := files.Names(dir)
 	for _, name := range names {
-		if IsManifest(name) {
+		if HasManifestName(name) {
 			found = append(found, blob.Join(dir, name))
 		}
 	}
@@ -223,7 +240,7 @@ func Lists(files *blob.Files, manifest, path string) bool {
 
 func listsFile(files *blob.Files, manifest, path string, named []string) bool {
 	m, err := ReadManifest(files, manifest)
-	if err != nil {
+	if err != nil || m.Latest && named == nil {
 		return false
 	}
 	all := slices.Concat(Locate(files, manifest, m, named), LocateSideFiles(files, manifest, m, named))

@@ -306,6 +306,32 @@ func (f *Files) Retire(temp, path string) error {
 	return nil
 }
 
+// replaceAttempts is how often Replace tries an object that others replace at the same time.
+const replaceAttempts = 5
+
+// Replace writes a small file that always may be replaced. Readers see all of the old one or all of the new one, which
+// survives a crash.
+func (f *Files) Replace(path string, data []byte) error {
+	if !f.InStore(path) {
+		return durable.WriteFile(path, data)
+	}
+	b, key, err := f.bucket(path)
+	for range replaceAttempts {
+		var a blob.Attrs
+		if err == nil {
+			a, err = f.stat(path)
+		}
+		if err == nil {
+			_, err = b.Put(f.ctx, key, data, blob.Condition{Version: a.Version})
+		}
+		if !errors.Is(err, blob.ErrExists) {
+			break
+		}
+		err = nil
+	}
+	return WrapError("write", path, err)
+}
+
 // SyncName makes the name of a file that another process has published survive a crash.
 func (f *Files) SyncName(path string) error {
 	if f.InStore(path) {

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/rollcall-cli/rollcall/pipeline/blob"
@@ -254,4 +255,31 @@ func TestNil(t *testing.T) {
 	f := write(t, files, path, content(10))
 	must(t, files.Publish(f.Name(), path))
 	wantExists(t, files, path, true)
+}
+
+// TestReplaceSmall: a file that always may be replaced is, whether files are replaced or not, and is all of one content.
+func TestReplaceSmall(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		path := p.root + "latest.json"
+		for _, n := range []int{10, 100_000, 3} {
+			files := p.open(t, false) // of another run each time
+			must(t, files.Replace(path, content(n)))
+			if got := p.read(t, path); !bytes.Equal(got, content(n)) {
+				t.Errorf("%s has %d bytes after a Replace with %d", path, len(got), n)
+			}
+		}
+		var writers sync.WaitGroup
+		for n := range 4 {
+			files := p.open(t, false)
+			writers.Go(func() {
+				if err := files.Replace(path, content(100+n)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		writers.Wait()
+		if n := len(p.read(t, path)); n < 100 || n > 103 {
+			t.Errorf("%s has %d bytes after 4 at once; want those of one", path, n)
+		}
+	})
 }
