@@ -70,3 +70,5 @@ func TestAzureInputs(t *testing.T) { testInputs(t, azureStore) }
 func TestAzureOutputs(t *testing.T) { testOutputs(t, azureStore) }
 
 func TestAzureKills(t *testing.T) { testKills(t, azureStore) }
+
+func TestAzureFaults(t *testing.T) { testFaults(t, azureStore) }

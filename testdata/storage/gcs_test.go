@@ -41,3 +41,5 @@ func TestGCSInputs(t *testing.T) { testInputs(t, gcsStore) }
 func TestGCSOutputs(t *testing.T) { testOutputs(t, gcsStore) }
 
 func TestGCSKills(t *testing.T) { testKills(t, gcsStore) }
+
+func TestGCSFaults(t *testing.T) { testFaults(t, gcsStore) }

@@ -469,8 +469,8 @@ func testKills(t *testing.T, s *store) {
 	for i, test := range killCases {
 		t.Run(test.name, func(t *testing.T) {
 			lab := newFaultLab(t, s, server, test.mode, input, test.before, test.options...)
-			every := everyOf(5)
-			for n := 1 + i%every; n <= lab.total; n += every {
+			every := everyOf(13)
+			for n := 1 + 3*i%every; n <= lab.total; n += every {
 				lab.killAt(n, n/every%2 == 0)
 				if every == 1 {
 					lab.killAt(n, n/every%2 == 1)
@@ -479,4 +479,168 @@ func testKills(t *testing.T, s *store) {
 			t.Logf("%d requests in an unbroken run", lab.total)
 		})
 	}
+}
+
+// attempt runs the command once, with what the proxy does.
+func (lab *faultLab) attempt() (code int, said string) {
+	lab.Helper()
+	job := lab.job()
+	job.env = []string{"ROLLCALL_LEASE_TIME=200ms"}
+	said = job.runWith(lab.root, func(c int, _ string) bool {
+		code = c
+		return true
+	})
+	lab.server.breakWith(lab.T, nil)
+	return code, said
+}
+
+// noSuchUpload is the answer of a store that has lost an upload.
+func noSuchUpload(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/xml")
+	w.Header().Set("x-ms-error-code", "InvalidBlockList")
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = io.WriteString(w, "<Error><Code>NoSuchUpload</Code><Message>gone</Message></Error>")
+}
+
+// testFaults lets requests to the store fail.
+func testFaults(t *testing.T, s *store) {
+	server := s.start(t)
+	input, err := filepath.Abs("../few.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []fault{{name: "throttled", answer: unavailable}, {name: "broken", answer: reset},
+		{name: "answer lost", answer: reset, passes: true}} {
+		t.Run("first attempts/"+f.name, func(t *testing.T) {
+			lab := newFaultLab(t, s, server, "local", input, false, "--out", "ROOT/a.csv")
+			lab.begin()
+			seen, every := map[string]bool{}, everyOf(3)
+			server.breakWith(t, func(r *http.Request) http.HandlerFunc {
+				key := r.Method + r.URL.String()
+				if seen[key] {
+					return nil
+				}
+				seen[key] = true
+				if len(seen)%every != 0 {
+					return nil
+				}
+				return func(w http.ResponseWriter, r *http.Request) {
+					if f.passes {
+						server.pass(httptest.NewRecorder(), r)
+					}
+					f.answer(w, r)
+				}
+			})
+			code, said := lab.attempt()
+			if code != 0 {
+				t.Fatalf("exit %d, want 0\n%s", code, said)
+			}
+			wantFiles(t, said, lab.mask(s.read(t, lab.prefix)), lab.want)
+		})
+	}
+	// What fails for good is like a full disk.
+	for _, f := range []struct {
+		name   string
+		hits   func(r *http.Request) bool
+		answer http.HandlerFunc
+	}{
+		{"an outage at the commits", isCommit, unavailable},
+		{"a lost upload", isCommit, noSuchUpload},
+		{"a lost part", isPart, noSuchUpload},
+	} {
+		t.Run(f.name, func(t *testing.T) {
+			lab := newFaultLab(t, s, server, "embedded", input, false, "--out", "ROOT/a.csv", "--out", "ROOT/a.parquet")
+			lab.begin()
+			began := false
+			server.breakWith(t, func(r *http.Request) http.HandlerFunc {
+				if began = began || isData(r) && f.hits(r); began && isData(r) {
+					return f.answer
+				}
+				return nil
+			})
+			code, said := lab.attempt()
+			if code != 75 || strings.Contains(said, s.secret) {
+				t.Errorf("exit %d, want 75\n%s", code, said)
+			}
+			lab.check(f.name)
+			code, again := lab.attempt()
+			if code != 0 {
+				t.Fatalf("run again: exit %d, want 0\n%s", code, again)
+			}
+			if !strings.Contains(again, "resuming the run") && !strings.Contains(again, "had finished asking") {
+				t.Errorf("run again, it does not go on:\n%s", again)
+			}
+			lab.checkEnd(f.name+", and run again", lab.job())
+		})
+	}
+	t.Run("names", func(t *testing.T) { testNames(t, s, input) })
+}
+
+// isData reports whether a request is for one of the data outputs.
+func isData(r *http.Request) bool {
+	name := r.URL.Path + " " + r.URL.RawQuery
+	return strings.Contains(name, "a.csv") && !strings.Contains(name, ".a.csv") && !strings.Contains(name, "manifest")
+}
+
+// isPart reports whether a request has bytes of an upload.
+func isPart(r *http.Request) bool {
+	q := r.URL.Query()
+	return r.Method == http.MethodPut && (q.Has("partNumber") || q.Get("comp") == "block" || q.Has("upload_id"))
+}
+
+// isCommit reports whether a request makes an object appear.
+func isCommit(r *http.Request) bool {
+	q := r.URL.Query()
+	return r.Method == http.MethodPost && q.Has("uploadId") || r.Method == http.MethodPut && (q.Get("comp") == "blocklist" ||
+		q.Has("upload_id"))
+}
+
+// testNames: what is refused on disk is refused in a store, with the same exit codes.
+func testNames(t *testing.T, s *store, input string) {
+	out, text := s.url("names/a.csv"), string(readFile(t, input))
+	s.put(t, "names/users.csv", []byte(text))
+	run := func(wantCode int, args ...string) string {
+		t.Helper()
+		args = append(snapshotArgs(t, args[0]), args[1:]...)
+		at := slices.Index(args, "a.csv")
+		args = slices.Delete(args, at-1, at+1)
+		_, said := runCommand(t, wantCode, args...)
+		return said
+	}
+	run(0, input, "--out", out)
+	first := s.read(t, "names/")
+	for _, test := range []struct {
+		name string
+		code int
+		want string
+		args []string
+	}{
+		{"exists", 1, out + " exists", []string{input, "--out", out}},
+		{"an input", 64, "is an input, and would be replaced", []string{s.url("names/users.csv"), "--out",
+			s.url("names/users.csv"), "--overwrite"}},
+		{"twice", 64, "is given twice", []string{input, "--out", out, "--out", out}},
+		{"no bucket", 1, "no such bucket", []string{input, "--out", s.scheme + "://no-such-bucket/a.csv"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if said := run(test.code, test.args...); !strings.Contains(said, test.want) {
+				t.Errorf("it says %q, want %q", said, test.want)
+			}
+		})
+	}
+	wantFiles(t, "after runs that were refused", s.read(t, "names/"), first)
+	local := filepath.Join(t.TempDir(), "b.csv")
+	run(0, input, "--out", out, "--out", local, "--out", s.url("names//b.csv"), "--overwrite")
+	replaced := s.read(t, "names/")
+	second := replaced["/b.csv"]
+	if second == nil { // versitygw's keys are paths
+		second = replaced["b.csv"]
+	}
+	if !bytes.Equal(readFile(t, local), replaced["a.csv"]) || !bytes.Equal(second, replaced["a.csv"]) {
+		t.Errorf("a.csv has %d bytes, /b.csv %d, and the local one %d; want the same", len(replaced["a.csv"]), len(second),
+			len(readFile(t, local)))
+	}
+	if bytes.Equal(first["a.csv.manifest.json"], replaced["a.csv.manifest.json"]) {
+		t.Error("the manifest was not replaced")
+	}
+	s.wantNoPending(t, "names/")
 }

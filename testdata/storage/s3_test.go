@@ -88,3 +88,5 @@ func TestS3WrongKey(t *testing.T) {
 func TestS3Outputs(t *testing.T) { testOutputs(t, s3Store) }
 
 func TestS3Kills(t *testing.T) { testKills(t, s3Store) }
+
+func TestS3Faults(t *testing.T) { testFaults(t, s3Store) }
