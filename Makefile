@@ -63,7 +63,7 @@ $(AZURITE): testdata/stores/package-lock.json
 	@touch $@
 
 # The servers are a Go module of their own, so that go.mod does not grow by them.
-storage: $(AZURITE) ## object stores: conformance, and the command, with versitygw, fake-gcs-server and Azurite
+storage: $(AZURITE) ## object stores: conformance, and the command (ROLLCALL_STORAGE=all kills it at every request)
 	cd testdata/stores && go build -o bin/ github.com/versity/versitygw/cmd/versitygw ./gcs
 	go build ./cmd/... && go test -count=1 -timeout $(TEST_TIMEOUT) -tags storage ./testdata/storage
 

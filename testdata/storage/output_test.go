@@ -482,10 +482,10 @@ func testKills(t *testing.T, s *store) {
 }
 
 // attempt runs the command once, with what the proxy does.
-func (lab *faultLab) attempt() (code int, said string) {
+func (lab *faultLab) attempt(env ...string) (code int, said string) {
 	lab.Helper()
 	job := lab.job()
-	job.env = []string{"ROLLCALL_LEASE_TIME=200ms"}
+	job.env = env
 	said = job.runWith(lab.root, func(c int, _ string) bool {
 		code = c
 		return true
@@ -563,7 +563,7 @@ func testFaults(t *testing.T, s *store) {
 				t.Errorf("exit %d, want 75\n%s", code, said)
 			}
 			lab.check(f.name)
-			code, again := lab.attempt()
+			code, again := lab.attempt("ROLLCALL_LEASE_TIME=200ms")
 			if code != 0 {
 				t.Fatalf("run again: exit %d, want 0\n%s", code, again)
 			}
