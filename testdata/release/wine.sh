@@ -3,6 +3,7 @@
 # binutils-mingw-w64-x86-64 where they are missing; that needs root or sudo. CI does not run it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# Debian puts them outside of PATH.
 wine=$(command -v wine64 || echo /usr/lib/wine/wine64)
 missing=()
 [ -x "$wine" ] || missing+=(wine64)
@@ -15,8 +16,9 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 export WINEPREFIX="$work/wine" WINEDEBUG=-all DISPLAY=
+server=$(command -v wineserver || echo /usr/lib/wine/wineserver64)
+trap '"$server" -k || true; "$server" -w || true; rm -rf "$work"' EXIT
 "$wine" wineboot --init >/dev/null 2>&1
 
 # Go takes its random numbers from a library that Wine has since version 9 only. This one passes the call on.
