@@ -270,7 +270,8 @@ func rc(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Check(validateOutput(name, []byte(stdout)))
 		}
 	}
-	if len(args) < 3 || args[1] != "rollcall" || args[2] != "snapshot" || got != exitOK && got != exitSomeFailed {
+	if len(args) < 3 || args[1] != "rollcall" || args[2] != "snapshot" || got != exitOK && got != exitSomeFailed ||
+		slices.Contains(args, "--dry-run") {
 		return
 	}
 	for i, arg := range args[:len(args)-1] { // what it wrote conforms to its schema, too
