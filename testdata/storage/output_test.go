@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -159,13 +160,19 @@ func (s *store) wantNoPending(t *testing.T, prefix string) {
 // readDir returns the files in a directory by their names.
 func readDir(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
-	entries, err := os.ReadDir(dir)
+	files := map[string][]byte{}
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if err == nil {
+			files[filepath.ToSlash(name)], err = os.ReadFile(path)
+		}
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	files := map[string][]byte{}
-	for _, e := range entries {
-		files[e.Name()] = readFile(t, filepath.Join(dir, e.Name()))
 	}
 	return files
 }
@@ -211,7 +218,12 @@ var outputsOf = map[string][]string{
 	"wide": {"--layout", "wide", "--flags", "dark-mode,new-player", "--out", "ROOT/a.csv", "--out", "ROOT/a.parquet", "--out",
 		"ROOT/a.jsonl.gz"},
 	"error records elsewhere": {"--out", "ROOT/a.csv", "--errors", "ROOT/failed.csv"},
+	"dates":                   datedOutput,
 }
+
+// datedOutput is an output whose name has the day, with a manifest and a copy of it that have names of their own.
+var datedOutput = []string{"--out", "ROOT/dt={date}/a.csv", "--manifest", "ROOT/{date}.manifest.json",
+	"--latest", "ROOT/latest.json"}
 
 // testOutputs runs the command with outputs in a store.
 func testOutputs(t *testing.T, s *store) {
