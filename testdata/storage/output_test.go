@@ -440,7 +440,7 @@ func (lab *faultLab) killAt(n int, passes bool) {
 	close(ended)
 	done := lab.check(what)
 	again := lab.job() // on another machine, whose disk is empty
-	again.env = []string{"ROLLCALL_LEASE_TIME=200ms"}
+	again.env = []string{shortLease}
 	said2 := again.runWith(lab.root, func(code int, said string) bool {
 		// Nothing was left to do but to remove the lease: the files are those of a run that has ended.
 		return code == 0 || code == 1 && done && len(lab.before) == 0 && strings.Contains(said, "exists")
@@ -458,6 +458,10 @@ func everyOf(n int) int {
 	}
 	return n
 }
+
+// shortLease is how long a run waits for another one that was killed. A renewal has two thirds of it, also where the
+// machine is slow.
+const shortLease = "ROLLCALL_LEASE_TIME=3s"
 
 // killCases are the runs that are killed.
 var killCases = []struct {
@@ -481,8 +485,8 @@ func testKills(t *testing.T, s *store) {
 	for i, test := range killCases {
 		t.Run(test.name, func(t *testing.T) {
 			lab := newFaultLab(t, s, server, test.mode, input, test.before, test.options...)
-			every := everyOf(13)
-			for n := 1 + 3*i%every; n <= lab.total; n += every {
+			every := everyOf(29)
+			for n := 1 + 7*i%every; n <= lab.total; n += every {
 				lab.killAt(n, n/every%2 == 0)
 				if every == 1 {
 					lab.killAt(n, n/every%2 == 1)
@@ -575,7 +579,7 @@ func testFaults(t *testing.T, s *store) {
 				t.Errorf("exit %d, want 75\n%s", code, said)
 			}
 			lab.check(f.name)
-			code, again := lab.attempt("ROLLCALL_LEASE_TIME=200ms")
+			code, again := lab.attempt(shortLease)
 			if code != 0 {
 				t.Fatalf("run again: exit %d, want 0\n%s", code, again)
 			}
