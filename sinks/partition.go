@@ -234,12 +234,11 @@ func (p *Partitioned) findPartition(o *pipeline.Outcome, row *tuple) (*partition
 	p.name = p.name[:0]
 	for i := range p.places {
 		at := &p.places[i]
-		c := &p.block.shared[0]
+		cells := p.block.shared
 		if at.column.varies {
-			c = &row.cells[at.index]
-		} else {
-			c = &p.block.shared[at.index]
+			cells = row.cells
 		}
+		c := &cells[at.index]
 		if i > 0 {
 			p.name = append(p.name, '/')
 		}

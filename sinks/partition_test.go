@@ -116,14 +116,13 @@ func TestPartitionsAreTheOutput(t *testing.T) {
 		dir := t.TempDir()
 		undivided, err := Create(filepath.Join(dir, "all."+format), spec)
 		writeFile(t, undivided, err, outcomes)
-		p, err := CreatePartitioned(t.Context(), filepath.Join(dir, "out", "part."+format), spec, parts)
-		if err == nil {
+		if _, err := CreatePartitioned(t.Context(), filepath.Join(dir, "out", "part."+format), spec, parts); err == nil {
 			t.Fatalf("%s: there is no directory, and it was created", what)
 		}
 		if err := os.Mkdir(filepath.Join(dir, "out"), 0o777); err != nil {
 			t.Fatal(err)
 		}
-		p, err = CreatePartitioned(t.Context(), filepath.Join(dir, "out", "part."+format), spec, parts)
+		p, err := CreatePartitioned(t.Context(), filepath.Join(dir, "out", "part."+format), spec, parts)
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
@@ -138,7 +137,8 @@ func TestPartitionsAreTheOutput(t *testing.T) {
 				t.Fatalf("%s: %s has %d rows, and its Info says %d", what, f.Below, len(table.Rows), f.Rows)
 			}
 			key := path.Dir(f.Below)
-			if want := path.Join(key, PartName("part."+format, strings.Count(seriesOf(p.Files()[:i]), "\n"+key+"\n"))); want != f.Below {
+			before := strings.Count(seriesOf(p.Files()[:i]), "\n"+key+"\n")
+			if want := path.Join(key, PartName("part."+format, before)); want != f.Below {
 				t.Fatalf("%s: got the file %s, want %s", what, f.Below, want)
 			}
 			got[key] = append(got[key], table.Rows...)
@@ -234,7 +234,8 @@ func TestPartitionBounds(t *testing.T) {
 		return p
 	}
 	write := func(p *Partitioned, number int64, country string) error {
-		return p.Write(&pipeline.Outcome{Row: pipeline.Row{Number: number, Carry: []pipeline.Value{pipeline.StringValue(country)}},
+		row := pipeline.Row{Number: number, Carry: []pipeline.Value{pipeline.StringValue(country)}}
+		return p.Write(&pipeline.Outcome{Row: row,
 			Assignments: []pipeline.Assignment{{Variant: pipeline.Variant{FlagKey: "a"}}}})
 	}
 	t.Run("partitions", func(t *testing.T) {
@@ -244,7 +245,8 @@ func TestPartitionBounds(t *testing.T) {
 		for ; err == nil; n++ {
 			err = write(p, n, strconv.FormatInt(n, 10))
 		}
-		if n-2 != MaxPartitions || !strings.Contains(err.Error(), "row 10001: there are more than 10000 partitions by country") {
+		const want = "row 10001: there are more than 10000 partitions by country"
+		if n-2 != MaxPartitions || !strings.Contains(err.Error(), want) {
 			t.Errorf("after %d partitions: %v; want an error after %d", n-2, err, MaxPartitions)
 		}
 		if again := write(p, n, "1"); again != err || p.Close() != err {

@@ -294,7 +294,8 @@ func TestPartitionPaths(t *testing.T) {
 			}
 		})
 	}
-	for below, want := range map[string]bool{"part-00000.csv": true, "a=1/part-00012.csv": true, "a=1/b=2/part-00000.csv": true,
+	for below, want := range map[string]bool{
+		"part-00000.csv": true, "a=1/part-00012.csv": true, "a=1/b=2/part-00000.csv": true,
 		"part.csv": false, "a/part-00000.csv": false, "../part-00000.csv": false, "a=1/part-00000.csv.gz": false,
 		"a=1/data-00000.csv": false} {
 		if got := IsPart("s3://b/x/part.csv", below); got != want {
