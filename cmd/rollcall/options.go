@@ -213,9 +213,6 @@ func (o *snapshotOptions) check(ctx context.Context, inputs []string) error {
 			return usageErrorf("--%s cannot be %v: it is more than 0", name, d)
 		}
 	}
-	if storePattern().MatchString(o.workDir) {
-		return usageErrorf("--work-dir %s: it is a directory on this machine", text.Clean(o.workDir))
-	}
 	if o.fresh {
 		if o.resume == resumeAlways {
 			return usageErrorf("--fresh and --resume always do not go together")

@@ -61,6 +61,10 @@ func checkPathNames(cmd *cobra.Command, stores *blob.Stores) error {
 			if stores.Knows(path) && (storedOptions[o.Name] || o.Name == "out" && writesStores[cmd.Name()]) {
 				continue
 			}
+			if o.Name == "work-dir" && err == nil && blob.IsURL(path) {
+				err = pipeline.WithHint(usageErrorf("--work-dir %s: it is a directory on this machine", text.Clean(path)),
+					"without it, the journal of outputs in a store is beside them")
+			}
 			if err == nil {
 				err = checkPathName("--"+o.Name, path, writtenPaths[o.Name])
 			}

@@ -72,3 +72,5 @@ func TestAzureOutputs(t *testing.T) { testOutputs(t, azureStore) }
 func TestAzureKills(t *testing.T) { testKills(t, azureStore) }
 
 func TestAzureFaults(t *testing.T) { testFaults(t, azureStore) }
+
+func TestAzureJournal(t *testing.T) { testJournal(t, azureStore) }

@@ -43,3 +43,5 @@ func TestGCSOutputs(t *testing.T) { testOutputs(t, gcsStore) }
 func TestGCSKills(t *testing.T) { testKills(t, gcsStore) }
 
 func TestGCSFaults(t *testing.T) { testFaults(t, gcsStore) }
+
+func TestGCSJournal(t *testing.T) { testJournal(t, gcsStore) }

@@ -90,3 +90,5 @@ func TestS3Outputs(t *testing.T) { testOutputs(t, s3Store) }
 func TestS3Kills(t *testing.T) { testKills(t, s3Store) }
 
 func TestS3Faults(t *testing.T) { testFaults(t, s3Store) }
+
+func TestS3Journal(t *testing.T) { testJournal(t, s3Store) }
