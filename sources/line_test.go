@@ -28,8 +28,8 @@ func TestLineDecoderAsJSONL(t *testing.T) {
 	for i, line := range lines {
 		d.Decode([]byte(line+"\n"), &row)
 		got, want := renderRow(&row), want[i]
-		_, message, found := strings.Cut(want.Err, ": line ")
-		if _, message, found = strings.Cut(message, ": "); found {
+		_, message, _ := strings.Cut(want.Err, ": line ")
+		if _, message, found := strings.Cut(message, ": "); found {
 			want.Err = string(row.Err.Kind) + ": " + message // without the line's number
 		}
 		got.Number, got.Input, want.Number, want.Input = 0, "", 0, ""

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -380,20 +378,6 @@ func (in *input) eachSampled(ctx context.Context, each func(*sources.Input, *pip
 		}
 		each(src, &row)
 	}
-}
-
-// hashFile is the SHA-256 and the size of a file.
-func hashFile(ctx context.Context, path string) (sum string, bytes int64, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", 0, fmt.Errorf("read: %w", err)
-	}
-	defer f.Close() //nolint:errcheck // only read
-	h := sha256.New()
-	if bytes, err = io.Copy(h, contextReader{ctx, f}); err != nil {
-		return "", 0, fmt.Errorf("read %s: %w", text.Clean(path), err)
-	}
-	return hex.EncodeToString(h.Sum(nil)), bytes, nil
 }
 
 // contextReader is a reader that ends with its context.

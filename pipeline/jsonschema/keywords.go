@@ -174,7 +174,8 @@ func compileRef(k *keyword) (check, error) {
 var typeNames = []string{"null", "boolean", "number", "integer", "string", "array", "object"}
 
 func compileType(k *keyword) (check, error) {
-	wanted, err := []string{}, error(nil)
+	var wanted []string
+	var err error
 	if text, ok := k.value.(string); ok {
 		wanted = []string{text}
 	} else if wanted, err = texts(k.value); err != nil || len(wanted) == 0 {
