@@ -148,11 +148,17 @@ func templateOf(fixed string) (template string, ok bool) {
 
 // expandNames gives the outputs the names that a run of these values has.
 func (s *snapshotRun) expandNames(v nameValues) error {
-	if err := v.check(); err != nil {
+	if err := v.check(); err != nil && slices.ContainsFunc(s.templates(), isTemplate) {
 		return err
 	}
 	s.o.outputNames = s.o.given.expand(v)
 	return nil
+}
+
+// isTemplate reports whether a name has a placeholder.
+func isTemplate(name string) bool {
+	_, _, is := cutTemplate(name)
+	return is
 }
 
 // values are those of this run.

@@ -48,6 +48,9 @@ func (o *snapshotOptions) checkPartitioning() error {
 func (o *snapshotOptions) checkPartitionColumns(carry []pipeline.Column) error {
 	p, spec := o.partitioning(), o.spec()
 	spec.Carry = carry
+	if !p.Enabled() {
+		return nil
+	}
 	if err := p.Check(&spec); err != nil {
 		return &exitError{fmt.Errorf("--partition-by: %w", err), exitUsage}
 	}

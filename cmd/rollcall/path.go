@@ -22,8 +22,7 @@ var readsStores = map[string]bool{"snapshot": true, "verify": true, "report": tr
 // storedOptions are the options whose values may be such URLs, for the commands that have them.
 var storedOptions = map[string]bool{"flag-configs": true, "flags-from": true, "config": true, "cohorts": true,
 	"cohort": true, "html": true, "save": true, "missing": true, "errors": true, "summary": true,
-	"manifest": true, "latest": true,
-	"work-dir": true} // whose own check says why it cannot be
+	"manifest": true, "latest": true}
 
 // writesStores are the commands whose --out may be such a URL.
 var writesStores = map[string]bool{"snapshot": true, "diff": true}

@@ -131,6 +131,9 @@ func (s *snapshotRun) publishComplete(u *unfinished) (bool, error) {
 	if err := s.publishList(waiting); err != nil {
 		return false, err
 	}
+	if s.o.latest == "" {
+		return true, nil
+	}
 	_, err = s.publishEarlierLatest()
-	return err == nil || s.o.latest == "", err
+	return err == nil, err
 }
