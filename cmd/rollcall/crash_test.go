@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -173,6 +174,8 @@ func (lab *crashLab) forget() {
 	lab.asked, lab.total = map[string]int{}, 0
 }
 
+var resumesPattern = regexp.MustCompile(`"resumes": \d+,`)
+
 // check reruns the command until it is done, and wants the outputs of an unbroken run, nothing else in the folder,
 // and each user asked once more per crash at the most, and no more of them than a crash can have lost.
 func (lab *crashLab) check(what, folder string, crashes int) {
@@ -184,7 +187,11 @@ func (lab *crashLab) check(what, folder string, crashes int) {
 		lab.t.Fatalf("%s: the rerun: exit code %d, want %d; it said:\n%s", what, code, exitSomeFailed, out)
 	}
 	for name, want := range lab.golden {
-		if got, err := os.ReadFile(filepath.Join(folder, name)); err != nil || !bytes.Equal(got, want) {
+		got, err := os.ReadFile(filepath.Join(folder, name))
+		if name == "a.summary.json" { // it says how often the run was resumed
+			got, want = resumesPattern.ReplaceAll(got, nil), resumesPattern.ReplaceAll(want, nil)
+		}
+		if err != nil || !bytes.Equal(got, want) {
 			lab.t.Fatalf("%s: %s differs from that of an unbroken run (%v)", what, name, err)
 		}
 	}
