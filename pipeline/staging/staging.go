@@ -316,18 +316,17 @@ func (f *Files) Replace(path string, data []byte) error {
 		return durable.WriteFile(path, data)
 	}
 	b, key, err := f.bucket(path)
+	if err != nil {
+		return WrapError("write", path, err)
+	}
 	for range replaceAttempts {
 		var a blob.Attrs
-		if err == nil {
-			a, err = f.stat(path)
-		}
-		if err == nil {
+		if a, err = f.stat(path); err == nil {
 			_, err = b.Put(f.ctx, key, data, blob.Condition{Version: a.Version})
 		}
 		if !errors.Is(err, blob.ErrExists) {
 			break
 		}
-		err = nil
 	}
 	return WrapError("write", path, err)
 }

@@ -235,7 +235,16 @@ func (b *bucket) Put(ctx context.Context, key string, data []byte, c blob.Condit
 	answer, err := b.client.NewBlockBlobClient(key).Upload(ctx, streaming.NopCloser(bytes.NewReader(data)),
 		&blockblob.UploadOptions{AccessConditions: accessConditions(c)})
 	if err != nil {
-		return blob.Attrs{}, b.wrapError("write", key, err)
+		err = b.wrapError("write", key, err)
+		if _, serr := b.Stat(ctx, key); c.Version == "" && errors.Is(err, blob.ErrExists) && errors.Is(serr, blob.ErrNotExist) {
+			// There are blocks that nobody has committed, for which it counts as one that exists. A list of blocks may be put.
+			u := b.newUpload(key, rand.Text(), c)
+			if err := u.Write(ctx, data); err != nil {
+				return blob.Attrs{}, err
+			}
+			return u.Commit(ctx)
+		}
+		return blob.Attrs{}, err
 	}
 	size := int64(len(data))
 	return newAttrs(key, &size, answer.ETag, answer.LastModified), nil
