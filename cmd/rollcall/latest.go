@@ -44,7 +44,7 @@ func (o *snapshotOptions) writtenNames() []string {
 // nothing that is not below their directories: so the outputs have to be there.
 func (o *snapshotOptions) checkManifest() error {
 	if o.latest != "" && o.manifestFile() == "" {
-		return pipeline.WithHint(usageErrorf("--latest is a copy of the manifest, and there is none"), "name one with --manifest")
+		return pipeline.WithHint(usageErrorf("--latest is a copy of the manifest, which this run does not write"), "name one with --manifest")
 	}
 	names := o.finalNames()
 	for _, given := range []struct{ option, file string }{{"--manifest", o.manifest}, {"--latest", o.latest}} {

@@ -17,15 +17,15 @@ import (
 
 // readsStores are the commands whose arguments may be URLs of stores.
 var readsStores = map[string]bool{"snapshot": true, "verify": true, "report": true, "check": true, "diff": true,
-	"load": true, "explain": true, "clean": true}
+	"load": true, "explain": true, "clean": true, "plan": true, "merge": true}
 
 // storedOptions are the options whose values may be such URLs, for the commands that have them.
 var storedOptions = map[string]bool{"flag-configs": true, "flags-from": true, "config": true, "cohorts": true,
 	"cohort": true, "html": true, "save": true, "missing": true, "errors": true, "summary": true,
-	"manifest": true, "latest": true}
+	"manifest": true, "latest": true, "plan": true}
 
 // writesStores are the commands whose --out may be such a URL.
-var writesStores = map[string]bool{"snapshot": true, "diff": true}
+var writesStores = map[string]bool{"snapshot": true, "diff": true, "plan": true, "merge": true}
 
 // keyOptions name files with keys. A bucket is no place for those: many may read it, and it has copies and logs.
 var keyOptions = map[string]bool{"key-file": true, "api-key-file": true, "secret-key-file": true}

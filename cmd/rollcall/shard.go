@@ -22,7 +22,7 @@ type shard struct {
 	planFile   string
 }
 
-// maxShards bounds --shard and --shards: the files of so many runs can still be listed.
+// maxShards bounds --shard and --shards: the files of that many runs can still be listed.
 const maxShards = 99_999
 
 // shardVariables are where the platforms that start a process for each shard say which it is, from 0, and how many there

@@ -12,6 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/gzip"
+
+	"github.com/rollcall-cli/rollcall/pipeline/blob"
+	"github.com/rollcall-cli/rollcall/pipeline/pipelinetest"
 )
 
 func TestParseShard(t *testing.T) {
@@ -223,5 +226,42 @@ func TestShardsMakeOneRun(t *testing.T) {
 				t.Errorf("error records of the run (-) and of its shards (+): %v\n%.2000s", err, diff)
 			}
 		})
+	}
+}
+
+// A job whose input, plan, shards and merged manifest are in a store, as the help of plan shows it.
+func TestShardsInStores(t *testing.T) {
+	m := &pipelinetest.Memory{}
+	for name, file := range map[string]string{"in/users.csv": "../../testdata/users.csv", "flags.json": "../../testdata/flags.json"} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Put(t.Context(), name, data, blob.Condition{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const input, plan, merged = "s3://bucket/in/*.csv", "s3://bucket/plan.json", "s3://bucket/out/manifest.json"
+	for _, step := range []struct {
+		code int
+		args []string
+	}{
+		{exitOK, []string{"plan", input, "--shards", "2", "--out", plan}},
+		{exitFailed, []string{"plan", input, "--shards", "2", "--out", plan}}, // it exists
+		{-1, []string{"snapshot", input, "--shard", "1/2"}},
+		{-1, []string{"snapshot", input, "--shard", "2/2"}},
+		{exitSomeFailed, []string{"merge", "s3://bucket/out/part-*.manifest.json", "--out", merged}},
+		{exitOK, []string{"verify", merged}},
+		{exitOK, []string{"report", merged}},
+	} {
+		args := step.args
+		if args[0] == "snapshot" {
+			args = append(args, "--plan", plan, "--evaluator", "local", "--flag-configs", "s3://bucket/flags.json", "--out",
+				"s3://bucket/out/part-{shard}.csv", "--quiet")
+		}
+		code, _, stderr := runWithStores(t, m, args...)
+		if code != step.code && !(step.code < 0 && (code == exitOK || code == exitSomeFailed)) {
+			t.Fatalf("%v: exit code %d, want %d; it said\n%s", args, code, step.code, stderr)
+		}
 	}
 }

@@ -48,18 +48,7 @@ func (f *Files) FindBelow(ctx context.Context, name, output, below string, size 
 	if err := durable.CheckBelow(output, filepath.FromSlash(below)); err != nil {
 		return Lost, "", err
 	}
-	temp = filepath.Join(filepath.Dir(output), filepath.Base(name))
-	if durable.IsTemp(filepath.Base(name), output) {
-		has, err := hasContent(ctx, temp, true, size, sha256)
-		if has || err != nil {
-			return Waiting, temp, err
-		}
-	}
-	has, err := hasContent(ctx, path, false, size, sha256)
-	if has {
-		s = Published
-	}
-	return s, temp, err
+	return findOnDisk(ctx, name, output, path, size, sha256)
 }
 
 // PublishBelow is Publish for a file of an output. It makes the directories.

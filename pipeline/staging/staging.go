@@ -363,8 +363,14 @@ func (f *Files) Find(ctx context.Context, name, path string, size int64, sha256 
 	if f.InStore(path) {
 		return f.findUpload(name, path, size)
 	}
-	temp = filepath.Join(filepath.Dir(path), filepath.Base(name))
-	if durable.IsTemp(filepath.Base(name), path) {
+	return findOnDisk(ctx, name, path, path, size, sha256)
+}
+
+// findOnDisk is Find for a file on disk, whose temporary file is beside an output and named after it.
+func findOnDisk(ctx context.Context, name, output, path string, size int64, sha256 string) (s State, temp string,
+	err error) {
+	temp = filepath.Join(filepath.Dir(output), filepath.Base(name))
+	if durable.IsTemp(filepath.Base(name), output) {
 		has, err := hasContent(ctx, temp, true, size, sha256)
 		if has || err != nil {
 			return Waiting, temp, err
